@@ -21,6 +21,8 @@ MACHINES = ("ingest", "train", "release", "score", "monitor", "retrain")
 EVERY_MACHINE = (*MACHINES, "teardown")
 STARTING_QUEUES = {"drops": "intake"}
 """Queues whose messages start machines, each with the function that it feeds; a teardown switches them off."""
+SCHEDULED_FUNCTIONS = ("sweep", "lateness")
+"""Functions that a schedule calls itself; a teardown switches those schedules off."""
 STAGE_TAG = "millrace:stage"
 WORKLOAD_TAG = "millrace:workload"
 """The tag of a job, which names its workload: the job's own name is a digest."""

@@ -1,4 +1,4 @@
-"""An earlier version live again: an operator's start of the machine `release`."""
+"""An earlier version live again, or the live one's endpoint: an operator's start of the machine `release`."""
 
 from __future__ import annotations
 
@@ -28,29 +28,36 @@ class Started:
     execution: str
     """ARN."""
     version: str
-    """The version that becomes live."""
+    """The version that becomes live, or whose endpoint is restored."""
     replaced: str
     """The one that is live until then."""
 
 
-def roll_back(environment: Environment, names: WorkloadNames, *, reason: str, to: str | None = None) -> Started:
-    """The execution that brings the version back.
+def roll_back(
+    environment: Environment, names: WorkloadNames, *, reason: str, to: str | None = None, restores: bool = False
+) -> Started:
+    """The execution that brings the version back; one that `restores` makes the live version's endpoint anew.
 
     Refused here, and again by the machine, with ConflictError: nothing to go back to, a version that never was live,
-    a release that runs. Raises ConfigurationError for an empty reason and a version that there is not."""
+    a release that runs. Raises ConfigurationError for an empty reason, a version that there is not, and a version
+    beside `restores`."""
     if not reason.strip():
         raise ConfigurationError(
             where=COMMAND, field="--reason", expected="a sentence for the audit table", came=reason
         )
+    if restores and to is not None:
+        raise ConfigurationError(
+            where=COMMAND, field="--to", expected="no version with --restore: it is the live one", came=to
+        )
     states, pointers = environment.client("stepfunctions"), ReleasePointers(state_of(environment, names)).read()
     _refuse_running(states, Leases(state_of(environment, names)).find("release"))
-    target = rollback_target(pointers, to)
+    target = rollback_target(pointers, to, restores=restores)
     check_proven(target, _approval_of(environment, names, target))
     who = environment.client("sts").get_caller_identity()["Arn"]
-    rollback = Rollback(reason=reason, who=who, to=target)
+    rollback = Rollback(reason=reason, who=who, to=target, restores=restores)
     answer = states.start_execution(
         stateMachineArn=names.machine_arn("release"),
-        name=f"{secrets.token_hex(4)}-rollback-to-{target}",
+        name=f"{secrets.token_hex(4)}-{'restore' if restores else 'rollback-to'}-{target}",
         input=json.dumps({"cause": "command", "rollback": rollback.model_dump(exclude_defaults=True)}),
     )
     assert pointers.champion is not None
@@ -68,8 +75,9 @@ def _approval_of(environment: Environment, names: WorkloadNames, version: str) -
 
 
 def _refuse_running(states: Any, lease: Any) -> None:
-    """A lease whose holder has ended is no obstacle: its clean-up is on the way."""
-    if lease is None:
+    """A lease whose holder has ended is no obstacle: its clean-up is on the way. Neither is the sweep, which is no
+    execution and holds the lease for a moment: the machine decides."""
+    if lease is None or ":execution:" not in lease.holder:
         return
     try:
         status = states.describe_execution(executionArn=lease.holder)["status"]

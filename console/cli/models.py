@@ -208,25 +208,30 @@ def rollback(
     as_json: Json,
     reason: Annotated[str, typer.Option(help="Why, for the audit table.")],
     to: Annotated[str | None, typer.Option(help="Number of the version; without it the previous one.")] = None,
+    restore: Annotated[bool, typer.Option("--restore", help="Make the live version's endpoint anew.")] = False,
     wait: Annotated[bool, typer.Option("--wait", help="Come back when the version is live.")] = False,
 ) -> None:
-    """Release an earlier model version again: smoke test, new fleet, alarms, pointers, audit.
+    """Release an earlier model version, or the live one, again: smoke test, new fleet, alarms, pointers, audit.
 
     Example: millrace rollback --reason "worse since Tuesday" --wait. No request fails meanwhile. Asked again without
-    --to it brings back the version that was replaced."""
+    --to it brings back the version that was replaced. With --restore the endpoint serves the live version again: it was
+    deleted, or a release stopped halfway."""
     from console.actions.rollback import roll_back
     from console.cli.watch import follow, require_success
     from millrace.errors import RunError
 
     environment, names = find(stage, build, workload)
-    started = roll_back(environment, names, reason=reason, to=to)
+    started = roll_back(environment, names, reason=reason, to=to, restores=restore)
     if wait:
         try:
             require_success(names, follow(environment, names, started.execution, said=not as_json))
         except RunError as error:
-            raise RunError(f"version {started.replaced} serves on: {error}") from None
+            what = "is not restored" if restore else "serves on"
+            raise RunError(f"version {started.replaced} {what}: {error}") from None
     if as_json:
         show_json(asdict(started) | {"live": wait})
+    elif restore:
+        print(f"The endpoint serves version {started.version} again." if wait else f"On its way:\n{started.execution}")
     elif wait:
         print(f"Version {started.version} is live again, version {started.replaced} is the previous one.")
     else:

@@ -30,11 +30,18 @@ NOT_RELEASED: Mapping[ReleaseOutcome, str] = {
 }
 
 
+def _restores(run: Execution) -> bool:
+    rollback = run.input.get("rollback")
+    return isinstance(rollback, Mapping) and rollback.get("restores") is True
+
+
 def _outcome(run: Execution, _: Sequence[ReasonCount]) -> Outcome:
     opened = answer(run, "start_release", ReleaseStarted)
     if opened is None:
         return Outcome()
     is_rollback = "rollback" in run.input
+    if opened.outcome == "done" and _restores(run):
+        return Outcome(text=f"the endpoint serves version {opened.version}")
     if opened.outcome != "open":
         return Outcome(text=f"not released: {NOT_RELEASED[opened.outcome]}", is_refused=is_rollback)
     if is_rollback:
@@ -45,6 +52,8 @@ def _outcome(run: Execution, _: Sequence[ReasonCount]) -> Outcome:
 def _summary(run: Execution, _: WorkloadReport) -> RunSummary:
     opened, probed = answer(run, "start_release", ReleaseStarted), answer(run, "smoke_test", SmokeTested)
     version = opened.version if opened else ""
+    if opened and opened.outcome == "done" and _restores(run):
+        return RunSummary(what=f"The endpoint serves version {version}", tone="good")
     if opened and opened.outcome != "open":
         return RunSummary(what=f"Version {version} not released", detail=NOT_RELEASED[opened.outcome], tone="watch")
     detail = [probed.sentence] if probed else []

@@ -1,11 +1,14 @@
-"""What could start something anew: rules, schedules, and queues whose messages start machines."""
+"""What could start something anew: rules, schedules, and queues whose messages start machines.
+
+The schedules of `sweep` and `lateness` go off too: the sweep may start a release by way of `cleanup`, and labels of a
+workload that is gone would be late each day."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from millrace.names import MACHINES, STARTING_QUEUES, WorkloadNames
+from millrace.names import MACHINES, SCHEDULED_FUNCTIONS, STARTING_QUEUES, WorkloadNames
 
 KEPT = ("Name", "ScheduleExpression", "FlexibleTimeWindow", "Target")
 OPTIONAL = ("GroupName", "ScheduleExpressionTimezone", "KmsKeyArn", "Description", "StartDate", "EndDate")
@@ -15,10 +18,11 @@ OPTIONAL = ("GroupName", "ScheduleExpressionTimezone", "KmsKeyArn", "Description
 def disable(client: Callable[[str], Any], names: WorkloadNames) -> list[str]:
     """What was still on; it is off now. Decisions are still written, and executions that end are still cleaned up."""
     machines = [names.machine_arn(machine) for machine in MACHINES]
+    functions = [names.function_arn(function) for function in SCHEDULED_FUNCTIONS]
     queues = [names.queue_arn(queue) for queue in STARTING_QUEUES]
     return [
         *_rules(client("events"), [*machines, *queues], ("default", names.platform.bus)),
-        *_schedules(client("scheduler"), machines, f"{names.prefix}-"),
+        *_schedules(client("scheduler"), [*machines, *functions], f"{names.prefix}-"),
         *(found for queue in queues for found in _mappings(client("lambda"), queue)),
     ]
 
@@ -35,10 +39,10 @@ def _rules(events: Any, targets: list[str], buses: tuple[str, ...]) -> Iterator[
                     yield f"rule {rule}"
 
 
-def _schedules(scheduler: Any, machines: list[str], prefix: str) -> Iterator[str]:
+def _schedules(scheduler: Any, targets: list[str], prefix: str) -> Iterator[str]:
     pages = scheduler.get_paginator("list_schedules").paginate(NamePrefix=prefix, State="ENABLED")
     for one in [summary for page in pages for summary in page["Schedules"]]:
-        if one["Target"]["Arn"] in machines:
+        if one["Target"]["Arn"] in targets:
             whole = scheduler.get_schedule(Name=one["Name"], GroupName=one["GroupName"])
             given = {name: whole[name] for name in OPTIONAL if name in whole}
             scheduler.update_schedule(State="DISABLED", **{name: whole[name] for name in KEPT}, **given)

@@ -37,8 +37,7 @@ class Notifications(Construct):
                 self, "Email", topic_arn=self._topic.ref, protocol="email", endpoint=settings.alarm_email
             )
         undelivered = self._undelivered()
-        secret = settings.alarm_webhook
-        self._webhook = Webhook(self, names=self._names, secret=secret) if secret else None
+        self._webhook = Webhook(self, settings=settings) if settings.alarm_webhook else None
         for name, notice in NOTICES.items():
             rule = self._rule(name, notice)
             for needed in (publishers, undelivered, *([bus] if notice.is_ours else [])):

@@ -15,6 +15,7 @@ from aws_cdk import aws_iam as iam
 from constructs import Construct
 
 from infra.iam.resource import policy, resource, trusted
+from infra.settings import StageSettings
 from millrace.monitoring import alarms as monitors
 from millrace.names import Platform
 from millrace.operations.alarms import ALARMS, SERVING, STAGE_ALARMS
@@ -28,11 +29,11 @@ PER_SECOND = 1
 
 
 class Webhook(Construct):
-    """What the topic is sent goes to the webhook too; `secret` is the name of the secret that holds its URL."""
+    """What the topic is sent goes to the webhook too."""
 
-    def __init__(self, scope: Construct, *, names: Platform, secret: str) -> None:
+    def __init__(self, scope: Construct, *, settings: StageSettings) -> None:
         super().__init__(scope, "webhook")
-        self._names = names
+        self._names = names = settings.platform
         # A connection must carry some authorization; the credential of a webhook is its URL.
         header = events.CfnConnection.ApiKeyAuthParametersProperty(
             api_key_name="X-Millrace-Stage", api_key_value=names.stage
@@ -50,7 +51,7 @@ class Webhook(Construct):
             name=f"{names.prefix}-webhook",
             connection_arn=connection.attr_arn,
             http_method="POST",
-            invocation_endpoint=f"{{{{resolve:secretsmanager:{secret}:SecretString}}}}",
+            invocation_endpoint=f"{{{{resolve:secretsmanager:{settings.alarm_webhook}:SecretString}}}}",
             invocation_rate_limit_per_second=PER_SECOND,
         )
         allowed = resource("events", self._destination.attr_arn).may("InvokeApiDestination")
@@ -58,6 +59,7 @@ class Webhook(Construct):
             self,
             "Role",
             role_name=f"{names.prefix}-webhook",
+            permissions_boundary=settings.options.permissions_boundary,
             assume_role_policy_document=trusted("events.amazonaws.com", names.account),
             policies=[
                 iam.CfnRole.PolicyProperty(policy_name="statements", policy_document=policy([allowed.document()]))

@@ -21,7 +21,7 @@ from infra.iam.resource import Statement, every, resource
 from infra.machines import teardown
 from infra.stacks.workload import WorkloadStack
 from millrace.monitoring import alarms as monitors
-from millrace.names import MACHINES, STARTING_QUEUES
+from millrace.names import MACHINES, SCHEDULED_FUNCTIONS, STARTING_QUEUES
 from millrace.operations import alarms as operations
 from millrace.settings.environment import Environment
 
@@ -76,7 +76,9 @@ class TeardownStack(WorkloadStack):
         yield every("events", because=unnamed).may("ListRuleNamesByTarget")
         yield bus.rules(names).may("DescribeRule", "DisableRule")
         yield bus.schedules(names).may("GetSchedule", "UpdateSchedule")
-        yield sagemaker_jobs.pass_roles(names, "monitor-schedule", "retrain-schedule", to="scheduler.amazonaws.com")
+        schedules = ("monitor", "retrain", *SCHEDULED_FUNCTIONS)
+        roles = [f"{schedule}-schedule" for schedule in schedules]
+        yield sagemaker_jobs.pass_roles(names, *roles, to="scheduler.amazonaws.com")
         yield resource("kms", self.context.key_arn).may("DescribeKey")
         for function in STARTING_QUEUES.values():
             yield queues.feeds_of(names, function).may("UpdateEventSourceMapping")

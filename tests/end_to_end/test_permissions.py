@@ -241,6 +241,12 @@ SELDOM = (
         because="the teardown found a challenger, or alarms of target tracking",
     ),
     Seldom(
+        roles=("teardown",),
+        actions=("iam:PassRole",),
+        resource="*/*-sweep-schedule",
+        because="the stage `local` deploys the schedule of the sweep disabled, so there is nothing to disable",
+    ),
+    Seldom(
         roles=("ingestion",),
         actions=("s3:GetObject", "s3:ListBucket"),
         resource="*-landing-*",

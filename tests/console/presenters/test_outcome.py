@@ -210,6 +210,13 @@ def test_a_rollback_that_released_nothing_is_a_refusal(report: WorkloadReport) -
     assert outcome(replace(again, input={**again.input, "rollback": {"reason": "worse"}})).is_refused
 
 
+def test_a_restoration_of_an_endpoint_that_serves_already_is_no_refusal(report: WorkloadReport) -> None:
+    again = replace(report.of("release")[-1], output={"start_release": {"answer": RELEASED}})
+    run = replace(again, input={**again.input, "rollback": {"reason": "gone", "restores": True}})
+    assert outcome(run).text == "the endpoint serves version 2"
+    assert not outcome(run).is_refused
+
+
 def test_every_reason_has_its_words() -> None:
     assert set(NOT_RETRAINED) == set(RetrainingReason) - {RetrainingReason.ACCEPTED}
     assert set(NOT_TRAINED) == set(BudgetRefusal)

@@ -169,6 +169,21 @@ def test_rules_and_schedules_that_start_a_machine_are_off_others_stay_on(aws, lo
     assert scheduler.get_schedule(Name=f"{aws.names.prefix}-v2-train")["State"] == "ENABLED"
 
 
+@pytest.mark.parametrize("function", ["sweep", "lateness"])
+def test_a_schedule_that_calls_a_function_is_off_too(aws, load, event, function):
+    """The sweep could start a release in the middle; nobody brings labels to a workload that is gone."""
+    scheduler = boto3.client("scheduler")
+    boto3.client("events").create_event_bus(Name=aws.names.platform.bus)
+    at = {"Arn": aws.names.function_arn(function), "RoleArn": f"{ROLE}/s"}
+    name = f"{aws.names.prefix}-{function}"
+    hourly = {"ScheduleExpression": "rate(1 hour)", "FlexibleTimeWindow": {"Mode": "OFF"}}
+    scheduler.create_schedule(Name=name, Target=at, **hourly)
+    assert until_nothing(load("teardown"), event, "starters") == 1
+    assert scheduler.get_schedule(Name=name)["State"] == "DISABLED"
+    (record,) = aws.audit()
+    assert record["details"]["found"] == [f"schedule {name}"]
+
+
 def test_where_nothing_was_ever_made_every_step_is_done_at_once(aws, load, event, monkeypatch):
     monkeypatch.setenv("MILLRACE_WORKLOAD", "income")
     boto3.client("events").create_event_bus(Name=aws.names.platform.bus)

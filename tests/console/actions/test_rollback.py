@@ -1,0 +1,103 @@
+"""A rollback as an operator starts it: which version, what the machine is given, and what is refused before."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from functools import cache
+from typing import Any
+
+import boto3
+import pytest
+from moto import mock_aws
+
+from console.actions import rollback
+from console.actions.rollback import roll_back
+from console.environment import Environment
+from console.queries.versions import state_of
+from millrace.errors import ConfigurationError, ConflictError
+from millrace.names import Platform, WorkloadNames
+from millrace.state.leases import Leases
+from millrace.state.pointers import Pointers, ReleasePointers, Version
+
+PLATFORM = Platform(stage="dev", account="123456789012", region="eu-west-1")
+NAMES = WorkloadNames(platform=PLATFORM, workload="orders")
+NOW = datetime(1997, 6, 3, tzinfo=UTC)
+
+
+def version(number: int) -> Version:
+    package = NAMES.package_arn(str(number))
+    return Version(package_arn=package, version=str(number), model_name="m", run="r", baseline_uri="")
+
+
+@pytest.fixture
+def environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[Environment]:
+    """Version 2 is live, version 1 was before it; the registry calls both approved."""
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "x")
+    monkeypatch.setattr(rollback, "_approval_of", lambda *_: "Approved")
+    with mock_aws():
+        found = Environment(platform=PLATFORM, client=cache(lambda service: boto3.client(service, PLATFORM.region)))
+        found.client("dynamodb").create_table(
+            TableName=PLATFORM.state_table,
+            KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}, {"AttributeName": "sk", "KeyType": "RANGE"}],
+            AttributeDefinitions=[{"AttributeName": key, "AttributeType": "S"} for key in ("pk", "sk")],
+            BillingMode="PAY_PER_REQUEST",
+        )
+        found.client("stepfunctions").create_state_machine(
+            name=NAMES.machine("release"),
+            definition=json.dumps({"StartAt": "End", "States": {"End": {"Type": "Succeed"}}}),
+            roleArn=NAMES.role_arn("release-machine"),
+        )
+        ReleasePointers(state_of(found, NAMES)).move(Pointers(champion=version(2), previous=version(1)))
+        yield found
+
+
+def given(environment: Environment, arn: str) -> Any:
+    """What the machine was started with."""
+    document = json.loads(environment.client("stepfunctions").describe_execution(executionArn=arn)["input"])
+    document["rollback"].pop("who")
+    return document
+
+
+def test_the_previous_version_comes_back(environment: Environment) -> None:
+    started = roll_back(environment, NAMES, reason="worse")
+    assert (started.version, started.replaced) == ("1", "2")
+    assert given(environment, started.execution) == {"cause": "command", "rollback": {"reason": "worse", "to": "1"}}
+
+
+def test_the_live_version_s_endpoint_is_restored(environment: Environment) -> None:
+    started = roll_back(environment, NAMES, reason="endpoint gone", restores=True)
+    assert (started.version, started.replaced) == ("2", "2")
+    rolled = {"reason": "endpoint gone", "to": "2", "restores": True}
+    assert given(environment, started.execution) == {"cause": "command", "rollback": rolled}
+
+
+def test_a_restoration_takes_no_version(environment: Environment) -> None:
+    with pytest.raises(ConfigurationError, match="--to: expected no version with --restore"):
+        roll_back(environment, NAMES, reason="endpoint gone", to="1", restores=True)
+
+
+def test_without_a_live_version_there_is_nothing_to_restore(environment: Environment) -> None:
+    ReleasePointers(state_of(environment, NAMES)).move(Pointers(revision=1))
+    with pytest.raises(ConflictError, match="expected a live version"):
+        roll_back(environment, NAMES, reason="endpoint gone", restores=True)
+
+
+def hold(environment: Environment, holder: str) -> None:
+    until = NOW + timedelta(days=1)
+    assert Leases(state_of(environment, NAMES)).take("release", holder=holder, as_of=NOW, expires_at=until)
+
+
+def test_the_sweep_s_lease_is_no_execution_to_look_up(environment: Environment) -> None:
+    hold(environment, "sweep 0f1e2d3c-0000-4000-8000-000000000000")
+    assert roll_back(environment, NAMES, reason="worse").version == "1"
+
+
+def test_a_release_that_runs_is_named(environment: Environment) -> None:
+    states = environment.client("stepfunctions")
+    running = states.start_execution(stateMachineArn=NAMES.machine_arn("release"), input="{}")["executionArn"]
+    hold(environment, running)
+    with pytest.raises(ConflictError, match="expected no release to run"):
+        roll_back(environment, NAMES, reason="worse")
