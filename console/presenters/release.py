@@ -53,7 +53,7 @@ def _summary(run: Execution, _: WorkloadReport) -> RunSummary:
     opened, probed = answer(run, "start_release", ReleaseStarted), answer(run, "smoke_test", SmokeTested)
     version = opened.version if opened else ""
     if opened and opened.outcome == "done" and _restores(run):
-        return RunSummary(what=f"The endpoint serves version {version}", tone="good")
+        return RunSummary(what=f"The endpoint serves version {version}", detail="", tone="good")
     if opened and opened.outcome != "open":
         return RunSummary(what=f"Version {version} not released", detail=NOT_RELEASED[opened.outcome], tone="watch")
     detail = [probed.sentence] if probed else []

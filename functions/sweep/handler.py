@@ -66,7 +66,9 @@ def handler(call: Event[Scheduled]) -> Swept:
 
 
 def delete_leftovers(call: Event[Scheduled], *, holder: str) -> list[str]:
-    """The challenger and the alarms of a release whose clean-up failed; nothing while a release runs."""
+    """The challenger of a release whose clean-up failed, with the alarms of releases; nothing while a release runs.
+
+    Without a challenger the alarms are not looked for."""
     if LEASES.find("release") is not None or not challenger.stands(SAGEMAKER, NAMES.challenger):
         return []
     # A release that begins now would take over the challenger that is deleted here: it waits for this lease.

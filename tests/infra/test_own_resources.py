@@ -16,7 +16,7 @@ from infra.settings import settings_for
 from millrace.errors import ConfigurationError
 from tests.infra.conftest import ELECTRICITY
 
-OWN = {
+OWN: dict[str, Any] = {
     "permissions_boundary": "arn:aws:iam::123456789012:policy/boundary",
     "network": {"subnets": ["subnet-0a1b2c3d", "subnet-1a2b3c4d"], "security_group": "sg-0a1b2c3d"},
     "key_arn": "arn:aws:kms:eu-west-1:123456789012:key/0f1e2d3c-0000-4000-8000-000000000000",
