@@ -36,7 +36,7 @@ def _nowhere(monkeypatch: pytest.MonkeyPatch) -> None:
         (("decisions", "--to", "1997-02-30"), "--to: expected a day as 1997-05-01, got '1997-02-30'"),
         (("quarantine", "--reason", "bogus"), "--reason: expected one of missing, empty, foreign"),
         (("rollback", "--reason", " "), "--reason: expected a sentence"),
-        (("versions", "--stage", "Test"), "--stage: expected local, dev, prod, or a name like"),
+        (("versions", "--stage", "test"), "--stage: expected one of"),
         (("cost", "--workload", "gas"), "--workload: expected one of"),
     ],
 )
