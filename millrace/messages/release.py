@@ -12,7 +12,7 @@ from millrace.workload.rollout import Phases
 Turn = Literal["open", "busy", "changing"]
 """`open`: this release's turn; `busy`: another one has the lease; `changing`: this one has it, SageMaker changes an
 endpoint still."""
-ReleaseOutcome = Turn | Literal["done"]
+ReleaseOutcome = Literal[Turn, "done"]
 """`done`: this version or a newer one is or was live."""
 
 
