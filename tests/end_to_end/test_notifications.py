@@ -162,7 +162,7 @@ def test_the_console_shows_the_letters_the_alarms_and_who_is_sent_them(
     desk: LocalCloud, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL", desk.endpoint_url)
-    monkeypatch.setenv("COLUMNS", "400")
+    monkeypatch.setenv("COLUMNS", "2000")  # nothing is folded
 
     def run(*words: str) -> str:
         done = CliRunner().invoke(app, [*words, "--workload", NAMES.workload])
