@@ -28,6 +28,8 @@ TIMEOUT_S = 42 * 24 * 3600
 """Of a release with the releases before it that it waits for."""
 TURN_POLLS_S = 3600
 """Between two looks whether the turn has come; six weeks of them stay below the 25,000 events of an execution."""
+CHANGE_POLLS_S = 2700
+"""Between two looks whether an endpoint's change has ended, as often as that bound allows."""
 
 
 def definition(context: Context) -> Definition:
@@ -89,11 +91,13 @@ def _start_release(context: Context) -> dict[str, State]:
             otherwise="Its turn comes",
         ),
         "Its turn comes": states.wait(
-            "Another release runs, for minutes or weeks", seconds=_turn_s(context), next_state="Start release"
+            "Another release runs, for minutes or weeks",
+            seconds=_pause_s(context, TURN_POLLS_S),
+            next_state="Start release",
         ),
         "Endpoint changes": states.wait(
             "SageMaker makes, updates or deletes an endpoint: minutes",
-            seconds=context.settings.poll_s,
+            seconds=_pause_s(context, CHANGE_POLLS_S),
             next_state="Start release",
         ),
         "Restored?": states.choice(
@@ -297,8 +301,8 @@ def _tidy_release(context: Context) -> dict[str, State]:
     }
 
 
-def _turn_s(context: Context) -> int:
-    return context.settings.poll_s if context.platform.stage == "local" else TURN_POLLS_S
+def _pause_s(context: Context, seconds: int) -> int:
+    return context.settings.poll_s if context.platform.stage == "local" else seconds
 
 
 def statements(context: Context) -> list[Statement]:

@@ -131,8 +131,8 @@ def test_a_restored_version_is_scaled_again(context):
     assert states["Scale by requests again"]["Parameters"] == states["Scaling policy"]["Parameters"]
 
 
-@pytest.mark.parametrize(("outcome", "seconds"), [("changing", 60), ("busy", 3600)])
-def test_only_another_release_is_waited_for_by_the_hour(context, outcome, seconds):
+@pytest.mark.parametrize(("outcome", "seconds"), [("changing", 2700), ("busy", 3600)])
+def test_each_reason_to_wait_has_its_pause(context, outcome, seconds):
     states = release.definition(context())["States"]
     turns = {one["StringEquals"]: one["Next"] for one in states["Open?"]["Choices"]}
     waits = states[turns.get(outcome, states["Open?"]["Default"])]

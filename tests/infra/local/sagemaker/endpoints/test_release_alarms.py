@@ -37,6 +37,7 @@ def context() -> Context:
     latency = workload.gates.latency.model_copy(update={"max_p99_ms": BOUND_MS})
     gates = workload.gates.model_copy(update={"latency": latency})
     return Context(
+        component="release",
         settings=settings_for("prod", account="123456789012", region="eu-west-1"),
         workload=workload.model_copy(update={"gates": gates}),
         folder=FOLDER,

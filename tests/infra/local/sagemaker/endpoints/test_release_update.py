@@ -28,6 +28,7 @@ def context() -> Context:
     changes = {"min_instances": 2, "instance": {**workload.rollout.instance, "local": "ml.m5.xlarge"}}
     settings = settings_for("local", account="123456789012", region="eu-west-1")
     return Context(
+        component="release",
         settings=replace(settings, bake_s=0),
         workload=workload.model_copy(update={"rollout": workload.rollout.model_copy(update=changes)}),
         folder=FOLDER,
