@@ -71,7 +71,7 @@ def wait(record: SQSRecord, *, reason: str) -> None:
     given: Mapping[str, Any] = record["messageAttributes"]
     waits = int(given.get("waits", {}).get("stringValue", 0))
     usual_s = min(MOST_DELAY_S, DELAY_S * LONGER**waits)
-    delay_s = round(usual_s * random.uniform(1 - SPREAD, 1 + SPREAD))  # noqa: S311 - no secret
+    delay_s = round(usual_s * random.uniform(1 - SPREAD, 1 + SPREAD))  # noqa: S311 # nosec B311 # parts retries
     SQS.send_message(
         QueueUrl=SETTINGS.queue_url,
         MessageBody=record.body,
