@@ -181,7 +181,7 @@ STAGE_ALARMS: dict[str, OperationsAlarm[Platform]] = {
     ),
     "undelivered": OperationsAlarm(
         severity="act",
-        description="an event reached neither its machine or function nor the topic of alarms",
+        description="an event reached neither its machine or function nor the topic of alarms or the chat",
         metrics=lambda names: (_queue("ApproximateNumberOfMessagesVisible", names.queue(dead(EVENTS))),),
     ),
     # A stream keeps a record for a day: what is an hour old is looked at in time.

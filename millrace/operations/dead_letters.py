@@ -22,7 +22,7 @@ DEAD_LETTERS: dict[str, DeadLetters] = {
 EVENTS = "events"
 """The stage's own: `Platform.queue` of `dead(EVENTS)`. One for all workloads, since CloudWatch bills an alarm by the
 queues that it reads; its letters name the rule, the schedule or the function."""
-EVENTS_HOLD = "events of all workloads that did not reach a machine, a function or the topic of alarms"
+EVENTS_HOLD = "events of all workloads that did not reach a machine, a function, the topic of alarms or the chat"
 
 
 def dead(name: str) -> str:

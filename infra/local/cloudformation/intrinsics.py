@@ -15,6 +15,7 @@ from typing import Any
 _PLACEHOLDER = re.compile(r"\$\{(!?)([^}]+)\}")
 """`${Name}` or `${Name.Attribute}`; `${!Name}` is the text `${Name}` itself."""
 _DYNAMIC = re.compile(r"\{\{resolve:(\w[\w-]*):([^}]+)\}\}")
+"""https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/dynamic-references.html"""
 
 
 class NoValue:
@@ -153,9 +154,19 @@ def _zones(argument: Any, resources: Any) -> list[str]:
 
 def _dynamic(match: re.Match[str], resources: Any) -> str:
     service, rest = match.groups()
-    if service not in {"ssm", "ssm-secure"}:
-        raise ValueError(f"dynamic reference {{{{resolve:{service}:…}}}} is not known to the local cloud")
-    return str(resources.parse_ssm_parameter(rest.split(":")[0], "String"))
+    if service in {"ssm", "ssm-secure"}:
+        return str(resources.parse_ssm_parameter(rest.split(":")[0], "String"))
+    name, _, part = rest.partition(":")
+    if service == "secretsmanager" and part in {"", "SecretString"}:
+        return _secret(name, resources["AWS::Region"])
+    raise ValueError(f"dynamic reference {{{{resolve:{service}:{rest}}}}} is not known to the local cloud")
+
+
+def _secret(name: str, region: str) -> str:
+    """The whole text of the secret's newest version."""
+    import boto3
+
+    return str(boto3.client("secretsmanager", region_name=region).get_secret_value(SecretId=name)["SecretString"])
 
 
 _FUNCTIONS: dict[str, Callable[[Any, Any], Any]] = {

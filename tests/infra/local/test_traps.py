@@ -229,8 +229,19 @@ def test_a_dynamic_reference_is_resolved(client: Any, stack: Any, fresh: Any) ->
     assert client("sqs").get_queue_url(QueueName=wanted)["QueueUrl"].endswith(wanted)
 
 
-def test_a_dynamic_reference_to_a_secret_is_refused_by_name(client: Any, stack: Any) -> None:
-    queue = {"Type": "AWS::SQS::Queue", "Properties": {"QueueName": "{{resolve:secretsmanager:s}}"}}
+def test_a_dynamic_reference_to_a_secret_is_its_text(client: Any, stack: Any, fresh: Any) -> None:
+    name, wanted = fresh("secret"), fresh("queue")
+    client("secretsmanager").create_secret(Name=name, SecretString=wanted)
+    queue = {
+        "Type": "AWS::SQS::Queue",
+        "Properties": {"QueueName": f"{{{{resolve:secretsmanager:{name}:SecretString}}}}"},
+    }
+    assert stack({"Resources": {"Q": queue}}) == "CREATE_COMPLETE"
+    assert client("sqs").get_queue_url(QueueName=wanted)["QueueUrl"].endswith(wanted)
+
+
+def test_a_dynamic_reference_to_a_part_of_a_secret_is_refused_by_name(client: Any, stack: Any) -> None:
+    queue = {"Type": "AWS::SQS::Queue", "Properties": {"QueueName": "{{resolve:secretsmanager:s:SecretString:key}}"}}
     assert stack({"Resources": {"Q": queue}}) == "ROLLBACK_COMPLETE"
     (failed,) = [
         one for one in client("cloudformation").describe_stacks()["Stacks"] if "ROLLBACK" in one["StackStatus"]

@@ -1,0 +1,44 @@
+"""The first month with one drop a day: nothing is lost, nothing stays, and each fault is told as the page says."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.first_month.month import FirstMonth, live
+from tests.first_month.page import page, shortcomings
+
+pytestmark = pytest.mark.slow
+
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "first-month.md"
+
+
+@pytest.fixture(scope="module")
+def lived(tmp_path_factory: pytest.TempPathFactory) -> FirstMonth:
+    return live(tmp_path_factory.mktemp("month"), drops_a_day=1)
+
+
+def test_nothing_is_lost_and_nothing_is_left(lived: FirstMonth) -> None:
+    assert shortcomings(lived) == []
+
+
+def test_who_is_told_of_what(lived: FirstMonth) -> None:
+    """By the first words of each mail: a lost event and a killed worker are nobody's business, they heal."""
+    said = {one.day: {re.split(r"[:,]", line)[0] for line in one.mails} for one in lived.incidents}
+    assert said == {
+        5: set(),
+        8: set(),
+        11: {"REJECTED", "ALARM millrace-local-undelivered"},
+        14: {"FAILED"},
+        18: set(),
+        22: {"LATE"},
+    }
+    assert all(one.typed for one in lived.incidents if one.mails)
+
+
+def test_the_page_tells_of_the_same_faults(lived: FirstMonth) -> None:
+    """With more drops a day; its headings and what was mailed are equal."""
+    heading = re.compile(r"^## Day \d+.*?(?=[:;]|$)|^- mailed: \w+", re.MULTILINE)
+    assert heading.findall(PAGE.read_text()) == heading.findall(page(lived, drops_a_day=1))

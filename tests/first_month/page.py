@@ -1,0 +1,75 @@
+"""The page of the first month: docs/first-month.md."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from tests.first_month.month import ADDRESS, DAYS, LATENCY_DAYS, MONTHLY_USD, FirstMonth, Incident
+
+INTRODUCTION = f"""\
+A workload's first {DAYS} days in the local cloud, from the deployed templates: {{drops}} drops and a call for 48
+predictions a day, and on six days a fault. The workload is `electricity`: {MONTHLY_USD:g} USD a month for trainings
+and rows of {LATENCY_DAYS} days at most; mails go to {ADDRESS}, posts to a chat over https.
+
+People dropped files, asked for predictions and typed what is shown; the clock moved, and
+`python -m tests.first_month` wrote this page. What is cut off ends with `…`."""
+LONGEST = 260
+"""Characters of a line; one that is longer ends with `…`."""
+
+
+def shortcomings(lived: FirstMonth) -> list[str]:
+    """What was lost, or is left, or was told to nobody; nothing where the month was good."""
+    found = {
+        f"{lived.rows:,} rows in the table, {lived.expected_rows:,} were dropped": lived.rows != lived.expected_rows,
+        f"{lived.fallbacks} rows were answered without a model": lived.fallbacks > 0,
+        f"{lived.dead_letters} dead letters": lived.dead_letters > 0,
+        f"held at the end: {', '.join(lived.held)}": bool(lived.held),
+        f"after the teardown: {', '.join(lived.left)}": any("endpoint" in line for line in lived.left),
+    }
+    return [text for text, is_so in found.items() if is_so]
+
+
+def page(lived: FirstMonth, *, drops_a_day: int) -> str:
+    """The page as Markdown."""
+    return "\n".join(
+        [
+            "# The first month",
+            "",
+            INTRODUCTION.format(drops=drops_a_day),
+            "",
+            "| at the end | |",
+            "|---|---|",
+            f"| drops | {lived.drops:,} |",
+            f"| rows dropped, rows in the table | {lived.expected_rows:,}, {lived.rows:,} |",
+            f"| predictions, answered without a model | {lived.predictions:,}, {lived.fallbacks:,} |",
+            f"| dead letters, slots and leases held | {lived.dead_letters}, {len(lived.held)} |",
+            f"| on the bill before the teardown | {'; '.join(lived.standing)} |",
+            f"| after it, until the stacks are deleted | {'; '.join(lived.left)} |",
+            "",
+            *(line for incident in lived.incidents for line in _incident(incident)),
+            "## The other days",
+            "",
+            *_listed("mailed or posted", lived.unexplained),
+            "",
+        ]
+    )
+
+
+def _incident(incident: Incident) -> Iterator[str]:
+    yield f"## Day {incident.day}: {incident.fault}"
+    yield ""
+    yield from _listed("mailed", incident.mails)
+    yield from _listed("posted", incident.posts)
+    yield from _listed("typed", incident.typed)
+    yield f"- the end: {incident.end}"
+    yield ""
+
+
+def _listed(how: str, lines: Sequence[str]) -> Iterator[str]:
+    """One line of a list each; of equal ones the first, with their number."""
+    for line in dict.fromkeys(lines):
+        times = f" ({lines.count(line)} times)" if lines.count(line) > 1 else ""
+        text = line if len(line) <= LONGEST else f"{line[:LONGEST]}…"
+        yield f"- {how}: {text}{times}"
+    if not lines:
+        yield f"- {how}: nothing"
