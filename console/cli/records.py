@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 From = Annotated[str, typer.Option("--from", help="First day of event time, as 1997-05-01.")]
 To = Annotated[str, typer.Option("--to", help="Last day of event time.")]
 Limit = Annotated[int, typer.Option(min=0, help="Rows at most; 0 for all.")]
+Sql = Annotated[bool, typer.Option("--sql", help="Print the SQL that shows the same, for `millrace query`.")]
 MARKS = {"checked": "✓", "recorded": "·", "broken": "✗"}
 
 
@@ -40,6 +41,7 @@ def quarantine(
     reason: Annotated[str, typer.Option(help="With this reason, for example range or duplicate_key.")] = "",
     export: Annotated[Path | None, typer.Option(help="Write all to this .parquet, .csv or .jsonl file.")] = None,
     limit: Limit = 20,
+    sql: Sql = False,
 ) -> None:
     """Show quarantined rows: how many by reason, then reason, column, expected and actual value, line.
 
@@ -48,6 +50,7 @@ def quarantine(
     from console.cli.export import check_ending
     from console.cli.export import export as write
     from console.queries import quarantine as refused
+    from console.queries.equal_sql import quarantine_sql
     from millrace.contract.load import load_contract
     from millrace.workload.load import workloads_folder
 
@@ -55,6 +58,9 @@ def quarantine(
         check_ending(export)
     refused.check_reason(reason)
     environment, names = find(stage, build, workload)
+    if sql:
+        print(quarantine_sql(names, drop=drop, reason=reason, limit=limit))
+        return
     found = refused.find_rows(environment, names, drop=drop, reason=reason)
     if export:
         count = write(map(asdict, found), export, refused.schema())
@@ -83,16 +89,21 @@ def decisions(
     id: Annotated[str, typer.Option(help="The decision with this id.")] = "",  # noqa: A002 - the option's name
     limit: Limit = 50,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON lines, one for each decision.")] = False,
+    sql: Sql = False,
 ) -> None:
     """Show stored predictions, the newest day first; of lines with the same id the last.
 
     Example: millrace decisions --from 1997-05-01 --to 1997-05-02 --limit 10. Days are days of the rows' event time."""
     from console.cli.export import json_line
     from console.queries.decisions import find_decision
+    from console.queries.equal_sql import decisions_sql
     from millrace.errors import EnvironmentNotFoundError
 
     environment, names = find(stage, build, workload)
     days = {"first": _day("--from", first), "last": _day("--to", last)}
+    if sql:
+        print(decisions_sql(names, **days, wanted=id, limit=limit))
+        return
     if id:
         kept = find_decision(environment, names, id, **days)
         if kept is None:
