@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 From = Annotated[str, typer.Option("--from", help="First day of event time, as 1997-05-01.")]
 To = Annotated[str, typer.Option("--to", help="Last day of event time.")]
 Limit = Annotated[int, typer.Option(min=0, help="Rows at most; 0 for all.")]
+Labels = Annotated[
+    bool, typer.Option("--labels", help="With the label of each that counts, and those that it replaced.")
+]
 Sql = Annotated[bool, typer.Option("--sql", help="Print the SQL that shows the same, for `millrace query`.")]
 MARKS = {"checked": "✓", "recorded": "·", "broken": "✗"}
 
@@ -90,6 +93,7 @@ def decisions(
     limit: Limit = 50,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON lines, one for each decision.")] = False,
     sql: Sql = False,
+    labels: Labels = False,
 ) -> None:
     """Show stored predictions, the newest day first; of lines with the same id the last.
 
@@ -113,7 +117,8 @@ def decisions(
         found: Iterator[Decision] = iter([kept.decision])
     else:
         found = _decisions(environment, names, days)
-    rows = (_decision_row(decision) for decision in (islice(found, limit) if limit else found))
+    found = islice(found, limit) if limit else found
+    rows = map(_decision_row, found) if not labels else _with_labels(environment, names, list(found))
     if as_json:
         for row in rows:
             print(json_line(row))
@@ -273,6 +278,18 @@ def _decisions(environment: Environment, names: WorkloadNames, days: dict[str, d
         if day.unreadable:
             print(f"{day.day}: {day.unreadable} lines are no decisions", file=sys.stderr)
         yield from chain(reversed(day.decisions))
+
+
+def _with_labels(environment: Environment, names: WorkloadNames, found: list[Decision]) -> Iterator[dict[str, Any]]:
+    from console.queries.labels import find_labels
+
+    known = find_labels(environment, names, found)
+    for decision in found:
+        labels = known.get(decision.id, ())
+        counts = [label.value for label in labels if label.counts]
+        replaced = [label.value for label in labels if not label.counts]
+        label = counts[0] if len(counts) == 1 else counts or None
+        yield {**_decision_row(decision), "label": label, "replaced_labels": replaced}
 
 
 def _decision_row(decision: Decision) -> dict[str, Any]:

@@ -45,7 +45,7 @@ def correct_rows(lake: Lake, labels: pa.Table, surface: Prediction, *, run: str,
         if not rows.num_rows:
             return 0
         if _replace(lake, iceberg, rows, surface.key, run=run, snapshot_id=snapshot_id):
-            return rows.num_rows
+            return int(rows.num_rows)
         time.sleep(pause_s)
     raise ConflictError(f"{lake.names.table('rows')}: expected the corrections to be committed, others always won")
 
@@ -136,7 +136,7 @@ def matching(rows: pa.Table, key: Sequence[str]) -> BooleanExpression:
     from pyiceberg.expressions import AlwaysFalse, And, EqualTo, In, Or
 
     if len(key) == 1:
-        return In(key[0], [_literal(cell) for cell in rows.column(key[0]).to_pylist()])
+        return In(term=key[0], literals={_literal(cell) for cell in rows.column(key[0]).to_pylist()})
     each: list[BooleanExpression] = []
     for row in rows.to_pylist():
         first, *others = (EqualTo(term=name, value=_literal(row[name])) for name in key)

@@ -67,7 +67,7 @@ def _bound(text: str, now: datetime) -> datetime:
     return now + timedelta(days=int(found[1] or 0) * UNITS.get(found[2] or "DAYS", 1))
 
 
-def conditions_on(table: exp.Table, names: Sequence[str]) -> list[exp.Expression]:
+def conditions_on(table: exp.Table, names: Sequence[str]) -> list[exp.Expr]:
     """The parts of the WHERE around the table that hold for its partitions alone: columns of others are not in them."""
     from sqlglot import exp
 
@@ -79,7 +79,7 @@ def conditions_on(table: exp.Table, names: Sequence[str]) -> list[exp.Expression
     return [part for part in parts if _is_about(part, table, names)]
 
 
-def _is_about(part: exp.Expression, table: exp.Table, names: Sequence[str]) -> bool:
+def _is_about(part: exp.Expr, table: exp.Table, names: Sequence[str]) -> bool:
     from sqlglot import exp
 
     columns = list(part.find_all(exp.Column))
@@ -91,7 +91,7 @@ def _is_about(part: exp.Expression, table: exp.Table, names: Sequence[str]) -> b
     )
 
 
-def check_injected(conditions: Sequence[exp.Expression], parameters: Mapping[str, str], names: Sequence[str]) -> None:
+def check_injected(conditions: Sequence[exp.Expr], parameters: Mapping[str, str], names: Sequence[str]) -> None:
     """Raises QueryError for a query that does not say which values of an injected partition it reads.
 
     https://docs.aws.amazon.com/athena/latest/ug/partition-projection-dynamic-id-partitioning.html"""
@@ -106,14 +106,14 @@ def check_injected(conditions: Sequence[exp.Expression], parameters: Mapping[str
             )
 
 
-def _names(part: exp.Expression) -> set[str]:
+def _names(part: exp.Expr) -> set[str]:
     from sqlglot import exp
 
     return {column.name.lower() for column in part.find_all(exp.Column)}
 
 
 def pruned(
-    files: Sequence[StoredFile], conditions: Sequence[exp.Expression], names: Sequence[str], database: Any
+    files: Sequence[StoredFile], conditions: Sequence[exp.Expr], names: Sequence[str], database: Any
 ) -> Iterator[StoredFile]:
     """The files of the partitions for which all of the conditions hold; `database` is a connection of duckdb."""
     from sqlglot import exp
@@ -134,7 +134,7 @@ def _partitions(files: Sequence[StoredFile], names: Sequence[str]) -> Iterator[t
     yield from (tuple(file.partition[name] for name in names) for file in files)
 
 
-def _unqualified(node: exp.Expression) -> exp.Expression:
+def _unqualified(node: exp.Expr) -> exp.Expr:
     from sqlglot import exp
 
     return exp.column(node.name) if isinstance(node, exp.Column) else node

@@ -48,7 +48,7 @@ class Statement:
     text: str
     kind: str
     """`DML` for what answers rows of tables, `UTILITY` for what tells of the catalogue or the plan."""
-    tree: exp.Expression | None = None
+    tree: exp.Expr | None = None
     """Of a query."""
     explains: bool = False
 
@@ -67,7 +67,7 @@ def parse(text: str) -> Statement:
     )
 
 
-def _query(text: str) -> exp.Expression:
+def _query(text: str) -> exp.Expr:
     import sqlglot
     from sqlglot import exp
     from sqlglot.errors import SqlglotError
@@ -149,7 +149,7 @@ def _plan(database: Any, sql: str) -> pa.Table:
     ).rows
 
 
-def _tables(tree: exp.Expression) -> Iterator[exp.Table]:
+def _tables(tree: exp.Expr) -> Iterator[exp.Table]:
     """Those of the catalogue; a name that WITH declares is none."""
     from sqlglot import exp
 
@@ -159,7 +159,7 @@ def _tables(tree: exp.Expression) -> Iterator[exp.Table]:
             yield node
 
 
-def _names(tree: exp.Expression) -> frozenset[str] | None:
+def _names(tree: exp.Expr) -> frozenset[str] | None:
     """Every name in the query: a column that has none of them is not read. None where `*` names all."""
     from sqlglot import exp
 
@@ -176,7 +176,7 @@ def _replace(node: exp.Table, name: str) -> None:
     node.replace(exp.Table(this=exp.to_identifier(name), alias=alias.copy(), joins=joins))
 
 
-def _named(tree: exp.Expression) -> exp.Expression:
+def _named(tree: exp.Expr) -> exp.Expr:
     """Athena calls the n-th expression without a name `_coln`."""
     from sqlglot import exp
 
@@ -190,7 +190,7 @@ def _named(tree: exp.Expression) -> exp.Expression:
     return tree
 
 
-def _divided(node: exp.Expression) -> exp.Expression:
+def _divided(node: exp.Expr) -> exp.Expr:
     from sqlglot import exp
 
     return exp.Anonymous(this="divided", expressions=[node.left, node.right]) if isinstance(node, exp.Div) else node

@@ -21,7 +21,7 @@ BY_PEOPLE = (
     "artefacts/external/",
     "lake/query-results/",
 )
-"""What people and their programs write, by keys of their own: `millrace drop`, `millrace register`, `millrace query`."""
+"""What people and their programs write: `millrace drop`, `millrace register`, `millrace query`."""
 
 Templates = dict[str, dict[str, Any]]
 
