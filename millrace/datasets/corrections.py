@@ -40,7 +40,7 @@ def last_of_each(labels: pa.Table, key: Sequence[str]) -> npt.NDArray[np.int64]:
     import numpy as np
 
     order = np.argsort(arrivals(labels), kind="stable")
-    codes = key_of(labels, tuple(key)).dictionary_encode()
+    codes = key_of(labels, tuple(key)).dictionary_encode(null_encoding="encode")
     last = np.full(len(codes.dictionary), -1, np.int64)
     # Assignments to the same place go in order, so the last one stays.
     last[codes.indices.to_numpy()[order]] = order
