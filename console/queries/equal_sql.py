@@ -24,7 +24,7 @@ SELECT eventmetadata.eventid AS id, millrace.event_time AS event_time, captureda
 FROM (SELECT *, row_number() OVER (PARTITION BY eventmetadata.eventid ORDER BY eventmetadata.inferencetime DESC) AS nth
       FROM {names.table("decisions")}{where})
 WHERE nth = 1
-ORDER BY event_time DESC{_limit(limit)}"""  # noqa: S608 # printed, and its texts are quoted
+ORDER BY event_time DESC{_limit(limit)}"""  # noqa: S608 # nosec B608 # printed, and its texts are quoted
 
 
 def quarantine_sql(names: WorkloadNames, *, drop: str = "", reason: str = "", limit: int | None = None) -> str:
@@ -33,7 +33,7 @@ def quarantine_sql(names: WorkloadNames, *, drop: str = "", reason: str = "", li
     return f"""\
 SELECT date, reason, column_name, expected, got, line, source
 FROM {names.table("quarantine")}{_where(conditions)}
-ORDER BY date, source, line{_limit(limit)}"""  # noqa: S608 # printed, and its texts are quoted
+ORDER BY date, source, line{_limit(limit)}"""  # noqa: S608 # nosec B608 # printed, and its texts are quoted
 
 
 def _where(conditions: Sequence[str], before: str = "") -> str:
