@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from millrace.decisions import captured
+from millrace.names import QUERY_RESULTS
 
 TIERED_DAYS = 30
 """From then on S3 itself moves what is seldom read to cheaper tiers, and back when it is read, without a fee for that;
@@ -56,3 +57,10 @@ RETENTION: Mapping[str, Mapping[str, Retention]] = {
     },
 }
 """By bucket and folder below `<workload>/`."""
+
+SHARED_RETENTION: Mapping[str, Mapping[str, Retention]] = {
+    "lake": {
+        QUERY_RESULTS: Retention(because="Whoever ran the query has read its result", days=STAGED_DAYS, old_days=1)
+    },
+}
+"""By bucket and folder, of what belongs to no workload."""

@@ -17,6 +17,7 @@ MillraceError
 ├── AuditChainError         an object is no link of the audit's chain
 ├── ConflictError           somebody else changed the same thing first
 ├── RunError                an execution is not there, or not what a command needs
+├── QueryError              a query ended without an answer, in Athena's words
 ├── EnvironmentNotFoundError  no environment, workload or resource of that name where a command was to work
 └── LocalCloudError         the local cloud, its synthesis or its deployment ended with an error
 
@@ -109,6 +110,10 @@ class ConflictError(MillraceError):
 
 class RunError(MillraceError):
     """An execution does not exist or is not what the command needs: with the reason and the advice."""
+
+
+class QueryError(MillraceError):
+    """A query ended without an answer; the message is Athena's."""
 
 
 class EnvironmentNotFoundError(MillraceError):

@@ -41,6 +41,8 @@ JOB_ROLES = (TRAINING_ROLE, EVALUATION_ROLE, DRIFT_ROLE)
 """Of the jobs that machines start; a teardown knows a workload's jobs by them and by their tag."""
 AUDIT_CHAIN = "audit_chain"
 """The function that writes the audit's chain; its role alone may."""
+QUERY_RESULTS = "query-results"
+"""Below the lake's bucket, for all workloads."""
 MODEL_ROLE = "model"
 """Of the models of endpoints and batch transforms."""
 VARIANT = "main"
@@ -120,6 +122,16 @@ class Platform:
     def database(self) -> str:
         """The Glue database."""
         return f"millrace_{self.stage}"
+
+    @property
+    def workgroup(self) -> str:
+        """Athena's, in which queries over the database run."""
+        return self.prefix
+
+    @property
+    def query_results_uri(self) -> str:
+        """The folder of what queries answered; no workload can have a name with a dash."""
+        return f"s3://{self.bucket('lake')}/{QUERY_RESULTS}/"
 
     @property
     def key_alias(self) -> str:

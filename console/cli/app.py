@@ -24,6 +24,7 @@ from console.cli.local import down, up
 from console.cli.models import predict, rollback, versions
 from console.cli.monitoring import alarms, monitor
 from console.cli.new import new
+from console.cli.query import query
 from console.cli.records import cost, decisions, quarantine, why
 from console.cli.register import register
 from console.cli.report import report
@@ -63,6 +64,7 @@ for command in (
     decisions,
     why,
     quarantine,
+    query,
     cost,
     report,
     doctor,

@@ -23,11 +23,12 @@ Row = Mapping[str, Any]
 Write = Callable[[Row], object]
 
 
-def check_ending(path: Path) -> Path:
-    """The path; raises EnvironmentNotFoundError for one that no format has, before any work is done."""
-    if path.suffix not in ENDINGS:
+def check_ending(path: Path, *endings: str) -> Path:
+    """The path; raises EnvironmentNotFoundError for one without one of the endings (of all formats, if none is named),
+    before any work is done."""
+    if path.suffix not in (endings or ENDINGS):
         raise EnvironmentNotFoundError(
-            f"{path}: expected a file that ends with one of {', '.join(ENDINGS)}, got {path.suffix!r}"
+            f"{path}: expected a file that ends with one of {', '.join(endings or ENDINGS)}, got {path.suffix!r}"
         )
     if not path.parent.is_dir():
         raise EnvironmentNotFoundError(f"{path}: expected a folder {path.parent}, there is none")

@@ -28,6 +28,10 @@ if TYPE_CHECKING:
 From = Annotated[str, typer.Option("--from", help="First day of event time, as 1997-05-01.")]
 To = Annotated[str, typer.Option("--to", help="Last day of event time.")]
 Limit = Annotated[int, typer.Option(min=0, help="Rows at most; 0 for all.")]
+Labels = Annotated[
+    bool, typer.Option("--labels", help="With the label of each that counts, and those that it replaced.")
+]
+Sql = Annotated[bool, typer.Option("--sql", help="Print the SQL that shows the same, for `millrace query`.")]
 MARKS = {"checked": "✓", "recorded": "·", "broken": "✗"}
 
 
@@ -40,6 +44,7 @@ def quarantine(
     reason: Annotated[str, typer.Option(help="With this reason, for example range or duplicate_key.")] = "",
     export: Annotated[Path | None, typer.Option(help="Write all to this .parquet, .csv or .jsonl file.")] = None,
     limit: Limit = 20,
+    sql: Sql = False,
 ) -> None:
     """Show quarantined rows: how many by reason, then reason, column, expected and actual value, line.
 
@@ -48,6 +53,7 @@ def quarantine(
     from console.cli.export import check_ending
     from console.cli.export import export as write
     from console.queries import quarantine as refused
+    from console.queries.equal_sql import quarantine_sql
     from millrace.contract.load import load_contract
     from millrace.workload.load import workloads_folder
 
@@ -55,6 +61,9 @@ def quarantine(
         check_ending(export)
     refused.check_reason(reason)
     environment, names = find(stage, build, workload)
+    if sql:
+        print(quarantine_sql(names, drop=drop, reason=reason, limit=limit))
+        return
     found = refused.find_rows(environment, names, drop=drop, reason=reason)
     if export:
         count = write(map(asdict, found), export, refused.schema())
@@ -83,16 +92,22 @@ def decisions(
     id: Annotated[str, typer.Option(help="The decision with this id.")] = "",  # noqa: A002 - the option's name
     limit: Limit = 50,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON lines, one for each decision.")] = False,
+    sql: Sql = False,
+    labels: Labels = False,
 ) -> None:
     """Show stored predictions, the newest day first; of lines with the same id the last.
 
     Example: millrace decisions --from 1997-05-01 --to 1997-05-02 --limit 10. Days are days of the rows' event time."""
     from console.cli.export import json_line
     from console.queries.decisions import find_decision
+    from console.queries.equal_sql import decisions_sql
     from millrace.errors import EnvironmentNotFoundError
 
     environment, names = find(stage, build, workload)
     days = {"first": _day("--from", first), "last": _day("--to", last)}
+    if sql:
+        print(decisions_sql(names, **days, wanted=id, limit=limit))
+        return
     if id:
         kept = find_decision(environment, names, id, **days)
         if kept is None:
@@ -102,7 +117,8 @@ def decisions(
         found: Iterator[Decision] = iter([kept.decision])
     else:
         found = _decisions(environment, names, days)
-    rows = (_decision_row(decision) for decision in (islice(found, limit) if limit else found))
+    found = islice(found, limit) if limit else found
+    rows = map(_decision_row, found) if not labels else _with_labels(environment, names, list(found))
     if as_json:
         for row in rows:
             print(json_line(row))
@@ -262,6 +278,18 @@ def _decisions(environment: Environment, names: WorkloadNames, days: dict[str, d
         if day.unreadable:
             print(f"{day.day}: {day.unreadable} lines are no decisions", file=sys.stderr)
         yield from chain(reversed(day.decisions))
+
+
+def _with_labels(environment: Environment, names: WorkloadNames, found: list[Decision]) -> Iterator[dict[str, Any]]:
+    from console.queries.labels import find_labels
+
+    known = find_labels(environment, names, found)
+    for decision in found:
+        labels = known.get(decision.id, ())
+        counts = [label.value for label in labels if label.counts]
+        replaced = [label.value for label in labels if not label.counts]
+        label = counts[0] if len(counts) == 1 else counts or None
+        yield {**_decision_row(decision), "label": label, "replaced_labels": replaced}
 
 
 def _decision_row(decision: Decision) -> dict[str, Any]:

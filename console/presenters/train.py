@@ -71,6 +71,8 @@ def _summary(run: Execution, _: WorkloadReport) -> RunSummary:
     rows = f"{pinned.rows:,} rows" if pinned else ""
     if pinned and pinned.absorbed:
         rows += f", {pinned.absorbed:,} of them decisions with their late labels"
+    if pinned and pinned.corrected:
+        rows += f", {count(pinned.corrected, 'label')} corrected"
     rows += _waiting(pinned)
     if registered:
         detail = f"{rows}; passed {count(len(gated.verdicts), 'gate')}: {gated.verdicts[-1].sentence}"

@@ -11,6 +11,7 @@ from botocore.exceptions import ClientError
 
 from console.environment import Environment
 from console.queries.decisions import find_decision
+from console.queries.labels import KnownLabel, find_labels
 from console.queries.stored import as_file, find_object
 from console.queries.versions import audit_of, find_verdicts, registry_of
 from millrace.artefact.artefact import ARCHIVE, Artefact, read_archive
@@ -80,6 +81,8 @@ def trace_decision(environment: Environment, names: WorkloadNames, kept: Located
     long = captured.LongCells(columns=tuple(document), under=names.lake_uri(captured.FOLDER, ""))
     for column, uri in captured.references(document, long).items():
         yield _captured(environment.client("s3"), column, uri)
+    for label in find_labels(environment, names, [kept.decision]).get(kept.decision.id, ()):
+        yield _label(label)
     version = kept.decision.model_version
     if version is None:
         yield _broken("model version", "none", "no model answered: the fallback of the workload did")
@@ -281,6 +284,15 @@ def _decision(kept: LocatedDecision) -> Link:
     decision = kept.decision
     detail = f"about {decision.event_time:%Y-%m-%d %H:%M}: answered {in_words(decision.output)}; {kept.uri}"
     return Link(what="decision", identity=decision.id, digest=decision.input_digest, state="checked", detail=detail)
+
+
+def _label(label: KnownLabel) -> Link:
+    """A label, which no digest covers: it is as its table holds it."""
+    what = "label" if label.counts else "label, replaced"
+    came = f"arrived {label.arrived:%Y-%m-%d %H:%M}" if label.arrived else "arrived before arrivals were kept"
+    ahead = f", {label.hours:g} hours ahead" if label.hours else ""
+    detail = f"{came}{ahead}, in {label.drop}"
+    return Link(what=what, identity=str(label.value), digest=None, state="recorded", detail=detail)
 
 
 def _captured(client: Any, column: str, uri: str) -> Link:

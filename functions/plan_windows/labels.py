@@ -6,6 +6,8 @@ from datetime import datetime, timedelta
 from functools import reduce
 from typing import TYPE_CHECKING
 
+from millrace.datasets.corrections import current
+from millrace.datasets.tables import ARRIVED
 from millrace.decisions.outcomes import PREDICTION_ID
 from millrace.timestamps import stamp
 
@@ -24,6 +26,8 @@ def labels_between(lake: Lake, surface: Prediction, start: datetime, end: dateti
     The label of a row lies the workload's horizon later, those of a forecast up to its farthest one, and is then also
     what a later row of `rows` holds; of two the one of the labels comes first. One whose event time is generated came
     any time after its row.
+
+    Of two labels with the same key the one that arrived later counts.
 
     The columns are the entity's key, the event time and `prediction_id`, as far as the table has them, and the
     label. A table without event time is read whole."""
@@ -44,7 +48,10 @@ def _labels_of(lake: Lake, name: str, surface: Prediction, start: datetime, end:
     nearest, farthest = (timedelta(hours=surface.horizons[at]) for at in (0, -1))
     is_generated = lake.contract.labels.column(surface.event_time).is_generated
     inside = _inside(table.schema(), surface.event_time, start + nearest, None if is_generated else end + farthest)
-    rows = table.scan(row_filter=inside, selected_fields=tuple(name for name in wanted if name in there)).to_arrow()
+    selected = tuple(column for column in [*wanted, ARRIVED] if column in there)
+    rows = table.scan(row_filter=inside, selected_fields=selected).to_arrow()
+    if name == "labels":
+        rows = current(rows, surface.key).select([column for column in selected if column != ARRIVED])
     return rows.filter(reduce(pc.or_, (pc.is_valid(rows[name]) for name in surface.label_columns)))
 
 

@@ -49,6 +49,7 @@ def handler(call: StepInput[TrainInput]) -> DatasetPinned:
         absorbed=absorbed.rows,
         unmatched=absorbed.unmatched,
         refused=absorbed.refused,
+        corrected=absorbed.corrected,
         manifest_uri=NAMES.run_uri(call.run, "manifest.json"),
         config_uri=NAMES.run_uri(call.run, "config", ""),
     )

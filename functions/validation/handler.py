@@ -17,6 +17,7 @@ from millrace.contract.load import load_contract
 from millrace.datasets.commits import commit_once
 from millrace.datasets.future import up_to
 from millrace.datasets.new_rows import Quarantine, RowsInFile, Source
+from millrace.datasets.notes import ARRIVAL
 from millrace.datasets.past import read_past
 from millrace.datasets.quarantine import QuarantineFile, object_key
 from millrace.datasets.tables import Lake
@@ -67,10 +68,11 @@ def commit(call: StepInput[IngestState], folder: Path, quarantine: Quarantine) -
         digest=ingested.source_digest,
         run=call.run,
         sequencer=drop.objects[0].sequencer if drop.objects else "",
+        arrived=call.state.as_of,
     )
     contract = up_to(LAKE.contract_of(drop.table), PREDICTION, arrived=call.state.as_of)
     new = RowsInFile(LAKE, drop.table, contract, parsed=folder / "parsed", source=source, quarantine=quarantine)
-    done = commit_once(LAKE, drop.table, source, new.write)
+    done = commit_once(LAKE, drop.table, source, new.write, notes={ARRIVAL: call.state.as_of.isoformat()})
     return Committed(
         feed=drop.feed,
         table=NAMES.table(drop.table),

@@ -8,7 +8,9 @@ from typing import Any
 from infra.rules.assembly import Stack, given, listed, text
 from infra.rules.finding import Finding
 
+RESULTS = ("WorkGroupConfiguration", "ResultConfiguration", "EncryptionConfiguration", "KmsKey")
 KEYS: dict[str, tuple[str, ...]] = {
+    "AWS::Athena::WorkGroup": RESULTS,
     "AWS::DynamoDB::Table": ("SSESpecification", "KMSMasterKeyId"),
     "AWS::ECR::Repository": ("EncryptionConfiguration", "KmsKey"),
     "AWS::Events::EventBus": ("KmsKeyIdentifier",),

@@ -20,8 +20,9 @@ from constructs import Construct
 from infra.constructs.acknowledgement import acknowledge
 from infra.constructs.notifications import Notifications
 from infra.constructs.tags import tag
+from infra.constructs.workgroup import Workgroup
 from infra.iam.resource import policy
-from infra.retention import RETENTION, TIERED_DAYS, Retention
+from infra.retention import RETENTION, SHARED_RETENTION, TIERED_DAYS, Retention
 from infra.settings import StageSettings
 from infra.stacks import audit
 
@@ -113,6 +114,7 @@ class PlatformStack(cdk.Stack):
                 name=names.database, description="Iceberg tables made in code; external tables made by the stacks"
             ),
         )
+        Workgroup(self, names=names, key_arn=self.key_arn)
         self._tables()
         tag(self, settings.tags_of("platform"))
 
@@ -361,6 +363,7 @@ class PlatformStack(cdk.Stack):
                 for workload in self._workloads
                 for folder, retention in folders.items()
             ),
+            *(_rule(f"{folder}/", retention) for folder, retention in SHARED_RETENTION.get(purpose, {}).items()),
         ]
 
     def _bucket_statements(self, arn: str, purpose: str) -> list[dict[str, Any]]:

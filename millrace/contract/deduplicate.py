@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -24,7 +25,9 @@ class Keys:
 
     columns: tuple[str, ...]
     values: pa.Array
-    """As `key_of` makes them."""
+    """As `key_of` makes them; with `beside`, as `key_beside` does."""
+    beside: tuple[str, ...] = ()
+    """Columns that must be equal as well: with another value there the row is a new one, of the same key."""
 
 
 class Seen:
@@ -151,6 +154,24 @@ def key_of(rows: pa.Table, columns: tuple[str, ...]) -> pa.Array:
     return _flat(pc.binary_join_element_wise(*parts, pa.scalar(":", kind)))
 
 
+def key_beside(rows: pa.Table, columns: tuple[str, ...], beside: tuple[str, ...]) -> pa.Array:
+    """`key_of`, of two rows equal only where the cells of `beside` are equal too, nothing included."""
+    return key_of(with_marks(rows, beside), (*columns, *beside))
+
+
+def with_marks(rows: pa.Table, columns: Sequence[str]) -> pa.Table:
+    """The rows with each cell of the columns as a text that is never null: empty for nothing, else "=" and the cell."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    rows = decoded(rows)
+    for name in columns:
+        texts = pc.cast(_with_one_zero(rows.column(name)), pa.string())
+        marked = pc.fill_null(pc.binary_join_element_wise("=", texts, ""), "")
+        rows = rows.set_column(rows.schema.get_field_index(name), name, marked)
+    return rows
+
+
 def _with_one_zero(cells: Any) -> Any:
     """Numbers without -0.0, which equals 0.0 and neither hashes nor reads like it."""
     import pyarrow as pa
@@ -160,7 +181,7 @@ def _with_one_zero(cells: Any) -> Any:
 
 
 def duplicates(
-    rows: pa.Table, good: Mask, key: tuple[str, ...], known: pa.Array | None, seen: Seen | None = None
+    rows: pa.Table, good: Mask, key: tuple[str, ...], known: Keys | None, seen: Seen | None = None
 ) -> dict[int, RuleViolation]:
     """What is wrong with each good row whose key is in the table or stands in an earlier row; by position."""
     import numpy as np
@@ -171,8 +192,10 @@ def duplicates(
     if len(positions) < rows.num_rows:
         keys = keys.filter(pa.array(good))
     found: dict[int, str] = {}  # by position among the good rows: where the key was before
-    if known is not None and len(known):
-        for at in np.flatnonzero(_plain(pc.is_in(keys, value_set=known.drop_null(), skip_nulls=True))).tolist():
+    if known is not None and len(known.values):
+        compared = key_beside(rows, key, known.beside).filter(pa.array(good)) if known.beside else keys
+        held = pc.is_in(compared, value_set=known.values.drop_null(), skip_nulls=True)
+        for at in np.flatnonzero(_plain(held)).tolist():
             found[at] = "which the table holds"
     ordered = in_order(keys)
     for at, line in seen.find(keys) if seen else ():

@@ -59,7 +59,7 @@ class Validator:
 
     def __init__(self, table: Table, *, held: tuple[Keys, ...] = ()) -> None:
         self._table = table
-        self._held = {keys.columns: keys.values for keys in held}
+        self._held = {keys.columns: keys for keys in held}
         self._seen = {key: Seen() for key in table.keys}
 
     def judge(self, rows: pa.Table) -> ValidationResult:
@@ -98,7 +98,7 @@ def refuse_known(rows: pa.Table, held: tuple[Keys, ...]) -> ValidationResult:
     good = np.ones(rows.num_rows, dtype=bool)
     problems: Problems = defaultdict(list)
     for keys in held:
-        for row, violation in duplicates(rows, good, keys.columns, keys.values).items():
+        for row, violation in duplicates(rows, good, keys.columns, keys).items():
             problems[row].append(violation)
             good[row] = False
     return ValidationResult(accepted=_take(rows, good), refused=_refuse(rows, problems))

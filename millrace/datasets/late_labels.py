@@ -14,6 +14,8 @@ from millrace.contract.kinds import parse_cell
 from millrace.contract.validate import validate
 from millrace.contract.violation import raw_row
 from millrace.datasets.commits import commit
+from millrace.datasets.corrected_rows import correct_rows
+from millrace.datasets.corrections import current
 from millrace.datasets.new_rows import Source, held_keys
 from millrace.datasets.notes import LABELS_SNAPSHOT
 from millrace.datasets.tables import SOURCE, Lake
@@ -24,7 +26,6 @@ from millrace.decisions.store import read_days, stored_days
 
 if TYPE_CHECKING:
     import pyarrow as pa
-    from pyiceberg.table import Table as IcebergTable
 
     from millrace.workload.declaration import Prediction
 
@@ -42,10 +43,13 @@ class Absorbed:
     """Labels without a decision; they are looked at again the next time."""
     refused: int
     """Labels whose decision held a row that the contract refuses; their rows never come in."""
+    corrected: int = 0
+    """Rows whose label a later one has replaced."""
 
 
 def absorb(lake: Lake, s3: Any, surface: Prediction, *, run: str) -> Absorbed:
-    """What became of the labels: those whose decision is known are appended to `rows` in one commit.
+    """What became of the labels: those whose decision is known are appended to `rows` in one commit, after one that
+    replaces the labels of rows that were corrected.
 
     `DecisionIndex` finds the decision of a label. A line that is no decision is left out: its label stays
     unmatched, and is counted. `s3` is boto3's client."""
@@ -53,7 +57,9 @@ def absorb(lake: Lake, s3: Any, surface: Prediction, *, run: str) -> Absorbed:
     snapshot = labels.current_snapshot() if labels is not None else None
     if labels is None or snapshot is None:
         return Absorbed(rows=0, unmatched=0, refused=0)
-    waiting = _waiting(lake, labels, surface)
+    known = current(labels.scan().to_arrow(), surface.key)
+    corrected = correct_rows(lake, known, surface, run=run, snapshot_id=snapshot.snapshot_id)
+    waiting = _waiting(lake, known, surface)
     bucket, days = lake.names.platform.bucket("lake"), {_day(row, surface) for row in waiting}
     if lake.contract.labels.column(surface.event_time).is_generated:
         days = _days_before(days, stored_days(s3, bucket, lake.names.workload))
@@ -65,22 +71,26 @@ def absorb(lake: Lake, s3: Any, surface: Prediction, *, run: str) -> Absorbed:
     sources = [row[SOURCE] for row, _ in matched]
     if verdict.accepted.num_rows:
         _commit(lake, verdict.accepted, sources, str(snapshot.snapshot_id), run)
-    return Absorbed(rows=verdict.accepted.num_rows, unmatched=len(waiting) - len(matched), refused=len(verdict.refused))
+    return Absorbed(
+        rows=verdict.accepted.num_rows,
+        unmatched=len(waiting) - len(matched),
+        refused=len(verdict.refused),
+        corrected=corrected,
+    )
 
 
-def _waiting(lake: Lake, labels: IcebergTable, surface: Prediction) -> list[dict[str, Any]]:
+def _waiting(lake: Lake, labels: pa.Table, surface: Prediction) -> list[dict[str, Any]]:
     """The labels whose key is not in the rows, first come first, one for each key."""
     import numpy as np
     import pyarrow as pa
     import pyarrow.compute as pc
 
     # What is already in the rows was absorbed before, or came with its label: an anti-join over the key.
-    there = labels.scan().to_arrow()
-    for keys in held_keys(lake, "rows", lake.find("rows"), there):
+    for keys in held_keys(lake, "rows", lake.find("rows"), labels):
         if keys.columns == surface.key:
-            held = pc.is_in(key_of(there, keys.columns), value_set=keys.values)
-            there = there.filter(pa.array(~np.asarray(held.to_numpy(zero_copy_only=False), dtype=bool)))
-    rows: list[dict[str, Any]] = there.to_pylist()
+            held = pc.is_in(key_of(labels, keys.columns), value_set=keys.values)
+            labels = labels.filter(pa.array(~np.asarray(held.to_numpy(zero_copy_only=False), dtype=bool)))
+    rows: list[dict[str, Any]] = labels.to_pylist()
     return rows
 
 

@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from millrace.contract.deduplicate import Keys, key_of
+from millrace.contract.deduplicate import Keys, key_beside
 from millrace.contract.schema import Table
 from millrace.contract.validate import ValidationResult, Validator, refuse_all, refuse_known, wrong_row_count
+from millrace.datasets.corrections import current, value_columns
 from millrace.datasets.quarantine import QuarantineFile
-from millrace.datasets.tables import SOURCE, Lake, NewDataFile
+from millrace.datasets.tables import ARRIVED, SOURCE, Lake, NewDataFile
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -41,6 +42,8 @@ class Source:
     """The execution that brings them."""
     sequencer: str = ""
     """S3's, which says which version of the key is the later one; empty where nobody knows."""
+    arrived: datetime | None = None
+    """When the object came, with a time zone."""
 
     @property
     def replaceable(self) -> str:
@@ -87,7 +90,7 @@ class RowsInFile:
             rows = screen(
                 self._parsed,
                 self._contract,
-                lambda part: file.add(with_source(part, self._source.key)),
+                lambda part: file.add(with_source(part, self._source)),
                 refused,
                 held=self._held,
             )
@@ -111,7 +114,7 @@ class RowsInMemory:
         new = result.accepted
         if new.num_rows not in self._written:
             file = NewDataFile(iceberg, self._path)
-            file.add(with_source(new, self._source.key))
+            file.add(with_source(new, self._source))
             self._written[new.num_rows] = file.store()
         return NewRows(file=self._written[new.num_rows], quarantined=len(result.refused))
 
@@ -163,11 +166,14 @@ def _with_dictionary(metadata: pq.FileMetaData, texts: set[str]) -> list[str]:
     ]
 
 
-def with_source(rows: pa.Table, key: str) -> pa.Table:
-    """The rows with the landing key that they came from; `rows` may name one for each already."""
+def with_source(rows: pa.Table, source: Source) -> pa.Table:
+    """The rows with the landing key that they came from, and when it came; `rows` may name a key for each already."""
     import pyarrow as pa
 
-    return rows if SOURCE in rows.column_names else rows.append_column(SOURCE, pa.repeat(pa.scalar(key), rows.num_rows))
+    if SOURCE not in rows.column_names:
+        rows = rows.append_column(SOURCE, pa.repeat(pa.scalar(source.key), rows.num_rows))
+    arrived = pa.scalar(source.arrived, pa.timestamp("us", "UTC"))
+    return rows.append_column(ARRIVED, pa.repeat(arrived, rows.num_rows))
 
 
 def held_keys(
@@ -178,7 +184,8 @@ def held_keys(
     Rows of the landing key `but_of` are left out."""
     if iceberg is None or iceberg.current_snapshot() is None or not rows.num_rows:
         return ()
-    return tuple(_held(iceberg, key, _extremes(rows, key[0]), but_of) for key in lake.contract_of(table).keys)
+    beside = _beside(lake, table)
+    return tuple(_held(iceberg, key, beside, _extremes(rows, key[0]), but_of) for key in lake.contract_of(table).keys)
 
 
 def held_in_range_of(
@@ -190,22 +197,37 @@ def held_in_range_of(
     if iceberg is None or iceberg.current_snapshot() is None:
         return ()
     # The footer has the least and the greatest value of each row group: no row is read to know the range.
-    metadata = pq.read_metadata(parsed)
+    metadata, beside = pq.read_metadata(parsed), _beside(lake, table)
     return tuple(
-        _held(iceberg, key, _bounds(metadata, key[0]), but_of)
+        _held(iceberg, key, beside, _bounds(metadata, key[0]), but_of)
         for key in lake.contract_of(table).keys
         if metadata.num_rows
     )
 
 
-def _held(iceberg: IcebergTable, columns: tuple[str, ...], bounds: tuple[Any, Any] | None, but_of: str) -> Keys:
+def _beside(lake: Lake, table: str) -> tuple[str, ...]:
+    """The columns of a label in which another value is a correction; a row with a known key is a duplicate always."""
+    return value_columns(lake.contract.labels) if table == "labels" else ()
+
+
+def _held(
+    iceberg: IcebergTable,
+    columns: tuple[str, ...],
+    beside: tuple[str, ...],
+    bounds: tuple[Any, Any] | None,
+    but_of: str,
+) -> Keys:
     from pyiceberg.expressions import And, NotEqualTo
 
     wanted = between(columns[0], bounds)
     if but_of:
         wanted = And(wanted, NotEqualTo(term=SOURCE, value=but_of))
-    found = iceberg.scan(row_filter=wanted, selected_fields=columns).to_arrow()
-    return Keys(columns=columns, values=key_of(found, columns))
+    there = set(iceberg.schema().column_names)
+    selected = (*columns, *beside, *((ARRIVED,) if beside and ARRIVED in there else ()))
+    found = iceberg.scan(row_filter=wanted, selected_fields=selected).to_arrow()
+    if beside:
+        found = current(found, columns)
+    return Keys(columns=columns, beside=beside, values=key_beside(found, columns, beside))
 
 
 def _extremes(rows: pa.Table, column: str) -> tuple[Any, Any] | None:

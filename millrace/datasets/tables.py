@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 SOURCE = "_source"
 """The landing key that a row came from."""
+ARRIVED = "_arrived"
+"""When the object of a label came, in UTC: of two labels with the same key the later one counts."""
 PROPERTIES = {
     "format-version": "2",
     "write.delete.mode": "copy-on-write",
@@ -95,10 +97,11 @@ class Lake:
         return self.names.lake_uri("iceberg", self.names.table(table))
 
     def schema(self, table: str) -> pa.Schema:
-        """The contract's columns and the landing key they came from."""
+        """The contract's columns and the landing key they came from; of a label its arrival, too."""
         import pyarrow as pa
 
-        return arrow_schema(self.contract_of(table)).append(pa.field(SOURCE, pa.string()))
+        schema = arrow_schema(self.contract_of(table)).append(pa.field(SOURCE, pa.string()))
+        return schema.append(pa.field(ARRIVED, pa.timestamp("us", "UTC"))) if table == "labels" else schema
 
     def contract_of(self, table: str) -> Table:
         return self.contract.rows if table == "rows" else self.contract.labels

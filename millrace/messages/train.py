@@ -51,6 +51,8 @@ class DatasetPinned(Message):
     unmatched: int = 0
     """Late labels without a decision."""
     refused: int = 0
+    corrected: int = 0
+    """Rows whose label a later one has replaced."""
     manifest_uri: str
     config_uri: str
 

@@ -104,6 +104,9 @@ RETAINED: Mapping[str, Lister] = {
 }
 """What outlives the stacks, by type."""
 OF_STACKS: Mapping[str, Lister] = {
+    "AWS::Athena::WorkGroup": lambda client: [
+        one["Name"] for one in client("athena").list_work_groups()["WorkGroups"] if one["Name"] != "primary"
+    ],
     "AWS::Budgets::Budget": lambda client: [
         one["BudgetName"] for one in client("budgets").describe_budgets(AccountId=ACCOUNT).get("Budgets", [])
     ],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,8 +17,12 @@ from pyiceberg.catalog.glue import GlueCatalog
 from pyiceberg.table import Table
 
 from console.demo.months import SAMPLE, months
+from console.environment import local_environment
+from console.queries.query import find_tables, run_query
+from millrace.decisions.store import read_days, stored_days
 from tests.end_to_end.conftest import Lived
 
+README_SQL = re.findall(r"```sql\n(.*?)```", (Path(__file__).resolve().parents[2] / "README.md").read_text(), re.S)
 HISTORY, LIVE = months(SAMPLE, "1996-05", "1996-12"), months(SAMPLE, "1997-01", "1997-06")
 
 
@@ -106,6 +111,47 @@ def test_awswrangler_reads_the_decisions(lived: Lived, wrangler: Any, session: b
     assert {len(event["eventId"]) > 0 for event in frame["eventMetadata"]} == {True}
     outputs = [json.loads(captured["endpointOutput"]["data"]) for captured in frame["captureData"]]
     assert all(0 <= output["probability"] <= 1 for output in outputs)
+
+
+@pytest.mark.filterwarnings("ignore:The copy keyword is deprecated")
+def test_the_queries_of_the_readme_are_answered(lived: Lived, catalog: GlueCatalog) -> None:
+    """By the command's own way: Athena, its workgroup, awswrangler."""
+    environment = local_environment(lived.desk)
+    by_month, refused, right = (run_query(environment, sql).rows.to_pylist() for sql in README_SQL)
+    assert [(row["month"].isoformat()[:7], row["half_hours"]) for row in by_month] == [
+        (month.name, len(set(month.rows["timestamp"].to_pylist()))) for month in (*HISTORY, *LIVE)
+    ]
+    assert [(row["feed"], row["date"], row["reason"], row["refused"]) for row in refused] == [
+        ("scoring", "1997-01-01", "range", 1),
+        ("labels", "1997-05-15", "duplicate_key", 48),
+    ]
+    found = {row["month"].isoformat()[:7]: (row["decisions"], round(row["accuracy"], 6)) for row in right}
+    assert found == accuracies(lived, load(lived, catalog, "labels").scan().to_arrow())
+
+
+def accuracies(lived: Lived, labels: pa.Table) -> dict[str, tuple[int, float]]:
+    """The same, counted here: by month, of the first decision of each half hour."""
+    s3, bucket = lived.desk.client("s3"), lived.names.platform.bucket("lake")
+    days = list(stored_days(s3, bucket, lived.names.workload))
+    truth = dict(zip(labels["timestamp"].to_pylist(), labels["class"].to_pylist(), strict=True))
+    answers: dict[Any, Any] = {}
+    for one in sorted(read_days(s3, bucket, lived.names.workload, days).decisions, key=lambda one: one.inferred_at):
+        if not one.fallback and one.event_time.year == 1997:
+            answers.setdefault(one.event_time.replace(tzinfo=None), one.value)
+    months: dict[str, list[bool]] = {}
+    for at in sorted(answers.keys() & truth.keys()):
+        months.setdefault(f"{at:%Y-%m}", []).append(answers[at] == truth[at])
+    return {month: (len(hits), round(sum(hits) / len(hits), 6)) for month, hits in months.items()}
+
+
+@pytest.mark.filterwarnings("ignore:The copy keyword is deprecated")
+def test_every_table_of_the_catalogue_is_queried(lived: Lived) -> None:
+    environment, run = local_environment(lived.desk), lived.below("predictions/")[0].partition("run=")[2].split("/")[0]
+    tables = [one.table for one in find_tables(environment, workload="electricity")]
+    assert tables == [lived.names.table(name) for name in ("decisions", "labels", "predictions", "quarantine", "rows")]
+    for table in tables:
+        where = f" WHERE run = '{run}'" if table.endswith("_predictions") else ""
+        assert run_query(environment, f"SELECT * FROM {table}{where} LIMIT 1").rows.num_rows == 1, table
 
 
 def test_the_columns_of_the_catalogue_are_those_of_the_files(lived: Lived, session: boto3.Session) -> None:

@@ -39,6 +39,7 @@ class Use:
 
 
 BY_THE_CALLER = {
+    "AWS::Athena::WorkGroup": "Athena writes results with the permissions of who runs the query",
     "AWS::DynamoDB::Table": "DynamoDB uses the key with the permissions of who reads or writes an item",
     "AWS::S3::Bucket": "S3 uses the key with the permissions of who gets or puts an object",
     "AWS::ECR::Repository": "ECR makes grants for itself with the permissions of who makes the repository",

@@ -30,7 +30,7 @@ The templates that go to AWS also run whole on a laptop. This page says how, for
   queues, state machines with redrive, functions, SageMaker jobs and endpoints, the registry, Iceberg on S3 and Glue,
   DynamoDB, alarms, schedules, and every role's rights at every call.
 - **Simulated**: accepted and answered; what it does on AWS happens in part or not at all, its row says which. The
-  network, encryption, images, the hardware of an instance type, deliveries of logs, traces, Athena.
+  network, encryption, images, the hardware of an instance type, deliveries of logs, traces.
 - **Not covered**: refused by name, at deployment or when it is called. Distributed maps, JSONata, several containers in
   a model, serverless and asynchronous endpoints, an MLflow server; and every type, property or call without a row.
 

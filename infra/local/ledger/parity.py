@@ -30,7 +30,7 @@ def _each(row: Row, prefix: str, names: str) -> dict[str, Row]:
 
 
 RESOURCE_TYPES: Mapping[str, Row] = {
-    "AWS::Athena::WorkGroup": (_ACTS, "Kept with its settings; a query is accepted and answered, no SQL is run."),
+    "AWS::Athena::WorkGroup": (_DOES, "Says where results go and how much a query may scan; no metrics of its own."),
     "AWS::Budgets::Budget": (_ACTS, "Kept with its notifications; nothing is billed here, so none is ever sent."),
     "AWS::CDK::Metadata": (_DOES, "Says nothing on AWS either."),
     "AWS::CloudWatch::Alarm": (
@@ -290,9 +290,13 @@ CALLS: Mapping[str, Row] = {
         "DescribeScalingPolicies PutScalingPolicy RegisterScalableTarget",
     ),
     **_each(
-        (_ACTS, "Kept, and every query succeeds; no SQL is run."),
+        (
+            _DOES,
+            "SELECT, SHOW, DESCRIBE and EXPLAIN by the caller's rights, over the files that Glue names, by duckdb. "
+            "Functions and types as sqlglot translates them, divided integers are a double; no DML, views, federation.",
+        ),
         "athena:",
-        "GetQueryExecution GetQueryResults StartQueryExecution",
+        "GetQueryExecution GetQueryResults GetWorkGroup StartQueryExecution StopQueryExecution UpdateWorkGroup",
     ),
     **_each(
         (_DOES, "Alarms as their row says; metrics with percentiles and metric math. Nothing ages out, no Insights."),

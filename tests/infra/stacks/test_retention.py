@@ -10,11 +10,18 @@ from typing import Any
 
 import pytest
 
-from infra.retention import RETENTION
+from infra.retention import RETENTION, SHARED_RETENTION
 from infra.rules.assembly import read
 
-BY_PEOPLE = ("landing/training/", "landing/labels/", "landing/objects/", "landing/scoring/", "artefacts/external/")
-"""What people and their programs write, by keys of their own: `millrace drop`, `millrace register`."""
+BY_PEOPLE = (
+    "landing/training/",
+    "landing/labels/",
+    "landing/objects/",
+    "landing/scoring/",
+    "artefacts/external/",
+    "lake/query-results/",
+)
+"""What people and their programs write: `millrace drop`, `millrace register`, `millrace query`."""
 
 Templates = dict[str, dict[str, Any]]
 
@@ -72,7 +79,7 @@ def test_every_rule_has_what_is_written_under_it(templates: dict[str, Templates]
     others = {one.name: dict(one.template) for one in read(other_workloads)}
     writers = {*written(templates["prod"]), *written(others), *BY_PEOPLE}
     assert {one for one in kept(templates["prod"]) if not any(path.startswith(one) for path in writers)} == set()
-    assert len(kept(templates["prod"])) == sum(map(len, RETENTION.values()))
+    assert len(kept(templates["prod"])) == sum(map(len, [*RETENTION.values(), *SHARED_RETENTION.values()]))
 
 
 @pytest.mark.parametrize("folder", ["scoring", "windows", "checkpoints"])

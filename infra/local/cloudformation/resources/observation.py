@@ -1,6 +1,6 @@
 """Alarms, dashboards, budgets, the catalogue's databases and tables, and Athena's workgroups.
 
-Of a dashboard, a composite alarm and a workgroup no template has one, an account may.
+Of a dashboard and a composite alarm no template has one, an account may.
 """
 
 from __future__ import annotations
@@ -75,7 +75,9 @@ def _put_workgroup(wanted: Wanted) -> Made:
     if wanted.before is None:
         wanted.call("athena", "CreateWorkGroup", Configuration=configuration, **settings, **wanted.get("Tags"))
     elif wanted.changed("WorkGroupConfiguration"):
-        raise ValueError("AWS::Athena::WorkGroup: moto cannot update a workgroup")
+        updates = dict(configuration or {})
+        updates["ResultConfigurationUpdates"] = updates.pop("ResultConfiguration", {})
+        wanted.call("athena", "UpdateWorkGroup", WorkGroup=name, ConfigurationUpdates=updates)
     return Made(ref=name)
 
 

@@ -1,0 +1,165 @@
+"""SQL over the stage's tables, by Athena and awswrangler."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import boto3
+from botocore.exceptions import ClientError
+
+from console.environment import Environment
+from console.queries.usage import Rate
+from millrace.errors import QueryError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+SCANNED = Rate(
+    usd=5.0 / 1e12, source="athena.guide/articles/athena-basics-pricing-model, of a byte", as_of="2026-11-21"
+)
+LEAST_BYTES, BILLED_BYTES = 10_000_000, 1_000_000
+"""What is billed of a query at least, and the step that more is rounded up to."""
+POLL_S = 0.2
+SERVICES = ("athena", "glue", "s3", "sts")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answer:
+    """What a statement answered."""
+
+    rows: pa.Table
+    scanned: int
+    """Bytes that Athena read."""
+    usd: float
+    """List price of that; requests to S3 and Glue are billed beside it."""
+    seconds: float
+    """By Athena's count."""
+    query: str
+    """The id of its execution: Athena keeps it for 45 days."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class KnownTable:
+    """One table of the stage."""
+
+    table: str
+    description: str
+    columns: tuple[str, ...]
+    """Those of the partitions last."""
+
+
+def run_query(environment: Environment, sql: str) -> Answer:
+    """The answer to one statement in the stage's workgroup and database.
+
+    Raises QueryError in Athena's own words; where it knows no such table, with those that there are."""
+    platform = environment.platform
+    with _wrangler(environment) as wrangler:
+        session = _session(environment)
+        try:
+            query = wrangler.athena.start_query_execution(
+                sql=sql, database=platform.database, workgroup=platform.workgroup, boto3_session=session
+            )
+        except ClientError as error:
+            if error.response["Error"]["Code"] != "InvalidRequestException":
+                raise
+            raise QueryError(error.response["Error"]["Message"]) from None
+        done = _ended(environment, wrangler, session, query)
+        if is_query := done["StatementType"] == "DML":
+            rows = _arrow(wrangler.athena.get_query_results(query_execution_id=query, boto3_session=session))
+        else:
+            rows = _texts(environment, query)  # awswrangler reads results of queries only
+    scanned = int(done["Statistics"].get("DataScannedInBytes", 0))
+    return Answer(
+        rows=rows,
+        scanned=scanned,
+        usd=price(scanned) if is_query else 0.0,
+        seconds=done["Statistics"].get("TotalExecutionTimeInMillis", 0) / 1000,
+        query=query,
+    )
+
+
+def price(scanned: int) -> float:
+    """US dollars for a query that read so many bytes."""
+    return SCANNED.usd * max(LEAST_BYTES, math.ceil(scanned / BILLED_BYTES) * BILLED_BYTES)
+
+
+def find_tables(environment: Environment, *, workload: str = "") -> tuple[KnownTable, ...]:
+    """The tables that can be queried, of one workload or of all."""
+    pages = environment.client("glue").get_paginator("get_tables").paginate(DatabaseName=environment.platform.database)
+    found = sorted((table for page in pages for table in page["TableList"]), key=lambda table: str(table["Name"]))
+    return tuple(
+        KnownTable(
+            table=table["Name"],
+            description=table.get("Description", ""),
+            columns=tuple(
+                column["Name"] for column in [*table["StorageDescriptor"]["Columns"], *table.get("PartitionKeys", ())]
+            ),
+        )
+        for table in found
+        if table["Name"].startswith(f"{workload}_" if workload else "")
+    )
+
+
+def _ended(environment: Environment, wrangler: Any, session: Any, query: str) -> dict[str, Any]:
+    """The execution; a command that is interrupted stops it, since it goes on costing otherwise."""
+    try:
+        done: dict[str, Any] = wrangler.athena.wait_query(
+            query_execution_id=query, boto3_session=session, athena_query_wait_polling_delay=POLL_S
+        )
+    except (wrangler.exceptions.QueryFailed, wrangler.exceptions.QueryCancelled) as error:
+        raise QueryError(_with_tables(environment, str(error))) from None
+    except BaseException:
+        wrangler.athena.stop_query_execution(query_execution_id=query, boto3_session=session)
+        raise
+    return done
+
+
+def _with_tables(environment: Environment, reason: str) -> str:
+    if not reason.startswith("TABLE_NOT_FOUND"):
+        return reason
+    names = [table.table for table in find_tables(environment)]
+    return f"{reason}. The tables of {environment.platform.database} are: {', '.join(names) or 'none yet'}"
+
+
+def _arrow(frame: Any) -> pa.Table:
+    import pyarrow as pa
+
+    return pa.Table.from_pandas(frame, preserve_index=False).replace_schema_metadata(None)
+
+
+def _texts(environment: Environment, query: str) -> pa.Table:
+    """What SHOW, DESCRIBE or EXPLAIN answered: text in each cell."""
+    import pyarrow as pa
+
+    pages = list(environment.client("athena").get_paginator("get_query_results").paginate(QueryExecutionId=query))
+    names = [column["Name"] for column in pages[0]["ResultSet"]["ResultSetMetadata"]["ColumnInfo"]]
+    rows = [[cell.get("VarCharValue") for cell in row["Data"]] for page in pages for row in page["ResultSet"]["Rows"]]
+    return pa.table({name: pa.array([row[at] for row in rows], pa.string()) for at, name in enumerate(names)})
+
+
+def _session(environment: Environment) -> Any:
+    keys = {"aws_access_key_id": "local", "aws_secret_access_key": "local"} if environment.cloud else {}
+    return boto3.Session(region_name=environment.platform.region, **keys)
+
+
+@contextmanager
+def _wrangler(environment: Environment) -> Iterator[Any]:
+    """awswrangler, which takes the address of a local cloud by its own settings."""
+    try:
+        import awswrangler
+    except ModuleNotFoundError:
+        raise QueryError("expected awswrangler, which is not installed: pip install 'millrace[query]'") from None
+    if environment.cloud is None:
+        yield awswrangler
+        return
+    for service in SERVICES:
+        setattr(awswrangler.config, f"{service}_endpoint_url", environment.cloud.endpoint_url)
+    try:
+        yield awswrangler
+    finally:
+        for service in SERVICES:
+            awswrangler.config.reset(f"{service}_endpoint_url")

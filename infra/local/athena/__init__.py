@@ -1,0 +1,1 @@
+"""Amazon Athena, SQL over the catalogue's tables."""

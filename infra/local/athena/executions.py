@@ -1,0 +1,304 @@
+"""Query executions: each runs in the background, by the rights of who started it, and leaves its result in S3."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+import uuid
+from dataclasses import dataclass, field
+from datetime import datetime
+from importlib import import_module
+from typing import Any
+
+import boto3
+from botocore.exceptions import ClientError
+
+from infra.local.athena.errors import QueryError, ScanLimitError, denied
+from infra.local.athena.result_files import column_info, rows_of, to_csv, to_text
+from infra.local.athena.statements import Result, Statement, parse, run
+from infra.local.athena.tables import TableReader
+from infra.local.kernel.cloud import ACCOUNT, REGION, Cloud
+from infra.local.kernel.dispatcher import dispatcher
+from infra.local.kernel.patching import replace
+from infra.local.kernel.transport import connect
+
+OVER = ("SUCCEEDED", "FAILED", "CANCELLED")
+MOST_ROWS = 1000
+"""Of one page of GetQueryResults. https://docs.aws.amazon.com/athena/latest/APIReference/API_GetQueryResults.html"""
+
+
+@dataclass(kw_only=True)
+class Execution:
+    """One query, as it goes."""
+
+    id: str
+    statement: Statement
+    schema: str
+    workgroup: Any
+    output: str
+    """The URI of its result."""
+    encryption: dict[str, str]
+    clients: dict[str, Any]
+    """Of the caller."""
+    submitted: datetime
+    state: str = "QUEUED"
+    reason: str = ""
+    completed: datetime | None = None
+    result: Result | None = None
+    scanned: int = 0
+    connection: Any = None
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def described(self) -> dict[str, Any]:
+        """As GetQueryExecution answers."""
+        end = self.completed or self.submitted
+        took = round((end - self.submitted).total_seconds() * 1000)
+        status: dict[str, Any] = {"State": self.state, "SubmissionDateTime": self.submitted.timestamp()}
+        if self.completed:
+            status["CompletionDateTime"] = self.completed.timestamp()
+        if self.reason:
+            status["StateChangeReason"] = self.reason
+        return {
+            "QueryExecutionId": self.id,
+            "Query": self.statement.text,
+            "StatementType": self.statement.kind,
+            "ResultConfiguration": {"OutputLocation": self.output, **self.encryption},
+            "QueryExecutionContext": {"Database": self.schema, "Catalog": "awsdatacatalog"},
+            "Status": status,
+            "Statistics": {
+                "EngineExecutionTimeInMillis": took,
+                "DataScannedInBytes": self.scanned,
+                "TotalExecutionTimeInMillis": took,
+            },
+            "WorkGroup": self.workgroup.name,
+            "EngineVersion": self.workgroup.configuration["EngineVersion"],
+        }
+
+
+@dataclass(kw_only=True)
+class Executions:
+    """All of the cloud's queries; moto's own backend keeps them by their id."""
+
+    cloud: Cloud
+    running: list[Execution] = field(default_factory=list)
+
+    def start(self, response: Any) -> str:
+        """Accept the query of a request; it runs on a thread of the dispatcher."""
+        given = json.loads(response.body)
+        group = _workgroup(given.get("WorkGroup", "primary"))
+        statement = parse(given["QueryString"])
+        name = str(uuid.uuid4())
+        location, encryption = _output(group.configuration, given.get("ResultConfiguration") or {})
+        execution = Execution(
+            id=name,
+            statement=statement,
+            schema=(given.get("QueryExecutionContext") or {}).get("Database", "default").lower(),
+            workgroup=group,
+            output=f"{location.rstrip('/')}/{name}.{'csv' if statement.kind == 'DML' else 'txt'}",
+            encryption=encryption,
+            clients=_clients_of(response, self.cloud),
+            submitted=self.cloud.clock.now(),
+        )
+        response.athena_backend.executions[name] = execution
+        dispatcher(self.cloud).submit(f"query {name}", lambda: self._run(execution))
+        return name
+
+    def stop(self, execution: Execution) -> None:
+        """Cancel the query, unless it is over."""
+        with execution.lock:
+            if execution.state in OVER:
+                return
+            self._end(execution, "CANCELLED", "Query cancelled by user")
+        dispatcher(self.cloud).submit(f"stop of query {execution.id}", lambda: _interrupt(execution))
+
+    def stop_all(self) -> None:
+        """The cloud ends: so do its queries."""
+        for execution in self.running:
+            _interrupt(execution)
+
+    def _run(self, execution: Execution) -> None:
+        with execution.lock:
+            if execution.state in OVER:
+                return
+            execution.state = "RUNNING"
+        self.running.append(execution)
+        state, reason = "SUCCEEDED", ""
+        try:
+            execution.result = self._answer(execution)
+        except ScanLimitError as error:
+            state, reason = "CANCELLED", str(error)
+        except (QueryError, NotImplementedError) as error:
+            state, reason = "FAILED", str(error)
+        except Exception as error:
+            state, reason = "FAILED", f"GENERIC_INTERNAL_ERROR: {type(error).__name__}: {error}"
+        finally:
+            execution.connection = None
+            self.running.remove(execution)
+        with execution.lock:
+            if execution.state not in OVER:
+                self._end(execution, state, reason)
+
+    def _answer(self, execution: Execution) -> Result:
+        def reader(database: Any) -> TableReader:
+            return TableReader(**execution.clients, database=database, now=self.cloud.clock.now())
+
+        def started(database: Any) -> None:
+            execution.connection = database
+
+        limit = execution.workgroup.configuration.get("BytesScannedCutoffPerQuery")
+        result = run(execution.statement, execution.schema, reader, limit=limit, started=started)
+        execution.scanned = result.scanned
+        write = to_csv if execution.statement.kind == "DML" else to_text
+        bucket, _, key = execution.output.removeprefix("s3://").partition("/")
+        described = {"columns": column_info(result)}
+        try:
+            for name, text in ((key, write(result)), (f"{key}.metadata", json.dumps(described))):
+                execution.clients["s3"].put_object(
+                    Bucket=bucket, Key=name, Body=text.encode(), **_encrypted(execution.encryption)
+                )
+        except ClientError as error:
+            raise denied(f"Unable to verify/create output bucket {bucket}", error) from None
+        return result
+
+    def _end(self, execution: Execution, state: str, reason: str) -> None:
+        execution.completed = self.cloud.clock.now()
+        execution.state, execution.reason = state, reason
+
+
+def _interrupt(execution: Execution) -> None:
+    """Until it has ended: the query may be about to begin, and duckdb forgets an interrupt that comes before."""
+    while (connection := execution.connection) is not None:
+        connection.interrupt()
+        time.sleep(0.01)
+
+
+def run_queries(cloud: Cloud) -> None:
+    """Replace moto's answers about queries, and add what it lacks about workgroups."""
+    kept = Executions(cloud=cloud)
+    cloud.at_stop(kept.stop_all)
+
+    def start(response: Any) -> Any:
+        try:
+            return json.dumps({"QueryExecutionId": kept.start(response)})
+        except QueryError as error:
+            return _invalid(str(error))
+
+    def get(response: Any) -> Any:
+        found = _find(response)
+        return json.dumps({"QueryExecution": found.described()}) if found else _unknown(response)
+
+    def results(response: Any) -> Any:
+        found = _find(response)
+        return _page(found, json.loads(response.body)) if found else _unknown(response)
+
+    def stop(response: Any) -> Any:
+        found = _find(response)
+        if found is None:
+            return _unknown(response)
+        kept.stop(found)
+        return "{}"
+
+    answers = {"start_query_execution": start, "get_query_execution": get, "get_query_results": results}
+    more = {"stop_query_execution": stop, "get_work_group": _get_workgroup, "update_work_group": _update_workgroup}
+    replace(import_module("moto.athena.responses").AthenaResponse, **answers, **more)
+
+
+def _find(response: Any) -> Execution | None:
+    found: Execution | None = response.athena_backend.executions.get(json.loads(response.body)["QueryExecutionId"])
+    return found
+
+
+def _page(execution: Execution, given: dict[str, Any]) -> Any:
+    if execution.state != "SUCCEEDED" or execution.result is None:
+        said = "Query has not yet finished" if execution.state not in OVER else "Query did not finish successfully"
+        return _invalid(f"{said}. Final query state: {execution.state}")
+    head = [execution.result.rows.schema.names] if execution.statement.kind == "DML" else []
+    rows = [*head, *rows_of(execution.result)]
+    first, most = int(given.get("NextToken") or 0), int(given.get("MaxResults") or MOST_ROWS)
+    data = [{"Data": [{} if cell is None else {"VarCharValue": cell} for cell in row]} for row in rows[first:][:most]]
+    more = {"NextToken": str(first + most)} if first + most < len(rows) else {}
+    described = {"ColumnInfo": column_info(execution.result)}
+    return json.dumps({"UpdateCount": 0, "ResultSet": {"Rows": data, "ResultSetMetadata": described}, **more})
+
+
+def _output(configuration: dict[str, Any], given: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+    """Where the result goes and under which key: the workgroup's, where it is enforced or the query says nothing.
+
+    https://docs.aws.amazon.com/athena/latest/ug/workgroups-settings-override.html"""
+    own = configuration.get("ResultConfiguration") or {}
+    wanted = own if configuration["EnforceWorkGroupConfiguration"] or not given.get("OutputLocation") else given
+    if not wanted.get("OutputLocation"):
+        raise QueryError(
+            "No output location provided. An output location is required either through the Workgroup result "
+            "configuration setting or as an API input."
+        )
+    encryption = wanted.get("EncryptionConfiguration")
+    return wanted["OutputLocation"], {"EncryptionConfiguration": encryption} if encryption else {}
+
+
+def _encrypted(encryption: dict[str, Any]) -> dict[str, str]:
+    found = encryption.get("EncryptionConfiguration", {})
+    if found.get("EncryptionOption") != "SSE_KMS":
+        return {}
+    return {"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": found["KmsKey"]}
+
+
+def _clients_of(response: Any, cloud: Cloud) -> dict[str, Any]:
+    """Athena reads the catalogue and S3 by the permissions of the caller.
+
+    https://docs.aws.amazon.com/athena/latest/ug/s3-permissions.html"""
+    keys = {
+        "aws_access_key_id": response.get_access_key(),
+        "aws_secret_access_key": "local",
+        "aws_session_token": response.headers.get("X-Amz-Security-Token"),
+    }
+    return {
+        service: connect(
+            boto3.client(service, endpoint_url=cloud.endpoint_url, region_name=cloud.region, **keys), cloud.application
+        )
+        for service in ("glue", "s3")
+    }
+
+
+def _workgroup(name: str) -> Any:
+    from moto.athena.models import athena_backends
+
+    found = athena_backends[ACCOUNT][REGION].work_groups.get(name)
+    if found is None:
+        raise QueryError(f"WorkGroup {name} is not found.")
+    return found
+
+
+def _get_workgroup(response: Any) -> Any:
+    name = json.loads(response.body)["WorkGroup"]
+    found = response.athena_backend.get_work_group(name)
+    return json.dumps({"WorkGroup": found}) if found else _invalid(f"WorkGroup {name} is not found.")
+
+
+def _update_workgroup(response: Any) -> Any:
+    """The settings that the request names; an empty string in the result's takes one away."""
+    given = json.loads(response.body)
+    try:
+        group = _workgroup(given["WorkGroup"])
+    except QueryError as error:
+        return _invalid(str(error))
+    updates = dict(given.get("ConfigurationUpdates") or {})
+    result = updates.pop("ResultConfigurationUpdates", {})
+    engine = updates.pop("EngineVersion", None)
+    configuration = group.configuration | updates
+    configuration["ResultConfiguration"] = {**configuration.get("ResultConfiguration", {}), **result}
+    if engine:
+        selected = engine["SelectedEngineVersion"]
+        configuration["EngineVersion"] = {"SelectedEngineVersion": selected, "EffectiveEngineVersion": selected}
+    group.configuration = configuration
+    group.description = given.get("Description", group.description)
+    return "{}"
+
+
+def _unknown(response: Any) -> Any:
+    return _invalid(f"QueryExecution {json.loads(response.body)['QueryExecutionId']} was not found")
+
+
+def _invalid(message: str) -> tuple[str, dict[str, int]]:
+    return json.dumps({"__type": "InvalidRequestException", "Message": message}), {"status": 400}

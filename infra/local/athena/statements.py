@@ -1,0 +1,269 @@
+"""One statement of Athena's dialect, run by duckdb over the tables that it names."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from infra.local.athena.errors import QueryError, ScanLimitError, denied
+from infra.local.athena.kinds import athena_name
+from infra.local.athena.tables import TableReader
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    from sqlglot import exp
+
+DIALECT = "athena"
+SHOW = {
+    r"show\s+tables(?:\s+(?:in|from)\s+`?\"?(?P<schema>\w+)\"?`?)?(?:\s+'(?P<like>[^']*)')?": "tables",
+    r"show\s+(?:databases|schemas)(?:\s+like)?(?:\s+'(?P<like>[^']*)')?": "databases",
+    r"show\s+columns\s+(?:in|from)\s+(?P<table>[\w.\"`]+)(?:\s+(?:in|from)\s+(?P<schema>\w+))?": "columns",
+    r"desc(?:ribe)?\s+(?:extended\s+|formatted\s+)?(?P<table>[\w.\"`]+)": "describe",
+}
+LIMITS: dict[str, str | bool | int | float | list[str]] = {"enable_external_access": "false", "memory_limit": "2GB"}
+"""A query reads the tables that it is given: no file and no address of this machine."""
+DIVISION = """CREATE MACRO divided(a, b) AS CASE
+    WHEN regexp_matches(typeof(a), '^U?(TINY|SMALL|BIG|HUGE)?INT(EGER)?$')
+     AND regexp_matches(typeof(b), '^U?(TINY|SMALL|BIG|HUGE)?INT(EGER)?$') THEN a // b ELSE a / b END"""
+"""Athena divides integers without a remainder, duckdb does not."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Result:
+    """What a statement answers."""
+
+    rows: pa.Table
+    types: tuple[str, ...]
+    """Athena's type of each column."""
+    scanned: int
+    """Bytes."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Statement:
+    """A statement that can be run."""
+
+    text: str
+    kind: str
+    """`DML` for what answers rows of tables, `UTILITY` for what tells of the catalogue or the plan."""
+    tree: exp.Expr | None = None
+    """Of a query."""
+    explains: bool = False
+
+
+def parse(text: str) -> Statement:
+    """The statement. Raises QueryError for what is no SQL or is not covered here; Athena says so at the start, too."""
+    plain = text.strip().rstrip(";").strip()
+    if _shown(plain):
+        return Statement(text=plain, kind="UTILITY")
+    explained = re.sub(r"(?i)^explain(\s+analyze)?\s+", "", plain)
+    return Statement(
+        text=plain,
+        kind="DML" if explained == plain else "UTILITY",
+        tree=_query(explained),
+        explains=explained != plain,
+    )
+
+
+def _query(text: str) -> exp.Expr:
+    import sqlglot
+    from sqlglot import exp
+    from sqlglot.errors import SqlglotError
+
+    try:
+        trees = [tree for tree in sqlglot.parse(text, dialect=DIALECT) if tree is not None]
+    except SqlglotError as error:
+        _refuse(error)
+    if len(trees) != 1:
+        raise QueryError(f"Only one sql statement is allowed. Got: {text}")
+    if not isinstance(trees[0], exp.Query):
+        raise QueryError(f"the local cloud runs SELECT, SHOW, DESCRIBE and EXPLAIN only, got {text.split()[0].upper()}")
+    return trees[0]
+
+
+def _refuse(error: Any) -> NoReturn:
+    found = (error.errors or [{}])[0] if hasattr(error, "errors") else {}
+    where = f"line {found.get('line', 1)}:{found.get('col', 1)}"
+    came = found.get("highlight") or "input"
+    raise QueryError(f"{where}: mismatched input '{came}'. {found.get('description') or error}") from None
+
+
+def _shown(text: str) -> tuple[str, dict[str, str]] | None:
+    for pattern, name in SHOW.items():
+        if found := re.fullmatch(pattern, text, re.IGNORECASE):
+            return name, {key: re.sub(r'["`]', "", value) for key, value in found.groupdict().items() if value}
+    return None
+
+
+def run(
+    statement: Statement,
+    schema: str,
+    reader: Callable[[Any], TableReader],
+    *,
+    limit: int | None,
+    started: Callable[[Any], object],
+) -> Result:
+    """The answer; `started` is given the connection, which may be interrupted. Raises QueryError, and ScanLimitError
+    where the tables' files have more than `limit` bytes."""
+    import duckdb
+
+    with duckdb.connect(config=LIMITS) as database:
+        database.execute("SET TimeZone = 'UTC'")
+        database.execute(DIVISION)
+        started(database)
+        if statement.tree is None:
+            return _of_catalogue(statement.text, schema, reader(database))
+        return _of_tables(statement, schema, reader(database), database, limit)
+
+
+def _of_tables(statement: Statement, schema: str, reader: TableReader, database: Any, limit: int | None) -> Result:
+    import duckdb
+
+    assert statement.tree is not None
+    tree, scanned = statement.tree.copy(), 0
+    for number, node in enumerate(list(_tables(tree))):
+        rows, size = reader.read(node, (node.db or schema).lower(), _names(tree))
+        scanned += size
+        if limit is not None and scanned > limit:
+            raise ScanLimitError(f"Bytes scanned limit was exceeded ({scanned:,} of {limit:,} bytes)")
+        database.register(f"table_{number}", rows)
+        _replace(node, f"table_{number}")
+    sql = _named(tree).transform(_divided).sql("duckdb", identify=True)
+    try:
+        found = _plan(database, sql) if statement.explains else database.sql(sql).to_arrow_table()
+    except duckdb.InterruptException:
+        raise QueryError("Query cancelled") from None
+    except duckdb.Error as error:
+        raise QueryError(_in_words(error)) from None
+    types = tuple(athena_name(field.type) for field in found.schema)
+    return Result(rows=found, types=types, scanned=0 if statement.explains else scanned)
+
+
+def _plan(database: Any, sql: str) -> pa.Table:
+    """As duckdb plans it, a line each."""
+    return _texts(
+        ["query_plan"],
+        [[line] for _, plan in database.execute(f"EXPLAIN {sql}").fetchall() for line in plan.splitlines()],
+    ).rows
+
+
+def _tables(tree: exp.Expr) -> Iterator[exp.Table]:
+    """Those of the catalogue; a name that WITH declares is none."""
+    from sqlglot import exp
+
+    declared = {cte.alias.lower() for cte in tree.find_all(exp.CTE)}
+    for node in tree.find_all(exp.Table):
+        if isinstance(node.this, exp.Identifier) and (node.db or node.name.lower() not in declared):
+            yield node
+
+
+def _names(tree: exp.Expr) -> frozenset[str] | None:
+    """Every name in the query: a column that has none of them is not read. None where `*` names all."""
+    from sqlglot import exp
+
+    if any(not isinstance(star.parent, exp.Count) for star in tree.find_all(exp.Star)):
+        return None
+    return frozenset(name.name.lower() for name in tree.find_all(exp.Identifier))
+
+
+def _replace(node: exp.Table, name: str) -> None:
+    from sqlglot import exp
+
+    alias = node.args.get("alias") or exp.TableAlias(this=exp.to_identifier(node.name))
+    joins = node.args.get("joins")
+    node.replace(exp.Table(this=exp.to_identifier(name), alias=alias.copy(), joins=joins))
+
+
+def _named(tree: exp.Expr) -> exp.Expr:
+    """Athena calls the n-th expression without a name `_coln`."""
+    from sqlglot import exp
+
+    first = tree
+    while isinstance(first, exp.SetOperation):
+        first = first.this
+    if isinstance(first, exp.Select):
+        for number, column in enumerate(first.expressions):
+            if not isinstance(column, exp.Alias | exp.Column | exp.Dot | exp.Star):
+                column.replace(exp.alias_(column.copy(), f"_col{number}"))
+    return tree
+
+
+def _divided(node: exp.Expr) -> exp.Expr:
+    from sqlglot import exp
+
+    return exp.Anonymous(this="divided", expressions=[node.left, node.right]) if isinstance(node, exp.Div) else node
+
+
+def _in_words(error: Exception) -> str:
+    """The reason as Athena's codes name it, with what duckdb says."""
+    text = str(error).strip()
+    if found := re.search(r'Referenced column "([^"]+)" not found', text):
+        column = f"Column '{found[1]}' cannot be resolved or requester is not authorized to access requested resources"
+        return f"COLUMN_NOT_FOUND: {column}"
+    if found := re.search(r"Function with name (\S+) does not exist", text):
+        return f"FUNCTION_NOT_FOUND: Function '{found[1]}' not registered"
+    if "Division by zero" in text:
+        return "DIVISION_BY_ZERO: Division by zero"
+    return f"SYNTAX_ERROR: {text.splitlines()[0]}"
+
+
+def _of_catalogue(text: str, schema: str, reader: TableReader) -> Result:
+    found = _shown(text)
+    assert found is not None
+    what, given = found
+    try:
+        names, rows = _LISTS[what](reader, given.get("schema", schema), given)
+    except reader.glue.exceptions.ClientError as error:
+        raise denied(text, error) from None
+    return _texts(names, rows)
+
+
+def _list_tables(reader: TableReader, schema: str, given: dict[str, str]) -> tuple[list[str], list[list[str]]]:
+    pages = reader.glue.get_paginator("get_tables").paginate(DatabaseName=schema)
+    names = sorted(table["Name"] for page in pages for table in page["TableList"])
+    return ["tab_name"], [[name] for name in names if _is_like(name, given.get("like"))]
+
+
+def _list_databases(reader: TableReader, _: str, given: dict[str, str]) -> tuple[list[str], list[list[str]]]:
+    pages = reader.glue.get_paginator("get_databases").paginate()
+    names = sorted(found["Name"] for page in pages for found in page["DatabaseList"])
+    return ["database_name"], [[name] for name in names if _is_like(name, given.get("like"))]
+
+
+def _list_columns(reader: TableReader, schema: str, given: dict[str, str]) -> tuple[list[str], list[list[str]]]:
+    return ["field"], [[name] for name, _, _ in _columns(reader, schema, given["table"])]
+
+
+def _describe(reader: TableReader, schema: str, given: dict[str, str]) -> tuple[list[str], list[list[str]]]:
+    return ["col_name", "data_type", "comment"], [list(column) for column in _columns(reader, schema, given["table"])]
+
+
+def _columns(reader: TableReader, schema: str, table: str) -> list[tuple[str, str, str]]:
+    """Name, type and comment; the partitions' come last."""
+    *given, name = table.split(".")
+    found = reader.find((given or [schema])[-1].lower(), name.lower())
+    every = [*found["StorageDescriptor"]["Columns"], *found.get("PartitionKeys", ())]
+    return [(column["Name"], column["Type"], column.get("Comment", "")) for column in every]
+
+
+_LISTS: dict[str, Callable[[TableReader, str, dict[str, str]], tuple[list[str], list[list[str]]]]] = {
+    "tables": _list_tables,
+    "databases": _list_databases,
+    "columns": _list_columns,
+    "describe": _describe,
+}
+
+
+def _is_like(name: str, pattern: str | None) -> bool:
+    """`elec*|*_rows`."""
+    parts = (pattern or "*").lower().split("|")
+    return any(re.fullmatch(re.escape(part).replace(r"\*", ".*"), name) for part in parts)
+
+
+def _texts(names: list[str], rows: list[list[str]]) -> Result:
+    import pyarrow as pa
+
+    columns = [pa.array([row[at] for row in rows], pa.string()) for at in range(len(names))]
+    return Result(rows=pa.table(columns, names=names), types=("string",) * len(names), scanned=0)

@@ -1,0 +1,173 @@
+"""Rows of the dataset whose label was corrected: each leaves and comes back with the later value, in one commit."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Sequence
+from datetime import date, datetime
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
+
+from millrace.contract.deduplicate import key_of, with_marks
+from millrace.contract.violation import raw_row
+from millrace.datasets.commits import DIGEST, RUN, pauses
+from millrace.datasets.corrections import arrivals
+from millrace.datasets.new_rows import between
+from millrace.datasets.notes import ARRIVAL, LABELS_SNAPSHOT, ORIGIN, SUPERSEDED, WITHDRAWN
+from millrace.datasets.overwrites import key_of as landing_key
+from millrace.datasets.tables import SOURCE, Lake, NewDataFile
+from millrace.errors import ConflictError
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+    import pyarrow as pa
+    from pyiceberg.expressions import BooleanExpression
+    from pyiceberg.table import Table as IcebergTable
+
+    from millrace.workload.declaration import Prediction
+
+CORRECTED = "millrace.rows-corrected"
+
+
+def correct_rows(lake: Lake, labels: pa.Table, surface: Prediction, *, run: str, snapshot_id: int) -> int:
+    """How many rows of the dataset had another value than their label, which arrived later, and have it now.
+
+    `labels` are those that count. Called again, it finds nothing to do. Raises ConflictError when other writers win
+    every time."""
+    for pause_s in pauses():
+        iceberg = lake.find("rows")
+        if iceberg is None or iceberg.current_snapshot() is None or not labels.num_rows:
+            return 0
+        rows = _corrected(lake, iceberg, labels, surface)
+        if not rows.num_rows:
+            return 0
+        if _replace(lake, iceberg, rows, surface.key, run=run, snapshot_id=snapshot_id):
+            return int(rows.num_rows)
+        time.sleep(pause_s)
+    raise ConflictError(f"{lake.names.table('rows')}: expected the corrections to be committed, others always won")
+
+
+def _corrected(lake: Lake, iceberg: IcebergTable, labels: pa.Table, surface: Prediction) -> pa.Table:
+    """The rows that are to be corrected, with the values and the landing keys of their labels."""
+    import numpy as np
+    import pyarrow as pa
+
+    key, values = surface.key, surface.label_columns
+    there = iceberg.scan(row_filter=_between(key[0], labels), selected_fields=(*key, *values, SOURCE)).to_arrow()
+    at = _places(there, labels, key)
+    held = np.flatnonzero(at >= 0)
+    own, new = there.take(pa.array(held)), labels.take(pa.array(at[held]))
+    differs = _marks(own, values) != _marks(new, values)
+    wrong = own.filter(pa.array(differs & _is_later(lake, iceberg, own, new)))
+    if not wrong.num_rows:
+        return wrong
+    rows = iceberg.scan(row_filter=matching(wrong.select(key), key)).to_arrow()
+    place = pa.array(_places(rows, labels, key))
+    for name in (*values, SOURCE):
+        cells = labels.column(name).take(place).combine_chunks().cast(rows.schema.field(name).type)
+        rows = rows.set_column(rows.schema.get_field_index(name), name, cells)
+    return rows
+
+
+def _is_later(lake: Lake, iceberg: IcebergTable, rows: pa.Table, labels: pa.Table) -> npt.NDArray[np.bool_]:
+    """Whether the label arrived after the row: always, where the row has its value from an earlier label."""
+    import numpy as np
+
+    feed, dropped = f"{lake.names.workload}/labels/", _arrivals_of_drops(iceberg)
+    moments = arrivals(labels)
+    sources = rows.column(SOURCE).to_pylist()
+    return np.array(
+        [
+            source.startswith(feed) or moment > dropped.get(source, 0)
+            for source, moment in zip(sources, moments.tolist(), strict=True)
+        ],
+        dtype=bool,
+    )
+
+
+def _arrivals_of_drops(iceberg: IcebergTable) -> dict[str, int]:
+    """When the last version of each dropped object came, in microseconds, by its landing key."""
+    found: dict[str, int] = {}
+    for snapshot in iceberg.metadata.snapshots:
+        summary = snapshot.summary.additional_properties if snapshot.summary is not None else {}
+        if SUPERSEDED not in summary and ORIGIN in summary:
+            noted = summary.get(ARRIVAL)
+            known = datetime.fromisoformat(noted).timestamp() * 1e6 if noted else snapshot.timestamp_ms * 1e3
+            found[landing_key(summary[ORIGIN])] = round(known)
+    return found
+
+
+def _replace(
+    lake: Lake, iceberg: IcebergTable, rows: pa.Table, key: Sequence[str], *, run: str, snapshot_id: int
+) -> bool:
+    """Whether the rows have left and come back, in one commit; False when another writer was first."""
+    from pyiceberg.exceptions import CommitFailedException
+
+    content = "\n".join(raw_row(row) for row in rows.to_pylist())
+    summary = {
+        DIGEST: hashlib.sha256(content.encode()).hexdigest(),
+        ORIGIN: f"{lake.names.table('labels')}@{snapshot_id}",
+        RUN: run,
+        LABELS_SNAPSHOT: str(snapshot_id),
+        CORRECTED: str(rows.num_rows),
+    }
+    with TemporaryDirectory() as folder:
+        file = NewDataFile(iceberg, Path(folder, "rows.parquet"))
+        file.add(rows)
+        stored = file.store()
+    assert stored is not None
+    transaction = iceberg.transaction()
+    try:
+        left = {RUN: run, WITHDRAWN: str(rows.num_rows)}
+        transaction.delete(matching(rows.select(list(key)), key), snapshot_properties=left)
+        with transaction.update_snapshot(snapshot_properties=summary).fast_append() as append:
+            append.append_data_file(stored)
+        transaction.commit_transaction()
+    except CommitFailedException:
+        return False
+    return True
+
+
+def matching(rows: pa.Table, key: Sequence[str]) -> BooleanExpression:
+    """The filter for rows with one of these keys."""
+    from pyiceberg.expressions import AlwaysFalse, And, EqualTo, In, Or
+
+    if len(key) == 1:
+        return In(term=key[0], literals={_literal(cell) for cell in rows.column(key[0]).to_pylist()})
+    each: list[BooleanExpression] = []
+    for row in rows.to_pylist():
+        first, *others = (EqualTo(term=name, value=_literal(row[name])) for name in key)
+        each.append(And(first, *others))
+    return Or(*each) if len(each) > 1 else each[0] if each else AlwaysFalse()
+
+
+def _literal(cell: Any) -> Any:
+    """pyiceberg reads times from text."""
+    return cell.isoformat() if isinstance(cell, date | datetime) else cell
+
+
+def _between(column: str, labels: pa.Table) -> BooleanExpression:
+    import pyarrow.compute as pc
+
+    found = pc.min_max(labels.column(column)).as_py()
+    return between(column, (found["min"], found["max"]))
+
+
+def _places(rows: pa.Table, labels: pa.Table, key: Sequence[str]) -> npt.NDArray[np.int64]:
+    """The position of each row's label, -1 where it has none."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    held = key_of(labels, tuple(key))
+    own = key_of(rows, tuple(key))
+    found = pc.index_in(own.cast(held.type), value_set=held, skip_nulls=True)
+    places: npt.NDArray[np.int64] = pc.fill_null(found, -1).cast(pa.int64()).to_numpy(zero_copy_only=False)
+    return places
+
+
+def _marks(rows: pa.Table, columns: Sequence[str]) -> Any:
+    """One text for each row, equal where all of the cells are, nothing included."""
+    return key_of(with_marks(rows, columns), tuple(columns)).to_numpy(zero_copy_only=False)

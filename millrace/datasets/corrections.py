@@ -1,0 +1,60 @@
+"""A label that comes again with another value corrects the one before: the later counts everywhere, both are kept.
+
+    labels/may.csv,   arrived 1 June: 1997-05-01, 0   counts until the next one is there
+    labels/again.csv, arrived 9 June: 1997-05-01, 1   counts from then on, also where it is ingested first
+
+The table of the labels keeps both; `_arrived` says which is the later: the time of S3's event about the object. A row
+of the dataset that holds the earlier value leaves it and comes back with the later one, in one commit; versions of the
+dataset that were pinned before keep the earlier one. A label that says the same again is a duplicate and no correction.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from millrace.contract.deduplicate import key_of
+from millrace.contract.schema import Table
+from millrace.datasets.tables import ARRIVED
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+    import pyarrow as pa
+
+
+def value_columns(table: Table) -> tuple[str, ...]:
+    """The columns that a correction may change."""
+    return tuple(column.name for column in table.columns if column.label)
+
+
+def current(labels: pa.Table, key: Sequence[str]) -> pa.Table:
+    """The label that counts of each key: the one that arrived last; of two at the same moment the last row."""
+    import pyarrow as pa
+
+    return labels.take(pa.array(last_of_each(labels, key)))
+
+
+def last_of_each(labels: pa.Table, key: Sequence[str]) -> npt.NDArray[np.int64]:
+    """The positions of the labels that count, in the order of the table."""
+    import numpy as np
+
+    order = np.argsort(arrivals(labels), kind="stable")
+    codes = key_of(labels, tuple(key)).dictionary_encode(null_encoding="encode")
+    last = np.full(len(codes.dictionary), -1, np.int64)
+    # Assignments to the same place go in order, so the last one stays.
+    last[codes.indices.to_numpy()[order]] = order
+    return np.sort(last)
+
+
+def arrivals(labels: pa.Table) -> npt.NDArray[np.int64]:
+    """Microseconds; 0 where nobody knows."""
+    import numpy as np
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    if ARRIVED not in labels.column_names:
+        return np.zeros(labels.num_rows, np.int64)
+    moments = labels.column(ARRIVED).combine_chunks().cast(pa.timestamp("us")).cast(pa.int64())
+    found: npt.NDArray[np.int64] = pc.fill_null(moments, 0).to_numpy()
+    return found

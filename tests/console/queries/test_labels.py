@@ -1,0 +1,105 @@
+"""Labels of decisions: the one that counts and those that it replaced, as `millrace decisions` and `why` show them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from typer.testing import CliRunner
+
+from console.cli import records
+from console.cli.app import app
+from console.environment import Environment
+from console.queries.labels import find_labels
+from console.queries.lineage import trace
+from millrace.datasets.tables import Lake
+from tests.millrace.datasets import conftest
+from tests.millrace.datasets.test_corrections import NEW, OLD, drop_labels
+from tests.millrace.datasets.test_late_labels import SAMPLE, decision, keep
+
+if TYPE_CHECKING:
+    from infra.local.kernel.cloud import Cloud
+
+
+lake, names = conftest.lake, conftest.names
+
+
+@pytest.fixture
+def environment(lake: Lake, cloud: Cloud) -> Environment:
+    return Environment(platform=lake.names.platform, client=cloud.client)
+
+
+def told(environment: Environment, lake: Lake, number: int) -> list[tuple[str, list[tuple[Any, bool, str]]]]:
+    """Value, whether it counts, and the file, of each label of the first decisions."""
+    decisions = [decision(row) for row in SAMPLE.slice(0, number).to_pylist()]
+    found = find_labels(environment, lake.names, decisions)
+    return [
+        (each.id, [(one.value, one.counts, Path(one.drop).stem) for one in found.get(each.id, ())])
+        for each in decisions
+    ]
+
+
+@pytest.mark.parametrize("order", [(1, 2), (2, 1)])
+def test_the_later_label_counts_and_the_earlier_is_shown(
+    environment: Environment,
+    lake: Lake,
+    tmp_path: Path,
+    order: tuple[int, int],
+) -> None:
+    values = {1: [OLD, NEW], 2: [NEW]}
+    for day in order:
+        drop_labels(lake, tmp_path, f"day{day}", list(values[day]), day=day)
+    (_, first), (_, second), (_, third) = told(environment, lake, 3)
+    assert first == [(OLD, False, "day1"), (NEW, True, "day2")]
+    assert second == [(NEW, True, "day1")]
+    assert third == []
+
+
+def test_the_labels_of_an_overwritten_file_are_shown_as_replaced(
+    environment: Environment,
+    lake: Lake,
+    tmp_path: Path,
+) -> None:
+    drop_labels(lake, tmp_path, "other", [OLD], day=1, first=1)
+    drop_labels(lake, tmp_path, "may", [OLD], day=2, sequencer="01")
+    drop_labels(lake, tmp_path, "may", [NEW], day=3, sequencer="02")
+    (_, first), (_, second) = told(environment, lake, 2)
+    assert first == [(OLD, False, "may"), (NEW, True, "may")]
+    assert second == [(OLD, True, "other")]
+
+
+def test_before_the_first_label_there_is_none(environment: Environment, lake: Lake) -> None:
+    assert told(environment, lake, 1)[0][1] == []
+
+
+def test_why_and_decisions_show_them(
+    environment: Environment,
+    lake: Lake,
+    cloud: Cloud,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    [row] = SAMPLE.slice(0, 1).to_pylist()
+    keep(cloud, lake, [decision(row)])
+    drop_labels(lake, tmp_path, "a", [OLD], day=1)
+    drop_labels(lake, tmp_path, "b", [NEW], day=2)
+    links = list(trace(environment, lake.names, decision(row).id))
+    labels = [(link.what, link.identity, link.detail) for link in links if link.what.startswith("label")]
+    assert labels == [
+        ("label, replaced", str(OLD), "arrived 2026-01-02 00:00, in electricity/labels/a.csv"),
+        ("label", str(NEW), "arrived 2026-01-03 00:00, in electricity/labels/b.csv"),
+    ]
+    monkeypatch.setattr(records, "find", lambda *_: (environment, lake.names))
+    done = CliRunner().invoke(app, ["decisions", "--labels", "--json"])
+    assert done.exit_code == 0, done.output
+    shown = json.loads(done.stdout)
+    assert (shown["label"], shown["replaced_labels"]) == (NEW, [OLD])
+    assert "label" not in json.loads(CliRunner().invoke(app, ["decisions", "--json"]).stdout)
+    printed = CliRunner().invoke(app, ["decisions", "--sql", "--from", "1997-05-01"]).stdout
+    assert "FROM electricity_decisions\n      WHERE date >= '1997-05-01'" in printed
+    assert (
+        "FROM electricity_quarantine\nWHERE reason = 'range'"
+        in CliRunner().invoke(app, ["quarantine", "--sql", "--reason", "range"]).stdout
+    )

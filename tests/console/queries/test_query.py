@@ -1,0 +1,198 @@
+"""`millrace query`: SQL through Athena and awswrangler, answered by the local cloud."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from typer.testing import CliRunner
+
+from console.cli.app import app
+from console.environment import Environment, local_environment
+from console.local_cloud.local_cloud import PLATFORM, LocalCloud
+from console.queries.equal_sql import decisions_sql, quarantine_sql
+from console.queries.query import find_tables, price, run_query
+from infra.stacks.serving import DECISIONS
+from millrace.datasets.quarantine import COLUMNS
+from millrace.errors import QueryError
+from tests.console.conftest import NAMES
+
+if TYPE_CHECKING:
+    from infra.local.kernel.cloud import Cloud
+
+pytestmark = pytest.mark.filterwarnings("ignore:The copy keyword is deprecated")  # awswrangler's own, under pandas 3
+LAKE = PLATFORM.bucket("lake")
+JSON_SERDE = "org.openx.data.jsonserde.JsonSerDe"
+PARQUET_SERDE = "org.apache.hadoop.hive.ql.io.parquet.serde.ParquetHiveSerDe"
+
+
+@pytest.fixture(scope="module")
+def environment(cloud: Cloud) -> Environment:
+    """Two decisions, the second kept twice, and two refused rows."""
+    s3, glue = cloud.client("s3"), cloud.client("glue")
+    s3.create_bucket(Bucket=LAKE, CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})
+    glue.create_database(DatabaseInput={"Name": PLATFORM.database})
+    configuration = {"ResultConfiguration": {"OutputLocation": PLATFORM.query_results_uri}}
+    cloud.client("athena").create_work_group(Name=PLATFORM.workgroup, Configuration=configuration)
+    make_table(glue, "decisions", DECISIONS, JSON_SERDE)
+    make_table(glue, "quarantine", COLUMNS, PARQUET_SERDE)
+    lines = [line("a", "1997-05-01", 0, 0.25), line("b", "1997-05-02", 0, 0.5), line("b", "1997-05-02", 1, 0.75)]
+    for day in ("1997-05-01", "1997-05-02"):
+        body = "".join(json.dumps(each) + "\n" for each in lines if each["millrace"]["event_time"].startswith(day))
+        s3.put_object(Bucket=LAKE, Key=f"electricity/decisions/date={day}/x.jsonl", Body=body.encode())
+    refused = {"reason": ["range", "type"], "line": [7, 3], "source": ["s3://l/electricity/week.csv?versionId=1"] * 2}
+    sink = pa.BufferOutputStream()
+    pq.write_table(pa.table(refused), sink)
+    s3.put_object(
+        Bucket=LAKE, Key="electricity/quarantine/date=1997-05-01/x.parquet", Body=sink.getvalue().to_pybytes()
+    )
+    return local_environment(LocalCloud(endpoint_url=cloud.endpoint_url))
+
+
+def make_table(glue: Any, name: str, columns: dict[str, str], serde: str) -> None:
+    location = NAMES.lake_uri(name, "")
+    projection = {"projection.date.type": "date", "projection.date.range": "1990-01-01,NOW+1DAYS"}
+    template = {"projection.enabled": "true", "storage.location.template": f"{location}date=${{date}}/"}
+    glue.create_table(
+        DatabaseName=PLATFORM.database,
+        TableInput={
+            "Name": NAMES.table(name),
+            "Description": f"of {name}",
+            "Parameters": projection | template,
+            "PartitionKeys": [{"Name": "date", "Type": "string"}],
+            "StorageDescriptor": {
+                "Location": location,
+                "Columns": [{"Name": key, "Type": kind} for key, kind in columns.items()],
+                "SerdeInfo": {"SerializationLibrary": serde},
+            },
+        },
+    )
+
+
+def line(name: str, day: str, second: int, value: float) -> dict[str, Any]:
+    return {
+        "captureData": {"endpointOutput": {"data": json.dumps({"value": value})}},
+        "eventMetadata": {"eventId": name, "inferenceTime": f"2026-01-01T00:00:0{second}Z"},
+        "millrace": {"event_time": f"{day}T00:00:00Z", "model_version": "1", "fallback": False, "latency_ms": 3.5},
+    }
+
+
+@pytest.fixture
+def typed(environment: Environment, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """`typed("SELECT …", "--json")`: as it is typed, in the shell of a local cloud."""
+    assert environment.cloud is not None
+    monkeypatch.setenv("AWS_ENDPOINT_URL", environment.cloud.endpoint_url)
+    return lambda *words: CliRunner().invoke(app, ["query", *words])
+
+
+def test_an_answer_has_rows_types_bytes_and_its_price(environment: Environment) -> None:
+    answer = run_query(
+        environment, "select date, count(*) as n, avg(line) as line from electricity_quarantine group by 1"
+    )
+    assert answer.rows.to_pylist() == [{"date": "1997-05-01", "n": 2, "line": 5.0}]
+    assert answer.scanned > 0
+    assert answer.usd == pytest.approx(5e-5), "ten megabytes are billed at least"
+    assert price(12_345_678) == pytest.approx(13e6 * 5 / 1e12)
+
+
+def test_the_sql_of_decisions_shows_the_last_line_of_an_id(environment: Environment) -> None:
+    rows = run_query(environment, decisions_sql(NAMES, first=None, last=None, limit=50)).rows.to_pylist()
+    assert [(row["id"], json.loads(row["output"])["value"]) for row in rows] == [("b", 0.75), ("a", 0.25)]
+    one = decisions_sql(NAMES, first=None, last=None, wanted="a' OR 'a' = 'a")
+    assert run_query(environment, one).rows.num_rows == 0
+
+
+def test_the_sql_of_the_quarantine_has_its_filters(environment: Environment) -> None:
+    def reasons(**asked: Any) -> list[str]:
+        rows = run_query(environment, quarantine_sql(NAMES, **asked)).rows.to_pylist()
+        return [row["reason"] for row in rows]
+
+    assert reasons() == ["type", "range"], "by their lines"
+    assert reasons(drop="week.csv", reason="range") == ["range"]
+    assert reasons(limit=1) == ["type"]
+
+
+def test_an_unknown_table_names_those_that_there_are(environment: Environment) -> None:
+    with pytest.raises(QueryError) as failed:
+        run_query(environment, "select * from rows_of_mine")
+    assert str(failed.value) == (
+        "TABLE_NOT_FOUND: Table 'awsdatacatalog.millrace_local.rows_of_mine' does not exist. "
+        "The tables of millrace_local are: electricity_decisions, electricity_quarantine"
+    )
+
+
+@pytest.mark.parametrize(
+    ("sql", "words"),
+    [
+        ("selec 1", "line 1:"),
+        ("select nothing from electricity_decisions", "COLUMN_NOT_FOUND: Column 'nothing'"),
+        ("drop table electricity_decisions", "got DROP"),
+    ],
+)
+def test_an_error_is_athenas_own(environment: Environment, sql: str, words: str) -> None:
+    with pytest.raises(QueryError, match=words):
+        run_query(environment, sql)
+
+
+def test_the_command_prints_a_table_and_says_the_cost(typed: Any) -> None:
+    done = typed("select reason, line from electricity_quarantine order by line")
+    assert done.exit_code == 0, done.output
+    assert [one.split() for one in done.stdout.splitlines()] == [["reason", "line"], ["type", "3"], ["range", "7"]]
+    assert "two rows" in done.stderr
+    assert "0.00005 USD" in done.stderr
+    few = typed("select line from electricity_quarantine", "--limit", "1")
+    assert "and 1 more" in few.stderr
+
+
+def test_the_command_prints_json(typed: Any) -> None:
+    said = json.loads(typed("select max(line) as line from electricity_quarantine", "--json").stdout)
+    assert said["rows"] == [{"line": 7}]
+    assert said["bytes_scanned"] > 0
+
+
+def test_the_command_writes_files(typed: Any, tmp_path: Path) -> None:
+    csv, parquet = tmp_path / "rows.csv", tmp_path / "rows.parquet"
+    sql = "select line, date, current_date as today from electricity_quarantine order by line"
+    done = typed(sql, "--csv", str(csv), "--parquet", str(parquet))
+    assert done.exit_code == 0, done.output
+    assert pq.read_table(parquet).column("line").to_pylist() == [3, 7]
+    assert [one.split(",")[:2] for one in csv.read_text().splitlines()[1:]] == [
+        ["3", "1997-05-01"],
+        ["7", "1997-05-01"],
+    ]
+    assert "expected a file that ends with one of .csv" in str(typed(sql, "--csv", str(parquet)).exception)
+
+
+def test_an_answer_without_rows_says_so(typed: Any) -> None:
+    done = typed("select line from electricity_quarantine where line > 100")
+    assert done.stdout.strip() == "No row."
+    assert "no rows" in done.stderr
+
+
+def test_without_sql_the_tables_are_listed(typed: Any, environment: Environment) -> None:
+    assert "electricity_quarantine" in typed().stdout
+    assert [one.table for one in find_tables(environment, workload="income")] == []
+    [decisions, _] = find_tables(environment)
+    assert decisions.columns == (*DECISIONS, "date")
+    assert typed("show tables").stdout.split()[-1] == "electricity_quarantine"
+    assert "free of charge" in typed("describe electricity_decisions").stderr
+
+
+def test_an_interrupted_command_stops_its_query(environment: Environment, monkeypatch: pytest.MonkeyPatch) -> None:
+    import awswrangler
+
+    def interrupted(**_: Any) -> None:
+        raise KeyboardInterrupt
+
+    stopped: list[str] = []
+    monkeypatch.setattr(awswrangler.athena, "wait_query", interrupted)
+    monkeypatch.setattr(
+        awswrangler.athena, "stop_query_execution", lambda **given: stopped.append(given["query_execution_id"])
+    )
+    with pytest.raises(KeyboardInterrupt):
+        run_query(environment, "select 1")
+    assert len(stopped) == 1

@@ -1,0 +1,214 @@
+"""A label that comes again with another value: the later one counts, in whatever order they are ingested."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from functions.plan_windows.labels import labels_between
+from millrace.contract.load import load_contract
+from millrace.contract.schema import parsed_schema
+from millrace.datasets import corrected_rows, corrections
+from millrace.datasets.commits import commit, commit_once
+from millrace.datasets.corrections import current
+from millrace.datasets.late_labels import Absorbed, absorb
+from millrace.datasets.new_rows import RowsInFile, Source
+from millrace.datasets.notes import ARRIVAL
+from millrace.datasets.quarantine import QuarantineFile
+from millrace.datasets.tables import Lake
+from millrace.datasets.versions import pin
+from tests.millrace.datasets.test_late_labels import SAMPLE, SURFACE, decision, keep, rows
+
+FIRST = datetime(2026, 1, 1, tzinfo=UTC)
+OLD, NEW = 0, 1
+
+
+def drop_labels(
+    lake: Lake, folder: Path, name: str, classes: list[int | None], *, day: int, first: int = 0, sequencer: str = ""
+) -> tuple[int, int]:
+    """How many rows of a drop, which arrived that day, were accepted and refused."""
+    part = SAMPLE.slice(first, len(classes)).select(["timestamp"])
+    columns = {"timestamp": part["timestamp"], "class": pa.array(classes, pa.int32())}
+    table = pa.table({**columns, "prediction_id": pa.nulls(len(classes), pa.string()), "_line": range(len(classes))})
+    parsed = folder / f"{name}-{day}.parquet"
+    pq.write_table(table.cast(parsed_schema(lake.contract.labels)), parsed)
+    key = f"electricity/labels/{name}.csv"
+    source = Source(
+        uri=f"s3://landing/{key}?versionId={day}",
+        key=key,
+        digest=f"{name}-{day}",
+        run=f"{name}-{day}",
+        sequencer=sequencer,
+        arrived=FIRST + timedelta(days=day),
+    )
+
+    @contextmanager
+    def quarantine() -> Iterator[QuarantineFile]:
+        with QuarantineFile(folder / "refused", run="r", source=source.uri, as_of=FIRST) as refused:
+            yield refused
+
+    new = RowsInFile(lake, "labels", lake.contract.labels, parsed=parsed, source=source, quarantine=quarantine)
+    done = commit_once(lake, "labels", source, new.write)
+    return done.rows_added, done.rows_quarantined
+
+
+def drop_rows(lake: Lake, number: int, *, day: int) -> None:
+    """Rows with their labels, as a training drop brings them."""
+    table = SAMPLE.slice(0, number).append_column("_line", pa.array(np.arange(number)))
+    key = "electricity/training/may.parquet"
+    source = Source(uri=f"s3://landing/{key}", key=key, digest="may", run="may")
+    commit(lake, "rows", table, source, notes={ARRIVAL: (FIRST + timedelta(days=day)).isoformat()})
+
+
+def stored(lake: Lake) -> list[int]:
+    table = lake.find("labels")
+    assert table is not None
+    return sorted(table.scan().to_arrow()["class"].to_pylist())
+
+
+def counted(lake: Lake) -> list[int]:
+    """What the monitors are given."""
+    found = labels_between(lake, SURFACE, datetime(1996, 1, 1, tzinfo=UTC), datetime(1998, 1, 1, tzinfo=UTC))
+    assert found is not None
+    return found.sort_by("timestamp")["class"].to_pylist()
+
+
+@pytest.mark.parametrize("order", [(1, 2), (2, 1)])
+def test_the_label_that_arrived_later_counts_in_both_orders(
+    lake: Lake, cloud: Any, tmp_path: Path, order: tuple[int, int]
+) -> None:
+    values = {1: [OLD], 2: [NEW]}
+    for day in order:
+        assert drop_labels(lake, tmp_path, f"day{day}", values[day], day=day) == (1, 0)
+    assert stored(lake) == [OLD, NEW], "both are kept"
+    assert counted(lake) == [NEW]
+    keep(cloud, lake, [decision(SAMPLE.slice(0, 1).to_pylist()[0])])
+    assert absorb(lake, cloud.client("s3"), SURFACE, run="r") == Absorbed(rows=1, unmatched=0, refused=0)
+    assert rows(lake)["class"].to_pylist() == [NEW]
+
+
+def test_without_the_order_of_arrival_the_last_ingested_would_count(
+    lake: Lake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The negative control."""
+    drop_labels(lake, tmp_path, "later", [NEW], day=2)
+    drop_labels(lake, tmp_path, "earlier", [OLD], day=1)
+    monkeypatch.setattr(corrections, "arrivals", lambda labels: np.arange(labels.num_rows)[::-1])
+    assert counted(lake) == [OLD]
+
+
+def test_a_label_that_says_the_same_again_is_a_duplicate(lake: Lake, tmp_path: Path) -> None:
+    drop_labels(lake, tmp_path, "a", [OLD, NEW], day=1)
+    assert drop_labels(lake, tmp_path, "b", [OLD, NEW], day=2) == (0, 2)
+    assert drop_labels(lake, tmp_path, "c", [OLD, OLD], day=3) == (1, 1), "the second is a correction"
+    assert drop_labels(lake, tmp_path, "d", [OLD, OLD], day=4) == (0, 2), "of the label that counts"
+    assert drop_labels(lake, tmp_path, "e", [OLD, NEW], day=5) == (1, 1), "and back again"
+    assert counted(lake) == [OLD, NEW]
+
+
+def test_two_lines_of_one_file_are_no_correction(lake: Lake, tmp_path: Path) -> None:
+    """Nobody knows which of them is the later: the first counts, as of rows."""
+    parsed = tmp_path / "twice.parquet"
+    drop_labels(lake, tmp_path, "a", [OLD], day=1)
+    table = pq.read_table(tmp_path / "a-1.parquet")
+    pq.write_table(pa.concat_tables([table, table.set_column(1, "class", pa.array([NEW], pa.int32()))]), parsed)
+    from millrace.contract.validate import validate
+
+    result = validate(pq.read_table(parsed), lake.contract.labels)
+    assert (result.accepted["class"].to_pylist(), len(result.refused)) == ([OLD], 1)
+
+
+def test_a_row_that_was_completed_before_is_corrected(lake: Lake, cloud: Any, tmp_path: Path) -> None:
+    """The dataset has each row once, with the later label; a version that was pinned keeps the earlier one."""
+    s3, three = cloud.client("s3"), SAMPLE.slice(0, 3)
+    keep(cloud, lake, [decision(row) for row in three.to_pylist()])
+    drop_labels(lake, tmp_path, "a", [OLD, OLD, NEW], day=1)
+    absorb(lake, s3, SURFACE, run="r1")
+    before = pin(lake, "v1")
+    drop_labels(lake, tmp_path, "b", [NEW], day=2, first=1)
+    assert absorb(lake, s3, SURFACE, run="r2") == Absorbed(rows=0, unmatched=0, refused=0, corrected=1)
+    assert absorb(lake, s3, SURFACE, run="r3") == Absorbed(rows=0, unmatched=0, refused=0)
+    after = pin(lake, "v2")
+    assert rows(lake)["class"].to_pylist() == [OLD, NEW, NEW]
+    features = [name for name in three.column_names if name != "class"]
+    assert rows(lake).select(features).cast(three.select(features).schema).equals(three.select(features))
+    assert rows(lake)["_source"].to_pylist()[1] == "electricity/labels/b.csv"
+    assert (before.rows, after.rows) == (3, 3)
+    assert before.data_digest != after.data_digest
+    table = lake.find("rows")
+    assert table is not None
+    old = table.scan(snapshot_id=before.snapshot_id).to_arrow().sort_by("timestamp")
+    assert old["class"].to_pylist() == [OLD, OLD, NEW]
+
+
+@pytest.mark.parametrize(("arrived", "wanted"), [(2, "label"), (4, "row")])
+def test_of_a_row_with_its_label_and_a_late_label_the_later_counts(
+    lake: Lake, tmp_path: Path, arrived: int, wanted: str
+) -> None:
+    own = SAMPLE.slice(0, 1)["class"].to_pylist()[0]
+    drop_rows(lake, 1, day=arrived)
+    drop_labels(lake, tmp_path, "a", [1 - own], day=3)
+    done = absorb(lake, None, SURFACE, run="r")
+    assert done.corrected == (1 if wanted == "label" else 0)
+    assert rows(lake)["class"].to_pylist() == [1 - own if wanted == "label" else own]
+
+
+def test_an_overwritten_file_of_labels_corrects_the_rows_too(lake: Lake, cloud: Any, tmp_path: Path) -> None:
+    s3 = cloud.client("s3")
+    keep(cloud, lake, [decision(row) for row in SAMPLE.slice(0, 2).to_pylist()])
+    drop_labels(lake, tmp_path, "a", [OLD, OLD], day=1, sequencer="01")
+    absorb(lake, s3, SURFACE, run="r1")
+    assert drop_labels(lake, tmp_path, "a", [OLD, NEW], day=2, sequencer="02") == (2, 0)
+    assert absorb(lake, s3, SURFACE, run="r2").corrected == 1
+    assert rows(lake)["class"].to_pylist() == counted(lake) == [OLD, NEW]
+
+
+def test_labels_of_before_arrivals_were_kept_are_the_oldest() -> None:
+    key, table = ["id"], pa.table({"id": ["a", "b", "a"], "class": [1, 2, 3]})
+    assert current(table, key)["class"].to_pylist() == [2, 3]
+    moments = pa.array([None, None, FIRST], pa.timestamp("us", "UTC"))
+    assert current(table.append_column("_arrived", moments), key)["class"].to_pylist() == [2, 3]
+    assert current(table.append_column("_arrived", moments[::-1]), key)["class"].to_pylist() == [1, 2]
+
+
+def test_a_correction_waits_for_another_writer(
+    lake: Lake, cloud: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drop_rows(lake, 2, day=1)
+    own = SAMPLE.slice(0, 2)["class"].to_pylist()
+    drop_labels(lake, tmp_path, "a", [1 - one for one in own], day=2)
+    real, lost = corrected_rows._replace, []
+
+    def beaten(lake: Lake, iceberg: Any, *given: Any, **more: Any) -> bool:
+        if not lost:
+            lost.append(1)
+            table = SAMPLE.slice(5, 1).append_column("_line", pa.array([0]))
+            commit(lake, "rows", table, Source(uri="s3://l/k", key="electricity/training/k", digest="k", run="k"))
+        return real(lake, iceberg, *given, **more)
+
+    monkeypatch.setattr(corrected_rows, "_replace", beaten)
+    assert absorb(lake, None, SURFACE, run="r").corrected == 2
+    assert rows(lake)["class"].to_pylist()[:2] == [1 - one for one in own]
+    assert rows(lake).num_rows == 3
+
+
+def test_entities_of_several_columns_are_told_apart() -> None:
+    from pyiceberg.expressions import Or
+
+    found = corrected_rows.matching(pa.table({"machine": ["a", "b"], "n": [1, 2]}), ("machine", "n"))
+    assert isinstance(found, Or)
+    assert len(re.findall(r"machine", str(found))) == 2
+
+
+def test_the_contract_says_what_a_correction_may_change() -> None:
+    contract = load_contract(Path(__file__).parents[3] / "workloads" / "electricity")
+    assert corrections.value_columns(contract.labels) == ("class",)
