@@ -107,7 +107,7 @@ def _rows(environment: Environment, names: WorkloadNames, surface: Prediction) -
     parts = []
     if rows is not None:
         counts = np.zeros(rows.num_rows, dtype=bool)
-        counts[last_of_each(rows, surface.key)] = True
+        counts[last_of_each(rows, surface.key, surface.label_columns)] = True
         parts.append(rows.append_column(COUNTS, pa.array(counts)))
     for part in _overwritten(s3, metadata):
         parts.append(part.append_column(COUNTS, pa.repeat(pa.scalar(False), part.num_rows)))

@@ -50,8 +50,10 @@ def _labels_of(lake: Lake, name: str, surface: Prediction, start: datetime, end:
     inside = _inside(table.schema(), surface.event_time, start + nearest, None if is_generated else end + farthest)
     selected = tuple(column for column in [*wanted, ARRIVED] if column in there)
     rows = table.scan(row_filter=inside, selected_fields=selected).to_arrow()
-    if name == "labels":
-        rows = current(rows, surface.key).select([column for column in selected if column != ARRIVED])
+    if name == "labels" and there.issuperset(surface.key):
+        rows = current(rows, surface.key, surface.label_columns).select(
+            [column for column in selected if column != ARRIVED]
+        )
     return rows.filter(reduce(pc.or_, (pc.is_valid(rows[name]) for name in surface.label_columns)))
 
 

@@ -28,18 +28,21 @@ def value_columns(table: Table) -> tuple[str, ...]:
     return tuple(column.name for column in table.columns if column.label)
 
 
-def current(labels: pa.Table, key: Sequence[str]) -> pa.Table:
-    """The label that counts of each key: the one that arrived last; of two at the same moment the last row."""
+def current(labels: pa.Table, key: Sequence[str], values: Sequence[str]) -> pa.Table:
+    """The label that counts of each key: the one that arrived last; of two at the same moment the last row.
+
+    One without a value in any column of `values` says nothing: it counts where there is no other."""
     import pyarrow as pa
 
-    return labels.take(pa.array(last_of_each(labels, key)))
+    return labels.take(pa.array(last_of_each(labels, key, values)))
 
 
-def last_of_each(labels: pa.Table, key: Sequence[str]) -> npt.NDArray[np.int64]:
+def last_of_each(labels: pa.Table, key: Sequence[str], values: Sequence[str]) -> npt.NDArray[np.int64]:
     """The positions of the labels that count, in the order of the table."""
     import numpy as np
 
-    order = np.argsort(arrivals(labels), kind="stable")
+    says = np.logical_or.reduce([labels.column(name).is_valid().to_numpy() for name in values])
+    order = np.lexsort((arrivals(labels), says))
     codes = key_of(labels, tuple(key)).dictionary_encode(null_encoding="encode")
     last = np.full(len(codes.dictionary), -1, np.int64)
     # Assignments to the same place go in order, so the last one stays.

@@ -57,7 +57,7 @@ def absorb(lake: Lake, s3: Any, surface: Prediction, *, run: str) -> Absorbed:
     snapshot = labels.current_snapshot() if labels is not None else None
     if labels is None or snapshot is None:
         return Absorbed(rows=0, unmatched=0, refused=0)
-    known = current(labels.scan().to_arrow(), surface.key)
+    known = current(labels.scan().to_arrow(), surface.key, surface.label_columns)
     corrected = correct_rows(lake, known, surface, run=run, snapshot_id=snapshot.snapshot_id)
     waiting = _waiting(lake, known, surface)
     bucket, days = lake.names.platform.bucket("lake"), {_day(row, surface) for row in waiting}

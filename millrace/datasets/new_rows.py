@@ -226,7 +226,7 @@ def _held(
     selected = (*columns, *beside, *((ARRIVED,) if beside and ARRIVED in there else ()))
     found = iceberg.scan(row_filter=wanted, selected_fields=selected).to_arrow()
     if beside:
-        found = current(found, columns)
+        found = current(found, columns, beside)
     return Keys(columns=columns, beside=beside, values=key_beside(found, columns, beside))
 
 

@@ -17,7 +17,8 @@ import pytest
 from functions.plan_windows.labels import labels_between
 from millrace.contract.load import load_contract
 from millrace.contract.schema import parsed_schema
-from millrace.datasets import corrected_rows, corrections
+from millrace.contract.validate import validate
+from millrace.datasets import corrected_rows, corrections, new_rows
 from millrace.datasets.commits import commit, commit_once
 from millrace.datasets.corrections import current
 from millrace.datasets.late_labels import Absorbed, absorb
@@ -106,6 +107,15 @@ def test_without_the_order_of_arrival_the_last_ingested_would_count(
     assert counted(lake) == [OLD]
 
 
+def test_by_the_key_alone_a_correction_would_be_a_duplicate(
+    lake: Lake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The negative control: so it was before."""
+    drop_labels(lake, tmp_path, "a", [OLD], day=1)
+    monkeypatch.setattr(new_rows, "value_columns", lambda _: ())
+    assert drop_labels(lake, tmp_path, "b", [NEW], day=2) == (0, 1)
+
+
 def test_a_label_that_says_the_same_again_is_a_duplicate(lake: Lake, tmp_path: Path) -> None:
     drop_labels(lake, tmp_path, "a", [OLD, NEW], day=1)
     assert drop_labels(lake, tmp_path, "b", [OLD, NEW], day=2) == (0, 2)
@@ -121,8 +131,6 @@ def test_two_lines_of_one_file_are_no_correction(lake: Lake, tmp_path: Path) -> 
     drop_labels(lake, tmp_path, "a", [OLD], day=1)
     table = pq.read_table(tmp_path / "a-1.parquet")
     pq.write_table(pa.concat_tables([table, table.set_column(1, "class", pa.array([NEW], pa.int32()))]), parsed)
-    from millrace.contract.validate import validate
-
     result = validate(pq.read_table(parsed), lake.contract.labels)
     assert (result.accepted["class"].to_pylist(), len(result.refused)) == ([OLD], 1)
 
@@ -173,11 +181,18 @@ def test_an_overwritten_file_of_labels_corrects_the_rows_too(lake: Lake, cloud: 
 
 
 def test_labels_of_before_arrivals_were_kept_are_the_oldest() -> None:
-    key, table = ["id"], pa.table({"id": ["a", "b", "a"], "class": [1, 2, 3]})
-    assert current(table, key)["class"].to_pylist() == [2, 3]
+    key, values = ["id"], ["class"]
+    table = pa.table({"id": ["a", "b", "a"], "class": [1, 2, 3]})
+    assert current(table, key, values)["class"].to_pylist() == [2, 3]
     moments = pa.array([None, None, FIRST], pa.timestamp("us", "UTC"))
-    assert current(table.append_column("_arrived", moments), key)["class"].to_pylist() == [2, 3]
-    assert current(table.append_column("_arrived", moments[::-1]), key)["class"].to_pylist() == [1, 2]
+    assert current(table.append_column("_arrived", moments), key, values)["class"].to_pylist() == [2, 3]
+    assert current(table.append_column("_arrived", moments[::-1]), key, values)["class"].to_pylist() == [1, 2]
+
+
+def test_a_label_without_a_value_corrects_nothing() -> None:
+    days = pa.array([FIRST, FIRST + timedelta(days=1), FIRST], pa.timestamp("us", "UTC"))
+    table = pa.table({"id": ["a", "a", "b"], "class": pa.array([1, None, None], pa.int32()), "_arrived": days})
+    assert current(table, ["id"], ["class"])["class"].to_pylist() == [1, None]
 
 
 def test_a_correction_waits_for_another_writer(
