@@ -145,7 +145,7 @@ RESOURCE_TYPES: Mapping[str, Row] = {
         _DOES,
         "Interpreted, each call under the machine's role, with events, task tokens and redrive. Limits on payloads "
         "(but the input's) and on the history are not kept; log group and traces stay empty; Express runs as Standard; "
-        "variables (Assign) are refused.",
+        "variables (Assign) are refused. TestState runs one state, but no Map and no Parallel.",
     ),
 }
 
