@@ -30,7 +30,7 @@ class Inspected:
 
     data: dict[str, Any] = field(default_factory=dict)
     error: dict[str, str] = field(default_factory=dict)
-    """Error and cause of the task, whatever became of them."""
+    """Error and cause of a task that was retried or caught."""
     handler: dict[str, int] = field(default_factory=dict)
     """Which retrier or catcher took the error."""
 
@@ -56,6 +56,7 @@ class _Retry(RetryDecl):
             if self._retries >= retrier.max_attempts.attempts:
                 break
             self._inspected.handler = {"retryIndex": index, "retryBackoffIntervalSeconds": self._interval_s(retrier)}
+            self._inspected.error = _error(env)
             raise WouldRetryError
         env.stack.append(RetryOutcome.CannotRetry)
 
@@ -73,13 +74,19 @@ class _Catch(CatchDecl):
         self._inspected = inspected
 
     def _eval_body(self, env: Any) -> None:
+        error = _error(env)
         for index, catcher in enumerate(self.catchers):
             catcher.eval(env)
             if isinstance(env.stack.pop(), CatcherOutcomeCaught):
-                self._inspected.handler = {"catchIndex": index}
+                self._inspected.handler, self._inspected.error = {"catchIndex": index}, error
                 env.stack.append(CatchOutcome.Caught)
                 return
         env.stack.append(CatchOutcome.NotCaught)
+
+
+def _error(env: Any) -> dict[str, str]:
+    output = env.states.get_error_output()
+    return {"error": output["Error"] or "", "cause": output["Cause"] or ""}
 
 
 def inspect(state: Any, inspected: Inspected, retries: int) -> None:

@@ -161,20 +161,14 @@ def _evaluated(cloud: Cloud, name: str, state: Any, env: Any, inspected: Inspect
         if cloud.clock.timestamp() > end:
             env.set_timed_out()
             return {"status": "FAILED", "error": TIMEOUT}
-    task = _task_error(env)
     if would_retry.is_set():
-        return {"status": "RETRIABLE", **task}
+        return {"status": "RETRIABLE", **inspected.error}
     if failed:
         return {"status": "FAILED", **failed[0]}
-    return _succeeded(env, inspected, task)
+    return _succeeded(env, inspected)
 
 
-def _task_error(env: Any) -> dict[str, str]:
-    output = env.states.get_error_output() if hasattr(env.states, "get_error_output") else None
-    return {"error": output.get("Error") or "", "cause": output.get("Cause") or ""} if output else {}
-
-
-def _succeeded(env: Any, inspected: Inspected, task: Mapping[str, str]) -> dict[str, Any]:
+def _succeeded(env: Any, inspected: Inspected) -> dict[str, Any]:
     program = env.program_state()
     if not isinstance(program, ProgramEnded | ProgramRunning):  # a Fail state
         error = getattr(program, "error", None) or {}
@@ -182,5 +176,5 @@ def _succeeded(env: Any, inspected: Inspected, task: Mapping[str, str]) -> dict[
     following = {"nextState": program.next_state_name} if isinstance(program, ProgramRunning) else {}
     output = to_json_str(env.states.get_input())
     if "catchIndex" in inspected.handler:
-        return {"status": "CAUGHT_ERROR", "output": output, **task, **following}
+        return {"status": "CAUGHT_ERROR", "output": output, **inspected.error, **following}
     return {"status": "SUCCEEDED", "output": output, **following}

@@ -65,6 +65,7 @@ def test_a_retrier_with_an_attempt_left_takes_an_error(answer: Any, retries: int
 def test_a_catcher_takes_what_is_not_retried(answer: Any, name: str, retries: int) -> None:
     found = answer(TASK, mock=error(name), stateConfiguration={"retrierRetryCount": retries})
     assert (found["status"], found["nextState"]) == ("CAUGHT_ERROR", "Clean up")
+    assert (found["error"], found["cause"]) == (name, "a cause")
     assert json.loads(found["output"]) == {"x": 1, "failed": {"Error": name, "Cause": "a cause"}}
     assert found["inspectionData"]["errorDetails"] == {"catchIndex": 0}
 
