@@ -1,8 +1,8 @@
 """Serve state machines by moto's interpreter: definitions, executions, histories, redrive.
 
 The parts: `executions.py` (one execution, its life and its answers), `tasks.py` (the calls of Task states),
-`journal.py` and `redrive.py`, `waits.py`, `error_names.py`, `single_state.py` (the operation TestState). moto names a
-nameless execution "None", which is mended here."""
+`journal.py` and `redrive.py`, `waits.py`, `error_names.py`, `payloads.py`, and `single_state.py` (the operation
+TestState). moto names a nameless execution "None", which is mended here."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ from infra.local.ledger.parity import TASKS, task_name
 from infra.local.stepfunctions.error_names import match_as_documented
 from infra.local.stepfunctions.executions import LocalExecution, executions, find
 from infra.local.stepfunctions.journal import keep_journal
+from infra.local.stepfunctions.payloads import LIMIT_BYTES, limit_payloads
 from infra.local.stepfunctions.redrive import redrive
 from infra.local.stepfunctions.single_state import try_state
 from infra.local.stepfunctions.tasks import call_as_role
 from infra.local.stepfunctions.waits import is_waiting, wait_by_clock
 
-_INPUT_LIMIT_BYTES = 262_144
 _STATES = "moto.stepfunctions.parser.asl.component.state.exec"
 _WITH_THREADS = (
     f"{_STATES}.execute_state",
@@ -58,6 +58,7 @@ def run_machines(cloud: Cloud) -> None:
     replace(standard, stepfunctions_backends=parsed.stepfunctions_parser_backends)
     replace(parsed, Execution=functools.partial(LocalExecution, cloud=cloud))
     match_as_documented()
+    limit_payloads()
     # moto describes the whole definition in its log whenever a state fails.
     replace(EvalComponent, _log_failure_event_exception=_log_nothing, _log_exception=_log_nothing)
     _parse_once()
@@ -128,8 +129,8 @@ def _start(cloud: Cloud) -> None:
         trace_header: Any = None,
     ) -> Any:
         given = execution_input if execution_input is not None else "{}"
-        if len(given.encode()) > _INPUT_LIMIT_BYTES:
-            raise ValidationException(f"Input must have length less than or equal to {_INPUT_LIMIT_BYTES} bytes")
+        if len(given.encode()) > LIMIT_BYTES:
+            raise ValidationException(f"Input must have length less than or equal to {LIMIT_BYTES} bytes")
         if name:
             self._validate_name(name)
         # Two equal starts at once must not both find the name free.
