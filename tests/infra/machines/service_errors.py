@@ -35,7 +35,7 @@ https://docs.aws.amazon.com/step-functions/latest/dg/concepts-error-handling.htm
 BASE = {
     "lambda": LAMBDA,
     "sagemaker": frozenset({"SageMaker.AmazonSageMakerException"}),
-    "events": frozenset({"EventBridge.FailedEntry"}),
+    "events": frozenset({"EventBridge.AmazonEventBridgeException", "EventBridge.FailedEntry"}),
     "states": frozenset({"StepFunctions.AWSStepFunctionsException"}),
 }
 """Of Step Functions' own integrations. A failed entry of PutEvents:
