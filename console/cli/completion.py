@@ -34,6 +34,10 @@ def machines(incomplete: str) -> list[str]:
     return _beginning(incomplete, (*EVERY_MACHINE, *BY_HAND))
 
 
+def deployed_machines(incomplete: str) -> list[str]:
+    return _beginning(incomplete, EVERY_MACHINE)
+
+
 def label_kinds(incomplete: str) -> list[str]:
     """What `millrace new` can tell to be a label."""
     from console.new.kinds.catalogue import KINDS

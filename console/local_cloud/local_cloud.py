@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import boto3
+from botocore.config import Config
 
 from console.local_cloud.processes import Process, Processes, workspace
 from millrace.errors import LocalCloudError
@@ -45,6 +46,8 @@ class LocalCloud:
             region_name=REGION,
             aws_access_key_id="local",
             aws_secret_access_key="local",  # noqa: S106 - the local cloud knows no secrets
+            # Of some operations the SDK asks another host: `sync-localhost` for TestState.
+            config=Config(inject_host_prefix=False),
         )
 
     def now(self) -> datetime:

@@ -23,10 +23,12 @@ from millrace.messages.training_job import (
 from millrace.workload.declaration import Stage
 from millrace.workload.training_cost import TRAININGS
 
-SERVICE_ERRORS = ("SageMaker.AmazonSageMakerException", "SageMaker.ThrottlingException",
-                  "SageMaker.InternalServerError", "SageMaker.ResourceLimitExceededException")  # fmt: skip
-"""The call itself failed. Of the jobs that ran and failed only a training is started again by itself, once, since it
-goes on from its last checkpoint where there is one; of the others a redrive does that."""
+SERVICE_ERRORS = ("SageMaker.AmazonSageMakerException", "SageMaker.ResourceLimitExceededException")
+"""The call itself failed. What the API's model does not name, such as throttling, comes as AmazonSageMakerException:
+https://github.com/aws/aws-step-functions-data-science-sdk-python/pull/162
+
+Of the jobs that ran and failed only a training is started again by itself, once, since it goes on from its last
+checkpoint where there is one; of the others a redrive does that."""
 
 
 def stage(context: Context) -> Stage:

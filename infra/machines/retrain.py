@@ -14,6 +14,11 @@ from millrace.messages.retrain import RetrainingDecided
 from millrace.workload.training_cost import longest_hours
 
 GUARD = Result("guard", RetrainingDecided)
+START_ERRORS = ("StepFunctions.ExecutionLimitExceeded", "StepFunctions.ExecutionLimitExceededException",
+                "StepFunctions.AWSStepFunctionsException")  # fmt: skip
+"""The start itself failed: too many executions, or what the API's model does not name, such as throttling. A training
+that failed is States.TaskFailed, and is not started again.
+https://docs.aws.amazon.com/step-functions/latest/dg/connect-stepfunctions.html"""
 
 
 def definition(context: Context) -> Definition:
@@ -74,7 +79,7 @@ def _train(context: Context) -> State:
             },
             "ResultSelector": {"execution.$": "$.ExecutionArn"},
             "ResultPath": "$.train",
-            "Retry": [states.retry("StepFunctions.ThrottlingException", "StepFunctions.ServiceQuotaExceededException")],
+            "Retry": [states.retry(*START_ERRORS)],
             "Next": "Retrained",
         }
     )

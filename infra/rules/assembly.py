@@ -66,7 +66,7 @@ class Machine:
         """Every task, also inside maps and branches."""
         for name, state in _states(self.definition):
             if state["Type"] == "Task":
-                *_, called = state["Resource"].partition("states:::")
+                called = state["Resource"].partition("states:::")[2].removesuffix(":2")  # of `.sync:2`
                 *_, service, action = called.split(":") if called.count(":") else ("", called)
                 yield Task(
                     where=f"{self.where}, state {name!r}",

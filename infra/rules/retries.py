@@ -1,19 +1,55 @@
-"""Every task is tried again when its service stumbles, and nothing that waits for a person waits for ever."""
+"""Every task is tried again when its service stumbles or throttles, and nothing waits for a person for ever."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
-from infra.rules.assembly import Stack, machines
+from infra.rules.assembly import Stack, Task, machines
 from infra.rules.finding import Finding
+
+WILDCARDS = {"States.TaskFailed", "States.ALL"}
+THROTTLED = {
+    "lambda": "Lambda.TooManyRequestsException",
+    "sagemaker": "SageMaker.AmazonSageMakerException",
+    "states": "StepFunctions.AWSStepFunctionsException",
+}
+"""A throttled call of an integration of Step Functions' own: no SDK of ours is between that would try it again.
+
+https://docs.aws.amazon.com/step-functions/latest/dg/sfn-best-practices.html
+https://github.com/aws/aws-step-functions-data-science-sdk-python/pull/162"""
+SDK = re.compile(r"(\w+)\.(\1|Throttling)Exception")
+"""A throttled call by `aws-sdk:`: modelled by its service, or its base exception."""
 
 
 def check(stacks: Sequence[Stack]) -> Iterator[Finding]:
-    """A finding for each task without Retry, and for each task token without a time limit."""
+    """A finding for each task without Retry or none for throttling, and for each task token without a time limit."""
     for machine in machines(stacks):
         for task in machine.tasks():
             if not task.state.get("Retry"):
                 yield Finding(where=task.where, expected="Retry", came=None)
+            elif not _is_carried(task):
+                expected = f"Retry of {_throttled(task)} or of a wildcard"
+                yield Finding(where=task.where, expected=expected, came=sorted(_retried(task.state)))
             waits = task.state["Resource"].endswith(".waitForTaskToken")
             if waits and not {"TimeoutSeconds", "TimeoutSecondsPath", "HeartbeatSeconds"} & task.state.keys():
                 yield Finding(where=task.where, expected="TimeoutSeconds with waitForTaskToken", came=None)
+
+
+def _is_carried(task: Task) -> bool:
+    retried = _retried(task.state)
+    if retried & WILDCARDS:
+        return True
+    if ":aws-sdk:" in task.state["Resource"]:
+        return any(SDK.fullmatch(one) for one in retried)
+    return THROTTLED.get(task.service) in retried
+
+
+def _throttled(task: Task) -> str:
+    return "throttling" if ":aws-sdk:" in task.state["Resource"] else THROTTLED.get(task.service, "throttling")
+
+
+def _retried(state: Mapping[str, Any]) -> set[str]:
+    """The errors of all retriers that try again at all."""
+    return {error for one in state["Retry"] if one.get("MaxAttempts", 3) for error in one["ErrorEquals"]}

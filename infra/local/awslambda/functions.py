@@ -10,11 +10,13 @@ import uuid
 from collections.abc import Mapping
 from contextlib import suppress
 from importlib import import_module
+from types import SimpleNamespace
 from typing import Any, cast
 
 from moto.core.config import default_user_config
 
 from infra.local.awslambda import asynchronous
+from infra.local.awslambda.payload_limits import limited, why_too_large
 from infra.local.awslambda.pools import Functions
 from infra.local.awslambda.workers import KeyRefusedError
 from infra.local.kernel.cloud import ACCOUNT, Cloud
@@ -34,6 +36,8 @@ def run_functions(cloud: Cloud) -> None:
         return _answer(cloud, functions, self, _bytes(body), request_headers, response_headers)
 
     replace(models.LambdaFunction, invoke=invoke)
+    # moto refuses answers of 6,000,000 bytes; `payload_limits` has AWS's limit.
+    replace(import_module("moto.awslambda.responses"), sys=SimpleNamespace(getsizeof=lambda _: 0))
     _keep_dead_letter_queues(models.LambdaFunction)
     _keep_the_last_invoke_config(models.LambdaBackend)
 
@@ -63,12 +67,14 @@ def _answer(
     kind = {name.lower(): value for name, value in dict(headers).items()}.get("x-amz-invocation-type")
     if kind == "DryRun":
         return b""
+    if refusal := why_too_large(payload, kind if kind == "Event" else "RequestResponse"):
+        raise _refused("RequestEntityTooLargeException", refusal, 413)
     if kind == "Event":
         asynchronous.send(cloud, function, payload, request_id)
         return b""
     _refuse_when_throttled(function)
     try:
-        outcome = functions.invoke(function, payload, request_id)
+        outcome = limited(functions.invoke(function, payload, request_id))
     except KeyRefusedError as error:
         raise _refused("KMSAccessDeniedException", str(error), 502) from error
     except PermissionError as error:

@@ -6,9 +6,11 @@ We do: deliver from a queue of our own, each target's policy and role checked.
 Weaker: retries are few and fast; the role of a bus or log group as target is not checked.
 """
 
+from infra.local.events.entry_sizes import limit_entries
 from infra.local.events.rules import deliver_events
 from infra.local.kernel.cloud import Cloud
 
 
 def install(cloud: Cloud) -> None:
     deliver_events(cloud)
+    limit_entries()

@@ -132,7 +132,15 @@ def _presigned(environ: dict[str, Any]) -> re.Match[str] | None:
 Refusal = tuple[str, list[tuple[str, str]], bytes]
 """Status line, headers and body of an answer that moto does not give."""
 
-_STATUS = {"AccessDenied": 403, "InvalidClientTokenId": 403, "NotImplemented": 501}
+_STATUS = {
+    "AccessDenied": 403,
+    "InvalidClientTokenId": 403,
+    "NotImplemented": 501,
+    "RequestThrottled": 403,
+    "SlowDown": 503,
+    "TooManyRequestsException": 429,
+}
+"""Of other errors 400."""
 _JSON_NAME = {
     "AccessDenied": "AccessDeniedException",
     "InvalidClientTokenId": "UnrecognizedClientException",  # pragma: allowlist secret
@@ -142,7 +150,7 @@ _JSON_NAME = {
 def error_answer(call: Call, code: str, message: str) -> Refusal:
     """An error in the words of the call's protocol, as botocore parses it."""
     content = call.environ.get("CONTENT_TYPE", "")
-    text, status = escape(message), _STATUS[code]
+    text, status = escape(message), _STATUS.get(code, 400)
     if call.service == "s3":
         return _sent(status, "application/xml", f"<Error><Code>{code}</Code><Message>{text}</Message></Error>")
     if call.service == "ec2":
@@ -153,7 +161,7 @@ def error_answer(call: Call, code: str, message: str) -> Refusal:
         return _sent(status, "text/xml", f"<ErrorResponse>{inner}</ErrorResponse>")
     name = _JSON_NAME.get(code, code)
     # The JSON protocols answer a refusal with 400; the code in the body and header is what clients tell it by.
-    if status == 403 and "amz-json" in content:
+    if code in _JSON_NAME and "amz-json" in content:
         status = 400
     body = json.dumps({"__type": name, "message": message, "Message": message})
     answer = _sent(status, content or "application/json", body)

@@ -1,15 +1,17 @@
-"""Make moto's own server fast enough.
+"""Make moto's own server fast enough, and let a test throttle calls.
 
-AWS does: answers any number of requests.
+AWS does: answers any number of requests, but for those that it throttles.
 moto does: lists its own folder at every request and builds a parser for each JSONPath of each state: a sixth of the
     server's CPU.
-We do: cache the host lookup and the parsed paths.
+We do: cache the host lookup and the parsed paths; refuse so many calls of an operation as a test says.
 Weaker: moto's threaded server answers some 160 requests a second in all.
 """
 
 from infra.local.kernel.cloud import Cloud
 from infra.local.kernel.moto_caches import cache_lookups
+from infra.local.kernel.throttling import throttle_on_demand
 
 
-def install(_: Cloud) -> None:
+def install(cloud: Cloud) -> None:
     cache_lookups()
+    throttle_on_demand(cloud)

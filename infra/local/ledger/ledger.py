@@ -65,8 +65,9 @@ LIMITS = """\
 - **Scarcity.** Spot is never interrupted, capacity never short, no quota or rate is reached, every read is consistent.
 - **Searches.** A tuning job draws its hyperparameters at random, also where its strategy is Bayesian, and ends no
   training early.
-- **Limits.** Kept: time and memory of functions, time of jobs, 6 MB to an endpoint, 256 KB to an execution. Not kept:
-  payloads of states and functions, the 25,000 events of a history, `/tmp`.
+- **Limits.** Kept: time and memory of functions, time of jobs; sizes of what states take and give (256 KiB), functions
+  (6 MB, asynchronously 1 MB), endpoints (6 MB), queues and buses (1 MiB) and topics (256 KiB). Not kept: the 25,000
+  events of a history, which a rule counts in the templates, the 6 MB of a batch from a queue, `/tmp`.
 - **Time.** Waits, retries of states, visibility, schedules and alarms follow the cloud's clock, which can be moved;
   what runs takes real seconds. Shortened: a failed delivery is tried again after 0.5, 1 and 2 s (AWS: for a day), an
   asynchronous invocation after 1 and 2 s (AWS: minutes), alarms are judged at once, an endpoint is in service as soon

@@ -143,9 +143,9 @@ RESOURCE_TYPES: Mapping[str, Row] = {
     ),
     "AWS::StepFunctions::StateMachine": (
         _DOES,
-        "Interpreted, each call under the machine's role, with events, task tokens and redrive. Limits on payloads "
-        "(but the input's) and on the history are not kept; log group and traces stay empty; Express runs as Standard; "
-        "variables (Assign) are refused.",
+        "Interpreted, each call under the machine's role, with events, task tokens and redrive. The limit of a "
+        "history is not kept; log group and traces stay empty; Express runs as Standard; "
+        "variables (Assign) are refused. TestState runs one state, but no Map and no Parallel.",
     ),
 }
 

@@ -8,9 +8,11 @@ Weaker: an e-mail is kept as a line of the log group /local/mail, its address st
 
 from infra.local.kernel.cloud import Cloud
 from infra.local.sns.mail import list_as_pending
+from infra.local.sns.message_sizes import limit_messages
 from infra.local.sns.subscriptions import deliver_notifications
 
 
 def install(cloud: Cloud) -> None:
     deliver_notifications(cloud)
     list_as_pending()
+    limit_messages()

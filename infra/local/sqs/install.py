@@ -10,10 +10,12 @@ from functools import partial
 
 from infra.local.kernel.cloud import Cloud
 from infra.local.sqs.message_moves import move_dead_letters
+from infra.local.sqs.message_sizes import limit_messages
 from infra.local.sqs.queues import pending, poll_event_sources
 
 
 def install(cloud: Cloud) -> None:
     poll_event_sources(cloud)
+    limit_messages()
     move_dead_letters(cloud)
     cloud.pending.append(partial(pending, cloud))

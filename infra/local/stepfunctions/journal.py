@@ -24,12 +24,12 @@ from moto.stepfunctions.parser.asl.eval.event.event_manager import EventManager
 from moto.stepfunctions.parser.asl.eval.program_state import ProgramEnded, ProgramRunning
 
 from infra.local.kernel import patching
+from infra.local.stepfunctions.error_names import TOO_LARGE
 
 EventKey = tuple[str, int | None]
 """The type of an event that happens once in the life of a visit; for an iteration, with its index."""
 
 _ONCE = {"ParallelStateStarted", "MapStateStarted", "MapIterationStarted", "MapIterationSucceeded"}
-_TOO_LARGE = "States.DataLimitExceeded"
 
 
 @dataclass(kw_only=True)
@@ -135,7 +135,7 @@ def _evaluate_or_restore() -> None:
         try:
             evaluate(self, env)
         except FailureEventException as failure:
-            if failure.failure_event.error_name and failure.failure_event.error_name.error_name == _TOO_LARGE:
+            if failure.failure_event.error_name and failure.failure_event.error_name.error_name == TOO_LARGE:
                 visit.forget()
             raise
         _keep_result(visit, env)

@@ -1,8 +1,8 @@
 """Serve state machines by moto's interpreter: definitions, executions, histories, redrive.
 
 The parts: `executions.py` (one execution, its life and its answers), `tasks.py` (the calls of Task states),
-`journal.py` and `redrive.py`, `waits.py`. moto names a nameless execution "None" and refuses the error names
-`States.*` when they leave a Parallel or Map state; both are mended here."""
+`journal.py` and `redrive.py`, `waits.py`, `error_names.py`, `payloads.py`, and `single_state.py` (the operation
+TestState). moto names a nameless execution "None", which is mended here."""
 
 from __future__ import annotations
 
@@ -20,8 +20,6 @@ from moto.core.exceptions import AWSError
 from moto.core.responses import ActionResult
 from moto.stepfunctions.exceptions import ValidationException
 from moto.stepfunctions.parser.api import InvalidToken
-from moto.stepfunctions.parser.asl.component.common.error_name.custom_error_name import CustomErrorName
-from moto.stepfunctions.parser.asl.component.common.error_name.error_name import ErrorName
 from moto.stepfunctions.parser.asl.component.eval_component import EvalComponent
 from moto.stepfunctions.parser.asl.parse.asl_parser import AmazonStateLanguageParser
 from moto.stepfunctions.responses import StepFunctionResponse
@@ -29,13 +27,15 @@ from moto.stepfunctions.responses import StepFunctionResponse
 from infra.local.kernel.cloud import Cloud
 from infra.local.kernel.patching import replace, replace_entries
 from infra.local.ledger.parity import TASKS, task_name
+from infra.local.stepfunctions.error_names import match_as_documented
 from infra.local.stepfunctions.executions import LocalExecution, executions, find
 from infra.local.stepfunctions.journal import keep_journal
+from infra.local.stepfunctions.payloads import LIMIT_BYTES, limit_payloads
 from infra.local.stepfunctions.redrive import redrive
+from infra.local.stepfunctions.single_state import try_state
 from infra.local.stepfunctions.tasks import call_as_role
 from infra.local.stepfunctions.waits import is_waiting, wait_by_clock
 
-_INPUT_LIMIT_BYTES = 262_144
 _STATES = "moto.stepfunctions.parser.asl.component.state.exec"
 _WITH_THREADS = (
     f"{_STATES}.execute_state",
@@ -57,7 +57,8 @@ def run_machines(cloud: Cloud) -> None:
     replace_entries(cast("dict[str, Any]", default_user_config), stepfunctions={"execute_state_machine": True})
     replace(standard, stepfunctions_backends=parsed.stepfunctions_parser_backends)
     replace(parsed, Execution=functools.partial(LocalExecution, cloud=cloud))
-    replace(CustomErrorName, __init__=lambda self, error_name: ErrorName.__init__(self, error_name=error_name))
+    match_as_documented()
+    limit_payloads()
     # moto describes the whole definition in its log whenever a state fails.
     replace(EvalComponent, _log_failure_event_exception=_log_nothing, _log_exception=_log_nothing)
     _parse_once()
@@ -128,8 +129,8 @@ def _start(cloud: Cloud) -> None:
         trace_header: Any = None,
     ) -> Any:
         given = execution_input if execution_input is not None else "{}"
-        if len(given.encode()) > _INPUT_LIMIT_BYTES:
-            raise ValidationException(f"Input must have length less than or equal to {_INPUT_LIMIT_BYTES} bytes")
+        if len(given.encode()) > LIMIT_BYTES:
+            raise ValidationException(f"Input must have length less than or equal to {LIMIT_BYTES} bytes")
         if name:
             self._validate_name(name)
         # Two equal starts at once must not both find the name free.
@@ -207,8 +208,12 @@ def _answer(cloud: Cloud) -> None:
         more = {"nextToken": str(end)} if end < len(rows) else {}
         return ActionResult({"executions": rows[start:end], **more})
 
+    def single_state(self: Any) -> ActionResult:
+        return ActionResult(try_state(cloud, json.loads(self.body)))
+
     replace(
         StepFunctionResponse,
+        test_state=single_state,
         describe_execution=describe,
         describe_state_machine_for_execution=own_definition,
         stop_execution=stop,

@@ -11,6 +11,7 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from botocore.exceptions import ClientError
 from moto.core.utils import get_service_model
 from moto.stepfunctions.parser.asl.component.common.error_name.failure_event import FailureEventException
 from moto.stepfunctions.parser.asl.component.state.exec.state_task import lambda_eval_utils
@@ -76,6 +77,12 @@ _WITH_CLIENTS = (
 )
 
 
+_BASES = (
+    (state_task_service_sfn.StateTaskServiceSfn, "stepfunctions", "StepFunctions", "AWSStepFunctionsException"),
+    (state_task_service_events.StateTaskServiceEvents, "events", "EventBridge", "AmazonEventBridgeException"),
+)
+
+
 def call_as_role(cloud: Cloud) -> None:
     def client_for(region: str, service: str, state_credentials: Any) -> Any:  # noqa: ARG001 (moto names it)
         return as_role(cloud, state_credentials.role_arn, service, principal="states.amazonaws.com")
@@ -83,6 +90,7 @@ def call_as_role(cloud: Cloud) -> None:
     for module in _WITH_CLIENTS:
         replace(module, boto_client_for=client_for)
     _use_aws_names()
+    _name_refusals()
     _start_nested(cloud, client_for)
     serve_sagemaker(cloud, client_for)
 
@@ -100,6 +108,35 @@ def _use_aws_names() -> None:
         env.stack[-1] = pascal(as_text(env.stack[-1])) if service == "stepfunctions" else as_text(env.stack[-1])
 
     replace(sdk, _eval_service_task=evaluate_as_json)
+
+
+def _name_refusals() -> None:
+    """What an API's model does not name has the name of the service's base exception in the SDK for Java.
+
+    So a throttled start is StepFunctions.AWSStepFunctionsException; moto makes up a name, and of PutEvents
+    States.Runtime, which no retrier takes."""
+    for task, service, prefix, base in _BASES:
+        replace(task, _from_error=_namer(task, service, prefix, base))
+
+
+def _namer(task: Any, service: str, prefix: str, base: str) -> Callable[..., Any]:
+    named = task._from_error
+
+    def from_error(self: Any, env: Any, ex: Exception) -> Any:
+        if not isinstance(ex, ClientError):
+            return named(self, env, ex)
+        code, answer = ex.response["Error"]["Code"], ex.response["ResponseMetadata"]
+        action = self.resource.api_action[:1].upper() + self.resource.api_action[1:]
+        modelled = {shape.name for shape in get_service_model(service).operation_model(action).error_shapes}
+        name = f"{code.removesuffix('Exception')}Exception" if code in modelled else base
+        cause = (
+            f"{ex.response['Error']['Message']} (Service: {base.removesuffix('Exception')}; "
+            f"Status Code: {answer['HTTPStatusCode']}; Error Code: {code}; "
+            f"Request ID: {answer.get('RequestId', '')}; Proxy: null)"
+        )
+        return failure(self, env, f"{prefix}.{name}", cause)
+
+    return from_error
 
 
 def _to_members(service: str, action: str, parameters: Mapping[str, Any]) -> dict[str, Any]:

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import ast
-import importlib
-import pkgutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-import infra.machines
 from infra.constructs.rule import pattern_of
 from infra.machines import endpoints, monitor, states, train
 from infra.machines.paths import Result, path
@@ -23,16 +20,11 @@ from millrace.messages.retrain import RetrainingRequest
 from millrace.messages.teardown import TeardownStepDone
 from millrace.messages.train import PinnedState, TrainedState
 from millrace.names import MACHINES
+from tests.infra.machines.contexts import DEFINITIONS, MODULES
 
 FUNCTIONS = Path(__file__).resolve().parents[3] / "functions"
-DEFINED = {
-    found.name: importlib.import_module(f"infra.machines.{found.name}")
-    for found in pkgutil.iter_modules(infra.machines.__path__)
-}
-DEFINITIONS = {name: module.definition for name, module in DEFINED.items() if hasattr(module, "definition")}
-"""Of every machine, by name."""
 RESULTS = sorted(
-    {value for module in DEFINED.values() for value in vars(module).values() if isinstance(value, Result)}
+    {value for module in MODULES.values() for value in vars(module).values() if isinstance(value, Result)}
     | {Result("teardown", TeardownStepDone)},
     key=lambda result: (result.name, result.message.__name__),
 )

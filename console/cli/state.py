@@ -1,0 +1,112 @@
+"""`millrace state`: what one state of a machine does with an input and with the end of its call."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from console.cli import completion
+from console.cli.environment import find
+from console.cli.options import Build, Json, Stage, Workload
+from console.cli.printing import show_json
+from millrace.errors import RunError
+from millrace.names import EVERY_MACHINE
+
+if TYPE_CHECKING:
+    from console.queries.tried_state import Handler, TriedState
+
+Machine = Annotated[
+    str,
+    typer.Argument(metavar="MACHINE", autocompletion=completion.deployed_machines, help=", ".join(EVERY_MACHINE) + "."),
+]
+State = Annotated[str, typer.Argument(metavar="STATE", help="As the definition names it, such as 'Smoke test'.")]
+Input = Annotated[str, typer.Option("--input", metavar="JSON", help="The state's input, or a file of it.")]
+Mock = Annotated[
+    str,
+    typer.Option(
+        "--mock",
+        metavar="RESULT|ERROR",
+        help="How a task's call ends: result=JSON, or error=NAME or error=NAME:CAUSE.",
+    ),
+]
+Retries = Annotated[int, typer.Option("--retries", min=0, help="So many retries of the error are over already.")]
+
+
+def state(
+    machine: Machine,
+    state: State,
+    workload: Workload,
+    stage: Stage,
+    build: Build,
+    json: Json,
+    given: Input = "{}",
+    mock: Mock = "",
+    retries: Retries = 0,
+) -> None:
+    """Try one state of a deployed machine with an input: its next state, its output, what retries or catches an error.
+
+    Example: millrace state release 'Tidy release' --mock error=KeyError. Nothing is called and nothing runs: a task
+    ends as --mock says."""
+    from console.queries.tried_state import try_state
+
+    environment, names = find(stage, build, workload)
+    states = environment.client("stepfunctions")
+    tried = try_state(states, names, machine, state, given=_read(given), mock=_mock(mock), retries=retries)
+    if json:
+        show_json(asdict(tried))
+    else:
+        for line in _lines(state, tried, retries):
+            print(line)
+
+
+def _read(given: str) -> Any:
+    """The input: JSON, or a file of it."""
+    text = given if given.lstrip().startswith(("{", "[", '"')) or not Path(given).is_file() else Path(given).read_text()
+    return _parsed("--input", text)
+
+
+def _mock(words: str) -> dict[str, Any] | None:
+    """In the shape of TestState; raises RunError for other words than `result=…` and `error=…`."""
+    kind, _, value = words.partition("=")
+    if not words:
+        return None
+    if kind == "result":
+        _parsed("--mock result", value)
+        return {"result": value}
+    if kind == "error" and value:
+        error, _, cause = value.partition(":")
+        return {"errorOutput": {"error": error, "cause": cause}}
+    raise RunError(f"--mock: expected result=JSON, error=NAME or error=NAME:CAUSE, got {words!r}")
+
+
+def _parsed(option: str, text: str) -> Any:
+    from json import JSONDecodeError, loads
+
+    try:
+        return loads(text)
+    except JSONDecodeError as error:
+        raise RunError(f"{option}: expected JSON, got {text!r}: {error}") from None
+
+
+def _lines(state: str, tried: TriedState, retries: int) -> list[str]:
+    from json import dumps
+
+    said = ": ".join(one for one in (tried.error, tried.cause) if one)
+    end = "the end" if tried.status == "SUCCEEDED" else "none"
+    return [
+        f"{state}: {tried.status}" + (f", {said}" if said else ""),
+        *([_handled(tried.handler, retries)] if tried.handler else []),
+        *([f"call    {dumps(tried.parameters)}"] if tried.parameters is not None else []),
+        *([f"output  {dumps(tried.output)}"] if tried.output is not None else []),
+        f"next    {'this state again' if tried.status == 'RETRIABLE' else tried.next_state or end}",
+    ]
+
+
+def _handled(handler: Handler, retries: int) -> str:
+    place = f"{handler.kind} {handler.index + 1} of {handler.of} ({', '.join(handler.errors)})"
+    if handler.kind == "Catch":
+        return f"caught by {place}"
+    return f"retried by {place}: {retries + 1} of {handler.attempts}, after {handler.wait_s} s at most"

@@ -1,0 +1,202 @@
+"""What AWS refuses for its size is refused with AWS's words; one byte less passes."""
+
+from __future__ import annotations
+
+import io
+import json
+import zipfile
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+
+from infra.local.awslambda import payload_limits
+from infra.local.events import entry_sizes
+from infra.local.sns import message_sizes as notifications
+from infra.local.sqs import message_sizes as messages
+from infra.local.stepfunctions import payloads
+from tests.infra.local.waiting import until
+
+ECHO = "def handler(event, context):\n    return 'x' * event['bytes'] if isinstance(event, dict) else len(event)\n"
+
+
+@pytest.fixture(scope="module")
+def trusted(cloud: Any) -> Callable[..., str]:
+    """The ARN of a role that this service may take, and that may do everything."""
+
+    def make(service: str) -> str:
+        trust = {"Effect": "Allow", "Principal": {"Service": f"{service}.amazonaws.com"}, "Action": "sts:AssumeRole"}
+        document = json.dumps({"Version": "2012-10-17", "Statement": [trust]})
+        arn = cloud.client("iam").create_role(RoleName=service, AssumeRolePolicyDocument=document)["Role"]["Arn"]
+        everything = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]}
+        cloud.client("iam").put_role_policy(RoleName=service, PolicyName="p", PolicyDocument=json.dumps(everything))
+        return str(arn)
+
+    return make
+
+
+@pytest.fixture(scope="module")
+def function(cloud: Any, trusted: Any) -> str:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        archive.writestr("app.py", ECHO)
+    cloud.client("lambda").create_function(
+        FunctionName="echo", Runtime="python3.13", Role=trusted("lambda"), Handler="app.handler", Timeout=20,
+        Code={"ZipFile": buffer.getvalue()},
+    )  # fmt: skip
+    return "echo"
+
+
+@pytest.fixture(scope="module")
+def machine(cloud: Any, trusted: Any) -> Callable[..., dict[str, Any]]:
+    states, role = cloud.client("stepfunctions"), trusted("states")
+
+    def run(state: dict[str, Any], given: Any = None) -> dict[str, Any]:
+        steps = {"A": {"End": True, **state}, "Z": {"Type": "Succeed"}}
+        made = states.create_state_machine(
+            name=f"m{len(states.list_state_machines()['stateMachines'])}",
+            definition=json.dumps({"StartAt": "A", "States": steps}),
+            roleArn=role,
+        )
+        started = states.start_execution(stateMachineArn=made["stateMachineArn"], input=json.dumps(given or {}))
+        arn = started["executionArn"]
+        until(lambda: states.describe_execution(executionArn=arn)["status"] != "RUNNING")
+        ended: dict[str, Any] = states.describe_execution(executionArn=arn)
+        return ended
+
+    return run
+
+
+def text_of(size: int) -> str:
+    """JSON of so many bytes: a text in its quotes."""
+    return "x" * (size - 2)
+
+
+@pytest.mark.parametrize(("kind", "limit"), payload_limits.EVENT_BYTES.items())
+def test_an_event_for_a_function(client: Any, function: str, kind: str, limit: int) -> None:
+    def invoke(size: int) -> Any:
+        return client("lambda").invoke(
+            FunctionName=function, InvocationType=kind, Payload=json.dumps(text_of(size)).encode()
+        )
+
+    assert invoke(limit)["StatusCode"] in (200, 202)
+    with pytest.raises(ClientError, match=f"Request must be smaller than {limit} bytes") as refused:
+        invoke(limit + 1)
+    assert refused.value.response["Error"]["Code"] == "RequestEntityTooLargeException"
+    assert refused.value.response["ResponseMetadata"]["HTTPStatusCode"] == 413
+
+
+def test_an_answer_of_a_function(client: Any, function: str) -> None:
+    def answer(size: int) -> Any:
+        return client("lambda").invoke(FunctionName=function, Payload=json.dumps({"bytes": size - 2}).encode())
+
+    assert "FunctionError" not in answer(payload_limits.ANSWER_BYTES)
+    refused = answer(payload_limits.ANSWER_BYTES + 1)
+    assert refused["FunctionError"] == "Unhandled"
+    assert json.load(refused["Payload"])["errorType"] == "Function.ResponseSizeTooLarge"
+
+
+@pytest.mark.parametrize(("over", "status"), [(0, "SUCCEEDED"), (1, "FAILED")])
+@pytest.mark.parametrize("place", ["result", "output", "parameters"])
+def test_a_state(machine: Any, place: str, over: int, status: str) -> None:
+    limit = payloads.LIMIT_BYTES + over
+    if place == "output":
+        spare = len('{"a":,"b":}')
+        half, rest = "x" * 100_000, text_of(limit - spare - 100_002)
+        ended = machine({"Type": "Pass", "Result": rest, "ResultPath": "$.b"}, {"a": half})
+    elif place == "result":
+        ended = machine({"Type": "Pass", "Result": text_of(limit)})
+    else:
+        spare = len('{"QueueUrl":"nowhere","MessageBody":}')
+        body = text_of(limit - spare)
+        parameters = {"QueueUrl": "nowhere", "MessageBody": body}
+        ended = machine({"Type": "Task", "Resource": "arn:aws:states:::sqs:sendMessage", "Parameters": parameters})
+        status = "FAILED"
+    too_large = ended.get("error") == "States.DataLimitExceeded"
+    assert (ended["status"], too_large) == (status, bool(over)), ended.get("cause")
+    assert not too_large or "exceeding the maximum number of bytes service limit" in ended["cause"]
+
+
+def test_a_result_that_is_too_large_is_caught_by_its_name_alone(machine: Any, function: str) -> None:
+    call = {
+        "Type": "Task",
+        "Resource": "arn:aws:states:::lambda:invoke",
+        "Parameters": {"FunctionName": function, "Payload": {"bytes": payloads.LIMIT_BYTES}},
+        "ResultSelector": {"answer.$": "$.StatusCode"},
+    }
+
+    def ended(*errors: str) -> str:
+        caught = {"ErrorEquals": list(errors), "Next": "Z"}
+        return str(machine({**call, "Catch": [caught]})["status"])
+
+    assert ended("States.ALL") == "FAILED"
+    assert ended("States.DataLimitExceeded") == "SUCCEEDED"
+
+
+def test_an_execution_s_input(client: Any, machine: Any) -> None:
+    machine({"Type": "Pass"})
+    states = client("stepfunctions")
+    arn = states.list_state_machines()["stateMachines"][0]["stateMachineArn"]
+    given = json.dumps(text_of(payloads.LIMIT_BYTES))
+    assert states.start_execution(stateMachineArn=arn, input=given)["executionArn"]
+
+
+@pytest.mark.parametrize("parts", [1, 2])
+def test_entries_of_events(client: Any, parts: int) -> None:
+    """All entries of a call count together."""
+
+    def put(size: int) -> Any:
+        bare: dict[str, Any] = {"Source": "s", "DetailType": "d", "Resources": ["é"], "Time": 0, "Detail": '{"a": ""}'}
+        spare = size - parts * entry_sizes.size_of(bare)
+        texts = ["x" * (spare // parts + (number < spare % parts)) for number in range(parts)]
+        return client("events").put_events(Entries=[{**bare, "Detail": json.dumps({"a": text})} for text in texts])
+
+    assert put(entry_sizes.LIMIT_BYTES)["FailedEntryCount"] == 0
+    with pytest.raises(ClientError, match="Total size of the entries in the request is over the limit"):
+        put(entry_sizes.LIMIT_BYTES + 1)
+
+
+def test_an_entry_is_measured_as_eventbridge_does() -> None:
+    entry = {"Source": "ab", "DetailType": "c", "Detail": "{}", "Resources": ["é", "f"]}
+    assert (entry_sizes.size_of(entry), entry_sizes.size_of({**entry, "Time": 5})) == (8, 22)
+
+
+ATTRIBUTE = {"DataType": "String", "StringValue": "é"}
+ATTRIBUTE_BYTES = len("name") + len("String") + 2
+
+
+def test_a_message_of_a_queue(client: Any, fresh: Any) -> None:
+    sqs = client("sqs")
+    url = sqs.create_queue(QueueName=fresh("large"))["QueueUrl"]
+    small = sqs.create_queue(QueueName=fresh("small"), Attributes={"MaximumMessageSize": "1024"})["QueueUrl"]
+    for queue, limit in ((url, messages.LIMIT_BYTES), (small, 1024)):
+        body, named = "x" * (limit - ATTRIBUTE_BYTES), {"MessageAttributes": {"name": ATTRIBUTE}}
+        assert sqs.send_message(QueueUrl=queue, MessageBody=body, **named)["MessageId"]
+        with pytest.raises(ClientError, match=f"Message must be shorter than {limit} bytes"):
+            sqs.send_message(QueueUrl=queue, MessageBody=body + "x", **named)
+
+
+def test_a_batch_for_a_queue(client: Any, fresh: Any) -> None:
+    sqs = client("sqs")
+    url = sqs.create_queue(QueueName=fresh("batch"))["QueueUrl"]
+    half = messages.LIMIT_BYTES // 2
+
+    def send(*sizes: int) -> Any:
+        entries = [{"Id": str(number), "MessageBody": "x" * size} for number, size in enumerate(sizes)]
+        return sqs.send_message_batch(QueueUrl=url, Entries=entries)
+
+    assert len(send(half, half)["Successful"]) == 2
+    with pytest.raises(ClientError, match=f"You have sent {messages.LIMIT_BYTES + 1} bytes"):
+        send(half, half + 1)
+
+
+def test_a_notification(client: Any, fresh: Any) -> None:
+    sns = client("sns")
+    topic = sns.create_topic(Name=fresh("topic"))["TopicArn"]
+    body = "x" * (notifications.LIMIT_BYTES - ATTRIBUTE_BYTES)
+    attributes = {"name": ATTRIBUTE}
+    assert sns.publish(TopicArn=topic, Message=body, MessageAttributes=attributes)["MessageId"]
+    with pytest.raises(ClientError, match="Invalid parameter: Message too long") as refused:
+        sns.publish(TopicArn=topic, Message=body + "x", MessageAttributes=attributes)
+    assert refused.value.response["Error"]["Code"] == "InvalidParameter"

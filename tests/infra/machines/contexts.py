@@ -1,0 +1,46 @@
+"""Contexts of the workload `electricity` without a stack, and the definition of every machine."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from functools import cache
+from pathlib import Path
+
+import infra.machines
+from infra.context import Context
+from infra.settings import settings_for
+from millrace.workload.declaration import Workload
+from millrace.workload.load import load_workload
+
+FOLDER = Path(__file__).resolve().parents[3] / "workloads" / "electricity"
+MODULES = {
+    found.name: importlib.import_module(f"infra.machines.{found.name}")
+    for found in pkgutil.iter_modules(infra.machines.__path__)
+}
+DEFINITIONS = {name: module.definition for name, module in MODULES.items() if hasattr(module, "definition")}
+"""Of every machine, by name."""
+
+
+@cache
+def declared() -> Workload:
+    return load_workload(FOLDER)
+
+
+def context_of(stage: str = "prod", **parts: dict[str, object]) -> Context:
+    """The workload as shipped, but for what is given: `context_of("dev", rollout={"min_instances": 2})`.
+
+    Plain values stand where a deploy-time token would."""
+    workload = declared()
+    changes = {name: getattr(workload, name).model_copy(update=values) for name, values in parts.items()}
+    registry = f"123456789012.dkr.ecr.eu-west-1.amazonaws.com/millrace-{stage}"
+    return Context(
+        settings=settings_for(stage, account="123456789012", region="eu-west-1"),
+        workload=workload.model_copy(update=changes),
+        folder=FOLDER,
+        key_arn="arn:aws:kms:eu-west-1:123456789012:key/0f1e2d3c-0000-4000-8000-000000000000",
+        subnet_ids=("subnet-0a1b2c3d", "subnet-1a2b3c4d"),
+        security_group_id="sg-0a1b2c3d",
+        component="training",
+        images={image: f"{registry}-{image}:local" for image in ("training", "processing", "inference")},
+    )

@@ -1,0 +1,230 @@
+"""Every retrier, catcher and branch of every machine is taken; a caught error is kept, and somebody sees it.
+
+`python -m tests.infra.machines.edges` prints the same as a list."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import pytest
+
+from millrace.workload.training_cost import TRAININGS
+from tests.infra.machines import edges
+from tests.infra.machines.edges import Edge
+from tests.infra.test_static import machines
+
+EDGES = edges.all_edges()
+CHOICES = sorted({(edge.machine, edge.state) for edge in EDGES if edge.kind == "Choice"})
+SEEN_LATER = {
+    ("release", "Stop scaling"): "the update of a fleet that is still scaled is refused, and fails the release",
+    ("release", "Delete challenger"): "the sweep deletes it within the hour",
+    ("release", "Tidy release"): "the next release deletes what is left",
+}
+"""Catchers whose error no later state reads, and what becomes of its cause. It stays in the execution's output."""
+LONGEST_BACKOFF_S = 15 * 60
+"""Of all retries of one error of a task: what lasts longer is for a person to see."""
+
+
+def of(kind: str) -> list[Any]:
+    return [pytest.param(edge, id=str(edge)) for edge in EDGES if edge.kind == kind]
+
+
+def state_of(edge: Edge) -> Mapping[str, Any]:
+    found: Mapping[str, Any] = edges.definitions()[edge.machine]["States"][edge.state]
+    return found
+
+
+@pytest.fixture(scope="module")
+def states(cloud: Any) -> Any:
+    return cloud.client("stepfunctions")
+
+
+@pytest.mark.parametrize("edge", of("Retry"))
+def test_an_error_is_retried(states: Any, edge: Edge) -> None:
+    taken = edges.raise_on(states, edge, state_of(edge))
+    assert taken, f"{edge}: no error of the service takes it"
+    assert taken.handler["retryBackoffIntervalSeconds"] == state_of(edge)["Retry"][edge.index]["IntervalSeconds"]
+
+
+@pytest.mark.parametrize("edge", of("Catch"))
+def test_an_error_is_caught(states: Any, edge: Edge) -> None:
+    state = state_of(edge)
+    taken = edges.raise_on(states, edge, state)
+    assert taken, f"{edge}: no error of the service takes it"
+    catcher = state["Catch"][edge.index]
+    assert taken.answer["nextState"] == catcher["Next"]
+    output, given = json.loads(taken.answer["output"]), edges.input_for(state)
+    kept = output.pop(catcher["ResultPath"].removeprefix("$."))
+    assert kept == {"Error": taken.by, "Cause": "a cause"}
+    assert output == given, "the state's input goes on"
+
+
+@pytest.mark.parametrize(("machine", "state"), CHOICES, ids=map("/".join, CHOICES))
+def test_every_branch_is_taken(states: Any, machine: str, state: str) -> None:
+    branches = edges.branches_taken(states, edges.definitions()[machine]["States"][state])
+    assert set(branches) == {edge.index for edge in EDGES if (edge.machine, edge.state) == (machine, state)}
+
+
+def retriers() -> list[Any]:
+    """An edge of each of the different ones."""
+    found = {json.dumps(state_of(edge)["Retry"][edge.index]): edge for edge in EDGES if edge.kind == "Retry"}
+    return [pytest.param(edge, id=str(edge)) for edge in found.values()]
+
+
+@pytest.mark.parametrize("edge", retriers())
+def test_a_retrier_waits_longer_each_time_and_comes_to_an_end(states: Any, edge: Edge) -> None:
+    retrier = state_of(edge)["Retry"][edge.index]
+    first, rate, attempts = (retrier[key] for key in ("IntervalSeconds", "BackoffRate", "MaxAttempts"))
+    waits = []
+    for retries in range(attempts):
+        taken = edges.raise_on(states, edge, state_of(edge), retries=retries)
+        assert taken
+        waits.append(taken.handler["retryBackoffIntervalSeconds"])
+    assert waits == [first * rate**retries for retries in range(attempts)]
+    assert edges.raise_on(states, edge, state_of(edge), retries=attempts) is None
+    assert sum(waits) <= LONGEST_BACKOFF_S
+
+
+@pytest.mark.parametrize("stage", ["local", "dev"])
+def test_every_stage_has_the_same_edges(stage: str) -> None:
+    assert edges.all_edges(stage) == EDGES
+
+
+def test_the_templates_have_these_edges(templates: dict[str, dict[str, dict[str, Any]]]) -> None:
+    deployed = {
+        name.rpartition("-")[2]: definition
+        for template in templates["prod"].values()
+        for name, definition in machines(template).items()
+    }
+    found = [edge for machine, definition in deployed.items() for edge in edges.edges_of(machine, definition)]
+    assert sorted(map(str, found)) == sorted(map(str, EDGES))
+
+
+def catchers() -> Iterator[tuple[str, str, Mapping[str, Any]]]:
+    for machine, definition in edges.definitions().items():
+        for name, state in definition["States"].items():
+            yield from ((machine, name, catcher) for catcher in state.get("Catch", ()))
+
+
+def following(state: Mapping[str, Any]) -> list[str]:
+    named = [*state.get("Choices", ()), *state.get("Catch", ()), state, {"Next": state.get("Default")}]
+    return [one["Next"] for one in named if one.get("Next")]
+
+
+def after(definition: Mapping[str, Any], start: str) -> set[str]:
+    """The states that can come after `start`, itself included."""
+    found, waiting = set(), [start]
+    while waiting:
+        if (name := waiting.pop()) not in found:
+            found.add(name)
+            waiting += following(definition["States"][name])
+    return found
+
+
+def is_told(definition: Mapping[str, Any], catcher: Mapping[str, Any]) -> bool:
+    """Whether a later choice finds the error and ends the execution as failed."""
+    states = definition["States"]
+    for name in after(definition, catcher["Next"]):
+        for rule in states[name].get("Choices", ()):
+            is_read = rule.get("Variable") == catcher.get("ResultPath") and rule.get("IsPresent")
+            if is_read and states[rule["Next"]]["Type"] == "Fail":
+                return True
+    return False
+
+
+def test_a_caught_error_fails_the_execution_or_is_seen_to_later() -> None:
+    silent = {
+        (machine, name) for machine, name, catcher in catchers() if not is_told(edges.definitions()[machine], catcher)
+    }
+    assert silent == set(SEEN_LATER)
+    release = edges.definitions()["release"]
+    assert "Catch" not in release["States"]["Update live"], SEEN_LATER["release", "Stop scaling"]
+    assert "Update live" in after(release, release["States"]["Stop scaling"]["Catch"][0]["Next"])
+
+
+def test_nothing_on_the_way_overwrites_a_caught_error() -> None:
+    """Several states may keep theirs at one path: the last one is enough to find that there was one."""
+    for machine, _, catcher in catchers():
+        definition = edges.definitions()[machine]
+        writers = [
+            name
+            for name in after(definition, catcher["Next"])
+            if definition["States"][name].get("ResultPath") == catcher["ResultPath"]
+        ]
+        assert catcher["ResultPath"] not in (None, "$")
+        assert not writers, f"{machine}: {writers} write over {catcher['ResultPath']}"
+
+
+def longest_s(state: Mapping[str, Any]) -> float:
+    """All retries of every error, and as many jobs as they start."""
+    waits = sum(
+        retrier["IntervalSeconds"] * retrier["BackoffRate"] ** number
+        for retrier in state.get("Retry", ())
+        for number in range(retrier["MaxAttempts"])
+    )
+    stop = state.get("Parameters", {}).get("StoppingCondition", {})
+    job_s = stop.get("MaxWaitTimeInSeconds", stop.get("MaxRuntimeInSeconds", 0))
+    return waits + job_s * (TRAININGS if "CheckpointConfig" in state.get("Parameters", {}) else 1)
+
+
+@pytest.mark.parametrize("machine", sorted(edges.definitions()))
+def test_all_retries_of_a_run_fit_into_the_machine_s_time(machine: str) -> None:
+    """Of the states that no choice excludes; a loop that waits has its own bound, the history's."""
+    definition = edges.definitions()[machine]
+
+    def longest(name: str, seen: frozenset[str]) -> float:
+        state = definition["States"][name]
+        rest = [longest(one, seen | {name}) for one in set(following(state)) - seen]
+        return longest_s(state) + max(rest, default=0)
+
+    assert longest(definition["StartAt"], frozenset({definition["StartAt"]})) < definition["TimeoutSeconds"]
+
+
+LAMBDA = "arn:aws:states:::lambda:invoke"
+TIMES = {"IntervalSeconds": 1, "MaxAttempts": 1, "BackoffRate": 2}
+
+
+def wrong(kind: str, *listed: str) -> tuple[dict[str, Any], Edge]:
+    """A state with these handlers, one error each, and the edge of the last one."""
+    handlers = [{"ErrorEquals": [one], **(TIMES if kind == "Retry" else {"Next": "Z"})} for one in listed]
+    state = {"Type": "Task", "Resource": LAMBDA, "Parameters": {"FunctionName": "f"}, kind: handlers, "End": True}
+    edge = Edge(machine="m", state="A", kind=kind, index=len(listed) - 1, listed=listed[-1])  # type: ignore[arg-type]
+    return state, edge
+
+
+@pytest.mark.parametrize("kind", ["Retry", "Catch"])
+@pytest.mark.parametrize(
+    ("listed", "takes"),
+    [
+        (["Lambda.ServiceException"], True),
+        (["Lambda.ServiceException", "States.TaskFailed"], True),
+        (["States.TaskFailed", "Lambda.ServiceException"], False),
+        (["Lambda.ServiceExcepton"], False),
+        (["States.TaskFailed", "States.Timeout"], True),
+    ],
+)
+def test_an_edge_that_no_error_can_take_is_found(states: Any, kind: str, listed: list[str], takes: bool) -> None:
+    state, edge = wrong(kind, *listed)
+    assert bool(edges.raise_on(states, edge, state)) is takes
+
+
+def test_a_branch_behind_one_that_always_holds_is_found(states: Any) -> None:
+    holds = {"Variable": "$.a", "BooleanEquals": True, "Next": "X"}
+    choice = {"Type": "Choice", "Choices": [holds, holds], "Default": "Y"}
+    assert set(edges.branches_taken(states, choice)) == {0, 2}
+
+
+def test_a_caught_error_that_nobody_is_told_of_is_found() -> None:
+    told = {"Variable": "$.lost", "IsPresent": True, "Next": "Failed"}
+    steps: dict[str, Any] = {
+        "A": {"Type": "Task", "Next": "B"},
+        "B": {"Type": "Choice", "Choices": [told], "Default": "Done"},
+        "Failed": {"Type": "Fail"},
+        "Done": {"Type": "Succeed"},
+    }
+    catcher = {"ErrorEquals": ["States.ALL"], "ResultPath": "$.lost", "Next": "B"}
+    assert is_told({"States": steps}, catcher)
+    assert not is_told({"States": steps}, {**catcher, "ResultPath": "$.other"})
+    assert not is_told({"States": {**steps, "Failed": {"Type": "Pass"}}}, catcher)
