@@ -25,8 +25,8 @@ EXACT = re.compile(r"(AwsSolutions|Serverless)-(?!IAM[45]$)\w+(\[.+\])?")
 LEAST_REASON = 30
 MOST = {"platform": 2, "audit": 9, "ingestion": 46, "monitoring": 29, "release": 47, "scoring": 19, "serving": 15,
         "teardown": 29, "training": 77}  # fmt: skip
-"""Acknowledged findings of each room. Only a new function, job, machine or kind of file raises a number; when one falls,
-lower it."""
+"""Acknowledged findings of each room. Only a new function, job, machine or kind of file raises a number; when one
+falls, lower it."""
 
 
 @dataclass(frozen=True, order=True, kw_only=True)
