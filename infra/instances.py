@@ -8,6 +8,20 @@ WITH_OWN_DISK = ("c5d", "c6gd", "c6id", "c7gd", "g4dn", "g5", "g6", "g6e", "m5d"
 """Families with a local NVMe disk: they encrypt it themselves and refuse a volume key."""
 
 
+MEMORY_GIB = {
+    "ml.t3.medium": 4,
+    "ml.m5.large": 8,
+    "ml.m5.xlarge": 16,
+    "ml.c6i.xlarge": 8,
+    "ml.c7i.4xlarge": 32,
+    "ml.g5.xlarge": 16,
+    "ml.g6.xlarge": 16,
+    "ml.p4d.24xlarge": 1152,
+    "ml.p5.48xlarge": 2048,
+}
+"""Of the types that have a price, as EC2 lists them: https://aws.amazon.com/ec2/instance-types/."""
+
+
 def has_own_disk(instance: str) -> bool:
     """Whether `ml.<family>.<size>` encrypts its disk itself, and so takes no key of ours."""
     return instance.split(".")[1] in WITH_OWN_DISK

@@ -9,6 +9,7 @@ MillraceError
 ├── SnapshotError           the rows of a dataset version are not what a model can be made from
 ├── TrainingError           a training went astray: its loss is not a finite number
 ├── ArtefactError           a model artefact is not what its digests say
+├── PreflightError          a version, started as its endpoint would start it, does not answer as it was evaluated
 ├── AnswerError             a model's answer is not one good output per row
 ├── EndpointRefusedError    an endpoint is missing or may not be called; no time makes it well
 ├── DecisionError           a line is not a decision
@@ -74,6 +75,10 @@ class TrainingError(MillraceError):
 
 class ArtefactError(MillraceError):
     """An artefact does not match its digests or holds a member that is not allowed."""
+
+
+class PreflightError(MillraceError):
+    """A version does not start by the container's contract or answers otherwise: says where, expected and came."""
 
 
 class AnswerError(MillraceError):

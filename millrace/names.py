@@ -34,10 +34,11 @@ OWN_TAGS = (STAGE_TAG, WORKLOAD_TAG, COMPONENT_TAG, DEPLOYMENT_TAG, OWNER_TAG)
 SHARED = "all-workloads"
 """The value of WORKLOAD_TAG on what all workloads share; no workload can have this name."""
 TRAINING_ROLE, EVALUATION_ROLE, DRIFT_ROLE = "training-job", "evaluation-job", "drift-job"
+PREFLIGHT_ROLE = "preflight-job"
 ByHand = Literal["tune", "experiment"]
 """What a person starts beside the machines."""
 BY_HAND: tuple[ByHand, ...] = get_args(ByHand)
-JOB_ROLES = (TRAINING_ROLE, EVALUATION_ROLE, DRIFT_ROLE)
+JOB_ROLES = (TRAINING_ROLE, EVALUATION_ROLE, DRIFT_ROLE, PREFLIGHT_ROLE)
 """Of the jobs that machines start; a teardown knows a workload's jobs by them and by their tag."""
 AUDIT_CHAIN = "audit_chain"
 """The function that writes the audit's chain; its role alone may."""

@@ -23,6 +23,10 @@ UNHEALED: Mapping[str, str] = {
         f"deploy{START_NEW}"
     ),
     "AnswerError": "the same answers fail again: release another version of the model, then start a new run",
+    "PreflightError": (
+        "the same version fails again on the same instance: train or register another, or declare another instance "
+        f"and deploy{START_NEW}"
+    ),
     "ArtefactError": "the same artefact fails again: a new run makes another",
 }
 """By the class of the error: why a redrive fails as the run did, and what helps."""

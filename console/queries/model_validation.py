@@ -27,9 +27,10 @@ from millrace.contract.kinds import arrow_type, parse_cell
 from millrace.contract.load import load_contract
 from millrace.contract.schema import Contract, Table
 from millrace.errors import ArtefactError, EnvironmentNotFoundError
+from millrace.evaluation.agreement import SAMPLE_FILE, TOLERANCE, largest_difference
 from millrace.evaluation.gates.catalogue import judge_all, passed
 from millrace.evaluation.report import EVALUATION_FILE, Evaluation
-from millrace.evaluation.sample import SAMPLE_FILE, TOLERANCE, Sample, largest_difference
+from millrace.evaluation.sample import Sample
 from millrace.features import catalogue as encoders
 from millrace.messages.audit import AuditEvent
 from millrace.messages.train import GatesJudged, GateVerdict

@@ -15,6 +15,7 @@ from millrace.artefact.artefact import ARCHIVE, digest, digests_of, read_members
 from millrace.artefact.signing import SIGNATURE_FILE, SignedVersion
 from millrace.aws.objects import download, read_object
 from millrace.errors import ArtefactError
+from millrace.evaluation.agreement import SAMPLE_FILE
 from millrace.evaluation.report import EVALUATION_FILE
 from millrace.messages.monitor import BASELINE_FILE
 from millrace.names import WorkloadNames
@@ -25,6 +26,7 @@ from millrace.release.signatures import SigningKey, check_members, check_signatu
 DOCUMENTS: Mapping[str, tuple[str, ...]] = {
     "evaluation_digest": ("evaluation", EVALUATION_FILE),
     "baseline_digest": (BASELINE_FILE,),
+    "sample_digest": ("evaluation", SAMPLE_FILE),
     "card_digest": (CARD_FILE,),
     "bom_digest": (BOM_FILE,),
 }

@@ -11,6 +11,7 @@ from typing import Any
 from millrace.artefact.artefact import ARCHIVE, Description, digest, read_archive
 from millrace.aws.objects import download, read_object
 from millrace.errors import ArtefactError
+from millrace.evaluation.agreement import SAMPLE_FILE
 from millrace.evaluation.environment import ENVIRONMENT_FILE, Installed
 from millrace.evaluation.report import EVALUATION_FILE, Evaluation
 from millrace.messages.monitor import BASELINE_FILE
@@ -50,6 +51,7 @@ def read_chain(client: Any, names: WorkloadNames, *, run: str, model_data_url: s
     report = read_object(client, names.run_uri(run, "evaluation", EVALUATION_FILE))
     environment = read_object(client, names.run_uri(run, "evaluation", ENVIRONMENT_FILE))
     baseline = read_object(client, names.run_uri(run, BASELINE_FILE))
+    sample = read_object(client, names.run_uri(run, "evaluation", SAMPLE_FILE))
     evaluation = Evaluation.model_validate_json(report)
     if not (evaluated := evaluation.model_digest):
         raise ArtefactError(f"{run}: {EVALUATION_FILE}: expected the digest of what was evaluated, got none")
@@ -63,6 +65,7 @@ def read_chain(client: Any, names: WorkloadNames, *, run: str, model_data_url: s
             "baseline_digest": digest(baseline),
             "artefact_digest": digest(archive.read_bytes()),
             "evaluation_digest": digest(report),
+            "sample_digest": digest(sample),
             "snapshot_id": str(pinned.snapshot_id),
             "tag": pinned.tag,
             "rows": str(pinned.rows),

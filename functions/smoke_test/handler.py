@@ -7,7 +7,8 @@ from aws_lambda_powertools import Logger
 
 from functions.smoke_test.invoke import invoke
 from millrace.aws.objects import read_object
-from millrace.evaluation.sample import SAMPLE_FILE, Sample
+from millrace.evaluation.agreement import SAMPLE_FILE
+from millrace.evaluation.sample import Sample
 from millrace.messages.envelope import StepInput, handles
 from millrace.messages.release import SmokeTested, StartedState
 from millrace.release.promotion import judge_smoke_test

@@ -43,6 +43,7 @@ def started(
         model_data_url=package.model_data_url,
         model_digest=_digest(package, "model_digest"),
         baseline_digest=_digest(package, "baseline_digest"),
+        sample_digest=package.metadata.get("sample_digest", ""),
         previous_version=pointers.champion.version if pointers.champion else "none",
         has_live=live == "in_service",
         has_challenger=challenger == "in_service",

@@ -13,7 +13,7 @@ from infra.iam import alarms, key, log_groups, network, registry
 from infra.iam.resource import Statement
 
 KINDS = {"training": ["TrainingJobs"], "processing": ["ProcessingJobs"], "inference": ["Endpoints", "TransformJobs"]}
-"""What an image is run as, by which SageMaker names log groups and the namespaces of metrics."""
+"""What an image is run as unless a role says otherwise; SageMaker names log groups and metrics' namespaces by it."""
 
 ACCEPTED = {
     "CKV_AWS_109": "The permission that it gives away is SageMaker's own, to use the job's network interface",
@@ -26,10 +26,18 @@ class JobRole(Construct):
     """`<workload prefix>-<owner>`, taken by SageMaker. The container itself has no network and no credentials."""
 
     def __init__(
-        self, scope: Construct, owner: str, *, context: Context, image: str, statements: Sequence[Statement]
+        self,
+        scope: Construct,
+        owner: str,
+        *,
+        context: Context,
+        image: str,
+        statements: Sequence[Statement],
+        kinds: Sequence[str] = (),
     ) -> None:
         super().__init__(scope, f"{owner}-job-role")
-        groups = [f"{kind}/{context.names.endpoint}" if kind == "Endpoints" else kind for kind in KINDS[image]]
+        kinds = kinds or KINDS[image]
+        groups = [f"{kind}/{context.names.endpoint}" if kind == "Endpoints" else kind for kind in kinds]
         role = Role(
             self,
             owner,
@@ -37,11 +45,11 @@ class JobRole(Construct):
             service="sagemaker.amazonaws.com",
             statements=[
                 log_groups.write_jobs(context.names, groups),
-                alarms.put_metrics([f"/aws/sagemaker/{kind}" for kind in KINDS[image]]),
+                alarms.put_metrics([f"/aws/sagemaker/{kind}" for kind in kinds]),
                 *registry.pull(context.names, image),
                 network.attach_interfaces(),
                 key.use(context.key_arn, statements),
-                *([key.encrypt(context.key_arn)] if image != "inference" else []),
+                *([key.encrypt(context.key_arn)] if "Endpoints" not in kinds else []),
                 key.lend(context.key_arn),
                 *statements,
             ],

@@ -113,15 +113,18 @@ def processing(
     next_state: str,
     environment: Mapping[str, str] | None = None,
     name: str = states.NAME,
+    image: str = "",
 ) -> State:
-    """Run `python -m <module>` in the processing image and wait; the job's name lands at `$.<result>.job`.
+    """Run `python -m <module>` and wait; the job's name lands at `$.<result>.job`.
+
+    It runs in the processing image, or in the one that the path `image` names.
 
     The second processing job of an execution needs a `name` of its own."""
     parameters: dict[str, Any] = {
         "ProcessingJobName.$": name,
         "RoleArn": role_arn,
         "AppSpecification": {
-            "ImageUri": context.images["processing"],
+            **({"ImageUri.$": image} if image else {"ImageUri": context.images["processing"]}),
             "ContainerEntrypoint": ["python", "-m", module],
         },
         "ProcessingInputs": [dict(one) for one in inputs],

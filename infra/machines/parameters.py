@@ -23,6 +23,7 @@ SDK = {
     "applicationautoscaling": "application-autoscaling",
     "cloudwatch": "cloudwatch",
     "dynamodb": "dynamodb",
+    "s3": "s3",
     "sagemaker": "sagemaker",
 }
 """botocore's name of a service that Step Functions calls as `aws-sdk:<name>`."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 from infra.context import Context
 from infra.iam import alarms, bus, functions, key, sagemaker_endpoints, sagemaker_jobs
 from infra.iam.resource import Statement
-from infra.machines import endpoints, release_alarms, scaling, states, watch
+from infra.machines import endpoints, preflight, release_alarms, scaling, states, watch
 from infra.machines.endpoints import RELEASE
 from infra.machines.paths import Result, path
 from infra.machines.states import Definition, State
@@ -46,6 +46,7 @@ def definition(context: Context) -> Definition:
         timeout_s=TIMEOUT_S,
         states={
             **_start_release(context),
+            **preflight.preflight(context, next_state="Model"),
             **_challenger(context),
             **_live(context),
             **_update(context),
@@ -84,7 +85,7 @@ def _start_release(context: Context) -> dict[str, State]:
         "Open?": states.choice(
             "Is it this release's turn?",
             [
-                (states.equals(outcome, "open"), "Model"),
+                (states.equals(outcome, "open"), preflight.FIRST),
                 (states.equals(outcome, "done"), "Restored?"),
                 (states.equals(outcome, "changing"), "Endpoint changes"),
             ],
@@ -324,5 +325,6 @@ def statements(context: Context) -> list[Statement]:
         (alarms.of_releases(names) + alarms.of_scaling(names)).may("PutMetricAlarm", "DeleteAlarms"),
         alarms.describe(because=seen),
         *watch.statements(context),
+        *preflight.statements(context),
         *sagemaker_endpoints.scale(names),
     ]

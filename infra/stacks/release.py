@@ -11,10 +11,12 @@ from infra.constructs.machine import Machine
 from infra.constructs.rule import Rule, pattern_of
 from infra.iam import key, registry, sagemaker_endpoints, state_table
 from infra.iam.buckets import ARTEFACTS, LAKE
+from infra.iam.resource import resource
 from infra.machines import release
+from infra.machines.preflight import FOLDER
 from infra.stacks.workload import WorkloadStack
 from millrace.messages.events import ModelRegistered
-from millrace.names import MODEL_ROLE
+from millrace.names import MODEL_ROLE, PREFLIGHT_ROLE
 from millrace.settings.environment import Environment
 
 
@@ -29,6 +31,7 @@ class ReleaseStack(WorkloadStack):
         context, names = self.context, self.context.names
         self._endpoint_logs()
         self._model_role()
+        self._preflight_role()
         self._functions()
         machine = Machine(
             self,
@@ -73,6 +76,23 @@ class ReleaseStack(WorkloadStack):
                 LAKE.read(names, "staging"),
                 LAKE.find(names, "staging"),
                 LAKE.write(names, "staging"),
+            ],
+        )
+
+    def _preflight_role(self) -> None:
+        """Of the job that starts a version before its endpoint does."""
+        names = self.context.names
+        by_run = "The record of a preflight lies in the folder of the run that made the version"
+        JobRole(
+            self,
+            PREFLIGHT_ROLE,
+            context=self.context,
+            image="inference",
+            kinds=["ProcessingJobs"],
+            statements=[
+                ARTEFACTS.read(names, "runs"),
+                ARTEFACTS.find(names, "runs"),
+                resource("s3", ARTEFACTS.arn(names, f"runs/*/{FOLDER}/*"), because=by_run).may("PutObject"),
             ],
         )
 

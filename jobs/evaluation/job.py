@@ -27,6 +27,7 @@ from millrace.datasets.examples import LABEL
 from millrace.datasets.split import windows
 from millrace.errors import ArtefactError, SnapshotError
 from millrace.evaluation import report
+from millrace.evaluation.agreement import SAMPLE_FILE
 from millrace.evaluation.comparison import compare
 from millrace.evaluation.environment import ENVIRONMENT_FILE, installed
 from millrace.evaluation.evidence import PartFigures
@@ -35,7 +36,6 @@ from millrace.evaluation.measures.catalogue import measure
 from millrace.evaluation.measures.contenders import contenders
 from millrace.evaluation.naive.catalogue import figures_of
 from millrace.evaluation.naive.rule import NaiveAnswer
-from millrace.evaluation.sample import SAMPLE_FILE
 from millrace.evaluation.simple.catalogue import fit_and_answer
 from millrace.features.catalogue import encode
 from millrace.messages.monitor import BASELINE_FILE

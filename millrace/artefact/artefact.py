@@ -193,8 +193,9 @@ def read_members(path: Path) -> dict[str, bytes]:
                 file = archive.extractfile(member)
                 assert file is not None  # a regular member
                 contents[name] = _bounded(name, member.size, file.read)
-    except (tarfile.TarError, EOFError, OSError, ValueError, OverflowError, MemoryError) as error:
-        # A header's numbers may be no numbers (`GNU.sparse.size` of "abc") or too large for a file.
+    except (tarfile.TarError, EOFError, OSError, TypeError, ValueError, OverflowError, MemoryError) as error:
+        # A header's numbers may be no numbers (`GNU.sparse.size` of "abc") or too large for a file; of a gzip header
+        # that is cut off, tarfile reads a byte that is not there (TypeError).
         raise ArtefactError(f"{path}: expected a tar.gz, got {error}") from None
     return contents
 

@@ -71,6 +71,8 @@ class ReleaseStarted(Message):
     model_digest: str = ""
     """Of the artefact's members, and of the monitors' baseline, as the registry keeps them; empty where it has none."""
     baseline_digest: str = ""
+    sample_digest: str = ""
+    """Of the rows and answers of the preflight; empty for a version from before it was kept."""
     previous_version: str
     """The live version before this release; `none` before the first."""
     has_live: bool

@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from millrace.errors import ConflictError
-from millrace.evaluation.sample import TOLERANCE, Sample, largest_difference
+from millrace.evaluation.agreement import TOLERANCE, largest_difference
+from millrace.evaluation.sample import Sample
 from millrace.messages.release import ReleaseOutcome, SmokeTested, Turn
 from millrace.state.pointers import Pointers, Version
 from millrace.workload.rollout import Phase

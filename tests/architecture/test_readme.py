@@ -20,7 +20,7 @@ from botocore import xform_name
 from infra.local.ledger.parity import CALLS
 from infra.settings import settings_for
 from infra.stacks.catalogue import ROOMS
-from millrace.workload import prices
+from millrace.workload import prices, release_cost
 from millrace.workload.declaration import Stage, Workload
 from millrace.workload.load import load_workload
 from millrace.workload.prices import Usage, projected_usd
@@ -324,7 +324,7 @@ def said_costs(text: str) -> list[tuple[float, ...]]:
 
 
 def real_costs() -> list[tuple[float, ...]]:
-    """A training run, a month of the endpoint, two monitor runs; in dev and prod."""
+    """A training run, a month of the endpoint, two monitor runs, a preflight; in dev and prod."""
     workload = electricity()
     stages: tuple[Stage, ...] = ("dev", "prod")
     instances = [workload.rollout.instance[stage] for stage in stages]
@@ -336,6 +336,7 @@ def real_costs() -> list[tuple[float, ...]]:
         tuple(round(projected_usd(usages(workload, stage)), 2) for stage in stages),
         tuple(round(hours(one, HOURS_A_MONTH * workload.rollout.min_instances), 2) for one in instances),
         tuple(round(hours(one, 2), 2) for one in instances),
+        tuple(round(projected_usd(release_cost.usages(workload, stage)), 2) for stage in stages),
     ]
 
 

@@ -11,11 +11,12 @@ from pathlib import Path
 import pytest
 
 from infra.bundles import closure
+from jobs.preflight.container import SERVE
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 JOBS = {
     "training": ("training",),
-    "inference": ("serving",),
+    "inference": ("preflight", "serving"),
     "processing": ("evaluation", "external_model", "monitoring"),
 }
 BY_NAME = {"training": "millrace/models"}
@@ -88,9 +89,22 @@ def test_the_entry_point_takes_the_argument_that_sagemaker_adds(image: str, modu
     assert json.loads(found[1]) == ["python", "-m", module]
 
 
+def test_a_preflight_starts_what_an_endpoint_starts() -> None:
+    text = (REPOSITORY / "containers" / "inference" / "Dockerfile").read_text()
+    found = re.search(r"^ENTRYPOINT (.+)$", text, re.M)
+    assert found is not None
+    assert [*json.loads(found[1]), "serve"] == list(SERVE)
+
+
 def test_a_file_that_is_not_copied_is_noticed(tmp_path: Path) -> None:
     for folder, name, text in (
-        ("containers/inference", "Dockerfile", "FROM x\nCOPY jobs/serving/ /opt/program/jobs/serving/\n"),
+        (
+            "containers/inference",
+            "Dockerfile",
+            "FROM x\n" + "".join(f"COPY {job}/ /opt/program/{job}/\n" for job in ("jobs/preflight", "jobs/serving")),
+        ),
+        ("jobs/preflight", "__main__.py", ""),
+        ("jobs/preflight", "__init__.py", ""),
         ("jobs/serving", "__main__.py", "import millrace.found\n"),
         ("jobs/serving", "__init__.py", ""),
         ("jobs", "__init__.py", ""),

@@ -22,7 +22,7 @@ import pytest
 import yaml
 
 from infra.local.sagemaker.containers import REPOSITORY, Image, Images, without_network
-from millrace.artefact.artefact import Artefact, read_folder
+from millrace.artefact.artefact import Artefact, read_archive, read_folder
 from millrace.artefact.external import ExternalModel
 from millrace.decisions.record import Decision, canonical, to_line
 from tests.archives import write_archive
@@ -47,6 +47,7 @@ class Run:
     external: Path
     evaluation: Path
     drift: Path
+    preflight: Path
 
 
 def image_of(name: str, workspace: Path, *, repository: Path = REPOSITORY) -> Image:
@@ -59,11 +60,28 @@ def start(image: Image, root: Path, *arguments: str, module: str | None = None) 
     return subprocess.Popen(
         [*without_network(), *image.arguments(entrypoint=entrypoint, command=arguments)],
         cwd=image.cwd,
-        env=image.variables(root, {"MILLRACE_EXTERNAL_DIGEST": EXTERNAL.digest}),
+        env=image.variables(root, {"MILLRACE_EXTERNAL_DIGEST": EXTERNAL.digest} | served_by(root, module)),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
     )
+
+
+def served_by(root: Path, module: str | None) -> dict[str, str]:
+    """What the release machine and the platform give to a preflight."""
+    if module != "jobs.preflight":
+        return {}
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    return {
+        "MILLRACE_MODEL_VERSION": "1",
+        "MILLRACE_MODEL_DIGEST": read_archive(root / "processing" / "model" / "model.tar.gz").digest,
+        "MILLRACE_INSTANCE": "ml.m5.large",
+        "MILLRACE_MEMORY_MB": "8192",
+        "MILLRACE_BIND": "127.0.0.1",
+        "MILLRACE_WORKERS": "1",
+        **({} if without_network() else {"SAGEMAKER_BIND_TO_PORT": str(port)}),
+    }
 
 
 def ended(process: subprocess.Popen[str]) -> tuple[int, str]:
@@ -89,7 +107,7 @@ def images(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Image]:
 
 @pytest.fixture(scope="module")
 def run(images: dict[str, Image], tmp_path_factory: pytest.TempPathFactory) -> Run:
-    """A training, the evaluation of its model, and a drift job against the baseline of that."""
+    """A training, the evaluation of its model, a drift job against the baseline of that, and a preflight."""
     folder = tmp_path_factory.mktemp("run")
     snapshot = snapshot_into(folder / "snapshot")
     training = training_root(folder / "training", snapshot)
@@ -107,7 +125,11 @@ def run(images: dict[str, Image], tmp_path_factory: pytest.TempPathFactory) -> R
     drift = drift_root(folder / "drift", snapshot, evaluation / "processing" / "baseline")
     code, output = ended(start(images["processing"], drift, module="jobs.monitoring"))
     assert code == 0, output
-    return Run(training=training, external=external, evaluation=evaluation, drift=drift)
+    given = {"model": evaluation / "processing" / "model", "sample": evaluation / "processing" / "evaluation"}
+    preflight = processing_root(folder / "preflight", given)
+    code, output = ended(start(images["inference"], preflight, module="jobs.preflight"))
+    assert code == 0, output
+    return Run(training=training, external=external, evaluation=evaluation, drift=drift, preflight=preflight)
 
 
 def processing_root(root: Path, given: dict[str, Path]) -> Path:
@@ -176,6 +198,12 @@ def test_the_processing_image_evaluates(run: Run) -> None:
 def test_the_processing_image_judges_drift(run: Run) -> None:
     report = json.loads((run.drift / "processing" / "report" / "report.json").read_text())
     assert [window["input"]["rows"] for window in report["windows"]] == [7 * 48]
+
+
+def test_the_inference_image_preflights(run: Run) -> None:
+    record = json.loads((run.preflight / "processing" / "preflight" / "ml.m5.large.json").read_text())
+    assert (record["rows"], record["model_version"]) == (20, "1")
+    assert record["largest_difference"] < 1e-6
 
 
 def test_the_inference_image_answers_as_the_model_was_evaluated(run: Run, images: dict[str, Image]) -> None:
@@ -268,7 +296,8 @@ def jobs_of(name: str, run: Run) -> list[tuple[Path, list[str], str]]:
             (run.drift, [], "jobs.monitoring"),
             (run.evaluation, [], "jobs.evaluation"),
         ],
-        "inference": [(run.training, ["serve"], "jobs.serving")],
+        # It starts `jobs.serving` itself.
+        "inference": [(run.preflight, [], "jobs.preflight")],
     }[name]
 
 

@@ -106,6 +106,7 @@ def trained_run(aws: Aws, tmp_path: Path) -> Callable[..., str]:
         aws.put(NAMES.run_uri(run, "baseline.json"), BASELINE)
         installed = {"python": "3.13.1", "packages": {"numpy": "2.3.0", "onnxruntime": "1.31.1"}}
         aws.put(NAMES.run_uri(run, "evaluation", "environment.json"), json.dumps(installed))
+        aws.put(NAMES.run_uri(run, "evaluation", "sample.json"), SAMPLE)
         archive = tmp_path / "model.tar.gz"
         write_archive(archive, _artefact(pinned | digests))
         report = json.dumps(REPORT | {"model_digest": read_archive(archive).digest})
@@ -118,6 +119,7 @@ def trained_run(aws: Aws, tmp_path: Path) -> Callable[..., str]:
 
 
 BASELINE = b"{}"
+SAMPLE = b'{"rows": [], "answers": []}'
 REPORT = {
     "rows": {"test": 1344},
     "split": {"from": "1996-12-04", "to": "1997-01-01"},

@@ -55,8 +55,8 @@ LIMITS = """\
 - **Signatures of requests.** They are not verified; a role's key and token must belong together. The keys of the
   operator, who deploys and looks, may do everything. There are no session policies, and none of an organisation.
 - **Network.** There is none: loopback counts as TLS, subnets and endpoints are settings. Training and processing run
-  cut off from it where the kernel lets (`unshare`), elsewhere they do not; functions and serving containers are not
-  cut off, the latter listen on loopback only.
+  cut off from it where the kernel lets (`unshare`), with a loopback of their own, elsewhere they do not; functions and
+  serving containers are not cut off, the latter listen on loopback only.
 - **Encryption.** The right to use a customer key is checked; no byte is encrypted with it.
 - **Images and hardware.** No image is built or pulled: what the Dockerfile copies runs on the host's Python, with its
   packages, on its processor. Instance types, GPUs and volumes mean nothing. The instances of a training job are

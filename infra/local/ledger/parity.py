@@ -391,8 +391,8 @@ CALLS: Mapping[str, Row] = {
         (_DOES, "Objects with versions, parts, tags, locks and events."),
         "s3:",
         "AbortMultipartUpload DeleteObject DeleteObjectVersion GetObject GetObjectTagging GetObjectVersion ListBucket "
-        "ListBucketMultipartUploads ListBucketVersions ListMultipartUploadParts PutObject PutObjectRetention "
-        "PutObjectTagging",
+        "ListBucketMultipartUploads ListBucketVersions ListMultipartUploadParts ListObjectsV2 PutObject "
+        "PutObjectRetention PutObjectTagging",
     ),
     **_each(
         (_DOES, "Jobs are processes with the container's contract, on the host's hardware."),

@@ -22,6 +22,7 @@ from pathlib import Path
 
 from infra.local.kernel import call_tracer
 from infra.local.kernel.cloud import Cloud
+from infra.local.sagemaker import loopback
 from infra.local.sagemaker.site_packages import SITES, link, read_requirements
 
 REPOSITORY = Path(__file__).resolve().parents[3]
@@ -42,7 +43,8 @@ kept = (sys.prefix, sys.base_prefix, {root!r})
 sys.path[:] = [entry for entry in sys.path if entry.startswith(kept) and entry not in sites] + [{packages!r}]
 sys.meta_path[:] = [f for f in sys.meta_path if not getattr(f, "__module__", "").startswith("__editable__")]
 sys.path_hooks[:] = [h for h in sys.path_hooks if "__editable__" not in getattr(h, "__module__", "")]
-import call_tracer
+import call_tracer, loopback
+loopback.switch_on()
 call_tracer.trace_on_signal()
 """
 
@@ -124,7 +126,9 @@ class Images:
         packages, sites = str(root / PACKAGES), [str(site) for site in SITES]
         text = _ISOLATE.format(root=str(root), packages=packages, sites=sites)
         (root / ".isolate" / "sitecustomize.py").write_text(text)
-        shutil.copyfile(Path(call_tracer.__file__), root / ".isolate" / "call_tracer.py")
+        for module in (call_tracer, loopback):
+            path = Path(module.__file__)
+            shutil.copyfile(path, root / ".isolate" / path.name)
         return build(self.repository / "containers" / name / "Dockerfile", context=self.repository, root=root)
 
 

@@ -15,7 +15,7 @@ from millrace.aws.objects import download, read_object
 from millrace.errors import ArtefactError, ConflictError
 from millrace.release.signatures import SigningKey
 from millrace.timestamps import moment
-from tests.functions.conftest import BASELINE, REPORT
+from tests.functions.conftest import BASELINE, REPORT, SAMPLE
 
 IMAGE = "123456789012.dkr.ecr.eu-west-1.amazonaws.com/millrace-local-inference:local"
 AS_OF = moment("1997-01-01T00:10:00Z")
@@ -84,6 +84,7 @@ def test_the_digests_of_what_is_loaded_later_are_kept(aws, trained_run, register
         "CustomerMetadataProperties"
     ]
     assert metadata["baseline_digest"] == hashlib.sha256(BASELINE).hexdigest()
+    assert metadata["sample_digest"] == hashlib.sha256(SAMPLE).hexdigest()
     assert len(metadata["model_digest"]) == 64
 
 

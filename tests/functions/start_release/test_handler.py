@@ -27,7 +27,7 @@ def package(aws):
 
 def register(aws, group, run="7c1b2f0e-first", **without):
     """A version of that run, signed as it is registered."""
-    digests = {"data_digest": "d", "model_digest": "ab12", "baseline_digest": "cd34"}
+    digests = {"data_digest": "d", "model_digest": "ab12", "baseline_digest": "cd34", "sample_digest": "ef56"}
     metadata = {name: value for name, value in (digests | without).items() if value}
     aws.put(aws.names.run_uri(run, SIGNATURE_FILE), signature(aws, run, metadata))
     candidate = Candidate(
@@ -97,6 +97,7 @@ def test_the_first_release_opens(aws, load, event, package):
         "model_data_url": "s3://b/model.tar.gz",
         "model_digest": "ab12",
         "baseline_digest": "cd34",
+        "sample_digest": "ef56",
         "previous_version": "none",
         "has_live": False,
         "has_challenger": False,

@@ -30,9 +30,10 @@ from millrace.contract.load import load_contract
 from millrace.contract.odcs import check_contract
 from millrace.decisions.record import Decision, canonical, to_line
 from millrace.errors import ArtefactError, WorkloadError
+from millrace.evaluation.agreement import largest_difference
 from millrace.evaluation.gates.catalogue import judge_all, passed
 from millrace.evaluation.report import Evaluation
-from millrace.evaluation.sample import Sample, largest_difference
+from millrace.evaluation.sample import Sample
 from millrace.features import catalogue as encoders
 from millrace.features.catalogue import ENCODERS
 from millrace.messages.monitor import read_report

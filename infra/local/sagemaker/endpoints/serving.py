@@ -65,7 +65,7 @@ class Server:
         if not link.exists():
             link.symlink_to(self.model, target_is_directory=True)
         self._close_idle()
-        self.port = _free_port()
+        self.port = free_port()
         variables = self.image.variables(self.root, self.environment)
         self.process = self.cloud.spawn(
             self.image.arguments(command=("serve",)),
@@ -182,7 +182,7 @@ class Server:
             self.process.wait()
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.socket() as probe:
         # The kernel keeps the number out of its ephemeral choices for a moment after a plain bind and close.
         probe.bind(("127.0.0.1", 0))

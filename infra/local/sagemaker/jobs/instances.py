@@ -8,21 +8,15 @@ The file: `[{"arguments": [...], "environment": {...}, "cwd": "..."}, ...]`.
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import signal
-import socket
-import struct
 import subprocess
 import sys
 import time
-from contextlib import suppress
 from pathlib import Path
 
-LOOPBACK = "lo"
 GRACE_S, POLL_S = 30.0, 0.05
-_SIOCSIFFLAGS, _IFF_UP_RUNNING = 0x8914, 0x41
 
 
 def address(number: int) -> str:
@@ -30,18 +24,10 @@ def address(number: int) -> str:
     return f"127.0.0.{number}"
 
 
-def switch_loopback_on() -> None:
-    """A new network has it, switched off; in the host's own it is on, and not ours to switch."""
-    request = struct.pack("16sh14s", LOOPBACK.encode(), _IFF_UP_RUNNING, b"")
-    with suppress(PermissionError), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_socket:
-        fcntl.ioctl(any_socket, _SIOCSIFFLAGS, request)
-
-
 def main(file: Path) -> int:
     """The exit code of the first that failed; 0 when all ended well."""
     # The signal is sent to the whole group: the instances have it, this program waits for what they do.
     signal.signal(signal.SIGTERM, lambda *_: None)
-    switch_loopback_on()
     running = [
         subprocess.Popen(one["arguments"], env={**os.environ, **one["environment"]}, cwd=one["cwd"])
         for one in json.loads(file.read_text())

@@ -12,7 +12,8 @@ from typing import Any
 from infra.local.kernel.cloud import Cloud
 from infra.local.sagemaker.api import Fields, invalid
 from infra.local.sagemaker.channels import download, s3_of, upload
-from infra.local.sagemaker.containers import images
+from infra.local.sagemaker.containers import images, without_network
+from infra.local.sagemaker.endpoints.serving import free_port
 from infra.local.sagemaker.jobs.job import Job, JobError
 from infra.local.sagemaker.jobs.training import inside
 
@@ -51,7 +52,7 @@ def run(job: Job) -> None:
     arguments = image.arguments(
         entrypoint=application.get("ContainerEntrypoint", ()), command=application.get("ContainerArguments", ())
     )
-    given = {**request.get("Environment", {}), "PROCESSING_JOB_NAME": job.name}
+    given = {**_serving_variables(), **request.get("Environment", {}), "PROCESSING_JOB_NAME": job.name}
     code = job.execute(image, arguments, given)
     kms_key = request.get("ProcessingOutputConfig", {}).get("KmsKeyId")
     for one in _outputs(request):
@@ -62,6 +63,14 @@ def run(job: Job) -> None:
     if code != 0 and not job.stop.is_set():
         message = job.fields.get("ExitMessage", "See job logs for more information")
         raise JobError(f"AlgorithmError: {message}, exit code: {code}")
+
+
+def _serving_variables() -> dict[str, str]:
+    """For a job that starts a serving container itself, as `endpoints.serving` has them: one process is one instance.
+
+    In a network of its own the container's port is free; in the host's it may be taken."""
+    port = {} if without_network() else {"SAGEMAKER_BIND_TO_PORT": str(free_port())}
+    return {"MILLRACE_BIND": "127.0.0.1", "MILLRACE_WORKERS": "1", **port}
 
 
 def _write_configuration(job: Job) -> None:

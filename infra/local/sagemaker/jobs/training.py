@@ -16,10 +16,11 @@ from pathlib import Path
 from typing import Any
 
 from infra.local.kernel.cloud import Cloud
+from infra.local.sagemaker import loopback
 from infra.local.sagemaker.api import Fields, invalid
 from infra.local.sagemaker.channels import MoveError, download, keys, pack, put, s3_of, split, upload
 from infra.local.sagemaker.containers import images
-from infra.local.sagemaker.jobs.instances import LOOPBACK, address
+from infra.local.sagemaker.jobs.instances import address
 from infra.local.sagemaker.jobs.job import Job, JobError
 
 _DAY_S = 86_400.0
@@ -122,7 +123,7 @@ def _write_configuration(job: Job, root: Path, current: str, names: list[str]) -
         "current_group_name": "homogeneousCluster",
         "hosts": names,
         "instance_groups": [{"instance_group_name": "homogeneousCluster", "instance_type": instance, "hosts": names}],
-        "network_interface_name": "eth0" if len(names) == 1 else LOOPBACK,
+        "network_interface_name": "eth0" if len(names) == 1 else loopback.NAME,
     }
     _write(folder / "hyperparameters.json", job.fields.get("HyperParameters", {}))
     _write(folder / "inputdataconfig.json", channels)

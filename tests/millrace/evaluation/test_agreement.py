@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from millrace.evaluation.sample import TOLERANCE, largest_difference
+from millrace.evaluation.agreement import TOLERANCE, largest_difference
 
 
 @pytest.mark.parametrize(

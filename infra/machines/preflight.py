@@ -1,0 +1,96 @@
+"""The states that start a version in a job as its endpoint would, before it has an endpoint or a batch transform.
+
+    release ──> Preflights ──> Preflighted? ──(yes)──────────────────> Model, endpoints, pointers ──> score transforms
+                                    └─(no)──> Preflight (a job) ──────────^
+                                                  └─ writes runs/<run>/preflight/<instance type>.json
+
+A version becomes champion by a release alone, and a batch transform takes the champion's model: what has passed here
+needs no second look. Another instance type is another memory, so the record is of a version on one type.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from infra.context import Context
+from infra.iam import sagemaker_jobs
+from infra.iam.buckets import ARTEFACTS
+from infra.iam.resource import Statement
+from infra.instances import MEMORY_GIB
+from infra.machines import jobs, states
+from infra.machines.calls import call
+from infra.machines.endpoints import RELEASE, instance
+from infra.machines.states import State
+from millrace.evaluation.agreement import SAMPLE_FILE
+from millrace.names import PREFLIGHT_ROLE
+from millrace.workload.release_cost import PREFLIGHT_MINUTES
+
+FIRST = "Preflights"
+FOLDER = "preflight"
+"""Of a run, with a record for each instance type on which its version passed."""
+RECORDS = "$.preflights.records"
+
+
+def preflight(context: Context, *, next_state: str) -> dict[str, State]:
+    """One list call for a version that has passed; else one job, whose failure ends the release with its cause."""
+    return {
+        FIRST: call(
+            "s3:listObjectsV2",
+            "Has this version passed on this instance type?",
+            {
+                "Bucket": context.platform.bucket("artefacts"),
+                "Prefix.$": _in_run(f"{context.names.workload}/runs/{{}}/{FOLDER}/{instance(context)}.json"),
+            },
+            next_state="Preflighted?",
+            result="preflights",
+            selected={"records.$": "$.KeyCount"},
+        ),
+        "Preflighted?": states.choice(
+            "Has it answered as it was evaluated, under the container's contract?",
+            [({"Variable": RECORDS, "NumericGreaterThan": 0}, next_state)],
+            otherwise="Preflight",
+        ),
+        "Preflight": jobs.processing(
+            context,
+            comment="Start the version as an endpoint would, and compare its answers with those of the evaluation",
+            module="jobs.preflight",
+            image=RELEASE.path("image"),
+            role_arn=context.names.role_arn(PREFLIGHT_ROLE),
+            instance=instance(context),
+            inputs=[
+                jobs.given("model", RELEASE.path("model_data_url")),
+                jobs.given("sample", _in_run(context.names.run_uri("{}", "evaluation", SAMPLE_FILE))),
+            ],
+            outputs=[jobs.made(FOLDER, _in_run(context.names.run_uri("{}", FOLDER)))],
+            environment=_environment(context),
+            minutes=PREFLIGHT_MINUTES,
+            result="preflight",
+            next_state=next_state,
+        ),
+    }
+
+
+def _in_run(template: str) -> str:
+    """The template with the train execution that made the version: an intrinsic function."""
+    return f"States.Format('{template}', {RELEASE.path('run_name')})"
+
+
+def _environment(context: Context) -> dict[str, Any]:
+    """What CreateModel gives to the container, and what the job needs beside it."""
+    # Elsewhere the instance itself is the bound.
+    bound = {"MILLRACE_MEMORY_MB": str(MEMORY_GIB[instance(context)] * 1024)} if jobs.stage(context) == "local" else {}
+    return {
+        "MILLRACE_MODEL_VERSION.$": RELEASE.path("version"),
+        "MILLRACE_MODEL_DIGEST.$": RELEASE.path("model_digest"),
+        "MILLRACE_SAMPLE_DIGEST.$": RELEASE.path("sample_digest"),
+        "MILLRACE_INSTANCE": instance(context),
+        **bound,
+    }
+
+
+def statements(context: Context) -> list[Statement]:
+    """What the machine may do for it."""
+    return [
+        ARTEFACTS.find(context.names, "runs"),
+        *sagemaker_jobs.run(context.names, {"Processing": [PREFLIGHT_ROLE]}),
+    ]

@@ -1,0 +1,18 @@
+"""The entry point of a preflight."""
+
+from __future__ import annotations
+
+import os
+
+from jobs import runtime
+from jobs.preflight.job import check_version
+from jobs.preflight.settings import Settings
+
+
+def main() -> None:
+    """Serve the version of the processing inputs once, and compare its answers; the settings say which it is."""
+    check_version(runtime.ProcessingPlaces(root=runtime.ml_root()), Settings.read(os.environ))
+
+
+if __name__ == "__main__":
+    runtime.run(main)

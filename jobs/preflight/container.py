@@ -1,0 +1,169 @@
+"""The serving container as SageMaker starts and calls it: a process that answers /ping and /invocations.
+
+https://docs.aws.amazon.com/sagemaker/latest/dg/your-algorithms-inference-code.html; by that page containers run as
+root, so the process is started as the user of the job.
+"""
+
+from __future__ import annotations
+
+import http.client
+import json
+import re
+import resource
+import subprocess
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from millrace.errors import PreflightError
+
+SERVE = ("python", "-m", "jobs.serving", "serve")
+"""The image's ENTRYPOINT and the argument that SageMaker adds."""
+PING_S, ANSWER_S = 2.0, 60.0
+"""An endpoint waits so long for the answer to /ping and to /invocations."""
+END_S = 30.0
+"""Between SIGTERM and SIGKILL."""
+POLL_S = 0.02
+KILLED = -9
+ERROR = re.compile(r"^(?:[\w.]+\.)?\w*(?:Error|Exception)\b")
+"""The line of a log that names an error; a traceback ends with one."""
+LISTENING = "0A"
+"""TCP_LISTEN in the column `st` of /proc/net/tcp."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Container:
+    """One that was started; `answer` may be called once it is ready."""
+
+    command: str
+    process: subprocess.Popen[bytes]
+    port: int
+    log: Path
+    memory_mb: int
+
+    def wait_until_ready(self, limit_s: float) -> float:
+        """The seconds after which /ping answered 200; raises PreflightError when it ended or was too slow."""
+        began, came = time.monotonic(), "nothing"
+        while (waited_s := time.monotonic() - began) < limit_s:
+            if self.process.poll() is not None:
+                raise PreflightError(
+                    f"{self.command}: expected a server, got {self._ending(f' after {waited_s:.1f} s')}"
+                )
+            came = self._ping()
+            if came == "200":
+                return waited_s
+            time.sleep(POLL_S)
+        expected = f"200 within {limit_s:g} s of the start"
+        raise PreflightError(f"/ping on port {self.port}: expected {expected}, got {came}")
+
+    def answer(self, body: dict[str, Any]) -> Any:
+        """The document that /invocations answers; raises PreflightError for another status and for no JSON."""
+        where, headers = "/invocations", {"content-type": "application/json", "accept": "application/json"}
+        try:
+            status, content = self._exchange("POST", where, ANSWER_S, json.dumps(body).encode(), headers)
+        except TimeoutError:
+            raise PreflightError(f"{where}: expected an answer within {ANSWER_S:g} s, got none") from None
+        except (OSError, http.client.HTTPException) as error:
+            self._await_end()
+            ended = self.process.poll() is not None
+            came = self._ending() if ended else f"{type(error).__name__}: {error}"
+            raise PreflightError(f"{where}: expected an answer, got {came}") from None
+        said = " ".join(content.decode(errors="replace").split())[:500]
+        if status != http.HTTPStatus.OK:
+            raise PreflightError(f"{where}: expected status 200, got {status}: {said}")
+        try:
+            return json.loads(content)
+        except ValueError:
+            raise PreflightError(f"{where}: expected JSON, got {said!r}") from None
+
+    def _await_end(self) -> None:
+        """A connection breaks before its process is gone."""
+        try:
+            self.process.wait(1)
+        except subprocess.TimeoutExpired:
+            return
+
+    def _ping(self) -> str:
+        """The status, or why there is none."""
+        try:
+            return str(self._exchange("GET", "/ping", PING_S)[0])
+        except ConnectionRefusedError:
+            found = ", ".join(map(str, listening_ports(self.process.pid)))
+            return f"no connection: the container listens on {f'port {found}' if found else 'no port'}"
+        except TimeoutError:
+            return f"no answer in {PING_S:g} s"
+        except (OSError, http.client.HTTPException) as error:
+            return f"{type(error).__name__}: {error}"
+
+    def _exchange(
+        self, method: str, path: str, limit_s: float, body: bytes = b"", headers: dict[str, str] | None = None
+    ) -> tuple[int, bytes]:
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=limit_s)
+        try:
+            connection.request(method, path, body or None, headers or {})
+            reply = connection.getresponse()
+            return reply.status, reply.read()
+        finally:
+            connection.close()
+
+    def _ending(self, after: str = "") -> str:
+        code = self.process.returncode
+        how = f"by signal {-code}" if code < 0 else f"with exit code {code}"
+        why = ", as where the memory is full" if code == KILLED else ""
+        bound = f", {self.memory_mb:,} MB at most" if self.memory_mb else ""
+        return f"one that ended {how}{after}{why}{bound}: {last_words(self.log)}"
+
+
+@contextmanager
+def started(command: Sequence[str], *, port: int, memory_mb: int, log: Path) -> Iterator[Container]:
+    """The container's process, ended when the block is left; what it wrote is printed then.
+
+    Raises PreflightError where the image has no such program."""
+    said = " ".join(command)
+    with log.open("wb") as output:
+        try:
+            process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT)
+        except OSError as error:
+            raise PreflightError(f"{said}: expected a program of the image, got {error}") from None
+    if memory_mb:
+        # Of the process and of the workers that it forks; it has only begun to start.
+        resource.prlimit(process.pid, resource.RLIMIT_AS, (memory_mb * 2**20, memory_mb * 2**20))
+    try:
+        yield Container(command=said, process=process, port=port, log=log, memory_mb=memory_mb)
+    finally:
+        _end(process)
+        print(log.read_text(errors="replace"), end="", flush=True)
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    process.terminate()
+    try:
+        process.wait(END_S)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
+def last_words(log: Path) -> str:
+    """The last line that names an error, else the last one."""
+    lines = [line.strip() for line in log.read_text(errors="replace").splitlines() if line.strip()]
+    errors = [line for line in lines if ERROR.match(line)]
+    return (errors or lines or ["it wrote nothing"])[-1].removeprefix("millrace.errors.")
+
+
+def listening_ports(pid: int) -> list[int]:
+    """The TCP ports on which the process itself listens; none where it has ended."""
+    process = Path("/proc") / str(pid)
+    try:
+        own = {link.readlink().name for link in (process / "fd").iterdir()}
+        tables = [(process / "net" / name).read_text().splitlines()[1:] for name in ("tcp", "tcp6")]
+    except OSError:
+        return []
+    # Columns of a row: sl, local_address (hexadecimal, `0100007F:1F90`), rem_address, st, …, inode the tenth.
+    rows = [line.split() for table in tables for line in table]
+    return sorted(
+        {int(row[1].rpartition(":")[2], 16) for row in rows if row[3] == LISTENING and f"socket:[{row[9]}]" in own}
+    )

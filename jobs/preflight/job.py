@@ -1,0 +1,112 @@
+"""A version's archive is unpacked as SageMaker does, served, and answers the evaluation's sample."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from jobs.preflight.container import SERVE, Container, started
+from millrace.artefact.artefact import ARCHIVE, digest, read_members
+from millrace.errors import PreflightError
+from millrace.evaluation.agreement import SAMPLE_FILE, TOLERANCE, largest_difference
+
+if TYPE_CHECKING:
+    from jobs.preflight.settings import Settings
+    from jobs.runtime import ProcessingPlaces
+
+    Rows = Sequence[Mapping[str, Any]]
+
+START_S = 480.0
+"""An instance whose container has not answered /ping by then fails its endpoint: 8 minutes after its start.
+
+https://docs.aws.amazon.com/sagemaker/latest/dg/your-algorithms-inference-code.html"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Passed:
+    """`<instance type>.json`: a version that passed on this instance type."""
+
+    model_version: str
+    model_digest: str
+    sample_digest: str
+    instance: str
+    rows: int
+    largest_difference: float
+    ready_s: float
+    """From the start to the first 200 of /ping."""
+
+
+def check_version(
+    places: ProcessingPlaces, settings: Settings, *, command: Sequence[str] = SERVE, start_s: float = START_S
+) -> None:
+    """Write the record of a version that passed. Raises PreflightError and ArtefactError in one line for one that did
+    not: what was expected, what came, where."""
+    rows, expected = _sample(places.input("sample") / SAMPLE_FILE, approved=settings.sample_digest)
+    _unpack(places.input("model") / ARCHIVE, places.root / "model")
+    log = places.root / "serving.log"
+    with started(command, port=settings.port, memory_mb=settings.memory_mb, log=log) as container:
+        ready_s = container.wait_until_ready(start_s)
+        # Together, and one alone: an endpoint gets both.
+        largest = max(
+            _compare(container, one, wanted, version=settings.model_version)
+            for one, wanted in ((rows, expected), (rows[:1], expected[:1]))
+        )
+    record = Passed(
+        model_version=settings.model_version,
+        model_digest=settings.model_digest,
+        sample_digest=settings.sample_digest,
+        instance=settings.instance,
+        rows=len(rows),
+        largest_difference=largest,
+        ready_s=round(ready_s, 3),
+    )
+    (places.output("preflight") / f"{settings.instance}.json").write_text(json.dumps(asdict(record)))
+    print(f"version {settings.model_version}: {len(rows)} rows answered as evaluated, ready after {ready_s:.1f} s")
+
+
+def _sample(path: Path, *, approved: str) -> tuple[Rows, Rows]:
+    """Rows and answers of the file that was registered."""
+    content = path.read_bytes()
+    if approved and (came := digest(content)) != approved:
+        raise PreflightError(f"{SAMPLE_FILE}: expected digest {approved}, as registered, got {came}")
+    document = json.loads(content)
+    if not document["rows"]:
+        raise PreflightError(f"{SAMPLE_FILE}: expected rows to send, there are none")
+    return document["rows"], document["answers"]
+
+
+def _unpack(archive: Path, folder: Path) -> None:
+    """The members, as they are: the container judges what it is given."""
+    folder.mkdir(exist_ok=True)
+    for name, content in read_members(archive).items():
+        (folder / name).write_bytes(content)
+
+
+def _compare(container: Container, rows: Rows, expected: Rows, *, version: str) -> float:
+    """The largest difference of the answers to `rows`."""
+    document = container.answer({"rows": rows})
+    if not isinstance(document, dict):
+        raise PreflightError(f"/invocations: expected an object with answers, got {document!r:.200}")
+    if (came := document.get("model_version")) != version:
+        raise PreflightError(f"/invocations: expected answers of version {version}, got those of {came}")
+    answers = document.get("predictions", [])
+    if len(answers) != len(rows):
+        raise PreflightError(f"/invocations: expected {len(rows)} answers, got {len(answers)}")
+    for number, (answer, wanted) in enumerate(zip(answers, expected, strict=True), start=1):
+        _check(answer, wanted, where=f"row {number} of {len(rows)}")
+    return largest_difference(answers, expected)
+
+
+def _check(answer: Mapping[str, Any], expected: Mapping[str, Any], *, where: str) -> None:
+    if reason := answer.get("rejected"):
+        said = ": ".join(str(reason.get(name)) for name in ("column", "expected"))
+        raise PreflightError(f"{where}: {said} expected, got {reason.get('came')}")
+    for name, value in expected.items():
+        if name not in answer:
+            raise PreflightError(f"{where}: expected the fields {sorted(expected)}, got {sorted(answer)}")
+        if not largest_difference([answer], [{name: value}]) <= TOLERANCE:
+            wanted = f"{value!r} as evaluated, within {TOLERANCE:.0e}"
+            raise PreflightError(f"{where}: {name}: expected {wanted}, got {answer[name]!r}")

@@ -1,0 +1,331 @@
+"""A version is started as its endpoint would start it; each way in which one is broken is said in one line."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import re
+import socket
+import sys
+import tarfile
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import onnx
+import pyarrow as pa
+import pytest
+from onnx import helper
+
+from console.queries.failures import error_type, failure_of
+from jobs.preflight.container import SERVE
+from jobs.preflight.job import check_version
+from jobs.preflight.settings import Settings
+from jobs.runtime import ProcessingPlaces
+from millrace.artefact import external
+from millrace.artefact.artefact import (
+    Artefact,
+    digest,
+    digest_of,
+    digests_of,
+    read_archive,
+    read_members,
+    write_archive,
+)
+from millrace.artefact.external import ExternalModel, RunDigests
+from millrace.artefact.inference import Model
+from millrace.contract.load import load_contract
+from millrace.errors import MillraceError, SettingsError
+from millrace.features import catalogue as encoders
+from millrace.tasks import catalogue as tasks
+from millrace.workload.load import load_workload
+from tests.external_models import SIGNATURE, logistic
+
+WORKLOAD = Path(__file__).resolve().parents[3] / "workloads" / "electricity"
+SERVES = (sys.executable, *SERVE[1:])
+COLUMNS = ("day_of_week", "period", "nswprice", "nswdemand", "vicprice", "vicdemand", "transfer")
+ROWS = [dict.fromkeys(COLUMNS, 0.1 * number) | {"day_of_week": number} for number in range(1, 5)]
+
+
+def artefact_of(model: onnx.ModelProto) -> Artefact:
+    """What a version of this graph holds, its digests right."""
+    workload, contract = load_workload(WORKLOAD), load_contract(WORKLOAD)
+    given = ExternalModel(onnx=model.SerializeToString(), signature=json.dumps(SIGNATURE).encode())
+    return external.artefact_of(
+        given,
+        features=external.features_of(given, workload, contract),
+        task=tasks.declare(workload.prediction, contract.label),
+        label=workload.prediction.label,
+        links=RunDigests(),
+    )
+
+
+def truncated(artefact: Artefact) -> Artefact:
+    """The graph's first half, named by its own digest."""
+    half = artefact.onnx[: len(artefact.onnx) // 2]
+    description = artefact.description
+    return replace(
+        artefact, onnx=half, description=replace(description, digests=replace(description.digests, onnx=digest(half)))
+    )
+
+
+def another_opset(model: onnx.ModelProto, version: int) -> onnx.ModelProto:
+    del model.opset_import[:]
+    model.opset_import.append(helper.make_opsetid("", version))
+    return model
+
+
+Preflight = Callable[..., dict[str, Any]]
+
+
+@pytest.fixture(scope="module")
+def good() -> Artefact:
+    return artefact_of(logistic())
+
+
+@pytest.fixture(scope="module")
+def sample(good: Artefact) -> bytes:
+    features, task = good.description.features, good.description.task
+    found = task.answers(Model(good).outputs(encoders.encode(features, pa.Table.from_pylist(ROWS))))
+    answers = [dict(zip(found, row, strict=True)) for row in zip(*(v.tolist() for v in found.values()), strict=True)]
+    return json.dumps({"rows": ROWS, "answers": answers}).encode()
+
+
+@pytest.fixture
+def preflight(tmp_path: Path, good: Artefact, sample: bytes, monkeypatch: pytest.MonkeyPatch) -> Preflight:
+    """Runs the job on an artefact, whose archive may be changed after it was registered."""
+
+    def run(
+        *,
+        make: Callable[[], Artefact] | None = None,
+        change: Callable[[dict[str, bytes]], dict[str, bytes]] | None = None,
+        approves_the_change: bool = False,
+        rewrite: Callable[[bytes], bytes] | None = None,
+        command: Sequence[str] = SERVES,
+        start_s: float = 30,
+        **settings: Any,
+    ) -> dict[str, Any]:
+        archive = tmp_path / "processing" / "model" / "model.tar.gz"
+        archive.parent.mkdir(parents=True)
+        write_archive(archive, make() if make else good)
+        approved = read_archive(archive).digest
+        if change is not None:
+            write_members(archive, change(read_members(archive)))
+        if approves_the_change:
+            approved = digest_of(digests_of(read_members(archive)))
+        if rewrite is not None:
+            archive.write_bytes(rewrite(archive.read_bytes()))
+        (tmp_path / "processing" / "sample").mkdir()
+        (tmp_path / "processing" / "sample" / "sample.json").write_bytes(sample)
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            port = free.getsockname()[1]
+        given = {
+            "MILLRACE_MODEL_VERSION": "3",
+            "MILLRACE_MODEL_DIGEST": approved,
+            "MILLRACE_INSTANCE": "ml.m5.large",
+            "MILLRACE_SAMPLE_DIGEST": digest(sample),
+            "SAGEMAKER_BIND_TO_PORT": str(port),
+        }
+        served = {"MILLRACE_ML_ROOT": str(tmp_path), "MILLRACE_BIND": "127.0.0.1", "MILLRACE_WORKERS": "1"}
+        for name, value in (given | served).items():
+            monkeypatch.setenv(name, value)
+        places, read = ProcessingPlaces(root=tmp_path), replace(Settings.read(os.environ), **settings)
+        check_version(places, read, command=command, start_s=start_s)
+        record: dict[str, Any] = json.loads((places.output("preflight") / "ml.m5.large.json").read_text())
+        return record
+
+    return run
+
+
+def said(error: MillraceError) -> str:
+    """What `millrace show` says of a job that failed so, under Step Functions' name for it."""
+    reason = f"AlgorithmError: {type(error).__name__}: {error}, exit code: 1"
+    cause = json.dumps({"ProcessingJobName": "2f61d0a5-0-0", "FailureReason": reason})
+    assert error_type("States.TaskFailed", cause) == type(error).__name__
+    return failure_of("States.TaskFailed", cause)
+
+
+def write_members(path: Path, members: dict[str, bytes]) -> None:
+    with tarfile.open(path, "w:gz") as archive:
+        for name, content in members.items():
+            entry = tarfile.TarInfo(name)
+            entry.size = len(content)
+            archive.addfile(entry, io.BytesIO(content))
+
+
+def without(name: str) -> Callable[[dict[str, bytes]], dict[str, bytes]]:
+    return lambda members: {key: value for key, value in members.items() if key != name}
+
+
+def with_member(name: str, content: bytes) -> Callable[[dict[str, bytes]], dict[str, bytes]]:
+    return lambda members: members | {name: content}
+
+
+def python(text: str) -> tuple[str, ...]:
+    """A container that runs this program and ignores the model."""
+    return (sys.executable, "-c", text)
+
+
+LISTENS_ELSEWHERE = """
+import socket, time
+server = socket.create_server(("127.0.0.1", 0))
+print("serving on", server.getsockname()[1], flush=True)
+time.sleep(60)
+"""
+ANSWERS = """
+import http.server, os
+class Handler(http.server.BaseHTTPRequestHandler):
+    def do_GET(self): self.reply({ping}, b"")
+    def do_POST(self): self.reply({status}, {body!r})
+    def reply(self, status, body):
+        self.send_response(status); self.send_header("content-length", str(len(body))); self.end_headers()
+        self.wfile.write(body)
+http.server.HTTPServer(("127.0.0.1", int(os.environ["SAGEMAKER_BIND_TO_PORT"])), Handler).serve_forever()
+"""
+
+
+def answers(body: bytes, *, ping: int = 200, status: int = 200) -> tuple[str, ...]:
+    return python(ANSWERS.format(ping=ping, status=status, body=body))
+
+
+NO_ARCHIVE = r"ArtefactError: .*model\.tar\.gz: expected a tar\.gz, got"
+BROKEN_ARCHIVES = {
+    "no archive": ({"rewrite": lambda _: b"<html>not found</html>"}, NO_ARCHIVE),
+    "an archive cut off": ({"rewrite": lambda whole: whole[: len(whole) // 2]}, NO_ARCHIVE),
+    "an archive cut off in its header": ({"rewrite": lambda whole: whole[:3]}, NO_ARCHIVE),
+    "a foreign member": (
+        {"change": with_member("run.sh", b"")},
+        r"ArtefactError: run\.sh: expected one of history\.json, model\.json, model\.onnx, weights\.safetensors",
+    ),
+}
+BROKEN_ARTEFACTS = {
+    "a missing member": (
+        {"change": without("weights.safetensors")},
+        r"expected a server, got one that ended with exit code 1 after .*: ArtefactError: .*missing weights",
+    ),
+    "a digest of other bytes": (
+        {"change": with_member("history.json", b"[1]")},
+        r"one that ended with exit code 1 after .* s: ArtefactError: .*expected the members that were approved, digest",
+    ),
+    "an unreadable description": (
+        {"change": with_member("model.json", b'{"family": "gru"}'), "approves_the_change": True},
+        r"ArtefactError: .*model\.json: expected a description of a model, got KeyError\('parameters'\)",
+    ),
+}
+BROKEN_GRAPHS = {
+    "a graph cut off": (
+        {"make": lambda: truncated(artefact_of(logistic()))},
+        r"ArtefactError: model\.onnx: expected a graph that can be run, got .*[Pp]rotobuf parsing failed",
+    ),
+    "a graph with other inputs": (
+        {"make": lambda: artefact_of(logistic(name="x"))},
+        r"ArtefactError: model\.onnx: expected inputs .*numbers.*got .*x",
+    ),
+    "a graph of an opset to come": (
+        {"make": lambda: artefact_of(another_opset(logistic(), 99))},
+        r"ArtefactError: model\.onnx: expected a graph that can be run, got .*[Oo]pset 99",
+    ),
+    "answers that are no numbers": (
+        {"make": lambda: artefact_of(logistic(end="Sqrt"))},
+        r"PreflightError: row 1 of 4: prediction: a finite number expected, got nan or infinity",
+    ),
+    "the other class": (
+        {"make": lambda: artefact_of(logistic(sign=-1))},
+        r"PreflightError: row 1 of 4: value: expected 0 as evaluated, within 1e-04, got 1",
+    ),
+}
+BROKEN_IMAGES = {
+    "an entry point that is not there": (
+        {"command": (sys.executable, "-m", "jobs.served", "serve")},
+        r"-m jobs\.served serve: expected a server, got one that ended with exit code 1 .*: No module named jobs",
+    ),
+    "a program that is not there": (
+        {"command": ("pithon", "-m", "jobs.serving", "serve")},
+        r"PreflightError: pithon -m jobs\.serving serve: expected a program of the image, got .*No such file",
+    ),
+    "a package that is not there": (
+        {"command": python("import onnxruntime_of_another_image")},
+        r"ended with exit code 1 after .*: ModuleNotFoundError: No module named 'onnxruntime_of_another_image'",
+    ),
+    "another port": (
+        {"command": python(LISTENS_ELSEWHERE), "start_s": 1},
+        r"/ping on port \d+: expected 200 within 1 s of the start, got no connection: .* listens on port \d+",
+    ),
+    "a slow start": (
+        {"command": python("import time; time.sleep(60)"), "start_s": 0.5},
+        r"/ping on port \d+: expected 200 within 0\.5 s of the start, got no connection: .* listens on no port",
+    ),
+    "a ping that is refused": (
+        {"command": answers(b"", ping=503), "start_s": 1},
+        r"/ping on port \d+: expected 200 within 1 s of the start, got 503",
+    ),
+    "too little memory": (
+        {"command": python("import time; time.sleep(0.1); bytearray(2**30)"), "memory_mb": 512},
+        r"ended with exit code 1 after .* s, 512 MB at most: MemoryError",
+    ),
+    "a process that is killed": (
+        {"command": python("import os, signal; os.kill(os.getpid(), signal.SIGKILL)")},
+        r"ended by signal 9 after .* s, as where the memory is full: it wrote nothing",
+    ),
+    "a request that fails": (
+        {"command": answers(b'{"error": "the server failed"}', status=500)},
+        r'/invocations: expected status 200, got 500: \{"error": "the server failed"\}',
+    ),
+    "no JSON": ({"command": answers(b"<html>")}, r"/invocations: expected JSON, got '<html>'"),
+    "no object": ({"command": answers(b"[]")}, r"/invocations: expected an object with answers, got \[\]"),
+    "another version": (
+        {"command": answers(b'{"model_version": "2", "predictions": []}')},
+        r"/invocations: expected answers of version 3, got those of 2",
+    ),
+    "too few answers": (
+        {"command": answers(b'{"model_version": "3", "predictions": []}')},
+        r"/invocations: expected 4 answers, got 0",
+    ),
+    "fields of another task": (
+        {"command": answers(json.dumps({"model_version": "3", "predictions": [{"value": 0}] * 4}).encode())},
+        r"row 1 of 4: expected the fields \['confidence', 'probability', 'value'\], got \['value'\]",
+    ),
+    "a sample of other bytes": (
+        {"sample_digest": "0" * 64},
+        r"PreflightError: sample\.json: expected digest 0+, as registered, got [0-9a-f]{64}, exit",
+    ),
+}
+
+
+BROKEN = BROKEN_ARCHIVES | BROKEN_ARTEFACTS | BROKEN_GRAPHS | BROKEN_IMAGES
+
+
+@pytest.mark.parametrize("case", BROKEN)
+def test_what_is_broken_is_said_in_one_line(preflight: Preflight, tmp_path: Path, case: str) -> None:
+    given, line = BROKEN[case]
+    with pytest.raises(MillraceError) as refused:
+        preflight(**given)
+    assert_line(refused.value, line)
+    assert not (tmp_path / "processing" / "preflight").exists()
+
+
+def assert_line(error: MillraceError, line: str) -> None:
+    found = said(error)
+    assert re.search(line, found), found
+    assert "\n" not in found
+    assert len(found) < 1000
+
+
+def test_a_version_that_answers_as_evaluated_leaves_its_record(preflight: Preflight, sample: bytes) -> None:
+    record = preflight()
+    assert record.pop("ready_s") < 30
+    assert record.pop("largest_difference") < 1e-6
+    assert len(record.pop("model_digest")) == 64
+    assert record == {
+        "model_version": "3", "sample_digest": digest(sample), "instance": "ml.m5.large", "rows": 4,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ["MILLRACE_MODEL_VERSION", "MILLRACE_MODEL_DIGEST", "MILLRACE_INSTANCE"])
+def test_a_setting_that_is_missing_is_named(name: str) -> None:
+    given = dict.fromkeys(("MILLRACE_MODEL_VERSION", "MILLRACE_MODEL_DIGEST", "MILLRACE_INSTANCE"), "x")
+    assert Settings.read(given).port == 8080
+    with pytest.raises(SettingsError, match=name):
+        Settings.read(given | {name: ""})
