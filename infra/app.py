@@ -27,13 +27,16 @@ from millrace.workload.load import load_workload, workload_folders, workloads_fo
 
 
 def build(settings: StageSettings, *, workloads: Sequence[Path], outdir: str | None = None) -> cdk.App:
-    """The app with the stacks of all workloads, platform and audit, and, for each workload's folder, its rooms."""
+    """The app with the stacks of all workloads, platform and audit, and, for each workload's folder, its rooms.
+
+    What all workloads share is the same whichever are given: the folders beside theirs count, too."""
     app = cdk.App(outdir=outdir, context={"aws:cdk:disable-asset-staging": True}, analytics_reporting=False)
     loaded = [(folder, load_workload(folder)) for folder in workloads]
-    _check_names([WorkloadNames(platform=settings.platform, workload=workload.name) for _, workload in loaded])
+    every = sorted({folder.name for folder in [*workloads, *workload_folders(workloads_folder(REPOSITORY))]})
+    _check_names([WorkloadNames(platform=settings.platform, workload=name) for name in every])
     _check_stage(settings.platform, [workload for _, workload in loaded])
     tags = image_tags(REPOSITORY, settings.platform)
-    platform = PlatformStack(app, settings=settings, workloads=[workload.name for _, workload in loaded])
+    platform = PlatformStack(app, settings=settings, workloads=every)
     audit = AuditStack(app, settings=settings)
     audit.add_stack_dependency(platform)
     for folder, workload in loaded:
