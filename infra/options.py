@@ -40,6 +40,22 @@ class Network(BaseModel):
     security_group: Annotated[str, Field(pattern=r"^sg-[0-9a-f]{8,17}$")]
 
 
+class GitHub(BaseModel):
+    """From where the stage is deployed."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    repository: Annotated[str, Field(pattern=r"^[A-Za-z0-9-]+/[\w.-]+$|^[A-Za-z0-9-]+@\d+/[\w.-]+@\d+$")]
+    """As the subject of its tokens has it: `<owner>/<name>`, of a repository made since July 2026
+    `<owner>@<id>/<name>@<id>`, whose name nobody can take over.
+    https://github.blog/changelog/2026-04-23-immutable-subject-claims-for-github-actions-oidc-tokens/"""
+    provider_arn: Annotated[
+        str | None,
+        Field(pattern=r"^arn:aws[a-z-]*:iam::\d{12}:oidc-provider/token\.actions\.githubusercontent\.com$"),
+    ] = None
+    """Of the account's identity provider for GitHub, where it has one; without it the stack makes it."""
+
+
 class Options(BaseModel):
     """The choices for one stage; each has a default."""
 
@@ -59,6 +75,9 @@ class Options(BaseModel):
     """Instead of a network of the platform's own."""
     key_arn: KeyArn | None = None
     """Of a customer key instead of the platform's own; its policy lets services in as that one's does."""
+
+    github: GitHub | None = None
+    """Where `infra/deployer` lets pipelines deploy the stage."""
 
     @field_validator("tags")
     @classmethod
