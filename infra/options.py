@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from millrace.errors import ConfigurationError
 from millrace.names import OWN_TAGS
@@ -56,6 +56,25 @@ class GitHub(BaseModel):
     """Of the account's identity provider for GitHub, where it has one; without it the stack makes it."""
 
 
+class Starts(BaseModel):
+    """How the prediction function is ready before its first request; one of the two.
+
+    "SnapStart does not support provisioned concurrency": https://docs.aws.amazon.com/lambda/latest/dg/snapstart.html"""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    snapstart: bool = False
+    """From a snapshot of the started function, as many as there are requests at once."""
+    provisioned: Annotated[int, Field(ge=0, le=1000)] = 0
+    """So many are kept started; beyond them a start is cold."""
+
+    @model_validator(mode="after")
+    def _are_one(self) -> Starts:
+        if self.snapstart == bool(self.provisioned):
+            raise ValueError("expected snapstart or provisioned, one of the two")
+        return self
+
+
 class Options(BaseModel):
     """The choices for one stage; each has a default."""
 
@@ -76,6 +95,8 @@ class Options(BaseModel):
     key_arn: KeyArn | None = None
     """Of a customer key instead of the platform's own; its policy lets services in as that one's does."""
 
+    prediction_starts: Starts | None = None
+    """Without it the prediction function's first requests wait for its cold start, which costs nothing."""
     github: GitHub | None = None
     """Where `infra/deployer` lets pipelines deploy the stage."""
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from pathlib import Path
 from typing import Any
@@ -96,9 +95,9 @@ def test_a_stage_without_a_repository_has_none(assemblies: dict[str, Path]) -> N
 
 
 def test_the_command_says_so_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
-    context = {"stage": "dev", "account": "123456789012", "region": "eu-west-1"}
-    monkeypatch.setenv("CDK_CONTEXT_JSON", json.dumps(context))
-    with pytest.raises(SystemExit, match=r"^context: stages.dev.github: expected a repository of GitHub"):
+    monkeypatch.setenv("CDK_DEFAULT_ACCOUNT", "123456789012")
+    monkeypatch.setenv("CDK_DEFAULT_REGION", "eu-west-1")
+    with pytest.raises(SystemExit, match=r"^context: stages.local.github: expected a repository of GitHub"):
         main()
 
 
