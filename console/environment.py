@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -71,7 +71,7 @@ def find_environment(stage: str, build: Path) -> Environment:
 
     `local` is the cloud at AWS_ENDPOINT_URL, or else the one that `millrace up` started; the other stages are in the
     account and region of the caller's credentials."""
-    if stage not in (known := [*STAGES, *_other_stages()]):
+    if stage not in (known := [*STAGES, *sorted(set(declared_stages()) - set(STAGES))]):
         raise EnvironmentNotFoundError(f"--stage: expected one of {known}, got {stage!r}")
     if stage == "local":
         url = os.environ.get("AWS_ENDPOINT_URL")
@@ -84,11 +84,12 @@ def find_environment(stage: str, build: Path) -> Environment:
     return Environment(platform=platform, client=cache(session.client))
 
 
-def _other_stages() -> list[str]:
-    """Those below `stages` in the context of the repository's cdk.json."""
+def declared_stages() -> Mapping[str, Any]:
+    """What is below `stages` in the context of the repository's cdk.json, by stage."""
     path = workloads_folder().parent / "cdk.json"
     context = json.loads(path.read_text()).get("context", {}) if path.is_file() else {}
-    return sorted(set(context.get("stages", {})) - set(STAGES))
+    found: Mapping[str, Any] = context.get("stages", {})
+    return found
 
 
 def local_environment(cloud: LocalCloud) -> Environment:

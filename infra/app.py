@@ -11,6 +11,7 @@ from itertools import permutations
 from pathlib import Path
 
 import aws_cdk as cdk
+from constructs import Node
 
 from infra.context import REPOSITORY
 from infra.images import image_tags, missing_digests
@@ -27,13 +28,16 @@ from millrace.workload.load import load_workload, workload_folders, workloads_fo
 
 
 def build(settings: StageSettings, *, workloads: Sequence[Path], outdir: str | None = None) -> cdk.App:
-    """The app with the stacks of all workloads, platform and audit, and, for each workload's folder, its rooms."""
+    """The app with the stacks of all workloads, platform and audit, and, for each workload's folder, its rooms.
+
+    What all workloads share is the same whichever are given: the folders beside theirs count, too."""
     app = cdk.App(outdir=outdir, context={"aws:cdk:disable-asset-staging": True}, analytics_reporting=False)
     loaded = [(folder, load_workload(folder)) for folder in workloads]
-    _check_names([WorkloadNames(platform=settings.platform, workload=workload.name) for _, workload in loaded])
+    every = sorted({folder.name for folder in [*workloads, *workload_folders(workloads_folder(REPOSITORY))]})
+    _check_names([WorkloadNames(platform=settings.platform, workload=name) for name in every])
     _check_stage(settings.platform, [workload for _, workload in loaded])
     tags = image_tags(REPOSITORY, settings.platform)
-    platform = PlatformStack(app, settings=settings, workloads=[workload.name for _, workload in loaded])
+    platform = PlatformStack(app, settings=settings, workloads=every)
     audit = AuditStack(app, settings=settings)
     audit.add_stack_dependency(platform)
     for folder, workload in loaded:
@@ -124,10 +128,10 @@ def main() -> None:
         sys.exit(f"{error}{others if isinstance(error, WorkloadError) else ''}")
 
 
-def synthesize() -> None:
-    """Synthesize for the stage that the context names, of the workloads that it lists (all without a list); the account
-    and region come from the CLI's environment."""
-    context = cdk.App().node
+def settings_of(context: Node) -> StageSettings:
+    """Of the stage that the context names; the account and region come from the CLI's environment.
+
+    Raises ConfigurationError without them, and for what the context says and cannot be."""
     stage = context.try_get_context("stage") or "local"
     account = context.try_get_context("account") or os.environ.get("CDK_DEFAULT_ACCOUNT")
     region = context.try_get_context("region") or os.environ.get("CDK_DEFAULT_REGION")
@@ -138,24 +142,28 @@ def synthesize() -> None:
             expected="credentials of the target account, or -c account=… -c region=…",
             came=(account, region),
         )
-    tracking = (context.try_get_context("tracking") or {}).get(stage, "")
-    email = (context.try_get_context("alarm_email") or {}).get(stage, "")
-    webhook = (context.try_get_context("alarm_webhook") or {}).get(stage, "")
-    settings = settings_for(
+    return settings_for(
         stage,
         account=account,
         region=region,
-        tracking_arn=tracking,
-        alarm_email=email,
-        alarm_webhook=webhook,
+        tracking_arn=(context.try_get_context("tracking") or {}).get(stage, ""),
+        alarm_email=(context.try_get_context("alarm_email") or {}).get(stage, ""),
+        alarm_webhook=(context.try_get_context("alarm_webhook") or {}).get(stage, ""),
         options=options_of(context.try_get_context("stages"), stage),
     )
+
+
+def synthesize() -> None:
+    """Synthesize for the stage that the context names, of the workloads that it lists (all without a list)."""
+    context = cdk.App().node
+    settings = settings_of(context)
     folders = chosen(workload_folders(workloads_folder(REPOSITORY)), context.try_get_context("workloads") or "")
     app = build(settings, workloads=folders)
-    if stage != "local" and settings.compiler is None:
+    is_deployed = settings.platform.stage != "local"
+    if is_deployed and settings.compiler is None:
         warn_of_slow_starts(app, settings)
     # The command line names the account of its credentials; without any, nothing can be looked up.
-    if stage != "local" and account == os.environ.get("CDK_DEFAULT_ACCOUNT"):
+    if is_deployed and settings.platform.account == os.environ.get("CDK_DEFAULT_ACCOUNT"):
         refuse_missing_images(app, settings)
     app.synth()
 

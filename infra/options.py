@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from millrace.errors import ConfigurationError
 from millrace.names import OWN_TAGS
@@ -40,6 +40,41 @@ class Network(BaseModel):
     security_group: Annotated[str, Field(pattern=r"^sg-[0-9a-f]{8,17}$")]
 
 
+class GitHub(BaseModel):
+    """From where the stage is deployed."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    repository: Annotated[str, Field(pattern=r"^[A-Za-z0-9-]+/[\w.-]+$|^[A-Za-z0-9-]+@\d+/[\w.-]+@\d+$")]
+    """As the subject of its tokens has it: `<owner>/<name>`, of a repository made since July 2026
+    `<owner>@<id>/<name>@<id>`, whose name nobody can take over.
+    https://github.blog/changelog/2026-04-23-immutable-subject-claims-for-github-actions-oidc-tokens/"""
+    provider_arn: Annotated[
+        str | None,
+        Field(pattern=r"^arn:aws[a-z-]*:iam::\d{12}:oidc-provider/token\.actions\.githubusercontent\.com$"),
+    ] = None
+    """Of the account's identity provider for GitHub, where it has one; without it the stack makes it."""
+
+
+class Starts(BaseModel):
+    """How the prediction function is ready before its first request; one of the two.
+
+    "SnapStart does not support provisioned concurrency": https://docs.aws.amazon.com/lambda/latest/dg/snapstart.html"""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    snapstart: bool = False
+    """From a snapshot of the started function, as many as there are requests at once."""
+    provisioned: Annotated[int, Field(ge=0, le=1000)] = 0
+    """So many are kept started; beyond them a start is cold."""
+
+    @model_validator(mode="after")
+    def _are_one(self) -> Starts:
+        if self.snapstart == bool(self.provisioned):
+            raise ValueError("expected snapstart or provisioned, one of the two")
+        return self
+
+
 class Options(BaseModel):
     """The choices for one stage; each has a default."""
 
@@ -59,6 +94,11 @@ class Options(BaseModel):
     """Instead of a network of the platform's own."""
     key_arn: KeyArn | None = None
     """Of a customer key instead of the platform's own; its policy lets services in as that one's does."""
+
+    prediction_starts: Starts | None = None
+    """Without it the prediction function's first requests wait for its cold start, which costs nothing."""
+    github: GitHub | None = None
+    """Where `infra/deployer` lets pipelines deploy the stage."""
 
     @field_validator("tags")
     @classmethod

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from millrace.names import Platform
 
 KEPT = timedelta(days=30)
+MOST_PARAMETERS = 10
+"""Of one call: https://docs.aws.amazon.com/systems-manager/latest/APIReference/API_DeleteParameters.html."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,7 +95,8 @@ def unused(client: Callable[[str], Any], platform: Platform, *, root: Path, now:
 def delete(client: Callable[[str], Any], platform: Platform, image: Held) -> None:
     """The parameters of its tags, then the image."""
     names = [platform.digest_parameter(image.image, tag) for tag in image.tags]
-    client("ssm").delete_parameters(Names=names)
+    for first in range(0, len(names), MOST_PARAMETERS):
+        client("ssm").delete_parameters(Names=names[first : first + MOST_PARAMETERS])
     client("ecr").batch_delete_image(
         repositoryName=platform.repository(image.image), imageIds=[{"imageDigest": image.digest}]
     )

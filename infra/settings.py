@@ -18,6 +18,8 @@ from millrace.names import STAGE_PATTERN, STAGES, Platform
 Tracking = Literal["none", "file", "app", "server"]
 """Where runs are recorded: nowhere, in a file of this machine, in an MLflow App of SageMaker (serverless), or in a
 tracking server of SageMaker (billed by the hour)."""
+WITHOUT_SNAPSTART = ("ap-east-2", "ap-southeast-6")
+"""https://docs.aws.amazon.com/lambda/latest/dg/snapstart.html: Taipei and New Zealand."""
 MANAGED: dict[str, Tracking] = {"mlflow-app": "app", "mlflow-tracking-server": "server"}
 """By the type of resource in an ARN."""
 
@@ -111,6 +113,17 @@ def _secret(name: str) -> str:
     return name
 
 
+def _check_starts(stage: str, region: str, options: Options) -> None:
+    """Raise ConfigurationError where a function cannot be ready before its first request in the way that is chosen."""
+    field = f"stages.{stage}.prediction_starts"
+    if options.prediction_starts and stage == "local":
+        expected = "none: the local cloud publishes no versions of functions"
+        raise ConfigurationError(where="context", field=field, expected=expected, came=options.prediction_starts)
+    if options.prediction_starts and options.prediction_starts.snapstart and region in WITHOUT_SNAPSTART:
+        expected = f"provisioned: there is no SnapStart in {', '.join(WITHOUT_SNAPSTART)}"
+        raise ConfigurationError(where="context", field=field, expected=expected, came=region)
+
+
 def settings_for(
     stage: str,
     *,
@@ -127,6 +140,7 @@ def settings_for(
     `alarm_email` is where the alarms of `dev` or `prod` are sent; `alarm_webhook` names the secret with a chat's
     URL."""
     options = options or Options()
+    _check_starts(stage, region, options)
     names = Platform(stage=stage, account=account, region=region)
     if stage == "local":
         return StageSettings(

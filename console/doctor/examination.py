@@ -10,15 +10,15 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
 from urllib.parse import urlsplit
 
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
 from console.doctor.check import Check, Verdict
+from console.doctor.counts import count_roles, count_rules
 from console.doctor.quotas import check_quotas
-from console.doctor.required_quotas import required_instances
+from console.doctor.required_quotas import declared_provisioned, required_instances
 from console.environment import Environment, find_environment
 from console.queries.idle import IDLE_DAYS, find_idle
 from console.queries.monitoring_limits import read_limits
@@ -34,8 +34,6 @@ SKEW_S = 240
 BOOTSTRAP = "/cdk-bootstrap/hnb659fds/version"
 """The parameter that `cdk bootstrap` writes; its number is the template's version."""
 BOOTSTRAP_VERSION = 21
-ROLES = 40
-"""One for each function, machine, job, rule and schedule of a workload."""
 IMAGES = ("training", "processing", "inference")
 GOOD = ("CREATE_COMPLETE", "UPDATE_COMPLETE", "IMPORT_COMPLETE")
 LIBRARIES = {
@@ -132,8 +130,13 @@ def _account(stage: str, build: Path, workloads: Sequence[Workload]) -> Iterator
     yield from _describe("stacks", lambda: _stacks(environment, workloads))
     yield from _describe("monitors", lambda: _monitors(environment, workloads))
     yield from _describe("endpoints", lambda: _endpoints(environment, workloads))
-    yield from _describe("IAM roles", lambda: _roles(environment, len(workloads)))
-    yield from check_quotas(environment.client("service-quotas"), required_instances(workloads, stage))
+    yield from _describe("IAM roles", lambda: count_roles(environment, len(workloads)))
+    yield from _describe("rules", lambda: count_rules(environment, len(workloads)))
+    yield from check_quotas(
+        environment.client("service-quotas"),
+        required_instances(workloads, stage),
+        provisioned=len(workloads) * declared_provisioned(stage),
+    )
 
 
 def _cdk(build: Path) -> Check:
@@ -242,14 +245,6 @@ def _monitors(environment: Environment, workloads: Sequence[Workload]) -> Iterat
                 verdict="unknown",
                 advice="`millrace monitor` shows the windows; a training on more history calibrates anew",
             )
-
-
-def _roles(environment: Environment, workloads: int) -> Iterator[Check]:
-    """The quota of roles of an account is 1,000 by default."""
-    summary: dict[str, Any] = environment.client("iam").get_account_summary()["SummaryMap"]
-    free, needed = summary["RolesQuota"] - summary["Roles"], ROLES * workloads
-    advice = "ask for more: quota L-FE177D64 of iam"
-    yield _check("IAM roles", f"{needed} free", f"{free} free", good=free >= needed, advice=advice)
 
 
 def _check(name: str, needed: str, found: str, *, good: bool, advice: str = "") -> Check:

@@ -16,6 +16,9 @@ LAMBDA_CONCURRENCY = "L-B99A9384"
 """Concurrent executions: https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html"""
 LEAST_AT_ONCE, MOST_AT_ONCE = 20, 100
 """Queues take seven of a workload at once, machines a few; the rest is for predictions. A new account may have 10."""
+LEAST_UNRESERVED = 100
+"""What Lambda leaves to functions without reserved or provisioned concurrency.
+https://docs.aws.amazon.com/lambda/latest/dg/configuration-concurrency.html"""
 
 
 ACROSS = re.compile(r"instances across \w+ (?P<use>(spot )?training job|processing job|transform job|endpoint)s", re.I)
@@ -50,8 +53,10 @@ def find_quotas(client: Any, service: str) -> dict[str, Quota]:
     return found
 
 
-def check_quotas(client: Any, required: Sequence[Need]) -> Iterator[Check]:
-    """A check of each need and of Lambda's concurrency; unknown where the service gives no value."""
+def check_quotas(client: Any, required: Sequence[Need], *, provisioned: int = 0) -> Iterator[Check]:
+    """A check of each need and of Lambda's concurrency; unknown where the service gives no value.
+
+    So many prediction functions are `provisioned`."""
     try:
         sagemaker = find_quotas(client, "sagemaker")
         functions = find_quotas(client, "lambda")
@@ -69,8 +74,9 @@ def check_quotas(client: Any, required: Sequence[Need]) -> Iterator[Check]:
         yield judge(need, sagemaker.get(need.quota.lower()))
     yield from _across(required, sagemaker.values())
     concurrency = next((one for one in functions.values() if one.code == LAMBDA_CONCURRENCY), None)
-    wanted = Need(quota="Concurrent executions", least=LEAST_AT_ONCE, most=MOST_AT_ONCE, reason="functions at once")
-    yield judge(wanted, concurrency)
+    least = LEAST_UNRESERVED + provisioned if provisioned else LEAST_AT_ONCE
+    most, reason = MOST_AT_ONCE + provisioned, "functions at once"
+    yield judge(Need(quota="Concurrent executions", least=least, most=most, reason=reason), concurrency)
 
 
 def _across(required: Sequence[Need], listed: Iterable[Quota]) -> Iterator[Check]:

@@ -6,9 +6,8 @@ from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from console.environment import declared_stages
 from millrace.workload.declaration import Workload
-
-"""Stages that train on spot instances."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,3 +67,9 @@ def _together(quota: str, required: list[Need]) -> Need:
         most=sum(need.most for need in required),
         reason="; ".join(need.reason for need in required),
     )
+
+
+def declared_provisioned(stage: str) -> int:
+    """Prediction functions of a workload that the stage keeps started, by `prediction_starts` of `cdk.json`."""
+    starts = declared_stages().get(stage, {}).get("prediction_starts") or {}
+    return int(starts.get("provisioned", 0))

@@ -17,6 +17,10 @@ from millrace.operations.alarms import ALARMS, USD_PER_COMPOSITE, USD_PER_METRIC
 
 SQS_REQUEST = Rate(usd=0.40 / 1e6, source="aws.amazon.com/sqs/pricing, standard queues", as_of="2026-11-21")
 DASHBOARD = Rate(usd=3.00, source="aws.amazon.com/cloudwatch/pricing, beyond three an account", as_of="2026-11-21")
+SNAPSHOT = Rate(usd=0.0000015046, source="aws.amazon.com/lambda/pricing, SnapStart, cached GB-s", as_of="2026-11-21")
+PROVISIONED = Rate(usd=0.0000033334, source="aws.amazon.com/lambda/pricing, provisioned GB-s, Arm", as_of="2026-11-21")
+LIVE = "live"
+"""The alias of a prediction function that is ready before its first request, as `prediction_starts` says."""
 FREE_DASHBOARDS = 3
 POLLERS, POLL_S, MONTH_S = 5, 20, 30 * 24 * 3600
 """Lambda asks an empty queue with five long polls at once. It goes down to two where no maximal concurrency is set.
@@ -33,6 +37,15 @@ class StandingLine:
     usd: float
     with_endpoint: bool
     """Whether a teardown of the endpoint takes it away."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ready:
+    """What Lambda keeps for the alias of the prediction function."""
+
+    memory_gb: float
+    snapshots: int
+    provisioned: int
 
 
 def find_standing(environment: Environment, names: WorkloadNames) -> tuple[StandingLine, ...]:
@@ -62,17 +75,47 @@ def find_standing(environment: Environment, names: WorkloadNames) -> tuple[Stand
         composites=len(composite),
         dashboards=len(boards) > FREE_DASHBOARDS and names.dashboard in boards,
         polled=len(polled),
+        ready=find_ready(environment.client("lambda"), names),
+    )
+
+
+def find_ready(client: Any, names: WorkloadNames) -> Ready | None:
+    """Of the prediction function; None where nothing is kept. `client` is boto3's Lambda client."""
+    function = {"FunctionName": names.function("prediction")}
+    try:
+        version = client.get_alias(**function, Name=LIVE)["FunctionVersion"]
+    except client.exceptions.ResourceNotFoundException:
+        return None
+    made = client.get_function_configuration(**function, Qualifier=version)
+    try:
+        kept = client.get_provisioned_concurrency_config(**function, Qualifier=LIVE)
+    except client.exceptions.ProvisionedConcurrencyConfigNotFoundException:
+        kept = {}
+    return Ready(
+        memory_gb=made["MemorySize"] / 1024,
+        snapshots=int(made.get("SnapStart", {}).get("OptimizationStatus") == "On"),
+        provisioned=kept.get("RequestedProvisionedConcurrentExecutions", 0),
     )
 
 
 def standing(
-    *, queue_metrics: int, endpoint_metrics: int, composites: int, dashboards: int, polled: int
+    *,
+    queue_metrics: int,
+    endpoint_metrics: int,
+    composites: int,
+    dashboards: int,
+    polled: int,
+    ready: Ready | None = None,
 ) -> tuple[StandingLine, ...]:
     """The lines of so many of each."""
     polls = POLLERS * MONTH_S / POLL_S * SQS_REQUEST.usd
+    ready = ready or Ready(memory_gb=0, snapshots=0, provisioned=0)
+    month = ready.memory_gb * MONTH_S
     lines = (
         ("queues that functions poll", polled, polls, False),
         ("metrics that alarms on queues read", queue_metrics, USD_PER_METRIC, False),
+        ("snapshots of the prediction function", ready.snapshots, month * SNAPSHOT.usd, False),
+        ("prediction functions kept started", ready.provisioned, month * PROVISIONED.usd, False),
         ("metrics that alarms of the endpoint read", endpoint_metrics, USD_PER_METRIC, True),
         ("composite alarms", composites, USD_PER_COMPOSITE, True),
         ("dashboards beyond three of the account", int(dashboards), DASHBOARD.usd, True),

@@ -33,11 +33,12 @@ class Role(Construct):
                 )
             ],
         )
-        acknowledge(self.resource, _wildcards(service, statements))
+        acknowledge(self.resource, wildcards(statements, service))
 
 
-def _wildcards(service: str, statements: Sequence[Statement]) -> dict[str, str]:
-    """By finding on a resource with a wildcard: the reasons of every statement that names it."""
+def wildcards(statements: Sequence[Statement], service: str = "") -> dict[str, str]:
+    """By finding on a resource with a wildcard: the reasons of every statement that names it; `service` takes the
+    role."""
     reasons: dict[str, dict[str, None]] = {}
     for statement in statements:
         for resource, reason in statement.reasons.items():

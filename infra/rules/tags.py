@@ -16,8 +16,9 @@ EVERY_TAG = ("millrace:stage", "millrace:workload", "millrace:component")
 UNTAGGABLE = frozenset(
     {
         "AWS::EC2::SubnetRouteTableAssociation", "AWS::Events::ApiDestination", "AWS::Events::Connection",
-        "AWS::Glue::Database", "AWS::Glue::Table", "AWS::KMS::Alias",
-        "AWS::Lambda::LayerVersion", "AWS::Lambda::Permission", "AWS::Lambda::Url", "AWS::S3::BucketPolicy",
+        "AWS::Glue::Database", "AWS::Glue::Table", "AWS::IAM::ManagedPolicy", "AWS::KMS::Alias",
+        "AWS::Lambda::Alias", "AWS::Lambda::LayerVersion", "AWS::Lambda::Permission", "AWS::Lambda::Url",
+        "AWS::Lambda::Version", "AWS::S3::BucketPolicy",
         "AWS::SNS::Subscription", "AWS::SNS::TopicPolicy", "AWS::SQS::QueuePolicy", "AWS::Scheduler::Schedule",
     }
 )  # fmt: skip

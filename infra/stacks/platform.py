@@ -74,7 +74,7 @@ FLOW_LOGS = "AWSLogs/"
 class PlatformStack(cdk.Stack):
     """Customer key, signing key, network, buckets, repositories, catalogue, bus, alarm topic, tables.
 
-    The keys, the buckets and the tables outlive the stack; `workloads` are the names of those that stage files."""
+    The keys, the buckets and the tables outlive the stack; `workloads` are the names of all that the stage may have."""
 
     def __init__(self, scope: Construct, *, settings: StageSettings, workloads: Sequence[str]) -> None:
         names = settings.platform

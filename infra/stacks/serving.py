@@ -6,6 +6,7 @@ from aws_cdk import aws_lambda as lambda_
 
 from infra.constructs.external_table import ExternalTable, Partition
 from infra.constructs.function import Function
+from infra.constructs.live_alias import LIVE, LiveAlias
 from infra.constructs.queue import Queue, feed
 from infra.iam import queues, sagemaker_endpoints, state_table
 from infra.iam.buckets import LAKE
@@ -18,6 +19,7 @@ from millrace.settings.prediction import PredictionSettings
 
 BATCH = 100
 """Messages a batch; Lambda's own limit of 6 MB may end a batch earlier."""
+PREDICTION_MEMORY_MB = 1024
 WRITERS = 2
 """The least that MaximumConcurrency takes; few writers make few, larger objects."""
 SIDE = "struct<observedcontenttype:string,mode:string,data:string,encoding:string>"
@@ -52,6 +54,7 @@ class ServingStack(WorkloadStack):
 
     def _prediction(self, queue: Queue) -> None:
         context, names = self.context, self.context.names
+        starts = context.settings.options.prediction_starts
         function = Function(
             self,
             "prediction",
@@ -65,15 +68,20 @@ class ServingStack(WorkloadStack):
                 state_table.own_items(names).may("GetItem", "PutItem", "UpdateItem"),
             ],
             timeout_s=30,
-            memory_mb=1024,
+            memory_mb=PREDICTION_MEMORY_MB,
+            has_snapshots=starts is not None and starts.snapstart,
         )
-        lambda_.CfnUrl(
+        alias = LiveAlias(self, function, starts) if starts else None
+        url = lambda_.CfnUrl(
             self,
             "PredictionUrl",
             target_function_arn=function.resource.attr_arn,
+            qualifier=LIVE if alias else None,
             auth_type="AWS_IAM",
             invoke_mode="BUFFERED",
         )
+        if alias:
+            url.add_resource_dependency(alias.resource)
 
     def _capture(self) -> list[Statement]:
         """Images are kept beside the decisions, whose lines name them."""

@@ -64,6 +64,8 @@ NOT_RUN = {
     "millrace drop build/drops/mine/training/rows.csv --workload mine --feed training --wait": OWN,
     "millrace predict build/drops/mine/to_predict.jsonl --workload mine": OWN,
     "cdk bootstrap -c stage=dev": LOCALLY,
+    'cdk deploy --app "python -m infra.deployer" -c stage=dev': "needs an account; tests/infra/deployer has its stack",
+    "cdk bootstrap -c stage=dev --cloudformation-execution-policies <its output ExecutionPolicies>": LOCALLY,
     "cdk deploy millrace-dev-platform -c stage=dev": LOCALLY,
     "make logs STAGE=dev": "needs an account; tests/infra/test_job_logs.py settles the groups of moto's",
     "aws ce update-cost-allocation-tags-status --cost-allocation-tags-status TagKey=millrace:workload,Status=Active "

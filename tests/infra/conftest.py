@@ -15,6 +15,9 @@ from filelock import FileLock
 
 from infra.app import build
 from infra.context import REPOSITORY
+from infra.deployer.__main__ import deployer
+from infra.options import options_of
+from infra.rules.assembly import read
 from infra.settings import settings_for
 from millrace.workload.load import workload_folders
 
@@ -34,6 +37,16 @@ def other_workloads(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The cloud assembly of `dev` with every workload but `electricity`, whose templates differ in values only."""
     others = [folder for folder in workload_folders(REPOSITORY / "workloads") if folder != ELECTRICITY]
     return shared("dev", others, tmp_path_factory, "other-workloads")
+
+
+@pytest.fixture(scope="session")
+def deployer_assembly(assemblies: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The stack that lets GitHub deploy `dev`."""
+    options = options_of({"dev": {"github": {"repository": "octo-org/mill"}}}, "dev")
+    settings = settings_for("dev", account="123456789012", region="eu-west-1", options=options)
+    folder = tmp_path_factory.mktemp("deployer")
+    deployer(settings, read(assemblies["dev"]), outdir=str(folder)).synth()
+    return folder
 
 
 def shared(stage: str, workloads: Sequence[Path], factory: pytest.TempPathFactory, name: str) -> Path:

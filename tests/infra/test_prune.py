@@ -81,6 +81,27 @@ def test_what_nothing_names_goes_with_its_parameter(client: Callable[[str], Any]
     assert {one["Name"].rpartition("/")[2] for one in named} == left
 
 
+def test_an_image_with_many_tags_goes_with_all_their_parameters(client: Callable[[str], Any]) -> None:
+    """SSM deletes ten at once; moto takes any number, so what it is sent is looked at."""
+    tags = tuple(f"tag{number}" for number in range(23))
+    for tag in tags:
+        client("ssm").put_parameter(Name=PLATFORM.digest_parameter("training", tag), Value="sha256:0", Type="String")
+    sent: list[int] = []
+
+    def watched(service: str) -> Any:
+        made = client(service)
+        made.meta.events.register("before-parameter-build.ssm.DeleteParameters", lambda params, **_: count(params))
+        return made
+
+    def count(params: dict[str, Any]) -> None:
+        sent.append(len(params["Names"]))
+
+    image = prune.Held(image="training", digest="sha256:" + "0" * 64, tags=tags, pushed=datetime.now(UTC), size_gb=1)
+    prune.delete(watched, PLATFORM, image)
+    assert sent == [10, 10, 3]
+    assert client("ssm").describe_parameters()["Parameters"] == []
+
+
 def test_what_is_young_stays_and_another_stages_machine_keeps_nothing(client: Callable[[str], Any]) -> None:
     machine(client, "millrace-prod-electricity-train", push(client, "training", "forgotten"))
     assert prune.unused(client, PLATFORM, root=REPOSITORY, now=datetime.now(UTC)) == []

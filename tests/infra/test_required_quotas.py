@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from console.doctor import counts
 from console.doctor.required_quotas import required_instances
 from infra.context import REPOSITORY
-from millrace.workload.load import load_workload
+from infra.rules.assembly import Stack, read, text
+from millrace.workload.load import load_workload, workload_folders
 from tests.infra.test_static import machines
 
 Templates = dict[str, dict[str, dict[str, Any]]]
@@ -45,3 +49,32 @@ def test_no_more_and_no_fewer(templates: Templates, stage: str) -> None:
     definitions = [each for template in templates[stage].values() for each in machines(template).values()]
     found = {started(*task) for definition in definitions for task in tasks(definition)} - {None}
     assert found == {need.quota for need in required_instances(workloads, stage)}
+
+
+def counted(stacks: Sequence[Stack], kind: str) -> tuple[Counter[str], int]:
+    """How many each workload has of the kind, on its fullest bus where it has one, and how many all share."""
+    found: Counter[tuple[str, str]] = Counter()
+    for stack in stacks:
+        owner = stack.name.removeprefix("millrace-dev-").rpartition("-")[0]
+        for one in stack.resources(kind):
+            found[owner, text(one.properties.get("EventBusName", "default"))] += 1
+    fullest = {owner: max(count for (one, _), count in found.items() if one == owner) for owner, _ in found}
+    shared = fullest.pop("", 0)
+    return Counter(fullest), shared
+
+
+@pytest.mark.parametrize(
+    ("kind", "of_workload", "of_stage"),
+    [
+        ("AWS::IAM::Role", counts.ROLES_OF_WORKLOAD, counts.ROLES_OF_STAGE),
+        ("AWS::Events::Rule", counts.RULES_OF_WORKLOAD, counts.RULES_OF_STAGE),
+    ],
+)
+def test_what_is_counted_is_what_the_templates_make(
+    assemblies: dict[str, Path], other_workloads: Path, kind: str, of_workload: int, of_stage: int
+) -> None:
+    """At most so many, and not far below: a doctor who asks for twice as much is not believed."""
+    found, shared = counted([*read(assemblies["dev"]), *read(other_workloads)], kind)
+    assert len(found) == len(workload_folders(REPOSITORY / "workloads"))
+    assert of_workload / 2 <= max(found.values()) <= of_workload
+    assert 0 < shared / 2 <= of_stage, "both assemblies have the platform"

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
+import boto3
 import pytest
+from botocore.stub import Stubber
 
-from console.queries.standing_cost import metrics_of, standing
+from console.queries.standing_cost import find_ready, metrics_of, standing
 from infra.rules.assembly import Stack, read, tasks
 from millrace.names import Platform, WorkloadNames
 from millrace.operations.alarms import ALARMS, ENDPOINT_ALARMS
@@ -54,3 +57,49 @@ def test_an_endpoint_adds_its_alarms_and_its_dashboard(stacks: list[Stack]) -> N
     lines = standing(queue_metrics=0, endpoint_metrics=sum(map(metrics_of, made)), composites=1, dashboards=1, polled=0)
     assert [(line.count, round(line.usd, 2)) for line in lines] == [(10, 1.00), (1, 0.50), (1, 3.00)]
     assert all(line.with_endpoint for line in lines)
+
+
+@pytest.fixture
+def client() -> Iterator[tuple[Any, Stubber]]:
+    """Moto knows no provisioned concurrency."""
+    keys = {"aws_access_key_id": "local", "aws_secret_access_key": "local"}
+    made = boto3.client("lambda", region_name="eu-west-1", **keys)
+    with Stubber(made) as stubber:
+        yield made, stubber
+
+
+@pytest.mark.parametrize(
+    ("snapstart", "provisioned", "line"),
+    [
+        ("On", 0, ("snapshots of the prediction function", 1, 3.90)),
+        ("Off", 2, ("prediction functions kept started", 2, 17.28)),
+    ],
+)
+def test_a_function_that_is_kept_ready_costs_by_its_memory(
+    client: tuple[Any, Stubber], snapstart: str, provisioned: int, line: tuple[str, int, float]
+) -> None:
+    made, stubber = client
+    function = {"FunctionName": "millrace-dev-electricity-prediction"}
+    stubber.add_response("get_alias", {"FunctionVersion": "7"}, {**function, "Name": "live"})
+    configuration = {
+        "MemorySize": 1024,
+        "SnapStart": {"ApplyOn": "PublishedVersions", "OptimizationStatus": snapstart},
+    }
+    stubber.add_response("get_function_configuration", configuration, {**function, "Qualifier": "7"})
+    if provisioned:
+        kept = {"RequestedProvisionedConcurrentExecutions": provisioned}
+        stubber.add_response("get_provisioned_concurrency_config", kept, {**function, "Qualifier": "live"})
+    else:
+        stubber.add_client_error(
+            "get_provisioned_concurrency_config", "ProvisionedConcurrencyConfigNotFoundException", http_status_code=404
+        )
+    lines = standing(
+        queue_metrics=0, endpoint_metrics=0, composites=0, dashboards=0, polled=0, ready=find_ready(made, NAMES)
+    )
+    assert [(one.what, one.count, round(one.usd, 2)) for one in lines] == [line]
+
+
+def test_without_an_alias_nothing_is_kept(client: tuple[Any, Stubber]) -> None:
+    made, stubber = client
+    stubber.add_client_error("get_alias", "ResourceNotFoundException", http_status_code=404)
+    assert find_ready(made, NAMES) is None

@@ -10,8 +10,10 @@ from typing import Any
 
 import pytest
 
+from infra.context import REPOSITORY
 from infra.retention import RETENTION, SHARED_RETENTION
 from infra.rules.assembly import read
+from millrace.workload.load import workload_folders
 
 BY_PEOPLE = (
     "landing/training/",
@@ -60,9 +62,15 @@ def puts(role: dict[str, Any]) -> Iterator[str]:
 
 
 def kept(templates: Templates) -> set[str]:
-    """`<bucket>/<folder>/` of each rule on a folder."""
+    """`<bucket>/<folder>/` of each rule on a folder of `electricity`."""
+    return {path for workload, path in folders(templates) if workload == "electricity"}
+
+
+def folders(templates: Templates) -> set[tuple[str, str]]:
+    """Workload and `<bucket>/<folder>/` of each rule on a folder."""
     found = {(bucket, one.get("Prefix", "")) for bucket, several in rules(templates).items() for one in several}
-    return {f"{bucket}/{prefix.removeprefix('electricity/')}" for bucket, prefix in found if prefix}
+    parts = {(bucket, *prefix.partition("/")) for bucket, prefix in found if prefix}
+    return {(workload, f"{bucket}/{folder}") for bucket, workload, _, folder in parts}
 
 
 def unruled(templates: Templates) -> set[str]:
@@ -72,6 +80,15 @@ def unruled(templates: Templates) -> set[str]:
 
 def test_all_that_is_written_has_a_rule(templates: dict[str, Templates]) -> None:
     assert unruled(templates["prod"]) == set()
+
+
+def test_the_workloads_that_are_not_deployed_now_keep_their_rules(templates: dict[str, Templates]) -> None:
+    """The templates are those of `-c workloads=electricity`; the buckets are everyone's."""
+    every = {folder.name for folder in workload_folders(REPOSITORY / "workloads")}
+    assert len(every) > 1
+    assert {workload: sum(one == workload for one, _ in folders(templates["prod"])) for workload in every} == (
+        dict.fromkeys(every, sum(map(len, RETENTION.values())))
+    )
 
 
 def test_every_rule_has_what_is_written_under_it(templates: dict[str, Templates], other_workloads: Path) -> None:

@@ -1,0 +1,64 @@
+"""The CDK app of the stack `millrace-<stage>-deployer`, apart from the stage's own, which the pipelines deploy.
+
+    cdk deploy --app "python -m infra.deployer" -c stage=dev
+
+An administrator does it, first and whenever the templates gain a type of resource."""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from pathlib import Path
+
+import aws_cdk as cdk
+
+from infra.app import build, settings_of
+from infra.context import REPOSITORY
+from infra.deployer.stack import DeployerStack
+from infra.images import training_base
+from infra.options import GitHub
+from infra.rules.assembly import Stack, read
+from infra.settings import StageSettings
+from millrace.errors import ConfigurationError, MillraceError
+from millrace.workload.load import workload_folders, workloads_folder
+
+
+def deployer(settings: StageSettings, stacks: list[Stack], *, outdir: str | None = None) -> cdk.App:
+    """The app with the stage's one stack; `stacks` are those that the pipelines deploy.
+
+    Raises ConfigurationError for a stage that names no repository."""
+    stage, github = settings.platform.stage, github_of(settings)
+    app = cdk.App(outdir=outdir, analytics_reporting=False)
+    bases = sorted({training_base(REPOSITORY, one, settings.platform.region) for one in {stage, "dev", "prod"}})
+    DeployerStack(app, settings=settings, github=github, stacks=stacks, bases=bases)
+    return app
+
+
+def github_of(settings: StageSettings) -> GitHub:
+    """Raises ConfigurationError for a stage that names no repository."""
+    if settings.options.github is None:
+        field = f"stages.{settings.platform.stage}.github"
+        expected = 'a repository of GitHub: {"repository": "<owner>/<name>"}'
+        raise ConfigurationError(where="context", field=field, expected=expected, came=None)
+    return settings.options.github
+
+
+def stage_templates(settings: StageSettings) -> list[Stack]:
+    """Of the platform and of every workload."""
+    with tempfile.TemporaryDirectory() as folder:
+        build(settings, workloads=workload_folders(workloads_folder(REPOSITORY)), outdir=folder).synth()
+        return read(Path(folder))
+
+
+def main() -> None:
+    """Synthesize for the stage that the context names."""
+    try:
+        settings = settings_of(cdk.App().node)
+        github_of(settings)  # before the templates are made, which takes a while
+        deployer(settings, stage_templates(settings)).synth()
+    except MillraceError as error:
+        sys.exit(str(error))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,173 @@
+"""What CloudFormation may do when it deploys a stage, for `cdk bootstrap --cloudformation-execution-policies`.
+
+Derived from the stage's templates: the actions that CloudFormation's own schema names for the handlers of each type in
+them, on what bears the stage's name. A new type of resource is a new right, which an administrator gives first.
+https://docs.aws.amazon.com/cloudformation-cli/latest/userguide/resource-type-schema.html (handlers, permissions)"""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import cache
+from typing import Any
+
+from infra.iam.resource import Resource, Statement, every, policy, resource
+from infra.options import Options
+from infra.rules.assembly import Stack
+from millrace.names import Platform
+
+MOST_CHARACTERS = 6144
+"""Of a managed policy: https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html."""
+LEFT_OUT = frozenset(
+    {
+        # Data: handlers ask for it to import a table, to replicate it, or to empty a bucket; no template does.
+        "dynamodb:BatchWriteItem", "dynamodb:DeleteItem", "dynamodb:GetItem", "dynamodb:ImportTable",
+        "dynamodb:PutItem", "dynamodb:Query", "dynamodb:Scan", "dynamodb:UpdateItem",
+        "logs:CreateLogStream", "logs:PutLogEvents", "s3:DeleteObject", "s3:PutObject", "s3:PutObjectAcl",
+        # Rights from elsewhere: our roles have all of theirs in themselves, and keep their boundary.
+        "iam:AttachRolePolicy", "iam:DeleteRolePermissionsBoundary", "iam:DetachRolePolicy",
+        "lambda:PassCapacityProvider", "glue:PassConnection",
+        # Of databases elsewhere.
+        "glue:CreateConnection", "glue:DeleteConnection", "glue:GetConnection", "glue:UpdateConnection",
+        # Names in the schemas that no service has.
+        "kms:ReEncrypt", "s3:GetObjectMetadata", "s3:REST.PUT.OBJECT",
+    }
+)  # fmt: skip
+WITHOUT_RESOURCE = frozenset(
+    {
+        "ec2:DescribeFlowLogs", "ec2:DescribeInstances", "ec2:DescribeNetworkAcls", "ec2:DescribeNetworkInterfaces",
+        "ec2:DescribeRouteTables", "ec2:DescribeSecurityGroups", "ec2:DescribeSubnets", "ec2:DescribeTags",
+        "ec2:DescribeVpcEncryptionControls", "ec2:DescribeVpcEndpoints", "ec2:DescribeVpcs",
+        "events:PutPermission", "events:RemovePermission",
+        "kms:CreateKey", "kms:ListAliases", "lambda:CreateEventSourceMapping",
+        "logs:CreateLogDelivery", "logs:DeleteIndexPolicy", "logs:DeleteLogDelivery", "logs:DeleteResourcePolicy",
+        "logs:DescribeIndexPolicies", "logs:DescribeLogGroups", "logs:DescribeResourcePolicies",
+        "logs:PutIndexPolicy", "logs:PutResourcePolicy",
+        "sns:GetSubscriptionAttributes", "sns:SetSubscriptionAttributes", "sns:Unsubscribe",
+    }
+)  # fmt: skip
+"""https://docs.aws.amazon.com/service-authorization/latest/reference/reference_policies_actions-resources-contextkeys.html"""
+PASSED_TO = ("events.amazonaws.com", "lambda.amazonaws.com", "scheduler.amazonaws.com", "states.amazonaws.com")
+"""The services that templates hand a role to."""
+LINKED = ("apidestinations.events.amazonaws.com", "delivery.logs.amazonaws.com")
+"""Services that make a role of their own at their first use: of a webhook, of a flow log."""
+BOUNDED = frozenset({"iam:CreateRole", "iam:PutRolePermissionsBoundary", "iam:PutRolePolicy"})
+"""Whoever may do these without a boundary may give a role every right there is.
+https://docs.aws.amazon.com/IAM/latest/UserGuide/access_policies_boundaries.html"""
+ASSETS = frozenset({"s3:GetObject", "s3:GetObjectVersion"})
+GLUE = (("database/", ""), ("table/", "/*"), ("userDefinedFunction/", "/*"))
+"""What goes with a database."""
+NAMED = "Every resource of the stage begins with its name; which ones there are is the templates' matter"
+NAMELESS = "AWS gives it its name: an id that nobody knows before it is made"
+
+
+def policies(platform: Platform, stacks: Sequence[Stack], options: Options, *, secret: str) -> list[list[Statement]]:
+    """The statements of each managed policy, as few as their size allows; `secret` holds the webhook's URL."""
+    found: list[list[Statement]] = []
+    for statement in statements(platform, stacks, options, secret=secret):
+        if found and characters([*found[-1], statement]) <= MOST_CHARACTERS:
+            found[-1].append(statement)
+        else:
+            found.append([statement])
+    return found
+
+
+def characters(several: Iterable[Statement]) -> int:
+    """Of the policy without blanks, as IAM counts."""
+    return len(json.dumps(policy([one.document() for one in several]), separators=(",", ":")))
+
+
+def statements(platform: Platform, stacks: Sequence[Stack], options: Options, *, secret: str) -> Iterator[Statement]:
+    """One for each service, a second for its actions that take no resource; IAM's are apart."""
+    given: dict[str, set[str]] = defaultdict(set)
+    for kind in sorted({one.kind for stack in stacks for one in stack.resources()}):
+        for action in handled(kind) - LEFT_OUT:
+            given[action.partition(":")[0]].add(action)
+    resources = resources_of(platform, secret=secret)
+    for service in sorted(given.keys() & resources.keys()):
+        taking = given[service] - WITHOUT_RESOURCE - ASSETS
+        yield resources[service].may(*taking)
+        if without := given[service] & WITHOUT_RESOURCE:
+            yield every(service, because="The actions take no resource").may(*without)
+    yield from _roles(platform, given["iam"], options)
+    yield from _assets(platform)
+
+
+@cache
+def handled(kind: str) -> frozenset[str]:
+    """The actions by which CloudFormation makes, reads, changes and deletes a resource of the type."""
+    from cfnlint.schema.manager import PROVIDER_SCHEMA_MANAGER
+
+    handlers = PROVIDER_SCHEMA_MANAGER.get_resource_schema("us-east-1", kind).schema["handlers"]
+    used = [handler["permissions"] for name, handler in handlers.items() if name != "list"]
+    return frozenset(action for several in used for action in several)
+
+
+def resources_of(platform: Platform, *, secret: str) -> Mapping[str, Resource]:
+    """By service what the stage's name is on; the actions of other services in the handlers are of features that no
+    template uses: global tables, table buckets, lattices."""
+    prefix, arn = platform.prefix, platform.arn
+    webhook = [f"secret:events!connection/{prefix}-webhook/*", *([f"secret:{secret}-*"] if secret else [])]
+
+    def named(service: str, *names: str) -> Resource:
+        return resource(service, *(arn(service, name) for name in names), because=NAMED)
+
+    key = (arn("kms", "key/*"), arn("kms", f"alias/{prefix}"), arn("kms", f"alias/{prefix}-*"))
+    functions = (f"function:{prefix}-*", f"layer:{prefix}-*", "event-source-mapping:*")
+    buses = (f"event-bus/{prefix}", f"rule/{prefix}-*", f"rule/{prefix}/*")
+    logs = ("/aws/lambda", "/aws/vendedlogs/states", "/aws/sagemaker/Endpoints")
+    return {
+        "billing": _global(platform, "billing", "billingview/*", because="The account has one view of its bill"),
+        "budgets": _global(platform, "budgets", f"budget/{prefix}-*", because=NAMED),
+        "cloudwatch": named("cloudwatch", f"alarm:{prefix}-*"),
+        "dynamodb": named("dynamodb", f"table/{prefix}-*"),
+        "ec2": resource("ec2", arn("ec2", "*"), because=f"Of a part of a network. {NAMELESS}"),
+        "ecr": named("ecr", f"repository/{prefix}-*"),
+        "events": named("events", *buses, f"connection/{prefix}-*", f"api-destination/{prefix}-*"),
+        "glue": named("glue", "catalog", *(f"{part}{platform.database}{rest}" for part, rest in GLUE)),
+        "kms": resource("kms", *key, because=f"Of a key. {NAMELESS}"),
+        "lambda": resource("lambda", *(arn("lambda", one) for one in functions), because=f"Of a mapping. {NAMELESS}"),
+        "logs": named("logs", *(f"log-group:{folder}/{prefix}-*" for folder in logs)),
+        "s3": resource("s3", platform.arn("s3", f"{prefix}-*"), because=NAMED),
+        "sagemaker": named("sagemaker", f"model-package-group/{prefix}-*"),
+        "scheduler": named("scheduler", f"schedule/default/{prefix}-*"),
+        "secretsmanager": resource(
+            "secretsmanager",
+            *(arn("secretsmanager", one) for one in webhook),
+            because="Secrets Manager adds letters to a secret's name",
+        ),
+        "sns": named("sns", f"{prefix}-*"),
+        "sqs": named("sqs", f"{prefix}-*"),
+        "ssm": named("ssm", f"parameter/{prefix}/*"),
+        "states": named("states", f"stateMachine:{prefix}-*"),
+    }
+
+
+def _global(platform: Platform, service: str, name: str, *, because: str) -> Resource:
+    """ARNs of these services have no region."""
+    return resource(service, f"arn:{platform.partition}:{service}::{platform.account}:{name}", because=because)
+
+
+def _roles(platform: Platform, actions: set[str], options: Options) -> Iterator[Statement]:
+    """The stage's roles alone; with a boundary where the stage has one."""
+    arn = platform.role_arn("*")
+    boundary = {"StringEquals": {"iam:PermissionsBoundary": options.permissions_boundary}}
+    bounded = actions & BOUNDED if options.permissions_boundary else set()
+    if bounded:
+        yield resource("iam", arn, because=NAMED, where=boundary).may(*bounded)
+    yield resource("iam", arn, because=NAMED).may(*actions - bounded - {"iam:PassRole", "iam:CreateServiceLinkedRole"})
+    passed = {"StringEquals": {"iam:PassedToService": list(PASSED_TO)}}
+    yield resource("iam", arn, because=NAMED, where=passed).may("PassRole")
+    linked: dict[str, dict[str, Any]] = {"StringEquals": {"iam:AWSServiceName": list(LINKED)}}
+    services = platform.arn("iam", "role/aws-service-role/*")
+    yield resource("iam", services, because="AWS names the roles of its services", where=linked).may(
+        "CreateServiceLinkedRole"
+    )
+
+
+def _assets(platform: Platform) -> Iterator[Statement]:
+    """The version of the bootstrap, which each template looks at, and the code of functions, where the CDK put it."""
+    yield resource("ssm", platform.arn("ssm", "parameter/cdk-bootstrap/hnb659fds/version")).may("GetParameters")
+    bucket = platform.arn("s3", f"cdk-hnb659fds-assets-{platform.account}-{platform.region}/*")
+    yield resource("s3", bucket, because="The CDK names an asset by its digest").may(*ASSETS)

@@ -1,0 +1,108 @@
+"""The stack `<stage>-deployer`: GitHub's identity provider, the roles of the pipelines, CloudFormation's policies."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import aws_cdk as cdk
+from aws_cdk import aws_iam as iam
+from constructs import Construct
+
+from infra.constructs.acknowledgement import acknowledge
+from infra.constructs.role import wildcards
+from infra.constructs.tags import tag
+from infra.deployer import execution, pipeline
+from infra.iam.resource import Statement, policy
+from infra.options import GitHub
+from infra.rules.assembly import Stack
+from infra.settings import StageSettings
+
+ISSUER = "token.actions.githubusercontent.com"
+AUDIENCE = "sts.amazonaws.com"
+"""Of a token that `aws-actions/configure-aws-credentials` fetches.
+https://docs.github.com/en/actions/how-tos/secure-your-work/security-harden-deployments/oidc-in-aws"""
+
+
+class DeployerStack(cdk.Stack):
+    """Deployed by an administrator, before the bootstrap and never by a pipeline: it says what those may do.
+
+    So it needs no bootstrap itself, and its roles and policies do not bear the stage's name at their beginning, by
+    which CloudFormation's own rights go."""
+
+    def __init__(
+        self,
+        scope: Construct,
+        *,
+        settings: StageSettings,
+        github: GitHub,
+        stacks: Sequence[Stack],
+        bases: Sequence[str],
+    ) -> None:
+        names = settings.platform
+        super().__init__(
+            scope,
+            f"{names.prefix}-deployer",
+            env=cdk.Environment(account=names.account, region=names.region),
+            synthesizer=cdk.BootstraplessSynthesizer(),
+            description="Millrace deployer: who may deploy the stage from GitHub, and what CloudFormation may do then",
+        )
+        self._settings, self._github = settings, github
+        provider = github.provider_arn or self._provider()
+        for environment, word, statements in (
+            (f"{names.stage}-read", "read", pipeline.reading(names, bases)),
+            (names.stage, "deploy", pipeline.deploying(names, bases)),
+        ):
+            role = self._role(provider, environment, word, statements)
+            cdk.CfnOutput(self, f"{word}RoleArn", value=role.attr_arn, description=f"AWS_ROLE_ARN of {environment}")
+        found = execution.policies(names, stacks, settings.options, secret=settings.alarm_webhook)
+        arns = [self._policy(number, statements).ref for number, statements in enumerate(found, start=1)]
+        cdk.CfnOutput(self, "ExecutionPolicies", value=",".join(arns), description="Of the bootstrap")
+        tag(self, settings.tags_of("deployer"))
+
+    def _provider(self) -> str:
+        """An account has one for GitHub, whatever its stages; IAM finds the thumbprint itself.
+
+        https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/aws-resource-iam-oidcprovider.html"""
+        provider = iam.CfnOIDCProvider(self, "GitHub", url=f"https://{ISSUER}", client_id_list=[AUDIENCE])
+        provider.apply_removal_policy(cdk.RemovalPolicy.RETAIN_ON_UPDATE_OR_DELETE)
+        return provider.attr_arn
+
+    def _role(self, provider: str, environment: str, word: str, statements: Sequence[Statement]) -> iam.CfnRole:
+        name = f"github-{self._settings.platform.prefix}-{word}"
+        role = iam.CfnRole(
+            self,
+            f"{word}-role",
+            role_name=name,
+            description=f"The pipelines of {self._github.repository} in its environment {environment}",
+            permissions_boundary=self._settings.options.permissions_boundary,
+            assume_role_policy_document=policy([self._trust(provider, environment)]),
+            policies=[
+                iam.CfnRole.PolicyProperty(
+                    policy_name="statements", policy_document=policy([one.document() for one in statements])
+                )
+            ],
+        )
+        acknowledge(role, wildcards(statements))
+        return role
+
+    def _trust(self, provider: str, environment: str) -> dict[str, Any]:
+        """A job in that environment of the repository; its protection rules say from which branches, and who agrees."""
+        subject = f"repo:{self._github.repository}:environment:{environment}"
+        return {
+            "Effect": "Allow",
+            "Principal": {"Federated": provider},
+            "Action": "sts:AssumeRoleWithWebIdentity",
+            "Condition": {"StringEquals": {f"{ISSUER}:aud": AUDIENCE, f"{ISSUER}:sub": subject}},
+        }
+
+    def _policy(self, number: int, statements: Sequence[Statement]) -> iam.CfnManagedPolicy:
+        made = iam.CfnManagedPolicy(
+            self,
+            f"execution-{number}",
+            managed_policy_name=f"cloudformation-{self._settings.platform.prefix}-{number}",
+            description="What CloudFormation may do for the stage; derived from its templates",
+            policy_document=policy([one.document() for one in statements]),
+        )
+        acknowledge(made, wildcards(statements))
+        return made

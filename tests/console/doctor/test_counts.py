@@ -1,0 +1,121 @@
+"""Roles and rules that an account has left, for a stage that is new and for one that is there already."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+from moto import mock_aws
+
+from console.doctor.check import Check
+from console.doctor.counts import (
+    MOST_RULES,
+    ROLES_OF_STAGE,
+    ROLES_OF_WORKLOAD,
+    RULES_OF_STAGE,
+    RULES_OF_WORKLOAD,
+    count_roles,
+    count_rules,
+)
+from console.doctor.quotas import check_quotas
+from console.doctor.required_quotas import declared_provisioned
+from console.environment import Environment
+from millrace.names import Platform
+from tests.console.doctor.test_quotas import ServiceQuotas
+
+PLATFORM = Platform(stage="dev", account="123456789012", region="eu-west-1")
+TRUST = json.dumps({"Version": "2012-10-17", "Statement": []})
+ROLES = 1000
+
+
+class Summary:
+    """Moto's answers but for the quota of roles and their number."""
+
+    def __init__(self, iam: Any, roles: int) -> None:
+        self._iam, self._roles = iam, roles
+
+    def get_account_summary(self) -> dict[str, Any]:
+        return {"SummaryMap": {"RolesQuota": ROLES, "Roles": self._roles}}
+
+    def get_paginator(self, operation: str) -> Any:
+        return self._iam.get_paginator(operation)
+
+
+@pytest.fixture(autouse=True)
+def account(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "local")
+    with mock_aws():
+        yield
+
+
+def environment(*, roles: int = 0) -> Environment:
+    def client(service: str) -> Any:
+        made = boto3.client(service, "eu-west-1")
+        return Summary(made, roles) if service == "iam" else made
+
+    return Environment(platform=PLATFORM, client=client)
+
+
+def test_room_for_a_workloads_roles_is_enough_and_one_less_is_not() -> None:
+    needed = ROLES_OF_STAGE + ROLES_OF_WORKLOAD
+    for roles, verdict in ((ROLES - needed, "ok"), (ROLES - needed + 1, "missing")):
+        (check,) = count_roles(environment(roles=roles), 1)
+        assert (check.needed, check.verdict) == (f"{needed} free", verdict)
+        assert ("L-FE177D64" in check.advice) is (verdict == "missing")
+
+
+def test_the_stages_own_roles_do_not_count_against_it() -> None:
+    boto3.client("iam").create_role(RoleName="millrace-dev-audit_chain", AssumeRolePolicyDocument=TRUST)
+    boto3.client("iam").create_role(RoleName="millrace-dev2-audit_chain", AssumeRolePolicyDocument=TRUST)
+    (check,) = count_roles(environment(roles=ROLES), 1)
+    assert check.found == "1 free"
+
+
+def rules(bus: str, names: list[str]) -> None:
+    events = boto3.client("events", "eu-west-1")
+    for name in names:
+        events.put_rule(Name=name, EventBusName=bus, EventPattern='{"source": ["one"]}')
+
+
+def found(workloads: int) -> dict[str, Check]:
+    return {check.name: check for check in count_rules(environment(), workloads)}
+
+
+def test_a_bus_that_others_fill_is_named_and_the_stages_own_rules_are_not_counted() -> None:
+    needed = RULES_OF_STAGE + RULES_OF_WORKLOAD
+    rules("default", ["millrace-dev-alarm", *(f"theirs-{number}" for number in range(MOST_RULES - needed))])
+    assert found(1)["rules of bus default"].verdict == "ok"
+    rules("default", ["one-more"])
+    check = found(1)["rules of bus default"]
+    assert (check.verdict, check.found) == ("missing", f"{needed - 1} free")
+    assert "quota Rules of events" in check.advice
+
+
+def test_the_stages_own_bus_is_judged_once_it_is_there() -> None:
+    assert set(found(1)) == {"rules of bus default"}
+    boto3.client("events", "eu-west-1").create_event_bus(Name="millrace-dev")
+    assert found(1)["rules of bus millrace-dev"].verdict == "ok"
+    workloads = 1 + (MOST_RULES - RULES_OF_STAGE) // RULES_OF_WORKLOAD
+    assert found(workloads)["rules of bus millrace-dev"].verdict == "missing"
+
+
+@pytest.mark.parametrize(("value", "verdict"), [(10.0, "missing"), (101.0, "missing"), (102.0, "ok")])
+def test_functions_that_are_kept_started_leave_a_hundred_to_the_others(value: float, verdict: str) -> None:
+    account = ServiceQuotas({"Concurrent executions": 10.0}, {"Concurrent executions": value})
+    (check,) = check_quotas(account, [], provisioned=2)
+    assert (check.verdict, check.needed) == (verdict, "102")
+
+
+def test_how_many_are_kept_started_is_read_where_the_templates_read_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MILLRACE_WORKLOADS", str(tmp_path / "workloads"))
+    assert declared_provisioned("dev") == 0
+    stages = {"dev": {"prediction_starts": {"provisioned": 2}}, "prod": {"prediction_starts": {"snapstart": True}}}
+    (tmp_path / "cdk.json").write_text(json.dumps({"context": {"stages": stages}}))
+    assert [declared_provisioned(stage) for stage in ("dev", "prod", "other")] == [2, 0, 0]

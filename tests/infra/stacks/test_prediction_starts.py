@@ -1,0 +1,114 @@
+"""The prediction function ready before its first request: as a stage says, and not at all where it says nothing."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import aws_cdk as cdk
+import pytest
+from aws_cdk.assertions import Match, Template
+
+from infra.context import REPOSITORY
+from infra.images import image_tags
+from infra.options import options_of
+from infra.rules.assembly import Stack
+from infra.rules.catalogue import findings
+from infra.settings import settings_for
+from infra.stacks.serving import ServingStack
+from millrace.errors import ConfigurationError
+from millrace.workload.load import load_workload
+from tests.infra.conftest import ELECTRICITY
+
+KINDS = ("AWS::Lambda::Version", "AWS::Lambda::Alias")
+REF = {"Ref": Match.string_like_regexp("prediction")}
+
+
+def serving(starts: dict[str, Any] | None, *, tags: dict[str, str] | None = None) -> Template:
+    """The room's template with these starts; `tags` are one more setting of the stage."""
+    options = options_of({"dev": {"prediction_starts": starts, "tags": tags or {}}}, "dev")
+    settings = settings_for("dev", account="123456789012", region="eu-west-1", options=options)
+    stack = ServingStack(
+        cdk.App(analytics_reporting=False, context={"aws:cdk:disable-asset-staging": True}),
+        settings=settings,
+        workload=load_workload(ELECTRICITY),
+        folder=ELECTRICITY,
+        tags=image_tags(REPOSITORY, settings.platform),
+    )
+    return Template.from_stack(stack)
+
+
+@pytest.fixture(scope="module")
+def snapstart() -> Template:
+    return serving({"snapstart": True})
+
+
+@pytest.fixture(scope="module")
+def provisioned() -> Template:
+    return serving({"provisioned": 2})
+
+
+def test_without_a_word_there_is_no_version_and_no_cost(assemblies: dict[str, Path]) -> None:
+    made = Template.from_string((assemblies["dev"] / "millrace-dev-electricity-serving.template.json").read_text())
+    for kind in KINDS:
+        made.resource_count_is(kind, 0)
+    made.all_resources_properties("AWS::Lambda::Function", {"SnapStart": Match.absent()})
+    made.has_resource_properties("AWS::Lambda::Url", {"Qualifier": Match.absent()})
+
+
+def test_a_snapshot_is_taken_of_the_version_that_the_url_calls(snapstart: Template) -> None:
+    only = {"SnapStart": {"ApplyOn": "PublishedVersions"}, "FunctionName": "millrace-dev-electricity-prediction"}
+    snapstart.has_resource_properties("AWS::Lambda::Function", only)
+    snapstart.resource_properties_count_is("AWS::Lambda::Function", {"SnapStart": Match.any_value()}, 1)
+    snapstart.has_resource_properties(
+        "AWS::Lambda::Alias", {"Name": "live", "FunctionName": REF, "ProvisionedConcurrencyConfig": Match.absent()}
+    )
+    alias = next(iter(snapstart.find_resources("AWS::Lambda::Alias")))
+    snapstart.has_resource(
+        "AWS::Lambda::Url", {"Properties": {"Qualifier": "live"}, "DependsOn": Match.array_with([alias])}
+    )
+
+
+def test_so_many_are_kept_started(provisioned: Template) -> None:
+    kept = {"ProvisionedConcurrencyConfig": {"ProvisionedConcurrentExecutions": 2}}
+    provisioned.has_resource_properties("AWS::Lambda::Alias", kept)
+    provisioned.resource_properties_count_is("AWS::Lambda::Function", {"SnapStart": Match.any_value()}, 0)
+
+
+@pytest.mark.parametrize("starts", ["snapstart", "provisioned"])
+def test_no_rule_is_broken(starts: str, request: pytest.FixtureRequest) -> None:
+    made: Template = request.getfixturevalue(starts)
+    assert findings([Stack(name="millrace-dev-electricity-serving", template=dict(made.to_json()))]) == []
+
+
+def versions(made: Template) -> set[str]:
+    return set(made.find_resources("AWS::Lambda::Version"))
+
+
+def test_what_is_deployed_is_another_version_and_the_same_is_not(
+    provisioned: Template, snapstart: Template, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert versions(serving({"provisioned": 3}, tags={"cost-centre": "4711"})) == versions(provisioned)
+    assert versions(snapstart) != versions(provisioned)
+    monkeypatch.setattr("infra.stacks.serving.PREDICTION_MEMORY_MB", 2048)
+    assert versions(serving({"provisioned": 2})) != versions(provisioned)
+
+
+@pytest.mark.parametrize("starts", [{}, {"snapstart": True, "provisioned": 1}, {"provisioned": -1}, {"warm": True}])
+def test_what_is_none_of_the_two_is_refused(starts: dict[str, Any]) -> None:
+    with pytest.raises(ConfigurationError, match=r"stages.dev.prediction_starts"):
+        options_of({"dev": {"prediction_starts": starts}}, "dev")
+
+
+@pytest.mark.parametrize(
+    ("stage", "region", "said"),
+    [
+        ("local", "eu-west-1", r"stages.local.prediction_starts: expected none: the local cloud"),
+        ("dev", "ap-southeast-6", r"stages.dev.prediction_starts: expected provisioned: there is no SnapStart in"),
+    ],
+)
+def test_where_it_cannot_be_it_is_refused(stage: str, region: str, said: str) -> None:
+    options = options_of(json.dumps({stage: {"prediction_starts": {"snapstart": True}}}), stage)
+    with pytest.raises(ConfigurationError, match=said):
+        settings_for(stage, account="123456789012", region=region, options=options)
