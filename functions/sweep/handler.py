@@ -1,4 +1,5 @@
-"""Each hour: what no running execution holds is free, and no challenger is left without a release.
+"""Each hour: what no running execution holds is free, nothing of a release is left that has ended, and a record of the
+audit that the chain lacks is noticed.
 
 Step Functions delivers the end of an execution to EventBridge as best effort, so the event that lets `cleanup` free a
 slot or a lease may never come: https://docs.aws.amazon.com/eventbridge/latest/ref/events-ref-states.html"""
@@ -11,12 +12,17 @@ from uuid import uuid4
 
 import boto3
 from aws_lambda_powertools import Logger
+from aws_lambda_powertools.metrics import EphemeralMetrics, MetricUnit
 
 from functions.sweep.holders import Pass
 from millrace.messages.envelope import Event, Message, handles
-from millrace.release import challenger, release_alarms
+from millrace.operations.alarms import AUDIT_AGE
+from millrace.release.leftovers import Leftovers
 from millrace.settings.environment import Environment
+from millrace.state.audit_chain import AuditChain
+from millrace.state.audit_lag import AuditLag
 from millrace.state.leases import Leases
+from millrace.state.pointers import ReleasePointers
 from millrace.state.slots import Slots
 from millrace.state.table import StateTable
 
@@ -24,11 +30,22 @@ SETTINGS = Environment.parse()
 NAMES = SETTINGS.names
 LOGGER = Logger()
 STATES, LAMBDA = boto3.client("stepfunctions"), boto3.client("lambda")
-SAGEMAKER, CLOUDWATCH = boto3.client("sagemaker"), boto3.client("cloudwatch")
-STATE = StateTable(boto3.client("dynamodb"), NAMES)
+DYNAMODB = boto3.client("dynamodb")
+STATE = StateTable(DYNAMODB, NAMES)
 SLOTS, LEASES = Slots(STATE), Leases(STATE)
-LEASE = timedelta(hours=1)
-"""Longer than this function may run; a lease that it could not give back is freed by the sweeps after it."""
+LEFTOVERS = Leftovers(
+    sagemaker=boto3.client("sagemaker"),
+    cloudwatch=boto3.client("cloudwatch"),
+    names=NAMES,
+    leases=LEASES,
+    pointers=ReleasePointers(STATE),
+)
+LAG = AuditLag(
+    dynamodb=DYNAMODB,
+    names=NAMES,
+    chain=AuditChain(boto3.client("s3"), bucket=NAMES.platform.bucket("audit"), workload=NAMES.workload),
+    state=STATE,
+)
 
 
 class Scheduled(Message):
@@ -59,25 +76,17 @@ def handler(call: Event[Scheduled]) -> Swept:
     swept = Swept(
         ended=tuple(event["detail"]["executionArn"] for event in found.ended),
         freed=found.freed,
-        deleted=tuple(delete_leftovers(call, holder=f"sweep {uuid4()}")),
+        deleted=tuple(LEFTOVERS.delete(holder=f"sweep {uuid4()}", as_of=call.as_of)),
     )
     LOGGER.info("swept", extra=swept.model_dump())
+    if lag := LAG.find(call.as_of):
+        publish(lag)
     return swept
 
 
-def delete_leftovers(call: Event[Scheduled], *, holder: str) -> list[str]:
-    """The challenger of a release whose clean-up failed, with the alarms of releases; nothing while a release runs.
-
-    Without a challenger the alarms are not looked for."""
-    if LEASES.find("release") is not None or not challenger.stands(SAGEMAKER, NAMES.challenger):
-        return []
-    # A release that begins now would take over the challenger that is deleted here: it waits for this lease.
-    if not LEASES.take("release", holder=holder, as_of=call.as_of, expires_at=call.as_of + LEASE):
-        return []
-    try:
-        return [
-            *challenger.delete(SAGEMAKER, NAMES.challenger),
-            *release_alarms.delete(CLOUDWATCH, NAMES.prefix),
-        ]
-    finally:
-        LEASES.free(holder)
+def publish(lag: timedelta) -> None:
+    """Only where there is one, for a metric costs by the month: of the stage, as one alarm is on all its chains."""
+    metrics = EphemeralMetrics(service="")  # else powertools adds a dimension "service" beside ours
+    metrics.add_dimension("Stage", SETTINGS.stage)
+    metrics.add_metric(AUDIT_AGE, MetricUnit.Milliseconds, lag.total_seconds() * 1000)
+    metrics.flush_metrics()

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import boto3
 import pytest
 
+from millrace.aws.endpoints import BROKEN, CHANGING
 from millrace.messages.envelope import Event
 from millrace.messages.execution import ExecutionEnded
+from millrace.operations.alarms import STAGE_ALARMS
+from millrace.state.pointers import Pointers, Version
 from millrace.timestamps import moment, stamp
+from tests.audit_bucket import create_bucket
 
 AS_OF = moment("1997-06-01T07:00:00Z")
 WAIT = {"StartAt": "Wait", "States": {"Wait": {"Type": "Wait", "Seconds": 600, "End": True}}}
@@ -34,8 +39,9 @@ def start(aws):
 
 
 @pytest.fixture
-def sweep(load, event):
+def sweep(aws, load, event):
     """`sweep(hours=1)`: the sweep of that hour, its answer and the events that `cleanup` was called with."""
+    create_bucket(aws.s3, aws.names.platform.bucket("audit"))
     handler, calls = load("sweep"), []
 
     class Lambda:
@@ -144,6 +150,19 @@ def challenger(aws):
     )  # fmt: skip
 
 
+def begins_at_the_first_look(aws, function, release):
+    """The release has the lease as soon as the function looks at an endpoint."""
+    module = sys.modules[f"functions.{function}.handler"]
+    describe = module.LEFTOVERS.sagemaker.describe_endpoint
+
+    class Slow:
+        def describe_endpoint(self, **given):
+            aws.leases.take("release", holder=release, as_of=AS_OF, expires_at=AS_OF + timedelta(days=60))
+            return describe(**given)
+
+    module.LEFTOVERS = replace(module.LEFTOVERS, sagemaker=Slow())
+
+
 def endpoints(aws):
     return [one["EndpointName"] for one in aws.sagemaker.list_endpoints()["Endpoints"]]
 
@@ -164,23 +183,87 @@ def test_the_challenger_of_a_release_stays(aws, start, sweep, challenger):
 
 def test_a_release_that_begins_while_the_sweep_looks_keeps_its_challenger(aws, start, sweep, challenger):
     release = start("release", "r1")
-    module = sys.modules["functions.sweep.handler"]
-    describe = module.SAGEMAKER.describe_endpoint
-
-    class Slow:
-        def describe_endpoint(self, **given):
-            aws.leases.take("release", holder=release, as_of=AS_OF, expires_at=AS_OF + timedelta(days=60))
-            return describe(**given)
-
-    module.SAGEMAKER = Slow()
+    begins_at_the_first_look(aws, "sweep", release)
     assert sweep()[0]["deleted"] == []
     assert (endpoints(aws), aws.leases.find("release").holder) == ([aws.names.challenger], release)
+
+
+@pytest.fixture
+def live(aws, challenger):
+    """`live("InService")`: the live endpoint is in this state; there is no challenger."""
+    aws.sagemaker.delete_endpoint(EndpointName=aws.names.challenger)
+    aws.sagemaker.create_endpoint(EndpointName=aws.names.endpoint, EndpointConfigName="c")
+    from moto.sagemaker.models import sagemaker_backends
+
+    def put(status):
+        sagemaker_backends["123456789012"]["eu-west-1"].endpoints[aws.names.endpoint].endpoint_status = status
+
+    return put
+
+
+@pytest.mark.parametrize("status", ["InService", *BROKEN])
+def test_a_live_endpoint_without_a_live_version_is_deleted(status, aws, sweep, live):
+    """Its first release has failed: nobody calls it, and it costs by the hour."""
+    live(status)
+    assert f"endpoint {aws.names.endpoint}" in sweep()[0]["deleted"]
+    assert (endpoints(aws), aws.leases.find("release")) == ([], None)
+
+
+@pytest.mark.parametrize("status", CHANGING)
+def test_a_live_endpoint_that_changes_is_left_to_the_next_sweep(status, aws, sweep, live):
+    live(status)
+    sweep()
+    assert endpoints(aws) == [aws.names.endpoint]
+    live("InService")
+    assert sweep(1)[0]["deleted"] == [f"endpoint {aws.names.endpoint}"]
+
+
+@pytest.mark.parametrize("status", ["InService", *BROKEN])
+def test_the_endpoint_of_a_live_version_stays(status, aws, sweep, live):
+    live(status)
+    version = Version(package_arn="p/1", version="1", model_name="m", run="r", baseline_uri="")
+    aws.pointers.move(Pointers(champion=version))
+    sweep()
+    assert endpoints(aws) == [aws.names.endpoint]
+
+
+def test_the_endpoint_that_the_first_release_is_making_stays(aws, start, sweep, live):
+    """In service, scaled next, and only then named by the pointers."""
+    until = AS_OF + timedelta(days=60)
+    aws.leases.take("release", holder=start("release", "r1"), as_of=AS_OF, expires_at=until)
+    live("InService")
+    assert sweep()[0]["deleted"] == []
+    assert endpoints(aws) == [aws.names.endpoint]
+
+
+def test_the_alarms_of_a_release_are_deleted_without_a_challenger(aws, sweep, challenger):
+    aws.sagemaker.delete_endpoint(EndpointName=aws.names.challenger)
+    assert sweep()[0]["deleted"] == [f"alarm {aws.names.prefix}-v2-5d2c7e-0-0-live-errors"]
 
 
 def test_a_lease_that_a_sweep_could_not_give_back_is_freed(aws, sweep):
     aws.leases.take("release", holder="sweep 1", as_of=AS_OF, expires_at=AS_OF + timedelta(hours=1))
     assert [sweep(hours)[0]["freed"] for hours in (1, 2)] == [[], ["lease#release"]]
     assert aws.leases.find("release") is None
+
+
+def test_a_record_that_the_chain_lacks_is_a_metric_of_the_stage(aws, sweep, capsys, monkeypatch):
+    """However it is kept from the chain; without one there is no metric, which would cost."""
+    monkeypatch.setenv("POWERTOOLS_METRICS_NAMESPACE", "Millrace")
+    sweep()
+    sweep(3)
+    assert "AuditAge" not in capsys.readouterr().out
+    aws.dynamodb.put_item(
+        TableName=aws.names.platform.audit_table, Item={"pk": {"S": aws.names.workload}, "sk": {"S": "a"}}
+    )
+    for hour in (6, 9):
+        sweep(hour)
+    (metric,) = [json.loads(line) for line in capsys.readouterr().out.splitlines() if "_aws" in line]
+    (watched,) = [one for one in STAGE_ALARMS["late-audit"].metrics(aws.names.platform) if one.name == "AuditAge"]
+    (declared,) = metric["_aws"]["CloudWatchMetrics"]
+    assert (declared["Namespace"], declared["Dimensions"]) == (watched.namespace, [[*watched.dimensions]])
+    assert {name: metric[name] for name in watched.dimensions} == watched.dimensions
+    assert metric["AuditAge"] == [3 * 3600 * 1000.0] > [STAGE_ALARMS["late-audit"].threshold]
 
 
 def test_a_mark_is_of_the_time_of_the_sweep(aws, start, sweep):
