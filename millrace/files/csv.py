@@ -19,7 +19,7 @@ from millrace.contract.violation import QuarantinedRow, RuleViolation, truncate
 from millrace.errors import DropError
 from millrace.files.cast import from_csv
 from millrace.files.header import check_header
-from millrace.files.lines import BOM, blocks, lines_of, raw_text
+from millrace.files.lines import BOM, blocks, ended_lines_of, lines_of, raw_text
 from millrace.files.parsed import Limits, Parsed, wrong_type
 
 if TYPE_CHECKING:
@@ -137,7 +137,7 @@ def _read_block(block: bytes, line: int, width: int, form: CsvForm, limits: Limi
     plain = block.replace(b"\r\n", b"\n") if b"\r" in block else block
     has_quotes = bool(form.quote) and form.quote.encode() in plain
     if has_quotes or b"\r" in plain or b"\0" in plain or not _is_utf8(plain):
-        return _read_lines(lines_of(block), line, width, form, limits, last=last)
+        return _read_lines(ended_lines_of(block), line, width, form, limits, last=last)
     return _read_plain(plain, line, width, form)
 
 
@@ -181,9 +181,9 @@ def _split(lines: list[bytes], width: int, form: CsvForm) -> list[pa.Array]:
 
 
 def _read_lines(lines: list[bytes], line: int, width: int, form: CsvForm, limits: Limits, *, last: bool) -> _Block:
-    """Line by line. Of a record that cannot be read only the first line is quarantined; reading continues behind it.
+    """Line by line, each with the carriage return of its end, which within quotes is part of a cell.
 
-    A quote that never closes would otherwise swallow good lines: of `1,"a`, `2,b` and `3,c` the first is
+    Of a record that cannot be read only the first line is quarantined; reading continues behind it. A quote that never closes would otherwise swallow good lines: of `1,"a`, `2,b` and `3,c` the first is
     quarantined, and the other two are read."""
     import pyarrow as pa
 
@@ -199,12 +199,13 @@ def _read_lines(lines: list[bytes], line: int, width: int, form: CsvForm, limits
         cells = _cells(lines[at : at + span], width, form) if span > 0 else _violation(Reason.QUOTE, CLOSED, "the end")
         if isinstance(cells, RuleViolation):
             # Of a record over several lines the quote is to blame, whatever its cells look like.
-            found.refuse(line + at, [replace(cells, reason=Reason.QUOTE) if span > 1 else cells], lines[at])
+            first = lines[at].removesuffix(b"\r")
+            found.refuse(line + at, [replace(cells, reason=Reason.QUOTE) if span > 1 else cells], first)
             at += 1
             continue
         records.append(cells)
         found.lines.append(line + at)
-        found.raw.append(b"\n".join(lines[at : at + span]))
+        found.raw.append(b"\n".join(lines[at : at + span]).removesuffix(b"\r"))
         at += span
     found.columns = [pa.array(column, pa.string()) for column in zip(*records, strict=True)]
     return found
@@ -229,7 +230,7 @@ def span_of(lines: list[bytes], at: int, form: CsvForm, limits: Limits) -> int:
 def _cells(lines: list[bytes], width: int, form: CsvForm) -> list[str] | RuleViolation:
     """The cells of one record, or what is wrong with it."""
     try:
-        text = b"\n".join(lines).decode()
+        text = b"\n".join(lines).removesuffix(b"\r").decode()
         if "\0" in text:
             return _violation(Reason.ENCODING, "text", "a NUL")
         cells = next(_reader(text, form, strict=True))

@@ -58,10 +58,15 @@ def _check_lines(block: bytes, limits: Limits) -> None:
 
 def lines_of(block: bytes) -> list[bytes]:
     """The lines of a block without their ends; "\\r\\n" and "\\n" end a line."""
+    return [line.removesuffix(b"\r") for line in ended_lines_of(block)]
+
+
+def ended_lines_of(block: bytes) -> list[bytes]:
+    """The lines of a block without the "\\n" of their ends, yet with a "\\r" that stands before it."""
     lines = block.split(b"\n")
     if lines and not lines[-1]:
         lines.pop()
-    return [line.removesuffix(b"\r") for line in lines]
+    return lines
 
 
 def raw_text(data: bytes) -> str:

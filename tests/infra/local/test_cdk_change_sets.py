@@ -37,7 +37,7 @@ def test_every_stack_is_made_by_a_change_set(account: Account) -> None:
 
 def test_what_differs_is_told_by_a_change_set(account: Account, changed: Path) -> None:
     told = account.cdk("diff", "millrace-local-electricity-monitoring", "--app", str(changed))
-    assert "[~] AWS::CloudWatch::Alarm input-drift-alarm inputdriftalarm" in told
+    assert "[~] AWS::CloudWatch::Alarm operations/oldest-drop-alarm operationsoldestdropalarm" in told
     assert "Number of stacks with differences: 1" in told
     assert told.count("[~] AWS::") == 1
 
@@ -59,7 +59,7 @@ def test_the_next_change_set_takes_it_back(account: Account) -> None:
 def test_a_deployment_that_fails_is_told_with_its_reason(account: Account) -> None:
     copy = Copy(folder=account.folder / "wrong")
     shutil.copytree(account.whole, copy.folder)
-    copy.edit(MONITORING, '"AWS::Scheduler::Schedule"', '"AWS::ECS::Cluster"')
+    copy.edit(MONITORING, '"AWS::Budgets::Budget"', '"AWS::ECS::Cluster"')
     done = account.try_cdk(
         "deploy", MONITORING, "--exclusively", "--require-approval", "never", "--app", str(copy.folder)
     )

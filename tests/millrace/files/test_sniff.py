@@ -94,6 +94,16 @@ def test_a_broken_csv_line_costs_one_row(line: bytes, reason: str, tmp_path: Pat
         assert parsed.unparsable[0].raw == line.decode().rstrip("\n")
 
 
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+@pytest.mark.parametrize("within", ["\n", "\r\n", "\n\r\n", "\r\n\r\n"])
+@pytest.mark.parametrize("limits", [None, SMALL], ids=["whole", "blocks"])
+def test_line_ends_within_a_cell_stay_as_they_are(end: str, within: str, limits: Limits | None, tmp_path: Path) -> None:
+    rows = [f'2020-01-{day:02},{day},0.5,"a{within}b"' for day in (1, 2, 3)]
+    parsed = parse(end.join(["at,n,x,s", *rows, ""]).encode(), tmp_path, limits)
+    assert parsed.rows["s"].to_pylist() == [f"a{within}b"] * 3
+    assert parsed.unparsable == ()
+
+
 def test_a_quoted_cell_may_hold_commas_quotes_and_lines(tmp_path: Path) -> None:
     parsed = parse(HEAD + b'2020-01-01T00:00:00,1,0.5,"a, ""b""\nc"\n' + GOOD, tmp_path)
     assert parsed.rows["s"].to_pylist() == ['a, "b"\nc', "a"]
