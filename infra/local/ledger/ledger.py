@@ -62,7 +62,8 @@ LIMITS = """\
   packages, on its processor. Instance types, GPUs and volumes mean nothing. The instances of a training job are
   processes of this machine, at 127.0.0.1, 127.0.0.2 and so on, other jobs have one; `/opt/ml` is a folder that
   `MILLRACE_ML_ROOT` names.
-- **Scarcity.** Spot is never interrupted, capacity never short, no quota or rate is reached, every read is consistent.
+- **Scarcity.** Spot is never interrupted, capacity never short, no quota or rate is reached by itself, every read is
+  consistent. A test says which calls are throttled (`infra/local/kernel/throttling.py`).
 - **Searches.** A tuning job draws its hyperparameters at random, also where its strategy is Bayesian, and ends no
   training early.
 - **Limits.** Kept: time and memory of functions, time of jobs; sizes of what states take and give (256 KiB), functions

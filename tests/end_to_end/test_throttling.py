@@ -1,0 +1,81 @@
+"""A burst of throttled calls of every service that a drop goes through: the run takes longer, and nothing is lost."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from console.demo.electricity import STORY
+from console.demo.months import SAMPLE, months
+from console.environment import local_environment
+from console.local_cloud.local_cloud import LocalCloud, started
+from console.queries.dead_letters import find_dead_queues
+from tests.end_to_end.conftest import REST_S, control
+
+pytestmark = pytest.mark.slow
+
+NAMES = STORY.names
+BURST = {
+    "stepfunctions:StartExecution": 2,
+    "lambda:Invoke": 2,
+    "dynamodb:*": 4,
+    "s3:PutObject": 2,
+    "s3:GetObject": 2,
+    "glue:*": 1,
+    "events:PutEvents": 1,
+}
+"""Calls in a row that are throttled. The tables' client of Glue tries once more and no further."""
+
+
+@pytest.fixture(scope="module")
+def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCloud]:
+    """A cloud into which the workload is deployed, and nothing else has happened."""
+    with started(tmp_path_factory.mktemp("throttled"), clock=STORY.start, workloads=[STORY.workload]) as desk:
+        yield desk
+
+
+def drop(desk: LocalCloud, name: str, body: bytes) -> dict[str, Any]:
+    """What Describe says of the only execution that the drop has started."""
+    states, before = desk.client("stepfunctions"), executions(desk)
+    key = f"{NAMES.workload}/training/{name}"
+    desk.client("s3").put_object(Bucket=NAMES.platform.bucket("landing"), Key=key, Body=body)
+    desk.wait(timeout_s=REST_S)
+    (arn,) = executions(desk) - before
+    described: dict[str, Any] = states.describe_execution(executionArn=arn)
+    return described
+
+
+def executions(desk: LocalCloud) -> set[str]:
+    listed = desk.client("stepfunctions").list_executions(stateMachineArn=NAMES.machine_arn("ingest"))
+    return {one["executionArn"] for one in listed["executions"]}
+
+
+def test_a_drop_goes_through_a_burst_of_throttles_without_a_loss(desk: LocalCloud) -> None:
+    first, second = months(SAMPLE, "1996-05", "1996-06")
+    quiet = drop(desk, "may.parquet", first.drop())
+    control(desk, "throttles", BURST)
+    throttled = drop(desk, "june.parquet", second.drop())
+    answered = control(desk, "throttles")
+    assert answered["left"] == dict.fromkeys(BURST, 0), "every throttle was met"
+    assert sum(answered["refused"].values()) == sum(BURST.values())
+    control(desk, "throttles", {})
+
+    assert (quiet["status"], throttled["status"]) == ("SUCCEEDED", "SUCCEEDED"), throttled.get("cause")
+    committed = [json.loads(one["output"])["validation"]["answer"] for one in (quiet, throttled)]
+    assert [one["rows_accepted"] for one in committed] == [first.rows.num_rows, second.rows.num_rows]
+    assert committed[1]["rows_total"] == first.rows.num_rows + second.rows.num_rows
+    assert [one for one in find_dead_queues(local_environment(desk), NAMES) if one.messages] == []
+
+
+def test_what_no_sdk_carries_its_machine_has_tried_again(desk: LocalCloud) -> None:
+    """Step Functions makes these calls itself: the retries are in the execution's history."""
+    states = desk.client("stepfunctions")
+    failed: Counter[str] = Counter()
+    for arn in executions(desk):
+        events = states.get_execution_history(executionArn=arn)["events"]
+        failed.update(one["taskFailedEventDetails"]["error"] for one in events if one["type"] == "TaskFailed")
+    assert failed == {"Lambda.TooManyRequestsException": 2, "EventBridge.AmazonEventBridgeException": 1}
