@@ -126,8 +126,7 @@ class Images:
         packages, sites = str(root / PACKAGES), [str(site) for site in SITES]
         text = _ISOLATE.format(root=str(root), packages=packages, sites=sites)
         (root / ".isolate" / "sitecustomize.py").write_text(text)
-        for module in (call_tracer, loopback):
-            path = Path(module.__file__)
+        for path in (Path(call_tracer.__file__), Path(loopback.__file__)):
             shutil.copyfile(path, root / ".isolate" / path.name)
         return build(self.repository / "containers" / name / "Dockerfile", context=self.repository, root=root)
 
