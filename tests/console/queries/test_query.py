@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,7 +25,6 @@ from tests.console.conftest import NAMES
 if TYPE_CHECKING:
     from infra.local.kernel.cloud import Cloud
 
-pytestmark = pytest.mark.filterwarnings("ignore:The copy keyword is deprecated")  # awswrangler's own, under pandas 3
 LAKE = PLATFORM.bucket("lake")
 JSON_SERDE = "org.openx.data.jsonserde.JsonSerDe"
 PARQUET_SERDE = "org.apache.hadoop.hive.ql.io.parquet.serde.ParquetHiveSerDe"
@@ -97,6 +97,12 @@ def test_an_answer_has_rows_types_bytes_and_its_price(environment: Environment) 
     assert answer.scanned > 0
     assert answer.usd == pytest.approx(5e-5), "ten megabytes are billed at least"
     assert price(12_345_678) == pytest.approx(13e6 * 5 / 1e12)
+
+
+@pytest.mark.slow
+def test_a_time_keeps_its_zone(environment: Environment) -> None:
+    [row] = run_query(environment, "select timestamp '2026-01-02 03:04:05 UTC' as at").rows.to_pylist()
+    assert row["at"] == datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 
 
 @pytest.mark.slow
