@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -153,13 +154,21 @@ def _wrangler(environment: Environment) -> Iterator[Any]:
         import awswrangler
     except ModuleNotFoundError:
         raise QueryError("expected awswrangler, which is not installed: pip install 'millrace[query]'") from None
-    if environment.cloud is None:
+    # Under pandas 3, awswrangler and pyarrow use what pandas 4 will not have: that is no news for who asks.
+    with warnings.catch_warnings(), _at_address_of(environment, awswrangler):
+        warnings.simplefilter("ignore", DeprecationWarning)
         yield awswrangler
+
+
+@contextmanager
+def _at_address_of(environment: Environment, awswrangler: Any) -> Iterator[None]:
+    if environment.cloud is None:
+        yield
         return
     for service in SERVICES:
         setattr(awswrangler.config, f"{service}_endpoint_url", environment.cloud.endpoint_url)
     try:
-        yield awswrangler
+        yield
     finally:
         for service in SERVICES:
             awswrangler.config.reset(f"{service}_endpoint_url")

@@ -113,7 +113,6 @@ def test_awswrangler_reads_the_decisions(lived: Lived, wrangler: Any, session: b
     assert all(0 <= output["probability"] <= 1 for output in outputs)
 
 
-@pytest.mark.filterwarnings("ignore:The copy keyword is deprecated")
 def test_the_queries_of_the_readme_are_answered(lived: Lived, catalog: GlueCatalog) -> None:
     """By the command's own way: Athena, its workgroup, awswrangler."""
     environment = local_environment(lived.desk)
@@ -144,7 +143,6 @@ def accuracies(lived: Lived, labels: pa.Table) -> dict[str, tuple[int, float]]:
     return {month: (len(hits), round(sum(hits) / len(hits), 6)) for month, hits in months.items()}
 
 
-@pytest.mark.filterwarnings("ignore:The copy keyword is deprecated")
 def test_every_table_of_the_catalogue_is_queried(lived: Lived) -> None:
     environment, run = local_environment(lived.desk), lived.below("predictions/")[0].partition("run=")[2].split("/")[0]
     tables = [one.table for one in find_tables(environment, workload="electricity")]

@@ -6,6 +6,7 @@ import json
 import threading
 import time
 import uuid
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from importlib import import_module
@@ -110,12 +111,24 @@ class Executions:
             if execution.state in OVER:
                 return
             self._end(execution, "CANCELLED", "Query cancelled by user")
-        dispatcher(self.cloud).submit(f"stop of query {execution.id}", lambda: _interrupt(execution))
+        dispatcher(self.cloud).submit(f"stop of query {execution.id}", lambda: self._interrupt(execution))
 
     def stop_all(self) -> None:
         """The cloud ends: so do its queries."""
-        for execution in self.running:
-            _interrupt(execution)
+        for execution in list(self.running):
+            with execution.lock:
+                self._end(execution, "CANCELLED", "The cloud ends")
+            self._interrupt(execution)
+
+    def _interrupt(self, execution: Execution) -> None:
+        """Until it has ended: the query may be about to begin, and duckdb forgets an interrupt that comes before."""
+        import duckdb
+
+        while execution in self.running:
+            with suppress(duckdb.ConnectionException):  # it has just ended
+                if (connection := execution.connection) is not None:
+                    connection.interrupt()
+            time.sleep(0.01)
 
     def _run(self, execution: Execution) -> None:
         with execution.lock:
@@ -145,6 +158,8 @@ class Executions:
 
         def started(database: Any) -> None:
             execution.connection = database
+            if execution.state in OVER:
+                raise QueryError(execution.reason)
 
         limit = execution.workgroup.configuration.get("BytesScannedCutoffPerQuery")
         result = run(execution.statement, execution.schema, reader, limit=limit, started=started)
@@ -164,13 +179,6 @@ class Executions:
     def _end(self, execution: Execution, state: str, reason: str) -> None:
         execution.completed = self.cloud.clock.now()
         execution.state, execution.reason = state, reason
-
-
-def _interrupt(execution: Execution) -> None:
-    """Until it has ended: the query may be about to begin, and duckdb forgets an interrupt that comes before."""
-    while (connection := execution.connection) is not None:
-        connection.interrupt()
-        time.sleep(0.01)
 
 
 def run_queries(cloud: Cloud) -> None:
