@@ -9,9 +9,8 @@ from typing import Annotated
 import typer
 
 from console.cli.environment import find
-from console.cli.options import Build, Stage, Workload
+from console.cli.options import Build, Stage, Version, Workload
 
-Version = Annotated[str, typer.Argument(show_default="the live one", help="A version's number.")]
 Output = Annotated[Path | None, typer.Option(show_default="the standard output", help="The JSON file to write.")]
 
 

@@ -8,9 +8,8 @@ from typing import Annotated
 import typer
 
 from console.cli.environment import find
-from console.cli.options import Build, Json, Stage, Workload
+from console.cli.options import Build, Json, Stage, Version, Workload
 
-Version = Annotated[str, typer.Argument(show_default="the live one", help="A version's number.")]
 Output = Annotated[
     Path | None,
     typer.Option(show_default="card-<workload>-<stage>-<version>.html in the build folder", help="The HTML file."),

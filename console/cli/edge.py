@@ -9,14 +9,13 @@ from typing import Annotated, Any
 import typer
 
 from console.cli.environment import find
-from console.cli.options import Build, Json, Stage, Workload
+from console.cli.options import Build, Json, Stage, Version, Workload
 
 NO_FASTER = 1.1
 """Times the speed of float32 below which eight bits are not worth their name."""
 NO_SMALLER = 0.9
 """Share of the size of float32."""
 
-Version = Annotated[str, typer.Argument(show_default="the live one", help="A version's number.")]
 Output = Annotated[
     Path | None, typer.Option(show_default="<workload>-edge", help="The folder to write; nothing may be in it.")
 ]

@@ -41,3 +41,4 @@ Json = Annotated[
     bool,
     typer.Option("--json", default_factory=lambda: False, show_default=False, help="Print JSON, for programs."),
 ]
+Version = Annotated[str, typer.Argument(show_default="the live one", help="A version's number.")]

@@ -8,12 +8,11 @@ from typing import Annotated
 import typer
 
 from console.cli.environment import find
-from console.cli.options import Build, Json, Stage, Workload
+from console.cli.options import Build, Json, Stage, Version, Workload
 
 SHORT = 12
 """Characters of a digest in the table."""
 
-Version = Annotated[str, typer.Argument(show_default="the live one", help="A version's number.")]
 Output = Annotated[
     Path | None,
     typer.Option(show_default="nothing is written", help="A folder for the members, the signature and the key."),

@@ -26,7 +26,7 @@ from console.local_cloud.local_cloud import (
     start_cloud,
     start_synthesis,
 )
-from console.local_cloud.processes import STOP_S, Process, Processes
+from console.local_cloud.processes import STOP_S, Process, Processes, end_workers, workspace
 from millrace.errors import LocalCloudError
 
 FOLDER = "up"
@@ -34,8 +34,6 @@ FOLDER = "up"
 CDK = Path(__file__).resolve().parents[2] / "build" / "node" / "node_modules" / ".bin" / "cdk"
 METADATA = {"aws:cdk:enable-path-metadata": True, "aws:cdk:enable-asset-metadata": True}
 """Context that the CDK's command line sets: with it a later `cdk deploy` finds the templates unchanged."""
-WORKER = "MILLRACE_ENTERED={}/entered"
-"""How a process of the cloud names its workspace in its environment (`infra/local/kernel/call_tracer.py`)."""
 
 Said = Callable[[str], None]
 
@@ -87,7 +85,7 @@ def start_instance(build: Path, *, is_empty: bool, said: Said, workloads: Sequen
         try:
             instance = find_instance(build)
             if instance is None:
-                _end_workers(build)
+                end_workers(_workspace(build))
                 return _start(build, processes, is_empty=is_empty, said=said, workloads=workloads)
             said(f"The local cloud runs already, process {instance.pid}.")
             if not is_empty:
@@ -105,7 +103,7 @@ def end_instance(build: Path) -> int | None:
         instance = find_instance(build)
         if instance is not None:
             _end(instance.pid)
-        _end_workers(build)
+        end_workers(_workspace(build))
         (build / UP_FILE).unlink(missing_ok=True)
         shutil.rmtree(build / FOLDER, ignore_errors=True)
     return instance.pid if instance else None
@@ -175,7 +173,7 @@ def _deploy(processes: Processes, instance: Instance, synthesis: Process, said: 
 
 
 def _workspace(build: Path) -> Path:
-    return build.resolve() / FOLDER / "local"
+    return workspace(build / FOLDER)
 
 
 def _command(pid: int) -> str:
@@ -197,12 +195,3 @@ def _end(pid: int) -> None:
             time.sleep(0.02)
         if _command(pid) == command:
             os.killpg(pid, signal.SIGKILL)
-
-
-def _end_workers(build: Path) -> None:
-    """What a cloud that could not end them left behind; found where the system tells processes by /proc."""
-    mark = WORKER.format(_workspace(build)).encode()
-    for folder in Path("/proc").glob("[0-9]*"):
-        with suppress(OSError):
-            if mark in (folder / "environ").read_bytes().split(b"\0"):
-                os.kill(int(folder.name), signal.SIGKILL)

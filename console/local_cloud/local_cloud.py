@@ -16,7 +16,7 @@ from typing import Any
 
 import boto3
 
-from console.local_cloud.processes import Process, Processes
+from console.local_cloud.processes import Process, Processes, workspace
 from millrace.errors import LocalCloudError
 from millrace.names import Platform
 
@@ -109,7 +109,7 @@ def started(build: Path, *, clock: datetime, workloads: Sequence[str] = ()) -> I
 def start_cloud(processes: Processes, *, clock: datetime | None = None) -> Process:
     """A local cloud that starts below the folder of the processes; without a clock of its own it has the wall's."""
     own = ["--clock", clock.isoformat()] if clock else []
-    words = ["infra.local", "--workspace", str(processes.folder / "local"), *own]
+    words = ["infra.local", "--workspace", str(workspace(processes.folder)), *own]
     return processes.start("local cloud", words, log="cloud.log")
 
 

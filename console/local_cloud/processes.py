@@ -16,6 +16,8 @@ from millrace.errors import LocalCloudError
 
 STOP_S = 10
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
+WORKER = "MILLRACE_ENTERED={}/entered"
+"""How a process of the cloud names its workspace in its environment (`infra/local/kernel/call_tracer.py`)."""
 TAIL = 15
 """Lines of the log in the error of a failed process."""
 
@@ -82,23 +84,43 @@ class Processes:
         self._running.remove(process)
 
     def stop(self) -> None:
-        """TERM to each process group, KILL after STOP_S; signals are ignored meanwhile."""
+        """TERM to each process group, KILL after STOP_S, also to what a killed cloud had started; signals are ignored
+        meanwhile."""
         before = {number: signal.signal(number, signal.SIG_IGN) for number in SIGNALS}
         try:
+            is_late = False
             left = [process.popen for process in self._running if not process.has_ended()]
             for popen in left:
                 os.killpg(popen.pid, signal.SIGTERM)
             end = time.monotonic() + STOP_S
             for popen in left:
-                with suppress(subprocess.TimeoutExpired):
+                try:
                     popen.wait(timeout=max(0.1, end - time.monotonic()))
+                except subprocess.TimeoutExpired:
+                    is_late = True
                 # Also what the leader of the group left behind: the synthesis has a child of its own.
                 with suppress(ProcessLookupError):
                     os.killpg(popen.pid, signal.SIGKILL)
                 popen.wait()
+            if is_late:
+                end_workers(workspace(self.folder))
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
+
+
+def workspace(folder: Path) -> Path:
+    """Of the cloud whose processes have this folder."""
+    return folder.resolve() / "local"
+
+
+def end_workers(of: Path) -> None:
+    """What a cloud of this workspace could not end; found where the system tells processes by /proc."""
+    mark = WORKER.format(of).encode()
+    for process in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            if mark in (process / "environ").read_bytes().split(b"\0"):
+                os.kill(int(process.name), signal.SIGKILL)
 
 
 def _without_account() -> dict[str, str]:

@@ -2,19 +2,10 @@
 
 from __future__ import annotations
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
-from console.pages.page import FOLDER
+from console.pages.template import template
 from console.queries.cards import VersionCard
 
 
 def card_page(found: VersionCard) -> str:
     """The page."""
-    environment = Environment(
-        loader=FileSystemLoader(FOLDER),
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=StrictUndefined,
-    )
-    return environment.get_template("card.html.jinja").render(found=found, card=found.card)
+    return template("card.html.jinja").render(found=found, card=found.card)

@@ -7,10 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import groupby
-from pathlib import Path
 from statistics import median
-
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from console import words
 from console.pages.curves import curves
@@ -19,6 +16,7 @@ from console.pages.explanations import explanations
 from console.pages.fan import fan
 from console.pages.reliability import reliability
 from console.pages.summary import Fact, accepted_rows, facts, notes, summary
+from console.pages.template import template
 from console.pages.timeline import timeline
 from console.pages.weeks import weeks
 from console.presenters import gates
@@ -33,7 +31,6 @@ from millrace.names import MACHINES
 from millrace.tasks import figures
 from millrace.tasks.metrics import ReliabilityBin
 
-FOLDER = Path(__file__).parent
 SHAPES = {"good": "●", "bad": "▲", "watch": "◆", "plain": "○"}
 """An entry's tone for an eye that sees no colours."""
 STATES = {"checked": "✓ checked", "recorded": "· recorded", "broken": "✗ broken"}
@@ -75,14 +72,8 @@ def page(
 
     The extras come after the page's own facts and notes; the links, this page's own among them, stand above its
     title."""
-    environment = Environment(
-        loader=FileSystemLoader(FOLDER),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters.update(
+    page = template(
+        "report.html.jinja",
         number=lambda value: f"{value:,}",
         day=words.day,
         usd=words.usd,
@@ -92,7 +83,7 @@ def page(
         amount=_amount,
     )
     staying = staying_alarms(report.names, report.runs)
-    return environment.get_template("report.html.jinja").render(
+    return page.render(
         report=report,
         links=links,
         summary=summary(report),

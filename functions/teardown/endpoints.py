@@ -7,8 +7,8 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from functions.teardown.not_found import is_absent
 from millrace.aws.endpoints import CHANGING
+from millrace.aws.errors import is_absent
 from millrace.monitoring import alarms as monitors
 from millrace.names import WorkloadNames
 from millrace.operations import alarms as operations

@@ -7,7 +7,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from functions.teardown.not_found import is_absent
+from millrace.aws.errors import is_absent
 from millrace.names import WorkloadNames
 
 TABLES = ("rows", "labels")

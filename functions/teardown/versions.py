@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from itertools import islice
 from typing import Any
 
 from botocore.exceptions import ClientError
 
-from functions.teardown.not_found import is_absent
+from millrace.aws.deletion import delete_each
+from millrace.aws.errors import is_absent
 from millrace.aws.released_models import ReleasedModels
 from millrace.names import WorkloadNames
 from millrace.state.pointers import Pointers, ReleasePointers
@@ -22,19 +22,23 @@ def delete(client: Callable[[str], Any], names: WorkloadNames) -> list[str]:
     """The versions that still existed. A model is deleted after its configurations, which are found by it."""
     sagemaker = client("sagemaker")
     models = ReleasedModels(sagemaker=sagemaker, names=names)
-    packages = _packages(sagemaker, names.package_group)
-    configs = _each(
+    configs = delete_each(
         "endpoint config",
         (name for name, _ in models.configs()),
         sagemaker.delete_endpoint_config,
-        "EndpointConfigName",
+        parameter="EndpointConfigName",
+        at_most=AT_MOST,
     )
     return [
         *_alarms(client("cloudwatch"), names),
-        *(configs or _each("model", models.listed(), sagemaker.delete_model, "ModelName")),
-        *_each("model package", packages, sagemaker.delete_model_package, "ModelPackageName"),
+        *(configs or _models(sagemaker, models)),
+        *_packages(sagemaker, names.package_group),
         *_pointers(ReleasePointers(StateTable(client("dynamodb"), names))),
     ]
+
+
+def _models(sagemaker: Any, models: ReleasedModels) -> list[str]:
+    return delete_each("model", models.listed(), sagemaker.delete_model, parameter="ModelName", at_most=AT_MOST)
 
 
 def _alarms(cloudwatch: Any, names: WorkloadNames) -> list[str]:
@@ -59,7 +63,12 @@ def _dimensions(alarm: Mapping[str, Any]) -> list[Any]:
     return [found for metric in (alarm, *queried) for found in metric.get("Dimensions", [])]
 
 
-def _packages(sagemaker: Any, group: str) -> Iterator[str]:
+def _packages(sagemaker: Any, group: str) -> list[str]:
+    found, call = _listed(sagemaker, group), sagemaker.delete_model_package
+    return delete_each("model package", found, call, parameter="ModelPackageName", at_most=AT_MOST)
+
+
+def _listed(sagemaker: Any, group: str) -> Iterator[str]:
     """ARNs; none where the group is gone already."""
     try:
         for page in sagemaker.get_paginator("list_model_packages").paginate(ModelPackageGroupName=group):
@@ -67,18 +76,6 @@ def _packages(sagemaker: Any, group: str) -> Iterator[str]:
     except ClientError as error:
         if not is_absent(error):
             raise
-
-
-def _each(kind: str, found: Iterator[str], call: Callable[..., Any], parameter: str) -> list[str]:
-    """The first of them, deleted; listed before, since a deletion shifts the pages."""
-    names = list(islice(found, AT_MOST))
-    for name in names:
-        try:
-            call(**{parameter: name})
-        except ClientError as error:
-            if not is_absent(error):
-                raise
-    return [f"{kind} {name}" for name in names]
 
 
 def _pointers(kept: ReleasePointers) -> list[str]:

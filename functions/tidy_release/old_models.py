@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from itertools import islice
+from collections.abc import Iterator
 from typing import Any
 
 from botocore.exceptions import ClientError
 
+from millrace.aws.deletion import delete_each
 from millrace.aws.errors import could_not_find
 from millrace.aws.released_models import ReleasedModels
 from millrace.names import WorkloadNames
@@ -34,9 +34,10 @@ def delete(sagemaker: Any, names: WorkloadNames, pointers: Pointers) -> list[str
     # A model is deleted after its configurations, which are found by it.
     kept |= {model for name in old[AT_MOST:] for model in configs[name]}
     unserved = (model for model in models.listed() if model not in kept)
+    delete_config, delete_model = sagemaker.delete_endpoint_config, sagemaker.delete_model
     return [
-        *_each("endpoint config", old, sagemaker.delete_endpoint_config, "EndpointConfigName"),
-        *_each("model", unserved, sagemaker.delete_model, "ModelName"),
+        *delete_each("endpoint config", old, delete_config, parameter="EndpointConfigName", at_most=AT_MOST),
+        *delete_each("model", unserved, delete_model, parameter="ModelName", at_most=AT_MOST),
     ]
 
 
@@ -51,15 +52,3 @@ def _used(sagemaker: Any, endpoint: str) -> Iterator[str]:
     for described in (found, found.get("PendingDeploymentSummary", {})):
         if config := described.get("EndpointConfigName"):
             yield config
-
-
-def _each(kind: str, found: Iterable[str], call: Callable[..., Any], parameter: str) -> list[str]:
-    """The first of them, deleted; listed before, since a deletion shifts the pages."""
-    names = list(islice(found, AT_MOST))
-    for name in names:
-        try:
-            call(**{parameter: name})
-        except ClientError as error:
-            if not could_not_find(error):
-                raise
-    return [f"{kind} {name}" for name in names]

@@ -1,8 +1,10 @@
-"""SageMaker's answer for something that does not exist: mostly a ValidationException, recognised by its message."""
+"""How AWS's services say that something is not there: SageMaker mostly by a ValidationException's message."""
 
 from __future__ import annotations
 
 from botocore.exceptions import ClientError
+
+CODES = {"EntityNotFoundException", "ObjectNotFoundException", "ResourceNotFound", "ResourceNotFoundException"}
 
 
 def could_not_find(error: ClientError) -> bool:
@@ -10,3 +12,9 @@ def could_not_find(error: ClientError) -> bool:
     told = error.response["Error"]
     message = told.get("Message", "").lower()
     return told["Code"] == "ResourceNotFound" or "could not find" in message or "resource not found" in message
+
+
+def is_absent(error: ClientError) -> bool:
+    """Whether a deletion, of any service, failed because what it names is gone already, which is as good."""
+    said = error.response["Error"]
+    return said["Code"] in CODES or could_not_find(error) or "does not exist" in said.get("Message", "").lower()

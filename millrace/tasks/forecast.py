@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from millrace.errors import WorkloadError
-from millrace.tasks.interval import LEVELS, MEDIAN, Interval
+from millrace.tasks.interval import LEVELS, Interval, objective_of, sorted_levels
 from millrace.tasks.regression import Regression
 from millrace.tasks.task import AnswerField, Objective
 
@@ -63,17 +63,7 @@ class Forecast:
 
     @property
     def objective(self) -> Objective:
-        lower, upper = self.quantiles
-        options = {"quantiles": (lower, MEDIAN, upper)}
-        return Objective(
-            loss="pinball",
-            activation="",
-            width=LEVELS * len(self.horizons_hours),
-            target="float32",
-            is_standardised=True,
-            levels=LEVELS,
-            options=options,
-        )
+        return objective_of(self.quantiles, numbers=len(self.horizons_hours))
 
     def targets(self, labels: pa.ChunkedArray) -> npt.NDArray[np.float32]:
         """(N, P): of lists, one cell for each horizon."""
@@ -86,7 +76,7 @@ class Forecast:
         """Beside the three numbers of each horizon the horizons themselves, so that an answer can be read alone."""
         import numpy as np
 
-        lower_NP, median_NP, upper_NP = np.moveaxis(self._levels(output_NW), 2, 0)
+        lower_NP, median_NP, upper_NP = np.moveaxis(sorted_levels(output_NW), 2, 0)
         hours_NP = np.tile(np.array(self.horizons_hours, np.float64), (len(output_NW), 1))
         return {"value": median_NP, "lower": lower_NP, "upper": upper_NP, "horizon_hours": hours_NP}
 
@@ -103,7 +93,7 @@ class Forecast:
         """Of the medians; the intervals have figures of their own."""
         import numpy as np
 
-        errors_N: npt.NDArray[np.float64] = np.abs(self._levels(output_NW)[:, :, 1] - target_N).mean(axis=1)
+        errors_N: npt.NDArray[np.float64] = np.abs(sorted_levels(output_NW)[:, :, 1] - target_N).mean(axis=1)
         return errors_N
 
     def error(self, value: Any, label: Any) -> float:
@@ -114,11 +104,11 @@ class Forecast:
         """As an interval's, over all horizons."""
         import numpy as np
 
-        return self._interval.metrics(self._levels(output_NW).reshape(-1, LEVELS), np.ravel(target_N))
+        return self._interval.metrics(sorted_levels(output_NW).reshape(-1, LEVELS), np.ravel(target_N))
 
     def parts(self, output_NW: Floats, target_N: npt.NDArray[Any]) -> Mapping[str, Mapping[str, float | None]]:
         """By horizon, `24 h`, as an interval's."""
-        levels_NPL = self._levels(output_NW)
+        levels_NPL = sorted_levels(output_NW)
         return {
             name: self._interval.metrics(levels_NPL[:, part], target_N[:, part])
             for part, name in enumerate(self.part_names)
@@ -135,12 +125,3 @@ class Forecast:
     def _interval(self) -> Interval:
         """What each horizon is on its own."""
         return Interval(unit=self.unit, quantiles=self.quantiles)
-
-    def _levels(self, output_NW: Floats) -> npt.NDArray[np.float64]:
-        """The numbers of each horizon (N, P, 3), sorted."""
-        import numpy as np
-
-        found: npt.NDArray[np.float64] = np.sort(
-            output_NW.astype(np.float64).reshape(len(output_NW), -1, LEVELS), axis=2
-        )
-        return found

@@ -23,6 +23,30 @@ LEVELS = 3
 """Numbers of an answer: the lower quantile, the median, the upper one."""
 
 
+def objective_of(quantiles: tuple[float, float], *, numbers: int = 1) -> Objective:
+    """The pinball loss of the lower quantile, the median and the upper one, for so many numbers of a row."""
+    lower, upper = quantiles
+    return Objective(
+        loss="pinball",
+        activation="",
+        width=LEVELS * numbers,
+        target="float32",
+        is_standardised=True,
+        levels=LEVELS,
+        options={"quantiles": (lower, MEDIAN, upper)},
+    )
+
+
+def sorted_levels(output_NW: Floats) -> npt.NDArray[np.float64]:
+    """The lower quantile, the median and the upper one of each number of a row: (N, W / 3, 3)."""
+    import numpy as np
+
+    levels_NPL: npt.NDArray[np.float64] = np.sort(
+        output_NW.astype(np.float64).reshape(len(output_NW), -1, LEVELS), axis=2
+    )
+    return levels_NPL
+
+
 @dataclass(frozen=True, kw_only=True)
 class Interval(Regression):
     """`output_NW` is (N, 3): the lower quantile, the median and the upper one, in the label's unit.
@@ -51,22 +75,12 @@ class Interval(Regression):
 
     @property
     def objective(self) -> Objective:
-        lower, upper = self.quantiles
-        options = {"quantiles": (lower, MEDIAN, upper)}
-        return Objective(
-            loss="pinball",
-            activation="",
-            width=LEVELS,
-            target="float32",
-            is_standardised=True,
-            levels=LEVELS,
-            options=options,
-        )
+        return objective_of(self.quantiles)
 
     def answers(self, output_NW: Floats) -> Mapping[str, npt.NDArray[Any]]:
         import numpy as np
 
-        lower_N, median_N, upper_N = np.sort(output_NW.astype(np.float64), axis=1).T
+        lower_N, median_N, upper_N = np.moveaxis(sorted_levels(output_NW)[:, 0], 1, 0)
         return {"value": median_N, "lower": lower_N, "upper": upper_N}
 
     @property
@@ -93,7 +107,7 @@ class Interval(Regression):
 
         found = self.answers(output_NW)
         inside_N = (found["lower"] <= target_N) & (target_N <= found["upper"])
-        short_NQ = target_N[:, None] - np.sort(output_NW.astype(np.float64), axis=1)
+        short_NQ = target_N[:, None] - sorted_levels(output_NW)[:, 0]
         q_Q = np.array(self.objective.options["quantiles"])
         return {
             **Regression(unit=self.unit).metrics(found["value"][:, None], target_N),

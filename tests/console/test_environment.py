@@ -13,6 +13,7 @@ from moto import mock_aws
 from console.environment import find_environment
 from console.local_cloud.local_cloud import LocalCloud
 from millrace.errors import EnvironmentNotFoundError
+from tests.credentials import set_credentials
 
 ROLE = "arn:aws:iam::123456789012:role/machine"
 
@@ -50,12 +51,7 @@ def test_the_only_workload_needs_no_name(tmp_path: Path, monkeypatch: pytest.Mon
 def test_of_several_workloads_the_only_deployed_one_needs_no_name(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name, value in {
-        "AWS_ACCESS_KEY_ID": "x",
-        "AWS_SECRET_ACCESS_KEY": "x",
-        "AWS_DEFAULT_REGION": "eu-west-1",
-    }.items():
-        monkeypatch.setenv(name, value)
+    set_credentials(monkeypatch)
     monkeypatch.setenv("MILLRACE_WORKLOADS", str(tmp_path))
     declare(tmp_path, "gas", "town_water")
     with mock_aws():

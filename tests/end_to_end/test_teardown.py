@@ -24,6 +24,7 @@ from console.queries.by_hand import pinned_run
 from millrace.errors import RunError
 from millrace.workload.load import load_workload, workloads_folder
 from millrace.workload.tuning import Tuning
+from tests.alarm import put_alarm
 from tests.end_to_end.conftest import Lived
 from tests.end_to_end.inventory import OF_MACHINES, OF_STACKS, PARTS, RETAINED, inventory
 
@@ -110,27 +111,23 @@ def make_strangers(desk: LocalCloud) -> None:
     sagemaker.create_endpoint_config(
         EndpointConfigName=f"{name}-v1-0-0-live", ProductionVariants=[{**variant, "InitialInstanceCount": 1}]
     )
-    put_alarm(desk, f"{name}-v1-0-0-live-errors", name)
+    on_errors(desk, f"{name}-v1-0-0-live-errors", name)
 
 
-def put_alarm(desk: LocalCloud, alarm: str, endpoint: str) -> None:
-    desk.client("cloudwatch").put_metric_alarm(
-        AlarmName=alarm,
+def on_errors(desk: LocalCloud, alarm: str, endpoint: str) -> None:
+    put_alarm(
+        desk.client("cloudwatch"),
+        alarm,
         Namespace="AWS/SageMaker",
         MetricName="Invocation5XXErrors",
         Dimensions=[{"Name": "EndpointName", "Value": endpoint}],
-        Statistic="Sum",
-        Period=60,
-        EvaluationPeriods=1,
-        Threshold=0,
-        ComparisonOperator="GreaterThanThreshold",
         TreatMissingData="notBreaching",
     )
 
 
 def cut_release_short(lived: Lived) -> None:
     """An alarm as a release leaves it behind that is ended between its making and its deletion."""
-    put_alarm(lived.desk, f"{lived.names.prefix}-v9-0-0-live-errors", lived.names.endpoint)
+    on_errors(lived.desk, f"{lived.names.prefix}-v9-0-0-live-errors", lived.names.endpoint)
 
 
 def start_training(lived: Lived) -> None:

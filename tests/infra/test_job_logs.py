@@ -9,15 +9,14 @@ import pytest
 from moto import mock_aws
 
 from infra import job_logs
+from tests.credentials import set_credentials
 
 KEY = "arn:aws:kms:eu-west-1:123456789012:key/0f1e2d3c-0000-4000-8000-000000000000"
 
 
 @pytest.fixture
 def logs(monkeypatch: pytest.MonkeyPatch) -> Any:
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-        monkeypatch.setenv(name, "local")
-    monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-west-1")
+    set_credentials(monkeypatch)
     with mock_aws():
         yield boto3.client("logs", "eu-west-1")
 

@@ -17,6 +17,7 @@ from infra import prune
 from infra.context import REPOSITORY
 from infra.images import TAKEN, image_tags
 from infra.settings import settings_for
+from tests.credentials import set_credentials
 
 PLATFORM = settings_for("dev", account="123456789012", region="eu-west-1").platform
 ROLE = "arn:aws:iam::123456789012:role/machine"
@@ -25,8 +26,7 @@ LATER = datetime.now(UTC) + timedelta(days=31)
 
 @pytest.fixture
 def client(monkeypatch: pytest.MonkeyPatch) -> Any:
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-        monkeypatch.setenv(name, "local")
+    set_credentials(monkeypatch)
     with mock_aws():
         made: Callable[[str], Any] = lambda service: boto3.client(service, "eu-west-1")  # noqa: E731
         for image in prune.IMAGES:

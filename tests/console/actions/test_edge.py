@@ -33,6 +33,7 @@ from millrace.models.catalogue import FAMILIES
 from millrace.names import WorkloadNames
 from millrace.release.registry import Candidate, Registry
 from millrace.release.signatures import SigningKey, signed_version
+from tests.credentials import set_credentials
 from tests.plant import Plant, plant_model, plant_rows, write_data, write_plant
 from tests.signing_key import create_signing_key
 from tests.state_table import create_table
@@ -43,9 +44,7 @@ BUCKET, RUN = PLATFORM.bucket("artefacts"), "run-1"
 
 @pytest.fixture
 def environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[Environment]:
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-        monkeypatch.setenv(name, "x")
-    monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-west-1")
+    set_credentials(monkeypatch)
     with mock_aws():
         for bucket in {BUCKET, PLATFORM.bucket("lake")}:
             boto3.client("s3").create_bucket(

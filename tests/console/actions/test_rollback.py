@@ -20,6 +20,7 @@ from millrace.errors import ConfigurationError, ConflictError
 from millrace.names import Platform, WorkloadNames
 from millrace.state.leases import Leases
 from millrace.state.pointers import Pointers, ReleasePointers, Version
+from tests.credentials import set_credentials
 
 PLATFORM = Platform(stage="dev", account="123456789012", region="eu-west-1")
 NAMES = WorkloadNames(platform=PLATFORM, workload="orders")
@@ -34,8 +35,7 @@ def version(number: int) -> Version:
 @pytest.fixture
 def environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[Environment]:
     """Version 2 is live, version 1 was before it; the registry calls both approved."""
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-        monkeypatch.setenv(name, "x")
+    set_credentials(monkeypatch)
     monkeypatch.setattr(rollback, "_approval_of", lambda *_: "Approved")
     with mock_aws():
         found = Environment(platform=PLATFORM, client=cache(lambda service: boto3.client(service, PLATFORM.region)))

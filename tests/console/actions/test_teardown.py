@@ -15,6 +15,7 @@ from console.actions.teardown import destroy_command, left, teardown, teardown_m
 from console.environment import Environment
 from millrace.errors import RunError
 from millrace.names import Platform
+from tests.credentials import set_credentials
 from tests.signing_key import create_signing_key
 
 PLATFORM = Platform(stage="dev", account="123456789012", region="eu-west-1")
@@ -23,8 +24,7 @@ COMMAND = "cdk destroy --all --force -c stage=dev -c account=123456789012 -c reg
 
 @pytest.fixture
 def environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[Environment]:
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-        monkeypatch.setenv(name, "x")
+    set_credentials(monkeypatch)
     monkeypatch.setenv("AWS_DEFAULT_REGION", PLATFORM.region)
     monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
     with mock_aws():

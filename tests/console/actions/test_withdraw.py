@@ -13,6 +13,7 @@ from console.actions.withdraw import find_drop
 from console.environment import Environment
 from millrace.errors import WithdrawalError
 from millrace.names import Platform, WorkloadNames
+from tests.credentials import set_credentials
 
 PLATFORM = Platform(stage="dev", account="123456789012", region="eu-west-1")
 NAMES = WorkloadNames(platform=PLATFORM, workload="orders")
@@ -21,8 +22,7 @@ BUCKET = PLATFORM.bucket("landing")
 
 @pytest.fixture
 def environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[Environment]:
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-        monkeypatch.setenv(name, "x")
+    set_credentials(monkeypatch)
     with mock_aws():
         s3 = boto3.client("s3", region_name=PLATFORM.region)
         s3.create_bucket(Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": PLATFORM.region})

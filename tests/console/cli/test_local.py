@@ -20,8 +20,9 @@ from typer.testing import CliRunner
 
 from console.cli import app as cli
 from console.cli.local import _next
-from console.local_cloud.lifecycle import WORKER, Instance, _command, find_instance
+from console.local_cloud.lifecycle import Instance, _command, find_instance
 from console.local_cloud.local_cloud import PLATFORM, LocalCloud
+from console.local_cloud.processes import WORKER
 
 ROOT = Path(__file__).resolve().parents[3]
 WAIT_S = 30.0

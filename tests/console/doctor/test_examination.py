@@ -14,6 +14,7 @@ from moto.cloudformation.models import cloudformation_backends
 from console.doctor.check import Check
 from console.doctor.examination import BOOTSTRAP, examine, is_good
 from millrace.workload.load import load_workload
+from tests.credentials import set_credentials
 
 WORKLOAD = load_workload(Path("workloads/electricity"))
 EMPTY = json.dumps({"Resources": {"Topic": {"Type": "AWS::SNS::Topic"}}})
@@ -28,9 +29,7 @@ def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def account(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-        monkeypatch.setenv(name, "x")
-    monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-west-1")
+    set_credentials(monkeypatch)
     with mock_aws():
         yield
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from console.local_cloud.processes import Processes, undisturbed
+from console.local_cloud.processes import WORKER, Processes, undisturbed, workspace
 from millrace.errors import LocalCloudError
 
 STUBBORN = """
@@ -22,6 +22,14 @@ with subprocess.Popen([sys.executable, "-c", deaf], stdout=subprocess.PIPE) as p
     print(process.pid, flush=True)
     time.sleep(60)
 """
+HANGING = """
+import signal, subprocess, sys, time
+signal.signal(15, signal.SIG_IGN)
+worker = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"], start_new_session=True)
+print(worker.pid, flush=True)
+time.sleep(60)
+"""
+"""As a cloud that hangs at its end, with a worker in a session of its own."""
 
 
 @pytest.fixture
@@ -77,6 +85,17 @@ def test_a_child_that_does_not_listen_ends_with_its_parent(processes: Processes)
     processes.stop()
     assert process.popen.returncode == -signal.SIGTERM
     until(lambda: is_gone(child), "the child to be gone")
+
+
+def test_a_cloud_that_has_to_be_killed_leaves_no_worker(processes: Processes, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("console.local_cloud.processes.STOP_S", 0)
+    name, _, value = WORKER.format(workspace(processes.folder)).partition("=")
+    words = ["-c", HANGING]
+    cloud = processes.start("cloud", words, log="cloud.log", program=[sys.executable], environment={name: value})
+    until(lambda: cloud.log.read_text().endswith("\n"), "the worker's number")
+    processes.stop()
+    assert cloud.popen.returncode == -signal.SIGKILL
+    until(lambda: is_gone(int(cloud.log.read_text())), "the worker to be gone")
 
 
 def test_what_was_released_goes_on(processes: Processes) -> None:

@@ -13,12 +13,12 @@ from console.queries.alarm_states import find_alarm_states
 from console.queries.report import WorkloadReport
 from millrace.monitoring.alarms import ALARMS, COUNTED
 from millrace.names import WorkloadNames
+from tests.credentials import set_credentials
 
 
 @pytest.fixture
 def environment(report: WorkloadReport, monkeypatch: pytest.MonkeyPatch) -> Iterator[Environment]:
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-        monkeypatch.setenv(name, "x")
+    set_credentials(monkeypatch)
     with mock_aws():
         found = Environment(
             platform=report.names.platform, client=lambda name: boto3.client(name, region_name="eu-west-1")

@@ -21,6 +21,7 @@ from infra.local.s3.conditional_writes import make_conditional_puts_atomic
 from millrace.errors import EnvironmentNotFoundError
 from millrace.state.audit_chain import AuditChain, Change, ChangeKind, key_of
 from tests.audit_bucket import create_bucket
+from tests.credentials import set_credentials
 from tests.functions.cold_start import NAMES
 from tests.state_table import create_table
 
@@ -74,8 +75,7 @@ class Audit:
 
 @pytest.fixture
 def audit(monkeypatch: pytest.MonkeyPatch) -> Iterator[Audit]:
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-        monkeypatch.setenv(name, "x")
+    set_credentials(monkeypatch)
     with undone(), mock_aws():
         make_conditional_puts_atomic()
         clients = {name: boto3.client(name, region_name="eu-west-1") for name in ("s3", "dynamodb")}

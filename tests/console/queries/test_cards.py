@@ -21,6 +21,7 @@ from millrace.release.registry import Candidate, Registry
 from millrace.state.pointers import Pointers, ReleasePointers, Version
 from millrace.state.table import StateTable
 from tests.console.conftest import NAMES
+from tests.credentials import set_credentials
 from tests.millrace.release.test_card import external, records
 from tests.state_table import create_table
 
@@ -31,9 +32,7 @@ CARD = CARD_OF_OURS.to_json()
 
 @pytest.fixture
 def environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[Environment]:
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-        monkeypatch.setenv(name, "x")
-    monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-west-1")
+    set_credentials(monkeypatch)
     with mock_aws():
         boto3.client("s3").create_bucket(Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})
         create_table(boto3.client("dynamodb"), NAMES.platform.state_table)

@@ -18,6 +18,7 @@ from console.local_cloud.local_cloud import ACCOUNT, PLATFORM, REGION
 from console.queries.idle import find_idle
 from millrace.names import WorkloadNames
 from millrace.workload.load import load_workload
+from tests.credentials import set_credentials
 
 NAMES = WorkloadNames(platform=PLATFORM, workload="electricity")
 NOW = datetime.now(UTC)
@@ -25,8 +26,7 @@ NOW = datetime.now(UTC)
 
 @pytest.fixture
 def environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[Environment]:
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-        monkeypatch.setenv(name, "x")
+    set_credentials(monkeypatch)
     with mock_aws():
         yield Environment(platform=PLATFORM, client=lambda name: boto3.client(name, region_name=REGION))
 

@@ -19,6 +19,7 @@ from millrace.names import Platform, WorkloadNames
 from millrace.release.registry import Package
 from millrace.tasks.binary import Binary
 from tests.archives import write_archive
+from tests.credentials import set_credentials
 
 NAMES = WorkloadNames(platform=Platform(stage="dev", account="123456789012", region="eu-west-1"), workload="reviews")
 DECLARED = Path(__file__).resolve().parents[3] / "workloads" / "reviews" / "workload.yaml"
@@ -27,8 +28,7 @@ SOURCE = "s3://models/reviews/1/model.tar.gz"
 
 @pytest.fixture
 def chain(monkeypatch: pytest.MonkeyPatch) -> Iterator[Chain]:
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-        monkeypatch.setenv(name, "x")
+    set_credentials(monkeypatch)
     with mock_aws():
         found = Environment(platform=NAMES.platform, client=lambda name: boto3.client(name, region_name="eu-west-1"))
         for bucket in ("models", split_uri(NAMES.run_uri("run-1", "x"))[0]):

@@ -25,6 +25,7 @@ from millrace.monitoring.error import FEWEST, error_bound
 from millrace.names import WorkloadNames
 from millrace.state.pointers import Pointers, ReleasePointers, Version
 from millrace.workload.load import load_workload
+from tests.credentials import set_credentials
 from tests.state_table import create_table
 
 DECLARATION = Path("workloads/electricity/workload.yaml")
@@ -99,8 +100,7 @@ def test_windows_without_labels_are_told(report: WorkloadReport) -> None:
 @pytest.fixture
 def deployed(evaluation: Evaluation, monkeypatch: pytest.MonkeyPatch) -> Iterator[Environment]:
     """An account in which a version of `electricity` is live whose error has no bound."""
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-        monkeypatch.setenv(name, "x")
+    set_credentials(monkeypatch)
     names = WorkloadNames(platform=PLATFORM, workload="electricity")
     with mock_aws():
         found = Environment(platform=PLATFORM, client=lambda name: boto3.client(name, region_name="eu-west-1"))

@@ -38,6 +38,7 @@ from millrace.state.leases import Leases
 from millrace.state.pointers import Pointers, ReleasePointers, Version
 from millrace.timestamps import moment
 from millrace.workload.load import load_workload
+from tests.credentials import set_credentials
 from tests.state_table import create_table
 
 CANDIDATE = Candidate(
@@ -68,8 +69,7 @@ DECISION = Decision(
 
 @pytest.fixture
 def environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[Environment]:
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-        monkeypatch.setenv(name, "x")
+    set_credentials(monkeypatch)
     with mock_aws():
         environment = Environment(
             platform=NAMES.platform, client=lambda name: boto3.client(name, region_name="eu-west-1")

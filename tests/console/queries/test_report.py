@@ -22,6 +22,7 @@ from console.queries.versions import registry_of
 from millrace.errors import EnvironmentNotFoundError
 from millrace.names import MACHINES, Platform, WorkloadNames
 from millrace.release.registry import Candidate
+from tests.credentials import set_credentials
 from tests.state_table import create_table
 
 PLATFORM = Platform(stage="dev", account="123456789012", region="eu-west-1")
@@ -39,8 +40,7 @@ CANDIDATE = Candidate(
 
 @pytest.fixture
 def environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[Environment]:
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-        monkeypatch.setenv(name, "x")
+    set_credentials(monkeypatch)
     with mock_aws():
         client = cache(lambda service: boto3.client(service, region_name=PLATFORM.region))
         yield Environment(platform=PLATFORM, client=client)

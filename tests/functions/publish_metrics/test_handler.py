@@ -12,6 +12,7 @@ import pytest
 from functions.publish_metrics.metrics import metrics_of, staying
 from millrace.messages.monitor import ErrorReport, InputReport, MonitorReport, WindowReport
 from millrace.names import Platform, WorkloadNames
+from tests.alarm import put_alarm
 
 if TYPE_CHECKING:
     from tests.functions.conftest import Aws
@@ -49,16 +50,7 @@ def publish(aws: Aws, load: Load, event: Event) -> Callable[[MonitorReport], dic
 
 def alarm(name: str, state: str) -> None:
     cloudwatch = boto3.client("cloudwatch")
-    cloudwatch.put_metric_alarm(
-        AlarmName=f"millrace-local-electricity-{name}",
-        Namespace="Millrace",
-        MetricName="x",
-        Statistic="Maximum",
-        Period=60,
-        EvaluationPeriods=1,
-        Threshold=1,
-        ComparisonOperator="GreaterThanThreshold",
-    )
+    put_alarm(cloudwatch, f"millrace-local-electricity-{name}")
     cloudwatch.set_alarm_state(AlarmName=f"millrace-local-electricity-{name}", StateValue=state, StateReason="test")
 
 

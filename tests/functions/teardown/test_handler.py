@@ -14,6 +14,7 @@ from infra.machines import teardown
 from millrace.monitoring import alarms as monitors
 from millrace.operations.alarms import ALARMS, ENDPOINT_ALARMS
 from millrace.state.pointers import Pointers, Version
+from tests.alarm import put_alarm
 
 ROLE = "arn:aws:iam::123456789012:role"
 STRANGER = "millrace-local-electricity-v2"
@@ -82,16 +83,7 @@ def watched(prefix):
     """What a release makes to watch the endpoint of that workload, and the alarms on its queues."""
     cloudwatch = boto3.client("cloudwatch")
     for name in (*monitors.ALARMS, *monitors.COUNTED, *ENDPOINT_ALARMS, *ALARMS):
-        cloudwatch.put_metric_alarm(
-            AlarmName=f"{prefix}-{name}",
-            Namespace="Millrace",
-            MetricName="m",
-            Statistic="Sum",
-            Period=60,
-            EvaluationPeriods=1,
-            Threshold=0,
-            ComparisonOperator="GreaterThanThreshold",
-        )
+        put_alarm(cloudwatch, f"{prefix}-{name}")
     cloudwatch.put_dashboard(DashboardName=prefix, DashboardBody="{}")
 
 

@@ -8,6 +8,7 @@ from moto import mock_aws
 
 from millrace.aws.objects import download, folders_below, keys_below, read_object, split_uri
 from millrace.errors import ConfigurationError
+from tests.credentials import set_credentials
 
 
 def test_bucket_and_key():
@@ -21,8 +22,7 @@ def test_anything_else_is_refused(uri):
 
 
 def test_the_object_comes_whole(monkeypatch, tmp_path):
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-        monkeypatch.setenv(name, "x")
+    set_credentials(monkeypatch)
     content = bytes(range(256)) * 9000
     with mock_aws():
         client = boto3.client("s3", region_name="us-east-1")
@@ -33,8 +33,7 @@ def test_the_object_comes_whole(monkeypatch, tmp_path):
 
 
 def test_keys_and_folders_below_a_prefix(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-        monkeypatch.setenv(name, "x")
+    set_credentials(monkeypatch)
     with mock_aws():
         client = boto3.client("s3", region_name="us-east-1")
         client.create_bucket(Bucket="bucket")

@@ -10,6 +10,7 @@ from moto import mock_aws
 
 from millrace.errors import ArtefactError
 from millrace.release.registry import Candidate, Registry
+from tests.credentials import set_credentials
 
 CANDIDATE = Candidate(
     run="run-1",
@@ -23,8 +24,7 @@ CANDIDATE = Candidate(
 
 @pytest.fixture
 def registry(monkeypatch):
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-        monkeypatch.setenv(name, "x")
+    set_credentials(monkeypatch)
     with mock_aws():
         client = boto3.client("sagemaker", region_name="eu-west-1")
         client.create_model_package_group(ModelPackageGroupName="group")

@@ -11,6 +11,7 @@ from moto import mock_aws
 from millrace.messages.audit import DETAILS, AuditEvent, ResourcesRemoved
 from millrace.state.audit import Record, append, read
 from millrace.timestamps import moment
+from tests.credentials import set_credentials
 from tests.state_table import create_table
 
 RECORD = Record(
@@ -25,8 +26,7 @@ RECORD = Record(
 
 @pytest.fixture
 def table(monkeypatch):
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-        monkeypatch.setenv(name, "x")
+    set_credentials(monkeypatch)
     with mock_aws():
         client = boto3.client("dynamodb", region_name="eu-west-1")
         create_table(client, "audit")

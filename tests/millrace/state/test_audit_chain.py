@@ -21,18 +21,14 @@ from millrace.errors import AuditChainError
 from millrace.state import audit_chain
 from millrace.state.audit_chain import BEFORE_THE_FIRST, AuditChain, Change, ChangeKind, Link, digest, key_of
 from tests.audit_bucket import create_bucket
+from tests.credentials import set_credentials
 
 BUCKET = "audit"
 
 
 @pytest.fixture
 def s3(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    for name, value in {
-        "AWS_ACCESS_KEY_ID": "x",
-        "AWS_SECRET_ACCESS_KEY": "x",
-        "AWS_DEFAULT_REGION": "eu-west-1",
-    }.items():
-        monkeypatch.setenv(name, value)
+    set_credentials(monkeypatch)
     with undone(), mock_aws():
         make_conditional_puts_atomic()
         client = boto3.client("s3")

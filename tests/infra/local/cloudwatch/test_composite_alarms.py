@@ -8,22 +8,12 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
+from tests.alarm import put_alarm
 from tests.infra.local.waiting import until
 
 
 def put(client: Any, name: str, **settings: Any) -> None:
-    client("cloudwatch").put_metric_alarm(
-        AlarmName=name,
-        Namespace=name,
-        MetricName="m",
-        Statistic="Sum",
-        Period=60,
-        EvaluationPeriods=1,
-        Threshold=0,
-        ComparisonOperator="GreaterThanThreshold",
-        TreatMissingData="notBreaching",
-        **settings,
-    )
+    put_alarm(client("cloudwatch"), name, Namespace=name, TreatMissingData="notBreaching", **settings)
 
 
 def states(client: Any, *names: str) -> list[str]:
