@@ -128,7 +128,7 @@ logs: setup
 adopt: ACCOUNT = $(shell build/aws-cli/bin/aws sts get-caller-identity --query Account --output text)
 adopt: REGION = $(shell build/aws-cli/bin/aws configure get region || echo $$AWS_REGION)
 adopt: synth
-	$(BIN)/python -m infra.adoption --stage $(STAGE) --assembly build/synth/$(STAGE) $(DO)
+	$(BIN)/python -m infra.resource_import --stage $(STAGE) --assembly build/synth/$(STAGE) $(DO)
 
 clean:
 	rm -rf build cdk.out

@@ -32,7 +32,7 @@ CHANGE_SET = "adopt"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Adoption:
+class ResourceImport:
     """What a change set of the type IMPORT is made of."""
 
     stack: str
@@ -40,7 +40,7 @@ class Adoption:
     resources: tuple[Mapping[str, Any], ...]
 
 
-def adoption(client: Callable[[str], Any], platform: Platform, stack: Stack) -> Adoption:
+def retained_resources(client: Callable[[str], Any], platform: Platform, stack: Stack) -> ResourceImport:
     """What of the platform's stack is left in the account; `client` makes boto3's clients.
 
     Raises ConfigurationError where a key is not found: without it the rest could not be read."""
@@ -50,7 +50,7 @@ def adoption(client: Callable[[str], Any], platform: Platform, stack: Stack) -> 
     bare = {one.logical_id: dict(stack.template["Resources"][one.logical_id]) for one in kept}
     for one in bare.values():
         one.pop("DependsOn", None)
-    return Adoption(
+    return ResourceImport(
         stack=stack.name,
         template={"Resources": bare},
         resources=tuple(
@@ -93,10 +93,10 @@ def _customer_key(client: Callable[[str], Any], platform: Platform) -> str:
 
 def _missing(platform: Platform, what: str) -> ConfigurationError:
     expected = f"{what}, which a stage that was torn down leaves behind"
-    return ConfigurationError(where=platform.prefix, field="adoption", expected=expected, came="none")
+    return ConfigurationError(where=platform.prefix, field="retained", expected=expected, came="none")
 
 
-def adopt(cloudformation: Any, found: Adoption) -> None:
+def adopt(cloudformation: Any, found: ResourceImport) -> None:
     """Import what was found into a stack of its own name, and wait for it."""
     cloudformation.create_change_set(
         StackName=found.stack,
@@ -115,7 +115,7 @@ def main() -> None:
     """Show what a stage that was torn down has left, by its templates (`make synth`); with `--yes` import it."""
     import boto3
 
-    parser = argparse.ArgumentParser(prog="python -m infra.adoption", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m infra.resource_import", description=__doc__)
     parser.add_argument("--stage", required=True)
     parser.add_argument("--assembly", type=Path, required=True)
     parser.add_argument("--yes", action="store_true")
@@ -123,7 +123,7 @@ def main() -> None:
     account, region = boto3.client("sts").get_caller_identity()["Account"], boto3.session.Session().region_name
     platform = Platform(stage=given.stage, account=account, region=region)
     (stack,) = (one for one in read(given.assembly) if one.name == f"{platform.prefix}-platform")
-    found = adoption(boto3.client, platform, stack)
+    found = retained_resources(boto3.client, platform, stack)
     for one in found.resources:
         print(f"{one['LogicalResourceId']} {next(iter(one['ResourceIdentifier'].values()))}")
     if given.yes:

@@ -13,7 +13,7 @@ from botocore.session import get_session
 from botocore.validate import validate_parameters
 from moto import mock_aws
 
-from infra.adoption import CHANGE_SET, KEPT, Adoption, adopt, adoption
+from infra.resource_import import CHANGE_SET, KEPT, ResourceImport, adopt, retained_resources
 from infra.rules.assembly import Stack, read
 from infra.settings import settings_for
 from millrace.errors import ConfigurationError
@@ -54,7 +54,7 @@ def keys(client: Clients) -> dict[str, str]:
 def test_all_that_outlives_the_stack_is_found(client: Clients, keys: dict[str, str], stack: Stack) -> None:
     found = {
         one["LogicalResourceId"]: next(iter(one["ResourceIdentifier"].values()))
-        for one in adoption(client, PLATFORM, stack).resources
+        for one in retained_resources(client, PLATFORM, stack).resources
     }
     assert {name: found[name] for name in keys} == keys
     buckets = {PLATFORM.bucket(one) for one in ("access-logs", "artefacts", "audit", "lake", "landing")}
@@ -80,7 +80,7 @@ def references(value: Any) -> Iterator[str]:
 
 def test_the_template_stands_without_what_is_gone(client: Clients, keys: dict[str, str], stack: Stack) -> None:
     """CloudFormation takes nothing in an import but what is imported."""
-    found = adoption(client, PLATFORM, stack)
+    found = retained_resources(client, PLATFORM, stack)
     made = found.template["Resources"]
     assert set(made) == {one["LogicalResourceId"] for one in found.resources}
     assert set(references(made)) <= set(made)
@@ -91,8 +91,8 @@ def test_the_template_stands_without_what_is_gone(client: Clients, keys: dict[st
 
 
 def test_without_a_key_nothing_is_adopted(client: Clients, stack: Stack) -> None:
-    with pytest.raises(ConfigurationError, match=r"millrace-dev: adoption: expected the key of millrace-dev-lake"):
-        adoption(client, PLATFORM, stack)
+    with pytest.raises(ConfigurationError, match=r"millrace-dev: retained: expected the key of millrace-dev-lake"):
+        retained_resources(client, PLATFORM, stack)
 
 
 class CloudFormation:
@@ -123,8 +123,8 @@ class CloudFormation:
 
 
 def test_it_is_imported_before_the_deployment(client: Clients, keys: dict[str, str], stack: Stack) -> None:
-    cloud, found = CloudFormation(), adoption(client, PLATFORM, stack)
-    assert isinstance(found, Adoption)
+    cloud, found = CloudFormation(), retained_resources(client, PLATFORM, stack)
+    assert isinstance(found, ResourceImport)
     assert len(json.dumps(found.template)) < 51_200, "as a body; beyond it must lie in a bucket"
     adopt(cloud, found)
     assert cloud.calls == [
