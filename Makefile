@@ -7,7 +7,7 @@ STATIC := build/static
 # `synth` and `images`: dev or prod.
 STAGE ?= dev
 
-.PHONY: setup aws static demo test test-slow check bandit secrets dockerfiles bench synth diff parity images bases prune logs clean
+.PHONY: setup aws static demo test test-slow check bandit secrets dockerfiles bench synth diff parity images bases prune logs adopt clean
 
 setup: $(STAMP)
 
@@ -122,6 +122,13 @@ prune: setup
 # An end and the stage's key for the log groups of SageMaker's jobs, which all stages of an account share.
 logs: setup
 	$(BIN)/python -m infra.job_logs --stage $(STAGE)
+
+# What a stage that was torn down has left goes into a stack again, before it is deployed; DO=--yes does it, without it
+# the resources are listed.
+adopt: ACCOUNT = $(shell build/aws-cli/bin/aws sts get-caller-identity --query Account --output text)
+adopt: REGION = $(shell build/aws-cli/bin/aws configure get region || echo $$AWS_REGION)
+adopt: synth
+	$(BIN)/python -m infra.resource_import --stage $(STAGE) --assembly build/synth/$(STAGE) $(DO)
 
 clean:
 	rm -rf build cdk.out

@@ -14,7 +14,7 @@ import aws_cdk as cdk
 from constructs import Node
 
 from infra.context import REPOSITORY
-from infra.images import image_tags, missing_digests
+from infra.images import image_tags, images, missing_digests, say_of_bases
 from infra.options import options_of
 from infra.settings import StageSettings, settings_for
 from infra.stacks.audit import AuditStack
@@ -117,6 +117,12 @@ def warn_of_slow_starts(app: cdk.App, settings: StageSettings) -> None:
     )
 
 
+def warn_of_bases(app: cdk.App, settings: StageSettings) -> None:
+    """Say which base images no digest pins."""
+    if said := say_of_bases(REPOSITORY, images(REPOSITORY, settings.platform)):
+        cdk.Annotations.of(app.node.children[0]).add_warning_v2("millrace:unpinned", said)
+
+
 def main() -> None:
     """As `synthesize`; what cannot be synthesized is one line on stderr and exit status 1.
 
@@ -162,6 +168,8 @@ def synthesize() -> None:
     is_deployed = settings.platform.stage != "local"
     if is_deployed and settings.compiler is None:
         warn_of_slow_starts(app, settings)
+    if is_deployed:
+        warn_of_bases(app, settings)
     # The command line names the account of its credentials; without any, nothing can be looked up.
     if is_deployed and settings.platform.account == os.environ.get("CDK_DEFAULT_ACCOUNT"):
         refuse_missing_images(app, settings)

@@ -46,6 +46,11 @@ def pinned(root: Path, reference: str) -> str:
     return f"{reference}@{digest}" if digest else reference
 
 
+def unpinned(root: Path, references: Iterable[str]) -> list[str]:
+    """Those without a digest: what is built on them depends on the day."""
+    return sorted({one for one in references if pinned(root, one) == one})
+
+
 def refresh(root: Path, references: Iterable[str]) -> dict[str, tuple[str | None, str]]:
     """Look the references up and write the file; by reference the digest before and now, of those that changed."""
     known, changed = pins(root), {}

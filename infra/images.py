@@ -15,6 +15,7 @@ import base64
 import hashlib
 import re
 import subprocess
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -94,6 +95,17 @@ def training_instances(root: Path, stage: str) -> set[str]:
         expected = f"an instance for the stage {stage}"
         raise ConfigurationError(where="workloads", field="training.instance", expected=expected, came="none")
     return instances
+
+
+def say_of_bases(root: Path, found: Sequence[Image]) -> str:
+    """One sentence about bases that no digest pins; empty where every one is pinned."""
+    listed = bases.unpinned(root, (image.base for image in found if "@" not in image.base))
+    if not listed:
+        return ""
+    return (
+        f"images are built on what these tags mean today: expected their digests in {bases.FILE}, got none for "
+        f"{', '.join(listed)}; `make bases AWS=--aws` writes them, and the workflow patch proposes them every week"
+    )
 
 
 def publish(root: Path, ecr: Any, found: Sequence[Image]) -> dict[str, str]:
@@ -196,6 +208,8 @@ def run(root: Path, stage: str) -> dict[str, str]:
     account, region = boto3.client("sts").get_caller_identity()["Account"], boto3.session.Session().region_name
     platform = Platform(stage=stage, account=account, region=region)
     found = images(root, platform)
+    if said := say_of_bases(root, found):
+        print(said, file=sys.stderr)
     digests = publish(root, boto3.client("ecr"), found)
     note(boto3.client("ssm"), platform, found, digests)
     return digests

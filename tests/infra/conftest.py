@@ -6,11 +6,13 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pytest
+from aws_cdk.assertions import Template
 from filelock import FileLock
 
 from infra.app import build
@@ -75,3 +77,9 @@ def templates(assemblies: dict[str, Path]) -> dict[str, dict[str, dict[str, Any]
         }
         for stage, folder in assemblies.items()
     }
+
+
+@pytest.fixture(scope="session")
+def template_of(templates: dict[str, dict[str, dict[str, Any]]]) -> Callable[[str, str], Template]:
+    """A stack of a stage as `aws_cdk.assertions` takes it: `template_of("prod", "electricity-serving")`."""
+    return cache(lambda stage, stack: Template.from_json(templates[stage][f"millrace-{stage}-{stack}"]))

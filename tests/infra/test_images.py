@@ -12,12 +12,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import aws_cdk as cdk
 import boto3
 import pytest
+from aws_cdk.assertions import Annotations, Match
 from moto.server import ThreadedMotoServer
 
 from infra import bases, images
-from infra.app import build
+from infra.app import build, warn_of_bases
 from infra.context import REPOSITORY as ROOT
 from infra.settings import settings_for
 from millrace.errors import ConfigurationError
@@ -262,3 +264,28 @@ def test_a_workload_that_cannot_be_read_stops_no_other(tmp_path: Path) -> None:
     (tmp_path / "workloads" / "broken" / "workload.yaml").write_text("name: [")
     expected = load_workload(ROOT / "workloads" / "electricity").training.instance["dev"]
     assert images.training_instances(tmp_path, "dev") == {expected}
+
+
+def test_a_base_without_a_digest_is_named_and_one_with_is_not(
+    ecr: Any, root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """By the build, and by the synthesis as a warning."""
+    known = bases.pins(root)
+    bases.write(root, dict.fromkeys(known))
+    images.run(root, "dev")
+    said = capsys.readouterr().err
+    assert f"got none for {BASE}, {bases.PYTHON}; `make bases AWS=--aws` writes them" in said
+    assert said.strip() == images.say_of_bases(root, found(root))
+    bases.write(root, dict.fromkeys(known, f"sha256:{'a' * 64}"))
+    images.run(root, "dev")
+    assert capsys.readouterr().err == ""
+
+
+def test_the_synthesis_warns_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    app = cdk.App(analytics_reporting=False)
+    stack = cdk.Stack(app, "one")
+    pins = dict.fromkeys(bases.pins(ROOT))
+    monkeypatch.setattr(bases, "pins", lambda _: pins)
+    warn_of_bases(app, SETTINGS)
+    warnings = Annotations.from_stack(stack).find_warning("*", Match.string_like_regexp("expected their digests"))
+    assert len(warnings) == 1

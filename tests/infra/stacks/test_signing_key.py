@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from aws_cdk import assertions
 
 from infra.local.iam.decision import Case, why_not
 from infra.local.iam.policies import Request
@@ -37,12 +38,10 @@ def refused(key: dict[str, Any], action: str, role: str) -> str | None:
     return why_not(Case(request=request, of_role=(ADMINISTRATOR,), of_resource=(policy,)))
 
 
-def test_it_signs_by_p256_and_outlives_the_stack(signing_key: dict[str, Any]) -> None:
-    assert {name: signing_key["Properties"][name] for name in ("KeySpec", "KeyUsage")} == {
-        "KeySpec": "ECC_NIST_P256",
-        "KeyUsage": "SIGN_VERIFY",
-    }
-    assert signing_key["DeletionPolicy"] == "RetainExceptOnCreate"
+def test_it_signs_by_p256_and_outlives_the_stack(template_of: Callable[[str, str], assertions.Template]) -> None:
+    kept = {"DeletionPolicy": "RetainExceptOnCreate"}
+    signs = {"Properties": {"KeySpec": "ECC_NIST_P256", "KeyUsage": "SIGN_VERIFY"}}
+    template_of("dev", "platform").has_resource("AWS::KMS::Key", {**signs, **kept})
 
 
 @pytest.mark.parametrize("role", ["millrace-dev-electricity-registration", "millrace-dev-xray-registration"])

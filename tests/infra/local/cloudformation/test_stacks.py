@@ -370,3 +370,29 @@ def test_a_policy_with_a_condition_is_kept_whole(client, stack, fresh):
     assert json.loads(client("s3").get_bucket_policy(Bucket=name)["Policy"]) == document
     client("s3").put_object(Bucket=name, Key="a", Body=b"1")
     assert client("s3").get_object(Bucket=name, Key="a")["Body"].read() == b"1"
+
+
+@pytest.mark.parametrize(
+    ("kind", "properties"),
+    [
+        ("AWS::S3::Bucket", lambda name: {"BucketName": name}),
+        (
+            "AWS::DynamoDB::Table",
+            lambda name: {
+                "TableName": name,
+                "BillingMode": "PAY_PER_REQUEST",
+                "AttributeDefinitions": [{"AttributeName": "pk", "AttributeType": "S"}],
+                "KeySchema": [{"AttributeName": "pk", "KeyType": "HASH"}],
+            },
+        ),
+    ],
+)
+def test_the_name_of_what_a_deleted_stack_has_left_is_taken(stack, client, fresh, kind, properties):
+    """`make adopt` imports it first."""
+    template = {"Kept": {"Type": kind, "DeletionPolicy": "Retain", "Properties": properties(fresh("kept"))}}
+    made = stack(template)
+    client("cloudformation").delete_stack(StackName=made.name)
+    body = json.dumps({"Resources": template})
+    client("cloudformation").create_stack(StackName=made.name, TemplateBody=body)
+    assert made.status == "ROLLBACK_COMPLETE"
+    assert "already" in made.failure.lower()
