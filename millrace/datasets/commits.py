@@ -66,12 +66,13 @@ def commit_once(
     # Each attempt begins with the table as it is now and ends in one of five ways:
     #   this run has committed before (a retry)        -> its own result
     #   a later version of this object came before     -> an empty snapshot says so once, no row is added
-    #   these bytes came in before, by another source  -> an empty snapshot says so once, then its result
+    #   these bytes came in before, by another source  -> an empty snapshot says so once, then its result; an earlier
+    #                                                     version of this object leaves all the same
     #   the append wins                                -> the result
     #   another writer was faster                      -> pause, begin again
     for pause_s in pauses():
         iceberg = lake.open(table)
-        earlier = find_commit(iceberg, source.digest)
+        earlier = find_commit(iceberg, source.digest, run=source.run)
         if earlier is not None and (earlier.run == source.run or find_alias(iceberg, source)):
             return _result(iceberg, earlier, source)
         later = find_later(iceberg, source)
@@ -81,12 +82,15 @@ def commit_once(
         if later is not None:
             _append(iceberg, None, summary | {SUPERSEDED: later})
             continue
-        if earlier is not None:
-            _append(iceberg, None, summary | {ALIAS: earlier.uri})
+        replaces_rows = has_earlier(iceberg, source) and (earlier is None or earlier.key != source.key)
+        instead = {REPLACED: source.key} if replaces_rows else {}
+        is_there = earlier is not None and not (instead and _lacks_rows(iceberg, earlier))
+        new = NewRows(file=None, quarantined=0) if is_there else write(iceberg)
+        if earlier is not None and new.file is None:
+            _append(iceberg, None, summary | {ALIAS: earlier.uri} | instead)
             continue
-        new = write(iceberg)
         # A later version without a good row takes nothing's place: what was right before stays.
-        instead = {REPLACED: source.key} if new.file is not None and has_earlier(iceberg, source) else {}
+        instead = instead if new.file is not None else {}
         if _append(iceberg, new.file, summary | {QUARANTINED: str(new.quarantined)} | instead):
             return _result(iceberg, _found(iceberg.current_snapshot()), source)
         time.sleep(pause_s)
@@ -110,16 +114,22 @@ class Found:
     rows_added: int
     rows_quarantined: int
 
+    @property
+    def key(self) -> str:
+        """The landing key of the source."""
+        return key_of(self.uri)
 
-def find_commit(iceberg: IcebergTable, digest: str) -> Found | None:
-    """The commit that brought these bytes, or None; also where a later version of their object took their place."""
+
+def find_commit(iceberg: IcebergTable, digest: str, *, run: str = "") -> Found | None:
+    """The first commit that brought these bytes, or the one of `run`; None also where a later version of their object
+    took their place."""
     found: Found | None = None
     for snapshot in iceberg.metadata.snapshots:
         summary = snapshot.summary.additional_properties if snapshot.summary is not None else {}
         if found is not None and replaces(summary, found.uri):
             found = None
         brings = summary.get(DIGEST) == digest and ALIAS not in summary and SUPERSEDED not in summary
-        if found is None and brings:
+        if brings and (found is None or summary.get(RUN) == run):
             found = _found(snapshot)
     return found
 
@@ -186,6 +196,11 @@ def _is_withdrawn(iceberg: IcebergTable, found: Found) -> bool:
     key = key_of(found.uri)
     summaries = [snapshot.summary for snapshot in snapshots[at:] if snapshot.summary is not None]
     return any(summary.get(WITHDRAWN_DROP) == key for summary in summaries)
+
+
+def _lacks_rows(iceberg: IcebergTable, found: Found) -> bool:
+    """Whether rows of these bytes may have been refused beside a version that leaves now; withdrawn ones stay away."""
+    return found.rows_quarantined > 0 and not _is_withdrawn(iceberg, found)
 
 
 def _append(iceberg: IcebergTable, file: DataFile | None, summary: dict[str, str]) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from itertools import permutations
 from pathlib import Path
 from typing import Any
 
@@ -129,7 +130,7 @@ def test_without_the_look_at_the_summary_a_lost_answer_doubles_the_rows(
 ) -> None:
     """The control."""
     commit(lake, "rows", rows(0), source("a.parquet"))
-    monkeypatch.setattr(commits, "find_commit", lambda *_: None)
+    monkeypatch.setattr(commits, "find_commit", lambda *_, **__: None)
     monkeypatch.setattr(new_rows, "held_keys", lambda *_, **__: ())
     lose_the_answer_once(lake, monkeypatch)
     commit(lake, "rows", rows(48), source("b.parquet"))
@@ -220,6 +221,42 @@ def test_a_replacement_of_withdrawn_rows_is_committed(lake: Lake) -> None:
     commit(lake, "rows", rows(0), version(1))
     assert withdraw(lake, "rows", by_drop("a.parquet"), run="w") == 48
     assert commit(lake, "rows", corrected(), version(2)).rows_total == 48
+
+
+ORDERS = [*permutations(("a1", "b", "a2"))]
+
+
+@pytest.mark.parametrize(("order", "overlap"), [*((each, 24) for each in ORDERS), (ORDERS[0], 48), (ORDERS[0], 0)])
+def test_a_correction_with_the_bytes_of_another_file_takes_the_place_of_its_earlier_version(
+    lake: Lake, order: tuple[str, ...], overlap: int
+) -> None:
+    """Whichever comes first: the rows of these bytes are there once, those of the earlier version are not."""
+    bytes_of_b = rows(48 - overlap)
+    given = {"a1": corrected(), "b": bytes_of_b, "a2": bytes_of_b}
+    sources = {"a1": version(1), "b": version(1, name="b.parquet", digest="b"), "a2": version(2, digest="b")}
+    done = {name: commit(lake, "rows", given[name], sources[name]) for name in order}
+    assert prices(lake) == sorted(bytes_of_b["nswprice"].to_pylist())
+    assert done[order[-1]].rows_total == 48
+    snapshots = len(lake.open("rows").metadata.snapshots)
+    assert commit(lake, "rows", given[order[-1]], sources[order[-1]]) == done[order[-1]], "a retry changes nothing"
+    again = commit(lake, "rows", given["a1"], replace(sources["a1"], run="again"))
+    assert again.superseded_by == sources["a2"].uri, "also where the earlier version comes once more"
+    assert committed(lake).num_rows == 48
+    assert len(lake.open("rows").metadata.snapshots) - snapshots == (0 if order.index("a2") < order.index("a1") else 1)
+
+
+def test_a_correction_with_withdrawn_bytes_brings_none_of_them_back(lake: Lake) -> None:
+    commit(lake, "rows", corrected(), version(1))
+    assert commit(lake, "rows", rows(24), version(1, name="b.parquet", digest="b")).rows_quarantined == 24
+    withdraw(lake, "rows", by_drop("b.parquet"), run="w")
+    done = commit(lake, "rows", rows(24), version(2, digest="b"))
+    assert (done.is_withdrawn, done.rows_total) == (True, 0)
+
+
+def test_the_same_bytes_under_a_later_version_keep_their_rows(lake: Lake) -> None:
+    commit(lake, "rows", rows(0), version(1, digest="same"))
+    again = commit(lake, "rows", rows(0), version(2, digest="same"))
+    assert (again.alias_of, again.rows_added, again.rows_total) == (version(1).uri, 0, 48)
 
 
 def test_versions_that_are_committed_at_once_leave_the_latest(lake: Lake) -> None:
