@@ -23,6 +23,7 @@ class ChangedItem(Message):
     """The item in its table."""
 
     at: datetime = Field(alias="ApproximateCreationDateTime")
+    sequence: str = Field(alias="SequenceNumber")
     keys: Item = Field(alias="Keys")
     image: Item | None = Field(alias="NewImage", default=None)
 
@@ -39,7 +40,8 @@ class StreamRecord(Message):
 
     @property
     def change(self) -> Change:
-        return Change(kind=self.kind, record=self.item.image or self.item.keys, at=self.item.at)
+        item = self.item
+        return Change(kind=self.kind, record=item.image or item.keys, at=item.at, sequence=item.sequence)
 
 
 class StreamBatch(Message):

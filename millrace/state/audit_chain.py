@@ -7,7 +7,8 @@ S3 lists keys in ascending order, so the newest object comes first.
     {"change": "INSERT", "number": 17, "previous": "5d0f…", "record": {"pk": {"S": "electricity"}, "sk": {"S": "…"}, …}}
 
 All of it follows from the table and from the object before, so a changed byte is found in each object, also in the
-newest, which no other one names. Two writers cannot fork the chain: S3 gives a number to the first of them only
+newest, which no other one names. The stream's number of the change is in the object's metadata, for a change that the
+stream brings again to be known. Two writers cannot fork the chain: S3 gives a number to the first of them only
 (https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-writes.html).
 """
 
@@ -16,8 +17,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 from itertools import groupby
@@ -37,6 +37,9 @@ RECENT = 20
 """Objects that are listed at once to find the newest."""
 REMEMBERED = 100
 """Objects of its own that a chain does not read again."""
+SEQUENCE = "sequence"
+"""The object's metadata that says which change it is. The stream has each change once and numbers it:
+https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Streams.html"""
 TAKEN = ("PreconditionFailed", "ConditionalRequestConflict")
 """S3's errors where another writer has put the key, or puts it now."""
 
@@ -59,8 +62,10 @@ class Change:
     kind: ChangeKind
     record: Item
     """The item after the change; of a removed one its keys."""
-    at: datetime = field(compare=False)
+    at: datetime
     """When the table was changed, to the second."""
+    sequence: str
+    """The stream's number of this change: to add an item, remove it and add it again makes three numbers."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,6 +115,13 @@ class StoredLink:
     """Versions that somebody put over it."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Object:
+    body: bytes
+    sequence: str
+    """Of its metadata; empty where somebody else has put it."""
+
+
 def digest(body: bytes) -> str:
     """SHA-256 in hexadecimal digits."""
     return hashlib.sha256(body).hexdigest()
@@ -125,7 +137,7 @@ class AuditChain:
 
     def __init__(self, client: Any, *, bucket: str, workload: str) -> None:
         self._client, self._bucket, self._workload = client, bucket, workload
-        self._written: dict[str, bytes] = {}
+        self._written: dict[str, _Object] = {}
 
     def extend(self, changes: Sequence[Change]) -> int:
         """How many of the changes were not in the chain yet: they are now, in their order.
@@ -136,7 +148,7 @@ class AuditChain:
             # Another writer may have added changes, of these too, since the newest object was read: then its number is
             # taken, and all is looked at anew.
             known, (number, previous) = self._recent(min(change.at for change in left))
-            left = [change for change in left if change not in known]
+            left = [change for change in left if change.sequence not in known]
             while left and (body := self._put(number + 1, previous, left[0])) is not None:
                 number, previous = number + 1, digest(body)
                 left, added = left[1:], added + 1
@@ -164,30 +176,30 @@ class AuditChain:
 
     def read(self, link: StoredLink) -> bytes:
         """The bytes of the object; raises AuditChainError where S3's own checksum is another."""
+        return self._read(link).body
+
+    def _read(self, link: StoredLink) -> _Object:
         answer = self._client.get_object(Bucket=self._bucket, Key=link.key, VersionId=link.version_id)
         try:
             body: bytes = answer["Body"].read()
         except FlexibleChecksumError as error:
             raise AuditChainError(f"expected bytes with the checksum that S3 keeps of them: {error}") from error
-        return body
+        return _Object(body=body, sequence=answer.get("Metadata", {}).get(SEQUENCE, ""))
 
-    def _recent(self, since: datetime) -> tuple[list[Change], tuple[int, str]]:
-        """The changes that the chain got since then; number and digest of its newest object.
+    def _recent(self, since: datetime) -> tuple[set[str], tuple[int, str]]:
+        """The stream's numbers of the changes that the chain got since then; number and digest of its newest object.
 
         No change is in the chain before it was made, so what is older need not be read."""
-        known: list[Change] = []
+        known: set[str] = set()
         number, name = 0, BEFORE_THE_FIRST
         for stored in self.links(RECENT):
             if number and stored.written_at < since - SKEW:
                 break
             # No version ever changes: mostly the chain has put the newest objects itself, and reads none.
-            body = self._written.get(stored.version_id) or self.read(stored)
+            found = self._written.get(stored.version_id) or self._read(stored)
             if not number:
-                number, name = stored.number, digest(body)
-            # A link that cannot be read must not end the chain: `millrace audit verify` names it.
-            with suppress(AuditChainError):
-                link = Link.decode(body)
-                known.append(Change(kind=link.kind, record=link.record, at=stored.written_at))
+                number, name = stored.number, digest(found.body)
+            known.add(found.sequence)
         return known, (number, name)
 
     def _pages(self, page: int) -> Iterator[dict[str, Any]]:
@@ -204,6 +216,7 @@ class AuditChain:
                 Bucket=self._bucket,
                 Key=key_of(self._workload, number),
                 Body=body,
+                Metadata={SEQUENCE: change.sequence},
                 ContentType="application/json",
                 # A bucket with Object Lock takes no object without a checksum.
                 # https://docs.aws.amazon.com/AmazonS3/latest/API/API_PutObject.html
@@ -214,7 +227,7 @@ class AuditChain:
             if error.response["Error"]["Code"] in TAKEN:
                 return None
             raise
-        self._written[answer["VersionId"]] = body
+        self._written[answer["VersionId"]] = _Object(body=body, sequence=change.sequence)
         if len(self._written) > REMEMBERED:
             del self._written[next(iter(self._written))]
         return body

@@ -8,6 +8,7 @@ import json
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from typing import Any
+from uuid import uuid4
 
 import boto3
 import pytest
@@ -45,7 +46,7 @@ class Audit:
 
     def link(self, item: Any, kind: ChangeKind) -> None:
         chain = AuditChain(self.s3, bucket=BUCKET, workload=item["pk"]["S"])
-        assert chain.extend([Change(kind=kind, record=item, at=datetime.now(UTC))]) == 1
+        assert chain.extend([Change(kind=kind, record=item, at=datetime.now(UTC), sequence=str(uuid4()))]) == 1
 
     def item(self, number: int) -> Any:
         key = {"pk": {"S": NAMES.workload}, "sk": {"S": f"1997-06-0{number}T06:00:00Z#0a"}}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from copy import deepcopy
+from itertools import count
 
 import pytest
 from pydantic import ValidationError
@@ -11,6 +12,8 @@ from pydantic import ValidationError
 from infra.local.s3.conditional_writes import make_conditional_puts_atomic
 from millrace.state.audit_chain import AuditChain, Link
 from tests.audit_bucket import create_bucket
+
+NUMBERS = count()
 
 
 @pytest.fixture
@@ -26,8 +29,10 @@ def links(aws, workload):
 
 
 def record(event, *, workload="electricity", sort="a", kind="INSERT"):
+    """A change of its own each time."""
     (one,) = deepcopy(event("audit_chain"))["Records"]
     item = one["dynamodb"]
+    item["SequenceNumber"] = f"{next(NUMBERS):021d}"
     item["Keys"] = {"pk": {"S": workload}, "sk": {"S": sort}}
     item["NewImage"] |= item["Keys"]
     if kind == "REMOVE":
@@ -49,6 +54,13 @@ def test_a_record_that_somebody_changed_or_removed_is_in_the_chain_too(aws, hand
     found = links(aws, "electricity")
     assert [link.kind for link in found] == ["INSERT", "MODIFY", "REMOVE"]
     assert found[2].record == {"pk": {"S": "electricity"}, "sk": {"S": "a"}}
+
+
+def test_an_item_that_is_removed_put_and_removed_again_makes_three_links(aws, handler, event):
+    for kind in ("REMOVE", "INSERT", "REMOVE"):
+        batch = {"Records": [record(event, kind=kind)]}
+        assert [handler(batch), handler(batch)] == [{"added": 1}, {"added": 0}]
+    assert [link.kind for link in links(aws, "electricity")] == ["REMOVE", "INSERT", "REMOVE"]
 
 
 def test_what_is_no_record_fails_the_batch(handler, event):

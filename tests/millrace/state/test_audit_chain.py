@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from importlib import import_module
 from threading import Barrier
@@ -40,9 +41,15 @@ def chain(s3: Any, workload: str = "electricity") -> AuditChain:
     return AuditChain(s3, bucket=BUCKET, workload=workload)
 
 
-def change(number: int, kind: ChangeKind = ChangeKind.ADDED, **more: str) -> Change:
+def change(number: int, kind: ChangeKind = ChangeKind.ADDED, *, sequence: str = "", **more: str) -> Change:
+    """The same one for the same words."""
     words = {"pk": "electricity", "sk": f"1997-06-01T06:00:00Z#{number:04d}", **more}
-    return Change(kind=kind, record={name: {"S": value} for name, value in words.items()}, at=datetime.now(UTC))
+    return Change(
+        kind=kind,
+        record={name: {"S": value} for name, value in words.items()},
+        at=datetime.now(UTC),
+        sequence=sequence or f"{number}-{kind}",
+    )
 
 
 def stored(s3: Any, workload: str = "electricity") -> list[Link]:
@@ -77,6 +84,24 @@ def test_a_batch_that_comes_again_adds_nothing(s3: Any) -> None:
     assert chain(s3).extend(changes) == 1, "an attempt that failed after three"
     assert chain(s3).extend(changes[1:2]) == 0
     assert len(stored(s3)) == 4
+
+
+@pytest.mark.parametrize(
+    "kinds",
+    [
+        (ChangeKind.REMOVED, ChangeKind.ADDED, ChangeKind.REMOVED),
+        (ChangeKind.CHANGED, ChangeKind.CHANGED, ChangeKind.CHANGED),
+    ],
+    ids=["removed, put, removed", "changed, and back, and again"],
+)
+def test_what_is_done_twice_to_one_item_is_in_the_chain_twice(s3: Any, kinds: tuple[ChangeKind, ...]) -> None:
+    """Within seconds and in a batch each, as somebody does it who tampers."""
+    changes = [
+        change(1, kind, sequence=str(n), actor="ab"[n % 2]) for n, kind in enumerate(kinds)
+    ]  # the first and the last are alike
+    assert [chain(s3).extend([one]) for one in changes] == [1, 1, 1]
+    assert chain(s3).extend(changes) == 0, "the stream brings them again"
+    assert [link.kind for link in stored(s3)] == [*kinds]
 
 
 def test_workloads_have_chains_of_their_own(s3: Any) -> None:
@@ -143,7 +168,7 @@ def test_what_is_older_than_the_change_is_not_read(s3: Any) -> None:
         chain(s3).extend([change(n)])
     reads = reads_of(s3)
     late = datetime.now(UTC) + audit_chain.SKEW + timedelta(seconds=5)
-    assert chain(s3).extend([Change(kind=ChangeKind.ADDED, record=change(9).record, at=late)]) == 1
+    assert chain(s3).extend([replace(change(9), at=late)]) == 1
     assert reads == [key_of("electricity", 5)]
 
 
