@@ -15,6 +15,7 @@ MillraceError
 ├── WithdrawalError         what is to be withdrawn is no key and no drop of the table
 ├── QueueError              a queue refused messages that must not be lost
 ├── AuditChainError         an object is no link of the audit's chain
+├── EndpointChangingError   an endpoint changes, for minutes: a machine waits and looks again
 ├── ConflictError           somebody else changed the same thing first
 ├── RunError                an execution is not there, or not what a command needs
 ├── EnvironmentNotFoundError  no environment, workload or resource of that name where a command was to work
@@ -101,6 +102,10 @@ class QueueError(MillraceError):
 
 class AuditChainError(MillraceError):
     """An object of the audit's bucket is not what the chain writes: says what was expected and what came."""
+
+
+class EndpointChangingError(MillraceError):
+    """SageMaker makes, changes or deletes an endpoint, or a function deletes one: says which, and what was expected."""
 
 
 class ConflictError(MillraceError):

@@ -27,7 +27,6 @@ def _subject(given: Document, detail: Document) -> str:
 NOT_RELEASED: Mapping[ReleaseOutcome, str] = {
     "done": "this version or a newer one is or was live",
     "busy": "another release runs",
-    "changing": "SageMaker changes an endpoint",
 }
 
 

@@ -7,10 +7,10 @@ from datetime import timedelta
 import boto3
 from aws_lambda_powertools import Logger
 
-from functions.start_release.endpoints import Standing, standing
+from functions.start_release.endpoints import standing
 from functions.start_release.request import label_of, started
 from millrace.aws.endpoints import served_model
-from millrace.errors import ArtefactError, ConflictError
+from millrace.errors import ArtefactError, ConflictError, EndpointChangingError
 from millrace.messages.envelope import StepInput, handles
 from millrace.messages.release import ReleaseInput, ReleaseOutcome, ReleaseStarted, Rollback, Turn
 from millrace.release.promotion import LEASE_DAYS, ROLLBACK_PHASES, check_proven, outcome_of, rollback_target
@@ -35,11 +35,12 @@ KEY = SigningKey(boto3.client("kms"), NAMES.platform.signing_key_alias)
 @LOGGER.inject_lambda_context
 @handles(StepInput[ReleaseInput])
 def handler(call: StepInput[ReleaseInput]) -> ReleaseStarted:
-    """The outcome (`open`, `busy` and `changing`: try again, `done`: is or was live), the package, and the endpoints.
+    """The outcome (`open`, `busy`: try again, `done`: is or was live), the package, and the endpoints.
 
-    Raises ConflictError for a rollback that cannot be: nothing to go back to, or a release runs; for a live
-    endpoint that can be neither updated nor deleted without a person; ArtefactError for a
-    version whose signature is wrong, or absent where the live version is not merely restored."""
+    Raises EndpointChangingError while SageMaker changes one of them, or the sweep or the clean-up holds the lease to
+    delete one: minutes; ConflictError for a rollback that cannot be: nothing to go back to, or a release runs; for a
+    live endpoint that can be neither updated nor deleted without a person; ArtefactError for a version whose signature
+    is wrong, or absent where the live version is not merely restored."""
     given, pointers = call.state, POINTERS.read()
     package = find_package(given, pointers)
     # The live version may be from before versions were signed: without its restoration the endpoint would go on serving
@@ -49,38 +50,44 @@ def handler(call: StepInput[ReleaseInput]) -> ReleaseStarted:
         check_signature(S3, KEY, NAMES, package)
     until = given.as_of + timedelta(days=LEASE_DAYS)
     leased = LEASES.take("release", holder=call.execution, as_of=given.as_of, expires_at=until)
-    if given.rollback and not leased:
-        lease = LEASES.find("release")
-        raise ConflictError(f"roll back: expected no release to run, {lease.holder if lease else 'another'} does")
-    live = standing(SAGEMAKER, NAMES.endpoint, serves=True) if leased else "changing"
-    challenger = standing(SAGEMAKER, NAMES.challenger, serves=False) if leased else "changing"
-    turn = turn_of(leased, live, challenger)
+    if not leased:
+        check_holder(given.rollback)
+    live = standing(SAGEMAKER, NAMES.endpoint, serves=True) if leased else "absent"
+    challenger = standing(SAGEMAKER, NAMES.challenger, serves=False) if leased else "absent"
+    outcome = outcome_for(given, pointers, package.version, leased=leased)
+    if outcome == "open" and "changing" in (live, challenger):
+        changing = NAMES.endpoint if live == "changing" else NAMES.challenger
+        raise EndpointChangingError(f"endpoint {changing}: expected one that SageMaker does not change now")
     return started(
         package,
         pointers,
         label=label_of(package.version, call.execution),
         phases=ROLLBACK_PHASES if given.rollback else given.rollout.phases,
-        outcome=rollback_outcome(given.rollback, pointers, turn=turn)
-        if given.rollback
-        else outcome_of(pointers, package.version, turn=turn),
+        outcome=outcome,
         live=live,
         challenger=challenger,
     )
 
 
-def turn_of(leased: bool, *endpoints: Standing) -> Turn:
-    """Another's release may take weeks, a change of an endpoint takes minutes."""
-    if not leased:
-        return "busy"
-    return "changing" if "changing" in endpoints else "open"
+def check_holder(rollback: Rollback | None) -> None:
+    """Raise where to wait for the lease's holder is wrong: a function has it for a moment; a person's rollback is not
+    carried out hours after it was started."""
+    lease = LEASES.find("release")
+    holder = lease.holder if lease else "another"
+    if ":execution:" not in holder:
+        raise EndpointChangingError(f"endpoint {NAMES.challenger}: expected no lease of release, {holder} has it")
+    if rollback and not rollback.restores:
+        raise ConflictError(f"roll back: expected no release to run, {holder} does")
 
 
-def rollback_outcome(rollback: Rollback, pointers: Pointers, *, turn: Turn) -> ReleaseOutcome:
-    """One that restores is done where the endpoint serves the live version: SageMaker brought it back by itself."""
+def outcome_for(given: ReleaseInput, pointers: Pointers, version: str, *, leased: bool) -> ReleaseOutcome:
+    """One that restores is done where the endpoint serves the live version, and no release runs that changes it."""
+    turn: Turn = "open" if leased else "busy"
+    if given.rollback is None:
+        return outcome_of(pointers, version, turn=turn)
     champion = pointers.champion
-    if rollback.restores and champion and served_model(SAGEMAKER, NAMES.endpoint) == champion.model_name:
-        return "done"
-    return turn
+    is_served = leased and champion and served_model(SAGEMAKER, NAMES.endpoint) == champion.model_name
+    return "done" if given.rollback.restores and is_served else turn
 
 
 def find_package(given: ReleaseInput, pointers: Pointers) -> Package:

@@ -13,7 +13,7 @@ from infra.machines import endpoints, release_alarms, scaling, states, watch
 from infra.machines.endpoints import RELEASE
 from infra.machines.paths import Result, path
 from infra.machines.states import Definition, State
-from millrace.errors import WorkloadError
+from millrace.errors import EndpointChangingError, WorkloadError
 from millrace.messages.events import ModelReleased
 from millrace.messages.release import ReleaseAdvanced, ReleaseTidied, SmokeTested, UpdateState
 from millrace.names import MODEL_ROLE
@@ -28,8 +28,11 @@ TIMEOUT_S = 42 * 24 * 3600
 """Of a release with the releases before it that it waits for."""
 TURN_POLLS_S = 3600
 """Between two looks whether the turn has come; six weeks of them stay below the 25,000 events of an execution."""
-CHANGE_POLLS_S = 2700
-"""Between two looks whether an endpoint's change has ended, as often as that bound allows."""
+CHANGE_S = 8 * 3600
+"""The longest that SageMaker may take for an update, MaximumExecutionTimeoutInSeconds:
+https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_BlueGreenUpdatePolicy.html"""
+CHANGE_POLLS_S = 60
+"""Between two looks whether an endpoint's change has ended."""
 
 
 def definition(context: Context) -> Definition:
@@ -51,7 +54,7 @@ def definition(context: Context) -> Definition:
             **_update(context),
             **_scaling(context),
             **_advance_release(context),
-            **watch.watch(context, next_state="Delete challenger"),
+            **watch.watch(context, next_state="New version?"),
             **_tidy_release(context),
         },
     )
@@ -71,22 +74,29 @@ def _check(workload: Workload) -> None:
 def _start_release(context: Context) -> dict[str, State]:
     rollout = {"phases": list(context.workload.rollout.phases)}
     outcome = RELEASE.path("outcome")
+    start = states.invoke(
+        context.names.function_arn("start_release"),
+        comment="One release at a time; read the package and the two endpoints, wait until neither changes",
+        result=RELEASE,
+        next_state="Open?",
+    )
+    start["Retry"].append(
+        states.look_again(
+            EndpointChangingError,
+            interval_s=_pause_s(context, CHANGE_POLLS_S),
+            attempts=CHANGE_S // CHANGE_POLLS_S,
+        )
+    )
     return {
         **states.defaults(
             {"cause": "console", "as_of.$": "$$.Execution.StartTime", "rollout": rollout}, next_state="Start release"
         ),
-        "Start release": states.invoke(
-            context.names.function_arn("start_release"),
-            comment="One release at a time; read the package and the two endpoints",
-            result=RELEASE,
-            next_state="Open?",
-        ),
+        "Start release": start,
         "Open?": states.choice(
             "Is it this release's turn?",
             [
                 (states.equals(outcome, "open"), "Model"),
                 (states.equals(outcome, "done"), "Restored?"),
-                (states.equals(outcome, "changing"), "Endpoint changes"),
             ],
             otherwise="Its turn comes",
         ),
@@ -95,18 +105,11 @@ def _start_release(context: Context) -> dict[str, State]:
             seconds=_pause_s(context, TURN_POLLS_S),
             next_state="Start release",
         ),
-        "Endpoint changes": states.wait(
-            "SageMaker makes, updates or deletes an endpoint: minutes",
-            seconds=_pause_s(context, CHANGE_POLLS_S),
-            next_state="Start release",
-        ),
         "Restored?": states.choice(
-            "Was the live version to be restored after a release that failed?",
-            [({"And": [{"Variable": RESTORES, "IsPresent": True}, states.is_true(RESTORES)]}, "Scale again")],
+            "Was the live version to be restored? Then its scaling and what watches it are put anew",
+            [({"And": [{"Variable": RESTORES, "IsPresent": True}, states.is_true(RESTORES)]}, "Scalable target")],
             otherwise="Nothing to do",
         ),
-        "Scale again": scaling.register(context, next_state="Scale by requests again"),
-        "Scale by requests again": scaling.put_policy(context, next_state="Nothing to do"),
         "Nothing to do": states.succeed("This version or a newer one is live already"),
     }
 
@@ -242,7 +245,12 @@ def _update(context: Context) -> dict[str, State]:
 def _scaling(context: Context) -> dict[str, State]:
     return {
         "Scalable target": scaling.register(context, next_state="Scaling policy"),
-        "Scaling policy": scaling.put_policy(context, next_state="Advance release"),
+        "Scaling policy": scaling.put_policy(context, next_state="Live before?"),
+        "Live before?": states.choice(
+            "Do the pointers name the version already, which is merely restored?",
+            [(states.equals(RELEASE.path("outcome"), "done"), watch.FIRST)],
+            otherwise="Advance release",
+        ),
     }
 
 
@@ -253,6 +261,11 @@ def _advance_release(context: Context) -> dict[str, State]:
             comment="The version becomes champion by compare-and-set, the one before previous; the package is approved",
             result=ADVANCE,
             next_state=watch.FIRST,
+        ),
+        "New version?": states.choice(
+            "Has this release made a challenger and alarms of its own?",
+            [(states.equals(RELEASE.path("outcome"), "done"), "Watched?")],
+            otherwise="Delete challenger",
         ),
         "Delete challenger": endpoints.delete(
             context.names.challenger, comment="It has answered; it costs by the hour", next_state="Updated?"
@@ -295,7 +308,7 @@ def _tidy_release(context: Context) -> dict[str, State]:
         "Not watched": states.fail(
             "The version is live, but an alarm on it or the dashboard could not be made",
             error="NotWatched",
-            cause="see the states Watch … and Dashboard of this execution; the next release makes them again",
+            cause="see the states Watch … and Dashboard of this execution; millrace rollback --restore makes them anew",
         ),
         "Live": states.succeed("The version is live"),
     }

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from infra.machines.paths import Result
+from millrace.errors import MillraceError
 from millrace.messages.events import SOURCE, BusEvent
 
 State = dict[str, Any]
@@ -58,6 +59,18 @@ def retry(*errors: str, interval_s: int = 2, attempts: int = 3, rate: float = 2.
         "MaxAttempts": attempts,
         "BackoffRate": rate,
         "JitterStrategy": "FULL",
+    }
+
+
+def look_again(error: type[MillraceError], *, interval_s: int, attempts: int) -> State:
+    """A function that raises `error` is called again at that interval: a wait of a known end, three events each time.
+
+    The error counts as one of the function, so no alarm may be on those."""
+    return {
+        "ErrorEquals": [error.__name__],
+        "IntervalSeconds": interval_s,
+        "MaxAttempts": attempts,
+        "BackoffRate": 1,
     }
 
 

@@ -1,7 +1,7 @@
 """The states that make what watches a live endpoint: the alarms on its decisions and requests, and the dashboard.
 
-They are made when there is an endpoint, and a teardown takes them with it: CloudWatch bills an alarm whether its
-metrics have data or not. To put what is there already changes nothing, an alarm keeps its state. The release
+They are made when an endpoint is made or restored, and a teardown takes them with it: CloudWatch bills an alarm whether
+its metrics have data or not. To put what is there already changes nothing, an alarm keeps its state. The release
 pointers name the version by then, and a call that fails does not stop the release: it would undo a version that serves.
 """
 

@@ -1,5 +1,7 @@
 """An execution ends at 25,000 events: loops that wait for something look seldom enough for as long as they may last.
 
+A Retry on an error of ours is such a loop; one on an error of the service is an exception and does not count.
+
 https://docs.aws.amazon.com/step-functions/latest/dg/service-quotas.html"""
 
 from __future__ import annotations
@@ -10,17 +12,23 @@ from typing import Any
 
 from infra.rules.assembly import Machine, Stack, machines
 from infra.rules.finding import Finding
+from millrace import errors
+from millrace.errors import EndpointChangingError
 
 MOST = 25_000
 EVENTS = {"Task": 5, "Map": 5, "Parallel": 5}
 """Entered, scheduled, started, succeeded, exited; the other types are entered and exited."""
-BOUNDED_S = {"describeEndpoint": 8 * 3600}
+OF_AN_ATTEMPT = 3
+"""Scheduled, started, failed: what each attempt of a Retry adds."""
+BOUNDED_S = dict.fromkeys(("describeEndpoint", EndpointChangingError.__name__), 8 * 3600)
 """The longest that SageMaker lets what a loop looks at last: MaximumExecutionTimeoutInSeconds of a deployment."""
+OURS = frozenset(name for name, value in vars(errors).items() if isinstance(value, type))
+"""The names of our errors."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Loop:
-    """States that come back to each other, with a Wait among them."""
+    """States that come back to each other, with a Wait among them; or one that is tried again."""
 
     states: frozenset[str]
     lap_s: float
@@ -31,7 +39,7 @@ class Loop:
 def check(stacks: Sequence[Stack]) -> Iterator[Finding]:
     """A finding for each machine whose history may be full before its time, and for each loop without a Wait."""
     for machine in machines(stacks):
-        found = list(_loops(machine))
+        found = [*_loops(machine), *_polls(machine)]
         for loop in found:
             if not loop.lap_s:
                 expected = "a Wait of known seconds in every loop"
@@ -63,6 +71,19 @@ def _loops(machine: Machine) -> Iterator[Loop]:
             inside = frozenset(other for other in reached[name] if name in reached[other])
             seen |= inside
             yield _loop({other: states[other] for other in inside})
+
+
+def _polls(machine: Machine) -> Iterator[Loop]:
+    for name, state in machine.definition["States"].items():
+        for retry in state.get("Retry", ()):
+            ours = OURS & set(retry["ErrorEquals"])
+            if ours:
+                yield Loop(
+                    states=frozenset({name}),
+                    lap_s=retry.get("IntervalSeconds", 1),
+                    events=OF_AN_ATTEMPT,
+                    bound_s=max(BOUNDED_S.get(error, float("inf")) for error in ours),
+                )
 
 
 def _loop(states: Mapping[str, Mapping[str, Any]]) -> Loop:

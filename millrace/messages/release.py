@@ -9,9 +9,8 @@ from pydantic import Field, model_validator
 from millrace.messages.envelope import ExecutionInput, Message, StepResult
 from millrace.workload.rollout import Phases
 
-Turn = Literal["open", "busy", "changing"]
-"""`open`: this release's turn; `busy`: another one has the lease; `changing`: this one has it, SageMaker changes an
-endpoint still."""
+Turn = Literal["open", "busy"]
+"""`open`: this release's turn; `busy`: another one has the lease."""
 ReleaseOutcome = Literal[Turn, "done"]
 """`done`: this version or a newer one is or was live."""
 
@@ -25,7 +24,7 @@ class Rollback(Message):
     to: str | None = None
     """Number of the version; None: the previous one."""
     restores: bool = False
-    """Whether `to` is the live version already and the endpoint is to serve it again, after a release that stopped."""
+    """Whether `to` is the live version already and the endpoint is to serve it, scaled and watched, again."""
 
 
 class PackageToRelease(Message):

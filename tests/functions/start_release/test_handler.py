@@ -9,7 +9,8 @@ import pytest
 
 from functions.start_release.request import label_of
 from millrace.artefact.signing import SIGNATURE_FILE, SignedStatement, read_bundle
-from millrace.errors import ArtefactError, ConflictError
+from millrace.aws.endpoints import CHANGING
+from millrace.errors import ArtefactError, ConflictError, EndpointChangingError
 from millrace.release.registry import Candidate, Registry
 from millrace.release.signatures import SigningKey, signed_version
 from millrace.state.pointers import Pointers, Version
@@ -111,26 +112,58 @@ def test_what_stands_is_told(aws, load, event, package):
     assert (answer["outcome"], answer["has_live"], answer["has_challenger"]) == ("open", True, True)
 
 
+def hold(aws, holder):
+    aws.leases.take("release", holder=holder, as_of=AS_OF, expires_at=AS_OF + timedelta(days=1))
+
+
+def other(aws):
+    """Another release has the lease."""
+    hold(aws, aws.names.execution_arn("release", "other"))
+
+
 def test_another_release_is_waited_for(aws, load, event, package):
-    aws.leases.take("release", holder="other", as_of=AS_OF, expires_at=AS_OF + timedelta(days=1))
+    other(aws)
     assert load("start_release")(event("start_release"))["outcome"] == "busy"
 
 
-def test_a_changing_endpoint_is_waited_for(aws, load, event, package):
-    endpoint(aws, aws.names.endpoint, "Updating")
-    assert load("start_release")(event("start_release"))["outcome"] == "changing"
+@pytest.mark.parametrize("rolls_back", [True, False])
+def test_a_function_that_holds_the_lease_is_waited_for_as_a_change_is(rolls_back, aws, load, event, second_live):
+    """For a moment, while it deletes what a release left behind."""
+    hold(aws, "sweep 0b3f")
+    asked = back(event) if rolls_back else event("start_release")
+    with pytest.raises(EndpointChangingError, match="expected no lease of release, sweep 0b3f has it"):
+        load("start_release")(asked)
+    assert aws.leases.free("sweep 0b3f") == ["lease#release"]
+    load("start_release")(asked)
+
+
+@pytest.mark.parametrize("kind", ["endpoint", "challenger"])
+@pytest.mark.parametrize("status", CHANGING)
+def test_a_changing_endpoint_is_waited_for_with_the_lease(aws, load, event, package, status, kind):
+    name = getattr(aws.names, kind)
+    endpoint(aws, name, status)
+    with pytest.raises(EndpointChangingError, match=f"endpoint {name}: expected one that SageMaker does not change"):
+        load("start_release")(event("start_release"))
+    assert aws.leases.find("release").holder == event("start_release")["execution"]
 
 
 def test_a_changing_endpoint_of_another_release_is_that_releases(aws, load, event, package):
     endpoint(aws, aws.names.endpoint, "Updating")
-    aws.leases.take("release", holder="other", as_of=AS_OF, expires_at=AS_OF + timedelta(days=1))
+    other(aws)
     assert load("start_release")(event("start_release"))["outcome"] == "busy"
 
 
+def test_a_changing_endpoint_keeps_nobody_who_has_nothing_to_do(aws, load, event, package):
+    live(aws, 1)
+    endpoint(aws, aws.names.endpoint, "Updating")
+    assert load("start_release")(event("start_release"))["outcome"] == "done"
+
+
 def test_a_failed_endpoint_is_deleted_and_waited_for(aws, load, event, package):
-    endpoint(aws, aws.names.challenger, "Failed")
+    endpoint(aws, aws.names.endpoint, "Failed")
     handler = load("start_release")
-    assert handler(event("start_release"))["outcome"] == "changing"
+    with pytest.raises(EndpointChangingError):
+        handler(event("start_release"))
     assert handler(event("start_release"))["outcome"] == "open"
 
 
@@ -138,7 +171,9 @@ def test_a_failed_endpoint_is_deleted_and_waited_for(aws, load, event, package):
 def test_a_broken_endpoint_is_not_waited_for(aws, load, event, package, status):
     endpoint(aws, aws.names.challenger, status)
     handler = load("start_release")
-    assert [handler(event("start_release"))["outcome"] for _ in range(2)] == ["changing", "open"]
+    with pytest.raises(EndpointChangingError):
+        handler(event("start_release"))
+    assert handler(event("start_release"))["outcome"] == "open"
     endpoint(aws, aws.names.endpoint, status)
     with pytest.raises(ConflictError, match=f"expected a status that can be updated, got {status}; delete it"):
         handler(event("start_release"))
@@ -146,7 +181,7 @@ def test_a_broken_endpoint_is_not_waited_for(aws, load, event, package, status):
 
 def test_the_broken_challenger_of_another_release_stays(aws, load, event, package):
     endpoint(aws, aws.names.challenger, "Failed")
-    aws.leases.take("release", holder="other", as_of=AS_OF, expires_at=AS_OF + timedelta(days=1))
+    other(aws)
     assert load("start_release")(event("start_release"))["outcome"] == "busy"
     assert len(aws.sagemaker.list_endpoints()["Endpoints"]) == 1
 
@@ -202,8 +237,8 @@ def test_a_rollback_that_cannot_be_is_refused(aws, load, event, second_live, to,
 
 
 def test_a_rollback_does_not_wait_for_a_release(aws, load, event, second_live):
-    aws.leases.take("release", holder="other", as_of=AS_OF, expires_at=AS_OF + timedelta(days=1))
-    with pytest.raises(ConflictError, match="expected no release to run, other does"):
+    other(aws)
+    with pytest.raises(ConflictError, match=r"expected no release to run, .*:other does"):
         load("start_release")(back(event))
 
 
@@ -243,6 +278,18 @@ def test_a_restoration_opens_the_live_version_unless_it_serves(aws, load, event,
     served = replace(pointers.champion, model_name=aws.names.endpoint)
     aws.pointers.move(replace(pointers, champion=served))
     assert load("start_release")(restores)["outcome"] == "done"
+
+
+def test_a_restoration_waits_for_a_release(aws, load, event, package):
+    """That one may change what the endpoint serves: it is done when nobody does."""
+    Registry(aws.sagemaker, group=aws.names.package_group).approve(package, reason="released")
+    endpoint(aws, aws.names.endpoint)
+    aws.pointers.move(Pointers(champion=replace(version(1), model_name=aws.names.endpoint)))
+    other(aws)
+    handler = load("start_release")
+    assert handler(back(event, restores=True))["outcome"] == "busy"
+    aws.leases.free(aws.names.execution_arn("release", "other"))
+    assert handler(back(event, restores=True))["outcome"] == "done"
 
 
 def test_a_live_version_from_before_signatures_is_restored(aws, load, event, package):

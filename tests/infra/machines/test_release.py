@@ -8,9 +8,10 @@ from typing import get_args
 import pytest
 
 from functions.start_release.request import label_of
-from infra.machines import endpoints, release, release_alarms
+from infra.machines import endpoints, release, release_alarms, watch
 from infra.machines.endpoints import SHORT, EndpointKind
-from millrace.errors import WorkloadError
+from millrace.errors import EndpointChangingError, WorkloadError
+from millrace.operations.alarms import ALARMS, ENDPOINT_ALARMS, STAGE_ALARMS
 
 
 def test_no_traffic_before_the_probe_has_passed(context):
@@ -123,20 +124,69 @@ def test_a_fleet_below_the_declared_count_takes_it(context, few, reset):
         assert parameters["ExcludeRetainedVariantProperties.$"] == f"{states[few]['ResultPath']}.properties"
 
 
-def test_a_restored_version_is_scaled_again(context):
-    states = release.definition(context())["States"]
-    (restores,) = states["Restored?"]["Choices"]
-    assert (restores["Next"], states["Restored?"]["Default"]) == ("Scale again", "Nothing to do")
-    assert states["Scale again"]["Parameters"] == states["Scalable target"]["Parameters"]
-    assert states["Scale by requests again"]["Parameters"] == states["Scaling policy"]["Parameters"]
+def path_of(states, start, *, outcome, **taken):
+    """The states from `start` on, by the outcome of `start_release` and what `taken` says of other choices."""
+    name = start
+    while name:
+        yield name
+        state, by_outcome = states[name], {"Open?": None, "Live before?": None, "New version?": None}
+        if state["Type"] == "Choice":
+            turns = {one.get("StringEquals"): one["Next"] for one in state["Choices"]}
+            chosen = turns.get(outcome, state["Default"]) if name in by_outcome else None
+            name = chosen or (state["Choices"][0]["Next"] if taken.get(name) else state["Default"])
+        else:
+            name = state.get("Next")
 
 
-@pytest.mark.parametrize(("outcome", "seconds"), [("changing", 2700), ("busy", 3600)])
-def test_each_reason_to_wait_has_its_pause(context, outcome, seconds):
+def test_a_restored_version_is_scaled_and_watched_again(context):
+    """Also where the endpoint serves it already: no stack makes its alarms, so an upgrade leaves it without."""
     states = release.definition(context())["States"]
-    turns = {one["StringEquals"]: one["Next"] for one in states["Open?"]["Choices"]}
-    waits = states[turns.get(outcome, states["Open?"]["Default"])]
+    came = [*path_of(states, "Open?", outcome="done", **{"Restored?": True})]
+    watching = [*watch.watch(context(), next_state="")]
+    assert came == [
+        *("Open?", "Restored?", "Scalable target", "Scaling policy", "Live before?"),
+        *watching,
+        *("New version?", "Watched?", "Live"),
+    ]
+    assert [*path_of(states, "Open?", outcome="done")] == ["Open?", "Restored?", "Nothing to do"]
+    released = [*path_of(states, "Scalable target", outcome="open", **{"Updated?": True})]
+    assert released == [
+        *("Scalable target", "Scaling policy", "Live before?", "Advance release"),
+        *watching,
+        *("New version?", "Delete challenger", "Updated?", "Delete alarms", "Released", "Tidy release"),
+        *("Watched?", "Live"),
+    ]
+
+
+@pytest.mark.parametrize(("stage", "seconds"), [("prod", 3600), ("local", 1)])
+def test_another_release_is_looked_for_each_hour(context, stage, seconds):
+    states = release.definition(context(stage))["States"]
+    waits = states[next(name for name in path_of(states, "Open?", outcome="busy") if name != "Open?")]
     assert (waits["Type"], waits["Seconds"], waits["Next"]) == ("Wait", seconds, "Start release")
+
+
+@pytest.mark.parametrize(("stage", "seconds"), [("prod", 60), ("local", 1)])
+def test_a_change_of_an_endpoint_is_looked_at_each_minute_for_as_long_as_it_may_last(context, stage, seconds):
+    start = release.definition(context(stage))["States"]["Start release"]
+    *_, changing = start["Retry"]
+    assert changing == {
+        "ErrorEquals": [EndpointChangingError.__name__],
+        "IntervalSeconds": seconds,
+        "MaxAttempts": 480,
+        "BackoffRate": 1,
+    }
+    deployment = release.definition(context("prod"))["States"]["Update live"]["Parameters"]["DeploymentConfig"]
+    longest_s = deployment["BlueGreenUpdatePolicy"]["MaximumExecutionTimeoutInSeconds"]
+    assert longest_s <= release.CHANGE_S == 480 * 60
+
+
+def test_no_alarm_is_on_the_errors_of_a_function_that_waits_by_them(context):
+    names = context().names
+    watched = [metric for alarm in (ALARMS | ENDPOINT_ALARMS).values() for metric in alarm.metrics(names)]
+    watched += [metric for alarm in STAGE_ALARMS.values() for metric in alarm.metrics(names.platform)]
+    of_errors = [metric.dimensions["FunctionName"] for metric in watched if metric.name == "Errors"]
+    assert of_errors
+    assert names.function("start_release") not in of_errors
 
 
 def test_a_live_version_stays_live_when_tidying_fails(context):

@@ -31,9 +31,8 @@ def test_every_alarm_is_put_before_what_needs_it(context):
     assert {f"Watch {name}" for name in (*monitors.ALARMS, *monitors.COUNTED, *ENDPOINT_ALARMS)} == set(names[:-2])
     assert set(COMPOSITE.alarms) == set(ENDPOINT_ALARMS)
     whole = release.definition(context())["States"]
-    assert whole["Scaling policy"]["Next"] == "Advance release"
     assert whole["Advance release"]["Next"] == names[0]
-    assert whole["Dashboard"]["Next"] == "Delete challenger"
+    assert whole["Dashboard"]["Next"] == "New version?"
 
 
 def test_an_alarm_that_cannot_be_put_neither_undoes_the_release_nor_stays_unknown(context):

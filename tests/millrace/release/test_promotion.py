@@ -103,7 +103,7 @@ def test_only_a_version_that_was_live_comes_back():
     [
         (None, "open", "open"),
         (None, "busy", "busy"),
-        (1, "changing", "changing"),
+        (1, "busy", "busy"),
         (2, "open", "done"),
         (10, "busy", "done"),
     ],
