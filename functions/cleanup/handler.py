@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from uuid import uuid4
+
 import boto3
 from aws_lambda_powertools import Logger
 
@@ -11,7 +13,7 @@ from millrace.messages.envelope import Event, Message, handles
 from millrace.messages.execution import ExecutionEnded
 from millrace.messages.teardown import TEARDOWN_ERROR
 from millrace.names import MACHINE_OF_FEED
-from millrace.release import challenger, release_alarms
+from millrace.release.leftovers import Leftovers
 from millrace.settings.environment import Environment
 from millrace.state.audit import Record, append
 from millrace.state.leases import Leases
@@ -22,7 +24,7 @@ from millrace.state.table import StateTable
 SETTINGS = Environment.parse()
 NAMES = SETTINGS.names
 LOGGER = Logger()
-SAGEMAKER, CLOUDWATCH, DYNAMODB = (boto3.client(name) for name in ("sagemaker", "cloudwatch", "dynamodb"))
+SAGEMAKER, DYNAMODB = boto3.client("sagemaker"), boto3.client("dynamodb")
 STATE = StateTable(DYNAMODB, NAMES)
 LEASES, SLOTS, POINTERS = Leases(STATE), Slots(STATE), ReleasePointers(STATE)
 RESTORATION = Restoration(
@@ -30,6 +32,9 @@ RESTORATION = Restoration(
     scaling=boto3.client("application-autoscaling"),
     states=boto3.client("stepfunctions"),
     names=NAMES,
+)
+LEFTOVERS = Leftovers(
+    sagemaker=SAGEMAKER, cloudwatch=boto3.client("cloudwatch"), names=NAMES, leases=LEASES, pointers=POINTERS
 )
 OF_DROPS = {NAMES.machine_arn(machine): machine for machine in MACHINE_OF_FEED.values()}
 
@@ -62,7 +67,7 @@ def free(ended: ExecutionEnded) -> list[str]:
 def clean_up(call: Event[ExecutionEnded]) -> list[str]:
     """Record how a release failed, then delete what it left unless another release has begun since.
 
-    Last, the endpoint is brought back to the live version, unless all is being torn down."""
+    In any case the endpoint is brought back to the live version, unless all is being torn down."""
     ended = call.detail
     failure = ReleaseFailed.model_validate(
         {"status": ended.status, "error": ended.error, "cause": ended.reason, "input": ended.input}
@@ -76,12 +81,13 @@ def clean_up(call: Event[ExecutionEnded]) -> list[str]:
         details=failure,
     )
     append(DYNAMODB, table=NAMES.platform.audit_table, workload=SETTINGS.workload, record=record)
-    if LEASES.find("release") is not None:
-        return []
-    freed = [
-        *challenger.delete(SAGEMAKER, NAMES.challenger),
-        *release_alarms.delete(CLOUDWATCH, NAMES.prefix),
-    ]
+    holder = f"cleanup {uuid4()}"
     if ended.error == TEARDOWN_ERROR:
-        return freed
-    return freed + RESTORATION.restore(POINTERS.champion(), ended=ended.execution, given=ended.input, as_of=call.as_of)
+        return LEFTOVERS.delete(holder=holder, as_of=call.as_of)
+    try:
+        deleted = LEFTOVERS.delete(holder=holder, as_of=call.as_of)
+    finally:
+        # Whatever could not be deleted: the sweep comes back to it, and the live version does not wait for that.
+        champion = POINTERS.champion()
+        started = RESTORATION.restore(champion, ended=ended.execution, given=ended.input, as_of=call.as_of)
+    return deleted + started

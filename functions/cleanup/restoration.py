@@ -9,7 +9,6 @@ from datetime import datetime
 from typing import Any
 
 from millrace.aws.endpoints import served_model
-from millrace.errors import ConflictError
 from millrace.messages.release import Rollback
 from millrace.names import VARIANT, WorkloadNames
 from millrace.state.pointers import Version
@@ -26,20 +25,18 @@ class Restoration:
     names: WorkloadNames
 
     def restore(self, champion: Version | None, *, ended: str, given: str | None, as_of: datetime) -> list[str]:
-        """What was started or deleted; nothing where the endpoint serves the champion and is scaled, or is gone.
+        """What was started; nothing where the endpoint serves the champion and is scaled, or either is not there.
 
         `ended` is the release's execution and `given` its input. A release that restored is not restored itself: it
-        would fail for ever. Raises ConflictError for an endpoint without a champion that cannot be deleted yet."""
+        would fail for ever."""
         served = served_model(self.sagemaker, self.names.endpoint)
-        if served == "" or _restored(given):
+        if served == "" or champion is None or _restored(given):
             return []
-        if champion is None:
-            return self._delete(served)
         if served == champion.model_name and self._is_scaled():
             return []
         # It is changing still, serves what was never promoted, or has lost its scaling to an update that failed.
-        # SageMaker cannot stop an update: the machine waits for its end, and where the release's alarms brought the old
-        # version back it only has to scale it again.
+        # SageMaker cannot stop an update: the machine waits for its end, and for that of a release which has begun
+        # since. Where the live version is back by then it only has to be scaled and watched again.
         name = f"restore-{hashlib.sha256(ended.encode()).hexdigest()[:40]}"
         rollback = Rollback(
             reason=f"{ended} ended before version {champion.version} was replaced",
@@ -62,13 +59,6 @@ class Restoration:
         resource = f"endpoint/{self.names.endpoint}/variant/{VARIANT}"
         found = self.scaling.describe_scalable_targets(ServiceNamespace="sagemaker", ResourceIds=[resource])
         return bool(found["ScalableTargets"])
-
-    def _delete(self, served: str | None) -> list[str]:
-        if served is None:
-            expected = "expected it in service, to delete it: no version is live"
-            raise ConflictError(f"endpoint {self.names.endpoint}: {expected}")
-        self.sagemaker.delete_endpoint(EndpointName=self.names.endpoint)
-        return [f"endpoint {self.names.endpoint}"]
 
 
 def _restored(given: str | None) -> bool:

@@ -1,4 +1,4 @@
-"""Each hour: what no running execution holds is free, and no challenger is left without a release.
+"""Each hour: what no running execution holds is free, and nothing of a release is left that has ended.
 
 Step Functions delivers the end of an execution to EventBridge as best effort, so the event that lets `cleanup` free a
 slot or a lease may never come: https://docs.aws.amazon.com/eventbridge/latest/ref/events-ref-states.html"""
@@ -6,7 +6,6 @@ slot or a lease may never come: https://docs.aws.amazon.com/eventbridge/latest/r
 from __future__ import annotations
 
 import json
-from datetime import timedelta
 from uuid import uuid4
 
 import boto3
@@ -14,9 +13,10 @@ from aws_lambda_powertools import Logger
 
 from functions.sweep.holders import Pass
 from millrace.messages.envelope import Event, Message, handles
-from millrace.release import challenger, release_alarms
+from millrace.release.leftovers import Leftovers
 from millrace.settings.environment import Environment
 from millrace.state.leases import Leases
+from millrace.state.pointers import ReleasePointers
 from millrace.state.slots import Slots
 from millrace.state.table import StateTable
 
@@ -24,11 +24,15 @@ SETTINGS = Environment.parse()
 NAMES = SETTINGS.names
 LOGGER = Logger()
 STATES, LAMBDA = boto3.client("stepfunctions"), boto3.client("lambda")
-SAGEMAKER, CLOUDWATCH = boto3.client("sagemaker"), boto3.client("cloudwatch")
 STATE = StateTable(boto3.client("dynamodb"), NAMES)
 SLOTS, LEASES = Slots(STATE), Leases(STATE)
-LEASE = timedelta(hours=1)
-"""Longer than this function may run; a lease that it could not give back is freed by the sweeps after it."""
+LEFTOVERS = Leftovers(
+    sagemaker=boto3.client("sagemaker"),
+    cloudwatch=boto3.client("cloudwatch"),
+    names=NAMES,
+    leases=LEASES,
+    pointers=ReleasePointers(STATE),
+)
 
 
 class Scheduled(Message):
@@ -59,25 +63,7 @@ def handler(call: Event[Scheduled]) -> Swept:
     swept = Swept(
         ended=tuple(event["detail"]["executionArn"] for event in found.ended),
         freed=found.freed,
-        deleted=tuple(delete_leftovers(call, holder=f"sweep {uuid4()}")),
+        deleted=tuple(LEFTOVERS.delete(holder=f"sweep {uuid4()}", as_of=call.as_of)),
     )
     LOGGER.info("swept", extra=swept.model_dump())
     return swept
-
-
-def delete_leftovers(call: Event[Scheduled], *, holder: str) -> list[str]:
-    """The challenger of a release whose clean-up failed, with the alarms of releases; nothing while a release runs.
-
-    Without a challenger the alarms are not looked for."""
-    if LEASES.find("release") is not None or not challenger.stands(SAGEMAKER, NAMES.challenger):
-        return []
-    # A release that begins now would take over the challenger that is deleted here: it waits for this lease.
-    if not LEASES.take("release", holder=holder, as_of=call.as_of, expires_at=call.as_of + LEASE):
-        return []
-    try:
-        return [
-            *challenger.delete(SAGEMAKER, NAMES.challenger),
-            *release_alarms.delete(CLOUDWATCH, NAMES.prefix),
-        ]
-    finally:
-        LEASES.free(holder)

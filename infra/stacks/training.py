@@ -272,7 +272,7 @@ class TrainingStack(WorkloadStack):
                 state_table.own_items(names).may("Query", "GetItem", "PutItem", "UpdateItem", "DeleteItem"),
                 step_functions.executions(names, *MACHINES, because=by_name).may("DescribeExecution"),
                 functions.invoke(names, "cleanup"),
-                sagemaker_endpoints.challenger(names).may("DescribeEndpoint", "DeleteEndpoint"),
+                sagemaker_endpoints.both(names).may("DescribeEndpoint", "DeleteEndpoint"),
                 alarms.describe(because=prefixed),
                 alarms.of_releases(names).may("DeleteAlarms"),
             ],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Any
 
 OF_A_RELEASE = re.compile(r"v\d+-\w+-\d+-\d+-live-(errors|latency)")
@@ -11,11 +12,14 @@ MOST = 100
 """Alarms in one call of DeleteAlarms."""
 
 
-def delete(client: Any, prefix: str) -> list[str]:
-    """What was deleted: each costs by the month. `client` is boto3's CloudWatch client."""
+def find(client: Any, prefix: str) -> list[str]:
+    """The names of those that are there, as many as one call deletes. `client` is boto3's CloudWatch client."""
     pages = client.get_paginator("describe_alarms").paginate(AlarmNamePrefix=f"{prefix}-v", AlarmTypes=["MetricAlarm"])
     found = [alarm["AlarmName"] for page in pages for alarm in page["MetricAlarms"]]
-    names = [name for name in found if OF_A_RELEASE.fullmatch(name.removeprefix(f"{prefix}-"))][:MOST]
+    return [name for name in found if OF_A_RELEASE.fullmatch(name.removeprefix(f"{prefix}-"))][:MOST]
+
+
+def delete(client: Any, names: Sequence[str]) -> None:
+    """Each costs by the month; one that is gone is as good. `client` is boto3's CloudWatch client."""
     if names:
-        client.delete_alarms(AlarmNames=names)
-    return [f"alarm {name}" for name in names]
+        client.delete_alarms(AlarmNames=list(names))

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import sys
+from dataclasses import replace
 from datetime import timedelta
 
 import boto3
 import pytest
 
-from millrace.errors import ConflictError
 from millrace.state.pointers import Pointers, Version
 from millrace.timestamps import moment
 
@@ -220,11 +221,69 @@ def test_an_input_too_deep_to_read_is_no_restoration(aws, load, event, live):
 
 
 def test_an_endpoint_that_no_version_was_promoted_to_is_deleted(aws, load, event, live):
+    """Unless SageMaker makes it still: then the sweep deletes it."""
     live("Creating")
-    with pytest.raises(ConflictError, match="no version is live"):
-        load("cleanup")(release_ended(aws, event, "ABORTED"))
+    assert load("cleanup")(release_ended(aws, event, "ABORTED")) == {"freed": []}
     from moto.sagemaker.models import sagemaker_backends
 
     sagemaker_backends["123456789012"]["eu-west-1"].endpoints[aws.names.endpoint].endpoint_status = "InService"
     assert load("cleanup")(release_ended(aws, event, "ABORTED")) == {"freed": [f"endpoint {aws.names.endpoint}"]}
     assert aws.sagemaker.list_endpoints()["Endpoints"] == []
+
+
+class Watched:
+    """SageMaker; `before` is called before each call of this action."""
+
+    def __init__(self, sagemaker, action, before):
+        self._sagemaker, self._action, self._before = sagemaker, action, before
+
+    def __getattr__(self, name):
+        if name == self._action:
+            self._before()
+        return getattr(self._sagemaker, name)
+
+
+def watch(aws, action, before):
+    module = sys.modules["functions.cleanup.handler"]
+    module.LEFTOVERS = replace(module.LEFTOVERS, sagemaker=Watched(aws.sagemaker, action, before))
+
+
+def test_a_release_that_begins_while_the_challenger_is_looked_at_keeps_it(aws, load, event, challenger):
+    handler = load("cleanup")
+    until = AS_OF + timedelta(days=1)
+    watch(aws, "describe_endpoint", lambda: aws.leases.take("release", holder="r", as_of=AS_OF, expires_at=until))
+    assert handler(release_ended(aws, event, "ABORTED")) == {"freed": []}
+    assert aws.leases.find("release").holder == "r"
+    assert len(aws.sagemaker.list_endpoints()["Endpoints"]) == 1
+
+
+def test_no_release_takes_the_challenger_over_while_it_is_deleted(aws, load, event, challenger):
+    handler, holders = load("cleanup"), []
+    watch(aws, "delete_endpoint", lambda: holders.append(aws.leases.find("release").holder.split()[0]))
+    handler(release_ended(aws, event, "ABORTED"))
+    assert (holders, aws.leases.find("release")) == (["cleanup"], None)
+
+
+def test_the_live_version_comes_back_where_the_challenger_cannot_be_deleted(aws, load, event, challenger, live):
+    live("InService")
+    aws.pointers.move(Pointers(champion=CHAMPION))
+    handler = load("cleanup")
+
+    def refuse():
+        raise ConnectionError
+
+    watch(aws, "delete_endpoint", refuse)
+    with pytest.raises(ConnectionError):
+        handler(release_ended(aws, event, "ABORTED"))
+    assert len(started(aws)) == 1
+    assert aws.leases.find("release") is None
+
+
+def test_the_live_version_comes_back_after_a_release_that_has_begun_since(aws, load, event, challenger, live):
+    """That one may end without touching the endpoint; the restoration waits for it."""
+    live("InService")
+    aws.pointers.move(Pointers(champion=CHAMPION))
+    aws.leases.take("release", holder="another", as_of=AS_OF, expires_at=AS_OF + timedelta(days=1))
+    (freed,) = load("cleanup")(release_ended(aws, event, "FAILED"))["freed"]
+    assert freed.startswith("execution restore-")
+    assert len(aws.sagemaker.list_endpoints()["Endpoints"]) == 2

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import boto3
 import pytest
 
+from millrace.aws.endpoints import BROKEN, CHANGING
 from millrace.messages.envelope import Event
 from millrace.messages.execution import ExecutionEnded
+from millrace.state.pointers import Pointers, Version
 from millrace.timestamps import moment, stamp
 
 AS_OF = moment("1997-06-01T07:00:00Z")
@@ -144,6 +147,19 @@ def challenger(aws):
     )  # fmt: skip
 
 
+def begins_at_the_first_look(aws, function, release):
+    """The release has the lease as soon as the function looks at an endpoint."""
+    module = sys.modules[f"functions.{function}.handler"]
+    describe = module.LEFTOVERS.sagemaker.describe_endpoint
+
+    class Slow:
+        def describe_endpoint(self, **given):
+            aws.leases.take("release", holder=release, as_of=AS_OF, expires_at=AS_OF + timedelta(days=60))
+            return describe(**given)
+
+    module.LEFTOVERS = replace(module.LEFTOVERS, sagemaker=Slow())
+
+
 def endpoints(aws):
     return [one["EndpointName"] for one in aws.sagemaker.list_endpoints()["Endpoints"]]
 
@@ -164,17 +180,62 @@ def test_the_challenger_of_a_release_stays(aws, start, sweep, challenger):
 
 def test_a_release_that_begins_while_the_sweep_looks_keeps_its_challenger(aws, start, sweep, challenger):
     release = start("release", "r1")
-    module = sys.modules["functions.sweep.handler"]
-    describe = module.SAGEMAKER.describe_endpoint
-
-    class Slow:
-        def describe_endpoint(self, **given):
-            aws.leases.take("release", holder=release, as_of=AS_OF, expires_at=AS_OF + timedelta(days=60))
-            return describe(**given)
-
-    module.SAGEMAKER = Slow()
+    begins_at_the_first_look(aws, "sweep", release)
     assert sweep()[0]["deleted"] == []
     assert (endpoints(aws), aws.leases.find("release").holder) == ([aws.names.challenger], release)
+
+
+@pytest.fixture
+def live(aws, challenger):
+    """`live("InService")`: the live endpoint is in this state; there is no challenger."""
+    aws.sagemaker.delete_endpoint(EndpointName=aws.names.challenger)
+    aws.sagemaker.create_endpoint(EndpointName=aws.names.endpoint, EndpointConfigName="c")
+    from moto.sagemaker.models import sagemaker_backends
+
+    def put(status):
+        sagemaker_backends["123456789012"]["eu-west-1"].endpoints[aws.names.endpoint].endpoint_status = status
+
+    return put
+
+
+@pytest.mark.parametrize("status", ["InService", *BROKEN])
+def test_a_live_endpoint_without_a_live_version_is_deleted(status, aws, sweep, live):
+    """Its first release has failed: nobody calls it, and it costs by the hour."""
+    live(status)
+    assert f"endpoint {aws.names.endpoint}" in sweep()[0]["deleted"]
+    assert (endpoints(aws), aws.leases.find("release")) == ([], None)
+
+
+@pytest.mark.parametrize("status", CHANGING)
+def test_a_live_endpoint_that_changes_is_left_to_the_next_sweep(status, aws, sweep, live):
+    live(status)
+    sweep()
+    assert endpoints(aws) == [aws.names.endpoint]
+    live("InService")
+    assert sweep(1)[0]["deleted"] == [f"endpoint {aws.names.endpoint}"]
+
+
+@pytest.mark.parametrize("status", ["InService", *BROKEN])
+def test_the_endpoint_of_a_live_version_stays(status, aws, sweep, live):
+    live(status)
+    version = Version(package_arn="p/1", version="1", model_name="m", run="r", baseline_uri="")
+    aws.pointers.move(Pointers(champion=version))
+    sweep()
+    assert endpoints(aws) == [aws.names.endpoint]
+
+
+def test_the_endpoint_that_the_first_release_is_making_stays(aws, start, sweep, live):
+    """In service, scaled next, and only then named by the pointers."""
+    until = AS_OF + timedelta(days=60)
+    aws.leases.take("release", holder=start("release", "r1"), as_of=AS_OF, expires_at=until)
+    live("InService")
+    assert sweep()[0]["deleted"] == []
+    assert endpoints(aws) == [aws.names.endpoint]
+
+
+def test_the_alarms_of_a_release_are_deleted_without_a_challenger(aws, sweep, challenger):
+    aws.sagemaker.delete_endpoint(EndpointName=aws.names.challenger)
+    assert sweep()[0]["deleted"] == [f"alarm {aws.names.prefix}-v2-5d2c7e-0-0-live-errors"]
 
 
 def test_a_lease_that_a_sweep_could_not_give_back_is_freed(aws, sweep):

@@ -1,0 +1,78 @@
+"""What a release that failed leaves behind: a challenger, alarms of its own, a live endpoint without a live version."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from millrace.aws.endpoints import CHANGING
+from millrace.aws.errors import could_not_find
+from millrace.names import WorkloadNames
+from millrace.release import release_alarms
+from millrace.state.leases import Leases
+from millrace.state.pointers import ReleasePointers
+
+LEASE = timedelta(hours=1)
+"""Longer than a function may run; a lease that could not be given back is freed by the sweeps after it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Leftovers:
+    """`sagemaker` and `cloudwatch` are boto3's clients."""
+
+    sagemaker: Any
+    cloudwatch: Any
+    names: WorkloadNames
+    leases: Leases
+    pointers: ReleasePointers
+
+    def delete(self, *, holder: str, as_of: datetime) -> list[str]:
+        """What was deleted; nothing while a release runs.
+
+        An endpoint that SageMaker changes stays: it refuses to delete that. `holder` names the caller, for the lease of
+        release."""
+        if not any(self._find()):
+            return []
+        # A release that begins now would take over the challenger that is deleted here: it waits for this lease.
+        if not self.leases.take("release", holder=holder, as_of=as_of, expires_at=as_of + LEASE):
+            return []
+        try:
+            # Looked for again: a release may have begun and ended since.
+            endpoints, alarms = self._find()
+            for name in endpoints:
+                self._delete_endpoint(name)
+            release_alarms.delete(self.cloudwatch, alarms)
+        finally:
+            self.leases.free(holder)
+        return [*(f"endpoint {name}" for name in endpoints), *(f"alarm {name}" for name in alarms)]
+
+    def _find(self) -> tuple[list[str], list[str]]:
+        """The endpoints, and the alarms."""
+        return list(self._endpoints()), release_alarms.find(self.cloudwatch, self.names.prefix)
+
+    def _endpoints(self) -> Iterator[str]:
+        if self._is_final(self.names.challenger):
+            yield self.names.challenger
+        # The first release has made it and has ended before its version was live: nobody calls it.
+        if self.pointers.champion() is None and self._is_final(self.names.endpoint):
+            yield self.names.endpoint
+
+    def _is_final(self, endpoint: str) -> bool:
+        """Whether there is such an endpoint, and SageMaker does not change it."""
+        try:
+            return self.sagemaker.describe_endpoint(EndpointName=endpoint)["EndpointStatus"] not in CHANGING
+        except ClientError as error:
+            if could_not_find(error):
+                return False
+            raise
+
+    def _delete_endpoint(self, endpoint: str) -> None:
+        try:
+            self.sagemaker.delete_endpoint(EndpointName=endpoint)
+        except ClientError as error:
+            if not could_not_find(error):
+                raise
