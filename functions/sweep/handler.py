@@ -1,4 +1,5 @@
-"""Each hour: what no running execution holds is free, and nothing of a release is left that has ended.
+"""Each hour: what no running execution holds is free, nothing of a release is left that has ended, and a record of the
+audit that the chain lacks is noticed.
 
 Step Functions delivers the end of an execution to EventBridge as best effort, so the event that lets `cleanup` free a
 slot or a lease may never come: https://docs.aws.amazon.com/eventbridge/latest/ref/events-ref-states.html"""
@@ -6,15 +7,20 @@ slot or a lease may never come: https://docs.aws.amazon.com/eventbridge/latest/r
 from __future__ import annotations
 
 import json
+from datetime import timedelta
 from uuid import uuid4
 
 import boto3
 from aws_lambda_powertools import Logger
+from aws_lambda_powertools.metrics import EphemeralMetrics, MetricUnit
 
 from functions.sweep.holders import Pass
 from millrace.messages.envelope import Event, Message, handles
+from millrace.operations.alarms import AUDIT_AGE
 from millrace.release.leftovers import Leftovers
 from millrace.settings.environment import Environment
+from millrace.state.audit_chain import AuditChain
+from millrace.state.audit_lag import AuditLag
 from millrace.state.leases import Leases
 from millrace.state.pointers import ReleasePointers
 from millrace.state.slots import Slots
@@ -24,7 +30,8 @@ SETTINGS = Environment.parse()
 NAMES = SETTINGS.names
 LOGGER = Logger()
 STATES, LAMBDA = boto3.client("stepfunctions"), boto3.client("lambda")
-STATE = StateTable(boto3.client("dynamodb"), NAMES)
+DYNAMODB = boto3.client("dynamodb")
+STATE = StateTable(DYNAMODB, NAMES)
 SLOTS, LEASES = Slots(STATE), Leases(STATE)
 LEFTOVERS = Leftovers(
     sagemaker=boto3.client("sagemaker"),
@@ -32,6 +39,12 @@ LEFTOVERS = Leftovers(
     names=NAMES,
     leases=LEASES,
     pointers=ReleasePointers(STATE),
+)
+LAG = AuditLag(
+    dynamodb=DYNAMODB,
+    names=NAMES,
+    chain=AuditChain(boto3.client("s3"), bucket=NAMES.platform.bucket("audit"), workload=NAMES.workload),
+    state=STATE,
 )
 
 
@@ -66,4 +79,14 @@ def handler(call: Event[Scheduled]) -> Swept:
         deleted=tuple(LEFTOVERS.delete(holder=f"sweep {uuid4()}", as_of=call.as_of)),
     )
     LOGGER.info("swept", extra=swept.model_dump())
+    if lag := LAG.find(call.as_of):
+        publish(lag)
     return swept
+
+
+def publish(lag: timedelta) -> None:
+    """Only where there is one, for a metric costs by the month: of the stage, as one alarm is on all its chains."""
+    metrics = EphemeralMetrics(service="")  # else powertools adds a dimension "service" beside ours
+    metrics.add_dimension("Stage", SETTINGS.stage)
+    metrics.add_metric(AUDIT_AGE, MetricUnit.Milliseconds, lag.total_seconds() * 1000)
+    metrics.flush_metrics()

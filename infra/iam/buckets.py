@@ -71,6 +71,12 @@ def audit_chains(platform: Platform) -> list[Statement]:
     return [links.may("GetObjectVersion", "PutObject"), listed.may("ListBucketVersions")]
 
 
+def find_audit_chain(names: WorkloadNames) -> Statement:
+    """List the links of one workload's chain."""
+    own = {"StringEquals": {"s3:prefix": [f"{names.workload}/"]}}
+    return resource("s3", names.platform.bucket_arn("audit"), where=own).may("ListBucketVersions")
+
+
 LANDING = Bucket(
     purpose="landing",
     folders={

@@ -16,6 +16,11 @@ def append_audit(names: WorkloadNames) -> Statement:
     return _own(names, names.platform.audit_table).may("PutItem")
 
 
+def count_audit(names: WorkloadNames) -> Statement:
+    """Count the workload's records, which no condition tells from reading them."""
+    return _own(names, names.platform.audit_table).may("Query")
+
+
 def read_audit_stream(platform: Platform) -> list[Statement]:
     """What Lambda's poller needs to feed a function from the audit table's stream."""
     # https://docs.aws.amazon.com/aws-managed-policy/latest/reference/AWSLambdaDynamoDBExecutionRole.html

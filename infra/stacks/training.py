@@ -16,7 +16,7 @@ from infra.constructs.rule import Rule, pattern_of
 from infra.constructs.schedule import Schedule
 from infra.context import REPOSITORY
 from infra.iam import alarms, functions, iceberg, key, registry, sagemaker_endpoints, state_table, step_functions
-from infra.iam.buckets import ARTEFACTS, LAKE, one_object
+from infra.iam.buckets import ARTEFACTS, LAKE, find_audit_chain, one_object
 from infra.iam.resource import Resource, Statement, every, resource
 from infra.machines import retrain, train
 from infra.stacks.platform import IMAGES
@@ -275,6 +275,8 @@ class TrainingStack(WorkloadStack):
                 sagemaker_endpoints.both(names).may("DescribeEndpoint", "DeleteEndpoint"),
                 alarms.describe(because=prefixed),
                 alarms.of_releases(names).may("DeleteAlarms"),
+                state_table.count_audit(names),
+                find_audit_chain(names),
             ],
             timeout_s=120,
         )

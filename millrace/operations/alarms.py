@@ -21,6 +21,8 @@ RUNBOOKS = "docs/runbooks.md"
 USD_PER_METRIC = 0.10
 """A month, of each metric that an alarm reads, also inside metric math."""
 USD_PER_COMPOSITE = 0.50
+AUDIT_AGE = "AuditAge"
+"""The metric of how long a record has been in the audit table without a link of the chain, in milliseconds."""
 LEAST_REQUESTS = 20
 """Requests of a period below which errors and latency of an endpoint are not judged: one of fewer is too large a
 share. What such an endpoint does not answer is a fallback, which has an alarm of its own."""
@@ -184,7 +186,8 @@ STAGE_ALARMS: dict[str, OperationsAlarm[Platform]] = {
         description="an event reached neither its machine or function nor the topic of alarms",
         metrics=lambda names: (_queue("ApproximateNumberOfMessagesVisible", names.queue(dead(EVENTS))),),
     ),
-    # A stream keeps a record for a day: what is an hour old is looked at in time.
+    # A stream keeps a record for a day: what is an hour old is looked at in time. Where Lambda may not read the stream
+    # the function is not called and has no age: the sweep counts the links, and publishes each hour what it finds.
     # https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Streams.html
     "late-audit": OperationsAlarm(
         severity="act",
@@ -196,8 +199,10 @@ STAGE_ALARMS: dict[str, OperationsAlarm[Platform]] = {
                 statistic="Maximum",
                 dimensions={"FunctionName": names.function(AUDIT_CHAIN)},
             ),
+            WatchedMetric(namespace="Millrace", name=AUDIT_AGE, statistic="Maximum", dimensions={"Stage": names.stage}),
         ),
         threshold=3600 * 1000,
+        period_s=3600,
     ),
 }
 """Of each stage, by name, as `Platform.alarm` takes it."""

@@ -84,6 +84,17 @@ def read(client: Any, *, table: str, workload: str) -> Iterator[Record]:
             yield _record({name: value["S"] for name, value in item.items()})
 
 
+def count(client: Any, *, table: str, workload: str) -> int:
+    """The number of records; those of the last second may not be counted."""
+    pages = client.get_paginator("query").paginate(
+        TableName=table,
+        KeyConditionExpression="pk = :pk",
+        ExpressionAttributeValues={":pk": {"S": workload}},
+        Select="COUNT",
+    )
+    return sum(page["Count"] for page in pages)
+
+
 def _record(row: dict[str, str]) -> Record:
     event = AuditEvent(row["event"])
     return Record(

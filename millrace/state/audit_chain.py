@@ -168,6 +168,11 @@ class AuditChain:
                     later_versions=len(later),
                 )
 
+    def length(self) -> int:
+        """The number of the newest link; 0 without one."""
+        newest = next(self.links(1), None)
+        return newest.number if newest else 0
+
     def strangers(self) -> Iterator[str]:
         """What is no part of the chain: keys with a delete marker, and keys that the chain does not use."""
         for page in self._pages(1000):

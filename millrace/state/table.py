@@ -8,6 +8,7 @@ pk is the workload; sk is one of
     retraining        `retraining`
     cursor#<name>     `cursors`
     spend#<yyyy-mm>   `budget`
+    audit-chain       `audit_lag`
     circuit#endpoint  the prediction function's circuit breaker, by powertools
 """
 

@@ -13,8 +13,10 @@ import pytest
 from millrace.aws.endpoints import BROKEN, CHANGING
 from millrace.messages.envelope import Event
 from millrace.messages.execution import ExecutionEnded
+from millrace.operations.alarms import STAGE_ALARMS
 from millrace.state.pointers import Pointers, Version
 from millrace.timestamps import moment, stamp
+from tests.audit_bucket import create_bucket
 
 AS_OF = moment("1997-06-01T07:00:00Z")
 WAIT = {"StartAt": "Wait", "States": {"Wait": {"Type": "Wait", "Seconds": 600, "End": True}}}
@@ -37,8 +39,9 @@ def start(aws):
 
 
 @pytest.fixture
-def sweep(load, event):
+def sweep(aws, load, event):
     """`sweep(hours=1)`: the sweep of that hour, its answer and the events that `cleanup` was called with."""
+    create_bucket(aws.s3, aws.names.platform.bucket("audit"))
     handler, calls = load("sweep"), []
 
     class Lambda:
@@ -242,6 +245,25 @@ def test_a_lease_that_a_sweep_could_not_give_back_is_freed(aws, sweep):
     aws.leases.take("release", holder="sweep 1", as_of=AS_OF, expires_at=AS_OF + timedelta(hours=1))
     assert [sweep(hours)[0]["freed"] for hours in (1, 2)] == [[], ["lease#release"]]
     assert aws.leases.find("release") is None
+
+
+def test_a_record_that_the_chain_lacks_is_a_metric_of_the_stage(aws, sweep, capsys, monkeypatch):
+    """However it is kept from the chain; without one there is no metric, which would cost."""
+    monkeypatch.setenv("POWERTOOLS_METRICS_NAMESPACE", "Millrace")
+    sweep()
+    sweep(3)
+    assert "AuditAge" not in capsys.readouterr().out
+    aws.dynamodb.put_item(
+        TableName=aws.names.platform.audit_table, Item={"pk": {"S": aws.names.workload}, "sk": {"S": "a"}}
+    )
+    for hour in (6, 9):
+        sweep(hour)
+    (metric,) = [json.loads(line) for line in capsys.readouterr().out.splitlines() if "_aws" in line]
+    (watched,) = [one for one in STAGE_ALARMS["late-audit"].metrics(aws.names.platform) if one.name == "AuditAge"]
+    (declared,) = metric["_aws"]["CloudWatchMetrics"]
+    assert (declared["Namespace"], declared["Dimensions"]) == (watched.namespace, [[*watched.dimensions]])
+    assert {name: metric[name] for name in watched.dimensions} == watched.dimensions
+    assert metric["AuditAge"] == [3 * 3600 * 1000.0] > [STAGE_ALARMS["late-audit"].threshold]
 
 
 def test_a_mark_is_of_the_time_of_the_sweep(aws, start, sweep):
