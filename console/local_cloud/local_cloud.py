@@ -18,6 +18,7 @@ import boto3
 from botocore.config import Config
 
 from console.local_cloud.processes import Process, Processes, workspace
+from console.local_cloud.waiting_drops import explain
 from millrace.errors import LocalCloudError
 from millrace.names import Platform
 
@@ -62,12 +63,14 @@ class LocalCloud:
         return list(self._control("idle")["running"])
 
     def wait(self, *, timeout_s: float, busy: Callable[[list[str]], None] = lambda _: None) -> None:
-        """Block until the cloud is idle; raises LocalCloudError with the unfinished work after `timeout_s`."""
+        """Block until the cloud is idle; raises LocalCloudError after `timeout_s`: the unfinished work, and what drops
+        wait for."""
         end = time.monotonic() + timeout_s
         while moving := self.running():
             busy(moving)
             if time.monotonic() > end:
-                raise LocalCloudError(f"local cloud: expected rest within {timeout_s:.0f} s, still moving: {moving}")
+                message = f"local cloud: expected rest within {timeout_s:.0f} s, still moving: {moving}"
+                raise LocalCloudError("; ".join((message, *explain(self.client, PLATFORM, moving))))
             time.sleep(0.05)
 
     def api_calls(self) -> int:

@@ -9,6 +9,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
+from millrace.aws.deletion import delete_each
 from millrace.aws.endpoints import CHANGING
 from millrace.aws.errors import could_not_find
 from millrace.names import WorkloadNames
@@ -43,12 +44,12 @@ class Leftovers:
         try:
             # Looked for again: a release may have begun and ended since.
             endpoints, alarms = self._find()
-            for name in endpoints:
-                self._delete_endpoint(name)
+            delete = self.sagemaker.delete_endpoint
+            deleted = delete_each("endpoint", endpoints, delete, parameter="EndpointName", at_most=len(endpoints))
             release_alarms.delete(self.cloudwatch, alarms)
         finally:
             self.leases.free(holder)
-        return [*(f"endpoint {name}" for name in endpoints), *(f"alarm {name}" for name in alarms)]
+        return [*deleted, *(f"alarm {name}" for name in alarms)]
 
     def _find(self) -> tuple[list[str], list[str]]:
         """The endpoints, and the alarms."""
@@ -69,10 +70,3 @@ class Leftovers:
             if could_not_find(error):
                 return False
             raise
-
-    def _delete_endpoint(self, endpoint: str) -> None:
-        try:
-            self.sagemaker.delete_endpoint(EndpointName=endpoint)
-        except ClientError as error:
-            if not could_not_find(error):
-                raise
