@@ -183,8 +183,9 @@ def _split(lines: list[bytes], width: int, form: CsvForm) -> list[pa.Array]:
 def _read_lines(lines: list[bytes], line: int, width: int, form: CsvForm, limits: Limits, *, last: bool) -> _Block:
     """Line by line, each with the carriage return of its end, which within quotes is part of a cell.
 
-    Of a record that cannot be read only the first line is quarantined; reading continues behind it. A quote that never closes would otherwise swallow good lines: of `1,"a`, `2,b` and `3,c` the first is
-    quarantined, and the other two are read."""
+    Of a record that cannot be read only the first line is quarantined; reading continues behind it. A quote that never
+    closes would otherwise swallow good lines: of `1,"a`, `2,b` and `3,c` the first is quarantined, and the other two
+    are read."""
     import pyarrow as pa
 
     found, records, at = _Block(), [], 0
