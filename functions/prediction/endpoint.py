@@ -113,10 +113,16 @@ def connect(settings: PredictionSettings, task: Task) -> Callable[[bytes, int], 
     return protected
 
 
-def request_body(rows: Sequence[Admitted], features: Sequence[str], *, explain: bool = False) -> bytes:
-    """What the endpoint is sent: `{"rows": [{feature: value, …}, …]}`, and `"explain":true` where that is wanted."""
-    wanted = [{feature: row.cells.get(feature) for feature in features} for row in rows]
-    document = {"rows": wanted} | ({"explain": True} if explain else {})
+def request_body(
+    rows: Sequence[Admitted], features: Sequence[str], others: Sequence[str] = (), *, explain: bool = False
+) -> bytes:
+    """What the endpoint is sent: `{"rows": [{feature: value, …}, …], "others": [{column: value, …}, …]}`, and
+    `"explain":true` where that is wanted. A version of another declaration takes its features from both."""
+    document: dict[str, Any] = {
+        name: [{column: row.cells.get(column) for column in columns} for row in rows]
+        for name, columns in (("rows", features), ("others", others))
+    }
+    document |= {"explain": True} if explain else {}
     return json.dumps(document, separators=(",", ":"), allow_nan=False).encode()
 
 

@@ -23,6 +23,7 @@ from millrace.state.pointers import ReleasePointers
 from millrace.state.table import StateTable
 from millrace.tasks import catalogue as tasks
 from millrace.workload.load import load_workload
+from millrace.workload.other_columns import other_columns
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -35,6 +36,7 @@ SURFACE = WORKLOAD.prediction
 CONTRACT = load_contract(SETTINGS.folder).read_by_models(SURFACE.tensor_columns)
 INPUTS = SURFACE.inputs
 TABLE = CONTRACT.table("scoring")
+OTHERS = other_columns(SURFACE, TABLE)
 TASK = tasks.declare(SURFACE, CONTRACT.label)
 HISTORIES = encoders.histories(encoders.declare(SURFACE.features, TABLE))
 LONG = captured.LongCells(columns=captured.long_columns(TABLE), under=SETTINGS.names.lake_uri(captured.FOLDER, ""))
@@ -95,7 +97,7 @@ def ask(rows: list[Admitted], *, explain: bool = False) -> EndpointAnswer | Refu
     if not rows:
         return EndpointAnswer(model_version=None, outputs=())
     try:
-        return INVOKE(endpoint.request_body(rows, INPUTS, explain=explain), len(rows))
+        return INVOKE(endpoint.request_body(rows, INPUTS, OTHERS, explain=explain), len(rows))
     except (*endpoint.FAILURES, EndpointRefusedError) as error:
         LOGGER.error("the endpoint gave no answer", extra={"error": type(error).__name__, "reason": str(error)})
         if isinstance(error, EndpointRefusedError) and was_live():

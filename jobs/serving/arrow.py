@@ -19,7 +19,9 @@ from millrace.features.image import Image
 
 
 def read(body: bytes, features: Features) -> RequestRows:
-    """The rows of a stream with `row_number` and a column for each of the model's; raises Refused."""
+    """The rows of a stream with `row_number` and a column for each of the model's; raises Refused.
+
+    Other columns count for nothing: a shard has what is declared, and the version may be of an earlier declaration."""
     try:
         table = pa.ipc.open_stream(body).read_all()
         table.validate(full=True)
@@ -28,9 +30,10 @@ def read(body: bytes, features: Features) -> RequestRows:
         expected = "an Arrow IPC stream"
         raise Refused("no Arrow stream", expected=expected, came=str(error)[:200], where="body") from None
     names = [ROW, *encoders.inputs(features)]
-    if sorted(columns) != sorted(names):
+    if len(set(columns)) != len(columns) or not set(names).issubset(columns):
         came = ", ".join(columns)[:200]
         raise Refused("columns", expected=", ".join(names), came=came, where="body")
+    table = table.select(names)
     numbers = table.column(ROW).combine_chunks()
     if numbers.type != pa.int64() or numbers.null_count or not table.num_rows:
         came = f"{table.num_rows} of {numbers.type}, {numbers.null_count} nulls"

@@ -137,6 +137,8 @@ class Reader:
         if type(rows) is not list:
             raise Refused("no rows", expected="an object with a list 'rows'", came=describe(document), where="body")
         _count(len(rows))
+        if "others" in document:
+            rows = self._chosen(rows, document["others"])
         wanted = "explain" in document and _is_explained(document["explain"], len(rows))
         if not self._images:
             values = [self._values(row, "rows[{}]", number) for number, row in enumerate(rows)]
@@ -145,6 +147,21 @@ class Reader:
         for number, row in enumerate(rows):
             self._add(found, row, "rows[{}]", number, place=number)
         return found
+
+    def _chosen(self, rows: list[Any], others: Any) -> list[Any]:
+        """The model's features of each row, from the row or from what its sender adds; the rest counts for nothing."""
+        if type(others) is not list or len(others) != len(rows):
+            expected = f"a list with an object for each of {len(rows)} rows"
+            raise Refused("others", expected=expected, came=describe(others), where="others")
+        chosen = []
+        for number, (row, other) in enumerate(zip(rows, others, strict=True)):
+            for name, given in (("rows", row), ("others", other)):
+                if type(given) is not dict:
+                    place = f"{name}[{number}]"
+                    raise Refused("a row is no object", expected="an object", came=describe(given), where=place)
+            whole = other | row
+            chosen.append({name: whole[name] for name in self._columns if name in whole})
+        return chosen
 
     def _read_lines(self, body: bytes) -> RequestRows:
         lines = body.split(b"\n")

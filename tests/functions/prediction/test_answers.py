@@ -15,11 +15,15 @@ from functions.prediction.decisions import Call, decide
 from functions.prediction.endpoint import EndpointAnswer, fallback_answer, read_response, request_body
 from functions.prediction.request import Refusal, check_rows, complete, document, wants_explanations
 from functions.prediction.request import body as request_document
+from jobs.serving.rows import Reader
 from millrace.contract.load import load_contract
 from millrace.decisions.record import from_line, to_line
 from millrace.errors import AnswerError
+from millrace.features.number import Number
 from millrace.tasks.answer import cells, template
 from millrace.tasks.catalogue import TASKS
+from millrace.workload.load import load_workload
+from millrace.workload.other_columns import other_columns
 from tests.plant import Plant, plant_label, plant_output, plant_rows, write_plant
 
 ROW = {"at": "2026-01-01T00:00:00", "site": "a", "load": 1.5, "extra": None, "kind": "fan", "open": True}
@@ -159,5 +163,19 @@ def test_a_caller_asks_for_explanations(given: dict[str, Any], rows: int, declar
 
 def test_the_endpoint_is_told_to_explain(tmp_path: Path) -> None:
     admitted = check_rows([ROW], load_contract(write_plant(tmp_path, "regression").folder).table("scoring"))[0]
-    assert json.loads(request_body(admitted, ["load"], explain=True)) == {"rows": [{"load": 1.5}], "explain": True}
-    assert json.loads(request_body(admitted, ["load"])) == {"rows": [{"load": 1.5}]}
+    plain = {"rows": [{"load": 1.5}], "others": [{}]}
+    assert json.loads(request_body(admitted, ["load"], explain=True)) == plain | {"explain": True}
+    assert json.loads(request_body(admitted, ["load"])) == plain
+
+
+def test_the_endpoint_is_sent_what_no_feature_reads(tmp_path: Path) -> None:
+    """A version that took it before, or will after the next release, picks its features from both."""
+    plant = write_plant(tmp_path, "regression")
+    table = load_contract(plant.folder).table("scoring")
+    others = other_columns(load_workload(plant.folder).prediction, table)
+    assert {*others, *load_workload(plant.folder).prediction.inputs} == {column.name for column in table.columns}
+    admitted = check_rows([ROW], table)[0]
+    body = request_body(admitted, ["load"], others)
+    assert json.loads(body)["others"] == [{name: ROW.get(name) for name in others}]
+    kept = Reader((Number(name="load"),)).read(body, "application/json")
+    assert kept.values == [(1.5,)]

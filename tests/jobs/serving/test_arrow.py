@@ -103,7 +103,7 @@ def test_a_wrong_cell_is_named(row: dict[str, Any], where: str) -> None:
         stream(),
         stream(ROW)[:-40],
         stream(ROW, schema=SCHEMA.remove(1)),
-        stream(ROW, schema=SCHEMA.append(pa.field("more", pa.int32()))),
+        stream(ROW, schema=SCHEMA.append(SCHEMA.field(1))),
         stream(ROW | {"price": "1"}, schema=SCHEMA.set(3, pa.field("price", pa.string()))),
         stream(ROW | {"word": 1}, schema=SCHEMA.set(5, pa.field("word", pa.int64()))),
         stream(ROW, schema=SCHEMA.set(0, pa.field("row_number", pa.int32()))),
@@ -113,6 +113,16 @@ def test_another_body_is_refused(body: bytes) -> None:
     with pytest.raises(Refused) as refused:
         READER.read(body, CONTENT_TYPE)
     assert refused.value.status == 400
+
+
+def test_a_column_that_the_model_does_not_take_counts_for_nothing() -> None:
+    """A shard has the declared features; the version may have been trained before one of them was declared."""
+    more = READER.read(stream(ROW | {"more": 7}, schema=SCHEMA.append(pa.field("more", pa.int32()))), CONTENT_TYPE)
+    plain = READER.read(stream(ROW), CONTENT_TYPE)
+    assert more.tensors is not None
+    assert plain.tensors is not None
+    for name, tensor in plain.tensors.items():
+        np.testing.assert_array_equal(more.tensors[name], tensor)
 
 
 def test_only_a_transform_job_reads_streams() -> None:

@@ -27,6 +27,44 @@ def test_values_come_in_the_order_of_the_model() -> None:
     assert found.ids is None
 
 
+def sent(rows: list[object], others: object) -> bytes:
+    return json.dumps({"rows": rows, "others": others}).encode()
+
+
+@pytest.mark.parametrize(
+    ("row", "other"),
+    [
+        ({"a": 1, "b": 2}, {}),
+        ({"a": 1, "b": 2, "declared since": 3}, {"t": "2020-01-01"}),
+        ({"a": 1}, {"b": 2, "t": None}),
+        ({"declared since": "x"}, {"a": 1, "b": 2}),
+        ({"a": 1, "b": 2}, {"a": 7}),
+    ],
+)
+def test_a_row_with_others_has_the_features_of_the_version(row: dict[str, object], other: dict[str, object]) -> None:
+    """Whatever the declaration calls a feature today."""
+    assert READER.read(sent([row, row], [other, other]), JSON).values == [(1, 2)] * 2
+
+
+@pytest.mark.parametrize(
+    ("rows", "others", "error", "where"),
+    [
+        ([{"a": 1}], [{"c": 2}], "missing feature", "rows[0]"),
+        ([{"a": 1, "b": 2}], [], "others", "others"),
+        ([{"a": 1, "b": 2}], {}, "others", "others"),
+        ([{"a": 1, "b": 2}], [3], "a row is no object", "others[0]"),
+        ([[1]], [{}], "a row is no object", "rows[0]"),
+        ([{"a": 1, "b": None}], [{"b": 2}], "no number", "rows[0].b"),
+    ],
+)
+def test_others_that_do_not_fit_are_refused_with_their_place(
+    rows: list[object], others: object, error: str, where: str
+) -> None:
+    with pytest.raises(Refused) as refused:
+        READER.read(sent(rows, others), JSON)
+    assert (refused.value.error, refused.value.where) == (error, where)
+
+
 def test_lines_bring_their_ids_of_any_kind() -> None:
     lines = b'{"id": "x-1", "a": 1, "b": 2}\r\n{"a": 3, "b": 4, "id": 7}\n{"a": 5, "b": 6}\n\n'
     found = READER.read(lines, LINES)
