@@ -103,10 +103,9 @@ def test_with_a_boundary_no_role_is_made_without_it() -> None:
 def test_the_webhooks_secret_may_be_read_and_no_other() -> None:
     stacks = of_types("AWS::Events::Connection", "AWS::Events::ApiDestination")
     assert uncovered(stacks, given(stacks, secret="chat/url")) == set()
-    (secrets,) = [
-        one for one in given(stacks, secret="chat/url") if "secretsmanager:GetSecretValue" in one.actions
-    ]  # pragma: allowlist secret
-    assert [arn.partition("secret:")[2] for arn in secrets.resources] == [
+    reading = "secretsmanager:GetSecretValue"  # pragma: allowlist secret
+    (one,) = [statement for statement in given(stacks, secret="chat/url") if reading in statement.actions]
+    assert [arn.partition("secret:")[2] for arn in one.resources] == [
         "events!connection/millrace-dev-webhook/*",
         "chat/url-*",
     ]
