@@ -118,6 +118,7 @@ def resources_of(platform: Platform, *, secret: str) -> Mapping[str, Resource]:
     buses = (f"event-bus/{prefix}", f"rule/{prefix}-*", f"rule/{prefix}/*")
     logs = ("/aws/lambda", "/aws/vendedlogs/states", "/aws/sagemaker/Endpoints")
     return {
+        "athena": named("athena", f"workgroup/{platform.workgroup}"),
         "billing": _global(platform, "billing", "billingview/*", because="The account has one view of its bill"),
         "budgets": _global(platform, "budgets", f"budget/{prefix}-*", because=NAMED),
         "cloudwatch": named("cloudwatch", f"alarm:{prefix}-*"),

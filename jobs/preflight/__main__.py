@@ -6,12 +6,12 @@ import os
 
 from jobs import runtime
 from jobs.preflight.job import check_version
-from jobs.preflight.settings import Settings
+from jobs.preflight.settings import PreflightSettings
 
 
 def main() -> None:
     """Serve the version of the processing inputs once, and compare its answers; the settings say which it is."""
-    check_version(runtime.ProcessingPlaces(root=runtime.ml_root()), Settings.read(os.environ))
+    check_version(runtime.ProcessingPlaces(root=runtime.ml_root()), PreflightSettings.read(os.environ))
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ from millrace.errors import PreflightError
 from millrace.evaluation.agreement import SAMPLE_FILE, TOLERANCE, largest_difference
 
 if TYPE_CHECKING:
-    from jobs.preflight.settings import Settings
+    from jobs.preflight.settings import PreflightSettings
     from jobs.runtime import ProcessingPlaces
 
     Rows = Sequence[Mapping[str, Any]]
@@ -40,7 +40,7 @@ class Passed:
 
 
 def check_version(
-    places: ProcessingPlaces, settings: Settings, *, command: Sequence[str] = SERVE, start_s: float = START_S
+    places: ProcessingPlaces, settings: PreflightSettings, *, command: Sequence[str] = SERVE, start_s: float = START_S
 ) -> None:
     """Write the record of a version that passed. Raises PreflightError and ArtefactError in one line for one that did
     not: what was expected, what came, where."""

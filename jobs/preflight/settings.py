@@ -1,4 +1,4 @@
-"""Settings of a preflight, from the environment of its job."""
+"""PreflightSettings of a preflight, from the environment of its job."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ NAMES = ("MODEL_VERSION", "MODEL_DIGEST", "INSTANCE")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Settings:
+class PreflightSettings:
     """What is started, and by what it is known; the serving container reads the first two as well."""
 
     model_version: str
@@ -26,7 +26,7 @@ class Settings:
     """SAGEMAKER_BIND_TO_PORT, by which the container listens on another one."""
 
     @classmethod
-    def read(cls, variables: Mapping[str, str]) -> Settings:
+    def read(cls, variables: Mapping[str, str]) -> PreflightSettings:
         """The settings; raises SettingsError that names the variable."""
         for name in NAMES:
             if not variables.get(f"MILLRACE_{name}"):

@@ -174,7 +174,7 @@ def test_why(run: Run, last_decision: str) -> None:
     links = json.loads(result.stdout)
     assert result.exit_code == 0
     assert {link["state"] for link in links} == {"checked", "recorded"}
-    assert [link["what"] for link in links if link["state"] == "recorded"] == ["rows from labels", "code"]
+    assert [link["what"] for link in links if link["state"] == "recorded"] == ["label", "rows from labels", "code"]
     assert len([link for link in links if link["what"] == "drop"]) == 8
     assert {link["what"] for link in links} == {
         "decision", "model version", "model", "training run", "dataset version", "data files", "drop",

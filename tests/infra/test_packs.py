@@ -24,6 +24,9 @@ KEY_ARN = "arn:aws:kms:eu-west-1:123456789012:key/00000000-0000-0000-0000-000000
 DIGEST = hashlib.sha256(b"a digest").hexdigest()
 KEY_ID = "AKIA" + hashlib.sha256(b"a key").hexdigest().upper()[:16]
 ACCEPTED = {
+    ("RESOURCE_MISMATCH", "athena:ListTagsForResource"): "it is for what else of Athena has tags, too",
+    ("RESOURCE_MISMATCH", "athena:TagResource"): "as above",
+    ("RESOURCE_MISMATCH", "athena:UntagResource"): "as above",
     ("RESOURCE_MISMATCH", "states:DescribeExecution"): "it is for express executions as well; ours are all standard",
     ("RESOURCE_MISMATCH", "states:ListExecutions"): "it is for map runs as well, and we have none",
 }

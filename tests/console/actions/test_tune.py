@@ -34,7 +34,8 @@ from millrace.workload.tuning import Tuning
 from tests.console.conftest import NAMES
 from tests.infra.local import tiny_images
 from tests.infra.local.waiting import until
-from tests.infra.machines.conftest import FOLDER, context
+from tests.infra.machines.conftest import context
+from tests.infra.machines.contexts import FOLDER
 
 if TYPE_CHECKING:
     from infra.local.kernel.cloud import Cloud

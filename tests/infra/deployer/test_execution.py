@@ -22,6 +22,9 @@ UNUSED = {"autoscaling", "elasticfilesystem", "firehose", "kinesis", "lakeformat
 """Services of features that no template uses: global tables, table buckets, file systems, lattices, Lake Formation."""
 
 
+CHAT = "chat/url"
+
+
 def given(stacks: list[Stack], options: Options | None = None, secret: str = "") -> list[Statement]:
     return [one for several in policies(PLATFORM, stacks, options or Options(), secret=secret) for one in several]
 
@@ -102,12 +105,14 @@ def test_with_a_boundary_no_role_is_made_without_it() -> None:
 
 def test_the_webhooks_secret_may_be_read_and_no_other() -> None:
     stacks = of_types("AWS::Events::Connection", "AWS::Events::ApiDestination")
-    assert uncovered(stacks, given(stacks, secret="chat/url")) == set()
+    assert uncovered(stacks, given(stacks, secret=CHAT)) == set()
     reading = "secretsmanager:GetSecretValue"  # pragma: allowlist secret
-    (one,) = [statement for statement in given(stacks, secret="chat/url") if reading in statement.actions]
+    (one,) = [
+        statement for statement in given(stacks, secret=CHAT) if reading in statement.actions
+    ]  # pragma: allowlist secret
     assert [arn.partition("secret:")[2] for arn in one.resources] == [
         "events!connection/millrace-dev-webhook/*",
-        "chat/url-*",
+        f"{CHAT}-*",
     ]
 
 

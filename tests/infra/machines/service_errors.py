@@ -26,6 +26,7 @@ LAMBDA = frozenset(
         ),
         "Runtime.ExitError",
         "KeyError",
+        "EndpointChangingError",
     }
 )
 """Of `lambda:invoke` besides the model's: of the SDK, an error that it could not read, a worker that was killed, and
@@ -49,6 +50,7 @@ OWN = {
 SDK = {
     "applicationautoscaling": ("application-autoscaling", "ApplicationAutoScaling"),
     "cloudwatch": ("cloudwatch", "CloudWatch"),
+    "s3": ("s3", "S3"),
     "sagemaker": ("sagemaker", "SageMaker"),
 }
 """botocore's name of a service, and how its errors begin: as the Java SDK writes the service."""

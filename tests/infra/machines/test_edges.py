@@ -25,6 +25,8 @@ SEEN_LATER = {
 """Catchers whose error no later state reads, and what becomes of its cause. It stays in the execution's output."""
 LONGEST_BACKOFF_S = 15 * 60
 """Of all retries of one error of a task: what lasts longer is for a person to see."""
+LONGEST_UPDATE_S = 8 * 3600
+"""An endpoint's change, which a release waits for."""
 
 
 def of(kind: str) -> list[Any]:
@@ -77,14 +79,14 @@ def retriers() -> list[Any]:
 def test_a_retrier_waits_longer_each_time_and_comes_to_an_end(states: Any, edge: Edge) -> None:
     retrier = state_of(edge)["Retry"][edge.index]
     first, rate, attempts = (retrier[key] for key in ("IntervalSeconds", "BackoffRate", "MaxAttempts"))
-    waits = []
-    for retries in range(attempts):
+    waits = [first * rate**retries for retries in range(attempts)]
+    # Of a retrier that looks each minute for hours, the first and the last.
+    for retries in range(attempts) if attempts < 20 else (0, attempts - 1):
         taken = edges.raise_on(states, edge, state_of(edge), retries=retries)
         assert taken
-        waits.append(taken.handler["retryBackoffIntervalSeconds"])
-    assert waits == [first * rate**retries for retries in range(attempts)]
+        assert taken.handler["retryBackoffIntervalSeconds"] == waits[retries]
     assert edges.raise_on(states, edge, state_of(edge), retries=attempts) is None
-    assert sum(waits) <= LONGEST_BACKOFF_S
+    assert sum(waits) <= (LONGEST_UPDATE_S if edge.listed == "EndpointChangingError" else LONGEST_BACKOFF_S)
 
 
 @pytest.mark.parametrize("stage", ["local", "dev"])

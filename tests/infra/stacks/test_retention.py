@@ -62,8 +62,10 @@ def puts(role: dict[str, Any]) -> Iterator[str]:
 
 
 def kept(templates: Templates) -> set[str]:
-    """`<bucket>/<folder>/` of each rule on a folder of `electricity`."""
-    return {path for workload, path in folders(templates) if workload == "electricity"}
+    """`<bucket>/<folder>/` of each rule on a folder of `electricity`, or on one that all workloads share."""
+    found = folders(templates)
+    shared = {f"{path}{folder}/" for folder, path in found if path.count("/") == 1}
+    return {path for workload, path in found if workload == "electricity"} | shared
 
 
 def folders(templates: Templates) -> set[tuple[str, str]]:

@@ -22,7 +22,7 @@ from onnx import helper
 from console.queries.failures import error_type, failure_of
 from jobs.preflight.container import SERVE
 from jobs.preflight.job import check_version
-from jobs.preflight.settings import Settings
+from jobs.preflight.settings import PreflightSettings
 from jobs.runtime import ProcessingPlaces
 from millrace.artefact import external
 from millrace.artefact.artefact import (
@@ -131,7 +131,7 @@ def preflight(tmp_path: Path, good: Artefact, sample: bytes, monkeypatch: pytest
         served = {"MILLRACE_ML_ROOT": str(tmp_path), "MILLRACE_BIND": "127.0.0.1", "MILLRACE_WORKERS": "1"}
         for name, value in (given | served).items():
             monkeypatch.setenv(name, value)
-        places, read = ProcessingPlaces(root=tmp_path), replace(Settings.read(os.environ), **settings)
+        places, read = ProcessingPlaces(root=tmp_path), replace(PreflightSettings.read(os.environ), **settings)
         check_version(places, read, command=command, start_s=start_s)
         record: dict[str, Any] = json.loads((places.output("preflight") / "ml.m5.large.json").read_text())
         return record
@@ -326,6 +326,6 @@ def test_a_version_that_answers_as_evaluated_leaves_its_record(preflight: Prefli
 @pytest.mark.parametrize("name", ["MILLRACE_MODEL_VERSION", "MILLRACE_MODEL_DIGEST", "MILLRACE_INSTANCE"])
 def test_a_setting_that_is_missing_is_named(name: str) -> None:
     given = dict.fromkeys(("MILLRACE_MODEL_VERSION", "MILLRACE_MODEL_DIGEST", "MILLRACE_INSTANCE"), "x")
-    assert Settings.read(given).port == 8080
+    assert PreflightSettings.read(given).port == 8080
     with pytest.raises(SettingsError, match=name):
-        Settings.read(given | {name: ""})
+        PreflightSettings.read(given | {name: ""})

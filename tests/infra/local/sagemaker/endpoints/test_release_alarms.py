@@ -19,7 +19,7 @@ from infra.settings import settings_for
 from millrace.workload.load import load_workload
 from tests.infra.local.sagemaker.endpoints.reading import settled
 from tests.infra.local.waiting import until
-from tests.infra.machines.conftest import FOLDER
+from tests.infra.machines.contexts import FOLDER
 
 BOUND_MS = 200.0
 """Of the gate; the tiny image answers `slow` after 400 ms."""

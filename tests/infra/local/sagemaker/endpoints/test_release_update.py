@@ -16,7 +16,7 @@ from infra.settings import settings_for
 from millrace.workload.load import load_workload
 from tests.infra.local.sagemaker.endpoints.reading import settled
 from tests.infra.local.waiting import until
-from tests.infra.machines.conftest import FOLDER
+from tests.infra.machines.contexts import FOLDER
 
 DIMENSION = "sagemaker:variant:DesiredInstanceCount"
 
