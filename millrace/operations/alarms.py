@@ -107,8 +107,7 @@ ALARMS: dict[str, OperationsAlarm[WorkloadNames]] = {
         threshold=1800,
     ),
 }
-"""Of each workload, by name, as `WorkloadNames.alarm` takes it. No name begins with `v`: those are alarms of releases,
-which are deleted by that beginning."""
+"""Of each workload, by name, as `WorkloadNames.alarm` takes it."""
 
 ENDPOINT_ALARMS: dict[str, OperationsAlarm[WorkloadNames]] = {
     "prediction-errors": OperationsAlarm(
