@@ -177,7 +177,7 @@ def test_why(run: Run, last_decision: str) -> None:
     assert [link["what"] for link in links if link["state"] == "recorded"] == ["label", "rows from labels", "code"]
     assert len([link for link in links if link["what"] == "drop"]) == 8
     assert {link["what"] for link in links} == {
-        "decision", "model version", "model", "training run", "dataset version", "data files", "drop",
+        "decision", "label", "model version", "model", "training run", "dataset version", "data files", "drop",
         "rows from labels", "contract", "config", "code", "evaluation", "gate",
     }  # fmt: skip
     assert [len(link["digest"]) for link in links if link["digest"]] == [64] * 16
