@@ -12,11 +12,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
-from botocore.exceptions import ClientError
-
 from console.environment import Environment
 from console.queries.executions import Execution
-from millrace.aws.errors import could_not_find
+from millrace.aws.endpoints import find_endpoint
 from millrace.names import WorkloadNames, hash_of_execution
 from millrace.workload.prices import PRICES, REGION_FACTOR, usd_per_hour
 
@@ -176,12 +174,9 @@ def _job_names(sagemaker: Any, kind: JobKind, since: datetime) -> Iterator[str]:
 def live_fleet(environment: Environment, names: WorkloadNames) -> Fleet | None:
     """None where there is no live endpoint."""
     sagemaker = environment.client("sagemaker")
-    try:
-        described = sagemaker.describe_endpoint(EndpointName=names.endpoint)
-    except ClientError as error:
-        if could_not_find(error):
-            return None
-        raise
+    described = find_endpoint(sagemaker, names.endpoint)
+    if described is None:
+        return None
     config = sagemaker.describe_endpoint_config(EndpointConfigName=described["EndpointConfigName"])
     return Fleet(
         instance=config["ProductionVariants"][0]["InstanceType"],

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from botocore.exceptions import ClientError
-
-from millrace.aws.endpoints import BROKEN, CHANGING
-from millrace.aws.errors import could_not_find
+from millrace.aws.endpoints import BROKEN, CHANGING, find_endpoint
 from millrace.errors import ConflictError
 
 Standing = Literal["absent", "in_service", "changing"]
@@ -18,12 +15,10 @@ def standing(client: Any, name: str, *, serves: bool) -> Standing:
 
     Raises ConflictError for a broken one that `serves` callers and may answer some of them still: whether it goes is
     a person's decision. One that failed answers nobody."""
-    try:
-        status = client.describe_endpoint(EndpointName=name)["EndpointStatus"]
-    except ClientError as error:
-        if could_not_find(error):
-            return "absent"
-        raise
+    found = find_endpoint(client, name)
+    if found is None:
+        return "absent"
+    status = found["EndpointStatus"]
     if status in CHANGING:
         return "changing"
     if status not in BROKEN:

@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from botocore.exceptions import ClientError
-
 from millrace.aws.deletion import delete_each
-from millrace.aws.errors import could_not_find
+from millrace.aws.endpoints import find_endpoint
 from millrace.aws.released_models import ReleasedModels
 from millrace.names import WorkloadNames
 from millrace.state.pointers import Pointers
@@ -43,12 +41,7 @@ def delete(sagemaker: Any, names: WorkloadNames, pointers: Pointers) -> list[str
 
 def _used(sagemaker: Any, endpoint: str) -> Iterator[str]:
     """The configurations that an endpoint has, and is on its way to."""
-    try:
-        found = sagemaker.describe_endpoint(EndpointName=endpoint)
-    except ClientError as error:
-        if could_not_find(error):
-            return
-        raise
+    found = find_endpoint(sagemaker, endpoint) or {}
     for described in (found, found.get("PendingDeploymentSummary", {})):
         if config := described.get("EndpointConfigName"):
             yield config

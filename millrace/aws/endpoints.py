@@ -16,14 +16,22 @@ BROKEN = ("Failed", "OutOfService", "UpdateRollbackFailed")
 """Final, and none serves its configuration on all instances; SageMaker deletes the endpoint."""
 
 
-def served_model(client: Any, endpoint: str) -> str | None:
-    """The model's name; "" where there is no such endpoint, None while it changes. `client` is boto3's SageMaker."""
+def find_endpoint(client: Any, name: str) -> dict[str, Any] | None:
+    """What DescribeEndpoint says; None where there is no such endpoint. `client` is boto3's SageMaker."""
     try:
-        found = client.describe_endpoint(EndpointName=endpoint)
+        found: dict[str, Any] = client.describe_endpoint(EndpointName=name)
     except ClientError as error:
         if could_not_find(error):
-            return ""
+            return None
         raise
+    return found
+
+
+def served_model(client: Any, endpoint: str) -> str | None:
+    """The model's name; "" where there is no such endpoint, None while it changes. `client` is boto3's SageMaker."""
+    found = find_endpoint(client, endpoint)
+    if found is None:
+        return ""
     if found["EndpointStatus"] != "InService":
         return None
     config = client.describe_endpoint_config(EndpointConfigName=found["EndpointConfigName"])

@@ -7,11 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from botocore.exceptions import ClientError
-
 from millrace.aws.deletion import delete_each
-from millrace.aws.endpoints import CHANGING
-from millrace.aws.errors import could_not_find
+from millrace.aws.endpoints import CHANGING, find_endpoint
 from millrace.names import WorkloadNames
 from millrace.release import release_alarms
 from millrace.state.leases import Leases
@@ -64,9 +61,5 @@ class Leftovers:
 
     def _is_final(self, endpoint: str) -> bool:
         """Whether there is such an endpoint, and SageMaker does not change it."""
-        try:
-            return self.sagemaker.describe_endpoint(EndpointName=endpoint)["EndpointStatus"] not in CHANGING
-        except ClientError as error:
-            if could_not_find(error):
-                return False
-            raise
+        found = find_endpoint(self.sagemaker, endpoint)
+        return found is not None and found["EndpointStatus"] not in CHANGING
