@@ -14,7 +14,7 @@ from console.environment import Environment
 from millrace.aws.objects import read_object
 from millrace.contract.load import load_contract
 from millrace.datasets.corrections import last_of_each
-from millrace.datasets.notes import REPLACED
+from millrace.datasets.notes import REPLACED, notes_of
 from millrace.datasets.tables import ARRIVED, SOURCE
 from millrace.decisions.outcomes import PREDICTION_ID, DecisionIndex
 from millrace.names import WorkloadNames
@@ -119,7 +119,7 @@ def _overwritten(s3: Any, metadata: TableMetadata) -> Iterator[pa.Table]:
     import pyarrow.compute as pc
 
     for snapshot in metadata.snapshots:
-        replaced = snapshot.summary.additional_properties.get(REPLACED) if snapshot.summary is not None else None
+        replaced = notes_of(snapshot).get(REPLACED)
         if replaced and snapshot.parent_snapshot_id is not None:
             for uri, left_in in _files(s3, metadata, snapshot.parent_snapshot_id, is_deleted=True):
                 if left_in == snapshot.parent_snapshot_id:

@@ -11,7 +11,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from millrace.datasets.new_rows import NewRows, RowsInMemory, Source
-from millrace.datasets.notes import ORIGIN, REPLACED, SEQUENCER, SUPERSEDED, WITHDRAWN, WITHDRAWN_DROP
+from millrace.datasets.notes import ORIGIN, REPLACED, SEQUENCER, SUPERSEDED, WITHDRAWN, WITHDRAWN_DROP, notes_of
 from millrace.datasets.overwrites import find_later, has_earlier, is_recorded, key_of, replaces
 from millrace.datasets.tables import SOURCE, Lake
 from millrace.errors import ConflictError
@@ -125,7 +125,7 @@ def find_commit(iceberg: IcebergTable, digest: str, *, run: str = "") -> Found |
     took their place."""
     found: Found | None = None
     for snapshot in iceberg.metadata.snapshots:
-        summary = snapshot.summary.additional_properties if snapshot.summary is not None else {}
+        summary = notes_of(snapshot)
         if found is not None and replaces(summary, found.uri):
             found = None
         brings = summary.get(DIGEST) == digest and ALIAS not in summary and SUPERSEDED not in summary

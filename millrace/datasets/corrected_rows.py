@@ -15,7 +15,7 @@ from millrace.contract.violation import raw_row
 from millrace.datasets.commits import DIGEST, RUN, pauses
 from millrace.datasets.corrections import arrivals
 from millrace.datasets.new_rows import between
-from millrace.datasets.notes import ARRIVAL, LABELS_SNAPSHOT, ORIGIN, SUPERSEDED, WITHDRAWN
+from millrace.datasets.notes import ARRIVAL, LABELS_SNAPSHOT, ORIGIN, SUPERSEDED, WITHDRAWN, notes_of
 from millrace.datasets.overwrites import key_of as landing_key
 from millrace.datasets.tables import SOURCE, Lake, NewDataFile
 from millrace.errors import ConflictError
@@ -92,7 +92,7 @@ def _arrivals_of_drops(iceberg: IcebergTable) -> dict[str, int]:
     """When the last version of each dropped object came, in microseconds, by its landing key."""
     found: dict[str, int] = {}
     for snapshot in iceberg.metadata.snapshots:
-        summary = snapshot.summary.additional_properties if snapshot.summary is not None else {}
+        summary = notes_of(snapshot)
         if SUPERSEDED not in summary and ORIGIN in summary:
             noted = summary.get(ARRIVAL)
             known = datetime.fromisoformat(noted).timestamp() * 1e6 if noted else snapshot.timestamp_ms * 1e3

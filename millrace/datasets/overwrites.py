@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from millrace.datasets.new_rows import Source
-from millrace.datasets.notes import ORIGIN, REPLACED, SEQUENCER, SUPERSEDED
+from millrace.datasets.notes import ORIGIN, REPLACED, SEQUENCER, SUPERSEDED, notes_of
 
 if TYPE_CHECKING:
     from pyiceberg.table import Table as IcebergTable
@@ -58,8 +58,8 @@ def key_of(uri: str) -> str:
     return uri.removeprefix("s3://").partition("/")[2].partition("?versionId=")[0]
 
 
-def _of_key(iceberg: IcebergTable, key: str) -> Iterator[dict[str, str]]:
+def _of_key(iceberg: IcebergTable, key: str) -> Iterator[Mapping[str, str]]:
     for snapshot in iceberg.metadata.snapshots:
-        summary = snapshot.summary.additional_properties if snapshot.summary is not None else {}
+        summary = notes_of(snapshot)
         if key_of(summary.get(ORIGIN, "")) == key:
             yield summary
