@@ -22,10 +22,10 @@ from millrace.errors import EnvironmentNotFoundError
 from millrace.operations.alarms import ALARMS, STAGE_ALARMS
 from tests.end_to_end.conftest import REST_S, control
 from tests.infra.local.waiting import until
+from tests.mails import ADDRESS, mails
 
 NAMES = STORY.names
 LANDING = NAMES.platform.bucket("landing")
-ADDRESS = "operator@example.com"
 
 
 @pytest.fixture(scope="module")
@@ -38,20 +38,6 @@ def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCloud]:
 @pytest.fixture
 def environment(desk: LocalCloud) -> Environment:
     return local_environment(desk)
-
-
-def mails(desk: LocalCloud) -> list[str]:
-    """What the subscribed address would be sent: the line of a notice, or state, alarm and description of an alarm."""
-    found = desk.client("logs").filter_log_events(logGroupName="/local/mail", logStreamNames=[ADDRESS])["events"]
-    return [_said(json.loads(event["message"])["message"]) for event in found]
-
-
-def _said(message: str) -> str:
-    try:
-        said = json.loads(message)
-    except json.JSONDecodeError:
-        return message
-    return said if isinstance(said, str) else f"{said['NewStateValue']} {said['AlarmName']}: {said['AlarmDescription']}"
 
 
 def mailed(desk: LocalCloud, begins: str) -> str:

@@ -42,11 +42,12 @@ from millrace.state.table import StateTable
 from tests.end_to_end.test_faults import processes as processes_with
 from tests.first_month.webhook import Chat, chat
 from tests.infra.local.waiting import until
+from tests.mails import mails
 
 NAMES = STORY.names
 START = datetime.fromisoformat("1997-01-01T08:00:00+00:00")
 DAYS, DAY_ROWS = 30, 48
-SECRET, ADDRESS = "chat/url", "operator@example.com"
+SECRET = "chat/url"
 REST_S = 600.0
 MONTHLY_USD, LATENCY_DAYS = 1.0, 2
 LOST, KILLED, EXPIRED, BROKEN, FULL, LATE = 4, 7, 10, 13, 17, range(21, 25)
@@ -176,12 +177,12 @@ class Month:
 
     def heard(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
         """The mails and posts since the last time."""
-        mails, posts = mails_to(self.desk), self.chat.lines
+        mailed, posts = mails(self.desk), self.chat.lines
         found = (
-            tuple(_plain(line) for line in mails[self._mails :] if is_news(line)),
+            tuple(_plain(line) for line in mailed[self._mails :] if is_news(line)),
             tuple(_plain(line) for line in posts[self._posts :]),
         )
-        self._mails, self._posts = len(mails), len(posts)
+        self._mails, self._posts = len(mailed), len(posts)
         return found
 
     def note(self, day: int, fault: str, end: str) -> None:
@@ -210,20 +211,6 @@ def _plain(line: str) -> str:
 def is_news(line: str) -> bool:
     """A new alarm says OK once; that it is over is said too, and both are no call to act."""
     return not line.startswith(("OK ", "INSUFFICIENT_DATA "))
-
-
-def mails_to(desk: LocalCloud) -> list[str]:
-    logs = desk.client("logs")
-    pages = logs.get_paginator("filter_log_events").paginate(logGroupName="/local/mail", logStreamNames=[ADDRESS])
-    return [_said(json.loads(event["message"])["message"]) for page in pages for event in page["events"]]
-
-
-def _said(message: str) -> str:
-    try:
-        said = json.loads(message)
-    except json.JSONDecodeError:
-        return message
-    return said if isinstance(said, str) else f"{said['NewStateValue']} {said['AlarmName']}: {said['AlarmDescription']}"
 
 
 def lost_event(month: Month, day: int) -> None:

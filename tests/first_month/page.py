@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from tests.first_month.month import ADDRESS, DAYS, LATENCY_DAYS, MONTHLY_USD, FirstMonth, Incident
+from tests.first_month.month import DAYS, LATENCY_DAYS, MONTHLY_USD, FirstMonth, Incident
+from tests.mails import ADDRESS
 
 INTRODUCTION = f"""\
 A workload's first {DAYS} days in the local cloud, from the deployed templates: {{drops}} drops and a call for 48

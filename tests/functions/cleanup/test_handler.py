@@ -12,6 +12,7 @@ import pytest
 
 from millrace.state.pointers import Pointers, Version
 from millrace.timestamps import moment
+from tests.alarm import put_alarm
 
 AS_OF = moment("1997-06-01T06:01:00Z")
 
@@ -64,10 +65,7 @@ def release_ended(aws, event, status):
 def test_a_failed_release_leaves_no_challenger(aws, load, event, challenger):
     config = f"{aws.names.prefix}-v2-5d2c7e-0-0-live"
     for name in (f"{config}-errors", f"{config}-latency", f"{aws.names.prefix}-v2-input-drift"):
-        boto3.client("cloudwatch").put_metric_alarm(
-            AlarmName=name, Namespace="n", MetricName="m", Statistic="Sum", Period=60, EvaluationPeriods=1,
-            Threshold=0, ComparisonOperator="GreaterThanThreshold",
-        )  # fmt: skip
+        put_alarm(boto3.client("cloudwatch"), name)
     freed = load("cleanup")(release_ended(aws, event, "FAILED"))["freed"]
     assert freed == [
         f"endpoint {aws.names.challenger}",

@@ -16,6 +16,7 @@ from millrace.messages.execution import ExecutionEnded
 from millrace.operations.alarms import STAGE_ALARMS
 from millrace.state.pointers import Pointers, Version
 from millrace.timestamps import moment, stamp
+from tests.alarm import put_alarm
 from tests.audit_bucket import create_bucket
 
 AS_OF = moment("1997-06-01T07:00:00Z")
@@ -144,10 +145,7 @@ def challenger(aws):
     variant = {"VariantName": "main", "ModelName": "m", "InitialInstanceCount": 1, "InstanceType": "ml.m5.large"}
     aws.sagemaker.create_endpoint_config(EndpointConfigName="c", ProductionVariants=[variant])
     aws.sagemaker.create_endpoint(EndpointName=aws.names.challenger, EndpointConfigName="c")
-    boto3.client("cloudwatch").put_metric_alarm(
-        AlarmName=f"{aws.names.prefix}-v2-5d2c7e-0-0-live-errors", Namespace="n", MetricName="m", Statistic="Sum",
-        Period=60, EvaluationPeriods=1, Threshold=0, ComparisonOperator="GreaterThanThreshold",
-    )  # fmt: skip
+    put_alarm(boto3.client("cloudwatch"), f"{aws.names.prefix}-v2-5d2c7e-0-0-live-errors")
 
 
 def begins_at_the_first_look(aws, function, release):

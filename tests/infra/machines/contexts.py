@@ -9,6 +9,7 @@ from pathlib import Path
 
 import infra.machines
 from infra.context import Context
+from infra.machines.states import Definition
 from infra.settings import settings_for
 from millrace.workload.declaration import Workload
 from millrace.workload.load import load_workload
@@ -44,3 +45,18 @@ def context_of(stage: str = "prod", **parts: dict[str, object]) -> Context:
         component="training",
         images={image: f"{registry}-{image}:local" for image in ("training", "processing", "inference")},
     )
+
+
+def states_before(last: str, definition: Definition) -> set[str]:
+    """The states that a run can enter without having entered `last`."""
+    before: set[str] = set()
+    waiting = [definition["StartAt"]]
+    while waiting:
+        name = waiting.pop()
+        if name in before or name == last:
+            continue
+        before.add(name)
+        state = definition["States"][name]
+        waiting += [state[key] for key in ("Next", "Default") if key in state]
+        waiting += [one["Next"] for one in state.get("Choices", [])]
+    return before

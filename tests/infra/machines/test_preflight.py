@@ -7,19 +7,12 @@ import pytest
 from infra.instances import MEMORY_GIB
 from infra.machines import preflight, release
 from millrace.workload.prices import PRICES
+from tests.infra.machines.contexts import states_before
 
 
 def test_nothing_is_made_before_the_version_has_passed(context):
-    states = release.definition(context())["States"]
-    before, waiting = set(), [release.definition(context())["StartAt"]]
-    while waiting:
-        name = waiting.pop()
-        if name in before or name == "Model":
-            continue
-        before.add(name)
-        state = states[name]
-        waiting += [state[key] for key in ("Next", "Default") if key in state]
-        waiting += [one["Next"] for one in state.get("Choices", [])]
+    definition = release.definition(context())
+    states, before = definition["States"], states_before("Model", definition)
     made = {one["Resource"].rpartition(":")[2] for name in before if (one := states[name])["Type"] == "Task"}
     assert "createProcessingJob.sync" in made
     assert not made & {"createModel", "createEndpointConfig", "createEndpoint", "updateEndpoint"}

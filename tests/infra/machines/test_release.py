@@ -12,19 +12,12 @@ from infra.machines import endpoints, release, release_alarms, watch
 from infra.machines.endpoints import SHORT, EndpointKind
 from millrace.errors import EndpointChangingError, WorkloadError
 from millrace.operations.alarms import ALARMS, ENDPOINT_ALARMS, STAGE_ALARMS
+from tests.infra.machines.contexts import states_before
 
 
 def test_no_traffic_before_the_probe_has_passed(context):
-    states = release.definition(context())["States"]
-    before, waiting = set(), [release.definition(context())["StartAt"]]
-    while waiting:
-        name = waiting.pop()
-        if name in before or name == "Answered?":
-            continue
-        before.add(name)
-        state = states[name]
-        waiting += [state[key] for key in ("Next", "Default") if key in state]
-        waiting += [one["Next"] for one in state.get("Choices", [])]
+    definition = release.definition(context())
+    states, before = definition["States"], states_before("Answered?", definition)
     touching = {
         name
         for name in before
