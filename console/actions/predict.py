@@ -18,7 +18,7 @@ from millrace.contract.kinds import to_base64
 from millrace.contract.reasons import Reason
 from millrace.contract.row import check_row
 from millrace.contract.schema import LINE, Contract, Table, parsed_schema
-from millrace.contract.violation import RuleViolation
+from millrace.contract.violation import RuleViolation, key_text
 from millrace.errors import AnswerError, DropError
 from millrace.explanations.attribution import MOST_EXPLAINED
 from millrace.files.image import is_image
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 CALL_BYTES = 4 * 2**20
 """Of the rows of one call; Lambda takes 6 MB. https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html"""
 LINE_BYTES = 2**20
-BEFORE = {"line": "int64", "id": "string"}
+BEFORE = {"line": "int64", "key": "string", "id": "string"}
 AFTER = {
     "model_version": "string",
     "phase": "string",
@@ -55,6 +55,8 @@ class RowAnswer:
 
     line: int
     """The line of a text file, the row of a Parquet file, 1-based."""
+    key: str | None = None
+    """What the contract knows the row by: its time, its number, of an image the name of its file without the suffix."""
     id: str | None = None
     output: Mapping[str, Any] = field(default_factory=dict)
     """The fields of the task's answer; empty for a row that was refused."""
@@ -76,6 +78,16 @@ class RowAnswer:
             **output,
             **{name: getattr(self, name) for name in AFTER},
         }
+
+
+@dataclass(frozen=True, kw_only=True)
+class SentRow:
+    """A typed row as a request holds it."""
+
+    line: int
+    key: str | None
+    cells: Mapping[str, Any]
+    """A time as ISO text, bytes as base64 text; with its past where one is read."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -150,15 +162,14 @@ def ask(
 ) -> Iterator[RowAnswer]:
     """The answers to the typed rows, in order."""
     for piece in _pieces(_sendable(opened, histories), most=MOST_EXPLAINED if explain else ROWS_PER_CALL):
-        lines, rows, refused = [], [], []
-        for line, row in piece:
-            found = _unsendable(line, row, opened.table)
+        rows, refused = [], []
+        for row in piece:
+            found = _unsendable(row, opened.table)
             if found:
                 refused.append(found)
             else:
-                lines.append(line)
                 rows.append(row)
-        answered = _call(client, function, lines, rows, explain=explain) if rows else []
+        answered = _call(client, function, rows, explain=explain) if rows else []
         yield from sorted([*refused, *answered], key=lambda answer: answer.line)
 
 
@@ -172,7 +183,7 @@ def _typed(path: Path, table: Table, typed: Path, *, labels: Sequence[str] = ())
     with pq.ParquetWriter(typed, parsed_schema(kept), compression="zstd") as writer:
         for part in read_drop(path, table, origin=_origin(path)):
             writer.write_table(part.rows.select(parsed_schema(kept).names))
-            refused += [_refusal(row.line or 0, row.violations[0]) for row in part.unparsable]
+            refused += [_refusal(row.line or 0, row.key or None, row.violations[0]) for row in part.unparsable]
     refused.sort(key=lambda answer: answer.line)
     return Opened(table=kept, typed=typed, refused=tuple(refused))
 
@@ -190,8 +201,7 @@ def _origin(path: Path) -> Origin | None:
     return Origin(name=path.name, at=datetime.now(UTC), digest=digest, fetch=fetch)
 
 
-def _sendable(opened: Opened, histories: Sequence[History]) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Line and row as JSON allows it: a time as ISO text, bytes as base64 text; with its past where one is read."""
+def _sendable(opened: Opened, histories: Sequence[History]) -> Iterator[SentRow]:
     import pyarrow.parquet as pq
 
     singles = {column.name for column in opened.table.columns if column.kind == "float32"}
@@ -203,7 +213,9 @@ def _sendable(opened: Opened, histories: Sequence[History]) -> Iterator[tuple[in
     with pq.ParquetFile(opened.typed) as file:
         for batch in file.iter_batches(batch_size=ROWS_PER_CALL):
             for row in batch.to_pylist():
-                yield row.pop(LINE), {name: as_json(name, cell) for name, cell in row.items()} | past.of(row)
+                line, key = row.pop(LINE), key_text(row, opened.table) or None
+                cells = {name: as_json(name, cell) for name, cell in row.items()} | past.of(row)
+                yield SentRow(line=line, key=key, cells=cells)
 
 
 def _plain(cell: Any, *, single: bool) -> Any:
@@ -218,37 +230,34 @@ def _plain(cell: Any, *, single: bool) -> Any:
     return cell
 
 
-def _pieces(
-    rows: Iterable[tuple[int, dict[str, Any]]], *, most: int = ROWS_PER_CALL
-) -> Iterator[list[tuple[int, dict[str, Any]]]]:
-    piece: list[tuple[int, dict[str, Any]]] = []
+def _pieces(rows: Iterable[SentRow], *, most: int = ROWS_PER_CALL) -> Iterator[list[SentRow]]:
+    piece: list[SentRow] = []
     size = 0
-    for line, row in rows:
-        came = len(json.dumps(row).encode())
+    for row in rows:
+        came = len(json.dumps(row.cells).encode())
         if piece and (len(piece) == most or size + came > CALL_BYTES):
             yield piece
             piece, size = [], 0
-        piece.append((line, row))
+        piece.append(row)
         size += came
     if piece:
         yield piece
 
 
-def _unsendable(line: int, row: Mapping[str, Any], table: Table) -> RowAnswer | None:
+def _unsendable(row: SentRow, table: Table) -> RowAnswer | None:
     """The refusal of a row with NaN or infinity, which JSON cannot hold; the function refuses other rows itself."""
-    if all(not isinstance(cell, float) or math.isfinite(cell) for cell in row.values()):
+    if all(not isinstance(cell, float) or math.isfinite(cell) for cell in row.cells.values()):
         return None
-    return _refusal(line, check_row({name: row[name] for name in table.names}, table)[0])
+    return _refusal(row.line, row.key, check_row({name: row.cells[name] for name in table.names}, table)[0])
 
 
-def _refusal(line: int, first: RuleViolation) -> RowAnswer:
-    return RowAnswer(line=line, reason=first.reason, column=first.column, expected=first.expected, came=first.got)
+def _refusal(line: int, key: str | None, first: RuleViolation) -> RowAnswer:
+    found = {"reason": first.reason, "column": first.column, "expected": first.expected, "came": first.got}
+    return RowAnswer(line=line, key=key, **found)
 
 
-def _call(
-    client: Any, function: str, lines: list[int], rows: list[dict[str, Any]], *, explain: bool
-) -> list[RowAnswer]:
-    request = {"rows": rows} | ({"explain": True} if explain else {})
+def _call(client: Any, function: str, rows: list[SentRow], *, explain: bool) -> list[RowAnswer]:
+    request = {"rows": [row.cells for row in rows]} | ({"explain": True} if explain else {})
     answer = client.invoke(FunctionName=function, Payload=json.dumps(request).encode())
     document = json.load(answer["Payload"])
     if "FunctionError" in answer:
@@ -260,13 +269,13 @@ def _call(
     both = [*document["predictions"], *document["rejected"]]
     if sorted(one["row"] for one in both) != list(range(len(rows))):
         raise AnswerError(f"{function}: expected one answer to each of {len(rows)} rows, got {len(both)}")
-    return [_answer(lines[one.pop("row")], one) for one in both]
+    return [_answer(rows[one.pop("row")], one) for one in both]
 
 
-def _answer(line: int, document: dict[str, Any]) -> RowAnswer:
+def _answer(row: SentRow, document: dict[str, Any]) -> RowAnswer:
     """What the function does not say of every row is the task's answer; a fallback is of no phase, as of no model."""
     if document.get("fallback"):
         document["phase"] = None
     said = {"id", "explanation", *AFTER}
     output = {name: document.pop(name) for name in list(document) if name not in said}
-    return RowAnswer(line=line, output=output, **document)
+    return RowAnswer(line=row.line, key=row.key, output=output, **document)

@@ -54,8 +54,6 @@ def quarantine(
     from console.cli.export import export as write
     from console.queries import quarantine as refused
     from console.queries.equal_sql import quarantine_sql
-    from millrace.contract.load import load_contract
-    from millrace.workload.load import workloads_folder
 
     if export:
         check_ending(export)
@@ -77,8 +75,7 @@ def quarantine(
     show_rows(rows, as_json=False, nothing="No row was refused.")
     if rows:
         print()
-        keys = load_contract(workloads_folder() / names.workload).rows.keys
-        show_rows([_short(row, keys[0] if keys else ()) for row in shown], as_json=False, nothing="")
+        show_rows([_short(row) for row in shown], as_json=False, nothing="")
     if left := counts.total() - len(shown):
         print(f"\nand {left:,} more: --limit 0 or --export FILE gives all", file=sys.stderr)
 
@@ -257,8 +254,8 @@ def _show_explanation(environment: Environment, names: WorkloadNames, decision: 
     print(f"\nShapley values{f', standard error at most {error:.2g}' if error else ', exact'}")
 
 
-def _short(row: Row, key: Sequence[str]) -> dict[str, Any]:
-    where = {"drop": row.drop, "line": row.line, "key": row.key(key), "reason": row.reason}
+def _short(row: Row) -> dict[str, Any]:
+    where = {"drop": row.drop, "line": row.line, "key": row.key, "reason": row.reason}
     return where | {"column": row.column, "expected": row.expected, "got": row.got}
 
 

@@ -31,7 +31,7 @@ def quarantine_sql(names: WorkloadNames, *, drop: str = "", reason: str = "", li
     """The refused rows with their first reason."""
     conditions = [f"reason = {_text(reason)}"] * bool(reason) + [f"strpos(source, {_text(drop)}) > 0"] * bool(drop)
     return f"""\
-SELECT date, reason, column_name, expected, got, line, source
+SELECT date, reason, column_name, expected, got, line, key, source
 FROM {names.table("quarantine")}{_where(conditions)}
 ORDER BY date, source, line{_limit(limit)}"""  # noqa: S608 # nosec B608 # printed, and its texts are quoted
 

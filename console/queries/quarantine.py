@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import io
-import json
 from collections import Counter
-from collections.abc import Container, Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -35,6 +34,8 @@ class Row:
     source: str
     """Its URI with the version."""
     line: int | None
+    key: str
+    """Of its table, where it could be read; else empty."""
     reason: str
     column: str | None
     """Of the first rule that it breaks; None where the rule is on the whole row or file."""
@@ -47,15 +48,6 @@ class Row:
     """Name of the execution that refused it."""
     quarantined_at: datetime
     """UTC."""
-
-    def key(self, columns: Sequence[str]) -> str:
-        """The cells of a key's columns, of a packed image the name of its file; empty where the row has none."""
-        try:
-            cells = json.loads(self.raw)
-        except (ValueError, RecursionError):
-            return ""
-        known = isinstance(cells, dict) and all(cells.get(name) is not None for name in columns)
-        return ", ".join(str(cells[name]) for name in columns) if known else ""
 
 
 def find_rows(
@@ -86,6 +78,7 @@ def read_file(content: bytes, *, feed: str) -> Iterator[Row]:
     rows = pq.read_table(io.BytesIO(content)).to_pylist()
     for row in sorted(rows, key=lambda row: row["line"] or 0):
         del row["violations"]
+        row.setdefault("key", "")  # of a file from before it was kept
         yield Row(feed=feed, drop=_key_of(row["source"]), column=row.pop("column_name"), **row)
 
 

@@ -16,7 +16,7 @@ from millrace.artefact.batch import REJECTED, read_answers
 from millrace.contract.load import load_contract
 from millrace.contract.reasons import Reason
 from millrace.contract.schema import LINE
-from millrace.contract.violation import QuarantinedRow, RuleViolation, raw_row
+from millrace.contract.violation import QuarantinedRow, RuleViolation, key_text, raw_row
 from millrace.datasets.quarantine import QuarantineFile, object_key
 from millrace.messages.envelope import StepInput, handles
 from millrace.messages.ingest import Staging
@@ -95,4 +95,5 @@ def quarantined(row: dict[str, Any]) -> QuarantinedRow:
     violation = RuleViolation(
         reason=Reason.IMAGE, column=reason["column"], expected=reason["expected"], got=reason["came"]
     )
-    return QuarantinedRow(line=line, violations=(violation,), raw=raw_row(row))
+    key = key_text(row, CONTRACT.table("scoring"))
+    return QuarantinedRow(line=line, violations=(violation,), key=key, raw=raw_row(row))

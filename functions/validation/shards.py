@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from millrace.artefact.batch import ROW, write_stream
 from millrace.contract.reasons import Reason
 from millrace.contract.schema import LINE, Table, parsed_schema
-from millrace.contract.violation import QuarantinedRow, RuleViolation, raw_row
+from millrace.contract.violation import QuarantinedRow, RuleViolation, key_text, raw_row
 from millrace.datasets.new_rows import Quarantine, parts, screen
 from millrace.datasets.past import columns_of
 from millrace.datasets.quarantine import QuarantineFile
@@ -94,7 +94,7 @@ def stage_with_past(
         known = [part for part in (read_before(own), own) if part is not None]
         before = pa.concat_tables(known, promote_options="permissive")
         for part in parts(good, table, is_decoded=True) if enough else ():
-            kept = _refuse_short(part, before, histories, refused)
+            kept = _refuse_short(part, table, before, histories, refused)
             writer.write_table(kept)
             for history in histories:
                 kept = history.add_steps(kept, before)
@@ -104,7 +104,9 @@ def stage_with_past(
     return rows, refused.rows
 
 
-def _refuse_short(part: pa.Table, before: pa.Table, histories: Sequence[History], refused: QuarantineFile) -> pa.Table:
+def _refuse_short(
+    part: pa.Table, table: Table, before: pa.Table, histories: Sequence[History], refused: QuarantineFile
+) -> pa.Table:
     """The rows whose past reaches back far enough; the others are written to `refused`."""
     import pyarrow as pa
 
@@ -119,7 +121,8 @@ def _refuse_short(part: pa.Table, before: pa.Table, histories: Sequence[History]
         )
         for row in part.filter(pa.array(short_N)).to_pylist():
             line = row.pop(LINE)
-            refused.add([QuarantinedRow(line=line, violations=(violation,), raw=raw_row(row))])
+            found = QuarantinedRow(line=line, violations=(violation,), key=key_text(row, table), raw=raw_row(row))
+            refused.add([found])
         part = part.filter(pa.array(~short_N))
     return part
 

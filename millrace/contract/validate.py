@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 from millrace.contract.deduplicate import Keys, Seen, decoded, duplicates, key_of
 from millrace.contract.reasons import Reason
 from millrace.contract.rules.column_cells import ColumnCells
+from millrace.contract.rules.image import ImageFormat
 from millrace.contract.schema import LINE, Column, Table, parsed_schema
-from millrace.contract.violation import QuarantinedRow, RuleViolation, raw_rows, shown
+from millrace.contract.violation import QuarantinedRow, RuleViolation, key_texts, raw_rows, shown
 
 if TYPE_CHECKING:
     import numpy as np
@@ -51,14 +52,16 @@ def validate(rows: pa.Table, table: Table, *, held: tuple[Keys, ...] = ()) -> Va
     Of rows with the same key the first in the drop is accepted; `held` are keys that the table has already."""
     result = Validator(table, held=held).judge(rows)
     violation = wrong_row_count(result.accepted.num_rows, table)
-    return refuse_all(result, violation) if violation else result
+    return refuse_all(result, violation, table) if violation else result
 
 
 class Validator:
     """Validates a drop part after part; it keeps the keys only, so memory does not grow with the rows."""
 
-    def __init__(self, table: Table, *, held: tuple[Keys, ...] = ()) -> None:
-        self._table = table
+    def __init__(self, table: Table, *, held: tuple[Keys, ...] = (), decodes: bool = False) -> None:
+        """With `decodes` an image is refused for its data too, by the decoder of the models, and not only for its
+        header: that needs Pillow."""
+        self._table, self._decodes = table, decodes
         self._held = {keys.columns: keys for keys in held}
         self._seen = {key: Seen() for key in table.keys}
 
@@ -74,6 +77,9 @@ class Validator:
             _note(problems, rows, found)
         good = np.ones(rows.num_rows, dtype=bool)
         good[list(problems)] = False
+        for row, violation in undecodable(rows, good, self._table) if self._decodes else ():
+            problems[row].append(violation)
+            good[row] = False
         for key, seen in self._seen.items():
             for row, violation in duplicates(rows, good, key, self._held.get(key), seen).items():
                 problems[row].append(violation)
@@ -81,17 +87,17 @@ class Validator:
         accepted = decoded(_take(rows, good))
         for key, seen in self._seen.items():
             seen.add(key_of(accepted, key), accepted.column(LINE).combine_chunks())
-        return ValidationResult(accepted=accepted, refused=_refuse(rows, problems))
+        return ValidationResult(accepted=accepted, refused=_refuse(rows, problems, self._table))
 
 
-def refuse_all(result: ValidationResult, violation: RuleViolation) -> ValidationResult:
+def refuse_all(result: ValidationResult, violation: RuleViolation, table: Table) -> ValidationResult:
     """The same rows, those that were accepted refused for what `wrong_row_count` found."""
     problems = {row: [violation] for row in range(result.accepted.num_rows)}
-    refused = sorted((*result.refused, *_refuse(result.accepted, problems)), key=lambda row: row.line or 0)
+    refused = sorted((*result.refused, *_refuse(result.accepted, problems, table)), key=lambda row: row.line or 0)
     return ValidationResult(accepted=result.accepted.slice(0, 0), refused=tuple(refused))
 
 
-def refuse_known(rows: pa.Table, held: tuple[Keys, ...]) -> ValidationResult:
+def refuse_known(rows: pa.Table, table: Table, held: tuple[Keys, ...]) -> ValidationResult:
     """The result for rows that were valid before the table got the keys `held`: only these keys are compared."""
     import numpy as np
 
@@ -101,7 +107,7 @@ def refuse_known(rows: pa.Table, held: tuple[Keys, ...]) -> ValidationResult:
         for row, violation in duplicates(rows, good, keys.columns, keys).items():
             problems[row].append(violation)
             good[row] = False
-    return ValidationResult(accepted=_take(rows, good), refused=_refuse(rows, problems))
+    return ValidationResult(accepted=_take(rows, good), refused=_refuse(rows, problems, table))
 
 
 def wrong_row_count(accepted: int, table: Table) -> RuleViolation | None:
@@ -119,6 +125,21 @@ def check_columns(batch: pa.Table | pa.RecordBatch, table: Table) -> Iterator[Co
         for reason, expected, rows in _check(batch.column(column.name), column):
             if rows.any():
                 yield ColumnViolation(reason=reason, column=column.name, expected=expected, rows=rows)
+
+
+def undecodable(rows: pa.Table, good: Mask, table: Table) -> Iterator[tuple[int, RuleViolation]]:
+    """Those of the `good` rows with an image whose header keeps the contract and whose data are none."""
+    import numpy as np
+
+    for column in table.columns:
+        rule = column.find(ImageFormat)
+        if rule is None or rule.encoding == "raw":
+            continue
+        cells = rows.column(column.name)
+        for row in np.flatnonzero(good).tolist():
+            if cells[row].is_valid and (expected := rule.undecodable(cells[row].as_buffer())):
+                got = f"{len(cells[row].as_buffer())} bytes that are cut off or altered"
+                yield row, RuleViolation(reason=rule.reason, column=column.name, expected=expected, got=got)
 
 
 def _check(cells: Any, column: Column) -> Iterator[tuple[Reason, str, Mask]]:
@@ -172,15 +193,15 @@ def _note(problems: Problems, rows: pa.Table, found: ColumnViolation) -> None:
         )
 
 
-def _refuse(rows: pa.Table, problems: Mapping[int, list[RuleViolation]]) -> tuple[QuarantinedRow, ...]:
+def _refuse(rows: pa.Table, problems: Mapping[int, list[RuleViolation]], table: Table) -> tuple[QuarantinedRow, ...]:
     if not problems:
         return ()
     order = sorted(problems)
     bad = decoded(rows.take(order))
-    lines = bad.column(LINE).to_pylist()
+    lines, keys = bad.column(LINE).to_pylist(), key_texts(bad, table)
     return tuple(
-        QuarantinedRow(line=line, violations=tuple(problems[at]), raw=raw)
-        for at, line, raw in zip(order, lines, raw_rows(bad.drop_columns([LINE])), strict=True)
+        QuarantinedRow(line=line, violations=tuple(problems[at]), key=key, raw=raw)
+        for at, line, key, raw in zip(order, lines, keys, raw_rows(bad.drop_columns([LINE])), strict=True)
     )
 
 

@@ -15,6 +15,7 @@ from millrace.contract.reasons import Reason
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from millrace.contract.schema import Table
     from millrace.errors import DropError
 
 RAW_BYTES = 1024
@@ -48,6 +49,8 @@ class QuarantinedRow:
     """Its line in the drop, counted from 1; None for a whole drop."""
     violations: tuple[RuleViolation, ...]
     """At least one; the first gives the row its reason."""
+    key: str = ""
+    """The cells of its table's first key, as text; empty where one of them is missing or cannot be read."""
     raw: str
     """The row as JSON, or the text that could not be parsed."""
 
@@ -101,6 +104,18 @@ def _is_json(column: pa.ChunkedArray) -> bool:
     if pa.types.is_floating(column.type):
         return math.isfinite(pc.sum(column, min_count=0).as_py())
     return bool(pa.types.is_integer(column.type) or pa.types.is_string(column.type) or pa.types.is_boolean(column.type))
+
+
+def key_texts(rows: pa.Table, table: Table) -> list[str]:
+    """The key of each of these typed rows, as `QuarantinedRow.key`."""
+    names = table.keys[0] if table.keys else ()
+    return [key_text(cells, table) for cells in rows.select(names).to_pylist()] if names else [""] * rows.num_rows
+
+
+def key_text(cells: Mapping[str, object], table: Table) -> str:
+    """The key of one row, by the contract's names: `a17`, or `north, 1997-05-01 00:30:00`."""
+    found = [cells.get(name) for name in (table.keys[0] if table.keys else ())]
+    return "" if any(cell is None for cell in found) else ", ".join(str(_plain_cell(cell)) for cell in found)
 
 
 def raw_row(cells: Mapping[str, object]) -> str:

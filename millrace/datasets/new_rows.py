@@ -109,7 +109,8 @@ class RowsInMemory:
     def write(self, iceberg: IcebergTable) -> NewRows:
         """The data file and the number of rows with a known key, which are left out."""
         but_of = self._source.replaceable
-        result = refuse_known(self._rows, held_keys(self._lake, self._table, iceberg, self._rows, but_of=but_of))
+        held = held_keys(self._lake, self._table, iceberg, self._rows, but_of=but_of)
+        result = refuse_known(self._rows, self._lake.contract_of(self._table), held)
         # By their number: a table only gains keys, so between two attempts new rows can become fewer, never others.
         new = result.accepted
         if new.num_rows not in self._written:
@@ -123,7 +124,7 @@ def screen(parsed: Path, table: Table, accept: Accept, refused: QuarantineFile, 
     """The number of rows that went to `accept`, a part at a time and in order; all the others went to `refused`.
 
     0 when there are too few or too many good rows: all are in `refused` then, and what went to `accept` is void."""
-    rows, validator = 0, Validator(table, held=held)
+    rows, validator = 0, Validator(table, held=held, decodes=True)
     for part in parts(parsed, table):
         result = validator.judge(part)
         accept(result.accepted)
@@ -132,10 +133,10 @@ def screen(parsed: Path, table: Table, accept: Accept, refused: QuarantineFile, 
     # Only after the last row is it known that there are too few or too many. They are read again to be quarantined,
     # since all of them were never in memory at once.
     if violation := wrong_row_count(rows, table):
-        again = Validator(table, held=held)
+        again = Validator(table, held=held, decodes=True)
         for part in parts(parsed, table):
             accepted = again.judge(part).accepted
-            refused.add(refuse_all(ValidationResult(accepted=accepted, refused=()), violation).refused)
+            refused.add(refuse_all(ValidationResult(accepted=accepted, refused=()), violation, table).refused)
         return 0
     return rows
 

@@ -18,6 +18,7 @@ COLUMNS = {
     "run": "string",
     "source": "string",
     "line": "bigint",
+    "key": "string",
     "reason": "string",
     "column_name": "string",
     "expected": "string",
@@ -82,6 +83,7 @@ class QuarantineFile:
             rows = [
                 {
                     "line": row.line,
+                    "key": row.key,
                     **_fields(row.violations[0]),
                     "violations": [_fields(violation) for violation in row.violations],
                     "detail": row.detail,

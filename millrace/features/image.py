@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
-from millrace.contract.rules.jpeg import has_few_scans
+from millrace.contract.rules.pixels import decode
 from millrace.errors import WorkloadError
 from millrace.features.encoder import OneColumn
 from millrace.features.parts import Meaning, Part
@@ -160,7 +160,7 @@ class Image(OneColumn):
         import numpy as np
 
         if self.encoding != "raw":
-            return self._decode(content)
+            return decode(content, self.encoding, self.shape)
         if len(content) != self._samples:
             raise ValueError(f"{self._samples} bytes")
         return np.frombuffer(content, dtype=np.uint8).reshape(self.shape)
@@ -168,7 +168,7 @@ class Image(OneColumn):
     def _decode_into(self, pixels: Pixels, content: Any) -> bool:
         """Whether the content is an image, which is in `pixels` then."""
         try:
-            pixels[...] = self._decode(content)
+            pixels[...] = decode(content, self.encoding, self.shape)
         except ValueError:
             return False
         return True
@@ -193,30 +193,6 @@ class Image(OneColumn):
         content = np.frombuffer(fixed.buffers()[1], dtype=np.uint8)
         first = fixed.offset * self._samples
         return content[first : first + len(fixed) * self._samples].reshape(-1, *self.shape)
-
-    def _decode(self, content: Any) -> Pixels:
-        """Pillow names many errors for data that is cut off or altered; here they are all one."""
-        from io import BytesIO
-
-        import numpy as np
-        from PIL import Image as Picture
-
-        expected = f"{self.encoding.upper()} data of {self.shape[1]} x {self.shape[2]} pixels"
-        kinds = [self.encoding.upper()]
-        if self.encoding == "jpeg" and not has_few_scans(content):
-            raise ValueError(expected)
-        try:
-            if self.encoding == "png":
-                # Decoding alone does not look at the checksums of the pixels' chunks. A JPEG has none.
-                with Picture.open(BytesIO(content), formats=kinds) as picture:
-                    picture.verify()
-            with Picture.open(BytesIO(content), formats=kinds) as picture:
-                if (picture.height, picture.width) != self.shape[1:]:
-                    raise ValueError(expected)
-                pixels = np.asarray(picture.convert("L" if self.shape[0] == 1 else "RGB"), dtype=np.uint8)
-        except Exception:  # the sender's bytes decide which one Pillow raises: IndexError, AssertionError and others
-            raise ValueError(expected) from None
-        return pixels.reshape(self.shape) if self.shape[0] == 1 else pixels.transpose(2, 0, 1)
 
 
 def _band(band_of: npt.NDArray[np.integer[Any]], band: int) -> tuple[int, int]:

@@ -20,7 +20,7 @@ from millrace.errors import DropError
 from millrace.files.cast import from_csv
 from millrace.files.header import check_header
 from millrace.files.lines import BOM, blocks, ended_lines_of, lines_of, raw_text
-from millrace.files.parsed import Limits, Parsed, wrong_type
+from millrace.files.parsed import Limits, Parsed, keys_of, wrong_type
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -43,8 +43,9 @@ class _Block:
     rest: bytes = b""
     """The lines of a record that continues in the next block."""
 
-    def refuse(self, line: int, violations: Sequence[RuleViolation], raw: bytes) -> None:
-        self.unparsable.append(QuarantinedRow(line=line, violations=tuple(violations), raw=raw_text(raw)))
+    def refuse(self, line: int, violations: Sequence[RuleViolation], raw: bytes, *, key: str = "") -> None:
+        row = QuarantinedRow(line=line, violations=tuple(violations), key=key, raw=raw_text(raw))
+        self.unparsable.append(row)
 
 
 def read(path: Path, table: Table, limits: Limits) -> Iterator[Parsed]:
@@ -260,10 +261,10 @@ def _typed(found: _Block, header: list[str], table: Table) -> Parsed:
         columns[name], misfits = from_csv(cells, column, table.csv)
         for at in misfits:
             wrong.setdefault(at, []).append(wrong_type(column, cells[at].as_py().strip(BLANK)))
-    for at, violations in wrong.items():
-        found.refuse(found.lines[at], violations, found.raw[at])
     arrays = [columns.get(name, pa.nulls(len(found.lines), schema.field(name).type)) for name in table.names]
     rows = pa.Table.from_arrays([*arrays, pa.array(found.lines, pa.int64())], schema=schema)
+    for at, key in keys_of(rows, wrong, table):
+        found.refuse(found.lines[at], wrong[at], found.raw[at], key=key)
     good = np.ones(len(found.lines), dtype=bool)
     good[list(wrong)] = False
     kept = rows if good.all() else rows.filter(pa.array(good))

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any
 from millrace.contract.kinds import FLOATS, arrow_type, has_json_type, to_float
 from millrace.contract.reasons import Reason
 from millrace.contract.schema import Column, Table, parsed_schema
-from millrace.contract.violation import QuarantinedRow, RuleViolation, truncate
+from millrace.contract.violation import QuarantinedRow, RuleViolation, key_text, truncate
 from millrace.files.cast import from_json
 from millrace.files.lines import blocks, lines_of, raw_text
 from millrace.files.manifest import FETCHES_AT_ONCE, LINES_PER_PART, fetch_objects
 from millrace.files.origin import Origin, image_columns
-from millrace.files.parsed import Limits, Parsed, wrong_type
+from millrace.files.parsed import Limits, Parsed, keys_of, wrong_type
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -54,7 +54,7 @@ def _read_lines(lines: list[bytes], first: int, table: Table, origin: Origin | N
         there, each(lambda numbered: _object(numbered[1], table, origin), there), strict=True
     ):
         if isinstance(row, RuleViolation):
-            unparsable.append(QuarantinedRow(line=number, violations=(row,), raw=raw_text(text)))
+            unparsable.append(QuarantinedRow(line=number, violations=(row,), key=_key(text, table), raw=raw_text(text)))
         else:
             numbers.append(number)
             objects.append(row)
@@ -82,6 +82,18 @@ def _object(text: bytes, table: Table, origin: Origin | None) -> dict[str, Any] 
     return fetch_objects(row, table, origin) or row
 
 
+def _key(text: bytes, table: Table) -> str:
+    """Of a line that is refused as a whole, for a field that is unknown or an object that is gone."""
+    try:
+        row = json.loads(text)
+    except (ValueError, RecursionError):
+        return ""
+    known = table.name_of
+    cells = row.items() if isinstance(row, dict) else ()
+    named = {known.get(name, ""): cell for name, cell in cells if isinstance(cell, str | int | float)}
+    return key_text(named, table).encode(errors="backslashreplace").decode()  # half a surrogate pair is in no file
+
+
 def _violation(reason: Reason, expected: str, got: str) -> RuleViolation:
     return RuleViolation(reason=reason, column=None, expected=expected, got=got)
 
@@ -104,10 +116,10 @@ def _typed(
         arrays.append(values)
         for at in misfits:
             wrong.setdefault(at, []).append(wrong_type(column, cells[at]))
-    for at, violations in wrong.items():
-        text = raw_text(raw[numbers[at]])
-        unparsable.append(QuarantinedRow(line=numbers[at], violations=tuple(violations), raw=text))
     rows = pa.Table.from_arrays([*arrays, pa.array(numbers, pa.int64())], schema=schema)
+    for at, key in keys_of(rows, wrong, table):
+        text = raw_text(raw[numbers[at]])
+        unparsable.append(QuarantinedRow(line=numbers[at], violations=tuple(wrong[at]), key=key, raw=text))
     good = pa.array([at for at in range(len(numbers)) if at not in wrong], pa.int64())
     kept = rows.take(good) if wrong else rows
     return Parsed(rows=kept, unparsable=tuple(sorted(unparsable, key=lambda row: row.line or 0)))

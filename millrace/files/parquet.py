@@ -14,7 +14,7 @@ from millrace.errors import DropError
 from millrace.files.cast import cast, from_json, from_text, without_words
 from millrace.files.header import check_header
 from millrace.files.pages import pages_of
-from millrace.files.parsed import Limits, Parsed, wrong_type
+from millrace.files.parsed import Limits, Parsed, keys_of, wrong_type
 from millrace.files.portions import check_pages, is_of_few_words, parts_of, rows_at_once
 
 if TYPE_CHECKING:
@@ -152,8 +152,8 @@ def _typed(batch: pa.RecordBatch, first: int, table: Table) -> Parsed:
     keep = np.ones(batch.num_rows, dtype=bool)
     keep[list(wrong)] = False
     unparsable = tuple(
-        QuarantinedRow(line=first + at, violations=tuple(wrong[at]), raw=raw_row(_values(batch, at)))
-        for at in sorted(wrong)
+        QuarantinedRow(line=first + at, violations=tuple(wrong[at]), key=key, raw=raw_row(_values(batch, at)))
+        for at, key in keys_of(rows, wrong, table)
     )
     return Parsed(rows=rows.filter(pa.array(keep)), unparsable=unparsable)
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from millrace.contract.reasons import Reason
 from millrace.contract.schema import Column, Table
-from millrace.contract.violation import QuarantinedRow, RuleViolation, truncate
+from millrace.contract.violation import QuarantinedRow, RuleViolation, key_texts, truncate
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -52,6 +53,14 @@ class Limits:
     def rows_of(self, table: Table) -> int:
         """How many rows of the table a part may have."""
         return max(1, min(self.batch_rows, self.batch_cells // max(1, len(table.columns))))
+
+
+def keys_of(rows: pa.Table, wrong: Iterable[int], table: Table) -> Iterator[tuple[int, str]]:
+    """The positions of rows with cells of a wrong type, each with the row's key, where its cells could be read."""
+    import pyarrow as pa
+
+    order = sorted(wrong)
+    return zip(order, key_texts(rows.take(pa.array(order, pa.int64())), table), strict=True)
 
 
 def wrong_type(column: Column, value: object) -> RuleViolation:

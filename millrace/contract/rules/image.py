@@ -1,4 +1,4 @@
-"""A binary cell is an image of the declared encoding and size, by its length and header: no pixel is decoded."""
+"""A binary cell is an image of the declared encoding and size, by its length and header; a drop's are decoded too."""
 
 from __future__ import annotations
 
@@ -109,6 +109,16 @@ class ImageFormat(Rule):
             return f"{channels * height * width} bytes, {channels} x {height} x {width}"
         size = f"{height} x {width} pixels, {channels} x 8 bits, at most {MOST_BYTES} bytes"
         return f"a {self.encoding.upper()} of {size}" + (f", {SCANS} scans" if self.encoding == "jpeg" else "")
+
+    def undecodable(self, cell: Any) -> str:
+        """What its data must be, of a cell whose header is good; empty where they are."""
+        from millrace.contract.rules.pixels import decode
+
+        try:
+            decode(cell, self.encoding, self.shape)
+        except ValueError as error:
+            return str(error)
+        return ""
 
     def _is_good(self, cell: bytes | memoryview) -> bool:
         channels, height, width = self.shape

@@ -15,7 +15,8 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from console.actions.predict import open_file, predict
+from console.actions.pack import packed
+from console.actions.predict import _sendable, open_file, predict
 from functions.prediction.request import check_rows, read_rows
 from millrace.contract.load import load_contract
 from millrace.contract.rules.image import ImageFormat
@@ -26,6 +27,12 @@ CONTRACT = load_contract(Path("workloads/electricity"))
 COLUMNS = CONTRACT.table("scoring").names
 
 
+IMAGES = (
+    Column(name="id", kind="string", required=True),
+    Column(name="sick", kind="boolean", label=True),
+    Column(name="at", kind="timestamp_utc", required=True, generated="event_time"),
+    Column(name="scan", kind="binary", required=True, rules=(ImageFormat(encoding="png", shape=(1, 4, 4)),)),
+)
 WHY = {"explains": "log odds of 1", "contributions": [{"column": "period", "contribution": 1.5}]}
 
 
@@ -178,17 +185,10 @@ def test_a_label_is_known_by_its_name_in_files_too(tmp_path: Path, ending: str) 
 
 
 def test_a_lone_image_is_a_row_whose_key_is_its_name(tmp_path: Path) -> None:
-    rule = ImageFormat(encoding="png", shape=(1, 4, 4))
-    columns = (
-        Column(name="id", kind="string", required=True),
-        Column(name="sick", kind="boolean", label=True),
-        Column(name="at", kind="timestamp_utc", required=True, generated="event_time"),
-        Column(name="scan", kind="binary", required=True, rules=(rule,)),
-    )
     path, content = tmp_path / "a17.png", io.BytesIO()
     Image.new("L", (4, 4), 7).save(content, "png")
     path.write_bytes(content.getvalue())
-    contract = replace(CONTRACT, rows=Table(name="rows", columns=columns, keys=(("id",),)))
+    contract = replace(CONTRACT, rows=Table(name="rows", columns=IMAGES, keys=(("id",),)))
     opened = open_file(path, contract, tmp_path)
     (row,) = pq.read_table(opened.typed).to_pylist()
     assert (row["id"], row["scan"], row["at"].date()) == ("a17", content.getvalue(), datetime.now(UTC).date())
@@ -222,3 +222,29 @@ def test_explained_rows_go_in_small_pieces(tmp_path: Path) -> None:
     assert [answer.explanation for answer in answers] == [WHY] * 10
     assert "explanation" not in answers[0].output
     assert next(iter(predict(function, "f", path, CONTRACT))).explanation is None
+
+
+def test_an_answer_is_known_by_the_key_of_its_row(tmp_path: Path) -> None:
+    """Refused before the call or by the function, too."""
+    good = rows(4)
+    lines = [
+        line(good[0]),
+        line(good[1], nswprice="dear"),
+        line(good[2], nswdemand=17.5),
+        line(good[3], nswprice="inf"),
+    ]
+    answers = list(predict(Function(), "f", csv(tmp_path / "rows.csv", lines), CONTRACT))
+    assert [answer.reason for answer in answers] == [None, "type", "range", "not_finite"]
+    assert [answer.key for answer in answers] == [str(row["timestamp"]) for row in good]
+
+
+def test_an_image_of_a_folder_is_known_by_its_name(tmp_path: Path) -> None:
+    names = ("north/a.png", "b.png")
+    contract = replace(CONTRACT, rows=Table(name="rows", columns=IMAGES, keys=(("id",),)))
+    for name in names:
+        (tmp_path / "scans" / name).parent.mkdir(parents=True, exist_ok=True)
+        Image.new("L", (4, 4), 7).save(tmp_path / "scans" / name)
+    with packed(tmp_path / "scans", contract, "scoring") as path:
+        opened = open_file(path, contract, tmp_path)
+        found = {row.key for row in _sendable(opened, ())}
+    assert found == {"north/a", "b"}

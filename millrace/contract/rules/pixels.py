@@ -1,0 +1,42 @@
+"""The pixels of a PNG or JPEG: one decoder for what is dropped, trained on and predicted."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from millrace.contract.rules.jpeg import has_few_scans
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+    from millrace.contract.rules.image import Encoding
+
+
+def decode(content: Any, encoding: Encoding, shape: tuple[int, int, int]) -> npt.NDArray[np.uint8]:
+    """The image as (C, H, W), `shape`; `content` is a buffer of bytes.
+
+    Raises ValueError, whose message is what was expected, for data that are cut off, altered or of another size:
+    Pillow has many errors for them."""
+    from io import BytesIO
+
+    import numpy as np
+    from PIL import Image as Picture
+
+    channels, height, width = shape
+    kind = encoding.upper()
+    expected = f"{kind} data of {height} x {width} pixels"
+    if encoding == "jpeg" and not has_few_scans(content):
+        raise ValueError(expected)
+    try:
+        if encoding == "png":
+            # Decoding alone does not look at the checksums of the pixels' chunks. A JPEG has none.
+            with Picture.open(BytesIO(content), formats=[kind]) as picture:
+                picture.verify()
+        with Picture.open(BytesIO(content), formats=[kind]) as picture:
+            if (picture.height, picture.width) != (height, width):
+                raise ValueError(expected)
+            pixels = np.asarray(picture.convert("L" if channels == 1 else "RGB"), dtype=np.uint8)
+    except Exception:  # the sender's bytes decide which one Pillow raises: IndexError, AssertionError and others
+        raise ValueError(expected) from None
+    return pixels.reshape(shape) if channels == 1 else pixels.transpose(2, 0, 1)
