@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from console.presenters.remedy import UNHEALED
 from console.queries.executions import STARTED_BY
-from console.queries.failures import error_type, is_of_child
+from console.queries.failures import error_type, is_of_child, is_of_function
 from console.queries.runs import SHORT, Run, input_of, parent_of
 from millrace.errors import RunError
 
@@ -18,6 +18,11 @@ ADVICE = {
     "RUNNING": "wait for its end, or stop it first",
     "SUCCEEDED": "only what failed can go on; `millrace rerun {run} --new` starts a new run with the same input",
 }
+REREAD = ("ConfigurationError", "WorkloadError", "SettingsError", "SnapshotError")
+"""A function that ended with one of them reads declaration and rows anew; a job reads those that its run has pinned."""
+READS_NOW = (
+    "the step reads the deployed declaration and the rows as they are now: unless they were mended, it fails again"
+)
 NEW = "`millrace rerun {run} --new` starts a new run with the same input"
 
 
@@ -76,7 +81,10 @@ def _notes(states: Any, run: Run, described: Any) -> list[str]:
     """What a redrive does not change: a failure that repeats, and a parent that waited and has failed too."""
     cause = described.get("cause") or ""
     kind = error_type(described.get("error") or "", cause)
-    notes = [f"{kind}: {UNHEALED[kind]}"] if kind in UNHEALED and not is_of_child(cause) else []
+    reread = kind in REREAD and is_of_function(cause)
+    notes = (
+        [f"{kind}: {READS_NOW if reread else UNHEALED[kind]}"] if kind in UNHEALED and not is_of_child(cause) else []
+    )
     given = json.loads(described.get("input") or "{}")
     if not isinstance(given, dict) or STARTED_BY not in given:
         return notes

@@ -61,6 +61,8 @@ def _outcome(console: Console, names: WorkloadNames, outcome: Outcome) -> None:
     if not outcome.text:
         return
     console.print(Text(outcome.text, style="bold red" if outcome.is_refused else "bold"))
+    if outcome.warning:
+        console.print(Text(f"warning: {outcome.warning}", style="bold yellow"))
     if outcome.detail:
         console.print(Text(outcome.detail))
     if outcome.uri:

@@ -57,6 +57,7 @@ def runs(
 
     Example: millrace runs --machine train --status failed"""
     from console.cli.printing import show_rows
+    from console.cli.watch import outcome_of
     from console.presenters.outcome import outcome
     from console.presenters.run_title import run_title
     from console.queries.by_hand import list_by_hand
@@ -74,11 +75,13 @@ def runs(
     def row(run: Run) -> dict[str, Any]:
         execution = read_execution(states, run)
         ended = outcome(execution)
+        if ended.warning:  # with the reasons, which cost a read of what was refused
+            ended = outcome_of(environment, names, execution)
         return {
             "run": run.name if json else short[run.arn],
             "machine": run.machine,
             "status": run.status,
-            "outcome": ended.text if json or execution.is_good else execution.failure[:FAILURE],
+            "outcome": ended.line if json or execution.is_good else execution.failure[:FAILURE],
             "started": run.started,
             "seconds": None if run.seconds is None else round(run.seconds, 1),
             "about": run_title(names, run.machine, execution.input),

@@ -53,7 +53,7 @@ class EndedRun:
     def as_json(self) -> dict[str, Any]:
         run = self.detail.run
         named = {"machine": run.machine, "arn": run.arn, "status": run.status}
-        return {**named, "outcome": self.outcome.text, "refused": self.outcome.is_refused}
+        return {**named, "outcome": self.outcome.line, "refused": self.outcome.is_refused}
 
 
 def follow(
@@ -69,6 +69,8 @@ def follow(
             found.append(ended)
             if said:
                 typer.echo(line_of(names, ended), err=True)
+                if ended.outcome.warning:
+                    typer.secho(f"warning: {ended.outcome.warning}", err=True, fg="yellow")
     return found
 
 

@@ -34,6 +34,20 @@ def quarantined_counts(rows: int, reasons: Sequence[ReasonCount]) -> str:
     return f", {rows:,} quarantined{f' ({why})' if why else ''}" if rows else ""
 
 
+def most_refused(accepted: int, quarantined: int, reasons: Sequence[ReasonCount]) -> str:
+    """Of a drop of which more than half is refused, but not all: `54% of the rows refused, most by type: discount:
+    expected a float64, got 'unknown'`; empty for others."""
+    if not 0 < accepted < quarantined:
+        return ""
+    why = f", most by {reasons[0].reason}: {reasons[0].example}" if reasons else ""
+    return f"{100 * quarantined // (accepted + quarantined)}% of the rows refused{why}"
+
+
+def example(accepted: int, reasons: Sequence[ReasonCount]) -> str:
+    """Of a drop without a good row the most frequent thing that is wrong; empty where it is not known."""
+    return reasons[0].example if reasons and not accepted else ""
+
+
 def look(execution: Execution, quarantined: int) -> tuple[str, ...]:
     """The words of the command that shows the quarantined rows; none without any."""
     return ("quarantine", "--drop", source_of(execution)) if quarantined else ()

@@ -5,7 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from console.presenters.drops import dropped_object, look, quarantined_counts, quarantined_rows, rejected
+from console.presenters.drops import (
+    dropped_object,
+    example,
+    look,
+    most_refused,
+    quarantined_counts,
+    quarantined_rows,
+    rejected,
+)
 from console.presenters.presenter import Outcome, Presenter, RunSummary, TimelineEntry, until
 from console.queries.answers import answer, committed_of, source_of
 from console.words import count
@@ -33,7 +41,13 @@ def _outcome(run: Execution, reasons: Sequence[ReasonCount] = ()) -> Outcome:
         return Outcome(text=f"{text}{_until_training(committed)}")
     accepted, quarantined = committed.rows_accepted, committed.rows_quarantined
     text = f"{accepted:,} accepted{quarantined_counts(quarantined, reasons)}{_until_training(committed)}"
-    return Outcome(text=text, is_refused=not accepted, look=look(run, quarantined))
+    return Outcome(
+        text=text,
+        detail=example(accepted, reasons),
+        is_refused=not accepted,
+        warning=most_refused(accepted, quarantined, reasons),
+        look=look(run, quarantined),
+    )
 
 
 def _until_training(committed: Committed) -> str:

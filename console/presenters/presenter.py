@@ -56,12 +56,19 @@ class Outcome:
     """Empty where there is nothing to say."""
     detail: str = ""
     """What was expected and what came; too long for a list of runs."""
+    warning: str = ""
+    """Why a person should look although the run did what it was started for: most rows refused, a gate that warns."""
     is_refused: bool = False
     """The run succeeded without what it was started for: no row accepted, nothing trained, the model not registered."""
     look: tuple[str, ...] = ()
     """Words after `millrace` of the command that shows more: `quarantine --drop training/week.csv`."""
     uri: str = ""
     """Where the run has put its result for others."""
+
+    @property
+    def line(self) -> str:
+        """Text and warning: `329 accepted, 390 quarantined; warning: 54% of the rows refused, most by range`."""
+        return "; warning: ".join(filter(None, (self.text, self.warning)))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,7 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from console.presenters.drops import dropped_object, look, quarantined_counts, quarantined_rows, rejected
+from console.presenters.drops import (
+    dropped_object,
+    example,
+    look,
+    most_refused,
+    quarantined_counts,
+    quarantined_rows,
+    rejected,
+)
 from console.presenters.presenter import Document, Outcome, Presenter, RunSummary
 from console.queries.answers import answer
 from console.words import brief, count
@@ -30,7 +38,14 @@ def _outcome(run: Execution, reasons: Sequence[ReasonCount]) -> Outcome:
         return Outcome()
     rows, quarantined = delivered.rows, delivered.quarantined
     text = f"{rows:,} predictions delivered{quarantined_counts(quarantined, reasons)}"
-    return Outcome(text=text, is_refused=not rows, look=look(run, quarantined), uri=delivered.uri)
+    return Outcome(
+        text=text,
+        detail=example(rows, reasons),
+        is_refused=not rows,
+        warning=most_refused(rows, quarantined, reasons),
+        look=look(run, quarantined),
+        uri=delivered.uri,
+    )
 
 
 def _summary(run: Execution, report: WorkloadReport) -> RunSummary:

@@ -36,11 +36,17 @@ def _outcome(run: Execution, _: Sequence[ReasonCount]) -> Outcome:
         return _not_started(run, budgeted)
     waiting = _waiting(answer(run, "snapshot", DatasetPinned))
     if registered:
-        return Outcome(text=f"registered version {registered.version}{waiting}")
+        return Outcome(text=f"registered version {registered.version}{waiting}", warning=warnings_of(gated))
     if gated is None:
         return Outcome()
     refusals = ", ".join(verdict.name for verdict in gated.refusals)
     return Outcome(text=f"refused by {refusals}{waiting}", is_refused=True, look=("versions",))
+
+
+def warnings_of(gated: GatesJudged | None) -> str:
+    """What the gates that passed the model warn of, as that a simple model is better; empty for none."""
+    warned = [verdict for verdict in gated.verdicts if verdict.is_warning] if gated else []
+    return "; ".join(f"the gate {verdict.name} warns: {verdict.sentence}" for verdict in warned)
 
 
 def _waiting(pinned: DatasetPinned | None) -> str:

@@ -61,6 +61,15 @@ def is_of_child(cause: str) -> bool:
     return isinstance(document, dict) and "ExecutionArn" in document
 
 
+def is_of_function(cause: str) -> bool:
+    """Whether the cause is an error that a function has raised."""
+    try:
+        document: Any = json.loads(cause)
+    except ValueError:
+        return False
+    return isinstance(document, dict) and "errorType" in document
+
+
 def error_type(error: str, cause: str) -> str:
     """The class of the error that a function or a job of ours ended with, for example `SnapshotError`; else `error`."""
     found = NAMED.match(reason_of(cause))

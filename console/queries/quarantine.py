@@ -15,7 +15,8 @@ from console.queries.stored import find_object
 from millrace.aws.objects import keys_below
 from millrace.contract.reasons import Reason
 from millrace.contract.schema import Feed
-from millrace.datasets.quarantine import PARTS, object_key
+from millrace.contract.violation import RuleViolation
+from millrace.datasets.quarantine import FIELDS, PARTS, object_key
 from millrace.errors import EnvironmentNotFoundError
 from millrace.names import WorkloadNames
 from millrace.timestamps import moment
@@ -89,7 +90,7 @@ class ReasonCount:
     reason: str
     rows: int
     example: str
-    """The first row's detail: column, expected value, actual value."""
+    """A row's detail: column, expected value, actual value."""
 
 
 def count_reasons(rows: Iterable[Row]) -> dict[str, tuple[ReasonCount, ...]]:
@@ -109,12 +110,15 @@ def count_reasons(rows: Iterable[Row]) -> dict[str, tuple[ReasonCount, ...]]:
 def reasons_of(s3: Any, names: WorkloadNames, execution: Execution) -> tuple[ReasonCount, ...]:
     """Of the rows that one execution has quarantined, its most frequent reason first; `s3` is boto3's client.
 
-    Only the column `reason` of its files is read, so the examples are empty."""
-    counts: Counter[str] = Counter()
-    for uri in _files_of(names, execution):
-        if content := find_object(s3, uri):
-            counts.update(_reasons_in(content))
-    return tuple(ReasonCount(reason=reason, rows=rows, example="") for reason, rows in counts.most_common())
+    Its example is the first row with the column that was wrong most often."""
+    files = (content for uri in _files_of(names, execution) if (content := find_object(s3, uri)))
+    found = sorted((one for content in files for one in _violations_in(content)), key=lambda one: one[1], reverse=True)
+    counts: Counter[Reason] = Counter()
+    examples: dict[Reason, str] = {}
+    for violation, rows in found:
+        counts[violation.reason] += rows
+        examples.setdefault(violation.reason, violation.sentence)
+    return tuple(ReasonCount(reason=one, rows=rows, example=examples[one]) for one, rows in counts.most_common())
 
 
 def _files_of(names: WorkloadNames, execution: Execution) -> Iterator[str]:
@@ -126,10 +130,16 @@ def _files_of(names: WorkloadNames, execution: Execution) -> Iterator[str]:
             yield f"s3://{names.platform.bucket('lake')}/{key}"
 
 
-def _reasons_in(content: bytes) -> Iterator[str]:
+def _violations_in(content: bytes) -> Iterator[tuple[RuleViolation, int]]:
+    """For each reason and column of a file the first of its violations and how many rows have one."""
     import pyarrow.parquet as pq
 
-    yield from pq.read_table(io.BytesIO(content), columns=["reason"]).column("reason").to_pylist()
+    rows = pq.read_table(io.BytesIO(content), columns=list(FIELDS))
+    alike = rows.group_by(["reason", "column_name"], use_threads=False)  # in order: the first is the first
+    for one in alike.aggregate([("expected", "first"), ("got", "first"), ([], "count_all")]).to_pylist():
+        reason, column = Reason(one["reason"]), one["column_name"]
+        found = RuleViolation(reason=reason, column=column, expected=one["expected_first"], got=one["got_first"])
+        yield found, one["count_all"]
 
 
 def check_reason(reason: str) -> None:

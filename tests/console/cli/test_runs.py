@@ -6,6 +6,7 @@ import json
 import signal
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -16,6 +17,9 @@ from typer.testing import CliRunner
 
 from console.cli import app as cli
 from console.cli import completion
+from millrace.contract.reasons import Reason
+from millrace.contract.violation import QuarantinedRow, RuleViolation
+from millrace.datasets.quarantine import QuarantineFile, object_key
 from millrace.errors import MillraceError, RunError
 from millrace.names import BY_HAND, EVERY_MACHINE, MACHINES, execution_of_drop
 from tests.console.conftest import NAMES, PASS
@@ -152,6 +156,65 @@ def test_a_run_that_succeeded_with_a_refusal_is_no_success(machine: Callable[...
     assert json.loads(as_json.stdout)["ended"][0]["outcome"] == "not started: cool-down until 1997-06-19"
     assert isinstance(as_json.exception, RunError)
     machine("retrain", {"A": PASS})
+
+
+GATED = {
+    "passed": True,
+    "verdicts": [
+        {"name": "simple", "passed": True, "is_warning": True, "measured": -1, "bound": 0, "sentence": "they only tie"}
+    ],
+}
+
+
+def test_a_model_that_a_gate_warns_of_is_registered_with_a_warning(machine: Callable[..., str]) -> None:
+    answers = {"gating": GATED, "registration": {"package_arn": "arn:p/3", "version": "3"}}
+    given = {name: {"answer": answer} for name, answer in answers.items()}
+    machine("train", {"Judge": {**PASS, "Result": given}})
+    done = typed("train", "--wait")
+    assert done.exit_code == 0, done.exception
+    assert done.stderr.endswith(" s: registered version 3\nwarning: the gate simple warns: they only tie\n")
+    line = "registered version 3; warning: the gate simple warns: they only tie"
+    assert line in told("runs", "--machine", "train", "--limit", "1")
+    shown = told("show", done.stdout.split()[1])
+    assert "\nregistered version 3\nwarning: the gate simple warns: they only tie\n" in shown
+    assert json.loads(typed("train", "--wait", "--json").stdout)["ended"][0]["outcome"] == line
+    machine("train", {"A": PASS})
+
+
+COMMITTED = {
+    "feed": "training",
+    "table": "electricity_rows",
+    "snapshot_id": "1",
+    "rows_accepted": 1,
+    "rows_quarantined": 2,
+    "rows_total": 1,
+    "source": "",
+    "source_digest": "",
+    "duplicate": False,
+    "alias_of": "",
+    "has_champion": True,
+}
+
+
+def test_a_drop_of_which_most_rows_are_refused_is_listed_with_the_reason(
+    tmp_path: Path, cloud: Any, machine: Callable[..., str], ran: Callable[..., str]
+) -> None:
+    s3, bucket = cloud.client("s3"), NAMES.platform.bucket("lake")
+    s3.create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})
+    as_of = datetime(1997, 5, 2, tzinfo=UTC)
+    wrong = RuleViolation(reason=Reason.TYPE, column="price", expected="a float64", got="'unknown'")
+    with QuarantineFile(tmp_path / "refused", run="d1", source="s3://l/electricity/a.csv", as_of=as_of) as refused:
+        refused.add([QuarantinedRow(line=line, violations=(wrong,), key="a17", raw="") for line in (2, 3)])
+    key = object_key("electricity", "training", as_of=as_of, run="d1", part="unparsable")
+    s3.put_object(Bucket=bucket, Key=key, Body=(tmp_path / "refused").read_bytes())
+    given = {"cause": "c", "as_of": as_of.isoformat(), "detail": {"feed": "training"}}
+    step = {**PASS, "Result": {"answer": COMMITTED}, "ResultPath": "$.validation"}
+    ran(machine("ingest", {"Commit": step}), given, name="d1")
+    warning = "66% of the rows refused, most by type: price: expected a float64, got 'unknown'"
+    assert f"1 accepted, 2 quarantined (type 2); warning: {warning}" in told("runs", "--machine", "ingest")
+    assert f"\n1 accepted, 2 quarantined (type 2)\nwarning: {warning}\n" in told("show", "d1")
+    table = told("quarantine").splitlines()
+    assert table[-1].split()[:4] == ["electricity/a.csv", "3", "a17", "type"]
 
 
 @pytest.mark.parametrize("moment", ["tomorrow", "1997-05-15", "1997-05-15T06:00:00"])

@@ -248,3 +248,46 @@ def test_a_training_counts_the_labels_that_no_decision_fits(report: WorkloadRepo
     step = run.output["snapshot"]
     left = replace(run, output={**run.output, "snapshot": step | {"answer": step["answer"] | {"unmatched": 3}}})
     assert outcome(left).text == "registered version 1, three labels without a decision left out"
+
+
+@pytest.mark.parametrize(
+    ("machine", "state", "accepted", "text"),
+    [
+        ("ingest", "validation", {"rows_accepted": 329, "rows_quarantined": 390}, "329 accepted, 390 quarantined"),
+        ("score", "delivery", {"rows": 329, "quarantined": 390}, "329 predictions delivered, 390 quarantined"),
+    ],
+)
+def test_a_drop_of_which_most_rows_are_refused_warns(
+    report: WorkloadReport, machine: str, state: str, accepted: dict[str, int], text: str
+) -> None:
+    run = report.of(machine)[-1]
+    answer = {**run.output[state]["answer"], **accepted}
+    most = replace(run, output={**run.output, state: {"answer": answer}})
+    reasons = [ReasonCount(reason="type", rows=390, example="discount: expected a float64, got 'unknown'")]
+    found = outcome(most, reasons)
+    assert (found.text, found.is_refused) == (f"{text} (type 390)", False)
+    assert found.warning == "54% of the rows refused, most by type: discount: expected a float64, got 'unknown'"
+    assert outcome(most).line == f"{text}; warning: 54% of the rows refused"
+    half = replace(run, output={**run.output, state: {"answer": {**answer, **dict.fromkeys(accepted, 390)}}})
+    assert outcome(half, reasons).warning == ""
+
+
+def test_a_drop_without_a_good_row_says_what_is_wrong_most_often(report: WorkloadReport) -> None:
+    run = report.of("ingest")[-1]
+    answer = {**run.output["validation"]["answer"], "rows_accepted": 0, "rows_quarantined": 9}
+    none = replace(run, output={**run.output, "validation": {"answer": answer}})
+    found = outcome(none, [ReasonCount(reason="type", rows=9, example="x: expected a float64, got 'a'")])
+    assert (found.detail, found.warning, found.is_refused) == ("x: expected a float64, got 'a'", "", True)
+
+
+def test_a_registered_model_that_a_gate_warns_of_says_so(report: WorkloadReport) -> None:
+    """The model is registered and released all the same: who declared that wants to know of it."""
+    run = report.of("train")[0]
+    judged = run.output["gating"]["answer"]
+    warned = {"name": "simple", "passed": True, "is_warning": True, "measured": -0.1, "bound": 0.0,
+              "sentence": "accuracy 92% against 99% of linear: the simple model is better"}  # fmt: skip
+    answer = {**judged, "verdicts": [*judged["verdicts"], warned]}
+    found = outcome(replace(run, output={**run.output, "gating": {"answer": answer}}))
+    assert found.text == "registered version 1"
+    assert found.warning == ("the gate simple warns: accuracy 92% against 99% of linear: the simple model is better")
+    assert outcome(run).warning == ""

@@ -23,8 +23,9 @@ from console.environment import Environment
 from console.presenters.run_title import run_title
 from console.queries.cost import find_cost
 from console.queries.decisions import find_days, find_decision
+from console.queries.executions import Execution
 from console.queries.lineage import trace
-from console.queries.quarantine import find_rows, read_file
+from console.queries.quarantine import ReasonCount, find_rows, read_file, reasons_of
 from console.queries.versions import find_versions, registry_of, state_of, status_of
 from millrace.contract.reasons import Reason
 from millrace.contract.violation import QuarantinedRow, RuleViolation
@@ -378,3 +379,23 @@ def test_each_run_and_each_job_by_hand_costs_what_it_reserved(environment: Envir
     found = {run.run: run for run in find_cost(environment, names, load_workload(Path("workloads/electricity"))).runs}
     assert {name: run.reserved_usd for name, run in found.items()} == {"trained": 1.5, "registered": 0.25, tuning: 4.0}
     assert {name: run.jobs for name, run in found.items()} == {"trained": 0, "registered": 0, tuning: 2}
+
+
+def test_the_reasons_of_a_run_name_what_was_wrong_most_often(environment: Environment, tmp_path: Path) -> None:
+    as_of = "1997-05-02T00:00:00Z"
+    wrong = [(Reason.TYPE, "price", "'dear'"), *[(Reason.TYPE, "discount", "'unknown'")] * 2, (Reason.RANGE, "n", "9")]
+    rows = [
+        QuarantinedRow(line=line, violations=(violation(reason, column, "a", got),), raw="")
+        for line, (reason, column, got) in enumerate(wrong, 2)
+    ]
+    key = quarantine_key("electricity", "training", as_of=moment(as_of), run="run-1", part="unparsable")
+    content = quarantined(tmp_path, rows, source="s3://landing/electricity/training/a.csv")
+    environment.client("s3").put_object(Bucket=LAKE, Key=key, Body=content)
+    given, at = {"as_of": as_of, "detail": {"feed": "training"}}, moment(as_of)
+    run = Execution(
+        arn="arn:r", name="run-1", machine="ingest", status="SUCCEEDED", started=at, stopped=at, input=given, output={}
+    )
+    assert reasons_of(environment.client("s3"), NAMES, run) == (
+        ReasonCount(reason="type", rows=3, example="discount: expected a, got 'unknown'"),
+        ReasonCount(reason="range", rows=1, example="n: expected a, got 9"),
+    )

@@ -193,6 +193,31 @@ def test_a_running_one_is_left_alone(states: Any, machine: Callable[..., str]) -
     assert follower.end_of(run.arn).run.status == "ABORTED"
 
 
+@pytest.mark.parametrize(
+    ("cause", "note"),
+    [
+        (
+            {"errorType": "WorkloadError", "errorMessage": "contract.yaml: expected a column"},
+            "WorkloadError: the step reads the deployed declaration and the rows as they are now: unless they were "
+            "mended, it fails again",
+        ),
+        (
+            {"FailureReason": "AlgorithmError: WorkloadError: contract.yaml: expected a column, exit code: 1"},
+            "WorkloadError: the same declaration fails again: ",
+        ),
+        ({"errorType": "AnswerError", "errorMessage": "expected 3 rows"}, "AnswerError: the same answers fail again: "),
+    ],
+)
+def test_a_redrive_says_what_it_reads_anew(
+    cause: dict[str, str], note: str, states: Any, machine: Callable[..., str], ran: Callable[..., str]
+) -> None:
+    """A function reads the declaration that is deployed now, which may be a corrected one; a job the run's own."""
+    broken = {**FAIL, "Error": "WorkloadError", "Cause": json.dumps(cause)}
+    done = redrive(states, find_run(states, NAMES, ran(machine("train", {"F": broken}))))
+    (said,) = done.notes
+    assert said.startswith(note)
+
+
 def test_of_a_child_it_is_told_that_its_parent_stays(
     states: Any, machine: Callable[..., str], ran: Callable[..., str]
 ) -> None:
