@@ -46,6 +46,7 @@ ACCOUNT = "needs an account"
 LOCALLY = "needs an account; tests/infra/local/test_cdk_cli.py does it in the local cloud"
 TYPED = "tests/infra/local/test_aws_cli.py types it"
 OWN = "tests/end_to_end/test_own_workload.py types it"
+DELIVERED = "tests/end_to_end/test_readers.py reads a delivered file by it"
 NOT_RUN = {
     "make demo": "tests/end_to_end lives through what it starts",
     "make test": "this is a part of it",
@@ -63,6 +64,10 @@ NOT_RUN = {
     "millrace up --workload mine": OWN,
     "millrace drop build/drops/mine/training/rows.csv --workload mine --feed training --wait": OWN,
     "millrace predict build/drops/mine/to_predict.jsonl --workload mine": OWN,
+    "millrace drop next.csv --feed scoring --workload mine --wait": "tests/console/cli/test_runs.py drops and waits",
+    "millrace query \"SELECT * FROM mine_predictions WHERE run = '<run>'\" --csv answers.csv": DELIVERED,
+    "aws s3 cp "
+    "s3://millrace-local-lake-123456789012-eu-west-1/mine/predictions/run=<run>/part-00000.parquet .": DELIVERED,
     "cdk bootstrap -c stage=dev": LOCALLY,
     'cdk deploy --app "python -m infra.deployer" -c stage=dev': "needs an account; tests/infra/deployer has its stack",
     "cdk bootstrap -c stage=dev --cloudformation-execution-policies <its output ExecutionPolicies>": LOCALLY,

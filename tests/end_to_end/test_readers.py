@@ -12,6 +12,7 @@ from typing import Any
 import boto3
 import duckdb
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from pyiceberg.catalog.glue import GlueCatalog
 from pyiceberg.table import Table
@@ -19,10 +20,12 @@ from pyiceberg.table import Table
 from console.demo.months import SAMPLE, months
 from console.environment import local_environment
 from console.queries.query import find_tables, run_query
+from millrace.aws.objects import read_object
 from millrace.decisions.store import read_days, stored_days
 from tests.end_to_end.conftest import Lived
 
-README_SQL = re.findall(r"```sql\n(.*?)```", (Path(__file__).resolve().parents[2] / "README.md").read_text(), re.S)
+README = (Path(__file__).resolve().parents[2] / "README.md").read_text()
+README_SQL = re.findall(r"```sql\n(.*?)```", README, re.S)
 HISTORY, LIVE = months(SAMPLE, "1996-05", "1996-12"), months(SAMPLE, "1997-01", "1997-06")
 
 
@@ -126,6 +129,21 @@ def test_the_queries_of_the_readme_are_answered(lived: Lived, catalog: GlueCatal
     ]
     found = {row["month"].isoformat()[:7]: (row["decisions"], round(row["accuracy"], 6)) for row in right}
     assert found == accuracies(lived, load(lived, catalog, "labels").scan().to_arrow())
+
+
+def test_the_readme_reads_a_delivered_file(lived: Lived) -> None:
+    """By the query and from the place that it names, of its workload `mine`."""
+    (sql,), (uri,) = (
+        re.findall(r'millrace query "(.+)" --csv', README),
+        re.findall(r"(s3://\S+/mine/predictions/\S+)", README),
+    )
+    run = lived.below("predictions/")[0].partition("run=")[2].split("/")[0]
+    sql, uri = (text.replace("mine", lived.names.workload).replace("<run>", run) for text in (sql, uri))
+    file = pq.read_table(io.BytesIO(read_object(lived.desk.client("s3"), uri)))
+    answered = run_query(local_environment(lived.desk), sql).rows
+    assert answered["row_number"].to_pylist() == file["row_number"].to_pylist()
+    assert answered.num_rows == 335
+    assert {"value", "probability", "confidence", "model_version"} <= set(file.column_names)
 
 
 def accuracies(lived: Lived, labels: pa.Table) -> dict[str, tuple[int, float]]:

@@ -42,6 +42,13 @@ def test_bundle_and_layer_fit_into_lambda(function: str) -> None:
     assert size_mb(code) + size_mb(packages) <= LIMIT_MB
 
 
+def test_validation_carries_the_decoder_of_images() -> None:
+    """It judges a dropped image by its data; the other functions look at headers alone."""
+    packages, _ = layer(ROOT, ROOT / "functions" / "validation" / "requirements.txt", "host", "3.11")
+    assert Path(packages, "python", "PIL", "PngImagePlugin.py").is_file()
+    assert Path(packages, "python", "PIL", "JpegImagePlugin.py").is_file()
+
+
 def test_closure_follows_imports_inside_functions_but_not_those_for_typing(tmp_path: Path) -> None:
     (tmp_path / "entry.py").write_text(
         "from typing import TYPE_CHECKING\n"
