@@ -210,16 +210,21 @@ def why(
     build: Build,
     as_json: Json,
     explain: Annotated[bool, typer.Option("--explain", help="What each column added to the answer.")] = False,
+    nearest: Annotated[bool, typer.Option("--nearest", help="The training rows that are most like it.")] = False,
 ) -> None:
     """Trace a decision back to the files: model version, run, snapshot, drops, contract, code, gates, with digests.
 
     Example: millrace why 6f1c2d3e-0000-0000-0000-000000000000-0. ✓ was computed again from S3, · is as recorded, ✗ says
     where the chain breaks; then the exit status is 1. With --explain the version that answered is run again on the
-    decision's input, and the answer is taken apart."""
+    decision's input, and the answer is taken apart. With --nearest the three training rows that are most like the input
+    are shown, where the contract lets people see them."""
     from console.queries.lineage import trace
 
-    if explain:
-        _show_explanation(*find(stage, build, workload), id, as_json=as_json)
+    if explain and nearest:
+        raise typer.BadParameter("expected --explain or --nearest, got both")
+    if explain or nearest:
+        show = _show_explanation if explain else _show_nearest
+        show(*find(stage, build, workload), id, as_json=as_json)
         return
     links = list(trace(*find(stage, build, workload), id))
     if as_json:
@@ -252,6 +257,21 @@ def _show_explanation(environment: Environment, names: WorkloadNames, decision: 
     show_rows(contribution_rows(found), as_json=False, nothing="")
     error = found["standard_error"]
     print(f"\nShapley values{f', standard error at most {error:.2g}' if error else ', exact'}")
+
+
+def _show_nearest(environment: Environment, names: WorkloadNames, decision: str, *, as_json: bool) -> None:
+    from console.presenters.examples import example_rows
+    from console.queries.nearest_examples import nearest_examples
+
+    found = nearest_examples(environment, names, decision)
+    if as_json:
+        show_json(asdict(found))
+        return
+    show_rows(example_rows(found), as_json=False, nothing="")
+    listed = ", ".join(f"{name} {share:.0%}" for name, share in sorted(found.weights.items(), key=lambda one: -one[1]))
+    print(f"\nThe nearest of {found.compared:,} training rows of version {found.version}; weights: {listed}")
+    if found.hidden:
+        print(f"Not compared and not shown, as the contract protects them: {', '.join(found.hidden)}")
 
 
 def _short(row: Row) -> dict[str, Any]:

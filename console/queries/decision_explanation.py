@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from botocore.exceptions import ClientError
@@ -14,20 +16,30 @@ from console.queries.versions import registry_of
 from millrace.artefact.inference import Model
 from millrace.aws.objects import read_object
 from millrace.decisions import captured
+from millrace.decisions.record import Decision
 from millrace.errors import EnvironmentNotFoundError
 from millrace.explanations.requested import explanation_of
 from millrace.explanations.shapley import ROWS
 from millrace.names import WorkloadNames
+from millrace.release.registry import Package
 
 TIMES = 8
 """So many times the rows that the endpoint answers for an explanation: nobody waits for this one."""
 
 
-def explain_decision(environment: Environment, names: WorkloadNames, wanted: str) -> dict[str, Any]:
-    """As the endpoint would answer it, from more drawn orders.
+@dataclass(frozen=True, kw_only=True)
+class AnsweredDecision:
+    """A kept decision with the version that answered it."""
 
-    Raises EnvironmentNotFoundError where no decision has the id, where no model answered or its version is gone, and
-    ArtefactError for a model without explanations."""
+    decision: Decision
+    package: Package
+    model: Model
+    row: Mapping[str, Any]
+    """Its input as JSON holds it, kept images and texts read back."""
+
+
+def answered_decision(environment: Environment, names: WorkloadNames, wanted: str) -> AnsweredDecision:
+    """Raises EnvironmentNotFoundError where no decision has the id, no model answered or its version is gone."""
     kept = find_decision(environment, names, wanted)
     version = kept.decision.model_version if kept else None
     if kept is None or version is None:
@@ -42,4 +54,12 @@ def explain_decision(environment: Environment, names: WorkloadNames, wanted: str
     row: dict[str, Any] = json.loads(kept.decision.input)
     long = captured.LongCells(columns=tuple(row), under=names.lake_uri(captured.FOLDER, ""))
     row |= {name: captured.read(client, uri) for name, uri in captured.references(row, long).items()}
-    return explanation_of(model, row, rows=TIMES * ROWS)
+    return AnsweredDecision(decision=kept.decision, package=package, model=model, row=row)
+
+
+def explain_decision(environment: Environment, names: WorkloadNames, wanted: str) -> dict[str, Any]:
+    """As the endpoint would answer it, from more drawn orders.
+
+    Raises EnvironmentNotFoundError as `answered_decision`, and ArtefactError for a model without explanations."""
+    found = answered_decision(environment, names, wanted)
+    return explanation_of(found.model, found.row, rows=TIMES * ROWS)

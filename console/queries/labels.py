@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from botocore.exceptions import ClientError
-
 from console.environment import Environment
-from millrace.aws.objects import read_object
+from console.queries.table_files import data_files, read_metadata, read_rows
 from millrace.contract.load import load_contract
 from millrace.datasets.corrections import last_of_each
 from millrace.datasets.notes import REPLACED, notes_of
@@ -98,11 +95,11 @@ def _rows(environment: Environment, names: WorkloadNames, surface: Prediction) -
     import numpy as np
     import pyarrow as pa
 
-    metadata = _metadata(environment, names)
+    metadata = read_metadata(environment, names, "labels")
     if metadata is None or metadata.current_snapshot_id is None:
         return None
     s3 = environment.client("s3")
-    there = [_read(s3, uri) for uri, _ in _files(s3, metadata, metadata.current_snapshot_id, is_deleted=False)]
+    there = [read_rows(s3, uri) for uri, _ in data_files(s3, metadata, metadata.current_snapshot_id, is_deleted=False)]
     rows = pa.concat_tables(there, promote_options="permissive") if there else None
     parts = []
     if rows is not None:
@@ -121,69 +118,7 @@ def _overwritten(s3: Any, metadata: TableMetadata) -> Iterator[pa.Table]:
     for snapshot in metadata.snapshots:
         replaced = notes_of(snapshot).get(REPLACED)
         if replaced and snapshot.parent_snapshot_id is not None:
-            for uri, left_in in _files(s3, metadata, snapshot.parent_snapshot_id, is_deleted=True):
+            for uri, left_in in data_files(s3, metadata, snapshot.parent_snapshot_id, is_deleted=True):
                 if left_in == snapshot.parent_snapshot_id:
-                    rows = _read(s3, uri)
+                    rows = read_rows(s3, uri)
                     yield rows.filter(pc.equal(rows[SOURCE], replaced))
-
-
-def _metadata(environment: Environment, names: WorkloadNames) -> TableMetadata | None:
-    from pyiceberg.table.metadata import TableMetadataUtil
-
-    try:
-        found = environment.client("glue").get_table(DatabaseName=names.platform.database, Name=names.table("labels"))
-    except ClientError as error:
-        if error.response["Error"]["Code"] != "EntityNotFoundException":
-            raise
-        return None
-    location = found["Table"]["Parameters"]["metadata_location"]
-    return TableMetadataUtil.parse_raw(read_object(environment.client("s3"), location).decode())
-
-
-def _files(s3: Any, metadata: TableMetadata, snapshot_id: int, *, is_deleted: bool) -> Iterator[tuple[str, int | None]]:
-    """The data files of a snapshot, or those that its manifests say have left, with the snapshot that says so."""
-    from pyiceberg.manifest import ManifestEntryStatus
-
-    files = _manifests(s3)
-    snapshot = next(one for one in metadata.snapshots if one.snapshot_id == snapshot_id)
-    for manifest in snapshot.manifests(files):
-        for entry in manifest.fetch_manifest_entry(files, discard_deleted=not is_deleted):
-            if (entry.status == ManifestEntryStatus.DELETED) == is_deleted:
-                yield entry.data_file.file_path, entry.snapshot_id
-
-
-def _read(s3: Any, uri: str) -> pa.Table:
-    import pyarrow.parquet as pq
-
-    return pq.read_table(io.BytesIO(read_object(s3, uri)))
-
-
-def _manifests(s3: Any) -> Any:
-    """pyiceberg's files, by the command's own client."""
-    from pyiceberg.io import FileIO, InputFile
-
-    class Input(InputFile):
-        """One object."""
-
-        def __len__(self) -> int:
-            return len(read_object(s3, self.location))
-
-        def exists(self) -> bool:
-            return True
-
-        def open(self, seekable: bool = True) -> Any:  # noqa: ARG002 - pyiceberg's name
-            return io.BytesIO(read_object(s3, self.location))
-
-    class Files(FileIO):
-        """They are read, never written."""
-
-        def new_input(self, location: str) -> InputFile:
-            return Input(location)
-
-        def new_output(self, location: str) -> Any:
-            raise NotImplementedError(location)
-
-        def delete(self, location: Any) -> None:
-            raise NotImplementedError(location)
-
-    return Files()

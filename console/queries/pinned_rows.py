@@ -24,15 +24,14 @@ CONFIGURATION = ("workload.yaml", "contract.yaml", "schema.json")
 def read_pinned(s3: Any, names: WorkloadNames, run: str, features: Features) -> Examples:
     """The rows of the train execution `run`, split by the run's own declaration; raises SnapshotError as
     `read_examples`."""
-    listed, *keys = json.loads(read_object(s3, names.run_uri(run, "manifest.json")))
     with tempfile.TemporaryDirectory() as root:
         config, data = Path(root) / "config", Path(root) / "data"
         config.mkdir()
         data.mkdir()
         for file in CONFIGURATION:
             download(s3, names.run_uri(run, "config", file), config / file)
-        for number, key in enumerate(keys):
-            download(s3, f"{listed['prefix']}{key}", data / f"{number}.parquet")
+        for number, uri in enumerate(pinned_files(s3, names, run)):
+            download(s3, uri, data / f"{number}.parquet")
         # What is left out is said on the way, as a job says it in its log.
         with redirect_stdout(sys.stderr):
             return read_examples(
@@ -42,3 +41,9 @@ def read_pinned(s3: Any, names: WorkloadNames, run: str, features: Features) -> 
                 contract=load_contract(config),
                 features=features,
             )
+
+
+def pinned_files(s3: Any, names: WorkloadNames, run: str) -> list[str]:
+    """The URIs of the data files that the train execution `run` was pinned to."""
+    listed, *keys = json.loads(read_object(s3, names.run_uri(run, "manifest.json")))
+    return [f"{listed['prefix']}{key}" for key in keys]

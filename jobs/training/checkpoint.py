@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import time
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -91,6 +92,32 @@ def save(folder: Path, at: Progress, losses_S: Tensor, state: State, *, identity
     with suppress(FileNotFoundError):
         os.replace(folder / NAME, folder / BEFORE)
     os.replace(unfinished, folder / NAME)
+
+
+class Checkpoints:
+    """Those of one training; none are kept where `folder` is None."""
+
+    def __init__(self, folder: Path | None, state: State, *, every_s: float, identity: str, of: Processes) -> None:
+        self._folder, self._state, self._every_s = folder, state, every_s
+        self._identity, self._of = identity, of
+        self._saved_at = time.perf_counter()
+
+    @property
+    def is_due(self) -> bool:
+        """Whether the last one was written, or read, longer ago than it should be."""
+        return self._folder is not None and time.perf_counter() - self._saved_at > self._every_s
+
+    def save(self, at: Progress, losses_S: Tensor) -> None:
+        """As the function of this name."""
+        if self._folder:
+            save(self._folder, at, losses_S, self._state, identity=self._identity, of=self._of)
+            self._saved_at = time.perf_counter()
+
+    def restore(self) -> tuple[Progress, Tensor] | None:
+        """As the function of this name."""
+        found = restore(self._folder, self._state, identity=self._identity, of=self._of) if self._folder else None
+        self._saved_at = time.perf_counter()
+        return found
 
 
 def remove(folder: Path) -> None:

@@ -23,6 +23,7 @@ from jobs.training.average import Average
 from jobs.training.loader import Resident, place
 from jobs.training.processes import ALONE, Processes
 from jobs.training.step import CudaGraph, Step, set_rate
+from jobs.training.validation import Validation
 from millrace.errors import ArtefactError, TrainingError
 from millrace.features.signature import Signature
 from millrace.models.initial_model import InitialModel
@@ -87,8 +88,7 @@ def train(
     ArtefactError when the checkpoint is another training's; TrainingError when a loss is not a finite number.
     Of several processes all call it, with the same words; the first one saves and reports. `room` is the device's for
     rows, in bytes, where it is not to be what is free."""
-    settings, task = inputs.parameters, inputs.task
-    device = together.device
+    settings, device = inputs.parameters, together.device
     if device.type == "cuda":
         # On CPU each operation here is deterministic as it is.
         torch.use_deterministic_algorithms(True)
@@ -96,53 +96,26 @@ def train(
 
     # All rows go to the device once, so that no step waits for a copy; what does not fit is fetched a step ahead.
     rows, held = place(inputs.train, device, room=room), place(inputs.validation, device, room=room)
-    predictor = build(settings, inputs.signature, task.objective).to(rows.target_N.device)
-    predictor.fit(rows.tensors, rows.target_N)
-    predictor, held_target_N = predictor.to(device), held.target_N.to(device)
-    if inputs.initial:
-        inputs.initial.apply(predictor.network, settings)
-    network, objective = predictor.network, loss.declare(settings, predictor, rows.target_N.to(device))
+    predictor = _initial_predictor(inputs, rows, device)
+    objective = loss.declare(settings, predictor, rows.target_N.to(device))
     average = Average(predictor, settings.ema) if settings.ema else None
     # Whose answers are judged, and whose weights are the result.
     judged = average.predictor if average else predictor
     size = together.step_size(settings.batch_size, len(rows))
     # The rows left over by the last full step are left out of this epoch; the shuffle leaves out others in the next.
     steps = len(rows) // size
-    is_small = multiplications(network, rows.batch(torch.arange(size)).tensors) < SMALL_STEP
+    is_small = multiplications(predictor.network, rows.batch(torch.arange(size)).tensors) < SMALL_STEP
     torch.set_num_threads(1 if is_small else together.threads)
-    learning = [parameter for parameter in network.parameters() if parameter.requires_grad]
-    # Fused: one call for all weights, six tenths of the time of one call for each. In a captured step its learning rate
-    # and its count of steps are read from the device.
-    is_captured = device.type == "cuda" and together.size == 1
-    rate = torch.tensor(settings.learning_rate, device=device) if is_captured else settings.learning_rate
-    optimiser = torch.optim.AdamW(
-        learning, lr=rate, weight_decay=settings.weight_decay, fused=True, capturable=is_captured
-    )
-    take_step = Step(
-        network,
-        objective,
-        optimiser,
-        together,
-        precision=inputs.precision,
-        is_compiled=inputs.is_compiled and device.type == "cuda",
-        capture=CudaGraph() if is_captured else None,
-    )
+    optimiser, take_step = _step(inputs, predictor, objective, together)
+    judge = Validation(judged, objective, inputs.task, held, together)
 
-    # `at` is all that a checkpoint has to say besides tensors. The losses of the epoch's steps are part of it, so that
-    # the curve of an interrupted epoch is the one it would have been.
-    at = checkpoint.Progress(best={name: value.clone() for name, value in judged.state_dict().items()})
-    history: list[Epoch] = []
-    losses_S = torch.zeros(steps, device=device)
     state = checkpoint.State(network=predictor, average=average.predictor if average else None, optimiser=optimiser)
+    kept = checkpoint.Checkpoints(checkpoints, state, every_s=checkpoint_every_s, identity=inputs.identity, of=together)
     if together.size > 1:
         # The weights began alike; what is drawn from here on (dropout) differs from process to process.
         torch.manual_seed(settings.seed + together.rank)
-    if checkpoints and (found := checkpoint.restore(checkpoints, state, identity=inputs.identity, of=together)):
-        at, losses_S = found
-        history = [Epoch(**entry) for entry in at.history]
-    if together.follow_first([at.epoch, at.step]) != [at.epoch, at.step]:
-        raise ArtefactError(f"expected the checkpoint of the first process, got epoch {at.epoch}, step {at.step}")
-    saved_at = began = time.perf_counter()
+    at, losses_S = _start(kept, judged, steps, together)
+    began = time.perf_counter()
 
     while at.epoch < settings.epochs and at.epoch - at.best_epoch <= settings.patience:
         # The order depends on seed and epoch alone: a resumed epoch goes on with the very batches that were left.
@@ -150,15 +123,12 @@ def train(
         batches = iter(rows.batches(order_SB[at.step :]))
         predictor.train()
         while at.step < steps:
-            is_due = checkpoints is not None and time.perf_counter() - saved_at > checkpoint_every_s
-            is_stopped, is_due = together.agree([stop(), is_due])
+            is_stopped, is_due = together.agree([stop(), kept.is_due])
             if is_stopped or is_due:
                 _check_finite(losses_S[: at.step], at.epoch)
-                if checkpoints:
-                    checkpoint.save(checkpoints, at, losses_S, state, identity=inputs.identity, of=together)
-                    saved_at = time.perf_counter()
-                if is_stopped:
-                    raise Stopped(f"in epoch {at.epoch}, after step {at.step} of {steps}")
+                kept.save(at, losses_S)
+            if is_stopped:
+                raise Stopped(f"in epoch {at.epoch}, after step {at.step} of {steps}")
             # One step: forward and loss, gradients, update. The loss stays on the device: reading it would make the
             # processor wait for the GPU at every step.
             batch, step = next(batches), at.epoch * steps + at.step
@@ -171,16 +141,7 @@ def train(
             at.step += 1
         _check_finite(losses_S, at.epoch)
 
-        # The epoch is judged on the validation rows: its loss chooses the best epoch, its error is for people.
-        judged.eval()
-        with torch.no_grad():
-            raw_NW = torch.cat([judged.network(**piece.tensors) for piece in held.pieces()])
-            validation_loss = float(objective.validation(raw_NW, held_target_N))
-            errors_N = task.errors(judged.answer(raw_NW).cpu().numpy(), held_target_N.cpu().numpy())
-        # Each normalises its batches by its own part of them: the first one's statistics are those of the model.
-        validation_loss, validation_error = together.follow_first([validation_loss, float(errors_N.mean())])
-        if not math.isfinite(validation_loss):
-            raise TrainingError(f"epoch {at.epoch}: expected a finite validation loss, got {validation_loss}")
+        validation_loss, validation_error = judge(at.epoch)
         now = time.perf_counter()
         entry = Epoch(
             epoch=at.epoch,
@@ -189,18 +150,73 @@ def train(
             validation_error=validation_error,
             seconds=round(now - began, 4),
         )
-        history.append(entry)
-        report(history)
         at.history.append(asdict(entry))
-        # A copy, not a reference: the optimiser changes the weights in place.
+        report(_history(at))
         if validation_loss < at.best_loss:
-            at.best_loss, at.best_epoch = validation_loss, at.epoch
-            at.best = {name: value.clone() for name, value in judged.state_dict().items()}
+            at.best_loss, at.best_epoch, at.best = validation_loss, at.epoch, _copied(judged)
         at.epoch, at.step, began = at.epoch + 1, 0, now
 
     # The last epochs were only there to see that nothing better comes.
     predictor.load_state_dict(at.best)
-    return Trained(predictor=predictor.eval().cpu(), history=tuple(history))
+    return Trained(predictor=predictor.eval().cpu(), history=_history(at))
+
+
+def _initial_predictor(inputs: TrainingInputs, rows: Resident, device: torch.device) -> Predictor:
+    """On the device: random weights, or those of the initial model, and what is counted from the training rows."""
+    predictor = build(inputs.parameters, inputs.signature, inputs.task.objective).to(rows.target_N.device)
+    predictor.fit(rows.tensors, rows.target_N)
+    predictor = predictor.to(device)
+    if inputs.initial:
+        inputs.initial.apply(predictor.network, inputs.parameters)
+    return predictor
+
+
+def _step(
+    inputs: TrainingInputs, predictor: Predictor, objective: loss.Loss, together: Processes
+) -> tuple[torch.optim.AdamW, Step]:
+    """The optimiser of the weights that learn, and what takes a step with it."""
+    settings, device = inputs.parameters, together.device
+    learning = [parameter for parameter in predictor.network.parameters() if parameter.requires_grad]
+    # Fused: one call for all weights, six tenths of the time of one call for each. In a captured step its learning rate
+    # and its count of steps are read from the device.
+    is_captured = device.type == "cuda" and together.size == 1
+    rate = torch.tensor(settings.learning_rate, device=device) if is_captured else settings.learning_rate
+    optimiser = torch.optim.AdamW(
+        learning, lr=rate, weight_decay=settings.weight_decay, fused=True, capturable=is_captured
+    )
+    take_step = Step(
+        predictor.network,
+        objective,
+        optimiser,
+        together,
+        precision=inputs.precision,
+        is_compiled=inputs.is_compiled and device.type == "cuda",
+        capture=CudaGraph() if is_captured else None,
+    )
+    return optimiser, take_step
+
+
+def _start(
+    kept: checkpoint.Checkpoints, judged: Predictor, steps: int, together: Processes
+) -> tuple[checkpoint.Progress, torch.Tensor]:
+    """All that a checkpoint has to say besides the weights, of the one that is there, else of the beginning.
+
+    The losses of an epoch's steps (S) are part of it, so that the curve of an interrupted epoch is the one it would
+    have been. Raises ArtefactError as `checkpoint.restore`, and where the processes are not at one place."""
+    beginning = checkpoint.Progress(best=_copied(judged)), torch.zeros(steps, device=together.device)
+    at, losses_S = kept.restore() or beginning
+    if together.follow_first([at.epoch, at.step]) != [at.epoch, at.step]:
+        raise ArtefactError(f"expected the checkpoint of the first process, got epoch {at.epoch}, step {at.step}")
+    return at, losses_S
+
+
+def _copied(predictor: Predictor) -> dict[str, torch.Tensor]:
+    """Its weights; copies, since the optimiser changes them in place."""
+    return {name: value.clone() for name, value in predictor.state_dict().items()}
+
+
+def _history(at: checkpoint.Progress) -> tuple[Epoch, ...]:
+    return tuple(Epoch(**entry) for entry in at.history)
 
 
 def _check_finite(losses_S: torch.Tensor, epoch: int) -> None:

@@ -49,7 +49,9 @@ RULE_PROPERTIES = tuple(word for rule in RULES for word in rule.custom_propertie
 COLUMN_PROPERTIES = ("role", "generated", "input", "unit", "missingValues", *RULE_PROPERTIES)
 """The custom properties of a column that have a meaning here,"""
 TABLE_PROPERTIES = ("csv", "missingValues", "ignoredColumns")
-"""and of an object: how the files of its feeds are written."""
+"""and of an object: how the files of its feeds are written;"""
+ROWS_PROPERTIES = (*TABLE_PROPERTIES, "nearestExample")
+"""of `rows` also whether explanations may show them."""
 GENERATED: dict[Generated, tuple[Kind, ...]] = {
     "event_time": ("timestamp", "timestamp_utc"),
     "row_order": ("timestamp", "timestamp_utc"),
@@ -134,7 +136,8 @@ class _Reader:
                 self._stop(f"schema.labels.{column.name}", f"a {kind}, as in schema.rows", f"a {column.kind}")
 
     def _table(self, index: int, entry: dict[str, Any]) -> Table:
-        custom = self._custom(f"schema.{index}", entry, TABLE_PROPERTIES)
+        known = ROWS_PROPERTIES if entry["name"] == "rows" else TABLE_PROPERTIES
+        custom = self._custom(f"schema.{index}", entry, known)
         field = f"schema.{index}.properties"
         properties: list[dict[str, Any]] = entry.get("properties") or self._stop(field, "at least one property", "none")
         at = f"schema.{index}.customProperties"
@@ -157,6 +160,7 @@ class _Reader:
             maximum_rows=rows.maximum_rows,
             csv=self._csv_form(f"{at}.csv", custom.get("csv", {})),
             ignored=self._words(f"{at}.ignoredColumns", custom.get("ignoredColumns", []), as_they_are=True),
+            may_be_shown=self._truth(f"{at}.nearestExample", custom.get("nearestExample", False)),
         )
         self._check_names(f"schema.{index}", table)
         return replace(table, csv=self._by_names_in_files(f"{at}.csv", table))
@@ -245,7 +249,7 @@ class _Reader:
             missing_words=self._missing_words(
                 f"{field}.customProperties.missingValues", custom.get("missingValues"), missing, rules
             ),
-            is_input=self._is_input(field, custom.get("input", False)),
+            is_input=self._truth(f"{field}.customProperties.input", custom.get("input", False)),
             unit=str(custom.get("unit", "")),
             rules=rules,
         )
@@ -257,9 +261,9 @@ class _Reader:
             self._stop(f"{field}.customProperties", ", ".join(known) or "none on an object", ", ".join(unknown))
         return custom
 
-    def _is_input(self, field: str, value: object) -> bool:
+    def _truth(self, field: str, value: object) -> bool:
         if not isinstance(value, bool):
-            self._stop(f"{field}.customProperties.input", "true or false", value)
+            self._stop(field, "true or false", value)
         return value
 
     def _generated(self, field: str, kind: Kind, value: Any) -> Generated:

@@ -107,6 +107,8 @@ class Table:
     csv: CsvForm = field(default_factory=CsvForm)
     ignored: tuple[str, ...] = ()
     """Names in files of columns that are not read."""
+    may_be_shown: bool = False
+    """Of `rows`: whether a person may see training rows beside a decision (property `nearestExample`)."""
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -1,0 +1,49 @@
+"""Nearest training rows as a table: a line for each column, the decision's input first, then a row after the other."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from millrace.features.parts import written
+
+if TYPE_CHECKING:
+    from console.queries.nearest_examples import NearestExamples
+
+
+MOST_LISTED = 4
+"""Numbers of a list that are all written."""
+ENDS = ("nearest", "second", "third")
+
+
+def example_rows(found: NearestExamples) -> list[dict[str, str]]:
+    """Distance and label first, then the key and what the model reads, with the distance of each feature."""
+    examples = dict(zip(ENDS, found.examples, strict=False))
+    rows = [
+        {"what": "distance", "the decision": ""} | {end: f"{one.distance:.3f}" for end, one in examples.items()},
+        {"what": "answer, labels", "the decision": found.answer}
+        | {end: _cell(one.label) for end, one in examples.items()},
+    ]
+    for name in dict.fromkeys([*found.row, *found.weights]):
+        show = _bytes if name in found.images else _cell
+        cells = {end: f"{show(one.row.get(name, ''))} {_apart(one.apart.get(name))}" for end, one in examples.items()}
+        rows.append({"what": name, "the decision": show(found.row.get(name, ""))} | cells)
+    return [{name: cell.strip() for name, cell in row.items()} for row in rows]
+
+
+def _apart(distance: float | None) -> str:
+    """Nothing for what is equal, and for a column that is no feature."""
+    return f"({distance:.2g} apart)" if distance else ""
+
+
+def _bytes(cell: str | None) -> str:
+    """Of an image in base64."""
+    return f"{len(cell) * 3 // 4:,} bytes" if cell else ""
+
+
+def _cell(cell: Any) -> str:
+    if not isinstance(cell, list):
+        return written(cell)
+    if cell and isinstance(cell[-1], Mapping):
+        return f"{len(cell)} rows"
+    return ", ".join(map(written, cell)) if len(cell) <= MOST_LISTED else f"{len(cell)} numbers"

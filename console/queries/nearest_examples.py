@@ -1,0 +1,156 @@
+"""The training rows that are most like the input of a decision, where the contract lets a person see them.
+
+The version's run pinned them; they are read with the rights of whoever asks, and no job and no endpoint keeps them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from console.environment import Environment
+from console.queries.decision_explanation import answered_decision
+from console.queries.pinned_rows import pinned_files, read_pinned
+from console.queries.table_files import data_files, read_metadata, read_rows
+from millrace.contract.kinds import as_json
+from millrace.contract.load import load_contract
+from millrace.datasets.examples import LABEL
+from millrace.errors import EnvironmentNotFoundError, WorkloadError
+from millrace.explanations.distance import Near, nearest, weights
+from millrace.names import WorkloadNames
+from millrace.tasks.answer import in_words
+from millrace.workload.load import load_workload, workloads_folder
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from millrace.contract.schema import Contract
+    from millrace.features.catalogue import Features
+    from millrace.workload.declaration import Prediction
+
+SHOWN = 3
+
+
+@dataclass(frozen=True, kw_only=True)
+class NearestExample:
+    """One training row."""
+
+    distance: float
+    """From 0 for a row that the model reads as the same to 1."""
+    label: Any
+    """As its task counts it; a list of several."""
+    row: Mapping[str, Any]
+    """Its key and what the model reads, as JSON holds it."""
+    apart: Mapping[str, float]
+    """The distance of each feature, from 0 to 1."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class NearestExamples:
+    """The nearest training rows of a decision's input, the nearest first."""
+
+    decision: str
+    version: str
+    answer: str
+    """In words."""
+    row: Mapping[str, Any]
+    """The decision's input, with the columns of the examples."""
+    weights: Mapping[str, float]
+    """How much of the distance a feature may make: the share of its contributions to this version's answers."""
+    hidden: tuple[str, ...]
+    """Features that neither count nor are shown, as the contract protects a column of theirs."""
+    images: tuple[str, ...]
+    """Columns of images, which JSON holds as base64."""
+    compared: int
+    """Training rows."""
+    examples: tuple[NearestExample, ...]
+
+
+def nearest_examples(environment: Environment, names: WorkloadNames, wanted: str) -> NearestExamples:
+    """For the decision with this id.
+
+    Raises WorkloadError where the contract, as it is in the folder now, does not allow it, and
+    EnvironmentNotFoundError as `answered_decision` and where nothing is left to compare."""
+    folder = workloads_folder() / names.workload
+    contract, prediction = load_contract(folder), load_workload(folder).prediction
+    if not contract.rows.may_be_shown:
+        expected = "nearestExample: true on the object rows, for its owner to let people see training rows"
+        raise WorkloadError(where=f"{names.workload}/contract.yaml", field="schema", expected=expected, came="none")
+    found = answered_decision(environment, names, wanted)
+    description = found.model.description
+    shown = tuple(each for each in description.features if _may_be_shown(each.columns, contract, prediction))
+    if not shown:
+        raise EnvironmentNotFoundError("expected a feature that the contract does not protect, got none")
+    rows = _training_rows(environment, names, found.package.metadata["run"], description.features, prediction)
+    if not rows.num_rows:
+        raise EnvironmentNotFoundError("expected training rows that are still in the table, got none")
+    weights_F = weights(shown, description.explained)
+    names_shown = _columns(shown, rows, contract, prediction)
+    shares = (weights_F / weights_F.sum()).tolist()
+    return NearestExamples(
+        decision=wanted,
+        version=found.package.version,
+        answer=in_words(found.decision.output),
+        row={name: found.row.get(name) for name in names_shown},
+        weights={each.name: share for each, share in zip(shown, shares, strict=True)},
+        hidden=tuple(each.name for each in description.features if each not in shown),
+        images=tuple(each.name for each in shown if each.spec.kind == "image"),
+        compared=rows.num_rows,
+        examples=tuple(
+            _example(rows, near, names_shown) for near in nearest(rows, found.row, shown, weights_F, count=SHOWN)
+        ),
+    )
+
+
+def _may_be_shown(columns: tuple[str, ...], contract: Contract, prediction: Prediction) -> bool:
+    """Whether the contract has each column that a feature reads, and protects none; by a key rows are only found."""
+    open_to_people = {column.name for column in contract.rows.columns if not column.is_protected}
+    return set(columns) - set(prediction.key) <= open_to_people
+
+
+def _columns(shown: Features, rows: pa.Table, contract: Contract, prediction: Prediction) -> list[str]:
+    """Of the key and of what the features read, those that the contract does not protect."""
+    protected = {column.name for column in contract.rows.columns if column.is_protected}
+    named = dict.fromkeys([*prediction.key, *(name for each in shown for name in each.inputs)])
+    return [name for name in named if name in rows.column_names and name not in protected]
+
+
+def _training_rows(
+    environment: Environment, names: WorkloadNames, run: str, features: Features, prediction: Prediction
+) -> pa.Table:
+    """Those of the run that are still in the table: what was withdrawn since is shown to nobody."""
+    s3 = environment.client("s3")
+    examples = read_pinned(s3, names, run, features)
+    train = examples.part(examples.parts.train)
+    metadata = read_metadata(environment, names, "rows")
+    current = metadata.current_snapshot_id if metadata else None
+    if metadata is None or current is None:
+        return train.slice(0, 0)
+    files = [uri for uri, _ in data_files(s3, metadata, current, is_deleted=False)]
+    if set(pinned_files(s3, names, run)) <= set(files):
+        return train
+    return _also_in(train, [read_rows(s3, uri).select(prediction.key) for uri in files], prediction.key)
+
+
+def _also_in(rows: pa.Table, there: list[pa.Table], key: tuple[str, ...]) -> pa.Table:
+    """The rows, in their order, whose key one of the tables has."""
+    import numpy as np
+    import pyarrow as pa
+
+    if not there:
+        return rows.slice(0, 0)
+    place = "_place"
+    own = rows.select(list(dict.fromkeys(key))).append_column(place, pa.array(np.arange(rows.num_rows)))
+    kept = own.join(pa.concat_tables(there, promote_options="permissive"), keys=list(key), join_type="left semi")
+    return rows.take(kept[place].combine_chunks().sort()).combine_chunks()
+
+
+def _example(rows: pa.Table, near: Near, names: list[str]) -> NearestExample:
+    [row] = rows.slice(near.place, 1).to_pylist()
+    label = row[LABEL]
+    return NearestExample(
+        distance=near.distance,
+        label=[as_json(each) for each in label] if isinstance(label, list) else as_json(label),
+        row={name: as_json(row[name]) for name in names},
+        apart=near.apart,
+    )

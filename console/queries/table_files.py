@@ -1,0 +1,83 @@
+"""The files of an Iceberg table, read by the command's own client."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from botocore.exceptions import ClientError
+
+from console.environment import Environment
+from millrace.aws.objects import read_object
+from millrace.names import WorkloadNames
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    from pyiceberg.table.metadata import TableMetadata
+
+
+def read_metadata(environment: Environment, names: WorkloadNames, table: str) -> TableMetadata | None:
+    """What the catalogue points to now, of `rows` or `labels`; None before the first commit."""
+    from pyiceberg.table.metadata import TableMetadataUtil
+
+    try:
+        found = environment.client("glue").get_table(DatabaseName=names.platform.database, Name=names.table(table))
+    except ClientError as error:
+        if error.response["Error"]["Code"] != "EntityNotFoundException":
+            raise
+        return None
+    location = found["Table"]["Parameters"]["metadata_location"]
+    return TableMetadataUtil.parse_raw(read_object(environment.client("s3"), location).decode())
+
+
+def data_files(
+    s3: Any, metadata: TableMetadata, snapshot_id: int, *, is_deleted: bool
+) -> Iterator[tuple[str, int | None]]:
+    """The data files of a snapshot, or those that its manifests say have left, with the snapshot that says so."""
+    from pyiceberg.manifest import ManifestEntryStatus
+
+    files = _manifests(s3)
+    snapshot = next(one for one in metadata.snapshots if one.snapshot_id == snapshot_id)
+    for manifest in snapshot.manifests(files):
+        for entry in manifest.fetch_manifest_entry(files, discard_deleted=not is_deleted):
+            if (entry.status == ManifestEntryStatus.DELETED) == is_deleted:
+                yield entry.data_file.file_path, entry.snapshot_id
+
+
+def read_rows(s3: Any, uri: str) -> pa.Table:
+    """The rows of one data file."""
+    import pyarrow.parquet as pq
+
+    return pq.read_table(io.BytesIO(read_object(s3, uri)))
+
+
+def _manifests(s3: Any) -> Any:
+    """pyiceberg's files, by the command's own client."""
+    from pyiceberg.io import FileIO, InputFile
+
+    class Input(InputFile):
+        """One object."""
+
+        def __len__(self) -> int:
+            return len(read_object(s3, self.location))
+
+        def exists(self) -> bool:
+            return True
+
+        def open(self, seekable: bool = True) -> Any:  # noqa: ARG002 - pyiceberg's name
+            return io.BytesIO(read_object(s3, self.location))
+
+    class Files(FileIO):
+        """They are read, never written."""
+
+        def new_input(self, location: str) -> InputFile:
+            return Input(location)
+
+        def new_output(self, location: str) -> Any:
+            raise NotImplementedError(location)
+
+        def delete(self, location: Any) -> None:
+            raise NotImplementedError(location)
+
+    return Files()

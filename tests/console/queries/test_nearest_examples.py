@@ -1,0 +1,199 @@
+"""The training rows nearest to a decision's input: where the contract lets people see them, and what it protects."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import boto3
+import numpy as np
+import pyarrow as pa
+import pytest
+import yaml
+from moto import mock_aws
+from typer.testing import CliRunner
+
+from console.cli.app import app
+from console.environment import Environment
+from console.local_cloud.local_cloud import PLATFORM
+from console.queries.nearest_examples import nearest_examples
+from millrace.artefact.artefact import write_archive
+from millrace.aws.objects import put_object
+from millrace.contract.load import load_contract
+from millrace.datasets import s3_io
+from millrace.datasets.commits import commit
+from millrace.datasets.new_rows import Source
+from millrace.datasets.tables import Lake
+from millrace.datasets.versions import pin
+from millrace.datasets.withdrawal import by_key, withdraw
+from millrace.decisions.record import Decision, canonical, to_line
+from millrace.decisions.store import prefix
+from millrace.errors import EnvironmentNotFoundError, WorkloadError
+from millrace.names import WorkloadNames
+from millrace.release.registry import Candidate, Registry
+from tests.credentials import set_credentials
+from tests.plant import plant_model, plant_rows, write_plant
+
+NAMES = WorkloadNames(platform=PLATFORM, workload="plant")
+RUN, ID = "run-1", "decision-0"
+ROWS = plant_rows("binary")
+AT = 100
+"""The place of the row whose input the decision repeats, in the training part."""
+Change = Callable[[dict[str, Any]], object]
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    plant = write_plant(tmp_path / "workloads", "binary")
+    monkeypatch.setenv("MILLRACE_WORKLOADS", str(plant.folder.parent))
+    change(plant.folder, lambda rows: rows.update(customProperties=[{"property": "nearestExample", "value": True}]))
+    return plant.folder
+
+
+@pytest.fixture
+def lake(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Lake]:
+    """The rows of a plant, pinned by the run of version 1, and a decision of that version."""
+    set_credentials(monkeypatch)
+    monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
+    s3_io._client.cache_clear()
+    with mock_aws():
+        s3 = boto3.client("s3")
+        for purpose in ("lake", "artefacts"):
+            where = {"LocationConstraint": "eu-west-1"}
+            s3.create_bucket(Bucket=PLATFORM.bucket(purpose), CreateBucketConfiguration=where)
+        boto3.client("glue").create_database(DatabaseInput={"Name": PLATFORM.database})
+        lake = Lake(NAMES, load_contract(folder))
+        lines = ROWS.append_column("_line", pa.array(np.arange(ROWS.num_rows)))
+        commit(lake, "rows", lines, Source(uri="s3://landing/a", key="a", digest="a", run="a"))
+        register(folder, lake)
+        [row] = ROWS.slice(AT, 1).select(["load", "kind", "open"]).to_pylist()
+        decided = Decision(
+            id=ID,
+            workload="plant",
+            event_time=datetime(2026, 4, 1, tzinfo=UTC),
+            key={"site": "a"},
+            input=canonical(row),
+            output={"value": 1, "probability": 0.75},
+            model_version="1",
+            phase="live",
+            fallback=False,
+            latency_ms=1.0,
+            inferred_at=datetime(2026, 4, 1, tzinfo=UTC),
+        )
+        key = f"{prefix('plant', decided.event_time.date())}a.jsonl"
+        s3.put_object(Bucket=PLATFORM.bucket("lake"), Key=key, Body=f"{to_line(decided)}\n".encode())
+        yield lake
+    s3_io._client.cache_clear()
+
+
+def register(folder: Path, lake: Lake) -> None:
+    s3, found = boto3.client("s3"), pin(lake, RUN)
+    put_object(s3, NAMES.run_uri(RUN, "manifest.json"), found.manifest.encode())
+    put_object(s3, NAMES.run_uri(RUN, "config", "schema.json"), found.schema.encode())
+    for name in ("workload.yaml", "contract.yaml"):
+        put_object(s3, NAMES.run_uri(RUN, "config", name), (folder / name).read_bytes())
+    archive = folder.parent.parent / "model.tar.gz"
+    write_archive(archive, plant_model(write_plant(folder.parent.parent / "as_it_was", "binary"), ROWS))
+    url = NAMES.run_uri(RUN, "model", "model.tar.gz")
+    put_object(s3, url, archive.read_bytes())
+    boto3.client("sagemaker").create_model_package_group(ModelPackageGroupName=NAMES.package_group)
+    candidate = Candidate(
+        run=RUN,
+        image="i",
+        model_data_url=url,
+        evaluation_uri="s3://b/e",
+        instances=("ml.m5.large",),
+        metadata={"run": RUN},
+    )
+    Registry(boto3.client("sagemaker"), group=NAMES.package_group).register(candidate)
+
+
+def change(folder: Path, how: Change) -> None:
+    """Of the object `rows` in the contract of the folder."""
+    path = folder / "contract.yaml"
+    document = yaml.safe_load(path.read_text())
+    how(document["schema"][0])
+    path.write_text(yaml.safe_dump(document))
+
+
+def protect(name: str) -> Change:
+    def how(rows: dict[str, Any]) -> None:
+        [column] = [one for one in rows["properties"] if one["name"] == name]
+        column["customProperties"] = [{"property": "role", "value": "protected"}]
+
+    return how
+
+
+@pytest.fixture
+def environment(lake: Lake) -> Environment:
+    return Environment(platform=PLATFORM, client=boto3.client)
+
+
+def test_the_row_itself_is_the_nearest_with_its_key_and_its_label(environment: Environment) -> None:
+    found = nearest_examples(environment, NAMES, ID)
+    [row] = ROWS.slice(AT, 1).to_pylist()
+    first, *others = found.examples
+    assert (first.distance, first.label) == (0, row["truth"])
+    assert first.row == {name: row[name] for name in ("site", "load", "kind", "open")} | {"at": row["at"].isoformat()}
+    assert first.apart == {"load": 0, "kind": 0, "open": 0}
+    assert 0 < others[0].distance <= others[1].distance < 0.01
+    assert {one.row["kind"] for one in others} == {row["kind"]}
+    assert found.weights == pytest.approx({"load": 1 / 3, "kind": 1 / 3, "open": 1 / 3})
+    assert 1000 < found.compared < ROWS.num_rows, "the training part alone"
+    assert (found.version, found.hidden, found.row["at"]) == ("1", (), None)
+
+
+def test_without_the_owner_s_word_no_row_is_read(
+    environment: Environment, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    change(folder, lambda rows: rows.pop("customProperties"))
+    nobody = Environment(platform=PLATFORM, client=lambda name: pytest.fail(name))
+    with pytest.raises(WorkloadError, match=r"plant/contract.yaml: schema: expected nearestExample: true on the obj"):
+        nearest_examples(nobody, NAMES, ID)
+
+
+def test_what_the_contract_protects_is_neither_compared_nor_shown(environment: Environment, folder: Path) -> None:
+    for name in ("load", "site"):
+        change(folder, protect(name))
+    found = nearest_examples(environment, NAMES, ID)
+    assert found.hidden == ("load",)
+    assert [one.distance for one in found.examples] == [0, 0, 0], "many rows have the same kind and are open too"
+    said = json.dumps([found.row, *[(one.row, one.apart) for one in found.examples]])
+    assert "load" not in said
+    assert "site" not in said
+    for name in ("kind", "open"):
+        change(folder, protect(name))
+    with pytest.raises(EnvironmentNotFoundError, match="expected a feature that the contract does not protect"):
+        nearest_examples(environment, NAMES, ID)
+
+
+def test_a_row_that_was_withdrawn_is_shown_no_more(environment: Environment, lake: Lake) -> None:
+    before = nearest_examples(environment, NAMES, ID)
+    key = {name: before.examples[0].row[name] for name in ("at", "site")}
+    assert withdraw(lake, "rows", by_key(lake, key), run="w") == 1
+    after = nearest_examples(environment, NAMES, ID)
+    assert after.compared == before.compared - 1
+    assert [one.row for one in after.examples[:2]] == [one.row for one in before.examples[1:]]
+
+
+def test_the_command_prints_a_line_for_each_column(
+    environment: Environment, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    change(folder, protect("open"))
+    monkeypatch.setattr("console.environment.find_environment", lambda *_: environment)
+    words = ["why", ID, "--nearest", "--workload", "plant"]
+    done = CliRunner().invoke(app, words, env={"COLUMNS": "160"})
+    assert done.exit_code == 0, done
+    head, distance, *_ = done.stdout.splitlines()
+    assert head.split("  ")[0] == "what"
+    assert distance.split()[:2] == ["distance", "0.000"]
+    assert "weights: load 50%, kind 50%" in done.stdout
+    assert done.stdout.rstrip().endswith("Not compared and not shown, as the contract protects them: open")
+    as_json = CliRunner().invoke(app, [*words, "--json"])
+    assert json.loads(as_json.stdout)["examples"][0]["distance"] == 0
+    both = CliRunner().invoke(app, [*words, "--explain"])
+    assert both.exit_code == 2
+    assert "got both" in both.output
