@@ -8,9 +8,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from botocore.exceptions import ClientError
-
 from console.environment import Environment
+from console.queries.table_metadata import find_metadata
 from millrace.aws.objects import read_object
 from millrace.contract.load import load_contract
 from millrace.datasets.corrections import last_of_each
@@ -98,7 +97,7 @@ def _rows(environment: Environment, names: WorkloadNames, surface: Prediction) -
     import numpy as np
     import pyarrow as pa
 
-    metadata = _metadata(environment, names)
+    metadata = find_metadata(environment, names, "labels")
     if metadata is None or metadata.current_snapshot_id is None:
         return None
     s3 = environment.client("s3")
@@ -125,19 +124,6 @@ def _overwritten(s3: Any, metadata: TableMetadata) -> Iterator[pa.Table]:
                 if left_in == snapshot.parent_snapshot_id:
                     rows = _read(s3, uri)
                     yield rows.filter(pc.equal(rows[SOURCE], replaced))
-
-
-def _metadata(environment: Environment, names: WorkloadNames) -> TableMetadata | None:
-    from pyiceberg.table.metadata import TableMetadataUtil
-
-    try:
-        found = environment.client("glue").get_table(DatabaseName=names.platform.database, Name=names.table("labels"))
-    except ClientError as error:
-        if error.response["Error"]["Code"] != "EntityNotFoundException":
-            raise
-        return None
-    location = found["Table"]["Parameters"]["metadata_location"]
-    return TableMetadataUtil.parse_raw(read_object(environment.client("s3"), location).decode())
 
 
 def _files(s3: Any, metadata: TableMetadata, snapshot_id: int, *, is_deleted: bool) -> Iterator[tuple[str, int | None]]:
