@@ -43,12 +43,8 @@ def put_table(environment: Environment, contract: Contract) -> None:
     typed = [(column.name, TYPES[column.kind]) for column in contract.rows.columns]
     schema = Schema(*(NestedField(place, name, kind, required=False) for place, (name, kind) in enumerate(typed, 1)))
     metadata = new_table_metadata(schema, UNPARTITIONED_PARTITION_SPEC, UNSORTED_SORT_ORDER, "s3://lake/rows")
-    bucket, key, s3, glue = (
-        names.platform.bucket("lake"),
-        "a.json",
-        environment.client("s3"),
-        environment.client("glue"),
-    )
+    s3, glue = environment.client("s3"), environment.client("glue")
+    bucket, key = names.platform.bucket("lake"), "a.json"
     s3.create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})
     s3.put_object(Bucket=bucket, Key=key, Body=metadata.model_dump_json().encode())
     glue.create_database(DatabaseInput={"Name": names.platform.database})
