@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Sequence
 from itertools import permutations
@@ -84,12 +85,17 @@ def chosen(folders: Sequence[Path], names: object) -> list[Path]:
     if not isinstance(names, str):
         expected = "names of workloads as one text, separated by commas"
         raise ConfigurationError(where="context", field="workloads", expected=expected, came=names)
-    listed = [name.strip() for name in names.split(",")] if names else list(known)
-    for name in listed:
+    wanted = [name.strip() for name in names.split(",")] if names else list(known)
+    for name in wanted:
         if name not in known:
             expected = f"names of workloads, separated by commas, of {', '.join(known)}"
             raise ConfigurationError(where="context", field="workloads", expected=expected, came=name)
-    return [known[name] for name in dict.fromkeys(listed)]
+    return [known[name] for name in dict.fromkeys(wanted)]
+
+
+def listed(context: Node) -> list[Path]:
+    """The folders that the context lists."""
+    return chosen(workload_folders(workloads_folder(REPOSITORY)), context.try_get_context("workloads") or "")
 
 
 def refuse_missing_images(app: cdk.App, settings: StageSettings) -> None:
@@ -129,9 +135,19 @@ def main() -> None:
     A workload that cannot be read stops the others only where they are not listed."""
     try:
         synthesize()
+    except WorkloadError as error:
+        sys.exit(f"{error}{without(error, [folder.name for folder in listed(cdk.App().node)])}")
     except MillraceError as error:
-        others = ": `-c workloads=…` (`millrace up --workload …`) leaves it out"
-        sys.exit(f"{error}{others if isinstance(error, WorkloadError) else ''}")
+        sys.exit(str(error))
+
+
+def without(error: ConfigurationError, names: Sequence[str]) -> str:
+    """How the others of these workloads are deployed; nothing where the error names none of them, or the only one."""
+    others = [name for name in names if name not in re.split("[/, ]", error.where)]
+    if not others or len(others) == len(names):
+        return ""
+    up = " ".join(f"--workload {name}" for name in others)
+    return f": `millrace up {up}` (`-c workloads={','.join(others)}`) leaves it out"
 
 
 def settings_of(context: Node) -> StageSettings:
@@ -163,8 +179,7 @@ def synthesize() -> None:
     """Synthesize for the stage that the context names, of the workloads that it lists (all without a list)."""
     context = cdk.App().node
     settings = settings_of(context)
-    folders = chosen(workload_folders(workloads_folder(REPOSITORY)), context.try_get_context("workloads") or "")
-    app = build(settings, workloads=folders)
+    app = build(settings, workloads=listed(context))
     is_deployed = settings.platform.stage != "local"
     if is_deployed and settings.compiler is None:
         warn_of_slow_starts(app, settings)

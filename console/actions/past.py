@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from millrace.contract.row import check_row
 from millrace.contract.schema import Table
+from millrace.files.lines import BOM
 
 if TYPE_CHECKING:
     from millrace.features.history import History
@@ -19,6 +21,27 @@ Entity = tuple[Any, ...]
 Entry = tuple[datetime, dict[str, Any]]
 AsJson = Callable[[str, Any], Any]
 """A column's name and its cell, as JSON has the cell."""
+
+
+def read_pasts(path: Path, names: Sequence[str]) -> dict[int, dict[str, Any]]:
+    """By line, counted from 1, what the JSON objects of a file hold under these names: they are in memory.
+
+    What is no object is left to the file's reader, which refuses it."""
+    if not names:
+        return {}
+    with path.open("rb") as file:
+        found = {line: _held(text.removeprefix(BOM), names) for line, text in enumerate(file, 1)}
+    return {line: past for line, past in found.items() if past}
+
+
+def _held(text: bytes, names: Sequence[str]) -> dict[str, Any]:
+    if not text.lstrip().startswith(b"{"):
+        return {}
+    try:
+        row = json.loads(text)
+    except (ValueError, RecursionError):
+        return {}
+    return {name: row[name] for name in names if name in row}
 
 
 class FilePast:

@@ -7,13 +7,13 @@ import heapq
 import json
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
-from console.actions.past import FilePast
+from console.actions.past import FilePast, read_pasts
 from millrace.contract.kinds import to_base64
 from millrace.contract.reasons import Reason
 from millrace.contract.row import check_row
@@ -98,6 +98,8 @@ class Opened:
     """The contract's, as the file keeps it."""
     typed: Path
     refused: tuple[RowAnswer, ...]
+    pasts: Mapping[int, Mapping[str, Any]] = field(default_factory=dict)
+    """By line, the past that a line of JSON holds itself, by the history's name."""
 
 
 def schema(task: Task, *, explained: bool = False) -> pa.Schema:
@@ -120,29 +122,36 @@ def predict(
 ) -> Iterator[RowAnswer]:
     """An answer to each row, in the order of the file; `client` is boto3's Lambda client.
 
-    The past that each of `histories` reads is taken from the file's other rows; of its first rows it is too short.
+    The past that each of `histories` reads is taken from the file's other rows, of whose first ones it is too short; a
+    line of JSON may hold it itself, as a request does.
     Raises DropError, before the first call, for a file that cannot become rows, and AnswerError when the function
     fails: what was answered by then has its decisions."""
     with TemporaryDirectory() as folder:
-        opened = open_file(path, contract, Path(folder))
+        opened = open_file(path, contract, Path(folder), histories)
         answered = ask(client, function, opened, histories, explain=explain)
         yield from heapq.merge(opened.refused, answered, key=lambda answer: answer.line)
 
 
-def open_file(path: Path, contract: Contract, folder: Path) -> Opened:
+def open_file(path: Path, contract: Contract, folder: Path, histories: Sequence[History] = ()) -> Opened:
     """The file as scoring rows; labels that are no inputs are left out. Raises DropError."""
+    pasts = read_pasts(path, [history.name for history in histories])
+    typed = folder / "rows.parquet"
+
+    def opened(feed: str, labels: Sequence[str] = ()) -> Opened:
+        return _typed(path, contract.table(feed), typed, labels=labels, pasts=pasts)
+
     if contract.label.is_input:
-        return _typed(path, contract.table("scoring"), folder / "rows.parquet")
+        return opened("scoring")
     labels = [column.name for column in contract.label_columns]
     if _lines_have(path, {name for column in contract.label_columns for name in (column.name, column.name_in_file)}):
-        return _typed(path, contract.table("training"), folder / "rows.parquet", labels=labels)
+        return opened("training", labels)
     try:
-        return _typed(path, contract.table("scoring"), folder / "rows.parquet")
+        return opened("scoring")
     except DropError as error:
         if error.reason != Reason.COLUMNS:
             raise
         try:
-            return _typed(path, contract.table("training"), folder / "rows.parquet", labels=labels)
+            return opened("training", labels)
         except DropError:
             raise error from None
 
@@ -173,19 +182,23 @@ def ask(
         yield from sorted([*refused, *answered], key=lambda answer: answer.line)
 
 
-def _typed(path: Path, table: Table, typed: Path, *, labels: Sequence[str] = ()) -> Opened:
+def _typed(
+    path: Path, table: Table, typed: Path, *, labels: Sequence[str], pasts: Mapping[int, Mapping[str, Any]]
+) -> Opened:
     import pyarrow.parquet as pq
 
     refused: list[RowAnswer] = []
     kept = table
     for label in labels:
         kept = kept.without(label)
+    held = sorted({name for past in pasts.values() for name in past})
+    read = replace(table, ignored=(*table.ignored, *held))
     with pq.ParquetWriter(typed, parsed_schema(kept), compression="zstd") as writer:
-        for part in read_drop(path, table, origin=_origin(path)):
+        for part in read_drop(path, read, origin=_origin(path)):
             writer.write_table(part.rows.select(parsed_schema(kept).names))
             refused += [_refusal(row.line or 0, row.key or None, row.violations[0]) for row in part.unparsable]
     refused.sort(key=lambda answer: answer.line)
-    return Opened(table=kept, typed=typed, refused=tuple(refused))
+    return Opened(table=kept, typed=typed, refused=tuple(refused), pasts=pasts)
 
 
 def _origin(path: Path) -> Origin | None:
@@ -214,7 +227,8 @@ def _sendable(opened: Opened, histories: Sequence[History]) -> Iterator[SentRow]
         for batch in file.iter_batches(batch_size=ROWS_PER_CALL):
             for row in batch.to_pylist():
                 line, key = row.pop(LINE), key_text(row, opened.table) or None
-                cells = {name: as_json(name, cell) for name, cell in row.items()} | past.of(row)
+                own = opened.pasts.get(line, {})
+                cells = {name: as_json(name, cell) for name, cell in row.items()} | past.of(row) | own
                 yield SentRow(line=line, key=key, cells=cells)
 
 

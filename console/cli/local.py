@@ -14,11 +14,12 @@ import typer
 from console.cli.completion import workload_names
 from console.cli.options import Build, Json, Stage
 from console.commands import command
-from millrace.errors import ConfigurationError, RunError
+from millrace.errors import ConfigurationError, RunError, WorkloadError
 from millrace.workload.load import workload_folders, workloads_folder
 
 if TYPE_CHECKING:
     from console.local_cloud.lifecycle import Instance
+    from millrace.contract.schema import Contract
     from millrace.names import WorkloadNames
 
 UNSET = ("AWS_PROFILE", "AWS_SESSION_TOKEN")
@@ -70,6 +71,8 @@ def up(build: Build, empty: Empty, export: Export, as_json: Json, workload: Work
     from console.local_cloud.lifecycle import start_instance
 
     _check_names(workload or ())
+    if not empty:
+        _check_tables(build, workload or ())
     said = partial(print, file=sys.stderr)
     instance = start_instance(build, is_empty=empty, said=said, workloads=workload or ())
     if as_json:
@@ -87,6 +90,31 @@ def _check_names(names: Sequence[str]) -> None:
         if name not in known:
             expected = f"one of {', '.join(known)} (the folders of {workloads_folder()}/)"
             raise ConfigurationError(where="millrace up", field="--workload", expected=expected, came=name)
+
+
+def _check_tables(build: Path, names: Sequence[str]) -> None:
+    """Raise WorkloadError for a contract that the tables of the running cloud do not take: each drop would fail."""
+    from console.environment import local_environment
+    from console.local_cloud.lifecycle import find_instance
+    from console.queries.table_types import check_tables
+
+    if (instance := find_instance(build)) is None:
+        return
+    environment = local_environment(instance.cloud)
+    for folder in workload_folders(workloads_folder()):
+        contract = _readable(folder) if not names or folder.name in names else None
+        if contract is not None:
+            check_tables(environment, environment.names(folder.name), contract)
+
+
+def _readable(folder: Path) -> Contract | None:
+    """The contract; None where synthesis will say what is wrong with it."""
+    from millrace.contract.load import load_contract
+
+    try:
+        return load_contract(folder)
+    except WorkloadError:
+        return None
 
 
 def down(stage: Stage, build: Build, yes: Yes) -> None:

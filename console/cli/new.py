@@ -186,6 +186,7 @@ def _tell(proposal: Proposal, written: Written) -> None:
     console.print(f"\nNext (change {quote(str(written.folder))}/*.yaml first, if you like):\n", markup=False)
     for command in commands(proposal.surface.name, written):
         console.print(f"  {command}", markup=False)
+    console.print(f"\n{written.to_predict.name} holds {written.predicted}.", markup=False)
 
 
 def _columns(proposal: Proposal) -> list[dict[str, Any]]:

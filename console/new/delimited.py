@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
+from console.new.missing import without, words_of_no_amount
 from millrace.contract.csv_form import DELIMITERS, CsvForm
 from millrace.contract.schema import LINE, Column, Table
 from millrace.contract.violation import QuarantinedRow
@@ -128,10 +129,11 @@ def _quote(lines: list[str], delimiter: str) -> str:
 
 def _number_form(path: Path, columns: list[pa.ChunkedArray], decimal: str, form: CsvForm) -> CsvForm:
     """The form in which most columns are numbers; raises ConfigurationError where two say different numbers."""
+    known = [without(cells, words_of_no_amount(cells)).drop_null() for cells in columns]
     counts = {}
     for each in NUMBER_FORMS:
         if decimal in ("", each.decimal):
-            counts[each] = sum(_is_number(cells, each) for cells in columns)
+            counts[each] = sum(_is_number(cells, each) for cells in known)
     most = max(counts.values(), default=0)
     best = [each for each, count in counts.items() if count == most]
     if not best:
@@ -143,14 +145,10 @@ def _number_form(path: Path, columns: list[pa.ChunkedArray], decimal: str, form:
     return best[0]
 
 
-def _is_number(cells: pa.ChunkedArray, form: CsvForm) -> bool:
-    """Whether all cells are numbers of the form, words for what is missing left out."""
-    import pyarrow as pa
+def _is_number(known: pa.ChunkedArray, form: CsvForm) -> bool:
+    """Whether there are cells, and all are numbers of the form."""
     import pyarrow.compute as pc
 
-    from console.new.observed import MISSING
-
-    known = cells.filter(pc.invert(pc.is_in(cells, value_set=pa.array(MISSING)))).drop_null()
     return len(known) > 0 and bool(pc.all(pc.match_substring_regex(known, form.number)).as_py())
 
 

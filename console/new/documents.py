@@ -98,8 +98,9 @@ def _of_files(table: Table) -> Iterator[tuple[str, Any]]:
 
 
 def _missing_words(table: Table) -> tuple[str, ...]:
-    """Those of all columns but the label, which may have one of them as a class."""
-    return next((column.missing_words for column in table.columns if not column.label), ())
+    """Those that all columns have but for the label, which may have one of them as a class."""
+    first, *others = [column.missing_words for column in table.columns if not column.label] or [()]
+    return tuple(word for word in first if all(word in words for words in others))
 
 
 def _property(column: Column, key: tuple[str, ...], usual: tuple[str, ...]) -> Iterator[str]:

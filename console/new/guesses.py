@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Generic, NoReturn, TypeVar
 
 from console.new.counts import counted, is_identifier
 from console.new.kinds.catalogue import KINDS, likely_kind
+from console.new.missing import MISSING
 from console.new.naming import are_evenly_spaced, rank_of_names
-from console.new.observed import MISSING, MOST_MISFITS, Observed
+from console.new.observed import MOST_MISFITS, Observed
 from console.new.source import NUMBER
 from millrace.errors import ConfigurationError
 

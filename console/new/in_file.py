@@ -27,9 +27,11 @@ def as_in_file(table: Table, seen: Sequence[Observed], source: Source) -> Table:
     """The table with how the file is written: its names, times, words for what is missing, and columns left out.
 
     A word that came in one column means the same in all, as the next file may have it elsewhere; but not in a label
-    that has it as a class."""
+    that has it as a class, and a column's own word in that column alone."""
     observed = {column.name: column for column in seen}
-    words = tuple(dict.fromkeys(word for column in seen for word in column.missing_words))
+    words = tuple(
+        dict.fromkeys(word for column in seen for word in column.missing_words if word not in column.own_words)
+    )
     columns = tuple(
         replace(
             column,
@@ -46,7 +48,7 @@ def as_in_file(table: Table, seen: Sequence[Observed], source: Source) -> Table:
 
 def _words_of(column: Column, seen: Observed, words: tuple[str, ...]) -> tuple[str, ...]:
     if not column.label or seen.kind != "string":
-        return words
+        return (*words, *(word for word in seen.own_words if word not in words))
     classes = set(seen.cells.unique().to_pylist())
     return tuple(word for word in words if word not in classes)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from console.new.missing import MISSING, taken_as_missing, without, words_of_no_amount
 from millrace.contract.csv_form import CsvForm
 from millrace.contract.kinds import Kind, arrow_type
 from millrace.contract.schema import Column
@@ -16,30 +17,6 @@ from millrace.files.parquet import NAN
 if TYPE_CHECKING:
     import pyarrow as pa
 
-MISSING = (
-    "",
-    "?",
-    "-",
-    "NA",
-    "N/A",
-    "n/a",
-    "na",
-    "NaN",
-    "nan",
-    "NULL",
-    "null",
-    "None",
-    "none",
-    "#N/A",
-    "NaT",
-    "n.a.",
-    "N.A.",
-    "k.A.",
-    "k. A.",
-    "k.a.",
-    "#NV",
-)
-"""Words that mean that nothing was known, as spreadsheets, R and pandas write them, in English and in German."""
 WHOLE = r"^[+-]?(0|[1-9][0-9]*)$"
 DECIMAL = r"^[+-]?(([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?|(?i:inf|infinity))$"
 CODE = r"^[+-]?0[0-9]"
@@ -80,6 +57,8 @@ class Observed:
     time_format: TimeFormat | None = None
     missing_words: tuple[str, ...] = ()
     """Words that came and mean that nothing is known."""
+    own_words: tuple[str, ...] = ()
+    """Those of them that mean it in this column, but maybe not in one of text."""
     misfits: int = 0
     """Cells of another type, null in `cells`; their rows will be quarantined."""
 
@@ -194,16 +173,21 @@ def _cast(name: str, kind: Kind, cells: pa.Array, changed: str = "") -> Observed
 def _of_text(
     name: str, cells: pa.Array, missing: tuple[str, ...], typed_text: bool, time_format: str, form: CsvForm
 ) -> Observed | LeftOut:
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
-    known = pc.if_else(pc.is_in(cells, value_set=pa.array(missing)), pa.scalar(None, pa.string()), cells)
-    words = cells.filter(pc.and_(pc.is_valid(cells), pc.is_null(known))).unique().to_pylist()
+    known = without(cells, missing)
+    words = tuple(cells.filter(known.is_null()).drop_null().unique().to_pylist())
     if known.null_count == len(known):
         return LeftOut(name=name, reason="holds nothing")
-    found = _times(name, known, time_format) if time_format else _typed(name, known, typed_text, form)
-    said = f"{', '.join(map(repr, words))} taken as missing" if words else ""
-    return replace(_said(found, said), missing_words=tuple(words))
+
+    def typed(texts: pa.Array) -> Observed:
+        return _times(name, texts, time_format) if time_format else _typed(name, texts, typed_text, form)
+
+    found, own = typed(known), ()
+    if came := words_of_no_amount(known):
+        amounts = without(known, came)
+        beside = typed(amounts) if amounts.null_count < len(amounts) else found
+        found, own = (beside, came) if beside.is_number or beside.is_time else (found, own)
+    words = (*words, *own)
+    return replace(_said(found, taken_as_missing(cells, words)), missing_words=words, own_words=own)
 
 
 def _said(found: Observed, more: str) -> Observed:
@@ -255,11 +239,16 @@ def _mostly_numbers(name: str, known: pa.Array, form: CsvForm) -> Observed | Non
 
 def _nearly_numbers(known: pa.Array, form: CsvForm) -> str:
     """What keeps a column of many numbers from being one of numbers; nothing for other texts."""
+    import pyarrow.compute as pc
+
     numbers, others = _numbers(known, form)
     cells = len(numbers) + len(others)
     if not len(others) or len(numbers) < MOST_NUMBERS * cells:
         return ""
-    return f"text, as {len(others):,} of {cells:,} cells are no numbers: {_shown(others)}"
+    which = f"text, as {len(others):,} of {cells:,} cells are no numbers: {_shown(others)}"
+    if pc.any(pc.match_substring_regex(others, "[0-9]")).as_py():
+        return which
+    return f"{which}; if they mean missing, contract.yaml can say so (`missingValues`, `logicalType: number`)"
 
 
 def _shown(cells: pa.Array) -> str:

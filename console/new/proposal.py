@@ -23,6 +23,7 @@ from console.new.rehearsal import Rehearsal, rehearse
 from console.new.series import Series, find_series
 from console.new.source import Source
 from console.new.spans import HELD_OUT, NO_NAIVE, Naive, Spans, find_spans, spans_without_time
+from console.new.still import standing_still
 from console.new.surface import Surface
 from millrace.contract.rules.image import ImageFormat
 from millrace.contract.rules.range import Range
@@ -88,6 +89,11 @@ def propose(source: Source, choices: Choices, *, today: date) -> Proposal:
     moments = rehearsal.examples.times_N if reading.is_in_time else None
     ranged = [column for column in reading.seen if reading.contract.column(column.name).find(Range)]
     found = findings(ranged, reading.label, accepted.drop_columns([LINE]), moments, reading.key)
+    if series is not None:
+        numbers = [column.name for column in ranged if column.is_number]
+        found += standing_still(
+            accepted, numbers, key=reading.key, event_time=reading.event_time, series=series.entities
+        )
     return Proposal(
         surface=surface,
         contract=reading.contract,

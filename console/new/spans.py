@@ -43,7 +43,7 @@ class Naive:
     """The rule that a model must beat, and its error on the test rows."""
 
     lag_hours: float | None
-    """None: always the class of most rows, or their mean."""
+    """None: always the class of most rows, or the median."""
     error: float
     is_share: bool
     """Whether the error is a share of wrong answers, and no amount in the label's unit."""
@@ -56,7 +56,7 @@ class Naive:
         """In words."""
         if self.lag_hours:
             return f"the label {self.lag_hours:g} hours before"
-        return "always answering how often each class occurs" if self.is_share else "always the mean"
+        return "always answering how often each class occurs" if self.is_share else "always the median"
 
     @property
     def said(self) -> str:

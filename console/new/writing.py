@@ -4,29 +4,37 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from console.actions.past import FilePast
 from console.new.pieces import write_pieces
 from console.new.proposal import Proposal
 from millrace.contract.kinds import as_json
 from millrace.contract.odcs import check_contract
 from millrace.contract.schema import LINE, Contract
 from millrace.errors import ConfigurationError
+from millrace.features import catalogue
 from millrace.workload.fit import check_fit
 from millrace.workload.load import load_workload
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from millrace.features.history import History
+    from millrace.workload.declaration import Workload
+
 FILES = ("workload.yaml", "contract.yaml")
 MOST_BYTES = 64 * 2**20
 """Of a drop of images, about."""
 PREDICTED = 5
-"""Rows to ask the model about."""
+"""Rows to ask the model about,"""
+TRIED = 200
+"""of so many last ones: an entity whose first rows these are has too short a past."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,6 +45,8 @@ class Written:
     drops: tuple[Path, ...]
     to_predict: Path
     """The last rows without their label."""
+    predicted: str
+    """What these are, in words."""
 
 
 def write(proposal: Proposal, source: Path, workloads: Path, drops: Path, *, pieces: int, force: bool) -> Written:
@@ -55,13 +65,14 @@ def write(proposal: Proposal, source: Path, workloads: Path, drops: Path, *, pie
         draft.mkdir()
         (draft / "workload.yaml").write_text(proposal.workload_yaml)
         (draft / "contract.yaml").write_text(proposal.contract_yaml)
-        checked(draft, proposal)
+        histories = _histories(checked(draft, proposal), load_workload(draft))
         folder.mkdir(parents=True, exist_ok=True)
         for name in FILES:
             shutil.copyfile(draft / name, folder / name)
     written = tuple(_write_drops(proposal, source, drops, pieces))
-    to_predict = _write_rows(proposal, drops / "to_predict.jsonl")
-    return Written(folder=folder, drops=written, to_predict=to_predict)
+    to_predict = drops / "to_predict.jsonl"
+    predicted = _write_rows(proposal, histories, to_predict)
+    return Written(folder=folder, drops=written, to_predict=to_predict, predicted=predicted)
 
 
 def checked(folder: Path, proposal: Proposal) -> Contract:
@@ -95,19 +106,43 @@ def cut_evenly(rows: pa.Table, pieces: int) -> list[tuple[str, pa.Table]]:
     return [(f"{n + 1:03}", rows.slice(edges[n], edges[n + 1] - edges[n])) for n in range(count)]
 
 
-def _write_rows(proposal: Proposal, path: Path) -> Path:
-    """The last rows as a request has them: without what is generated and, unless it is an input, the label."""
+def _histories(contract: Contract, workload: Workload) -> tuple[History, ...]:
+    return catalogue.histories(catalogue.declare(workload.prediction.features, contract.table("scoring")))
+
+
+def _write_rows(proposal: Proposal, histories: Sequence[History], path: Path) -> str:
+    """Write the last rows as a request has them: without what is generated and, unless it is an input, the label, and
+    with the past that their histories read; in words what was written."""
     surface, rows = proposal.surface, proposal.accepted
     unknown = [LINE] if surface.horizon_hours else [LINE, surface.label]
     unknown += [column.name for column in proposal.contract.columns if column.is_generated]
-    last = rows.drop_columns(unknown).slice(max(0, rows.num_rows - PREDICTED - _past_rows(proposal)))
-    lines = [{name: as_json(cell) for name, cell in row.items()} for row in last.to_pylist()]
+    last = rows.drop_columns(unknown)
+    lines = _with_past(last, proposal, histories) if histories else _as_json(last.slice(max(0, len(last) - PREDICTED)))
     path.write_text("".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines))
-    return path
+    said = f"the last {len(lines)} rows"
+    if histories:
+        named = ", ".join(f"`{history.name}`" for history in histories)
+        return f"{said}, each with the past that its history reads ({named}), as a request holds them"
+    return f"{said} as a request holds them" + ("" if surface.horizon_hours else f", without {surface.label}")
 
 
-def _past_rows(proposal: Proposal) -> int:
-    """Rows before the predicted ones that their histories read."""
-    if proposal.series is None or not proposal.surface.has_history:
-        return 0
-    return round(proposal.series.hours / proposal.series.every_hours) * proposal.series.entities
+def _with_past(rows: pa.Table, proposal: Proposal, histories: Sequence[History]) -> list[dict[str, Any]]:
+    """The last of the rows whose past reaches back far enough; the last ones where none's does."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+    import pyarrow.parquet as pq
+
+    event_time = proposal.surface.event_time
+    last = rows.slice(max(0, len(rows) - TRIED))
+    oldest = last[event_time][0].as_py() - timedelta(hours=max(history.hours for history in histories))
+    read = rows.filter(pc.greater_equal(rows[event_time], pa.scalar(oldest, rows[event_time].type)))
+    with TemporaryDirectory() as temporary:
+        pq.write_table(read, path := Path(temporary) / "rows.parquet")
+        past = FilePast(path, proposal.contract, histories, as_json=lambda _, cell: as_json(cell))
+    lines = [line | past.of(row) for line, row in zip(_as_json(last), last.to_pylist(), strict=True)]
+    whole = [line for line in lines if not any(history.is_request_too_short(line) for history in histories)]
+    return (whole or lines)[-PREDICTED:]
+
+
+def _as_json(rows: pa.Table) -> list[dict[str, Any]]:
+    return [{name: as_json(cell) for name, cell in row.items()} for row in rows.to_pylist()]

@@ -76,7 +76,7 @@ def read_words(value: object, *, as_they_are: bool = False) -> tuple[str, ...]:
     Cells are compared without spaces around them, so a text with some would match none; names of Parquet columns are
     compared as they are."""
     if not isinstance(value, list) or not all(isinstance(word, str) for word in value):
-        raise ValueError("a list of texts")
+        raise ValueError("a list of texts (in quotation marks where YAML takes them for other values: 'no', '1', '')")
     if not as_they_are and any(word != word.strip() for word in value):
         raise ValueError("texts without spaces around them")
     if len(set(value)) < len(value):

@@ -24,7 +24,7 @@ from millrace.contract.rules.catalogue import RULES
 from millrace.contract.rules.declaration import Declaration
 from millrace.contract.rules.rule import Rule
 from millrace.contract.schema import Column, Contract, Generated, Table
-from millrace.contract.shape import check_shape
+from millrace.contract.shape import check_shape, named_places
 from millrace.contract.time_format import TimeFormat
 from millrace.errors import WorkloadError
 
@@ -65,8 +65,9 @@ def load_contract(folder: Path) -> Contract:
     Raises WorkloadError that says file, field, what was expected and what came."""
     path = folder / "contract.yaml"
     where, document = f"{folder.name}/{path.name}", read_document(path)
-    check_shape(document, where=where)
-    return _Reader(where).contract(document)
+    with named_places(document):
+        check_shape(document, where=where)
+        return _Reader(where).contract(document)
 
 
 def read_document(path: Path) -> dict[str, Any]:
@@ -133,7 +134,7 @@ class _Reader:
                 self._stop("schema.labels", f"the label {label.name!r}", list(contract.labels.names))
         for column in contract.labels.columns:
             if column.name in contract.rows.names and column.kind != (kind := contract.rows.column(column.name).kind):
-                self._stop(f"schema.labels.{column.name}", f"a {kind}, as in schema.rows", f"a {column.kind}")
+                self._stop(f"schema.labels, column `{column.name}`", f"a {kind}, as in schema.rows", f"a {column.kind}")
 
     def _table(self, index: int, entry: dict[str, Any]) -> Table:
         known = ROWS_PROPERTIES if entry["name"] == "rows" else TABLE_PROPERTIES
@@ -215,7 +216,8 @@ class _Reader:
         words = of_table if value is None else self._words(field, value)
         allowed = [each for rule in rules if isinstance(rule, Allowed) for each in rule.values]
         if both := sorted(set(words) & {each for each in allowed if isinstance(each, str)}):
-            self._stop(field, "words that are no validValues of the column", both)
+            expected = "words that are no validValues of the column: in one of the two, or missingValues of its own"
+            self._stop(field, expected, both)
         return words
 
     def _column(self, field: str, prop: dict[str, Any], missing: tuple[str, ...]) -> Column:

@@ -9,6 +9,7 @@ from typing import Any
 
 from millrace.contract.load import load_contract, read_document
 from millrace.contract.schema import Contract
+from millrace.contract.shape import named_places
 from millrace.errors import WorkloadError
 
 API_VERSIONS = ("v3.1.0", "v3.2.0")
@@ -25,8 +26,9 @@ def check_contract(folder: Path) -> Contract:
     if document.get("apiVersion") not in API_VERSIONS:
         came = document.get("apiVersion")
         raise WorkloadError(where=where, field="apiVersion", expected=" or ".join(API_VERSIONS), came=came)
-    _check_schema(where, document)
-    _check_model(where, document)
+    with named_places(document):
+        _check_schema(where, document)
+        _check_model(where, document)
     contract = load_contract(folder)
     _check_rules(where, contract)
     return contract
@@ -63,5 +65,5 @@ def _check_rules(where: str, contract: Contract) -> None:
                 try:
                     rule.check()
                 except ValueError as error:
-                    field = f"schema.{table.name}.{column.name}"
+                    field = f"schema.{table.name}, column `{column.name}`"
                     raise WorkloadError(where=where, field=field, expected=str(error), came=rule) from None

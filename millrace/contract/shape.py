@@ -1,8 +1,11 @@
-"""The shape of what is read of a contract, checked before anything of it is used: what is text, a list, an object."""
+"""The shape of what is read of a contract, checked before anything of it is used: what is text, a list, an object;
+and its places by name, for errors."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -61,10 +64,12 @@ CONTRACT = _object(
     slaProperties=_list(_object(property=TEXT, unit=TEXT, element=TEXT)),
 )
 """What `millrace.contract.load` reads; the standard's other fields may be anything."""
+PLACE = re.compile(r"schema\.(\d+)(?:\.properties\.(\d+))?(?:\.(.+))?")
+"""Such as `schema.0.properties.8.customProperties.missingValues`."""
 
 
 def check_shape(document: Mapping[str, Any], *, where: str) -> None:
-    """Raise WorkloadError for the first value that is none of its kind; it names `schema.0.properties.3.name`."""
+    """Raise WorkloadError for the first value that is none of its kind; its field is as PLACE has it."""
     _check(document, CONTRACT, "", where)
 
 
@@ -86,3 +91,33 @@ def _check(value: Any, kind: Shape, at: str, where: str) -> None:
             _check(value[name], part, inner, where)
         elif name in kind.required and (part is not ANY or name not in value):
             raise WorkloadError(where=where, field=inner, expected=part.name, came="nothing")
+
+
+@contextmanager
+def named_places(document: Mapping[str, Any]) -> Iterator[None]:
+    """In the block a WorkloadError names tables and columns where the document has them by number."""
+    try:
+        yield
+    except WorkloadError as error:
+        field = named_place(error.field, document)
+        raise WorkloadError(where=error.where, field=field, expected=error.expected, came=error.came) from None
+
+
+def named_place(place: str, document: Mapping[str, Any]) -> str:
+    """`schema.rows, column `Rating`, missingValues` for PLACE's example; any other place as it is."""
+    found = PLACE.fullmatch(place)
+    table = _entry(document.get("schema"), found[1]) if found else None
+    if found is None or table is None:
+        return place
+    column = _entry(table.get("properties"), found[2])
+    if found[2] is not None and column is None:
+        return place
+    word = re.sub(r"^(customProperties|logicalTypeOptions)\.(?=\D)", "", found[3] or "")
+    return ", ".join(filter(None, (f"schema.{table['name']}", f"column `{column['name']}`" if column else "", word)))
+
+
+def _entry(entries: object, number: str | None) -> dict[str, Any] | None:
+    """The entry of a list of objects, where it has a name."""
+    there = isinstance(entries, list) and number is not None and int(number) < len(entries)
+    entry = entries[int(number)] if there else None
+    return entry if isinstance(entry, dict) and isinstance(entry.get("name"), str) else None

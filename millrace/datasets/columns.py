@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from millrace.contract.kinds import Kind
@@ -10,6 +11,7 @@ from millrace.errors import WorkloadError
 
 if TYPE_CHECKING:
     import pyarrow as pa
+    from pyiceberg.schema import Schema
     from pyiceberg.table import Table as IcebergTable
 
 TYPES: dict[Kind, str] = {
@@ -34,8 +36,8 @@ def follow(iceberg: IcebergTable, contract: Table, schema: pa.Schema) -> None:
 
     A column that the contract no longer has stays, as older snapshots and rows have it; it must not be required, since
     new rows hold nothing in it. Raises WorkloadError for a type that the values of the table's column do not have."""
-    there = {field.name: str(field.field_type) for field in iceberg.schema().fields}
-    _check_types(there, contract)
+    there = types_of(iceberg.schema())
+    check_types(there, contract, where=f"contract.yaml, {contract.name}")
     types = {column.name: TYPES[column.kind] for column in contract.columns}
     is_wider = any((there.get(name), new) in WIDER for name, new in types.items())
     gone = [field.name for field in iceberg.schema().fields if field.required and field.name not in schema.names]
@@ -59,15 +61,22 @@ def with_former(rows: pa.Table, schema: pa.Schema) -> pa.Table:
     return pa.Table.from_arrays(cells, schema=schema)
 
 
-def _check_types(there: dict[str, str], contract: Table) -> None:
+def types_of(schema: Schema) -> dict[str, str]:
+    """The type of each column as Iceberg calls it."""
+    return {field.name: str(field.field_type) for field in schema.fields}
+
+
+def check_types(there: Mapping[str, str], contract: Table, *, where: str) -> None:
+    """Raise WorkloadError for a column whose type in the table does not take the contract's values."""
     for column in contract.columns:
         new, old = TYPES[column.kind], there.get(column.name)
         if old is None or new == old or {(new, old), (old, new)} & WIDER:
             continue
         kind = next(kind for kind, word in TYPES.items() if word == old)
+        renamed = f"a new column name, with physicalName: {column.name_in_file}"
         raise WorkloadError(
-            where=f"contract.yaml, {contract.name}",
+            where=where,
             field=column.name,
-            expected=f"a {kind}, as the table has it (or a new column name, with physicalName: {column.name_in_file})",
+            expected=f"a {kind}, as the table has it (or {renamed}; or a new workload)",
             came=column.kind,
         )

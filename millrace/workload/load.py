@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -55,10 +56,22 @@ def read_workload(path: Path) -> Workload:
         return Workload.model_validate(document)
     except ValidationError as error:
         first = error.errors()[0]
-        field = ".".join(str(part) for part in first["loc"]) or "(file)"
+        field = ".".join(_by_name(first["loc"], document)) or "(file)"
         if first["type"] == "extra_forbidden":
             raise WorkloadError(where=where, field=field, expected="a supported key", came=first["loc"][-1]) from None
         raise WorkloadError(where=where, field=field, expected=_lower(first["msg"]), came=first["input"]) from None
+
+
+def _by_name(place: Sequence[int | str], document: object) -> Iterator[str]:
+    """The parts of a place in the document; an entry of a list by its name, where it has one: `features.past.hours`."""
+    for part in place:
+        # Of a choice between kinds pydantic names the kind, too, which is no place: nothing below it has a name.
+        if isinstance(document, list) and isinstance(part, int):
+            document = document[part]
+        else:
+            document = document.get(part) if isinstance(document, dict) else None
+        name = document.get("name") if isinstance(document, dict) else document
+        yield name if isinstance(part, int) and isinstance(name, str) else str(part)
 
 
 def _where(path: Path) -> str:

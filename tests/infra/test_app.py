@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from infra.app import chosen, main
+from infra.app import chosen, main, without
 from infra.context import REPOSITORY
 from millrace.errors import ConfigurationError
 from millrace.workload.load import read_workloads
@@ -34,6 +34,22 @@ def test_an_unknown_name_is_refused(names: str) -> None:
         chosen(FOLDERS, names)
 
 
+@pytest.mark.parametrize(
+    ("where", "names", "others"),
+    [
+        ("mine/contract.yaml", ["mine"], ""),
+        ("contract.yaml, rows", ["mine", "yours"], ""),
+        ("mine/contract.yaml", ["electricity", "mine", "yours"], "--workload electricity --workload yours"),
+        ("workloads/mine", ["mine", "yours"], "--workload yours"),
+    ],
+)
+def test_advice_names_the_other_workloads_and_is_never_what_was_typed(
+    where: str, names: list[str], others: str
+) -> None:
+    advice = without(ConfigurationError(where=where, field="x", expected="y", came="z"), names)
+    assert (f"`millrace up {others}`" in advice) == bool(others) == bool(advice)
+
+
 def test_a_workload_that_cannot_be_read_is_one_line_and_stops_only_itself(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -43,7 +59,8 @@ def test_a_workload_that_cannot_be_read_is_one_line_and_stops_only_itself(
     monkeypatch.setenv("MILLRACE_WORKLOADS", str(tmp_path))
     monkeypatch.setenv("CDK_DEFAULT_ACCOUNT", "123456789012")
     monkeypatch.setenv("CDK_DEFAULT_REGION", "eu-west-1")
-    with pytest.raises(SystemExit, match=r"^broken/workload.yaml: .*`-c workloads=…`"):
+    advice = r": `millrace up --workload electricity` \(`-c workloads=electricity`\) leaves it out$"
+    with pytest.raises(SystemExit, match=rf"^broken/workload.yaml: .*{advice}"):
         main()
     found, broken = read_workloads(tmp_path)
     assert [workload.name for workload in found] == ["electricity"]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from console.new.kinds.multiclass import MOST_NUMBERED
 from console.new.rules import column_of
-from millrace.evaluation.naive.mean import Mean
+from millrace.evaluation.naive.median import Median
 from millrace.evaluation.naive.rule import NaiveGate
 from millrace.evaluation.naive.seasonal_naive import SeasonalNaive
 
@@ -43,7 +43,7 @@ class Regression:
 
     def naive_rule(self, lag_hours: float | None) -> NaiveGate:
         if lag_hours is None:
-            return Mean(kind="mean", margin=0.02)
+            return Median(kind="median", margin=0.02)
         return SeasonalNaive(kind="seasonal_naive", lag_hours=lag_hours, margin=0.02)
 
     def find_problem(self, values: Sequence[object]) -> str:

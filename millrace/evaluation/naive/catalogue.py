@@ -8,6 +8,7 @@ from pydantic import Field
 
 from millrace.evaluation.naive.base_rate import BaseRate
 from millrace.evaluation.naive.mean import Mean
+from millrace.evaluation.naive.median import Median
 from millrace.evaluation.naive.rule import LabelledRows, NaiveAnswer, NaiveGate
 from millrace.evaluation.naive.seasonal_naive import SeasonalNaive
 from millrace.evaluation.report import NaiveFigures
@@ -15,7 +16,7 @@ from millrace.evaluation.report import NaiveFigures
 if TYPE_CHECKING:
     from millrace.tasks.task import Task
 
-NaiveRule = Annotated[SeasonalNaive | BaseRate | Mean, Field(discriminator="kind")]
+NaiveRule = Annotated[SeasonalNaive | BaseRate | Median | Mean, Field(discriminator="kind")]
 
 NAIVE_RULES: dict[str, type[NaiveGate]] = {
     get_args(rule.model_fields["kind"].annotation)[0]: rule for rule in get_args(get_args(NaiveRule)[0])

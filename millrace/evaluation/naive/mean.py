@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 class Mean(NaiveGate):
-    """The mean of the labels before the test days, always."""
+    """The mean of the labels before the test days, always: easy to beat where a few labels are very large."""
 
     kind: Literal["mean"]
 

@@ -84,6 +84,19 @@ def test_a_row_that_breaks_the_contract_is_no_past_of_the_rows_after_it(tmp_path
     assert [len(row["history"]) for row in function.rows if row["timestamp"] > at] == [23] * 24 + [24] * 5
 
 
+def test_a_line_may_hold_its_past_itself(tmp_path: Path) -> None:
+    """As a request does; the rows of a file need no others then."""
+    function, path = Function(), written(tmp_path / "rows.jsonl", SAMPLE)
+    list(predict(function, "f", path, CONTRACT, histories=HISTORIES))
+    whole = function.rows[-5:]
+    function.rows, alone = [], tmp_path / "alone.jsonl"
+    bad = whole[0] | {"timestamp": "2016-01-01T00:00:00", "history": "none"}
+    alone.write_text("".join(f"{json.dumps(row)}\n" for row in [*whole, bad]))
+    found = list(predict(function, "f", alone, CONTRACT, histories=HISTORIES))
+    assert [(answer.reason, answer.column) for answer in found] == [(None, None)] * 5 + [("type", "history")]
+    assert function.rows == whole
+
+
 def test_without_a_history_nothing_is_sent_of_other_rows(tmp_path: Path) -> None:
     function = Function()
     found: list[RowAnswer] = list(predict(function, "f", written(tmp_path / "rows.parquet", SAMPLE), CONTRACT))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -15,14 +16,18 @@ from pathlib import Path
 import boto3
 import pytest
 import typer
+import yaml
 from moto import mock_aws
 from typer.testing import CliRunner
 
 from console.cli import app as cli
 from console.cli.local import _next
+from console.environment import local_environment
 from console.local_cloud.lifecycle import Instance, _command, find_instance
 from console.local_cloud.local_cloud import PLATFORM, LocalCloud
 from console.local_cloud.processes import WORKER
+from millrace.contract.load import load_contract
+from tests.console.queries.test_table_types import put_table
 
 ROOT = Path(__file__).resolve().parents[3]
 WAIT_S = 30.0
@@ -163,6 +168,25 @@ def test_up_proposes_commands_for_what_is_deployed(monkeypatch: pytest.MonkeyPat
         "millrace down",
     ]
     assert "cdk deploy --all" in _next(instance, empty=True)
+
+
+@pytest.mark.slow
+def test_a_type_that_the_table_does_not_take_is_refused_before_a_deployment(build: Path, tmp_path: Path) -> None:
+    told("up", "--empty", "--build", str(build))
+    instance = find_instance(build)
+    assert instance is not None
+    put_table(local_environment(instance.cloud), load_contract(ROOT / "workloads" / "electricity"))
+    shutil.copytree(ROOT / "workloads" / "electricity", tmp_path / "workloads" / "electricity")
+    contract = tmp_path / "workloads" / "electricity" / "contract.yaml"
+    document = yaml.safe_load(contract.read_text())
+    document["schema"][0]["properties"][1].update(logicalType="number", physicalType="DOUBLE", quality=[])
+    contract.write_text(yaml.safe_dump(document))
+    words = ("up", "--workload", "electricity", "--build", str(build))
+    done = millrace(*words, MILLRACE_WORKLOADS=str(tmp_path / "workloads"))
+    assert (done.returncode, done.stdout) == (1, "")
+    [line] = done.stderr.splitlines()
+    assert line.startswith("millrace: electricity/contract.yaml, rows: day_of_week: expected a int32, as the table")
+    assert not instance.cloud.deployments()
 
 
 def test_an_unknown_workload_is_refused_before_a_cloud_starts(tmp_path: Path) -> None:

@@ -53,6 +53,7 @@ def test_it_tells_guesses_columns_and_what_to_type_next(file: Path) -> None:
     assert "- site has a list of 2 values: " in told.stdout
     for line in readme_commands()[1:]:
         assert f"  {line}\n" in told.stdout
+    assert "\nto_predict.jsonl holds the last 5 rows as a request holds them, without outcome.\n" in told.stdout
     assert sorted(path.name for path in Path("workloads/mine").iterdir()) == ["contract.yaml", "workload.yaml"]
 
 
@@ -96,6 +97,7 @@ def test_readme_types_what_it_prints() -> None:
         folder=Path("workloads/mine"),
         drops=(drops / "training" / "rows.csv",),
         to_predict=drops / "to_predict.jsonl",
+        predicted="the last 5 rows",
     )
     assert readme_commands() == ["millrace new mine --from rows.csv --label outcome", *commands("mine", here)]
 

@@ -152,7 +152,7 @@ def test_words_for_nothing_are_taken_as_missing_and_said(market: list[Row], as_c
     found = proposed(as_csv([row | {"price": row["price"] or word} for row in market]))
     price = found.contract.column("price")
     assert (price.kind, price.required) == ("float64", False)
-    assert f"price: {word!r} taken as missing" in found.notes
+    assert f"price: 39 cells {word!r} taken as missing (2.0%)" in found.notes
     assert price.missing_words == (word,)
     assert (found.accepted["price"].null_count, found.refused) == (39, ())
 

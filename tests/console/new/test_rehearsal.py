@@ -8,8 +8,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 
+from millrace.evaluation.naive.catalogue import NAIVE_RULES
 from tests.console.new.conftest import Row, proposed
+from tests.millrace.evaluation.gates.test_catalogue import report
 
 Writer = Callable[..., Path]
 FIRST = datetime.fromisoformat("2020-01-01")
@@ -41,7 +44,23 @@ def test_the_class_of_most_rows_is_right_as_often_as_it_occurs(as_csv: Writer) -
     assert "how often each class occurs, which has the log loss" in found.workload_yaml
 
 
-def test_a_number_is_compared_with_its_mean_and_with_yesterday(as_csv: Writer) -> None:
+def test_a_model_worse_than_the_median_of_a_tail_is_refused(as_csv: Writer) -> None:
+    amounts = np.random.default_rng(4).lognormal(6, 1.6, ROWS).round(2)
+    found = proposed(as_csv(hours(lambda at: float(amounts[at]))), label="label", unit="EUR")
+    assert found.naive.rule == "always the median"
+    baseline = yaml.safe_load(found.workload_yaml)["gates"]["baseline"]
+    tested = amounts[-found.rehearsal.rows[2] :]
+    # A model whose answers all lie between the median and the mean: by the mean it would pass.
+    worse = float(np.abs(tested - (np.median(amounts) + np.mean(amounts)) / 2).mean())
+    by_mean = float(np.abs(tested - np.mean(amounts)).mean())
+    for kind, naive, passes in (("median", found.naive.error, False), ("mean", by_mean, True)):
+        rule = NAIVE_RULES[kind].model_validate(baseline | {"kind": kind})
+        changes = {"metrics": {"error": worse}, "naive": {"rule": kind, "metrics": {"error": naive}}}
+        assert rule.judge(report("number", changes)).passed is passes
+    assert baseline["kind"] == "median"
+
+
+def test_a_number_is_compared_with_its_median_and_with_yesterday(as_csv: Writer) -> None:
     waves = proposed(as_csv(hours(lambda at: round(np.sin(at / 24 * 2 * np.pi) + at / 1e4, 6))), label="label").naive
     assert (waves.lag_hours, waves.is_share) == (24, False)
     noise = np.random.default_rng(3).normal(100, 9, ROWS)

@@ -12,6 +12,7 @@ from millrace.errors import SnapshotError
 from millrace.evaluation.naive.base_rate import BaseRate
 from millrace.evaluation.naive.catalogue import NAIVE_RULES, naive_figures, suiting
 from millrace.evaluation.naive.mean import Mean
+from millrace.evaluation.naive.median import Median
 from millrace.evaluation.naive.rule import BEFORE_TEST_DAYS, LabelledRows, NaiveAnswer, NaiveGate
 from millrace.evaluation.naive.seasonal_naive import SeasonalNaive
 from millrace.tasks.binary import Binary
@@ -25,6 +26,7 @@ START = np.datetime64("1996-12-01", "us")
 DAY_BEFORE = SeasonalNaive(kind="seasonal_naive", lag_hours=24, margin=0)
 BASE_RATE = BaseRate(kind="base_rate", margin=0)
 MEAN = Mean(kind="mean", margin=0)
+MEDIAN = Median(kind="median", margin=0)
 DECLARED: dict[str, dict[str, Any]] = {"seasonal_naive": {"lag_hours": 24}}
 """What a rule needs besides its margin."""
 
@@ -75,8 +77,8 @@ def answer_of(answer: NaiveAnswer, place: int) -> Any:
 def test_each_task_has_the_rules_that_suit_it() -> None:
     by_task = {task.kind: set(suiting(task)) for task in (Binary(), MULTICLASS, Regression())}
     assert by_task["binary"] == by_task["multiclass"] >= {"seasonal_naive", "base_rate"}
-    assert by_task["regression"] >= {"seasonal_naive", "mean"}
-    assert "mean" not in by_task["binary"]
+    assert by_task["regression"] >= {"seasonal_naive", "median", "mean"}
+    assert not {"median", "mean"} & by_task["binary"]
     assert "base_rate" not in by_task["regression"]
 
 
@@ -174,6 +176,21 @@ def test_the_base_rate_answers_the_shares_before_the_test_days() -> None:
 def test_the_mean_looks_at_nothing_of_the_test_days() -> None:
     found = naive_figures(MEAN, rows([1.0, 3.0, 100.0], [0, 1, 2], slice(2, 3)), Regression())
     assert found.metrics["mae"] == pytest.approx(98)
+
+
+@pytest.mark.parametrize("kind", ["regression", "interval", "forecast"])
+def test_no_constant_has_a_smaller_error_than_the_median(kind: str) -> None:
+    task = case_of(kind).task
+    parts = (len(task.part_names),) if task.part_names else ()
+    tail_N = np.random.default_rng(7).lognormal(6, 1.6, (200, *parts)).astype(np.float32)
+    # The test rows repeat those before them.
+    known = rows(np.concatenate([tail_N, tail_N]).tolist(), [float(hour) for hour in range(400)], slice(200, 400))
+    errors = {rule.kind: naive_figures(rule, known, task).metrics["error"] or 0 for rule in (MEDIAN, MEAN)}
+    constants = (np.quantile(tail_N, share) for share in np.linspace(0.02, 0.98, 49))
+    outputs = (np.full((200, task.objective.width), constant) for constant in constants)
+    least = min(task.metrics(output_TW, known.target_N[known.test])["error"] or 0 for output_TW in outputs)
+    assert errors["median"] <= least
+    assert errors["mean"] > 1.1 * errors["median"]
 
 
 @pytest.mark.parametrize(

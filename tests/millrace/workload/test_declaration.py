@@ -86,6 +86,21 @@ def test_a_batch_is_divided_among_the_gpus_of_an_instance(folder: Path) -> None:
         load_workload(folder)
 
 
+@pytest.mark.parametrize(
+    ("features", "field"),
+    [
+        (["period", {"name": "past", "history": ["nswdemand"], "hours": -1}], "prediction.features.past.hours"),
+        (["period", {"name": "nswprice", "encode": "number"}], "prediction.features.nswprice.encode"),
+        (["period", 5], "prediction.features.1"),
+    ],
+)
+def test_a_wrong_feature_is_named_by_its_name(folder: Path, features: list[object], field: str) -> None:
+    change(folder, "prediction.features", features)
+    with pytest.raises(WorkloadError) as caught:
+        load_workload(folder)
+    assert caught.value.field == field
+
+
 def test_a_missing_field_is_named(folder: Path) -> None:
     file = folder / "workload.yaml"
     document = yaml.safe_load(file.read_text())

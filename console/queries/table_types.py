@@ -1,0 +1,21 @@
+"""Whether a workload's contract still fits its tables."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from console.queries.table_files import read_metadata
+from millrace.datasets.columns import check_types, types_of
+
+if TYPE_CHECKING:
+    from console.environment import Environment
+    from millrace.contract.schema import Contract
+    from millrace.names import WorkloadNames
+
+
+def check_tables(environment: Environment, names: WorkloadNames, contract: Contract) -> None:
+    """Raise WorkloadError where a drop by this contract would stop at the type of a column that its table has."""
+    for table in (contract.rows, contract.labels):
+        metadata = read_metadata(environment, names, table.name)
+        if metadata is not None:
+            check_types(types_of(metadata.schema()), table, where=f"{names.workload}/contract.yaml, {table.name}")

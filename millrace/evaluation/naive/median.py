@@ -1,0 +1,29 @@
+"""The rule that always answers the median."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+from millrace.evaluation.naive.rule import LabelledRows, NaiveAnswer, NaiveGate, as_output, constant_answer
+
+if TYPE_CHECKING:
+    from millrace.tasks.task import Task
+
+
+class Median(NaiveGate):
+    """The median of the labels before the test days, always: no constant has a smaller absolute error on them.
+
+    The error of a number, of an interval's median and of a forecast's medians is the absolute one. Where a few labels
+    are very large, the mean is far above most of them, and a model that beats it may be worse than the median."""
+
+    kind: Literal["median"]
+
+    @classmethod
+    def suits(cls, task: Task) -> bool:
+        """Whether the task predicts a number."""
+        return not task.error_is_share
+
+    def answer(self, rows: LabelledRows, task: Task) -> NaiveAnswer:
+        import numpy as np
+
+        return constant_answer(np.median(as_output(rows.target_N[: rows.test.start], task), axis=0), rows)
