@@ -28,7 +28,9 @@ def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 
 
 @pytest.fixture
-def throttle(cloud: Cloud, lake: Lake, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[dict[str, int]], Throttles]]:
+def throttle(
+    cloud: Cloud, lake: Lake, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Callable[[dict[str, int]], Throttles]]:
     """`throttle({"glue:GetTable": 3})`: the next so many calls of the lake are refused; it has a function's keys."""
     iam, service = cloud.client("iam"), {"Service": "lambda.amazonaws.com"}
     trust = policy({"Effect": "Allow", "Principal": service, "Action": "sts:AssumeRole"})
