@@ -80,7 +80,8 @@ def find_environment(stage: str, build: Path) -> Environment:
     if session.region_name is None:
         raise EnvironmentNotFoundError("expected a region in AWS_REGION or in the profile, got none")
     account = session.client("sts").get_caller_identity()["Account"]
-    platform = Platform(stage=stage, account=account, region=session.region_name)
+    bus = (declared_stages().get(stage) or {}).get("event_bus")
+    platform = Platform(stage=stage, account=account, region=session.region_name, event_bus=bus)
     return Environment(platform=platform, client=cache(session.client))
 
 

@@ -73,8 +73,7 @@ class PlatformContext:
 
     def environment(self) -> dict[str, str]:
         """`PlatformEnvironment(**context.environment())`."""
-        platform = self.platform
-        return {"stage": platform.stage, "account": platform.account, "region": platform.region}
+        return _environment(self.platform)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,12 +116,12 @@ class Context:
 
     def environment(self) -> dict[str, str]:
         """The fields that every settings class has: `Environment(**context.environment(), ...)`."""
-        return {
-            "stage": self.platform.stage,
-            "account": self.platform.account,
-            "region": self.platform.region,
-            "workload": self.workload.name,
-        }
+        return {**_environment(self.platform), "workload": self.workload.name}
+
+
+def _environment(platform: Platform) -> dict[str, str]:
+    own = {"event_bus": platform.event_bus} if platform.event_bus else {}
+    return {"stage": platform.stage, "account": platform.account, "region": platform.region, **own}
 
 
 def _dead_events(platform: Platform) -> str:

@@ -94,11 +94,20 @@ class Options(BaseModel):
     """Instead of a network of the platform's own."""
     key_arn: KeyArn | None = None
     """Of a customer key instead of the platform's own; its policy lets services in as that one's does."""
+    event_bus: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]+$", max_length=256)] | None = None
+    """The name of a bus of the account and region instead of the platform's own."""
 
     prediction_starts: Starts | None = None
     """Without it the prediction function's first requests wait for its cold start, which costs nothing."""
     github: GitHub | None = None
     """Where `infra/deployer` lets pipelines deploy the stage."""
+
+    @field_validator("event_bus")
+    @classmethod
+    def _is_custom(cls, name: str | None) -> str | None:
+        if name == "default":
+            raise ValueError("expected a custom bus: on the default one are the events of AWS, which other rules take")
+        return name
 
     @field_validator("tags")
     @classmethod

@@ -141,7 +141,7 @@ def settings_for(
     URL."""
     options = options or Options()
     _check_starts(stage, region, options)
-    names = Platform(stage=stage, account=account, region=region)
+    names = Platform(stage=stage, account=account, region=region, event_bus=options.event_bus)
     if stage == "local":
         return StageSettings(
             platform=names,

@@ -71,6 +71,8 @@ class Platform:
     stage: str
     account: str
     region: str
+    event_bus: str | None = None
+    """A bus of the account's instead of the stage's own; other stages may be on it."""
 
     @property
     def prefix(self) -> str:
@@ -102,7 +104,7 @@ class Platform:
 
     @property
     def bus(self) -> str:
-        return self.prefix
+        return self.event_bus or self.prefix
 
     @property
     def bus_arn(self) -> str:

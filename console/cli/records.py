@@ -131,7 +131,7 @@ def cost(
     as_json: Json,
     month: Annotated[str, typer.Option(help="As 1997-06; without it the last with a run.")] = "",
 ) -> None:
-    """Show a month's cost by run and model version, of the endpoint, of predictions, of what only stands there.
+    """Show a month's cost: of runs by model version, preflights, endpoint, predictions, and what only stands there.
 
     Example: millrace cost --month 1997-05. Reserved amounts are upper bounds that the budget counts; estimates are
     billed seconds times list prices. Neither is a bill."""
@@ -169,6 +169,9 @@ def cost(
         as_json=False,
         nothing="No training was reserved in this month.",
     )
+    if made := found.preflights.jobs:
+        took = f"{made} job{'s' if made > 1 else ''}, {found.preflights.billed_s:,.1f} billed seconds"
+        print(f"\nPreflights, estimated: {found.preflights.estimated_usd:.4f} USD ({took})")
     if serving := found.serving:
         each = serving.usd_per_1000
         thousand = _uncounted(serving) if each is None else f"{each:.4f} USD ({serving.predictions:,} predictions)"

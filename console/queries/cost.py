@@ -1,4 +1,4 @@
-"""What a month cost: its training runs, the endpoint, a thousand predictions, against the budget.
+"""What a month cost: its training runs against the budget, its preflights, the endpoint, a thousand predictions.
 
 All figures are estimates, not bills. `reserved` is the amount that the budget counted when the run began, an upper
 bound: every job at its maximal runtime. `estimated` is the time that SageMaker reports as billed, times the list prices
@@ -10,9 +10,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from itertools import takewhile
 
 from console.environment import Environment
 from console.queries.decisions import find_days, size_of_decisions
+from console.queries.executions import list_executions
 from console.queries.usage import Job, ServingCost, jobs_of, now_at, serving_cost
 from console.queries.versions import registry_of, state_of
 from millrace.errors import EnvironmentNotFoundError
@@ -41,6 +43,15 @@ class RunCost:
 
 
 @dataclass(frozen=True, kw_only=True)
+class PreflightCost:
+    """The jobs that start versions before their endpoints do. No budget counts them: a release is no training."""
+
+    jobs: int
+    billed_s: float
+    estimated_usd: float
+
+
+@dataclass(frozen=True, kw_only=True)
 class MonthCost:
     """One month (UTC)."""
 
@@ -48,6 +59,7 @@ class MonthCost:
     budget_usd: float
     reserved_usd: float
     runs: tuple[RunCost, ...]
+    preflights: PreflightCost
     serving: ServingCost | None
     """None when no endpoint existed in this month."""
 
@@ -63,13 +75,15 @@ def find_cost(environment: Environment, names: WorkloadNames, workload: Workload
     versions = {package.metadata.get("run", ""): package.version for package in registry_of(environment, names).all()}
     spent = spends.get(wanted)
     runs = {_name(arn): float(usd) for arn, usd in (spent.runs if spent else {}).items()}
-    jobs = list(jobs_of(environment, ("training", "processing"), runs, since=first))
+    releases = _releases(environment, names, first)
+    jobs = list(jobs_of(environment, ("training", "processing"), [*runs, *releases], since=first))
     serving = serving_cost(environment, names, first, min(now, next_month(first)))
     return MonthCost(
         month=wanted,
         budget_usd=workload.budget.monthly_usd,
         reserved_usd=float(spent.usd) if spent else 0.0,
         runs=tuple(_run(run, usd, versions, [job for job in jobs if job.run == run]) for run, usd in runs.items()),
+        preflights=_preflights([job for job in jobs if job.run in releases]),
         serving=serving and replace(serving, predictions=_predictions(environment, names, first)),
     )
 
@@ -94,6 +108,20 @@ def _run(run: str, reserved_usd: float, versions: Mapping[str, str], jobs: Seque
         billed_s=sum(job.billed_s for job in jobs),
         estimated_usd=sum(job.usd for job in jobs),
         reserved_usd=reserved_usd,
+    )
+
+
+def _releases(environment: Environment, names: WorkloadNames, first: datetime) -> set[str]:
+    """Names of the releases that began in the month."""
+    found = list_executions(environment.client("stepfunctions"), names, "release") or ()
+    # The newest first.
+    since = takewhile(lambda one: one["startDate"] >= first, found)
+    return {one["name"] for one in since if one["startDate"] < next_month(first)}
+
+
+def _preflights(jobs: Sequence[Job]) -> PreflightCost:
+    return PreflightCost(
+        jobs=len(jobs), billed_s=sum(job.billed_s for job in jobs), estimated_usd=sum(job.usd for job in jobs)
     )
 
 

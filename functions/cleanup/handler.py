@@ -14,6 +14,7 @@ from millrace.messages.execution import ExecutionEnded
 from millrace.messages.teardown import TEARDOWN_ERROR
 from millrace.names import MACHINE_OF_FEED
 from millrace.release.leftovers import Leftovers
+from millrace.release.registry import Registry
 from millrace.settings.environment import Environment
 from millrace.state.audit import Record, append
 from millrace.state.leases import Leases
@@ -34,7 +35,12 @@ RESTORATION = Restoration(
     names=NAMES,
 )
 LEFTOVERS = Leftovers(
-    sagemaker=SAGEMAKER, cloudwatch=boto3.client("cloudwatch"), names=NAMES, leases=LEASES, pointers=POINTERS
+    sagemaker=SAGEMAKER,
+    cloudwatch=boto3.client("cloudwatch"),
+    names=NAMES,
+    leases=LEASES,
+    pointers=POINTERS,
+    registry=Registry(SAGEMAKER, group=NAMES.package_group),
 )
 OF_DROPS = {NAMES.machine_arn(machine): machine for machine in MACHINE_OF_FEED.values()}
 

@@ -1,5 +1,5 @@
-"""Each hour: what no running execution holds is free, nothing of a release is left that has ended, and a record of the
-audit that the chain lacks is noticed.
+"""Each hour: what no running execution holds is free, nothing of a release is left that has ended; a record of the
+audit that the chain lacks, and a live endpoint whose version is not known, are noticed.
 
 Step Functions delivers the end of an execution to EventBridge as best effort, so the event that lets `cleanup` free a
 slot or a lease may never come: https://docs.aws.amazon.com/eventbridge/latest/ref/events-ref-states.html"""
@@ -15,9 +15,11 @@ from aws_lambda_powertools import Logger
 from aws_lambda_powertools.metrics import EphemeralMetrics, MetricUnit
 
 from functions.sweep.holders import Pass
+from functions.sweep.orphan_notice import OrphanNotice
 from millrace.messages.envelope import Event, Message, handles
 from millrace.operations.alarms import AUDIT_AGE
 from millrace.release.leftovers import Leftovers
+from millrace.release.registry import Registry
 from millrace.settings.environment import Environment
 from millrace.state.audit_chain import AuditChain
 from millrace.state.audit_lag import AuditLag
@@ -30,16 +32,18 @@ SETTINGS = Environment.parse()
 NAMES = SETTINGS.names
 LOGGER = Logger()
 STATES, LAMBDA = boto3.client("stepfunctions"), boto3.client("lambda")
-DYNAMODB = boto3.client("dynamodb")
+DYNAMODB, SAGEMAKER = boto3.client("dynamodb"), boto3.client("sagemaker")
 STATE = StateTable(DYNAMODB, NAMES)
 SLOTS, LEASES = Slots(STATE), Leases(STATE)
 LEFTOVERS = Leftovers(
-    sagemaker=boto3.client("sagemaker"),
+    sagemaker=SAGEMAKER,
     cloudwatch=boto3.client("cloudwatch"),
     names=NAMES,
     leases=LEASES,
     pointers=ReleasePointers(STATE),
+    registry=Registry(SAGEMAKER, group=NAMES.package_group),
 )
+NOTICE = OrphanNotice(events=boto3.client("events"), names=NAMES, state=STATE)
 LAG = AuditLag(
     dynamodb=DYNAMODB,
     names=NAMES,
@@ -79,6 +83,8 @@ def handler(call: Event[Scheduled]) -> Swept:
         deleted=tuple(LEFTOVERS.delete(holder=f"sweep {uuid4()}", as_of=call.as_of)),
     )
     LOGGER.info("swept", extra=swept.model_dump())
+    if endpoint := LEFTOVERS.orphan():
+        NOTICE.send(endpoint, cause=call.cause, as_of=call.as_of)
     if lag := LAG.find(call.as_of):
         publish(lag)
     return swept

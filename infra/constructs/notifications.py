@@ -12,6 +12,7 @@ from constructs import Construct
 from infra.constructs.acknowledgement import acknowledge
 from infra.constructs.alarm import Alarm
 from infra.constructs.queue import RETENTION_S
+from infra.constructs.rule import of_stage
 from infra.constructs.webhook import Webhook
 from infra.iam.resource import policy
 from infra.settings import StageSettings
@@ -23,7 +24,10 @@ from millrace.operations.notices import NOTICES, Notice
 class Notifications(Construct):
     """One topic for all workloads of the stage; each message names its workload."""
 
-    def __init__(self, scope: Construct, *, settings: StageSettings, key_arn: str, bus: events.CfnEventBus) -> None:
+    def __init__(
+        self, scope: Construct, *, settings: StageSettings, key_arn: str, bus: events.CfnEventBus | None
+    ) -> None:
+        """`bus` is the stage's own, None where it is one of the account's."""
         super().__init__(scope, "notifications")
         self._names = settings.platform
         self._key_arn = key_arn
@@ -40,7 +44,7 @@ class Notifications(Construct):
         self._webhook = Webhook(self, settings=settings) if settings.alarm_webhook else None
         for name, notice in NOTICES.items():
             rule = self._rule(name, notice)
-            for needed in (publishers, undelivered, *([bus] if notice.is_ours else [])):
+            for needed in (publishers, undelivered, *([bus] if bus and notice.is_ours else [])):
                 rule.add_resource_dependency(needed)
         for name, alarm in STAGE_ALARMS.items():
             Alarm(
@@ -133,14 +137,14 @@ class Notifications(Construct):
         return queue
 
     def _rule(self, name: str, notice: Notice) -> events.CfnRule:
-        sentence = f"{notice.sentence} ({notice.severity}; {runbook(name)})"
+        sentence, pattern = f"{notice.sentence} ({notice.severity}; {runbook(name)})", notice.pattern(self._names)
         return events.CfnRule(
             self,
             f"{name}-rule",
             name=self._names.rule(name),
             description=notice.description,
             event_bus_name=self._names.bus if notice.is_ours else None,
-            event_pattern=notice.pattern(self._names),
+            event_pattern=of_stage(pattern, self._names) if notice.is_ours else pattern,
             state="ENABLED",
             targets=[
                 events.CfnRule.TargetProperty(

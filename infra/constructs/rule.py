@@ -14,6 +14,7 @@ from infra.constructs.role import Role
 from infra.context import Context
 from infra.iam.resource import resource
 from millrace.messages.events import SOURCE, BusEvent
+from millrace.names import Platform
 
 ENVELOPE = events.CfnRule.InputTransformerProperty(
     input_paths_map={"id": "$.id", "time": "$.time", "detail": "$.detail"},
@@ -29,6 +30,19 @@ def pattern_of(event: type[BusEvent], *, workload: str, **fields: list[Any]) -> 
     if unknown := sorted(fields.keys() - event.model_fields.keys()):
         raise ValueError(f"{event.detail_type}: expected fields among {sorted(event.model_fields)}, got {unknown}")
     return {"source": [SOURCE], "detail-type": [event.detail_type], "detail": {"workload": [workload], **fields}}
+
+
+def of_stage(pattern: Mapping[str, Any], platform: Platform) -> dict[str, Any]:
+    """The pattern of events on the platform's bus; where other stages may be on it, too, of this stage's alone.
+
+    Every event of ours names its run: the execution that put it, or the function."""
+    if platform.event_bus is None:
+        return dict(pattern)
+    runs = (
+        platform.arn("states", f"execution:{platform.prefix}-"),
+        platform.arn("lambda", f"function:{platform.prefix}-"),
+    )
+    return {**pattern, "detail": {**pattern.get("detail", {}), "run": [{"prefix": arn} for arn in runs]}}
 
 
 class Rule(Construct):
@@ -51,7 +65,7 @@ class Rule(Construct):
         super().__init__(scope, f"{name}-rule")
         self._name = name
         self._context = context
-        self._pattern = dict(pattern)
+        self._pattern = of_stage(pattern, context.platform) if bus else dict(pattern)
         self._bus = bus
         self._dead = dead
 

@@ -115,7 +115,7 @@ def resources_of(platform: Platform, *, secret: str) -> Mapping[str, Resource]:
 
     key = (arn("kms", "key/*"), arn("kms", f"alias/{prefix}"), arn("kms", f"alias/{prefix}-*"))
     functions = (f"function:{prefix}-*", f"layer:{prefix}-*", "event-source-mapping:*")
-    buses = (f"event-bus/{prefix}", f"rule/{prefix}-*", f"rule/{prefix}/*")
+    buses = (f"event-bus/{prefix}", f"rule/{prefix}-*", f"rule/{platform.bus}/{prefix}-*")
     logs = ("/aws/lambda", "/aws/vendedlogs/states", "/aws/sagemaker/Endpoints")
     return {
         "athena": named("athena", f"workgroup/{platform.workgroup}"),

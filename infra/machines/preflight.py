@@ -1,4 +1,4 @@
-"""The states that start a version in a job as its endpoint would, before it has an endpoint or a batch transform.
+"""The states that start a version in a job as its endpoint and a transform job would, before it has either.
 
     release ──> Preflights ──> Preflighted? ──(yes)──────────────────> Model, endpoints, pointers ──> score transforms
                                     └─(no)──> Preflight (a job) ──────────^

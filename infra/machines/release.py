@@ -14,7 +14,7 @@ from infra.machines.endpoints import RELEASE
 from infra.machines.paths import Result, path
 from infra.machines.states import Definition, State
 from millrace.errors import EndpointChangingError, WorkloadError
-from millrace.messages.events import ModelReleased
+from millrace.messages.events import ModelReleased, ReleaseUntidy
 from millrace.messages.release import ReleaseAdvanced, ReleaseTidied, SmokeTested, UpdateState
 from millrace.names import MODEL_ROLE
 from millrace.workload.declaration import Workload
@@ -289,7 +289,7 @@ def _advance_release(context: Context) -> dict[str, State]:
 
 
 def _tidy_release(context: Context) -> dict[str, State]:
-    """The version is live: what cannot be deleted now goes after the next release.
+    """The version is live: what cannot be deleted now goes after the next release, and a person is told.
 
     An endpoint that lacks an alarm ends the run as failed, for a person to see; `cleanup` finds nothing to undo."""
     tidy = states.invoke(
@@ -298,9 +298,17 @@ def _tidy_release(context: Context) -> dict[str, State]:
         result=TIDY,
         next_state="Watched?",
     )
-    goes_on = {"ErrorEquals": ["States.TaskFailed"], "ResultPath": "$.not_tidied", "Next": "Watched?"}
+    goes_on = {"ErrorEquals": ["States.TaskFailed"], "ResultPath": "$.not_tidied", "Next": "Not tidied"}
     return {
         "Tidy release": {**tidy, "Catch": [goes_on]},
+        "Not tidied": states.put_event(
+            context.platform.bus_arn,
+            workload=context.workload.name,
+            event=ReleaseUntidy,
+            detail={"error.$": "$.not_tidied.Error"},
+            comment="A notice: models and configurations are left, which the next release tries to delete again",
+            next_state="Watched?",
+        ),
         "Watched?": states.choice(
             "Could all alarms on the endpoint and the dashboard be made?",
             [({"Variable": watch.FAILED, "IsPresent": True}, "Not watched")],

@@ -429,7 +429,10 @@ class PlatformStack(cdk.Stack):
                 self._publish(audit.STREAM, resource.attr_stream_arn)
 
     def _messaging(self) -> None:
-        bus = events.CfnEventBus(self, "Bus", name=self._names.bus, kms_key_identifier=self.key_arn)
+        """The platform's own bus, or one of the account's; whose key encrypts that is its owner's choice."""
+        bus = None
+        if self._names.event_bus is None:
+            bus = events.CfnEventBus(self, "Bus", name=self._names.bus, kms_key_identifier=self.key_arn)
         Notifications(self, settings=self._settings, key_arn=self.key_arn, bus=bus)
 
 

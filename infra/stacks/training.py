@@ -15,7 +15,7 @@ from infra.constructs.machine import Machine
 from infra.constructs.rule import Rule, pattern_of
 from infra.constructs.schedule import Schedule
 from infra.context import REPOSITORY
-from infra.iam import alarms, functions, iceberg, key, registry, sagemaker_endpoints, state_table, step_functions
+from infra.iam import alarms, bus, functions, iceberg, key, registry, sagemaker_endpoints, state_table, step_functions
 from infra.iam.buckets import ARTEFACTS, LAKE, find_audit_chain, one_object
 from infra.iam.resource import Resource, Statement, every, resource
 from infra.machines import retrain, train
@@ -223,7 +223,7 @@ class TrainingStack(WorkloadStack):
 
     def _cleanup(self) -> None:
         context, names = self.context, self.context.names
-        prefixed = "DescribeAlarms by prefix takes no resource"
+        prefixed, listed = "DescribeAlarms by prefix takes no resource", "ListModelPackages takes no resource"
         function = Function(
             self,
             "cleanup",
@@ -238,6 +238,7 @@ class TrainingStack(WorkloadStack):
                 sagemaker_endpoints.find_scaling(),
                 step_functions.machines(names, "release").may("StartExecution"),
                 state_table.append_audit(names),
+                every("sagemaker", because=listed).may("ListModelPackages"),
                 alarms.describe(because=prefixed),
                 alarms.of_releases(names).may("DeleteAlarms"),
             ],
@@ -261,6 +262,7 @@ class TrainingStack(WorkloadStack):
         """For ends of which no event came: `cleanup` is called for each, and what is left of releases is deleted."""
         context, names = self.context, self.context.names
         by_name, prefixed = "An execution names itself or is named by a digest", "DescribeAlarms takes no resource"
+        listed = "ListModelPackages takes no resource"
         function = Function(
             self,
             "sweep",
@@ -273,6 +275,8 @@ class TrainingStack(WorkloadStack):
                 step_functions.executions(names, *MACHINES, because=by_name).may("DescribeExecution"),
                 functions.invoke(names, "cleanup"),
                 sagemaker_endpoints.both(names).may("DescribeEndpoint", "DeleteEndpoint"),
+                every("sagemaker", because=listed).may("ListModelPackages"),
+                bus.put_events(names),
                 alarms.describe(because=prefixed),
                 alarms.of_releases(names).may("DeleteAlarms"),
                 state_table.count_audit(names),

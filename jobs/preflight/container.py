@@ -7,7 +7,7 @@ root, so the process is started as the user of the job.
 from __future__ import annotations
 
 import http.client
-import json
+import os
 import re
 import resource
 import subprocess
@@ -16,7 +16,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from millrace.errors import PreflightError
 
@@ -39,6 +38,9 @@ class Container:
     """One that was started; `answer` may be called once it is ready."""
 
     command: str
+    """With what it serves, where that is no endpoint."""
+    where: str
+    """`/invocations`, likewise."""
     process: subprocess.Popen[bytes]
     port: int
     log: Path
@@ -59,25 +61,21 @@ class Container:
         expected = f"200 within {limit_s:g} s of the start"
         raise PreflightError(f"/ping on port {self.port}: expected {expected}, got {came}")
 
-    def answer(self, body: dict[str, Any]) -> Any:
-        """The document that /invocations answers; raises PreflightError for another status and for no JSON."""
-        where, headers = "/invocations", {"content-type": "application/json", "accept": "application/json"}
+    def answer(self, body: bytes, content_type: str) -> bytes:
+        """What /invocations answers; raises PreflightError for another status than 200."""
+        headers = {"content-type": content_type, "accept": content_type}
         try:
-            status, content = self._exchange("POST", where, ANSWER_S, json.dumps(body).encode(), headers)
+            status, content = self._exchange("POST", "/invocations", ANSWER_S, body, headers)
         except TimeoutError:
-            raise PreflightError(f"{where}: expected an answer within {ANSWER_S:g} s, got none") from None
+            raise PreflightError(f"{self.where}: expected an answer within {ANSWER_S:g} s, got none") from None
         except (OSError, http.client.HTTPException) as error:
             self._await_end()
             ended = self.process.poll() is not None
             came = self._ending() if ended else f"{type(error).__name__}: {error}"
-            raise PreflightError(f"{where}: expected an answer, got {came}") from None
-        said = " ".join(content.decode(errors="replace").split())[:500]
+            raise PreflightError(f"{self.where}: expected an answer, got {came}") from None
         if status != http.HTTPStatus.OK:
-            raise PreflightError(f"{where}: expected status 200, got {status}: {said}")
-        try:
-            return json.loads(content)
-        except ValueError:
-            raise PreflightError(f"{where}: expected JSON, got {said!r}") from None
+            raise PreflightError(f"{self.where}: expected status 200, got {status}: {said(content)}")
+        return content
 
     def _await_end(self) -> None:
         """A connection breaks before its process is gone."""
@@ -118,21 +116,35 @@ class Container:
 
 
 @contextmanager
-def started(command: Sequence[str], *, port: int, memory_mb: int, log: Path) -> Iterator[Container]:
+def started(
+    command: Sequence[str], *, port: int, memory_mb: int, log: Path, transforms: bool = False
+) -> Iterator[Container]:
     """The container's process, ended when the block is left; what it wrote is printed then.
 
+    It `transforms` where it is to serve a transform job, by the variable that SageMaker sets then:
+    https://docs.aws.amazon.com/sagemaker/latest/dg/your-algorithms-batch-code.html
     Raises PreflightError where the image has no such program."""
-    said = " ".join(command)
+    typed = " ".join(command)
+    variables = os.environ | ({"SAGEMAKER_BATCH": "true"} if transforms else {})
     with log.open("wb") as output:
         try:
-            process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT)
+            process = subprocess.Popen(
+                command, env=variables, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT
+            )
         except OSError as error:
-            raise PreflightError(f"{said}: expected a program of the image, got {error}") from None
+            raise PreflightError(f"{typed}: expected a program of the image, got {error}") from None
     if memory_mb:
         # Of the process and of the workers that it forks; it has only begun to start.
         resource.prlimit(process.pid, resource.RLIMIT_AS, (memory_mb * 2**20, memory_mb * 2**20))
     try:
-        yield Container(command=said, process=process, port=port, log=log, memory_mb=memory_mb)
+        yield Container(
+            command=f"{typed} as a transform job" if transforms else typed,
+            where="/invocations of a transform job" if transforms else "/invocations",
+            process=process,
+            port=port,
+            log=log,
+            memory_mb=memory_mb,
+        )
     finally:
         _end(process)
         print(log.read_text(errors="replace"), end="", flush=True)
@@ -145,6 +157,11 @@ def _end(process: subprocess.Popen[bytes]) -> None:
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()
+
+
+def said(content: bytes) -> str:
+    """The beginning of an answer, in one line."""
+    return " ".join(content.decode(errors="replace").split())[:500]
 
 
 def last_words(log: Path) -> str:

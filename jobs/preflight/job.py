@@ -8,9 +8,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from jobs.preflight.container import SERVE, Container, started
-from millrace.artefact.artefact import ARCHIVE, digest, read_members
-from millrace.errors import PreflightError
+from jobs.preflight.container import SERVE, Container, said, started
+from millrace.artefact.artefact import ARCHIVE, Description, digest, read_folder, read_members
+from millrace.artefact.batch import CONTENT_TYPE, ROW, read_answers
+from millrace.errors import AnswerError, PreflightError
 from millrace.evaluation.agreement import SAMPLE_FILE, TOLERANCE, largest_difference
 
 if TYPE_CHECKING:
@@ -46,25 +47,30 @@ def check_version(
     not: what was expected, what came, where."""
     rows, expected = _sample(places.input("sample") / SAMPLE_FILE, approved=settings.sample_digest)
     _unpack(places.input("model") / ARCHIVE, places.root / "model")
-    log = places.root / "serving.log"
-    with started(command, port=settings.port, memory_mb=settings.memory_mb, log=log) as container:
+    log, bound = places.root / "serving.log", settings.memory_mb
+    with started(command, port=settings.port, memory_mb=bound, log=log) as container:
         ready_s = container.wait_until_ready(start_s)
         # Together, and one alone: an endpoint gets both.
         largest = max(
             _compare(container, one, wanted, version=settings.model_version)
             for one, wanted in ((rows, expected), (rows[:1], expected[:1]))
         )
+    with started(command, port=settings.port, memory_mb=bound, log=log, transforms=True) as container:
+        container.wait_until_ready(start_s)
+        model = read_folder(places.root / "model").description
+        of_stream = _compare_stream(container, rows, expected, version=settings.model_version, model=model)
     record = Passed(
         model_version=settings.model_version,
         model_digest=settings.model_digest,
         sample_digest=settings.sample_digest,
         instance=settings.instance,
         rows=len(rows),
-        largest_difference=largest,
+        largest_difference=max(largest, of_stream),
         ready_s=round(ready_s, 3),
     )
     (places.output("preflight") / f"{settings.instance}.json").write_text(json.dumps(asdict(record)))
-    print(f"version {settings.model_version}: {len(rows)} rows answered as evaluated, ready after {ready_s:.1f} s")
+    proof = f"{len(rows)} rows answered as evaluated, in JSON and as a batch"
+    print(f"version {settings.model_version}: {proof}, ready after {ready_s:.1f} s")
 
 
 def _sample(path: Path, *, approved: str) -> tuple[Rows, Rows]:
@@ -87,7 +93,11 @@ def _unpack(archive: Path, folder: Path) -> None:
 
 def _compare(container: Container, rows: Rows, expected: Rows, *, version: str) -> float:
     """The largest difference of the answers to `rows`."""
-    document = container.answer({"rows": rows})
+    content = container.answer(json.dumps({"rows": rows}).encode(), "application/json")
+    try:
+        document = json.loads(content)
+    except ValueError:
+        raise PreflightError(f"/invocations: expected JSON, got {said(content)!r}") from None
     if not isinstance(document, dict):
         raise PreflightError(f"/invocations: expected an object with answers, got {document!r:.200}")
     if (came := document.get("model_version")) != version:
@@ -97,6 +107,23 @@ def _compare(container: Container, rows: Rows, expected: Rows, *, version: str) 
         raise PreflightError(f"/invocations: expected {len(rows)} answers, got {len(answers)}")
     for number, (answer, wanted) in enumerate(zip(answers, expected, strict=True), start=1):
         _check(answer, wanted, where=f"row {number} of {len(rows)}")
+    return largest_difference(answers, expected)
+
+
+def _compare_stream(container: Container, rows: Rows, expected: Rows, *, version: str, model: Description) -> float:
+    """As `_compare`, of one request of a batch transform."""
+    from jobs.preflight.stream import as_stream
+
+    content = container.answer(as_stream(rows, model.features), CONTENT_TYPE)
+    try:
+        table = read_answers(content, model_version=version, fields=model.task.answer)
+    except AnswerError as error:
+        raise PreflightError(f"{container.where}: {error}") from None
+    if (numbers := table[ROW].to_pylist()) != [*range(1, len(rows) + 1)]:
+        raise PreflightError(f"{container.where}: expected the rows 1 to {len(rows)} in order, got {numbers!s:.200}")
+    answers = table.to_pylist()
+    for number, (answer, wanted) in enumerate(zip(answers, expected, strict=True), start=1):
+        _check(answer, wanted, where=f"row {number} of {len(rows)} of a transform job")
     return largest_difference(answers, expected)
 
 

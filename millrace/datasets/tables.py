@@ -7,7 +7,7 @@ from __future__ import annotations
 import os
 import uuid
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from millrace.contract.schema import Contract, Table, arrow_schema
 from millrace.datasets.columns import follow, with_former
@@ -31,6 +31,9 @@ PROPERTIES = {
     "commit.retry.num-retries": "0",
 }
 """No retry inside a commit: ours looks first whether the drop is there already, pyiceberg's would not."""
+CALL_ATTEMPTS = 8
+"""Of one call of Glue, with pauses that double up to 20 s: half a minute together, 71 s at most. AWS throttles an
+account's calls in a region together: https://repost.aws/knowledge-center/glue-throttling-rate-exceeded"""
 
 
 class Lake:
@@ -44,9 +47,7 @@ class Lake:
     def catalog(self) -> GlueCatalog:
         """The Glue catalogue, opened at its first use.
 
-        The region is given, since pyiceberg asks S3 for it otherwise and waits for seconds. Glue is called once
-        per commit: a call that botocore repeats after a lost answer looks like a conflict, and pyiceberg then
-        deletes the manifests of a commit that is in fact there."""
+        The region is given, since pyiceberg asks S3 for it otherwise and waits for seconds."""
         from pyiceberg.catalog.glue import GlueCatalog
 
         from millrace.datasets.column_names import read_names_whole
@@ -58,7 +59,8 @@ class Lake:
             endpoint = os.environ.get("AWS_ENDPOINT_URL")
             self._catalog = GlueCatalog(
                 "millrace",
-                **{"glue.region": region, "glue.max-retries": 1, "s3.region": region, "s3.request-timeout": 60},
+                client=_glue(region),
+                **{"s3.region": region, "s3.request-timeout": 60},
                 **{"py-io-impl": f"{S3FileIO.__module__}.{S3FileIO.__qualname__}"},
                 **({"s3.endpoint": endpoint} if endpoint else {}),
             )
@@ -108,6 +110,27 @@ class Lake:
 
     def _identifier(self, table: str) -> tuple[str, str]:
         return self.names.platform.database, self.names.table(table)
+
+
+def _glue(region: str) -> Any:
+    """boto3's client of Glue: what was refused or not answered is sent again, but for a commit that may have arrived.
+
+    A commit that is sent twice looks like a conflict with another writer, and pyiceberg deletes the manifests of a
+    commit that has lost: the table could not be read any more."""
+    import boto3
+    from botocore.config import Config
+
+    retries: Any = {"mode": "standard", "total_max_attempts": CALL_ATTEMPTS}
+    glue = boto3.client("glue", region_name=region, config=Config(retries=retries))
+    # botocore takes the first answer, and calls what is registered on one operation before its own, which is on all.
+    glue.meta.events.register("needs-retry.glue.UpdateTable", _end_unless_throttled)
+    return glue
+
+
+def _end_unless_throttled(response: tuple[Any, dict[str, Any]] | None, **_: Any) -> bool | None:
+    """False ends the attempts at a call; None leaves the decision to botocore."""
+    code = response[1].get("Error", {}).get("Code") if response else None
+    return None if code == "ThrottlingException" else False
 
 
 class NewDataFile:

@@ -105,6 +105,22 @@ class ModelReleased(BusEvent):
     previous_version: str
 
 
+class ReleaseUntidy(BusEvent):
+    """A version is live, and what older ones have left could not be deleted."""
+
+    detail_type = "release.untidy"
+
+    error: str
+
+
+class EndpointOrphaned(BusEvent):
+    """The live endpoint serves a version that the state table does not name; `run` is the function's ARN."""
+
+    detail_type = "endpoint.orphaned"
+
+    endpoint: str
+
+
 class RetrainRequested(BusEvent):
     """Alarms were in ALARM before a monitor run and still are: no change of state starts `retrain`, this event does."""
 
@@ -155,6 +171,8 @@ EVENTS: dict[str, type[BusEvent]] = {
         ModelRefused,
         ModelRegistered,
         ModelReleased,
+        ReleaseUntidy,
+        EndpointOrphaned,
         RetrainRequested,
         RetrainAccepted,
         RetrainRefused,

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from millrace.messages.events import SOURCE, DataLate, DropRejected
+from millrace.messages.events import SOURCE, DataLate, DropRejected, EndpointOrphaned, ReleaseUntidy
 from millrace.names import Platform
 from millrace.operations.alarms import Severity
 
@@ -74,6 +74,24 @@ NOTICES: dict[str, Notice] = {
         paths={"workload": "$.detail.workload", "newest": "$.detail.newest", "hours": "$.detail.allowed_hours"},
         sentence="LATE: labels of <workload>, the newest of <newest>, <hours> hours allowed. "
         "Look: millrace monitor --workload <workload>",
+    ),
+    "orphaned-endpoint": Notice(
+        severity="act",
+        description="the live endpoint serves a version that the state table does not name",
+        pattern=lambda _: {"source": [SOURCE], "detail-type": [EndpointOrphaned.detail_type]},
+        is_ours=True,
+        paths={"workload": "$.detail.workload", "endpoint": "$.detail.endpoint"},
+        sentence="ORPHANED: endpoint <endpoint> of <workload>, the state table names no live version; it stays. "
+        "Look: millrace versions --workload <workload>",
+    ),
+    "untidy-release": Notice(
+        severity="look",
+        description="a version is live, and what older ones have left could not be deleted",
+        pattern=lambda _: {"source": [SOURCE], "detail-type": [ReleaseUntidy.detail_type]},
+        is_ours=True,
+        paths={"workload": "$.detail.workload", "error": "$.detail.error", "run": "$.detail.run"},
+        sentence="UNTIDY: a release of <workload> is live and has not deleted what older ones left, <error>. "
+        "Look: millrace show <run>",
     ),
 }
 """By name of the rule, as `Platform.rule` takes it."""

@@ -11,6 +11,7 @@ from millrace.aws.deletion import delete_each
 from millrace.aws.endpoints import CHANGING, find_endpoint
 from millrace.names import WorkloadNames
 from millrace.release import release_alarms
+from millrace.release.registry import Registry
 from millrace.state.leases import Leases
 from millrace.state.pointers import ReleasePointers
 
@@ -27,6 +28,16 @@ class Leftovers:
     names: WorkloadNames
     leases: Leases
     pointers: ReleasePointers
+    registry: Registry
+
+    def orphan(self) -> str | None:
+        """The live endpoint that no version is known to serve, and that may not be deleted; None while a release runs.
+
+        Callers may use it: the item of the release pointers is lost, or a release was stopped just before it wrote
+        that item."""
+        if self.leases.find("release") is not None or not self._has_no_version():
+            return None
+        return None if self.registry.was_never_live() else self.names.endpoint
 
     def delete(self, *, holder: str, as_of: datetime) -> list[str]:
         """What was deleted; nothing while a release runs.
@@ -55,9 +66,14 @@ class Leftovers:
     def _endpoints(self) -> Iterator[str]:
         if self._is_final(self.names.challenger):
             yield self.names.challenger
-        # The first release has made it and has ended before its version was live: nobody calls it.
-        if self.pointers.champion() is None and self._is_final(self.names.endpoint):
+        # The first release has made it and has ended before its version was live: nobody calls it. That no version is
+        # named is no evidence of that, for the item may be lost.
+        if self._has_no_version() and self.registry.was_never_live():
             yield self.names.endpoint
+
+    def _has_no_version(self) -> bool:
+        """Whether there is a live endpoint, and the pointers name no version that it could serve."""
+        return self.pointers.champion() is None and self._is_final(self.names.endpoint)
 
     def _is_final(self, endpoint: str) -> bool:
         """Whether there is such an endpoint, and SageMaker does not change it."""

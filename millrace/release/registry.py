@@ -8,6 +8,8 @@ from typing import Any
 
 from millrace.errors import ArtefactError
 
+PENDING = "PendingManualApproval"
+"""The registry's status of a version that was never live; no other is proof of that."""
 MAXIMUM_METADATA = 50
 """CustomerMetadataProperties of a package, by AWS's model."""
 
@@ -73,12 +75,12 @@ class Registry:
 
     def all(self) -> Iterator[Package]:
         """Every version, the newest first."""
-        pages = self._client.get_paginator("list_model_packages").paginate(
-            ModelPackageGroupName=self._group, SortBy="CreationTime", SortOrder="Descending"
-        )
-        for page in pages:
-            for summary in page["ModelPackageSummaryList"]:
-                yield self.describe(summary["ModelPackageArn"])
+        for summary in self._listed():
+            yield self.describe(summary["ModelPackageArn"])
+
+    def was_never_live(self) -> bool:
+        """Whether the registry proves that no version went live: it has some, and each of them waits for approval."""
+        return {summary["ModelApprovalStatus"] for summary in self._listed()} == {PENDING}
 
     def approve(self, package: Package, *, reason: str) -> None:
         """Mark the package as approved; its metadata goes along since an update may replace it."""
@@ -88,6 +90,13 @@ class Registry:
             ApprovalDescription=reason,
             CustomerMetadataProperties=dict(package.metadata),
         )
+
+    def _listed(self) -> Iterator[Any]:
+        """The registry's summary of every version, the newest first."""
+        pages = self._client.get_paginator("list_model_packages").paginate(
+            ModelPackageGroupName=self._group, SortBy="CreationTime", SortOrder="Descending"
+        )
+        return (summary for page in pages for summary in page["ModelPackageSummaryList"])
 
     def _arns(self, newest: int) -> list[str]:
         answer = self._client.list_model_packages(
@@ -104,7 +113,7 @@ class Registry:
         answer = self._client.create_model_package(
             ModelPackageGroupName=self._group,
             ModelPackageDescription=f"made by run {candidate.run}",
-            ModelApprovalStatus="PendingManualApproval",
+            ModelApprovalStatus=PENDING,
             InferenceSpecification={
                 "Containers": [{"Image": candidate.image, "ModelDataUrl": candidate.model_data_url}],
                 "SupportedContentTypes": ["application/json", "application/jsonlines"],

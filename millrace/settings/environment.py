@@ -21,11 +21,13 @@ class PlatformEnvironment(BaseModel):
     stage: str
     account: str
     region: str
+    event_bus: str | None = None
+    """Where it is not the stage's own."""
 
     @property
     def platform(self) -> Platform:
         """The names of this environment."""
-        return Platform(stage=self.stage, account=self.account, region=self.region)
+        return Platform(stage=self.stage, account=self.account, region=self.region, event_bus=self.event_bus)
 
     @property
     def service(self) -> str:
@@ -34,7 +36,8 @@ class PlatformEnvironment(BaseModel):
 
     def render(self) -> dict[str, str]:
         """The environment variables, `MILLRACE_<FIELD>` each, plus what powertools reads."""
-        variables = {f"MILLRACE_{name.upper()}": str(value) for name, value in self.model_dump(mode="json").items()}
+        given = self.model_dump(mode="json", exclude_none=True)
+        variables = {f"MILLRACE_{name.upper()}": str(value) for name, value in given.items()}
         return variables | {"POWERTOOLS_SERVICE_NAME": self.service, "POWERTOOLS_METRICS_NAMESPACE": "Millrace"}
 
     @classmethod

@@ -5,8 +5,9 @@ from __future__ import annotations
 from millrace.workload.declaration import Workload
 from millrace.workload.prices import Usage
 
-PREFLIGHT_MINUTES = 15
-"""The job is stopped after this long; eight of them its container may take to start."""
+PREFLIGHT_MINUTES = 20
+"""The job is stopped after this long; eight of them its container may take to start, as an endpoint and for a transform
+job each."""
 
 
 def usages(workload: Workload, stage: str) -> tuple[Usage, ...]:

@@ -1,4 +1,4 @@
-"""What an account has already: a boundary, a network and a key instead of the platform's own."""
+"""What an account has already: a boundary, a network, a key and a bus instead of the platform's own."""
 
 from __future__ import annotations
 
@@ -7,20 +7,24 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from moto.events.models import EventPattern
 
 from infra.app import build
 from infra.options import options_of
-from infra.rules.assembly import Stack, read
+from infra.rules.assembly import Stack, read, tasks
 from infra.rules.catalogue import findings
 from infra.settings import settings_for
 from millrace.errors import ConfigurationError
+from millrace.settings.environment import PlatformEnvironment
 from tests.infra.conftest import ELECTRICITY
 
 OWN: dict[str, Any] = {
     "permissions_boundary": "arn:aws:iam::123456789012:policy/boundary",
     "network": {"subnets": ["subnet-0a1b2c3d", "subnet-1a2b3c4d"], "security_group": "sg-0a1b2c3d"},
     "key_arn": "arn:aws:kms:eu-west-1:123456789012:key/0f1e2d3c-0000-4000-8000-000000000000",
+    "event_bus": "company",
 }
+BUS = "arn:aws:events:eu-west-1:123456789012:event-bus/company"
 
 
 @pytest.fixture(scope="module")
@@ -69,6 +73,61 @@ def test_the_platform_publishes_them_as_its_own(stacks: list[Stack]) -> None:
     assert len(encrypted) == 4, "all but the access logs"
 
 
+def test_events_are_put_on_the_bus_and_no_other_is_made(stacks: list[Stack]) -> None:
+    assert "AWS::Events::EventBus" not in kinds(stacks)
+    entries = [entry for task in tasks(stacks, "putEvents") for entry in task.parameters["Entries"]]
+    assert len(entries) > 10
+    assert {entry["EventBusName"] for entry in entries} == {BUS}
+    named = {one.properties.get("EventBusName") for stack in stacks for one in stack.resources("AWS::Events::Rule")}
+    assert named == {None, "company"}
+    templates = json.dumps([dict(stack.template) for stack in stacks])
+    assert [name for name in ("event-bus/millrace-dev", "rule/millrace-dev/") if name in templates] == []
+
+
+def test_functions_know_the_bus(stacks: list[Stack], assemblies: dict[str, Path]) -> None:
+    def variables(found: list[Stack]) -> dict[str, dict[str, str]]:
+        functions = [one.properties for stack in found for one in stack.resources("AWS::Lambda::Function")]
+        return {one["FunctionName"]: one["Environment"]["Variables"] for one in functions}
+
+    for name, given in variables(stacks).items():
+        settings = PlatformEnvironment.parse({key: given[key] for key in given if key in PLATFORM_VARIABLES})
+        assert settings.platform.bus_arn == BUS, name
+    assert not any("MILLRACE_EVENT_BUS" in given for given in variables(read(assemblies["dev"])).values())
+
+
+PLATFORM_VARIABLES = {f"MILLRACE_{name.upper()}" for name in PlatformEnvironment.model_fields}
+
+
+def ours(stacks: list[Stack]) -> list[dict[str, Any]]:
+    rules = [one.properties for stack in stacks for one in stack.resources("AWS::Events::Rule")]
+    return [rule["EventPattern"] for rule in rules if rule.get("EventBusName")]
+
+
+def test_another_stage_may_be_on_the_same_bus(stacks: list[Stack], assemblies: dict[str, Path]) -> None:
+    """Each rule takes the events of its own stage: a model of `prod` is not released in `dev`."""
+
+    def taken(patterns: list[dict[str, Any]], run: str) -> int:
+        found = 0
+        for pattern in patterns:
+            detail = {name: wanted[0] for name, wanted in pattern.get("detail", {}).items()} | {
+                "rows_total": 10**9,
+                "run": run,
+            }
+            event = {"source": "millrace", "detail-type": pattern["detail-type"][0], "detail": detail}
+            found += EventPattern.load(json.dumps(pattern)).matches_event(event)
+        return found
+
+    arn = "arn:aws:{}:eu-west-1:123456789012:{}:millrace-{}-electricity-{}"
+    runs = {stage: arn.format("states", "execution", stage, "train:7f") for stage in ("dev", "prod")}
+    calls = {stage: arn.format("lambda", "function", stage, "lateness") for stage in ("dev", "prod")}
+    patterns = ours(stacks)
+    assert len(patterns) >= 8
+    for named in (runs, calls):
+        assert (taken(patterns, named["dev"]), taken(patterns, named["prod"])) == (len(patterns), 0)
+    own_bus = ours(read(assemblies["dev"]))
+    assert taken(own_bus, runs["prod"]) == len(own_bus), "the control: a bus of its own has no others' events"
+
+
 def test_no_rule_is_broken(stacks: list[Stack]) -> None:
     assert findings(stacks) == []
 
@@ -81,6 +140,8 @@ def test_no_rule_is_broken(stacks: list[Stack]) -> None:
         ("network", {"subnets": ["subnet-0a1b2c3d"], "security_group": "sg-0a1b2c3d"}),
         ("network", {"subnets": ["subnet-0a1b2c3d", "vpc-0a1b2c3d"], "security_group": "sg-0a1b2c3d"}),
         ("network", {"subnets": ["subnet-0a1b2c3d", "subnet-1a2b3c4d"]}),
+        ("event_bus", "default"),
+        ("event_bus", BUS),
     ],
 )
 def test_what_cannot_be_is_named(key: str, value: object) -> None:

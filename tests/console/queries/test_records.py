@@ -7,7 +7,7 @@ import json
 import math
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -16,6 +16,7 @@ import boto3
 import pyarrow.parquet as pq
 import pytest
 from moto import mock_aws
+from moto.sagemaker.models import sagemaker_backends
 
 from console.actions.rollback import roll_back
 from console.demo.electricity import STORY
@@ -33,12 +34,14 @@ from millrace.datasets.quarantine import QuarantineFile
 from millrace.datasets.quarantine import object_key as quarantine_key
 from millrace.decisions.record import Decision, object_key, to_line
 from millrace.errors import ConfigurationError, ConflictError, EnvironmentNotFoundError
+from millrace.names import hash_of_execution
 from millrace.release.registry import Candidate, Package
 from millrace.state.budget import MonthlyBudget
 from millrace.state.leases import Leases
 from millrace.state.pointers import Pointers, ReleasePointers, Version
 from millrace.timestamps import moment
 from millrace.workload.load import load_workload
+from millrace.workload.prices import usd_per_hour
 from tests.credentials import set_credentials
 from tests.state_table import create_table
 
@@ -352,6 +355,31 @@ def test_a_month_without_anything_and_one_that_is_none(environment: Environment)
     assert math.isclose(may.budget_usd, 50)
     with pytest.raises(EnvironmentNotFoundError, match="--month: expected a month as 1997-06, got 'May'"):
         find_cost(environment, names, workload, month="May")
+
+
+def test_the_preflight_of_a_release_has_its_own_line(second_live: Environment) -> None:
+    """Beside the runs: no training reserved it."""
+    started = roll_back(second_live, NAMES, reason="r").execution
+    sagemaker = second_live.client("sagemaker")
+    cluster = {"InstanceType": "ml.m5.large", "InstanceCount": 1, "VolumeSizeInGB": 10}
+    for name in (f"{hash_of_execution(started.rpartition(':')[2])}-0-0", "another"):
+        sagemaker.create_processing_job(
+            ProcessingJobName=name,
+            AppSpecification={"ImageUri": "i"},
+            RoleArn="arn:aws:iam::123456789012:role/r",
+            ProcessingResources={"ClusterConfig": cluster},
+        )
+        # moto keeps neither.
+        job = sagemaker_backends["123456789012"]["eu-west-1"].processing_jobs[name]
+        job.processing_resources = {"ClusterConfig": cluster}
+        job.processing_start_time = job.processing_end_time - timedelta(seconds=90)
+    workload = load_workload(Path("workloads/electricity"))
+    found = find_cost(second_live, NAMES, workload)
+    assert (found.runs, found.preflights.jobs) == ((), 1)
+    assert found.preflights.billed_s == 90
+    assert found.preflights.estimated_usd == pytest.approx(usd_per_hour("ml.m5.large") * 90 / 3600)
+    earlier = find_cost(second_live, NAMES, workload, month="1997-05")
+    assert earlier.preflights.jobs == 0, "the release began in another month"
 
 
 def test_each_run_and_each_job_by_hand_costs_what_it_reserved(environment: Environment) -> None:

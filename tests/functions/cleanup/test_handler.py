@@ -220,6 +220,7 @@ def test_an_input_too_deep_to_read_is_no_restoration(aws, load, event, live):
 
 def test_an_endpoint_that_no_version_was_promoted_to_is_deleted(aws, load, event, live):
     """Unless SageMaker makes it still: then the sweep deletes it."""
+    register(aws, "PendingManualApproval")
     live("Creating")
     assert load("cleanup")(release_ended(aws, event, "ABORTED")) == {"freed": []}
     from moto.sagemaker.models import sagemaker_backends
@@ -227,6 +228,18 @@ def test_an_endpoint_that_no_version_was_promoted_to_is_deleted(aws, load, event
     sagemaker_backends["123456789012"]["eu-west-1"].endpoints[aws.names.endpoint].endpoint_status = "InService"
     assert load("cleanup")(release_ended(aws, event, "ABORTED")) == {"freed": [f"endpoint {aws.names.endpoint}"]}
     assert aws.sagemaker.list_endpoints()["Endpoints"] == []
+
+
+def register(aws, approval):
+    aws.sagemaker.create_model_package(ModelPackageGroupName=aws.names.package_group, ModelApprovalStatus=approval)
+
+
+def test_an_endpoint_is_not_deleted_because_the_pointers_are_lost(aws, load, event, live):
+    register(aws, "Approved")
+    register(aws, "PendingManualApproval")
+    live("InService")
+    assert load("cleanup")(release_ended(aws, event, "ABORTED")) == {"freed": []}
+    assert len(aws.sagemaker.list_endpoints()["Endpoints"]) == 1
 
 
 class Watched:

@@ -9,11 +9,15 @@ from datetime import UTC, datetime, timedelta
 
 import boto3
 import pytest
+from botocore.exceptions import ClientError
+from moto.events.models import EventPattern
 
 from millrace.aws.endpoints import BROKEN, CHANGING
 from millrace.messages.envelope import Event
 from millrace.messages.execution import ExecutionEnded
 from millrace.operations.alarms import STAGE_ALARMS
+from millrace.operations.notices import NOTICES
+from millrace.release.registry import Registry
 from millrace.state.pointers import Pointers, Version
 from millrace.timestamps import moment, stamp
 from tests.alarm import put_alarm
@@ -199,16 +203,101 @@ def live(aws, challenger):
     return put
 
 
+@pytest.fixture
+def registered(aws):
+    """`registered("Approved")`: the registry has a version with this approval."""
+
+    def put(approval):
+        aws.sagemaker.create_model_package(ModelPackageGroupName=aws.names.package_group, ModelApprovalStatus=approval)
+
+    return put
+
+
+@pytest.fixture
+def told(aws):
+    """`told()`: the events on the stage's bus since the last call."""
+    events, sqs = boto3.client("events"), boto3.client("sqs")
+    bus, rule = aws.names.platform.bus, "all"
+    events.create_event_bus(Name=bus)
+    events.put_rule(Name=rule, EventBusName=bus, EventPattern=json.dumps({"source": ["millrace"]}))
+    queue = sqs.create_queue(QueueName="told")["QueueUrl"]
+    arn = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+    events.put_targets(Rule=rule, EventBusName=bus, Targets=[{"Id": "1", "Arn": arn}])
+
+    def read():
+        found = sqs.receive_message(QueueUrl=queue, MaxNumberOfMessages=10).get("Messages", [])
+        return [json.loads(one["Body"]) for one in found]
+
+    return read
+
+
 @pytest.mark.parametrize("status", ["InService", *BROKEN])
-def test_a_live_endpoint_without_a_live_version_is_deleted(status, aws, sweep, live):
+def test_a_live_endpoint_that_no_version_was_promoted_to_is_deleted(status, aws, sweep, live, registered, told):
     """Its first release has failed: nobody calls it, and it costs by the hour."""
+    registered("PendingManualApproval")
     live(status)
     assert f"endpoint {aws.names.endpoint}" in sweep()[0]["deleted"]
     assert (endpoints(aws), aws.leases.find("release")) == ([], None)
 
 
+@pytest.mark.parametrize("approvals", [("Approved",), ("Approved", "PendingManualApproval"), ("Rejected",), ()])
+def test_a_live_endpoint_is_not_deleted_because_the_pointers_are_lost(approvals, aws, sweep, live, registered, told):
+    """A version that was live is approved, or a person has rejected it since; without any there is no evidence."""
+    for approval in approvals:
+        registered(approval)
+    live("InService")
+    assert f"endpoint {aws.names.endpoint}" not in sweep()[0]["deleted"]
+    assert endpoints(aws) == [aws.names.endpoint]
+    (event,) = told()
+    assert (event["source"], event["detail-type"]) == ("millrace", "endpoint.orphaned")
+    assert event["detail"] == {
+        "workload": aws.names.workload,
+        "run": aws.names.function_arn("sweep"),
+        "cause": event["detail"]["cause"],
+        "endpoint": aws.names.endpoint,
+    }
+    (rule,) = [notice for name, notice in NOTICES.items() if name == "orphaned-endpoint"]
+    assert EventPattern.load(json.dumps(rule.pattern(aws.names.platform))).matches_event(event)
+
+
+def test_an_orphaned_endpoint_is_told_once_a_day(aws, sweep, live, registered, told):
+    registered("Approved")
+    live("InService")
+    counts = []
+    for hour in (0, 1, 23, 24, 25):
+        sweep(hour)
+        counts.append(len(told()))
+    assert counts == [1, 0, 0, 1, 0]
+
+
+def test_the_endpoint_of_a_release_that_runs_is_no_orphan(aws, start, sweep, live, registered, told):
+    """In service and approved, and only then named by the pointers."""
+    registered("Approved")
+    live("InService")
+    until = AS_OF + timedelta(days=60)
+    aws.leases.take("release", holder=start("release", "r1"), as_of=AS_OF, expires_at=until)
+    sweep()
+    assert (told(), endpoints(aws)) == ([], [aws.names.endpoint])
+
+
+def test_a_registry_that_gives_no_answer_is_no_evidence(aws, sweep, live, registered, told):
+    registered("PendingManualApproval")
+    live("InService")
+
+    class Refusing:
+        def get_paginator(self, name):
+            raise ClientError({"Error": {"Code": "ThrottlingException", "Message": "Rate exceeded"}}, name)
+
+    module = sys.modules["functions.sweep.handler"]
+    module.LEFTOVERS = replace(module.LEFTOVERS, registry=Registry(Refusing(), group=aws.names.package_group))
+    with pytest.raises(ClientError, match="Rate exceeded"):
+        sweep()
+    assert endpoints(aws) == [aws.names.endpoint]
+
+
 @pytest.mark.parametrize("status", CHANGING)
-def test_a_live_endpoint_that_changes_is_left_to_the_next_sweep(status, aws, sweep, live):
+def test_a_live_endpoint_that_changes_is_left_to_the_next_sweep(status, aws, sweep, live, registered, told):
+    registered("PendingManualApproval")
     live(status)
     sweep()
     assert endpoints(aws) == [aws.names.endpoint]
@@ -217,12 +306,12 @@ def test_a_live_endpoint_that_changes_is_left_to_the_next_sweep(status, aws, swe
 
 
 @pytest.mark.parametrize("status", ["InService", *BROKEN])
-def test_the_endpoint_of_a_live_version_stays(status, aws, sweep, live):
+def test_the_endpoint_of_a_live_version_stays(status, aws, sweep, live, told):
     live(status)
     version = Version(package_arn="p/1", version="1", model_name="m", run="r", baseline_uri="")
     aws.pointers.move(Pointers(champion=version))
     sweep()
-    assert endpoints(aws) == [aws.names.endpoint]
+    assert (endpoints(aws), told()) == ([aws.names.endpoint], [])
 
 
 def test_the_endpoint_that_the_first_release_is_making_stays(aws, start, sweep, live):

@@ -182,6 +182,11 @@ def test_no_alarm_is_on_the_errors_of_a_function_that_waits_by_them(context):
     assert names.function("start_release") not in of_errors
 
 
-def test_a_live_version_stays_live_when_tidying_fails(context):
-    tidy = release.definition(context())["States"]["Tidy release"]
-    assert (tidy["Next"], [catch["Next"] for catch in tidy["Catch"]]) == ("Watched?", ["Watched?"])
+def test_a_live_version_stays_live_when_tidying_fails_and_a_notice_is_sent(context):
+    states = release.definition(context())["States"]
+    tidy, notice = states["Tidy release"], states["Not tidied"]
+    assert (tidy["Next"], [catch["Next"] for catch in tidy["Catch"]]) == ("Watched?", ["Not tidied"])
+    assert notice["Next"] == "Watched?"
+    (entry,) = notice["Parameters"]["Entries"]
+    assert entry["DetailType"] == "release.untidy"
+    assert entry["Detail"]["error.$"] == f"{tidy['Catch'][0]['ResultPath']}.Error"

@@ -190,6 +190,26 @@ def answers(body: bytes, *, ping: int = 200, status: int = 200) -> tuple[str, ..
     return python(ANSWERS.format(ping=ping, status=status, body=body))
 
 
+AS_TRANSFORM = """
+import os, runpy, sys
+from millrace.artefact import batch
+if os.environ.get("SAGEMAKER_BATCH") == "true":
+    {change}
+sys.argv = ["jobs.serving", "serve"]
+runpy.run_module("jobs.serving", run_name="__main__")
+"""
+OTHER_VALUES = """write = batch.write_answers
+    batch.write_answers = lambda numbers, answers, **words: write(
+        numbers, {name: 1 - cells for name, cells in answers.items()}, **words)"""
+OTHER_ORDER = """write = batch.write_answers
+    batch.write_answers = lambda numbers, answers, **words: write(numbers[::-1], answers, **words)"""
+
+
+def as_transform(change: str) -> tuple[str, ...]:
+    """The serving container, another one where it serves a transform job."""
+    return python(f"exec({AS_TRANSFORM.format(change=change)!r})")  # messages name the command in one line
+
+
 NO_ARCHIVE = r"ArtefactError: .*model\.tar\.gz: expected a tar\.gz, got"
 BROKEN_ARCHIVES = {
     "no archive": ({"rewrite": lambda _: b"<html>not found</html>"}, NO_ARCHIVE),
@@ -286,6 +306,30 @@ BROKEN_IMAGES = {
     "fields of another task": (
         {"command": answers(json.dumps({"model_version": "3", "predictions": [{"value": 0}] * 4}).encode())},
         r"row 1 of 4: expected the fields \['confidence', 'probability', 'value'\], got \['value'\]",
+    ),
+    "a transform that does not start": (
+        {"command": as_transform("raise SystemExit('no room for batches')")},
+        r" as a transform job: expected a server, got .* exit code 1 after .* s: no room for batches",
+    ),
+    "a transform that takes JSON alone": (
+        {"command": as_transform("del os.environ['SAGEMAKER_BATCH']")},
+        r"/invocations of a transform job: expected status 200, got 415: .*application/vnd\.apache\.arrow\.stream",
+    ),
+    "a transform whose answers are no stream": (
+        {"command": as_transform("batch.write_answers = lambda *_, **__: b'{}'")},
+        r"/invocations of a transform job: expected an Arrow stream, got b'\{\}'",
+    ),
+    "a transform of another version": (
+        {"command": as_transform("os.environ['MILLRACE_MODEL_VERSION'] = '2'")},
+        r"/invocations of a transform job: expected model '3', got '2'",
+    ),
+    "a transform that mixes up its rows": (
+        {"command": as_transform(OTHER_ORDER)},
+        r"/invocations of a transform job: expected the rows 1 to 4 in order, got \[4, 3, 2, 1\]",
+    ),
+    "a transform that answers something else": (
+        {"command": as_transform(OTHER_VALUES)},
+        r"row 1 of 4 of a transform job: value: expected 0 as evaluated, within 1e-04, got 1",
     ),
     "a sample of other bytes": (
         {"sample_digest": "0" * 64},

@@ -1,0 +1,39 @@
+"""The event of a live endpoint whose version is not known, once a day: item `orphan-notice` (as_of)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from millrace.errors import QueueError
+from millrace.messages.events import SOURCE, EndpointOrphaned
+from millrace.names import WorkloadNames
+from millrace.state.table import StateTable
+from millrace.timestamps import moment, stamp
+
+ITEM = "orphan-notice"
+EVERY = timedelta(days=1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class OrphanNotice:
+    """`events` is boto3's EventBridge client."""
+
+    events: Any
+    names: WorkloadNames
+    state: StateTable
+
+    def send(self, endpoint: str, *, cause: str, as_of: datetime) -> None:
+        """Put the event, unless one was put in the last day. Raises QueueError when the bus refuses it."""
+        last = self.state.get(ITEM)
+        if last and as_of - moment(last["as_of"]["S"]) < EVERY:
+            return
+        run = self.names.function_arn("sweep")
+        event = EndpointOrphaned(workload=self.names.workload, run=run, cause=cause, endpoint=endpoint)
+        entry = {"EventBusName": self.names.platform.bus_arn, "Source": SOURCE, "DetailType": event.detail_type}
+        answer = self.events.put_events(Entries=[entry | {"Detail": event.model_dump_json()}])
+        if answer["FailedEntryCount"]:
+            raise QueueError(f"the bus refused an event: {answer['Entries'][0]['ErrorMessage']}")
+        # After the event: where this write fails, the next sweep sends it once more.
+        self.state.put(ITEM, {"as_of": {"S": stamp(as_of)}})
