@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from millrace.contract.schema import Column
 
 TAILED = 1.1
-"""So many times the absolute error of the median is that of the mean where a label has a tail; 1.06 of an exponential."""
+"""From so many times the median's absolute error on, that of the mean says that a label has a tail."""
 TAIL_HUBER = 0.03
 """In deviations, which a tail makes large: with 1 a model answers about the mean, and is worse than the median."""
 
