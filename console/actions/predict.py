@@ -17,7 +17,7 @@ from console.actions.past import FilePast, read_pasts
 from millrace.contract.kinds import to_base64
 from millrace.contract.reasons import Reason
 from millrace.contract.row import check_row
-from millrace.contract.schema import LINE, Contract, Table, parsed_schema
+from millrace.contract.schema import LINE, Contract, Feed, Table, parsed_schema
 from millrace.contract.violation import RuleViolation, key_text
 from millrace.errors import AnswerError, DropError
 from millrace.explanations.attribution import MOST_EXPLAINED
@@ -98,7 +98,7 @@ class Opened:
     """The contract's, as the file keeps it."""
     typed: Path
     refused: tuple[RowAnswer, ...]
-    pasts: Mapping[int, Mapping[str, Any]] = field(default_factory=dict)
+    pasts: Mapping[int, dict[str, Any]] = field(default_factory=dict)
     """By line, the past that a line of JSON holds itself, by the history's name."""
 
 
@@ -137,7 +137,7 @@ def open_file(path: Path, contract: Contract, folder: Path, histories: Sequence[
     pasts = read_pasts(path, [history.name for history in histories])
     typed = folder / "rows.parquet"
 
-    def opened(feed: str, labels: Sequence[str] = ()) -> Opened:
+    def opened(feed: Feed, labels: Sequence[str] = ()) -> Opened:
         return _typed(path, contract.table(feed), typed, labels=labels, pasts=pasts)
 
     if contract.label.is_input:
@@ -183,7 +183,7 @@ def ask(
 
 
 def _typed(
-    path: Path, table: Table, typed: Path, *, labels: Sequence[str], pasts: Mapping[int, Mapping[str, Any]]
+    path: Path, table: Table, typed: Path, *, labels: Sequence[str], pasts: Mapping[int, dict[str, Any]]
 ) -> Opened:
     import pyarrow.parquet as pq
 
@@ -266,8 +266,9 @@ def _unsendable(row: SentRow, table: Table) -> RowAnswer | None:
 
 
 def _refusal(line: int, key: str | None, first: RuleViolation) -> RowAnswer:
-    found = {"reason": first.reason, "column": first.column, "expected": first.expected, "came": first.got}
-    return RowAnswer(line=line, key=key, **found)
+    return RowAnswer(
+        line=line, key=key, reason=first.reason, column=first.column, expected=first.expected, came=first.got
+    )
 
 
 def _call(client: Any, function: str, rows: list[SentRow], *, explain: bool) -> list[RowAnswer]:

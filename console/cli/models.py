@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from itertools import islice
@@ -60,6 +60,7 @@ def predict(
     from console.actions.class_names import class_names, with_class
     from console.actions.pack import packed
     from console.cli.export import check_ending, export, json_line
+    from console.queries.fallbacks import why_fallback
     from millrace.contract.load import load_contract
     from millrace.features import catalogue
     from millrace.tasks.catalogue import declare
@@ -87,7 +88,7 @@ def predict(
                 print(json_line(row))
         else:
             _show_answers(named)
-    _summarize(names, answers)
+    _summarize(names, answers, why=lambda: why_fallback(environment, names))
 
 
 def _explained(answer: RowAnswer, as_json: bool) -> dict[str, Any]:
@@ -97,8 +98,9 @@ def _explained(answer: RowAnswer, as_json: bool) -> dict[str, Any]:
     return {"explanation": answer.explanation if as_json else because(answer.explanation) or None}
 
 
-def _summarize(names: WorkloadNames, answers: _Counted) -> None:
-    """How many rows the model answered where it were not all; exit status 1 where it answered none."""
+def _summarize(names: WorkloadNames, answers: _Counted, *, why: Callable[[], str]) -> None:
+    """How many rows the model answered where it were not all, and why a fallback did; exit status 1 where it answered
+    none."""
     answered = answers.rows - answers.fallbacks - answers.refused
     if answered < answers.rows:
         fallbacks = f"{answers.fallbacks:,} only have the declared fallback"
@@ -106,7 +108,7 @@ def _summarize(names: WorkloadNames, answers: _Counted) -> None:
         print(f"{answers.rows:,} rows: {counts}", file=sys.stderr)
     if answers.fallbacks:
         look = f"`{command(names, 'versions')}`, `{command(names, 'runs')}`"
-        print(f"A fallback: no model is live yet, or its endpoint fails: look with {look}", file=sys.stderr)
+        print(f"A fallback: {why()}; look with {look}", file=sys.stderr)
     if answers.rows and not answered:
         raise typer.Exit(1)
 

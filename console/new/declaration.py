@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 RECENT_DAYS = 90
 """Compared with the live model where the rows are not split by days."""
 VALIDATION_SHARE, TEST_SHARE = 0.15, 0.2
+REMARKS = {"huber": "   # of a label with a tail: errors count in proportion, as the gates judge them"}
 FIRST_SHARE = 0.9
 """Of the file's rows, those that start the first training: a drop that differs a little from the file starts it too."""
 
@@ -82,8 +83,8 @@ def workload_document(
 def _prediction(surface: Surface) -> Iterator[str]:
     kind = KINDS[surface.task]
     yield f"  task: {surface.task}"
-    for key, value in kind.settings.items():
-        yield f"  {key}: {word(value)}"
+    for key, value in surface.settings.items():
+        yield f"  {key}: {word(value)}{REMARKS.get(key, '')}"
     if surface.horizon_hours:
         every = next((each.get("every_hours", 1.0) for each in surface.derived if "history" in each), 1.0)
         ahead = {"column": surface.label, "horizon_hours": kind.horizon(surface.horizon_hours, every)}
@@ -135,7 +136,7 @@ def _gates(surface: Surface, family: Family, spans: Spans, naive: Naive) -> Iter
     recent = spans.test_days or RECENT_DAYS
     margin = 0.02 if naive.is_share else 0.05
     yield f"  non_inferiority: {{recent_days: {recent}, margin: {margin}, confidence: 0.95}}   # to the live model"
-    if "quantiles" not in kind.settings:  # an answer of several numbers has no simple rival
+    if "quantiles" not in surface.settings:  # an answer of several numbers has no simple rival
         special: dict[TensorKind, bool] = {"text": bool(surface.texts), "image": bool(surface.image_side)}
         rival = strongest(kind for kind, is_there in special.items() if is_there)
         yield f"  simple: {{kind: {rival}, otherwise: warn}}   # says of each model whether a simple one is enough"

@@ -78,7 +78,11 @@ def without(texts: pa.Array | pa.ChunkedArray, words: tuple[str, ...]) -> pa.Arr
 
 def taken_as_missing(texts: pa.Array, words: tuple[str, ...]) -> str:
     """How many cells hold each: `81 cells 'unknown' taken as missing (1.1%)`; nothing without words."""
-    counts = {entry["values"]: entry["counts"] for entry in texts.value_counts().to_pylist()}
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    there = texts.filter(pc.is_in(texts, value_set=pa.array(words, pa.string())))
+    counts = {entry["values"]: entry["counts"] for entry in there.value_counts().to_pylist()}
     said = [
         f"{counts[word]:,} {'cell' if counts[word] == 1 else 'cells'} {word!r} taken as missing "
         f"({counts[word] / len(texts):.1%})"

@@ -181,7 +181,7 @@ def _of_text(
     def typed(texts: pa.Array) -> Observed:
         return _times(name, texts, time_format) if time_format else _typed(name, texts, typed_text, form)
 
-    found, own = typed(known), ()
+    found, own = typed(known), tuple[str, ...]()
     if came := words_of_no_amount(known):
         amounts = without(known, came)
         beside = typed(amounts) if amounts.null_count < len(amounts) else found

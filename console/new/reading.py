@@ -80,6 +80,7 @@ class Reading:
             task=self.guesses["kind"].value,
             label=self.label.name,
             positive=self.guesses["positive"].value if "positive" in self.guesses else None,
+            settings=KINDS[self.guesses["kind"].value].settings(self.label),
             horizon_hours=choices.horizon_hours,
             key=self.key,
             event_time=self.event_time,

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import yaml
@@ -18,6 +19,8 @@ class Surface:
     label: str
     positive: str | int | bool | None
     """None where the task has no positive class."""
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    """Further keys of `prediction` in workload.yaml."""
     horizon_hours: float = 0
     key: tuple[str, ...]
     event_time: str

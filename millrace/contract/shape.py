@@ -118,6 +118,7 @@ def named_place(place: str, document: Mapping[str, Any]) -> str:
 
 def _entry(entries: object, number: str | None) -> dict[str, Any] | None:
     """The entry of a list of objects, where it has a name."""
-    there = isinstance(entries, list) and number is not None and int(number) < len(entries)
-    entry = entries[int(number)] if there else None
+    if not isinstance(entries, list) or number is None or int(number) >= len(entries):
+        return None
+    entry = entries[int(number)]
     return entry if isinstance(entry, dict) and isinstance(entry.get("name"), str) else None

@@ -24,7 +24,6 @@ class Binary:
     name: ClassVar[str] = "binary"
     wanted: ClassVar[str] = "a column of two classes: text, whole numbers or true/false"
     calibration: ClassVar[str] = "0.15"
-    settings: ClassVar[Mapping[str, Any]] = {}
 
     def suits(self, column: Observed) -> bool:
         return column.distinct == 2 and column.kind in ("string", "int64", "boolean")
@@ -33,6 +32,9 @@ class Binary:
 
     def reason(self, column: Observed) -> str:  # noqa: ARG002 - all kinds are called alike
         return "the label has two values"
+
+    def settings(self, column: Observed) -> Mapping[str, Any]:  # noqa: ARG002
+        return {}
 
     def column(self, column: Observed, unit: str) -> Column:  # noqa: ARG002 - a class has no unit
         return column_of_classes(column)

@@ -17,7 +17,9 @@ class Interval(Regression):
     """As a number's, with the quantiles between which nine in ten labels lie."""
 
     name: ClassVar[str] = "interval"
-    settings: ClassVar[Mapping[str, Any]] = {"quantiles": [0.05, 0.95]}
 
     def is_likely(self, column: Observed) -> bool:  # noqa: ARG002 - a number is what is proposed for a number
         return False
+
+    def settings(self, column: Observed) -> Mapping[str, Any]:  # noqa: ARG002 - the same for every label
+        return {"quantiles": [0.05, 0.95]}

@@ -20,8 +20,6 @@ class LabelKind(Protocol):
     """A column that suits it, for errors."""
     calibration: ClassVar[str]
     """The bound of the calibration gate; empty where an answer is no probability."""
-    settings: ClassVar[Mapping[str, Any]]
-    """Further keys of `prediction` in workload.yaml, with what is proposed for them."""
 
     def suits(self, column: Observed) -> bool:
         """Whether the column can be such a label."""
@@ -33,6 +31,10 @@ class LabelKind(Protocol):
 
     def reason(self, column: Observed) -> str:
         """Why it is taken for one."""
+        ...
+
+    def settings(self, column: Observed) -> Mapping[str, Any]:
+        """Further keys of `prediction` in workload.yaml, with what is proposed for them."""
         ...
 
     def column(self, column: Observed, unit: str) -> Column:

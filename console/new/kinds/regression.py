@@ -16,6 +16,21 @@ if TYPE_CHECKING:
     from console.new.observed import Observed
     from millrace.contract.schema import Column
 
+TAILED = 1.1
+"""From so many times the median's absolute error on, that of the mean says that a label has a tail."""
+TAIL_HUBER = 0.03
+"""In deviations, which a tail makes large: with 1 a model answers about the mean, and is worse than the median."""
+
+
+def has_tail(column: Observed) -> bool:
+    """Whether a few numbers draw the mean far away from most of the others."""
+    import numpy as np
+
+    known = np.asarray(column.cells.drop_null().to_numpy(zero_copy_only=False), dtype=np.float64)
+    known = known[np.isfinite(known)]
+    of_mean, of_median = (float(np.abs(known - middle).mean()) for middle in (known.mean(), np.median(known)))
+    return of_mean > TAILED * of_median
+
 
 @dataclass(frozen=True)
 class Regression:
@@ -24,7 +39,6 @@ class Regression:
     name: ClassVar[str] = "regression"
     wanted: ClassVar[str] = "a column of numbers"
     calibration: ClassVar[str] = ""
-    settings: ClassVar[Mapping[str, Any]] = {}
 
     def suits(self, column: Observed) -> bool:
         return column.is_number and column.distinct > 2
@@ -34,6 +48,9 @@ class Regression:
 
     def reason(self, column: Observed) -> str:
         return f"the label is a number with {column.distinct:,} values"
+
+    def settings(self, column: Observed) -> Mapping[str, Any]:
+        return {"huber": TAIL_HUBER} if has_tail(column) else {}
 
     def column(self, column: Observed, unit: str) -> Column:
         return replace(column_of(column), required=True, label=True, unit=unit)

@@ -12,7 +12,7 @@ import pytest
 from moto import mock_aws
 from pyiceberg.partitioning import UNPARTITIONED_PARTITION_SPEC
 from pyiceberg.schema import Schema
-from pyiceberg.table.metadata import new_table_types
+from pyiceberg.table.metadata import new_table_metadata
 from pyiceberg.table.sorting import UNSORTED_SORT_ORDER
 from pyiceberg.types import NestedField
 
@@ -43,7 +43,7 @@ def put_table(environment: Environment, contract: Contract) -> None:
     names = environment.names("electricity")
     typed = [(column.name, TYPES[column.kind]) for column in contract.rows.columns]
     schema = Schema(*(NestedField(place, name, kind, required=False) for place, (name, kind) in enumerate(typed, 1)))
-    metadata = new_table_types(schema, UNPARTITIONED_PARTITION_SPEC, UNSORTED_SORT_ORDER, "s3://lake/rows")
+    metadata = new_table_metadata(schema, UNPARTITIONED_PARTITION_SPEC, UNSORTED_SORT_ORDER, "s3://lake/rows")
     s3, glue = environment.client("s3"), environment.client("glue")
     bucket, key = names.platform.bucket("lake"), "a.json"
     s3.create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})

@@ -158,7 +158,7 @@ def test_a_regression_needs_no_calibration_and_may_beat_the_mean(folder: Path) -
     change(folder, "workload.yaml", "{kind: seasonal_naive, lag_hours: 24, margin: 0.01}", "{kind: mean, margin: 0.1}")
     check(folder)
     change(folder, "workload.yaml", "{kind: mean, margin: 0.1}", "{kind: base_rate, margin: 0.1}")
-    with pytest.raises(WorkloadError, match=r"gates\.baseline\.kind: expected one of seasonal_naive, mean"):
+    with pytest.raises(WorkloadError, match=r"gates\.baseline\.kind: expected one of seasonal_naive, median, mean"):
         check(folder)
 
 

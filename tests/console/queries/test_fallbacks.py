@@ -1,0 +1,82 @@
+"""A fallback is explained: no version is live, or the live one's endpoint failed for a reason that its log names."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import boto3
+import pytest
+from moto import mock_aws
+
+from console.environment import Environment
+from console.queries.fallbacks import OPEN, SAID, UNKNOWN, why_fallback
+from millrace.names import Platform, WorkloadNames
+from millrace.state.pointers import Pointers, ReleasePointers, Version
+from millrace.state.table import StateTable
+from tests.credentials import set_credentials
+from tests.state_table import create_table
+
+PLATFORM = Platform(stage="dev", account="123456789012", region="eu-west-1")
+NAMES = WorkloadNames(platform=PLATFORM, workload="electricity")
+GROUP = f"/aws/lambda/{NAMES.function('prediction')}"
+
+
+@pytest.fixture
+def environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[Environment]:
+    set_credentials(monkeypatch)
+    with mock_aws():
+        yield Environment(platform=PLATFORM, client=lambda name: boto3.client(name, region_name="eu-west-1"))
+
+
+def put_live(environment: Environment) -> None:
+    table = StateTable(environment.client("dynamodb"), NAMES)
+    live = Version(package_arn="arn", version="3", model_name="m", run="r", baseline_uri="s3://b/k")
+    ReleasePointers(table).move(Pointers().with_live(live))
+
+
+def put_log(environment: Environment, *entries: tuple[str, str, str]) -> None:
+    logs, now = environment.client("logs"), int(time.time() * 1000)
+    logs.create_log_group(logGroupName=GROUP)
+    logs.create_log_stream(logGroupName=GROUP, logStreamName="a")
+    lines = [json.dumps({"message": message, "error": error, "reason": reason}) for message, error, reason in entries]
+    events = [{"timestamp": now + at, "message": line} for at, line in enumerate(lines)]
+    logs.put_log_events(logGroupName=GROUP, logStreamName="a", logEvents=events)
+
+
+def test_before_a_release_no_model_is_live(environment: Environment) -> None:
+    create_table(environment.client("dynamodb"), PLATFORM.state_table)
+    assert why_fallback(environment, NAMES) == "no model is live yet"
+
+
+def test_the_last_reason_of_the_live_version_is_told_and_not_that_its_circuit_is_open(environment: Environment) -> None:
+    create_table(environment.client("dynamodb"), PLATFORM.state_table)
+    put_live(environment)
+    put_log(
+        environment,
+        (SAID, "AnswerError", "expected JSON"),
+        (SAID, "ModelError", "400: unknown field 'x'"),
+        (SAID, "AnswerError", f"{OPEN} since 12:00"),
+        ("all is well", "none", "none"),
+    )
+    said = "version 3 is live, but its endpoint gave no answer: ModelError: 400: unknown field 'x'"
+    assert why_fallback(environment, NAMES) == said
+
+
+def test_an_open_circuit_is_told_where_nothing_else_is(environment: Environment) -> None:
+    create_table(environment.client("dynamodb"), PLATFORM.state_table)
+    put_live(environment)
+    put_log(environment, (SAID, "AnswerError", f"{OPEN} since 12:00"))
+    assert why_fallback(environment, NAMES).endswith(f"AnswerError: {OPEN} since 12:00")
+
+
+def test_without_the_right_to_read_either_may_be(environment: Environment) -> None:
+    assert why_fallback(environment, NAMES) == UNKNOWN
+
+
+def test_the_words_are_those_of_the_function() -> None:
+    functions = Path(__file__).resolve().parents[3] / "functions" / "prediction"
+    assert f'"{SAID}"' in (functions / "handler.py").read_text()
+    assert f'f"{OPEN} ' in (functions / "endpoint.py").read_text()
