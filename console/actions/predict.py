@@ -252,8 +252,9 @@ def _unsendable(row: SentRow, table: Table) -> RowAnswer | None:
 
 
 def _refusal(line: int, key: str | None, first: RuleViolation) -> RowAnswer:
-    found = {"reason": first.reason, "column": first.column, "expected": first.expected, "came": first.got}
-    return RowAnswer(line=line, key=key, **found)
+    return RowAnswer(
+        line=line, key=key, reason=first.reason, column=first.column, expected=first.expected, came=first.got
+    )
 
 
 def _call(client: Any, function: str, rows: list[SentRow], *, explain: bool) -> list[RowAnswer]:
