@@ -152,7 +152,7 @@ def _validated(reading: Reading, today: date) -> tuple[pa.Table, tuple[Quarantin
         cells = pa.Table.from_arrays([column.cells for column in reading.seen], schema=arrow_schema(reading.contract))
         lines = pa.array(range(1, cells.num_rows + 1), pa.int64())
         rows, unparsable = cells.append_column(LINE, lines), ()
-    verdict = validate(rows, reading.contract)
+    verdict = validate(rows, reading.contract, decodes=True)
     accepted = verdict.accepted
     refused = tuple(sorted((*unparsable, *verdict.refused), key=lambda row: row.line or 0))
     if accepted.num_rows < FEWEST_ROWS:

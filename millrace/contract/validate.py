@@ -45,12 +45,12 @@ class ValidationResult:
     refused: tuple[QuarantinedRow, ...]
 
 
-def validate(rows: pa.Table, table: Table, *, held: tuple[Keys, ...] = ()) -> ValidationResult:
+def validate(rows: pa.Table, table: Table, *, held: tuple[Keys, ...] = (), decodes: bool = False) -> ValidationResult:
     """The result for a whole drop in memory: `rows` are the contract's columns and `_line`.
 
     A row that breaks a rule on its cells does not use up its key: the next row with that key may be accepted.
     Of rows with the same key the first in the drop is accepted; `held` are keys that the table has already."""
-    result = Validator(table, held=held).judge(rows)
+    result = Validator(table, held=held, decodes=decodes).judge(rows)
     violation = wrong_row_count(result.accepted.num_rows, table)
     return refuse_all(result, violation, table) if violation else result
 

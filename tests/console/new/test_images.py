@@ -116,3 +116,11 @@ def test_a_folder_without_classes_is_refused(tmp_path: Path, name: str, said: st
     (tmp_path / "photos" / name).write_bytes(b"x")
     with pytest.raises(ConfigurationError, match=rf"--from: expected images .*in a folder for each class.*{said}"):
         read_any(tmp_path / "photos")
+
+
+def test_an_image_that_is_cut_off_is_counted_as_the_drop_will_count_it(folder: Path) -> None:
+    first = next(folder.rglob("*.png"))
+    first.write_bytes(first.read_bytes()[:-40])
+    found = proposed(folder)
+    assert [row.reason for row in found.refused] == ["image"]
+    assert found.refused[0].key.endswith(first.stem)
