@@ -67,6 +67,17 @@ def test_of_several_workloads_the_only_deployed_one_needs_no_name(
         assert environment.names("").workload == "town_water"
 
 
+def test_the_bus_of_a_stage_is_the_declared_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    set_credentials(monkeypatch)
+    folder = tmp_path / "workloads"
+    folder.mkdir()
+    monkeypatch.setenv("MILLRACE_WORKLOADS", str(folder))
+    (tmp_path / "cdk.json").write_text('{"context": {"stages": {"prod": {"event_bus": "company"}}}}')
+    with mock_aws():
+        assert find_environment("prod", tmp_path).platform.bus == "company"
+        assert find_environment("dev", tmp_path).platform.bus == "millrace-dev"
+
+
 def declare(folder: Path, *workloads: str) -> None:
     for name in workloads:
         (folder / name).mkdir()

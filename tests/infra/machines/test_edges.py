@@ -10,11 +10,14 @@ from typing import Any
 
 import pytest
 
+from millrace.names import Platform
+from millrace.operations.notices import NOTICES
 from millrace.workload.training_cost import TRAININGS
 from tests.infra.machines import edges
 from tests.infra.machines.edges import Edge
 from tests.infra.test_static import machines
 
+PLATFORM = Platform(stage="prod", account="123456789012", region="eu-west-1")
 EDGES = edges.all_edges()
 CHOICES = sorted({(edge.machine, edge.state) for edge in EDGES if edge.kind == "Choice"})
 SEEN_LATER = {
@@ -125,8 +128,10 @@ def after(definition: Mapping[str, Any], start: str) -> set[str]:
 
 
 def is_told(definition: Mapping[str, Any], catcher: Mapping[str, Any]) -> bool:
-    """Whether a later choice finds the error and ends the execution as failed."""
+    """Whether the error becomes a notice at once, or a later choice finds it and ends the execution as failed."""
     states = definition["States"]
+    if is_notice(states[catcher["Next"]], of=catcher):
+        return True
     for name in after(definition, catcher["Next"]):
         for rule in states[name].get("Choices", ()):
             is_read = rule.get("Variable") == catcher.get("ResultPath") and rule.get("IsPresent")
@@ -135,7 +140,16 @@ def is_told(definition: Mapping[str, Any], catcher: Mapping[str, Any]) -> bool:
     return False
 
 
-def test_a_caught_error_fails_the_execution_or_is_seen_to_later() -> None:
+def is_notice(state: Mapping[str, Any], *, of: Mapping[str, Any]) -> bool:
+    """Whether the state puts the caught error into an event that goes to the topic of alarms."""
+    sent = {detail for notice in NOTICES.values() for detail in notice.pattern(PLATFORM)["detail-type"]}
+    return any(
+        entry["DetailType"] in sent and f"{of['ResultPath']}.Error" in entry["Detail"].values()
+        for entry in state.get("Parameters", {}).get("Entries", ())
+    )
+
+
+def test_a_caught_error_fails_the_execution_or_is_a_notice_or_is_seen_to_later() -> None:
     silent = {
         (machine, name) for machine, name, catcher in catchers() if not is_told(edges.definitions()[machine], catcher)
     }

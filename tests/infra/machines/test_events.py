@@ -13,7 +13,14 @@ from infra.constructs.rule import pattern_of
 from infra.machines import endpoints, monitor, states, train
 from infra.machines.paths import Result, path
 from millrace.messages.envelope import ExecutionInput
-from millrace.messages.events import EVENTS, DataLate, DatasetCommitted, ModelReleased, RetrainRequested
+from millrace.messages.events import (
+    EVENTS,
+    DataLate,
+    DatasetCommitted,
+    EndpointOrphaned,
+    ModelReleased,
+    RetrainRequested,
+)
 from millrace.messages.monitor import PlannedState
 from millrace.messages.release import PackageToRelease, ReleaseStarted, StartedState
 from millrace.messages.retrain import RetrainingRequest
@@ -31,8 +38,8 @@ RESULTS = sorted(
 """Of every machine's module. A result has the function's name, but for the steps of a teardown."""
 
 
-OF_FUNCTIONS = {DataLate.detail_type}
-"""Put by a function, which is no step of a machine."""
+OF_FUNCTIONS = {DataLate.detail_type, EndpointOrphaned.detail_type}
+"""Put by functions that are no steps of a machine."""
 
 
 def entries(context: Any) -> Iterator[dict[str, Any]]:

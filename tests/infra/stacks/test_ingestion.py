@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from shutil import copytree, ignore_patterns
 from typing import Any
 
 import pytest
+from aws_cdk.assertions import Match, Template
 
 from infra.app import build
 from infra.context import REPOSITORY
@@ -31,22 +32,29 @@ def resources(templates: Templates) -> dict[str, Any]:
     return found
 
 
+@pytest.fixture
+def made(template_of: Callable[[str, str], Template]) -> Template:
+    return template_of("prod", "electricity-ingestion")
+
+
 def of_type(resources: dict[str, Any], kind: str) -> list[dict[str, Any]]:
     return [resource["Properties"] for resource in resources.values() if resource["Type"] == kind]
 
 
-def test_only_drops_of_this_workload_and_its_feeds_reach_the_queue(resources: dict[str, Any]) -> None:
-    (rule,) = of_type(resources, "AWS::Events::Rule")
-    detail = rule["EventPattern"]["detail"]
-    assert detail["object"]["key"] == [{"prefix": f"electricity/{feed}/"} for feed in ("training", "scoring", "labels")]
-    assert detail["bucket"]["name"] == ["millrace-prod-landing-123456789012-eu-west-1"]  # pragma: allowlist secret
+def test_only_drops_of_this_workload_and_its_feeds_reach_the_queue(made: Template) -> None:
+    prefixes = [{"prefix": f"electricity/{feed}/"} for feed in ("training", "scoring", "labels")]
+    bucket = "millrace-prod-landing-123456789012-eu-west-1"  # pragma: allowlist secret
+    detail = {"object": {"key": prefixes}, "bucket": {"name": [bucket]}}
+    made.resource_count_is("AWS::Events::Rule", 1)
+    made.has_resource_properties("AWS::Events::Rule", {"EventPattern": {"detail": detail}})
 
 
-def test_the_queue_bounds_concurrency_without_reserving_it(resources: dict[str, Any]) -> None:
-    (mapping,) = of_type(resources, "AWS::Lambda::EventSourceMapping")
-    assert mapping["ScalingConfig"] == {"MaximumConcurrency": 5}
-    assert mapping["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
-    assert all("ReservedConcurrentExecutions" not in each for each in of_type(resources, "AWS::Lambda::Function"))
+def test_the_queue_bounds_concurrency_without_reserving_it(made: Template) -> None:
+    scaling = Match.object_equals({"MaximumConcurrency": 5})
+    mapping = {"ScalingConfig": scaling, "FunctionResponseTypes": ["ReportBatchItemFailures"]}
+    made.resource_count_is("AWS::Lambda::EventSourceMapping", 1)
+    made.has_resource_properties("AWS::Lambda::EventSourceMapping", mapping)
+    made.all_resources_properties("AWS::Lambda::Function", {"ReservedConcurrentExecutions": Match.absent()})
 
 
 def test_nobody_here_reads_another_workload(resources: dict[str, Any]) -> None:
@@ -75,10 +83,9 @@ def test_only_manifests_may_be_deleted(resources: dict[str, Any]) -> None:
     assert all("/metadata/" in resource for resource in deletable)
 
 
-def test_the_tables_are_made_in_code_the_quarantine_by_the_template(resources: dict[str, Any]) -> None:
-    assert [table["TableInput"]["Name"] for table in of_type(resources, "AWS::Glue::Table")] == [
-        "electricity_quarantine"
-    ]
+def test_the_tables_are_made_in_code_the_quarantine_by_the_template(made: Template) -> None:
+    made.resource_count_is("AWS::Glue::Table", 1)
+    made.has_resource_properties("AWS::Glue::Table", {"TableInput": {"Name": "electricity_quarantine"}})
 
 
 def test_the_machine_tells_what_it_committed(resources: dict[str, Any]) -> None:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from aws_cdk import assertions
+from aws_cdk.assertions import Match
 from moto.events.models import EventPattern
 
 from infra.app import build
@@ -44,6 +47,7 @@ ROW = re.compile(r"^\| `([a-z-]+)` \| (act|look) \| (workload|endpoint|stage) \|
 
 Template = dict[str, Any]
 Templates = dict[str, dict[str, Template]]
+TemplateOf = Callable[[str, str], assertions.Template]
 
 
 def of_type(template: Template, kind: str) -> dict[str, Template]:
@@ -261,30 +265,31 @@ def test_every_dead_letter_queue_has_its_entry(templates: Templates, stage: str)
 
 
 @pytest.mark.parametrize("stage", STAGES)
-def test_eventbridge_may_publish_without_a_condition(templates: Templates, stage: str) -> None:
+def test_eventbridge_may_publish_without_a_condition(template_of: TemplateOf, stage: str) -> None:
     """AWS says no account and no rule with it; the key names the topic instead."""
-    platform = templates[stage][f"millrace-{stage}-platform"]
-    (topic_policy,) = of_type(platform, "AWS::SNS::TopicPolicy").values()
-    (statement,) = (
-        one
-        for one in topic_policy["PolicyDocument"]["Statement"]
-        if one["Principal"] == {"Service": "events.amazonaws.com"}
-    )
-    assert (statement["Effect"], statement["Action"]) == ("Allow", "sns:Publish")
-    assert "Condition" not in statement
-    (key,) = (key for key in of_type(platform, "AWS::KMS::Key").values() if "KeySpec" not in key)
-    (notices,) = (one for one in key["KeyPolicy"]["Statement"] if one.get("Sid") == "Notices")
-    topic = names_of(stage).platform.alarm_topic_arn
-    assert notices["Condition"] == {"StringEquals": {"kms:EncryptionContext:aws:sns:topicArn": topic}}
-    for rule in of_type(platform, "AWS::Events::Rule").values():
-        assert {"AlarmsPolicy"} <= set(rule["DependsOn"])
+    platform, topic = template_of(stage, "platform"), names_of(stage).platform.alarm_topic_arn
+    publish = {
+        "Effect": "Allow",
+        "Principal": {"Service": "events.amazonaws.com"},
+        "Action": "sns:Publish",
+        "Condition": Match.absent(),
+    }
+    platform.has_resource_properties("AWS::SNS::TopicPolicy", allows(publish))
+    named = Match.object_equals({"StringEquals": {"kms:EncryptionContext:aws:sns:topicArn": topic}})
+    platform.has_resource_properties("AWS::KMS::Key", allows({"Sid": "Notices", "Condition": named}, of="KeyPolicy"))
+    platform.all_resources("AWS::Events::Rule", {"DependsOn": Match.array_with(["AlarmsPolicy"])})
 
 
-def test_the_topic_keeps_its_logical_id(templates: Templates) -> None:
+def allows(statement: dict[str, Any], *, of: str = "PolicyDocument") -> dict[str, Any]:
+    """A policy with such a statement."""
+    return {of: {"Statement": Match.array_with([Match.object_like(statement)])}}
+
+
+def test_the_topic_keeps_its_logical_id(template_of: TemplateOf) -> None:
     """It has a fixed name: a stage that has it would not get a second one."""
-    platform = templates["prod"]["millrace-prod-platform"]
-    assert list(of_type(platform, "AWS::SNS::Topic")) == ["Alarms"]
-    assert list(of_type(platform, "AWS::SNS::TopicPolicy")) == ["AlarmsPolicy"]
+    platform = template_of("prod", "platform")
+    assert list(platform.find_resources("AWS::SNS::Topic")) == ["Alarms"]
+    assert list(platform.find_resources("AWS::SNS::TopicPolicy")) == ["AlarmsPolicy"]
 
 
 def test_an_address_is_subscribed_where_the_stage_has_one(templates: Templates) -> None:
@@ -337,21 +342,16 @@ def test_every_stack_of_a_workload_has_its_tags(assemblies: dict[str, Path], sta
 
 
 @pytest.mark.parametrize("stage", STAGES)
-def test_budgets_of_this_account_alone_may_publish(templates: Templates, stage: str) -> None:
-    platform = templates[stage][f"millrace-{stage}-platform"]
-    (topic_policy,) = of_type(platform, "AWS::SNS::TopicPolicy").values()
-    (statement,) = (
-        one
-        for one in topic_policy["PolicyDocument"]["Statement"]
-        if one["Principal"] == {"Service": "budgets.amazonaws.com"}
-    )
-    assert statement["Condition"] == {
+def test_budgets_of_this_account_alone_may_publish(template_of: TemplateOf, stage: str) -> None:
+    platform, budgets = template_of(stage, "platform"), "budgets.amazonaws.com"
+    condition = {
         "StringEquals": {"aws:SourceAccount": "123456789012"},
         "ArnLike": {"aws:SourceArn": "arn:aws:budgets::123456789012:*"},
     }
-    (key,) = (key for key in of_type(platform, "AWS::KMS::Key").values() if "KeySpec" not in key)
-    (producers,) = (one for one in key["KeyPolicy"]["Statement"] if one.get("Sid") == "Producers")
-    assert "budgets.amazonaws.com" in producers["Principal"]["Service"]
+    publish = {"Principal": {"Service": budgets}, "Condition": Match.object_equals(condition)}
+    platform.has_resource_properties("AWS::SNS::TopicPolicy", allows(publish))
+    producers = {"Sid": "Producers", "Principal": {"Service": Match.array_with([budgets])}}
+    platform.has_resource_properties("AWS::KMS::Key", allows(producers, of="KeyPolicy"))
 
 
 @pytest.fixture(scope="module")

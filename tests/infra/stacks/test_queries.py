@@ -2,27 +2,29 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
 
 import pytest
-
-Templates = dict[str, dict[str, dict[str, Any]]]
+from aws_cdk.assertions import Match, Template
 
 
 @pytest.mark.parametrize("stage", ["local", "dev", "prod"])
-def test_results_are_encrypted_and_a_query_ends_at_half_a_dollar(templates: Templates, stage: str) -> None:
-    resources = templates[stage][f"millrace-{stage}-platform"]["Resources"]
-    [group] = [one["Properties"] for one in resources.values() if one["Type"] == "AWS::Athena::WorkGroup"]
-    settings = group["WorkGroupConfiguration"]
-    assert group["Name"] == f"millrace-{stage}"
-    assert settings["EnforceWorkGroupConfiguration"] is True
-    assert settings["BytesScannedCutoffPerQuery"] * 5 / 1e12 == 0.5
-    assert settings["EngineVersion"] == {"SelectedEngineVersion": "Athena engine version 3"}
-    results = settings["ResultConfiguration"]
-    lake = f"millrace-{stage}-lake-123456789012-eu-west-1"
-    assert results["OutputLocation"] == f"s3://{lake}/query-results/"
-    assert results["EncryptionConfiguration"]["EncryptionOption"] == "SSE_KMS"
-    assert "Fn::GetAtt" in results["EncryptionConfiguration"]["KmsKey"]
-    [bucket] = [one["Properties"] for one in resources.values() if one.get("Properties", {}).get("BucketName") == lake]
-    [rule] = [one for one in bucket["LifecycleConfiguration"]["Rules"] if one.get("Prefix") == "query-results/"]
-    assert rule["ExpirationInDays"] == 30
+def test_results_are_encrypted_and_a_query_ends_at_half_a_dollar(
+    template_of: Callable[[str, str], Template], stage: str
+) -> None:
+    platform, lake = template_of(stage, "platform"), f"millrace-{stage}-lake-123456789012-eu-west-1"
+    key = {"Fn::GetAtt": Match.any_value()}
+    settings = {
+        "EnforceWorkGroupConfiguration": True,
+        "BytesScannedCutoffPerQuery": 100_000_000_000,  # at 5 USD for 10 ** 12
+        "EngineVersion": {"SelectedEngineVersion": "Athena engine version 3"},
+        "ResultConfiguration": {
+            "OutputLocation": f"s3://{lake}/query-results/",
+            "EncryptionConfiguration": {"EncryptionOption": "SSE_KMS", "KmsKey": key},
+        },
+    }
+    group = {"Name": f"millrace-{stage}", "WorkGroupConfiguration": settings}
+    platform.has_resource_properties("AWS::Athena::WorkGroup", group)
+    kept = Match.array_with([Match.object_like({"Prefix": "query-results/", "ExpirationInDays": 30})])
+    bucket = {"BucketName": lake, "LifecycleConfiguration": {"Rules": kept}}
+    platform.has_resource_properties("AWS::S3::Bucket", bucket)
