@@ -132,10 +132,12 @@ class _Ranks:
         return np.where(one_is_missing, 1.0, np.where(np.isnan(rows), 0.0, shares))
 
     def _rank(self, values: Array) -> Floats:
-        """In a straight line between the values of the sample, so that others differ from them too."""
+        """In a straight line between the values of the sample, so that others differ from them too; 0 or 1 beyond."""
         import numpy as np
 
-        return np.interp(values, self._values, self._ranks) if len(self._values) else np.zeros(np.shape(values))
+        if not len(self._values):
+            return np.zeros(np.shape(values))
+        return np.interp(values, self._values, self._ranks, left=0.0, right=1.0)
 
 
 def _apart_in_words(ids_NL: Array, ids_L: Array) -> Floats:

@@ -184,6 +184,22 @@ def test_why(run: Run, last_decision: str) -> None:
     assert "✓" in run("why", last_decision).stdout
 
 
+def test_why_nearest(run: Run, last_decision: str) -> None:
+    """The training rows of version 2 that are most like the last decision's input, by what moves its answers."""
+    found = json.loads(run("why", last_decision, "--nearest", "--json").stdout)
+    assert (found["version"], found["hidden"]) == ("2", [])
+    assert found["compared"] > 5000
+    examples = found["examples"]
+    distances = [one["distance"] for one in examples]
+    assert len(distances) == 3
+    assert distances == sorted(distances)
+    assert distances[-1] < 0.05
+    assert {one["label"] for one in examples} <= {0, 1}
+    assert all(one["row"].keys() == found["row"].keys() for one in examples)
+    assert max(found["weights"], key=found["weights"].__getitem__) == "nswprice"
+    assert "training rows of version 2; weights: nswprice" in run("why", last_decision, "--nearest").stdout
+
+
 class Tampered:
     """S3 as it would answer if somebody had changed the objects whose key ends so."""
 

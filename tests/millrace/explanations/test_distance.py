@@ -38,6 +38,16 @@ def test_numbers_are_apart_by_the_share_of_rows_between_them() -> None:
     assert apart(encoder, table, {"load": 2.5}) == pytest.approx([0.375, 0.125, 0.125, 0.375, 1.0])
 
 
+def test_a_number_beyond_all_training_rows_is_apart_from_each_of_them() -> None:
+    constant = pa.table({"load": [3.0, 3.0, 3.0, 3.0]})
+    assert apart(Number(name="load"), constant, {"load": 2.9}) == [0.5] * 4
+    assert apart(Number(name="load"), constant, {"load": 3.0}) == [0.0] * 4
+    assert apart(Number(name="load", optional=True), pa.table({"load": pa.nulls(2, pa.float64())}), {"load": 1.0}) == [
+        1,
+        1,
+    ]
+
+
 def test_a_category_is_the_same_or_it_is_not() -> None:
     table = pa.table({"kind": ["pump", "fan", None], "open": [True, False, None]})
     assert apart(Category(name="kind", optional=True, words=("fan", "pump")), table, {"kind": "fan"}) == [1, 0, 1]
