@@ -148,7 +148,7 @@ def test_the_worker_of_the_cleanup_is_killed(desk: LocalCloud, holders: Callable
             os.kill(process, signal.SIGKILL)
         return dead_letters(desk) == 1
 
-    until(is_given_up)
+    until(is_given_up, limit_s=REST_S)
     desk.wait(timeout_s=REST_S)
     (ended,) = set(executions(desk, "SUCCEEDED")) - before
     check(desk, holders, [ended])
