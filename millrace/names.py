@@ -52,8 +52,8 @@ MACHINE_OF_FEED: dict[str, Literal["ingest", "score"]] = {"training": "ingest", 
 """Which machine a drop starts."""
 
 
-def execution_of_drop(bucket: str, key: str, version_id: str) -> str:
-    """The name of the execution that one version of an object starts: repeated events start one execution."""
+def drop_id_of(bucket: str, key: str, version_id: str) -> str:
+    """Names one version of an object, and the execution that works on it alone: repeated events start one execution."""
     return hashlib.sha256("\n".join((bucket, key, version_id)).encode()).hexdigest()
 
 

@@ -10,7 +10,7 @@ from botocore.exceptions import ClientError
 
 from millrace.contract.schema import FEEDS, Feed
 from millrace.errors import RunError
-from millrace.names import MACHINE_OF_FEED, WorkloadNames, execution_of_drop
+from millrace.names import MACHINE_OF_FEED, WorkloadNames, drop_id_of
 
 MOST_BYTES = 5 * 2**30
 """Of one PutObject. https://docs.aws.amazon.com/AmazonS3/latest/userguide/upload-objects.html"""
@@ -32,8 +32,8 @@ class Dropped:
     """With its version."""
     size: int
     machine: str
-    execution_arn: str
-    """Of the run that it starts, as soon as the intake has seen it."""
+    drop_id: str
+    """By which the intake notes the run that works on it."""
 
 
 def check(file: Path, feed: str) -> Feed:
@@ -77,10 +77,9 @@ def put(s3: Any, names: WorkloadNames, file: Path, *, feed: str, key: str) -> Dr
         version = s3.put_object(Bucket=bucket, Key=key, Body=body).get("VersionId", "")
     if not version:
         raise RunError(f"{bucket}: expected a bucket that keeps versions, got none for {key}")
-    machine = MACHINE_OF_FEED[feed]
     return Dropped(
         uri=f"s3://{bucket}/{key}?versionId={version}",
         size=file.stat().st_size,
-        machine=machine,
-        execution_arn=names.execution_arn(machine, execution_of_drop(bucket, key, version)),
+        machine=MACHINE_OF_FEED[feed],
+        drop_id=drop_id_of(bucket, key, version),
     )

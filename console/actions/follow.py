@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 from console.queries.runs import Run, RunDetail, describe_run, find_run
 from millrace.errors import RunError
+from millrace.messages.ingest import Start
 from millrace.names import WorkloadNames
 
 OPEN = ("RUNNING", "PENDING_REDRIVE")
@@ -28,19 +30,19 @@ class Follower:
     """Seconds that an event may take to start a run."""
     limit_s: float = 24 * 3600.0
 
-    def wait_for(self, arn: str, *, limit_s: float) -> Run:
-        """The run, as soon as it is there; raises RunError when it is not within `limit_s`."""
+    def wait_for(self, find: Callable[[], Start | None], *, limit_s: float) -> Run:
+        """The run that `find` names, as soon as it is there; raises RunError when it is not within `limit_s`."""
         end = time.monotonic() + limit_s
         while True:
-            try:
-                return find_run(self.states, self.names, arn)
-            except RunError:
-                if time.monotonic() > end:
-                    raise RunError(
-                        f"expected a run within {limit_s:.0f} s, got none: the intake starts it when a slot is free, "
-                        f"one that scores once a model is live, and puts what is no drop on "
-                        f"{self.names.queue('drops')}-dead"
-                    ) from None
+            with suppress(RunError):  # the intake notes a run, then starts it
+                if named := find():
+                    return find_run(self.states, self.names, self.names.execution_arn(named.machine, named.name))
+            if time.monotonic() > end:
+                raise RunError(
+                    f"expected a run within {limit_s:.0f} s, got none: the intake starts it when a slot is free, "
+                    f"one that scores once a model is live, and puts what is no drop on "
+                    f"{self.names.queue('drops')}-dead"
+                )
             self.moving("waiting for the intake")
             time.sleep(self.poll_s)
 

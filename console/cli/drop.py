@@ -45,7 +45,7 @@ def drop(
     from console.actions import drop
     from console.actions.pack import packed
     from console.cli.printing import show_json
-    from console.cli.watch import follow, require_success
+    from console.cli.watch import follow_drop, require_success
     from millrace.contract.load import load_contract
     from millrace.workload.load import workloads_folder
 
@@ -60,8 +60,8 @@ def drop(
         dropped = drop.put(s3, names, content, feed=feed, key=key)
     if not json:
         typer.echo(f"{dropped.uri} ({dropped.size:,} bytes) starts {dropped.machine}")
-    found = follow(environment, names, dropped.execution_arn, said=not json, intake=True) if wait else []
+    found = follow_drop(environment, names, dropped.drop_id, said=not json) if wait else []
     if json:
         ended = [each.as_json() for each in found]
-        show_json({"uri": dropped.uri, "machine": dropped.machine, "run": dropped.execution_arn, "ended": ended})
+        show_json({"uri": dropped.uri, "machine": dropped.machine, "drop_id": dropped.drop_id, "ended": ended})
     require_success(names, found)

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 import typer
@@ -18,12 +19,14 @@ from console.environment import Environment
 from console.presenters.outcome import outcome
 from console.presenters.presenter import Outcome
 from console.presenters.run_title import run_title
-from console.queries.answers import quarantined_of
+from console.queries.answers import of_drop, quarantined_of
 from console.queries.executions import Execution
 from console.queries.quarantine import reasons_of
 from console.queries.runs import SHORT, RunDetail
 from millrace.errors import RunError
 from millrace.names import WorkloadNames
+from millrace.state.claims import Claims
+from millrace.state.table import StateTable
 
 INTAKE_S = 600.0
 """So long the intake may take: all slots can be taken."""
@@ -56,22 +59,31 @@ class EndedRun:
         return {**named, "outcome": self.outcome.line, "refused": self.outcome.is_refused}
 
 
-def follow(
-    environment: Environment, names: WorkloadNames, arn: str, *, said: bool, intake: bool = False
-) -> list[EndedRun]:
+def follow(environment: Environment, names: WorkloadNames, arn: str, *, said: bool) -> list[EndedRun]:
     """The run and those that it caused, when all have ended; each is a line on stderr if `said`."""
-    found: list[EndedRun] = []
     with _follower(environment, names) as follower:
-        if intake:
-            follower.wait_for(arn, limit_s=INTAKE_S)
-        for detail in follower.follow(arn):
-            ended = EndedRun(detail=detail, outcome=outcome_of(environment, names, detail.execution))
-            found.append(ended)
-            if said:
-                typer.echo(line_of(names, ended), err=True)
-                if ended.outcome.warning:
-                    typer.secho(f"warning: {ended.outcome.warning}", err=True, fg="yellow")
-    return found
+        return [_ended(environment, names, detail, said=said) for detail in follower.follow(arn)]
+
+
+def follow_drop(environment: Environment, names: WorkloadNames, drop_id: str, *, said: bool) -> list[EndedRun]:
+    """As `follow`, from the run that works on a drop, maybe with others: its outcome is that of this drop alone."""
+    claims = Claims(StateTable(environment.client("dynamodb"), names))
+    with _follower(environment, names) as follower:
+        run = follower.wait_for(partial(claims.find, drop_id), limit_s=INTAKE_S)
+        found = follower.follow(run.arn)
+        return [_ended(environment, names, detail, said=said, drop_id=drop_id) for detail in found]
+
+
+def _ended(
+    environment: Environment, names: WorkloadNames, detail: RunDetail, *, said: bool, drop_id: str = ""
+) -> EndedRun:
+    execution = of_drop(detail.execution, drop_id)
+    ended = EndedRun(detail=detail, outcome=outcome_of(environment, names, execution))
+    if said:
+        typer.echo(line_of(names, ended), err=True)
+        if ended.outcome.warning:
+            typer.secho(f"warning: {ended.outcome.warning}", err=True, fg="yellow")
+    return ended
 
 
 def outcome_of(environment: Environment, names: WorkloadNames, execution: Execution) -> Outcome:

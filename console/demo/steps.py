@@ -9,7 +9,7 @@ from typing import Any
 
 from console.presenters.outcome import outcome
 from console.presenters.run_title import titled
-from console.queries.answers import object_of
+from console.queries.answers import objects_of
 from console.queries.executions import Execution
 from console.queries.monitoring import AlarmRaised, alarms
 from console.queries.runs import parent_of
@@ -77,9 +77,10 @@ def _cause(execution: Execution, actions: Sequence[Step]) -> str | None:
 
 
 def _put(execution: Execution, actions: Sequence[Step]) -> str | None:
-    put = object_of(execution)
-    uri = f"s3://{put.get('bucket')}/{put.get('key')}?versionId={put.get('version_id')}"
-    return next((action.id for action in actions if action.id == uri), None)
+    """The last of the objects that it works on."""
+    objects = objects_of(execution.input.get("detail") or {})
+    uris = [f"s3://{put.get('bucket')}/{put.get('key')}?versionId={put.get('version_id')}" for put in objects]
+    return next((action.id for action in reversed(actions) if action.id in uris), None)
 
 
 def _move(execution: Execution, actions: Sequence[Step]) -> str | None:

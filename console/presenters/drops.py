@@ -2,30 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from console.presenters.presenter import Document, Outcome
-from console.queries.answers import source_of
+from console.queries.answers import DropAnswer, objects_of
 from console.words import listed
-from millrace.messages.ingest import Ingested
+from millrace.messages.ingest import RejectedDrop
 
 if TYPE_CHECKING:
-    from console.queries.executions import Execution
     from console.queries.quarantine import ReasonCount
 
 
 def dropped_object(_: Document, detail: Document) -> str:
-    """The drop's key below the workload: `training/1996-05.parquet`."""
-    objects = detail.get("objects") or [{}]
-    return str(objects[0].get("key", "")).partition("/")[2]
+    """The drop's key below the workload, `training/1996-05.parquet`; `training/1996-05.parquet and 2 more`."""
+    objects = objects_of(detail) or [{}]
+    first = str(objects[0].get("key", "")).partition("/")[2]
+    return f"{first} and {len(objects) - 1} more" if len(objects) > 1 else first
 
 
-def rejected(execution: Execution, ingested: Ingested) -> Outcome:
+def rejected(drop: DropAnswer, refused: RejectedDrop) -> Outcome:
     """Of a drop that could not become rows at all."""
-    text = f"nothing accepted, the whole file quarantined ({ingested.reason})"
-    detail = f"expected {ingested.expected}, got {ingested.got}" if ingested.expected else ""
-    return Outcome(text=text, detail=detail, is_refused=True, look=look(execution, 1))
+    text = f"nothing accepted, the whole file quarantined ({refused.reason})"
+    detail = f"expected {refused.expected}, got {refused.got}" if refused.expected else ""
+    return Outcome(text=text, detail=detail, is_refused=True, look=look(drop, 1))
+
+
+def of_several(outcomes: Mapping[str, Outcome]) -> Outcome:
+    """Of an execution with the outcomes of its drops by their names; refused where each of them is."""
+    given = list(outcomes.values())
+    text = f"{len(given)} drops: " + "; ".join(f"{name}: {one.text}" for name, one in outcomes.items())
+    look = ("quarantine",) if any(one.look for one in given) else ()
+    warning = "; ".join(f"{name}: {one.warning}" for name, one in outcomes.items() if one.warning)
+    return Outcome(text=text, is_refused=all(one.is_refused for one in given), look=look, warning=warning)
 
 
 def quarantined_counts(rows: int, reasons: Sequence[ReasonCount]) -> str:
@@ -48,9 +57,9 @@ def example(accepted: int, reasons: Sequence[ReasonCount]) -> str:
     return reasons[0].example if reasons and not accepted else ""
 
 
-def look(execution: Execution, quarantined: int) -> tuple[str, ...]:
+def look(drop: DropAnswer, quarantined: int) -> tuple[str, ...]:
     """The words of the command that shows the quarantined rows; none without any."""
-    return ("quarantine", "--drop", source_of(execution)) if quarantined else ()
+    return ("quarantine", "--drop", drop.name) if quarantined else ()
 
 
 def quarantined_rows(refused: Sequence[ReasonCount]) -> str:

@@ -1,4 +1,4 @@
-"""How people read a run of `ingest`: the drop, its rows, what was wrong with them."""
+"""How people read a run of `ingest`: its drops, their rows, what was wrong with them."""
 
 from __future__ import annotations
 
@@ -10,14 +10,15 @@ from console.presenters.drops import (
     example,
     look,
     most_refused,
+    of_several,
     quarantined_counts,
     quarantined_rows,
     rejected,
 )
 from console.presenters.presenter import Outcome, Presenter, RunSummary, TimelineEntry, until
-from console.queries.answers import answer, committed_of, source_of
+from console.queries.answers import DropAnswer, drops_of
 from console.words import count
-from millrace.messages.ingest import Committed, Ingested
+from millrace.messages.ingest import Committed
 
 if TYPE_CHECKING:
     from console.queries.executions import Execution
@@ -26,9 +27,16 @@ if TYPE_CHECKING:
 
 
 def _outcome(run: Execution, reasons: Sequence[ReasonCount] = ()) -> Outcome:
-    ingested, committed = answer(run, "ingestion", Ingested), committed_of(run)
-    if ingested and ingested.rejected:
-        return rejected(run, ingested)
+    drops = drops_of(run)
+    if len(drops) == 1:
+        return _outcome_of(drops[0], reasons)
+    return of_several({drop.name: _outcome_of(drop) for drop in drops})
+
+
+def _outcome_of(drop: DropAnswer, reasons: Sequence[ReasonCount] = ()) -> Outcome:
+    committed = drop.committed
+    if drop.rejected:
+        return rejected(drop, drop.rejected)
     if committed is None:
         return Outcome()
     if committed.superseded_by:
@@ -46,7 +54,7 @@ def _outcome(run: Execution, reasons: Sequence[ReasonCount] = ()) -> Outcome:
         detail=example(accepted, reasons),
         is_refused=not accepted,
         warning=most_refused(accepted, quarantined, reasons),
-        look=look(run, quarantined),
+        look=look(drop, quarantined),
     )
 
 
@@ -63,22 +71,31 @@ def _until_training(committed: Committed) -> str:
 
 def _summary(run: Execution, report: WorkloadReport) -> RunSummary | None:
     """None when every row was accepted."""
-    refused, committed = report.quarantined.get(run.name, ()), committed_of(run)
+    found = [summary for drop in drops_of(run) if (summary := _summary_of(drop, report))]
+    if len(found) < 2:
+        return found[0] if found else None
+    return RunSummary(what="; ".join(one.what for one in found), detail="; ".join(one.detail for one in found),
+                      tone="watch")  # fmt: skip
+
+
+def _summary_of(drop: DropAnswer, report: WorkloadReport) -> RunSummary | None:
+    refused, committed = report.quarantined.get(drop.drop_id, ()), drop.committed
     if committed is None or committed.duplicate or committed.superseded_by:
-        return RunSummary(what=f"{source_of(run)} added no rows", detail=_outcome(run).text, tone="watch")
+        return RunSummary(what=f"{drop.name} added no rows", detail=_outcome_of(drop).text, tone="watch")
     if not refused:
         return None
     detail = f"{committed.rows_accepted:,} rows accepted, {quarantined_rows(refused)}"
-    return RunSummary(what=f"{source_of(run)} ingested with bad rows", detail=detail, tone="watch")
+    return RunSummary(what=f"{drop.name} ingested with bad rows", detail=detail, tone="watch")
 
 
 def _quiet(runs: Sequence[Execution], _: WorkloadReport) -> TimelineEntry:
-    rows = sum(made.rows_accepted for each in runs if (made := committed_of(each)))
-    names = sorted(source_of(each) for each in runs)
+    drops = [drop for run in runs for drop in drops_of(run)]
+    rows = sum(drop.committed.rows_accepted for drop in drops if drop.committed)
+    names = sorted(drop.name for drop in drops)
     last = f" to {names[-1]}" if len(names) > 1 else ""
     return TimelineEntry(
         at=runs[0].started,
-        what=f"{count(len(runs), 'file')} ingested".capitalize(),
+        what=f"{count(len(drops), 'file')} ingested".capitalize(),
         detail=f"{until(runs)}{names[0]}{last}: {rows:,} rows accepted, none quarantined",
         seconds=sum(run.seconds for run in runs),
     )

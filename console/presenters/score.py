@@ -1,4 +1,4 @@
-"""How people read a run of `score`: the drop and what was delivered."""
+"""How people read a run of `score`: its drops and what was delivered."""
 
 from __future__ import annotations
 
@@ -10,47 +10,64 @@ from console.presenters.drops import (
     example,
     look,
     most_refused,
+    of_several,
     quarantined_counts,
     quarantined_rows,
     rejected,
 )
 from console.presenters.presenter import Document, Outcome, Presenter, RunSummary
-from console.queries.answers import answer
+from console.queries.answers import DropAnswer, drops_of
 from console.words import brief, count
-from millrace.messages.ingest import Ingested
-from millrace.messages.score import Delivered
 
 if TYPE_CHECKING:
     from console.queries.executions import Execution
     from console.queries.quarantine import ReasonCount
     from console.queries.report import WorkloadReport
 
+NEWEST = "the newest drop"
+"""What a run by hand takes that names none."""
+
 
 def _subject(given: Document, detail: Document) -> str:
-    return dropped_object(given, detail) or "the newest drop"
+    return dropped_object(given, detail) or NEWEST
 
 
 def _outcome(run: Execution, reasons: Sequence[ReasonCount]) -> Outcome:
-    ingested, delivered = answer(run, "ingestion", Ingested), answer(run, "delivery", Delivered)
-    if ingested and ingested.rejected:
-        return rejected(run, ingested)
-    if delivered is None:
+    drops = drops_of(run)
+    if len(drops) == 1:
+        return _outcome_of(drops[0], reasons)
+    return of_several({drop.name: _outcome_of(drop, ()) for drop in drops})
+
+
+def _outcome_of(drop: DropAnswer, reasons: Sequence[ReasonCount]) -> Outcome:
+    if drop.rejected:
+        return rejected(drop, drop.rejected)
+    if drop.delivered is None:
         return Outcome()
-    rows, quarantined = delivered.rows, delivered.quarantined
+    rows, quarantined = drop.delivered.rows, drop.delivered.quarantined
     text = f"{rows:,} predictions delivered{quarantined_counts(quarantined, reasons)}"
     return Outcome(
         text=text,
         detail=example(rows, reasons),
         is_refused=not rows,
         warning=most_refused(rows, quarantined, reasons),
-        look=look(run, quarantined),
-        uri=delivered.uri,
+        look=look(drop, quarantined),
+        uri=drop.delivered.uri,
     )
 
 
 def _summary(run: Execution, report: WorkloadReport) -> RunSummary:
-    delivered, refused = answer(run, "delivery", Delivered), report.quarantined.get(run.name, ())
-    subject, why = _subject(run.input, run.input.get("detail") or {}), [quarantined_rows(refused)] if refused else []
+    found = [_summary_of(drop, report) for drop in drops_of(run)]
+    return RunSummary(
+        what="; ".join(one.what for one in found),
+        detail="; ".join(one.detail for one in found),
+        tone="watch" if any(one.tone == "watch" for one in found) else "plain",
+    )
+
+
+def _summary_of(drop: DropAnswer, report: WorkloadReport) -> RunSummary:
+    delivered, refused = drop.delivered, report.quarantined.get(drop.drop_id, ())
+    subject, why = drop.name or NEWEST, [quarantined_rows(refused)] if refused else []
     if delivered is None or not delivered.rows:
         detail = ", ".join(["no prediction delivered", *why])
         whole = "rejected whole" if delivered is None else "not scored"

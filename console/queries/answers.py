@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 from console.queries.executions import Execution
 from millrace.messages.envelope import Message
-from millrace.messages.ingest import Committed
+from millrace.messages.ingest import Committed, CommittedDrops, Ingested, RejectedDrop
 from millrace.messages.retrain import RetrainingRequest
-from millrace.messages.score import Delivered
+from millrace.messages.score import Delivered, DeliveredDrops
+from millrace.names import MACHINE_OF_FEED
 
 AnswerT = TypeVar("AnswerT", bound=Message)
 
@@ -30,24 +32,67 @@ def alarm_of(execution: Execution) -> str:
     return RetrainingRequest.model_validate(execution.input.get("detail", {})).alarm or ""
 
 
-def committed_of(execution: Execution) -> Committed | None:
-    """The commit of an ingest execution; None for other machines, and where nothing was committed."""
-    return answer(execution, "validation", Committed) if execution.machine == "ingest" else None
+@dataclass(frozen=True, kw_only=True)
+class DropAnswer:
+    """What an execution of `ingest` or `score` says of one of its drops; nothing before the step that says it."""
+
+    drop_id: str
+    name: str
+    """`training/1996-05.parquet`; empty where a run by hand takes the newest object."""
+    as_of: str
+    """When it came, ISO 8601."""
+    rejected: RejectedDrop | None
+    committed: Committed | None
+    delivered: Delivered | None
+
+    @property
+    def quarantined(self) -> int:
+        """How many of its rows are quarantined."""
+        found = self.committed.rows_quarantined if self.committed else 0
+        return self.delivered.quarantined if self.delivered else found
+
+
+def drops_of(execution: Execution) -> tuple[DropAnswer, ...]:
+    """The drops of an execution, in the order of its input; none for other machines than `ingest` and `score`."""
+    if execution.machine not in MACHINE_OF_FEED.values():
+        return ()
+    ingested = answer(execution, "ingestion", Ingested)
+    committed = answer(execution, "validation", CommittedDrops) if execution.machine == "ingest" else None
+    delivered = answer(execution, "delivery", DeliveredDrops)
+    now = str(execution.output.get("as_of") or execution.input.get("as_of") or "")
+    return tuple(
+        DropAnswer(
+            drop_id=(drop_id := str(each.get("drop_id") or execution.name)),
+            name=str(each.get("key", "")).partition("/")[2],
+            as_of=str(each.get("as_of") or now),
+            rejected=_of(drop_id, ingested.rejected if ingested else ()),
+            committed=_of(drop_id, committed.drops if committed else ()),
+            delivered=_of(drop_id, delivered.drops if delivered else ()),
+        )
+        for each in objects_of(execution.input.get("detail") or {}) or [{}]
+    )
+
+
+def of_drop(execution: Execution, drop_id: str) -> Execution:
+    """The execution as if the drop were its only one; as it is where it has no such drop."""
+    detail = execution.input.get("detail") or {}
+    kept = [each for each in objects_of(detail) if each.get("drop_id") == drop_id]
+    return replace(execution, input={**execution.input, "detail": {**detail, "objects": kept}}) if kept else execution
 
 
 def quarantined_of(execution: Execution) -> int:
     """How many rows an execution of `ingest` or `score` has quarantined; 0 for other machines."""
-    committed, delivered = committed_of(execution), answer(execution, "delivery", Delivered)
-    return committed.rows_quarantined if committed else delivered.quarantined if delivered else 0
+    return sum(each.quarantined for each in drops_of(execution))
 
 
-def source_of(execution: Execution) -> str:
-    """The drop that started it, as `training/1996-05.parquet`; empty when none did."""
-    return str(object_of(execution).get("key", "")).partition("/")[2]
-
-
-def object_of(execution: Execution) -> Mapping[str, Any]:
-    """Bucket, key and version_id of the drop that started it; empty when none did."""
-    objects = execution.input.get("detail", {}).get("objects") or [{}]
-    found: Mapping[str, Any] = objects[0]
+def objects_of(detail: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
+    """Bucket, key and version_id of the drops that the detail of an input names."""
+    found: Sequence[Mapping[str, Any]] = detail.get("objects") or []
     return found
+
+
+AnyDrop = TypeVar("AnyDrop", RejectedDrop, Committed, Delivered)
+
+
+def _of(drop_id: str, drops: Sequence[AnyDrop]) -> AnyDrop | None:
+    return next((each for each in drops if each.drop_id == drop_id), None)

@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from console.queries.answers import answer, committed_of, source_of
+from console.queries.answers import DropAnswer, drops_of
 from console.queries.executions import Execution
 from console.queries.quarantine import ReasonCount
-from millrace.messages.ingest import Ingested
-from millrace.messages.score import Delivered
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,31 +29,31 @@ class Drop:
 def find_drops(runs: Iterable[Execution], quarantined: Mapping[str, tuple[ReasonCount, ...]]) -> tuple[Drop, ...]:
     """By start; drops of one feed that were processed at the same time are in the order of their names.
 
-    `runs` are executions of `ingest` and `score`; `quarantined` is by the execution's name."""
-    beside: list[list[Execution]] = []
-    for run in sorted((run for run in runs if source_of(run)), key=lambda run: run.started):
+    `runs` are executions of `ingest` and `score`; `quarantined` is by the drop's id."""
+    beside: list[list[tuple[Execution, DropAnswer]]] = []
+    found = [(run, drop) for run in runs for drop in drops_of(run) if drop.name]
+    for run, drop in sorted(found, key=lambda each: each[0].started):
         last = beside[-1] if beside else []
-        if last and _feed(last[0]) == _feed(run) and run.started <= max(each.stopped for each in last):
-            last.append(run)
+        if last and _feed(last[0][1]) == _feed(drop) and run.started <= max(each.stopped for each, _ in last):
+            last.append((run, drop))
         else:
-            beside.append([run])
-    ordered = [run for group in beside for run in sorted(group, key=source_of)]
-    return tuple(_drop(run, quarantined.get(run.name, ())) for run in ordered)
+            beside.append([(run, drop)])
+    ordered = [drop for group in beside for _, drop in sorted(group, key=lambda each: each[1].name)]
+    return tuple(_drop(drop, quarantined.get(drop.drop_id, ())) for drop in ordered)
 
 
-def _feed(run: Execution) -> str:
-    return source_of(run).partition("/")[0]
+def _feed(drop: DropAnswer) -> str:
+    return drop.name.partition("/")[0]
 
 
-def _drop(run: Execution, reasons: Sequence[ReasonCount]) -> Drop:
-    ingested, committed = answer(run, "ingestion", Ingested), committed_of(run)
-    delivered = answer(run, "delivery", Delivered)
+def _drop(drop: DropAnswer, reasons: Sequence[ReasonCount]) -> Drop:
+    committed, delivered = drop.committed, drop.delivered
     return Drop(
-        name=source_of(run),
-        feed=_feed(run),
+        name=drop.name,
+        feed=_feed(drop),
         accepted=committed.rows_accepted if committed else delivered.rows if delivered else 0,
         quarantined=sum(one.rows for one in reasons),
         reasons=tuple(reasons),
-        rejected=ingested.reason or "" if ingested else "",
+        rejected=drop.rejected.reason if drop.rejected else "",
         snapshot=committed.snapshot_id if committed else "",
     )

@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from console.environment import Environment
+from console.queries.answers import drops_of
 from console.queries.executions import Execution
 from console.queries.stored import find_object
 from millrace.aws.objects import keys_below
@@ -46,7 +47,7 @@ class Row:
     """Every rule that it breaks, in words."""
     raw: str
     run: str
-    """Name of the execution that refused it."""
+    """The drop's id: the name of the execution that refused it, where that had no other drop."""
     quarantined_at: datetime
     """UTC."""
 
@@ -61,7 +62,7 @@ def find_rows(
 ) -> Iterator[Row]:
     """The refused rows, a file at a time.
 
-    `drop` is a key or the end of one, `reason` a reason's code; `runs` are names of executions (all for None)."""
+    `drop` is a key or the end of one, `reason` a reason's code; `runs` are ids of drops (all for None)."""
     bucket, prefix = names.platform.bucket("lake"), f"{names.workload}/quarantine/"
     client = environment.client("s3")
     for key in keys_below(client, bucket, prefix):
@@ -85,7 +86,7 @@ def read_file(content: bytes, *, feed: str) -> Iterator[Row]:
 
 @dataclass(frozen=True, kw_only=True)
 class ReasonCount:
-    """Rows of one execution that were refused for the same reason."""
+    """Rows of one drop that were refused for the same reason."""
 
     reason: str
     rows: int
@@ -94,7 +95,7 @@ class ReasonCount:
 
 
 def count_reasons(rows: Iterable[Row]) -> dict[str, tuple[ReasonCount, ...]]:
-    """By the execution's name, its most frequent reason first; no row is kept in memory."""
+    """By the drop's id, its most frequent reason first; no row is kept in memory."""
     counts: Counter[tuple[str, str]] = Counter()
     examples: dict[tuple[str, str], str] = {}
     for row in rows:
@@ -122,11 +123,12 @@ def reasons_of(s3: Any, names: WorkloadNames, execution: Execution) -> tuple[Rea
 
 
 def _files_of(names: WorkloadNames, execution: Execution) -> Iterator[str]:
-    as_of = execution.output.get("as_of") or execution.input.get("as_of")
     feed: Feed | None = "scoring" if execution.machine == "score" else execution.input.get("detail", {}).get("feed")
-    if as_of and feed:
-        for part in PARTS:
-            key = object_key(names.workload, feed, as_of=moment(as_of), run=execution.name, part=part)
+    if feed is None:
+        return
+    for drop in drops_of(execution):
+        for part in PARTS if drop.as_of else ():
+            key = object_key(names.workload, feed, as_of=moment(drop.as_of), run=drop.drop_id, part=part)
             yield f"s3://{names.platform.bucket('lake')}/{key}"
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from console.environment import Environment
+from console.queries.answers import drops_of
 from console.queries.decisions import newest_decision
 from console.queries.drops import Drop, find_drops
 from console.queries.executions import Execution, executions
@@ -71,7 +72,7 @@ class WorkloadReport:
     champions: tuple[ChampionPeriod, ...]
     alarms: tuple[AlarmRaised, ...]
     quarantined: Mapping[str, tuple[ReasonCount, ...]]
-    """By name of the execution."""
+    """By the drop's id."""
     drops: tuple[Drop, ...]
     lineage: tuple[Link, ...]
     """Of the newest decision."""
@@ -105,7 +106,9 @@ def read_report(environment: Environment, names: WorkloadNames, *, question: str
     monitor_runs = read_monitor_runs(s3, monitored)
     unjudged = find_unjudged(s3, names, monitor_runs, is_whole=len(monitored) < MOST_RUNS)
     intake = [*by_machine.get("ingest", []), *by_machine.get("score", [])]
-    quarantined = count_reasons(find_rows(environment, names, runs={run.name for run in intake}))
+    quarantined = count_reasons(
+        find_rows(environment, names, runs={drop.drop_id for run in intake for drop in drops_of(run)})
+    )
     decision, records = newest_decision(environment, names), audit_of(environment, names)
     newest = list(islice(find_versions(environment, names), MOST_VERSIONS))
     live = next((version for version in newest if version.status == "live"), None)

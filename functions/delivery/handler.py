@@ -1,9 +1,10 @@
-"""What the transform answered is joined with the accepted rows and delivered as one Parquet file."""
+"""What the transform answered is joined with the accepted rows and delivered, a Parquet file for each drop."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
@@ -20,7 +21,14 @@ from millrace.contract.violation import QuarantinedRow, RuleViolation, key_text,
 from millrace.datasets.quarantine import QuarantineFile, object_key
 from millrace.messages.envelope import StepInput, handles
 from millrace.messages.ingest import Staging
-from millrace.messages.score import Delivered, ScoreState, delivered_key, delivered_schema
+from millrace.messages.score import (
+    Delivered,
+    DeliveredDrops,
+    ScoreState,
+    ShardedDrop,
+    delivered_key,
+    delivered_schema,
+)
 from millrace.settings.drop import DropEnvironment
 from millrace.tasks import catalogue as tasks
 from millrace.workload.load import load_workload
@@ -38,33 +46,41 @@ S3 = boto3.client("s3")
 
 @LOGGER.inject_lambda_context
 @handles(StepInput[ScoreState])
-def handler(call: StepInput[ScoreState]) -> Delivered:
-    """Where the predictions are and how many; called again, it writes the same object again."""
-    sharded, staging = call.state.validation.answer, Staging(names=SETTINGS.names, run=call.run)
-    key, as_of = delivered_key(SETTINGS.names, call.run), call.state.as_of
-    with TemporaryDirectory() as folder:
-        accepted, delivered = Path(folder, "accepted.parquet"), Path(folder, "delivered.parquet")
-        S3.download_file(LAKE, staging.accepted, str(accepted))
-        answers = read(staging, sharded.shards, sharded.model_version)
-        with QuarantineFile(Path(folder, "refused"), run=call.run, source=sharded.source, as_of=as_of) as refused:
-            rows = write(accepted, delivered, answers, sharded.model_version, refused)
-        if refused.rows:
-            S3.upload_file(str(Path(folder, "refused")), LAKE, quarantine_key(call.run, as_of))
-        S3.upload_file(str(delivered), LAKE, key)
-    answer = Delivered(uri=staging.uri(key), rows=rows, quarantined=sharded.quarantined + refused.rows)
+def handler(call: StepInput[ScoreState]) -> DeliveredDrops:
+    """Where the predictions of each drop are and how many; called again, it writes the same objects again."""
+    sharded = call.state.validation.answer
+    answers = partial(read, Staging(names=SETTINGS.names, run=call.run), sharded.model_version)
+    answer = DeliveredDrops(drops=tuple(deliver(each, answers, sharded.model_version) for each in sharded.drops))
     LOGGER.info("delivered", extra=answer.model_dump())
     return answer
 
 
-def read(staging: Staging, shards: int, model_version: str) -> Iterator[pa.Table]:
-    """Every answer of the run, shard after shard."""
-    for number in range(shards):
+def deliver(
+    drop: ShardedDrop, read_answers_of: Callable[[ShardedDrop], Iterator[pa.Table]], model_version: str
+) -> Delivered:
+    """The predictions of one drop are one file."""
+    staging, key = Staging(names=SETTINGS.names, run=drop.drop_id), delivered_key(SETTINGS.names, drop.drop_id)
+    with TemporaryDirectory() as folder:
+        accepted, delivered, kept = (Path(folder, name) for name in ("accepted", "delivered", "refused"))
+        S3.download_file(LAKE, staging.accepted, str(accepted))
+        with QuarantineFile(kept, run=drop.drop_id, source=drop.source, as_of=drop.as_of) as refused:
+            rows = write(accepted, delivered, read_answers_of(drop), model_version, refused)
+        if refused.rows:
+            S3.upload_file(str(kept), LAKE, quarantine_key(drop.drop_id, drop.as_of))
+        S3.upload_file(str(delivered), LAKE, key)
+    uri, quarantined = staging.uri(key), drop.quarantined + refused.rows
+    return Delivered(drop_id=drop.drop_id, uri=uri, rows=rows, quarantined=quarantined)
+
+
+def read(staging: Staging, model_version: str, drop: ShardedDrop) -> Iterator[pa.Table]:
+    """Every answer of the drop, shard after shard; `staging` is that of the execution."""
+    for number in range(drop.first_shard, drop.first_shard + drop.shards):
         found = S3.get_object(Bucket=LAKE, Key=staging.answers(number))
         yield read_answers(found["Body"].read(), model_version=model_version, fields=TASK.answer)
 
 
-def quarantine_key(run: str, as_of: datetime) -> str:
-    return object_key(SETTINGS.workload, "scoring", as_of=as_of, run=run, part="undecodable")
+def quarantine_key(drop_id: str, as_of: datetime) -> str:
+    return object_key(SETTINGS.workload, "scoring", as_of=as_of, run=drop_id, part="undecodable")
 
 
 def write(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, replace
-from datetime import datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -17,7 +16,7 @@ from millrace.errors import DropError
 from millrace.files.origin import Origin
 from millrace.files.parsed import Limits
 from millrace.files.sniff import read_drop
-from millrace.messages.ingest import Drop
+from millrace.messages.ingest import DropInWork
 from millrace.names import WorkloadNames
 
 PIECE_BYTES = 2**20
@@ -50,17 +49,16 @@ class DropVersion:
         return {"VersionId": self.version_id} if self.version_id else {}
 
 
-def feed_of(drop: Drop, names: WorkloadNames) -> DropVersion:
+def feed_of(drop: DropInWork, names: WorkloadNames) -> DropVersion:
     """The folder of the drop's feed in the landing bucket."""
     return DropVersion(bucket=names.platform.bucket("landing"), key=f"{names.workload}/{drop.feed}/", version_id="")
 
 
-def find(s3: Any, drop: Drop, feed: DropVersion) -> DropVersion:
+def find(s3: Any, drop: DropInWork, feed: DropVersion) -> DropVersion:
     """The object of the drop, or the newest one below `feed`; `s3` is boto3's client.
 
     Raises DropError `missing` where the feed has none."""
-    if drop.objects:
-        (named,) = drop.objects
+    if named := drop.object:
         return DropVersion(bucket=named.bucket or feed.bucket, key=named.key, version_id=named.version_id)
     pages = s3.get_paginator("list_objects_v2").paginate(Bucket=feed.bucket, Prefix=feed.key)
     found = [entry for page in pages for entry in page.get("Contents", [])]
@@ -97,7 +95,7 @@ def fetch(s3: Any, source: DropVersion, path: Path, *, most_bytes: int) -> tuple
     return replace(source, version_id=source.version_id or answer.get("VersionId", "")), digest.hexdigest()
 
 
-def origin_of(s3: Any, source: DropVersion, digest: str, drop: Drop, names: WorkloadNames, at: datetime) -> Origin:
+def origin_of(s3: Any, source: DropVersion, digest: str, drop: DropInWork, names: WorkloadNames) -> Origin:
     """What the rows of the drop may need beside its bytes, whose SHA-256 is `digest`."""
 
     def fetch_object(key: str, version_id: str) -> bytes:
@@ -108,7 +106,7 @@ def origin_of(s3: Any, source: DropVersion, digest: str, drop: Drop, names: Work
             return path.read_bytes()
 
     folder = f"{names.workload}/{drop.feed}/"
-    return Origin(name=source.key.removeprefix(folder), at=at, digest=digest, fetch=fetch_object)
+    return Origin(name=source.key.removeprefix(folder), at=drop.as_of, digest=digest, fetch=fetch_object)
 
 
 def parse(drop: Path, table: Table, parsed: Path, refused: QuarantineFile, *, limits: Limits, origin: Origin) -> int:

@@ -1,4 +1,4 @@
-"""The bytes of a drop become typed rows; what cannot be parsed is kept raw, with its line and the reason."""
+"""The bytes of drops become typed rows; what cannot be parsed is kept raw, with its line and the reason."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from millrace.datasets.quarantine import QuarantineFile, object_key
 from millrace.errors import DropError
 from millrace.files.parsed import Limits
 from millrace.messages.envelope import StepInput, handles
-from millrace.messages.ingest import Ingested, IngestState, Staging
+from millrace.messages.ingest import DropInWork, Ingested, IngestState, ParsedDrop, RejectedDrop, Staging
 from millrace.settings.drop import DropEnvironment
 from millrace.state.pointers import ReleasePointers
 from millrace.state.table import StateTable
@@ -27,7 +27,7 @@ CONTRACT = load_contract(SETTINGS.folder)
 LIMITS = Limits(file_bytes=SETTINGS.drop_mb * 2**20)
 LAKE = NAMES.platform.bucket("lake")
 LOGGER = Logger()
-MOST_WORDS = 1000
+MOST_WORDS = 500
 """Characters of a reason in an answer: a header may be longer than a state machine's payload."""
 S3 = boto3.client("s3")
 POINTERS = ReleasePointers(StateTable(boto3.client("dynamodb"), NAMES))
@@ -36,24 +36,28 @@ POINTERS = ReleasePointers(StateTable(boto3.client("dynamodb"), NAMES))
 @LOGGER.inject_lambda_context
 @handles(StepInput[IngestState])
 def handler(call: StepInput[IngestState]) -> Ingested:
-    """How many rows were typed and how many kept raw, or why the object cannot become rows at all."""
+    """How many rows of each drop were typed and how many kept raw, or why it cannot become rows at all."""
     if call.state.detail.feed == "scoring" and POINTERS.champion() is None:
-        return Ingested(held=True)
-    with TemporaryDirectory() as folder:
-        answer = ingest(call, Path(folder))
-    LOGGER.info("ingested", extra=answer.model_dump())
-    return answer
+        return Ingested(outcome="held")
+    done = []
+    for drop in call.state.drops(call.run):
+        with TemporaryDirectory() as folder:
+            done.append(ingest(drop, Path(folder)))
+        LOGGER.info("ingested", extra=done[-1].model_dump())
+    parsed = tuple(one for one in done if isinstance(one, ParsedDrop))
+    rejected = tuple(one for one in done if isinstance(one, RejectedDrop))
+    return Ingested(outcome="parsed" if parsed else "rejected", parsed=parsed, rejected=rejected)
 
 
-def ingest(call: StepInput[IngestState], folder: Path) -> Ingested:
-    """The answer; the rows of the drop are staged, or the drop is quarantined whole."""
-    drop, raw, digest = call.state.detail, folder / "raw", ""
+def ingest(drop: DropInWork, folder: Path) -> ParsedDrop | RejectedDrop:
+    """The rows of the drop are staged, or it is quarantined whole."""
+    raw, digest = folder / "raw", ""
     source = feed_of(drop, NAMES)
-    quarantine = partial(QuarantineFile, raw, run=call.run, as_of=call.state.as_of)
+    quarantine = partial(QuarantineFile, raw, run=drop.drop_id, as_of=drop.as_of)
     try:
         source = find(S3, drop, source)
         source, digest = fetch(S3, source, folder / "drop", most_bytes=LIMITS.file_bytes)
-        origin = origin_of(S3, source, digest, drop, NAMES, call.state.as_of)
+        origin = origin_of(S3, source, digest, drop, NAMES)
         with quarantine(source=source.uri) as refused:
             rows = parse(
                 folder / "drop", CONTRACT.table(drop.feed), folder / "parsed", refused, limits=LIMITS, origin=origin
@@ -61,23 +65,31 @@ def ingest(call: StepInput[IngestState], folder: Path) -> Ingested:
     except DropError as error:
         with quarantine(source=source.uri) as refused:
             refused.add([whole_drop(error)])
-        upload(call, raw, "drop")
-        return Ingested(
-            rejected=True,
+        upload(drop, raw, "drop")
+        return RejectedDrop(
+            drop_id=drop.drop_id,
+            feed=drop.feed,
+            source=source.uri,
+            source_digest=digest,
             reason=error.reason,
             expected=error.expected[:MOST_WORDS],
             got=error.got[:MOST_WORDS],
-            source=source.uri,
-            source_digest=digest,
         )
-    S3.upload_file(str(folder / "parsed"), LAKE, Staging(names=NAMES, run=call.run).parsed)
+    S3.upload_file(str(folder / "parsed"), LAKE, Staging(names=NAMES, run=drop.drop_id).parsed)
     if refused.rows:
-        upload(call, raw, "unparsable")
-    return Ingested(
-        source=source.uri, source_key=source.key, source_digest=digest, parsed=rows, unparsable=refused.rows
+        upload(drop, raw, "unparsable")
+    return ParsedDrop(
+        drop_id=drop.drop_id,
+        as_of=drop.as_of,
+        source=source.uri,
+        source_key=source.key,
+        source_digest=digest,
+        sequencer=drop.object.sequencer if drop.object else "",
+        rows=rows,
+        unparsable=refused.rows,
     )
 
 
-def upload(call: StepInput[IngestState], path: Path, part: str) -> None:
-    drop, as_of = call.state.detail, call.state.as_of
-    S3.upload_file(str(path), LAKE, object_key(SETTINGS.workload, drop.feed, as_of=as_of, run=call.run, part=part))
+def upload(drop: DropInWork, path: Path, part: str) -> None:
+    key = object_key(SETTINGS.workload, drop.feed, as_of=drop.as_of, run=drop.drop_id, part=part)
+    S3.upload_file(str(path), LAKE, key)

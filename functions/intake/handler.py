@@ -1,18 +1,24 @@
-"""Start the machine of a dropped object's feed, once however often S3 sends its event."""
+"""Start the machine of dropped objects' feed, small ones together; once however often S3 sends their events."""
 
 from __future__ import annotations
 
 import random
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import boto3
 from aws_lambda_powertools import Logger
-from aws_lambda_powertools.utilities.batch import BatchProcessor, EventType, process_partial_response
+from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSEvent, SQSRecord
 from botocore.exceptions import BotoCoreError, ClientError
 
+from functions.intake.groups import groups
 from millrace.errors import ConflictError, NoDropError
-from millrace.messages.ingest import Start, start_of
+from millrace.messages.ingest import Arrival, Start, arrival_of, start_of
 from millrace.settings.intake import IntakeSettings
+from millrace.state.claims import Claims
 from millrace.state.pointers import ReleasePointers
 from millrace.state.slots import Slots
 from millrace.state.table import StateTable
@@ -20,8 +26,6 @@ from millrace.state.table import StateTable
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from aws_lambda_powertools.utilities.batch.types import PartialItemFailureResponse
-    from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
 SETTINGS = IntakeSettings.parse()
@@ -29,38 +33,58 @@ NAMES = SETTINGS.names
 LOGGER = Logger()
 STATES, SQS = boto3.client("stepfunctions"), boto3.client("sqs")
 STATE = StateTable(boto3.client("dynamodb"), NAMES)
-SLOTS, POINTERS = Slots(STATE), ReleasePointers(STATE)
+SLOTS, CLAIMS, POINTERS = Slots(STATE), Claims(STATE), ReleasePointers(STATE)
 DELAY_S, LONGER, MOST_DELAY_S = 10, 1.2, 300
 """A drop that waits is looked at again after this time, then each time after 1.2 times as long, up to the most."""
 SPREAD = 0.5
 """Each delay is up to so much shorter or longer. Without it the drops of a burst would all come back in one moment, ten
 of them would find a slot, and the slots would be empty until the next such moment."""
-PROCESSOR = BatchProcessor(event_type=EventType.SQS, raise_on_entire_batch_failure=False)
 
 
 @LOGGER.inject_lambda_context
-def handler(event: dict[str, Any], context: LambdaContext) -> PartialItemFailureResponse:
+def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, list[dict[str, str]]]:
     """The messages that must come again: those that met an error of AWS's."""
-    return process_partial_response(event=event, record_handler=take, processor=PROCESSOR, context=context)
+    arrivals: dict[str, Arrival] = {}
+    records_of: dict[str, list[SQSRecord]] = {}
+    failed: list[SQSRecord] = []
+    for record in SQSEvent(event).records:
+        try:
+            arrival = arrival_of(record.body, NAMES)
+        except NoDropError as error:
+            failed += attempt(partial(reject, record, reason=str(error)), [record])
+            continue
+        arrivals.setdefault(arrival.drop_id, arrival)
+        records_of.setdefault(arrival.drop_id, []).append(record)
+    for group in groups(arrivals.values()):
+        records = [record for arrival in group for record in records_of[arrival.drop_id]]
+        failed += attempt(partial(take, group, records), records)
+    return {"batchItemFailures": [{"itemIdentifier": record.message_id} for record in failed]}
 
 
-def take(record: SQSRecord) -> None:
-    """Start the message's execution; a message that is not about a drop is sent to the dead letters with the reason."""
+def attempt(action: Callable[[], None], records: list[SQSRecord]) -> list[SQSRecord]:
+    """The records, where the action met an error of AWS's."""
     try:
-        wanted = start_of(record.body, NAMES)
-    except NoDropError as error:
-        LOGGER.error("no drop", extra={"reason": str(error)})
-        reason = {"DataType": "String", "StringValue": str(error)}
-        SQS.send_message(
-            QueueUrl=SETTINGS.dead_queue_url, MessageBody=record.body, MessageAttributes={"reason": reason}
-        )
-        return
+        action()
+    except (BotoCoreError, ClientError):
+        LOGGER.exception("comes again", extra={"messages": [record.message_id for record in records]})
+        return records
+    return []
+
+
+def reject(record: SQSRecord, *, reason: str) -> None:
+    """Send a message that is not about a drop to the dead letters, with the reason."""
+    LOGGER.error("no drop", extra={"reason": reason})
+    attributes = {"reason": {"DataType": "String", "StringValue": reason}}
+    SQS.send_message(QueueUrl=SETTINGS.dead_queue_url, MessageBody=record.body, MessageAttributes=attributes)
+
+
+def take(group: Sequence[Arrival], records: Sequence[SQSRecord]) -> None:
+    """Start the execution of these drops, which `records` tell of; without a slot they wait."""
     try:
-        started = start(wanted)
+        start(group)
     except ConflictError as error:
-        wait(record, reason=str(error))
-        return
-    LOGGER.info("started" if started else "known", extra={"machine": wanted.machine, "execution": wanted.name})
+        for record in records:
+            wait(record, reason=str(error))
 
 
 def wait(record: SQSRecord, *, reason: str) -> None:
@@ -81,27 +105,59 @@ def wait(record: SQSRecord, *, reason: str) -> None:
     LOGGER.info("waits", extra={"reason": reason, "delay_s": delay_s, "waits": waits + 1})
 
 
-def start(wanted: Start) -> bool:
-    """Whether an execution was started or runs already; False when the object had its execution before.
+def start(group: Sequence[Arrival]) -> None:
+    """Every drop of the group has an execution: all the same one, or those had another that have it still.
 
-    Raises ConflictError when every slot is taken, and for a drop to score while no model is live: as an execution it
+    Raises ConflictError when every slot is taken, and for drops to score while no model is live: as an execution they
     would hold a slot until the first release. The function `cleanup` frees a slot when its execution ends."""
+    wanted = start_of(group, NAMES)
     if wanted.machine == "score" and POINTERS.champion() is None:
         raise ConflictError(f"{NAMES.machine(wanted.machine)}: expected a live model, there is none yet")
+    # Slot, claims, execution. Who dies after the first leaves a slot that the sweep frees; after the second, claims
+    # by which the next delivery of any of the messages starts this very execution. Nothing is ever taken over.
+    with slot(wanted):
+        is_new = CLAIMS.take(wanted, [each.drop_id for each in group], now=datetime.now(UTC))
+        if is_new:
+            run(wanted)
+    if is_new:
+        return
+    found = {each.drop_id: CLAIMS.find(each.drop_id) for each in group}
+    known = {one.name: one for one in found.values() if one}
+    if wanted.name not in known:
+        SLOTS.free(wanted.machine, NAMES.execution_arn(wanted.machine, wanted.name))
+    for one in known.values():
+        with slot(one):
+            run(one)
+    if rest := [each for each in group if found[each.drop_id] is None]:
+        start(rest)
+
+
+@contextmanager
+def slot(wanted: Start) -> Iterator[None]:
+    """The execution has a slot, which is free again when the block fails.
+
+    Raises ConflictError when every slot is taken."""
     holder = NAMES.execution_arn(wanted.machine, wanted.name)
     if not SLOTS.take(wanted.machine, holder=holder, limit=SETTINGS.slots):
         raise ConflictError(f"{NAMES.machine(wanted.machine)}: expected a free slot of {SETTINGS.slots}, all are taken")
     try:
-        STATES.start_execution(stateMachineArn=NAMES.machine_arn(wanted.machine), name=wanted.name, input=wanted.input)
-    except STATES.exceptions.ExecutionAlreadyExists:
-        if is_running(holder):
-            return True
-        SLOTS.free(wanted.machine, holder)
-        return False
-    except (BotoCoreError, ClientError):
+        yield
+    except (BotoCoreError, ClientError, ConflictError):
         SLOTS.free(wanted.machine, holder)
         raise
-    return True
+
+
+def run(wanted: Start) -> None:
+    """Start the execution, once: one that was started before goes on, or has ended and keeps no slot."""
+    holder = NAMES.execution_arn(wanted.machine, wanted.name)
+    try:
+        STATES.start_execution(stateMachineArn=NAMES.machine_arn(wanted.machine), name=wanted.name, input=wanted.input)
+    except STATES.exceptions.ExecutionAlreadyExists:
+        if not is_running(holder):
+            SLOTS.free(wanted.machine, holder)
+            LOGGER.info("known", extra={"execution": wanted.name})
+            return
+    LOGGER.info("started", extra={"execution": wanted.name})
 
 
 def is_running(execution: str) -> bool:

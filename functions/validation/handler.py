@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -14,9 +15,10 @@ from aws_lambda_powertools import Logger
 from functions.validation.shards import Shards, stage, stage_with_past
 from millrace.artefact.batch import CONTENT_TYPE
 from millrace.contract.load import load_contract
-from millrace.datasets.commits import commit_once
+from millrace.contract.schema import Feed
+from millrace.datasets.commits import Commit, NewDrop, commit_together
 from millrace.datasets.future import up_to
-from millrace.datasets.new_rows import Quarantine, RowsInFile, Source
+from millrace.datasets.new_rows import RowsInFile, Source
 from millrace.datasets.notes import ARRIVAL
 from millrace.datasets.past import read_past
 from millrace.datasets.quarantine import QuarantineFile, object_key
@@ -24,8 +26,8 @@ from millrace.datasets.tables import Lake
 from millrace.errors import ConflictError
 from millrace.features import catalogue as encoders
 from millrace.messages.envelope import StepInput, handles
-from millrace.messages.ingest import Committed, IngestState, Staging
-from millrace.messages.score import Sharded
+from millrace.messages.ingest import Committed, CommittedDrops, Drop, IngestState, ParsedDrop, Staging
+from millrace.messages.score import Sharded, ShardedDrop
 from millrace.settings.validation import ValidationSettings
 from millrace.state.pointers import ReleasePointers
 from millrace.state.table import StateTable
@@ -46,73 +48,111 @@ POINTERS = ReleasePointers(StateTable(boto3.client("dynamodb"), NAMES))
 
 @LOGGER.inject_lambda_context
 @handles(StepInput[IngestState])
-def handler(call: StepInput[IngestState]) -> Committed | Sharded:
+def handler(call: StepInput[IngestState]) -> CommittedDrops | Sharded:
     """What was committed or cut into shards; called again, the same."""
-    staging = Staging(names=NAMES, run=call.run)
-    with TemporaryDirectory() as name:
-        folder = Path(name)
-        S3.download_file(BUCKET, staging.parsed, str(folder / "parsed"))
-        quarantine = partial(kept, call, folder / "refused")
-        scored = call.state.detail.feed == "scoring"
-        answer = shard(call, folder, quarantine) if scored else commit(call, folder, quarantine)
+    with TemporaryDirectory() as folder:
+        drops = [fetch(drop, call.state.detail.feed, Path(folder)) for drop in call.state.ingested.parsed]
+        answer = shard(drops, call.run) if call.state.detail.feed == "scoring" else commit(drops, call.state.detail)
     LOGGER.info("validated", extra=answer.model_dump())
     return answer
 
 
-def commit(call: StepInput[IngestState], folder: Path, quarantine: Quarantine) -> Committed:
-    """One snapshot of the rows' table; the rows of an object that it holds already are not added."""
-    drop, ingested = call.state.detail, call.state.ingested
+@dataclass(frozen=True, kw_only=True)
+class FetchedDrop:
+    """A drop's typed rows, in a folder of its own."""
+
+    drop: ParsedDrop
+    feed: Feed
+    folder: Path
+
+    @property
+    def parsed(self) -> Path:
+        return self.folder / "parsed"
+
+    @contextmanager
+    def quarantine(self) -> Iterator[QuarantineFile]:
+        """A file of refused rows; one object per drop, so that a further attempt writes it anew."""
+        path, run, as_of = self.folder / "refused", self.drop.drop_id, self.drop.as_of
+        with QuarantineFile(path, run=run, source=self.drop.source, as_of=as_of) as refused:
+            yield refused
+        if refused.rows:
+            key = object_key(SETTINGS.workload, self.feed, as_of=as_of, run=run, part="refused")
+            S3.upload_file(str(path), BUCKET, key)
+
+
+def fetch(drop: ParsedDrop, feed: Feed, folder: Path) -> FetchedDrop:
+    """The drop with its rows, below `folder`."""
+    fetched = FetchedDrop(drop=drop, feed=feed, folder=folder / drop.drop_id)
+    fetched.folder.mkdir()
+    S3.download_file(BUCKET, Staging(names=NAMES, run=drop.drop_id).parsed, str(fetched.parsed))
+    return fetched
+
+
+def commit(drops: Sequence[FetchedDrop], detail: Drop) -> CommittedDrops:
+    """One commit of the rows' table; the rows of an object that it holds already are not added."""
+    done = commit_together(LAKE, detail.table, [new_drop(each, detail.table) for each in drops])
+    has_champion = POINTERS.champion() is not None
+    return CommittedDrops(
+        drops=tuple(
+            Committed(
+                drop_id=each.drop.drop_id,
+                feed=detail.feed,
+                table=NAMES.table(detail.table),
+                snapshot_id=str(one.snapshot_id),
+                rows_accepted=one.rows_added,
+                rows_quarantined=one.rows_quarantined + (each.drop.unparsable if is_judged(one) else 0),
+                rows_total=one.rows_total,
+                source=each.drop.source,
+                source_digest=each.drop.source_digest,
+                duplicate=one.alias_of is not None,
+                alias_of=one.alias_of or "",
+                withdrawn=one.is_withdrawn,
+                superseded_by=one.superseded_by or "",
+                has_champion=has_champion,
+                first_rows=WORKLOAD.training.first_rows,
+            )
+            for each, one in zip(drops, done, strict=True)
+        )
+    )
+
+
+def is_judged(done: Commit) -> bool:
+    """Whether the rows of the drop were looked at: not those that the table holds, or a later version of."""
+    return done.alias_of is None and done.superseded_by is None
+
+
+def new_drop(fetched: FetchedDrop, table: str) -> NewDrop:
+    """The rows that the contract takes, once the table says which keys it has."""
+    drop = fetched.drop
     source = Source(
-        uri=ingested.source,
-        key=ingested.source_key,
-        digest=ingested.source_digest,
-        run=call.run,
-        sequencer=drop.objects[0].sequencer if drop.objects else "",
-        arrived=call.state.as_of,
+        uri=drop.source,
+        key=drop.source_key,
+        digest=drop.source_digest,
+        run=drop.drop_id,
+        sequencer=drop.sequencer,
+        arrived=drop.as_of,
     )
-    contract = up_to(LAKE.contract_of(drop.table), PREDICTION, arrived=call.state.as_of)
-    new = RowsInFile(LAKE, drop.table, contract, parsed=folder / "parsed", source=source, quarantine=quarantine)
-    done = commit_once(LAKE, drop.table, source, new.write, notes={ARRIVAL: call.state.as_of.isoformat()})
-    return Committed(
-        feed=drop.feed,
-        table=NAMES.table(drop.table),
-        snapshot_id=str(done.snapshot_id),
-        rows_accepted=done.rows_added,
-        rows_quarantined=0 if done.alias_of or done.superseded_by else done.rows_quarantined + ingested.unparsable,
-        rows_total=done.rows_total,
-        source=ingested.source,
-        source_digest=ingested.source_digest,
-        duplicate=done.alias_of is not None,
-        alias_of=done.alias_of or "",
-        withdrawn=done.is_withdrawn,
-        superseded_by=done.superseded_by or "",
-        has_champion=POINTERS.champion() is not None,
-        first_rows=WORKLOAD.training.first_rows,
-    )
+    contract = up_to(LAKE.contract_of(table), PREDICTION, arrived=drop.as_of)
+    new = RowsInFile(LAKE, table, contract, parsed=fetched.parsed, source=source, quarantine=fetched.quarantine)
+    return NewDrop(source=source, write=new.write, notes={ARRIVAL: drop.as_of.isoformat()})
 
 
-def shard(call: StepInput[IngestState], folder: Path, quarantine: Quarantine) -> Sharded:
-    """Shards for the champion, and the accepted rows beside them for the delivery."""
-    champion, ingested = POINTERS.champion(), call.state.ingested
+def shard(drops: Sequence[FetchedDrop], execution: str) -> Sharded:
+    """Shards for the champion, and the accepted rows of each drop beside them for the delivery."""
+    champion = POINTERS.champion()
     if champion is None:
-        raise ConflictError("expected the champion that the drop was read for, there is none now")
-    staging = Staging(names=NAMES, run=call.run)
+        raise ConflictError("expected the champion that the drops were read for, there is none now")
+    staging, done = Staging(names=NAMES, run=execution), list[ShardedDrop]()
 
     def put(number: int, body: bytes) -> None:
         S3.put_object(Bucket=BUCKET, Key=staging.shard(number), Body=body, ContentType=CONTENT_TYPE)
 
-    shards, accepted = Shards(put, PREDICTION.inputs, limit=SETTINGS.shard_bytes), folder / "accepted"
-    given = folder / "parsed", SCORING, accepted, shards, quarantine
-    before = partial(read_past, LAKE, HISTORIES)
-    done = stage_with_past(*given, histories=HISTORIES, read_before=before) if HISTORIES else stage(*given)
-    rows, refused = done
-    S3.upload_file(str(accepted), BUCKET, staging.accepted)
+    shards = Shards(put, PREDICTION.inputs, limit=SETTINGS.shard_bytes)
+    for each in drops:
+        done.append(shard_drop(each, shards))
     return Sharded(
-        source=ingested.source,
-        source_digest=ingested.source_digest,
-        accepted=rows,
-        quarantined=refused + ingested.unparsable,
-        shards=shards.number if rows else 0,
+        drops=tuple(done),
+        accepted=sum(each.accepted for each in done),
         shards_uri=staging.uri(staging.shards),
         transformed_uri=staging.uri(staging.transformed),
         model_name=champion.model_name,
@@ -120,13 +160,21 @@ def shard(call: StepInput[IngestState], folder: Path, quarantine: Quarantine) ->
     )
 
 
-@contextmanager
-def kept(call: StepInput[IngestState], path: Path) -> Iterator[QuarantineFile]:
-    """A file of refused rows; one object per execution, so that a further attempt writes it anew."""
-    feed, as_of = call.state.detail.feed, call.state.as_of
-    with QuarantineFile(path, run=call.run, source=call.state.ingested.source, as_of=as_of) as refused:
-        yield refused
-    if refused.rows:
-        S3.upload_file(
-            str(path), BUCKET, object_key(SETTINGS.workload, feed, as_of=as_of, run=call.run, part="refused")
-        )
+def shard_drop(fetched: FetchedDrop, shards: Shards) -> ShardedDrop:
+    """The next shards are those of this drop."""
+    drop, first, accepted = fetched.drop, shards.number, fetched.folder / "accepted"
+    given = fetched.parsed, SCORING, accepted, shards, fetched.quarantine
+    before = partial(read_past, LAKE, HISTORIES)
+    done = stage_with_past(*given, histories=HISTORIES, read_before=before) if HISTORIES else stage(*given)
+    rows, refused = done
+    S3.upload_file(str(accepted), BUCKET, Staging(names=NAMES, run=drop.drop_id).accepted)
+    return ShardedDrop(
+        drop_id=drop.drop_id,
+        as_of=drop.as_of,
+        source=drop.source,
+        source_digest=drop.source_digest,
+        accepted=rows,
+        quarantined=refused + drop.unparsable,
+        first_shard=first,
+        shards=shards.number - first if rows else 0,
+    )

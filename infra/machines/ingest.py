@@ -1,4 +1,4 @@
-"""The machine `ingest`: bytes become typed rows, rows are judged, the good ones become one snapshot."""
+"""The machine `ingest`: bytes become typed rows, rows are judged, the good ones become snapshots, in one commit."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ from infra.context import Context
 from infra.iam import bus, functions
 from infra.iam.resource import Statement
 from infra.machines import states
-from infra.machines.paths import Result, path
+from infra.machines.paths import Result
 from infra.machines.states import Definition
 from millrace.messages.events import DatasetCommitted, DropRejected
-from millrace.messages.ingest import Committed, Ingested, IngestState
+from millrace.messages.ingest import CommittedDrops, Ingested
 
 FUNCTIONS = ("ingestion", "validation")
-INGESTION, VALIDATION = Result("ingestion", Ingested), Result("validation", Committed)
+INGESTION, VALIDATION = Result("ingestion", Ingested), Result("validation", CommittedDrops)
 TIMEOUT_S = 3600
 
 
@@ -22,7 +22,7 @@ def definition(context: Context) -> Definition:
     No failure is caught: an execution that failed can be redriven from the step that failed."""
     function, bus = context.names.function_arn, context.platform.bus_arn
     return states.machine(
-        f"Ingest a drop of {context.workload.name}: parse, validate, commit",
+        f"Ingest drops of {context.workload.name}: parse, validate, commit once",
         start="Ingestion",
         timeout_s=TIMEOUT_S,
         states={
@@ -30,41 +30,37 @@ def definition(context: Context) -> Definition:
                 function("ingestion"),
                 comment="Bytes to typed rows; what cannot be parsed is kept raw, with line and reason",
                 result=INGESTION,
-                next_state="Readable?",
+                next_state="Rejected",
             ),
-            "Readable?": states.choice(
-                "Could the object become rows at all?",
-                [(states.is_true(INGESTION.path("rejected")), "Rejected")],
-                otherwise="Validation",
-            ),
-            "Validation": states.invoke(
-                function("validation"),
-                comment="Each row by the contract and the keys of the table; the good ones are one snapshot, once",
-                result=VALIDATION,
-                next_state="Committed",
-            ),
-            "Committed": states.put_event(
-                bus,
-                workload=context.workload.name,
-                event=DatasetCommitted,
-                detail={f"{field}.$": VALIDATION.path(field) for field in Committed.model_fields},
-                comment="Tell what the table holds now",
-                next_state="Done",
-            ),
-            "Done": states.succeed("Every row of the drop is in the table or in quarantine"),
-            "Rejected": states.put_event(
+            "Rejected": states.put_events(
                 bus,
                 workload=context.workload.name,
                 event=DropRejected,
-                detail={
-                    "feed.$": path(IngestState, "detail", "feed"),
-                    "key.$": INGESTION.path("source"),
-                    "reason.$": INGESTION.path("reason"),
-                },
-                comment="Tell that the object cannot become rows",
-                next_state="Quarantined",
+                items=INGESTION.path("rejected"),
+                comment="Tell of each object that cannot become rows; it is quarantined whole",
+                next_state="Readable?",
             ),
-            "Quarantined": states.succeed("The object is quarantined whole; the table is as it was"),
+            "Readable?": states.choice(
+                "Could an object become rows at all?",
+                [(states.equals(INGESTION.path("outcome"), "parsed"), "Validation")],
+                otherwise="Quarantined",
+            ),
+            "Validation": states.invoke(
+                function("validation"),
+                comment="Each row by the contract and the keys of the table; the good ones are committed, once",
+                result=VALIDATION,
+                next_state="Committed",
+            ),
+            "Committed": states.put_events(
+                bus,
+                workload=context.workload.name,
+                event=DatasetCommitted,
+                items=VALIDATION.path("drops"),
+                comment="Tell what the table holds with each drop",
+                next_state="Done",
+            ),
+            "Done": states.succeed("Every row is in the table or in quarantine"),
+            "Quarantined": states.succeed("Nothing could become rows; the table is as it was"),
         },
     )
 

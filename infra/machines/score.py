@@ -1,4 +1,4 @@
-"""The machine `score`: read and judge a drop, transform its shards, deliver the predictions, say so."""
+"""The machine `score`: read and judge drops, transform their shards, deliver the predictions, say so."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from infra.machines.states import Definition
 from millrace.artefact.batch import CONTENT_TYPE
 from millrace.messages.events import DropRejected, ScoresDelivered
 from millrace.messages.ingest import Ingested
-from millrace.messages.score import Delivered, Sharded
+from millrace.messages.score import DeliveredDrops, Sharded
 
 FUNCTIONS = ("ingestion", "validation", "delivery")
 INGESTION = Result("ingestion", Ingested)
-VALIDATION, DELIVERY = Result("validation", Sharded), Result("delivery", Delivered)
+VALIDATION, DELIVERY = Result("validation", Sharded), Result("delivery", DeliveredDrops)
 PAYLOAD_MB = 6
 """Of one request to the container; a shard stays below it."""
 HELD_POLLS_S = 15 * 60
@@ -27,7 +27,7 @@ def definition(context: Context) -> Definition:
     """The definition; the first two steps are those of the machine `ingest`, Transform is SageMaker's own."""
     function = context.names.function_arn
     return states.machine(
-        f"Score a drop of {context.workload.name} in batch and deliver the predictions once",
+        f"Score drops of {context.workload.name} in one batch and deliver the predictions once",
         start="Defaults",
         timeout_s=TIMEOUT_S,
         states={
@@ -45,34 +45,32 @@ def definition(context: Context) -> Definition:
                 function("ingestion"),
                 comment="Bytes to typed rows, once there is a champion; what cannot be parsed is kept raw",
                 result=INGESTION,
-                next_state="Readable?",
+                next_state="Champion?",
             ),
-            "Readable?": states.choice(
-                "Is there a champion, and could the object become rows at all?",
-                [
-                    (states.is_true(INGESTION.path("held")), "Hold"),
-                    (states.is_true(INGESTION.path("rejected")), "Rejected"),
-                ],
-                otherwise="Validation",
+            "Champion?": states.choice(
+                "Is there a champion?",
+                [(states.equals(INGESTION.path("outcome"), "held"), "Hold")],
+                otherwise="Rejected",
             ),
             "Hold": states.wait(
                 "No champion yet: a run by hand is held, while drops wait in their queue and hold no slot",
                 seconds=_poll_s(context),
                 next_state="Ingestion",
             ),
-            "Rejected": states.put_event(
+            "Rejected": states.put_events(
                 context.platform.bus_arn,
                 workload=context.workload.name,
                 event=DropRejected,
-                detail={
-                    "feed": "scoring",
-                    "key.$": INGESTION.path("source"),
-                    "reason.$": INGESTION.path("reason"),
-                },
-                comment="Tell that the object cannot become rows; it is quarantined whole",
-                next_state="Refused",
+                items=INGESTION.path("rejected"),
+                comment="Tell of each object that cannot become rows; it is quarantined whole",
+                next_state="Readable?",
             ),
-            "Refused": states.succeed("The drop is quarantined, nothing is delivered"),
+            "Readable?": states.choice(
+                "Could an object become rows at all?",
+                [(states.equals(INGESTION.path("outcome"), "parsed"), "Validation")],
+                otherwise="Refused",
+            ),
+            "Refused": states.succeed("Everything is quarantined, nothing is delivered"),
             "Validation": states.invoke(
                 function("validation"),
                 comment="Each row by the contract: accepted and cut into shards, or quarantined",
@@ -98,16 +96,16 @@ def definition(context: Context) -> Definition:
             ),
             "Delivery": states.invoke(
                 function("delivery"),
-                comment="Join answers and rows, check that each is answered once, write one file",
+                comment="Join answers and rows, check that each is answered once, write one file for each drop",
                 result=DELIVERY,
                 next_state="ScoresDelivered",
             ),
-            "ScoresDelivered": states.put_event(
+            "ScoresDelivered": states.put_events(
                 context.platform.bus_arn,
                 workload=context.workload.name,
                 event=ScoresDelivered,
-                detail={f"{field}.$": DELIVERY.path(field) for field in Delivered.model_fields},
-                comment="Tell where the predictions are",
+                items=DELIVERY.path("drops"),
+                comment="Tell where the predictions of each drop are",
                 next_state="Delivered",
             ),
             "Delivered": states.succeed("Every good row has one prediction, every bad row its reason"),

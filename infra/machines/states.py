@@ -162,6 +162,32 @@ def put_event(
     }
 
 
+def put_events(
+    bus_arn: str, *, workload: str, event: type[BusEvent], items: str, comment: str, next_state: str
+) -> State:
+    """Put one event of ours for each entry of the list at `items`, which has its fields; none for an empty list.
+
+    One entry after the other, so that an execution for many drops puts no burst on the bus."""
+    own = sorted(set(event.model_fields) - set(BusEvent.model_fields))
+    detail = {f"{field}.$": f"$.item.{field}" for field in own}
+    put = put_event(bus_arn, workload=workload, event=event, detail=detail, comment="Tell of one", next_state=None)
+    name = f"Put {event.detail_type}"
+    return {
+        "Type": "Map",
+        "Comment": comment,
+        "ItemsPath": items,
+        "ItemSelector": {"cause.$": "$.cause", "item.$": "$$.Map.Item.Value"},
+        "MaxConcurrency": 1,
+        "ItemProcessor": {
+            "ProcessorConfig": {"Mode": "INLINE"},
+            "StartAt": name,
+            "States": {name: put | {"OutputPath": "$.event"}},
+        },
+        "ResultPath": "$.events",
+        "Next": next_state,
+    }
+
+
 def fields(result: Result, *names: str) -> dict[str, str]:
     """Detail keys that copy fields of a step's answer: `{"version.$": "$.registration.answer.version"}`."""
     return {f"{name}.$": result.path(name) for name in names}

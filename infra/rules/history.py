@@ -96,7 +96,8 @@ def _loop(states: Mapping[str, Mapping[str, Any]]) -> Loop:
 
 
 def _events(state: Mapping[str, Any]) -> int:
-    return EVENTS.get(state["Type"], 2)
+    inner = state.get("ItemProcessor", {}).get("States", {}).values()
+    return EVENTS.get(state["Type"], 2) + sum(map(_events, inner))
 
 
 def _next(state: Mapping[str, Any]) -> set[str]:

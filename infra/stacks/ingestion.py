@@ -26,6 +26,9 @@ from millrace.workload.fit import check_fit
 RECEIVES = 20
 """Deliveries of one drop before it is a dead letter: an hour of AWS's errors; to wait for a free slot costs none."""
 TABLE_MEMORY_MB = 3008
+GATHERED, GATHERED_LOCALLY = {"batch": 25, "window_s": 5}, {"batch": 10, "window_s": 0}
+"""Drops that come within the window go together, and a lone one waits for its end; without a window Lambda takes 10
+at most, as many as there are. https://docs.aws.amazon.com/lambda/latest/api/API_CreateEventSourceMapping.html"""
 REFUSED = tuple(f"quarantine/feed={feed}" for feed in FEEDS)
 """Folders of the lake."""
 
@@ -63,12 +66,12 @@ class IngestionStack(WorkloadStack):
         queue = Queue(
             self, "drops", context=context, visibility_s=180, receives=RECEIVES, senders=["events.amazonaws.com"]
         )
-        started, digest = ("ingest", "score"), "An execution is named by the digest of its drop"
+        started, digest = ("ingest", "score"), "An execution is named by the digest of its drops"
         intake = Function(
             self,
             "intake",
             context=context,
-            description="A dropped object starts the machine of its feed, once",
+            description="Dropped objects start the machine of their feed, small ones together, each once",
             settings=IntakeSettings(**context.environment(), queue_url=queue.url, dead_queue_url=f"{queue.url}-dead"),
             statements=[
                 step_functions.machines(names, *started).may("StartExecution"),
@@ -76,10 +79,11 @@ class IngestionStack(WorkloadStack):
                 queues.send(queue.arn),
                 queues.send(queue.dead_arn),
                 queues.receive(queue.arn),
-                state_table.own_items(names).may("GetItem", "UpdateItem"),
+                state_table.own_items(names).may("GetItem", "PutItem", "UpdateItem"),
             ],
         )
-        feed(self, queue, intake.arn, batch=10, window_s=0, concurrency=5, dependencies=[intake.resource])
+        gathered = GATHERED_LOCALLY if context.platform.stage == "local" else GATHERED
+        feed(self, queue, intake.arn, **gathered, concurrency=5, dependencies=[intake.resource])
         pattern = {
             "source": ["aws.s3"],
             "detail-type": ["Object Created"],

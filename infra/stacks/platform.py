@@ -25,6 +25,7 @@ from infra.iam.resource import policy
 from infra.retention import RETENTION, SHARED_RETENTION, TIERED_DAYS, Retention
 from infra.settings import StageSettings
 from infra.stacks import audit
+from millrace.state.table import DELETE_AFTER
 
 IMAGES = ("training", "processing", "inference")
 """The folders under `containers/`."""
@@ -38,6 +39,7 @@ would be taken when the next one makes it."""
 
 CHANGES = dynamodb.CfnTable.StreamSpecificationProperty(stream_view_type="NEW_IMAGE")
 """The audit's chain holds what an item became; what it was is an earlier link."""
+OUTLIVED = dynamodb.CfnTable.TimeToLiveSpecificationProperty(enabled=True, attribute_name=DELETE_AFTER)
 
 NETWORK = "10.84.0.0/16"
 _AMONG_INSTANCES: dict[str, Any] = {
@@ -420,6 +422,7 @@ class PlatformStack(cdk.Stack):
                     point_in_time_recovery_enabled=True
                 ),
                 deletion_protection_enabled=True,
+                time_to_live_specification=OUTLIVED if table == "state" else None,
                 stream_specification=CHANGES if table == "audit" else None,
             )
             resource.apply_removal_policy(KEPT)

@@ -1,11 +1,11 @@
-"""One drop, one commit: its digest is in the snapshot's summary, so the same bytes are never added twice."""
+"""Drops become snapshots: the digest of each is in its snapshot's summary, so the same bytes are never added twice."""
 
 from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from pyiceberg.manifest import DataFile
     from pyiceberg.table import Table as IcebergTable
+    from pyiceberg.table import Transaction
     from pyiceberg.table.snapshots import Snapshot
 
 DIGEST, RUN, ALIAS = "millrace.source-digest", "millrace.run", "millrace.alias-of"
@@ -48,6 +49,18 @@ class Commit:
     """The later version of the same object, which the table had before; None when this one is the latest."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class NewDrop:
+    """A drop on its way into a table."""
+
+    source: Source
+    write: Callable[[IcebergTable], NewRows]
+    """Called before each attempt with the table as it is then: an attempt that lost against another writer compares
+    the keys again, and what it then quarantines is kept before the commit."""
+    notes: Mapping[str, str] = field(default_factory=dict)
+    """They go into the snapshot's summary."""
+
+
 def commit_once(
     lake: Lake,
     table: str,
@@ -56,45 +69,54 @@ def commit_once(
     *,
     notes: Mapping[str, str] | None = None,
 ) -> Commit:
-    """The rows of `source` in one snapshot of `table`, once, however often it is called.
+    """The rows of `source` in one snapshot of `table`, once, however often it is called; as `commit_together`."""
+    (done,) = commit_together(lake, table, [NewDrop(source=source, write=write, notes=notes or {})])
+    return done
 
-    `write` is called before each attempt with the table as it is then: an attempt that lost against another writer
-    compares the keys again, and what it then quarantines is kept before the commit. `notes` go into the snapshot's
-    summary. Raises ConflictError when others win every time."""
-    placed = {SEQUENCER: source.sequencer} if source.sequencer else {}
-    summary = {DIGEST: source.digest, ORIGIN: source.uri, RUN: source.run, **placed, **(notes or {})}
-    # Each attempt begins with the table as it is now and ends in one of five ways:
-    #   this run has committed before (a retry)        -> its own result
-    #   a later version of this object came before     -> an empty snapshot says so once, no row is added
-    #   these bytes came in before, by another source  -> an empty snapshot says so once, then its result; an earlier
-    #                                                     version of this object leaves all the same
-    #   the append wins                                -> the result
-    #   another writer was faster                      -> pause, begin again
+
+def commit_together(lake: Lake, table: str, drops: Sequence[NewDrop]) -> list[Commit]:
+    """What became of each drop: all in one commit, each in a snapshot of its own, once, however often it is called.
+
+    A drop is compared with those before it as with what the table holds. Raises ConflictError when other writers win
+    every time."""
     for pause_s in pauses():
-        iceberg = lake.open(table)
-        earlier = find_commit(iceberg, source.digest, run=source.run)
-        if earlier is not None and (earlier.run == source.run or find_alias(iceberg, source)):
-            return _result(iceberg, earlier, source)
-        later = find_later(iceberg, source)
-        if later is not None and is_recorded(iceberg, source):
-            return _superseded(iceberg, later)
-        # Whether it wins or not, the next turn sees what is there.
-        if later is not None:
-            _append(iceberg, None, summary | {SUPERSEDED: later})
-            continue
-        replaces_rows = has_earlier(iceberg, source) and (earlier is None or earlier.key != source.key)
-        instead = {REPLACED: source.key} if replaces_rows else {}
-        is_there = earlier is not None and not (instead and _lacks_rows(iceberg, earlier))
-        new = NewRows(file=None, quarantined=0) if is_there else write(iceberg)
-        if earlier is not None and new.file is None:
-            _append(iceberg, None, summary | {ALIAS: earlier.uri} | instead)
-            continue
-        # A later version without a good row takes nothing's place: what was right before stays.
-        instead = instead if new.file is not None else {}
-        if _append(iceberg, new.file, summary | {QUARANTINED: str(new.quarantined)} | instead):
-            return _result(iceberg, _found(iceberg.current_snapshot()), source)
+        attempt = _Attempt(lake.open(table))
+        done = [_take(attempt, drop) for drop in drops]
+        if attempt.commit():
+            return done
         time.sleep(pause_s)
     raise ConflictError(f"{lake.names.table(table)}: expected one of {ATTEMPTS} commits to win, none did")
+
+
+def _take(attempt: _Attempt, drop: NewDrop) -> Commit:
+    """What becomes of the drop if the attempt wins, in one of four ways:
+
+    this run has committed before (a retry)        -> its own result
+    a later version of this object came before     -> an empty snapshot says so once, no row is added
+    these bytes came in before, by another source  -> an empty snapshot says so once; an earlier version of this object
+                                                      leaves all the same
+    else                                           -> a snapshot with its rows"""
+    iceberg, source = attempt.table, drop.source
+    placed = {SEQUENCER: source.sequencer} if source.sequencer else {}
+    summary = {DIGEST: source.digest, ORIGIN: source.uri, RUN: source.run, **placed, **drop.notes}
+    earlier = find_commit(iceberg, source.digest, run=source.run)
+    if earlier is not None and (earlier.run == source.run or find_alias(iceberg, source)):
+        return _result(iceberg, earlier, source)
+    if (later := find_later(iceberg, source)) is not None:
+        if not is_recorded(iceberg, source):
+            attempt.append(None, summary | {SUPERSEDED: later})
+        return _superseded(attempt.table, later)
+    replaces_rows = has_earlier(iceberg, source) and (earlier is None or earlier.key != source.key)
+    instead = {REPLACED: source.key} if replaces_rows else {}
+    is_there = earlier is not None and not (instead and _lacks_rows(iceberg, earlier))
+    new = NewRows(file=None, quarantined=0) if is_there else drop.write(iceberg)
+    if earlier is not None and new.file is None:
+        attempt.append(None, summary | {ALIAS: earlier.uri} | instead)
+        return _result(attempt.table, earlier, source)
+    # A later version without a good row takes nothing's place: what was right before stays.
+    instead = instead if new.file is not None else {}
+    attempt.append(new.file, summary | {QUARANTINED: str(new.quarantined)} | instead)
+    return _result(attempt.table, _found(attempt.table.current_snapshot()), source)
 
 
 def commit(lake: Lake, table: str, rows: pa.Table, source: Source, *, notes: Mapping[str, str] | None = None) -> Commit:
@@ -203,36 +225,62 @@ def _lacks_rows(iceberg: IcebergTable, found: Found) -> bool:
     return found.rows_quarantined > 0 and not _is_withdrawn(iceberg, found)
 
 
-def _append(iceberg: IcebergTable, file: DataFile | None, summary: dict[str, str]) -> bool:
-    """Whether the snapshot is in the table for certain; False when another writer was first or the outcome is unknown.
+class _Attempt:
+    """Snapshots on top of a table, which others see all at once or not at all."""
 
-    Without a file the snapshot holds no new rows: it records why the drop brought none. Where the summary names what is
-    replaced, the rows of that drop leave in the same commit."""
-    from botocore.exceptions import BotoCoreError, ClientError
-    from pyiceberg.exceptions import CommitFailedException
-    from pyiceberg.expressions import EqualTo
+    def __init__(self, iceberg: IcebergTable) -> None:
+        self._iceberg = iceberg
+        self._transaction: Transaction | None = None
 
-    transaction = iceberg.transaction()
-    try:
-        if replaced := summary.get(REPLACED):
-            before = EqualTo(term=SOURCE, value=replaced)
-            if rows := iceberg.scan(row_filter=before).count():  # they may have been withdrawn
-                transaction.delete(before, snapshot_properties={RUN: summary[RUN], WITHDRAWN: str(rows)})
+    @property
+    def table(self) -> IcebergTable:
+        """The table as it will be."""
+        if self._transaction is None:
+            return self._iceberg
+        return type(self._iceberg)(
+            identifier=self._iceberg.name(),
+            metadata=self._transaction.table_metadata,
+            metadata_location=self._iceberg.metadata_location,
+            io=self._iceberg.io,
+            catalog=self._iceberg.catalog,
+        )
+
+    def append(self, file: DataFile | None, summary: dict[str, str]) -> None:
+        """Add a snapshot. Without a file it holds no new rows: it records why the drop brought none.
+
+        Where the summary names what is replaced, the rows of that drop leave in a snapshot before it."""
+        from pyiceberg.expressions import EqualTo
+
+        before = EqualTo(term=SOURCE, value=summary.get(REPLACED, ""))
+        rows = self.table.scan(row_filter=before).count() if REPLACED in summary else 0
+        transaction = self._transaction = self._transaction or self._iceberg.transaction()
+        if rows:  # they may have been withdrawn
+            transaction.delete(before, snapshot_properties={RUN: summary[RUN], WITHDRAWN: str(rows)})
         with transaction.update_snapshot(snapshot_properties=summary).fast_append() as append:
             if file is not None:
                 append.append_data_file(file)
-        transaction.commit_transaction()
-    except CommitFailedException:
-        return False
-    # With any other error the commit may have arrived all the same (a lost answer). The next attempt begins by looking
-    # for its digest in the table, so that "perhaps" never becomes "twice".
-    except ClientError as error:
-        if error.response["Error"]["Code"] in ("AccessDeniedException", "EntityNotFoundException"):
-            raise
-        return False
-    except BotoCoreError:
-        return False
-    return True
+
+    def commit(self) -> bool:
+        """Whether the snapshots are in the table for certain, where there are any; False when another writer was first
+        or the outcome is unknown."""
+        from botocore.exceptions import BotoCoreError, ClientError
+        from pyiceberg.exceptions import CommitFailedException
+
+        if self._transaction is None:
+            return True
+        try:
+            self._transaction.commit_transaction()
+        except CommitFailedException:
+            return False
+        # With any other error the commit may have arrived all the same (a lost answer). The next attempt begins by
+        # looking for its digests in the table, so that "perhaps" never becomes "twice".
+        except ClientError as error:
+            if error.response["Error"]["Code"] in ("AccessDeniedException", "EntityNotFoundException"):
+                raise
+            return False
+        except BotoCoreError:
+            return False
+        return True
 
 
 def pauses() -> Iterator[float]:

@@ -39,7 +39,7 @@ class Source:
     digest: str
     """SHA-256 of its bytes, or of what says which rows these are."""
     run: str
-    """The execution that brings them."""
+    """The drop's id, or the execution that brings them."""
     sequencer: str = ""
     """S3's, which says which version of the key is the later one; empty where nobody knows."""
     arrived: datetime | None = None

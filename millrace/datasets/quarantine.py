@@ -30,6 +30,7 @@ COLUMNS = {
 }
 """The Glue type of each column; the partitions are feed and date.
 
+`run` is the drop's id: the name of its execution, where that had no other drop.
 `reason`, `column_name`, `expected` and `got` are those of the first violation, so that a query can group by them
 without UNNEST; `violations` holds all, the first included; `detail` is the sentence for people."""
 PART_VIOLATIONS = 16_384
@@ -48,7 +49,7 @@ def schema() -> pa.Schema:
 
 
 def object_key(workload: str, feed: Feed, *, as_of: datetime, run: str, part: str) -> str:
-    """The key in the lake: one per run and step, so that a retry writes the same object again.
+    """The key in the lake: one per drop and step, so that a retry writes the same object again; `run` is the drop's id.
 
     `part` says which step refused the rows: `drop` and `unparsable` at ingestion, `refused` at validation,
     `undecodable` at delivery, of rows whose image the model's container could not decode."""

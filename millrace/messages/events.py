@@ -10,11 +10,10 @@ from __future__ import annotations
 
 from typing import ClassVar, Literal
 
-from millrace.contract.reasons import Reason
-from millrace.contract.schema import Feed
 from millrace.messages.envelope import Message, Moment
-from millrace.messages.ingest import Committed
+from millrace.messages.ingest import Committed, RejectedDrop
 from millrace.messages.retrain import RetrainingEvidence, RetrainingReason, RetrainingTrigger
+from millrace.messages.score import Delivered
 from millrace.messages.train import BudgetRefusal, TrainingReason
 
 SOURCE = "millrace"
@@ -38,15 +37,10 @@ class DatasetCommitted(BusEvent, Committed):
     detail_type = "dataset.committed"
 
 
-class DropRejected(BusEvent):
+class DropRejected(BusEvent, RejectedDrop):
     """A drop could not become rows at all; it is quarantined whole."""
 
     detail_type = "drop.rejected"
-
-    feed: Feed
-    key: str
-    """The drop's URI and version."""
-    reason: Reason
 
 
 class DataLate(BusEvent):
@@ -151,14 +145,10 @@ class RetrainRefused(RetrainDecision):
     detail_type = "retrain.refused"
 
 
-class ScoresDelivered(BusEvent):
+class ScoresDelivered(BusEvent, Delivered):
     """The predictions of a scoring drop are in the lake."""
 
     detail_type = "scores.delivered"
-
-    uri: str
-    rows: int
-    quarantined: int
 
 
 EVENTS: dict[str, type[BusEvent]] = {

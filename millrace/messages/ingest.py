@@ -1,11 +1,12 @@
-"""One drop on its way into a table or to a model: S3's event, the messages of the steps, where its pieces are.
+"""Drops on their way into a table or to a model: S3's event, the messages of the steps, where its pieces are.
 
 https://docs.aws.amazon.com/AmazonS3/latest/userguide/ev-events.html (the event, as EventBridge delivers it)"""
 
 from __future__ import annotations
 
+import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Any, Literal
@@ -13,10 +14,10 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, ValidationError, model_validator
 
 from millrace.contract.reasons import Reason
-from millrace.contract.schema import Feed
+from millrace.contract.schema import FEEDS, Feed
 from millrace.errors import NoDropError
-from millrace.messages.envelope import ExecutionInput, Message, StepResult
-from millrace.names import MACHINE_OF_FEED, WorkloadNames, execution_of_drop
+from millrace.messages.envelope import ExecutionInput, Message, Moment, StepResult
+from millrace.names import MACHINE_OF_FEED, WorkloadNames, drop_id_of
 
 
 class _Bucket(Message):
@@ -44,21 +45,35 @@ class _Event(Message):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Arrival:
+    """One version of one object that came, as S3's event tells."""
+
+    machine: Literal["ingest", "score"]
+    feed: Feed
+    drop_id: str
+    size: int
+    """Bytes."""
+    cause: str
+    """The event's id."""
+    as_of: str
+    """The event's time, ISO 8601."""
+    object: Mapping[str, Any]
+    """As the input of the execution names it."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Start:
     """One execution to be started."""
 
     machine: Literal["ingest", "score"]
     name: str
-    """SHA-256 of bucket, key and version: repeated events start one execution."""
+    """The drop's id; of several drops the SHA-256 of their ids."""
     input: str
     """JSON."""
 
 
-def start_of(body: str, names: WorkloadNames) -> Start:
-    """What the message asks for; raises NoDropError that says what was expected and what came.
-
-    The input holds the event's id and time: EventBridge delivers the same event with both unchanged, so a
-    redelivery has the same bytes. Another event about the same version has the same name only."""
+def arrival_of(body: str, names: WorkloadNames) -> Arrival:
+    """What the message tells; raises NoDropError that says what was expected and what came."""
     try:
         event = _Event.model_validate_json(body)
     except ValidationError as error:
@@ -66,30 +81,47 @@ def start_of(body: str, names: WorkloadNames) -> Start:
         field = ".".join(str(part) for part in first["loc"]) or "(message)"
         raise NoDropError(f"{field}: {first['msg']}, came {str(first['input'])[:200]}") from None
     bucket, item = event.detail.bucket.name, event.detail.object
-    feed = _feed(bucket, item.key, names)
-    detail = {
-        "workload": names.workload,
-        "feed": feed,
-        "objects": [
-            {
-                "bucket": bucket,
-                "key": item.key,
-                "version_id": item.version_id,
-                "size": item.size,
-                "sequencer": item.sequencer,
-            }
-        ],
-    }
-    document = {"cause": event.id, "as_of": event.time.isoformat().replace("+00:00", "Z"), "detail": detail}
-    name = execution_of_drop(bucket, item.key, item.version_id)
-    return Start(machine=MACHINE_OF_FEED[feed], name=name, input=json.dumps(document, sort_keys=True))
+    feed, as_of = _feed(bucket, item.key, names), event.time.isoformat().replace("+00:00", "Z")
+    drop_id = drop_id_of(bucket, item.key, item.version_id)
+    return Arrival(
+        machine=MACHINE_OF_FEED[feed],
+        feed=feed,
+        drop_id=drop_id,
+        size=item.size,
+        cause=event.id,
+        as_of=as_of,
+        object={
+            "bucket": bucket,
+            "key": item.key,
+            "version_id": item.version_id,
+            "size": item.size,
+            "sequencer": item.sequencer,
+            "drop_id": drop_id,
+            "as_of": as_of,
+        },
+    )
 
 
-def _feed(bucket: str, key: str, names: WorkloadNames) -> str:
+def start_of(arrivals: Sequence[Arrival], names: WorkloadNames) -> Start:
+    """One execution for drops of one feed, at least one; it counts the arrival of the last one as now.
+
+    EventBridge delivers the same event with id and time unchanged, so a redelivery of a lone drop has the same
+    bytes. Another event about the same version has the same name only."""
+    last = max(arrivals, key=lambda each: each.as_of)
+    objects = [dict(each.object) for each in arrivals]
+    detail = {"workload": names.workload, "feed": last.feed, "objects": objects}
+    document = {"cause": last.cause, "as_of": last.as_of, "detail": detail}
+    ids = [each.drop_id for each in arrivals]
+    name = ids[0] if len(ids) == 1 else hashlib.sha256("\n".join(ids).encode()).hexdigest()
+    return Start(machine=last.machine, name=name, input=json.dumps(document, sort_keys=True))
+
+
+def _feed(bucket: str, key: str, names: WorkloadNames) -> Feed:
     landing = names.platform.bucket("landing")
     workload, _, rest = key.partition("/")
-    feed, _, name = rest.partition("/")
-    if bucket != landing or workload != names.workload or feed not in MACHINE_OF_FEED or not name:
+    folder, _, name = rest.partition("/")
+    feed = next((one for one in FEEDS if one == folder), None)
+    if bucket != landing or workload != names.workload or feed is None or not name:
         expected = f"s3://{landing}/{names.workload}/<{'|'.join(MACHINE_OF_FEED)}>/<name>"
         raise NoDropError(f"detail.object.key: expected {expected}, came s3://{bucket}/{key}")
     return feed
@@ -105,14 +137,22 @@ class DropObject(Message):
     """The newest where none is named."""
     sequencer: str = ""
     """S3's place of this version among those of the key; empty where a person starts the execution."""
+    drop_id: str = ""
+    """Names what the drop leaves in the lake; the execution's name where a person starts it."""
+    as_of: Moment | None = None
+    """When it came; the execution's where none is given."""
+
+
+MOST_TOGETHER = 25
+"""Drops of one execution: with the answers to each, its state stays below Step Functions' 256 KiB."""
 
 
 class Drop(Message):
     """The objects that one execution works on, as the intake function names them."""
 
     feed: Feed
-    objects: Annotated[tuple[DropObject, ...], Field(max_length=1)] = ()
-    """One; the feed `scoring` may name none and then means its newest object."""
+    objects: Annotated[tuple[DropObject, ...], Field(max_length=MOST_TOGETHER)] = ()
+    """One, or several small ones; the feed `scoring` may name none and then means its newest object."""
 
     @property
     def table(self) -> Literal["rows", "labels"]:
@@ -120,31 +160,61 @@ class Drop(Message):
         return "rows" if self.feed == "training" else "labels"
 
 
+@dataclass(frozen=True, kw_only=True)
+class DropInWork:
+    """One drop of an execution."""
+
+    drop_id: str
+    as_of: datetime
+    feed: Feed
+    object: DropObject | None
+    """None: the newest of the feed."""
+
+
+class ParsedDrop(Message):
+    """A drop that is typed rows now."""
+
+    drop_id: str
+    as_of: Moment
+    source: str
+    """The object: URI and version."""
+    source_key: str
+    """Its key in the landing bucket."""
+    source_digest: str
+    """SHA-256 of its bytes."""
+    sequencer: str
+    rows: int
+    unparsable: int
+
+
+class RejectedDrop(Message):
+    """A drop that cannot become rows at all; it is quarantined whole. `drop.rejected` carries it."""
+
+    drop_id: str
+    feed: Feed
+    source: str
+    """The object: URI and version."""
+    source_digest: str
+    """SHA-256 of its bytes; empty where nothing was read."""
+    reason: Reason
+    expected: str
+    got: str
+    """Both in words."""
+
+
 class Ingested(Message):
     """The answer of the ingestion function."""
 
-    held: bool = False
-    """A drop to score while no model is live: nothing was read."""
-    rejected: bool = False
-    """The object cannot become rows at all; it is quarantined whole."""
-    reason: Reason | None = None
-    """Why, when rejected."""
-    expected: str = ""
-    got: str = ""
-    """Both in words, when rejected."""
-    source: str = ""
-    """The object: URI and version."""
-    source_key: str = ""
-    """Its key in the landing bucket."""
-    source_digest: str = ""
-    """SHA-256 of its bytes."""
-    parsed: int = 0
-    unparsable: int = 0
+    outcome: Literal["parsed", "rejected", "held"]
+    """Held: drops to score while no model is live, nothing was read. Rejected: all of them."""
+    parsed: tuple[ParsedDrop, ...] = ()
+    rejected: tuple[RejectedDrop, ...] = ()
 
 
 class Committed(Message):
-    """The answer of the validation function for `training` and `labels`; `dataset.committed` carries it."""
+    """A drop of the feed `training` or `labels` that was validated; `dataset.committed` carries it."""
 
+    drop_id: str
     feed: str
     table: str
     snapshot_id: str
@@ -171,6 +241,12 @@ class Committed(Message):
         """Rows until the first training starts by itself; 0 where it has, and for what adds no rows to train on."""
         is_waited_for = self.feed == "training" and not self.has_champion
         return max(0, self.first_rows - self.rows_total) if is_waited_for else 0
+
+
+class CommittedDrops(Message):
+    """The answer of the validation function for `training` and `labels`: one commit."""
+
+    drops: tuple[Committed, ...]
 
 
 INPUT = ("cause", "as_of", "detail")
@@ -202,14 +278,26 @@ class IngestState(ExecutionInput):
             raise ValueError("state.ingestion: expected the answer of the ingestion function, got nothing")
         return self.ingestion.answer
 
+    def drops(self, run: str) -> tuple[DropInWork, ...]:
+        """The drops that the execution of this name works on."""
+        return tuple(
+            DropInWork(
+                drop_id=(each.drop_id if each else "") or run,
+                as_of=(each.as_of if each else None) or self.as_of,
+                feed=self.detail.feed,
+                object=each,
+            )
+            for each in self.detail.objects or (None,)
+        )
+
 
 @dataclass(frozen=True, kw_only=True)
 class Staging:
-    """The temporary keys of one execution in the lake."""
+    """Temporary keys in the lake: of a drop, and of the execution whose shards are of all its drops."""
 
     names: WorkloadNames
     run: str
-    """The execution's name."""
+    """The drop's id, or the execution's name."""
 
     @property
     def prefix(self) -> str:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from millrace.artefact.batch import ROW, VERSION
 from millrace.contract.schema import Contract, arrow_schema
 from millrace.errors import WorkloadError
-from millrace.messages.envelope import ExecutionInput, Message, StepResult
+from millrace.messages.envelope import ExecutionInput, Message, Moment, StepResult
 from millrace.names import WorkloadNames
 from millrace.tasks.answer import arrow_type, athena_type
 
@@ -17,16 +17,27 @@ if TYPE_CHECKING:
     from millrace.tasks.task import Task
 
 
-class Sharded(Message):
-    """The answer of the validation function for the feed `scoring`."""
+class ShardedDrop(Message):
+    """A drop whose rows are in shards now."""
 
+    drop_id: str
+    as_of: Moment
     source: str
-    """The drop: URI and version."""
+    """The object: URI and version."""
     source_digest: str
     """SHA-256 of its bytes."""
     accepted: int
     quarantined: int
+    first_shard: int
     shards: int
+
+
+class Sharded(Message):
+    """The answer of the validation function for the feed `scoring`: shards of all drops, for one transform."""
+
+    drops: tuple[ShardedDrop, ...]
+    accepted: int
+    """Rows of all drops."""
     shards_uri: str
     transformed_uri: str
     model_name: str
@@ -35,11 +46,18 @@ class Sharded(Message):
 
 
 class Delivered(Message):
-    """The answer of the delivery function."""
+    """The predictions of one drop; `scores.delivered` carries it."""
 
+    drop_id: str
     uri: str
     rows: int
     quarantined: int
+
+
+class DeliveredDrops(Message):
+    """The answer of the delivery function."""
+
+    drops: tuple[Delivered, ...]
 
 
 class ScoreState(ExecutionInput):
@@ -48,9 +66,9 @@ class ScoreState(ExecutionInput):
     validation: StepResult[Sharded]
 
 
-def delivered_key(names: WorkloadNames, run: str) -> str:
-    """The key in the lake of the file that the execution `run` delivers."""
-    return f"{names.workload}/predictions/run={run}/part-00000.parquet"
+def delivered_key(names: WorkloadNames, drop_id: str) -> str:
+    """The key in the lake of the drop's predictions."""
+    return f"{names.workload}/predictions/run={drop_id}/part-00000.parquet"
 
 
 def delivered_types(task: Task) -> dict[str, str]:

@@ -54,7 +54,7 @@ NOTICES: dict[str, Notice] = {
         description="a drop could not become rows; it is quarantined whole",
         pattern=lambda _: {"source": [SOURCE], "detail-type": [DropRejected.detail_type]},
         is_ours=True,
-        paths={"workload": "$.detail.workload", "key": "$.detail.key", "reason": "$.detail.reason"},
+        paths={"workload": "$.detail.workload", "key": "$.detail.source", "reason": "$.detail.reason"},
         sentence="REJECTED: drop <key> of <workload>, reason <reason>. Look: millrace quarantine --workload <workload>",
     ),
     "late-data": Notice(

@@ -5,6 +5,8 @@ pk is the workload; sk is one of
     release           `pointers`
     lease#<name>      `leases`
     slots#<machine>   `slots`
+    drop#<id>         `claims`
+    group#<execution> `claims`
     retraining        `retraining`
     cursor#<name>     `cursors`
     spend#<yyyy-mm>   `budget`
@@ -17,8 +19,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from millrace.errors import ConflictError
 from millrace.names import WorkloadNames
 
+DELETE_AFTER = "delete_after"
+"""The attribute by which DynamoDB deletes an item, some days after that time (seconds since 1970); of `claims` alone.
+
+https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/TTL.html"""
 Attribute = dict[str, Any]
 """One DynamoDB value with its type, for example {"S": "…"}."""
 
@@ -59,6 +66,33 @@ class StateTable:
             self._client.put_item(TableName=self._table, Item=self._key(sort) | dict(item), **guarded)
         except self._client.exceptions.ConditionalCheckFailedException:
             return False
+        return True
+
+    def put_new(self, items: Mapping[str, Mapping[str, Attribute]]) -> bool:
+        """Whether all were written, by sort key; none of them where one is there already. 100 items at most.
+
+        Raises ConflictError where another transaction writes one of them at the same time.
+
+        https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_TransactWriteItems.html"""
+        written = [
+            {
+                "Put": {
+                    "TableName": self._table,
+                    "Item": self._key(sort) | dict(item),
+                    "ConditionExpression": "attribute_not_exists(pk)",
+                }
+            }
+            for sort, item in items.items()
+        ]
+        try:
+            self._client.transact_write_items(TransactItems=written)
+        except self._client.exceptions.TransactionCanceledException as error:
+            reasons = {reason.get("Code") for reason in error.response.get("CancellationReasons", [])}
+            if "TransactionConflict" in reasons:
+                raise ConflictError(f"{self._table}: expected to be the only writer of {[*items]}") from None
+            if reasons <= {"None", "ConditionalCheckFailed"}:
+                return False
+            raise
         return True
 
     def update(

@@ -18,7 +18,7 @@ from tests.benchmarks.burst import REAL, SIMULATED, Outcome
 FOLDER = Path(__file__).resolve().parents[1] / "benchmarks"
 ENGINES = {"ours": 1.0, "polars": 2.0, "duckdb": 3.0, "pandera": 4.0, "great_expectations": 40.0}
 FAMILY = {"family": "cnn", "answers": 1000, "different": 0, "times": 1.1}
-BURSTS = [Outcome(effects=drops, repeated=0, dead=0, held=0, hours=1.0) for drops in (SIMULATED, REAL)]
+BURSTS = [Outcome(effects=drops, repeated=0, executions=1, dead=0, held=0, hours=1.0) for drops in (SIMULATED, REAL)]
 HELD: dict[str, dict[str, Any]] = {
     "burst": {"simulated": BURSTS[0], "real": BURSTS[1]},
     "company": {"found": [FAMILY]},

@@ -17,7 +17,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -30,15 +30,16 @@ import pyarrow.parquet as pq
 from console.demo.electricity import STORY
 from console.demo.months import SAMPLE, months
 from console.local_cloud.local_cloud import LocalCloud, started
+from millrace.state.claims import Claims
 from millrace.state.slots import Slots
 from millrace.state.table import StateTable
 from tests.benchmarks import conclude
 from tests.functions.cold_start import CONTEXT, NAMES
 
 SIMULATED, REAL, SEED = 10_000, 500, 7
-EXECUTION_S = (5.0, 25.0)
-"""Of a simulated execution, at least and at most."""
-VISIBILITY_S, RECEIVES, BATCH = 180, 20, 10
+EXECUTION_S, FURTHER_S = (5.0, 25.0), 0.5
+"""Of a simulated execution, at least and at most; and for each drop beyond its first."""
+VISIBILITY_S, RECEIVES, BATCH, WINDOW_S = 180, 20, 25, 5
 """Of the queue of drops: `infra/stacks/ingestion.py`."""
 REAL_S = 3600.0
 STEP = timedelta(seconds=60)
@@ -49,9 +50,10 @@ class Outcome:
     """What became of a burst."""
 
     effects: int
-    """Executions that succeeded, one for each drop."""
+    """Drops that an execution which succeeded has worked on."""
     repeated: int
     """Executions beyond the first of a drop."""
+    executions: int
     dead: int
     """Dead letters."""
     held: int
@@ -62,6 +64,10 @@ class Outcome:
 
 class Refused(Exception):  # noqa: N818 - DynamoDB's word is an exception, too
     """A condition did not hold."""
+
+    def __init__(self, reasons: Sequence[str] = ()) -> None:
+        super().__init__(*reasons)
+        self.response = {"CancellationReasons": [{"Code": reason} for reason in reasons]}
 
 
 class AlreadyExists(Exception):  # noqa: N818 - as above
@@ -77,8 +83,11 @@ class Cloud:
     """A heap of messages by the time at which they can be received."""
     running: list[tuple[float, str]] = field(default_factory=list)
     """A heap of executions by their end."""
-    started: Counter[str] = field(default_factory=Counter)
+    drops: dict[str, list[str]] = field(default_factory=dict)
+    """The ids of the drops by execution."""
     ended: set[str] = field(default_factory=set)
+    items: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """Claims, by sort key."""
     holders: set[str] = field(default_factory=set)
     sent: int = 0
     dead: int = 0
@@ -102,9 +111,11 @@ class Cloud:
         self.send(record_of(MessageBody, attributes), after_s=DelaySeconds)
 
     def receive(self) -> list[dict[str, Any]]:
-        """The messages that can be received now, as Lambda brings them; what came too often is dead."""
+        """The messages that come within the window, as Lambda brings them; what came too often is dead."""
         batch: list[dict[str, Any]] = []
-        while self.waiting and self.waiting[0][0] <= self.now_s and len(batch) < BATCH:
+        until_s = self.now_s + WINDOW_S
+        while self.waiting and self.waiting[0][0] <= until_s and len(batch) < BATCH:
+            self.now_s = max(self.now_s, self.waiting[0][0])
             record = heapq.heappop(self.waiting)[2]
             receives = int(record["attributes"]["ApproximateReceiveCount"]) + 1
             if receives > RECEIVES:
@@ -112,17 +123,32 @@ class Cloud:
                 continue
             record["attributes"]["ApproximateReceiveCount"] = str(receives)
             batch.append(record | {"messageId": str(len(batch))})
+        if batch and len(batch) < BATCH:
+            self.now_s = until_s
         return batch
 
-    def start_execution(self, *, stateMachineArn: str, name: str, **_: Any) -> None:
+    def start_execution(self, *, stateMachineArn: str, name: str, input: str) -> None:  # noqa: A002 - AWS's name
         """Of Step Functions."""
-        if name in self.started:
+        if name in self.drops:
             raise AlreadyExists
-        self.started[name] += 1
-        heapq.heappush(self.running, (self.now_s + self.chance.uniform(*EXECUTION_S), name))
+        self.drops[name] = [each["drop_id"] for each in json.loads(input)["detail"]["objects"]]
+        lasts_s = self.chance.uniform(*EXECUTION_S) + FURTHER_S * (len(self.drops[name]) - 1)
+        heapq.heappush(self.running, (self.now_s + lasts_s, name))
 
     def describe_execution(self, *, executionArn: str) -> dict[str, str]:
         return {"status": "SUCCEEDED" if executionArn.rpartition(":")[2] in self.ended else "RUNNING"}
+
+    def transact_write_items(self, *, TransactItems: list[Any]) -> None:
+        """Of DynamoDB: the claims of a group, which are new."""
+        items = {one["Put"]["Item"]["sk"]["S"]: one["Put"]["Item"] for one in TransactItems}
+        reasons = ["ConditionalCheckFailed" if sort in self.items else "None" for sort in items]
+        if set(reasons) != {"None"}:
+            raise Refused(reasons)
+        self.items |= items
+
+    def get_item(self, *, Key: Any, **_: Any) -> dict[str, Any]:
+        found = self.items.get(Key["sk"]["S"])
+        return {"Item": found} if found else {}
 
     def update_item(
         self, *, UpdateExpression: str, ConditionExpression: str, ExpressionAttributeValues: Any, **_: Any
@@ -161,14 +187,16 @@ def simulate(drops: int) -> Outcome:
             name = heapq.heappop(cloud.running)[1]
             cloud.ended.add(name)
             slots.free("ingest", NAMES.execution_arn("ingest", name))
-        if batch := cloud.receive():
+        if cloud.waiting and cloud.waiting[0][0] <= cloud.now_s and (batch := cloud.receive()):
             failed = {one["itemIdentifier"] for one in intake.handler({"Records": batch}, CONTEXT)["batchItemFailures"]}
             for record in batch:
                 if record["messageId"] in failed:
                     cloud.send(record, after_s=VISIBILITY_S)
+    worked_on = Counter(drop for name in cloud.ended for drop in cloud.drops[name])
     return Outcome(
-        effects=len(cloud.ended),
-        repeated=cloud.started.total() - len(cloud.started),
+        effects=len(worked_on),
+        repeated=worked_on.total() - len(worked_on),
+        executions=len(cloud.drops),
         dead=cloud.dead,
         held=len(cloud.holders),
         hours=cloud.now_s / 3600,
@@ -190,15 +218,19 @@ def intake_of(cloud: Cloud) -> tuple[Any, Slots]:
     }
     module: Any = importlib.import_module("functions.intake.handler")
     client = SimpleNamespace(
-        update_item=cloud.update_item, exceptions=SimpleNamespace(ConditionalCheckFailedException=Refused)
+        update_item=cloud.update_item,
+        transact_write_items=cloud.transact_write_items,
+        get_item=cloud.get_item,
+        exceptions=SimpleNamespace(ConditionalCheckFailedException=Refused, TransactionCanceledException=Refused),
     )
     states = SimpleNamespace(
         start_execution=cloud.start_execution,
         describe_execution=cloud.describe_execution,
         exceptions=SimpleNamespace(ExecutionAlreadyExists=AlreadyExists),
     )
-    slots = Slots(StateTable(client, NAMES))
-    module.STATES, module.SQS, module.SLOTS = states, cloud, slots
+    table = StateTable(client, NAMES)
+    slots = Slots(table)
+    module.STATES, module.SQS, module.SLOTS, module.CLAIMS = states, cloud, slots, Claims(table)
     return module, slots
 
 
@@ -246,7 +278,7 @@ def settle(desk: LocalCloud, drops: int) -> None:
             desk.move_clock(desk.now() + STEP)
         if time.monotonic() - shown > 30:
             shown = time.monotonic()
-            print(f"{count(desk)['SUCCEEDED']} of {drops}", flush=True)
+            print(f"{count(desk)['SUCCEEDED']} executions for some of {drops} drops", flush=True)
         time.sleep(0.2)
 
 
@@ -267,7 +299,8 @@ def look(desk: LocalCloud, *, hours: float) -> Outcome:
     for end in ends:
         if end["status"] != "SUCCEEDED":
             print(f"{end['status']}: {end.get('error')}: {end.get('cause', '')[:300]}", flush=True)
-    answers = [json.loads(end["output"])["validation"]["answer"] for end in ends if end["status"] == "SUCCEEDED"]
+    outputs = [json.loads(end["output"]) for end in ends if end["status"] == "SUCCEEDED"]
+    answers = [answer for output in outputs for answer in output["validation"]["answer"]["drops"]]
     dead = 0
     for url in sqs.list_queues()["QueueUrls"]:
         if url.endswith("-dead"):
@@ -277,7 +310,14 @@ def look(desk: LocalCloud, *, hours: float) -> Outcome:
     assert max(answer["rows_total"] for answer in answers) == len(committed)
     held = Slots(StateTable(desk.client("dynamodb"), STORY.names)).holdings()
     sources = {answer["source"] for answer in committed}
-    return Outcome(effects=len(sources), repeated=len(committed) - len(sources), dead=dead, held=len(held), hours=hours)
+    return Outcome(
+        effects=len(sources),
+        repeated=len(committed) - len(sources),
+        executions=len(ends),
+        dead=dead,
+        held=len(held),
+        hours=hours,
+    )
 
 
 def verdict(*, simulated: Outcome, real: Outcome, drops: int = REAL) -> dict[str, Any]:
@@ -291,6 +331,7 @@ def verdict(*, simulated: Outcome, real: Outcome, drops: int = REAL) -> dict[str
         "unit": f"effects of {bar} drops",
         "bar": bar,
         "dead": simulated.dead + real.dead,
+        "executions_per_drop": round((simulated.executions + real.executions) / bar, 3),
         "hours": round(simulated.hours, 2),
         "holds": holds,
     }

@@ -32,7 +32,7 @@ def test_each_machine_is_started_with_nothing(lived: Lived) -> None:
         assert output["as_of"][:10] == f"{ended[machine]['startDate']:%Y-%m-%d}"
     assert json.loads(ended["train"]["output"])["reason"] == "command"
     assert json.loads(ended["retrain"]["output"])["guard"]["answer"]["trigger"] == "command"
-    newest = json.loads(ended["score"]["output"])["ingestion"]["answer"]["source"]
+    newest = json.loads(ended["score"]["output"])["ingestion"]["answer"]["parsed"][0]["source"]
     assert newest.startswith(f"s3://{lived.names.platform.bucket('landing')}/{lived.names.workload}/scoring/")
     for machine, told in REFUSED.items():
         assert ended[machine]["status"] == "FAILED", ended[machine]

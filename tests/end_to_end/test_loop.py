@@ -106,7 +106,7 @@ def test_quiet_months_are_quiet(lived: Lived, happened: list[Execution]) -> None
     assert sum(run.answer("publish_metrics")["judged"] for run in quiet) >= 17
     assert all(0 < ratio <= 1 for ratio in ratios), ratios
     early = [
-        event["time"]
+        (event["time"], str(event["detail"]))
         for event in lived.witness.told("CloudWatch Alarm State Change")
         if event["detail"]["state"]["value"] == "ALARM" and event["time"] < "1997-05-02"
     ]
@@ -188,7 +188,7 @@ def test_a_file_is_scored_once_in_order(lived: Lived, happened: list[Execution])
     """336 rows came: 335 are delivered in one file, as they stood, and one is kept with its reason."""
     (run,) = of(happened, "score")
     (event,) = lived.witness.told("scores.delivered")
-    assert event["detail"]["uri"] == run.answer("delivery")["uri"]
+    assert event["detail"]["uri"] == run.answer("delivery")["drops"][0]["uri"]
     assert lived.below("predictions/") == [event["detail"]["uri"]]
     lines = file_to_score(LIVE[0]).decode().splitlines()
     good = [number for number in range(2, len(lines) + 1) if number != 102]

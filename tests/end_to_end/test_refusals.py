@@ -159,7 +159,7 @@ def test_a_file_that_is_none_is_kept_for_each_feed(lived: Lived, feed: str) -> N
     uri = lived.put(feed, f"none-{feed}.parquet", b"\x89PNG\r\n\x1a\n")
     lived.rest()
     events = [event["detail"] for event in lived.witness.told("drop.rejected")]
-    assert [event["reason"] for event in events if event["key"] == uri] == ["foreign"]
+    assert [event["reason"] for event in events if event["source"] == uri] == ["foreign"]
 
 
 @pytest.mark.parametrize("feed", ["training", "scoring"])

@@ -66,7 +66,7 @@ def test_a_drop_goes_through_a_burst_of_throttles_without_a_loss(desk: LocalClou
     control(desk, "throttles", {})
 
     assert (quiet["status"], throttled["status"]) == ("SUCCEEDED", "SUCCEEDED"), throttled.get("cause")
-    committed = [json.loads(one["output"])["validation"]["answer"] for one in (quiet, throttled)]
+    committed = [json.loads(one["output"])["validation"]["answer"]["drops"][0] for one in (quiet, throttled)]
     assert [one["rows_accepted"] for one in committed] == [first.rows.num_rows, second.rows.num_rows]
     assert committed[1]["rows_total"] == first.rows.num_rows + second.rows.num_rows
     assert [one for one in find_dead_queues(local_environment(desk), NAMES) if one.messages] == []

@@ -9,7 +9,7 @@ import pytest
 
 from console.actions import drop
 from millrace.errors import RunError
-from millrace.messages.ingest import start_of
+from millrace.messages.ingest import arrival_of
 from tests.console.conftest import NAMES
 
 
@@ -38,10 +38,9 @@ def test_a_file_lies_there_in_its_version_and_names_its_run(s3: Any, file: Path)
     before = drop.present(s3, NAMES, key)
     assert before is not None
     assert before.size == dropped.size == 8
-    # The intake function, told of this object, starts exactly this execution.
+    # The intake function, told of this object, claims exactly this drop.
     told = Path("events/intake.json").read_text()
-    assert dropped.machine == "score"
-    assert dropped.execution_arn == NAMES.execution_arn("score", _intake_name(told, bucket, key, version))
+    assert (dropped.machine, dropped.drop_id) == ("score", _intake_name(told, bucket, key, version))
 
 
 def _intake_name(told: str, bucket: str, key: str, version: str) -> str:
@@ -50,7 +49,7 @@ def _intake_name(told: str, bucket: str, key: str, version: str) -> str:
     event = json.loads(json.loads(told)["Records"][0]["body"])
     event["detail"]["bucket"]["name"] = bucket
     event["detail"]["object"] |= {"key": key, "version-id": version}
-    return start_of(json.dumps(event), NAMES).name
+    return arrival_of(json.dumps(event), NAMES).drop_id
 
 
 @pytest.mark.parametrize(

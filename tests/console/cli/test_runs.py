@@ -21,10 +21,14 @@ from millrace.contract.reasons import Reason
 from millrace.contract.violation import QuarantinedRow, RuleViolation
 from millrace.datasets.quarantine import QuarantineFile, object_key
 from millrace.errors import MillraceError, RunError
-from millrace.names import BY_HAND, EVERY_MACHINE, MACHINES, execution_of_drop
+from millrace.messages.ingest import Start
+from millrace.names import BY_HAND, EVERY_MACHINE, MACHINES, drop_id_of
+from millrace.state.claims import Claims
+from millrace.state.table import StateTable
 from tests.console.conftest import NAMES, PASS
 from tests.external_models import logistic, write
 from tests.infra.local.waiting import until
+from tests.state_table import create_table
 
 FAIL = {"Type": "Fail", "Error": "Broken", "Cause": "on purpose"}
 
@@ -265,8 +269,9 @@ def test_a_drop_is_put_and_followed(
     assert with_nothing.startswith("FILE: expected 1 byte to 5 GiB")
     assert len(s3.list_object_versions(Bucket=bucket)["Versions"]) == 2
     file.write_text("a\n2\n")
+    create_table(cloud.client("dynamodb"), NAMES.platform.state_table)
     with ThreadPoolExecutor(1) as pool:
-        taken = pool.submit(take_in, s3, bucket, ran, machine("ingest", {"A": PASS}))
+        taken = pool.submit(take_in, cloud, bucket, ran, machine("ingest", {"A": PASS}))
         waited = typed("drop", str(file), "--feed", "training", "--name", "north/may.csv", "--wait")
         taken.result()
     assert waited.exit_code == 0, waited.exception
@@ -274,11 +279,16 @@ def test_a_drop_is_put_and_followed(
     assert "SUCCEEDED" in waited.stderr
 
 
-def take_in(s3: Any, bucket: str, ran: Callable[..., str], machine: str) -> None:
+def take_in(cloud: Any, bucket: str, ran: Callable[..., str], machine: str) -> None:
     """What the intake does, when the object is there."""
     key = "electricity/training/north/may.csv"
+    s3 = cloud.client("s3")
     found = until(lambda: s3.list_object_versions(Bucket=bucket, Prefix=key).get("Versions"))
-    ran(machine, name=execution_of_drop(bucket, key, found[0]["VersionId"]))
+    drop_id = drop_id_of(bucket, key, found[0]["VersionId"])
+    start = Start(machine="ingest", name="together", input="{}")
+    claims = Claims(StateTable(cloud.client("dynamodb"), NAMES))
+    assert claims.take(start, [drop_id, "another"], now=datetime.now(UTC))
+    ran(machine, name=start.name)
 
 
 def test_runs_are_completed_by_their_names(machine: Callable[..., str], ran: Callable[..., str]) -> None:

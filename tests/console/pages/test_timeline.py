@@ -12,6 +12,7 @@ from millrace.evaluation.report import ErrorMeaning
 from millrace.messages.audit import AuditEvent, RowsWithdrawn
 from millrace.messages.monitor import ErrorReport, MonitorReport
 from millrace.state.audit import Record
+from tests.console.presenters.test_outcome import rejected, together
 
 FEEDS = ("training", "scoring", "labels")
 
@@ -124,12 +125,16 @@ def test_a_run_that_failed_or_still_runs_is_an_entry(report: WorkloadReport) -> 
 
 
 def test_a_file_without_rows_says_its_outcome(report: WorkloadReport) -> None:
-    ingested = {"answer": {"rejected": True, "reason": "foreign", "source": "s3://b/k"}}
-    (entry,) = timeline(replace(report, runs=(replace(report.of("ingest")[-1], output={"ingestion": ingested}),)))
+    (entry,) = timeline(replace(report, runs=(rejected(report.of("ingest")[-1]),)))
     assert (entry.what, entry.detail) == (
         "labels/1997-06.csv added no rows",
         "nothing accepted, the whole file quarantined (foreign)",
     )
+
+
+def test_of_several_drops_those_with_something_to_say_are_named(report: WorkloadReport) -> None:
+    (entry,) = timeline(replace(report, runs=(together(report),)))
+    assert entry.what == "training/b.csv added no rows"
 
 
 def test_the_summary_names_the_champion_the_alarm_and_what_was_refused(report: WorkloadReport) -> None:

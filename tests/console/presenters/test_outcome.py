@@ -12,13 +12,35 @@ from console.presenters.release import NOT_RELEASED
 from console.presenters.retrain import NOT_RETRAINED
 from console.presenters.run_title import titled
 from console.presenters.train import NOT_TRAINED
+from console.queries.answers import of_drop
 from console.queries.executions import Execution
 from console.queries.quarantine import ReasonCount
 from console.queries.report import WorkloadReport
+from millrace.contract.reasons import Reason
+from millrace.messages.ingest import Ingested, RejectedDrop
 from millrace.messages.monitor import NoWindows
 from millrace.messages.release import ReleaseOutcome, ReleaseStarted
 from millrace.messages.retrain import RetrainingReason
 from millrace.messages.train import BudgetRefusal
+
+
+def validated(run: Execution, **facts: Any) -> Execution:
+    """The run of one drop with other facts in the validation's answer."""
+    (one,) = run.output["validation"]["answer"]["drops"]
+    return replace(run, output={**run.output, "validation": {"answer": {"drops": [one | facts]}}})
+
+
+def rejected(run: Execution, **facts: str) -> Execution:
+    """The run of one drop that could not become rows."""
+    drop = RejectedDrop(
+        drop_id=run.name,
+        feed="training",
+        source="s3://b/k",
+        source_digest="",
+        reason=Reason.FOREIGN,
+        **{"expected": "", "got": "", **facts},
+    )
+    return replace(run, output={"ingestion": {"answer": Ingested(outcome="rejected", rejected=(drop,)).model_dump()}})
 
 
 def lines(report: WorkloadReport) -> list[str]:
@@ -65,15 +87,13 @@ def test_what_did_not_do_what_it_was_started_for_is_a_refusal(report: WorkloadRe
 def test_quarantined_rows_name_their_reasons_and_the_command(report: WorkloadReport) -> None:
     reasons = [ReasonCount(reason=name, rows=rows, example="") for name, rows in (("type", 10_990), ("range", 10))]
     run = next(run for run in report.of("ingest") if outcome(run).look)
-    answer = {**run.output["validation"]["answer"], "rows_accepted": 0, "rows_quarantined": 11_000}
-    none = replace(run, output={**run.output, "validation": {"answer": answer}})
+    none = validated(run, rows_accepted=0, rows_quarantined=11_000)
     assert outcome(none, reasons) == Outcome(
         text="0 accepted, 11,000 quarantined (type 10,990, range 10)",
         is_refused=True,
         look=("quarantine", "--drop", "labels/1997-05.csv"),
     )
-    some = replace(run, output={**run.output, "validation": {"answer": {**answer, "rows_accepted": 1}}})
-    assert not outcome(some).is_refused
+    assert not outcome(validated(run, rows_accepted=1, rows_quarantined=11_000)).is_refused
 
 
 @pytest.mark.parametrize(
@@ -94,8 +114,7 @@ def test_rows_that_are_too_few_for_the_first_training_are_told(
     facts: dict[str, Any], told: str, report: WorkloadReport
 ) -> None:
     run = next(run for run in report.of("ingest") if not outcome(run).look)
-    answer = {**run.output["validation"]["answer"], "has_champion": False, "first_rows": 8_997, **facts}
-    text = outcome(replace(run, output={**run.output, "validation": {"answer": answer}})).text
+    text = outcome(validated(run, **{"has_champion": False, "first_rows": 8_997, **facts})).text
     assert ("no training yet" in text) == bool(told)
     assert told in text
 
@@ -103,10 +122,9 @@ def test_rows_that_are_too_few_for_the_first_training_are_told(
 def test_bytes_that_the_table_holds_already_are_no_refusal(report: WorkloadReport) -> None:
     run = report.of("ingest")[-1]
     alias = {"rows_accepted": 0, "duplicate": True, "alias_of": "s3://b/w/labels/june.csv?versionId=1"}
-    again = {**run.output["validation"]["answer"], **alias}
-    found = outcome(replace(run, output={**run.output, "validation": {"answer": again}}))
+    found = outcome(validated(run, **alias))
     assert found == Outcome(text="no row added: the bytes of june.csv again")
-    gone = outcome(replace(run, output={**run.output, "validation": {"answer": {**again, "withdrawn": True}}}))
+    gone = outcome(validated(run, **alias, withdrawn=True))
     assert gone == Outcome(
         text="no row added: the bytes of june.csv again, whose rows were withdrawn", is_refused=True
     ), "the table is without them"
@@ -114,15 +132,15 @@ def test_bytes_that_the_table_holds_already_are_no_refusal(report: WorkloadRepor
 
 def test_a_version_that_came_too_late_is_no_refusal(report: WorkloadReport) -> None:
     run = report.of("ingest")[-1]
-    late = {**run.output["validation"]["answer"], "rows_accepted": 0, "superseded_by": "s3://b/w/june.csv?versionId=2"}
-    found = outcome(replace(run, output={**run.output, "validation": {"answer": late}}))
+    found = outcome(validated(run, rows_accepted=0, superseded_by="s3://b/w/june.csv?versionId=2"))
     assert found == Outcome(text="no row added: a later version of the same object came before")
 
 
 def test_a_scored_file_says_where_its_predictions_are(report: WorkloadReport) -> None:
     (run,) = report.of("score")
     assert outcome(run).uri.startswith("s3://millrace-local-lake-123456789012-eu-west-1/electricity/predictions/")
-    none = {**run.output["delivery"]["answer"], "rows": 0}
+    (one,) = run.output["delivery"]["answer"]["drops"]
+    none = {"drops": [one | {"rows": 0}]}
     assert outcome(replace(run, output={**run.output, "delivery": {"answer": none}})).is_refused
 
 
@@ -139,11 +157,8 @@ RELEASED = ReleaseStarted(
     has_live=True,
     has_challenger=False,
 ).model_dump()
-FOREIGN = {"rejected": True, "reason": "foreign", "source": "s3://b/k"}
 WHOLE = "nothing accepted, the whole file quarantined (foreign)"
 EARLY: list[tuple[str, str, dict[str, Any], str, bool]] = [
-    ("ingest", "ingestion", FOREIGN, WHOLE, True),
-    ("score", "ingestion", FOREIGN, WHOLE, True),
     (
         "monitor",
         "plan_windows",
@@ -174,10 +189,41 @@ def test_a_run_that_ended_early_gives_its_reason(
     assert (found.text, found.is_refused) == (text, is_refused)
 
 
-def test_a_file_that_is_refused_whole_says_why(report: WorkloadReport) -> None:
-    answer = {**FOREIGN, "expected": "the columns a, b", "got": "the line 'x'"}
-    found = outcome(replace(first(report, "ingest"), output={"ingestion": {"answer": answer}}))
+@pytest.mark.parametrize("machine", ["ingest", "score"])
+def test_a_file_that_is_refused_whole_says_why(report: WorkloadReport, machine: str) -> None:
+    run = first(report, machine)
+    found = outcome(rejected(run))
+    assert (found.text, found.is_refused, found.detail) == (WHOLE, True, "")
+    found = outcome(rejected(run, expected="the columns a, b", got="the line 'x'"))
     assert found.detail == "expected the columns a, b, got the line 'x'"
+
+
+def test_several_drops_have_their_outcomes_side_by_side(report: WorkloadReport) -> None:
+    run = together(report)
+    assert outcome(run).text == "2 drops: training/a.csv: 1,440 accepted; training/b.csv: " + WHOLE
+    assert not outcome(run).is_refused
+    assert titled(report.names, run) == "ingest training/a.csv and 1 more"
+    assert outcome(of_drop(run, "a")) == Outcome(text="1,440 accepted")
+    refused = outcome(of_drop(run, "b"))
+    assert (refused.text, refused.is_refused, refused.look) == (WHOLE, True, ("quarantine", "--drop", "training/b.csv"))
+    assert of_drop(run, "another") == run
+
+
+def together(report: WorkloadReport) -> Execution:
+    """A run of two drops, of which one became rows."""
+    run = report.of("ingest")[-1]
+    objects = [{"key": f"electricity/training/{name}.csv", "drop_id": name} for name in ("a", "b")]
+    (committed,) = run.output["validation"]["answer"]["drops"]
+    (refused,) = rejected(run).output["ingestion"]["answer"]["rejected"]
+    answers = {
+        "ingestion": {"outcome": "parsed", "parsed": [], "rejected": [refused | {"drop_id": "b"}]},
+        "validation": {"drops": [committed | {"drop_id": "a"}]},
+    }
+    return replace(
+        run,
+        input={**run.input, "detail": {"feed": "training", "objects": objects}},
+        output={name: {"answer": answer} for name, answer in answers.items()},
+    )
 
 
 @pytest.mark.parametrize(

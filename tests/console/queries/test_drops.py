@@ -4,8 +4,9 @@ from dataclasses import replace
 from datetime import timedelta
 
 from console.queries.drops import find_drops
-from console.queries.quarantine import Row, count_reasons
+from console.queries.quarantine import ReasonCount, Row, count_reasons
 from console.queries.report import WorkloadReport
+from tests.console.presenters.test_outcome import rejected, together
 
 
 def test_the_rows_of_a_drop_are_counted(report: WorkloadReport) -> None:
@@ -25,12 +26,20 @@ def test_files_that_were_processed_side_by_side_are_in_the_order_of_their_names(
 
 
 def test_a_drop_that_was_rejected_whole_says_why(report: WorkloadReport) -> None:
-    ingested = {"answer": {"rejected": True, "reason": "foreign", "source": "s3://b/k"}}
-    (drop,) = find_drops([replace(report.of("ingest")[0], output={"ingestion": ingested})], {})
+    (drop,) = find_drops([rejected(report.of("ingest")[0])], {})
     assert (drop.rejected, drop.accepted, drop.snapshot) == ("foreign", 0, "")
 
 
-def test_reasons_are_counted_by_run_and_the_most_frequent_is_first() -> None:
+def test_each_drop_of_a_run_is_one(report: WorkloadReport) -> None:
+    reasons = {"b": (ReasonCount(reason="foreign", rows=1, example=""),)}
+    found = find_drops([together(report)], reasons)
+    assert [(drop.name, drop.accepted, drop.quarantined, drop.rejected) for drop in found] == [
+        ("training/a.csv", 1440, 0, ""),
+        ("training/b.csv", 0, 1, "foreign"),
+    ]
+
+
+def test_reasons_are_counted_by_drop_and_the_most_frequent_is_first() -> None:
     def row(run: str, reason: str, detail: str) -> Row:
         fields = dict.fromkeys(Row.__dataclass_fields__)
         return Row(**{**fields, "run": run, "reason": reason, "detail": detail})  # type: ignore[arg-type]

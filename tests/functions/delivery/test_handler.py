@@ -28,10 +28,18 @@ Deliver = Callable[[], dict[str, Any]]
 
 
 @pytest.fixture
-def deliver(monkeypatch: pytest.MonkeyPatch) -> Iterator[Deliver]:
+def second() -> dict[str, Any] | None:
+    """Another drop of the run."""
+    return None
+
+
+@pytest.fixture
+def deliver(monkeypatch: pytest.MonkeyPatch, second: dict[str, Any] | None) -> Iterator[Deliver]:
     """The handler on a run of 100 rows in three shards."""
     set_variables(monkeypatch)
     event = json.loads((ROOT / "events" / "delivery.json").read_text())
+    if second is not None:
+        event["state"]["validation"]["answer"]["drops"].append(second)
     with mock_aws(), cold_starts() as start:
         boto3.client("s3").create_bucket(Bucket=LAKE, CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})
         put("accepted.parquet", accepted())
@@ -42,7 +50,9 @@ def deliver(monkeypatch: pytest.MonkeyPatch) -> Iterator[Deliver]:
 
 
 def put(name: str, body: bytes) -> None:
-    boto3.client("s3").put_object(Bucket=LAKE, Key=f"electricity/staging/{RUN}/{name}", Body=body)
+    boto3.client("s3").put_object(
+        Bucket=LAKE, Key=f"electricity/staging/{RUN}/{name}".replace(f"{RUN}/../", ""), Body=body
+    )
 
 
 def accepted() -> bytes:
@@ -66,7 +76,7 @@ def delivered() -> bytes:
 
 
 def test_delivers_every_row_once(deliver: Deliver) -> None:
-    assert deliver() == {"uri": f"s3://{LAKE}/{DELIVERED}", "rows": 100, "quarantined": 1}
+    assert deliver() == {"drops": [{"drop_id": RUN, "uri": f"s3://{LAKE}/{DELIVERED}", "rows": 100, "quarantined": 1}]}
     table = pq.read_table(io.BytesIO(delivered()), page_checksum_verification=True)
     assert table.column("row_number").to_pylist() == list(range(2, 102))
     assert set(table.column("probability").to_pylist()) == {0.25}
@@ -100,4 +110,24 @@ def test_a_missing_answer_delivers_nothing(deliver: Deliver) -> None:
 def test_another_models_answer_delivers_nothing(deliver: Deliver) -> None:
     put("transformed/00002.arrow.out", answers(80, 100, version="4"))
     with pytest.raises(AnswerError, match="expected model '3', got '4'"):
+        deliver()
+
+
+SECOND = {"drop_id": "other", "as_of": "1997-01-01T08:00:00Z", "source": "s3://b/k?versionId=1", "source_digest": "d"}
+
+
+@pytest.mark.parametrize("second", [SECOND | {"accepted": 20, "quarantined": 3, "first_shard": 3, "shards": 1}])
+def test_each_drop_of_a_run_is_delivered_to_its_own_place(deliver: Deliver) -> None:
+    put("../other/accepted.parquet", accepted())
+    put("transformed/00003.arrow.out", answers(0, 100))
+    found = {one["drop_id"]: (one["uri"], one["rows"], one["quarantined"]) for one in deliver()["drops"]}
+    other = DELIVERED.replace(RUN, "other")
+    assert found == {RUN: (f"s3://{LAKE}/{DELIVERED}", 100, 1), "other": (f"s3://{LAKE}/{other}", 100, 3)}
+    assert boto3.client("s3").head_object(Bucket=LAKE, Key=other)["ContentLength"]
+
+
+@pytest.mark.parametrize("second", [SECOND | {"accepted": 20, "quarantined": 3, "first_shard": 2, "shards": 1}])
+def test_the_answers_to_another_drop_are_noticed(deliver: Deliver) -> None:
+    put("../other/accepted.parquet", accepted())
+    with pytest.raises(AnswerError, match="the answer to row 2, got the one to row 82"):
         deliver()

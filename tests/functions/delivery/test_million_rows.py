@@ -67,7 +67,7 @@ def test_a_million_rows_are_scored(aws: Aws, tmp_path: Path, load: Any, event: A
     for function in ("ingestion", "validation"):
         payload["state"][function] = {"answer": load(function)(payload)}
     sharded = payload["state"]["validation"]["answer"]
-    assert (sharded["accepted"], sharded["quarantined"]) == (ROWS, 0)
+    assert (sharded["accepted"], sharded["drops"][0]["quarantined"]) == (ROWS, 0)
     write_model(tmp_path / "model")
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
@@ -78,7 +78,7 @@ def test_a_million_rows_are_scored(aws: Aws, tmp_path: Path, load: Any, event: A
         transform(port, *(sharded[name].removeprefix(f"s3://{LAKE}/") for name in ("shards_uri", "transformed_uri")))
         status = Path(f"/proc/{process}/status").read_text()
     assert int(status.partition("VmHWM:")[2].split()[0]) / 1024 < 500
-    delivered = load("delivery")(payload)
+    (delivered,) = load("delivery")(payload)["drops"]
     assert delivered["rows"] == ROWS
     body = aws.s3.get_object(Bucket=LAKE, Key=delivered["uri"].removeprefix(f"s3://{LAKE}/"))["Body"].read()
     table = pq.read_table(io.BytesIO(body), columns=["row_number", "probability", "timestamp"])

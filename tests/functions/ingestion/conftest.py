@@ -44,16 +44,33 @@ class Ingest:
         payload["state"]["detail"]["objects"][0] |= {"bucket": bucket, "key": key}
         return payload
 
-    def step(self, function: str, payload: dict[str, Any]) -> dict[str, Any]:
-        answer = self.load(function)(json.loads(json.dumps(payload)))
-        payload["state"][function] = {"answer": json.loads(json.dumps(answer))}
+    def together(self, feed: str, bodies: dict[str, bytes]) -> dict[str, Any]:
+        """The payload of one execution for several drops, whose ids end with their names."""
+        objects = []
+        for name, body in bodies.items():
+            (named,) = self.drop(feed, name, body)["state"]["detail"]["objects"]
+            objects.append(named | {"drop_id": f"id-{name}", "as_of": "1997-06-01T06:00:00Z"})
+        payload = self.drop(feed, name, body)
+        payload["state"]["detail"]["objects"] = objects
+        return payload
+
+    def call(self, function: str, payload: dict[str, Any]) -> dict[str, Any]:
+        """The answer, which is in the payload of the next step."""
+        answer: dict[str, Any] = json.loads(json.dumps(self.load(function)(json.loads(json.dumps(payload)))))
+        payload["state"][function] = {"answer": answer}
         return answer
+
+    def step(self, function: str, payload: dict[str, Any]) -> dict[str, Any]:
+        """What the answer says of the payload's only drop, beside what it says of all."""
+        answer = self.call(function, payload)
+        (one,) = answer["drops"] if "drops" in answer else answer["parsed"] + answer["rejected"]
+        return {**answer, **one}
 
     def run(self, feed: str, name: str, body: bytes) -> dict[str, Any]:
         """The answer of the last function that was called."""
         payload = self.drop(feed, name, body)
         answer = self.step("ingestion", payload)
-        if answer["rejected"]:
+        if answer["outcome"] == "rejected":
             return answer
         return self.step("validation", payload)
 

@@ -67,7 +67,7 @@ def test_a_name_that_no_object_can_have_is_missing(named: dict[str, str], ingest
     payload = ingest.drop("training", "a.parquet", parquet(sample.slice(0, 20)))
     payload["state"]["detail"]["objects"][0] |= named
     answer = ingest.step("ingestion", payload)
-    assert (answer["rejected"], answer["reason"]) == (True, "missing")
+    assert (answer["outcome"], answer["reason"]) == ("rejected", "missing")
     (row,) = ingest.quarantined()
     assert row["source"] == answer["source"]
 
@@ -141,7 +141,8 @@ def test_each_step_may_run_twice(ingest: Any, sample: pa.Table) -> None:
     payload = ingest.drop("training", "a.parquet", parquet(sample.slice(24, 48)))
     for function in ("ingestion", "validation"):
         assert ingest.step(function, payload) == ingest.step(function, payload)
-    assert payload["state"]["validation"]["answer"]["rows_total"] == 72
+    (drop,) = payload["state"]["validation"]["answer"]["drops"]
+    assert drop["rows_total"] == 72
     assert len(ingest.quarantined()) == 24
 
 
@@ -151,14 +152,14 @@ def test_rows_that_another_run_commits_first_are_quarantined(
     """Another drop with half of the keys wins while this one commits: the loser compares the keys again."""
     payload = ingest.drop("training", "late.parquet", parquet(sample.slice(0, 48)))
     ingest.step("ingestion", payload)
-    append, others = commits._append, [lambda: ingest.run("training", "first.parquet", parquet(sample.slice(24, 48)))]
+    commit, others = commits._Attempt.commit, [sample.slice(24, 48)]
 
-    def late(*arguments: Any) -> bool:
+    def late(attempt: Any) -> bool:
         if others:
-            assert others.pop()()["rows_accepted"] == 48
-        return append(*arguments)
+            assert ingest.run("training", "first.parquet", parquet(others.pop()))["rows_accepted"] == 48
+        return commit(attempt)
 
-    monkeypatch.setattr(commits, "_append", late)
+    monkeypatch.setattr(commits._Attempt, "commit", late)
     answer = ingest.step("validation", payload)
     assert (answer["rows_accepted"], answer["rows_quarantined"], answer["rows_total"]) == (24, 24, 72)
     assert ingest.step("validation", payload) == answer
@@ -172,8 +173,14 @@ def test_another_commit_out_of_reach_judges_nothing_again(
 ) -> None:
     payload = ingest.drop("training", "late.parquet", parquet(sample.slice(0, 48)))
     ingest.step("ingestion", payload)
-    append, others = commits._append, [lambda: ingest.run("training", "first.parquet", parquet(sample.slice(96, 48)))]
-    monkeypatch.setattr(commits, "_append", lambda *given: (others and others.pop()(), append(*given))[1])
+    commit, others = commits._Attempt.commit, [sample.slice(96, 48)]
+
+    def late(attempt: Any) -> bool:
+        if others:
+            ingest.run("training", "first.parquet", parquet(others.pop()))
+        return commit(attempt)
+
+    monkeypatch.setattr(commits._Attempt, "commit", late)
     judged: list[int] = []
     judge = Validator.judge
     monkeypatch.setattr(Validator, "judge", lambda self, part: (judged.append(part.num_rows), judge(self, part))[1])
@@ -208,7 +215,7 @@ def test_a_drop_above_the_limit_is_refused_before_it_is_read(ingest: Any, monkey
 def test_what_cannot_become_rows_is_quarantined_whole(body: bytes, reason: str, ingest: Any, sample: pa.Table) -> None:
     body = parquet(sample.slice(0, 48))[:900] if body == b"truncated" else body
     answer = ingest.run("training", "x.parquet", body)
-    assert (answer["rejected"], answer["reason"]) == (True, reason)
+    assert (answer["outcome"], answer["reason"]) == ("rejected", reason)
     assert answer["expected"]
     assert answer["got"]
     (row,) = ingest.quarantined()
@@ -219,7 +226,7 @@ def test_what_cannot_become_rows_is_quarantined_whole(body: bytes, reason: str, 
 def test_a_long_reason_is_cut_in_the_answer(ingest: Any) -> None:
     """A state machine takes 256 KiB; the quarantine has all of it."""
     answer = ingest.run("training", "x.csv", b",".join([b"timestamp", *[b"%06d" % n for n in range(50_000)]]) + b"\n1")
-    assert (answer["reason"], len(answer["got"])) == ("columns", 1000)
+    assert (answer["reason"], len(answer["got"])) == ("columns", 500)
     assert len(ingest.quarantined()[0]["got"]) > 300_000
 
 
@@ -232,3 +239,44 @@ def test_an_object_that_is_gone_is_rejected_not_retried(ingest: Any) -> None:
 def test_a_drop_with_bad_rows_only_is_committed_without_rows(ingest: Any) -> None:
     answer = ingest.run("labels", "x.jsonl", b'{"timestamp": "1996-05-07T00:00:00", "class": 7}\n')
     assert (answer["rows_accepted"], answer["rows_quarantined"], answer["rows_total"]) == (0, 1, 0)
+
+
+def test_drops_together_are_one_commit_with_an_answer_each(ingest: Any, lake: Lake, sample: pa.Table) -> None:
+    """Good, unreadable, with bad rows, the same bytes again: each is told apart, and the good ones go on."""
+    bad = csv(sample.slice(0, 5)).splitlines(keepends=True)
+    bodies = {
+        "a.parquet": parquet(sample.slice(48, 48)),
+        "b.csv": b"<html>not found</html>",
+        "c.csv": b"".join(bad) + b"1996-05-07 09:30:00,1\n",
+        "d.parquet": parquet(sample.slice(48, 48)),
+    }
+    payload = ingest.together("training", bodies)
+    ingested, done = (ingest.call(function, payload) for function in ("ingestion", "validation"))
+    assert ingested["outcome"] == "parsed"
+    assert [(one["drop_id"], one["reason"]) for one in ingested["rejected"]] == [("id-b.csv", "foreign")]
+    found = {one["drop_id"]: one for one in done["drops"]}
+    assert {name: (one["rows_accepted"], one["rows_quarantined"]) for name, one in found.items()} == {
+        "id-a.parquet": (48, 0),
+        "id-c.csv": (5, 1),
+        "id-d.parquet": (0, 0),
+    }
+    assert found["id-d.parquet"]["alias_of"] == found["id-a.parquet"]["source"]
+    assert ingest.call("validation", payload) == done | {
+        "drops": [one | {"rows_total": 53} for one in done["drops"]]
+    }, "a retry says the same"
+    rows = {row["key"].rpartition("/")[2]: row["source"].partition("?")[0] for row in ingest.quarantined()}
+    landing = f"s3://{ingest.names.platform.bucket('landing')}/electricity/training"
+    assert rows == {"id-b.csv-drop.parquet": f"{landing}/b.csv", "id-c.csv-unparsable.parquet": f"{landing}/c.csv"}
+    iceberg = lake.find("rows")
+    assert iceberg is not None
+    assert set(iceberg.scan().to_arrow()["_source"].to_pylist()) == {
+        "electricity/training/a.parquet",
+        "electricity/training/c.csv",
+    }
+
+
+def test_when_none_of_the_drops_can_become_rows_all_are_rejected(ingest: Any) -> None:
+    answer = ingest.call("ingestion", ingest.together("training", {"a.csv": b"", "b.csv": b"<html>"}))
+    assert (answer["outcome"], answer["parsed"]) == ("rejected", [])
+    assert [one["reason"] for one in answer["rejected"]] == ["empty", "foreign"]
+    assert {one["feed"] for one in answer["rejected"]} == {"training"}

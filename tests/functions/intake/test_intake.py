@@ -10,7 +10,7 @@ import boto3
 import pytest
 
 from millrace.errors import NoDropError
-from millrace.messages.ingest import start_of
+from millrace.messages.ingest import MOST_TOGETHER, arrival_of, start_of
 from millrace.state.pointers import Pointers, Version
 from tests.functions.cold_start import NAMES
 from tests.functions.conftest import Aws
@@ -37,11 +37,19 @@ def states(aws: Aws, monkeypatch: pytest.MonkeyPatch) -> Any:
     return client
 
 
+@pytest.fixture
+def wide(states: Any, load: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """The handler with more slots than a test takes."""
+    monkeypatch.setenv("MILLRACE_SLOTS", "20")
+    return load("intake")
+
+
 def changed(event: dict[str, Any], **changes: Any) -> dict[str, Any]:
     """The queue's event with fields of S3's event replaced; `key` and `version` are the object's."""
     body = json.loads(event["Records"][0]["body"])
     item = body["detail"]["object"]
     item["key"], item["version-id"] = changes.pop("key", item["key"]), changes.pop("version", item["version-id"])
+    item["size"] = changes.pop("size", item["size"])
     body |= changes
     return {"Records": [event["Records"][0] | {"body": json.dumps(body)}]}
 
@@ -68,6 +76,8 @@ def test_a_drop_starts_its_machine_with_what_is_needed(states: Any, load: Any, e
                     "version_id": "IYV3p45BT0ac8hjHg1houSdS1a.Mro8e",
                     "size": 23755,
                     "sequencer": "00617F08299329D189",  # pragma: allowlist secret
+                    "drop_id": name,
+                    "as_of": "1997-01-01T00:00:00Z",
                 }
             ],
         },
@@ -83,7 +93,7 @@ def test_each_feed_has_its_machine(feed: str, machine: str, states: Any, load: A
 
 def test_a_redelivery_has_the_same_bytes_and_starts_nothing(states: Any, load: Any, event: Any) -> None:
     body = event("intake")["Records"][0]["body"]
-    assert start_of(body, NAMES) == start_of(body, NAMES)
+    assert start_of([arrival_of(body, NAMES)], NAMES) == start_of([arrival_of(body, NAMES)], NAMES)
     handler = load("intake")
     for _ in range(3):
         assert handler(event("intake")) == {"batchItemFailures": []}
@@ -147,7 +157,8 @@ def test_without_a_free_slot_a_message_waits_and_costs_no_receive(
     handler, sent = load("intake"), Sent()
     monkeypatch.setattr(sys.modules["functions.intake.handler"], "SQS", sent)
     records = [changed(event("intake"), version=str(n))["Records"][0] | {"messageId": f"m{n}"} for n in range(3)]
-    assert handler({"Records": records}) == {"batchItemFailures": []}
+    for record in records:
+        assert handler({"Records": [record]}) == {"batchItemFailures": []}
     assert len(running(states)) == 2
     (first,) = sent.messages
     assert first["MessageBody"] == records[2]["body"]
@@ -209,7 +220,7 @@ def test_what_is_no_drop_of_ours_goes_to_the_dead_letters_with_the_reason(
 @pytest.mark.parametrize("body", ["", "{", "[]", '{"detail": 5}', '{"id": 1}'])
 def test_a_message_that_is_no_event_says_what_is_wrong(body: str) -> None:
     with pytest.raises(NoDropError, match="came"):
-        start_of(body, NAMES)
+        arrival_of(body, NAMES)
 
 
 def test_a_start_that_fails_leaves_no_slot_behind(states: Any, load: Any, aws: Aws, event: Any) -> None:
@@ -232,3 +243,127 @@ def slots(aws: Aws) -> list[str]:
     item = aws.dynamodb.get_item(TableName=NAMES.platform.state_table, Key=key).get("Item", {})
     holders: list[str] = item.get("holders", {"SS": []})["SS"]
     return sorted(holders)
+
+
+def records_of(event: Any, *names: str, feed: str = "training", size: int = 1000) -> list[dict[str, Any]]:
+    """A message for each drop."""
+    return [
+        changed(event("intake"), key=f"electricity/{feed}/{name}", size=size, id=f"e-{name}")["Records"][0]
+        | {"messageId": name}
+        for name in names
+    ]
+
+
+def drops_in(states: Any, machine: str = "ingest") -> list[list[str]]:
+    """The names of the drops of each execution."""
+    found = []
+    for name in running(states, machine):
+        given = json.loads(states.describe_execution(executionArn=NAMES.execution_arn(machine, name))["input"])
+        found.append([each["key"].rpartition("/")[2] for each in given["detail"]["objects"]])
+    return sorted(found)
+
+
+def test_small_drops_of_a_feed_go_together(states: Any, wide: Any, event: Any, aws: Aws) -> None:
+    aws.pointers.move(Pointers(champion=CHAMPION))
+    small = records_of(event, "a", "b", "c")
+    large = records_of(event, "d", size=2**20 + 1)
+    labels, scored = records_of(event, "e", feed="labels"), records_of(event, "f", "g", feed="scoring")
+    again = [record | {"messageId": "again"} for record in small[:1]]
+    records = [*small, *large, *labels, *scored, *again]
+    assert wide({"Records": records}) == {"batchItemFailures": []}
+    assert drops_in(states) == [["a", "b", "c"], ["d"], ["e"]]
+    assert drops_in(states, "score") == [["f", "g"]]
+    assert len(slots(aws)) == 3
+
+
+def test_groups_are_no_larger_than_an_execution_can_hold(states: Any, wide: Any, event: Any) -> None:
+    names = [f"{number:02d}" for number in range(MOST_TOGETHER + 2)]
+    wide({"Records": records_of(event, *names)})
+    assert sorted(map(len, drops_in(states))) == [2, MOST_TOGETHER]
+    wide({"Records": records_of(event, *(f"mb{n:02d}" for n in range(20)), size=2**20)})
+    assert [len(each) for each in drops_in(states) if each[0].startswith("mb")] == [16, 4]
+
+
+def test_a_drop_is_in_one_execution_whatever_it_comes_with(states: Any, wide: Any, event: Any, aws: Aws) -> None:
+    """The same events again, in other company: what has an execution keeps it, the others go together."""
+    a, b, c, d = records_of(event, "a", "b", "c", "d")
+    wide({"Records": [a, b]})
+    assert wide({"Records": [b, c, d]}) == {"batchItemFailures": []}
+    assert wide({"Records": [d, a]}) == {"batchItemFailures": []}
+    assert wide({"Records": [a, b]}) == {"batchItemFailures": []}
+    assert drops_in(states) == [["a", "b"], ["c", "d"]]
+    assert len(slots(aws)) == 2, "each of the two, and of no group that was not started"
+
+
+class Dies(Exception):  # noqa: N818 - what a worker does
+    """The worker is killed in the middle of a call."""
+
+
+@pytest.mark.parametrize("at", ["slot", "claims", "execution", "answer"])
+def test_an_intake_that_dies_between_two_calls_loses_and_repeats_nothing(
+    at: str, states: Any, wide: Any, event: Any, aws: Aws, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its messages come again in other company. `at` is what it did last."""
+    module = sys.modules["functions.intake.handler"]
+    a, b, c = records_of(event, "a", "b", "c")
+
+    def die(*_: Any, **__: Any) -> None:
+        raise Dies
+
+    with monkeypatch.context() as patched:
+        match at:
+            case "slot":
+                patched.setattr(module.CLAIMS, "take", die)
+            case "claims":
+                patched.setattr(module, "run", die)
+            case "execution" | "answer":
+                run = module.run
+                patched.setattr(module, "run", lambda wanted: (run(wanted), die()))
+        with pytest.raises(Dies):
+            wide({"Records": [a, b]})
+    if at == "answer":
+        for name in running(states):
+            states.stop_execution(executionArn=NAMES.execution_arn("ingest", name))
+    for records in ([b, c], [a], [a, b, c]):
+        assert wide({"Records": records}) == {"batchItemFailures": []}
+    found = drops_in(states)
+    assert sorted(name for group in found for name in group) == ["a", "b", "c"]
+    assert found == ([["a"], ["b", "c"]] if at == "slot" else [["a", "b"], ["c"]])
+
+
+def test_without_the_claims_a_drop_would_be_in_two_executions(
+    states: Any, wide: Any, event: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The control."""
+    monkeypatch.setattr(sys.modules["functions.intake.handler"].CLAIMS, "take", lambda *_, **__: True)
+    a, b = records_of(event, "a", "b")
+    wide({"Records": [a, b]})
+    wide({"Records": [b]})
+    assert drops_in(states) == [["a", "b"], ["b"]]
+
+
+def test_a_group_without_a_slot_waits_whole(
+    states: Any, load: Any, aws: Aws, event: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for holder in ("one", "two"):
+        aws.slots.take("ingest", holder=holder, limit=2)
+    handler, sent = load("intake"), Sent()
+    monkeypatch.setattr(sys.modules["functions.intake.handler"], "SQS", sent)
+    records = records_of(event, "a", "b")
+    assert handler({"Records": records}) == {"batchItemFailures": []}
+    assert [message["MessageBody"] for message in sent.messages] == [record["body"] for record in records]
+    assert running(states) == []
+    aws.slots.free("ingest", "one")
+    assert load("intake")({"Records": records}) == {"batchItemFailures": []}
+    assert drops_in(states) == [["a", "b"]]
+
+
+def test_an_error_of_awss_brings_back_the_messages_of_its_group_only(
+    states: Any, load: Any, event: Any, aws: Aws
+) -> None:
+    aws.pointers.move(Pointers(champion=CHAMPION))
+    states.delete_state_machine(stateMachineArn=NAMES.machine_arn("score"))
+    records = [*records_of(event, "a", "b"), *records_of(event, "c", "d", feed="scoring")]
+    answer = load("intake")({"Records": records})
+    assert answer == {"batchItemFailures": [{"itemIdentifier": "c"}, {"itemIdentifier": "d"}]}
+    assert drops_in(states) == [["a", "b"]]

@@ -61,7 +61,7 @@ def score(monkeypatch: pytest.MonkeyPatch, limits: dict[str, str]) -> Iterator[S
             event["state"]["detail"]["objects"] = objects
             del event["state"]["ingestion"]
             answer: dict[str, Any] = ingestion(event)
-            if answer["held"] or answer["rejected"]:
+            if answer["outcome"] != "parsed":
                 return answer
             event["state"]["ingestion"] = {"answer": answer}
             scored: dict[str, Any] = validation(event)
@@ -88,6 +88,13 @@ def lake() -> dict[str, bytes]:
     return {key: s3.get_object(Bucket=LAKE, Key=key)["Body"].read() for key in keys}
 
 
+def reason_of(answer: dict[str, Any]) -> str:
+    """Why the only drop was rejected."""
+    (rejected,) = answer["rejected"]
+    reason: str = rejected["reason"]
+    return reason
+
+
 def week() -> bytes:
     return file_to_score(months(SAMPLE, "1997-01", "1997-01")[0])
 
@@ -97,11 +104,19 @@ def test_every_row_is_in_a_shard_or_in_quarantine(score: Score) -> None:
     drop = land(week())
     answer = score(drop)
     assert answer == {
-        "source": f"s3://{LANDING}/electricity/scoring/week.csv?versionId={drop['version_id']}",
-        "source_digest": hashlib.sha256(week()).hexdigest(),
+        "drops": [
+            {
+                "drop_id": RUN,
+                "as_of": "1997-01-01T08:00:12Z",
+                "source": f"s3://{LANDING}/electricity/scoring/week.csv?versionId={drop['version_id']}",
+                "source_digest": hashlib.sha256(week()).hexdigest(),
+                "accepted": 335,
+                "quarantined": 1,
+                "first_shard": 0,
+                "shards": 4,
+            }
+        ],
         "accepted": 335,
-        "quarantined": 1,
-        "shards": 4,
         "shards_uri": f"s3://{LAKE}/{STAGING}shards/",
         "transformed_uri": f"s3://{LAKE}/{STAGING}transformed/",
         "model_name": "millrace-local-electricity-3",
@@ -140,21 +155,21 @@ def test_called_again_it_writes_the_same(score: Score) -> None:
 
 def test_without_a_champion_the_drop_is_held_and_not_read(score: Score) -> None:
     answer = score({"bucket": LANDING, "key": "electricity/scoring/never.csv"})
-    assert (answer["held"], answer["rejected"]) == (True, False)
+    assert (answer["outcome"], answer["parsed"], answer["rejected"]) == ("held", [], [])
     assert lake() == {}
 
 
 @pytest.mark.usefixtures("champion")
 def test_what_holds_no_rows_is_quarantined_whole(score: Score) -> None:
     answer = score(land(b"\x1f\x8b rubbish"))
-    assert (answer["rejected"], answer["reason"]) == (True, "foreign")
+    assert (answer["outcome"], reason_of(answer)) == ("rejected", "foreign")
     assert list(lake()) == [QUARANTINE.replace("refused", "drop")]
 
 
 @pytest.mark.usefixtures("champion")
 def test_a_drop_above_the_limit_is_refused_before_it_is_read(score: Score) -> None:
-    answer = score(land(bytes(2**20 + 1)))
-    assert (answer["reason"], answer["source_digest"]) == ("too_large", "")
+    (rejected,) = score(land(bytes(2**20 + 1)))["rejected"]
+    assert (rejected["reason"], rejected["source_digest"]) == ("too_large", "")
     (row,) = pq.read_table(io.BytesIO(lake()[QUARANTINE.replace("refused", "drop")])).to_pylist()
     assert row["detail"] == "expected 1048576 bytes at most, got 1048577"
 
@@ -164,12 +179,33 @@ def test_a_drop_above_the_limit_is_refused_before_it_is_read(score: Score) -> No
     "gone", [{"version_id": "3sL4kqtJlcpXroDTDmJ+rmSpXd3dIbrHY"}, {"key": "electricity/scoring/x"}]
 )
 def test_an_object_that_is_gone_is_rejected(score: Score, gone: dict[str, str]) -> None:
-    assert score(land(week()) | {"version_id": ""} | gone)["reason"] == "missing"
+    assert reason_of(score(land(week()) | {"version_id": ""} | gone)) == "missing"
 
 
 @pytest.mark.usefixtures("champion")
 def test_without_an_object_the_newest_drop_is_meant(score: Score) -> None:
-    assert score()["reason"] == "missing"
+    assert reason_of(score()) == "missing"
     land(b"\x1f\x8b old", "old.csv")
     newest = land(week(), "new.csv")
-    assert score()["source"].endswith(f"/new.csv?versionId={newest['version_id']}")
+    assert score()["drops"][0]["source"].endswith(f"/new.csv?versionId={newest['version_id']}")
+
+
+@pytest.mark.usefixtures("champion")
+def test_the_shards_of_several_drops_lie_together_and_each_drop_knows_its_own(score: Score) -> None:
+    """A drop of bad rows only, between two others, has none."""
+    lines = week().splitlines(keepends=True)
+    bodies = {"a.csv": week(), "b.csv": lines[0] + lines[101], "c.csv": b"".join(lines[:50])}
+    answer = score(*(land(body, name) | {"drop_id": f"id-{name}"} for name, body in bodies.items()))
+    found = [(one["drop_id"], one["accepted"], one["first_shard"], one["shards"]) for one in answer["drops"]]
+    assert found == [("id-a.csv", 335, 0, 4), ("id-b.csv", 0, 4, 0), ("id-c.csv", 49, 4, 1)]
+    assert answer["accepted"] == 384
+    objects = lake()
+    assert sorted(key for key in objects if key.startswith(f"{STAGING}shards/")) == [
+        f"{STAGING}shards/{number:05d}.arrow" for number in range(5)
+    ]
+    last = pa.ipc.open_stream(objects[f"{STAGING}shards/00004.arrow"]).read_all()
+    assert last["row_number"].to_pylist() == list(range(2, 51))
+    accepted = pq.read_table(io.BytesIO(objects["electricity/staging/id-c.csv/accepted.parquet"]))
+    assert accepted["_line"].to_pylist() == list(range(2, 51))
+    (row,) = pq.read_table(io.BytesIO(objects[QUARANTINE.replace(RUN, "id-b.csv")])).to_pylist()
+    assert row["source"].partition("?")[0].endswith("/b.csv")

@@ -127,31 +127,31 @@ def test_a_drop_is_ingested(person: Person) -> None:
     group = "/aws/lambda/millrace-local-electricity-validation"
     (event,) = person.ask(f"aws logs filter-log-events --log-group-name {group} --filter-pattern validated")["events"]
     rows = pq.read_metadata(person.copy / "build" / "drops" / "electricity" / "1996-05.parquet").num_rows
-    assert json.loads(event["message"])["rows_accepted"] == rows
+    assert json.loads(event["message"])["drops"][0]["rows_accepted"] == rows
 
 
 def test_a_second_up_deploys_what_was_edited(person: Person) -> None:
     first = person.shell["AWS_ENDPOINT_URL"]
-    person.edit("infra/machines/ingest.py", 'f"Ingest a drop of', 'f"Edited, a drop of')
+    person.edit("infra/machines/ingest.py", 'f"Ingest drops of', 'f"Edited, drops of')
     person.edit("functions/prediction/request.py", '"number of rows"', '"edited"')
     assert person.answer()["error"] == "number of rows"
     assert json.loads(person.type("millrace up --json"))["environment"]["AWS_ENDPOINT_URL"] == first
     assert person.answer()["error"] == "edited"
     described = person.ask(f"aws stepfunctions describe-state-machine --state-machine-arn {INGEST}")
-    assert json.loads(described["definition"])["Comment"].startswith("Edited, a drop of electricity")
+    assert json.loads(described["definition"])["Comment"].startswith("Edited, drops of electricity")
     assert len(person.ask(said("aws stepfunctions"))["executions"]) == 1, "what was there before the edit stays"
 
 
 @pytest.mark.slow
 def test_the_cdks_command_line_deploys_what_was_edited(person: Person) -> None:
     """Only that: to what `up` has deployed it has nothing to add."""
-    person.edit("infra/machines/score.py", 'f"Score a drop of', 'f"Edited, a drop of')
+    person.edit("infra/machines/score.py", 'f"Score drops of', 'f"Edited, drops of')
     told = person.try_typing(said("cdk deploy") + " --require-approval never 2>&1").stdout
     done = re.findall(r"^.*✅ +(\S+)(.*)$", told, re.M)
     assert [name for name, remark in done if "no changes" not in remark] == ["millrace-local-electricity-scoring"], told
     assert len(done) == len(person.ask("aws cloudformation describe-stacks")["Stacks"]) - 1
     described = person.ask(f"aws stepfunctions describe-state-machine --state-machine-arn {SCORE}")
-    assert json.loads(described["definition"])["Comment"].startswith("Edited, a drop of electricity")
+    assert json.loads(described["definition"])["Comment"].startswith("Edited, drops of electricity")
 
 
 def test_an_edit_that_is_wrong_is_told_and_the_cloud_goes_on(person: Person) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import infra.machines
 from infra.context import Context
-from infra.machines.states import Definition
+from infra.machines.states import Definition, State
 from infra.settings import settings_for
 from millrace.workload.declaration import Workload
 from millrace.workload.load import load_workload
@@ -45,6 +45,15 @@ def context_of(stage: str = "prod", **parts: dict[str, object]) -> Context:
         component="training",
         images={image: f"{registry}-{image}:local" for image in ("training", "processing", "inference")},
     )
+
+
+def all_states(definition: Definition) -> dict[str, State]:
+    """The states by name, those of each iteration of a Map among them: names are unique in a machine."""
+    found = dict(definition["States"])
+    for state in definition["States"].values():
+        if "ItemProcessor" in state:
+            found |= all_states(state["ItemProcessor"])
+    return found
 
 
 def states_before(last: str, definition: Definition) -> set[str]:

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any, Literal
 
-from tests.infra.machines.contexts import DEFINITIONS, context_of
+from tests.infra.machines.contexts import DEFINITIONS, all_states, context_of
 from tests.infra.machines.service_errors import errors_of
 
 State = Mapping[str, Any]
@@ -78,7 +78,7 @@ def definitions(stage: str = "prod") -> dict[str, Mapping[str, Any]]:
 
 def edges_of(machine: str, definition: Mapping[str, Any]) -> Iterator[Edge]:
     """Of all states; one for each error that a retrier or catcher names."""
-    for name, state in definition["States"].items():
+    for name, state in all_states(definition).items():
         for kind in ("Retry", "Catch"):
             for index, handler in enumerate(state.get(kind, ())):
                 for listed in handler["ErrorEquals"]:
@@ -206,7 +206,7 @@ def branches_taken(states: Any, choice: State) -> dict[int, str]:
 def report(states: Any) -> Iterator[tuple[Edge, str | None]]:
     """Every edge with the error or the input that takes it, None where nothing does."""
     for edge in all_edges():
-        state = definitions()[edge.machine]["States"][edge.state]
+        state = all_states(definitions()[edge.machine])[edge.state]
         if edge.kind == "Choice":
             yield edge, branches_taken(states, state).get(edge.index)
         else:

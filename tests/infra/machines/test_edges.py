@@ -14,6 +14,7 @@ from millrace.names import Platform
 from millrace.operations.notices import NOTICES
 from millrace.workload.training_cost import TRAININGS
 from tests.infra.machines import edges
+from tests.infra.machines.contexts import all_states
 from tests.infra.machines.edges import Edge
 from tests.infra.test_static import machines
 
@@ -36,7 +37,7 @@ def of(kind: str) -> list[Any]:
 
 
 def state_of(edge: Edge) -> Mapping[str, Any]:
-    found: Mapping[str, Any] = edges.definitions()[edge.machine]["States"][edge.state]
+    found: Mapping[str, Any] = all_states(edges.definitions()[edge.machine])[edge.state]
     return found
 
 

@@ -27,7 +27,7 @@ from millrace.messages.retrain import RetrainingRequest
 from millrace.messages.teardown import TeardownStepDone
 from millrace.messages.train import PinnedState, TrainedState
 from millrace.names import MACHINES
-from tests.infra.machines.contexts import DEFINITIONS, MODULES
+from tests.infra.machines.contexts import DEFINITIONS, MODULES, all_states
 
 FUNCTIONS = Path(__file__).resolve().parents[3] / "functions"
 RESULTS = sorted(
@@ -44,7 +44,7 @@ OF_FUNCTIONS = {DataLate.detail_type, EndpointOrphaned.detail_type}
 
 def entries(context: Any) -> Iterator[dict[str, Any]]:
     for definition in DEFINITIONS.values():
-        for state in definition(context())["States"].values():
+        for state in all_states(definition(context())).values():
             if state.get("Resource", "").endswith("events:putEvents"):
                 yield from state["Parameters"]["Entries"]
 

@@ -15,6 +15,7 @@ from infra.app import build
 from infra.context import REPOSITORY
 from infra.settings import settings_for
 from millrace.errors import WorkloadError
+from tests.infra.machines.contexts import all_states
 
 Templates = dict[str, dict[str, dict[str, Any]]]
 STACK = "millrace-prod-electricity-ingestion"
@@ -92,10 +93,11 @@ def test_the_machine_tells_what_it_committed(resources: dict[str, Any]) -> None:
     (machine,) = of_type(resources, "AWS::StepFunctions::StateMachine")
     text = machine["DefinitionString"]
     definition = json.loads(text if isinstance(text, str) else "".join(map(str, text["Fn::Join"][1])))
-    assert all(state["Comment"] for state in definition["States"].values())
-    assert all("Retry" in state for state in definition["States"].values() if state["Type"] == "Task")
-    assert not any("Catch" in state for state in definition["States"].values()), "a caught failure cannot be redriven"
-    detail = definition["States"]["Committed"]["Parameters"]["Entries"][0]["Detail"]
+    states = all_states(definition)
+    assert all(state["Comment"] for state in states.values())
+    assert all("Retry" in state for state in states.values() if state["Type"] == "Task")
+    assert not any("Catch" in state for state in states.values()), "a caught failure cannot be redriven"
+    detail = states["Put dataset.committed"]["Parameters"]["Entries"][0]["Detail"]
     assert {"rows_total.$", "has_champion.$", "source_digest.$", "duplicate.$"} <= set(detail)
 
 

@@ -59,8 +59,8 @@ def test_rows_to_score_are_never_committed(states: dict[str, Any]) -> None:
 
 
 def test_a_drop_is_held_while_there_is_no_champion(states: dict[str, Any]) -> None:
-    held = states["Readable?"]["Choices"][0]
-    assert held["Variable"] == "$.ingestion.answer.held"
+    (held,) = states["Champion?"]["Choices"]
+    assert (held["Variable"], held["StringEquals"]) == ("$.ingestion.answer.outcome", "held")
     assert states[held["Next"]]["Type"] == "Wait"
     assert states[held["Next"]]["Next"] == "Ingestion"
 
@@ -72,7 +72,9 @@ def test_without_good_rows_nothing_is_transformed_but_delivered(states: dict[str
 
 def test_no_failure_is_caught_so_that_a_redrive_comes_back_to_it(states: dict[str, Any]) -> None:
     assert not [name for name, state in states.items() if "Catch" in state]
-    assert all(state.get("Retry") for state in states.values() if state["Type"] == "Task")
+    every = [*states.values(), *(inner for state in states.values() if "ItemProcessor" in state
+                                 for inner in state["ItemProcessor"]["States"].values())]  # fmt: skip
+    assert all(state.get("Retry") for state in every if state["Type"] == "Task")
 
 
 def test_no_role_may_be_passed(templates: Templates) -> None:

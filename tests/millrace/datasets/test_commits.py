@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from itertools import permutations
@@ -16,8 +17,8 @@ import pytest
 from botocore.exceptions import ReadTimeoutError
 
 from millrace.datasets import commits, new_rows
-from millrace.datasets.commits import commit, find_commit, rows_in
-from millrace.datasets.new_rows import Source, held_in_range_of, held_keys
+from millrace.datasets.commits import Commit, NewDrop, commit, commit_together, find_commit, rows_in
+from millrace.datasets.new_rows import RowsInMemory, Source, held_in_range_of, held_keys
 from millrace.datasets.tables import SOURCE, Lake
 from millrace.datasets.withdrawal import by_drop, withdraw
 
@@ -269,3 +270,75 @@ def test_without_a_sequencer_the_first_version_keeps_its_rows(lake: Lake) -> Non
     commit(lake, "rows", rows(0), version(1))
     second = commit(lake, "rows", corrected(), replace(version(2), sequencer=""))
     assert (second.rows_added, second.rows_quarantined) == (0, 48)
+
+
+def commit_group(lake: Lake, folder: Path, given: list[tuple[pa.Table, Source]]) -> list[Commit]:
+    found = [
+        RowsInMemory(lake, "rows", rows, source, folder / f"{place}.parquet")
+        for place, (rows, source) in enumerate(given)
+    ]
+    drops = [NewDrop(source=source, write=new.write) for new, (_, source) in zip(found, given, strict=True)]
+    return commit_together(lake, "rows", drops)
+
+
+def updates_of(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """Every commit to the catalogue from now on."""
+    made: list[Any] = []
+    glue, update = lake.catalog.glue, lake.catalog.glue.update_table
+    monkeypatch.setattr(glue, "update_table", lambda **given: (made.append(given), update(**given))[1])
+    return made
+
+
+def test_drops_together_are_one_commit_and_a_snapshot_each(
+    lake: Lake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    commit(lake, "rows", rows(0), version(1))
+    made = updates_of(lake, monkeypatch)
+    given = [
+        (rows(48), source("b.parquet")),
+        (rows(72), source("c.parquet")),
+        (rows(48), source("d.parquet", "b.parquet")),
+        (corrected(40), version(2)),
+        (corrected(30), version(3)),
+        (rows(0), replace(version(1), run="late")),
+    ]
+    done = commit_group(lake, tmp_path, given)
+    assert len(made) == 1
+    assert [(one.rows_added, one.rows_quarantined, one.rows_total) for one in done] == [
+        (48, 0, 96),
+        (24, 24, 120),
+        (0, 0, 120),
+        (40, 0, 112),
+        (30, 0, 102),
+        (0, 0, 102),
+    ]
+    assert (done[2].alias_of, done[5].superseded_by) == (source("b.parquet").uri, version(2).uri)
+    table = committed(lake)
+    assert Counter(table[SOURCE].to_pylist()) == {"a.parquet": 30, "b.parquet": 48, "c.parquet": 24}
+    kept = [place for place in range(6) if place != 3]
+    again = commit_group(lake, tmp_path, [given[place] for place in kept])
+    assert again == [replace(done[place], rows_total=102) for place in kept], "a retry says the same"
+    assert len(made) == 1, "and writes nothing"
+
+
+def test_a_commit_of_several_drops_whose_answer_is_lost_lands_once(
+    lake: Lake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    commit(lake, "rows", rows(0), source("a.parquet"))
+    lose_the_answer_once(lake, monkeypatch)
+    done = commit_group(lake, tmp_path, [(rows(48), source("b.parquet")), (rows(96), source("c.parquet"))])
+    assert [one.rows_added for one in done] == [48, 48]
+    assert committed(lake).num_rows == 144
+
+
+def test_groups_that_are_committed_at_once_lose_nothing(lake: Lake, tmp_path: Path) -> None:
+    def write(number: int) -> list[Commit]:
+        own, folder = Lake(lake.names, lake.contract), tmp_path / str(number)
+        folder.mkdir()
+        drops = [(rows(48 * (3 * number + each)), source(f"{number}-{each}.parquet")) for each in range(3)]
+        return commit_group(own, folder, drops)
+
+    with ThreadPoolExecutor(3) as threads:
+        done = [one for group in threads.map(write, range(3)) for one in group]
+    assert [one.rows_added for one in done] == [48] * 9
+    assert committed(lake).num_rows == 9 * 48

@@ -1,0 +1,39 @@
+"""Small drops of one feed go together: one execution, one commit, one transform job for all of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from millrace.messages.ingest import MOST_TOGETHER, Arrival
+
+SMALL_BYTES, GROUP_BYTES = 2**20, 16 * 2**20
+"""Of a drop that goes together with others, and of all drops of a group: one function reads them one by one."""
+LONGEST_KEY = 200
+"""Characters; the state of an execution holds the keys of its drops several times."""
+
+
+def groups(arrivals: Iterable[Arrival]) -> Iterator[list[Arrival]]:
+    """The drops, each once, as they go together; one that is not small is alone."""
+    small: dict[str, list[Arrival]] = {}
+    for arrival in arrivals:
+        if is_small(arrival):
+            small.setdefault(arrival.feed, []).append(arrival)
+        else:
+            yield [arrival]
+    for of_feed in small.values():
+        yield from _cut(of_feed)
+
+
+def is_small(arrival: Arrival) -> bool:
+    """Whether it goes together with others; a drop of unknown size does not."""
+    return 0 < arrival.size <= SMALL_BYTES and len(arrival.object["key"]) <= LONGEST_KEY
+
+
+def _cut(arrivals: list[Arrival]) -> Iterator[list[Arrival]]:
+    part: list[Arrival] = []
+    for arrival in arrivals:
+        if len(part) == MOST_TOGETHER or sum(each.size for each in part) + arrival.size > GROUP_BYTES:
+            yield part
+            part = []
+        part.append(arrival)
+    yield part

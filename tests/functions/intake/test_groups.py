@@ -1,0 +1,83 @@
+"""Which drops go together, and that the state of their execution has room for what is said of each."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+from functions.intake.groups import GROUP_BYTES, LONGEST_KEY, SMALL_BYTES, groups
+from millrace.contract.reasons import Reason
+from millrace.messages.ingest import (
+    MOST_TOGETHER,
+    Arrival,
+    Committed,
+    CommittedDrops,
+    Ingested,
+    ParsedDrop,
+    RejectedDrop,
+    arrival_of,
+    start_of,
+)
+from tests.functions.cold_start import NAMES
+
+EVENT = json.loads(json.loads(Path("events/intake.json").read_text())["Records"][0]["body"])
+MOST_BYTES = 256 * 1024
+"""Of a state's input and output. https://docs.aws.amazon.com/step-functions/latest/dg/service-quotas.html"""
+WORDS = "\u00e9" * 500
+"""As long as a reason in an answer may be, of letters that take six bytes in JSON."""
+AT = datetime(1997, 1, 1, tzinfo=UTC)
+
+
+def arrival(name: str, *, feed: str = "training", size: int = 1000) -> Arrival:
+    item = EVENT["detail"]["object"] | {"key": f"electricity/{feed}/{name}", "size": size}
+    return arrival_of(json.dumps(EVENT | {"detail": EVENT["detail"] | {"object": item}}), NAMES)
+
+
+def test_feeds_large_drops_and_long_keys_are_apart() -> None:
+    small, large = arrival("a"), arrival("b", size=SMALL_BYTES + 1)
+    unknown, long = arrival("c", size=0), arrival("d" * (LONGEST_KEY - len("electricity/training/") + 1))
+    labels, last = arrival("e", feed="labels"), arrival("f", size=SMALL_BYTES)
+    found = list(groups([small, large, unknown, long, labels, last]))
+    assert sorted(found, key=len) == [[large], [unknown], [long], [labels], [small, last]]
+
+
+def test_a_group_has_its_bounds() -> None:
+    many = [arrival(str(number)) for number in range(2 * MOST_TOGETHER + 1)]
+    assert [len(group) for group in groups(many)] == [MOST_TOGETHER, MOST_TOGETHER, 1]
+    heavy = [replace(one, size=SMALL_BYTES) for one in many[:20]]
+    assert [len(group) for group in groups(heavy)] == [GROUP_BYTES // SMALL_BYTES, 4]
+    assert list(groups([])) == []
+
+
+def test_the_largest_group_fits_into_the_state_of_its_execution() -> None:
+    arrivals = [arrival(f"{number:0{LONGEST_KEY - 21}d}") for number in range(MOST_TOGETHER)]
+    ((*group,),) = groups(arrivals)
+    given = json.loads(start_of(group, NAMES).input)
+    named = [(one.drop_id, f"s3://{NAMES.platform.bucket('landing')}/{one.object['key']}?versionId={'v' * 32}")
+             for one in group]  # fmt: skip
+    refused = [
+        RejectedDrop(drop_id=drop_id, feed="training", source=source, source_digest="d" * 64, reason=Reason.COLUMNS,
+                     expected=WORDS, got=WORDS)
+        for drop_id, source in named
+    ]  # fmt: skip
+    assert size(given, Ingested(outcome="rejected", rejected=tuple(refused))) < MOST_BYTES
+    parsed = [
+        ParsedDrop(drop_id=drop_id, as_of=AT, source=source, source_key=source, source_digest="d" * 64,
+                   sequencer="0" * 18, rows=10**6, unparsable=10**6)
+        for drop_id, source in named
+    ]  # fmt: skip
+    committed = [
+        Committed(drop_id=drop_id, feed="training", table="electricity_rows", snapshot_id="1" * 19, rows_accepted=10**6,
+                  rows_quarantined=10**6, rows_total=10**9, source=source, source_digest="d" * 64, duplicate=True,
+                  alias_of=source, superseded_by=source, has_champion=True)
+        for drop_id, source in named
+    ]  # fmt: skip
+    answers = Ingested(outcome="parsed", parsed=tuple(parsed)), CommittedDrops(drops=tuple(committed))
+    assert size(given, *answers) < MOST_BYTES
+
+
+def size(given: object, *answers: Ingested | CommittedDrops) -> int:
+    """Bytes of the state with the input and these answers."""
+    return len(json.dumps([given, *(answer.model_dump(mode="json") for answer in answers)]))
