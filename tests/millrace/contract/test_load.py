@@ -151,7 +151,9 @@ def test_training_rows_may_be_shown_where_the_rows_say_so(folder: Path) -> None:
     with pytest.raises(WorkloadError, match=r"schema\.rows, nearestExample: expected true or false"):
         load_contract(folder)
     change(folder, lambda d: d["schema"][0].update(said(True)) or d["schema"][1].update(said(True)))
-    with pytest.raises(WorkloadError, match=r"schema\.labels, customProperties: expected csv, .*, got 'nearestExample'"):
+    with pytest.raises(
+        WorkloadError, match=r"schema\.labels, customProperties: expected csv, .*, got 'nearestExample'"
+    ):
         load_contract(folder)
 
 
