@@ -43,12 +43,18 @@ MOMENTS: dict[str, Condition] = {
 }
 
 
+LATE = ("training", "endpoint")
+"""Of the phases: those before them are lived through first, for most of a minute."""
 TIMES = [
-    pytest.param(name, random.Random(f"{name} {turn}").uniform(0, WITHIN_S), marks=[pytest.mark.slow] * (turn > 0))
+    pytest.param(
+        name,
+        random.Random(f"{name} {turn}").uniform(0, WITHIN_S),
+        marks=[pytest.mark.slow] * (turn > 0 or name in LATE),
+    )
     for name in MOMENTS
     for turn in range(3)
 ]
-"""Phase and seconds into it; the first of each phase is not slow."""
+"""Phase and seconds into it; the first of each early phase is not slow."""
 
 
 def parents() -> dict[int, int]:

@@ -149,6 +149,16 @@ SELDOM = (
         because="a holder has no execution, or a release whose cleanup failed left a challenger or an endpoint",
     ),
     Seldom(
+        roles=("cleanup", "sweep"),
+        actions=("sagemaker:ListModelPackages",),
+        because="an endpoint is there and no version is known to be live: it goes only if none ever was",
+    ),
+    Seldom(
+        roles=("sweep",),
+        actions=("events:PutEvents",),
+        because="such an endpoint stays, and somebody is told",
+    ),
+    Seldom(
         roles=("start_release",),
         actions=("sagemaker:DeleteEndpoint",),
         because="an endpoint failed: it can be neither used nor updated",

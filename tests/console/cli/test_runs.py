@@ -186,6 +186,7 @@ def test_a_model_that_a_gate_warns_of_is_registered_with_a_warning(machine: Call
 
 
 COMMITTED = {
+    "drop_id": "d1",
     "feed": "training",
     "table": "electricity_rows",
     "snapshot_id": "1",
@@ -212,7 +213,7 @@ def test_a_drop_of_which_most_rows_are_refused_is_listed_with_the_reason(
     key = object_key("electricity", "training", as_of=as_of, run="d1", part="unparsable")
     s3.put_object(Bucket=bucket, Key=key, Body=(tmp_path / "refused").read_bytes())
     given = {"cause": "c", "as_of": as_of.isoformat(), "detail": {"feed": "training"}}
-    step = {**PASS, "Result": {"answer": COMMITTED}, "ResultPath": "$.validation"}
+    step = {**PASS, "Result": {"answer": {"drops": [COMMITTED]}}, "ResultPath": "$.validation"}
     ran(machine("ingest", {"Commit": step}), given, name="d1")
     warning = "66% of the rows refused, most by type: price: expected a float64, got 'unknown'"
     assert f"1 accepted, 2 quarantined (type 2); warning: {warning}" in told("runs", "--machine", "ingest")

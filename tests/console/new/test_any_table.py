@@ -9,15 +9,17 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import HealthCheck, event, given, settings
+from hypothesis import event, given, settings
 from hypothesis import strategies as st
 from pyarrow import csv
 
 from console.new.choices import Choices
-from console.new.proposal import propose
+from console.new.proposal import Proposal, propose
 from console.new.source import read_source
 from console.new.writing import write
 from millrace.contract.odcs import check_contract
+from millrace.contract.schema import Table
+from millrace.contract.violation import QuarantinedRow
 from millrace.errors import ConfigurationError
 from millrace.workload.fit import check_fit
 from millrace.workload.load import load_workload
@@ -72,20 +74,24 @@ def tables(draw: st.DrawFn) -> pa.Table:
     return pa.table(columns)
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(table=tables())
-def test_the_contract_accepts_the_rows_or_says_why_not(
-    table: pa.Table, tmp_path_factory: pytest.TempPathFactory
-) -> None:
-    folder = tmp_path_factory.mktemp("any")
-    path = written(folder / "any.parquet", table)
-    _check(path, folder)
+@pytest.mark.parametrize("examples", [15, pytest.param(150, marks=pytest.mark.slow)])
+def test_the_contract_accepts_the_rows_or_says_why_not(examples: int, tmp_path_factory: pytest.TempPathFactory) -> None:
+    def one(table: pa.Table) -> None:
+        folder = tmp_path_factory.mktemp("any")
+        _check(written(folder / "any.parquet", table), folder)
+
+    settings(max_examples=examples, deadline=None)(given(table=tables())(one))()
 
 
-@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(table=tables())
-def test_so_does_what_is_left_of_it_in_csv(table: pa.Table, tmp_path_factory: pytest.TempPathFactory) -> None:
-    folder = tmp_path_factory.mktemp("any")
+@pytest.mark.parametrize("examples", [8, pytest.param(80, marks=pytest.mark.slow)])
+def test_so_does_what_is_left_of_it_in_csv(examples: int, tmp_path_factory: pytest.TempPathFactory) -> None:
+    def one(table: pa.Table) -> None:
+        _check_csv(table, tmp_path_factory.mktemp("any"))
+
+    settings(max_examples=examples, deadline=None)(given(table=tables())(one))()
+
+
+def _check_csv(table: pa.Table, folder: Path) -> None:
     plain = [
         name
         for name in table.column_names
@@ -110,21 +116,24 @@ def _check(path: Path, folder: Path) -> None:
     here = write(found, path, folder, folder / "drops", pieces=3, force=False)
     contract = check_fit(load_workload(here.folder), check_contract(here.folder))
     assert contract.rows == found.contract
-    _accepted_as_drops(here.drops, found.accepted.num_rows, contract.rows)
+    _judged_as_drops(here.drops, found, contract.rows)
 
 
-def _accepted_as_drops(drops: tuple[Path, ...], rows: int, table: Any) -> None:
+def _judged_as_drops(drops: tuple[Path, ...], found: Proposal, table: Table) -> None:
+    """As the proposal said; a file that is dropped as it is brings the rows that it refused too."""
     from millrace.contract.validate import Validator
     from millrace.files.sniff import read_drop
 
-    validator, came = Validator(table), 0
+    validator, came, refused = Validator(table), 0, list[QuarantinedRow]()
     for drop in drops:
         for part in read_drop(drop, table):
             verdict = validator.judge(part.rows)
             assert not part.unparsable
-            assert not verdict.refused
+            refused += verdict.refused
             came += verdict.accepted.num_rows
-    assert came == rows
+    assert came == found.accepted.num_rows
+    assert len(refused) in (0, len(found.refused))
+    assert {row.reason for row in refused} <= {"not_finite"}
 
 
 def test_a_contract_that_is_too_narrow_is_noticed(tmp_path: Path) -> None:
@@ -141,4 +150,4 @@ def test_a_contract_that_is_too_narrow_is_noticed(tmp_path: Path) -> None:
     (here.folder / "contract.yaml").write_text(text.replace("maximum: 10.0", "maximum: 5.0"))
     contract = check_fit(load_workload(here.folder), check_contract(here.folder))
     with pytest.raises(AssertionError):
-        _accepted_as_drops(here.drops, ROWS, contract.rows)
+        _judged_as_drops(here.drops, found, contract.rows)
