@@ -35,14 +35,16 @@ def pattern_of(event: type[BusEvent], *, workload: str, **fields: list[Any]) -> 
 def of_stage(pattern: Mapping[str, Any], platform: Platform) -> dict[str, Any]:
     """The pattern of events on the platform's bus; where other stages may be on it, too, of this stage's alone.
 
-    Every event of ours names its run: the execution that put it, or the function."""
+    Every event of ours names its run: the execution that put it, or the function; a program's names the stage.
+    https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-create-pattern-operators.html (`$or`)"""
     if platform.event_bus is None:
         return dict(pattern)
     runs = (
         platform.arn("states", f"execution:{platform.prefix}-"),
         platform.arn("lambda", f"function:{platform.prefix}-"),
     )
-    return {**pattern, "detail": {**pattern.get("detail", {}), "run": [{"prefix": arn} for arn in runs]}}
+    of_stage: list[dict[str, Any]] = [{"run": [{"prefix": arn} for arn in runs]}, {"stage": [platform.stage]}]
+    return {**pattern, "detail": {**pattern.get("detail", {}), "$or": of_stage}}
 
 
 class Rule(Construct):

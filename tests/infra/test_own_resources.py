@@ -106,13 +106,11 @@ def ours(stacks: list[Stack]) -> list[dict[str, Any]]:
 def test_another_stage_may_be_on_the_same_bus(stacks: list[Stack], assemblies: dict[str, Path]) -> None:
     """Each rule takes the events of its own stage: a model of `prod` is not released in `dev`."""
 
-    def taken(patterns: list[dict[str, Any]], run: str) -> int:
+    def taken(patterns: list[dict[str, Any]], run: str, **more: str) -> int:
         found = 0
         for pattern in patterns:
-            detail = {name: wanted[0] for name, wanted in pattern.get("detail", {}).items()} | {
-                "rows_total": 10**9,
-                "run": run,
-            }
+            wanted = {name: values for name, values in pattern.get("detail", {}).items() if name != "$or"}
+            detail = {name: values[0] for name, values in wanted.items()} | {"rows_total": 10**9, "run": run} | more
             event = {"source": "millrace", "detail-type": pattern["detail-type"][0], "detail": detail}
             found += EventPattern.load(json.dumps(pattern)).matches_event(event)
         return found
@@ -124,6 +122,8 @@ def test_another_stage_may_be_on_the_same_bus(stacks: list[Stack], assemblies: d
     assert len(patterns) >= 8
     for named in (runs, calls):
         assert (taken(patterns, named["dev"]), taken(patterns, named["prod"])) == (len(patterns), 0)
+    asked = {stage: taken(patterns, "a program of ours", stage=stage) for stage in ("dev", "prod")}
+    assert asked == {"dev": len(patterns), "prod": 0}, "a request names the stage, as it has no run"
     own_bus = ours(read(assemblies["dev"]))
     assert taken(own_bus, runs["prod"]) == len(own_bus), "the control: a bus of its own has no others' events"
 
