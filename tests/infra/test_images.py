@@ -198,7 +198,7 @@ def test_the_templates_name_the_parameters_of_their_commit(tmp_path: Path) -> No
 
 
 def synthesize(folder: Path, **context: str) -> dict[str, list[str]]:
-    """What the app says against the deployment of each stack, as the CDK's command line calls it for one workload in `dev`."""
+    """What the app says against each stack of one workload in `dev`, as the command line of the CDK calls it."""
     given = {
         "CDK_CONTEXT_JSON": json.dumps({"stage": "dev", "workloads": "electricity"} | context),
         "CDK_DEFAULT_ACCOUNT": "123456789012",
