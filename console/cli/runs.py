@@ -22,7 +22,7 @@ RunName = Annotated[
     typer.Argument(
         metavar="RUN",
         autocompletion=completion.runs,
-        help="A run's ARN, its name, or the beginning of its name that fits no other.",
+        help="A run's ARN, its name, the beginning of its name that fits no other, or the id of a drop of its.",
     ),
 ]
 Wait = Annotated[
@@ -125,6 +125,8 @@ def show(
 ) -> None:
     """Describe one run: its states, its failure with the log of the failed step, input, output, parent and children.
 
+    Of a drop's id: the run that works on it, with the outcome of this drop alone.
+
     Example: millrace show 93a5562f"""
     from dataclasses import asdict
 
@@ -133,17 +135,20 @@ def show(
     from console.cli.watch import outcome_of
     from console.presenters.remedy import find_remedy
     from console.presenters.run_title import run_title
+    from console.queries.answers import of_drop
+    from console.queries.drop_runs import find_run_or_drop
     from console.queries.history import failed_step
     from console.queries.run_logs import read_log
-    from console.queries.runs import SHORT, describe_run, find_run
+    from console.queries.runs import SHORT, describe_run
 
     environment, names = find(stage, build, workload)
-    states = environment.client("stepfunctions")
-    detail = describe_run(states, names, find_run(states, names, run))
+    found, drop_id = find_run_or_drop(environment, names, run)
+    detail = describe_run(environment.client("stepfunctions"), names, found)
     broken = failed_step(detail.steps) if detail.run.status in ("FAILED", "TIMED_OUT", "ABORTED") else None
     log = read_log(environment.client("logs"), broken, most=lines) if broken and lines else None
-    about = run_title(names, detail.run.machine, detail.execution.input)
-    result = outcome_of(environment, names, detail.execution)
+    execution = of_drop(detail.execution, drop_id)
+    about = run_title(names, detail.run.machine, execution.input)
+    result = outcome_of(environment, names, execution)
     remedy = find_remedy(detail, broken, short=detail.run.name[:SHORT])
     if json:
         show_json(
@@ -171,11 +176,12 @@ def rerun(
 
     Example: millrace rerun 93a5562f --wait"""
     from console.actions.redrive import redrive, start_again
+    from console.queries.drop_runs import find_run_or_drop
     from console.queries.runs import find_run
 
     environment, names = find(stage, build, workload)
     states = environment.client("stepfunctions")
-    found = find_run(states, names, run)
+    found, _ = find_run_or_drop(environment, names, run)
     done = start_again(states, found) if new else redrive(states, found, keep_definition=keep_definition)
     for note in done.notes:
         typer.echo(f"note: {note}", err=True)

@@ -20,13 +20,12 @@ from console.presenters.outcome import outcome
 from console.presenters.presenter import Outcome
 from console.presenters.run_title import run_title
 from console.queries.answers import of_drop, quarantined_of
+from console.queries.drop_runs import claims_of
 from console.queries.executions import Execution
 from console.queries.quarantine import reasons_of
 from console.queries.runs import SHORT, RunDetail
 from millrace.errors import RunError
 from millrace.names import WorkloadNames
-from millrace.state.claims import Claims
-from millrace.state.table import StateTable
 
 INTAKE_S = 600.0
 """So long the intake may take: all slots can be taken."""
@@ -67,7 +66,7 @@ def follow(environment: Environment, names: WorkloadNames, arn: str, *, said: bo
 
 def follow_drop(environment: Environment, names: WorkloadNames, drop_id: str, *, said: bool) -> list[EndedRun]:
     """As `follow`, from the run that works on a drop, maybe with others: its outcome is that of this drop alone."""
-    claims = Claims(StateTable(environment.client("dynamodb"), names))
+    claims = claims_of(environment, names)
     with _follower(environment, names) as follower:
         run = follower.wait_for(partial(claims.find, drop_id), limit_s=INTAKE_S)
         found = follower.follow(run.arn)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 from console.queries.executions import Execution
+from console.queries.former_answers import answer_of
 from millrace.messages.envelope import Message
 from millrace.messages.ingest import Committed, CommittedDrops, Ingested, RejectedDrop
 from millrace.messages.retrain import RetrainingRequest
@@ -56,9 +57,9 @@ def drops_of(execution: Execution) -> tuple[DropAnswer, ...]:
     """The drops of an execution, in the order of its input; none for other machines than `ingest` and `score`."""
     if execution.machine not in MACHINE_OF_FEED.values():
         return ()
-    ingested = answer(execution, "ingestion", Ingested)
-    committed = answer(execution, "validation", CommittedDrops) if execution.machine == "ingest" else None
-    delivered = answer(execution, "delivery", DeliveredDrops)
+    ingested = _answer(execution, "ingestion", Ingested)
+    committed = _answer(execution, "validation", CommittedDrops) if execution.machine == "ingest" else None
+    delivered = _answer(execution, "delivery", DeliveredDrops)
     now = str(execution.output.get("as_of") or execution.input.get("as_of") or "")
     return tuple(
         DropAnswer(
@@ -89,6 +90,12 @@ def objects_of(detail: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
     """Bucket, key and version_id of the drops that the detail of an input names."""
     found: Sequence[Mapping[str, Any]] = detail.get("objects") or []
     return found
+
+
+def _answer(execution: Execution, state: str, kind: type[AnswerT]) -> AnswerT | None:
+    """As `answer`, also of runs from before drops went together."""
+    found = answer_of(execution, state)
+    return kind.model_validate(found) if found else None
 
 
 AnyDrop = TypeVar("AnyDrop", RejectedDrop, Committed, Delivered)

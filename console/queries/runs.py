@@ -103,8 +103,8 @@ def find_run(states: Any, names: WorkloadNames, word: str) -> Run:
     if len(found) == 1:
         return found[0]
     if not found:
-        raise RunError(f"RUN: expected the ARN, the name or the beginning of the name of a run, got {word!r}; "
-                       "`millrace runs` lists them")  # fmt: skip
+        raise RunError(f"RUN: expected the ARN, the name or the beginning of the name of a run, or the id of a drop of "
+                       f"the last 30 days, got {word!r}; `millrace runs` lists them")  # fmt: skip
     few = "; ".join(f"{run.machine} {run.name} ({run.status}, {run.started:%Y-%m-%d %H:%M})" for run in found[:SHOWN])
     more = f" and {len(found) - SHOWN} more" if len(found) > SHOWN else ""
     raise RunError(f"RUN: expected one run, {word!r} fits {len(found)}: {few}{more}")

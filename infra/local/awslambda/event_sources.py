@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
@@ -31,7 +32,8 @@ class EventSources(dict[str, EventSource]):
 
 
 def make_event_source_mappings(cloud: Cloud) -> None:
-    backend: Any = import_module("moto.awslambda.models").LambdaBackend
+    models: Any = import_module("moto.awslambda.models")
+    backend, describe = models.LambdaBackend, models.EventSourceMapping.get_configuration
     create = backend.create_event_source_mapping
 
     def create_event_source_mapping(self: Any, spec: dict[str, Any]) -> Any:
@@ -43,12 +45,28 @@ def make_event_source_mappings(cloud: Cloud) -> None:
         source.start(self, mapping)
         return mapping
 
+    def get_configuration(self: Any) -> dict[str, Any]:
+        described: dict[str, Any] = describe(self)
+        return described | ({"State": "Disabling"} if self.is_polled and not self.enabled else {})
+
     replace(backend, create_event_source_mapping=create_event_source_mapping)
+    replace(models.EventSourceMapping, is_polled=False, get_configuration=get_configuration)
 
 
 def is_wanted(cloud: Cloud, backend: Any, mapping: Any) -> bool:
     """Whether a poller of the mapping goes on: the mapping is there and the cloud runs."""
     return not cloud.stopping.is_set() and mapping.uuid in backend._event_source_mappings
+
+
+@contextmanager
+def polling(mapping: Any) -> Iterator[bool]:
+    """Whether the mapping is enabled; until the end of the block one that is disabled meanwhile is `Disabling`."""
+    # Marked before the look: who disables the mapping after the look sees the mark.
+    mapping.is_polled = True
+    try:
+        yield mapping.enabled
+    finally:
+        mapping.is_polled = False
 
 
 def _source(cloud: Cloud, spec: dict[str, Any]) -> EventSource:

@@ -367,7 +367,7 @@ CALLS: Mapping[str, Row] = {
     "kms:CreateGrant": (_ACTS, "Checked against a job's role for its volume; no grant is made."),
     "kms:DescribeKey": (_ACTS, "Checked against who puts a schedule under the customer key; nothing is encrypted."),
     **_each(
-        (_DOES, "The queue is polled while it is enabled."),
+        (_DOES, "The queue is polled while it is enabled; `Disabling` until its poller has stopped."),
         "lambda:",
         "ListEventSourceMappings UpdateEventSourceMapping",
     ),

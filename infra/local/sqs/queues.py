@@ -14,7 +14,7 @@ from functools import partial
 from importlib import import_module
 from typing import Any
 
-from infra.local.awslambda.event_sources import EventSource, EventSources, is_wanted
+from infra.local.awslambda.event_sources import EventSource, EventSources, is_wanted, polling
 from infra.local.iam.policies import Request
 from infra.local.kernel.cloud import ACCOUNT, Cloud
 from infra.local.kernel.patching import replace
@@ -156,7 +156,8 @@ class Pollers:
                 self._cloud.stopping.wait(POLL_S)
                 continue
             try:
-                batch = self._receive(queue)
+                with polling(self._mapping) as is_enabled:
+                    batch = self._receive(queue) if is_enabled else []
             except QueueDoesNotExist:
                 # Deleted since it was looked up; its mapping goes with the stack, or waits for another of the name.
                 continue

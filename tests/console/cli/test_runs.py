@@ -6,6 +6,7 @@ import json
 import signal
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
@@ -47,6 +48,12 @@ def _here(cloud: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 def _machines(machine: Callable[..., str]) -> None:
     for name in MACHINES:
         machine(name, {"A": PASS})
+
+
+@pytest.fixture(scope="module")
+def claims(cloud: Any) -> Claims:
+    create_table(cloud.client("dynamodb"), NAMES.platform.state_table)
+    return Claims(StateTable(cloud.client("dynamodb"), NAMES))
 
 
 def typed(*words: str) -> Result:
@@ -186,7 +193,6 @@ def test_a_model_that_a_gate_warns_of_is_registered_with_a_warning(machine: Call
 
 
 COMMITTED = {
-    "drop_id": "d1",
     "feed": "training",
     "table": "electricity_rows",
     "snapshot_id": "1",
@@ -201,23 +207,30 @@ COMMITTED = {
 }
 
 
+@pytest.mark.parametrize(
+    ("name", "committed"),
+    [("d1", {"drops": [{"drop_id": "d1", **COMMITTED}]}), ("d2", COMMITTED)],
+    ids=["today", "before drops went together"],
+)
 def test_a_drop_of_which_most_rows_are_refused_is_listed_with_the_reason(
-    tmp_path: Path, cloud: Any, machine: Callable[..., str], ran: Callable[..., str]
+    tmp_path: Path, cloud: Any, machine: Callable[..., str], ran: Callable[..., str], name: str, committed: Any
 ) -> None:
     s3, bucket = cloud.client("s3"), NAMES.platform.bucket("lake")
-    s3.create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})
+    with suppress(s3.exceptions.BucketAlreadyOwnedByYou):
+        s3.create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})
     as_of = datetime(1997, 5, 2, tzinfo=UTC)
     wrong = RuleViolation(reason=Reason.TYPE, column="price", expected="a float64", got="'unknown'")
-    with QuarantineFile(tmp_path / "refused", run="d1", source="s3://l/electricity/a.csv", as_of=as_of) as refused:
+    with QuarantineFile(tmp_path / "refused", run=name, source="s3://l/electricity/a.csv", as_of=as_of) as refused:
         refused.add([QuarantinedRow(line=line, violations=(wrong,), key="a17", raw="") for line in (2, 3)])
-    key = object_key("electricity", "training", as_of=as_of, run="d1", part="unparsable")
+    key = object_key("electricity", "training", as_of=as_of, run=name, part="unparsable")
     s3.put_object(Bucket=bucket, Key=key, Body=(tmp_path / "refused").read_bytes())
     given = {"cause": "c", "as_of": as_of.isoformat(), "detail": {"feed": "training"}}
-    step = {**PASS, "Result": {"answer": {"drops": [COMMITTED]}}, "ResultPath": "$.validation"}
-    ran(machine("ingest", {"Commit": step}), given, name="d1")
+    step = {**PASS, "Result": {"answer": committed}, "ResultPath": "$.validation"}
+    ran(machine("ingest", {"Commit": step}), given, name=name)
     warning = "66% of the rows refused, most by type: price: expected a float64, got 'unknown'"
-    assert f"1 accepted, 2 quarantined (type 2); warning: {warning}" in told("runs", "--machine", "ingest")
-    assert f"\n1 accepted, 2 quarantined (type 2)\nwarning: {warning}\n" in told("show", "d1")
+    listed = told("runs", "--machine", "ingest", "--limit", "1")
+    assert f"1 accepted, 2 quarantined (type 2); warning: {warning}" in listed
+    assert f"\n1 accepted, 2 quarantined (type 2)\nwarning: {warning}\n" in told("show", name)
     table = told("quarantine").splitlines()
     assert table[-1].split()[:4] == ["electricity/a.csv", "3", "a17", "type"]
 
@@ -250,7 +263,7 @@ def test_an_external_model_is_put_and_followed(tmp_path: Path, cloud: Any, machi
 
 
 def test_a_drop_is_put_and_followed(
-    tmp_path: Path, cloud: Any, machine: Callable[..., str], ran: Callable[..., str]
+    tmp_path: Path, cloud: Any, claims: Claims, machine: Callable[..., str], ran: Callable[..., str]
 ) -> None:
     """There is no intake here: the test starts what it would start."""
     s3, bucket = cloud.client("s3"), NAMES.platform.bucket("landing")
@@ -270,9 +283,8 @@ def test_a_drop_is_put_and_followed(
     assert with_nothing.startswith("FILE: expected 1 byte to 5 GiB")
     assert len(s3.list_object_versions(Bucket=bucket)["Versions"]) == 2
     file.write_text("a\n2\n")
-    create_table(cloud.client("dynamodb"), NAMES.platform.state_table)
     with ThreadPoolExecutor(1) as pool:
-        taken = pool.submit(take_in, cloud, bucket, ran, machine("ingest", {"A": PASS}))
+        taken = pool.submit(take_in, cloud, claims, bucket, ran, machine("ingest", {"A": PASS}))
         waited = typed("drop", str(file), "--feed", "training", "--name", "north/may.csv", "--wait")
         taken.result()
     assert waited.exit_code == 0, waited.exception
@@ -280,16 +292,41 @@ def test_a_drop_is_put_and_followed(
     assert "SUCCEEDED" in waited.stderr
 
 
-def take_in(cloud: Any, bucket: str, ran: Callable[..., str], machine: str) -> None:
+def take_in(cloud: Any, claims: Claims, bucket: str, ran: Callable[..., str], machine: str) -> None:
     """What the intake does, when the object is there."""
     key = "electricity/training/north/may.csv"
     s3 = cloud.client("s3")
     found = until(lambda: s3.list_object_versions(Bucket=bucket, Prefix=key).get("Versions"))
     drop_id = drop_id_of(bucket, key, found[0]["VersionId"])
     start = Start(machine="ingest", name="together", input="{}")
-    claims = Claims(StateTable(cloud.client("dynamodb"), NAMES))
     assert claims.take(start, [drop_id, "another"], now=datetime.now(UTC))
     ran(machine, name=start.name)
+
+
+def test_the_id_of_a_drop_stands_for_the_run_that_has_it(
+    claims: Claims, machine: Callable[..., str], ran: Callable[..., str]
+) -> None:
+    """`show` says what came of this drop; a rerun is one of the whole run."""
+    ids = {name: name * 64 for name in "abc"}
+    drops = [{**COMMITTED, "drop_id": ids["a"], "rows_quarantined": 0}]
+    drops.append({**COMMITTED, "drop_id": ids["b"], "rows_accepted": 7, "rows_quarantined": 0})
+    objects = [{"key": f"electricity/training/{name}.csv", "drop_id": ids[name]} for name in "ab"]
+    given = {"cause": "c", "as_of": "1997-05-02T00:00:00Z", "detail": {"feed": "training", "objects": objects}}
+    step = {**PASS, "Result": {"answer": {"drops": drops}}, "ResultPath": "$.validation"}
+    start = Start(machine="ingest", name="a-group", input=json.dumps(given))
+    assert claims.take(start, [ids["a"], ids["b"]], now=datetime.now(UTC))
+    assert "expected an execution that is there" in refused("show", ids["a"])
+    ran(machine("ingest", {"Commit": step}), given, name=start.name)
+    assert "\n2 drops: training/a.csv: 1 accepted; training/b.csv: 7 accepted\n" in told("show", start.name)
+    assert "\n7 accepted\n" in (shown := told("show", ids["b"]))
+    assert shown.startswith("ingest a-group  SUCCEEDED\n")
+    assert ", training/b.csv\n" in shown
+    document = json.loads(told("show", ids["a"], "--json"))
+    assert (document["run"]["name"], document["outcome"]["text"]) == ("a-group", "1 accepted")
+    again = json.loads(told("rerun", ids["b"], "--new", "--json"))
+    assert json.loads(told("show", again["arn"], "--json"))["input"] == given
+    assert "or the id of a drop of the last 30 days, got" in refused("show", ids["c"])
+    assert "or the id of a drop" in refused("show", ids["a"][:8])
 
 
 def test_runs_are_completed_by_their_names(machine: Callable[..., str], ran: Callable[..., str]) -> None:

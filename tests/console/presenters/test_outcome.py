@@ -24,10 +24,10 @@ from millrace.messages.retrain import RetrainingReason
 from millrace.messages.train import BudgetRefusal
 
 
-def validated(run: Execution, **facts: Any) -> Execution:
-    """The run of one drop with other facts in the validation's answer."""
-    (one,) = run.output["validation"]["answer"]["drops"]
-    return replace(run, output={**run.output, "validation": {"answer": {"drops": [one | facts]}}})
+def validated(run: Execution, *, state: str = "validation", **facts: Any) -> Execution:
+    """The run of one drop with other facts in the validation's answer, or in that of another state."""
+    (one,) = run.output[state]["answer"]["drops"]
+    return replace(run, output={**run.output, state: {"answer": {"drops": [one | facts]}}})
 
 
 def rejected(run: Execution, **facts: str) -> Execution:
@@ -307,23 +307,18 @@ def test_a_drop_of_which_most_rows_are_refused_warns(
     report: WorkloadReport, machine: str, state: str, accepted: dict[str, int], text: str
 ) -> None:
     run = report.of(machine)[-1]
-    (one,) = run.output[state]["answer"]["drops"]
-
-    def answered(**facts: int) -> Execution:
-        return replace(run, output={**run.output, state: {"answer": {"drops": [one | facts]}}})
-
-    most = answered(**accepted)
+    most = validated(run, state=state, **accepted)
     reasons = [ReasonCount(reason="type", rows=390, example="discount: expected a float64, got 'unknown'")]
     found = outcome(most, reasons)
     assert (found.text, found.is_refused) == (f"{text} (type 390)", False)
     assert found.warning == "54% of the rows refused, most by type: discount: expected a float64, got 'unknown'"
     assert outcome(most).line == f"{text}; warning: 54% of the rows refused"
-    assert outcome(answered(**dict.fromkeys(accepted, 390)), reasons).warning == ""
+    half = validated(run, state=state, **dict.fromkeys(accepted, 390))
+    assert outcome(half, reasons).warning == ""
 
 
 def test_a_drop_without_a_good_row_says_what_is_wrong_most_often(report: WorkloadReport) -> None:
-    run = report.of("ingest")[-1]
-    none = validated(run, rows_accepted=0, rows_quarantined=9)
+    none = validated(report.of("ingest")[-1], rows_accepted=0, rows_quarantined=9)
     found = outcome(none, [ReasonCount(reason="type", rows=9, example="x: expected a float64, got 'a'")])
     assert (found.detail, found.warning, found.is_refused) == ("x: expected a float64, got 'a'", "", True)
 

@@ -136,6 +136,27 @@ def test_a_disabled_or_deleted_mapping_polls_nothing(cloud: Cloud, client: Any, 
     assert batches(cloud, name) == [["x"]]
 
 
+def test_a_disabled_mapping_is_disabled_when_it_receives_no_more(cloud: Cloud, client: Any, source: Any) -> None:
+    """Before that it is `Disabling`: its poller may still take a message."""
+    name, url, _ = source()
+    (mapping,) = client("lambda").list_event_source_mappings(FunctionName=name)["EventSourceMappings"]
+    client("lambda").update_event_source_mapping(UUID=mapping["UUID"], Enabled=False)
+    seen = []
+
+    def is_disabled() -> bool:
+        seen.append(client("lambda").get_event_source_mapping(UUID=mapping["UUID"])["State"])
+        return bool(seen[-1] == "Disabled")
+
+    until(is_disabled)
+    assert set(seen[:-1]) <= {"Disabling"}
+    for body in "xyz":
+        client("sqs").send_message(QueueUrl=url, MessageBody=body)
+    time.sleep(0.7)
+    assert batches(cloud, name) == []
+    client("lambda").update_event_source_mapping(UUID=mapping["UUID"], Enabled=True)
+    until(lambda: batches(cloud, name) == [["x", "y", "z"]])
+
+
 def test_a_role_that_may_not_poll_gets_no_mapping(source: Any) -> None:
     with pytest.raises(ClientError, match="does not have permissions"):
         source(polls=False)
