@@ -38,7 +38,7 @@ DELAY_S, LONGER, MOST_DELAY_S = 10, 1.2, 300
 """A drop that waits is looked at again after this time, then each time after 1.2 times as long, up to the most."""
 SPREAD = 0.5
 """Each delay is up to so much shorter or longer. Without it the drops of a burst would all come back in one moment, ten
-of them would find a slot, and the slots would be empty until the next such moment."""
+groups of them would find a slot, and the slots would be empty until the next such moment."""
 
 
 @LOGGER.inject_lambda_context
@@ -83,26 +83,32 @@ def take(group: Sequence[Arrival], records: Sequence[SQSRecord]) -> None:
     try:
         start(group)
     except ConflictError as error:
+        # One delay for all: what waits together comes back together, and goes together when a slot is free.
+        waits = max(waits_of(record) for record in records)
+        usual_s = min(MOST_DELAY_S, DELAY_S * LONGER**waits)
+        delay_s = round(usual_s * random.uniform(1 - SPREAD, 1 + SPREAD))  # noqa: S311 # nosec B311 # parts retries
         for record in records:
-            wait(record, reason=str(error))
+            wait(record, delay_s=delay_s, waits=waits + 1)
+        LOGGER.info("waits", extra={"reason": str(error), "delay_s": delay_s, "waits": waits + 1})
 
 
-def wait(record: SQSRecord, *, reason: str) -> None:
+def waits_of(record: SQSRecord) -> int:
+    """How often the message has waited."""
+    given: Mapping[str, Any] = record["messageAttributes"]
+    return int(given.get("waits", {}).get("stringValue", 0))
+
+
+def wait(record: SQSRecord, *, delay_s: int, waits: int) -> None:
     """Send the message again, to come back soon, and let this one go: what only waits costs no receive.
 
     A message that is left in flight instead would come back when its visibility ends, after minutes, and be a dead
     letter after some of them. The more often it has waited, the later it comes: a backlog of a day costs little."""
-    given: Mapping[str, Any] = record["messageAttributes"]
-    waits = int(given.get("waits", {}).get("stringValue", 0))
-    usual_s = min(MOST_DELAY_S, DELAY_S * LONGER**waits)
-    delay_s = round(usual_s * random.uniform(1 - SPREAD, 1 + SPREAD))  # noqa: S311 # nosec B311 # parts retries
     SQS.send_message(
         QueueUrl=SETTINGS.queue_url,
         MessageBody=record.body,
         DelaySeconds=delay_s,
-        MessageAttributes={"waits": {"DataType": "Number", "StringValue": str(waits + 1)}},
+        MessageAttributes={"waits": {"DataType": "Number", "StringValue": str(waits)}},
     )
-    LOGGER.info("waits", extra={"reason": reason, "delay_s": delay_s, "waits": waits + 1})
 
 
 def start(group: Sequence[Arrival]) -> None:

@@ -37,6 +37,7 @@ LOOKING = (
 BREAKING = (
     "test_faults.py",
     "test_console_inputs.py",
+    "test_groups.py",
     "test_release_rollback.py",
     "test_refusals.py",
     "test_operator_rollback.py",

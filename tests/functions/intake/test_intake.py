@@ -345,17 +345,19 @@ def test_without_the_claims_a_drop_would_be_in_two_executions(
 def test_a_group_without_a_slot_waits_whole(
     states: Any, load: Any, aws: Aws, event: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """Its messages come back at the same time, so that they go together then."""
     for holder in ("one", "two"):
         aws.slots.take("ingest", holder=holder, limit=2)
     handler, sent = load("intake"), Sent()
     monkeypatch.setattr(sys.modules["functions.intake.handler"], "SQS", sent)
-    records = records_of(event, "a", "b")
+    records = records_of(event, *"abcdef")
     assert handler({"Records": records}) == {"batchItemFailures": []}
     assert [message["MessageBody"] for message in sent.messages] == [record["body"] for record in records]
+    assert len({message["DelaySeconds"] for message in sent.messages}) == 1
     assert running(states) == []
     aws.slots.free("ingest", "one")
     assert load("intake")({"Records": records}) == {"batchItemFailures": []}
-    assert drops_in(states) == [["a", "b"]]
+    assert drops_in(states) == [[*"abcdef"]]
 
 
 def test_an_error_of_awss_brings_back_the_messages_of_its_group_only(

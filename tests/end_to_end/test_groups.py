@@ -1,0 +1,125 @@
+"""Small drops that come together: one run for all of them, and each has its own outcome.
+
+The rows are those of the sample's January, a year later."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+
+import pyarrow as pa
+from pyiceberg.catalog.glue import GlueCatalog
+
+from console.demo.months import SAMPLE, file_to_score, months
+from millrace.names import drop_id_of
+from millrace.state.claims import Claims
+from millrace.state.table import StateTable
+from tests.end_to_end.conftest import Lived
+from tests.end_to_end.test_faults import PNG, WEEK_ROWS, a_year_later, committed, dead_letters, held, parquet
+from tests.infra.local.waiting import until
+
+
+def put_together(lived: Lived, feed: str, bodies: Mapping[str, bytes]) -> dict[str, str]:
+    """URIs by name of drops that the intake receives in one batch, in this order, when all of it has ended."""
+    functions, sqs = lived.desk.client("lambda"), lived.desk.client("sqs")
+    source, waiting = lived.names.queue_arn("drops"), "ApproximateNumberOfMessages"
+    url = sqs.get_queue_url(QueueName=lived.names.queue("drops"))["QueueUrl"]
+
+    def states() -> dict[str, str]:
+        found = functions.list_event_source_mappings(EventSourceArn=source)["EventSourceMappings"]
+        return {each["UUID"]: each["State"] for each in found}
+
+    def messages() -> int:
+        return int(sqs.get_queue_attributes(QueueUrl=url, AttributeNames=[waiting])["Attributes"][waiting])
+
+    (mapping,) = states()
+    functions.update_event_source_mapping(UUID=mapping, Enabled=False)
+    try:
+        until(lambda: states()[mapping] == "Disabled")
+        uris = {}
+        for number, (name, body) in enumerate(bodies.items(), start=1):
+            uris[name] = lived.put(feed, f"together/{name}", body)
+            until(lambda number=number: messages() == number)
+    finally:
+        functions.update_event_source_mapping(UUID=mapping, Enabled=True)
+    lived.rest()
+    return uris
+
+
+def ids_of(lived: Lived, feed: str, uris: Mapping[str, str]) -> dict[str, str]:
+    """The drops' ids by name."""
+    bucket, prefix = lived.names.platform.bucket("landing"), f"{lived.names.workload}/{feed}/together/"
+    return {name: drop_id_of(bucket, f"{prefix}{name}", uri.rpartition("=")[2]) for name, uri in uris.items()}
+
+
+def test_small_drops_to_train_on_are_one_commit(lived: Lived, catalog: GlueCatalog) -> None:
+    """A good one, one that is none, the first one's bytes again and another good one."""
+    rows = a_year_later("1997-01", "1997-01")
+    one, other = rows.slice(0, WEEK_ROWS), rows.slice(WEEK_ROWS, WEEK_ROWS)
+    bodies = {"a.parquet": parquet(one), "b.parquet": PNG, "c.parquet": parquet(one), "d.parquet": parquet(other)}
+    table = (lived.names.platform.database, lived.names.table("rows"))
+    before = catalog.load_table(table)
+    uris = put_together(lived, "training", bodies)
+
+    ids = ids_of(lived, "training", uris)
+    claims = Claims(StateTable(lived.desk.client("dynamodb"), lived.names))
+    (start,) = {claims.find(each) for each in ids.values()}
+    assert start
+    arn = lived.names.execution_arn(start.machine, start.name)
+    run = lived.desk.client("stepfunctions").describe_execution(executionArn=arn)
+    assert (run["status"], run["input"]) == ("SUCCEEDED", start.input)
+    assert [each["drop_id"] for each in json.loads(run["input"])["detail"]["objects"]] == list(ids.values())
+
+    (refused,) = [
+        event["detail"]
+        for event in lived.witness.told("drop.rejected")
+        if event["detail"]["source"] in set(uris.values())
+    ]
+    assert (refused["source"], refused["drop_id"]) == (uris["b.parquet"], ids["b.parquet"])
+    (kept,) = lived.quarantine(ids["b.parquet"])
+    assert (kept["source"], kept["reason"]) == (uris["b.parquet"], "foreign")
+    details = {name: detail for name, uri in uris.items() for detail in committed(lived, uri)}
+    assert {name: (detail["rows_accepted"], detail["alias_of"]) for name, detail in details.items()} == {
+        "a.parquet": (WEEK_ROWS, ""),
+        "c.parquet": (0, uris["a.parquet"]),
+        "d.parquet": (WEEK_ROWS, ""),
+    }
+
+    after = catalog.load_table(table)
+    new = [each for each in after.metadata.snapshots if before.snapshot_by_id(each.snapshot_id) is None]
+    assert [each.summary["millrace.source"] for each in new if each.summary] == [uris[name] for name in details]
+    made = [str(each.snapshot_id) for each in new]
+    assert [detail["snapshot_id"] for detail in details.values()] == [made[0], made[0], made[2]], (
+        "the same bytes are the same snapshot"
+    )
+    assert len(after.metadata.metadata_log) - len(before.metadata.metadata_log) == 1, "one write of the catalogue"
+    assert held(after, pa.concat_tables([one, other])) == 2 * WEEK_ROWS
+    assert dead_letters(lived) == {}
+
+
+def test_small_drops_to_score_are_one_transform_job(lived: Lived) -> None:
+    """The predictions of each are in a file of its own."""
+    lines = file_to_score(months(SAMPLE, "1997-01", "1997-01")[0]).splitlines(keepends=True)
+    bodies = {"a.csv": b"".join(lines[:30]), "b.csv": PNG, "c.csv": lines[0] + b"".join(lines[95:110])}
+    jobs = lived.desk.client("sagemaker").get_paginator("list_transform_jobs")
+
+    def job_names() -> set[str]:
+        return {job["TransformJobName"] for page in jobs.paginate() for job in page["TransformJobSummaries"]}
+
+    before = job_names()
+    uris = put_together(lived, "scoring", bodies)
+    assert len(job_names() - before) == 1
+
+    ids = ids_of(lived, "scoring", uris)
+    events = {event["detail"]["drop_id"]: event["detail"] for event in lived.witness.told("scores.delivered")}
+    found = {name: events[drop_id] for name, drop_id in ids.items() if drop_id in events}
+    assert {name: (event["rows"], event["quarantined"]) for name, event in found.items()} == {
+        "a.csv": (29, 0),
+        "c.csv": (14, 1),
+    }
+    numbers = {name: lived.parquet(event["uri"])["row_number"].to_pylist() for name, event in found.items()}
+    assert numbers == {"a.csv": list(range(2, 31)), "c.csv": [number for number in range(2, 17) if number != 8]}
+    (refused,) = lived.quarantine(ids["c.csv"])
+    assert (refused["source"], refused["line"], refused["reason"]) == (uris["c.csv"], 8, "range")
+    (foreign,) = lived.quarantine(ids["b.csv"])
+    assert (foreign["source"], foreign["reason"]) == (uris["b.csv"], "foreign")
