@@ -11,7 +11,12 @@ NUMBERS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight",
 
 def count(number: int, noun: str) -> str:
     """`eight files`, `one file`, `17 windows`."""
-    return f"{NUMBERS[number] if number < len(NUMBERS) else f'{number:,}'} {noun}{'' if number == 1 else 's'}"
+    return f"{spelled_number(number)} {noun}{'' if number == 1 else 's'}"
+
+
+def spelled_number(number: int) -> str:
+    """`eight`, `one`, `17`."""
+    return NUMBERS[number] if number < len(NUMBERS) else f"{number:,}"
 
 
 def listed(names: Sequence[str]) -> str:

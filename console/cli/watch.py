@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
 from typing import Any
@@ -65,7 +65,7 @@ def follow(environment: Environment, names: WorkloadNames, arn: str, *, said: bo
 
 
 def follow_drop(environment: Environment, names: WorkloadNames, drop_id: str, *, said: bool) -> list[EndedRun]:
-    """As `follow`, from the run that works on a drop, maybe with others: its outcome is that of this drop alone."""
+    """As `follow`, from the run that works on a drop, maybe with others: title and outcome are this drop's alone."""
     claims = claims_of(environment, names)
     with _follower(environment, names) as follower:
         run = follower.wait_for(partial(claims.find, drop_id), limit_s=INTAKE_S)
@@ -77,7 +77,8 @@ def _ended(
     environment: Environment, names: WorkloadNames, detail: RunDetail, *, said: bool, drop_id: str = ""
 ) -> EndedRun:
     execution = of_drop(detail.execution, drop_id)
-    ended = EndedRun(detail=detail, outcome=outcome_of(environment, names, execution))
+    shown = replace(detail, input=execution.input)
+    ended = EndedRun(detail=shown, outcome=outcome_of(environment, names, execution))
     if said:
         typer.echo(line_of(names, ended), err=True)
         if ended.outcome.warning:

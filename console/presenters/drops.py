@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from console.presenters.presenter import Document, Outcome
 from console.queries.answers import DropAnswer, objects_of
-from console.words import listed
+from console.words import count, listed, spelled_number
 from millrace.messages.ingest import RejectedDrop
 
 if TYPE_CHECKING:
     from console.queries.quarantine import ReasonCount
+
+SHOWN = 3
+"""Names of refused drops in an outcome; more would fill the screen."""
 
 
 def dropped_object(_: Document, detail: Document) -> str:
@@ -28,13 +31,25 @@ def rejected(drop: DropAnswer, refused: RejectedDrop) -> Outcome:
     return Outcome(text=text, detail=detail, is_refused=True, look=look(drop, 1))
 
 
-def of_several(outcomes: Mapping[str, Outcome]) -> Outcome:
-    """Of an execution with the outcomes of its drops by their names; refused where each of them is."""
-    given = list(outcomes.values())
-    text = f"{len(given)} drops: " + "; ".join(f"{name}: {one.text}" for name, one in outcomes.items())
-    look = ("quarantine",) if any(one.look for one in given) else ()
-    warning = "; ".join(f"{name}: {one.warning}" for name, one in outcomes.items() if one.warning)
-    return Outcome(text=text, is_refused=all(one.is_refused for one in given), look=look, warning=warning)
+def of_several(result: str, outcomes: Sequence[tuple[str, Outcome]]) -> Outcome:
+    """Of an execution with the result of all its drops in words, and each one's name and outcome: two may be versions
+    of one key. Refused where one of them is: it says which, and what the first was refused for."""
+    refused = [(name, one) for name, one in outcomes if one.is_refused]
+    warned = [(name, one.warning) for name, one in outcomes if one.warning]
+    whom = f"{spelled_number(len(refused))} refused: {_first([name for name, _ in refused])}" if refused else ""
+    return Outcome(
+        text=f"{count(len(outcomes), 'drop')}: {'; '.join(filter(None, (result, whom)))}",
+        detail=f"{refused[0][0]}: {refused[0][1].text}" if refused else "",
+        is_refused=bool(refused),
+        warning=f"{count(len(warned), 'drop')}: {': '.join(warned[0])}" if warned else "",
+        look=("quarantine",) if any(one.look for _, one in outcomes) else (),
+    )
+
+
+def _first(names: Sequence[str]) -> str:
+    """`a.csv, b.csv, c.csv and 21 more`."""
+    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+    return ", ".join(names[:SHOWN]) + more
 
 
 def quarantined_counts(rows: int, reasons: Sequence[ReasonCount]) -> str:

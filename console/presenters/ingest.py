@@ -30,7 +30,20 @@ def _outcome(run: Execution, reasons: Sequence[ReasonCount] = ()) -> Outcome:
     drops = drops_of(run)
     if len(drops) == 1:
         return _outcome_of(drops[0], reasons)
-    return of_several({drop.name: _outcome_of(drop) for drop in drops})
+    return of_several(_result(drops), [(drop.name, _outcome_of(drop)) for drop in drops])
+
+
+def _result(drops: Sequence[DropAnswer]) -> str:
+    """Of several drops: their rows, and what the first training waits for after the last of them."""
+    committed = [drop.committed for drop in drops if drop.committed]
+    if not committed:
+        return ""
+    accepted, quarantined = (
+        sum(one.rows_accepted for one in committed),
+        sum(one.rows_quarantined for one in committed),
+    )
+    last = max(committed, key=lambda one: one.rows_total)
+    return f"{accepted:,} accepted{quarantined_counts(quarantined, ())}{_until_training(last)}"
 
 
 def _outcome_of(drop: DropAnswer, reasons: Sequence[ReasonCount] = ()) -> Outcome:

@@ -36,7 +36,16 @@ def _outcome(run: Execution, reasons: Sequence[ReasonCount]) -> Outcome:
     drops = drops_of(run)
     if len(drops) == 1:
         return _outcome_of(drops[0], reasons)
-    return of_several({drop.name: _outcome_of(drop, ()) for drop in drops})
+    return of_several(_result(drops), [(drop.name, _outcome_of(drop, ())) for drop in drops])
+
+
+def _result(drops: Sequence[DropAnswer]) -> str:
+    """Of several drops: their predictions."""
+    delivered = [drop.delivered for drop in drops if drop.delivered]
+    if not delivered:
+        return ""
+    rows, quarantined = sum(one.rows for one in delivered), sum(one.quarantined for one in delivered)
+    return f"{rows:,} predictions delivered{quarantined_counts(quarantined, ())}"
 
 
 def _outcome_of(drop: DropAnswer, reasons: Sequence[ReasonCount]) -> Outcome:

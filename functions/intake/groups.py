@@ -12,11 +12,14 @@ LONGEST_KEY = 200
 """Characters; the state of an execution holds the keys of its drops several times."""
 
 
-def groups(arrivals: Iterable[Arrival]) -> Iterator[list[Arrival]]:
-    """The drops, each once, as they go together; one that is not small is alone."""
+def groups(arrivals: Iterable[Arrival], *, has_images: bool = False) -> Iterator[list[Arrival]]:
+    """The drops, each once, as they go together; one that is not small is alone.
+
+    `has_images`: rows may have images. A drop of theirs may be a manifest, whose objects count as its bytes do and are
+    not known here; drops of labels have none."""
     small: dict[str, list[Arrival]] = {}
     for arrival in arrivals:
-        if is_small(arrival):
+        if is_small(arrival) and not (has_images and arrival.feed != "labels"):
             small.setdefault(arrival.feed, []).append(arrival)
         else:
             yield [arrival]

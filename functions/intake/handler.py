@@ -55,7 +55,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, list[dic
             continue
         arrivals.setdefault(arrival.drop_id, arrival)
         records_of.setdefault(arrival.drop_id, []).append(record)
-    for group in groups(arrivals.values()):
+    for group in groups(arrivals.values(), has_images=SETTINGS.has_images):
         records = [record for arrival in group for record in records_of[arrival.drop_id]]
         failed += attempt(partial(take, group, records), records)
     return {"batchItemFailures": [{"itemIdentifier": record.message_id} for record in failed]}

@@ -40,9 +40,10 @@ class IngestionStack(WorkloadStack):
 
     def build(self) -> None:
         contract = check_fit(self.context.workload, check_contract(self.context.folder))
-        self._intake()
-        # Drops may name objects of this folder in place of an image's bytes: `millrace.files.manifest`.
-        self._ingestion(["objects"] if image_columns(contract.rows) else [])
+        # Drops may name objects of a folder in place of an image's bytes: `millrace.files.manifest`.
+        has_images = bool(image_columns(contract.rows))
+        self._intake(has_images=has_images)
+        self._ingestion(["objects"] if has_images else [])
         self._validation()
         self._withdrawal()
         Machine(
@@ -61,7 +62,7 @@ class IngestionStack(WorkloadStack):
             partitions=(Partition.of("feed", *FEEDS), Partition.by_date()),
         )
 
-    def _intake(self) -> None:
+    def _intake(self, *, has_images: bool) -> None:
         context, names = self.context, self.context.names
         queue = Queue(
             self, "drops", context=context, visibility_s=180, receives=RECEIVES, senders=["events.amazonaws.com"]
@@ -72,7 +73,12 @@ class IngestionStack(WorkloadStack):
             "intake",
             context=context,
             description="Dropped objects start the machine of their feed, small ones together, each once",
-            settings=IntakeSettings(**context.environment(), queue_url=queue.url, dead_queue_url=f"{queue.url}-dead"),
+            settings=IntakeSettings(
+                **context.environment(),
+                queue_url=queue.url,
+                dead_queue_url=f"{queue.url}-dead",
+                has_images=has_images,
+            ),
             statements=[
                 step_functions.machines(names, *started).may("StartExecution"),
                 step_functions.executions(names, *started, because=digest).may("DescribeExecution"),

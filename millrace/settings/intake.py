@@ -16,3 +16,5 @@ class IntakeSettings(Environment):
     dead_queue_url: str
     slots: Annotated[int, Field(ge=1, le=100)] = 10
     """Running executions of each machine at most; a further drop waits in the queue."""
+    has_images: bool = False
+    """A drop of rows may name objects that are larger than itself: it goes alone."""

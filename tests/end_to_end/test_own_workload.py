@@ -160,7 +160,7 @@ def test_a_file_is_scored(own: Own) -> None:
     rows = without_label(market(KNOWN, 48))
     own.put("scoring", "day.jsonl", "\n".join(map(json.dumps, rows)).encode())
     [scored] = own.outputs("score")
-    delivered = scored["delivery"]["answer"]
+    (delivered,) = scored["delivery"]["answer"]["drops"]
     assert (delivered["rows"], delivered["quarantined"]) == (48, 0)
 
 

@@ -1,5 +1,6 @@
 """The outcome of a run, of every machine: what it did, whether that is a refusal, and what to look at."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, get_args
 
@@ -198,15 +199,84 @@ def test_a_file_that_is_refused_whole_says_why(report: WorkloadReport, machine: 
     assert found.detail == "expected the columns a, b, got the line 'x'"
 
 
-def test_several_drops_have_their_outcomes_side_by_side(report: WorkloadReport) -> None:
+def test_several_drops_are_one_outcome_and_each_has_its_own(report: WorkloadReport) -> None:
     run = together(report)
-    assert outcome(run).text == "2 drops: training/a.csv: 1,440 accepted; training/b.csv: " + WHOLE
-    assert not outcome(run).is_refused
+    assert outcome(run).text == "two drops: 1,440 accepted; one refused: training/b.csv"
+    assert outcome(run).detail == "training/b.csv: " + WHOLE
+    assert outcome(run).is_refused
     assert titled(report.names, run) == "ingest training/a.csv and 1 more"
     assert outcome(of_drop(run, "a")) == Outcome(text="1,440 accepted")
     refused = outcome(of_drop(run, "b"))
     assert (refused.text, refused.is_refused, refused.look) == (WHOLE, True, ("quarantine", "--drop", "training/b.csv"))
     assert of_drop(run, "another") == run
+
+
+@pytest.mark.parametrize(
+    ("accepted", "quarantined", "text", "warning"),
+    [
+        ([48] * 25, [0] * 25, "25 drops: 1,200 accepted", ""),
+        (
+            [48] + [0] * 24,
+            [0] + [48] * 24,
+            "25 drops: 48 accepted, 1,152 quarantined; 24 refused: training/1.csv, training/2.csv, training/3.csv "
+            "and 21 more",
+            "",
+        ),
+        (
+            [48, 8, 9],
+            [0, 40, 39],
+            "three drops: 65 accepted, 79 quarantined",
+            "two drops: training/1.csv: 83% of the rows refused",
+        ),
+    ],
+)
+def test_no_refusal_is_lost_among_many_drops(
+    report: WorkloadReport, accepted: list[int], quarantined: list[int], text: str, warning: str
+) -> None:
+    run = grouped(
+        report, *({"rows_accepted": a, "rows_quarantined": q} for a, q in zip(accepted, quarantined, strict=True))
+    )
+    found = outcome(run)
+    assert (found.text, found.is_refused, found.warning) == (text, 0 in accepted, warning)
+
+
+def test_two_versions_of_a_key_are_two_drops(report: WorkloadReport) -> None:
+    run = grouped(report, {"rows_accepted": 48}, {"rows_accepted": 0, "superseded_by": "x"}, keys=["a", "a"])
+    assert outcome(run).text == "two drops: 48 accepted"
+    assert not outcome(run).is_refused
+
+
+def test_predictions_of_several_drops_are_one_outcome(report: WorkloadReport) -> None:
+    run = report.of("score")[-1]
+    objects = [{"key": f"electricity/scoring/{name}.csv", "drop_id": name} for name in "ab"]
+    (delivered,) = run.output["delivery"]["answer"]["drops"]
+    drops = [
+        delivered | {"drop_id": "a", "rows": 7, "quarantined": 0},
+        delivered | {"drop_id": "b", "rows": 0, "quarantined": 3},
+    ]
+    found = outcome(
+        replace(
+            run,
+            input={**run.input, "detail": {"feed": "scoring", "objects": objects}},
+            output={"delivery": {"answer": {"drops": drops}}},
+        )
+    )
+    assert found.text == "two drops: 7 predictions delivered, 3 quarantined; one refused: scoring/b.csv"
+    assert (found.is_refused, found.look) == (True, ("quarantine",))
+
+
+def grouped(report: WorkloadReport, *changes: dict[str, Any], keys: Sequence[str] = ()) -> Execution:
+    """A run of several drops, with changes of what was committed of each."""
+    run = report.of("ingest")[-1]
+    names = keys or [str(at) for at in range(len(changes))]
+    objects = [{"key": f"electricity/training/{key}.csv", "drop_id": str(at)} for at, key in enumerate(names)]
+    (committed,) = run.output["validation"]["answer"]["drops"]
+    drops = [committed | {"drop_id": str(at)} | change for at, change in enumerate(changes)]
+    return replace(
+        run,
+        input={**run.input, "detail": {"feed": "training", "objects": objects}},
+        output={"ingestion": {"answer": {"outcome": "parsed"}}, "validation": {"answer": {"drops": drops}}},
+    )
 
 
 def together(report: WorkloadReport) -> Execution:

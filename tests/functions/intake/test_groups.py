@@ -43,6 +43,12 @@ def test_feeds_large_drops_and_long_keys_are_apart() -> None:
     assert sorted(found, key=len) == [[large], [unknown], [long], [labels], [small, last]]
 
 
+def test_drops_of_images_are_alone() -> None:
+    """A manifest of 1 MiB may name gigabytes of objects."""
+    rows, labels = [arrival("a"), arrival("b")], [arrival("c", feed="labels"), arrival("d", feed="labels")]
+    assert list(groups([*rows, *labels], has_images=True)) == [[rows[0]], [rows[1]], labels]
+
+
 def test_a_group_has_its_bounds() -> None:
     many = [arrival(str(number)) for number in range(2 * MOST_TOGETHER + 1)]
     assert [len(group) for group in groups(many)] == [MOST_TOGETHER, MOST_TOGETHER, 1]

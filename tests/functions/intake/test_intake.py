@@ -276,6 +276,14 @@ def test_small_drops_of_a_feed_go_together(states: Any, wide: Any, event: Any, a
     assert len(slots(aws)) == 3
 
 
+def test_drops_that_may_name_images_go_alone(
+    states: Any, load: Any, event: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MILLRACE_HAS_IMAGES", "True")
+    load("intake")({"Records": records_of(event, "a", "b")})
+    assert drops_in(states) == [["a"], ["b"]]
+
+
 def test_groups_are_no_larger_than_an_execution_can_hold(states: Any, wide: Any, event: Any) -> None:
     names = [f"{number:02d}" for number in range(MOST_TOGETHER + 2)]
     wide({"Records": records_of(event, *names)})

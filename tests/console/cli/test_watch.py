@@ -1,0 +1,36 @@
+"""What is said of a run that has ended, to the one who dropped one of its drops."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from types import SimpleNamespace
+from typing import Any
+
+from console.cli import watch
+from console.queries.runs import Run, RunDetail
+from tests.functions.cold_start import NAMES
+
+AT = datetime(2026, 11, 1, tzinfo=UTC)
+COMMITTED = {
+    "feed": "training", "table": "electricity_rows", "snapshot_id": "1", "rows_quarantined": 0, "rows_total": 48,
+    "source": "s", "source_digest": "d", "duplicate": False, "alias_of": "", "has_champion": True,
+}  # fmt: skip
+
+
+def test_a_run_of_several_drops_is_named_by_the_drop_that_is_followed() -> None:
+    ended = watch._ended(SimpleNamespace(), NAMES, of_two_drops(), said=False, drop_id="b")  # type: ignore[arg-type]
+    assert watch.line_of(NAMES, ended) == "ingest 0123abcd (training/b.csv): SUCCEEDED, 0.0 s: 7 accepted"
+    ended = watch._ended(SimpleNamespace(), NAMES, of_two_drops(), said=False)  # type: ignore[arg-type]
+    assert "(training/a.csv and 1 more)" in watch.line_of(NAMES, ended)
+
+
+def of_two_drops() -> RunDetail:
+    drops = [COMMITTED | {"drop_id": name, "rows_accepted": rows} for name, rows in (("a", 41), ("b", 7))]
+    objects = [{"key": f"electricity/training/{name}.csv", "drop_id": name} for name in "ab"]
+    given: dict[str, Any] = {"as_of": "2026-11-01T00:00:00Z", "detail": {"feed": "training", "objects": objects}}
+    arn = NAMES.execution_arn("ingest", "0123abcd")
+    run = Run(machine="ingest", name="0123abcd", arn=arn, status="SUCCEEDED", started=AT, stopped=AT, redrives=0)
+    return RunDetail(
+        run=run, input=given, output=given | {"validation": {"answer": {"drops": drops}}}, error="", cause="",
+        redrivable=False, why_not_redrivable="", steps=[], parent="", children=[],
+    )  # fmt: skip
