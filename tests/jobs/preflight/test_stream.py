@@ -87,5 +87,5 @@ def test_an_encoder_that_has_no_type_in_a_stream_is_named() -> None:
     class Hashed(OneColumn):
         kind = "hashed"
 
-    with pytest.raises(PreflightError, match="^word: expected an encoder whose cells have a type in .* got hashed$"):
+    with pytest.raises(PreflightError, match=r"^word: expected an encoder whose cells have a type in .* got hashed$"):
         as_stream([{"word": "a"}], (Hashed(name="word"),))  # type: ignore[arg-type]
