@@ -4,7 +4,7 @@ The version's run pinned them; they are read with the rights of whoever asks, an
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -12,11 +12,13 @@ from console.environment import Environment
 from console.queries.decision_explanation import answered_decision
 from console.queries.pinned_rows import pinned_files, read_pinned
 from console.queries.table_files import data_files, read_metadata, read_rows
+from millrace.contract.deduplicate import key_of
 from millrace.contract.kinds import as_json
 from millrace.contract.load import load_contract
 from millrace.datasets.examples import LABEL
 from millrace.errors import EnvironmentNotFoundError, WorkloadError
 from millrace.explanations.distance import Near, nearest, weights
+from millrace.features import catalogue as encoders
 from millrace.names import WorkloadNames
 from millrace.tasks.answer import in_words
 from millrace.workload.load import load_workload, workloads_folder
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
 
     from millrace.contract.schema import Contract
     from millrace.features.catalogue import Features
+    from millrace.features.encoder import Encoder
     from millrace.workload.declaration import Prediction
 
 SHOWN = 3
@@ -78,7 +81,7 @@ def nearest_examples(environment: Environment, names: WorkloadNames, wanted: str
         raise WorkloadError(where=f"{names.workload}/contract.yaml", field="schema", expected=expected, came="none")
     found = answered_decision(environment, names, wanted)
     description = found.model.description
-    shown = tuple(each for each in description.features if _may_be_shown(each.columns, contract, prediction))
+    shown = tuple(each for each in description.features if _may_be_shown(each, contract))
     if not shown:
         raise EnvironmentNotFoundError("expected a feature that the contract does not protect, got none")
     rows = _training_rows(environment, names, found.package.metadata["run"], description.features, prediction)
@@ -102,10 +105,12 @@ def nearest_examples(environment: Environment, names: WorkloadNames, wanted: str
     )
 
 
-def _may_be_shown(columns: tuple[str, ...], contract: Contract, prediction: Prediction) -> bool:
-    """Whether the contract has each column that a feature reads, and protects none; by a key rows are only found."""
+def _may_be_shown(feature: Encoder, contract: Contract) -> bool:
+    """Whether the contract has each column whose cells the model reads by the feature, and protects none.
+
+    By the entity of a history rows are only found."""
     open_to_people = {column.name for column in contract.rows.columns if not column.is_protected}
-    return set(columns) - set(prediction.key) <= open_to_people
+    return set(feature.columns) & set(feature.inputs) <= open_to_people
 
 
 def _columns(shown: Features, rows: pa.Table, contract: Contract, prediction: Prediction) -> list[str]:
@@ -118,7 +123,7 @@ def _columns(shown: Features, rows: pa.Table, contract: Contract, prediction: Pr
 def _training_rows(
     environment: Environment, names: WorkloadNames, run: str, features: Features, prediction: Prediction
 ) -> pa.Table:
-    """Those of the run that are still in the table: what was withdrawn since is shown to nobody."""
+    """Those of the run that are still in the table as they were: what was withdrawn since is shown to nobody."""
     s3 = environment.client("s3")
     examples = read_pinned(s3, names, run, features)
     train = examples.part(examples.parts.train)
@@ -129,20 +134,33 @@ def _training_rows(
     files = [uri for uri, _ in data_files(s3, metadata, current, is_deleted=False)]
     if set(pinned_files(s3, names, run)) <= set(files):
         return train
-    return _also_in(train, [read_rows(s3, uri).select(prediction.key) for uri in files], prediction.key)
+    # What is shown of a row, and its label: a withdrawn one may have come back corrected, under the same key.
+    wanted = {*prediction.key, *encoders.columns(features), *prediction.label_columns}
+    names_compared = [name for name in train.column_names if name in wanted]
+    there = (read_rows(s3, uri) for uri in files)
+    kept = [rows.select([name for name in names_compared if name in rows.column_names]) for rows in there]
+    return _also_in(train, kept, key=prediction.key, columns=names_compared)
 
 
-def _also_in(rows: pa.Table, there: list[pa.Table], key: tuple[str, ...]) -> pa.Table:
-    """The rows, in their order, whose key one of the tables has."""
-    import numpy as np
+def _also_in(rows: pa.Table, there: list[pa.Table], *, key: tuple[str, ...], columns: Sequence[str]) -> pa.Table:
+    """The rows, in their order, that one of the tables has with the same cells in these columns, the key's included.
+
+    A table may lack a column that is younger than its rows, and have another width of numbers."""
     import pyarrow as pa
+    import pyarrow.compute as pc
 
-    if not there:
-        return rows.slice(0, 0)
-    place = "_place"
-    own = rows.select(list(dict.fromkeys(key))).append_column(place, pa.array(np.arange(rows.num_rows)))
-    kept = own.join(pa.concat_tables(there, promote_options="permissive"), keys=list(key), join_type="left semi")
-    return rows.take(kept[place].combine_chunks().sort()).combine_chunks()
+    both = pa.concat_tables([rows.select(columns), *there], promote_options="permissive")
+    own, now = both.slice(0, rows.num_rows), both.slice(rows.num_rows)
+    places = pc.index_in(key_of(own, key), value_set=key_of(now, key), skip_nulls=True)
+    now = now.take(places)
+    is_there = places.is_valid()
+    for name in columns:
+        if pa.types.is_null(both.schema.field(name).type):
+            continue
+        is_equal = pc.fill_null(pc.equal(own[name], now[name]), False)
+        is_missing = pc.and_(pc.is_null(own[name], nan_is_null=True), pc.is_null(now[name], nan_is_null=True))
+        is_there = pc.and_(is_there, pc.or_(is_equal, is_missing))
+    return rows.filter(is_there).combine_chunks()
 
 
 def _example(rows: pa.Table, near: Near, names: list[str]) -> NearestExample:

@@ -10,13 +10,13 @@ from aws_lambda_powertools import Logger
 from aws_lambda_powertools.metrics import EphemeralMetrics, MetricUnit
 
 from functions.lateness.judgement import age_of_labels, age_of_rows
+from millrace.aws.bus import put_event
 from millrace.contract.load import load_contract
 from millrace.datasets.newest import newest
 from millrace.datasets.tables import Lake
 from millrace.decisions.store import stored_days
-from millrace.errors import QueueError
 from millrace.messages.envelope import ExecutionInput, handles
-from millrace.messages.events import SOURCE, DataLate
+from millrace.messages.events import DataLate
 from millrace.messages.lateness import Age, Lateness
 from millrace.settings.environment import Environment
 from millrace.workload.load import load_workload
@@ -82,7 +82,4 @@ def put(age: Age, *, cause: str) -> None:
         newest=age.newest,
         allowed_hours=age.allowed_hours,
     )
-    entry = {"EventBusName": NAMES.platform.bus_arn, "Source": SOURCE, "DetailType": event.detail_type}
-    answer = EVENTS.put_events(Entries=[entry | {"Detail": event.model_dump_json()}])
-    if answer["FailedEntryCount"]:
-        raise QueueError(f"the bus refused an event: {answer['Entries'][0]['ErrorMessage']}")
+    put_event(EVENTS, NAMES.platform, event)

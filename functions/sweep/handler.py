@@ -15,7 +15,6 @@ from aws_lambda_powertools import Logger
 from aws_lambda_powertools.metrics import EphemeralMetrics, MetricUnit
 
 from functions.sweep.holders import Pass
-from functions.sweep.orphan_notice import OrphanNotice
 from millrace.messages.envelope import Event, Message, handles
 from millrace.operations.alarms import AUDIT_AGE
 from millrace.release.leftovers import Leftovers
@@ -24,6 +23,7 @@ from millrace.settings.environment import Environment
 from millrace.state.audit_chain import AuditChain
 from millrace.state.audit_lag import AuditLag
 from millrace.state.leases import Leases
+from millrace.state.orphan_notice import OrphanNotice
 from millrace.state.pointers import ReleasePointers
 from millrace.state.slots import Slots
 from millrace.state.table import StateTable

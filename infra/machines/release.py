@@ -299,16 +299,18 @@ def _tidy_release(context: Context) -> dict[str, State]:
         next_state="Watched?",
     )
     goes_on = {"ErrorEquals": ["States.TaskFailed"], "ResultPath": "$.not_tidied", "Next": "Not tidied"}
+    notice = states.put_event(
+        context.platform.bus_arn,
+        workload=context.workload.name,
+        event=ReleaseUntidy,
+        detail={"error.$": "$.not_tidied.Error"},
+        comment="A notice: models and configurations are left, which the next release tries to delete again",
+        next_state="Watched?",
+    )
+    without_notice = {"ErrorEquals": ["States.TaskFailed"], "ResultPath": "$.no_notice", "Next": "Watched?"}
     return {
         "Tidy release": {**tidy, "Catch": [goes_on]},
-        "Not tidied": states.put_event(
-            context.platform.bus_arn,
-            workload=context.workload.name,
-            event=ReleaseUntidy,
-            detail={"error.$": "$.not_tidied.Error"},
-            comment="A notice: models and configurations are left, which the next release tries to delete again",
-            next_state="Watched?",
-        ),
+        "Not tidied": {**notice, "Catch": [without_notice]},
         "Watched?": states.choice(
             "Could all alarms on the endpoint and the dashboard be made?",
             [({"Variable": watch.FAILED, "IsPresent": True}, "Not watched")],

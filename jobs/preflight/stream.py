@@ -11,12 +11,14 @@ import numpy as np
 import pyarrow as pa
 
 from millrace.artefact.batch import ROW, write_stream
+from millrace.errors import PreflightError
 from millrace.features.boolean import Boolean
 from millrace.features.calendar import Calendar
 from millrace.features.category import Category
 from millrace.features.free_text import FreeText
 from millrace.features.history import History
 from millrace.features.image import Image
+from millrace.features.number import Number
 
 if TYPE_CHECKING:
     from millrace.features.catalogue import Features
@@ -26,7 +28,9 @@ if TYPE_CHECKING:
 
 
 def as_stream(rows: Rows, features: Features) -> bytes:
-    """The rows, numbered from 1: cells of JSON in the types that a contract gives to their columns."""
+    """The rows, numbered from 1: cells of JSON in the types that a contract gives to their columns.
+
+    Raises PreflightError for an encoder whose cells have none here."""
     columns = {ROW: pa.array(range(1, len(rows) + 1), pa.int64())}
     for encoder in features:
         columns |= {name: _column(name, encoder, rows) for name in encoder.inputs}
@@ -45,8 +49,11 @@ def _column(name: str, encoder: Encoder, rows: Rows) -> pa.Array:
         return pa.array([None if cell is None else base64.b64decode(cell) for cell in cells], pa.binary())
     if isinstance(encoder, Boolean):
         return pa.array(cells, pa.bool_())
-    is_text = isinstance(encoder, Category | FreeText)
-    return pa.array(cells, pa.string() if is_text else pa.float64())
+    if isinstance(encoder, Category | FreeText):
+        return pa.array(cells, pa.string())
+    if isinstance(encoder, Number | History):
+        return pa.array(cells, pa.float64())
+    raise PreflightError(f"{name}: expected an encoder whose cells have a type in a stream, got {encoder.kind}")
 
 
 def _times(cells: Sequence[str | None]) -> pa.Array:

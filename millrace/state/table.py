@@ -11,6 +11,7 @@ pk is the workload; sk is one of
     cursor#<name>     `cursors`
     spend#<yyyy-mm>   `budget`
     audit-chain       `audit_lag`
+    orphan-notice     `orphan_notice`
     circuit#endpoint  the prediction function's circuit breaker, by powertools
 """
 

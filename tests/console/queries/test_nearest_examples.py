@@ -19,7 +19,7 @@ from typer.testing import CliRunner
 from console.cli.app import app
 from console.environment import Environment
 from console.local_cloud.local_cloud import PLATFORM
-from console.queries.nearest_examples import nearest_examples
+from console.queries.nearest_examples import _also_in, _may_be_shown, nearest_examples
 from millrace.artefact.artefact import write_archive
 from millrace.aws.objects import put_object
 from millrace.contract.load import load_contract
@@ -32,6 +32,7 @@ from millrace.datasets.withdrawal import by_key, withdraw
 from millrace.decisions.record import Decision, canonical, to_line
 from millrace.decisions.store import prefix
 from millrace.errors import EnvironmentNotFoundError, WorkloadError
+from millrace.features.history import History
 from millrace.names import WorkloadNames
 from millrace.release.registry import Candidate, Registry
 from tests.credentials import set_credentials
@@ -177,6 +178,49 @@ def test_a_row_that_was_withdrawn_is_shown_no_more(environment: Environment, lak
     after = nearest_examples(environment, NAMES, ID)
     assert after.compared == before.compared - 1
     assert [one.row for one in after.examples[:2]] == [one.row for one in before.examples[1:]]
+
+
+def test_a_row_that_came_back_corrected_is_not_shown_as_it_was(environment: Environment, lake: Lake) -> None:
+    before = nearest_examples(environment, NAMES, ID)
+    key = {name: before.examples[0].row[name] for name in ("at", "site")}
+    [other] = set(ROWS["truth"].to_pylist()) - {before.examples[0].label}
+    for name, cell in (("load", 666.0), ("truth", other)):
+        withdraw(lake, "rows", by_key(lake, key), run=f"withdrawal of {name}")
+        corrected = ROWS.slice(AT, 1)
+        place = corrected.schema.get_field_index(name)
+        corrected = corrected.set_column(place, name, pa.array([cell], corrected.schema.field(name).type))
+        source = Source(uri=f"s3://landing/{name}", key=name, digest=name, run=name)
+        commit(lake, "rows", corrected.append_column("_line", pa.array([0])), source)
+        after = nearest_examples(environment, NAMES, ID)
+        assert after.compared == before.compared - 1, name
+        assert [one.row for one in after.examples[:2]] == [one.row for one in before.examples[1:]], name
+
+
+def test_a_protected_column_that_a_feature_reads_is_hidden_though_the_key_has_it(
+    environment: Environment, folder: Path
+) -> None:
+    declared = yaml.safe_load((folder / "workload.yaml").read_text())
+    declared["prediction"]["key"] = ["at", "site", "kind"]
+    (folder / "workload.yaml").write_text(yaml.safe_dump(declared))
+    change(folder, protect("kind"))
+    found = nearest_examples(environment, NAMES, ID)
+    assert found.hidden == ("kind",)
+    assert "kind" not in {*found.weights, *found.row, *found.examples[0].apart, *found.examples[0].row}
+
+
+def test_a_history_is_shown_though_the_entity_that_it_is_found_by_is_protected(folder: Path) -> None:
+    past = History(name="past", history=("load",), entity=("site",), event_time="at", steps=2, every_hours=1.0)
+    change(folder, protect("site"))
+    assert _may_be_shown(past, load_contract(folder))
+    change(folder, protect("load"))
+    assert not _may_be_shown(past, load_contract(folder))
+
+
+def test_rows_are_found_in_files_of_another_width_and_of_fewer_columns() -> None:
+    own = pa.table({"k": pa.array([1, 2, 3], pa.int32()), "x": pa.array([0.5, None, 1], pa.float32()), "y": [None] * 3})
+    now = [pa.table({"k": [2, 1], "x": [None, 0.5]}), pa.table({"k": [3], "x": [1.0], "y": ["b"]})]
+    assert _also_in(own, now, key=("k",), columns=("k", "x", "y"))["k"].to_pylist() == [1, 2]
+    assert _also_in(own, [], key=("k",), columns=("k", "x", "y")).num_rows == 0
 
 
 def test_the_command_prints_a_line_for_each_column(

@@ -24,6 +24,7 @@ CHOICES = sorted({(edge.machine, edge.state) for edge in EDGES if edge.kind == "
 SEEN_LATER = {
     ("release", "Stop scaling"): "the update of a fleet that is still scaled is refused, and fails the release",
     ("release", "Delete challenger"): "the sweep deletes it within the hour",
+    ("release", "Not tidied"): "the next release deletes what is left, or sends the notice again",
 }
 """Catchers whose error no later state reads, and what becomes of its cause. It stays in the execution's output."""
 LONGEST_BACKOFF_S = 15 * 60

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from millrace.errors import QueueError
-from millrace.messages.events import SOURCE, EndpointOrphaned
+from millrace.aws.bus import put_event
+from millrace.messages.events import EndpointOrphaned
 from millrace.names import WorkloadNames
 from millrace.state.table import StateTable
 from millrace.timestamps import moment, stamp
@@ -31,9 +31,6 @@ class OrphanNotice:
             return
         run = self.names.function_arn("sweep")
         event = EndpointOrphaned(workload=self.names.workload, run=run, cause=cause, endpoint=endpoint)
-        entry = {"EventBusName": self.names.platform.bus_arn, "Source": SOURCE, "DetailType": event.detail_type}
-        answer = self.events.put_events(Entries=[entry | {"Detail": event.model_dump_json()}])
-        if answer["FailedEntryCount"]:
-            raise QueueError(f"the bus refused an event: {answer['Entries'][0]['ErrorMessage']}")
+        put_event(self.events, self.names.platform, event)
         # After the event: where this write fails, the next sweep sends it once more.
         self.state.put(ITEM, {"as_of": {"S": stamp(as_of)}})
