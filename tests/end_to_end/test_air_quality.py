@@ -28,7 +28,7 @@ from console.queries.quarantine import find_rows
 from console.queries.report import WorkloadReport, read_report
 from millrace.aws.objects import read_object
 from millrace.messages.monitor import WindowReport
-from millrace.messages.score import Delivered
+from millrace.messages.score import DeliveredDrops
 
 pytestmark = pytest.mark.slow
 
@@ -108,7 +108,8 @@ def test_every_hour_is_answered_by_the_model(lived: Lived) -> None:
 
 def test_a_drop_has_its_past_from_itself_and_from_the_table(lived: Lived) -> None:
     """The batch says what the function says of the same hours; hours whose past is too short are quarantined."""
-    delivered = [Delivered.model_validate(one["delivery"]["answer"]) for one in lived.outputs("score")]
+    answers = [DeliveredDrops.model_validate(one["delivery"]["answer"]) for one in lived.outputs("score")]
+    delivered = [drop for answer in answers for drop in answer.drops]
     assert sorted((one.rows, one.quarantined) for one in delivered) == [(25, 23), (48, 0)]
     s3 = lived.cloud.client("s3")
     asked = np.array([one["value"] for said in lived.answers for one in said["predictions"]])
