@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 import boto3
 from aws_lambda_powertools import Logger
 from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSEvent, SQSRecord
-from botocore.exceptions import BotoCoreError, ClientError
 
 from functions.intake.groups import groups
 from millrace.errors import ConflictError, NoDropError
@@ -36,6 +35,8 @@ STATE = StateTable(boto3.client("dynamodb"), NAMES)
 SLOTS, CLAIMS, POINTERS = Slots(STATE), Claims(STATE), ReleasePointers(STATE)
 DELAY_S, LONGER, MOST_DELAY_S = 10, 1.2, 300
 """A drop that waits is looked at again after this time, then each time after 1.2 times as long, up to the most."""
+MOST_EXPONENT = 100
+"""Far beyond the longest delay; after some thousand waits the power would be larger than any float."""
 SPREAD = 0.5
 """Each delay is up to so much shorter or longer. Without it the drops of a burst would all come back in one moment, ten
 groups of them would find a slot, and the slots would be empty until the next such moment."""
@@ -43,7 +44,7 @@ groups of them would find a slot, and the slots would be empty until the next su
 
 @LOGGER.inject_lambda_context
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, list[dict[str, str]]]:
-    """The messages that must come again: those that met an error of AWS's."""
+    """The messages that must come again: those that met an error."""
     arrivals: dict[str, Arrival] = {}
     records_of: dict[str, list[SQSRecord]] = {}
     failed: list[SQSRecord] = []
@@ -57,18 +58,23 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, list[dic
         records_of.setdefault(arrival.drop_id, []).append(record)
     for group in groups(arrivals.values(), has_images=SETTINGS.has_images):
         records = [record for arrival in group for record in records_of[arrival.drop_id]]
-        failed += attempt(partial(take, group, records), records)
+        failed += take(group, records)
     return {"batchItemFailures": [{"itemIdentifier": record.message_id} for record in failed]}
 
 
 def attempt(action: Callable[[], None], records: list[SQSRecord]) -> list[SQSRecord]:
-    """The records, where the action met an error of AWS's."""
+    """The records, where the action met an error; what else came in the batch must not come again for it."""
     try:
         action()
-    except (BotoCoreError, ClientError):
-        LOGGER.exception("comes again", extra={"messages": [record.message_id for record in records]})
-        return records
+    except Exception:
+        return again(records)
     return []
+
+
+def again(records: list[SQSRecord]) -> list[SQSRecord]:
+    """The records, with the error that is handled in the log."""
+    LOGGER.exception("comes again", extra={"messages": [record.message_id for record in records]})
+    return records
 
 
 def reject(record: SQSRecord, *, reason: str) -> None:
@@ -78,18 +84,29 @@ def reject(record: SQSRecord, *, reason: str) -> None:
     SQS.send_message(QueueUrl=SETTINGS.dead_queue_url, MessageBody=record.body, MessageAttributes=attributes)
 
 
-def take(group: Sequence[Arrival], records: Sequence[SQSRecord]) -> None:
-    """Start the execution of these drops, which `records` tell of; without a slot they wait."""
+def take(group: Sequence[Arrival], records: list[SQSRecord]) -> list[SQSRecord]:
+    """Start the execution of these drops, which `records` tell of; without a slot they wait.
+
+    Returns the records that met an error."""
     try:
         start(group)
     except ConflictError as error:
-        # One delay for all: what waits together comes back together, and goes together when a slot is free.
-        waits = max(waits_of(record) for record in records)
-        usual_s = min(MOST_DELAY_S, DELAY_S * LONGER**waits)
-        delay_s = round(usual_s * random.uniform(1 - SPREAD, 1 + SPREAD))  # noqa: S311 # nosec B311 # parts retries
-        for record in records:
-            wait(record, delay_s=delay_s, waits=waits + 1)
-        LOGGER.info("waits", extra={"reason": str(error), "delay_s": delay_s, "waits": waits + 1})
+        return wait_together(records, reason=str(error))
+    except Exception:
+        return again(records)
+    return []
+
+
+def wait_together(records: list[SQSRecord], *, reason: str) -> list[SQSRecord]:
+    """One delay for all: what waits together comes back together, and goes together when a slot is free.
+
+    Returns the records that met an error."""
+    waits = max(waits_of(record) for record in records)
+    usual_s = min(MOST_DELAY_S, DELAY_S * LONGER ** min(waits, MOST_EXPONENT))
+    delay_s = round(usual_s * random.uniform(1 - SPREAD, 1 + SPREAD))  # noqa: S311 # nosec B311 # parts retries
+    LOGGER.info("waits", extra={"reason": reason, "delay_s": delay_s, "waits": waits + 1})
+    once = partial(wait, delay_s=delay_s, waits=waits + 1)
+    return [each for record in records for each in attempt(partial(once, record), [record])]
 
 
 def waits_of(record: SQSRecord) -> int:
@@ -127,14 +144,22 @@ def start(group: Sequence[Arrival]) -> None:
             run(wanted)
     if is_new:
         return
-    found = {each.drop_id: CLAIMS.find(each.drop_id) for each in group}
-    known = {one.name: one for one in found.values() if one}
-    if wanted.name not in known:
-        SLOTS.free(wanted.machine, NAMES.execution_arn(wanted.machine, wanted.name))
-    for one in known.values():
-        with slot(one):
-            run(one)
-    if rest := [each for each in group if found[each.drop_id] is None]:
+    if known := CLAIMS.group(wanted.name):  # of all these drops, even where their own claims are deleted already
+        with slot(known):
+            run(known)
+        return
+    SLOTS.free(wanted.machine, NAMES.execution_arn(wanted.machine, wanted.name))
+    found = {each.drop_id: CLAIMS.execution_of(each.drop_id) for each in group}
+    for name in {name for name in found.values() if name}:
+        if other := CLAIMS.group(name):
+            with slot(other):
+                run(other)
+        else:
+            LOGGER.info("known", extra={"execution": name})
+    rest = [each for each in group if not found[each.drop_id]]
+    if len(rest) == len(group):
+        raise ConflictError(f"{wanted.name}: expected the claim that was in the way, it was deleted since")
+    if rest:
         start(rest)
 
 
@@ -148,7 +173,7 @@ def slot(wanted: Start) -> Iterator[None]:
         raise ConflictError(f"{NAMES.machine(wanted.machine)}: expected a free slot of {SETTINGS.slots}, all are taken")
     try:
         yield
-    except (BotoCoreError, ClientError, ConflictError):
+    except Exception:
         SLOTS.free(wanted.machine, holder)
         raise
 

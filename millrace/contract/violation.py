@@ -85,6 +85,10 @@ def truncate(value: object) -> str:
         text = "nothing" if value is None else repr(value) if isinstance(value, str | bytes) else str(value)
     except RecursionError:  # one thread may read a value that another, nearer its own limit, cannot write
         text = "a value nested too deep"
+    return _cut(text)
+
+
+def _cut(text: str) -> str:
     return text if len(text) <= 80 else f"{text[:77]}..."
 
 
@@ -113,9 +117,9 @@ def key_texts(rows: pa.Table, table: Table) -> list[str]:
 
 
 def key_text(cells: Mapping[str, object], table: Table) -> str:
-    """The key of one row, by the contract's names: `a17`, or `north, 1997-05-01 00:30:00`."""
+    """The key of one row, by the contract's names, in at most 80 characters: `a17`, `north, 1997-05-01 00:30:00`."""
     found = [cells.get(name) for name in (table.keys[0] if table.keys else ())]
-    return "" if any(cell is None for cell in found) else ", ".join(str(_plain_cell(cell)) for cell in found)
+    return "" if any(cell is None for cell in found) else _cut(", ".join(str(_plain_cell(cell)) for cell in found))
 
 
 def raw_row(cells: Mapping[str, object]) -> str:

@@ -154,6 +154,14 @@ class Drop(Message):
     objects: Annotated[tuple[DropObject, ...], Field(max_length=MOST_TOGETHER)] = ()
     """One, or several small ones; the feed `scoring` may name none and then means its newest object."""
 
+    @model_validator(mode="after")
+    def _apart(self) -> Drop:
+        """What drops leave in the lake lies by their ids."""
+        ids = {each.drop_id for each in self.objects}
+        if len(self.objects) > 1 and ("" in ids or len(ids) < len(self.objects)):
+            raise ValueError(f"objects: expected a drop_id of its own for each of several, got {sorted(ids)}")
+        return self
+
     @property
     def table(self) -> Literal["rows", "labels"]:
         """Where the rows of the feed `training` or `labels` go."""

@@ -1,7 +1,8 @@
 """Which execution works on a drop: items `drop#<id>` (execution) and `group#<execution>` (machine, input).
 
-A drop is of one execution for ever. Whoever finds a claim can start that execution, with the very same input: the
-claims of a group and its input are written together, before the execution is started."""
+A drop is of one execution for 30 days, longer than its events can come again. Whoever finds a claim can start that
+execution, with the very same input: the claims of a group and its input are written together, before the execution is
+started."""
 
 from __future__ import annotations
 
@@ -13,8 +14,9 @@ from millrace.messages.ingest import Start
 from millrace.state.table import DELETE_AFTER, Attribute, StateTable
 
 DROP, GROUP = "drop#", "group#"
-KEPT_FOR = timedelta(days=30)
-"""Longer than SQS keeps a message, and than EventBridge repeats an event: 14 days and one."""
+KEPT_FOR, GROUP_KEPT_FOR = timedelta(days=30), timedelta(days=31)
+"""Longer than SQS keeps a message, and than EventBridge repeats an event: 14 days and one. The group longer than its
+claims, though DynamoDB deletes each item when it likes, some days after its time."""
 
 
 class Claims:
@@ -25,20 +27,28 @@ class Claims:
 
     def take(self, start: Start, drop_ids: Sequence[str], *, now: datetime) -> bool:
         """Whether the execution has all these drops; nothing is written where another one, or it, had one before."""
-        until = now + KEPT_FOR
-        group = _item(until, machine=start.machine, input=start.input)
-        claims = {f"{DROP}{each}": _item(until, execution=start.name) for each in drop_ids}
+        group = _item(now + GROUP_KEPT_FOR, machine=start.machine, input=start.input)
+        claims = {f"{DROP}{each}": _item(now + KEPT_FOR, execution=start.name) for each in drop_ids}
         return self._table.put_new({f"{GROUP}{start.name}": group, **claims})
 
     def find(self, drop_id: str) -> Start | None:
-        """The execution that has the drop; None where none has."""
+        """The execution that has the drop, with its input; None where none has, or had and ended long ago."""
+        name = self.execution_of(drop_id)
+        return self.group(name) if name else None
+
+    def execution_of(self, drop_id: str) -> str:
+        """The name of the execution that has the drop; empty where none has."""
         claim = self._table.get(f"{DROP}{drop_id}")
-        if not claim:
+        name: str = claim["execution"]["S"] if claim else ""
+        return name
+
+    def group(self, execution: str) -> Start | None:
+        """The execution that was claimed by this name; None where none was, or its claims are being deleted."""
+        group = self._table.get(f"{GROUP}{execution}")
+        if not group:
             return None
-        name = claim["execution"]["S"]
-        group = self._table.get(f"{GROUP}{name}")
         machine = cast("Literal['ingest', 'score']", group["machine"]["S"])
-        return Start(machine=machine, name=name, input=group["input"]["S"])
+        return Start(machine=machine, name=execution, input=group["input"]["S"])
 
 
 def _item(until: datetime, **fields: str) -> dict[str, Attribute]:

@@ -7,6 +7,9 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
+import pytest
+from pydantic import ValidationError
+
 from functions.intake.groups import GROUP_BYTES, LONGEST_KEY, SMALL_BYTES, groups
 from millrace.contract.reasons import Reason
 from millrace.messages.ingest import (
@@ -14,6 +17,7 @@ from millrace.messages.ingest import (
     Arrival,
     Committed,
     CommittedDrops,
+    Drop,
     Ingested,
     ParsedDrop,
     RejectedDrop,
@@ -47,6 +51,14 @@ def test_drops_of_images_are_alone() -> None:
     """A manifest of 1 MiB may name gigabytes of objects."""
     rows, labels = [arrival("a"), arrival("b")], [arrival("c", feed="labels"), arrival("d", feed="labels")]
     assert list(groups([*rows, *labels], has_images=True)) == [[rows[0]], [rows[1]], labels]
+
+
+@pytest.mark.parametrize("ids", [("", ""), ("a", ""), ("a", "a")])
+def test_several_objects_by_hand_need_ids_of_their_own(ids: tuple[str, ...]) -> None:
+    objects = [{"key": f"electricity/training/{at}.csv", "drop_id": each} for at, each in enumerate(ids)]
+    with pytest.raises(ValidationError, match="a drop_id of its own for each of several"):
+        Drop.model_validate({"feed": "training", "objects": objects})
+    assert Drop.model_validate({"feed": "training", "objects": [objects[0]]})
 
 
 def test_a_group_has_its_bounds() -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import boto3
 import pytest
+from botocore.exceptions import ClientError
 
 from millrace.errors import NoDropError
 from millrace.messages.ingest import MOST_TOGETHER, arrival_of, start_of
@@ -174,6 +175,17 @@ def test_without_a_free_slot_a_message_waits_and_costs_no_receive(
     assert len(running(states)) == 3
 
 
+def test_a_message_that_has_waited_for_weeks_goes_on_waiting(
+    load: Any, event: Any, aws: Aws, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    handler, sent = load("intake"), Sent()
+    monkeypatch.setattr(sys.modules["functions.intake.handler"], "SQS", sent)
+    (record,) = changed(event("intake"), key="electricity/scoring/1.csv")["Records"]
+    often = record | {"messageAttributes": {"waits": {"stringValue": "4000", "dataType": "Number"}}}
+    assert handler({"Records": [often]}) == {"batchItemFailures": []}
+    assert 150 <= sent.messages[0]["DelaySeconds"] <= 450
+
+
 def test_drops_to_score_wait_for_the_first_model_without_a_slot(
     states: Any, load: Any, event: Any, aws: Aws, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -303,7 +315,7 @@ def test_a_drop_is_in_one_execution_whatever_it_comes_with(states: Any, wide: An
     assert len(slots(aws)) == 2, "each of the two, and of no group that was not started"
 
 
-class Dies(Exception):  # noqa: N818 - what a worker does
+class Dies(BaseException):
     """The worker is killed in the middle of a call."""
 
 
@@ -366,6 +378,76 @@ def test_a_group_without_a_slot_waits_whole(
     aws.slots.free("ingest", "one")
     assert load("intake")({"Records": records}) == {"batchItemFailures": []}
     assert drops_in(states) == [[*"abcdef"]]
+
+
+def test_a_message_that_cannot_be_sent_again_comes_back_alone(
+    states: Any, load: Any, event: Any, aws: Aws, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for holder in ("one", "two"):
+        aws.slots.take("ingest", holder=holder, limit=2)
+    records = records_of(event, "a", "b", "c")
+
+    class Refusing(Sent):
+        def send_message(self, **message: Any) -> None:
+            if message["MessageBody"] == records[1]["body"]:
+                raise ClientError({"Error": {"Code": "RequestThrottled", "Message": ""}}, "SendMessage")
+            super().send_message(**message)
+
+    handler, sent = load("intake"), Refusing()
+    monkeypatch.setattr(sys.modules["functions.intake.handler"], "SQS", sent)
+    assert handler({"Records": records}) == {"batchItemFailures": [{"itemIdentifier": "b"}]}
+    assert [message["MessageBody"] for message in sent.messages] == [records[0]["body"], records[2]["body"]]
+
+
+def test_any_error_brings_back_the_messages_of_its_group_only_and_keeps_no_slot(
+    states: Any, load: Any, event: Any, aws: Aws, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module_of, handler = sys.modules, load("intake")
+    claims = module_of["functions.intake.handler"].CLAIMS
+    take = claims.take
+
+    def fail(start: Any, *given: Any, **more: Any) -> bool:
+        if "labels" in start.input:
+            raise KeyError("machine")
+        taken: bool = take(start, *given, **more)
+        return taken
+
+    monkeypatch.setattr(claims, "take", fail)
+    records = [*records_of(event, "a", "b", feed="labels"), *records_of(event, "c", "d")]
+    assert handler({"Records": records}) == {"batchItemFailures": [{"itemIdentifier": "a"}, {"itemIdentifier": "b"}]}
+    assert drops_in(states) == [["c", "d"]]
+    assert len(slots(aws)) == 1
+
+
+@pytest.mark.parametrize("gone", ["group#", "drop#", "one drop#"])
+def test_drops_whose_claims_are_deleted_one_by_one_have_had_their_execution(
+    gone: str, states: Any, wide: Any, event: Any, aws: Aws
+) -> None:
+    """DynamoDB deletes what is too old item by item, in any order."""
+    records = records_of(event, "a", "b")
+    wide({"Records": records})
+    (name,) = running(states)
+    arn = NAMES.execution_arn("ingest", name)
+    states.stop_execution(executionArn=arn)
+    aws.slots.free("ingest", arn)
+    prefix = gone.removeprefix("one ")
+    named = [f"{prefix}{key}" for key in sys.modules["functions.intake.handler"].STATE.items(prefix)]
+    for key in named[:1] if gone.startswith("one") else named:
+        item = {"pk": {"S": NAMES.workload}, "sk": {"S": key}}
+        aws.dynamodb.delete_item(TableName=NAMES.platform.state_table, Key=item)
+    assert wide({"Records": records}) == {"batchItemFailures": []}
+    assert (running(states), slots(aws)) == ([name], [])
+
+
+def test_drops_that_are_claimed_and_have_no_claim_wait(
+    states: Any, wide: Any, event: Any, aws: Aws, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The claim that was in the way was deleted in the meantime."""
+    module, sent = sys.modules["functions.intake.handler"], Sent()
+    monkeypatch.setattr(module.CLAIMS, "take", lambda *_, **__: False)
+    monkeypatch.setattr(module, "SQS", sent)
+    assert wide({"Records": records_of(event, "a", "b")}) == {"batchItemFailures": []}
+    assert (len(sent.messages), running(states), slots(aws)) == (2, [], [])
 
 
 def test_an_error_of_awss_brings_back_the_messages_of_its_group_only(

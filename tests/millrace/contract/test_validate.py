@@ -6,6 +6,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,7 @@ from millrace.contract.rules.pattern import Pattern
 from millrace.contract.rules.range import Range
 from millrace.contract.schema import LINE, Column, Table, parsed_schema
 from millrace.contract.validate import Validator, validate
+from millrace.contract.violation import key_text
 
 FOLDER = Path(__file__).parents[3] / "workloads" / "electricity"
 TABLE = Table(
@@ -156,6 +158,12 @@ def test_times_are_compared_with_their_bound() -> None:
     )
     rows = [{"at": datetime(2019, 12, 31)}, {"at": datetime(2020, 1, 1)}]
     assert [row.reason for row in validate(table_of(rows, table), table).refused] == ["range"]
+
+
+def test_a_long_key_is_cut() -> None:
+    table = SimpleNamespace(keys=(("id",),))
+    assert key_text({"id": "x" * 80}, table) == "x" * 80  # type: ignore[arg-type]
+    assert key_text({"id": "x" * 81}, table) == "x" * 77 + "..."  # type: ignore[arg-type]
 
 
 def test_bytes_in_a_key_of_several_columns_may_be_any() -> None:

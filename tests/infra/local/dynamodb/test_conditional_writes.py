@@ -62,3 +62,26 @@ def test_without_the_lock_several_are_made(client: Any, table: str, monkeypatch:
     backend: Any = import_module("moto.dynamodb.models").DynamoDBBackend
     monkeypatch.setattr(backend, "put_item", backend.put_item.__wrapped__)
     assert winners(client("dynamodb"), table) > 1
+
+
+def test_a_transaction_and_reads_of_what_is_not_there_go_at_once(client: Any, fresh: Callable[..., str]) -> None:
+    """With a sort key, as of the state table."""
+    dynamodb, table = client("dynamodb"), fresh("table")
+    keys = {"pk": "HASH", "sk": "RANGE"}
+    dynamodb.create_table(
+        TableName=table,
+        BillingMode="PAY_PER_REQUEST",
+        KeySchema=[{"AttributeName": name, "KeyType": kind} for name, kind in keys.items()],
+        AttributeDefinitions=[{"AttributeName": name, "AttributeType": "S"} for name in keys],
+    )
+
+    def key(name: str) -> dict[str, Any]:
+        return {"pk": {"S": name}, "sk": {"S": "lease"}}
+
+    for at in range(300):
+        dynamodb.put_item(TableName=table, Item=key(f"there {at}"))
+    with ThreadPoolExecutor(WRITERS) as threads:
+        reads = threads.map(lambda at: dynamodb.get_item(TableName=table, Key=key(f"missing {at}")), range(200))
+        for at in range(20):
+            dynamodb.transact_write_items(TransactItems=[{"Put": {"TableName": table, "Item": key(f"new {at}")}}])
+        assert not any("Item" in one for one in reads)
