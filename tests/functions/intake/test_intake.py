@@ -176,7 +176,7 @@ def test_without_a_free_slot_a_message_waits_and_costs_no_receive(
 
 
 def test_a_message_that_has_waited_for_weeks_goes_on_waiting(
-    load: Any, event: Any, aws: Aws, monkeypatch: pytest.MonkeyPatch
+    states: Any, load: Any, event: Any, aws: Aws, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     handler, sent = load("intake"), Sent()
     monkeypatch.setattr(sys.modules["functions.intake.handler"], "SQS", sent)
