@@ -118,13 +118,18 @@ def _encoding(data: bytes) -> str:
 
 
 def _quote(lines: list[str], delimiter: str) -> str:
-    """Single quotes where cells begin and end with them; none where double quotes do not close on their line."""
+    """Single quotes where cells begin and end with them; none where no cell begins and ends with double quotes.
+
+    A cell may hold line breaks, but not between single quotes: an apostrophe is one, too."""
     end = re.escape(delimiter)
     single = sum(bool(re.search(rf"(^|{end})'[^']*'({end}|$)", line)) for line in lines)
     double = sum(bool(re.search(rf'(^|{end}) *"[^"]*"', line)) for line in lines)
     if single > max(double, len(lines) // 2):
         return "'"
-    return "" if not double and any('"' in line for line in lines) else '"'
+    if double or not any('"' in line for line in lines):
+        return '"'
+    broken = rf'(?:^|{end}) *"(?:[^"]|"")*" *(?:{end}|$)'
+    return '"' if re.search(broken, "\n".join(lines), re.MULTILINE) else ""
 
 
 def _number_form(path: Path, columns: list[pa.ChunkedArray], decimal: str, form: CsvForm) -> CsvForm:
