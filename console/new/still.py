@@ -36,13 +36,16 @@ def standing_still(
     [found] = entity_times([rows], entity=entity, event_time=event_time)
     order_N = np.lexsort((found.time_N, found.entity_N))
     for name in columns:
-        values_N = rows[name].to_numpy().astype(np.float64)[order_N]
-        long = _unusual_runs(values_N, found.entity_N[order_N])
+        all_N = rows[name].to_numpy().astype(np.float64)[order_N]
+        # A missing number ends no run: a sensor that stands still may fail now and then.
+        known_N = ~np.isnan(all_N)
+        values_N, places_N = all_N[known_N], order_N[known_N]
+        long = _unusual_runs(values_N, found.entity_N[places_N])
         if not long:
             continue
         start, count = max(long, key=lambda run: run[1])
-        first, last = (rows[event_time][int(order_N[at])].as_py() for at in (start, start + count - 1))
-        whose = ", ".join(f"{part} {rows[part][int(order_N[start])].as_py()}" for part in entity) if series > 1 else ""
+        first, last = (rows[event_time][int(places_N[at])].as_py() for at in (start, start + count - 1))
+        whose = ", ".join(f"{part} {rows[part][int(places_N[start])].as_py()}" for part in entity) if series > 1 else ""
         more = len(long) - 1
         others = f", and {more} more such {'time' if more == 1 else 'times'}" if more else ""
         yield (
@@ -52,15 +55,14 @@ def standing_still(
 
 
 def _unusual_runs(values_N: npt.NDArray[np.float64], entity_N: npt.NDArray[Any]) -> list[tuple[int, int]]:
-    """Start and length of each run of equal numbers that is unusually long."""
+    """Start and length of each run of equal numbers that is unusually long; no number is NaN."""
     import numpy as np
 
-    # A missing number is NaN, which equals nothing: it ends a run.
+    if not len(values_N):
+        return []
     changes_N = (values_N[1:] != values_N[:-1]) | (entity_N[1:] != entity_N[:-1])
     starts_R = np.concatenate([[0], np.flatnonzero(changes_N) + 1])
     lengths_R = np.diff([*starts_R, len(values_N)])
-    known_R = ~np.isnan(values_N[starts_R])
-    starts_R, lengths_R = starts_R[known_R], lengths_R[known_R]
     if len(np.unique(values_N[starts_R])) < FEWEST_VALUES:
         return []
     longest = int(lengths_R.argmax())

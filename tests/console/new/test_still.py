@@ -46,6 +46,11 @@ def test_the_longest_of_several_times_is_named() -> None:
     assert "2023-04-01 07:00, and 1 more such time:" in line
 
 
+def test_a_missing_number_ends_no_such_time() -> None:
+    [line] = said(np.where(np.arange(HOURS) == 2100, np.nan, STUCK))
+    assert "3.2 in 167 rows in a row, from 2023-03-25 08:00 to 2023-04-01 07:00" in line
+
+
 def test_of_several_sites_the_one_is_named() -> None:
     """Rows of all sites at each hour; a run does not go on from one site to the next."""
     other = DRAWS.normal(0, 9, 2400).round(1)
