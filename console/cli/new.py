@@ -246,8 +246,13 @@ def _remarks(proposal: Proposal) -> list[str]:
     from millrace.monitoring.error import FEWEST
 
     rows, refused, spans, naive = proposal.accepted.num_rows, proposal.refused, proposal.spans, proposal.naive
-    lines = [f"{rows:,} rows keep the contract, {len(refused):,} would be quarantined"]
-    lines += [f"  line {row.line}: {row.detail}" for row in refused[:SHOWN_REFUSED]]
+    has_images = bool(proposal.surface.image_side)  # they are put into files of the accepted rows
+    become = "left out of the drop" if has_images else "would be quarantined"
+    lines = [f"{rows:,} rows keep the contract, {len(refused):,} {become}"]
+    lines += [
+        f"  {row.key if has_images and row.key else f'line {row.line}'}: {row.detail}"
+        for row in refused[:SHOWN_REFUSED]
+    ]
     lines += [f"{one.name} is not in the contract: {one.reason}" for one in proposal.not_in_contract]
     lines += [f"{one.name} is no feature: {one.reason}" for one in proposal.no_features if _is_long(one.reason)]
     if proposal.may_be_missing:

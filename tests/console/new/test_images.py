@@ -9,7 +9,9 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from PIL import Image
+from typer.testing import CliRunner
 
+from console.cli.app import app
 from console.cli.new import _remarks
 from console.new.choices import Choices
 from console.new.images import read_any
@@ -118,9 +120,15 @@ def test_a_folder_without_classes_is_refused(tmp_path: Path, name: str, said: st
         read_any(tmp_path / "photos")
 
 
-def test_an_image_that_is_cut_off_is_counted_as_the_drop_will_count_it(folder: Path) -> None:
+def test_an_image_that_is_cut_off_is_named_and_left_out_of_the_drop(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     first = next(folder.rglob("*.png"))
     first.write_bytes(first.read_bytes()[:-40])
     found = proposed(folder)
     assert [row.reason for row in found.refused] == ["image"]
     assert found.refused[0].key.endswith(first.stem)
+    monkeypatch.chdir(tmp_path)
+    told = CliRunner().invoke(app, ["new", "photos", "--from", "photos"], catch_exceptions=False).stdout
+    assert f"{COUNT - 1:,} rows keep the contract, 1 left out of the drop\n" in told
+    assert f"  {found.refused[0].key}: " in told
