@@ -25,6 +25,7 @@ from millrace.workload.declaration import Stage, Workload
 from millrace.workload.load import load_workload
 from millrace.workload.prices import Usage, projected_usd
 from millrace.workload.training_cost import usages
+from tests.infra.conftest import ELECTRICITY, shared
 
 ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text()
@@ -164,6 +165,7 @@ def test_each_command_is_run_or_excused() -> None:
     assert strange_commands(README) == set()
 
 
+@pytest.mark.slow
 def test_make_synth_writes_the_templates_where_the_readme_says(synthesized: Path) -> None:
     assert f"`{(synthesized.parent / '<stage>').relative_to(ROOT)}`" in README
     workloads = len(list(ROOT.glob("workloads/*/workload.yaml")))
@@ -279,8 +281,14 @@ def said_steps(text: str) -> dict[str, list[str]]:
     return found
 
 
-def test_the_table_of_machines_is_what_the_templates_hold(synthesized: Path) -> None:
-    assert said_steps(README) == synthesized_steps(synthesized)
+@pytest.fixture(scope="module")
+def assembly(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The templates of `dev` with one workload: all have the same machines."""
+    return shared("dev", [ELECTRICITY], tmp_path_factory, "assembly-dev")
+
+
+def test_the_table_of_machines_is_what_the_templates_hold(assembly: Path) -> None:
+    assert said_steps(README) == synthesized_steps(assembly)
 
 
 def test_every_function_is_named() -> None:
@@ -288,9 +296,9 @@ def test_every_function_is_named() -> None:
     assert named == {path.parent.name for path in ROOT.glob("functions/*/handler.py")}
 
 
-def test_a_step_left_out_is_noticed(synthesized: Path) -> None:
+def test_a_step_left_out_is_noticed(assembly: Path) -> None:
     changed = README.replace("[budget](functions/budget/handler.py), ", "")
-    assert said_steps(changed) != synthesized_steps(synthesized)
+    assert said_steps(changed) != synthesized_steps(assembly)
 
 
 # Add an X

@@ -270,9 +270,19 @@ def copies(name: str) -> list[str]:
     return [line.replace("\\", "\\\n") for line in text.splitlines() if line.startswith("COPY ")]
 
 
+FAST = ("/opt/requirements/", "/opt/program/jobs/")
+"""Where the copies go that are left out of an image in turn; each of the others costs a job that runs for seconds."""
+
+
 @pytest.mark.parametrize(
     ("name", "left_out"),
-    [pytest.param(name, one, id=f"{name}: {one.split()[-1]}") for name in IMAGES for one in copies(name)],
+    [
+        pytest.param(
+            name, one, id=f"{name}: {one.split()[-1]}", marks=[pytest.mark.slow] * (one.split()[-1] not in FAST)
+        )
+        for name in IMAGES
+        for one in copies(name)
+    ],
 )
 def test_an_image_without_one_of_its_copies_fails(run: Run, name: str, left_out: str, tmp_path: Path) -> None:
     """Its build, where packages are missing; else the job, whose inputs are those that it has just done well with."""
