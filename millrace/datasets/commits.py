@@ -11,8 +11,20 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from millrace.datasets.new_rows import NewRows, RowsInMemory, Source
-from millrace.datasets.notes import ORIGIN, REPLACED, SEQUENCER, SUPERSEDED, WITHDRAWN, WITHDRAWN_DROP, notes_of
-from millrace.datasets.overwrites import find_later, has_earlier, is_recorded, key_of, replaces
+from millrace.datasets.notes import (
+    ORIGIN,
+    REPLACED,
+    SEQUENCER,
+    SUPERSEDED,
+    WITHDRAWN,
+    WITHDRAWN_DROP,
+    find_later,
+    has_earlier,
+    is_recorded,
+    key_of,
+    notes_of,
+    replaces,
+)
 from millrace.datasets.tables import SOURCE, Lake
 from millrace.errors import ConflictError
 

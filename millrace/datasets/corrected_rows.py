@@ -16,7 +16,7 @@ from millrace.datasets.commits import DIGEST, RUN, pauses
 from millrace.datasets.corrections import arrivals
 from millrace.datasets.new_rows import between
 from millrace.datasets.notes import ARRIVAL, LABELS_SNAPSHOT, ORIGIN, SUPERSEDED, WITHDRAWN, notes_of
-from millrace.datasets.overwrites import key_of as landing_key
+from millrace.datasets.notes import key_of as landing_key
 from millrace.datasets.tables import SOURCE, Lake, NewDataFile
 from millrace.errors import ConflictError
 

@@ -7,16 +7,27 @@ started."""
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal, cast
 
-from millrace.messages.ingest import Start
 from millrace.state.table import DELETE_AFTER, Attribute, StateTable
 
 DROP, GROUP = "drop#", "group#"
 KEPT_FOR, GROUP_KEPT_FOR = timedelta(days=30), timedelta(days=31)
 """Longer than SQS keeps a message, and than EventBridge repeats an event: 14 days and one. The group longer than its
 claims, though DynamoDB deletes each item when it likes, some days after its time."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Start:
+    """One execution to be started."""
+
+    machine: Literal["ingest", "score"]
+    name: str
+    """The drop's id; of several drops the SHA-256 of their ids."""
+    input: str
+    """JSON."""
 
 
 class Claims:

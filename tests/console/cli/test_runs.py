@@ -22,9 +22,8 @@ from millrace.contract.reasons import Reason
 from millrace.contract.violation import QuarantinedRow, RuleViolation
 from millrace.datasets.quarantine import QuarantineFile, object_key
 from millrace.errors import MillraceError, RunError
-from millrace.messages.ingest import Start
 from millrace.names import BY_HAND, EVERY_MACHINE, MACHINES, drop_id_of
-from millrace.state.claims import Claims
+from millrace.state.claims import Claims, Start
 from millrace.state.table import StateTable
 from tests.console.conftest import NAMES, PASS
 from tests.external_models import logistic, write
