@@ -191,6 +191,6 @@ def run(wanted: Start) -> None:
     LOGGER.info("started", extra={"execution": wanted.name})
 
 
-def is_running(execution: str) -> bool:
+def is_running(execution_arn: str) -> bool:
     """Whether it runs still; the slot of one that has ended was freed, and must be again."""
-    return STATES.describe_execution(executionArn=execution)["status"] in ("RUNNING", "PENDING_REDRIVE")
+    return STATES.describe_execution(executionArn=execution_arn)["status"] in ("RUNNING", "PENDING_REDRIVE")

@@ -192,12 +192,12 @@ class Staging:
     """Temporary keys in the lake: of a drop, and of the execution whose shards are of all its drops."""
 
     names: WorkloadNames
-    run: str
-    """The drop's id, or the execution's name."""
+    of: str
+    """The drop's id, or the run's name."""
 
     @property
     def prefix(self) -> str:
-        return f"{self.names.workload}/staging/{self.run}/"
+        return f"{self.names.workload}/staging/{self.of}/"
 
     @property
     def parsed(self) -> str:

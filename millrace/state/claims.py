@@ -53,13 +53,13 @@ class Claims:
         name: str = claim["execution"]["S"] if claim else ""
         return name
 
-    def group(self, execution: str) -> Start | None:
+    def group(self, run: str) -> Start | None:
         """The execution that was claimed by this name; None where none was, or its claims are being deleted."""
-        group = self._table.get(f"{GROUP}{execution}")
+        group = self._table.get(f"{GROUP}{run}")
         if not group:
             return None
         machine = cast("Literal['ingest', 'score']", group["machine"]["S"])
-        return Start(machine=machine, name=execution, input=group["input"]["S"])
+        return Start(machine=machine, name=run, input=group["input"]["S"])
 
 
 def _item(until: datetime, **fields: str) -> dict[str, Attribute]:
