@@ -21,9 +21,10 @@ from infra.local.ledger.parity import CALLS
 from infra.settings import settings_for
 from infra.stacks.catalogue import ROOMS
 from millrace.workload import prices, release_cost
-from millrace.workload.declaration import Stage, Workload
+from millrace.workload.declaration import Workload
 from millrace.workload.load import load_workload
 from millrace.workload.prices import Usage, projected_usd
+from millrace.workload.section import Stage
 from millrace.workload.training_cost import usages
 
 ROOT = Path(__file__).resolve().parents[2]
