@@ -57,11 +57,11 @@ def drop_id_of(bucket: str, key: str, version_id: str) -> str:
     return hashlib.sha256("\n".join((bucket, key, version_id)).encode()).hexdigest()
 
 
-def hash_of_execution(execution: str) -> str:
+def hash_of_run(run: str) -> str:
     """What the names of an execution's jobs, and of the executions that it starts, begin with; `execution` is its name.
 
     As the machines compute it: `States.Hash($$.Execution.Name, 'SHA-1')`."""
-    return hashlib.sha1(execution.encode(), usedforsecurity=False).hexdigest()
+    return hashlib.sha1(run.encode(), usedforsecurity=False).hexdigest()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -232,8 +232,8 @@ class WorkloadNames:
     def machine_arn(self, machine: str) -> str:
         return self.platform.arn("states", f"stateMachine:{self.machine(machine)}")
 
-    def execution_arn(self, machine: str, execution: str = "*") -> str:
-        return self.platform.arn("states", f"execution:{self.machine(machine)}:{execution}")
+    def execution_arn(self, machine: str, run: str = "*") -> str:
+        return self.platform.arn("states", f"execution:{self.machine(machine)}:{run}")
 
     def function(self, function: str) -> str:
         return f"{self.prefix}-{function}"
@@ -267,7 +267,7 @@ class WorkloadNames:
         return self.prefix
 
     def model_card(self, digest: str) -> str:
-        """SageMaker's model card of one run; `digest` is `hash_of_execution` of the run, in short."""
+        """SageMaker's model card of one run; `digest` is `hash_of_run` of the run, in short."""
         return f"{self.prefix}-card-{digest}"
 
     def package_arn(self, version: str) -> str:

@@ -38,7 +38,7 @@ def experiment(
     minutes = training["StoppingCondition"]["MaxRuntimeInSeconds"] / 60
     used = Usage(instance=resources["InstanceType"], count=resources["InstanceCount"], minutes=minutes)
     arn = names.platform.arn("sagemaker", f"training-job/{name}")
-    reserve(environment, names, workload, projected_usd([used]), run=arn)
+    reserve(environment, names, workload, projected_usd([used]), arn=arn)
     own = own_run(name, training, folder, source)
     write_configuration(environment, names, name, folder=folder, source=source, own=own)
     chosen = {key: json.dumps(value) for key, value in parameters.items()}

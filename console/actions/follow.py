@@ -10,8 +10,8 @@ from typing import Any
 
 from console.queries.runs import Run, RunDetail, describe_run, find_run
 from millrace.errors import RunError
-from millrace.messages.ingest import Start
 from millrace.names import WorkloadNames
+from millrace.state.claims import Start
 
 OPEN = ("RUNNING", "PENDING_REDRIVE")
 

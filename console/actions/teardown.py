@@ -103,13 +103,13 @@ def _wait(states: Any, execution: str, poll_s: float) -> None:
         raise RunError(f"{execution}: expected SUCCEEDED, got {described['status']}: {why}; run it again to go on")
 
 
-def _removed(environment: Environment, execution: str) -> Iterator[str]:
+def _removed(environment: Environment, execution_arn: str) -> Iterator[str]:
     """A line for each resource that the execution deleted, from its records in the audit table."""
-    machine = execution.split(":")[6]
+    machine = execution_arn.split(":")[6]
     workload = machine.removeprefix(f"{environment.platform.prefix}-").removesuffix(MACHINE).replace("-", "_")
     client, table = environment.client("dynamodb"), environment.platform.audit_table
     for record in audit.read(client, table=table, workload=workload):
-        if record.execution == execution and isinstance(record.details, ResourcesRemoved):
+        if record.execution_arn == execution_arn and isinstance(record.details, ResourcesRemoved):
             yield from (f"{workload}: {found}" for found in record.details.found)
 
 

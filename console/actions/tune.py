@@ -59,7 +59,7 @@ def tune(environment: Environment, names: WorkloadNames, workload: Workload, *, 
     usd = _cost(tuning, training)
     request = tuning_request(names, workload, training, name=name, source=source)
     arn = names.platform.arn("sagemaker", f"hyper-parameter-tuning-job/{name}")
-    reserve(environment, names, workload, usd, run=arn)
+    reserve(environment, names, workload, usd, arn=arn)
     own = own_run(name, training, folder, source)
     write_configuration(environment, names, name, folder=folder, source=source, own=own)
     made = environment.client("sagemaker").create_hyper_parameter_tuning_job(**request)
@@ -72,11 +72,11 @@ def tune(environment: Environment, names: WorkloadNames, workload: Workload, *, 
     )
 
 
-def reserve(environment: Environment, names: WorkloadNames, workload: Workload, usd: float, *, run: str) -> None:
+def reserve(environment: Environment, names: WorkloadNames, workload: Workload, usd: float, *, arn: str) -> None:
     """Take the cost of the job with this ARN out of the month's budget; raises RunError where it has no room."""
     budget = MonthlyBudget(StateTable(environment.client("dynamodb"), names))
     now, monthly = now_at(environment), workload.budget.monthly_usd
-    if not budget.reserve(usd, run=run, as_of=now, monthly_usd=monthly):
+    if not budget.reserve(usd, arn=arn, as_of=now, monthly_usd=monthly):
         spent = budget.spent_usd(now)
         raise RunError(
             f"expected room for {usd:.2f} USD in the month's budget, got {spent} of {monthly:g} USD reserved"

@@ -203,10 +203,10 @@ def _signed(environment: Environment, names: WorkloadNames, arn: str) -> SignedV
 
 
 def _judged(environment: Environment, names: WorkloadNames, run: str) -> Iterator[GateVerdict]:
-    execution = names.execution_arn("train", run)
+    execution_arn = names.execution_arn("train", run)
     client, table = environment.client("dynamodb"), names.platform.audit_table
     for record in audit.read(client, table=table, workload=names.workload):
-        of_this_run = record.execution == execution and record.event == AuditEvent.MODEL_PASSED
+        of_this_run = record.execution_arn == execution_arn and record.event == AuditEvent.MODEL_PASSED
         if of_this_run and isinstance(record.details, GatesJudged):
             yield from record.details.verdicts
 

@@ -15,7 +15,7 @@ from typing import Any, Literal
 from console.environment import Environment
 from console.queries.executions import Execution
 from millrace.aws.endpoints import find_endpoint
-from millrace.names import WorkloadNames, hash_of_execution
+from millrace.names import WorkloadNames, hash_of_run
 from millrace.workload.prices import PRICES, REGION_FACTOR, usd_per_hour
 
 MOST_DAYS = 366
@@ -136,7 +136,7 @@ def jobs_of(
     """The ended jobs of the executions, experiments and tunings with these names, created after `since`; one call for
     each job."""
     sagemaker = environment.client("sagemaker")
-    digests = {hash_of_execution(run): run for run in runs}
+    digests = {hash_of_run(run): run for run in runs}
     for kind in kinds:
         cluster, start, end = JOBS[kind]
         for name in _job_names(sagemaker, kind, since) if digests else ():

@@ -35,12 +35,12 @@ def handler(call: StepInput[LiveState]) -> ReleaseAdvanced:
     """The pointers' revision. Raises ConflictError when the lease or the pointers are another's now."""
     as_of = call.state.as_of
     until = as_of + timedelta(days=LEASE_DAYS)
-    if not LEASES.take("release", holder=call.execution, as_of=as_of, expires_at=until):
-        raise ConflictError(f"{call.execution}: expected the lease of release, another execution took it meanwhile")
+    if not LEASES.take("release", holder=call.execution_arn, as_of=as_of, expires_at=until):
+        raise ConflictError(f"{call.execution_arn}: expected the lease of release, another execution took it meanwhile")
     version = version_of(call.state, NAMES)
     before = POINTERS.read()
     after = moved(call.state, before, version)
-    REGISTRY.approve(REGISTRY.describe(version.package_arn), reason=f"released by {call.execution}")
+    REGISTRY.approve(REGISTRY.describe(version.package_arn), reason=f"released by {call.execution_arn}")
     written = before if after == before else POINTERS.move(after)
     kept = record(call, version=version.version, revision=written.revision)
     append(DYNAMODB, table=NAMES.platform.audit_table, workload=SETTINGS.workload, record=kept)
@@ -67,7 +67,7 @@ def record(call: StepInput[LiveState], *, version: str, revision: int) -> Record
         )
     return Record(
         actor="advance_release",
-        execution=call.execution,
+        execution_arn=call.execution_arn,
         event=event,
         as_of=state.as_of,
         cause=state.cause,

@@ -50,8 +50,8 @@ def _refusal(call: StepInput[TrainInput], usd: float) -> BudgetRefusal | None:
     """Takes the lease first, then the money: a run that may not start must not spend."""
     as_of = call.state.as_of
     until = as_of + timedelta(hours=longest_hours(WORKLOAD))
-    if not LEASES.take("train", holder=call.execution, as_of=as_of, expires_at=until):
+    if not LEASES.take("train", holder=call.execution_arn, as_of=as_of, expires_at=until):
         return BudgetRefusal.BUSY
     limit = WORKLOAD.budget.monthly_usd
-    reserved = BUDGET.reserve(usd, run=call.execution, as_of=as_of, monthly_usd=limit)
+    reserved = BUDGET.reserve(usd, arn=call.execution_arn, as_of=as_of, monthly_usd=limit)
     return None if reserved else BudgetRefusal.BUDGET

@@ -59,15 +59,15 @@ def handler(call: Event[ExecutionEnded]) -> Freed:
     freed = free(ended)
     if ended.machine == NAMES.machine_arn("release") and ended.status != "SUCCEEDED":
         freed += clean_up(call)
-    LOGGER.info("freed", extra={"execution": ended.execution, "status": ended.status, "freed": freed})
+    LOGGER.info("freed", extra={"execution": ended.execution_arn, "status": ended.status, "freed": freed})
     return Freed(freed=tuple(freed))
 
 
 def free(ended: ExecutionEnded) -> list[str]:
     """What was freed. An execution that a drop started holds a slot and no lease, any other leases and no slot."""
     if machine := OF_DROPS.get(ended.machine):
-        return SLOTS.free(machine, ended.execution)
-    return LEASES.free(ended.execution)
+        return SLOTS.free(machine, ended.execution_arn)
+    return LEASES.free(ended.execution_arn)
 
 
 def clean_up(call: Event[ExecutionEnded]) -> list[str]:
@@ -80,7 +80,7 @@ def clean_up(call: Event[ExecutionEnded]) -> list[str]:
     )
     record = Record(
         actor="cleanup",
-        execution=ended.execution,
+        execution_arn=ended.execution_arn,
         event=AuditEvent.RELEASE_FAILED,
         as_of=call.as_of,
         cause=call.cause,
@@ -95,5 +95,5 @@ def clean_up(call: Event[ExecutionEnded]) -> list[str]:
     finally:
         # Whatever could not be deleted: the sweep comes back to it, and the live version does not wait for that.
         champion = POINTERS.champion()
-        started = RESTORATION.restore(champion, ended=ended.execution, given=ended.input, as_of=call.as_of)
+        started = RESTORATION.restore(champion, ended=ended.execution_arn, given=ended.input, as_of=call.as_of)
     return deleted + started

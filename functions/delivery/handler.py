@@ -49,7 +49,7 @@ S3 = boto3.client("s3")
 def handler(call: StepInput[ScoreState]) -> DeliveredDrops:
     """Where the predictions of each drop are and how many; called again, it writes the same objects again."""
     sharded = call.state.validation.answer
-    answers = partial(read, Staging(names=SETTINGS.names, run=call.run), sharded.model_version)
+    answers = partial(read, Staging(names=SETTINGS.names, of=call.run), sharded.model_version)
     answer = DeliveredDrops(drops=tuple(deliver(each, answers, sharded.model_version) for each in sharded.drops))
     LOGGER.info("delivered", extra=answer.model_dump())
     return answer
@@ -59,11 +59,11 @@ def deliver(
     drop: ShardedDrop, read_answers_of: Callable[[ShardedDrop], Iterator[pa.Table]], model_version: str
 ) -> Delivered:
     """The predictions of one drop are one file."""
-    staging, key = Staging(names=SETTINGS.names, run=drop.drop_id), delivered_key(SETTINGS.names, drop.drop_id)
+    staging, key = Staging(names=SETTINGS.names, of=drop.drop_id), delivered_key(SETTINGS.names, drop.drop_id)
     with TemporaryDirectory() as folder:
         accepted, delivered, kept = (Path(folder, name) for name in ("accepted", "delivered", "refused"))
         S3.download_file(LAKE, staging.accepted, str(accepted))
-        with QuarantineFile(kept, run=drop.drop_id, source=drop.source, as_of=drop.as_of) as refused:
+        with QuarantineFile(kept, drop_id=drop.drop_id, source=drop.source, as_of=drop.as_of) as refused:
             rows = write(accepted, delivered, read_answers_of(drop), model_version, refused)
         if refused.rows:
             S3.upload_file(str(kept), LAKE, quarantine_key(drop.drop_id, drop.as_of))
@@ -80,7 +80,7 @@ def read(staging: Staging, model_version: str, drop: ShardedDrop) -> Iterator[pa
 
 
 def quarantine_key(drop_id: str, as_of: datetime) -> str:
-    return object_key(SETTINGS.workload, "scoring", as_of=as_of, run=drop_id, part="undecodable")
+    return object_key(SETTINGS.workload, "scoring", as_of=as_of, drop_id=drop_id, part="undecodable")
 
 
 def write(

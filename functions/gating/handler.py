@@ -32,7 +32,7 @@ def handler(call: StepInput[PinnedState]) -> GatesJudged:
     answer = judged(judge_all(report, WORKLOAD.gates, against=call.state.snapshot.answer.gate))
     record = Record(
         actor="gating",
-        execution=call.execution,
+        execution_arn=call.execution_arn,
         event=AuditEvent.MODEL_PASSED if answer.passed else AuditEvent.MODEL_REFUSED,
         as_of=call.state.as_of,
         cause=call.state.cause,

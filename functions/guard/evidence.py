@@ -9,7 +9,7 @@ from functions.guard.label_count import count_labels, count_new_rows
 from functions.guard.retraining_decision import Evidence
 from millrace.messages.envelope import StepInput
 from millrace.messages.retrain import RetrainInput
-from millrace.names import hash_of_execution
+from millrace.names import hash_of_run
 from millrace.settings.environment import Environment
 from millrace.state.budget import MonthlyBudget
 from millrace.state.leases import Leases
@@ -38,12 +38,12 @@ def gather(call: StepInput[RetrainInput], sources: Sources) -> Evidence:
     champion, last, new_rows = ReleasePointers(sources.state).champion(), Retrainings(sources.state).last(), 0
     if champion and sources.workload.prediction.horizon_hours:
         rows = {"database": names.platform.database, "table": names.table("rows")}
-        runs = [champion.run, *([hash_of_execution(last.run.rpartition(":")[2])] if last.run else [])]
+        runs = [champion.run, *([hash_of_run(last.execution_arn.rpartition(":")[2])] if last.execution_arn else [])]
         new_rows = count_new_rows(sources.glue, sources.s3, **rows, runs=runs)
     return Evidence(
         as_of=as_of,
         trigger=call.state.trigger,
-        execution=call.execution,
+        execution_arn=call.execution_arn,
         has_champion=champion is not None,
         lease=Leases(sources.state).find("retrain"),
         last=last,

@@ -46,13 +46,13 @@ def settle(call: StepInput[RetrainInput]) -> tuple[Evidence, RetrainingDecision]
     if not decision.accepted:
         return evidence, decision
     until = evidence.as_of + timedelta(hours=longest_hours(WORKLOAD))
-    if not LEASES.take("retrain", holder=call.execution, as_of=evidence.as_of, expires_at=until):
+    if not LEASES.take("retrain", holder=call.execution_arn, as_of=evidence.as_of, expires_at=until):
         return evidence, overtaken()
     # Another execution may have been accepted, and have ended, between the reading and the lease. Refused now, this
     # one keeps the lease for a moment: `cleanup` frees it when the machine has ended.
     evidence, decision = weigh(call)
     if decision.accepted:
-        RETRAININGS.record(run=call.execution, as_of=evidence.as_of, labels_total=evidence.labels_total)
+        RETRAININGS.record(execution_arn=call.execution_arn, as_of=evidence.as_of, labels_total=evidence.labels_total)
     return evidence, decision
 
 

@@ -20,7 +20,7 @@ class Evidence:
 
     as_of: datetime
     trigger: RetrainingTrigger
-    execution: str
+    execution_arn: str
     """ARN of the retrain execution that requests it."""
     has_champion: bool
     lease: Lease | None
@@ -50,7 +50,7 @@ class RetrainingDecision:
 
 def decide(evidence: Evidence, *, policy: Retraining, budget: Budget) -> RetrainingDecision:
     """Accepted, or the objection that lasts longest. A person's command is held by neither cool-down nor labels."""
-    if evidence.last.run == evidence.execution:
+    if evidence.last.execution_arn == evidence.execution_arn:
         return RetrainingDecision(
             accepted=True, reason=RetrainingReason.ACCEPTED, sentence="accepted before, requested again after a redrive"
         )
@@ -88,7 +88,7 @@ def _champion(evidence: Evidence) -> RetrainingDecision | None:
 
 def _lease(evidence: Evidence) -> RetrainingDecision | None:
     lease = evidence.lease
-    if lease is None or lease.holder == evidence.execution or lease.expires_at <= evidence.as_of:
+    if lease is None or lease.holder == evidence.execution_arn or lease.expires_at <= evidence.as_of:
         return None
     return RetrainingDecision(
         accepted=False,
@@ -174,7 +174,7 @@ def record(evidence: Evidence, answer: RetrainingDecided, *, cause: str) -> Reco
     """The decision as the audit table keeps it."""
     return Record(
         actor="guard",
-        execution=evidence.execution,
+        execution_arn=evidence.execution_arn,
         event=AuditEvent.RETRAIN_ACCEPTED if answer.accepted else AuditEvent.RETRAIN_REFUSED,
         as_of=evidence.as_of,
         cause=cause,

@@ -53,7 +53,7 @@ def ingest(drop: DropInWork, folder: Path) -> ParsedDrop | RejectedDrop:
     """The rows of the drop are staged, or it is quarantined whole."""
     raw, digest = folder / "raw", ""
     source = feed_of(drop, NAMES)
-    quarantine = partial(QuarantineFile, raw, run=drop.drop_id, as_of=drop.as_of)
+    quarantine = partial(QuarantineFile, raw, drop_id=drop.drop_id, as_of=drop.as_of)
     try:
         source = find(S3, drop, source)
         source, digest = fetch(S3, source, folder / "drop", most_bytes=LIMITS.file_bytes)
@@ -75,7 +75,7 @@ def ingest(drop: DropInWork, folder: Path) -> ParsedDrop | RejectedDrop:
             expected=error.expected[:MOST_WORDS],
             got=error.got[:MOST_WORDS],
         )
-    S3.upload_file(str(folder / "parsed"), LAKE, Staging(names=NAMES, run=drop.drop_id).parsed)
+    S3.upload_file(str(folder / "parsed"), LAKE, Staging(names=NAMES, of=drop.drop_id).parsed)
     if refused.rows:
         upload(drop, raw, "unparsable")
     return ParsedDrop(
@@ -91,5 +91,5 @@ def ingest(drop: DropInWork, folder: Path) -> ParsedDrop | RejectedDrop:
 
 
 def upload(drop: DropInWork, path: Path, part: str) -> None:
-    key = object_key(SETTINGS.workload, drop.feed, as_of=drop.as_of, run=drop.drop_id, part=part)
+    key = object_key(SETTINGS.workload, drop.feed, as_of=drop.as_of, drop_id=drop.drop_id, part=part)
     S3.upload_file(str(path), LAKE, key)

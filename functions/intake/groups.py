@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from millrace.messages.ingest import MOST_TOGETHER, Arrival
+from functions.intake.arrivals import Arrival
+from millrace.messages.ingest import MOST_TOGETHER
 
 SMALL_BYTES, GROUP_BYTES = 2**20, 16 * 2**20
 """Of a drop that goes together with others, and of all drops of a group: one function reads them one by one."""

@@ -13,11 +13,11 @@ import boto3
 from aws_lambda_powertools import Logger
 from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSEvent, SQSRecord
 
+from functions.intake.arrivals import Arrival, arrival_of, start_of
 from functions.intake.groups import groups
 from millrace.errors import ConflictError, NoDropError
-from millrace.messages.ingest import Arrival, Start, arrival_of, start_of
 from millrace.settings.intake import IntakeSettings
-from millrace.state.claims import Claims
+from millrace.state.claims import Claims, Start
 from millrace.state.pointers import ReleasePointers
 from millrace.state.slots import Slots
 from millrace.state.table import StateTable
@@ -191,6 +191,6 @@ def run(wanted: Start) -> None:
     LOGGER.info("started", extra={"execution": wanted.name})
 
 
-def is_running(execution: str) -> bool:
+def is_running(execution_arn: str) -> bool:
     """Whether it runs still; the slot of one that has ended was freed, and must be again."""
-    return STATES.describe_execution(executionArn=execution)["status"] in ("RUNNING", "PENDING_REDRIVE")
+    return STATES.describe_execution(executionArn=execution_arn)["status"] in ("RUNNING", "PENDING_REDRIVE")

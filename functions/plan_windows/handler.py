@@ -39,8 +39,9 @@ def handler(call: StepInput[ExecutionInput]) -> WindowsPlanned:
     if champion is None:
         return WindowsPlanned(count=0, reason=NoWindows.NO_CHAMPION)
     monitors = WORKLOAD.monitors
+    cursors = Cursors(input=CURSORS.find("monitor"), error=CURSORS.find("monitor-error"))
     windows = plan(
-        cursors=Cursors(input=CURSORS.find("monitor"), error=CURSORS.find("monitor-error")),
+        cursors=cursors,
         first=first_day(S3, NAMES),
         as_of=call.state.as_of,
         days=monitors.window_days,
@@ -53,7 +54,7 @@ def handler(call: StepInput[ExecutionInput]) -> WindowsPlanned:
     planned = inputs.write(
         folder=SETTINGS.folder, windows=windows, labels=labels, champion=champion, as_of=call.state.as_of
     )
-    if CURSORS.find("monitor") is None:
+    if cursors.input is None:
         planned = planned.model_copy(update={"days_left_out": _days_before(windows[0].start)})
     LOGGER.info("windows to judge", extra=planned.model_dump())
     return planned

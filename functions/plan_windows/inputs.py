@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from millrace.decisions.record import prefix
+from millrace.decisions.store import stored_keys
 from millrace.messages.monitor import REQUEST_FILE, MonitorRequest, WindowsPlanned, WindowToJudge
 from millrace.monitoring.windows import Window, dates
 from millrace.names import WorkloadNames
@@ -53,7 +52,7 @@ class Inputs:
         self._put("labels/nothing", b"")
         if labels is not None:
             self._put("labels/labels.parquet", _parquet(labels))
-        keys = list(self._decisions(windows))
+        keys = list(stored_keys(self.s3, self._bucket, self.names.workload, dates(windows)))
         self._put("manifest.json", json.dumps(self._manifest(keys)).encode())
         return WindowsPlanned(
             count=len(windows),
@@ -66,13 +65,6 @@ class Inputs:
             baseline_uri=champion.baseline_uri,
             report_uri=self.names.lake_uri("monitor", f"run={self.run}"),
         )
-
-    def _decisions(self, windows: tuple[Window, ...]) -> Iterator[str]:
-        """The keys of every object with decisions of the windows' days."""
-        pages = self.s3.get_paginator("list_objects_v2")
-        for day in dates(windows):
-            for page in pages.paginate(Bucket=self._bucket, Prefix=prefix(self.names.workload, day)):
-                yield from (found["Key"] for found in page.get("Contents", []))
 
     def _manifest(self, keys: list[str]) -> list[Any]:
         """https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_S3DataSource.html: ManifestFile."""

@@ -12,7 +12,7 @@ from functions.registration.chain import Chain
 from millrace.artefact.artefact import digest
 from millrace.aws.objects import put_object
 from millrace.messages.train import GateVerdict
-from millrace.names import WorkloadNames, hash_of_execution
+from millrace.names import WorkloadNames, hash_of_run
 from millrace.release.bom import BOM_FILE, bom_of
 from millrace.release.card import CARD_FILE, Records, card_of
 from millrace.workload.declaration import Workload, check_card
@@ -55,7 +55,7 @@ class Documents:
         if self.workload.card is None:
             return found
         content = card_of(records).to_json()
-        name = self.names.model_card(hash_of_execution(run)[:SHORT])
+        name = self.names.model_card(hash_of_run(run)[:SHORT])
         put_object(self.s3, self.names.run_uri(run, CARD_FILE), content.encode())
         self._create_card(name, content)
         return {**found, "card": name, "card_digest": digest(content.encode())}

@@ -48,8 +48,8 @@ def handler(call: StepInput[JudgedState]) -> VersionRegistered:
     """The package's ARN and version. Raises ArtefactError when the chain of digests does not hold, and for a model card
     with an empty field."""
     until = call.state.as_of + timedelta(hours=longest_hours(WORKLOAD))
-    if not LEASES.take("train", holder=call.execution, as_of=call.state.as_of, expires_at=until):
-        raise ConflictError(f"{call.execution}: expected the lease of training, another run took it meanwhile")
+    if not LEASES.take("train", holder=call.execution_arn, as_of=call.state.as_of, expires_at=until):
+        raise ConflictError(f"{call.execution_arn}: expected the lease of training, another run took it meanwhile")
     url = call.state.training.model_data_url
     report_uri = NAMES.run_uri(call.run, "evaluation", EVALUATION_FILE)
     chain = read_chain(S3, NAMES, run=call.run, model_data_url=url)

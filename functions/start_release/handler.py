@@ -49,7 +49,7 @@ def handler(call: StepInput[ReleaseInput]) -> ReleaseStarted:
     if not restores or is_signed(S3, NAMES, package):
         check_signature(S3, KEY, NAMES, package)
     until = given.as_of + timedelta(days=LEASE_DAYS)
-    leased = LEASES.take("release", holder=call.execution, as_of=given.as_of, expires_at=until)
+    leased = LEASES.take("release", holder=call.execution_arn, as_of=given.as_of, expires_at=until)
     if not leased:
         check_holder(given.rollback)
     live = standing(SAGEMAKER, NAMES.endpoint, serves=True) if leased else "absent"
@@ -61,7 +61,7 @@ def handler(call: StepInput[ReleaseInput]) -> ReleaseStarted:
     return started(
         package,
         pointers,
-        label=label_of(package.version, call.execution),
+        label=label_of(package.version, call.execution_arn),
         phases=ROLLBACK_PHASES if given.rollback else given.rollout.phases,
         outcome=outcome,
         live=live,

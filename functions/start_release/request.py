@@ -12,11 +12,11 @@ from millrace.state.pointers import Pointers
 from millrace.workload.rollout import Phase
 
 
-def label_of(version: str, execution: str) -> str:
+def label_of(version: str, execution_arn: str) -> str:
     """`v2-1f0e4a`: the middle of the names of models and configurations, another one for each execution.
 
     So a second release of a version does not collide with the names of the first."""
-    return f"v{version}-{hashlib.sha256(execution.encode()).hexdigest()[:6]}"
+    return f"v{version}-{hashlib.sha256(execution_arn.encode()).hexdigest()[:6]}"
 
 
 def started(

@@ -36,7 +36,7 @@ def handler(call: TeardownStepInput) -> TeardownStepDone:
     if found:
         record = Record(
             actor="teardown",
-            execution=call.execution,
+            execution_arn=call.execution_arn,
             event=AuditEvent.TEARDOWN_STEP,
             as_of=call.state.as_of,
             cause=call.state.cause,

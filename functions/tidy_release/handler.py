@@ -23,5 +23,5 @@ POINTERS = ReleasePointers(StateTable(boto3.client("dynamodb"), SETTINGS.names))
 def handler(call: StepInput[LiveState]) -> ReleaseTidied:
     """What was deleted; a second call finds nothing more."""
     deleted = old_models.delete(SAGEMAKER, SETTINGS.names, POINTERS.read())
-    LOGGER.info("tidied", extra={"execution": call.execution, "deleted": deleted})
+    LOGGER.info("tidied", extra={"execution": call.execution_arn, "deleted": deleted})
     return ReleaseTidied(deleted=tuple(deleted))

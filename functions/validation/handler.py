@@ -72,11 +72,11 @@ class FetchedDrop:
     @contextmanager
     def quarantine(self) -> Iterator[QuarantineFile]:
         """A file of refused rows; one object per drop, so that a further attempt writes it anew."""
-        path, run, as_of = self.folder / "refused", self.drop.drop_id, self.drop.as_of
-        with QuarantineFile(path, run=run, source=self.drop.source, as_of=as_of) as refused:
+        path, drop_id, as_of = self.folder / "refused", self.drop.drop_id, self.drop.as_of
+        with QuarantineFile(path, drop_id=drop_id, source=self.drop.source, as_of=as_of) as refused:
             yield refused
         if refused.rows:
-            key = object_key(SETTINGS.workload, self.feed, as_of=as_of, run=run, part="refused")
+            key = object_key(SETTINGS.workload, self.feed, as_of=as_of, drop_id=drop_id, part="refused")
             S3.upload_file(str(path), BUCKET, key)
 
 
@@ -84,7 +84,7 @@ def fetch(drop: ParsedDrop, feed: Feed, folder: Path) -> FetchedDrop:
     """The drop with its rows, below `folder`."""
     fetched = FetchedDrop(drop=drop, feed=feed, folder=folder / drop.drop_id)
     fetched.folder.mkdir()
-    S3.download_file(BUCKET, Staging(names=NAMES, run=drop.drop_id).parsed, str(fetched.parsed))
+    S3.download_file(BUCKET, Staging(names=NAMES, of=drop.drop_id).parsed, str(fetched.parsed))
     return fetched
 
 
@@ -128,7 +128,7 @@ def new_drop(fetched: FetchedDrop, table: str) -> NewDrop:
         uri=drop.source,
         key=drop.source_key,
         digest=drop.source_digest,
-        run=drop.drop_id,
+        written_by=drop.drop_id,
         sequencer=drop.sequencer,
         arrived=drop.as_of,
     )
@@ -137,12 +137,12 @@ def new_drop(fetched: FetchedDrop, table: str) -> NewDrop:
     return NewDrop(source=source, write=new.write, notes={ARRIVAL: drop.as_of.isoformat()})
 
 
-def shard(drops: Sequence[FetchedDrop], execution: str) -> Sharded:
+def shard(drops: Sequence[FetchedDrop], run: str) -> Sharded:
     """Shards for the champion, and the accepted rows of each drop beside them for the delivery."""
     champion = POINTERS.champion()
     if champion is None:
         raise ConflictError("expected the champion that the drops were read for, there is none now")
-    staging, done = Staging(names=NAMES, run=execution), list[ShardedDrop]()
+    staging, done = Staging(names=NAMES, of=run), list[ShardedDrop]()
 
     def put(number: int, body: bytes) -> None:
         S3.put_object(Bucket=BUCKET, Key=staging.shard(number), Body=body, ContentType=CONTENT_TYPE)
@@ -167,7 +167,7 @@ def shard_drop(fetched: FetchedDrop, shards: Shards) -> ShardedDrop:
     before = partial(read_past, LAKE, HISTORIES)
     done = stage_with_past(*given, histories=HISTORIES, read_before=before) if HISTORIES else stage(*given)
     rows, refused = done
-    S3.upload_file(str(accepted), BUCKET, Staging(names=NAMES, run=drop.drop_id).accepted)
+    S3.upload_file(str(accepted), BUCKET, Staging(names=NAMES, of=drop.drop_id).accepted)
     return ShardedDrop(
         drop_id=drop.drop_id,
         as_of=drop.as_of,

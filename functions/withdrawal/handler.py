@@ -30,7 +30,7 @@ def handler(request: WithdrawalRequest) -> Withdrawn:
     The labels go with the rows: they would make the same rows again, of the decisions that they are about.
     Raises WithdrawalError where neither table has such a row."""
     cells = by_drop(request.drop) if request.drop else by_key(LAKE, request.key)
-    gone = {table: withdraw(LAKE, table, cells, run=request.cause) for table in WITHDRAWN_IN_ORDER}
+    gone = {table: withdraw(LAKE, table, cells, cause=request.cause) for table in WITHDRAWN_IN_ORDER}
     if not any(gone.values()):
         what = f"the drop {request.drop}" if request.drop else f"the key {dict(request.key)}"
         raise WithdrawalError(
@@ -38,7 +38,7 @@ def handler(request: WithdrawalRequest) -> Withdrawn:
         )
     record = Record(
         actor="withdrawal",
-        execution=f"{NAMES.function_arn('withdrawal')}:{request.cause}",
+        execution_arn=f"{NAMES.function_arn('withdrawal')}:{request.cause}",
         event=AuditEvent.ROWS_WITHDRAWN,
         as_of=request.as_of,
         cause=request.cause,

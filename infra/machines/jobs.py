@@ -20,7 +20,7 @@ from millrace.messages.training_job import (
     WEIGHTS_CHANNEL,
     pattern,
 )
-from millrace.workload.declaration import Stage
+from millrace.workload.section import Stage
 from millrace.workload.training_cost import TRAININGS
 
 SERVICE_ERRORS = ("SageMaker.AmazonSageMakerException", "SageMaker.ResourceLimitExceededException")

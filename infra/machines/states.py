@@ -22,7 +22,7 @@ NAME = (
 """Name of a job or of an execution that a state starts; a retry or a redrive starts another.
 
 Job names are unique in an account until a job is deleted; SHA-1 leaves room within their 63 characters. Code that
-looks for one computes `millrace.names.hash_of_execution`."""
+looks for one computes `millrace.names.hash_of_run`."""
 EXTERNAL_NAME = NAME.replace("'{}-{}-{}'", "'{}-{}-{}-external'")
 """NAME of a job that goes before another one of its kind in the same execution."""
 

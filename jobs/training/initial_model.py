@@ -6,7 +6,7 @@ from jobs.runtime import TrainingPlaces
 from millrace.artefact.artefact import ARCHIVE, read_archive
 from millrace.messages.training_job import WEIGHTS_CHANNEL
 from millrace.models.initial_model import InitialModel
-from millrace.workload.declaration import Training
+from millrace.workload.training import Training
 
 
 def initial_model(places: TrainingPlaces, training: Training) -> InitialModel | None:

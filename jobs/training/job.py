@@ -48,8 +48,9 @@ from millrace.models.initial_model import InitialModel
 from millrace.models.predictor import Predictor
 from millrace.tasks import catalogue as tasks
 from millrace.tasks.task import Task
-from millrace.workload.declaration import Training, Workload
+from millrace.workload.declaration import Workload
 from millrace.workload.load import read_workload
+from millrace.workload.training import Training
 
 
 @dataclass(frozen=True, kw_only=True)

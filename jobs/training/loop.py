@@ -30,7 +30,7 @@ from millrace.models.initial_model import InitialModel
 from millrace.models.parameters import Parameters
 from millrace.models.predictor import Predictor, build
 from millrace.tasks.task import Task
-from millrace.workload.declaration import Precision
+from millrace.workload.training import Precision
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -17,7 +17,7 @@ from torch.optim import Optimizer
 from jobs.training.loader import Batch
 from jobs.training.loss import Loss
 from jobs.training.processes import Processes
-from millrace.workload.declaration import Precision
+from millrace.workload.training import Precision
 
 WARM = 3
 """Steps before the capture: kernels are chosen and the optimiser's state is made, neither of which can be captured."""

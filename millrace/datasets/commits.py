@@ -11,8 +11,20 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from millrace.datasets.new_rows import NewRows, RowsInMemory, Source
-from millrace.datasets.notes import ORIGIN, REPLACED, SEQUENCER, SUPERSEDED, WITHDRAWN, WITHDRAWN_DROP, notes_of
-from millrace.datasets.overwrites import find_later, has_earlier, is_recorded, key_of, replaces
+from millrace.datasets.notes import (
+    ORIGIN,
+    REPLACED,
+    SEQUENCER,
+    SUPERSEDED,
+    WITHDRAWN,
+    WITHDRAWN_DROP,
+    find_later,
+    has_earlier,
+    is_recorded,
+    key_of,
+    notes_of,
+    replaces,
+)
 from millrace.datasets.tables import SOURCE, Lake
 from millrace.errors import ConflictError
 
@@ -23,7 +35,7 @@ if TYPE_CHECKING:
     from pyiceberg.table import Transaction
     from pyiceberg.table.snapshots import Snapshot
 
-DIGEST, RUN, ALIAS = "millrace.source-digest", "millrace.run", "millrace.alias-of"
+DIGEST, WRITTEN_BY, ALIAS = "millrace.source-digest", "millrace.run", "millrace.alias-of"
 QUARANTINED = "millrace.rows-quarantined"
 ATTEMPTS = 100
 """Of ten writers, as many as there are slots, nine lose at once: 20 attempts would fail one drop of eight, if all
@@ -98,9 +110,9 @@ def _take(attempt: _Attempt, drop: NewDrop) -> Commit:
     else                                           -> a snapshot with its rows"""
     iceberg, source = attempt.table, drop.source
     placed = {SEQUENCER: source.sequencer} if source.sequencer else {}
-    summary = {DIGEST: source.digest, ORIGIN: source.uri, RUN: source.run, **placed, **drop.notes}
-    earlier = find_commit(iceberg, source.digest, run=source.run)
-    if earlier is not None and (earlier.run == source.run or find_alias(iceberg, source)):
+    summary = {DIGEST: source.digest, ORIGIN: source.uri, WRITTEN_BY: source.written_by, **placed, **drop.notes}
+    earlier = find_commit(iceberg, source.digest, written_by=source.written_by)
+    if earlier is not None and (earlier.written_by == source.written_by or find_alias(iceberg, source)):
         return _result(iceberg, earlier, source)
     if (later := find_later(iceberg, source)) is not None:
         if not is_recorded(iceberg, source):
@@ -132,7 +144,7 @@ class Found:
 
     snapshot_id: int
     uri: str
-    run: str
+    written_by: str
     rows_added: int
     rows_quarantined: int
 
@@ -142,16 +154,16 @@ class Found:
         return key_of(self.uri)
 
 
-def find_commit(iceberg: IcebergTable, digest: str, *, run: str = "") -> Found | None:
-    """The first commit that brought these bytes, or the one of `run`; None also where a later version of their object
-    took their place."""
+def find_commit(iceberg: IcebergTable, digest: str, *, written_by: str = "") -> Found | None:
+    """The first commit that brought these bytes, or the one that this drop or run wrote; None also where a later
+    version of their object took their place."""
     found: Found | None = None
     for snapshot in iceberg.metadata.snapshots:
         summary = notes_of(snapshot)
         if found is not None and replaces(summary, found.uri):
             found = None
         brings = summary.get(DIGEST) == digest and ALIAS not in summary and SUPERSEDED not in summary
-        if brings and (found is None or summary.get(RUN) == run):
+        if brings and (found is None or summary.get(WRITTEN_BY) == written_by):
             found = _found(snapshot)
     return found
 
@@ -180,14 +192,14 @@ def _found(snapshot: Snapshot | None) -> Found:
     return Found(
         snapshot_id=snapshot.snapshot_id,
         uri=str(summary.get(ORIGIN)),
-        run=str(summary.get(RUN)),
+        written_by=str(summary.get(WRITTEN_BY)),
         rows_added=int(summary.get("added-records", "0") or 0),
         rows_quarantined=int(summary.get(QUARANTINED) or 0),
     )
 
 
 def _result(iceberg: IcebergTable, found: Found, source: Source) -> Commit:
-    mine = found.run == source.run
+    mine = found.written_by == source.written_by
     return Commit(
         snapshot_id=found.snapshot_id,
         rows_added=found.rows_added if mine else 0,
@@ -255,7 +267,7 @@ class _Attempt:
         rows = self.table.scan(row_filter=before).count() if REPLACED in summary else 0
         transaction = self._transaction = self._transaction or self._iceberg.transaction()
         if rows:  # they may have been withdrawn
-            transaction.delete(before, snapshot_properties={RUN: summary[RUN], WITHDRAWN: str(rows)})
+            transaction.delete(before, snapshot_properties={WRITTEN_BY: summary[WRITTEN_BY], WITHDRAWN: str(rows)})
         with transaction.update_snapshot(snapshot_properties=summary).fast_append() as append:
             if file is not None:
                 append.append_data_file(file)

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any
 
 from millrace.contract.deduplicate import key_of, with_marks
 from millrace.contract.violation import raw_row
-from millrace.datasets.commits import DIGEST, RUN, pauses
+from millrace.datasets.commits import DIGEST, WRITTEN_BY, pauses
 from millrace.datasets.corrections import arrivals
 from millrace.datasets.new_rows import between
 from millrace.datasets.notes import ARRIVAL, LABELS_SNAPSHOT, ORIGIN, SUPERSEDED, WITHDRAWN, notes_of
-from millrace.datasets.overwrites import key_of as landing_key
+from millrace.datasets.notes import key_of as landing_key
 from millrace.datasets.tables import SOURCE, Lake, NewDataFile
 from millrace.errors import ConflictError
 
@@ -110,7 +110,7 @@ def _replace(
     summary = {
         DIGEST: hashlib.sha256(content.encode()).hexdigest(),
         ORIGIN: f"{lake.names.table('labels')}@{snapshot_id}",
-        RUN: run,
+        WRITTEN_BY: run,
         LABELS_SNAPSHOT: str(snapshot_id),
         CORRECTED: str(rows.num_rows),
     }
@@ -121,7 +121,7 @@ def _replace(
     assert stored is not None
     transaction = iceberg.transaction()
     try:
-        left = {RUN: run, WITHDRAWN: str(rows.num_rows)}
+        left = {WRITTEN_BY: run, WITHDRAWN: str(rows.num_rows)}
         transaction.delete(matching(rows.select(list(key)), key), snapshot_properties=left)
         with transaction.update_snapshot(snapshot_properties=summary).fast_append() as append:
             append.append_data_file(stored)

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
     from millrace.contract.schema import Contract
     from millrace.features.catalogue import Features
-    from millrace.workload.declaration import ByKeyHash, Prediction, Workload
+    from millrace.workload.declaration import Prediction, Workload
+    from millrace.workload.training import ByKeyHash
 
     Times = npt.NDArray[np.datetime64]
 

@@ -151,7 +151,7 @@ def _commit(lake: Lake, rows: pa.Table, sources: list[str], labels_snapshot: str
         uri=f"{lake.names.table('labels')}@{labels_snapshot}",
         key="",
         digest=hashlib.sha256(content.encode()).hexdigest(),
-        run=run,
+        written_by=run,
     )
     commit(lake, "rows", named, source, notes={LABELS_SNAPSHOT: labels_snapshot})
 

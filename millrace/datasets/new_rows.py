@@ -38,8 +38,8 @@ class Source:
     """Its key in the landing bucket, kept with every row."""
     digest: str
     """SHA-256 of its bytes, or of what says which rows these are."""
-    run: str
-    """The drop's id, or the execution that brings them."""
+    written_by: str
+    """The drop's id, or the name of the run that joins them with late labels."""
     sequencer: str = ""
     """S3's, which says which version of the key is the later one; empty where nobody knows."""
     arrived: datetime | None = None

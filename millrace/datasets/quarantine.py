@@ -48,23 +48,23 @@ def schema() -> pa.Schema:
     return pa.schema([(name, kinds.get(kind, violations)) for name, kind in COLUMNS.items()])
 
 
-def object_key(workload: str, feed: Feed, *, as_of: datetime, run: str, part: str) -> str:
-    """The key in the lake: one per drop and step, so that a retry writes the same object again; `run` is the drop's id.
+def object_key(workload: str, feed: Feed, *, as_of: datetime, drop_id: str, part: str) -> str:
+    """The key in the lake: one per drop and step, so that a retry writes the same object again.
 
     `part` says which step refused the rows: `drop` and `unparsable` at ingestion, `refused` at validation,
     `undecodable` at delivery, of rows whose image the model's container could not decode."""
     day = as_of.astimezone(UTC).date().isoformat()
-    return f"{workload}/quarantine/feed={feed}/date={day}/{run}-{part}.parquet"
+    return f"{workload}/quarantine/feed={feed}/date={day}/{drop_id}-{part}.parquet"
 
 
 class QuarantineFile:
     """A file of quarantined rows; `rows` counts those that were written."""
 
-    def __init__(self, path: Path, *, run: str, source: str, as_of: datetime) -> None:
+    def __init__(self, path: Path, *, drop_id: str, source: str, as_of: datetime) -> None:
         import pyarrow.parquet as pq
 
         self.rows = 0
-        self._run, self._source = run, source
+        self._drop_id, self._source = drop_id, source
         self._as_of = as_of.astimezone(UTC).replace(tzinfo=None)
         self._writer = pq.ParquetWriter(path, schema(), compression="zstd", write_page_checksum=True)
 
@@ -97,7 +97,7 @@ class QuarantineFile:
             self.rows += len(rows)
 
     def _origin(self) -> dict[str, object]:
-        return {"run": self._run, "source": self._source, "quarantined_at": self._as_of}
+        return {"run": self._drop_id, "source": self._source, "quarantined_at": self._as_of}
 
 
 def _parts(refused: Iterable[QuarantinedRow]) -> Iterator[list[QuarantinedRow]]:

@@ -10,7 +10,7 @@ from datetime import date, datetime
 from typing import TYPE_CHECKING, Any
 
 from millrace.contract.kinds import INTEGERS, parse_cell
-from millrace.datasets.commits import DIGEST, RUN, pauses
+from millrace.datasets.commits import DIGEST, WRITTEN_BY, pauses
 from millrace.datasets.notes import WITHDRAWN, WITHDRAWN_DROP
 from millrace.datasets.tables import SOURCE, Lake
 from millrace.errors import ConflictError, WithdrawalError
@@ -47,7 +47,7 @@ def by_drop(key: str) -> dict[str, Any]:
     return {SOURCE: key}
 
 
-def withdraw(lake: Lake, table: str, cells: Mapping[str, Any], *, run: str) -> int:
+def withdraw(lake: Lake, table: str, cells: Mapping[str, Any], *, cause: str) -> int:
     """The number of rows that had these cells; they are in no later snapshot of `table`. Called again, the same.
 
     The table keeps their drop's digest: the same bytes do not come in again, other bytes may bring the keys anew.
@@ -56,7 +56,7 @@ def withdraw(lake: Lake, table: str, cells: Mapping[str, Any], *, run: str) -> i
     from pyiceberg.exceptions import CommitFailedException
 
     said = json.dumps({name: str(cell) for name, cell in cells.items()}, sort_keys=True)
-    digest = hashlib.sha256(f"{run}\n{said}".encode()).hexdigest()
+    digest = hashlib.sha256(f"{cause}\n{said}".encode()).hexdigest()
     for pause_s in pauses():
         iceberg = lake.find(table)
         if iceberg is None or iceberg.current_snapshot() is None:
@@ -68,7 +68,7 @@ def withdraw(lake: Lake, table: str, cells: Mapping[str, Any], *, run: str) -> i
         if not rows:
             return 0
         drop = {WITHDRAWN_DROP: str(cells[SOURCE])} if SOURCE in cells else {}
-        summary = {DIGEST: digest, RUN: run, WITHDRAWN: str(rows), **drop}
+        summary = {DIGEST: digest, WRITTEN_BY: cause, WITHDRAWN: str(rows), **drop}
         try:
             iceberg.delete(found, snapshot_properties=summary)
         except CommitFailedException:

@@ -70,7 +70,7 @@ def read_folder(folder: Path) -> StoredDecisions:
 
 def read_days(client: Any, bucket: str, workload: str, days: Collection[date]) -> StoredDecisions:
     """Those whose event time lies on one of the days (UTC); `client` is boto3's S3 client."""
-    found = _objects(client, bucket, _keys(client, bucket, workload, days))
+    found = _objects(client, bucket, stored_keys(client, bucket, workload, days))
     return read_lines(line for lines in found for line in lines)
 
 
@@ -81,7 +81,7 @@ def find_decision(client: Any, bucket: str, workload: str, wanted: str, days: It
     for day in days:
         found = [
             LocatedDecision(uri=f"s3://{bucket}/{key}", decision=from_line(line))
-            for key in _keys(client, bucket, workload, [day])
+            for key in stored_keys(client, bucket, workload, [day])
             for line in _lines(client, bucket, key)
             if marked in line
         ]
@@ -96,13 +96,9 @@ def stored_days(client: Any, bucket: str, workload: str) -> Iterator[date]:
     return (date.fromisoformat(folder.removeprefix("date=").rstrip("/")) for folder in folders)
 
 
-def _order(decision: Decision) -> tuple[datetime, str]:
-    """The greater one of an id's lines counts."""
-    return decision.inferred_at, to_line(decision)
-
-
-def _keys(client: Any, bucket: str, workload: str, days: Collection[date]) -> Iterator[str]:
-    """One listing from the first day on, which ends after the last one: a call for a thousand objects."""
+def stored_keys(client: Any, bucket: str, workload: str, days: Collection[date]) -> Iterator[str]:
+    """The keys of all objects with decisions of these days, by one listing from the first day on, which ends after the
+    last one: a call for a thousand objects, and none for a day without decisions."""
     if not days:
         return
     # Keys sort by day: `StartAfter` the first day's prefix without its slash sorts before all its keys, and the first
@@ -118,6 +114,11 @@ def _keys(client: Any, bucket: str, workload: str, days: Collection[date]) -> It
             return
         if folder in wanted:
             yield entry["Key"]
+
+
+def _order(decision: Decision) -> tuple[datetime, str]:
+    """The greater one of an id's lines counts."""
+    return decision.inferred_at, to_line(decision)
 
 
 def _objects(client: Any, bucket: str, keys: Iterator[str]) -> Iterator[list[bytes]]:

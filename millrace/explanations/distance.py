@@ -1,8 +1,7 @@
 """How far training rows lie from one row, feature by feature: Gower's distance, as the model's encoders read both.
 
 J. C. Gower 1971, "A general coefficient of similarity and some of its properties", Biometrics 27 (4), 857-871: the mean
-over the features of a distance between 0 and 1, weighted. A number's is the share of training rows between the two
-(J. Podani 1999, Taxon 48 (2), 331-340), so that neither its unit nor a few extreme rows matter.
+over the features of a distance between 0 and 1, weighted. Each kind of tensor has its own (`features/tensors`).
 
 N rows, F features.
 """
@@ -12,6 +11,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+
+from millrace.features.tensors.catalogue import ENTRIES
 
 if TYPE_CHECKING:
     import numpy as np
@@ -88,66 +89,10 @@ class _Measure:
     def __init__(self, encoder: Encoder, sample: pa.Table, row: Mapping[str, Any]) -> None:
         import numpy as np
 
-        self._encoder, self._kind = encoder, encoder.spec.kind
+        self._encoder = encoder
         self._row = np.array(encoder.encode_one(row), encoder.spec.dtype)
-        self._ranks: list[_Ranks] = []
-        if self._kind in ("numbers", "history"):
-            # The last axis are columns: each has ranks of its own, over all steps of a history.
-            self._ranks = [_Ranks(column) for column in np.moveaxis(encoder.encode(sample), -1, 0)]
+        self._distance = ENTRIES[encoder.spec.kind].distance(lambda: encoder.encode(sample))
 
     def apart(self, rows: pa.Table) -> Floats:
         """From 0 to 1 (N)."""
-        import numpy as np
-
-        encoded = self._encoder.encode(rows)
-        if self._kind == "text":
-            return _apart_in_words(encoded, self._row)
-        if self._kind == "image":
-            apart = np.abs(encoded.astype(np.int16) - self._row) / np.float32(255)
-        elif self._kind == "categories":
-            apart = (encoded != self._row).astype(np.float64)
-        else:
-            cells = [ranks.apart(encoded[..., at], self._row[..., at]) for at, ranks in enumerate(self._ranks)]
-            apart = np.stack(cells, axis=-1)
-        return np.asarray(apart.reshape(len(encoded), -1).mean(axis=1))
-
-
-class _Ranks:
-    """Where numbers lie among those of the training rows."""
-
-    def __init__(self, sample: Array) -> None:
-        """Each value's rank is the share of the sample below it, and half of the share that equals it."""
-        import numpy as np
-
-        known = sample[~np.isnan(sample)]
-        self._values, counts = np.unique(known, return_counts=True)
-        self._ranks = (np.cumsum(counts) - counts / 2) / max(len(known), 1)
-
-    def apart(self, rows: Array, row: Array) -> Floats:
-        """The share of the training rows between the two; 1 where one of the two is missing, 0 where both are."""
-        import numpy as np
-
-        one_is_missing = np.isnan(rows) != np.isnan(row)
-        shares = np.abs(self._rank(rows) - self._rank(row))
-        return np.where(one_is_missing, 1.0, np.where(np.isnan(rows), 0.0, shares))
-
-    def _rank(self, values: Array) -> Floats:
-        """In a straight line between the values of the sample, so that others differ from them too; 0 or 1 beyond."""
-        import numpy as np
-
-        if not len(self._values):
-            return np.zeros(np.shape(values))
-        return np.interp(values, self._values, self._ranks, left=0.0, right=1.0)
-
-
-def _apart_in_words(ids_NL: Array, ids_L: Array) -> Floats:
-    """1 less the share of the pieces of either text that both have (Jaccard); 0 for two texts without any."""
-    import numpy as np
-
-    own = np.unique(ids_L[ids_L > 0])
-    # A piece that comes twice counts once: sorted, it equals the one before it.
-    sorted_NL = np.sort(ids_NL, axis=1)
-    is_first = np.diff(sorted_NL, axis=1, prepend=0) > 0
-    common_N = (is_first & np.isin(sorted_NL, own)).sum(axis=1)
-    either_N = is_first.sum(axis=1) + len(own) - common_N
-    return np.where(either_N > 0, 1 - common_N / np.maximum(either_N, 1), 0.0)
+        return self._distance(self._encoder.encode(rows), self._row)

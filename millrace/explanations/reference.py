@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from millrace.features.catalogue import signature
 from millrace.features.free_text import FreeText
+from millrace.features.tensors.catalogue import ENTRIES
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -41,28 +42,24 @@ class Reference:
 
         if (means := self.means.get(spec.name)) is None:
             return np.where(rows > 0, self.blanks.get(spec.name, 0), 0).astype(spec.dtype)
-        is_image = spec.kind == "image"
-        amounts = np.array(means).round() if is_image else np.array(means)
-        # An image has its channels first, numbers and steps have their columns last.
-        placed = amounts[:, None, None] if is_image else amounts
-        return np.broadcast_to(placed, rows.shape).astype(spec.dtype)
+        return ENTRIES[spec.kind].reference(means, rows).astype(spec.dtype)
 
 
 def fit_reference(features: Features, tensors: Tensors) -> Reference:
     """The means of the training rows' tensors (N, ...); what is missing does not count, and a column without any
     known cell has 0."""
-    amounts = [spec for spec in signature(features) if spec.kind in ("numbers", "image", "history")]
+    axes = {spec: ENTRIES[spec.kind].mean_axis for spec in signature(features)}
     return Reference(
-        means={spec.name: _means(spec, tensors[spec.name]) for spec in amounts},
+        means={spec.name: _means(tensors[spec.name], axis) for spec, axis in axes.items() if axis is not None},
         blanks={encoder.name: encoder.blank for encoder in features if isinstance(encoder, FreeText)},
     )
 
 
-def _means(spec: TensorSpec, tensor: npt.NDArray[Any]) -> tuple[float, ...]:
+def _means(tensor: npt.NDArray[Any], kept: int) -> tuple[float, ...]:
+    """Of each entry of the axis `kept`."""
     import numpy as np
 
-    kept = 1 if spec.kind == "image" else tensor.ndim - 1
     others = tuple(axis for axis in range(tensor.ndim) if axis != kept)
-    known = ~np.isnan(tensor) if spec.dtype == "float32" else np.ones(tensor.shape, np.bool_)
+    known = ~np.isnan(tensor) if tensor.dtype.kind == "f" else np.ones(tensor.shape, np.bool_)
     sums = np.where(known, tensor, 0).sum(axis=others, dtype=np.float64)
     return tuple(float(np.float32(mean)) for mean in sums / np.maximum(known.sum(axis=others), 1))

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from millrace.contract.schema import Table
-    from millrace.features.encoder import FeatureKind
+    from millrace.features.encoder import FeatureKind, Rows
     from millrace.workload.declaration import Feature
 
 
@@ -62,3 +62,8 @@ class Boolean(OneColumn):
         if not isinstance(cell, bool):
             raise ValueError("true or false")
         return [1 + cell]
+
+    def to_arrow(self, name: str, rows: Rows) -> pa.Array:
+        import pyarrow as pa
+
+        return pa.array([row[name] for row in rows], pa.bool_())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Any, ClassVar, Self
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from millrace.contract.kinds import Kind
     from millrace.contract.schema import Table
-    from millrace.features.encoder import FeatureKind
+    from millrace.features.encoder import FeatureKind, Rows
     from millrace.workload.declaration import Feature
 
     Integers = npt.NDArray[np.int64]
@@ -101,6 +101,9 @@ class Calendar(OneColumn):
         found = {"hour": at.hour, "weekday": at.weekday(), "month": at.month - 1}
         return [found[part] + 1 for part in self.parts]
 
+    def to_arrow(self, name: str, rows: Rows) -> pa.Array:
+        return times_to_arrow([row[name] for row in rows])
+
     def meaning(self, row: Mapping[str, Any]) -> Meaning:
         import numpy as np
 
@@ -147,6 +150,15 @@ def _time(cell: object) -> datetime:
     if at is None:
         raise ValueError("a time as ISO text")
     return at if at.tzinfo is None else at.astimezone(UTC)
+
+
+def times_to_arrow(cells: Sequence[str | None]) -> pa.Array:
+    """Times as JSON writes them; in UTC where one of them has a zone."""
+    import pyarrow as pa
+
+    times = [None if cell is None else datetime.fromisoformat(cell) for cell in cells]
+    is_utc = any(time is not None and time.tzinfo is not None for time in times)
+    return pa.array(times, pa.timestamp("us", "UTC" if is_utc else None))
 
 
 def _is_valid(cells: pa.Array) -> npt.NDArray[np.bool_]:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from millrace.contract.schema import Table
-    from millrace.features.encoder import FeatureKind
+    from millrace.features.encoder import FeatureKind, Rows
     from millrace.workload.declaration import Feature
 
 MOST_WORDS = 4096
@@ -89,6 +89,11 @@ class Category(OneColumn):
         if isinstance(cell, str) and (self.learnt or cell in self._places):
             return [self._places.get(cell, 0)]
         raise ValueError("text" if self.learnt else f"one of {json.dumps(self.words)[:200]}")
+
+    def to_arrow(self, name: str, rows: Rows) -> pa.Array:
+        import pyarrow as pa
+
+        return pa.array([row[name] for row in rows], pa.string())
 
     @cached_property
     def _places(self) -> dict[str, int]:

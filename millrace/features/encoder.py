@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from millrace.workload.declaration import Feature, FeatureForm
 
     FeatureKind = Kind | FeatureForm
+    Rows = Sequence[Mapping[str, Any]]
 
 
 class Encoder(Protocol):
@@ -82,6 +83,10 @@ class Encoder(Protocol):
         Raises ValueError whose message is what was expected."""
         ...
 
+    def to_arrow(self, name: str, rows: Rows) -> pa.Array:
+        """The cells of one of its `inputs` in rows of JSON, in the type in which a batch transform sends them."""
+        ...
+
     def meaning(self, row: Mapping[str, Any]) -> Meaning:
         """What of a row that it takes each entry of its tensor says, for explanations."""
         ...
@@ -118,6 +123,9 @@ class OneColumn:
 
     @property
     def spec(self) -> TensorSpec:
+        raise NotImplementedError
+
+    def to_arrow(self, name: str, rows: Rows) -> pa.Array:
         raise NotImplementedError
 
     def meaning(self, row: Mapping[str, Any]) -> Meaning:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from millrace.contract.schema import Table
+    from millrace.features.encoder import Rows
     from millrace.workload.declaration import Feature
 
 SUMMARIES = ("length", "unknown")
@@ -77,6 +78,11 @@ class FreeText(OneColumn):
             raise ValueError("text")
         ids = self.ids(cell) if cell else []
         return ids + [0] * ((self.length or 0) - len(ids))
+
+    def to_arrow(self, name: str, rows: Rows) -> pa.Array:
+        import pyarrow as pa
+
+        return pa.array([row[name] for row in rows], pa.string())
 
     def meaning(self, row: Mapping[str, Any]) -> Meaning:
         """A part for each word, in the order of the text; what lies beyond the tensor's length has no part."""

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from millrace.errors import WorkloadError
+from millrace.features.calendar import times_to_arrow
 from millrace.features.number import FLOAT32_MAX, KINDS
 from millrace.features.parts import Meaning, Part, written
 from millrace.features.signature import JOINED, TensorSpec
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
     from millrace.contract.schema import Table
     from millrace.features.as_of import EntityTimes, Integers
-    from millrace.features.encoder import FeatureKind
+    from millrace.features.encoder import FeatureKind, Rows
     from millrace.workload.declaration import Feature
 
     Floats = npt.NDArray[np.float32]
@@ -116,9 +117,7 @@ class History:
         here, there = entity_times([rows, known], entity=self.entity, event_time=self.event_time)
         values_MF = np.column_stack([_numbers(known[name]) for name in self.history])
         steps = self._look_up(here, there, values_MF).reshape(-1)
-        size = self.steps * len(self.history)
-        numbers = pa.array(steps, pa.float32(), from_pandas=True)  # NaN becomes null
-        return rows.append_column(self.name, pa.FixedSizeListArray.from_arrays(numbers, size))
+        return rows.append_column(self.name, self._column(steps))
 
     def is_too_short(self, rows: pa.Table, before: pa.Table | None = None) -> npt.NDArray[np.bool_]:
         """Whether nothing is known of a row's entity at the oldest step or before it (N)."""
@@ -171,6 +170,18 @@ class History:
         steps: Floats = self._look_up(_entities(times[-1:], [1]), _entities(times, [len(times)]), known)[0]
         return steps
 
+    def to_arrow(self, name: str, rows: Rows) -> pa.Array:
+        """The past as `add_steps` writes it, the row's own time and numbers."""
+        import numpy as np
+        import pyarrow as pa
+
+        if name == self.event_time:
+            return times_to_arrow([row[name] for row in rows])
+        if name != self.name:
+            return pa.array([row[name] for row in rows], pa.float64())
+        steps = np.concatenate([self.encode_one(row).reshape(-1) for row in rows])
+        return self._column(steps)
+
     def meaning(self, row: Mapping[str, Any]) -> Meaning:
         """Each column's stretches of steps, the oldest first; their hours are counted from the row."""
         import numpy as np
@@ -198,7 +209,6 @@ class History:
 
         Of a request whose past has another form nothing is known."""
         import numpy as np
-        import pyarrow as pa
 
         times: list[int] = []
         values: list[list[float]] = []
@@ -214,9 +224,7 @@ class History:
         own = [times[last - 1] for last in np.cumsum(counts)]
         known = np.array(values, dtype=np.float64).astype(np.float32).reshape(-1, len(self.history))
         steps = self._look_up(_entities(own, [1] * len(own)), _entities(times, counts), known).reshape(-1)
-        numbers = pa.array(steps, pa.float32(), from_pandas=True)
-        column = pa.FixedSizeListArray.from_arrays(numbers, self.steps * len(self.history))
-        return rows.append_column(self.name, column)
+        return rows.append_column(self.name, self._column(steps))
 
     def repeated(self, row: Mapping[str, Any]) -> int | None:
         """The first place in a request's past whose time came before; None where each comes once.
@@ -256,6 +264,13 @@ class History:
         means = np.divide(sums, count, out=np.full_like(sums, np.nan), where=2 * count >= self.steps)
         columns = [pa.array(means[:, place], pa.float64(), from_pandas=True) for place in range(len(self.history))]
         return pa.table(dict(zip(self.watched, columns, strict=True)))
+
+    def _column(self, steps: Floats) -> pa.Array:
+        """All rows' numbers, one after the other, as a fixed list of T × F for each row."""
+        import pyarrow as pa
+
+        numbers = pa.array(steps, pa.float32(), from_pandas=True)  # NaN becomes null
+        return pa.FixedSizeListArray.from_arrays(numbers, self.steps * len(self.history))
 
     def _look_up(self, here: EntityTimes, there: EntityTimes, values_MF: Floats) -> Floats:
         """The steps (N, T, F), the oldest first. The one place that says which row a step is."""

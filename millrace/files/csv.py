@@ -18,9 +18,8 @@ from millrace.contract.schema import Table, parsed_schema
 from millrace.contract.violation import QuarantinedRow, RuleViolation, truncate
 from millrace.errors import DropError
 from millrace.files.cast import from_csv
-from millrace.files.header import check_header
 from millrace.files.lines import BOM, blocks, ended_lines_of, lines_of, raw_text
-from millrace.files.parsed import Limits, Parsed, keys_of, wrong_type
+from millrace.files.parsed import Limits, Parsed, check_header, keys_of, wrong_type
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -12,9 +12,8 @@ from millrace.contract.schema import Column, Table, parsed_schema
 from millrace.contract.violation import QuarantinedRow, RuleViolation, raw_row, truncate
 from millrace.errors import DropError
 from millrace.files.cast import cast, from_json, from_text, without_words
-from millrace.files.header import check_header
 from millrace.files.pages import pages_of
-from millrace.files.parsed import Limits, Parsed, keys_of, wrong_type
+from millrace.files.parsed import Limits, Parsed, check_header, keys_of, wrong_type
 from millrace.files.portions import check_pages, is_of_few_words, parts_of, rows_at_once
 
 if TYPE_CHECKING:

@@ -11,11 +11,10 @@ from millrace.contract.reasons import Reason
 from millrace.contract.schema import Table
 from millrace.errors import DropError
 from millrace.files.csv import names_of
-from millrace.files.header import check_header
 from millrace.files.image import is_image
 from millrace.files.lines import BOM
 from millrace.files.origin import Origin, fill_generated
-from millrace.files.parsed import Limits, Parsed
+from millrace.files.parsed import Limits, Parsed, check_header
 
 PARQUET = b"PAR1"
 UTF_16 = (b"\xff\xfe", b"\xfe\xff")

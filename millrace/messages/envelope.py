@@ -17,7 +17,7 @@ from datetime import datetime
 from functools import wraps
 from typing import TYPE_CHECKING, Annotated, Any, Generic, TypeVar
 
-from pydantic import AfterValidator, BaseModel, ConfigDict
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from millrace.timestamps import moment
 
@@ -52,9 +52,9 @@ class StepInput(Message, Generic[StateT]):
     """One call of a function by a state machine."""
 
     run: str
-    """The execution's name."""
-    execution: str
-    """The execution's ARN: the holder of leases and slots."""
+    """The name of the execution that calls."""
+    execution_arn: str = Field(alias="execution")
+    """Its ARN: the holder of leases and slots."""
     state: StateT
 
 

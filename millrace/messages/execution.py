@@ -18,7 +18,7 @@ ENDED: tuple[str, ...] = get_args(Ended)
 class ExecutionEnded(Message):
     """Detail of "Step Functions Execution Status Change"; DescribeExecution answers with the same fields."""
 
-    execution: str = Field(alias="executionArn")
+    execution_arn: str = Field(alias="executionArn")
     machine: str = Field(alias="stateMachineArn")
     status: Ended
     input: str | None = None

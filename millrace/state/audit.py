@@ -27,8 +27,8 @@ class Record:
 
     actor: str
     """The function that decided."""
-    execution: str
-    """ARN of the execution that it decided for."""
+    execution_arn: str
+    """Of the execution that it decided for, or of the function that a person called; stored as `execution`."""
     event: AuditEvent
     as_of: datetime
     cause: str
@@ -41,7 +41,7 @@ class Record:
     @property
     def run(self) -> str:
         """The execution's name."""
-        return self.execution.rpartition(":")[2]
+        return self.execution_arn.rpartition(":")[2]
 
 
 def append(client: Any, *, table: str, workload: str, record: Record) -> str:
@@ -53,7 +53,7 @@ def append(client: Any, *, table: str, workload: str, record: Record) -> str:
         raise ValueError(f"audit record {record.event}: expected details {expected}, got {came}")
     fields = {
         "actor": record.actor,
-        "execution": record.execution,
+        "execution": record.execution_arn,
         "event": str(record.event),
         "as_of": stamp(record.as_of),
         "cause": record.cause,
@@ -99,7 +99,7 @@ def _record(row: dict[str, str]) -> Record:
     event = AuditEvent(row["event"])
     return Record(
         actor=row["actor"],
-        execution=row["execution"],
+        execution_arn=row["execution"],
         event=event,
         as_of=moment(row["as_of"]),
         cause=row["cause"],

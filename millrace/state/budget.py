@@ -39,21 +39,21 @@ class MonthlyBudget:
         return {
             name: Spend(
                 usd=Decimal(item["usd"]["N"]),
-                runs={run: Decimal(value["N"]) for run, value in sorted(item.items()) if run not in KEYS},
+                runs={arn: Decimal(value["N"]) for arn, value in sorted(item.items()) if arn not in KEYS},
             )
             for name, item in self._table.items(PREFIX).items()
         }
 
-    def reserve(self, usd: float, *, run: str, as_of: datetime, monthly_usd: float) -> bool:
-        """Whether `usd` fits the month's budget and is now reserved; one run reserves once, however often it calls."""
+    def reserve(self, usd: float, *, arn: str, as_of: datetime, monthly_usd: float) -> bool:
+        """Whether `usd` fits the month's budget and is now reserved, once, for the execution or the job of this ARN."""
         key = f"{PREFIX}{month(as_of)}"
         cost = Decimal(str(usd)).quantize(Decimal("0.01"), ROUND_CEILING)
         room = Decimal(str(monthly_usd)) - cost
         values: dict[str, Attribute] = {":usd": {"N": str(cost)}, ":room": {"N": str(room)}}
         # One conditional write, so that two runs at once cannot both take the last of the budget. A condition cannot
         # add: spent + cost <= budget is written spent <= room. A retry finds its run among those that have reserved.
-        fits = "(attribute_not_exists(usd) OR usd <= :room) AND attribute_not_exists(#run)"
-        added = "ADD usd :usd SET #run = :usd"
-        if room >= 0 and self._table.update(key, added, values, condition=fits, attributes={"#run": run}):
+        fits = "(attribute_not_exists(usd) OR usd <= :room) AND attribute_not_exists(#arn)"
+        added = "ADD usd :usd SET #arn = :usd"
+        if room >= 0 and self._table.update(key, added, values, condition=fits, attributes={"#arn": arn}):
             return True
-        return run in self._table.get(key)
+        return arn in self._table.get(key)

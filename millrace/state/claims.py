@@ -7,16 +7,27 @@ started."""
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal, cast
 
-from millrace.messages.ingest import Start
 from millrace.state.table import DELETE_AFTER, Attribute, StateTable
 
 DROP, GROUP = "drop#", "group#"
 KEPT_FOR, GROUP_KEPT_FOR = timedelta(days=30), timedelta(days=31)
 """Longer than SQS keeps a message, and than EventBridge repeats an event: 14 days and one. The group longer than its
 claims, though DynamoDB deletes each item when it likes, some days after its time."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Start:
+    """One execution to be started."""
+
+    machine: Literal["ingest", "score"]
+    name: str
+    """The drop's id; of several drops the SHA-256 of their ids."""
+    input: str
+    """JSON."""
 
 
 class Claims:
@@ -42,13 +53,13 @@ class Claims:
         name: str = claim["execution"]["S"] if claim else ""
         return name
 
-    def group(self, execution: str) -> Start | None:
+    def group(self, run: str) -> Start | None:
         """The execution that was claimed by this name; None where none was, or its claims are being deleted."""
-        group = self._table.get(f"{GROUP}{execution}")
+        group = self._table.get(f"{GROUP}{run}")
         if not group:
             return None
         machine = cast("Literal['ingest', 'score']", group["machine"]["S"])
-        return Start(machine=machine, name=execution, input=group["input"]["S"])
+        return Start(machine=machine, name=run, input=group["input"]["S"])
 
 
 def _item(until: datetime, **fields: str) -> dict[str, Attribute]:

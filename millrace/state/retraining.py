@@ -15,8 +15,8 @@ KEY = "retraining"
 class LastRetraining:
     """What the guard has to know of the retraining before."""
 
-    run: str | None = None
-    """ARN of the retrain execution."""
+    execution_arn: str | None = None
+    """Of the `retrain` that started it."""
     started_at: datetime | None = None
     labels_total: int = 0
     """Labels in the table when it started."""
@@ -40,24 +40,24 @@ class Retrainings:
         if not item:
             return LastRetraining()
         return LastRetraining(
-            run=item["last_run"]["S"],
+            execution_arn=item["last_run"]["S"],
             started_at=moment(item["last_started_at"]["S"]),
             labels_total=int(item["labels_total"]["N"]),
             counted_month=item["counted_month"]["S"],
             runs_in_month=int(item["runs_this_month"]["N"]),
         )
 
-    def record(self, *, run: str, as_of: datetime, labels_total: int) -> None:
+    def record(self, *, execution_arn: str, as_of: datetime, labels_total: int) -> None:
         """Count an accepted retraining once; only the holder of the lease `retrain` may call it."""
         # Read, then written without a condition: the lease lets only one execution come here, and its retry finds its
         # run.
         before = self.last()
-        if before.run == run:
+        if before.execution_arn == execution_arn:
             return
         self._table.put(
             KEY,
             {
-                "last_run": {"S": run},
+                "last_run": {"S": execution_arn},
                 "last_started_at": {"S": stamp(as_of)},
                 "labels_total": {"N": str(labels_total)},
                 "counted_month": {"S": month(as_of)},

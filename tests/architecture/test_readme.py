@@ -21,9 +21,10 @@ from infra.local.ledger.parity import CALLS
 from infra.settings import settings_for
 from infra.stacks.catalogue import ROOMS
 from millrace.workload import prices, release_cost
-from millrace.workload.declaration import Stage, Workload
+from millrace.workload.declaration import Workload
 from millrace.workload.load import load_workload
 from millrace.workload.prices import Usage, projected_usd
+from millrace.workload.section import Stage
 from millrace.workload.training_cost import usages
 from tests.infra.conftest import ELECTRICITY, shared
 
@@ -205,8 +206,20 @@ def test_a_command_that_nobody_knows_is_noticed() -> None:
 # Links and folders
 
 
-def dead_links(text: str) -> list[str]:
-    return [link for link in links(text) if "://" not in link and not (ROOT / link).is_file()]
+def headings(file: Path) -> set[str]:
+    """The anchors of a page, as GitHub makes them of its headings."""
+    found = re.findall(r"^#+ (.+)$", file.read_text(), re.M)
+    return {re.sub(r"[^\w -]", "", heading).lower().replace(" ", "-") for heading in found}
+
+
+def dead_links(text: str, folder: Path = ROOT) -> list[str]:
+    """Links to no file, or to no heading of it."""
+    found = [(link, *link.partition("#")[::2]) for link in links(text) if "://" not in link]
+    return [
+        link
+        for link, name, anchor in found
+        if not (folder / name).is_file() or (anchor and anchor not in headings(folder / name))
+    ]
 
 
 def wrong_folders(text: str, files: Iterable[Path]) -> set[str]:
@@ -232,6 +245,7 @@ def test_the_map_is_the_tree() -> None:
 
 def test_a_dead_link_and_a_missing_folder_are_noticed() -> None:
     assert dead_links("[gone](infra/gone.py), [here](infra/app.py)") == ["infra/gone.py"]
+    assert dead_links("[a](docs/extending.md#task), [b](docs/extending.md#tusk)") == ["docs/extending.md#tusk"]
     assert wrong_folders(README.replace("| `docs/` |", "| `doc/` |"), tracked()) == {"doc", "docs"}
     assert wrong_folders(README.replace("`datasets`, ", ""), tracked()) == {"millrace/datasets"}
 
@@ -304,27 +318,51 @@ def test_a_step_left_out_is_noticed(assembly: Path) -> None:
 # Add an X
 
 
-def wrong_places(text: str) -> list[str]:
-    """Paths of the table without a file, words that stand in none of the files beside them."""
+EXTENDING = (ROOT / "docs" / "extending.md").read_text()
+LONGEST_CELL = 240
+"""Characters of a cell that is still read; what needs more goes into docs/extending.md."""
+
+
+def cells(text: str) -> list[str]:
+    """Those of the table that say where something is."""
+    return [cell for row in table(section("Add an X", text), "X") for cell in row[1:]]
+
+
+def points(text: str) -> list[str]:
+    """The points of the lists."""
+    return [point.replace("\n", " ") for point in re.findall(r"^- (.+(?:\n  .+)*)", text, re.M)]
+
+
+def wrong_places(texts: Iterable[str]) -> list[str]:
+    """Paths without a file, words that stand in none of the files beside them in the same text."""
     wrong = []
-    for row in table(section("Add an X", text), "X"):
-        for cell in row[1:]:
-            files = {word: list(ROOT.glob(re.sub(r"<\w+>", "*", word))) for word in words(cell) if "/" in word}
-            wrong += [word for word, found in files.items() if not found]
-            source = "\n".join(file.read_text() for found in files.values() for file in found)
-            wrong += [word for word in words(cell) if "/" not in word and word not in source]
+    for text in texts:
+        files = {word: list(ROOT.glob(re.sub(r"<\w+>", "*", word))) for word in words(text) if "/" in word}
+        wrong += [word for word, found in files.items() if not found]
+        source = "\n".join(file.read_text() for found in files.values() for file in found)
+        wrong += [word for word in words(text) if "/" not in word and word not in source]
     return wrong
 
 
 def test_the_places_of_an_x_exist() -> None:
-    assert wrong_places(README) == []
+    assert wrong_places(cells(README)) == []
+    assert wrong_places(points(EXTENDING)) == []
+
+
+def test_the_table_is_short_and_the_page_has_a_section_for_each_link() -> None:
+    assert [cell for cell in cells(README) if len(cell) > LONGEST_CELL] == []
+    named = {link.partition("#")[2] for link in links(section("Add an X")) if "#" in link}
+    assert named | {"adding-to-millrace"} == headings(ROOT / "docs" / "extending.md")
+    assert dead_links(EXTENDING, ROOT / "docs") == []
 
 
 def test_a_wrong_place_is_noticed() -> None:
     changed = README.replace(
         "`Gates` in `millrace/evaluation/gates/catalogue.py`", "`Doors` in `millrace/evaluation/gates/list.py`"
     )
-    assert wrong_places(changed) == ["millrace/evaluation/gates/list.py", "Doors"]
+    assert wrong_places(cells(changed)) == ["millrace/evaluation/gates/list.py", "Doors"]
+    moved = EXTENDING.replace("`MEASURES`", "`MEASURED_BY`")
+    assert wrong_places(points(moved)) == ["MEASURED_BY"]
 
 
 # Prices

@@ -171,7 +171,7 @@ def screened(file: Path, rows: int) -> dict[str, Any]:
     begin = time.perf_counter()
     with tempfile.TemporaryDirectory() as scratch:
         out = Path(scratch)
-        with QuarantineFile(out / "refused", run="r", source="s", as_of=LAST.replace(tzinfo=UTC)) as refused:
+        with QuarantineFile(out / "refused", drop_id="r", source="s", as_of=LAST.replace(tzinfo=UTC)) as refused:
             accepted = screen(file, contract(), out / "accepted", refused, held=())
         assert accepted + refused.rows == rows
     seconds = time.perf_counter() - begin

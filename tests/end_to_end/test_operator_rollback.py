@@ -176,7 +176,7 @@ def test_the_version_before_answers_again_and_nobody_notices(
     assert (caller.versions[0], caller.versions[-1]) == (live, previous)
     assert (told["version"], told["replaced"], told["live"]) == (previous, live, True)
     assert numbers(pointers_of(place, lived)) == (previous, live)
-    (record,) = [one for one in audit_of(place, lived.names) if one.execution.endswith(told["execution"])]
+    (record,) = [one for one in audit_of(place, lived.names) if one.execution_arn.endswith(told["execution"])]
     assert record.event == "release.rolled_back"
     assert (record.details.version, record.details.replaced) == (previous, live)
     assert (record.details.reason, record.details.by) == (REASON, caller_identity(place))

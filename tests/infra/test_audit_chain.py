@@ -31,7 +31,7 @@ BUCKET, TABLE, WORKLOAD = PLATFORM.bucket("audit"), PLATFORM.audit_table, "elect
 ROLE = PLATFORM.role_arn(AUDIT_CHAIN)
 RECORD = Record(
     actor="teardown",
-    execution="arn:aws:states:eu-west-1:123456789012:execution:millrace-local-electricity-teardown:7f",
+    execution_arn="arn:aws:states:eu-west-1:123456789012:execution:millrace-local-electricity-teardown:7f",
     event=AuditEvent.TEARDOWN_STEP,
     as_of=datetime(1997, 6, 1, 6, tzinfo=UTC),
     cause="console",

@@ -8,6 +8,7 @@ from pydantic import model_validator
 
 from millrace.evaluation.gates.gate import IntervalGate, Positive, Share, Verdict, at_most, scaled, unknown, worst
 from millrace.evaluation.report import Evaluation
+from millrace.features.tensors.catalogue import ENTRIES
 
 if TYPE_CHECKING:
     from millrace.features.signature import Signature
@@ -31,10 +32,10 @@ class Robustness(IntervalGate):
         return self
 
     def misfit(self, task: Task, features: Signature) -> str:
-        numbers = [spec for spec in features if spec.kind in ("numbers", "image", "history")]
-        if self.noise is not None and not numbers:
+        has_amounts = any(ENTRIES[spec.kind].mean_axis is not None for spec in features)
+        if self.noise is not None and not has_amounts:
             return "missing alone, as no feature is a number or an image"
-        can_miss = any(spec.kind in ("categories", "history") or any(spec.optional) for spec in features)
+        can_miss = any(ENTRIES[spec.kind].may_be_missing(spec) for spec in features)
         return "" if self.missing is None or can_miss else "noise alone, as no feature may be missing"
 
     def judge(self, report: Evaluation) -> Verdict:

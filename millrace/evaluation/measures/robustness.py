@@ -9,19 +9,18 @@ import numpy as np
 
 from millrace.evaluation.evidence import PerturbedFigures, RobustnessEvidence
 from millrace.features.catalogue import encode, signature
+from millrace.features.tensors.catalogue import ENTRIES
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
     from millrace.evaluation.gates.robustness import Robustness
     from millrace.evaluation.measures.case import Case, Tensors
-    from millrace.features.signature import TensorSpec
 
     Array = npt.NDArray[Any]
 
 MOST_ROWS = 5_000
 """Training rows that the standard deviations are of."""
-WHITE = 255.0
 SEED = 7
 
 
@@ -41,11 +40,18 @@ def _damaged(gate: Robustness, case: Case) -> Iterator[tuple[str, Tensors]]:
     specs = {spec.name: spec for spec in signature(case.features)}
     if gate.noise is not None:
         rng, spread = np.random.default_rng(SEED), _spread(case)
-        noisy = {name: _noisy(x, spread.get(name), gate.noise, rng) for name, x in case.test_tensors.items()}
+        noisy = {
+            name: ENTRIES[specs[name].kind].noisy(x, spread.get(name), gate.noise, rng)
+            for name, x in case.test_tensors.items()
+        }
         yield f"noise of {gate.noise:g} standard deviations", noisy
     if gate.missing is not None:
         rng = np.random.default_rng(SEED)
-        emptied = {name: _emptied(x, specs[name], gate.missing, rng) for name, x in case.test_tensors.items()}
+        emptied = {
+            name: ENTRIES[spec.kind].emptied(x, spec, rng.random(x.shape) < gate.missing)
+            for name, x in case.test_tensors.items()
+            for spec in (specs[name],)
+        }
         yield f"{gate.missing:.0%} missing cells", emptied
 
 
@@ -55,24 +61,3 @@ def _spread(case: Case) -> dict[str, Array]:
     tensors = encode(case.features, case.table.take(rows))
     floats = {name: x.astype(np.float64) for name, x in tensors.items() if x.dtype == np.float32}
     return {name: np.sqrt(np.nanmean((x - np.nanmean(x, axis=0)) ** 2, axis=0)) for name, x in floats.items()}
-
-
-def _noisy(x: Array, spread: Array | None, noise: float, rng: np.random.Generator) -> Array:
-    """Not a number stays none; categories and words stay as they are."""
-    if x.dtype == np.uint8:
-        return np.clip(np.round(x + rng.normal(0, noise * WHITE, x.shape)), 0, WHITE).astype(np.uint8)
-    if spread is None:
-        return x
-    return (x + rng.normal(0, 1, x.shape) * spread * noise).astype(np.float32)
-
-
-def _emptied(x: Array, spec: TensorSpec, share: float, rng: np.random.Generator) -> Array:
-    """Only what may be missing: optional numbers, any category, steps of a history."""
-    empty = rng.random(x.shape) < share
-    if spec.kind == "categories":
-        return np.where(empty, 0, x).astype(x.dtype)
-    if any(spec.optional):
-        return np.where(empty & np.array(spec.optional), np.nan, x).astype(np.float32)
-    if spec.kind == "history":
-        return np.where(empty, np.nan, x).astype(np.float32)
-    return x

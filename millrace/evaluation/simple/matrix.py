@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from millrace.features.tensors.catalogue import ENTRIES
+
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-    from millrace.features.signature import Signature
-
-PIXEL = 255.0
+    from millrace.features.signature import Signature, TensorSpec
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,23 +34,22 @@ class Matrix:
 def matrix(tensors: Mapping[str, npt.NDArray[Any]], signature: Signature) -> Matrix:
     """All tensors of the signature, in its order."""
     rows = len(next(iter(tensors.values())))
-    numbers: list[npt.NDArray[Any]] = [np.empty((rows, 0), np.float32)]
-    categories: list[npt.NDArray[Any]] = [np.empty((rows, 0), np.int64)]
-    cardinality_K: list[int] = []
-    tokens = []
+    tables: dict[str, list[npt.NDArray[Any]]] = {
+        "numbers": [np.empty((rows, 0), np.float32)],
+        "categories": [np.empty((rows, 0), np.int64)],
+        "tokens": [],
+    }
     for spec in signature:
-        values = tensors[spec.name]
-        if spec.kind == "categories":
-            categories.append(values)
-            cardinality_K += [cardinality or int(values.max()) + 1 for cardinality in spec.cardinalities]
-        elif spec.kind == "text":
-            tokens.append(values.reshape(rows, -1))
-        else:
-            scale = PIXEL if spec.kind == "image" else 1.0
-            numbers.append(values.reshape(rows, -1).astype(np.float32) / np.float32(scale))
+        entries = ENTRIES[spec.kind]
+        tables[entries.table].append(entries.flat(tensors[spec.name]))
+    places = [spec for spec in signature if ENTRIES[spec.kind].table == "categories"]
     return Matrix(
-        number_NC=np.concatenate(numbers, axis=1),
-        category_NK=np.concatenate(categories, axis=1),
-        cardinality_K=tuple(cardinality_K),
-        tokens=tuple(tokens),
+        number_NC=np.concatenate(tables["numbers"], axis=1, dtype=np.float32),
+        category_NK=np.concatenate(tables["categories"], axis=1),
+        cardinality_K=tuple(size for spec in places for size in _cardinalities(spec, tensors[spec.name])),
+        tokens=tuple(tables["tokens"]),
     )
+
+
+def _cardinalities(spec: TensorSpec, values: npt.NDArray[Any]) -> list[int]:
+    return [cardinality or int(values.max()) + 1 for cardinality in spec.cardinalities]

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from console.actions import drop
+from functions.intake.arrivals import arrival_of
 from millrace.errors import RunError
-from millrace.messages.ingest import arrival_of
 from tests.console.conftest import NAMES
 
 

@@ -28,8 +28,8 @@ from infra.machines import train
 from infra.machines.states import Definition
 from millrace.errors import RunError
 from millrace.messages.training_run import Run
-from millrace.workload.declaration import InitialWeights
 from millrace.workload.load import load_workload
+from millrace.workload.training import InitialWeights
 from millrace.workload.tuning import Tuning
 from tests.console.conftest import NAMES
 from tests.infra.local import tiny_images

@@ -22,9 +22,8 @@ from millrace.contract.reasons import Reason
 from millrace.contract.violation import QuarantinedRow, RuleViolation
 from millrace.datasets.quarantine import QuarantineFile, object_key
 from millrace.errors import MillraceError, RunError
-from millrace.messages.ingest import Start
 from millrace.names import BY_HAND, EVERY_MACHINE, MACHINES, drop_id_of
-from millrace.state.claims import Claims
+from millrace.state.claims import Claims, Start
 from millrace.state.table import StateTable
 from tests.console.conftest import NAMES, PASS
 from tests.external_models import logistic, write
@@ -220,9 +219,9 @@ def test_a_drop_of_which_most_rows_are_refused_is_listed_with_the_reason(
         s3.create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})
     as_of = datetime(1997, 5, 2, tzinfo=UTC)
     wrong = RuleViolation(reason=Reason.TYPE, column="price", expected="a float64", got="'unknown'")
-    with QuarantineFile(tmp_path / "refused", run=name, source="s3://l/electricity/a.csv", as_of=as_of) as refused:
+    with QuarantineFile(tmp_path / "refused", drop_id=name, source="s3://l/electricity/a.csv", as_of=as_of) as refused:
         refused.add([QuarantinedRow(line=line, violations=(wrong,), key="a17", raw="") for line in (2, 3)])
-    key = object_key("electricity", "training", as_of=as_of, run=name, part="unparsable")
+    key = object_key("electricity", "training", as_of=as_of, drop_id=name, part="unparsable")
     s3.put_object(Bucket=bucket, Key=key, Body=(tmp_path / "refused").read_bytes())
     given = {"cause": "c", "as_of": as_of.isoformat(), "detail": {"feed": "training"}}
     step = {**PASS, "Result": {"answer": committed}, "ResultPath": "$.validation"}

@@ -220,7 +220,7 @@ def test_a_withdrawal_is_between_the_runs_before_and_after_it(report: WorkloadRe
     def one(at: int, **given: object) -> Withdrawal:
         details = RowsWithdrawn(by="arn:x", reason="of another meter", **{"key": {}, "drop": "", **given})
         record = Record(
-            actor="withdrawal", execution="e", event=AuditEvent.ROWS_WITHDRAWN,
+            actor="withdrawal", execution_arn="e", event=AuditEvent.ROWS_WITHDRAWN,
             as_of=timeline(report)[at].at, cause="c", details=details,
         )  # fmt: skip
         (found,) = find_withdrawals([record])

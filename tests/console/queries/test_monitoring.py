@@ -48,7 +48,7 @@ def test_an_alarm_stays_where_a_monitor_run_asked_the_guard_again(report: Worklo
 
 def record(event: AuditEvent, details: Message, day: int) -> Record:
     at = datetime(1997, 5, day, tzinfo=UTC)
-    return Record(actor="x", execution="arn:x", event=event, as_of=at, cause="", details=details)
+    return Record(actor="x", execution_arn="arn:x", event=event, as_of=at, cause="", details=details)
 
 
 def test_the_champion_of_each_day_is_by_the_audit() -> None:

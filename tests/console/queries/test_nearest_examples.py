@@ -68,7 +68,7 @@ def lake(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Lake]:
         boto3.client("glue").create_database(DatabaseInput={"Name": PLATFORM.database})
         lake = Lake(NAMES, load_contract(folder))
         lines = ROWS.append_column("_line", pa.array(np.arange(ROWS.num_rows)))
-        commit(lake, "rows", lines, Source(uri="s3://landing/a", key="a", digest="a", run="a"))
+        commit(lake, "rows", lines, Source(uri="s3://landing/a", key="a", digest="a", written_by="a"))
         register(folder, lake)
         [row] = ROWS.slice(AT, 1).select(["load", "kind", "open"]).to_pylist()
         decided = Decision(
@@ -189,7 +189,7 @@ def test_a_row_that_came_back_corrected_is_not_shown_as_it_was(environment: Envi
         corrected = ROWS.slice(AT, 1)
         place = corrected.schema.get_field_index(name)
         corrected = corrected.set_column(place, name, pa.array([cell], corrected.schema.field(name).type))
-        source = Source(uri=f"s3://landing/{name}", key=name, digest=name, run=name)
+        source = Source(uri=f"s3://landing/{name}", key=name, digest=name, written_by=name)
         commit(lake, "rows", corrected.append_column("_line", pa.array([0])), source)
         after = nearest_examples(environment, NAMES, ID)
         assert after.compared == before.compared - 1, name

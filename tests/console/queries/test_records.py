@@ -34,7 +34,7 @@ from millrace.datasets.quarantine import QuarantineFile
 from millrace.datasets.quarantine import object_key as quarantine_key
 from millrace.decisions.record import Decision, object_key, to_line
 from millrace.errors import ConfigurationError, ConflictError, EnvironmentNotFoundError
-from millrace.names import hash_of_execution
+from millrace.names import hash_of_run
 from millrace.release.registry import Candidate, Package
 from millrace.state.budget import MonthlyBudget
 from millrace.state.leases import Leases
@@ -169,7 +169,7 @@ def test_an_id_that_no_decision_has_is_an_error(environment: Environment) -> Non
 
 def quarantined(tmp_path: Path, refused: list[QuarantinedRow], *, source: str) -> bytes:
     path = tmp_path / "rows"
-    with QuarantineFile(path, run="run-1", source=source, as_of=moment("1997-05-02T00:00:00Z")) as file:
+    with QuarantineFile(path, drop_id="run-1", source=source, as_of=moment("1997-05-02T00:00:00Z")) as file:
         file.add(refused)
     return path.read_bytes()
 
@@ -343,7 +343,7 @@ def test_a_month_without_anything_and_one_that_is_none(environment: Environment)
     assert found.month == f"{datetime.now(UTC):%Y-%m}"
     assert (found.runs, found.serving, found.reserved_usd) == ((), None, 0)
     MonthlyBudget(state_of(environment, names)).reserve(
-        1.5, run="arn:x:failed-early", as_of=moment("1997-05-03T00:00:00Z"), monthly_usd=50
+        1.5, arn="arn:x:failed-early", as_of=moment("1997-05-03T00:00:00Z"), monthly_usd=50
     )
     environment.client("s3").create_bucket(
         Bucket=names.platform.bucket("artefacts"), CreateBucketConfiguration={"LocationConstraint": "eu-west-1"}
@@ -362,7 +362,7 @@ def test_the_preflight_of_a_release_has_its_own_line(second_live: Environment) -
     started = roll_back(second_live, NAMES, reason="r").execution
     sagemaker = second_live.client("sagemaker")
     cluster = {"InstanceType": "ml.m5.large", "InstanceCount": 1, "VolumeSizeInGB": 10}
-    for name in (f"{hash_of_execution(started.rpartition(':')[2])}-0-0", "another"):
+    for name in (f"{hash_of_run(started.rpartition(':')[2])}-0-0", "another"):
         sagemaker.create_processing_job(
             ProcessingJobName=name,
             AppSpecification={"ImageUri": "i"},
@@ -393,7 +393,7 @@ def test_each_run_and_each_job_by_hand_costs_what_it_reserved(environment: Envir
     }
     budget = MonthlyBudget(state_of(environment, names))
     for arn, usd in reserved.items():
-        assert budget.reserve(usd, run=arn, as_of=now, monthly_usd=50)
+        assert budget.reserve(usd, arn=arn, as_of=now, monthly_usd=50)
     sagemaker = environment.client("sagemaker")
     for name in (f"{tuning}-001-abc", f"{tuning}-002-def", "another"):
         sagemaker.create_training_job(

@@ -14,8 +14,8 @@ from console.actions.redrive import redrive, start_again
 from console.actions.start import start
 from console.queries.runs import Run, describe_run, find_run, list_runs, short_names
 from millrace.errors import EnvironmentNotFoundError, RunError
-from millrace.messages.ingest import Start
 from millrace.names import MACHINES
+from millrace.state.claims import Start
 from tests.console.conftest import NAMES, PASS
 
 FAIL = {"Type": "Fail", "Error": "Broken", "Cause": "on purpose"}

@@ -49,7 +49,7 @@ def test_a_second_training_at_the_same_time_is_refused_and_spends_nothing(aws, l
 
 
 def test_a_month_without_money_is_refused(aws, load, event):
-    aws.budget.reserve(49.95, run=OTHER, as_of=AS_OF, monthly_usd=50)
+    aws.budget.reserve(49.95, arn=OTHER, as_of=AS_OF, monthly_usd=50)
     answer = load("budget")(event("budget"))
     assert (answer["accepted"], answer["reason"]) == (False, "budget")
     assert load("budget")(event("budget", as_of="1997-02-01T00:00:00Z"))["accepted"]

@@ -56,7 +56,9 @@ def ahead(aws, ready, load):
 def test_rows_that_the_last_retraining_read_are_not_new_though_its_model_was_refused(aws, ahead, event):
     before = moment("1997-04-01T00:00:00Z")
     assert ahead(event("guard") | {"execution": "arn:x:1"})["evidence"]["new_labels"] == 7200 + 200
-    aws.retrainings.record(run=f"{aws.names.execution_arn('retrain', 'before')}", as_of=before, labels_total=7200)
+    aws.retrainings.record(
+        execution_arn=f"{aws.names.execution_arn('retrain', 'before')}", as_of=before, labels_total=7200
+    )
     assert ahead(event("guard") | {"execution": "arn:x:2"})["evidence"]["new_labels"] == 100
 
 
@@ -123,7 +125,7 @@ def test_of_guards_at_once_one_is_accepted(aws, ready, load, event, at_once, det
         answers = list(pool.map(lambda name: handler(event("guard", detail=detail) | {"execution": name}), executions))
     (accepted,) = [name for name, answer in zip(executions, answers, strict=True) if answer["accepted"]]
     assert {answer["reason"] for answer in answers} <= {"accepted", "running", "cool_down"}
-    assert (aws.leases.find("retrain").holder, aws.retrainings.last().run) == (accepted, accepted)
+    assert (aws.leases.find("retrain").holder, aws.retrainings.last().execution_arn) == (accepted, accepted)
     assert aws.retrainings.last().runs_in("1997-06") == 1
     told = [record["event"] for record in aws.audit()]
     assert (told.count("retrain.accepted"), told.count("retrain.refused")) == (1, GUARDS - 1)
@@ -144,7 +146,7 @@ def test_one_overtaken_between_the_reading_and_the_lease_is_refused(aws, ready, 
     def overtake(**_):
         events.unregister("before-call.dynamodb.PutItem", overtake)
         assert aws.leases.take("retrain", holder=OTHER, as_of=as_of, expires_at=as_of + timedelta(hours=9))
-        aws.retrainings.record(run=OTHER, as_of=as_of, labels_total=7200)
+        aws.retrainings.record(execution_arn=OTHER, as_of=as_of, labels_total=7200)
         if freed == "before our write":
             aws.leases.free(OTHER)
 
@@ -156,7 +158,7 @@ def test_one_overtaken_between_the_reading_and_the_lease_is_refused(aws, ready, 
     events.register("needs-retry.dynamodb.PutItem", end)
     answer = handler(event("guard"))
     assert (answer["accepted"], answer["reason"]) == (False, reason)
-    assert aws.retrainings.last().run == OTHER
+    assert aws.retrainings.last().execution_arn == OTHER
     (refused,) = aws.audit()
     assert refused["details"]["evidence"] == answer["evidence"]
 

@@ -23,7 +23,7 @@ BUDGET = Budget(monthly_usd=50)
 FINE = Evidence(
     as_of=NOW,
     trigger="alarm",
-    execution="me",
+    execution_arn="me",
     has_champion=True,
     lease=None,
     last=LastRetraining(),
@@ -35,7 +35,9 @@ FINE = Evidence(
 
 def last(days, *, runs=1, labels=0, run="before"):
     at = NOW - timedelta(days=days)
-    return LastRetraining(run=run, started_at=at, labels_total=labels, counted_month=month(at), runs_in_month=runs)
+    return LastRetraining(
+        execution_arn=run, started_at=at, labels_total=labels, counted_month=month(at), runs_in_month=runs
+    )
 
 
 OBJECTIONS = {
@@ -104,7 +106,7 @@ def test_a_redrive_gets_the_same_answer():
 def test_the_record_says_who_what_and_why():
     evidence, _ = OBJECTIONS["budget"]
     kept = record(evidence, answered(evidence), cause="alarm-1")
-    assert (kept.event, kept.cause, kept.actor, kept.execution) == ("retrain.refused", "alarm-1", "guard", "me")
+    assert (kept.event, kept.cause, kept.actor, kept.execution_arn) == ("retrain.refused", "alarm-1", "guard", "me")
     assert kept.details.evidence.projected_usd == 0.2
 
 
@@ -116,14 +118,14 @@ def test_over_two_years_of_alarms_the_policy_holds():
     for number, hour in enumerate(hours):
         now = NOW + timedelta(hours=hour)
         evidence = replace(
-            FINE, as_of=now, execution=str(number), last=state, labels_total=hour * 2,
+            FINE, as_of=now, execution_arn=str(number), last=state, labels_total=hour * 2,
             spent_usd=spent.get(month(now), 0.0), projected_usd=13.0,
         )  # fmt: skip
         if answered(evidence).accepted:
             starts.append(now)
             spent[month(now)] = spent.get(month(now), 0.0) + 13.0
             state = LastRetraining(
-                run=str(number), started_at=now, labels_total=hour * 2, counted_month=month(now),
+                execution_arn=str(number), started_at=now, labels_total=hour * 2, counted_month=month(now),
                 runs_in_month=state.runs_in(month(now)) + 1,
             )  # fmt: skip
     gaps = [later - earlier for earlier, later in itertools.pairwise(starts)]

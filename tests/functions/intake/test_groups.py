@@ -10,19 +10,17 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
+from functions.intake.arrivals import Arrival, arrival_of, start_of
 from functions.intake.groups import GROUP_BYTES, LONGEST_KEY, SMALL_BYTES, groups
 from millrace.contract.reasons import Reason
 from millrace.messages.ingest import (
     MOST_TOGETHER,
-    Arrival,
     Committed,
     CommittedDrops,
     Drop,
     Ingested,
     ParsedDrop,
     RejectedDrop,
-    arrival_of,
-    start_of,
 )
 from tests.functions.cold_start import NAMES
 

@@ -10,8 +10,9 @@ import boto3
 import pytest
 from botocore.exceptions import ClientError
 
+from functions.intake.arrivals import arrival_of, start_of
 from millrace.errors import NoDropError
-from millrace.messages.ingest import MOST_TOGETHER, arrival_of, start_of
+from millrace.messages.ingest import MOST_TOGETHER
 from millrace.state.pointers import Pointers, Version
 from tests.functions.cold_start import NAMES
 from tests.functions.conftest import Aws

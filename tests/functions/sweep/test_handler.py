@@ -90,7 +90,7 @@ def test_cleanup_is_called_for_an_execution_that_has_ended(held, aws, start, swe
     assert answer == {"ended": [arn], "freed": [], "deleted": []}
     assert first == second, "the event of an execution is the same each time"
     detail = Event[ExecutionEnded].model_validate(first).detail
-    assert (detail.execution, detail.machine, detail.status) == (arn, aws.names.machine_arn(machine), "ABORTED")
+    assert (detail.execution_arn, detail.machine, detail.status) == (arn, aws.names.machine_arn(machine), "ABORTED")
     assert detail.input == '{"cause": "x"}'
     load("cleanup")(first)
     assert (slots(aws), aws.leases.find("release")) == ([], None)

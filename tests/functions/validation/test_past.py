@@ -57,7 +57,9 @@ def staged(folder: Path, drop: pa.Table, before: pa.Table | None, *, group: int)
 
     @contextmanager
     def quarantine() -> Iterator[QuarantineFile]:
-        with QuarantineFile(folder / "refused", run="r", source="s", as_of=datetime(2024, 2, 1, tzinfo=UTC)) as file:
+        with QuarantineFile(
+            folder / "refused", drop_id="r", source="s", as_of=datetime(2024, 2, 1, tzinfo=UTC)
+        ) as file:
             yield file
 
     done = stage_with_past(

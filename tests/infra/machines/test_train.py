@@ -14,7 +14,7 @@ from infra.rules.catalogue import findings
 from jobs.training.job import _print
 from jobs.training.loop import Epoch
 from millrace.messages.training_job import WEIGHTS_CHANNEL
-from millrace.workload.declaration import InitialWeights
+from millrace.workload.training import InitialWeights
 
 
 @pytest.mark.parametrize("stage", ["local", "dev", "prod"])

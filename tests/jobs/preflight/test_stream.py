@@ -13,12 +13,11 @@ import pytest
 from jobs.preflight.stream import as_stream
 from jobs.serving.rows import Reader
 from millrace.artefact.batch import CONTENT_TYPE
-from millrace.errors import PreflightError
 from millrace.features.boolean import Boolean
 from millrace.features.calendar import Calendar
 from millrace.features.catalogue import ENCODERS
 from millrace.features.category import Category
-from millrace.features.encoder import Encoder, OneColumn
+from millrace.features.encoder import Encoder
 from millrace.features.history import History
 from millrace.features.image import Image
 from millrace.features.number import Number
@@ -81,11 +80,3 @@ def test_the_bits_are_those_of_json(case: str) -> None:
 def test_every_encoder_has_a_case() -> None:
     tokens = {Tokens}  # the cells of a text, too
     assert {type(encoder) for encoder, _ in CASES.values()} | tokens == set(ENCODERS.values())
-
-
-def test_an_encoder_that_has_no_type_in_a_stream_is_named() -> None:
-    class Hashed(OneColumn):
-        kind = "hashed"
-
-    with pytest.raises(PreflightError, match=r"^word: expected an encoder whose cells have a type in .* got hashed$"):
-        as_stream([{"word": "a"}], (Hashed(name="word"),))  # type: ignore[arg-type]

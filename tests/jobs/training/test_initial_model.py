@@ -23,7 +23,7 @@ from millrace.messages.training_job import WEIGHTS_CHANNEL
 from millrace.models.feedforward.declaration import Feedforward
 from millrace.models.initial_model import InitialModel
 from millrace.tasks.binary import Binary
-from millrace.workload.declaration import InitialWeights, Training
+from millrace.workload.training import InitialWeights, Training
 from tests.archives import write_archive
 
 URI = "s3://models/rows/1/model.tar.gz"

@@ -29,7 +29,7 @@ def rows(first: int) -> pa.Table:
 
 
 def source(name: str) -> Source:
-    return Source(uri=f"s3://landing/{name}?versionId=1", key=name, digest=name, run=f"run-{name}")
+    return Source(uri=f"s3://landing/{name}?versionId=1", key=name, digest=name, written_by=f"run-{name}")
 
 
 def changed(lake: Lake, **tables: Any) -> Lake:

@@ -31,7 +31,7 @@ def rows(first: int, number: int = 48) -> pa.Table:
 
 
 def source(name: str, digest: str = "") -> Source:
-    return Source(uri=f"s3://landing/{name}?versionId=1", key=name, digest=digest or name, run=f"run-{name}")
+    return Source(uri=f"s3://landing/{name}?versionId=1", key=name, digest=digest or name, written_by=f"run-{name}")
 
 
 def committed(lake: Lake) -> pa.Table:
@@ -158,7 +158,7 @@ def test_the_digest_is_found_among_many(lake: Lake) -> None:
     assert iceberg is not None
     found = find_commit(iceberg, "d1")
     assert found is not None
-    assert (found.run, found.rows_added, rows_in(iceberg)) == ("run-1", 48, 144)
+    assert (found.written_by, found.rows_added, rows_in(iceberg)) == ("run-1", 48, 144)
 
 
 def version(number: int, *, name: str = "a.parquet", digest: str = "") -> Source:
@@ -166,7 +166,7 @@ def version(number: int, *, name: str = "a.parquet", digest: str = "") -> Source
     sequencer = f"00{number}" + "0" * number
     digest = digest or f"{name}-{number}"
     uri = f"s3://landing/{name}?versionId={number}"
-    return Source(uri=uri, key=name, digest=digest, run=f"run-{name}-{number}", sequencer=sequencer)
+    return Source(uri=uri, key=name, digest=digest, written_by=f"run-{name}-{number}", sequencer=sequencer)
 
 
 def prices(lake: Lake) -> list[float]:
@@ -220,7 +220,7 @@ def test_a_version_without_new_rows_takes_nobodys_place(lake: Lake) -> None:
 
 def test_a_replacement_of_withdrawn_rows_is_committed(lake: Lake) -> None:
     commit(lake, "rows", rows(0), version(1))
-    assert withdraw(lake, "rows", by_drop("a.parquet"), run="w") == 48
+    assert withdraw(lake, "rows", by_drop("a.parquet"), cause="w") == 48
     assert commit(lake, "rows", corrected(), version(2)).rows_total == 48
 
 
@@ -240,7 +240,7 @@ def test_a_correction_with_the_bytes_of_another_file_takes_the_place_of_its_earl
     assert done[order[-1]].rows_total == 48
     snapshots = len(lake.open("rows").metadata.snapshots)
     assert commit(lake, "rows", given[order[-1]], sources[order[-1]]) == done[order[-1]], "a retry changes nothing"
-    again = commit(lake, "rows", given["a1"], replace(sources["a1"], run="again"))
+    again = commit(lake, "rows", given["a1"], replace(sources["a1"], written_by="again"))
     assert again.superseded_by == sources["a2"].uri, "also where the earlier version comes once more"
     assert committed(lake).num_rows == 48
     assert len(lake.open("rows").metadata.snapshots) - snapshots == (0 if order.index("a2") < order.index("a1") else 1)
@@ -249,7 +249,7 @@ def test_a_correction_with_the_bytes_of_another_file_takes_the_place_of_its_earl
 def test_a_correction_with_withdrawn_bytes_brings_none_of_them_back(lake: Lake) -> None:
     commit(lake, "rows", corrected(), version(1))
     assert commit(lake, "rows", rows(24), version(1, name="b.parquet", digest="b")).rows_quarantined == 24
-    withdraw(lake, "rows", by_drop("b.parquet"), run="w")
+    withdraw(lake, "rows", by_drop("b.parquet"), cause="w")
     done = commit(lake, "rows", rows(24), version(2, digest="b"))
     assert (done.is_withdrawn, done.rows_total) == (True, 0)
 
@@ -300,7 +300,7 @@ def test_drops_together_are_one_commit_and_a_snapshot_each(
         (rows(48), source("d.parquet", "b.parquet")),
         (corrected(40), version(2)),
         (corrected(30), version(3)),
-        (rows(0), replace(version(1), run="late")),
+        (rows(0), replace(version(1), written_by="late")),
     ]
     done = commit_group(lake, tmp_path, given)
     assert len(made) == 1

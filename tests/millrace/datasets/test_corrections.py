@@ -47,14 +47,14 @@ def drop_labels(
         uri=f"s3://landing/{key}?versionId={day}",
         key=key,
         digest=f"{name}-{day}",
-        run=f"{name}-{day}",
+        written_by=f"{name}-{day}",
         sequencer=sequencer,
         arrived=FIRST + timedelta(days=day),
     )
 
     @contextmanager
     def quarantine() -> Iterator[QuarantineFile]:
-        with QuarantineFile(folder / "refused", run="r", source=source.uri, as_of=FIRST) as refused:
+        with QuarantineFile(folder / "refused", drop_id="r", source=source.uri, as_of=FIRST) as refused:
             yield refused
 
     new = RowsInFile(lake, "labels", lake.contract.labels, parsed=parsed, source=source, quarantine=quarantine)
@@ -66,7 +66,7 @@ def drop_rows(lake: Lake, number: int, *, day: int) -> None:
     """Rows with their labels, as a training drop brings them."""
     table = SAMPLE.slice(0, number).append_column("_line", pa.array(np.arange(number)))
     key = "electricity/training/may.parquet"
-    source = Source(uri=f"s3://landing/{key}", key=key, digest="may", run="may")
+    source = Source(uri=f"s3://landing/{key}", key=key, digest="may", written_by="may")
     commit(lake, "rows", table, source, notes={ARRIVAL: (FIRST + timedelta(days=day)).isoformat()})
 
 
@@ -212,7 +212,9 @@ def test_a_correction_waits_for_another_writer(
         if not lost:
             lost.append(1)
             table = SAMPLE.slice(5, 1).append_column("_line", pa.array([0]))
-            commit(lake, "rows", table, Source(uri="s3://l/k", key="electricity/training/k", digest="k", run="k"))
+            commit(
+                lake, "rows", table, Source(uri="s3://l/k", key="electricity/training/k", digest="k", written_by="k")
+            )
         return real(lake, iceberg, *given, **more)
 
     monkeypatch.setattr(corrected_rows, "_replace", beaten)

@@ -40,7 +40,7 @@ def dropped(cells: list[tuple[str, bytes | None]], encoding: Encoding, folder: P
     judged, accepted = table(encoding), []
     rows = [{"id": key, "scan": cell, LINE: line} for line, (key, cell) in enumerate(cells, 1)]
     pq.write_table(pa.Table.from_pylist(rows, schema=parsed_schema(judged)), folder / "parsed")
-    with QuarantineFile(folder / "refused", run="r", source="s", as_of=datetime(2024, 1, 1, tzinfo=UTC)) as refused:
+    with QuarantineFile(folder / "refused", drop_id="r", source="s", as_of=datetime(2024, 1, 1, tzinfo=UTC)) as refused:
         screen(folder / "parsed", judged, lambda part: accepted.extend(part[LINE].to_pylist()), refused)
     return accepted, pq.read_table(folder / "refused")
 

@@ -76,7 +76,9 @@ def label(lake: Lake, images: list[dict[str, Any]], *, came: datetime) -> None:
         "prediction_id": [f"p-{one['id']}" for one in images],
         "_line": pa.array(range(len(images)), pa.int64()),
     })  # fmt: skip
-    commit(lake, "labels", rows, Source(uri="s3://landing/x", key="xray/labels/x.csv", digest=str(came), run="r"))
+    commit(
+        lake, "labels", rows, Source(uri="s3://landing/x", key="xray/labels/x.csv", digest=str(came), written_by="r")
+    )
 
 
 def test_images_are_rows_again_as_they_were_asked_about(xray: Lake, cloud: Any) -> None:

@@ -60,7 +60,7 @@ def label(lake: Lake, first: int, number: int, ids: list[str | None] | None = No
     part = part.append_column("prediction_id", pa.array(ids or [None] * number, pa.string()))
     part = part.append_column("_line", pa.array(np.arange(number)))
     key = f"electricity/labels/{first}-{number}.csv"
-    commit(lake, "labels", part, Source(uri=f"s3://landing/{key}", key=key, digest=key, run=key))
+    commit(lake, "labels", part, Source(uri=f"s3://landing/{key}", key=key, digest=key, written_by=key))
 
 
 def rows(lake: Lake) -> pa.Table:
@@ -187,7 +187,7 @@ def test_a_label_ahead_completes_the_row_of_its_own_hour(air: Lake, cloud: Any, 
         ],
         schema=parsed_schema(air.contract.labels),
     )
-    commit(air, "labels", labels, Source(uri="s3://landing/x", key="x", digest="x", run="x"))
+    commit(air, "labels", labels, Source(uri="s3://landing/x", key="x", digest="x", written_by="x"))
     taken = absorb(air, cloud.client("s3"), load_workload(AIR).prediction, run="r")
     assert taken == Absorbed(rows=len(late), unmatched=0, refused=0)
     kept = rows(air).drop_columns(["_source"]).to_pylist()

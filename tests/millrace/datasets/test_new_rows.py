@@ -16,6 +16,7 @@ from millrace.contract.violation import QuarantinedRow, RuleViolation
 from millrace.datasets.new_rows import parts, screen
 from millrace.datasets.quarantine import QuarantineFile
 
+AS_OF = datetime(1997, 1, 1, tzinfo=UTC)
 TABLE = Table(
     name="t",
     columns=(
@@ -39,7 +40,7 @@ def written(file: Path, rows: int, group: int) -> Path:
 
 def screened(file: Path, folder: Path, table: Table = TABLE) -> tuple[int, pa.Table, pa.Table]:
     accepted: list[pa.Table] = [parsed_schema(table).empty_table()]
-    with QuarantineFile(folder / "refused", run="r", source="s", as_of=datetime(1997, 1, 1, tzinfo=UTC)) as refused:
+    with QuarantineFile(folder / "refused", drop_id="r", source="s", as_of=AS_OF) as refused:
         rows = screen(file, table, accepted.append, refused)
     return rows, pa.concat_tables(accepted), pq.read_table(folder / "refused")
 
@@ -79,7 +80,9 @@ def test_an_empty_file(tmp_path: Path) -> None:
 def test_refused_rows_are_written_a_few_thousand_at_a_time(tmp_path: Path) -> None:
     violation = RuleViolation(reason=Reason.TYPE, column="k", expected="a number", got="'a'")
     rows = [QuarantinedRow(line=line, violations=(violation, violation), raw="a") for line in range(50_000)]
-    with QuarantineFile(tmp_path / "refused", run="r", source="s", as_of=datetime(1997, 1, 1, tzinfo=UTC)) as refused:
+    with QuarantineFile(
+        tmp_path / "refused", drop_id="r", source="s", as_of=datetime(1997, 1, 1, tzinfo=UTC)
+    ) as refused:
         refused.add(rows)
     assert (refused.rows, pq.read_metadata(tmp_path / "refused").num_row_groups) == (50_000, 7)
     assert pq.read_table(tmp_path / "refused")["line"].to_pylist() == list(range(50_000))

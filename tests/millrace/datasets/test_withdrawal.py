@@ -29,8 +29,8 @@ def test_a_row_is_gone_from_the_next_version_and_in_the_one_before(lake: Lake) -
     commit(lake, "rows", rows(0), source("a.parquet"))
     before = pin(lake, "before")
     cells = by_key(lake, {"timestamp": moment(lake, 3)})
-    assert withdraw(lake, "rows", cells, run="r") == 1
-    assert withdraw(lake, "rows", cells, run="r") == 1, "a retry says the same"
+    assert withdraw(lake, "rows", cells, cause="r") == 1
+    assert withdraw(lake, "rows", cells, cause="r") == 1, "a retry says the same"
     after = pin(lake, "after")
     assert (before.rows, after.rows) == (48, 47)
     assert before.data_digest != after.data_digest
@@ -40,13 +40,13 @@ def test_a_row_is_gone_from_the_next_version_and_in_the_one_before(lake: Lake) -
     iceberg = lake.find("rows")
     assert iceberg is not None
     assert iceberg.scan(snapshot_id=before.snapshot_id).to_arrow().num_rows == 48
-    assert withdraw(lake, "rows", cells, run="another") == 0
+    assert withdraw(lake, "rows", cells, cause="another") == 0
 
 
 def test_a_drop_is_gone_its_bytes_stay_out_and_its_keys_may_come_anew(lake: Lake) -> None:
     commit(lake, "rows", rows(0), source("bad.parquet"))
     commit(lake, "rows", rows(48), source("good.parquet"))
-    assert withdraw(lake, "rows", by_drop("bad.parquet"), run="r") == 48
+    assert withdraw(lake, "rows", by_drop("bad.parquet"), cause="r") == 48
     assert set(committed(lake)["_source"].to_pylist()) == {"good.parquet"}
     again = commit(lake, "rows", rows(0), source("again.parquet", digest="bad.parquet"))
     assert (again.rows_added, rows_in(lake.open("rows"))) == (0, 48), "the same bytes"
@@ -57,10 +57,10 @@ def test_a_drop_is_gone_its_bytes_stay_out_and_its_keys_may_come_anew(lake: Lake
 
 
 def test_a_table_that_is_not_there_or_has_no_such_row_is_not_touched(lake: Lake) -> None:
-    assert withdraw(lake, "labels", by_drop("x"), run="r") == 0
+    assert withdraw(lake, "labels", by_drop("x"), cause="r") == 0
     commit(lake, "rows", rows(0), source("a.parquet"))
     snapshot = lake.open("rows").metadata.current_snapshot_id
-    assert withdraw(lake, "rows", by_drop("x"), run="r") == 0
+    assert withdraw(lake, "rows", by_drop("x"), cause="r") == 0
     assert lake.open("rows").metadata.current_snapshot_id == snapshot
 
 
@@ -78,10 +78,10 @@ def test_labels_without_the_column_of_a_key_go_by_the_key_of_the_rows(demand: La
     commit(demand, "labels", labelled, source("a.csv"))
     cells = by_key(demand, {"nswdemand": rows(0)["nswdemand"][3].as_py()})
     for _ in range(2):
-        assert [withdraw(demand, table, cells, run="r") for table in WITHDRAWN_IN_ORDER] == [1, 1]
+        assert [withdraw(demand, table, cells, cause="r") for table in WITHDRAWN_IN_ORDER] == [1, 1]
     labels = demand.open("labels").scan().to_arrow()["timestamp"].to_pylist()
     assert sorted(labels) == sorted(at for n, at in enumerate(rows(0)["timestamp"].to_pylist()) if n != 3)
-    assert [withdraw(demand, table, cells, run="another") for table in WITHDRAWN_IN_ORDER] == [0, 0]
+    assert [withdraw(demand, table, cells, cause="another") for table in WITHDRAWN_IN_ORDER] == [0, 0]
 
 
 @pytest.mark.parametrize("number", [math.nan, None, b"x"], ids=str)
@@ -93,7 +93,7 @@ def test_a_cell_that_nothing_equals_is_refused(number: Any, demand: Lake) -> Non
 @pytest.mark.parametrize("number", [math.inf, 10**400, -0.0])
 def test_a_number_that_no_row_has_withdraws_nothing(number: float, demand: Lake) -> None:
     commit(demand, "rows", rows(0), source("a.parquet"))
-    assert withdraw(demand, "rows", by_key(demand, {"nswdemand": number}), run="r") == 0
+    assert withdraw(demand, "rows", by_key(demand, {"nswdemand": number}), cause="r") == 0
 
 
 @pytest.mark.parametrize("key", [{}, {"day": 1}, {"timestamp": 5}, {"timestamp": "soon"}, {"timestamp": "x", "day": 1}])
@@ -125,7 +125,7 @@ def test_a_key_with_a_dot_in_its_name_is_found_withdrawn_and_read(strange: Lake,
     assert again.rows_added == 0, "the keys that are held were found"
     commit(strange, "rows", named[1], source("c.parquet"))
     cells = by_key(strange, {STRANGE: moment(strange, 3)})
-    assert withdraw(strange, "rows", cells, run="r") == 1
+    assert withdraw(strange, "rows", cells, cause="r") == 1
     iceberg = strange.open("rows")
     assert iceberg.scan().to_arrow().num_rows == 95
     schema = tmp_path / "schema.json"

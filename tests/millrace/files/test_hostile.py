@@ -46,7 +46,7 @@ def survives(folder: Path, kind: str, seed: int) -> bool:
     lines = [*parsed.rows["_line"].to_pylist(), *(row.line for row in parsed.unparsable)]
     assert len(set(lines)) == len(lines)
     pq.write_table(judged.accepted, folder / "accepted")
-    with QuarantineFile(folder / "refused", run="r", source="s", as_of=datetime.now(UTC)) as kept:
+    with QuarantineFile(folder / "refused", drop_id="r", source="s", as_of=datetime.now(UTC)) as kept:
         kept.add(parsed.unparsable)
         kept.add(judged.refused)
     assert kept.rows == len(parsed.unparsable) + len(judged.refused)

@@ -20,7 +20,7 @@ class Echo(Message):
 @handles(StepInput[ExecutionInput])
 def handler(call: StepInput[ExecutionInput]) -> Echo:
     """The execution and its time."""
-    return Echo(at=call.state.as_of, execution=call.execution)
+    return Echo(at=call.state.as_of, execution=call.execution_arn)
 
 
 def test_a_handler_gets_the_parsed_message_and_returns_json() -> None:

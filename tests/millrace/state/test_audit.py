@@ -16,7 +16,7 @@ from tests.state_table import create_table
 
 RECORD = Record(
     actor="teardown",
-    execution="arn:aws:states:eu-west-1:123456789012:execution:teardown:t-1",
+    execution_arn="arn:aws:states:eu-west-1:123456789012:execution:teardown:t-1",
     event=AuditEvent.TEARDOWN_STEP,
     as_of=moment("1997-07-01T06:00:00Z"),
     cause="console",
@@ -58,7 +58,7 @@ def test_a_record_says_who_what_when_and_why(table):
     assert found["pk"] == "w"
     assert {name: found[name] for name in ("actor", "execution", "event", "as_of", "cause", "details")} == {
         "actor": "teardown",
-        "execution": RECORD.execution,
+        "execution": RECORD.execution_arn,
         "event": "teardown.step",
         "as_of": "1997-07-01T06:00:00Z",
         "cause": "console",

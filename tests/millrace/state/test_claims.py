@@ -9,8 +9,7 @@ from types import SimpleNamespace
 import pytest
 
 from millrace.errors import ConflictError
-from millrace.messages.ingest import Start
-from millrace.state.claims import Claims
+from millrace.state.claims import Claims, Start
 from millrace.state.table import StateTable
 from tests.functions.cold_start import NAMES
 

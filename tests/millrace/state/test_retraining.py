@@ -12,9 +12,13 @@ A, B = "arn:aws:states:eu-west-1:123456789012:execution:m:a", "arn:aws:states:eu
 def test_a_retraining_is_counted_once_and_by_month(table):
     retrainings = Retrainings(table)
     assert retrainings.last().started_at is None
-    retrainings.record(run=A, as_of=NOW, labels_total=1000)
-    retrainings.record(run=A, as_of=NOW, labels_total=1000)
+    retrainings.record(execution_arn=A, as_of=NOW, labels_total=1000)
+    retrainings.record(execution_arn=A, as_of=NOW, labels_total=1000)
     assert (retrainings.last().runs_in("1997-06"), retrainings.last().runs_in("1997-07")) == (1, 0)
-    retrainings.record(run=B, as_of=NOW, labels_total=2000)
+    retrainings.record(execution_arn=B, as_of=NOW, labels_total=2000)
     assert retrainings.last().runs_in("1997-06") == 2
-    assert (retrainings.last().run, retrainings.last().labels_total, retrainings.last().started_at) == (B, 2000, NOW)
+    assert (retrainings.last().execution_arn, retrainings.last().labels_total, retrainings.last().started_at) == (
+        B,
+        2000,
+        NOW,
+    )

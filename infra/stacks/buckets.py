@@ -1,0 +1,150 @@
+"""The buckets of a stage: landing, lake, artefacts and audit under the key, and their access log."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import aws_cdk as cdk
+from aws_cdk import aws_s3 as s3
+from constructs import Construct
+
+from infra.constructs.acknowledgement import acknowledge
+from infra.iam.resource import policy
+from infra.retention import RETENTION, SHARED_RETENTION, TIERED_DAYS, Retention
+from infra.settings import StageSettings
+from infra.stacks import audit
+
+FLOW_LOGS = "AWSLogs/"
+"""Where AWS lays the VPC's flow log in the bucket of the access logs."""
+LOG_POLICY = "access-logs-policy"
+"""The construct that lets AWS write into it."""
+
+
+class Buckets:
+    """Makes them in the stack; `workloads` are the names of all that the stage may have."""
+
+    def __init__(
+        self,
+        stack: Construct,
+        *,
+        settings: StageSettings,
+        key_arn: str,
+        workloads: Sequence[str],
+        kept: cdk.RemovalPolicy,
+    ) -> None:
+        self._stack, self._settings, self._names = stack, settings, settings.platform
+        self._key_arn, self._workloads, self._kept = key_arn, workloads, kept
+        # The access log must be SSE-S3.
+        log = self._bucket("access-logs", encryption={"sse_algorithm": "AES256"}, logged=False)
+        acknowledge(log, {"CKV_AWS_18": "It holds the access logs itself: to log them would log every line twice"})
+        for purpose in ("landing", "lake", "artefacts", "audit"):
+            bucket = self._bucket(
+                purpose, encryption={"sse_algorithm": "aws:kms", "kms_master_key_id": self._key_arn}, logged=True
+            )
+            bucket.add_resource_dependency(log)
+
+    def _bucket(self, purpose: str, *, encryption: dict[str, str], logged: bool) -> s3.CfnBucket:
+        name = self._names.bucket(purpose)
+        extra: dict[str, Any] = {}
+        if purpose == "landing":
+            extra["notification_configuration"] = s3.CfnBucket.NotificationConfigurationProperty(
+                event_bridge_configuration=s3.CfnBucket.EventBridgeConfigurationProperty(event_bridge_enabled=True)
+            )
+        if purpose == "audit":
+            extra |= audit.locked(self._settings)
+        if logged:
+            extra["logging_configuration"] = s3.CfnBucket.LoggingConfigurationProperty(
+                destination_bucket_name=self._names.bucket("access-logs"), log_file_prefix=f"{purpose}/"
+            )
+        bucket = s3.CfnBucket(
+            self._stack,
+            f"{purpose}-bucket",
+            bucket_name=name,
+            bucket_encryption=s3.CfnBucket.BucketEncryptionProperty(
+                server_side_encryption_configuration=[
+                    s3.CfnBucket.ServerSideEncryptionRuleProperty(
+                        bucket_key_enabled=True,
+                        server_side_encryption_by_default=s3.CfnBucket.ServerSideEncryptionByDefaultProperty(
+                            **encryption
+                        ),
+                    )
+                ]
+            ),
+            versioning_configuration=s3.CfnBucket.VersioningConfigurationProperty(status="Enabled"),
+            public_access_block_configuration=s3.CfnBucket.PublicAccessBlockConfigurationProperty(
+                block_public_acls=True, block_public_policy=True, ignore_public_acls=True, restrict_public_buckets=True
+            ),
+            ownership_controls=s3.CfnBucket.OwnershipControlsProperty(
+                rules=[s3.CfnBucket.OwnershipControlsRuleProperty(object_ownership="BucketOwnerEnforced")]
+            ),
+            lifecycle_configuration=s3.CfnBucket.LifecycleConfigurationProperty(rules=self._lifecycle(purpose)),
+            **extra,
+        )
+        bucket.apply_removal_policy(self._kept)
+        statements = self._bucket_statements(bucket.attr_arn, purpose)
+        s3.CfnBucketPolicy(self._stack, f"{purpose}-policy", bucket=bucket.ref, policy_document=policy(statements))
+        return bucket
+
+    def _lifecycle(self, purpose: str) -> list[s3.CfnBucket.RuleProperty]:
+        """Parts of uploads that nobody finished, logs as old as those of functions, and each folder by its own rule."""
+        abandoned = s3.CfnBucket.AbortIncompleteMultipartUploadProperty(days_after_initiation=7)
+        if purpose == "access-logs":
+            logged = Retention(because="Logs", days=self._settings.log_retention_days, old_days=1)
+            return [_rule("", logged, abort_incomplete_multipart_upload=abandoned)]
+        folders = RETENTION.get(purpose, {})
+        return [
+            s3.CfnBucket.RuleProperty(status="Enabled", abort_incomplete_multipart_upload=abandoned),
+            *(
+                _rule(f"{workload}/{folder}/", retention)
+                for workload in self._workloads
+                for folder, retention in folders.items()
+            ),
+            *(_rule(f"{folder}/", retention) for folder, retention in SHARED_RETENTION.get(purpose, {}).items()),
+        ]
+
+    def _bucket_statements(self, arn: str, purpose: str) -> list[dict[str, Any]]:
+        statements: list[dict[str, Any]] = [
+            {
+                "Effect": "Deny",
+                "Principal": {"AWS": "*"},
+                "Action": "s3:*",
+                "Resource": [arn, f"{arn}/*"],
+                "Condition": {"Bool": {"aws:SecureTransport": "false"}},
+            }
+        ]
+        if purpose == "audit":
+            statements += audit.only_appended(self._names, arn)
+        if purpose == "access-logs":
+            ours = {"StringEquals": {"aws:SourceAccount": self._names.account}}
+            for service, actions, resource in (
+                ("logging.s3.amazonaws.com", ["s3:PutObject"], f"{arn}/*"),
+                ("delivery.logs.amazonaws.com", ["s3:PutObject"], f"{arn}/{FLOW_LOGS}*"),
+                ("delivery.logs.amazonaws.com", ["s3:GetBucketAcl", "s3:ListBucket"], arn),
+            ):
+                statements.append(
+                    {
+                        "Effect": "Allow",
+                        "Principal": {"Service": service},
+                        "Action": actions,
+                        "Resource": resource,
+                        "Condition": ours,
+                    }
+                )
+        return statements
+
+
+def _rule(prefix: str, retention: Retention, **properties: Any) -> s3.CfnBucket.RuleProperty:
+    """S3 removes the marker of a deleted object itself where objects expire by age.
+
+    https://docs.aws.amazon.com/AmazonS3/latest/API/API_LifecycleExpiration.html"""
+    if retention.days:
+        properties["expiration_in_days"] = retention.days
+    else:
+        properties["expired_object_delete_marker"] = True
+        tier = s3.CfnBucket.TransitionProperty(storage_class="INTELLIGENT_TIERING", transition_in_days=TIERED_DAYS)
+        properties["transitions"] = [tier]
+    if prefix:
+        properties["prefix"] = prefix
+    old = s3.CfnBucket.NoncurrentVersionExpirationProperty(noncurrent_days=retention.old_days)
+    return s3.CfnBucket.RuleProperty(status="Enabled", noncurrent_version_expiration=old, **properties)

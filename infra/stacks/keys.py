@@ -1,0 +1,123 @@
+"""The keys of a stage: the customer key, and the one that signs model versions. Both outlive the stack."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import aws_cdk as cdk
+from aws_cdk import aws_kms as kms
+from constructs import Construct
+
+from infra.iam.resource import policy
+from millrace.names import Platform
+
+PRODUCERS = ("budgets.amazonaws.com", "cloudwatch.amazonaws.com", "events.amazonaws.com")
+"""Services that write into our encrypted queues and topics on their own account; others do it in a role's name."""
+
+
+def customer_key(stack: Construct, names: Platform, *, kept: cdk.RemovalPolicy) -> str:
+    """Its ARN; every service that writes on its own account may use it for what is ours."""
+    key = kms.CfnKey(
+        stack,
+        "Key",
+        description=f"Customer key of {names.prefix}",
+        enable_key_rotation=True,
+        pending_window_in_days=30,
+        key_policy=policy(_statements(names)),
+    )
+    key.apply_removal_policy(kept)
+    kms.CfnAlias(stack, "KeyAlias", alias_name=names.key_alias, target_key_id=key.ref)
+    return key.attr_arn
+
+
+def _statements(names: Platform) -> list[dict[str, Any]]:
+    return [
+        {
+            "Sid": "Account",
+            "Effect": "Allow",
+            "Principal": {"AWS": names.arn("iam", "root")},
+            "Action": "kms:*",
+            "Resource": "*",
+        },
+        {
+            "Sid": "Producers",
+            "Effect": "Allow",
+            "Principal": {"Service": list(PRODUCERS)},
+            "Action": ["kms:Decrypt", "kms:GenerateDataKey"],
+            "Resource": "*",
+            "Condition": {"StringEquals": {"aws:SourceAccount": names.account}},
+        },
+        {
+            # "Producers" lets EventBridge send to queues. To topics its condition "is not supported for
+            # EventBridge-to-encrypted topics"; the topic that is encrypted is the condition instead.
+            # https://docs.aws.amazon.com/sns/latest/dg/sns-key-management.html
+            "Sid": "Notices",
+            "Effect": "Allow",
+            "Principal": {"Service": "events.amazonaws.com"},
+            "Action": ["kms:Decrypt", "kms:GenerateDataKey"],
+            "Resource": "*",
+            "Condition": {"StringEquals": {"kms:EncryptionContext:aws:sns:topicArn": names.alarm_topic_arn}},
+        },
+        {
+            # https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-encryption-key-policy.html
+            "Sid": "Bus",
+            "Effect": "Allow",
+            "Principal": {"Service": "events.amazonaws.com"},
+            "Action": "kms:DescribeKey",
+            "Resource": "*",
+            "Condition": {"StringEquals": {"aws:SourceAccount": names.account}},
+        },
+        {
+            "Sid": "Logs",
+            "Effect": "Allow",
+            "Principal": {"Service": f"logs.{names.region}.amazonaws.com"},
+            "Action": [
+                "kms:Decrypt",
+                "kms:DescribeKey",
+                "kms:Encrypt",
+                "kms:GenerateDataKey",
+                "kms:ReEncryptFrom",
+                "kms:ReEncryptTo",
+            ],
+            "Resource": "*",
+            "Condition": {"ArnLike": {"kms:EncryptionContext:aws:logs:arn": names.arn("logs", "*")}},
+        },
+    ]
+
+
+def signing_key(stack: Construct, names: Platform, *, kept: cdk.RemovalPolicy) -> str:
+    """Its ARN. Registrations sign versions by it. It is never rotated: KMS rotates no asymmetric key."""
+    account = names.arn("iam", "root")
+    registrations = names.arn("iam", f"role/{names.prefix}-*-registration")
+    key = kms.CfnKey(
+        stack,
+        "SigningKey",
+        description=f"Signs model versions of {names.prefix}",
+        key_spec="ECC_NIST_P256",
+        key_usage="SIGN_VERIFY",
+        pending_window_in_days=30,
+        key_policy=policy(
+            [
+                {
+                    "Sid": "Account",
+                    "Effect": "Allow",
+                    "Principal": {"AWS": account},
+                    "Action": "kms:*",
+                    "Resource": "*",
+                },
+                {
+                    # An administrator's kms:* would suffice to sign anything.
+                    "Sid": "RegistrationsAlone",
+                    "Effect": "Deny",
+                    "Principal": "*",
+                    "Action": "kms:Sign",
+                    "Resource": "*",
+                    "Condition": {"ArnNotLike": {"aws:PrincipalArn": registrations}},
+                },
+            ]
+        ),
+    )
+    key.apply_removal_policy(kept)
+    alias = kms.CfnAlias(stack, "SigningKeyAlias", alias_name=names.signing_key_alias, target_key_id=key.ref)
+    alias.apply_removal_policy(kept)
+    return key.attr_arn

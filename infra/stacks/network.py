@@ -1,0 +1,86 @@
+"""The platform's own network: two isolated subnets without a route out, and who speaks with whom in it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import aws_cdk as cdk
+from aws_cdk import aws_ec2 as ec2
+from constructs import Construct
+
+NETWORK = "10.84.0.0/16"
+_AMONG_INSTANCES: dict[str, Any] = {
+    "ip_protocol": "tcp",
+    "from_port": 1024,
+    "to_port": 65535,
+    "cidr_ip": NETWORK,
+    "description": "Among the instances of a training job",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlatformNetwork:
+    """Deploy-time ids."""
+
+    vpc_id: str
+    subnets: tuple[str, ...]
+    """In two zones, a and b."""
+    security_group: str
+
+
+def isolated_network(stack: Construct, *, region: str) -> PlatformNetwork:
+    """S3 is reached through a gateway endpoint, nothing else."""
+    vpc = ec2.CfnVPC(stack, "Vpc", cidr_block=NETWORK, enable_dns_hostnames=True, enable_dns_support=True)
+    routes = ec2.CfnRouteTable(stack, "Routes", vpc_id=vpc.ref)
+    subnets: list[str] = []
+    for index, zone in enumerate("ab"):
+        subnet = ec2.CfnSubnet(
+            stack,
+            f"Subnet{zone}",
+            vpc_id=vpc.ref,
+            cidr_block=f"10.84.{index}.0/24",
+            availability_zone=cdk.Fn.select(index, cdk.Fn.get_azs()),
+            map_public_ip_on_launch=False,
+        )
+        ec2.CfnSubnetRouteTableAssociation(stack, f"Route{zone}", subnet_id=subnet.ref, route_table_id=routes.ref)
+        subnets.append(subnet.ref)
+    ec2.CfnVPCEndpoint(
+        stack,
+        "S3Endpoint",
+        vpc_id=vpc.ref,
+        service_name=f"com.amazonaws.{region}.s3",
+        vpc_endpoint_type="Gateway",
+        route_table_ids=[routes.ref],
+    )
+    group = ec2.CfnSecurityGroup(
+        stack,
+        "Jobs",
+        vpc_id=vpc.ref,
+        group_description="Jobs reach S3 and the other instances of theirs, nothing else",
+        # S3's addresses are public, also behind the gateway endpoint, and CloudFormation does not know the number
+        # of its prefix list. The route table has no way out but the endpoint, so everywhere is S3.
+        security_group_egress=[
+            ec2.CfnSecurityGroup.EgressProperty(
+                ip_protocol="tcp", from_port=443, to_port=443, cidr_ip="0.0.0.0/0", description="S3 by its endpoint"
+            ),
+            ec2.CfnSecurityGroup.EgressProperty(**_AMONG_INSTANCES),
+        ],
+        # Every job is isolated from the network but for the instances of its own cluster: SageMaker lets no other
+        # traffic of the subnets through.
+        security_group_ingress=[ec2.CfnSecurityGroup.IngressProperty(**_AMONG_INSTANCES)],
+    )
+    return PlatformNetwork(vpc_id=vpc.ref, subnets=tuple(subnets), security_group=group.attr_group_id)
+
+
+def log_connections(stack: Construct, vpc_id: str, *, bucket_arn: str) -> ec2.CfnFlowLog:
+    """Every connection in the network, also those refused, into the bucket."""
+    return ec2.CfnFlowLog(
+        stack,
+        "FlowLog",
+        resource_id=vpc_id,
+        resource_type="VPC",
+        traffic_type="ALL",
+        log_destination_type="s3",
+        log_destination=bucket_arn,
+    )

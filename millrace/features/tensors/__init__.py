@@ -1,0 +1,1 @@
+"""What the entries of a tensor are, by its kind: one file for each."""
