@@ -300,6 +300,7 @@ def together(report: WorkloadReport) -> Execution:
     ("started_by", "reason", "text", "is_refused"),
     [
         ("first", "busy", "not started: another training runs", False),
+        ("first", "release", "not started: the first version is being released", False),
         ("first", "champion_exists", "not started: a version is live already", False),
         ("command", "busy", "not started: another training runs", True),
         ("first", "budget", "not started: the budget has no room for it: up to 1.00 USD, 2.00 USD a month", True),
