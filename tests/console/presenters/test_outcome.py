@@ -6,6 +6,7 @@ from typing import Any, get_args
 
 import pytest
 
+from console.presenters.ingest import PRESENTER
 from console.presenters.monitor import NOT_JUDGED
 from console.presenters.outcome import outcome
 from console.presenters.presenter import Outcome
@@ -238,6 +239,25 @@ def test_no_refusal_is_lost_among_many_drops(
     )
     found = outcome(run)
     assert (found.text, found.is_refused, found.warning) == (text, 0 in accepted, warning)
+
+
+def test_rows_that_are_too_few_are_told_once_for_all_drops(report: WorkloadReport) -> None:
+    few = {"feed": "training", "has_champion": False, "first_rows": 8_997}
+    again = {"rows_accepted": 0, "duplicate": True, "alias_of": "s3://b/w/training/a.csv?versionId=1"}
+    changes = [
+        {"rows_accepted": 0, "rows_quarantined": 9, "rows_total": 40},
+        {"rows_accepted": 48, "rows_total": 88},
+        *({"rows_total": 88} | again for _ in range(2)),
+    ]
+    run = grouped(report, *(few | change for change in changes))
+    found = outcome(run)
+    assert f"{found.text}; {found.detail}; {found.warning}".count("no training yet") == 1
+    assert "no training yet: 8,909 rows are missing of the 8,997" in found.text
+    assert found.detail == "training/0.csv: 0 accepted, 9 quarantined"
+    assert "no training yet" in outcome(of_drop(run, "3")).text, "asked for one drop it is said of that one"
+    summary = PRESENTER.summary(run, report)
+    assert summary
+    assert summary.detail.count("no training yet") == 0
 
 
 def test_two_versions_of_a_key_are_two_drops(report: WorkloadReport) -> None:
