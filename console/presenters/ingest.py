@@ -30,7 +30,7 @@ def _outcome(run: Execution, reasons: Sequence[ReasonCount] = ()) -> Outcome:
     drops = drops_of(run)
     if len(drops) == 1:
         return _outcome_of(drops[0], reasons)
-    return of_several(_result(drops), [(drop.name, _outcome_of(drop)) for drop in drops])
+    return of_several(_result(drops), [(drop.name, _outcome_of(drop, waits=False)) for drop in drops])
 
 
 def _result(drops: Sequence[DropAnswer]) -> str:
@@ -46,12 +46,14 @@ def _result(drops: Sequence[DropAnswer]) -> str:
     return f"{accepted:,} accepted{quarantined_counts(quarantined, ())}{_until_training(last)}"
 
 
-def _outcome_of(drop: DropAnswer, reasons: Sequence[ReasonCount] = ()) -> Outcome:
+def _outcome_of(drop: DropAnswer, reasons: Sequence[ReasonCount] = (), *, waits: bool = True) -> Outcome:
+    """Of one drop; with what the first training waits for, unless that is said of all drops together."""
     committed = drop.committed
     if drop.rejected:
         return rejected(drop, drop.rejected)
     if committed is None:
         return Outcome()
+    until_training = _until_training(committed) if waits else ""
     if committed.superseded_by:
         return Outcome(text="no row added: a later version of the same object came before")
     if committed.duplicate:
@@ -59,9 +61,9 @@ def _outcome_of(drop: DropAnswer, reasons: Sequence[ReasonCount] = ()) -> Outcom
         text = f"no row added: the bytes of {first} again"
         if committed.withdrawn:
             return Outcome(text=f"{text}, whose rows were withdrawn", is_refused=True)
-        return Outcome(text=f"{text}{_until_training(committed)}")
+        return Outcome(text=f"{text}{until_training}")
     accepted, quarantined = committed.rows_accepted, committed.rows_quarantined
-    text = f"{accepted:,} accepted{quarantined_counts(quarantined, reasons)}{_until_training(committed)}"
+    text = f"{accepted:,} accepted{quarantined_counts(quarantined, reasons)}{until_training}"
     return Outcome(
         text=text,
         detail=example(accepted, reasons),
@@ -84,17 +86,19 @@ def _until_training(committed: Committed) -> str:
 
 def _summary(run: Execution, report: WorkloadReport) -> RunSummary | None:
     """None when every row was accepted."""
-    found = [summary for drop in drops_of(run) if (summary := _summary_of(drop, report))]
+    drops = drops_of(run)
+    is_alone = len(drops) == 1
+    found = [summary for drop in drops if (summary := _summary_of(drop, report, waits=is_alone))]
     if len(found) < 2:
         return found[0] if found else None
     return RunSummary(what="; ".join(one.what for one in found), detail="; ".join(one.detail for one in found),
                       tone="watch")  # fmt: skip
 
 
-def _summary_of(drop: DropAnswer, report: WorkloadReport) -> RunSummary | None:
+def _summary_of(drop: DropAnswer, report: WorkloadReport, *, waits: bool) -> RunSummary | None:
     refused, committed = report.quarantined.get(drop.drop_id, ()), drop.committed
     if committed is None or committed.duplicate or committed.superseded_by:
-        return RunSummary(what=f"{drop.name} added no rows", detail=_outcome_of(drop).text, tone="watch")
+        return RunSummary(what=f"{drop.name} added no rows", detail=_outcome_of(drop, waits=waits).text, tone="watch")
     if not refused:
         return None
     detail = f"{committed.rows_accepted:,} rows accepted, {quarantined_rows(refused)}"

@@ -24,6 +24,7 @@ def _subject(given: Document, detail: Document) -> str:
 
 NOT_TRAINED: Mapping[BudgetRefusal, str] = {
     BudgetRefusal.CHAMPION_EXISTS: "a version is live already",
+    BudgetRefusal.RELEASE: "the first version is being released",
     BudgetRefusal.BUSY: "another training runs",
     BudgetRefusal.BUDGET: "the budget has no room for it",
 }

@@ -5,7 +5,7 @@ from __future__ import annotations
 import boto3
 from aws_lambda_powertools import Logger
 
-from functions.gating.judging import judged
+from functions.gating.judging import judged, outdated
 from millrace.aws.objects import read_object
 from millrace.evaluation.gates.catalogue import judge_all
 from millrace.evaluation.report import EVALUATION_FILE, Evaluation
@@ -14,6 +14,8 @@ from millrace.messages.envelope import StepInput, handles
 from millrace.messages.train import GatesJudged, PinnedState
 from millrace.settings.environment import Environment
 from millrace.state.audit import Record, append
+from millrace.state.pointers import ReleasePointers
+from millrace.state.table import StateTable
 from millrace.workload.load import load_workload
 
 SETTINGS = Environment.parse()
@@ -21,15 +23,19 @@ WORKLOAD = load_workload(SETTINGS.folder)
 LOGGER = Logger()
 S3 = boto3.client("s3")
 DYNAMODB = boto3.client("dynamodb")
+POINTERS = ReleasePointers(StateTable(DYNAMODB, SETTINGS.names))
 
 
 @LOGGER.inject_lambda_context
 @handles(StepInput[PinnedState])
 def handler(call: StepInput[PinnedState]) -> GatesJudged:
-    """Whether all gates passed, each verdict, and one sentence per gate."""
+    """Whether all gates passed, each verdict, and one sentence per gate.
+
+    Refused where another version is live now than the one that it was evaluated beside."""
     uri = SETTINGS.names.run_uri(call.run, "evaluation", EVALUATION_FILE)
     report = Evaluation.model_validate_json(read_object(S3, uri))
-    answer = judged(judge_all(report, WORKLOAD.gates, against=call.state.snapshot.answer.gate))
+    verdicts = judge_all(report, WORKLOAD.gates, against=call.state.snapshot.answer.gate)
+    answer = judged([*verdicts, *outdated(report, POINTERS.champion())])
     record = Record(
         actor="gating",
         execution_arn=call.execution_arn,

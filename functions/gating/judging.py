@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import asdict
 
 from millrace.evaluation.gates.catalogue import passed
-from millrace.evaluation.gates.gate import Verdict
+from millrace.evaluation.gates.gate import Verdict, unknown
+from millrace.evaluation.report import Evaluation, named
 from millrace.messages.train import GatesJudged, GateVerdict
+from millrace.state.pointers import Version
+
+CHAMPION = "champion"
+"""Not a gate of workload.yaml: it judges the comparison, not the model."""
 
 
 def judged(verdicts: Sequence[Verdict]) -> GatesJudged:
@@ -17,6 +23,16 @@ def judged(verdicts: Sequence[Verdict]) -> GatesJudged:
         verdicts=tuple(GateVerdict(**asdict(verdict)) for verdict in verdicts),
         sentences=tuple(f"{_word(verdict)}: {verdict.name}: {verdict.sentence}" for verdict in verdicts),
     )
+
+
+def outdated(report: Evaluation, live: Version | None) -> tuple[Verdict, ...]:
+    """A refusal where the model was evaluated beside another version than the one that is live now; else nothing."""
+    now = live.version if live else ""
+    if report.beside == now:
+        return ()
+    again = "a new run compares with it: millrace train, or millrace register again"
+    sentence = f"evaluated beside {named(report.beside)}, but {named(now)} is live now; {again}"
+    return (unknown(CHAMPION, math.nan, sentence),)
 
 
 def _word(verdict: Verdict) -> str:

@@ -10,6 +10,7 @@ import boto3
 from aws_lambda_powertools import Logger
 
 from functions.ingestion.drop import feed_of, fetch, find, origin_of, parse
+from functions.ingestion.reasons import cut
 from millrace.contract.load import load_contract
 from millrace.contract.violation import whole_drop
 from millrace.datasets.quarantine import QuarantineFile, object_key
@@ -27,8 +28,6 @@ CONTRACT = load_contract(SETTINGS.folder)
 LIMITS = Limits(file_bytes=SETTINGS.drop_mb * 2**20)
 LAKE = NAMES.platform.bucket("lake")
 LOGGER = Logger()
-MOST_WORDS = 500
-"""Characters of a reason in an answer: a header may be longer than a state machine's payload."""
 S3 = boto3.client("s3")
 POINTERS = ReleasePointers(StateTable(boto3.client("dynamodb"), NAMES))
 
@@ -72,8 +71,8 @@ def ingest(drop: DropInWork, folder: Path) -> ParsedDrop | RejectedDrop:
             source=source.uri,
             source_digest=digest,
             reason=error.reason,
-            expected=error.expected[:MOST_WORDS],
-            got=error.got[:MOST_WORDS],
+            expected=cut(error.expected),
+            got=cut(error.got),
         )
     S3.upload_file(str(folder / "parsed"), LAKE, Staging(names=NAMES, of=drop.drop_id).parsed)
     if refused.rows:

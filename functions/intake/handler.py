@@ -1,4 +1,6 @@
-"""Start the machine of dropped objects' feed, small ones together; once however often S3 sends their events."""
+"""Start the machine of dropped objects' feed, small ones together; once however often S3 sends their events.
+
+Small ones whose execution failed are started again, each alone."""
 
 from __future__ import annotations
 
@@ -12,10 +14,13 @@ from typing import TYPE_CHECKING, Any
 import boto3
 from aws_lambda_powertools import Logger
 from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSEvent, SQSRecord
+from botocore.exceptions import ClientError, HTTPClientError
 
 from functions.intake.arrivals import Arrival, arrival_of, start_of
 from functions.intake.groups import groups
+from functions.intake.redo import failed_run, one_by_one
 from millrace.errors import ConflictError, NoDropError
+from millrace.names import MACHINE_OF_FEED
 from millrace.settings.intake import IntakeSettings
 from millrace.state.claims import Claims, Start
 from millrace.state.pointers import ReleasePointers
@@ -33,6 +38,7 @@ LOGGER = Logger()
 STATES, SQS = boto3.client("stepfunctions"), boto3.client("sqs")
 STATE = StateTable(boto3.client("dynamodb"), NAMES)
 SLOTS, CLAIMS, POINTERS = Slots(STATE), Claims(STATE), ReleasePointers(STATE)
+MACHINES = frozenset(MACHINE_OF_FEED.values())
 DELAY_S, LONGER, MOST_DELAY_S = 10, 1.2, 300
 """A drop that waits is looked at again after this time, then each time after 1.2 times as long, up to the most."""
 MOST_EXPONENT = 100
@@ -49,6 +55,9 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, list[dic
     records_of: dict[str, list[SQSRecord]] = {}
     failed: list[SQSRecord] = []
     for record in SQSEvent(event).records:
+        if run_name := failed_run(record.body, NAMES, MACHINES):
+            failed += take(partial(redo, run_name), [record])
+            continue
         try:
             arrival = arrival_of(record.body, NAMES)
         except NoDropError as error:
@@ -58,7 +67,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, list[dic
         records_of.setdefault(arrival.drop_id, []).append(record)
     for group in groups(arrivals.values(), has_images=SETTINGS.has_images):
         records = [record for arrival in group for record in records_of[arrival.drop_id]]
-        failed += take(group, records)
+        failed += take(partial(start, group), records)
     return {"batchItemFailures": [{"itemIdentifier": record.message_id} for record in failed]}
 
 
@@ -84,12 +93,12 @@ def reject(record: SQSRecord, *, reason: str) -> None:
     SQS.send_message(QueueUrl=SETTINGS.dead_queue_url, MessageBody=record.body, MessageAttributes=attributes)
 
 
-def take(group: Sequence[Arrival], records: list[SQSRecord]) -> list[SQSRecord]:
-    """Start the execution of these drops, which `records` tell of; without a slot they wait.
+def take(action: Callable[[], None], records: list[SQSRecord]) -> list[SQSRecord]:
+    """Start what `records` tell of; without a slot they wait.
 
     Returns the records that met an error."""
     try:
-        start(group)
+        action()
     except ConflictError as error:
         return wait_together(records, reason=str(error))
     except Exception:
@@ -163,19 +172,53 @@ def start(group: Sequence[Arrival]) -> None:
         start(rest)
 
 
+def redo(run_name: str) -> None:
+    """Every drop of the failed execution has one of its own, where it had several; in force however often it is called.
+
+    Raises ConflictError when every slot is taken: those that were started are found again."""
+    group = CLAIMS.group(run_name)
+    for each in one_by_one(group) if group else ():
+        CLAIMS.take_apart(each, of=run_name, now=datetime.now(UTC))
+        with slot(each):
+            run(each)
+
+
 @contextmanager
 def slot(wanted: Start) -> Iterator[None]:
-    """The execution has a slot, which is free again when the block fails.
+    """The execution has a slot, which is free again when the block fails, unless the execution may run all the same.
 
-    Raises ConflictError when every slot is taken."""
+    Then the next delivery finds it, or the sweep that there is none. Raises ConflictError when every slot is taken."""
     holder = NAMES.execution_arn(wanted.machine, wanted.name)
     if not SLOTS.take(wanted.machine, holder=holder, limit=SETTINGS.slots):
         raise ConflictError(f"{NAMES.machine(wanted.machine)}: expected a free slot of {SETTINGS.slots}, all are taken")
     try:
         yield
-    except Exception:
-        SLOTS.free(wanted.machine, holder)
+    except Exception as error:
+        if not (is_answer_lost(error) or may_run(holder)):
+            SLOTS.free(wanted.machine, holder)
         raise
+
+
+def is_answer_lost(error: Exception) -> bool:
+    """Whether AWS may have started the execution all the same: only a refusal by the first answer says that it has not.
+
+    A call that had no answer is repeated by botocore, and the repetition may be refused for another reason."""
+    if isinstance(error, ClientError):
+        answer = error.response.get("ResponseMetadata", {})
+        is_certain = answer.get("HTTPStatusCode", 500) < 500 and not answer.get("RetryAttempts", 0)
+        return error.operation_name == "StartExecution" and not is_certain
+    return isinstance(error, HTTPClientError)
+
+
+def may_run(holder: str) -> bool:
+    """Whether the execution runs, or nobody can say: an earlier delivery may have started it."""
+    try:
+        return is_running(holder)
+    except (STATES.exceptions.ExecutionDoesNotExist, STATES.exceptions.StateMachineDoesNotExist):
+        return False
+    except Exception:
+        LOGGER.exception("keeps its slot", extra={"execution": holder})
+        return True
 
 
 def run(wanted: Start) -> None:

@@ -17,6 +17,7 @@ from millrace.evaluation.report import EVALUATION_FILE, Evaluation
 from millrace.messages.monitor import BASELINE_FILE
 from millrace.messages.training_run import Run
 from millrace.names import WorkloadNames
+from millrace.release.promotion import NONE
 from millrace.timestamps import stamp
 
 LINKS = ("data", "contract", "config", "code")
@@ -72,6 +73,7 @@ def read_chain(client: Any, names: WorkloadNames, *, run: str, model_data_url: s
             "as_of": stamp(pinned.as_of),
             "reason": pinned.reason,
             "gate": pinned.gate,
+            "beside": evaluation.beside or NONE,
         }
     return Chain(
         run=pinned,

@@ -23,6 +23,9 @@ from millrace.state.table import StateTable
 from millrace.workload.load import load_workload
 from millrace.workload.training_cost import longest_hours
 
+DELIVERY = timedelta(days=1)
+"""So long EventBridge tries to deliver the event that starts the release:
+https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-rule-retry-policy.html"""
 SETTINGS = RegistrationSettings.parse()
 NAMES = SETTINGS.names
 WORKLOAD = load_workload(SETTINGS.folder)
@@ -66,4 +69,7 @@ def handler(call: StepInput[JudgedState]) -> VersionRegistered:
         metadata=metadata,
     )
     package = REGISTRY.register(candidate)
+    if not chain.evaluation.beside:
+        # Until its release has the lease of its own no other training of this kind may start.
+        LEASES.take("first", holder=package.arn, as_of=call.state.as_of, expires_at=until + DELIVERY)
     return VersionRegistered(package_arn=package.arn, version=package.version)

@@ -13,7 +13,14 @@ from millrace.aws.endpoints import served_model
 from millrace.errors import ArtefactError, ConflictError, EndpointChangingError
 from millrace.messages.envelope import StepInput, handles
 from millrace.messages.release import ReleaseInput, ReleaseOutcome, ReleaseStarted, Rollback, Turn
-from millrace.release.promotion import LEASE_DAYS, ROLLBACK_PHASES, check_proven, outcome_of, rollback_target
+from millrace.release.promotion import (
+    LEASE_DAYS,
+    ROLLBACK_PHASES,
+    check_compared,
+    check_proven,
+    outcome_of,
+    rollback_target,
+)
 from millrace.release.registry import Package, Registry
 from millrace.release.signatures import SigningKey, check_signature, is_signed
 from millrace.settings.environment import Environment
@@ -39,8 +46,9 @@ def handler(call: StepInput[ReleaseInput]) -> ReleaseStarted:
 
     Raises EndpointChangingError while SageMaker changes one of them, or the sweep or the clean-up holds the lease to
     delete one: minutes; ConflictError for a rollback that cannot be: nothing to go back to, or a release runs; for a
-    live endpoint that can be neither updated nor deleted without a person; ArtefactError for a version whose signature
-    is wrong, or absent where the live version is not merely restored."""
+    version that was evaluated beside another one than is live now; for a live endpoint that can be neither updated nor
+    deleted without a person; ArtefactError for a version whose signature is wrong, or absent where the live version is
+    not merely restored."""
     given, pointers = call.state, POINTERS.read()
     package = find_package(given, pointers)
     # The live version may be from before versions were signed: without its restoration the endpoint would go on serving
@@ -50,11 +58,16 @@ def handler(call: StepInput[ReleaseInput]) -> ReleaseStarted:
         check_signature(S3, KEY, NAMES, package)
     until = given.as_of + timedelta(days=LEASE_DAYS)
     leased = LEASES.take("release", holder=call.execution_arn, as_of=given.as_of, expires_at=until)
-    if not leased:
+    if leased:
+        LEASES.free(package.arn)  # the lease `first`, which its registration took
+        pointers = POINTERS.read()  # under the lease nobody else moves them
+    else:
         check_holder(given.rollback)
     live = standing(SAGEMAKER, NAMES.endpoint, serves=True) if leased else "absent"
     challenger = standing(SAGEMAKER, NAMES.challenger, serves=False) if leased else "absent"
     outcome = outcome_for(given, pointers, package.version, leased=leased)
+    if outcome == "open" and given.rollback is None:
+        check_compared(pointers, package.version, beside=package.metadata.get("beside", ""))
     if outcome == "open" and "changing" in (live, challenger):
         changing = NAMES.endpoint if live == "changing" else NAMES.challenger
         raise EndpointChangingError(f"endpoint {changing}: expected one that SageMaker does not change now")

@@ -7,6 +7,7 @@ import hashlib
 from functions.start_release.endpoints import Standing
 from millrace.errors import ArtefactError
 from millrace.messages.release import ReleaseOutcome, ReleaseStarted
+from millrace.release.promotion import NONE
 from millrace.release.registry import Package
 from millrace.state.pointers import Pointers
 from millrace.workload.rollout import Phase
@@ -44,7 +45,7 @@ def started(
         model_digest=_digest(package, "model_digest"),
         baseline_digest=_digest(package, "baseline_digest"),
         sample_digest=package.metadata.get("sample_digest", ""),
-        previous_version=pointers.champion.version if pointers.champion else "none",
+        previous_version=pointers.champion.version if pointers.champion else NONE,
         has_live=live == "in_service",
         has_challenger=challenger == "in_service",
     )

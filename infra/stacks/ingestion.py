@@ -99,6 +99,15 @@ class IngestionStack(WorkloadStack):
             },
         }
         Rule(self, "drop", context=context, pattern=pattern, bus=None, dead=queue).to_queue(queue)
+        failed = {
+            "source": ["aws.states"],
+            "detail-type": ["Step Functions Execution Status Change"],
+            "detail": {
+                "stateMachineArn": [names.machine_arn(machine) for machine in started],
+                "status": ["FAILED", "TIMED_OUT"],
+            },
+        }
+        Rule(self, "failed-drops", context=context, pattern=failed, bus=None, dead=queue).to_queue(queue)
 
     def _ingestion(self, images: Sequence[str]) -> None:
         names = self.context.names

@@ -109,7 +109,7 @@ class ReleaseStack(WorkloadStack):
             description="The release's lease, its package and signature, and what stands already",
             settings=environment,
             statements=[
-                items,
+                state_table.own_items(names).may("Query", "GetItem", "PutItem", "DeleteItem"),
                 registry.versions(names).may("DescribeModelPackage"),
                 ARTEFACTS.read(names, "runs"),
                 ARTEFACTS.find(names, "runs"),

@@ -137,7 +137,7 @@ class TrainingStack(WorkloadStack):
             context=context,
             description="The evaluation report against the workload's gates",
             settings=Environment(**environment),
-            statements=[ARTEFACTS.read(names, "runs"), state_table.append_audit(names)],
+            statements=[ARTEFACTS.read(names, "runs"), items.may("GetItem"), state_table.append_audit(names)],
         )
         Function(
             self,

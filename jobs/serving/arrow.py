@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from jobs.serving.rows import Refused, Rejection, RequestRows, describe
+from jobs.serving.rows import Refused, Rejection, RequestRows, describe, describe_image
 from millrace.artefact.batch import ROW
 from millrace.features import catalogue as encoders
 from millrace.features.catalogue import Features
@@ -57,7 +57,7 @@ def _rejected(
             try:
                 image.encode_one({image.name: cell})
             except ValueError as error:
-                found.setdefault(place, {"column": image.name, "expected": str(error), "came": describe(cell)})
+                found.setdefault(place, {"column": image.name, "expected": str(error), "came": describe_image(cell)})
     return found
 
 

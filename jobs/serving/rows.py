@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import math
 from collections.abc import Mapping, Sequence
@@ -41,7 +42,7 @@ class Undecodable(Exception):  # noqa: N818 it is told to the client, nothing fa
     """One row's image is none; the rows beside it have their answers."""
 
     def __init__(self, column: str, expected: str, came: object) -> None:
-        self.reason: Rejection = {"column": column, "expected": expected, "came": describe(came)}
+        self.reason: Rejection = {"column": column, "expected": expected, "came": describe_image(came)}
         super().__init__(f"{column}: expected {expected}")
 
 
@@ -260,6 +261,18 @@ def _id(value: Any, where: str) -> Any:
 
 def _refuse_constant(text: str) -> NoReturn:
     raise ValueError(f"{text} is no JSON number")
+
+
+def describe_image(value: object) -> str:
+    """What an image that cannot be decoded is by its header, `a PNG of 64 x 64 pixels, 3 x 8 bits, 812 bytes`: neither
+    its bytes nor their base64 say anything to a person."""
+    from millrace.contract.rules.image import describe as by_header
+
+    try:
+        content = base64.b64decode(value, validate=True) if isinstance(value, str) else value
+    except ValueError:
+        return f"{len(str(value))} characters that are no base64"
+    return by_header(content) if isinstance(content, bytes) else describe(value)
 
 
 def describe(value: Any) -> str:

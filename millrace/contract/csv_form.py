@@ -37,6 +37,13 @@ class CsvForm:
         whole = f"(?:[0-9]{{1,3}}(?:{mark}[0-9]{{3}})+|[0-9]+)" if mark else "[0-9]+"
         return f"^[+-]?(?:(?:{whole}(?:{point}[0-9]*)?|{point}[0-9]+)(?:[eE][+-]?[0-9]+)?|(?i:nan|inf|infinity))$"
 
+    def value_of(self, text: str) -> float | None:
+        """The number that the text is; None for another text and for NaN."""
+        if not re.match(self.number, text):
+            return None
+        value = float(text.replace(self.thousands, "").replace(self.decimal, "."))
+        return None if value != value else value
+
     @property
     def has_plain_numbers(self) -> bool:
         """Whether numbers are written as JSON and Arrow write them."""

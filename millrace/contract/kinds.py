@@ -89,7 +89,7 @@ def has_json_type(value: object, kind: Kind) -> bool:
     return isinstance(value, str) and _is_unicode(value)
 
 
-def to_float(value: float, kind: Kind) -> float:
+def to_float(value: float, kind: Kind = "float64") -> float:
     """The nearest number that the column holds; infinite where the value is beyond its range."""
     try:
         number = float(value)

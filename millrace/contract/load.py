@@ -46,6 +46,7 @@ TYPES: dict[str, dict[str, Kind]] = {
 
 ROLES = ("label", "protected")
 RULE_PROPERTIES = tuple(word for rule in RULES for word in rule.custom_properties)
+NOT_ALLOWED = "words that are no validValues of the column: in one of the two, or missingValues of its own"
 COLUMN_PROPERTIES = ("role", "generated", "input", "unit", "missingValues", *RULE_PROPERTIES)
 """The custom properties of a column that have a meaning here,"""
 TABLE_PROPERTIES = ("csv", "missingValues", "ignoredColumns")
@@ -164,7 +165,15 @@ class _Reader:
             may_be_shown=self._truth(f"{at}.nearestExample", custom.get("nearestExample", False)),
         )
         self._check_names(f"schema.{index}", table)
-        return replace(table, csv=self._by_names_in_files(f"{at}.csv", table))
+        table = replace(table, csv=self._by_names_in_files(f"{at}.csv", table)).with_missing_numbers()
+        self._check_missing_numbers(field, table)
+        return table
+
+    def _check_missing_numbers(self, field: str, table: Table) -> None:
+        """What is missing is no value."""
+        for at, column in enumerate(table.columns):
+            if both := sorted(value for value in column.allowed if column.means_missing(value)):
+                self._stop(f"{field}.{at}.customProperties.missingValues", NOT_ALLOWED, both)
 
     def _check_names(self, field: str, table: Table) -> None:
         """A name in a file means one column, and files without names have every column that is not generated."""
@@ -216,8 +225,7 @@ class _Reader:
         words = of_table if value is None else self._words(field, value)
         allowed = [each for rule in rules if isinstance(rule, Allowed) for each in rule.values]
         if both := sorted(set(words) & {each for each in allowed if isinstance(each, str)}):
-            expected = "words that are no validValues of the column: in one of the two, or missingValues of its own"
-            self._stop(field, expected, both)
+            self._stop(field, NOT_ALLOWED, both)
         return words
 
     def _column(self, field: str, prop: dict[str, Any], missing: tuple[str, ...]) -> Column:

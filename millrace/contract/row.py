@@ -39,10 +39,10 @@ def as_declared(row: Mapping[str, Any], table: Table, histories: Sequence[Histor
 
 
 def _as_json(value: Any, column: Column) -> Any:
+    if column.means_missing(value):
+        return None
     if not isinstance(value, str):
         return value
-    if value in column.missing_words:
-        return None
     try:
         return as_json(column.time_format.parse(value, column.kind)) if column.time_format else value
     except ValueError:

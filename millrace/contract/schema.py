@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Literal, TypeVar
+from typing import TYPE_CHECKING, Literal, TypeVar, cast
 
 from millrace.contract.csv_form import CsvForm
 from millrace.contract.freshness import AllowedAge
-from millrace.contract.kinds import FLOAT32_MAX, FLOATS, Kind, arrow_type
+from millrace.contract.kinds import FLOAT32_MAX, FLOATS, INTEGERS, Kind, arrow_type, to_float
 from millrace.contract.rules.allowed import Allowed
 from millrace.contract.rules.finite import Finite
 from millrace.contract.rules.required import Required
@@ -48,6 +48,8 @@ class Column:
     """How files write its times, where that is not ISO 8601."""
     missing_words: tuple[str, ...] = ()
     """Texts that mean that nothing is known."""
+    missing_numbers: frozenset[float] = frozenset()
+    """The numbers among them, of a column of numbers: their value means it in every format, -999 also -999.0."""
     is_input: bool = False
     """Of a label: whether its value is known with the row, since a later row's is predicted (property `input`)."""
     is_read_by_models: bool = False
@@ -56,6 +58,13 @@ class Column:
     """What a number counts, for people (property `unit`): µg/m³."""
     rules: tuple[Rule, ...] = ()
     """Those that the contract declares, in the order of the catalogue, one of each class at most."""
+
+    def means_missing(self, value: object) -> bool:
+        """Whether a text or a number of JSON means that nothing is known."""
+        if isinstance(value, str):
+            return value in self.missing_words
+        is_number = isinstance(value, int | float) and not isinstance(value, bool)
+        return is_number and bool(self.missing_numbers) and to_float(cast("float", value)) in self.missing_numbers
 
     @property
     def is_generated(self) -> bool:
@@ -113,6 +122,18 @@ class Table:
     @property
     def names(self) -> tuple[str, ...]:
         return tuple(column.name for column in self.columns)
+
+    def with_missing_numbers(self) -> Table:
+        """The same with `missing_numbers` of each column, as `csv` writes them."""
+        return replace(self, columns=tuple(map(self._with_missing_numbers, self.columns)))
+
+    def _with_missing_numbers(self, column: Column) -> Column:
+        if column.kind not in (*INTEGERS, *FLOATS):
+            return column
+        found = {value for word in column.missing_words if (value := self.csv.value_of(word)) is not None}
+        # A cell of float32 holds the number nearest to the word's.
+        nearest = {to_float(value, "float32") for value in found} if column.kind == "float32" else set[float]()
+        return replace(column, missing_numbers=frozenset(found | nearest))
 
     @cached_property
     def name_of(self) -> dict[str, str]:

@@ -103,12 +103,14 @@ def commit_together(lake: Lake, table: str, drops: Sequence[NewDrop]) -> list[Co
 def _take(attempt: _Attempt, drop: NewDrop) -> Commit:
     """What becomes of the drop if the attempt wins, in one of four ways:
 
-    this run has committed before (a retry)        -> its own result
+    this run has committed before (a retry)        -> its own result, whatever came since
     a later version of this object came before     -> an empty snapshot says so once, no row is added
     these bytes came in before, by another source  -> an empty snapshot says so once; an earlier version of this object
                                                       leaves all the same
     else                                           -> a snapshot with its rows"""
     iceberg, source = attempt.table, drop.source
+    if (own := find_own(iceberg, source)) is not None:
+        return own
     placed = {SEQUENCER: source.sequencer} if source.sequencer else {}
     summary = {DIGEST: source.digest, ORIGIN: source.uri, WRITTEN_BY: source.written_by, **placed, **drop.notes}
     earlier = find_commit(iceberg, source.digest, written_by=source.written_by)
@@ -166,6 +168,40 @@ def find_commit(iceberg: IcebergTable, digest: str, *, written_by: str = "") -> 
         if brings and (found is None or summary.get(WRITTEN_BY) == written_by):
             found = _found(snapshot)
     return found
+
+
+def find_own(iceberg: IcebergTable, source: Source) -> Commit | None:
+    """What this very run has made of the source before, as it was told then; None where it has made nothing."""
+    for snapshot in iceberg.metadata.snapshots:
+        summary = notes_of(snapshot)
+        if (summary.get(WRITTEN_BY), summary.get(ORIGIN), summary.get(DIGEST)) == (
+            source.written_by,
+            source.uri,
+            source.digest,
+        ):
+            break
+    else:
+        return None
+    found, alias_of = _found(snapshot), summary.get(ALIAS)
+    first = _source_of_bytes(iceberg, alias_of, source.digest) if alias_of else None
+    return Commit(
+        snapshot_id=first.snapshot_id if first else found.snapshot_id,
+        rows_added=found.rows_added,
+        rows_total=int(summary.get("total-records", "0") or 0),
+        rows_quarantined=found.rows_quarantined,
+        alias_of=alias_of,
+        is_withdrawn=first is not None and _is_withdrawn(iceberg, first),
+        superseded_by=summary.get(SUPERSEDED),
+    )
+
+
+def _source_of_bytes(iceberg: IcebergTable, uri: str, digest: str) -> Found | None:
+    """The commit of this object's rows; None once its snapshot has expired."""
+    for snapshot in iceberg.metadata.snapshots:
+        summary = notes_of(snapshot)
+        if (summary.get(ORIGIN), summary.get(DIGEST)) == (uri, digest) and not {ALIAS, SUPERSEDED} & summary.keys():
+            return _found(snapshot)
+    return None
 
 
 def find_alias(iceberg: IcebergTable, source: Source) -> bool:

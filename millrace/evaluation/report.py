@@ -27,6 +27,11 @@ from millrace.tasks.metrics import ReliabilityBin
 EVALUATION_FILE = "evaluation.json"
 
 
+def named(version: str) -> str:
+    """The live version in a sentence: "version 3", "no version" where it is empty."""
+    return f"version {version}" if version else "no version"
+
+
 class RowCounts(Figures):
     test: int
 
@@ -156,6 +161,11 @@ class Evaluation(Figures):
     def contender(self, who: Who) -> Contender | None:
         """The first one of this kind."""
         return next((one for one in self.contenders if one.who == who), None)
+
+    @property
+    def beside(self) -> str:
+        """Number of the live version that it was compared with; empty where none was live."""
+        return self.champion.model_version if self.champion else ""
 
     def to_json(self) -> str:
         """The file's text."""

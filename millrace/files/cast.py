@@ -68,9 +68,15 @@ def from_csv(cells: pa.Array, column: Column, form: CsvForm) -> tuple[pa.Array, 
     known = pc.if_else(pc.is_in(trimmed, value_set=nothing), pa.scalar(None, pa.string()), trimmed)
     if column.time_format:
         return _read_again(known, from_format(known, column.time_format, column.kind), column.kind)
-    if column.kind in NUMBERS and not form.has_plain_numbers:
-        return _read_again(known, _plain_numbers(known, form), column.kind)
-    return from_text(known, column.kind)
+    if column.kind not in NUMBERS:
+        return from_text(known, column.kind)
+    read = from_text(known, column.kind) if form.has_plain_numbers else _read_numbers(known, column.kind, form)
+    if not column.missing_numbers:
+        return read
+    typed, wrong = read  # among them is -999.0 where the column is of whole numbers and -999 means nothing
+    return without_numbers(typed, column), [
+        at for at in wrong if form.value_of(known[at].as_py()) not in column.missing_numbers
+    ]
 
 
 def from_json(cells: pa.Array, column: Column) -> tuple[pa.Array, list[int]]:
@@ -80,6 +86,18 @@ def from_json(cells: pa.Array, column: Column) -> tuple[pa.Array, list[int]]:
     if column.time_format:
         cells = pc.coalesce(from_format(cells, column.time_format, column.kind), cells)
     return from_text(cells, column.kind)
+
+
+def without_numbers(cells: pa.Array, column: Column) -> pa.Array:
+    """The numbers of any type, null where one is a number for what is missing."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    if not column.missing_numbers:
+        return cells
+    values = cells.cast(pa.float64(), safe=False)
+    missing = pc.is_in(values, value_set=pa.array(sorted(column.missing_numbers), pa.float64()))
+    return pc.if_else(missing, pa.scalar(None, cells.type), cells)
 
 
 def without_words(cells: pa.Array, column: Column) -> pa.Array:
@@ -144,6 +162,10 @@ def _two(texts: pa.Array) -> pa.Array:
     import pyarrow.compute as pc
 
     return pc.utf8_lpad(texts, width=2, padding="0")
+
+
+def _read_numbers(cells: pa.Array, kind: Kind, form: CsvForm) -> tuple[pa.Array, list[int]]:
+    return _read_again(cells, _plain_numbers(cells, form), kind)
 
 
 def _plain_numbers(cells: pa.Array, form: CsvForm) -> pa.Array:

@@ -130,8 +130,7 @@ def _column(cells: list[Any], column: Column) -> tuple[pa.Array, list[int]]:
     import pyarrow as pa
 
     if column.missing_words:
-        words = set(column.missing_words)
-        cells = [None if isinstance(cell, str) and cell in words else cell for cell in cells]
+        cells = [None if column.means_missing(cell) else cell for cell in cells]
     # By JSON's type first: `"1"` is text and no number, and Arrow would read `true` as 1.
     wrong = [at for at, cell in enumerate(cells) if cell is not None and not has_json_type(cell, column.kind)]
     values = list(cells)

@@ -11,7 +11,7 @@ from millrace.contract.reasons import Reason
 from millrace.contract.schema import Column, Table, parsed_schema
 from millrace.contract.violation import QuarantinedRow, RuleViolation, raw_row, truncate
 from millrace.errors import DropError
-from millrace.files.cast import cast, from_json, from_text, without_words
+from millrace.files.cast import cast, from_json, from_text, without_numbers, without_words
 from millrace.files.pages import pages_of
 from millrace.files.parsed import Limits, Parsed, check_header, keys_of, wrong_type
 from millrace.files.portions import check_pages, is_of_few_words, parts_of, rows_at_once
@@ -164,6 +164,8 @@ def _cells(cells: pa.Array, column: Column) -> tuple[pa.Array, list[int]]:
 
     if pa.types.is_floating(cells.type) and NAN in column.missing_words:
         cells = pc.if_else(pc.is_nan(cells), pa.scalar(None, cells.type), cells)
+    if column.missing_numbers and not pa.types.is_null(cells.type):
+        cells = without_numbers(cells, column)
     if _is_text(cells.type):
         texts, wrong = cast(_unread(cells), pa.string())
         texts = without_words(texts, column)

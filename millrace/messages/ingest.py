@@ -32,7 +32,8 @@ class DropObject(Message):
 
 
 MOST_TOGETHER = 25
-"""Drops of one execution: with the answers to each, its state stays below Step Functions' 256 KiB."""
+"""Drops of one execution: with the answers to each, its state stays below Step Functions' 256 KiB, since the intake
+gives those with a long name one of their own."""
 
 
 class Drop(Message):

@@ -61,6 +61,9 @@ class BudgetRefusal(StrEnum):
     """Why a training may not start."""
 
     CHAMPION_EXISTS = "champion_exists"
+    """A version is live that was not when the run began: its gate would be the naive rule."""
+    RELEASE = "release"
+    """No version is live, and the first one is on its way: what is trained now would be compared with none."""
     BUSY = "busy"
     """Another training holds the lease."""
     BUDGET = "budget"

@@ -9,6 +9,7 @@ from typing import Any
 
 from millrace.errors import ConflictError
 from millrace.evaluation.agreement import TOLERANCE, largest_difference
+from millrace.evaluation.report import named
 from millrace.evaluation.sample import Sample
 from millrace.messages.release import ReleaseOutcome, SmokeTested, Turn
 from millrace.state.pointers import Pointers, Version
@@ -18,6 +19,8 @@ APPROVED = "Approved"
 """The registry's status of a version that went live."""
 ROLLBACK_PHASES: tuple[Phase, ...] = ("live",)
 """A version that was live once returns without phases; its smoke test and the release's alarms still apply."""
+NONE = "none"
+"""In place of a version's number, where no version was live."""
 LEASE_DAYS = 60
 """Longer than the machine may take; the lease is freed at its end in any case."""
 
@@ -84,6 +87,17 @@ def roll_back(pointers: Pointers, version: Version, *, replaced: str) -> Pointer
         came = champion.version if champion else "none"
         raise ConflictError(f"roll back to version {version.version}: expected version {replaced} live, got {came}")
     return pointers.with_live(version)
+
+
+def check_compared(pointers: Pointers, version: str, *, beside: str) -> None:
+    """Raise ConflictError where another version is live than the one that `version` was evaluated beside.
+
+    `beside` is as the registry keeps it: a number, NONE, or empty for a version from before it was kept."""
+    live = pointers.champion.version if pointers.champion else NONE
+    if beside and beside != live:
+        came, now = (named("" if one == NONE else one) for one in (beside, live))
+        again = "a new run compares with it: millrace train, or millrace register again"
+        raise ConflictError(f"release of version {version}: evaluated beside {came}, but {now} is live now; {again}")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -42,6 +42,18 @@ class Claims:
         claims = {f"{DROP}{each}": _item(now + KEPT_FOR, execution=start.name) for each in drop_ids}
         return self._table.put_new({f"{GROUP}{start.name}": group, **claims})
 
+    def take_apart(self, start: Start, *, of: str, now: datetime) -> None:
+        """The execution has the drop that it is named by, which the execution `of` had with others; twice is once."""
+        # Its input first: whoever finds the claim can start the execution.
+        group = _item(now + GROUP_KEPT_FOR, machine=start.machine, input=start.input)
+        self._table.put(f"{GROUP}{start.name}", group)
+        self._table.update(
+            f"{DROP}{start.name}",
+            "SET execution = :own",
+            {":own": {"S": start.name}, ":of": {"S": of}},
+            condition="execution = :of",
+        )
+
     def find(self, drop_id: str) -> Start | None:
         """The execution that has the drop, with its input; None where none has, or had and ended long ago."""
         name = self.execution_of(drop_id)

@@ -17,13 +17,14 @@ class Lease:
     """Who holds it, and until when."""
 
     holder: str
-    """ARN of an execution."""
+    """ARN of an execution; of `first` that of a registered version."""
     as_of: datetime
     expires_at: datetime
 
 
 class Leases:
-    """The workload's leases by name: `train`, `release`, `retrain`. Time is always an argument."""
+    """The workload's leases by name: `train`, `release`, `retrain`; `first` has the first version that is registered,
+    until its release has `release`. Time is always an argument."""
 
     def __init__(self, table: StateTable) -> None:
         self._table = table

@@ -18,6 +18,10 @@ from tests.end_to_end.conftest import Lived
 from tests.end_to_end.test_faults import PNG, WEEK_ROWS, a_year_later, committed, dead_letters, held, parquet
 from tests.infra.local.waiting import until
 
+MANY_ROWS, SMALL_BYTES = 12_000_000, 2**20
+SHORT_S = 15
+"""For a file of some hundred rows by far enough, for one of MANY_ROWS not."""
+
 
 def put_together(lived: Lived, feed: str, bodies: Mapping[str, bytes]) -> dict[str, str]:
     """URIs by name of drops that the intake receives in one batch, in this order, when all of it has ended."""
@@ -123,3 +127,29 @@ def test_small_drops_to_score_are_one_transform_job(lived: Lived) -> None:
     assert (refused["source"], refused["line"], refused["reason"]) == (uris["c.csv"], 8, "range")
     (foreign,) = lived.quarantine(ids["b.csv"])
     assert (foreign["source"], foreign["reason"]) == (uris["b.csv"], "foreign")
+
+
+def test_a_small_file_with_millions_of_rows_keeps_no_neighbour_out(lived: Lived, catalog: GlueCatalog) -> None:
+    """Ingestion runs out of time over it: the run of all three fails, then each has a run of its own."""
+    rows = a_year_later("1997-01", "1997-01")
+    one, other = rows.slice(2 * WEEK_ROWS, WEEK_ROWS // 2), rows.slice(5 * WEEK_ROWS // 2, WEEK_ROWS // 2)
+    large = parquet(rows.slice(0, 1).take([0] * MANY_ROWS))
+    assert len(large) < SMALL_BYTES
+    bodies = {"x.parquet": parquet(one), "y.parquet": large, "z.parquet": parquet(other)}
+    function, lambdas = lived.names.function("ingestion"), lived.desk.client("lambda")
+    usual_s = lambdas.get_function_configuration(FunctionName=function)["Timeout"]
+    lambdas.update_function_configuration(FunctionName=function, Timeout=SHORT_S)
+    try:
+        uris = put_together(lived, "training", bodies)
+    finally:
+        lambdas.update_function_configuration(FunctionName=function, Timeout=usual_s)
+
+    ids = ids_of(lived, "training", uris)
+    claims, states = Claims(StateTable(lived.desk.client("dynamodb"), lived.names)), lived.desk.client("stepfunctions")
+    assert {name: claims.execution_of(each) for name, each in ids.items()} == ids, "each has a run of its own"
+    arns = {name: lived.names.execution_arn("ingest", each) for name, each in ids.items()}
+    ended = {name: states.describe_execution(executionArn=arn)["status"] for name, arn in arns.items()}
+    assert ended == {"x.parquet": "SUCCEEDED", "y.parquet": "FAILED", "z.parquet": "SUCCEEDED"}
+    table = catalog.load_table((lived.names.platform.database, lived.names.table("rows")))
+    assert held(table, pa.concat_tables([one, other])) == WEEK_ROWS
+    assert dead_letters(lived) == {}

@@ -6,6 +6,7 @@ from typing import Any, get_args
 
 import pytest
 
+from console.presenters.ingest import PRESENTER
 from console.presenters.monitor import NOT_JUDGED
 from console.presenters.outcome import outcome
 from console.presenters.presenter import Outcome
@@ -240,6 +241,25 @@ def test_no_refusal_is_lost_among_many_drops(
     assert (found.text, found.is_refused, found.warning) == (text, 0 in accepted, warning)
 
 
+def test_rows_that_are_too_few_are_told_once_for_all_drops(report: WorkloadReport) -> None:
+    few = {"feed": "training", "has_champion": False, "first_rows": 8_997}
+    again = {"rows_accepted": 0, "duplicate": True, "alias_of": "s3://b/w/training/a.csv?versionId=1"}
+    changes = [
+        {"rows_accepted": 0, "rows_quarantined": 9, "rows_total": 40},
+        {"rows_accepted": 48, "rows_total": 88},
+        *({"rows_total": 88} | again for _ in range(2)),
+    ]
+    run = grouped(report, *(few | change for change in changes))
+    found = outcome(run)
+    assert f"{found.text}; {found.detail}; {found.warning}".count("no training yet") == 1
+    assert "no training yet: 8,909 rows are missing of the 8,997" in found.text
+    assert found.detail == "training/0.csv: 0 accepted, 9 quarantined"
+    assert "no training yet" in outcome(of_drop(run, "3")).text, "asked for one drop it is said of that one"
+    summary = PRESENTER.summary(run, report)
+    assert summary
+    assert summary.detail.count("no training yet") == 0
+
+
 def test_two_versions_of_a_key_are_two_drops(report: WorkloadReport) -> None:
     run = grouped(report, {"rows_accepted": 48}, {"rows_accepted": 0, "superseded_by": "x"}, keys=["a", "a"])
     assert outcome(run).text == "two drops: 48 accepted"
@@ -300,6 +320,7 @@ def together(report: WorkloadReport) -> Execution:
     ("started_by", "reason", "text", "is_refused"),
     [
         ("first", "busy", "not started: another training runs", False),
+        ("first", "release", "not started: the first version is being released", False),
         ("first", "champion_exists", "not started: a version is live already", False),
         ("command", "busy", "not started: another training runs", True),
         ("first", "budget", "not started: the budget has no room for it: up to 1.00 USD, 2.00 USD a month", True),

@@ -6,10 +6,13 @@ from datetime import timedelta
 
 import pytest
 
+from millrace.state.leases import Leases
 from millrace.state.pointers import Pointers, Version
 from millrace.timestamps import moment
 
 AS_OF = moment("1997-01-01T00:10:00Z")
+PACKAGE = "arn:aws:sagemaker:eu-west-1:123456789012:model-package/millrace-local-electricity/1"
+RELEASE = "arn:aws:states:eu-west-1:123456789012:execution:millrace-local-electricity-release:one"
 OTHER = "arn:aws:states:eu-west-1:123456789012:execution:millrace-local-electricity-train:other"
 
 
@@ -55,10 +58,41 @@ def test_a_month_without_money_is_refused(aws, load, event):
     assert load("budget")(event("budget", as_of="1997-02-01T00:00:00Z"))["accepted"]
 
 
+@pytest.mark.parametrize("reason", ["first", "command"])
+@pytest.mark.parametrize(("lease", "holder"), [("first", PACKAGE), ("release", RELEASE)])
+def test_beside_the_first_release_nothing_is_trained(aws, load, event, reason, lease, holder):
+    aws.leases.take(lease, holder=holder, as_of=AS_OF, expires_at=AS_OF + timedelta(hours=1))
+    answer = load("budget")(event("budget", reason=reason))
+    assert (answer["accepted"], answer["reason"]) == (False, "release")
+    assert aws.budget.spent_usd(AS_OF) == 0
+    assert load("budget")(event("budget", reason=reason, as_of="1997-01-01T01:10:00Z"))["accepted"], "expired"
+
+
+def test_who_tidies_for_a_moment_keeps_no_training(aws, load, event):
+    aws.leases.take("release", holder="sweep 0b3f", as_of=AS_OF, expires_at=AS_OF + timedelta(hours=1))
+    assert load("budget")(event("budget"))["accepted"]
+
+
+def test_a_version_that_goes_live_between_two_looks_is_seen(aws, load, event, monkeypatch):
+    """Its release ends after the first look at the pointers and before that at its lease."""
+    take = Leases.take
+
+    def released_meanwhile(leases, *words, **named):
+        live(aws)
+        return take(leases, *words, **named)
+
+    handler = load("budget")
+    monkeypatch.setattr(Leases, "take", released_meanwhile)
+    assert handler(event("budget"))["reason"] == "champion_exists"
+
+
 def test_a_late_first_training_finds_a_champion(aws, load, event):
     live(aws)
     assert load("budget")(event("budget"))["reason"] == "champion_exists"
-    retrained = load("budget")(event("budget", reason="alarm"))
+    assert load("budget")(event("budget", reason="command"))["reason"] == "champion_exists", "its gate is a naive rule"
+    asked = event("budget", reason="alarm")
+    asked["state"]["snapshot"]["answer"]["gate"] = "non_inferiority"
+    retrained = load("budget")(asked)
     assert retrained["accepted"]
     assert retrained["champion"] == {
         "version": "1",

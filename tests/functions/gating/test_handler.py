@@ -6,6 +6,8 @@ import json
 
 import pytest
 
+from millrace.state.pointers import Version
+
 REPORT = {
     "rows": {"test": 1344},
     "split": {"from": "1996-12-04", "to": "1997-01-01"},
@@ -53,6 +55,44 @@ def test_the_gate_against_the_champion_is_asked_when_the_snapshot_says_so(aws, l
     answer = load("gating")(asked)
     assert not answer["passed"]
     assert json.loads(json.dumps(answer, allow_nan=False))["verdicts"][-1]["measured"] is None
+
+
+CHAMPION = {
+    "model_version": "1", "rows": 336, "error": 0.3, "challenger_error": 0.25, "difference": 0.05, "lower_bound": 0.02,
+}  # fmt: skip
+
+
+def live(aws, *numbers):
+    for number in numbers:
+        version = Version(
+            package_arn=f"arn:p/{number}", version=number, model_name="m", run="r", baseline_uri="s3://b/k"
+        )
+        aws.pointers.move(aws.pointers.read().with_live(version))
+
+
+def beside(event, gate):
+    asked = event("gating")
+    asked["state"]["snapshot"]["answer"]["gate"] = gate
+    return asked
+
+
+def test_a_model_that_was_compared_with_none_is_refused_once_a_version_is_live(aws, load, event):
+    put(aws)
+    live(aws, "1")
+    answer = load("gating")(event("gating"))
+    assert not answer["passed"]
+    assert [sentence for sentence in answer["sentences"] if sentence.startswith("refused")] == [
+        "refused: champion: evaluated beside no version, but version 1 is live now; a new run compares with it: "
+        "millrace train, or millrace register again"
+    ]
+
+
+@pytest.mark.parametrize(("numbers", "refused"), [(["1"], []), (["1", "2"], ["champion"]), ([], ["champion"])])
+def test_a_model_passes_only_beside_the_version_that_is_live(aws, load, event, numbers, refused):
+    put(aws, champion=CHAMPION)
+    live(aws, *numbers)
+    answer = load("gating")(beside(event, "non_inferiority"))
+    assert [verdict["name"] for verdict in answer["verdicts"] if not verdict["passed"]] == refused
 
 
 def test_a_report_of_another_shape_stops_the_run(aws, load, event):

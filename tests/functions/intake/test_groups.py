@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
+from functions.ingestion.reasons import cut
 from functions.intake.arrivals import Arrival, arrival_of, start_of
 from functions.intake.groups import GROUP_BYTES, LONGEST_KEY, SMALL_BYTES, groups
 from millrace.contract.reasons import Reason
@@ -28,7 +29,11 @@ EVENT = json.loads(json.loads(Path("events/intake.json").read_text())["Records"]
 MOST_BYTES = 256 * 1024
 """Of a state's input and output. https://docs.aws.amazon.com/step-functions/latest/dg/service-quotas.html"""
 WORDS = "\u00e9" * 500
-"""As long as a reason in an answer may be, of letters that take six bytes in JSON."""
+"""A long reason, of letters that take six bytes in JSON."""
+OTHER_KEY = "\x01" * 1000
+"""Of another object with the same bytes, as long as S3 lets it be in JSON."""
+EVENT_BYTES = 1200
+"""Of what is kept of one event that was put, with the metadata of the call."""
 AT = datetime(1997, 1, 1, tzinfo=UTC)
 
 
@@ -67,15 +72,35 @@ def test_a_group_has_its_bounds() -> None:
     assert list(groups([])) == []
 
 
-def test_the_largest_group_fits_into_the_state_of_its_execution() -> None:
-    arrivals = [arrival(f"{number:0{LONGEST_KEY - 21}d}") for number in range(MOST_TOGETHER)]
-    ((*group,),) = groups(arrivals)
+LETTERS = {"ascii": "a", "accents": "\u00e9", "control": "\x01", "pictures": "\U0001f600"}
+
+
+@pytest.mark.parametrize("letter", LETTERS.values(), ids=LETTERS)
+@pytest.mark.parametrize("length", [10, 13, 29, 60, 150, 177, 200, 240, 480])
+def test_the_largest_group_fits_into_the_state_of_its_execution(letter: str, length: int) -> None:
+    arrivals = [arrival(f"{number:02}{letter * length}") for number in range(2 * MOST_TOGETHER)]
+    found = list(groups(arrivals))
+    assert sorted(one.drop_id for group in found for one in group) == sorted(one.drop_id for one in arrivals)
+    for group in found:
+        check_size(group)
+
+
+def test_names_of_ascii_go_together_up_to_their_bound() -> None:
+    longest = LONGEST_KEY - len("electricity/training/")
+    for letter, most in (("a", longest), ("\u00e9", longest // 6), ("\U0001f600", longest // 12)):
+        pair = [arrival(letter * (most - 1) + "a"), arrival(letter * (most - 1) + "b")]
+        assert len(list(groups(pair))) == 1
+        assert len(list(groups([arrival(letter * most + "ab" * 6), arrival(letter * most + "ac" * 6)]))) == 2
+
+
+def check_size(group: list[Arrival]) -> None:
+    """The execution's state with the longest answers is within its bound."""
     given = json.loads(start_of(group, NAMES).input)
     named = [(one.drop_id, f"s3://{NAMES.platform.bucket('landing')}/{one.object['key']}?versionId={'v' * 32}")
              for one in group]  # fmt: skip
     refused = [
         RejectedDrop(drop_id=drop_id, feed="training", source=source, source_digest="d" * 64, reason=Reason.COLUMNS,
-                     expected=WORDS, got=WORDS)
+                     expected=cut(WORDS), got=cut(WORDS))
         for drop_id, source in named
     ]  # fmt: skip
     assert size(given, Ingested(outcome="rejected", rejected=tuple(refused))) < MOST_BYTES
@@ -87,11 +112,12 @@ def test_the_largest_group_fits_into_the_state_of_its_execution() -> None:
     committed = [
         Committed(drop_id=drop_id, feed="training", table="electricity_rows", snapshot_id="1" * 19, rows_accepted=10**6,
                   rows_quarantined=10**6, rows_total=10**9, source=source, source_digest="d" * 64, duplicate=True,
-                  alias_of=source, superseded_by=source, has_champion=True)
+                  alias_of=f"s3://{NAMES.platform.bucket('landing')}/{OTHER_KEY}?versionId={'v' * 32}",
+                  has_champion=True)
         for drop_id, source in named
     ]  # fmt: skip
     answers = Ingested(outcome="parsed", parsed=tuple(parsed)), CommittedDrops(drops=tuple(committed))
-    assert size(given, *answers) < MOST_BYTES
+    assert size(given, *answers) + EVENT_BYTES * len(group) < MOST_BYTES
 
 
 def size(given: object, *answers: Ingested | CommittedDrops) -> int:

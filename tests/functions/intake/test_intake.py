@@ -8,7 +8,7 @@ from typing import Any
 
 import boto3
 import pytest
-from botocore.exceptions import ClientError
+from botocore.exceptions import ClientError, ReadTimeoutError
 
 from functions.intake.arrivals import arrival_of, start_of
 from millrace.errors import NoDropError
@@ -241,6 +241,75 @@ def test_a_start_that_fails_leaves_no_slot_behind(states: Any, load: Any, aws: A
     told = event("intake")
     comes_again = [{"itemIdentifier": record["messageId"]} for record in told["Records"]]
     assert load("intake")(told) == {"batchItemFailures": comes_again}
+    assert slots(aws) == []
+
+
+class Lost:
+    """Step Functions, whose answer to a start is lost; `takes` says whether it had come there."""
+
+    def __init__(self, states: Any, error: Exception, *, takes: bool) -> None:
+        self._states, self._error, self._takes = states, error, takes
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._states, name)
+
+    def start_execution(self, **words: Any) -> Any:
+        if self._takes:
+            self._states.start_execution(**words)
+        raise self._error
+
+
+def refusal(code: str, *, status: int, retries: int) -> ClientError:
+    answer = {"HTTPStatusCode": status, "RetryAttempts": retries}
+    return ClientError({"Error": {"Code": code}, "ResponseMetadata": answer}, "StartExecution")  # type: ignore[typeddict-item]
+
+
+LOST = [
+    ReadTimeoutError(endpoint_url="https://states.eu-west-1.amazonaws.com"),
+    refusal("ThrottlingException", status=400, retries=4),
+    refusal("InternalServerError", status=500, retries=0),
+]
+
+
+@pytest.mark.parametrize("error", LOST, ids=["time-out", "throttled later", "error"])
+@pytest.mark.parametrize("takes", [True, False])
+def test_a_start_whose_answer_is_lost_keeps_its_slot(
+    error: Exception, takes: bool, states: Any, load: Any, aws: Aws, event: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Until the execution that AWS may have started ends, or the sweep finds that there is none."""
+    handler = load("intake")
+    module = sys.modules["functions.intake.handler"]
+    with monkeypatch.context() as lost:
+        lost.setattr(module, "STATES", Lost(module.STATES, error, takes=takes))
+        assert len(handler(event("intake"))["batchItemFailures"]) == 1
+    assert len(slots(aws)) == 1
+    assert handler(event("intake")) == {"batchItemFailures": []}
+    (name,) = running(states)
+    assert slots(aws) == [NAMES.execution_arn("ingest", name)], "the next delivery takes no other"
+
+
+def test_an_error_before_the_start_keeps_the_slot_of_one_that_runs(
+    states: Any, load: Any, aws: Aws, event: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    handler = load("intake")
+    handler(event("intake"))
+
+    def fail(*_: Any, **__: Any) -> bool:
+        raise KeyError("claims")
+
+    monkeypatch.setattr(sys.modules["functions.intake.handler"].CLAIMS, "take", fail)
+    assert len(handler(event("intake"))["batchItemFailures"]) == 1
+    assert len(slots(aws)) == 1
+
+
+def test_a_start_that_is_refused_at_once_frees_its_slot(
+    states: Any, load: Any, aws: Aws, event: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    handler = load("intake")
+    module = sys.modules["functions.intake.handler"]
+    error = refusal("AccessDeniedException", status=400, retries=0)
+    monkeypatch.setattr(module, "STATES", Lost(module.STATES, error, takes=False))
+    assert len(handler(event("intake"))["batchItemFailures"]) == 1
     assert slots(aws) == []
 
 

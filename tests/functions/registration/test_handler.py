@@ -44,6 +44,27 @@ def test_a_version_with_its_chain_is_registered(aws, trained_run, register, even
     assert len(metadata) <= 50
 
 
+def test_a_first_version_has_the_lease_until_its_release_has_one(aws, trained_run, register, event):
+    trained_run()
+    package = register(event("registration"))["package_arn"]
+    assert aws.leases.find("first").holder == package
+    metadata = aws.sagemaker.describe_model_package(ModelPackageName=package)["CustomerMetadataProperties"]
+    assert metadata["beside"] == "none"
+
+
+def test_a_version_names_the_one_that_it_was_compared_with(aws, trained_run, register, event):
+    run = trained_run()
+    uri = aws.names.run_uri(run, "evaluation", "evaluation.json")
+    compared = {
+        "model_version": "4", "rows": 1, "error": 0.3, "challenger_error": 0.25, "difference": 0.05, "lower_bound": 0.0,
+    }  # fmt: skip
+    aws.put(uri, json.dumps(json.loads(read_object(aws.s3, uri)) | {"champion": compared}))
+    package = register(event("registration"))["package_arn"]
+    metadata = aws.sagemaker.describe_model_package(ModelPackageName=package)["CustomerMetadataProperties"]
+    assert metadata["beside"] == "4"
+    assert aws.leases.find("first") is None
+
+
 def test_a_retry_finds_the_version_that_is_there(aws, trained_run, register, event):
     trained_run()
     assert register(event("registration")) == register(event("registration"))

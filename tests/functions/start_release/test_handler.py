@@ -13,6 +13,7 @@ from millrace.aws.endpoints import CHANGING
 from millrace.errors import ArtefactError, ConflictError, EndpointChangingError
 from millrace.release.registry import Candidate, Registry
 from millrace.release.signatures import SigningKey, signed_version
+from millrace.state.leases import Leases
 from millrace.state.pointers import Pointers, Version
 from millrace.timestamps import moment
 from tests.signing_key import create_signing_key
@@ -191,6 +192,46 @@ def test_the_broken_challenger_of_another_release_stays(aws, load, event, packag
 def test_an_event_that_came_twice_or_late_does_nothing(aws, load, event, package, number, outcome):
     live(aws, number)
     assert load("start_release")(event("start_release"))["outcome"] == outcome
+
+
+@pytest.mark.parametrize(("beside", "number"), [("none", 1), ("1", 2)])
+def test_a_version_is_not_released_over_one_that_it_was_not_compared_with(aws, load, event, beside, number):
+    """That one went live after the gates had judged, by a release that this one has waited for."""
+    for run in ("one", "two", "three"):
+        package = register(aws, aws.names.package_group, run=run, beside=beside)
+    live(aws, number)
+    asked = event("start_release")
+    asked["state"]["detail"]["package_arn"] = package.arn
+    came = "no version" if beside == "none" else "version 1"
+    with pytest.raises(ConflictError, match=f"evaluated beside {came}, but version {number} is live now; a new run"):
+        load("start_release")(asked)
+
+
+@pytest.mark.parametrize("beside", ["1", ""])
+def test_a_version_is_released_over_the_one_that_it_was_compared_with(aws, load, event, beside):
+    """Or where that was not kept, before it was."""
+    register(aws, aws.names.package_group)
+    package = register(aws, aws.names.package_group, run="two", beside=beside)
+    live(aws, 1)
+    asked = event("start_release")
+    asked["state"]["detail"]["package_arn"] = package.arn
+    assert load("start_release")(asked)["outcome"] == "open"
+
+
+def test_the_pointers_are_read_again_under_the_lease(aws, load, event, monkeypatch):
+    """The release before this one moves them after the first look, and then frees its lease."""
+    package = register(aws, aws.names.package_group, beside="none")
+    aws.leases.take("first", holder=package.arn, as_of=AS_OF, expires_at=AS_OF + timedelta(days=1))
+    take = Leases.take
+
+    def moved_meanwhile(leases, *words, **named):
+        live(aws, 2)
+        return take(leases, *words, **named)
+
+    handler = load("start_release")
+    monkeypatch.setattr(Leases, "take", moved_meanwhile)
+    assert handler(event("start_release"))["outcome"] == "done"
+    assert aws.leases.find("first") is None
 
 
 @pytest.mark.parametrize("lacking", ["model_digest", "baseline_digest"])

@@ -57,6 +57,9 @@ def application() -> Application:
     return Application(Brightness(), Settings(model_version="3", batch=True))  # type: ignore[arg-type]
 
 
+CUT_IS = f"a PNG of 4 x 4 pixels, 1 x 8 bits, {len(CUT)} bytes"
+
+
 def request(body: bytes, content_type: str) -> Request:
     head = Head(
         method="POST", path="/invocations", content_type=content_type, body_bytes=len(body), stays=True, waits=False
@@ -90,7 +93,15 @@ def test_a_request_with_a_corrupt_image_has_an_answer_to_every_other_row(applica
     assert [round(one["probability"] * 255) for one in (first, third)] == [50, 200]
     assert second["rejected"]["column"] == "scan"
     assert second["rejected"]["expected"] == "PNG data of 4 x 4 pixels"
-    assert len(second["rejected"]["came"]) <= 80
+    assert second["rejected"]["came"] == CUT_IS
+
+
+@pytest.mark.parametrize(
+    ("cell", "came"), [("?", "1 characters that are no base64"), ("Z2c=", "2 bytes that begin with b'gg'"), (7, "7")]
+)
+def test_what_is_no_image_is_told_in_words(application: Application, cell: object, came: str) -> None:
+    [answer] = application.answer([request(json.dumps({"rows": [{"scan": cell, "age": 3}]}).encode(), JSON)])
+    assert json.loads(answer.body)["predictions"][0]["rejected"]["came"] == came
 
 
 def test_an_answer_says_what_is_watched_of_its_image(application: Application) -> None:
@@ -115,7 +126,7 @@ def test_a_stream_is_answered_row_by_row_too(application: Application) -> None:
     assert table["row_number"].to_pylist() == [5, 6, 7]
     assert [None if p is None else round(p * 255) for p in table["probability"].to_pylist()] == [None, 50, 100]
     assert table["rejected"].to_pylist() == [
-        {"column": "scan", "expected": "PNG data of 4 x 4 pixels", "came": f"{len(CUT)} bytes"},
+        {"column": "scan", "expected": "PNG data of 4 x 4 pixels", "came": CUT_IS},
         None,
         None,
     ]
