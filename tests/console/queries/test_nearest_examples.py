@@ -19,9 +19,12 @@ from typer.testing import CliRunner
 from console.cli.app import app
 from console.environment import Environment
 from console.local_cloud.local_cloud import PLATFORM
-from console.queries.nearest_examples import _may_be_shown, nearest_examples
+from console.pages.page import page
+from console.queries import newest_examples
+from console.queries.nearest_examples import NearestExamples, _may_be_shown, nearest_examples
+from console.queries.report import read_report
 from millrace.artefact.artefact import write_archive
-from millrace.aws.objects import put_object
+from millrace.aws.objects import put_object, split_uri
 from millrace.contract.load import load_contract
 from millrace.datasets import s3_io
 from millrace.datasets.commits import commit
@@ -33,10 +36,12 @@ from millrace.decisions.record import Decision, canonical, to_line
 from millrace.decisions.store import prefix
 from millrace.errors import EnvironmentNotFoundError, WorkloadError
 from millrace.features.history import History
-from millrace.names import WorkloadNames
+from millrace.features.parts import written
+from millrace.names import MACHINES, WorkloadNames
 from millrace.release.registry import Candidate, Registry
 from tests.credentials import set_credentials
 from tests.plant import plant_model, plant_rows, write_plant
+from tests.state_table import create_table
 
 NAMES = WorkloadNames(platform=PLATFORM, workload="plant")
 RUN, ID = "run-1", "decision-0"
@@ -266,6 +271,61 @@ def test_a_row_whose_label_was_corrected_since_is_not_shown_with_the_former_one(
     after = nearest_examples(looking, NAMES, ID)
     assert after.compared == before.compared - 4
     assert after.examples[0].distance > 0
+
+
+@pytest.fixture
+def deployed(environment: Environment) -> Environment:
+    """With what a report reads besides."""
+    for table in (PLATFORM.state_table, PLATFORM.audit_table):
+        create_table(environment.client("dynamodb"), table)
+    definition = json.dumps({"StartAt": "Done", "States": {"Done": {"Type": "Pass", "End": True}}})
+    role = f"arn:aws:iam::{PLATFORM.account}:role/x"
+    for machine in MACHINES:
+        given = {"name": NAMES.machine(machine), "definition": definition, "roleArn": role}
+        environment.client("stepfunctions").create_state_machine(**given)
+    return environment
+
+
+def shown_in_report(environment: Environment) -> NearestExamples | None:
+    found = read_report(environment, NAMES, question="?")
+    html = page(found)
+    assert ("the training rows that are most like it" in html) is (found.nearest is not None)
+    return found.nearest
+
+
+def test_the_report_shows_those_of_the_newest_decision(deployed: Environment, folder: Path) -> None:
+    change(folder, protect("open"))
+    assert shown_in_report(deployed) == nearest_examples(deployed, NAMES, ID)
+    html = page(read_report(deployed, NAMES, question="?"))
+    assert "Not compared and not shown, as the contract protects them: open." in html
+    load = ROWS["load"][AT].as_py()
+    assert html.count(f"<td>{written(load)}</td>") == 2, "the decision and the nearest row"
+
+
+def test_the_report_shows_none_without_the_owner_s_word(deployed: Environment, folder: Path) -> None:
+    change(folder, lambda rows: rows.pop("customProperties"))
+    assert shown_in_report(deployed) is None
+
+
+@pytest.mark.parametrize("gone", ["model.tar.gz", "manifest.json", "every feature", "size", "decision"])
+def test_the_report_is_whole_without_them(
+    gone: str, deployed: Environment, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    s3 = deployed.client("s3")
+    if gone == "every feature":
+        for name in ("load", "kind", "open"):
+            change(folder, protect(name))
+    elif gone == "size":
+        monkeypatch.setattr(newest_examples, "MOST_BYTES", 100)
+    else:
+        part = ("model", gone) if gone == "model.tar.gz" else (gone,)
+        uri = NAMES.run_uri(RUN, *part)
+        if gone == "decision":
+            uri = NAMES.lake_uri("decisions", "date=2026-04-01/a.jsonl")
+        bucket, key = split_uri(uri)
+        assert s3.head_object(Bucket=bucket, Key=key)
+        s3.delete_object(Bucket=bucket, Key=key)
+    assert shown_in_report(deployed) is None
 
 
 def test_the_command_prints_a_line_for_each_column(
