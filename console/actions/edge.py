@@ -60,7 +60,7 @@ def export_version(
     source = ExportedVersion(workload=names.workload, version=package.version, model_digest=registered.digest)
     if not int8:
         return write_package(folder, artefact, source)
-    rows = read_pinned(s3, names, package.metadata["run"], artefact.description.features)
+    rows = read_pinned(s3, names, package.metadata["run"], artefact.description.features).examples
     return write_int8(folder, artefact, source, rows, max_loss=max_loss)
 
 

@@ -263,7 +263,7 @@ def _show_explanation(environment: Environment, names: WorkloadNames, decision: 
 
 
 def _show_nearest(environment: Environment, names: WorkloadNames, decision: str, *, as_json: bool) -> None:
-    from console.presenters.examples import example_rows
+    from console.presenters.examples import example_notes, example_rows
     from console.queries.nearest_examples import nearest_examples
 
     found = nearest_examples(environment, names, decision)
@@ -271,10 +271,7 @@ def _show_nearest(environment: Environment, names: WorkloadNames, decision: str,
         show_json(asdict(found))
         return
     show_rows(example_rows(found), as_json=False, nothing="")
-    listed = ", ".join(f"{name} {share:.0%}" for name, share in sorted(found.weights.items(), key=lambda one: -one[1]))
-    print(f"\nThe nearest of {found.compared:,} training rows of version {found.version}; weights: {listed}")
-    if found.hidden:
-        print(f"Not compared and not shown, as the contract protects them: {', '.join(found.hidden)}")
+    print("", *example_notes(found), sep="\n")
 
 
 def _short(row: Row) -> dict[str, Any]:

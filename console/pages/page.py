@@ -14,6 +14,7 @@ from console.pages.curves import curves
 from console.pages.evidence import evidence
 from console.pages.explanations import explanations
 from console.pages.fan import fan
+from console.pages.nearest import nearest
 from console.pages.reliability import reliability
 from console.pages.summary import Fact, accepted_rows, facts, notes, summary
 from console.pages.template import template
@@ -108,6 +109,7 @@ def page(
         curves=curves,
         evidence=evidence,
         explanations=explanations,
+        nearest=nearest,
         fan=fan,
         reliability=lambda bins: reliability(_finite(bins)),
         other_metrics=lambda evaluation: list(_other_metrics(evaluation)),

@@ -31,6 +31,15 @@ def example_rows(found: NearestExamples) -> list[dict[str, str]]:
     return [{name: cell.strip() for name, cell in row.items()} for row in rows]
 
 
+def example_notes(found: NearestExamples) -> list[str]:
+    """What was compared, and what was not."""
+    listed = ", ".join(f"{name} {share:.0%}" for name, share in sorted(found.weights.items(), key=lambda one: -one[1]))
+    said = [f"The nearest of {found.compared:,} training rows of version {found.version}; weights: {listed}"]
+    if found.hidden:
+        said.append(f"Not compared and not shown, as the contract protects them: {', '.join(found.hidden)}")
+    return said
+
+
 def _apart(distance: float | None) -> str:
     """Nothing for what is equal, and for a column that is no feature."""
     return f"({distance:.2g} apart)" if distance else ""
@@ -38,7 +47,7 @@ def _apart(distance: float | None) -> str:
 
 def _bytes(cell: str | None) -> str:
     """Of an image in base64."""
-    return f"{len(cell) * 3 // 4:,} bytes" if cell else ""
+    return f"{len(cell) * 3 // 4 - cell.count('='):,} bytes" if cell else ""
 
 
 def _cell(cell: Any) -> str:

@@ -4,18 +4,18 @@ The version's run pinned them; they are read with the rights of whoever asks, an
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from console.environment import Environment
 from console.queries.decision_explanation import answered_decision
 from console.queries.pinned_rows import pinned_files, read_pinned
+from console.queries.same_rows import also_in
 from console.queries.table_files import data_files, read_metadata, read_rows
-from millrace.contract.deduplicate import key_of
 from millrace.contract.kinds import as_json
 from millrace.contract.load import load_contract
-from millrace.datasets.examples import LABEL
+from millrace.datasets.examples import LABEL, with_label_and_past
 from millrace.errors import EnvironmentNotFoundError, WorkloadError
 from millrace.explanations.distance import Near, nearest, weights
 from millrace.features import catalogue as encoders
@@ -123,9 +123,12 @@ def _columns(shown: Features, rows: pa.Table, contract: Contract, prediction: Pr
 def _training_rows(
     environment: Environment, names: WorkloadNames, run: str, features: Features, prediction: Prediction
 ) -> pa.Table:
-    """Those of the run that are still in the table as they were: what was withdrawn since is shown to nobody."""
+    """Those of the run that are still as they were: what was withdrawn since is shown to nobody.
+
+    A row shows others too: its label may be a later row's, and its past is of those before it."""
     s3 = environment.client("s3")
-    examples = read_pinned(s3, names, run, features)
+    pinned = read_pinned(s3, names, run, features)
+    examples = pinned.examples
     train = examples.part(examples.parts.train)
     metadata = read_metadata(environment, names, "rows")
     current = metadata.current_snapshot_id if metadata else None
@@ -134,33 +137,16 @@ def _training_rows(
     files = [uri for uri, _ in data_files(s3, metadata, current, is_deleted=False)]
     if set(pinned_files(s3, names, run)) <= set(files):
         return train
+    declared = pinned.workload.prediction
     # What is shown of a row, and its label: a withdrawn one may have come back corrected, under the same key.
-    wanted = {*prediction.key, *encoders.columns(features), *prediction.label_columns}
-    names_compared = [name for name in train.column_names if name in wanted]
+    wanted = {*prediction.key, *encoders.columns(features), *prediction.label_columns, *declared.label_columns}
+    compared = [name for name in pinned.table.column_names if name in wanted]
     there = (read_rows(s3, uri) for uri in files)
-    kept = [rows.select([name for name in names_compared if name in rows.column_names]) for rows in there]
-    return _also_in(train, kept, key=prediction.key, columns=names_compared)
-
-
-def _also_in(rows: pa.Table, there: list[pa.Table], *, key: tuple[str, ...], columns: Sequence[str]) -> pa.Table:
-    """The rows, in their order, that one of the tables has with the same cells in these columns, the key's included.
-
-    A table may lack a column that is younger than its rows, and have another width of numbers."""
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
-    both = pa.concat_tables([rows.select(columns), *there], promote_options="permissive")
-    own, now = both.slice(0, rows.num_rows), both.slice(rows.num_rows)
-    places = pc.index_in(key_of(own, key), value_set=key_of(now, key), skip_nulls=True)
-    now = now.take(places)
-    is_there = places.is_valid()
-    for name in columns:
-        if pa.types.is_null(both.schema.field(name).type):
-            continue
-        is_equal = pc.fill_null(pc.equal(own[name], now[name]), False)
-        is_missing = pc.and_(pc.is_null(own[name], nan_is_null=True), pc.is_null(now[name], nan_is_null=True))
-        is_there = pc.and_(is_there, pc.or_(is_equal, is_missing))
-    return rows.filter(is_there).combine_chunks()
+    kept = [rows.select([name for name in compared if name in rows.column_names]) for rows in there]
+    still = also_in(pinned.table, kept, key=prediction.key, columns=compared)
+    looked_up = with_label_and_past(still, declared, features)
+    pasts = [history.name for history in encoders.histories(features)]
+    return also_in(train, [looked_up], key=prediction.key, columns=[*prediction.key, LABEL, *pasts])
 
 
 def _example(rows: pa.Table, near: Near, names: list[str]) -> NearestExample:

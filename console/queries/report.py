@@ -26,6 +26,8 @@ from console.queries.monitoring import (
     windows,
 )
 from console.queries.monitoring_limits import Limit, find_limits, read_watched
+from console.queries.nearest_examples import NearestExamples
+from console.queries.newest_examples import examples_of_newest
 from console.queries.quarantine import ReasonCount, count_reasons, find_rows
 from console.queries.training_curves import Epoch, read_epochs
 from console.queries.unjudged import find_unjudged
@@ -81,6 +83,8 @@ class WorkloadReport:
     """Of the monitors of the live version, and decisions that none of them judged."""
     withdrawals: tuple[Withdrawal, ...] = ()
     """Oldest first."""
+    nearest: NearestExamples | None = None
+    """Of the newest decision, where the contract lets people see training rows and one of `models` answered it."""
 
     def of(self, machine: str) -> list[Execution]:
         """The machine's executions, oldest first."""
@@ -112,6 +116,8 @@ def read_report(environment: Environment, names: WorkloadNames, *, question: str
     decision, records = newest_decision(environment, names), audit_of(environment, names)
     newest = list(islice(find_versions(environment, names), MOST_VERSIONS))
     live = next((version for version in newest if version.status == "live"), None)
+    answered = decision.decision.model_version if decision else None
+    trained = next((one.run for one in newest if one.version is not None and one.version == answered), "")
     return WorkloadReport(
         names=names,
         question=question,
@@ -128,6 +134,7 @@ def read_report(environment: Environment, names: WorkloadNames, *, question: str
         usage=find_usage(environment, names, runs),
         limits=(*(find_limits(read_watched(s3, names, live.run)) if live else ()), *unjudged),
         withdrawals=find_withdrawals(records),
+        nearest=examples_of_newest(environment, names, decision, trained),
     )
 
 

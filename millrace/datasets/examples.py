@@ -57,12 +57,28 @@ def read_examples(
     `more_columns` are read beside those of the features, and may hold nothing in some rows.
 
     Raises SnapshotError as `read_snapshot`, and when no row has a label and a past that is long enough."""
+    table = read_rows(
+        folder, schema, workload=workload, contract=contract, features=features, more_columns=more_columns
+    )
+    return examples(table, workload=workload, features=features)
+
+
+def read_rows(
+    folder: Path,
+    schema: Path,
+    *,
+    workload: Workload,
+    contract: Contract,
+    features: Features,
+    more_columns: Sequence[str] = (),
+) -> pa.Table:
+    """All rows that examples are made of, as `read_examples`."""
     prediction, division = workload.prediction, workload.training.split
     extra = (division.column,) if division.by == "column" else ()
     names, required = encoders.columns(features), {column.name for column in contract.rows.columns if column.required}
     beside = [name for name in more_columns if name not in (*names, *prediction.label_columns)]
     later = prediction.label_columns if prediction.horizon_hours else ()
-    table = read_snapshot(
+    return read_snapshot(
         folder,
         schema,
         columns=[*names, *prediction.label_columns, *extra, *beside],
@@ -70,18 +86,15 @@ def read_examples(
         key=prediction.key,
         optional=[*later, *extra, *beside, *(name for name in names if name not in required)],
     )
-    return examples(table, workload=workload, features=features)
 
 
 def examples(table: pa.Table, *, workload: Workload, features: Features) -> Examples:
     """The rows of `table`, which are in the order of event time, that have a label and a past, with their split."""
     import pyarrow as pa
 
-    prediction = workload.prediction
     # Histories and labels are looked up among all rows; only then are rows left out, which are the past of others.
-    labelled = table.append_column(LABEL, label_of(table, prediction))
-    whole = encoders.add_histories(features, labelled)
-    keep = labelled[LABEL].is_valid().to_numpy()
+    whole = with_label_and_past(table, workload.prediction, features)
+    keep = whole[LABEL].is_valid().to_numpy()
     for history in encoders.histories(features):
         keep &= ~history.is_too_short(table)
     # Drops are checked by their images' headers alone: data that is cut off or altered is found by who decodes it.
@@ -94,6 +107,11 @@ def examples(table: pa.Table, *, workload: Workload, features: Features) -> Exam
         expected = "rows with a label, a whole past and images that can be decoded"
         raise SnapshotError(f"expected {expected}, got none among {table.num_rows}")
     return _divided(_without_strays(kept, workload), workload)
+
+
+def with_label_and_past(table: pa.Table, prediction: Prediction, features: Features) -> pa.Table:
+    """The rows with what they take from other rows of the table: `_label`, and the past of each history."""
+    return encoders.add_histories(features, table.append_column(LABEL, label_of(table, prediction)))
 
 
 def _without_strays(table: pa.Table, workload: Workload) -> pa.Table:

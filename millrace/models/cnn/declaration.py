@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from millrace.tasks.task import Task
 
 SMALLEST_SIDE = 4
-OF_IMAGES = frozenset({"rotation", "scale", "shift", "answer_shift"})
-"""Parameters that change images."""
+OF_IMAGES = frozenset({"rotation", "scale", "shift", "answer_shift", "brightness"})
+"""Parameters that an image alone has."""
 
 
 class Cnn(Parameters):
@@ -27,6 +27,7 @@ class Cnn(Parameters):
 
     network: ClassVar[str] = "millrace.models.cnn.network"
     int8: ClassVar[Int8] = "static"
+    behind_trunk: ClassVar[tuple[str, ...]] = ("columns", "brightness", "hidden", "head")
     example: ClassVar[Signature] = (TensorSpec(name="scan", dtype="uint8", shape=(1, 16, 16)),)
 
     channels: Annotated[tuple[Annotated[int, Field(ge=1, le=1024)], ...], Field(min_length=1, max_length=6)] = (
@@ -45,6 +46,9 @@ class Cnn(Parameters):
     answer_shift: Annotated[int, Field(ge=0, le=8)] = 0
     """An answer is the mean of five: for the image, and for it moved by so many pixels to each side. It takes five
     times as long; 0: one answer for the image as it is."""
+    brightness: bool = True
+    """Whether mean and deviation of each channel of an image, by which its pixels are standardised, are inputs of their
+    own; false where they say the camera and not the answer."""
     epochs: Annotated[int, Field(ge=1, le=1000)] = 12
     batch_size: Annotated[int, Field(ge=8, le=65536)] = 64
     learning_rate: Annotated[float, Field(gt=0, lt=1)] = 2e-3

@@ -1,7 +1,8 @@
 """The trunk of a residual network over one standardised image (He et al. 2016, arXiv 1512.03385).
 
 N rows, C channels, H × W pixels, F numbers out. Each image is standardised by its own mean and deviation, so a darker
-camera changes nothing. Batch normalisation is folded into fixed numbers when it answers: rows do not touch each other.
+camera changes nothing here; `brightness.py` has what is lost. Batch normalisation is folded into fixed numbers when it
+answers: rows do not touch each other.
 """
 
 from __future__ import annotations

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from millrace.features.signature import JOINED, Signature
 from millrace.models.cnn.augmentation import augmented, shifted
+from millrace.models.cnn.brightness import Brightness
 from millrace.models.cnn.declaration import Cnn
 from millrace.models.cnn.image_trunk import ImageTrunk, standardised
 from millrace.models.cnn.steps_trunk import StepsTrunk
@@ -20,18 +22,24 @@ from millrace.models.entrance import Entrance
 
 
 class ImageNetwork(nn.Module):
-    """One tensor (N, C, H, W) of uint8, `numbers` and `categories` if there are any, in; raw numbers (N, W) out."""
+    """One tensor (N, C, H, W) of uint8, `numbers` and `categories` if there are any, in; raw numbers (N, W) out.
+
+    Behind the trunk its brightness and contrast stand beside what the trunk saw in the standardised image."""
 
     def __init__(self, parameters: Cnn, signature: Signature, width: int) -> None:
         super().__init__()
         [image] = [spec for spec in signature if spec.name not in JOINED]
         self.image, self.options, self.entrance = image.name, parameters, Entrance(image.name, axes=3)
         self.trunk, self.columns = ImageTrunk(image, parameters.channels), Columns(signature)
-        self.hidden = nn.Linear(self.trunk.width + self.columns.width, parameters.hidden)
+        self.brightness = Brightness(image) if parameters.brightness else None
+        seen = self.trunk.width + (self.brightness.width if self.brightness else 0)
+        self.hidden = nn.Linear(seen + self.columns.width, parameters.hidden)
         self.head = nn.Linear(parameters.hidden, width)
 
     def fit(self, tensors: Mapping[str, Tensor], target_N: Tensor) -> None:
         self.columns.fit(tensors, target_N)
+        if self.brightness:
+            self.brightness.fit(tensors[self.image])
 
     def forward(self, **tensors: Tensor) -> Tensor:
         x, given = self.entrance(standardised(tensors[self.image])), self.options  # (N, C, H, W)
@@ -46,6 +54,8 @@ class ImageNetwork(nn.Module):
         return first_NW / (1 + len(others))
 
     def _numbers(self, seen_NF: Tensor, tensors: Mapping[str, Tensor]) -> Tensor:
+        if self.brightness:
+            seen_NF = torch.cat([seen_NF, self.brightness(tensors[self.image])], dim=1)
         state = functional.gelu(self.hidden(self.columns.beside(seen_NF, tensors)))
         found: Tensor = self.head(functional.dropout(state, self.options.dropout, self.training))
         return found

@@ -25,7 +25,7 @@ class Multimodal(Parameters):
 
     network: ClassVar[str] = "millrace.models.multimodal.network"
     int8: ClassVar[Int8] = "static"
-    behind_trunk: ClassVar[tuple[str, ...]] = ("columns", "missing_F", "linear", "hidden", "head")
+    behind_trunk: ClassVar[tuple[str, ...]] = ("columns", "missing_F", "brightness", "linear", "hidden", "head")
     rows_per_pass: ClassVar[RowsPerPass] = RowsPerPass(fewest=2, most=32)
     """As for the families whose trunks it has."""
     example: ClassVar[Signature] = (
@@ -46,6 +46,9 @@ class Multimodal(Parameters):
     """Training images are made larger or smaller by up to this share of their size."""
     shift: Annotated[int, Field(ge=0, le=64)] = 2
     """Training images are moved by up to so many pixels, the edges repeated."""
+    brightness: bool = True
+    """Whether mean and deviation of each channel of an image, by which its pixels are standardised, are inputs of their
+    own; false where they say the camera and not the answer."""
     layers: Annotated[int, Field(ge=1, le=24)] = 1
     """Of a transformer; `heads` too."""
     heads: Annotated[int, Field(ge=1, le=64)] = 4

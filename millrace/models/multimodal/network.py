@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from millrace.features.signature import JOINED, Signature
+from millrace.models.cnn.brightness import Brightness
 from millrace.models.columns import Columns
 from millrace.models.entrance import EVERYWHERE, Entrance
 from millrace.models.multimodal.declaration import Multimodal
@@ -30,11 +31,14 @@ class MultimodalNetwork(nn.Module):
         self.trunks = nn.ModuleList(trunks)  # type: ignore[arg-type]
         self.entries = nn.ModuleList(entry_of(trunk, parameters.dimension) for trunk in trunks)
         self.columns = Columns(signature)
+        self.images = [spec.name for spec in own if spec.kind == "image" and parameters.brightness]
+        self.brightness = nn.ModuleList(Brightness(spec) for spec in own if spec.name in self.images)
         owners = [*self.names, *[name for name in JOINED if name in {spec.name for spec in signature}][:1]]
         self.presence = Entrance(owners=tuple((name, EVERYWHERE) for name in owners))
         self.missing_MD = nn.Parameter(torch.zeros(len(own), parameters.dimension))
         self.missing_F = None if self.columns.is_empty else nn.Parameter(torch.zeros(self.columns.width))
-        state = len(own) * parameters.dimension + self.columns.width
+        seen = sum(bright.width for bright in self.brightness)  # type: ignore[misc]
+        state = len(own) * parameters.dimension + seen + self.columns.width
         self.linear = nn.Linear(state, width)
         self.hidden = nn.Linear(state, parameters.hidden) if parameters.hidden else None
         self.head = nn.Linear(parameters.hidden, width, bias=False) if parameters.hidden else None
@@ -43,6 +47,8 @@ class MultimodalNetwork(nn.Module):
         self.columns.fit(tensors, target_N)
         for name, trunk in zip(self.names, self.trunks, strict=True):
             trunk.fit(tensors[name])  # type: ignore[operator]
+        for name, bright in zip(self.images, self.brightness, strict=True):
+            bright.fit(tensors[name])  # type: ignore[operator]
 
     def forward(self, **tensors: Tensor) -> Tensor:
         known_NM = self._known(tensors)  # (N, M)
@@ -54,9 +60,12 @@ class MultimodalNetwork(nn.Module):
         for place, (name, trunk, entry) in enumerate(zip(self.names, self.trunks, self.entries, strict=True)):
             seen = entry(trunk(tensors[name]))  # (N, D)
             parts.append(self._or_missing(known_NM[:, place, None], seen, self.missing_MD[place]))  # (N, D)
+        for name, bright in zip(self.images, self.brightness, strict=True):
+            place = self.names.index(name)
+            parts.append(known_NM[:, place, None].float() * bright(tensors[name]))  # (N, 2 C), 0 where it is missing
         if self.missing_F is not None:
             parts.append(self._or_missing(known_NM[:, -1:], self.columns(tensors), self.missing_F))  # (N, F)
-        state = torch.cat(parts, dim=1)  # (N, (M - 1) D + F)
+        state = torch.cat(parts, dim=1)  # (N, inputs D + images 2 C + F)
         raw_NW: Tensor = self.linear(state)
         if self.hidden is not None and self.head is not None:
             inner = functional.gelu(self.hidden(state))  # (N, hidden)

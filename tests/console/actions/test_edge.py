@@ -134,7 +134,7 @@ def test_a_package_of_eight_bits_is_measured_and_says_its_digests(
     assert described["rows_per_pass"] == {"fewest": 1, "most": 1}, "a dynamic scale is that of all rows of a call"
     assert (document["precision"], document["method"], document["version"]) == ("int8", "dynamic", "1")
     compared = document["compared"]
-    rows = read_pinned(boto3.client("s3"), NAMES, RUN, artefact.description.features)
+    rows = read_pinned(boto3.client("s3"), NAMES, RUN, artefact.description.features).examples
     test = rows.part(rows.parts.test)
     output = Model(artefact).outputs(encode(artefact.description.features, test))
     target = artefact.description.task.targets(test["_label"])

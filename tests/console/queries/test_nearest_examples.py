@@ -19,9 +19,12 @@ from typer.testing import CliRunner
 from console.cli.app import app
 from console.environment import Environment
 from console.local_cloud.local_cloud import PLATFORM
-from console.queries.nearest_examples import _also_in, _may_be_shown, nearest_examples
+from console.pages.page import page
+from console.queries import newest_examples
+from console.queries.nearest_examples import NearestExamples, _may_be_shown, nearest_examples
+from console.queries.report import read_report
 from millrace.artefact.artefact import write_archive
-from millrace.aws.objects import put_object
+from millrace.aws.objects import put_object, split_uri
 from millrace.contract.load import load_contract
 from millrace.datasets import s3_io
 from millrace.datasets.commits import commit
@@ -33,10 +36,12 @@ from millrace.decisions.record import Decision, canonical, to_line
 from millrace.decisions.store import prefix
 from millrace.errors import EnvironmentNotFoundError, WorkloadError
 from millrace.features.history import History
-from millrace.names import WorkloadNames
+from millrace.features.parts import written
+from millrace.names import MACHINES, WorkloadNames
 from millrace.release.registry import Candidate, Registry
 from tests.credentials import set_credentials
 from tests.plant import plant_model, plant_rows, write_plant
+from tests.state_table import create_table
 
 NAMES = WorkloadNames(platform=PLATFORM, workload="plant")
 RUN, ID = "run-1", "decision-0"
@@ -70,24 +75,29 @@ def lake(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Lake]:
         lines = ROWS.append_column("_line", pa.array(np.arange(ROWS.num_rows)))
         commit(lake, "rows", lines, Source(uri="s3://landing/a", key="a", digest="a", written_by="a"))
         register(folder, lake)
-        [row] = ROWS.slice(AT, 1).select(["load", "kind", "open"]).to_pylist()
-        decided = Decision(
-            id=ID,
-            workload="plant",
-            event_time=datetime(2026, 4, 1, tzinfo=UTC),
-            key={"site": "a"},
-            input=canonical(row),
-            output={"value": 1, "probability": 0.75},
-            model_version="1",
-            phase="live",
-            fallback=False,
-            latency_ms=1.0,
-            inferred_at=datetime(2026, 4, 1, tzinfo=UTC),
-        )
-        key = f"{prefix('plant', decided.event_time.date())}a.jsonl"
-        s3.put_object(Bucket=PLATFORM.bucket("lake"), Key=key, Body=f"{to_line(decided)}\n".encode())
+        decide()
         yield lake
     s3_io._client.cache_clear()
+
+
+def decide(**more: Any) -> None:
+    """The decision is about the row at AT, and what is given beside it."""
+    [row] = ROWS.slice(AT, 1).select(["load", "kind", "open"]).to_pylist()
+    decided = Decision(
+        id=ID,
+        workload="plant",
+        event_time=datetime(2026, 4, 1, tzinfo=UTC),
+        key={"site": "a"},
+        input=canonical(row | more),
+        output={"value": 1, "probability": 0.75},
+        model_version="1",
+        phase="live",
+        fallback=False,
+        latency_ms=1.0,
+        inferred_at=datetime(2026, 4, 1, tzinfo=UTC),
+    )
+    key = f"{prefix('plant', decided.event_time.date())}a.jsonl"
+    boto3.client("s3").put_object(Bucket=PLATFORM.bucket("lake"), Key=key, Body=f"{to_line(decided)}\n".encode())
 
 
 def register(folder: Path, lake: Lake) -> None:
@@ -216,11 +226,106 @@ def test_a_history_is_shown_though_the_entity_that_it_is_found_by_is_protected(f
     assert not _may_be_shown(past, load_contract(folder))
 
 
-def test_rows_are_found_in_files_of_another_width_and_of_fewer_columns() -> None:
-    own = pa.table({"k": pa.array([1, 2, 3], pa.int32()), "x": pa.array([0.5, None, 1], pa.float32()), "y": [None] * 3})
-    now = [pa.table({"k": [2, 1], "x": [None, 0.5]}), pa.table({"k": [3], "x": [1.0], "y": ["b"]})]
-    assert _also_in(own, now, key=("k",), columns=("k", "x", "y"))["k"].to_pylist() == [1, 2]
-    assert _also_in(own, [], key=("k",), columns=("k", "x", "y")).num_rows == 0
+@pytest.fixture
+def looking(environment: Environment, lake: Lake, folder: Path) -> Environment:
+    """The run's label lies two hours ahead, and its model reads the last three hours of the site."""
+    s3 = boto3.client("s3")
+    uri = NAMES.run_uri(RUN, "config", "workload.yaml")
+    declared = yaml.safe_load((folder / "workload.yaml").read_text())
+    declared["prediction"]["label"] = {"column": "truth", "horizon_hours": 2}
+    put_object(s3, uri, yaml.safe_dump(declared).encode())
+    features: list[Any] = ["load", "kind", "open", {"name": "past", "history": ["extra"], "hours": 3}]
+    archive = folder.parent.parent / "looking.tar.gz"
+    write_archive(archive, plant_model(write_plant(folder.parent.parent / "looking", "binary", features), ROWS))
+    put_object(s3, NAMES.run_uri(RUN, "model", "model.tar.gz"), archive.read_bytes())
+    decide(past=ROWS["extra"].to_pylist()[AT - 4 : AT + 1 : 2])
+    return environment
+
+
+@pytest.mark.parametrize(("hours", "gone"), [(2, {0, 2, 3, 4}), (-2, {-4, -2, -1, 0}), (5, {3, 5, 6, 7})])
+def test_a_row_is_not_shown_whose_label_or_past_shows_one_that_was_withdrawn(
+    looking: Environment, lake: Lake, hours: int, gone: set[int]
+) -> None:
+    """A withdrawn row is also the label of the row two hours before it, and in the past of the two that follow it."""
+    before = nearest_examples(looking, NAMES, ID)
+    assert before.examples[0].label == ROWS["truth"][AT + 4].as_py()
+    assert before.examples[0].row["past"] == pytest.approx(ROWS["extra"].to_pylist()[AT - 4 : AT + 1 : 2])
+    [row] = ROWS.slice(AT + 2 * hours, 1).to_pylist()
+    withdraw(lake, "rows", by_key(lake, {"at": row["at"].isoformat(), "site": row["site"]}), run="w")
+    after = nearest_examples(looking, NAMES, ID)
+    assert after.compared == before.compared - len(gone)
+    assert (after.examples[0].distance > 0) == (0 in gone)
+
+
+def test_a_row_whose_label_was_corrected_since_is_not_shown_with_the_former_one(
+    looking: Environment, lake: Lake
+) -> None:
+    before = nearest_examples(looking, NAMES, ID)
+    later = ROWS.slice(AT + 4, 1)
+    withdraw(lake, "rows", by_key(lake, {"at": later["at"][0].as_py().isoformat(), "site": "a"}), run="w")
+    [other] = set(ROWS["truth"].to_pylist()) - {later["truth"][0].as_py()}
+    place = later.schema.get_field_index("truth")
+    later = later.set_column(place, "truth", pa.array([other], later.schema.field("truth").type))
+    source = Source(uri="s3://landing/b", key="b", digest="b", run="b")
+    commit(lake, "rows", later.append_column("_line", pa.array([0])), source)
+    after = nearest_examples(looking, NAMES, ID)
+    assert after.compared == before.compared - 4
+    assert after.examples[0].distance > 0
+
+
+@pytest.fixture
+def deployed(environment: Environment) -> Environment:
+    """With what a report reads besides."""
+    for table in (PLATFORM.state_table, PLATFORM.audit_table):
+        create_table(environment.client("dynamodb"), table)
+    definition = json.dumps({"StartAt": "Done", "States": {"Done": {"Type": "Pass", "End": True}}})
+    role = f"arn:aws:iam::{PLATFORM.account}:role/x"
+    for machine in MACHINES:
+        given = {"name": NAMES.machine(machine), "definition": definition, "roleArn": role}
+        environment.client("stepfunctions").create_state_machine(**given)
+    return environment
+
+
+def shown_in_report(environment: Environment) -> NearestExamples | None:
+    found = read_report(environment, NAMES, question="?")
+    html = page(found)
+    assert ("the training rows that are most like it" in html) is (found.nearest is not None)
+    return found.nearest
+
+
+def test_the_report_shows_those_of_the_newest_decision(deployed: Environment, folder: Path) -> None:
+    change(folder, protect("open"))
+    assert shown_in_report(deployed) == nearest_examples(deployed, NAMES, ID)
+    html = page(read_report(deployed, NAMES, question="?"))
+    assert "Not compared and not shown, as the contract protects them: open." in html
+    load = ROWS["load"][AT].as_py()
+    assert html.count(f"<td>{written(load)}</td>") == 2, "the decision and the nearest row"
+
+
+def test_the_report_shows_none_without_the_owner_s_word(deployed: Environment, folder: Path) -> None:
+    change(folder, lambda rows: rows.pop("customProperties"))
+    assert shown_in_report(deployed) is None
+
+
+@pytest.mark.parametrize("gone", ["model.tar.gz", "manifest.json", "every feature", "size", "decision"])
+def test_the_report_is_whole_without_them(
+    gone: str, deployed: Environment, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    s3 = deployed.client("s3")
+    if gone == "every feature":
+        for name in ("load", "kind", "open"):
+            change(folder, protect(name))
+    elif gone == "size":
+        monkeypatch.setattr(newest_examples, "MOST_BYTES", 100)
+    else:
+        part = ("model", gone) if gone == "model.tar.gz" else (gone,)
+        uri = NAMES.run_uri(RUN, *part)
+        if gone == "decision":
+            uri = NAMES.lake_uri("decisions", "date=2026-04-01/a.jsonl")
+        bucket, key = split_uri(uri)
+        assert s3.head_object(Bucket=bucket, Key=key)
+        s3.delete_object(Bucket=bucket, Key=key)
+    assert shown_in_report(deployed) is None
 
 
 def test_the_command_prints_a_line_for_each_column(

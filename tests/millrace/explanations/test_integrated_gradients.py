@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ import torch
 
 from millrace.explanations.integrated_gradients import EntryAttributions, integrated_gradients
 from millrace.models.catalogue import FAMILIES
-from millrace.models.entrance import Entrance, watched
+from millrace.models.entrance import EVERYWHERE, Entrance, watched
 from millrace.models.predictor import Predictor
 from millrace.workload.declaration import Explanations
 from tests.millrace.models.test_families import CONSTANT, fitted, make_rows, signature_of
@@ -137,4 +138,20 @@ def test_captum_says_the_same(family: str, predictor: Predictor) -> None:
             continue
         if entrance.tensor:
             folded = one.detach().flatten(1 + entrance.axes).sum(-1) if one.ndim > 1 + entrance.axes else one.detach()
+            folded = folded + _of_all_cells(
+                entrance.tensor, used, reference, here[entrance.tensor] != there[entrance.tensor]
+            )
             np.testing.assert_allclose(ours.entries[entrance.tensor], folded.numpy(), atol=2e-3 * np.abs(sums).max())
+
+
+def _of_all_cells(
+    name: str, used: Sequence[Entrance], reference: Sequence[torch.Tensor], differs: torch.Tensor
+) -> torch.Tensor:
+    """What belongs to all cells of the tensor alike, spread over those that differ."""
+    whole_N = torch.zeros(ROWS)
+    for entrance, one in zip(used, reference, strict=True):
+        for place, owner in enumerate(entrance.owners):
+            if owner == (name, EVERYWHERE):
+                whole_N += one.detach()[:, place]
+    share = differs / differs.flatten(1).sum(1).view(-1, *[1] * (differs.ndim - 1))
+    return whole_N.view(-1, *[1] * (differs.ndim - 1)) * share

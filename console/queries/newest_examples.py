@@ -1,0 +1,51 @@
+"""The training rows nearest to the newest decision, for the report: as `millrace why ID --nearest` says them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from botocore.exceptions import ClientError
+
+from console.environment import Environment
+from console.queries.nearest_examples import NearestExamples, nearest_examples
+from console.queries.pinned_rows import pinned_files
+from millrace.aws.objects import split_uri
+from millrace.contract.load import load_contract
+from millrace.errors import EnvironmentNotFoundError, SnapshotError, WorkloadError
+from millrace.names import WorkloadNames
+from millrace.workload.load import workloads_folder
+
+if TYPE_CHECKING:
+    from millrace.decisions.store import LocatedDecision
+
+MOST_BYTES = 2**28
+"""Of the pinned files: nobody waits for a page that fetches more of them."""
+UNREADABLE = {"NoSuchKey", "404", "AccessDenied", "403"}
+"""A file that has expired, or that whoever asks may not read."""
+
+
+def examples_of_newest(
+    environment: Environment, names: WorkloadNames, decision: LocatedDecision | None, run: str
+) -> NearestExamples | None:
+    """For the decision, whose version `run` trained; None where the contract does not allow it, a file is gone or not
+    to be read, nothing is left to compare, or there is more than MOST_BYTES of it."""
+    if decision is None or not run:
+        return None
+    try:
+        if not load_contract(workloads_folder() / names.workload).rows.may_be_shown:
+            return None
+        if _pinned_bytes(environment, names, run) > MOST_BYTES:
+            return None
+        return nearest_examples(environment, names, decision.decision.id)
+    except (EnvironmentNotFoundError, SnapshotError, WorkloadError):
+        return None
+    except ClientError as error:
+        if error.response["Error"]["Code"] in UNREADABLE:
+            return None
+        raise
+
+
+def _pinned_bytes(environment: Environment, names: WorkloadNames, run: str) -> int:
+    s3 = environment.client("s3")
+    places = [split_uri(uri) for uri in pinned_files(s3, names, run)]
+    return sum(s3.head_object(Bucket=bucket, Key=key)["ContentLength"] for bucket, key in places)

@@ -1,0 +1,66 @@
+"""Brightness and contrast of an image as inputs of their own: its standardised pixels have neither.
+
+N images, C channels, H × W pixels.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from millrace.features.signature import TensorSpec
+from millrace.models.entrance import EVERYWHERE, Entrance
+
+PIECE = 2**24
+"""Pixels of the training images that are summed at a time: as float64 128 MiB."""
+
+
+class Brightness(nn.Module):
+    """Images (N, C, H, W) of uint8 in; mean and deviation of each channel, as the training images had them, (N, 2 C)
+    out.
+
+    One that is darker, brighter, flatter or harder than every training image counts as the last of those: nothing was
+    learnt about what is beyond. In explanations they are of all pixels that differ from the reference, alike."""
+
+    mean_F: Tensor
+    scale_F: Tensor
+    least_F: Tensor
+    most_F: Tensor
+
+    def __init__(self, spec: TensorSpec) -> None:
+        super().__init__()
+        self.width = 2 * (spec.shape[0] or 1)
+        self.entrance = Entrance(owners=((spec.name, EVERYWHERE),) * self.width)
+        for name, value in (("mean_F", 0.0), ("scale_F", 1.0), ("least_F", 0.0), ("most_F", 255.0)):
+            self.register_buffer(name, torch.full((self.width,), value))
+
+    def fit(self, pixels: Tensor) -> None:
+        """Take place and width from the training images; a number that never varies there is switched off.
+
+        An image that is all black does not count, as a missing one is."""
+        known = pixels[(pixels != 0).flatten(1).any(1)]
+        pieces = torch.split(known, max(1, PIECE // max(1, pixels[:1].numel())))
+        exact_NF = torch.cat([_moments(piece) for piece in pieces]).double()
+        if not len(exact_NF):
+            self.scale_F.zero_()
+            return
+        least_F, most_F = exact_NF.amin(0), exact_NF.amax(0)
+        deviation_F = torch.where(least_F == most_F, torch.inf, exact_NF.std(0, correction=0))
+        found = {"mean_F": exact_NF.mean(0), "scale_F": 1 / deviation_F, "least_F": least_F, "most_F": most_F}
+        for name, value in found.items():
+            getattr(self, name).copy_(value)
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        within_NF = torch.minimum(torch.maximum(_moments(pixels), self.least_F), self.most_F)
+        found: Tensor = self.entrance((within_NF - self.mean_F) * self.scale_F)
+        return found
+
+
+def _moments(pixels: Tensor) -> Tensor:
+    """Mean and deviation of each channel (N, 2 C), by sums of whole numbers in float64 (see `standardised`).
+
+    Not the deviation's logarithm: an engine's depends in its last bit on the place within a register."""
+    exact = pixels.double()
+    mean_NC = exact.mean((2, 3))
+    variance_NC = (exact.square().mean((2, 3)) - mean_NC.square()).clamp(min=0)
+    return torch.cat([mean_NC, variance_NC.sqrt()], dim=1).float()
