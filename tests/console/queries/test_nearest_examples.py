@@ -23,7 +23,7 @@ from console.queries.nearest_examples import _also_in, _may_be_shown, nearest_ex
 from millrace.artefact.artefact import write_archive
 from millrace.aws.objects import put_object
 from millrace.contract.load import load_contract
-from millrace.datasets import s3_io
+from millrace.datasets import iceberg
 from millrace.datasets.commits import commit
 from millrace.datasets.new_rows import Source
 from millrace.datasets.tables import Lake
@@ -59,7 +59,7 @@ def lake(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Lake]:
     """The rows of a plant, pinned by the run of version 1, and a decision of that version."""
     set_credentials(monkeypatch)
     monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
-    s3_io._client.cache_clear()
+    iceberg._client.cache_clear()
     with mock_aws():
         s3 = boto3.client("s3")
         for purpose in ("lake", "artefacts"):
@@ -87,7 +87,7 @@ def lake(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Lake]:
         key = f"{prefix('plant', decided.event_time.date())}a.jsonl"
         s3.put_object(Bucket=PLATFORM.bucket("lake"), Key=key, Body=f"{to_line(decided)}\n".encode())
         yield lake
-    s3_io._client.cache_clear()
+    iceberg._client.cache_clear()
 
 
 def register(folder: Path, lake: Lake) -> None:
