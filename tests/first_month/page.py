@@ -17,7 +17,7 @@ and rows of {LATENCY_DAYS} days at most; mails go to {ADDRESS}, posts to a chat 
 `python -m tests.first_month` wrote this page. What is cut off ends with `…`."""
 IN_BURSTS = (
     f"The drops come in {BURSTS} bursts a day, {BURST_HOURS} hours apart, as a source sends what it has gathered; "
-    "small drops that come together are one run, and so one commit."
+    "those of a burst go together, one run and one\ncommit for up to 25."
 )
 LONGEST = 260
 """Characters of a line; one that is longer ends with `…`."""
