@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ from typing import Any
 import boto3
 
 from console.local_cloud.local_cloud import PLATFORM, LocalCloud
+from console.stages import declared_bus, declared_stages
 from millrace.errors import EnvironmentNotFoundError
 from millrace.names import STAGES, Platform, WorkloadNames
 from millrace.workload.load import workload_folders, workloads_folder
@@ -80,22 +81,14 @@ def find_environment(stage: str, build: Path) -> Environment:
     if session.region_name is None:
         raise EnvironmentNotFoundError("expected a region in AWS_REGION or in the profile, got none")
     account = session.client("sts").get_caller_identity()["Account"]
-    bus = (declared_stages().get(stage) or {}).get("event_bus")
-    platform = Platform(stage=stage, account=account, region=session.region_name, event_bus=bus)
+    platform = Platform(stage=stage, account=account, region=session.region_name, event_bus=declared_bus(stage))
     return Environment(platform=platform, client=cache(session.client))
-
-
-def declared_stages() -> Mapping[str, Any]:
-    """What is below `stages` in the context of the repository's cdk.json, by stage."""
-    path = workloads_folder().parent / "cdk.json"
-    context = json.loads(path.read_text()).get("context", {}) if path.is_file() else {}
-    found: Mapping[str, Any] = context.get("stages", {})
-    return found
 
 
 def local_environment(cloud: LocalCloud) -> Environment:
     """The environment inside a running local cloud."""
-    return Environment(platform=PLATFORM, client=cache(cloud.client), cloud=cloud)
+    platform = replace(PLATFORM, event_bus=declared_bus(PLATFORM.stage))
+    return Environment(platform=platform, client=cache(cloud.client), cloud=cloud)
 
 
 def _running(build: Path) -> LocalCloud:

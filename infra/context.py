@@ -114,6 +114,11 @@ class Context:
     def dead_events_arn(self) -> str:
         return _dead_events(self.platform)
 
+    @property
+    def dead_events_url(self) -> str:
+        """Of the same queue, as SQS takes it."""
+        return self.platform.queue_url(self.platform.queue(dead(EVENTS)))
+
     def environment(self) -> dict[str, str]:
         """The fields that every settings class has: `Environment(**context.environment(), ...)`."""
         return {**_environment(self.platform), "workload": self.workload.name}

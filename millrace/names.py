@@ -165,6 +165,11 @@ class Platform:
         """A queue of the stage itself."""
         return f"{self.prefix}-{name}"
 
+    def queue_url(self, name: str) -> str:
+        """The URL of a queue by its whole name; in China it ends in `.cn`."""
+        end = ".cn" if self.partition == "aws-cn" else ""
+        return f"https://sqs.{self.region}.amazonaws.com{end}/{self.account}/{name}"
+
     def parameter(self, name: str) -> str:
         """The SSM parameter by which one part of the environment publishes `name` to the others."""
         return f"/{self.prefix}/{name}"

@@ -172,12 +172,14 @@ def _exports(instance: Instance) -> list[str]:
 def _next(instance: Instance, *, empty: bool) -> str:
     from console.environment import local_environment
 
+    environment = local_environment(instance.cloud)
     if empty:
-        lines = ["cdk bootstrap", "cdk deploy --all"]
+        bus = environment.platform.event_bus
+        own = [shlex.join(["aws", "events", "create-event-bus", "--name", bus])] if bus else []
+        lines = ["cdk bootstrap", *own, "cdk deploy --all"]
     else:
         drops = instance.folder.parent / "drops"
-        deployed = local_environment(instance.cloud).deployed()
-        lines = [line for names in deployed for line in _first_drop(names, drops)]
+        lines = [line for names in environment.deployed() for line in _first_drop(names, drops)]
     return "\n".join(["", "Then, for example:", *(f"  {line}" for line in [*lines, "millrace down"])])
 
 

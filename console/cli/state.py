@@ -29,7 +29,7 @@ Mock = Annotated[
     typer.Option(
         "--mock",
         metavar="RESULT|ERROR",
-        help="How a task's call ends: result=JSON, or error=NAME or error=NAME:CAUSE.",
+        help="How a task's call ends, or all iterations of a Map: result=JSON, or error=NAME or error=NAME:CAUSE.",
     ),
 ]
 Retries = Annotated[int, typer.Option("--retries", min=0, help="So many retries of the error are over already.")]
@@ -49,7 +49,7 @@ def state(
     """Try one state of a deployed machine with an input: its next state, its output, what retries or catches an error.
 
     Example: millrace state release 'Tidy release' --mock error=KeyError. Nothing is called and nothing runs: a task
-    ends as --mock says."""
+    ends as --mock says, and so does a Map, whose iterations are shown and do not run."""
     from console.queries.tried_state import try_state
 
     environment, names = find(stage, build, workload)
@@ -100,6 +100,7 @@ def _lines(state: str, tried: TriedState, retries: int) -> list[str]:
         f"{state}: {tried.status}" + (f", {said}" if said else ""),
         *([_handled(tried.handler, retries)] if tried.handler else []),
         *([f"call    {dumps(tried.parameters)}"] if tried.parameters is not None else []),
+        *(f"item    {dumps(item)}" for item in tried.items or ()),
         *([f"output  {dumps(tried.output)}"] if tried.output is not None else []),
         f"next    {'this state again' if tried.status == 'RETRIABLE' else tried.next_state or end}",
     ]

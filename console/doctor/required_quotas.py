@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from console.environment import declared_stages
+from console.stages import declared_stages
 from millrace.workload.declaration import Workload
 
 

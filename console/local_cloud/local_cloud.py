@@ -8,7 +8,7 @@ import os
 import time
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -19,6 +19,7 @@ from botocore.config import Config
 
 from console.local_cloud.processes import Process, Processes, workspace
 from console.local_cloud.waiting_drops import explain
+from console.stages import declared_bus, declared_stages
 from millrace.errors import LocalCloudError
 from millrace.names import Platform
 
@@ -139,10 +140,10 @@ def start_synthesis(
     processes: Processes, context: Mapping[str, Any] | None = None, *, workloads: Sequence[str] = ()
 ) -> Process:
     """The app's synthesis for the stage `local`, into `cdk.out` below the folder of the processes; of these workloads,
-    or of all."""
+    or of all, with what `cdk.json` says of the stage."""
     selection = {"workloads": ",".join(workloads)} if workloads else {}
     environment = {
-        "CDK_CONTEXT_JSON": json.dumps({**(context or {}), **selection}),
+        "CDK_CONTEXT_JSON": json.dumps({**(context or {}), **selection, "stages": dict(declared_stages())}),
         "CDK_OUTDIR": str(processes.folder / "cdk.out"),
         "MILLRACE_BUILD": str(processes.folder.resolve()),
         "CDK_DEFAULT_ACCOUNT": ACCOUNT,
@@ -154,7 +155,17 @@ def start_synthesis(
 
 
 def deploy(processes: Processes, cloud: LocalCloud) -> None:
-    """Deploy the synthesized app; raises LocalCloudError with the reason of the stack that failed."""
+    """Deploy the synthesized app; raises LocalCloudError with the reason of the stack that failed.
+
+    A bus that `cdk.json` names is there before, as in the account of its owner."""
+    _make_bus(cloud)
     words = ["infra.local.deploy", "--endpoint-url", cloud.endpoint_url, str(processes.folder / "cdk.out")]
     environment = {SECRET_VARIABLE: cloud.secret}
     processes.start("deployment", words, log="deploy.log", environment=environment).succeed()
+
+
+def _make_bus(cloud: LocalCloud) -> None:
+    if (name := declared_bus(PLATFORM.stage)) is not None:
+        events = cloud.client("events")
+        with suppress(events.exceptions.ResourceAlreadyExistsException):
+            events.create_event_bus(Name=name)

@@ -45,6 +45,8 @@ class TriedState:
     handler: Handler | None
     parameters: Any
     """Of the call that the mock stands for; None where there is none."""
+    items: Any
+    """The input of each iteration of a Map state; None of other states."""
 
 
 def try_state(
@@ -61,17 +63,12 @@ def try_state(
 
     No call is made. Raises RunError for a machine, a state or a mock that does not fit, EnvironmentNotFoundError when
     the machine is not deployed. `states` is boto3's Step Functions client."""
-    definition = _definition(states, names, machine)
-    known = definition["States"]
-    if state not in known:
-        raise RunError(f"STATE: expected one of {list(known)}, got {state!r}")
-    is_task = known[state]["Type"] == "Task"
-    if is_task is not bool(mock):
-        told = f"a task, {known[state].get('Resource')}" if is_task else f"a {known[state]['Type']} state"
-        raise RunError(f"--mock: expected {'one' if is_task else 'none'}, since {state!r} is {told}")
+    definition = _holder(_definition(states, names, machine), state)
+    known = definition["States"][state]
+    _check_mock(state, known, mock)
     # Of a result those fields are checked that are given, so that a person need not write all that AWS answers.
     mocked = {"mock": {**mock, "fieldValidationMode": "PRESENT"}} if mock else {}
-    counted = {"stateConfiguration": {"retrierRetryCount": retries}} if mock else {}
+    counted = {"stateConfiguration": {"retrierRetryCount": retries, **_cause(known, mock)}} if mock else {}
     answer = states.test_state(
         definition=json.dumps(definition),
         stateName=state,
@@ -80,7 +77,39 @@ def try_state(
         **mocked,
         **counted,
     )
-    return _read(known[state], answer)
+    return _read(known, answer)
+
+
+def _holder(definition: Mapping[str, Any], state: str) -> Mapping[str, Any]:
+    """The machine that has the state, or the iteration of one of its Map states, which is a machine by itself.
+
+    Raises RunError where there is none."""
+    steps = definition["States"]
+    within = [step["ItemProcessor"] for step in steps.values() if "ItemProcessor" in step]
+    for one in (definition, *within):
+        if state in one["States"]:
+            return {"StartAt": one["StartAt"], "States": one["States"]}
+    known = [name for one in (definition, *within) for name in one["States"]]
+    raise RunError(f"STATE: expected one of {known}, got {state!r}")
+
+
+def _check_mock(name: str, state: Mapping[str, Any], mock: Mapping[str, Any] | None) -> None:
+    """Raise RunError where the state needs a mock and has none, or has one and takes none."""
+    kind = state["Type"]
+    if (kind in ("Task", "Map")) is not bool(mock):
+        told = f"a task, {state.get('Resource')}" if kind == "Task" else f"a {kind} state"
+        raise RunError(f"--mock: expected {'none' if mock else 'one'}, since {name!r} is {told}")
+    if kind == "Map" and mock and "result" in mock and not isinstance(json.loads(mock["result"]), list):
+        raise RunError(f"--mock result: expected an array, since {name!r} is a Map state: one entry for each iteration")
+
+
+def _cause(state: Mapping[str, Any], mock: Mapping[str, Any]) -> dict[str, str]:
+    """In which state an iteration failed: the first one of it that lets an error pass."""
+    if "ItemProcessor" not in state or "errorOutput" not in mock:
+        return {}
+    steps = state["ItemProcessor"]["States"]
+    tasks = [name for name, step in steps.items() if step["Type"] == "Task" and "Catch" not in step]
+    return {"errorCausedByState": tasks[0] if tasks else state["ItemProcessor"]["StartAt"]}
 
 
 def _definition(states: Any, names: WorkloadNames, machine: str) -> Any:
@@ -106,6 +135,7 @@ def _read(state: Mapping[str, Any], answer: Mapping[str, Any]) -> TriedState:
         cause=answer.get("cause"),
         handler=_handler(state, inspected.get("errorDetails", {})),
         parameters=json.loads(parameters) if parameters and state["Type"] == "Task" else None,
+        items=json.loads(inspected.get("afterItemSelector", "null")),
     )
 
 

@@ -34,7 +34,7 @@ class Queue(Construct):
         super().__init__(scope, f"{name}-queue")
         self.name = context.names.queue(name)
         self.arn = context.names.queue_arn(name)
-        self.url = f"https://sqs.{context.platform.region}.amazonaws.com/{context.platform.account}/{self.name}"
+        self.url = context.platform.queue_url(self.name)
         self.dead_arn = context.names.queue_arn(f"{name}-dead")
         dead = self._queue("Dead", f"{name}-dead", context, senders)
         acknowledge(dead, {"Serverless-SQSRedrivePolicy": f"It keeps the dead letters of {name}; people redrive them"})

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from infra.context import Context
-from infra.iam import bus, functions
+from infra.iam import functions
 from infra.iam.resource import Statement
 from infra.machines import states
 from infra.machines.paths import Result
@@ -19,8 +19,8 @@ TIMEOUT_S = 3600
 def definition(context: Context) -> Definition:
     """The definition. Input: cause, as_of, detail {feed, objects}, as the intake function gives it.
 
-    No failure is caught: an execution that failed can be redriven from the step that failed."""
-    function, bus = context.names.function_arn, context.platform.bus_arn
+    No failure of a step is caught: an execution that failed can be redriven from the step that failed."""
+    function = context.names.function_arn
     return states.machine(
         f"Ingest drops of {context.workload.name}: parse, validate, commit once",
         start="Ingestion",
@@ -32,9 +32,9 @@ def definition(context: Context) -> Definition:
                 result=INGESTION,
                 next_state="Rejected",
             ),
-            "Rejected": states.put_events(
-                bus,
-                workload=context.workload.name,
+            **states.put_events(
+                context,
+                "Rejected",
                 event=DropRejected,
                 items=INGESTION.path("rejected"),
                 comment="Tell of each object that cannot become rows; it is quarantined whole",
@@ -51,9 +51,9 @@ def definition(context: Context) -> Definition:
                 result=VALIDATION,
                 next_state="Committed",
             ),
-            "Committed": states.put_events(
-                bus,
-                workload=context.workload.name,
+            **states.put_events(
+                context,
+                "Committed",
                 event=DatasetCommitted,
                 items=VALIDATION.path("drops"),
                 comment="Tell what the table holds with each drop",
@@ -67,4 +67,4 @@ def definition(context: Context) -> Definition:
 
 def statements(context: Context) -> list[Statement]:
     """What the machine itself may do."""
-    return [functions.invoke(context.names, *FUNCTIONS), bus.put_events(context.names)]
+    return [functions.invoke(context.names, *FUNCTIONS), *states.put_event_statements(context)]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from infra.context import Context
-from infra.iam import bus, functions, sagemaker_jobs
+from infra.iam import functions, sagemaker_jobs
 from infra.iam.resource import Statement
 from infra.machines import jobs, states
 from infra.machines.paths import Result
@@ -54,9 +54,9 @@ def definition(context: Context) -> Definition:
                 [(states.is_true(METRICS.path("ask_guard")), "Ask the guard")],
                 otherwise="Watched",
             ),
-            "Ask the guard": states.put_event(
-                context.platform.bus_arn,
-                workload=context.workload.name,
+            **states.put_event(
+                context,
+                "Ask the guard",
                 event=RetrainRequested,
                 detail=states.fields(METRICS, "alarms"),
                 comment="Ask for a retraining; the guard weighs it",
@@ -91,6 +91,6 @@ def statements(context: Context) -> list[Statement]:
     """What the machine itself may do."""
     return [
         functions.invoke(context.names, *FUNCTIONS),
-        bus.put_events(context.names),
+        *states.put_event_statements(context),
         *sagemaker_jobs.run(context.names, {"Processing": [DRIFT_ROLE]}),
     ]

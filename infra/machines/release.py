@@ -7,7 +7,7 @@ model before an endpoint.
 from __future__ import annotations
 
 from infra.context import Context
-from infra.iam import alarms, bus, functions, key, sagemaker_endpoints, sagemaker_jobs
+from infra.iam import alarms, functions, key, sagemaker_endpoints, sagemaker_jobs
 from infra.iam.resource import Statement
 from infra.machines import endpoints, preflight, release_alarms, scaling, states, watch
 from infra.machines.endpoints import RELEASE
@@ -277,9 +277,9 @@ def _advance_release(context: Context) -> dict[str, State]:
             otherwise="Released",
         ),
         "Delete alarms": release_alarms.delete(next_state="Released"),
-        "Released": states.put_event(
-            context.platform.bus_arn,
-            workload=context.workload.name,
+        **states.put_event(
+            context,
+            "Released",
             event=ModelReleased,
             detail=states.fields(RELEASE, "package_arn", "version", "previous_version"),
             comment="Tell who is live",
@@ -300,17 +300,16 @@ def _tidy_release(context: Context) -> dict[str, State]:
     )
     goes_on = {"ErrorEquals": ["States.TaskFailed"], "ResultPath": "$.not_tidied", "Next": "Not tidied"}
     notice = states.put_event(
-        context.platform.bus_arn,
-        workload=context.workload.name,
+        context,
+        "Not tidied",
         event=ReleaseUntidy,
         detail={"error.$": "$.not_tidied.Error"},
         comment="A notice: models and configurations are left, which the next release tries to delete again",
         next_state="Watched?",
     )
-    without_notice = {"ErrorEquals": ["States.TaskFailed"], "ResultPath": "$.no_notice", "Next": "Watched?"}
     return {
         "Tidy release": {**tidy, "Catch": [goes_on]},
-        "Not tidied": {**notice, "Catch": [without_notice]},
+        **notice,
         "Watched?": states.choice(
             "Could all alarms on the endpoint and the dashboard be made?",
             [({"Variable": watch.FAILED, "IsPresent": True}, "Not watched")],
@@ -337,7 +336,7 @@ def statements(context: Context) -> list[Statement]:
     seen = "SageMaker and Auto Scaling look at all alarms before they take one"
     return [
         functions.invoke(names, *FUNCTIONS),
-        bus.put_events(names),
+        *states.put_event_statements(context),
         sagemaker_endpoints.models(names).may("CreateModel", "AddTags"),
         sagemaker_jobs.pass_roles(names, MODEL_ROLE),
         configs.may("CreateEndpointConfig"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from infra.context import Context
-from infra.iam import bus, functions, step_functions
+from infra.iam import functions, step_functions
 from infra.iam.resource import Statement
 from infra.machines import states
 from infra.machines.parameters import checked
@@ -40,8 +40,8 @@ def definition(context: Context) -> Definition:
             "Accepted?": states.choice(
                 "May it start?", [(states.is_true(GUARD.path("accepted")), "Accepted")], otherwise="Refused"
             ),
-            "Accepted": _decision(context, RetrainAccepted, next_state="Train"),
-            "Refused": _decision(context, RetrainRefused, next_state="Not retrained"),
+            **_decision(context, "Accepted", RetrainAccepted, next_state="Train"),
+            **_decision(context, "Refused", RetrainRefused, next_state="Not retrained"),
             "Train": _train(context),
             "Retrained": states.succeed("The training has ended; its gates have decided about the model"),
             "Not retrained": states.succeed("Refused, with the earliest next time"),
@@ -49,10 +49,10 @@ def definition(context: Context) -> Definition:
     )
 
 
-def _decision(context: Context, event: type[RetrainDecision], *, next_state: str) -> State:
+def _decision(context: Context, name: str, event: type[RetrainDecision], *, next_state: str) -> dict[str, State]:
     return states.put_event(
-        context.platform.bus_arn,
-        workload=context.workload.name,
+        context,
+        name,
         event=event,
         detail=states.fields(GUARD, "reason", "trigger", "sentence", "earliest_next", "evidence"),
         comment="Tell what the guard decided and on which evidence",
@@ -91,7 +91,7 @@ def statements(context: Context) -> list[Statement]:
     named = "The execution that is waited for gets its name when it is started"
     return [
         functions.invoke(names, "guard"),
-        bus.put_events(names),
+        *states.put_event_statements(context),
         step_functions.machines(names, "train").may("StartExecution"),
         step_functions.executions(names, "train", because=named).may("DescribeExecution", "StopExecution"),
         step_functions.wait_for(names, "StepFunctionsExecution"),

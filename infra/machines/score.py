@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from infra.context import Context
-from infra.iam import bus, functions, sagemaker_jobs
+from infra.iam import functions, sagemaker_jobs
 from infra.iam.resource import Statement
 from infra.machines import jobs, states
 from infra.machines.paths import Result
@@ -57,9 +57,9 @@ def definition(context: Context) -> Definition:
                 seconds=_poll_s(context),
                 next_state="Ingestion",
             ),
-            "Rejected": states.put_events(
-                context.platform.bus_arn,
-                workload=context.workload.name,
+            **states.put_events(
+                context,
+                "Rejected",
                 event=DropRejected,
                 items=INGESTION.path("rejected"),
                 comment="Tell of each object that cannot become rows; it is quarantined whole",
@@ -100,9 +100,9 @@ def definition(context: Context) -> Definition:
                 result=DELIVERY,
                 next_state="ScoresDelivered",
             ),
-            "ScoresDelivered": states.put_events(
-                context.platform.bus_arn,
-                workload=context.workload.name,
+            **states.put_events(
+                context,
+                "ScoresDelivered",
                 event=ScoresDelivered,
                 items=DELIVERY.path("drops"),
                 comment="Tell where the predictions of each drop are",
@@ -117,7 +117,7 @@ def statements(context: Context) -> list[Statement]:
     """What the machine itself may do; a transform job runs in the role of its model, so none is passed."""
     return [
         functions.invoke(context.names, *FUNCTIONS),
-        bus.put_events(context.names),
+        *states.put_event_statements(context),
         *sagemaker_jobs.run(context.names, {"Transform": []}),
     ]
 

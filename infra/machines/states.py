@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from infra.context import Context
+from infra.iam import bus, key, queues
+from infra.iam.resource import Statement
 from infra.machines.paths import Result
 from millrace.errors import MillraceError
 from millrace.messages.events import SOURCE, BusEvent
@@ -25,6 +28,10 @@ Job names are unique in an account until a job is deleted; SHA-1 leaves room wit
 looks for one computes `millrace.names.hash_of_run`."""
 EXTERNAL_NAME = NAME.replace("'{}-{}-{}'", "'{}-{}-{}-external'")
 """NAME of a job that goes before another one of its kind in the same execution."""
+
+
+NOT_PUT = "$.not_put"
+"""Where the error of an event is that the bus did not take."""
 
 
 def integration(action: str) -> str:
@@ -134,45 +141,81 @@ def invoke(
 
 
 def put_event(
-    bus_arn: str,
+    context: Context,
+    name: str,
     *,
-    workload: str,
     event: type[BusEvent],
     detail: Mapping[str, Any],
     comment: str,
     next_state: str | None,
-) -> State:
-    """Put one event of ours on the bus; `detail` may hold `.$` keys. The answer (the event's id) lands at `$.event`.
+) -> dict[str, State]:
+    """The state `name`, which puts one event of ours on the bus, and `Keep <its type>`; `detail` may hold `.$` keys.
+
+    An event that the bus does not take is kept with the stage's dead letters, whose alarm tells of it: what the event
+    says has happened, and the execution ends as that. Where the queue does not take it either, the execution fails.
+
+    The answer (the event's id) lands at `$.event`, the error of an event that was kept at `$.not_put`.
 
     Raises ValueError when the detail's keys are not the fields of the event's class."""
-    whole = {"workload": workload, "run.$": "$$.Execution.Id", "cause.$": "$.cause", **detail}
+    whole = {"workload": context.workload.name, "run.$": "$$.Execution.Id", "cause.$": "$.cause", **detail}
     expected, came = set(event.model_fields), {key.removesuffix(".$") for key in whole}
     if expected != came:
         raise ValueError(f"{event.detail_type}: expected the fields {sorted(expected)}, got {sorted(came)}")
-    return {
+    entry = {
+        "EventBusName": context.platform.bus_arn,
+        "Source": SOURCE,
+        "DetailType": event.detail_type,
+        "Detail": whole,
+    }
+    kept = f"Keep {event.detail_type}"
+    put = {
         "Type": "Task",
         "Comment": comment,
         "Resource": integration("events:putEvents"),
-        "Parameters": {
-            "Entries": [{"EventBusName": bus_arn, "Source": SOURCE, "DetailType": event.detail_type, "Detail": whole}]
-        },
+        "Parameters": {"Entries": [entry]},
         "ResultPath": "$.event",
+        "Retry": [retry("States.TaskFailed")],
+        "Catch": [{"ErrorEquals": ["States.TaskFailed"], "ResultPath": NOT_PUT, "Next": kept}],
+        **to(next_state),
+    }
+    return {name: put, kept: _dead_letter(context, event, whole, next_state)}
+
+
+def put_event_statements(context: Context) -> list[Statement]:
+    """What the states of `put_event` need."""
+    send = queues.send(context.dead_events_arn)
+    return [bus.put_events(context.names), send, key.use(context.key_arn, [send])]
+
+
+def _dead_letter(context: Context, event: type[BusEvent], detail: State, next_state: str | None) -> State:
+    """The event as the other letters of the queue hold theirs, with the error's name."""
+    return {
+        "Type": "Task",
+        "Comment": "The bus did not take the event: it waits with the dead letters, and their alarm says so",
+        "Resource": integration("sqs:sendMessage"),
+        "Parameters": {
+            "QueueUrl": context.dead_events_url,
+            "MessageBody": {"source": SOURCE, "detail-type": event.detail_type, "detail": detail},
+            "MessageAttributes": {"ERROR_CODE": {"DataType": "String", "StringValue.$": f"{NOT_PUT}.Error"}},
+        },
+        "ResultPath": "$.kept",
         "Retry": [retry("States.TaskFailed")],
         **to(next_state),
     }
 
 
 def put_events(
-    bus_arn: str, *, workload: str, event: type[BusEvent], items: str, comment: str, next_state: str
-) -> State:
-    """Put one event of ours for each entry of the list at `items`, which has its fields; none for an empty list.
+    context: Context, name: str, *, event: type[BusEvent], items: str, comment: str, next_state: str
+) -> dict[str, State]:
+    """The state `name`, which puts one event of ours for each entry of the list at `items`, which has its fields; none
+    for an empty list.
 
     One entry after the other, so that an execution for many drops puts no burst on the bus."""
     own = sorted(set(event.model_fields) - set(BusEvent.model_fields))
     detail = {f"{field}.$": f"$.item.{field}" for field in own}
-    put = put_event(bus_arn, workload=workload, event=event, detail=detail, comment="Tell of one", next_state=None)
-    name = f"Put {event.detail_type}"
-    return {
+    put = f"Put {event.detail_type}"
+    steps = put_event(context, put, event=event, detail=detail, comment="Tell of one", next_state=None)
+    each = {
         "Type": "Map",
         "Comment": comment,
         "ItemsPath": items,
@@ -180,12 +223,13 @@ def put_events(
         "MaxConcurrency": 1,
         "ItemProcessor": {
             "ProcessorConfig": {"Mode": "INLINE"},
-            "StartAt": name,
-            "States": {name: put | {"OutputPath": "$.event"}},
+            "StartAt": put,
+            "States": {step: state | {"OutputPath": state["ResultPath"]} for step, state in steps.items()},
         },
         "ResultPath": "$.events",
         "Next": next_state,
     }
+    return {name: each}
 
 
 def fields(result: Result, *names: str) -> dict[str, str]:

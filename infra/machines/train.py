@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from infra.context import Context
-from infra.iam import bus, functions, sagemaker_jobs
+from infra.iam import functions, sagemaker_jobs
 from infra.iam.resource import Statement
 from infra.machines import jobs, states
 from infra.machines.paths import Result, path
@@ -73,9 +73,9 @@ def _beginning(context: Context) -> dict[str, State]:
         "Start?": states.choice(
             "May it start?", [(states.is_true(BUDGET.path("accepted")), "Whose model?")], otherwise="Training refused"
         ),
-        "Training refused": states.put_event(
-            context.platform.bus_arn,
-            workload=context.workload.name,
+        **states.put_event(
+            context,
+            "Training refused",
             event=TrainingRefused,
             detail=states.fields(BUDGET, "reason", "projected_usd", "monthly_usd"),
             comment="Tell why nothing was trained",
@@ -175,7 +175,7 @@ def _evaluation(context: Context, comment: str, *, beside: bool) -> State:
 
 
 def _judgement(context: Context) -> dict[str, State]:
-    function, bus, workload = context.names.function_arn, context.platform.bus_arn, context.workload.name
+    function = context.names.function_arn
     said = {"run_name.$": "$$.Execution.Name", "reason.$": REASON, "gates.$": GATING.path("sentences")}
     return {
         "Gating": states.invoke(
@@ -187,9 +187,9 @@ def _judgement(context: Context) -> dict[str, State]:
         "Passed?": states.choice(
             "Did it pass every gate?", [(states.is_true(GATING.path("passed")), "Registration")], otherwise="Refused"
         ),
-        "Refused": states.put_event(
-            bus,
-            workload=workload,
+        **states.put_event(
+            context,
+            "Refused",
             event=ModelRefused,
             detail=said,
             comment="Tell which gates refused the model",
@@ -202,9 +202,9 @@ def _judgement(context: Context) -> dict[str, State]:
             result=REGISTRATION,
             next_state="Registered",
         ),
-        "Registered": states.put_event(
-            bus,
-            workload=workload,
+        **states.put_event(
+            context,
+            "Registered",
             event=ModelRegistered,
             detail={**states.fields(REGISTRATION, "package_arn", "version"), **said},
             comment="Tell that there is a version to release",
@@ -223,6 +223,6 @@ def statements(context: Context) -> list[Statement]:
     handed = {"Training": [TRAINING_ROLE], "Processing": [EVALUATION_ROLE]}
     return [
         functions.invoke(context.names, *FUNCTIONS),
-        bus.put_events(context.names),
+        *states.put_event_statements(context),
         *sagemaker_jobs.run(context.names, handed),
     ]

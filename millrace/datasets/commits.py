@@ -301,10 +301,12 @@ class _Attempt:
 
         before = EqualTo(term=SOURCE, value=summary.get(REPLACED, ""))
         rows = self.table.scan(row_filter=before).count() if REPLACED in summary else 0
-        transaction = self._transaction = self._transaction or self._iceberg.transaction()
+        from millrace.datasets.iceberg import begin
+
+        transaction = self._transaction = self._transaction or begin(self._iceberg)
         if rows:  # they may have been withdrawn
             transaction.delete(before, snapshot_properties={WRITTEN_BY: summary[WRITTEN_BY], WITHDRAWN: str(rows)})
-        with transaction.update_snapshot(snapshot_properties=summary).fast_append() as append:
+        with transaction.update_snapshot(snapshot_properties=summary).merge_append() as append:
             if file is not None:
                 append.append_data_file(file)
 

@@ -51,7 +51,7 @@ class Lake:
         from pyiceberg.catalog.glue import GlueCatalog
 
         from millrace.datasets.column_names import read_names_whole
-        from millrace.datasets.s3_io import S3FileIO
+        from millrace.datasets.iceberg import S3FileIO
 
         if self._catalog is None:
             read_names_whole()
@@ -167,7 +167,7 @@ class NewDataFile:
         from pyiceberg.manifest import DataFile, DataFileContent, FileFormat
         from pyiceberg.typedef import Record
 
-        from millrace.datasets.s3_io import upload
+        from millrace.datasets.iceberg import upload
 
         self._writer.close()
         if not self.rows:

@@ -21,8 +21,10 @@ DEAD_LETTERS: dict[str, DeadLetters] = {
 """Of each workload, by the queue's name, as `WorkloadNames.queue` takes it."""
 EVENTS = "events"
 """The stage's own: `Platform.queue` of `dead(EVENTS)`. One for all workloads, since CloudWatch bills an alarm by the
-queues that it reads; its letters name the rule, the schedule or the function."""
-EVENTS_HOLD = "events of all workloads that did not reach a machine, a function, the topic of alarms or the chat"
+queues that it reads; its letters name the rule, the schedule, the function or the execution."""
+EVENTS_HOLD = (
+    "events of all workloads that did not reach the bus, a machine, a function, the topic of alarms or the chat"
+)
 
 
 def dead(name: str) -> str:

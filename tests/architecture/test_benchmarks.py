@@ -20,7 +20,7 @@ ENGINES = {"ours": 1.0, "polars": 2.0, "duckdb": 3.0, "pandera": 4.0, "great_exp
 FAMILY = {"family": "cnn", "answers": 1000, "different": 0, "times": 1.1}
 BURSTS = [Outcome(effects=drops, repeated=0, executions=1, dead=0, held=0, hours=1.0) for drops in (SIMULATED, REAL)]
 HELD: dict[str, dict[str, Any]] = {
-    "burst": {"simulated": BURSTS[0], "real": BURSTS[1]},
+    "burst": {"simulated": BURSTS[0], "alone": replace(BURSTS[0], hours=5.0), "real": BURSTS[1]},
     "company": {"found": [FAMILY]},
     "drift": {"times_as_fast": 100.0},
     "kills": {"different": 0, "in_writes": 40},
@@ -38,6 +38,7 @@ MISSED: list[tuple[str, dict[str, Any]]] = [
     ("burst", {"simulated": replace(BURSTS[0], repeated=1)}),
     ("burst", {"real": replace(BURSTS[1], dead=1)}),
     ("burst", {"real": replace(BURSTS[1], held=1)}),
+    ("burst", {"alone": replace(BURSTS[0], hours=4.9)}),
     ("company", {"found": [FAMILY | {"different": 1}]}),
     ("company", {"found": [FAMILY | {"times": 1.31}]}),
     ("drift", {"times_as_fast": 20.0}),

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from moto import mock_aws
 
-from console.environment import find_environment
+from console.environment import find_environment, local_environment
 from console.local_cloud.local_cloud import LocalCloud
 from millrace.errors import EnvironmentNotFoundError
 from tests.credentials import set_credentials
@@ -76,6 +76,23 @@ def test_the_bus_of_a_stage_is_the_declared_one(tmp_path: Path, monkeypatch: pyt
     with mock_aws():
         assert find_environment("prod", tmp_path).platform.bus == "company"
         assert find_environment("dev", tmp_path).platform.bus == "millrace-dev"
+
+
+def test_the_local_cloud_has_the_declared_bus_and_another_folder_of_workloads_the_repository_s(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "workloads"
+    folder.mkdir()
+    monkeypatch.setenv("MILLRACE_WORKLOADS", str(folder))
+    cloud = LocalCloud(endpoint_url="http://localhost:1", secret="hush")
+    monkeypatch.setattr("console.stages.REPOSITORY", tmp_path / "repository")
+    assert local_environment(cloud).platform.bus == "millrace-local"
+    (tmp_path / "repository").mkdir()
+    said = '{"context": {"stages": {"local": {"event_bus": "%s"}}}}'
+    (tmp_path / "repository" / "cdk.json").write_text(said % "company")
+    assert local_environment(cloud).platform.bus == "company"
+    (tmp_path / "cdk.json").write_text(said % "beside")
+    assert local_environment(cloud).platform.bus == "beside"
 
 
 def declare(folder: Path, *workloads: str) -> None:

@@ -69,9 +69,10 @@ def _turn(file: Path, others: int) -> int:
 
 @dataclass(frozen=True, kw_only=True)
 class Witness:
-    """A queue of the tests' own, to which rules of their own bring every event of both buses."""
+    """A queue of the tests' own, to which rules of their own bring every event of the buses."""
 
     desk: LocalCloud
+    buses: tuple[str, ...] = ("default", PLATFORM.bus)
     name: str = "witness"
     bodies: list[str] = field(default_factory=list)
     """The messages as they came, in the order of delivery."""
@@ -91,7 +92,7 @@ class Witness:
             ],
         }
         sqs.create_queue(QueueName=self.name, Attributes={"Policy": json.dumps(policy)})
-        for bus in ("default", PLATFORM.bus):
+        for bus in self.buses:
             pattern = json.dumps({"account": [PLATFORM.account]})
             events.put_rule(Name=f"{self.name}-{bus}", EventBusName=bus, EventPattern=pattern)
             events.put_targets(Rule=f"{self.name}-{bus}", EventBusName=bus, Targets=[{"Id": "queue", "Arn": arn}])

@@ -13,11 +13,10 @@ import re
 import shutil
 import signal
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import cached_property
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -34,8 +33,11 @@ from console.demo.months import HISTORY, SAMPLE, months
 from console.environment import local_environment
 from console.local_cloud.local_cloud import LocalCloud, deploy, find_cloud, start_cloud, start_synthesis
 from console.local_cloud.processes import Processes
+from console.queries.answers import drops_of
 from console.queries.dead_letters import find_dead_queues
+from console.queries.executions import executions
 from console.queries.standing_cost import find_standing
+from infra.stacks.ingestion import GATHERED
 from millrace.state.leases import Leases
 from millrace.state.slots import Slots
 from millrace.state.table import StateTable
@@ -50,10 +52,16 @@ DAYS, DAY_ROWS = 30, 48
 SECRET = "chat/url"  # pragma: allowlist secret (a name, no key)
 REST_S = 600.0
 MONTHLY_USD, LATENCY_DAYS = 1.0, 2
+BURST_HOURS = 4
+BURSTS = 4
+"""A feed sends what it has at eight, twelve, four and eight o'clock."""
 LOST, KILLED, EXPIRED, BROKEN, FULL, LATE = 4, 7, 10, 13, 17, range(21, 25)
 """The days, from 0 on, on which something is wrong."""
 DAILY = {"sweep": "rate(1 hour)", "lateness": "cron(0 5 * * ? *)"}
 """Schedules as they are in an account: the local cloud sweeps on request, and looks for late data once a month."""
+TOGETHER = {"BatchSize": GATHERED["batch"], "MaximumBatchingWindowInSeconds": 1}
+"""Drops are gathered as in an account, but for 1 second and not for 5: these are real seconds, for which a person
+waits. The local cloud takes each as it comes."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,6 +85,10 @@ class FirstMonth:
     """What was there at the end."""
 
     drops: int
+    told: int
+    """Drops of which a run that succeeded says what became of them: committed, or refused with a reason."""
+    runs: int
+    """Of `ingest`."""
     rows: int
     """Rows of the table at the end, and"""
     expected_rows: int
@@ -93,6 +105,8 @@ class FirstMonth:
     """On the bill before the teardown, a month."""
     left: tuple[str, ...]
     """And after it."""
+    cpu_s: tuple[float, ...]
+    """CPU seconds of all of the cloud's processes, by day."""
 
 
 @dataclass(kw_only=True)
@@ -102,12 +116,15 @@ class Month:
     desk: LocalCloud
     chat: Chat
     drops_a_day: int
+    cloud_pid: int
     incidents: list[Incident] = field(default_factory=list)
     unexplained: list[str] = field(default_factory=list)
     drops: int = 0
     rows: int = 0
     predictions: int = 0
     fallbacks: int = 0
+    cpu_s: list[float] = field(default_factory=list)
+    _used_s: float = 0.0
     _mails: int = 0
     _posts: int = 0
     _typed: list[str] = field(default_factory=list)
@@ -135,11 +152,29 @@ class Month:
         self.rest()
 
     def feed(self, day: int) -> None:
-        """The day's rows in so many drops."""
+        """The day's rows in so many drops, burst after burst, the first one at once."""
+        self.burst(day, 0)
+        self.later_bursts(day)
+
+    def later_bursts(self, day: int) -> None:
+        """Those after the first, each at its hour."""
+        for number in range(1, min(BURSTS, self.drops_a_day)):
+            self.rest()
+            self.desk.move_clock(START + timedelta(days=day, hours=number * BURST_HOURS))
+            self.burst(day, number)
+
+    def burst(self, day: int, burst: int) -> None:
+        """The drops of one of the day's bursts, one right after the other."""
         rows, count = self.days[day], self.drops_a_day
-        cuts = [DAY_ROWS * number // count for number in range(count + 1)]
-        for number, (begin, end) in enumerate(pairwise(cuts)):
+        bursts = min(BURSTS, count)
+        for number in range(count * burst // bursts, count * (burst + 1) // bursts):
+            begin, end = DAY_ROWS * number // count, DAY_ROWS * (number + 1) // count
             self.drop_rows(f"day-{day + 1:02}-{number:02}.parquet", rows.slice(begin, end - begin))
+
+    def all_at_once(self, day: int) -> None:
+        """The day's drops, whatever the hour."""
+        for burst in range(min(BURSTS, self.drops_a_day)):
+            self.burst(day, burst)
 
     def predict(self, day: int) -> None:
         rows = [
@@ -195,9 +230,31 @@ class Month:
         mails, posts = self.heard()
         self.unexplained += [f"{day + 1}: {line}" for line in (*mails, *posts)]
 
+    def measure(self, days: int = 1) -> None:
+        """Note what the cloud has used since the last time, of so many days each its part."""
+        before, self._used_s = self._used_s, used_s(self.cloud_pid)
+        self.cpu_s += [(self._used_s - before) / days] * days
+
     def holders(self) -> tuple[str, ...]:
         table = StateTable(self.desk.client("dynamodb"), NAMES)
         return tuple(one.holder for held in (Slots(table), Leases(table)) for one in held.holdings())
+
+
+def used_s(root: int) -> float:
+    """CPU seconds of a process and all below it, those that have ended and were waited for among them."""
+    ticks: dict[int, float] = {}
+    below: dict[int, list[int]] = {}
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):
+            fields = path.read_text().rpartition(")")[2].split()
+            ticks[int(path.parent.name)] = sum(map(int, fields[11:15]))
+            below.setdefault(int(fields[1]), []).append(int(path.parent.name))
+    waiting, found = [root], 0.0
+    while waiting:
+        process = waiting.pop()
+        found += ticks.get(process, 0.0)
+        waiting += below.get(process, [])
+    return found / os.sysconf("SC_CLK_TCK")
 
 
 def _plain(line: str) -> str:
@@ -217,20 +274,21 @@ def lost_event(month: Month, day: int) -> None:
     """The rule that tells the end of executions is off for an hour."""
     events, rule = month.desk.client("events"), f"{NAMES.prefix}-cleanup"
     events.disable_rule(Name=rule)
-    month.feed(day)
+    month.burst(day, 0)
     month.rest()
     held = len(month.holders())
     events.enable_rule(Name=rule)
     assert held
+    month.later_bursts(day)
     month.evening(day)
     assert month.holders() == ()
-    month.note(day, f"the ends of {month.drops_a_day} runs are lost: {held} slots stay held", "the sweep frees them")
+    month.note(day, f"the ends of a burst's runs are lost: {held} slots stay held", "the sweep frees them")
 
 
 def killed_worker(month: Month, day: int) -> None:
     """The process of the validation function is killed whenever it is seen, until it died thrice."""
     killed: set[int] = set()
-    month.feed(day)
+    month.burst(day, 0)
 
     def kill() -> bool:
         for process in processes_with("AWS_LAMBDA_FUNCTION_NAME", f"{NAMES.function('validation')}\0"):
@@ -239,6 +297,7 @@ def killed_worker(month: Month, day: int) -> None:
         return len(killed) >= 3
 
     until(kill, limit_s=120)
+    month.later_bursts(day)
     month.evening(day)
     month.note(day, "the process of the validation function is killed three times", "its machine tries again")
 
@@ -246,7 +305,7 @@ def killed_worker(month: Month, day: int) -> None:
 def expired_certificate(month: Month, day: int) -> None:
     month.chat.expire()
     month.drop(f"empty-{day}.parquet", b"")
-    month.feed(day)
+    month.burst(day, 0)
     month.rest()
     month.hour()
     month.millrace("dead", wanted="events")
@@ -254,6 +313,7 @@ def expired_certificate(month: Month, day: int) -> None:
     month.chat.renew()
     queue = month.desk.client("sqs").get_queue_url(QueueName=NAMES.platform.queue("events-dead"))["QueueUrl"]
     month.desk.client("sqs").purge_queue(QueueUrl=queue)
+    month.later_bursts(day)
     month.evening(day)
     month.note(day, "the certificate of the chat's webhook has expired while an empty file is dropped", "renewed")
 
@@ -298,7 +358,7 @@ def late_feed(month: Month) -> None:
     month.millrace("runs", "--machine", "ingest", wanted="ingest")
     first = LATE[0]
     for day in LATE:
-        month.feed(day)
+        month.all_at_once(day)
     month.rest()
     month.note(first, f"the source sends nothing for {len(LATE)} days", "what it held back is dropped at once")
 
@@ -312,17 +372,21 @@ FAULTS: dict[int, Callable[[Month, int], None]] = {
 }
 
 
-def live(build: Path, *, drops_a_day: int, said: Callable[[str], None] = lambda _: None) -> FirstMonth:
-    """The month from the deployment to the teardown."""
-    with deployed(build) as (desk, place):
-        month = Month(desk=desk, chat=place, drops_a_day=drops_a_day)
+def live(
+    build: Path, *, drops_a_day: int, days: int = DAYS, said: Callable[[str], None] = lambda _: None
+) -> FirstMonth:
+    """The month, or its first `days`, from the deployment to the teardown."""
+    with deployed(build) as (desk, place, pid):
+        month = Month(desk=desk, chat=place, drops_a_day=drops_a_day, cloud_pid=pid)
         month.history()
         month.heard()
+        month.measure()
+        said(f"deployed, {month.drops} drops, a first model: {month.cpu_s.pop():.0f} s of CPU")
         day = 0
-        while day < DAYS:
-            said(f"day {day + 1}: {month.drops} drops")
+        while day < days:
             if day in LATE:
                 late_feed(month)
+                month.measure(len(LATE))
                 day = LATE[-1] + 1
                 continue
             month.predict(day)
@@ -333,6 +397,8 @@ def live(build: Path, *, drops_a_day: int, said: Callable[[str], None] = lambda 
                 month.evening(day)
                 month.quiet(day)
             day += 1
+            month.measure()
+            said(f"day {day}: {month.drops} drops, {month.cpu_s[-1]:.1f} s of CPU")
         return concluded(month)
 
 
@@ -340,9 +406,13 @@ def concluded(month: Month) -> FirstMonth:
     environment = local_environment(month.desk)
     held, letters = month.holders(), sum(one.messages for one in find_dead_queues(environment, NAMES))
     rows, standing = rows_of(month.desk), _lines(month.desk)
+    runs = executions(month.desk.client("stepfunctions"), NAMES, machines=["ingest"])
+    answers = [answer for run in runs if run.is_good for answer in drops_of(run)]
     teardown(environment, said=lambda _: None, poll_s=0.2)
     return FirstMonth(
         drops=month.drops,
+        told=len({answer.name for answer in answers if answer.committed or answer.rejected}),
+        runs=len(runs),
         rows=rows,
         expected_rows=month.rows,
         predictions=month.predictions,
@@ -353,6 +423,7 @@ def concluded(month: Month) -> FirstMonth:
         unexplained=tuple(month.unexplained),
         standing=standing,
         left=_lines(month.desk),
+        cpu_s=tuple(month.cpu_s),
     )
 
 
@@ -374,8 +445,8 @@ def _lines(desk: LocalCloud) -> tuple[str, ...]:
 
 
 @contextmanager
-def deployed(build: Path) -> Iterator[tuple[LocalCloud, Chat]]:
-    """The app of one workload with a webhook, in a cloud of its own."""
+def deployed(build: Path) -> Iterator[tuple[LocalCloud, Chat, int]]:
+    """The app of one workload with a webhook, in a cloud of its own; its process."""
     build.mkdir(parents=True, exist_ok=True)
     with ExitStack() as stack, pytest.MonkeyPatch.context() as patch:
         place = stack.enter_context(chat(build))
@@ -394,7 +465,8 @@ def deployed(build: Path) -> Iterator[tuple[LocalCloud, Chat]]:
         patch.setenv("MILLRACE_LOCAL_SECRET", desk.secret)
         for name, expression in DAILY.items():
             switch_on(desk, f"{NAMES.prefix}-{name}", expression)
-        yield desk, place
+        gather(desk)
+        yield desk, place, cloud.popen.pid
 
 
 def declared(folder: Path) -> Path:
@@ -416,6 +488,13 @@ def declared(folder: Path) -> Path:
     ]
     contract.write_text(yaml.safe_dump(agreed))
     return folder
+
+
+def gather(desk: LocalCloud) -> None:
+    """Let drops that come together be one run, as in an account."""
+    functions = desk.client("lambda")
+    (mapping,) = functions.list_event_source_mappings(EventSourceArn=NAMES.queue_arn("drops"))["EventSourceMappings"]
+    functions.update_event_source_mapping(UUID=mapping["UUID"], **TOGETHER)
 
 
 def switch_on(desk: LocalCloud, name: str, expression: str) -> None:

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from statistics import median
 
-from tests.first_month.month import DAYS, LATENCY_DAYS, MONTHLY_USD, FirstMonth, Incident
+from tests.first_month.month import BURST_HOURS, BURSTS, DAYS, LATENCY_DAYS, MONTHLY_USD, FirstMonth, Incident
 from tests.mails import ADDRESS
 
 INTRODUCTION = f"""\
-A workload's first {DAYS} days in the local cloud, from the deployed templates: {{drops}} drops and a call for 48
+A workload's first {DAYS} days in the local cloud, from the deployed templates: {{drops}} and a call for 48
 predictions a day, and on six days a fault. The workload is `electricity`: {MONTHLY_USD:g} USD a month for trainings
 and rows of {LATENCY_DAYS} days at most; mails go to {ADDRESS}, posts to a chat over https.
 
-People dropped files, asked for predictions and typed what is shown; the clock moved, and
+{{how}}People dropped files, asked for predictions and typed what is shown; the clock moved, and
 `python -m tests.first_month` wrote this page. What is cut off ends with `…`."""
+IN_BURSTS = (
+    f"The drops come in {BURSTS} bursts a day, {BURST_HOURS} hours apart, as a source sends what it has gathered; "
+    "those of a burst go together, one run and one\ncommit for up to 25."
+)
 LONGEST = 260
 """Characters of a line; one that is longer ends with `…`."""
 
@@ -22,6 +27,7 @@ def shortcomings(lived: FirstMonth) -> list[str]:
     """What was lost, or is left, or was told to nobody; nothing where the month was good."""
     found = {
         f"{lived.rows:,} rows in the table, {lived.expected_rows:,} were dropped": lived.rows != lived.expected_rows,
+        f"{lived.told:,} drops of {lived.drops:,} have an outcome": lived.told != lived.drops,
         f"{lived.fallbacks} rows were answered without a model": lived.fallbacks > 0,
         f"{lived.dead_letters} dead letters": lived.dead_letters > 0,
         f"held at the end: {', '.join(lived.held)}": bool(lived.held),
@@ -36,11 +42,13 @@ def page(lived: FirstMonth, *, drops_a_day: int) -> str:
         [
             "# The first month",
             "",
-            INTRODUCTION.format(drops=drops_a_day),
+            _introduction(drops_a_day),
             "",
             "| at the end | |",
             "|---|---|",
-            f"| drops | {lived.drops:,} |",
+            f"| drops, of which a run says what became of them | {lived.drops:,}, {lived.told:,} |",
+            f"| runs of `ingest` for them | {lived.runs:,} |",
+            f"| CPU of the whole cloud, a day | {median(lived.cpu_s):.0f} s, {max(lived.cpu_s):.0f} s at most |",
             f"| rows dropped, rows in the table | {lived.expected_rows:,}, {lived.rows:,} |",
             f"| predictions, answered without a model | {lived.predictions:,}, {lived.fallbacks:,} |",
             f"| dead letters, slots and leases held | {lived.dead_letters}, {len(lived.held)} |",
@@ -54,6 +62,11 @@ def page(lived: FirstMonth, *, drops_a_day: int) -> str:
             "",
         ]
     )
+
+
+def _introduction(drops_a_day: int) -> str:
+    drops = f"{drops_a_day} drop{'s' if drops_a_day > 1 else ''}"
+    return INTRODUCTION.format(drops=drops, how=f"{IN_BURSTS}\n" if drops_a_day >= BURSTS else "")
 
 
 def _incident(incident: Incident) -> Iterator[str]:

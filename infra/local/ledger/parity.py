@@ -145,7 +145,8 @@ RESOURCE_TYPES: Mapping[str, Row] = {
         _DOES,
         "Interpreted, each call under the machine's role, with events, task tokens and redrive. The limit of a "
         "history is not kept; log group and traces stay empty; Express runs as Standard; "
-        "variables (Assign) are refused. TestState runs one state, but no Map and no Parallel.",
+        "variables (Assign) are refused. TestState runs one state; of an inline Map it shows the inputs of the "
+        "iterations and runs none; no distributed Map, no Parallel.",
     ),
 }
 

@@ -30,6 +30,7 @@ from infra.local.kernel.cloud import ACCOUNT, Cloud
 from infra.local.stepfunctions.error_names import RUNTIME, TIMEOUT
 from infra.local.stepfunctions.executions import stamp
 from infra.local.stepfunctions.inspection import Inspected, WouldRetryError, inspect
+from infra.local.stepfunctions.mocked_iterations import check_iterations, mock_iterations
 from infra.local.stepfunctions.mocked_results import check_result
 
 LONGEST_S = 5 * 60
@@ -46,6 +47,8 @@ def try_state(cloud: Cloud, given: Mapping[str, Any]) -> dict[str, Any]:
     _check(definition, given)
     inspected = Inspected()
     state = _parsed(name, definition)
+    if definition.get("Type") == "Map":
+        mock_iterations(state, given["mock"], inspected)
     inspect(state, inspected, int((given.get("stateConfiguration") or {}).get("retrierRetryCount", 0)))
     env = _environment(cloud, name, given)
     inspected.data["input"] = to_json_str(env.states.get_input())
@@ -69,12 +72,16 @@ def _state_of(given: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
 
 def _check(state: Mapping[str, Any], given: Mapping[str, Any]) -> None:
     mock, kind = given.get("mock"), state.get("Type")
-    if kind in ("Map", "Parallel"):
-        raise NotImplementedError(f"the local cloud does not cover TestState of a {kind} state")
-    if mock and kind != "Task":
+    if kind == "Parallel":
+        raise NotImplementedError("the local cloud does not cover TestState of a Parallel state")
+    if mock and kind not in ("Task", "Map"):
         raise ValidationException(f"A mock can only be specified for Task, Map, or Parallel states, not for {kind}")
     if mock and len({"result", "errorOutput"} & mock.keys()) != 1:
         raise ValidationException("A mock must have either a result or an errorOutput")
+    if kind == "Map":
+        check_iterations(state, given)
+    elif (given.get("stateConfiguration") or {}).get("errorCausedByState"):
+        raise ValidationException("errorCausedByState can only be specified for Map or Parallel states")
     if given.get("context") and not mock:
         raise ValidationException("A context can only be specified with a mock")
     if kind == "Task" and not mock:
@@ -83,7 +90,7 @@ def _check(state: Mapping[str, Any], given: Mapping[str, Any]) -> None:
             raise ValidationException(f"A mock is required for the service integration {resource}")
         if not given.get("roleArn"):
             raise ValidationException("A roleArn is required when no mock is specified")
-    if mock and "result" in mock:
+    if mock and "result" in mock and kind == "Task":
         check_result(str(state["Resource"]), json.loads(mock["result"]), mock.get("fieldValidationMode", "STRICT"))
 
 

@@ -168,6 +168,9 @@ def test_up_proposes_commands_for_what_is_deployed(monkeypatch: pytest.MonkeyPat
         "millrace down",
     ]
     assert "cdk deploy --all" in _next(instance, empty=True)
+    assert "create-event-bus" not in _next(instance, empty=True)
+    monkeypatch.setattr("console.environment.declared_bus", lambda _: "company")
+    assert "  aws events create-event-bus --name company\n  cdk deploy" in _next(instance, empty=True)
 
 
 @pytest.mark.slow

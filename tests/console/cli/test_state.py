@@ -23,7 +23,23 @@ CALL = {
     "Next": "Which?",
 }
 WHICH = {"Type": "Choice", "Choices": [{"Variable": "$.x", "NumericEquals": 1, "Next": "One"}], "Default": "Other"}
-STATES = {"Call": CALL, "Which?": WHICH, "One": {"Type": "Succeed"}, "Other": {"Type": "Fail", "Error": "E"}}
+PUT = {"Type": "Task", "Resource": "arn:aws:states:::events:putEvents", "Parameters": {"Entries": []}, "End": True}
+TELL = {
+    "Type": "Map",
+    "ItemsPath": "$.drops",
+    "ItemSelector": {"cause.$": "$.cause", "item.$": "$$.Map.Item.Value"},
+    "ItemProcessor": {"ProcessorConfig": {"Mode": "INLINE"}, "StartAt": "Put", "States": {"Put": PUT}},
+    "ResultPath": "$.events",
+    "Catch": [{"ErrorEquals": ["States.TaskFailed"], "ResultPath": "$.lost", "Next": "Which?"}],
+    "Next": "Which?",
+}
+STATES = {
+    "Call": CALL,
+    "Tell": TELL,
+    "Which?": WHICH,
+    "One": {"Type": "Succeed"},
+    "Other": {"Type": "Fail", "Error": "E"},
+}
 
 
 @pytest.fixture(autouse=True)
@@ -81,6 +97,20 @@ def test_a_choice_needs_no_mock(x: int, following: str) -> None:
     assert told("Which?", "--input", f'{{"x": {x}}}')[-1] == f"next    {following}"
 
 
+def test_a_map_and_a_state_of_its_iterations() -> None:
+    given = ("--input", '{"cause": "c", "drops": ["a", "b"]}')
+    assert told("Tell", *given, "--mock", 'result=["one", "two"]') == [
+        "Tell: SUCCEEDED",
+        'item    {"cause": "c", "item": "a"}',
+        'item    {"cause": "c", "item": "b"}',
+        'output  {"cause": "c", "drops": ["a", "b"], "events": ["one", "two"]}',
+        "next    Which?",
+    ]
+    lines = told("Tell", *given, "--mock", "error=SQS.SdkClientException")
+    assert lines[:2] == ["Tell: CAUGHT_ERROR, SQS.SdkClientException", "caught by Catch 1 of 1 (States.TaskFailed)"]
+    assert told("Put", "--mock", 'result={"FailedEntryCount": 0}')[-1] == "next    the end"
+
+
 def test_the_end() -> None:
     assert told("One")[-1] == "next    the end"
     assert told("Other") == ["Other: FAILED, E", "next    none"]
@@ -89,11 +119,17 @@ def test_the_end() -> None:
 @pytest.mark.parametrize(
     ("words", "error", "said"),
     [
-        (["release", "Nowhere"], RunError, "expected one of ['Call', 'Which?', 'One', 'Other'], got 'Nowhere'"),
+        (
+            ["release", "Nowhere"],
+            RunError,
+            "expected one of ['Call', 'Tell', 'Which?', 'One', 'Other', 'Put'], got 'Nowhere'",
+        ),
         (["releases", "Call"], RunError, "MACHINE: expected one of"),
         (["train", "Call"], EnvironmentNotFoundError, "is it deployed?"),
         (["release", "Call"], RunError, "--mock: expected one, since 'Call' is a task"),
         (["release", "Which?", "--mock", "error=E"], RunError, "--mock: expected none"),
+        (["release", "Tell"], RunError, "--mock: expected one, since 'Tell' is a Map state"),
+        (["release", "Tell", "--mock", "result={}"], RunError, "--mock result: expected an array"),
         (["release", "Call", "--mock", "error="], RunError, "expected result=JSON, error=NAME"),
         (["release", "Call", "--mock", "result=x"], RunError, "--mock result: expected JSON"),
         (["release", "Call", "--mock", "error=E", "--input", "nowhere.json"], RunError, "--input: expected JSON"),

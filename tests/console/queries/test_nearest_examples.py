@@ -26,7 +26,7 @@ from console.queries.report import read_report
 from millrace.artefact.artefact import write_archive
 from millrace.aws.objects import put_object, split_uri
 from millrace.contract.load import load_contract
-from millrace.datasets import s3_io
+from millrace.datasets import iceberg
 from millrace.datasets.commits import commit
 from millrace.datasets.new_rows import Source
 from millrace.datasets.tables import Lake
@@ -64,7 +64,7 @@ def lake(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Lake]:
     """The rows of a plant, pinned by the run of version 1, and a decision of that version."""
     set_credentials(monkeypatch)
     monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
-    s3_io._client.cache_clear()
+    iceberg._client.cache_clear()
     with mock_aws():
         s3 = boto3.client("s3")
         for purpose in ("lake", "artefacts"):
@@ -77,7 +77,7 @@ def lake(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Lake]:
         register(folder, lake)
         decide()
         yield lake
-    s3_io._client.cache_clear()
+    iceberg._client.cache_clear()
 
 
 def decide(**more: Any) -> None:

@@ -37,6 +37,7 @@ BASE = {
     "lambda": LAMBDA,
     "sagemaker": frozenset({"SageMaker.AmazonSageMakerException"}),
     "events": frozenset({"EventBridge.AmazonEventBridgeException", "EventBridge.FailedEntry"}),
+    "sqs": frozenset({"SQS.AmazonSQSException", "SQS.SdkClientException"}),
     "states": frozenset({"StepFunctions.AWSStepFunctionsException"}),
 }
 """Of Step Functions' own integrations. A failed entry of PutEvents:
@@ -45,6 +46,7 @@ OWN = {
     "lambda": ("lambda", "Lambda"),
     "sagemaker": ("sagemaker", "SageMaker"),
     "events": ("events", "EventBridge"),
+    "sqs": ("sqs", "SQS"),
     "states": ("stepfunctions", "StepFunctions"),
 }
 SDK = {

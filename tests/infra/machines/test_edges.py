@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from millrace.names import Platform
+from millrace.operations.dead_letters import EVENTS, dead
 from millrace.operations.notices import NOTICES
 from millrace.workload.training_cost import TRAININGS
 from tests.infra.machines import edges
@@ -19,12 +20,12 @@ from tests.infra.machines.edges import Edge
 from tests.infra.test_static import machines
 
 PLATFORM = Platform(stage="prod", account="123456789012", region="eu-west-1")
+DEAD_EVENTS = PLATFORM.queue_url(PLATFORM.queue(dead(EVENTS)))
 EDGES = edges.all_edges()
 CHOICES = sorted({(edge.machine, edge.state) for edge in EDGES if edge.kind == "Choice"})
 SEEN_LATER = {
     ("release", "Stop scaling"): "the update of a fleet that is still scaled is refused, and fails the release",
     ("release", "Delete challenger"): "the sweep deletes it within the hour",
-    ("release", "Not tidied"): "the next release deletes what is left, or sends the notice again",
 }
 """Catchers whose error no later state reads, and what becomes of its cause. It stays in the execution's output."""
 LONGEST_BACKOFF_S = 15 * 60
@@ -110,7 +111,7 @@ def test_the_templates_have_these_edges(templates: dict[str, dict[str, dict[str,
 
 def catchers() -> Iterator[tuple[str, str, Mapping[str, Any]]]:
     for machine, definition in edges.definitions().items():
-        for name, state in definition["States"].items():
+        for name, state in all_states(definition).items():
             yield from ((machine, name, catcher) for catcher in state.get("Catch", ()))
 
 
@@ -125,15 +126,17 @@ def after(definition: Mapping[str, Any], start: str) -> set[str]:
     while waiting:
         if (name := waiting.pop()) not in found:
             found.add(name)
-            waiting += following(definition["States"][name])
+            waiting += following(all_states(definition)[name])
     return found
 
 
 def is_told(definition: Mapping[str, Any], catcher: Mapping[str, Any]) -> bool:
-    """Whether the error becomes a notice at once, or a later choice finds it and ends the execution as failed."""
-    states = definition["States"]
-    if is_notice(states[catcher["Next"]], of=catcher):
+    """Whether the error becomes a notice or a dead letter at once, or a later choice finds it and ends the execution as
+    failed."""
+    state = all_states(definition)[catcher["Next"]]
+    if is_notice(state, of=catcher) or is_letter(state, of=catcher):
         return True
+    states = definition["States"]
     for name in after(definition, catcher["Next"]):
         for rule in states[name].get("Choices", ()):
             is_read = rule.get("Variable") == catcher.get("ResultPath") and rule.get("IsPresent")
@@ -149,6 +152,13 @@ def is_notice(state: Mapping[str, Any], *, of: Mapping[str, Any]) -> bool:
         entry["DetailType"] in sent and f"{of['ResultPath']}.Error" in entry["Detail"].values()
         for entry in state.get("Parameters", {}).get("Entries", ())
     )
+
+
+def is_letter(state: Mapping[str, Any], *, of: Mapping[str, Any]) -> bool:
+    """Whether the state puts the caught error with the dead letters of the stage's events, which have an alarm."""
+    given = state.get("Parameters", {})
+    said = given.get("MessageAttributes", {}).get("ERROR_CODE", {}).get("StringValue.$")
+    return given.get("QueueUrl") == DEAD_EVENTS and said == f"{of['ResultPath']}.Error"
 
 
 def test_a_caught_error_fails_the_execution_or_is_a_notice_or_is_seen_to_later() -> None:
@@ -168,7 +178,7 @@ def test_nothing_on_the_way_overwrites_a_caught_error() -> None:
         writers = [
             name
             for name in after(definition, catcher["Next"])
-            if definition["States"][name].get("ResultPath") == catcher["ResultPath"]
+            if all_states(definition)[name].get("ResultPath") == catcher["ResultPath"]
         ]
         assert catcher["ResultPath"] not in (None, "$")
         assert not writers, f"{machine}: {writers} write over {catcher['ResultPath']}"

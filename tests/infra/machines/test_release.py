@@ -186,7 +186,13 @@ def test_a_live_version_stays_live_when_tidying_fails_and_a_notice_is_sent(conte
     states = release.definition(context())["States"]
     tidy, notice = states["Tidy release"], states["Not tidied"]
     assert (tidy["Next"], [catch["Next"] for catch in tidy["Catch"]]) == ("Watched?", ["Not tidied"])
-    assert (notice["Next"], [catch["Next"] for catch in notice["Catch"]]) == ("Watched?", ["Watched?"])
+    assert (notice["Next"], states["Keep release.untidy"]["Next"]) == ("Watched?", "Watched?")
     (entry,) = notice["Parameters"]["Entries"]
     assert entry["DetailType"] == "release.untidy"
     assert entry["Detail"]["error.$"] == f"{tidy['Catch'][0]['ResultPath']}.Error"
+
+
+def test_a_live_version_stays_live_when_its_event_is_not_put(context):
+    states = release.definition(context())["States"]
+    assert [catch["Next"] for catch in states["Released"]["Catch"]] == ["Keep model.released"]
+    assert states["Keep model.released"]["Next"] == states["Released"]["Next"] == "Tidy release"

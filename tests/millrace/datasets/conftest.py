@@ -9,7 +9,7 @@ import pytest
 
 from infra.local.kernel.cloud import Cloud
 from millrace.contract.load import load_contract
-from millrace.datasets import s3_io
+from millrace.datasets import iceberg
 from millrace.datasets.tables import Lake
 from millrace.names import Platform, WorkloadNames
 
@@ -29,7 +29,7 @@ def names(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> WorkloadNames:
         )
     cloud.client("glue").create_database(DatabaseInput={"Name": names.platform.database})
     # A function keeps its client for as long as its process lives; here the cloud of another file was asked before.
-    s3_io._client.cache_clear()
+    iceberg._client.cache_clear()
     monkeypatch.setenv("AWS_ENDPOINT_URL", cloud.endpoint_url)
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "local")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "local")

@@ -15,10 +15,12 @@ import pyarrow.compute
 import pyarrow.parquet as pq
 import pytest
 from botocore.exceptions import ReadTimeoutError
+from pyiceberg.table import Transaction
 
 from millrace.datasets import commits, new_rows
 from millrace.datasets.commits import Commit, NewDrop, commit, commit_together, find_commit, rows_in
-from millrace.datasets.new_rows import RowsInMemory, Source, held_in_range_of, held_keys
+from millrace.datasets.iceberg import MERGING
+from millrace.datasets.new_rows import NewRows, RowsInMemory, Source, held_in_range_of, held_keys
 from millrace.datasets.tables import SOURCE, Lake
 from millrace.datasets.withdrawal import by_drop, withdraw
 
@@ -341,3 +343,34 @@ def test_groups_that_are_committed_at_once_lose_nothing(lake: Lake, tmp_path: Pa
         done = [one for group in threads.map(write, range(3)) for one in group]
     assert [one.rows_added for one in done] == [48] * 9
     assert committed(lake).num_rows == 9 * 48
+
+
+def test_manifests_are_merged_and_each_row_stays_in_its_snapshot(lake: Lake) -> None:
+    """Also those of a table that was made before; every earlier snapshot can still be read."""
+    commit(lake, "rows", rows(0), source("first.parquet"))
+    iceberg = lake.find("rows")
+    assert iceberg is not None
+    with iceberg.transaction() as former:
+        former.remove_properties(*MERGING)
+    number = 2 * int(MERGING["commit.manifest.min-count-to-merge"])
+    done = [commit(lake, "rows", rows(48 + at, 1), source(f"{at}.parquet")) for at in range(number)]
+    iceberg = lake.find("rows")
+    assert iceberg is not None
+    current = iceberg.current_snapshot()
+    assert current is not None
+    assert len(current.manifests(iceberg.io)) < number / 2
+    assert {name: iceberg.properties[name] for name in MERGING} == MERGING
+    assert [one.rows_total for one in done] == list(range(49, 49 + number))
+    for at in (0, number // 2, number - 1):
+        assert iceberg.scan(snapshot_id=done[at].snapshot_id).to_arrow().num_rows == 49 + at
+    assert commit(lake, "rows", rows(48, 1), source("0.parquet")) == replace(done[0], rows_total=48 + number)
+
+
+def test_a_group_looks_at_the_metadata_once_for_each_change(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A look copies every snapshot of the table."""
+    made: list[int] = []
+    whole = Transaction.table_metadata.fget
+    monkeypatch.setattr(Transaction, "table_metadata", property(lambda one: made.append(1) or whole(one)))
+    drops = [NewDrop(source=source(str(at)), write=lambda _: NewRows(file=None, quarantined=1)) for at in range(3)]
+    commit_together(lake, "rows", drops)
+    assert len(made) <= 2 * len(drops) + 2

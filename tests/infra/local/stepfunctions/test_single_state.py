@@ -132,9 +132,68 @@ def test_what_aws_refuses_is_refused(answer: Any, state: dict[str, Any], more: d
         answer(state, **more)
 
 
+PUT = {"Type": "Task", "Resource": "arn:aws:states:::events:putEvents", "Parameters": {"Entries": []}, "End": True}
+EACH = {
+    "Type": "Map",
+    "ItemsPath": "$.drops",
+    "ItemSelector": {"x.$": "$.x", "at.$": "$$.Map.Item.Index", "item.$": "$$.Map.Item.Value"},
+    "MaxConcurrency": 1,
+    "ItemProcessor": {"ProcessorConfig": {"Mode": "INLINE"}, "StartAt": "Put", "States": {"Put": PUT}},
+    "ResultPath": "$.events",
+    "Retry": [RETRY],
+    "Catch": [CATCH],
+    "Next": "Done",
+}
+DROPS = {"x": 1, "drops": ["a", "b"]}
+
+
+def test_a_map_ends_as_mocked_and_tells_what_its_iterations_would_get(answer: Any) -> None:
+    found = answer(EACH, DROPS, mock={"result": '["one", "two"]'})
+    assert (found["status"], found["nextState"]) == ("SUCCEEDED", "Done")
+    assert json.loads(found["output"]) == {**DROPS, "events": ["one", "two"]}
+    seen = found["inspectionData"]
+    assert json.loads(seen["afterItemsPath"]) == ["a", "b"]
+    assert json.loads(seen["afterItemSelector"]) == [
+        {"x": 1, "at": 0, "item": "a"},
+        {"x": 1, "at": 1, "item": "b"},
+    ]
+    assert (json.loads(seen["result"]), seen["maxConcurrency"]) == (["one", "two"], 1)
+
+
+@pytest.mark.parametrize(("name", "status"), [("Lambda.ServiceException", "RETRIABLE"), ("E", "CAUGHT_ERROR")])
+def test_an_error_of_an_iteration_is_one_of_the_map(answer: Any, name: str, status: str) -> None:
+    found = answer(EACH, DROPS, mock=error(name), stateConfiguration={"errorCausedByState": "Put"})
+    assert (found["status"], found["error"], found["cause"]) == (status, name, "a cause")
+    without = {key: value for key, value in EACH.items() if key not in ("Retry", "Catch")}
+    assert (answer(without, DROPS, mock=error(name))["status"]) == "FAILED"
+
+
+def test_a_map_without_its_items_fails(answer: Any) -> None:
+    assert answer(EACH, {"x": 1}, mock={"result": "[]"})["status"] != "SUCCEEDED"
+
+
+@pytest.mark.parametrize(
+    ("state", "more", "named"),
+    [
+        (EACH, {}, "A mock is required for a Map state"),
+        (EACH, {"mock": {"result": "{}"}}, "expected an array"),
+        (EACH, {"mock": error("E"), "stateConfiguration": {"errorCausedByState": "No"}}, "No is no state"),
+        (TASK, {"mock": error("E"), "stateConfiguration": {"errorCausedByState": "A"}}, "for Map or Parallel"),
+    ],
+)
+def test_a_mock_that_does_not_fit_a_map_is_refused(
+    answer: Any, state: dict[str, Any], more: dict[str, Any], named: str
+) -> None:
+    with pytest.raises(ClientError, match=named):
+        answer(state, DROPS, **more)
+
+
 def test_what_is_not_covered_is_refused_by_name(answer: Any) -> None:
-    with pytest.raises(NotImplementedError, match="does not cover TestState of a Map state"):
-        answer({"Type": "Map", "End": True}, mock=error("E"))
+    with pytest.raises(NotImplementedError, match="does not cover TestState of a Parallel state"):
+        answer({"Type": "Parallel", "End": True}, mock=error("E"))
+    distributed = {**EACH, "ItemProcessor": {**EACH["ItemProcessor"], "ProcessorConfig": {"Mode": "DISTRIBUTED"}}}
+    with pytest.raises(NotImplementedError, match="does not cover TestState of a distributed Map state"):
+        answer(distributed, DROPS, mock=error("E"))
 
 
 def test_a_part_of_a_result_is_enough_where_only_what_is_there_is_checked(answer: Any) -> None:
