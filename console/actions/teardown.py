@@ -95,12 +95,12 @@ def _begin(states: Any, machine: str) -> str:
     return str(states.start_execution(stateMachineArn=machine, input="{}")["executionArn"])
 
 
-def _wait(states: Any, execution: str, poll_s: float) -> None:
-    while (described := states.describe_execution(executionArn=execution))["status"] == "RUNNING":
+def _wait(states: Any, execution_arn: str, poll_s: float) -> None:
+    while (described := states.describe_execution(executionArn=execution_arn))["status"] == "RUNNING":
         time.sleep(poll_s)
     if described["status"] != "SUCCEEDED":
         why = f"{described.get('error', '')} {described.get('cause', '')}".strip()
-        raise RunError(f"{execution}: expected SUCCEEDED, got {described['status']}: {why}; run it again to go on")
+        raise RunError(f"{execution_arn}: expected SUCCEEDED, got {described['status']}: {why}; run it again to go on")
 
 
 def _removed(environment: Environment, execution_arn: str) -> Iterator[str]:

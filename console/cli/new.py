@@ -2,12 +2,32 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
-import typer
-
-from console.cli.completion import label_kinds
+from console.cli.new_options import (
+    ColumnNames,
+    Decimal,
+    Drops,
+    EventTime,
+    Force,
+    From,
+    HorizonHours,
+    ImageSize,
+    Keep,
+    KeyColumns,
+    Label,
+    LabelKind,
+    LeaveOut,
+    Name,
+    NoEventTime,
+    NoKey,
+    Owner,
+    Pieces,
+    PositiveClass,
+    RowsInOrder,
+    Unit,
+    WrittenTime,
+)
 from console.cli.options import Build, Json
 
 if TYPE_CHECKING:
@@ -25,47 +45,30 @@ MOST_OF_A_CELL = 72
 
 
 def new(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="Of the workload: small letters, digits and _.")],
-    file: Annotated[
-        Path, typer.Option("--from", help="Labelled rows: CSV, TSV, JSON lines, Parquet; or a folder of images.")
-    ],
+    name: Name,
+    file: From,
     build: Build,
     as_json: Json,
-    label: Annotated[str, typer.Option(help="The column that is to be predicted.")] = "",
-    positive: Annotated[str, typer.Option(help="The label's value that an answer of 1 means.")] = "",
-    event_time: Annotated[str, typer.Option(help="The column with the moment that a row is about.")] = "",
-    no_event_time: Annotated[
-        bool, typer.Option("--no-event-time", help="The file has none: that of its drop is taken.")
-    ] = False,
-    rows_in_order: Annotated[
-        bool, typer.Option("--rows-in-order", help="The file has none, but its first row is the oldest.")
-    ] = False,
-    time_format: Annotated[str, typer.Option(help="How the event time is written: 'dd/MM/yyyy HH:mm'.")] = "",
-    key: Annotated[str, typer.Option(help="The columns that tell one row from another: id or store,date.")] = "",
-    no_key: Annotated[
-        bool, typer.Option("--no-key", help="The file has none: an id is made of file and line.")
-    ] = False,
-    kind: Annotated[
-        str,
-        typer.Option(
-            autocompletion=label_kinds,
-            help="What is predicted, such as regression; a word that is no kind lists them all.",
-            show_default="by the label",
-        ),
-    ] = "",
-    unit: Annotated[str, typer.Option(help="What a predicted number counts: kWh.")] = "",
-    horizon_hours: Annotated[float, typer.Option(help="Predict the label so many hours later, from a history.")] = 0,
-    leave_out: Annotated[str, typer.Option(help="Columns that the contract shall not have: a,b.")] = "",
-    keep: Annotated[
-        str, typer.Option(help="Features that would be left out, as they give the label away or tell of a person: a,b.")
-    ] = "",
-    image_size: Annotated[str, typer.Option(help="Scale the images to height x width: 64x64.")] = "",
-    decimal: Annotated[str, typer.Option(help="The mark before decimals, . or , (found where it is not said).")] = "",
-    columns: Annotated[str, typer.Option(help="The names of the columns, where the file has no line with them.")] = "",
-    owner: Annotated[str, typer.Option(help="Who answers for the workload.")] = "me",
-    drops: Annotated[Path | None, typer.Option(help="Folder of the drops.", show_default="build/drops/NAME")] = None,
-    pieces: Annotated[int, typer.Option(min=0, help="Drops to cut the file into; 0: the file itself.")] = 0,
-    force: Annotated[bool, typer.Option("--force", help="Replace a workload and drops that are there.")] = False,
+    label: Label = "",
+    positive: PositiveClass = "",
+    event_time: EventTime = "",
+    no_event_time: NoEventTime = False,
+    rows_in_order: RowsInOrder = False,
+    time_format: WrittenTime = "",
+    key: KeyColumns = "",
+    no_key: NoKey = False,
+    kind: LabelKind = "",
+    unit: Unit = "",
+    horizon_hours: HorizonHours = 0,
+    leave_out: LeaveOut = "",
+    keep: Keep = "",
+    image_size: ImageSize = "",
+    decimal: Decimal = "",
+    columns: ColumnNames = "",
+    owner: Owner = "me",
+    drops: Drops = None,
+    pieces: Pieces = 0,
+    force: Force = False,
 ) -> None:
     """Propose a workload from a file of labelled rows: its contract, its declaration, and drops to begin with.
 

@@ -50,7 +50,7 @@ class Step:
 
 def steps(names: WorkloadNames, found: Sequence[Execution], actions: Sequence[Step]) -> list[Step]:
     """All steps in order of time."""
-    raised = {alarm.execution: alarm for alarm in alarms(names, found)}
+    raised = {alarm.execution_arn: alarm for alarm in alarms(names, found)}
     result = list(actions)
     for execution in found:
         alarm = raised.get(execution.arn)

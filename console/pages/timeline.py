@@ -41,7 +41,7 @@ def _entries(report: WorkloadReport) -> Iterator[TimelineEntry]:
     quiet: list[Execution] = []
     for run in report.runs:
         summary = _summary(run, report)
-        raised = [alarm for alarm in report.alarms if alarm.execution == run.arn]
+        raised = [alarm for alarm in report.alarms if alarm.execution_arn == run.arn]
         if summary is None:
             quiet.append(run)
         if summary or raised:

@@ -81,8 +81,8 @@ class AlarmRaised:
     name: str
     """Without the workload's prefix: `input-drift`."""
     at: datetime
-    execution: str
-    """ARN of the execution of `retrain` that it started, of `monitor` that found it where it starts none."""
+    execution_arn: str
+    """Of the `retrain` that it started, of `monitor` that found it where it starts none."""
     starts_retraining: bool = True
 
 
@@ -211,7 +211,7 @@ def _without_retraining(monitor_runs: Iterable[MonitorRun]) -> Iterator[AlarmRai
     for run in monitor_runs:
         found = exceeded(run.report) - {*starters()}
         for name in sorted(found - above):
-            yield AlarmRaised(name=name, at=run.started, execution=run.arn, starts_retraining=False)
+            yield AlarmRaised(name=name, at=run.started, execution_arn=run.arn, starts_retraining=False)
         # A metric without a value leaves its alarm as it was.
         above = found | {name for name in above if published(run.report)[name] is None}
 
@@ -220,6 +220,6 @@ def alarms(names: WorkloadNames, runs: Iterable[Execution]) -> tuple[AlarmRaised
     """Those that started one of the executions of `retrain`, in their order; other machines inherit its input."""
     started = [run for run in runs if run.machine == "retrain" and alarm_of(run)]
     return tuple(
-        AlarmRaised(name=alarm_of(run).removeprefix(f"{names.prefix}-"), at=run.started, execution=run.arn)
+        AlarmRaised(name=alarm_of(run).removeprefix(f"{names.prefix}-"), at=run.started, execution_arn=run.arn)
         for run in started
     )

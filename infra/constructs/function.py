@@ -6,12 +6,12 @@ from collections.abc import Sequence
 
 import aws_cdk as cdk
 from aws_cdk import aws_lambda as lambda_
-from aws_cdk import aws_logs as logs
 from aws_cdk import aws_s3_assets as assets
 from constructs import Construct
 
 from infra.bundles import bundle, layer
 from infra.constructs.acknowledgement import acknowledge
+from infra.constructs.log_group import log_group
 from infra.constructs.role import Role
 from infra.context import REPOSITORY, Owner
 from infra.iam import key, log_groups, queues
@@ -61,13 +61,7 @@ class Function(Construct):
         self.name = context.names.function(name)
         self.arn = context.names.function_arn(name)
         log_name = f"/aws/lambda/{self.name}"
-        log = logs.CfnLogGroup(
-            self,
-            "Log",
-            log_group_name=log_name,
-            retention_in_days=context.settings.log_retention_days,
-            kms_key_id=context.key_arn,
-        )
+        log = log_group(self, "Log", name=log_name, owner=context)
         own = [*([queues.send(context.dead_events_arn)] if keeps_events else []), *statements]
         self.role = Role(
             self,

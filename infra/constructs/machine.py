@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import aws_cdk as cdk
-from aws_cdk import aws_logs as logs
 from aws_cdk import aws_stepfunctions as stepfunctions
 from constructs import Construct
 
 from infra.constructs.acknowledgement import acknowledge
+from infra.constructs.log_group import log_group
 from infra.constructs.role import Role
 from infra.context import Context
 from infra.iam import log_groups
@@ -30,13 +30,7 @@ class Machine(Construct):
         self.name = context.names.machine(name)
         self.arn = context.names.machine_arn(name)
         log_name = f"/aws/vendedlogs/states/{self.name}"
-        log = logs.CfnLogGroup(
-            self,
-            "Log",
-            log_group_name=log_name,
-            retention_in_days=context.settings.log_retention_days,
-            kms_key_id=context.key_arn,
-        )
+        log = log_group(self, "Log", name=log_name, owner=context)
         self.role = Role(
             self,
             f"{name}-machine",

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from aws_cdk import aws_logs as logs
-
 from infra.constructs.acknowledgement import acknowledge
 from infra.constructs.function import Function
 from infra.constructs.job_role import JobRole
+from infra.constructs.log_group import log_group
 from infra.constructs.machine import Machine
 from infra.constructs.rule import Rule, pattern_of
 from infra.iam import key, registry, sagemaker_endpoints, state_table
@@ -54,13 +53,7 @@ class ReleaseStack(WorkloadStack):
 
         https://docs.aws.amazon.com/sagemaker/latest/dg/logging-cloudwatch.html"""
         for kind, endpoint in (("live", self.context.names.endpoint), ("challenger", self.context.names.challenger)):
-            logs.CfnLogGroup(
-                self,
-                f"{kind}-endpoint-log",
-                log_group_name=f"/aws/sagemaker/Endpoints/{endpoint}",
-                retention_in_days=self.context.settings.log_retention_days,
-                kms_key_id=self.context.key_arn,
-            )
+            log_group(self, f"{kind}-endpoint-log", name=f"/aws/sagemaker/Endpoints/{endpoint}", owner=self.context)
 
     def _model_role(self) -> None:
         """Of endpoints and of batch transform, which takes the model's role for its input and output too."""

@@ -67,9 +67,9 @@ NOT_RUN = {
     "millrace drop build/drops/mine/training/rows.csv --workload mine --feed training --wait": OWN,
     "millrace predict build/drops/mine/to_predict.jsonl --workload mine": OWN,
     "millrace drop next.csv --feed scoring --workload mine --wait": "tests/console/cli/test_runs.py drops and waits",
-    "millrace query \"SELECT * FROM mine_predictions WHERE run = '<run>'\" --csv answers.csv": DELIVERED,
+    "millrace query \"SELECT * FROM mine_predictions WHERE run = '<drop>'\" --csv answers.csv": DELIVERED,
     "aws s3 cp "
-    "s3://millrace-local-lake-123456789012-eu-west-1/mine/predictions/run=<run>/part-00000.parquet .": DELIVERED,
+    "s3://millrace-local-lake-123456789012-eu-west-1/mine/predictions/run=<drop>/part-00000.parquet .": DELIVERED,
     "cdk bootstrap -c stage=dev": LOCALLY,
     'cdk deploy --app "python -m infra.deployer" -c stage=dev': "needs an account; tests/infra/deployer has its stack",
     "cdk bootstrap -c stage=dev --cloudformation-execution-policies <its output ExecutionPolicies>": LOCALLY,

@@ -123,3 +123,36 @@ def test_a_retired_file_and_a_second_class_are_noticed() -> None:
     assert len(retired([(Path("millrace/absence.py"), "")])) == 1
     twice = classes([(Path("a.py"), "class A: ..."), (Path("b.py"), "class A: ...")])
     assert twice == {"A": ["a.py", "b.py"]}
+
+
+def unclear(files: Iterable[tuple[Path, str]]) -> list[str]:
+    """Fields and arguments that leave open whether an execution's name or its ARN is meant."""
+    return sorted(
+        f"{path}:{node.lineno}: {name}: say run for its name, execution_arn for its ARN"
+        for path, text in files
+        for node in ast.walk(ast.parse(text))
+        for name in _typed_as_text(node)
+        if name == "execution"
+    )
+
+
+def _typed_as_text(node: ast.AST) -> Iterator[str]:
+    """The name of a field or an argument that is declared as a text."""
+    if isinstance(node, ast.arg) and _is_text(node.annotation):
+        yield node.arg
+    if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name) and _is_text(node.annotation):
+        yield node.target.id
+
+
+def _is_text(annotation: ast.expr | None) -> bool:
+    return isinstance(annotation, ast.Name) and annotation.id == "str"
+
+
+def test_an_execution_is_called_by_its_name_or_by_its_arn() -> None:
+    files = [(path, (ROOT / path).read_text()) for path in sources() if path.parts[0] in ROOMS]
+    assert unclear(files) == []
+
+
+@pytest.mark.parametrize("text", ["def f(execution: str): ...", "class A:\n    execution: str"])
+def test_an_unclear_execution_is_noticed(text: str) -> None:
+    assert len(unclear([(Path("millrace/made.py"), text)])) == 1

@@ -18,6 +18,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
+from tests.jobs.run_document import run_document
+
 REPOSITORY = Path(__file__).resolve().parents[2]
 WORKLOAD = REPOSITORY / "workloads" / "electricity"
 COLUMNS = ("timestamp", "day_of_week", "period", "nswprice", "nswdemand", "vicprice", "vicdemand", "transfer", "class")
@@ -78,20 +80,8 @@ def write_snapshot(folder: Path, table: pa.Table, **words: Any) -> Snapshot:
     write_schema(snapshot.config / "schema.json")
     for name in ("workload.yaml", "contract.yaml"):
         shutil.copy(WORKLOAD / name, snapshot.config)
-    run = {
-        "run": "run-1",
-        "snapshot_id": 1,
-        "tag": "run-1",
-        "data_digest": "data",
-        "contract_digest": "contract",
-        "config_digest": "config",
-        "code_digest": "code",
-        "rows": len(table),
-        "as_of": "1997-01-01T00:00:00Z",
-        "reason": "first",
-        "gate": "baseline",
-    }
-    (snapshot.config / "run.json").write_text(json.dumps(run | words))
+    run = run_document(**{"rows": len(table), "as_of": "1997-01-01T00:00:00Z"} | words)
+    (snapshot.config / "run.json").write_text(json.dumps(run))
     return snapshot
 
 

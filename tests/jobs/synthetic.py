@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 import yaml
 
 from tests.jobs.conftest import Snapshot
+from tests.jobs.run_document import run_document
 
 ROWS = 1500
 CITIES = tuple(f"city {number:02}" for number in range(20))
@@ -172,7 +173,6 @@ def write_snapshot(folder: Path, table: pa.Table, declared: dict[str, Any], docu
     (snapshot.config / "schema.json").write_text(json.dumps({"type": "struct", "fields": columns}))
     (snapshot.config / "contract.yaml").write_text(yaml.safe_dump(declared))
     (snapshot.config / "workload.yaml").write_text(yaml.safe_dump(document))
-    run = {"run": "run-1", "snapshot_id": 1, "tag": "run-1", "rows": table.num_rows, "as_of": "2020-06-01T00:00:00Z"}
-    run |= {f"{name}_digest": name for name in ("data", "contract", "config", "code")}
-    (snapshot.config / "run.json").write_text(json.dumps(run | {"reason": "first", "gate": "baseline"}))
+    run = run_document(rows=table.num_rows, as_of="2020-06-01T00:00:00Z")
+    (snapshot.config / "run.json").write_text(json.dumps(run))
     return snapshot

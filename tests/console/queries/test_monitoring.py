@@ -38,7 +38,7 @@ def test_a_window_that_only_completes_a_row_is_left_out(report: WorkloadReport) 
 def test_an_alarm_is_what_started_a_retraining(report: WorkloadReport) -> None:
     (alarm,) = alarms(report.names, report.runs)
     assert (alarm.name, alarm.at.date()) == ("input-drift", date(1997, 5, 15))
-    assert alarm.execution == report.of("retrain")[0].arn
+    assert alarm.execution_arn == report.of("retrain")[0].arn
 
 
 def test_an_alarm_stays_where_a_monitor_run_asked_the_guard_again(report: WorkloadReport) -> None:

@@ -184,7 +184,7 @@ def test_what_the_contract_protects_is_neither_compared_nor_shown(environment: E
 def test_a_row_that_was_withdrawn_is_shown_no_more(environment: Environment, lake: Lake) -> None:
     before = nearest_examples(environment, NAMES, ID)
     key = {name: before.examples[0].row[name] for name in ("at", "site")}
-    assert withdraw(lake, "rows", by_key(lake, key), run="w") == 1
+    assert withdraw(lake, "rows", by_key(lake, key), cause="w") == 1
     after = nearest_examples(environment, NAMES, ID)
     assert after.compared == before.compared - 1
     assert [one.row for one in after.examples[:2]] == [one.row for one in before.examples[1:]]
@@ -195,7 +195,7 @@ def test_a_row_that_came_back_corrected_is_not_shown_as_it_was(environment: Envi
     key = {name: before.examples[0].row[name] for name in ("at", "site")}
     [other] = set(ROWS["truth"].to_pylist()) - {before.examples[0].label}
     for name, cell in (("load", 666.0), ("truth", other)):
-        withdraw(lake, "rows", by_key(lake, key), run=f"withdrawal of {name}")
+        withdraw(lake, "rows", by_key(lake, key), cause=f"withdrawal of {name}")
         corrected = ROWS.slice(AT, 1)
         place = corrected.schema.get_field_index(name)
         corrected = corrected.set_column(place, name, pa.array([cell], corrected.schema.field(name).type))

@@ -26,21 +26,9 @@ from millrace.evaluation.report import Evaluation
 from millrace.features import catalogue as encoders
 from millrace.workload.load import load_workload
 from tests.archives import write_archive
+from tests.jobs.run_document import run_document
 from tests.plant import Plant, plant_model, plant_rows, write_data, write_plant
 
-RUN = {
-    "run": "run-1",
-    "snapshot_id": 1,
-    "tag": "run-1",
-    "data_digest": "data",
-    "contract_digest": "contract",
-    "config_digest": "config",
-    "code_digest": "code",
-    "rows": 1,
-    "as_of": "2026-05-02T00:00:00Z",
-    "reason": "first",
-    "gate": "baseline",
-}
 FEATURES = ("load", "extra", "kind", "open")
 TIMES: dict[str, float] = {"binary": 8.0, "multiclass": 8.0, "regression": 1.0}
 EDGE = 0.6745
@@ -179,7 +167,7 @@ def evaluated(
     shutil.move(schema, places / "config")
     for name in ("workload.yaml", "contract.yaml"):
         shutil.copy(plant.folder / name, places / "config")
-    (places / "config" / "run.json").write_text(json.dumps(RUN | run))
+    (places / "config" / "run.json").write_text(json.dumps(run_document(**{"as_of": "2026-05-02T00:00:00Z"} | run)))
     for name, one in (("model", candidate), ("champion", champion)):
         if one:
             (places / name).mkdir()

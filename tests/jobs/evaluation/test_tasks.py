@@ -28,21 +28,9 @@ from millrace.features.catalogue import encode
 from millrace.monitoring.baseline import Baseline
 from millrace.tasks.catalogue import TASKS
 from tests.archives import write_archive
+from tests.jobs.run_document import run_document
 from tests.plant import Plant, plant_label, plant_model, plant_rows, write_data, write_plant
 
-RUN = {
-    "run": "run-1",
-    "snapshot_id": 1,
-    "tag": "run-1",
-    "data_digest": "data",
-    "contract_digest": "contract",
-    "config_digest": "config",
-    "code_digest": "code",
-    "rows": 1,
-    "as_of": "2026-06-01T00:00:00Z",
-    "reason": "first",
-    "gate": "baseline",
-}
 Prepare = Callable[..., ProcessingPlaces]
 
 
@@ -58,7 +46,7 @@ def prepare(tmp_path: Path) -> Prepare:
         shutil.move(schema, places / "config")
         for name in ("workload.yaml", "contract.yaml"):
             shutil.copy(plant.folder / name, places / "config")
-        (places / "config" / "run.json").write_text(json.dumps(RUN))
+        (places / "config" / "run.json").write_text(json.dumps(run_document(as_of="2026-06-01T00:00:00Z")))
         for name, one in (("model", model), ("champion", champion)):
             if one:
                 (places / name).mkdir()

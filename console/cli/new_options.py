@@ -1,0 +1,46 @@
+"""The options of `millrace new`: what a file alone does not say."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from console.cli.completion import label_kinds
+
+Name = Annotated[str, typer.Argument(metavar="NAME", help="Of the workload: small letters, digits and _.")]
+From = Annotated[
+    Path, typer.Option("--from", help="Labelled rows: CSV, TSV, JSON lines, Parquet; or a folder of images.")
+]
+Label = Annotated[str, typer.Option(help="The column that is to be predicted.")]
+PositiveClass = Annotated[str, typer.Option(help="The label's value that an answer of 1 means.")]
+EventTime = Annotated[str, typer.Option(help="The column with the moment that a row is about.")]
+NoEventTime = Annotated[bool, typer.Option("--no-event-time", help="The file has none: that of its drop is taken.")]
+RowsInOrder = Annotated[
+    bool, typer.Option("--rows-in-order", help="The file has none, but its first row is the oldest.")
+]
+WrittenTime = Annotated[str, typer.Option(help="How the event time is written: 'dd/MM/yyyy HH:mm'.")]
+KeyColumns = Annotated[str, typer.Option(help="The columns that tell one row from another: id or store,date.")]
+NoKey = Annotated[bool, typer.Option("--no-key", help="The file has none: an id is made of file and line.")]
+LabelKind = Annotated[
+    str,
+    typer.Option(
+        autocompletion=label_kinds,
+        help="What is predicted, such as regression; a word that is no kind lists them all.",
+        show_default="by the label",
+    ),
+]
+Unit = Annotated[str, typer.Option(help="What a predicted number counts: kWh.")]
+HorizonHours = Annotated[float, typer.Option(help="Predict the label so many hours later, from a history.")]
+LeaveOut = Annotated[str, typer.Option(help="Columns that the contract shall not have: a,b.")]
+Keep = Annotated[
+    str, typer.Option(help="Features that would be left out, as they give the label away or tell of a person: a,b.")
+]
+ImageSize = Annotated[str, typer.Option(help="Scale the images to height x width: 64x64.")]
+Decimal = Annotated[str, typer.Option(help="The mark before decimals, . or , (found where it is not said).")]
+ColumnNames = Annotated[str, typer.Option(help="The names of the columns, where the file has no line with them.")]
+Owner = Annotated[str, typer.Option(help="Who answers for the workload.")]
+Drops = Annotated[Path | None, typer.Option(help="Folder of the drops.", show_default="build/drops/NAME")]
+Pieces = Annotated[int, typer.Option(min=0, help="Drops to cut the file into; 0: the file itself.")]
+Force = Annotated[bool, typer.Option("--force", help="Replace a workload and drops that are there.")]
