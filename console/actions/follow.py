@@ -14,6 +14,8 @@ from millrace.names import WorkloadNames
 from millrace.state.claims import Start
 
 OPEN = ("RUNNING", "PENDING_REDRIVE")
+REDONE = ("FAILED", "TIMED_OUT")
+"""Ends of a run of several drops after which the intake gives each a run of its own."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,6 +47,20 @@ class Follower:
                 )
             self.moving("waiting for the intake")
             time.sleep(self.poll_s)
+
+    def run_of_drop(self, find: Callable[[], Start | None], drop_id: str, *, limit_s: float) -> Run:
+        """The run that has the drop, as `find` says: where one with other drops fails, the drop's own after it.
+
+        Raises RunError as `wait_for`."""
+        run = self.wait_for(find, limit_s=limit_s)
+        if run.name == drop_id or self.end_of(run.arn).run.status not in REDONE:
+            return run
+
+        def find_own() -> Start | None:
+            found = find()
+            return found if found and found.name == drop_id else None
+
+        return self.wait_for(find_own, limit_s=limit_s)
 
     def follow(self, arn: str) -> Iterator[RunDetail]:
         """The run when it has ended, then each run that it caused, and so on."""

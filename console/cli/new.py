@@ -274,14 +274,20 @@ def _remarks(proposal: Proposal) -> list[str]:
     trained, validated, tested = found.rows
     lines.append(f"{trained:,} rows train, {validated:,} validate, {tested:,} test ({_division(proposal)})")
     lines.append(f"the model must be better than {naive.rule}, which {naive.said}")
-    lines += [f"a step of the walk forward is skipped, to {one}" for one in found.skipped]
+    lines += [
+        f"a step of the walk forward is skipped (a model of earlier days, to see how its error moves), to {one}"
+        for one in found.skipped
+    ]
     if not spans.is_rate_promised:
-        few = f"{spans.windows} windows of {spans.window_days} days are few" if spans.days else "without times"
+        few = "without times"
+        if spans.days:
+            few = f"the monitors judge {spans.window_days} days together, a window, and {spans.windows} windows are few"
         lines.append(f"{few}: drift alarms may be wrong more often than declared")
     if not found.watches_errors:
         lines.append(
-            f"errors will not be watched: their bound needs {FEWEST} stretches of windows, the file has "
-            f"{found.stretches} (more days of rows, or shorter windows)"
+            f"errors will not be watched: their bound needs the errors of earlier models in {FEWEST} times "
+            f"{found.error_windows} windows in a row, the file has {found.stretches} (more days of rows, or a smaller "
+            "window_days)"
         )
     if least := found.least_watched_error:
         lines.append(

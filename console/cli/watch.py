@@ -26,7 +26,6 @@ from console.queries.quarantine import reasons_of
 from console.queries.runs import SHORT, RunDetail
 from millrace.errors import RunError
 from millrace.names import WorkloadNames
-from millrace.state.claims import Claims, Start
 
 INTAKE_S = 600.0
 """So long the intake may take: all slots can be taken."""
@@ -71,19 +70,9 @@ def follow_drop(environment: Environment, names: WorkloadNames, drop_id: str, *,
     Where the run with others failed, the drop's own run, which comes after it, counts in its place."""
     claims = claims_of(environment, names)
     with _follower(environment, names) as follower:
-        end = partial(_ended, environment, names, said=said, drop_id=drop_id)
-        run = follower.wait_for(partial(claims.find, drop_id), limit_s=INTAKE_S)
-        found = [end(detail) for detail in follower.follow(run.arn)]
-        if run.name != drop_id and found[0].detail.run.status in ("FAILED", "TIMED_OUT"):
-            run = follower.wait_for(partial(_own_run, claims, drop_id), limit_s=INTAKE_S)
-            found = [end(detail) for detail in follower.follow(run.arn)]
-        return found
-
-
-def _own_run(claims: Claims, drop_id: str) -> Start | None:
-    """The run that has this drop alone."""
-    found = claims.find(drop_id)
-    return found if found and found.name == drop_id else None
+        run = follower.run_of_drop(partial(claims.find, drop_id), drop_id, limit_s=INTAKE_S)
+        found = follower.follow(run.arn)
+        return [_ended(environment, names, detail, said=said, drop_id=drop_id) for detail in found]
 
 
 def _ended(

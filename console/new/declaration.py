@@ -19,6 +19,7 @@ RECENT_DAYS = 90
 """Compared with the live model where the rows are not split by days."""
 VALIDATION_SHARE, TEST_SHARE = 0.15, 0.2
 REMARKS = {"huber": "   # of a label with a tail: errors count in proportion, as the gates judge them"}
+WINDOW = "a window, the days of decisions that are judged together"
 FIRST_SHARE = 0.9
 """Of the file's rows, those that start the first training: a drop that differs a little from the file starts it too."""
 
@@ -66,7 +67,7 @@ def workload_document(
         f"  window_days: {spans.window_days}   # {_windows(surface, spans)}",
         "  schedule: cron(0 6 ? * MON *)",
         "  false_alarm_rate: 0.01    # per window, all columns together",
-        f"  error_windows: 3          # the error alarm needs three of three windows; {stretches} such are known",
+        f"  error_windows: 3          # so many bad ones in a row raise the error alarm; {_known(stretches)}",
         "retraining:",
         "  schedule: cron(0 7 1 1,4,7,10 ? *)   # held by the three bounds below",
         f"  cool_down_days: {max(7, 4 * spans.window_days)}",
@@ -120,7 +121,7 @@ def _split(surface: Surface, spans: Spans) -> Iterator[str]:
     else:
         yield f"  validation_days: {spans.validation_days}   # before the test days: early stopping, calibration"
         yield f"  test_days: {spans.test_days}   # the last days: the gates judge on them"
-        told = "models of earlier days, that show how the error moves"
+        told = "the walk forward: so many models of earlier days show how the error moves in the days after"
         yield f"  walk_forward_steps: {spans.walk_forward_steps}     # {told}"
 
 
@@ -144,5 +145,9 @@ def _gates(surface: Surface, family: Family, spans: Spans, naive: Naive) -> Iter
 
 def _windows(surface: Surface, spans: Spans) -> str:
     if not surface.is_in_time:
-        return "random parts of the file set the bounds, as its rows have no times"
-    return f"{spans.windows} windows of the file set the bounds"
+        return f"{WINDOW}: random parts of the file set the bounds, as its rows have no times"
+    return f"{WINDOW}: {spans.windows} of them in the file set the bounds"
+
+
+def _known(stretches: int) -> str:
+    return f"{stretches} such rows of windows are known from the walk forward"

@@ -35,7 +35,7 @@ def findings(
     key: Sequence[str],
 ) -> list[str]:
     """Sentences on the label, on columns, on the rows and on their times."""
-    lines = [*_of_label(label)]
+    lines = [*_of_label(label), *_empty(seen)]
     for column in seen:
         lines += _of_column(column)
     lines += _repeated(rows, key)
@@ -56,6 +56,15 @@ def _of_label(label: Observed) -> Iterator[str]:
     if rare:
         shown = ", ".join(rare[:SHOWN]) + ("…" if len(rare) > SHOWN else "")
         yield f"few rows of the class {shown}: hardly anything can be learnt of it"
+
+
+def _empty(seen: Sequence[Observed]) -> Iterator[str]:
+    """Which columns have cells without anything, the one with most of them first."""
+    some = sorted((column for column in seen if column.empty), key=lambda column: -column.empty)
+    if some:
+        shown = [f"{column.name} {column.empty:,} ({column.empty / len(column.cells):.1%})" for column in some[:SHOWN]]
+        more = [f"{len(some) - SHOWN} more columns"] * (len(some) > SHOWN)
+        yield f"empty cells, which are missing: {', '.join([*shown, *more])}"
 
 
 def _of_column(column: Observed) -> Iterator[str]:
@@ -119,7 +128,8 @@ def _gaps(times_N: npt.NDArray[np.datetime64]) -> Iterator[str]:
         gaps: Any = "1 gap" if len(long) == 1 else f"{len(long)} gaps"
         yield (
             f"{gaps} in the times of labelled rows, the longest from {days_D[worst]} to {days_D[worst + 1]}: "
-            "windows and steps of the walk forward without rows are skipped"
+            "a window (the days that the monitors judge together) or a step of the walk forward (a model of the days "
+            "before, to see how its error moves) without rows is skipped"
         )
     if len(days_D) > MANY_DAYS and float(np.median(rows_D)) < SPARSE_ROWS:
         yield (

@@ -61,6 +61,8 @@ class Observed:
     """Those of them that mean it in this column, but maybe not in one of text."""
     misfits: int = 0
     """Cells of another type, null in `cells`; their rows will be quarantined."""
+    empty: int = 0
+    """Cells that hold nothing in the file itself: empty ones of CSV, null."""
 
     @property
     def is_number(self) -> bool:
@@ -133,8 +135,10 @@ def observe(
         missing = tuple(word for word in MISSING if word not in classes)
         found = _of_text(name, texts, missing, typed_text, time_format, form or CsvForm())
         said = f"{', '.join(map(repr, classes))} taken as one of its classes" if classes else ""
-        return _said(found, said) if isinstance(found, Observed) else found
-    return _of_values(name, flat)
+        found = _said(found, said) if isinstance(found, Observed) else found
+    else:
+        found = _of_values(name, flat)
+    return replace(found, empty=flat.null_count) if isinstance(found, Observed) else found
 
 
 def _of_values(name: str, cells: pa.Array) -> Observed | LeftOut:

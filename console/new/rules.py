@@ -73,7 +73,7 @@ def why_no_feature(column: Column, observed: Observed) -> str:
     if observed.distinct == 1 and observed.is_complete:
         return "always the same"
     if column.name == "id":
-        return "the word `id` is taken in batch scoring"
+        return "no input of a model is called `id`, by which batch scoring knows a row; with another name it can be one"
     if is_free_text(column, observed):
         return ""
     only_numbers = observed.is_unique and observed.kind in ("int64", "string")

@@ -55,12 +55,12 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, list[dic
     records_of: dict[str, list[SQSRecord]] = {}
     failed: list[SQSRecord] = []
     for record in SQSEvent(event).records:
-        if run_name := failed_run(record.body, NAMES, MACHINES):
-            failed += take(partial(redo, run_name), [record])
-            continue
         try:
             arrival = arrival_of(record.body, NAMES)
         except NoDropError as error:
+            if run_name := failed_run(record.body, NAMES, MACHINES):
+                failed += take(partial(redo, run_name), [record])
+                continue
             failed += attempt(partial(reject, record, reason=str(error)), [record])
             continue
         arrivals.setdefault(arrival.drop_id, arrival)

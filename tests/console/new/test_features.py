@@ -173,4 +173,4 @@ def test_more_steps_are_walked_where_errors_could_not_be_watched_otherwise(marke
     found = proposed(as_csv(market))
     assert found.rehearsal.watches_errors == (found.rehearsal.stretches >= 40)
     assert found.spans.walk_forward_steps == found.rehearsal.walk_forward_steps
-    assert f"{found.rehearsal.stretches} such are known" in found.workload_yaml
+    assert f"{found.rehearsal.stretches} such rows of windows are known from the walk forward" in found.workload_yaml

@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from console.new.findings import _of_column
+from console.new.findings import _empty, _of_column
 from console.new.observed import Observed, observe
 from console.new.rules import all_far_values, column_of, far_values
 from millrace.contract.rules.range import Range
@@ -24,6 +24,30 @@ def column(cells: Any) -> Observed:
     found = observe("x", pa.chunked_array([pa.array(cells)]), typed_text=False)
     assert isinstance(found, Observed)
     return found
+
+
+def test_empty_cells_are_counted_and_named() -> None:
+    seen = []
+    for at, lost in enumerate((0, 30, 2, 1, 1, 1, 1)):
+        cells = pa.chunked_array([pa.array([None] * lost + ["north", "south"] * 50)])
+        found = observe(f"c{at}", cells, typed_text=True)
+        assert isinstance(found, Observed)
+        seen.append(found)
+    (said,) = _empty(seen)
+    assert said == (
+        "empty cells, which are missing: c1 30 (23.1%), c2 2 (2.0%), c3 1 (1.0%), c4 1 (1.0%), c5 1 (1.0%), "
+        "1 more columns"
+    )
+    assert list(_empty(seen[:1])) == []
+    words = observe("x", pa.chunked_array([["", "NA", None, "a", "b"]]), typed_text=True)
+    assert isinstance(words, Observed)
+    assert words.empty == 1, "words are told apart, an empty text among them"
+    assert "1 cell '' taken as missing" in words.changed
+
+
+def test_empty_cells_of_a_csv_are_told(market: list[Row], as_csv: Writer) -> None:
+    found = proposed(as_csv(market))
+    assert "empty cells, which are missing: price 39 (2.0%)" in found.notes
 
 
 def test_a_few_numbers_far_from_all_others_set_no_range() -> None:

@@ -139,6 +139,23 @@ def test_children_are_found_by_start_and_by_event(
     assert [each.run.arn for each in followed] == [arn, *told.children]
 
 
+def test_of_a_drop_whose_run_with_others_failed_its_own_run_is_followed(
+    states: Any, machine: Callable[..., str], ran: Callable[..., str]
+) -> None:
+    ran(machine("ingest", {"F": FAIL}), name="group")
+    group, own = (Start(machine="ingest", name=name, input="{}") for name in ("group", "drop"))
+    follower = Follower(states=states, names=NAMES, poll_s=0.01)
+    with pytest.raises(RunError, match="expected a run within 0 s, got none"):
+        follower.run_of_drop(lambda: group, "drop", limit_s=0.05)
+    ran(machine("ingest", {"A": PASS}), name="drop")
+    found = iter([group, group, own])
+    assert follower.run_of_drop(lambda: next(found), "drop", limit_s=5).name == "drop"
+    assert follower.run_of_drop(lambda: own, "drop", limit_s=5).name == "drop"
+    ran(NAMES.machine_arn("ingest"), name="good")
+    good = Start(machine="ingest", name="good", input="{}")
+    assert follower.run_of_drop(lambda: good, "drop", limit_s=5).name == "good"
+
+
 def test_a_start_is_a_persons_command(states: Any, machine: Callable[..., str]) -> None:
     machine("train", {"A": PASS})
     run = start(states, NAMES, "train", as_of=datetime(1997, 5, 15, tzinfo=UTC))

@@ -261,9 +261,7 @@ def test_drops_together_are_one_commit_with_an_answer_each(ingest: Any, lake: La
         "id-d.parquet": (0, 0),
     }
     assert found["id-d.parquet"]["alias_of"] == found["id-a.parquet"]["source"]
-    assert ingest.call("validation", payload) == done | {
-        "drops": [one | {"rows_total": 53} for one in done["drops"]]
-    }, "a retry says the same"
+    assert ingest.call("validation", payload) == done, "a retry says the same"
     rows = {row["key"].rpartition("/")[2]: row["source"].partition("?")[0] for row in ingest.quarantined()}
     landing = f"s3://{ingest.names.platform.bucket('landing')}/electricity/training"
     assert rows == {"id-b.csv-drop.parquet": f"{landing}/b.csv", "id-c.csv-unparsable.parquet": f"{landing}/c.csv"}
