@@ -19,6 +19,7 @@ from millrace.workload.load import load_workload, workloads_folder
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
     from millrace.decisions.record import Decision
     from millrace.workload.declaration import Prediction
 
