@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from console.environment import Environment
+from console.queries.overwritten_labels import overwritten_labels
 from console.queries.table_files import data_files, read_metadata, read_rows
 from millrace.contract.load import load_contract
 from millrace.datasets.corrections import last_of_each
-from millrace.datasets.notes import REPLACED, notes_of
 from millrace.datasets.tables import ARRIVED, SOURCE
 from millrace.decisions.outcomes import PREDICTION_ID, DecisionIndex
 from millrace.names import WorkloadNames
@@ -19,7 +19,6 @@ from millrace.workload.load import load_workload, workloads_folder
 
 if TYPE_CHECKING:
     import pyarrow as pa
-    from pyiceberg.table.metadata import TableMetadata
 
     from millrace.decisions.record import Decision
     from millrace.workload.declaration import Prediction
@@ -46,7 +45,9 @@ class KnownLabel:
 def find_labels(
     environment: Environment, names: WorkloadNames, decisions: Sequence[Decision]
 ) -> dict[str, tuple[KnownLabel, ...]]:
-    """By the decision's id, in the order of their arrival; the labels of overwritten files are among the replaced."""
+    """By the decision's id, in the order of their arrival; the labels of overwritten files are among the replaced.
+
+    None that was withdrawn."""
     folder = workloads_folder() / names.workload
     surface, table = load_workload(folder).prediction, load_contract(folder).labels
     rows = _rows(environment, names, surface)
@@ -106,19 +107,6 @@ def _rows(environment: Environment, names: WorkloadNames, surface: Prediction) -
         counts = np.zeros(rows.num_rows, dtype=bool)
         counts[last_of_each(rows, surface.key, surface.label_columns)] = True
         parts.append(rows.append_column(COUNTS, pa.array(counts)))
-    for part in _overwritten(s3, metadata):
+    for part in overwritten_labels(s3, metadata, surface.key):
         parts.append(part.append_column(COUNTS, pa.repeat(pa.scalar(False), part.num_rows)))
     return pa.concat_tables(parts, promote_options="permissive") if parts else None
-
-
-def _overwritten(s3: Any, metadata: TableMetadata) -> Iterator[pa.Table]:
-    """The rows of files of which a later version came: they left the table in the snapshot before that version's."""
-    import pyarrow.compute as pc
-
-    for snapshot in metadata.snapshots:
-        replaced = notes_of(snapshot).get(REPLACED)
-        if replaced and snapshot.parent_snapshot_id is not None:
-            for uri, left_in in data_files(s3, metadata, snapshot.parent_snapshot_id, is_deleted=True):
-                if left_in == snapshot.parent_snapshot_id:
-                    rows = read_rows(s3, uri)
-                    yield rows.filter(pc.equal(rows[SOURCE], replaced))

@@ -15,6 +15,7 @@ from console.environment import Environment
 from console.queries.labels import find_labels
 from console.queries.lineage import trace
 from millrace.datasets.tables import Lake
+from millrace.datasets.withdrawal import by_drop, by_key, withdraw
 from tests.millrace.datasets import conftest
 from tests.millrace.datasets.test_corrections import NEW, OLD, drop_labels
 from tests.millrace.datasets.test_late_labels import SAMPLE, decision, keep
@@ -69,6 +70,26 @@ def test_the_labels_of_an_overwritten_file_are_shown_as_replaced(
     (_, first), (_, second) = told(environment, lake, 2)
     assert first == [(OLD, False, "may"), (NEW, True, "may")]
     assert second == [(OLD, True, "other")]
+
+
+@pytest.mark.parametrize("by", ["key", "drop"])
+def test_a_label_that_was_withdrawn_is_shown_no_more_as_a_replaced_one(
+    environment: Environment, lake: Lake, tmp_path: Path, by: str
+) -> None:
+    """Neither of its file's versions; one that came for the same row afterwards is."""
+    drop_labels(lake, tmp_path, "other", [OLD], day=1, first=2)
+    drop_labels(lake, tmp_path, "may", [OLD, OLD], day=2, sequencer="01")
+    drop_labels(lake, tmp_path, "may", [NEW, NEW], day=3, sequencer="02")
+    [row] = SAMPLE.slice(0, 1).to_pylist()
+    key = by_drop("electricity/labels/may.csv") if by == "drop" else by_key(lake, {"timestamp": str(row["timestamp"])})
+    assert withdraw(lake, "labels", key, run="w") == (2 if by == "drop" else 1)
+    (_, first), (_, second), (_, third) = told(environment, lake, 3)
+    assert first == []
+    assert second == ([] if by == "drop" else [(OLD, False, "may"), (NEW, True, "may")])
+    assert third == [(OLD, True, "other")]
+    drop_labels(lake, tmp_path, "june", [OLD], day=4, sequencer="03")
+    drop_labels(lake, tmp_path, "june", [NEW], day=5, sequencer="04")
+    assert told(environment, lake, 1)[0][1] == [(OLD, False, "june"), (NEW, True, "june")]
 
 
 def test_before_the_first_label_there_is_none(environment: Environment, lake: Lake) -> None:

@@ -1,0 +1,88 @@
+"""The labels of files of which a later version came."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from console.queries.table_files import data_files, read_rows
+from millrace.contract.deduplicate import key_of
+from millrace.datasets.notes import REPLACED, WITHDRAWN, WITHDRAWN_DROP, notes_of
+from millrace.datasets.tables import SOURCE
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    from pyiceberg.table.metadata import TableMetadata
+
+
+def overwritten_labels(s3: Any, metadata: TableMetadata, key: tuple[str, ...]) -> Iterator[pa.Table]:
+    """The rows of files of which a later version came: they left the table in the snapshot before that version's.
+
+    Without those that were withdrawn after it."""
+    import pyarrow.compute as pc
+
+    if not any(notes_of(snapshot).get(REPLACED) for snapshot in metadata.snapshots):
+        return
+    withdrawn = list(_withdrawn(s3, metadata, key))
+    for place, snapshot in enumerate(metadata.snapshots):
+        replaced = notes_of(snapshot).get(REPLACED)
+        if replaced and snapshot.parent_snapshot_id is not None:
+            for uri, left_in in data_files(s3, metadata, snapshot.parent_snapshot_id, is_deleted=True):
+                if left_in == snapshot.parent_snapshot_id:
+                    rows = read_rows(s3, uri)
+                    rows = rows.filter(pc.equal(rows[SOURCE], replaced))
+                    for one in withdrawn:
+                        rows = one.without(rows, key) if one.place > place else rows
+                    yield rows
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Withdrawal:
+    """A snapshot that rows were taken out by."""
+
+    place: int
+    """Among the snapshots of the table, from 0."""
+    drop: str
+    """Their landing key; empty where they were withdrawn by a key."""
+    keys: pa.Table | None
+
+    def without(self, rows: pa.Table, key: tuple[str, ...]) -> pa.Table:
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        if self.drop:
+            return rows.filter(pc.not_equal(rows[SOURCE], self.drop))
+        if self.keys is None:
+            return rows
+        keys = key_of(pa.concat_tables([rows.select(key), self.keys], promote_options="permissive"), key)
+        return rows.filter(pc.invert(pc.is_in(keys[: rows.num_rows], value_set=keys[rows.num_rows :])))
+
+
+def _withdrawn(s3: Any, metadata: TableMetadata, key: tuple[str, ...]) -> Iterator[_Withdrawal]:
+    for place, snapshot in enumerate(metadata.snapshots):
+        notes = notes_of(snapshot)
+        if WITHDRAWN in notes:
+            drop = notes.get(WITHDRAWN_DROP, "")
+            keys = None if drop else _left(s3, metadata, snapshot.snapshot_id, key)
+            yield _Withdrawal(place=place, drop=drop, keys=keys)
+
+
+def _left(s3: Any, metadata: TableMetadata, snapshot_id: int, key: tuple[str, ...]) -> pa.Table | None:
+    """The keys that the snapshot is without: of files that left in it and not of those that took their place."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    left, kept = (
+        [
+            read_rows(s3, uri).select(key)
+            for uri, changed_in in data_files(s3, metadata, snapshot_id, is_deleted=is_deleted)
+            if changed_in == snapshot_id
+        ]
+        for is_deleted in (True, False)
+    )
+    if not left:
+        return None
+    gone = pa.concat_tables(left, promote_options="permissive")
+    both = key_of(pa.concat_tables([gone, *kept], promote_options="permissive"), key)
+    return gone.filter(pc.invert(pc.is_in(both[: gone.num_rows], value_set=both[gone.num_rows :])))
