@@ -4,8 +4,8 @@ Iceberg's files by plain calls to S3: one to write a file, one to read a small o
 takes three to write (an upload in parts), two to read, and gives up on an answer that takes longer than three seconds;
 a commit is some ten small files.
 
-Transactions for a table that thousands of small drops come into: 100 snapshots of one row each cost the next one a
-tenth of what they cost without."""
+Transactions for a table that thousands of small drops come into: they are cut short where pyiceberg looks at
+every manifest, and at every snapshot, for each of them."""
 
 from __future__ import annotations
 
@@ -17,6 +17,13 @@ from typing import TYPE_CHECKING, Any, Self
 
 from pyiceberg.io import FileIO, InputFile, OutputFile
 from pyiceberg.table import Transaction
+from pyiceberg.table.update import (
+    AddSnapshotUpdate,
+    SetPropertiesUpdate,
+    SetSnapshotRefUpdate,
+    TableUpdate,
+    update_table_metadata,
+)
 
 from millrace.aws.objects import split_uri
 
@@ -29,6 +36,8 @@ WHOLE_BYTES = 8 * 2**20
 """A file up to this size comes with one call; of a larger one Arrow reads the parts that it needs."""
 
 
+PLAIN_UPDATES = (AddSnapshotUpdate, SetSnapshotRefUpdate, SetPropertiesUpdate)
+"""What needs no snapshot before the last one."""
 MERGING = {"commit.manifest-merge.enabled": "true", "commit.manifest.min-count-to-merge": "16"}
 """Each drop leaves a manifest with one file, and each look at the table's keys reads all manifests: 16 become one.
 https://iceberg.apache.org/docs/latest/configuration/#write-properties"""
@@ -152,19 +161,34 @@ class _Upload(io.BytesIO):
 
 
 class DropsTransaction(Transaction):
-    """A transaction whose metadata is computed once for each of its changes.
+    """A transaction whose metadata is computed once for each of its changes, without a look at former snapshots.
 
     pyiceberg computes it at each look, some 16 times for a snapshot, by a copy of all snapshots of the table."""
 
     def __init__(self, table: IcebergTable) -> None:
         super().__init__(table)
-        self._known: tuple[object, TableMetadata] | None = None
+        self._known: tuple[tuple[TableUpdate, ...], TableMetadata] = (), table.metadata
 
     @property
     def table_metadata(self) -> TableMetadata:
-        if self._known is None or self._known[0] is not self._updates:
-            self._known = self._updates, super().table_metadata
+        before, metadata = self._known
+        if self._updates is not before:
+            is_longer = self._updates[: len(before)] == before
+            new = self._updates[len(before) :] if is_longer else ()
+            is_plain = is_longer and all(isinstance(one, PLAIN_UPDATES) for one in new)
+            self._known = self._updates, _later(metadata, new) if is_plain else super().table_metadata
         return self._known[1]
+
+
+def _later(metadata: TableMetadata, updates: tuple[TableUpdate, ...]) -> TableMetadata:
+    """The metadata after these updates, of which each adds a snapshot, names one that was added, or sets properties.
+
+    The snapshots before the last one take no part in them; models of pyiceberg are frozen, so they are shared."""
+    snapshots, log = metadata.snapshots, metadata.snapshot_log
+    short = metadata.model_copy(update={"snapshots": snapshots[-1:], "snapshot_log": log[-1:]})
+    done = update_table_metadata(short, updates)
+    new = done.snapshots[len(short.snapshots) :], done.snapshot_log[len(short.snapshot_log) :]
+    return done.model_copy(update={"snapshots": [*snapshots, *new[0]], "snapshot_log": [*log, *new[1]]})
 
 
 def begin(table: IcebergTable) -> Transaction:

@@ -124,7 +124,13 @@ SELDOM = (
         roles=("*",),
         actions=("sqs:SendMessage",),
         resource="*-dead",
-        because="a dead letter: of a function that failed thrice, of a schedule that was refused, of no drop",
+        because="a dead letter: of a function that failed thrice, of a schedule that was refused, of no drop, of an "
+        "event that the bus did not take from a machine",
+    ),
+    Seldom(
+        roles=("*-machine",),
+        actions=("kms:Decrypt", "kms:GenerateDataKey"),
+        because="such an event, whose queue is under the key",
     ),
     Seldom(
         roles=("cleanup", "intake", "sweep", "*-schedule"),

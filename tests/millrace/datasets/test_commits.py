@@ -15,11 +15,13 @@ import pyarrow.compute
 import pyarrow.parquet as pq
 import pytest
 from botocore.exceptions import ReadTimeoutError
+from pyiceberg.expressions import EqualTo
 from pyiceberg.table import Transaction
+from pyiceberg.table.snapshots import Snapshot
 
 from millrace.datasets import commits, new_rows
 from millrace.datasets.commits import Commit, NewDrop, commit, commit_together, find_commit, rows_in
-from millrace.datasets.iceberg import MERGING
+from millrace.datasets.iceberg import MERGING, begin
 from millrace.datasets.new_rows import NewRows, RowsInMemory, Source, held_in_range_of, held_keys
 from millrace.datasets.tables import SOURCE, Lake
 from millrace.datasets.withdrawal import by_drop, withdraw
@@ -366,11 +368,54 @@ def test_manifests_are_merged_and_each_row_stays_in_its_snapshot(lake: Lake) -> 
     assert commit(lake, "rows", rows(48, 1), source("0.parquet")) == replace(done[0], rows_total=48 + number)
 
 
-def test_a_group_looks_at_the_metadata_once_for_each_change(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A look copies every snapshot of the table."""
-    made: list[int] = []
-    whole = Transaction.table_metadata.fget
-    monkeypatch.setattr(Transaction, "table_metadata", property(lambda one: made.append(1) or whole(one)))
+def test_the_metadata_of_a_transaction_is_that_of_pyiceberg(lake: Lake) -> None:
+    """After each of its changes: rows, a note without rows, a replaced drop, properties."""
+    for at in range(3):
+        commit(lake, "rows", rows(at * 10, 10), source(f"{at}.parquet"))
+    iceberg = lake.find("rows")
+    assert iceberg is not None
+    ours = begin(iceberg)
+    theirs = Transaction(iceberg)
+
+    def same(changes: int) -> None:
+        theirs._updates = ours._updates
+        assert len(ours._updates) >= changes
+        ignored = {"last_updated_ms"}  # the moment of the look, where the last change has none of its own
+        assert ours.table_metadata.model_dump(exclude=ignored) == theirs.table_metadata.model_dump(exclude=ignored)
+
+    same(0)
+    ours.set_properties({"a": "b"})
+    same(1)
+    for note in ("one", "two"):
+        with ours.update_snapshot(snapshot_properties={"note": note}).merge_append():
+            pass
+        same(3)
+    ours.delete(EqualTo(term=SOURCE, value="1.parquet"), snapshot_properties={"note": "gone"})
+    same(7)
+    ours.remove_properties("a")
+    same(8)
+    with ours.update_snapshot(snapshot_properties={"note": "last"}).merge_append():
+        pass
+    same(10)
+    ours.commit_transaction()
+    found = lake.find("rows")
+    assert found is not None
+    assert [one.summary["note"] for one in found.metadata.snapshots[3:] if one.summary] == [
+        "one",
+        "two",
+        "gone",
+        "last",
+    ]
+    assert found.scan().to_arrow().num_rows == 20
+
+
+def test_a_group_copies_no_former_snapshot(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+    """pyiceberg copies all of them, each time that it looks at the metadata."""
+    for at in range(5):
+        commit(lake, "rows", rows(at, 1), source(f"before-{at}"))
+    copied: list[int] = []
+    whole = Snapshot.__deepcopy__
+    monkeypatch.setattr(Snapshot, "__deepcopy__", lambda one, memo=None: copied.append(1) or whole(one, memo))
     drops = [NewDrop(source=source(str(at)), write=lambda _: NewRows(file=None, quarantined=1)) for at in range(3)]
     commit_together(lake, "rows", drops)
-    assert len(made) <= 2 * len(drops) + 2
+    assert len(copied) <= 4 * len(drops) + 5, "one for each change, and once all of them when it is committed"
