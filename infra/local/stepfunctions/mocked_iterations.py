@@ -12,7 +12,6 @@ from moto.stepfunctions.exceptions import ValidationException
 from moto.stepfunctions.parser.api import HistoryEventType, TaskFailedEventDetails
 from moto.stepfunctions.parser.asl.component.common.error_name.custom_error_name import CustomErrorName
 from moto.stepfunctions.parser.asl.component.common.error_name.failure_event import FailureEvent, FailureEventException
-from moto.stepfunctions.parser.asl.eval.event.event_detail import EventDetails
 from moto.stepfunctions.parser.asl.utils.encoding import to_json_str
 
 from infra.local.stepfunctions.inspection import Inspected
@@ -67,7 +66,7 @@ def _selected(env: Any, given: Any) -> Iterator[Any]:
 
 def _failure(env: Any, error: Mapping[str, str]) -> FailureEventException:
     name, cause = error["error"], error.get("cause", "")
-    details = EventDetails(taskFailedEventDetails=TaskFailedEventDetails(error=name, cause=cause))
+    details: Any = {"taskFailedEventDetails": TaskFailedEventDetails(error=name, cause=cause)}
     return FailureEventException(
         FailureEvent(
             env=env,
