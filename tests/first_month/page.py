@@ -16,8 +16,8 @@ and rows of {LATENCY_DAYS} days at most; mails go to {ADDRESS}, posts to a chat 
 {{how}}People dropped files, asked for predictions and typed what is shown; the clock moved, and
 `python -m tests.first_month` wrote this page. What is cut off ends with `…`."""
 IN_BURSTS = f"""\
-The drops come in {BURSTS} bursts a day, {BURST_HOURS} hours apart, as a source sends what it has gathered. Those of a burst go
-together: one run and one commit for up to 25.
+The drops come in {BURSTS} bursts a day, {BURST_HOURS} hours apart, as a source sends what it has gathered. Those of a
+burst go together: one run and one commit for up to 25.
 
 """
 LONGEST = 260
