@@ -15,10 +15,11 @@ and rows of {LATENCY_DAYS} days at most; mails go to {ADDRESS}, posts to a chat 
 
 {{how}}People dropped files, asked for predictions and typed what is shown; the clock moved, and
 `python -m tests.first_month` wrote this page. What is cut off ends with `…`."""
-IN_BURSTS = (
-    f"The drops come in {BURSTS} bursts a day, {BURST_HOURS} hours apart, as a source sends what it has gathered; "
-    "those of a burst go together, one run and one\ncommit for up to 25."
-)
+IN_BURSTS = f"""\
+The drops come in {BURSTS} bursts a day, {BURST_HOURS} hours apart, as a source sends what it has gathered. Those of a
+burst go together: one run and one commit for up to 25.
+
+"""
 LONGEST = 260
 """Characters of a line; one that is longer ends with `…`."""
 
@@ -66,7 +67,7 @@ def page(lived: FirstMonth, *, drops_a_day: int) -> str:
 
 def _introduction(drops_a_day: int) -> str:
     drops = f"{drops_a_day} drop{'s' if drops_a_day > 1 else ''}"
-    return INTRODUCTION.format(drops=drops, how=f"{IN_BURSTS}\n" if drops_a_day >= BURSTS else "")
+    return INTRODUCTION.format(drops=drops, how=IN_BURSTS if drops_a_day >= BURSTS else "")
 
 
 def _incident(incident: Incident) -> Iterator[str]:
