@@ -137,8 +137,8 @@ def test_the_readme_reads_a_delivered_file(lived: Lived) -> None:
         re.findall(r'millrace query "(.+)" --csv', README),
         re.findall(r"(s3://\S+/mine/predictions/\S+)", README),
     )
-    run = lived.below("predictions/")[0].partition("run=")[2].split("/")[0]
-    sql, uri = (text.replace("mine", lived.names.workload).replace("<run>", run) for text in (sql, uri))
+    drop = lived.below("predictions/")[0].partition("run=")[2].split("/")[0]
+    sql, uri = (text.replace("mine", lived.names.workload).replace("<drop>", drop) for text in (sql, uri))
     file = pq.read_table(io.BytesIO(read_object(lived.desk.client("s3"), uri)))
     answered = run_query(local_environment(lived.desk), sql).rows
     assert answered["row_number"].to_pylist() == file["row_number"].to_pylist()
