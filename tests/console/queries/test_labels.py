@@ -82,7 +82,7 @@ def test_a_label_that_was_withdrawn_is_shown_no_more_as_a_replaced_one(
     drop_labels(lake, tmp_path, "may", [NEW, NEW], day=3, sequencer="02")
     [row] = SAMPLE.slice(0, 1).to_pylist()
     key = by_drop("electricity/labels/may.csv") if by == "drop" else by_key(lake, {"timestamp": str(row["timestamp"])})
-    assert withdraw(lake, "labels", key, run="w") == (2 if by == "drop" else 1)
+    assert withdraw(lake, "labels", key, cause="w") == (2 if by == "drop" else 1)
     (_, first), (_, second), (_, third) = told(environment, lake, 3)
     assert first == []
     assert second == ([] if by == "drop" else [(OLD, False, "may"), (NEW, True, "may")])

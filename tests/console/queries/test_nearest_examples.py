@@ -251,7 +251,7 @@ def test_a_row_is_not_shown_whose_label_or_past_shows_one_that_was_withdrawn(
     assert before.examples[0].label == ROWS["truth"][AT + 4].as_py()
     assert before.examples[0].row["past"] == pytest.approx(ROWS["extra"].to_pylist()[AT - 4 : AT + 1 : 2])
     [row] = ROWS.slice(AT + 2 * hours, 1).to_pylist()
-    withdraw(lake, "rows", by_key(lake, {"at": row["at"].isoformat(), "site": row["site"]}), run="w")
+    withdraw(lake, "rows", by_key(lake, {"at": row["at"].isoformat(), "site": row["site"]}), cause="w")
     after = nearest_examples(looking, NAMES, ID)
     assert after.compared == before.compared - len(gone)
     assert (after.examples[0].distance > 0) == (0 in gone)
@@ -262,11 +262,11 @@ def test_a_row_whose_label_was_corrected_since_is_not_shown_with_the_former_one(
 ) -> None:
     before = nearest_examples(looking, NAMES, ID)
     later = ROWS.slice(AT + 4, 1)
-    withdraw(lake, "rows", by_key(lake, {"at": later["at"][0].as_py().isoformat(), "site": "a"}), run="w")
+    withdraw(lake, "rows", by_key(lake, {"at": later["at"][0].as_py().isoformat(), "site": "a"}), cause="w")
     [other] = set(ROWS["truth"].to_pylist()) - {later["truth"][0].as_py()}
     place = later.schema.get_field_index("truth")
     later = later.set_column(place, "truth", pa.array([other], later.schema.field("truth").type))
-    source = Source(uri="s3://landing/b", key="b", digest="b", run="b")
+    source = Source(uri="s3://landing/b", key="b", digest="b", written_by="b")
     commit(lake, "rows", later.append_column("_line", pa.array([0])), source)
     after = nearest_examples(looking, NAMES, ID)
     assert after.compared == before.compared - 4

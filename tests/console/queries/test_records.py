@@ -213,7 +213,7 @@ def test_refused_rows_are_filtered_by_drop_and_reason(environment: Environment, 
             for line, reason in ((9, Reason.RANGE), (2, Reason.TYPE))
         ]
         source = f"s3://landing/electricity/scoring/{name}?versionId=v1"
-        key = quarantine_key("electricity", "scoring", as_of=as_of, run=run, part="refused")
+        key = quarantine_key("electricity", "scoring", as_of=as_of, drop_id=run, part="refused")
         content = quarantined(tmp_path, rows, source=source)
         environment.client("s3").put_object(Bucket=LAKE, Key=key, Body=content)
     assert [row.line for row in find_rows(environment, NAMES)] == [2, 9, 2, 9]
@@ -416,7 +416,7 @@ def test_the_reasons_of_a_run_name_what_was_wrong_most_often(environment: Enviro
         QuarantinedRow(line=line, violations=(violation(reason, column, "a", got),), raw="")
         for line, (reason, column, got) in enumerate(wrong, 2)
     ]
-    key = quarantine_key("electricity", "training", as_of=moment(as_of), run="run-1", part="unparsable")
+    key = quarantine_key("electricity", "training", as_of=moment(as_of), drop_id="run-1", part="unparsable")
     content = quarantined(tmp_path, rows, source="s3://landing/electricity/training/a.csv")
     environment.client("s3").put_object(Bucket=LAKE, Key=key, Body=content)
     given, at = {"as_of": as_of, "detail": {"feed": "training"}}, moment(as_of)

@@ -80,7 +80,7 @@ def test_a_row_is_gone_from_the_past_of_later_rows_and_from_the_labels_of_earlie
 
     assert seen()[0][0] == pytest.approx(taken)
     assert seen()[1] == [True, True, True]
-    withdraw(lake, "rows", by_key(lake, {"timestamp": moment(lake, 3)}), run="r")
+    withdraw(lake, "rows", by_key(lake, {"timestamp": moment(lake, 3)}), cause="r")
     steps, labelled = seen()
     assert steps[0] is None
     assert labelled == [True, False, True]
