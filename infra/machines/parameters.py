@@ -17,7 +17,14 @@ from botocore.model import ListShape, MapShape, OperationModel, Shape, Structure
 
 from millrace.errors import ConfigurationError
 
-OPTIMIZED = {"sagemaker": "sagemaker", "lambda": "lambda", "events": "events", "states": "stepfunctions", "sns": "sns"}
+OPTIMIZED = {
+    "sagemaker": "sagemaker",
+    "lambda": "lambda",
+    "events": "events",
+    "states": "stepfunctions",
+    "sns": "sns",
+    "sqs": "sqs",
+}
 """botocore's name of a service that Step Functions knows by its own integration."""
 SDK = {
     "applicationautoscaling": "application-autoscaling",
@@ -27,7 +34,7 @@ SDK = {
     "sagemaker": "sagemaker",
 }
 """botocore's name of a service that Step Functions calls as `aws-sdk:<name>`."""
-AS_JSON = {("events", "Entries.Detail"), ("states", "Input"), ("lambda", "Payload")}
+AS_JSON = {("events", "Entries.Detail"), ("states", "Input"), ("lambda", "Payload"), ("sqs", "MessageBody")}
 """Where an optimized integration takes JSON for the API's text."""
 TYPES: dict[str, tuple[type, ...]] = {
     "string": (str,),

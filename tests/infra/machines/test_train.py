@@ -116,11 +116,17 @@ def test_the_evaluation_knows_the_champion_only_where_there_is_one(context):
 
 def test_no_failure_is_caught_but_of_what_may_be_gone_or_comes_after_the_release(context):
     watched = watch.watch(context(), next_state="")
-    allowed = ["Stop scaling", "Delete challenger", *watched, "Tidy release", "Not tidied"]
+    allowed = ["Stop scaling", "Delete challenger", *watched, "Tidy release"]
     for machine in (train, retrain, release):
-        states = machine.definition(context())["States"]
-        caught = [name for name, state in states.items() if "Catch" in state]
+        found = machine.definition(context())["States"]
+        caught = [name for name, state in found.items() if "Catch" in state and not keeps_an_event(state)]
         assert caught == (allowed if machine is release else [])
+
+
+def keeps_an_event(state):
+    """Whether it puts an event that waits with the dead letters where the bus does not take it."""
+    steps = [one["Next"].startswith("Keep ") for one in state["Catch"]]
+    return steps == [True] and state["Resource"] == states.integration("events:putEvents")
 
 
 def test_the_model_that_a_training_starts_from_is_a_channel_of_its_own(context):
