@@ -93,13 +93,15 @@ def champion(lived: Lived) -> str:
 
 
 def register(lived: Lived) -> str:
-    """The ARN of a new version with the champion's artefact and evaluation."""
+    """The ARN of a new version with the champion's artefact and evaluation, beside the champion."""
     sagemaker, found = lived.desk.client("sagemaker"), pointers(lived).champion
     assert found is not None
     package = sagemaker.describe_model_package(ModelPackageName=found.package_arn)
-    kept = ("ModelPackageGroupName", "InferenceSpecification", "CustomerMetadataProperties", "ModelMetrics")
+    kept = ("ModelPackageGroupName", "InferenceSpecification", "ModelMetrics")
     made = sagemaker.create_model_package(
-        ModelApprovalStatus="PendingManualApproval", **{name: package[name] for name in kept if name in package}
+        ModelApprovalStatus="PendingManualApproval",
+        CustomerMetadataProperties={**package["CustomerMetadataProperties"], "beside": found.version},
+        **{name: package[name] for name in kept if name in package},
     )
     return str(made["ModelPackageArn"])
 

@@ -365,7 +365,7 @@ def test_manifests_are_merged_and_each_row_stays_in_its_snapshot(lake: Lake) -> 
     assert [one.rows_total for one in done] == list(range(49, 49 + number))
     for at in (0, number // 2, number - 1):
         assert iceberg.scan(snapshot_id=done[at].snapshot_id).to_arrow().num_rows == 49 + at
-    assert commit(lake, "rows", rows(48, 1), source("0.parquet")) == replace(done[0], rows_total=48 + number)
+    assert commit(lake, "rows", rows(48, 1), source("0.parquet")) == done[0]
 
 
 def test_the_metadata_of_a_transaction_is_that_of_pyiceberg(lake: Lake) -> None:
