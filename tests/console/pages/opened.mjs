@@ -1,0 +1,17 @@
+// Opens the page at the address given in a browser whose every name leads nowhere, and prints what was seen as JSON.
+import chromium from "@sparticuz/chromium";
+import puppeteer from "puppeteer-core";
+
+const browser = await puppeteer.launch({
+  executablePath: await chromium.executablePath(),
+  args: [...chromium.args, "--host-resolver-rules=MAP * ~NOTFOUND"],
+  headless: "shell",
+});
+const page = await browser.newPage();
+const complaints = [];
+page.on("console", (message) => complaints.push(message.text()));
+page.on("pageerror", (error) => complaints.push(error.message));
+await page.goto(process.argv[2]);
+const asked = await page.evaluate(() => performance.getEntriesByType("resource").map((entry) => entry.name));
+console.log(JSON.stringify({ asked, complaints, dom: await page.content() }));
+await browser.close();
