@@ -58,7 +58,7 @@ def drop_id_of(bucket: str, key: str, version_id: str) -> str:
 
 
 def hash_of_run(run: str) -> str:
-    """What the names of an execution's jobs, and of the executions that it starts, begin with; `execution` is its name.
+    """What the names of an execution's jobs, and of the executions that it starts, begin with; `run` is its name.
 
     As the machines compute it: `States.Hash($$.Execution.Name, 'SHA-1')`."""
     return hashlib.sha1(run.encode(), usedforsecurity=False).hexdigest()

@@ -10,12 +10,11 @@ from typing import Any
 
 from console.queries.runs import Run, RunDetail, describe_run, find_run
 from millrace.errors import RunError
+from millrace.messages.execution import FAILURES
 from millrace.names import WorkloadNames
 from millrace.state.claims import Start
 
 OPEN = ("RUNNING", "PENDING_REDRIVE")
-REDONE = ("FAILED", "TIMED_OUT")
-"""Ends of a run of several drops after which the intake gives each a run of its own."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,7 +52,7 @@ class Follower:
 
         Raises RunError as `wait_for`."""
         run = self.wait_for(find, limit_s=limit_s)
-        if run.name == drop_id or self.end_of(run.arn).run.status not in REDONE:
+        if run.name == drop_id or self.end_of(run.arn).run.status not in FAILURES:
             return run
 
         def find_own() -> Start | None:

@@ -41,20 +41,27 @@ class AnsweredDecision:
 def answered_decision(environment: Environment, names: WorkloadNames, wanted: str) -> AnsweredDecision:
     """Raises EnvironmentNotFoundError where no decision has the id, no model answered or its version is gone."""
     kept = find_decision(environment, names, wanted)
-    version = kept.decision.model_version if kept else None
-    if kept is None or version is None:
-        came = "the fallback's" if kept else "which no line has"
-        raise EnvironmentNotFoundError(f"ID: expected the id of a model's decision, got {wanted!r}, {came}")
+    if kept is None:
+        raise EnvironmentNotFoundError(f"ID: expected the id of a model's decision, got {wanted!r}, which no line has")
+    return answered(environment, names, kept.decision)
+
+
+def answered(environment: Environment, names: WorkloadNames, decision: Decision) -> AnsweredDecision:
+    """Raises EnvironmentNotFoundError where no model answered it or its version is gone."""
+    version = decision.model_version
+    if version is None:
+        came = f"{decision.id!r}, the fallback's"
+        raise EnvironmentNotFoundError(f"ID: expected the id of a model's decision, got {came}")
     try:
         package = registry_of(environment, names).describe(names.package_arn(version))
     except ClientError as error:
         raise EnvironmentNotFoundError(f"version {version}: expected it in the registry, got {error}") from None
     client = environment.client("s3")
     model = Model(unpack(read_object(client, package.model_data_url)))
-    row: dict[str, Any] = json.loads(kept.decision.input)
+    row: dict[str, Any] = json.loads(decision.input)
     long = captured.LongCells(columns=tuple(row), under=names.lake_uri(captured.FOLDER, ""))
     row |= {name: captured.read(client, uri) for name, uri in captured.references(row, long).items()}
-    return AnsweredDecision(decision=kept.decision, package=package, model=model, row=row)
+    return AnsweredDecision(decision=decision, package=package, model=model, row=row)
 
 
 def explain_decision(environment: Environment, names: WorkloadNames, wanted: str) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from console.environment import Environment
-from console.queries.decision_explanation import answered_decision
+from console.queries.decision_explanation import AnsweredDecision, answered_decision
 from console.queries.pinned_rows import pinned_files, read_pinned
 from console.queries.same_rows import also_in
 from console.queries.table_files import data_files, read_metadata, read_rows
@@ -74,12 +74,20 @@ def nearest_examples(environment: Environment, names: WorkloadNames, wanted: str
 
     Raises WorkloadError where the contract, as it is in the folder now, does not allow it, and
     EnvironmentNotFoundError as `answered_decision` and where nothing is left to compare."""
-    folder = workloads_folder() / names.workload
-    contract, prediction = load_contract(folder), load_workload(folder).prediction
+    contract = load_contract(workloads_folder() / names.workload)
     if not contract.rows.may_be_shown:
         expected = "nearestExample: true on the object rows, for its owner to let people see training rows"
         raise WorkloadError(where=f"{names.workload}/contract.yaml", field="schema", expected=expected, came="none")
-    found = answered_decision(environment, names, wanted)
+    return nearest_to(environment, names, answered_decision(environment, names, wanted), contract)
+
+
+def nearest_to(
+    environment: Environment, names: WorkloadNames, found: AnsweredDecision, contract: Contract
+) -> NearestExamples:
+    """For this decision, where the contract lets people see training rows.
+
+    Raises EnvironmentNotFoundError where nothing is left to compare."""
+    prediction = load_workload(workloads_folder() / names.workload).prediction
     description = found.model.description
     shown = tuple(each for each in description.features if _may_be_shown(each, contract))
     if not shown:
@@ -91,7 +99,7 @@ def nearest_examples(environment: Environment, names: WorkloadNames, wanted: str
     names_shown = _columns(shown, rows, contract, prediction)
     shares = (weights_F / weights_F.sum()).tolist()
     return NearestExamples(
-        decision=wanted,
+        decision=found.decision.id,
         version=found.package.version,
         answer=in_words(found.decision.output),
         row={name: found.row.get(name) for name in names_shown},
@@ -141,9 +149,7 @@ def _training_rows(
     # What is shown of a row, and its label: a withdrawn one may have come back corrected, under the same key.
     wanted = {*prediction.key, *encoders.columns(features), *prediction.label_columns, *declared.label_columns}
     compared = [name for name in pinned.table.column_names if name in wanted]
-    there = (read_rows(s3, uri) for uri in files)
-    kept = [rows.select([name for name in compared if name in rows.column_names]) for rows in there]
-    still = also_in(pinned.table, kept, key=prediction.key, columns=compared)
+    still = also_in(pinned.table, (read_rows(s3, uri) for uri in files), key=prediction.key, columns=compared)
     looked_up = with_label_and_past(still, declared, features)
     pasts = [history.name for history in encoders.histories(features)]
     return also_in(train, [looked_up], key=prediction.key, columns=[*prediction.key, LABEL, *pasts])

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 from botocore.exceptions import ClientError
 
 from console.environment import Environment
-from console.queries.nearest_examples import NearestExamples, nearest_examples
+from console.queries.decision_explanation import answered
+from console.queries.nearest_examples import NearestExamples, nearest_to
 from console.queries.pinned_rows import pinned_files
 from millrace.aws.objects import split_uri
 from millrace.contract.load import load_contract
@@ -32,11 +33,10 @@ def examples_of_newest(
     if decision is None or not run:
         return None
     try:
-        if not load_contract(workloads_folder() / names.workload).rows.may_be_shown:
+        contract = load_contract(workloads_folder() / names.workload)
+        if not contract.rows.may_be_shown or _pinned_bytes(environment, names, run) > MOST_BYTES:
             return None
-        if _pinned_bytes(environment, names, run) > MOST_BYTES:
-            return None
-        return nearest_examples(environment, names, decision.decision.id)
+        return nearest_to(environment, names, answered(environment, names, decision.decision), contract)
     except (EnvironmentNotFoundError, SnapshotError, WorkloadError):
         return None
     except ClientError as error:

@@ -27,14 +27,13 @@ def overwritten_labels(s3: Any, metadata: TableMetadata, key: tuple[str, ...]) -
     withdrawn = list(_withdrawn(s3, metadata, key))
     for place, snapshot in enumerate(metadata.snapshots):
         replaced = notes_of(snapshot).get(REPLACED)
-        if replaced and snapshot.parent_snapshot_id is not None:
-            for uri, left_in in data_files(s3, metadata, snapshot.parent_snapshot_id, is_deleted=True):
-                if left_in == snapshot.parent_snapshot_id:
-                    rows = read_rows(s3, uri)
-                    rows = rows.filter(pc.equal(rows[SOURCE], replaced))
-                    for one in withdrawn:
-                        rows = one.without(rows, key) if one.place > place else rows
-                    yield rows
+        if not replaced or snapshot.parent_snapshot_id is None:
+            continue
+        for left in _changed(s3, metadata, snapshot.parent_snapshot_id, is_deleted=True):
+            rows = left.filter(pc.equal(left[SOURCE], replaced))
+            for one in withdrawn:
+                rows = one.without(rows, key) if one.place > place else rows
+            yield rows
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,11 +73,7 @@ def _left(s3: Any, metadata: TableMetadata, snapshot_id: int, key: tuple[str, ..
     import pyarrow.compute as pc
 
     left, kept = (
-        [
-            read_rows(s3, uri).select(key)
-            for uri, changed_in in data_files(s3, metadata, snapshot_id, is_deleted=is_deleted)
-            if changed_in == snapshot_id
-        ]
+        [rows.select(key) for rows in _changed(s3, metadata, snapshot_id, is_deleted=is_deleted)]
         for is_deleted in (True, False)
     )
     if not left:
@@ -86,3 +81,10 @@ def _left(s3: Any, metadata: TableMetadata, snapshot_id: int, key: tuple[str, ..
     gone = pa.concat_tables(left, promote_options="permissive")
     both = key_of(pa.concat_tables([gone, *kept], promote_options="permissive"), key)
     return gone.filter(pc.invert(pc.is_in(both[: gone.num_rows], value_set=both[gone.num_rows :])))
+
+
+def _changed(s3: Any, metadata: TableMetadata, snapshot_id: int, *, is_deleted: bool) -> Iterator[pa.Table]:
+    """The rows of each file that left the table in this snapshot, or of each that came in it."""
+    for uri, changed_in in data_files(s3, metadata, snapshot_id, is_deleted=is_deleted):
+        if changed_in == snapshot_id:
+            yield read_rows(s3, uri)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from millrace.contract.deduplicate import key_of
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 
-def also_in(rows: pa.Table, there: Sequence[pa.Table], *, key: tuple[str, ...], columns: Sequence[str]) -> pa.Table:
+def also_in(rows: pa.Table, there: Iterable[pa.Table], *, key: tuple[str, ...], columns: Sequence[str]) -> pa.Table:
     """The rows, in their order, that one of the tables has with the same cells in these columns, the key's included.
 
     A table may lack a column that is younger than its rows, and have another width of numbers. The lists of a column

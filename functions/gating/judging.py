@@ -8,7 +8,7 @@ from dataclasses import asdict
 
 from millrace.evaluation.gates.catalogue import passed
 from millrace.evaluation.gates.gate import Verdict, unknown
-from millrace.evaluation.report import Evaluation, named
+from millrace.evaluation.report import Evaluation, why_outdated
 from millrace.messages.train import GatesJudged, GateVerdict
 from millrace.state.pointers import Version
 
@@ -27,12 +27,8 @@ def judged(verdicts: Sequence[Verdict]) -> GatesJudged:
 
 def outdated(report: Evaluation, live: Version | None) -> tuple[Verdict, ...]:
     """A refusal where the model was evaluated beside another version than the one that is live now; else nothing."""
-    now = live.version if live else ""
-    if report.beside == now:
-        return ()
-    again = "a new run compares with it: millrace train, or millrace register again"
-    sentence = f"evaluated beside {named(report.beside)}, but {named(now)} is live now; {again}"
-    return (unknown(CHAMPION, math.nan, sentence),)
+    why = why_outdated(report.beside, live.version if live else "")
+    return (unknown(CHAMPION, math.nan, why),) if why else ()
 
 
 def _word(verdict: Verdict) -> str:

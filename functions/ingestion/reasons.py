@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from itertools import accumulate
 
+from millrace.messages.ingest import bytes_in_json
+
 MOST_WORDS, MOST_JSON = 500, 2000
-"""Characters, and bytes as JSON writes them: a letter that is not of ASCII takes six or twelve."""
+"""Characters, and bytes as JSON writes them."""
 
 
 def cut(text: str) -> str:
     """The beginning of the text that an answer has room for."""
-    ends = accumulate(len(json.dumps(character)) - len('""') for character in text[:MOST_WORDS])
+    ends = accumulate(map(bytes_in_json, text[:MOST_WORDS]))
     return text[: sum(end <= MOST_JSON for end in ends)]

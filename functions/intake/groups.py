@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator
 
 from functions.intake.arrivals import Arrival
-from millrace.messages.ingest import MOST_TOGETHER
+from millrace.messages.ingest import MOST_TOGETHER, bytes_in_json
 
 SMALL_BYTES, GROUP_BYTES = 2**20, 16 * 2**20
 """Of a drop that goes together with others, and of all drops of a group: one function reads them one by one."""
 LONGEST_KEY, LONGEST_VERSION = 200, 64
-"""Bytes in JSON, where a letter that is not of ASCII takes six or twelve: the state of an execution, 256 KiB at most,
-holds the names of its drops several times."""
+"""Bytes in JSON: the state of an execution, 256 KiB at most, holds the names of its drops several times."""
 
 
 def groups(arrivals: Iterable[Arrival], *, has_images: bool = False) -> Iterator[list[Arrival]]:
@@ -32,12 +30,8 @@ def groups(arrivals: Iterable[Arrival], *, has_images: bool = False) -> Iterator
 
 def is_small(arrival: Arrival) -> bool:
     """Whether it goes together with others; a drop of unknown size does not."""
-    key, version = _json_bytes(arrival.object["key"]), _json_bytes(arrival.object["version_id"])
+    key, version = bytes_in_json(arrival.object["key"]), bytes_in_json(arrival.object["version_id"])
     return 0 < arrival.size <= SMALL_BYTES and key <= LONGEST_KEY and version <= LONGEST_VERSION
-
-
-def _json_bytes(text: str) -> int:
-    return len(json.dumps(text)) - len('""')
 
 
 def _cut(arrivals: list[Arrival]) -> Iterator[list[Arrival]]:

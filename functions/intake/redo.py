@@ -8,33 +8,27 @@ import json
 from collections.abc import Iterable
 from typing import Literal
 
-from pydantic import Field, ValidationError
+from pydantic import ValidationError
 
 from millrace.messages.envelope import Message
+from millrace.messages.execution import FAILURES, ExecutionEnded
 from millrace.names import WorkloadNames
 from millrace.state.claims import Start
 
 
-class _Ended(Message):
-    machine: str = Field(alias="stateMachineArn")
-    name: str
-    status: Literal["FAILED", "TIMED_OUT"]
-
-
 class _Event(Message):
     source: Literal["aws.states"]
-    detail: _Ended
+    detail: ExecutionEnded
 
 
 def failed_run(body: str, names: WorkloadNames, machines: Iterable[str]) -> str:
-    """The name of the execution of one of these machines that the message says has failed; empty for another message.
-
-    https://docs.aws.amazon.com/step-functions/latest/dg/eventbridge-integration.html"""
+    """The name of the execution of one of these machines that failed, as the message says; empty for another."""
     try:
         ended = _Event.model_validate_json(body).detail
     except ValidationError:
         return ""
-    return ended.name if ended.machine in {names.machine_arn(machine) for machine in machines} else ""
+    is_ours = ended.machine in {names.machine_arn(machine) for machine in machines}
+    return ended.run if is_ours and ended.status in FAILURES else ""
 
 
 def one_by_one(start: Start) -> list[Start]:

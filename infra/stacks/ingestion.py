@@ -17,6 +17,7 @@ from millrace.contract.odcs import check_contract
 from millrace.contract.schema import FEEDS
 from millrace.datasets.quarantine import COLUMNS
 from millrace.files.origin import image_columns
+from millrace.messages.execution import FAILURES
 from millrace.settings.drop import DropEnvironment
 from millrace.settings.environment import Environment
 from millrace.settings.intake import IntakeSettings
@@ -104,7 +105,7 @@ class IngestionStack(WorkloadStack):
             "detail-type": ["Step Functions Execution Status Change"],
             "detail": {
                 "stateMachineArn": [names.machine_arn(machine) for machine in started],
-                "status": ["FAILED", "TIMED_OUT"],
+                "status": [*FAILURES],
             },
         }
         Rule(self, "failed-drops", context=context, pattern=failed, bus=None, dead=queue).to_queue(queue)

@@ -30,15 +30,20 @@ def customer_key(stack: Construct, names: Platform, *, kept: cdk.RemovalPolicy) 
     return key.attr_arn
 
 
+def _account(names: Platform) -> dict[str, Any]:
+    """The account's own policies say who may do what with the key."""
+    return {
+        "Sid": "Account",
+        "Effect": "Allow",
+        "Principal": {"AWS": names.arn("iam", "root")},
+        "Action": "kms:*",
+        "Resource": "*",
+    }
+
+
 def _statements(names: Platform) -> list[dict[str, Any]]:
     return [
-        {
-            "Sid": "Account",
-            "Effect": "Allow",
-            "Principal": {"AWS": names.arn("iam", "root")},
-            "Action": "kms:*",
-            "Resource": "*",
-        },
+        _account(names),
         {
             "Sid": "Producers",
             "Effect": "Allow",
@@ -87,7 +92,6 @@ def _statements(names: Platform) -> list[dict[str, Any]]:
 
 def signing_key(stack: Construct, names: Platform, *, kept: cdk.RemovalPolicy) -> str:
     """Its ARN. Registrations sign versions by it. It is never rotated: KMS rotates no asymmetric key."""
-    account = names.arn("iam", "root")
     registrations = names.arn("iam", f"role/{names.prefix}-*-registration")
     key = kms.CfnKey(
         stack,
@@ -98,13 +102,7 @@ def signing_key(stack: Construct, names: Platform, *, kept: cdk.RemovalPolicy) -
         pending_window_in_days=30,
         key_policy=policy(
             [
-                {
-                    "Sid": "Account",
-                    "Effect": "Allow",
-                    "Principal": {"AWS": account},
-                    "Action": "kms:*",
-                    "Resource": "*",
-                },
+                _account(names),
                 {
                     # An administrator's kms:* would suffice to sign anything.
                     "Sid": "RegistrationsAlone",

@@ -27,9 +27,15 @@ from millrace.tasks.metrics import ReliabilityBin
 EVALUATION_FILE = "evaluation.json"
 
 
-def named(version: str) -> str:
-    """The live version in a sentence: "version 3", "no version" where it is empty."""
-    return f"version {version}" if version else "no version"
+def why_outdated(beside: str, live: str) -> str:
+    """What is wrong where a model was evaluated beside another version than the live one; empty where nothing is.
+
+    Both are numbers of versions, empty for none."""
+    if beside == live:
+        return ""
+    came, now = (f"version {one}" if one else "no version" for one in (beside, live))
+    again = "a new run compares with it: millrace train, or millrace register again"
+    return f"evaluated beside {came}, but {now} is live now; {again}"
 
 
 class RowCounts(Figures):

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from millrace.contract.schema import Table
-    from millrace.features.encoder import FeatureKind, Rows
+    from millrace.features.encoder import FeatureKind
     from millrace.workload.declaration import Feature
 
 
@@ -24,6 +24,7 @@ class Boolean(OneColumn):
     """One column of the tensor `categories` (N, C), int64: 0 is missing, 1 false, 2 true."""
 
     kind: ClassVar[str] = "boolean"
+    arrow: ClassVar[str] = "bool"
     takes_features: ClassVar[str] = "a column of booleans"
     default_for: ClassVar[tuple[FeatureKind, ...]] = ("boolean",)
     optional: bool = False
@@ -62,8 +63,3 @@ class Boolean(OneColumn):
         if not isinstance(cell, bool):
             raise ValueError("true or false")
         return [1 + cell]
-
-    def to_arrow(self, name: str, rows: Rows) -> pa.Array:
-        import pyarrow as pa
-
-        return pa.array([row[name] for row in rows], pa.bool_())

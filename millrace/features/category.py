@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from millrace.contract.schema import Table
-    from millrace.features.encoder import FeatureKind, Rows
+    from millrace.features.encoder import FeatureKind
     from millrace.workload.declaration import Feature
 
 MOST_WORDS = 4096
@@ -29,6 +29,7 @@ class Category(OneColumn):
     """One column of the tensor `categories` (N, C), int64: 0 is missing or unknown, then the words in their order."""
 
     kind: ClassVar[str] = "category"
+    arrow: ClassVar[str] = "string"
     takes_features: ClassVar[str] = "a column of text"
     default_for: ClassVar[tuple[FeatureKind, ...]] = ("string",)
     optional: bool = False
@@ -89,11 +90,6 @@ class Category(OneColumn):
         if isinstance(cell, str) and (self.learnt or cell in self._places):
             return [self._places.get(cell, 0)]
         raise ValueError("text" if self.learnt else f"one of {json.dumps(self.words)[:200]}")
-
-    def to_arrow(self, name: str, rows: Rows) -> pa.Array:
-        import pyarrow as pa
-
-        return pa.array([row[name] for row in rows], pa.string())
 
     @cached_property
     def _places(self) -> dict[str, int]:

@@ -107,6 +107,8 @@ class OneColumn:
 
     default_for: ClassVar[tuple[FeatureKind, ...]] = ()
     examples: ClassVar[tuple[Any, ...]] = ()
+    arrow: ClassVar[str]
+    """Arrow's name of the type in which a batch transform sends the column's cells."""
 
     name: str
 
@@ -126,7 +128,9 @@ class OneColumn:
         raise NotImplementedError
 
     def to_arrow(self, name: str, rows: Rows) -> pa.Array:
-        raise NotImplementedError
+        import pyarrow as pa
+
+        return pa.array([row[name] for row in rows], pa.type_for_alias(self.arrow))
 
     def meaning(self, row: Mapping[str, Any]) -> Meaning:
         """The cell as a whole."""

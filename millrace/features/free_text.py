@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from millrace.contract.schema import Table
-    from millrace.features.encoder import Rows
     from millrace.workload.declaration import Feature
 
 SUMMARIES = ("length", "unknown")
@@ -29,6 +28,7 @@ ROWS_AT_ONCE = 8192
 class FreeText(OneColumn):
     """Ids (L) of each text, 0 beyond its end; each kind of encoder says how a text becomes ids."""
 
+    arrow: ClassVar[str] = "string"
     takes_features: ClassVar[str] = "a column of text without validValues"
     blank: ClassVar[int] = 0
     """The id in place of a word that an explanation takes away: padding, or one that says nothing at its place."""
@@ -78,11 +78,6 @@ class FreeText(OneColumn):
             raise ValueError("text")
         ids = self.ids(cell) if cell else []
         return ids + [0] * ((self.length or 0) - len(ids))
-
-    def to_arrow(self, name: str, rows: Rows) -> pa.Array:
-        import pyarrow as pa
-
-        return pa.array([row[name] for row in rows], pa.string())
 
     def meaning(self, row: Mapping[str, Any]) -> Meaning:
         """A part for each word, in the order of the text; what lies beyond the tensor's length has no part."""

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from millrace.contract.schema import Table
-    from millrace.features.encoder import FeatureKind, Rows
+    from millrace.features.encoder import FeatureKind
     from millrace.workload.declaration import Feature
 
 KINDS: tuple[FeatureKind, ...] = ("int32", "int64", "float32", "float64")
@@ -28,6 +28,7 @@ class Number(OneColumn):
     """One column of the tensor `numbers` (N, F), float32."""
 
     kind: ClassVar[str] = "number"
+    arrow: ClassVar[str] = "float64"
     takes_features: ClassVar[str] = "a column of integers or floats"
     default_for: ClassVar[tuple[FeatureKind, ...]] = KINDS
     optional: bool = False
@@ -73,8 +74,3 @@ class Number(OneColumn):
         if type(cell) not in (int, float) or not -FLOAT32_MAX <= cell <= FLOAT32_MAX:
             raise ValueError("a finite number of float32")
         return [cell]
-
-    def to_arrow(self, name: str, rows: Rows) -> pa.Array:
-        import pyarrow as pa
-
-        return pa.array([row[name] for row in rows], pa.float64())

@@ -70,7 +70,10 @@ def from_csv(cells: pa.Array, column: Column, form: CsvForm) -> tuple[pa.Array, 
         return _read_again(known, from_format(known, column.time_format, column.kind), column.kind)
     if column.kind not in NUMBERS:
         return from_text(known, column.kind)
-    read = from_text(known, column.kind) if form.has_plain_numbers else _read_numbers(known, column.kind, form)
+    if form.has_plain_numbers:
+        read = from_text(known, column.kind)
+    else:
+        read = _read_again(known, _plain_numbers(known, form), column.kind)
     if not column.missing_numbers:
         return read
     typed, wrong = read  # among them is -999.0 where the column is of whole numbers and -999 means nothing
@@ -162,10 +165,6 @@ def _two(texts: pa.Array) -> pa.Array:
     import pyarrow.compute as pc
 
     return pc.utf8_lpad(texts, width=2, padding="0")
-
-
-def _read_numbers(cells: pa.Array, kind: Kind, form: CsvForm) -> tuple[pa.Array, list[int]]:
-    return _read_again(cells, _plain_numbers(cells, form), kind)
 
 
 def _plain_numbers(cells: pa.Array, form: CsvForm) -> pa.Array:

@@ -13,6 +13,8 @@ from millrace.messages.envelope import Message
 Ended = Literal["SUCCEEDED", "FAILED", "TIMED_OUT", "ABORTED"]
 ENDED: tuple[str, ...] = get_args(Ended)
 """Every other status is of an execution that runs, or is about to run again."""
+FAILURES: tuple[Ended, ...] = ("FAILED", "TIMED_OUT")
+"""Ends that nobody asked for: after one the intake gives each of several drops an execution of its own."""
 
 
 class ExecutionEnded(Message):
@@ -24,6 +26,11 @@ class ExecutionEnded(Message):
     input: str | None = None
     error: str | None = None
     reason: str | None = Field(default=None, alias="cause")
+
+    @property
+    def run(self) -> str:
+        """The execution's name."""
+        return self.execution_arn.rpartition(":")[2]
 
     def detail(self) -> dict[str, Any]:
         """As Step Functions writes it."""

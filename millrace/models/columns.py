@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from millrace.features.signature import Signature
 from millrace.models.entrance import Entrance
 from millrace.models.numbers import Numbers
-from millrace.models.standardise import standardised
+from millrace.models.standardise import mean_and_scale, standardised
 
 MOST_COLUMNS = 64
 """A category of more values than this has an embedding."""
@@ -76,10 +76,9 @@ class Columns(nn.Module):
             if self.may_miss:
                 exact = torch.where(exact.isnan(), exact.nanmean(0).nan_to_num(), exact)
             if exact.shape[1]:
-                constant_F = exact.amin(0) == exact.amax(0)
-                deviation_F = torch.where(constant_F, torch.inf, exact.std(0, correction=0))
-                self.mean_F.copy_(exact.mean(0))
-                self.scale_F.copy_(1 / deviation_F)
+                mean_F, scale_F = mean_and_scale(exact)
+                self.mean_F.copy_(mean_F)
+                self.scale_F.copy_(scale_F)
             for (place, count), embedding in zip(self.many, self.embeddings, strict=True):
                 occurs = torch.bincount(tensors["categories"][:, place], minlength=count) > 0
                 embedding.weight.mul_(occurs[:, None])  # type: ignore[operator]

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from millrace.models.standardise import bounded, standardised
+from millrace.models.standardise import bounded, mean_and_scale, standardised
 
 if TYPE_CHECKING:
     import numpy as np
@@ -88,9 +88,9 @@ class Periodic(Numbers):
     def fit(self, numbers_NA: Tensor, target_N: Tensor) -> None:
         exact = numbers_NA.double()
         known = torch.where(exact.isnan(), exact.nanmean(0).nan_to_num(), exact)
-        deviation_A = torch.where(known.amin(0) == known.amax(0), torch.inf, known.std(0, correction=0))
-        self.mean_A.copy_(known.mean(0))
-        self.scale_A.copy_(1 / deviation_A)
+        mean_A, scale_A = mean_and_scale(known)
+        self.mean_A.copy_(mean_A)
+        self.scale_A.copy_(scale_A)
 
     def forward(self, numbers_NA: Tensor) -> Tensor:
         missing = numbers_NA.isnan()

@@ -9,7 +9,7 @@ from typing import Any
 
 from millrace.errors import ConflictError
 from millrace.evaluation.agreement import TOLERANCE, largest_difference
-from millrace.evaluation.report import named
+from millrace.evaluation.report import why_outdated
 from millrace.evaluation.sample import Sample
 from millrace.messages.release import ReleaseOutcome, SmokeTested, Turn
 from millrace.state.pointers import Pointers, Version
@@ -93,11 +93,9 @@ def check_compared(pointers: Pointers, version: str, *, beside: str) -> None:
     """Raise ConflictError where another version is live than the one that `version` was evaluated beside.
 
     `beside` is as the registry keeps it: a number, NONE, or empty for a version from before it was kept."""
-    live = pointers.champion.version if pointers.champion else NONE
-    if beside and beside != live:
-        came, now = (named("" if one == NONE else one) for one in (beside, live))
-        again = "a new run compares with it: millrace train, or millrace register again"
-        raise ConflictError(f"release of version {version}: evaluated beside {came}, but {now} is live now; {again}")
+    live = pointers.champion.version if pointers.champion else ""
+    if beside and (why := why_outdated("" if beside == NONE else beside, live)):
+        raise ConflictError(f"release of version {version}: {why}")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from millrace.features.signature import TensorSpec
 from millrace.models.entrance import EVERYWHERE, Entrance
+from millrace.models.standardise import mean_and_scale
 
 PIECE = 2**24
 """Pixels of the training images that are summed at a time: as float64 128 MiB."""
@@ -44,9 +45,8 @@ class Brightness(nn.Module):
         if not len(exact_NF):
             self.scale_F.zero_()
             return
-        least_F, most_F = exact_NF.amin(0), exact_NF.amax(0)
-        deviation_F = torch.where(least_F == most_F, torch.inf, exact_NF.std(0, correction=0))
-        found = {"mean_F": exact_NF.mean(0), "scale_F": 1 / deviation_F, "least_F": least_F, "most_F": most_F}
+        mean_F, scale_F = mean_and_scale(exact_NF)
+        found = {"mean_F": mean_F, "scale_F": scale_F, "least_F": exact_NF.amin(0), "most_F": exact_NF.amax(0)}
         for name, value in found.items():
             getattr(self, name).copy_(value)
 

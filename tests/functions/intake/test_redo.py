@@ -20,7 +20,12 @@ __all__ = ["states", "wide"]
 def failed(event: Any, run_name: str, *, machine: str = "ingest", status: str = "FAILED") -> dict[str, Any]:
     """The queue's message of the end of an execution."""
     told = event("failed_run")
-    told["detail"] |= {"name": run_name, "stateMachineArn": NAMES.machine_arn(machine), "status": status}
+    told["detail"] |= {
+        "name": run_name,
+        "executionArn": NAMES.execution_arn(machine, run_name),
+        "stateMachineArn": NAMES.machine_arn(machine),
+        "status": status,
+    }
     return {"Records": [event("intake")["Records"][0] | {"body": json.dumps(told)}]}
 
 
