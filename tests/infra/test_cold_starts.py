@@ -162,6 +162,7 @@ def test_a_cold_start_is_light(find: Callable[[str], Function], tmp_path: Path, 
     assert times_the_runtime(find(name), tmp_path) <= LIMIT
 
 
+@pytest.mark.slow
 def test_what_is_not_bundled_or_not_said_stops_the_start(find: Callable[[str], Function], tmp_path: Path) -> None:
     """The negative controls: the checks above see what they are there for."""
     function = find("prediction")

@@ -64,6 +64,7 @@ def test_cfn_lint_is_clean(assemblies: dict[str, Path], stage: str) -> None:
     assert done.returncode == 0, done.stdout
 
 
+@pytest.mark.slow
 def test_another_workload_is_clean_too(other_workloads: Path, tmp_path: Path) -> None:
     done = lint(*sorted(other_workloads.glob("*.template.json")))
     assert done.returncode == 0, done.stdout

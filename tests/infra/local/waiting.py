@@ -6,8 +6,8 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
-LIMIT_S = 60.0
-"""Never reached by a test that passes, however busy the machine is."""
+LIMIT_S = 300.0
+"""Only what never comes reaches it: a busy machine may take minutes to start an endpoint."""
 
 Found = TypeVar("Found")
 

@@ -38,7 +38,9 @@ GIVEN = {
 }
 
 
-@pytest.fixture(scope="module", params=GIVEN)
+@pytest.fixture(
+    scope="module", params=["scans", "load", *(pytest.param(one, marks=pytest.mark.slow) for one in ("notes", "mixed"))]
+)
 def trained(request: Any, run_job: Any, training_at: Any, tmp_path_factory: Any) -> tuple[Snapshot, Artefact]:
     table, contract, workload = (make() for make in GIVEN[request.param])
     folder = tmp_path_factory.mktemp(request.param)
