@@ -43,7 +43,7 @@ def as_in_file(table: Table, seen: Sequence[Observed], source: Source) -> Table:
     )
     left = [name for name in source.table.column_names if name not in table.names]
     ignored = tuple(source.names_in_file.get(name, name) for name in left)
-    return replace(table, columns=columns, csv=source.csv, ignored=ignored).with_missing_numbers()
+    return replace(table, columns=columns, csv=source.csv, ignored=ignored).with_missing_values()
 
 
 def _words_of(column: Column, seen: Observed, words: tuple[str, ...]) -> tuple[str, ...]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass, replace
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 from millrace.contract.reasons import Reason
@@ -61,22 +60,33 @@ def find(s3: Any, drop: DropInWork, feed: DropVersion) -> DropVersion:
     if named := drop.object:
         return DropVersion(bucket=named.bucket or feed.bucket, key=named.key, version_id=named.version_id)
     pages = s3.get_paginator("list_objects_v2").paginate(Bucket=feed.bucket, Prefix=feed.key)
-    found = [entry for page in pages for entry in page.get("Contents", [])]
-    if not found:
+    found = (entry for page in pages for entry in page.get("Contents", []))
+    newest = max(found, key=lambda entry: entry["LastModified"], default=None)
+    if newest is None:
         raise DropError(Reason.MISSING, expected=f"an object below s3://{feed.bucket}/{feed.key}", got="none")
-    newest = max(found, key=lambda entry: entry["LastModified"])
     return DropVersion(bucket=feed.bucket, key=newest["Key"], version_id="")
 
 
 def fetch(s3: Any, source: DropVersion, path: Path, *, most_bytes: int) -> tuple[DropVersion, str]:
-    """The version that was read and the SHA-256 of its bytes, which are in `path` now.
+    """The version that was read and the SHA-256 of its bytes, which are in `path` now; raises as `opened`."""
+    answer = opened(s3, source, most_bytes=most_bytes)
+    digest = hashlib.sha256()
+    with path.open("wb") as file:
+        for piece in answer["Body"].iter_chunks(PIECE_BYTES):
+            digest.update(piece)
+            file.write(piece)
+    return replace(source, version_id=source.version_id or answer.get("VersionId", "")), digest.hexdigest()
+
+
+def opened(s3: Any, source: DropVersion, *, most_bytes: int) -> dict[str, Any]:
+    """S3's answer, its bytes still to be read.
 
     Raises DropError `missing` when the version is gone, `too_large` before any byte is read. Fewer bytes than S3
     announced are botocore's IncompleteReadError, and the machine's retry."""
     from botocore.exceptions import ClientError, ParamValidationError
 
     try:
-        answer = s3.get_object(Bucket=source.bucket, Key=source.key, **source.version)
+        answer: dict[str, Any] = s3.get_object(Bucket=source.bucket, Key=source.key, **source.version)
     except (ParamValidationError, UnicodeEncodeError):
         expected = "the name of an object and of a version, in UTF-8"
         raise DropError(Reason.MISSING, expected=expected, got=source.uri) from None
@@ -87,12 +97,7 @@ def fetch(s3: Any, source: DropVersion, path: Path, *, most_bytes: int) -> tuple
     if answer["ContentLength"] > most_bytes:
         answer["Body"].close()
         raise DropError(Reason.TOO_LARGE, expected=f"{most_bytes} bytes at most", got=f"{answer['ContentLength']}")
-    digest = hashlib.sha256()
-    with path.open("wb") as file:
-        for piece in answer["Body"].iter_chunks(PIECE_BYTES):
-            digest.update(piece)
-            file.write(piece)
-    return replace(source, version_id=source.version_id or answer.get("VersionId", "")), digest.hexdigest()
+    return answer
 
 
 def origin_of(s3: Any, source: DropVersion, digest: str, drop: DropInWork, names: WorkloadNames) -> Origin:
@@ -100,10 +105,7 @@ def origin_of(s3: Any, source: DropVersion, digest: str, drop: DropInWork, names
 
     def fetch_object(key: str, version_id: str) -> bytes:
         named = DropVersion(bucket=source.bucket, key=f"{names.workload}/objects/{key}", version_id=version_id)
-        with TemporaryDirectory() as folder:
-            path = Path(folder) / "object"
-            fetch(s3, named, path, most_bytes=MOST_BYTES)
-            return path.read_bytes()
+        return bytes(opened(s3, named, most_bytes=MOST_BYTES)["Body"].read())
 
     folder = f"{names.workload}/{drop.feed}/"
     return Origin(name=source.key.removeprefix(folder), at=drop.as_of, digest=digest, fetch=fetch_object)

@@ -165,7 +165,7 @@ class _Reader:
             may_be_shown=self._truth(f"{at}.nearestExample", custom.get("nearestExample", False)),
         )
         self._check_names(f"schema.{index}", table)
-        table = replace(table, csv=self._by_names_in_files(f"{at}.csv", table)).with_missing_numbers()
+        table = replace(table, csv=self._by_names_in_files(f"{at}.csv", table)).with_missing_values()
         self._check_missing_numbers(field, table)
         return table
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from datetime import date
 from functools import cached_property
 from typing import TYPE_CHECKING, Literal, TypeVar, cast
 
 from millrace.contract.csv_form import CsvForm
 from millrace.contract.freshness import AllowedAge
-from millrace.contract.kinds import FLOAT32_MAX, FLOATS, INTEGERS, Kind, arrow_type, to_float
+from millrace.contract.kinds import FLOAT32_MAX, FLOATS, INTEGERS, TIMES, Kind, arrow_type, parse_cell, to_float
 from millrace.contract.rules.allowed import Allowed
 from millrace.contract.rules.finite import Finite
 from millrace.contract.rules.required import Required
@@ -50,6 +52,8 @@ class Column:
     """Texts that mean that nothing is known."""
     missing_numbers: frozenset[float] = frozenset()
     """The numbers among them, of a column of numbers: their value means it in every format, -999 also -999.0."""
+    missing_times: frozenset[date] = frozenset()
+    """The times among them, of a column of times: 1900-01-01 also as a time of Parquet, or in ISO 8601."""
     is_input: bool = False
     """Of a label: whether its value is known with the row, since a later row's is predicted (property `input`)."""
     is_read_by_models: bool = False
@@ -62,9 +66,24 @@ class Column:
     def means_missing(self, value: object) -> bool:
         """Whether a text or a number of JSON means that nothing is known."""
         if isinstance(value, str):
-            return value in self.missing_words
+            return value in self.missing_words or self._is_missing_time(value)
         is_number = isinstance(value, int | float) and not isinstance(value, bool)
         return is_number and bool(self.missing_numbers) and to_float(cast("float", value)) in self.missing_numbers
+
+    def time_of(self, text: str) -> date:
+        """The time of a column of times, as its files write it or in ISO 8601; raises ValueError for another text."""
+        if self.time_format:
+            with suppress(ValueError):
+                return self.time_format.parse(text, self.kind)
+        found: date = parse_cell(text, self.kind)
+        return found
+
+    def _is_missing_time(self, text: str) -> bool:
+        if not self.missing_times:
+            return False
+        with suppress(ValueError):
+            return self.time_of(text) in self.missing_times
+        return False
 
     @property
     def is_generated(self) -> bool:
@@ -123,11 +142,13 @@ class Table:
     def names(self) -> tuple[str, ...]:
         return tuple(column.name for column in self.columns)
 
-    def with_missing_numbers(self) -> Table:
-        """The same with `missing_numbers` of each column, as `csv` writes them."""
-        return replace(self, columns=tuple(map(self._with_missing_numbers, self.columns)))
+    def with_missing_values(self) -> Table:
+        """The same with `missing_numbers`, as `csv` writes them, and `missing_times` of each column."""
+        return replace(self, columns=tuple(map(self._with_missing_values, self.columns)))
 
-    def _with_missing_numbers(self, column: Column) -> Column:
+    def _with_missing_values(self, column: Column) -> Column:
+        if column.kind in TIMES:
+            return replace(column, missing_times=frozenset(_times(column)))
         if column.kind not in (*INTEGERS, *FLOATS):
             return column
         found = {value for word in column.missing_words if (value := self.csv.value_of(word)) is not None}
@@ -157,6 +178,12 @@ class Table:
             keys=tuple(key for key in self.keys if name not in key),
             csv=replace(self.csv, columns=tuple(each for each in self.csv.columns if each != in_file)),
         )
+
+
+def _times(column: Column) -> Iterator[date]:
+    for word in column.missing_words:
+        with suppress(ValueError):
+            yield column.time_of(word)
 
 
 def arrow_schema(table: Table) -> pa.Schema:

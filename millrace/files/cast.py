@@ -67,9 +67,11 @@ def from_csv(cells: pa.Array, column: Column, form: CsvForm) -> tuple[pa.Array, 
     nothing = pa.array(["", *column.missing_words])
     known = pc.if_else(pc.is_in(trimmed, value_set=nothing), pa.scalar(None, pa.string()), trimmed)
     if column.time_format:
-        return _read_again(known, from_format(known, column.time_format, column.kind), column.kind)
+        typed, wrong = _read_again(known, from_format(known, column.time_format, column.kind), column.kind)
+        return without_times(typed, column), wrong
     if column.kind not in NUMBERS:
-        return from_text(known, column.kind)
+        typed, wrong = from_text(known, column.kind)
+        return without_times(typed, column), wrong
     if form.has_plain_numbers:
         read = from_text(known, column.kind)
     else:
@@ -100,6 +102,17 @@ def without_numbers(cells: pa.Array, column: Column) -> pa.Array:
         return cells
     values = cells.cast(pa.float64(), safe=False)
     missing = pc.is_in(values, value_set=pa.array(sorted(column.missing_numbers), pa.float64()))
+    return pc.if_else(missing, pa.scalar(None, cells.type), cells)
+
+
+def without_times(cells: pa.Array, column: Column) -> pa.Array:
+    """The typed column, null where a time is one for what is missing."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    if not column.missing_times:
+        return cells
+    missing = pc.is_in(cells, value_set=pa.array(sorted(column.missing_times), cells.type))
     return pc.if_else(missing, pa.scalar(None, cells.type), cells)
 
 

@@ -5,18 +5,29 @@ Example: `{"id": "a17", "image": {"object": "2024/a17.png", "version_id": "3sL4â
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from millrace.contract.kinds import to_base64
+from millrace.contract.reasons import Reason
 from millrace.contract.schema import Table
 from millrace.contract.violation import RuleViolation
 from millrace.errors import DropError
 from millrace.files.origin import Origin, image_columns
+from millrace.files.parsed import Limits
 
 LINES_PER_PART = 32
 """Of a file whose table has images: 4 MiB each, they bound the memory."""
 FETCHES_AT_ONCE = 10
 """As many connections as botocore keeps to one host."""
+NAMED = b'"version_id"'
+"""Each reference has it once."""
+
+
+def check_objects(blocks: Iterable[bytes], limits: Limits) -> None:
+    """Raises DropError `too_large` where the lines may name more objects than can be fetched: before any is."""
+    if (named := sum(block.count(NAMED) for block in blocks)) > limits.objects:
+        raise DropError(Reason.TOO_LARGE, expected=f"{limits.objects} objects at most", got=f"{named}")
 
 
 def fetch_objects(row: dict[str, Any], table: Table, origin: Origin | None) -> RuleViolation | None:

@@ -11,7 +11,7 @@ from millrace.contract.reasons import Reason
 from millrace.contract.schema import Column, Table, parsed_schema
 from millrace.contract.violation import QuarantinedRow, RuleViolation, raw_row, truncate
 from millrace.errors import DropError
-from millrace.files.cast import cast, from_json, from_text, without_numbers, without_words
+from millrace.files.cast import cast, from_json, from_text, without_numbers, without_times, without_words
 from millrace.files.pages import pages_of
 from millrace.files.parsed import Limits, Parsed, check_header, keys_of, wrong_type
 from millrace.files.portions import check_pages, is_of_few_words, parts_of, rows_at_once
@@ -170,14 +170,15 @@ def _cells(cells: pa.Array, column: Column) -> tuple[pa.Array, list[int]]:
         texts, wrong = cast(_unread(cells), pa.string())
         texts = without_words(texts, column)
         typed, misfits = from_json(texts, column) if column.kind in TIMES else (texts, [])
-        return typed, sorted({*wrong, *misfits})
+        return without_times(typed, column), sorted({*wrong, *misfits})
     if pa.types.is_decimal(cells.type):
         # Arrow divides by a power of ten, which may miss the nearest number; its text has one value in every format.
         return from_text(cells.cast(pa.string()), column.kind)
     if pa.types.is_integer(cells.type) and column.kind in FLOATS:
         # The nearest number, as of the same digits in CSV and JSON: Arrow's own cast refuses all beyond 2**53.
         return cells.cast(pa.float64(), safe=False).cast(arrow_type(column.kind)), []
-    return cast(cells, arrow_type(column.kind))
+    typed, misfits = cast(cells, arrow_type(column.kind))
+    return without_times(typed, column), misfits
 
 
 def _values(batch: pa.RecordBatch, at: int) -> dict[str, Any]:

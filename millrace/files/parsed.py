@@ -41,6 +41,8 @@ class Limits:
     """Of a Parquet file: the largest page of each column and its dictionary, unpacked, together."""
     cell_bytes: int = 8 * 2**20
     """Of one binary cell of Parquet; an image has 4 MiB at most."""
+    objects: int = 100_000
+    """That the lines of a manifest name: each is fetched, ten at a time, and the function has a quarter of an hour."""
     line_bytes: int = 2**20
     """Of one record in a text file, and of one text in Parquet."""
     block_bytes: int = 4 * 2**20

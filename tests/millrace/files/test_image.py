@@ -171,6 +171,25 @@ def test_objects_of_a_manifest_are_fetched_together(tmp_path: Path) -> None:
     assert rows["scan"].to_pylist() == [png() + str(line["id"]).encode() for line in lines]
 
 
+@pytest.mark.parametrize("named", [3, 4])
+def test_a_manifest_of_too_many_objects_is_refused_before_any_is_fetched(named: int, tmp_path: Path) -> None:
+    fetched: list[str] = []
+
+    def fetch(key: str, version_id: str) -> bytes:
+        fetched.append(key)
+        return png()
+
+    lines = [{"id": f"{n}", "scan": {"object": f"{n}", "version_id": "v"}} for n in range(named)]
+    drop = "".join(json.dumps(line) + "\n" for line in lines).encode()
+    of = Origin(name="m", at=AT, digest="", fetch=fetch)
+    if named == 3:
+        assert sum(part.rows.num_rows for part in read(drop, tmp_path, of=of, objects=3, block_bytes=64)) == 3
+        return
+    with pytest.raises(DropError, match="too_large: expected 3 objects at most, got 4"):
+        read(drop, tmp_path, of=of, objects=3, block_bytes=64)
+    assert fetched == []
+
+
 @pytest.mark.parametrize("depth", [900, 960, 980, 990])
 def test_a_value_nested_deep_costs_its_row(depth: int, tmp_path: Path) -> None:
     deep = b'{"id":"a","scan":' + b"[" * depth + b"]" * depth + b"}\n"

@@ -1,8 +1,9 @@
-"""A number that means that nothing is known means it in every format, and in a call for predictions."""
+"""A number or a time that means that nothing is known means it in every format, and in a call for predictions."""
 
 from __future__ import annotations
 
 import json
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import pytest
 from millrace.contract.csv_form import CsvForm
 from millrace.contract.row import as_declared, check_row
 from millrace.contract.schema import Column, Table
+from millrace.contract.time_format import TimeFormat
 from millrace.files.sniff import read_drop
 
 WORDS = ("NA", "-999", "-999.9", "0.1")
@@ -20,7 +22,7 @@ WORDS = ("NA", "-999", "-999.9", "0.1")
 
 def table_of(kind: Any, form: CsvForm | None = None, words: tuple[str, ...] = WORDS) -> Table:
     columns = (Column(name="id", kind="string"), Column(name="x", kind=kind, missing_words=words))
-    return Table(name="rows", columns=columns, csv=form or CsvForm()).with_missing_numbers()
+    return Table(name="rows", columns=columns, csv=form or CsvForm()).with_missing_values()
 
 
 def read(path: Path, table: Table) -> list[Any]:
@@ -34,6 +36,14 @@ def read(path: Path, table: Table) -> list[Any]:
     return [found[name] for name in sorted(found)]
 
 
+def as_stored(cells: list[Any], stored: pa.DataType) -> pa.Array:
+    if pa.types.is_date(stored):
+        return pa.array([date.fromisoformat(cell) for cell in cells], stored)
+    if pa.types.is_timestamp(stored):
+        return pa.array([datetime.fromisoformat(cell) for cell in cells], stored)
+    return pa.array(cells).cast(stored)
+
+
 def verdicts(tmp_path: Path, table: Table, cells: list[Any], stored: pa.DataType) -> dict[str, list[Any]]:
     """What becomes of the cells of a column in each format, and in requests."""
     ids = [chr(ord("a") + at) for at in range(len(cells))]
@@ -44,7 +54,7 @@ def verdicts(tmp_path: Path, table: Table, cells: list[Any], stored: pa.DataType
     }
     for name, text in texts.items():
         (tmp_path / name).write_text(text)
-    pq.write_table(pa.table({"id": ids, "x": pa.array(cells).cast(stored)}), tmp_path / "parquet")
+    pq.write_table(pa.table({"id": ids, "x": as_stored(cells, stored)}), tmp_path / "parquet")
     answers = {name: read(tmp_path / name, table) for name in (*texts, "parquet")}
     declared = [as_declared(row, table) for row in rows]
     answers["request"] = ["refused" if check_row(row, table) else row["x"] for row in declared]
@@ -84,6 +94,41 @@ def test_numbers_are_written_as_the_contract_says(tmp_path: Path) -> None:
     (tmp_path / "csv").write_text("id;x\na;-1000,50\nb;1,5\n")
     assert read(tmp_path / "csv", table) == [None, 1.5]
     assert as_declared({"x": -1000.5}, table) == {"x": None}
+
+
+TIMES = ("?", "1900-01-01", "9999-12-31T00:00:00")
+
+
+@pytest.mark.parametrize("stored", [pa.date32(), pa.date64(), pa.string()], ids=str)
+def test_days(stored: pa.DataType, tmp_path: Path) -> None:
+    found = verdicts(tmp_path, table_of("date", words=TIMES), ["1900-01-01", "2024-05-06", "9999-12-31"], stored)
+    days = [None, date(2024, 5, 6), date(9999, 12, 31)]
+    in_request = [None, "2024-05-06", "9999-12-31"]
+    assert found == {"csv": days, "json": days, "parquet": days, "request": in_request}, "a clock is no day"
+
+
+@pytest.mark.parametrize("stored", [pa.timestamp("us"), pa.timestamp("ms"), pa.string()], ids=str)
+def test_times(stored: pa.DataType, tmp_path: Path) -> None:
+    """A text in another form is the same time."""
+    cells = ["1900-01-01T00:00", "1900-01-01T00:01:00", "9999-12-31 00:00:00.0"]
+    table = table_of("timestamp", words=TIMES)
+    found = verdicts(tmp_path, table, cells, stored)
+    kept = [None, datetime(1900, 1, 1, 0, 1), None]  # noqa: DTZ001
+    assert found == {"csv": kept, "json": kept, "parquet": kept, "request": [None, cells[1], None]}
+
+
+def test_times_are_written_as_the_contract_says(tmp_path: Path) -> None:
+    form = TimeFormat("dd.MM.yyyy HH:mm XXX")
+    column = Column(name="x", kind="timestamp_utc", time_format=form, missing_words=("01.01.1900 00:00 +00:00", "n/a"))
+    table = Table(name="rows", columns=(Column(name="id", kind="string"), column)).with_missing_values()
+    assert table.column("x").missing_times == {datetime(1900, 1, 1, tzinfo=UTC)}
+    cells = ["01.01.1900 01:00 +01:00", "06.05.2024 00:00 +00:00"]
+    (tmp_path / "csv").write_text(
+        "id,x\n" + "".join(f"{name},{cell}\n" for name, cell in zip("ab", cells, strict=True))
+    )
+    assert read(tmp_path / "csv", table) == [None, datetime(2024, 5, 6, tzinfo=UTC)]
+    assert [as_declared({"x": cell}, table)["x"] for cell in cells] == [None, "2024-05-06T00:00:00+00:00"]
+    assert as_declared({"x": "1900-01-01T00:00:00Z"}, table) == {"x": None}
 
 
 def test_words_mean_nothing_else(tmp_path: Path) -> None:
