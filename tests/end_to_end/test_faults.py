@@ -40,7 +40,7 @@ YEAR = timedelta(days=364)
 """Whole weeks, so that the days of the week stay right."""
 WEEK_ROWS = 7 * 48
 DAY_ROWS = 48
-REAL_S = 180.0
+REAL_S = 300.0
 """The longest until an endpoint's process is replaced and answers."""
 
 

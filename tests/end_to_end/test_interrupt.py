@@ -21,8 +21,8 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 
 ROOT = Path(__file__).resolve().parents[2]
 PR_SET_CHILD_SUBREAPER = 36
-END_S = 30
-REACHED_S = 120
+END_S = 120
+REACHED_S = 600
 WITHIN_S = 1.5
 """An interrupt comes at a random moment within so many seconds after the beginning of a phase."""
 

@@ -33,7 +33,7 @@ STRANGER = "stranger"
 MAIL_LOG = "/local/mail"
 """Where the local cloud writes the mails of subscriptions."""
 POLL_S = 0.2
-REAL_S = 180.0
+REAL_S = 300.0
 
 
 @dataclass(frozen=True, kw_only=True)

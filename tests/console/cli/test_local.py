@@ -30,7 +30,7 @@ from millrace.contract.load import load_contract
 from tests.console.queries.test_table_types import put_table
 
 ROOT = Path(__file__).resolve().parents[3]
-WAIT_S = 30.0
+WAIT_S = 300.0
 
 
 def millrace(*words: str, **settings: str) -> subprocess.CompletedProcess[str]:

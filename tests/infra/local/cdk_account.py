@@ -27,7 +27,7 @@ PREDICTION = "millrace-local-electricity-prediction"
 INGEST = f"arn:aws:states:{REGION}:{ACCOUNT}:stateMachine:millrace-local-electricity-ingest"
 OLDEST = "millrace-local-electricity-oldest-drop"
 """An alarm whose threshold is 1, as of all monitors."""
-WAIT_S = 30.0
+WAIT_S = 300.0
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -27,7 +27,7 @@ README = (ROOT / "README.md").read_text()
 PREDICTION = "millrace-local-electricity-prediction"
 INGEST = "arn:aws:states:eu-west-1:123456789012:stateMachine:millrace-local-electricity-ingest"
 SCORE = INGEST.replace("-ingest", "-score")
-WAIT_S = 60.0
+WAIT_S = 300.0
 
 
 def said(beginning: str) -> str:
