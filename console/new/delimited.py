@@ -99,7 +99,8 @@ def _first(path: Path, form: CsvForm) -> tuple[int, list[str]]:
         _stop(path, "rows", "labelled rows", "blank lines")
     names = csv.names_of(line.decode(form.encoding, errors="backslashreplace").encode(), form)
     if twice := sorted({name for name in names if names.count(name) > 1}) if not form.columns else []:
-        _stop(path, "columns", "names that come once", f"{', '.join(map(repr, twice))} more than once")
+        title = f" in line {number}, which may be a title: then take it out" if twice == [""] else ""
+        _stop(path, "columns", f"names that come once{title}", f"{', '.join(map(repr, twice))} more than once")
     return number, names
 
 

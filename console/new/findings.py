@@ -76,7 +76,8 @@ def _of_column(column: Observed) -> Iterator[str]:
         shown = ", ".join(f"{value:g}" for value in values[:SHOWN]) + ("…" if len(values) > SHOWN else "")
         yield (
             f"{column.name}: {len(far):,} cells are far from all other values and stay in the range: {shown}; do they "
-            "mean missing, or another unit? A range without them in contract.yaml quarantines their rows"
+            "mean missing (`missingValues` in contract.yaml), or another unit (a range without them quarantines their "
+            "rows)?"
         )
     if said := _zeros(column):
         yield f"{column.name}: {said}"

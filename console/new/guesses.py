@@ -109,8 +109,10 @@ class Guesser:
         if choice:
             column = self._named("--event-time", choice)
             if not column.is_time:
-                expected = "a column of times (2024-05-01T12:00:00, or --time-format '%d/%m/%Y %H:%M')"
-                self._stop("--event-time", expected, f"{choice}, {_describe(column)} {column.changed}".strip())
+                expected = "a column of times (2024-05-01T12:00:00, or --time-format 'dd/MM/yyyy HH:mm')"
+                expected += "; seconds or milliseconds since 1970 are none" if column.is_number else ""
+                said = f": {column.changed}" if column.changed else ""
+                self._stop("--event-time", expected, f"{choice}, {_describe(column)}{said}")
             return Guess(value=column, reason="you said so")
         found = [column for column in self.columns if column.is_time and column.is_nearly_complete]
         if not found:

@@ -88,13 +88,23 @@ def _binned(column: pa.ChunkedArray, train: slice) -> tuple[Integers, int, Float
     cells = column.combine_chunks()
     if pa.types.is_integer(cells.type) or pa.types.is_floating(cells.type):
         number_N = np.asarray(cells.cast(pa.float64(), safe=False).fill_null(np.nan).to_numpy(zero_copy_only=False))
-        known = number_N[train][np.isfinite(number_N[train])]
-        values = np.unique(known)
-        edges = values if len(values) <= BINS else np.unique(np.quantile(known, np.linspace(0, 1, BINS + 1)[1:-1]))
+        edges = _edges(number_N[train][np.isfinite(number_N[train])])
         place_N = np.where(np.isfinite(number_N), np.searchsorted(edges, number_N, side="right") + 1, 0)
         return place_N.astype(np.int64), len(edges) + 2, number_N
     words = cells.dictionary_encode().indices.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int64) + 1
     return words, int(words.max(initial=0)) + 1, None
+
+
+def _edges(known: Floats) -> Floats:
+    """Where bins begin: a value of many rows has one of its own, the others share bins of some rows each.
+
+    Of 2,889 zeros and 111 different amounts the zeros are one bin, and each other one has FEWEST_IN_BIN amounts."""
+    values, counts = np.unique(known, return_counts=True)
+    many = FEWEST_IN_BIN if len(values) <= BINS else max(FEWEST_IN_BIN, len(known) / BINS)
+    alone, others = values[counts >= many], np.repeat(values[counts < many], counts[counts < many])
+    bins = min(BINS, len(others) // FEWEST_IN_BIN)
+    shared = np.quantile(others, np.linspace(0, 1, bins + 1)[1:-1]) if bins else others[:0]
+    return np.unique(np.concatenate([alone, np.nextafter(alone, np.inf), shared]))
 
 
 def _rule_error(

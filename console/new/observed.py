@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -37,6 +38,8 @@ CODE_OF_LETTERS = r"^([0-9]+[A-Za-z]+|[A-Za-z]+[-_ ]?[0-9]+)$"
 """A word of digits and letters: beside whole numbers it is a code (12 and 12a are two rooms)."""
 MOST_NUMBERS = 0.5
 """Share of numbers from which on a column of text is told that it nearly was one of numbers."""
+MARKED = r"^[+-]?([$€£¥] ?[+-]?[0-9][0-9.,']*|[0-9][0-9.,']* ?[$€£¥%])$"
+"""A number beside a currency or a percent sign."""
 SHOWN = 3
 TRIED_FIRST = 50
 """Texts by which a pattern is given up."""
@@ -116,13 +119,15 @@ def observe(
     *,
     typed_text: bool,
     time_format: str = "",
+    is_time: bool = False,
     form: CsvForm | None = None,
     classes: tuple[str, ...] = (),
 ) -> Observed | LeftOut:
     """Statistics of the column; `typed_text`: its texts may be numbers, written in `form`.
 
-    `time_format` is the pattern of its times where they are not ISO 8601, "" to find one; `classes` are words of
-    MISSING that are values of this column. Raises ConfigurationError for what is no pattern."""
+    `time_format` is the pattern of times that are not ISO 8601, "" to find one: those of this column, where `is_time`,
+    or of one that it reads. `classes` are words of MISSING that are values of this column. Raises ConfigurationError
+    for what is no pattern."""
     import pyarrow as pa
 
     flat = cells.combine_chunks()
@@ -133,7 +138,13 @@ def observe(
     if pa.types.is_string(flat.type) or pa.types.is_large_string(flat.type) or pa.types.is_string_view(flat.type):
         texts = flat.cast(pa.string())
         missing = tuple(word for word in MISSING if word not in classes)
-        found = _of_text(name, texts, missing, typed_text, time_format, form or CsvForm())
+
+        def typed(known: pa.Array) -> Observed:
+            times = _times(name, known, time_format) if time_format else None
+            is_read = times is not None and times.is_time and times.misfits <= _most_misfits(known)
+            return times if times and (is_time or is_read) else _typed(name, known, typed_text, form or CsvForm())
+
+        found = _of_text(name, texts, missing, typed)
         said = f"{', '.join(map(repr, classes))} taken as one of its classes" if classes else ""
         found = _said(found, said) if isinstance(found, Observed) else found
     else:
@@ -175,16 +186,12 @@ def _cast(name: str, kind: Kind, cells: pa.Array, changed: str = "") -> Observed
 
 
 def _of_text(
-    name: str, cells: pa.Array, missing: tuple[str, ...], typed_text: bool, time_format: str, form: CsvForm
+    name: str, cells: pa.Array, missing: tuple[str, ...], typed: Callable[[pa.Array], Observed]
 ) -> Observed | LeftOut:
     known = without(cells, missing)
     words = tuple(cells.filter(known.is_null()).drop_null().unique().to_pylist())
     if known.null_count == len(known):
         return LeftOut(name=name, reason="holds nothing")
-
-    def typed(texts: pa.Array) -> Observed:
-        return _times(name, texts, time_format) if time_format else _typed(name, texts, typed_text, form)
-
     found, own = typed(known), tuple[str, ...]()
     if came := words_of_no_amount(known):
         amounts = without(known, came)
@@ -208,10 +215,12 @@ def _typed(name: str, known: pa.Array, typed_text: bool, form: CsvForm) -> Obser
         return mostly
     iso = [(len(misfits), kind, values) for kind in ISO for values, misfits in [from_text(known, kind)]]
     few, kind, values = min(iso, key=lambda each: each[0])
-    if few <= MOST_MISFITS * (len(known) - known.null_count):
+    if few <= _most_misfits(known):
         return _observed(name, kind, values, few_rows(few), misfits=few)
     times = _times(name, known)
-    return times if times.kind != "string" or not typed_text else _said(times, _nearly_numbers(known, form))
+    if times.kind != "string" or not typed_text:
+        return times
+    return _said(times, _nearly_numbers(known, form) or _marked_numbers(known))
 
 
 def _numbers(known: pa.Array, form: CsvForm) -> tuple[pa.Array, pa.Array]:
@@ -255,6 +264,17 @@ def _nearly_numbers(known: pa.Array, form: CsvForm) -> str:
     return f"{which}; if they mean missing, contract.yaml can say so (`missingValues`, `logicalType: number`)"
 
 
+def _marked_numbers(known: pa.Array) -> str:
+    """That a column's numbers stand beside a currency or a percent sign; nothing for other texts."""
+    import pyarrow.compute as pc
+
+    cells = known.drop_null()
+    marked = cells.filter(pc.match_substring_regex(cells, MARKED))
+    if len(marked) < MOST_NUMBERS * len(cells):
+        return ""
+    return f"text, as its numbers have a mark beside them: {_shown(marked)}; without it they are read as numbers"
+
+
 def _shown(cells: pa.Array) -> str:
     words = cells.unique().to_pylist()
     return ", ".join(map(repr, words[:SHOWN])) + ("…" if len(words) > SHOWN else "")
@@ -277,16 +297,15 @@ def _plain_kind(known: pa.Array, form: CsvForm) -> Kind | None:
 
 def _times(name: str, known: pa.Array, pattern: str = "") -> Observed:
     """The column as times in the one pattern that reads them, else as text with the reason."""
-    found = [
-        (form, values, misfits)
+    tried = [
+        (form, values, values.null_count - known.null_count)
         for form in ((_pattern(pattern, name),) if pattern else _patterns())
         if (values := _in_pattern(known, form)) is not None
-        for misfits in [values.null_count - known.null_count]
-        if pattern or misfits <= MOST_MISFITS * (len(known) - known.null_count)
     ]
+    found = [each for each in tried if pattern or each[2] <= _most_misfits(known)]
     if not found:
-        came = f"; {pattern} does not read {known.drop_null()[0].as_py()!r}" if pattern else ""
-        return _observed(name, "string", known, came.removeprefix("; "))
+        came = f"{pattern} does not read {known.drop_null()[0].as_py()!r}" if pattern else _nearly_times(known, tried)
+        return _observed(name, "string", known, came)
     fewest = min(misfits for _, _, misfits in found)
     best = [each for each in found if each[2] == fewest]
     form, values, _ = best[0]
@@ -300,6 +319,24 @@ def _times(name: str, known: pa.Array, pattern: str = "") -> Observed:
     return _observed(
         name, kind, values, "; ".join(filter(None, (said, few_rows(fewest)))), misfits=fewest, time_format=form
     )
+
+
+def _most_misfits(known: pa.Array) -> float:
+    return MOST_MISFITS * int(len(known) - known.null_count)
+
+
+def _nearly_times(known: pa.Array, tried: Sequence[tuple[TimeFormat, pa.Array, int]]) -> str:
+    """What keeps a column of many times from being one; nothing for other texts."""
+    import pyarrow.compute as pc
+
+    if not tried:
+        return ""
+    form, values, misfits = min(tried, key=lambda each: each[2])
+    cells = len(known) - known.null_count
+    if misfits > (1 - MOST_NUMBERS) * cells:
+        return ""
+    others = known.filter(pc.and_(known.is_valid(), values.is_null()))
+    return f"text, as {misfits:,} of {cells:,} cells are no times in {form.pattern}: {_shown(others)}"
 
 
 def few_rows(misfits: int) -> str:

@@ -22,6 +22,7 @@ from console.new.source import Source
 from console.new.surface import Surface
 from millrace.contract.rules.image import ImageFormat
 from millrace.contract.schema import Column, Generated, Table
+from millrace.errors import ConfigurationError
 
 AT = "at"
 """The event time of images without one: generated, that of the drop's object or of the request."""
@@ -143,11 +144,13 @@ def _observe(source: Source, choices: Choices) -> tuple[tuple[Observed, ...], di
             found = observe_images(name, cells, size=choices.size, where=source.path.name)
         else:
             time_format = choices.time_format if choices.event_time in ("", name) else ""
+            is_time = bool(choices.event_time) and choices.event_time == name
             found = observe(
                 name,
                 cells,
                 typed_text=source.has_typed_text,
                 time_format=time_format,
+                is_time=is_time,
                 form=source.csv,
                 classes=own_classes(name, cells, choices.label),
             )
@@ -158,7 +161,18 @@ def _observe(source: Source, choices: Choices) -> tuple[tuple[Observed, ...], di
             left_out.append(found)
         else:
             seen.append(found)
+    _check_time_format(choices, seen, source.path.name)
     return tuple(seen), images, tuple(left_out)
+
+
+def _check_time_format(choices: Choices, seen: Sequence[Observed], where: str) -> None:
+    """Raises ConfigurationError where `--time-format` reads no column."""
+    if not choices.time_format or choices.event_time:
+        return
+    if not any(one.time_format and one.time_format.pattern == choices.time_format for one in seen):
+        said = "".join(f"; {one.name}: {one.changed}" for one in seen if one.changed)
+        expected = f"a column of times that are written so, or --event-time with the one to read so{said}"
+        raise ConfigurationError(where=where, field="--time-format", expected=expected, came=choices.time_format)
 
 
 def _with_generated_time(seen: tuple[Observed, ...], today: date) -> tuple[tuple[Observed, ...], Guess[Observed]]:

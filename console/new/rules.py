@@ -29,6 +29,8 @@ MOST_FAR = 0.002
 """Share of the rows, and at least FEW_FAR: more of them may be a tail of the values, and stay in the range."""
 MOST_TOLD = 0.02
 """Share of the rows up to which numbers far from all others are told."""
+MOST_MARKED = 0.1
+"""The same for cells that are all one number, such as -999; not 0, which may be a usual amount."""
 FEW_FAR = 2
 FEWEST_EQUAL = 5
 """Equal cells at the end of a gap from which on they are taken for a mark."""
@@ -131,7 +133,8 @@ def far_values(observed: Observed) -> list[Any]:
 
 
 def all_far_values(observed: Observed) -> list[Any]:
-    """The numbers that lie far from all others, ascending, up to MOST_TOLD of the rows; none of a tail.
+    """The numbers that lie far from all others, ascending, up to MOST_TOLD of the rows at an end, or MOST_MARKED where
+    all are one number; none of a tail.
 
     In logarithms where the values are skewed, as amounts of money are. Between them and the others there is a gap."""
     import numpy as np
@@ -143,7 +146,7 @@ def all_far_values(observed: Observed) -> list[Any]:
     exact = exact[np.isfinite(exact)]
     if len(exact) < 10:
         return []
-    low, middle, high = np.quantile(exact, USUAL)
+    low, middle, high = np.quantile(_without_marks(exact), USUAL)
     if low > 0 and high - middle > 4 * (middle - low):
         exact = np.log(np.maximum(exact, low / 1e3))
         low, middle, high = np.log([low, middle, high])
@@ -156,11 +159,26 @@ def all_far_values(observed: Observed) -> list[Any]:
         above = 0
     if below and exact[below] - exact[below - 1] < span:
         below = 0
-    above, below = above or _equal_at_the_end(exact, span), below or _equal_at_the_end(-exact[::-1], span)
-    if not 0 < above + below <= max(FEW_FAR, MOST_TOLD * len(exact)):
-        return []
+    above = max(above, _equal_at_the_end(exact, span))
+    below = max(below, _equal_at_the_end(-exact[::-1], span))
     ordered = sorted(value for value in known.to_pylist() if math.isfinite(value))
+    for far in (ordered[:below], ordered[len(ordered) - above :]):
+        most = MOST_MARKED if len(set(far)) == 1 and far[0] != 0 else MOST_TOLD
+        if len(far) > max(FEW_FAR, most * len(ordered)):
+            return []
     return [*ordered[:below], *(ordered[-above:] if above else [])]
+
+
+def _without_marks(ascending: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """The numbers without those that are equal to the smallest or the largest one, where these may be marks: a hundred
+    times -999 would be the usual values' lowest quantile."""
+    import numpy as np
+
+    first = int(np.searchsorted(ascending, ascending[0], side="right"))
+    last = int(np.searchsorted(ascending, ascending[-1]))
+    begin = first if FEWEST_EQUAL <= first <= MOST_MARKED * len(ascending) else 0
+    end = last if FEWEST_EQUAL <= len(ascending) - last <= MOST_MARKED * len(ascending) else len(ascending)
+    return ascending[begin:end]
 
 
 def _equal_at_the_end(ascending: npt.NDArray[np.float64], span: float) -> int:

@@ -77,11 +77,24 @@ def test_a_tail_is_no_mistake(cells: Any) -> None:
     ("cells", "far"),
     [
         ([*NOISE.normal(15, 5, 2000), *[-999.0] * 12], [-999.0]),
+        ([*NOISE.normal(15, 5, 2000), *[-999.0] * 80], [-999.0]),
+        ([*NOISE.normal(15, 5, 2000), *[-999.0] * 180], [-999.0]),
+        ([*NOISE.normal(15, 5, 2000), *[0.0] * 180], []),
         ([*NOISE.lognormal(7, 1, 9000), *[99_999_999.0] * 30], [99_999_999.0]),
+        ([*NOISE.lognormal(7, 1, 9000), *[-1.0] * 400], [-1.0]),
         ([*NOISE.lognormal(3, 1.5, 20_000)], []),
         ([*NOISE.integers(0, 5, 3000).astype(float), *range(10)], []),
     ],
-    ids=["a mark below", "a mark above amounts", "money", "counts"],
+    ids=[
+        "a mark below",
+        "a mark of 4 %",
+        "a mark of 8 %",
+        "zeros",
+        "a mark above amounts",
+        "a mark below amounts",
+        "money",
+        "counts",
+    ],
 )
 def test_a_mark_that_comes_often_is_told_and_stays_in_the_range(cells: list[float], far: list[float]) -> None:
     seen = column(cells)

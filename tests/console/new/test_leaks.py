@@ -34,6 +34,28 @@ def test_a_column_that_says_the_label_is_left_out(
     assert "settled" in proposed(as_csv(rows), keep=("settled",)).surface.features
 
 
+@pytest.mark.parametrize(
+    "amount",
+    [
+        lambda rare, at: 17.5 * at + 3 if rare else 0,
+        lambda rare, at: 17.5 * at + 3 if rare else "",
+        lambda rare, at: -1.5 * at - 3 if rare else 0.25 * at,
+    ],
+    ids=["zero without", "empty without", "below all others"],
+)
+@pytest.mark.parametrize("every", [25, 101])
+def test_different_amounts_of_a_rare_class_are_left_out(
+    market: list[Row], as_csv: Writer, amount: Callable[[bool, int], object], every: int
+) -> None:
+    """As of frauds: what was paid back is known of each of them, and no amount comes twice."""
+    rows = [
+        {**row, "Trend": "up" if at % every == 7 else "down", "refund": amount(at % every == 7, at)}
+        for at, row in enumerate(market)
+    ]
+    found = proposed(as_csv(rows))
+    assert "alone it is right on 100.0% of the test rows" in without(found, "refund")
+
+
 def test_a_column_that_is_wrong_on_every_tenth_row_stays(market: list[Row], as_csv: Writer) -> None:
     rows = [row | {"hint": up ^ (at % 7 == 0)} for at, (row, up) in enumerate(zip(market, labels(market), strict=True))]
     assert "hint" in proposed(as_csv(rows)).surface.features

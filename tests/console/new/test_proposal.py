@@ -224,6 +224,44 @@ def test_a_day_that_may_be_a_month_is_asked_for(market: list[Row], as_csv: Write
     assert table["Half hour"][0].as_py() == datetime.fromisoformat("2024-01-01")
 
 
+def test_a_time_format_is_that_of_the_columns_that_it_reads(market: list[Row], as_csv: Writer) -> None:
+    """Numbers stay numbers, and words words."""
+    rows = [row | {"Half hour": datetime.fromisoformat(row["Half hour"]).strftime("%d.%m.%Y %H:%M")} for row in market]
+    found = proposed(as_csv(rows), time_format="dd.MM.yyyy HH:mm")
+    assert found.contract == proposed(as_csv(rows)).contract
+    assert found.contract.column("price").kind == "float64"
+    with pytest.raises(ConfigurationError, match="--time-format: expected a column of times that are written so, or"):
+        proposed(as_csv(rows), time_format="yyyy/MM/dd")
+
+
+def test_times_in_two_notations_are_told(market: list[Row], as_csv: Writer) -> None:
+    rows = [
+        row
+        if at % 10 == 3
+        else row | {"Half hour": datetime.fromisoformat(row["Half hour"]).strftime("%d.%m.%Y %H:%M")}
+        for at, row in enumerate(market)
+    ]
+    with pytest.raises(ConfigurationError) as told:
+        proposed(as_csv(rows), event_time="Half hour")
+    of = f"{len(range(3, len(rows), 10)):,} of {len(rows):,} cells are no times in dd.MM.yyyy HH:mm: '1996-05-07"
+    assert of in str(told.value)
+    assert "--time-format 'dd/MM/yyyy HH:mm'" in str(told.value), "a pattern that the option takes"
+
+
+def test_milliseconds_are_no_times(market: list[Row], as_csv: Writer) -> None:
+    rows = [row | {"ms": 1_700_000_000_000 + at} for at, row in enumerate(market)]
+    with pytest.raises(ConfigurationError, match="seconds or milliseconds since 1970 are none"):
+        proposed(as_csv(rows), event_time="ms")
+
+
+@pytest.mark.parametrize("mark", ["${}", "{} %", "€ {}"])
+def test_numbers_with_a_mark_are_told(market: list[Row], as_csv: Writer, mark: str) -> None:
+    rows = [row | {"paid": mark.format(f"{1000 + at}.5")} for at, row in enumerate(market)]
+    notes = proposed(as_csv(rows)).notes
+    said = f"paid: text, as its numbers have a mark beside them: '{mark.format('1000.5')}'"
+    assert any(note.startswith(said) for note in notes)
+
+
 def test_dates_are_event_times_at_midnight(market: list[Row], as_csv: Writer) -> None:
     rows = [row | {"Half hour": row["Half hour"][:10], "meter": str(at % 48)} for at, row in enumerate(market)]
     found = proposed(as_csv(rows), key=("meter", "Half hour"))
@@ -317,6 +355,7 @@ def test_what_is_not_safe_is_asked_for(
         (b'{"a": 1}\n[2]\n', "line 2: expected a JSON object, got 'list'"),
         (b"PAR1 and no more", "format: expected a readable Parquet file"),
         (b"a,b,a\nx,y,z\n", "columns: expected names that come once, got \"'a' more than once"),
+        (b"Sales 2024,,\na,b,c\n1,2,3\n", "columns: expected names that come once in line 1, which may be a title"),
         (b'n\n"1,234"\n"5,678"\n', "numbers: expected --decimal , or --decimal . .1,234 may be either"),
         (b"a,y\n" + b"1,0\n2,1\n" * 20, f"rows: expected {FEWEST_ROWS} labelled rows or more, got 40"),
     ],
