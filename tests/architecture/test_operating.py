@@ -177,6 +177,61 @@ def test_each_command_on_the_page_is_there() -> None:
     assert unknown_calls("$ millrace drop FILE --food x") == ["millrace drop FILE --food x: --food"]
 
 
+TYPED = re.compile(r"^(?:\$ )?(millrace [a-z][^`\n]*)|`(millrace [a-z][^`\n]*)", re.M)
+NAME = re.compile(r"millrace \w+")
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+
+def lines_of(page: str, *, all_typed: bool = False) -> list[str]:
+    """Command lines of a page. A name alone within a sentence is none, unless all that the page names is typed."""
+    found = [(typed, typed or told) for typed, told in TYPED.findall(page)]
+    return [re.sub(r"\s+#.*$", "", line) for typed, line in found if typed or all_typed or not NAME.fullmatch(line)]
+
+
+def texts(found: Any) -> list[str]:
+    """Every text of a document."""
+    if isinstance(found, str):
+        return [found]
+    inner = found.values() if isinstance(found, dict) else found if isinstance(found, list) else ()
+    return [text for one in inner for text in texts(one)]
+
+
+def incomplete_calls(lines: list[str]) -> list[str]:
+    """Command lines without an option that their command asks for."""
+    commands, found = typer.main.get_group(app).commands, []
+    for line in lines:
+        _, name, *words = line.split()
+        given = {word.partition("=")[0] for word in words}
+        needed = [one for one in getattr(commands.get(name), "params", ()) if one.required]
+        found += [f"{line}: {one.opts[0]}" for one in needed if one.opts[0][0] == "-" and not given & {*one.opts}]
+    return found
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda path: path.name)
+def test_each_command_line_has_the_options_that_are_asked_for(page: Path) -> None:
+    """Of the runbooks also the commands within a sentence: a person types them in a hurry."""
+    assert incomplete_calls(lines_of(page.read_text(), all_typed=page.name == "runbooks.md")) == []
+
+
+def test_so_has_each_that_a_machine_tells() -> None:
+    told = [text for machine in MACHINES for text in texts(definition(machine)) if "millrace " in text]
+    lines = [line for text in told for line in re.findall(r"millrace [a-z]+ .*", text)]
+    assert any(line.startswith("millrace rollback --restore ") for line in lines)
+    assert incomplete_calls(lines) == []
+
+
+def test_a_command_line_without_such_an_option_is_found() -> None:
+    """The negative control."""
+    page = "$ millrace rollback\nmillrace drop x.csv  # --feed\n`millrace rollback` and `millrace rollback --to 3`"
+    wrong = [*lines_of(page), "millrace new mine --from=x"]
+    assert incomplete_calls(wrong) == [
+        "millrace rollback: --reason",
+        "millrace drop x.csv: --feed",
+        "millrace rollback --to 3: --reason",
+    ]
+    assert incomplete_calls(lines_of("`millrace rollback`", all_typed=True)) == ["millrace rollback: --reason"]
+
+
 def options() -> dict[str, set[str]]:
     """By command, as the app has them."""
     commands = typer.main.get_group(app).commands
