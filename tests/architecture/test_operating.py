@@ -8,6 +8,7 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Iterator, Mapping
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -19,9 +20,11 @@ from pydantic import BaseModel
 from console.cli.app import app
 from infra.context import Context
 from infra.settings import settings_for
+from millrace.contract.rules.catalogue import RULES
 from millrace.evaluation.gates.catalogue import Gates
 from millrace.messages.events import EVENTS
 from millrace.messages.ingest import Drop, DropObject
+from millrace.messages.monitor import GIVE_UP_WINDOWS
 from millrace.messages.release import PackageToRelease, ReleaseRollout, Rollback
 from millrace.messages.retrain import RetrainingRequest
 from millrace.messages.train import ExternalFiles
@@ -265,6 +268,53 @@ def test_a_row_that_says_too_much_or_too_little_is_found() -> None:
     assert wrong_commands(PAGE.replace("`bom`, `demo`, `down`, `report` |", "`bom`, `demo`, `down` |")) == {
         ("report", "--json")
     }
+
+
+def waiting(page: str) -> set[str]:
+    """The commands that are said to take `--wait`."""
+    (sentence,) = re.findall(r"^With `--wait` .*; (.+) take it\.$", page, re.M)
+    return set(CODE.findall(sentence))
+
+
+def test_the_page_lists_the_commands_that_wait() -> None:
+    assert waiting(PAGE) == {name for name, found in options().items() if "--wait" in found}
+    assert waiting(PAGE.replace("`tune` and `experiment` take it", "`tune` take it")) < waiting(PAGE)
+
+
+def unnamed_rules(page: str) -> set[str]:
+    """What declares a rule of a contract, and reasons of rules, that the page's section does not have."""
+    section = page.partition("## Rules of a contract")[2].partition("\n## ")[0]
+    words = {word for rule in RULES for example in rule.examples for word in declaring(example)}
+    reasons = {rule.reason.value for rule in RULES}
+    return {word for word in words | reasons if not re.search(rf"\b{word}\b", section)}
+
+
+def declaring(example: Mapping[str, Any]) -> Iterator[str]:
+    """`multipleOf` of `{"logicalTypeOptions": {"multipleOf": 3}}`."""
+    for key, value in example.items():
+        if key == "logicalTypeOptions":
+            yield from value
+        elif key == "quality":
+            yield from (word for metric in value for word in (metric["metric"], *metric.get("arguments", ())))
+        elif key == "customProperties":
+            yield from (each["property"] for each in value)
+        else:
+            yield key
+
+
+def test_the_page_has_every_rule_of_a_contract() -> None:
+    assert unnamed_rules(PAGE) == set()
+    assert unnamed_rules(PAGE.replace("multipleOf", "multiple")) == {"multipleOf"}
+    assert unnamed_rules(PAGE.replace("| `not_finite` |", "| |")) == {"not_finite"}
+
+
+def test_the_reasons_stand_in_the_order_in_which_a_cell_is_judged() -> None:
+    section = PAGE.partition("## Rules of a contract")[2].partition("\n## ")[0]
+    assert re.findall(r"^\|.*\| `(\w+)` \|$", section, re.M) == [rule.reason.value for rule in RULES]
+
+
+def test_the_page_says_when_labels_are_given_up() -> None:
+    assert f"for {GIVE_UP_WINDOWS} windows after its end at most: {7 * GIVE_UP_WINDOWS} days" in PAGE
 
 
 @pytest.mark.parametrize(
