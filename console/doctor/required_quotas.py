@@ -7,7 +7,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from console.stages import declared_stages
+from millrace.settings.intake import IntakeSettings
 from millrace.workload.declaration import Workload
+
+PROCESSING = {"train": "evaluates", "monitor": "watches", "release": "starts a version before its release"}
+"""What each machine does in a processing job, one at a time."""
+SCORING: int = IntakeSettings.model_fields["slots"].default
+"""Runs of `score` at once, each with one transform job."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,8 +32,9 @@ class Need:
 def required_instances(workloads: Iterable[Workload], stage: str) -> tuple[Need, ...]:
     """What all workloads need together, by quota.
 
-    Raises KeyError for a stage that a workload names no instance for. A workload trains once at a time, evaluates and
-    watches beside it, and an update of the endpoint has a second fleet and a challenger beside the first."""
+    Raises KeyError for a stage that a workload names no instance for. A workload trains once at a time. One run each
+    of `train`, `monitor` and `release` has a processing job, at most beside each other; each run of `score` with a slot
+    has a transform job. An update of the endpoint has a second fleet and a challenger beside the first."""
     found: dict[str, list[Need]] = defaultdict(list)
     for workload in workloads:
         for need in _of(workload, stage):
@@ -47,8 +54,18 @@ def _of(workload: Workload, stage: str) -> tuple[Need, ...]:
             most=workload.training.instances,
             reason=f"{name} trains",
         ),
-        Need(quota=f"{serving} for processing job usage", least=1, most=2, reason=f"{name} evaluates, watches"),
-        Need(quota=f"{serving} for transform job usage", least=1, most=1, reason=f"{name} scores files"),
+        Need(
+            quota=f"{serving} for processing job usage",
+            least=1,
+            most=len(PROCESSING),
+            reason=f"{name} {', '.join(PROCESSING.values())}",
+        ),
+        Need(
+            quota=f"{serving} for transform job usage",
+            least=1,
+            most=SCORING,
+            reason=f"{name} scores files, {SCORING} runs at once",
+        ),
         Need(
             quota=f"{serving} for endpoint usage",
             least=2 * rollout.min_instances + 1,

@@ -28,7 +28,7 @@ def workload_document(
     surface: Surface, spans: Spans, naive: Naive, *, source: str, rows: int, stretches: int = 0
 ) -> str:
     """`workload.yaml`; `stretches` is what a bound on the error rests on."""
-    first_rows = max(1, int(FIRST_SHARE * rows))
+    first_rows, share = max(1, int(FIRST_SHARE * rows)), f"{FIRST_SHARE:.0%}"
     family = suited(
         rows=rows,
         image_side=surface.image_side,
@@ -52,7 +52,7 @@ def workload_document(
         f"  family: {family.name}   # {family.why}",
         f"  parameters: {family.parameters}",
         *_split(surface, spans),
-        f"  first_rows: {first_rows}   # labelled rows that start the first training: {FIRST_SHARE:.0%} of the file's",
+        f"  first_rows: {first_rows}   # rows, also without a label, that start the first training: {share} of them",
         "  instance: {local: ml.m5.large, dev: ml.m5.xlarge, prod: ml.m5.xlarge}   # ml.g5.xlarge has a GPU",
         "  max_runtime_minutes: 60",
         "gates:                      # what a model must pass before it goes live",

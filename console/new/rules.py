@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from console.new.counts import counted, is_identifier
 from console.new.observed import Observed
+from millrace.contract.kinds import FLOAT32_MAX
 from millrace.contract.rules.allowed import Allowed
 from millrace.contract.rules.length import Length
 from millrace.contract.rules.range import Range
@@ -39,7 +40,6 @@ ROWS_PER_CATEGORY = 10
 """Text with fewer rows than this for each of its values is no category."""
 MOST_STEPS = 1e12
 """Of a bound's rounding; beyond, doubles say no round numbers."""
-FLOAT32_MAX = 3.4028234663852886e38
 LONGER = 4
 """Text may be so many times as long as the longest that was seen."""
 

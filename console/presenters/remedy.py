@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from console.queries.failures import error_type, is_of_child
 from console.queries.history import Step
 from console.queries.runs import RunDetail
+from millrace.messages.execution import ENDED
 
 START_NEW = ", then start a new run"
 DECLARATION = (
@@ -32,7 +33,7 @@ UNHEALED: Mapping[str, str] = {
 """By the class of the error: why a redrive fails as the run did, and what helps."""
 PURPOSE = "the machine ended it on purpose, and a redrive ends the same way: mend the cause, then start a new run"
 WAITED = "the run that it waited for failed, and redriven it starts a new one: {why}"
-ENDED = ("FAILED", "TIMED_OUT", "ABORTED")
+NOT_SUCCEEDED = tuple(status for status in ENDED if status != "SUCCEEDED")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,7 +47,7 @@ class Remedy:
 
 def find_remedy(detail: RunDetail, broken: Step | None, *, short: str) -> Remedy | None:
     """None for a run that has not failed. `short` is the name by which commands find the run."""
-    if detail.run.status not in ENDED:
+    if detail.run.status not in NOT_SUCCEEDED:
         return None
     new = ("rerun", short, "--new")
     error, cause = (broken.error, broken.cause) if broken else (detail.error, detail.cause)

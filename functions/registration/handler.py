@@ -13,6 +13,7 @@ from millrace.artefact.signing import SIGNATURE_FILE
 from millrace.aws.objects import put_object
 from millrace.errors import ConflictError
 from millrace.evaluation.report import EVALUATION_FILE
+from millrace.messages import delivery
 from millrace.messages.envelope import StepInput, handles
 from millrace.messages.train import JudgedState, VersionRegistered
 from millrace.release.registry import Candidate, Registry
@@ -23,9 +24,6 @@ from millrace.state.table import StateTable
 from millrace.workload.load import load_workload
 from millrace.workload.training_cost import longest_hours
 
-DELIVERY = timedelta(days=1)
-"""So long EventBridge tries to deliver the event that starts the release:
-https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-rule-retry-policy.html"""
 SETTINGS = RegistrationSettings.parse()
 NAMES = SETTINGS.names
 WORKLOAD = load_workload(SETTINGS.folder)
@@ -70,6 +68,7 @@ def handler(call: StepInput[JudgedState]) -> VersionRegistered:
     )
     package = REGISTRY.register(candidate)
     if not chain.evaluation.beside:
-        # Until its release has the lease of its own no other training of this kind may start.
-        LEASES.take("first", holder=package.arn, as_of=call.state.as_of, expires_at=until + DELIVERY)
+        # Until its release has the lease of its own no other training of this kind may start. An event that starts the
+        # release is tried for `delivery.LONGEST`; then it is a dead letter, and the lease ends.
+        LEASES.take("first", holder=package.arn, as_of=call.state.as_of, expires_at=until + delivery.LONGEST)
     return VersionRegistered(package_arn=package.arn, version=package.version)

@@ -12,7 +12,7 @@ from constructs import Construct
 from infra.constructs.acknowledgement import acknowledge
 from infra.constructs.alarm import Alarm
 from infra.constructs.queue import RETENTION_S
-from infra.constructs.rule import of_stage
+from infra.constructs.rule import of_stage, retry_policy
 from infra.constructs.webhook import Webhook
 from infra.iam.resource import policy
 from infra.settings import StageSettings
@@ -158,9 +158,7 @@ class Notifications(Construct):
                     dead_letter_config=events.CfnRule.DeadLetterConfigProperty(
                         arn=self._names.arn("sqs", self._names.queue(dead(EVENTS)))
                     ),
-                    retry_policy=events.CfnRule.RetryPolicyProperty(
-                        maximum_event_age_in_seconds=3600, maximum_retry_attempts=8
-                    ),
+                    retry_policy=retry_policy(),
                 ),
                 *([self._webhook.target(notice.paths, sentence)] if self._webhook else []),
             ],

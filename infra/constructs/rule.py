@@ -13,6 +13,7 @@ from infra.constructs.queue import Queue
 from infra.constructs.role import Role
 from infra.context import Context
 from infra.iam.resource import resource
+from millrace.messages import delivery
 from millrace.messages.events import SOURCE, BusEvent
 from millrace.names import Platform
 
@@ -21,6 +22,13 @@ ENVELOPE = events.CfnRule.InputTransformerProperty(
     input_template='{"cause": <id>, "as_of": <time>, "detail": <detail>}',
 )
 """What a rule hands to its machine or function: the event's id, time and detail."""
+
+
+def retry_policy() -> events.CfnRule.RetryPolicyProperty:
+    """Of every target: how often, and how long, its event is tried again."""
+    return events.CfnRule.RetryPolicyProperty(
+        maximum_event_age_in_seconds=int(delivery.LONGEST.total_seconds()), maximum_retry_attempts=delivery.RETRIES
+    )
 
 
 def pattern_of(event: type[BusEvent], *, workload: str, **fields: list[Any]) -> dict[str, Any]:
@@ -105,9 +113,7 @@ class Rule(Construct):
             dead_letter_config=events.CfnRule.DeadLetterConfigProperty(
                 arn=self._dead.dead_arn if self._dead else self._context.dead_events_arn
             ),
-            retry_policy=events.CfnRule.RetryPolicyProperty(
-                maximum_event_age_in_seconds=3600, maximum_retry_attempts=8
-            ),
+            retry_policy=retry_policy(),
             **properties,
         )
 

@@ -11,6 +11,7 @@ from infra.constructs.role import Role
 from infra.context import Context
 from infra.iam import key, queues
 from infra.iam.resource import Statement
+from millrace.messages import delivery
 
 
 class Schedule(Construct):
@@ -51,7 +52,8 @@ class Schedule(Construct):
                     }
                 ),
                 retry_policy=scheduler.CfnSchedule.RetryPolicyProperty(
-                    maximum_event_age_in_seconds=3600, maximum_retry_attempts=8
+                    maximum_event_age_in_seconds=int(delivery.LONGEST.total_seconds()),
+                    maximum_retry_attempts=delivery.RETRIES,
                 ),
                 dead_letter_config=scheduler.CfnSchedule.DeadLetterConfigProperty(arn=context.dead_events_arn),
             ),

@@ -14,6 +14,7 @@ from aws_cdk import aws_events as events
 from aws_cdk import aws_iam as iam
 from constructs import Construct
 
+from infra.constructs.rule import retry_policy
 from infra.iam.resource import policy, resource, trusted
 from infra.settings import StageSettings
 from millrace.monitoring import alarms as monitors
@@ -80,9 +81,7 @@ class Webhook(Construct):
             dead_letter_config=events.CfnRule.DeadLetterConfigProperty(
                 arn=self._names.arn("sqs", self._names.queue(dead(EVENTS)))
             ),
-            retry_policy=events.CfnRule.RetryPolicyProperty(
-                maximum_event_age_in_seconds=3600, maximum_retry_attempts=8
-            ),
+            retry_policy=retry_policy(),
         )
 
     def _alarms(self) -> None:

@@ -318,7 +318,8 @@ def _tidy_release(context: Context) -> dict[str, State]:
         "Not watched": states.fail(
             "The version is live, but an alarm on it or the dashboard could not be made",
             error="NotWatched",
-            cause="see the states Watch … and Dashboard of this execution; millrace rollback --restore makes them anew",
+            cause="see the states Watch … and Dashboard of this execution; "
+            "millrace rollback --restore --reason 'alarms missing' makes them anew",
         ),
         "Live": states.succeed("The version is live"),
     }

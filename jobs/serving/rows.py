@@ -11,10 +11,11 @@ from operator import itemgetter
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from millrace.artefact.batch import CONTENT_TYPE
+from millrace.contract.kinds import FLOAT32_MAX
 from millrace.explanations.attribution import MOST_EXPLAINED
 from millrace.features import catalogue as encoders
 from millrace.features.catalogue import Features
-from millrace.features.number import FLOAT32_MAX, Number
+from millrace.features.number import Number
 
 if TYPE_CHECKING:
     import numpy.typing as npt

@@ -29,7 +29,7 @@ INTEGERS: dict[Kind, int] = {"int32": 2**31, "int64": 2**63}
 """A number v fits where -limit <= v < limit."""
 FLOATS: tuple[Kind, ...] = ("float32", "float64")
 FLOAT32_MAX: float = struct.unpack("f", b"\xff\xff\x7f\x7f")[0]
-"""As in `millrace.features.number`: the image that serves has no contract."""
+"""The largest finite float32."""
 TIMES: tuple[Kind, ...] = ("date", "timestamp", "timestamp_utc")
 DATE = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 TIMESTAMP = re.compile(

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
+from millrace.contract.kinds import TIMES
 from millrace.errors import WorkloadError
 from millrace.features.encoder import OneColumn
 from millrace.features.parts import MISSING, Meaning, Part
@@ -17,15 +18,12 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     import pyarrow as pa
 
-    from millrace.contract.kinds import Kind
     from millrace.contract.schema import Table
     from millrace.features.encoder import FeatureKind, Rows
     from millrace.workload.declaration import Feature
 
     Integers = npt.NDArray[np.int64]
 
-TIMES: tuple[Kind, ...] = ("date", "timestamp", "timestamp_utc")
-"""Kinds of columns; the serving container has no contract to take them from."""
 VALUES = {"hour": 24, "weekday": 7, "month": 12}
 """Each part with its number of values, in the order of the tensor."""
 

@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
+from millrace.contract.kinds import FLOAT32_MAX
 from millrace.errors import WorkloadError
 from millrace.features.calendar import times_to_arrow
-from millrace.features.number import FLOAT32_MAX, KINDS
+from millrace.features.number import KINDS
 from millrace.features.parts import Meaning, Part, written
 from millrace.features.signature import JOINED, TensorSpec
 

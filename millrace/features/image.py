@@ -47,7 +47,6 @@ class Image(OneColumn):
     @classmethod
     def declare(cls, feature: Feature, table: Table) -> Self | None:
         """For a binary column whose contract says encoding and shape of its images."""
-        # By its reason, not by its class: the serving container has no contract.
         rules = () if feature.history else table.column(feature.name).rules
         rule: Any = next((rule for rule in rules if rule.reason == cls.kind), None)
         if rule is None:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
+from millrace.contract.kinds import FLOAT32_MAX
 from millrace.features.encoder import OneColumn
 from millrace.features.signature import TensorSpec
 
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     from millrace.workload.declaration import Feature
 
 KINDS: tuple[FeatureKind, ...] = ("int32", "int64", "float32", "float64")
-FLOAT32_MAX = 3.4028234663852886e38
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -114,7 +114,7 @@ def format_of(head: bytes) -> str:
     # A NUL in the first line means that it is no text; one further down is a matter of its own line.
     if b"\0" in head.partition(b"\n")[0]:
         raise DropError(Reason.FOREIGN, expected=FORMATS, got=f"binary data {head[:8]!r}")
-    first = head.removeprefix(b"\xef\xbb\xbf").lstrip()[:1]
+    first = head.removeprefix(BOM).lstrip()[:1]
     if first == b"[":
         raise DropError(Reason.FOREIGN, expected="one JSON object per line", got="a JSON list")
     return "jsonlines" if first == b"{" else "csv"

@@ -15,8 +15,8 @@ from millrace.state.table import DELETE_AFTER, Attribute, StateTable
 
 DROP, GROUP = "drop#", "group#"
 KEPT_FOR, GROUP_KEPT_FOR = timedelta(days=30), timedelta(days=31)
-"""Longer than SQS keeps a message, and than EventBridge repeats an event: 14 days and one. The group longer than its
-claims, though DynamoDB deletes each item when it likes, some days after its time."""
+"""Longer than SQS keeps a message, and than a rule tries to deliver its event: 14 days and an hour. The group longer
+than its claims, though DynamoDB deletes each item when it likes, some days after its time."""
 
 
 @dataclass(frozen=True, kw_only=True)

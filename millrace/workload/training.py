@@ -78,7 +78,8 @@ class Training(Section):
     walk_forward_steps: Annotated[int, Field(ge=0, le=52)] = 4
     """Models of earlier days, `test_days` apart, that show how the error moves when a model is left alone."""
     first_rows: Annotated[int, Field(ge=1)]
-    """Labelled rows in the table that start the first training; later ones are started by `retrain`."""
+    """Rows in the table `rows`, with a label or without, that start the first training; later ones are started by
+    `retrain`."""
     instance: dict[Stage, str]
     instances: Annotated[int, Field(ge=1, le=8)] = 1
     """How many of them train together, each with a part of every batch."""

@@ -8,6 +8,7 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Iterator, Mapping
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -19,9 +20,11 @@ from pydantic import BaseModel
 from console.cli.app import app
 from infra.context import Context
 from infra.settings import settings_for
+from millrace.contract.rules.catalogue import RULES
 from millrace.evaluation.gates.catalogue import Gates
 from millrace.messages.events import EVENTS
 from millrace.messages.ingest import Drop, DropObject
+from millrace.messages.monitor import GIVE_UP_WINDOWS
 from millrace.messages.release import PackageToRelease, ReleaseRollout, Rollback
 from millrace.messages.retrain import RetrainingRequest
 from millrace.messages.train import ExternalFiles
@@ -177,6 +180,61 @@ def test_each_command_on_the_page_is_there() -> None:
     assert unknown_calls("$ millrace drop FILE --food x") == ["millrace drop FILE --food x: --food"]
 
 
+TYPED = re.compile(r"^(?:\$ )?(millrace [a-z][^`\n]*)|`(millrace [a-z][^`\n]*)", re.M)
+NAME = re.compile(r"millrace \w+")
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+
+def lines_of(page: str, *, all_typed: bool = False) -> list[str]:
+    """Command lines of a page. A name alone within a sentence is none, unless all that the page names is typed."""
+    found = [(typed, typed or told) for typed, told in TYPED.findall(page)]
+    return [re.sub(r"\s+#.*$", "", line) for typed, line in found if typed or all_typed or not NAME.fullmatch(line)]
+
+
+def texts(found: Any) -> list[str]:
+    """Every text of a document."""
+    if isinstance(found, str):
+        return [found]
+    inner = found.values() if isinstance(found, dict) else found if isinstance(found, list) else ()
+    return [text for one in inner for text in texts(one)]
+
+
+def incomplete_calls(lines: list[str]) -> list[str]:
+    """Command lines without an option that their command asks for."""
+    commands, found = typer.main.get_group(app).commands, []
+    for line in lines:
+        _, name, *words = line.split()
+        given = {word.partition("=")[0] for word in words}
+        needed = [one for one in getattr(commands.get(name), "params", ()) if one.required]
+        found += [f"{line}: {one.opts[0]}" for one in needed if one.opts[0][0] == "-" and not given & {*one.opts}]
+    return found
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda path: path.name)
+def test_each_command_line_has_the_options_that_are_asked_for(page: Path) -> None:
+    """Of the runbooks also the commands within a sentence: a person types them in a hurry."""
+    assert incomplete_calls(lines_of(page.read_text(), all_typed=page.name == "runbooks.md")) == []
+
+
+def test_so_has_each_that_a_machine_tells() -> None:
+    told = [text for machine in MACHINES for text in texts(definition(machine)) if "millrace " in text]
+    lines = [line for text in told for line in re.findall(r"millrace [a-z]+ .*", text)]
+    assert any(line.startswith("millrace rollback --restore ") for line in lines)
+    assert incomplete_calls(lines) == []
+
+
+def test_a_command_line_without_such_an_option_is_found() -> None:
+    """The negative control."""
+    page = "$ millrace rollback\nmillrace drop x.csv  # --feed\n`millrace rollback` and `millrace rollback --to 3`"
+    wrong = [*lines_of(page), "millrace new mine --from=x"]
+    assert incomplete_calls(wrong) == [
+        "millrace rollback: --reason",
+        "millrace drop x.csv: --feed",
+        "millrace rollback --to 3: --reason",
+    ]
+    assert incomplete_calls(lines_of("`millrace rollback`", all_typed=True)) == ["millrace rollback: --reason"]
+
+
 def options() -> dict[str, set[str]]:
     """By command, as the app has them."""
     commands = typer.main.get_group(app).commands
@@ -210,6 +268,53 @@ def test_a_row_that_says_too_much_or_too_little_is_found() -> None:
     assert wrong_commands(PAGE.replace("`bom`, `demo`, `down`, `report` |", "`bom`, `demo`, `down` |")) == {
         ("report", "--json")
     }
+
+
+def waiting(page: str) -> set[str]:
+    """The commands that are said to take `--wait`."""
+    (sentence,) = re.findall(r"^With `--wait` .*; (.+) take it\.$", page, re.M)
+    return set(CODE.findall(sentence))
+
+
+def test_the_page_lists_the_commands_that_wait() -> None:
+    assert waiting(PAGE) == {name for name, found in options().items() if "--wait" in found}
+    assert waiting(PAGE.replace("`tune` and `experiment` take it", "`tune` take it")) < waiting(PAGE)
+
+
+def unnamed_rules(page: str) -> set[str]:
+    """What declares a rule of a contract, and reasons of rules, that the page's section does not have."""
+    section = page.partition("## Rules of a contract")[2].partition("\n## ")[0]
+    words = {word for rule in RULES for example in rule.examples for word in declaring(example)}
+    reasons = {rule.reason.value for rule in RULES}
+    return {word for word in words | reasons if not re.search(rf"\b{word}\b", section)}
+
+
+def declaring(example: Mapping[str, Any]) -> Iterator[str]:
+    """`multipleOf` of `{"logicalTypeOptions": {"multipleOf": 3}}`."""
+    for key, value in example.items():
+        if key == "logicalTypeOptions":
+            yield from value
+        elif key == "quality":
+            yield from (word for metric in value for word in (metric["metric"], *metric.get("arguments", ())))
+        elif key == "customProperties":
+            yield from (each["property"] for each in value)
+        else:
+            yield key
+
+
+def test_the_page_has_every_rule_of_a_contract() -> None:
+    assert unnamed_rules(PAGE) == set()
+    assert unnamed_rules(PAGE.replace("multipleOf", "multiple")) == {"multipleOf"}
+    assert unnamed_rules(PAGE.replace("| `not_finite` |", "| |")) == {"not_finite"}
+
+
+def test_the_reasons_stand_in_the_order_in_which_a_cell_is_judged() -> None:
+    section = PAGE.partition("## Rules of a contract")[2].partition("\n## ")[0]
+    assert re.findall(r"^\|.*\| `(\w+)` \|$", section, re.M) == [rule.reason.value for rule in RULES]
+
+
+def test_the_page_says_when_labels_are_given_up() -> None:
+    assert f"for {GIVE_UP_WINDOWS} windows after its end at most: {7 * GIVE_UP_WINDOWS} days" in PAGE
 
 
 @pytest.mark.parametrize(

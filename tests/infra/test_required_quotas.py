@@ -13,6 +13,7 @@ from console.doctor import counts
 from console.doctor.required_quotas import required_instances
 from infra.context import REPOSITORY
 from infra.rules.assembly import Stack, read, text
+from millrace.settings.intake import IntakeSettings
 from millrace.workload.load import load_workload, workload_folders
 from tests.infra.test_static import machines
 
@@ -49,6 +50,24 @@ def test_no_more_and_no_fewer(templates: Templates, stage: str) -> None:
     definitions = [each for template in templates[stage].values() for each in machines(template).values()]
     found = {started(*task) for definition in definitions for task in tasks(definition)} - {None}
     assert found == {need.quota for need in required_instances(workloads, stage)}
+
+
+def test_the_most_is_what_the_machines_start_at_once(templates: Templates) -> None:
+    """A machine has one run at once, and in it one job after the other; `score` as many runs as drops have slots."""
+    needs = required_instances([load_workload(REPOSITORY / "workloads" / "electricity")], "prod")
+    for use, runs in (
+        ("spot training job", 1),
+        ("processing job", 1),
+        ("transform job", IntakeSettings.model_fields["slots"].default),
+    ):
+        starting = [
+            name
+            for template in templates["prod"].values()
+            for name, definition in machines(template).items()
+            if any(f" for {use} usage" in str(started(*task)) for task in tasks(definition))
+        ]
+        (need,) = (one for one in needs if f" for {use} usage" in one.quota)
+        assert need.most == runs * len(starting), use
 
 
 def counted(stacks: Sequence[Stack], kind: str) -> tuple[Counter[str], int]:

@@ -20,7 +20,8 @@ from infra.local.kernel.patching import replace
 
 LOG = logging.getLogger(__name__)
 RETRY_WAITS_S = (0.5, 1.0, 2.0)
-"""Real seconds between attempts after a failure that may pass; AWS tries up to 185 times within a day."""
+"""Real seconds between attempts after a failure that may pass; AWS tries as often, and for as long, as the
+target's retry policy says, without one 185 times within a day."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -70,9 +70,9 @@ LIMITS = """\
   (6 MB, asynchronously 1 MB), endpoints (6 MB), queues and buses (1 MiB) and topics (256 KiB). Not kept: the 25,000
   events of a history, which a rule counts in the templates, the 6 MB of a batch from a queue, `/tmp`.
 - **Time.** Waits, retries of states, visibility, schedules and alarms follow the cloud's clock, which can be moved;
-  what runs takes real seconds. Shortened: a failed delivery is tried again after 0.5, 1 and 2 s (AWS: for a day), an
-  asynchronous invocation after 1 and 2 s (AWS: minutes), alarms are judged at once, an endpoint is in service as soon
-  as its process answers.
+  what runs takes real seconds. Shortened: a failed delivery is tried again after 0.5, 1 and 2 s (AWS: as its
+  target says, in these templates 8 times within an hour), an asynchronous invocation after 1 and 2 s (AWS: minutes),
+  alarms are judged at once, an endpoint is in service as soon as its process answers.
 - **Age.** Logs, metrics, items with a TTL, records of a stream and objects with a lifecycle never expire; messages do.
 - **Cost, latency, throughput** are those of the host. The stage `local` asks for less besides: no spot, short polls and
   windows (`infra/settings.py`).

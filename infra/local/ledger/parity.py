@@ -73,8 +73,8 @@ RESOURCE_TYPES: Mapping[str, Row] = {
     "AWS::Events::EventBus": (_DOES, "Events reach the rules of their bus; its key is a setting only."),
     "AWS::Events::Rule": (
         _DOES,
-        "Patterns, schedules, input transformers, dead letters. A failed delivery is tried four times within seconds; "
-        "AWS tries for a day.",
+        "Patterns, schedules, input transformers, dead letters. A failed delivery is tried again three times within "
+        "seconds; AWS tries as its target says, in these templates 8 times more within an hour.",
     ),
     "AWS::Glue::Database": (_DOES, "Kept, with tables that have versions."),
     "AWS::Glue::Table": (_DOES, "Kept; an update of an old version is refused, as Iceberg commits need it."),

@@ -91,7 +91,7 @@ def test_a_quota_over_all_types_counts_where_the_account_has_one() -> None:
     fine = {need.quota: 20.0 for need in needs} | {"Concurrent executions": 1000.0}
     checks = {check.name: check for check in check_quotas(ServiceQuotas(fine, across), needs)}
     found = {name: (checks[name].needed, checks[name].verdict) for name in across}
-    assert list(found.values()) == [("1, at most 2", "ok"), ("3, at most 9", "missing")]
+    assert list(found.values()) == [("1, at most 3", "ok"), ("3, at most 9", "missing")]
     assert len(checks) == 7
 
 

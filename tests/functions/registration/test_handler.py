@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 
@@ -13,10 +14,14 @@ from millrace.artefact.artefact import digests_of, read_members
 from millrace.artefact.signing import SIGNATURE_FILE
 from millrace.aws.objects import download, read_object
 from millrace.errors import ArtefactError, ConflictError
+from millrace.messages import delivery
 from millrace.release.signatures import SigningKey
 from millrace.timestamps import moment
+from millrace.workload.load import load_workload
+from millrace.workload.training_cost import longest_hours
 from tests.functions.conftest import BASELINE, REPORT, SAMPLE
 
+ELECTRICITY = Path(__file__).resolve().parents[3] / "workloads" / "electricity"
 IMAGE = "123456789012.dkr.ecr.eu-west-1.amazonaws.com/millrace-local-inference:local"
 AS_OF = moment("1997-01-01T00:10:00Z")
 
@@ -47,7 +52,10 @@ def test_a_version_with_its_chain_is_registered(aws, trained_run, register, even
 def test_a_first_version_has_the_lease_until_its_release_has_one(aws, trained_run, register, event):
     trained_run()
     package = register(event("registration"))["package_arn"]
-    assert aws.leases.find("first").holder == package
+    lease = aws.leases.find("first")
+    assert lease.holder == package
+    # As long as the run, and then the delivery of the event that starts its release, can take.
+    assert lease.expires_at == AS_OF + timedelta(hours=longest_hours(load_workload(ELECTRICITY))) + delivery.LONGEST
     metadata = aws.sagemaker.describe_model_package(ModelPackageName=package)["CustomerMetadataProperties"]
     assert metadata["beside"] == "none"
 

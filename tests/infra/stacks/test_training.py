@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from millrace.messages import delivery
 from millrace.monitoring.alarms import starters
 from millrace.names import MACHINES
 
@@ -65,6 +66,20 @@ def test_every_rule_has_dead_letters_for_what_it_cannot_deliver(room: Any) -> No
     ]
     assert len(targets) >= 5
     assert all(target["DeadLetterConfig"] and target["RetryPolicy"] for target in targets)
+
+
+def test_every_rule_and_every_schedule_tries_as_long_as_is_told(templates: Templates) -> None:
+    """The lease of a first version and the claims of drops last as long as an event may still come."""
+    found = [
+        (resource["Type"].rpartition("::")[2], target["RetryPolicy"])
+        for template in templates["prod"].values()
+        for resource in template["Resources"].values()
+        if resource["Type"] in {"AWS::Events::Rule", "AWS::Scheduler::Schedule"}
+        for target in (resource["Properties"].get("Targets") or [resource["Properties"]["Target"]])
+    ]
+    told = {"MaximumEventAgeInSeconds": delivery.LONGEST.total_seconds(), "MaximumRetryAttempts": delivery.RETRIES}
+    assert {kind for kind, _ in found} == {"Rule", "Schedule"}
+    assert [policy for _, policy in found if policy != told] == []
 
 
 def test_whatever_ends_is_closed(room: Any) -> None:

@@ -14,12 +14,11 @@ import pyarrow as pa
 import pytest
 from hypothesis import strategies as st
 
-from millrace.contract.kinds import KINDS, Kind, arrow_type, as_json, parse_cell
+from millrace.contract.kinds import KINDS, TIMES, Kind, arrow_type, as_json, parse_cell
 from millrace.contract.row import check_row
 from millrace.contract.rules.catalogue import RULES
 from millrace.contract.schema import Column, Table
 from millrace.errors import WorkloadError
-from millrace.features.calendar import TIMES
 from millrace.features.catalogue import ENCODERS
 from millrace.features.encoder import Encoder
 from millrace.workload.declaration import Feature
