@@ -75,7 +75,7 @@ def missing(endpoint: Any) -> None:
 
 
 def broken(endpoint: Any) -> None:
-    endpoint.status, endpoint.code = 424, "ModelError"
+    endpoint.status, endpoint.code, endpoint.original = 424, "ModelError", 500
 
 
 def one_short(endpoint: Any) -> None:
@@ -121,6 +121,50 @@ def test_a_failing_endpoint_is_left_alone_after_five_calls(predict: Predict, end
     answers = [predict({"rows": request()["rows"][:1]}) for _ in range(8)]
     assert all(answer["predictions"][0]["fallback"] for answer in answers)
     assert len(endpoint.requests) == 5
+
+
+def refused(endpoint: Any) -> None:
+    endpoint.status, endpoint.code, endpoint.original = 424, "ModelError", 400
+
+
+def test_a_container_that_refuses_requests_is_not_down(predict: Predict, endpoint: Any) -> None:
+    refused(endpoint)
+    one = {"rows": request()["rows"][:1]}
+    assert all(predict(one)["predictions"][0]["fallback"] for _ in range(8))
+    assert len(endpoint.requests) == 8
+    endpoint.status, endpoint.code = 200, ""
+    assert not predict(one)["predictions"][0]["fallback"]
+
+
+def test_an_endpoint_that_refuses_between_failures_has_not_failed_five_times_in_a_row(
+    predict: Predict, endpoint: Any
+) -> None:
+    one = {"rows": request()["rows"][:1]}
+    for fault, calls in ((broken, 4), (refused, 1), (broken, 4)):
+        fault(endpoint)
+        for _ in range(calls):
+            predict(one)
+    assert len(endpoint.requests) == 9
+    predict(one)
+    predict(one)
+    assert len(endpoint.requests) == 10
+
+
+def test_a_row_that_the_live_version_does_not_take_is_rejected_beside_the_others(
+    predict: Predict, endpoint: Any, decisions: Any
+) -> None:
+    """The contract of today lets a cell be missing, and the version was trained when it did not."""
+    reason = {"column": "transfer", "expected": "a finite number of float32", "came": "null"}
+
+    def second_rejected(answer: dict[str, Any]) -> dict[str, Any]:
+        answer["predictions"][1] = {"rejected": reason}
+        return answer
+
+    endpoint.change = second_rejected
+    answer = predict({"rows": request()["rows"][:3]})
+    assert answer["rejected"] == [{"row": 1, "reason": "model", **reason}]
+    assert [(one["row"], one["fallback"]) for one in answer["predictions"]] == [(0, False), (2, False)]
+    assert len(decisions()) == 2
 
 
 def denied(endpoint: Any) -> None:
