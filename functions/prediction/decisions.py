@@ -14,6 +14,7 @@ from typing import Any
 
 from functions.prediction.endpoint import EndpointAnswer
 from functions.prediction.request import Admitted, Rejected
+from millrace.contract.generated import made_id
 from millrace.contract.reasons import Reason
 from millrace.decisions.record import Decision, canonical, to_line
 from millrace.errors import QueueError
@@ -63,7 +64,7 @@ def decide(
     watched = answer.watched or ({},) * len(rows)
     return [
         Decision(
-            id=f"{call.id}-{row.number}",
+            id=made_id(call.id, row.number),
             workload=call.workload,
             event_time=moment(str(row.cells[surface.event_time])),
             key={column: row.cells[column] for column in surface.key},

@@ -14,6 +14,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from functions.prediction import decisions, endpoint, request
 from functions.prediction.endpoint import EndpointAnswer
 from functions.prediction.request import Admitted, Refusal
+from millrace.contract.future import up_to
 from millrace.contract.load import load_contract
 from millrace.decisions import captured
 from millrace.errors import EndpointRefusedError, RequestRefusedError
@@ -59,7 +60,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
         return request.refuse(event, explain)
     now = datetime.now(UTC)
     whole = request.complete(rows, TABLE, HISTORIES, at=now, call_id=context.aws_request_id)
-    admitted, rejected = request.check_rows(whole, TABLE, HISTORIES)
+    admitted, rejected = request.check_rows(whole, up_to(TABLE, SURFACE, arrived=now), HISTORIES)
     started = time.perf_counter()
     answer = ask(admitted, explain=explain)
     if isinstance(answer, Refusal):

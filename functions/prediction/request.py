@@ -11,9 +11,10 @@ import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, NoReturn
 
+from millrace.contract.generated import first_time, made_id, step
 from millrace.contract.row import as_declared, check_row_with_past
 from millrace.contract.schema import Table
 from millrace.decisions.record import Decision
@@ -136,14 +137,13 @@ def complete(
     """The rows as the contract has them, a generated column filled where it holds nothing.
 
     A time becomes `at`, as a drop's rows get their object's; an id becomes that of the decision, which is answered."""
-    utc = at.astimezone(UTC)
     found = []
     for number, row in enumerate(rows):
         cells = as_declared(row, table, histories)
         for column in table.columns:
             if column.is_generated and cells.get(column.name) is None:
-                time = utc if column.kind == "timestamp_utc" else utc.replace(tzinfo=None)
-                cells[column.name] = f"{call_id}-{number}" if column.generated == "row_id" else time.isoformat()
+                time = first_time(column, at) + number * step(column)
+                cells[column.name] = made_id(call_id, number) if column.generated == "row_id" else time.isoformat()
         found.append(cells)
     return tuple(found)
 

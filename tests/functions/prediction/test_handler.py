@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +63,18 @@ def test_bad_rows_are_rejected_with_reasons_and_good_ones_answered(predict: Pred
     }  # fmt: skip
     assert [found["row"] for found in answer["predictions"]] == [row for row in range(48) if row not in (1, 3, 5)]
     assert len(decisions()) == 45
+
+
+def test_a_row_of_the_far_future_is_rejected_and_one_of_the_near_future_answered(predict: Predict) -> None:
+    near, far = (datetime.now(UTC) + timedelta(days=days) for days in (30, 400))
+    [row, *_] = request()["rows"]
+    times = [near.strftime("%Y-%m-%dT00:00:00"), far.strftime("%Y-%m-%dT00:00:00"), "9999-12-31T00:00:00"]
+    answer = predict({"rows": [row | {"timestamp": time} for time in times]})
+    assert [one["row"] for one in answer["predictions"]] == [0]
+    assert [(one["row"], one["reason"], one["column"]) for one in answer["rejected"]] == [
+        (1, "range", "timestamp"),
+        (2, "range", "timestamp"),
+    ]
 
 
 def test_only_bad_rows_ask_no_endpoint(predict: Predict, endpoint: Any, decisions: Any) -> None:
