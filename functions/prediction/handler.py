@@ -58,15 +58,18 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     explain = request.wants_explanations(body, len(rows), declared=WORKLOAD.explanations.rows > 0)
     if isinstance(explain, Refusal):
         return request.refuse(event, explain)
+    call_id = request.call_id(body, context.aws_request_id)
+    if isinstance(call_id, Refusal):
+        return request.refuse(event, call_id)
     now = datetime.now(UTC)
-    whole = request.complete(rows, TABLE, HISTORIES, at=now, call_id=context.aws_request_id)
+    whole = request.complete(rows, TABLE, HISTORIES, at=now, call_id=call_id)
     admitted, rejected = request.check_rows(whole, up_to(TABLE, SURFACE, arrived=now), HISTORIES)
     started = time.perf_counter()
     answer = ask(admitted, explain=explain)
     if isinstance(answer, Refusal):
         return request.refuse(event, answer)
     call = decisions.Call(
-        id=context.aws_request_id,
+        id=call_id,
         workload=SETTINGS.workload,
         phase="live",
         latency_ms=round((time.perf_counter() - started) * 1000, 3),

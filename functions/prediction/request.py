@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import binascii
 import json
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -21,6 +22,8 @@ from millrace.decisions.record import Decision
 from millrace.explanations.attribution import MOST_EXPLAINED
 from millrace.features.history import History
 from millrace.settings.prediction import ROWS_PER_CALL
+
+CALL_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,6 +111,16 @@ def wants_explanations(document: object, rows: int, *, declared: bool) -> bool |
     if wanted and rows > MOST_EXPLAINED:
         return _refusal("number of explained rows", f"1 to {MOST_EXPLAINED} rows with explain", f"{rows}", "rows", 413)
     return wanted
+
+
+def call_id(document: object, own: str) -> str | Refusal:
+    """The caller's `id` of the request, by which a repetition writes the same decisions; `own` where there is none."""
+    given = document.get("id") if isinstance(document, dict) else None
+    if given is None:
+        return own
+    if not isinstance(given, str) or not CALL_ID.fullmatch(given):
+        return _refusal("id", "1 to 64 letters, digits, '.', '_' or '-' of ASCII", f"{given!r:.80}", "id")
+    return given
 
 
 def check_rows(

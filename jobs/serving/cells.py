@@ -35,11 +35,11 @@ class Cells(Protocol):
 def cells_of(features: Features) -> Cells:
     """The reader for these features: where all are numbers that are always there, a row is checked in one go."""
     if all(isinstance(encoder, Number) and not encoder.optional for encoder in features):
-        return Numbers(encoders.inputs(features))
-    return Encoded(features)
+        return NumberCells(encoders.inputs(features))
+    return EncodedCells(features)
 
 
-class Numbers:
+class NumberCells:
     """Numbers that are always there: read without an encoder, since most requests are of these."""
 
     def __init__(self, columns: Sequence[str]) -> None:
@@ -65,7 +65,7 @@ class Numbers:
         return {"numbers": np.array(values, np.float32)}
 
 
-class Encoded:
+class EncodedCells:
     """Any features, each cell by its encoder."""
 
     def __init__(self, features: Features) -> None:

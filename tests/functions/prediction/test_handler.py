@@ -1,6 +1,8 @@
 """The prediction function, driven by real requests."""
 
+import itertools
 import json
+import sys
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -10,6 +12,7 @@ import boto3
 import pytest
 
 from millrace.decisions.record import from_line
+from millrace.decisions.store import read_lines
 from millrace.state.pointers import Pointers, ReleasePointers, Version
 from millrace.state.table import StateTable
 from tests.functions.cold_start import NAMES
@@ -245,6 +248,32 @@ def test_what_is_no_request_is_told_so(payload: dict[str, Any], error: str, pred
     answer = predict(payload)
     assert answer["error"] == error
     assert {"expected", "came", "where"} <= set(answer)
+    assert decisions() == []
+
+
+def test_a_request_that_is_repeated_with_its_id_is_decided_once(predict: Predict, decisions: Any) -> None:
+    """SQS's answer is lost, so the caller has an error though the decisions are on the queue."""
+    client, sent = sys.modules["functions.prediction.handler"].SQS, itertools.count()
+
+    def lose_the_first(**_: Any) -> None:
+        if next(sent) == 0:
+            raise OSError("no way from SQS")
+
+    event = {"rows": request()["rows"], "id": "order-4711"}
+    client.meta.events.register("after-call.sqs.SendMessageBatch", lose_the_first)
+    with pytest.raises(OSError, match="no way"):
+        predict(event)
+    assert len(predict(event)["predictions"]) == 48
+    lines = decisions()
+    assert len(lines) == 96
+    ids = [one.id for one in read_lines(line.encode() for line in lines).decisions]
+    assert sorted(ids) == sorted(f"order-4711-{row}" for row in range(48))
+
+
+@pytest.mark.parametrize("given", ["", "a b", "ä", "a" * 65, "a\n", 7, ["a"]], ids=str)
+def test_an_id_that_is_none_is_told(given: object, predict: Predict, decisions: Any) -> None:
+    answer = predict({"rows": request()["rows"][:1], "id": given})
+    assert (answer["error"], answer["where"]) == ("id", "id")
     assert decisions() == []
 
 
