@@ -12,6 +12,7 @@ MillraceError
 ├── PreflightError          a version, started as its endpoint would start it, does not answer as it was evaluated
 ├── AnswerError             a model's answer is not one good output per row
 ├── EndpointRefusedError    an endpoint is missing or may not be called; no time makes it well
+├── RequestRefusedError     an endpoint works, and its model takes no such request
 ├── DecisionError           a line is not a decision
 ├── WithdrawalError         what is to be withdrawn is no key and no drop of the table
 ├── QueueError              a queue refused messages that must not be lost
@@ -88,6 +89,10 @@ class AnswerError(MillraceError):
 
 class EndpointRefusedError(MillraceError):
     """The call of an endpoint was refused before a model saw it: no such endpoint, or no right to call it."""
+
+
+class RequestRefusedError(MillraceError):
+    """The container answered a request with 4xx, in words of its own: the endpoint works and takes others."""
 
 
 class DecisionError(MillraceError):

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import boto3
 from aws_lambda_powertools import Logger
+from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSEvent
 
+from millrace.aws.objects import at_once
 from millrace.decisions.record import lines_by_date, object_key
 from millrace.errors import DecisionError
 from millrace.settings.environment import Environment
@@ -29,30 +31,19 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, list[dic
     """The messages with a line that is no decision: SQS delivers them again and at last to the dead letters."""
     by_date: dict[date, dict[str, list[str]]] = defaultdict(dict)
     failed: list[str] = []
-    for record in records_of(event):
-        message = record["messageId"]
+    for record in SQSEvent(event).records:
+        message = record.message_id
         try:
-            dates = lines_by_date(str(record.get("body", "")).split("\n"))
+            dates = lines_by_date(record.body.split("\n"))
         except DecisionError as error:
             LOGGER.error("a message holds no decisions", extra={"message_id": message, "reason": str(error)})
             failed.append(message)
             continue
         for day, lines in dates.items():
             by_date[day][message] = lines
-    for day, messages in by_date.items():
-        write(day, messages)
+    # A batch may be of a thousand days: one object after the other would take longer than this function has.
+    at_once(lambda day: write(day, by_date[day]), by_date)
     return {"batchItemFailures": [{"itemIdentifier": message} for message in failed]}
-
-
-def records_of(event: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    """The messages of SQS's event; raises DecisionError where it is none: what failed could not even be named."""
-    records = event.get("Records")
-    if not isinstance(records, list):
-        raise DecisionError(field="Records", expected="a list of messages", came=records)
-    for place, record in enumerate(records):
-        if not isinstance(record, dict) or not isinstance(record.get("messageId"), str):
-            raise DecisionError(field=f"Records[{place}]", expected="a message with its messageId", came=record)
-    return records
 
 
 def write(day: date, messages: Mapping[str, list[str]]) -> None:

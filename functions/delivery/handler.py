@@ -13,9 +13,8 @@ import boto3
 from aws_lambda_powertools import Logger
 
 from functions.delivery.joining import join
-from millrace.artefact.batch import REJECTED, read_answers
+from millrace.artefact.batch import REJECTED, read_answers, reason_of
 from millrace.contract.load import load_contract
-from millrace.contract.reasons import Reason
 from millrace.contract.schema import LINE
 from millrace.contract.violation import QuarantinedRow, RuleViolation, key_text, raw_row
 from millrace.datasets.quarantine import QuarantineFile, object_key
@@ -38,6 +37,7 @@ if TYPE_CHECKING:
 
 SETTINGS = DropEnvironment.parse()
 CONTRACT = load_contract(SETTINGS.folder)
+SCORING = CONTRACT.table("scoring")
 TASK = tasks.declare(load_workload(SETTINGS.folder).prediction, CONTRACT.label)
 LAKE = SETTINGS.names.platform.bucket("lake")
 LOGGER = Logger()
@@ -106,10 +106,13 @@ def write(
 
 
 def quarantined(row: dict[str, Any]) -> QuarantinedRow:
-    """A row that the contract took and the model's container could not decode."""
+    """A row that the contract took and the model's container did not."""
     line, reason = row.pop(LINE), row.pop(REJECTED)
     violation = RuleViolation(
-        reason=Reason.IMAGE, column=reason["column"], expected=reason["expected"], got=reason["came"]
+        reason=reason_of(reason["column"], SCORING),
+        column=reason["column"],
+        expected=reason["expected"],
+        got=reason["came"],
     )
-    key = key_text(row, CONTRACT.table("scoring"))
+    key = key_text(row, SCORING)
     return QuarantinedRow(line=line, violations=(violation,), key=key, raw=raw_row(row))

@@ -26,7 +26,7 @@ def join(
 ) -> Iterator[pa.RecordBatch]:
     """The batches of accepted rows (contract columns and `_line`) with their answers, in `schema`.
 
-    Rows whose image the model could not decode go to `refuse`, with the struct `rejected`, and not into the batches.
+    Rows that the model did not answer go to `refuse`, with the struct `rejected`, and not into the batches.
     `answers` come shard by shard, as `read_answers` gives them. Raises AnswerError for an answer that is missing, too
     many, out of order or out of its range."""
     waiting = _Answers(answers, answer_schema("", fields).empty_table())

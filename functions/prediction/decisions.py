@@ -14,6 +14,7 @@ from typing import Any
 
 from functions.prediction.endpoint import EndpointAnswer
 from functions.prediction.request import Admitted, Rejected
+from millrace.contract.generated import made_id
 from millrace.contract.reasons import Reason
 from millrace.decisions.record import Decision, canonical, to_line
 from millrace.errors import QueueError
@@ -32,7 +33,8 @@ class Call:
     """What the decisions of one call have in common."""
 
     id: str
-    """The function's request id. Lambda keeps it when it retries, so a decision keeps its id."""
+    """The caller's id of the request, or that of the invocation. Lambda keeps the latter when it retries, which it does
+    of asynchronous invocations only; a caller who repeats a request keeps its decisions' ids by an id of his own."""
     workload: str
     phase: Phase
     latency_ms: float
@@ -63,7 +65,7 @@ def decide(
     watched = answer.watched or ({},) * len(rows)
     return [
         Decision(
-            id=f"{call.id}-{row.number}",
+            id=made_id(call.id, row.number),
             workload=call.workload,
             event_time=moment(str(row.cells[surface.event_time])),
             key={column: row.cells[column] for column in surface.key},
@@ -134,7 +136,10 @@ def batches(bodies: Iterable[str]) -> Iterator[list[str]]:
 
 
 def send(client: Any, queue_url: str, lines: Sequence[str]) -> None:
-    """Sends every line, or raises QueueError: a prediction whose decision is not kept is not answered."""
+    """Sends every line, or raises QueueError: a prediction whose decision is not kept is not answered.
+
+    Batches that were taken before the refused one stay on the queue: their decisions are kept though the caller has an
+    error. Readers count one decision for each id, so they are counted once where he repeats the request with its id."""
     for batch in batches(messages(lines)):
         left = {str(number): body for number, body in enumerate(batch)}
         failed: list[str] = []

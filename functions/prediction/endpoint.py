@@ -1,4 +1,4 @@
-"""The champion's endpoint, behind a circuit breaker that all copies of this function share.
+"""The champion's endpoint, behind a circuit breaker: each copy of this function counts failures, all share the circuit.
 
 What it is sent, how its answer is read, and what is answered without it."""
 
@@ -20,10 +20,10 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from functions.prediction.request import Admitted, Refusal, Rejected
-from millrace.artefact.batch import REASON
-from millrace.contract.reasons import Reason
+from millrace.artefact.batch import REASON, reason_of
+from millrace.contract.schema import Table
 from millrace.decisions.record import Scalar
-from millrace.errors import AnswerError, EndpointRefusedError
+from millrace.errors import AnswerError, EndpointRefusedError, RequestRefusedError
 from millrace.settings.prediction import PredictionSettings
 from millrace.tasks.answer import is_finite, read_answer
 from millrace.tasks.task import Task
@@ -31,7 +31,9 @@ from millrace.workload.declaration import Fallback
 
 CIRCUIT = "circuit#endpoint"
 FAILURES = (AnswerError, BotoCoreError, ClientError)
-"""What makes the endpoint count as down; ClientError covers "the model failed" and "too many requests"."""
+"""What makes the endpoint count as down; ClientError covers "the model failed" and "too many requests".
+
+A container that answers with 4xx works: that is a RequestRefusedError, which counts for nothing."""
 REFUSALS = frozenset(
     {
         "AccessDenied",
@@ -64,7 +66,7 @@ class EndpointAnswer:
     outputs: tuple[Mapping[str, Scalar], ...]
     """The fields of the task's answer."""
     rejected: Mapping[int, Mapping[str, str]] = field(default_factory=dict)
-    """The rows whose image could not be decoded, by their place: `column`, `expected`, `came`. They have no output."""
+    """The rows that the model did not take, by their place: `column`, `expected`, `came`. They have no output."""
     watched: tuple[Mapping[str, float], ...] = ()
     """What the model measured of each row with an output; empty where it measures nothing."""
     explanations: tuple[Mapping[str, Any] | None, ...] = ()
@@ -74,8 +76,9 @@ class EndpointAnswer:
 def connect(settings: PredictionSettings, task: Task) -> Callable[[bytes, int], EndpointAnswer]:
     """A function of body and number of rows that returns the endpoint's answer, checked by the workload's task.
 
-    It raises one of FAILURES; after five in a row the circuit opens and for 30 s it raises without a call. It raises
-    EndpointRefusedError for a call that SageMaker refuses, which opens no circuit: the endpoint was not reached."""
+    It raises one of FAILURES; after five in a row in this copy of the function the circuit opens for all copies, and
+    for 30 s they raise without a call; another copy may see that up to 5 s late. It raises EndpointRefusedError for a
+    call that SageMaker refuses, and RequestRefusedError for one that the container refuses: neither opens a circuit."""
     runtime = boto3.client(
         "sagemaker-runtime",
         config=Config(connect_timeout=1, read_timeout=settings.endpoint_timeout_s, retries={"total_max_attempts": 2}),
@@ -98,7 +101,8 @@ def connect(settings: PredictionSettings, task: Task) -> Callable[[bytes, int], 
         on_circuit_open=refuse,
         config=CircuitBreakerConfig(handled_exceptions=FAILURES, success_threshold=1),
     )
-    def invoke(body: bytes, rows: int) -> EndpointAnswer:
+    def invoke(body: bytes, rows: int) -> EndpointAnswer | RequestRefusedError:
+        # A refusal is returned: raised, it would leave a circuit that is tried again half open.
         try:
             answer = runtime.invoke_endpoint(
                 EndpointName=endpoint, ContentType="application/json", Accept="application/json", Body=body
@@ -106,11 +110,24 @@ def connect(settings: PredictionSettings, task: Task) -> Callable[[bytes, int], 
         except ClientError as error:
             if error.response["Error"]["Code"] in REFUSALS:
                 raise EndpointRefusedError(str(error)) from error
+            if is_refused_by_container(error):
+                return RequestRefusedError(str(error))
             raise
         return read_response(answer["Body"].read(), rows=rows, task=task)
 
-    protected: Callable[[bytes, int], EndpointAnswer] = invoke
-    return protected
+    def ask(body: bytes, rows: int) -> EndpointAnswer:
+        answer: EndpointAnswer | RequestRefusedError = invoke(body, rows)
+        if isinstance(answer, RequestRefusedError):
+            raise answer
+        return answer
+
+    return ask
+
+
+def is_refused_by_container(error: ClientError) -> bool:
+    """Whether the container answered, with 4xx: SageMaker calls that a ModelError, as it does one that broke down."""
+    status = error.response.get("OriginalStatusCode")
+    return isinstance(status, int) and 400 <= status < 500
 
 
 def request_body(
@@ -158,11 +175,13 @@ def _read(body: bytes, rows: int, task: Task) -> EndpointAnswer:
     )
 
 
-def split_rejected(rows: Sequence[Admitted], answer: EndpointAnswer) -> tuple[list[Admitted], list[Rejected]]:
-    """The rows that were answered, and those whose image the model's container could not decode."""
+def split_rejected(
+    rows: Sequence[Admitted], answer: EndpointAnswer, table: Table
+) -> tuple[list[Admitted], list[Rejected]]:
+    """The rows that were answered, and those of `table` that the model's container did not take."""
     answered = [row for place, row in enumerate(rows) if place not in answer.rejected]
     rejected = [
-        Rejected(row=rows[place].number, reason=Reason.IMAGE, **reason)
+        Rejected(row=rows[place].number, reason=reason_of(reason["column"], table), **reason)
         for place, reason in sorted(answer.rejected.items())
     ]
     return answered, rejected

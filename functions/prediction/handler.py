@@ -14,9 +14,10 @@ from botocore.exceptions import BotoCoreError, ClientError
 from functions.prediction import decisions, endpoint, request
 from functions.prediction.endpoint import EndpointAnswer
 from functions.prediction.request import Admitted, Refusal
+from millrace.contract.future import up_to
 from millrace.contract.load import load_contract
 from millrace.decisions import captured
-from millrace.errors import EndpointRefusedError
+from millrace.errors import EndpointRefusedError, RequestRefusedError
 from millrace.features import catalogue as encoders
 from millrace.settings.prediction import PredictionSettings
 from millrace.state.pointers import ReleasePointers
@@ -57,22 +58,25 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     explain = request.wants_explanations(body, len(rows), declared=WORKLOAD.explanations.rows > 0)
     if isinstance(explain, Refusal):
         return request.refuse(event, explain)
+    call_id = request.call_id(body, context.aws_request_id)
+    if isinstance(call_id, Refusal):
+        return request.refuse(event, call_id)
     now = datetime.now(UTC)
-    whole = request.complete(rows, TABLE, HISTORIES, at=now, call_id=context.aws_request_id)
-    admitted, rejected = request.check_rows(whole, TABLE, HISTORIES)
+    whole = request.complete(rows, TABLE, HISTORIES, at=now, call_id=call_id)
+    admitted, rejected = request.check_rows(whole, up_to(TABLE, SURFACE, arrived=now), HISTORIES)
     started = time.perf_counter()
     answer = ask(admitted, explain=explain)
     if isinstance(answer, Refusal):
         return request.refuse(event, answer)
     call = decisions.Call(
-        id=context.aws_request_id,
+        id=call_id,
         workload=SETTINGS.workload,
         phase="live",
         latency_ms=round((time.perf_counter() - started) * 1000, 3),
         fallback=answer.model_version is None,
         at=now,
     )
-    answered, undecodable = endpoint.split_rejected(admitted, answer)
+    answered, untaken = endpoint.split_rejected(admitted, answer, TABLE)
     inputs: Sequence[Mapping[str, Any]] = [row.cells for row in answered]
     if S3 is not None:
         inputs, contents = LONG.split(inputs)
@@ -80,7 +84,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     decided = decisions.decide(answered, answer, inputs=inputs, surface=SURFACE, call=call)
     written, too_long = decisions.write(answered, decided)
     decisions.send(SQS, SETTINGS.decisions_queue_url, [one.line for one in written])
-    rejected = sorted([*rejected, *undecodable, *too_long], key=lambda row: row.row)
+    rejected = sorted([*rejected, *untaken, *too_long], key=lambda row: row.row)
     if rejected:
         count("RejectedRows", len(rejected))
     # An explanation is answered and not kept: the decision's own model gives it again (`millrace why --explain`).
@@ -98,7 +102,7 @@ def ask(rows: list[Admitted], *, explain: bool = False) -> EndpointAnswer | Refu
         return EndpointAnswer(model_version=None, outputs=())
     try:
         return INVOKE(endpoint.request_body(rows, INPUTS, OTHERS, explain=explain), len(rows))
-    except (*endpoint.FAILURES, EndpointRefusedError) as error:
+    except (*endpoint.FAILURES, EndpointRefusedError, RequestRefusedError) as error:
         LOGGER.error("the endpoint gave no answer", extra={"error": type(error).__name__, "reason": str(error)})
         if isinstance(error, EndpointRefusedError) and was_live():
             count("Unavailable", len(rows))

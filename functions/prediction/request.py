@@ -8,18 +8,22 @@ from __future__ import annotations
 import base64
 import binascii
 import json
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, NoReturn
 
+from millrace.contract.generated import first_time, made_id, step
 from millrace.contract.row import as_declared, check_row_with_past
 from millrace.contract.schema import Table
 from millrace.decisions.record import Decision
 from millrace.explanations.attribution import MOST_EXPLAINED
 from millrace.features.history import History
 from millrace.settings.prediction import ROWS_PER_CALL
+
+CALL_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,6 +113,16 @@ def wants_explanations(document: object, rows: int, *, declared: bool) -> bool |
     return wanted
 
 
+def call_id(document: object, own: str) -> str | Refusal:
+    """The caller's `id` of the request, by which a repetition writes the same decisions; `own` where there is none."""
+    given = document.get("id") if isinstance(document, dict) else None
+    if given is None:
+        return own
+    if not isinstance(given, str) or not CALL_ID.fullmatch(given):
+        return _refusal("id", "1 to 64 letters, digits, '.', '_' or '-' of ASCII", f"{given!r:.80}", "id")
+    return given
+
+
 def check_rows(
     rows: Sequence[Mapping[str, Any]], table: Table, histories: Sequence[History] = ()
 ) -> tuple[list[Admitted], list[Rejected]]:
@@ -136,14 +150,13 @@ def complete(
     """The rows as the contract has them, a generated column filled where it holds nothing.
 
     A time becomes `at`, as a drop's rows get their object's; an id becomes that of the decision, which is answered."""
-    utc = at.astimezone(UTC)
     found = []
     for number, row in enumerate(rows):
         cells = as_declared(row, table, histories)
         for column in table.columns:
             if column.is_generated and cells.get(column.name) is None:
-                time = utc if column.kind == "timestamp_utc" else utc.replace(tzinfo=None)
-                cells[column.name] = f"{call_id}-{number}" if column.generated == "row_id" else time.isoformat()
+                time = first_time(column, at) + number * step(column)
+                cells[column.name] = made_id(call_id, number) if column.generated == "row_id" else time.isoformat()
         found.append(cells)
     return tuple(found)
 

@@ -14,10 +14,10 @@ from aws_lambda_powertools import Logger
 
 from functions.validation.shards import Shards, stage, stage_with_past
 from millrace.artefact.batch import CONTENT_TYPE
+from millrace.contract.future import up_to
 from millrace.contract.load import load_contract
 from millrace.contract.schema import Feed
 from millrace.datasets.commits import Commit, NewDrop, commit_together
-from millrace.datasets.future import up_to
 from millrace.datasets.new_rows import RowsInFile, Source
 from millrace.datasets.notes import ARRIVAL
 from millrace.datasets.past import read_past
@@ -163,7 +163,8 @@ def shard(drops: Sequence[FetchedDrop], run: str) -> Sharded:
 def shard_drop(fetched: FetchedDrop, shards: Shards) -> ShardedDrop:
     """The next shards are those of this drop."""
     drop, first, accepted = fetched.drop, shards.number, fetched.folder / "accepted"
-    given = fetched.parsed, SCORING, accepted, shards, fetched.quarantine
+    table = up_to(SCORING, PREDICTION, arrived=drop.as_of)
+    given = fetched.parsed, table, accepted, shards, fetched.quarantine
     before = partial(read_past, LAKE, HISTORIES)
     done = stage_with_past(*given, histories=HISTORIES, read_before=before) if HISTORIES else stage(*given)
     rows, refused = done

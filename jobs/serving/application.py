@@ -8,7 +8,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from jobs.serving.http import BadRequest
-from jobs.serving.rows import Reader, Refused, Rejection, RequestRows
+from jobs.serving.refusals import Refused, Rejection
+from jobs.serving.rows import Reader, RequestRows
 from jobs.serving.server import Answer, Request
 from jobs.serving.settings import MB, Settings
 from millrace.artefact.batch import CONTENT_TYPE, write_answers

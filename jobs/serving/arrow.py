@@ -10,7 +10,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from jobs.serving.rows import Refused, Rejection, RequestRows, describe, describe_image
+from jobs.serving.refusals import Refused, Rejection, describe, describe_image
+from jobs.serving.rows import RequestRows
 from millrace.artefact.batch import ROW
 from millrace.features import catalogue as encoders
 from millrace.features.catalogue import Features
@@ -38,41 +39,29 @@ def read(body: bytes, features: Features) -> RequestRows:
     if numbers.type != pa.int64() or numbers.null_count or not table.num_rows:
         came = f"{table.num_rows} of {numbers.type}, {numbers.null_count} nulls"
         raise Refused("row numbers", expected="int64, one for each row, one row at least", came=came, where=ROW)
-    images = encoders.images(features)
-    for encoder in features:
-        if encoder not in images:
-            _check(encoder, table)
-    tensors, taken = encoders.encode_decodable(features, table)
-    return RequestRows(tensors=tensors, numbers=numbers, rejected=_rejected(images, table, taken))
+    tensors, taken = encoders.encode_taken(features, table)
+    return RequestRows(tensors=tensors, numbers=numbers, rejected=_rejected(features, table, taken))
 
 
-def _rejected(
-    images: tuple[Image, ...], table: pa.Table, taken: Mapping[str, npt.NDArray[np.bool_]]
-) -> dict[int, Rejection]:
-    """The rows with a cell that is no image, in the words that the same row in JSON gets."""
+def _rejected(features: Features, table: pa.Table, taken: Mapping[str, npt.NDArray[np.bool_]]) -> dict[int, Rejection]:
+    """The rows with a cell that its encoder does not take, in the words that the same row in JSON gets."""
     found: dict[int, Rejection] = {}
-    for image in images:
-        for place in np.flatnonzero(~taken[image.name]).tolist():
-            cell = table[image.name][place].as_py()
-            try:
-                image.encode_one({image.name: cell})
-            except ValueError as error:
-                found.setdefault(place, {"column": image.name, "expected": str(error), "came": describe_image(cell)})
+    for encoder in features:
+        for place in np.flatnonzero(~taken[encoder.name]).tolist():
+            if place not in found:
+                found[place] = _rejection(encoder, table, place)
     return found
 
 
-def _check(encoder: Encoder, table: pa.Table) -> None:
-    """Refuse the first row that the encoder does not take, in the words that the same row in JSON gets."""
-    taken_N = encoder.takes(table)
-    if taken_N.all():
-        return
-    at = int(np.argmin(taken_N))
-    row = {name: table[name][at].as_py() for name in encoder.inputs}
-    kind = table[encoder.inputs[0]].type
+def _rejection(encoder: Encoder, table: pa.Table, place: int) -> Rejection:
+    """Raises Refused where the encoder would take the cell in JSON: the column's type is the fault then."""
+    row = {name: table[name][place].as_py() for name in encoder.inputs}
+    column, cell = table[encoder.inputs[0]], row[encoder.inputs[0]]
     try:
         encoder.encode_one(row)
-        expected = f"a column for the encoder {encoder.kind}"
     except ValueError as error:
-        expected = str(error)
-    came = f"{describe(row[encoder.inputs[0]])} ({kind})"
-    raise Refused("no such value", expected=expected, came=came, where=f"row {table[ROW][at].as_py()}.{encoder.name}")
+        came = describe_image(cell) if isinstance(encoder, Image) else describe(cell)
+        return {"column": encoder.name, "expected": str(error), "came": came}
+    where = f"row {table[ROW][place].as_py()}.{encoder.name}"
+    expected, came = f"a column for the encoder {encoder.kind}", f"{describe(cell)} ({column.type})"
+    raise Refused("no such value", expected=expected, came=came, where=where)

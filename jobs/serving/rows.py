@@ -2,49 +2,24 @@
 
 from __future__ import annotations
 
-import base64
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from operator import itemgetter
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from jobs.serving.cells import Values, cells_of
+from jobs.serving.refusals import Refused, Rejection, Untaken, describe
 from millrace.artefact.batch import CONTENT_TYPE
-from millrace.contract.kinds import FLOAT32_MAX
 from millrace.explanations.attribution import MOST_EXPLAINED
 from millrace.features import catalogue as encoders
 from millrace.features.catalogue import Features
-from millrace.features.number import Number
 
 if TYPE_CHECKING:
     import numpy.typing as npt
     import pyarrow as pa
 
 MAX_ROWS = 20_000
-
-Values = tuple[Any, ...]
-"""One row's features in the model's order, each encoded alone."""
-
-
-class Refused(Exception):  # noqa: N818 it is told to the client, nothing failed here
-    """The body is not what was promised; `status` is a 4xx."""
-
-    def __init__(self, error: str, *, expected: str, came: str, where: str, status: int = 400) -> None:
-        self.error, self.expected, self.came, self.where, self.status = error, expected, came, where, status
-        super().__init__(f"{where}: {error}: expected {expected}, got {came}")
-
-
-Rejection = Mapping[str, str]
-"""Why a row has no answer: `column`, `expected` and `came`, as `millrace.artefact.batch.REASON` names them."""
-
-
-class Undecodable(Exception):  # noqa: N818 it is told to the client, nothing failed here
-    """One row's image is none; the rows beside it have their answers."""
-
-    def __init__(self, column: str, expected: str, came: object) -> None:
-        self.reason: Rejection = {"column": column, "expected": expected, "came": describe_image(came)}
-        super().__init__(f"{column}: expected {expected}")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -54,8 +29,8 @@ class RequestRows:
     values: list[Values] = field(default_factory=list)
     """Of JSON and JSON lines; of the rows that are not rejected."""
     rejected: dict[int, Rejection] = field(default_factory=dict)
-    """The rows whose image cannot be decoded or whose answer is no finite number, by their place in the request from 0;
-    the others are answered."""
+    """The rows with a cell that the model does not take or whose answer is no finite number, by their place in the
+    request from 0; the others are answered."""
     ids: list[Any] | None = None
     """Of JSON lines: the id of each row, to be sent back; None for another body."""
     tensors: Mapping[str, npt.NDArray[Any]] | None = None
@@ -83,19 +58,10 @@ class Reader:
     """Reads bodies for a model of these features."""
 
     def __init__(self, features: Features, *, arrow: bool = False) -> None:
-        """Where all features are numbers that are always there, a row is read and checked in one go.
-
-        `arrow` says whether Arrow streams are read."""
+        """`arrow` says whether Arrow streams are read."""
         self._features, self._arrow = features, arrow
-        self._images = encoders.images(features)
+        self._cells = cells_of(features)
         self._columns = encoders.inputs(features)
-        self._names = frozenset(self._columns)
-        self._numbers_only = all(isinstance(encoder, Number) and not encoder.optional for encoder in features)
-        # `_values` is the quick way for numbers alone; it checks a row in one go, without an encoder.
-        if not self._numbers_only:
-            self._values = self._encode  # type: ignore[method-assign]
-        pick = itemgetter(*self._columns)
-        self._pick = pick if len(self._columns) > 1 else lambda row: (pick(row),)
         self._json = json.JSONDecoder(parse_constant=_refuse_constant)
 
     def together(self, requests: Sequence[RequestRows]) -> Mapping[str, npt.NDArray[Any]]:
@@ -111,11 +77,7 @@ class Reader:
 
     def tensors(self, values: Sequence[Values]) -> dict[str, npt.NDArray[Any]]:
         """The model's tensors (N, …) of rows in JSON."""
-        import numpy as np
-
-        if self._numbers_only:
-            return {"numbers": np.array(values, np.float32)}
-        return encoders.stack(self._features, values)
+        return self._cells.tensors(values)
 
     def read(self, body: bytes, content_type: str) -> RequestRows:
         """The rows of a body; raises Refused that says what was expected, what came and where."""
@@ -142,12 +104,8 @@ class Reader:
         if "others" in document:
             rows = self._chosen(rows, document["others"])
         wanted = "explain" in document and _is_explained(document["explain"], len(rows))
-        if not self._images:
-            values = [self._values(row, "rows[{}]", number) for number, row in enumerate(rows)]
-            return RequestRows(values=values, explained=rows if wanted else None)
         found = RequestRows(explained=[] if wanted else None)
-        for number, row in enumerate(rows):
-            self._add(found, row, "rows[{}]", number, place=number)
+        self._add(found, rows, "rows[{}]", first=0)
         return found
 
     def _chosen(self, rows: list[Any], others: Any) -> list[Any]:
@@ -172,69 +130,32 @@ class Reader:
             lines.pop()
         _count(len(lines))
         found = RequestRows(ids=(ids := []))
+        rows = []
         for number, line in enumerate(lines, start=1):
             row = self._decode(line, f"line {number}")
             if type(row) is not dict:
                 raise Refused("a row is no object", expected="an object", came=describe(row), where=f"line {number}")
             ids.append(_id(row.pop("id", None), f"line {number}"))
-            self._add(found, row, "line {}", number, place=number - 1)
+            rows.append(row)
+        self._add(found, rows, "line {}", first=1)
         return found
 
-    def _add(self, found: RequestRows, row: Any, where: str, number: int, *, place: int) -> None:
-        try:
-            found.values.append(self._values(row, where, number))
+    def _add(self, found: RequestRows, rows: Iterable[Any], where: str, *, first: int) -> None:
+        read, values = self._cells.read, found.values
+        for number, row in enumerate(rows, first):
+            try:
+                values.append(read(row, where, number))
+            except Untaken as untaken:
+                found.rejected[number - first] = untaken.reason
+                continue
             if found.explained is not None:
                 found.explained.append(row)
-        except Undecodable as rejected:
-            found.rejected[place] = rejected.reason
 
     def _decode(self, text: bytes, where: str) -> Any:
         try:
             return self._json.decode(text.decode())
         except (ValueError, RecursionError) as error:
             raise Refused("no JSON", expected="JSON in UTF-8", came=str(error)[:200], where=where) from None
-
-    def _values(self, row: Any, where: str, number: int) -> Values:
-        if type(row) is not dict or row.keys() != self._names:
-            self._refuse(row, where.format(number))
-        values: Values = self._pick(row)
-        for value in values:
-            kind = type(value)
-            # `type`, not `isinstance`: True is an int too. NaN fails the comparison.
-            if not (kind is float or kind is int) or not -FLOAT32_MAX <= value <= FLOAT32_MAX:
-                self._refuse(row, where.format(number))
-        return values
-
-    def _encode(self, row: Any, where: str, number: int) -> Values:
-        if type(row) is not dict or row.keys() != self._names:
-            self._refuse(row, where.format(number))
-        values = []
-        for encoder in self._features:
-            try:
-                values.append(encoder.encode_one(row))
-            except ValueError as error:
-                if encoder in self._images:
-                    raise Undecodable(encoder.name, str(error), row[encoder.name]) from None
-                [came, *_] = [describe(row[name]) for name in encoder.inputs]
-                at = f"{where.format(number)}.{encoder.name}"
-                raise Refused("no such value", expected=str(error), came=came, where=at) from None
-        return tuple(values)
-
-    def _refuse(self, row: Any, where: str) -> NoReturn:
-        if type(row) is not dict:
-            raise Refused("a row is no object", expected="an object", came=describe(row), where=where)
-        if missing := [name for name in self._columns if name not in row]:
-            raise Refused("missing feature", expected=missing[0], came="no such field", where=where)
-        if unknown := sorted(row.keys() - self._names):
-            expected = ", ".join(self._columns)
-            raise Refused("unknown field", expected=expected, came=describe(unknown[0]), where=where)
-        for name in self._columns:
-            value = row[name]
-            if type(value) not in (int, float) or not -FLOAT32_MAX <= value <= FLOAT32_MAX:
-                raise Refused(
-                    "no number", expected="a finite number of float32", came=describe(value), where=f"{where}.{name}"
-                )
-        raise AssertionError(f"{where}: refused without a reason")
 
 
 def _count(rows: int) -> None:
@@ -262,24 +183,3 @@ def _id(value: Any, where: str) -> Any:
 
 def _refuse_constant(text: str) -> NoReturn:
     raise ValueError(f"{text} is no JSON number")
-
-
-def describe_image(value: object) -> str:
-    """What an image that cannot be decoded is by its header, `a PNG of 64 x 64 pixels, 3 x 8 bits, 812 bytes`: neither
-    its bytes nor their base64 say anything to a person."""
-    from millrace.contract.rules.image import describe as by_header
-
-    try:
-        content = base64.b64decode(value, validate=True) if isinstance(value, str) else value
-    except ValueError:
-        return f"{len(str(value))} characters that are no base64"
-    return by_header(content) if isinstance(content, bytes) else describe(value)
-
-
-def describe(value: Any) -> str:
-    """A value in a few words."""
-    if value is None or isinstance(value, bool | int | float | str):
-        return json.dumps(value)[:80] if not isinstance(value, int) or abs(value) < 10**30 else "a huge number"
-    if isinstance(value, bytes):
-        return f"{len(value)} bytes"
-    return "a list" if isinstance(value, list) else "an object"

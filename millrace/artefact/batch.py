@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from millrace.contract.reasons import Reason
 from millrace.errors import AnswerError
 from millrace.tasks.answer import arrow_column, arrow_type
 
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     import pyarrow as pa
 
+    from millrace.contract.schema import Table
     from millrace.tasks.task import AnswerField
 
 CONTENT_TYPE = "application/vnd.apache.arrow.stream"
@@ -22,10 +24,16 @@ ROW = "row_number"
 VERSION = "model_version"
 """In the metadata of an answer's schema."""
 REJECTED = "rejected"
-"""Why a row has no answer, a struct of REASON: its image could not be decoded; null for a row with one. Only a stream
-with such a row has the column."""
+"""Why a row has no answer, a struct of REASON: the version does not take one of its cells, or its answer is no finite
+number; null for a row with one. Only a stream with such a row has the column."""
 REASON = ("column", "expected", "came")
 """What was expected of which column, and what came; all text."""
+
+
+def reason_of(column: str, table: Table) -> Reason:
+    """The code for a row that the container rejected for this column: an image that cannot be decoded has its own."""
+    is_image = column in table.names and table.column(column).kind == "binary"
+    return Reason.IMAGE if is_image else Reason.MODEL
 
 
 def answer_schema(model_version: str, fields: Sequence[AnswerField], *, rejects: bool = False) -> pa.Schema:

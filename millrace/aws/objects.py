@@ -2,11 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from millrace.errors import ConfigurationError
+
+AT_ONCE = 8
+"""Requests to S3 at the same time; boto3's client has ten connections."""
+
+Item = TypeVar("Item")
+
+
+def at_once(do: Callable[[Item], object], items: Iterable[Item]) -> None:
+    """Do it for each item, AT_ONCE of them at the same time; returns when all are done, or raises the first error."""
+    wanted = list(items)
+    if wanted:
+        with ThreadPoolExecutor(min(AT_ONCE, len(wanted))) as pool:
+            list(pool.map(do, wanted))
 
 
 def split_uri(uri: str) -> tuple[str, str]:

@@ -46,6 +46,10 @@ class Reason(StrEnum):
     IMAGE = "image"
     """Another encoding or size than the contract's, by length and header; or data that cannot be decoded."""
 
+    # A row that keeps the contract has no answer.
+    MODEL = "model"
+    """The live version does not take one of its cells, or its answer is no finite number."""
+
     # Rows together.
     HISTORY = "history"
     """Nothing is known of the entity at the oldest step of a history, or before it."""

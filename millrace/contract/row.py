@@ -52,8 +52,9 @@ def _as_json(value: Any, column: Column) -> Any:
 def check_row(row: Mapping[str, Any], table: Table) -> tuple[RuleViolation, ...]:
     """Every rule that one JSON row breaks in the order of the columns, () for a good one.
 
-    The verdict, good or not, is that of a drop with this row. A drop refuses a row for its cells of a wrong type
-    before it applies any rule, so its reasons may be fewer and the first of them another.
+    The verdict, good or not, is that of a drop with this row, where `table` has the bound that `future.up_to` gives
+    either's event time. A drop refuses a row for its cells of a wrong type before it applies any rule, so its reasons
+    may be fewer and the first of them another.
     Times are ISO text, binary cells base64 text. Keys across rows are not looked at."""
     expected = f"one of {', '.join(table.names)}"
     unknown = sorted(row.keys() - set(table.names))

@@ -9,19 +9,16 @@ import base64
 import hashlib
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
-from millrace.aws.objects import read_object, split_uri
+from millrace.aws.objects import at_once, read_object, split_uri
 from millrace.contract.schema import Table
 from millrace.errors import DecisionError
 
 FOLDER = "captured"
 """Below the workload's folder in the lake."""
 DIGEST = re.compile("[0-9a-f]{64}")
-AT_ONCE = 8
-"""Requests to S3 at the same time."""
 
 
 def long_columns(table: Table) -> tuple[str, ...]:
@@ -69,7 +66,7 @@ def keep(s3: Any, contents: Mapping[str, bytes]) -> None:
         bucket, key = split_uri(uri)
         s3.put_object(Bucket=bucket, Key=key, Body=contents[uri])
 
-    _each(put, contents)
+    at_once(put, contents)
 
 
 def references(document: Mapping[str, Any], long: LongCells) -> dict[str, str]:
@@ -110,12 +107,5 @@ def read_all(s3: Any, uris: Iterable[str]) -> dict[str, bytes]:
             if error.response["Error"]["Code"] not in ("NoSuchKey", "404"):
                 raise
 
-    _each(get, dict.fromkeys(uris))
+    at_once(get, dict.fromkeys(uris))
     return found
-
-
-def _each(do: Any, uris: Iterable[str]) -> None:
-    wanted = list(uris)
-    if wanted:
-        with ThreadPoolExecutor(min(AT_ONCE, len(wanted))) as pool:
-            list(pool.map(do, wanted))

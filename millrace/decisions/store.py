@@ -4,7 +4,7 @@ A line may come twice, and an id may have several lines. Objects come in no orde
 digests), so the lines themselves decide: the one that was inferred last counts, of two of the same moment the one
 whose text is the greater.
 
-    {"eventId": "r-0", "inferenceTime": "…T12:00:00Z", …}    a retry that Lambda made of the same request …
+    {"eventId": "r-0", "inferenceTime": "…T12:00:00Z", …}    a request that was repeated with its id …
     {"eventId": "r-0", "inferenceTime": "…T12:00:03Z", …}    … and this line counts, in whichever object it lies
 """
 

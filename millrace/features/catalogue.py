@@ -145,18 +145,24 @@ def decodable(features: Features, rows: pa.Table) -> npt.NDArray[np.bool_]:
     return found
 
 
-def encode_decodable(
+def encode_taken(
     features: Features, rows: pa.Table
 ) -> tuple[dict[str, npt.NDArray[Any]], dict[str, npt.NDArray[np.bool_]]]:
-    """The tensors (T, …) of the T rows whose images can all be decoded, and by image which of the N rows can (N).
+    """The tensors (T, …) of the T rows that all encoders take, and by encoder which of the N rows it takes (N).
 
-    Each image is decoded once; the same bits as `encode`."""
+    Each image is decoded once; the same bits as `encode`. Where no row is taken there are no tensors: a column may be
+    of a type that its encoder cannot read at all."""
     import numpy as np
     import pyarrow as pa
 
     decoded = {image.name: image.decode(rows) for image in images(features)}
-    taken = {name: taken_N for name, (_, taken_N) in decoded.items()}
-    good_N = np.logical_and.reduce([np.ones(rows.num_rows, np.bool_), *taken.values()])
+    taken = {
+        encoder.name: decoded[encoder.name][1] if encoder.name in decoded else encoder.takes(rows)
+        for encoder in features
+    }
+    good_N = np.logical_and.reduce([*taken.values()])
+    if rows.num_rows and not good_N.any():
+        return {}, taken
     good = rows if good_N.all() else rows.filter(pa.array(good_N))
     parts = [
         decoded[encoder.name][0][... if good_N.all() else good_N] if encoder.name in decoded else encoder.encode(good)

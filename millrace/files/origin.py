@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
+from millrace.contract.generated import first_time, made_id, step
 from millrace.contract.rules.image import ImageFormat
 from millrace.contract.schema import LINE, Column, Table
 
@@ -15,6 +16,9 @@ if TYPE_CHECKING:
 
 ID_DIGITS = 16
 """Of the digest in a generated id: 64 bits tell objects apart."""
+
+RESOLUTION = timedelta(microseconds=1)
+"""Of the times of typed rows."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,14 +56,11 @@ def fill_generated(rows: pa.Table, table: Table, origin: Origin) -> pa.Table:
             continue
         place = rows.column_names.index(column.name)
         kind = rows.schema.field(place).type
-        made: pa.Scalar | pa.ChunkedArray
         if column.generated == "row_id":
-            lines = pc.cast(rows.column(LINE), pa.string())
-            made = pc.binary_join_element_wise(origin.digest[:ID_DIGITS], lines, "-")
+            prefix = made_id(origin.digest[:ID_DIGITS], "")
+            made = pc.binary_join_element_wise(prefix, pc.cast(rows.column(LINE), pa.string()), "")
         else:
-            made = pa.scalar(origin.at if kind.tz else origin.at.replace(tzinfo=None), kind)
-        if column.generated == "row_order":
-            # Iceberg keeps microseconds: the rows of one file stay within seconds, and in their order.
-            made = pc.add(made, rows.column(LINE).cast(pa.duration("us")))
+            after = pc.multiply(rows.column(LINE), step(column) // RESOLUTION).cast(pa.duration("us"))
+            made = pc.add(pa.scalar(first_time(column, origin.at), kind), after)
         rows = rows.set_column(place, rows.schema.field(place), pc.coalesce(rows.column(place), made))
     return rows

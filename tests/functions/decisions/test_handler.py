@@ -1,7 +1,11 @@
 """The decisions function, driven by a real SQS event."""
 
 import json
+import sys
+import threading
 from collections.abc import Callable, Iterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +13,8 @@ import boto3
 import pytest
 from moto import mock_aws
 
-from millrace.decisions.record import from_line
-from millrace.errors import DecisionError
+from millrace.aws.objects import AT_ONCE
+from millrace.decisions.record import from_line, to_line
 from tests.functions.cold_start import cold_starts, set_variables
 
 EVENT = Path(__file__).resolve().parents[3] / "events" / "decisions_queue.json"
@@ -83,11 +87,35 @@ def test_a_bad_message_fails_alone(said: str, instead: str, write: Write) -> Non
     assert sorted(kept) == sorted(ids(event["Records"][1]["body"].split("\n")))
 
 
-@pytest.mark.parametrize("given", [{}, {"Records": 5}, {"Records": [{}]}, {"Records": ["x"]}], ids=str)
-def test_an_event_that_sqs_does_not_send_says_what_is_wrong(given: Any, write: Write) -> None:
-    with pytest.raises(DecisionError, match="Records"):
-        write(given)
+def of_days(days: int) -> dict[str, Any]:
+    """A batch whose decisions are about so many days, in four messages."""
+    event = json.loads(EVENT.read_text())
+    one, first = from_line(event["Records"][0]["body"].split("\n")[0]), datetime(1997, 1, 1, tzinfo=UTC)
+    lines = [to_line(replace(one, id=f"d-{day}", event_time=first + timedelta(days=day))) for day in range(days)]
+    bodies = ["\n".join(lines[start::4]) for start in range(4)]
+    return {"Records": [{"messageId": f"m-{number}", "body": body} for number, body in enumerate(bodies)]}
 
 
-def test_a_message_without_a_body_is_no_decision(write: Write) -> None:
-    assert write({"Records": [{"messageId": "m"}]}) == {"batchItemFailures": [{"itemIdentifier": "m"}]}
+def test_a_thousand_days_are_written_some_at_a_time(write: Write) -> None:
+    """One after the other they would take longer than the function has, on every delivery."""
+    together = threading.Barrier(AT_ONCE, timeout=20)
+    client = sys.modules["functions.decisions.handler"].S3
+
+    def meet(**_: Any) -> None:
+        together.wait()
+
+    client.meta.events.register("before-call.s3.PutObject", meet)
+    assert write(of_days(1000)) == {"batchItemFailures": []}
+    assert len([line for lines in objects().values() for line in lines]) == 1000
+
+
+def test_a_day_that_cannot_be_written_brings_the_batch_again(write: Write) -> None:
+    client = sys.modules["functions.decisions.handler"].S3
+
+    def refuse(model: Any, params: dict[str, Any], **_: Any) -> None:
+        if "1997-01-07" in params["url_path"]:
+            raise OSError("no way to S3")
+
+    client.meta.events.register("before-call.s3.PutObject", refuse)
+    with pytest.raises(OSError, match="no way"):
+        write(of_days(12))

@@ -84,6 +84,21 @@ def test_delivers_every_row_once(deliver: Deliver) -> None:
     assert "class" not in table.column_names
 
 
+def test_a_row_that_the_model_does_not_take_is_quarantined_and_the_others_are_delivered(deliver: Deliver) -> None:
+    numbers, found = pa.array(range(2, 42), pa.int64()), Binary().answers(np.full((39, 1), 0.25, np.float32))
+    told = {"column": "transfer", "expected": "a finite number of float32", "came": "null"}
+    body = write_answers(numbers, found, model_version="3", fields=Binary.answer, rejected={7: told})
+    put("transformed/00000.arrow.out", body)
+    [drop] = deliver()["drops"]
+    assert (drop["rows"], drop["quarantined"]) == (99, 2)
+    lake = boto3.client("s3")
+    [key] = [one["Key"] for one in lake.list_objects_v2(Bucket=LAKE)["Contents"] if "/quarantine/" in one["Key"]]
+    [row] = pq.read_table(io.BytesIO(lake.get_object(Bucket=LAKE, Key=key)["Body"].read())).to_pylist()
+    assert row["line"] == 9
+    assert "model" in str(row)
+    assert told["expected"] in str(row)
+
+
 def test_a_broken_page_is_noticed(deliver: Deliver) -> None:
     deliver()
     body = bytearray(delivered())

@@ -23,6 +23,8 @@ class Endpoint:
 
     status: int = 200
     code: str = ""
+    original: int = 500
+    """With `code` ModelError: what the container answered."""
     change: Callable[[dict[str, Any]], Any] = lambda answer: answer
     requests: list[dict[str, Any]] = field(default_factory=list)
     url: str = ""
@@ -50,7 +52,7 @@ def endpoint(workload: str) -> Iterator[Endpoint]:
             self.send_response(found.status)
             if found.code:
                 self.send_header("x-amzn-errortype", found.code)
-                body = b'{"Message": "refused"}'
+                body = json.dumps({"Message": "refused", "OriginalStatusCode": found.original}).encode()
             self.send_header("content-length", str(len(body)))
             self.end_headers()
             self.wfile.write(body)

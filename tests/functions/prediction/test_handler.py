@@ -1,7 +1,10 @@
 """The prediction function, driven by real requests."""
 
+import itertools
 import json
+import sys
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +12,7 @@ import boto3
 import pytest
 
 from millrace.decisions.record import from_line
+from millrace.decisions.store import read_lines
 from millrace.state.pointers import Pointers, ReleasePointers, Version
 from millrace.state.table import StateTable
 from tests.functions.cold_start import NAMES
@@ -64,6 +68,18 @@ def test_bad_rows_are_rejected_with_reasons_and_good_ones_answered(predict: Pred
     assert len(decisions()) == 45
 
 
+def test_a_row_of_the_far_future_is_rejected_and_one_of_the_near_future_answered(predict: Predict) -> None:
+    near, far = (datetime.now(UTC) + timedelta(days=days) for days in (30, 400))
+    [row, *_] = request()["rows"]
+    times = [near.strftime("%Y-%m-%dT00:00:00"), far.strftime("%Y-%m-%dT00:00:00"), "9999-12-31T00:00:00"]
+    answer = predict({"rows": [row | {"timestamp": time} for time in times]})
+    assert [one["row"] for one in answer["predictions"]] == [0]
+    assert [(one["row"], one["reason"], one["column"]) for one in answer["rejected"]] == [
+        (1, "range", "timestamp"),
+        (2, "range", "timestamp"),
+    ]
+
+
 def test_only_bad_rows_ask_no_endpoint(predict: Predict, endpoint: Any, decisions: Any) -> None:
     assert predict({"rows": [{"timestamp": 3}]})["predictions"] == []
     assert endpoint.requests == []
@@ -75,7 +91,7 @@ def missing(endpoint: Any) -> None:
 
 
 def broken(endpoint: Any) -> None:
-    endpoint.status, endpoint.code = 424, "ModelError"
+    endpoint.status, endpoint.code, endpoint.original = 424, "ModelError", 500
 
 
 def one_short(endpoint: Any) -> None:
@@ -121,6 +137,50 @@ def test_a_failing_endpoint_is_left_alone_after_five_calls(predict: Predict, end
     answers = [predict({"rows": request()["rows"][:1]}) for _ in range(8)]
     assert all(answer["predictions"][0]["fallback"] for answer in answers)
     assert len(endpoint.requests) == 5
+
+
+def refused(endpoint: Any) -> None:
+    endpoint.status, endpoint.code, endpoint.original = 424, "ModelError", 400
+
+
+def test_a_container_that_refuses_requests_is_not_down(predict: Predict, endpoint: Any) -> None:
+    refused(endpoint)
+    one = {"rows": request()["rows"][:1]}
+    assert all(predict(one)["predictions"][0]["fallback"] for _ in range(8))
+    assert len(endpoint.requests) == 8
+    endpoint.status, endpoint.code = 200, ""
+    assert not predict(one)["predictions"][0]["fallback"]
+
+
+def test_an_endpoint_that_refuses_between_failures_has_not_failed_five_times_in_a_row(
+    predict: Predict, endpoint: Any
+) -> None:
+    one = {"rows": request()["rows"][:1]}
+    for fault, calls in ((broken, 4), (refused, 1), (broken, 4)):
+        fault(endpoint)
+        for _ in range(calls):
+            predict(one)
+    assert len(endpoint.requests) == 9
+    predict(one)
+    predict(one)
+    assert len(endpoint.requests) == 10
+
+
+def test_a_row_that_the_live_version_does_not_take_is_rejected_beside_the_others(
+    predict: Predict, endpoint: Any, decisions: Any
+) -> None:
+    """The contract of today lets a cell be missing, and the version was trained when it did not."""
+    reason = {"column": "transfer", "expected": "a finite number of float32", "came": "null"}
+
+    def second_rejected(answer: dict[str, Any]) -> dict[str, Any]:
+        answer["predictions"][1] = {"rejected": reason}
+        return answer
+
+    endpoint.change = second_rejected
+    answer = predict({"rows": request()["rows"][:3]})
+    assert answer["rejected"] == [{"row": 1, "reason": "model", **reason}]
+    assert [(one["row"], one["fallback"]) for one in answer["predictions"]] == [(0, False), (2, False)]
+    assert len(decisions()) == 2
 
 
 def denied(endpoint: Any) -> None:
@@ -188,6 +248,32 @@ def test_what_is_no_request_is_told_so(payload: dict[str, Any], error: str, pred
     answer = predict(payload)
     assert answer["error"] == error
     assert {"expected", "came", "where"} <= set(answer)
+    assert decisions() == []
+
+
+def test_a_request_that_is_repeated_with_its_id_is_decided_once(predict: Predict, decisions: Any) -> None:
+    """SQS's answer is lost, so the caller has an error though the decisions are on the queue."""
+    client, sent = sys.modules["functions.prediction.handler"].SQS, itertools.count()
+
+    def lose_the_first(**_: Any) -> None:
+        if next(sent) == 0:
+            raise OSError("no way from SQS")
+
+    event = {"rows": request()["rows"], "id": "order-4711"}
+    client.meta.events.register("after-call.sqs.SendMessageBatch", lose_the_first)
+    with pytest.raises(OSError, match="no way"):
+        predict(event)
+    assert len(predict(event)["predictions"]) == 48
+    lines = decisions()
+    assert len(lines) == 96
+    ids = [one.id for one in read_lines(line.encode() for line in lines).decisions]
+    assert sorted(ids) == sorted(f"order-4711-{row}" for row in range(48))
+
+
+@pytest.mark.parametrize("given", ["", "a b", "ä", "a" * 65, "a\n", 7, ["a"]], ids=str)
+def test_an_id_that_is_none_is_told(given: object, predict: Predict, decisions: Any) -> None:
+    answer = predict({"rows": request()["rows"][:1], "id": given})
+    assert (answer["error"], answer["where"]) == ("id", "id")
     assert decisions() == []
 
 

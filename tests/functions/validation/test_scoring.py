@@ -144,6 +144,17 @@ def test_the_bad_record_is_kept_with_its_place_and_reason(score: Score) -> None:
 
 
 @pytest.mark.usefixtures("champion")
+def test_a_row_of_the_far_future_is_refused_as_in_a_request(score: Score) -> None:
+    """The drop came in January 1997."""
+    head, first, second, *_ = week().decode().split("\n")
+    body = "\n".join([head, first.replace("1997-01-01", "1997-12-31"), second.replace("1997-01-01", "9999-12-31")])
+    assert body.count("1997-12-31") == body.count("9999-12-31") == 1
+    assert score(land(body.encode()))["drops"][0]["accepted"] == 1
+    (row,) = pq.read_table(io.BytesIO(lake()[QUARANTINE])).to_pylist()
+    assert (row["line"], row["reason"]) == (3, "range")
+
+
+@pytest.mark.usefixtures("champion")
 def test_called_again_it_writes_the_same(score: Score) -> None:
     drop = land(week())
     first = score(drop)

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from jobs.serving.application import Application
 from jobs.serving.http import Head
-from jobs.serving.rows import Reader, Refused
+from jobs.serving.refusals import Refused
+from jobs.serving.rows import Reader
 from jobs.serving.server import Request
 from jobs.serving.settings import Settings
 from millrace.artefact.artefact import read_folder
@@ -76,21 +77,46 @@ def test_the_bits_are_those_of_json(found: list[dict[str, Any]]) -> None:
     assert arrow.numbers.to_pylist() == list(range(5, 5 + len(found)))
 
 
+TEXT_PRICE = SCHEMA.set(3, pa.field("price", pa.string()))
+NUMBER_WORD = SCHEMA.set(5, pa.field("word", pa.int64()))
+
+
 @pytest.mark.parametrize(
-    ("row", "where"),
+    ("column", "cell"),
     [
-        ({"price": float("nan")}, "row 6.price"),
-        ({"price": 1e39}, "row 6.price"),
-        ({"price": None}, "row 6.price"),
-        ({"load": float("inf")}, "row 6.load"),
-        ({"word": "c"}, "row 6.word"),
-        ({"open": None}, "row 6.open"),
+        ("price", float("nan")),
+        ("price", 1e39),
+        ("price", None),
+        ("load", float("inf")),
+        ("word", "c"),
+        ("open", None),
     ],
 )
-def test_a_wrong_cell_is_named(row: dict[str, Any], where: str) -> None:
-    with pytest.raises(Refused) as refused:
-        READER.read(stream(ROW, ROW | row, ROW), CONTENT_TYPE)
-    assert (refused.value.status, refused.value.where) == (400, where)
+def test_a_cell_that_the_model_does_not_take_costs_its_own_row(column: str, cell: Any) -> None:
+    arrow = READER.read(stream(ROW, ROW | {column: cell}, ROW), CONTENT_TYPE)
+    good = READER.read(stream(ROW, ROW), CONTENT_TYPE)
+    assert len(arrow) == len(good) == 2
+    assert {place: one["column"] for place, one in arrow.rejected.items()} == {1: column}
+    assert arrow.tensors is not None
+    assert good.tensors is not None
+    for name, tensor in good.tensors.items():
+        np.testing.assert_array_equal(arrow.tensors[name], tensor)
+
+
+def test_its_words_are_those_of_json() -> None:
+    """Those of the first column that the model does not take, in its own order."""
+    row = ROW | {"whole": None, "word": "c", "open": None}
+    arrow = READER.read(stream(row), CONTENT_TYPE)
+    text = READER.read(json.dumps({"rows": [row]}).encode(), "application/json")
+    assert arrow.rejected == text.rejected == {0: arrow.rejected[0]}
+
+
+@pytest.mark.parametrize(
+    ("row", "schema"), [(ROW | {"price": "1"}, TEXT_PRICE), (ROW | {"word": 1}, NUMBER_WORD)], ids=["price", "word"]
+)
+def test_a_column_of_another_kind_costs_every_row(row: dict[str, Any], schema: pa.Schema) -> None:
+    found = READER.read(stream(row, row, schema=schema), CONTENT_TYPE)
+    assert (len(found), sorted(found.rejected)) == (0, [0, 1])
 
 
 @pytest.mark.parametrize(
@@ -104,8 +130,6 @@ def test_a_wrong_cell_is_named(row: dict[str, Any], where: str) -> None:
         stream(ROW)[:-40],
         stream(ROW, schema=SCHEMA.remove(1)),
         stream(ROW, schema=SCHEMA.append(SCHEMA.field(1))),
-        stream(ROW | {"price": "1"}, schema=SCHEMA.set(3, pa.field("price", pa.string()))),
-        stream(ROW | {"word": 1}, schema=SCHEMA.set(5, pa.field("word", pa.int64()))),
         stream(ROW, schema=SCHEMA.set(0, pa.field("row_number", pa.int32()))),
     ],
 )
@@ -123,6 +147,13 @@ def test_a_column_that_the_model_does_not_take_counts_for_nothing() -> None:
     assert plain.tensors is not None
     for name, tensor in plain.tensors.items():
         np.testing.assert_array_equal(more.tensors[name], tensor)
+
+
+def test_a_type_that_the_encoder_cannot_read_refuses_the_stream() -> None:
+    """Its cells are good ones: no row is at fault."""
+    kind = pa.dictionary(pa.int32(), pa.string())
+    with pytest.raises(Refused, match="a column for the encoder category"):
+        READER.read(stream(ROW, schema=SCHEMA.set(5, pa.field("word", kind))), CONTENT_TYPE)
 
 
 def test_only_a_transform_job_reads_streams() -> None:

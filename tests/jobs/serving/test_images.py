@@ -166,9 +166,9 @@ def test_rows_that_can_be_decoded_have_the_bits_of_encode(encoding: Any) -> None
     features = (image, Number(name="age"))
     expected = encoders.encode(features, whole)
     for table, kept in ((whole, [0, 1, 2]), (bad, [0, 2])):
-        tensors, taken = encoders.encode_decodable(features, table)
+        tensors, taken = encoders.encode_taken(features, table)
         assert np.flatnonzero(taken["scan"]).tolist() == kept
         for name, tensor in expected.items():
             np.testing.assert_array_equal(tensors[name], tensor[kept])
             assert tensors[name].dtype == tensor.dtype
-    assert encoders.encode_decodable(features, whole.slice(0, 0))[0]["scan"].shape == (0, 1, 4, 4)
+    assert encoders.encode_taken(features, whole.slice(0, 0))[0]["scan"].shape == (0, 1, 4, 4)

@@ -128,14 +128,22 @@ def test_answers_with_its_version(server: Running) -> None:
 
 
 def test_an_error_says_what_where(server: Running) -> None:
-    status, document = server.ask(ROW | {"period": None})
+    status, document = server.ask({"period": 1})
     assert status == 400
     assert document == {
-        "error": "no number",
-        "expected": "a finite number of float32",
-        "came": "null",
-        "where": "rows[0].period",
+        "error": "missing feature",
+        "expected": "day_of_week",
+        "came": "no such field",
+        "where": "rows[0]",
     }
+
+
+def test_a_row_that_the_model_does_not_take_is_told_in_its_place(server: Running) -> None:
+    status, document = server.ask(ROW | {"period": None})
+    assert status == 200
+    assert document["predictions"] == [
+        {"rejected": {"column": "period", "expected": "a finite number of float32", "came": "null"}}
+    ]
 
 
 def test_a_request_may_come_byte_by_byte_and_several_at_once(server: Running) -> None:

@@ -1,4 +1,4 @@
-"""A row of the future is no row: what lies later than its drop can know is refused, with the contract's own rule."""
+"""A row of the far future is no row: what lies later than its drop or its request can know is refused, by a rule."""
 
 from __future__ import annotations
 
@@ -19,10 +19,11 @@ What lies further ahead is a wrong date; the few rows nearer than that are left 
 
 
 def up_to(table: Table, prediction: Prediction, *, arrived: datetime) -> Table:
-    """The table with an upper bound on the event time: the drop's arrival, the horizon and a year.
+    """The table with an upper bound on the event time: the arrival of the drop or the request, the horizon and a year.
 
     A contract that declares a maximum of its own keeps it. Without a bound one wrong date, 9999-12-31, would be the
-    last day of the table for good, after which no training has rows to be judged on."""
+    last day of the table for good, after which no training has rows to be judged on; and no monitor ever looks at
+    decisions about such a day."""
     try:
         latest = arrived.astimezone(UTC) + timedelta(hours=prediction.horizon_hours) + AHEAD
     except OverflowError:

@@ -1,0 +1,101 @@
+"""The cells of one row in JSON, checked and as the model takes them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from operator import itemgetter
+from typing import TYPE_CHECKING, Any, NoReturn, Protocol
+
+from jobs.serving.refusals import Refused, Untaken, describe, describe_image
+from millrace.contract.kinds import FLOAT32_MAX
+from millrace.features import catalogue as encoders
+from millrace.features.catalogue import Features
+from millrace.features.number import Number
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+Values = tuple[Any, ...]
+"""One row's features in the model's order, each encoded alone."""
+
+
+class Cells(Protocol):
+    """How the rows of a model's features are read."""
+
+    def read(self, row: Any, where: str, number: int) -> Values:
+        """The row's features. `where` with `number` in it is the row's place in its body.
+
+        Raises Untaken for a cell that the model does not take, Refused for what is no row of these features."""
+        ...
+
+    def tensors(self, values: Sequence[Values]) -> dict[str, npt.NDArray[Any]]:
+        """The model's tensors (N, …) of rows that were read."""
+        ...
+
+
+def cells_of(features: Features) -> Cells:
+    """The reader for these features: where all are numbers that are always there, a row is checked in one go."""
+    if all(isinstance(encoder, Number) and not encoder.optional for encoder in features):
+        return NumberCells(encoders.inputs(features))
+    return EncodedCells(features)
+
+
+class NumberCells:
+    """Numbers that are always there: read without an encoder, since most requests are of these."""
+
+    def __init__(self, columns: Sequence[str]) -> None:
+        self._columns, self._names = columns, frozenset(columns)
+        pick = itemgetter(*columns)
+        self._pick = pick if len(columns) > 1 else lambda row: (pick(row),)
+
+    def read(self, row: Any, where: str, number: int) -> Values:
+        if type(row) is not dict or row.keys() != self._names:
+            refuse(row, self._columns, where.format(number))
+        values: Values = self._pick(row)
+        for value in values:
+            kind = type(value)
+            # `type`, not `isinstance`: True is an int too. NaN fails the comparison.
+            if not (kind is float or kind is int) or not -FLOAT32_MAX <= value <= FLOAT32_MAX:
+                at = next(at for at, one in enumerate(values) if one is value)
+                raise Untaken(self._columns[at], expected="a finite number of float32", came=describe(value))
+        return values
+
+    def tensors(self, values: Sequence[Values]) -> dict[str, npt.NDArray[Any]]:
+        import numpy as np
+
+        return {"numbers": np.array(values, np.float32)}
+
+
+class EncodedCells:
+    """Any features, each cell by its encoder."""
+
+    def __init__(self, features: Features) -> None:
+        self._features, self._images = features, encoders.images(features)
+        self._columns = encoders.inputs(features)
+        self._names = frozenset(self._columns)
+
+    def read(self, row: Any, where: str, number: int) -> Values:
+        if type(row) is not dict or row.keys() != self._names:
+            refuse(row, self._columns, where.format(number))
+        values = []
+        for encoder in self._features:
+            try:
+                values.append(encoder.encode_one(row))
+            except ValueError as error:
+                cell = row[encoder.inputs[0]]
+                came = describe_image(cell) if encoder in self._images else describe(cell)
+                raise Untaken(encoder.name, expected=str(error), came=came) from None
+        return tuple(values)
+
+    def tensors(self, values: Sequence[Values]) -> dict[str, npt.NDArray[Any]]:
+        return encoders.stack(self._features, values)
+
+
+def refuse(row: Any, columns: Sequence[str], where: str) -> NoReturn:
+    """Raise Refused for what is not an object with exactly these columns."""
+    if type(row) is not dict:
+        raise Refused("a row is no object", expected="an object", came=describe(row), where=where)
+    if missing := [name for name in columns if name not in row]:
+        raise Refused("missing feature", expected=missing[0], came="no such field", where=where)
+    unknown = sorted(row.keys() - set(columns))
+    raise Refused("unknown field", expected=", ".join(columns), came=describe(unknown[0]), where=where)
