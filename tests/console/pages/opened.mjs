@@ -8,10 +8,11 @@ const browser = await puppeteer.launch({
   headless: "shell",
 });
 const page = await browser.newPage();
+const asked = [];
 const complaints = [];
+page.on("request", (request) => request.url() === process.argv[2] || asked.push(request.url()));
 page.on("console", (message) => complaints.push(message.text()));
 page.on("pageerror", (error) => complaints.push(error.message));
 await page.goto(process.argv[2]);
-const asked = await page.evaluate(() => performance.getEntriesByType("resource").map((entry) => entry.name));
 console.log(JSON.stringify({ asked, complaints, dom: await page.content() }));
 await browser.close();
