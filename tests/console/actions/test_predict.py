@@ -134,7 +134,7 @@ def test_refused_rows_stand_where_they_stood(tmp_path: Path) -> None:
     assert [answer.reason for answer in answers] == [None, "type", "range", None]
     assert [answer.id is None for answer in answers] == [False, True, True, False]
     assert (answers[2].column, answers[2].expected, answers[2].came) == ("nswdemand", "<= 1", "17.5")
-    assert (answers[1].column, answers[1].expected, answers[1].came) == ("nswprice", "a float64", "'dear'")
+    assert (answers[1].column, answers[1].expected, answers[1].came) == ("nswprice", "a number", "'dear'")
 
 
 def test_a_number_that_json_has_no_word_for_does_not_spoil_the_call(tmp_path: Path) -> None:
