@@ -8,7 +8,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from console.queries.runs import Run, RunDetail, describe_run, find_run
+from console.actions.needless import training_instead
+from console.queries.runs import SHORT, Run, RunDetail, describe_run, find_run
 from millrace.errors import RunError
 from millrace.messages.execution import FAILURES
 from millrace.names import WorkloadNames
@@ -26,6 +27,8 @@ class Follower:
     names: WorkloadNames
     moving: Callable[[str], None] = lambda _: None
     """Called with a short status."""
+    said: Callable[[str], None] = lambda _: None
+    """Called with a line that stays."""
     poll_s: float = 1.0
     grace_s: float = 5.0
     """Seconds that an event may take to start a run."""
@@ -62,13 +65,15 @@ class Follower:
         return self.wait_for(find_own, limit_s=limit_s)
 
     def follow(self, arn: str) -> Iterator[RunDetail]:
-        """The run when it has ended, then each run that it caused, and so on."""
+        """The run when it has ended, then each run that it caused, and so on.
+
+        A first training that another one made needless is followed by that other one."""
         waiting = [arn]
         known = set(waiting)
         while waiting:
             detail = self.end_of(waiting.pop(0))
             yield detail
-            fresh = [child for child in self._children(detail) if child not in known]
+            fresh = [each for each in (*self._children(detail), *self._instead(detail)) if each not in known]
             known.update(fresh)
             waiting.extend(fresh)
 
@@ -93,6 +98,12 @@ class Follower:
             time.sleep(self.poll_s)
             detail = describe_run(self.states, self.names, detail.run)
         return detail.children
+
+    def _instead(self, detail: RunDetail) -> Iterator[str]:
+        """The ARN of the training that made this one needless."""
+        if other := training_instead(self.states, self.names, detail.execution):
+            self.said(f"follows train {other.name[:SHORT]}, whose model is the first")
+            yield other.arn
 
     def _state(self, arn: str) -> str:
         """The state that was entered last."""

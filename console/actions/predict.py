@@ -45,6 +45,7 @@ AFTER = {
     "column": "string",
     "expected": "string",
     "came": "string",
+    "also": "string",
 }
 """The columns of an answer before and after the task's own fields, with Arrow's types."""
 
@@ -67,6 +68,8 @@ class RowAnswer:
     column: str | None = None
     expected: str | None = None
     came: str | None = None
+    also: str | None = None
+    """Every further rule that the row breaks, in sentences."""
     explanation: Mapping[str, Any] | None = None
     """What each part of the row added to the answer, where that was wanted."""
 
@@ -178,7 +181,7 @@ def ask(
                 refused.append(found)
             else:
                 rows.append(row)
-        answered = _call(client, function, rows, explain=explain) if rows else []
+        answered = _call(client, function, rows, opened.table, explain=explain) if rows else []
         yield from sorted([*refused, *answered], key=lambda answer: answer.line)
 
 
@@ -196,7 +199,7 @@ def _typed(
     with pq.ParquetWriter(typed, parsed_schema(kept), compression="zstd") as writer:
         for part in read_drop(path, read, origin=_origin(path)):
             writer.write_table(part.rows.select(parsed_schema(kept).names))
-            refused += [_refusal(row.line or 0, row.key or None, row.violations[0]) for row in part.unparsable]
+            refused += [_refusal(row.line or 0, row.key or None, row.violations) for row in part.unparsable]
     refused.sort(key=lambda answer: answer.line)
     return Opened(table=kept, typed=typed, refused=tuple(refused), pasts=pasts)
 
@@ -262,16 +265,32 @@ def _unsendable(row: SentRow, table: Table) -> RowAnswer | None:
     """The refusal of a row with NaN or infinity, which JSON cannot hold; the function refuses other rows itself."""
     if all(not isinstance(cell, float) or math.isfinite(cell) for cell in row.cells.values()):
         return None
-    return _refusal(row.line, row.key, check_row({name: row.cells[name] for name in table.names}, table)[0])
+    return _refusal(row.line, row.key, _violations(row, table))
 
 
-def _refusal(line: int, key: str | None, first: RuleViolation) -> RowAnswer:
+def _violations(row: SentRow, table: Table) -> tuple[RuleViolation, ...]:
+    """Every rule that the row breaks, without its past."""
+    return check_row({name: row.cells[name] for name in table.names}, table)
+
+
+def _refusal(line: int, key: str | None, violations: Sequence[RuleViolation]) -> RowAnswer:
+    first, *others = violations
     return RowAnswer(
-        line=line, key=key, reason=first.reason, column=first.column, expected=first.expected, came=first.got
+        line=line,
+        key=key,
+        reason=first.reason,
+        column=first.column,
+        expected=first.expected,
+        came=first.got,
+        also=_sentences(others),
     )
 
 
-def _call(client: Any, function: str, rows: list[SentRow], *, explain: bool) -> list[RowAnswer]:
+def _sentences(violations: Sequence[RuleViolation]) -> str | None:
+    return "; ".join(each.sentence for each in violations) or None
+
+
+def _call(client: Any, function: str, rows: list[SentRow], table: Table, *, explain: bool) -> list[RowAnswer]:
     request = {"rows": [row.cells for row in rows]} | ({"explain": True} if explain else {})
     answer = client.invoke(FunctionName=function, Payload=json.dumps(request).encode())
     document = json.load(answer["Payload"])
@@ -284,13 +303,19 @@ def _call(client: Any, function: str, rows: list[SentRow], *, explain: bool) -> 
     both = [*document["predictions"], *document["rejected"]]
     if sorted(one["row"] for one in both) != list(range(len(rows))):
         raise AnswerError(f"{function}: expected one answer to each of {len(rows)} rows, got {len(both)}")
-    return [_answer(rows[one.pop("row")], one) for one in both]
+    return [_answer(rows[one.pop("row")], one, table) for one in both]
 
 
-def _answer(row: SentRow, document: dict[str, Any]) -> RowAnswer:
-    """What the function does not say of every row is the task's answer; a fallback is of no phase, as of no model."""
+def _answer(row: SentRow, document: dict[str, Any], table: Table) -> RowAnswer:
+    """What the function does not say of every row is the task's answer; a fallback is of no phase, as of no model.
+
+    Of a refused row the function says the first rule that it breaks; the others are those that are broken here."""
     if document.get("fallback"):
         document["phase"] = None
     said = {"id", "explanation", *AFTER}
+    if "reason" in document:
+        said_first = (document["reason"], document.get("column"))
+        others = [each for each in _violations(row, table) if (each.reason, each.column) != said_first]
+        document["also"] = _sentences(others)
     output = {name: document.pop(name) for name in list(document) if name not in said}
     return RowAnswer(line=row.line, key=row.key, output=output, **document)

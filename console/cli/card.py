@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from console.cli.environment import find
+from console.cli.environment import find_deployed
 from console.cli.options import Build, Json, Stage, Version, Workload
 
 Output = Annotated[
@@ -29,7 +29,7 @@ def card(
     from console.pages.card import card_page
     from console.queries.cards import read_card
 
-    environment, names = find(stage, build, workload)
+    environment, names = find_deployed(stage, build, workload)
     found = read_card(environment, names, version)
     if json:
         show_json(found.card.model_dump(mode="json", exclude_none=True))

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from console.cli.environment import find
+from console.cli.environment import find_deployed
 from console.cli.options import Build, Json, Stage, Workload
 from console.cli.printing import show_json, show_rows
 from console.words import count
@@ -37,7 +37,7 @@ def dead(workload: Workload, stage: Stage, build: Build, json: Json, queue: Queu
     detail the machine is started anew."""
     from console.queries import dead_letters
 
-    environment, names = find(stage, build, workload)
+    environment, names = find_deployed(stage, build, workload)
     if redrive and not queue:
         raise typer.BadParameter("expected the QUEUE to send back, got none", param_hint="--redrive")
     if redrive:

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from console.cli.completion import feeds
-from console.cli.environment import find
+from console.cli.environment import find_deployed
 from console.cli.options import Build, Json, Stage, Workload
 
 
@@ -50,7 +50,7 @@ def drop(
     from millrace.workload.load import workloads_folder
 
     known = drop.check(file, feed)
-    environment, names = find(stage, build, workload)
+    environment, names = find_deployed(stage, build, workload)
     s3 = environment.client("s3")
     with packed(file, load_contract(workloads_folder() / names.workload), known, scale=scale) as content:
         key = drop.key_of(names, feed, name or content.name)

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from console.cli.environment import find
+from console.cli.environment import find_deployed
 from console.cli.options import Build, Json, Stage, Version, Workload
 
 NO_FASTER = 1.1
@@ -45,7 +45,7 @@ def export(
     from console.actions.edge import export_version
     from console.cli.printing import show_json
 
-    environment, names = find(stage, build, workload)
+    environment, names = find_deployed(stage, build, workload)
     folder = output or Path(f"{names.workload}-edge")
     document = export_version(environment, names, version, folder, int8=int8, max_loss=max_loss)
     if as_json:

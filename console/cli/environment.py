@@ -2,12 +2,34 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from console.environment import Environment
     from millrace.names import WorkloadNames
+
+
+def find_deployed(stage: str, build: Path, workload: str) -> tuple[Environment, WorkloadNames]:
+    """As `find`, for a command on what a deployment makes: the first client that the environment is asked for raises
+    EnvironmentNotFoundError, with the command that deploys, where the workload is not deployed.
+
+    Words that cannot be used are told before, without a call."""
+    from console.queries.executions import require_deployed
+
+    environment, names = find(stage, build, workload)
+
+    @cache
+    def check() -> None:
+        require_deployed(environment.client("stepfunctions"), names)
+
+    def client(service: str) -> Any:
+        check()
+        return environment.client(service)
+
+    return replace(environment, client=client), names
 
 
 def find(stage: str, build: Path, workload: str) -> tuple[Environment, WorkloadNames]:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from console.cli.environment import find
+from console.cli.environment import find_deployed
 from console.cli.options import Build, Json, Stage, Workload
 from console.cli.printing import show_json, show_rows
 from console.commands import command
@@ -68,7 +68,7 @@ def predict(
 
     if output:
         check_ending(output)
-    environment, names = find(stage, build, workload)
+    environment, names = find_deployed(stage, build, workload)
     home = workloads_folder() / names.workload
     contract = load_contract(home)
     prediction = load_workload(home).prediction
@@ -139,7 +139,7 @@ def versions(stage: Stage, workload: Workload, build: Build, as_json: Json) -> N
     from console.queries.naive_rule import naive_is_better
     from console.queries.versions import find_versions, read_evaluation
 
-    environment, names = find(stage, build, workload)
+    environment, names = find_deployed(stage, build, workload)
     s3, found = environment.client("s3"), find_versions(environment, names)
     judged = [(version, read_evaluation(s3, names, version.run)) for version in found]
     live = next((version for version in found if version.status == "live"), None)
@@ -222,7 +222,7 @@ def rollback(
     from console.cli.watch import follow, require_success
     from millrace.errors import RunError
 
-    environment, names = find(stage, build, workload)
+    environment, names = find_deployed(stage, build, workload)
     started = roll_back(environment, names, reason=reason, to=to, restores=restore)
     if wait:
         try:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from console.cli.environment import find
+from console.cli.environment import find_deployed
 from console.cli.options import Build, Json, Stage, Workload
 from console.cli.printing import show_json, show_rows
 from console.words import count
@@ -37,7 +37,7 @@ def alarms(workload: Workload, stage: Stage, build: Build, json: Json) -> None:
     from console.queries.monitoring_limits import read_champion
     from console.queries.unjudged import find_unjudged
 
-    environment, names = find(stage, build, workload)
+    environment, names = find_deployed(stage, build, workload)
     runs, is_whole = _runs(environment, names)
     found = find_alarm_states(environment, names, runs)
     receivers = find_receivers(environment, names)
@@ -91,7 +91,7 @@ def monitor(workload: Workload, stage: Stage, build: Build, json: Json, limit: L
     from console.queries.monitoring_limits import read_champion
     from console.queries.unjudged import find_unjudged
 
-    environment, names = find(stage, build, workload)
+    environment, names = find_deployed(stage, build, workload)
     runs, is_whole = _runs(environment, names)
     watched, judged = read_champion(environment, names), _windows(runs)
     unjudged = find_unjudged(environment.client("s3"), names, runs, is_whole=is_whole)

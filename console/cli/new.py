@@ -123,18 +123,15 @@ def new(
 
 def _with_nearest(error: ConfigurationError, columns: Sequence[str]) -> ConfigurationError:
     """The error, with the column that is spelled most alike where an option named none."""
-    from difflib import get_close_matches
-
     from millrace.errors import ConfigurationError
+    from millrace.spelling import did_you_mean
 
-    by_letters = {column.lower(): column for column in columns}
     names = error.came if isinstance(error.came, list | tuple) else [error.came]
     unknown = [name for name in names if isinstance(name, str) and name not in columns]
-    close = [match for name in unknown for match in get_close_matches(name.lower(), by_letters, n=1)]
-    if not error.field.startswith("--") or not close:
+    meant = did_you_mean(unknown, columns)
+    if not error.field.startswith("--") or not meant:
         return error
-    meant = " and ".join(repr(by_letters[match]) for match in close)
-    expected = f"{error.expected} (did you mean {meant}?)"
+    expected = f"{error.expected}{meant}"
     return ConfigurationError(where=error.where, field=error.field, expected=expected, came=error.came)
 
 

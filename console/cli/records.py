@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from console.cli.environment import find
+from console.cli.environment import find_deployed
 from console.cli.options import Build, Json, Stage, Workload
 from console.cli.printing import show_json, show_rows
 from console.words import brief
@@ -58,7 +58,7 @@ def quarantine(
     if export:
         check_ending(export)
     refused.check_reason(reason)
-    environment, names = find(stage, build, workload)
+    environment, names = find_deployed(stage, build, workload)
     if sql:
         print(quarantine_sql(names, drop=drop, reason=reason, limit=limit))
         return
@@ -100,7 +100,7 @@ def decisions(
     from console.queries.equal_sql import decisions_sql
     from millrace.errors import EnvironmentNotFoundError
 
-    environment, names = find(stage, build, workload)
+    environment, names = find_deployed(stage, build, workload)
     days = {"first": _day("--from", first), "last": _day("--to", last)}
     if sql:
         print(decisions_sql(names, **days, wanted=id, limit=limit))
@@ -140,7 +140,7 @@ def cost(
     from console.queries.standing_cost import find_standing
     from millrace.workload.load import load_workload, workloads_folder
 
-    environment, names = find(stage, build, workload)
+    environment, names = find_deployed(stage, build, workload)
     found = find_cost(environment, names, load_workload(workloads_folder() / names.workload), month=month)
     idle = find_idle(environment, names)
     lines = find_standing(environment, names)
@@ -227,9 +227,9 @@ def why(
         raise typer.BadParameter("expected --explain or --nearest, got both")
     if explain or nearest:
         show = _show_explanation if explain else _show_nearest
-        show(*find(stage, build, workload), id, as_json=as_json)
+        show(*find_deployed(stage, build, workload), id, as_json=as_json)
         return
-    links = list(trace(*find(stage, build, workload), id))
+    links = list(trace(*find_deployed(stage, build, workload), id))
     if as_json:
         show_json([asdict(link) for link in links])
     else:

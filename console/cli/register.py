@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from console.cli.environment import find
+from console.cli.environment import find_deployed
 from console.cli.options import Build, Json, Stage, Workload
 from console.cli.runs import AsOf, Wait, end
 
@@ -35,7 +35,7 @@ def register(
     from millrace.workload.load import workloads_folder
 
     moment = when(as_of, "--as-of")
-    environment, names = find(stage, build, workload)
+    environment, names = find_deployed(stage, build, workload)
     model = read_model(folder, workloads_folder() / names.workload)
     run = start(environment.client("s3"), environment.client("stepfunctions"), names, model, as_of=moment)
     end(environment, names, run, how="started", wait=wait, as_json=json)

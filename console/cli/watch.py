@@ -33,16 +33,30 @@ LOCAL_POLL_S, LOCAL_GRACE_S = 0.2, 2.0
 
 
 @contextmanager
-def _follower(environment: Environment, names: WorkloadNames) -> Iterator[Follower]:
+def _follower(environment: Environment, names: WorkloadNames, *, said: bool) -> Iterator[Follower]:
     """A follower with a status line on the terminal, if there is one, while the block runs."""
     states = environment.client("stepfunctions")
     console = Console(stderr=True)
+    say = partial(typer.echo, err=True) if said else lambda _: None
     with console.status("") as status:
         moving = (lambda line: status.update(Text(line))) if console.is_terminal else lambda _: None
         if environment.platform.stage == "local":
-            yield Follower(states=states, names=names, moving=moving, poll_s=LOCAL_POLL_S, grace_s=LOCAL_GRACE_S)
+            pauses = {"poll_s": LOCAL_POLL_S, "grace_s": LOCAL_GRACE_S}
+            yield Follower(states=states, names=names, moving=moving, said=say, **pauses)
         else:
-            yield Follower(states=states, names=names, moving=moving)
+            yield Follower(states=states, names=names, moving=moving, said=say)
+
+
+@contextmanager
+def _goes_on(names: WorkloadNames) -> Iterator[None]:
+    """Where a signal ends the block, say that it ends the waiting alone."""
+    try:
+        yield
+    except SystemExit:
+        typer.echo(
+            f"\nmillrace: no longer waits, what was started goes on: look with `{command(names, 'runs')}`", err=True
+        )
+        raise
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,7 +74,7 @@ class EndedRun:
 
 def follow(environment: Environment, names: WorkloadNames, arn: str, *, said: bool) -> list[EndedRun]:
     """The run and those that it caused, when all have ended; each is a line on stderr if `said`."""
-    with _follower(environment, names) as follower:
+    with _follower(environment, names, said=said) as follower, _goes_on(names):
         return [_ended(environment, names, detail, said=said) for detail in follower.follow(arn)]
 
 
@@ -69,7 +83,7 @@ def follow_drop(environment: Environment, names: WorkloadNames, drop_id: str, *,
 
     Where the run with others failed, the drop's own run, which comes after it, counts in its place."""
     claims = claims_of(environment, names)
-    with _follower(environment, names) as follower:
+    with _follower(environment, names, said=said) as follower, _goes_on(names):
         run = follower.run_of_drop(partial(claims.find, drop_id), drop_id, limit_s=INTAKE_S)
         found = follower.follow(run.arn)
         return [_ended(environment, names, detail, said=said, drop_id=drop_id) for detail in found]

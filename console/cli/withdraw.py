@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from console.cli.environment import find
+from console.cli.environment import find_deployed
 from console.cli.options import Build, Json, Stage, Workload
 from console.cli.printing import show_json
 
@@ -33,7 +33,7 @@ def withdraw(
     pairs = [one.partition("=") for one in key or ()]
     if wrong := [name for name, sign, _ in pairs if not name or not sign]:
         raise WithdrawalError(f"--key: expected COLUMN=CELL, got {wrong[0]!r}")
-    environment, names = find(stage, build, workload)
+    environment, names = find_deployed(stage, build, workload)
     cells, found = {name: cell for name, _, cell in pairs}, find_drop(environment, names, drop) if drop else ""
     done = take_out(environment, names, reason=reason, key=cells, drop=found)
     if as_json:

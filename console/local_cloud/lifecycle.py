@@ -85,6 +85,7 @@ def start_instance(build: Path, *, is_empty: bool, said: Said, workloads: Sequen
         try:
             instance = find_instance(build)
             if instance is None:
+                _tell_of_dead(build, said)
                 end_workers(_workspace(build))
                 return _start(build, processes, is_empty=is_empty, said=said, workloads=workloads)
             said(f"The local cloud runs already, process {instance.pid}.")
@@ -93,6 +94,13 @@ def start_instance(build: Path, *, is_empty: bool, said: Said, workloads: Sequen
             return instance
         finally:
             processes.stop()
+
+
+def _tell_of_dead(build: Path, said: Said) -> None:
+    """`down` takes its note away: one without its process is of a cloud that was killed, or ended with its machine."""
+    with suppress(OSError, ValueError, KeyError):
+        pid = json.loads((build / UP_FILE).read_text())["pid"]
+        said(f"The local cloud that ran here, process {pid}, has gone, and with it all rows, models and decisions.")
 
 
 def end_instance(build: Path) -> int | None:

@@ -16,7 +16,7 @@ from console.pages.explanations import explanations
 from console.pages.fan import fan
 from console.pages.nearest import nearest
 from console.pages.reliability import reliability
-from console.pages.summary import Fact, accepted_rows, facts, notes, summary
+from console.pages.summary import Fact, accepted_rows, facts, notes, refused_rows, summary
 from console.pages.template import template
 from console.pages.timeline import timeline
 from console.pages.weeks import weeks
@@ -99,6 +99,7 @@ def page(
         machines=[found for machine in MACHINES if (found := _machine(report, report.of(machine)))],
         chain=list(_chain(report.lineage)),
         accepted=", ".join(f"{rows:,} {what}" for what, rows in accepted_rows(report.drops)),
+        refused=refused_rows(report.drops),
         largest=max((drop.accepted + drop.quarantined for drop in report.drops), default=0) or 1,
         shapes=SHAPES,
         bar=BAR,

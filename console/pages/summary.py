@@ -56,9 +56,8 @@ def _facts(report: WorkloadReport) -> Iterator[Fact]:
     if report.models:
         yield Fact(figure=f"{passed} of {len(report.models)}", what="trained models passed their gates")
     if report.drops:
-        quarantined = sum(drop.quarantined for drop in report.drops)
         first, *others = accepted_rows(report.drops)
-        drops = f"{count(len(report.drops), 'drop')}, {quarantined:,} quarantined"
+        drops = f"{count(len(report.drops), 'drop')}, {refused_rows(report.drops)}"
         more = "".join(f", {rows:,} {what}" for what, rows in others)
         yield Fact(figure=f"{first[1]:,}", what=f"{first[0]}{more} in {drops}")
     if report.windows:
@@ -80,6 +79,13 @@ def accepted_rows(drops: Sequence[Drop]) -> list[tuple[str, int]]:
         for feed, what in ACCEPTED.items()
         if feed in there
     ]
+
+
+def refused_rows(drops: Sequence[Drop]) -> str:
+    """`429 quarantined`; `429 quarantined, two files refused whole`, whose rows nobody has counted."""
+    whole = sum(bool(drop.rejected) for drop in drops)
+    also = f", {count(whole, 'file')} refused whole" if whole else ""
+    return f"{sum(drop.quarantined for drop in drops):,} quarantined{also}"
 
 
 def _live(report: WorkloadReport) -> Iterator[str]:

@@ -60,7 +60,7 @@ def quarantined_counts(rows: int, reasons: Sequence[ReasonCount]) -> str:
 
 def most_refused(accepted: int, quarantined: int, reasons: Sequence[ReasonCount]) -> str:
     """Of a drop of which more than half is refused, but not all: `54% of the rows refused, most by type: discount:
-    expected a float64, got 'unknown'`; empty for others."""
+    expected a number, got 'unknown'`; empty for others."""
     if not 0 < accepted < quarantined:
         return ""
     why = f", most by {reasons[0].reason}: {reasons[0].example}" if reasons else ""

@@ -57,8 +57,7 @@ def _outcome_of(drop: DropAnswer, reasons: Sequence[ReasonCount] = (), *, waits:
     if committed.superseded_by:
         return Outcome(text="no row added: a later version of the same object came before")
     if committed.duplicate:
-        first = committed.alias_of.rpartition("/")[2].partition("?")[0]
-        text = f"no row added: the bytes of {first} again"
+        text = f"no row added: the bytes of {committed.repeats} again"
         if committed.withdrawn:
             return Outcome(text=f"{text}, whose rows were withdrawn", is_refused=True)
         return Outcome(text=f"{text}{until_training}")

@@ -21,9 +21,13 @@ class Drop:
     quarantined: int
     reasons: tuple[ReasonCount, ...]
     rejected: str
-    """Why the whole object could not be read, then both counts are 0 or 1; empty otherwise."""
+    """Why the whole object could not be read, then both counts are 0; empty otherwise."""
     snapshot: str
     """The table snapshot that it became; empty for a scoring drop."""
+    repeats: str = ""
+    """The name of the object that brought the same bytes before, then both counts are 0; empty otherwise."""
+    is_superseded: bool = False
+    """Whether a later version of the same object came before, then both counts are 0."""
 
 
 def find_drops(runs: Iterable[Execution], quarantined: Mapping[str, tuple[ReasonCount, ...]]) -> tuple[Drop, ...]:
@@ -48,12 +52,16 @@ def _feed(drop: DropAnswer) -> str:
 
 def _drop(drop: DropAnswer, reasons: Sequence[ReasonCount]) -> Drop:
     committed, delivered = drop.committed, drop.delivered
+    repeats, is_superseded = (committed.repeats, bool(committed.superseded_by)) if committed else ("", False)
+    is_judged = not (drop.rejected or repeats or is_superseded)
     return Drop(
         name=drop.name,
         feed=_feed(drop),
         accepted=committed.rows_accepted if committed else delivered.rows if delivered else 0,
-        quarantined=sum(one.rows for one in reasons),
-        reasons=tuple(reasons),
+        quarantined=sum(one.rows for one in reasons) if is_judged else 0,
+        reasons=tuple(reasons) if is_judged or drop.rejected else (),
         rejected=drop.rejected.reason if drop.rejected else "",
         snapshot=committed.snapshot_id if committed else "",
+        repeats=repeats,
+        is_superseded=is_superseded,
     )

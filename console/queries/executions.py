@@ -9,6 +9,8 @@ from datetime import datetime
 from itertools import chain, islice
 from typing import Any
 
+from botocore.exceptions import ClientError
+
 from console.queries.failures import failure_of
 from millrace.errors import EnvironmentNotFoundError
 from millrace.names import MACHINES, WorkloadNames
@@ -82,9 +84,25 @@ def list_executions(
 def not_deployed(names: WorkloadNames) -> EnvironmentNotFoundError:
     """The error for a workload without machines."""
     return EnvironmentNotFoundError(
-        f"expected the machines of {names.prefix} in this account and region, got none: is {names.workload} "
-        f"deployed at stage {names.platform.stage}?"
+        f"expected the machines of {names.prefix} in this account and region, got none: {names.workload} is not "
+        f"deployed at stage {names.platform.stage}; `{_deploy(names)}` does that"
     )
+
+
+def require_deployed(states: Any, names: WorkloadNames) -> None:
+    """Raises EnvironmentNotFoundError for a workload without machines; who may not list them is not held up."""
+    try:
+        is_there = list_executions(states, names, "ingest") is not None
+    except ClientError:
+        return
+    if not is_there:
+        raise not_deployed(names)
+
+
+def _deploy(names: WorkloadNames) -> str:
+    if names.platform.stage == "local":
+        return f"millrace up --workload {names.workload}"
+    return f"cdk deploy --all -c stage={names.platform.stage} -c workloads={names.workload}"
 
 
 def read_history(states: Any, arn: str) -> list[dict[str, Any]]:

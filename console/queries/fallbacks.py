@@ -11,6 +11,8 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from console.environment import Environment
+from console.queries.executions import list_executions
+from console.queries.runs import SHORT
 from console.queries.versions import state_of
 from millrace.names import WorkloadNames
 from millrace.state.pointers import ReleasePointers
@@ -31,7 +33,7 @@ def why_fallback(environment: Environment, names: WorkloadNames) -> str:
     try:
         champion = ReleasePointers(state_of(environment, names)).champion()
         if champion is None:
-            return "no model is live yet"
+            return f"no model is live yet{_on_its_way(environment, names)}"
         reasons = list(_reasons(environment.client("logs"), names))
     except ClientError:
         return UNKNOWN
@@ -39,6 +41,15 @@ def why_fallback(environment: Environment, names: WorkloadNames) -> str:
     told = [reason for reason in reasons if OPEN not in reason] or reasons
     last = f": {told[-1][:MOST_CHARACTERS]}" if told else ""
     return f"version {champion.version} is live, but its endpoint gave no answer{last}"
+
+
+def _on_its_way(environment: Environment, names: WorkloadNames) -> str:
+    """`, train 0123abcd is on the way to one`: what runs that makes a version live."""
+    states = environment.client("stepfunctions")
+    for machine in ("release", "train"):
+        for run in list_executions(states, names, machine, status="RUNNING") or ():
+            return f", {machine} {run['name'][:SHORT]} is on the way to one"
+    return ", and neither a training nor a release runs"
 
 
 def _reasons(logs: Any, names: WorkloadNames) -> Iterator[str]:

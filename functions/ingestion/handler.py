@@ -64,7 +64,8 @@ def ingest(drop: DropInWork, folder: Path) -> ParsedDrop | RejectedDrop:
     except DropError as error:
         with quarantine(source=source.uri) as refused:
             refused.add([whole_drop(error)])
-        upload(drop, raw, "drop")
+        key = object_key(SETTINGS.workload, drop.feed, as_of=drop.as_of, drop_id=drop.drop_id, part="drop")
+        S3.upload_file(str(raw), LAKE, key)
         return RejectedDrop(
             drop_id=drop.drop_id,
             feed=drop.feed,
@@ -74,9 +75,10 @@ def ingest(drop: DropInWork, folder: Path) -> ParsedDrop | RejectedDrop:
             expected=cut(error.expected),
             got=cut(error.got),
         )
-    S3.upload_file(str(folder / "parsed"), LAKE, Staging(names=NAMES, of=drop.drop_id).parsed)
+    staging = Staging(names=NAMES, of=drop.drop_id)
+    S3.upload_file(str(folder / "parsed"), LAKE, staging.parsed)
     if refused.rows:
-        upload(drop, raw, "unparsable")
+        S3.upload_file(str(raw), LAKE, staging.unparsable)
     return ParsedDrop(
         drop_id=drop.drop_id,
         as_of=drop.as_of,
@@ -87,8 +89,3 @@ def ingest(drop: DropInWork, folder: Path) -> ParsedDrop | RejectedDrop:
         rows=rows,
         unparsable=refused.rows,
     )
-
-
-def upload(drop: DropInWork, path: Path, part: str) -> None:
-    key = object_key(SETTINGS.workload, drop.feed, as_of=drop.as_of, drop_id=drop.drop_id, part=part)
-    S3.upload_file(str(path), LAKE, key)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
 
 import boto3
 from aws_lambda_powertools import Logger
@@ -18,7 +19,7 @@ from millrace.contract.future import up_to
 from millrace.contract.load import load_contract
 from millrace.contract.schema import Feed
 from millrace.datasets.commits import Commit, NewDrop, commit_together
-from millrace.datasets.new_rows import RowsInFile, Source
+from millrace.datasets.new_rows import NewRows, RowsInFile, Source
 from millrace.datasets.notes import ARRIVAL
 from millrace.datasets.past import read_past
 from millrace.datasets.quarantine import QuarantineFile, object_key
@@ -32,6 +33,9 @@ from millrace.settings.validation import ValidationSettings
 from millrace.state.pointers import ReleasePointers
 from millrace.state.table import StateTable
 from millrace.workload.load import load_workload
+
+if TYPE_CHECKING:
+    from pyiceberg.table import Table as IcebergTable
 
 SETTINGS = ValidationSettings.parse()
 NAMES = SETTINGS.names
@@ -69,15 +73,23 @@ class FetchedDrop:
     def parsed(self) -> Path:
         return self.folder / "parsed"
 
+    def quarantine_unparsable(self) -> None:
+        """Keep the rows that ingestion could not parse; not those of a drop whose bytes the table holds already."""
+        if self.drop.unparsable:
+            S3.download_file(BUCKET, Staging(names=NAMES, of=self.drop.drop_id).unparsable, str(self.folder / "raw"))
+            S3.upload_file(str(self.folder / "raw"), BUCKET, self._quarantine_key("unparsable"))
+
     @contextmanager
     def quarantine(self) -> Iterator[QuarantineFile]:
         """A file of refused rows; one object per drop, so that a further attempt writes it anew."""
-        path, drop_id, as_of = self.folder / "refused", self.drop.drop_id, self.drop.as_of
-        with QuarantineFile(path, drop_id=drop_id, source=self.drop.source, as_of=as_of) as refused:
+        path, drop = self.folder / "refused", self.drop
+        with QuarantineFile(path, drop_id=drop.drop_id, source=drop.source, as_of=drop.as_of) as refused:
             yield refused
         if refused.rows:
-            key = object_key(SETTINGS.workload, self.feed, as_of=as_of, drop_id=drop_id, part="refused")
-            S3.upload_file(str(path), BUCKET, key)
+            S3.upload_file(str(path), BUCKET, self._quarantine_key("refused"))
+
+    def _quarantine_key(self, part: str) -> str:
+        return object_key(SETTINGS.workload, self.feed, as_of=self.drop.as_of, drop_id=self.drop.drop_id, part=part)
 
 
 def fetch(drop: ParsedDrop, feed: Feed, folder: Path) -> FetchedDrop:
@@ -134,7 +146,12 @@ def new_drop(fetched: FetchedDrop, table: str) -> NewDrop:
     )
     contract = up_to(LAKE.contract_of(table), PREDICTION, arrived=drop.as_of)
     new = RowsInFile(LAKE, table, contract, parsed=fetched.parsed, source=source, quarantine=fetched.quarantine)
-    return NewDrop(source=source, write=new.write, notes={ARRIVAL: drop.as_of.isoformat()})
+
+    def write(iceberg: IcebergTable) -> NewRows:
+        fetched.quarantine_unparsable()
+        return new.write(iceberg)
+
+    return NewDrop(source=source, write=write, notes={ARRIVAL: drop.as_of.isoformat()})
 
 
 def shard(drops: Sequence[FetchedDrop], run: str) -> Sharded:
@@ -163,6 +180,7 @@ def shard(drops: Sequence[FetchedDrop], run: str) -> Sharded:
 def shard_drop(fetched: FetchedDrop, shards: Shards) -> ShardedDrop:
     """The next shards are those of this drop."""
     drop, first, accepted = fetched.drop, shards.number, fetched.folder / "accepted"
+    fetched.quarantine_unparsable()
     table = up_to(SCORING, PREDICTION, arrived=drop.as_of)
     given = fetched.parsed, table, accepted, shards, fetched.quarantine
     before = partial(read_past, LAKE, HISTORIES)

@@ -31,6 +31,19 @@ FLOATS: tuple[Kind, ...] = ("float32", "float64")
 FLOAT32_MAX: float = struct.unpack("f", b"\xff\xff\x7f\x7f")[0]
 """The largest finite float32."""
 TIMES: tuple[Kind, ...] = ("date", "timestamp", "timestamp_utc")
+FORMS: dict[Kind, str] = {
+    "int32": f"a whole number from {-(2**31):,} to {2**31 - 1:,}",
+    "int64": "a whole number",
+    "float32": "a number",
+    "float64": "a number",
+    "string": "a text",
+    "binary": "bytes, as base64 in text",
+    "boolean": "true or false",
+    "date": "a date, such as 2025-04-07",
+    "timestamp": "a time without an offset, such as 2025-04-07T10:00:00",
+    "timestamp_utc": "a time with an offset, such as 2025-04-07T10:00:00Z",
+}
+"""What a cell is, for people."""
 DATE = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 TIMESTAMP = re.compile(
     r"\d{4}-\d\d-\d\d([ T]([01]\d|2[0-3])(:[0-5]\d(:[0-5]\d(\.\d{1,6})?)?)?(Z|[+-]([01]\d|2[0-3])(:?[0-5]\d)?)?)?",

@@ -10,6 +10,7 @@ from millrace.contract.kinds import as_json, parse_cell
 from millrace.contract.reasons import Reason
 from millrace.contract.schema import Column, Table
 from millrace.contract.violation import RuleViolation, shown, truncate
+from millrace.spelling import did_you_mean
 
 if TYPE_CHECKING:
     from millrace.features.history import History
@@ -56,8 +57,9 @@ def check_row(row: Mapping[str, Any], table: Table) -> tuple[RuleViolation, ...]
     either's event time. A drop refuses a row for its cells of a wrong type before it applies any rule, so its reasons
     may be fewer and the first of them another.
     Times are ISO text, binary cells base64 text. Keys across rows are not looked at."""
-    expected = f"one of {', '.join(table.names)}"
     unknown = sorted(row.keys() - set(table.names))
+    # Of the first alone, as a caller may send any number of them.
+    expected = f"one of {', '.join(table.names)}{did_you_mean(unknown[:1], table.names)}" if unknown else ""
     violations = [
         RuleViolation(reason=Reason.UNKNOWN_FIELD, column=name, expected=expected, got=truncate(row[name]))
         for name in unknown

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Literal, TypeVar, cast
 
 from millrace.contract.csv_form import CsvForm
 from millrace.contract.freshness import AllowedAge
-from millrace.contract.kinds import FLOAT32_MAX, FLOATS, INTEGERS, TIMES, Kind, arrow_type, parse_cell, to_float
+from millrace.contract.kinds import FLOAT32_MAX, FLOATS, FORMS, INTEGERS, TIMES, Kind, arrow_type, parse_cell, to_float
 from millrace.contract.rules.allowed import Allowed
 from millrace.contract.rules.finite import Finite
 from millrace.contract.rules.required import Required
@@ -108,8 +108,10 @@ class Column:
 
     @property
     def form(self) -> str:
-        """What a cell must be, for people: `a timestamp written as MM/dd/yyyy`."""
-        return f"a {self.kind}" + (f" written as {self.time_format.pattern}" if self.time_format else "")
+        """What a cell must be, for people: `a time written as MM/dd/yyyy`."""
+        if self.time_format:
+            return f"a {'date' if self.kind == 'date' else 'time'} written as {self.time_format.pattern}"
+        return FORMS[self.kind]
 
     @property
     def allowed(self) -> tuple[str | int, ...]:

@@ -51,7 +51,8 @@ def schema() -> pa.Schema:
 def object_key(workload: str, feed: Feed, *, as_of: datetime, drop_id: str, part: str) -> str:
     """The key in the lake: one per drop and step, so that a retry writes the same object again.
 
-    `part` says which step refused the rows: `drop` and `unparsable` at ingestion, `refused` at validation,
+    `part` says which step refused the rows: `drop` and `unparsable` at ingestion (the latter come here at validation,
+    unless the table holds the drop's bytes already), `refused` at validation,
     `undecodable` at delivery, of rows whose image the model's container could not decode."""
     day = as_of.astimezone(UTC).date().isoformat()
     return f"{workload}/quarantine/feed={feed}/date={day}/{drop_id}-{part}.parquet"

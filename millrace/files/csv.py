@@ -8,11 +8,12 @@ from __future__ import annotations
 import csv
 import sys
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from millrace.contract.csv_form import CsvForm
+from millrace.contract.csv_form import DELIMITERS, CsvForm
 from millrace.contract.reasons import Reason
 from millrace.contract.schema import Table, parsed_schema
 from millrace.contract.violation import QuarantinedRow, RuleViolation, truncate
@@ -94,7 +95,21 @@ def _header(block: bytes, table: Table) -> tuple[int, list[str], bytes]:
     try:
         return skipped, check_header(names_of(first, table.csv), table), block
     except DropError as error:
-        raise _wrong_encoding(first, table.csv) or error from None
+        raise _wrong_encoding(first, table.csv) or _wrong_delimiter(first, table) or error from None
+
+
+def _wrong_delimiter(header: bytes, table: Table) -> DropError | None:
+    """What is wrong with a header that is the contract's with another delimiter."""
+    for delimiter in DELIMITERS:
+        with suppress(DropError):
+            check_header(names_of(header, replace(table.csv, delimiter=delimiter)), table)
+            expected = f"{_named(table.csv.delimiter)} between the names (`csv.delimiter` of the contract)"
+            return DropError(Reason.FOREIGN, expected=expected, got=_named(delimiter))
+    return None
+
+
+def _named(delimiter: str) -> str:
+    return "a tab" if delimiter == "\t" else f"`{delimiter}`"
 
 
 def _wrong_encoding(header: bytes, form: CsvForm) -> DropError | None:

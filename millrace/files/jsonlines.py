@@ -18,12 +18,15 @@ from millrace.files.lines import blocks, lines_of, raw_text
 from millrace.files.manifest import FETCHES_AT_ONCE, LINES_PER_PART, check_objects, fetch_objects
 from millrace.files.origin import Origin, image_columns
 from millrace.files.parsed import Limits, Parsed, keys_of, wrong_type
+from millrace.spelling import LONGEST, did_you_mean
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 IMAGE_LINE_BYTES = 6 * 2**20
 """Of a line with one image of the largest size, in base64."""
+HINTS = 16
+"""Unknown names of a part that are compared with the known ones, which takes longer than to read the line."""
 Each = Callable[..., Iterator[Any]]
 """As `map`, whose results come in the order of what was given."""
 TEXT_KINDS = ("string", "binary", "date", "timestamp", "timestamp_utc")
@@ -50,11 +53,15 @@ def _read_lines(lines: list[bytes], first: int, table: Table, origin: Origin | N
     numbers: list[int] = []
     objects: list[dict[str, Any]] = []
     unparsable: list[QuarantinedRow] = []
+    names, hints = [column.name_in_file for column in table.columns], dict[str, str]()
     there = [(number, text) for number, text in enumerate(lines, first) if text.strip()]
     for (number, text), row in zip(
         there, each(lambda numbered: _object(numbered[1], table, origin), there), strict=True
     ):
         if isinstance(row, RuleViolation):
+            if row.reason == Reason.UNKNOWN_FIELD and (name := row.column) and (name in hints or len(hints) < HINTS):
+                hints[name] = did_you_mean([name], names)
+                row = replace(row, expected=f"{row.expected}{hints[name]}")
             unparsable.append(QuarantinedRow(line=number, violations=(row,), key=_key(text, table), raw=raw_text(text)))
         else:
             numbers.append(number)
@@ -74,8 +81,10 @@ def _object(text: bytes, table: Table, origin: Origin | None) -> dict[str, Any] 
         return _violation(Reason.JSON, "a JSON object", truncate(row))
     known = table.name_of
     if unknown := sorted(row.keys() - known.keys()):
-        expected = ", ".join(column.name_in_file for column in table.columns)
-        return _violation(Reason.UNKNOWN_FIELD, expected, ", ".join(map(truncate, unknown)))
+        expected = f"one of {', '.join(column.name_in_file for column in table.columns)}"
+        column = unknown[0] if unknown[0].isprintable() and len(unknown[0]) <= LONGEST else None
+        got = ", ".join(map(truncate, unknown))
+        return RuleViolation(reason=Reason.UNKNOWN_FIELD, column=column, expected=expected, got=got)
     named = [(known[name], cell) for name, cell in row.items() if known[name]]
     row = dict(named)
     if len(row) < len(named):

@@ -140,6 +140,11 @@ class Committed(Message):
     """Rows from which on the first training starts by itself; 0 in answers that do not say."""
 
     @property
+    def repeats(self) -> str:
+        """The name of the object that brought the same bytes, without its folder; empty where this one is new."""
+        return self.alias_of.rpartition("/")[2].partition("?")[0]
+
+    @property
     def rows_missing(self) -> int:
         """Rows until the first training starts by itself; 0 where it has, and for what adds no rows to train on."""
         is_waited_for = self.feed == "training" and not self.has_champion
@@ -210,6 +215,11 @@ class Staging:
     def parsed(self) -> str:
         """Typed rows, before the contract's rules."""
         return f"{self.prefix}parsed.parquet"
+
+    @property
+    def unparsable(self) -> str:
+        """The rows that could not be parsed, as a file of the quarantine: they go there once the drop is judged."""
+        return f"{self.prefix}unparsable.parquet"
 
     @property
     def accepted(self) -> str:

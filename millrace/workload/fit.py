@@ -10,6 +10,7 @@ from millrace.evaluation.naive.catalogue import suiting
 from millrace.features import catalogue as features
 from millrace.features.signature import Signature
 from millrace.models.parameters import Parameters
+from millrace.spelling import did_you_mean
 from millrace.tasks import catalogue as tasks
 from millrace.tasks.task import Task
 from millrace.workload.declaration import Workload
@@ -75,8 +76,13 @@ def _check_label(workload: Workload, contract: Contract, where: str) -> None:
     if label.is_input is not bool(prediction.horizon_hours):
         expected = "the custom property input: true on the label where horizon_hours is above 0, and only there"
         raise WorkloadError(where=where, field=label.name, expected=expected, came=prediction.horizon_hours)
-    known = set(contract.table("scoring").names)
-    _expect(where, "the features", set(prediction.feature_columns), known)
+    known = contract.table("scoring").names
+    if unknown := sorted(set(prediction.feature_columns) - set(known)):
+        expected = f"columns of the contract that a row to score has: {', '.join(known)}{did_you_mean(unknown, known)}"
+        came = unknown[0] if len(unknown) == 1 else unknown
+        raise WorkloadError(
+            where=f"{workload.name}/workload.yaml", field="prediction.features", expected=expected, came=came
+        )
 
 
 def _check_gates(workload: Workload, task: Task) -> None:
@@ -108,5 +114,5 @@ def _check_evidence(workload: Workload, contract: Contract, task: Task, tensors:
 
 def _expect(where: str, field: str, wanted: set[str], held: set[str]) -> None:
     if missing := sorted(wanted - held):
-        expected = f"{missing} as workload.yaml names them"
+        expected = f"{missing} as workload.yaml names them{did_you_mean(missing, held)}"
         raise WorkloadError(where=where, field=field, expected=expected, came=sorted(held))

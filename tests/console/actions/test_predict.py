@@ -134,7 +134,25 @@ def test_refused_rows_stand_where_they_stood(tmp_path: Path) -> None:
     assert [answer.reason for answer in answers] == [None, "type", "range", None]
     assert [answer.id is None for answer in answers] == [False, True, True, False]
     assert (answers[2].column, answers[2].expected, answers[2].came) == ("nswdemand", "<= 1", "17.5")
-    assert (answers[1].column, answers[1].expected, answers[1].came) == ("nswprice", "a float64", "'dear'")
+    assert (answers[1].column, answers[1].expected, answers[1].came) == ("nswprice", "a number", "'dear'")
+
+
+def test_every_rule_that_a_refused_row_breaks_is_told(tmp_path: Path) -> None:
+    """Of a row that is refused before the call, by the function, and for a number that JSON has no word for."""
+    good = rows(4)
+    lines = [
+        line(good[0], nswprice="dear", nswdemand="much"),
+        line(good[1], nswprice=9, nswdemand=17.5),
+        line(good[2], nswprice="inf", nswdemand=17.5),
+        line(good[3], nswdemand=17.5),
+    ]
+    answers = list(predict(Function(), "f", csv(tmp_path / "rows.csv", lines), CONTRACT))
+    assert [(answer.column, answer.also) for answer in answers] == [
+        ("nswprice", "nswdemand: expected a number, got 'much'"),
+        ("nswprice", "nswdemand: expected <= 1, got 17.5"),
+        ("nswprice", "nswdemand: expected <= 1, got 17.5"),
+        ("nswdemand", None),
+    ]
 
 
 def test_a_number_that_json_has_no_word_for_does_not_spoil_the_call(tmp_path: Path) -> None:

@@ -101,6 +101,17 @@ def test_what_a_killed_cloud_left_is_swept_and_nobody_else(build: Path) -> None:
         stranger.kill()
 
 
+def test_of_a_cloud_that_was_killed_the_next_one_says_that_what_it_held_is_gone(build: Path) -> None:
+    first = millrace("up", "--empty", "--json", "--build", str(build))
+    assert "has gone" not in first.stderr
+    pid = json.loads(first.stdout)["pid"]
+    os.kill(pid, signal.SIGKILL)
+    until(lambda: find_instance(build) is None, "a killed cloud to be noticed")
+    said = f"The local cloud that ran here, process {pid}, has gone, and with it all rows, models and decisions.\n"
+    assert said in millrace("up", "--empty", "--build", str(build)).stderr
+    assert "has gone" not in millrace("up", "--empty", "--build", str(build)).stderr
+
+
 def test_an_interrupt_on_the_way_leaves_nothing(build: Path) -> None:
     program = [sys.executable, "-m", "console.cli", "up", "--build", str(build)]
     quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}

@@ -261,6 +261,25 @@ def test_an_external_model_is_put_and_followed(tmp_path: Path, cloud: Any, machi
     assert "FOLDER: expected a folder with model.onnx" in refused("register", str(tmp_path / "none"))
 
 
+@pytest.mark.parametrize(
+    "words",
+    [("versions",), ("predict", "rows.csv"), ("drop", "rows.csv", "--feed", "training"), ("quarantine",),
+     ("decisions",), ("cost",), ("why", "id"), ("alarms",), ("monitor",), ("dead",), ("card",), ("runs",),
+     ("rollback", "--reason", "x"), ("report",)],
+)  # fmt: skip
+def test_of_a_workload_that_is_not_deployed_the_command_that_deploys_it_is_told(
+    words: tuple[str, ...], tmp_path: Path, machine: Callable[..., str]
+) -> None:
+    machine("ingest", {"A": PASS})  # of another workload
+    (tmp_path / "rows.csv").write_text("a\n1\n")
+    given = [str(tmp_path / word) if word == "rows.csv" else word for word in words]
+    told = refused(*given, "--workload", "income")
+    assert told == (
+        "expected the machines of millrace-local-income in this account and region, got none: income is not deployed "
+        "at stage local; `millrace up --workload income` does that"
+    )
+
+
 def test_a_drop_is_put_and_followed(
     tmp_path: Path, cloud: Any, claims: Claims, machine: Callable[..., str], ran: Callable[..., str]
 ) -> None:

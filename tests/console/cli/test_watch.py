@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import sys
 from datetime import UTC, datetime
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, NoReturn
+
+import pytest
 
 from console.cli import watch
 from console.queries.runs import Run, RunDetail
@@ -34,3 +37,20 @@ def of_two_drops() -> RunDetail:
         run=run, input=given, output=given | {"validation": {"answer": {"drops": drops}}}, error="", cause="",
         redrivable=False, why_not_redrivable="", steps=[], parent="", children=[],
     )  # fmt: skip
+
+
+def test_an_interrupt_ends_the_waiting_alone(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def describe_execution(**_: str) -> NoReturn:
+        sys.exit(130)  # as the handler of the signal does, wherever it comes
+
+    states = SimpleNamespace(describe_execution=describe_execution)
+    environment = SimpleNamespace(client=lambda _: states, platform=NAMES.platform)
+    monkeypatch.setenv("MILLRACE_WORKLOAD", NAMES.workload)
+    with pytest.raises(SystemExit) as ended:
+        watch.follow(environment, NAMES, NAMES.execution_arn("train", "0123abcd"), said=True)  # type: ignore[arg-type]
+    assert ended.value.code == 130
+    stage = f" --stage {NAMES.platform.stage}" if NAMES.platform.stage != "local" else ""
+    told = f"millrace: no longer waits, what was started goes on: look with `millrace runs{stage}`"
+    assert capsys.readouterr().err.strip() == told

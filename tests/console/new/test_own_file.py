@@ -145,7 +145,7 @@ def test_hostile_neighbours_are_quarantined_and_said(contract: Contract, tmp_pat
     rows, refused = ingest(file(tmp_path / "worse.csv", range(1500, 1510), *more), contract, "training")
     assert len(rows) == 10
     assert [line for line, _ in refused] == list(range(12, 19))
-    written = "Seen At: expected a timestamp written as M/d/yyyy h:mm a, got "
+    written = "Seen At: expected a time written as M/d/yyyy h:mm a, got "
     assert [detail.startswith(written) for _, detail in refused] == [True, True, True, True, False, False, False]
     assert refused[4][1].startswith("Seen At: expected a value")
 

@@ -14,5 +14,12 @@ page.on("request", (request) => request.url() === process.argv[2] || asked.push(
 page.on("console", (message) => complaints.push(message.text()));
 page.on("pageerror", (error) => complaints.push(error.message));
 await page.goto(process.argv[2]);
-console.log(JSON.stringify({ asked, complaints, dom: await page.content() }));
+const dom = await page.content();
+await page.setViewport({ width: 420, height: 900 });
+const tooWide = await page.evaluate(() =>
+  [...document.querySelectorAll(".scroll")]
+    .filter((box) => box.scrollWidth > box.clientWidth)
+    .map((box) => box.querySelector("table")?.className),
+);
+console.log(JSON.stringify({ asked, complaints, dom, tooWide }));
 await browser.close();

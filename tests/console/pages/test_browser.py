@@ -8,12 +8,13 @@ import platform
 import subprocess
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
 
 from console.pages.page import page
+from console.queries.quarantine import ReasonCount
 from console.queries.report import WorkloadReport
 
 BROWSERS = Path(__file__).resolve().parents[3] / "build" / "static"
@@ -33,12 +34,16 @@ class Seen:
     """Addresses the page asked for, also where that came to nothing."""
     complaints: list[str]
     """What its console says."""
+    tooWide: list[str]
+    """The tables that are wider than a window of 420 pixels has room for."""
 
 
 @pytest.fixture(scope="module")
 def seen(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Seen]:
     """Opens a page."""
     folder = tmp_path_factory.mktemp("browser")
+    # The browser unpacks a font of its own below TMPDIR; without one letters have no width.
+    (folder / "fonts.conf").write_text(f"<fontconfig><dir>{folder / 'fonts'}</dir></fontconfig>")
 
     def open_(html: str) -> Seen:
         path = folder / "report.html"
@@ -48,7 +53,12 @@ def seen(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Seen]:
             input=Path(__file__).with_name("opened.mjs").read_text(),
             cwd=BROWSERS,
             # Named as a function's runtime, the browser is unpacked together with the libraries it needs.
-            env={**os.environ, "TMPDIR": str(folder), "AWS_LAMBDA_JS_RUNTIME": "nodejs22.x"},
+            env={
+                **os.environ,
+                "TMPDIR": str(folder),
+                "FONTCONFIG_PATH": str(folder),
+                "AWS_LAMBDA_JS_RUNTIME": "nodejs22.x",
+            },
             capture_output=True,
             text=True,
             timeout=300,
@@ -72,3 +82,11 @@ def test_a_page_that_asks_and_complains_is_seen(report: WorkloadReport, seen: Ca
     opened = seen(page(report).replace("</main>", bad))
     assert any("notThere is not defined" in complaint for complaint in opened.complaints)
     assert opened.asked == ["http://example.org/x.png"]
+
+
+def test_the_drops_fit_into_a_narrow_window(report: WorkloadReport, seen: Callable[[str], Seen]) -> None:
+    long = replace(report.drops[0], name="training/same_rows_other_name.csv", accepted=0, quarantined=200_000,
+                   reasons=(ReasonCount(reason="duplicate_key", rows=200_000, example="x"),))  # fmt: skip
+    repeated = replace(report.drops[0], accepted=0, repeats="bestellungen-2026-11-21-0600.csv")
+    opened = seen(page(replace(report, drops=(*report.drops, long, repeated))))
+    assert "drops" not in opened.tooWide

@@ -9,6 +9,7 @@ import pytest
 from console.pages.page import PageLink, page
 from console.queries.monitoring import MonitoredWindow
 from console.queries.monitoring_limits import Limit
+from console.queries.quarantine import ReasonCount
 from console.queries.report import WorkloadReport
 from console.words import figure
 from millrace.evaluation.report import ErrorMeaning
@@ -119,8 +120,18 @@ def test_the_pages_of_other_workloads_are_linked_where_there_are_several(report:
 def test_the_bar_of_a_drop_has_its_rows(report: WorkloadReport) -> None:
     tips = Outline(page(report)).found["title"]
     assert "1488 accepted, 48 quarantined" in tips
-    rejected = replace(report.drops[0], accepted=0, quarantined=0, rejected="not_a_table")
-    assert "rejected: not_a_table" in page(replace(report, drops=(rejected,)))
+
+
+def test_a_file_refused_whole_and_one_with_the_bytes_of_another_have_no_rows(report: WorkloadReport) -> None:
+    bare = replace(report.drops[0], accepted=0, quarantined=0, reasons=())
+    why = ReasonCount(reason="columns", rows=1, example="expected the columns a, b, got a")
+    refused = replace(bare, rejected="columns", reasons=(why,))
+    html = page(replace(report, drops=(refused, replace(bare, repeats="may.csv"), replace(bare, is_superseded=True))))
+    cells = [re.sub("<[^>]+>", "", one) for one in re.findall(r"<td.*?</td>", html)]
+    assert cells[:3] == ["–", "refused whole", "columns"]
+    assert cells[4:7] == ["–", "–", "the bytes of may.csv again"]
+    assert "a later version of it came before" in cells
+    assert "0 quarantined, one file refused whole" in html
 
 
 def test_each_window_has_its_figures_under_the_pointer(report: WorkloadReport) -> None:

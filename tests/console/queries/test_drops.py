@@ -3,7 +3,7 @@
 from dataclasses import replace
 from datetime import timedelta
 
-from console.queries.drops import find_drops
+from console.queries.drops import Drop, find_drops
 from console.queries.quarantine import ReasonCount, Row, count_reasons
 from console.queries.report import WorkloadReport
 from tests.console.presenters.test_outcome import rejected, together
@@ -35,8 +35,30 @@ def test_each_drop_of_a_run_is_one(report: WorkloadReport) -> None:
     found = find_drops([together(report)], reasons)
     assert [(drop.name, drop.accepted, drop.quarantined, drop.rejected) for drop in found] == [
         ("training/a.csv", 1440, 0, ""),
-        ("training/b.csv", 0, 1, "foreign"),
+        ("training/b.csv", 0, 0, "foreign"),
     ]
+
+
+def test_a_drop_that_adds_no_row_for_another_quarantines_none(report: WorkloadReport) -> None:
+    """Also where its bad rows lie in the lake: they count with the object that was judged."""
+    run = report.of("ingest")[-1]
+    reasons = {
+        run.input["detail"]["objects"][0].get("drop_id") or run.name: (
+            ReasonCount(reason="type", rows=429, example=""),
+        )
+    }
+    (committed,) = run.output["validation"]["answer"]["drops"]
+
+    def found(**facts: object) -> Drop:
+        answer = {"drops": [committed | facts]}
+        (drop,) = find_drops([replace(run, output={**run.output, "validation": {"answer": answer}})], reasons)
+        return drop
+
+    again = found(duplicate=True, alias_of="s3://landing/electricity/training/may.csv?versionId=1", rows_accepted=0)
+    assert (again.quarantined, again.reasons, again.repeats) == (0, (), "may.csv")
+    late = found(superseded_by="s3://landing/electricity/training/may.csv?versionId=2", rows_accepted=0)
+    assert (late.quarantined, late.reasons, late.is_superseded) == (0, (), True)
+    assert found().quarantined == 429
 
 
 def test_reasons_are_counted_by_drop_and_the_most_frequent_is_first() -> None:

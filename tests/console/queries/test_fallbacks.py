@@ -48,7 +48,17 @@ def put_log(environment: Environment, *entries: tuple[str, str, str]) -> None:
 
 def test_before_a_release_no_model_is_live(environment: Environment) -> None:
     create_table(environment.client("dynamodb"), PLATFORM.state_table)
-    assert why_fallback(environment, NAMES) == "no model is live yet"
+    assert why_fallback(environment, NAMES) == "no model is live yet, and neither a training nor a release runs"
+
+
+def test_before_a_release_what_is_on_its_way_to_one_is_named(environment: Environment) -> None:
+    create_table(environment.client("dynamodb"), PLATFORM.state_table)
+    states = environment.client("stepfunctions")
+    role = f"arn:aws:iam::{PLATFORM.account}:role/machines"
+    for name in ("train", "release"):
+        states.create_state_machine(name=NAMES.machine(name), definition="{}", roleArn=role)
+    states.start_execution(stateMachineArn=NAMES.machine_arn("train"), name="0123abcd-first")
+    assert why_fallback(environment, NAMES) == "no model is live yet, train 0123abcd is on the way to one"
 
 
 def test_the_last_reason_of_the_live_version_is_told_and_not_that_its_circuit_is_open(environment: Environment) -> None:

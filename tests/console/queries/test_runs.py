@@ -139,6 +139,32 @@ def test_children_are_found_by_start_and_by_event(
     assert [each.run.arn for each in followed] == [arn, *told.children]
 
 
+def training(reason: str, refusal: str | None) -> dict[str, Any]:
+    """As the input of a machine that passes it on: a training that started, or why it did not."""
+    budgeted = {"accepted": refusal is None, "reason": refusal, "projected_usd": 1, "monthly_usd": 2, "champion": None}
+    return {"reason": reason, "budget": {"answer": budgeted}}
+
+
+@pytest.mark.parametrize(
+    ("reason", "refusal", "is_followed"),
+    [("first", "busy", True), ("first", "release", True), ("first", "champion_exists", False),
+     ("first", "budget", False), ("command", "busy", False)],
+)  # fmt: skip
+def test_a_first_training_that_was_needless_is_followed_by_the_one_that_runs(
+    reason: str, refusal: str, is_followed: bool, states: Any, machine: Callable[..., str], ran: Callable[..., str]
+) -> None:
+    made = machine("train", {"W": {"Type": "Wait", "SecondsPath": "$.wait", "Next": "A"}, "A": PASS})
+    machine("release", {"A": PASS})
+    first = start(states, NAMES, "train", more=training("first", None) | {"wait": 2})
+    ran(made, training("first", "busy") | {"wait": 0}, f"another-{reason}-{refusal}")
+    needless = ran(made, training(reason, refusal) | {"wait": 0}, f"needless-{reason}-{refusal}")
+    said: list[str] = []
+    follower = Follower(states=states, names=NAMES, poll_s=0.01, grace_s=0.1, said=said.append)
+    found = [(each.run.arn, each.run.status) for each in follower.follow(needless)]
+    assert found == [(needless, "SUCCEEDED"), *([(first.arn, "SUCCEEDED")] if is_followed else [])]
+    assert said == [f"follows train {first.name[:8]}, whose model is the first"] * is_followed
+
+
 def test_of_a_drop_whose_run_with_others_failed_its_own_run_is_followed(
     states: Any, machine: Callable[..., str], ran: Callable[..., str]
 ) -> None:

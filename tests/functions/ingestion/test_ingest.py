@@ -119,6 +119,14 @@ def test_the_same_bytes_under_another_key_are_an_alias(ingest: Any, sample: pa.T
     assert ingest.quarantined() == []
 
 
+def test_the_bad_rows_of_the_same_bytes_are_quarantined_once(ingest: Any, sample: pa.Table) -> None:
+    body = csv(sample.slice(0, 5)) + b"1996-05-07 09:30:00,1\n"
+    first = ingest.run("training", "a.csv", body)
+    again = ingest.run("training", "b.csv", body)
+    assert (first["rows_quarantined"], again["rows_quarantined"], again["duplicate"]) == (1, 0, True)
+    assert [row["source"] for row in ingest.quarantined()] == [first["source"]]
+
+
 @pytest.mark.parametrize("order", ["as they were written", "the later one first"])
 def test_of_two_versions_of_an_object_the_later_wins(order: str, ingest: Any, sample: pa.Table) -> None:
     bad = sample.slice(0, 96).set_column(3, "nswprice", pa.array([0.25] * 96))

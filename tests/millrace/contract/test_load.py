@@ -88,7 +88,6 @@ WRONG: dict[str, Change] = {
     "schema.rows, properties": lambda d: column(d, 2).update(name="timestamp"),
     "schema": lambda d: d["schema"][1].update(name="truth"),
     "schema.rows": lambda d: column(d, 8).pop("customProperties"),
-    "the features": lambda d: column(d, 2).update(name="periode"),
     "schema.labels, column `prediction_id`": lambda d: column(d, 2, 1)["logicalTypeOptions"].update(pattern="("),
     "schema.rows, quality.0": lambda d: d["schema"][0].update(
         quality=[{"type": "sql", "query": "SELECT 1", "mustBe": 1}]

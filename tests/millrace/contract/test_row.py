@@ -98,11 +98,11 @@ def test_a_row_may_come_as_the_files_have_it() -> None:
 @pytest.mark.parametrize(
     ("changed", "reason", "expected"),
     [
-        ({"at": "2/30/2024 1:00"}, "type", "a timestamp written as M/d/yyyy H:mm"),
-        ({"at": "07/04/2024 13:05"}, "type", "a timestamp written as M/d/yyyy H:mm"),
+        ({"at": "2/30/2024 1:00"}, "type", "a time written as M/d/yyyy H:mm"),
+        ({"at": "07/04/2024 13:05"}, "type", "a time written as M/d/yyyy H:mm"),
         ({"sky": "NA"}, "required", "a value"),
         ({"Seen At": "7/4/2024 13:05", "at": "7/4/2024 13:05"}, "unknown_field", "one of row_id, at, load, sky"),
-        ({"load": "n/a"}, "type", "a float64"),
+        ({"load": "n/a"}, "type", "a number"),
     ],
 )
 def test_what_neither_the_contract_nor_the_files_have_is_refused(
@@ -110,6 +110,33 @@ def test_what_neither_the_contract_nor_the_files_have_is_refused(
 ) -> None:
     row = as_declared({"row_id": "a", "at": "7/4/2024 13:05", "sky": "grey"} | changed, IN_FILES)
     assert [(found.reason, found.expected) for found in check_row(row, IN_FILES)][:1] == [(reason, expected)]
+
+
+@pytest.mark.parametrize(
+    ("kind", "cell", "expected"),
+    [
+        ("timestamp_utc", "2025-04-07T10:00:00", "a time with an offset, such as 2025-04-07T10:00:00Z"),
+        ("timestamp", "2025-04-07T10:00:00Z", "a time without an offset, such as 2025-04-07T10:00:00"),
+        ("int32", 2**31, "a whole number from -2,147,483,648 to 2,147,483,647"),
+        ("int64", 1.5, "a whole number"),
+        ("boolean", 1, "true or false"),
+        ("string", 1, "a text"),
+        ("date", "7.4.2025", "a date, such as 2025-04-07"),
+        ("binary", "é", "bytes, as base64 in text"),
+    ],
+)
+def test_what_a_cell_must_be_is_said_in_plain_words(kind: Any, cell: Any, expected: str) -> None:
+    table = Table(name="rows", columns=(Column(name="x", kind=kind),))
+    (violation,) = check_row({"x": cell}, table)
+    assert (violation.reason, violation.expected) == ("type", expected)
+
+
+def test_of_an_unknown_field_the_name_that_was_meant_is_told() -> None:
+    row = as_declared({"row_id": "a", "at": "7/4/2024 13:05", "skyy": "grey"}, IN_FILES)
+    unknown, _ = check_row(row, IN_FILES)
+    assert (unknown.column, unknown.expected) == ("skyy", "one of row_id, at, load, sky (did you mean 'sky'?)")
+    (nobody,) = check_row(row | {"skyy": None, "sky": "grey", "x" * 10**6: 1}, IN_FILES)[:1]
+    assert nobody.column == "skyy"
 
 
 def test_a_request_gets_the_id_of_its_decision_and_its_time() -> None:

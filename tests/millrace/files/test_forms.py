@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import itertools
+import re
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
@@ -188,6 +189,20 @@ def test_a_header_in_another_encoding_says_so(declared: str, written: str, told:
         read(content.encode(written), table)
     with pytest.raises(DropError, match="columns: "):
         read("kunde,übrig\na,b\n".encode(declared), table)
+
+
+@pytest.mark.parametrize(
+    ("declared", "came", "told"),
+    [(";", ",", "`;` between the names (`csv.delimiter` of the contract), got `,`"),
+     (",", "\t", "`,` between the names (`csv.delimiter` of the contract), got a tab")],
+)  # fmt: skip
+def test_a_header_with_another_delimiter_says_so(declared: str, came: str, told: str, read: Read) -> None:
+    columns = (Column(name="a", kind="string", required=True), Column(name="b", kind="int64"))
+    table = Table(name="rows", columns=columns, csv=CsvForm(delimiter=declared))
+    with pytest.raises(DropError, match=re.escape(f"foreign: expected {told}")):
+        read(f"b{came}a\n1{came}x\n".encode(), table)
+    with pytest.raises(DropError, match="the columns a and"):
+        read(f"c{came}d\n1{came}x\n".encode(), table)
 
 
 def test_a_line_of_tabs_is_a_row(read: Read) -> None:

@@ -117,6 +117,18 @@ def test_a_record_may_cross_a_block(tmp_path: Path) -> None:
     assert parsed.rows["_line"].to_pylist() == list(range(2, 42, 2))
 
 
+def test_a_misspelt_field_of_a_json_line_is_named_with_the_column_that_was_meant(tmp_path: Path) -> None:
+    columns = (Column(name="at", kind="timestamp"), Column(name="Kategorie", kind="string"))
+    path = tmp_path / "drop"
+    path.write_text('{"Kategrie": "a"}\n{"at": null, "\\ud800": 1}\n' + "".join(f'{{"at{n}": 1}}\n' for n in range(99)))
+    (part,) = read_drop(path, Table(name="rows", columns=columns))
+    found = [row.violations[0] for row in part.unparsable]
+    assert (found[0].column, found[0].got) == ("Kategrie", "'Kategrie'")
+    assert found[0].expected == "one of at, Kategorie (did you mean 'Kategorie'?)"
+    assert found[1].column is None, "half a surrogate pair is no text"
+    assert sum("did you mean" in one.expected for one in found) == 16, "of some names only: it takes its time"
+
+
 @pytest.mark.parametrize(
     ("line", "reason"),
     [

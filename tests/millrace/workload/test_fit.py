@@ -199,7 +199,14 @@ def test_a_history_needs_a_family_that_takes_it(folder: Path) -> None:
 @pytest.mark.parametrize("name", ["class", "prices"])
 def test_the_label_and_a_column_that_is_not_there_are_no_features(folder: Path, name: str) -> None:
     change(folder, "workload.yaml", "features: [day_of_week,", f"features: [{name},")
-    with pytest.raises(WorkloadError, match=f"the features: expected \\['{name}'\\]"):
+    told = r"electricity/workload.yaml: prediction.features: expected columns of the contract that a row to score has: "
+    with pytest.raises(WorkloadError, match=f"{told}.*, transfer.*, got '{name}'"):
+        check(folder)
+
+
+def test_of_a_feature_that_is_misspelt_the_column_is_named(folder: Path) -> None:
+    change(folder, "workload.yaml", "features: [day_of_week,", "features: [day_of_wek,")
+    with pytest.raises(WorkloadError, match=r"\(did you mean 'day_of_week'\?\), got 'day_of_wek'"):
         check(folder)
 
 
