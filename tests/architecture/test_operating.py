@@ -272,7 +272,7 @@ def test_a_row_that_says_too_much_or_too_little_is_found() -> None:
 
 def waiting(page: str) -> set[str]:
     """The commands that are said to take `--wait`."""
-    (sentence,) = re.findall(r"^With `--wait` .*; (.+) take it\.$", page, re.M)
+    (sentence,) = re.findall(r"^With `--wait` .*; (.+?) take it\.", page, re.M)
     return set(CODE.findall(sentence))
 
 
