@@ -19,8 +19,8 @@ from tests.end_to_end.conftest import Lived
 from tests.end_to_end.test_faults import PNG, WEEK_ROWS, a_year_later, committed, dead_letters, held, parquet
 from tests.infra.local.waiting import until
 
-MANY_ROWS, SMALL_BYTES = 12_000_000, 2**20
-SHORT_S = 15
+MANY_ROWS, SMALL_BYTES = 19_000_000, 2**20
+SHORT_S = 3
 """For a file of some hundred rows by far enough, for one of MANY_ROWS not."""
 
 
