@@ -216,6 +216,7 @@ def test_the_command_prints_both(
 ) -> None:
     register(plant, good(plant), tmp_path)
     monkeypatch.setattr("console.environment.find_environment", lambda *_: environment)
+    monkeypatch.setattr("console.queries.executions.require_deployed", lambda *_: None)
     monkeypatch.setenv("MILLRACE_WORKLOADS", str(plant.folder.parent))
     words = ["export", "1", "--int8", "--output", str(tmp_path / "edge"), "--workload", "plant"]
     done = CliRunner().invoke(app, words, env={"COLUMNS": "120"})

@@ -329,10 +329,10 @@ def test_the_report_is_whole_without_them(
 
 
 def test_the_command_prints_a_line_for_each_column(
-    environment: Environment, folder: Path, monkeypatch: pytest.MonkeyPatch
+    deployed: Environment, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     change(folder, protect("open"))
-    monkeypatch.setattr("console.environment.find_environment", lambda *_: environment)
+    monkeypatch.setattr("console.environment.find_environment", lambda *_: deployed)
     words = ["why", ID, "--nearest", "--workload", "plant"]
     done = CliRunner().invoke(app, words, env={"COLUMNS": "160"})
     assert done.exit_code == 0, done
