@@ -78,8 +78,9 @@ def _keep_policies(cloud: Cloud) -> None:
             raise AWSValidationException(f"No scalable target registered for resource ID: {resource}")
         _check_policy(named["policy_type"], named["policy_body"] or {})
         former = [one for one in self.policies.values() if (one.resource_id, one.policy_name) == (resource, name)]
-        policy = put(self, **named)
-        policy.alarms = watch(cloud, policy, former[0].alarms if former else [])
+        with activities(cloud).lock:  # so that no evaluation sees the policy without its alarms
+            policy = put(self, **named)
+            policy.alarms = watch(cloud, policy, former[0].alarms if former else [])
         return policy
 
     replace(ApplicationAutoscalingBackend, put_scaling_policy=put_watched)

@@ -8,11 +8,13 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
+from threading import Thread
 from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
 
+from infra.local.application_autoscaling import autoscaling
 from infra.local.sagemaker.containers import images
 from tests.infra.local import tiny_images
 from tests.infra.local.waiting import until
@@ -188,6 +190,26 @@ def test_the_alarms_are_those_that_aws_makes(client: Any, endpoint: str) -> None
     }
     scaling.deregister_scalable_target(ServiceNamespace="sagemaker", ResourceId=resource, ScalableDimension=DIMENSION)
     assert alarms(client, endpoint) == {}
+
+
+def test_no_evaluation_sees_a_policy_without_its_alarms(
+    cloud: Any, client: Any, endpoint: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def watch_late(*given: Any) -> Any:
+        beside = Thread(target=look)
+        beside.start()
+        beside.join(0.5)
+        return watch(*given)
+
+    def look() -> None:
+        autoscaling.evaluate(cloud)
+        seen.append(True)
+
+    seen: list[bool] = []
+    watch = autoscaling.watch
+    monkeypatch.setattr(autoscaling, "watch", watch_late)
+    track(client, register(client, endpoint), 10)
+    until(lambda: bool(seen))
 
 
 def test_without_data_nothing_changes(cloud: Any, client: Any, endpoint: str) -> None:
