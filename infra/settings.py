@@ -45,6 +45,8 @@ class StageSettings:
     """Seconds that a new fleet is watched by the release's alarms before the old one goes."""
     lateness_schedule: str
     """When the age of rows and labels is judged. A cloud whose clock is moved by months does it once in each."""
+    upkeep_schedule: str
+    """When the tables are kept up; in such a cloud once in each month, too."""
     decision_window_s: int
     """Seconds that decisions are gathered before they are written."""
     tracking: Tracking
@@ -154,6 +156,7 @@ def settings_for(
             poll_s=1,
             bake_s=1,
             lateness_schedule="cron(0 5 1 * ? *)",
+            upkeep_schedule="cron(30 3 1 * ? *)",
             decision_window_s=0,
             tracking="file",
             tracking_uri=f"sqlite:///{_build_folder() / 'mlflow.db'}",
@@ -176,6 +179,7 @@ def settings_for(
             poll_s=60,
             bake_s=600,
             lateness_schedule="cron(0 5 * * ? *)",
+            upkeep_schedule="cron(30 3 * * ? *)",
             decision_window_s=20,
             tracking=_managed(tracking_arn),
             tracking_uri=tracking_arn,

@@ -19,9 +19,11 @@ LONGEST_PREFIX = len("millrace-prod-") + 24
 MACHINES = ("ingest", "train", "release", "score", "monitor", "retrain")
 """The state machines that do a workload's work. Beside them it has `teardown`, which ends them."""
 EVERY_MACHINE = (*MACHINES, "teardown")
+TABLES = ("rows", "labels")
+"""The Iceberg tables of a workload."""
 STARTING_QUEUES = {"drops": "intake"}
 """Queues whose messages start machines, each with the function that it feeds; a teardown switches them off."""
-SCHEDULED_FUNCTIONS = ("sweep", "lateness")
+SCHEDULED_FUNCTIONS = ("sweep", "lateness", "upkeep")
 """Functions that a schedule calls itself; a teardown switches those schedules off."""
 STAGE_TAG = "millrace:stage"
 WORKLOAD_TAG = "millrace:workload"

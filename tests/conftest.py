@@ -12,8 +12,11 @@ from typing import TYPE_CHECKING
 
 import botocore.loaders
 import pytest
+from hypothesis import is_hypothesis_test
 from xdist.remote import Producer
 from xdist.scheduler import LoadScopeScheduling
+
+from tests import fuzz
 
 if TYPE_CHECKING:
     from infra.local.kernel.cloud import Cloud
@@ -25,6 +28,7 @@ for pool in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
 
 ALONE = (
     "tests/end_to_end/test_interrupt.py",
+    "tests/end_to_end/test_notifications.py",
     "tests/end_to_end/test_own_workload.py",
     "tests/end_to_end/test_xray.py",
 )
@@ -44,6 +48,18 @@ class Scheduling(LoadScopeScheduling):
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Scheduling:
     """Takes the place of what `--dist` names."""
     return Scheduling(config, log)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    fuzz.is_whole = config.option.markexpr != "not slow"
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Where the slow tests run, each fuzz is one of them and draws all its examples."""
+    for item in items if fuzz.is_whole else ():
+        if is_hypothesis_test(getattr(item, "obj", None)):
+            item.add_marker(pytest.mark.slow)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import cached_property
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -86,8 +87,9 @@ class Plant:
     folder: Path
     workload: Workload
 
-    @property
+    @cached_property
     def task(self) -> Task:
+        """As the contract's label was when it was first asked for."""
         return tasks.declare(self.workload.prediction, load_contract(self.folder).label)
 
     def labels(self, rows: pa.Table) -> pa.ChunkedArray:

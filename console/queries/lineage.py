@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from functools import partial
+from typing import Any, Literal
 
 from botocore.exceptions import ClientError
 
@@ -13,14 +14,14 @@ from console.environment import Environment
 from console.queries.decisions import find_decision
 from console.queries.labels import KnownLabel, find_labels
 from console.queries.stored import as_file, find_object
+from console.queries.table_files import read_metadata
 from console.queries.versions import audit_of, find_verdicts, registry_of
 from millrace.artefact.artefact import ARCHIVE, Artefact, read_archive
 from millrace.artefact.artefact import digest as sha256
 from millrace.aws.objects import keys_below, read_object, split_uri
 from millrace.contract.load import digest, read_document
-from millrace.datasets.commits import ALIAS, DIGEST
-from millrace.datasets.notes import ORIGIN, SUPERSEDED, WITHDRAWN
-from millrace.datasets.versions import data_digest, history
+from millrace.datasets.journal import Journal, JournalEntry
+from millrace.datasets.versions import data_digest
 from millrace.decisions import captured
 from millrace.decisions.store import LocatedDecision
 from millrace.errors import ArtefactError, EnvironmentNotFoundError, WorkloadError
@@ -32,9 +33,6 @@ from millrace.release.registry import Package
 from millrace.tasks.answer import in_words
 from millrace.workload.declaration import Workload
 from millrace.workload.load import read_workload
-
-if TYPE_CHECKING:
-    from pyiceberg.table.snapshots import Snapshot
 
 CHEAP_BYTES = 64 * 2**20
 """Bytes up to which a dropped file or an artefact is digested again; a larger one is only `recorded`."""
@@ -160,17 +158,19 @@ class Chain:
 
     def _dataset(self) -> Iterator[Link]:
         tag, wanted = self.package.metadata["tag"], self.package.metadata["snapshot_id"]
-        snapshots, tags = read_table(self.environment, self.names)
-        snapshot = next((each for each in snapshots if str(each.snapshot_id) == wanted), None)
-        if snapshot is None or tags.get(tag) != snapshot.snapshot_id:
-            yield _broken("dataset version", f"{tag} @ {wanted}", f"the tag points to {tags.get(tag, 'nothing')}")
+        metadata = read_metadata(self.environment, self.names, "rows")
+        tagged = metadata.refs.get(tag) if metadata is not None else None
+        if metadata is None or tagged is None or str(tagged.snapshot_id) != wanted:
+            found = tagged.snapshot_id if tagged is not None else "nothing"
+            yield _broken("dataset version", f"{tag} @ {wanted}", f"the tag points to {found}")
             return
         rows = f"{int(self.package.metadata['rows']):,} rows"
-        made = data_digest(snapshots, snapshot)
+        journal = Journal.of_metadata(metadata, partial(read_object, self.s3))
+        made = data_digest(journal, tagged.snapshot_id)
         yield _compared("dataset version", f"{tag} @ {wanted}", made, self.known("data"), rows)
         yield self._files()
-        for each in history(snapshots, snapshot):
-            yield from _drop(self.s3, each)
+        for entry in journal.up_to(tagged.snapshot_id):
+            yield from _drop(self.s3, entry)
 
     def _files(self) -> Link:
         uri = self.names.run_uri(self.run, "manifest.json")
@@ -267,18 +267,6 @@ class Chain:
         return {verdict.name: verdict.passed for verdict in verdicts}
 
 
-def read_table(environment: Environment, names: WorkloadNames) -> tuple[Sequence[Snapshot], dict[str, int]]:
-    """The snapshots of the table `rows` and its tags, from the metadata that the catalogue points to."""
-    from pyiceberg.table.metadata import TableMetadataUtil
-
-    table = environment.client("glue").get_table(DatabaseName=names.platform.database, Name=names.table("rows"))[
-        "Table"
-    ]
-    text = read_object(environment.client("s3"), table["Parameters"]["metadata_location"]).decode()
-    metadata = TableMetadataUtil.parse_raw(text)
-    return metadata.snapshots, {name: ref.snapshot_id for name, ref in metadata.refs.items()}
-
-
 def _decision(kept: LocatedDecision) -> Link:
     """Reading the line compared the input with its digest."""
     decision = kept.decision
@@ -302,15 +290,11 @@ def _captured(client: Any, column: str, uri: str) -> Link:
     return _compared("input", uri, sha256(content), uri.rpartition("/")[2], f"{column}, {len(content):,} bytes")
 
 
-def _drop(client: Any, snapshot: Snapshot) -> Iterator[Link]:
-    """The file of a snapshot, digested again; rows made of late labels have no file, rows that leave neither."""
-    summary = snapshot.summary
-    if summary is None or any(summary.get(note) is not None for note in (ALIAS, SUPERSEDED)):
+def _drop(client: Any, entry: JournalEntry) -> Iterator[Link]:
+    """The file of an entry, digested again; rows made of late labels have no file, rows that leave no origin either."""
+    if not entry.is_first or not entry.uri:
         return
-    if summary.get(WITHDRAWN) is not None and summary.get(DIGEST) is None:
-        return
-    uri, wanted = str(summary.get(ORIGIN)), str(summary.get(DIGEST))
-    rows = f"{int(summary.get('added-records', '0') or 0):,} rows"
+    uri, wanted, rows = entry.uri, str(entry.digest), f"{entry.rows_added:,} rows"
     if not uri.startswith("s3://"):
         yield _recorded("rows from labels", uri, wanted, rows)
         return
@@ -341,9 +325,9 @@ def _compared(what: str, identity: str, made: str, known: str, detail: str) -> L
 
 def _object(uri: str) -> dict[str, str]:
     """Bucket, key and version id, if the URI has one, as arguments of a call to S3."""
-    plain, _, version = uri.partition("?versionId=")
-    bucket, key = split_uri(plain)
-    return {"Bucket": bucket, "Key": key, **({"VersionId": version} if version else {})}
+    plain, mark, version = uri.rpartition("?versionId=")
+    bucket, key = split_uri(plain if mark else uri)
+    return {"Bucket": bucket, "Key": key, **({"VersionId": version} if mark else {})}
 
 
 def _size(client: Any, uri: str) -> int | None:

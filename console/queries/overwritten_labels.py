@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from console.queries.table_files import data_files, read_rows
 from millrace.contract.deduplicate import key_of
-from millrace.datasets.notes import REPLACED, WITHDRAWN, WITHDRAWN_DROP, notes_of
+from millrace.datasets.journal import JournalEntry
+from millrace.datasets.notes import REPLACED, WITHDRAWN, WITHDRAWN_DROP
 from millrace.datasets.tables import SOURCE
 
 if TYPE_CHECKING:
@@ -19,14 +20,14 @@ if TYPE_CHECKING:
 def overwritten_labels(s3: Any, metadata: TableMetadata, key: tuple[str, ...]) -> Iterator[pa.Table]:
     """The rows of files of which a later version came: they left the table in the snapshot before that version's.
 
-    Without those that were withdrawn after it."""
+    Without those that were withdrawn after it, and those whose snapshot has expired."""
     import pyarrow.compute as pc
 
-    if not any(notes_of(snapshot).get(REPLACED) for snapshot in metadata.snapshots):
+    if not any(JournalEntry.of(snapshot).notes.get(REPLACED) for snapshot in metadata.snapshots):
         return
     withdrawn = list(_withdrawn(s3, metadata, key))
     for place, snapshot in enumerate(metadata.snapshots):
-        replaced = notes_of(snapshot).get(REPLACED)
+        replaced = JournalEntry.of(snapshot).notes.get(REPLACED)
         if not replaced or snapshot.parent_snapshot_id is None:
             continue
         for left in _changed(s3, metadata, snapshot.parent_snapshot_id, is_deleted=True):
@@ -60,7 +61,7 @@ class _Withdrawal:
 
 def _withdrawn(s3: Any, metadata: TableMetadata, key: tuple[str, ...]) -> Iterator[_Withdrawal]:
     for place, snapshot in enumerate(metadata.snapshots):
-        notes = notes_of(snapshot)
+        notes = JournalEntry.of(snapshot).notes
         if WITHDRAWN in notes:
             drop = notes.get(WITHDRAWN_DROP, "")
             keys = None if drop else _left(s3, metadata, snapshot.snapshot_id, key)

@@ -17,6 +17,7 @@ from millrace.aws.objects import keys_below
 from millrace.contract.reasons import Reason
 from millrace.contract.schema import Feed
 from millrace.contract.violation import RuleViolation
+from millrace.datasets.notes import key_of
 from millrace.datasets.quarantine import FIELDS, PARTS, object_key
 from millrace.errors import EnvironmentNotFoundError
 from millrace.names import WorkloadNames
@@ -81,7 +82,7 @@ def read_file(content: bytes, *, feed: str) -> Iterator[Row]:
     for row in sorted(rows, key=lambda row: row["line"] or 0):
         del row["violations"]
         row.setdefault("key", "")  # of a file from before it was kept
-        yield Row(feed=feed, drop=_key_of(row["source"]), column=row.pop("column_name"), **row)
+        yield Row(feed=feed, drop=key_of(row["source"]), column=row.pop("column_name"), **row)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -167,10 +168,6 @@ def schema() -> pa.Schema:
 
     kinds = {"line": pa.int64(), "quarantined_at": pa.timestamp("us")}
     return pa.schema([(name, kinds.get(name, pa.string())) for name in Row.__dataclass_fields__])
-
-
-def _key_of(source: str) -> str:
-    return source.removeprefix("s3://").partition("/")[2].partition("?versionId=")[0]
 
 
 def _is_wanted(row: Row, *, drop: str, reason: str) -> bool:

@@ -1,7 +1,7 @@
 """What could start something anew: rules, schedules, and queues whose messages start machines.
 
-The schedules of `sweep` and `lateness` go off too: the sweep may start a release by way of `cleanup`, and labels of a
-workload that is gone would be late each day."""
+The schedules of functions go off too: `sweep` may start a release by way of `cleanup`, labels of a workload that is
+gone would be late each day, and `upkeep` would write to a table that is being unregistered."""
 
 from __future__ import annotations
 

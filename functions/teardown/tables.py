@@ -8,9 +8,7 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from millrace.aws.errors import is_absent
-from millrace.names import WorkloadNames
-
-TABLES = ("rows", "labels")
+from millrace.names import TABLES, WorkloadNames
 
 
 def unregister(client: Callable[[str], Any], names: WorkloadNames) -> list[str]:

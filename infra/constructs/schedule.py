@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+from typing import Self, cast
 
 from aws_cdk import aws_scheduler as scheduler
 from constructs import Construct
 
+from infra.constructs.function import Function
 from infra.constructs.role import Role
 from infra.context import Context
-from infra.iam import key, queues
+from infra.iam import functions, key, queues
 from infra.iam.resource import Statement
 from millrace.messages import delivery
 
@@ -58,3 +60,12 @@ class Schedule(Construct):
                 dead_letter_config=scheduler.CfnSchedule.DeadLetterConfigProperty(arn=context.dead_events_arn),
             ),
         )
+
+    @classmethod
+    def of_function(cls, function: Function, *, context: Context, expression: str, is_on: bool = True) -> Self:
+        """That of a function, beside it and of the same name."""
+        name, scope = function.node.id, cast("Construct", function.node.scope)
+        target = functions.invoke(context.names, name)
+        schedule = cls(scope, name, context=context, expression=expression, target=target, is_on=is_on)
+        schedule.node.add_dependency(function)
+        return schedule

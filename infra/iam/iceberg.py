@@ -6,8 +6,6 @@ from infra.iam.buckets import LAKE
 from infra.iam.resource import Resource, Statement, resource
 from millrace.names import WorkloadNames
 
-TABLES = ("rows", "labels")
-
 
 def database(names: WorkloadNames) -> Resource:
     """The database and the catalogue that holds it: every call on a table needs both."""
@@ -16,19 +14,26 @@ def database(names: WorkloadNames) -> Resource:
 
 
 def tables(names: WorkloadNames, *which: str) -> Resource:
-    """Some of TABLES, with what holds them."""
+    """Some of the workload's tables, with what holds them."""
     own = [names.platform.arn("glue", f"table/{names.platform.database}/{names.table(table)}") for table in which]
     return database(names) + resource("glue", *own)
 
 
 def remove_manifests(names: WorkloadNames, *which: str) -> Statement:
-    """A commit that lost takes its manifests away; data files are never deleted."""
+    """A commit that lost takes its manifests away, and no data file."""
     metadata = [LAKE.arn(names, f"{metadata_folder(names, table)}/*") for table in which]
     return resource(
         "s3",
         *metadata,
         because="pyiceberg names the manifests of a commit by a UUID; the data files beside them are out of reach",
     ).may("DeleteObject")
+
+
+def delete_files(names: WorkloadNames, *which: str) -> Statement:
+    """Delete what no snapshot of the tables names."""
+    files = [LAKE.arn(names, f"iceberg/{names.table(table)}/*") for table in which]
+    because = "pyiceberg and we name the files of a table by a UUID"
+    return resource("s3", *files, because=because).may("DeleteObject")
 
 
 def metadata_folder(names: WorkloadNames, table: str) -> str:

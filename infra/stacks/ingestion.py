@@ -9,6 +9,7 @@ from infra.constructs.function import Function
 from infra.constructs.machine import Machine
 from infra.constructs.queue import Queue, feed
 from infra.constructs.rule import Rule
+from infra.constructs.schedule import Schedule
 from infra.iam import iceberg, queues, state_table, step_functions
 from infra.iam.buckets import LAKE, LANDING
 from infra.machines import ingest
@@ -18,6 +19,7 @@ from millrace.contract.schema import FEEDS
 from millrace.datasets.quarantine import COLUMNS
 from millrace.files.origin import image_columns
 from millrace.messages.execution import FAILURES
+from millrace.names import TABLES
 from millrace.settings.drop import DropEnvironment
 from millrace.settings.environment import Environment
 from millrace.settings.intake import IntakeSettings
@@ -47,6 +49,7 @@ class IngestionStack(WorkloadStack):
         self._ingestion(["objects"] if has_images else [])
         self._validation()
         self._withdrawal()
+        self._upkeep()
         Machine(
             self,
             "ingest",
@@ -141,8 +144,8 @@ class IngestionStack(WorkloadStack):
                 LAKE.read(names, "staging", "iceberg"),
                 LAKE.write(names, "staging", "iceberg", *REFUSED),
                 iceberg.database(names).may("GetDatabase"),
-                iceberg.tables(names, *iceberg.TABLES).may("GetTable", "CreateTable", "UpdateTable"),
-                iceberg.remove_manifests(names, *iceberg.TABLES),
+                iceberg.tables(names, *TABLES).may("GetTable", "CreateTable", "UpdateTable"),
+                iceberg.remove_manifests(names, *TABLES),
                 state_table.own_items(names).may("GetItem"),
             ],
             timeout_s=900,
@@ -161,10 +164,32 @@ class IngestionStack(WorkloadStack):
                 LAKE.read(names, "iceberg"),
                 LAKE.write(names, "iceberg"),
                 iceberg.database(names).may("GetDatabase"),
-                iceberg.tables(names, *iceberg.TABLES).may("GetTable", "UpdateTable"),
-                iceberg.remove_manifests(names, *iceberg.TABLES),
+                iceberg.tables(names, *TABLES).may("GetTable", "UpdateTable"),
+                iceberg.remove_manifests(names, *TABLES),
                 state_table.append_audit(names),
             ],
             timeout_s=900,
             memory_mb=TABLE_MEMORY_MB,
         )
+
+    def _upkeep(self) -> None:
+        context, names = self.context, self.context.names
+        function = Function(
+            self,
+            "upkeep",
+            context=context,
+            description="Small files of the tables become few, old snapshots expire, unnamed files are deleted",
+            settings=Environment(**context.environment()),
+            keeps_events=True,
+            statements=[
+                LAKE.find(names, "iceberg"),
+                LAKE.read(names, "iceberg"),
+                LAKE.write(names, "iceberg"),
+                iceberg.delete_files(names, *TABLES),
+                iceberg.database(names).may("GetDatabase"),
+                iceberg.tables(names, *TABLES).may("GetTable", "UpdateTable"),
+            ],
+            timeout_s=900,
+            memory_mb=TABLE_MEMORY_MB,
+        )
+        Schedule.of_function(function, context=context, expression=context.settings.upkeep_schedule)

@@ -8,7 +8,7 @@ from infra.constructs.job_role import JobRole
 from infra.constructs.machine import Machine
 from infra.constructs.operations import Operations
 from infra.constructs.schedule import Schedule
-from infra.iam import alarms, bus, functions, iceberg, state_table
+from infra.iam import alarms, bus, iceberg, state_table
 from infra.iam.buckets import ARTEFACTS, LAKE
 from infra.iam.resource import resource
 from infra.machines import monitor
@@ -72,13 +72,7 @@ class MonitoringStack(WorkloadStack):
             timeout_s=300,
             memory_mb=1024,
         )
-        Schedule(
-            self,
-            "lateness",
-            context=context,
-            expression=context.settings.lateness_schedule,
-            target=functions.invoke(names, "lateness"),
-        ).node.add_dependency(function)
+        Schedule.of_function(function, context=context, expression=context.settings.lateness_schedule)
 
     def _windows(self) -> None:
         context, names = self.context, self.context.names

@@ -21,7 +21,7 @@ from infra.iam.resource import Statement, every, resource
 from infra.machines import teardown
 from infra.stacks.workload import WorkloadStack
 from millrace.monitoring import alarms as monitors
-from millrace.names import MACHINES, SCHEDULED_FUNCTIONS, STARTING_QUEUES
+from millrace.names import MACHINES, SCHEDULED_FUNCTIONS, STARTING_QUEUES, TABLES
 from millrace.operations import alarms as operations
 from millrace.settings.environment import Environment
 
@@ -57,7 +57,7 @@ class TeardownStack(WorkloadStack):
                 *self._running(),
                 *self._endpoints(),
                 *self._versions(),
-                iceberg.tables(names, *iceberg.TABLES).may("GetTable", "DeleteTable"),
+                iceberg.tables(names, *TABLES).may("GetTable", "DeleteTable"),
             ],
             timeout_s=300,
         )

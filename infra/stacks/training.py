@@ -27,7 +27,7 @@ from millrace.decisions import captured
 from millrace.messages.events import BusEvent, DatasetCommitted, ModelRefused, ModelRegistered, RetrainRequested
 from millrace.messages.execution import ENDED
 from millrace.monitoring.alarms import starters
-from millrace.names import EVALUATION_ROLE, MACHINES, TRAINING_ROLE
+from millrace.names import EVALUATION_ROLE, MACHINES, TABLES, TRAINING_ROLE
 from millrace.release.bom import BOM_FILE
 from millrace.release.card import CARD_FILE
 from millrace.settings.environment import Environment
@@ -111,7 +111,7 @@ class TrainingStack(WorkloadStack):
                 LAKE.write(names, "iceberg"),
                 ARTEFACTS.write(names, "runs"),
                 iceberg.database(names).may("GetDatabase"),
-                iceberg.tables(names, *iceberg.TABLES).may("GetTable"),
+                iceberg.tables(names, *TABLES).may("GetTable"),
                 iceberg.tables(names, "rows").may("UpdateTable"),
                 iceberg.remove_manifests(names, "rows"),
                 state_table.own_items(names).may("GetItem"),
@@ -284,15 +284,8 @@ class TrainingStack(WorkloadStack):
             ],
             timeout_s=120,
         )
-        Schedule(
-            self,
-            "sweep",
-            context=context,
-            expression=SWEEP,
-            target=functions.invoke(names, "sweep"),
-            # A clock that is moved by a year would call it nine thousand times.
-            is_on=context.platform.stage != "local",
-        ).node.add_dependency(function)
+        # A clock that is moved by a year would call it nine thousand times.
+        Schedule.of_function(function, context=context, expression=SWEEP, is_on=context.platform.stage != "local")
 
     def _tracking(self) -> None:
         context, names = self.context, self.context.names

@@ -10,20 +10,20 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
+from millrace.datasets.journal import Journal, JournalEntry
 from millrace.datasets.new_rows import NewRows, RowsInMemory, Source
 from millrace.datasets.notes import (
+    ALIAS,
+    DIGEST,
     ORIGIN,
+    QUARANTINED,
     REPLACED,
     SEQUENCER,
     SUPERSEDED,
     WITHDRAWN,
     WITHDRAWN_DROP,
-    find_later,
-    has_earlier,
-    is_recorded,
-    key_of,
-    notes_of,
-    replaces,
+    WRITTEN_BY,
+    is_later,
 )
 from millrace.datasets.tables import SOURCE, Lake
 from millrace.errors import ConflictError
@@ -33,10 +33,7 @@ if TYPE_CHECKING:
     from pyiceberg.manifest import DataFile
     from pyiceberg.table import Table as IcebergTable
     from pyiceberg.table import Transaction
-    from pyiceberg.table.snapshots import Snapshot
 
-DIGEST, WRITTEN_BY, ALIAS = "millrace.source-digest", "millrace.run", "millrace.alias-of"
-QUARANTINED = "millrace.rows-quarantined"
 ATTEMPTS = 100
 """Of ten writers, as many as there are slots, nine lose at once: 20 attempts would fail one drop of eight, if all
 ten had drops without end, these fail one in 38,000. Together with the pauses they stay within the function's time."""
@@ -109,28 +106,31 @@ def _take(attempt: _Attempt, drop: NewDrop) -> Commit:
                                                       leaves all the same
     else                                           -> a snapshot with its rows"""
     iceberg, source = attempt.table, drop.source
-    if (own := find_own(iceberg, source)) is not None:
+    journal = Journal.of(iceberg)
+    if (own := find_own(journal, source)) is not None:
         return own
     placed = {SEQUENCER: source.sequencer} if source.sequencer else {}
     summary = {DIGEST: source.digest, ORIGIN: source.uri, WRITTEN_BY: source.written_by, **placed, **drop.notes}
-    earlier = find_commit(iceberg, source.digest, written_by=source.written_by)
-    if earlier is not None and (earlier.written_by == source.written_by or find_alias(iceberg, source)):
-        return _result(iceberg, earlier, source)
-    if (later := find_later(iceberg, source)) is not None:
-        if not is_recorded(iceberg, source):
+    earlier = find_commit(journal, source.digest, written_by=source.written_by)
+    if earlier is not None and (earlier.written_by == source.written_by or find_alias(journal, source)):
+        return _result(iceberg, journal, earlier, source)
+    if (later := find_later(journal, source)) is not None:
+        if not is_recorded(journal, source):
             attempt.append(None, summary | {SUPERSEDED: later})
         return _superseded(attempt.table, later)
-    replaces_rows = has_earlier(iceberg, source) and (earlier is None or earlier.key != source.key)
+    replaces_rows = has_earlier(journal, source) and (earlier is None or earlier.key != source.key)
     instead = {REPLACED: source.key} if replaces_rows else {}
-    is_there = earlier is not None and not (instead and _lacks_rows(iceberg, earlier))
+    is_there = earlier is not None and not (instead and _lacks_rows(journal, earlier))
     new = NewRows(file=None, quarantined=0) if is_there else drop.write(iceberg)
     if earlier is not None and new.file is None:
         attempt.append(None, summary | {ALIAS: earlier.uri} | instead)
-        return _result(attempt.table, earlier, source)
+        return _result(attempt.table, journal, earlier, source)
     # A later version without a good row takes nothing's place: what was right before stays.
     instead = instead if new.file is not None else {}
     attempt.append(new.file, summary | {QUARANTINED: str(new.quarantined)} | instead)
-    return _result(attempt.table, _found(attempt.table.current_snapshot()), source)
+    snapshot = attempt.table.current_snapshot()
+    assert snapshot is not None
+    return _result(attempt.table, journal, JournalEntry.of(snapshot), source)
 
 
 def commit(lake: Lake, table: str, rows: pa.Table, source: Source, *, notes: Mapping[str, str] | None = None) -> Commit:
@@ -140,101 +140,83 @@ def commit(lake: Lake, table: str, rows: pa.Table, source: Source, *, notes: Map
         return commit_once(lake, table, source, found.write, notes=notes)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Found:
-    """A commit that is in the table already."""
-
-    snapshot_id: int
-    uri: str
-    written_by: str
-    rows_added: int
-    rows_quarantined: int
-
-    @property
-    def key(self) -> str:
-        """The landing key of the source."""
-        return key_of(self.uri)
-
-
-def find_commit(iceberg: IcebergTable, digest: str, *, written_by: str = "") -> Found | None:
+def find_commit(journal: Journal, digest: str, *, written_by: str = "") -> JournalEntry | None:
     """The first commit that brought these bytes, or the one that this drop or run wrote; None also where a later
     version of their object took their place."""
-    found: Found | None = None
-    for snapshot in iceberg.metadata.snapshots:
-        summary = notes_of(snapshot)
-        if found is not None and replaces(summary, found.uri):
-            found = None
-        brings = summary.get(DIGEST) == digest and ALIAS not in summary and SUPERSEDED not in summary
-        if brings and (found is None or summary.get(WRITTEN_BY) == written_by):
-            found = _found(snapshot)
-    return found
+    brought = [entry for entry in journal.with_digest(digest) if entry.is_first and not _is_replaced(journal, entry)]
+    own = [entry for entry in brought if written_by and entry.written_by == written_by]
+    return own[-1] if own else brought[0] if brought else None
 
 
-def find_own(iceberg: IcebergTable, source: Source) -> Commit | None:
+def _is_replaced(journal: Journal, entry: JournalEntry) -> bool:
+    return any(each.notes.get(REPLACED) == entry.key for each in journal.about(entry.key) if each.place > entry.place)
+
+
+def find_own(journal: Journal, source: Source) -> Commit | None:
     """What this very run has made of the source before, as it was told then; None where it has made nothing."""
-    for snapshot in iceberg.metadata.snapshots:
-        summary = notes_of(snapshot)
-        if (summary.get(WRITTEN_BY), summary.get(ORIGIN), summary.get(DIGEST)) == (
-            source.written_by,
-            source.uri,
-            source.digest,
-        ):
-            break
-    else:
+    mine = (
+        entry
+        for entry in journal.with_digest(source.digest)
+        if (entry.written_by, entry.uri) == (source.written_by, source.uri)
+    )
+    found = next(mine, None)
+    if found is None:
         return None
-    found, alias_of = _found(snapshot), summary.get(ALIAS)
-    first = _source_of_bytes(iceberg, alias_of, source.digest) if alias_of else None
+    alias_of = found.notes.get(ALIAS)
+    first = _source_of_bytes(journal, alias_of, source.digest) if alias_of else None
     return Commit(
         snapshot_id=first.snapshot_id if first else found.snapshot_id,
         rows_added=found.rows_added,
-        rows_total=int(summary.get("total-records", "0") or 0),
+        rows_total=found.rows_total,
         rows_quarantined=found.rows_quarantined,
         alias_of=alias_of,
-        is_withdrawn=first is not None and _is_withdrawn(iceberg, first),
-        superseded_by=summary.get(SUPERSEDED),
+        is_withdrawn=first is not None and _is_withdrawn(journal, first),
+        superseded_by=found.notes.get(SUPERSEDED),
     )
 
 
-def _source_of_bytes(iceberg: IcebergTable, uri: str, digest: str) -> Found | None:
-    """The commit of this object's rows; None once its snapshot has expired."""
-    for snapshot in iceberg.metadata.snapshots:
-        summary = notes_of(snapshot)
-        if (summary.get(ORIGIN), summary.get(DIGEST)) == (uri, digest) and not {ALIAS, SUPERSEDED} & summary.keys():
-            return _found(snapshot)
-    return None
+def _source_of_bytes(journal: Journal, uri: str, digest: str) -> JournalEntry | None:
+    return next((entry for entry in journal.with_digest(digest) if entry.uri == uri and entry.is_first), None)
 
 
-def find_alias(iceberg: IcebergTable, source: Source) -> bool:
+def find_alias(journal: Journal, source: Source) -> bool:
     """Whether this object is already recorded as a duplicate."""
-    for snapshot in iceberg.metadata.snapshots:
-        summary = snapshot.summary
-        if summary is not None and summary.get(DIGEST) == source.digest and summary.get(ORIGIN) == source.uri:
-            return True
-    return False
+    return any(entry.uri == source.uri for entry in journal.with_digest(source.digest))
+
+
+def find_later(journal: Journal, source: Source) -> str | None:
+    """The URI of a later version of the same object that the table has taken; None where there is none.
+
+    None for a source without a sequencer as well: nobody knows its place."""
+    if not source.sequencer:
+        return None
+    taken = _versions(journal, source.key)
+    later = (entry.uri for entry in taken if is_later(entry.notes.get(SEQUENCER, ""), source.sequencer))
+    return next(later, None)
+
+
+def has_earlier(journal: Journal, source: Source) -> bool:
+    """Whether the table has taken another version of the same object; call it where `find_later` finds none."""
+    return bool(source.sequencer) and bool(_versions(journal, source.key))
+
+
+def _versions(journal: Journal, key: str) -> list[JournalEntry]:
+    """The versions of the object that the table has taken."""
+    return [entry for entry in journal.about(key) if entry.key == key and SUPERSEDED not in entry.notes]
+
+
+def is_recorded(journal: Journal, source: Source) -> bool:
+    """Whether the table says already that this version is superseded."""
+    return any(SUPERSEDED in entry.notes and entry.uri == source.uri for entry in journal.about(source.key))
 
 
 def rows_in(iceberg: IcebergTable) -> int:
     """The rows of the current snapshot."""
     snapshot = iceberg.current_snapshot()
-    if snapshot is None or snapshot.summary is None:
-        return 0
-    return int(snapshot.summary.get("total-records", "0") or 0)
+    return JournalEntry.of(snapshot).rows_total if snapshot is not None else 0
 
 
-def _found(snapshot: Snapshot | None) -> Found:
-    assert snapshot is not None
-    assert snapshot.summary is not None
-    summary = snapshot.summary
-    return Found(
-        snapshot_id=snapshot.snapshot_id,
-        uri=str(summary.get(ORIGIN)),
-        written_by=str(summary.get(WRITTEN_BY)),
-        rows_added=int(summary.get("added-records", "0") or 0),
-        rows_quarantined=int(summary.get(QUARANTINED) or 0),
-    )
-
-
-def _result(iceberg: IcebergTable, found: Found, source: Source) -> Commit:
+def _result(iceberg: IcebergTable, journal: Journal, found: JournalEntry, source: Source) -> Commit:
     mine = found.written_by == source.written_by
     return Commit(
         snapshot_id=found.snapshot_id,
@@ -242,7 +224,7 @@ def _result(iceberg: IcebergTable, found: Found, source: Source) -> Commit:
         rows_total=rows_in(iceberg),
         rows_quarantined=found.rows_quarantined if mine else 0,
         alias_of=None if mine else found.uri,
-        is_withdrawn=not mine and _is_withdrawn(iceberg, found),
+        is_withdrawn=not mine and _is_withdrawn(journal, found),
     )
 
 
@@ -259,18 +241,15 @@ def _superseded(iceberg: IcebergTable, later: str) -> Commit:
     )
 
 
-def _is_withdrawn(iceberg: IcebergTable, found: Found) -> bool:
+def _is_withdrawn(journal: Journal, found: JournalEntry) -> bool:
     """Whether the drop of these rows was withdrawn after their commit."""
-    snapshots = iceberg.metadata.snapshots
-    at = next(place for place, snapshot in enumerate(snapshots) if snapshot.snapshot_id == found.snapshot_id)
-    key = key_of(found.uri)
-    summaries = [snapshot.summary for snapshot in snapshots[at:] if snapshot.summary is not None]
-    return any(summary.get(WITHDRAWN_DROP) == key for summary in summaries)
+    after = (entry for entry in journal.about(found.key) if entry.place >= found.place)
+    return any(entry.notes.get(WITHDRAWN_DROP) == found.key for entry in after)
 
 
-def _lacks_rows(iceberg: IcebergTable, found: Found) -> bool:
+def _lacks_rows(journal: Journal, found: JournalEntry) -> bool:
     """Whether rows of these bytes may have been refused beside a version that leaves now; withdrawn ones stay away."""
-    return found.rows_quarantined > 0 and not _is_withdrawn(iceberg, found)
+    return found.rows_quarantined > 0 and not _is_withdrawn(journal, found)
 
 
 class _Attempt:
@@ -313,24 +292,24 @@ class _Attempt:
     def commit(self) -> bool:
         """Whether the snapshots are in the table for certain, where there are any; False when another writer was first
         or the outcome is unknown."""
-        from botocore.exceptions import BotoCoreError, ClientError
-        from pyiceberg.exceptions import CommitFailedException
+        return self._transaction is None or try_commit(self._transaction)
 
-        if self._transaction is None:
-            return True
-        try:
-            self._transaction.commit_transaction()
-        except CommitFailedException:
-            return False
-        # With any other error the commit may have arrived all the same (a lost answer). The next attempt begins by
-        # looking for its digests in the table, so that "perhaps" never becomes "twice".
-        except ClientError as error:
-            if error.response["Error"]["Code"] in ("AccessDeniedException", "EntityNotFoundException"):
-                raise
-            return False
-        except BotoCoreError:
-            return False
-        return True
+
+def try_commit(transaction: Transaction) -> bool:
+    """Whether the transaction is in the table for certain; False when another writer was first, or the outcome is
+    unknown: the next attempt looks at the table first, so that "perhaps" never becomes "twice"."""
+    from botocore.exceptions import BotoCoreError, ClientError
+    from pyiceberg.exceptions import CommitFailedException
+
+    try:
+        transaction.commit_transaction()
+    except (CommitFailedException, BotoCoreError):
+        return False
+    except ClientError as error:
+        if error.response["Error"]["Code"] in ("AccessDeniedException", "EntityNotFoundException"):
+            raise
+        return False
+    return True
 
 
 def pauses() -> Iterator[float]:

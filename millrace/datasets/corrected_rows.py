@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import date, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any
 
 from millrace.contract.deduplicate import key_of, with_marks
 from millrace.contract.violation import raw_row
-from millrace.datasets.commits import DIGEST, WRITTEN_BY, pauses
+from millrace.datasets.commits import pauses
 from millrace.datasets.corrections import arrivals
+from millrace.datasets.journal import Journal
 from millrace.datasets.new_rows import between
-from millrace.datasets.notes import ARRIVAL, LABELS_SNAPSHOT, ORIGIN, SUPERSEDED, WITHDRAWN, notes_of
-from millrace.datasets.notes import key_of as landing_key
+from millrace.datasets.notes import ARRIVAL, DIGEST, LABELS_SNAPSHOT, ORIGIN, SUPERSEDED, WITHDRAWN, WRITTEN_BY
 from millrace.datasets.tables import SOURCE, Lake, NewDataFile
 from millrace.errors import ConflictError
 
@@ -76,9 +76,9 @@ def _is_later(lake: Lake, iceberg: IcebergTable, rows: pa.Table, labels: pa.Tabl
     """Whether the label arrived after the row: always, where the row has its value from an earlier label."""
     import numpy as np
 
-    feed, dropped = f"{lake.names.workload}/labels/", _arrivals_of_drops(iceberg)
-    moments = arrivals(labels)
     sources = rows.column(SOURCE).to_pylist()
+    dropped = _arrivals_of_drops(Journal.of(iceberg), set(sources) - {None})
+    feed, moments = f"{lake.names.workload}/labels/", arrivals(labels)
     return np.array(
         [
             source.startswith(feed) or moment > dropped.get(source, 0)
@@ -88,15 +88,15 @@ def _is_later(lake: Lake, iceberg: IcebergTable, rows: pa.Table, labels: pa.Tabl
     )
 
 
-def _arrivals_of_drops(iceberg: IcebergTable) -> dict[str, int]:
+def _arrivals_of_drops(journal: Journal, keys: Iterable[str]) -> dict[str, int]:
     """When the last version of each dropped object came, in microseconds, by its landing key."""
     found: dict[str, int] = {}
-    for snapshot in iceberg.metadata.snapshots:
-        summary = notes_of(snapshot)
-        if SUPERSEDED not in summary and ORIGIN in summary:
-            noted = summary.get(ARRIVAL)
-            known = datetime.fromisoformat(noted).timestamp() * 1e6 if noted else snapshot.timestamp_ms * 1e3
-            found[landing_key(summary[ORIGIN])] = round(known)
+    for key in keys:
+        for entry in journal.about(key):
+            if entry.key == key and SUPERSEDED not in entry.notes:
+                noted = entry.notes.get(ARRIVAL)
+                known = datetime.fromisoformat(noted).timestamp() * 1e6 if noted else entry.committed_ms * 1e3
+                found[key] = round(known)
     return found
 
 

@@ -6,11 +6,11 @@ import hashlib
 import json
 import random
 import time
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from millrace.datasets.commits import ALIAS, DIGEST
+from millrace.datasets.journal import ADDED, Journal
+from millrace.datasets.notes import ALIAS, COMPACTED
 from millrace.datasets.tables import Lake
 from millrace.errors import ConflictError, SnapshotError
 
@@ -75,7 +75,7 @@ def _describe(iceberg: IcebergTable, snapshot: Snapshot, tag: str) -> Pin:
         snapshot_id=snapshot.snapshot_id,
         tag=tag,
         rows=sum(rows for _, rows in files),
-        data_digest=data_digest(iceberg.metadata.snapshots, snapshot),
+        data_digest=data_digest(Journal.of(iceberg), snapshot.snapshot_id),
         manifest=manifest([path for path, _ in files]),
         schema=schema.model_dump_json(),
     )
@@ -102,22 +102,11 @@ def manifest(uris: list[str]) -> str:
     return json.dumps([{"prefix": bucket}, *(uri.removeprefix(bucket) for uri in uris)])
 
 
-def history(snapshots: Iterable[Snapshot], snapshot: Snapshot) -> list[Snapshot]:
-    """The snapshot and those that it came from, the oldest first."""
-    by_id = {each.snapshot_id: each for each in snapshots}
-    found: list[Snapshot] = []
-    at: Snapshot | None = snapshot
-    while at is not None:
-        found.append(at)
-        at = by_id.get(at.parent_snapshot_id) if at.parent_snapshot_id is not None else None
-    return found[::-1]
-
-
-def data_digest(snapshots: Iterable[Snapshot], snapshot: Snapshot) -> str:
+def data_digest(journal: Journal, snapshot_id: int) -> str:
     """SHA-256 of what was committed up to the snapshot, in order: the digests of the sources and their rows."""
     committed = [
-        f"{summary.get(DIGEST)}:{summary.get('added-records', '0')}"
-        for each in history(snapshots, snapshot)
-        if (summary := each.summary) is not None and summary.get(ALIAS) is None
+        f"{entry.digest}:{entry.notes.get(ADDED, '0')}"
+        for entry in journal.up_to(snapshot_id)
+        if ALIAS not in entry.notes and COMPACTED not in entry.notes
     ]
     return hashlib.sha256("\n".join(committed).encode()).hexdigest()

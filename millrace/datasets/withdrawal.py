@@ -10,8 +10,9 @@ from datetime import date, datetime
 from typing import TYPE_CHECKING, Any
 
 from millrace.contract.kinds import INTEGERS, parse_cell
-from millrace.datasets.commits import DIGEST, WRITTEN_BY, pauses
-from millrace.datasets.notes import WITHDRAWN, WITHDRAWN_DROP
+from millrace.datasets.commits import pauses
+from millrace.datasets.journal import Journal
+from millrace.datasets.notes import DIGEST, WITHDRAWN, WITHDRAWN_DROP, WRITTEN_BY
 from millrace.datasets.tables import SOURCE, Lake
 from millrace.errors import ConflictError, WithdrawalError
 
@@ -79,8 +80,8 @@ def withdraw(lake: Lake, table: str, cells: Mapping[str, Any], *, cause: str) ->
 
 
 def _done(iceberg: IcebergTable, digest: str) -> int | None:
-    summaries = [snapshot.summary for snapshot in iceberg.metadata.snapshots if snapshot.summary is not None]
-    return next((int(one.get(WITHDRAWN) or 0) for one in summaries if one.get(DIGEST) == digest), None)
+    entries = Journal.of(iceberg).with_digest(digest)
+    return next((int(entry.notes.get(WITHDRAWN) or 0) for entry in entries), None)
 
 
 def _condition(lake: Lake, iceberg: IcebergTable, cells: Mapping[str, Any]) -> BooleanExpression:

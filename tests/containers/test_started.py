@@ -215,6 +215,7 @@ def test_the_inference_image_answers_as_the_model_was_evaluated(run: Run, images
     assert probabilities == pytest.approx([one["probability"] for one in sample["answers"]], abs=1e-5)
 
 
+@pytest.mark.slow
 def test_the_images_train_and_serve_three_classes(images: dict[str, Image], tmp_path: Path) -> None:
     root = training_root(tmp_path / "ml", write_shop(tmp_path, "multiclass", training={"walk_forward_steps": 0}))
     code, output = ended(start(images["training"], root, "train"))

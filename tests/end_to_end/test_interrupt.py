@@ -43,8 +43,8 @@ MOMENTS: dict[str, Condition] = {
 }
 
 
-LATE = ("training", "endpoint")
-"""Of the phases: those before them are lived through first, for most of a minute."""
+LATE = ("ingestion", "training", "endpoint")
+"""Of the phases: those before them are lived through first, for half a minute and more."""
 TIMES = [
     pytest.param(
         name,

@@ -226,6 +226,11 @@ SELDOM = (
         because="a commit that lost against another takes its manifests away",
     ),
     Seldom(
+        roles=("upkeep",),
+        actions=("glue:GetDatabase", "glue:UpdateTable", "s3:PutObject", "s3:DeleteObject", "kms:GenerateDataKey"),
+        because="fifty small files, snapshots older than a week, a file that none names: test_upkeep.py has the first",
+    ),
+    Seldom(
         roles=("withdrawal",),
         actions=("glue:UpdateTable",),
         resource="*_labels",

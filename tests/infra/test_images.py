@@ -227,6 +227,7 @@ def test_a_missing_digest_is_an_error_that_says_what_writes_it(ecr: Any, tmp_pat
     assert not any(synthesize(tmp_path / "with").values())
 
 
+@pytest.mark.slow
 def test_synth_for_another_account_looks_nothing_up(ecr: Any, tmp_path: Path) -> None:
     assert not any(synthesize(tmp_path, account="210987654321", region="eu-west-1").values())
 

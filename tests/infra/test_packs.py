@@ -84,10 +84,12 @@ def failed(assemblies: dict[str, Path], tmp_path_factory: pytest.TempPathFactory
     return checkov(folder)
 
 
+@pytest.mark.slow
 def test_checkov_finds_nothing(failed: Places) -> None:
     assert {place for place in failed if not place[0].startswith("bare/")} == set()
 
 
+@pytest.mark.slow
 def test_what_checkov_lets_stand_is_needed(failed: Places, assemblies: dict[str, Path]) -> None:
     """Without the reasons it finds exactly what they are given for: it looks, and none of them is stale."""
     said = {(f"bare/{path}", resource, one["id"]) for path, resource, one in acknowledged(assemblies["prod"])}

@@ -56,7 +56,7 @@ def validate(definitions: dict[str, dict[str, Any]], folder: Path) -> subprocess
     return subprocess.run(words, capture_output=True, text=True, check=False)
 
 
-@pytest.mark.parametrize("stage", ["dev", "prod"])
+@pytest.mark.parametrize("stage", [pytest.param("dev", marks=pytest.mark.slow), "prod"])
 def test_cfn_lint_is_clean(assemblies: dict[str, Path], stage: str) -> None:
     templates = sorted(assemblies[stage].glob("*.template.json"))
     assert templates

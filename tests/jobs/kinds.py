@@ -53,7 +53,7 @@ def scans_contract() -> dict[str, Any]:
 
 
 def scans_workload() -> dict[str, Any]:
-    parameters = {"channels": [8, 16], "epochs": 8, "batch_size": 32, "shift": 0, "learning_rate": 0.005}
+    parameters = {"channels": [8, 16], "epochs": 4, "batch_size": 32, "shift": 0, "learning_rate": 0.005}
     training = {"family": "cnn", "parameters": parameters, "validation_days": 0, "test_days": 0}
     training |= {"split": {"by": "column", "column": "part", "validation": "val"}, "walk_forward_steps": 0}
     prediction = {"label": "is_upper", "key": ["id"], "features": ["scan"]}
@@ -82,7 +82,7 @@ def load_contract() -> dict[str, Any]:
 
 
 def load_workload() -> dict[str, Any]:
-    parameters = {"units": 16, "hidden": 32, "epochs": 25, "batch_size": 64, "learning_rate": 0.01}
+    parameters = {"units": 16, "hidden": 32, "epochs": 10, "batch_size": 64, "learning_rate": 0.01}
     past = {"name": "past", "history": ["load", "wind"], "hours": 24}
     prediction = {"label": {"column": "load", "horizon_hours": AHEAD}, "key": ["at"], "features": ["wind", past]}
     gates = {"baseline": {"kind": "seasonal_naive", "lag_hours": AHEAD, "margin": 0.3}}

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable, Iterable, Iterator
+from email.utils import formatdate
 from typing import Any
 from urllib.parse import unquote_to_bytes, urlsplit
 
@@ -43,7 +44,9 @@ def _answer(request: Any, application: Application) -> AWSResponse:
     chunks = application(_environ(request), start)
     body = b"".join(chunks)
     status, headers = started[-1]
-    return AWSResponse(request.url, int(status.split()[0]), dict(headers), _Body(body))
+    # The server of the application adds the date where a call comes over HTTP.
+    dated = {"Date": formatdate(usegmt=True), **dict(headers)}
+    return AWSResponse(request.url, int(status.split()[0]), dated, _Body(body))
 
 
 def _environ(request: Any) -> dict[str, Any]:

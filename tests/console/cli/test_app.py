@@ -49,7 +49,7 @@ def test_the_version_is_the_package_s() -> None:
 def test_names_are_completed(line: str, completed: str) -> None:
     """As bash asks: the words of the line and the number of the last. Without a cloud no run is known."""
     words = {"COMP_WORDS": line, "COMP_CWORD": str(len(line.split()) - 1), "_MILLRACE_COMPLETE": "complete_bash"}
-    environment = {**os.environ, **words, "AWS_ENDPOINT_URL": "http://localhost:1"}
+    environment = {**os.environ, **words, "AWS_ENDPOINT_URL": "http://localhost:1", "AWS_MAX_ATTEMPTS": "1"}
     program = [sys.executable, "-c", "import sys; sys.argv[0] = 'millrace'; from console.cli.app import run; run()"]
     done = subprocess.run(program, env=environment, capture_output=True, text=True, check=False)
     assert (done.stdout.strip(), done.stderr) == (completed, "")

@@ -80,6 +80,7 @@ def test_it_is_found_again_exported_and_ended(build: Path) -> None:
         instance.cloud.now()
 
 
+@pytest.mark.slow
 def test_what_a_killed_cloud_left_is_swept_and_nobody_else(build: Path) -> None:
     """The control is the second process: it belongs to a cloud in another folder."""
     instance = json.loads(told("up", "--empty", "--json", "--build", str(build)))
@@ -101,6 +102,7 @@ def test_what_a_killed_cloud_left_is_swept_and_nobody_else(build: Path) -> None:
         stranger.kill()
 
 
+@pytest.mark.slow
 def test_of_a_cloud_that_was_killed_the_next_one_says_that_what_it_held_is_gone(build: Path) -> None:
     first = millrace("up", "--empty", "--json", "--build", str(build))
     assert "has gone" not in first.stderr
@@ -112,6 +114,7 @@ def test_of_a_cloud_that_was_killed_the_next_one_says_that_what_it_held_is_gone(
     assert "has gone" not in millrace("up", "--empty", "--build", str(build)).stderr
 
 
+@pytest.mark.slow
 def test_an_interrupt_on_the_way_leaves_nothing(build: Path) -> None:
     program = [sys.executable, "-m", "console.cli", "up", "--build", str(build)]
     quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}

@@ -37,7 +37,7 @@ def ahead(aws, ready, load):
     snapshot, whose model was refused, and 100 before it, after the champion's."""
     uri = aws.names.lake_uri("iceberg", aws.names.table("rows"), "metadata", "00001.metadata.json")
     snapshots = [
-        {"snapshot-id": number, "parent-snapshot-id": number - 1, "summary": {"added-records": "100"}}
+        {"snapshot-id": number, "sequence-number": number, "timestamp-ms": 0, "summary": {"added-records": "100"}}
         for number in (1, 2, 3)
     ]
     child = f"{hashlib.sha1(b'before').hexdigest()}-0-0"
@@ -64,9 +64,16 @@ def test_rows_that_the_last_retraining_read_are_not_new_though_its_model_was_ref
 
 def labels(aws, rows):
     uri = aws.names.lake_uri("iceberg", aws.names.table("labels"), "metadata", "00001.metadata.json")
-    snapshot = {"snapshot-id": 11, "summary": {"operation": "append", "total-records": str(rows)}}
-    older = {"snapshot-id": 7, "summary": {"operation": "append", "total-records": "1"}}
-    aws.put(uri, json.dumps({"format-version": 2, "current-snapshot-id": 11, "snapshots": [older, snapshot]}))
+    snapshots = [
+        {
+            "snapshot-id": 5 + place,
+            "sequence-number": place,
+            "timestamp-ms": 0,
+            "summary": {"total-records": str(total)},
+        }
+        for place, total in ((1, 1), (2, rows))
+    ]
+    aws.put(uri, json.dumps({"format-version": 2, "current-snapshot-id": 7, "snapshots": snapshots}))
     table = {"Name": aws.names.table("labels"), "Parameters": {"table_type": "ICEBERG", "metadata_location": uri}}
     try:
         aws.glue.create_table(DatabaseName=aws.names.platform.database, TableInput=table)
@@ -119,7 +126,10 @@ def at_once():
 def test_of_guards_at_once_one_is_accepted(aws, ready, load, event, at_once, detail):
     """All have read that nobody retrains; the lease lets one through."""
     handler = load("guard")
-    sys.modules["functions.guard.handler"].DYNAMODB.meta.events.register("before-call.dynamodb.PutItem", at_once)
+    client = sys.modules["functions.guard.handler"].DYNAMODB
+    client.meta.events.register("before-call.dynamodb.PutItem", at_once)
+    # Made at its first use: two threads would make two, and what the one raises the other does not know.
+    assert client.exceptions
     executions = [f"arn:aws:states:eu-west-1:123456789012:execution:x:{number}" for number in range(GUARDS)]
     with ThreadPoolExecutor(GUARDS) as pool:
         answers = list(pool.map(lambda name: handler(event("guard", detail=detail) | {"execution": name}), executions))

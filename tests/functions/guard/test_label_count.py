@@ -3,26 +3,41 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Container
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from functions.guard.label_count import count_new_rows
-from millrace.datasets.notes import LABELS_SNAPSHOT
+from millrace.datasets import journal
+from millrace.datasets.journal import JOURNAL, JournalEntry, render
+from millrace.datasets.notes import COMPACTED, LABELS_SNAPSHOT
 
 if TYPE_CHECKING:
     from tests.functions.conftest import Aws
 
 
-def written(aws: Aws, snapshots: list[dict[str, Any]], refs: dict[str, Any]) -> int:
+def written(aws: Aws, snapshots: list[dict[str, Any]], refs: dict[str, Any], expired: Container[int] = ()) -> int:
     """New rows since the run `r1`, of a table with these snapshots, each after the one before it."""
     uri = aws.names.lake_uri("iceberg", aws.names.table("rows"), "metadata", "00001.metadata.json")
     chain = [
-        {"snapshot-id": number, "summary": {name: str(value) for name, value in summary.items()}}
-        | ({"parent-snapshot-id": number - 1} if number else {})
+        {
+            "snapshot-id": number,
+            "sequence-number": number + 1,
+            "timestamp-ms": 0,
+            "summary": {name: str(value) for name, value in summary.items()},
+        }
         for number, summary in enumerate(snapshots)
     ]
-    document = {"current-snapshot-id": len(chain) - 1, "snapshots": chain, "refs": refs}
+    gone = [JournalEntry.parse(each) for each in chain if each["snapshot-id"] in expired]
+    aws.put(f"{uri}-journal", render(gone))
+    document = {
+        "current-snapshot-id": len(chain) - 1,
+        "snapshots": [each for each in chain if each["snapshot-id"] not in expired],
+        "refs": refs,
+        "properties": {JOURNAL: f"{uri}-journal"},
+    }
+    journal._KNOWN.clear()
     aws.put(uri, json.dumps(document))
     database = aws.names.platform.database
     aws.glue.create_database(DatabaseInput={"Name": database})
@@ -38,12 +53,18 @@ def written(aws: Aws, snapshots: list[dict[str, Any]], refs: dict[str, Any]) -> 
         ([{"added-records": 700}, {"added-records": 24}], 724),
         ([{"added-records": 700}, {"added-records": 24, LABELS_SNAPSHOT: 7}], 700),
         ([{"operation": "replace"}, {"added-records": 9}], 9),
+        ([{"added-records": 700}, {"added-records": 18_244, COMPACTED: 3}], 700),
     ],
-    ids=["none", "two drops", "rows that labels completed are counted with these", "no rows in a snapshot"],
+    ids=["none", "two drops", "rows that labels completed are counted with these", "no rows in a snapshot", "files"],
 )
 def test_what_was_dropped_since_the_pinned_snapshot(aws: Aws, more: list[dict[str, Any]], rows: int) -> None:
     before = [{"added-records": 17_000}, {"added-records": 544}]
     assert written(aws, [*before, *more], {"r1": {"snapshot-id": 1, "type": "tag"}}) == rows
+
+
+def test_a_drop_whose_snapshot_has_expired_is_counted(aws: Aws) -> None:
+    drops = [{"added-records": number} for number in (17_000, 544, 700, 24, 1)]
+    assert written(aws, drops, {"r1": {"snapshot-id": 1, "type": "tag"}}, expired={0, 2, 3}) == 725
 
 
 @pytest.mark.parametrize("newer", ["r1", "r2-0-1"])

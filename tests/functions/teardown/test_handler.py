@@ -161,7 +161,7 @@ def test_rules_and_schedules_that_start_a_machine_are_off_others_stay_on(aws, lo
     assert scheduler.get_schedule(Name=f"{aws.names.prefix}-v2-train")["State"] == "ENABLED"
 
 
-@pytest.mark.parametrize("function", ["sweep", "lateness"])
+@pytest.mark.parametrize("function", ["sweep", "lateness", "upkeep"])
 def test_a_schedule_that_calls_a_function_is_off_too(aws, load, event, function):
     """The sweep could start a release in the middle; nobody brings labels to a workload that is gone."""
     scheduler = boto3.client("scheduler")

@@ -22,6 +22,7 @@ import pytest
 from console.local_cloud.lifecycle import _command
 from console.local_cloud.local_cloud import SECRET_VARIABLE, LocalCloud
 
+pytestmark = pytest.mark.slow
 ROOT = Path(__file__).resolve().parents[3]
 README = (ROOT / "README.md").read_text()
 PREDICTION = "millrace-local-electricity-prediction"

@@ -17,6 +17,7 @@ from infra.local.kernel.cloud import ACCOUNT, REGION
 from tests.infra.local.cdk_account import ASSETS, INGEST, OLDEST, WAIT_S, Account, account_below, edited, retained
 from tests.infra.local.control import control
 
+pytestmark = pytest.mark.slow
 DIRECT = ("deploy", "--all", "--require-approval", "never", "--method", "direct")
 HEAVY_BYTES = 100_000_000
 

@@ -79,10 +79,11 @@ def test_nobody_here_reads_another_workload(resources: dict[str, Any]) -> None:
     assert {resource for resource in objects if not resource.partition("/")[2].startswith("electricity/")} == set()
 
 
-def test_only_manifests_may_be_deleted(resources: dict[str, Any]) -> None:
+def test_only_the_upkeep_may_delete_more_than_manifests(resources: dict[str, Any]) -> None:
     deletable = [
         resource
         for role in of_type(resources, "AWS::IAM::Role")
+        if not role["RoleName"].endswith("-upkeep")
         for policy in role["Policies"]
         for statement in policy["PolicyDocument"]["Statement"]
         if "s3:DeleteObject" in statement["Action"]

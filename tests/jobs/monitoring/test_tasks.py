@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -27,69 +29,71 @@ from tests.plant import DAYS, START, Plant, plant_output, plant_rows, write_plan
 
 WEEK = timedelta(days=7)
 FIRST = START.replace(tzinfo=UTC) + timedelta(days=DAYS - 28)
-Prepare = Callable[..., ProcessingPlaces]
 
 
-def answers(plant: Plant, rows: pa.Table) -> list[Any]:
-    """Those of a good model; every other one is given for the opposite load, which is wrong nearly always."""
-    opposite = rows.set_column(rows.schema.get_field_index("load"), "load", pc.negate(rows["load"]))
-    good, bad = (plant.task.answers(plant_output(plant, each))["value"].tolist() for each in (rows, opposite))
-    return [pair[number % 2] for number, pair in enumerate(zip(good, bad, strict=True))]
+@dataclass(frozen=True, kw_only=True)
+class Given:
+    """A plant as its monitors find it: the answers of the last four weeks, and the baseline of the rows before."""
+
+    plant: Plant
+    recent: pa.Table
+    answers: list[Any]
+    """Of a good model; every other one is given for the opposite load, which is wrong nearly always."""
+    errors: list[float]
+    """The mean error of those answers in each week; of the last rows a label ahead never comes."""
+    baseline: str
 
 
-def errors(plant: Plant) -> list[float]:
-    """The mean error of those answers in each of the last four weeks; of the last rows a label ahead never comes."""
-    _, recent = halves(plant)
-    found = [
-        np.nan if label is None else plant.task.error(value, label)
-        for value, label in zip(answers(plant, recent), plant.labels(recent).to_pylist(), strict=True)
-    ]
-    return np.nanmean(np.array(found).reshape(4, -1), axis=1).tolist()
+@pytest.fixture(scope="module")
+def given(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Given]:
+    return cache(lambda task: make_given(write_plant(tmp_path_factory.mktemp(task), task)))
 
 
-def halves(plant: Plant) -> tuple[pa.Table, pa.Table]:
-    """The rows before the last four weeks, and those of them."""
+def make_given(plant: Plant) -> Given:
     table = plant_rows(plant.task.kind)
     edge = pc.less(table["at"], pa.scalar(FIRST.replace(tzinfo=None), table["at"].type))
-    return table.filter(edge), table.filter(pc.invert(edge))
+    history, recent = table.filter(edge), table.filter(pc.invert(edge))
+    opposite = recent.set_column(recent.schema.get_field_index("load"), "load", pc.negate(recent["load"]))
+    good, bad = (plant.task.answers(plant_output(plant, each))["value"].tolist() for each in (recent, opposite))
+    answers = [pair[number % 2] for number, pair in enumerate(zip(good, bad, strict=True))]
+    found = [
+        np.nan if label is None else plant.task.error(value, label)
+        for value, label in zip(answers, plant.labels(recent).to_pylist(), strict=True)
+    ]
+    errors = np.nanmean(np.array(found).reshape(4, -1), axis=1).tolist()
+    features = declare(plant.workload.prediction.features, load_contract(plant.folder).rows)
+    level = 0.4 * float(np.mean(errors))
+    calm = np.random.default_rng(0).normal(level, level / 20, 60).tolist()
+    known = build(history, workload=plant.workload, features=features, error_series=[calm])
+    return Given(plant=plant, recent=recent, answers=answers, errors=errors, baseline=known.to_json())
 
 
-@pytest.fixture
-def prepare(tmp_path: Path) -> Prepare:
+def prepare(folder: Path, given: Given, changes: Callable[[dict[str, Any]], dict[str, Any]] = dict) -> ProcessingPlaces:
     """Folders of a job over the last four weeks; every other answer is wrong."""
-
-    def make(plant: Plant, changes: Callable[[dict[str, Any]], dict[str, Any]] = dict) -> ProcessingPlaces:
-        root = tmp_path / "processing"
-        for name in ("config", "baseline", "decisions", "labels"):
-            (root / name).mkdir(parents=True)
-        history, recent = halves(plant)
-        features = declare(plant.workload.prediction.features, load_contract(plant.folder).rows)
-        level = 0.4 * float(np.mean(errors(plant)))
-        calm = np.random.default_rng(0).normal(level, level / 20, 60).tolist()
-        known = build(history, workload=plant.workload, features=features, error_series=[calm])
-        (root / "baseline" / "baseline.json").write_text(known.to_json())
-        given = recent.drop_columns(list(plant.workload.prediction.label_columns))
-        decisions = [
-            decided(number, changes(row), value)
-            for number, (row, value) in enumerate(zip(given.to_pylist(), answers(plant, recent), strict=True))
-        ]
-        (root / "decisions" / "x.jsonl").write_text("".join(f"{to_line(one)}\n" for one in decisions))
-        labels = recent.select(["at", "site", *plant.workload.prediction.label_columns])
-        pq.write_table(labels, root / "labels" / "labels.parquet")
-        for name in ("workload.yaml", "contract.yaml"):
-            (root / "config" / name).write_bytes((plant.folder / name).read_bytes())
-        starts = [FIRST + k * WEEK for k in range(4)]
-        windows = [{"start": at.isoformat(), "end": (at + WEEK).isoformat()} for at in starts]
-        request = {
-            "workload": "plant",
-            "as_of": (FIRST + 4 * WEEK).isoformat(),
-            "model_version": "1",
-            "windows": [window | {"judge_input": True, "judge_error": True} for window in windows],
-        }
-        (root / "config" / "request.json").write_text(json.dumps(request))
-        return ProcessingPlaces(root=tmp_path)
-
-    return make
+    plant, recent, root = given.plant, given.recent, folder / "processing"
+    for name in ("config", "baseline", "decisions", "labels"):
+        (root / name).mkdir(parents=True)
+    (root / "baseline" / "baseline.json").write_text(given.baseline)
+    asked = recent.drop_columns(list(plant.workload.prediction.label_columns))
+    decisions = [
+        decided(number, changes(row), value)
+        for number, (row, value) in enumerate(zip(asked.to_pylist(), given.answers, strict=True))
+    ]
+    (root / "decisions" / "x.jsonl").write_text("".join(f"{to_line(one)}\n" for one in decisions))
+    labels = recent.select(["at", "site", *plant.workload.prediction.label_columns])
+    pq.write_table(labels, root / "labels" / "labels.parquet")
+    for name in ("workload.yaml", "contract.yaml"):
+        (root / "config" / name).write_bytes((plant.folder / name).read_bytes())
+    starts = [FIRST + k * WEEK for k in range(4)]
+    windows = [{"start": at.isoformat(), "end": (at + WEEK).isoformat()} for at in starts]
+    request = {
+        "workload": "plant",
+        "as_of": (FIRST + 4 * WEEK).isoformat(),
+        "model_version": "1",
+        "windows": [window | {"judge_input": True, "judge_error": True} for window in windows],
+    }
+    (root / "config" / "request.json").write_text(json.dumps(request))
+    return ProcessingPlaces(root=folder)
 
 
 def decided(number: int, row: dict[str, Any], value: Any) -> Decision:
@@ -115,19 +119,25 @@ def watched(places: ProcessingPlaces) -> MonitorReport:
     return read_report((places.root / "processing" / "report" / "report.json").read_bytes())
 
 
-@pytest.mark.parametrize("task", TASKS)
-def test_the_error_is_the_tasks_and_alarms_above_its_bound(tmp_path: Path, prepare: Prepare, task: str) -> None:
-    plant = write_plant(tmp_path / "plants", task)
-    report = watched(prepare(plant))
+@pytest.fixture(scope="module", params=TASKS)
+def as_before(
+    request: pytest.FixtureRequest, given: Callable[[str], Given], tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Given, MonitorReport]:
+    """Of each task what the job reports of rows that have not changed."""
+    plant = given(request.param)
+    return plant, watched(prepare(tmp_path_factory.mktemp("as-before"), plant))
+
+
+def test_the_error_is_the_tasks_and_alarms_above_its_bound(as_before: tuple[Given, MonitorReport]) -> None:
+    plant, report = as_before
     found = [window.error for window in report.windows]
-    assert [one and one.error for one in found] == pytest.approx(errors(plant), rel=1e-6)
+    assert [one and one.error for one in found] == pytest.approx(plant.errors, rel=1e-6)
     assert [one is not None and one.ratio is not None and one.ratio > 1 for one in found] == [False, False, True, True]
     assert report.error_cursor == FIRST + 4 * WEEK
 
 
-@pytest.mark.parametrize("task", TASKS)
-def test_rows_as_before_do_not_alarm(tmp_path: Path, prepare: Prepare, task: str) -> None:
-    report = watched(prepare(write_plant(tmp_path / "plants", task)))
+def test_rows_as_before_do_not_alarm(as_before: tuple[Given, MonitorReport]) -> None:
+    _, report = as_before
     drift = ALARMS["input-drift"].ratio(report)
     assert drift is not None
     assert drift <= 1
@@ -140,9 +150,9 @@ def test_rows_as_before_do_not_alarm(tmp_path: Path, prepare: Prepare, task: str
     ("column", "value"), [("load", 3.0), ("kind", "fan"), ("open", True), ("load", "much"), ("kind", None)]
 )
 def test_a_column_of_each_encoder_that_changes_alarms(
-    tmp_path: Path, prepare: Prepare, column: str, value: Any
+    tmp_path: Path, given: Callable[[str], Given], column: str, value: Any
 ) -> None:
-    places = prepare(write_plant(tmp_path / "plants", "binary"), lambda row: row | {column: value})
+    places = prepare(tmp_path, given("binary"), lambda row: row | {column: value})
     found = watched(places).windows[0].input
     assert found is not None
     assert found.ratio is not None
@@ -150,9 +160,9 @@ def test_a_column_of_each_encoder_that_changes_alarms(
     assert found.findings[0].column == column
 
 
-def test_a_champion_of_other_features_is_watched_by_its_own(tmp_path: Path, prepare: Prepare) -> None:
+def test_a_champion_of_other_features_is_watched_by_its_own(tmp_path: Path, given: Callable[[str], Given]) -> None:
     """The declaration has changed since the baseline was made: `load` is no feature any more."""
-    places = prepare(write_plant(tmp_path / "plants", "binary"), lambda row: row | {"load": 3.0})
+    places = prepare(tmp_path, given("binary"), lambda row: row | {"load": 3.0})
     now = write_plant(tmp_path / "now", "binary", ["extra"])
     (places.root / "processing/config/workload.yaml").write_bytes((now.folder / "workload.yaml").read_bytes())
     found = watched(places).windows[0].input

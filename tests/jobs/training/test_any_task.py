@@ -28,7 +28,7 @@ from tests.jobs.synthetic import FEATURES, make_rows, workload, write_shop
 TASKS = (
     "multiclass",
     "regression",
-    "interval",
+    pytest.param("interval", marks=pytest.mark.slow),
     pytest.param("forecast", marks=pytest.mark.slow),
     pytest.param("multilabel", marks=pytest.mark.slow),
 )

@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from millrace.contract.deduplicate import Seen, _Run, duplicates, in_order, repeats
+from tests.fuzz import examples
 
 START = datetime(1997, 5, 1)
 KINDS: dict[str, tuple[pa.DataType, Any]] = {
@@ -34,7 +35,7 @@ def keys_of(kind: str, part: list[int | None]) -> pa.Array:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(parts=PARTS)
 def test_each_key_is_found_with_the_line_of_the_first(kind: str, parts: list[list[int | None]]) -> None:
     seen, first, line = Seen(), {}, 0
@@ -50,7 +51,7 @@ def test_each_key_is_found_with_the_line_of_the_first(kind: str, parts: list[lis
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(part=st.lists(st.none() | st.integers(0, 8), max_size=14))
 def test_repeats_within_a_part(kind: str, part: list[int | None]) -> None:
     expected = [(at, part.index(n)) for at, n in enumerate(part) if n is not None and n in part[:at]]

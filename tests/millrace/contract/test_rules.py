@@ -28,6 +28,7 @@ from millrace.contract.schema import Column, Table
 from millrace.contract.validate import check_columns, validate
 from millrace.errors import WorkloadError
 from millrace.files.sniff import read_drop
+from tests.fuzz import examples
 from tests.millrace.contract.columns import EDGES, declared
 
 ELECTRICITY = Path(__file__).parents[3] / "workloads" / "electricity"
@@ -115,7 +116,7 @@ def assert_both_forms_agree(values: list[Any], column: Column) -> None:
 
 
 @pytest.mark.parametrize(("rule", "column"), CASES)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(values=st.lists(VALUES, min_size=1, max_size=8))
 @example(values=EDGES)
 @example(values=[None])

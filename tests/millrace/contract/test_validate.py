@@ -25,6 +25,7 @@ from millrace.contract.rules.range import Range
 from millrace.contract.schema import LINE, Column, Table, parsed_schema
 from millrace.contract.validate import Validator, validate
 from millrace.contract.violation import key_text
+from tests.fuzz import examples
 
 FOLDER = Path(__file__).parents[3] / "workloads" / "electricity"
 TABLE = Table(
@@ -54,7 +55,7 @@ def table_of(rows: list[dict[str, Any]], table: Table = TABLE) -> pa.Table:
     return pa.Table.from_pylist([row | {LINE: n} for n, row in enumerate(rows, 1)], schema=parsed_schema(table))
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 @given(rows=ROWS)
 def test_no_row_is_lost_and_the_reasons_are_those_of_single_rows(rows: list[dict[str, Any]]) -> None:
     result = validate(table_of(rows), TABLE)
@@ -73,7 +74,7 @@ def test_no_row_is_lost_and_the_reasons_are_those_of_single_rows(rows: list[dict
             assert line not in reasons
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 @given(rows=ROWS, size=st.integers(1, 5))
 def test_in_parts_the_result_is_the_same(rows: list[dict[str, Any]], size: int) -> None:
     whole, validator = validate(table_of(rows), TABLE), Validator(TABLE)
@@ -85,7 +86,7 @@ def test_in_parts_the_result_is_the_same(rows: list[dict[str, Any]], size: int) 
 WORDS = replace(TABLE, keys=(("s",), ("k", "s")))
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 @given(rows=ROWS, size=st.integers(1, 5))
 def test_keys_of_text_in_parts_are_the_same_too(rows: list[dict[str, Any]], size: int) -> None:
     whole, validator = validate(table_of(rows), WORDS), Validator(WORDS)
@@ -93,7 +94,7 @@ def test_keys_of_text_in_parts_are_the_same_too(rows: list[dict[str, Any]], size
     assert [row for part in parts for row in part.refused] == list(whole.refused)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 @given(rows=ROWS)
 def test_a_text_column_may_have_a_dictionary(rows: list[dict[str, Any]]) -> None:
     plain = table_of(rows, WORDS)

@@ -16,6 +16,14 @@ from millrace.names import Platform, WorkloadNames
 WORKLOAD = Path(__file__).parents[3] / "workloads" / "electricity"
 
 
+def make_places(cloud: Cloud, platform: Platform) -> None:
+    """Its buckets and its database, as the templates would make them."""
+    place = {"LocationConstraint": platform.region}
+    for purpose in ("lake", "artefacts", "landing"):
+        cloud.client("s3").create_bucket(Bucket=platform.bucket(purpose), CreateBucketConfiguration=place)
+    cloud.client("glue").create_database(DatabaseInput={"Name": platform.database})
+
+
 @pytest.fixture
 def names(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> WorkloadNames:
     """The buckets and the database of a platform that nobody else uses."""
@@ -23,11 +31,7 @@ def names(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> WorkloadNames:
         platform=Platform(stage=f"t{uuid.uuid4().hex[:8]}", account="123456789012", region="eu-west-1"),
         workload="electricity",
     )
-    for purpose in ("lake", "artefacts", "landing"):
-        cloud.client("s3").create_bucket(
-            Bucket=names.platform.bucket(purpose), CreateBucketConfiguration={"LocationConstraint": "eu-west-1"}
-        )
-    cloud.client("glue").create_database(DatabaseInput={"Name": names.platform.database})
+    make_places(cloud, names.platform)
     # A function keeps its client for as long as its process lives; here the cloud of another file was asked before.
     iceberg._client.cache_clear()
     monkeypatch.setenv("AWS_ENDPOINT_URL", cloud.endpoint_url)

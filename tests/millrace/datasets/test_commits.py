@@ -22,6 +22,7 @@ from pyiceberg.table.snapshots import Snapshot
 from millrace.datasets import commits, new_rows
 from millrace.datasets.commits import Commit, NewDrop, commit, commit_together, find_commit, rows_in
 from millrace.datasets.iceberg import MERGING, begin
+from millrace.datasets.journal import Journal
 from millrace.datasets.new_rows import NewRows, RowsInMemory, Source, held_in_range_of, held_keys
 from millrace.datasets.tables import SOURCE, Lake
 from millrace.datasets.withdrawal import by_drop, withdraw
@@ -161,7 +162,7 @@ def test_the_digest_is_found_among_many(lake: Lake) -> None:
         commit(lake, "rows", rows(48 * number), replace(source(f"{number}"), digest=f"d{number}"))
     iceberg = lake.find("rows")
     assert iceberg is not None
-    found = find_commit(iceberg, "d1")
+    found = find_commit(Journal.of(iceberg), "d1")
     assert found is not None
     assert (found.written_by, found.rows_added, rows_in(iceberg)) == ("run-1", 48, 144)
 

@@ -21,9 +21,10 @@ from millrace.features.category import MOST_WORDS, Category
 from millrace.features.encoder import Encoder
 from millrace.features.number import Number
 from millrace.workload.declaration import FeatureForm
+from tests.fuzz import examples
 from tests.millrace.features.conftest import CASES, FORMS, Case
 
-QUICK = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+QUICK = settings(max_examples=examples(40), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 def one_by_one(encoder: Encoder, cells: list[object]) -> npt.NDArray[Any]:

@@ -21,6 +21,7 @@ from millrace.files import csv
 from millrace.files.lines import blocks
 from millrace.files.parsed import Limits, Parsed
 from millrace.files.sniff import read_drop
+from tests.fuzz import examples
 
 TABLE = Table(
     name="rows",
@@ -229,7 +230,7 @@ def test_a_long_cell_has_one_verdict_whatever_its_neighbours(length: int, quoted
         assert (len(parsed.rows["s"][0].as_py()), parsed.unparsable) == (length, ())
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 @given(
     lengths=st.lists(st.integers(0, 70), max_size=12),
     block=st.integers(1, 200),
@@ -289,7 +290,7 @@ CELL = st.sampled_from(
 QUOTED = st.sampled_from([b'"', b'""', b'"a"', b'"a,b"', b'"a\nb"', b'"a""b"', b'"a'])
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 @given(
     rows=st.lists(st.lists(st.one_of(CELL, QUOTED), min_size=1, max_size=5)), block=st.sampled_from([32, 64, 10_000])
 )
@@ -314,7 +315,7 @@ def _every_line_is_covered(data: bytes, starts: set[int], parsed: Parsed) -> Non
     assert len(uncovered) <= inside + sum(row.raw.count("\n") for row in parsed.unparsable)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 @given(rows=st.lists(st.lists(CELL.filter(lambda cell: cell not in (b"\xff", b"\0", b"\r")), min_size=4, max_size=4)))
 def test_both_ways_to_read_a_csv_agree(rows: list[list[bytes]]) -> None:
     lines = [b",".join(cells) for cells in rows]
@@ -323,7 +324,7 @@ def test_both_ways_to_read_a_csv_agree(rows: list[list[bytes]]) -> None:
     assert str(slow) == str(quick)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 @given(
     values=st.lists(
         st.one_of(
@@ -433,11 +434,11 @@ def test_short_lines_come_in_parts_of_few_rows(head: bytes, line: bytes, tmp_pat
 
 def test_a_wide_table_comes_in_parts_of_few_cells(tmp_path: Path) -> None:
     table = Table(name="rows", columns=tuple(Column(name=f"c{at}", kind="float64") for at in range(500)))
-    (tmp_path / "lines").write_bytes(b"{}\n" * 10_000)
-    pq.write_table(pa.table({f"c{at}": pa.nulls(10_000) for at in range(500)}), tmp_path / "parquet")
+    (tmp_path / "lines").write_bytes(b"{}\n" * 5_000)
+    pq.write_table(pa.table({f"c{at}": pa.nulls(5_000) for at in range(500)}), tmp_path / "parquet")
     for name in ("lines", "parquet"):
         sizes = [part.rows.num_rows for part in read_drop(tmp_path / name, table)]
-        assert (max(sizes), sum(sizes)) == (2**21 // 500, 10_000)
+        assert (max(sizes), sum(sizes)) == (2**21 // 500, 5_000)
 
 
 def test_a_parquet_file_of_tiny_row_groups_is_refused(tmp_path: Path) -> None:

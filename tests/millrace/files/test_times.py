@@ -15,6 +15,7 @@ from millrace.contract.kinds import Kind
 from millrace.contract.schema import Column, Table
 from millrace.contract.time_format import TimeFormat
 from millrace.files.cast import from_csv, from_json
+from tests.fuzz import examples
 from tests.millrace.files.conftest import Read, write_time
 
 DAYS = [
@@ -52,7 +53,7 @@ def kind_of(words: list[str]) -> Kind:
 
 
 @pytest.mark.parametrize("words", PATTERNS, ids="".join)
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=examples(25), deadline=None)
 @given(data=st.data())
 def test_what_a_pattern_writes_is_read_back(words: list[str], data: st.DataObject) -> None:
     form, kind = TimeFormat("".join(words)), kind_of(words)
@@ -74,7 +75,7 @@ def test_what_a_pattern_writes_is_read_back(words: list[str], data: st.DataObjec
 
 
 @pytest.mark.parametrize("words", PATTERNS[::2], ids="".join)
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=examples(25), deadline=None)
 @given(texts=st.lists(HOSTILE | st.text(alphabet="0123456789/.:- APM", max_size=20), max_size=8))
 def test_both_ways_find_the_same_misfits(words: list[str], texts: list[str]) -> None:
     form, kind = TimeFormat("".join(words)), kind_of(words)
@@ -154,7 +155,7 @@ def test_json_may_hold_iso_texts_as_well(read: Read) -> None:
 
 
 @pytest.mark.parametrize("words", [words for words in PATTERNS if "XX" not in words], ids="".join)
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=examples(25), deadline=None)
 @given(
     at=TIMES, place=st.integers(0, 30), letter=st.sampled_from(["", "0", "1", "9", " ", "-", "A"]), cut=st.booleans()
 )

@@ -68,7 +68,7 @@ def accuracy(trained: Trained, family: str, differs_in: str) -> float:
     return float(((p_N1[:, 0] > 0.5) == (test.target_N > 0.5)).float().mean())
 
 
-@pytest.fixture(scope="module", params=["cnn", "multimodal"])
+@pytest.fixture(scope="module", params=["cnn", pytest.param("multimodal", marks=pytest.mark.slow)])
 def family(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
@@ -78,9 +78,12 @@ def trained(family: str) -> Trained:
     return train(inputs(family))
 
 
-@pytest.mark.parametrize("differs_in", ["brightness", "contrast"])
-def test_classes_that_differ_in_nothing_else_are_learnt(family: str, differs_in: str) -> None:
-    assert accuracy(train(inputs(family, differs_in)), family, differs_in) > 0.95
+def test_classes_that_differ_in_brightness_alone_are_learnt(family: str, trained: Trained) -> None:
+    assert accuracy(trained, family, "brightness") > 0.95
+
+
+def test_classes_that_differ_in_contrast_alone_are_learnt(family: str) -> None:
+    assert accuracy(train(inputs(family, "contrast")), family, "contrast") > 0.95
 
 
 def test_without_them_such_classes_are_not_learnt(family: str) -> None:
@@ -88,12 +91,13 @@ def test_without_them_such_classes_are_not_learnt(family: str) -> None:
     assert accuracy(train(inputs(family, brightness=False)), family, "brightness") < 0.65
 
 
-def test_goes_on_exactly_where_it_was_stopped(family: str, trained: Trained, tmp_path: Path) -> None:
+def test_goes_on_exactly_where_it_was_stopped(family: str, tmp_path: Path) -> None:
     calls = itertools.count()
     with pytest.raises(Stopped):
-        train(inputs(family), checkpoints=tmp_path, stop=lambda: next(calls) >= 29)
+        train(inputs(family, epochs=4), checkpoints=tmp_path, stop=lambda: next(calls) >= 29)
     torch.manual_seed(999)  # another process has another random state
-    again, whole = (one.predictor.state_dict() for one in (train(inputs(family), checkpoints=tmp_path), trained))
+    both = (train(inputs(family, epochs=4), checkpoints=folder) for folder in (tmp_path, None))
+    again, whole = (one.predictor.state_dict() for one in both)
     assert any("brightness" in name for name in whole)
     for name, value in whole.items():
         torch.testing.assert_close(again[name], value, rtol=0, atol=0, msg=name)

@@ -46,6 +46,9 @@ SHARED = ((NUMBERS, CATEGORIES), (NUMBERS,), (CATEGORIES,), ())
 IMAGE = TensorSpec(name="scan", dtype="uint8", shape=(1, 16, 16))
 PAST = TensorSpec(name="past", dtype="float32", shape=(6, 2))
 WORDS = TensorSpec(name="note", dtype="int64", shape=(9,), cardinalities=(40,))
+EXPORTED_LIKE = {"lstm": "gru", "rnn": "gru", "multiscale": "cnn", "bag": "feedforward", "multimodal": "transformer"}
+"""Families whose graphs are tested with the slow tests; those of a family of the same layers are with the others. An
+entry that is not named here is."""
 MULTICLASS = Multiclass(classes=("a", "b", "c"))
 OBJECTIVE = MULTICLASS.objective
 
@@ -109,9 +112,14 @@ def fitted(family: str) -> Predictor:
     return predictor.eval()
 
 
-@pytest.fixture(params=sorted(FAMILIES), scope="module")
-def family(request: pytest.FixtureRequest) -> str:
-    return str(request.param)
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Every test that takes a `family` is of each; an export is the dear part of a test."""
+    if "family" in metafunc.fixturenames:
+        exports = "exported" in metafunc.fixturenames
+        names = [
+            pytest.param(one, marks=[pytest.mark.slow] * (exports and one in EXPORTED_LIKE)) for one in sorted(FAMILIES)
+        ]
+        metafunc.parametrize("family", names, scope="module")
 
 
 @pytest.fixture
@@ -122,9 +130,7 @@ def predictor(family: str) -> Predictor:
 @pytest.fixture(scope="module")
 def exported(family: str) -> bytes:
     """The graph, whose weights are not yet those of a predictor that a test makes."""
-    with exporter() as graph:
-        graph.begin(FAMILIES[family](), signature_of(family), OBJECTIVE)
-        return graph.finish({})
+    return export(build(FAMILIES[family](), signature_of(family), OBJECTIVE), signature_of(family))
 
 
 def run(graph: bytes, predictor: Predictor | None, tensors: Tensors) -> npt.NDArray[np.float32]:
@@ -370,9 +376,9 @@ def test_an_answer_is_the_same_bits_in_whatever_company_its_row_comes(
 def test_a_family_that_names_too_few_rows_of_a_pass_is_seen() -> None:
     """The negative control: a recurrent network of 64 units, alone and in company."""
     torch.manual_seed(0)
-    past = TensorSpec(name="past", dtype="float32", shape=(72, 6))
-    predictor = build(FAMILIES["gru"](units=64, layers=2), (past,), OBJECTIVE)
-    tensors = {"past": np.random.default_rng(0).normal(size=(ROWS, 72, 6)).astype(np.float32)}
+    past = TensorSpec(name="past", dtype="float32", shape=(8, 6))
+    predictor = build(FAMILIES["gru"](units=64, layers=1), (past,), OBJECTIVE)
+    tensors = {"past": np.random.default_rng(0).normal(size=(ROWS, 8, 6)).astype(np.float32)}
     predictor.fit(of_torch(tensors), torch.zeros(ROWS, dtype=torch.int64))
     session = onnxruntime.InferenceSession(export(predictor.eval(), (past,)), providers=["CPUExecutionProvider"])
     together = session.run(["output"], tensors)[0]
@@ -411,7 +417,7 @@ def test_a_family_learns_from_each_tensor_of_its_example(family: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("family", "signature", "expected"),
+    ("name", "signature", "expected"),
     [
         ("feedforward", (IMAGE,), "numbers and categories for the family feedforward, got 'scan"),
         ("cnn", (NUMBERS,), "one image or one history, and numbers and categories beside it, for the family cnn"),
@@ -440,10 +446,10 @@ def test_a_family_learns_from_each_tensor_of_its_example(family: str) -> None:
     ],
 )
 def test_inputs_that_a_family_cannot_take_stop_at_synth(
-    family: str, signature: tuple[TensorSpec, ...], expected: str
+    name: str, signature: tuple[TensorSpec, ...], expected: str
 ) -> None:
     with pytest.raises(WorkloadError, match=expected):
-        FAMILIES[family]().accepts(signature, Binary())
+        FAMILIES[name]().accepts(signature, Binary())
 
 
 def test_a_state_comes_back_as_a_checkpoint_keeps_it(family: str, predictor: Predictor) -> None:

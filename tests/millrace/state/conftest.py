@@ -9,6 +9,8 @@ import boto3
 import pytest
 from moto import mock_aws
 
+from infra.local.dynamodb.conditional_writes import make_writes_atomic
+from infra.local.kernel.patching import undone
 from millrace.names import Platform, WorkloadNames
 from millrace.state.table import StateTable
 from tests.state_table import create_table
@@ -22,7 +24,8 @@ NAMES = WorkloadNames(
 def client(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "testing")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
-    with mock_aws():
+    with undone(), mock_aws():
+        make_writes_atomic()
         found = boto3.client("dynamodb", region_name="eu-west-1")
         create_table(found, NAMES.platform.state_table)
         yield found

@@ -1,0 +1,1 @@
+"""The tables of a workload stay small and quick, however many drops come."""

@@ -1,0 +1,77 @@
+"""The tables after a night: as many rows, fewer files, fewer snapshots."""
+
+from __future__ import annotations
+
+import json
+import sys
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pyarrow as pa
+import pytest
+
+from millrace.datasets import compaction
+from millrace.datasets.tables import Lake
+from millrace.errors import SnapshotError
+from tests.functions.ingestion.conftest import EVENTS
+from tests.functions.ingestion.test_ingest import month, parquet
+
+
+@pytest.fixture
+def night() -> dict[str, Any]:
+    """The call of a night on which what has happened in the test is eight days old."""
+    document: dict[str, Any] = json.loads((EVENTS / "upkeep.json").read_text())
+    return document | {"as_of": (datetime.now(UTC) + timedelta(days=8)).isoformat()}
+
+
+def test_a_night_leaves_the_rows_and_little_else(
+    ingest: Any, load: Any, lake: Lake, sample: pa.Table, night: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(compaction, "FEWEST", 3)
+    bodies = {f"{number}.parquet": parquet(month(sample, 1996, number)) for number in (5, 6, 7)}
+    for name, body in bodies.items():
+        ingest.run("training", name, body)
+    found = lake.find("rows")
+    assert found is not None
+    before = found.scan().to_arrow()
+    handler = load("upkeep")
+    rows, labels = handler(night)["tables"]
+    assert (rows["table"], labels["table"]) == ("electricity_rows", "electricity_labels")
+    assert (rows["compacted"], rows["expired"], rows["deleted"]) == (3, 2, 0), "the files are younger than three days"
+    assert (labels["compacted"], labels["expired"], labels["deleted"]) == (0, 0, 0), "no label has come"
+    found = lake.find("rows")
+    assert found is not None
+    assert (len(list(found.scan().plan_files())), len(found.metadata.snapshots)) == (1, 2)
+    assert found.scan().to_arrow().sort_by("timestamp").equals(before.sort_by("timestamp"))
+    again = ingest.run("training", "again.parquet", bodies["5.parquet"])
+    assert again["duplicate"], "the same bytes are known"
+    assert [handler(night)["tables"][0][what] for what in ("compacted", "deleted")] == [0, 0]
+
+
+def test_what_is_not_a_week_old_stays(
+    ingest: Any, load: Any, lake: Lake, sample: pa.Table, night: dict[str, Any]
+) -> None:
+    ingest.run("training", "5.parquet", parquet(month(sample, 1996, 5)))
+    ingest.run("training", "6.parquet", parquet(month(sample, 1996, 6)))
+    soon = (datetime.now(UTC) + timedelta(days=6)).isoformat()
+    assert load("upkeep")(night | {"as_of": soon})["tables"][0]["expired"] == 0
+    assert load("upkeep")(night)["tables"][0]["expired"] == 1, "not the current one"
+
+
+def test_a_step_that_fails_holds_up_no_other(
+    ingest: Any, load: Any, sample: pa.Table, night: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in (5, 6):
+        ingest.run("training", f"{number}.parquet", parquet(month(sample, 1996, number)))
+    handler, seen = load("upkeep"), []
+
+    def broken(_: Lake, __: Any, table: str, **___: Any) -> int:
+        seen.append(table)
+        raise SnapshotError("expected data files, found deletes")
+
+    module = sys.modules["functions.upkeep.handler"]
+    monkeypatch.setattr(module, "delete_unreachable", broken)
+    monkeypatch.setattr(module, "compact", lambda _, table: seen.append(table) or 0)
+    with pytest.raises(SnapshotError, match="found deletes"):
+        handler(night)
+    assert seen == ["rows", "rows", "labels", "labels"]

@@ -1,0 +1,335 @@
+"""A table that is kept up: few files, few snapshots, and it knows what came into it as before."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from pyiceberg.manifest import ManifestContent, ManifestFile
+from pyiceberg.table.snapshots import Snapshot
+
+from millrace.datasets import compaction, expiry, journal
+from millrace.datasets.commits import commit, find_commit
+from millrace.datasets.compaction import compact
+from millrace.datasets.expiry import expire, oldest
+from millrace.datasets.journal import JOURNAL, Expired, Journal, JournalEntry, render
+from millrace.datasets.notes import ORIGIN, REPLACED, WITHDRAWN_DROP
+from millrace.datasets.tables import Lake
+from millrace.datasets.unreachable import delete_unreachable, reachable
+from millrace.datasets.versions import pin, pinned
+from millrace.datasets.withdrawal import by_drop, withdraw
+from millrace.errors import SnapshotError
+from tests.millrace.datasets.test_commits import committed, rows, source
+
+AT_ONCE = timedelta(0)
+
+
+def now() -> datetime:
+    """Just after the last commit."""
+    time.sleep(0.002)
+    return datetime.now(UTC)
+
+
+def fill(lake: Lake, drops: int, *, first: int = 0) -> None:
+    for number in range(first, first + drops):
+        commit(lake, "rows", rows(number * 4, 4), source(f"{number}.parquet"))
+
+
+def table(lake: Lake) -> Any:
+    found = lake.find("rows")
+    assert found is not None
+    return found
+
+
+def stored(lake: Lake, cloud: Any) -> set[str]:
+    bucket, folder = lake.names.platform.bucket("lake"), f"electricity/iceberg/{lake.names.table('rows')}/"
+    listed = cloud.client("s3").get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=folder)
+    return {f"s3://{bucket}/{entry['Key']}" for page in listed for entry in page.get("Contents", [])}
+
+
+def test_the_same_bytes_are_known_after_their_snapshot_has_expired(lake: Lake) -> None:
+    fill(lake, 4)
+    told = commit(lake, "rows", rows(0, 4), source("again.parquet", "0.parquet"))
+    before = [(entry.snapshot_id, entry.place, entry.digest, entry.rows_added) for entry in Journal.of(table(lake))]
+    assert expire(lake, "rows", before=now()) == 4
+    assert len(table(lake).metadata.snapshots) == 1
+    after = [(entry.snapshot_id, entry.place, entry.digest, entry.rows_added) for entry in Journal.of(table(lake))]
+    assert after == before
+    assert commit(lake, "rows", rows(0, 4), source("again.parquet", "0.parquet")) == told
+    assert commit(lake, "rows", rows(4, 4), source("1.parquet")).rows_added == 4, "a retry is told what it did"
+    other = commit(lake, "rows", rows(8, 4), source("other.parquet", "2.parquet"))
+    assert (other.rows_added, other.alias_of) == (0, "s3://landing/2.parquet?versionId=1")
+    assert committed(lake).num_rows == 16
+
+
+def test_without_the_file_the_same_bytes_would_come_in_again(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+    fill(lake, 2)
+    expire(lake, "rows", before=now())
+    monkeypatch.setattr(journal, "read_expired", lambda *_: Expired())
+    assert find_commit(Journal.of(table(lake)), "0.parquet") is None
+
+
+def test_a_version_of_an_object_is_placed_after_its_snapshots_have_expired(lake: Lake) -> None:
+    second = replace(source("a.csv", "second"), uri="s3://landing/a.csv?versionId=2", sequencer="00B")
+    commit(lake, "rows", rows(0, 4), second)
+    fill(lake, 1, first=9)
+    expire(lake, "rows", before=now())
+    first = replace(source("a.csv", "first"), uri="s3://landing/a.csv?versionId=1", sequencer="00A", written_by="late")
+    assert commit(lake, "rows", rows(0, 4), first).superseded_by == second.uri
+    third = replace(source("a.csv", "third"), uri="s3://landing/a.csv?versionId=3", sequencer="00C", written_by="new")
+    assert commit(lake, "rows", rows(4, 4), third).rows_added == 4
+    assert committed(lake).num_rows == 8, "the rows of the second version have left"
+
+
+def test_a_withdrawal_is_known_after_its_snapshot_has_expired(lake: Lake) -> None:
+    fill(lake, 2)
+    assert withdraw(lake, "rows", by_drop("0.parquet"), cause="person") == 4
+    fill(lake, 1, first=2)
+    expire(lake, "rows", before=now())
+    assert withdraw(lake, "rows", by_drop("0.parquet"), cause="person") == 4
+    assert commit(lake, "rows", rows(0, 4), source("again.parquet", "0.parquet")).is_withdrawn
+
+
+def test_a_pinned_version_stays_whole(lake: Lake, cloud: Any) -> None:
+    fill(lake, 3)
+    version = pin(lake, "train-1")
+    fill(lake, 3, first=3)
+    expire(lake, "rows", before=now())
+    assert [len(table(lake).metadata.snapshots), len(list(Journal.of(table(lake))))] == [2, 6]
+    compaction.compact(lake, "rows")
+    delete_unreachable(lake, cloud.client("s3"), "rows", before=now(), grace=AT_ONCE)
+    assert pinned(lake, "train-1") == version
+    assert table(lake).scan(snapshot_id=version.snapshot_id).to_arrow().num_rows == 12
+
+
+def test_snapshots_expire_the_oldest_first_some_at_a_time(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(expiry, "MOST_AT_ONCE", 2)
+    monkeypatch.setattr(expiry, "MOST", 4)
+    fill(lake, 3)
+    between = now()
+    fill(lake, 4, first=3)
+    there = [snapshot.snapshot_id for snapshot in table(lake).metadata.snapshots]
+    assert oldest(table(lake), between) == there[:2]
+    assert expire(lake, "rows", before=between) == 3
+    assert [snapshot.snapshot_id for snapshot in table(lake).metadata.snapshots] == there[3:]
+    fill(lake, 4, first=7)
+    assert expire(lake, "rows", before=now()) == 4, "two commits of two; the next day goes on"
+    assert expire(lake, "rows", before=now()) == 3
+    assert [entry.snapshot_id for entry in Journal.of(table(lake))][:7] == there
+
+
+def test_of_two_expiries_at_once_one_begins_anew(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+    fill(lake, 5)
+    monkeypatch.setattr(expiry, "MOST_AT_ONCE", 3)
+    stale = table(lake)
+    until = now()
+    assert expiry._remove(table(lake), oldest(stale, until)[:2])
+    assert not expiry._remove(stale, oldest(stale, until)[2:]), "the other one's file would be lost"
+    assert [entry.digest for entry in Journal.of(table(lake))] == [f"{number}.parquet" for number in range(5)]
+    assert expire(lake, "rows", before=until) == 2
+    assert [entry.digest for entry in Journal.of(table(lake))] == [f"{number}.parquet" for number in range(5)]
+
+
+def test_a_version_that_is_pinned_during_an_expiry_stays(lake: Lake) -> None:
+    fill(lake, 1)
+    quiet = table(lake)
+    fill(lake, 2, first=1)
+    stale, until = table(lake), now()
+    (first, _) = oldest(stale, until)
+    quiet.manage_snapshots().create_tag(first, "train-1").commit()
+    assert not expiry._remove(stale, [first])
+    assert expire(lake, "rows", before=until) == 1
+    assert table(lake).snapshot_by_name("train-1").snapshot_id == first
+
+
+def test_a_drop_that_comes_during_an_expiry_is_committed(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+    from millrace.datasets import commits
+
+    fill(lake, 3)
+    real, calls = commits.try_commit, []
+
+    def disturbed(transaction: Any) -> bool:
+        if not calls:
+            calls.append(expire(lake, "rows", before=now()))
+        return real(transaction)
+
+    monkeypatch.setattr(commits, "try_commit", disturbed)
+    assert commit(lake, "rows", rows(12, 4), source("new.parquet")).rows_added == 4
+    assert calls == [2]
+    assert committed(lake).num_rows == 16
+    assert len(list(Journal.of(table(lake)))) == 4
+
+
+def test_small_files_become_one_with_the_same_rows(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(compaction, "FEWEST", 5)
+    fill(lake, 4)
+    assert compact(lake, "rows") == 0, "too few"
+    fill(lake, 2, first=4)
+    before, digest = committed(lake), pin(lake, "before").data_digest
+    assert compact(lake, "rows") == 6
+    (task,) = table(lake).scan().plan_files()
+    assert task.file.record_count == 24
+    after = committed(lake)
+    assert after.sort_by("timestamp").equals(before.sort_by("timestamp"))
+    assert after["timestamp"].to_pylist() == sorted(before["timestamp"].to_pylist()), "in the order of their commits"
+    assert pin(lake, "after").data_digest == digest, "the same rows were committed"
+    assert compact(lake, "rows") == 0
+    assert commit(lake, "rows", rows(0, 4), source("again.parquet", "0.parquet")).alias_of
+    assert commit(lake, "rows", rows(0, 4), source("dup.parquet")).rows_quarantined == 4, "its keys are known"
+
+
+def test_a_table_with_files_of_deletes_is_refused(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(compaction, "FEWEST", 2)
+    fill(lake, 2)
+    monkeypatch.setattr(ManifestFile, "content", property(lambda _: ManifestContent.DELETES))
+    with pytest.raises(SnapshotError, match="expected data files, found deletes"):
+        compact(lake, "rows")
+
+
+def test_a_new_file_takes_so_many_rows_and_bytes() -> None:
+    def files(*sizes: tuple[int, int]) -> list[Any]:
+        return [SimpleNamespace(record_count=rows, file_size_in_bytes=size) for rows, size in sizes]
+
+    many, large = (600_000, 1), (1, 40 * 2**20)
+    assert [len(group) for group in compaction.grouped(files(many, many, large, large, (1, 1)))] == [1, 2, 2]
+
+
+def test_files_of_a_table_with_fewer_columns_are_compacted(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(compaction, "FEWEST", 2)
+    fill(lake, 2)
+    with table(lake).update_schema() as update:
+        from pyiceberg.types import StringType
+
+        update.add_column("remark", StringType())
+    assert compact(lake, "rows") == 2
+    assert committed(lake)["remark"].null_count == 8
+
+
+def test_a_withdrawal_that_comes_during_a_compaction_wins(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(compaction, "FEWEST", 2)
+    monkeypatch.setattr(compaction, "FILE_BYTES", 1)  # a group for each pair that fits
+    fill(lake, 2)
+    real = compaction._write
+    monkeypatch.setattr(compaction, "grouped", lambda files: [tuple(files)])
+
+    def disturbed(*given: Any) -> Any:
+        done = real(*given)
+        withdraw(lake, "rows", by_drop("0.parquet"), cause="person")
+        return done
+
+    monkeypatch.setattr(compaction, "_write", disturbed)
+    assert compact(lake, "rows") == 0
+    assert committed(lake).num_rows == 4
+
+
+def test_a_drop_that_comes_during_a_compaction_stays(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(compaction, "FEWEST", 2)
+    fill(lake, 2)
+    real, calls = compaction._replace, []
+
+    def disturbed(iceberg: Any, done: Any) -> bool:
+        if not calls:
+            calls.append(commit(lake, "rows", rows(40, 4), source("new.parquet")))
+        return real(iceberg, done)
+
+    monkeypatch.setattr(compaction, "_replace", disturbed)
+    assert compact(lake, "rows") == 2
+    assert committed(lake).num_rows == 12
+    assert len(list(table(lake).scan().plan_files())) == 2
+
+
+def test_what_no_snapshot_names_is_deleted_once_it_is_old(
+    lake: Lake, cloud: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(compaction, "FEWEST", 5)
+    fill(lake, 6)
+    withdraw(lake, "rows", by_drop("0.parquet"), cause="person")
+    compact(lake, "rows")
+    fill(lake, 1, first=6)
+    orphan = f"{table(lake).location()}/data/orphan.parquet"
+    bucket, _, key = orphan.removeprefix("s3://").partition("/")
+    cloud.client("s3").put_object(Bucket=bucket, Key=key, Body=b"of a commit that lost")
+    until = now()
+    expire(lake, "rows", before=until)
+    s3 = cloud.client("s3")
+    everything = stored(lake, cloud)
+    assert delete_unreachable(lake, s3, "rows", before=until) == 0, "younger than three days"
+    assert stored(lake, cloud) == everything
+    gone = delete_unreachable(lake, s3, "rows", before=until, grace=AT_ONCE)
+    left = stored(lake, cloud)
+    assert gone == len(everything) - len(left) > 0
+    assert orphan not in left
+    assert left == set(reachable(table(lake), until)), "nothing more, nothing less"
+    assert len([uri for uri in left if "/data/" in uri]) == 2, "the compacted file and that of the last drop"
+    assert committed(lake).num_rows == 24
+    assert delete_unreachable(lake, s3, "rows", before=until, grace=AT_ONCE) == 0
+
+
+def test_a_file_that_left_lately_stays(lake: Lake, cloud: Any) -> None:
+    fill(lake, 2)
+    (left, _) = [task.file.file_path for task in table(lake).scan().plan_files()]
+    until = now()
+    for number in range(2):
+        withdraw(lake, "rows", by_drop(f"{number}.parquet"), cause="person")
+    expire(lake, "rows", before=until)
+    delete_unreachable(lake, cloud.client("s3"), "rows", before=until, grace=AT_ONCE)
+    assert left in stored(lake, cloud)
+    later = now()
+    expire(lake, "rows", before=later)
+    delete_unreachable(lake, cloud.client("s3"), "rows", before=later, grace=AT_ONCE)
+    assert not [uri for uri in stored(lake, cloud) if "/data/" in uri], "withdrawn rows are nowhere"
+
+
+def test_nothing_is_done_where_there_is_no_table(lake: Lake, cloud: Any) -> None:
+    assert expire(lake, "rows", before=now()) == compact(lake, "rows") == 0
+    assert delete_unreachable(lake, cloud.client("s3"), "rows", before=now()) == 0
+
+
+def test_the_file_says_what_a_snapshot_says(lake: Lake) -> None:
+    strange = 's3://landing/naïve "x"\n.csv?versionId=1'
+    entry = JournalEntry(
+        snapshot_id=5, place=2, committed_ms=7, notes={ORIGIN: strange, "added-records": "3", "operation": "append"}
+    )
+    content = Expired.parse(render([entry]) + render([]) + render([replace(entry, snapshot_id=6, notes={})]))
+    read, later = content
+    assert (later.snapshot_id, later.digest, later.uri) == (6, None, "")
+    assert content.about(entry.key) == [read]
+    assert content.about("x") == content.with_digest("x") == []
+    assert (read.snapshot_id, read.place, read.committed_ms, read.rows_added, read.uri) == (5, 2, 7, 3, strange)
+    assert "operation" not in read.notes
+
+
+def test_an_expired_snapshot_is_found_by_a_key_of_any_kind() -> None:
+    """The last mark in a URI is that of the version; a key that left or was withdrawn is a key as it is."""
+    odd = "electricity/a.csv?versionId=x"
+    said = [
+        {ORIGIN: f"s3://landing/{odd}?versionId=1"},
+        {ORIGIN: "s3://landing/electricity/a.csv?versionId=2", REPLACED: "electricity/a.csv"},
+        {WITHDRAWN_DROP: odd},
+        {ORIGIN: "s3://landing/electricity/a.csv?versionId=3"},
+    ]
+    entries = [JournalEntry(snapshot_id=at, place=at, committed_ms=0, notes=one) for at, one in enumerate(said)]
+    expired = Expired.parse(render(entries))
+    for key in (odd, "electricity/a.csv", "none"):
+        assert expired.about(key) == [entry for entry in entries if key in entry.concerns]
+    assert [entry.place for entry in expired.about(odd)] == [0, 2]
+
+
+def test_a_process_reads_the_file_once(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+    properties, read = {JOURNAL: f"s3://lake/{lake.names.platform.stage}"}, []
+
+    def reading(uri: str) -> bytes:
+        read.append(uri)
+        return render([JournalEntry.of(Snapshot(snapshot_id=1, manifest_list="x"))])
+
+    first = journal.read_expired(properties, reading)
+    assert journal.read_expired(properties, reading) is first
+    assert len(read) == 1
+    for number in range(journal.FILES_KNOWN):
+        journal.read_expired({JOURNAL: f"s3://lake/{number}"}, reading)
+    journal.read_expired(properties, reading)
+    assert len(read) == 2 + journal.FILES_KNOWN, "the oldest was put aside"
