@@ -135,12 +135,15 @@ def _gates(surface: Surface, family: Family, spans: Spans, naive: Naive) -> Iter
     yield "  latency: {max_p99_ms: 50}"
     yield f"  size: {{max_mb: {family.max_mb}}}"
     recent = spans.test_days or RECENT_DAYS
-    margin = 0.02 if naive.is_share else 0.05
-    yield f"  non_inferiority: {{recent_days: {recent}, margin: {margin}, confidence: 0.95}}   # to the live model"
+    margin = 0.02 if naive.is_share and not naive.has_rare_class else 0.05
+    measure = ", measure: log_loss" if naive.has_rare_class else ""
+    held = f"recent_days: {recent}, margin: {margin}, confidence: 0.95{measure}"
+    yield f"  non_inferiority: {{{held}}}   # to the live model"
     if "quantiles" not in surface.settings:  # an answer of several numbers has no simple rival
         special: dict[TensorKind, bool] = {"text": bool(surface.texts), "image": bool(surface.image_side)}
         rival = strongest(kind for kind, is_there in special.items() if is_there)
-        yield f"  simple: {{kind: {rival}, otherwise: warn}}   # says of each model whether a simple one is enough"
+        told = "says of each model whether a simple one is enough"
+        yield f"  simple: {{kind: {rival}, otherwise: warn{measure}}}   # {told}"
 
 
 def _windows(surface: Surface, spans: Spans) -> str:

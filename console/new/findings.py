@@ -8,14 +8,13 @@ from typing import TYPE_CHECKING, Any
 from console.new.counts import counted
 from console.new.observed import Observed
 from console.new.rules import all_far_values, far_values
+from console.new.spans import RARE
 
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
     import pyarrow as pa
 
-RARE = 0.05
-"""Share of a class below which the other answers are nearly always right."""
 FEW_OF_A_CLASS = 50
 REPEATED = 0.01
 """Share of repeated rows that is told."""
@@ -51,7 +50,8 @@ def _of_label(label: Observed) -> Iterator[str]:
     rows = sum(count for _, count in values)
     (most, many), (least, few) = values[0], values[-1]
     if len(values) == 2 and few < RARE * rows:
-        yield f"{many / rows:.1%} of the rows are {most!r}: a model that never says {least!r} is right as often"
+        said = f"{many / rows:.1%} of the rows are {most!r}: a model that never says {least!r} is right as often"
+        yield f"{said}; `threshold` below 0.5 in workload.yaml says it earlier"
     rare = [f"{value!r} ({count})" for value, count in values if count < FEW_OF_A_CLASS]
     if rare:
         shown = ", ".join(rare[:SHOWN]) + ("…" if len(rare) > SHOWN else "")

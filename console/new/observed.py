@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from console.new.missing import MISSING, taken_as_missing, without, words_of_no_amount
@@ -42,7 +43,7 @@ MARKED = r"^[+-]?([$€£¥] ?[+-]?[0-9][0-9.,']*|[0-9][0-9.,']* ?[$€£¥%])$"
 """A number beside a currency or a percent sign."""
 SHOWN = 3
 TRIED_FIRST = 50
-"""Texts by which a pattern is given up."""
+"""Texts of which a pattern that is not given up has the form of one."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -297,10 +298,11 @@ def _plain_kind(known: pa.Array, form: CsvForm) -> Kind | None:
 
 def _times(name: str, known: pa.Array, pattern: str = "") -> Observed:
     """The column as times in the one pattern that reads them, else as text with the reason."""
+    first = known.drop_null()[:TRIED_FIRST].to_pylist()
     tried = [
         (form, values, values.null_count - known.null_count)
         for form in ((_pattern(pattern, name),) if pattern else _patterns())
-        if (values := _in_pattern(known, form)) is not None
+        if any(map(form.is_form_of, first)) and (values := _in_pattern(known, form)) is not None
     ]
     found = [each for each in tried if pattern or each[2] <= _most_misfits(known)]
     if not found:
@@ -345,6 +347,7 @@ def few_rows(misfits: int) -> str:
     return f"{misfits:,} {rows} with none will be quarantined" if misfits else ""
 
 
+@cache
 def _patterns() -> tuple[TimeFormat, ...]:
     return tuple(TimeFormat(day + clock) for day in DAYS for clock in CLOCKS)
 
@@ -360,9 +363,6 @@ def _pattern(pattern: str, name: str) -> TimeFormat:
 
 def _in_pattern(known: pa.Array, form: TimeFormat) -> pa.Array | None:
     """The times, null where a text is none; None where no text is one."""
-    first = known.drop_null()[:TRIED_FIRST]
-    if from_format(first, form, "timestamp").null_count == len(first):
-        return None
     values, _ = from_text(from_format(known, form, "timestamp"), "timestamp")
     return None if values.null_count == len(values) else values
 

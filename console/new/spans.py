@@ -21,6 +21,8 @@ ENOUGH_ROWS = 100
 HELD_OUT = (0.15, 0.2, 0.25)
 """Share of the rows that validates, and again that tests: the first that holds labels enough."""
 FEWEST_TRAINED = 0.4
+RARE = 0.1
+"""Share of the rows outside the most frequent class, below which that class alone is nearly always right."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,6 +52,11 @@ class Naive:
     unit: str = ""
     log_loss: float | None = None
     """Of the rule that answers how often each class occurs, which is compared by it."""
+
+    @property
+    def has_rare_class(self) -> bool:
+        """Whether so many rows are of one class that a share of wrong answers tells models badly apart."""
+        return self.log_loss is not None and self.lag_hours is None and self.error < RARE
 
     @property
     def rule(self) -> str:

@@ -26,6 +26,7 @@ def _subject(given: Document, detail: Document) -> str:
 
 NOT_RELEASED: Mapping[ReleaseOutcome, str] = {
     "done": "this version or a newer one is or was live",
+    "outdated": "another version is live than the one that it was compared with",
     "busy": "another release runs",
 }
 
@@ -43,7 +44,8 @@ def _outcome(run: Execution, _: Sequence[ReasonCount]) -> Outcome:
     if opened.outcome == "done" and _restores(run):
         return Outcome(text=f"the endpoint serves version {opened.version}")
     if opened.outcome != "open":
-        return Outcome(text=f"not released: {NOT_RELEASED[opened.outcome]}", is_refused=is_rollback)
+        is_refused = is_rollback or opened.outcome == "outdated"
+        return Outcome(text=f"not released: {NOT_RELEASED[opened.outcome]}", is_refused=is_refused)
     if is_rollback:
         return Outcome(text=f"version {opened.version} is live again")
     return Outcome(text=f"released version {opened.version}")
@@ -55,7 +57,8 @@ def _summary(run: Execution, _: WorkloadReport) -> RunSummary:
     if opened and opened.outcome == "done" and _restores(run):
         return RunSummary(what=f"The endpoint serves version {version}", detail="", tone="good")
     if opened and opened.outcome != "open":
-        return RunSummary(what=f"Version {version} not released", detail=NOT_RELEASED[opened.outcome], tone="watch")
+        why = opened.refusal or NOT_RELEASED[opened.outcome]
+        return RunSummary(what=f"Version {version} not released", detail=why, tone="watch")
     detail = [probed.sentence] if probed else []
     if (rollback := run.input.get("rollback")) and opened:
         request = Rollback.model_validate(rollback)

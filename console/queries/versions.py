@@ -25,7 +25,8 @@ from millrace.state.table import StateTable
 from millrace.timestamps import moment
 
 Status = Literal["live", "previous", "retired", "registered", "refused"]
-"""`retired`: was live; `registered`: not released yet, or its release failed; `refused`: by a gate, has no number."""
+"""`retired`: was live; `registered`: not released yet, or its release failed or refused it; `refused`: by a gate, no
+number."""
 DIGESTS = ("data", "contract", "config", "code", "weights", "onnx", "artefact", "evaluation")
 NEVER = datetime.min.replace(tzinfo=UTC)
 

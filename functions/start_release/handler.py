@@ -16,9 +16,9 @@ from millrace.messages.release import ReleaseInput, ReleaseOutcome, ReleaseStart
 from millrace.release.promotion import (
     LEASE_DAYS,
     ROLLBACK_PHASES,
-    check_compared,
     check_proven,
     outcome_of,
+    outdated_by,
     rollback_target,
 )
 from millrace.release.registry import Package, Registry
@@ -42,13 +42,13 @@ KEY = SigningKey(boto3.client("kms"), NAMES.platform.signing_key_alias)
 @LOGGER.inject_lambda_context
 @handles(StepInput[ReleaseInput])
 def handler(call: StepInput[ReleaseInput]) -> ReleaseStarted:
-    """The outcome (`open`, `busy`: try again, `done`: is or was live), the package, and the endpoints.
+    """The outcome (`open`, `busy`: try again, `done`: is or was live, `outdated`: evaluated beside another version than
+    is live now), the package, and the endpoints.
 
     Raises EndpointChangingError while SageMaker changes one of them, or the sweep or the clean-up holds the lease to
     delete one: minutes; ConflictError for a rollback that cannot be: nothing to go back to, or a release runs; for a
-    version that was evaluated beside another one than is live now; for a live endpoint that can be neither updated nor
-    deleted without a person; ArtefactError for a version whose signature is wrong, or absent where the live version is
-    not merely restored."""
+    live endpoint that can be neither updated nor deleted without a person; ArtefactError for a version whose signature
+    is wrong, or absent where the live version is not merely restored."""
     given, pointers = call.state, POINTERS.read()
     package = find_package(given, pointers)
     # The live version may be from before versions were signed: without its restoration the endpoint would go on serving
@@ -66,8 +66,10 @@ def handler(call: StepInput[ReleaseInput]) -> ReleaseStarted:
     live = standing(SAGEMAKER, NAMES.endpoint, serves=True) if leased else "absent"
     challenger = standing(SAGEMAKER, NAMES.challenger, serves=False) if leased else "absent"
     outcome = outcome_for(given, pointers, package.version, leased=leased)
+    refusal = ""
     if outcome == "open" and given.rollback is None:
-        check_compared(pointers, package.version, beside=package.metadata.get("beside", ""))
+        refusal = outdated_by(pointers, beside=package.metadata.get("beside", ""))
+        outcome = "outdated" if refusal else outcome
     if outcome == "open" and "changing" in (live, challenger):
         changing = NAMES.endpoint if live == "changing" else NAMES.challenger
         raise EndpointChangingError(f"endpoint {changing}: expected one that SageMaker does not change now")
@@ -77,6 +79,7 @@ def handler(call: StepInput[ReleaseInput]) -> ReleaseStarted:
         label=label_of(package.version, call.execution_arn),
         phases=ROLLBACK_PHASES if given.rollback else given.rollout.phases,
         outcome=outcome,
+        refusal=refusal,
         live=live,
         challenger=challenger,
     )

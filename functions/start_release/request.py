@@ -27,6 +27,7 @@ def started(
     label: str,
     phases: tuple[Phase, ...],
     outcome: ReleaseOutcome,
+    refusal: str,
     live: Standing,
     challenger: Standing,
 ) -> ReleaseStarted:
@@ -46,6 +47,7 @@ def started(
         baseline_digest=_digest(package, "baseline_digest"),
         sample_digest=package.metadata.get("sample_digest", ""),
         previous_version=pointers.champion.version if pointers.champion else NONE,
+        refusal=refusal,
         has_live=live == "in_service",
         has_challenger=challenger == "in_service",
     )

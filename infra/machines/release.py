@@ -14,7 +14,7 @@ from infra.machines.endpoints import RELEASE
 from infra.machines.paths import Result, path
 from infra.machines.states import Definition, State
 from millrace.errors import EndpointChangingError, WorkloadError
-from millrace.messages.events import ModelReleased, ReleaseUntidy
+from millrace.messages.events import ModelReleased, ReleaseRefused, ReleaseUntidy
 from millrace.messages.release import ReleaseAdvanced, ReleaseTidied, SmokeTested, UpdateState
 from millrace.names import MODEL_ROLE
 from millrace.workload.declaration import Workload
@@ -98,6 +98,7 @@ def _start_release(context: Context) -> dict[str, State]:
             [
                 (states.equals(outcome, "open"), preflight.FIRST),
                 (states.equals(outcome, "done"), "Restored?"),
+                (states.equals(outcome, "outdated"), "Release refused"),
             ],
             otherwise="Its turn comes",
         ),
@@ -112,6 +113,15 @@ def _start_release(context: Context) -> dict[str, State]:
             otherwise="Nothing to do",
         ),
         "Nothing to do": states.succeed("This version or a newer one is live already"),
+        **states.put_event(
+            context,
+            "Release refused",
+            event=ReleaseRefused,
+            detail=states.fields(RELEASE, "package_arn", "version", "previous_version", "refusal"),
+            comment="Tell that it was compared with another version than the live one",
+            next_state="Not released",
+        ),
+        "Not released": states.succeed("Another version is live than the one that it was compared with"),
     }
 
 

@@ -33,7 +33,7 @@ from millrace.evaluation.environment import ENVIRONMENT_FILE, installed
 from millrace.evaluation.evidence import PartFigures
 from millrace.evaluation.measures.case import Answered, Case
 from millrace.evaluation.measures.catalogue import measure
-from millrace.evaluation.measures.contenders import contenders
+from millrace.evaluation.measures.contenders import contenders, scores
 from millrace.evaluation.naive.catalogue import figures_of
 from millrace.evaluation.naive.rule import NaiveAnswer
 from millrace.evaluation.simple.catalogue import fit_and_answer
@@ -44,6 +44,7 @@ from millrace.monitoring import baseline
 from millrace.monitoring.error import drawn_series
 from millrace.tasks import metrics
 from millrace.tasks.answer import arrow_column
+from millrace.tasks.binary import EVEN
 from millrace.tasks.task import Task
 from millrace.workload.declaration import Workload
 from millrace.workload.load import read_workload
@@ -154,11 +155,12 @@ def _parts(case: Case, naive: NaiveAnswer) -> tuple[PartFigures, ...]:
 def _reliability(
     task: Task, output_TW: Output, errors_T: npt.NDArray[np.float64]
 ) -> tuple[metrics.ReliabilityBin, ...]:
-    """Of answers that come with a confidence; of two classes it is one half at least."""
+    """Of answers that come with a confidence; of the likelier of two classes it is one half at least."""
     confidence_T = task.answers(output_TW).get("confidence")
     if confidence_T is None:
         return ()
-    return metrics.reliability(confidence_T, errors_T == 0, lowest=0.5 if task.objective.width == 1 else 0.0)
+    of_likelier = task.objective.width == 1 and bool(confidence_T.min() >= EVEN)
+    return metrics.reliability(confidence_T, errors_T == 0, lowest=EVEN if of_likelier else 0.0)
 
 
 def _age_days(end: np.datetime64, as_of: datetime) -> float:
@@ -177,12 +179,13 @@ def _champion(
     first = int(np.searchsorted(times_T, recent_from))
     if first == len(times_T):
         raise SnapshotError(f"expected rows from {recent_from} on to compare with the champion, got none")
-    champion_R = champion.task.errors(champion.output_TW[first:], champion.target_T[first:])
-    challenger_R = task.errors(output_TW[first:], rows.test_targets[first:])
+    champion_R = scores(champion.task, champion.output_TW[first:], champion.target_T[first:])[gate.measure]
+    challenger_R = scores(task, output_TW[first:], rows.test_targets[first:])[gate.measure]
     times_R = times_T[first:] if rows.parts.is_in_time else None
     compared = compare(champion_R, challenger_R, times_R, confidence=gate.confidence)
     return report.ChampionComparison(
         model_version=version,
+        measure=gate.measure,
         rows=compared.rows,
         error=compared.champion,
         challenger_error=compared.challenger,

@@ -160,6 +160,10 @@ class TimeFormat:
         except ValueError:
             return True
 
+    def is_form_of(self, text: str) -> bool:
+        """Whether the text looks like one in this pattern, of a day that no month has as well."""
+        return self._expression.fullmatch(text) is not None
+
     def parse(self, text: str, kind: Kind) -> date:
         """The date or the time (in UTC where zoned); raises ValueError for a text that the pattern does not write."""
         return parse_cell(self.to_iso(text, kind), kind)  # type: ignore[no-any-return]

@@ -13,6 +13,8 @@ from pydantic import BaseModel, ConfigDict
 from millrace.features.parts import PartKind
 
 Who = Literal["candidate", "champion", "naive", "simple"]
+Measure = Literal["error", "log_loss"]
+"""By what models are compared: the task's error, or the log loss of answers that are probabilities of classes."""
 
 
 class Figures(BaseModel):

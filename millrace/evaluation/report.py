@@ -13,6 +13,7 @@ from millrace.evaluation.evidence import (
     Figures,
     ForecastExample,
     LeakageEvidence,
+    Measure,
     MemorisationEvidence,
     PartFigures,
     PlausibilityEvidence,
@@ -92,12 +93,13 @@ class ChampionComparison(Figures):
     """The champion and the challenger on the same recent rows."""
 
     model_version: str
+    measure: Measure = "error"
     rows: int
     error: float
-    """The champion's."""
+    """The champion's mean `measure`."""
     challenger_error: float
     difference: float
-    """The champion's error minus the challenger's: above 0 the challenger is better."""
+    """The champion's minus the challenger's: above 0 the challenger is better."""
     lower_bound: float
     """One-sided bound of the difference, by a bootstrap over days."""
 

@@ -99,6 +99,18 @@ class ModelReleased(BusEvent):
     previous_version: str
 
 
+class ReleaseRefused(BusEvent):
+    """A version was evaluated beside another one than the live one, which is `previous_version`."""
+
+    detail_type = "release.refused"
+
+    package_arn: str
+    version: str
+    previous_version: str
+    refusal: str
+    """What is wrong and what to do, for a person."""
+
+
 class ReleaseUntidy(BusEvent):
     """A version is live, and what older ones have left could not be deleted."""
 
@@ -161,6 +173,7 @@ EVENTS: dict[str, type[BusEvent]] = {
         ModelRefused,
         ModelRegistered,
         ModelReleased,
+        ReleaseRefused,
         ReleaseUntidy,
         EndpointOrphaned,
         RetrainRequested,

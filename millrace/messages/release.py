@@ -11,8 +11,9 @@ from millrace.workload.rollout import Phases
 
 Turn = Literal["open", "busy"]
 """`open`: this release's turn; `busy`: another one has the lease."""
-ReleaseOutcome = Literal[Turn, "done"]
-"""`done`: this version or a newer one is or was live."""
+ReleaseOutcome = Literal[Turn, "done", "outdated"]
+"""`done`: this version or a newer one is or was live; `outdated`: another version is live than the one that it was
+evaluated beside."""
 
 
 class Rollback(Message):
@@ -74,6 +75,8 @@ class ReleaseStarted(Message):
     """Of the rows and answers of the preflight; empty for a version from before it was kept."""
     previous_version: str
     """The live version before this release; `none` before the first."""
+    refusal: str = ""
+    """What is wrong where the outcome is `outdated`."""
     has_live: bool
     has_challenger: bool
 

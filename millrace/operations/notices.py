@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from millrace.messages.events import SOURCE, DataLate, DropRejected, EndpointOrphaned, ReleaseUntidy
+from millrace.messages.events import SOURCE, DataLate, DropRejected, EndpointOrphaned, ReleaseRefused, ReleaseUntidy
 from millrace.names import Platform
 from millrace.operations.alarms import Severity
 
@@ -82,6 +82,15 @@ NOTICES: dict[str, Notice] = {
         is_ours=True,
         paths={"workload": "$.detail.workload", "endpoint": "$.detail.endpoint"},
         sentence="ORPHANED: endpoint <endpoint> of <workload>, the state table names no live version; it stays. "
+        "Look: millrace versions --workload <workload>",
+    ),
+    "refused-release": Notice(
+        severity="look",
+        description="a version was compared with another one than the live one; it is not released",
+        pattern=lambda _: {"source": [SOURCE], "detail-type": [ReleaseRefused.detail_type]},
+        is_ours=True,
+        paths={"workload": "$.detail.workload", "version": "$.detail.version", "refusal": "$.detail.refusal"},
+        sentence="NOT RELEASED: version <version> of <workload>, <refusal>. "
         "Look: millrace versions --workload <workload>",
     ),
     "untidy-release": Notice(

@@ -89,13 +89,12 @@ def roll_back(pointers: Pointers, version: Version, *, replaced: str) -> Pointer
     return pointers.with_live(version)
 
 
-def check_compared(pointers: Pointers, version: str, *, beside: str) -> None:
-    """Raise ConflictError where another version is live than the one that `version` was evaluated beside.
+def outdated_by(pointers: Pointers, *, beside: str) -> str:
+    """What is wrong where another version is live than the one that a version was evaluated beside; else empty.
 
     `beside` is as the registry keeps it: a number, NONE, or empty for a version from before it was kept."""
     live = pointers.champion.version if pointers.champion else ""
-    if beside and (why := why_outdated("" if beside == NONE else beside, live)):
-        raise ConflictError(f"release of version {version}: {why}")
+    return why_outdated("" if beside == NONE else beside, live) if beside else ""
 
 
 @dataclass(frozen=True, kw_only=True)

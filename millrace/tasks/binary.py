@@ -1,4 +1,4 @@
-"""Two classes: the probability of the positive one, and 1 where it is at least one half."""
+"""Two classes: the probability of the positive one, and 1 where it reaches the threshold."""
 
 from __future__ import annotations
 
@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from millrace.tasks.task import Floats
     from millrace.workload.declaration import Fallback, Prediction
 
-THRESHOLD = 0.5
+EVEN = 0.5
+"""The threshold at which the likelier class is answered."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,6 +41,8 @@ class Binary:
 
     positive: str | int | bool = 1
     """The label's value that the answer 1 stands for."""
+    threshold: float = EVEN
+    """The probability from which on the answer is 1."""
 
     @classmethod
     def declare(cls, prediction: Prediction, label: Column) -> Self:
@@ -50,7 +53,7 @@ class Binary:
             expected = f"two validValues (or a boolean), one of them the positive class {positive!r} of workload.yaml"
             raise WorkloadError(where="contract.yaml", field=label.name, expected=expected, came=list(classes))
         check_fallback(prediction.fallback, "probability")
-        return cls(positive=positive)
+        return cls(positive=positive, threshold=prediction.threshold)
 
     @property
     def objective(self) -> Objective:
@@ -71,7 +74,7 @@ class Binary:
         import numpy as np
 
         p_N = output_NW[:, 0]
-        value_N = p_N >= THRESHOLD
+        value_N = p_N >= self.threshold
         # In float64, as a reader of the JSON answer computes it.
         p_N = p_N.astype(np.float64)
         return {
@@ -92,7 +95,7 @@ class Binary:
     def errors(self, output_NW: Floats, target_N: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
         import numpy as np
 
-        wrong_N: npt.NDArray[np.float64] = ((output_NW[:, 0] >= THRESHOLD) != (target_N > 0)).astype(np.float64)
+        wrong_N: npt.NDArray[np.float64] = ((output_NW[:, 0] >= self.threshold) != (target_N > 0)).astype(np.float64)
         return wrong_N
 
     def error(self, value: Any, label: Any) -> float:
@@ -103,8 +106,8 @@ class Binary:
 
         p_N = output_NW[:, 0]
         wrong_N = self.errors(output_NW, target_N)
-        confidence_N = metrics.confidence(p_N)
-        bins = metrics.reliability(confidence_N, wrong_N == 0, lowest=0.5)
+        # Of the likelier answer, whatever the threshold: probabilities are calibrated, a threshold is chosen.
+        bins = metrics.reliability(metrics.confidence(p_N), (p_N >= EVEN) == (target_N > 0), lowest=EVEN)
         return {
             "error": float(wrong_N.mean()),
             "accuracy": float(1 - wrong_N.mean()),
@@ -121,4 +124,5 @@ class Binary:
         p = declared.probability
         if p is None:
             return empty_answer(self.answer)
-        return {"value": int(p >= THRESHOLD), "probability": p, "confidence": max(p, 1 - p)}
+        value = int(p >= self.threshold)
+        return {"value": value, "probability": p, "confidence": p if value else 1 - p}

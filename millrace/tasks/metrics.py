@@ -51,7 +51,7 @@ def auc(p_N: Floats, y_N: Floats) -> float | None:
 
 
 def confidence(p_N: Floats) -> Floats:
-    """The probability of the class that is answered, of two."""
+    """The probability of the likelier class, of two."""
     import numpy as np
 
     return np.maximum(p_N, 1 - p_N)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 from millrace.errors import WorkloadError
 from millrace.tasks import metrics
 from millrace.tasks.answer import check_fallback
-from millrace.tasks.binary import THRESHOLD
+from millrace.tasks.binary import EVEN
 from millrace.tasks.task import AnswerField, Objective
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ class Multilabel:
             expected, field = f"some of the labels {', '.join(prediction.labels)}", "prediction.thresholds"
             raise WorkloadError(where="workload.yaml", field=field, expected=expected, came=unknown)
         check_fallback(prediction.fallback, "probability")
-        thresholds = tuple(prediction.thresholds.get(name, THRESHOLD) for name in prediction.labels)
+        thresholds = tuple(prediction.thresholds.get(name, EVEN) for name in prediction.labels)
         return cls(labels=prediction.labels, thresholds=thresholds)
 
     @property
@@ -155,7 +155,7 @@ def _figures(p_N: Floats, said_N: npt.NDArray[np.bool_], y_N: npt.NDArray[Any]) 
     """Of one label."""
     right_N = said_N == (y_N > 0)
     # Of the likelier answer, whatever the threshold: probabilities are calibrated, thresholds are chosen.
-    bins = metrics.reliability(metrics.confidence(p_N), (p_N >= THRESHOLD) == (y_N > 0), lowest=0.5)
+    bins = metrics.reliability(metrics.confidence(p_N), (p_N >= EVEN) == (y_N > 0), lowest=EVEN)
     found = int(((y_N > 0) & said_N).sum())
     named = int((y_N > 0).sum()) + int(said_N.sum())
     return {

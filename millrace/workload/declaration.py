@@ -123,6 +123,9 @@ class Prediction(Section):
     """The names of several labels; empty where `label` is the only one."""
     positive: StrictStr | StrictBool | StrictInt = 1
     """For the task `binary`: the label's value that a model's answer 1 stands for."""
+    threshold: Annotated[float, Field(gt=0, lt=1)] = 0.5
+    """For the task `binary`: the probability of the positive class from which on the answer is 1. Where that class is
+    rare or dear to miss, less than one half finds more of it, at the price of more false alarms."""
     huber: Annotated[float, Field(gt=0, le=100)] = 1.0
     """For the task `regression`: errors above this many deviations of the label count in proportion, smaller ones by
     their square. Large values answer the mean, which makes the squared error small; small ones the median, which makes

@@ -36,7 +36,7 @@ from millrace.artefact.inference import Model
 from millrace.contract.load import load_contract
 from millrace.contract.schema import LINE
 from millrace.messages.score import delivered_schema
-from millrace.tasks.binary import THRESHOLD, Binary
+from millrace.tasks.binary import EVEN, Binary
 from tests.benchmarks import conclude
 from tests.benchmarks.serving import FEATURES, started, write_model
 
@@ -106,7 +106,7 @@ def limit(model: Model, file: Path, out: Path) -> float:
         for batch in batches(file):
             features = [batch.column(name).to_numpy().astype(np.float32) for name in FEATURES]
             probability = model.outputs({"numbers": np.stack(features, axis=1)})[:, 0].astype(np.float64)
-            value = probability >= THRESHOLD
+            value = probability >= EVEN
             found = {
                 "value": pa.array(value.astype(np.int32)),
                 "probability": pa.array(probability),

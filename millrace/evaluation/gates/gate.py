@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from millrace.evaluation.evidence import Estimate
-from millrace.evaluation.report import Evaluation
+from millrace.evaluation.evidence import Estimate, Measure
+from millrace.evaluation.report import ErrorMeaning, Evaluation
 
 if TYPE_CHECKING:
     from millrace.features.signature import Signature
@@ -77,6 +78,20 @@ def scaled(bar: float, report: Evaluation) -> float:
     """A bar on a difference of errors: of shares as it is, of amounts as a share of the model's own error."""
     own = report.metrics.get("error")
     return bar * (1.0 if report.error.is_share else (math.nan if own is None else own))
+
+
+def unsuited(measure: Measure, task: Task) -> str:
+    """What is expected of a gate that compares models in `measure`, where the task's answers lack it; else empty."""
+    if measure == "log_loss" and not task.objective.is_calibrated:
+        return "measure: error for answers that are no probabilities"
+    return ""
+
+
+def words_of(measure: Measure, error: ErrorMeaning) -> tuple[str, Callable[[float], str]]:
+    """The name of the measure, and how an amount of it is written."""
+    if measure == "log_loss":
+        return "log loss", "{:.4f}".format
+    return error.name, error.amount
 
 
 class Gate(BaseModel):

@@ -6,43 +6,58 @@ After an alarm the gate is non-inferiority, not superiority: on a time-ordered s
 from __future__ import annotations
 
 import math
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field
 
-from millrace.evaluation.gates.gate import Gate, Verdict, at_least
+from millrace.evaluation.evidence import Measure
+from millrace.evaluation.gates.gate import Gate, Verdict, at_least, unsuited, words_of
 from millrace.evaluation.report import ChampionComparison, ErrorMeaning, Evaluation
+
+if TYPE_CHECKING:
+    from millrace.features.signature import Signature
+    from millrace.tasks.task import Task
 
 
 class NonInferiority(Gate):
+    """Where one class is rare, `measure: log_loss`: a good model and one that has forgotten that class are right nearly
+    equally often, and either passes a margin on the error."""
+
     recent_days: Annotated[int, Field(ge=1)]
     """Of the test days, so many last ones are compared."""
     margin: Annotated[float, Field(gt=0, lt=1)]
-    """By how much the error may lie above the champion's: for numbers as a share of the champion's error."""
+    """By how much the error may lie above the champion's: of numbers, and of the log loss, as a share of the
+    champion's."""
     confidence: Annotated[float, Field(gt=0.5, lt=1)]
     """Of the one-sided bound."""
+    measure: Measure = "error"
+
+    def misfit(self, task: Task, features: Signature) -> str:
+        return unsuited(self.measure, task)
 
     def judge(self, report: Evaluation) -> Verdict:
         """Passed when the lower bound of (champion's error − challenger's) is ≥ −margin.
 
-        Without a comparison it fails: a report that forgot the champion must not pass."""
-        champion = report.champion
-        scale = champion.error if champion and not report.error.is_share else 1.0
+        Without a comparison it fails: a report that forgot the champion must not pass, nor one of another measure."""
+        champion = report.champion if report.champion and report.champion.measure == self.measure else None
+        is_share = self.measure == "error" and report.error.is_share
+        scale = champion.error if champion and not is_share else 1.0
         measured, bound = champion.lower_bound if champion else math.nan, -self.margin * scale
         return at_least(
             "non_inferiority",
             measured,
             bound,
             figure="lower bound of the improvement",
-            unit=report.error.unit,
+            unit=report.error.unit if self.measure == "error" else "",
             sentence=self._sentence(champion, report.error, bound),
         )
 
     def _sentence(self, champion: ChampionComparison | None, error: ErrorMeaning, bound: float) -> str:
+        word, amount = words_of(self.measure, error)
         if champion is None:
-            return "the report holds no comparison with the champion"
+            return f"the report holds no comparison with the champion in {word}"
         return (
-            f"{error.name} {error.amount(champion.challenger_error)} against {error.amount(champion.error)} of version "
+            f"{word} {amount(champion.challenger_error)} against {amount(champion.error)} of version "
             f"{champion.model_version} on {champion.rows} recent rows; lower bound of the improvement "
             f"{champion.lower_bound:+.4f} at {self.confidence}, at least {bound:+.4g} required"
         )

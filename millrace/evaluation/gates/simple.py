@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Literal
 
-from millrace.evaluation.evidence import Contender
-from millrace.evaluation.gates.gate import Gate, Verdict, unknown
-from millrace.evaluation.report import ErrorMeaning, Evaluation
+from millrace.evaluation.evidence import Contender, Measure
+from millrace.evaluation.gates.gate import Gate, Verdict, unknown, unsuited, words_of
+from millrace.evaluation.report import Evaluation
 from millrace.features.signature import Signature, TensorKind
 
 if TYPE_CHECKING:
@@ -32,15 +32,15 @@ class Simple(Gate):
     """For tables and histories `boosted_trees` is the model to beat; `linear` takes images and texts as well."""
 
     kind: SimpleKind
-    measure: Literal["error", "log_loss"] = "error"
+    measure: Measure = "error"
     otherwise: Literal["refuse", "warn"] = "refuse"
     """What is done with a model that only ties, or loses."""
 
     def misfit(self, task: Task, features: Signature) -> str:
         if task.objective.width > 1 and task.objective.target != "int64":
             return "no such gate, as a row's answer has several numbers"
-        if self.measure == "log_loss" and not task.objective.is_calibrated:
-            return "measure: error for answers that are no probabilities"
+        if problem := unsuited(self.measure, task):
+            return problem
         kinds = dict.fromkeys(spec.kind for spec in features)
         if too_many := [kind for kind in kinds if kind not in TAKES[self.kind]]:
             return f"kind: {strongest(kinds)}, as {self.kind} takes no {' and no '.join(too_many)}"
@@ -63,13 +63,13 @@ class Simple(Gate):
             measured=gain.low,
             bound=0.0,
             sentence=self._sentence(report, rival, gain.low, gain.high),
-            figure=f"gain in {self._words(report.error)[0]} over {rival.name}, lower end",
+            figure=f"gain in {words_of(self.measure, report.error)[0]} over {rival.name}, lower end",
             direction="at_least",
         )
 
     def _sentence(self, report: Evaluation, rival: Contender, low: float, high: float) -> str:
         own, gain = report.contender("candidate"), rival.improvements[self.measure]
-        word, amount = self._words(report.error)
+        word, amount = words_of(self.measure, report.error)
         found = f"{word} {amount(own.scores[self.measure].value)} against " if own else ""
         said = "the model is better" if low > 0 else "the simple model is better" if high < 0 else "they only tie"
         enough = "" if low > 0 else ": the simple model is enough"
@@ -77,8 +77,3 @@ class Simple(Gate):
             f"{found}{amount(rival.scores[self.measure].value)} of {rival.name} on {rival.rows} rows; lower by "
             f"{gain.words('+.4g')}, the whole interval above 0 required: {said}{enough}"
         )
-
-    def _words(self, error: ErrorMeaning) -> tuple[str, Callable[[float], str]]:
-        if self.measure == "log_loss":
-            return "log loss", "{:.4f}".format
-        return error.name, error.amount

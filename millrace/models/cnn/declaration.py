@@ -13,9 +13,19 @@ from millrace.models.parameters import Int8, Parameters, refuse
 if TYPE_CHECKING:
     from millrace.tasks.task import Task
 
-SMALLEST_SIDE = 4
+LAST_SIDE = 4
+"""Pixels that are left of an image's side behind the last block, at least."""
 OF_IMAGES = frozenset({"rotation", "scale", "shift", "answer_shift", "brightness"})
 """Parameters that an image alone has."""
+
+
+def too_small(image: TensorSpec, *, blocks: int) -> str:
+    """What is expected of an image whose sides the blocks would halve to nothing; empty for one that is large enough.
+
+    Each block after the first halves them."""
+    smallest = LAST_SIDE * 2 ** (blocks - 1)
+    is_small = min(size for size in image.shape[1:] if size is not None) < smallest
+    return f"sides of {smallest} pixels or more for {blocks} blocks" if is_small else ""
 
 
 class Cnn(Parameters):
@@ -69,9 +79,5 @@ class Cnn(Parameters):
             raise WorkloadError(where="workload.yaml", field=field, expected=expected, came="one")
 
     def _check_sides(self, image: Signature) -> None:
-        sides = [size for size in image[0].shape[1:] if size is not None]
-        if min(sides) < SMALLEST_SIDE * 2 ** (len(self.channels) - 1):
-            blocks = f"{len(self.channels)} blocks"
-            refuse(
-                "cnn", f"sides of {SMALLEST_SIDE * 2 ** (len(self.channels) - 1)} pixels or more for {blocks}", image
-            )
+        if expected := too_small(image[0], blocks=len(self.channels)):
+            refuse("cnn", expected, image)

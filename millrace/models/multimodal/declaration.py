@@ -9,12 +9,11 @@ from pydantic import Field, model_validator
 from millrace.artefact.rows_per_pass import RowsPerPass
 from millrace.errors import WorkloadError
 from millrace.features.signature import JOINED, Signature, TensorSpec
+from millrace.models.cnn.declaration import too_small
 from millrace.models.parameters import Int8, Parameters, refuse
 
 if TYPE_CHECKING:
     from millrace.tasks.task import Task
-
-SMALLEST_SIDE = 4
 
 
 class Multimodal(Parameters):
@@ -74,9 +73,7 @@ class Multimodal(Parameters):
         has_table = len(own) < len(signature)
         if not own or len(own) + has_table < 2:
             refuse("multimodal", "a text, an image or a history, and another one or columns beside it", signature)
-        smallest = SMALLEST_SIDE * 2 ** (len(self.channels) - 1)
         for spec in own:
-            if spec.kind == "image" and min(size for size in spec.shape[1:] if size is not None) < smallest:
-                expected, came = f"sides of {smallest} pixels or more for {len(self.channels)} blocks", spec.shape[1:]
+            if spec.kind == "image" and (expected := too_small(spec, blocks=len(self.channels))):
                 field = f"prediction.features.{spec.name}"
-                raise WorkloadError(where="workload.yaml", field=field, expected=expected, came=came)
+                raise WorkloadError(where="workload.yaml", field=field, expected=expected, came=spec.shape[1:])

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
+import yaml
 
 from console.new.findings import _empty, _of_column
 from console.new.observed import Observed, observe
@@ -135,5 +136,8 @@ def test_gaps_and_repeated_rows_are_told(market: list[Row], as_csv: Writer) -> N
 def test_a_rare_class_is_told(market: list[Row], as_csv: Writer) -> None:
     rare = told(market, as_csv, lambda at, row: row | {"Trend": "up" if at % 33 == 0 else "down"})
     assert "96.9% of the rows are 'down': a model that never says 'up' is right as often" in rare
+    rows = [row | {"Trend": "up" if at % 33 == 0 else "down"} for at, row in enumerate(market)]
+    gates = yaml.safe_load(proposed(as_csv(rows)).workload_yaml)["gates"]
+    assert {gates[name]["measure"] for name in ("non_inferiority", "simple")} == {"log_loss"}
     few = told(market, as_csv, lambda at, row: row | {"sort": "abc"[(at % 50 == 0) + (at % 7 == 0)]}, label="sort")
     assert "few rows of the class 'c'" in few

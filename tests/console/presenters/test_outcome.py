@@ -347,6 +347,14 @@ def test_a_rollback_that_released_nothing_is_a_refusal(report: WorkloadReport) -
     assert outcome(replace(again, input={**again.input, "rollback": {"reason": "worse"}})).is_refused
 
 
+def test_a_version_that_was_compared_with_another_is_a_refusal(report: WorkloadReport) -> None:
+    run = report.of("release")[-1]
+    started = run.output["start_release"]["answer"] | {"outcome": "outdated", "refusal": "evaluated beside version 1"}
+    outdated = replace(run, output={"start_release": {"answer": started}})
+    assert outcome(outdated).text == "not released: another version is live than the one that it was compared with"
+    assert outcome(outdated).is_refused
+
+
 def test_a_restoration_of_an_endpoint_that_serves_already_is_no_refusal(report: WorkloadReport) -> None:
     again = replace(report.of("release")[-1], output={"start_release": {"answer": RELEASED}})
     run = replace(again, input={**again.input, "rollback": {"reason": "gone", "restores": True}})

@@ -101,6 +101,7 @@ def test_the_first_release_opens(aws, load, event, package):
         "baseline_digest": "cd34",
         "sample_digest": "ef56",
         "previous_version": "none",
+        "refusal": "",
         "has_live": False,
         "has_challenger": False,
     }
@@ -203,8 +204,9 @@ def test_a_version_is_not_released_over_one_that_it_was_not_compared_with(aws, l
     asked = event("start_release")
     asked["state"]["detail"]["package_arn"] = package.arn
     came = "no version" if beside == "none" else "version 1"
-    with pytest.raises(ConflictError, match=f"evaluated beside {came}, but version {number} is live now; a new run"):
-        load("start_release")(asked)
+    answer = load("start_release")(asked)
+    assert (answer["outcome"], answer["previous_version"]) == ("outdated", str(number))
+    assert answer["refusal"].startswith(f"evaluated beside {came}, but version {number} is live now; a new run")
 
 
 @pytest.mark.parametrize("beside", ["1", ""])

@@ -142,6 +142,7 @@ def test_a_restored_version_is_scaled_and_watched_again(context):
         *("New version?", "Watched?", "Live"),
     ]
     assert [*path_of(states, "Open?", outcome="done")] == ["Open?", "Restored?", "Nothing to do"]
+    assert [*path_of(states, "Open?", outcome="outdated")] == ["Open?", "Release refused", "Not released"]
     released = [*path_of(states, "Scalable target", outcome="open", **{"Updated?": True})]
     assert released == [
         *("Scalable target", "Scaling policy", "Live before?", "Advance release"),

@@ -172,6 +172,21 @@ def test_the_comparison_takes_the_recent_days_of_the_gate(
     assert evaluation(root)["champion"]["rows"] == 14 * 48
 
 
+def test_the_comparison_may_be_by_the_log_loss(prepare: Prepare, artefact: Artefact, june: Any, run_job: Any) -> None:
+    snapshot, challenger = june
+    root = prepare(challenger, champion=artefact, snapshot=snapshot)
+    (root / "processing" / "config").unlink()
+    shutil.copytree(snapshot.config, root / "processing" / "config")
+    declared = root / "processing/config/workload.yaml"
+    text = declared.read_text()
+    assert text.count("margin: 0.02,") == 1
+    declared.write_text(text.replace("margin: 0.02,", "margin: 0.02, measure: log_loss,"))
+    assert run_job("jobs.evaluation", root).code == 0
+    found = evaluation(root)
+    assert found["champion"]["measure"] == "log_loss"
+    assert found["champion"]["challenger_error"] == pytest.approx(found["metrics"]["log_loss"], rel=1e-6)
+
+
 def test_the_baseline_can_be_read_by_the_monitors(prepare: Prepare, artefact: Artefact, run_job: Any) -> None:
     root = prepare(artefact)
     assert run_job("jobs.evaluation", root).code == 0

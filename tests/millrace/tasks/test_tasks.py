@@ -231,6 +231,28 @@ def test_the_binary_figures_are_those_of_their_formulas() -> None:
     assert figures["auc"] == pytest.approx(rank / (is_positive.sum() * (~is_positive).sum()))
 
 
+def test_a_threshold_moves_the_answer_and_not_the_probability() -> None:
+    declared = catalogue.declare(
+        prediction("binary", threshold=0.2, positive=True, fallback={"probability": 0.3}),
+        Column(name="y", kind="boolean"),
+    )
+    output_NW = np.array([[0.1], [0.2], [0.7]], np.float32)
+    target_N = np.array([0.0, 1.0, 1.0], np.float32)
+    answers, even = declared.answers(output_NW), Binary(positive=True).answers(output_NW)
+    assert answers["value"].tolist() == [0, 1, 1]
+    assert even["value"].tolist() == [0, 0, 1]
+    assert answers["probability"].tolist() == even["probability"].tolist()
+    assert answers["confidence"].tolist() == pytest.approx([0.9, 0.2, 0.7])
+    assert declared.errors(output_NW, target_N).tolist() == [0, 0, 0]
+    assert declared.fallback(Fallback(probability=0.3)) == {"value": 1, "probability": 0.3, "confidence": 0.3}
+    figures, plain = (task.metrics(output_NW, target_N) for task in (declared, Binary(positive=True)))
+    assert figures["accuracy"] == 1 > plain["accuracy"]
+    assert {name: figures[name] for name in ("log_loss", "auc", "ece")} == {
+        name: plain[name] for name in ("log_loss", "auc", "ece")
+    }
+    assert catalogue.from_document(catalogue.to_document(declared)) == declared
+
+
 def test_the_log_loss_of_certain_and_right_answers_is_zero_without_a_sign() -> None:
     case = case_of("multiclass")
     figures = case.task.metrics(np.eye(3, dtype=np.float32)[case.targets], case.targets)
@@ -464,6 +486,7 @@ def test_the_pinball_loss_of_several_horizons_is_the_mean_of_theirs() -> None:
         ("regression", {"label": ["y", "z"]}, r"prediction\.label: expected one for the task regression"),
         ("regression", {"positive": "Yes"}, r"prediction\.positive: expected no such key for the task regression"),
         ("regression", {"thresholds": {"y": 0.3}}, r"prediction\.thresholds: expected no such key"),
+        ("regression", {"threshold": 0.3}, r"prediction\.threshold: expected no such key"),
         ("multilabel", {}, r"prediction\.label: expected a list of two columns or more, got 'y'"),
         ("multilabel", {"label": ["y", "z"]}, "y: expected a boolean, got 'a float64'"),
     ],

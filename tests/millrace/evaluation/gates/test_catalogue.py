@@ -6,17 +6,22 @@ import json
 import math
 from typing import Any
 
+import numpy as np
 import pytest
 from pydantic import ValidationError
 
+from millrace.evaluation.comparison import compare
 from millrace.evaluation.gates.catalogue import ALTERNATIVES, Gates, judge_all, passed
 from millrace.evaluation.gates.fairness import Fairness
+from millrace.evaluation.gates.non_inferiority import NonInferiority
 from millrace.evaluation.gates.parts import Parts
 from millrace.evaluation.gates.slices import Slices
 from millrace.evaluation.gates.value import NumberWorth
+from millrace.evaluation.measures.contenders import scores
 from millrace.evaluation.naive.base_rate import BaseRate
 from millrace.evaluation.naive.mean import Mean
 from millrace.evaluation.report import Evaluation
+from millrace.tasks.binary import Binary
 
 DECLARED = Gates.model_validate(
     {
@@ -379,6 +384,31 @@ def test_the_log_loss_may_be_what_counts() -> None:
     gate = DECLARED.declared()["simple"].model_copy(update={"measure": "log_loss"})
     assert gate.judge(report(changes=simple(-0.05, 0.01, loss=0.02))).passed
     assert not gate.judge(report(changes=simple(0.03, 0.02, loss=0.005))).passed
+
+
+@pytest.mark.parametrize("measure", ["error", "log_loss"])
+def test_a_model_that_forgot_a_rare_class_is_inferior_in_log_loss(measure) -> None:
+    """It answers the base rate: the share of wrong answers is within the margin, what it knows is gone."""
+    rng, task = np.random.default_rng(0), Binary()
+    target_R = (rng.random(4000) < 0.07).astype(np.float32)
+    knowing_RW = np.where(target_R > 0, 0.45, 0.04)[:, None].astype(np.float32)
+    knowing_RW[:60][target_R[:60] > 0] = 0.8
+    constant_RW = np.full_like(knowing_RW, 0.07)
+    champion_R, challenger_R = (scores(task, each, target_R)[measure] for each in (knowing_RW, constant_RW))
+    compared = compare(champion_R, challenger_R, None, confidence=0.95)
+    figures = {"error": compared.champion, "challenger_error": compared.challenger, "rows": compared.rows}
+    planted = {**figures, "measure": measure, "difference": compared.difference, "lower_bound": compared.lower_bound}
+    verdict = NonInferiority(recent_days=28, margin=0.02, confidence=0.95, measure=measure).judge(
+        report(changes={"champion": planted})
+    )
+    assert verdict.passed is (measure == "error"), verdict.sentence
+    assert verdict.sentence.startswith("log loss" if measure == "log_loss" else "share of wrong answers")
+
+
+def test_a_comparison_by_another_measure_is_none() -> None:
+    gate = DECLARED.declared()["non_inferiority"].model_copy(update={"measure": "log_loss"})
+    verdict = gate.judge(report())
+    assert (verdict.passed, verdict.sentence) == (False, "the report holds no comparison with the champion in log loss")
 
 
 def test_the_value_is_in_the_owner_s_words() -> None:
