@@ -51,7 +51,7 @@ def _of_label(label: Observed) -> Iterator[str]:
     (most, many), (least, few) = values[0], values[-1]
     if len(values) == 2 and few < RARE * rows:
         said = f"{many / rows:.1%} of the rows are {most!r}: a model that never says {least!r} is right as often"
-        yield f"{said}; `threshold` below 0.5 in workload.yaml says it earlier"
+        yield f"{said}; of two classes `threshold` in workload.yaml moves the answer"
     rare = [f"{value!r} ({count})" for value, count in values if count < FEW_OF_A_CLASS]
     if rare:
         shown = ", ".join(rare[:SHOWN]) + ("…" if len(rare) > SHOWN else "")

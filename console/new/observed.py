@@ -31,7 +31,8 @@ DAYS = (
 )  # fmt: skip
 CLOCKS = ("", " HH:mm", " HH:mm:ss", " H:mm", " H:mm:ss", " h:mm a", " hh:mm a", " h:mm:ss a", " hh:mm:ss a")
 MOST_MISFITS = 0.01
-"""Share of a column's texts that may be no times where the others are: their rows will be quarantined."""
+"""Share of a column's cells that may be of another type than the others, or hold nothing: their rows will be
+quarantined."""
 FEWEST_WORDS = 3
 ROWS_OF_WORDS = 10_000
 """The first rows by which words are counted."""

@@ -35,7 +35,7 @@ class KeptUp(Message):
     expired: int
     """Snapshots that the table no longer has, but for those of a commit whose answer was lost."""
     deleted: int
-    """Files of it that no snapshot names, of any age and kind."""
+    """Files of it that no snapshot names, of any kind, for days at least."""
 
 
 class Upkeep(Message):

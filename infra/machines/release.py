@@ -239,7 +239,7 @@ def _update(context: Context) -> dict[str, State]:
         "Update live by canary": endpoints.update(
             name,
             config="live_config",
-            comment="A third of the fleet takes the new version first; an alarm brings the old one back",
+            comment="A part of the fleet takes the new version first; an alarm brings the old one back",
             deployment=endpoints.blue_green(context, canary=True),
             next_state="Live wait",
         ),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, fields
 from functools import cached_property
 from typing import Any
@@ -38,10 +39,14 @@ class CsvForm:
         return f"^[+-]?(?:(?:{whole}(?:{point}[0-9]*)?|{point}[0-9]+)(?:[eE][+-]?[0-9]+)?|(?i:nan|inf|infinity))$"
 
     def value_of(self, text: str) -> float | None:
-        """The number that the text is; None for another text and for NaN."""
+        """The number that the text is, an integer of any size where it has only digits; None for another text and for
+        NaN."""
         if not re.match(self.number, text):
             return None
-        value = float(text.replace(self.thousands, "").replace(self.decimal, "."))
+        plain = text.replace(self.thousands, "").replace(self.decimal, ".")
+        with suppress(ValueError):
+            return int(plain)
+        value = float(plain)
         return None if value != value else value
 
     @property

@@ -51,7 +51,8 @@ class Column:
     missing_words: tuple[str, ...] = ()
     """Texts that mean that nothing is known."""
     missing_numbers: frozenset[float] = frozenset()
-    """The numbers among them, of a column of numbers: their value means it in every format, -999 also -999.0."""
+    """The numbers among them, of a column of numbers: their value means it in every format, -999 also -999.0, and 0
+    also -0.0. Of whole numbers they are exact, and else the nearest float64."""
     missing_times: frozenset[date] = frozenset()
     """The times among them, of a column of times: 1900-01-01 also as a time of Parquet, or in ISO 8601."""
     is_input: bool = False
@@ -68,7 +69,10 @@ class Column:
         if isinstance(value, str):
             return value in self.missing_words or self._is_missing_time(value)
         is_number = isinstance(value, int | float) and not isinstance(value, bool)
-        return is_number and bool(self.missing_numbers) and to_float(cast("float", value)) in self.missing_numbers
+        if not is_number or not self.missing_numbers:
+            return False
+        number = cast("float", value)
+        return (number if self.kind in INTEGERS else to_float(number)) in self.missing_numbers
 
     def time_of(self, text: str) -> date:
         """The time of a column of times, as its files write it or in ISO 8601; raises ValueError for another text."""
@@ -154,6 +158,8 @@ class Table:
         if column.kind not in (*INTEGERS, *FLOATS):
             return column
         found = {value for word in column.missing_words if (value := self.csv.value_of(word)) is not None}
+        if column.kind in FLOATS:
+            found = {to_float(value) for value in found}
         # A cell of float32 holds the number nearest to the word's.
         nearest = {to_float(value, "float32") for value in found} if column.kind == "float32" else set[float]()
         return replace(column, missing_numbers=frozenset(found | nearest))

@@ -8,7 +8,7 @@ from datetime import date
 from typing import TYPE_CHECKING, Any
 
 from millrace.contract.csv_form import CsvForm
-from millrace.contract.kinds import FLOATS, INTEGERS, Kind, arrow_type, from_base64
+from millrace.contract.kinds import FLOATS, INTEGERS, Kind, arrow_type, from_base64, to_float
 from millrace.contract.schema import Column
 from millrace.contract.time_format import CENTURY, HALVES, MONTHS, SHORT_MONTHS, TimeFormat
 
@@ -95,13 +95,23 @@ def from_json(cells: pa.Array, column: Column) -> tuple[pa.Array, list[int]]:
 
 def without_numbers(cells: pa.Array, column: Column) -> pa.Array:
     """The numbers of any type, null where one is a number for what is missing."""
+    import numpy as np
     import pyarrow as pa
     import pyarrow.compute as pc
 
     if not column.missing_numbers:
         return cells
-    values = cells.cast(pa.float64(), safe=False)
-    missing = pc.is_in(values, value_set=pa.array(sorted(column.missing_numbers), pa.float64()))
+    if column.kind in INTEGERS and pa.types.is_integer(cells.type):
+        limits = np.iinfo(cells.type.to_pandas_dtype())
+        wanted = sorted(
+            {int(one) for one in column.missing_numbers if limits.min <= one <= limits.max and one % 1 == 0}
+        )
+        missing = pc.is_in(cells, value_set=pa.array(wanted, cells.type))
+    else:
+        # Of whole numbers those that a float64 holds; 0.0 is added, as -0.0 is no 0.0 to `is_in`.
+        near = sorted({float(one) for one in column.missing_numbers if column.kind in FLOATS or to_float(one) == one})
+        values = pc.add(cells.cast(pa.float64(), safe=False), 0.0)
+        missing = pc.is_in(values, value_set=pc.add(pa.array(near, pa.float64()), 0.0))
     return pc.if_else(missing, pa.scalar(None, cells.type), cells)
 
 

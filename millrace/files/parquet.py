@@ -201,4 +201,5 @@ def _unread(cells: pa.Array) -> pa.Array:
 
     if pa.types.is_string(cells.type):
         return cells.cast(pa.binary())
-    return cells.cast(pa.large_binary()) if pa.types.is_large_string(cells.type) else cells
+    is_large = pa.types.is_large_string(cells.type) or pa.types.is_string_view(cells.type)
+    return cells.cast(pa.large_binary()) if is_large else cells

@@ -113,15 +113,14 @@ def _row_sizes(batch: pa.RecordBatch, most: Mapping[str, int], row: int) -> npt.
     """Bytes of each row's texts; raises DropError for a cell that is too large. `row` is the first one's number."""
     import numpy as np
     import pyarrow as pa
-    import pyarrow.compute as pc
 
     sizes = np.zeros(batch.num_rows, np.int64)
     for name, cell in most.items():
         cells = batch.column(batch.schema.get_field_index(name))
         if pa.types.is_dictionary(cells.type):
-            lengths = pc.binary_length(cells.dictionary).take(cells.indices)
+            lengths = _lengths(cells.dictionary).take(cells.indices)
         else:
-            lengths = pc.binary_length(cells)
+            lengths = _lengths(cells)
         found = lengths.fill_null(0).to_numpy(zero_copy_only=False)
         if len(found) and found.max() > cell:
             where = f"in the column {name}, row {row + int(np.argmax(found > cell))}"
@@ -129,6 +128,15 @@ def _row_sizes(batch: pa.RecordBatch, most: Mapping[str, int], row: int) -> npt.
             raise DropError(Reason.TOO_LARGE, expected=f"cells of {cell} bytes at most {where}", got=got)
         sizes += found
     return sizes
+
+
+def _lengths(cells: pa.Array) -> pa.Array:
+    """Bytes of each cell of texts or bytes; Arrow counts none of its views."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    is_view = pa.types.is_string_view(cells.type) or pa.types.is_binary_view(cells.type)
+    return pc.binary_length(cells.cast(pa.large_binary()) if is_view else cells)
 
 
 def _cuts(sizes: npt.NDArray[np.int64], most: int) -> Iterator[tuple[int, int]]:

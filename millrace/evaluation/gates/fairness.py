@@ -79,11 +79,12 @@ class Fairness(IntervalGate):
             f"{column}: {words} {one.figure.words('.3f')} between {one.lowest} and {one.highest}; "
             f"at {'most' if is_most else 'least'} {bar:g} {'allowed' if is_most else 'required'}"
         )
+        doubted = self.doubted(one.figure, at_most=is_most)
         return (at_most if is_most else at_least)(
             name,
             self.held(one.figure, at_most=is_most),
             bar,
-            warns=one.figure.value > bar if is_most else one.figure.value < bar,
+            warns=doubted > bar if is_most else doubted < bar,
             figure=f"{words} of {column}",
             sentence=sentence,
         )

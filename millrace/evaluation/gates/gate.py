@@ -114,7 +114,7 @@ class Gate(BaseModel):
 
 
 class IntervalGate(Gate):
-    """A gate on figures that have an interval; it warns where only a part of the interval is on the wrong side."""
+    """A gate on figures that have an interval; it warns where the next stricter `refuse` would have refused."""
 
     refuse: Refusal = "when_likely"
 
@@ -122,3 +122,8 @@ class IntervalGate(Gate):
         """The end that is held against the bar; NaN, which passes no bar, where there is no interval."""
         better, worse = (figure.low, figure.high) if at_most else (figure.high, figure.low)
         return {"when_certain": better, "when_likely": figure.value, "unless_certain": worse}[self.refuse]
+
+    def doubted(self, figure: Estimate, *, at_most: bool) -> float:
+        """The end that the next stricter `refuse` holds against the bar."""
+        worse = figure.high if at_most else figure.low
+        return figure.value if self.refuse == "when_certain" else worse

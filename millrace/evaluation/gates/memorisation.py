@@ -23,7 +23,7 @@ class Memorisation(IntervalGate):
             "memorisation",
             self.held(found.gap, at_most=True),
             bar,
-            warns=found.gap.value > bar,
+            warns=self.doubted(found.gap, at_most=True) > bar,
             figure="error on test rows above that on training rows",
             unit=report.error.unit,
             sentence=f"{report.error.name} {amount(found.train_error)} on {found.rows} training rows, on the test rows "

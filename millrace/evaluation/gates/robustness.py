@@ -49,7 +49,7 @@ class Robustness(IntervalGate):
             "robustness",
             self.held(hardest.rise, at_most=True),
             bar,
-            warns=hardest.rise.high > bar,
+            warns=self.doubted(hardest.rise, at_most=True) > bar,
             figure=f"rise of the error under {hardest.damage}",
             unit=report.error.unit,
             sentence=f"{report.error.name} {report.error.amount(hardest.error.value)} under {hardest.damage}, a rise "

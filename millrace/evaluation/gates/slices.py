@@ -38,7 +38,7 @@ class Slices(IntervalGate):
             "slices",
             self.held(error, at_most=True),
             self.max_error,
-            warns=error.value > self.max_error,
+            warns=self.doubted(error, at_most=True) > self.max_error,
             figure=f"{report.error.name} of the worst slice",
             unit=report.error.unit,
             sentence=f"{report.error.name} {error.words()} on the {hardest.rows} rows with {hardest.column} = "

@@ -82,7 +82,7 @@ class Value(IntervalGate):
             "value",
             self.held(value.gain, at_most=False),
             bar,
-            warns=value.gain.low < bar,
+            warns=self.doubted(value.gain, at_most=False) < bar,
             figure=f"gain over today's decisions, a {self.per}",
             unit=self.unit,
             sentence=f"{abs(value.gain.value):,.0f} {self.unit} a {self.per} {word} than today's ({value.today}; gain "

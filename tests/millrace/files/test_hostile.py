@@ -74,7 +74,9 @@ def test_a_header_that_is_no_line_is_a_reason(header: bytes, tmp_path: Path) -> 
     assert caught.value.reason in ("columns", "foreign")
 
 
-@pytest.mark.parametrize("kind", [pa.string(), pa.large_string(), pa.dictionary(pa.int32(), pa.string())], ids=str)
+@pytest.mark.parametrize(
+    "kind", [pa.string(), pa.large_string(), pa.string_view(), pa.dictionary(pa.int32(), pa.string())], ids=str
+)
 def test_text_that_is_no_utf_8_costs_its_row(kind: pa.DataType, tmp_path: Path) -> None:
     texts = pa.array([b"good", b"\xff\xfe", None, b"fine"], pa.binary())
     broken = pa.Array.from_buffers(pa.string(), 4, texts.buffers(), texts.null_count).cast(kind, safe=False)

@@ -82,6 +82,20 @@ def test_numbers_with_decimals(kind: str, last: float, tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.parametrize("kind", ["float64", "float32", "int64"])
+def test_zero_has_no_sign(kind: str, tmp_path: Path) -> None:
+    found = verdicts(tmp_path, table_of(kind, words=("0",)), [-0.0, 0.0, 1.0], pa.float64())
+    assert found["csv"][:2] == found["json"][:2] == found["parquet"][:2] == found["request"][:2] == [None, None]
+    assert found["parquet"][2] == 1
+
+
+def test_large_whole_numbers_are_told_apart(tmp_path: Path) -> None:
+    """A float64 holds none of them."""
+    last = 2**63 - 1
+    found = verdicts(tmp_path, table_of("int64", words=(str(last),)), [last, last - 1, last - 407, 1], pa.int64())
+    assert found == dict.fromkeys(("csv", "json", "parquet", "request"), [None, last - 1, last - 407, 1])
+
+
 def test_the_nearest_number_of_a_small_float(tmp_path: Path) -> None:
     table = table_of("float32")
     pq.write_table(pa.table({"id": ["a"], "x": pa.array([0.1], pa.float32())}), tmp_path / "small")

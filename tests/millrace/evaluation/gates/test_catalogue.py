@@ -351,6 +351,8 @@ WARNED: dict[str, tuple[str, dict[str, Any], dict[str, Any]]] = {
     ),
     "a gain that may be a loss": ("value", {}, {"value": {"gain": near(1000, 2000)}}),
     "a rise that may be too high": ("robustness", {}, rises(0.049, 0.0, spread=0.01)),
+    "a gap that may be too wide": ("memorisation", {}, {"memorisation": {"gap": near(0.045, 0.02)}}),
+    "a slice judged by its figure": ("slices", {"refuse": "when_likely"}, worst_slice(0.29, 0.02)),
 }
 """The gate, how its declaration differs, the report."""
 
