@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from millrace.datasets.journal import Journal, JournalEntry
 from millrace.datasets.new_rows import NewRows, RowsInMemory, Source
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from pyiceberg.table import Table as IcebergTable
     from pyiceberg.table import Transaction
 
+Done = TypeVar("Done")
 ATTEMPTS = 100
 """Of ten writers, as many as there are slots, nine lose at once: 20 attempts would fail one drop of eight, if all
 ten had drops without end, these fail one in 38,000. Together with the pauses they stay within the function's time."""
@@ -88,13 +89,13 @@ def commit_together(lake: Lake, table: str, drops: Sequence[NewDrop]) -> list[Co
 
     A drop is compared with those before it as with what the table holds. Raises ConflictError when other writers win
     every time."""
-    for pause_s in pauses():
+
+    def commit() -> list[Commit] | None:
         attempt = _Attempt(lake.open(table))
         done = [_take(attempt, drop) for drop in drops]
-        if attempt.commit():
-            return done
-        time.sleep(pause_s)
-    raise ConflictError(f"{lake.names.table(table)}: expected one of {ATTEMPTS} commits to win, none did")
+        return done if attempt.commit() else None
+
+    return until_won(commit, f"{lake.names.table(table)}: expected the drops to be committed")
 
 
 def _take(attempt: _Attempt, drop: NewDrop) -> Commit:
@@ -312,7 +313,13 @@ def try_commit(transaction: Transaction) -> bool:
     return True
 
 
-def pauses() -> Iterator[float]:
-    """Seconds to wait after each of the attempts that lost."""
-    for attempt in range(ATTEMPTS):
-        yield random.uniform(0, min(2.0, PAUSE_S * 2**attempt))  # noqa: S311 # nosec B311 # parts writers, guards nothing
+def until_won(attempt: Callable[[], Done | None], expected: str) -> Done:
+    """What the first attempt gives that does not lose, which is None; each looks at the table anew.
+
+    Raises ConflictError with `expected` when other writers win every time."""
+    for number in range(ATTEMPTS):
+        if (done := attempt()) is not None:
+            return done
+        longest_s = min(2.0, PAUSE_S * 2**number)
+        time.sleep(random.uniform(0, longest_s))  # noqa: S311 # nosec B311 # parts writers, guards nothing
+    raise ConflictError(f"{expected}, others won {ATTEMPTS} times")

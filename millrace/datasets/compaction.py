@@ -1,20 +1,19 @@
 """Many small data files become few: every later drop looks at each of them, and every training opens it.
 
-Rows keep their order within a file; the files follow each other in the order of their commits."""
+Rows keep their order within a file; a new file has its former ones in the order of their commits."""
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
-from millrace.datasets.commits import pauses, try_commit
+from millrace.datasets.commits import try_commit, until_won
 from millrace.datasets.notes import COMPACTED
 from millrace.datasets.tables import Lake, NewDataFile
-from millrace.errors import ConflictError, SnapshotError
+from millrace.errors import SnapshotError
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -53,16 +52,16 @@ def compact(lake: Lake, table: str) -> int:
         return 0
     with TemporaryDirectory() as folder:
         done = [_write(iceberg, group, Path(folder, "rows.parquet")) for group in grouped(small) if len(group) > 1]
-    for pause_s in pauses():
+
+    def commit() -> int | None:
         if (iceberg := lake.find(table)) is None:
             return 0
         # A file may have left meanwhile, by a withdrawal or a later version of its drop: its group stays as it is then.
         there = {file.file_path for _, file in _data_files(iceberg)}
-        done = [each for each in done if all(file.file_path in there for file in each.former)]
-        if not done or _replace(iceberg, done):
-            return sum(len(each.former) for each in done)
-        time.sleep(pause_s)
-    raise ConflictError(f"{lake.names.table(table)}: expected its files to be compacted, others always won")
+        kept = [each for each in done if all(file.file_path in there for file in each.former)]
+        return sum(len(each.former) for each in kept) if not kept or _replace(iceberg, kept) else None
+
+    return until_won(commit, f"{lake.names.table(table)}: expected its files to be compacted")
 
 
 def grouped(files: Iterable[DataFile]) -> Iterator[tuple[DataFile, ...]]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import time
 from collections.abc import Iterable, Sequence
 from datetime import date, datetime
 from pathlib import Path
@@ -12,13 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 from millrace.contract.deduplicate import key_of, with_marks
 from millrace.contract.violation import raw_row
-from millrace.datasets.commits import pauses
+from millrace.datasets.commits import try_commit, until_won
 from millrace.datasets.corrections import arrivals
 from millrace.datasets.journal import Journal
 from millrace.datasets.new_rows import between
 from millrace.datasets.notes import ARRIVAL, DIGEST, LABELS_SNAPSHOT, ORIGIN, SUPERSEDED, WITHDRAWN, WRITTEN_BY
 from millrace.datasets.tables import SOURCE, Lake, NewDataFile
-from millrace.errors import ConflictError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -37,17 +35,18 @@ def correct_rows(lake: Lake, labels: pa.Table, surface: Prediction, *, run: str,
 
     `labels` are those that count. Called again, it finds nothing to do. Raises ConflictError when other writers win
     every time."""
-    for pause_s in pauses():
+
+    def commit() -> int | None:
         iceberg = lake.find("rows")
         if iceberg is None or iceberg.current_snapshot() is None or not labels.num_rows:
             return 0
         rows = _corrected(lake, iceberg, labels, surface)
         if not rows.num_rows:
             return 0
-        if _replace(lake, iceberg, rows, surface.key, run=run, snapshot_id=snapshot_id):
-            return int(rows.num_rows)
-        time.sleep(pause_s)
-    raise ConflictError(f"{lake.names.table('rows')}: expected the corrections to be committed, others always won")
+        is_won = _replace(lake, iceberg, rows, surface.key, run=run, snapshot_id=snapshot_id)
+        return int(rows.num_rows) if is_won else None
+
+    return until_won(commit, f"{lake.names.table('rows')}: expected the corrections to be committed")
 
 
 def _corrected(lake: Lake, iceberg: IcebergTable, labels: pa.Table, surface: Prediction) -> pa.Table:
@@ -104,8 +103,6 @@ def _replace(
     lake: Lake, iceberg: IcebergTable, rows: pa.Table, key: Sequence[str], *, run: str, snapshot_id: int
 ) -> bool:
     """Whether the rows have left and come back, in one commit; False when another writer was first."""
-    from pyiceberg.exceptions import CommitFailedException
-
     content = "\n".join(raw_row(row) for row in rows.to_pylist())
     summary = {
         DIGEST: hashlib.sha256(content.encode()).hexdigest(),
@@ -120,15 +117,11 @@ def _replace(
         stored = file.store()
     assert stored is not None
     transaction = iceberg.transaction()
-    try:
-        left = {WRITTEN_BY: run, WITHDRAWN: str(rows.num_rows)}
-        transaction.delete(matching(rows.select(list(key)), key), snapshot_properties=left)
-        with transaction.update_snapshot(snapshot_properties=summary).fast_append() as append:
-            append.append_data_file(stored)
-        transaction.commit_transaction()
-    except CommitFailedException:
-        return False
-    return True
+    left = {WRITTEN_BY: run, WITHDRAWN: str(rows.num_rows)}
+    transaction.delete(matching(rows.select(list(key)), key), snapshot_properties=left)
+    with transaction.update_snapshot(snapshot_properties=summary).fast_append() as append:
+        append.append_data_file(stored)
+    return try_commit(transaction)
 
 
 def matching(rows: pa.Table, key: Sequence[str]) -> BooleanExpression:

@@ -4,15 +4,13 @@ What they say stays, in the file of `millrace.datasets.journal`. The data is sti
 
 from __future__ import annotations
 
-import time
 import uuid
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from millrace.datasets.commits import pauses, try_commit
+from millrace.datasets.commits import try_commit, until_won
 from millrace.datasets.journal import JOURNAL, JOURNAL_FILE, JournalEntry, read_file, render
 from millrace.datasets.tables import Lake
-from millrace.errors import ConflictError
 
 if TYPE_CHECKING:
     from pyiceberg.table import Table as IcebergTable
@@ -29,19 +27,19 @@ MOST = 20_000
 def expire(lake: Lake, table: str, *, before: datetime) -> int:
     """The number of snapshots that are removed: those from before, but for the current one and each tagged one.
 
-    MOST of them, the oldest first. Raises ConflictError when other writers win every
-    time."""
-    removed = 0
-    for pause_s in pauses():
+    MOST of them, the oldest first. Raises ConflictError when other writers win every time."""
+
+    def commit() -> int | None:
         iceberg = lake.find(table)
         old = oldest(iceberg, before) if iceberg is not None else []
-        if iceberg is None or not old or removed >= MOST:
-            return removed
-        if _remove(iceberg, old):
-            removed += len(old)
-        else:
-            time.sleep(pause_s)
-    raise ConflictError(f"{lake.names.table(table)}: expected its snapshots to expire, others always won")
+        return len(old) if iceberg is None or not old or _remove(iceberg, old) else None
+
+    removed = 0
+    while removed < MOST and (
+        more := until_won(commit, f"{lake.names.table(table)}: expected its snapshots to expire")
+    ):
+        removed += more
+    return removed
 
 
 def oldest(iceberg: IcebergTable, before: datetime) -> list[int]:

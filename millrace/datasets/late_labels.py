@@ -13,11 +13,12 @@ from millrace.contract.deduplicate import key_of
 from millrace.contract.kinds import parse_cell
 from millrace.contract.validate import validate
 from millrace.contract.violation import raw_row
-from millrace.datasets.commits import commit
-from millrace.datasets.corrected_rows import correct_rows
+from millrace.datasets.commits import commit, try_commit, until_won
+from millrace.datasets.corrected_rows import correct_rows, matching
 from millrace.datasets.corrections import current
+from millrace.datasets.journal import Journal
 from millrace.datasets.new_rows import Source, held_keys
-from millrace.datasets.notes import LABELS_SNAPSHOT
+from millrace.datasets.notes import LABELS_SNAPSHOT, WITHDRAWN, WRITTEN_BY
 from millrace.datasets.tables import SOURCE, Lake
 from millrace.decisions import captured
 from millrace.decisions.outcomes import PREDICTION_ID, DecisionIndex
@@ -71,8 +72,9 @@ def absorb(lake: Lake, s3: Any, surface: Prediction, *, run: str) -> Absorbed:
     sources = [row[SOURCE] for row, _ in matched]
     if verdict.accepted.num_rows:
         _commit(lake, verdict.accepted, sources, str(snapshot.snapshot_id), run)
+    left = _leave(lake, surface, run)
     return Absorbed(
-        rows=verdict.accepted.num_rows,
+        rows=verdict.accepted.num_rows - left,
         unmatched=len(waiting) - len(matched),
         refused=len(verdict.refused),
         corrected=corrected,
@@ -154,6 +156,41 @@ def _commit(lake: Lake, rows: pa.Table, sources: list[str], labels_snapshot: str
         written_by=run,
     )
     commit(lake, "rows", named, source, notes={LABELS_SNAPSHOT: labels_snapshot})
+
+
+def _leave(lake: Lake, surface: Prediction, run: str) -> int:
+    """How many rows have left again, as their labels were withdrawn while this run read and absorbed them.
+
+    A withdrawal takes rows out of the labels first and then out of `rows`. This looks at the labels when the rows are
+    in, so that one of both sees them, whoever is first."""
+    import pyarrow.compute as pc
+    from pyiceberg.expressions import And, StartsWith
+
+    labels, rows = lake.open("labels"), lake.open("rows")
+    own = (entry.notes for entry in Journal.of(rows) if entry.notes.get(WRITTEN_BY) == run)
+    read = next((int(notes[LABELS_SNAPSHOT]) for notes in own if LABELS_SNAPSHOT in notes), None)
+    before = labels.snapshot_by_id(read) if read is not None else None
+    if before is None or before == labels.current_snapshot():
+        return 0
+    later = (entry.notes for entry in Journal.of(labels) if entry.place > (before.sequence_number or 0))
+    if not any(WITHDRAWN in notes for notes in later):
+        return 0
+    then = labels.scan(selected_fields=surface.key, snapshot_id=before.snapshot_id).to_arrow()
+    now = labels.scan(selected_fields=surface.key).to_arrow()
+    gone = then.filter(pc.invert(pc.is_in(key_of(then, surface.key), value_set=key_of(now, surface.key))))
+    theirs = StartsWith(term=SOURCE, literal=f"{lake.names.workload}/labels/")
+
+    def commit() -> int | None:
+        iceberg = lake.open("rows")
+        condition = And(matching(gone, surface.key), theirs)
+        found = iceberg.scan(row_filter=condition).count() if gone.num_rows else 0
+        if not found:
+            return 0
+        transaction = iceberg.transaction()
+        transaction.delete(condition, snapshot_properties={WRITTEN_BY: run, WITHDRAWN: str(found)})
+        return found if try_commit(transaction) else None
+
+    return until_won(commit, f"{lake.names.table('rows')}: expected rows of withdrawn labels to leave")
 
 
 def _day(label: Mapping[str, Any], surface: Prediction) -> date:

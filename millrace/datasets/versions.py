@@ -4,21 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import json
-import random
-import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from millrace.datasets.commits import try_commit, until_won
 from millrace.datasets.journal import ADDED, Journal
 from millrace.datasets.notes import ALIAS, COMPACTED
 from millrace.datasets.tables import Lake
-from millrace.errors import ConflictError, SnapshotError
+from millrace.errors import SnapshotError
 
 if TYPE_CHECKING:
     from pyiceberg.table import Table as IcebergTable
     from pyiceberg.table.snapshots import Snapshot
-
-ATTEMPTS = 20
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,9 +45,9 @@ def pin(lake: Lake, tag: str) -> Pin:
 
     Raises SnapshotError when there are no rows or a file of deletes would have to be applied, ConflictError when
     other writers win every time."""
-    from pyiceberg.exceptions import CommitFailedException
+    from pyiceberg.table.update.snapshot import ManageSnapshots
 
-    for attempt in range(ATTEMPTS):
+    def commit() -> Pin | None:
         # A tag is never moved: a retry of the same run gets the snapshot of before, though the table has grown since.
         if done := pinned(lake, tag):
             return done
@@ -59,13 +56,14 @@ def pin(lake: Lake, tag: str) -> Pin:
         if iceberg is None or snapshot is None:
             raise SnapshotError(f"{lake.names.table('rows')}: expected rows to pin, found none")
         found = _describe(iceberg, snapshot, tag)
+        transaction = iceberg.transaction()
+        ManageSnapshots(transaction).create_tag(snapshot.snapshot_id, tag).commit()
         try:
-            iceberg.manage_snapshots().create_tag(snapshot.snapshot_id, tag).commit()
-        except CommitFailedException:
-            time.sleep(random.uniform(0, 0.1 * (attempt + 1)))  # noqa: S311 # nosec B311 # parts writers, guards nothing
-        else:
-            return found
-    raise ConflictError(f"{lake.names.table('rows')}: expected the tag {tag} after {ATTEMPTS} attempts, got none")
+            return found if try_commit(transaction) else None
+        except ValueError:  # the table has no such snapshot any more: others came since, and it expired
+            return None
+
+    return until_won(commit, f"{lake.names.table('rows')}: expected the tag {tag}")
 
 
 def _describe(iceberg: IcebergTable, snapshot: Snapshot, tag: str) -> Pin:

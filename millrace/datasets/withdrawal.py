@@ -1,20 +1,19 @@
-"""Rows are taken out of a table again: a new snapshot without them, named in its summary; those before it stay."""
+"""Rows are taken out of a table again: a new snapshot without them, named in its summary; those before it expire."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-import time
 from collections.abc import Iterable, Mapping
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Any
 
 from millrace.contract.kinds import INTEGERS, parse_cell
-from millrace.datasets.commits import pauses
+from millrace.datasets.commits import try_commit, until_won
 from millrace.datasets.journal import Journal
 from millrace.datasets.notes import DIGEST, WITHDRAWN, WITHDRAWN_DROP, WRITTEN_BY
 from millrace.datasets.tables import SOURCE, Lake
-from millrace.errors import ConflictError, WithdrawalError
+from millrace.errors import WithdrawalError
 
 WITHDRAWN_IN_ORDER = ("labels", "rows")
 """The labels first: theirs may be found by the rows, and a retry after a failure between the two still finds them."""
@@ -54,11 +53,10 @@ def withdraw(lake: Lake, table: str, cells: Mapping[str, Any], *, cause: str) ->
     The table keeps their drop's digest: the same bytes do not come in again, other bytes may bring the keys anew.
     Labels without a column of the cells leave by the key of the rows with these cells, as long as these are there.
     Raises ConflictError when other writers win every time."""
-    from pyiceberg.exceptions import CommitFailedException
-
     said = json.dumps({name: str(cell) for name, cell in cells.items()}, sort_keys=True)
     digest = hashlib.sha256(f"{cause}\n{said}".encode()).hexdigest()
-    for pause_s in pauses():
+
+    def commit() -> int | None:
         iceberg = lake.find(table)
         if iceberg is None or iceberg.current_snapshot() is None:
             return 0
@@ -70,13 +68,11 @@ def withdraw(lake: Lake, table: str, cells: Mapping[str, Any], *, cause: str) ->
             return 0
         drop = {WITHDRAWN_DROP: str(cells[SOURCE])} if SOURCE in cells else {}
         summary = {DIGEST: digest, WRITTEN_BY: cause, WITHDRAWN: str(rows), **drop}
-        try:
-            iceberg.delete(found, snapshot_properties=summary)
-        except CommitFailedException:
-            time.sleep(pause_s)
-        else:
-            return rows
-    raise ConflictError(f"{lake.names.table(table)}: expected the withdrawal to be committed, others always won")
+        transaction = iceberg.transaction()
+        transaction.delete(found, snapshot_properties=summary)
+        return rows if try_commit(transaction) else None
+
+    return until_won(commit, f"{lake.names.table(table)}: expected the withdrawal to be committed")
 
 
 def _done(iceberg: IcebergTable, digest: str) -> int | None:

@@ -13,11 +13,13 @@ import pytest
 
 from millrace.contract.load import load_contract
 from millrace.contract.schema import parsed_schema
+from millrace.datasets import late_labels
 from millrace.datasets.commits import commit
 from millrace.datasets.late_labels import Absorbed, absorb
 from millrace.datasets.new_rows import Source
 from millrace.datasets.notes import LABELS_SNAPSHOT
 from millrace.datasets.tables import Lake
+from millrace.datasets.withdrawal import withdraw
 from millrace.decisions.record import Decision, canonical, prefix, to_line
 from millrace.names import WorkloadNames
 from millrace.workload.declaration import Prediction
@@ -103,6 +105,63 @@ def test_the_first_decision_counts(lake: Lake, cloud: Any) -> None:
     label(lake, 0, 1)
     absorb(lake, cloud.client("s3"), SURFACE, run="r")
     assert rows(lake)["vicprice"].to_pylist() == [0.1]
+
+
+@pytest.mark.parametrize("moment", ["before the commit", "after the commit"])
+def test_a_label_that_is_withdrawn_meanwhile_brings_no_row(
+    moment: str, lake: Lake, cloud: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever withdraws looks at the labels first and then at the rows, which the run has not written yet, or has."""
+    s3, key = cloud.client("s3"), {"timestamp": SAMPLE["timestamp"][3].as_py()}
+    keep(cloud, lake, [decision(row) for row in SAMPLE.slice(0, 48).to_pylist()])
+    label(lake, 0, 48)
+    write = late_labels._commit
+
+    def write_beside(*given: Any) -> None:
+        if moment == "after the commit":
+            write(*given)
+        assert withdraw(lake, "labels", key, cause="w") == 1
+        assert withdraw(lake, "rows", key, cause="w") == (moment == "after the commit")
+        if moment == "before the commit":
+            write(*given)
+
+    monkeypatch.setattr(late_labels, "_commit", write_beside)
+    found = absorb(lake, s3, SURFACE, run="r1")
+    assert key["timestamp"] not in rows(lake)["timestamp"].to_pylist()
+    assert (rows(lake).num_rows, found.rows) == (47, 47 if moment == "before the commit" else 48)
+    monkeypatch.setattr(late_labels, "_commit", write)
+    assert (
+        absorb(lake, s3, SURFACE, run="r1")
+        == absorb(lake, s3, SURFACE, run="r2")
+        == Absorbed(rows=0, unmatched=0, refused=0)
+    )
+    assert rows(lake).num_rows == 47
+
+
+def test_a_run_that_died_behind_its_commit_is_made_up_for(
+    lake: Lake, cloud: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    s3, key = cloud.client("s3"), {"timestamp": SAMPLE["timestamp"][3].as_py()}
+    keep(cloud, lake, [decision(row) for row in SAMPLE.slice(0, 48).to_pylist()])
+    label(lake, 0, 48)
+    write, leave = late_labels._commit, late_labels._leave
+
+    def write_late(*given: Any) -> None:
+        withdraw(lake, "labels", key, cause="w")
+        withdraw(lake, "rows", key, cause="w")
+        write(*given)
+
+    def die(*_: Any) -> int:
+        raise TimeoutError
+
+    monkeypatch.setattr(late_labels, "_commit", write_late)
+    monkeypatch.setattr(late_labels, "_leave", die)
+    with pytest.raises(TimeoutError):
+        absorb(lake, s3, SURFACE, run="r1")
+    assert rows(lake).num_rows == 48, "the withdrawn row is in"
+    monkeypatch.setattr(late_labels, "_leave", leave)
+    absorb(lake, s3, SURFACE, run="r1")
+    assert rows(lake).num_rows == 47
 
 
 def test_a_prediction_id_outranks_the_key(lake: Lake, cloud: Any) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 
 from millrace.datasets import versions
 from millrace.datasets.commits import commit
+from millrace.datasets.expiry import expire
 from millrace.datasets.read import read_snapshot
 from millrace.datasets.tables import Lake
 from millrace.datasets.versions import manifest, pin, pinned
@@ -54,6 +56,23 @@ def test_the_data_digest_follows_the_content_not_the_file_names(lake: Lake, name
         commit(own, "rows", rows(0), source("a.parquet", content))
         digests.append(pin(own, "run").data_digest)
     assert digests[0] == digests[1] != digests[2]
+
+
+def test_a_snapshot_that_expires_before_its_tag_is_in_is_not_pinned(
+    lake: Lake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another drop came, and the night's expiry after it: the newer snapshot is pinned."""
+    commit(lake, "rows", rows(0), source("a.parquet"))
+    attempt = versions.try_commit
+
+    def attempt_late(transaction: Any) -> bool:
+        monkeypatch.setattr(versions, "try_commit", attempt)
+        commit(lake, "rows", rows(48), source("b.parquet"))
+        expire(lake, "rows", before=datetime.now(UTC) + timedelta(days=1))
+        return attempt(transaction)
+
+    monkeypatch.setattr(versions, "try_commit", attempt_late)
+    assert pin(lake, "run").rows == 96
 
 
 def test_an_empty_table_cannot_be_pinned(lake: Lake) -> None:
