@@ -19,6 +19,7 @@ MillraceError
 ├── AuditChainError         an object is no link of the audit's chain
 ├── EndpointChangingError   an endpoint changes, for minutes: a machine waits and looks again
 ├── ConflictError           somebody else changed the same thing first
+│   └── OvertakenError      what a release began with has changed: only a new run begins with what is now
 ├── RunError                an execution is not there, or not what a command needs
 ├── QueryError              a query ended without an answer, in Athena's words
 ├── EnvironmentNotFoundError  no environment, workload or resource of that name where a command was to work
@@ -121,6 +122,10 @@ class EndpointChangingError(MillraceError):
 
 class ConflictError(MillraceError):
     """A conditional write lost: the caller decides whether to try again."""
+
+
+class OvertakenError(ConflictError):
+    """A release finds another version live, or served, than it began with: redriven it would find that again."""
 
 
 class RunError(MillraceError):

@@ -28,6 +28,7 @@ UNHEALED: Mapping[str, str] = {
         "the same version fails again on the same instance: train or register another, or declare another instance "
         f"and deploy{START_NEW}"
     ),
+    "OvertakenError": "another version is live, or served, than when it began: a new run begins with that one",
     "ArtefactError": "the same artefact fails again: a new run makes another",
 }
 """By the class of the error: why a redrive fails as the run did, and what helps."""

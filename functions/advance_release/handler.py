@@ -8,7 +8,8 @@ import boto3
 from aws_lambda_powertools import Logger
 
 from functions.advance_release.version import version_of
-from millrace.errors import ConflictError
+from millrace.aws.endpoints import configured_model, find_endpoint
+from millrace.errors import ConflictError, OvertakenError
 from millrace.messages.audit import AuditEvent, VersionLive, VersionRolledBack
 from millrace.messages.envelope import StepInput, handles
 from millrace.messages.release import LiveState, ReleaseAdvanced
@@ -26,17 +27,20 @@ LOGGER = Logger()
 DYNAMODB = boto3.client("dynamodb")
 STATE = StateTable(DYNAMODB, NAMES)
 POINTERS, LEASES = ReleasePointers(STATE), Leases(STATE)
-REGISTRY = Registry(boto3.client("sagemaker"), group=NAMES.package_group)
+SAGEMAKER = boto3.client("sagemaker")
+REGISTRY = Registry(SAGEMAKER, group=NAMES.package_group)
 
 
 @LOGGER.inject_lambda_context
 @handles(StepInput[LiveState])
 def handler(call: StepInput[LiveState]) -> ReleaseAdvanced:
-    """The pointers' revision. Raises ConflictError when the lease or the pointers are another's now."""
+    """The pointers' revision. Raises ConflictError when the lease is another's now, OvertakenError when the pointers or
+    the endpoint are: a release that failed and is redriven finds the endpoint back at the version before."""
     as_of = call.state.as_of
     until = as_of + timedelta(days=LEASE_DAYS)
     if not LEASES.take("release", holder=call.execution_arn, as_of=as_of, expires_at=until):
         raise ConflictError(f"{call.execution_arn}: expected the lease of release, another execution took it meanwhile")
+    check_served(call.state.model.name)
     version = version_of(call.state, NAMES)
     before = POINTERS.read()
     after = moved(call.state, before, version)
@@ -47,10 +51,17 @@ def handler(call: StepInput[LiveState]) -> ReleaseAdvanced:
     return ReleaseAdvanced(revision=written.revision)
 
 
+def check_served(model: str) -> None:
+    """Raise OvertakenError where the live endpoint serves another model."""
+    endpoint = find_endpoint(SAGEMAKER, NAMES.endpoint)
+    came = configured_model(SAGEMAKER, endpoint) if endpoint else "nothing"
+    if came != model:
+        raise OvertakenError(f"endpoint {NAMES.endpoint}: expected it to serve {model} still, got {came}")
+
+
 def moved(state: LiveState, pointers: Pointers, version: Version) -> Pointers:
-    if state.rollback:
-        return roll_back(pointers, version, replaced=state.start_release.answer.previous_version)
-    return promote(pointers, version)
+    replaced = state.start_release.answer.previous_version
+    return (roll_back if state.rollback else promote)(pointers, version, replaced=replaced)
 
 
 def record(call: StepInput[LiveState], *, version: str, revision: int) -> Record:

@@ -68,7 +68,7 @@ def handler(call: StepInput[ReleaseInput]) -> ReleaseStarted:
     outcome = outcome_for(given, pointers, package.version, leased=leased)
     refusal = ""
     if outcome == "open" and given.rollback is None:
-        refusal = outdated_by(pointers, beside=package.metadata.get("beside", ""))
+        refusal = outdated_by(pointers, beside=package.metadata.get("beside", ""), approval=package.approval)
         outcome = "outdated" if refusal else outcome
     if outcome == "open" and "changing" in (live, challenger):
         changing = NAMES.endpoint if live == "changing" else NAMES.challenger

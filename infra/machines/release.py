@@ -36,12 +36,13 @@ CHANGE_POLLS_S = 60
 
 
 def definition(context: Context) -> Definition:
-    """The definition. Input: cause, as_of, detail.package_arn; rollout.phases may shorten the workload's own.
+    """The definition. Input: cause, as_of, detail.package_arn; rollout.phases may replace the workload's own.
 
     Or, to have an earlier version live again, `{"rollback": {"reason": …, "who": …, "to": …}}`: `to` is the number of
     the version (the previous one without it), `who` an identity (`console` without it).
 
-    Raises WorkloadError for a canary on one instance: a part of one instance cannot take a part of the traffic."""
+    Raises WorkloadError for a workload with a canary on one instance: a part of one cannot take a part of the traffic.
+    What an input's phases want is not looked at: SageMaker refuses such an update."""
     _check(context.workload)
     return states.machine(
         f"Release a version of {context.workload.name}: challenger, live, pointers",

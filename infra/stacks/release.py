@@ -133,6 +133,8 @@ class ReleaseStack(WorkloadStack):
                 items,
                 state_table.append_audit(names),
                 registry.versions(names).may("DescribeModelPackage", "UpdateModelPackage"),
+                sagemaker_endpoints.live(names).may("DescribeEndpoint"),
+                sagemaker_endpoints.configs(names).may("DescribeEndpointConfig"),
             ],
         )
         Function(

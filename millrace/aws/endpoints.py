@@ -4,6 +4,7 @@ https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_DescribeEndpoint.h
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from botocore.exceptions import ClientError
@@ -13,7 +14,7 @@ from millrace.aws.errors import could_not_find
 CHANGING = ("Creating", "Updating", "SystemUpdating", "RollingBack", "Deleting")
 """SageMaker refuses to update or delete the endpoint, and ends these by itself."""
 BROKEN = ("Failed", "OutOfService", "UpdateRollbackFailed")
-"""Final, and none serves its configuration on all instances; SageMaker deletes the endpoint."""
+"""Final, and none serves its configuration on all instances; such an endpoint can only be deleted."""
 
 
 def find_endpoint(client: Any, name: str) -> dict[str, Any] | None:
@@ -28,11 +29,16 @@ def find_endpoint(client: Any, name: str) -> dict[str, Any] | None:
 
 
 def served_model(client: Any, endpoint: str) -> str | None:
-    """The model's name; "" where there is no such endpoint, None while it changes. `client` is boto3's SageMaker."""
+    """The model's name; "" where there is no such endpoint, None while it changes or where it is broken.
+
+    `client` is boto3's SageMaker."""
     found = find_endpoint(client, endpoint)
     if found is None:
         return ""
-    if found["EndpointStatus"] != "InService":
-        return None
+    return configured_model(client, found) if found["EndpointStatus"] == "InService" else None
+
+
+def configured_model(client: Any, found: Mapping[str, Any]) -> str:
+    """The name of the model by the configuration of an endpoint that `find_endpoint` found, whatever its status."""
     config = client.describe_endpoint_config(EndpointConfigName=found["EndpointConfigName"])
     return str(config["ProductionVariants"][0]["ModelName"])

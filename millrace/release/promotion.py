@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from millrace.errors import ConflictError
+from millrace.errors import ConflictError, OvertakenError
 from millrace.evaluation.agreement import TOLERANCE, largest_difference
 from millrace.evaluation.report import why_outdated
 from millrace.evaluation.sample import Sample
@@ -35,18 +35,19 @@ def outcome_of(pointers: Pointers, version: str, *, turn: Turn) -> ReleaseOutcom
     return turn
 
 
-def promote(pointers: Pointers, version: Version) -> Pointers:
-    """The pointers with `version` live, the champion before as previous; the same twice changes nothing.
+def promote(pointers: Pointers, version: Version, *, replaced: str) -> Pointers:
+    """The pointers with `version` live and `replaced` as previous, NONE before the first; twice changes nothing.
 
-    Raises ConflictError when a newer version is or was live: an old release that was redriven must not win, nor one
-    that was rolled back."""
+    Raises OvertakenError when a newer version is or was live, or another one than `replaced` is: an old release that
+    was redriven must not win, nor one that was rolled back or compared with another."""
     champion = pointers.champion
-    if champion is None:
-        return pointers.with_live(version)
-    if champion.package_arn == version.package_arn:
+    if champion is not None and champion.package_arn == version.package_arn:
         return pointers
-    if (newest := pointers.newest) >= int(version.version):
-        raise ConflictError(f"release of version {version.version}: version {newest} is live already, or was")
+    if champion is not None and (newest := pointers.newest) >= int(version.version):
+        raise OvertakenError(f"release of version {version.version}: version {newest} is live already, or was")
+    came = champion.version if champion else NONE
+    if came != replaced:
+        raise OvertakenError(f"release of version {version.version}: expected {replaced} live as it began, got {came}")
     return pointers.with_live(version)
 
 
@@ -77,7 +78,7 @@ def check_proven(version: str, approval: str) -> None:
 def roll_back(pointers: Pointers, version: Version, *, replaced: str) -> Pointers:
     """The pointers with an earlier version live again and `replaced` as previous; twice changes nothing.
 
-    Raises ConflictError when another version than `replaced` is live: an old rollback that was redriven must not
+    Raises OvertakenError when another version than `replaced` is live: an old rollback that was redriven must not
     undo what came since."""
     champion = pointers.champion
     if champion is not None and champion.package_arn == version.package_arn:
@@ -85,16 +86,19 @@ def roll_back(pointers: Pointers, version: Version, *, replaced: str) -> Pointer
         return replace(pointers, champion=version)
     if champion is None or champion.version != replaced:
         came = champion.version if champion else "none"
-        raise ConflictError(f"roll back to version {version.version}: expected version {replaced} live, got {came}")
+        raise OvertakenError(f"roll back to version {version.version}: expected version {replaced} live, got {came}")
     return pointers.with_live(version)
 
 
-def outdated_by(pointers: Pointers, *, beside: str) -> str:
+def outdated_by(pointers: Pointers, *, beside: str, approval: str) -> str:
     """What is wrong where another version is live than the one that a version was evaluated beside; else empty.
 
-    `beside` is as the registry keeps it: a number, NONE, or empty for a version from before it was kept."""
+    `beside` is as the registry keeps it: a number, NONE, or empty for a version from before it was kept. A version that
+    was live is proven: where the pointers were lost it comes back."""
+    if not beside or (pointers.champion is None and approval == APPROVED):
+        return ""
     live = pointers.champion.version if pointers.champion else ""
-    return why_outdated("" if beside == NONE else beside, live) if beside else ""
+    return why_outdated("" if beside == NONE else beside, live)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -29,11 +29,29 @@ def packages(aws):
     return [registry.register(candidate) for candidate in candidates]
 
 
-def second(event, packages, **changes):
+def serve(aws, model):
+    """The live endpoint serves this model."""
+    names, client = aws.names, aws.sagemaker
+    config = f"{model}-config"
+    client.create_model(ModelName=model, ExecutionRoleArn=names.role_arn("model"))
+    variant = {"VariantName": "live", "ModelName": model, "InstanceType": "ml.m5.large", "InitialInstanceCount": 1}
+    client.create_endpoint_config(EndpointConfigName=config, ProductionVariants=[variant])
+    if client.list_endpoints(NameContains=names.endpoint)["Endpoints"]:
+        client.delete_endpoint(EndpointName=names.endpoint)
+    client.create_endpoint(EndpointName=names.endpoint, EndpointConfigName=config)
+
+
+@pytest.fixture(autouse=True)
+def _served(aws, event):
+    serve(aws, event("advance_release")["state"]["model"]["name"])
+
+
+def second(event, packages, *, replaced="none", **changes):
     asked = (
         event("advance_release") | {"execution": "arn:aws:states:eu-west-1:123456789012:execution:x:second"} | changes
     )
     asked["state"]["start_release"]["answer"] |= {"version": "2", "package_arn": packages[1].arn, "run_name": "second"}
+    asked["state"]["start_release"]["answer"]["previous_version"] = replaced
     return asked
 
 
@@ -58,9 +76,22 @@ def test_the_version_before_is_kept_as_previous(aws, load, event, packages):
     handler = load("advance_release")
     handler(event("advance_release"))
     aws.leases.free(event("advance_release")["execution"])
-    handler(second(event, packages))
+    handler(second(event, packages, replaced="1"))
     pointers = aws.pointers.read()
     assert (pointers.champion.version, pointers.previous.version, pointers.revision) == ("2", "1", 2)
+
+
+def test_a_release_that_is_redriven_after_the_endpoint_was_brought_back_does_not_go_live(aws, load, event, packages):
+    """It failed behind its update, the clean-up released the version before once more, and nobody updates it again."""
+    serve(aws, "millrace-local-electricity-v0-2e7b01-0-0")
+    with pytest.raises(
+        ConflictError, match=r"expected it to serve millrace-local-electricity-v1-5d2c7e-0-0 still, got .*v0"
+    ):
+        load("advance_release")(event("advance_release"))
+    assert aws.pointers.champion() is None
+    aws.sagemaker.delete_endpoint(EndpointName=aws.names.endpoint)
+    with pytest.raises(ConflictError, match="got nothing"):
+        load("advance_release")(event("advance_release"))
 
 
 def test_an_old_release_that_was_redriven_does_not_win(aws, load, event, packages):
@@ -83,7 +114,7 @@ def back(event, replaced):
 
 def test_a_rollback_swaps_the_pointers_and_is_audited(aws, load, event, packages):
     handler = load("advance_release")
-    for asked in (event("advance_release"), second(event, packages)):
+    for asked in (event("advance_release"), second(event, packages, replaced="1")):
         handler(asked)
         aws.leases.free(asked["execution"])
     assert handler(back(event, "2")) == handler(back(event, "2"))

@@ -9,10 +9,12 @@ import pytest
 from millrace.errors import ConflictError
 from millrace.evaluation.sample import Sample
 from millrace.release.promotion import (
+    NONE,
     SampleAnswers,
     check_proven,
     judge_smoke_test,
     outcome_of,
+    outdated_by,
     promote,
     roll_back,
     rollback_target,
@@ -27,26 +29,58 @@ def version(number):
     )  # fmt: skip
 
 
+def promoted(pointers, one):
+    return promote(pointers, one, replaced=pointers.champion.version if pointers.champion else NONE)
+
+
 def test_versions_follow_each_other_and_the_one_before_is_kept():
-    first = promote(Pointers(), version(1))
+    first = promoted(Pointers(), version(1))
     assert (first.champion, first.previous) == (version(1), None)
-    second = promote(first, version(2))
+    second = promoted(first, version(2))
     assert (second.champion, second.previous) == (version(2), version(1))
 
 
 def test_the_same_version_twice_changes_nothing():
-    once = promote(Pointers(), version(1))
-    assert promote(once, version(1)) == once
+    once = promoted(Pointers(), version(1))
+    assert promoted(once, version(1)) == once
 
 
 def test_numbers_are_compared_as_numbers():
-    ninth = promote(Pointers(), version(9))
-    assert promote(ninth, version(10)).champion == version(10)
+    ninth = promoted(Pointers(), version(9))
+    assert promoted(ninth, version(10)).champion == version(10)
     with pytest.raises(ConflictError, match="version 10 is live already"):
-        promote(promote(ninth, version(10)), version(9))
+        promoted(promoted(ninth, version(10)), version(9))
 
 
-SECOND_LIVE = promote(promote(Pointers(), version(1)), version(2))
+def test_a_version_that_began_beside_another_one_is_not_promoted():
+    """Its release lost its lease, another version went live, and somebody redrives it."""
+    second = promoted(promoted(Pointers(), version(1)), version(2))
+    with pytest.raises(ConflictError, match="release of version 3: expected 1 live as it began, got 2"):
+        promote(second, version(3), replaced="1")
+    with pytest.raises(ConflictError, match="expected none live as it began, got 2"):
+        promote(second, version(3), replaced=NONE)
+    assert promote(second, version(2), replaced="1") == second, "its own second time"
+
+
+@pytest.mark.parametrize(
+    ("live", "beside", "approval", "is_outdated"),
+    [
+        (None, "none", "PendingManualApproval", False),
+        (1, "1", "PendingManualApproval", False),
+        (2, "1", "PendingManualApproval", True),
+        (1, "none", "Approved", True),
+        (None, "1", "PendingManualApproval", True),
+        (None, "1", "Approved", False),
+        (2, "", "PendingManualApproval", False),
+    ],
+)
+def test_a_version_is_released_beside_the_one_that_it_was_compared_with(live, beside, approval, is_outdated):
+    """But for one that was live, where the pointers were lost, and one from before that was kept."""
+    pointers = promoted(Pointers(), version(live)) if live else Pointers()
+    assert bool(outdated_by(pointers, beside=beside, approval=approval)) is is_outdated
+
+
+SECOND_LIVE = promoted(promoted(Pointers(), version(1)), version(2))
 
 
 def test_roll_back_swaps_champion_and_previous():
@@ -57,7 +91,7 @@ def test_roll_back_swaps_champion_and_previous():
 
 def test_a_rollback_does_not_undo_what_came_since():
     with pytest.raises(ConflictError, match="expected version 2 live, got 3"):
-        roll_back(promote(SECOND_LIVE, version(3)), version(1), replaced="2")
+        roll_back(promoted(SECOND_LIVE, version(3)), version(1), replaced="2")
     with pytest.raises(ConflictError, match="expected version 2 live, got none"):
         roll_back(Pointers(), version(1), replaced="2")
 
@@ -66,26 +100,26 @@ def test_a_version_that_was_rolled_back_comes_back_by_a_person_only():
     back = roll_back(SECOND_LIVE, version(1), replaced="2")
     assert outcome_of(back, "2", turn="open") == "done"
     with pytest.raises(ConflictError, match="version 2 is live already, or was"):
-        promote(back, version(2))
-    assert promote(back, version(3)).champion == version(3)
+        promoted(back, version(2))
+    assert promoted(back, version(3)).champion == version(3)
     assert rollback_target(back, None) == "2"
 
 
 def test_a_version_that_two_rollbacks_left_behind_does_not_come_back_by_a_late_event():
-    third = promote(SECOND_LIVE, version(3))
+    third = promoted(SECOND_LIVE, version(3))
     back = roll_back(roll_back(third, version(1), replaced="3"), version(2), replaced="1")
     assert (back.champion, back.previous) == (version(2), version(1))
     assert outcome_of(back, "3", turn="open") == "done"
     with pytest.raises(ConflictError, match="version 3 is live already, or was"):
-        promote(back, version(3))
-    assert promote(back, version(4)).champion == version(4)
+        promoted(back, version(3))
+    assert promoted(back, version(4)).champion == version(4)
 
 
 def test_where_a_rollback_goes():
     assert (rollback_target(SECOND_LIVE, None), rollback_target(SECOND_LIVE, "1")) == ("1", "1")
     for pointers, asked, told in (
         (Pointers(), None, "expected a live version, there is none"),
-        (promote(Pointers(), version(1)), None, "expected a version before 1, there is none"),
+        (promoted(Pointers(), version(1)), None, "expected a version before 1, there is none"),
         (SECOND_LIVE, "2", "expected a version that is not live, got 2, which is"),
     ):
         with pytest.raises(ConflictError, match=told):
@@ -109,7 +143,7 @@ def test_only_a_version_that_was_live_comes_back():
     ],
 )
 def test_an_event_that_came_late_is_done(live, turn, outcome):
-    pointers = promote(Pointers(), version(live)) if live else Pointers()
+    pointers = promoted(Pointers(), version(live)) if live else Pointers()
     assert outcome_of(pointers, "2", turn=turn) == outcome
 
 
