@@ -6,6 +6,8 @@ import re
 from collections.abc import Sequence
 from datetime import date
 
+from millrace.tasks.figures import short
+
 NUMBERS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve")
 
 
@@ -38,8 +40,8 @@ def times(ratio: float) -> str:
 
 
 def figure(value: float) -> str:
-    """A figure of any size: `0.915`, `93.62`, `1205`."""
-    return f"{round(value, 3) + 0.0:.3f}" if abs(value) < 10 else f"{value:.4g}"  # + 0.0: no "-0.000"
+    """A figure of any size: `0.915`, `93.62`, `1205`, `94,180`."""
+    return f"{round(value, 3) + 0.0:.3f}" if abs(value) < 10 else short(value)  # + 0.0: no "-0.000"
 
 
 def usd(amount: float) -> str:

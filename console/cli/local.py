@@ -171,6 +171,8 @@ def _exports(instance: Instance) -> list[str]:
 
 def _next(instance: Instance, *, empty: bool) -> str:
     from console.environment import local_environment
+    from millrace.state.pointers import ReleasePointers
+    from millrace.state.table import StateTable
 
     environment = local_environment(instance.cloud)
     if empty:
@@ -179,17 +181,20 @@ def _next(instance: Instance, *, empty: bool) -> str:
         lines = ["cdk bootstrap", *own, "cdk deploy --all"]
     else:
         drops = instance.folder.parent / "drops"
-        lines = [line for names in environment.deployed() for line in _first_drop(names, drops)]
+        lines = []
+        for names in environment.deployed():
+            if ReleasePointers(StateTable(environment.client("dynamodb"), names)).champion() is None:
+                lines += _first_drop(names, drops)
+            lines.append(command(names, "runs"))
     return "\n".join(["", "Then, for example:", *(f"  {line}" for line in [*lines, "millrace down"])])
 
 
 def _first_drop(names: WorkloadNames, drops: Path) -> Iterator[str]:
-    """Commands that send a workload its sample, or the drops of its proposal, and look at what came of it."""
+    """The command that sends a workload its sample, or the drops of its proposal; nothing where it has neither."""
     sample, proposed = workloads_folder() / names.workload / "sample", drops / names.workload / "training"
     if sample.is_dir():
         landing = f"s3://{names.platform.bucket('landing')}/{names.workload}/training/"
         yield shlex.join(["aws", "s3", "cp", "--recursive", str(sample), landing])
     elif proposed.is_dir():
-        drop = f'millrace drop "$piece" --workload {names.workload} --feed training'
+        drop = f'millrace drop "$piece" --workload {names.workload} --feed training --wait'
         yield f"for piece in {shlex.quote(str(proposed))}/*; do {drop}; done"
-    yield command(names, "runs")

@@ -11,6 +11,7 @@ from console.cli.environment import find_deployed
 from console.cli.options import Build, Json, Stage, Workload
 from console.cli.printing import show_json, show_rows
 from console.words import count
+from millrace.tasks.figures import short
 
 if TYPE_CHECKING:
     from console.environment import Environment
@@ -54,7 +55,7 @@ def alarms(workload: Workload, stage: Stage, build: Build, json: Json) -> None:
             "severity": one.severity or "of a release",
             "since": one.since,
             "figure": one.figure,
-            "bound": "" if one.bound is None else f"{one.bound:g}",
+            "bound": "" if one.bound is None else f"{one.bound:,.10g}",
             "published": one.published_at or "",
             "watches": _watched(one),
             "runbook": one.runbook,
@@ -129,7 +130,7 @@ def _row(window: MonitoredWindow, watched: Watched | None) -> dict[str, Any]:
     def amount(error: float | None) -> str:
         if error is None:
             return ""
-        return watched.evaluation.error.amount(error) if watched else f"{error:.4g}"
+        return watched.evaluation.error.amount(error) if watched else short(error)
 
     return {
         "from": window.start,

@@ -203,7 +203,7 @@ def _uncounted(serving: ServingCost) -> str:
 
     if serving.predictions is None:
         return f"not known, the month's decisions are more than {MOST_BYTES // 2**20} MiB and were not counted"
-    return "not known, no prediction has been recorded about days of this month"
+    return "not known: predictions count by the day that their row is about, and none is about a day of this month"
 
 
 def why(

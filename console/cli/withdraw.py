@@ -9,6 +9,7 @@ import typer
 from console.cli.environment import find_deployed
 from console.cli.options import Build, Json, Stage, Workload
 from console.cli.printing import show_json
+from console.words import count
 
 
 def withdraw(
@@ -40,4 +41,5 @@ def withdraw(
         show_json(done.model_dump())
     else:
         of = f" of {found}" if found else ""
-        print(f"{done.rows:,} rows and {done.labels:,} labels{of} are in no later version of {names.workload}.")
+        withdrawn = f"{count(done.rows, 'row')} and {count(done.labels, 'label')}"
+        print(f"Withdrawn: {withdrawn}{of}; no later version of {names.workload} has them.")

@@ -166,7 +166,7 @@ def _validated(reading: Reading, today: date) -> tuple[pa.Table, tuple[Quarantin
 def _rehearsed(reading: Reading, features: Features, accepted: pa.Table) -> tuple[Spans, Rehearsal]:
     """The spans, and what training finds with them: the smallest held-out parts that hold labels enough.
 
-    Raises ConfigurationError of the largest ones where none do."""
+    Raises ConfigurationError of the smallest ones where none do."""
     from millrace.datasets.read import times
 
     surface, kind = reading.surface(features), KINDS[reading.guesses["kind"].value]

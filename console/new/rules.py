@@ -148,7 +148,8 @@ def all_far_values(observed: Observed) -> list[Any]:
         return []
     low, middle, high = np.quantile(_without_marks(exact), USUAL)
     if low > 0 and high - middle > 4 * (middle - low):
-        exact = np.log(np.maximum(exact, low / 1e3))
+        # A logarithm puts 0 far from the smallest amount, however near that comes to it.
+        exact = np.log(np.maximum(np.where(exact == 0, exact[exact > 0][0], exact), low / 1e3))
         low, middle, high = np.log([low, middle, high])
     span = high - low
     if not span or not math.isfinite(span):

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from millrace.datasets.split import split
 from millrace.errors import ConfigurationError, SnapshotError
+from millrace.tasks.figures import short
 
 if TYPE_CHECKING:
     import numpy as np
@@ -73,7 +74,7 @@ class Naive:
             return f"has the log loss {self.log_loss:.4f} on the test rows, the figure that the gate compares ({right})"
         if self.is_share:
             return f"is right on {1 - self.error:.1%} of the test rows"
-        return f"is off by {self.error:.4g}{' ' * bool(self.unit)}{self.unit} on the test rows on average"
+        return f"is off by {short(self.error)}{' ' * bool(self.unit)}{self.unit} on the test rows on average"
 
 
 NO_NAIVE = Naive(lag_hours=None, error=1.0, is_share=True)

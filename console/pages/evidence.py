@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Literal
 
 from console.words import spelled
 from millrace.evaluation.evidence import Estimate, GroupFigures
@@ -67,7 +68,7 @@ def _figure(name: str, value: float | None) -> str:
     known = figures.FIGURES.get(name)
     if value is None:
         return "–"
-    return f"{value:.1%}" if known and known.is_share and name != "auc" else f"{value:.4g}"
+    return f"{value:.1%}" if known and known.is_share and name != "auc" else figures.short(value)
 
 
 def _rivals(evaluation: Evaluation) -> EvidenceTable:
@@ -125,9 +126,12 @@ def _leaks(evaluation: Evaluation) -> EvidenceTable:
 
 def _interval(figure: Estimate, evaluation: Evaluation, *, signed: bool = False) -> str:
     """Figure and interval: "13.2% (12.1 to 14.4)" of a share, "53.1 (50.2 to 56)" of an amount."""
-    scale, form = (100, ".1f") if evaluation.error.is_share else (1, ".4g")
-    form, unit = f"{'+' if signed else ''}{form}", "%" if evaluation.error.is_share else ""
-    value, low, high = (f"{scale * end:{form}}" for end in (figure.value, figure.low, figure.high))
+    sign: Literal["", "+"] = "+" if signed else ""
+    is_share, unit = evaluation.error.is_share, "%" if evaluation.error.is_share else ""
+    value, low, high = (
+        f"{100 * end:{sign}.1f}" if is_share else figures.short(end, sign)
+        for end in (figure.value, figure.low, figure.high)
+    )
     return f"{value}{unit} ({low} to {high})" if math.isfinite(figure.low) else f"{value}{unit}, no interval"
 
 

@@ -47,7 +47,8 @@ def find_labels(
 ) -> dict[str, tuple[KnownLabel, ...]]:
     """By the decision's id, in the order of their arrival; the labels of overwritten files are among the replaced.
 
-    None that was withdrawn."""
+    None that was withdrawn. A label without an id is that of each decision about its row, though monitors count the
+    first one only: what is found for a decision does not depend on which others are asked for."""
     folder = workloads_folder() / names.workload
     surface, table = load_workload(folder).prediction, load_contract(folder).labels
     rows = _rows(environment, names, surface)
@@ -57,7 +58,7 @@ def find_labels(
     found: dict[str, list[KnownLabel]] = {}
     for row in _near(rows, surface, decisions).to_pylist():
         for hours in surface.horizons:
-            if (decision := index.find(row, ahead=timedelta(hours=hours))) is not None:
+            for decision in index.find_all(row, ahead=timedelta(hours=hours)):
                 found.setdefault(decision.id, []).append(_label(row, surface, hours))
     return {name: tuple(sorted(labels, key=_order)) for name, labels in found.items()}
 

@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 from console.queries.versions import ModelVersion
+from millrace.evaluation.evidence import Measure
+from millrace.evaluation.gates.gate import words_of
 from millrace.evaluation.report import Evaluation
 
+BASE_RATE = "base_rate"
 RELEASED = ("live", "previous", "retired")
 
 
 def naive_is_better(version: ModelVersion, evaluation: Evaluation | None) -> str:
-    """A sentence where the naive rule errs less on the test rows than a version that was released; else empty.
+    """A sentence where the naive rule does better on the test rows than a version that was released; else empty.
 
-    A version that the gate `baseline` passed beat the rule by the measure of that gate."""
+    They are compared as the gate `baseline` does, by the log loss where the rule says how often each class occurs. A
+    version that this gate passed beat the rule."""
     if evaluation is None or version.status not in RELEASED:
         return ""
-    own, naive = evaluation.metrics.get("error"), evaluation.naive.metrics.get("error")
+    measure: Measure = "log_loss" if evaluation.naive.rule == BASE_RATE else "error"
+    own, naive = evaluation.metrics.get(measure), evaluation.naive.metrics.get(measure)
     if own is None or naive is None or own <= naive or any(gate.name == "baseline" for gate in version.gates):
         return ""
-    error = evaluation.error
+    name, amount = words_of(measure, evaluation.error)
     return (
-        f"Version {version.version} is worse than its naive rule by its {error.name}, {error.amount(own)} against "
-        f"{error.amount(naive)}: as a later model it was held against the version that was live, not against the rule."
+        f"Version {version.version} is worse than its naive rule by its {name}, {amount(own)} against {amount(naive)}: "
+        "as a later model it was held against the version that was live, not against the rule."
     )

@@ -1,4 +1,4 @@
-"""An execution has ended, however it ended: what it held is free; a failed release is audited and leaves nothing."""
+"""An execution has ended, however it did: what it held is free; a failed release is audited and leaves no endpoint."""
 
 from __future__ import annotations
 
@@ -73,7 +73,8 @@ def free(ended: ExecutionEnded) -> list[str]:
 def clean_up(call: Event[ExecutionEnded]) -> list[str]:
     """Record how a release failed, then delete what it left unless another release has begun since.
 
-    In any case the endpoint is brought back to the live version, unless all is being torn down."""
+    Where there is an endpoint it is brought back to the live version by a release that restores, unless all is being
+    torn down, or that release has failed itself."""
     ended = call.detail
     failure = ReleaseFailed.model_validate(
         {"status": ended.status, "error": ended.error, "cause": ended.reason, "input": ended.input}

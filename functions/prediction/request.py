@@ -203,7 +203,8 @@ def document(
             {
                 "row": found.row,
                 "reason": found.reason,
-                "column": found.column,
+                # A caller's own word may hold half a surrogate pair, which is no UTF-8.
+                "column": found.column.encode(errors="backslashreplace").decode(),
                 "expected": found.expected,
                 "came": found.came,
             }

@@ -1,4 +1,4 @@
-"""Each hour: what no running execution holds is free, nothing of a release is left that has ended; a record of the
+"""Each hour: what no running execution holds is free, no endpoint of a release is left that has ended; a record of the
 audit that the chain lacks, and a live endpoint whose version is not known, are noticed.
 
 Step Functions delivers the end of an execution to EventBridge as best effort, so the event that lets `cleanup` free a

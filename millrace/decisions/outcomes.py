@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -46,11 +46,11 @@ class DecisionIndex:
         self._event_time = surface.event_time
         self._kinds = {name: table.column(name).kind for name in self._names}
         self._by_id: dict[str, Decision] = {}
-        self._by_key: dict[Key, Decision] = {}
+        self._by_key: dict[Key, list[Decision]] = {}
         for decision in sorted(decisions, key=_first):
             self._by_id.setdefault(decision.id, decision)
             if (key := self.key(decision)) is not None:
-                self._by_key.setdefault(key, decision)
+                self._by_key.setdefault(key, []).append(decision)
 
     def find(self, label: Label, *, ahead: timedelta = NOW) -> Decision | None:
         """The decision that the label names by id, else the first one about its entity and event time: that one was
@@ -58,18 +58,23 @@ class DecisionIndex:
 
         `ahead` is how far a decision's row lies before its label. A label that names an id counts for that decision
         only: for none where no decision has the id or where, with `ahead`, its row lies at another distance."""
+        return next(iter(self.find_all(label, ahead=ahead)), None)
+
+    def find_all(self, label: Label, *, ahead: timedelta = NOW) -> Sequence[Decision]:
+        """That of `find`, and then the later ones about the same entity and event time, where no id is named."""
         if name := label.get(PREDICTION_ID):
             named, at = self._by_id.get(name), label.get(self._event_time)
-            if named is None or not ahead or at is None:
-                return named
-            return named if moment(_text(at, "timestamp")) - named.event_time == ahead else None
+            if named is None:
+                return ()
+            is_it = not ahead or at is None or moment(_text(at, "timestamp")) - named.event_time == ahead
+            return (named,) if is_it else ()
         cells = {name: label[name] for name in self._names}
         if ahead:
             at = moment(_text(cells[self._event_time], "timestamp"))
             if at - FIRST_MOMENT < ahead:
-                return None
+                return ()
             cells[self._event_time] = at - ahead
-        return self._by_key.get(self._key(cells))
+        return self._by_key.get(self._key(cells), ())
 
     def key(self, decision: Decision) -> Key | None:
         """What the decision is about; None where it does not hold that as the contract says."""

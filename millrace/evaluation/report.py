@@ -23,6 +23,7 @@ from millrace.evaluation.evidence import (
     ValueEvidence,
     Who,
 )
+from millrace.tasks.figures import short
 from millrace.tasks.metrics import ReliabilityBin
 
 EVALUATION_FILE = "evaluation.json"
@@ -64,7 +65,7 @@ class ErrorMeaning(Figures):
 
     def amount(self, error: float) -> str:
         """The bare error: "0.132", "82.29 µg/m³"."""
-        return f"{error:.4f}" if self.is_share else f"{error:.4g} {self.unit}".rstrip()
+        return f"{error:.4f}" if self.is_share else f"{short(error)} {self.unit}".rstrip()
 
     def quality(self, error: float | None, *, decimals: int = 1) -> str:
         """The error in words: "86.8% right", "mean absolute error 0.417 kWh"."""

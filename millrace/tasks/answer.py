@@ -8,6 +8,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from millrace.errors import AnswerError, WorkloadError
+from millrace.tasks.figures import short
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -107,8 +108,10 @@ def in_words(answer: Mapping[str, Any]) -> str:
     if not isinstance(value, list | tuple):
         confidence, lower, upper = (answer.get(name) for name in ("confidence", "lower", "upper"))
         sure = "" if confidence is None else f" with confidence {confidence:.2f}"
-        said = f"{value:.4g}" if isinstance(value, float) else value
-        return f"{said}{sure}" + ("" if lower is None or upper is None else f" between {lower:.4g} and {upper:.4g}")
+        said = short(value) if isinstance(value, float) else value
+        return f"{said}{sure}" + (
+            "" if lower is None or upper is None else f" between {short(lower)} and {short(upper)}"
+        )
     if names := answer.get("label"):
         return ", ".join(name for name, said in zip(names, value, strict=True) if said) or "none of the labels"
     lists = {name: cells for name, cells in answer.items() if isinstance(cells, list | tuple)}

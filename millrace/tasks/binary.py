@@ -73,10 +73,9 @@ class Binary:
     def answers(self, output_NW: Floats) -> Mapping[str, npt.NDArray[Any]]:
         import numpy as np
 
-        p_N = output_NW[:, 0]
-        value_N = p_N >= self.threshold
         # In float64, as a reader of the JSON answer computes it.
-        p_N = p_N.astype(np.float64)
+        p_N = output_NW[:, 0].astype(np.float64)
+        value_N = p_N >= self.threshold
         return {
             "value": value_N.astype(np.int32),
             "probability": p_N,
@@ -95,17 +94,22 @@ class Binary:
     def errors(self, output_NW: Floats, target_N: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
         import numpy as np
 
-        wrong_N: npt.NDArray[np.float64] = ((output_NW[:, 0] >= self.threshold) != (target_N > 0)).astype(np.float64)
+        said_N = output_NW[:, 0].astype(np.float64) >= self.threshold
+        wrong_N: npt.NDArray[np.float64] = (said_N != (target_N > 0)).astype(np.float64)
         return wrong_N
 
     def error(self, value: Any, label: Any) -> float:
         return float(int(label == self.positive) != value)
 
     def metrics(self, output_NW: Floats, target_N: npt.NDArray[Any]) -> Mapping[str, float | None]:
-        """`accuracy`, `log_loss` (nats), `auc`, `ece` (expected calibration error)."""
+        """`accuracy`, `log_loss` (nats), `auc`, `ece` (expected calibration error); of the positive class `recall`, the
+        share of it that is found, and `precision`, the share of the answers 1 that are right."""
 
         p_N = output_NW[:, 0]
         wrong_N = self.errors(output_NW, target_N)
+        is_positive_N = target_N > 0
+        is_found_N = is_positive_N & (wrong_N == 0)
+        said = int((is_positive_N != (wrong_N > 0)).sum())
         # Of the likelier answer, whatever the threshold: probabilities are calibrated, a threshold is chosen.
         bins = metrics.reliability(metrics.confidence(p_N), (p_N >= EVEN) == (target_N > 0), lowest=EVEN)
         return {
@@ -114,6 +118,8 @@ class Binary:
             "log_loss": metrics.log_loss(p_N, target_N),
             "auc": metrics.auc(p_N, target_N),
             "ece": metrics.ece(bins, rows=len(p_N)),
+            "recall": float(is_found_N.sum() / is_positive_N.sum()) if is_positive_N.any() else None,
+            "precision": float(is_found_N.sum() / said) if said else None,
         }
 
     def parts(self, output_NW: Floats, target_N: npt.NDArray[Any]) -> Mapping[str, Mapping[str, float | None]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Literal
 
@@ -28,6 +29,8 @@ FIGURES: dict[str, Figure] = {
     "all_right": Figure(words="rows with every label right", better="higher", is_share=True),
     "log_loss": Figure(words="log loss", better="lower"),
     "auc": Figure(words="AUC", better="higher", is_share=True),
+    "recall": Figure(words="recall", better="higher", is_share=True),
+    "precision": Figure(words="precision", better="higher", is_share=True),
     "f1": Figure(words="F1", better="higher", is_share=True),
     "macro_recall": Figure(words="mean recall", better="higher", is_share=True),
     "ece": Figure(words="expected calibration error", better="lower", is_share=True),
@@ -41,6 +44,13 @@ FIGURES: dict[str, Figure] = {
     "width": Figure(words="width of the interval", better="lower"),
 }
 """By name; a figure that is not here is called by its name."""
+
+
+def short(value: float, sign: Literal["", "+"] = "") -> str:
+    """Four significant digits, without an exponent below a quadrillion: 0.1234, 94,180."""
+    if not 1e4 <= abs(value) < 1e15:
+        return f"{value:{sign}.4g}"
+    return f"{round(value, 3 - math.floor(math.log10(abs(value)))):{sign},.0f}"
 
 
 def words(name: str) -> str:

@@ -147,7 +147,8 @@ class Multilabel:
         """Whether each label is answered with yes (N, P)."""
         import numpy as np
 
-        said_NP: npt.NDArray[np.bool_] = output_NW >= np.array(self.thresholds, output_NW.dtype)
+        # In float64, as a reader of the JSON answer computes it.
+        said_NP: npt.NDArray[np.bool_] = output_NW.astype(np.float64) >= np.array(self.thresholds)
         return said_NP
 
 

@@ -42,12 +42,13 @@ class NonInferiority(Gate):
         champion = report.champion if report.champion and report.champion.measure == self.measure else None
         is_share = self.measure == "error" and report.error.is_share
         scale = champion.error if champion and not is_share else 1.0
-        measured, bound = champion.lower_bound if champion else math.nan, -self.margin * scale
+        figures = [champion.lower_bound, champion.challenger_error] if champion and champion.rows else [math.nan]
+        measured, bound = figures[0] if all(map(math.isfinite, figures)) else math.nan, -self.margin * scale
         return at_least(
             "non_inferiority",
             measured,
             bound,
-            figure="lower bound of the improvement",
+            figure="lower bound of the improvement" + (" in log loss" if self.measure == "log_loss" else ""),
             unit=report.error.unit if self.measure == "error" else "",
             sentence=self._sentence(champion, report.error, bound),
         )

@@ -37,5 +37,5 @@ class BaseRate(NaiveGate):
             f"log loss {number(loss):.4f} on {report.rows.test} rows, {measured:.1%} below the base rate's; at least "
             f"{self.margin:.1%} required"
         )
-        figure = "log loss below the base rate's"
+        figure = "log loss saved against the base rate"
         return at_least("baseline", measured, self.margin, figure=figure, unit="%", sentence=sentence)

@@ -27,6 +27,7 @@ from console.local_cloud.lifecycle import Instance, _command, find_instance
 from console.local_cloud.local_cloud import PLATFORM, LocalCloud
 from console.local_cloud.processes import WORKER
 from millrace.contract.load import load_contract
+from millrace.state.pointers import ReleasePointers
 from tests.console.queries.test_table_types import put_table
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -173,9 +174,15 @@ def test_up_proposes_commands_for_what_is_deployed(monkeypatch: pytest.MonkeyPat
         for workload in ("gas", "xray"):
             name = f"millrace-local-{workload}-ingest"
             states.create_state_machine(name=name, definition=definition, roleArn=role)
+        monkeypatch.setattr(ReleasePointers, "champion", lambda _: None)
         proposed = _next(instance, empty=False)
+        monkeypatch.setattr(ReleasePointers, "champion", lambda _: "version 1")
+        later = _next(instance, empty=False)
+    assert [line.strip() for line in later.splitlines()[2:]] == [
+        *("millrace runs --workload gas", "millrace runs --workload xray", "millrace down")
+    ], "what has a live version has had its rows"
     assert [line.strip() for line in proposed.splitlines()[2:]] == [
-        f"for piece in '{drops}'/*; do millrace drop \"$piece\" --workload gas --feed training; done",
+        f"for piece in '{drops}'/*; do millrace drop \"$piece\" --workload gas --feed training --wait; done",
         "millrace runs --workload gas",
         f"aws s3 cp --recursive {tmp_path}/xray/sample s3://{PLATFORM.bucket('landing')}/xray/training/",
         "millrace runs --workload xray",

@@ -111,6 +111,14 @@ def told(market: list[Row], as_csv: Writer, change: Callable[[int, Row], Row | N
     return "\n".join(proposed(as_csv(rows), **words).notes)
 
 
+def test_zeros_of_a_skewed_column_are_no_marks() -> None:
+    """Distances of which some are 0.0 and others 0.1: nothing lies between them and the others."""
+    kilometres = np.round(NOISE.exponential(18, 8000), 1)
+    assert (kilometres == 0).sum() > 10
+    assert all_far_values(column(kilometres)) == []
+    assert set(all_far_values(column([*kilometres, *[-999.0] * 40]))) == {-999.0}
+
+
 def test_zeros_that_lie_apart_are_told(market: list[Row], as_csv: Writer) -> None:
     def pressure(at: int, row: Row) -> Row:
         return row | {"pressure": 0 if at % 40 == 0 else 900 + at * 37 % 199 / 2}

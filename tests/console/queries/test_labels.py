@@ -92,6 +92,19 @@ def test_a_label_that_was_withdrawn_is_shown_no_more_as_a_replaced_one(
     assert told(environment, lake, 1)[0][1] == [(OLD, False, "june"), (NEW, True, "june")]
 
 
+def test_what_is_found_for_a_decision_does_not_depend_on_the_others(
+    environment: Environment, lake: Lake, tmp_path: Path
+) -> None:
+    """A row was asked about twice, as after a new version: its label is that of both."""
+    drop_labels(lake, tmp_path, "day1", [OLD, NEW], day=1)
+    (row,) = SAMPLE.slice(0, 1).to_pylist()
+    first, second = decision(row, name="a"), decision(row, name="b", minute=5)
+    together = find_labels(environment, lake.names, [first, second])
+    assert together["a"] == together["b"]
+    for one in (first, second):
+        assert find_labels(environment, lake.names, [one]) == {one.id: together[one.id]}
+
+
 def test_before_the_first_label_there_is_none(environment: Environment, lake: Lake) -> None:
     assert told(environment, lake, 1)[0][1] == []
 

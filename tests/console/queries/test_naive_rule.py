@@ -28,6 +28,20 @@ def test_a_later_version_that_the_rule_beats(report: WorkloadReport) -> None:
     assert naive_is_better(refused.version, refused.evaluation) == ""
 
 
+def test_the_base_rate_is_compared_by_the_log_loss(report: WorkloadReport) -> None:
+    """A threshold below one half costs accuracy, as it is meant to."""
+    live = report.models[1]
+    assert live.evaluation is not None
+    loss = live.evaluation.metrics["log_loss"]
+    assert loss is not None
+    for share, is_worse in ((1.01, False), (0.5, True)):
+        naive = NaiveFigures(rule="base_rate", rows=10, metrics={"error": 0.05, "log_loss": loss * share})
+        evaluation = live.evaluation.model_copy(update={"naive": naive})
+        said = naive_is_better(live.version, evaluation)
+        assert said.startswith("Version 2 is worse than its naive rule by its log loss") is is_worse
+        assert bool(said) is is_worse
+
+
 def test_a_version_that_beats_the_rule(report: WorkloadReport) -> None:
     assert [naive_is_better(model.version, model.evaluation) for model in report.models] == ["", "", ""]
     assert naive_is_better(report.models[1].version, None) == ""

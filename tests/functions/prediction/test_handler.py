@@ -68,6 +68,15 @@ def test_bad_rows_are_rejected_with_reasons_and_good_ones_answered(predict: Pred
     assert len(decisions()) == 45
 
 
+def test_half_a_surrogate_pair_comes_back_as_text(predict: Predict) -> None:
+    """The caller's own word for a column, which no UTF-8 holds."""
+    event = request()
+    event["rows"][1]["\ud800"] = 1
+    answer = predict(event)
+    assert [(found["row"], found["column"]) for found in answer["rejected"]] == [(1, "\\ud800")]
+    assert json.dumps(answer, ensure_ascii=False).encode()
+
+
 def test_a_row_of_the_far_future_is_rejected_and_one_of_the_near_future_answered(predict: Predict) -> None:
     near, far = (datetime.now(UTC) + timedelta(days=days) for days in (30, 400))
     [row, *_] = request()["rows"]

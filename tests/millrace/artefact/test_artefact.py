@@ -74,7 +74,7 @@ def test_model_json_has_the_words_that_others_read(artefact: Artefact, tmp_path:
         {"name": "numbers", "dtype": "float32", "shape": [1], "cardinalities": [], "optional": [False]},
         {"name": "categories", "dtype": "int64", "shape": [1], "cardinalities": [3], "optional": []},
     ]
-    assert document["task"] == {"kind": "binary", "positive": 1}
+    assert document["task"] == {"kind": "binary", "positive": 1, "threshold": 0.5}
     assert document["features"][0] == {"encoder": "number", "name": "a", "optional": False}
     assert document["digests"].keys() == {"data", "contract", "config", "code", "weights", "onnx"}
     assert document["walk_forward"][0]["weeks"][0].keys() == {"from", "to", "rows", "error"}
@@ -194,7 +194,7 @@ def _archive(folder: Path, artefact: Artefact | None, member: tarfile.TarInfo) -
     ("member", "value", "expected"),
     [
         ("task", {"kind": "ranking"}, f"task: expected one of {', '.join(TASKS)}, got 'ranking'"),
-        ("task", {"kind": "binary", "threshold": 1}, "task: expected the fields of binary"),
+        ("task", {"kind": "binary", "cut": 1}, "task: expected the fields of binary"),
         ("features", [{"encoder": "smell", "name": "a"}], "features: expected an encoder of number"),
         ("features", [{"encoder": "number"}], "features: expected the fields of number"),
         ("features", ["a"], "expected a description of a model"),

@@ -93,7 +93,7 @@ def test_large_whole_numbers_are_told_apart(tmp_path: Path) -> None:
     """A float64 holds none of them."""
     last = 2**63 - 1
     found = verdicts(tmp_path, table_of("int64", words=(str(last),)), [last, last - 1, last - 407, 1], pa.int64())
-    assert found == dict.fromkeys(("csv", "json", "parquet", "request"), [None, last - 1, last - 407, 1])
+    assert found == {each: [None, last - 1, last - 407, 1] for each in ("csv", "json", "parquet", "request")}
 
 
 def test_the_nearest_number_of_a_small_float(tmp_path: Path) -> None:

@@ -247,10 +247,23 @@ def test_a_threshold_moves_the_answer_and_not_the_probability() -> None:
     assert declared.fallback(Fallback(probability=0.3)) == {"value": 1, "probability": 0.3, "confidence": 0.3}
     figures, plain = (task.metrics(output_NW, target_N) for task in (declared, Binary(positive=True)))
     assert figures["accuracy"] == 1 > plain["accuracy"]
+    assert (figures["recall"], figures["precision"]) == (1, 1)
+    assert (plain["recall"], plain["precision"]) == (0.5, 1)
+    nothing = declared.metrics(np.zeros((3, 1), np.float32), np.zeros(3, np.float32))
+    assert (nothing["recall"], nothing["precision"]) == (None, None)
     assert {name: figures[name] for name in ("log_loss", "auc", "ece")} == {
         name: plain[name] for name in ("log_loss", "auc", "ece")
     }
     assert catalogue.from_document(catalogue.to_document(declared)) == declared
+
+
+@pytest.mark.parametrize("threshold", [at / 100 for at in range(1, 100)])
+def test_the_answer_is_what_a_reader_of_its_probability_computes(threshold: float) -> None:
+    output_NW = np.array([[threshold]], np.float32)
+    answers = Binary(threshold=threshold).answers(output_NW)
+    assert answers["value"][0] == (answers["probability"][0] >= threshold)
+    wrong_N = Binary(threshold=threshold).errors(output_NW, np.ones(1, np.float32))
+    assert wrong_N[0] == 1 - answers["value"][0]
 
 
 def test_the_log_loss_of_certain_and_right_answers_is_zero_without_a_sign() -> None:

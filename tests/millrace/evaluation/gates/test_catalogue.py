@@ -186,6 +186,8 @@ BAD: dict[str, tuple[str, str, dict[str, Any]]] = {
     "worse than the champion": ("two classes", "non_inferiority", {"champion": {"lower_bound": -0.021}}),
     "no number for the difference": ("two classes", "non_inferiority", {"champion": {"lower_bound": math.nan}}),
     "champion forgotten": ("two classes", "non_inferiority", {"champion": None}),
+    "compared on no row": ("two classes", "non_inferiority", {"champion": {"rows": 0}}),
+    "no number beside the champion": ("two classes", "non_inferiority", {"champion": {"challenger_error": math.nan}}),
     "a class never found": ("classes", "baseline", {"metrics": {"error": 0.6}}),
     "sure of the wrong class": ("classes", "calibration", {"metrics": {"ece": 0.4}}),
     "one unit above the rule": ("number", "baseline", {"metrics": {"error": 42.0}}),
