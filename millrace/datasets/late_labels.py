@@ -178,7 +178,7 @@ def _leave(lake: Lake, surface: Prediction, run: str) -> int:
     then = labels.scan(selected_fields=surface.key, snapshot_id=before.snapshot_id).to_arrow()
     now = labels.scan(selected_fields=surface.key).to_arrow()
     gone = then.filter(pc.invert(pc.is_in(key_of(then, surface.key), value_set=key_of(now, surface.key))))
-    theirs = StartsWith(term=SOURCE, literal=f"{lake.names.workload}/labels/")
+    theirs = StartsWith(term=SOURCE, value=f"{lake.names.workload}/labels/")
 
     def commit() -> int | None:
         iceberg = lake.open("rows")
