@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import re
-from typing import Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 from console.new.observed import Observed
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 WORD = re.compile(r"[A-ZÀ-ÖØ-Þ]?[a-zß-öø-ÿ]+|[A-ZÀ-ÖØ-Þ]+")
 """A word of a name, as in customerId or prénom_client."""
@@ -30,6 +34,15 @@ def counted(column: Observed) -> list[tuple[Any, int]]:
     """The values with their rows, most frequent first."""
     pairs = [(entry["values"], entry["counts"]) for entry in column.cells.drop_null().value_counts().to_pylist()]
     return sorted(pairs, key=lambda pair: (-pair[1], str(pair[0])))
+
+
+def repeated_rows(columns: Sequence[pa.Array | pa.ChunkedArray]) -> int:
+    """How many rows are equal to an earlier one in all of these columns."""
+    import pyarrow as pa
+
+    # By place: a name such as `.` would be a path to Arrow.
+    rows = pa.table(list(columns), names=[str(place) for place in range(len(columns))])
+    return int(rows.num_rows - rows.group_by(rows.column_names).aggregate([]).num_rows)
 
 
 def is_identifier(name: str) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from console.new.counts import counted
+from console.new.counts import counted, repeated_rows
 from console.new.observed import Observed
 from console.new.rules import all_far_values, far_values
 from console.new.spans import RARE
@@ -111,7 +111,7 @@ def _repeated(rows: pa.Table, key: Sequence[str]) -> Iterator[str]:
     ]
     if len(kept) < 2:
         return
-    repeated = rows.num_rows - rows.select(kept).group_by(kept).aggregate([]).num_rows
+    repeated = repeated_rows([rows[name] for name in kept])
     if repeated > REPEATED * rows.num_rows:
         yield f"{repeated:,} rows repeat another one in every column but key and time: the same row may train and test"
 

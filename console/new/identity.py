@@ -7,6 +7,7 @@ from dataclasses import replace
 from datetime import date, datetime, time
 
 from console.new.choices import Choices
+from console.new.counts import repeated_rows
 from console.new.guesses import Guess, Guesser, key_texts
 from console.new.observed import Observed, few_rows
 from millrace.contract.kinds import arrow_type
@@ -106,18 +107,9 @@ def _nearest(columns: Sequence[Observed], label: Observed) -> str:
     if len(best) > 1:
         texts = key_texts([column.cells for column in best if column.is_complete] or [best[0].cells])
         counts.append(f"all of them together ({len(texts.unique()):,} values)")
-    rows = len(columns[0].cells)
-    repeated = rows - _different(columns)
+    rows, repeated = len(columns[0].cells), repeated_rows([column.cells for column in columns])
     same = f"; {repeated:,} rows repeat another one in every column, so no columns tell these apart" if repeated else ""
     return f"{rows:,} rows: {', '.join(counts)}{same}"
-
-
-def _different(columns: Sequence[Observed]) -> int:
-    """How many rows there are that differ in some column."""
-    import pyarrow as pa
-
-    table = pa.table({column.name: column.cells for column in columns})
-    return int(table.group_by(table.column_names).aggregate([]).num_rows)
 
 
 def _refuse_taken(seen: tuple[Observed, ...], name: str, option: str, where: str) -> None:

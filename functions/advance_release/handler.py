@@ -8,7 +8,7 @@ import boto3
 from aws_lambda_powertools import Logger
 
 from functions.advance_release.version import version_of
-from millrace.aws.endpoints import configured_model, find_endpoint
+from millrace.aws.endpoints import find_endpoint
 from millrace.errors import ConflictError, OvertakenError
 from millrace.messages.audit import AuditEvent, VersionLive, VersionRolledBack
 from millrace.messages.envelope import StepInput, handles
@@ -40,7 +40,7 @@ def handler(call: StepInput[LiveState]) -> ReleaseAdvanced:
     until = as_of + timedelta(days=LEASE_DAYS)
     if not LEASES.take("release", holder=call.execution_arn, as_of=as_of, expires_at=until):
         raise ConflictError(f"{call.execution_arn}: expected the lease of release, another execution took it meanwhile")
-    check_served(call.state.model.name)
+    check_served(call.state.live_config.name)
     version = version_of(call.state, NAMES)
     before = POINTERS.read()
     after = moved(call.state, before, version)
@@ -51,12 +51,12 @@ def handler(call: StepInput[LiveState]) -> ReleaseAdvanced:
     return ReleaseAdvanced(revision=written.revision)
 
 
-def check_served(model: str) -> None:
-    """Raise OvertakenError where the live endpoint serves another model."""
+def check_served(config: str) -> None:
+    """Raise OvertakenError where the live endpoint has another configuration than this release gave it."""
     endpoint = find_endpoint(SAGEMAKER, NAMES.endpoint)
-    came = configured_model(SAGEMAKER, endpoint) if endpoint else "nothing"
-    if came != model:
-        raise OvertakenError(f"endpoint {NAMES.endpoint}: expected it to serve {model} still, got {came}")
+    came = endpoint["EndpointConfigName"] if endpoint else "nothing"
+    if came != config:
+        raise OvertakenError(f"endpoint {NAMES.endpoint}: expected it to serve {config} still, got {came}")
 
 
 def moved(state: LiveState, pointers: Pointers, version: Version) -> Pointers:

@@ -134,7 +134,6 @@ class ReleaseStack(WorkloadStack):
                 state_table.append_audit(names),
                 registry.versions(names).may("DescribeModelPackage", "UpdateModelPackage"),
                 sagemaker_endpoints.live(names).may("DescribeEndpoint"),
-                sagemaker_endpoints.configs(names).may("DescribeEndpointConfig"),
             ],
         )
         Function(

@@ -4,7 +4,6 @@ https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_DescribeEndpoint.h
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 from botocore.exceptions import ClientError
@@ -35,10 +34,7 @@ def served_model(client: Any, endpoint: str) -> str | None:
     found = find_endpoint(client, endpoint)
     if found is None:
         return ""
-    return configured_model(client, found) if found["EndpointStatus"] == "InService" else None
-
-
-def configured_model(client: Any, found: Mapping[str, Any]) -> str:
-    """The name of the model by the configuration of an endpoint that `find_endpoint` found, whatever its status."""
+    if found["EndpointStatus"] != "InService":
+        return None
     config = client.describe_endpoint_config(EndpointConfigName=found["EndpointConfigName"])
     return str(config["ProductionVariants"][0]["ModelName"])

@@ -34,10 +34,8 @@ def expire(lake: Lake, table: str, *, before: datetime) -> int:
         old = oldest(iceberg, before) if iceberg is not None else []
         return len(old) if iceberg is None or not old or _remove(iceberg, old) else None
 
-    removed = 0
-    while removed < MOST and (
-        more := until_won(commit, f"{lake.names.table(table)}: expected its snapshots to expire")
-    ):
+    removed, expected = 0, f"{lake.names.table(table)}: expected its snapshots to expire"
+    while removed < MOST and (more := until_won(commit, expected)):
         removed += more
     return removed
 

@@ -166,7 +166,9 @@ def _leave(lake: Lake, surface: Prediction, run: str) -> int:
     import pyarrow.compute as pc
     from pyiceberg.expressions import And, StartsWith
 
-    labels, rows = lake.open("labels"), lake.open("rows")
+    labels, rows = lake.find("labels"), lake.find("rows")
+    if labels is None or rows is None:
+        return 0
     own = (entry.notes for entry in Journal.of(rows) if entry.notes.get(WRITTEN_BY) == run)
     read = next((int(notes[LABELS_SNAPSHOT]) for notes in own if LABELS_SNAPSHOT in notes), None)
     before = labels.snapshot_by_id(read) if read is not None else None
@@ -178,19 +180,20 @@ def _leave(lake: Lake, surface: Prediction, run: str) -> int:
     then = labels.scan(selected_fields=surface.key, snapshot_id=before.snapshot_id).to_arrow()
     now = labels.scan(selected_fields=surface.key).to_arrow()
     gone = then.filter(pc.invert(pc.is_in(key_of(then, surface.key), value_set=key_of(now, surface.key))))
-    theirs = StartsWith(term=SOURCE, value=f"{lake.names.workload}/labels/")
+    if not gone.num_rows:
+        return 0
+    condition = And(matching(gone, surface.key), StartsWith(term=SOURCE, value=f"{lake.names.workload}/labels/"))
 
-    def commit() -> int | None:
+    def leave() -> int | None:
         iceberg = lake.open("rows")
-        condition = And(matching(gone, surface.key), theirs)
-        found = iceberg.scan(row_filter=condition).count() if gone.num_rows else 0
+        found = iceberg.scan(row_filter=condition).count()
         if not found:
             return 0
         transaction = iceberg.transaction()
         transaction.delete(condition, snapshot_properties={WRITTEN_BY: run, WITHDRAWN: str(found)})
         return found if try_commit(transaction) else None
 
-    return until_won(commit, f"{lake.names.table('rows')}: expected rows of withdrawn labels to leave")
+    return until_won(leave, f"{lake.names.table('rows')}: expected rows of withdrawn labels to leave")
 
 
 def _day(label: Mapping[str, Any], surface: Prediction) -> date:

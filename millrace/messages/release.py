@@ -122,6 +122,7 @@ class LiveState(StartedState):
 
     rollback: Rollback | None = None
     model: NamedResource
+    live_config: NamedResource
 
 
 class Fleet(Message):

@@ -29,10 +29,10 @@ def packages(aws):
     return [registry.register(candidate) for candidate in candidates]
 
 
-def serve(aws, model):
-    """The live endpoint serves this model."""
+def serve(aws, config):
+    """The live endpoint has this configuration."""
     names, client = aws.names, aws.sagemaker
-    config = f"{model}-config"
+    model = config.removesuffix("-live")
     client.create_model(ModelName=model, ExecutionRoleArn=names.role_arn("model"))
     variant = {"VariantName": "live", "ModelName": model, "InstanceType": "ml.m5.large", "InitialInstanceCount": 1}
     client.create_endpoint_config(EndpointConfigName=config, ProductionVariants=[variant])
@@ -43,7 +43,7 @@ def serve(aws, model):
 
 @pytest.fixture(autouse=True)
 def _served(aws, event):
-    serve(aws, event("advance_release")["state"]["model"]["name"])
+    serve(aws, event("advance_release")["state"]["live_config"]["name"])
 
 
 def second(event, packages, *, replaced="none", **changes):
@@ -83,9 +83,9 @@ def test_the_version_before_is_kept_as_previous(aws, load, event, packages):
 
 def test_a_release_that_is_redriven_after_the_endpoint_was_brought_back_does_not_go_live(aws, load, event, packages):
     """It failed behind its update, the clean-up released the version before once more, and nobody updates it again."""
-    serve(aws, "millrace-local-electricity-v0-2e7b01-0-0")
+    serve(aws, "millrace-local-electricity-v0-2e7b01-0-0-live")
     with pytest.raises(
-        ConflictError, match=r"expected it to serve millrace-local-electricity-v1-5d2c7e-0-0 still, got .*v0"
+        ConflictError, match=r"expected it to serve millrace-local-electricity-v1-5d2c7e-0-0-live still, got .*v0"
     ):
         load("advance_release")(event("advance_release"))
     assert aws.pointers.champion() is None
