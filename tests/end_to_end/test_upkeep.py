@@ -13,6 +13,7 @@ from console.demo.electricity import STORY
 from console.demo.months import SAMPLE
 from console.local_cloud.local_cloud import LocalCloud, started
 from millrace.contract.load import load_contract
+from millrace.datasets import iceberg
 from millrace.datasets.compaction import FEWEST
 from millrace.datasets.journal import Journal
 from millrace.datasets.tables import Lake
@@ -36,6 +37,7 @@ def rows(desk: LocalCloud, monkeypatch: pytest.MonkeyPatch) -> Table:
     monkeypatch.setenv("AWS_ENDPOINT_URL", desk.endpoint_url)
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.setenv(name, "local")
+    iceberg._client.cache_clear()  # that of another cloud, where a test before used one
     found = Lake(NAMES, load_contract(STORY.folder)).find("rows")
     assert found is not None
     return found
