@@ -36,6 +36,8 @@ class Alarms:
     def __init__(self, cloud: Cloud) -> None:
         self._cloud = cloud
         self._evaluating = threading.Lock()
+        self._begun = 0
+        """Evaluations."""
         self._is_due = threading.Event()
         self._refused: set[str] = set()
 
@@ -49,7 +51,11 @@ class Alarms:
 
     def evaluate(self) -> None:
         """Returns when each alarm is in the state that its metric asks for."""
+        before = self._begun
         with self._evaluating:
+            if self._begun > before:
+                return  # one that has begun since has ended: under load each would find more who wait than the last
+            self._begun += 1
             self._is_due.clear()
             queue_metrics.report(self._cloud, self._all())
             # Composite alarms last: they read the states that the others have just got.

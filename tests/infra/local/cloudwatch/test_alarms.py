@@ -6,10 +6,12 @@ import json
 import time
 from collections.abc import Callable
 from datetime import timedelta
+from threading import Event, Thread
 from typing import Any
 
 import pytest
 
+from infra.local.cloudwatch.alarms import Alarms
 from infra.local.kernel.cloud import Cloud
 from tests.infra.local.waiting import LIMIT_S, until
 
@@ -189,3 +191,31 @@ def test_dead_letters_raise_an_alarm(cloud: Cloud, client: Any, alarm: Any, fres
     client("sqs").send_message(QueueUrl=url, MessageBody="lost")
     cloud.clock.move(cloud.clock.now() + timedelta(minutes=1))
     assert state(client, name) == "ALARM"
+
+
+def test_who_waits_for_an_evaluation_shares_the_next_one(
+    cloud: Cloud, alarm: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else whoever asks while it lasts adds one, and the dispatcher has no thread left for anything else."""
+    alarm()
+    alarms, begun, may_go = cloud.parts[Alarms], Event(), Event()
+    lasting = []
+
+    def report(*_: Any) -> None:
+        lasting.append(1)
+        begun.set()
+        may_go.wait(30)
+
+    monkeypatch.setattr("infra.local.cloudwatch.queue_metrics.report", report)
+    first = Thread(target=alarms.evaluate)
+    first.start()
+    assert begun.wait(30)
+    waiting = [Thread(target=alarms.evaluate) for _ in range(20)]
+    for one in waiting:
+        one.start()
+    time.sleep(0.5)  # so that each has asked
+    may_go.set()
+    for one in (first, *waiting):
+        one.join(30)
+    assert not any(one.is_alive() for one in waiting)
+    assert len(lasting) <= 3, "its own, one for all who waited, one that is due every few seconds anyway"
