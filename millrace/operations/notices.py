@@ -8,7 +8,15 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from millrace.messages.events import SOURCE, DataLate, DropRejected, EndpointOrphaned, ReleaseRefused, ReleaseUntidy
+from millrace.messages.events import (
+    SOURCE,
+    BusEvent,
+    DataLate,
+    DropRejected,
+    EndpointOrphaned,
+    ReleaseRefused,
+    ReleaseUntidy,
+)
 from millrace.names import Platform
 from millrace.operations.alarms import Severity
 
@@ -31,6 +39,27 @@ class Notice:
     """One line, with `<word>` for each of `paths`."""
 
 
+def _ours(
+    event: type[BusEvent],
+    *,
+    severity: Severity,
+    description: str,
+    sentence: str,
+    only: Mapping[str, Any] | None = None,
+    **fields: str,
+) -> Notice:
+    """Of an event of the stage's bus, `only` with such a detail; `fields` of the detail are by word of the sentence."""
+    detail = {"detail": only} if only else {}
+    return Notice(
+        severity=severity,
+        description=description,
+        pattern=lambda _: {"source": [SOURCE], "detail-type": [event.detail_type], **detail},
+        is_ours=True,
+        paths={word: f"$.detail.{field}" for word, field in {"workload": "workload", **fields}.items()},
+        sentence=sentence,
+    )
+
+
 NOTICES: dict[str, Notice] = {
     # Best effort, says AWS: https://docs.aws.amazon.com/eventbridge/latest/ref/events-ref-states.html
     # The metrics of Step Functions are by machine and status: 21 a workload, 2.10 USD a month.
@@ -49,58 +78,59 @@ NOTICES: dict[str, Notice] = {
         paths={"run": "$.detail.name", "machine": "$.detail.stateMachineArn", "status": "$.detail.status"},
         sentence="<status>: run <run> of <machine>. Look: millrace show <run>",
     ),
-    "rejected-drop": Notice(
+    "rejected-drop": _ours(
+        DropRejected,
         severity="look",
         description="a drop could not become rows; it is quarantined whole",
-        pattern=lambda _: {"source": [SOURCE], "detail-type": [DropRejected.detail_type]},
-        is_ours=True,
-        paths={"workload": "$.detail.workload", "key": "$.detail.source", "reason": "$.detail.reason"},
         sentence="REJECTED: drop <key> of <workload>, reason <reason>. Look: millrace quarantine --workload <workload>",
+        key="source",
+        reason="reason",
     ),
-    "late-data": Notice(
+    "late-data": _ours(
+        DataLate,
         severity="look",
+        only={"of": ["rows"]},
         description="the newest row is older than the contract allows",
-        pattern=lambda _: {"source": [SOURCE], "detail-type": [DataLate.detail_type], "detail": {"of": ["rows"]}},
-        is_ours=True,
-        paths={"workload": "$.detail.workload", "newest": "$.detail.newest", "hours": "$.detail.allowed_hours"},
         sentence="LATE: rows of <workload>, the newest of <newest>, <hours> hours allowed. "
         "Look: millrace runs --machine ingest --workload <workload>",
+        newest="newest",
+        hours="allowed_hours",
     ),
-    "late-labels": Notice(
+    "late-labels": _ours(
+        DataLate,
         severity="look",
+        only={"of": ["labels"]},
         description="decisions wait for labels longer than the workload allows",
-        pattern=lambda _: {"source": [SOURCE], "detail-type": [DataLate.detail_type], "detail": {"of": ["labels"]}},
-        is_ours=True,
-        paths={"workload": "$.detail.workload", "newest": "$.detail.newest", "hours": "$.detail.allowed_hours"},
         sentence="LATE: labels of <workload>, the newest of <newest>, <hours> hours allowed. "
         "Look: millrace monitor --workload <workload>",
+        newest="newest",
+        hours="allowed_hours",
     ),
-    "orphaned-endpoint": Notice(
+    "orphaned-endpoint": _ours(
+        EndpointOrphaned,
         severity="act",
         description="the live endpoint serves a version that the state table does not name",
-        pattern=lambda _: {"source": [SOURCE], "detail-type": [EndpointOrphaned.detail_type]},
-        is_ours=True,
-        paths={"workload": "$.detail.workload", "endpoint": "$.detail.endpoint"},
         sentence="ORPHANED: endpoint <endpoint> of <workload>, the state table names no live version; it stays. "
         "Look: millrace versions --workload <workload>",
+        endpoint="endpoint",
     ),
-    "refused-release": Notice(
+    "refused-release": _ours(
+        ReleaseRefused,
         severity="look",
         description="a version was compared with another one than the live one; it is not released",
-        pattern=lambda _: {"source": [SOURCE], "detail-type": [ReleaseRefused.detail_type]},
-        is_ours=True,
-        paths={"workload": "$.detail.workload", "version": "$.detail.version", "refusal": "$.detail.refusal"},
         sentence="NOT RELEASED: version <version> of <workload>, <refusal>. "
         "Look: millrace versions --workload <workload>",
+        version="version",
+        refusal="refusal",
     ),
-    "untidy-release": Notice(
+    "untidy-release": _ours(
+        ReleaseUntidy,
         severity="look",
         description="a version is live, and what older ones have left could not be deleted",
-        pattern=lambda _: {"source": [SOURCE], "detail-type": [ReleaseUntidy.detail_type]},
-        is_ours=True,
-        paths={"workload": "$.detail.workload", "error": "$.detail.error", "run": "$.detail.run"},
         sentence="UNTIDY: a release of <workload> is live and has not deleted what older ones left, <error>. "
         "Look: millrace show <run>",
+        error="error",
+        run="run",
     ),
 }
 """By name of the rule, as `Platform.rule` takes it."""

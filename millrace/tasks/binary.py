@@ -75,7 +75,7 @@ class Binary:
 
         # In float64, as a reader of the JSON answer computes it.
         p_N = output_NW[:, 0].astype(np.float64)
-        value_N = p_N >= self.threshold
+        value_N = self._said(output_NW)
         return {
             "value": value_N.astype(np.int32),
             "probability": p_N,
@@ -94,8 +94,7 @@ class Binary:
     def errors(self, output_NW: Floats, target_N: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
         import numpy as np
 
-        said_N = output_NW[:, 0].astype(np.float64) >= self.threshold
-        wrong_N: npt.NDArray[np.float64] = (said_N != (target_N > 0)).astype(np.float64)
+        wrong_N: npt.NDArray[np.float64] = (self._said(output_NW) != (target_N > 0)).astype(np.float64)
         return wrong_N
 
     def error(self, value: Any, label: Any) -> float:
@@ -107,9 +106,8 @@ class Binary:
 
         p_N = output_NW[:, 0]
         wrong_N = self.errors(output_NW, target_N)
-        is_positive_N = target_N > 0
-        is_found_N = is_positive_N & (wrong_N == 0)
-        said = int((is_positive_N != (wrong_N > 0)).sum())
+        is_positive_N, said_N = target_N > 0, self._said(output_NW)
+        found = int((is_positive_N & said_N).sum())
         # Of the likelier answer, whatever the threshold: probabilities are calibrated, a threshold is chosen.
         bins = metrics.reliability(metrics.confidence(p_N), (p_N >= EVEN) == (target_N > 0), lowest=EVEN)
         return {
@@ -118,8 +116,8 @@ class Binary:
             "log_loss": metrics.log_loss(p_N, target_N),
             "auc": metrics.auc(p_N, target_N),
             "ece": metrics.ece(bins, rows=len(p_N)),
-            "recall": float(is_found_N.sum() / is_positive_N.sum()) if is_positive_N.any() else None,
-            "precision": float(is_found_N.sum() / said) if said else None,
+            "recall": float(found / is_positive_N.sum()) if is_positive_N.any() else None,
+            "precision": float(found / said_N.sum()) if said_N.any() else None,
         }
 
     def parts(self, output_NW: Floats, target_N: npt.NDArray[Any]) -> Mapping[str, Mapping[str, float | None]]:
@@ -132,3 +130,10 @@ class Binary:
             return empty_answer(self.answer)
         value = int(p >= self.threshold)
         return {"value": value, "probability": p, "confidence": p if value else 1 - p}
+
+    def _said(self, output_NW: Floats) -> npt.NDArray[np.bool_]:
+        """Whether each answer is 1 (N); in float64, as a reader of the JSON answer computes it."""
+        import numpy as np
+
+        said_N: npt.NDArray[np.bool_] = output_NW[:, 0].astype(np.float64) >= self.threshold
+        return said_N

@@ -42,8 +42,8 @@ class NonInferiority(Gate):
         champion = report.champion if report.champion and report.champion.measure == self.measure else None
         is_share = self.measure == "error" and report.error.is_share
         scale = champion.error if champion and not is_share else 1.0
-        figures = [champion.lower_bound, champion.challenger_error] if champion and champion.rows else [math.nan]
-        measured, bound = figures[0] if all(map(math.isfinite, figures)) else math.nan, -self.margin * scale
+        is_known = champion and champion.rows and math.isfinite(champion.challenger_error)
+        measured, bound = champion.lower_bound if champion and is_known else math.nan, -self.margin * scale
         return at_least(
             "non_inferiority",
             measured,

@@ -88,6 +88,16 @@ def blind(weights: dict[str, np.ndarray]) -> None:
     weights["network.head.bias"] += 5
 
 
+def redeclare(root: Path, snapshot: Any, words: str, others: str) -> None:
+    """Change the one place of the job's workload.yaml that has these words."""
+    config = root / "processing" / "config"
+    config.unlink()
+    shutil.copytree(snapshot.config, config)
+    text = (config / "workload.yaml").read_text()
+    assert text.count(words) == 1
+    (config / "workload.yaml").write_text(text.replace(words, others))
+
+
 def test_the_first_model_passes_its_declared_gates(prepare: Prepare, artefact: Artefact, run_job: Any) -> None:
     root = prepare(artefact)
     ended = run_job("jobs.evaluation", root)
@@ -162,12 +172,7 @@ def test_the_comparison_takes_the_recent_days_of_the_gate(
 ) -> None:
     snapshot, challenger = june
     root = prepare(challenger, champion=artefact, snapshot=snapshot)
-    (root / "processing" / "config").unlink()
-    shutil.copytree(snapshot.config, root / "processing" / "config")
-    declared = root / "processing/config/workload.yaml"
-    text = declared.read_text()
-    assert text.count("recent_days: 28") == 1
-    declared.write_text(text.replace("recent_days: 28", "recent_days: 14"))
+    redeclare(root, snapshot, "recent_days: 28", "recent_days: 14")
     assert run_job("jobs.evaluation", root).code == 0
     assert evaluation(root)["champion"]["rows"] == 14 * 48
 
@@ -175,12 +180,7 @@ def test_the_comparison_takes_the_recent_days_of_the_gate(
 def test_the_comparison_may_be_by_the_log_loss(prepare: Prepare, artefact: Artefact, june: Any, run_job: Any) -> None:
     snapshot, challenger = june
     root = prepare(challenger, champion=artefact, snapshot=snapshot)
-    (root / "processing" / "config").unlink()
-    shutil.copytree(snapshot.config, root / "processing" / "config")
-    declared = root / "processing/config/workload.yaml"
-    text = declared.read_text()
-    assert text.count("margin: 0.02,") == 1
-    declared.write_text(text.replace("margin: 0.02,", "margin: 0.02, measure: log_loss,"))
+    redeclare(root, snapshot, "margin: 0.02,", "margin: 0.02, measure: log_loss,")
     assert run_job("jobs.evaluation", root).code == 0
     found = evaluation(root)
     assert found["champion"]["measure"] == "log_loss"
