@@ -48,7 +48,7 @@ MISSED: list[tuple[str, dict[str, Any]]] = [
     ("kills", {"different": 1}),
     ("kills", {"in_writes": 9}),
     ("loop", {"loop_s": 60.1}),
-    ("loop", {"api_calls": 4001}),
+    ("loop", {"api_calls": 2501}),
     ("prediction", {"cpu_us": 60.1}),
     ("prediction", {"cpu_us": float("nan")}),
     ("scoring", {"ratio": 1.51}),
