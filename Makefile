@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := build/setup.stamp
 STATIC := build/static
-# `synth` and `images`: dev or prod.
+# Of `synth`, `diff`, `images`, `prune`, `logs` and `adopt`: dev, prod or another one that cdk.json declares.
 STAGE ?= dev
 
 .PHONY: setup aws static demo test test-slow check bandit secrets dockerfiles bench synth diff parity images bases prune logs adopt clean

@@ -24,9 +24,8 @@ from typing import Any
 
 from infra import bases
 from infra.context import REPOSITORY
-from infra.stacks.platform import IMAGES
 from millrace.errors import ConfigurationError
-from millrace.names import Platform
+from millrace.names import IMAGES, Platform
 from millrace.workload.load import read_workloads, workloads_folder
 
 ARCHITECTURE = "linux/amd64"

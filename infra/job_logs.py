@@ -13,14 +13,13 @@ from typing import Any
 from infra.context import REPOSITORY
 from infra.options import declared_options
 from infra.settings import settings_for
-
-GROUPS = tuple(f"/aws/sagemaker/{kind}Jobs" for kind in ("Training", "Processing", "Transform"))
+from millrace.names import JOB_LOGS
 
 
 def settle(logs: Any, *, key_arn: str, retention_days: int) -> list[str]:
     """Make the groups that are not there, and set what is not set; one sentence for each group that changed."""
     done = []
-    for group in GROUPS:
+    for group in JOB_LOGS:
         found = _found(logs, group)
         if found is None:
             logs.create_log_group(logGroupName=group, kmsKeyId=key_arn)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from infra.bases import DIGEST
 from infra.images import image_tags
-from infra.stacks.platform import IMAGES
+from millrace.names import IMAGES
 
 if TYPE_CHECKING:
     from millrace.names import Platform

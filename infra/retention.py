@@ -14,7 +14,7 @@ objects below 128 KB stay where they are. https://docs.aws.amazon.com/AmazonS3/l
 OLD_DAYS = 30
 """Of a version that was overwritten or deleted: time to notice, and longer than a drop may wait for its execution."""
 STAGED_DAYS = 30
-"""An execution is held for 14 days at most, and may be redriven for 14 more."""
+"""An execution that reads it is held for 14 days at most (`score`), and may be redriven for 14 more."""
 YEAR_DAYS = 400
 """A year, and a month more."""
 

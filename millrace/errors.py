@@ -1,4 +1,4 @@
-"""Every error of our own.
+"""The tree of our errors, without those that one module raises and catches itself, and those of `infra/local`.
 
 MillraceError
 ├── ConfigurationError      a file or a setting that a person wrote is wrong; stops at synth or at start
@@ -7,7 +7,8 @@ MillraceError
 ├── NoDropError             a message is no drop of this workload; more deliveries would not change that
 ├── DropError               an object that cannot become rows at all; it is quarantined whole
 ├── SnapshotError           the rows of a dataset version are not what a model can be made from
-├── TrainingError           a training went astray: its loss is not a finite number
+├── TrainingError           a training cannot end in a model: a loss that is no number, a hyperparameter that cannot be
+├── ProcessError            of several processes that train one model one has failed
 ├── ArtefactError           a model artefact is not what its digests say
 ├── PreflightError          a version, started as its endpoint would start it, does not answer as it was evaluated
 ├── AnswerError             a model's answer is not one good output per row
@@ -73,7 +74,12 @@ class SnapshotError(MillraceError):
 
 
 class TrainingError(MillraceError):
-    """A training cannot end in a model: says in which epoch and step its loss was no finite number."""
+    """A training cannot end in a model: its loss is no finite number, in which epoch and step; or a hyperparameter of
+    its job or its batch is not what the family or the processes can take. It would end so again."""
+
+
+class ProcessError(MillraceError):
+    """Of several processes that train one model together one has failed; that one has said why."""
 
 
 class ArtefactError(MillraceError):

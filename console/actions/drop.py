@@ -37,7 +37,7 @@ class Dropped:
 
 
 def check(file: Path, feed: str) -> Feed:
-    """The feed; raises RunError for a file that the intake would refuse; a folder is packed first."""
+    """The feed; raises RunError for a file that cannot be put: none, empty, above 5 GiB; a folder is packed first."""
     known = next((one for one in FEEDS if one == feed), None)
     if known is None:
         raise RunError(f"--feed: expected one of {list(MACHINE_OF_FEED)}, got {feed!r}")
@@ -51,7 +51,7 @@ def check(file: Path, feed: str) -> Feed:
     return known
 
 
-def key_of(names: WorkloadNames, feed: str, name: str) -> str:
+def landing_key(names: WorkloadNames, feed: str, name: str) -> str:
     """Raises RunError for a name that is no object's."""
     if not name or name.startswith("/") or name.endswith("/"):
         raise RunError(f"--name: expected a name such as 1997-05.csv or north/1997-05.csv, got {name!r}")

@@ -19,12 +19,11 @@ from console.environment import Environment
 from console.local_cloud.lifecycle import CDK
 from millrace.errors import RunError
 from millrace.messages.audit import ResourcesRemoved
-from millrace.names import Platform
+from millrace.names import JOB_LOGS, Platform
 from millrace.state import audit
 
 MACHINE = "-teardown"
 BUCKETS = ("landing", "lake", "artefacts", "audit", "access-logs")
-JOB_LOGS = tuple(f"/aws/sagemaker/{kind}Jobs" for kind in ("Training", "Processing", "Transform"))
 POLL_S = 10.0
 
 

@@ -44,8 +44,8 @@ def drop(
     file. Of the feed scoring they need no classes."""
     from console.actions import drop
     from console.actions.pack import packed
+    from console.cli.follow import follow_drop, require_success
     from console.cli.printing import show_json
-    from console.cli.watch import follow_drop, require_success
     from millrace.contract.load import load_contract
     from millrace.workload.load import workloads_folder
 
@@ -53,7 +53,7 @@ def drop(
     environment, names = find_deployed(stage, build, workload)
     s3 = environment.client("s3")
     with packed(file, load_contract(workloads_folder() / names.workload), known, scale=scale) as content:
-        key = drop.key_of(names, feed, name or content.name)
+        key = drop.landing_key(names, feed, name or content.name)
         if before := drop.present(s3, names, key):
             was = f"{before.size:,} bytes of {before.modified}"
             typer.echo(f"warning: {key} is there already ({was}): this is a new version of it", err=True)

@@ -219,7 +219,7 @@ def rollback(
     --to it brings back the version that was replaced. With --restore the endpoint serves the live version again: it was
     deleted, or a release stopped halfway."""
     from console.actions.rollback import roll_back
-    from console.cli.watch import follow, require_success
+    from console.cli.follow import follow, require_success
     from millrace.errors import RunError
 
     environment, names = find_deployed(stage, build, workload)

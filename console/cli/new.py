@@ -243,6 +243,7 @@ def _rule(column: Column) -> str:
 
 
 def _remarks(proposal: Proposal) -> list[str]:
+    from millrace.evaluation.evidence import FEWEST_BLOCKS
     from millrace.monitoring.error import FEWEST
 
     rows, refused, spans, naive = proposal.accepted.num_rows, proposal.refused, proposal.spans, proposal.naive
@@ -280,6 +281,11 @@ def _remarks(proposal: Proposal) -> list[str]:
         if spans.days:
             few = f"the monitors judge {spans.window_days} days together, a window, and {spans.windows} windows are few"
         lines.append(f"{few}: drift alarms may be wrong more often than declared")
+    if not spans.are_comparable:
+        lines.append(
+            f"a later model will be refused: the test rows are of {spans.test_days} days, and its comparison with the "
+            f"live model needs {FEWEST_BLOCKS}; raise test_days in workload.yaml once there are more days of rows"
+        )
     if not found.watches_errors:
         lines.append(
             f"errors will not be watched: their bound needs the errors of earlier models in {FEWEST} times "

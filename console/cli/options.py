@@ -24,7 +24,8 @@ Stage = Annotated[
         show_default="local",
         envvar="MILLRACE_STAGE",
         autocompletion=stages,
-        help="local (the cloud that `millrace up` keeps running), dev or prod (the account of your credentials).",
+        help="local (the cloud that `millrace up` keeps running), else dev, prod or one of your own (in the account of "
+        "your credentials).",
     ),
 ]
 Workload = Annotated[

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from console.cli.options import Build, Json, Stage, Workload
+from console.cli.options import Build, Json, Stage, workload_names
 from console.cli.printing import show_json, show_rows
 from console.words import count
 
@@ -21,11 +21,22 @@ Sql = Annotated[
     str, typer.Argument(default_factory=lambda: "", show_default="the tables there are", help="One statement.")
 ]
 
+Listed = Annotated[
+    str,
+    typer.Option(
+        "--workload",
+        default_factory=lambda: "",
+        show_default="all",
+        autocompletion=workload_names,
+        help="Whose tables are listed; SQL names its tables itself.",
+    ),
+]
+
 
 def query(
     sql: Sql,
     stage: Stage,
-    workload: Workload,
+    workload: Listed,
     build: Build,
     as_json: Json,
     csv: Annotated[Path | None, typer.Option(help="Write all rows to this .csv file.")] = None,

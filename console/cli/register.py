@@ -31,7 +31,7 @@ def register(
     Example: millrace register my_model --wait"""
     from console.actions.register import read_model
     from console.actions.register import register as start
-    from console.cli.watch import when
+    from console.cli.follow import when
     from millrace.workload.load import workloads_folder
 
     moment = when(as_of, "--as-of")

@@ -56,8 +56,8 @@ def runs(
     """List the runs of all machines of a workload with their outcomes, and jobs by hand, newest first.
 
     Example: millrace runs --machine train --status failed"""
+    from console.cli.follow import outcome_of
     from console.cli.printing import show_rows
-    from console.cli.watch import outcome_of
     from console.presenters.outcome import outcome
     from console.presenters.run_title import run_title
     from console.queries.by_hand import list_by_hand
@@ -130,9 +130,9 @@ def show(
     Example: millrace show 93a5562f"""
     from dataclasses import asdict
 
+    from console.cli.follow import outcome_of
     from console.cli.printing import show_json
     from console.cli.run_details import ShownRun, show_run
-    from console.cli.watch import outcome_of
     from console.presenters.remedy import find_remedy
     from console.presenters.run_title import run_title
     from console.queries.answers import of_drop
@@ -204,7 +204,7 @@ def retrain(workload: Workload, stage: Stage, build: Build, json: Json, as_of: A
 
 def _start(machine: str, workload: str, stage: str, build: Any, *, as_of: str, wait: bool, as_json: bool) -> None:
     from console.actions.start import start
-    from console.cli.watch import when
+    from console.cli.follow import when
 
     moment = when(as_of, "--as-of")
     environment, names = find(stage, build, workload)
@@ -214,8 +214,8 @@ def _start(machine: str, workload: str, stage: str, build: Any, *, as_of: str, w
 
 def end(environment: Environment, names: WorkloadNames, run: Run, *, how: str, wait: bool, as_json: bool) -> None:
     """Print the started run and, with `wait`, follow it and the runs that it causes to their ends."""
+    from console.cli.follow import follow, require_success
     from console.cli.printing import show_json
-    from console.cli.watch import follow, require_success
 
     if not as_json:
         typer.echo(f"{run.machine} {run.name} {how}")

@@ -23,7 +23,7 @@ from console.environment import Environment, find_environment
 from console.queries.idle import IDLE_DAYS, find_idle
 from console.queries.monitoring_limits import read_limits
 from millrace.errors import MillraceError
-from millrace.names import WorkloadNames
+from millrace.names import IMAGES, WorkloadNames
 from millrace.workload.declaration import Workload
 
 PYTHON = (3, 11)
@@ -34,7 +34,6 @@ SKEW_S = 240
 BOOTSTRAP = "/cdk-bootstrap/hnb659fds/version"
 """The parameter that `cdk bootstrap` writes; its number is the template's version."""
 BOOTSTRAP_VERSION = 21
-IMAGES = ("training", "processing", "inference")
 GOOD = ("CREATE_COMPLETE", "UPDATE_COMPLETE", "IMPORT_COMPLETE")
 LIBRARIES = {
     "boto3": "",

@@ -9,6 +9,7 @@ from console.new.families import Family, suited
 from console.new.kinds.catalogue import KINDS
 from console.new.spans import Naive, Spans
 from console.new.surface import Surface, remark, word
+from millrace.evaluation.evidence import FEWEST_BLOCKS
 from millrace.evaluation.gates.simple import strongest
 from millrace.workload.declaration import Card
 
@@ -120,7 +121,8 @@ def _split(surface: Surface, spans: Spans) -> Iterator[str]:
         yield "  walk_forward_steps: 0"
     else:
         yield f"  validation_days: {spans.validation_days}   # before the test days: early stopping, calibration"
-        yield f"  test_days: {spans.test_days}   # the last days: the gates judge on them"
+        needed = f"; {FEWEST_BLOCKS} compare a later model with the live one" if not spans.are_comparable else ""
+        yield f"  test_days: {spans.test_days}   # the last days: the gates judge on them{needed}"
         told = "the walk forward: so many models of earlier days show how the error moves in the days after"
         yield f"  walk_forward_steps: {spans.walk_forward_steps}     # {told}"
 
@@ -134,7 +136,7 @@ def _gates(surface: Surface, family: Family, spans: Spans, naive: Naive) -> Iter
         yield f"  calibration: {{max_ece: {kind.calibration}}}"
     yield "  latency: {max_p99_ms: 50}"
     yield f"  size: {{max_mb: {family.max_mb}}}"
-    recent = spans.test_days or RECENT_DAYS
+    recent = max(spans.test_days, FEWEST_BLOCKS) if spans.test_days else RECENT_DAYS
     margin = 0.02 if naive.is_share and not naive.has_rare_class else 0.05
     measure = ", measure: log_loss" if naive.has_rare_class else ""
     held = f"recent_days: {recent}, margin: {margin}, confidence: 0.95{measure}"

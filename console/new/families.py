@@ -32,8 +32,7 @@ def suited(*, rows: int, image_side: int = 0, has_history: bool = False, texts: 
     if (image_side and (texts or others)) or (texts and others):
         return _multimodal(small=small, image_side=image_side, texts=texts)
     if image_side:
-        channels = "[8, 16, 32]" if image_side >= SIDE_OF_THREE_BLOCKS else "[8, 16]"
-        words = f"channels: {channels}, hidden: 32, epochs: 12, batch_size: 32, learning_rate: 0.003"
+        words = f"channels: {_channels(image_side)}, hidden: 32, epochs: 12, batch_size: 32, learning_rate: 0.003"
         return Family(name="cnn", parameters=f"{{{words}, seed: 7}}", why="convolutions, as there is an image")
     if has_history:
         epochs = 4 if rows > LARGE_ROWS else 12
@@ -54,12 +53,16 @@ def _multimodal(*, small: bool, image_side: int, texts: int) -> Family:
     """Of an image the convolutions are those of the family cnn; a text alone learns in fewer epochs than an image."""
     words = f"dimension: 32, hidden: 0, left_out: 0.1, dropout: 0.2, batch_size: {32 if small else 128}"
     if image_side:
-        words += f", channels: {'[8, 16, 32]' if image_side >= SIDE_OF_THREE_BLOCKS else '[8, 16]'}, epochs: 12"
+        words += f", channels: {_channels(image_side)}, epochs: 12"
     else:
         words += f", epochs: {12 if small else 4}"
     words += f", learning_rate: {0.003 if image_side else 0.004}, schedule: cosine, seed: 7"
     why = "several inputs, of which a row may lack some"
     return Family(name="multimodal", parameters=f"{{{words}}}", why=why, max_mb=_megabytes(texts))
+
+
+def _channels(image_side: int) -> str:
+    return "[8, 16, 32]" if image_side >= SIDE_OF_THREE_BLOCKS else "[8, 16]"
 
 
 def _megabytes(texts: int) -> int:

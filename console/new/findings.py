@@ -21,9 +21,6 @@ REPEATED = 0.01
 ZEROS = 0.005
 """Share of zeros that is told, where they lie apart from all other values."""
 SHOWN = 5
-SPARSE_ROWS = 5
-"""A day."""
-MANY_DAYS = 400
 
 
 def findings(
@@ -119,8 +116,7 @@ def _repeated(rows: pa.Table, key: Sequence[str]) -> Iterator[str]:
 def _gaps(times_N: npt.NDArray[np.datetime64]) -> Iterator[str]:
     import numpy as np
 
-    days_D, rows_D = np.unique(times_N.astype("datetime64[D]"), return_counts=True)
-    span = int((days_D[-1] - days_D[0]).astype(int)) + 1
+    days_D = np.unique(times_N.astype("datetime64[D]"))
     apart_D = np.diff(days_D).astype(int)
     usual = int(np.median(apart_D)) if len(apart_D) else 1
     long = np.flatnonzero(apart_D > max(3 * usual, usual + 2))
@@ -131,9 +127,4 @@ def _gaps(times_N: npt.NDArray[np.datetime64]) -> Iterator[str]:
             f"{gaps} in the times of labelled rows, the longest from {days_D[worst]} to {days_D[worst + 1]}: "
             "a window (the days that the monitors judge together) or a step of the walk forward (a model of the days "
             "before, to see how its error moves) without rows is skipped"
-        )
-    if len(days_D) > MANY_DAYS and float(np.median(rows_D)) < SPARSE_ROWS:
-        yield (
-            f"{len(days_D):,} days of {span:,} have rows, {float(np.median(rows_D)):g} each: storage has a file for "
-            "each day, so training and monitoring read slowly"
         )

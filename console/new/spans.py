@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from millrace.datasets.split import split
 from millrace.errors import ConfigurationError, SnapshotError
+from millrace.evaluation.evidence import FEWEST_BLOCKS
 from millrace.tasks.figures import short
 
 if TYPE_CHECKING:
@@ -38,7 +39,13 @@ class Spans:
     """Whether they are enough for the declared rate of false alarms."""
     validation_days: int
     test_days: int
+    """0 for rows without a time."""
     walk_forward_steps: int
+
+    @property
+    def are_comparable(self) -> bool:
+        """Whether the test rows are of days enough to compare a later model with the live one."""
+        return self.test_days == 0 or self.test_days >= FEWEST_BLOCKS
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -143,11 +150,18 @@ def _best(found: dict[int, tuple[int, float]], *, promised: int) -> int:
 
 
 def _held_out(times_N: Times, days: int, share: float) -> tuple[int, int]:
-    """Days from which the last `share` of the rows test and the `share` before them validate; each at least one."""
+    """Days that test, of the last `share` of the rows, and that validate, of the `share` before; each at least one.
+
+    Where the last FEWEST_BLOCKS days have no more than a quarter of the rows, so many test at least: an interval of
+    errors needs them, and so does the comparison of a later model with the live one."""
+    import numpy as np
+
     end = times_N[-1].astype("datetime64[D]").astype(int) + 1
     at = [times_N[int(len(times_N) * (1 - part))].astype("datetime64[D]").astype(int) for part in (share, 2 * share)]
-    test_days = max(1, int(end - at[0]))
-    return test_days, max(1, min(int(end - at[1]) - test_days, days - test_days - 1))
+    last, before = int(end - at[0]), int(at[0] - at[1])
+    compared = times_N >= np.datetime64(int(end) - FEWEST_BLOCKS, "D")
+    test_days = max(1, last, FEWEST_BLOCKS if compared.mean() <= HELD_OUT[-1] else 0)
+    return test_days, max(1, min(before, days - test_days - 1))
 
 
 def _check_parts(times_N: Times, validation_days: int, test_days: int, where: str) -> None:

@@ -23,6 +23,10 @@ UNHEALED: Mapping[str, str] = {
         "the same rows fail again: drop the rows that it lacks, or change `training` in workload.yaml and "
         f"deploy{START_NEW}"
     ),
+    "TrainingError": (
+        "the same rows and seed go astray again: change `training` in workload.yaml (a lower learning rate, another "
+        f"batch size) and deploy{START_NEW}"
+    ),
     "AnswerError": "the same answers fail again: release another version of the model, then start a new run",
     "PreflightError": (
         "the same version fails again on the same instance: train or register another, or declare another instance "

@@ -18,7 +18,7 @@ from millrace.state.audit_chain import (
     Link,
     StoredLink,
     digest,
-    key_of,
+    link_key,
 )
 
 READERS = 16
@@ -185,7 +185,7 @@ def _whole(body: bytes | AuditChainError) -> bytes:
 
 def _wrong_place(stored: StoredLink, before: int, place: str) -> Iterator[Wrong]:
     if stored.number != before + 1:
-        lost = key_of(stored.key.partition("/")[0], before + 1)
+        lost = link_key(stored.key.partition("/")[0], before + 1)
         yield Wrong(where=f"link {before + 1}, {lost}", expected="an object", came=f"none, then link {stored.number}")
     if stored.later_versions:
         yield Wrong(where=place, expected="one version", came=f"{stored.later_versions} more, put over it")

@@ -61,7 +61,7 @@ class MonthCost:
     runs: tuple[RunCost, ...]
     preflights: PreflightCost
     serving: ServingCost | None
-    """None when no endpoint existed in this month."""
+    """Of the endpoint that there is now; None without one, or where it is younger than the month."""
 
 
 def find_cost(environment: Environment, names: WorkloadNames, workload: Workload, *, month: str = "") -> MonthCost:

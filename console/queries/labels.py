@@ -45,7 +45,8 @@ class KnownLabel:
 def find_labels(
     environment: Environment, names: WorkloadNames, decisions: Sequence[Decision]
 ) -> dict[str, tuple[KnownLabel, ...]]:
-    """By the decision's id, in the order of their arrival; the labels of overwritten files are among the replaced.
+    """By the decision's id, in the order of their arrival; the labels of overwritten files are among the replaced until
+    their snapshots expire.
 
     None that was withdrawn. A label without an id is that of each decision about its row, though monitors count the
     first one only: what is found for a decision does not depend on which others are asked for."""

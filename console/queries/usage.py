@@ -40,8 +40,8 @@ class Rate:
     as_of: str
 
 
-LAMBDA_REQUEST = Rate(usd=0.20 / 1e6, source="aws.amazon.com/lambda/pricing, eu-west-1, x86", as_of="2026-11-20")
-LAMBDA_GB_S = Rate(usd=0.0000166667, source="aws.amazon.com/lambda/pricing, eu-west-1, x86", as_of="2026-11-20")
+LAMBDA_REQUEST = Rate(usd=0.20 / 1e6, source="aws.amazon.com/lambda/pricing, eu-west-1, Arm", as_of="2026-11-20")
+LAMBDA_GB_S = Rate(usd=0.0000133334, source="aws.amazon.com/lambda/pricing, eu-west-1, Arm", as_of="2026-11-20")
 TRANSITION = Rate(usd=0.025 / 1e3, source="aws.amazon.com/step-functions/pricing, eu-west-1", as_of="2026-11-20")
 
 

@@ -48,7 +48,7 @@ class Admitted:
 
 @dataclass(frozen=True, kw_only=True)
 class Rejected:
-    """One row that breaks it, with the first rule that it breaks."""
+    """One row without an answer: the first rule of the contract that it breaks, or why the model did not take it."""
 
     row: int
     """Its place in the request, counted from 0."""

@@ -85,7 +85,7 @@ def handler(call: Event[Scheduled]) -> Swept:
     LOGGER.info("swept", extra=swept.model_dump())
     if endpoint := LEFTOVERS.orphan():
         NOTICE.send(endpoint, cause=call.cause, as_of=call.as_of)
-    if lag := LAG.find(call.as_of):
+    if lag := LAG.check(call.as_of):
         publish(lag)
     return swept
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from infra.iam.resource import Resource, Statement, every, resource
-from infra.job_logs import GROUPS
-from millrace.names import Platform
+from millrace.names import JOB_LOGS, Platform
 
 PULL = ("BatchCheckLayerAvailability", "BatchGetImage", "GetDownloadUrlForLayer")
 PUSH = (*PULL, "CompleteLayerUpload", "DescribeImages", "InitiateLayerUpload", "PutImage", "UploadLayerPart")
@@ -42,7 +41,7 @@ def deploying(platform: Platform, bases: Sequence[str]) -> list[Statement]:
     ours = resource(
         "ecr", platform.arn("ecr", f"repository/{platform.prefix}-*"), because="The stage's repositories, each an image"
     )
-    groups = resource("logs", *(platform.arn("logs", f"log-group:{group}") for group in GROUPS))
+    groups = resource("logs", *(platform.arn("logs", f"log-group:{group}") for group in JOB_LOGS))
     return [
         _bootstrap(platform, "deploy", "file-publishing", "lookup"),
         _digests(platform).may("GetParameters", "PutParameter"),

@@ -119,7 +119,8 @@ def invoke(
 
     Its answer lands at `$.<result>.answer`.
 
-    Errors of the function itself are not retried: a redrive comes back to this state."""
+    Errors of the function itself are not retried, but where a machine adds a retrier: a redrive comes back to this
+    state."""
     return {
         "Type": "Task",
         "Comment": comment,

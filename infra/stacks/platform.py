@@ -22,10 +22,8 @@ from infra.stacks import audit
 from infra.stacks.buckets import LOG_POLICY, Buckets
 from infra.stacks.keys import customer_key, signing_key
 from infra.stacks.network import PlatformNetwork, isolated_network, log_connections
+from millrace.names import IMAGES
 from millrace.state.table import DELETE_AFTER
-
-IMAGES = ("training", "processing", "inference")
-"""The folders under `containers/`."""
 
 KEPT = cdk.RemovalPolicy.RETAIN_ON_UPDATE_OR_DELETE
 """Of what outlives the stack. A first deployment that fails takes it away all the same: it is empty, and its fixed name

@@ -19,7 +19,6 @@ from infra.iam import alarms, bus, functions, iceberg, key, registry, sagemaker_
 from infra.iam.buckets import ARTEFACTS, LAKE, find_audit_chain, one_object
 from infra.iam.resource import Resource, Statement, every, resource
 from infra.machines import retrain, train
-from infra.stacks.platform import IMAGES
 from infra.stacks.workload import WorkloadStack
 from millrace.artefact.signing import SIGNATURE_FILE
 from millrace.contract.load import load_contract
@@ -27,7 +26,7 @@ from millrace.decisions import captured
 from millrace.messages.events import BusEvent, DatasetCommitted, ModelRefused, ModelRegistered, RetrainRequested
 from millrace.messages.execution import ENDED
 from millrace.monitoring.alarms import starters
-from millrace.names import EVALUATION_ROLE, MACHINES, TABLES, TRAINING_ROLE
+from millrace.names import EVALUATION_ROLE, IMAGES, MACHINES, TABLES, TRAINING_ROLE
 from millrace.release.bom import BOM_FILE
 from millrace.release.card import CARD_FILE
 from millrace.settings.environment import Environment

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from jobs import runtime
-from jobs.monitoring.job import watch
+from jobs.monitoring.job import monitor
 
 
 def main() -> None:
     """Judge the windows of the request in the config input."""
-    watch(runtime.ProcessingPlaces(root=runtime.ml_root()))
+    monitor(runtime.ProcessingPlaces(root=runtime.ml_root()))
 
 
 if __name__ == "__main__":

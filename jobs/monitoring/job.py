@@ -72,7 +72,7 @@ class Counted:
         return self.labelled >= ENOUGH * self.answered
 
 
-def watch(places: ProcessingPlaces) -> None:
+def monitor(places: ProcessingPlaces) -> None:
     """Write the report on every window of the request."""
     config = places.input("config")
     workload, contract = read_workload(config / "workload.yaml"), load_contract(config)

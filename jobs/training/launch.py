@@ -11,7 +11,7 @@ import os
 from dataclasses import dataclass
 
 from jobs.runtime import Hosts, Stopped
-from millrace.errors import TrainingError
+from millrace.errors import ProcessError
 
 PORT = 7777
 """Where the processes meet, on the first machine; as AWS's own toolkit has it."""
@@ -58,7 +58,7 @@ def run(cluster: Cluster) -> None:
     """Start this machine's processes and wait for their end; torchrun passes SIGTERM on and waits for 30 s.
 
     In this process: a torchrun of its own would get the signal twice where it is sent to a group of processes, and
-    leaves its children at the second one. Raises Stopped when they have stopped, TrainingError when one failed: the one
+    leaves its children at the second one. Raises Stopped when they have stopped, ProcessError when one failed: the one
     that failed first has said why."""
     from torch.distributed import run as torchrun
     from torch.distributed.elastic.multiprocessing.api import SignalException
@@ -74,4 +74,4 @@ def run(cluster: Cluster) -> None:
     except SignalException:
         raise Stopped("all processes have stopped") from None
     except ChildFailedError as error:
-        raise TrainingError(f"expected {cluster.size} processes to end well, got {error}") from None
+        raise ProcessError(f"expected {cluster.size} processes to end well, got {error}") from None

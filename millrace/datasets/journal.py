@@ -30,7 +30,7 @@ from millrace.datasets.notes import (
     SUPERSEDED,
     WITHDRAWN_DROP,
     WRITTEN_BY,
-    key_of,
+    landing_key_of,
 )
 
 if TYPE_CHECKING:
@@ -110,7 +110,7 @@ class JournalEntry:
     @property
     def key(self) -> str:
         """The landing key of that object."""
-        return key_of(self.uri)
+        return landing_key_of(self.uri)
 
     @property
     def rows_added(self) -> int:

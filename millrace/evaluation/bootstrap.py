@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from millrace.evaluation.evidence import Estimate
+from millrace.evaluation.evidence import FEWEST_BLOCKS, Estimate
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -23,8 +23,6 @@ if TYPE_CHECKING:
 DRAWS = 10_000
 BLOCKS = 200
 """Of rows without a time: enough for the bound, and 50 rows or so stay together in 10,000."""
-FEWEST_BLOCKS = 5
-"""With fewer an interval says nothing: its ends are NaN, which passes no gate."""
 FEWEST_ENTITIES = 30
 """With fewer, blocks of successive rows stand for entities."""
 TAILS = (0.025, 0.975)
@@ -36,7 +34,7 @@ def days(times_N: Times) -> npt.NDArray[np.intp]:
 
 
 def successive(rows: int) -> npt.NDArray[np.intp]:
-    """BLOCKS blocks of successive rows."""
+    """At most BLOCKS blocks, each of successive rows."""
     return np.arange(rows) * min(rows, BLOCKS) // rows
 
 
@@ -78,6 +76,10 @@ class Bootstrap:
         mask_N = where_N.astype(np.float64)
         value = float(value_N[where_N].mean()) if where_N.any() else np.nan
         return self.interval(value, self.ratios(np.where(where_N, value_N, 0.0), mask_N))
+
+    def lower_bound(self, value_N: Floats, *, confidence: float) -> float:
+        """The mean lies above it with this confidence (one-sided); NaN where there are too few blocks."""
+        return float(np.quantile(self.means(value_N), 1 - confidence)) if self.blocks >= FEWEST_BLOCKS else np.nan
 
     def interval(self, value: float, draws_D: Draws) -> Estimate:
         """The figure with the percentiles of its draws."""

@@ -31,14 +31,14 @@ class Comparison:
     difference: float
     """Champion's error minus challenger's."""
     lower_bound: float
-    """The difference is above it with the requested confidence (one-sided)."""
+    """The difference is above it with the requested confidence (one-sided); NaN for rows of too few days."""
 
 
 def compare(champion_N: Errors, challenger_N: Errors, times_N: Times | None, *, confidence: float) -> Comparison:
     """Both models' errors compared, row by row.
 
-    The bound is the basic percentile bootstrap over days, over blocks of successive rows where they
-    have no time. The seed is fixed: equal rows, equal bound."""
+    The bound is the basic percentile bootstrap over days, over blocks of successive rows where they have no time; fewer
+    than five of them have none. The seed is fixed: equal rows, equal bound."""
     improvement_N = champion_N - challenger_N
     bootstrap = Bootstrap(successive(len(improvement_N)) if times_N is None else days(times_N))
     return Comparison(
@@ -46,5 +46,5 @@ def compare(champion_N: Errors, challenger_N: Errors, times_N: Times | None, *, 
         champion=float(champion_N.mean()),
         challenger=float(challenger_N.mean()),
         difference=float(improvement_N.mean()),
-        lower_bound=float(np.quantile(bootstrap.means(improvement_N), 1 - confidence)),
+        lower_bound=bootstrap.lower_bound(improvement_N, confidence=confidence),
     )

@@ -17,6 +17,10 @@ Measure = Literal["error", "log_loss"]
 """By what models are compared: the task's error, or the log loss of answers that are probabilities of classes."""
 
 
+FEWEST_BLOCKS = 5
+"""Of days, entities or successive rows: with fewer an interval says nothing. Its ends are NaN, which passes no gate."""
+
+
 class Figures(BaseModel):
     """NaN and infinity are written as they are: a gate refuses them. Keys that a reader does not know are ignored."""
 

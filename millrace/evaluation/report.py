@@ -102,7 +102,8 @@ class ChampionComparison(Figures):
     difference: float
     """The champion's minus the challenger's: above 0 the challenger is better."""
     lower_bound: float
-    """One-sided bound of the difference, by a bootstrap over days."""
+    """One-sided bound of the difference, by a bootstrap over days, over successive rows where they have no time; NaN
+    with fewer than five of either."""
 
 
 class WindowError(Figures):

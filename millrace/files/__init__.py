@@ -1,1 +1,1 @@
-"""Bytes become typed rows: CSV, JSON lines and Parquet, each with the contract's schema, never an inferred one."""
+"""Bytes become typed rows: CSV, JSON lines, Parquet, lone images; by the contract's schema, never an inferred one."""

@@ -26,7 +26,7 @@ class BusEvent(Message):
 
     workload: str
     run: str
-    """ARN of the execution that put the event."""
+    """ARN of the execution, or of the function on a schedule, that put the event."""
     cause: str
     """The cause of that execution."""
 

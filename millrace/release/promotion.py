@@ -18,7 +18,8 @@ from millrace.workload.rollout import Phase
 APPROVED = "Approved"
 """The registry's status of a version that went live."""
 ROLLBACK_PHASES: tuple[Phase, ...] = ("live",)
-"""A version that was live once returns without phases; its smoke test and the release's alarms still apply."""
+"""A version that was live once returns in one step, without canary; its smoke test and the release's alarms still
+apply."""
 NONE = "none"
 """In place of a version's number, where no version was live."""
 LEASE_DAYS = 60

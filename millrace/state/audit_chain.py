@@ -127,7 +127,7 @@ def digest(body: bytes) -> str:
     return hashlib.sha256(body).hexdigest()
 
 
-def key_of(workload: str, number: int) -> str:
+def link_key(workload: str, number: int) -> str:
     """Where the link with this number lies."""
     return f"{workload}/{KEYS - number:010d}.json"
 
@@ -219,7 +219,7 @@ class AuditChain:
         try:
             answer = self._client.put_object(
                 Bucket=self._bucket,
-                Key=key_of(self._workload, number),
+                Key=link_key(self._workload, number),
                 Body=body,
                 Metadata={SEQUENCE: change.sequence},
                 ContentType="application/json",
@@ -241,4 +241,4 @@ class AuditChain:
         """0 where it is no key of the chain."""
         digits = key.removeprefix(f"{self._workload}/").removesuffix(".json")
         number = KEYS - int(digits) if digits.isascii() and digits.isdigit() else 0
-        return number if key == key_of(self._workload, number) else 0
+        return number if key == link_key(self._workload, number) else 0

@@ -38,10 +38,11 @@ class AuditLag:
     chain: AuditChain
     state: StateTable
 
-    def find(self, as_of: datetime) -> timedelta:
+    def check(self, as_of: datetime) -> timedelta:
         """For how long at least a record has been in the table without a link; zero where none has.
 
-        What the stream does not keep any more is lost and does not count again: `millrace audit verify` names it."""
+        Counts, and notes the count, where the last one is EVERY old. What the stream does not keep any more is lost and
+        does not count again: `millrace audit verify` names it."""
         noted = self.state.get(ITEM)
         if not noted:
             self._note(lost=0, as_of=as_of)

@@ -17,7 +17,8 @@ class Lease:
     """Who holds it, and until when."""
 
     holder: str
-    """ARN of an execution; of `first` that of a registered version."""
+    """ARN of an execution; of `first` that of a registered version; `sweep <id>` or `cleanup <id>` while one of these
+    tidies up after a release."""
     as_of: datetime
     expires_at: datetime
 

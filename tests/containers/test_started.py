@@ -25,6 +25,7 @@ from infra.local.sagemaker.containers import REPOSITORY, Image, Images, without_
 from millrace.artefact.artefact import Artefact, read_archive, read_folder
 from millrace.artefact.external import ExternalModel
 from millrace.decisions.record import Decision, canonical, to_line
+from millrace.names import IMAGES
 from tests.archives import write_archive
 from tests.external_models import SIGNATURE, logistic, write
 from tests.jobs.conftest import elec2, training_root, write_snapshot
@@ -33,7 +34,6 @@ from tests.jobs.synthetic import write_shop
 UNTIL = datetime(1996, 9, 1)  # noqa: DTZ001 - the sample's times are UTC without saying so
 QUICK = {"epochs": 2, "hidden": [8]}
 """A small network for two epochs: what it is asked is to start and to end, not to be right."""
-IMAGES = ("training", "processing", "inference")
 
 EXTERNAL = ExternalModel(onnx=logistic().SerializeToString(), signature=json.dumps(SIGNATURE).encode())
 """The external model that its job makes an archive of."""

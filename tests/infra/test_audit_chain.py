@@ -23,7 +23,7 @@ from infra.settings import settings_for
 from millrace.messages.audit import AuditEvent, ResourcesRemoved
 from millrace.names import AUDIT_CHAIN, Platform
 from millrace.state.audit import Record, append
-from millrace.state.audit_chain import AuditChain, key_of
+from millrace.state.audit_chain import AuditChain, link_key
 from tests.infra.local.waiting import until
 
 PLATFORM = Platform(stage="local", account="123456789012", region="eu-west-1")
@@ -100,7 +100,7 @@ def _put_policy(iam: Any, role: str, policy: Any) -> None:
 def test_nobody_else_writes_and_nothing_is_written_twice_or_hidden(cloud: Cloud, deployed: Environment) -> None:
     record(deployed, "one", workload="closed")
     rest(cloud)
-    key, new = key_of("closed", 1), key_of("closed", 2)
+    key, new = link_key("closed", 1), link_key("closed", 2)
     body = {"Bucket": BUCKET, "Body": b"{}", "ChecksumAlgorithm": "SHA256"}
     function = as_role(cloud, ROLE, "s3")
     with pytest.raises(ClientError, match="PreconditionFailed"):

@@ -9,6 +9,7 @@ import pytest
 from moto import mock_aws
 
 from infra import job_logs
+from millrace.names import JOB_LOGS
 from tests.credentials import set_credentials
 
 KEY = "arn:aws:kms:eu-west-1:123456789012:key/0f1e2d3c-0000-4000-8000-000000000000"
@@ -28,10 +29,10 @@ def groups(logs: Any) -> dict[str, tuple[int | None, str | None]]:
 
 def test_they_are_made_once_with_an_end_and_under_the_key(logs: Any) -> None:
     said = job_logs.settle(logs, key_arn=KEY, retention_days=30)
-    assert groups(logs) == dict.fromkeys(job_logs.GROUPS, (30, KEY))
+    assert groups(logs) == dict.fromkeys(JOB_LOGS, (30, KEY))
     assert said[0] == f"/aws/sagemaker/TrainingJobs: made under {KEY}, kept for 30 days"
     assert job_logs.settle(logs, key_arn="another", retention_days=365) == []
-    assert groups(logs) == dict.fromkeys(job_logs.GROUPS, (30, KEY)), "another stage leaves them as they are"
+    assert groups(logs) == dict.fromkeys(JOB_LOGS, (30, KEY)), "another stage leaves them as they are"
 
 
 def test_what_somebody_has_set_stays(logs: Any) -> None:
@@ -70,4 +71,4 @@ class Groups:
 def test_a_group_of_sagemakers_own_gets_both() -> None:
     made = Groups()
     job_logs.settle(made, key_arn=KEY, retention_days=365)
-    assert made.calls == [call for group in job_logs.GROUPS for call in (("key", group, KEY), ("days", group, 365))]
+    assert made.calls == [call for group in JOB_LOGS for call in (("key", group, KEY), ("days", group, 365))]

@@ -19,9 +19,6 @@ from infra.local.kernel.dispatcher import dispatcher
 from infra.local.kernel.patching import replace
 
 LOG = logging.getLogger(__name__)
-RETRY_WAITS_S = (0.5, 1.0, 2.0)
-"""Real seconds between attempts after a failure that may pass; AWS tries as often, and for as long, as the
-target's retry policy says, without one 185 times within a day."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,7 +77,7 @@ def _as_delivered(original: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _submit(cloud: Cloud, delivery: Delivery, *, attempt: int) -> None:
-    wait_s = RETRY_WAITS_S[attempt - 2] if attempt > 1 else 0.0
+    wait_s = targets.RETRY_WAITS_S[attempt - 2] if attempt > 1 else 0.0
     label = f"event {delivery.event.get('detail-type')} to {delivery.target['Arn']}"
     dispatcher(cloud).submit(label, lambda: _attempt(cloud, delivery, attempt), after_s=wait_s)
 
@@ -105,8 +102,7 @@ def _attempt(cloud: Cloud, delivery: Delivery, attempt: int) -> None:
 
 
 def _give_up_or_retry(cloud: Cloud, delivery: Delivery, failure: targets.Undelivered, attempt: int) -> None:
-    allowed = int(delivery.target.get("RetryPolicy", {}).get("MaximumRetryAttempts", 185))
-    if not failure.is_permanent and attempt <= min(allowed, len(RETRY_WAITS_S)):
+    if targets.is_tried_again(delivery.target, failure, attempt):
         return _submit(cloud, delivery, attempt=attempt + 1)
     LOG.warning("%s: event %s not delivered: %s", delivery.rule_arn, delivery.event.get("id"), failure)
     queue = delivery.target.get("DeadLetterConfig", {}).get("Arn")

@@ -14,6 +14,10 @@ from infra.local.iam.roles import as_role
 from infra.local.iam.service_permissions import refusal
 from infra.local.kernel.cloud import ACCOUNT, Cloud
 
+RETRY_WAITS_S = (0.5, 1.0, 2.0)
+"""Real seconds between attempts after a failure that may pass; AWS tries as often, and for as long, as the
+target's retry policy says, without one 185 times within a day."""
+
 
 class Undelivered(Exception):  # noqa: N818 - says what became of the delivery
     """A target did not take what it was sent; `code` is EventBridge's word for the reason."""
@@ -22,6 +26,12 @@ class Undelivered(Exception):  # noqa: N818 - says what became of the delivery
         super().__init__(message)
         self.code = code
         self.is_permanent = is_permanent
+
+
+def is_tried_again(target: Mapping[str, Any], failure: Undelivered, attempt: int) -> bool:
+    """Whether another attempt follows this one, counted from 1; `target` is as its rule or schedule declares it."""
+    allowed = int(target.get("RetryPolicy", {}).get("MaximumRetryAttempts", 185))
+    return not failure.is_permanent and attempt <= min(allowed, len(RETRY_WAITS_S))
 
 
 def send(

@@ -28,9 +28,6 @@ from infra.local.scheduler.schedule_times import next_due
 LOG = logging.getLogger(__name__)
 TICK_S = 0.25
 PRINCIPAL = "scheduler.amazonaws.com"
-RETRY_WAITS_S = (0.5, 1.0, 2.0)
-"""Real seconds between attempts after a failure that may pass; AWS tries as often, and for as long, as the
-target's retry policy says, without one 185 times within a day."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -183,10 +180,9 @@ def _attempt(cloud: Cloud, occurrence: Occurrence, attempt: int) -> None:
         _decrypt(cloud, occurrence.schedule)
         role_calls.call(cloud, target, body, principal=PRINCIPAL)
     except targets.Undelivered as failure:
-        allowed = int(target.get("RetryPolicy", {}).get("MaximumRetryAttempts", 185))
-        if not failure.is_permanent and attempt <= min(allowed, len(RETRY_WAITS_S)):
+        if targets.is_tried_again(target, failure, attempt):
             label = f"schedule {occurrence.schedule.name}"
-            wait_s = RETRY_WAITS_S[attempt - 1]
+            wait_s = targets.RETRY_WAITS_S[attempt - 1]
             dispatcher(cloud).submit(label, lambda: _attempt(cloud, occurrence, attempt + 1), after_s=wait_s)
         else:
             _give_up(cloud, occurrence, body, failure, attempt)

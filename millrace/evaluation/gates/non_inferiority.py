@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field
 
-from millrace.evaluation.evidence import Measure
+from millrace.evaluation.evidence import FEWEST_BLOCKS, Measure
 from millrace.evaluation.gates.gate import Gate, Verdict, at_least, unsuited, words_of
 from millrace.evaluation.report import ChampionComparison, ErrorMeaning, Evaluation
 
@@ -23,8 +23,8 @@ class NonInferiority(Gate):
     """Where one class is rare, `measure: log_loss`: a good model and one that has forgotten that class are right nearly
     equally often, and either passes a margin on the error."""
 
-    recent_days: Annotated[int, Field(ge=1)]
-    """Of the test days, so many last ones are compared."""
+    recent_days: Annotated[int, Field(ge=FEWEST_BLOCKS)]
+    """Of the test days, so many last ones are compared; rows of fewer days have no bound, and the gate refuses."""
     margin: Annotated[float, Field(gt=0, lt=1)]
     """By how much the error may lie above the champion's: of numbers, and of the log loss, as a share of the
     champion's."""
@@ -57,8 +57,10 @@ class NonInferiority(Gate):
         word, amount = words_of(self.measure, error)
         if champion is None:
             return f"the report holds no comparison with the champion in {word}"
+        known = f"lower bound of the improvement {champion.lower_bound:+.4f} at {self.confidence}"
+        if math.isnan(champion.lower_bound):
+            known = f"no bound of the improvement, since the rows are of fewer than {FEWEST_BLOCKS} days"
         return (
             f"{word} {amount(champion.challenger_error)} against {amount(champion.error)} of version "
-            f"{champion.model_version} on {champion.rows} recent rows; lower bound of the improvement "
-            f"{champion.lower_bound:+.4f} at {self.confidence}, at least {bound:+.4g} required"
+            f"{champion.model_version} on {champion.rows} recent rows; {known}, at least {bound:+.4g} required"
         )

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from millrace.tasks.task import Task
 
-Share = Annotated[float, Field(ge=0, lt=1)]
+Margin = Annotated[float, Field(ge=0, lt=1)]
 BEFORE_TEST_DAYS = math.inf
 """The age of the labels of a rule that looks back from no row: the horizon is left out between the parts."""
 
@@ -53,7 +53,7 @@ class NaiveGate(Gate):
     """One rule; a class declares its `kind` and, where the labels have an age, `label_age_hours`."""
 
     kind: str
-    margin: Share
+    margin: Margin
     """By how much the model's error must lie below the rule's: of an amount in the label's unit a share of it."""
 
     @property

@@ -29,7 +29,7 @@ def file(tmp_path: Path) -> Path:
 
 
 def test_a_file_lies_there_in_its_version_and_names_its_run(s3: Any, file: Path) -> None:
-    key = drop.key_of(NAMES, "scoring", "north/week.csv")
+    key = drop.landing_key(NAMES, "scoring", "north/week.csv")
     assert drop.present(s3, NAMES, key) is None
     dropped = drop.put(s3, NAMES, file, feed="scoring", key=key)
     bucket, version = NAMES.platform.bucket("landing"), dropped.uri.rpartition("=")[2]
@@ -72,7 +72,7 @@ def test_what_is_no_drop_is_refused_before_the_upload(
 @pytest.mark.parametrize("name", ["", "/week.csv", "week/"])
 def test_a_name_that_is_none_is_refused(name: str) -> None:
     with pytest.raises(RunError, match="--name: expected a name such as"):
-        drop.key_of(NAMES, "scoring", name)
+        drop.landing_key(NAMES, "scoring", name)
 
 
 def test_a_bucket_without_versions_is_told(s3: Any, file: Path) -> None:

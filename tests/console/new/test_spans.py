@@ -52,3 +52,18 @@ def test_rows_that_all_lie_at_the_end_are_refused() -> None:
     late = np.sort(np.concatenate([times(60, 60), START + np.timedelta64(60, "D") + (times(1, 5_000) - START)]))
     with pytest.raises(ConfigurationError, match=r"to train on|rows on 8 days or more"):
         find_spans(late, where="rows.csv")
+
+
+@pytest.mark.parametrize(("days", "test_days"), [(12, 2), (30, 5), (60, 9)])
+def test_days_enough_test_to_compare_a_later_model(days: int, test_days: int) -> None:
+    spans = find_spans(times(days, 6_000), where="rows.csv")
+    assert (spans.test_days, spans.are_comparable) == (test_days, test_days >= 5)
+
+
+def test_a_crowded_end_is_left_to_train_on() -> None:
+    """The last two of sixty days have six rows of ten; a fifth day would leave too few for the rest."""
+    at = np.sort(np.concatenate([times(60, 4_000), START + np.timedelta64(58, "D") + (times(2, 6_000) - START)]))
+    with pytest.raises(ConfigurationError, match="to train on"):
+        find_spans(at, where="rows.csv")
+    crowded = np.sort(np.concatenate([times(60, 7_000), START + np.timedelta64(56, "D") + (times(4, 3_000) - START)]))
+    assert find_spans(crowded, where="rows.csv").test_days < 5

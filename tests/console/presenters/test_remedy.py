@@ -75,6 +75,14 @@ def test_what_a_redrive_can_heal_is_redriven() -> None:
     assert find_remedy(failed(status="SUCCEEDED"), None, short="f") is None
 
 
+def test_a_training_that_went_astray_would_go_astray_again() -> None:
+    reason = "AlgorithmError: TrainingError: epoch 0, step 3: expected a finite training loss, got nan"
+    remedy = find_remedy(failed(), step("States.TaskFailed", {"FailureReason": reason}), short="f477")
+    assert remedy is not None
+    assert "learning rate" in remedy.advice
+    assert remedy.words == ("rerun", "f477", "--new")
+
+
 def test_each_error_of_the_table_is_one_of_ours() -> None:
     assert all(hasattr(errors, name) for name in UNHEALED)
 

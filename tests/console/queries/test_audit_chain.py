@@ -20,7 +20,7 @@ from console.queries.audit_chain import Head, Verified, audited_workloads, verif
 from infra.local.kernel.patching import undone
 from infra.local.s3.conditional_writes import make_conditional_puts_atomic
 from millrace.errors import EnvironmentNotFoundError
-from millrace.state.audit_chain import AuditChain, Change, ChangeKind, key_of
+from millrace.state.audit_chain import AuditChain, Change, ChangeKind, link_key
 from tests.audit_bucket import create_bucket
 from tests.credentials import set_credentials
 from tests.functions.cold_start import NAMES
@@ -53,18 +53,18 @@ class Audit:
         return self.dynamodb.get_item(TableName=TABLE, Key=key)["Item"]
 
     def body(self, number: int) -> bytes:
-        body: bytes = self.objects[key_of(NAMES.workload, number)].value
+        body: bytes = self.objects[link_key(NAMES.workload, number)].value
         return body
 
     def rewrite(self, number: int, body: bytes, *, checksum: bool = True) -> None:
         """In the storage itself, behind S3's back; with the checksum that S3 keeps, or without."""
-        stored = self.objects[key_of(NAMES.workload, number)]
+        stored = self.objects[link_key(NAMES.workload, number)]
         stored.value = body
         if checksum:
             stored.checksum_value = base64.b64encode(hashlib.sha256(body).digest()).decode()
 
     def take_away(self, number: int) -> None:
-        del self.objects[key_of(NAMES.workload, number)]
+        del self.objects[link_key(NAMES.workload, number)]
 
     def verify(self, head: Head | None = None) -> Verified:
         return verify_chain(self.environment, NAMES.workload, head=head, patience_s=0)
@@ -171,14 +171,14 @@ BROKEN: dict[str, tuple[Callable[[Audit], None], str, str, str]] = {
     ),
     "a version was put over a link": (
         lambda audit: audit.s3.put_object(
-            Bucket=BUCKET, Key=key_of(NAMES.workload, 2), Body=b"{}", ChecksumAlgorithm="SHA256"
+            Bucket=BUCKET, Key=link_key(NAMES.workload, 2), Body=b"{}", ChecksumAlgorithm="SHA256"
         ),
         f"link 2, s3://{BUCKET}/electricity/9999999998.json",
         "one version",
         "1 more, put over it",
     ),
     "a link was hidden": (
-        lambda audit: audit.s3.delete_object(Bucket=BUCKET, Key=key_of(NAMES.workload, 2)),
+        lambda audit: audit.s3.delete_object(Bucket=BUCKET, Key=link_key(NAMES.workload, 2)),
         f"s3://{BUCKET}/electricity/9999999998.json (delete marker)",
         "links of the chain only",
         "electricity/9999999998.json (delete marker)",

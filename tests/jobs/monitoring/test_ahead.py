@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from jobs.monitoring.job import watch
+from jobs.monitoring.job import monitor
 from jobs.runtime import ProcessingPlaces
 from millrace.contract.load import load_contract
 from millrace.decisions.record import Decision, canonical, to_line
@@ -91,7 +91,7 @@ def report(folder: Path, change: Change = dict) -> MonitorReport:
         "windows": [window | {"judge_input": True, "judge_error": True} for window in windows],
     }
     (root / "config" / "request.json").write_text(json.dumps(request))
-    watch(ProcessingPlaces(root=folder))
+    monitor(ProcessingPlaces(root=folder))
     return read_report((root / "report" / "report.json").read_bytes())
 
 

@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
-from jobs.monitoring.job import watch
+from jobs.monitoring.job import monitor
 from jobs.runtime import ProcessingPlaces
 from millrace.contract.load import load_contract
 from millrace.decisions.record import Decision, canonical, to_line
@@ -106,7 +106,7 @@ def prepare(tmp_path: Path) -> Prepare:
 
 
 def watched(places: ProcessingPlaces) -> MonitorReport:
-    watch(places)
+    monitor(places)
     return read_report((places.root / "processing" / "report" / "report.json").read_bytes())
 
 
@@ -176,4 +176,4 @@ def test_a_baseline_that_was_not_approved_is_not_judged_by(prepare: Prepare) -> 
     for digest, is_approved in ((baseline, True), ("0" * 64, False)):
         request.write_text(json.dumps(given | {"baseline_digest": digest}))
         with nullcontext() if is_approved else pytest.raises(ArtefactError, match="approved"):
-            watch(places)
+            monitor(places)

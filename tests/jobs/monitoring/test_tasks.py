@@ -1,4 +1,4 @@
-"""The monitoring of every task: what encoders watch, and the error as the task counts it, on made-up rows."""
+"""The monitoring of every task: what encoders monitor, and the error as the task counts it, on made-up rows."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
-from jobs.monitoring.job import watch
+from jobs.monitoring.job import monitor
 from jobs.runtime import ProcessingPlaces
 from millrace.contract.load import load_contract
 from millrace.decisions.record import Decision, canonical, to_line
@@ -115,7 +115,7 @@ def decided(number: int, row: dict[str, Any], value: Any) -> Decision:
 
 
 def watched(places: ProcessingPlaces) -> MonitorReport:
-    watch(places)
+    monitor(places)
     return read_report((places.root / "processing" / "report" / "report.json").read_bytes())
 
 

@@ -20,6 +20,7 @@ from millrace.artefact.inference import Model
 from millrace.contract.odcs import check_contract
 from millrace.datasets.examples import label_of
 from millrace.features import catalogue as encoders
+from millrace.tasks import catalogue
 from millrace.workload.declaration import Workload
 from millrace.workload.fit import check_fit
 from millrace.workload.load import load_workload
@@ -32,6 +33,12 @@ TASKS = (
     pytest.param("forecast", marks=pytest.mark.slow),
     pytest.param("multilabel", marks=pytest.mark.slow),
 )
+
+
+def test_every_task_is_trained() -> None:
+    """All but electricity's own."""
+    named = {one if isinstance(one, str) else one.values[0] for one in TASKS}
+    assert named == set(catalogue.TASKS) - {"binary"}
 
 
 @pytest.fixture(scope="module", params=TASKS)

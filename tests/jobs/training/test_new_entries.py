@@ -16,7 +16,7 @@ import pytest
 
 from functions.delivery.joining import join
 from jobs.evaluation.job import evaluate
-from jobs.monitoring.job import watch
+from jobs.monitoring.job import monitor
 from jobs.runtime import ProcessingPlaces, StopSignal, TrainingPlaces
 from jobs.serving.application import Application
 from jobs.serving.http import Head
@@ -186,7 +186,7 @@ def test_it_is_watched_and_its_error_is_its_own(evaluated: Path, tmp_path: Path)
     lines = [to_line(decided(number, row)) for number, row in enumerate(recent.to_pylist())]
     (root / "decisions" / "x.jsonl").write_text("\n".join(lines))
     pq.write_table(recent.select(["at", "sold"]), root / "labels" / "labels.parquet")
-    watch(places)
+    monitor(places)
     (found,) = read_report((root / "report" / "report.json").read_bytes()).windows
     assert found.error is not None
     assert found.error.error == 2.0

@@ -55,12 +55,23 @@ def test_the_bound_holds_as_often_as_it_says_where_days_hang_together() -> None:
     assert by_rows / 300 > 0.12
 
 
+@pytest.mark.parametrize(("days", "is_known"), [(1, False), (4, False), (5, True)])
+def test_rows_of_a_few_days_have_no_bound(days: int, is_known: bool) -> None:
+    """Of one day the bound would be the difference itself."""
+    rng = np.random.default_rng(0)
+    rows = slice(days * 48)
+    compared = compare(drawn(rng, 0.8)[rows], drawn(rng, 0.8)[rows], TIMES[rows], confidence=0.95)
+    assert bool(np.isfinite(compared.lower_bound)) == is_known
+    assert np.isfinite(compared.difference)
+
+
 def test_days_of_different_length_weigh_by_their_rows() -> None:
-    times = np.concatenate([TIMES[:48], TIMES[48:50]])
-    champion, challenger = np.ones(50), np.repeat([0.0, 1.0], [48, 2])
+    """Were each day as much, a draw with two short days of five would lie at 0.6."""
+    times = np.concatenate([TIMES[: 4 * 48], TIMES[4 * 48 : 4 * 48 + 2]])
+    champion, challenger = np.ones(194), np.repeat([0.0, 1.0], [192, 2])
     compared = compare(champion, challenger, times, confidence=0.95)
-    assert compared.difference == pytest.approx(0.96)
-    assert compared.lower_bound == 0  # both draws may be the second day
+    assert compared.difference == pytest.approx(192 / 194)
+    assert 0.9 < compared.lower_bound < compared.difference
 
 
 def test_amounts_are_compared_in_their_own_unit() -> None:

@@ -20,7 +20,7 @@ from infra.local.kernel.patching import undone
 from infra.local.s3.conditional_writes import make_conditional_puts_atomic
 from millrace.errors import AuditChainError
 from millrace.state import audit_chain
-from millrace.state.audit_chain import BEFORE_THE_FIRST, AuditChain, Change, ChangeKind, Link, digest, key_of
+from millrace.state.audit_chain import BEFORE_THE_FIRST, AuditChain, Change, ChangeKind, Link, digest, link_key
 from tests.audit_bucket import create_bucket
 from tests.credentials import set_credentials
 
@@ -70,7 +70,7 @@ def test_each_change_names_the_one_before(s3: Any) -> None:
     assert chain(s3).extend(changes[2:]) == 1
     assert [(link.kind, link.record) for link in stored(s3)] == [(one.kind, one.record) for one in changes]
     newest = next(s3.get_paginator("list_objects_v2").paginate(Bucket=BUCKET).search("Contents[].Key"))
-    assert newest == "electricity/9999999997.json" == key_of("electricity", 3)
+    assert newest == "electricity/9999999997.json" == link_key("electricity", 3)
     first = json.loads(s3.get_object(Bucket=BUCKET, Key="electricity/9999999999.json")["Body"].read())
     assert (first["number"], first["previous"]) == (1, "0" * 64)
     head = s3.head_object(Bucket=BUCKET, Key=newest)
@@ -169,7 +169,7 @@ def test_what_is_older_than_the_change_is_not_read(s3: Any) -> None:
     reads = reads_of(s3)
     late = datetime.now(UTC) + audit_chain.SKEW + timedelta(seconds=5)
     assert chain(s3).extend([replace(change(9), at=late)]) == 1
-    assert reads == [key_of("electricity", 5)]
+    assert reads == [link_key("electricity", 5)]
 
 
 def test_what_it_wrote_itself_is_not_read_again(s3: Any) -> None:
@@ -180,14 +180,14 @@ def test_what_it_wrote_itself_is_not_read_again(s3: Any) -> None:
     assert reads == []
     assert chain(s3).extend([change(9)]) == 1, "by another writer"
     assert kept.extend([change(10)]) == 1
-    assert key_of("electricity", 5) in reads
+    assert link_key("electricity", 5) in reads
     assert len(stored(s3)) == 6
 
 
 def test_a_hidden_or_broken_link_does_not_end_the_chain(s3: Any) -> None:
     chain(s3).extend([change(1), change(2)])
-    s3.delete_object(Bucket=BUCKET, Key=key_of("electricity", 2))
-    s3.put_object(Bucket=BUCKET, Key=key_of("electricity", 3), Body=b"{}", ChecksumAlgorithm="SHA256")
+    s3.delete_object(Bucket=BUCKET, Key=link_key("electricity", 2))
+    s3.put_object(Bucket=BUCKET, Key=link_key("electricity", 3), Body=b"{}", ChecksumAlgorithm="SHA256")
     s3.put_object(Bucket=BUCKET, Key="electricity/notes.txt", Body=b"", ChecksumAlgorithm="SHA256")
     assert chain(s3).extend([change(3)]) == 1
     assert [link.number for link in chain(s3).links()] == [4, 3, 2, 1]

@@ -52,7 +52,7 @@ class Audit:
 
     def hours(self, hours: float) -> float:
         """The lag that is found then, in hours."""
-        return self.lag.find(START + timedelta(hours=hours)) / timedelta(hours=1)
+        return self.lag.check(START + timedelta(hours=hours)) / timedelta(hours=1)
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from infra.local.awslambda import functions
-from infra.local.events import rules
+from infra.local.events import rules, targets
 from infra.local.kernel.cloud import Cloud
 from tests.infra.local.waiting import until
 
@@ -233,7 +233,7 @@ def test_retries_are_bounded(cloud: Cloud, queue: Any, rule: Any, put: Any, monk
     dead = queue()
     source = rule({"Arn": queue().arn, "DeadLetterConfig": {"Arn": dead.arn}})
     send = rules.targets.send
-    monkeypatch.setattr(rules, "RETRY_WAITS_S", (0.01, 0.01))
+    monkeypatch.setattr(targets, "RETRY_WAITS_S", (0.01, 0.01))
     monkeypatch.setattr(
         rules.targets, "send", lambda cloud, arn, *a, **k: (send if arn == dead.arn else refuse)(cloud, arn, *a, **k)
     )

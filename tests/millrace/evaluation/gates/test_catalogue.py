@@ -409,6 +409,16 @@ def test_a_model_that_forgot_a_rare_class_is_inferior_in_log_loss(measure) -> No
     assert verdict.sentence.startswith("log loss" if measure == "log_loss" else "share of wrong answers")
 
 
+def test_a_comparison_on_a_few_days_is_refused() -> None:
+    gate = DECLARED.declared()["non_inferiority"]
+    champion = {"rows": 96, "error": 0.3, "challenger_error": 0.1, "difference": 0.2, "lower_bound": math.nan}
+    verdict = gate.judge(report(changes={"champion": champion}))
+    assert not verdict.passed
+    assert "no bound of the improvement, since the rows are of fewer than 5 days" in verdict.sentence
+    with pytest.raises(ValidationError, match="greater than or equal to 5"):
+        NonInferiority(recent_days=4, margin=0.02, confidence=0.95)
+
+
 def test_a_comparison_by_another_measure_is_none() -> None:
     gate = DECLARED.declared()["non_inferiority"].model_copy(update={"measure": "log_loss"})
     verdict = gate.judge(report())

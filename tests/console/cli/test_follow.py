@@ -9,7 +9,7 @@ from typing import Any, NoReturn
 
 import pytest
 
-from console.cli import watch
+from console.cli import follow
 from console.queries.runs import Run, RunDetail
 from tests.functions.cold_start import NAMES
 
@@ -21,10 +21,10 @@ COMMITTED = {
 
 
 def test_a_run_of_several_drops_is_named_by_the_drop_that_is_followed() -> None:
-    ended = watch._ended(SimpleNamespace(), NAMES, of_two_drops(), said=False, drop_id="b")  # type: ignore[arg-type]
-    assert watch.line_of(NAMES, ended) == "ingest 0123abcd (training/b.csv): SUCCEEDED, 0.0 s: 7 accepted"
-    ended = watch._ended(SimpleNamespace(), NAMES, of_two_drops(), said=False)  # type: ignore[arg-type]
-    assert "(training/a.csv and 1 more)" in watch.line_of(NAMES, ended)
+    ended = follow._ended(SimpleNamespace(), NAMES, of_two_drops(), said=False, drop_id="b")  # type: ignore[arg-type]
+    assert follow.line_of(NAMES, ended) == "ingest 0123abcd (training/b.csv): SUCCEEDED, 0.0 s: 7 accepted"
+    ended = follow._ended(SimpleNamespace(), NAMES, of_two_drops(), said=False)  # type: ignore[arg-type]
+    assert "(training/a.csv and 1 more)" in follow.line_of(NAMES, ended)
 
 
 def of_two_drops() -> RunDetail:
@@ -49,7 +49,7 @@ def test_an_interrupt_ends_the_waiting_alone(
     environment = SimpleNamespace(client=lambda _: states, platform=NAMES.platform)
     monkeypatch.setenv("MILLRACE_WORKLOAD", NAMES.workload)
     with pytest.raises(SystemExit) as ended:
-        watch.follow(environment, NAMES, NAMES.execution_arn("train", "0123abcd"), said=True)  # type: ignore[arg-type]
+        follow.follow(environment, NAMES, NAMES.execution_arn("train", "0123abcd"), said=True)  # type: ignore[arg-type]
     assert ended.value.code == 130
     stage = f" --stage {NAMES.platform.stage}" if NAMES.platform.stage != "local" else ""
     told = f"millrace: no longer waits, what was started goes on: look with `millrace runs{stage}`"
