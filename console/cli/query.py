@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from console.cli.options import Build, Json, Stage, workload_names
+from console.cli.completion import workload_names
+from console.cli.options import Build, Json, Stage
 from console.cli.printing import show_json, show_rows
 from console.words import count
 
