@@ -7,7 +7,7 @@ from operator import itemgetter
 from typing import TYPE_CHECKING, Any, NoReturn, Protocol
 
 from jobs.serving.refusals import Refused, Untaken, describe, describe_image
-from millrace.contract.kinds import FLOAT32_MAX
+from millrace.contract.kinds import FLOAT32_END
 from millrace.features import catalogue as encoders
 from millrace.features.catalogue import Features
 from millrace.features.number import Number
@@ -55,7 +55,7 @@ class NumberCells:
         for value in values:
             kind = type(value)
             # `type`, not `isinstance`: True is an int too. NaN fails the comparison.
-            if not (kind is float or kind is int) or not -FLOAT32_MAX <= value <= FLOAT32_MAX:
+            if not (kind is float or kind is int) or not -FLOAT32_END < value < FLOAT32_END:
                 at = next(at for at, one in enumerate(values) if one is value)
                 raise Untaken(self._columns[at], expected="a finite number of float32", came=describe(value))
         return values

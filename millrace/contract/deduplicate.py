@@ -181,9 +181,17 @@ def _with_one_zero(cells: Any) -> Any:
 
 
 def duplicates(
-    rows: pa.Table, good: Mask, key: tuple[str, ...], known: Keys | None, seen: Seen | None = None
+    rows: pa.Table,
+    good: Mask,
+    key: tuple[str, ...],
+    known: Keys | None,
+    seen: Seen | None = None,
+    *,
+    is_alone: bool = True,
 ) -> dict[int, RuleViolation]:
-    """What is wrong with each good row whose key is in the table or stands in an earlier row; by position."""
+    """What is wrong with each good row whose key is in the table or stands in an earlier row; by position.
+
+    Where the key is not alone, only rows of earlier parts count here: see `repeated`."""
     import numpy as np
     import pyarrow as pa
     import pyarrow.compute as pc
@@ -200,19 +208,50 @@ def duplicates(
     ordered = in_order(keys)
     for at, line in seen.find(keys) if seen else ():
         found.setdefault(at, f"first on line {line}")
-    for at, first in repeats(keys, ordered):
+    for at, first in repeats(keys, ordered) if is_alone else ():
         if at not in found:
             found[at] = f"first on line {rows.column(LINE)[int(positions[first])].as_py()}"
-    name = ", ".join(key)
-    return {
-        int(positions[at]): RuleViolation(
-            reason=Reason.DUPLICATE_KEY,
-            column=name,
-            expected="a new key",
-            got=f"{_said(rows, int(positions[at]), key)}, {where}",
-        )
-        for at, where in found.items()
-    }
+    return {int(positions[at]): _violation(rows, int(positions[at]), key, where) for at, where in found.items()}
+
+
+def repeated(rows: pa.Table, good: Mask, keys: Sequence[tuple[str, ...]]) -> dict[int, RuleViolation]:
+    """What is wrong with each good row that has one of several keys of an earlier row; by position.
+
+    A row that is refused keeps no key from others. Of `A,x`, `B,x` and `B,z`, both columns keys, the second is refused
+    for its x, so the third is the first one with a B."""
+    import numpy as np
+
+    codes = [_codes(key_of(rows, key)) for key in keys]
+    is_twice = np.zeros(rows.num_rows, dtype=bool)
+    for code_N in codes:
+        counted = good & (code_N >= 0)
+        is_twice[counted] |= np.bincount(code_N[counted])[code_N[counted]] > 1
+    found: dict[int, RuleViolation] = {}
+    firsts: list[dict[int, int]] = [{} for _ in keys]
+    for at in np.flatnonzero(is_twice).tolist():
+        own = [int(code_N[at]) for code_N in codes]
+        before = ((key, first[code]) for key, code, first in zip(keys, own, firsts, strict=True) if code in first)
+        if clash := next(before, None):
+            key, place = clash
+            found[at] = _violation(rows, at, key, f"first on line {rows.column(LINE)[place].as_py()}")
+            continue
+        for code, first in zip(own, firsts, strict=True):
+            if code >= 0:
+                first[code] = at
+    return found
+
+
+def _codes(keys: pa.Array) -> Numbers:
+    """The same number for equal keys, -1 for none."""
+    import numpy as np
+
+    codes: Numbers = keys.dictionary_encode().indices.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int64)
+    return codes
+
+
+def _violation(rows: pa.Table, at: int, key: tuple[str, ...], where: str) -> RuleViolation:
+    got = f"{_said(rows, at, key)}, {where}"
+    return RuleViolation(reason=Reason.DUPLICATE_KEY, column=", ".join(key), expected="a new key", got=got)
 
 
 def _said(rows: pa.Table, at: int, key: tuple[str, ...]) -> str:

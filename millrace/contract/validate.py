@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from millrace.contract.deduplicate import Keys, Seen, decoded, duplicates, key_of
+from millrace.contract.deduplicate import Keys, Seen, decoded, duplicates, key_of, repeated
 from millrace.contract.reasons import Reason
 from millrace.contract.rules.column_cells import ColumnCells
 from millrace.contract.rules.image import ImageFormat
@@ -80,10 +80,14 @@ class Validator:
         for row, violation in undecodable(rows, good, self._table) if self._decodes else ():
             problems[row].append(violation)
             good[row] = False
+        is_alone = len(self._seen) == 1
         for key, seen in self._seen.items():
-            for row, violation in duplicates(rows, good, key, self._held.get(key), seen).items():
+            for row, violation in duplicates(rows, good, key, self._held.get(key), seen, is_alone=is_alone).items():
                 problems[row].append(violation)
                 good[row] = False
+        for row, violation in {} if is_alone else repeated(rows, good, [*self._seen]).items():
+            problems[row].append(violation)
+            good[row] = False
         accepted = decoded(_take(rows, good))
         for key, seen in self._seen.items():
             seen.add(key_of(accepted, key), accepted.column(LINE).combine_chunks())

@@ -143,11 +143,11 @@ def _time(cell: object) -> datetime:
         return datetime(cell.year, cell.month, cell.day)  # noqa: DTZ001 - a date has no zone
     try:
         at = cell if isinstance(cell, datetime) else datetime.fromisoformat(cell) if isinstance(cell, str) else None
-    except ValueError:
-        at = None
-    if at is None:
-        raise ValueError("a time as ISO text")
-    return at if at.tzinfo is None else at.astimezone(UTC)
+        if at is not None:
+            return at if at.tzinfo is None else at.astimezone(UTC)
+    except (ValueError, OverflowError):  # of the calendar's first and last hours, in another zone
+        pass
+    raise ValueError("a time as ISO text")
 
 
 def times_to_arrow(cells: Sequence[str | None]) -> pa.Array:

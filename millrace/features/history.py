@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
-from millrace.contract.kinds import FLOAT32_MAX
+from millrace.contract.kinds import FLOAT32_END
 from millrace.errors import WorkloadError
 from millrace.features.calendar import times_to_arrow
 from millrace.features.number import KINDS
@@ -321,7 +321,7 @@ def _number(cell: Any) -> float:
     """NaN for None; ValueError for anything else that is no finite number of float32."""
     if cell is None:
         return math.nan
-    if type(cell) not in (int, float) or not -FLOAT32_MAX <= cell <= FLOAT32_MAX:
+    if type(cell) not in (int, float) or not -FLOAT32_END < cell < FLOAT32_END:
         raise ValueError("finite numbers of float32, or null, in the past")
     return float(cell)
 

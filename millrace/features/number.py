@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
-from millrace.contract.kinds import FLOAT32_MAX
+from millrace.contract.kinds import FLOAT32_END
 from millrace.features.encoder import OneColumn
 from millrace.features.signature import TensorSpec
 
@@ -64,13 +64,13 @@ class Number(OneColumn):
         if not pa.types.is_integer(cells.type) and not pa.types.is_floating(cells.type):
             return np.zeros(len(cells), np.bool_)
         exact_N = np.from_dlpack(cells.cast(pa.float64(), safe=False).fill_null(0 if self.optional else np.inf))
-        is_finite_N: npt.NDArray[np.bool_] = np.abs(exact_N) <= FLOAT32_MAX
+        is_finite_N: npt.NDArray[np.bool_] = np.abs(exact_N) < FLOAT32_END
         return is_finite_N
 
     def encode_one(self, row: Mapping[str, Any]) -> list[float]:
         cell = row[self.name]
         if cell is None and self.optional:
             return [math.nan]
-        if type(cell) not in (int, float) or not -FLOAT32_MAX <= cell <= FLOAT32_MAX:
+        if type(cell) not in (int, float) or not -FLOAT32_END < cell < FLOAT32_END:
             raise ValueError("a finite number of float32")
         return [cell]

@@ -72,16 +72,19 @@ def from_csv(cells: pa.Array, column: Column, form: CsvForm) -> tuple[pa.Array, 
     if column.kind not in NUMBERS:
         typed, wrong = from_text(known, column.kind)
         return without_times(typed, column), wrong
-    if form.has_plain_numbers:
-        read = from_text(known, column.kind)
-    else:
-        read = _read_again(known, _plain_numbers(known, form), column.kind)
-    if not column.missing_numbers:
-        return read
-    typed, wrong = read  # among them is -999.0 where the column is of whole numbers and -999 means nothing
-    return without_numbers(typed, column), [
-        at for at in wrong if form.value_of(known[at].as_py()) not in column.missing_numbers
-    ]
+    plain = known if form.has_plain_numbers else _plain_numbers(known, form)
+    typed, wrong = numbers_from_text(plain, column)
+    if not form.has_plain_numbers:
+        wrong = sorted({*wrong, *_positions(pc.and_(pc.is_valid(known), pc.is_null(plain)))})
+    # Among the wrong is -999.0 where the column is of whole numbers and -999 means nothing.
+    return typed, [at for at in wrong if form.value_of(known[at].as_py()) not in column.missing_numbers]
+
+
+def numbers_from_text(cells: pa.Array, column: Column) -> tuple[pa.Array, list[int]]:
+    """The typed column and the positions of texts that are no numbers of it; null where one is a number for what is
+    missing, which is found before any is rounded to float32, as in JSON."""
+    typed, wrong = from_text(cells, "float64" if column.kind in FLOATS else column.kind)
+    return without_numbers(typed, column).cast(arrow_type(column.kind)), wrong
 
 
 def from_json(cells: pa.Array, column: Column) -> tuple[pa.Array, list[int]]:

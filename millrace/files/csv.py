@@ -25,8 +25,6 @@ from millrace.files.parsed import Limits, Parsed, check_header, keys_of, wrong_t
 if TYPE_CHECKING:
     import pyarrow as pa
 
-SPAN_LINES = 100
-"""A quoted cell may hold line ends; a quote that is open after this many lines counts as one that never closes."""
 CLOSED = "quotes that close"
 BLANK = " \t\r\n\x0b\x0c"
 csv.field_size_limit(sys.maxsize)  # a cell may be as long as its line, with quotes in the block and without
@@ -51,7 +49,7 @@ class _Block:
 def read(path: Path, table: Table, limits: Limits) -> Iterator[Parsed]:
     """The file in parts; raises DropError as `read_drop`."""
     form = table.csv
-    header = check_header(form.columns, table) if form.columns else None
+    header = check_names(form.columns, table) if form.columns else None
     # A record may cross the end of a block: its lines (`rest`) are read again with the next block. Whether a block is
     # the last must be known beforehand, since a quote that is open at the end of the file never closes.
     line, rest = 1, b""
@@ -93,16 +91,22 @@ def _header(block: bytes, table: Table) -> tuple[int, list[str], bytes]:
         first, _, block = block.partition(b"\n")
         skipped += 1
     try:
-        return skipped, check_header(names_of(first, table.csv), table), block
+        return skipped, check_names(names_of(first, table.csv), table), block
     except DropError as error:
         raise _wrong_encoding(first, table.csv) or _wrong_delimiter(first, table) or error from None
+
+
+def check_names(names: Sequence[str], table: Table) -> list[str]:
+    """As `check_header`; spaces around a name count neither in the file nor in the contract."""
+    trimmed = {name.strip(): name for name in table.name_of}
+    return check_header([name if name in table.name_of else trimmed.get(name, name) for name in names], table)
 
 
 def _wrong_delimiter(header: bytes, table: Table) -> DropError | None:
     """What is wrong with a header that is the contract's with another delimiter."""
     for delimiter in DELIMITERS:
         with suppress(DropError):
-            check_header(names_of(header, replace(table.csv, delimiter=delimiter)), table)
+            check_names(names_of(header, replace(table.csv, delimiter=delimiter)), table)
             expected = f"{_named(table.csv.delimiter)} between the names (`csv.delimiter` of the contract)"
             return DropError(Reason.FOREIGN, expected=expected, got=_named(delimiter))
     return None
@@ -231,16 +235,17 @@ def span_of(lines: list[bytes], at: int, form: CsvForm, limits: Limits) -> int:
     """The lines of the record at `at`: as many as it takes for an even number of quotes.
 
     `1,"two` has one quote and `lines",3` the second: 2. A quote within quotes is doubled and changes nothing.
-    0 when the block ends first: the record continues in the next one. -1 when it is too long."""
+    0 when the block ends first: the record continues in the next one. -1 when it is longer than a record may be: then
+    its quote counts as one that never closes."""
     quotes, size, quote = 0, 0, form.quote.encode()
-    for span, text in enumerate(lines[at : at + SPAN_LINES], 1):
-        quotes += text.count(quote) if quote else 0
-        size += len(text)
-        if span > 1 and size > limits.line_bytes:  # of one line `blocks` has looked at the length
+    for place in range(at, len(lines)):
+        quotes += lines[place].count(quote) if quote else 0
+        size += len(lines[place])
+        if place > at and size > limits.line_bytes:  # of one line `blocks` has looked at the length
             return -1
         if quotes % 2 == 0:
-            return span
-    return 0 if len(lines) - at < SPAN_LINES else -1
+            return place - at + 1
+    return 0
 
 
 def _cells(lines: list[bytes], width: int, form: CsvForm) -> list[str] | RuleViolation:

@@ -11,7 +11,7 @@ from millrace.contract.reasons import Reason
 from millrace.contract.schema import Column, Table, parsed_schema
 from millrace.contract.violation import QuarantinedRow, RuleViolation, raw_row, truncate
 from millrace.errors import DropError
-from millrace.files.cast import cast, from_json, from_text, without_numbers, without_times, without_words
+from millrace.files.cast import cast, from_json, numbers_from_text, without_numbers, without_times, without_words
 from millrace.files.pages import pages_of
 from millrace.files.parsed import Limits, Parsed, check_header, keys_of, wrong_type
 from millrace.files.portions import check_pages, is_of_few_words, parts_of, rows_at_once
@@ -53,12 +53,50 @@ def _batches(path: Path, table: Table, limits: Limits) -> Iterator[Parsed]:
     words = [name for name in most if is_of_few_words(pages[name], limits)]
     texts = {name: pages[name] for name in most}
     rows = rows_at_once(texts, words, limits, most=limits.rows_of(table))
-    with pq.ParquetFile(path, metadata=metadata, page_checksum_verification=True, read_dictionary=words) as file:
+    unit = _unit_of_int96(path, [name for name in read if name in _in_int96(metadata)])
+    with pq.ParquetFile(
+        path,
+        metadata=metadata,
+        page_checksum_verification=True,
+        read_dictionary=words,
+        coerce_int96_timestamp_unit=unit,
+    ) as file:
         batches = file.iter_batches(batch_size=rows, columns=list(read))
         row = 1
         for batch in parts_of(batches, most, limits, rows=limits.rows_of(table)):
             yield _typed(batch, row, table)
             row += batch.num_rows
+
+
+def _in_int96(metadata: Any) -> set[str]:
+    columns = (metadata.schema.column(place) for place in range(metadata.num_columns))
+    return {column.name for column in columns if column.physical_type == "INT96"}
+
+
+def _unit_of_int96(path: Path, names: list[str]) -> str:
+    """The unit in which times of this old form are read.
+
+    It has nanoseconds of any day, Arrow those of 1678 to 2262: a time outside of them would be read as another one. So
+    microseconds are read, but where that would cut digits off. Raises DropError for a file that needs both."""
+    import numpy as np
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    if not names:
+        return "us"
+    whole, exact = (
+        pq.ParquetFile(path, coerce_int96_timestamp_unit=unit).iter_batches(columns=names) for unit in ("us", "ns")
+    )
+    has_digits = is_far = False
+    for batch, fine in zip(whole, exact, strict=True):
+        for column, other in zip(batch.columns, fine.columns, strict=True):
+            us, ns = (each.view(pa.int64()).fill_null(0).to_numpy(zero_copy_only=False) for each in (column, other))
+            has_digits |= bool((us * 1000 != ns).any())  # both go round at 2**64
+            is_far |= bool((np.abs(us) > (2**63 - 1) // 1000).any())
+    if has_digits and is_far:
+        expected = "times of whole microseconds, or of 1678 to 2262"
+        raise DropError(Reason.COLUMN_TYPE, expected=expected, got=f"others, as INT96, in {' or '.join(names)}")
+    return "ns" if has_digits else "us"
 
 
 def _most_bytes(kind: pa.DataType, limits: Limits) -> int:
@@ -164,8 +202,6 @@ def _cells(cells: pa.Array, column: Column) -> tuple[pa.Array, list[int]]:
 
     if pa.types.is_floating(cells.type) and NAN in column.missing_words:
         cells = pc.if_else(pc.is_nan(cells), pa.scalar(None, cells.type), cells)
-    if column.missing_numbers and not pa.types.is_null(cells.type):
-        cells = without_numbers(cells, column)
     if _is_text(cells.type):
         texts, wrong = cast(_unread(cells), pa.string())
         texts = without_words(texts, column)
@@ -173,7 +209,9 @@ def _cells(cells: pa.Array, column: Column) -> tuple[pa.Array, list[int]]:
         return without_times(typed, column), sorted({*wrong, *misfits})
     if pa.types.is_decimal(cells.type):
         # Arrow divides by a power of ten, which may miss the nearest number; its text has one value in every format.
-        return from_text(cells.cast(pa.string()), column.kind)
+        return numbers_from_text(cells.cast(pa.string()), column)
+    if not pa.types.is_null(cells.type):
+        cells = without_numbers(cells, column)
     if pa.types.is_integer(cells.type) and column.kind in FLOATS:
         # The nearest number, as of the same digits in CSV and JSON: Arrow's own cast refuses all beyond 2**53.
         return cells.cast(pa.float64(), safe=False).cast(arrow_type(column.kind)), []

@@ -10,11 +10,11 @@ from pathlib import Path
 from millrace.contract.reasons import Reason
 from millrace.contract.schema import Table
 from millrace.errors import DropError
-from millrace.files.csv import names_of
+from millrace.files.csv import check_names, names_of
 from millrace.files.image import is_image
 from millrace.files.lines import BOM
 from millrace.files.origin import Origin, fill_generated
-from millrace.files.parsed import Limits, Parsed, check_header
+from millrace.files.parsed import Limits, Parsed
 
 PARQUET = b"PAR1"
 UTF_16 = (b"\xff\xfe", b"\xfe\xff")
@@ -77,7 +77,7 @@ def is_csv(head: bytes, table: Table) -> bool:
         text = first.removesuffix(b"\r").decode(table.csv.encoding)
         names = names_of(text.encode(), table.csv)
         if not table.csv.columns:
-            return bool(check_header(names, table))
+            return bool(check_names(names, table))
     except (DropError, UnicodeDecodeError):
         return False
     # One cell is no sign, and a NUL in it costs its line; other bytes that are no text are of another format.
@@ -111,6 +111,9 @@ def format_of(head: bytes) -> str:
             raise DropError(Reason.FOREIGN, expected=FORMATS, got=what)
     if head.startswith(UTF_16):
         raise DropError(Reason.ENCODING, expected="UTF-8", got="UTF-16")
+    # Of JSON lines the first is as good as any other: what is wrong with it is a matter of that line.
+    if any(line.lstrip().startswith(b"{") and _is_json(line) for line in head.split(b"\n")):
+        return "jsonlines"
     # A NUL in the first line means that it is no text; one further down is a matter of its own line.
     if b"\0" in head.partition(b"\n")[0]:
         raise DropError(Reason.FOREIGN, expected=FORMATS, got=f"binary data {head[:8]!r}")

@@ -20,9 +20,10 @@ from jobs.serving.settings import Settings
 from millrace.artefact.artefact import read_folder
 from millrace.artefact.batch import CONTENT_TYPE, read_answers, write_stream
 from millrace.artefact.inference import Model
+from millrace.contract.kinds import FLOAT32_MAX
 from millrace.features.boolean import Boolean
 from millrace.features.category import Category
-from millrace.features.number import FLOAT32_MAX, Number
+from millrace.features.number import Number
 from millrace.tasks.binary import Binary
 
 FEATURES = (

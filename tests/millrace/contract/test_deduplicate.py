@@ -14,6 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from millrace.contract.deduplicate import Seen, _Run, duplicates, in_order, repeats
+from millrace.contract.schema import LINE, Column, Table, parsed_schema
+from millrace.contract.validate import Validator
 from tests.fuzz import examples
 
 START = datetime(1997, 5, 1)
@@ -97,3 +99,18 @@ def test_a_key_of_several_columns_is_said_by_its_columns() -> None:
     rows = pa.table({"machine": ["PRESS-A", "B", "PRESS-A"], "n": [27, 1, 27], "_line": [1, 2, 3]})
     found = duplicates(rows, np.ones(3, dtype=bool), ("machine", "n"), None)
     assert [(at, each.got) for at, each in found.items()] == [(2, "machine='PRESS-A', n=27, first on line 1")]
+
+
+def test_a_refused_row_keeps_no_key_from_others() -> None:
+    """However the rows come in parts: `B,x` is refused for its x, so `B,z` is the first with a B."""
+    columns = tuple(Column(name=name, kind="string") for name in ("serial", "mail"))
+    table = Table(name="rows", columns=columns, keys=(("serial",), ("mail",)))
+    serials, mails = ["A", "B", "B", "C", "B", None, None], ["x", "x", "z", "z", "w", "w", None]
+    rows = pa.table({"serial": serials, "mail": mails, LINE: range(2, 9)}, schema=parsed_schema(table))
+    for size in (1, 2, 3, 7):
+        validator = Validator(table)
+        found = [validator.judge(rows.slice(at, size)) for at in range(0, 7, size)]
+        accepted = [line for one in found for line in one.accepted[LINE].to_pylist()]
+        refused = [(row.line, row.violations[0].column) for one in found for row in one.refused]
+        assert accepted == [2, 4, 7, 8], size
+        assert refused == [(3, "mail"), (5, "mail"), (6, "serial")], size

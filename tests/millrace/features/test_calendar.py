@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from millrace.contract.schema import Column, Table
 from millrace.errors import WorkloadError
 from millrace.features import catalogue
+from millrace.features.calendar import Calendar
 from millrace.workload.declaration import Feature
 
 TABLE = Table(
@@ -72,3 +73,10 @@ def test_parts_are_those_of_a_calendar() -> None:
         Feature(name="when", parts=("hour",))
     with pytest.raises(ValidationError, match="month"):
         Feature(name="when", calendar="at", parts=("year",))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("at", ["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-01:00"])
+def test_a_time_beyond_the_calendar_in_utc_is_none(at: str) -> None:
+    encoder = Calendar(name="when", calendar="at", parts=("hour",), optional=False)
+    with pytest.raises(ValueError, match="a time as ISO text"):
+        encoder.encode_one({"at": at})

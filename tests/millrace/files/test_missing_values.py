@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, date, datetime
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -151,3 +152,28 @@ def test_words_mean_nothing_else(tmp_path: Path) -> None:
     nan = table_of("float64", words=("NaN", "1"))
     assert nan.column("x").missing_numbers == {1.0}
     assert not nan.column("x").means_missing(True)
+
+
+def test_a_decimal_is_the_number_of_its_digits(tmp_path: Path) -> None:
+    """Arrow casts 4.8 to 4.800000000000001, which is no 4.8, and 5.599999999999999 to 5.6."""
+    table = table_of("float64", words=("4.8", "-99.99", "5.6"))
+    cells = [Decimal("4.8"), Decimal("-99.99"), Decimal("5.599999999999999"), Decimal("1")]
+    path = tmp_path / "drop"
+    ids = pa.array(list("abcd"))
+    pq.write_table(pa.table({"id": ids, "x": pa.array(cells, pa.decimal128(38, 19))}), path)
+    assert read(path, table) == [None, None, 5.599999999999999, 1.0]
+
+
+def test_what_is_missing_is_found_before_it_is_rounded(tmp_path: Path) -> None:
+    """Of a column of 32 bits -999.00001 is the number nearest to -999, and 1e-50 is nearest to 0."""
+    table = table_of("float32", words=("-999", "0"))
+    cells = [-999.00001, 1e-50, -999.0, 2.5]
+    files = {
+        "csv": "id,x\n" + "".join(f"{name},{cell!r}\n" for name, cell in zip("abcd", cells, strict=True)),
+        "jsonl": "".join(json.dumps({"id": name, "x": cell}) + "\n" for name, cell in zip("abcd", cells, strict=True)),
+    }
+    for name, text in files.items():
+        (tmp_path / name).write_text(text)
+    pq.write_table(pa.table({"id": list("abcd"), "x": pa.array(cells, pa.float64())}), tmp_path / "parquet")
+    for name in (*files, "parquet"):
+        assert read(tmp_path / name, table) == [-999.0, 0.0, None, 2.5], name

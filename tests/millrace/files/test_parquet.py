@@ -1,8 +1,12 @@
 """How Parquet is encoded changes no verdict, and a small file cannot unpack to more than the memory that there is."""
 
+# ruff: noqa: DTZ001
 from __future__ import annotations
 
+import io
+import struct
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -185,3 +189,41 @@ def test_the_pages_are_those_that_arrow_wrote(tmp_path: Path) -> None:
         words = sum({page.first // 1_000: page.words_size for page in pages}.values())
         unpacked = sum(chunk.total_uncompressed_size for chunk in chunks)
         assert 0 < unpacked - sum(page.size for page in pages) - words < 60 * (len(pages) + 3), name
+
+
+def test_times_of_the_old_form_are_those_of_any_day(tmp_path: Path) -> None:
+    """Spark writes INT96: read as nanoseconds the year 9999 would be 1816."""
+    table = Table(name="rows", columns=(Column(name="at", kind="timestamp"),))
+    times = [datetime(2020, 1, 1, 0, 0, 0, 123456), datetime(9999, 12, 31), datetime(1, 1, 1)]
+    path = tmp_path / "drop"
+    pq.write_table(pa.table({"at": times}), path, use_deprecated_int96_timestamps=True)
+    (part,) = read_drop(path, table)
+    assert (part.rows["at"].to_pylist(), part.unparsable) == (times, ())
+
+
+def test_nanoseconds_of_the_old_form_are_not_cut_off(tmp_path: Path) -> None:
+    table = Table(name="rows", columns=(Column(name="at", kind="timestamp"),))
+    path = tmp_path / "drop"
+    exact = pa.array([1_577_836_800_000_000_000, 1_577_836_800_000_000_001], pa.timestamp("ns"))
+    pq.write_table(pa.table({"at": exact}), path, use_deprecated_int96_timestamps=True)
+    (part,) = read_drop(path, table)
+    assert part.rows["at"].to_pylist() == [datetime(2020, 1, 1)]
+    assert [(row.line, row.violations[0].reason) for row in part.unparsable] == [(2, "type")]
+
+    # Of 1600 too, with a nanosecond by which it would come out as 2184.
+    far = io.BytesIO()
+    pq.write_table(
+        pa.table({"at": [datetime(1600, 1, 1)]}),
+        far,
+        use_deprecated_int96_timestamps=True,
+        compression="none",
+        use_dictionary=False,
+        write_statistics=False,
+    )
+    data = bytearray(far.getvalue())
+    day = 2_440_588 + (datetime(1600, 1, 1) - datetime(1970, 1, 1)).days
+    at = data.find(struct.pack("<qi", 0, day))
+    data[at : at + 8] = struct.pack("<q", 384)
+    path.write_bytes(data)
+    with pytest.raises(DropError, match="whole microseconds, or of 1678 to 2262"):
+        list(read_drop(path, table))

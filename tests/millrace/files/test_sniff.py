@@ -22,6 +22,7 @@ from millrace.files.lines import blocks
 from millrace.files.parsed import Limits, Parsed
 from millrace.files.sniff import read_drop
 from tests.fuzz import examples
+from tests.millrace.files.conftest import Read
 
 TABLE = Table(
     name="rows",
@@ -447,3 +448,14 @@ def test_a_parquet_file_of_tiny_row_groups_is_refused(tmp_path: Path) -> None:
     data = (tmp_path / "x.parquet").read_bytes()
     assert refused(data, tmp_path, Limits(row_groups=11)) == "too_large"
     assert parse(data, tmp_path, Limits(row_groups=12)).rows.num_rows == 12
+
+
+@pytest.mark.parametrize("bad", [b'{"a":"x\0"}', b'["x"]', b'"a":"x"}', b"null"])
+@pytest.mark.parametrize("place", [0, 1, 2])
+def test_a_broken_line_of_json_costs_itself_wherever_it_stands(read: Read, bad: bytes, place: int) -> None:
+    table = Table(name="rows", columns=(Column(name="a", kind="string"),))
+    lines = [b'{"a":"1"}', b'{"a":"2"}']
+    lines.insert(place, bad)
+    parsed = read(b"\n".join(lines), table)
+    assert parsed.rows["a"].to_pylist() == ["1", "2"]
+    assert [row.line for row in parsed.unparsable] == [place + 1]

@@ -1,0 +1,53 @@
+"""Records of many lines, and names with spaces around them."""
+
+from __future__ import annotations
+
+import csv
+import io
+from dataclasses import replace
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from millrace.contract.schema import Column, Table
+from millrace.files.parsed import Limits
+from tests.millrace.files.conftest import Read
+
+TABLE = Table(
+    name="rows",
+    columns=(Column(name="id", kind="string", required=True), Column(name="text", kind="string", required=True)),
+)
+
+
+def written(rows: list[list[str]]) -> bytes:
+    sink = io.StringIO()
+    csv.writer(sink, lineterminator="\n").writerows([["id", "text"], *rows])
+    return sink.getvalue().encode()
+
+
+@pytest.mark.parametrize(("lines", "block_bytes"), [(2, 64), (100, 64), (101, 64), (101, 2**22), (5_000, 2**22)])
+def test_a_quoted_cell_may_have_any_number_of_lines(read: Read, lines: int, block_bytes: int) -> None:
+    """None of its lines is a row, though each has as many cells as one."""
+    letter = "\n".join(f"line {number}, as it was said" for number in range(lines))
+    rows = [["a", letter], ["b", "short"]]
+    parsed = read(written(rows), TABLE, Limits(block_bytes=block_bytes))
+    assert parsed.unparsable == ()
+    assert [[row["id"], row["text"]] for row in parsed.rows.to_pylist()] == rows
+
+
+def test_a_quote_that_never_closes_costs_its_line(read: Read) -> None:
+    good = b"".join(b"%d,x\n" % number for number in range(500))
+    limits = Limits(line_bytes=200)
+    parsed = read(b'id,text\na,"open\n' + good, TABLE, limits)
+    assert [(row.line, row.violations[0].reason) for row in parsed.unparsable] == [(2, "quote")]
+    assert parsed.rows.num_rows == 500
+
+
+def test_spaces_around_a_name_count_nowhere_but_in_other_formats(read: Read) -> None:
+    seen = replace(TABLE.column("text"), physical_name="Seen At ")
+    table = Table(name="rows", columns=(TABLE.column("id"), seen))
+    stored = io.BytesIO()
+    pq.write_table(pa.table({"id": ["a"], "Seen At ": ["x"]}), stored)
+    files = (b"id,Seen At \na,x\n", b"id,Seen At\na,x\n", b'{"id":"a","Seen At ":"x"}\n', stored.getvalue())
+    assert [read(data, table).rows["text"].to_pylist() for data in files] == [["x"]] * 4
