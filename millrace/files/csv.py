@@ -26,6 +26,10 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 CLOSED = "quotes that close"
+LONG = 20
+"""Lines of a record. A longer one whose lines look like records themselves may be two quotes that nobody meant,"""
+ALIKE = 0.9
+"""and so many of them as a share: it is quarantined whole, and no line of it becomes a row."""
 BLANK = " \t\r\n\x0b\x0c"
 csv.field_size_limit(sys.maxsize)  # a cell may be as long as its line, with quotes in the block and without
 
@@ -138,7 +142,7 @@ def names_of(line: bytes, form: CsvForm) -> list[str]:
         cells = next(_reader(raw_text(line).rstrip("\r"), form, strict=False))
     except csv.Error as error:
         # Lines that end in carriage returns alone make one line of the whole file.
-        got = f"{truncate(raw_text(line))} ({error})"
+        got = f"{truncate(raw_text(line))} ({_in_words(error)})"
         raise DropError(Reason.COLUMNS, expected="a header in one line", got=got) from None
     return [cell.strip() for cell in cells]
 
@@ -223,12 +227,27 @@ def _read_lines(lines: list[bytes], line: int, width: int, form: CsvForm, limits
             found.refuse(line + at, [replace(cells, reason=Reason.QUOTE) if span > 1 else cells], first)
             at += 1
             continue
-        records.append(cells)
-        found.lines.append(line + at)
-        found.raw.append(b"\n".join(lines[at : at + span]).removesuffix(b"\r"))
+        raw = b"\n".join(lines[at : at + span]).removesuffix(b"\r")
+        if _hides_rows(lines[at + 1 : at + span - 1], width, form):
+            expected = "a quoted cell whose lines do not look like rows"
+            found.refuse(line + at, [_violation(Reason.QUOTE, expected, f"{span} lines that do")], raw)
+        else:
+            records.append(cells)
+            found.lines.append(line + at)
+            found.raw.append(raw)
         at += span
     found.columns = [pa.array(column, pa.string()) for column in zip(*records, strict=True)]
     return found
+
+
+def _hides_rows(inner: list[bytes], width: int, form: CsvForm) -> bool:
+    """Whether the lines within a quoted cell look like rows: of two stray quotes all lines between them do."""
+    delimiter = form.delimiter.encode()
+    return (
+        width > 1
+        and len(inner) > LONG
+        and sum(text.count(delimiter) + 1 == width for text in inner) >= ALIKE * len(inner)
+    )
 
 
 def span_of(lines: list[bytes], at: int, form: CsvForm, limits: Limits) -> int:
@@ -258,8 +277,13 @@ def _cells(lines: list[bytes], width: int, form: CsvForm) -> list[str] | RuleVio
     except UnicodeDecodeError as error:
         return _violation(Reason.ENCODING, form.encoding.upper(), repr(error.object[error.start : error.end]))
     except (csv.Error, StopIteration) as error:
-        return _violation(Reason.QUOTE, CLOSED, str(error))
+        return _violation(Reason.QUOTE, CLOSED, _in_words(error))
     return cells if len(cells) == width else _wrong_width(width, len(cells))
+
+
+def _in_words(error: Exception) -> str:
+    """Python's csv speaks of its own modes of files where a line has a carriage return inside."""
+    return "a carriage return within a line" if "new-line character" in str(error) else str(error)
 
 
 def _typed(found: _Block, header: list[str], table: Table) -> Parsed:

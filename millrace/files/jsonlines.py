@@ -15,7 +15,7 @@ from millrace.contract.schema import Column, Table, parsed_schema
 from millrace.contract.violation import QuarantinedRow, RuleViolation, key_text, truncate
 from millrace.files.cast import from_json
 from millrace.files.lines import blocks, lines_of, raw_text
-from millrace.files.manifest import FETCHES_AT_ONCE, LINES_PER_PART, check_objects, fetch_objects
+from millrace.files.manifest import FETCHES_AT_ONCE, LINES_PER_PART, at_most, check_objects, fetch_objects
 from millrace.files.origin import Origin, image_columns
 from millrace.files.parsed import Limits, Parsed, keys_of, wrong_type
 from millrace.spelling import LONGEST, did_you_mean
@@ -38,6 +38,7 @@ def read(path: Path, table: Table, limits: Limits, origin: Origin | None = None)
     if has_images:
         limits = replace(limits, line_bytes=max(limits.line_bytes, IMAGE_LINE_BYTES))
         check_objects(blocks(path, limits, most_lines=limits.rows_of(table)), limits)
+        origin = replace(origin, fetch=at_most(origin.fetch, limits.objects)) if origin else None
     # Of a manifest each line is an object to fetch: one after the other, a hundred thousand would take half an hour.
     with ThreadPoolExecutor(FETCHES_AT_ONCE) as pool:  # its threads begin with the first line that needs one
         each: Each = pool.map if has_images else map

@@ -70,7 +70,8 @@ def _batches(path: Path, table: Table, limits: Limits) -> Iterator[Parsed]:
 
 def _in_int96(metadata: Any) -> set[str]:
     columns = (metadata.schema.column(place) for place in range(metadata.num_columns))
-    return {column.name for column in columns if column.physical_type == "INT96"}
+    # Within a struct a name is no column's: such a one is not read.
+    return {column.name for column in columns if column.physical_type == "INT96" and column.name == column.path}
 
 
 def _unit_of_int96(path: Path, names: list[str]) -> str:

@@ -85,7 +85,8 @@ def is_csv(head: bytes, table: Table) -> bool:
         len(names) == len(table.csv.columns) > 1
         and all(character.isprintable() or character in "\t\0" for character in text)
         and not ("\0" in text and head.startswith(UTF_16))
-        and not any(_is_json(line) for line in head.split(b"\n"))
+        and not any(_is_json(line) for line in head.removeprefix(BOM).split(b"\n"))
+        and not _is_cut_json(head)
     )
 
 
@@ -100,6 +101,12 @@ def _is_json(line: bytes) -> bool:
     return True
 
 
+def _is_cut_json(head: bytes) -> bool:
+    """Whether the first line that is not blank begins as an object of JSON and is longer than the head."""
+    text = head.removeprefix(BOM).lstrip()
+    return b"\n" not in text and text.startswith(b"{") and text[1:].lstrip().startswith(b'"')
+
+
 def format_of(head: bytes) -> str:
     """`parquet`, `jsonlines`, `csv` or `image`; raises DropError `foreign` or `encoding` for what is none of them."""
     if head.startswith(PARQUET):
@@ -111,8 +118,11 @@ def format_of(head: bytes) -> str:
             raise DropError(Reason.FOREIGN, expected=FORMATS, got=what)
     if head.startswith(UTF_16):
         raise DropError(Reason.ENCODING, expected="UTF-8", got="UTF-16")
-    # Of JSON lines the first is as good as any other: what is wrong with it is a matter of that line.
-    if any(line.lstrip().startswith(b"{") and _is_json(line) for line in head.split(b"\n")):
+    # Of JSON lines the first is as good as any other: what is wrong with it is a matter of that line. A list of objects
+    # has a comma behind each but the last.
+    lines = [line.strip() for line in head.split(b"\n") if line.strip()]
+    is_list = lines[0].startswith(b"[") and not _is_json(lines[0])
+    if not is_list and 2 * sum(line.startswith(b"{") and _is_json(line) for line in lines) >= len(lines):
         return "jsonlines"
     # A NUL in the first line means that it is no text; one further down is a matter of its own line.
     if b"\0" in head.partition(b"\n")[0]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from millrace.contract.rules.jpeg import has_few_scans
+from millrace.contract.rules.png import has_all_rows
 
 if TYPE_CHECKING:
     import numpy as np
@@ -33,6 +34,8 @@ def decode(content: Any, encoding: Encoding, shape: tuple[int, int, int]) -> npt
             # Decoding alone does not look at the checksums of the pixels' chunks. A JPEG has none.
             with Picture.open(BytesIO(content), formats=[kind]) as picture:
                 picture.verify()
+            if not has_all_rows(content):
+                raise ValueError(expected)
         with Picture.open(BytesIO(content), formats=[kind]) as picture:
             if (picture.height, picture.width) != (height, width):
                 raise ValueError(expected)

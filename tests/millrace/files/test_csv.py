@@ -28,12 +28,30 @@ def written(rows: list[list[str]]) -> bytes:
 
 @pytest.mark.parametrize(("lines", "block_bytes"), [(2, 64), (100, 64), (101, 64), (101, 2**22), (5_000, 2**22)])
 def test_a_quoted_cell_may_have_any_number_of_lines(read: Read, lines: int, block_bytes: int) -> None:
-    """None of its lines is a row, though each has as many cells as one."""
-    letter = "\n".join(f"line {number}, as it was said" for number in range(lines))
+    """None of its lines is a row, though every other one has as many cells as one."""
+    letter = "\n".join(f"line {number}" + ", as it was said" * (number % 2) for number in range(lines))
     rows = [["a", letter], ["b", "short"]]
     parsed = read(written(rows), TABLE, Limits(block_bytes=block_bytes))
     assert parsed.unparsable == ()
     assert [[row["id"], row["text"]] for row in parsed.rows.to_pylist()] == rows
+
+
+@pytest.mark.parametrize(
+    "data", [written([["a", "x, y\n" * 101], ["b", "z"]]), b'id,text\na,"x\n' + b"c,y\n" * 101 + b'd,e"\nb,z\n']
+)
+def test_what_may_be_rows_between_two_stray_quotes_is_quarantined_whole(read: Read, data: bytes) -> None:
+    """As a letter it is one row, as a mistake 102 of them: nothing is invented, and nothing is swallowed unsaid."""
+    parsed = read(data, TABLE)
+    (refused,) = parsed.unparsable
+    assert (refused.line, refused.violations[0].reason) == (2, "quote")
+    assert "lines that do" in refused.violations[0].got
+    assert refused.raw.count("\n") >= 100
+    assert parsed.rows["id"].to_pylist() == ["b"]
+
+
+def test_a_carriage_return_within_a_line_is_named(read: Read) -> None:
+    (refused,) = read(b'id,text\na,"x"\ry\nb,z\n', TABLE).unparsable
+    assert refused.violations[0].got == "a carriage return within a line"
 
 
 def test_a_quote_that_never_closes_costs_its_line(read: Read) -> None:

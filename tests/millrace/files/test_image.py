@@ -190,6 +190,21 @@ def test_a_manifest_of_too_many_objects_is_refused_before_any_is_fetched(named: 
     assert fetched == []
 
 
+def test_a_manifest_whose_names_are_in_escapes_fetches_no_more(tmp_path: Path) -> None:
+    fetched: list[str] = []
+
+    def fetch(key: str, version_id: str) -> bytes:
+        fetched.append(key)
+        return png()
+
+    lines = [f'{{"id": "{n}", "scan": {{"object": "{n}", "version\\u005fid": "v"}}}}\n' for n in range(5)]
+    of = Origin(name="m", at=AT, digest="", fetch=fetch)
+    parts = read("".join(lines).encode(), tmp_path, of=of, objects=3)
+    assert len(fetched) == 3
+    refused = [row for part in parts for row in part.unparsable]
+    assert [row.violations[0].reason for row in refused] == ["too_large"] * 2
+
+
 @pytest.mark.parametrize("depth", [900, 960, 980, 990])
 def test_a_value_nested_deep_costs_its_row(depth: int, tmp_path: Path) -> None:
     deep = b'{"id":"a","scan":' + b"[" * depth + b"]" * depth + b"}\n"

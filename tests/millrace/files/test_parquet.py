@@ -201,6 +201,16 @@ def test_times_of_the_old_form_are_those_of_any_day(tmp_path: Path) -> None:
     assert (part.rows["at"].to_pylist(), part.unparsable) == (times, ())
 
 
+def test_a_column_that_is_not_read_may_be_of_the_old_form(tmp_path: Path) -> None:
+    """A struct's field is no column, though it has the name of one."""
+    table = Table(name="rows", columns=(Column(name="at", kind="string"),), ignored=("more",))
+    path = tmp_path / "drop"
+    inner = pa.StructArray.from_arrays([pa.array([datetime(9999, 12, 31)])], ["at"])
+    pq.write_table(pa.table({"at": ["x"], "more": inner}), path, use_deprecated_int96_timestamps=True)
+    (part,) = read_drop(path, table)
+    assert part.rows["at"].to_pylist() == ["x"]
+
+
 def test_nanoseconds_of_the_old_form_are_not_cut_off(tmp_path: Path) -> None:
     table = Table(name="rows", columns=(Column(name="at", kind="timestamp"),))
     path = tmp_path / "drop"

@@ -18,7 +18,7 @@ from millrace.contract.csv_form import CsvForm
 from millrace.contract.schema import Column, Table
 from millrace.errors import DropError
 from millrace.files import csv
-from millrace.files.lines import blocks
+from millrace.files.lines import BOM, blocks
 from millrace.files.parsed import Limits, Parsed
 from millrace.files.sniff import read_drop
 from tests.fuzz import examples
@@ -450,12 +450,30 @@ def test_a_parquet_file_of_tiny_row_groups_is_refused(tmp_path: Path) -> None:
     assert parse(data, tmp_path, Limits(row_groups=12)).rows.num_rows == 12
 
 
+@pytest.mark.parametrize(
+    "data", [b'[\n{"a":"1"},\n{"a":"2"}\n]', b'[\n{"a":"1"}', b'other\nx\n{"a":"1"}\n', b'<a>\n{"a":"1"}\n</a>']
+)
+def test_an_object_on_a_line_makes_no_json_lines(read: Read, data: bytes) -> None:
+    with pytest.raises(DropError, match="foreign"):
+        read(data, Table(name="rows", columns=(Column(name="a", kind="string"),)))
+
+
+@pytest.mark.parametrize("head", [BOM, b""])
+def test_json_lines_without_a_header_to_expect_are_json_lines(read: Read, head: bytes) -> None:
+    columns = tuple(Column(name=name, kind="string") for name in ("a", "b"))
+    table = Table(name="rows", columns=columns, csv=CsvForm(columns=("a", "b"), quote=""))
+    for long, blank in (("x" * 100_000, b""), ("x" * 100_000, b"\n"), ("x", b"\n")):
+        data = head + blank + b'{ "a": "' + long.encode() + b'", "b": "y"}\n'
+        assert read(data, table).rows["b"].to_pylist() == ["y"]
+
+
 @pytest.mark.parametrize("bad", [b'{"a":"x\0"}', b'["x"]', b'"a":"x"}', b"null"])
 @pytest.mark.parametrize("place", [0, 1, 2])
 def test_a_broken_line_of_json_costs_itself_wherever_it_stands(read: Read, bad: bytes, place: int) -> None:
     table = Table(name="rows", columns=(Column(name="a", kind="string"),))
-    lines = [b'{"a":"1"}', b'{"a":"2"}']
-    lines.insert(place, bad)
-    parsed = read(b"\n".join(lines), table)
-    assert parsed.rows["a"].to_pylist() == ["1", "2"]
-    assert [row.line for row in parsed.unparsable] == [place + 1]
+    for lines in ([b'{"a":"1"}', b'{"a":"2"}'], [b'{"a":"1"}']):
+        good = len(lines)
+        lines.insert(place, bad)
+        parsed = read(b"\n".join(lines), table)
+        assert parsed.rows.num_rows == good
+        assert [row.line for row in parsed.unparsable] == [lines.index(bad) + 1]

@@ -1,0 +1,42 @@
+"""A PNG whose data end early is none, whatever its checksums say."""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from io import BytesIO
+
+import numpy as np
+import pytest
+from PIL import Image as Picture
+
+from millrace.contract.rules.pixels import decode
+from millrace.contract.rules.png import has_all_rows
+
+
+def png(raw: bytes, side: int, *, interlace: int = 0) -> bytes:
+    """Grey, 8 bits a pixel."""
+    header = struct.pack(">IIBBBBB", side, side, 8, 0, 0, 0, interlace)
+    chunks = ((b"IHDR", header), (b"IDAT", zlib.compress(raw)), (b"IEND", b""))
+    return b"\x89PNG\r\n\x1a\n" + b"".join(
+        struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data)) for kind, data in chunks
+    )
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "P", "LA", "RGB", "RGBA", "I;16"])
+@pytest.mark.parametrize("side", [1, 7, 28])
+def test_what_is_written_whole_is_whole(mode: str, side: int) -> None:
+    file = BytesIO()
+    Picture.new(mode, (side, side + 1)).save(file, "png")
+    for behind in (b"", b"\n", b"\0" * 13):
+        assert has_all_rows(file.getvalue() + behind)
+
+
+@pytest.mark.parametrize(("interlace", "size"), [(0, 8 * 9), (1, 2 + 2 + 3 + 6 + 10 + 20 + 36)])
+def test_data_that_end_early_are_no_pixels(interlace: int, size: int) -> None:
+    """Pillow decodes both, and leaves what is not there black. The sizes are those of the seven passes."""
+    whole, short = (png(bytes(length), 8, interlace=interlace) for length in (size, size - 1))
+    assert (has_all_rows(whole), has_all_rows(short)) == (True, False)
+    assert np.array_equal(decode(whole, "png", (1, 8, 8)), np.zeros((1, 8, 8)))
+    with pytest.raises(ValueError, match="PNG data of 8 x 8 pixels"):
+        decode(short, "png", (1, 8, 8))
