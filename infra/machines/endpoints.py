@@ -16,7 +16,7 @@ from infra.machines.calls import call
 from infra.machines.paths import Result, path
 from infra.machines.release_alarms import ERRORS_ALARM, LATENCY_ALARM
 from infra.machines.states import State
-from millrace.aws.endpoints import BROKEN
+from millrace.aws.endpoints import BROKEN, CHANGING
 from millrace.messages.release import LiveState, ReleaseStarted, UpdateState
 from millrace.names import VARIANT
 
@@ -104,9 +104,18 @@ def update(
 
 
 def fleet(name: str, *, result: str, next_state: str) -> State:
-    """DescribeEndpoint; its configuration and its desired count land at `$.<result>`."""
-    seen = {"config.$": "$.EndpointConfigName", "instances.$": _of_variant("DesiredInstanceCount")}
+    """DescribeEndpoint; its status, its configuration and its desired count land at `$.<result>`."""
+    seen = {
+        "status.$": "$.EndpointStatus",
+        "config.$": "$.EndpointConfigName",
+        "instances.$": _of_variant("DesiredInstanceCount"),
+    }
     return _sagemaker("describeEndpoint", "What serves now", {"EndpointName": name}, result, next_state, seen)
+
+
+def is_changing(status: str) -> dict[str, Any]:
+    """Whether the status at this path is one in which SageMaker refuses an update, and which ends by itself."""
+    return {"Or": [{"Variable": status, "StringEquals": one} for one in CHANGING]}
 
 
 def instance_type(*, config: str, result: str, next_state: str) -> State:

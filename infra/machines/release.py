@@ -213,7 +213,15 @@ def _update(context: Context) -> dict[str, State]:
     another = {"Not": states.equals(path(UpdateState, "live_config_now", "instance"), endpoints.instance(context))}
     count = path(UpdateState, "live_fleet", "instances")
     return {
-        "Live fleet": endpoints.fleet(name, result="live_fleet", next_state="Live fleet's config"),
+        "Live fleet": endpoints.fleet(name, result="live_fleet", next_state="Does it change?"),
+        "Does it change?": states.choice(
+            "While its scaling adds or takes instances SageMaker refuses an update",
+            [(endpoints.is_changing(path(UpdateState, "live_fleet", "status")), "Its change ends")],
+            otherwise="Live fleet's config",
+        ),
+        "Its change ends": states.wait(
+            "A change takes minutes", seconds=_pause_s(context, CHANGE_POLLS_S), next_state="Live fleet"
+        ),
         "Live fleet's config": endpoints.instance_type(
             config=path(UpdateState, "live_fleet", "config"), result="live_config_now", next_state="Another instance?"
         ),

@@ -128,6 +128,8 @@ class LiveState(StartedState):
 class Fleet(Message):
     """What the live endpoint serves by before an update."""
 
+    status: str
+    """SageMaker's word for what it does now."""
     config: str
     instances: int
     """That it should have."""

@@ -89,6 +89,7 @@ model = root / "model/version.txt"
 version = model.read_text() if model.exists() else "none"
 if os.environ.get("CRASH"):
     sys.exit(1)
+time.sleep(float(os.environ.get("BOOT", "0")))
 class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True

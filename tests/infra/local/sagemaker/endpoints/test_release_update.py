@@ -41,9 +41,9 @@ def context() -> Context:
 
 @pytest.fixture
 def live(sagemaker: Any, client: Any, config: Any, context: Context) -> Any:
-    """`live("ml.m5.large", 1)`: the live endpoint, scaled; deleted after the test."""
-    name = context.names.endpoint
-    model = sagemaker.describe_endpoint_config(EndpointConfigName=config())["ProductionVariants"][0]["ModelName"]
+    """`live("ml.m5.large", 1)`: the live endpoint, scaled; deleted after the test. A server takes half a second to start."""
+    name, slow = context.names.endpoint, config(environment={"BOOT": "0.5"})
+    model = sagemaker.describe_endpoint_config(EndpointConfigName=slow)["ProductionVariants"][0]["ModelName"]
 
     def make(instance: str, count: int) -> None:
         sagemaker.create_endpoint_config(EndpointConfigName=f"{name}-v1-now", ProductionVariants=[fleet_of(instance)])
@@ -73,9 +73,10 @@ def live(sagemaker: Any, client: Any, config: Any, context: Context) -> Any:
 def update(client: Any, fresh: Callable[..., str], context: Context) -> Callable[..., tuple[dict[str, Any], set[str]]]:
     """The execution of the machine's states from the live fleet to its scaling, and the names of those it entered.
 
-    `without="Stop scaling"` leaves that state out, `without="Declared count"` has the present one kept."""
+    `without="Stop scaling"` leaves that state out, `without="Declared count"` has the present one kept; `meanwhile` is
+    called just before it starts."""
 
-    def run(*, without: str = "") -> tuple[dict[str, Any], set[str]]:
+    def run(*, without: str = "", meanwhile: Callable[[], Any] = lambda: None) -> tuple[dict[str, Any], set[str]]:
         iam, states, role = client("iam"), client("stepfunctions"), fresh("role")
         trust = json.dumps(trusted("states.amazonaws.com", "123456789012"))
         arn = iam.create_role(RoleName=role, AssumeRolePolicyDocument=trust)["Role"]["Arn"]
@@ -93,6 +94,7 @@ def update(client: Any, fresh: Callable[..., str], context: Context) -> Callable
         machine = states.create_state_machine(
             name=fresh("machine"), definition=json.dumps({"StartAt": "Live fleet", "States": steps}), roleArn=arn
         )["stateMachineArn"]
+        meanwhile()
         execution = states.start_execution(stateMachineArn=machine, input=json.dumps(given))["executionArn"]
         until(lambda: states.describe_execution(executionArn=execution)["status"] != "RUNNING")
         pages = states.get_paginator("get_execution_history").paginate(executionArn=execution)
@@ -149,6 +151,22 @@ def test_what_scaling_has_set_is_kept_where_nothing_changed(
     assert run["status"] == "SUCCEEDED", run["cause"]
     assert "Stop scaling" not in entered
     assert (fleet(sagemaker, context), scaled(client, context)) == (("ml.m5.xlarge", 3), [(2, 4)])
+
+
+def test_a_fleet_that_is_scaling_is_waited_for(
+    live: Any, update: Any, sagemaker: Any, client: Any, context: Context
+) -> None:
+    """It may have begun while the preflight and the challenger took their minutes."""
+    live("ml.m5.xlarge", 2)
+    change = [{"VariantName": "main", "DesiredInstanceCount": 4}]
+    run, entered = update(
+        meanwhile=lambda: sagemaker.update_endpoint_weights_and_capacities(
+            EndpointName=context.names.endpoint, DesiredWeightsAndCapacities=change
+        )
+    )
+    assert run["status"] == "SUCCEEDED", run["cause"]
+    assert "Its change ends" in entered
+    assert fleet(sagemaker, context) == ("ml.m5.xlarge", 4)
 
 
 @pytest.mark.parametrize(
