@@ -67,6 +67,13 @@ def read(path: Path, table: Table, limits: Limits) -> Iterator[Parsed]:
                 continue
             skipped, header, block = _header(block, table)
             line += skipped
+        elif line == 1 and form.columns and _is_of_names(first := block.partition(b"\n")[0], header, table):
+            expected = "rows from the first line on (`csv.columns` of the contract)"
+            names = QuarantinedRow(
+                line=1, violations=(_violation(Reason.COLUMNS, expected, "a line of names"),), raw=raw_text(first)
+            )
+            yield Parsed(rows=parsed_schema(table).empty_table(), unparsable=(names,))
+            line, block = 2, block[len(first) + 1 :]
         found = _read_block(block, line, len(header), form, limits, last=following is None)
         rest = found.rest
         line += block.count(b"\n") - rest.count(b"\n")
@@ -98,6 +105,13 @@ def _header(block: bytes, table: Table) -> tuple[int, list[str], bytes]:
         return skipped, check_names(names_of(first, table.csv), table), block
     except DropError as error:
         raise _wrong_encoding(first, table.csv) or _wrong_delimiter(first, table) or error from None
+
+
+def _is_of_names(line: bytes, header: list[str], table: Table) -> bool:
+    """Whether a file that should have no line of names has one."""
+    with suppress(DropError):
+        return check_names(names_of(line, table.csv), table) == header
+    return False
 
 
 def check_names(names: Sequence[str], table: Table) -> list[str]:
@@ -242,12 +256,9 @@ def _read_lines(lines: list[bytes], line: int, width: int, form: CsvForm, limits
 
 def _hides_rows(inner: list[bytes], width: int, form: CsvForm) -> bool:
     """Whether the lines within a quoted cell look like rows: of two stray quotes all lines between them do."""
-    delimiter = form.delimiter.encode()
-    return (
-        width > 1
-        and len(inner) > LONG
-        and sum(text.count(delimiter) + 1 == width for text in inner) >= ALIKE * len(inner)
-    )
+    delimiter, told = form.delimiter.encode(), [text for text in inner if not _is_blank(text, form)]
+    alike = sum(text.count(delimiter) + 1 == width for text in told)
+    return width > 1 and len(told) > LONG and alike >= ALIKE * len(told)
 
 
 def span_of(lines: list[bytes], at: int, form: CsvForm, limits: Limits) -> int:

@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from millrace.contract.csv_form import CsvForm
 from millrace.contract.schema import Column, Table
 from millrace.files.parsed import Limits
 from tests.millrace.files.conftest import Read
@@ -69,3 +70,11 @@ def test_spaces_around_a_name_count_nowhere_but_in_other_formats(read: Read) -> 
     pq.write_table(pa.table({"id": ["a"], "Seen At ": ["x"]}), stored)
     files = (b"id,Seen At \na,x\n", b"id,Seen At\na,x\n", b'{"id":"a","Seen At ":"x"}\n', stored.getvalue())
     assert [read(data, table).rows["text"].to_pylist() for data in files] == [["x"]] * 4
+
+
+@pytest.mark.parametrize("names", [b"id,text\n", b"id, text\r\n"])
+def test_a_line_of_names_where_none_is_expected_is_no_row(read: Read, names: bytes) -> None:
+    table = replace(TABLE, csv=CsvForm(columns=("id", "text")))
+    parsed = read(names + b"a,x\nid,text\n", table)
+    assert [(row.line, row.violations[0].reason) for row in parsed.unparsable] == [(1, "columns")]
+    assert [(row["_line"], row["id"]) for row in parsed.rows.to_pylist()] == [(2, "a"), (3, "id")]

@@ -41,7 +41,7 @@ def context() -> Context:
 
 @pytest.fixture
 def live(sagemaker: Any, client: Any, config: Any, context: Context) -> Any:
-    """`live("ml.m5.large", 1)`: the live endpoint, scaled; deleted after the test. A server takes half a second to start."""
+    """`live("ml.m5.large", 1)`: the live endpoint, scaled; deleted after the test. A server boots for half a second."""
     name, slow = context.names.endpoint, config(environment={"BOOT": "0.5"})
     model = sagemaker.describe_endpoint_config(EndpointConfigName=slow)["ProductionVariants"][0]["ModelName"]
 
