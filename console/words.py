@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from datetime import date
+from datetime import date, datetime, timedelta
 
 from millrace.tasks.figures import short
 
@@ -52,6 +52,11 @@ def usd(amount: float) -> str:
 def day(at: date) -> str:
     """`1 July 1997`."""
     return f"{at:%-d %B %Y}"
+
+
+def last_day(end: date) -> str:
+    """The last day of a span that ends at `end`, which is no part of it: `30 April 1997` for midnight of 1 May."""
+    return day(end - (timedelta(microseconds=1) if isinstance(end, datetime) else timedelta(days=1)))
 
 
 def brief(text: str) -> str:

@@ -12,7 +12,7 @@ from console.queries.answers import answer, reason_of
 from console.queries.drops import Drop
 from console.queries.naive_rule import naive_is_better
 from console.queries.report import JudgedModel, WorkloadReport
-from console.words import count, day, listed, spelled
+from console.words import count, day, last_day, listed, spelled
 from millrace.messages.release import ReleaseStarted
 from millrace.messages.retrain import RetrainingDecided
 from millrace.timestamps import moment
@@ -112,7 +112,7 @@ def _quality(model: JudgedModel) -> str:
     own = quality(evaluation.metrics.get("error"))
     rule = "" if naive is None else f"is {quality(naive)}" if error.is_share else f"has {error.amount(naive)}"
     where = rule and f", where the naive rule {rule}"
-    when = f"{day(moment(evaluation.split.from_))} to {day(moment(evaluation.split.to))}"
+    when = f"{day(moment(evaluation.split.from_))} to {last_day(moment(evaluation.split.to))}"
     return f": {own} on {evaluation.rows.test:,} rows that it never saw, {when}{where}"
 
 
@@ -132,7 +132,7 @@ def _recent(model: JudgedModel, report: WorkloadReport) -> Iterator[str]:
     error = sum(each * window.decisions for window, each in known) / decisions
     if error > expected:
         quality = model.evaluation.error.quality(error, decimals=_decimals(error, expected))
-        when = f"{day(known[0][0].start)} to {day(known[-1][0].end)}"
+        when = f"{day(known[0][0].start)} to {last_day(known[-1][0].end)}"
         yield f"Its last {decisions:,} decisions with labels were worse: {quality}, {when}."
 
 

@@ -48,7 +48,7 @@ def _few(_: Sequence[MonitoredWindow]) -> str:
 
 def _without_error(windows: Sequence[MonitoredWindow]) -> str:
     if not any(window.labelled for window in windows):
-        return "no decision has a label yet"
+        return "no window that was judged has a label"
     if all(window.error_bound is None for window in windows):
         return "the version has no bound on its error"
     return "in no window enough decisions have labels and are the live version's"

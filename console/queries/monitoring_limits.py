@@ -152,5 +152,5 @@ def missing_labels(judged: Sequence[MonitoredWindow]) -> Limit | None:
     return Limit(
         what="labels are missing",
         why=f"{len(without)} of {len(judged)} windows, {first} to {last}, {decisions:,} decisions: their "
-        "error is not known",
+        "error is not known (labels come as files: millrace drop FILE --feed labels)",
     )

@@ -76,7 +76,9 @@ def nearest_examples(environment: Environment, names: WorkloadNames, wanted: str
     EnvironmentNotFoundError as `answered_decision` and where nothing is left to compare."""
     contract = load_contract(workloads_folder() / names.workload)
     if not contract.rows.may_be_shown:
-        expected = "nearestExample: true on the object rows, for its owner to let people see training rows"
+        expected = (
+            "the custom property nearestExample: true of the object rows, for its owner to let people see training rows"
+        )
         raise WorkloadError(where=f"{names.workload}/contract.yaml", field="schema", expected=expected, came="none")
     return nearest_to(environment, names, answered_decision(environment, names, wanted), contract)
 

@@ -105,9 +105,12 @@ class _Reader:
         for name in ("rows", "labels"):
             if name not in objects:
                 self._stop("schema", f"an object named {name!r}", sorted(str(key) for key in objects))
+        rows, labels = (self._table(*objects[name]) for name in ("rows", "labels"))
+        # A file of whole rows is one of their labels too: what else it says of them is not read.
+        others = [name for name in rows.name_of if name not in labels.name_of]
         contract = Contract(
-            rows=self._table(*objects["rows"]),
-            labels=self._table(*objects["labels"]),
+            rows=rows,
+            labels=replace(labels, ignored=(*labels.ignored, *others)),
             digest=digest(document),
             freshness=self._freshness(document.get("slaProperties") or []),
         )

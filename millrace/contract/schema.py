@@ -95,8 +95,8 @@ class Column:
 
     @property
     def is_expected(self) -> bool:
-        """Whether a file without the column is refused whole."""
-        return self.required and not self.is_generated
+        """Whether a file without the column is refused whole. A label that is an input is one: rows need their past."""
+        return (self.required or self.is_input) and not self.is_generated
 
     @cached_property
     def checks(self) -> tuple[Rule, ...]:

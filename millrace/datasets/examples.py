@@ -77,7 +77,8 @@ def read_rows(
     extra = (division.column,) if division.by == "column" else ()
     names, required = encoders.columns(features), {column.name for column in contract.rows.columns if column.required}
     beside = [name for name in more_columns if name not in (*names, *prediction.label_columns)]
-    later = prediction.label_columns if prediction.horizon_hours else ()
+    # A label may come later, by a row that has it or by the feed of labels, where the contract does not require it.
+    later = [name for name in prediction.label_columns if prediction.horizon_hours or name not in required]
     return read_snapshot(
         folder,
         schema,

@@ -141,6 +141,12 @@ def test_gaps_and_repeated_rows_are_told(market: list[Row], as_csv: Writer) -> N
     assert "repeat" not in plain
 
 
+def test_rows_without_a_label_are_told(market: list[Row], as_csv: Writer) -> None:
+    without = told(market, as_csv, lambda at, row: row | {"Trend": ""} if at % 10 == 0 else row)
+    assert "rows have no label: quarantined; with `required: false` on Trend in contract.yaml they are kept" in without
+    assert "no label" not in told(market, as_csv, lambda _, row: row)
+
+
 def test_a_rare_class_is_told(market: list[Row], as_csv: Writer) -> None:
     rare = told(market, as_csv, lambda at, row: row | {"Trend": "up" if at % 33 == 0 else "down"})
     assert "96.9% of the rows are 'down': a model that never says 'up' is right as often" in rare

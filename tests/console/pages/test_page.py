@@ -254,7 +254,7 @@ def test_a_panel_without_a_figure_says_why(report: WorkloadReport) -> None:
     thin = tuple(replace(one, ratios=none, error=None, labelled=0) for one in report.windows)
     shown = page(replace(report, windows=thin))
     assert "No figure: every window has too few decisions to compare with the training rows." in shown
-    assert "No figure: no decision has a label yet." in shown
+    assert "No figure: no window that was judged has a label." in shown
     unbounded = page(replace(report, windows=tuple(replace(one, labelled=9, error_bound=None) for one in thin)))
     assert "No figure: the version has no bound on its error." in unbounded
     assert "No figure" not in page(report)

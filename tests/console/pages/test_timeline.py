@@ -140,7 +140,7 @@ def test_of_several_drops_those_with_something_to_say_are_named(report: Workload
 def test_the_summary_names_the_champion_the_alarm_and_what_was_refused(report: WorkloadReport) -> None:
     said = summary(report)
     assert said.startswith("Version 2 has been live since 15 May 1997: 76% right on 1,344 rows that it never saw, ")
-    assert "3 April 1997 to 1 May 1997, where the naive rule is 62% right." in said
+    assert "3 April 1997 to 30 April 1997, where the naive rule is 62% right." in said
     assert "On 15 May 1997 the input drift alarm was raised (vicprice" in said
     assert "Version 2 was released on 15 May 1997." in said
     assert "The model trained on 1 July 1997 did not pass (calibration and non-inferiority)" in said

@@ -162,7 +162,9 @@ def test_without_the_owner_s_word_no_row_is_read(
 ) -> None:
     change(folder, lambda rows: rows.pop("customProperties"))
     nobody = Environment(platform=PLATFORM, client=lambda name: pytest.fail(name))
-    with pytest.raises(WorkloadError, match=r"plant/contract.yaml: schema: expected nearestExample: true on the obj"):
+    with pytest.raises(
+        WorkloadError, match=r"plant/contract.yaml: schema: expected the custom property nearestExample: tr"
+    ):
         nearest_examples(nobody, NAMES, ID)
 
 

@@ -93,3 +93,18 @@ def test_the_table_has_the_columns_of_a_delivered_file(templates: Templates) -> 
     assert [column["Type"] for column in table["StorageDescriptor"]["Columns"]] == [
         names.get(str(field.type), str(field.type)) for field in schema
     ]
+
+
+def test_what_the_live_version_refuses_can_be_quarantined(templates: Templates) -> None:
+    """A row may keep today's contract and not that of the version, in whatever workload."""
+    policies = json.dumps(
+        resources(templates, "prod", "AWS::IAM::Policy") + resources(templates, "prod", "AWS::IAM::Role")
+    )
+    written = [
+        statement["Resource"]
+        for policy in json.loads(policies)
+        for document in (policy, *policy.get("Policies", []))
+        for statement in document.get("PolicyDocument", {}).get("Statement", [])
+        if "s3:PutObject" in statement["Action"]
+    ]
+    assert "electricity/quarantine/feed=scoring" in json.dumps(written)

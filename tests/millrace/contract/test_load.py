@@ -299,3 +299,24 @@ def test_of_several_row_counts_the_tightest_bounds_hold(folder: Path) -> None:
     change(folder, lambda d: d["schema"][0].update(quality=rules))
     table = load_contract(folder).rows
     assert (table.minimum_rows, table.maximum_rows) == (6, 99)
+
+
+def test_a_file_of_whole_rows_is_one_of_their_labels_too() -> None:
+    labels = load_contract(FOLDER).labels
+    assert labels.name_of["nswprice"] == "", "not read"
+    assert labels.name_of["class"] == "class"
+    assert "remark" not in labels.name_of
+
+
+def test_a_label_that_is_an_input_is_in_every_file() -> None:
+    contract = load_contract(FOLDER.parent / "air_quality")
+    (label,) = contract.label_columns
+    assert label.is_expected
+    assert not load_contract(FOLDER).rows.column("class").is_input
+
+
+def test_what_the_standard_refuses_is_told_in_a_line(folder: Path) -> None:
+    change(folder, lambda document: document["schema"][0].update(nearestExample=True))
+    with pytest.raises(WorkloadError) as refused:
+        check_contract(folder)
+    assert len(str(refused.value)) < 500
