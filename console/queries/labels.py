@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from console.environment import Environment
 from console.queries.overwritten_labels import overwritten_labels
 from console.queries.table_files import data_files, read_metadata, read_rows
+from millrace.contract.deduplicate import key_of
 from millrace.contract.load import load_contract
 from millrace.datasets.corrections import last_of_each
 from millrace.datasets.tables import ARRIVED, SOURCE
@@ -94,21 +95,47 @@ def _near(rows: pa.Table, surface: Prediction, decisions: Sequence[Decision]) ->
 
 
 def _rows(environment: Environment, names: WorkloadNames, surface: Prediction) -> pa.Table | None:
-    """Every label that came, with `_counts`; None before the first."""
+    """Every label that came, with `_counts`; None before the first.
+
+    Where a label lies ahead, a later row of the table `rows` is one too, unless its label came as such."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    parts = list(_of_labels(environment, names, surface))
+    if "rows" in surface.label_tables and (rows := _present(environment, names, "rows")) is not None:
+        rows = rows.filter(pc.is_valid(rows[surface.label]))
+        columns = {*surface.key, surface.event_time, surface.label, ARRIVED, SOURCE}
+        rows = rows.select([name for name in rows.column_names if name in columns])
+        told = [key_of(part, surface.key) for part in parts]
+        if told:
+            known = pa.chunked_array(told).combine_chunks()
+            rows = rows.filter(pc.invert(pc.is_in(key_of(rows, surface.key), value_set=known)))
+        parts.append(rows.append_column(COUNTS, pa.repeat(pa.scalar(True), rows.num_rows)))
+    return pa.concat_tables(parts, promote_options="permissive") if parts else None
+
+
+def _of_labels(environment: Environment, names: WorkloadNames, surface: Prediction) -> Iterator[pa.Table]:
+    """The labels that came as such: those of the table, and those of files that were overwritten."""
     import numpy as np
     import pyarrow as pa
 
-    metadata = read_metadata(environment, names, "labels")
-    if metadata is None or metadata.current_snapshot_id is None:
-        return None
-    s3 = environment.client("s3")
-    there = [read_rows(s3, uri) for uri, _ in data_files(s3, metadata, metadata.current_snapshot_id, is_deleted=False)]
-    rows = pa.concat_tables(there, promote_options="permissive") if there else None
-    parts = []
+    rows = _present(environment, names, "labels")
     if rows is not None:
         counts = np.zeros(rows.num_rows, dtype=bool)
         counts[last_of_each(rows, surface.key, surface.label_columns)] = True
-        parts.append(rows.append_column(COUNTS, pa.array(counts)))
-    for part in overwritten_labels(s3, metadata, surface.key):
-        parts.append(part.append_column(COUNTS, pa.repeat(pa.scalar(False), part.num_rows)))
-    return pa.concat_tables(parts, promote_options="permissive") if parts else None
+        yield rows.append_column(COUNTS, pa.array(counts))
+    if metadata := read_metadata(environment, names, "labels"):
+        for part in overwritten_labels(environment.client("s3"), metadata, surface.key):
+            yield part.append_column(COUNTS, pa.repeat(pa.scalar(False), part.num_rows))
+
+
+def _present(environment: Environment, names: WorkloadNames, table: str) -> pa.Table | None:
+    """The rows of the table's current snapshot; None without any."""
+    import pyarrow as pa
+
+    metadata, s3 = read_metadata(environment, names, table), environment.client("s3")
+    if metadata is None or metadata.current_snapshot_id is None:
+        return None
+    files = data_files(s3, metadata, metadata.current_snapshot_id, is_deleted=False)
+    found = [read_rows(s3, uri) for uri, _ in files]
+    return pa.concat_tables(found, promote_options="permissive") if found else None
