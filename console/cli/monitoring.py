@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 RUNS = 100
 """Monitor runs that are read at most, the newest."""
 NONE_RAN = (
-    "No monitor run has judged a window yet. Windows hold the decisions of `predict`; files scored whole have none."
+    "No monitor run has judged a window yet. Windows hold the decisions of `predict`; files scored whole have none. "
+    "The machine `monitor` runs on its schedule; its input `as_of` says for which day, where rows are of the past."
 )
 NOTHING = "No judged window has decisions."
 Limited = Annotated[int, typer.Option(min=0, help="Windows at most, the newest; 0 for all.")]

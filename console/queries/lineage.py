@@ -251,7 +251,7 @@ class Chain:
         judged = self._judge(report)
         for verdict in recorded:
             same = judged.get(verdict.name) == verdict.passed
-            word = "passed" if verdict.passed else "refused"
+            word = "refused" if not verdict.passed else "passed with a warning" if verdict.is_warning else "passed"
             identity, detail = f"{verdict.name}: {word}", verdict.sentence
             state: State = "checked" if same else "broken"
             detail = detail if same else f"judged again: {judged.get(verdict.name)}; recorded: {detail}"

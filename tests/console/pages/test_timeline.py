@@ -8,7 +8,7 @@ from console.pages.timeline import timeline
 from console.presenters.presenter import TimelineEntry
 from console.queries.report import WorkloadReport
 from console.queries.withdrawals import Withdrawal, find_withdrawals
-from millrace.evaluation.report import ErrorMeaning
+from millrace.evaluation.report import ErrorMeaning, NaiveFigures
 from millrace.messages.audit import AuditEvent, RowsWithdrawn
 from millrace.messages.monitor import ErrorReport, MonitorReport
 from millrace.state.audit import Record
@@ -145,6 +145,20 @@ def test_the_summary_names_the_champion_the_alarm_and_what_was_refused(report: W
     assert "Version 2 was released on 15 May 1997." in said
     assert "The model trained on 1 July 1997 did not pass (calibration and non-inferiority)" in said
     assert "Three requests for a retraining were refused." in said
+
+
+def test_a_model_that_is_right_less_often_than_its_rule_says_by_what_it_is_better(report: WorkloadReport) -> None:
+    model = report.live
+    assert model is not None
+    assert model.evaluation is not None
+    figures = {"error": 0.05, "log_loss": 0.2}
+    naive = NaiveFigures(rule="base_rate", rows=10, metrics=figures)
+    for error, is_said in ((0.06, True), (0.04, False)):
+        metrics = model.evaluation.metrics | {"error": error, "log_loss": 0.17}
+        evaluation = model.evaluation.model_copy(update={"metrics": metrics, "naive": naive})
+        judged = replace(model, evaluation=evaluation)
+        said = summary(replace(report, models=tuple(judged if one is model else one for one in report.models)))
+        assert ("its log loss, which the gate compares, is 0.1700 against 0.2000" in said) is is_said
 
 
 def test_a_workload_without_a_champion_says_so(report: WorkloadReport) -> None:
