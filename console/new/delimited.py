@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from console.new.missing import without, words_of_no_amount
+from console.words import count
 from millrace.contract.csv_form import DELIMITERS, CsvForm
 from millrace.contract.schema import LINE, Column, Table
 from millrace.contract.violation import QuarantinedRow
@@ -80,6 +81,10 @@ def read_delimited(path: Path, form: CsvForm, *, decimal: str = "") -> Delimited
         _stop(path, f"line {line}", error.expected, error.got)
     rows = pa.concat_tables([part.rows for part in parts]).drop_columns([LINE]).combine_chunks()
     unparsable = tuple(row for part in parts for row in part.unparsable)
+    if unparsable and not rows.num_rows:
+        worst, line_of = unparsable[0].violations[0], unparsable[0].line
+        came = f"none: {count(len(unparsable), 'line')}, of line {line_of} expected {worst.expected}, got {worst.got}"
+        _stop(path, "rows", "labelled rows", came)
     known = _number_form(path, [rows.column(place) for place in range(width)], decimal, form)
     return Delimited(
         form=replace(form, decimal=known.decimal, thousands=known.thousands),

@@ -98,6 +98,8 @@ def examples(table: pa.Table, *, workload: Workload, features: Features) -> Exam
     keep = whole[LABEL].is_valid().to_numpy()
     for history in encoders.histories(features):
         keep &= ~history.is_too_short(table)
+    if left := int((~keep).sum()):
+        print(f"left out {left} of {table.num_rows} rows: without a label, or without a whole past", flush=True)
     # Drops are checked by their images' headers alone: data that is cut off or altered is found by who decodes it.
     decodable = encoders.decodable(features, table)
     if undecodable := int((keep & ~decodable).sum()):

@@ -11,11 +11,13 @@ import pytest
 from console.new.choices import Choices
 from console.new.images import read_any
 from console.new.proposal import propose
+from console.new.source import read_source
 from console.new.writing import write
 from millrace.contract.odcs import check_contract
 from millrace.contract.row import as_declared, check_row
 from millrace.contract.schema import Contract, Feed
 from millrace.contract.validate import Validator
+from millrace.errors import ConfigurationError
 from millrace.files.origin import Origin
 from millrace.files.sniff import read_drop
 from millrace.workload.fit import check_fit
@@ -166,3 +168,10 @@ def test_times_that_no_month_has_are_counted_and_left_as_they_are(tmp_path: Path
     assert [row.line for row in found.refused] == [1502, 1503, 1504]
     assert "3 rows with none will be quarantined" in " ".join(found.notes)
     assert "2/30/2023 1:00 AM" in found.refused[0].detail
+
+
+def test_a_file_without_a_line_of_the_width_of_its_names_says_so(tmp_path: Path) -> None:
+    path = tmp_path / "ragged.csv"
+    path.write_text("a,b,c\n" + "1,2,3,4\n" * 300)
+    with pytest.raises(ConfigurationError, match="none: 300 lines, of line 2 expected 3 cells, got 4"):
+        read_source(path)
