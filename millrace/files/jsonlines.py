@@ -76,6 +76,8 @@ def _object(text: bytes, table: Table, origin: Origin | None) -> dict[str, Any] 
         row = json.loads(text.decode(), object_pairs_hook=_pairs, parse_constant=_no_constant)
     except UnicodeDecodeError as error:
         return _violation(Reason.ENCODING, "UTF-8", repr(error.object[error.start : error.end]))
+    except json.JSONDecodeError as error:
+        return _violation(Reason.JSON, "a JSON object", truncate(f"{error.msg} at column {error.colno}"))
     except (ValueError, RecursionError) as error:
         return _violation(Reason.JSON, "a JSON object", truncate(str(error) or type(error).__name__))
     if not isinstance(row, dict):

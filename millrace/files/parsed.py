@@ -66,7 +66,7 @@ def check_header(names: Sequence[str], table: Table) -> list[str]:
     known = table.name_of
     expected = ", ".join(column.name_in_file for column in table.columns if column.is_expected)
     if optional := ", ".join(column.name_in_file for column in table.columns if not column.is_expected):
-        expected += f" and, where they are known, {optional}"
+        expected = f"{expected} and, where they are known, {optional}" if expected else f"some of {optional}"
     found = [known.get(name) for name in names]
     if not any(found):
         raise DropError(Reason.FOREIGN, expected=f"the columns {expected}", got=f"the line {truncate(','.join(names))}")

@@ -477,3 +477,15 @@ def test_a_broken_line_of_json_costs_itself_wherever_it_stands(read: Read, bad: 
         parsed = read(b"\n".join(lines), table)
         assert parsed.rows.num_rows == good
         assert [row.line for row in parsed.unparsable] == [lines.index(bad) + 1]
+
+
+def test_where_a_line_of_json_breaks_is_told_within_it(read: Read) -> None:
+    table = Table(name="rows", columns=(Column(name="a", kind="string"),))
+    (refused,) = read(b'{"a":"1"}\n{"a":"2"}\n{"a":}\n', table).unparsable
+    assert (refused.line, refused.violations[0].got) == (3, "'Expecting value at column 6'")
+
+
+def test_columns_that_may_all_be_missing_are_named_as_such(read: Read) -> None:
+    table = Table(name="rows", columns=(Column(name="a", kind="string"), Column(name="b", kind="string")))
+    with pytest.raises(DropError, match="expected the columns some of a, b, got the line"):
+        read(b"x,y\n1,2\n", table)
