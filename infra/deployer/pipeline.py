@@ -12,13 +12,15 @@ PUSH = (*PULL, "CompleteLayerUpload", "DescribeImages", "InitiateLayerUpload", "
 """https://docs.aws.amazon.com/AmazonECR/latest/userguide/image-push-iam.html"""
 
 
-def reading(platform: Platform, bases: Sequence[str]) -> list[Statement]:
+def reading(platform: Platform, bases: Sequence[str], *, key_arn: str | None) -> list[Statement]:
     """Of the environment `<stage>-read`: compare a change with what is deployed, look up base images, validate a model.
 
-    `bases` are the URIs of AWS's own images that ours begin with."""
+    `bases` are the URIs of AWS's own images that ours begin with; `key_arn` is that of a key that the stage brings
+    along, which has no alias of ours."""
     artefacts = platform.bucket_arn("artefacts")
     signing = {"ForAnyValue:StringEquals": {"kms:ResourceAliases": platform.signing_key_alias}}
     by_us = {"ForAnyValue:StringEquals": {"kms:ResourceAliases": platform.key_alias}}
+    key = resource("kms", key_arn) if key_arn else _key(platform, by_us)
     return [
         _bootstrap(platform, "lookup"),
         _digests(platform).may("GetParameters"),
@@ -31,7 +33,7 @@ def reading(platform: Platform, bases: Sequence[str]) -> list[Statement]:
         resource("s3", artefacts).may("ListBucket"),
         resource("s3", f"{artefacts}/*", because="A run names its folder in the bucket").may("GetObject"),
         resource("dynamodb", platform.arn("dynamodb", f"table/{platform.audit_table}")).may("Query"),
-        _key(platform, by_us).may("Decrypt"),
+        key.may("Decrypt"),
         _key(platform, signing).may("GetPublicKey", "Verify"),
     ]
 
