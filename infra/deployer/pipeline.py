@@ -23,7 +23,7 @@ def reading(platform: Platform, bases: Sequence[str], *, key_arn: str | None) ->
     key = resource("kms", key_arn) if key_arn else _key(platform, by_us)
     return [
         _bootstrap(platform, "lookup"),
-        _digests(platform).may("GetParameters"),
+        (_digests(platform) + _published_key(platform)).may("GetParameters"),
         *_pull_bases(bases),
         resource(
             "sagemaker",
@@ -47,7 +47,7 @@ def deploying(platform: Platform, bases: Sequence[str]) -> list[Statement]:
     return [
         _bootstrap(platform, "deploy", "file-publishing", "lookup"),
         _digests(platform).may("GetParameters", "PutParameter"),
-        resource("ssm", platform.arn("ssm", f"parameter{platform.parameter('key-arn')}")).may("GetParameter"),
+        _published_key(platform).may("GetParameter", "GetParameters"),
         *_pull_bases(bases),
         ours.may(*PUSH),
         every("logs", because="The action takes no resource").may("DescribeLogGroups"),
@@ -65,6 +65,11 @@ def _bootstrap(platform: Platform, *roles: str) -> Statement:
 def _digests(platform: Platform) -> Resource:
     path = platform.parameter("image/*")
     return resource("ssm", platform.arn("ssm", f"parameter{path}"), because="One for each digest of an image's sources")
+
+
+def _published_key(platform: Platform) -> Resource:
+    """The parameter with the ARN of the key that the stage lies under."""
+    return resource("ssm", platform.arn("ssm", f"parameter{platform.parameter('key-arn')}"))
 
 
 def _key(platform: Platform, where: dict[str, dict[str, str]]) -> Resource:
