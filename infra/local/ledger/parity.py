@@ -455,7 +455,11 @@ CALLS: Mapping[str, Row] = {
         "DescribeExecution GetExecutionHistory ListExecutions RedriveExecution SendTaskFailure SendTaskHeartbeat "
         "SendTaskSuccess StartExecution StopExecution",
     ),
-    **_each((_ACTS, "Granted; no trace is sent."), "xray:", "PutTelemetryRecords PutTraceSegments"),
+    **_each(
+        (_ACTS, "Granted; no trace is sent."),
+        "xray:",
+        "GetSamplingRules GetSamplingTargets PutTelemetryRecords PutTraceSegments",
+    ),
 }
 """Actions of identity policies; an action that is not here has not been looked at."""
 
