@@ -50,7 +50,7 @@ WITHOUT_RESOURCE = frozenset(
     }
 )  # fmt: skip
 """https://docs.aws.amazon.com/service-authorization/latest/reference/reference_policies_actions-resources-contextkeys.html"""
-ASKED_BY: Mapping[str, frozenset[str]] = {
+NEEDED_BY: Mapping[str, frozenset[str]] = {
     # https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/intrinsic-function-reference-getavailabilityzones.html
     "Fn::GetAZs": frozenset({
         "ec2:DescribeAccountAttributes", "ec2:DescribeAvailabilityZones", "ec2:DescribeSubnets",
@@ -95,7 +95,7 @@ def statements(platform: Platform, stacks: Sequence[Stack], options: Options, *,
         for action in handled(kind) - LEFT_OUT:
             given[action.partition(":")[0]].add(action)
     for function in evaluated(stacks):
-        for action in ASKED_BY[function]:
+        for action in NEEDED_BY[function]:
             given[action.partition(":")[0]].add(action)
     resources = resources_of(platform, secret=secret)
     for service in sorted(given.keys() & resources.keys()):

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from infra.deployer.execution import (
-    ASKED_BY,
     LEFT_OUT,
     MOST_CHARACTERS,
+    NEEDED_BY,
     characters,
     evaluated,
     handled,
@@ -80,7 +80,7 @@ def test_what_the_intrinsic_functions_ask_for_is_covered(assemblies: dict[str, P
 
 def test_every_intrinsic_function_of_the_templates_is_looked_at(assemblies: dict[str, Path]) -> None:
     for stage in ("dev", "prod"):
-        assert {"Fn::GetAZs", "Fn::Join"} <= evaluated(read(assemblies[stage])) <= set(ASKED_BY)
+        assert {"Fn::GetAZs", "Fn::Join"} <= evaluated(read(assemblies[stage])) <= set(NEEDED_BY)
 
 
 def test_a_type_that_is_not_there_gives_no_right() -> None:
