@@ -15,6 +15,7 @@ import aws_cdk as cdk
 from constructs import Node
 
 from infra.context import REPOSITORY
+from infra.deployed_key import deployed_key
 from infra.images import image_tags, images, missing_digests, say_of_bases
 from infra.options import options_of
 from infra.settings import StageSettings, settings_for
@@ -114,6 +115,17 @@ def refuse_missing_images(app: cdk.App, settings: StageSettings) -> None:
                 )
 
 
+def refuse_another_key(app: cdk.App, settings: StageSettings) -> None:
+    """An error on the platform's stack where a stage that lies under one key names another."""
+    wanted = settings.options.key_arn
+    deployed = deployed_key(settings.platform) if wanted else None
+    if deployed not in (None, wanted):
+        cdk.Annotations.of(app.node.children[0]).add_error(
+            f"stages.{settings.platform.stage}.key_arn: expected {deployed}, under which the stage was made, got "
+            f"{wanted}; repositories keep their key, so another one is for another stage"
+        )
+
+
 def warn_of_slow_starts(app: cdk.App, settings: StageSettings) -> None:
     """Say that functions are deployed without bytecode, and what mends it."""
     cdk.Annotations.of(app.node.children[0]).add_warning_v2(
@@ -188,6 +200,7 @@ def synthesize() -> None:
     # The command line names the account of its credentials; without any, nothing can be looked up.
     if is_deployed and settings.platform.account == os.environ.get("CDK_DEFAULT_ACCOUNT"):
         refuse_missing_images(app, settings)
+        refuse_another_key(app, settings)
     app.synth()
 
 

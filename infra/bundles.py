@@ -16,7 +16,7 @@ from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
 
-from infra.compilation import compile_folder
+from infra.compilation import compile_folder, version_of
 from millrace.workload.load import workload_folders, workloads_folder
 
 PRUNED = (
@@ -43,7 +43,7 @@ def bundle(
     code = closure(repository, repository / "functions" / function / "handler.py")
     declaration = _declaration(workload) if workload else {}
     files = dict(sorted({file.relative_to(repository): file for file in code}.items() | declaration.items()))
-    digest = _digest(files) if compiler is None else _compiled(_digest(files))
+    digest = _digest(files) if compiler is None else _compiled(_digest(files), compiler)
     on_host = platform == "host"
     folder = repository / "build" / "bundles" / f"{function}-{digest[:16]}{'-host' if on_host else ''}"
     if not folder.is_dir():
@@ -85,7 +85,7 @@ def layer(
     digest = hashlib.sha256(
         "\0".join([wanted, constraints.read_text(), platform, python, *PRUNED]).encode()
     ).hexdigest()
-    digest = digest if compiler is None else _compiled(digest)
+    digest = digest if compiler is None else _compiled(digest, compiler)
     folder = repository / "build" / "layers" / digest[:16]
     if not folder.is_dir():
         unfinished = _unfinished(folder)
@@ -157,9 +157,9 @@ def _digest(files: Mapping[Path, Path]) -> str:
     return digest.hexdigest()
 
 
-def _compiled(digest: str) -> str:
-    """Of the same with its bytecode: another asset than without."""
-    return hashlib.sha256(f"{digest}\0compiled".encode()).hexdigest()
+def _compiled(digest: str, compiler: str) -> str:
+    """Of the same with its bytecode: another asset than without, one for each version of Python."""
+    return hashlib.sha256(f"{digest}\0compiled\0{version_of(compiler)}".encode()).hexdigest()
 
 
 def _packages(repository: Path, file: Path) -> Iterator[Path]:

@@ -32,6 +32,12 @@ def compile_folder(folder: Path, compiler: str) -> None:
     subprocess.run([*words, "-s", str(folder), str(folder)], check=False)
 
 
+@cache
+def version_of(compiler: str) -> str | None:
+    """The version that a Python at this path says it is (`3.13`)."""
+    return _answer(compiler, "-c", VERSION)
+
+
 def _of_uv(python: str) -> str | None:
     uv = shutil.which("uv")
     return _answer(uv, "python", "find", "--no-project", python) if uv else None

@@ -97,6 +97,11 @@ class Platform:
             return "aws-cn"
         return "aws-us-gov" if self.region.startswith("us-gov-") else "aws"
 
+    @property
+    def domain(self) -> str:
+        """What the endpoints of AWS's services end in: https://docs.amazonaws.cn/en_us/aws/latest/userguide/endpoints-arns.html."""
+        return "amazonaws.com.cn" if self.partition == "aws-cn" else "amazonaws.com"
+
     def arn(self, service: str, resource: str) -> str:
         """An ARN in this environment; those of S3 hold neither region nor account, those of IAM no region."""
         region = "" if service in ("iam", "s3") else self.region
@@ -174,9 +179,8 @@ class Platform:
         return f"{self.prefix}-{name}"
 
     def queue_url(self, name: str) -> str:
-        """The URL of a queue by its whole name; in China it ends in `.cn`."""
-        end = ".cn" if self.partition == "aws-cn" else ""
-        return f"https://sqs.{self.region}.amazonaws.com{end}/{self.account}/{name}"
+        """The URL of a queue by its whole name."""
+        return f"https://sqs.{self.region}.{self.domain}/{self.account}/{name}"
 
     def parameter(self, name: str) -> str:
         """The SSM parameter by which one part of the environment publishes `name` to the others."""
@@ -188,7 +192,7 @@ class Platform:
 
     def repository_uri(self, image: str) -> str:
         """The repository with its registry, as docker names it: a tag or a digest follows."""
-        return f"{self.account}.dkr.ecr.{self.region}.amazonaws.com/{self.repository(image)}"
+        return f"{self.account}.dkr.ecr.{self.region}.{self.domain}/{self.repository(image)}"
 
     def function(self, function: str) -> str:
         """A function that all workloads share."""

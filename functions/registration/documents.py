@@ -31,6 +31,8 @@ class Documents:
     workload: Workload
     image: str
     evaluation_image: str
+    key_arn: str
+    """Of the customer key, that the card is encrypted with."""
 
     def write(self, chain: Chain, *, run: str, model_data_url: str, verdicts: Sequence[GateVerdict]) -> dict[str, str]:
         """What the package's metadata say of the documents: their names and digests.
@@ -65,7 +67,11 @@ class Documents:
         tags = self.names.tag_list("training")
         try:
             self.sagemaker.create_model_card(
-                ModelCardName=name, Content=content, ModelCardStatus="PendingReview", Tags=tags
+                ModelCardName=name,
+                Content=content,
+                ModelCardStatus="PendingReview",
+                SecurityConfig={"KmsKeyId": self.key_arn},
+                Tags=tags,
             )
         except ClientError as error:
             if error.response["Error"]["Code"] != "ConflictException":

@@ -40,6 +40,7 @@ DOCUMENTS = Documents(
     workload=WORKLOAD,
     image=SETTINGS.inference_image,
     evaluation_image=SETTINGS.processing_image,
+    key_arn=SETTINGS.key_arn,
 )
 
 

@@ -6,6 +6,11 @@ https://docs.aws.amazon.com/awsaccountbilling/latest/aboutv2/activating-tags.htm
 
 from __future__ import annotations
 
+import hashlib
+import json
+from collections.abc import Sequence
+
+import aws_cdk as cdk
 from aws_cdk import aws_budgets as budgets
 from constructs import Construct
 
@@ -23,21 +28,30 @@ class Budget(Construct):
     def __init__(self, scope: Construct, *, context: Context) -> None:
         super().__init__(scope, "budget")
         deployment = context.names.prefix
+        notifications = [
+            self._notification("ACTUAL", NEAR_PERCENT, context),
+            self._notification("FORECASTED", FORECAST_PERCENT, context),
+        ]
         budgets.CfnBudget(
             self,
             "Resource",
             budget=budgets.CfnBudget.BudgetDataProperty(
-                budget_name=deployment,
+                budget_name=f"{deployment}-{self._digest(notifications)}",
                 budget_type="COST",
                 time_unit="MONTHLY",
                 budget_limit=budgets.CfnBudget.SpendProperty(amount=expected_usd(context), unit="USD"),
                 cost_filters={"TagKeyValue": [f"user:{DEPLOYMENT_TAG}${deployment}"]},
             ),
-            notifications_with_subscribers=[
-                self._notification("ACTUAL", NEAR_PERCENT, context),
-                self._notification("FORECASTED", FORECAST_PERCENT, context),
-            ],
+            notifications_with_subscribers=notifications,
         )
+
+    def _digest(self, notifications: Sequence[budgets.CfnBudget.NotificationWithSubscribersProperty]) -> str:
+        """Eight digits, for the name: other notifications replace a budget, and the new one is made before the old one
+        goes, which AWS refuses under the same name.
+
+        https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-budgets-budget.html"""
+        text = json.dumps(cdk.Stack.of(self).resolve(notifications), sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:8]
 
     def _notification(
         self, kind: str, percent: int, context: Context

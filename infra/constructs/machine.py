@@ -36,7 +36,7 @@ class Machine(Construct):
             f"{name}-machine",
             context=context,
             service="states.amazonaws.com",
-            statements=[log_groups.deliver(), log_groups.trace(), *statements],
+            statements=[log_groups.deliver(), log_groups.trace_executions(), *statements],
         )
         self.resource = stepfunctions.CfnStateMachine(
             self,

@@ -1,7 +1,8 @@
 """What CloudFormation may do when it deploys a stage, for `cdk bootstrap --cloudformation-execution-policies`.
 
 Derived from the stage's templates: the actions that CloudFormation's own schema names for the handlers of each type in
-them, on what bears the stage's name. A new type of resource is a new right, which an administrator gives first.
+them, on what bears the stage's name, and those that its intrinsic functions ask for. A new type of resource is a new
+right, which an administrator gives first.
 https://docs.aws.amazon.com/cloudformation-cli/latest/userguide/resource-type-schema.html (handlers, permissions)"""
 
 from __future__ import annotations
@@ -36,6 +37,7 @@ LEFT_OUT = frozenset(
 )  # fmt: skip
 WITHOUT_RESOURCE = frozenset(
     {
+        "ec2:DescribeAccountAttributes", "ec2:DescribeAvailabilityZones",
         "ec2:DescribeFlowLogs", "ec2:DescribeInstances", "ec2:DescribeNetworkAcls", "ec2:DescribeNetworkInterfaces",
         "ec2:DescribeRouteTables", "ec2:DescribeSecurityGroups", "ec2:DescribeSubnets", "ec2:DescribeTags",
         "ec2:DescribeVpcEncryptionControls", "ec2:DescribeVpcEndpoints", "ec2:DescribeVpcs",
@@ -48,6 +50,14 @@ WITHOUT_RESOURCE = frozenset(
     }
 )  # fmt: skip
 """https://docs.aws.amazon.com/service-authorization/latest/reference/reference_policies_actions-resources-contextkeys.html"""
+NEEDED_BY: Mapping[str, frozenset[str]] = {
+    # https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/intrinsic-function-reference-getavailabilityzones.html
+    "Fn::GetAZs": frozenset({
+        "ec2:DescribeAccountAttributes", "ec2:DescribeAvailabilityZones", "ec2:DescribeSubnets",
+    }),
+    **dict.fromkeys(("Fn::Contains", "Fn::GetAtt", "Fn::Join", "Fn::Not", "Fn::Select", "Fn::Split"), frozenset()),
+}  # fmt: skip
+"""What CloudFormation asks the account for when it evaluates an intrinsic function."""
 PASSED_TO = ("events.amazonaws.com", "lambda.amazonaws.com", "scheduler.amazonaws.com", "states.amazonaws.com")
 """The services that templates hand a role to."""
 LINKED = ("apidestinations.events.amazonaws.com", "delivery.logs.amazonaws.com")
@@ -84,6 +94,9 @@ def statements(platform: Platform, stacks: Sequence[Stack], options: Options, *,
     for kind in sorted({one.kind for stack in stacks for one in stack.resources()}):
         for action in handled(kind) - LEFT_OUT:
             given[action.partition(":")[0]].add(action)
+    for function in evaluated(stacks):
+        for action in NEEDED_BY[function]:
+            given[action.partition(":")[0]].add(action)
     resources = resources_of(platform, secret=secret)
     for service in sorted(given.keys() & resources.keys()):
         taking = given[service] - WITHOUT_RESOURCE - ASSETS
@@ -92,6 +105,19 @@ def statements(platform: Platform, stacks: Sequence[Stack], options: Options, *,
             yield every(service, because="The actions take no resource").may(*without)
     yield from _roles(platform, given["iam"], options)
     yield from _assets(platform)
+
+
+def evaluated(stacks: Iterable[Stack]) -> set[str]:
+    """The intrinsic functions in the templates (`Fn::GetAZs`)."""
+    return {name for stack in stacks for name in _names(stack.template) if name.startswith("Fn::")}
+
+
+def _names(value: Any) -> Iterator[str]:
+    """Every key, at every depth."""
+    if isinstance(value, Mapping):
+        yield from value
+    for inner in value.values() if isinstance(value, Mapping) else value if isinstance(value, list) else ():
+        yield from _names(inner)
 
 
 @cache

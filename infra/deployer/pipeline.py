@@ -12,16 +12,18 @@ PUSH = (*PULL, "CompleteLayerUpload", "DescribeImages", "InitiateLayerUpload", "
 """https://docs.aws.amazon.com/AmazonECR/latest/userguide/image-push-iam.html"""
 
 
-def reading(platform: Platform, bases: Sequence[str]) -> list[Statement]:
+def reading(platform: Platform, bases: Sequence[str], *, key_arn: str | None) -> list[Statement]:
     """Of the environment `<stage>-read`: compare a change with what is deployed, look up base images, validate a model.
 
-    `bases` are the URIs of AWS's own images that ours begin with."""
+    `bases` are the URIs of AWS's own images that ours begin with; `key_arn` is that of a key that the stage brings
+    along, which has no alias of ours."""
     artefacts = platform.bucket_arn("artefacts")
     signing = {"ForAnyValue:StringEquals": {"kms:ResourceAliases": platform.signing_key_alias}}
     by_us = {"ForAnyValue:StringEquals": {"kms:ResourceAliases": platform.key_alias}}
+    key = resource("kms", key_arn) if key_arn else _key(platform, by_us)
     return [
         _bootstrap(platform, "lookup"),
-        _digests(platform).may("GetParameters"),
+        (_digests(platform) + _published_key(platform)).may("GetParameters"),
         *_pull_bases(bases),
         resource(
             "sagemaker",
@@ -31,7 +33,7 @@ def reading(platform: Platform, bases: Sequence[str]) -> list[Statement]:
         resource("s3", artefacts).may("ListBucket"),
         resource("s3", f"{artefacts}/*", because="A run names its folder in the bucket").may("GetObject"),
         resource("dynamodb", platform.arn("dynamodb", f"table/{platform.audit_table}")).may("Query"),
-        _key(platform, by_us).may("Decrypt"),
+        key.may("Decrypt"),
         _key(platform, signing).may("GetPublicKey", "Verify"),
     ]
 
@@ -45,7 +47,7 @@ def deploying(platform: Platform, bases: Sequence[str]) -> list[Statement]:
     return [
         _bootstrap(platform, "deploy", "file-publishing", "lookup"),
         _digests(platform).may("GetParameters", "PutParameter"),
-        resource("ssm", platform.arn("ssm", f"parameter{platform.parameter('key-arn')}")).may("GetParameter"),
+        _published_key(platform).may("GetParameter", "GetParameters"),
         *_pull_bases(bases),
         ours.may(*PUSH),
         every("logs", because="The action takes no resource").may("DescribeLogGroups"),
@@ -63,6 +65,11 @@ def _bootstrap(platform: Platform, *roles: str) -> Statement:
 def _digests(platform: Platform) -> Resource:
     path = platform.parameter("image/*")
     return resource("ssm", platform.arn("ssm", f"parameter{path}"), because="One for each digest of an image's sources")
+
+
+def _published_key(platform: Platform) -> Resource:
+    """The parameter with the ARN of the key that the stage lies under."""
+    return resource("ssm", platform.arn("ssm", f"parameter{platform.parameter('key-arn')}"))
 
 
 def _key(platform: Platform, where: dict[str, dict[str, str]]) -> Resource:

@@ -50,7 +50,7 @@ class DeployerStack(cdk.Stack):
         self._settings, self._github = settings, github
         provider = github.provider_arn or self._provider()
         for environment, word, statements in (
-            (f"{names.stage}-read", "read", pipeline.reading(names, bases)),
+            (f"{names.stage}-read", "read", pipeline.reading(names, bases, key_arn=settings.options.key_arn)),
             (names.stage, "deploy", pipeline.deploying(names, bases)),
         ):
             role = self._role(provider, environment, word, statements)

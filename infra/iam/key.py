@@ -21,6 +21,11 @@ def lend(key_arn: str) -> Statement:
     return resource("kms", key_arn, where={"Bool": {"kms:GrantIsForAWSResource": "true"}}).may("CreateGrant")
 
 
+def describe(key_arn: str) -> Statement:
+    """Look at the key before something is made under it."""
+    return resource("kms", key_arn).may("DescribeKey")
+
+
 def encrypt(key_arn: str) -> Statement:
     """Put a job's output under the key."""
     return resource("kms", key_arn).may("Encrypt")

@@ -12,6 +12,9 @@ DELIVERY = (
     "ListLogDeliveries", "PutResourcePolicy", "DescribeResourcePolicies", "DescribeLogGroups",
 )  # fmt: skip
 """What Step Functions needs to log at all; these actions take no resource."""
+SENDING = ("PutTelemetryRecords", "PutTraceSegments")
+SAMPLING = ("GetSamplingRules", "GetSamplingTargets")
+_SEGMENTS = every("xray", because="Segments and sampling rules have no ARN; X-Ray asks for all")
 
 
 def write(platform: Platform, group: str) -> Statement:
@@ -38,6 +41,12 @@ def deliver() -> Statement:
 
 
 def trace() -> Statement:
-    """Send segments to X-Ray."""
-    segments = every("xray", because="Segments have no ARN; X-Ray asks for all")
-    return segments.may("PutTraceSegments", "PutTelemetryRecords")
+    """Send segments to X-Ray: https://docs.aws.amazon.com/lambda/latest/dg/services-xray.html."""
+    return _SEGMENTS.may(*SENDING)
+
+
+def trace_executions() -> Statement:
+    """Send segments of those executions that the sampling rules of the account choose.
+
+    https://docs.aws.amazon.com/step-functions/latest/dg/xray-iam.html"""
+    return _SEGMENTS.may(*SENDING, *SAMPLING)

@@ -1,11 +1,16 @@
-"""Traffic between the containers of one job is encrypted; a job of one instance has none."""
+"""Traffic between the containers of one job is encrypted, and gets through; a job of one instance has none.
+
+What is encrypted goes by UDP 500 and the protocol ESP: a security group that lets TCP alone through holds it back.
+https://docs.aws.amazon.com/sagemaker/latest/dg/train-encrypt.html"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Literal
 
-from infra.rules.assembly import Stack, given, tasks
+from infra.rules.assembly import Resource, Stack, given, tasks, text
 from infra.rules.finding import Finding
+from infra.rules.security_groups import EVERYWHERE, id_of, ways
 
 SWITCH = "EnableInterContainerTrafficEncryption"
 TASKS = {
@@ -13,12 +18,49 @@ TASKS = {
     "createProcessingJob": (("ProcessingResources", "ClusterConfig", "InstanceCount"), ("NetworkConfig", SWITCH)),
 }
 """Where the instances are counted and where the switch is."""
+KEYS, ESP = 500, "50"
+"""The UDP port over which the instances agree on keys, and the protocol of what they then send."""
+DIRECTIONS: tuple[Literal["Ingress", "Egress"], ...] = ("Ingress", "Egress")
 
 
 def check(stacks: Sequence[Stack]) -> Iterator[Finding]:
-    """A finding for each job on two or more instances, or on a number known at run time only, in the clear."""
+    """A finding for each job on two or more instances, or on a number known at run time only, in the clear; and for
+    each direction in which a security group, whose members talk to each other, holds back what they encrypt."""
     for task in tasks(stacks, *TASKS):
         counted, switch = TASKS[task.action]
         count, encrypted = given(task.parameters, *counted), given(task.parameters, *switch)
         if count != 1 and encrypted is not True:
             yield Finding(where=task.where, expected=f"{SWITCH} true with {count} instances", came=encrypted)
+    for stack in stacks:
+        for group in stack.resources("AWS::EC2::SecurityGroup"):
+            if any(ways(stack, group, "Ingress")):
+                yield from _held_back(stack, group)
+
+
+def _held_back(stack: Stack, group: Resource) -> Iterator[Finding]:
+    for direction in DIRECTIONS:
+        among = [way for way in ways(stack, group, direction) if _is_among(way, stack, group)]
+        for what, is_let in ((f"UDP {KEYS}", _lets_keys), (f"protocol {ESP} (ESP)", _lets_esp)):
+            if not any(is_let(way) for way in among):
+                expected = f"{direction.lower()} of {what} among its members, as {SWITCH} needs"
+                yield Finding(where=group.where, expected=expected, came=among)
+
+
+def _is_among(way: Mapping[str, Any], stack: Stack, group: Resource) -> bool:
+    """From or to the group itself, its whole VPC or everywhere."""
+    vpc = text(group.properties.get("VpcId", ""))
+    networks = {
+        one.properties.get("CidrBlock") for one in stack.resources("AWS::EC2::VPC") if f"<{one.logical_id}>" == vpc
+    }
+    groups = {text(way[key]) for key in ("SourceSecurityGroupId", "DestinationSecurityGroupId") if key in way}
+    return id_of(group) in groups or way.get("CidrIp") in {EVERYWHERE, *networks}
+
+
+def _lets_keys(way: Mapping[str, Any]) -> bool:
+    protocol = str(way["IpProtocol"])
+    ports = protocol in ("udp", "17") and int(way.get("FromPort", 0)) <= KEYS <= int(way.get("ToPort", 65_535))
+    return protocol == "-1" or ports
+
+
+def _lets_esp(way: Mapping[str, Any]) -> bool:
+    return str(way["IpProtocol"]) in ("-1", ESP)

@@ -11,9 +11,9 @@ from typing import Any
 
 from infra.rules.assembly import Resource, Stack, text
 from infra.rules.finding import Finding
+from infra.rules.security_groups import EVERYWHERE, ways
 
 HTTPS = 443
-EVERYWHERE = "0.0.0.0/0"
 
 
 def check(stacks: Sequence[Stack]) -> Iterator[Finding]:
@@ -23,11 +23,11 @@ def check(stacks: Sequence[Stack]) -> Iterator[Finding]:
             vpc = text(group.properties.get("VpcId", ""))
             if not any(_is_gateway(one, vpc) for one in stack.resources("AWS::EC2::VPCEndpoint")):
                 yield Finding(where=group.where, expected="a gateway endpoint of S3 in its VPC", came=None)
-            ways = list(_egress(stack, group))
-            if not any(_reaches(way) for way in ways):
+            out = list(ways(stack, group, "Egress"))
+            if not any(_reaches(way) for way in out):
                 expected = f"egress on {HTTPS} to S3's prefix list or to {EVERYWHERE}"
-                yield Finding(where=group.where, expected=expected, came=ways)
-            if any(way.get("CidrIp") == EVERYWHERE for way in ways):
+                yield Finding(where=group.where, expected=expected, came=out)
+            if any(way.get("CidrIp") == EVERYWHERE for way in out):
                 expected = f"no route beside the endpoint's, since {group.logical_id} lets out to {EVERYWHERE}"
                 for route in stack.resources("AWS::EC2::Route"):
                     yield Finding(where=route.where, expected=expected, came=route.properties["DestinationCidrBlock"])
@@ -37,17 +37,6 @@ def _is_gateway(endpoint: Resource, vpc: str) -> bool:
     asked = endpoint.properties
     of_s3 = text(asked.get("ServiceName", "")).endswith(".s3")
     return of_s3 and asked.get("VpcEndpointType") == "Gateway" and text(asked.get("VpcId", "")) == vpc
-
-
-def _egress(stack: Stack, group: Resource) -> Iterator[Mapping[str, Any]]:
-    """The group's own rules and those that are resources of their own; EC2's, which lets all out, where none is."""
-    own = group.properties.get("SecurityGroupEgress", [])
-    others = [
-        one.properties
-        for one in stack.resources("AWS::EC2::SecurityGroupEgress")
-        if text(one.properties["GroupId"]) == f"<{group.logical_id}.GroupId>"
-    ]
-    yield from [*own, *others] or [{"IpProtocol": "-1", "CidrIp": EVERYWHERE}]
 
 
 def _reaches(way: Mapping[str, Any]) -> bool:

@@ -45,6 +45,8 @@ WITHOUT_RESOURCE = {
     "sagemaker:ListTrainingJobs",
     "sagemaker:ListTransformJobs",
     "scheduler:ListSchedules",
+    "xray:GetSamplingRules",
+    "xray:GetSamplingTargets",
     "xray:PutTelemetryRecords",
     "xray:PutTraceSegments",
 }

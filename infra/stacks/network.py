@@ -10,13 +10,13 @@ from aws_cdk import aws_ec2 as ec2
 from constructs import Construct
 
 NETWORK = "10.84.0.0/16"
-_AMONG_INSTANCES: dict[str, Any] = {
-    "ip_protocol": "tcp",
-    "from_port": 1024,
-    "to_port": 65535,
-    "cidr_ip": NETWORK,
-    "description": "Among the instances of a training job",
-}
+_AMONG_INSTANCES: tuple[dict[str, Any], ...] = (
+    {"ip_protocol": "tcp", "from_port": 1024, "to_port": 65535, "description": "Among the instances of a training job"},
+    # For what SageMaker encrypts among them, UDP 500 and the protocol 50, which has no ports, in both directions:
+    # https://docs.aws.amazon.com/sagemaker/latest/dg/train-encrypt.html
+    {"ip_protocol": "udp", "from_port": 500, "to_port": 500, "description": "Keys of encrypted traffic among them"},
+    {"ip_protocol": "50", "description": "Encrypted traffic among them (ESP)"},
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,11 +64,13 @@ def isolated_network(stack: Construct, *, region: str) -> PlatformNetwork:
             ec2.CfnSecurityGroup.EgressProperty(
                 ip_protocol="tcp", from_port=443, to_port=443, cidr_ip="0.0.0.0/0", description="S3 by its endpoint"
             ),
-            ec2.CfnSecurityGroup.EgressProperty(**_AMONG_INSTANCES),
+            *(ec2.CfnSecurityGroup.EgressProperty(cidr_ip=NETWORK, **one) for one in _AMONG_INSTANCES),
         ],
         # Every job is isolated from the network but for the instances of its own cluster: SageMaker lets no other
         # traffic of the subnets through.
-        security_group_ingress=[ec2.CfnSecurityGroup.IngressProperty(**_AMONG_INSTANCES)],
+        security_group_ingress=[
+            ec2.CfnSecurityGroup.IngressProperty(cidr_ip=NETWORK, **one) for one in _AMONG_INSTANCES
+        ],
     )
     return PlatformNetwork(vpc_id=vpc.ref, subnets=tuple(subnets), security_group=group.attr_group_id)
 

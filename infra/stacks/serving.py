@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import aws_cdk as cdk
 from aws_cdk import aws_lambda as lambda_
 
 from infra.constructs.external_table import ExternalTable, Partition
@@ -79,6 +80,9 @@ class ServingStack(WorkloadStack):
             qualifier=LIVE if alias else None,
             auth_type="AWS_IAM",
             invoke_mode="BUFFERED",
+        )
+        cdk.CfnOutput(
+            self, "Url", value=url.attr_function_url, description="Of the prediction function, for signed calls"
         )
         if alias:
             url.add_resource_dependency(alias.resource)

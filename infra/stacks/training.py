@@ -147,8 +147,13 @@ class TrainingStack(WorkloadStack):
                 **environment,
                 inference_image=context.images["inference"],
                 processing_image=context.images["processing"],
+                key_arn=context.key_arn,
             ),
             statements=[
+                # To make a model card under the key, beside GenerateDataKey: what CloudFormation's handler needs.
+                # https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-sagemaker-modelcard.html
+                key.describe(context.key_arn),
+                key.lend(context.key_arn),
                 ARTEFACTS.read(names, "runs"),
                 *(self._file_of_each_run(file).may("PutObject") for file in (BOM_FILE, CARD_FILE, SIGNATURE_FILE)),
                 key.sign(context.signing_key_arn),

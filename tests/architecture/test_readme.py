@@ -75,7 +75,8 @@ NOT_RUN = {
     "cdk bootstrap -c stage=dev --cloudformation-execution-policies <its output ExecutionPolicies>": LOCALLY,
     "cdk deploy millrace-dev-platform -c stage=dev": LOCALLY,
     "make logs STAGE=dev": "needs an account; tests/infra/test_job_logs.py settles the groups of moto's",
-    "aws ce update-cost-allocation-tags-status --cost-allocation-tags-status TagKey=millrace:workload,Status=Active "
+    "aws ce update-cost-allocation-tags-status --cost-allocation-tags-status TagKey=millrace:deployment,Status=Active "
+    "TagKey=millrace:workload,Status=Active "
     "TagKey=millrace:component,Status=Active": "the payer's account alone can; its parameters are checked below",
     "make images STAGE=dev": "needs an account and docker; tests/infra/test_images.py has a docker that only records",
     "cdk deploy --all -c stage=dev": LOCALLY,

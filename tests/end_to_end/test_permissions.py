@@ -46,6 +46,12 @@ ON_AWS = (
     ),
     OnAws(
         roles=("*-machine",),
+        actions=("xray:GetSamplingRules", "xray:GetSamplingTargets"),
+        because="the local cloud traces nothing",
+        page="https://docs.aws.amazon.com/step-functions/latest/dg/xray-iam.html",
+    ),
+    OnAws(
+        roles=("*-machine",),
         actions=("sagemaker:ListTags",),
         because="Step Functions looks for the jobs that it waits for; when, it does not say",
         page="https://docs.aws.amazon.com/step-functions/latest/dg/sagemaker-iam.html",

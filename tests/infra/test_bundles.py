@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import dataclasses
+import json
 import os
 import shutil
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from importlib.util import cache_from_source
 from pathlib import Path
 
 import pytest
 
 from infra import compilation
+from infra.app import build
 from infra.bundles import bundle, closure, layer
+from infra.settings import StageSettings, settings_for
 
 ROOT = Path(__file__).resolve().parents[2]
 FUNCTIONS = sorted(path.parent.name for path in ROOT.glob("functions/*/handler.py"))
@@ -109,6 +114,56 @@ def test_what_is_compiled_for_a_stage_needs_no_times_and_is_another_asset(tmp_pa
     words = [sys.executable, "-B", "-v", "-c", "import functions.one.handler"]
     said = subprocess.run(words, cwd=compiled[0], capture_output=True, text=True, check=True).stderr
     assert f"code object from '{bytecode}'" in said.replace(f"'{Path(bytecode).name}'", f"'{bytecode}'")
+
+
+@pytest.mark.parametrize("stage", ["dev", "prod"])
+def test_a_stage_is_compiled_by_a_python_of_its_version(
+    stage: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The local cloud compiles by its own."""
+    settings = settings_for(stage, account="123456789012", region="eu-west-1")
+    python = tmp_path / settings.runtime
+    python.write_text(f"#!/bin/sh\necho {settings.python}\n")
+    python.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    compilation.interpreter.cache_clear()
+    assert settings.compiler == str(python)
+    assert settings_for("local", account="123456789012", region="eu-west-1").compiler is None
+    compilation.interpreter.cache_clear()
+
+
+def test_bytecode_of_another_version_is_another_asset(tmp_path: Path) -> None:
+    handler = tmp_path / "functions" / "one" / "handler.py"
+    handler.parent.mkdir(parents=True)
+    handler.write_text("A = 1\n")
+    given = {"workload": tmp_path / "none", "platform": "manylinux2014_aarch64"}
+    other = tmp_path / "other"
+    other.write_text(f'#!/bin/sh\n[ "$1" = -c ] && echo 3.99 || exec {sys.executable} "$@"\n')
+    other.chmod(0o755)
+    digests = {bundle(tmp_path, "one", **given, compiler=one)[1] for one in (sys.executable, str(other))}
+    assert len(digests) == 2
+
+
+class Compiled(StageSettings):
+    """A stage for which a Python is at hand: this one, whatever the stage's version is."""
+
+    compiler = sys.executable
+
+
+@pytest.mark.slow
+def test_a_stage_with_a_compiler_ships_bytecode(tmp_path: Path) -> None:
+    """In the bundle and in the layer of the function that all workloads share."""
+    settings = settings_for("dev", account="123456789012", region="eu-west-1")
+    fields = {one.name: getattr(settings, one.name) for one in dataclasses.fields(settings)}
+    build(Compiled(**fields), workloads=[], outdir=str(tmp_path)).synth()
+    manifests = [json.loads(path.read_text())["files"].values() for path in tmp_path.glob("*.assets.json")]
+    folders = [Path(one["source"]["path"]) for files in manifests for one in files
+               if one["source"]["packaging"] == "zip"]  # fmt: skip
+    assert len(folders) == 2
+    for folder in folders:
+        sources = list(folder.rglob("*.py"))
+        assert sources
+        assert {Path(cache_from_source(str(one))) for one in sources} <= set(folder.rglob("*.pyc")), folder
 
 
 def test_a_python_of_another_version_compiles_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

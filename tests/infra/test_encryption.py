@@ -248,6 +248,17 @@ def _of_function(where: str, template: Mapping[str, Any], function: Resource) ->
             actions=SENDING,
             context={"kms:encryptioncontext:aws:sqs:arn": dead},
         )
+    if "sagemaker:CreateModelCard" in json.dumps(roles({"": dict(template)})[role]):
+        # What CloudFormation's handler of the type needs; the guide names no rights.
+        # https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-sagemaker-modelcard.html
+        assert _is_key(function["Environment"]["Variables"]["MILLRACE_KEY_ARN"]), where
+        yield Use(
+            kind="SageMaker keeps a model card",
+            where=where,
+            who=role,
+            actions=("kms:CreateGrant", "kms:DescribeKey", "kms:GenerateDataKey"),
+            context={"kms:grantisforawsresource": "true"},
+        )
 
 
 def _of_mapping(where: str, template: Mapping[str, Any], mapping: Resource) -> Iterator[Use]:
@@ -346,6 +357,7 @@ KINDS = {
     "Lambda sends to a queue (dead letters)",
     "Lambda polls a queue",
     "SageMaker encrypts a job's volume",
+    "SageMaker keeps a model card",
     "SageMaker writes a job's output",
     "SageMaker writes what a transform job answered",
     "SageMaker encrypts an endpoint's volumes",
@@ -512,7 +524,7 @@ def test_a_forgotten_permission_of_a_role_is_found(stage: Templates) -> None:
     """The control: without the key a schedule, a function and a job are found by name."""
     key, policies = key_policy(stage), roles(stage)
     prefix = next(name for name in policies if name.endswith("-monitor-schedule")).removesuffix("-monitor-schedule")
-    for owner in ("monitor-schedule", "intake", "training-job", "release-machine"):
+    for owner in ("monitor-schedule", "intake", "registration", "training-job", "release-machine"):
         policy = policies[f"{prefix}-{owner}"]
         less = [one for one in policy["Statement"] if not any(action.startswith("kms:") for action in one["Action"])]
         worse = {**policies, f"{prefix}-{owner}": {**policy, "Statement": less}}

@@ -228,6 +228,23 @@ def test_a_missing_digest_is_an_error_that_says_what_writes_it(ecr: Any, tmp_pat
 
 
 @pytest.mark.slow
+def test_another_key_than_the_deployed_one_is_an_error(ecr: Any, tmp_path: Path) -> None:
+    """The repositories of images keep theirs. Before the first deployment there is none."""
+    first, second = (f"arn:aws:kms:eu-west-1:123456789012:key/{letter * 8}" for letter in "ab")
+    images.run(ROOT, "dev")
+    boto3.client("ssm").put_parameter(Name="/millrace-dev/key-arn", Value=first, Type="String")
+    said = {
+        key: synthesize(tmp_path / key[-8:], stages=json.dumps({"dev": {"key_arn": key}}))["millrace-dev-platform"]
+        for key in (first, second)
+    }
+    assert said[first] == []
+    assert said[second] == [
+        f"stages.dev.key_arn: expected {first}, under which the stage was made, got {second}; "
+        "repositories keep their key, so another one is for another stage"
+    ]
+
+
+@pytest.mark.slow
 def test_synth_for_another_account_looks_nothing_up(ecr: Any, tmp_path: Path) -> None:
     assert not any(synthesize(tmp_path, account="210987654321", region="eu-west-1").values())
 

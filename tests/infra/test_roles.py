@@ -35,6 +35,25 @@ def _without_stage(part: Any, stage: str) -> str:
 
 
 @pytest.mark.parametrize("stage", ["dev", "prod"])
+def test_machines_trace_what_the_sampling_rules_choose_and_functions_send_alone(
+    templates: Templates, stage: str
+) -> None:
+    """https://docs.aws.amazon.com/step-functions/latest/dg/xray-iam.html,
+    https://docs.aws.amazon.com/lambda/latest/dg/services-xray.html"""
+    send, sample = {"PutTelemetryRecords", "PutTraceSegments"}, {"GetSamplingRules", "GetSamplingTargets"}
+    traced = {}
+    for owner, parts in statements(templates, stage).items():
+        documents = [json.loads(part) for part in parts]
+        asked = {action for one in documents for action in one.get("Action", []) if action.startswith("xray:")}
+        service = next(one for one in documents if "Version" in one)["Statement"][0]["Principal"]["Service"]
+        traced[owner] = (service.partition(".")[0], {action.partition(":")[2] for action in asked})
+    assert {tuple(sorted(asked)) for service, asked in traced.values() if service == "states"} == {
+        tuple(sorted(send | sample))
+    }
+    assert {tuple(sorted(asked)) for service, asked in traced.values() if service == "lambda"} == {tuple(sorted(send))}
+
+
+@pytest.mark.parametrize("stage", ["dev", "prod"])
 def test_every_stage_has_the_same_roles(templates: Templates, stage: str) -> None:
     local, there = statements(templates, "local"), statements(templates, stage)
     assert len(local) > 35

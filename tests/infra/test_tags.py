@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
 import cfnlint
 import pytest
 
+from infra.context import REPOSITORY
 from infra.options import Options, options_of
 from infra.rules.assembly import Stack, read
 from infra.rules.tags import PROPERTY, UNTAGGABLE, check
@@ -46,6 +48,16 @@ def test_without_tags_the_rule_finds_resources_and_calls(assemblies: dict[str, P
     assert len(found) > 100
     calls = {text.partition("'")[2].partition("'")[0] for text in found if ", state '" in text}
     assert calls > {"Training", "Evaluation", "Drift", "Transform", "Model", "Live config", "Create live"}
+
+
+@pytest.mark.parametrize("guide", ["README.md", "docs/operating.md"])
+def test_the_guides_activate_the_tag_that_budgets_count_by(assemblies: dict[str, Path], guide: str) -> None:
+    """What no payer has activated is in no bill: the budget would stay at nothing."""
+    budgets = [one.properties for stack in read(assemblies["prod"]) for one in stack.resources("AWS::Budgets::Budget")]
+    (counted,) = {key.removeprefix("user:").partition("$")[0] for one in budgets
+                  for key in one["Budget"]["CostFilters"]["TagKeyValue"]}  # fmt: skip
+    (command,) = re.findall(r"aws ce update-cost-allocation-tags-status.*", (REPOSITORY / guide).read_text())
+    assert f"TagKey={counted},Status=Active" in command
 
 
 def test_the_tags_name_stage_workload_and_room(assemblies: dict[str, Path]) -> None:

@@ -365,8 +365,14 @@ CALLS: Mapping[str, Row] = {
         "kms:",
         "GetPublicKey Sign Verify",
     ),
-    "kms:CreateGrant": (_ACTS, "Checked against a job's role for its volume; no grant is made."),
-    "kms:DescribeKey": (_ACTS, "Checked against who puts a schedule under the customer key; nothing is encrypted."),
+    "kms:CreateGrant": (
+        _ACTS,
+        "Checked against a job's role for its volume, and who makes a model card; no grant is made.",
+    ),
+    "kms:DescribeKey": (
+        _ACTS,
+        "Checked against who puts a schedule or a model card under the customer key; nothing is encrypted.",
+    ),
     **_each(
         (_DOES, "The queue is polled while it is enabled; `Disabling` until its poller has stopped."),
         "lambda:",
@@ -455,7 +461,11 @@ CALLS: Mapping[str, Row] = {
         "DescribeExecution GetExecutionHistory ListExecutions RedriveExecution SendTaskFailure SendTaskHeartbeat "
         "SendTaskSuccess StartExecution StopExecution",
     ),
-    **_each((_ACTS, "Granted; no trace is sent."), "xray:", "PutTelemetryRecords PutTraceSegments"),
+    **_each(
+        (_ACTS, "Granted; no trace is sent."),
+        "xray:",
+        "GetSamplingRules GetSamplingTargets PutTelemetryRecords PutTraceSegments",
+    ),
 }
 """Actions of identity policies; an action that is not here has not been looked at."""
 

@@ -23,6 +23,7 @@ from tests.functions.conftest import BASELINE, REPORT, SAMPLE
 
 ELECTRICITY = Path(__file__).resolve().parents[3] / "workloads" / "electricity"
 IMAGE = "123456789012.dkr.ecr.eu-west-1.amazonaws.com/millrace-local-inference:local"
+KEY = "arn:aws:kms:eu-west-1:123456789012:key/0f1e2d3c-0000-4000-8000-000000000000"
 AS_OF = moment("1997-01-01T00:10:00Z")
 
 
@@ -30,6 +31,7 @@ AS_OF = moment("1997-01-01T00:10:00Z")
 def register(monkeypatch, load):
     monkeypatch.setenv("MILLRACE_INFERENCE_IMAGE", IMAGE)
     monkeypatch.setenv("MILLRACE_PROCESSING_IMAGE", IMAGE)
+    monkeypatch.setenv("MILLRACE_KEY_ARN", KEY)
     return load("registration")
 
 
@@ -142,6 +144,7 @@ def test_a_version_has_its_model_card(aws, trained_run, register, event):
     card = aws.sagemaker.describe_model_card(ModelCardName=metadata["card"])
     assert metadata["card"].startswith("millrace-local-electricity-card-")
     assert card["ModelCardStatus"] == "PendingReview"
+    assert card["SecurityConfig"] == {"KmsKeyId": KEY}
     content = json.loads(card["Content"])
     assert content["model_overview"]["model_owner"] == "energy-ml"
     assert content["additional_information"]["custom_details"]["model_digest"] == metadata["model_digest"]
@@ -166,6 +169,7 @@ def test_a_version_has_its_bill_of_materials(aws, trained_run, register, event):
 def test_a_card_with_an_empty_field_registers_nothing(aws, trained_run, load, event, monkeypatch):
     monkeypatch.setenv("MILLRACE_INFERENCE_IMAGE", " ")
     monkeypatch.setenv("MILLRACE_PROCESSING_IMAGE", IMAGE)
+    monkeypatch.setenv("MILLRACE_KEY_ARN", KEY)
     trained_run()
     with pytest.raises(ArtefactError, match=r"model card: InferenceEnvironment\.container_image"):
         load("registration")(event("registration"))

@@ -31,6 +31,7 @@ def environment(aws, trained_run, load, event, monkeypatch):
     """The run's version is registered."""
     for variable in ("MILLRACE_INFERENCE_IMAGE", "MILLRACE_PROCESSING_IMAGE"):
         monkeypatch.setenv(variable, IMAGE)
+    monkeypatch.setenv("MILLRACE_KEY_ARN", "arn:aws:kms:eu-west-1:123456789012:key/0f1e2d3c")
     trained_run()
     load("registration")(event("registration"))
     return Environment(platform=aws.names.platform, client=functools.cache(boto3.client))

@@ -9,7 +9,16 @@ from pathlib import Path
 
 import pytest
 
-from infra.deployer.execution import LEFT_OUT, MOST_CHARACTERS, characters, handled, policies, resources_of
+from infra.deployer.execution import (
+    LEFT_OUT,
+    MOST_CHARACTERS,
+    NEEDED_BY,
+    characters,
+    evaluated,
+    handled,
+    policies,
+    resources_of,
+)
 from infra.iam.resource import Statement
 from infra.options import Options
 from infra.rules.assembly import Stack, read
@@ -55,6 +64,23 @@ def test_a_type_without_its_rights_is_found(assemblies: dict[str, Path]) -> None
     assert ("AWS::Cognito::UserPool", "cognito-idp:CreateUserPool") in uncovered(
         of_types("AWS::Cognito::UserPool"), given(of_types("AWS::Cognito::UserPool"))
     ), "a service that nobody has given a resource to"
+
+
+def test_what_the_intrinsic_functions_ask_for_is_covered(assemblies: dict[str, Path]) -> None:
+    """The platform's network takes the region's first two zones; a stage with a network of its own asks for none."""
+    zones = {"ec2:DescribeAccountAttributes", "ec2:DescribeAvailabilityZones"}
+    stacks = read(assemblies["dev"])
+    (statement,) = [one for one in given(stacks) if zones & set(one.actions)]
+    assert zones | {"ec2:DescribeSubnets"} <= set(statement.actions)
+    assert statement.resources == ("*",), "they take no resource"
+    without = [Stack(name=one.name, template=json.loads(json.dumps(one.template).replace("Fn::GetAZs", "Fn::Join")))
+               for one in stacks]  # fmt: skip
+    assert not [one for one in given(without) if zones & set(one.actions)]
+
+
+def test_every_intrinsic_function_of_the_templates_is_looked_at(assemblies: dict[str, Path]) -> None:
+    for stage in ("dev", "prod"):
+        assert {"Fn::GetAZs", "Fn::Join"} <= evaluated(read(assemblies[stage])) <= set(NEEDED_BY)
 
 
 def test_a_type_that_is_not_there_gives_no_right() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,8 @@ from tests.infra.test_packs import identity_policies, is_accepted, parliament
 
 ISSUER = "token.actions.githubusercontent.com"
 PROVIDER = f"arn:aws:iam::123456789012:oidc-provider/{ISSUER}"
+KEY = "arn:aws:kms:eu-west-1:123456789012:key/0f1e2d3c-0000-4000-8000-000000000000"
+OUR_ALIAS = {"ForAnyValue:StringEquals": {"kms:ResourceAliases": "alias/millrace-dev"}}
 IDS = "octo-org@1/mill@2"
 RUNS = {
     "diff": ["make setup", 'cdk diff --all --ignore-errors --method=template -c stage="$STAGE"'],
@@ -41,8 +44,9 @@ RUNS = {
 """What the jobs that sign in call; `infra/deployer/pipeline.py` has the rights that it needs."""
 
 
-def template(**github: str) -> Template:
-    options = options_of({"dev": {"github": {"repository": "octo-org/mill", **github}}}, "dev")
+def template(more: Mapping[str, str] | None = None, **github: str) -> Template:
+    chosen = {**(more or {}), "github": {"repository": "octo-org/mill", **github}}
+    options = options_of({"dev": chosen}, "dev")
     settings = settings_for("dev", account="123456789012", region="eu-west-1", options=options)
     return Template.from_stack(deployer(settings, []).node.find_child("millrace-dev-deployer"))  # type: ignore[arg-type]
 
@@ -74,6 +78,24 @@ def test_a_provider_of_the_account_is_adopted_and_a_repository_may_be_named_with
     made = template(provider_arn=PROVIDER, repository=IDS)
     made.resource_count_is("AWS::IAM::OIDCProvider", 0)
     made.has_resource_properties("AWS::IAM::Role", trust(PROVIDER, f"repo:{IDS}:environment:dev"))
+
+
+@pytest.mark.parametrize(
+    ("options", "resource", "condition"),
+    [
+        ({}, "arn:aws:kms:eu-west-1:123456789012:key/*", {"Condition": OUR_ALIAS}),
+        ({"key_arn": KEY}, KEY, {}),
+    ],
+)
+def test_the_pipeline_that_validates_may_read_what_lies_under_the_stages_key(
+    options: dict[str, str], resource: str, condition: dict[str, Any]
+) -> None:
+    """A key that the stage brings along has its owner's alias, if any."""
+    wanted = {"Effect": "Allow", "Action": ["kms:Decrypt"], "Resource": [resource], **condition}
+    found = template(options).find_resources("AWS::IAM::Role", {"Properties": {"RoleName": "github-millrace-dev-read"}})
+    ((policy,),) = (one["Properties"]["Policies"] for one in found.values())
+    statements = policy["PolicyDocument"]["Statement"]
+    assert [one for one in statements if "kms:Decrypt" in one["Action"]] == [wanted]
 
 
 def test_it_needs_no_bootstrap() -> None:

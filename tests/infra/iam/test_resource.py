@@ -64,6 +64,14 @@ def test_resources_of_one_service_share_a_statement_others_do_not() -> None:
         state_table.own_items(names()) + resource("dynamodb", "arn")
 
 
+@pytest.mark.parametrize(("region", "end"), [("eu-west-1", "com"), ("cn-north-1", "com.cn"), ("us-gov-west-1", "com")])
+def test_the_region_says_what_addresses_end_in(region: str, end: str) -> None:
+    """https://docs.amazonaws.cn/en_us/aws/latest/userguide/endpoints-arns.html"""
+    there = names(region).platform
+    assert there.queue_url("a") == f"https://sqs.{region}.amazonaws.{end}/123456789012/a"
+    assert there.repository_uri("training") == (f"123456789012.dkr.ecr.{region}.amazonaws.{end}/millrace-dev-training")
+
+
 @pytest.mark.parametrize(
     ("region", "partition"), [("eu-west-1", "aws"), ("cn-north-1", "aws-cn"), ("us-gov-west-1", "aws-us-gov")]
 )

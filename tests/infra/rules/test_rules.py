@@ -105,6 +105,7 @@ def test_the_rules_see_what_the_stages_hold(assemblies: dict[str, Path]) -> None
         ("DeadLetterConfig", "asynchronous-function"),
         ("Retry", "retries"),
         ("CidrIp", "s3-reach"),
+        ("CidrIp", "inter-container"),
         (".sync", "sagemaker-integration"),
         ("EphemeralStorage", "ephemeral-storage"),
     ):

@@ -318,13 +318,17 @@ def test_a_budget_counts_what_has_the_tag_of_the_deployment(templates: Templates
     assert (limit["Amount"], limit["Unit"]) == (pytest.approx(workload.budget.monthly_usd + serving, abs=0.01), "USD")
     sent = {one["Notification"]["NotificationType"]: one for one in found["NotificationsWithSubscribers"]}
     assert {kind: one["Notification"]["Threshold"] for kind, one in sent.items()} == {"ACTUAL": 80, "FORECASTED": 100}
-    topic = names.platform.alarm_topic_arn
-    assert all(one["Subscribers"] == [{"SubscriptionType": "SNS", "Address": topic}] for one in sent.values())
-    rooms = [Stack(name=name, template=template) for name, template in templates[stage].items()]
-    billed = tasks(rooms, "createEndpoint", "createTrainingJob", "createProcessingJob", "createTransformJob")
-    for task in billed:
-        tag = {"Key": DEPLOYMENT_TAG, "Value": names.prefix}
-        assert tag in task.parameters["Tags"], task.where
+
+
+def test_a_budget_with_other_notifications_has_another_name(templates: Templates) -> None:
+    """They replace it, and what is made beside the old one cannot have its name: here they go to another topic."""
+    digests = set()
+    for stage in STAGES:
+        prefix = names_of(stage).prefix
+        (found,) = of_type(templates[stage][f"{prefix}-monitoring"], "AWS::Budgets::Budget").values()
+        assert re.fullmatch(rf"{prefix}-[0-9a-f]{{8}}", found["Budget"]["BudgetName"])
+        digests.add(found["Budget"]["BudgetName"][-8:])
+    assert len(digests) == len(STAGES)
 
 
 @pytest.mark.parametrize("stage", STAGES)

@@ -61,6 +61,13 @@ def test_nobody_predicts_without_a_signature(template_of: TemplateOf, stage: str
     made.has_resource_properties("AWS::Lambda::Url", {"AuthType": "AWS_IAM"})
 
 
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_caller_finds_the_url_in_the_outputs(template_of: TemplateOf, stage: str) -> None:
+    made = template_of(stage, "electricity-serving")
+    (url,) = made.find_resources("AWS::Lambda::Url")
+    made.has_output("Url", {"Value": {"Fn::GetAtt": [url, "FunctionUrl"]}})
+
+
 def test_each_function_may_do_its_own_work_only(templates: Templates) -> None:
     shared = {
         "kms:Decrypt", "kms:GenerateDataKey", "logs:CreateLogStream", "logs:PutLogEvents",

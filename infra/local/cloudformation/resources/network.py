@@ -96,6 +96,9 @@ def _permission(rule: dict[str, Any]) -> dict[str, Any]:
     """CloudFormation's flat rule as the API's permission."""
     ports = ("IpProtocol", "FromPort", "ToPort")
     made: dict[str, Any] = {str(key): rule[key] for key in ports if key in rule}
+    if made["IpProtocol"] not in ("tcp", "udp", "icmp", "-1"):
+        # Such a protocol (ESP is 50) has no ports, which EC2 ignores and moto wants.
+        made |= {"FromPort": -1, "ToPort": -1}
     note = {"Description": rule["Description"]} if "Description" in rule else {}
     if "CidrIp" in rule:
         made["IpRanges"] = [{"CidrIp": rule["CidrIp"], **note}]

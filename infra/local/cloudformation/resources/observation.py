@@ -33,9 +33,8 @@ def _put_dashboard(wanted: Wanted) -> Made:
 
 def _put_budget(wanted: Wanted) -> Made:
     budget = wanted.properties["Budget"]
-    made = {"AccountId": ACCOUNT, "BudgetName": budget["BudgetName"]}
     if wanted.before is not None:
-        wanted.call("budgets", "DeleteBudget", **made)
+        _drop_budget(wanted, wanted.before)
     wanted.call("budgets", "CreateBudget", AccountId=ACCOUNT, **wanted.rest("ResourceTags"))
     return Made(ref=budget["BudgetName"])
 
@@ -82,7 +81,7 @@ def _put_workgroup(wanted: Wanted) -> Made:
 
 
 KINDS = {
-    "AWS::Budgets::Budget": Kind(put=_put_budget, drop=_drop_budget),
+    "AWS::Budgets::Budget": Kind(put=_put_budget, drop=_drop_budget, fixed=("NotificationsWithSubscribers",)),
     "AWS::CloudWatch::Alarm": Kind(put=_put_alarm, drop=_drop_alarm, fixed=("AlarmName",)),
     "AWS::CloudWatch::CompositeAlarm": Kind(put=_put_composite_alarm, drop=_drop_alarm, fixed=("AlarmName",)),
     "AWS::CloudWatch::Dashboard": Kind(

@@ -159,11 +159,19 @@ _SAGEMAKER = {
 
 def of_sagemaker(action: str, parsed: ParsedCall) -> Iterator[Request]:
     """SageMaker's ARNs are in lower case. Creating or changing an endpoint needs the configuration too; what is made
-    with tags needs AddTags, a volume under a customer key a grant."""
+    with tags needs AddTags, a volume or a model card under a customer key a grant."""
     if parsed.get("Tags") and parsed.call.operation.startswith("Create"):
         yield from (replace(one, action="sagemaker:AddTags") for one in _of_sagemaker(action, parsed))
     if parsed.call.operation == "CreateEndpointConfig" and parsed.get("KmsKeyId"):
         yield grant_of(parsed.get("KmsKeyId"))
+    card_key = (parsed.get("SecurityConfig") or {}).get("KmsKeyId")
+    if parsed.call.operation == "CreateModelCard" and card_key:
+        # As CloudFormation's handler of the type: AWS's guide names no rights.
+        # https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-sagemaker-modelcard.html
+        via = {"kms:viaservice": (f"sagemaker.{REGION}.amazonaws.com",)}
+        for verb in ("DescribeKey", "GenerateDataKey"):
+            yield Request(action=f"kms:{verb}", resources=(key_arn(card_key),), context=via)
+        yield grant_of(card_key)
     yield from _of_sagemaker(action, parsed)
 
 

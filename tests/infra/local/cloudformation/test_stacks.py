@@ -221,6 +221,30 @@ def test_a_failed_update_keeps_what_it_was_to_replace(stack, client, fresh, repl
     assert second not in str(client("sqs").list_queues())
 
 
+def budget(name, percent):
+    alert = {"NotificationType": "ACTUAL", "ComparisonOperator": "GREATER_THAN", "Threshold": percent}
+    told = [{"SubscriptionType": "EMAIL", "Address": "team@example.com"}]
+    limit = {"Amount": 10, "Unit": "USD"}
+    return {
+        "Type": "AWS::Budgets::Budget",
+        "Properties": {
+            "Budget": {"BudgetName": name, "BudgetType": "COST", "TimeUnit": "MONTHLY", "BudgetLimit": limit},
+            "NotificationsWithSubscribers": [{"Notification": alert, "Subscribers": told}],
+        },
+    }
+
+
+def test_other_notifications_replace_a_budget_which_needs_another_name(stack, client, fresh):
+    """https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-budgets-budget.html"""
+    first, second = fresh("budget"), fresh("budget")
+    stack({"Budget": budget(first, 80)})
+    assert stack({"Budget": budget(first, 90)}).status == "UPDATE_ROLLBACK_COMPLETE"
+    made = stack({"Budget": budget(second, 90)})
+    assert (made.status, made.physical("Budget")) == ("UPDATE_COMPLETE", second)
+    kept = client("budgets").describe_budgets(AccountId="123456789012")["Budgets"]
+    assert [one["BudgetName"] for one in kept if one["BudgetName"] in (first, second)] == [second]
+
+
 def test_the_id_of_a_replaced_resource_reaches_those_that_refer_to_it(stack, client, fresh):
     """moto compares the text of templates only: here the rule's text does not change."""
     rule = {

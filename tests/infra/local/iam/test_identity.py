@@ -365,6 +365,17 @@ def test_an_encrypted_queue_needs_its_key(role, cloud, key, fresh):
     role(send, allow(["kms:GenerateDataKey", "kms:Decrypt"], key))("sqs").send_message(QueueUrl=url, MessageBody="x")
 
 
+@pytest.mark.parametrize("missing", ["kms:DescribeKey", "kms:GenerateDataKey", "kms:CreateGrant"])
+def test_a_model_card_under_a_key_needs_the_key(role, key, fresh, missing):
+    card, needed = fresh("card"), ("kms:DescribeKey", "kms:GenerateDataKey", "kms:CreateGrant")
+    make = allow("sagemaker:CreateModelCard", f"arn:aws:sagemaker:{REGION}:{ACCOUNT}:model-card/{card}")
+    asked = {"ModelCardName": card, "Content": "{}", "ModelCardStatus": "Draft", "SecurityConfig": {"KmsKeyId": key}}
+    with Refused() as why:
+        role(make, allow([one for one in needed if one != missing], key))("sagemaker").create_model_card(**asked)
+    assert missing in why.message
+    role(make, allow(list(needed), key))("sagemaker").create_model_card(**asked)
+
+
 def test_tags_and_the_encryption_context_are_conditions(role, key):
     tagged = {"StringEquals": {"kms:EncryptionContext:workload": "a"}}
     kms = role(allow("kms:Encrypt", key, **tagged))("kms")
