@@ -18,6 +18,7 @@ from millrace.evaluation.measures.catalogue import MEASURES
 from tests.jobs.evaluation.planted import (
     EDGE,
     FEATURES,
+    GATES,
     Graph,
     evaluated,
     far_rows,
@@ -228,6 +229,10 @@ def test_the_good_model_passes_every_gate(tmp_path: Path, task: str) -> None:
 
 def test_every_gate_that_has_a_measure_refuses_a_planted_model() -> None:
     assert set(MEASURES) <= {planted.gate for planted in BAD.values()}
+
+
+def test_the_good_model_is_held_against_every_gate_that_has_a_measure() -> None:
+    assert set(MEASURES) <= set(GATES)
 
 
 @pytest.mark.parametrize("case", BAD)
