@@ -111,3 +111,9 @@ def test_without_a_gpu_training_fails_with_its_reason() -> None:
 )
 def test_the_networks_of_that_benchmark_are_trained_by_the_loop(network: str) -> None:
     assert importlib.import_module("tests.benchmarks.training").ours(network, epochs=2, rows=8) > 0
+
+
+def test_the_road_that_the_validation_measures_is_the_function_s_own(tmp_path: Path) -> None:
+    validation = importlib.import_module("tests.benchmarks.validation")
+    validation.write(62_500, tmp_path / "rows", with_lines=True)
+    assert validation.screened(tmp_path / "rows", 62_500)["peak_mb"] > 0

@@ -31,7 +31,7 @@ import pyarrow.parquet as pq
 from millrace.contract.rules.allowed import Allowed
 from millrace.contract.rules.pattern import Pattern
 from millrace.contract.rules.range import Range
-from millrace.contract.schema import LINE, Column, Table
+from millrace.contract.schema import LINE, Column, Table, parsed_schema
 from tests.benchmarks import conclude
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -171,8 +171,11 @@ def screened(file: Path, rows: int) -> dict[str, Any]:
     begin = time.perf_counter()
     with tempfile.TemporaryDirectory() as scratch:
         out = Path(scratch)
-        with QuarantineFile(out / "refused", drop_id="r", source="s", as_of=LAST.replace(tzinfo=UTC)) as refused:
-            accepted = screen(file, contract(), out / "accepted", refused, held=())
+        with (
+            QuarantineFile(out / "refused", drop_id="r", source="s", as_of=LAST.replace(tzinfo=UTC)) as refused,
+            pq.ParquetWriter(out / "accepted", parsed_schema(contract())) as writer,
+        ):
+            accepted = screen(file, contract(), writer.write_table, refused)
         assert accepted + refused.rows == rows
     seconds = time.perf_counter() - begin
     return {"wall_s": seconds, "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024}
