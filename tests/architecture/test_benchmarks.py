@@ -117,3 +117,13 @@ def test_the_road_that_the_validation_measures_is_the_function_s_own(tmp_path: P
     validation = importlib.import_module("tests.benchmarks.validation")
     validation.write(62_500, tmp_path / "rows", with_lines=True)
     assert validation.screened(tmp_path / "rows", 62_500)["peak_mb"] > 0
+
+
+def test_the_steps_that_the_scoring_measures_deliver_what_a_plain_loop_does(tmp_path: Path) -> None:
+    scoring = importlib.import_module("tests.benchmarks.scoring")
+    file, model = tmp_path / "accepted.parquet", tmp_path / "model"
+    scoring.write_rows(500, file)
+    scoring.write_model(model)
+    scoring.ours(scoring.application(model), file, tmp_path / "ours")
+    scoring.limit(scoring.Model(scoring.read_folder(model)), file, tmp_path / "limit")
+    scoring.same(tmp_path / "ours", tmp_path / "limit")

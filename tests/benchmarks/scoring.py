@@ -84,6 +84,10 @@ def answered(application: Application, shard: bytes) -> bytes:
     return answer.body
 
 
+def none_is_refused(rows: pa.Table) -> None:
+    raise AssertionError(rows)
+
+
 def ours(model: Application, file: Path, out: Path) -> dict[str, float]:
     """CPU seconds of each step."""
     begin = time.process_time()
@@ -93,7 +97,10 @@ def ours(model: Application, file: Path, out: Path) -> dict[str, float]:
     transformed = time.process_time()
     answers = (read_answers(body, model_version=VERSION, fields=Binary.answer) for body in bodies)
     with pq.ParquetWriter(out, SCHEMA, compression="zstd", write_page_checksum=True) as writer:
-        for batch in join(batches(file), answers, fields=Binary.answer, schema=SCHEMA, model_version=VERSION):
+        joined = join(
+            batches(file), answers, fields=Binary.answer, schema=SCHEMA, model_version=VERSION, refuse=none_is_refused
+        )
+        for batch in joined:
             writer.write_batch(batch)
     delivered = time.process_time()
     return {"sharding": sharded - begin, "container": transformed - sharded, "delivery": delivered - transformed}
