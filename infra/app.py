@@ -15,9 +15,9 @@ import aws_cdk as cdk
 from constructs import Node
 
 from infra.context import REPOSITORY
-from infra.deployed_key import deployed_key
 from infra.images import image_tags, images, missing_digests, say_of_bases
 from infra.options import options_of
+from infra.published import deployed_key
 from infra.settings import StageSettings, settings_for
 from infra.stacks.audit import AuditStack
 from infra.stacks.catalogue import ROOMS

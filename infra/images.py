@@ -24,6 +24,7 @@ from typing import Any
 
 from infra import bases
 from infra.context import REPOSITORY
+from infra.published import published
 from millrace.errors import ConfigurationError
 from millrace.names import IMAGES, Platform
 from millrace.workload.load import read_workloads, workloads_folder
@@ -172,19 +173,10 @@ def note(ssm: Any, platform: Platform, found: Sequence[Image], digests: Mapping[
 
 
 def missing_digests(platform: Platform, tags: Mapping[str, str]) -> dict[str, str]:
-    """By image the parameter that the account lacks. None where the caller's credentials are of another account or may
-    not read parameters, as those of a person who may only assume the roles of CDK's bootstrap."""
-    import boto3
-    from botocore.exceptions import BotoCoreError, ClientError
-
+    """By image the parameter that the account lacks; empty where nobody may look, as `published` says."""
     parameters = {platform.digest_parameter(image, tag): image for image, tag in tags.items()}
-    try:
-        if boto3.client("sts", platform.region).get_caller_identity()["Account"] != platform.account:
-            return {}
-        answer = boto3.client("ssm", platform.region).get_parameters(Names=list(parameters))
-    except (BotoCoreError, ClientError):
-        return {}
-    return {parameters[name]: name for name in answer["InvalidParameters"]}
+    found = published(platform, parameters)
+    return {} if found is None else {image: name for name, image in parameters.items() if name not in found}
 
 
 def _tag(root: Path, name: str, base: str) -> str:

@@ -263,7 +263,7 @@ def _remarks(proposal: Proposal) -> list[str]:
         )
     lines += [
         f"{column.name} has a list of {len(column.allowed)} values: a row with another value is quarantined; take "
-        "entry of `quality` with `validValues` out of contract.yaml to let it come as unknown"
+        "the entry of `quality` with `validValues` out of contract.yaml to let it come as unknown"
         for column in proposal.contract.columns
         if column.allowed and column.kind == "string" and not column.label
     ]

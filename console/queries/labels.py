@@ -20,6 +20,7 @@ from millrace.workload.load import load_workload, workloads_folder
 
 if TYPE_CHECKING:
     import pyarrow as pa
+    from pyiceberg.table.metadata import TableMetadata
 
     from millrace.decisions.record import Decision
     from millrace.workload.declaration import Prediction
@@ -102,7 +103,8 @@ def _rows(environment: Environment, names: WorkloadNames, surface: Prediction) -
     import pyarrow.compute as pc
 
     parts = list(_of_labels(environment, names, surface))
-    if "rows" in surface.label_tables and (rows := _present(environment, names, "rows")) is not None:
+    later = read_metadata(environment, names, "rows") if "rows" in surface.label_tables else None
+    if (rows := _present(environment.client("s3"), later)) is not None:
         rows = rows.filter(pc.is_valid(rows[surface.label]))
         columns = {*surface.key, surface.event_time, surface.label, ARRIVED, SOURCE}
         rows = rows.select([name for name in rows.column_names if name in columns])
@@ -119,21 +121,21 @@ def _of_labels(environment: Environment, names: WorkloadNames, surface: Predicti
     import numpy as np
     import pyarrow as pa
 
-    rows = _present(environment, names, "labels")
-    if rows is not None:
+    s3, metadata = environment.client("s3"), read_metadata(environment, names, "labels")
+    if metadata is None:
+        return
+    if (rows := _present(s3, metadata)) is not None:
         counts = np.zeros(rows.num_rows, dtype=bool)
         counts[last_of_each(rows, surface.key, surface.label_columns)] = True
         yield rows.append_column(COUNTS, pa.array(counts))
-    if metadata := read_metadata(environment, names, "labels"):
-        for part in overwritten_labels(environment.client("s3"), metadata, surface.key):
-            yield part.append_column(COUNTS, pa.repeat(pa.scalar(False), part.num_rows))
+    for part in overwritten_labels(s3, metadata, surface.key):
+        yield part.append_column(COUNTS, pa.repeat(pa.scalar(False), part.num_rows))
 
 
-def _present(environment: Environment, names: WorkloadNames, table: str) -> pa.Table | None:
+def _present(s3: Any, metadata: TableMetadata | None) -> pa.Table | None:
     """The rows of the table's current snapshot; None without any."""
     import pyarrow as pa
 
-    metadata, s3 = read_metadata(environment, names, table), environment.client("s3")
     if metadata is None or metadata.current_snapshot_id is None:
         return None
     files = data_files(s3, metadata, metadata.current_snapshot_id, is_deleted=False)

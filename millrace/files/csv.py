@@ -242,7 +242,7 @@ def _read_lines(lines: list[bytes], line: int, width: int, form: CsvForm, limits
             at += 1
             continue
         raw = b"\n".join(lines[at : at + span]).removesuffix(b"\r")
-        if _hides_rows(lines[at + 1 : at + span - 1], width, form):
+        if span > LONG and _hides_rows(lines[at + 1 : at + span - 1], width, form):
             expected = "a quoted cell whose lines do not look like rows"
             found.refuse(line + at, [_violation(Reason.QUOTE, expected, f"{span} lines that do")], raw)
         else:
