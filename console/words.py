@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from datetime import date, datetime, timedelta
 
 from millrace.tasks.figures import short
+from millrace.timestamps import moment
 
 NUMBERS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve")
 
@@ -56,7 +57,16 @@ def day(at: date) -> str:
 
 def last_day(end: date) -> str:
     """The last day of a span that ends at `end`, which is no part of it: `30 April 1997` for midnight of 1 May."""
-    return day(end - (timedelta(microseconds=1) if isinstance(end, datetime) else timedelta(days=1)))
+    return day(_last_moment(end))
+
+
+def days(start: str, end: str) -> str:
+    """The first and the last day of a half-open span of moments in ISO 8601: `1997-04-01 to 1997-04-30`."""
+    return f"{moment(start):%Y-%m-%d} to {_last_moment(moment(end)):%Y-%m-%d}"
+
+
+def _last_moment(end: date) -> date:
+    return end - (timedelta(microseconds=1) if isinstance(end, datetime) else timedelta(days=1))
 
 
 def brief(text: str) -> str:

@@ -119,7 +119,7 @@ def _check_starts(stage: str, region: str, options: Options) -> None:
     """Raise ConfigurationError where a function cannot be ready before its first request in the way that is chosen."""
     field = f"stages.{stage}.prediction_starts"
     if options.prediction_starts and stage == "local":
-        expected = "none: the local cloud publishes no versions of functions"
+        expected = "none: the local cloud keeps no function started before its first call"
         raise ConfigurationError(where="context", field=field, expected=expected, came=options.prediction_starts)
     if options.prediction_starts and options.prediction_starts.snapstart and region in WITHOUT_SNAPSTART:
         expected = f"provisioned: there is no SnapStart in {', '.join(WITHOUT_SNAPSTART)}"

@@ -42,11 +42,12 @@ class MillraceError(Exception):
 
 
 class ConfigurationError(MillraceError):
-    """Wrong words in a file or a setting: says file, field, what was expected and what came."""
+    """Wrong words in a file or a setting: says file, field, what was expected and what came, cut where it is long."""
 
     def __init__(self, *, where: str, field: str, expected: str, came: object) -> None:
         self.where, self.field, self.expected, self.came = where, field, expected, came
-        super().__init__(f"{where}: {field}: expected {expected}, got {came!r}")
+        got = repr(came)
+        super().__init__(f"{where}: {field}: expected {expected}, got {got if len(got) <= 200 else f'{got[:197]}...'}")
 
 
 class WorkloadError(ConfigurationError):

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from botocore.exceptions import ClientError
 
-from millrace.contract.schema import FEEDS, Feed
-from millrace.errors import RunError
+from millrace.contract.csv_form import CsvForm
+from millrace.contract.schema import FEEDS, Contract, Feed
+from millrace.errors import DropError, RunError
+from millrace.files.csv import names_of
+from millrace.files.lines import BOM
+from millrace.files.sniff import HEAD_BYTES, format_of
 from millrace.names import MACHINE_OF_FEED, WorkloadNames, drop_id_of
 
 MOST_BYTES = 5 * 2**30
@@ -49,6 +55,46 @@ def check(file: Path, feed: str) -> Feed:
     if not 0 < size <= MOST_BYTES:
         raise RunError(f"FILE: expected 1 byte to {MOST_BYTES // 2**30} GiB, got {file} of {size:,} bytes")
     return known
+
+
+def labels_in(file: Path, contract: Contract, feed: Feed) -> tuple[str, ...]:
+    """The columns of a file to score that are the contract's label, by their names in the file.
+
+    None of another feed, of a label that is an input, and of a file whose columns cannot be read here."""
+    scoring = contract.table(feed)
+    labels = {name for column in contract.label_columns for name in (column.name, column.name_in_file)}
+    if feed != "scoring" or not (unwanted := labels - {*scoring.name_of}):
+        return ()
+    return tuple(name for name in _names_in(file, scoring.csv) if name in unwanted)
+
+
+def unwanted(labels: Sequence[str]) -> str:
+    """What becomes of a file to score with these columns."""
+    column = "column" if len(labels) == 1 else "columns"
+    return (
+        f"the file has the label, {column} {', '.join(labels)}, which no file to score has: it is not ignored, the "
+        "rows will be quarantined without a prediction; drop the file without it (with it: --feed labels or training)"
+    )
+
+
+def _names_in(file: Path, form: CsvForm) -> list[str]:
+    """The names of the columns, of JSON lines those of the first row; none where they cannot be read."""
+    with file.open("rb") as opened:
+        head = opened.read(HEAD_BYTES)
+    first = head.removeprefix(BOM).lstrip().partition(b"\n")[0]
+    try:
+        match format_of(head) if first else "":
+            case "parquet":
+                import pyarrow.parquet as pq
+
+                return list(pq.read_schema(file).names)
+            case "jsonlines":
+                return list(json.loads(first))
+            case "csv":
+                return names_of(first.decode(form.encoding).encode(), form)
+        return []
+    except (DropError, ValueError, OSError):
+        return []
 
 
 def landing_key(names: WorkloadNames, feed: str, name: str) -> str:

@@ -46,22 +46,28 @@ def drop(
     from console.actions.pack import packed
     from console.cli.follow import follow_drop, require_success
     from console.cli.printing import show_json
+    from console.queries.waiting import lacks_model, tried_again
     from millrace.contract.load import load_contract
     from millrace.workload.load import workloads_folder
 
     known = drop.check(file, feed)
     environment, names = find_deployed(stage, build, workload)
-    s3 = environment.client("s3")
-    with packed(file, load_contract(workloads_folder() / names.workload), known, scale=scale) as content:
+    s3, contract = environment.client("s3"), load_contract(workloads_folder() / names.workload)
+    with packed(file, contract, known, scale=scale) as content:
+        if labels := drop.labels_in(content, contract, known):
+            typer.echo(f"warning: {drop.unwanted(labels)}", err=True)
         key = drop.landing_key(names, feed, name or content.name)
         if before := drop.present(s3, names, key):
             was = f"{before.size:,} bytes of {before.modified}"
             typer.echo(f"warning: {key} is there already ({was}): this is a new version of it", err=True)
         dropped = drop.put(s3, names, content, feed=feed, key=key)
+    waits = known == "scoring" and lacks_model(environment, names)
     if not json:
-        typer.echo(f"{dropped.uri} ({dropped.size:,} bytes) starts {dropped.machine}")
+        when = f" once a model is live, and none is yet; until then it waits, {tried_again(names)}" if waits else ""
+        typer.echo(f"{dropped.uri} ({dropped.size:,} bytes) starts {dropped.machine}{when}")
     found = follow_drop(environment, names, dropped.drop_id, said=not json) if wait else []
     if json:
         ended = [each.as_json() for each in found]
-        show_json({"uri": dropped.uri, "machine": dropped.machine, "drop_id": dropped.drop_id, "ended": ended})
+        told = {"uri": dropped.uri, "machine": dropped.machine, "drop_id": dropped.drop_id, "waits_for_model": waits}
+        show_json({**told, "ended": ended})
     require_success(names, found)

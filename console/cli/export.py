@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from console.cli.printing import in_json
 from millrace.errors import EnvironmentNotFoundError
 
 if TYPE_CHECKING:
@@ -84,7 +85,9 @@ def _as_text(cell: Any) -> Any:
 
     https://owasp.org/www-community/attacks/CSV_Injection"""
     if isinstance(cell, list):
-        return json.dumps(cell, ensure_ascii=False)
+        return json.dumps(cell, ensure_ascii=False, default=in_json)
+    if isinstance(cell, bytes):
+        return in_json(cell)
     if not isinstance(cell, str) or not cell.startswith(FORMULA):
         return cell
     try:
@@ -101,5 +104,5 @@ def _json_lines(path: Path, _: pa.Schema) -> Iterator[Write]:
 
 
 def json_line(row: Row) -> str:
-    """The row as one line of JSON; a moment in ISO 8601."""
-    return json.dumps(row, ensure_ascii=False, default=lambda value: value.isoformat())
+    """The row as one line of JSON; a moment in ISO 8601, bytes in base64."""
+    return json.dumps(row, ensure_ascii=False, default=in_json)

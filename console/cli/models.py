@@ -21,6 +21,7 @@ from millrace.tasks.figures import words
 
 if TYPE_CHECKING:
     from console.actions.predict import RowAnswer
+    from console.queries.call_times import CallTimes
     from console.queries.monitoring_limits import Limit
     from console.queries.versions import ModelVersion
     from millrace.evaluation.report import Evaluation
@@ -129,32 +130,40 @@ class _Counted:
 
 
 def versions(stage: Stage, workload: Workload, build: Build, as_json: Json) -> None:
-    """List the model versions: status, quality on the test rows, gates (figure against bound), the newest first.
+    """List the model versions: status, quality on the test rows, gates (figure against bound), time of one row by HTTP.
 
-    Example: millrace versions. `live` answers, `previous` is what `millrace rollback` brings back, `retired` was live,
-    `registered` was not released, `refused` did not pass a gate and has no number. A first model must beat its naive
-    rule; a later one is held against the live version. What the monitors of the live version cannot watch, and a
-    released version that is worse than its rule, are said below."""
+    Example: millrace versions. The newest is first. `live` answers, `previous` is what `millrace rollback` brings
+    back, `retired` was live, `registered` was not released, `refused` did not pass a gate and has no number. A
+    first model must beat its naive rule; a later one is held against the live version. What the monitors of the
+    live version cannot watch, and a released version that is worse than its rule, are said below."""
+    from console.queries.call_times import read_call_times
     from console.queries.monitoring_limits import read_limits
     from console.queries.naive_rule import naive_is_better
     from console.queries.versions import find_versions, read_evaluation
 
     environment, names = find_deployed(stage, build, workload)
     s3, found = environment.client("s3"), find_versions(environment, names)
-    judged = [(version, read_evaluation(s3, names, version.run)) for version in found]
+    judged = [
+        (
+            version,
+            read_evaluation(s3, names, version.run),
+            read_call_times(s3, names, version.run) if version.version and version.run else (),
+        )
+        for version in found
+    ]
     live = next((version for version in found if version.status == "live"), None)
     limits = read_limits(environment, names) if live else ()
     if as_json:
         show_json([_version_document(*each, limits=limits if each[0] is live else ()) for each in judged])
         return
     show_rows([_version_row(*each) for each in judged], as_json=False, nothing="No model was trained yet.")
-    for sentence in filter(None, (naive_is_better(*each) for each in judged)):
+    for sentence in filter(None, (naive_is_better(version, evaluation) for version, evaluation, _ in judged)):
         print(f"\n{sentence}")
     for limit in limits:
         print(f"\nVersion {live.version if live else ''}: {limit.sentence}.")
 
 
-def _version_row(version: ModelVersion, evaluation: Evaluation | None) -> dict[str, Any]:
+def _version_row(version: ModelVersion, evaluation: Evaluation | None, times: Sequence[CallTimes]) -> dict[str, Any]:
     from console.presenters.gates import compared, mark
 
     gates = [f"{mark(gate)} {gate.name}: {compared(gate)}" for gate in version.gates]
@@ -166,14 +175,23 @@ def _version_row(version: ModelVersion, evaluation: Evaluation | None) -> dict[s
         "rows": version.rows,
         "on_test_rows": _quality(evaluation),
         "gates": "\n".join(gates),
+        "one_row_by_http": "\n".join(map(_call_times, times)),
         "dataset_version": version.snapshot_id,
         "model_digest": version.digests.get("artefact", "")[:12],
         "run": version.run[:18],
     }
 
 
+def _call_times(times: CallTimes) -> str:
+    """As its preflight measured them."""
+    cost = f"{times.usd_per_1000:.2g} USD a thousand, never idle"
+    return f"{times.p50_ms:.2g} ms, p99 {times.p99_ms:.2g} ms\n{cost}\n{times.instance}"
+
+
 def _quality(evaluation: Evaluation | None) -> str:
     """The task's main figure and the naive rule's, on which rows."""
+    from console.words import days
+
     if evaluation is None:
         return "not known: it has no evaluation"
     quality, span = evaluation.error.quality, evaluation.split
@@ -182,13 +200,12 @@ def _quality(evaluation: Evaluation | None) -> str:
         f"{words(name)} {figure:.3g}\n" for name in WORTH if (figure := evaluation.metrics.get(name)) is not None
     )
     return (
-        f"{quality(own)}\n{more}naive rule {quality(naive)}\n{evaluation.rows.test:,} rows\n"
-        f"{span.from_[:10]} to {span.to[:10]}"
+        f"{quality(own)}\n{more}naive rule {quality(naive)}\n{evaluation.rows.test:,} rows\n{days(span.from_, span.to)}"
     )
 
 
 def _version_document(
-    version: ModelVersion, evaluation: Evaluation | None, *, limits: Sequence[Limit]
+    version: ModelVersion, evaluation: Evaluation | None, times: Sequence[CallTimes], *, limits: Sequence[Limit]
 ) -> dict[str, Any]:
     from console.queries.versions import as_document
 
@@ -200,7 +217,9 @@ def _version_document(
         "metrics": dict(evaluation.metrics),
         "naive": dict(evaluation.naive.metrics),
     }
-    return {**as_document(version), "on_test_rows": measured, "limits": [asdict(limit) for limit in limits]}
+    by_http = [asdict(one) | {"usd_per_1000": one.usd_per_1000} for one in times]
+    found = {"on_test_rows": measured, "one_row_by_http": by_http, "limits": [asdict(limit) for limit in limits]}
+    return as_document(version) | found
 
 
 def rollback(

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+from base64 import b64encode
 from collections.abc import Mapping, Sequence
-from datetime import date, datetime
+from datetime import date, datetime, time
 from typing import Any
 
 from rich.console import Console
@@ -49,8 +50,8 @@ def _console() -> Console:
 
 
 def show_json(value: Any) -> None:
-    """Times in ISO 8601."""
-    print(json.dumps(value, indent=1, default=_words))
+    """Times in ISO 8601, bytes in base64."""
+    print(json.dumps(value, indent=1, default=in_json))
 
 
 def plain(value: Any) -> str:
@@ -63,13 +64,18 @@ def plain(value: Any) -> str:
         return short(value)
     if isinstance(value, int) and not isinstance(value, bool):
         return f"{value:,}"
+    if isinstance(value, bytes):
+        return f"{len(value):,} bytes"
     if isinstance(value, list | tuple):
         cells = [plain(one) for one in value]
         return ", ".join(cells if len(cells) <= MOST_CELLS else [*cells[:2], "…", cells[-1]])
     return str(value)
 
 
-def _words(value: Any) -> str:
-    if isinstance(value, date | datetime):
+def in_json(value: Any) -> str:
+    """The text for a value that JSON has not: a time in ISO 8601, bytes, as of an image, in base64."""
+    if isinstance(value, date | time):
         return value.isoformat()
+    if isinstance(value, bytes):
+        return b64encode(value).decode()
     raise TypeError(f"expected a value that JSON has, got {type(value).__name__}")

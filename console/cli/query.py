@@ -40,8 +40,12 @@ def query(
     workload: Listed,
     build: Build,
     as_json: Json,
-    csv: Annotated[Path | None, typer.Option(help="Write all rows to this .csv file.")] = None,
-    parquet: Annotated[Path | None, typer.Option(help="Write all rows to this .parquet file.")] = None,
+    csv: Annotated[
+        Path | None, typer.Option(help="Write all rows to this .csv file, images and other bytes in base64.")
+    ] = None,
+    parquet: Annotated[
+        Path | None, typer.Option(help="Write all rows to this .parquet file, bytes as they are.")
+    ] = None,
     limit: Annotated[int, typer.Option(min=0, help="Rows shown at most; 0 for all.")] = 50,
 ) -> None:
     """Run SQL over the stage's tables by Athena; without SQL, list the tables and their columns.

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from console.environment import Environment
     from console.queries.quarantine import Row
     from console.queries.standing_cost import StandingLine
-    from console.queries.usage import ServingCost
+    from console.queries.usage import CostLine, ServingCost
     from millrace.decisions.record import Decision
     from millrace.names import WorkloadNames
 
@@ -131,7 +131,7 @@ def cost(
     as_json: Json,
     month: Annotated[str, typer.Option(help="As 1997-06; without it the last with a run.")] = "",
 ) -> None:
-    """Show a month's cost: of runs by model version, preflights, endpoint, predictions, and what only stands there.
+    """Show a month's cost: of runs by model version, all other work, storage, endpoint, and what only stands there.
 
     Example: millrace cost --month 1997-05. Reserved amounts are upper bounds that the budget counts; estimates are
     billed seconds times list prices. Neither is a bill."""
@@ -172,6 +172,7 @@ def cost(
     if made := found.preflights.jobs:
         took = f"{made} job{'s' if made > 1 else ''}, {found.preflights.billed_s:,.1f} billed seconds"
         print(f"\nPreflights, estimated: {found.preflights.estimated_usd:.4f} USD ({took})")
+    _show_others(found.others)
     if serving := found.serving:
         each = serving.usd_per_1000
         thousand = _uncounted(serving) if each is None else f"{each:.4f} USD ({serving.predictions:,} predictions)"
@@ -183,6 +184,22 @@ def cost(
     if idle:
         print(f"Endpoint now: {idle.sentence}")
     _show_standing(lines)
+
+
+def _show_others(lines: Sequence[CostLine]) -> None:
+    """What ran beside trainings and releases, and what is stored now."""
+    units = {"processing": "s", "transform": "s", "functions": "GB s", "storage": "GB"}
+    print("\nMonitors, batch scoring, functions and storage, estimated:\n")
+    rows = [
+        {
+            "what": f"{line.what} {line.instance}".strip(),
+            "count": line.count,
+            "amount": f"{line.amount:,.2f} {units[line.what]}",
+            "usd": f"{line.usd:.4f}",
+        }
+        for line in lines
+    ]
+    show_rows(rows, as_json=False, nothing="")
 
 
 def _show_standing(lines: Sequence[StandingLine]) -> None:

@@ -9,7 +9,7 @@ import typer
 from console.cli import completion
 from console.cli.environment import find
 from console.cli.options import Build, Json, Stage, Workload
-from millrace.names import BY_HAND, EVERY_MACHINE
+from millrace.names import BY_HAND, EVERY_MACHINE, MACHINE_OF_FEED
 
 if TYPE_CHECKING:
     from console.environment import Environment
@@ -62,6 +62,7 @@ def runs(
     from console.presenters.run_title import run_title
     from console.queries.by_hand import list_by_hand
     from console.queries.runs import list_runs, read_execution, short_names
+    from console.queries.waiting import find_waiting
 
     environment, names = find(stage, build, workload)
     states = environment.client("stepfunctions")
@@ -91,8 +92,12 @@ def runs(
 
     rows = sorted([*map(row, found), *(_row_by_hand(one, json) for one in jobs)], key=_newest_first)[:limit]
     wanted = " ".join(word for word in (status.upper(), machine) if word)
-    nothing = f"No {wanted} run of {names.workload} yet." if wanted else f"No run of {names.workload} yet: drop a file."
-    show_rows(rows, as_json=json, nothing=nothing)
+    may_wait = not status and machine in ("", *MACHINE_OF_FEED.values())
+    waiting = find_waiting(environment, names) if may_wait else None
+    nothing = f"No {f'{wanted} ' if wanted else ''}run of {names.workload} yet"
+    show_rows(rows, as_json=json, nothing=f"{nothing}." if wanted or waiting else f"{nothing}: drop a file.")
+    if waiting:
+        typer.echo(f"\n{waiting.sentence}.", err=True)
 
 
 def _newest_first(row: dict[str, Any]) -> float:
@@ -140,11 +145,12 @@ def show(
     from console.queries.history import failed_step
     from console.queries.run_logs import read_log
     from console.queries.runs import SHORT, describe_run
+    from millrace.messages.execution import UNWANTED
 
     environment, names = find(stage, build, workload)
     found, drop_id = find_run_or_drop(environment, names, run)
     detail = describe_run(environment.client("stepfunctions"), names, found)
-    broken = failed_step(detail.steps) if detail.run.status in ("FAILED", "TIMED_OUT", "ABORTED") else None
+    broken = failed_step(detail.steps) if detail.run.status in UNWANTED else None
     log = read_log(environment.client("logs"), broken, most=lines) if broken and lines else None
     execution = of_drop(detail.execution, drop_id)
     about = run_title(names, detail.run.machine, execution.input)

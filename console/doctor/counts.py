@@ -12,7 +12,7 @@ from console.environment import Environment
 
 ROLES_OF_STAGE, ROLES_OF_WORKLOAD = 4, 46
 """One for each function, machine, job and schedule; a few are left for what is added."""
-RULES_OF_STAGE, RULES_OF_WORKLOAD = 6, 6
+RULES_OF_STAGE, RULES_OF_WORKLOAD = 8, 7
 """On the bus that has the most of them."""
 MOST_RULES = 300
 """Of a bus, where the account's own quota cannot be read.

@@ -17,6 +17,8 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from console.doctor.check import Check, Verdict
 from console.doctor.counts import count_roles, count_rules
+from console.doctor.lake_formation import check_lake_formation
+from console.doctor.network import check_network
 from console.doctor.quotas import check_quotas
 from console.doctor.required_quotas import declared_provisioned, required_instances
 from console.environment import Environment, find_environment
@@ -131,6 +133,8 @@ def _account(stage: str, build: Path, workloads: Sequence[Workload]) -> Iterator
     yield from _describe("endpoints", lambda: _endpoints(environment, workloads))
     yield from _describe("IAM roles", lambda: count_roles(environment, len(workloads)))
     yield from _describe("rules", lambda: count_rules(environment, len(workloads)))
+    yield from _describe("Lake Formation", lambda: check_lake_formation(environment))
+    yield from _describe("network", lambda: check_network(environment))
     yield from check_quotas(
         environment.client("service-quotas"),
         required_instances(workloads, stage),

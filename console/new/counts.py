@@ -6,10 +6,10 @@ import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from console.new.observed import Observed
-
 if TYPE_CHECKING:
     import pyarrow as pa
+
+    from console.new.observed import Observed
 
 WORD = re.compile(r"[A-ZÀ-ÖØ-Þ]?[a-zß-öø-ÿ]+|[A-ZÀ-ÖØ-Þ]+")
 """A word of a name, as in customerId or prénom_client."""

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 RECENT_DAYS = 90
 """Compared with the live model where the rows are not split by days."""
 VALIDATION_SHARE, TEST_SHARE = 0.15, 0.2
+EVEN = 0.2
+"""Share of the rows outside the most frequent class, from which on classes may weigh the same."""
 REMARKS = {"huber": "   # of a label with a tail: errors count in proportion, as the gates judge them"}
 WINDOW = "a window, the days of decisions that are judged together"
 FIRST_SHARE = 0.9
@@ -36,6 +38,8 @@ def workload_document(
         has_history=surface.has_history,
         texts=len(surface.texts),
         columns=len(surface.declared) - len(surface.texts) - bool(surface.image_side) - surface.has_history,
+        is_ordered=surface.is_in_time or surface.is_in_order,
+        has_even_classes=_has_even_classes(surface, naive),
     )
     question = f"Will {surface.label} be {surface.positive}?"
     if surface.positive is None:
@@ -80,6 +84,10 @@ def workload_document(
         *(f"#   {name}: " for name in Card.model_fields),
         "",
     ])  # fmt: skip
+
+
+def _has_even_classes(surface: Surface, naive: Naive) -> bool:
+    return bool(KINDS[surface.task].calibration) and naive.lag_hours is None and naive.error >= EVEN
 
 
 def _prediction(surface: Surface) -> Iterator[str]:

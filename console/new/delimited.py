@@ -78,13 +78,13 @@ def read_delimited(path: Path, form: CsvForm, *, decimal: str = "") -> Delimited
     try:
         parts = list(csv.read(path, text, Limits(line_bytes=max(size, 2**20))))
     except DropError as error:
-        _stop(path, f"line {line}", error.expected, error.got)
+        stop(path, f"line {line}", error.expected, error.got)
     rows = pa.concat_tables([part.rows for part in parts]).drop_columns([LINE]).combine_chunks()
     unparsable = tuple(row for part in parts for row in part.unparsable)
     if unparsable and not rows.num_rows:
         worst, line_of = unparsable[0].violations[0], unparsable[0].line
         came = f"none: {count(len(unparsable), 'line')}, of line {line_of} expected {worst.expected}, got {worst.got}"
-        _stop(path, "rows", "labelled rows", came)
+        stop(path, "rows", "labelled rows", came)
     known = _number_form(path, [rows.column(place) for place in range(width)], decimal, form)
     return Delimited(
         form=replace(form, decimal=known.decimal, thousands=known.thousands),
@@ -101,11 +101,11 @@ def _first(path: Path, form: CsvForm) -> tuple[int, list[str]]:
     lines = enumerate(lines_of(path.read_bytes().removeprefix(BOM)), 1)
     number, line = next(((number, line) for number, line in lines if line.strip()), (0, b""))
     if not number:
-        _stop(path, "rows", "labelled rows", "blank lines")
+        stop(path, "rows", "labelled rows", "blank lines")
     names = csv.names_of(line.decode(form.encoding, errors="backslashreplace").encode(), form)
     if twice := sorted({name for name in names if names.count(name) > 1}) if not form.columns else []:
         title = f" in line {number}, which may be a title: then take it out" if twice == [""] else ""
-        _stop(path, "columns", f"names that come once{title}", f"{', '.join(map(repr, twice))} more than once")
+        stop(path, "columns", f"names that come once{title}", f"{', '.join(map(repr, twice))} more than once")
     return number, names
 
 
@@ -148,11 +148,11 @@ def _number_form(path: Path, columns: list[pa.ChunkedArray], decimal: str, form:
     most = max(counts.values(), default=0)
     best = [each for each, count in counts.items() if count == most]
     if not best:
-        _stop(path, "--decimal", "'.' or ','", decimal)
+        stop(path, "--decimal", "'.' or ','", decimal)
     if form.delimiter == ";" and not best[0].has_plain_numbers:
         return next((each for each in best if each.decimal == ","), best[0])
     if not best[0].has_plain_numbers and len({each.decimal for each in best}) > 1:
-        _stop(path, "numbers", "--decimal , or --decimal . (1,234 may be either)", "no --decimal")
+        stop(path, "numbers", "--decimal , or --decimal . (1,234 may be either)", "no --decimal")
     return best[0]
 
 
@@ -163,5 +163,6 @@ def _is_number(known: pa.ChunkedArray, form: CsvForm) -> bool:
     return len(known) > 0 and bool(pc.all(pc.match_substring_regex(known, form.number)).as_py())
 
 
-def _stop(path: Path, field: str, expected: str, came: object) -> NoReturn:
+def stop(path: Path, field: str, expected: str, came: object) -> NoReturn:
+    """Raise ConfigurationError about a file of rows or a folder of images."""
     raise ConfigurationError(where=path.name, field=field, expected=expected, came=came)

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 FEW_OF_A_CLASS = 50
 REPEATED = 0.01
 """Share of repeated rows that is told."""
+MOST_SPELLED = 200
+"""Different values of a column whose spellings are compared."""
 ZEROS = 0.005
 """Share of zeros that is told, where they lie apart from all other values."""
 SHOWN = 5
@@ -84,6 +86,20 @@ def _of_column(column: Observed) -> Iterator[str]:
         )
     if said := _zeros(column):
         yield f"{column.name}: {said}"
+
+
+def spellings(seen: Sequence[Observed]) -> Iterator[str]:
+    """A sentence on each column of words that are the same but for capitals and spaces."""
+    for column in seen:
+        if column.kind != "string" or column.distinct > MOST_SPELLED:
+            continue
+        alike: dict[str, list[str]] = {}
+        for value, rows in counted(column):
+            alike.setdefault(" ".join(value.lower().split()), []).append(f"{value!r} ({rows:,})")
+        several = [" and ".join(words) for words in alike.values() if len(words) > 1]
+        if several:
+            shown = "; ".join(several[:SHOWN]) + ("…" if len(several) > SHOWN else "")
+            yield f"{column.name}: values that differ in capitals or spaces alone are different: {shown}"
 
 
 def _zeros(column: Observed) -> str:

@@ -73,14 +73,15 @@ class Guesser:
         """The kind of the label; raises ConfigurationError that says which one would do."""
         suited = [name for name, kind in KINDS.items() if kind.suits(label)]
         came = f"{label.name}, {_describe(label)}"
+        said = f"; {label.name}: {label.changed}" if label.changed else ""
         if choice and choice not in suited:
             ways = f", or --kind {' or --kind '.join(suited)}" if suited else ""
-            self._stop("--kind", f"{choice} to have {KINDS[choice].wanted}{ways}", came)
+            self._stop("--kind", f"{choice} to have {KINDS[choice].wanted}{ways}{said}", came)
         if choice:
             return Guess(value=choice, reason="you said so")
         likely = likely_kind(label)
         if likely is None:
-            return self._stop("--label", _kinds_wanted(""), came)
+            return self._stop("--label", f"{_kinds_wanted('')}{said}", came)
         others = tuple(name for name in suited if name != likely.name)
         return Guess(value=likely.name, reason=f"{likely.reason(label)} (--kind says otherwise)", others=others)
 
@@ -111,8 +112,8 @@ class Guesser:
             if not column.is_time:
                 expected = "a column of times (2024-05-01T12:00:00, or --time-format 'dd/MM/yyyy HH:mm')"
                 expected += "; seconds or milliseconds since 1970 are none" if column.is_number else ""
-                said = f": {column.changed}" if column.changed else ""
-                self._stop("--event-time", expected, f"{choice}, {_describe(column)}{said}")
+                expected += f"; {choice}: {column.changed}" if column.changed else ""
+                self._stop("--event-time", expected, f"{choice}, {_describe(column)}")
             return Guess(value=column, reason="you said so")
         found = [column for column in self.columns if column.is_time and column.is_nearly_complete]
         if not found:

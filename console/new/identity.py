@@ -8,6 +8,7 @@ from datetime import date, datetime, time
 
 from console.new.choices import Choices
 from console.new.counts import repeated_rows
+from console.new.daylight import looks_like_local_time
 from console.new.guesses import Guess, Guesser, key_texts
 from console.new.observed import Observed, few_rows
 from millrace.contract.kinds import arrow_type
@@ -27,7 +28,7 @@ def with_event_time(
     guess = None if is_made else guesser.event_time(choices.event_time)
     if guess is None:
         if not is_made:
-            unread = [f"{column.name} {column.changed}" for column in seen if "--time-format" in column.changed]
+            unread = [f"{column.name} {column.changed}" for column in seen if column.may_be_time]
             expected = (
                 f"a column of times, or --rows-in-order (the first row is the oldest), or --no-event-time: the "
                 f"contract generates `{OBSERVED_AT}`" + "".join(f"; {one}" for one in unread)
@@ -47,6 +48,8 @@ def with_event_time(
         raise ConfigurationError(where=where, field="--event-time", expected="a time in each row", came=came)
     if missing := column.cells.null_count - column.misfits:
         notes.append(f"{column.name}: {few_rows(missing)}")
+    if said := looks_like_local_time(column):
+        notes.append(f"{column.name}: {said}")
     if column.kind == "date":
         midnight = replace(column, kind="timestamp", cells=column.cells.cast(arrow_type("timestamp")))
         seen = tuple(midnight if one is column else one for one in seen)
@@ -83,13 +86,10 @@ def with_key(
     if not choices.has_no_key:
         # A generated time does not identify rows.
         columns = tuple(one for one in seen if not (is_made and one is event_time))
-        guess = replace(guesser, columns=columns).key(
-            choices.key, None if is_made else event_time, label, looks_around=choices.horizon_hours > 0
-        )
-        if guess is not None:
-            return seen, guess
-        expected = f"--key with columns that tell rows apart, or --no-key: the contract generates `{ROW_ID}`"
-        raise ConfigurationError(where=where, field="key", expected=expected, came=_nearest(columns, label))
+        try:
+            return seen, _found_key(replace(guesser, columns=columns), None if is_made else event_time, label, choices)
+        except ConfigurationError as error:
+            raise _with_local_time(error, event_time) from None
     _refuse_taken(seen, ROW_ID, "--no-key", where)
     rows = len(seen[0].cells)
     notes.append(
@@ -97,6 +97,24 @@ def with_key(
     )
     made = Observed(name=ROW_ID, kind="string", cells=pa.array(map(str, range(rows)), pa.string()), distinct=rows)
     return (*seen, made), Guess(value=(ROW_ID,), reason="you said that the file has none")
+
+
+def _found_key(
+    guesser: Guesser, event_time: Observed | None, label: Observed, choices: Choices
+) -> Guess[tuple[str, ...]]:
+    guess = guesser.key(choices.key, event_time, label, looks_around=choices.horizon_hours > 0)
+    if guess is not None:
+        return guess
+    expected = f"--key with columns that tell rows apart, or --no-key: the contract generates `{ROW_ID}`"
+    raise ConfigurationError(where=guesser.where, field="key", expected=expected, came=_nearest(guesser.columns, label))
+
+
+def _with_local_time(error: ConfigurationError, event_time: Observed) -> ConfigurationError:
+    """The error, with what is said of a clock that repeats an hour, which would keep the times from being a key."""
+    if not (said := looks_like_local_time(event_time)):
+        return error
+    expected = f"{error.expected}; {event_time.name}: {said}"
+    return ConfigurationError(where=error.where, field=error.field, expected=expected, came=error.came)
 
 
 def _nearest(columns: Sequence[Observed], label: Observed) -> str:

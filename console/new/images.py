@@ -7,14 +7,14 @@ from collections.abc import Iterator
 from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
 
 from console.image_folder import SUFFIXES, find_images
+from console.new.delimited import stop
 from console.new.observed import LeftOut, Observed
 from console.new.source import Source, read_source
 from millrace.contract.rules.image import MOST_BYTES, Encoding, ImageFormat, ImageSize, read_jpeg, read_png
 from millrace.contract.schema import Column
-from millrace.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -34,7 +34,7 @@ def read_folder(folder: Path) -> Source:
     if not inside:
         expected = f"images ({', '.join(SUFFIXES)}) in a folder for each class: {folder.name}/<class>/a.png"
         came = f"{len(paths)} images beside each other" if paths else "no images"
-        _stop(folder, "--from", expected, f"{came}; a CSV file may name them: file,label")
+        stop(folder, "--from", expected, f"{came}; a CSV file may name them: file,label")
     notes = [f"{len(inside):,} images of the folder {folder}; an image's class is the folder that it lies in"]
     if len(paths) > len(inside):
         notes.append(f"{len(paths) - len(inside):,} images that lie in no class's folder are left out")
@@ -57,7 +57,7 @@ def _with_images(source: Source) -> Source:
         names = cells.to_pylist()
         paths = [source.path.parent / str(cell) for cell in names]
         if missing := [str(cell) for cell, path in zip(names, paths, strict=True) if not path.is_file()]:
-            _stop(source.path, name, "names of image files beside the table", missing[:3])
+            stop(source.path, name, "names of image files beside the table", missing[:3])
         images = pa.array([path.read_bytes() for path in paths], pa.binary())
         table = table.set_column(place, name, images)
         if not {"id"} & set(table.column_names):
@@ -96,7 +96,7 @@ def observe_images(
     if count < USUAL_SHARE * len(flat):
         shown = ", ".join(f"{_say(each)} {rows:,}×" for each, rows in headers.most_common(4))
         expected = f"images of one size and encoding ({USUAL_SHARE:.0%} of them), or --image-size 64x64 to scale them"
-        _stop(Path(where), name, expected, shown)
+        stop(Path(where), name, expected, shown)
     rule = ImageFormat(encoding=encoding, shape=(found.channels, found.height, found.width), scale=size is not None)
     column = Column(name=name, kind="binary", required=True, rules=(rule,))
     return Observed(name=name, kind="binary", cells=flat, distinct=len(flat.unique()), changed=changed), column
@@ -135,7 +135,3 @@ def _scaled(cells: Sequence[bytes | None], size: tuple[int, int]) -> Iterator[by
         written = BytesIO()
         picture.convert(mode).resize((size[1], size[0])).save(written, "PNG")
         yield written.getvalue()
-
-
-def _stop(path: Path, field: str, expected: str, came: object) -> NoReturn:
-    raise ConfigurationError(where=path.name, field=field, expected=expected, came=came)

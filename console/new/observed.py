@@ -7,7 +7,9 @@ from dataclasses import dataclass, replace
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
+from console.new.marks import looks_marked
 from console.new.missing import MISSING, taken_as_missing, without, words_of_no_amount
+from console.new.numbered_times import looks_like_times
 from millrace.contract.csv_form import CsvForm
 from millrace.contract.kinds import Kind, arrow_type
 from millrace.contract.schema import Column
@@ -40,8 +42,6 @@ CODE_OF_LETTERS = r"^([0-9]+[A-Za-z]+|[A-Za-z]+[-_ ]?[0-9]+)$"
 """A word of digits and letters: beside whole numbers it is a code (12 and 12a are two rooms)."""
 MOST_NUMBERS = 0.5
 """Share of numbers from which on a column of text is told that it nearly was one of numbers."""
-MARKED = r"^[+-]?([$€£¥] ?[+-]?[0-9][0-9.,']*|[0-9][0-9.,']* ?[$€£¥%])$"
-"""A number beside a currency or a percent sign."""
 SHOWN = 3
 TRIED_FIRST = 50
 """Texts of which a pattern that is not given up has the form of one."""
@@ -66,6 +66,8 @@ class Observed:
     """Those of them that mean it in this column, but maybe not in one of text."""
     misfits: int = 0
     """Cells of another type, null in `cells`; their rows will be quarantined."""
+    may_be_time: bool = False
+    """Whether `changed` says how it would be read as times."""
     empty: int = 0
     """Cells that hold nothing in the file itself: empty ones of CSV, null."""
 
@@ -151,7 +153,11 @@ def observe(
         found = _said(found, said) if isinstance(found, Observed) else found
     else:
         found = _of_values(name, flat)
-    return replace(found, empty=flat.null_count) if isinstance(found, Observed) else found
+    if isinstance(found, LeftOut):
+        return found
+    if found.is_number and (said := looks_like_times(name, found.cells, is_text=typed_text)):
+        found = replace(_said(found, said), may_be_time=True)
+    return replace(found, empty=flat.null_count)
 
 
 def _of_values(name: str, cells: pa.Array) -> Observed | LeftOut:
@@ -218,11 +224,11 @@ def _typed(name: str, known: pa.Array, typed_text: bool, form: CsvForm) -> Obser
     iso = [(len(misfits), kind, values) for kind in ISO for values, misfits in [from_text(known, kind)]]
     few, kind, values = min(iso, key=lambda each: each[0])
     if few <= _most_misfits(known):
-        return _observed(name, kind, values, few_rows(few), misfits=few)
+        return _observed(name, kind, values, _no_times(known, values), misfits=few)
     times = _times(name, known)
-    if times.kind != "string" or not typed_text:
+    if times.kind != "string":
         return times
-    return _said(times, _nearly_numbers(known, form) or _marked_numbers(known))
+    return _said(times, (typed_text and _nearly_numbers(known, form)) or looks_marked(known))
 
 
 def _numbers(known: pa.Array, form: CsvForm) -> tuple[pa.Array, pa.Array]:
@@ -247,8 +253,10 @@ def _mostly_numbers(name: str, known: pa.Array, form: CsvForm) -> Observed | Non
     if kind == "int64" and pc.any(pc.match_substring_regex(others, CODE_OF_LETTERS)).as_py():
         return None
     values, misfits = from_csv(known, Column(name=name, kind=kind), form)
+    if len(misfits) > _most_misfits(known):
+        return None
     rows = "row" if len(misfits) == 1 else "rows"
-    said = f"{len(misfits):,} {rows} with no number will be quarantined: {_shown(others)}"
+    said = f"{len(misfits):,} {rows} with no number will be quarantined: {_shown(known.take(misfits))}"
     return _observed(name, kind, values, said, misfits=len(misfits))
 
 
@@ -258,23 +266,14 @@ def _nearly_numbers(known: pa.Array, form: CsvForm) -> str:
 
     numbers, others = _numbers(known, form)
     cells = len(numbers) + len(others)
+    if not len(others) and _plain_kind(known, form) == "int64":
+        return "text, as its whole numbers are too large to be exact (beyond 9,223,372,036,854,775,807)"
     if not len(others) or len(numbers) < MOST_NUMBERS * cells:
         return ""
     which = f"text, as {len(others):,} of {cells:,} cells are no numbers: {_shown(others)}"
     if pc.any(pc.match_substring_regex(others, "[0-9]")).as_py():
         return which
     return f"{which}; if they mean missing, contract.yaml can say so (`missingValues`, `logicalType: number`)"
-
-
-def _marked_numbers(known: pa.Array) -> str:
-    """That a column's numbers stand beside a currency or a percent sign; nothing for other texts."""
-    import pyarrow.compute as pc
-
-    cells = known.drop_null()
-    marked = cells.filter(pc.match_substring_regex(cells, MARKED))
-    if len(marked) < MOST_NUMBERS * len(cells):
-        return ""
-    return f"text, as its numbers have a mark beside them: {_shown(marked)}; without it they are read as numbers"
 
 
 def _shown(cells: pa.Array) -> str:
@@ -315,12 +314,13 @@ def _times(name: str, known: pa.Array, pattern: str = "") -> Observed:
     # `dd` and `d` read the same of a file whose days have two digits: that is no other time.
     if others := [each[0] for each in best if not each[1].equals(values)]:
         shown = " or ".join(repr(each.pattern) for each in (form, *others))
-        return _observed(name, "string", known, f"may be times, as {shown}: --time-format says which")
+        said = f"may be times, as {shown}: --time-format says which"
+        return _observed(name, "string", known, said, may_be_time=True)
     kind: Kind = "timestamp" if "hour" in form.fields or "half" in form.fields else "date"
     said = f"its times are written as {form.pattern}"
     values = values if kind == "timestamp" else values.cast(arrow_type("date"))
     return _observed(
-        name, kind, values, "; ".join(filter(None, (said, few_rows(fewest)))), misfits=fewest, time_format=form
+        name, kind, values, "; ".join(filter(None, (said, _no_times(known, values)))), misfits=fewest, time_format=form
     )
 
 
@@ -342,8 +342,20 @@ def _nearly_times(known: pa.Array, tried: Sequence[tuple[TimeFormat, pa.Array, i
     return f"text, as {misfits:,} of {cells:,} cells are no times in {form.pattern}: {_shown(others)}"
 
 
+def _no_times(known: pa.Array, values: pa.Array) -> str:
+    """A sentence on rows whose text is no time; nothing for none."""
+    import pyarrow.compute as pc
+
+    others = known.filter(pc.and_(known.is_valid(), values.is_null()))
+    return (
+        f"{len(others):,} {'row' if len(others) == 1 else 'rows'} with no time will be quarantined: {_shown(others)}"
+        if len(others)
+        else ""
+    )
+
+
 def few_rows(misfits: int) -> str:
-    """A sentence on rows without a time; nothing for none."""
+    """A sentence on rows without any time; nothing for none."""
     rows = "row" if misfits == 1 else "rows"
     return f"{misfits:,} {rows} with none will be quarantined" if misfits else ""
 

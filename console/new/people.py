@@ -39,7 +39,8 @@ WORDS: dict[str, set[str]] = {
     "a religion": {"christian", "muslim", "jewish", "hindu", "buddhist", "catholic", "protestant"},
 }
 EMAIL = r"^[^@\s]+@[^@\s]+\.[a-zA-Z]{2,}$"
-PHONE = r"^\+?[0-9][0-9 ()/.-]{7,}[0-9]$"
+PHONE = r"^\+?[0-9][0-9 ()/.-]{7,16}[0-9]$"
+"""15 digits at most, and what parts them. https://www.itu.int/rec/T-REC-E.164"""
 MOST = 0.5
 """Share of the cells that must look like one."""
 

@@ -11,7 +11,7 @@ from console.new.choices import FEWEST_ROWS, Choices, check_choices
 from console.new.declaration import workload_document
 from console.new.documents import contract_document
 from console.new.features import Features, find_features
-from console.new.findings import findings
+from console.new.findings import findings, spellings
 from console.new.guesses import Guess
 from console.new.identity import OBSERVED_AT, ROW_ID
 from console.new.in_file import read_rows
@@ -89,6 +89,7 @@ def propose(source: Source, choices: Choices, *, today: date) -> Proposal:
     moments = rehearsal.examples.times_N if reading.is_in_time else None
     ranged = [column for column in reading.seen if reading.contract.column(column.name).find(Range)]
     found = findings(ranged, reading.label, accepted.drop_columns([LINE]), moments, reading.key)
+    found += spellings(reading.seen)
     if series is not None:
         numbers = [column.name for column in ranged if column.is_number]
         found += standing_still(
@@ -137,7 +138,8 @@ def _features(reading: Reading, series: Series | None) -> Features:
 def _check_any(reading: Reading, features: Features) -> None:
     if not features.columns and not any("history" in feature for feature in features.derived):
         reasons = {one.name: one.reason for one in features.others}
-        expected = "a column to predict from"
+        changed = (f"; {column.name}: {column.changed}" for column in reading.seen if column.changed)
+        expected = f"a column to predict from{''.join(changed)}"
         raise ConfigurationError(where=reading.where, field="features", expected=expected, came=reasons)
 
 

@@ -8,12 +8,12 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
-from console.new.delimited import find_form, read_delimited
+from console.new.delimited import find_form, read_delimited, stop
 from millrace.contract.csv_form import CsvForm
 from millrace.contract.violation import QuarantinedRow
-from millrace.errors import ConfigurationError, DropError
+from millrace.errors import DropError
 from millrace.files.sniff import HEAD_BYTES, format_of
 
 if TYPE_CHECKING:
@@ -48,17 +48,17 @@ def read_source(path: Path, *, columns: Sequence[str] = (), decimal: str = "") -
     `columns` are the names where the file has no line with names; `decimal` the mark before decimals, "" to find it.
     Raises ConfigurationError for a file that is none of these, holds no rows, or whose column names are not unique."""
     if not path.is_file():
-        _stop(path, "--from", "a file", "none of that name")
+        stop(path, "--from", "a file", "none of that name")
     with path.open("rb") as file:
         head = file.read(HEAD_BYTES)
     if not head.strip():
-        _stop(path, "rows", "labelled rows", "an empty file")
+        stop(path, "rows", "labelled rows", "an empty file")
     try:
         form = format_of(head)
     except DropError as error:
-        _stop(path, "format", "CSV, TSV, JSON lines or Parquet", str(error))
+        stop(path, "format", "CSV, TSV, JSON lines or Parquet", str(error))
     if columns and form != "csv":
-        _stop(path, "--columns", "a CSV or TSV file, which may lack a line with names", form)
+        stop(path, "--columns", "a CSV or TSV file, which may lack a line with names", form)
     if form == "csv":
         found = _delimited(path, tuple(columns), decimal)
     elif form == "jsonlines":
@@ -67,9 +67,9 @@ def read_source(path: Path, *, columns: Sequence[str] = (), decimal: str = "") -
     elif form == "parquet":
         found = Source(path=path, table=_parquet(path), has_typed_text=False, notes=())
     else:
-        _stop(path, "format", "CSV, TSV, JSON lines or Parquet", form)
+        stop(path, "format", "CSV, TSV, JSON lines or Parquet", form)
     if not found.table.num_rows:
-        _stop(path, "rows", "labelled rows", "none")
+        stop(path, "rows", "labelled rows", "none")
     names = _names(path, found.table.column_names)
     changed = {new: old for old, new in zip(found.table.column_names, names, strict=True) if old != new}
     notes = (*found.notes, *(f"{old!r} is called {new!r}" for new, old in changed.items()))
@@ -81,9 +81,9 @@ def _delimited(path: Path, columns: tuple[str, ...], decimal: str) -> Source:
     read = read_delimited(path, form, decimal=decimal)
     first = read.names
     if columns and len(columns) != read.width:
-        _stop(path, "--columns", f"{read.width} names, one for each cell of line {read.line}", len(columns))
+        stop(path, "--columns", f"{read.width} names, one for each cell of line {read.line}", len(columns))
     if not columns and (data := [cell for cell in first if NUMBER.match(cell)]):
-        _stop(path, f"line {read.line}", "the names of the columns (or --columns a,b,c…)", f"data such as {data[0]!r}")
+        stop(path, f"line {read.line}", "the names of the columns (or --columns a,b,c…)", f"data such as {data[0]!r}")
     return Source(
         path=path,
         table=read.table,
@@ -122,7 +122,7 @@ def _json_lines(path: Path) -> tuple[pa.Table, tuple[str, ...]]:
             else:
                 rows.append(found)
     if len(broken) > MOST_BROKEN * (len(rows) + len(broken)):
-        _stop(path, f"line {broken[0][0]}", "a JSON object", broken[0][1])
+        stop(path, f"line {broken[0][0]}", "a JSON object", broken[0][1])
     lines = ", ".join(str(number) for number, _ in broken[:SHOWN]) + ("…" if len(broken) > SHOWN else "")
     notes = (f"lines that are no JSON objects and will be quarantined, {len(broken):,}: {lines}",) * bool(broken)
     names = list(dict.fromkeys(name for row in rows for name in row))
@@ -133,7 +133,7 @@ def _json_lines(path: Path) -> tuple[pa.Table, tuple[str, ...]]:
             arrays.append(pa.array(cells))
         except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError):
             kinds = ", ".join(sorted({type(cell).__name__ for cell in cells if cell is not None}))
-            _stop(path, name, "values of one type", kinds)
+            stop(path, name, "values of one type", kinds)
     return pa.Table.from_arrays(arrays, names=names), notes
 
 
@@ -154,15 +154,15 @@ def _parquet(path: Path) -> pa.Table:
         with pq.ParquetFile(path) as file:
             return file.read().replace_schema_metadata(None)
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError, OSError) as error:
-        _stop(path, "format", "a readable Parquet file", str(error)[:200])
+        stop(path, "format", "a readable Parquet file", str(error)[:200])
 
 
 def _names(path: Path, came: list[str]) -> list[str]:
     """Valid names; of names that differ in capitals only the later ones get a number: Athena ignores capitals."""
     if twice := sorted(name for name, count in Counter(came).items() if count > 1):
-        _stop(path, "columns", "names that come once", f"{', '.join(map(repr, twice))} more than once")
+        stop(path, "columns", "names that come once", f"{', '.join(map(repr, twice))} more than once")
     if strange := [name for name in came if not name.strip().isprintable()]:
-        _stop(path, "columns", "names that can be printed", strange)
+        stop(path, "columns", "names that can be printed", strange)
     names: list[str] = []
     for place, name in enumerate(came, 1):
         plain = name.strip().lstrip("_") or f"column_{place}"
@@ -173,7 +173,3 @@ def _names(path: Path, came: list[str]) -> list[str]:
             wanted, number = f"{plain}_{number}", number + 1
         names.append(wanted)
     return names
-
-
-def _stop(path: Path, field_: str, expected: str, came: object) -> NoReturn:
-    raise ConfigurationError(where=path.name, field=field_, expected=expected, came=came)

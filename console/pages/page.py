@@ -77,6 +77,7 @@ def page(
         "report.html.jinja",
         number=lambda value: f"{value:,}",
         day=words.day,
+        days=words.days,
         usd=words.usd,
         spelled=words.spelled,
         percent="{:.1%}".format,

@@ -63,7 +63,7 @@ class Outcome:
     look: tuple[str, ...] = ()
     """Words after `millrace` of the command that shows more: `quarantine --drop training/week.csv`."""
     uri: str = ""
-    """Where the run has put its result for others."""
+    """Where the run has put its result for others; empty for a result without a row."""
 
     @property
     def line(self) -> str:

@@ -45,7 +45,11 @@ def _result(drops: Sequence[DropAnswer]) -> str:
     if not delivered:
         return ""
     rows, quarantined = sum(one.rows for one in delivered), sum(one.quarantined for one in delivered)
-    return f"{rows:,} predictions delivered{quarantined_counts(quarantined, ())}"
+    return f"{_predictions(rows)}{quarantined_counts(quarantined, ())}"
+
+
+def _predictions(rows: int) -> str:
+    return f"{rows:,} {'prediction' if rows == 1 else 'predictions'} delivered" if rows else "no prediction delivered"
 
 
 def _outcome_of(drop: DropAnswer, reasons: Sequence[ReasonCount]) -> Outcome:
@@ -54,14 +58,14 @@ def _outcome_of(drop: DropAnswer, reasons: Sequence[ReasonCount]) -> Outcome:
     if drop.delivered is None:
         return Outcome()
     rows, quarantined = drop.delivered.rows, drop.delivered.quarantined
-    text = f"{rows:,} predictions delivered{quarantined_counts(quarantined, reasons)}"
+    text = f"{_predictions(rows)}{quarantined_counts(quarantined, reasons)}"
     return Outcome(
         text=text,
         detail=example(rows, reasons),
         is_refused=not rows,
         warning=most_refused(rows, quarantined, reasons),
         look=look(drop, quarantined),
-        uri=drop.delivered.uri,
+        uri=drop.delivered.uri if rows else "",  # the file is there, and holds no row
     )
 
 

@@ -47,6 +47,11 @@ class DropAnswer:
     delivered: Delivered | None
 
     @property
+    def is_answered(self) -> bool:
+        """Whether the execution came as far as to say what became of it."""
+        return bool(self.rejected or self.committed or self.delivered)
+
+    @property
     def quarantined(self) -> int:
         """How many of its rows are quarantined."""
         found = self.committed.rows_quarantined if self.committed else 0

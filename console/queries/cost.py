@@ -1,4 +1,5 @@
-"""What a month cost: its training runs against the budget, its preflights, the endpoint, a thousand predictions.
+"""What a month cost: its training runs against the budget, its preflights, the endpoint, a thousand predictions, and
+what else ran or is stored: monitors, batch transforms, functions, objects.
 
 All figures are estimates, not bills. `reserved` is the amount that the budget counted when the run began, an upper
 bound: every job at its maximal runtime. `estimated` is the time that SageMaker reports as billed, times the list prices
@@ -15,7 +16,18 @@ from itertools import takewhile
 from console.environment import Environment
 from console.queries.decisions import find_days, size_of_decisions
 from console.queries.executions import list_executions
-from console.queries.usage import Job, ServingCost, jobs_of, now_at, serving_cost
+from console.queries.storage_cost import storage_line
+from console.queries.usage import (
+    JOBS,
+    CostLine,
+    Job,
+    ServingCost,
+    function_line,
+    job_lines,
+    jobs_of,
+    now_at,
+    serving_cost,
+)
 from console.queries.versions import registry_of, state_of
 from millrace.errors import EnvironmentNotFoundError
 from millrace.names import WorkloadNames
@@ -62,6 +74,8 @@ class MonthCost:
     preflights: PreflightCost
     serving: ServingCost | None
     """Of the endpoint that there is now; None without one, or where it is younger than the month."""
+    others: tuple[CostLine, ...]
+    """The jobs of monitors and of batch scoring, functions, and what is stored now; the most expensive first."""
 
 
 def find_cost(environment: Environment, names: WorkloadNames, workload: Workload, *, month: str = "") -> MonthCost:
@@ -75,9 +89,16 @@ def find_cost(environment: Environment, names: WorkloadNames, workload: Workload
     versions = {package.metadata.get("run", ""): package.version for package in registry_of(environment, names).all()}
     spent = spends.get(wanted)
     runs = {_name(arn): float(usd) for arn, usd in (spent.runs if spent else {}).items()}
-    releases = _releases(environment, names, first)
-    jobs = list(jobs_of(environment, ("training", "processing"), [*runs, *releases], since=first))
-    serving = serving_cost(environment, names, first, min(now, next_month(first)))
+    releases = _begun(environment, names, "release", first)
+    beside = {name for machine in ("monitor", "score") for name in _begun(environment, names, machine, first)}
+    jobs = list(jobs_of(environment, JOBS, [*runs, *releases, *beside], since=first))
+    end = min(now, next_month(first))
+    serving = serving_cost(environment, names, first, end)
+    others = [
+        *job_lines(job for job in jobs if job.run in beside),
+        function_line(environment, names, first, end - timedelta(days=1)),
+        storage_line(environment, names),
+    ]
     return MonthCost(
         month=wanted,
         budget_usd=workload.budget.monthly_usd,
@@ -85,6 +106,7 @@ def find_cost(environment: Environment, names: WorkloadNames, workload: Workload
         runs=tuple(_run(run, usd, versions, [job for job in jobs if job.run == run]) for run, usd in runs.items()),
         preflights=_preflights([job for job in jobs if job.run in releases]),
         serving=serving and replace(serving, predictions=_predictions(environment, names, first)),
+        others=tuple(sorted(filter(None, others), key=lambda line: -line.usd)),
     )
 
 
@@ -111,9 +133,9 @@ def _run(run: str, reserved_usd: float, versions: Mapping[str, str], jobs: Seque
     )
 
 
-def _releases(environment: Environment, names: WorkloadNames, first: datetime) -> set[str]:
-    """Names of the releases that began in the month."""
-    found = list_executions(environment.client("stepfunctions"), names, "release") or ()
+def _begun(environment: Environment, names: WorkloadNames, machine: str, first: datetime) -> set[str]:
+    """Names of the machine's executions that began in the month."""
+    found = list_executions(environment.client("stepfunctions"), names, machine) or ()
     # The newest first.
     since = takewhile(lambda one: one["startDate"] >= first, found)
     return {one["name"] for one in since if one["startDate"] < next_month(first)}

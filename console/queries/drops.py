@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from console.queries.answers import DropAnswer, drops_of
@@ -33,10 +33,10 @@ class Drop:
 def find_drops(runs: Iterable[Execution], quarantined: Mapping[str, tuple[ReasonCount, ...]]) -> tuple[Drop, ...]:
     """By start; drops of one feed that were processed at the same time are in the order of their names.
 
-    `runs` are executions of `ingest` and `score`; `quarantined` is by the drop's id."""
+    `runs` are executions of `ingest` and `score`; `quarantined` is by the drop's id. A drop that was run again is one
+    drop, as its last run left it."""
     beside: list[list[tuple[Execution, DropAnswer]]] = []
-    found = [(run, drop) for run in runs for drop in drops_of(run) if drop.name]
-    for run, drop in sorted(found, key=lambda each: each[0].started):
+    for run, drop in _last_of_each(runs):
         last = beside[-1] if beside else []
         if last and _feed(last[0][1]) == _feed(drop) and run.started <= max(each.stopped for each, _ in last):
             last.append((run, drop))
@@ -44,6 +44,16 @@ def find_drops(runs: Iterable[Execution], quarantined: Mapping[str, tuple[Reason
             beside.append([(run, drop)])
     ordered = [drop for group in beside for _, drop in sorted(group, key=lambda each: each[1].name)]
     return tuple(_drop(drop, quarantined.get(drop.drop_id, ())) for drop in ordered)
+
+
+def _last_of_each(runs: Iterable[Execution]) -> Iterator[tuple[Execution, DropAnswer]]:
+    """Each drop once, by start: with the last run that says what became of it, else its last run."""
+    found: dict[str, tuple[Execution, DropAnswer]] = {}
+    for run in sorted(runs, key=lambda run: run.started):
+        for drop in drops_of(run):
+            if drop.name and (drop.is_answered or not (drop.drop_id in found and found[drop.drop_id][1].is_answered)):
+                found[drop.drop_id] = (run, drop)
+    return iter(sorted(found.values(), key=lambda each: each[0].started))
 
 
 def _feed(drop: DropAnswer) -> str:

@@ -95,13 +95,13 @@ class ServingCost:
 class CostLine:
     """One kind of work in the whole time of the given executions."""
 
-    what: Literal["endpoint", "training", "processing", "transform", "functions", "state machines"]
+    what: Literal["endpoint", "training", "processing", "transform", "functions", "state machines", "storage"]
     instance: str
-    """Empty for functions and state machines."""
+    """Empty for what has none."""
     count: int
-    """Instances of the endpoint, jobs, calls of functions, transitions between states."""
+    """Instances of the endpoint, jobs, calls of functions, transitions between states, objects."""
     amount: float
-    """Hours of the endpoint, seconds of jobs, GB-seconds of functions; 0 for state machines."""
+    """Hours of the endpoint, seconds of jobs, GB-seconds of functions, GB that are stored; 0 for state machines."""
     usd: float
     source: str
     """Where the price was read, and when."""
@@ -112,14 +112,11 @@ def find_usage(environment: Environment, names: WorkloadNames, runs: Sequence[Ex
     if not runs:
         return ()
     first, now = min(run.started for run in runs), now_at(environment)
-    groups: dict[tuple[JobKind, str], list[Job]] = defaultdict(list)
-    for job in jobs_of(environment, JOBS, [run.name for run in runs], since=first):
-        groups[job.kind, job.instance].append(job)
     serving = serving_cost(environment, names, first, now)
     lines = [
         *([_endpoint_line(serving)] if serving else []),
-        *(_job_line(kind, instance, jobs) for (kind, instance), jobs in groups.items()),
-        _function_line(environment, names, first, now),
+        *job_lines(jobs_of(environment, JOBS, [run.name for run in runs], since=first)),
+        function_line(environment, names, first, now),
         _transition_line(sum(run.transitions for run in runs)),
     ]
     return tuple(sorted(lines, key=lambda line: -line.usd))
@@ -205,6 +202,15 @@ def _endpoint_line(serving: ServingCost) -> CostLine:
     )
 
 
+def job_lines(jobs: Iterable[Job]) -> Iterator[CostLine]:
+    """One for each kind of job and instance."""
+    groups: dict[tuple[JobKind, str], list[Job]] = defaultdict(list)
+    for job in jobs:
+        groups[job.kind, job.instance].append(job)
+    for (kind, instance), alike in groups.items():
+        yield _job_line(kind, instance, alike)
+
+
 def _job_line(kind: JobKind, instance: str, jobs: Sequence[Job]) -> CostLine:
     return CostLine(
         what=kind,
@@ -229,8 +235,8 @@ def _transition_line(count: int) -> CostLine:
     )
 
 
-def _function_line(environment: Environment, names: WorkloadNames, first: datetime, now: datetime) -> CostLine:
-    """Calls and GB-seconds of the workload's functions, by the metrics that Lambda publishes."""
+def function_line(environment: Environment, names: WorkloadNames, first: datetime, now: datetime) -> CostLine:
+    """Calls and GB-seconds of the workload's functions from `first` to `now`, by the metrics that Lambda publishes."""
     pages = environment.client("lambda").get_paginator("list_functions").paginate()
     listed = [each for page in pages for each in page["Functions"]]
     memory_gb = {

@@ -1,8 +1,9 @@
 """Each hour: what no running execution holds is free, no endpoint of a release is left that has ended; a record of the
-audit that the chain lacks, and a live endpoint whose version is not known, are noticed.
+audit that the chain lacks, a live endpoint whose version is not known, and a failure that nobody was told, are noticed.
 
 Step Functions delivers the end of an execution to EventBridge as best effort, so the event that lets `cleanup` free a
-slot or a lease may never come: https://docs.aws.amazon.com/eventbridge/latest/ref/events-ref-states.html"""
+slot or a lease, and that people are told a failure by, may never come. Those of failures come here too, and are noted:
+https://docs.aws.amazon.com/eventbridge/latest/ref/events-ref-states.html"""
 
 from __future__ import annotations
 
@@ -14,17 +15,21 @@ import boto3
 from aws_lambda_powertools import Logger
 from aws_lambda_powertools.metrics import EphemeralMetrics, MetricUnit
 
+from functions.sweep.failures import UnheardFailures
 from functions.sweep.holders import Pass
-from millrace.messages.envelope import Event, Message, handles
+from millrace.messages.envelope import Event, ExecutionInput, Message, handles
+from millrace.messages.execution import ExecutionEnded
 from millrace.operations.alarms import AUDIT_AGE
 from millrace.release.leftovers import Leftovers
 from millrace.release.registry import Registry
 from millrace.settings.environment import Environment
 from millrace.state.audit_chain import AuditChain
 from millrace.state.audit_lag import AuditLag
+from millrace.state.cursors import WindowCursors
 from millrace.state.leases import Leases
 from millrace.state.orphan_notice import OrphanNotice
 from millrace.state.pointers import ReleasePointers
+from millrace.state.reported_failures import ReportedFailures
 from millrace.state.slots import Slots
 from millrace.state.table import StateTable
 
@@ -43,7 +48,10 @@ LEFTOVERS = Leftovers(
     pointers=ReleasePointers(STATE),
     registry=Registry(SAGEMAKER, group=NAMES.package_group),
 )
-NOTICE = OrphanNotice(events=boto3.client("events"), names=NAMES, state=STATE)
+EVENTS = boto3.client("events")
+NOTICE = OrphanNotice(events=EVENTS, names=NAMES, state=STATE)
+REPORTED = ReportedFailures(STATE)
+FAILURES = UnheardFailures(states=STATES, events=EVENTS, names=NAMES, cursors=WindowCursors(STATE), reported=REPORTED)
 LAG = AuditLag(
     dynamodb=DYNAMODB,
     names=NAMES,
@@ -69,9 +77,23 @@ class Swept(Message):
     """Endpoints and alarms that a release left behind."""
 
 
+class Noted(Message):
+    """A failure of which the event came."""
+
+    execution_arn: str
+
+
 @LOGGER.inject_lambda_context
-@handles(Event[Scheduled])
-def handler(call: Event[Scheduled]) -> Swept:
+@handles(Event[Scheduled | ExecutionEnded])
+def handler(call: Event[Scheduled | ExecutionEnded]) -> Swept | Noted:
+    """By the schedule what was found; by the event of a failure its execution, which the next sweeps do not tell."""
+    if isinstance(call.detail, ExecutionEnded):
+        REPORTED.note(call.detail.execution_arn, as_of=call.as_of)
+        return Noted(execution_arn=call.detail.execution_arn)
+    return sweep(call)
+
+
+def sweep(call: ExecutionInput) -> Swept:
     """What was found; a sweep that is repeated finds what is left."""
     found = Pass(states=STATES, held=(SLOTS, LEASES), as_of=call.as_of).find()
     for event in found.ended:
@@ -87,6 +109,8 @@ def handler(call: Event[Scheduled]) -> Swept:
         NOTICE.send(endpoint, cause=call.cause, as_of=call.as_of)
     if lag := LAG.check(call.as_of):
         publish(lag)
+    if unheard := FAILURES.tell(cause=call.cause, as_of=call.as_of):
+        LOGGER.warning("told late", extra={"executions": unheard})
     return swept
 
 

@@ -14,7 +14,7 @@ from infra.constructs.role import Role
 from infra.context import Context
 from infra.iam import log_groups
 from infra.iam.resource import Statement
-from infra.machines.states import Definition
+from infra.machines.states import Definition, in_partition
 
 ACCEPTED = {"AwsSolutions-SF1": "The owner wants failures alone; an execution's history has every event for 90 days"}
 """What cdk-nag finds in a machine that logs failures alone."""
@@ -44,7 +44,7 @@ class Machine(Construct):
             state_machine_name=self.name,
             state_machine_type="STANDARD",
             role_arn=self.role.resource.attr_arn,
-            definition_string=cdk.Stack.of(self).to_json_string(definition),
+            definition_string=cdk.Stack.of(self).to_json_string(in_partition(definition, context.platform.partition)),
             logging_configuration=stepfunctions.CfnStateMachine.LoggingConfigurationProperty(
                 level="ERROR" if context.settings.machine_log == "errors" else "ALL",
                 include_execution_data=context.settings.machine_log == "data",

@@ -37,9 +37,14 @@ class Notifications(Construct):
         self._topic.override_logical_id("Alarms")
         publishers.override_logical_id("AlarmsPolicy")
         if settings.alarm_email:
-            sns.CfnSubscription(
+            email = sns.CfnSubscription(
                 self, "Email", topic_arn=self._topic.ref, protocol="email", endpoint=settings.alarm_email
             )
+            # https://docs.aws.amazon.com/sns/latest/dg/sns-message-delivery-retries.html
+            tried = (
+                "SNS tries a mail 50 times in 6 hours; of a queue of those it gave up people would hear by such a mail"
+            )
+            acknowledge(email, {"Serverless-SNSRedrivePolicy": tried})
         undelivered = self._undelivered()
         self._webhook = Webhook(self, settings=settings) if settings.alarm_webhook else None
         for name, notice in NOTICES.items():

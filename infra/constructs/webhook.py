@@ -30,7 +30,7 @@ PER_SECOND = 1
 
 
 class Webhook(Construct):
-    """What the topic is sent goes to the webhook too."""
+    """What the topic is sent, but for a budget's notifications, goes to the webhook too."""
 
     def __init__(self, scope: Construct, *, settings: StageSettings) -> None:
         super().__init__(scope, "webhook")

@@ -7,7 +7,7 @@ from millrace.names import Platform, WorkloadNames
 
 
 def own_items(names: WorkloadNames) -> Resource:
-    """The workload's leases, slots, pointers, budget and cursors."""
+    """All items of the workload: see `millrace/state/table.py`."""
     return _own(names, names.platform.state_table)
 
 

@@ -37,8 +37,24 @@ NOT_PUT = "$.not_put"
 def integration(action: str) -> str:
     """The ARN of a task of Step Functions' own, such as `lambda:invoke`.
 
-    Definitions are made without a region: China and GovCloud need their partition here; all else has it by its name."""
+    States are made without a region: `in_partition` brings them to China or GovCloud."""
     return f"arn:aws:states:::{action}"
+
+
+def in_partition(definition: Definition, partition: str) -> Definition:
+    """The definition with the ARNs of its tasks, at any depth, in this partition of AWS.
+
+    Step Functions refuses to make a machine with a task of another one than its own."""
+    moved: Definition = _moved(definition, integration(""), f"arn:{partition}:states:::")
+    return moved
+
+
+def _moved(value: Any, home: str, there: str) -> Any:
+    if isinstance(value, str):
+        return there + value.removeprefix(home) if value.startswith(home) else value
+    if isinstance(value, Mapping):
+        return {key: _moved(inner, home, there) for key, inner in value.items()}
+    return [_moved(one, home, there) for one in value] if isinstance(value, list | tuple) else value
 
 
 def machine(comment: str, *, start: str, states: Mapping[str, State], timeout_s: int) -> Definition:

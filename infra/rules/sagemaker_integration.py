@@ -11,7 +11,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from infra.rules.assembly import Stack, machines
 from infra.rules.finding import Finding
 
-OWN = "arn:aws:states:::sagemaker:"
+OWN = ":states:::sagemaker:"
+"""In the ARN of a task, behind its partition."""
 TAKEN: Mapping[str, frozenset[str]] = {
     "createTrainingJob": frozenset(
         {
@@ -47,7 +48,7 @@ def check(stacks: Sequence[Stack]) -> Iterator[Finding]:
     for machine in machines(stacks):
         for task in machine.tasks():
             resource = str(task.state["Resource"])
-            if not resource.startswith(OWN):
+            if OWN not in resource:
                 continue
             if not resource.endswith(".sync"):
                 yield Finding(where=task.where, expected=f"aws-sdk:sagemaker:{task.action} or .sync", came=resource)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from typing import Any
 
 import aws_cdk as cdk
@@ -24,7 +25,7 @@ from millrace.artefact.signing import SIGNATURE_FILE
 from millrace.contract.load import load_contract
 from millrace.decisions import captured
 from millrace.messages.events import BusEvent, DatasetCommitted, ModelRefused, ModelRegistered, RetrainRequested
-from millrace.messages.execution import ENDED
+from millrace.messages.execution import ENDED, UNWANTED
 from millrace.monitoring.alarms import starters
 from millrace.names import EVALUATION_ROLE, IMAGES, MACHINES, TABLES, TRAINING_ROLE
 from millrace.release.bom import BOM_FILE
@@ -247,23 +248,11 @@ class TrainingStack(WorkloadStack):
                 alarms.of_releases(names).may("DeleteAlarms"),
             ],
         )
-        Rule(
-            self,
-            "cleanup",
-            context=context,
-            pattern={
-                "source": ["aws.states"],
-                "detail-type": ["Step Functions Execution Status Change"],
-                "detail": {
-                    "stateMachineArn": [names.machine_arn(machine) for machine in MACHINES],
-                    "status": list(ENDED),
-                },
-            },
-            bus=None,
-        ).to_function(function.arn)
+        self._ends("cleanup", ENDED).to_function(function.arn)
 
     def _sweep(self) -> None:
-        """For ends of which no event came: `cleanup` is called for each, and what is left of releases is deleted."""
+        """For ends of which no event came: `cleanup` is called for each, failures are told, and what is left of
+        releases is deleted. The events of failures that did come say which were told."""
         context, names = self.context, self.context.names
         by_name, prefixed = "An execution names itself or is named by a digest", "DescribeAlarms takes no resource"
         listed = "ListModelPackages takes no resource"
@@ -277,6 +266,7 @@ class TrainingStack(WorkloadStack):
             statements=[
                 state_table.own_items(names).may("Query", "GetItem", "PutItem", "UpdateItem", "DeleteItem"),
                 step_functions.executions(names, *MACHINES, because=by_name).may("DescribeExecution"),
+                step_functions.machines(names, *MACHINES).may("ListExecutions"),
                 functions.invoke(names, "cleanup"),
                 sagemaker_endpoints.both(names).may("DescribeEndpoint", "DeleteEndpoint"),
                 every("sagemaker", because=listed).may("ListModelPackages"),
@@ -288,6 +278,7 @@ class TrainingStack(WorkloadStack):
             ],
             timeout_s=120,
         )
+        self._ends("failed-runs", UNWANTED).to_function(function.arn)
         # A clock that is moved by a year would call it nine thousand times.
         Schedule.of_function(function, context=context, expression=SWEEP, is_on=context.platform.stage != "local")
 
@@ -327,6 +318,16 @@ class TrainingStack(WorkloadStack):
         ).to_function(function.arn)
         self._ours("tracking-registered", ModelRegistered).to_function(function.arn)
         self._ours("tracking-refused", ModelRefused).to_function(function.arn)
+
+    def _ends(self, name: str, statuses: Sequence[str]) -> Rule:
+        """A rule on Step Functions' event of an execution that has ended so."""
+        detail = {
+            "stateMachineArn": [self.context.names.machine_arn(machine) for machine in MACHINES],
+            "status": [*statuses],
+        }
+        event = "Step Functions Execution Status Change"
+        pattern = {"source": ["aws.states"], "detail-type": [event], "detail": detail}
+        return Rule(self, name, context=self.context, pattern=pattern, bus=None)
 
     def _ours(self, name: str, event: type[BusEvent], **fields: list[Any]) -> Rule:
         """A rule on our bus; its events come from machines of ours."""

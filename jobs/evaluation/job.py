@@ -91,7 +91,7 @@ def evaluate(places: ProcessingPlaces, *, champion_version: str, champion_digest
         age_days=_age_days(rows.parts.end, run.as_of),
         finite_weights=_are_finite(artefact.weights),
         latency_ms=_latency(model, rows.test),
-        size_mb=archive.stat().st_size / 2**20,
+        size_mb=archive.stat().st_size / 1e6,
         model_digest=artefact.digest,
         champion=_champion(others[-1], champion_version, rows, output_TW, model, workload) if before else None,
         walk_forward=tuple(map(_frozen, artefact.description.walk_forward)),

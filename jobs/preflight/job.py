@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from jobs.preflight.container import SERVE, Container, said, started
 from millrace.artefact.artefact import ARCHIVE, Description, digest, read_folder, read_members
@@ -24,6 +27,7 @@ START_S = 480.0
 """An instance whose container has not answered /ping by then fails its endpoint: 8 minutes after its start.
 
 https://docs.aws.amazon.com/sagemaker/latest/dg/your-algorithms-inference-code.html"""
+WARM_UP_CALLS, CALLS = 10, 100
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,6 +42,9 @@ class Passed:
     largest_difference: float
     ready_s: float
     """From the start to the first 200 of /ping."""
+    p50_ms: float
+    p99_ms: float
+    """Of one row by HTTP, request after request, each with a connection of its own."""
 
 
 def check_version(
@@ -55,6 +62,7 @@ def check_version(
             _compare(container, one, wanted, version=settings.model_version)
             for one, wanted in ((rows, expected), (rows[:1], expected[:1]))
         )
+        p50_ms, p99_ms = _call_times(container, rows)
     with started(command, port=settings.port, memory_mb=bound, log=log, transforms=True) as container:
         container.wait_until_ready(start_s)
         model = read_folder(places.root / "model").description
@@ -67,10 +75,13 @@ def check_version(
         rows=len(rows),
         largest_difference=max(largest, of_stream),
         ready_s=round(ready_s, 3),
+        p50_ms=p50_ms,
+        p99_ms=p99_ms,
     )
     (places.output("preflight") / f"{settings.instance}.json").write_text(json.dumps(asdict(record)))
     proof = f"{len(rows)} rows answered as evaluated, in JSON and as a batch"
-    print(f"version {settings.model_version}: {proof}, ready after {ready_s:.1f} s")
+    took = f"one row in {p50_ms:.2g} ms by HTTP, p99 {p99_ms:.2g} ms"
+    print(f"version {settings.model_version}: {proof}, ready after {ready_s:.1f} s; {took}")
 
 
 def _sample(path: Path, *, approved: str) -> tuple[Rows, Rows]:
@@ -108,6 +119,18 @@ def _compare(container: Container, rows: Rows, expected: Rows, *, version: str) 
     for number, (answer, wanted) in enumerate(zip(answers, expected, strict=True), start=1):
         _check(answer, wanted, where=f"row {number} of {len(rows)}")
     return largest_difference(answers, expected)
+
+
+def _call_times(container: Container, rows: Rows) -> tuple[float, float]:
+    """Milliseconds, the median and the 99th percentile of calls with one row each; the first ones do not count."""
+    seconds = []
+    for number in range(WARM_UP_CALLS + CALLS):
+        body = json.dumps({"rows": [rows[number % len(rows)]]}).encode()
+        began = time.perf_counter()
+        container.answer(body, "application/json")
+        seconds.append(time.perf_counter() - began)
+    p50, p99 = np.quantile(seconds[WARM_UP_CALLS:], [0.5, 0.99]) * 1000
+    return round(float(p50), 3), round(float(p99), 3)
 
 
 def _compare_stream(container: Container, rows: Rows, expected: Rows, *, version: str, model: Description) -> float:

@@ -55,13 +55,17 @@ def _rejected(features: Features, table: pa.Table, taken: Mapping[str, npt.NDArr
 
 def _rejection(encoder: Encoder, table: pa.Table, place: int) -> Rejection:
     """Raises Refused where the encoder would take the cell in JSON: the column's type is the fault then."""
-    row = {name: table[name][place].as_py() for name in encoder.inputs}
-    column, cell = table[encoder.inputs[0]], row[encoder.inputs[0]]
+    column = table[encoder.inputs[0]]
+    where, expected = f"row {table[ROW][place].as_py()}.{encoder.name}", f"a column for the encoder {encoder.kind}"
+    try:
+        row = {name: table[name][place].as_py() for name in encoder.inputs}
+    except (ValueError, OverflowError):  # a time that Python has not
+        came = f"{column[place].cast('int64')} ({column.type})"
+        raise Refused("no such value", expected=expected, came=came, where=where) from None
+    cell = row[encoder.inputs[0]]
     try:
         encoder.encode_one(row)
     except ValueError as error:
         came = describe_image(cell) if isinstance(encoder, Image) else describe(cell)
         return {"column": encoder.name, "expected": str(error), "came": came}
-    where = f"row {table[ROW][place].as_py()}.{encoder.name}"
-    expected, came = f"a column for the encoder {encoder.kind}", f"{describe(cell)} ({column.type})"
-    raise Refused("no such value", expected=expected, came=came, where=where)
+    raise Refused("no such value", expected=expected, came=f"{describe(cell)} ({column.type})", where=where)

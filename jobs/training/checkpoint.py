@@ -182,6 +182,9 @@ def _set(words: dict[str, Any], tensors: dict[str, Tensor], state: State, of: Pr
         state.average.load_state_dict(_part(tensors, "average."))
     rates = [group["lr"] for group in state.optimiser.param_groups]
     state.optimiser.load_state_dict({"state": _states(_part(tensors, "optimiser.")), "param_groups": words["groups"]})
+    for weights, held in state.optimiser.state.items():
+        # The fused optimiser reads all of them in the order of the weights in memory, whatever their strides say.
+        held.update({name: torch.empty_like(weights).copy_(x) for name, x in held.items() if x.shape == weights.shape})
     for group, rate in zip(state.optimiser.param_groups, rates, strict=True):
         # A captured step reads it where it is: the tensor stays, its value changes.
         group["lr"] = rate.fill_(group["lr"]) if isinstance(rate, Tensor) else group["lr"]

@@ -81,21 +81,25 @@ class Setting:
         parameters = self.workload.training.family_parameters()
         return self.initial.encoders(fitted, parameters) if self.initial else fitted
 
+    def identity(self, fitted: Features, parts: Split) -> str:
+        """A digest of all that the weights come from: a checkpoint of another training is not gone on with."""
+        run, parameters = self.run, self.workload.training.family_parameters()
+        words = [run.data_digest, run.config_digest, run.code_digest, type(parameters).__qualname__]
+        words += [parameters.model_dump_json(), str(parts), torch.__version__, str(fitted), str(self.task)]
+        return digest("\n".join(words).encode())
+
     def inputs(self, rows: TrainingRows, fitted: Features, parts: Split) -> TrainingInputs:
         def part(of: slice) -> Resident:
             tensors = {name: torch.from_numpy(x) for name, x in encoders.encode(fitted, rows.part(of)).items()}
             return Resident(tensors=tensors, target_N=torch.from_numpy(rows.target_N[of]))
 
-        parameters = self.workload.training.family_parameters()
-        words = [self.run.data_digest, self.run.config_digest, type(parameters).__qualname__]
-        words += [parameters.model_dump_json(), str(parts), torch.__version__, str(fitted), str(self.task)]
         return TrainingInputs(
-            parameters=parameters,
+            parameters=self.workload.training.family_parameters(),
             signature=encoders.signature(fitted),
             task=self.task,
             train=part(parts.train),
             validation=part(parts.validation),
-            identity=digest("\n".join(words).encode()),
+            identity=self.identity(fitted, parts),
             initial=self.initial,
             precision=self.workload.training.precision,
             is_compiled=self.workload.training.compile,

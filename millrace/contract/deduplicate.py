@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     Numbers = npt.NDArray[np.int64]
     Mask = npt.NDArray[np.bool_]
 
+BLOCK = 1 << 16
+"""So many keys are put into a table at a time: what is computed of them fits into the processor's cache."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Keys:
@@ -31,107 +34,138 @@ class Keys:
 
 
 class Seen:
-    """The keys that were accepted in the parts of a drop before, with their lines.
+    """The keys of a drop, part after part, each with a number and the line of the row that was accepted with it.
 
-    Of a key that is no number its hash is kept, of 128 bits, whatever the key's length: 24 bytes a row. Python's hash
-    is keyed anew in each process (SipHash), so that no file can be made whose keys have the same one."""
+    A row takes 24 to 34 bytes, 18 where the keys ascend. Of a key that is no number its hash is kept, of 128 bits,
+    whatever the key's length: 8 bytes more. Python's hash is keyed anew in each process (SipHash), so that no file can
+    be made whose keys have the same one."""
 
     def __init__(self) -> None:
-        self._runs: list[_Run] = []
-        """Of two that overlap the former is at least twice as long, so a search looks at few."""
-
-    def add(self, keys: pa.Array, lines: pa.Array) -> None:
-        """Keys that were not there before, each once; null is no key."""
         import numpy as np
 
-        if keys.null_count:
-            lines, keys = lines.filter(keys.is_valid()), keys.drop_null()
-        if not len(keys):
-            return
-        numbers, check = _numbers(keys)
-        order = None if bool((numbers[1:] >= numbers[:-1]).all()) else np.argsort(numbers, kind="stable")
-        columns = [numbers, lines.to_numpy(zero_copy_only=False).astype(np.int64), *check]
-        run = _Run(*(columns if order is None else (column[order] for column in columns)))
-        while self._runs and len(self._runs[-1]) < 2 * len(run) and _overlap(self._runs[-1].numbers, run.numbers):
-            run = _merged(self._runs.pop(), run)
-        self._runs.append(run)
+        self._table = _HashTable()
+        self._lines = np.empty(0, np.int64)
+        """By number; -1 for a key of which no row was accepted."""
 
-    def find(self, keys: pa.Array) -> list[tuple[int, int]]:
-        """The position of each key that came before, with the line of the first one."""
+    def number(self, keys: pa.Array, good: Mask) -> Numbers:
+        """The same number for equal keys of this part and of those before; -1 for null and for rows that are bad."""
+        import numpy as np
+        import pyarrow as pa
+
+        at = np.flatnonzero(good & _plain(keys.is_valid()) if keys.null_count else good)
+        numbers = np.full(len(keys), -1, np.int64)
+        if len(at):
+            asked = keys if len(at) == len(keys) else keys.take(pa.array(at))
+            start, numbers[at] = self._table.size, self._table.add(*_integers(asked))
+            self._lines = _grown(self._lines, self._table.size)
+            self._lines[start : self._table.size] = -1
+        return numbers
+
+    def accept(self, numbers: Numbers, lines: pa.Array) -> None:
+        """Keep the lines of rows that are accepted, by the numbers of their keys."""
         import numpy as np
 
-        places = np.flatnonzero(keys.is_valid().to_numpy(zero_copy_only=False))
-        numbers, check = _numbers(keys.drop_null())
-        ordered = bool((numbers[1:] >= numbers[:-1]).all())
-        order = None if ordered else np.argsort(numbers)  # a search in order is many times quicker
-        wanted = [numbers, *check] if order is None else [column[order] for column in (numbers, *check)]
-        lines = np.full(len(numbers), -1, np.int64)
-        for run in self._runs:
-            if _overlap(run.numbers, wanted[0]):
-                at, held = run.find(*wanted)
-                lines[held if order is None else order[held]] = run.lines[at]
-        found = np.flatnonzero(lines >= 0)
-        return list(zip(places[found].tolist(), lines[found].tolist(), strict=True))
+        has_key = np.flatnonzero(numbers >= 0)
+        self._lines[numbers.take(has_key)] = lines.to_numpy(zero_copy_only=False).take(has_key)
 
-
-class _Run:
-    """Sorted keys as numbers; `check` is the second half of a hash, and empty for keys that are numbers."""
-
-    def __init__(self, numbers: Numbers, lines: Numbers, *check: Numbers) -> None:
-        self.numbers, self.lines, self.check = numbers, lines, check
-
-    def __len__(self) -> int:
-        return len(self.numbers)
-
-    def find(self, wanted: Numbers, *check: Numbers) -> tuple[Numbers, Numbers]:
-        """The places here of those of the sorted keys that are here, and their places among these."""
+    def before(self, numbers: Numbers) -> list[tuple[int, int]]:
+        """The position of each key of which a row was accepted before, with its line."""
         import numpy as np
 
-        at = np.minimum(np.searchsorted(self.numbers, wanted), len(self) - 1)
-        held = np.flatnonzero(self.numbers[at] == wanted)
-        at = at[held]
-        for own, its in zip(self.check, check, strict=True):
-            # Two keys may have the same first half: the next place may have the second.
-            while (off := np.flatnonzero(own[at] != its[held])).size:
-                follows = off[at[off] + 1 < len(self)]
-                follows = follows[self.numbers[at[follows] + 1] == wanted[held[follows]]]
-                at[follows] += 1
-                left = np.ones(len(at), dtype=bool)
-                left[np.setdiff1d(off, follows)] = False
-                at, held = at[left], held[left]
-        return at, held
+        has_key = np.flatnonzero(numbers >= 0)
+        lines = self._lines.take(numbers.take(has_key))
+        came = np.flatnonzero(lines >= 0)
+        return list(zip(has_key[came].tolist(), lines[came].tolist(), strict=True))
 
 
-def _merged(first: _Run, second: _Run) -> _Run:
-    import numpy as np
+class _HashTable:
+    """Keys as integers, one or two for each, and the place of the first one of equal keys by its hash.
 
-    places = np.searchsorted(first.numbers, second.numbers) + np.arange(len(second))
-    rest = np.ones(len(first) + len(second), dtype=bool)
-    rest[places] = False
-    columns = []
-    for own, its in zip(
-        (first.numbers, first.lines, *first.check), (second.numbers, second.lines, *second.check), strict=True
-    ):
-        column = np.empty(len(rest), np.int64)
-        column[places], column[rest] = its, own
-        columns.append(column)
-    return _Run(*columns)
+    Open addressing, for many keys at a time: those whose slot another key has go on to the next slot together. 1M keys
+    in no order took 50 ms; to sort those of each part, search for them and merge them took 290."""
+
+    def __init__(self) -> None:
+        import secrets
+
+        import numpy as np
+
+        self.size = 0
+        self._columns: list[Numbers] = []
+        self._highest: int | None = None
+        self._slots = np.empty(0, np.int32)
+        """Places of keys, -1 for none, of which at most half are taken; their number is a power of two. The 2**31 keys
+        that are too many for int32 would take 48 GiB."""
+        self._placed = 0
+        """So many keys have a slot. Keys that ascend need none, until one comes that does not: each is a new one."""
+        # A random factor (multiply-shift, Dietzfelbinger 1997): no file can be made whose keys meet in few slots.
+        self._factor = np.uint64(secrets.randbits(64) | 1)
+
+    def add(self, *columns: Numbers) -> Numbers:
+        """For each key the place of the first one that equals it, of all that were ever added."""
+        import numpy as np
+
+        start, self.size = self.size, self.size + len(columns[0])
+        kept = self._columns or [np.empty(0, np.int64) for _ in columns]
+        self._columns = [_grown(own, self.size) for own in kept]
+        for own, its in zip(self._columns, columns, strict=True):
+            own[start : self.size] = its
+        if self._ascend(columns[0]):
+            return np.arange(start, self.size)
+        if len(self._slots) < 2 * self.size:
+            self._slots = np.full(1 << (2 * self.size).bit_length(), -1, np.int32)
+            self._placed = 0
+        for at in range(self._placed, start, BLOCK):
+            self._place(at, min(at + BLOCK, start))
+        self._placed = self.size
+        return np.concatenate([self._place(at, min(at + BLOCK, self.size)) for at in range(start, self.size, BLOCK)])
+
+    def _ascend(self, numbers: Numbers) -> bool:
+        """Whether they do, and begin above all that were there."""
+        before, highest = self._highest, int(numbers.max())
+        self._highest = highest if before is None else max(before, highest)
+        return (before is None or int(numbers[0]) > before) and bool((numbers[1:] > numbers[:-1]).all())
+
+    def _place(self, start: int, stop: int) -> Numbers:
+        """Give each of these keys a slot, or find that of its first; the places of the first ones."""
+        import numpy as np
+
+        keys = [column[start:stop] for column in self._columns]
+        shift = np.uint64(65 - len(self._slots).bit_length())
+        slots = ((keys[0].view(np.uint64) * self._factor) >> shift).view(np.int64)
+        found, left = np.empty(stop - start, np.int64), np.arange(stop - start)
+        while left.size:
+            # Backwards, as numpy writes in order: of keys that want the same slot the first one gets it.
+            free = np.flatnonzero(self._slots.take(slots) < 0)[::-1]
+            self._slots[slots.take(free)] = (left.take(free) + start).astype(np.int32)
+            found[left] = first = self._slots.take(slots)
+            differs = np.zeros(len(left), dtype=bool)
+            for own, asked in zip(self._columns, keys, strict=True):
+                differs |= own.take(first) != asked.take(left)
+            off = np.flatnonzero(differs)
+            slots, left = (slots.take(off) + 1) & (len(self._slots) - 1), left.take(off)
+        return found
 
 
-def _numbers(keys: pa.Array) -> tuple[Numbers, tuple[Numbers, ...]]:
+def _grown(numbers: Numbers, size: int) -> Numbers:
+    """With room for `size`, and some more: where it lies, so that many rows are never held twice. No view is kept."""
+    if size > len(numbers):
+        numbers.resize(size + size // 8, refcheck=False)
+    return numbers
+
+
+def _integers(keys: pa.Array) -> list[Numbers]:
     """The keys, none of them null, as integers; of those that are none a hash in two halves."""
     import numpy as np
     import pyarrow as pa
     import pyarrow.compute as pc
 
     if (kind := _number_type(keys.type)) is not None:
-        return keys.view(kind).to_numpy(zero_copy_only=False).astype(np.int64, copy=False), ()
+        return [keys.view(kind).to_numpy(zero_copy_only=False).astype(np.int64, copy=False)]
     if not (pa.types.is_binary(keys.type) or pa.types.is_string(keys.type)):
         keys = pc.cast(keys, pa.string())
     words = keys.cast(pa.binary()).to_numpy(zero_copy_only=False).tolist()
     first = np.fromiter(map(hash, words), np.int64, len(words))
-    second = np.fromiter((hash(word + b"\0") for word in words), np.int64, len(words))
-    return first, (second,)
+    return [first, np.fromiter((hash(word + b"\0") for word in words), np.int64, len(words))]
 
 
 def key_of(rows: pa.Table, columns: tuple[str, ...]) -> pa.Array:
@@ -185,68 +219,70 @@ def duplicates(
     good: Mask,
     key: tuple[str, ...],
     known: Keys | None,
-    seen: Seen | None = None,
+    seen: Seen,
+    numbers: Numbers,
     *,
     is_alone: bool = True,
 ) -> dict[int, RuleViolation]:
     """What is wrong with each good row whose key is in the table or stands in an earlier row; by position.
 
-    Where the key is not alone, only rows of earlier parts count here: see `repeated`."""
+    `numbers` are those that `seen` gave to the keys. Where the key is not alone, only rows of earlier parts count here:
+    see `repeated`."""
     import numpy as np
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    positions, keys = np.flatnonzero(good), key_of(rows, key)
-    if len(positions) < rows.num_rows:
-        keys = keys.filter(pa.array(good))
-    found: dict[int, str] = {}  # by position among the good rows: where the key was before
+    numbers = np.where(good, numbers, -1)
+    places: dict[int, str] = {}  # where the key was before
     if known is not None and len(known.values):
-        compared = key_beside(rows, key, known.beside).filter(pa.array(good)) if known.beside else keys
-        held = pc.is_in(compared, value_set=known.values.drop_null(), skip_nulls=True)
-        for at in np.flatnonzero(_plain(held)).tolist():
-            found[at] = "which the table holds"
-    ordered = in_order(keys)
-    for at, line in seen.find(keys) if seen else ():
-        found.setdefault(at, f"first on line {line}")
-    for at, first in repeats(keys, ordered) if is_alone else ():
-        if at not in found:
-            found[at] = f"first on line {rows.column(LINE)[int(positions[first])].as_py()}"
-    return {int(positions[at]): _violation(rows, int(positions[at]), key, where) for at, where in found.items()}
+        compared = key_beside(rows, key, known.beside) if known.beside else key_of(rows, key)
+        held = pc.is_in(compared.filter(pa.array(good)), value_set=known.values.drop_null(), skip_nulls=True)
+        places = dict.fromkeys(np.flatnonzero(good)[_plain(held)].tolist(), "which the table holds")
+    for at, line in seen.before(numbers):
+        places.setdefault(at, f"first on line {line}")
+    found = repeated(rows, good, {key: numbers}) if is_alone else {}
+    return found | {at: _violation(rows, at, key, place) for at, place in places.items()}
 
 
-def repeated(rows: pa.Table, good: Mask, keys: Sequence[tuple[str, ...]]) -> dict[int, RuleViolation]:
-    """What is wrong with each good row that has one of several keys of an earlier row; by position.
+def repeated(rows: pa.Table, good: Mask, numbers: Mapping[tuple[str, ...], Numbers]) -> dict[int, RuleViolation]:
+    """What is wrong with each good row that has a key of an earlier one; by position. `numbers` are those of each key.
 
     A row that is refused keeps no key from others. Of `A,x`, `B,x` and `B,z`, both columns keys, the second is refused
     for its x, so the third is the first one with a B."""
     import numpy as np
 
-    codes = [_codes(key_of(rows, key)) for key in keys]
-    is_twice = np.zeros(rows.num_rows, dtype=bool)
-    for code_N in codes:
-        counted = good & (code_N >= 0)
-        is_twice[counted] |= np.bincount(code_N[counted])[code_N[counted]] > 1
     found: dict[int, RuleViolation] = {}
-    firsts: list[dict[int, int]] = [{} for _ in keys]
+    firsts: list[dict[int, int]] = [{} for _ in numbers]
+    is_twice = np.logical_or.reduce([_is_twice(np.where(good, each, -1)) for each in numbers.values()])
     for at in np.flatnonzero(is_twice).tolist():
-        own = [int(code_N[at]) for code_N in codes]
-        before = ((key, first[code]) for key, code, first in zip(keys, own, firsts, strict=True) if code in first)
+        own = [int(each[at]) for each in numbers.values()]
+        before = (
+            (key, first[number]) for key, number, first in zip(numbers, own, firsts, strict=True) if number in first
+        )
         if clash := next(before, None):
             key, place = clash
             found[at] = _violation(rows, at, key, f"first on line {rows.column(LINE)[place].as_py()}")
             continue
-        for code, first in zip(own, firsts, strict=True):
-            if code >= 0:
-                first[code] = at
+        for number, first in zip(own, firsts, strict=True):
+            if number >= 0:
+                first[number] = at
     return found
 
 
-def _codes(keys: pa.Array) -> Numbers:
-    """The same number for equal keys, -1 for none."""
+def _is_twice(numbers: Numbers) -> Mask:
+    """Whether another row has the same number; never of -1."""
     import numpy as np
 
-    codes: Numbers = keys.dictionary_encode().indices.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int64)
-    return codes
+    is_twice = np.zeros(len(numbers), dtype=bool)
+    counted = np.flatnonzero(numbers >= 0)
+    numbers = numbers[counted]
+    if bool((numbers[1:] > numbers[:-1]).all()):
+        return is_twice
+    last = np.empty(int(numbers.max()) + 1, np.int64)
+    last[numbers] = counted
+    last[numbers[last[numbers] != counted]] = -1
+    is_twice[counted] = last[numbers] < 0
+    return is_twice
 
 
 def _violation(rows: pa.Table, at: int, key: tuple[str, ...], where: str) -> RuleViolation:
@@ -260,26 +296,6 @@ def _said(rows: pa.Table, at: int, key: tuple[str, ...]) -> str:
     return ", ".join(cells.values() if len(key) == 1 else (f"{name}={cell}" for name, cell in cells.items()))
 
 
-def repeats(keys: pa.Array, ordered: Numbers | None) -> list[tuple[int, int]]:
-    """Each position whose key stood at an earlier one, with the first position; `ordered` as of `in_order`."""
-    import numpy as np
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
-    places = None
-    if ordered is not None:
-        twice = ordered[1:][ordered[1:] == ordered[:-1]]
-        if not len(twice):
-            return []
-        value_set = pa.array(twice).cast(_number_type(keys.type)).view(keys.type)
-        places = np.flatnonzero(pc.is_in(keys, value_set=value_set).to_numpy(zero_copy_only=False))
-        keys = keys.take(pa.array(places))
-    first = pc.index_in(keys, value_set=keys, skip_nulls=True).fill_null(-1).to_numpy(zero_copy_only=False)
-    at = np.flatnonzero((first >= 0) & (first < np.arange(len(keys))))
-    found = zip(at.tolist(), first[at].tolist(), strict=True)
-    return [(int(places[i]), int(places[j])) for i, j in found] if places is not None else list(found)
-
-
 def _number_type(kind: pa.DataType) -> Any:
     """The integer type of the same width where keys of this type are numbers; None where they are not.
 
@@ -291,23 +307,6 @@ def _number_type(kind: pa.DataType) -> Any:
     if pa.types.is_date32(kind) or pa.types.is_float32(kind):
         return pa.int32()
     return kind if pa.types.is_integer(kind) else None
-
-
-def in_order(keys: pa.Array) -> Numbers | None:
-    """The keys that are there as sorted integers, None where they are no numbers.
-
-    To sort is many times cheaper than to hash; and where they ascend already they take no memory twice."""
-    import numpy as np
-
-    kind = _number_type(keys.type)
-    if kind is None:
-        return None
-    numbers: Numbers = keys.drop_null().view(kind).to_numpy(zero_copy_only=False)
-    return numbers if bool((numbers[1:] >= numbers[:-1]).all()) else np.sort(numbers)
-
-
-def _overlap(run: Numbers, other: Numbers) -> bool:
-    return bool(len(run) and len(other) and run[0] <= other[-1] and other[0] <= run[-1])
 
 
 def decoded(rows: pa.Table) -> pa.Table:

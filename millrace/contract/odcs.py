@@ -10,7 +10,6 @@ from typing import Any
 from millrace.contract.load import load_contract, read_document
 from millrace.contract.schema import Contract
 from millrace.contract.shape import named_places
-from millrace.contract.violation import truncate
 from millrace.errors import WorkloadError
 
 API_VERSIONS = ("v3.1.0", "v3.2.0")
@@ -44,7 +43,7 @@ def _check_schema(where: str, document: dict[str, Any]) -> None:
     if error is not None:
         field = ".".join(str(part) for part in error.absolute_path) or "(file)"
         expected = f"what the Open Data Contract Standard allows ({error.message[:200]})"
-        raise WorkloadError(where=where, field=field, expected=expected, came=truncate(error.instance))
+        raise WorkloadError(where=where, field=field, expected=expected, came=error.instance)
 
 
 def _check_model(where: str, document: dict[str, Any]) -> None:

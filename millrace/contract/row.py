@@ -57,7 +57,7 @@ def check_row(row: Mapping[str, Any], table: Table) -> tuple[RuleViolation, ...]
     either's event time. A drop refuses a row for its cells of a wrong type before it applies any rule, so its reasons
     may be fewer and the first of them another.
     Times are ISO text, binary cells base64 text. Keys across rows are not looked at."""
-    unknown = sorted(row.keys() - set(table.names))
+    unknown = sorted(row.keys() - table.names)
     # Of the first alone, as a caller may send any number of them.
     expected = f"one of {', '.join(table.names)}{did_you_mean(unknown[:1], table.names)}" if unknown else ""
     violations = [

@@ -144,9 +144,13 @@ class Table:
     may_be_shown: bool = False
     """Of `rows`: whether a person may see training rows beside a decision (property `nearestExample`)."""
 
-    @property
+    @cached_property
     def names(self) -> tuple[str, ...]:
         return tuple(column.name for column in self.columns)
+
+    @cached_property
+    def _by_name(self) -> dict[str, Column]:
+        return {column.name: column for column in self.columns}
 
     def with_missing_values(self) -> Table:
         """The same with `missing_numbers`, as `csv` writes them, and `missing_times` of each column."""
@@ -172,10 +176,7 @@ class Table:
 
     def column(self, name: str) -> Column:
         """The column; raises KeyError when the table has none of that name."""
-        for column in self.columns:
-            if column.name == name:
-                return column
-        raise KeyError(name)
+        return self._by_name[name]
 
     def without(self, name: str) -> Table:
         """The same table without one column and without the keys that name it."""

@@ -80,18 +80,21 @@ class Validator:
         for row, violation in undecodable(rows, good, self._table) if self._decodes else ():
             problems[row].append(violation)
             good[row] = False
-        is_alone = len(self._seen) == 1
+        numbers = {key: seen.number(key_of(rows, key), good) for key, seen in self._seen.items()}
+        is_alone = len(numbers) == 1
         for key, seen in self._seen.items():
-            for row, violation in duplicates(rows, good, key, self._held.get(key), seen, is_alone=is_alone).items():
+            known = self._held.get(key)
+            again = duplicates(rows, good, key, known, seen, numbers[key], is_alone=is_alone)
+            for row, violation in again.items():
                 problems[row].append(violation)
                 good[row] = False
-        for row, violation in {} if is_alone else repeated(rows, good, [*self._seen]).items():
+        for row, violation in {} if is_alone else repeated(rows, good, numbers).items():
             problems[row].append(violation)
             good[row] = False
-        accepted = decoded(_take(rows, good))
+        accepted = _take(rows, good)
         for key, seen in self._seen.items():
-            seen.add(key_of(accepted, key), accepted.column(LINE).combine_chunks())
-        return ValidationResult(accepted=accepted, refused=_refuse(rows, problems, self._table))
+            seen.accept(numbers[key].take(np.flatnonzero(good)), accepted.column(LINE))
+        return ValidationResult(accepted=decoded(accepted), refused=_refuse(rows, problems, self._table))
 
 
 def refuse_all(result: ValidationResult, violation: RuleViolation, table: Table) -> ValidationResult:
@@ -108,7 +111,9 @@ def refuse_known(rows: pa.Table, table: Table, held: tuple[Keys, ...]) -> Valida
     good = np.ones(rows.num_rows, dtype=bool)
     problems: Problems = defaultdict(list)
     for keys in held:
-        for row, violation in duplicates(rows, good, keys.columns, keys).items():
+        seen = Seen()
+        numbers = seen.number(key_of(rows, keys.columns), good)
+        for row, violation in duplicates(rows, good, keys.columns, keys, seen, numbers).items():
             problems[row].append(violation)
             good[row] = False
     return ValidationResult(accepted=_take(rows, good), refused=_refuse(rows, problems, table))
@@ -157,9 +162,13 @@ def _check(cells: Any, column: Column) -> Iterator[tuple[Reason, str, Mask]]:
     for rule in column.checks:
         if not rule.judges_missing and whole.null_count == len(whole):
             return
-        of_rows = rule.judges_missing or indices is None
-        for expected, mask in rule.of_column(each if of_rows else values):
-            rows = _rows(mask if of_rows else pa.array(mask).take(indices))
+        words = None if rule.judges_missing else indices
+        for expected, mask in rule.of_column(each if words is None else values):
+            rows = _rows(mask)
+            if not rows.any():
+                continue
+            if words is not None:
+                rows = rows[words.fill_null(0).to_numpy(zero_copy_only=False)]
             if whole.null_count and not rule.judges_missing:
                 rows = rows & _rows(whole.is_valid())
             if judged is not None:

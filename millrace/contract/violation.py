@@ -41,6 +41,11 @@ class RuleViolation:
         return f"{where}expected {self.expected}, got {self.got}"
 
 
+def of_line(reason: Reason, expected: str, got: str) -> RuleViolation:
+    """What is wrong with a line, whatever its columns."""
+    return RuleViolation(reason=reason, column=None, expected=expected, got=got)
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class QuarantinedRow:
     """One row that is not accepted, or a whole drop that cannot be read as rows."""

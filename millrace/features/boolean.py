@@ -32,7 +32,7 @@ class Boolean(OneColumn):
     @classmethod
     def declare(cls, feature: Feature, table: Table) -> Self | None:
         """For a column of booleans."""
-        if feature.history or table.column(feature.name).kind != "boolean":
+        if table.column(feature.name).kind != "boolean":
             return None
         return cls(name=feature.name, optional=not table.column(feature.name).required)
 

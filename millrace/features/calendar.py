@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from millrace.contract.schema import Table
     from millrace.features.encoder import FeatureKind, Rows
-    from millrace.workload.declaration import Feature
+    from millrace.workload.declaration import Feature, FeatureForm
 
     Integers = npt.NDArray[np.int64]
 
@@ -38,6 +38,7 @@ class Calendar(OneColumn):
 
     kind: ClassVar[str] = "calendar"
     takes_features: ClassVar[str] = "a column of times"
+    forms: ClassVar[tuple[FeatureForm | None, ...]] = (None, "calendar")
     default_for: ClassVar[tuple[FeatureKind, ...]] = (*TIMES, "calendar")
     calendar: str
     """The column of times."""
@@ -47,8 +48,6 @@ class Calendar(OneColumn):
     @classmethod
     def declare(cls, feature: Feature, table: Table) -> Self | None:
         """For a column of times, and for a feature that names one as its `calendar`."""
-        if feature.history:
-            return None
         column = table.column(feature.calendar or feature.name)
         if column.kind not in TIMES and not feature.calendar:
             return None
@@ -86,9 +85,9 @@ class Calendar(OneColumn):
         import pyarrow as pa
 
         cells = rows[self.calendar].combine_chunks()
-        if not pa.types.is_timestamp(cells.type) and not pa.types.is_date(cells.type):
-            return np.zeros(len(cells), np.bool_)
-        return _is_valid(cells) | self.optional
+        # Of another unit a time may be none of ours: too far, or between two microseconds.
+        is_time = pa.types.is_date(cells.type) or (pa.types.is_timestamp(cells.type) and cells.type.unit == "us")
+        return _is_valid(cells) | self.optional if is_time else np.zeros(len(cells), np.bool_)
 
     def encode_one(self, row: Mapping[str, Any]) -> list[int]:
         """The cell is ISO text, or a time where a table gave it."""

@@ -56,7 +56,7 @@ def _declare(feature: Feature, table: Table) -> Encoder:
         return _declare_by(feature.encoder, feature, table)
     kind = feature.form or table.column(feature.name).kind
     encoder = next((encoder for encoder in ENCODERS.values() if kind in encoder.default_for), None)
-    if encoder is not None and (declared := encoder.declare(feature, table)) is not None:
+    if encoder is not None and (declared := declared_by(encoder, feature, table)) is not None:
         return declared
     expected = f"{encoder.takes_features}, or another encoder of" if encoder else "a feature for one of the encoders"
     raise WorkloadError(
@@ -68,12 +68,17 @@ def _declare_by(name: str, feature: Feature, table: Table) -> Encoder:
     where, field = "workload.yaml", f"prediction.features.{feature.name}.encoder"
     if name not in ENCODERS:
         raise WorkloadError(where=where, field=field, expected=f"one of {', '.join(ENCODERS)}", came=name)
-    declared = ENCODERS[name].declare(feature, table)
+    declared = declared_by(ENCODERS[name], feature, table)
     if declared is None:
         came = f"a {feature.form}" if feature.form else f"a column of the kind {table.column(feature.name).kind}"
         expected = f"{ENCODERS[name].takes_features} for the encoder {name}"
         raise WorkloadError(where=where, field=field, expected=expected, came=came)
     return declared
+
+
+def declared_by(encoder: type[Encoder], feature: Feature, table: Table) -> Encoder | None:
+    """The encoder for this feature; None where it encodes no such form, or no such column."""
+    return encoder.declare(feature, table) if feature.form in encoder.forms else None
 
 
 def fit(features: Features, rows: pa.Table) -> Features:

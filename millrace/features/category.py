@@ -41,7 +41,7 @@ class Category(OneColumn):
     @classmethod
     def declare(cls, feature: Feature, table: Table) -> Self | None:
         """For a column of text; its words are the contract's validValues, else those of the training rows."""
-        if feature.history or table.column(feature.name).kind != "string":
+        if table.column(feature.name).kind != "string":
             return None
         column = table.column(feature.name)
         words = tuple(value for value in column.allowed if isinstance(value, str)) or None

@@ -32,6 +32,8 @@ class Encoder(Protocol):
     """Its name in the catalogue."""
     takes_features: ClassVar[str]
     """The features that it can encode, in words: `a column of text`."""
+    forms: ClassVar[tuple[FeatureForm | None, ...]]
+    """The forms of features that it is offered; None is a column."""
     default_for: ClassVar[tuple[FeatureKind, ...]]
     """The kinds of columns, and the forms of features, that it encodes where workload.yaml names no encoder; no two
     encoders share one."""
@@ -105,6 +107,7 @@ class Encoder(Protocol):
 class OneColumn:
     """What encoders of one column have in common: most learn nothing, and the column itself is watched."""
 
+    forms: ClassVar[tuple[FeatureForm | None, ...]] = (None,)
     default_for: ClassVar[tuple[FeatureKind, ...]] = ()
     examples: ClassVar[tuple[Any, ...]] = ()
     arrow: ClassVar[str]

@@ -39,7 +39,7 @@ class FreeText(OneColumn):
     @classmethod
     def declare(cls, feature: Feature, table: Table) -> Self | None:
         """For a column of text whose values the contract does not list."""
-        if feature.history or table.column(feature.name).kind != "string" or table.column(feature.name).allowed:
+        if table.column(feature.name).kind != "string" or table.column(feature.name).allowed:
             return None
         if feature.name in JOINED:
             where, field = "workload.yaml", "prediction.features"

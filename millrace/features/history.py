@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from millrace.contract.schema import Table
     from millrace.features.as_of import EntityTimes, Integers
     from millrace.features.encoder import FeatureKind, Rows
-    from millrace.workload.declaration import Feature
+    from millrace.workload.declaration import Feature, FeatureForm
 
     Floats = npt.NDArray[np.float32]
 
@@ -43,6 +43,7 @@ class History:
 
     kind: ClassVar[str] = "history"
     takes_features: ClassVar[str] = "a feature with history and hours"
+    forms: ClassVar[tuple[FeatureForm | None, ...]] = ("history",)
     default_for: ClassVar[tuple[FeatureKind, ...]] = ("history",)
     examples: ClassVar[tuple[Any, ...]] = ()
     name: str
@@ -56,8 +57,7 @@ class History:
     @classmethod
     def declare(cls, feature: Feature, table: Table) -> Self | None:
         """For a feature with a `history` of columns of numbers."""
-        if not feature.history or feature.hours is None:
-            return None
+        assert feature.hours is not None  # as the declaration has it of a history
         steps = round(feature.hours / feature.every_hours)
         if not 2 <= steps <= MOST_STEPS or not math.isclose(steps * feature.every_hours, feature.hours):
             expected = f"2 to {MOST_STEPS} whole steps of every_hours in hours"

@@ -47,7 +47,7 @@ class Image(OneColumn):
     @classmethod
     def declare(cls, feature: Feature, table: Table) -> Self | None:
         """For a binary column whose contract says encoding and shape of its images."""
-        rules = () if feature.history else table.column(feature.name).rules
+        rules = table.column(feature.name).rules
         rule: Any = next((rule for rule in rules if rule.reason == cls.kind), None)
         if rule is None:
             return None

@@ -37,7 +37,7 @@ class Number(OneColumn):
     @classmethod
     def declare(cls, feature: Feature, table: Table) -> Self | None:
         """For a column of integers or floats."""
-        if feature.history or table.column(feature.name).kind not in KINDS:
+        if table.column(feature.name).kind not in KINDS:
             return None
         return cls(name=feature.name, optional=not table.column(feature.name).required)
 

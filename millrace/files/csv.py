@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from millrace.contract.csv_form import DELIMITERS, CsvForm
 from millrace.contract.reasons import Reason
 from millrace.contract.schema import Table, parsed_schema
-from millrace.contract.violation import QuarantinedRow, RuleViolation, truncate
+from millrace.contract.violation import QuarantinedRow, RuleViolation, of_line, truncate
 from millrace.errors import DropError
 from millrace.files.cast import from_csv
 from millrace.files.lines import BOM, blocks, ended_lines_of, lines_of, raw_text
@@ -70,7 +70,7 @@ def read(path: Path, table: Table, limits: Limits) -> Iterator[Parsed]:
         elif line == 1 and form.columns and _is_of_names(first := block.partition(b"\n")[0], header, table):
             expected = "rows from the first line on (`csv.columns` of the contract)"
             names = QuarantinedRow(
-                line=1, violations=(_violation(Reason.COLUMNS, expected, "a line of names"),), raw=raw_text(first)
+                line=1, violations=(of_line(Reason.COLUMNS, expected, "a line of names"),), raw=raw_text(first)
             )
             yield Parsed(rows=parsed_schema(table).empty_table(), unparsable=(names,))
             line, block = 2, block[len(first) + 1 :]
@@ -234,7 +234,7 @@ def _read_lines(lines: list[bytes], line: int, width: int, form: CsvForm, limits
         if span == 0 and not last:
             found.rest = b"".join(text + b"\n" for text in lines[at:])
             break
-        cells = _cells(lines[at : at + span], width, form) if span > 0 else _violation(Reason.QUOTE, CLOSED, "the end")
+        cells = _cells(lines[at : at + span], width, form) if span > 0 else of_line(Reason.QUOTE, CLOSED, "the end")
         if isinstance(cells, RuleViolation):
             # Of a record over several lines the quote is to blame, whatever its cells look like.
             first = lines[at].removesuffix(b"\r")
@@ -244,7 +244,7 @@ def _read_lines(lines: list[bytes], line: int, width: int, form: CsvForm, limits
         raw = b"\n".join(lines[at : at + span]).removesuffix(b"\r")
         if span > LONG and _hides_rows(lines[at + 1 : at + span - 1], width, form):
             expected = "a quoted cell whose lines do not look like rows"
-            found.refuse(line + at, [_violation(Reason.QUOTE, expected, f"{span} lines that do")], raw)
+            found.refuse(line + at, [of_line(Reason.QUOTE, expected, f"{span} lines that do")], raw)
         else:
             records.append(cells)
             found.lines.append(line + at)
@@ -283,12 +283,12 @@ def _cells(lines: list[bytes], width: int, form: CsvForm) -> list[str] | RuleVio
     try:
         text = b"\n".join(lines).removesuffix(b"\r").decode()
         if "\0" in text:
-            return _violation(Reason.ENCODING, "text", "a NUL")
+            return of_line(Reason.ENCODING, "text", "a NUL")
         cells = next(_reader(text, form, strict=True))
     except UnicodeDecodeError as error:
-        return _violation(Reason.ENCODING, form.encoding.upper(), repr(error.object[error.start : error.end]))
+        return of_line(Reason.ENCODING, form.encoding.upper(), repr(error.object[error.start : error.end]))
     except (csv.Error, StopIteration) as error:
-        return _violation(Reason.QUOTE, CLOSED, _in_words(error))
+        return of_line(Reason.QUOTE, CLOSED, _in_words(error))
     return cells if len(cells) == width else _wrong_width(width, len(cells))
 
 
@@ -326,11 +326,7 @@ def _typed(found: _Block, header: list[str], table: Table) -> Parsed:
 
 
 def _wrong_width(expected: int, got: int) -> RuleViolation:
-    return _violation(Reason.COLUMNS, f"{expected} cells", f"{got}")
-
-
-def _violation(reason: Reason, expected: str, got: str) -> RuleViolation:
-    return RuleViolation(reason=reason, column=None, expected=expected, got=got)
+    return of_line(Reason.COLUMNS, f"{expected} cells", f"{got}")
 
 
 def _is_utf8(data: bytes) -> bool:

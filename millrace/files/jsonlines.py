@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from millrace.contract.kinds import FLOATS, arrow_type, has_json_type, to_float
 from millrace.contract.reasons import Reason
 from millrace.contract.schema import Column, Table, parsed_schema
-from millrace.contract.violation import QuarantinedRow, RuleViolation, key_text, truncate
+from millrace.contract.violation import QuarantinedRow, RuleViolation, key_text, of_line, truncate
 from millrace.files.cast import from_json
 from millrace.files.lines import blocks, lines_of, raw_text
 from millrace.files.manifest import FETCHES_AT_ONCE, LINES_PER_PART, at_most, check_objects, fetch_objects
@@ -75,13 +75,13 @@ def _object(text: bytes, table: Table, origin: Origin | None) -> dict[str, Any] 
     try:
         row = json.loads(text.decode(), object_pairs_hook=_pairs, parse_constant=_no_constant)
     except UnicodeDecodeError as error:
-        return _violation(Reason.ENCODING, "UTF-8", repr(error.object[error.start : error.end]))
+        return of_line(Reason.ENCODING, "UTF-8", repr(error.object[error.start : error.end]))
     except json.JSONDecodeError as error:
-        return _violation(Reason.JSON, "a JSON object", truncate(f"{error.msg} at column {error.colno}"))
+        return of_line(Reason.JSON, "a JSON object", truncate(f"{error.msg} at column {error.colno}"))
     except (ValueError, RecursionError) as error:
-        return _violation(Reason.JSON, "a JSON object", truncate(str(error) or type(error).__name__))
+        return of_line(Reason.JSON, "a JSON object", truncate(str(error) or type(error).__name__))
     if not isinstance(row, dict):
-        return _violation(Reason.JSON, "a JSON object", truncate(row))
+        return of_line(Reason.JSON, "a JSON object", truncate(row))
     known = table.name_of
     if unknown := sorted(row.keys() - known.keys()):
         expected = f"one of {', '.join(column.name_in_file for column in table.columns)}"
@@ -91,7 +91,7 @@ def _object(text: bytes, table: Table, origin: Origin | None) -> dict[str, Any] 
     named = [(known[name], cell) for name, cell in row.items() if known[name]]
     row = dict(named)
     if len(row) < len(named):
-        return _violation(Reason.JSON, "each column once", "one by both of its names")
+        return of_line(Reason.JSON, "each column once", "one by both of its names")
     return fetch_objects(row, table, origin) or row
 
 
@@ -105,10 +105,6 @@ def _key(text: bytes, table: Table) -> str:
     cells = row.items() if isinstance(row, dict) else ()
     named = {known.get(name, ""): cell for name, cell in cells if isinstance(cell, str | int | float)}
     return key_text(named, table).encode(errors="backslashreplace").decode()  # half a surrogate pair is in no file
-
-
-def _violation(reason: Reason, expected: str, got: str) -> RuleViolation:
-    return RuleViolation(reason=reason, column=None, expected=expected, got=got)
 
 
 def _typed(

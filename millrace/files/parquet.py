@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 MAGIC = b"PAR1"
+"""A file's first bytes, and its last."""
 NAN = "NaN"
 """Among the words for what is missing it means numbers that are none, too."""
 

@@ -16,18 +16,20 @@ from millrace.files.lines import BOM
 from millrace.files.origin import Origin, fill_generated
 from millrace.files.parsed import Limits, Parsed
 
-PARQUET = b"PAR1"
 UTF_16 = (b"\xff\xfe", b"\xfe\xff")
+UTF_32 = (b"\xff\xfe\0\0", b"\0\0\xfe\xff")
 HEAD_BYTES = 65_536
 FORMATS = "Parquet, CSV, JSON lines or an image"
 NOT_TEXT = {
     b"\x1f\x8b": "a gzip file",
     b"PK\x03\x04": "a zip file",
     b"\x28\xb5\x2f\xfd": "a zstandard file",
-    b"%PDF": "a PDF",
+    b"%PDF-": "a PDF",
     b"ORC": "an ORC file",
     b"Obj\x01": "an Avro file",
 }
+JSON_ITEM = b'{["-0123456789tfn]'
+"""What an item of a list of JSON begins with, or the end of an empty one."""
 
 
 def read_drop(path: Path, table: Table, limits: Limits | None = None, origin: Origin | None = None) -> Iterator[Parsed]:
@@ -109,15 +111,15 @@ def _is_cut_json(head: bytes) -> bool:
 
 def format_of(head: bytes) -> str:
     """`parquet`, `jsonlines`, `csv` or `image`; raises DropError `foreign` or `encoding` for what is none of them."""
-    if head.startswith(PARQUET):
+    if head.startswith(b"PAR1"):
         return "parquet"
     if is_image(head):
         return "image"
-    for magic, what in NOT_TEXT.items():
-        if head.startswith(magic):
-            raise DropError(Reason.FOREIGN, expected=FORMATS, got=what)
-    if head.startswith(UTF_16):
-        raise DropError(Reason.ENCODING, expected="UTF-8", got="UTF-16")
+    if foreign := _foreign(head):
+        raise DropError(Reason.FOREIGN, expected=FORMATS, got=foreign)
+    if head.startswith(UTF_32 + UTF_16):
+        got = "UTF-32" if head.startswith(UTF_32) else "UTF-16"
+        raise DropError(Reason.ENCODING, expected="UTF-8", got=got)
     # Of JSON lines the first is as good as any other: what is wrong with it is a matter of that line. A list of objects
     # has a comma behind each but the last.
     lines = [line.strip() for line in head.split(b"\n") if line.strip()]
@@ -127,7 +129,15 @@ def format_of(head: bytes) -> str:
     # A NUL in the first line means that it is no text; one further down is a matter of its own line.
     if b"\0" in head.partition(b"\n")[0]:
         raise DropError(Reason.FOREIGN, expected=FORMATS, got=f"binary data {head[:8]!r}")
-    first = head.removeprefix(BOM).lstrip()[:1]
-    if first == b"[":
+    text = head.removeprefix(BOM).lstrip()
+    if text[:1] == b"[" and text[1:].lstrip()[:1] in JSON_ITEM:
         raise DropError(Reason.FOREIGN, expected="one JSON object per line", got="a JSON list")
-    return "jsonlines" if first == b"{" else "csv"
+    return "jsonlines" if text[:1] == b"{" and text[1:].lstrip()[:1] in b'"}' else "csv"
+
+
+def _foreign(head: bytes) -> str:
+    """What a file is that is no text; empty where it may be text. In an ORC file other bytes follow its name at once,
+    in the header `ORCID,y` letters do."""
+    if head.startswith(b"ORC") and all(chr(byte).isprintable() or byte in b"\t\r\n" for byte in head[:64]):
+        return ""
+    return next((what for magic, what in NOT_TEXT.items() if head.startswith(magic)), "")

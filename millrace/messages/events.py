@@ -11,6 +11,7 @@ from __future__ import annotations
 from typing import ClassVar, Literal
 
 from millrace.messages.envelope import Message, Moment
+from millrace.messages.execution import Unwanted
 from millrace.messages.ingest import Committed, RejectedDrop
 from millrace.messages.retrain import RetrainingEvidence, RetrainingReason, RetrainingTrigger
 from millrace.messages.score import Delivered
@@ -127,6 +128,19 @@ class EndpointOrphaned(BusEvent):
     endpoint: str
 
 
+class RunUnheard(BusEvent):
+    """An execution did not end well, and Step Functions' event of that never came; `run` is the function's ARN."""
+
+    detail_type = "run.unheard"
+
+    name: str
+    """Of the execution."""
+    machine: str
+    """ARN of its state machine."""
+    status: Unwanted
+    ended: Moment
+
+
 class RetrainRequested(BusEvent):
     """Alarms were in ALARM before a monitor run and still are: no change of state starts `retrain`, this event does."""
 
@@ -176,6 +190,7 @@ EVENTS: dict[str, type[BusEvent]] = {
         ReleaseRefused,
         ReleaseUntidy,
         EndpointOrphaned,
+        RunUnheard,
         RetrainRequested,
         RetrainAccepted,
         RetrainRefused,

@@ -10,7 +10,10 @@ from pydantic import Field
 
 from millrace.messages.envelope import Message
 
-Ended = Literal["SUCCEEDED", "FAILED", "TIMED_OUT", "ABORTED"]
+Unwanted = Literal["FAILED", "TIMED_OUT", "ABORTED"]
+UNWANTED: tuple[Unwanted, ...] = get_args(Unwanted)
+"""Ends of an execution that people are told of."""
+Ended = Literal["SUCCEEDED", Unwanted]
 ENDED: tuple[str, ...] = get_args(Ended)
 """Every other status is of an execution that runs, or is about to run again."""
 FAILURES: tuple[Ended, ...] = ("FAILED", "TIMED_OUT")

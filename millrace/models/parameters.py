@@ -29,7 +29,7 @@ class Parameters(BaseModel):
     """The module with the family's `build`, which imports torch."""
     rows_per_pass: ClassVar[RowsPerPass] = RowsPerPass()
     """How many rows the graph may answer at once, so that an answer's bits do not depend on the others."""
-    int8: ClassVar[Int8]
+    int8: ClassVar[Int8] = "dynamic"
     """How its graph is made one of eight bits: convolutions are faster with a static scale, all else with a dynamic."""
     behind_trunk: ClassVar[tuple[str, ...]] = ("columns", "hidden", "head")
     """The network's modules that belong to one workload; the others are its trunk, which another one can start from."""

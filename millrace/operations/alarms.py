@@ -1,4 +1,4 @@
-"""The alarms on what AWS and the prediction function publish: add one by a line in `ALARMS`, `ENDPOINT_ALARMS` or
+"""The alarms on what AWS and our functions publish: add one by a line in `ALARMS`, `ENDPOINT_ALARMS` or
 `STAGE_ALARMS`, and a section of the same name in docs/runbooks.md.
 
 Those of `ENDPOINT_ALARMS` are made by the release that makes the endpoint and go with it: a workload without an

@@ -16,7 +16,13 @@ from millrace.messages.events import (
     EndpointOrphaned,
     ReleaseRefused,
     ReleaseUntidy,
+    RetrainRefused,
+    RunUnheard,
+    TrainingRefused,
 )
+from millrace.messages.execution import UNWANTED
+from millrace.messages.retrain import RetrainingReason
+from millrace.messages.train import BudgetRefusal
 from millrace.names import Platform
 from millrace.operations.alarms import Severity
 
@@ -40,20 +46,19 @@ class Notice:
 
 
 def _ours(
-    event: type[BusEvent],
-    *,
+    *kinds: type[BusEvent],
     severity: Severity,
     description: str,
     sentence: str,
     only: Mapping[str, Any] | None = None,
     **fields: str,
 ) -> Notice:
-    """Of an event of the stage's bus, `only` with such a detail; `fields` of the detail are by word of the sentence."""
+    """Of events of the stage's bus, `only` with such a detail; `fields` of the detail are by word of the sentence."""
     detail = {"detail": only} if only else {}
     return Notice(
         severity=severity,
         description=description,
-        pattern=lambda _: {"source": [SOURCE], "detail-type": [event.detail_type], **detail},
+        pattern=lambda _: {"source": [SOURCE], "detail-type": [one.detail_type for one in kinds], **detail},
         is_ours=True,
         paths={word: f"$.detail.{field}" for word, field in {"workload": "workload", **fields}.items()},
         sentence=sentence,
@@ -71,12 +76,33 @@ NOTICES: dict[str, Notice] = {
             "detail-type": ["Step Functions Execution Status Change"],
             "detail": {
                 "stateMachineArn": [{"prefix": names.arn("states", f"stateMachine:{names.prefix}-")}],
-                "status": ["FAILED", "TIMED_OUT", "ABORTED"],
+                "status": [*UNWANTED],
             },
         },
         is_ours=False,
         paths={"run": "$.detail.name", "machine": "$.detail.stateMachineArn", "status": "$.detail.status"},
         sentence="<status>: run <run> of <machine>. Look: millrace show <run>",
+    ),
+    "unheard-run": _ours(
+        RunUnheard,
+        severity="act",
+        description="a run failed, timed out or was stopped, and AWS's event of it never came",
+        sentence="<status>: run <name> of <machine>, at <ended>; AWS has not told it. "
+        "Look: millrace show <name> --workload <workload>",
+        name="name",
+        machine="machine",
+        status="status",
+        ended="ended",
+    ),
+    # Of a retraining the guard says so, of any other training its own first step.
+    "spent-budget": _ours(
+        TrainingRefused,
+        RetrainRefused,
+        severity="look",
+        only={"reason": [BudgetRefusal.BUDGET.value, RetrainingReason.BUDGET.value]},
+        description="the month's training budget has no room for a training; it did not start",
+        sentence="NOT TRAINED: <workload>, its month's budget has no room for a training. "
+        "Look: millrace cost --workload <workload>",
     ),
     "rejected-drop": _ours(
         DropRejected,

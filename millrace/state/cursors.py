@@ -1,4 +1,4 @@
-"""How far a monitor has come in event time: items `cursor#<name>` (window_end)."""
+"""How far a monitor has come in event time, and the sweep in time: items `cursor#<name>` (window_end)."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from millrace.timestamps import moment, stamp
 
 
 class WindowCursors:
-    """The workload's cursors by name: `monitor`, `monitor-error`."""
+    """The workload's cursors by name: `monitor`, `monitor-error`, `failed-runs`."""
 
     def __init__(self, table: StateTable) -> None:
         self._table = table

@@ -9,6 +9,7 @@ pk is the workload; sk is one of
     group#<execution> `claims`
     retraining        `retraining`
     cursor#<name>     `cursors`
+    reported#<execution> `reported_failures`
     spend#<yyyy-mm>   `budget`
     audit-chain       `audit_lag`
     orphan-notice     `orphan_notice`

@@ -16,11 +16,12 @@ from pydantic import (
 
 from millrace.errors import WorkloadError
 from millrace.evaluation.gates.catalogue import Gates
+from millrace.evaluation.gates.gate import Positive
 from millrace.models.catalogue import FAMILIES
 from millrace.tasks.catalogue import TASKS
 from millrace.workload.prices import is_known
 from millrace.workload.rollout import Phases
-from millrace.workload.section import Positive, Section, Stage
+from millrace.workload.section import Section, Stage
 from millrace.workload.training import Training
 from millrace.workload.tuning import Tuning, tuning_usd
 

@@ -9,7 +9,6 @@ from pydantic import BaseModel, ConfigDict, Field
 from millrace.names import STAGE_PATTERN
 
 Stage = Annotated[str, Field(pattern=STAGE_PATTERN)]
-Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
 class Section(BaseModel):

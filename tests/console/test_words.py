@@ -5,6 +5,8 @@ from __future__ import annotations
 import ast
 from pathlib import Path
 
+from console.words import days
+
 CONSOLE = Path(__file__).resolve().parents[2] / "console"
 RETIRED = {
     "desk": "cloud",
@@ -43,3 +45,8 @@ def test_a_retired_name_is_seen() -> None:
     assert retired("def run(desk): return desk.now()") == {"desk"}
     assert retired("from x import find_place as find") == {"find_place"}
     assert retired("cloud.desk") == {"desk"}
+
+
+def test_a_span_of_moments_ends_on_the_day_before_it_ends() -> None:
+    assert days("1997-04-01T00:00:00+00:00", "1997-05-01T00:00:00+00:00") == "1997-04-01 to 1997-04-30"
+    assert days("1997-04-01T06:00:00+00:00", "1997-05-01T06:00:00+00:00") == "1997-04-01 to 1997-05-01"

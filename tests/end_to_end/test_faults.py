@@ -35,6 +35,8 @@ from millrace.errors import WorkloadError
 from millrace.state.slots import Slots
 from millrace.state.table import StateTable
 from tests.end_to_end.conftest import Lived, control
+from tests.infra.local.waiting import until
+from tests.processes import parent, with_variable, writing
 
 YEAR = timedelta(days=364)
 """Whole weeks, so that the days of the week stay right."""
@@ -292,32 +294,6 @@ def test_two_writers_at_once(lived: Lived, table: Callable[[], Table], weeks: It
     assert [row["reason"] for row in kept] == ["duplicate_key"] * DAY_ROWS
 
 
-def processes(variable: str, value: str) -> set[int]:
-    """The processes in whose environment the variable begins with the value."""
-    found = set()
-    for folder in Path("/proc").iterdir():
-        try:
-            if folder.name.isdigit() and f"\0{variable}={value}".encode() in b"\0" + (folder / "environ").read_bytes():
-                found.add(int(folder.name))
-        except OSError:
-            continue
-    return found
-
-
-def parent(process: int) -> int:
-    """The process that started this one."""
-    return int(Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[1])
-
-
-def until(condition: Callable[[], Any], *, limit_s: float, poll_s: float = 0.01) -> Any:
-    """The first true value of the condition."""
-    end = time.monotonic() + limit_s
-    while not (value := condition()):
-        assert time.monotonic() < end, f"expected {condition} within {limit_s} s"
-        time.sleep(poll_s)
-    return value
-
-
 def test_a_training_that_loses_its_instance_goes_on_from_its_checkpoint(lived: Lived) -> None:
     """An instance that is taken away: the machine's retry goes on under another name, the run ends with a version."""
     states, sagemaker = lived.desk.client("stepfunctions"), lived.desk.client("sagemaker")
@@ -328,7 +304,7 @@ def test_a_training_that_loses_its_instance_goes_on_from_its_checkpoint(lived: L
     arn = states.start_execution(stateMachineArn=lived.names.machine_arn("train"), input="{}")["executionArn"]
     (fresh,) = until(lambda: [path for path in set(log.iterdir()) - known if "epoch=1" in path.read_text()], limit_s=60)
     # The exporter of the graph is a fork of the job's process.
-    found = processes("TRAINING_JOB_NAME", f"{fresh.stem}\0")
+    found = writing(fresh)
     (process,) = [each for each in found if parent(each) not in found]
     os.kill(process, signal.SIGTERM)
     lived.rest()
@@ -369,17 +345,17 @@ def test_an_endpoint_that_is_killed_is_replaced(lived: Lived, week: pa.Table) ->
 
     root = str(lived.build / "local" / "endpoints" / lived.names.endpoint)
     first = predict()
-    (before,) = processes("MILLRACE_ML_ROOT", root)
+    (before,) = with_variable("MILLRACE_ML_ROOT", root)
     os.kill(before, signal.SIGKILL)
     answers = [predict()]
     end = time.monotonic() + REAL_S
-    while (answers[-1]["fallback"] or processes("MILLRACE_ML_ROOT", root) in (set(), {before})) and (
+    while (answers[-1]["fallback"] or with_variable("MILLRACE_ML_ROOT", root) in (set(), {before})) and (
         time.monotonic() < end
     ):
         time.sleep(0.5)  # five failures in a row would open the circuit for half a minute
         answers.append(predict())
     lived.rest()
-    (after,) = processes("MILLRACE_ML_ROOT", root)
+    (after,) = with_variable("MILLRACE_ML_ROOT", root)
     assert after != before
     for answer in answers:
         real = (answer["fallback"], answer["model_version"], answer["probability"])

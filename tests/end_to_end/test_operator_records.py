@@ -146,6 +146,10 @@ def test_cost(run: Run) -> None:
     assert (serving["instance"], serving["hours"]) == ("ml.m5.large", 31 * 24)
     assert serving["predictions"] == months(SAMPLE, "1997-05", "1997-05")[0].rows.num_rows
     assert serving["usd_per_1000"] == pytest.approx(serving["usd"] / serving["predictions"] * 1000)
+    others = {line["what"]: line for line in may["others"]}
+    assert set(others) == {"processing", "functions", "storage"}, "nothing was scored by file in May"
+    assert others["processing"]["count"] == 2
+    assert all(line["count"] and line["usd"] > 0 for line in others.values())
     assert json.loads(run("cost", "--json").stdout)["month"] == "1997-07"
     none = json.loads(run("cost", "--month", "1996-12", "--json").stdout)
     assert (none["runs"], none["serving"], none["reserved_usd"]) == ([], None, 0)

@@ -168,7 +168,7 @@ SELDOM = (
     Seldom(
         roles=("sweep",),
         actions=("events:PutEvents",),
-        because="such an endpoint stays, and somebody is told",
+        because="such an endpoint stays, or AWS lost the event of a failure, and somebody is told",
     ),
     Seldom(
         roles=("start_release",),

@@ -20,8 +20,9 @@ from millrace.state.leases import Leases
 from millrace.state.slots import Slots
 from millrace.state.table import StateTable
 from tests.end_to_end.conftest import REST_S
-from tests.end_to_end.test_faults import processes
 from tests.infra.local.waiting import until
+from tests.mails import mails
+from tests.processes import with_variable
 
 pytestmark = pytest.mark.slow
 
@@ -76,6 +77,20 @@ def events_lost(desk: LocalCloud) -> Iterator[None]:
         events.enable_rule(Name=RULE)
 
 
+@contextmanager
+def untold(desk: LocalCloud) -> Iterator[None]:
+    """In the block neither people nor the sweep hear that a run failed."""
+    events = desk.client("events")
+    rules = (NAMES.platform.rule("failed-run"), f"{NAMES.prefix}-failed-runs")
+    for rule in rules:
+        events.disable_rule(Name=rule)
+    try:
+        yield
+    finally:
+        for rule in rules:
+            events.enable_rule(Name=rule)
+
+
 def drop(desk: LocalCloud, name: str, body: bytes = b"no table\n") -> None:
     key = f"{NAMES.workload}/training/{name}"
     desk.client("s3").put_object(Bucket=NAMES.platform.bucket("landing"), Key=key, Body=body)
@@ -126,6 +141,26 @@ def test_the_status_event_is_lost(desk: LocalCloud, holders: Callable[[], list[s
     check(desk, holders, [ended, release])
 
 
+def test_a_failure_whose_event_is_lost_is_mailed_by_the_sweep(desk: LocalCloud) -> None:
+    """And one that was mailed at once is not mailed again."""
+    states, machine = desk.client("stepfunctions"), NAMES.machine_arn("release")
+    with sweeping(desk):
+        pass_hours(desk, 1)  # what failed before is behind the cursor
+    before = len(mails(desk))
+    with untold(desk):
+        states.start_execution(stateMachineArn=machine, name="untold")
+        desk.wait(timeout_s=REST_S)
+    states.start_execution(stateMachineArn=machine, name="told")
+    desk.wait(timeout_s=REST_S)
+    at_once = f"FAILED: run told of {machine}. Look: millrace show told (act; docs/runbooks.md#failed-run)"
+    assert mails(desk)[before:] == [at_once]
+    with sweeping(desk):
+        pass_hours(desk, 2)
+    (late,) = mails(desk)[before + 1 :]
+    assert late.startswith(f"FAILED: run untold of {machine}, at ")
+    assert late.endswith(f"--workload {NAMES.workload} (act; docs/runbooks.md#unheard-run)")
+
+
 def test_an_execution_is_aborted(desk: LocalCloud, holders: Callable[[], list[str]]) -> None:
     """One with all rows of the sample: it lasts long enough to be stopped."""
     with events_lost(desk):
@@ -144,7 +179,7 @@ def test_the_worker_of_the_cleanup_is_killed(desk: LocalCloud, holders: Callable
     drop(desk, "killed.csv")
 
     def is_given_up() -> bool:
-        for process in processes("AWS_LAMBDA_FUNCTION_NAME", f"{NAMES.function('cleanup')}\0"):
+        for process in with_variable("AWS_LAMBDA_FUNCTION_NAME", f"{NAMES.function('cleanup')}\0"):
             os.kill(process, signal.SIGKILL)
         return dead_letters(desk) == 1
 

@@ -30,15 +30,16 @@ from millrace.decisions.record import Decision, to_line
 from millrace.messages.score import delivered_key
 from tests.end_to_end.conftest import REST_S, control
 
-WEEKS = 6
-"""Three until the alarm, which needs two windows of errors; the model trained then answers in the other three."""
+WEEKS = 5
+"""Three until the alarm, which needs two windows of errors; the model trained then answers in the other two, which are
+within the cool-down: no alarm trains a third."""
 ARCHIVE, LATER = read_sample(SAMPLE)
 NAMES = STORY.names
 
 
 @dataclass(frozen=True, kw_only=True)
 class Loop:
-    """The cloud after three weeks, which stays up."""
+    """The cloud after these weeks, which stays up."""
 
     desk: LocalCloud
     report: WorkloadReport

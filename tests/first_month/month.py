@@ -41,14 +41,15 @@ from infra.stacks.ingestion import GATHERED
 from millrace.state.leases import Leases
 from millrace.state.slots import Slots
 from millrace.state.table import StateTable
-from tests.end_to_end.test_faults import processes as processes_with
 from tests.first_month.webhook import Chat, chat
 from tests.infra.local.waiting import until
 from tests.mails import mails
+from tests.processes import with_variable, writing
 
 NAMES = STORY.names
 START = datetime.fromisoformat("1997-01-01T08:00:00+00:00")
 DAYS, DAY_ROWS = 30, 48
+TRAINING_LOGS = Path("local/logs/jobs/training")
 SECRET = "chat/url"  # pragma: allowlist secret (a name, no key)
 REST_S = 600.0
 MONTHLY_USD, LATENCY_DAYS = 1.0, 2
@@ -117,6 +118,8 @@ class Month:
     chat: Chat
     drops_a_day: int
     cloud_pid: int
+    training_logs: Path
+    """One file for each job."""
     incidents: list[Incident] = field(default_factory=list)
     unexplained: list[str] = field(default_factory=list)
     drops: int = 0
@@ -291,7 +294,7 @@ def killed_worker(month: Month, day: int) -> None:
     month.burst(day, 0)
 
     def kill() -> bool:
-        for process in processes_with("AWS_LAMBDA_FUNCTION_NAME", f"{NAMES.function('validation')}\0"):
+        for process in with_variable("AWS_LAMBDA_FUNCTION_NAME", f"{NAMES.function('validation')}\0"):
             os.kill(process, signal.SIGKILL)
             killed.add(process)
         return len(killed) >= 3
@@ -323,18 +326,19 @@ def broken_image(month: Month, day: int) -> None:
     month.feed(day)
     month.rest()
     states, arn = month.desk.client("stepfunctions"), NAMES.machine_arn("train")
+    known, killed = set(month.training_logs.iterdir()), set[int]()
     month.millrace("train", wanted="started")
     (run,) = states.list_executions(stateMachineArn=arn, statusFilter="RUNNING")["executions"]
 
     def kill() -> bool:
-        for process in processes_with("TRAINING_JOB_NAME", ""):
-            try:
+        for process in {process for log in set(month.training_logs.iterdir()) - known for process in writing(log)}:
+            with suppress(ProcessLookupError):
                 os.kill(process, signal.SIGKILL)
-            except ProcessLookupError:
-                continue
+                killed.add(process)
         return bool(states.describe_execution(executionArn=run["executionArn"])["status"] != "RUNNING")
 
     until(kill, limit_s=300)
+    assert killed
     month.rest()
     month.millrace("show", run["name"], wanted="Error|error|exit code")
     month.millrace("rerun", run["name"], "--wait", wanted="SUCCEEDED|ended|refused|released")
@@ -377,7 +381,9 @@ def live(
 ) -> FirstMonth:
     """The month, or its first `days`, from the deployment to the teardown."""
     with deployed(build) as (desk, place, pid):
-        month = Month(desk=desk, chat=place, drops_a_day=drops_a_day, cloud_pid=pid)
+        month = Month(
+            desk=desk, chat=place, drops_a_day=drops_a_day, cloud_pid=pid, training_logs=build / TRAINING_LOGS
+        )
         month.history()
         month.heard()
         month.measure()

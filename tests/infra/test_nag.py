@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import aws_cdk as cdk
 import cdk_nag
@@ -17,8 +18,11 @@ from aws_cdk import aws_s3 as s3
 from infra.app import build
 from infra.constructs.acknowledgement import acknowledge
 from infra.context import REPOSITORY
+from infra.options import Options
 from infra.settings import settings_for
 from millrace.workload.load import workload_folders
+from tests.infra.conftest import ELECTRICITY
+from tests.infra.test_own_resources import OWN
 
 EXACT = re.compile(r"(AwsSolutions|Serverless)-(?!IAM[45]$)\w+(\[.+\])?")
 """A finding on a wildcard names the wildcard: the bare id would cover them all."""
@@ -37,12 +41,37 @@ class Acknowledged:
     on_resource: bool
 
 
-ELECTRICITY = REPOSITORY / "workloads" / "electricity"
-
-
 def app_of(stage: str, outdir: Path, folders: Sequence[Path] = (ELECTRICITY,)) -> cdk.App:
     settings = settings_for(stage, account="123456789012", region="eu-west-1")
     return build(settings, workloads=folders, outdir=str(outdir))
+
+
+MLFLOW = "arn:aws:sagemaker:eu-west-1:123456789012:mlflow"
+CHOSEN: dict[str, dict[str, Any]] = {
+    "dev": {
+        "tracking_arn": f"{MLFLOW}-tracking-server/millrace",
+        "options": {"tags": {"team": "forecast"}, "prediction_starts": {"provisioned": 1}, "machine_log": "errors"},
+    },
+    "prod": {
+        "tracking_arn": f"{MLFLOW}-app/app-0A1B2C3D4E5F",
+        "options": {**OWN, "prediction_starts": {"snapstart": True}, "github": {"repository": "example/forecast"}},
+    },
+}
+"""By stage, all that its owner may choose; what excludes each other is in the one or the other."""
+
+
+def app_of_chosen(stage: str, outdir: Path) -> cdk.App:
+    """A stage whose owner has left nothing out."""
+    settings = settings_for(
+        stage,
+        account="123456789012",
+        region="eu-west-1",
+        tracking_arn=CHOSEN[stage]["tracking_arn"],
+        alarm_email="team@example.com",
+        alarm_webhook="chat/url",
+        options=Options.model_validate(CHOSEN[stage]["options"]),
+    )
+    return build(settings, workloads=[ELECTRICITY], outdir=str(outdir))
 
 
 def found(app: cdk.App) -> set[tuple[str, str]]:
@@ -107,6 +136,17 @@ def test_no_finding_is_left(checked: tuple[Path, set[tuple[str, str]]]) -> None:
 def test_no_finding_is_left_in_another_workload(tmp_path: Path) -> None:
     others = [folder for folder in workload_folders(REPOSITORY / "workloads") if folder != ELECTRICITY]
     assert found(app_of("dev", tmp_path, others)) == set()
+
+
+@pytest.mark.parametrize("stage", CHOSEN)
+def test_no_finding_is_left_where_all_is_chosen(stage: str, tmp_path: Path) -> None:
+    assert found(app_of_chosen(stage, tmp_path)) == set()
+    assert improper(list(acknowledged(tmp_path))) == []
+
+
+def test_all_that_may_be_chosen_is_among_them() -> None:
+    """An option that is added is looked at, too."""
+    assert {name for chosen in CHOSEN.values() for name in chosen["options"]} | {"like"} == set(Options.model_fields)
 
 
 def test_every_acknowledgement_is_exact_and_has_a_reason(checked: tuple[Path, set[tuple[str, str]]]) -> None:

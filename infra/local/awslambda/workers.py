@@ -6,7 +6,6 @@ import json
 import os
 import shutil
 import signal
-import subprocess
 import sys
 import time
 import uuid
@@ -20,6 +19,7 @@ from infra.local.iam.identity import refused
 from infra.local.iam.policies import Request
 from infra.local.iam.required_permissions.permission import key_arn, permission, resource_arn
 from infra.local.kernel.cloud import Cloud
+from infra.local.kernel.processes import Process
 
 INITIALISATION_S = 60.0
 """AWS gives 10 s on its machines; a first import on a busy laptop compiles every module."""
@@ -49,7 +49,7 @@ class Worker:
         self._current: Invocation | None = None
         self.api = RuntimeApi(cloud.background)
         try:
-            self.process: subprocess.Popen[bytes] = cloud.spawn(
+            self.process: Process = cloud.spawn(
                 [sys.executable, "-I", "-S", str(main), ":".join(map(str, folders)), function.handler],
                 environment=self._environment(cloud, function, root),
                 cwd=root,

@@ -2,7 +2,7 @@
 
 https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/using-metric-math.html
 Covered: arithmetic, comparison, AND, OR and the functions in `_FUNCTIONS`; anything else is refused by name.
-No template has an expression; alarms on rates, such as errors ÷ invocations, are made of them."""
+Alarms on several queues (`MAX(METRICS())`) and on rates, such as errors ÷ requests, are made of them."""
 
 from __future__ import annotations
 

@@ -63,7 +63,7 @@ def _waited(program: Mapping[str, Any]) -> Iterator[str]:
     """What the tasks with `.sync` of a definition wait for, at any depth."""
     for state in program.get("States", {}).values():
         # `arn:aws:states:::sagemaker:createTrainingJob.sync` waits for the end, and needs its rule.
-        task, found, _ = str(state.get("Resource", "")).removeprefix("arn:aws:states:::").partition(".sync")
+        task, found, _ = str(state.get("Resource", "")).partition(":states:::")[2].partition(".sync")
         if found and task in _RULES:
             yield _RULES[task]
         inner = state.get("ItemProcessor") or state.get("Iterator")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import secrets
 import signal
 import subprocess
@@ -22,6 +21,7 @@ from botocore.config import Config
 from infra.local.kernel import call_tracer
 from infra.local.kernel.bus import deliver
 from infra.local.kernel.clock import Clock
+from infra.local.kernel.processes import Process, Start, signal_group, started_by_itself
 from infra.local.kernel.threads import Threads
 from infra.local.kernel.trust import check_trust
 
@@ -65,7 +65,7 @@ class Cloud:
     application: Any = None
     """The WSGI application behind the address; the server sets it before the fillers are installed."""
     _clients: dict[str, Any] = field(default_factory=dict)
-    _processes: dict[int, subprocess.Popen[bytes]] = field(default_factory=dict)
+    _processes: dict[int, Process] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _at_stop: list[Callable[[], None]] = field(default_factory=list)
 
@@ -127,8 +127,14 @@ class Cloud:
         }
 
     def spawn(
-        self, arguments: Sequence[str], *, environment: Mapping[str, str], cwd: Path, log: Path
-    ) -> subprocess.Popen[bytes]:
+        self,
+        arguments: Sequence[str],
+        *,
+        environment: Mapping[str, str],
+        cwd: Path,
+        log: Path,
+        start: Start = started_by_itself,
+    ) -> Process:
         """Start a process in a group of its own, its output appended to `log`; `stop` ends what is left.
 
         The process sees `environment` and nothing of the cloud's own but the call tracer's file."""
@@ -140,15 +146,7 @@ class Cloud:
         with self._lock, log.open("ab") as output:
             if self.stopping.is_set():
                 raise RuntimeError(f"the cloud stops: {arguments[0]} is not started")
-            process = subprocess.Popen(
-                arguments,
-                env=whole,
-                cwd=cwd,
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-            )
+            process = start(arguments, whole, cwd, output)
             # Those that have ended are forgotten: the system gives their ids, and groups, to other processes.
             self._processes = {pid: other for pid, other in self._processes.items() if other.poll() is None}
             self._processes[process.pid] = process
@@ -193,7 +191,7 @@ class Cloud:
         with self._lock:
             for process in self._processes.values():
                 if process.poll() is None:
-                    _signal_group(process, call_tracer.SIGNAL)
+                    signal_group(process, call_tracer.SIGNAL)
 
     def stop(self) -> None:
         """End every process that the cloud started: TERM to its group, KILL to all that are left after STOP_S."""
@@ -204,14 +202,14 @@ class Cloud:
         with self._lock:
             left = [process for process in self._processes.values() if process.poll() is None]
         for process in left:
-            _signal_group(process, signal.SIGTERM)
+            signal_group(process, signal.SIGTERM)
         # One deadline for all: they end side by side, so many of them take no longer than one.
         end = time.monotonic() + STOP_S
         for process in left:
             try:
                 process.wait(timeout=max(0.0, end - time.monotonic()))
             except subprocess.TimeoutExpired:
-                _signal_group(process, signal.SIGKILL)
+                signal_group(process, signal.SIGKILL)
                 process.wait()
 
     def settle(self) -> None:
@@ -219,10 +217,3 @@ class Cloud:
         left = self.threads.join(SETTLE_S)
         if left:
             LOG.error("the cloud ended, these of its threads did not: %s", sorted(thread.name for thread in left))
-
-
-def _signal_group(process: subprocess.Popen[bytes], number: signal.Signals) -> None:
-    try:
-        os.killpg(process.pid, number)
-    except ProcessLookupError:
-        return

@@ -57,6 +57,8 @@ LIMITS = """\
 - **Network.** There is none: loopback counts as TLS, subnets and endpoints are settings. Training and processing run
   cut off from it where the kernel lets (`unshare`), with a loopback of their own, elsewhere they do not; functions and
   serving containers are not cut off, the latter listen on loopback only.
+- **Start of a job.** The jobs of an image are forks of a process in it that has imported its libraries, numpy and
+  torch among them; of our code each imports all that it uses. On AWS each starts its container.
 - **Encryption.** The right to use a customer key is checked; no byte is encrypted with it.
 - **Images and hardware.** No image is built or pulled: what the Dockerfile copies runs on the host's Python, with its
   packages, on its processor. Instance types, GPUs and volumes mean nothing. The instances of a training job are
@@ -68,7 +70,7 @@ LIMITS = """\
   training early.
 - **Limits.** Kept: time and memory of functions, time of jobs; sizes of what states take and give (256 KiB), functions
   (6 MB, asynchronously 1 MB), endpoints (6 MB), queues and buses (1 MiB) and topics (256 KiB). Not kept: the 25,000
-  events of a history, which a rule counts in the templates, the 6 MB of a batch from a queue, `/tmp`.
+  events of a history and `/tmp`, which rules compare with the templates, the 6 MB of a batch from a queue.
 - **Time.** Waits, retries of states, visibility, schedules and alarms follow the cloud's clock, which can be moved;
   what runs takes real seconds. Shortened: a failed delivery is tried again after 0.5, 1 and 2 s (AWS: as its
   target says, in these templates 8 times within an hour), an asynchronous invocation after 1 and 2 s (AWS: minutes),

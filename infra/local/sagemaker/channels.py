@@ -1,7 +1,7 @@
 """Files between S3 and a container's folders, moved with the job's role as SageMaker moves them.
 
-Covered: S3Prefix and ManifestFile in File mode (FastFile is downloaded), one instance. Anything else is refused
-by name.
+Covered: S3Prefix and ManifestFile in File mode (FastFile is downloaded), whole for each instance. Anything else is
+refused by name.
 """
 
 from __future__ import annotations

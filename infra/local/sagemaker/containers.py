@@ -22,7 +22,7 @@ from pathlib import Path
 
 from infra.local.kernel import call_tracer
 from infra.local.kernel.cloud import Cloud
-from infra.local.sagemaker import loopback
+from infra.local.sagemaker import fork_server, loopback
 from infra.local.sagemaker.site_packages import SITES, link, read_requirements
 
 REPOSITORY = Path(__file__).resolve().parents[3]
@@ -126,7 +126,7 @@ class Images:
         packages, sites = str(root / PACKAGES), [str(site) for site in SITES]
         text = _ISOLATE.format(root=str(root), packages=packages, sites=sites)
         (root / ".isolate" / "sitecustomize.py").write_text(text)
-        for path in (Path(call_tracer.__file__), Path(loopback.__file__)):
+        for path in (Path(call_tracer.__file__), Path(loopback.__file__), Path(fork_server.__file__)):
             shutil.copyfile(path, root / ".isolate" / path.name)
         return build(self.repository / "containers" / name / "Dockerfile", context=self.repository, root=root)
 

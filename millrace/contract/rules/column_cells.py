@@ -16,10 +16,11 @@ class ColumnCells:
 
     @cached_property
     def finite_extremes(self) -> tuple[float, float] | None:
-        """The lowest and the highest cell of a column of float64 without nulls, NaN and infinity; else None.
+        """The lowest and the highest cell of a column of float64, nulls left out; None where a cell is not finite.
 
-        numpy takes a tenth of Arrow's time for it, and unlike Arrow it gives NaN when one cell is NaN: one pass
-        answers both `finite` and `range`."""
+        numpy takes a tenth of Arrow's time for it, and unlike Arrow it gives NaN when one cell is NaN: one pass answers
+        both `finite` and `range`. A null is NaN for numpy too, so with nulls all NaN are counted first."""
+        import numpy as np
         import pyarrow as pa
 
         whole = self.cells
@@ -27,10 +28,13 @@ class ColumnCells:
             if whole.num_chunks != 1:
                 return None
             whole = whole.chunk(0)
-        if not pa.types.is_float64(whole.type) or whole.null_count:
+        if not pa.types.is_float64(whole.type):
             return None
-        numbers = whole.to_numpy()
-        low, high = float(numbers.min()), float(numbers.max())
+        numbers = whole.to_numpy(zero_copy_only=False)
+        if whole.null_count and np.count_nonzero(np.isnan(numbers)) > whole.null_count:
+            return None
+        lowest, highest = (np.fmin, np.fmax) if whole.null_count else (np.minimum, np.maximum)
+        low, high = float(lowest.reduce(numbers)), float(highest.reduce(numbers))
         return (low, high) if math.isfinite(low) and math.isfinite(high) else None
 
     @cached_property

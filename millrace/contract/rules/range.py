@@ -7,6 +7,7 @@ import operator
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from millrace.contract.kinds import FLOATS, INTEGERS, TIMES, Kind, has_json_type, parse_cell
@@ -54,7 +55,7 @@ class Range(Rule):
             yield cls(**bounds)
 
     def of_cell(self, cell: Any) -> Iterator[str]:
-        for symbol, bound, breaks, _, _ in self._comparisons():
+        for symbol, bound, breaks, _, _ in self._comparisons:
             if breaks(cell, bound):
                 yield f"{symbol} {bound}"
 
@@ -68,23 +69,27 @@ class Range(Rule):
             kind = pa.float64()  # Arrow would round a whole bound to float32; every float32 is a float64
         elif pa.types.is_integer(kind):
             kind = pa.int64()
-        for symbol, bound, breaks, compare, at in self._comparisons():
+        for symbol, bound, breaks, compare, at in self._comparisons:
             limit = pa.scalar(bound, kind)
             fails = getattr(pc, compare)
             quick = cells.finite_extremes
             if breaks(quick[at], bound) if quick else fails(cells.extremes[at], limit).as_py():
                 yield f"{symbol} {bound}", fails(cells.cells, limit)
 
-    def _comparisons(self) -> Iterator[tuple[str, Bound, Callable[[Any, Any], bool], str, int]]:
+    @cached_property
+    def _comparisons(self) -> tuple[tuple[str, Bound, Callable[[Any, Any], bool], str, int], ...]:
         """Of each bound: its symbol, itself, what breaks it in Python and in Arrow, and which extreme can (0 or 1)."""
-        for symbol, bound, breaks, compare, at in (
+        comparisons = (
             (">=", self.minimum, operator.lt, "less", 0),
             ("<=", self.maximum, operator.gt, "greater", 1),
             (">", self.exclusive_minimum, operator.le, "less_equal", 0),
             ("<", self.exclusive_maximum, operator.ge, "greater_equal", 1),
-        ):
-            if bound is not None:
-                yield symbol, bound, breaks, compare, at
+        )
+        return tuple(
+            (symbol, bound, breaks, compare, at)
+            for symbol, bound, breaks, compare, at in comparisons
+            if bound is not None
+        )
 
 
 def _read_bound(declaration: Declaration, word: str) -> Bound | None:

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from millrace.features.signature import Signature
     from millrace.tasks.task import Task
 
-Positive = Annotated[float, Field(gt=0)]
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+"""A bound without an end would refuse nothing."""
 Share = Annotated[float, Field(gt=0, lt=1)]
 Direction = Literal["at_most", "at_least"]
 """On which side of the bound a figure passes."""

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Literal
 
-from millrace.evaluation.evidence import Contender, Measure
+from millrace.evaluation.evidence import Contender, Estimate, Measure
 from millrace.evaluation.gates.gate import Gate, Verdict, unknown, unsuited, words_of
 from millrace.evaluation.report import Evaluation
 from millrace.features.signature import Signature, TensorKind
@@ -62,18 +62,24 @@ class Simple(Gate):
             is_warning=not is_better and self.otherwise == "warn",
             measured=gain.low,
             bound=0.0,
-            sentence=self._sentence(report, rival, gain.low, gain.high),
-            figure=f"gain in {words_of(self.measure, report.error)[0]} over {rival.name}, lower end",
+            sentence=self._sentence(report, rival),
             direction="at_least",
         )
 
-    def _sentence(self, report: Evaluation, rival: Contender, low: float, high: float) -> str:
+    def _sentence(self, report: Evaluation, rival: Contender) -> str:
         own, gain = report.contender("candidate"), rival.improvements[self.measure]
         word, amount = words_of(self.measure, report.error)
-        found = f"{word} {amount(own.scores[self.measure].value)} against " if own else ""
-        said = "the model is better" if low > 0 else "the simple model is better" if high < 0 else "they only tie"
-        enough = "" if low > 0 else ": the simple model is enough"
-        return (
-            f"{found}{amount(rival.scores[self.measure].value)} of {rival.name} on {rival.rows} rows; lower by "
-            f"{gain.words('+.4g')}, the whole interval above 0 required: {said}{enough}"
-        )
+        found = f"{amount(own.scores[self.measure].value)} against" if own else f"of {rival.name}"
+        scored = f"{word} {found} {amount(rival.scores[self.measure].value)} on {rival.rows} rows"
+        return f"{_worth(rival.name, gain)}: {scored}"
+
+
+def _worth(rival: str, gain: Estimate) -> str:
+    """Whether the deep model is needed beside its rival, whose error is higher by `gain`."""
+    if gain.low > 0:
+        return f"better than {rival} by {gain.value:.4g} (at least {gain.low:.4g})"
+    needless = "so the simple model is enough and the deep one is not needed"
+    if gain.high < 0:
+        return f"worse than {rival} by {-gain.value:.4g} (at least {-gain.high:.4g}), {needless}"
+    interval = f"by {gain.value:.4g}, somewhere from {gain.low:.4g} to {gain.high:.4g}"
+    return f"not certainly better than {rival} ({interval}), {needless}"

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from millrace.artefact.rows_per_pass import RowsPerPass
 from millrace.features.signature import JOINED, Signature, TensorSpec
-from millrace.models.parameters import Int8, Parameters, refuse
+from millrace.models.parameters import Parameters, refuse
 
 if TYPE_CHECKING:
     from millrace.tasks.task import Task
@@ -18,7 +18,6 @@ class Bag(Parameters):
     """Each text is the weighted mean of its n-grams' vectors; all texts and the columns go through a linear layer."""
 
     network: ClassVar[str] = "millrace.models.bag.network"
-    int8: ClassVar[Int8] = "dynamic"
     behind_trunk: ClassVar[tuple[str, ...]] = ("columns", "linear", "hidden", "head")
     rows_per_pass: ClassVar[RowsPerPass] = RowsPerPass(fewest=2, most=128)
     """The engine multiplies one row's state by another kernel than two's or more; 128 rows of 512 n-grams are 32 MB."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 from pydantic import Field
 
 from millrace.errors import WorkloadError
-from millrace.models.parameters import Int8, Parameters
+from millrace.models.parameters import Parameters
 
 if TYPE_CHECKING:
     from millrace.features.signature import Signature
@@ -20,7 +20,6 @@ class Feedforward(Parameters):
     """A stack of linear layers with GELU and dropout."""
 
     network: ClassVar[str] = "millrace.models.feedforward.network"
-    int8: ClassVar[Int8] = "dynamic"
     behind_trunk: ClassVar[tuple[str, ...]] = ("head", "skip")
 
     hidden: Annotated[tuple[Annotated[int, Field(ge=1, le=8192)], ...], Field(min_length=1, max_length=16)] = (64, 64)

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from millrace.errors import WorkloadError
 from millrace.features.signature import JOINED, Signature, TensorSpec
-from millrace.models.parameters import Int8, Parameters, refuse
+from millrace.models.parameters import Parameters, refuse
 
 if TYPE_CHECKING:
     from millrace.tasks.task import Task
@@ -21,7 +21,6 @@ class Multiscale(Parameters):
     path begins at least squares, so that few epochs at a low learning rate are enough."""
 
     network: ClassVar[str] = "millrace.models.multiscale.network"
-    int8: ClassVar[Int8] = "dynamic"
     behind_trunk: ClassVar[tuple[str, ...]] = ("head", "linear")
     example: ClassVar[Signature] = (TensorSpec(name="past", dtype="float32", shape=(6, 2)),)
 

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from millrace.artefact.rows_per_pass import RowsPerPass
 from millrace.features.signature import JOINED, Signature, TensorSpec
-from millrace.models.parameters import Int8, Parameters, refuse
+from millrace.models.parameters import Parameters, refuse
 
 if TYPE_CHECKING:
     from millrace.tasks.task import Task
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 class Recurrent(Parameters):
     """Recurrent layers over the steps of a history; the last step's state and the columns go through two layers."""
 
-    int8: ClassVar[Int8] = "dynamic"
     rows_per_pass: ClassVar[RowsPerPass] = RowsPerPass(fewest=2)
     """The engine multiplies one row's state by another kernel than two's or more: a bit in 1 of 30 answers differed."""
     example: ClassVar[Signature] = (TensorSpec(name="past", dtype="float32", shape=(6, 2)),)

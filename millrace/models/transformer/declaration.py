@@ -8,7 +8,7 @@ from pydantic import Field, model_validator
 
 from millrace.artefact.rows_per_pass import RowsPerPass
 from millrace.features.signature import JOINED, Signature, TensorSpec
-from millrace.models.parameters import Int8, Parameters, refuse
+from millrace.models.parameters import Parameters, refuse
 
 if TYPE_CHECKING:
     from millrace.tasks.task import Task
@@ -18,7 +18,6 @@ class Transformer(Parameters):
     """Layers of self-attention over the pieces of one text or the steps of one history; every place sees all others."""
 
     network: ClassVar[str] = "millrace.models.transformer.network"
-    int8: ClassVar[Int8] = "dynamic"
     rows_per_pass: ClassVar[RowsPerPass] = RowsPerPass(fewest=2, most=32)
     """As for the other families, one row is multiplied by another kernel; 32 rows of 256 pieces attend in 32 MB."""
     example: ClassVar[Signature] = (TensorSpec(name="pieces", dtype="int64", shape=(10,), cardinalities=(50,)),)

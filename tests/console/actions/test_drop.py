@@ -5,11 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from console.actions import drop
 from functions.intake.arrivals import arrival_of
-from millrace.errors import RunError
+from millrace.contract.load import load_contract
+from millrace.contract.reasons import Reason
+from millrace.errors import DropError, RunError
+from millrace.files.sniff import read_drop
 from tests.console.conftest import NAMES
 
 
@@ -73,6 +78,44 @@ def test_what_is_no_drop_is_refused_before_the_upload(
 def test_a_name_that_is_none_is_refused(name: str) -> None:
     with pytest.raises(RunError, match="--name: expected a name such as"):
         drop.landing_key(NAMES, "scoring", name)
+
+
+FILES = {
+    "rows.csv": b"timestamp,class,nswprice\n2024-01-01T00:00:00,1,0.1\n",
+    "rows.jsonl": b'{"timestamp": "2024-01-01T00:00:00", "class": 1}\n{"a": 1}\n',
+}
+
+
+@pytest.mark.parametrize("name", [*FILES, "rows.parquet"])
+def test_a_file_to_score_that_has_the_label_is_told(tmp_path: Path, name: str) -> None:
+    """Ingestion takes no such column: the file is refused whole, of JSON lines each row."""
+    contract, path = load_contract(Path("workloads/electricity")), tmp_path / name
+    if name in FILES:
+        path.write_bytes(FILES[name])
+    else:
+        pq.write_table(pa.table({"timestamp": ["x"], "class": [1]}), path)
+    assert drop.labels_in(path, contract, "scoring") == ("class",)
+    assert drop.labels_in(path, contract, "training") == drop.labels_in(path, contract, "labels") == ()
+    assert "the file has the label, column class, which no file to score has" in drop.unwanted(("class",))
+    if path.suffix == ".jsonl":
+        assert sum(part.rows.num_rows for part in read_drop(path, contract.table("scoring"))) == 0
+    else:
+        with pytest.raises(DropError, match=f"{Reason.COLUMNS}: .*unknown: .'class'"):
+            list(read_drop(path, contract.table("scoring")))
+
+
+@pytest.mark.parametrize("content", [b"timestamp,nswprice\n", b"\x89PNG\r\n\x1a\n", b"{not json", b"PAR1", b"\xff\xfe"])
+def test_a_file_without_it_or_without_names_is_not(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "any"
+    path.write_bytes(content)
+    assert drop.labels_in(path, load_contract(Path("workloads/electricity")), "scoring") == ()
+
+
+def test_a_label_that_lies_ahead_is_a_column_like_any_other(tmp_path: Path) -> None:
+    contract, path = load_contract(Path("workloads/air_quality")), tmp_path / "rows.csv"
+    assert contract.label.is_input
+    path.write_text(f"{contract.label.name_in_file}\n")
+    assert drop.labels_in(path, contract, "scoring") == ()
 
 
 def test_a_bucket_without_versions_is_told(s3: Any, file: Path) -> None:

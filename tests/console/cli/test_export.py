@@ -61,6 +61,19 @@ def test_a_list_is_json_in_a_csv_file(tmp_path: Path) -> None:
         assert [json.loads(found["reason"]) for found in csv.DictReader(file)] == [[1.5, "=a"]]
 
 
+def test_bytes_are_base64_in_text(tmp_path: Path) -> None:
+    """Of images, alone and in a list; Parquet keeps them as they are."""
+    schema = pa.schema([("image", pa.binary()), ("all", pa.list_(pa.binary())), ("none", pa.binary())])
+    rows = [{"image": b"\x89PNG", "all": [b"\x00", b"\xff"], "none": None}]
+    for ending in (".parquet", ".csv", ".jsonl"):
+        export(rows, tmp_path / f"rows{ending}", schema)
+    with (tmp_path / "rows.csv").open(newline="") as file:
+        assert list(csv.DictReader(file)) == [{"image": "iVBORw==", "all": '["AA==", "/w=="]', "none": ""}]
+    line = json.loads((tmp_path / "rows.jsonl").read_text())
+    assert line == {"image": "iVBORw==", "all": ["AA==", "/w=="], "none": None}
+    assert pq.read_table(tmp_path / "rows.parquet").to_pylist() == rows
+
+
 def test_many_rows_go_in_groups(tmp_path: Path) -> None:
     many = ({"line": number, "reason": "r", "at": None} for number in range(25_000))
     assert export(many, tmp_path / "rows.parquet", SCHEMA) == 25_000

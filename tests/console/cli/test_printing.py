@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime
 
 import pytest
@@ -81,3 +82,10 @@ def test_a_version_shows_what_its_model_is_worth_beside_the_error(report: Worklo
 )
 def test_a_long_list_is_shown_by_its_ends(cells: list[object], shown: str) -> None:
     assert plain(cells) == shown
+
+
+def test_bytes_are_counted_for_people_and_base64_for_programs(capsys: pytest.CaptureFixture[str]) -> None:
+    show_rows([{"image": b"\x89PNG"}], as_json=False, nothing="")
+    assert capsys.readouterr().out.split() == ["image", "4", "bytes"]
+    show_rows([{"image": b"\x89PNG", "all": [b"\xff"]}], as_json=True, nothing="")
+    assert json.loads(capsys.readouterr().out) == [{"image": "iVBORw==", "all": ["/w=="]}]

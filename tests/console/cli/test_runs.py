@@ -24,6 +24,7 @@ from millrace.datasets.quarantine import QuarantineFile, object_key
 from millrace.errors import MillraceError, RunError
 from millrace.names import BY_HAND, EVERY_MACHINE, MACHINES, drop_id_of
 from millrace.state.claims import Claims, Start
+from millrace.state.pointers import Pointers, ReleasePointers, Version
 from millrace.state.table import StateTable
 from tests.console.conftest import NAMES, PASS
 from tests.external_models import logistic, write
@@ -280,13 +281,20 @@ def test_of_a_workload_that_is_not_deployed_the_command_that_deploys_it_is_told(
     )
 
 
-def test_a_drop_is_put_and_followed(
-    tmp_path: Path, cloud: Any, claims: Claims, machine: Callable[..., str], ran: Callable[..., str]
-) -> None:
-    """There is no intake here: the test starts what it would start."""
+@pytest.fixture(scope="module")
+def landing(cloud: Any) -> str:
+    """The bucket's name."""
     s3, bucket = cloud.client("s3"), NAMES.platform.bucket("landing")
     s3.create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})
     s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
+    return bucket
+
+
+def test_a_drop_is_put_and_followed(
+    tmp_path: Path, cloud: Any, landing: str, claims: Claims, machine: Callable[..., str], ran: Callable[..., str]
+) -> None:
+    """There is no intake here: the test starts what it would start."""
+    s3, bucket = cloud.client("s3"), landing
     file = tmp_path / "may.csv"
     file.write_text("a\n1\n")
     first = typed("drop", str(file), "--feed", "labels")
@@ -308,6 +316,32 @@ def test_a_drop_is_put_and_followed(
     assert waited.exit_code == 0, waited.exception
     assert "electricity/training/north/may.csv?versionId=" in waited.stdout
     assert "SUCCEEDED" in waited.stderr
+
+
+@pytest.mark.usefixtures("landing", "claims")
+def test_drops_that_wait_are_told(tmp_path: Path, cloud: Any) -> None:
+    """To score before the first release: `runs` has nothing of it, and says why."""
+    file, queue = tmp_path / "rows.csv", NAMES.queue("drops")
+    file.write_text("class\n1\n")
+    found = typed("drop", str(file), "--feed", "scoring")
+    assert found.stdout.endswith("` lists its run once that has started\n")
+    assert " starts score once a model is live, and none is yet; until then it waits, tried again after" in found.stdout
+    assert found.stderr.startswith("warning: the file has the label, column class, which no file to score has: it is ")
+    assert json.loads(told("drop", str(file), "--feed", "scoring", "--json"))["waits_for_model"]
+    assert typed("runs", "--machine", "score").stderr == ""
+    sqs = cloud.client("sqs")
+    url = sqs.create_queue(QueueName=queue)["QueueUrl"]
+    for delay_s in (0, 600):
+        sqs.send_message(QueueUrl=url, MessageBody="drop", DelaySeconds=delay_s)
+    listed = typed("runs")
+    waits = f"two drops wait in {queue} for a free slot or, of the feed scoring, a live model, and none is yet: tried "
+    assert listed.stderr.strip().startswith(waits)
+    assert typed("runs", "--status", "failed").stderr == typed("runs", "--machine", "train").stderr == ""
+    version = Version(package_arn="p/1", version="1", model_name="m", run="r", baseline_uri="")
+    ReleasePointers(StateTable(cloud.client("dynamodb"), NAMES)).move(Pointers(champion=version))
+    assert f"two drops wait in {queue} for a free slot: tried again" in typed("runs", "--machine", "score").stderr
+    assert typed("drop", str(file), "--feed", "scoring").stdout.endswith(" starts score\n")
+    sqs.delete_queue(QueueUrl=url)
 
 
 def take_in(cloud: Any, claims: Claims, bucket: str, ran: Callable[..., str], machine: str) -> None:

@@ -53,6 +53,7 @@ def test_an_account_with_nothing_is_told_what_comes_next(account: None, reposito
     assert not is_good(list(checks.values()))
     assert checks["region"].found == "eu-west-1"
     assert checks["IAM roles"].verdict == "ok"
+    assert checks["Lake Formation"].verdict == "ok"
 
 
 def test_an_account_with_all_is_good(account: None, repository: Path) -> None:

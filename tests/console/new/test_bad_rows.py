@@ -87,3 +87,21 @@ def test_a_pair_of_which_a_few_repeat_is_proposed(market: list[Row], as_csv: Wri
     found = proposed(as_csv([*rows, rows[7], rows[9]]))
     assert found.guesses["key"].value == ("site", "Half hour")
     assert found.guesses["key"].reason == "each site comes once at a time, but for 2 rows that will be quarantined"
+
+
+def test_whole_numbers_that_are_too_large_are_text(market: list[Row], as_csv: Writer) -> None:
+    """Ids of 20 digits; a few of them beside others are quarantined and named."""
+    large = 10**19
+    found = proposed(as_csv([row | {"account": large + at % 30} for at, row in enumerate(market)]))
+    assert found.contract.column("account").kind == "string"
+    said = "account: text, as its whole numbers are too large to be exact (beyond 9,223,372,036,854,775,807)"
+    assert said in found.notes
+    found = proposed(as_csv([row | {"account": large if at == 7 else at % 30} for at, row in enumerate(market)]))
+    assert found.contract.column("account").kind == "int64"
+    assert f"account: 1 row with no number will be quarantined: '{large}'" in found.notes
+
+
+def test_a_text_that_is_no_time_is_named(market: list[Row], as_csv: Writer) -> None:
+    total = market[-1] | {"Half hour": "Total"}
+    found = proposed(as_csv([*market, total]))
+    assert "Half hour: 1 row with no time will be quarantined: 'Total'" in found.notes

@@ -1,19 +1,76 @@
-"""The family that is proposed takes the inputs that it is proposed for."""
+"""The family that is proposed takes the inputs that it is proposed for, and has the recipe of the workloads."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
 import pytest
 import yaml
 
 from console.new.families import Family, suited
 from millrace.features.signature import Signature, TensorSpec
 from millrace.models.catalogue import FAMILIES
+from millrace.models.parameters import Parameters
 from millrace.tasks.binary import Binary
+from millrace.tasks.regression import Regression
+from tests.benchmarks.quality import xray
+
+WORKLOADS = Path(__file__).resolve().parents[3] / "workloads"
 
 NUMBERS = TensorSpec(name="numbers", dtype="float32", shape=(3,), optional=(False,) * 3)
 WORDS = TensorSpec(name="note", dtype="int64", shape=(9,), cardinalities=(40,))
 SCAN = TensorSpec(name="scan", dtype="uint8", shape=(1, 64, 64))
 PAST = TensorSpec(name="past", dtype="float32", shape=(24, 2))
+
+
+def read(family: str, values: Mapping[str, Any]) -> Parameters:
+    """With the family's defaults."""
+    return FAMILIES[family](**values)
+
+
+def of(found: Family) -> Parameters:
+    return read(found.name, yaml.safe_load(found.parameters))
+
+
+@pytest.mark.parametrize(
+    ("workload", "inputs"),
+    [
+        ("income", {"columns": 13}),
+        ("electricity", {"columns": 7, "is_ordered": True}),
+        ("intents", {"texts": 1}),
+        ("reviews", {"texts": 2, "columns": 4}),
+        ("xray", {"image_side": 28}),
+    ],
+)
+def test_data_like_those_of_a_workload_get_its_recipe(workload: str, inputs: dict[str, int]) -> None:
+    [sample] = (WORKLOADS / workload / "sample").glob("*.parquet")
+    declared = yaml.safe_load((WORKLOADS / workload / "workload.yaml").read_text())
+    training = declared["training"]
+    found = suited(rows=pq.read_metadata(sample).num_rows, has_even_classes=True, **inputs)
+    assert found.name == training["family"]
+    assert of(found) == read(found.name, training["parameters"])
+    assert found.max_mb == pytest.approx(declared["gates"]["size"]["max_mb"], rel=0.1)
+
+
+def test_thousands_of_small_images_get_the_recipe_that_reaches_the_bar() -> None:
+    found = suited(rows=5_856, image_side=28, has_even_classes=True)
+    assert of(found) == read("cnn", {**xray.RECIPES["full"], "seed": 7})
+
+
+def test_the_amounts_of_images_have_no_recipe_of_classes() -> None:
+    of(suited(rows=5_856, image_side=28)).suits(Regression())
+
+
+@pytest.mark.parametrize("rows", [200, 5_000, 60_000, 1_000_000])
+@pytest.mark.parametrize("columns", [1, 13, 200, 5_000])
+def test_a_table_is_learnt_in_bounded_time(rows: int, columns: int) -> None:
+    """Passes over its rows, and the inputs of the first layer."""
+    found = yaml.safe_load(suited(rows=rows, columns=columns).parameters)
+    assert found["epochs"] * rows <= max(1_500_000, 5 * rows)
+    assert found["pieces"] * columns <= max(800, 4 * columns)
 
 
 @pytest.mark.parametrize("rows", [500, 8_000, 50_000])

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pytest
 import yaml
 
-from console.new.findings import _empty, _of_column
+from console.new.findings import _empty, _of_column, spellings
 from console.new.observed import Observed, observe
 from console.new.rules import all_far_values, column_of, far_values
 from millrace.contract.rules.range import Range
@@ -155,3 +155,16 @@ def test_a_rare_class_is_told(market: list[Row], as_csv: Writer) -> None:
     assert {gates[name]["measure"] for name in ("non_inferiority", "simple")} == {"log_loss"}
     few = told(market, as_csv, lambda at, row: row | {"sort": "abc"[(at % 50 == 0) + (at % 7 == 0)]}, label="sort")
     assert "few rows of the class 'c'" in few
+
+
+def test_words_in_several_spellings_are_told(market: list[Row], as_csv: Writer) -> None:
+    """Of a label they are classes of their own."""
+    words = ("Yes", "yes", "no")
+    said = told(market, as_csv, lambda at, row: row | {"Trend": words[at % 3]})
+    assert "Trend: values that differ in capitals or spaces alone are different: 'Yes' (640) and 'yes' (640)" in said
+    assert "capitals" not in told(market, as_csv, lambda _, row: row)
+    names = observe("x", pa.chunked_array([["New  York", "new york", "Rome"] * 2]), typed_text=False)
+    assert isinstance(names, Observed)
+    assert [*spellings([names])] == [
+        "x: values that differ in capitals or spaces alone are different: 'New  York' (2) and 'new york' (2)"
+    ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from typer.testing import CliRunner
 from console.cli.app import app
 from console.cli.new import _remarks
 from console.new.choices import Choices
+from console.new.declaration import workload_document
 from console.new.images import read_any
 from console.new.proposal import propose
 from console.new.writing import write
@@ -60,6 +62,14 @@ def test_a_folder_for_each_class_becomes_a_workload(folder: Path, tmp_path: Path
     assert sum(part.rows.num_rows for part in read_drop(drop, contract.rows)) == COUNT
     [asked] = [part.rows for part in read_drop(here.to_predict, contract.table("scoring"))]
     assert asked.num_rows == 5
+
+
+@pytest.mark.parametrize(("others", "is_balanced"), [(0.26, True), (0.15, False)])
+def test_classes_weigh_the_same_where_none_has_nearly_all_rows(folder: Path, others: float, is_balanced: bool) -> None:
+    found = proposed(folder)
+    naive = replace(found.naive, error=others)
+    document = workload_document(found.surface, found.spans, naive, source="photos", rows=4_000)
+    assert ("class_balance: true" in document) is is_balanced
 
 
 def test_folders_of_a_published_split_are_kept(tmp_path: Path) -> None:

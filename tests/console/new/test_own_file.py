@@ -166,7 +166,7 @@ def test_times_that_no_month_has_are_counted_and_left_as_they_are(tmp_path: Path
     path = file(tmp_path / "own.csv", range(1500), *more)
     found = proposed(path, has_no_key=True)
     assert [row.line for row in found.refused] == [1502, 1503, 1504]
-    assert "3 rows with none will be quarantined" in " ".join(found.notes)
+    assert "3 rows with no time will be quarantined: '2/30/2023 1:00 AM', '2/30/2023 2:00 AM'" in " ".join(found.notes)
     assert "2/30/2023 1:00 AM" in found.refused[0].detail
 
 

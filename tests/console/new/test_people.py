@@ -46,6 +46,7 @@ def column(name: str, cells: list[object]) -> Observed:
         ("Dirección", ["a", "b"]),
         ("contact", ["a@x.org", "b@y.de"]),
         ("reach", ["+49 731 123456", "0731/654321"]),
+        ("reach", ["+49 (731) 123-45-67", "+1 (202) 555-01-23"]),
         ("who", ["Male", "Female"]),
         ("kin", ["Husband", "Wife", "Other"]),
     ],
@@ -58,6 +59,7 @@ def test_a_column_of_a_person_is_known_by_its_name_or_its_cells(name: str, cells
     ("name", "cells"),
     [
         ("usage", [1, 2]),
+        ("account", ["10000000000000000007", "10000000000000000012"]),
         ("product_name", ["Ada", "Bo"]),
         ("stage", ["a", "b"]),
         ("page", [1, 2]),

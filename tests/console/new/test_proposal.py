@@ -51,6 +51,18 @@ def test_the_columns_of_a_csv_file_get_types_rules_and_roles(market: list[Row], 
     assert not found.refused
 
 
+@pytest.mark.parametrize(
+    ("words", "has_pieces"),
+    [({}, False), ({"has_no_event_time": True}, True), ({"is_in_order": True}, False)],
+)
+def test_numbers_are_cut_into_pieces_where_no_later_rows_go_beyond_them(
+    market: list[Row], as_csv: Writer, words: dict[str, Any], has_pieces: bool
+) -> None:
+    rows = [{name: cell for name, cell in row.items() if name != "Half hour" or not words} for row in market]
+    found = proposed(as_csv(rows), has_no_key=bool(words), **words)
+    assert ("numbers: piecewise_linear" in found.workload_yaml) is has_pieces
+
+
 def test_numbers_have_slack_on_both_sides_but_not_below_nothing(market: list[Row], as_csv: Writer) -> None:
     cold = [row | {"degrees": str(-10 + at % 41), "pressure": str(900 + at % 101)} for at, row in enumerate(market)]
     columns = {column.name: column for column in proposed(as_csv(cold)).contract.columns}

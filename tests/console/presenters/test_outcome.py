@@ -142,8 +142,27 @@ def test_a_scored_file_says_where_its_predictions_are(report: WorkloadReport) ->
     (run,) = report.of("score")
     assert outcome(run).uri.startswith("s3://millrace-local-lake-123456789012-eu-west-1/electricity/predictions/")
     (one,) = run.output["delivery"]["answer"]["drops"]
-    none = {"drops": [one | {"rows": 0}]}
-    assert outcome(replace(run, output={**run.output, "delivery": {"answer": none}})).is_refused
+    assert outcome(scored(run, [one | {"rows": 1, "quarantined": 0}])).text == "1 prediction delivered"
+
+
+def test_a_file_without_predictions_is_not_named(report: WorkloadReport) -> None:
+    """It is there, and holds no row."""
+    (run,) = report.of("score")
+    (one,) = run.output["delivery"]["answer"]["drops"]
+    nothing = one | {"rows": 0, "quarantined": 336}
+    reasons = [ReasonCount(reason="range", rows=336, example="price: expected >= 0, got -1")]
+    found = outcome(scored(run, [nothing]), reasons)
+    assert (found.text, found.uri) == ("no prediction delivered, 336 quarantined (range 336)", "")
+    assert (found.is_refused, found.detail) == (True, reasons[0].example)
+    both = scored(run, [nothing | {"drop_id": name} for name in "ab"], keys="ab")
+    assert outcome(both).text.startswith("two drops: no prediction delivered, 672 quarantined; two refused: ")
+
+
+def scored(run: Execution, drops: Sequence[dict[str, Any]], *, keys: Sequence[str] = ()) -> Execution:
+    """The run with these drops delivered."""
+    objects = [{"key": f"electricity/scoring/{name}.csv", "drop_id": name} for name in keys]
+    given = {**run.input, "detail": {"feed": "scoring", "objects": objects}} if keys else run.input
+    return replace(run, input=given, output={**run.output, "delivery": {"answer": {"drops": list(drops)}}})
 
 
 RELEASED = ReleaseStarted(

@@ -4,6 +4,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 from console.queries.drops import Drop, find_drops
+from console.queries.executions import Execution
 from console.queries.quarantine import ReasonCount, Row, count_reasons
 from console.queries.report import WorkloadReport
 from tests.console.presenters.test_outcome import rejected, together
@@ -37,6 +38,21 @@ def test_each_drop_of_a_run_is_one(report: WorkloadReport) -> None:
         ("training/a.csv", 1440, 0, ""),
         ("training/b.csv", 0, 0, "foreign"),
     ]
+
+
+def test_a_drop_that_was_run_again_is_one(report: WorkloadReport) -> None:
+    """As the last run that says something left it: also where a third one failed before it could."""
+    (first,) = (run for run in report.of("score") if run.input["detail"]["objects"])
+    (delivered,) = first.output["delivery"]["answer"]["drops"]
+
+    def again(hours: int, **output: object) -> Execution:
+        later = timedelta(hours=hours)
+        return replace(first, started=first.started + later, stopped=first.stopped + later, output=output)
+
+    second = again(1, **first.output | {"delivery": {"answer": {"drops": [delivered | {"rows": 334}]}}})
+    (drop,) = find_drops([first, again(2), second], {})
+    assert drop.accepted == 334
+    assert len(find_drops([again(2)], {})) == 1
 
 
 def test_a_drop_that_adds_no_row_for_another_quarantines_none(report: WorkloadReport) -> None:

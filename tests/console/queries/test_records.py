@@ -6,6 +6,7 @@ import io
 import json
 import math
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -22,11 +23,14 @@ from console.actions.rollback import roll_back
 from console.demo.electricity import STORY
 from console.environment import Environment
 from console.presenters.run_title import run_title
+from console.queries import cost, storage_cost
 from console.queries.cost import find_cost
 from console.queries.decisions import find_days, find_decision
 from console.queries.executions import Execution
 from console.queries.lineage import trace
 from console.queries.quarantine import ReasonCount, find_rows, read_file, reasons_of
+from console.queries.storage_cost import BUCKETS, storage_line
+from console.queries.usage import Job
 from console.queries.versions import find_versions, registry_of, state_of, status_of
 from millrace.contract.reasons import Reason
 from millrace.contract.violation import QuarantinedRow, RuleViolation
@@ -380,6 +384,46 @@ def test_the_preflight_of_a_release_has_its_own_line(second_live: Environment) -
     assert found.preflights.estimated_usd == pytest.approx(usd_per_hour("ml.m5.large") * 90 / 3600)
     earlier = find_cost(second_live, NAMES, workload, month="1997-05")
     assert earlier.preflights.jobs == 0, "the release began in another month"
+
+
+def test_what_ran_beside_and_what_is_stored_has_lines(
+    second_live: Environment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    began = moment("1997-05-15T06:00:00Z")
+    monitor = {"name": "windows", "startDate": began}
+    listed = {"monitor": [{"name": "june", "startDate": began + timedelta(days=30)}, monitor]}
+    monkeypatch.setattr(cost, "list_executions", lambda _states, _names, machine: iter(listed.get(machine, [])))
+    seconds = {"processing": 90.0, "transform": 60.0}
+    monkeypatch.setattr(
+        cost,
+        "jobs_of",
+        lambda _environment, kinds, runs, since: [
+            Job(run="windows", kind=kind, instance="ml.m5.large", billed_s=seconds[kind])
+            for kind in kinds
+            if kind in seconds and "windows" in runs and "june" not in runs and since < began
+        ],
+    )
+    s3 = second_live.client("s3")
+    for purpose in BUCKETS:
+        with suppress(s3.exceptions.BucketAlreadyOwnedByYou):
+            s3.create_bucket(
+                Bucket=NAMES.platform.bucket(purpose),
+                CreateBucketConfiguration={"LocationConstraint": "eu-west-1"},
+            )
+    before = storage_line(second_live, NAMES)
+    s3.put_object(Bucket=NAMES.platform.bucket("lake"), Key=f"{NAMES.workload}/rows/a", Body=b"x" * 1000)
+    s3.put_object(Bucket=NAMES.platform.bucket("lake"), Key="another/rows/a", Body=b"x" * 5000)
+    after = storage_line(second_live, NAMES)
+    assert before is not None
+    assert after is not None
+    assert (after.count - before.count, round((after.amount - before.amount) * 1e9)) == (1, 1000)
+    workload = load_workload(Path("workloads/electricity"))
+    found = {line.what: line for line in find_cost(second_live, NAMES, workload, month="1997-05").others}
+    assert set(found) == {"processing", "transform", "functions", "storage"}
+    assert found["storage"] == after
+    assert found["processing"].usd == pytest.approx(usd_per_hour("ml.m5.large") * 90 / 3600)
+    monkeypatch.setattr(storage_cost, "MOST_OBJECTS", 0)
+    assert storage_line(second_live, NAMES) is None
 
 
 def test_each_run_and_each_job_by_hand_costs_what_it_reserved(environment: Environment) -> None:

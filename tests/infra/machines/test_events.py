@@ -20,6 +20,7 @@ from millrace.messages.events import (
     EndpointOrphaned,
     ModelReleased,
     RetrainRequested,
+    RunUnheard,
 )
 from millrace.messages.monitor import PlannedState
 from millrace.messages.release import PackageToRelease, ReleaseStarted, StartedState
@@ -38,7 +39,7 @@ RESULTS = sorted(
 """Of every machine's module. A result has the function's name, but for the steps of a teardown."""
 
 
-OF_FUNCTIONS = {DataLate.detail_type, EndpointOrphaned.detail_type}
+OF_FUNCTIONS = {DataLate.detail_type, EndpointOrphaned.detail_type, RunUnheard.detail_type}
 """Put by functions that are no steps of a machine."""
 
 

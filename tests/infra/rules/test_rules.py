@@ -29,7 +29,8 @@ def stack(fixture: dict[str, Any]) -> Stack:
         properties = {"DefinitionString": json.dumps(definition)}
         resources["Machine"] = {"Type": "AWS::StepFunctions::StateMachine", "Properties": properties}
     text = json.dumps(resources).replace("{repeated}", "x" * fixture.get("repeat", 0))
-    return Stack(name=fixture.get("stack", "fixture"), template={"Resources": json.loads(text)})
+    template = {"Parameters": fixture.get("parameters", {}), "Resources": json.loads(text)}
+    return Stack(name=fixture.get("stack", "fixture"), template=template)
 
 
 def fixtures(kind: str) -> list[Any]:
@@ -104,10 +105,14 @@ def test_the_rules_see_what_the_stages_hold(assemblies: dict[str, Path]) -> None
         ("SplitType", "transform-payload"),
         ("DeadLetterConfig", "asynchronous-function"),
         ("Retry", "retries"),
-        ("CidrIp", "s3-reach"),
+        ("CidrIp", "network-reach"),
+        ("SubnetRouteTableAssociation", "network-reach"),
+        ("RouteTableIds", "network-reach"),
+        ("AWS::SSM::Parameter::Value", "network-reach"),
         ("CidrIp", "inter-container"),
         (".sync", "sagemaker-integration"),
         ("EphemeralStorage", "ephemeral-storage"),
+        ("MemorySize", "drop-memory"),
     ):
         assert list(TEMPLATE_RULES[rule]([without(one, key) for one in stacks])), rule
 

@@ -381,6 +381,28 @@ def test_the_webhook_gets_what_the_topic_gets_and_no_template_its_url(chatting: 
     assert findings(chatting) == []
 
 
+@pytest.mark.parametrize(
+    ("kind", "reason", "is_sent"),
+    [
+        ("training.refused", "budget", True),
+        ("training.refused", "busy", False),
+        ("training.refused", "champion_exists", False),
+        ("retrain.refused", "budget", True),
+        ("retrain.refused", "cool_down", False),
+        ("model.refused", "budget", False),
+    ],
+)
+def test_a_budget_that_is_spent_is_told(kind: str, reason: str, is_sent: bool) -> None:
+    """Of a training and, after an alarm, of a retraining; what else keeps one from starting passes by itself."""
+    event = {"source": "millrace", "detail-type": kind, "detail": {"workload": "electricity", "reason": reason}}
+    matching = [
+        name
+        for name, notice in NOTICES.items()
+        if EventPattern.load(json.dumps(notice.pattern(names_of("prod").platform))).matches_event(event)
+    ]
+    assert matching == (["spent-budget"] if is_sent else [])
+
+
 @pytest.mark.parametrize("webhook", ["https://chat.example.com/hooks/secret", "a b"])
 def test_a_url_is_no_name_of_a_secret(webhook: str) -> None:
     with pytest.raises(ConfigurationError, match="alarm_webhook: expected the name of a secret") as refused:

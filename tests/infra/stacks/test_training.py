@@ -10,6 +10,7 @@ import pytest
 from millrace.messages import delivery
 from millrace.monitoring.alarms import starters
 from millrace.names import MACHINES
+from millrace.operations.notices import UNWANTED
 
 Templates = dict[str, dict[str, dict[str, Any]]]
 
@@ -86,6 +87,19 @@ def test_whatever_ends_is_closed(room: Any) -> None:
     detail = rules(room, "training")["cleanup"]["EventPattern"]["detail"]
     assert detail["status"] == ["SUCCEEDED", "FAILED", "TIMED_OUT", "ABORTED"]
     assert {arn.rpartition("-")[2] for arn in detail["stateMachineArn"]} == set(MACHINES)
+
+
+def test_the_sweep_hears_of_what_people_are_told(room: Any) -> None:
+    """The same machines and statuses as the notice; what reached neither of the two rules it finds in the lists."""
+    rule = rules(room, "training")["failed-runs"]
+    detail = rule["EventPattern"]["detail"]
+    assert rule["EventPattern"]["source"] == ["aws.states"]
+    assert detail["status"] == list(UNWANTED)
+    assert {arn.rpartition("-")[2] for arn in detail["stateMachineArn"]} == set(MACHINES)
+    assert rule["Targets"][0]["Arn"].endswith("function:millrace-prod-electricity-sweep")
+    (listing,) = [one for one in statements(room, "training", "sweep") if "states:ListExecutions" in one["Action"]]
+    assert listing["Action"] == ["states:ListExecutions"]
+    assert {arn.rpartition(":stateMachine:")[2].rpartition("-")[2] for arn in listing["Resource"]} == set(MACHINES)
 
 
 def test_the_sweep_is_called_each_hour(room: Any) -> None:

@@ -360,6 +360,7 @@ def assert_line(error: MillraceError, line: str) -> None:
 def test_a_version_that_answers_as_evaluated_leaves_its_record(preflight: Preflight, sample: bytes) -> None:
     record = preflight()
     assert record.pop("ready_s") < 30
+    assert 0 < record.pop("p50_ms") <= record.pop("p99_ms")
     assert record.pop("largest_difference") < 1e-6
     assert len(record.pop("model_digest")) == 64
     assert record == {

@@ -22,6 +22,7 @@ from millrace.artefact.batch import CONTENT_TYPE, read_answers, write_stream
 from millrace.artefact.inference import Model
 from millrace.contract.kinds import FLOAT32_MAX
 from millrace.features.boolean import Boolean
+from millrace.features.calendar import Calendar
 from millrace.features.category import Category
 from millrace.features.number import Number
 from millrace.tasks.binary import Binary
@@ -155,6 +156,15 @@ def test_a_type_that_the_encoder_cannot_read_refuses_the_stream() -> None:
     kind = pa.dictionary(pa.int32(), pa.string())
     with pytest.raises(Refused, match="a column for the encoder category"):
         READER.read(stream(ROW, schema=SCHEMA.set(5, pa.field("word", kind))), CONTENT_TYPE)
+
+
+@pytest.mark.parametrize(("unit", "ticks"), [("s", 0), ("s", 2**62), ("ms", 1), ("ns", 1), ("ns", 2**62)])
+def test_times_of_another_unit_refuse_the_stream(unit: str, ticks: int) -> None:
+    """One may be too far, or between two microseconds, and Python has neither."""
+    reader = Reader((Calendar(name="when", calendar="at", parts=("hour",)),), arrow=True)
+    batch = pa.record_batch({"row_number": pa.array([0]), "at": pa.array([ticks], pa.timestamp(unit))})
+    with pytest.raises(Refused, match=rf"row 0.when: .*a column for the encoder calendar.*timestamp\[{unit}\]"):
+        reader.read(write_stream([batch]), CONTENT_TYPE)
 
 
 def test_only_a_transform_job_reads_streams() -> None:

@@ -4,6 +4,7 @@ import json
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -13,8 +14,10 @@ import pyarrow.parquet as pq
 import pytest
 from safetensors.numpy import load_file
 
-from jobs.training.job import _with_hyperparameters
+from jobs.runtime import TrainingPlaces
+from jobs.training.job import _setting, _with_hyperparameters
 from millrace.artefact.artefact import digest, read_folder
+from millrace.datasets.split import Split
 from millrace.errors import TrainingError
 from millrace.workload.load import load_workload
 from tests.jobs.conftest import CHILD
@@ -90,6 +93,34 @@ def test_a_stopped_job_goes_on_and_gives_the_same_model(
     assert "epoch=0 " not in ended.output
     for name in ("weights.safetensors", "model.onnx"):
         assert (root / "model" / name).read_bytes() == (model_1996 / name).read_bytes()
+
+
+@pytest.mark.parametrize(
+    "changed", ["data_digest", "config_digest", "code_digest", "parameters", "features", "split", "task"]
+)
+def test_a_checkpoint_is_of_the_very_training(
+    changed: str, snapshot_1996: Any, training_at: Any, tmp_path: Path
+) -> None:
+    """Of other rows, declarations, code, hyperparameters, encoders or parts it is another one's."""
+    setting, day = _setting(TrainingPlaces(root=training_at(tmp_path, snapshot_1996))), np.datetime64("1996-12-01")
+    parts = Split(
+        train=slice(0, 4), validation=slice(4, 6), test=slice(6, 8), validation_from=day, test_from=day, end=day
+    )
+    other, fitted, its_parts = setting, setting.features, parts
+    if changed == "parameters":
+        training = setting.workload.training
+        update = {"training": training.model_copy(update={"parameters": training.parameters | {"seed": 8}})}
+        other = replace(setting, workload=setting.workload.model_copy(update=update))
+    elif changed == "features":
+        fitted = fitted[:-1]
+    elif changed == "split":
+        its_parts = replace(parts, train=slice(1, 4))
+    elif changed == "task":
+        other = replace(setting, task=replace(setting.task, threshold=0.4))
+    else:
+        other = replace(setting, run=setting.run.model_copy(update={changed: "another"}))
+    assert other.identity(fitted, its_parts) != setting.identity(setting.features, parts)
+    assert setting.identity(setting.features, parts) == setting.identity(setting.features, parts)
 
 
 def test_a_snapshot_that_is_too_short_fails_and_says_why(

@@ -17,6 +17,7 @@ from jobs.training.loader import Resident
 from jobs.training.loop import Epoch, Trained, TrainingInputs, train
 from millrace.errors import ArtefactError, TrainingError
 from millrace.features.signature import TensorSpec
+from millrace.models.cnn.declaration import Cnn
 from millrace.models.feedforward.declaration import Feedforward
 from millrace.models.predictor import build
 from millrace.tasks.binary import Binary
@@ -45,12 +46,26 @@ def inputs() -> TrainingInputs:
     )
 
 
-@pytest.fixture(params=["plain", "averaged"])
+@pytest.fixture(params=["plain", "averaged", "images"])
 def resumed(request: pytest.FixtureRequest, inputs: TrainingInputs) -> TrainingInputs:
-    """With the plain loop, and with everything that a step may do besides."""
+    """With the plain loop, with everything that a step may do besides, and with weights that are not in order."""
     if request.param == "plain":
         return inputs
+    if request.param == "images":
+        return of_images(inputs)
     return changed(inputs, schedule="cosine", ema=0.9, label_smoothing=0.1, class_balance=True)
+
+
+def of_images(inputs: TrainingInputs) -> TrainingInputs:
+    """The same labels, and noise as images."""
+    images = torch.randint(0, 256, (950, 1, 4, 4), generator=torch.Generator().manual_seed(7), dtype=torch.uint8)
+    return dataclasses.replace(
+        inputs,
+        parameters=Cnn(channels=(3, 4), hidden=4, epochs=6, batch_size=64, patience=3, seed=3),
+        signature=(TensorSpec(name="image", dtype="uint8", shape=(1, 4, 4)),),
+        train=dataclasses.replace(inputs.train, tensors={"image": images[:650]}),
+        validation=dataclasses.replace(inputs.validation, tensors={"image": images[650:]}),
+    )
 
 
 def changed(inputs: TrainingInputs, **parameters: object) -> TrainingInputs:

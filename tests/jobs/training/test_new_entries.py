@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from console.actions.edge import write_int8
 from functions.delivery.joining import join
 from jobs.evaluation.job import evaluate
 from jobs.monitoring.job import monitor
@@ -22,18 +23,22 @@ from jobs.serving.application import Application
 from jobs.serving.http import Head
 from jobs.serving.server import Request
 from jobs.serving.settings import Settings
-from jobs.training.job import train
+from jobs.training.job import _setting, train
 from millrace.artefact.artefact import Artefact, read_folder
 from millrace.artefact.batch import CONTENT_TYPE, read_answers, write_answers, write_stream
+from millrace.artefact.edge import ExportedVersion, with_graph
 from millrace.artefact.inference import Model
+from millrace.artefact.int8 import fold
 from millrace.contract.load import load_contract
 from millrace.contract.odcs import check_contract
+from millrace.datasets.examples import read_examples
 from millrace.decisions.record import Decision, canonical, to_line
 from millrace.errors import ArtefactError, WorkloadError
 from millrace.evaluation.agreement import largest_difference
 from millrace.evaluation.gates.catalogue import judge_all, passed
 from millrace.evaluation.report import Evaluation
 from millrace.evaluation.sample import Sample
+from millrace.explanations.shapley import METHOD
 from millrace.features import catalogue as encoders
 from millrace.features.catalogue import ENCODERS
 from millrace.messages.monitor import read_report
@@ -151,6 +156,40 @@ def test_it_is_evaluated_beside_its_champion(evaluated: Path) -> None:
     sample = Sample.model_validate_json((evaluated / "evaluation" / "sample.json").read_bytes())
     assert largest_difference(sample.answers, sample.answers) == 0
     assert sample.answers[0].keys() == {"value", "rate", "likeliest"}
+
+
+def test_it_is_explained_by_its_answers(artefact: Artefact) -> None:
+    """It has no entrance for gradients: Shapley values stand for them, in the report and at the endpoint."""
+    explained = artefact.description.explained
+    assert explained is not None
+    assert explained.method == METHOD
+    assert {one.column for one in explained.columns} == set(COLUMNS)
+    rows = [
+        row | {"at": row["at"].isoformat()} for row in make_rows("count").slice(1300, 2).select(COLUMNS).to_pylist()
+    ]
+    application = Application(Model(artefact), Settings(model_version="1"))
+    document = json.loads(
+        answered(application, json.dumps({"rows": rows, "explain": True}).encode(), "application/json")
+    )
+    for one in document["predictions"]:
+        found = one["explanation"]
+        added = sum(part["contribution"] for part in found["contributions"]) + found["others"]
+        assert added == pytest.approx(found["output"] - found["base"], abs=1e-4)
+
+
+def test_it_is_a_package_of_eight_bits(artefact: Artefact, folder: Path, tmp_path: Path) -> None:
+    setting = _setting(TrainingPlaces(root=folder.parent))
+    rows = read_examples(
+        folder.parents[1] / "data",
+        folder.parents[1] / "config" / "shop" / "schema.json",
+        workload=setting.workload,
+        contract=setting.contract,
+        features=artefact.description.features,
+    )
+    folded = with_graph(artefact, fold(artefact.onnx))
+    source = ExportedVersion(workload="shop", version="1", model_digest=artefact.digest)
+    told = write_int8(tmp_path / "edge", folded, source, rows, max_loss=0.05)
+    assert (told["precision"], told["method"]) == ("int8", "dynamic")
 
 
 def test_its_answers_are_delivered(artefact: Artefact, folder: Path) -> None:

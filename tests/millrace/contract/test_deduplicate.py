@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from millrace.contract.deduplicate import Seen, _Run, duplicates, in_order, repeats
+from millrace.contract.deduplicate import Seen, _HashTable, duplicates, key_of, repeated
 from millrace.contract.schema import LINE, Column, Table, parsed_schema
 from millrace.contract.validate import Validator
 from tests.fuzz import examples
@@ -38,45 +38,80 @@ def keys_of(kind: str, part: list[int | None]) -> pa.Array:
 
 @pytest.mark.parametrize("kind", KINDS)
 @settings(max_examples=examples(60), deadline=None)
-@given(parts=PARTS)
-def test_each_key_is_found_with_the_line_of_the_first(kind: str, parts: list[list[int | None]]) -> None:
+@given(parts=PARTS, refused=st.sets(st.integers(0, 30)))
+def test_each_key_is_found_with_the_line_of_the_row_that_was_accepted(
+    kind: str, parts: list[list[int | None]], refused: set[int]
+) -> None:
     seen, first, line = Seen(), {}, 0
     for part in parts:
-        keys = keys_of(kind, part)
-        expected = [(at, first[n]) for at, n in enumerate(part) if n in first]
-        assert seen.find(keys) == expected
-        # As the validator does it: only keys that are new, each once, are kept.
-        new = [at for at, n in enumerate(part) if n is not None and n not in first and n not in part[:at]]
+        numbers = seen.number(keys_of(kind, part), np.ones(len(part), dtype=bool))
+        assert seen.before(numbers) == [(at, first[n]) for at, n in enumerate(part) if n in first]
+        # As the validator does it: of rows with new keys the first of each is accepted, or none.
+        new = [at for at, n in enumerate(part) if n is not None and n not in {*first, *refused, *part[:at]}]
         first |= {part[at]: line + at for at in new}
-        seen.add(keys.take(pa.array(new, pa.int64())), pa.array([line + at for at in new], pa.int64()))
+        seen.accept(numbers[new], pa.array([line + at for at in new], pa.int64()))
         line += len(part)
 
 
 @pytest.mark.parametrize("kind", KINDS)
 @settings(max_examples=examples(60), deadline=None)
+@given(parts=PARTS)
+def test_equal_keys_have_the_same_number(kind: str, parts: list[list[int | None]]) -> None:
+    seen, number_of = Seen(), {}
+    for part in parts:
+        good = np.arange(len(part)) % 5 != 3
+        numbers = seen.number(keys_of(kind, part), good).tolist()
+        for n, is_good, number in zip(part, good, numbers, strict=True):
+            assert (number >= 0) == (is_good and n is not None)
+            assert number < 0 or number_of.setdefault(n, number) == number
+    assert len(set(number_of.values())) == len(number_of)
+
+
+@settings(max_examples=examples(60), deadline=None)
 @given(part=st.lists(st.none() | st.integers(0, 8), max_size=14))
-def test_repeats_within_a_part(kind: str, part: list[int | None]) -> None:
-    expected = [(at, part.index(n)) for at, n in enumerate(part) if n is not None and n in part[:at]]
-    keys = keys_of(kind, part)
-    assert repeats(keys, in_order(keys)) == expected
+def test_repeats_within_a_part(part: list[int | None]) -> None:
+    rows = pa.table({"k": pa.array(part, pa.int64()), LINE: range(1, len(part) + 1)})
+    good = np.ones(len(part), dtype=bool)
+    found = repeated(rows, good, {("k",): Seen().number(rows["k"].combine_chunks(), good)})
+    expected = [(at, part.index(n) + 1) for at, n in enumerate(part) if n is not None and n in part[:at]]
+    assert [(at, each.got) for at, each in found.items()] == [
+        (at, f"{part[at]}, first on line {n}") for at, n in expected
+    ]
 
 
-def test_many_parts_stay_few_runs() -> None:
-    """Keys in no order: what is kept beside them is merged, so that a search looks at few runs."""
-    seen = Seen()
-    for part in range(64):
-        keys = pa.array([(n * 64 + part) * 7919 % 6_400_003 for n in range(100)])
-        seen.add(keys, pa.array(range(part * 100, part * 100 + 100)))
-    assert len(seen._runs) <= 8
-    wanted = pa.array([63 * 7919 % 6_400_003])
-    assert seen.find(wanted) == [(0, 6300)]
+def test_keys_that_ascend_have_no_slots_until_one_does_not() -> None:
+    """The highest key is 0 for a while: a lower one is not above it."""
+    table = _HashTable()
+    for start in (-200, -100, 0):
+        assert table.add(np.arange(start - 99, start + 1)).tolist() == list(range(start + 200, start + 300))
+        assert not len(table._slots)
+    assert table.add(np.array([-299, -1])).tolist() == [0, 298]
+    assert table.add(np.array([-500, 0, 7, 7])).tolist() == [302, 299, 304, 304]
+    assert 2 * table.size <= len(table._slots) <= 8 * table.size
+
+
+def test_a_table_of_many_keys_is_that_of_a_dictionary() -> None:
+    """More than a block, in parts for which it grows several times, a third of them for the first time."""
+    keys = np.random.default_rng(7).permutation(np.arange(150_000) // 3) * 2**33
+    table, first = _HashTable(), {}
+    found = np.concatenate([table.add(part) for part in np.split(keys, [1, 9, 1000, 90_000])])
+    assert found.tolist() == [first.setdefault(key, at) for at, key in enumerate(keys.tolist())]
 
 
 def test_keys_with_the_same_half_of_a_hash_are_told_apart() -> None:
-    numbers, lines, check = (np.array(each) for each in ([3, 7, 7, 7, 9], [10, 11, 12, 13, 14], [1, 5, 4, 6, 2]))
-    run = _Run(numbers, lines, check)
-    at, held = run.find(np.array([2, 7, 7, 7, 9, 9]), np.array([1, 6, 8, 4, 3, 2]))
-    assert (run.lines[at].tolist(), held.tolist()) == ([13, 12, 14], [1, 3, 5])
+    table = _HashTable()
+    table._factor = np.uint64(1)  # all want the first slot
+    assert table.add(np.array([7, 3, 7, 7, 9]), np.array([5, 1, 4, 6, 2])).tolist() == [0, 1, 2, 3, 4]
+    assert table.add(np.array([2, 7, 7, 7, 9, 9]), np.array([1, 6, 8, 4, 3, 2])).tolist() == [5, 3, 7, 2, 9, 4]
+
+
+def test_keys_that_meet_in_one_slot_are_told_apart() -> None:
+    """With a factor of 1 all of these keys want the first slot, and the last ones go round the end."""
+    table = _HashTable()
+    table._factor = np.uint64(1)
+    keys = np.concatenate([[-1, -2, -3], np.arange(50)[::-1]])
+    assert table.add(keys).tolist() == list(range(53))
+    assert table.add(keys[::-1]).tolist() == list(range(53))[::-1]
 
 
 def test_ten_times_the_texts_are_searched_in_about_ten_times_the_time() -> None:
@@ -86,8 +121,9 @@ def test_ten_times_the_texts_are_searched_in_about_ten_times_the_time() -> None:
         seen, start = Seen(), time.process_time()
         for part in range(parts):
             keys = pa.array([f"{n * 7919 % 10_000_019:08}" for n in range(part * 500, part * 500 + 500)])
-            assert seen.find(keys) == []
-            seen.add(keys, pa.array(range(500)))
+            numbers = seen.number(keys, np.ones(500, dtype=bool))
+            assert seen.before(numbers) == []
+            seen.accept(numbers, pa.array(range(500)))
         return time.process_time() - start
 
     cpu_s(2)
@@ -97,7 +133,8 @@ def test_ten_times_the_texts_are_searched_in_about_ten_times_the_time() -> None:
 
 def test_a_key_of_several_columns_is_said_by_its_columns() -> None:
     rows = pa.table({"machine": ["PRESS-A", "B", "PRESS-A"], "n": [27, 1, 27], "_line": [1, 2, 3]})
-    found = duplicates(rows, np.ones(3, dtype=bool), ("machine", "n"), None)
+    key, good, seen = ("machine", "n"), np.ones(3, dtype=bool), Seen()
+    found = duplicates(rows, good, key, None, seen, seen.number(key_of(rows, key), good))
     assert [(at, each.got) for at, each in found.items()] == [(2, "machine='PRESS-A', n=27, first on line 1")]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,7 +16,7 @@ import yaml
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from millrace.contract.kinds import KINDS, Kind, to_base64
+from millrace.contract.kinds import KINDS, Kind, arrow_type, to_base64
 from millrace.contract.load import COLUMN_PROPERTIES
 from millrace.contract.odcs import check_contract
 from millrace.contract.reasons import Reason
@@ -237,3 +238,20 @@ def test_a_number_beyond_float32_is_refused_where_a_model_reads_it() -> None:
         found = {row.line: row.violations[0].expected for row in validate(rows, table).refused}
         assert found == expected | {3: "a finite number"}
         assert {at for at, value in enumerate(values) if check_row({"x": value}, table)} == set(found)
+
+
+@pytest.mark.parametrize("kind", ["float32", "float64"])
+@pytest.mark.parametrize("worst", [None, math.nan, math.inf, -math.inf, 2.5, -0.5, -0.0])
+@pytest.mark.parametrize("missing", [None, 0.25])
+def test_a_column_with_and_without_nulls_is_judged_as_its_cells(
+    kind: Kind, worst: float | None, missing: float | None
+) -> None:
+    """A null is NaN for numpy: it hides no NaN, and no cell at the bounds."""
+    column = declared(kind, {"logicalTypeOptions": {"minimum": 0.0, "maximum": 2.0}})
+    values = [missing, 0.0, worst, missing, 2.0]
+    rows = pa.table({"c": pa.array(values, arrow_type(kind))})
+    found: list[Found] = [[] for _ in values]
+    for one in check_columns(rows, Table(name="t", columns=(column,))):
+        for at in one.rows.nonzero()[0]:
+            found[at].append((one.reason, one.column, one.expected))
+    assert found == [by_request(value, column) for value in values]

@@ -1,7 +1,7 @@
 """Each form of feature that an encoder of the catalogue takes, with cells that keep its contract.
 
 The forms are those of the declaration: a column of each kind, with each rule of the contract, a history, and parts of
-a calendar. Every encoder is offered all of them; a form that changes nothing about the encoder is left out."""
+a calendar. Every encoder is offered those of its `forms`; a form that changes nothing about the encoder is left out."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from millrace.contract.row import check_row
 from millrace.contract.rules.catalogue import RULES
 from millrace.contract.schema import Column, Table
 from millrace.errors import WorkloadError
-from millrace.features.catalogue import ENCODERS
+from millrace.features.catalogue import ENCODERS, declared_by
 from millrace.features.encoder import Encoder
 from millrace.workload.declaration import Feature
 from tests.millrace.contract.columns import EDGES, declared
@@ -142,7 +142,7 @@ def _cases() -> Iterator[Case]:
         known: list[tuple[pa.DataType, Encoder]] = []
         for form in FORMS:
             try:
-                found = encoder.declare(form.feature, form.table)
+                found = declared_by(encoder, form.feature, form.table)
             except WorkloadError:
                 continue
             if found is None or (form.arrow, found) in known:

@@ -415,6 +415,23 @@ def test_another_format_stays_one(data: bytes, reason: str, encoding: str, has_h
     assert caught.value.reason == reason
 
 
+@pytest.mark.parametrize("first", ["ORCID", "[kWh] e", "{x}", "%PDF"])
+def test_a_header_of_other_names_is_told_as_one(first: str, tmp_path: Path) -> None:
+    """Whatever another format begins with: its names are what is wrong."""
+    (tmp_path / "drop").write_text(f"{first},z\na,1\n")
+    with pytest.raises(DropError) as caught:
+        list(read_drop(tmp_path / "drop", csv_table(f"{first},y")))
+    assert (caught.value.reason, first in str(caught.value)) == ("columns", True)
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-32"])
+@pytest.mark.parametrize("order", ["le", "be"])
+def test_another_encoding_is_named(encoding: str, order: str, tmp_path: Path) -> None:
+    (tmp_path / "drop").write_bytes("\ufeffe,y\na,1\n".encode(f"{encoding}-{order}"))
+    with pytest.raises(DropError, match=f"expected UTF-8, got {encoding.upper()}"):
+        list(read_drop(tmp_path / "drop", csv_table("e,y")))
+
+
 def test_json_lines_of_as_many_commas_as_a_file_without_header_has_are_json(tmp_path: Path) -> None:
     (tmp_path / "drop").write_text('{"e": "a", "y": "1"\n{"e": "b", "y": "2"}\n')
     [part] = read_drop(tmp_path / "drop", csv_table("e,y", has_header=False))

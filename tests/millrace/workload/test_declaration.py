@@ -53,6 +53,7 @@ def test_every_shipped_workload_loads(shipped: Path) -> None:
         ("prediction.task", "ranking", f"expected one of {', '.join(TASKS)}, got 'ranking'"),
         ("prediction.kind", "binary", "a supported key, got 'kind'"),
         ("prediction.features", [], "at least 1 item"),
+        ("gates.size.max_mb", float("inf"), "a finite number"),
         ("prediction.features", [{"name": "load", "history": ["demand"]}], "history and hours together"),
         ("prediction.features", [{"name": "load", "hours": 3}], "history and hours together"),
         ("rollout.phases", ["live", "canary"], "ends with 'live'"),

@@ -1,7 +1,7 @@
 """Lambda functions, their versions, aliases, layers, permissions and event sources, and log groups.
 
-No template has them, a deployment may: aliases with their versions, to roll a function back, and
-`EventInvokeConfig`, by which failed asynchronous invocations reach an owner.
+Aliases with their versions are of stages that choose how `prediction` starts; people make them to roll a function back.
+No template has `EventInvokeConfig`, by which failed asynchronous invocations reach an owner.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Queues, topics, buses, rules and schedules.
 
-No template has a subscription; people add their own to the topics of a workload, to hear of its alarms.
+A stage with an address for its alarms subscribes it to its topic; people add others of their own.
 """
 
 from __future__ import annotations

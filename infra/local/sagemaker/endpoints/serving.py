@@ -15,7 +15,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from infra.local.kernel.cloud import Cloud, _signal_group
+from infra.local.kernel.cloud import Cloud
+from infra.local.kernel.processes import Process, signal_group
 from infra.local.sagemaker.containers import Image
 
 _PING_POLL_S = 0.02
@@ -49,7 +50,7 @@ class Server:
     environment: Mapping[str, str]
     log: Path
     port: int = 0
-    process: subprocess.Popen[bytes] | None = None
+    process: Process | None = None
     busy: int = 0
     """Requests on their way; a server is ended when it has answered them."""
     _idle: list[http.client.HTTPConnection] = field(default_factory=list)
@@ -174,11 +175,11 @@ class Server:
         self._close_idle()
         if self.process is None or self.process.poll() is not None:
             return
-        _signal_group(self.process, signal.SIGTERM)
+        signal_group(self.process, signal.SIGTERM)
         try:
             self.process.wait(timeout=_STOP_GRACE_S)
         except subprocess.TimeoutExpired:
-            _signal_group(self.process, signal.SIGKILL)
+            signal_group(self.process, signal.SIGKILL)
             self.process.wait()
 
 

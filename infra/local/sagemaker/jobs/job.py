@@ -13,11 +13,13 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from infra.local.kernel.cloud import Cloud, _signal_group
+from infra.local.kernel.cloud import Cloud
+from infra.local.kernel.processes import Process, signal_group, started_by_itself
 from infra.local.logs.log_streams import log_streams
 from infra.local.sagemaker.api import Fields, in_milliseconds
 from infra.local.sagemaker.containers import Image, without_network
 from infra.local.sagemaker.jobs import instances
+from infra.local.sagemaker.jobs.forked import Fork, fork_servers
 
 STOP_GRACE_S = 120.0
 """Between SIGTERM and SIGKILL when a job is stopped."""
@@ -82,11 +84,14 @@ class Job:
         its time is over. Several `roots` are several instances, each with its own folder for `/opt/ml`."""
         if len(roots) > 1:
             arguments = self._instances(image, arguments, given, roots)
+        environment = image.variables(self.root, given)
+        address = fork_servers(self.cloud).address(image, arguments, environment)
         process = self.cloud.spawn(
-            [*without_network(), *arguments],
-            environment=image.variables(self.root, given),
+            arguments if address else [*without_network(), *arguments],
+            environment=environment,
             cwd=image.cwd,
             log=self.log,
+            start=Fork(address=address) if address else started_by_itself,
         )
         # Real seconds, as what the process does takes. Overdue counts as stopped: SageMaker, too, ends a job that
         # exceeds MaxRuntimeInSeconds with the status Stopped, and keeps what it has written.
@@ -120,12 +125,12 @@ class Job:
         return [sys.executable, instances.__file__, str(file)]
 
 
-def _end(process: subprocess.Popen[bytes]) -> None:
-    _signal_group(process, signal.SIGTERM)
+def _end(process: Process) -> None:
+    signal_group(process, signal.SIGTERM)
     try:
         process.wait(timeout=STOP_GRACE_S)
     except subprocess.TimeoutExpired:
-        _signal_group(process, signal.SIGKILL)
+        signal_group(process, signal.SIGKILL)
         process.wait()
 
 

@@ -378,10 +378,29 @@ def test_a_figure_just_beyond_the_bar_is_judged_by_the_declared_end(refuse: str,
     assert held.judge(within).passed is (refuse != "unless_certain")
 
 
-def test_a_tie_is_said_so() -> None:
-    sentence = DECLARED.declared()["simple"].judge(report(changes=simple(0.01, 0.011))).sentence
-    assert sentence.endswith("they only tie: the simple model is enough")
-    assert "the model is better" in DECLARED.declared()["simple"].judge(report()).sentence
+@pytest.mark.parametrize(
+    ("planted", "said"),
+    [
+        (simple(0.03, 0.02), "better than boosted trees by 0.03 (at least 0.01): "),
+        (
+            simple(0.01, 0.011),
+            "not certainly better than boosted trees (by 0.01, somewhere from -0.001 to 0.021), so the simple model is "
+            "enough and the deep one is not needed: ",
+        ),
+        (
+            simple(-0.05, 0.01),
+            "worse than boosted trees by 0.05 (at least 0.04), so the simple model is enough and the deep one is not "
+            "needed: ",
+        ),
+    ],
+    ids=["better", "a tie", "worse"],
+)
+def test_whether_the_deep_model_is_needed_is_said_first(planted: dict[str, Any], said: str) -> None:
+    """No figure stands for it: each of the three is a sentence of its own."""
+    verdict = DECLARED.declared()["simple"].judge(report(changes=planted))
+    rival = f"{planted['contenders'][1]['scores']['error']['value']:.4f}"
+    assert verdict.sentence == f"{said}share of wrong answers 0.2500 against {rival} on 1344 rows"
+    assert verdict.figure == ""
 
 
 def test_the_log_loss_may_be_what_counts() -> None:

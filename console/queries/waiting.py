@@ -1,0 +1,68 @@
+"""Drops whose runs have not started: they wait in the workload's queue for a slot, those to score for a live model."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from botocore.exceptions import ClientError
+
+from console.commands import command
+from console.environment import Environment
+from console.words import count
+from millrace.names import WorkloadNames
+from millrace.state.pointers import ReleasePointers
+from millrace.state.table import StateTable
+
+COUNTED = (
+    "ApproximateNumberOfMessages",
+    "ApproximateNumberOfMessagesDelayed",
+    "ApproximateNumberOfMessagesNotVisible",
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class WaitingDrops:
+    """What lies in the queue."""
+
+    names: WorkloadNames
+    drops: int
+    """About as many: SQS counts with a delay of a minute."""
+    has_model: bool
+    """Whether a model is live."""
+
+    @property
+    def sentence(self) -> str:
+        """`two drops wait in millrace-local-mine-drops: …`."""
+        verb = "waits" if self.drops == 1 else "wait"
+        why = "a free slot" if self.has_model else "a free slot or, of the feed scoring, a live model, and none is yet"
+        return f"{count(self.drops, 'drop')} {verb} in {self.names.queue('drops')} for {why}: {tried_again(self.names)}"
+
+
+def tried_again(names: WorkloadNames) -> str:
+    """How long a drop waits, and where it is told."""
+    return (
+        "tried again after some 10 seconds, then ever less often, at last about every 5 minutes, and never given up; "
+        f"`{command(names, 'runs')}` lists its run once that has started"
+    )
+
+
+def find_waiting(environment: Environment, names: WorkloadNames) -> WaitingDrops | None:
+    """None where no drop waits, and where the queue cannot be read."""
+    sqs = environment.client("sqs")
+    try:
+        url = sqs.get_queue_url(QueueName=names.queue("drops"))["QueueUrl"]
+        found = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=COUNTED)["Attributes"]
+    except ClientError:
+        return None
+    drops = sum(int(found.get(name, 0)) for name in COUNTED)
+    if not drops:
+        return None
+    return WaitingDrops(names=names, drops=drops, has_model=not lacks_model(environment, names))
+
+
+def lacks_model(environment: Environment, names: WorkloadNames) -> bool:
+    """Whether no model is live; False where that cannot be read."""
+    try:
+        return ReleasePointers(StateTable(environment.client("dynamodb"), names)).champion() is None
+    except ClientError:
+        return False

@@ -1,0 +1,66 @@
+"""What an endpoint of a VPC leads to: its service, and the calls that its policy lets through."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Collection, Mapping
+from typing import Any
+
+from infra.rules.assembly import Resource, listed, text
+from infra.rules.network import Call
+
+OWN_REGION = "<AWS::Region>"
+NAMES = {"cloudwatch": "monitoring", "sagemaker": "sagemaker.api"}
+"""Of services whose endpoints are called otherwise than IAM calls the service.
+https://docs.aws.amazon.com/vpc/latest/privatelink/aws-services-privatelink-support.html"""
+
+
+def leads_to(endpoint: Resource, service: str, regions: Collection[str]) -> bool:
+    """Whether it is one of the service in these regions, or in the template's own; in any where none is given."""
+    name = text(endpoint.properties.get("ServiceName", "")).replace("${AWS::Region}", OWN_REGION).strip("<>")
+    region = "|".join(map(re.escape, [*regions, OWN_REGION])) if regions else ".+"
+    wanted = rf"(cn\.)?com\.amazonaws\.({region})\.{re.escape(NAMES.get(service, service))}"
+    return re.fullmatch(wanted, name) is not None
+
+
+def refused(endpoint: Resource, calls: Collection[Call], names: Mapping[str, str]) -> list[str]:
+    """The calls that its policy holds back, as `<action> on <resource>`; an endpoint without a policy holds back none.
+
+    `names` are the ARNs of resources by the way a policy refers to them (`<Lake.Arn>`). An Allow under a condition
+    counts as one, a Deny under a condition does not: what is asked is known when it is called."""
+    document = endpoint.properties.get("PolicyDocument")
+    if not document:
+        return []
+    policy = json.loads(document) if isinstance(document, str) else document
+    statements = listed(policy["Statement"])
+    let = [one for one in statements if one["Effect"] == "Allow" and _is_for_everybody(one)]
+    held = [one for one in statements if one["Effect"] == "Deny" and "Condition" not in one]
+    return [
+        f"{call.action} on {call.resource}"
+        for call in calls
+        if not any(_speaks_of(one, call, names) for one in let) or any(_speaks_of(one, call, names) for one in held)
+    ]
+
+
+def _is_for_everybody(statement: Mapping[str, Any]) -> bool:
+    """A gateway endpoint takes no other principal; a condition narrows it."""
+    principal = statement.get("Principal")
+    return "*" in listed(principal.get("AWS", []) if isinstance(principal, Mapping) else principal)
+
+
+def _speaks_of(statement: Mapping[str, Any], call: Call, names: Mapping[str, str]) -> bool:
+    actions = any(_fits(str(one).lower(), call.action.lower()) for one in listed(statement.get("Action", [])))
+    patterns = [_named(text(one), names) for one in listed(statement.get("Resource", []))]
+    return actions and any(_fits(pattern, _named(call.resource, names)) for pattern in patterns)
+
+
+def _named(arn: str, names: Mapping[str, str]) -> str:
+    """The ARN without its partition, and with the names of what a template refers to."""
+    for reference, name in names.items():
+        arn = arn.replace(reference, name)
+    return re.sub(r"^arn:[^:]+:", "arn::", arn)
+
+
+def _fits(pattern: str, value: str) -> bool:
+    return re.fullmatch(re.escape(pattern).replace(r"\*", ".*").replace(r"\?", "."), value) is not None

@@ -1,0 +1,136 @@
+"""The network of a stage as a graph: who runs in it, its subnets, their route tables, groups and endpoints.
+
+A workload's templates read the network's ids from SSM parameters, which the platform's template writes: a place is
+followed through them, so that all templates of a stage are one graph."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from infra.rules.assembly import Resource, Stack, given, listed, tasks, text
+from infra.rules.private_network import TASKS
+from infra.rules.statements import documents
+
+REFERENCE = re.compile(r"<([\w:]+)(\.\w+)?>")
+READ_AT_DEPLOYMENT = re.compile(r"\{\{resolve:ssm:([^:}]+)(:\d+)?\}\}")
+REGION = "MILLRACE_REGION"
+"""The variable that tells every function of a stage its region."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Call:
+    """What a role allows: an action on a resource, both as its policy has them."""
+
+    action: str
+    resource: str
+
+    @property
+    def service(self) -> str:
+        """IAM's prefix of the action; prediction has an endpoint of its own beside SageMaker's other calls."""
+        return "sagemaker.runtime" if self.action.startswith("sagemaker:Invoke") else self.action.partition(":")[0]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Resident:
+    """A job, a model or a function in subnets; places as `StageNetwork.place` names them."""
+
+    where: str
+    is_function: bool
+    subnets: tuple[str, ...]
+    groups: tuple[str, ...]
+    calls: tuple[Call, ...]
+    """Of its role."""
+
+
+@dataclass(frozen=True)
+class StageNetwork:
+    """The templates of one stage."""
+
+    stacks: Sequence[Stack]
+
+    @cached_property
+    def _by_name(self) -> Mapping[str, Stack]:
+        return {stack.name: stack for stack in self.stacks}
+
+    @cached_property
+    def _published(self) -> Mapping[str, Resource]:
+        return {text(one.properties.get("Name", "")): one for _, one in self.all("AWS::SSM::Parameter")}
+
+    @cached_property
+    def regions(self) -> frozenset[str]:
+        """One for a stage; none where no function of the templates is told."""
+        functions = [one for _, one in self.all("AWS::Lambda::Function")]
+        told = [given(one.properties, "Environment", "Variables", REGION) for one in functions]
+        return frozenset(text(region) for region in told if region)
+
+    def all(self, kind: str) -> Iterator[tuple[str, Resource]]:
+        """The resources of one type, each with its place."""
+        for stack in self.stacks:
+            yield from ((f"{stack.name}/{one.logical_id}", one) for one in stack.resources(kind))
+
+    def find(self, kind: str, place: str) -> Resource | None:
+        """The resource there; None for what no template holds, or another type."""
+        return next((one for at, one in self.all(kind) if at == place), None)
+
+    def stack_of(self, resource: Resource) -> Stack:
+        return self._by_name[resource.stack]
+
+    def place(self, stack: str, value: Any) -> str:
+        """`<stack>/<logical id>` of what the value names, also by a published parameter; else the value as text."""
+        written = text(value)
+        reference, read = REFERENCE.fullmatch(written), READ_AT_DEPLOYMENT.fullmatch(written)
+        name = reference[1] if reference else ""
+        parameter = self._by_name[stack].template.get("Parameters", {}).get(name, {})
+        is_read = str(parameter.get("Type", "")).startswith("AWS::SSM::Parameter::Value<")
+        published = read[1] if read else str(parameter.get("Default", "")) if is_read else ""
+        if published in self._published:
+            found = self._published[published]
+            return self.place(found.stack, found.properties.get("Value", ""))
+        return published or (f"{stack}/{name}" if name else written)
+
+    def places(self, resource: Resource, *path: str) -> tuple[str, ...]:
+        """Those that a property of the resource names, one or a list; none where it has no such property."""
+        values = given(resource.properties, *path)
+        return () if values is None else tuple(self.place(resource.stack, one) for one in listed(values))
+
+    def residents(self) -> Iterator[Resident]:
+        """Every job, model and function with a `VpcConfig`."""
+        for stack in self.stacks:
+            for task in tasks([stack], *TASKS):
+                role = given(task.parameters, "RoleArn") or given(task.parameters, "ExecutionRoleArn")
+                yield from self._resident(stack, task.where, given(task.parameters, *TASKS[task.action]), role)
+            for one in stack.resources("AWS::SageMaker::Model", "AWS::Lambda::Function"):
+                role = given(one.properties, "Role") or given(one.properties, "ExecutionRoleArn")
+                is_function = one.kind == "AWS::Lambda::Function"
+                vpc = given(one.properties, "VpcConfig")
+                yield from self._resident(stack, one.where, vpc, role, is_function=is_function)
+
+    def _resident(
+        self, stack: Stack, where: str, vpc: Any, role: Any, *, is_function: bool = False
+    ) -> Iterator[Resident]:
+        subnets = given(vpc, "SubnetIds" if is_function else "Subnets")
+        if not subnets:
+            return
+        yield Resident(
+            where=where,
+            is_function=is_function,
+            subnets=tuple(self.place(stack.name, one) for one in listed(subnets)),
+            groups=tuple(self.place(stack.name, one) for one in listed(given(vpc, "SecurityGroupIds") or [])),
+            calls=tuple(self._calls(self.place(stack.name, role))),
+        )
+
+    def _calls(self, role: str) -> Iterator[Call]:
+        for place, one in self.all("AWS::IAM::Role"):
+            if place == role or role.endswith(f":role/{text(one.properties.get('RoleName', ''))}"):
+                for document in documents(one):
+                    yield from (call for allow in listed(document["Statement"]) for call in _allowed(allow))
+
+
+def _allowed(statement: Mapping[str, Any]) -> Iterator[Call]:
+    if statement["Effect"] == "Allow":
+        for action in listed(statement.get("Action", [])):
+            yield from (Call(action=action, resource=text(one)) for one in listed(statement.get("Resource", [])))

@@ -1,0 +1,198 @@
+"""What runs in a VPC reaches what it calls: by its subnets' routes, past its security groups, through endpoints.
+
+jobs and models -> subnets -> route table -> gateway endpoint of S3, whose policy allows what the role does
+                -> security groups -> out on 443
+functions       -> the same, and an interface endpoint for each other service that their role calls
+
+A gateway endpoint has no address in the VPC; it routes to S3's public ones. A security group that lets out to the VPC
+alone therefore cuts a job off from its inputs, its outputs and its model.
+https://docs.aws.amazon.com/vpc/latest/privatelink/vpc-endpoints-s3.html
+
+A stage in a network of its account's is judged by `millrace doctor`: the templates hold no part of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain
+from typing import Any, Literal
+
+from infra.rules.assembly import Resource, Stack, text
+from infra.rules.endpoints import leads_to, refused
+from infra.rules.finding import Finding
+from infra.rules.network import Resident, StageNetwork
+from infra.rules.security_groups import EVERYWHERE, ways
+
+HTTPS = 443
+BY_LAMBDA = ("ec2", "logs", "xray")
+"""Services that Lambda itself calls in a function's name, from outside of its VPC."""
+BY_SERVICES = ("kms:CreateGrant", "kms:Decrypt", "kms:DescribeKey", "kms:Encrypt", "kms:GenerateDataKey")
+"""What S3 and others ask of a key in a function's name."""
+GATEWAYS = ("s3", "dynamodb")
+SUBNET, GROUP = "AWS::EC2::Subnet", "AWS::EC2::SecurityGroup"
+
+
+def check(stacks: Sequence[Stack]) -> Iterator[Finding]:
+    """A finding for each way that is missing, once for all who would take it."""
+    network = StageNetwork(stacks)
+    if not any(network.all(SUBNET)):
+        return
+    said: set[str] = set()
+    for resident in network.residents():
+        for finding in _of(network, resident):
+            if str(finding) not in said:
+                said.add(str(finding))
+                yield finding
+
+
+def _of(network: StageNetwork, resident: Resident) -> Iterator[Finding]:
+    subnets = [network.find(SUBNET, place) for place in resident.subnets]
+    groups = [network.find(GROUP, place) for place in resident.groups]
+    if None in subnets:
+        yield Finding(where=resident.where, expected="subnets of the stage's network", came=list(resident.subnets))
+    if None in groups or not groups:
+        yield Finding(where=resident.where, expected="a security group of its network", came=list(resident.groups))
+    known, own = [one for one in subnets if one], [one for one in groups if one]
+    vpcs = {place for one in [*known, *own] for place in network.places(one, "VpcId")}
+    if len(vpcs) > 1:
+        yield Finding(where=resident.where, expected="subnets and groups of one VPC", came=sorted(vpcs))
+    elif known and own:
+        for service in _services(resident):
+            yield from _reach(network, resident, service, known, own)
+
+
+def _services(resident: Resident) -> list[str]:
+    """Those that it calls from its VPC: SageMaker fetches and stores a job's data, the container has no network."""
+    if not resident.is_function:
+        return ["s3"]
+    asked = {call.service for call in resident.calls if call.action not in BY_SERVICES}
+    return sorted(asked - set(BY_LAMBDA))
+
+
+def _reach(
+    network: StageNetwork, resident: Resident, service: str, subnets: Sequence[Resource], groups: Sequence[Resource]
+) -> Iterator[Finding]:
+    offered = [one for _, one in network.all("AWS::EC2::VPCEndpoint") if leads_to(one, service, network.regions)]
+    interfaces = [one for one in offered if _is_interface(network, one, subnets, groups)]
+    if interfaces:
+        yield from _held_back(network, resident, service, interfaces)
+    elif service in GATEWAYS:
+        yield from _reach_gateway(network, resident, service, offered, subnets, groups)
+    else:
+        expected = f"an interface endpoint of {service} in its VPC with private DNS, that its groups lead to"
+        yield Finding(where=resident.where, expected=expected, came=_described(network))
+
+
+def _reach_gateway(
+    network: StageNetwork,
+    resident: Resident,
+    service: str,
+    offered: Sequence[Resource],
+    subnets: Sequence[Resource],
+    groups: Sequence[Resource],
+) -> Iterator[Finding]:
+    # Said once of a subnet, whoever of the jobs and models runs in it.
+    who = resident.where if resident.is_function else "the jobs and models in it"
+    for subnet in subnets:
+        tables = _tables(network, subnet)
+        taken = [one for one in offered if _is_gateway(network, one, subnet, tables)]
+        if not taken:
+            expected = f"a route table with a gateway endpoint of {service}{_in(network)}, for {who}"
+            yield Finding(where=subnet.where, expected=expected, came={"tables": tables, **_described(network)})
+        yield from _held_back(network, resident, service, taken)
+        yield from _other_routes(network, tables, groups)
+    if not any(_leads_to_gateway(way) for way in _ways(network, groups, "Egress")):
+        expected = f"egress on {HTTPS} to the prefix list of {service} or to {EVERYWHERE}"
+        yield Finding(where=groups[0].where, expected=expected, came=list(_ways(network, groups, "Egress")))
+
+
+def _held_back(
+    network: StageNetwork, resident: Resident, service: str, endpoints: Sequence[Resource]
+) -> Iterator[Finding]:
+    """What the policies of all of these endpoints refuse."""
+    calls = [call for call in resident.calls if call.service == service]
+    names = {
+        f"<{one.logical_id}.Arn>": f"arn:aws:s3:::{text(one.properties.get('BucketName', place))}"
+        for place, one in network.all("AWS::S3::Bucket")
+    }
+    for endpoint in endpoints:
+        if held := refused(endpoint, calls, names):
+            yield Finding(where=endpoint.where, expected=f"a policy for {resident.where}, with {held}", came="none")
+
+
+def _tables(network: StageNetwork, subnet: Resource) -> list[str]:
+    """Its route tables; none where it has the VPC's main one, which no endpoint of a template can be in."""
+    place = f"{subnet.stack}/{subnet.logical_id}"
+    associated = (one for _, one in network.all("AWS::EC2::SubnetRouteTableAssociation"))
+    return [
+        table
+        for one in associated
+        if place in network.places(one, "SubnetId")
+        for table in network.places(one, "RouteTableId")
+    ]
+
+
+def _is_gateway(network: StageNetwork, endpoint: Resource, subnet: Resource, tables: Sequence[str]) -> bool:
+    is_there = network.places(endpoint, "VpcId") == network.places(subnet, "VpcId")
+    # CloudFormation makes a gateway where nothing is said.
+    kind = endpoint.properties.get("VpcEndpointType", "Gateway")
+    return kind == "Gateway" and is_there and not set(tables).isdisjoint(network.places(endpoint, "RouteTableIds"))
+
+
+def _is_interface(
+    network: StageNetwork, endpoint: Resource, subnets: Sequence[Resource], groups: Sequence[Resource]
+) -> bool:
+    """Whether it answers by the service's own name in this VPC, and lets these groups in, which let out to it."""
+    asked = endpoint.properties
+    if asked.get("VpcEndpointType") != "Interface" or str(asked.get("PrivateDnsEnabled")).lower() != "true":
+        return False
+    if network.places(endpoint, "VpcId") != network.places(subnets[0], "VpcId") or not asked.get("SubnetIds"):
+        return False
+    doors = [one for place in network.places(endpoint, "SecurityGroupIds") if (one := network.find(GROUP, place))]
+    out = any(_leads_among(network, way, doors) for way in _ways(network, groups, "Egress"))
+    return out and any(_leads_among(network, way, groups) for way in _ways(network, doors, "Ingress"))
+
+
+def _ways(
+    network: StageNetwork, groups: Sequence[Resource], direction: Literal["Ingress", "Egress"]
+) -> Iterator[Mapping[str, Any]]:
+    return chain.from_iterable(ways(network.stack_of(group), group, direction) for group in groups)
+
+
+def _leads_to_gateway(way: Mapping[str, Any]) -> bool:
+    return _is_https(way) and ("DestinationPrefixListId" in way or way.get("CidrIp") == EVERYWHERE)
+
+
+def _leads_among(network: StageNetwork, way: Mapping[str, Any], others: Sequence[Resource]) -> bool:
+    """From or to one of these groups, their whole VPC or everywhere, on the port of AWS's APIs."""
+    references = {f"<{one.logical_id}.GroupId>" for one in others}
+    vpcs = [vpc for one in others for vpc in network.places(one, "VpcId")]
+    cidrs = {one.properties.get("CidrBlock") for place, one in network.all("AWS::EC2::VPC") if place in vpcs}
+    named = {text(way[key]) for key in ("SourceSecurityGroupId", "DestinationSecurityGroupId") if key in way}
+    return _is_https(way) and (not references.isdisjoint(named) or way.get("CidrIp") in {EVERYWHERE, *cidrs})
+
+
+def _is_https(way: Mapping[str, Any]) -> bool:
+    protocol = str(way["IpProtocol"])
+    ports = int(way.get("FromPort", 0)) <= HTTPS <= int(way.get("ToPort", 65_535))
+    return protocol == "-1" or (protocol in ("tcp", "6") and ports)
+
+
+def _other_routes(network: StageNetwork, tables: Sequence[str], groups: Sequence[Resource]) -> Iterator[Finding]:
+    """A group that lets out to everywhere lets out to S3 alone only where the endpoint's is the only route."""
+    if any(way.get("CidrIp") == EVERYWHERE for way in _ways(network, groups, "Egress")):
+        expected = f"no route beside the endpoint's, since {groups[0].logical_id} lets out to {EVERYWHERE}"
+        for _, route in network.all("AWS::EC2::Route"):
+            if not set(tables).isdisjoint(network.places(route, "RouteTableId")):
+                yield Finding(where=route.where, expected=expected, came=route.properties.get("DestinationCidrBlock"))
+
+
+def _in(network: StageNetwork) -> str:
+    return f" in {', '.join(sorted(network.regions))}" if network.regions else ""
+
+
+def _described(network: StageNetwork) -> dict[str, Any]:
+    """The endpoints of the templates, each with its service and its route tables."""
+    return {
+        text(one.properties.get("ServiceName", "")): list(network.places(one, "RouteTableIds"))
+        for _, one in network.all("AWS::EC2::VPCEndpoint")
+    }

@@ -1,0 +1,213 @@
+"""A failed execution whose status event never came is told by the sweep; one that was told is not told again."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import replace
+from datetime import timedelta
+
+import boto3
+import pytest
+from botocore.exceptions import ClientError
+from moto.events.models import EventPattern
+from moto.stepfunctions.models import stepfunctions_backends
+
+from millrace.errors import QueueError
+from millrace.names import MACHINES
+from millrace.operations.notices import NOTICES
+from millrace.timestamps import moment, stamp
+from tests.audit_bucket import create_bucket
+
+AS_OF = moment("1997-06-01T07:00:00Z")
+WAIT = {"StartAt": "Wait", "States": {"Wait": {"Type": "Wait", "Seconds": 600, "End": True}}}
+
+
+@pytest.fixture
+def end(aws):
+    """`end("train", "t1", minutes=20)`: an execution that was stopped so long after AS_OF; its ARN."""
+    states, made = boto3.client("stepfunctions"), set()
+    role = f"arn:aws:iam::123456789012:role/{aws.names.role('ingest-machine')}"
+    for machine in MACHINES:
+        states.create_state_machine(name=aws.names.machine(machine), definition=json.dumps(WAIT), roleArn=role)
+
+    def ended(machine, name, *, minutes, status="ABORTED"):
+        backend, arn = stepfunctions_backends["123456789012"]["eu-west-1"], aws.names.execution_arn(machine, name)
+        if arn not in made:
+            made.add(arn)
+            states.start_execution(stateMachineArn=aws.names.machine_arn(machine), name=name)
+            states.stop_execution(executionArn=arn)
+        execution = backend.describe_execution(arn)
+        execution.status, execution.stop_date = status, AS_OF + timedelta(minutes=minutes)
+        return arn
+
+    return ended
+
+
+@pytest.fixture
+def load_sweep(aws, load):
+    create_bucket(aws.s3, aws.names.platform.bucket("audit"))
+    handler = load("sweep")
+
+    def complete(parsed, **_):
+        """Moto leaves the time out where an execution timed out; AWS and the local cloud do not."""
+        backend = stepfunctions_backends["123456789012"]["eu-west-1"]
+        for one in parsed.get("executions", []):
+            one.setdefault("stopDate", backend.describe_execution(one["executionArn"]).stop_date)
+
+    sys.modules["functions.sweep.handler"].STATES.meta.events.register("after-call.sfn.ListExecutions", complete)
+    return handler
+
+
+@pytest.fixture
+def hear(aws, load_sweep):
+    """`hear(arn, minutes=20)`: Step Functions' event of the execution comes, as the rule hands it on."""
+
+    def called(arn, *, minutes, status="ABORTED"):
+        machine = arn.replace(":execution:", ":stateMachine:").rpartition(":")[0]
+        detail = {"executionArn": arn, "stateMachineArn": machine, "status": status}
+        at = stamp((AS_OF + timedelta(minutes=minutes)).replace(microsecond=0))
+        return load_sweep({"cause": "5c2a", "as_of": at, "detail": detail})
+
+    return called
+
+
+@pytest.fixture
+def told(aws):
+    """`told()`: the events on the stage's bus since the last call."""
+    events, sqs = boto3.client("events"), boto3.client("sqs")
+    bus = aws.names.platform.bus
+    events.create_event_bus(Name=bus)
+    events.put_rule(Name="all", EventBusName=bus, EventPattern=json.dumps({"source": ["millrace"]}))
+    queue = sqs.create_queue(QueueName="told")["QueueUrl"]
+    arn = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+    events.put_targets(Rule="all", EventBusName=bus, Targets=[{"Id": "1", "Arn": arn}])
+
+    def read():
+        found = sqs.receive_message(QueueUrl=queue, MaxNumberOfMessages=10).get("Messages", [])
+        return [json.loads(one["Body"]) for one in found]
+
+    return read
+
+
+@pytest.fixture
+def sweep(load_sweep, event, told):
+    """`sweep(1)`: the names of the executions that the sweep of that hour told."""
+
+    def run(hours=0):
+        load_sweep(event("sweep", as_of=stamp(AS_OF + timedelta(hours=hours))))
+        return [one["detail"]["name"] for one in told()]
+
+    return run
+
+
+def noted(aws):
+    items = aws.dynamodb.scan(TableName=aws.names.platform.state_table)["Items"]
+    return [one["sk"]["S"] for one in items if one["sk"]["S"].startswith("reported#")]
+
+
+@pytest.mark.parametrize("machine", MACHINES)
+@pytest.mark.parametrize("status", ["FAILED", "TIMED_OUT", "ABORTED"])
+def test_a_failure_whose_event_was_lost_is_told_once(machine, status, aws, end, load_sweep, event, sweep, told):
+    sweep()
+    end(machine, "lost", minutes=20, status=status)
+    load_sweep(event("sweep", as_of=stamp(AS_OF + timedelta(hours=1))))
+    (sent,) = told()
+    assert sweep(2) == []
+    assert (sent["source"], sent["detail-type"]) == ("millrace", "run.unheard")
+    assert sent["detail"] == {
+        "workload": aws.names.workload,
+        "run": aws.names.function_arn("sweep"),
+        "cause": sent["detail"]["cause"],
+        "name": "lost",
+        "machine": aws.names.machine_arn(machine),
+        "status": status,
+        "ended": "1997-06-01T07:20:00Z",
+    }
+    assert EventPattern.load(json.dumps(NOTICES["unheard-run"].pattern(aws.names.platform))).matches_event(sent)
+
+
+def test_what_was_told_at_once_is_not_told_again(aws, end, sweep, hear):
+    sweep()
+    arn = end("train", "heard", minutes=20.01)
+    assert hear(arn, minutes=20.01) == hear(arn, minutes=20.01) == {"execution_arn": arn}
+    assert noted(aws) == [f"reported#{arn}"]
+    assert (sweep(1), sweep(2), noted(aws)) == ([], [], [])
+
+
+def test_of_two_failures_of_one_execution_the_lost_one_is_told(end, sweep, hear):
+    """It was redriven, and failed again."""
+    sweep()
+    hear(end("train", "twice", minutes=11), minutes=11)
+    end("train", "twice", minutes=40)
+    assert sweep(1) == ["twice"]
+
+
+def test_an_execution_that_has_just_ended_is_left_to_the_next_sweep(end, sweep, hear):
+    """Its event may be on its way, or has come and is kept until then."""
+    sweep()
+    end("train", "late", minutes=55)
+    hear(end("monitor", "heard", minutes=56), minutes=56)
+    assert [sweep(1), sweep(2)] == [[], ["late"]]
+
+
+def test_what_succeeded_or_runs_is_not_told(end, sweep):
+    sweep()
+    end("train", "good", minutes=20, status="SUCCEEDED")
+    end("train", "runs", minutes=20, status="RUNNING")
+    assert sweep(1) == []
+
+
+def test_the_first_sweep_looks_back_for_an_hour(end, sweep):
+    """Not to the first failure that Step Functions remembers."""
+    end("train", "old", minutes=-61)
+    end("train", "new", minutes=-59)
+    assert sweep() == ["new"]
+
+
+def test_a_sweep_that_was_off_for_a_day_tells_all_of_it(end, sweep):
+    sweep()
+    end("train", "lost", minutes=60)
+    assert sweep(24) == ["lost"]
+
+
+def test_a_machine_that_is_not_deployed_yet_has_no_failures(sweep):
+    assert sweep() == []
+
+
+def test_what_the_bus_refuses_is_told_by_the_next_sweep(end, sweep):
+    sweep()
+    end("train", "lost", minutes=20)
+    module = sys.modules["functions.sweep.handler"]
+
+    class Refusing:
+        def put_events(self, **_):
+            return {"FailedEntryCount": 1, "Entries": [{"ErrorMessage": "no"}]}
+
+    failures = module.FAILURES
+    module.FAILURES = replace(failures, events=Refusing())
+    with pytest.raises(QueueError, match="refused"):
+        sweep(1)
+    module.FAILURES = failures
+    assert sweep(2) == ["lost"]
+
+
+def test_step_functions_is_asked_a_few_times_only(end, sweep):
+    module = sys.modules["functions.sweep.handler"]
+    calls = []
+    module.STATES.meta.events.register("before-call.sfn.ListExecutions", lambda **_: calls.append(1))
+    for number in range(3):
+        end("train", f"t{number}", minutes=20 + number)
+    sweep(1)
+    assert len(calls) == 3 * len(MACHINES)
+
+
+def test_another_error_of_step_functions_stops_the_sweep(end, sweep):
+    module = sys.modules["functions.sweep.handler"]
+
+    def refuse(**_):
+        raise ClientError({"Error": {"Code": "ThrottlingException", "Message": "Rate exceeded"}}, "ListExecutions")
+
+    module.STATES.meta.events.register("before-call.sfn.ListExecutions", refuse)
+    with pytest.raises(ClientError, match="Rate exceeded"):
+        sweep()
