@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from safetensors.torch import save
 
 from jobs.runtime import StopSignal, TrainingPlaces
 from jobs.training import checkpoint, loop
+from jobs.training.beside import beside
 from jobs.training.calibration import fit_temperature
 from jobs.training.explanation import explain_model
 from jobs.training.initial_model import initial_model
@@ -138,11 +140,13 @@ def _trained(places: TrainingPlaces, stop: StopSignal, together: Processes, grap
     if graph:
         graph.begin(inputs.parameters, inputs.signature, setting.task.objective)
     report = _print if together.is_first else _say_nothing
-    trained = loop.train(
-        inputs, checkpoints=places.checkpoints, stop=lambda: stop.came, report=report, together=together
-    )
-    _calibrate(trained.predictor, inputs.validation)
-    walk_forward = tuple(_walk_forward(setting, rows, parts, stop, together))
+    earlier = list(_walk_forward(setting, rows, parts, stop, together))
+    with beside(earlier, processes=loop.trainings_at_once(inputs, together)) as earlier_models:
+        trained = loop.train(
+            inputs, checkpoints=places.checkpoints, stop=lambda: stop.came, report=report, together=together
+        )
+        _calibrate(trained.predictor, inputs.validation)
+        walk_forward = earlier_models.results()
     if graph is None:
         return None
     explained = explain_model(
@@ -207,11 +211,11 @@ def _calibrate(predictor: Predictor, held: Resident) -> None:
 
 def _walk_forward(
     setting: Setting, rows: TrainingRows, parts: Split, stop: StopSignal, together: Processes
-) -> Iterator[FrozenModel]:
-    """Models that ended some steps of `test_days` before the test days, judged on every window after that."""
-    training, times_N = setting.workload.training, rows.examples.times_N
+) -> Iterator[Callable[[], FrozenModel]]:
+    """What trains models that end some steps of `test_days` before the test days."""
+    training = setting.workload.training
     steps = earlier_splits(
-        times_N,
+        rows.examples.times_N,
         parts,
         steps=training.walk_forward_steps,
         validation_days=training.validation_days,
@@ -221,17 +225,20 @@ def _walk_forward(
     for step in steps:
         if step.parts is None:
             print(f"walk forward to {step.end} is skipped: {step.reason}", flush=True)
-            continue
-        earlier = step.parts
-        fitted = setting.fit(rows.part(earlier.train))
-        inputs = setting.inputs(rows, fitted, earlier)
-        predictor = loop.train(inputs, stop=lambda: stop.came, together=together).predictor
-        errors_N = _errors(predictor, fitted, setting.task, rows)
-        days = setting.workload.monitors.window_days
-        found = windows(times_N, start=earlier.test_from, end=parts.end, days=days)
-        yield FrozenModel(
-            trained_until=str(earlier.test_from), weeks=tuple(_week(window, errors_N) for window in found)
-        )
+        else:
+            yield partial(_frozen_model, setting, rows, step.parts, parts.end, stop, together)
+
+
+def _frozen_model(
+    setting: Setting, rows: TrainingRows, earlier: Split, end: np.datetime64, stop: StopSignal, together: Processes
+) -> FrozenModel:
+    """A model of these parts, judged on every window from its test days to `end`."""
+    fitted = setting.fit(rows.part(earlier.train))
+    inputs = setting.inputs(rows, fitted, earlier)
+    predictor = loop.train(inputs, stop=lambda: stop.came, together=together).predictor
+    errors_N = _errors(predictor, fitted, setting.task, rows)
+    found = windows(rows.examples.times_N, start=earlier.test_from, end=end, days=setting.workload.monitors.window_days)
+    return FrozenModel(trained_until=str(earlier.test_from), weeks=tuple(_week(window, errors_N) for window in found))
 
 
 def _errors(predictor: Predictor, fitted: Features, task: Task, rows: TrainingRows) -> npt.NDArray[np.float64]:

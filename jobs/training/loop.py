@@ -96,7 +96,9 @@ def train(
 
     # All rows go to the device once, so that no step waits for a copy; what does not fit is fetched a step ahead.
     rows, held = place(inputs.train, device, room=room), place(inputs.validation, device, room=room)
-    predictor = _initial_predictor(inputs, rows, device)
+    predictor = build(inputs.parameters, inputs.signature, inputs.task.objective)
+    torch.set_num_threads(_threads(predictor, inputs, together))
+    predictor = _begun(predictor, inputs, rows, device)
     objective = loss.declare(settings, predictor, rows.target_N.to(device))
     average = Average(predictor, settings.ema) if settings.ema else None
     # Whose answers are judged, and whose weights are the result.
@@ -104,8 +106,6 @@ def train(
     size = together.step_size(settings.batch_size, len(rows))
     # The rows left over by the last full step are left out of this epoch; the shuffle leaves out others in the next.
     steps = len(rows) // size
-    is_small = multiplications(predictor.network, rows.batch(torch.arange(size)).tensors) < SMALL_STEP
-    torch.set_num_threads(1 if is_small else together.threads)
     optimiser, take_step = _step(inputs, predictor, objective, together)
     judge = Validation(judged, objective, inputs.task, held, together)
 
@@ -162,9 +162,24 @@ def train(
     return Trained(predictor=predictor.eval().cpu(), history=_history(at))
 
 
-def _initial_predictor(inputs: TrainingInputs, rows: Resident, device: torch.device) -> Predictor:
+def trainings_at_once(inputs: TrainingInputs, together: Processes) -> int:
+    """How many trainings like this one the processors are there for: several where each keeps one busy, and no GPU."""
+    if together.size > 1 or together.device.type != "cpu":
+        return 1
+    predictor = build(inputs.parameters, inputs.signature, inputs.task.objective)
+    return together.threads if _threads(predictor, inputs, together) == 1 else 1
+
+
+def _threads(predictor: Predictor, inputs: TrainingInputs, together: Processes) -> int:
+    """One where a step is so small that it is slower when it is divided."""
+    rows_B = torch.arange(together.step_size(inputs.parameters.batch_size, len(inputs.train)))
+    is_small = multiplications(predictor.network, inputs.train.batch(rows_B).tensors) < SMALL_STEP
+    return 1 if is_small else together.threads
+
+
+def _begun(predictor: Predictor, inputs: TrainingInputs, rows: Resident, device: torch.device) -> Predictor:
     """On the device: random weights, or those of the initial model, and what is counted from the training rows."""
-    predictor = build(inputs.parameters, inputs.signature, inputs.task.objective).to(rows.target_N.device)
+    predictor = predictor.to(rows.target_N.device)
     predictor.fit(rows.tensors, rows.target_N)
     predictor = predictor.to(device)
     if inputs.initial:

@@ -17,6 +17,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.infra.local.waiting import until
+
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -183,7 +185,8 @@ def test_a_process_left_behind_is_seen(orphans: Callable[[], dict[int, str]]) ->
     said = subprocess.run([sys.executable, "-c", HIDDEN], capture_output=True, text=True, check=True)
     hidden = int(said.stdout)
     try:
-        assert list(orphans()) == [hidden]
+        # A program's command line is there a moment after its parent hears that it runs.
+        until(lambda: list(orphans()) == [hidden], limit_s=10)
     finally:
         os.kill(hidden, signal.SIGKILL)
         os.waitpid(hidden, 0)

@@ -14,12 +14,13 @@ from pathlib import Path
 from typing import Any
 
 from infra.local.awslambda.bundles import code_root, layer_roots, runtime_root
+from infra.local.awslambda.forked import INTERPRETER, forked
 from infra.local.awslambda.runtime_api import Invocation, RuntimeApi
 from infra.local.iam.identity import refused
 from infra.local.iam.policies import Request
 from infra.local.iam.required_permissions.permission import key_arn, permission, resource_arn
 from infra.local.kernel.cloud import Cloud
-from infra.local.kernel.processes import Process
+from infra.local.kernel.processes import Process, started_by_itself
 
 INITIALISATION_S = 60.0
 """AWS gives 10 s on its machines; a first import on a busy laptop compiles every module."""
@@ -42,19 +43,17 @@ class Worker:
         self.peak_mb = 0.0
         self.ended_for = ""
         root = code_root(cloud, function)
-        folders = [root, *_library_folders(layer_roots(cloud, function)), runtime_root(cloud)]
+        libraries = [*_library_folders(layer_roots(cloud, function)), runtime_root(cloud)]
         main = Path(__file__).with_name("function_main.py")
         self._scratch = cloud.workspace / "functions" / "scratch" / uuid.uuid4().hex
         self._scratch.mkdir(parents=True)
         self._current: Invocation | None = None
         self.api = RuntimeApi(cloud.background)
         try:
-            self.process: Process = cloud.spawn(
-                [sys.executable, "-I", "-S", str(main), ":".join(map(str, folders)), function.handler],
-                environment=self._environment(cloud, function, root),
-                cwd=root,
-                log=log,
-            )
+            arguments = [*INTERPRETER, str(main), ":".join(map(str, [root, *libraries])), function.handler]
+            environment = self._environment(cloud, function, root)
+            start = forked(cloud, libraries, arguments, environment) or started_by_itself
+            self.process: Process = cloud.spawn(arguments, environment=environment, cwd=root, log=log, start=start)
         except BaseException:
             # A role that does not trust Lambda, or a cloud that stops.
             self._leave_nothing()

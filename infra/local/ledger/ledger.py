@@ -57,8 +57,9 @@ LIMITS = """\
 - **Network.** There is none: loopback counts as TLS, subnets and endpoints are settings. Training and processing run
   cut off from it where the kernel lets (`unshare`), with a loopback of their own, elsewhere they do not; functions and
   serving containers are not cut off, the latter listen on loopback only.
-- **Start of a job.** The jobs of an image are forks of a process in it that has imported its libraries, numpy and
-  torch among them; of our code each imports all that it uses. On AWS each starts its container.
+- **Start of a process.** Functions with the same layers are forks of a process that has imported the layers' packages,
+  the jobs of an image forks of one that has imported what its jobs import, of our code too. On AWS each starts its
+  sandbox or container.
 - **Encryption.** The right to use a customer key is checked; no byte is encrypted with it.
 - **Images and hardware.** No image is built or pulled: what the Dockerfile copies runs on the host's Python, with its
   packages, on its processor. Instance types, GPUs and volumes mean nothing. The instances of a training job are

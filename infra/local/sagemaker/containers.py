@@ -20,9 +20,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from infra.local.kernel import call_tracer
+from infra.local.kernel import call_tracer, fork_server
 from infra.local.kernel.cloud import Cloud
-from infra.local.sagemaker import fork_server, loopback
+from infra.local.sagemaker import loopback
 from infra.local.sagemaker.site_packages import SITES, link, read_requirements
 
 REPOSITORY = Path(__file__).resolve().parents[3]

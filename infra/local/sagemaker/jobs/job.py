@@ -19,7 +19,7 @@ from infra.local.logs.log_streams import log_streams
 from infra.local.sagemaker.api import Fields, in_milliseconds
 from infra.local.sagemaker.containers import Image, without_network
 from infra.local.sagemaker.jobs import instances
-from infra.local.sagemaker.jobs.forked import Fork, fork_servers
+from infra.local.sagemaker.jobs.forked import forked
 
 STOP_GRACE_S = 120.0
 """Between SIGTERM and SIGKILL when a job is stopped."""
@@ -85,13 +85,13 @@ class Job:
         if len(roots) > 1:
             arguments = self._instances(image, arguments, given, roots)
         environment = image.variables(self.root, given)
-        address = fork_servers(self.cloud).address(image, arguments, environment)
+        fork = forked(self.cloud, image, arguments, environment)
         process = self.cloud.spawn(
-            arguments if address else [*without_network(), *arguments],
+            arguments if fork else [*without_network(), *arguments],
             environment=environment,
             cwd=image.cwd,
             log=self.log,
-            start=Fork(address=address) if address else started_by_itself,
+            start=fork or started_by_itself,
         )
         # Real seconds, as what the process does takes. Overdue counts as stopped: SageMaker, too, ends a job that
         # exceeds MaxRuntimeInSeconds with the status Stopped, and keeps what it has written.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import json
+import os
 import zipfile
 from collections import Counter
 from collections.abc import Callable
@@ -18,7 +19,9 @@ from botocore.exceptions import ClientError
 from infra.local.awslambda import functions
 from infra.local.awslambda.pools import WORKERS_PER_FUNCTION
 from infra.local.kernel.cloud import Cloud
+from infra.local.kernel.forks import fork_servers
 from tests.infra.local.waiting import until
+from tests.processes import parent
 
 SOURCE = """
 import json, os, sys, time
@@ -141,6 +144,20 @@ def test_host_packages_are_not_on_the_path(make: Any, call: Any) -> None:
     assert failed["errorType"] == "Runtime.ImportModuleError"
     assert "No module named 'yaml'" in failed["errorMessage"]
     assert call(make("import boto3\n" + SOURCE))["echo"] == {}
+
+
+def test_a_process_is_a_fork_and_what_it_would_be_by_itself(make: Any, call: Any, cloud: Cloud) -> None:
+    """A variable that libraries read when they are imported lets it start by itself."""
+    forked, alone = make(), make(Environment={"Variables": {"BOTO_DISABLE_COMMONNAME": "1"}})
+    one, other = call(forked, {}), call(alone, {})
+    assert parent(other["pid"]) == os.getpid() != parent(parent(one["pid"]))
+    servers = {begun.process.pid for begun in fork_servers(cloud)._begun.values() if begun.process}
+    assert parent(parent(one["pid"])) in servers
+    paths = [call(name, {"do": "path"}) for name in (forked, alone)]
+    assert [Path(folder).name for folder in paths[0]][1:] == [Path(folder).name for folder in paths[1]][1:]
+    its = [call(name, {"do": "environment"}) for name in (forked, alone)]
+    assert set(its[1]) - set(its[0]) == {"BOTO_DISABLE_COMMONNAME"}
+    assert set(its[0]) <= set(its[1])
 
 
 def test_an_exception_keeps_type_message_and_trace(make: Any, call: Any) -> None:

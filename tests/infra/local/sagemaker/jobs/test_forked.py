@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import os
+import resource
 import shutil
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from infra.local.kernel import call_tracer
+from infra.local.kernel import call_tracer, fork_server
 from infra.local.kernel.cloud import Cloud
+from infra.local.kernel.forks import fork_servers
 from infra.local.kernel.processes import Process, signal_group, started_by_itself
-from infra.local.sagemaker import fork_server
-from infra.local.sagemaker.containers import Image
-from infra.local.sagemaker.jobs.forked import Fork, ForkServers
+from infra.local.sagemaker.containers import REPOSITORY, Image
+from infra.local.sagemaker.jobs.forked import LARGE, forked
 from tests.infra.local.waiting import until
 
 PROBE = """
@@ -40,7 +43,7 @@ def image(tmp_path: Path) -> Image:
     (root / "opt/program").mkdir(parents=True)
     (root / ".isolate").mkdir()
     (root / "opt/program/probe.py").write_text(PROBE)
-    for name in {name.partition(".")[0] for name in fork_server.LARGE}:  # it has none of them
+    for name in {name.partition(".")[0] for name in LARGE}:  # it has none of them
         (root / "opt/program" / f"{name}.py").write_text("raise ImportError")
     for module in (call_tracer, fork_server):
         shutil.copy(str(module.__file__), root / ".isolate")
@@ -54,19 +57,21 @@ def image(tmp_path: Path) -> Image:
     )
 
 
-@pytest.fixture
-def servers(cloud: Cloud) -> ForkServers:
-    return ForkServers(cloud=cloud)
-
-
-def started(servers: ForkServers, image: Image, root: Path, *words: str, is_forked: bool = True) -> Process:
+def started(cloud: Cloud, image: Image, root: Path, *words: str, is_forked: bool = True) -> Process:
     """The probe as a job whose `/opt/ml` is `root`."""
     arguments = image.arguments(command=words)
     environment = image.variables(root, {"JOB": root.name})
-    address = servers.address(image, arguments, environment)
-    assert address is not None
-    start = Fork(address=address) if is_forked else started_by_itself
-    return servers.cloud.spawn(arguments, environment=environment, cwd=image.cwd, log=root / "log", start=start)
+    fork = forked(cloud, image, arguments, environment)
+    assert fork is not None
+    start = fork if is_forked else started_by_itself
+    return cloud.spawn(arguments, environment=environment, cwd=image.cwd, log=root / "log", start=start)
+
+
+def server_of(cloud: Cloud, image: Image) -> Process:
+    """The server that the image's jobs are forks of."""
+    process = fork_servers(cloud)._begun[image.name].process
+    assert process is not None
+    return process
 
 
 def told(root: Path) -> dict[str, object]:
@@ -74,10 +79,10 @@ def told(root: Path) -> dict[str, object]:
     return found
 
 
-def test_it_has_what_a_process_by_itself_has(servers: ForkServers, image: Image, tmp_path: Path) -> None:
-    forked = started(servers, image, tmp_path / "a", "x", "7")
+def test_it_has_what_a_process_by_itself_has(cloud: Cloud, image: Image, tmp_path: Path) -> None:
+    forked = started(cloud, image, tmp_path / "a", "x", "7")
     assert forked.wait(60) == 7
-    alone = started(servers, image, tmp_path / "b", "x", "7", is_forked=False)
+    alone = started(cloud, image, tmp_path / "b", "x", "7", is_forked=False)
     assert alone.wait(60) == 7
     one, other = told(tmp_path / "a"), told(tmp_path / "b")
     assert one["pid"] == one["group"] == forked.pid
@@ -93,9 +98,9 @@ def test_it_has_what_a_process_by_itself_has(servers: ForkServers, image: Image,
     assert (environment["JOB"], one["folder"]) == ("a", str(tmp_path / "a" / "home" / "tmp"))
 
 
-def test_jobs_do_not_know_of_one_another(servers: ForkServers, image: Image, tmp_path: Path) -> None:
+def test_jobs_do_not_know_of_one_another(cloud: Cloud, image: Image, tmp_path: Path) -> None:
     names = ("a", "b", "c")
-    jobs = [started(servers, image, tmp_path / name, name) for name in names]
+    jobs = [started(cloud, image, tmp_path / name, name) for name in names]
     assert [job.wait(60) for job in jobs] == [0, 0, 0]
     found = [told(tmp_path / name) for name in names]
     assert [one["arguments"] for one in found] == [["a"], ["b"], ["c"]]
@@ -104,10 +109,8 @@ def test_jobs_do_not_know_of_one_another(servers: ForkServers, image: Image, tmp
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
-def test_a_signal_to_its_group_ends_it(
-    servers: ForkServers, image: Image, tmp_path: Path, number: signal.Signals
-) -> None:
-    job = started(servers, image, tmp_path / "a", "sleep")
+def test_a_signal_to_its_group_ends_it(cloud: Cloud, image: Image, tmp_path: Path, number: signal.Signals) -> None:
+    job = started(cloud, image, tmp_path / "a", "sleep")
     until(lambda: (tmp_path / "a" / "log").stat().st_size or None)
     assert job.poll() is None
     with pytest.raises(subprocess.TimeoutExpired):
@@ -116,24 +119,84 @@ def test_a_signal_to_its_group_ends_it(
     assert job.wait(60) == job.poll() == job.returncode == -number
 
 
-def test_a_server_that_ended_is_begun_anew(servers: ForkServers, image: Image, tmp_path: Path) -> None:
-    assert started(servers, image, tmp_path / "a").wait(60) == 0
-    [begun] = servers._servers.values()
-    assert begun is not None
-    signal_group(begun[1], signal.SIGKILL)
-    begun[1].wait(60)
-    assert started(servers, image, tmp_path / "b").wait(60) == 0
+def test_a_server_that_ended_is_begun_anew(cloud: Cloud, image: Image, tmp_path: Path) -> None:
+    assert started(cloud, image, tmp_path / "a").wait(60) == 0
+    server = server_of(cloud, image)
+    signal_group(server, signal.SIGKILL)
+    server.wait(60)
+    assert started(cloud, image, tmp_path / "b").wait(60) == 0
 
 
-def test_what_could_change_an_import_is_started_by_itself(servers: ForkServers, image: Image, tmp_path: Path) -> None:
+def test_what_could_change_an_import_is_started_by_itself(cloud: Cloud, image: Image, tmp_path: Path) -> None:
     arguments, plain = image.arguments(), image.variables(tmp_path / "a")
-    assert servers.address(image, arguments, plain) is not None
-    assert servers.address(image, arguments, {**plain, "OMP_NUM_THREADS": "1"}) is None
-    assert servers.address(image, arguments, {**plain, "PYTHONUNBUFFERED": ""}) is None
-    assert servers.address(image, [sys.executable, "probe.py"], plain) is None
-    assert servers.address(image, ["/opt/run", "-m", "probe"], plain) is None
+    assert forked(cloud, image, arguments, plain) is not None
+    assert forked(cloud, image, arguments, {**plain, "OMP_NUM_THREADS": "1"}) is None
+    assert forked(cloud, image, arguments, {**plain, "PYTHONUNBUFFERED": ""}) is None
+    assert forked(cloud, image, [sys.executable, "probe.py"], plain) is None
+    assert forked(cloud, image, ["/opt/run", "-m", "probe"], plain) is None
 
 
-def test_an_image_that_cannot_serve_starts_its_jobs_by_themselves(servers: ForkServers, image: Image) -> None:
+def test_an_image_that_cannot_serve_starts_its_jobs_by_themselves(cloud: Cloud, image: Image) -> None:
     (image.root / ".isolate" / "fork_server.py").write_text("raise SystemExit(3)")
-    assert servers.address(image, image.arguments(), image.variables(image.root)) is None
+    assert forked(cloud, image, image.arguments(), image.variables(image.root)) is None
+
+
+def test_a_server_whose_parent_is_gone_ends(tmp_path: Path) -> None:
+    """As where the cloud was killed: nobody is left who could end it."""
+    parent = f"""
+import subprocess, sys, time
+server = subprocess.Popen([sys.executable, {fork_server.__file__!r}, {str(tmp_path / "socket")!r}, "json"])
+print(server.pid, flush=True)
+time.sleep(600)
+"""
+    with subprocess.Popen([sys.executable, "-c", parent], stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        server = int(process.stdout.readline())
+        until(lambda: (tmp_path / "socket").exists())
+        assert is_running(server)
+        process.kill()
+    until(lambda: not is_running(server), limit_s=30)
+
+
+def test_the_cloud_knows_the_seconds_that_forks_have_used(cloud: Cloud, image: Image, tmp_path: Path) -> None:
+    """A server that is told to end waits for its programs, so that their processor's time is its own."""
+    (image.root / "opt/program/busy.py").write_text("import time\nwhile time.process_time() < 1: pass")
+    busy = replace(image, entrypoint=("python", "-m", "busy"))
+    job = started(cloud, busy, tmp_path / "a")
+    server = server_of(cloud, busy)
+    before = used_s()
+    signal_group(server, signal.SIGTERM)
+    assert server.wait(60) == job.wait(60) == 0
+    assert used_s() - before >= 1
+
+
+def used_s() -> float:
+    """The processor's seconds of all children that have ended."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
+def is_running(process: int) -> bool:
+    """Not as a zombie: where nothing reaps orphans they stay."""
+    stat = Path(f"/proc/{process}/stat")
+    return stat.exists() and stat.read_text().rpartition(")")[2].split()[0] != "Z"
+
+
+def read_at_import(source: str) -> list[int]:
+    """The lines that read the environment where a module is imported: all but the bodies of its functions."""
+    found: list[int] = []
+    left: list[ast.AST] = [ast.parse(source)]
+    while left:
+        node = left.pop()
+        if isinstance(node, ast.Attribute) and node.attr in {"environ", "getenv"}:
+            found.append(node.lineno)
+        if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
+            left += ast.iter_child_nodes(node)
+    return found
+
+
+def test_our_jobs_read_the_environment_only_when_they_are_called() -> None:
+    """Their modules are imported once, in a process that has none of a job's own variables."""
+    assert read_at_import("import os\nA = os.environ['A']\ndef f():\n    return os.environ['B']") == [2]
+    for path in sorted([*REPOSITORY.glob("jobs/**/*.py"), *REPOSITORY.glob("millrace/**/*.py")]):
+        assert read_at_import(path.read_text()) == [], path
