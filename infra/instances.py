@@ -1,4 +1,4 @@
-"""What SageMaker's instance families have and do not have."""
+"""What SageMaker's instance types have and do not have."""
 
 from __future__ import annotations
 

@@ -20,13 +20,13 @@ MACHINES = ("ingest", "train", "release", "score", "monitor", "retrain")
 """The state machines that do a workload's work. Beside them it has `teardown`, which ends them."""
 EVERY_MACHINE = (*MACHINES, "teardown")
 TABLES = ("rows", "labels")
+"""The Iceberg tables of a workload."""
 IMAGES = ("training", "processing", "inference")
 """The folders below `containers/`."""
 JOB_LOGS = tuple(f"/aws/sagemaker/{kind}Jobs" for kind in ("Training", "Processing", "Transform"))
 """The log groups of SageMaker's jobs, one of each kind for an account and region.
 
 https://docs.aws.amazon.com/sagemaker/latest/dg/logging-cloudwatch.html"""
-"""The Iceberg tables of a workload."""
 STARTING_QUEUES = {"drops": "intake"}
 """Queues whose messages start machines, each with the function that it feeds; a teardown switches them off."""
 SCHEDULED_FUNCTIONS = ("sweep", "lateness", "upkeep")

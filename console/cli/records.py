@@ -72,7 +72,8 @@ def quarantine(
         show_json({"reasons": dict(counts.most_common()), "rows": [asdict(row) for row in shown]})
         return
     rows = [{"reason": name, "rows": count} for name, count in counts.most_common()]
-    show_rows(rows, as_json=False, nothing="No row was refused.")
+    whose = f" of a drop whose key ends with {drop}; `millrace runs` names the drops" if drop else ""
+    show_rows(rows, as_json=False, nothing=f"No row was refused{whose}.")
     if rows:
         print()
         show_rows([_short(row) for row in shown], as_json=False, nothing="")

@@ -147,14 +147,13 @@ class Guesser:
             and c.kind not in ("float64", "boolean", "binary")
             and not c.is_sentences
         ]
-        alone = [column for column in fit if column.is_unique and column is not event_time]
-        if event_time and event_time.is_unique:
+        alone = [one for one in fit if one.is_unique and one.is_nearly_unique and one is not event_time]
+        if event_time and event_time.is_unique and not event_time.repeats:
             return _of_unique_time(event_time, alone, looks_around=looks_around)
         if alone and not looks_around:
             chosen = self._only(alone, "key", "--key")
-            return Guess(
-                value=(chosen.name,), reason=f"each {chosen.name} comes once", others=_without(_names(alone), chosen)
-            )
+            reason = f"each {chosen.name} comes once{_but_for(_repeated(chosen))}"
+            return Guess(value=(chosen.name,), reason=reason, others=_without(_names(alone), chosen))
         others = [column for column in fit if column is not event_time]
         pairs = [(column, _repeated(column, event_time)) for column in others] if event_time else []
         exact = [column for column, repeated in pairs if not repeated]

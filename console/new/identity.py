@@ -90,6 +90,9 @@ def with_key(
             return seen, _found_key(replace(guesser, columns=columns), None if is_made else event_time, label, choices)
         except ConfigurationError as error:
             raise _with_local_time(error, event_time) from None
+    if choices.horizon_hours > 0:
+        came = "--horizon-hours, which finds a row's past and what lies ahead of it by its time"
+        raise ConfigurationError(where=where, field="--no-key", expected=_in_time(event_time.name), came=came)
     _refuse_taken(seen, ROW_ID, "--no-key", where)
     rows = len(seen[0].cells)
     notes.append(
@@ -106,7 +109,13 @@ def _found_key(
     if guess is not None:
         return guess
     expected = f"--key with columns that tell rows apart, or --no-key: the contract generates `{ROW_ID}`"
+    if choices.horizon_hours > 0:
+        expected = _in_time(event_time.name if event_time else "the event time")
     raise ConfigurationError(where=guesser.where, field="key", expected=expected, came=_nearest(guesser.columns, label))
+
+
+def _in_time(event_time: str) -> str:
+    return f"--key {event_time}, with --key and another column before it where several rows have one time"
 
 
 def _with_local_time(error: ConfigurationError, event_time: Observed) -> ConfigurationError:

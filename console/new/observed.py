@@ -70,6 +70,8 @@ class Observed:
     """Whether `changed` says how it would be read as times."""
     empty: int = 0
     """Cells that hold nothing in the file itself: empty ones of CSV, null."""
+    repeats: int = 0
+    """Cells of rows that come a second time, whole or by their key: the table will hold each once."""
 
     @property
     def is_number(self) -> bool:
@@ -100,8 +102,8 @@ class Observed:
 
     @property
     def is_unique(self) -> bool:
-        """Whether no cell repeats another one; so few may be missing that their rows may be quarantined."""
-        return self.is_nearly_complete and self.distinct == len(self.cells) - self.cells.null_count
+        """Whether no cell repeats that of another row; so few may be missing that their rows may be quarantined."""
+        return self.is_nearly_complete and self.distinct == len(self.cells) - self.cells.null_count - self.repeats
 
     @property
     def is_nearly_unique(self) -> bool:

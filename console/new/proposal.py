@@ -25,6 +25,7 @@ from console.new.source import Source
 from console.new.spans import HELD_OUT, NO_NAIVE, Naive, Spans, find_spans, spans_without_time
 from console.new.still import standing_still
 from console.new.surface import Surface
+from millrace.contract.future import up_to
 from millrace.contract.rules.image import ImageFormat
 from millrace.contract.rules.range import Range
 from millrace.contract.schema import LINE, Table, arrow_schema
@@ -147,14 +148,14 @@ def _validated(reading: Reading, today: date) -> tuple[pa.Table, tuple[Quarantin
     """The rows that keep the contract, in the order of event time, and those that do not."""
     import pyarrow as pa
 
+    at = datetime.combine(today, time(), UTC)
     if reading.is_file_droppable:
-        at = datetime.combine(today, time(), UTC)
         rows, unparsable = read_rows(reading.source.path, reading.contract, at=at)
     else:
         cells = pa.Table.from_arrays([column.cells for column in reading.seen], schema=arrow_schema(reading.contract))
         lines = pa.array(range(1, cells.num_rows + 1), pa.int64())
         rows, unparsable = cells.append_column(LINE, lines), ()
-    verdict = validate(rows, reading.contract, decodes=True)
+    verdict = validate(rows, up_to(reading.contract, reading, arrived=at), decodes=True)
     accepted = verdict.accepted
     refused = tuple(sorted((*unparsable, *verdict.refused), key=lambda row: row.line or 0))
     if accepted.num_rows < FEWEST_ROWS:

@@ -9,6 +9,7 @@ from typing import Any
 
 from console.image_folder import SPLIT
 from console.new.choices import Choices
+from console.new.counts import repeated_rows
 from console.new.features import Features
 from console.new.guesses import Guess, Guesser, own_classes
 from console.new.identity import ROW_ID, with_event_time, with_key
@@ -58,6 +59,11 @@ class Reading:
     @property
     def event_time(self) -> str:
         return str(self.guesses["event time"].value.name)
+
+    @property
+    def horizon_hours(self) -> float:
+        """How long after a row's time its label is known."""
+        return self.choices.horizon_hours
 
     @property
     def key(self) -> tuple[str, ...]:
@@ -115,6 +121,7 @@ def read(source: Source, choices: Choices, today: date) -> Reading:
         seen, guesses["event time"] = _with_generated_time(seen, today)
     guesser = replace(guesser, columns=seen)
     seen, guesses["key"] = with_key(seen, guesser, guesses["event time"].value, label, choices, where, notes)
+    seen = _once_by_key(seen, guesses["key"].value)
     contract = as_in_file(_contract(seen, images, guesses, choices, is_in_time=is_in_time), seen, source)
     return Reading(
         source=source,
@@ -162,7 +169,21 @@ def _observe(source: Source, choices: Choices) -> tuple[tuple[Observed, ...], di
         else:
             seen.append(found)
     _check_time_format(choices, seen, source.path.name)
-    return tuple(seen), images, tuple(left_out)
+    repeats = repeated_rows([one.cells for one in seen]) if _may_repeat(seen) else 0
+    return tuple(replace(one, repeats=repeats) for one in seen), images, tuple(left_out)
+
+
+def _may_repeat(seen: Sequence[Observed]) -> bool:
+    """Whether a column tells most rows apart, but not all: a table without one is not looked through."""
+    return any(2 * one.distinct >= len(one.cells) and not one.is_unique for one in seen)
+
+
+def _once_by_key(seen: Sequence[Observed], key: Sequence[str]) -> tuple[Observed, ...]:
+    """A column that is the key by itself tells rows apart, however many a file has twice."""
+    return tuple(
+        replace(one, repeats=len(one.cells) - one.cells.null_count - one.distinct) if (one.name,) == tuple(key) else one
+        for one in seen
+    )
 
 
 def _check_time_format(choices: Choices, seen: Sequence[Observed], where: str) -> None:

@@ -1,1 +1,1 @@
-"""Whether rows and labels come as late as agreed, once a day."""
+"""Whether rows and labels come later than agreed, at each call of its schedule."""

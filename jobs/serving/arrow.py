@@ -59,7 +59,7 @@ def _rejection(encoder: Encoder, table: pa.Table, place: int) -> Rejection:
     where, expected = f"row {table[ROW][place].as_py()}.{encoder.name}", f"a column for the encoder {encoder.kind}"
     try:
         row = {name: table[name][place].as_py() for name in encoder.inputs}
-    except (ValueError, OverflowError):  # a time that Python has not
+    except (ValueError, OverflowError, KeyError):  # a time that Python has not, or of a zone that it does not know
         came = f"{column[place].cast('int64')} ({column.type})"
         raise Refused("no such value", expected=expected, came=came, where=where) from None
     cell = row[encoder.inputs[0]]

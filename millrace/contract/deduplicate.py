@@ -240,7 +240,9 @@ def duplicates(
         places = dict.fromkeys(np.flatnonzero(good)[_plain(held)].tolist(), "which the table holds")
     for at, line in seen.before(numbers):
         places.setdefault(at, f"first on line {line}")
-    found = repeated(rows, good, {key: numbers}) if is_alone else {}
+    kept = good.copy()
+    kept[list(places)] = False  # what is refused keeps no key from others
+    found = repeated(rows, kept, {key: numbers}) if is_alone else {}
     return found | {at: _violation(rows, at, key, place) for at, place in places.items()}
 
 

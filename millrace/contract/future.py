@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from millrace.contract.rules.range import Range
 
 if TYPE_CHECKING:
     from millrace.contract.schema import Column, Table
-    from millrace.workload.declaration import Prediction
 
 AHEAD = timedelta(days=366)
 """Room for files of a whole month or year that come while it runs, for plans, and for replays of the past.
@@ -18,7 +17,21 @@ AHEAD = timedelta(days=366)
 What lies further ahead is a wrong date; the few rows nearer than that are left out by `split.without_strays`."""
 
 
-def up_to(table: Table, prediction: Prediction, *, arrived: datetime) -> Table:
+class InTime(Protocol):
+    """What is predicted of rows in time, as a workload declares it."""
+
+    @property
+    def event_time(self) -> str:
+        """The column of it."""
+        ...
+
+    @property
+    def horizon_hours(self) -> float:
+        """How long after a row's time its label is known."""
+        ...
+
+
+def up_to(table: Table, prediction: InTime, *, arrived: datetime) -> Table:
     """The table with an upper bound on the event time: the arrival of the drop or the request, the horizon and a year.
 
     A contract that declares a maximum of its own keeps it. Without a bound one wrong date, 9999-12-31, would be the

@@ -156,7 +156,7 @@ def names_of(line: bytes, form: CsvForm) -> list[str]:
         cells = next(_reader(raw_text(line).rstrip("\r"), form, strict=False))
     except csv.Error as error:
         # Lines that end in carriage returns alone make one line of the whole file.
-        got = f"{truncate(raw_text(line))} ({_in_words(error)})"
+        got = f"{truncate(raw_text(line))} ({_in_words(error, raw_text(line))})"
         raise DropError(Reason.COLUMNS, expected="a header in one line", got=got) from None
     return [cell.strip() for cell in cells]
 
@@ -220,9 +220,10 @@ def _split(lines: list[bytes], width: int, form: CsvForm) -> list[pa.Array]:
 def _read_lines(lines: list[bytes], line: int, width: int, form: CsvForm, limits: Limits, *, last: bool) -> _Block:
     """Line by line, each with the carriage return of its end, which within quotes is part of a cell.
 
-    Of a record that cannot be read only the first line is quarantined; reading continues behind it. A quote that never
-    closes would otherwise swallow good lines: of `1,"a`, `2,b` and `3,c` the first is quarantined, and the other two
-    are read."""
+    Of a record whose quotes do not stand around its cells only the first line is quarantined; reading continues behind
+    it. A quote that never closes would otherwise swallow good lines: of `1,"a`, `2,b` and `3,c` the first is
+    quarantined, and the other two are read. Where they do the record is quarantined whole, whatever is wrong with it:
+    what stands in a quoted cell is never a row."""
     import pyarrow as pa
 
     found, records, at = _Block(), [], 0
@@ -236,10 +237,11 @@ def _read_lines(lines: list[bytes], line: int, width: int, form: CsvForm, limits
             break
         cells = _cells(lines[at : at + span], width, form) if span > 0 else of_line(Reason.QUOTE, CLOSED, "the end")
         if isinstance(cells, RuleViolation):
-            # Of a record over several lines the quote is to blame, whatever its cells look like.
-            first = lines[at].removesuffix(b"\r")
-            found.refuse(line + at, [replace(cells, reason=Reason.QUOTE) if span > 1 else cells], first)
-            at += 1
+            whole = span if span > 1 and _is_well_quoted(lines[at : at + span], form) else 1
+            # Else the quote is to blame, whatever the cells of a record over several lines look like.
+            violation = replace(cells, reason=Reason.QUOTE) if span > whole else cells
+            found.refuse(line + at, [violation], b"\n".join(lines[at : at + whole]).removesuffix(b"\r"))
+            at += whole
             continue
         raw = b"\n".join(lines[at : at + span]).removesuffix(b"\r")
         if span > LONG and _hides_rows(lines[at + 1 : at + span - 1], width, form):
@@ -288,13 +290,24 @@ def _cells(lines: list[bytes], width: int, form: CsvForm) -> list[str] | RuleVio
     except UnicodeDecodeError as error:
         return of_line(Reason.ENCODING, form.encoding.upper(), repr(error.object[error.start : error.end]))
     except (csv.Error, StopIteration) as error:
-        return of_line(Reason.QUOTE, CLOSED, _in_words(error))
+        return of_line(Reason.QUOTE, CLOSED, _in_words(error, text))
     return cells if len(cells) == width else _wrong_width(width, len(cells))
 
 
-def _in_words(error: Exception) -> str:
-    """Python's csv speaks of its own modes of files where a line has a carriage return inside."""
-    return "a carriage return within a line" if "new-line character" in str(error) else str(error)
+def _is_well_quoted(lines: list[bytes], form: CsvForm) -> bool:
+    """Whether each quote of the record opens or closes a cell, or is doubled in one."""
+    try:
+        next(_reader(b"\n".join(lines).removesuffix(b"\r").replace(b"\0", b"?").decode("latin-1"), form, strict=True))
+    except (csv.Error, StopIteration):
+        return False
+    return True
+
+
+def _in_words(error: Exception, text: str) -> str:
+    """Python's csv speaks of its own modes of files where a record ends before its text does."""
+    if "new-line character" not in str(error):
+        return str(error)
+    return "a carriage return within a line" if "\r" in text else "a quote in the midst of a cell, as in a later line"
 
 
 def _typed(found: _Block, header: list[str], table: Table) -> Parsed:

@@ -165,7 +165,7 @@ ENDPOINT_ALARMS: dict[str, OperationsAlarm[WorkloadNames]] = {
 SERVING = "serving"
 COMPOSITE = CompositeAlarm(
     severity="act",
-    description="the live endpoint fails, lags or is not asked: one message for all of its alarms",
+    description="the live endpoint fails, lags or has others answer for it: one message for all of its alarms",
     alarms=tuple(ENDPOINT_ALARMS),
 )
 """The alarm `SERVING`: what breaks an endpoint raises several alarms at once."""

@@ -352,7 +352,7 @@ def full_budget(month: Month, day: int) -> None:
     month.millrace("train", "--wait", wanted="budget", status=1)
     month.millrace("cost", wanted=rf"{MONTHLY_USD:.2f}")
     month.evening(day)
-    month.note(day, f"a training is wanted, and the month's {MONTHLY_USD:g} USD are spent", "it waits for February")
+    month.note(day, f"a training is wanted, the month's {MONTHLY_USD:g} USD have no room", "it waits for February")
 
 
 def late_feed(month: Month) -> None:

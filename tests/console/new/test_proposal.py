@@ -115,6 +115,36 @@ def test_a_column_that_names_rows_is_a_better_key_than_an_uneven_time(
     assert reason in series.reason
 
 
+@pytest.mark.parametrize("words", [{}, {"has_no_key": True}, {"key": ("parcel",)}])
+def test_a_repeated_row_makes_no_feature_of_a_number_that_tells_rows_apart(
+    market: list[Row], as_csv: Writer, words: Any
+) -> None:
+    """As a feature it would be known in a range, out of which every later row is."""
+    rows = [row | {"parcel": str(7000 + at)} for at, row in enumerate(uneven(market))]
+    if "key" in words:  # and a row that was sent once more, corrected
+        rows.append(rows[-1] | {"parcel": "7000"})
+    found = proposed(as_csv([*rows[:40], *rows[30:]]), **words)
+    assert {one.name: one.reason for one in found.no_features}["parcel"] == (
+        "different in each row: it only numbers them"
+    )
+    assert found.contract.column("parcel").find(Range) in (None, Range(minimum=0))
+    key = found.guesses["key"]
+    assert key.value == (("row_id",) if words.get("has_no_key") else ("parcel",))
+    assert words or key.reason == "each parcel comes once, but for 10 rows that will be quarantined"
+
+
+def test_a_label_ahead_wants_the_event_time_in_the_key(market: list[Row], as_csv: Writer) -> None:
+    rows = [row | {"load": float(row["demand"])} for row in market]
+    with pytest.raises(ConfigurationError, match=r"--no-key: expected --key Half hour, .*--horizon-hours"):
+        proposed(as_csv(rows), label="load", horizon_hours=1, has_no_key=True)
+
+
+def test_a_row_of_the_far_future_is_refused_as_in_a_drop(market: list[Row], as_csv: Writer) -> None:
+    rows = [*market, market[-1] | {"Half hour": "9999-12-31 23:00:00"}]
+    found = proposed(as_csv(rows))
+    assert [row.violations[0].column for row in found.refused] == ["Half hour"]
+
+
 @pytest.mark.parametrize(
     "make",
     [lambda at: f"said {at}", lambda at: f"c{at}@mail.example", lambda at: at * (-1) ** at * 1009, lambda at: at / 7],

@@ -167,6 +167,13 @@ def test_times_of_another_unit_refuse_the_stream(unit: str, ticks: int) -> None:
         reader.read(write_stream([batch]), CONTENT_TYPE)
 
 
+def test_times_of_an_unknown_zone_refuse_the_stream() -> None:
+    reader = Reader((Number(name="load"),), arrow=True)
+    batch = pa.record_batch({"row_number": pa.array([0]), "load": pa.array([1], pa.timestamp("us", "Nowhere/X"))})
+    with pytest.raises(Refused, match=r"row 0.load: .*Nowhere/X"):
+        reader.read(write_stream([batch]), CONTENT_TYPE)
+
+
 def test_only_a_transform_job_reads_streams() -> None:
     with pytest.raises(Refused) as refused:
         Reader((Number(name="a"),)).read(b"", CONTENT_TYPE)

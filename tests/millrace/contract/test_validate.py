@@ -12,10 +12,11 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from millrace.contract.deduplicate import Keys, key_of
+from millrace.contract.deduplicate import Keys, key_beside, key_of
 from millrace.contract.load import load_contract
 from millrace.contract.row import check_row
 from millrace.contract.rules.allowed import Allowed
@@ -136,6 +137,17 @@ def test_keys_that_the_table_holds_are_refused() -> None:
     rows = [{"k": k, "x": 0.5, "n": 1, "s": "a"} for k in (1, 3, 2)]
     result = validate(table_of(rows), TABLE, held=held)
     assert result.accepted["k"].to_pylist() == [3]
+
+
+@pytest.mark.parametrize("parts", [1, 2])
+def test_a_label_that_says_the_same_keeps_no_key_from_its_correction(parts: int) -> None:
+    """It is refused as what the table holds; however the rows are divided, the next one is a correction."""
+    rows = table_of([{"k": 1, "x": x, "n": 1, "s": "a"} for x in (0.5, 0.25)])
+    known = key_beside(rows.slice(0, 1), ("k",), ("x",))
+    validator = Validator(TABLE, held=(Keys(columns=("k",), beside=("x",), values=known),))
+    found = [validator.judge(part) for part in ([rows] if parts == 1 else [rows.slice(0, 1), rows.slice(1)])]
+    assert [row.line for one in found for row in one.refused] == [1]
+    assert [line for one in found for line in one.accepted[LINE].to_pylist()] == [2]
 
 
 def test_a_key_of_several_columns_keeps_them_apart() -> None:

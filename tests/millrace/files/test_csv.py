@@ -50,6 +50,31 @@ def test_what_may_be_rows_between_two_stray_quotes_is_quarantined_whole(read: Re
     assert parsed.rows["id"].to_pylist() == ["b"]
 
 
+@pytest.mark.parametrize(
+    ("record", "reason"),
+    [
+        (b'a,"caf\xe9\nz,ok\nbye"\n', "encoding"),
+        (b'a,"x\nz,ok\nbye",\n', "columns"),
+        (b'a,5,"x\nz,ok\nbye"\n', "columns"),
+        (b'a,"x\0\nz,ok\nbye"\n', "encoding"),
+    ],
+)
+def test_what_stands_in_a_quoted_cell_is_never_a_row(read: Read, record: bytes, reason: str) -> None:
+    """Whatever else is wrong with its record, which is quarantined whole."""
+    parsed = read(b"id,text\n" + record + b"b,z\n", TABLE)
+    (refused,) = parsed.unparsable
+    assert (refused.line, [one.reason for one in refused.violations]) == (2, [reason])
+    assert refused.raw.count("\n") == 2
+    assert parsed.rows["id"].to_pylist() == ["b"]
+
+
+def test_quotes_in_the_midst_of_cells_are_named(read: Read) -> None:
+    """No carriage return is there; the lines behind the first are read."""
+    parsed = read(b'id,text\na,5" pipe\nb,6" pipe\n', TABLE)
+    assert parsed.unparsable[0].violations[0].got == "a quote in the midst of a cell, as in a later line"
+    assert parsed.rows.num_rows + len(parsed.unparsable) == 2
+
+
 def test_a_carriage_return_within_a_line_is_named(read: Read) -> None:
     (refused,) = read(b'id,text\na,"x"\ry\nb,z\n', TABLE).unparsable
     assert refused.violations[0].got == "a carriage return within a line"

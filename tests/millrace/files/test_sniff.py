@@ -440,7 +440,7 @@ def test_json_lines_of_as_many_commas_as_a_file_without_header_has_are_json(tmp_
 
 @pytest.mark.parametrize(
     ("head", "line"),
-    [(HEAD, b"1\n"), (HEAD, b",,1,\n"), (HEAD, b'"\n'), (b"{}\n", b"{}\n"), (b"{}\n", b"1\n")],
+    [(HEAD, b"1\n"), (HEAD, b",,1,\n"), (HEAD, b'"a\n'), (b"{}\n", b"{}\n"), (b"{}\n", b"1\n")],
     ids=["width", "good", "quotes", "json", "no json"],
 )
 def test_short_lines_come_in_parts_of_few_rows(head: bytes, line: bytes, tmp_path: Path) -> None:
