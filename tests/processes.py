@@ -7,7 +7,7 @@ from pathlib import Path
 
 
 def with_variable(variable: str, value: str) -> set[int]:
-    """The processes in whose environment the variable begins with the value; a job shows none, as it is a fork."""
+    """The processes in whose environment the variable begins with the value; forks (jobs, functions) show none."""
     found = set()
     for folder in Path("/proc").iterdir():
         with suppress(OSError):
@@ -17,7 +17,7 @@ def with_variable(variable: str, value: str) -> set[int]:
 
 
 def writing(log: Path) -> set[int]:
-    """The processes whose output is the file, as that of a job and all that it starts."""
+    """The processes whose output is the file, as that of a function, or of a job and all that it starts."""
     found = set()
     for folder in Path("/proc").iterdir():
         with suppress(OSError):

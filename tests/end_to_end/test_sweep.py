@@ -7,8 +7,9 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -22,7 +23,7 @@ from millrace.state.table import StateTable
 from tests.end_to_end.conftest import REST_S
 from tests.infra.local.waiting import until
 from tests.mails import mails
-from tests.processes import with_variable
+from tests.processes import writing
 
 pytestmark = pytest.mark.slow
 
@@ -32,9 +33,15 @@ RULE, SCHEDULE = f"{NAMES.prefix}-cleanup", f"{NAMES.prefix}-sweep"
 
 
 @pytest.fixture(scope="module")
-def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCloud]:
+def build(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of the cloud."""
+    return tmp_path_factory.mktemp("swept")
+
+
+@pytest.fixture(scope="module")
+def desk(build: Path) -> Iterator[LocalCloud]:
     """A cloud into which the workload is deployed, and nothing else has happened."""
-    with started(tmp_path_factory.mktemp("swept"), clock=STORY.start, workloads=[STORY.workload]) as desk:
+    with started(build, clock=STORY.start, workloads=[STORY.workload]) as desk:
         yield desk
 
 
@@ -172,15 +179,16 @@ def test_an_execution_is_aborted(desk: LocalCloud, holders: Callable[[], list[st
     check(desk, holders, [running])
 
 
-def test_the_worker_of_the_cleanup_is_killed(desk: LocalCloud, holders: Callable[[], list[str]]) -> None:
+def test_the_worker_of_the_cleanup_is_killed(desk: LocalCloud, build: Path, holders: Callable[[], list[str]]) -> None:
     """Each time, so that the event becomes a dead letter."""
     before = set(executions(desk, "SUCCEEDED"))
     assert dead_letters(desk) == 0
     drop(desk, "killed.csv")
 
     def is_given_up() -> bool:
-        for process in with_variable("AWS_LAMBDA_FUNCTION_NAME", f"{NAMES.function('cleanup')}\0"):
-            os.kill(process, signal.SIGKILL)
+        for process in writing(build / "local" / "logs" / "functions" / f"{NAMES.function('cleanup')}.log"):
+            with suppress(ProcessLookupError):
+                os.kill(process, signal.SIGKILL)
         return dead_letters(desk) == 1
 
     until(is_given_up, limit_s=REST_S)

@@ -44,12 +44,12 @@ from millrace.state.table import StateTable
 from tests.first_month.webhook import Chat, chat
 from tests.infra.local.waiting import until
 from tests.mails import mails
-from tests.processes import with_variable, writing
+from tests.processes import writing
 
 NAMES = STORY.names
 START = datetime.fromisoformat("1997-01-01T08:00:00+00:00")
 DAYS, DAY_ROWS = 30, 48
-TRAINING_LOGS = Path("local/logs/jobs/training")
+LOGS = Path("local/logs")
 SECRET = "chat/url"  # pragma: allowlist secret (a name, no key)
 REST_S = 600.0
 MONTHLY_USD, LATENCY_DAYS = 1.0, 2
@@ -118,8 +118,8 @@ class Month:
     chat: Chat
     drops_a_day: int
     cloud_pid: int
-    training_logs: Path
-    """One file for each job."""
+    logs: Path
+    """One file for each job and each function."""
     incidents: list[Incident] = field(default_factory=list)
     unexplained: list[str] = field(default_factory=list)
     drops: int = 0
@@ -294,9 +294,10 @@ def killed_worker(month: Month, day: int) -> None:
     month.burst(day, 0)
 
     def kill() -> bool:
-        for process in with_variable("AWS_LAMBDA_FUNCTION_NAME", f"{NAMES.function('validation')}\0"):
-            os.kill(process, signal.SIGKILL)
-            killed.add(process)
+        for process in writing(month.logs / "functions" / f"{NAMES.function('validation')}.log"):
+            with suppress(ProcessLookupError):
+                os.kill(process, signal.SIGKILL)
+                killed.add(process)
         return len(killed) >= 3
 
     until(kill, limit_s=120)
@@ -326,12 +327,13 @@ def broken_image(month: Month, day: int) -> None:
     month.feed(day)
     month.rest()
     states, arn = month.desk.client("stepfunctions"), NAMES.machine_arn("train")
-    known, killed = set(month.training_logs.iterdir()), set[int]()
+    logs, killed = month.logs / "jobs" / "training", set[int]()
+    known = set(logs.iterdir())
     month.millrace("train", wanted="started")
     (run,) = states.list_executions(stateMachineArn=arn, statusFilter="RUNNING")["executions"]
 
     def kill() -> bool:
-        for process in {process for log in set(month.training_logs.iterdir()) - known for process in writing(log)}:
+        for process in {process for log in set(logs.iterdir()) - known for process in writing(log)}:
             with suppress(ProcessLookupError):
                 os.kill(process, signal.SIGKILL)
                 killed.add(process)
@@ -381,9 +383,7 @@ def live(
 ) -> FirstMonth:
     """The month, or its first `days`, from the deployment to the teardown."""
     with deployed(build) as (desk, place, pid):
-        month = Month(
-            desk=desk, chat=place, drops_a_day=drops_a_day, cloud_pid=pid, training_logs=build / TRAINING_LOGS
-        )
+        month = Month(desk=desk, chat=place, drops_a_day=drops_a_day, cloud_pid=pid, logs=build / LOGS)
         month.history()
         month.heard()
         month.measure()

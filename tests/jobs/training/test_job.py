@@ -62,6 +62,25 @@ def test_walk_forward_models_have_not_seen_what_they_are_judged_on(model_1996: P
         assert all(0 < week.error < 0.5 for week in model.weeks)
 
 
+ONE_AT_A_TIME = """
+import runpy
+from jobs.training import loop
+loop.trainings_at_once = lambda *_: 1
+runpy.run_module("jobs.training", run_name="__main__")
+"""
+
+
+def test_the_models_of_earlier_days_are_the_same_beside_the_training_and_after_it(
+    model_1996: Path, snapshot_1996: Any, training_at: Any, tmp_path: Path
+) -> None:
+    root = training_at(tmp_path / "ml", snapshot_1996)
+    environment = {**CHILD, "MILLRACE_ML_ROOT": str(root)}
+    subprocess.run([sys.executable, "-c", ONE_AT_A_TIME, "train"], cwd=REPOSITORY, env=environment, check=True)
+    beside, after = (read_folder(folder).description.walk_forward for folder in (model_1996, root / "model"))
+    assert beside == after
+    assert len(beside) == 4
+
+
 def test_tells_its_figures_on_standard_output(training_1996: Path) -> None:
     assert "epoch=0 train_loss=0." in (training_1996 / "output.txt").read_text()
     assert not (training_1996 / "output" / "failure").exists()
