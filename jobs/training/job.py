@@ -141,7 +141,8 @@ def _trained(places: TrainingPlaces, stop: StopSignal, together: Processes, grap
         graph.begin(inputs.parameters, inputs.signature, setting.task.objective)
     report = _print if together.is_first else _say_nothing
     earlier = list(_walk_forward(setting, rows, parts, stop, together))
-    with beside(earlier, processes=loop.trainings_at_once(inputs, together)) as earlier_models:
+    processes = loop.trainings_at_once(inputs, together) if earlier else 1
+    with beside(earlier, processes=processes) as earlier_models:
         trained = loop.train(
             inputs, checkpoints=places.checkpoints, stop=lambda: stop.came, report=report, together=together
         )

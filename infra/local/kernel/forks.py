@@ -166,8 +166,10 @@ class _Begun:
         """Where it answers; it is started where it does not run."""
         found = self.folder / "socket"
         with self.lock:
-            if self.is_refused or (self.process and self.process.poll() is None):
-                return None if self.is_refused else found
+            if self.is_refused:
+                return None
+            if self.process and self.process.poll() is None:
+                return found
             for stale in self.folder.glob("socket*"):  # of a server before
                 stale.unlink()
             self.folder.mkdir(parents=True, exist_ok=True)
