@@ -81,7 +81,7 @@ def up(build: Build, empty: Empty, export: Export, as_json: Json, workload: Work
         return
     print("\n".join(_exports(instance)))
     if not export:
-        print(_next(instance, empty=empty))
+        print(_next(instance, empty=empty, workloads=workload or ()))
 
 
 def _check_names(names: Sequence[str]) -> None:
@@ -169,7 +169,8 @@ def _exports(instance: Instance) -> list[str]:
     return [f"unset {' '.join(UNSET)}", *lines]
 
 
-def _next(instance: Instance, *, empty: bool) -> str:
+def _next(instance: Instance, *, empty: bool, workloads: Sequence[str]) -> str:
+    """Commands to go on with: those of these workloads, or of all that are deployed."""
     from console.environment import local_environment
     from millrace.state.pointers import ReleasePointers
     from millrace.state.table import StateTable
@@ -183,6 +184,8 @@ def _next(instance: Instance, *, empty: bool) -> str:
         drops = instance.folder.parent / "drops"
         lines = []
         for names in environment.deployed():
+            if workloads and names.workload not in workloads:
+                continue
             if ReleasePointers(StateTable(environment.client("dynamodb"), names)).champion() is None:
                 lines += _first_drop(names, drops)
             lines.append(command(names, "runs"))

@@ -190,6 +190,7 @@ def _call_times(times: CallTimes) -> str:
 
 def _quality(evaluation: Evaluation | None) -> str:
     """The task's main figure and the naive rule's, on which rows."""
+    from console.queries.naive_rule import losses_beside
     from console.words import days
 
     if evaluation is None:
@@ -199,9 +200,10 @@ def _quality(evaluation: Evaluation | None) -> str:
     more = "".join(
         f"{words(name)} {figure:.3g}\n" for name in WORTH if (figure := evaluation.metrics.get(name)) is not None
     )
-    return (
-        f"{quality(own)}\n{more}naive rule {quality(naive)}\n{evaluation.rows.test:,} rows\n{days(span.from_, span.to)}"
-    )
+    losses = losses_beside(evaluation)
+    by_loss = f"log loss {losses[0]:.4f}, the rule's {losses[1]:.4f}: compared by it\n" if losses else ""
+    rule = f"naive rule {quality(naive)}\n{by_loss}"
+    return f"{quality(own)}\n{more}{rule}{evaluation.rows.test:,} rows\n{days(span.from_, span.to)}"
 
 
 def _version_document(

@@ -66,6 +66,9 @@ def read_delimited(path: Path, form: CsvForm, *, decimal: str = "") -> Delimited
 
     line, first = _first(path, form)
     width = len(first)
+    same = {name.casefold() for name in form.columns} & {cell.strip().casefold() for cell in first}
+    if 2 * len(same) > width:
+        stop(path, "--columns", "a file without a line of names", f"{', '.join(first)} in line {line}")
     names = form.columns or tuple(first)
     # Columns by their places: the names of the file are judged by whoever gets them.
     places = tuple(f"\0{place}" for place in range(width))
@@ -104,8 +107,13 @@ def _first(path: Path, form: CsvForm) -> tuple[int, list[str]]:
         stop(path, "rows", "labelled rows", "blank lines")
     names = csv.names_of(line.decode(form.encoding, errors="backslashreplace").encode(), form)
     if twice := sorted({name for name in names if names.count(name) > 1}) if not form.columns else []:
-        title = f" in line {number}, which may be a title: then take it out" if twice == [""] else ""
-        stop(path, "columns", f"names that come once{title}", f"{', '.join(map(repr, twice))} more than once")
+        remedy = "which may be a title: then take it out" if twice == [""] else "where one of them needs another name"
+        stop(
+            path,
+            "columns",
+            f"names that come once in line {number}, {remedy}",
+            f"{', '.join(map(repr, twice))} more than once",
+        )
     return number, names
 
 

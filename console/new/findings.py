@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
 from console.new.counts import counted, repeated_rows
 from console.new.observed import Observed
-from console.new.rules import all_far_values, far_values
+from console.new.rules import all_far_values, far_times, far_values
 from console.new.spans import RARE
 
 if TYPE_CHECKING:
@@ -37,6 +38,7 @@ def findings(
     for column in seen:
         lines += _of_column(column)
     lines += _repeated(rows, key)
+    lines += _repeated_images(rows, label.name, key)
     if times_N is not None:
         lines += _gaps(times_N)
     return lines
@@ -86,6 +88,13 @@ def _of_column(column: Observed) -> Iterator[str]:
         )
     if said := _zeros(column):
         yield f"{column.name}: {said}"
+    if far := far_times(column):
+        counts = [f"{value} ({many:,})" if many > 1 else f"{value}" for value, many in far[:SHOWN]]
+        shown = ", ".join(counts) + ("…" if len(far) > SHOWN else "")
+        yield (
+            f"{column.name}: far from all other times: {shown}; if they mean missing, `missingValues` in contract.yaml "
+            "says so"
+        )
 
 
 def spellings(seen: Sequence[Observed]) -> Iterator[str]:
@@ -125,10 +134,32 @@ def _repeated(rows: pa.Table, key: Sequence[str]) -> Iterator[str]:
 
     kept = [name for name in rows.column_names if name not in key and not pa.types.is_timestamp(rows[name].type)]
     if len(kept) < 2 or any(pa.types.is_binary(rows[name].type) for name in kept):
-        return  # to compare images takes too long here; `leakage` does in the evaluation
+        return
     repeated = repeated_rows([rows[name] for name in kept])
     if repeated > REPEATED * rows.num_rows:
         yield f"{repeated:,} rows repeat another one in every column but key and time: the same row may train and test"
+
+
+def _repeated_images(rows: pa.Table, label: str, key: Sequence[str]) -> Iterator[str]:
+    """Images that are there more than once, byte for byte, first those of different labels."""
+    import pyarrow as pa
+
+    names = [" ".join(map(str, row.values())) for row in rows.select(list(key)).to_pylist()]
+    for image in (name for name in rows.column_names if pa.types.is_binary(rows[name].type)):
+        same: dict[bytes, list[int]] = {}
+        for at, cell in enumerate(rows[image]):
+            if cell.is_valid:
+                same.setdefault(sha256(cell.as_buffer()).digest(), []).append(at)
+        several = [places for places in same.values() if len(places) > 1]
+        labels = rows[label].to_pylist()
+        apart = [places for places in several if len({labels[at] for at in places}) > 1]
+        if apart:
+            pairs = [" and ".join(f"{names[at]} ({labels[at]!r})" for at in places[:SHOWN]) for places in apart[:SHOWN]]
+            shown = "; ".join(pairs) + ("…" if len(apart) > SHOWN else "")
+            yield f"{image}: the same image with different labels, {len(apart):,}×: {shown}: no model is right on both"
+        if more := sum(len(places) - 1 for places in several if places not in apart):
+            repeat = "1 image repeats" if more == 1 else f"{more:,} images repeat"
+            yield f"{image}: {repeat} another one of the same label: the same image may train and test"
 
 
 def _gaps(times_N: npt.NDArray[np.datetime64]) -> Iterator[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
-from datetime import UTC, date, datetime, time
+from datetime import UTC, date, datetime, time, timedelta
 from typing import TYPE_CHECKING, Any
 
 from console.new.counts import counted, is_identifier
@@ -35,6 +35,10 @@ MOST_MARKED = 0.1
 FEW_FAR = 2
 FEWEST_EQUAL = 5
 """Equal cells at the end of a gap from which on they are taken for a mark."""
+MIDDLE_HALF = (0.25, 0.75)
+FAR_TIMES = 10
+"""A day lies far that is so many spans of the middle half away from it, and at least so many days:"""
+DECADES = 30 * 365
 MOST_CATEGORIES = 64
 ROWS_PER_CATEGORY = 10
 """Text with fewer rows than this for each of its values is no category."""
@@ -168,6 +172,22 @@ def all_far_values(observed: Observed) -> list[Any]:
         if len(far) > max(FEW_FAR, most * len(ordered)):
             return []
     return [*ordered[:below], *(ordered[-above:] if above else [])]
+
+
+def far_times(observed: Observed) -> list[tuple[date, int]]:
+    """The days that lie decades from the usual ones, ascending, each with its rows: 1900-01-01 or 9999-12-31 often mean
+    that there is none."""
+    import numpy as np
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    if not observed.is_time or observed.cells.null_count == len(observed.cells):
+        return []
+    days = np.asarray(pc.cast(observed.cells.drop_null(), pa.date32(), safe=False).view(pa.int32()))
+    low, high = np.quantile(days, MIDDLE_HALF)
+    room = max(DECADES, FAR_TIMES * (high - low))
+    values, counts = np.unique(days[(days < low - room) | (days > high + room)], return_counts=True)
+    return [(date(1970, 1, 1) + timedelta(int(day)), int(many)) for day, many in zip(values, counts, strict=True)]
 
 
 def _without_marks(ascending: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -14,6 +13,7 @@ from console.new.delimited import find_form, read_delimited, stop
 from millrace.contract.csv_form import CsvForm
 from millrace.contract.violation import QuarantinedRow
 from millrace.errors import DropError
+from millrace.files import jsonlines
 from millrace.files.sniff import HEAD_BYTES, format_of
 
 if TYPE_CHECKING:
@@ -124,7 +124,8 @@ def _json_lines(path: Path) -> tuple[pa.Table, tuple[str, ...]]:
     if len(broken) > MOST_BROKEN * (len(rows) + len(broken)):
         stop(path, f"line {broken[0][0]}", "a JSON object", broken[0][1])
     lines = ", ".join(str(number) for number, _ in broken[:SHOWN]) + ("…" if len(broken) > SHOWN else "")
-    notes = (f"lines that are no JSON objects and will be quarantined, {len(broken):,}: {lines}",) * bool(broken)
+    why = f" ({broken[0][1]})" if broken else ""
+    notes = (f"lines that are no JSON objects and will be quarantined, {len(broken):,}: {lines}{why}",) * bool(broken)
     names = list(dict.fromkeys(name for row in rows for name in row))
     arrays = []
     for name in names:
@@ -140,10 +141,9 @@ def _json_lines(path: Path) -> tuple[pa.Table, tuple[str, ...]]:
 def _object(line: bytes) -> dict[str, Any] | str:
     """The row, or why the line is none."""
     try:
-        row = json.loads(line)
+        return jsonlines.object_of(line)
     except (ValueError, RecursionError) as error:
-        return str(error)
-    return row if isinstance(row, dict) else type(row).__name__
+        return str(error) or type(error).__name__
 
 
 def _parquet(path: Path) -> pa.Table:

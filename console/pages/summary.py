@@ -10,10 +10,9 @@ from functools import partial
 from console.presenters.alarms import explain, monitor_run_before, worst_window
 from console.queries.answers import answer, reason_of
 from console.queries.drops import Drop
-from console.queries.naive_rule import BASE_RATE, naive_is_better
+from console.queries.naive_rule import losses_beside, naive_is_better
 from console.queries.report import JudgedModel, WorkloadReport
 from console.words import count, day, last_day, listed, spelled
-from millrace.evaluation.report import Evaluation
 from millrace.messages.release import ReleaseStarted
 from millrace.messages.retrain import RetrainingDecided
 from millrace.timestamps import moment
@@ -112,20 +111,11 @@ def _quality(model: JudgedModel) -> str:
     quality = partial(error.quality, decimals=_decimals(evaluation.metrics.get("error"), naive))
     own = quality(evaluation.metrics.get("error"))
     rule = "" if naive is None else f"is {quality(naive)}" if error.is_share else f"has {error.amount(naive)}"
-    where = rule and f", where the naive rule {rule}{_by_log_loss(evaluation)}"
+    losses = losses_beside(evaluation)
+    by_loss = f"; its log loss, which the gate compares, is {losses[0]:.4f} against {losses[1]:.4f}" if losses else ""
+    where = rule and f", where the naive rule {rule}{by_loss}"
     when = f"{day(moment(evaluation.split.from_))} to {last_day(moment(evaluation.split.to))}"
     return f": {own} on {evaluation.rows.test:,} rows that it never saw, {when}{where}"
-
-
-def _by_log_loss(evaluation: Evaluation) -> str:
-    """Where the model is right less often than a rule that it beats: the figure by which they are compared."""
-    own, naive = evaluation.metrics, evaluation.naive.metrics
-    (error, of_rule), (loss, loss_of_rule) = ((own.get(name), naive.get(name)) for name in ("error", "log_loss"))
-    if error is None or of_rule is None or loss is None or loss_of_rule is None:
-        return ""
-    if evaluation.naive.rule != BASE_RATE or error <= of_rule:
-        return ""
-    return f"; its log loss, which the gate compares, is {loss:.4f} against {loss_of_rule:.4f}"
 
 
 def _decimals(one: float | None, other: float | None) -> int:

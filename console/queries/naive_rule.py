@@ -27,3 +27,13 @@ def naive_is_better(version: ModelVersion, evaluation: Evaluation | None) -> str
         f"Version {version.version} is worse than its naive rule by its {name}, {amount(own)} against {amount(naive)}: "
         "as a later model it was held against the version that was live, not against the rule."
     )
+
+
+def losses_beside(evaluation: Evaluation) -> tuple[float, float] | None:
+    """The log loss of a model that is right less often than its naive rule, and the rule's: by these the gate compares
+    the two. None of any other model."""
+    own, naive = evaluation.metrics, evaluation.naive.metrics
+    (error, of_rule), (loss, loss_of_rule) = ((own.get(name), naive.get(name)) for name in ("error", "log_loss"))
+    if error is None or of_rule is None or loss is None or loss_of_rule is None:
+        return None
+    return (loss, loss_of_rule) if evaluation.naive.rule == BASE_RATE and error > of_rule else None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -25,6 +26,8 @@ SCANNED = Rate(
 LEAST_BYTES, BILLED_BYTES = 10_000_000, 1_000_000
 """What is billed of a query at least, and the step that more is rounded up to."""
 POLL_S = 0.2
+INJECTED = re.compile(r"CONSTRAINT_VIOLATION: For the injected projected partition column (\w+),")
+"""How Athena refuses a query over all parts of a table that is read part by part."""
 SERVICES = ("athena", "glue", "s3", "sts")
 
 
@@ -112,14 +115,17 @@ def _ended(environment: Environment, wrangler: Any, session: Any, query: str) ->
             query_execution_id=query, boto3_session=session, athena_query_wait_polling_delay=POLL_S
         )
     except (wrangler.exceptions.QueryFailed, wrangler.exceptions.QueryCancelled) as error:
-        raise QueryError(_with_tables(environment, str(error))) from None
+        raise QueryError(_with_remedy(environment, str(error))) from None
     except BaseException:
         wrangler.athena.stop_query_execution(query_execution_id=query, boto3_session=session)
         raise
     return done
 
 
-def _with_tables(environment: Environment, reason: str) -> str:
+def _with_remedy(environment: Environment, reason: str) -> str:
+    """What Athena said, with what helps where that is known."""
+    if found := INJECTED.match(reason):
+        return f"{reason} Say which it reads: WHERE {found[1]} = '…'"
     if not reason.startswith("TABLE_NOT_FOUND"):
         return reason
     names = [table.table for table in find_tables(environment)]

@@ -46,7 +46,9 @@ TYPES: dict[str, dict[str, Kind]] = {
 
 ROLES = ("label", "protected")
 RULE_PROPERTIES = tuple(word for rule in RULES for word in rule.custom_properties)
-NOT_ALLOWED = "words that are no validValues of the column: in one of the two, or missingValues of its own"
+NOT_ALLOWED = "words that are no values of the column: in one of the two, or missingValues of its own"
+BOOLEANS = ("true", "false", "0", "1")
+"""How files write the two values of a boolean, in small letters."""
 COLUMN_PROPERTIES = ("role", "generated", "input", "unit", "missingValues", *RULE_PROPERTIES)
 """The custom properties of a column that have a meaning here,"""
 TABLE_PROPERTIES = ("csv", "missingValues", "ignoredColumns")
@@ -223,11 +225,15 @@ class _Reader:
             self._stop(field, str(error), value)
         return found
 
-    def _missing_words(self, field: str, value: object, of_table: tuple[str, ...], rules: Sequence[Rule]) -> Any:
-        """Those of the column, or else of its table, without a word that is one of its allowed values."""
+    def _missing_words(
+        self, field: str, value: object, of_table: tuple[str, ...], kind: Kind, rules: Sequence[Rule]
+    ) -> tuple[str, ...]:
+        """Those of the column, or else of its table; raises WorkloadError for one that is a value of the column."""
         words = of_table if value is None else self._words(field, value)
-        allowed = [each for rule in rules if isinstance(rule, Allowed) for each in rule.values]
-        if both := sorted(set(words) & {each for each in allowed if isinstance(each, str)}):
+        allowed = {each for rule in rules if isinstance(rule, Allowed) for each in rule.values}
+        if both := sorted(
+            word for word in words if word in allowed or (kind == "boolean" and word.lower() in BOOLEANS)
+        ):
             self._stop(field, NOT_ALLOWED, both)
         return words
 
@@ -260,7 +266,7 @@ class _Reader:
             physical_name=self._physical_name(field, prop),
             time_format=time_format,
             missing_words=self._missing_words(
-                f"{field}.customProperties.missingValues", custom.get("missingValues"), missing, rules
+                f"{field}.customProperties.missingValues", custom.get("missingValues"), missing, kind, rules
             ),
             is_input=self._truth(f"{field}.customProperties.input", custom.get("input", False)),
             unit=str(custom.get("unit", "")),

@@ -70,18 +70,26 @@ def _read_lines(lines: list[bytes], first: int, table: Table, origin: Origin | N
     return _typed(numbers, objects, {n: lines[n - first] for n in numbers}, unparsable, table)
 
 
+def object_of(text: bytes) -> dict[str, Any]:
+    """The object of one line of strict JSON, each of its fields once.
+
+    Raises ValueError (JSONDecodeError, UnicodeDecodeError) and RecursionError for another line."""
+    row = json.loads(text.decode(), object_pairs_hook=_pairs, parse_constant=_no_constant)
+    if not isinstance(row, dict):
+        raise ValueError(truncate(row))
+    return row
+
+
 def _object(text: bytes, table: Table, origin: Origin | None) -> dict[str, Any] | RuleViolation:
     """The object of one line, or what is wrong with it."""
     try:
-        row = json.loads(text.decode(), object_pairs_hook=_pairs, parse_constant=_no_constant)
+        row = object_of(text)
     except UnicodeDecodeError as error:
         return of_line(Reason.ENCODING, "UTF-8", repr(error.object[error.start : error.end]))
     except json.JSONDecodeError as error:
         return of_line(Reason.JSON, "a JSON object", truncate(f"{error.msg} at column {error.colno}"))
     except (ValueError, RecursionError) as error:
         return of_line(Reason.JSON, "a JSON object", truncate(str(error) or type(error).__name__))
-    if not isinstance(row, dict):
-        return of_line(Reason.JSON, "a JSON object", truncate(row))
     known = table.name_of
     if unknown := sorted(row.keys() - known.keys()):
         expected = f"one of {', '.join(column.name_in_file for column in table.columns)}"
@@ -163,4 +171,4 @@ def _pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _no_constant(name: str) -> Any:
-    raise ValueError(f"{name}, which is not JSON")
+    raise ValueError(f"{name}, which is not JSON: null means missing there")

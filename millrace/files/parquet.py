@@ -119,8 +119,21 @@ def _check_rows(metadata: Any, limits: Limits) -> None:
 def _check_schema(schema: pa.Schema, table: Table) -> None:
     for name, field in zip(check_header(schema.names, table), schema, strict=True):
         if name and not _fits(field.type, column := table.column(name)):
-            expected = f"a {column.kind} in the column {field.name}"
+            expected = f"a {column.kind} in the column {field.name}{_remedy(field.type, column.kind)}"
             raise DropError(Reason.COLUMN_TYPE, expected=expected, got=f"{field.type}")
+
+
+def _remedy(stored: pa.DataType, kind: Kind) -> str:
+    """How the file or the contract becomes right where only the zone of a time differs."""
+    from pyarrow import types
+
+    if not types.is_timestamp(stored):
+        return ""
+    remedies: dict[Kind, str] = {
+        "timestamp_utc": " (write its times with a zone, which INT96 has not; or `timezone: false` in the contract)",
+        "timestamp": " (write its times without a zone; or no `timezone: false` in the contract)",
+    }
+    return remedies.get(kind, "")
 
 
 def _fits(stored: pa.DataType, column: Column) -> bool:

@@ -175,12 +175,14 @@ def test_up_proposes_commands_for_what_is_deployed(monkeypatch: pytest.MonkeyPat
             name = f"millrace-local-{workload}-ingest"
             states.create_state_machine(name=name, definition=definition, roleArn=role)
         monkeypatch.setattr(ReleasePointers, "champion", lambda _: None)
-        proposed = _next(instance, empty=False)
+        proposed = _next(instance, empty=False, workloads=())
         monkeypatch.setattr(ReleasePointers, "champion", lambda _: "version 1")
-        later = _next(instance, empty=False)
+        later = _next(instance, empty=False, workloads=())
+        own = _next(instance, empty=False, workloads=("xray",))
     assert [line.strip() for line in later.splitlines()[2:]] == [
         *("millrace runs --workload gas", "millrace runs --workload xray", "millrace down")
     ], "what has a live version has had its rows"
+    assert "gas" not in own, "nothing of workloads that another `up` deployed"
     assert [line.strip() for line in proposed.splitlines()[2:]] == [
         f"for piece in '{drops}'/*; do millrace drop \"$piece\" --workload gas --feed training --wait; done",
         "millrace runs --workload gas",
@@ -188,10 +190,10 @@ def test_up_proposes_commands_for_what_is_deployed(monkeypatch: pytest.MonkeyPat
         "millrace runs --workload xray",
         "millrace down",
     ]
-    assert "cdk deploy --all" in _next(instance, empty=True)
-    assert "create-event-bus" not in _next(instance, empty=True)
+    assert "cdk deploy --all" in _next(instance, empty=True, workloads=())
+    assert "create-event-bus" not in _next(instance, empty=True, workloads=())
     monkeypatch.setattr("console.environment.declared_bus", lambda _: "company")
-    assert "  aws events create-event-bus --name company\n  cdk deploy" in _next(instance, empty=True)
+    assert "  aws events create-event-bus --name company\n  cdk deploy" in _next(instance, empty=True, workloads=())
 
 
 @pytest.mark.slow

@@ -71,6 +71,17 @@ def test_a_version_shows_what_its_model_is_worth_beside_the_error(report: Worklo
     assert lines[2].startswith("naive rule ")
 
 
+def test_a_version_that_beats_its_rule_by_log_loss_alone_says_so(report: WorkloadReport) -> None:
+    assert report.live is not None
+    assert report.live.evaluation is not None
+    found = report.live.evaluation
+    naive = found.naive.model_copy(update={"rule": "base_rate", "metrics": {"error": 0.1, "log_loss": 0.4}})
+    worse = found.model_copy(update={"metrics": {"error": 0.12, "log_loss": 0.31}, "naive": naive})
+    assert "log loss 0.3100, the rule's 0.4000: compared by it" in _quality(worse).splitlines()
+    better = worse.model_copy(update={"metrics": {"error": 0.08, "log_loss": 0.31}})
+    assert "log loss" not in _quality(better)
+
+
 @pytest.mark.parametrize(
     ("cells", "shown"),
     [

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pytest
 import yaml
 
-from console.new.findings import _empty, _of_column, spellings
+from console.new.findings import _empty, _of_column, findings, spellings
 from console.new.observed import Observed, observe
 from console.new.rules import all_far_values, column_of, far_values
 from millrace.contract.rules.range import Range
@@ -168,3 +168,32 @@ def test_words_in_several_spellings_are_told(market: list[Row], as_csv: Writer) 
     assert [*spellings([names])] == [
         "x: values that differ in capitals or spaces alone are different: 'New  York' (2) and 'new york' (2)"
     ]
+
+
+@pytest.mark.parametrize("day", ["0001-01-01", "1900-01-01", "9999-12-31"])
+def test_times_far_from_all_others_are_told(day: str, market: list[Row], as_csv: Writer) -> None:
+    """In a column that is no event time, where no gap shows them."""
+
+    def ordered(at: int, row: Row) -> Row:
+        return row | {"ordered": day if at % 10 == 0 else f"1996-05-{at % 28 + 1:02d}"}
+
+    said = told(market, as_csv, ordered, event_time="Half hour")
+    assert f"ordered: far from all other times: {day} (192); if they mean missing, `missingValues`" in said
+    born = told(market, as_csv, lambda at, row: row | {"born": f"{1920 + at % 80}-05-01"}, event_time="Half hour")
+    assert "far from all other times" not in born
+
+
+def test_an_image_with_two_labels_is_told():
+    rows = pa.table(
+        {
+            "id": ["a/1", "b/1", "b/2", "b/3", "a/2"],
+            "image": pa.array([b"same", b"same", b"other", b"other", None], pa.binary()),
+            "label": ["a", "b", "b", "b", "a"],
+        }
+    )
+    label = observe("label", rows["label"], typed_text=False)
+    assert isinstance(label, Observed)
+    said = findings([], label, rows, None, ["id"])
+    assert "image: the same image with different labels, 1×: a/1 ('a') and b/1 ('b'): no model is right on both" in said
+    assert "image: 1 image repeats another one of the same label: the same image may train and test" in said
+    assert not [line for line in findings([], label, rows.slice(1, 2), None, ["id"]) if line.startswith("image")]

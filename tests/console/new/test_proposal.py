@@ -185,6 +185,10 @@ def test_a_file_without_names_gets_them_from_the_person(market: list[Row], as_cs
         proposed(bare)
     found = proposed(bare, columns=list(market[0]))
     assert found.contract.csv == CsvForm(columns=tuple(market[0]))
+    with pytest.raises(
+        ConfigurationError, match=r"--columns: expected a file without a line of names, got '.* in line 1"
+    ):
+        proposed(as_csv(market), columns=[name.upper() for name in market[0]])
     assert found.contract.columns == proposed(as_csv(market, name="other.csv")).contract.columns
     assert (found.accepted.num_rows, found.refused) == (len(market), ())
 
@@ -394,9 +398,13 @@ def test_what_is_not_safe_is_asked_for(
         (b"a,b\n", "rows: expected labelled rows"),
         (b"\x1f\x8bzip", "format: expected CSV, TSV, JSON lines or Parquet"),
         (b'{"a": 1}\n{"a": "x"}\n', "a: expected values of one type, got 'int, str'"),
-        (b'{"a": 1}\n[2]\n', "line 2: expected a JSON object, got 'list'"),
+        (b'{"a": 1}\n[2]\n', r"line 2: expected a JSON object, got '\[2\]'"),
+        (b'{"a": 1}\n{"a": NaN}\n', "line 2: expected a JSON object, got .NaN, which is not JSON: null means"),
         (b"PAR1 and no more", "format: expected a readable Parquet file"),
-        (b"a,b,a\nx,y,z\n", "columns: expected names that come once, got \"'a' more than once"),
+        (
+            b"a,b,a\nx,y,z\n",
+            "columns: expected names that come once in line 1, where one .* name, got \"'a' more than once",
+        ),
         (b"Sales 2024,,\na,b,c\n1,2,3\n", "columns: expected names that come once in line 1, which may be a title"),
         (b'n\n"1,234"\n"5,678"\n', "numbers: expected --decimal , or --decimal . .1,234 may be either"),
         (b"a,y\n" + b"1,0\n2,1\n" * 20, f"rows: expected {FEWEST_ROWS} labelled rows or more, got 40"),

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 LAKE = PLATFORM.bucket("lake")
 JSON_SERDE = "org.openx.data.jsonserde.JsonSerDe"
+DAYS = {"type": "date", "range": "1990-01-01,NOW+1DAYS"}
 PARQUET_SERDE = "org.apache.hadoop.hive.ql.io.parquet.serde.ParquetHiveSerDe"
 
 
@@ -38,8 +39,8 @@ def environment(cloud: Cloud) -> Environment:
     glue.create_database(DatabaseInput={"Name": PLATFORM.database})
     configuration = {"ResultConfiguration": {"OutputLocation": PLATFORM.query_results_uri}}
     cloud.client("athena").create_work_group(Name=PLATFORM.workgroup, Configuration=configuration)
-    make_table(glue, "decisions", DECISIONS, JSON_SERDE)
-    make_table(glue, "quarantine", COLUMNS, PARQUET_SERDE)
+    make_table(glue, "decisions", DECISIONS, JSON_SERDE, DAYS)
+    make_table(glue, "quarantine", COLUMNS, PARQUET_SERDE, DAYS)
     lines = [line("a", "1997-05-01", 0, 0.25), line("b", "1997-05-02", 0, 0.5), line("b", "1997-05-02", 1, 0.75)]
     for day in ("1997-05-01", "1997-05-02"):
         body = "".join(json.dumps(each) + "\n" for each in lines if each["millrace"]["event_time"].startswith(day))
@@ -53,17 +54,18 @@ def environment(cloud: Cloud) -> Environment:
     return local_environment(LocalCloud(endpoint_url=cloud.endpoint_url))
 
 
-def make_table(glue: Any, name: str, columns: dict[str, str], serde: str) -> None:
+def make_table(
+    glue: Any, name: str, columns: dict[str, str], serde: str, projection: dict[str, str], partition: str = "date"
+) -> None:
     location = NAMES.lake_uri(name, "")
-    projection = {"projection.date.type": "date", "projection.date.range": "1990-01-01,NOW+1DAYS"}
-    template = {"projection.enabled": "true", "storage.location.template": f"{location}date=${{date}}/"}
+    template = {"projection.enabled": "true", "storage.location.template": f"{location}{partition}=${{{partition}}}/"}
     glue.create_table(
         DatabaseName=PLATFORM.database,
         TableInput={
             "Name": NAMES.table(name),
             "Description": f"of {name}",
-            "Parameters": projection | template,
-            "PartitionKeys": [{"Name": "date", "Type": "string"}],
+            "Parameters": {f"projection.{partition}.{key}": value for key, value in projection.items()} | template,
+            "PartitionKeys": [{"Name": partition, "Type": "string"}],
             "StorageDescriptor": {
                 "Location": location,
                 "Columns": [{"Name": key, "Type": kind} for key, kind in columns.items()],
@@ -131,6 +133,15 @@ def test_an_unknown_table_names_those_that_there_are(environment: Environment) -
         "TABLE_NOT_FOUND: Table 'awsdatacatalog.millrace_local.rows_of_mine' does not exist. "
         "The tables of millrace_local are: electricity_decisions, electricity_quarantine"
     )
+
+
+def test_a_part_that_a_query_must_name_is_told(environment: Environment) -> None:
+    make_table(environment.client("glue"), "curves", DECISIONS, JSON_SERDE, {"type": "injected"}, "run")
+    with pytest.raises(
+        QueryError, match=r"^CONSTRAINT_VIOLATION: .* column run, .* Say which it reads: WHERE run = '…'"
+    ):
+        run_query(environment, "select * from electricity_curves")
+    assert not run_query(environment, "select * from electricity_curves where run = 'x'").rows.num_rows
 
 
 @pytest.mark.parametrize(

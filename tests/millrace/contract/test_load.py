@@ -258,7 +258,14 @@ def test_how_files_are_written_is_read(folder: Path) -> None:
                     }
                 ),
             ),
-            r"schema\.rows, column `trend`, missingValues: expected words that are no validValues .*own, got \['up'\]",
+            r"schema\.rows, column `trend`, missingValues: expected words that are no values of .*own, got \['up'\]",
+        ),
+        (
+            lambda d: (
+                in_files(d, missingValues=["NA", "0", "False"]),
+                d["schema"][0]["properties"].append({"name": "sold", "logicalType": "boolean"}),
+            ),
+            r"column `sold`, missingValues: expected words that are no values of .*own, got \['0', 'False'\]",
         ),
         (
             lambda d: d["schema"][1]["properties"].append(

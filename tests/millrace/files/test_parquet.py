@@ -237,3 +237,20 @@ def test_nanoseconds_of_the_old_form_are_not_cut_off(tmp_path: Path) -> None:
     path.write_bytes(data)
     with pytest.raises(DropError, match="whole microseconds, or of 1678 to 2262"):
         list(read_drop(path, table))
+
+
+@pytest.mark.parametrize(
+    ("kind", "zone", "remedy"),
+    [
+        ("timestamp_utc", None, "write its times with a zone, which INT96 has not; or `timezone: false`"),
+        ("timestamp", "UTC", "write its times without a zone; or no `timezone: false`"),
+    ],
+)
+def test_times_with_the_wrong_zone_are_refused_with_what_helps(
+    kind: Any, zone: str | None, remedy: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "rows.parquet"
+    pq.write_table(pa.table({"at": pa.array([0], pa.timestamp("us", zone))}), path)
+    table = Table(name="rows", columns=(Column(name="at", kind=kind),))
+    with pytest.raises(DropError, match=remedy):
+        list(read_drop(path, table))

@@ -386,7 +386,7 @@ def test_what_was_stopped_goes_on_and_old_tokens_are_over(machine: Any, states: 
 
 def test_the_time_limit_of_the_machine_begins_anew(start: Any, states: Any, cloud: Any) -> None:
     arn = start(
-        {"W": {"Type": "Wait", "Seconds": 3, "Next": "Z"}, "Z": {"Type": "Pass", "End": True}}, TimeoutSeconds=1
+        {"W": {"Type": "Wait", "Seconds": 9, "Next": "Z"}, "Z": {"Type": "Pass", "End": True}}, TimeoutSeconds=1
     )
     assert closed(states, arn)["status"] == "TIMED_OUT"
     states.redrive_execution(executionArn=arn)
