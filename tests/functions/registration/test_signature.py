@@ -6,6 +6,9 @@ import functools
 import gzip
 import io
 import json
+import re
+import shlex
+import subprocess
 import tarfile
 from pathlib import Path
 
@@ -23,6 +26,7 @@ from tests.signing_key import create_signing_key
 
 IMAGE = "123456789012.dkr.ecr.eu-west-1.amazonaws.com/millrace-local-inference:local"
 RUN = "7c1b2f0e-first"
+STATIC = Path(__file__).resolve().parents[3] / "build" / "static"
 WORDS = ["verify", "1", "--workload", "electricity"]
 
 
@@ -117,3 +121,21 @@ def test_the_command_shows_each_digest_and_writes_what_others_verify(environment
     assert members == {path.name: digest(path.read_bytes()) for path in Path(folder / "model").iterdir()}
     again = CliRunner().invoke(app, [*WORDS, "--output", str(folder)])
     assert "expected a folder that is empty or not there" in str(again.exception)
+
+
+def test_the_tool_of_the_standard_verifies_it(environment, tmp_path, monkeypatch):
+    """OpenSSF's `model_signing`, by the very words of our output; and it refuses a changed byte."""
+    monkeypatch.setattr("console.environment.find_environment", lambda *_: environment)
+    folder = tmp_path / "signed"
+    printed = CliRunner().invoke(app, [*WORDS, "--output", str(folder)], env={"COLUMNS": "400"}).stdout
+    [words] = re.findall(r"model_signing (verify key .*)", printed)
+
+    def verify():
+        return subprocess.run([STATIC / "bin" / "model_signing", *shlex.split(words)], capture_output=True, text=True)
+
+    verified = verify()
+    assert verified.returncode == 0, verified.stderr
+    assert "Verification succeeded" in verified.stdout
+    graph = folder / "model" / "model.onnx"
+    graph.write_bytes(graph.read_bytes()[:-1] + b"!")
+    assert verify().returncode != 0

@@ -1,0 +1,85 @@
+"""Training and serving see the same row: of each workload's sample, the tensors of a request are those of the table,
+bit by bit."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from console.actions.past import FilePast
+from functions.prediction.endpoint import request_body
+from functions.prediction.request import check_rows, complete
+from jobs.serving.rows import Reader
+from millrace.contract.kinds import as_json
+from millrace.contract.load import load_contract
+from millrace.contract.schema import LINE
+from millrace.contract.validate import validate
+from millrace.features import catalogue
+from millrace.files.origin import Origin
+from millrace.files.sniff import read_drop
+from millrace.workload.load import load_workload, workload_folders, workloads_folder
+
+FOLDERS = {folder.name: folder for folder in workload_folders(workloads_folder())}
+MOST, COMPARED = 6_000, 150
+"""Rows of a sample that are read, and those that are sent."""
+
+
+def rows_of(folder: Path) -> pa.Table:
+    """The first rows of the sample, by the road of a drop."""
+    contract = load_contract(folder)
+    [sample] = (folder / "sample").iterdir()
+    parts: list[pa.Table] = []
+    origin = Origin(name=sample.name, at=datetime.now(UTC), digest="0" * 64, fetch=lambda *_: b"")
+    for part in read_drop(sample, contract.table("training"), origin=origin):
+        parts.append(validate(part.rows, contract.table("training")).accepted.drop_columns([LINE]))
+        if sum(one.num_rows for one in parts) >= MOST:
+            break
+    return pa.concat_tables(parts).slice(0, MOST)
+
+
+def serve(rows: list[dict[str, Any]], features: catalogue.Features, folder: Path) -> dict[str, Any]:
+    """The tensors that the container makes of rows as a caller sends them."""
+    table, histories = load_contract(folder).table("scoring"), catalogue.histories(features)
+    completed = complete(rows, table, histories, at=datetime.now(UTC), call_id="a")
+    admitted, rejected = check_rows(completed, table, histories)
+    assert not rejected
+    inputs = list(dict.fromkeys(name for encoder in features for name in encoder.inputs))
+    reader = Reader(features)
+    return dict(reader.tensors(reader.read(request_body(admitted, inputs), "application/json").values))
+
+
+@pytest.mark.parametrize("workload", FOLDERS)
+def test_a_request_has_the_bits_of_the_table(workload: str, tmp_path: Path) -> None:
+    folder = FOLDERS[workload]
+    table = load_contract(folder).table("scoring")
+    declared = catalogue.declare(load_workload(folder).prediction.features, table)
+    rows = rows_of(folder)
+    with_past = catalogue.add_histories(declared, rows)
+    features = catalogue.fit(declared, with_past)
+    whole = np.logical_and.reduce([encoder.takes(with_past) for encoder in features])
+    for history in catalogue.histories(features):
+        whole &= ~history.is_too_short(rows)
+    whole_K = np.flatnonzero(whole)
+    chosen = whole_K[np.unique(np.linspace(0, len(whole_K) - 1, COMPARED, dtype=np.int64))]
+    assert len(chosen) == COMPARED
+
+    typed = tmp_path / "typed.parquet"
+    pq.write_table(rows, typed)
+    past = FilePast(typed, table, catalogue.histories(features), as_json=lambda _, cell: as_json(cell))
+    sent = [
+        {name: as_json(cell) for name, cell in row.items() if name in table.names} | past.of(row)
+        for row in rows.take(chosen).to_pylist()
+    ]
+    served = serve(json.loads(json.dumps(sent)), features, folder)
+    trained = catalogue.encode(features, with_past.take(chosen))
+    assert served.keys() == trained.keys()
+    for name, tensor in trained.items():
+        assert (served[name].dtype, served[name].shape) == (tensor.dtype, tensor.shape)
+        assert served[name].tobytes() == tensor.tobytes(), name
