@@ -27,6 +27,7 @@ from console.queries.lineage import Link
 from console.queries.monitoring import staying_alarms
 from console.queries.monitoring_limits import missing_labels
 from console.queries.report import WorkloadReport
+from millrace.evaluation.evidence import Estimate
 from millrace.evaluation.report import Evaluation
 from millrace.names import MACHINES
 from millrace.tasks import figures
@@ -126,13 +127,15 @@ def _limits(report: WorkloadReport) -> Iterator[str]:
         yield f"{limit.sentence[:1].upper()}{limit.sentence[1:]}."
 
 
-def _other_metrics(evaluation: Evaluation) -> Iterator[tuple[str, float]]:
-    """Name and figure of each metric that the error does not state already, in its other sign or by its own name."""
+def _other_metrics(evaluation: Evaluation) -> Iterator[tuple[str, float, Estimate | None]]:
+    """Name, figure and interval of each metric that the error does not state already, in its other sign or by its own
+    name."""
     error = evaluation.metrics.get("error")
     for name, figure in evaluation.metrics.items():
         is_restated = figure == error or (name == "accuracy" and evaluation.error.is_share)
         if figure is not None and not is_restated:
-            yield figures.words(name), figure
+            interval = evaluation.intervals.get(name)
+            yield figures.words(name), figure, interval if interval and math.isfinite(interval.low) else None
 
 
 def _amount(error: float, evaluation: Evaluation) -> str:

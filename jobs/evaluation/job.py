@@ -30,7 +30,7 @@ from millrace.evaluation import report
 from millrace.evaluation.agreement import SAMPLE_FILE
 from millrace.evaluation.comparison import compare
 from millrace.evaluation.environment import ENVIRONMENT_FILE, installed
-from millrace.evaluation.evidence import PartFigures
+from millrace.evaluation.evidence import Contender, Estimate, PartFigures
 from millrace.evaluation.measures.case import Answered, Case
 from millrace.evaluation.measures.catalogue import measure
 from millrace.evaluation.measures.contenders import contenders, scores
@@ -45,6 +45,7 @@ from millrace.monitoring.error import drawn_series
 from millrace.tasks import metrics
 from millrace.tasks.answer import arrow_column
 from millrace.tasks.binary import EVEN
+from millrace.tasks.figures import has_interval
 from millrace.tasks.task import Task
 from millrace.workload.declaration import Workload
 from millrace.workload.load import read_workload
@@ -81,11 +82,13 @@ def evaluate(places: ProcessingPlaces, *, champion_version: str, champion_digest
     case = case_of(model, rows, output_TW, others[-1], labelled)
     declared = workload.gates.simple
     simple = [fit_and_answer(declared.kind, case)] if declared else []
+    compared = contenders(case, [*others, *simple])
     evaluation = report.Evaluation(
         **_figures(model.description.task, rows, output_TW, workload),
         **measure(workload.gates, case),
         naive=figures_of(workload.gates.baseline, naive, labelled, model.description.task),
-        contenders=contenders(case, [*others, *simple]),
+        intervals=_intervals(case, compared[0]),
+        contenders=compared,
         parts=_parts(case, naive),
         examples=forecast_examples(case, workload.prediction),
         age_days=_age_days(rows.parts.end, run.as_of),
@@ -143,6 +146,13 @@ def _figures(task: Task, rows: SplitRows, output_TW: Output, workload: Workload)
         "reliability": _reliability(task, output_TW, errors_T),
         "weekly_error": _weeks(rows, errors_T, workload.monitors.window_days),
     }
+
+
+def _intervals(case: Case, candidate: Contender) -> dict[str, Estimate]:
+    """Of each figure of the task that can have one; what contenders are compared by has the same one everywhere."""
+    found = case.bootstrap.figures(lambda rows: case.task.metrics(case.output_TW[rows], case.test_targets[rows]))
+    found |= {name: one for name, one in candidate.scores.items() if name in found}
+    return {name: one for name, one in found.items() if has_interval(name)}
 
 
 def _parts(case: Case, naive: NaiveAnswer) -> tuple[PartFigures, ...]:

@@ -6,7 +6,7 @@ where rows have no order in time (Efron and Tibshirani 1993, chapter 13). Axes: 
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -26,6 +26,8 @@ BLOCKS = 200
 FEWEST_ENTITIES = 30
 """With fewer, blocks of successive rows stand for entities."""
 TAILS = (0.025, 0.975)
+FIGURE_DRAWS, FEWEST_FIGURE_DRAWS, MOST_DRAWN_ROWS = 400, 100, 4_000_000
+"""Of a figure that is no mean and is computed anew on each draw's rows: fewer of many rows."""
 
 
 def days(times_N: Times) -> npt.NDArray[np.intp]:
@@ -76,6 +78,20 @@ class Bootstrap:
         mask_N = where_N.astype(np.float64)
         value = float(value_N[where_N].mean()) if where_N.any() else np.nan
         return self.interval(value, self.ratios(np.where(where_N, value_N, 0.0), mask_N))
+
+    def figures(self, compute: Callable[[npt.NDArray[np.intp]], Mapping[str, float | None]]) -> dict[str, Estimate]:
+        """Each figure that `compute` gives for all rows (their places, N), with its interval: an AUC is no mean, so it is
+        computed on the rows of each draw. None, in a draw too, is a figure that those rows do not have."""
+        rows = len(self.block_N)
+        draws = int(np.clip(MOST_DRAWN_ROWS // rows, FEWEST_FIGURE_DRAWS, FIGURE_DRAWS))
+        of_all = {name: value for name, value in compute(np.arange(rows)).items() if value is not None}
+        if self.blocks < FEWEST_BLOCKS:
+            draws = 0
+        drawn = [compute(np.repeat(np.arange(rows), drawn_B[self.block_N])) for drawn_B in self._drawn_DB[:draws]]
+        return {
+            name: self.interval(value, np.array([one[name] for one in drawn], dtype=np.float64))
+            for name, value in of_all.items()
+        }
 
     def lower_bound(self, value_N: Floats, *, confidence: float) -> float:
         """The mean lies above it with this confidence (one-sided); NaN where there are too few blocks."""

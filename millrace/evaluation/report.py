@@ -8,6 +8,7 @@ from pydantic import Field
 
 from millrace.evaluation.evidence import (
     Contender,
+    Estimate,
     ExplanationEvidence,
     FairnessEvidence,
     Figures,
@@ -134,6 +135,8 @@ class Evaluation(Figures):
     error: ErrorMeaning
     metrics: Mapping[str, float | None]
     """The figures that the task names, `error` always among them; None where one cannot be computed."""
+    intervals: Mapping[str, Estimate] = {}
+    """Of those that can have one, with the 95 % interval; empty in a report of before there were any."""
     naive: NaiveFigures
     finite_weights: bool
     latency_ms: CallTime

@@ -82,8 +82,7 @@ def _model(records: Records) -> Json:
 
 
 def _metrics(records: Records) -> Iterator[Json]:
-    candidate = records.evaluation.contender("candidate")
-    intervals = candidate.scores if candidate else {}
+    intervals = records.evaluation.intervals
     for name, value in records.evaluation.metrics.items():
         if value is None or not math.isfinite(value):
             continue

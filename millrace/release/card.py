@@ -239,9 +239,7 @@ def _evaluation(records: Records) -> EvaluationDetail:
 def _groups(records: Records) -> Iterator[tuple[str, tuple[Metric, ...]]]:
     report = records.evaluation
     yield "metrics", tuple(_numbers(report.metrics))
-    candidate = report.contender("candidate")
-    scores = candidate.scores if candidate else {}
-    yield "intervals", tuple(found for name, one in scores.items() for found in _estimate(name, one))
+    yield "intervals", tuple(found for name, one in report.intervals.items() for found in _estimate(name, one))
     yield f"naive rule {report.naive.rule}"[:63], tuple(_numbers(report.naive.metrics))
     yield (
         "gates",

@@ -21,6 +21,8 @@ class Figure:
     """Whether the table of an answer's parts shows it, where they have it: not what another figure says already."""
     is_share: bool = False
     """Whether it is from 0 to 1 and may be written in per cent."""
+    has_interval: bool = True
+    """Whether draws of the rows tell how certain it is: not of a sum of distances, which noise only makes larger."""
 
 
 FIGURES: dict[str, Figure] = {
@@ -33,14 +35,14 @@ FIGURES: dict[str, Figure] = {
     "precision": Figure(words="precision", better="higher", is_share=True),
     "f1": Figure(words="F1", better="higher", is_share=True),
     "macro_recall": Figure(words="mean recall", better="higher", is_share=True),
-    "ece": Figure(words="expected calibration error", better="lower", is_share=True),
+    "ece": Figure(words="expected calibration error", better="lower", is_share=True, has_interval=False),
     "base_rate": Figure(words="share of yes", better="", is_share=True),
     "mae": Figure(words="MAE", better="lower", in_parts=False),
     "rmse": Figure(words="RMSE", better="lower", in_parts=False),
     "r2": Figure(words="R²", better="higher", in_parts=False),
     "pinball": Figure(words="pinball loss", better="lower"),
     "coverage": Figure(words="coverage", better="", is_share=True),
-    "coverage_gap": Figure(words="coverage off by", better="lower", in_parts=False, is_share=True),
+    "coverage_gap": Figure(words="coverage off by", better="lower", in_parts=False, is_share=True, has_interval=False),
     "width": Figure(words="width of the interval", better="lower"),
 }
 """By name; a figure that is not here is called by its name."""
@@ -51,6 +53,12 @@ def short(value: float, sign: Literal["", "+"] = "") -> str:
     if not 1e4 <= abs(value) < 1e15:
         return f"{value:{sign}.4g}"
     return f"{round(value, 3 - math.floor(math.log10(abs(value)))):{sign},.0f}"
+
+
+def has_interval(name: str) -> bool:
+    """Whether draws of the rows tell how certain the figure is; of one that is not in FIGURES they do."""
+    found = FIGURES.get(name)
+    return found is None or found.has_interval
 
 
 def words(name: str) -> str:

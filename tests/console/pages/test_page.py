@@ -3,6 +3,7 @@
 import re
 from dataclasses import replace
 from html.parser import HTMLParser
+from math import nan
 
 import pytest
 
@@ -12,6 +13,7 @@ from console.queries.monitoring_limits import Limit
 from console.queries.quarantine import ReasonCount
 from console.queries.report import WorkloadReport
 from console.words import figure
+from millrace.evaluation.evidence import Estimate
 from millrace.evaluation.report import ErrorMeaning
 from millrace.messages.train import GateVerdict
 from millrace.monitoring.alarms import ALARMS
@@ -262,3 +264,14 @@ def test_a_panel_without_a_figure_says_why(report: WorkloadReport) -> None:
 
 def test_a_figure_that_rounds_to_zero_has_no_sign() -> None:
     assert [figure(value) for value in (-0.0, -1e-7, 0.0, -0.25)] == ["0.000", "0.000", "0.000", "-0.250"]
+
+
+def test_a_figure_stands_with_its_interval_where_it_has_one(report: WorkloadReport) -> None:
+    live = report.live
+    assert live is not None
+    assert live.evaluation is not None
+    found = {"auc": Estimate(value=0.92, low=0.9, high=0.94), "recall": Estimate(value=0.8, low=nan, high=nan)}
+    metrics = {"error": 0.1, "auc": 0.92, "recall": 0.8}
+    shown = replace(live, evaluation=live.evaluation.model_copy(update={"metrics": metrics, "intervals": found}))
+    html = page(replace(report, models=tuple(shown if model is live else model for model in report.models)))
+    assert "; AUC 0.920 (0.900 to 0.940); recall 0.800." in " ".join(html.split())

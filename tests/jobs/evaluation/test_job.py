@@ -116,6 +116,9 @@ def test_the_first_model_passes_its_declared_gates(prepare: Prepare, artefact: A
     assert found["finite_weights"] is True
     assert found["champion"] is None
     assert Evaluation.model_validate(found).metrics == figures
+    assert found["intervals"].keys() == figures.keys() - {"ece"}, "every figure but a sum of distances"
+    assert all(one["low"] < one["value"] == figures[name] < one["high"] for name, one in found["intervals"].items())
+    assert found["intervals"]["error"] == found["contenders"][0]["scores"]["error"], "one interval of a figure"
     assert naive["metrics"]["accuracy"] == pytest.approx(0.594, abs=0.001)
     assert figures["accuracy"] == pytest.approx(0.86, abs=0.02)
     assert sum(one["rows"] for one in found["reliability"]) == 28 * 48

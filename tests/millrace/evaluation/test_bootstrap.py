@@ -6,8 +6,11 @@ import math
 
 import numpy as np
 import pytest
+from scipy.stats import norm
 
 from millrace.evaluation.bootstrap import BLOCKS, Bootstrap, days, entities, successive
+from millrace.evaluation.evidence import FEWEST_BLOCKS
+from millrace.tasks.metrics import auc
 
 
 def test_the_interval_of_a_mean_is_that_of_the_formula() -> None:
@@ -61,3 +64,46 @@ def test_a_block_is_a_day_or_an_entity() -> None:
     assert entities(many).tolist() == [number % 40 for number in range(120)]
     assert entities(["a", "b"] * 50).tolist() == successive(100).tolist(), "two entities are too few to draw from"
     assert entities(list(range(1000))).tolist() == successive(1000).tolist()
+
+
+def test_the_interval_of_an_auc_covers_what_is_true() -> None:
+    """Of two normal classes one apart it is Φ(1/√2); days go together, as a whole day's scores are moved."""
+    rng, truth, covered, widths = np.random.default_rng(0), norm.cdf(1 / math.sqrt(2)), 0, []
+    block_N = np.repeat(np.arange(60), 12)
+    for _ in range(60):
+        label_N = rng.integers(0, 2, len(block_N)).astype(np.float32)
+        score_N = rng.normal(label_N, 1)
+        found = Bootstrap(block_N).figures(lambda rows, p=score_N, y=label_N: {"auc": auc(p[rows], y[rows])})["auc"]
+        assert found.value == pytest.approx(auc(score_N, label_N))
+        covered += found.low <= truth <= found.high
+        widths.append(found.high - found.low)
+    assert covered >= 53, "of 60, 95 % of them or so"
+    usual = 2 * 1.96 * math.sqrt(truth * (1 - truth) * 1.2 / (len(block_N) / 2))
+    assert np.median(widths) < usual, "and they are not wide for that"
+
+
+def test_a_mean_has_the_same_interval_by_its_rows() -> None:
+    values = np.random.default_rng(0).normal(5, 2, BLOCKS)
+    bootstrap = Bootstrap(successive(BLOCKS))
+    by_rows = bootstrap.figures(lambda rows: {"mean": float(values[rows].mean()), "none": None})
+    assert by_rows.keys() == {"mean"}
+    mean = bootstrap.mean(values)
+    assert (by_rows["mean"].low, by_rows["mean"].high) == pytest.approx((mean.low, mean.high), abs=0.04)
+
+
+def test_a_figure_of_too_few_blocks_or_of_no_draw_has_no_interval() -> None:
+    few = Bootstrap(np.arange(FEWEST_BLOCKS - 1)).figures(lambda rows: {"count": float(len(rows))})
+    assert math.isnan(few["count"].low)
+    labels = np.array([1.0] + [0.0] * 199, np.float32)
+    rare = Bootstrap(successive(200)).figures(lambda rows: {"auc": auc(np.arange(200.0)[rows], labels[rows])})
+    assert rare["auc"].value == 0
+    assert rare["auc"].high == 0, "the draws without the one positive row have no AUC, the others have this one"
+
+
+def test_many_rows_are_drawn_less_often() -> None:
+    def drawn(rows: int) -> int:
+        calls: list[int] = []
+        Bootstrap(successive(rows)).figures(lambda chosen: calls.append(len(chosen)) or {"error": 0.0})  # type: ignore[func-returns-value]
+        return len(calls) - 1
+
+    assert (drawn(1_000), drawn(20_000), drawn(1_000_000)) == (400, 200, 100)

@@ -78,9 +78,8 @@ def test_an_external_model_depends_on_no_rows_and_no_training_of_ours() -> None:
 
 def test_a_figure_that_is_no_number_is_left_out() -> None:
     nan = float("nan")
-    scores = {"error": {"value": 0.13, "low": nan, "high": nan}}
-    contender = REPORT["contenders"][0] | {"scores": scores}
-    report = REPORT | {"metrics": {"error": 0.13, "auc": nan}, "contenders": [contender]}
+    intervals = {"error": {"value": 0.13, "low": nan, "high": nan}}
+    report = REPORT | {"metrics": {"error": 0.13, "auc": nan}, "intervals": intervals}
     made = document(evaluation=Evaluation.model_validate(report))
     model_card = made["metadata"]["component"]["modelCard"]
     assert model_card["quantitativeAnalysis"]["performanceMetrics"] == [

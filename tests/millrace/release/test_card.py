@@ -35,6 +35,7 @@ REPORT = {
     "latency_ms": {"p50": 0.02, "p99": 0.08, "rows": 1},
     "size_mb": 0.05,
     "contenders": [{"who": "candidate", "name": "candidate", "rows": 1344, "scores": {"error": ESTIMATE}}],
+    "intervals": {"error": ESTIMATE},
     "slices": {
         "slices": [
             {"column": "sex", "value": "a", "rows": 9},
@@ -142,9 +143,8 @@ def test_the_card_of_an_external_model_claims_no_training() -> None:
 
 def test_a_figure_that_is_no_number_is_left_out_of_the_card() -> None:
     nan = {"value": float("nan"), "low": 0.1, "high": 0.2}
-    contender = REPORT["contenders"][0] | {"scores": {"auc": nan, "error": ESTIMATE}}
     slices = {"slices": [{"column": "sex", "value": "b", "rows": 9, "error": nan}]}
-    report = REPORT | {"contenders": [contender], "slices": slices, "fairness": None}
+    report = REPORT | {"intervals": {"auc": nan, "error": ESTIMATE}, "slices": slices, "fairness": None}
     made = document(records(evaluation=Evaluation.model_validate(report)))
     groups = {group["name"]: group["metric_data"] for group in made["evaluation_details"][0]["metric_groups"]}
     assert [metric["name"] for metric in groups["intervals"]] == ["error"]
