@@ -80,7 +80,7 @@ class Bootstrap:
         return self.interval(value, self.ratios(np.where(where_N, value_N, 0.0), mask_N))
 
     def figures(self, compute: Callable[[npt.NDArray[np.intp]], Mapping[str, float | None]]) -> dict[str, Estimate]:
-        """Each figure that `compute` gives for all rows (their places, N), with its interval: an AUC is no mean, so it is
+        """Each figure that `compute` gives for all rows (their places, N), with its interval: an AUC is no mean, and so
         computed on the rows of each draw. None, in a draw too, is a figure that those rows do not have."""
         rows = len(self.block_N)
         draws = int(np.clip(MOST_DRAWN_ROWS // rows, FEWEST_FIGURE_DRAWS, FIGURE_DRAWS))
