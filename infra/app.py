@@ -180,7 +180,7 @@ def settings_of(context: Node) -> StageSettings:
         stage,
         account=account,
         region=region,
-        tracking_arn=(context.try_get_context("tracking") or {}).get(stage, ""),
+        tracking=(context.try_get_context("tracking") or {}).get(stage, ""),
         alarm_email=(context.try_get_context("alarm_email") or {}).get(stage, ""),
         alarm_webhook=(context.try_get_context("alarm_webhook") or {}).get(stage, ""),
         options=options_of(context.try_get_context("stages"), stage),

@@ -58,9 +58,13 @@ RETENTION: Mapping[str, Mapping[str, Retention]] = {
 }
 """By bucket and folder below `<workload>/`."""
 
+MLFLOW_ARTIFACTS = "mlflow-artifacts"
+"""What people log beside a run, in the bucket of artefacts; no workload has a hyphen in its name."""
+
 SHARED_RETENTION: Mapping[str, Mapping[str, Retention]] = {
     "lake": {
         QUERY_RESULTS: Retention(because="Whoever ran the query has read its result", days=STAGED_DAYS, old_days=1)
     },
+    "artefacts": {MLFLOW_ARTIFACTS: Retention(because="It is part of the record of a run, which MLflow keeps")},
 }
 """By bucket and folder, of what belongs to no workload."""

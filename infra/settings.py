@@ -8,7 +8,7 @@ import re
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Literal, cast
 
 from infra.compilation import interpreter
 from infra.options import MachineLog, Options
@@ -51,7 +51,8 @@ class StageSettings:
     """Seconds that decisions are gathered before they are written."""
     tracking: Tracking
     tracking_uri: str
-    """MLflow's: `sqlite:///<path>` of a file, the ARN of an app or a server; empty where nothing is recorded."""
+    """MLflow's: `sqlite:///<path>` of a file, the ARN of an app or a server; empty where nothing is recorded, and where
+    the platform makes the MLflow: its ARN is known when it is deployed."""
     alarm_email: str
     """The address to which alarms are sent, once its owner has confirmed; empty for none."""
     alarm_webhook: str
@@ -65,6 +66,11 @@ class StageSettings:
     def tags_of(self, component: str) -> dict[str, str]:
         """The tags of what all workloads share; `component` is its stack."""
         return {**self.options.tags, **self.platform.tags(component)}
+
+    @property
+    def makes_mlflow(self) -> bool:
+        """Whether the platform makes the MLflow that records the stage's runs."""
+        return self.tracking in MANAGED.values() and not self.tracking_uri
 
     @property
     def python(self) -> str:
@@ -89,15 +95,18 @@ def _build_folder() -> Path:
     return Path(os.environ.get("MILLRACE_BUILD", Path(__file__).resolve().parent.parent / "build")).resolve()
 
 
-def _managed(arn: str) -> Tracking:
-    """What MLflow the ARN names; none without one. Raises ConfigurationError for what is no MLflow."""
-    if not arn:
-        return "none"
-    found = re.fullmatch(r"arn:aws[a-z-]*:sagemaker:[a-z0-9-]+:\d{12}:([a-z-]+)/[A-Za-z0-9-]+", arn)
+def _managed(tracking: str) -> tuple[Tracking, str]:
+    """What MLflow it is, and the ARN where it is there already. Raises ConfigurationError for what is no MLflow."""
+    if tracking in ("", "none"):
+        return "none", ""
+    if tracking in MANAGED.values():
+        return cast("Tracking", tracking), ""
+    found = re.fullmatch(r"arn:aws[a-z-]*:sagemaker:[a-z0-9-]+:\d{12}:([a-z-]+)/[A-Za-z0-9-]+", tracking)
     if found is None or found[1] not in MANAGED:
-        expected = f"the ARN of a {' or a '.join(MANAGED)} of SageMaker"
-        raise ConfigurationError(where="context", field="tracking", expected=expected, came=arn)
-    return MANAGED[found[1]]
+        made = ", ".join(MANAGED.values())
+        expected = f"none, {made} (which the platform makes), or the ARN of a {' or a '.join(MANAGED)} of SageMaker"
+        raise ConfigurationError(where="context", field="tracking", expected=expected, came=tracking)
+    return MANAGED[found[1]], tracking
 
 
 def _address(email: str) -> str:
@@ -131,14 +140,15 @@ def settings_for(
     *,
     account: str,
     region: str,
-    tracking_arn: str = "",
+    tracking: str = "",
     alarm_email: str = "",
     alarm_webhook: str = "",
     options: Options | None = None,
 ) -> StageSettings:
     """The settings of `stage`; raises ConfigurationError on an unknown one.
 
-    `tracking_arn` names the MLflow of SageMaker that records the runs of `dev` or `prod`; without it nothing does.
+    `tracking` is the MLflow of SageMaker that records the runs of `dev` or `prod`: `app` or `server`, which the
+    platform makes then, or the ARN of one that is there; without it nothing does.
     `alarm_email` is where the alarms of `dev` or `prod` are sent; `alarm_webhook` names the secret with a chat's
     URL."""
     options = options or Options()
@@ -168,6 +178,7 @@ def settings_for(
     kind = options.like or stage
     if re.fullmatch(STAGE_PATTERN, stage) and kind in ("dev", "prod"):
         production = kind == "prod"
+        recorded, mlflow_arn = _managed(tracking)
         return StageSettings(
             platform=names,
             runtime="python3.13",
@@ -181,8 +192,8 @@ def settings_for(
             lateness_schedule="cron(0 5 * * ? *)",
             upkeep_schedule="cron(30 3 * * ? *)",
             decision_window_s=20,
-            tracking=_managed(tracking_arn),
-            tracking_uri=tracking_arn,
+            tracking=recorded,
+            tracking_uri=mlflow_arn,
             machine_log=options.machine_log or ("events" if production else "data"),
             options=options,
             alarm_email=_address(alarm_email),

@@ -58,6 +58,11 @@ NEEDED_BY: Mapping[str, frozenset[str]] = {
     **dict.fromkeys(("Fn::Contains", "Fn::GetAtt", "Fn::Join", "Fn::Not", "Fn::Select", "Fn::Split"), frozenset()),
 }  # fmt: skip
 """What CloudFormation asks the account for when it evaluates an intrinsic function."""
+PASSED_FOR = {
+    "AWS::SageMaker::MlflowApp": "sagemaker.amazonaws.com",
+    "AWS::SageMaker::MlflowTrackingServer": "sagemaker.amazonaws.com",
+}
+"""By the type in the templates: a service that a role is handed to for it alone."""
 PASSED_TO = ("events.amazonaws.com", "lambda.amazonaws.com", "scheduler.amazonaws.com", "states.amazonaws.com")
 """The services that templates hand a role to."""
 LINKED = ("apidestinations.events.amazonaws.com", "delivery.logs.amazonaws.com")
@@ -103,7 +108,9 @@ def statements(platform: Platform, stacks: Sequence[Stack], options: Options, *,
         yield resources[service].may(*taking)
         if without := given[service] & WITHOUT_RESOURCE:
             yield every(service, because="The actions take no resource").may(*without)
-    yield from _roles(platform, given["iam"], options)
+    kinds = {one.kind for stack in stacks for one in stack.resources()}
+    passed_to = {*PASSED_TO, *(service for kind, service in PASSED_FOR.items() if kind in kinds)}
+    yield from _roles(platform, given["iam"], options, passed_to)
     yield from _assets(platform)
 
 
@@ -142,6 +149,7 @@ def resources_of(platform: Platform, *, secret: str) -> Mapping[str, Resource]:
     key = (arn("kms", "key/*"), arn("kms", f"alias/{prefix}"), arn("kms", f"alias/{prefix}-*"))
     functions = (f"function:{prefix}-*", f"layer:{prefix}-*", "event-source-mapping:*")
     buses = (f"event-bus/{prefix}", f"rule/{prefix}-*", f"rule/{platform.bus}/{prefix}-*")
+    models = (f"model-package-group/{prefix}-*", "mlflow-app/*", f"mlflow-tracking-server/{prefix}")
     logs = ("/aws/lambda", "/aws/vendedlogs/states", "/aws/sagemaker/Endpoints")
     return {
         "athena": named("athena", f"workgroup/{platform.workgroup}"),
@@ -157,7 +165,9 @@ def resources_of(platform: Platform, *, secret: str) -> Mapping[str, Resource]:
         "lambda": resource("lambda", *(arn("lambda", one) for one in functions), because=f"Of a mapping. {NAMELESS}"),
         "logs": named("logs", *(f"log-group:{folder}/{prefix}-*" for folder in logs)),
         "s3": resource("s3", platform.arn("s3", f"{prefix}-*"), because=NAMED),
-        "sagemaker": named("sagemaker", f"model-package-group/{prefix}-*"),
+        "sagemaker": resource(
+            "sagemaker", *(arn("sagemaker", one) for one in models), because=f"Of an App. {NAMELESS}"
+        ),
         "scheduler": named("scheduler", f"schedule/default/{prefix}-*"),
         "secretsmanager": resource(
             "secretsmanager",
@@ -176,7 +186,7 @@ def _global(platform: Platform, service: str, name: str, *, because: str) -> Res
     return resource(service, f"arn:{platform.partition}:{service}::{platform.account}:{name}", because=because)
 
 
-def _roles(platform: Platform, actions: set[str], options: Options) -> Iterator[Statement]:
+def _roles(platform: Platform, actions: set[str], options: Options, passed_to: Iterable[str]) -> Iterator[Statement]:
     """The stage's roles alone; with a boundary where the stage has one."""
     arn = platform.role_arn("*")
     boundary = {"StringEquals": {"iam:PermissionsBoundary": options.permissions_boundary}}
@@ -184,7 +194,7 @@ def _roles(platform: Platform, actions: set[str], options: Options) -> Iterator[
     if bounded:
         yield resource("iam", arn, because=NAMED, where=boundary).may(*bounded)
     yield resource("iam", arn, because=NAMED).may(*actions - bounded - {"iam:PassRole", "iam:CreateServiceLinkedRole"})
-    passed = {"StringEquals": {"iam:PassedToService": list(PASSED_TO)}}
+    passed = {"StringEquals": {"iam:PassedToService": sorted(passed_to)}}
     yield resource("iam", arn, because=NAMED, where=passed).may("PassRole")
     linked: dict[str, dict[str, Any]] = {"StringEquals": {"iam:AWSServiceName": list(LINKED)}}
     services = platform.arn("iam", "role/aws-service-role/*")

@@ -17,10 +17,12 @@ from constructs import Construct
 from infra.constructs.notifications import Notifications
 from infra.constructs.tags import tag
 from infra.constructs.workgroup import Workgroup
+from infra.context import PlatformContext
 from infra.settings import StageSettings
 from infra.stacks import audit
 from infra.stacks.buckets import LOG_POLICY, Buckets
 from infra.stacks.keys import customer_key, signing_key
+from infra.stacks.mlflow import MLFLOW_ARN, mlflow
 from infra.stacks.network import PlatformNetwork, isolated_network, log_connections
 from millrace.names import IMAGES
 from millrace.state.table import DELETE_AFTER
@@ -105,6 +107,9 @@ class PlatformStack(cdk.Stack):
             ),
         )
         Workgroup(self, names=names, key_arn=self.key_arn)
+        if settings.makes_mlflow:
+            own = PlatformContext(settings=settings, key_arn=self.key_arn)
+            self._publish(MLFLOW_ARN, mlflow(self, own, kept=KEPT))
         self._tables()
         tag(self, settings.tags_of("platform"))
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import aws_cdk as cdk
 from aws_cdk import aws_sagemaker as sagemaker
+from aws_cdk import aws_ssm as ssm
 
 from infra.bundles import closure
 from infra.constructs.function import Function
@@ -20,6 +21,7 @@ from infra.iam import alarms, bus, functions, iceberg, key, registry, sagemaker_
 from infra.iam.buckets import ARTEFACTS, LAKE, find_audit_chain, one_object
 from infra.iam.resource import Resource, Statement, every, resource
 from infra.machines import retrain, train
+from infra.stacks.mlflow import MLFLOW_ARN
 from infra.stacks.workload import WorkloadStack
 from millrace.artefact.signing import SIGNATURE_FILE
 from millrace.contract.load import load_contract
@@ -285,18 +287,22 @@ class TrainingStack(WorkloadStack):
     def _tracking(self) -> None:
         context, names = self.context, self.context.names
         run_ids = self._file_of_each_run(RUN_ID_FILE)
+        tracking_uri = context.settings.tracking_uri
+        if context.settings.makes_mlflow:
+            parameter = context.platform.parameter(MLFLOW_ARN)
+            tracking_uri = ssm.StringParameter.value_for_string_parameter(self, parameter)
         function = Function(
             self,
             "tracking",
             context=context,
             description="Record runs in MLflow; never in the way of a run",
-            settings=TrackingSettings(**context.environment(), tracking_uri=context.settings.tracking_uri),
+            settings=TrackingSettings(**context.environment(), tracking_uri=tracking_uri),
             keeps_events=True,
             statements=[
                 ARTEFACTS.read(names, "runs"),
                 ARTEFACTS.find(names, "runs"),
                 run_ids.may("PutObject"),
-                *self._mlflow(),
+                *self._mlflow(tracking_uri),
             ],
             timeout_s=120,
             memory_mb=1024,
@@ -350,7 +356,7 @@ class TrainingStack(WorkloadStack):
             registry.repository(names, "inference").may("BatchGetImage", "DescribeImages"),
         ]
 
-    def _mlflow(self) -> list[Statement]:
+    def _mlflow(self, tracking_uri: str) -> list[Statement]:
         """Rights on an MLflow app or server of SageMaker; a file needs none.
 
         https://docs.aws.amazon.com/sagemaker/latest/dg/mlflow-app-setup-prerequisites-iam.html"""
@@ -359,7 +365,7 @@ class TrainingStack(WorkloadStack):
             return []
         verbs = ("CreateExperiment", "CreateRun", "GetExperimentByName", "DeleteRun", "LogBatch", "UpdateRun")
         call = ("sagemaker:CallMlflowAppApi",) if settings.tracking == "app" else ()
-        return [resource("sagemaker-mlflow", settings.tracking_uri).may(*verbs, *call)]
+        return [resource("sagemaker-mlflow", tracking_uri).may(*verbs, *call)]
 
     def _code_digest(self) -> str:
         """Of the training image; in the stage `local`, which runs no image, of its sources."""

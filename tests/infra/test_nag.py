@@ -46,14 +46,13 @@ def app_of(stage: str, outdir: Path, folders: Sequence[Path] = (ELECTRICITY,)) -
     return build(settings, workloads=folders, outdir=str(outdir))
 
 
-MLFLOW = "arn:aws:sagemaker:eu-west-1:123456789012:mlflow"
 CHOSEN: dict[str, dict[str, Any]] = {
     "dev": {
-        "tracking_arn": f"{MLFLOW}-tracking-server/millrace",
+        "tracking": "app",
         "options": {"tags": {"team": "forecast"}, "prediction_starts": {"provisioned": 1}, "machine_log": "errors"},
     },
     "prod": {
-        "tracking_arn": f"{MLFLOW}-app/app-0A1B2C3D4E5F",
+        "tracking": "server",
         "options": {**OWN, "prediction_starts": {"snapstart": True}, "github": {"repository": "example/forecast"}},
     },
 }
@@ -66,7 +65,7 @@ def app_of_chosen(stage: str, outdir: Path) -> cdk.App:
         stage,
         account="123456789012",
         region="eu-west-1",
-        tracking_arn=CHOSEN[stage]["tracking_arn"],
+        tracking=CHOSEN[stage]["tracking"],
         alarm_email="team@example.com",
         alarm_webhook="chat/url",
         options=Options.model_validate(CHOSEN[stage]["options"]),

@@ -87,6 +87,18 @@ def test_a_type_that_is_not_there_gives_no_right() -> None:
     assert not [one for one in given(of_types("AWS::SQS::Queue")) if any("kms:" in action for action in one.actions)]
 
 
+@pytest.mark.parametrize("kind", ["AWS::SageMaker::MlflowApp", "AWS::SageMaker::MlflowTrackingServer"])
+def test_an_mlflow_gets_its_role_and_no_other_stage_passes_one_to_sagemaker(kind: str) -> None:
+    def passed(stacks: list[Stack]) -> list[str]:
+        [found] = [one.document() for one in given(stacks) if "iam:PassRole" in one.actions]
+        services: list[str] = found["Condition"]["StringEquals"]["iam:PassedToService"]
+        return services
+
+    assert uncovered(of_types(kind), given(of_types(kind))) == set()
+    assert "sagemaker.amazonaws.com" in passed(of_types(kind))
+    assert "sagemaker.amazonaws.com" not in passed(of_types("AWS::SQS::Queue"))
+
+
 def test_a_policy_is_as_large_as_iam_takes_it(assemblies: dict[str, Path]) -> None:
     found = policies(PLATFORM, read(assemblies["prod"]), Options(), secret="chat/url")
     assert [characters(one) for one in found if characters(one) > MOST_CHARACTERS] == []

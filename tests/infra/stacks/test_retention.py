@@ -22,8 +22,9 @@ BY_PEOPLE = (
     "landing/scoring/",
     "artefacts/external/",
     "lake/query-results/",
+    "artefacts/mlflow-artifacts/",
 )
-"""What people and their programs write: `millrace drop`, `millrace register`, `millrace query`."""
+"""What people and their programs write: `millrace drop`, `millrace register`, `millrace query`, and into an MLflow."""
 
 Templates = dict[str, dict[str, Any]]
 

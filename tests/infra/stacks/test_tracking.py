@@ -23,14 +23,14 @@ Resources = dict[str, dict[str, Any]]
 
 
 @pytest.fixture
-def training(tmp_path: Path) -> Callable[[str], Resources]:
+def training(tmp_path: Path) -> Callable[..., Resources]:
     """The training room's resources of `dev`, where this MLflow is named."""
 
-    def resources(tracking_arn: str) -> Resources:
-        settings = settings_for("dev", account="123456789012", region="eu-west-1", tracking_arn=tracking_arn)
+    def resources(tracking: str, stack: str = "electricity-training") -> Resources:
+        settings = settings_for("dev", account="123456789012", region="eu-west-1", tracking=tracking)
         workloads = [REPOSITORY / "workloads" / "electricity"]
         build(settings, workloads=workloads, outdir=str(tmp_path)).synth()
-        template = json.loads((tmp_path / "millrace-dev-electricity-training.template.json").read_text())
+        template = json.loads((tmp_path / f"millrace-dev-{stack}.template.json").read_text())
         found: Resources = template["Resources"]
         return found
 
@@ -56,7 +56,7 @@ def test_without_an_mlflow_nothing_is_made_for_it(templates: dict[str, dict[str,
     ("arn", "more"), [(SERVER, set()), (APP, {"sagemaker:CallMlflowAppApi"})], ids=["server", "app"]
 )
 def test_a_named_mlflow_is_what_the_function_records_in(
-    training: Callable[[str], Resources], arn: str, more: set[str]
+    training: Callable[..., Resources], arn: str, more: set[str]
 ) -> None:
     found = tracking(training(arn))
     of_type = {kind: [one for one in found.values() if one["Type"] == kind] for kind in
@@ -70,9 +70,42 @@ def test_a_named_mlflow_is_what_the_function_records_in(
     assert {one for one in allowed["Action"] if not one.startswith("sagemaker-mlflow:")} == more
 
 
+@pytest.mark.parametrize(
+    ("word", "kind", "attribute"),
+    [
+        ("app", "AWS::SageMaker::MlflowApp", "Arn"),
+        ("server", "AWS::SageMaker::MlflowTrackingServer", "TrackingServerArn"),
+    ],
+)
+def test_the_platform_makes_the_mlflow_that_is_asked_for(
+    training: Callable[..., Resources], word: str, kind: str, attribute: str
+) -> None:
+    platform = training(word, "platform")
+    [(name, made)] = [(key, one) for key, one in platform.items() if one["Type"].startswith("AWS::SageMaker::Mlflow")]
+    assert (made["Type"], made["DeletionPolicy"]) == (kind, "RetainExceptOnCreate")
+    store = made["Properties"]["ArtifactStoreUri"]
+    assert store == "s3://millrace-dev-artefacts-123456789012-eu-west-1/mlflow-artifacts"
+    [parameter] = [one for one in platform.values() if one["Properties"].get("Name") == "/millrace-dev/mlflow-arn"]
+    assert parameter["Properties"]["Value"] == {"Fn::GetAtt": [name, attribute]}
+    [role] = [one for one in platform.values() if one["Properties"].get("RoleName") == "millrace-dev-mlflow"]
+    [policy] = role["Properties"]["Policies"]
+    reached = [one["Resource"] for one in policy["PolicyDocument"]["Statement"]]
+    assert reached[:2] == [[f"{store.replace('s3://', 'arn:aws:s3:::')}/*"], ["arn:aws:s3:::" + store.split("/")[2]]]
+
+    recorded = tracking(training(word))
+    [function] = [one for one in recorded.values() if one["Type"] == "AWS::Lambda::Function"]
+    uri = function["Properties"]["Environment"]["Variables"]["MILLRACE_TRACKING_URI"]
+    assert "mlflowarn" in uri["Ref"], "the value of the parameter, when it is deployed"
+    [role] = [one for one in recorded.values() if one["Type"] == "AWS::IAM::Role"]
+    assert [uri] in [one["Resource"] for one in role["Properties"]["Policies"][0]["PolicyDocument"]["Statement"]]
+
+
 def test_what_is_no_mlflow_is_refused() -> None:
-    with pytest.raises(ConfigurationError, match="expected the ARN of a mlflow-app or a mlflow-tracking-server"):
-        settings_for("dev", account="1", region="r", tracking_arn=f"{MLFLOW}:endpoint/runs")
+    with pytest.raises(
+        ConfigurationError,
+        match=r"expected none, app, server .which the platform makes., or the ARN of a mlflow-app or a mlflow-tr",
+    ):
+        settings_for("dev", account="1", region="r", tracking=f"{MLFLOW}:endpoint/runs")
 
 
 @pytest.mark.parametrize(("requirements", "speaks"), [("requirements-managed.txt", True), ("requirements.txt", False)])

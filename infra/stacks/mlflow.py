@@ -1,0 +1,56 @@
+"""The MLflow of a stage that asks for one: an App, which is serverless, or a tracking server, billed by the hour."""
+
+from __future__ import annotations
+
+import aws_cdk as cdk
+from aws_cdk import aws_sagemaker as sagemaker
+from constructs import Construct
+
+from infra.constructs.role import Role
+from infra.context import PlatformContext
+from infra.iam import key
+from infra.iam.resource import Statement, resource
+from infra.retention import MLFLOW_ARTIFACTS
+
+MLFLOW_ARN = "mlflow-arn"
+"""By which the platform publishes it: AWS gives an App its id."""
+SMALLEST = "Small"
+
+
+def mlflow(stack: Construct, context: PlatformContext, *, kept: cdk.RemovalPolicy) -> str:
+    """The ARN of what `tracking` names. It outlives the stack with all runs: a later stage names it by its ARN."""
+    names = context.platform
+    # https://docs.aws.amazon.com/sagemaker/latest/dg/mlflow-create-tracking-server-iam.html: the page gives it all of
+    # S3; it has the one folder that it stores in.
+    role = Role(stack, "mlflow", context=context, service="sagemaker.amazonaws.com", statements=_statements(context))
+    store = f"s3://{names.bucket('artefacts')}/{MLFLOW_ARTIFACTS}"
+    if context.settings.tracking == "app":
+        app = sagemaker.CfnMlflowApp(
+            stack, "MlflowApp", name=names.prefix, artifact_store_uri=store, role_arn=role.resource.attr_arn
+        )
+        app.apply_removal_policy(kept)
+        return app.attr_arn
+    server = sagemaker.CfnMlflowTrackingServer(
+        stack,
+        "MlflowTrackingServer",
+        tracking_server_name=names.prefix,
+        tracking_server_size=SMALLEST,
+        artifact_store_uri=store,
+        role_arn=role.resource.attr_arn,
+        automatic_model_registration=False,
+    )
+    server.apply_removal_policy(kept)
+    return server.attr_tracking_server_arn
+
+
+def _statements(context: PlatformContext) -> list[Statement]:
+    bucket = context.platform.bucket_arn("artefacts")
+    below = {"StringLike": {"s3:prefix": [f"{MLFLOW_ARTIFACTS}/*"]}}
+    artifacts = resource(
+        "s3", f"{bucket}/{MLFLOW_ARTIFACTS}/*", because="MLflow names the folders of experiments and runs"
+    )
+    own = [
+        artifacts.may("GetObject", "PutObject", "DeleteObject"),
+        resource("s3", bucket, where=below).may("ListBucket"),
+    ]
+    return [*own, key.use(context.key_arn, own)]
