@@ -32,6 +32,7 @@ def evidence(evaluation: Evaluation) -> tuple[EvidenceTable, ...]:
     found = (
         _parts(evaluation),
         _rivals(evaluation),
+        _seeds(evaluation),
         _slices(evaluation),
         _groups(evaluation),
         _disparities(evaluation),
@@ -80,6 +81,14 @@ def _rivals(evaluation: Evaluation) -> EvidenceTable:
     return EvidenceTable(
         head=("answers of", "rows", _error_name(evaluation), "this model is better by"), rows=tuple(rows)
     )
+
+
+def _seeds(evaluation: Evaluation) -> EvidenceTable:
+    rows = tuple(
+        (f"another seed, {place}" if place else "its own seed", evaluation.error.amount(error))
+        for place, error in enumerate(evaluation.seed_errors)
+    )
+    return EvidenceTable(head=("the same training with", _error_name(evaluation)), rows=rows)
 
 
 def _slices(evaluation: Evaluation) -> EvidenceTable:

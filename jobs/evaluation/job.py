@@ -98,6 +98,7 @@ def evaluate(places: ProcessingPlaces, *, champion_version: str, champion_digest
         model_digest=artefact.digest,
         champion=_champion(others[-1], champion_version, rows, output_TW, model, workload) if before else None,
         walk_forward=tuple(map(_frozen, artefact.description.walk_forward)),
+        seed_errors=artefact.description.seed_errors,
         explanations=explanations(model, case, contract),
     )
     folder = places.output("evaluation")

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -141,13 +141,14 @@ def _trained(places: TrainingPlaces, stop: StopSignal, together: Processes, grap
         graph.begin(inputs.parameters, inputs.signature, setting.task.objective)
     report = _print if together.is_first else _say_nothing
     earlier = list(_walk_forward(setting, rows, parts, stop, together))
-    processes = loop.trainings_at_once(inputs, together) if earlier else 1
-    with beside(earlier, processes=processes) as earlier_models:
+    more = [*earlier, *_other_seeds(setting, rows, fitted, inputs, stop, together)]
+    processes = loop.trainings_at_once(inputs, together) if more else 1
+    with beside(more, processes=processes) as more_models:
         trained = loop.train(
             inputs, checkpoints=places.checkpoints, stop=lambda: stop.came, report=report, together=together
         )
         _calibrate(trained.predictor, inputs.validation)
-        walk_forward = earlier_models.results()
+        found = more_models.results()
     if graph is None:
         return None
     explained = explain_model(
@@ -159,7 +160,10 @@ def _trained(places: TrainingPlaces, stop: StopSignal, together: Processes, grap
         declared=setting.workload.explanations,
     )
     onnx = graph.finish(trained.predictor.state_dict())
-    return _artefact(setting, fitted, trained, onnx, walk_forward, explained)
+    walk_forward = cast("tuple[FrozenModel, ...]", found[: len(earlier)])
+    others = cast("tuple[float, ...]", found[len(earlier) :])
+    seed_errors = (_test_error(trained.predictor, fitted, setting, rows), *others) if others else ()
+    return _artefact(setting, fitted, trained, onnx, walk_forward, seed_errors, explained)
 
 
 def _setting(places: TrainingPlaces) -> Setting:
@@ -180,14 +184,15 @@ def _with_hyperparameters(workload: Workload, given: Mapping[str, str]) -> Workl
     """The declaration with those hyperparameters of the job that its family has: a tuning job chose them, or a person.
 
     Such a model is compared by its validation rows and never registered: the walk forward, which calibrates monitors,
-    is left out. Raises TrainingError for a value that the family does not take."""
+    is left out, and so are other seeds. Raises TrainingError for a value that the family does not take."""
     training = workload.training
     chosen = {name: _value(text) for name, text in given.items() if name in FAMILIES[training.family].model_fields}
     if not chosen:
         return workload
     changed = training.model_dump() | {"parameters": {**training.parameters, **chosen}, "walk_forward_steps": 0}
     try:
-        return workload.model_copy(update={"training": Training.model_validate(changed)})
+        gates = workload.gates.model_copy(update={"stability": None})
+        return workload.model_copy(update={"training": Training.model_validate(changed), "gates": gates})
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
@@ -230,6 +235,31 @@ def _walk_forward(
             yield partial(_frozen_model, setting, rows, step.parts, parts.end, stop, together)
 
 
+def _other_seeds(
+    setting: Setting,
+    rows: TrainingRows,
+    fitted: Features,
+    inputs: TrainingInputs,
+    stop: StopSignal,
+    together: Processes,
+) -> Iterator[Callable[[], float]]:
+    """What trains the same model with other seeds, and gives its mean error on the test rows."""
+
+    def error(seed: int) -> float:
+        parameters = inputs.parameters.model_copy(update={"seed": seed})
+        other = replace(inputs, parameters=parameters)
+        predictor = loop.train(other, stop=lambda: stop.came, together=together).predictor
+        return _test_error(predictor, fitted, setting, rows)
+
+    gate = setting.workload.gates.stability
+    for number in range(1, 1 + (gate.seeds if gate else 0)):
+        yield partial(error, inputs.parameters.seed + number)
+
+
+def _test_error(predictor: Predictor, fitted: Features, setting: Setting, rows: TrainingRows) -> float:
+    return float(_errors(predictor, fitted, setting.task, rows)[rows.examples.parts.test].mean())
+
+
 def _frozen_model(
     setting: Setting, rows: TrainingRows, earlier: Split, end: np.datetime64, stop: StopSignal, together: Processes
 ) -> FrozenModel:
@@ -259,6 +289,7 @@ def _artefact(
     trained: Trained,
     onnx: bytes,
     walk_forward: tuple[FrozenModel, ...],
+    seed_errors: tuple[float, ...],
     explained: Explained | None,
 ) -> Artefact:
     training, run = setting.workload.training, setting.run
@@ -281,6 +312,7 @@ def _artefact(
         torch=torch.__version__,
         rows_per_pass=training.family_parameters().rows_per_pass,
         walk_forward=walk_forward,
+        seed_errors=seed_errors,
         explained=explained,
     )
     history = json.dumps([asdict(epoch) for epoch in trained.history], indent=1).encode()

@@ -91,6 +91,8 @@ class Description:
     rows_per_pass: RowsPerPass = field(default_factory=RowsPerPass)
     walk_forward: tuple[FrozenModel, ...]
     """Models of earlier days, the oldest first, judged up to the end of the test days."""
+    seed_errors: tuple[float, ...] = ()
+    """Mean errors on the test rows by the seed of the training, its own first; empty where no gate asks for others."""
     explained: Explained | None = None
     """None for a model of a workload without explanations, or of before they were made."""
 
@@ -282,6 +284,7 @@ def description_document(description: Description) -> dict[str, Any]:
         "torch": description.torch,
         "rows_per_pass": asdict(description.rows_per_pass),
         "walk_forward": [frozen_document(frozen) for frozen in description.walk_forward],
+        "seed_errors": list(description.seed_errors),
         **({"explained": explanations.to_document(description.explained)} if description.explained else {}),
     }
 
@@ -318,6 +321,7 @@ def _description(content: bytes, *, where: str) -> Description:
             # Models of before this field knew no bounds but the most rows of a pass.
             rows_per_pass=RowsPerPass(**document.get("rows_per_pass", {})),
             walk_forward=tuple(map(_frozen, document["walk_forward"])),
+            seed_errors=tuple(map(float, document.get("seed_errors", ()))),  # models of before had none
             explained=explanations.from_document(document["explained"]) if "explained" in document else None,
         )
         signature = json.loads(json.dumps([asdict(spec) for spec in description.signature]))

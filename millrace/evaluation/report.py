@@ -151,6 +151,8 @@ class Evaluation(Figures):
     """The test days' windows."""
     walk_forward: tuple[FrozenErrors, ...] = ()
     """How models of earlier days, left alone, fared up to the end of the test days."""
+    seed_errors: tuple[float, ...] = ()
+    """Mean errors on the test rows by the seed of the training, its own first; empty where no gate asks for others."""
     age_days: float | None = None
     """From the end of the test days to the time as of which the model was trained."""
     contenders: tuple[Contender, ...] = ()

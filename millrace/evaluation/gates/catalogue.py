@@ -23,6 +23,7 @@ from millrace.evaluation.gates.selective import Selective
 from millrace.evaluation.gates.simple import Simple
 from millrace.evaluation.gates.size import Size
 from millrace.evaluation.gates.slices import Slices
+from millrace.evaluation.gates.stability import Stability
 from millrace.evaluation.gates.value import Value
 from millrace.evaluation.naive.catalogue import NaiveRule
 from millrace.evaluation.report import Evaluation
@@ -54,6 +55,7 @@ class Gates(BaseModel):
     memorisation: Memorisation | None = None
     leakage: Leakage | None = None
     plausibility: Plausibility | None = None
+    stability: Stability | None = None
     freshness: Freshness | None = None
 
     def declared(self) -> dict[str, Gate]:

@@ -48,6 +48,7 @@ DECLARED = Gates.model_validate(
         "memorisation": {"max_gap": 0.05},
         "leakage": {"max_feature": 0.95, "max_duplicates": 0.01},
         "plausibility": {},
+        "stability": {"max_spread": 0.02},
         "freshness": {"max_age_days": 30},
     }
 )
@@ -149,6 +150,7 @@ GOOD: dict[str, Any] = {
     "memorisation": {"rows": 1344, "train_error": 0.23, "gap": near(0.02, 0.01)},
     "leakage": {"features": [{"column": "price", "explained": 0.4}], "duplicates": 0.002},
     "plausibility": {"constant_share": 0.01},
+    "seed_errors": [0.25, 0.245, 0.264],
 }
 FOR_KIND: dict[str, dict[str, Any]] = {
     "two classes": {},
@@ -164,6 +166,7 @@ FOR_KIND: dict[str, dict[str, Any]] = {
         **rises(1.9, -0.1),
         "memorisation": {"train_error": 38.1, "gap": near(1.9, 1.0)},
         "plausibility": {"scale": 1.49},
+        "seed_errors": [40.0, 39.9, 40.6],
     },
 }
 FOR_KIND["horizons"] = FOR_KIND["number"] | {"task": "forecast", **horizons()}
@@ -234,6 +237,12 @@ BAD: dict[str, tuple[str, str, dict[str, Any]]] = {
         {"plausibility": {"exchanged": ["a answered as b", "b answered as a"], "exchange_gain": 0.3}},
     ),
     "look at the answers forgotten": ("two classes", "plausibility", {"plausibility": None}),
+    "another seed is worse": ("two classes", "stability", {"seed_errors": [0.25, 0.25, 0.271]}),
+    "another seed is better": ("two classes", "stability", {"seed_errors": [0.25, 0.25, 0.229]}),
+    "other seeds lie apart": ("two classes", "stability", {"seed_errors": [0.25, 0.239, 0.261]}),
+    "no number for a seed": ("two classes", "stability", {"seed_errors": [0.25, 0.25, math.nan]}),
+    "a seed forgotten": ("two classes", "stability", {"seed_errors": [0.25, 0.25]}),
+    "seeds 2.1 % apart": ("number", "stability", {"seed_errors": [40.0, 40.0, 40.84]}),
     "stale rows": ("two classes", "freshness", {"age_days": 31}),
     "age forgotten": ("two classes", "freshness", {"age_days": None}),
     "5.1 µg/m³ worse for one group": ("number", "fairness", disparities(error_difference=5.02)),
