@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 SHOWN_ROWS = 50
 """Answers in a table; a file has them all."""
-WORTH = ("r2", "auc", "macro_recall")
+WORTH = ("r2", "auc", "recall", "macro_recall")
 """Figures that show a model that is hardly worth anything, beside an error that is below its rule's."""
 
 
@@ -202,7 +202,8 @@ def _quality(evaluation: Evaluation | None) -> str:
     )
     losses = losses_beside(evaluation)
     by_loss = f"log loss {losses[0]:.4f}, the rule's {losses[1]:.4f}: compared by it\n" if losses else ""
-    rule = f"naive rule {quality(naive)}\n{by_loss}"
+    on = f" ({evaluation.naive.rows:,} rows)" if evaluation.naive.rows != evaluation.rows.test else ""
+    rule = f"naive rule {quality(naive)}{on}\n{by_loss}"
     return f"{quality(own)}\n{more}{rule}{evaluation.rows.test:,} rows\n{days(span.from_, span.to)}"
 
 

@@ -40,6 +40,8 @@ if TYPE_CHECKING:
     from millrace.errors import ConfigurationError
 
 SHOWN_REFUSED = 3
+SHOWN_LEFT_OUT = 100
+"""Images that are in no drop, so that nothing names them later."""
 MOST_OF_A_CELL = 72
 """Characters of a reason beside its column; a longer one is a line below the table."""
 
@@ -249,11 +251,10 @@ def _remarks(proposal: Proposal) -> list[str]:
     rows, refused, spans, naive = proposal.accepted.num_rows, proposal.refused, proposal.spans, proposal.naive
     has_images = bool(proposal.surface.image_side)  # they are put into files of the accepted rows
     become = "left out of the drop" if has_images else "would be quarantined"
+    shown = SHOWN_LEFT_OUT if has_images else SHOWN_REFUSED
     lines = [f"{rows:,} rows keep the contract, {len(refused):,} {become}"]
-    lines += [
-        f"  {row.key if has_images and row.key else f'line {row.line}'}: {row.detail}"
-        for row in refused[:SHOWN_REFUSED]
-    ]
+    lines += [f"  {row.key if has_images and row.key else f'line {row.line}'}: {row.detail}" for row in refused[:shown]]
+    lines += [f"  and {len(refused) - shown:,} more"] * (has_images and len(refused) > shown)
     lines += [f"{one.name} is not in the contract: {one.reason}" for one in proposal.not_in_contract]
     lines += [f"{one.name} is no feature: {one.reason}" for one in proposal.no_features if _is_long(one.reason)]
     if proposal.may_be_missing:

@@ -21,8 +21,10 @@ MOST_CELLS = 6
 """Of a list that is shown whole."""
 
 
-def show_rows(rows: Sequence[Mapping[str, Any]], *, as_json: bool, nothing: str) -> None:
-    """Print a table with the columns of the first row, or a JSON array; `nothing` replaces an empty table."""
+def show_rows(rows: Sequence[Mapping[str, Any]], *, as_json: bool, nothing: str, has_words: bool = True) -> None:
+    """Print a table with the columns of the first row, or a JSON array; `nothing` replaces an empty table.
+
+    Without `has_words` the columns have the very names of a table, which SQL is written with."""
     if as_json:
         show_json(list(rows))
         return
@@ -32,7 +34,7 @@ def show_rows(rows: Sequence[Mapping[str, Any]], *, as_json: bool, nothing: str)
         return
     table = Table(box=None, pad_edge=False, header_style="bold")
     for name in rows[0]:
-        table.add_column(literal(name.replace("_", " ")), overflow="fold")
+        table.add_column(literal(name.replace("_", " ") if has_words else name), overflow="fold")
     for row in rows:
         table.add_row(*(literal(plain(value)) for value in row.values()))
     console.print(table)

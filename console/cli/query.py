@@ -70,7 +70,7 @@ def query(
         return
     if not files:
         shown = answer.rows.slice(0, limit or None).to_pylist()
-        show_rows(shown, as_json=False, nothing="No row.")
+        show_rows(shown, as_json=False, nothing="No row.", has_words=False)
         if left := answer.rows.num_rows - len(shown):
             print(f"\nand {left:,} more: --limit 0, --csv FILE or --parquet FILE gives all", file=sys.stderr)
     print(f"\n{_in_words(answer)}", file=sys.stderr)

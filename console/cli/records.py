@@ -43,17 +43,23 @@ def quarantine(
     drop: Annotated[str, typer.Option(help="Of this dropped object: its key, or the end of it.")] = "",
     reason: Annotated[str, typer.Option(help="With this reason, for example range or duplicate_key.")] = "",
     export: Annotated[Path | None, typer.Option(help="Write all to this .parquet, .csv or .jsonl file.")] = None,
+    rows: Annotated[
+        Path | None, typer.Option(help="Write the rows of one --drop to this file, in its format, to be mended.")
+    ] = None,
     limit: Limit = 20,
     sql: Sql = False,
 ) -> None:
     """Show quarantined rows: how many by reason, then reason, column, expected and actual value, line.
 
     Example: millrace quarantine --drop week.csv. With --export the file also has the whole rows as they came, each as
-    text in the column `raw`: a corrected drop needs the contract's columns."""
+    text in the column `raw`. With --rows a file has them as the dropped one had them: mend it, or the contract, and
+    drop it."""
     from console.cli.export import check_ending
     from console.cli.export import export as write
     from console.queries import quarantine as refused
     from console.queries.equal_sql import quarantine_sql
+    from millrace.contract.load import load_contract
+    from millrace.workload.load import workloads_folder
 
     if export:
         check_ending(export)
@@ -63,6 +69,13 @@ def quarantine(
         print(quarantine_sql(names, drop=drop, reason=reason, limit=limit))
         return
     found = refused.find_rows(environment, names, drop=drop, reason=reason)
+    if rows:
+        from console.actions.refused_rows import write_refused_rows
+
+        contract = load_contract(workloads_folder() / names.workload)
+        count = write_refused_rows(environment.client("s3"), contract, found, rows)
+        print(f"{count:,} refused rows in {rows}: mend them or the contract, then millrace drop", file=sys.stderr)
+        return
     if export:
         count = write(map(asdict, found), export, refused.schema())
         print(f"{count:,} refused rows in {export}", file=sys.stderr)
@@ -71,10 +84,10 @@ def quarantine(
     if as_json:
         show_json({"reasons": dict(counts.most_common()), "rows": [asdict(row) for row in shown]})
         return
-    rows = [{"reason": name, "rows": count} for name, count in counts.most_common()]
+    reasons = [{"reason": name, "rows": count} for name, count in counts.most_common()]
     whose = f" of a drop whose key ends with {drop}; `millrace runs` names the drops" if drop else ""
-    show_rows(rows, as_json=False, nothing=f"No row was refused{whose}.")
-    if rows:
+    show_rows(reasons, as_json=False, nothing=f"No row was refused{whose}.")
+    if reasons:
         print()
         show_rows([_short(row) for row in shown], as_json=False, nothing="")
     if left := counts.total() - len(shown):

@@ -157,11 +157,17 @@ def _number_form(path: Path, columns: list[pa.ChunkedArray], decimal: str, form:
     best = [each for each, count in counts.items() if count == most]
     if not best:
         stop(path, "--decimal", "'.' or ','", decimal)
+    if decimal and (more := sum(_is_number(cells, CsvForm(decimal=_other(decimal))) for cells in known)) > most:
+        stop(path, "--decimal", f"{_other(decimal)!r}, with which {count(more, 'column')} are numbers", decimal)
     if form.delimiter == ";" and not best[0].has_plain_numbers:
         return next((each for each in best if each.decimal == ","), best[0])
     if not best[0].has_plain_numbers and len({each.decimal for each in best}) > 1:
         stop(path, "numbers", "--decimal , or --decimal . (1,234 may be either)", "no --decimal")
     return best[0]
+
+
+def _other(decimal: str) -> str:
+    return "," if decimal == "." else "."
 
 
 def _is_number(known: pa.ChunkedArray, form: CsvForm) -> bool:

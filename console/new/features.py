@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import date
 from typing import TYPE_CHECKING, Any
 
 from console.new.observed import LeftOut, Observed
 from console.new.parts import says_part
-from console.new.rules import is_free_text, why_no_feature
+from console.new.rules import far_times, is_free_text, why_no_feature
 from console.new.series import Series
 
 if TYPE_CHECKING:
@@ -96,7 +97,8 @@ def calendar_parts(column: Observed) -> list[str]:
 
     kind = pa.timestamp("us", column.cells.type.tz if pa.types.is_timestamp(column.cells.type) else None)
     times = column.cells.drop_null().cast(kind).cast(pa.int64()).to_numpy()
-    days = np.unique(times // 86_400_000_000)
+    far = [(day - date(1970, 1, 1)).days for day, _ in far_times(column)]
+    days = np.setdiff1d(times // 86_400_000_000, far)
     span = int(days[-1] - days[0]) + 1 if len(days) else 0
     found = ["hour"] if len(np.unique(times // 3_600_000_000 % 24)) > 1 else []
     if span >= DAYS_OF_WEEKDAYS and len(np.unique(days % 7)) > 1:

@@ -92,8 +92,8 @@ def _of_column(column: Observed) -> Iterator[str]:
         counts = [f"{value} ({many:,})" if many > 1 else f"{value}" for value, many in far[:SHOWN]]
         shown = ", ".join(counts) + ("…" if len(far) > SHOWN else "")
         yield (
-            f"{column.name}: far from all other times: {shown}; if they mean missing, `missingValues` in contract.yaml "
-            "says so"
+            f"{column.name}: far from all other times: {shown}; if they mean missing, `missingValues` of the column in "
+            "contract.yaml says so, with `required: false`"
         )
 
 

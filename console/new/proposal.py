@@ -20,7 +20,7 @@ from console.new.leaks import find_leaks
 from console.new.observed import LeftOut
 from console.new.reading import Reading, read
 from console.new.rehearsal import Rehearsal, rehearse
-from console.new.series import Series, find_series
+from console.new.series import Series, find_series, without_rows
 from console.new.source import Source
 from console.new.spans import HELD_OUT, NO_NAIVE, Naive, Spans, find_spans, spans_without_time
 from console.new.still import standing_still
@@ -93,6 +93,7 @@ def propose(source: Source, choices: Choices, *, today: date) -> Proposal:
     found += spellings(reading.seen)
     if series is not None:
         numbers = [column.name for column in ranged if column.is_number]
+        found += without_rows(series)
         found += standing_still(
             accepted, numbers, key=reading.key, event_time=reading.event_time, series=series.entities
         )

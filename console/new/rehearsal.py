@@ -85,7 +85,12 @@ def rehearse(workload_yaml: str, contract_yaml: str, accepted: pa.Table, kind: L
             found = examples(accepted.drop_columns([LINE]), workload=workload, features=features)
     except SnapshotError as error:
         expected = "rows to train on, to validate on and to test on"
-        raise ConfigurationError(where=where, field="event time", expected=expected, came=str(error)) from None
+        field = "event time"
+        if ahead := workload.prediction.horizon_hours:
+            field = "--horizon-hours"
+            expected = f"hours after which there is another row of the same entity, so that there are {expected}"
+            error = SnapshotError(f"{ahead:g} hours: {error}")
+        raise ConfigurationError(where=where, field=field, expected=expected, came=str(error)) from None
     _check_parts(found, workload, kind, where)
     target_N = task.targets(found.table[LABEL])
     steps, skipped, stretches = _walk_forward(found, workload)

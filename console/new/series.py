@@ -23,6 +23,10 @@ class Series:
 
     every_hours: float
     entities: int
+    missing: int = 0
+    """Steps between the first and the last row of each entity that have no row,"""
+    longest: int = 0
+    """and those of the longest stretch."""
 
     @property
     def hours(self) -> float:
@@ -36,6 +40,14 @@ class Series:
         """The distance in words."""
         hours = self.every_hours
         return f"{hours * 60:g} minutes" if hours < 1 else f"{hours:g} h" if hours < 48 else f"{hours / 24:g} days"
+
+
+def without_rows(series: Series) -> list[str]:
+    """A sentence where steps have no row."""
+    if not series.missing:
+        return []
+    of = " of an entity" if series.entities > 1 else ""
+    return [f"{series.missing:,} steps of {series.step}{of} have no row, the longest stretch {series.longest:,}"]
 
 
 def find_series(rows: pa.Table, *, key: Sequence[str], event_time: str) -> Series | None:
@@ -57,4 +69,11 @@ def find_series(rows: pa.Table, *, key: Sequence[str], event_time: str) -> Serie
     usual = int(distances[counts.argmax()])
     if usual <= 0 or counts.max() < REGULAR * len(apart_s):
         return None
-    return Series(every_hours=usual / HOUR_S, entities=entities)
+    missing = apart_s // usual - 1
+    missing = missing[missing > 0]
+    return Series(
+        every_hours=usual / HOUR_S,
+        entities=entities,
+        missing=int(missing.sum()),
+        longest=int(missing.max(initial=0)),
+    )

@@ -124,7 +124,7 @@ def _json_lines(path: Path) -> tuple[pa.Table, tuple[str, ...]]:
     if len(broken) > MOST_BROKEN * (len(rows) + len(broken)):
         stop(path, f"line {broken[0][0]}", "a JSON object", broken[0][1])
     lines = ", ".join(str(number) for number, _ in broken[:SHOWN]) + ("…" if len(broken) > SHOWN else "")
-    why = f" ({broken[0][1]})" if broken else ""
+    why = f" (line {broken[0][0]}: {broken[0][1]})" if broken else ""
     notes = (f"lines that are no JSON objects and will be quarantined, {len(broken):,}: {lines}{why}",) * bool(broken)
     names = list(dict.fromkeys(name for row in rows for name in row))
     arrays = []

@@ -114,6 +114,7 @@ def _write_rows(proposal: Proposal, histories: Sequence[History], path: Path) ->
     """Write the last rows as a request has them: without what is generated and, unless it is an input, the label, and
     with the past that their histories read; in words what was written."""
     surface, rows = proposal.surface, proposal.accepted
+    rows = rows if surface.is_in_time else rows.sort_by(LINE)
     unknown = [LINE] if surface.horizon_hours else [LINE, surface.label]
     unknown += [column.name for column in proposal.contract.columns if column.is_generated]
     last = rows.drop_columns(unknown)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 from console.presenters.drops import (
@@ -60,7 +61,7 @@ def _outcome_of(drop: DropAnswer, reasons: Sequence[ReasonCount] = (), *, waits:
         text = f"no row added: the bytes of {committed.repeats} again"
         if committed.withdrawn:
             return Outcome(text=f"{text}, whose rows were withdrawn", is_refused=True)
-        return Outcome(text=f"{text}{until_training}")
+        return Outcome(text=f"{text}{until_training}", look=rows_refused_before(committed.repeats))
     accepted, quarantined = committed.rows_accepted, committed.rows_quarantined
     text = f"{accepted:,} accepted{quarantined_counts(quarantined, reasons)}{until_training}"
     return Outcome(
@@ -70,6 +71,12 @@ def _outcome_of(drop: DropAnswer, reasons: Sequence[ReasonCount] = (), *, waits:
         warning=most_refused(accepted, quarantined, reasons),
         look=look(drop, quarantined),
     )
+
+
+def rows_refused_before(name: str) -> tuple[str, ...]:
+    """The words of the command that writes the refused rows of a drop: they may be taken now, the others are there."""
+    file = PurePosixPath(name)
+    return ("quarantine", "--drop", name, "--rows", f"{file.stem}-refused{file.suffix}")
 
 
 def _until_training(committed: Committed) -> str:

@@ -87,7 +87,9 @@ def _object(text: bytes, table: Table, origin: Origin | None) -> dict[str, Any] 
     except UnicodeDecodeError as error:
         return of_line(Reason.ENCODING, "UTF-8", repr(error.object[error.start : error.end]))
     except json.JSONDecodeError as error:
-        return of_line(Reason.JSON, "a JSON object", truncate(f"{error.msg} at column {error.colno}"))
+        return of_line(
+            Reason.JSON, "a JSON object", truncate(f"{error.msg.removesuffix(' at')} at column {error.colno}")
+        )
     except (ValueError, RecursionError) as error:
         return of_line(Reason.JSON, "a JSON object", truncate(str(error) or type(error).__name__))
     known = table.name_of

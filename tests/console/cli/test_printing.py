@@ -69,6 +69,10 @@ def test_a_version_shows_what_its_model_is_worth_beside_the_error(report: Worklo
     lines = _quality(report.live.evaluation.model_copy(update={"metrics": metrics})).splitlines()
     assert lines[1] == "R² 0.0124"
     assert lines[2].startswith("naive rule ")
+    rare = report.live.evaluation.model_copy(update={"metrics": {"error": 0.04, "recall": 0.019}})
+    assert _quality(rare).splitlines()[1] == "recall 0.019", "right as often as the rule, and blind for one class"
+    part = rare.naive.model_copy(update={"rows": rare.rows.test - 16})
+    assert f"({rare.rows.test - 16:,} rows)" in _quality(rare.model_copy(update={"naive": part})).splitlines()[2]
 
 
 def test_a_version_that_beats_its_rule_by_log_loss_alone_says_so(report: WorkloadReport) -> None:
@@ -93,6 +97,12 @@ def test_a_version_that_beats_its_rule_by_log_loss_alone_says_so(report: Workloa
 )
 def test_a_long_list_is_shown_by_its_ends(cells: list[object], shown: str) -> None:
     assert plain(cells) == shown
+
+
+def test_columns_of_a_table_have_their_own_names(capsys: pytest.CaptureFixture[str]) -> None:
+    show_rows([{"status_2": 1}], as_json=False, nothing="", has_words=False)
+    show_rows([{"status_2": 1}], as_json=False, nothing="")
+    assert capsys.readouterr().out.split() == ["status_2", "1", "status", "2", "1"]
 
 
 def test_bytes_are_counted_for_people_and_base64_for_programs(capsys: pytest.CaptureFixture[str]) -> None:

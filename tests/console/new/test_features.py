@@ -14,7 +14,7 @@ import pytest
 
 from console.new.features import calendar_parts
 from console.new.observed import Observed, observe
-from console.new.series import find_series
+from console.new.series import find_series, without_rows
 from console.new.writing import write
 from millrace.contract.load import load_contract
 from millrace.contract.row import check_row_with_past
@@ -83,6 +83,18 @@ def test_rows_at_equal_distances_are_a_series(hours: list[float], every: float |
     table = pa.table({"at": times(hours).cells})
     found = find_series(table, key=("at",), event_time="at")
     assert (found.every_hours if found else None) == every
+    if every == 0.5:
+        assert found is not None
+        assert without_rows(found) == ["5 steps of 30 minutes have no row, the longest stretch 1"]
+
+
+def test_a_day_that_means_none_makes_no_month(market: list[Row], as_csv: Writer) -> None:
+    closed = [
+        row | {"closed": "9999-12-31" if at % 10 == 0 else f"1996-05-{1 + at % 28:02}"} for at, row in enumerate(market)
+    ]
+    found = proposed(as_csv(closed), event_time="Half hour")
+    [parts] = [one["parts"] for one in found.surface.derived if one["calendar"] == "closed"]
+    assert parts == ["weekday"]
 
 
 def test_a_label_ahead_has_a_history_of_the_numbers_and_of_itself(

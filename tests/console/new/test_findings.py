@@ -178,7 +178,9 @@ def test_times_far_from_all_others_are_told(day: str, market: list[Row], as_csv:
         return row | {"ordered": day if at % 10 == 0 else f"1996-05-{at % 28 + 1:02d}"}
 
     said = told(market, as_csv, ordered, event_time="Half hour")
-    assert f"ordered: far from all other times: {day} (192); if they mean missing, `missingValues`" in said
+    assert (
+        f"ordered: far from all other times: {day} (192); if they mean missing, `missingValues` of the column" in said
+    )
     born = told(market, as_csv, lambda at, row: row | {"born": f"{1920 + at % 80}-05-01"}, event_time="Half hour")
     assert "far from all other times" not in born
 

@@ -16,6 +16,7 @@ import yaml
 from console.new.choices import FEWEST_ROWS
 from console.new.counts import is_identifier
 from console.new.guesses import Guesser
+from console.new.source import read_source
 from millrace.contract.csv_form import CsvForm
 from millrace.contract.rules.allowed import Allowed
 from millrace.contract.rules.length import Length
@@ -389,6 +390,17 @@ def test_what_is_not_safe_is_asked_for(
     rows = [{**row, "Trend": row["Trend"]} for row in made]
     with pytest.raises(ConfigurationError, match=said):
         proposed(as_csv(rows), **words)
+
+
+def test_another_decimal_mark_than_the_file_has_is_refused(market: list[Row], as_csv: Writer) -> None:
+    path = as_csv([row | {"price": row["price"].replace(".", ",")} for row in market], separator=";")
+    with pytest.raises(ConfigurationError, match=r"--decimal: expected ',', with which two columns are numbers, got"):
+        proposed_with_decimal(path, ".")
+    assert proposed_with_decimal(path, ",") == proposed_with_decimal(path, "") == ","
+
+
+def proposed_with_decimal(path: Path, decimal: str) -> str:
+    return read_source(path, decimal=decimal).csv.decimal
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ import yaml
 from console.new.kinds.catalogue import KINDS
 from console.new.kinds.regression import has_tail
 from console.new.observed import Observed, observe
+from millrace.errors import ConfigurationError
 from millrace.evaluation.naive.catalogue import NAIVE_RULES
 from tests.console.new.conftest import Row, proposed
 from tests.millrace.evaluation.gates.test_catalogue import report
@@ -95,5 +96,7 @@ def test_a_tail_is_known_by_the_mean_that_it_draws_away(cells: Any, tailed: bool
 def test_a_label_ahead_is_compared_with_labels_that_are_known_by_then(as_csv: Writer) -> None:
     waves = hours(lambda at: round(np.sin(at / 24 * 2 * np.pi) + at / 1e4, 6))
     assert proposed(as_csv(waves), label="label", horizon_hours=24.0).naive.lag_hours == 24
+    with pytest.raises(ConfigurationError, match=r"--horizon-hours: expected hours after which there is another row"):
+        proposed(as_csv(waves), label="label", horizon_hours=0.01)
     later = proposed(as_csv(waves), label="label", horizon_hours=30.0).naive
     assert later.lag_hours in (30, 168)

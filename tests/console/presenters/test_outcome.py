@@ -125,7 +125,8 @@ def test_bytes_that_the_table_holds_already_are_no_refusal(report: WorkloadRepor
     run = report.of("ingest")[-1]
     alias = {"rows_accepted": 0, "duplicate": True, "alias_of": "s3://b/w/labels/june.csv?versionId=1"}
     found = outcome(validated(run, **alias))
-    assert found == Outcome(text="no row added: the bytes of june.csv again")
+    again = ("quarantine", "--drop", "june.csv", "--rows", "june-refused.csv")
+    assert found == Outcome(text="no row added: the bytes of june.csv again", look=again)
     gone = outcome(validated(run, **alias, withdrawn=True))
     assert gone == Outcome(
         text="no row added: the bytes of june.csv again, whose rows were withdrawn", is_refused=True

@@ -134,3 +134,21 @@ def test_a_missing_number_stays_missing_and_a_pixel_is_a_share() -> None:
     assert found.number_NC.shape == (ROWS, 2 + 16)
     assert math.isnan(found.number_NC[0, 1])
     assert found.number_NC[:, 2:].max() == pytest.approx(200 / 255)
+
+
+def test_trees_beat_the_shares_of_the_classes_where_one_is_rare() -> None:
+    """Of a few thousand rows with one in twenty-five: without a stop their log loss is above that of the shares."""
+    rng = np.random.default_rng(1)
+    number_NC = rng.normal(0, 1, (6000, 6)).astype(np.float32)
+    p_N = 1 / (1 + np.exp(-(number_NC[:, 0] * 0.8 - 3.5)))
+    label_N = (rng.random(6000) < p_N).astype(np.float32)
+    spec = TensorSpec(name="numbers", dtype="float32", shape=(6,), optional=(False,) * 6)
+    train, test = (matrix({"numbers": part}, (spec,)) for part in (number_NC[:4000], number_NC[4000:]))
+    task = Binary()
+    with threadpool_limits(limits=1):
+        output_TW = SIMPLE["boosted_trees"].answers(train, label_N[:4000], test, task)
+    loss = task.metrics(output_TW, label_N[4000:])["log_loss"]
+    shares = task.metrics(np.full((2000, 1), label_N[:4000].mean(), np.float32), label_N[4000:])["log_loss"]
+    assert loss is not None
+    assert shares is not None
+    assert loss < shares
