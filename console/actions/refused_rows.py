@@ -5,11 +5,11 @@ from __future__ import annotations
 import io
 from collections.abc import Collection, Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from console.new.pieces import line_of_names, records
 from millrace.aws.objects import split_uri
-from millrace.contract.schema import Contract
+from millrace.contract.schema import Contract, Feed
 from millrace.errors import RunError
 from millrace.files.lines import BOM
 from millrace.files.sniff import HEAD_BYTES, format_of
@@ -30,7 +30,7 @@ def write_refused_rows(s3: Any, contract: Contract, refused: Iterable[Row], path
                 f"{row.drop}: expected a file with refused rows, got one that was refused whole: {row.detail}"
             )
         lines.setdefault(row.source, set()).add(row.line)
-        feed = row.feed
+        feed = cast("Feed", row.feed)
     if len(lines) != 1:
         came = ", ".join(sorted(lines)[:3]) or "none"
         raise RunError(f"--rows: expected refused rows of one dropped file, which --drop names, got {came}")

@@ -19,7 +19,9 @@ if TYPE_CHECKING:
     from millrace.errors import DropError
 
 RAW_BYTES = 1024
-"""A binary cell of a refused row is kept as text up to this length."""
+"""A binary cell of a refused row is kept as text up to this length,"""
+RAW_CHARACTERS = 10_000
+"""and a text cell up to this one: in JSON a character may take six, and a Parquet file of kilobytes hold gigabytes."""
 
 _JSON = json.JSONEncoder(ensure_ascii=False, allow_nan=False)
 
@@ -100,8 +102,10 @@ def _cut(text: str) -> str:
 def raw_rows(rows: pa.Table) -> Iterator[str]:
     """Each row as `raw_row` writes it; only columns with values that JSON cannot write are converted cell by cell."""
     names = rows.column_names
+    # One after the other where they may be long: all of a part's at once are many times the memory of the file.
     columns = [
-        column.to_pylist() if _is_json(column) else map(_plain_cell, column.to_pylist()) for column in rows.columns
+        column.to_pylist() if _is_json(column) else (_plain_cell(cell.as_py()) for cell in column)
+        for column in rows.columns
     ]
     return (_JSON.encode(dict(zip(names, cells, strict=True))) for cells in zip(*columns, strict=True))
 
@@ -112,7 +116,9 @@ def _is_json(column: pa.ChunkedArray) -> bool:
 
     if pa.types.is_floating(column.type):
         return math.isfinite(pc.sum(column, min_count=0).as_py())
-    return bool(pa.types.is_integer(column.type) or pa.types.is_string(column.type) or pa.types.is_boolean(column.type))
+    if pa.types.is_string(column.type):
+        return (pc.max(pc.binary_length(column)).as_py() or 0) <= RAW_CHARACTERS
+    return bool(pa.types.is_integer(column.type) or pa.types.is_boolean(column.type))
 
 
 def key_texts(rows: pa.Table, table: Table) -> list[str]:
@@ -135,6 +141,9 @@ def raw_row(cells: Mapping[str, object]) -> str:
 def _plain_cell(cell: object) -> object:
     if isinstance(cell, float) and cell - cell != 0:
         return str(cell)
+    if isinstance(cell, str) and len(cell) > RAW_CHARACTERS:
+        digest = hashlib.sha256(cell.encode(errors="backslashreplace")).hexdigest()
+        return f"{cell[:RAW_CHARACTERS]}… {len(cell)} characters, sha256 {digest}"
     if cell is None or isinstance(cell, str | int | float | bool):
         return cell
     return _plain_bytes(cell) if isinstance(cell, bytes) else str(cell)

@@ -33,7 +33,7 @@ COLUMNS = {
 `run` is the drop's id: the name of its execution, where that had no other drop.
 `reason`, `column_name`, `expected` and `got` are those of the first violation, so that a query can group by them
 without UNNEST; `violations` holds all, the first included; `detail` is the sentence for people."""
-PART_VIOLATIONS = 16_384
+PART_VIOLATIONS, PART_CHARACTERS = 16_384, 8 * 2**20
 FIELDS = ("reason", "column_name", "expected", "got")
 PARTS = ("drop", "unparsable", "refused", "undecodable")
 """The steps that quarantine rows, each in a file of its own."""
@@ -102,15 +102,15 @@ class QuarantineFile:
 
 
 def _parts(refused: Iterable[QuarantinedRow]) -> Iterator[list[QuarantinedRow]]:
-    """The rows in lists of `PART_VIOLATIONS` violations, or of few more."""
+    """The rows in lists of `PART_VIOLATIONS` violations and `PART_CHARACTERS`, or of few more."""
     part: list[QuarantinedRow] = []
-    violations = 0
+    violations = characters = 0
     for row in refused:
         part.append(row)
-        violations += len(row.violations)
-        if violations >= PART_VIOLATIONS:
+        violations, characters = violations + len(row.violations), characters + len(row.raw)
+        if violations >= PART_VIOLATIONS or characters >= PART_CHARACTERS:
             yield part
-            part, violations = [], 0
+            part, violations, characters = [], 0, 0
     if part:
         yield part
 

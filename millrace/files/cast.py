@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 NUMBERS = (*INTEGERS, *FLOATS)
 DAY_US = 86_400_000_000
+UNITS = {"s": 1, "ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}
+"""Of a time in a second."""
 FIRST_DAY, LAST_DAY = (day.toordinal() - date(1970, 1, 1).toordinal() for day in (date.min, date.max))
 """Counted from 1970-01-01, as Arrow does."""
 DAY = (
@@ -253,11 +255,41 @@ def cast(cells: pa.Array, wanted: pa.DataType) -> tuple[pa.Array, list[int]]:
     try:
         return _within_calendar(pc.cast(cells, wanted), [])
     except pa.ArrowInvalid:
-        wrong = _misfits(cells, wanted, 0)
+        outside = _outside(cells, wanted)
+        wrong = _misfits(cells, wanted, 0) if outside is None else _positions(pc.fill_null(outside, False))
     keep = np.ones(len(cells), dtype=bool)
     keep[wrong] = False
     typed = pc.cast(pc.if_else(pa.array(keep), cells, pa.scalar(None, cells.type)), wanted)
     return _within_calendar(typed, wrong)
+
+
+def _outside(cells: pa.Array, wanted: pa.DataType) -> pa.Array | None:
+    """Which cells cannot be cast, where comparisons tell: of numbers to whole ones, and of times to another unit.
+
+    None for other types, which `_misfits` searches: where all cells are wrong, that takes half a minute a million."""
+    import numpy as np
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    if pa.types.is_integer(wanted) and (pa.types.is_integer(cells.type) or pa.types.is_floating(cells.type)):
+        limits = np.iinfo(wanted.to_pandas_dtype())
+        if pa.types.is_integer(cells.type):
+            own = np.iinfo(cells.type.to_pandas_dtype())
+            low, high = (pa.scalar(one, cells.type) for one in (max(limits.min, own.min), min(limits.max, own.max)))
+            return pc.or_(pc.less(cells, low), pc.greater(cells, high))
+        numbers = cells.cast(pa.float64())
+        # 2**63 and its like are doubles, the largest whole numbers below them are not.
+        is_within = pc.and_(pc.greater_equal(numbers, float(limits.min)), pc.less(numbers, float(limits.max) + 1))
+        return pc.invert(pc.and_(is_within, pc.equal(numbers, pc.floor(numbers))))
+    if pa.types.is_timestamp(wanted) and pa.types.is_timestamp(cells.type):
+        own_s, wanted_s = (UNITS[one.unit] for one in (cells.type, wanted))
+        counts = cells.view(pa.int64())
+        if own_s > wanted_s:
+            whole = pc.multiply(pc.divide(counts, own_s // wanted_s), own_s // wanted_s)
+            return pc.not_equal(whole, counts)
+        most = (2**63 - 1) // (wanted_s // own_s)
+        return pc.or_(pc.less(counts, -most), pc.greater(counts, most))
+    return None
 
 
 def _within_calendar(cells: pa.Array, wrong: list[int]) -> tuple[pa.Array, list[int]]:

@@ -6,6 +6,7 @@ A block without quotes is split by Arrow at once; one with quotes is read line b
 from __future__ import annotations
 
 import csv
+import re
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
@@ -31,6 +32,8 @@ LONG = 20
 ALIKE = 0.9
 """and so many of them as a share: it is quarantined whole, and no line of it becomes a row."""
 BLANK = " \t\r\n\x0b\x0c"
+BLANK_LINES = re.compile(rb"(?: *\r?\n)*")
+"""Not those of tabs, which may be rows of empty cells."""
 csv.field_size_limit(sys.maxsize)  # a cell may be as long as its line, with quotes in the block and without
 
 
@@ -56,7 +59,7 @@ def read(path: Path, table: Table, limits: Limits) -> Iterator[Parsed]:
     header = check_names(form.columns, table) if form.columns else None
     # A record may cross the end of a block: its lines (`rest`) are read again with the next block. Whether a block is
     # the last must be known beforehand, since a quote that is open at the end of the file never closes.
-    line, rest = 1, b""
+    line, rest, is_first = 1, b"", True
     parts = (_as_utf8(block, form) for block in _blocks(path, table, limits))
     following: bytes | None = next(parts, None)
     while following is not None:
@@ -67,13 +70,18 @@ def read(path: Path, table: Table, limits: Limits) -> Iterator[Parsed]:
                 continue
             skipped, header, block = _header(block, table)
             line += skipped
-        elif line == 1 and form.columns and _is_of_names(first := block.partition(b"\n")[0], header, table):
-            expected = "rows from the first line on (`csv.columns` of the contract)"
-            names = QuarantinedRow(
-                line=1, violations=(of_line(Reason.COLUMNS, expected, "a line of names"),), raw=raw_text(first)
-            )
-            yield Parsed(rows=parsed_schema(table).empty_table(), unparsable=(names,))
-            line, block = 2, block[len(first) + 1 :]
+        elif is_first and form.columns:
+            blank = BLANK_LINES.match(block).end()  # type: ignore[union-attr]
+            first = block[blank:].partition(b"\n")[0]
+            if _is_of_names(first, header, table):
+                line += block.count(b"\n", 0, blank)
+                expected = "rows from the first line on (`csv.columns` of the contract)"
+                names = QuarantinedRow(
+                    line=line, violations=(of_line(Reason.COLUMNS, expected, "a line of names"),), raw=raw_text(first)
+                )
+                yield Parsed(rows=parsed_schema(table).empty_table(), unparsable=(names,))
+                line, block = line + 1, block[blank + len(first) + 1 :]
+        is_first = is_first and not block.strip()
         found = _read_block(block, line, len(header), form, limits, last=following is None)
         rest = found.rest
         line += block.count(b"\n") - rest.count(b"\n")

@@ -85,7 +85,7 @@ def is_csv(head: bytes, table: Table) -> bool:
     # One cell is no sign, and a NUL in it costs its line; other bytes that are no text are of another format.
     return (
         len(names) == len(table.csv.columns) > 1
-        and all(character.isprintable() or character in "\t\0" for character in text)
+        and all(character.isprintable() or character in "\t\0\u00a0\u202f" for character in text)
         and not ("\0" in text and head.startswith(UTF_16))
         and not any(_is_json(line) for line in head.removeprefix(BOM).split(b"\n"))
         and not _is_cut_json(head)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from millrace.contract.rules.jpeg import has_few_scans
-from millrace.contract.rules.png import has_all_rows
+from millrace.contract.rules.png import has_all_rows, palette_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -39,6 +39,9 @@ def decode(content: Any, encoding: Encoding, shape: tuple[int, int, int]) -> npt
                 raise ValueError(expected)
             # After the size: a header that says a million rows would have so many inflated.
             if encoding == "png" and not has_all_rows(content):
+                raise ValueError(expected)
+            # Pillow draws in black what is beyond the palette, and leaves transparency out.
+            if encoding == "png" and (colours := palette_of(content)) and np.asarray(picture).max() >= colours:
                 raise ValueError(expected)
             pixels = np.asarray(picture.convert("L" if channels == 1 else "RGB"), dtype=np.uint8)
     except Exception:  # the sender's bytes decide which one Pillow raises: IndexError, AssertionError and others

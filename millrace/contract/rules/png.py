@@ -11,8 +11,26 @@ from typing import Any
 SIGNATURE = 8
 CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
 """By the colour type of the header."""
+INDEXED = 3
+"""The colour type of pixels that are places in a palette."""
 ADAM7 = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2))
 """First column and row, and the distance to the next ones, of each pass: https://www.w3.org/TR/png-3/#8Interlace"""
+
+
+def palette_of(content: Any) -> int | None:
+    """How many colours the palette has that the pixels name; None where the pixels are colours themselves.
+
+    Raises ValueError for transparency, of whatever colour type, and for a palette that is not there."""
+    colours: dict[bytes, int] = {}
+    for kind, chunk in _chunks(memoryview(content)):
+        colours.setdefault(kind, chunk[9] if kind == b"IHDR" else len(chunk) // 3)
+    if b"tRNS" in colours:
+        raise ValueError("transparency")
+    if colours[b"IHDR"] != INDEXED:
+        return None
+    if not colours.get(b"PLTE"):
+        raise ValueError("no palette")
+    return colours[b"PLTE"]
 
 
 def has_all_rows(content: Any) -> bool:

@@ -55,3 +55,35 @@ def test_data_that_end_early_are_no_pixels(interlace: int, size: int) -> None:
     assert np.array_equal(decode(whole, "png", (1, 8, 8)), np.zeros((1, 8, 8)))
     with pytest.raises(ValueError, match="PNG data of 8 x 8 pixels"):
         decode(short, "png", (1, 8, 8))
+
+
+def indexed(raw: bytes, *chunks: tuple[bytes, bytes], colour: int = 3) -> bytes:
+    """2 x 1 pixels."""
+    parts = [(b"IHDR", struct.pack(">IIBBBBB", 2, 1, 8, colour, 0, 0, 0)), *chunks, (b"IDAT", zlib.compress(raw))]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(
+        struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+        for kind, data in [*parts, (b"IEND", b"")]
+    )
+
+
+PALETTE = (b"PLTE", b"\1\2\3\4\5\6")
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        indexed(b"\0\1\2"),
+        indexed(b"\0\1\xff", PALETTE),
+        indexed(b"\0\0\1", PALETTE, (b"tRNS", b"\0\0")),
+        indexed(b"\0\1\2\3\4\5\6", (b"tRNS", b"\0\1\0\2\0\3"), colour=2),
+    ],
+    ids=["no palette", "beyond the palette", "transparent places", "a transparent colour"],
+)
+def test_colours_that_nobody_drew_are_no_pixels(content: bytes) -> None:
+    """Pillow draws all of them."""
+    with pytest.raises(ValueError, match="PNG data of 1 x 2 pixels"):
+        decode(content, "png", (3, 1, 2))
+
+
+def test_a_palette_that_has_its_colours_is_drawn() -> None:
+    assert decode(indexed(b"\0\0\1", PALETTE), "png", (3, 1, 2)).tolist() == [[[1, 4]], [[2, 5]], [[3, 6]]]

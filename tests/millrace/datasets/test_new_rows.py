@@ -14,7 +14,7 @@ from millrace.contract.rules.allowed import Allowed
 from millrace.contract.schema import LINE, Column, Table, parsed_schema
 from millrace.contract.violation import QuarantinedRow, RuleViolation
 from millrace.datasets.new_rows import parts, screen
-from millrace.datasets.quarantine import QuarantineFile
+from millrace.datasets.quarantine import PART_CHARACTERS, QuarantineFile, _parts
 
 AS_OF = datetime(1997, 1, 1, tzinfo=UTC)
 TABLE = Table(
@@ -86,3 +86,11 @@ def test_refused_rows_are_written_a_few_thousand_at_a_time(tmp_path: Path) -> No
         refused.add(rows)
     assert (refused.rows, pq.read_metadata(tmp_path / "refused").num_row_groups) == (50_000, 7)
     assert pq.read_table(tmp_path / "refused")["line"].to_pylist() == list(range(50_000))
+
+
+def test_refused_rows_of_long_texts_are_written_fewer_at_a_time() -> None:
+    """By their violations alone, 16,384 rows of a megabyte would be in memory at once."""
+    violation = RuleViolation(reason=Reason.RANGE, column="a", expected="1", got="2")
+    long = "x" * (PART_CHARACTERS // 2)
+    several = [QuarantinedRow(line=line, violations=(violation,), raw=long) for line in range(1, 6)]
+    assert [len(part) for part in _parts(several)] == [2, 2, 1]

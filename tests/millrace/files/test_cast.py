@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import math
 import time
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from millrace.contract.kinds import Kind, to_float
 from millrace.contract.schema import Column, Table
-from millrace.files.cast import from_text
+from millrace.files.cast import UNITS, _misfits, _outside, from_text
+from tests.fuzz import examples
 from tests.millrace.files.conftest import Read
 
 
@@ -62,3 +67,36 @@ def test_a_text_that_is_wrong_in_every_row_costs_no_search(kind: Kind, text: str
     _, wrong = from_text(pa.array([text] * 50_000 + [None]), kind)
     assert wrong == list(range(50_000))
     assert time.process_time() - started < 0.5
+
+
+WHOLE = ["int8", "uint8", "int32", "uint32", "int64", "uint64"]
+
+
+@settings(max_examples=examples(60), deadline=None)
+@given(data=st.data())
+def test_what_cannot_be_cast_is_found_by_comparing_as_by_searching(data: st.DataObject) -> None:
+    """For all pairs of types that `_outside` knows."""
+    kind = data.draw(st.sampled_from([*WHOLE, "float32", "float64", "s", "ms", "us", "ns"]))
+    if kind in UNITS:
+        wanted = pa.timestamp(data.draw(st.sampled_from(list(UNITS))))
+        came, cell = pa.timestamp(kind), st.integers(-(2**63) + 1, 2**63 - 1) | st.integers(-(10**6), 10**6)
+    else:
+        wanted = getattr(pa, data.draw(st.sampled_from(["int32", "int64"])))()
+        came = getattr(pa, kind)()
+        if kind.startswith("float"):
+            width = int(kind[5:])
+            edges = [2.0**31, 2.0**31 - 1, 2.0**63, -(2.0**63), 2.0**53, -0.0, 0.5, math.nan, math.inf]
+            cell = st.floats(width=width) | st.sampled_from([float(np.dtype(kind).type(one)) for one in edges])
+        else:
+            limits = np.iinfo(kind)
+            cell = st.integers(int(limits.min), int(limits.max))
+    cells = pa.array(data.draw(st.lists(st.none() | cell, max_size=12)), came)
+    outside = _outside(cells, wanted)
+    assert outside is not None
+    found = [at for at, is_outside in enumerate(outside.to_pylist()) if is_outside]
+    try:
+        cells.cast(wanted)
+        searched = []
+    except pa.ArrowInvalid:
+        searched = _misfits(cells, wanted, 0)
+    assert found == searched

@@ -5,14 +5,16 @@ from __future__ import annotations
 import csv
 import io
 from dataclasses import replace
+from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from millrace.contract.csv_form import CsvForm
-from millrace.contract.schema import Column, Table
+from millrace.contract.schema import LINE, Column, Table
 from millrace.files.parsed import Limits
+from millrace.files.sniff import read_drop
 from tests.millrace.files.conftest import Read
 
 TABLE = Table(
@@ -103,3 +105,25 @@ def test_a_line_of_names_where_none_is_expected_is_no_row(read: Read, names: byt
     parsed = read(names + b"a,x\nid,text\n", table)
     assert [(row.line, row.violations[0].reason) for row in parsed.unparsable] == [(1, "columns")]
     assert [(row["_line"], row["id"]) for row in parsed.rows.to_pylist()] == [(2, "a"), (3, "id")]
+
+
+@pytest.mark.parametrize("before", [b"", b"\n", b" \r\n\n", b"\xef\xbb\xbf\n"])
+def test_a_line_of_names_is_no_row_of_a_file_without_them_wherever_it_begins(before: bytes, tmp_path: Path) -> None:
+    columns = (Column(name="a", kind="string"), Column(name="b", kind="string"))
+    table = Table(name="rows", columns=columns, csv=CsvForm(columns=("a", "b")))
+    (path := tmp_path / "rows.csv").write_bytes(before + b"a,b\n1,2\n")
+    parts = list(read_drop(path, table))
+    rows = [row for part in parts for row in part.rows.to_pylist()]
+    lines = before.count(b"\n")
+    assert rows == [{"a": "1", "b": "2", LINE: lines + 2}]
+    assert [(row.line, row.violations[0].got) for part in parts for row in part.unparsable] == [
+        (lines + 1, "a line of names")
+    ]
+
+
+def test_rows_of_empty_cells_before_a_line_of_names_stay_rows(tmp_path: Path) -> None:
+    columns = (Column(name="a", kind="string"), Column(name="b", kind="string"))
+    table = Table(name="rows", columns=columns, csv=CsvForm(delimiter="\t", columns=("a", "b")))
+    (path := tmp_path / "rows.tsv").write_bytes(b"x\ty\n\t\na\tb\n")
+    lines = [row[LINE] for part in read_drop(path, table) for row in part.rows.to_pylist()]
+    assert lines == [1, 2, 3]
