@@ -15,6 +15,7 @@ from infra.local.iam.identity import Identity
 from infra.local.kernel import call_tracer
 from infra.local.kernel.control import secret_file
 from infra.local.kernel.server import running, warm
+from infra.local.sagemaker.jobs.forked import begin_fork_servers
 
 
 class Interrupted(BaseException):
@@ -34,6 +35,7 @@ def main() -> None:
             secret = str(secret_file(cloud.workspace))
             print(json.dumps({"endpoint_url": cloud.endpoint_url, "secret_file": secret}), flush=True)
             cloud.background("warm", lambda: warm(cloud))
+            cloud.after_deployment.append(lambda: begin_fork_servers(cloud))
             threading.Event().wait()
     except Interrupted:
         # All has ended by now. To free what moto has loaded takes the interpreter a second or more of its own.

@@ -58,6 +58,8 @@ class Cloud:
     """What a filler keeps for as long as the cloud runs, by its class."""
     pending: list[Callable[[], list[str]]] = field(default_factory=list)
     """What is under way, in lines for people, by service; the cloud is idle when all of them are empty."""
+    after_deployment: list[Callable[[], None]] = field(default_factory=list)
+    """Called, each on a thread of its own, when a deployer has told what it did."""
     denials: list[Any] = field(default_factory=list)
     """What roles were refused (`infra.local.iam.identity.Denial`), oldest first."""
     threads: Threads = field(default_factory=Threads)

@@ -126,6 +126,8 @@ class Control:
         """Remembers what a deployer did: `{"assembly", "stacks": [{"name", "status", "resources", "seconds"}]}`."""
         entry = {**body, "at": time.time()}
         self._deployments.append(entry)
+        for number, action in enumerate(self._cloud.after_deployment):
+            self._cloud.background(f"after-deployment-{number}", action)
         return entry
 
 

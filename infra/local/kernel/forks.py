@@ -148,10 +148,14 @@ class ForkServers:
         names = {name for name in {*server.environment, *environment} if name.startswith(READ_AT_IMPORT)}
         if any(server.environment.get(name) != environment.get(name) for name in names):
             return None
+        address = self.begin(server)
+        return Fork(address=address, interpreter=server.interpreter) if address else None
+
+    def begin(self, server: ForkServer) -> Path | None:
+        """Where the server answers, once it has imported what it imports; None where it could not be started."""
         with self._lock:
             begun = self._begun.setdefault(server.name, _Begun(folder=self.cloud.workspace / "forks" / server.name))
-        address = begun.address(self.cloud, server)
-        return Fork(address=address, interpreter=server.interpreter) if address else None
+        return begun.address(self.cloud, server)
 
 
 @dataclass(kw_only=True)

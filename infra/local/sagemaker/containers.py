@@ -104,12 +104,17 @@ class Images:
     _built: dict[tuple[Path, str], Image] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
+    @property
+    def names(self) -> list[str]:
+        """Of all images; the first one trains."""
+        return sorted((path.parent.name for path in self.repository.glob("containers/*/Dockerfile")), reverse=True)
+
     def find(self, uri: str) -> Image:
         """The image that `uri` names. Raises LookupError when there is no Dockerfile for it."""
         repository = uri.rsplit("/", 1)[-1].split("@")[0].split(":")[0]
         # The longest name that the repository ends with: of `evaluation` and `batch-evaluation` the latter is meant by
         # `millrace-dev-batch-evaluation`.
-        known = sorted((path.parent.name for path in self.repository.glob("containers/*/Dockerfile")), key=len)
+        known = sorted(self.names, key=len)
         name = next((one for one in reversed(known) if f"-{repository}".endswith(f"-{one}")), None)
         if name is None:
             raise LookupError(f"expected an image of {known}, got {uri}")

@@ -19,8 +19,8 @@ from infra.local.kernel import call_tracer, fork_server
 from infra.local.kernel.cloud import Cloud
 from infra.local.kernel.forks import fork_servers
 from infra.local.kernel.processes import Process, signal_group, started_by_itself
-from infra.local.sagemaker.containers import REPOSITORY, Image
-from infra.local.sagemaker.jobs.forked import LARGE, forked
+from infra.local.sagemaker.containers import REPOSITORY, Image, Images
+from infra.local.sagemaker.jobs.forked import LARGE, begin_fork_servers, forked
 from tests.infra.local.waiting import until
 
 PROBE = """
@@ -77,6 +77,27 @@ def server_of(cloud: Cloud, image: Image) -> Process:
 def told(root: Path) -> dict[str, object]:
     found: dict[str, object] = json.loads((root / "log").read_text().splitlines()[-1])
     return found
+
+
+def test_the_servers_of_all_images_with_jobs_can_begin_before_a_job(
+    cloud: Cloud, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """The first job is a fork of the one that is there; the image that only serves has none."""
+    monkeypatch.setattr("infra.local.sagemaker.jobs.forked.LARGE", ("json",))
+    for name in ("training", "inference"):
+        (folder := tmp_path / "repository" / "containers" / name).mkdir(parents=True)
+        (folder / "probe.py").write_text(PROBE)
+        words = f'COPY containers/{name}/probe.py /opt/program/\nENTRYPOINT ["python", "-m", "probe"]\n'
+        (folder / "Dockerfile").write_text(f"FROM python:3.11\nWORKDIR /opt/program\n{words}")
+    found = Images(workspace=tmp_path / "workspace", repository=tmp_path / "repository")
+    monkeypatch.setattr("infra.local.sagemaker.jobs.forked.images", lambda _: found)
+    before = set(fork_servers(cloud)._begun)
+    begin_fork_servers(cloud)
+    assert set(fork_servers(cloud)._begun) - before == {"training"}
+    server = server_of(cloud, found.find("training"))
+    assert server.poll() is None
+    begin_fork_servers(cloud)
+    assert server_of(cloud, found.find("training")) is server
 
 
 def test_it_has_what_a_process_by_itself_has(cloud: Cloud, image: Image, tmp_path: Path) -> None:
