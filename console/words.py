@@ -62,7 +62,17 @@ def last_day(end: date) -> str:
 
 def days(start: str, end: str) -> str:
     """The first and the last day of a half-open span of moments in ISO 8601: `1997-04-01 to 1997-04-30`."""
-    return f"{moment(start):%Y-%m-%d} to {_last_moment(moment(end)):%Y-%m-%d}"
+    return _span(f"{moment(start):%Y-%m-%d}", f"{_last_moment(moment(end)):%Y-%m-%d}")
+
+
+def span(start: str, end: str) -> str:
+    """The same for a sentence: `1 April 1997 to 30 April 1997`."""
+    return _span(day(moment(start)), last_day(moment(end)))
+
+
+def _span(first: str, last: str) -> str:
+    """Of a single day the day alone."""
+    return first if first == last else f"{first} to {last}"
 
 
 def _last_moment(end: date) -> date:

@@ -14,7 +14,7 @@ from console.cli.options import Build, Json, Stage, Workload
 
 def drop(
     file: Annotated[
-        Path, typer.Argument(metavar="FILE", help="CSV, JSON lines, Parquet, an image, or a folder of images.")
+        Path, typer.Argument(metavar="FILE", help="CSV, TSV, JSON lines, Parquet, an image, or a folder of images.")
     ],
     workload: Workload,
     stage: Stage,

@@ -36,7 +36,7 @@ WORTH = ("r2", "auc", "recall", "macro_recall")
 def predict(
     file: Annotated[
         str,
-        typer.Argument(help="CSV, JSON lines, Parquet, an image, a folder of images; - for standard input."),
+        typer.Argument(help="CSV, TSV, JSON lines, Parquet, an image, a folder of images; - for standard input."),
     ],
     stage: Stage,
     workload: Workload,

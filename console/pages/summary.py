@@ -12,7 +12,7 @@ from console.queries.answers import answer, reason_of
 from console.queries.drops import Drop
 from console.queries.naive_rule import losses_beside, naive_is_better
 from console.queries.report import JudgedModel, WorkloadReport
-from console.words import count, day, last_day, listed, spelled
+from console.words import count, day, last_day, listed, span, spelled
 from millrace.messages.release import ReleaseStarted
 from millrace.messages.retrain import RetrainingDecided
 from millrace.timestamps import moment
@@ -114,7 +114,7 @@ def _quality(model: JudgedModel) -> str:
     losses = losses_beside(evaluation)
     by_loss = f"; its log loss, which the gate compares, is {losses[0]:.4f} against {losses[1]:.4f}" if losses else ""
     where = rule and f", where the naive rule {rule}{by_loss}"
-    when = f"{day(moment(evaluation.split.from_))} to {last_day(moment(evaluation.split.to))}"
+    when = span(evaluation.split.from_, evaluation.split.to)
     return f": {own} on {evaluation.rows.test:,} rows that it never saw, {when}{where}"
 
 

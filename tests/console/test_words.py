@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 from pathlib import Path
 
-from console.words import days
+from console.words import days, span
 
 CONSOLE = Path(__file__).resolve().parents[2] / "console"
 RETIRED = {
@@ -50,3 +50,6 @@ def test_a_retired_name_is_seen() -> None:
 def test_a_span_of_moments_ends_on_the_day_before_it_ends() -> None:
     assert days("1997-04-01T00:00:00+00:00", "1997-05-01T00:00:00+00:00") == "1997-04-01 to 1997-04-30"
     assert days("1997-04-01T06:00:00+00:00", "1997-05-01T06:00:00+00:00") == "1997-04-01 to 1997-05-01"
+    assert days("1997-04-01T00:00:00+00:00", "1997-04-02T00:00:00+00:00") == "1997-04-01"
+    assert span("1997-04-01T00:00:00+00:00", "1997-04-02T00:00:00+00:00") == "1 April 1997"
+    assert span("1997-04-01T00:00:00+00:00", "1997-05-01T00:00:00+00:00") == "1 April 1997 to 30 April 1997"
