@@ -33,6 +33,7 @@ def evidence(evaluation: Evaluation) -> tuple[EvidenceTable, ...]:
         _parts(evaluation),
         _rivals(evaluation),
         _seeds(evaluation),
+        _mistakes(evaluation),
         _slices(evaluation),
         _groups(evaluation),
         _disparities(evaluation),
@@ -89,6 +90,14 @@ def _seeds(evaluation: Evaluation) -> EvidenceTable:
         for place, error in enumerate(evaluation.seed_errors)
     )
     return EvidenceTable(head=("the same training with", _error_name(evaluation)), rows=rows)
+
+
+def _mistakes(evaluation: Evaluation) -> EvidenceTable:
+    rows = tuple(
+        (f"{one.truth}, answered as {one.answered}", f"{one.rows:,}", f"{one.rows / one.of:.1%}")
+        for one in evaluation.mistakes
+    )
+    return EvidenceTable(head=("the most frequent mistakes", "rows", "of those of the class"), rows=rows)
 
 
 def _slices(evaluation: Evaluation) -> EvidenceTable:

@@ -18,6 +18,7 @@ from safetensors.numpy import load
 
 from jobs.evaluation.examples import forecast_examples
 from jobs.evaluation.explanations import explanations
+from jobs.evaluation.mistakes import find_mistakes
 from jobs.evaluation.rows import SplitRows, answered, case_of, labelled_rows, outputs, read_rows
 from jobs.evaluation.sample import write_sample
 from millrace.artefact.artefact import ARCHIVE, Artefact, FrozenModel, read_archive
@@ -91,6 +92,7 @@ def evaluate(places: ProcessingPlaces, *, champion_version: str, champion_digest
         contenders=compared,
         parts=_parts(case, naive),
         examples=forecast_examples(case, workload.prediction),
+        mistakes=find_mistakes(case),
         age_days=_age_days(rows.parts.end, run.as_of),
         finite_weights=_are_finite(artefact.weights),
         latency_ms=_latency(model, rows.test),

@@ -63,6 +63,16 @@ class PartFigures(Figures):
     """The naive rule's, on the rows that it can answer."""
 
 
+class Mistake(Figures):
+    """Test rows of one class that were answered as another one."""
+
+    truth: str
+    answered: str
+    rows: int
+    of: int
+    """All test rows of the class."""
+
+
 class ForecastExample(Figures):
     """One test row's forecast beside what was known then and what came; each a value for each of `hours`."""
 

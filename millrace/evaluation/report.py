@@ -16,6 +16,7 @@ from millrace.evaluation.evidence import (
     LeakageEvidence,
     Measure,
     MemorisationEvidence,
+    Mistake,
     PartFigures,
     PlausibilityEvidence,
     RobustnessEvidence,
@@ -161,6 +162,8 @@ class Evaluation(Figures):
     """Of an answer that has parts, in their order."""
     examples: tuple[ForecastExample, ...] = ()
     """Of a forecast: a good one, a middling one and a bad one."""
+    mistakes: tuple[Mistake, ...] = ()
+    """Of answers that are classes, the most frequent first."""
     slices: SlicesEvidence | None = None
     """This and the following: measured where the gate of the same name is declared."""
     fairness: FairnessEvidence | None = None

@@ -119,6 +119,9 @@ def test_the_first_model_passes_its_declared_gates(prepare: Prepare, artefact: A
     assert found["intervals"].keys() == figures.keys() - {"ece"}, "every figure but a sum of distances"
     assert all(one["low"] < one["value"] == figures[name] < one["high"] for name, one in found["intervals"].items())
     assert found["intervals"]["error"] == found["contenders"][0]["scores"]["error"], "one interval of a figure"
+    mistakes = {(one["truth"], one["answered"]): one["rows"] for one in found["mistakes"]}
+    assert mistakes.keys() == {("1", "not 1"), ("not 1", "1")}
+    assert sum(mistakes.values()) == round(figures["error"] * 28 * 48)
     assert naive["metrics"]["accuracy"] == pytest.approx(0.594, abs=0.001)
     assert figures["accuracy"] == pytest.approx(0.86, abs=0.02)
     assert sum(one["rows"] for one in found["reliability"]) == 28 * 48
