@@ -8,11 +8,10 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from millrace.messages.execution import UNWANTED
 from millrace.names import Platform, WorkloadNames
 from millrace.state.pointers import ReleasePointers
 from millrace.state.table import StateTable
-
-FAILED = ("FAILED", "TIMED_OUT", "ABORTED")
 
 
 def explain(client: Callable[[str], Any], platform: Platform, moving: Sequence[str]) -> list[str]:
@@ -38,6 +37,6 @@ def _last_training(states: Any, names: WorkloadNames) -> Iterator[str]:
     """What is known of why there is none: the newest training, if it has failed."""
     newest = states.list_executions(stateMachineArn=names.machine_arn("train"), maxResults=1)["executions"]
     for one in newest:
-        if one["status"] in FAILED:
+        if one["status"] in UNWANTED:
             error = states.describe_execution(executionArn=one["executionArn"]).get("error", "no error")
             yield f"its training {one['name']} {one['status']}: {error} (`millrace show {one['name']}`)"

@@ -11,7 +11,7 @@ from console.new.marks import looks_marked
 from console.new.missing import MISSING, taken_as_missing, without, words_of_no_amount
 from console.new.numbered_times import looks_like_times
 from millrace.contract.csv_form import CsvForm
-from millrace.contract.kinds import Kind, arrow_type
+from millrace.contract.kinds import TIMES, Kind, arrow_type
 from millrace.contract.schema import Column
 from millrace.contract.time_format import TimeFormat
 from millrace.errors import ConfigurationError
@@ -25,7 +25,6 @@ WHOLE = r"^[+-]?(0|[1-9][0-9]*)$"
 DECIMAL = r"^[+-]?(([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?|(?i:inf|infinity))$"
 CODE = r"^[+-]?0[0-9]"
 """A number with a leading zero is a code: 01234 and 1234 are two places."""
-ISO: tuple[Kind, ...] = ("date", "timestamp", "timestamp_utc")
 DAYS = (
     "dd/MM/yyyy", "MM/dd/yyyy", "d/M/yyyy", "M/d/yyyy", "dd.MM.yyyy", "d.M.yyyy", "yyyy/MM/dd", "yyyy/M/d", "yyyyMMdd",
     "dd-MM-yyyy", "MM-dd-yyyy", "dd/MM/yy", "MM/dd/yy", "d/M/yy", "M/d/yy", "dd.MM.yy", "dd-MMM-yyyy", "dd MMM yyyy",
@@ -223,7 +222,7 @@ def _typed(name: str, known: pa.Array, typed_text: bool, form: CsvForm) -> Obser
             return _observed(name, kind, values)
     if typed_text and (mostly := _mostly_numbers(name, known, form)):
         return mostly
-    iso = [(len(misfits), kind, values) for kind in ISO for values, misfits in [from_text(known, kind)]]
+    iso = [(len(misfits), kind, values) for kind in TIMES for values, misfits in [from_text(known, kind)]]
     few, kind, values = min(iso, key=lambda each: each[0])
     if few <= _most_misfits(known):
         return _observed(name, kind, values, _no_times(known, values), misfits=few)

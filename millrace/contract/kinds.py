@@ -32,6 +32,7 @@ FLOAT32_MAX: float = struct.unpack("f", b"\xff\xff\x7f\x7f")[0]
 """The largest finite float32."""
 FLOAT32_END: float = 2.0**128 - 2.0**103
 """The least number that is no longer rounded to FLOAT32_MAX, but to infinity."""
+NUMBERS: tuple[Kind, ...] = (*INTEGERS, *FLOATS)
 TIMES: tuple[Kind, ...] = ("date", "timestamp", "timestamp_utc")
 FORMS: dict[Kind, str] = {
     "int32": f"a whole number from {-(2**31):,} to {2**31 - 1:,}",

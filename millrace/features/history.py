@@ -10,10 +10,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
-from millrace.contract.kinds import FLOAT32_END
+from millrace.contract.kinds import FLOAT32_END, NUMBERS
 from millrace.errors import WorkloadError
 from millrace.features.calendar import times_to_arrow
-from millrace.features.number import KINDS
 from millrace.features.parts import Meaning, Part, written
 from millrace.features.signature import JOINED, TensorSpec
 
@@ -69,7 +68,7 @@ class History:
             expected, field = "a name that no column and no other tensor has", "prediction.features"
             raise WorkloadError(where="workload.yaml", field=field, expected=expected, came=feature.name)
         for name in feature.history:
-            if table.column(name).kind not in KINDS:
+            if table.column(name).kind not in NUMBERS:
                 came = f"a {table.column(name).kind}"
                 raise WorkloadError(where="contract.yaml", field=name, expected="a number in a history", came=came)
         return cls(

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
-from millrace.contract.kinds import FLOAT32_END
+from millrace.contract.kinds import FLOAT32_END, NUMBERS
 from millrace.features.encoder import OneColumn
 from millrace.features.signature import TensorSpec
 
@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from millrace.features.encoder import FeatureKind
     from millrace.workload.declaration import Feature
 
-KINDS: tuple[FeatureKind, ...] = ("int32", "int64", "float32", "float64")
-
 
 @dataclass(frozen=True, kw_only=True)
 class Number(OneColumn):
@@ -30,14 +28,14 @@ class Number(OneColumn):
     kind: ClassVar[str] = "number"
     arrow: ClassVar[str] = "float64"
     takes_features: ClassVar[str] = "a column of integers or floats"
-    default_for: ClassVar[tuple[FeatureKind, ...]] = KINDS
+    default_for: ClassVar[tuple[FeatureKind, ...]] = NUMBERS
     optional: bool = False
     """Whether the cell may be missing."""
 
     @classmethod
     def declare(cls, feature: Feature, table: Table) -> Self | None:
         """For a column of integers or floats."""
-        if table.column(feature.name).kind not in KINDS:
+        if table.column(feature.name).kind not in NUMBERS:
             return None
         return cls(name=feature.name, optional=not table.column(feature.name).required)
 

@@ -8,14 +8,13 @@ from datetime import date
 from typing import TYPE_CHECKING, Any
 
 from millrace.contract.csv_form import CsvForm
-from millrace.contract.kinds import FLOATS, INTEGERS, Kind, arrow_type, from_base64, to_float
+from millrace.contract.kinds import FLOATS, INTEGERS, NUMBERS, Kind, arrow_type, from_base64, to_float
 from millrace.contract.schema import Column
 from millrace.contract.time_format import CENTURY, HALVES, MONTHS, SHORT_MONTHS, TimeFormat
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-NUMBERS = (*INTEGERS, *FLOATS)
 DAY_US = 86_400_000_000
 UNITS = {"s": 1, "ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}
 """Of a time in a second."""

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from millrace.contract.kinds import FLOATS, TIMES, Kind, arrow_type
+from millrace.contract.kinds import FLOATS, NUMBERS, TIMES, Kind, arrow_type
 from millrace.contract.reasons import Reason
 from millrace.contract.schema import Column, Table, parsed_schema
 from millrace.contract.violation import QuarantinedRow, RuleViolation, raw_row, truncate
@@ -144,7 +144,7 @@ def _fits(stored: pa.DataType, column: Column) -> bool:
     kind: Kind = column.kind
     if types.is_null(stored):
         return True
-    if kind in ("int32", "int64", "float32", "float64"):
+    if kind in NUMBERS:
         is_number = types.is_integer(stored) or types.is_floating(stored)
         return bool(is_number or (kind in FLOATS and types.is_decimal(stored)))
     if kind in TIMES and _is_text(stored):

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from enum import StrEnum
-from typing import Literal
 
 from millrace.messages.envelope import Message
+from millrace.messages.execution import Unwanted
 from millrace.messages.retrain import RetrainingDecided
 from millrace.messages.teardown import TeardownStep
 from millrace.messages.train import GatesJudged
@@ -49,7 +49,7 @@ class VersionRolledBack(VersionLive):
 class ReleaseFailed(Message):
     """A release ended otherwise than planned."""
 
-    status: Literal["FAILED", "TIMED_OUT", "ABORTED"]
+    status: Unwanted
     error: str | None
     cause: str | None
     input: str | None

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
+from millrace.contract.kinds import NUMBERS
 from millrace.errors import WorkloadError
 from millrace.tasks.answer import check_fallback, empty_answer
 from millrace.tasks.task import AnswerField, Objective
@@ -18,8 +19,6 @@ if TYPE_CHECKING:
     from millrace.contract.schema import Column
     from millrace.tasks.task import Floats
     from millrace.workload.declaration import Fallback, Prediction
-
-NUMBERS = ("int32", "int64", "float32", "float64")
 
 
 @dataclass(frozen=True, kw_only=True)
