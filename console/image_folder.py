@@ -61,7 +61,8 @@ class ImageFolder:
 
 
 def scaled_to(cell: bytes, rule: ImageFormat) -> bytes:
-    """The image as PNG of the rule's size and colours; itself where it is such a one already or is no image."""
+    """The image as PNG of the rule's size and colours; itself where it is such a one already, is no
+    image, or is transparent: it is refused then."""
     from PIL import Image
 
     channels, height, width = rule.shape
@@ -69,6 +70,8 @@ def scaled_to(cell: bytes, rule: ImageFormat) -> bytes:
         return cell
     try:
         with Image.open(BytesIO(cell), formats=["PNG", "JPEG"]) as opened:
+            if opened.has_transparency_data:
+                return cell
             picture = opened.convert("L" if channels == 1 else "RGB").resize((width, height))
     except Exception:
         return cell

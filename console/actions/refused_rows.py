@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Collection, Iterable
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, cast
 
-from console.new.pieces import line_of_names, records
 from millrace.aws.objects import split_uri
-from millrace.contract.schema import Contract, Feed
-from millrace.errors import RunError
+from millrace.contract.schema import LINE, Contract, Feed, Table
+from millrace.errors import DropError, RunError
 from millrace.files.lines import BOM
-from millrace.files.sniff import HEAD_BYTES, format_of
+from millrace.files.sniff import format_in, read_drop
 
 if TYPE_CHECKING:
     from console.queries.quarantine import Row
@@ -22,45 +21,66 @@ def write_refused_rows(s3: Any, contract: Contract, refused: Iterable[Row], path
     """How many rows the file at `path` holds now: the records of the dropped object, in its order, behind its line of
     names where it has one. `s3` is boto3's client.
 
-    Raises RunError for rows of no file or of several, and for a file that was refused as a whole."""
-    lines: dict[str, set[int]] = {}
-    for row in refused:
-        if row.line is None:
-            raise RunError(
-                f"{row.drop}: expected a file with refused rows, got one that was refused whole: {row.detail}"
-            )
-        lines.setdefault(row.source, set()).add(row.line)
-        feed = cast("Feed", row.feed)
-    if len(lines) != 1:
-        came = ", ".join(sorted(lines)[:3]) or "none"
+    Of several versions of an object the one counts whose rows were refused last. Raises RunError for rows of no file or
+    of several, and for a file that was refused as a whole or cannot be read by the contract as it is now."""
+    rows = list(refused)
+    last = {row.drop: row.source for row in sorted(rows, key=lambda row: row.quarantined_at)}
+    rows = [row for row in rows if row.source == last[row.drop]]
+    if len(last) != 1:
+        came = ", ".join(sorted(last)[:3]) or "none"
         raise RunError(f"--rows: expected refused rows of one dropped file, which --drop names, got {came}")
-    [(source, wanted)] = lines.items()
-    place, _, version = source.rpartition("?versionId=")
+    if whole := [row for row in rows if row.line is None]:
+        came = whole[0].detail
+        raise RunError(f"{whole[0].drop}: expected a file with refused rows, got one that was refused whole: {came}")
+    place, _, version = rows[0].source.rpartition("?versionId=")
     bucket, key = split_uri(place)
-    data = s3.get_object(Bucket=bucket, Key=key, VersionId=version)["Body"].read()
-    form = format_of(data[:HEAD_BYTES])
+    table, wanted = contract.table(cast("Feed", rows[0].feed)), {cast("int", row.line) for row in rows}
+    with TemporaryDirectory() as temporary:
+        (dropped := Path(temporary) / "dropped").write_bytes(
+            s3.get_object(Bucket=bucket, Key=key, VersionId=version)["Body"].read()
+        )
+        try:
+            return _write(dropped, table, wanted, path)
+        except DropError as error:
+            raise RunError(f"{key}: expected a file that the contract takes now, got {error}") from None
+
+
+def _write(dropped: Path, table: Table, wanted: Collection[int], path: Path) -> int:
+    form = format_in(dropped, table)
     if form == "parquet":
-        return _rows(data, wanted, path)
-    if form not in ("csv", "jsonlines"):
-        raise RunError(f"{key}: expected CSV, JSON lines or Parquet, got an image: drop another one")
-    table = contract.table(feed) if form == "csv" else None
+        return _write_rows(dropped, wanted, path)
+    if form == "image":
+        raise RunError("--rows: expected a drop of CSV, JSON lines or Parquet, got an image")
+    data = dropped.read_bytes()
     mark = BOM if data.startswith(BOM) else b""
-    several = list(records(data.removeprefix(mark), table))
-    head = line_of_names(several, table)
-    line, kept = 1, []
-    for record in several:
-        if line in wanted:
-            kept.append(record if record.endswith(b"\n") else record + b"\n")
-        line += max(1, record.count(b"\n"))
-    path.write_bytes(mark + b"".join(several[:head]) + b"".join(kept))
-    return len(kept)
+    lines = data.removeprefix(mark).split(b"\n")
+    begun = _begun(dropped, table) if form == "csv" else list(range(1, len(lines) + 1))
+    ends = dict(zip(begun, [*begun[1:], len(lines) + 1], strict=True))
+    records = [b"\n".join(lines[line - 1 : ends[line] - 1]) for line in sorted(wanted) if line in ends]
+    # Blank lines before the names stay with them.
+    head = lines[: begun[0] - 1] if form == "csv" and begun and not table.csv.columns else []
+    path.write_bytes(mark + b"".join(text.rstrip(b"\n") + b"\n" for text in [*head, *records]))
+    return len(records)
 
 
-def _rows(data: bytes, wanted: Collection[int], path: Path) -> int:
+def _begun(dropped: Path, table: Table) -> list[int]:
+    """The lines at which a CSV file's records begin. Only the reader knows: a quote may be one, or part of a cell."""
+    found: set[int] = set()
+    for part in read_drop(dropped, table):
+        found |= {*part.rows[LINE].to_pylist(), *(row.line for row in part.unparsable if row.line is not None)}
+    return sorted(found)
+
+
+def _write_rows(dropped: Path, wanted: Collection[int], path: Path) -> int:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    rows = pq.read_table(io.BytesIO(data))
+    rows = pq.read_table(dropped)
+    for place, field in enumerate(rows.schema):
+        if pa.types.is_string_view(field.type):  # Arrow takes no rows of these
+            rows = rows.set_column(place, field.name, rows[field.name].cast(pa.large_string()))
+        elif pa.types.is_binary_view(field.type):
+            rows = rows.set_column(place, field.name, rows[field.name].cast(pa.large_binary()))
     kept = rows.take(pa.array([line - 1 for line in sorted(wanted)], pa.int64()))
     pq.write_table(kept, path, write_page_checksum=True)
     return int(kept.num_rows)

@@ -51,9 +51,9 @@ def quarantine(
 ) -> None:
     """Show quarantined rows: how many by reason, then reason, column, expected and actual value, line.
 
-    Example: millrace quarantine --drop week.csv. With --export the file also has the whole rows as they came, each as
-    text in the column `raw`. With --rows a file has them as the dropped one had them: mend it, or the contract, and
-    drop it."""
+    Example: millrace quarantine --drop week.csv. With --export the file also has the rows as they came, each as text in
+    the column `raw`, where long cells are cut. With --rows a file has them as the dropped one had them: mend it, or the
+    contract, and drop it."""
     from console.cli.export import check_ending
     from console.cli.export import export as write
     from console.queries import quarantine as refused

@@ -124,7 +124,7 @@ def _scaled(cells: Sequence[bytes | None], size: tuple[int, int]) -> Iterator[by
         try:
             opened = Image.open(BytesIO(cell or b""), formats=["PNG", "JPEG"])
             opened.load()
-            pictures.append(opened)
+            pictures.append(None if opened.has_transparency_data else opened)
         except Exception:
             pictures.append(None)
     mode = "L" if all(picture is None or picture.mode in ("1", "L") for picture in pictures) else "RGB"

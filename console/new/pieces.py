@@ -36,9 +36,9 @@ def _line_pieces(source: Path, table: Table | None, folder: Path, count: int) ->
     """`table` is that of a CSV file, whose quoted cells may hold line ends and whose first line may be names."""
     data = source.read_bytes()
     mark = BOM if data.startswith(BOM) else b""
-    several = list(records(data.removeprefix(mark), table))
+    several = list(_records(data.removeprefix(mark), table))
     # Blank lines before the names stay with them, so that line n of the first piece is line n of the file.
-    names = line_of_names(several, table)
+    names = _line_of_names(several, table)
     head, several = b"".join(several[:names]), several[names:]
     count = min(count, len(several))
     edges = [len(several) * number // count for number in range(count + 1)]
@@ -48,14 +48,14 @@ def _line_pieces(source: Path, table: Table | None, folder: Path, count: int) ->
         yield path
 
 
-def line_of_names(several: Sequence[bytes], table: Table | None) -> int:
+def _line_of_names(several: Sequence[bytes], table: Table | None) -> int:
     """How many records of a CSV file there are up to its line of names; 0 for a file without one."""
     if table is None or table.csv.columns:
         return 0
     return 1 + next(at for at, record in enumerate(several) if record.strip())
 
 
-def records(data: bytes, table: Table | None) -> Iterator[bytes]:
+def _records(data: bytes, table: Table | None) -> Iterator[bytes]:
     """Lines with their ends; the lines of a quoted cell together. `table` is that of a CSV file, None for others."""
     whole = [line + b"\n" for line in data.split(b"\n")]
     whole[-1] = whole[-1].removesuffix(b"\n")

@@ -47,6 +47,8 @@ WITHOUT_DATA = {
     "AWS::SNS::TopicPolicy": "a policy",
     "AWS::SQS::QueuePolicy": "a policy",
     "AWS::SSM::Parameter": "names of resources; no secret",
+    "AWS::SageMaker::MlflowApp": "figures, parameters and digests of runs; CloudFormation has no key for it",
+    "AWS::SageMaker::MlflowTrackingServer": "figures, parameters and digests of runs; CloudFormation has no key for it",
     "AWS::SageMaker::ModelPackageGroup": "a name; the artefacts lie in a bucket",
     "AWS::StepFunctions::StateMachine": "names, counts and sentences; rows travel by their place in a bucket",
 }

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import aws_cdk as cdk
+from aws_cdk import aws_iam as iam
 from aws_cdk import aws_sagemaker as sagemaker
 from constructs import Construct
 
-from infra.constructs.role import Role
+from infra.constructs.acknowledgement import acknowledge
+from infra.constructs.role import wildcards
 from infra.context import PlatformContext
 from infra.iam import key
-from infra.iam.resource import Statement, resource
+from infra.iam.resource import Statement, policy, resource, trusted
 from infra.retention import MLFLOW_ARTIFACTS
 
 MLFLOW_ARN = "mlflow-arn"
@@ -18,15 +20,29 @@ SMALLEST = "Small"
 
 
 def mlflow(stack: Construct, context: PlatformContext, *, kept: cdk.RemovalPolicy) -> str:
-    """The ARN of what `tracking` names. It outlives the stack with all runs: a later stage names it by its ARN."""
+    """The ARN of what `tracking` names. It outlives the stack with its runs and its role: a later deployment names it
+    by its ARN."""
     names = context.platform
     # https://docs.aws.amazon.com/sagemaker/latest/dg/mlflow-create-tracking-server-iam.html: the page gives it all of
-    # S3; it has the one folder that it stores in.
-    role = Role(stack, "mlflow", context=context, service="sagemaker.amazonaws.com", statements=_statements(context))
+    # S3; it has the one folder that it stores in. It outlives the stack with the MLflow that takes it, and so has no
+    # name of ours, which would be taken when another one is made.
+    role = iam.CfnRole(
+        stack,
+        "MlflowRole",
+        permissions_boundary=context.settings.options.permissions_boundary,
+        assume_role_policy_document=trusted("sagemaker.amazonaws.com", names.account),
+        policies=[
+            iam.CfnRole.PolicyProperty(
+                policy_name="statements", policy_document=policy([one.document() for one in _statements(context)])
+            )
+        ],
+    )
+    acknowledge(role, wildcards(_statements(context)))
+    role.apply_removal_policy(kept)
     store = f"s3://{names.bucket('artefacts')}/{MLFLOW_ARTIFACTS}"
     if context.settings.tracking == "app":
         app = sagemaker.CfnMlflowApp(
-            stack, "MlflowApp", name=names.prefix, artifact_store_uri=store, role_arn=role.resource.attr_arn
+            stack, "MlflowApp", name=names.prefix, artifact_store_uri=store, role_arn=role.attr_arn
         )
         app.apply_removal_policy(kept)
         return app.attr_arn
@@ -36,7 +52,7 @@ def mlflow(stack: Construct, context: PlatformContext, *, kept: cdk.RemovalPolic
         tracking_server_name=names.prefix,
         tracking_server_size=SMALLEST,
         artifact_store_uri=store,
-        role_arn=role.resource.attr_arn,
+        role_arn=role.attr_arn,
         automatic_model_registration=False,
     )
     server.apply_removal_policy(kept)

@@ -147,7 +147,7 @@ def undecodable(rows: pa.Table, good: Mask, table: Table) -> Iterator[tuple[int,
         cells = rows.column(column.name)
         for row in np.flatnonzero(good).tolist():
             if cells[row].is_valid and (expected := rule.undecodable(cells[row].as_buffer())):
-                got = f"{len(cells[row].as_buffer())} bytes that are cut off or altered"
+                got = f"{len(cells[row].as_buffer())} bytes that are cut off, altered or transparent"
                 yield row, RuleViolation(reason=rule.reason, column=column.name, expected=expected, got=got)
 
 

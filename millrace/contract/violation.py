@@ -20,8 +20,12 @@ if TYPE_CHECKING:
 
 RAW_BYTES = 1024
 """A binary cell of a refused row is kept as text up to this length,"""
-RAW_CHARACTERS = 10_000
-"""and a text cell up to this one: in JSON a character may take six, and a Parquet file of kilobytes hold gigabytes."""
+RAW_CHARACTERS = 20_000
+"""and the whole row up to this one: a Parquet file of kilobytes may hold gigabytes of texts."""
+TEXT_CHARACTERS = (1_000, 100, 0)
+"""Of each text of a longer row: the first of these with which it is short enough, or the last."""
+MOST_VIOLATIONS = 32
+"""Of a row whose cells are of wrong types."""
 
 _JSON = json.JSONEncoder(ensure_ascii=False, allow_nan=False)
 
@@ -107,7 +111,7 @@ def raw_rows(rows: pa.Table) -> Iterator[str]:
         column.to_pylist() if _is_json(column) else (_plain_cell(cell.as_py()) for cell in column)
         for column in rows.columns
     ]
-    return (_JSON.encode(dict(zip(names, cells, strict=True))) for cells in zip(*columns, strict=True))
+    return (_encoded(dict(zip(names, cells, strict=True))) for cells in zip(*columns, strict=True))
 
 
 def _is_json(column: pa.ChunkedArray) -> bool:
@@ -134,16 +138,34 @@ def key_text(cells: Mapping[str, object], table: Table) -> str:
 
 
 def raw_row(cells: Mapping[str, object]) -> str:
-    """The row as one line of JSON; what JSON cannot write (a time, bytes, NaN) as text."""
-    return _JSON.encode({name: _plain_cell(cell) for name, cell in cells.items()})
+    """The row as one line of JSON; what JSON cannot write (a time, bytes, NaN) as text. The texts of a long row are cut
+    with their length and digest: its drop stays in the landing bucket."""
+    return _encoded({name: _plain_cell(cell) for name, cell in cells.items()})
+
+
+def _encoded(cells: Mapping[str, object]) -> str:
+    if sum(len(cell) for cell in cells.values() if isinstance(cell, str)) <= RAW_CHARACTERS:
+        raw = _JSON.encode(cells)
+        if len(raw) <= RAW_CHARACTERS:
+            return raw
+    for most in TEXT_CHARACTERS:
+        # In ASCII, where each character takes a byte of memory: a single one beyond makes it four for all.
+        raw = json.dumps({name: _shortened(cell, most) for name, cell in cells.items()})
+        if len(raw) <= RAW_CHARACTERS:
+            break
+    return raw
+
+
+def _shortened(cell: object, most: int) -> object:
+    if not isinstance(cell, str) or len(cell) <= most:
+        return cell
+    digest = hashlib.sha256(cell.encode(errors="backslashreplace")).hexdigest()
+    return f"{cell[:most]}… {len(cell)} characters, sha256 {digest}" if most else f"{len(cell)} characters"
 
 
 def _plain_cell(cell: object) -> object:
     if isinstance(cell, float) and cell - cell != 0:
         return str(cell)
-    if isinstance(cell, str) and len(cell) > RAW_CHARACTERS:
-        digest = hashlib.sha256(cell.encode(errors="backslashreplace")).hexdigest()
-        return f"{cell[:RAW_CHARACTERS]}… {len(cell)} characters, sha256 {digest}"
     if cell is None or isinstance(cell, str | int | float | bool):
         return cell
     return _plain_bytes(cell) if isinstance(cell, bytes) else str(cell)

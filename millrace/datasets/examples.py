@@ -100,7 +100,7 @@ def examples(table: pa.Table, *, workload: Workload, features: Features) -> Exam
         keep &= ~history.is_too_short(table)
     if left := int((~keep).sum()):
         print(f"left out {left} of {table.num_rows} rows: without a label, or without a whole past", flush=True)
-    # Drops are checked by their images' headers alone: data that is cut off or altered is found by who decodes it.
+    # Rows of today are decoded where they are validated; a table may hold some of before that was so.
     decodable = encoders.decodable(features, table)
     if undecodable := int((keep & ~decodable).sum()):
         print(f"left out {undecodable} of {table.num_rows} rows: their image cannot be decoded", flush=True)

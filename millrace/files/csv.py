@@ -6,7 +6,6 @@ A block without quotes is split by Arrow at once; one with quotes is read line b
 from __future__ import annotations
 
 import csv
-import re
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
@@ -21,7 +20,7 @@ from millrace.contract.violation import QuarantinedRow, RuleViolation, of_line, 
 from millrace.errors import DropError
 from millrace.files.cast import from_csv
 from millrace.files.lines import BOM, blocks, ended_lines_of, lines_of, raw_text
-from millrace.files.parsed import Limits, Parsed, check_header, keys_of, wrong_type
+from millrace.files.parsed import Limits, Parsed, check_header, keys_of, note_wrong_type
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -32,8 +31,6 @@ LONG = 20
 ALIKE = 0.9
 """and so many of them as a share: it is quarantined whole, and no line of it becomes a row."""
 BLANK = " \t\r\n\x0b\x0c"
-BLANK_LINES = re.compile(rb"(?: *\r?\n)*")
-"""Not those of tabs, which may be rows of empty cells."""
 csv.field_size_limit(sys.maxsize)  # a cell may be as long as its line, with quotes in the block and without
 
 
@@ -71,17 +68,19 @@ def read(path: Path, table: Table, limits: Limits) -> Iterator[Parsed]:
             skipped, header, block = _header(block, table)
             line += skipped
         elif is_first and form.columns:
-            blank = BLANK_LINES.match(block).end()  # type: ignore[union-attr]
-            first = block[blank:].partition(b"\n")[0]
-            if _is_of_names(first, header, table):
+            blank = 0
+            while blank < len(block) and _is_blank(block[blank:].partition(b"\n")[0], form):
+                blank = block.find(b"\n", blank) + 1 or len(block)
+            first = block[blank:].partition(b"\n")[0].removesuffix(b"\r")
+            if not first.count(form.quote.encode() or b"\0") % 2 and _is_of_names(first, header, table):
                 line += block.count(b"\n", 0, blank)
                 expected = "rows from the first line on (`csv.columns` of the contract)"
                 names = QuarantinedRow(
                     line=line, violations=(of_line(Reason.COLUMNS, expected, "a line of names"),), raw=raw_text(first)
                 )
                 yield Parsed(rows=parsed_schema(table).empty_table(), unparsable=(names,))
-                line, block = line + 1, block[blank + len(first) + 1 :]
-        is_first = is_first and not block.strip()
+                line, block = line + 1, block[blank:].partition(b"\n")[2]
+            is_first = is_first and blank == len(block)
         found = _read_block(block, line, len(header), form, limits, last=following is None)
         rest = found.rest
         line += block.count(b"\n") - rest.count(b"\n")
@@ -335,7 +334,7 @@ def _typed(found: _Block, header: list[str], table: Table) -> Parsed:
         column = table.column(name)
         columns[name], misfits = from_csv(cells, column, table.csv)
         for at in misfits:
-            wrong.setdefault(at, []).append(wrong_type(column, cells[at].as_py().strip(BLANK)))
+            note_wrong_type(wrong, at, column, cells[at].as_py().strip(BLANK))
     arrays = [columns.get(name, pa.nulls(len(found.lines), schema.field(name).type)) for name in table.names]
     rows = pa.Table.from_arrays([*arrays, pa.array(found.lines, pa.int64())], schema=schema)
     for at, key in keys_of(rows, wrong, table):

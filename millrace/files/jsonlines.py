@@ -17,7 +17,7 @@ from millrace.files.cast import from_json
 from millrace.files.lines import blocks, lines_of, raw_text
 from millrace.files.manifest import FETCHES_AT_ONCE, LINES_PER_PART, at_most, check_objects, fetch_objects
 from millrace.files.origin import Origin, image_columns
-from millrace.files.parsed import Limits, Parsed, keys_of, wrong_type
+from millrace.files.parsed import Limits, Parsed, keys_of, note_wrong_type
 from millrace.spelling import LONGEST, did_you_mean
 
 if TYPE_CHECKING:
@@ -134,7 +134,7 @@ def _typed(
         values, misfits = _column(cells, column)
         arrays.append(values)
         for at in misfits:
-            wrong.setdefault(at, []).append(wrong_type(column, cells[at]))
+            note_wrong_type(wrong, at, column, cells[at])
     rows = pa.Table.from_arrays([*arrays, pa.array(numbers, pa.int64())], schema=schema)
     for at, key in keys_of(rows, wrong, table):
         text = raw_text(raw[numbers[at]])

@@ -13,7 +13,7 @@ from millrace.contract.violation import QuarantinedRow, RuleViolation, raw_row, 
 from millrace.errors import DropError
 from millrace.files.cast import cast, from_json, numbers_from_text, without_numbers, without_times, without_words
 from millrace.files.pages import pages_of
-from millrace.files.parsed import Limits, Parsed, check_header, keys_of, wrong_type
+from millrace.files.parsed import Limits, Parsed, check_header, keys_of, note_wrong_type
 from millrace.files.portions import check_pages, is_of_few_words, parts_of, rows_at_once
 
 if TYPE_CHECKING:
@@ -197,7 +197,7 @@ def _typed(batch: pa.RecordBatch, first: int, table: Table) -> Parsed:
         values, misfits = _cells(cells, column)
         arrays.append(values)
         for at in misfits:
-            wrong.setdefault(at, []).append(wrong_type(column, _value(cells[at])))
+            note_wrong_type(wrong, at, column, _value(cells[at]))
     rows = pa.Table.from_arrays([*arrays, pa.array(lines, pa.int64())], schema=schema)
     if not wrong:
         return Parsed(rows=rows, unparsable=())

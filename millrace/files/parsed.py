@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from millrace.contract.reasons import Reason
 from millrace.contract.schema import Column, Table
-from millrace.contract.violation import QuarantinedRow, RuleViolation, key_texts, truncate
+from millrace.contract.violation import MOST_VIOLATIONS, QuarantinedRow, RuleViolation, key_texts, truncate
 from millrace.errors import DropError
 
 if TYPE_CHECKING:
@@ -89,6 +89,13 @@ def keys_of(rows: pa.Table, wrong: Iterable[int], table: Table) -> Iterator[tupl
 
     order = sorted(wrong)
     return zip(order, key_texts(rows.take(pa.array(order, pa.int64())), table), strict=True)
+
+
+def note_wrong_type(wrong: dict[int, list[RuleViolation]], at: int, column: Column, value: object) -> None:
+    """Add what is wrong with a cell to its row's, of which the first few tell enough."""
+    found = wrong.setdefault(at, [])
+    if len(found) < MOST_VIOLATIONS:
+        found.append(wrong_type(column, value))
 
 
 def wrong_type(column: Column, value: object) -> RuleViolation:

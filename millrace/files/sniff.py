@@ -45,12 +45,7 @@ def read_drop(path: Path, table: Table, limits: Limits | None = None, origin: Or
     size = path.stat().st_size
     if size > limits.file_bytes:
         raise DropError(Reason.TOO_LARGE, expected=f"{limits.file_bytes} bytes at most", got=f"{size}")
-    with path.open("rb") as file:
-        head = file.read(HEAD_BYTES)
-        while not head.strip() and (more := file.read(HEAD_BYTES)):
-            head = head[:1] + more  # behind blank lines there is text, whatever it begins with
-    if not head.strip():
-        raise DropError(Reason.EMPTY, expected="rows", got=f"{size} bytes without any")
+    form = format_in(path, table)
     readers: dict[str, Callable[[], Iterator[Parsed]]] = {
         "parquet": lambda: parquet.read(path, table, limits),
         "jsonlines": lambda: jsonlines.read(path, table, limits, origin),
@@ -60,7 +55,7 @@ def read_drop(path: Path, table: Table, limits: Limits | None = None, origin: Or
     has_generated = any(column.is_generated for column in table.columns)
     # Limits hold while reading: a small compressed file may unpack to any size.
     rows = 0
-    for read in readers["csv" if is_csv(head, table) else format_of(head)]():
+    for read in readers[form]():
         part = replace(read, rows=fill_generated(read.rows, table, origin)) if origin and has_generated else read
         rows += part.rows.num_rows + len(part.unparsable)
         if rows > limits.rows:
@@ -68,6 +63,18 @@ def read_drop(path: Path, table: Table, limits: Limits | None = None, origin: Or
         yield part
     if not rows:
         raise DropError(Reason.EMPTY, expected="rows", got="a header only")
+
+
+def format_in(path: Path, table: Table) -> str:
+    """`parquet`, `jsonlines`, `csv` or `image`, as a drop of the table; raises DropError for an empty file, and as
+    `format_of`."""
+    with path.open("rb") as file:
+        head = file.read(HEAD_BYTES)
+        while not head.strip() and (more := file.read(HEAD_BYTES)):
+            head = head[:1] + more  # behind blank lines there is text, whatever it begins with
+    if not head.strip():
+        raise DropError(Reason.EMPTY, expected="rows", got=f"{path.stat().st_size} bytes without any")
+    return "csv" if is_csv(head, table) else format_of(head)
 
 
 def is_csv(head: bytes, table: Table) -> bool:

@@ -135,7 +135,7 @@ class ForkServer:
 
 @dataclass(kw_only=True)
 class ForkServers:
-    """Those of one cloud, each begun by its first program."""
+    """Those of one cloud, each begun by its first program, or ahead of it by `begin`."""
 
     cloud: Cloud
     _begun: dict[str, _Begun] = field(default_factory=dict)

@@ -135,6 +135,8 @@ RESOURCE_TYPES: Mapping[str, Row] = {
     ),
     "AWS::SQS::QueuePolicy": (_DOES, "Checked when a role or a service sends."),
     "AWS::SSM::Parameter": (_DOES, "Kept, with versions."),
+    "AWS::SageMaker::MlflowApp": (_LACKS, "A stage of an account may have one; the stage `local` records in a file."),
+    "AWS::SageMaker::MlflowTrackingServer": (_LACKS, "As an App."),
     "AWS::SageMaker::ModelPackageGroup": (_DOES, "Versions with metadata, approval and events."),
     "AWS::Scheduler::Schedule": (
         _DOES,

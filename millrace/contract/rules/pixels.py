@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 def decode(content: Any, encoding: Encoding, shape: tuple[int, int, int]) -> npt.NDArray[np.uint8]:
     """The image as (C, H, W), `shape`; `content` is a buffer of bytes.
 
-    Raises ValueError, whose message is what was expected, for data that are cut off, altered or of another size:
-    Pillow has many errors for them."""
+    Raises ValueError, whose message is what was expected, for data that are cut off, altered, transparent or of another
+    size: Pillow has many errors for them, and for some none."""
     from io import BytesIO
 
     import numpy as np

@@ -1,5 +1,5 @@
-"""Whether a PNG has all its pixels: Pillow takes one whose data end early, each checksum right, and leaves the rest
-black."""
+"""Whether the pixels of a PNG are what it says: Pillow takes one whose data end early, each checksum right, and leaves
+the rest black; so it does with places beyond a palette."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from typing import Any
 SIGNATURE = 8
 CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
 """By the colour type of the header."""
+REFUSED = (b"tRNS", b"acTL", b"fcTL", b"fdAT")
+"""Transparency, and the frames of an animation: Pillow draws an image in the box of its first frame."""
 INDEXED = 3
 """The colour type of pixels that are places in a palette."""
 ADAM7 = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2))
@@ -20,17 +22,24 @@ ADAM7 = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (
 def palette_of(content: Any) -> int | None:
     """How many colours the palette has that the pixels name; None where the pixels are colours themselves.
 
-    Raises ValueError for transparency, of whatever colour type, and for a palette that is not there."""
-    colours: dict[bytes, int] = {}
-    for kind, chunk in _chunks(memoryview(content)):
-        colours.setdefault(kind, chunk[9] if kind == b"IHDR" else len(chunk) // 3)
-    if b"tRNS" in colours:
-        raise ValueError("transparency")
-    if colours[b"IHDR"] != INDEXED:
-        return None
-    if not colours.get(b"PLTE"):
+    Raises ValueError for transparency, of whatever colour type, and for chunks that decoders read in different ways: a
+    header or a palette that comes twice or too late, pixels in several places, frames of an animation, and chunks that
+    are critical and unknown."""
+    order = [(kind, chunk) for kind, chunk in _chunks(memoryview(content)) if _is_critical(kind) or kind in REFUSED]
+    kinds = [kind for kind, _ in order]
+    pixels = kinds.count(b"IDAT")
+    has_palette = b"PLTE" in kinds
+    if kinds != [b"IHDR", *[b"PLTE"] * has_palette, *[b"IDAT"] * pixels, b"IEND"]:
+        raise ValueError(f"chunks in the order {kinds[:8]}")
+    is_indexed = order[0][1][9] == INDEXED
+    if is_indexed and not has_palette:
         raise ValueError("no palette")
-    return colours[b"PLTE"]
+    return len(order[1][1]) // 3 if is_indexed else None
+
+
+def _is_critical(kind: bytes) -> bool:
+    """Such as a decoder must know: its first letter is large."""
+    return not kind[0] & 0x20
 
 
 def has_all_rows(content: Any) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -41,9 +42,17 @@ class Bucket:
 
 
 def row(line: int | None, source: str = "s3://landing/shop/training/a.csv?versionId=v1") -> Row:
-    words = dict.fromkeys(("drop", "key", "reason", "expected", "got", "detail", "raw", "run"), "x")
+    words = dict.fromkeys(("key", "reason", "expected", "got", "detail", "raw", "run"), "x")
     at = datetime(2026, 1, 1, tzinfo=UTC)
-    return Row(feed="training", source=source, line=line, column=None, quarantined_at=at, **words)
+    return Row(
+        feed="training",
+        drop=source.rpartition("?")[0],
+        source=source,
+        line=line,
+        column=None,
+        quarantined_at=at,
+        **words,
+    )
 
 
 def written(content: bytes, lines: list[int], path: Path, **form: Any) -> bytes:
@@ -66,10 +75,34 @@ def test_a_file_without_names_has_none(tmp_path: Path) -> None:
     assert found == b"b;2\n"
 
 
+def test_a_stray_quote_joins_no_lines(tmp_path: Path) -> None:
+    """What the reader takes for records of their own: by even quotes the lines 2 to 4 would be one."""
+    content = b'id,text\na"b,1\nb,2\nc"d,3\n'
+    assert written(content, [2, 4], tmp_path / "rows.csv") == b'id,text\na"b,1\nc"d,3\n'
+    assert written(content, [3], tmp_path / "rows.csv") == b"id,text\nb,2\n"
+
+
+def test_what_the_contract_takes_for_csv_is_csv(tmp_path: Path) -> None:
+    content = b'{"x": 1}|1\n"q\nr"|x\n'
+    form = {"delimiter": "|", "columns": ("id", "text")}
+    assert written(content, [2], tmp_path / "rows.csv", **form) == b'"q\nr"|x\n'
+    late = b"\n" * 70_000 + b"id,text\nb,x\n"
+    assert written(late, [70_002], tmp_path / "rows.csv") == late
+
+
+def test_of_two_versions_the_last_counts(tmp_path: Path) -> None:
+    bucket, contract = Bucket(b"id,text\na,b\n"), Contract()
+    older = replace(
+        row(7, "s3://landing/shop/training/a.csv?versionId=v0"), quarantined_at=datetime(2025, 1, 1, tzinfo=UTC)
+    )
+    assert write_refused_rows(bucket, contract, [row(2), older], tmp_path / "rows.csv") == 1  # type: ignore[arg-type]
+    assert bucket.asked["VersionId"] == "v1"
+
+
 def test_json_lines_and_parquet_too(tmp_path: Path) -> None:
     assert written(b'{"id": "a"}\n{"id": \n{"id": "c"}\n', [2, 3], tmp_path / "r.jsonl") == b'{"id": \n{"id": "c"}\n'
     sink = pa.BufferOutputStream()
-    pq.write_table(pa.table({"id": ["a", "b", "c"], "text": [1, 2, 3]}), sink)
+    pq.write_table(pa.table({"id": pa.array(["a", "b", "c"], pa.string_view()), "text": [1, 2, 3]}), sink)
     written(sink.getvalue().to_pybytes(), [3, 1], tmp_path / "r.parquet")
     assert pq.read_table(tmp_path / "r.parquet").to_pylist() == [{"id": "a", "text": 1}, {"id": "c", "text": 3}]
 
@@ -80,7 +113,7 @@ def test_json_lines_and_parquet_too(tmp_path: Path) -> None:
         ([], "expected refused rows of one dropped file, which --drop names, got none"),
         (
             [row(1), row(2, "s3://landing/shop/training/b.csv?versionId=v")],
-            "of one dropped file, .* got s3://landing/.*, s3",
+            "of one dropped file, .* got s3://landing/.*a.csv, s3",
         ),
         ([row(None)], "expected a file with refused rows, got one that was refused whole"),
     ],

@@ -87,7 +87,9 @@ def test_the_platform_makes_the_mlflow_that_is_asked_for(
     assert store == "s3://millrace-dev-artefacts-123456789012-eu-west-1/mlflow-artifacts"
     [parameter] = [one for one in platform.values() if one["Properties"].get("Name") == "/millrace-dev/mlflow-arn"]
     assert parameter["Properties"]["Value"] == {"Fn::GetAtt": [name, attribute]}
-    [role] = [one for one in platform.values() if one["Properties"].get("RoleName") == "millrace-dev-mlflow"]
+    role = platform[made["Properties"]["RoleArn"]["Fn::GetAtt"][0]]
+    assert role["DeletionPolicy"] == "RetainExceptOnCreate", "without it what outlives the stack reaches nothing"
+    assert "RoleName" not in role["Properties"], "another one may be made beside it"
     [policy] = role["Properties"]["Policies"]
     reached = [one["Resource"] for one in policy["PolicyDocument"]["Statement"]]
     assert reached[:2] == [[f"{store.replace('s3://', 'arn:aws:s3:::')}/*"], ["arn:aws:s3:::" + store.split("/")[2]]]

@@ -12,17 +12,24 @@ from millrace.contract.kinds import from_base64
 from millrace.contract.violation import RAW_BYTES, RAW_CHARACTERS, raw_row, raw_rows
 
 
-@pytest.mark.parametrize("length", [RAW_CHARACTERS, RAW_CHARACTERS + 1, 2**20])
-def test_a_long_text_is_cut_with_its_length_and_digest(length: int) -> None:
-    """A control character takes six in JSON: a file of kilobytes would take gigabytes."""
-    cells: dict[str, Any] = {"a": "\x01" * length, "n": 1}
+@pytest.mark.parametrize("length", [100, RAW_CHARACTERS // 6, RAW_CHARACTERS, 2**20])
+@pytest.mark.parametrize("character", ["\x01", "x", "😀"])
+def test_the_texts_of_a_long_row_are_cut_with_their_length_and_digest(length: int, character: str) -> None:
+    """A control character takes six in JSON, and one beyond ASCII makes all take four bytes of memory."""
+    cells: dict[str, Any] = {"a": character * length, "n": 1}
     raw = raw_row(cells)
-    assert len(raw) < 7 * RAW_CHARACTERS
+    assert len(raw) <= RAW_CHARACTERS
+    assert len(raw.encode()) <= 2 * RAW_CHARACTERS
     kept = json.loads(raw)
     assert kept["n"] == 1
-    is_whole = length == RAW_CHARACTERS
-    assert (kept["a"] == cells["a"]) == is_whole
-    assert is_whole or kept["a"].partition("… ")[2].startswith(f"{length} characters, sha256 ")
+    assert kept["a"] == cells["a"] or kept["a"].partition("… ")[2].startswith(f"{length} characters, sha256 ")
+    assert (kept["a"] == cells["a"]) == (len(json.dumps(cells, ensure_ascii=False)) <= RAW_CHARACTERS)
+
+
+def test_a_row_of_a_thousand_texts_is_bounded_too() -> None:
+    raw = raw_row({f"a{at}": "😀" + "\x01" * 200 for at in range(1_000)})
+    assert len(raw) < 3 * RAW_CHARACTERS
+    assert json.loads(raw)["a7"] == "201 characters"
 
 
 def test_rows_of_a_table_are_written_as_each_alone() -> None:

@@ -107,18 +107,29 @@ def test_a_line_of_names_where_none_is_expected_is_no_row(read: Read, names: byt
     assert [(row["_line"], row["id"]) for row in parsed.rows.to_pylist()] == [(2, "a"), (3, "id")]
 
 
-@pytest.mark.parametrize("before", [b"", b"\n", b" \r\n\n", b"\xef\xbb\xbf\n"])
-def test_a_line_of_names_is_no_row_of_a_file_without_them_wherever_it_begins(before: bytes, tmp_path: Path) -> None:
+@pytest.mark.parametrize("before", [b"", b"\n", b" \r\n\n", b"\xef\xbb\xbf\n", b"\t\n", b" \t\r\n", b"\x0c\n"])
+@pytest.mark.parametrize("block_bytes", [2, 64, 2**22])
+def test_a_line_of_names_is_no_row_of_a_file_without_them_wherever_it_begins(
+    before: bytes, block_bytes: int, tmp_path: Path
+) -> None:
     columns = (Column(name="a", kind="string"), Column(name="b", kind="string"))
     table = Table(name="rows", columns=columns, csv=CsvForm(columns=("a", "b")))
-    (path := tmp_path / "rows.csv").write_bytes(before + b"a,b\n1,2\n")
-    parts = list(read_drop(path, table))
+    (path := tmp_path / "rows.csv").write_bytes(before + b"a,b\r\n1,2\n")
+    parts = list(read_drop(path, table, Limits(block_bytes=block_bytes)))
     rows = [row for part in parts for row in part.rows.to_pylist()]
     lines = before.count(b"\n")
     assert rows == [{"a": "1", "b": "2", LINE: lines + 2}]
-    assert [(row.line, row.violations[0].got) for part in parts for row in part.unparsable] == [
-        (lines + 1, "a line of names")
+    assert [(row.line, row.violations[0].got, row.raw) for part in parts for row in part.unparsable] == [
+        (lines + 1, "a line of names", "a,b")
     ]
+
+
+def test_a_record_that_begins_as_a_line_of_names_is_one(tmp_path: Path) -> None:
+    columns = (Column(name="a", kind="string"), Column(name="b", kind="string"))
+    table = Table(name="rows", columns=columns, csv=CsvForm(columns=("a", "b")))
+    (path := tmp_path / "rows.csv").write_bytes(b'a,"b\nz"\nc,d\n')
+    rows = [row for part in read_drop(path, table) for row in part.rows.to_pylist()]
+    assert [(row["b"], row[LINE]) for row in rows] == [("b\nz", 1), ("d", 3)]
 
 
 def test_rows_of_empty_cells_before_a_line_of_names_stay_rows(tmp_path: Path) -> None:

@@ -27,7 +27,7 @@ LARGE = (
 )
 """What jobs import, as far as the image has it; none of it computes anything or begins a thread of its own yet."""
 WITHOUT_JOBS = ("inference",)
-"""Images that only serve."""
+"""Images in which a job is rare, as the preflight is: it begins the server itself."""
 OWN = "jobs/*/job.py"
 """Of our code in the image: what the entry points import. Nothing in it reads the environment before it is called."""
 
