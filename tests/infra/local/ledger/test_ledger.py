@@ -36,7 +36,10 @@ def names(template, group):
 
 
 def test_every_type_that_can_be_deployed_has_a_row_and_no_other():
-    assert set(parity.RESOURCE_TYPES) == set(KINDS)
+    covered = {kind for kind, (status, _) in parity.RESOURCE_TYPES.items() if status != Status.NOT_COVERED}
+    assert covered == set(KINDS)
+    lacking = set(parity.RESOURCE_TYPES) - covered
+    assert all(name.startswith("AWS::SageMaker::Mlflow") for name in lacking), "those of a stage of an account alone"
 
 
 def test_every_row_is_of_one_of_three_kinds_and_says_something():
