@@ -56,7 +56,10 @@ def _write(dropped: Path, table: Table, wanted: Collection[int], path: Path) -> 
     lines = data.removeprefix(mark).split(b"\n")
     begun = _begun(dropped, table) if form == "csv" else list(range(1, len(lines) + 1))
     ends = dict(zip(begun, [*begun[1:], len(lines) + 1], strict=True))
-    records = [b"\n".join(lines[line - 1 : ends[line] - 1]) for line in sorted(wanted) if line in ends]
+    if other := sorted(set(wanted) - ends.keys()):
+        expected = "records where they were when the file was dropped"
+        raise RunError(f"--rows: expected {expected}, by the contract as it is now none begins in line {other[0]}")
+    records = [b"\n".join(lines[line - 1 : ends[line] - 1]) for line in sorted(wanted)]
     # Blank lines before the names stay with them.
     head = lines[: begun[0] - 1] if form == "csv" and begun and not table.csv.columns else []
     path.write_bytes(mark + b"".join(text.rstrip(b"\n") + b"\n" for text in [*head, *records]))

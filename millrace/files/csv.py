@@ -68,10 +68,7 @@ def read(path: Path, table: Table, limits: Limits) -> Iterator[Parsed]:
             skipped, header, block = _header(block, table)
             line += skipped
         elif is_first and form.columns:
-            blank = 0
-            while blank < len(block) and _is_blank(block[blank:].partition(b"\n")[0], form):
-                blank = block.find(b"\n", blank) + 1 or len(block)
-            first = block[blank:].partition(b"\n")[0].removesuffix(b"\r")
+            blank, first = _first_line(block, form)
             if not first.count(form.quote.encode() or b"\0") % 2 and _is_of_names(first, header, table):
                 line += block.count(b"\n", 0, blank)
                 expected = "rows from the first line on (`csv.columns` of the contract)"
@@ -183,6 +180,17 @@ def _read_block(block: bytes, line: int, width: int, form: CsvForm, limits: Limi
     if has_quotes or b"\r" in plain or b"\0" in plain or not _is_utf8(plain):
         return _read_lines(ended_lines_of(block), line, width, form, limits, last=last)
     return _read_plain(plain, line, width, form)
+
+
+def _first_line(block: bytes, form: CsvForm) -> tuple[int, bytes]:
+    """Where the first line that is not blank begins, and the line; the block's end where there is none."""
+    at = 0
+    while at < len(block):
+        end = block.find(b"\n", at) % (len(block) + 1)  # without a line end: the block's
+        if not _is_blank(line := block[at:end], form):
+            return at, line.removesuffix(b"\r")
+        at = end + 1
+    return len(block), b""
 
 
 def _is_blank(text: bytes, form: CsvForm) -> bool:

@@ -90,6 +90,11 @@ def test_what_the_contract_takes_for_csv_is_csv(tmp_path: Path) -> None:
     assert written(late, [70_002], tmp_path / "rows.csv") == late
 
 
+def test_a_contract_that_divides_the_file_otherwise_loses_nothing_silently(tmp_path: Path) -> None:
+    with pytest.raises(RunError, match="by the contract as it is now none begins in line 3"):
+        written(b'id,text\na,"b\nc"\n', [3], tmp_path / "rows.csv")
+
+
 def test_of_two_versions_the_last_counts(tmp_path: Path) -> None:
     bucket, contract = Bucket(b"id,text\na,b\n"), Contract()
     older = replace(

@@ -124,6 +124,16 @@ def test_a_line_of_names_is_no_row_of_a_file_without_them_wherever_it_begins(
     ]
 
 
+def test_many_blank_lines_take_no_longer_than_their_bytes(tmp_path: Path) -> None:
+    """A million before the rows: to copy the rest of the block at each would take hours."""
+    columns = (Column(name="a", kind="string"), Column(name="b", kind="string"))
+    table = Table(name="rows", columns=columns, csv=CsvForm(columns=("a", "b")))
+    (path := tmp_path / "rows.csv").write_bytes(b"\n" * 1_000_000 + b"a,b\n1,2")
+    parts = list(read_drop(path, table))
+    assert [row[LINE] for part in parts for row in part.rows.to_pylist()] == [1_000_002]
+    assert [row.line for part in parts for row in part.unparsable] == [1_000_001]
+
+
 def test_a_record_that_begins_as_a_line_of_names_is_one(tmp_path: Path) -> None:
     columns = (Column(name="a", kind="string"), Column(name="b", kind="string"))
     table = Table(name="rows", columns=columns, csv=CsvForm(columns=("a", "b")))
