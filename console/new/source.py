@@ -24,6 +24,9 @@ MOST_BROKEN = 0.05
 """Share of the lines that may be no rows: they will be quarantined."""
 SHOWN = 5
 
+LINE_ENDS = {"\x85", "\u2028", "\u2029"}
+"""Of YAML, in which a name would not come back: they are blanks to Python, at the ends of a name too."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Source:
@@ -161,7 +164,7 @@ def _names(path: Path, came: list[str]) -> list[str]:
     """Valid names; of names that differ in capitals only the later ones get a number: Athena ignores capitals."""
     if twice := sorted(name for name, count in Counter(came).items() if count > 1):
         stop(path, "columns", "names that come once", f"{', '.join(map(repr, twice))} more than once")
-    if strange := [name for name in came if not name.strip().isprintable()]:
+    if strange := [name for name in came if not name.strip().isprintable() or {*name} & LINE_ENDS]:
         stop(path, "columns", "names that can be printed", strange)
     names: list[str] = []
     for place, name in enumerate(came, 1):

@@ -412,6 +412,7 @@ def proposed_with_decimal(path: Path, decimal: str) -> str:
         (b'{"a": 1}\n{"a": "x"}\n', "a: expected values of one type, got 'int, str'"),
         (b'{"a": 1}\n[2]\n', r"line 2: expected a JSON object, got '\[2\]'"),
         (b'{"a": 1}\n{"a": NaN}\n', "line 2: expected a JSON object, got .NaN, which is not JSON: null means"),
+        (b'{"a": 1, "\\u0085": 2}\n', "columns: expected names that can be printed, got"),
         (b"PAR1 and no more", "format: expected a readable Parquet file"),
         (
             b"a,b,a\nx,y,z\n",
