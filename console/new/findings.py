@@ -144,20 +144,19 @@ def _repeated_images(rows: pa.Table, label: str, key: Sequence[str]) -> Iterator
     """Images that are there more than once, byte for byte, first those of different labels."""
     import pyarrow as pa
 
-    names = [" ".join(map(str, row.values())) for row in rows.select(list(key)).to_pylist()]
     for image in (name for name in rows.column_names if pa.types.is_binary(rows[name].type)):
+        names = [" ".join(map(str, row.values())) for row in rows.select(list(key)).to_pylist()]
         same: dict[bytes, list[int]] = {}
         for at, cell in enumerate(rows[image]):
             if cell.is_valid:
                 same.setdefault(sha256(cell.as_buffer()).digest(), []).append(at)
-        several = [places for places in same.values() if len(places) > 1]
         labels = rows[label].to_pylist()
-        apart = [places for places in several if len({labels[at] for at in places}) > 1]
+        apart = [places for places in same.values() if len({labels[at] for at in places}) > 1]
         if apart:
             pairs = [" and ".join(f"{names[at]} ({labels[at]!r})" for at in places[:SHOWN]) for places in apart[:SHOWN]]
             shown = "; ".join(pairs) + ("…" if len(apart) > SHOWN else "")
             yield f"{image}: the same image with different labels, {len(apart):,}×: {shown}: no model is right on both"
-        if more := sum(len(places) - 1 for places in several if places not in apart):
+        if more := sum(map(len, same.values())) - len(same) - sum(len(places) - 1 for places in apart):
             repeat = "1 image repeats" if more == 1 else f"{more:,} images repeat"
             yield f"{image}: {repeat} another one of the same label: the same image may train and test"
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 
 from millrace.contract.schema import Table
@@ -36,27 +36,22 @@ def _line_pieces(source: Path, table: Table | None, folder: Path, count: int) ->
     """`table` is that of a CSV file, whose quoted cells may hold line ends and whose first line may be names."""
     data = source.read_bytes()
     mark = BOM if data.startswith(BOM) else b""
-    several = list(_records(data.removeprefix(mark), table))
-    # Blank lines before the names stay with them, so that line n of the first piece is line n of the file.
-    names = _line_of_names(several, table)
-    head, several = b"".join(several[:names]), several[names:]
-    count = min(count, len(several))
-    edges = [len(several) * number // count for number in range(count + 1)]
+    records = list(_records(data.removeprefix(mark), table))
+    head = b""
+    if table is not None and not table.csv.columns:
+        # Blank lines before the names stay with them, so that line n of the first piece is line n of the file.
+        names = next(at for at, record in enumerate(records) if record.strip())
+        head, records = b"".join(records[: names + 1]), records[names + 1 :]
+    count = min(count, len(records))
+    edges = [len(records) * number // count for number in range(count + 1)]
     for number in range(count):
         path = folder / f"{source.stem}-{number + 1:03}{source.suffix}"
-        path.write_bytes(mark + head + b"".join(several[edges[number] : edges[number + 1]]))
+        path.write_bytes(mark + head + b"".join(records[edges[number] : edges[number + 1]]))
         yield path
 
 
-def _line_of_names(several: Sequence[bytes], table: Table | None) -> int:
-    """How many records of a CSV file there are up to its line of names; 0 for a file without one."""
-    if table is None or table.csv.columns:
-        return 0
-    return 1 + next(at for at, record in enumerate(several) if record.strip())
-
-
 def _records(data: bytes, table: Table | None) -> Iterator[bytes]:
-    """Lines with their ends; the lines of a quoted cell together. `table` is that of a CSV file, None for others."""
+    """Lines with their ends; the lines of a quoted cell together."""
     whole = [line + b"\n" for line in data.split(b"\n")]
     whole[-1] = whole[-1].removesuffix(b"\n")
     lines, at, limits = lines_of(data), 0, Limits(line_bytes=len(data) + 1)

@@ -22,7 +22,7 @@ SMALLEST = "Small"
 def mlflow(stack: Construct, context: PlatformContext, *, kept: cdk.RemovalPolicy) -> str:
     """The ARN of what `tracking` names. It outlives the stack with its runs and its role: a later deployment names it
     by its ARN."""
-    names = context.platform
+    names, statements = context.platform, _statements(context)
     # https://docs.aws.amazon.com/sagemaker/latest/dg/mlflow-create-tracking-server-iam.html: the page gives it all of
     # S3; it has the one folder that it stores in. It outlives the stack with the MLflow that takes it, and so has no
     # name of ours, which would be taken when another one is made.
@@ -33,11 +33,11 @@ def mlflow(stack: Construct, context: PlatformContext, *, kept: cdk.RemovalPolic
         assume_role_policy_document=trusted("sagemaker.amazonaws.com", names.account),
         policies=[
             iam.CfnRole.PolicyProperty(
-                policy_name="statements", policy_document=policy([one.document() for one in _statements(context)])
+                policy_name="statements", policy_document=policy([one.document() for one in statements])
             )
         ],
     )
-    acknowledge(role, wildcards(_statements(context)))
+    acknowledge(role, wildcards(statements))
     role.apply_removal_policy(kept)
     store = f"s3://{names.bucket('artefacts')}/{MLFLOW_ARTIFACTS}"
     if context.settings.tracking == "app":

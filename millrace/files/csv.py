@@ -69,6 +69,7 @@ def read(path: Path, table: Table, limits: Limits) -> Iterator[Parsed]:
             line += skipped
         elif is_first and form.columns:
             blank, first = _first_line(block, form)
+            is_first = not first
             if not first.count(form.quote.encode() or b"\0") % 2 and _is_of_names(first, header, table):
                 line += block.count(b"\n", 0, blank)
                 expected = "rows from the first line on (`csv.columns` of the contract)"
@@ -77,7 +78,6 @@ def read(path: Path, table: Table, limits: Limits) -> Iterator[Parsed]:
                 )
                 yield Parsed(rows=parsed_schema(table).empty_table(), unparsable=(names,))
                 line, block = line + 1, block[blank:].partition(b"\n")[2]
-            is_first = is_first and blank == len(block)
         found = _read_block(block, line, len(header), form, limits, last=following is None)
         rest = found.rest
         line += block.count(b"\n") - rest.count(b"\n")

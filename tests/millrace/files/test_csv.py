@@ -134,6 +134,15 @@ def test_many_blank_lines_take_no_longer_than_their_bytes(tmp_path: Path) -> Non
     assert [row.line for part in parts for row in part.unparsable] == [1_000_001]
 
 
+def test_names_in_a_later_block_are_a_row(tmp_path: Path) -> None:
+    """Though the rest of the first block is as long as the blank lines before its names."""
+    columns = (Column(name="a", kind="string"), Column(name="b", kind="string"))
+    table = Table(name="rows", columns=columns, csv=CsvForm(columns=("a", "b")))
+    (path := tmp_path / "rows.csv").write_bytes(b"\n\n\n\na,b\n1,2\na,b\n")
+    parts = list(read_drop(path, table, Limits(block_bytes=12)))
+    assert [row[LINE] for part in parts for row in part.rows.to_pylist()] == [6, 7]
+
+
 def test_a_record_that_begins_as_a_line_of_names_is_one(tmp_path: Path) -> None:
     columns = (Column(name="a", kind="string"), Column(name="b", kind="string"))
     table = Table(name="rows", columns=columns, csv=CsvForm(columns=("a", "b")))
