@@ -76,7 +76,7 @@ def runs(
     def row(run: Run) -> dict[str, Any]:
         execution = read_execution(states, run)
         ended = outcome(execution)
-        if ended.warning:  # with the reasons, which cost a read of what was refused
+        if ended.warning:  # with an example, which costs a read of what was refused
             ended = outcome_of(environment, names, execution)
         return {
             "run": run.name if json else short[run.arn],

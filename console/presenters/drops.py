@@ -12,6 +12,7 @@ from millrace.messages.ingest import RejectedDrop
 
 if TYPE_CHECKING:
     from console.queries.quarantine import ReasonCount
+    from millrace.contract.reasons import RowsByReason
 
 SHOWN = 3
 """Names of refused drops in an outcome; more would fill the screen."""
@@ -52,9 +53,9 @@ def _first(names: Sequence[str]) -> str:
     return ", ".join(names[:SHOWN]) + more
 
 
-def quarantined_counts(rows: int, reasons: Sequence[ReasonCount]) -> str:
+def quarantined_counts(rows: int, reasons: RowsByReason) -> str:
     """`, 11,000 quarantined (type 10,990, range 10)`; empty for none."""
-    why = ", ".join(f"{one.reason} {one.rows:,}" for one in reasons)
+    why = ", ".join(f"{reason} {refused:,}" for reason, refused in reasons.items())
     return f", {rows:,} quarantined{f' ({why})' if why else ''}" if rows else ""
 
 

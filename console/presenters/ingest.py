@@ -19,6 +19,7 @@ from console.presenters.drops import (
 from console.presenters.presenter import Outcome, Presenter, RunSummary, TimelineEntry, until
 from console.queries.answers import DropAnswer, drops_of
 from console.words import count
+from millrace.contract.reasons import together
 from millrace.messages.ingest import Committed
 
 if TYPE_CHECKING:
@@ -44,7 +45,8 @@ def _result(drops: Sequence[DropAnswer]) -> str:
         sum(one.rows_quarantined for one in committed),
     )
     last = max(committed, key=lambda one: one.rows_total)
-    return f"{accepted:,} accepted{quarantined_counts(quarantined, ())}{_until_training(last)}"
+    reasons = together(*(one.reasons for one in committed))
+    return f"{accepted:,} accepted{quarantined_counts(quarantined, reasons)}{_until_training(last)}"
 
 
 def _outcome_of(drop: DropAnswer, reasons: Sequence[ReasonCount] = (), *, waits: bool = True) -> Outcome:
@@ -63,7 +65,7 @@ def _outcome_of(drop: DropAnswer, reasons: Sequence[ReasonCount] = (), *, waits:
             return Outcome(text=f"{text}, whose rows were withdrawn", is_refused=True)
         return Outcome(text=f"{text}{until_training}", look=rows_refused_before(committed.repeats))
     accepted, quarantined = committed.rows_accepted, committed.rows_quarantined
-    text = f"{accepted:,} accepted{quarantined_counts(quarantined, reasons)}{until_training}"
+    text = f"{accepted:,} accepted{quarantined_counts(quarantined, committed.reasons)}{until_training}"
     return Outcome(
         text=text,
         detail=example(accepted, reasons),

@@ -18,6 +18,7 @@ from console.presenters.drops import (
 from console.presenters.presenter import Document, Outcome, Presenter, RunSummary
 from console.queries.answers import DropAnswer, drops_of
 from console.words import brief, count
+from millrace.contract.reasons import together
 
 if TYPE_CHECKING:
     from console.queries.executions import Execution
@@ -45,7 +46,8 @@ def _result(drops: Sequence[DropAnswer]) -> str:
     if not delivered:
         return ""
     rows, quarantined = sum(one.rows for one in delivered), sum(one.quarantined for one in delivered)
-    return f"{_predictions(rows)}{quarantined_counts(quarantined, ())}"
+    reasons = together(*(one.reasons for one in delivered))
+    return f"{_predictions(rows)}{quarantined_counts(quarantined, reasons)}"
 
 
 def _predictions(rows: int) -> str:
@@ -58,7 +60,7 @@ def _outcome_of(drop: DropAnswer, reasons: Sequence[ReasonCount]) -> Outcome:
     if drop.delivered is None:
         return Outcome()
     rows, quarantined = drop.delivered.rows, drop.delivered.quarantined
-    text = f"{_predictions(rows)}{quarantined_counts(quarantined, reasons)}"
+    text = f"{_predictions(rows)}{quarantined_counts(quarantined, drop.delivered.reasons)}"
     return Outcome(
         text=text,
         detail=example(rows, reasons),

@@ -15,6 +15,7 @@ from aws_lambda_powertools import Logger
 from functions.delivery.joining import join
 from millrace.artefact.batch import REJECTED, read_answers, reason_of
 from millrace.contract.load import load_contract
+from millrace.contract.reasons import together
 from millrace.contract.schema import LINE
 from millrace.contract.violation import QuarantinedRow, RuleViolation, key_text, raw_row
 from millrace.datasets.quarantine import QuarantineFile, object_key
@@ -68,8 +69,13 @@ def deliver(
         if refused.rows:
             S3.upload_file(str(kept), LAKE, quarantine_key(drop.drop_id, drop.as_of))
         S3.upload_file(str(delivered), LAKE, key)
-    uri, quarantined = staging.uri(key), drop.quarantined + refused.rows
-    return Delivered(drop_id=drop.drop_id, uri=uri, rows=rows, quarantined=quarantined)
+    return Delivered(
+        drop_id=drop.drop_id,
+        uri=staging.uri(key),
+        rows=rows,
+        quarantined=drop.quarantined + refused.rows,
+        reasons=together(drop.reasons, refused.reasons),
+    )
 
 
 def read(staging: Staging, model_version: str, drop: ShardedDrop) -> Iterator[pa.Table]:

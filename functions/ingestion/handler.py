@@ -88,4 +88,5 @@ def ingest(drop: DropInWork, folder: Path) -> ParsedDrop | RejectedDrop:
         sequencer=drop.object.sequencer if drop.object else "",
         rows=rows,
         unparsable=refused.rows,
+        reasons=refused.reasons,
     )

@@ -17,6 +17,7 @@ from functions.validation.shards import Shards, stage, stage_with_past
 from millrace.artefact.batch import CONTENT_TYPE
 from millrace.contract.future import up_to
 from millrace.contract.load import load_contract
+from millrace.contract.reasons import together
 from millrace.contract.schema import Feed
 from millrace.datasets.commits import Commit, NewDrop, commit_together
 from millrace.datasets.new_rows import NewRows, RowsInFile, Source
@@ -113,6 +114,7 @@ def commit(drops: Sequence[FetchedDrop], detail: Drop) -> CommittedDrops:
                 snapshot_id=str(one.snapshot_id),
                 rows_accepted=one.rows_added,
                 rows_quarantined=one.rows_quarantined + (each.drop.unparsable if is_judged(one) else 0),
+                reasons=together(one.reasons, each.drop.reasons if is_judged(one) else {}),
                 rows_total=one.rows_total,
                 source=each.drop.source,
                 source_digest=each.drop.source_digest,
@@ -193,7 +195,8 @@ def shard_drop(fetched: FetchedDrop, shards: Shards) -> ShardedDrop:
         source=drop.source,
         source_digest=drop.source_digest,
         accepted=rows,
-        quarantined=refused + drop.unparsable,
+        quarantined=sum(refused.values()) + drop.unparsable,
+        reasons=together(refused, drop.reasons),
         first_shard=first,
         shards=shards.number - first if rows else 0,
     )

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from millrace.artefact.batch import ROW, write_stream
-from millrace.contract.reasons import Reason
+from millrace.contract.reasons import Reason, RowsByReason
 from millrace.contract.schema import LINE, Table, parsed_schema
 from millrace.contract.violation import QuarantinedRow, RuleViolation, key_text, raw_row
 from millrace.datasets.new_rows import Quarantine, parts, screen
@@ -78,7 +78,7 @@ def stage_with_past(
     *,
     histories: Sequence[History],
     read_before: Callable[[pa.Table], pa.Table | None],
-) -> tuple[int, int]:
+) -> tuple[int, RowsByReason]:
     """As `stage`, for a model that reads the past of a row: first of the drop's good rows, then of `read_before`.
 
     It is given the drop's rows. A row whose past is too short is refused."""
@@ -101,7 +101,7 @@ def stage_with_past(
             shards.add(kept)
             rows += kept.num_rows
         shards.finish()
-    return rows, refused.rows
+    return rows, refused.reasons
 
 
 def _refuse_short(
@@ -127,8 +127,11 @@ def _refuse_short(
     return part
 
 
-def stage(parsed: Path, table: Table, accepted: Path, shards: Shards, quarantine: Quarantine) -> tuple[int, int]:
-    """The numbers of accepted and of refused rows; the former are in the file `accepted`, and in `shards`.
+def stage(
+    parsed: Path, table: Table, accepted: Path, shards: Shards, quarantine: Quarantine
+) -> tuple[int, RowsByReason]:
+    """The numbers of accepted and of refused rows, these by their reason; the former are in the file `accepted`, and
+    in `shards`.
 
     Where the number of rows breaks the contract, `accepted` is empty and the shards are void."""
     import pyarrow.parquet as pq
@@ -145,4 +148,4 @@ def stage(parsed: Path, table: Table, accepted: Path, shards: Shards, quarantine
         shards.finish()
     if not rows:
         pq.write_table(schema.empty_table(), accepted)
-    return rows, refused.rows
+    return rows, refused.reasons

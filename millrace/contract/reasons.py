@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Mapping
 from enum import StrEnum
 
 
@@ -55,3 +57,15 @@ class Reason(StrEnum):
     """Nothing is known of the entity at the oldest step of a history, or before it."""
     DUPLICATE_KEY = "duplicate_key"
     ROW_COUNT = "row_count"
+
+
+RowsByReason = Mapping[Reason, int]
+"""How many rows were quarantined, by the first rule that each breaks."""
+
+
+def together(*found: RowsByReason) -> RowsByReason:
+    """Their sums, the most frequent reason first."""
+    total = Counter[Reason]()
+    for one in found:
+        total.update(one)
+    return dict(total.most_common())

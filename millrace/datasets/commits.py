@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -10,6 +11,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, TypeVar
 
+from millrace.contract.reasons import RowsByReason
 from millrace.datasets.journal import Journal, JournalEntry
 from millrace.datasets.new_rows import NewRows, RowsInMemory, Source
 from millrace.datasets.notes import (
@@ -17,6 +19,7 @@ from millrace.datasets.notes import (
     DIGEST,
     ORIGIN,
     QUARANTINED,
+    REASONS,
     REPLACED,
     SEQUENCER,
     SUPERSEDED,
@@ -51,6 +54,8 @@ class Commit:
     rows_total: int
     rows_quarantined: int
     """By the contract or for a key that the table holds; 0 where the same bytes were there before."""
+    reasons: RowsByReason
+    """Of those."""
     alias_of: str | None
     """The source that brought the same bytes before; None when these rows are new."""
     is_withdrawn: bool = False
@@ -122,16 +127,21 @@ def _take(attempt: _Attempt, drop: NewDrop) -> Commit:
     replaces_rows = has_earlier(journal, source) and (earlier is None or earlier.key != source.key)
     instead = {REPLACED: source.key} if replaces_rows else {}
     is_there = earlier is not None and not (instead and _lacks_rows(journal, earlier))
-    new = NewRows(file=None, quarantined=0) if is_there else drop.write(iceberg)
+    new = NewRows(file=None, quarantined={}) if is_there else drop.write(iceberg)
     if earlier is not None and new.file is None:
         attempt.append(None, summary | {ALIAS: earlier.uri} | instead)
         return _result(attempt.table, journal, earlier, source)
     # A later version without a good row takes nothing's place: what was right before stays.
     instead = instead if new.file is not None else {}
-    attempt.append(new.file, summary | {QUARANTINED: str(new.quarantined)} | instead)
+    attempt.append(new.file, summary | _quarantined(new.quarantined) | instead)
     snapshot = attempt.table.current_snapshot()
     assert snapshot is not None
     return _result(attempt.table, journal, JournalEntry.of(snapshot), source)
+
+
+def _quarantined(rows: RowsByReason) -> dict[str, str]:
+    reasons = {REASONS: json.dumps(rows)} if rows else {}
+    return {QUARANTINED: str(sum(rows.values())), **reasons}
 
 
 def commit(lake: Lake, table: str, rows: pa.Table, source: Source, *, notes: Mapping[str, str] | None = None) -> Commit:
@@ -170,6 +180,7 @@ def find_own(journal: Journal, source: Source) -> Commit | None:
         rows_added=found.rows_added,
         rows_total=found.rows_total,
         rows_quarantined=found.rows_quarantined,
+        reasons=found.reasons,
         alias_of=alias_of,
         is_withdrawn=first is not None and _is_withdrawn(journal, first),
         superseded_by=found.notes.get(SUPERSEDED),
@@ -224,6 +235,7 @@ def _result(iceberg: IcebergTable, journal: Journal, found: JournalEntry, source
         rows_added=found.rows_added if mine else 0,
         rows_total=rows_in(iceberg),
         rows_quarantined=found.rows_quarantined if mine else 0,
+        reasons=found.reasons if mine else {},
         alias_of=None if mine else found.uri,
         is_withdrawn=not mine and _is_withdrawn(journal, found),
     )
@@ -237,6 +249,7 @@ def _superseded(iceberg: IcebergTable, later: str) -> Commit:
         rows_added=0,
         rows_total=rows_in(iceberg),
         rows_quarantined=0,
+        reasons={},
         alias_of=None,
         superseded_by=later,
     )

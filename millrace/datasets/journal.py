@@ -20,12 +20,14 @@ from dataclasses import dataclass
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, Self
 
+from millrace.contract.reasons import Reason, RowsByReason
 from millrace.datasets.notes import (
     ALIAS,
     COMPACTED,
     DIGEST,
     ORIGIN,
     QUARANTINED,
+    REASONS,
     REPLACED,
     SUPERSEDED,
     WITHDRAWN_DROP,
@@ -124,6 +126,11 @@ class JournalEntry:
     @property
     def rows_quarantined(self) -> int:
         return int(self.notes.get(QUARANTINED) or 0)
+
+    @property
+    def reasons(self) -> RowsByReason:
+        """Of the quarantined rows."""
+        return {Reason(name): rows for name, rows in json.loads(self.notes.get(REASONS) or "{}").items()}
 
     @property
     def is_first(self) -> bool:

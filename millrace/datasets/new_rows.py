@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from millrace.contract.deduplicate import Keys, key_beside
+from millrace.contract.reasons import RowsByReason
 from millrace.contract.schema import Table
 from millrace.contract.validate import ValidationResult, Validator, refuse_all, refuse_known, wrong_row_count
 from millrace.datasets.corrections import current, value_columns
@@ -57,7 +59,8 @@ class NewRows:
 
     file: DataFile | None
     """Uploaded; None where no row is left."""
-    quarantined: int
+    quarantined: RowsByReason
+    """The other rows."""
 
 
 class RowsInFile:
@@ -76,7 +79,7 @@ class RowsInFile:
         self._written: NewRows | None = None
 
     def write(self, iceberg: IcebergTable) -> NewRows:
-        """The data file and the number of quarantined rows; those are kept before this returns."""
+        """The data file and the quarantined rows, counted; those are kept before this returns."""
         found = held_in_range_of(self._lake, self._table, iceberg, self._parsed, but_of=self._source.replaceable)
         held = tuple(keys for keys in found if len(keys.values))
         if self._written is None or not _same(held, self._held):
@@ -94,7 +97,7 @@ class RowsInFile:
                 refused,
                 held=self._held,
             )
-        return NewRows(file=file.store() if rows else None, quarantined=refused.rows)
+        return NewRows(file=file.store() if rows else None, quarantined=refused.reasons)
 
 
 class RowsInMemory:
@@ -117,7 +120,9 @@ class RowsInMemory:
             file = NewDataFile(iceberg, self._path)
             file.add(with_source(new, self._source))
             self._written[new.num_rows] = file.store()
-        return NewRows(file=self._written[new.num_rows], quarantined=len(result.refused))
+        return NewRows(
+            file=self._written[new.num_rows], quarantined=Counter(row.violations[0].reason for row in result.refused)
+        )
 
 
 def screen(parsed: Path, table: Table, accept: Accept, refused: QuarantineFile, *, held: tuple[Keys, ...] = ()) -> int:

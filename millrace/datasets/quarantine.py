@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
+from millrace.contract.reasons import Reason, RowsByReason, together
 from millrace.contract.schema import Feed
 from millrace.contract.violation import QuarantinedRow, RuleViolation
 
@@ -59,12 +61,12 @@ def object_key(workload: str, feed: Feed, *, as_of: datetime, drop_id: str, part
 
 
 class QuarantineFile:
-    """A file of quarantined rows; `rows` counts those that were written."""
+    """A file of quarantined rows, which counts those that were written."""
 
     def __init__(self, path: Path, *, drop_id: str, source: str, as_of: datetime) -> None:
         import pyarrow.parquet as pq
 
-        self.rows = 0
+        self._counts = Counter[Reason]()
         self._drop_id, self._source = drop_id, source
         self._as_of = as_of.astimezone(UTC).replace(tzinfo=None)
         self._writer = pq.ParquetWriter(path, schema(), compression="zstd", write_page_checksum=True)
@@ -76,6 +78,14 @@ class QuarantineFile:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._writer.close()
+
+    @property
+    def rows(self) -> int:
+        return self._counts.total()
+
+    @property
+    def reasons(self) -> RowsByReason:
+        return together(self._counts)
 
     def add(self, refused: Iterable[QuarantinedRow]) -> None:
         """Write these rows, a few thousand at a time: as dictionaries they take many times the memory."""
@@ -95,7 +105,7 @@ class QuarantineFile:
                 for row in part
             ]
             self._writer.write_table(pa.Table.from_pylist(rows, schema=schema()))
-            self.rows += len(rows)
+            self._counts.update(row.violations[0].reason for row in part)
 
     def _origin(self) -> dict[str, object]:
         return {"run": self._drop_id, "source": self._source, "quarantined_at": self._as_of}

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from millrace.contract.reasons import Reason
+from millrace.contract.reasons import Reason, RowsByReason
 from millrace.contract.schema import Feed
 from millrace.messages.envelope import ExecutionInput, Message, Moment, StepResult
 from millrace.names import WorkloadNames
@@ -88,6 +88,8 @@ class ParsedDrop(Message):
     sequencer: str
     rows: int
     unparsable: int
+    reasons: RowsByReason = Field(default_factory=dict)
+    """Of the unparsable rows."""
 
 
 class RejectedDrop(Message):
@@ -124,6 +126,8 @@ class Committed(Message):
     """As text: JSON's numbers are doubles to many readers."""
     rows_accepted: int
     rows_quarantined: int
+    reasons: RowsByReason = Field(default_factory=dict)
+    """Of the quarantined rows; empty in answers that do not say."""
     rows_total: int
     source: str
     source_digest: str

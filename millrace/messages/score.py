@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from pydantic import Field
+
 from millrace.artefact.batch import ROW, VERSION
+from millrace.contract.reasons import RowsByReason
 from millrace.contract.schema import Contract, arrow_schema
 from millrace.errors import WorkloadError
 from millrace.messages.envelope import ExecutionInput, Message, Moment, StepResult
@@ -28,6 +31,8 @@ class ShardedDrop(Message):
     """SHA-256 of its bytes."""
     accepted: int
     quarantined: int
+    reasons: RowsByReason = Field(default_factory=dict)
+    """Of the quarantined rows."""
     first_shard: int
     shards: int
 
@@ -52,6 +57,8 @@ class Delivered(Message):
     uri: str
     rows: int
     quarantined: int
+    reasons: RowsByReason = Field(default_factory=dict)
+    """Of the quarantined rows; empty in answers that do not say."""
 
 
 class DeliveredDrops(Message):

@@ -198,6 +198,7 @@ COMMITTED = {
     "snapshot_id": "1",
     "rows_accepted": 1,
     "rows_quarantined": 2,
+    "reasons": {"type": 2},
     "rows_total": 1,
     "source": "",
     "source_digest": "",

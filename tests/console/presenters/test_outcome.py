@@ -87,10 +87,9 @@ def test_what_did_not_do_what_it_was_started_for_is_a_refusal(report: WorkloadRe
 
 
 def test_quarantined_rows_name_their_reasons_and_the_command(report: WorkloadReport) -> None:
-    reasons = [ReasonCount(reason=name, rows=rows, example="") for name, rows in (("type", 10_990), ("range", 10))]
     run = next(run for run in report.of("ingest") if outcome(run).look)
-    none = validated(run, rows_accepted=0, rows_quarantined=11_000)
-    assert outcome(none, reasons) == Outcome(
+    none = validated(run, rows_accepted=0, rows_quarantined=11_000, reasons={"type": 10_990, "range": 10})
+    assert outcome(none) == Outcome(
         text="0 accepted, 11,000 quarantined (type 10,990, range 10)",
         is_refused=True,
         look=("quarantine", "--drop", "labels/1997-05.csv"),
@@ -150,13 +149,15 @@ def test_a_file_without_predictions_is_not_named(report: WorkloadReport) -> None
     """It is there, and holds no row."""
     (run,) = report.of("score")
     (one,) = run.output["delivery"]["answer"]["drops"]
-    nothing = one | {"rows": 0, "quarantined": 336}
+    nothing = one | {"rows": 0, "quarantined": 336, "reasons": {"range": 336}}
     reasons = [ReasonCount(reason="range", rows=336, example="price: expected >= 0, got -1")]
     found = outcome(scored(run, [nothing]), reasons)
     assert (found.text, found.uri) == ("no prediction delivered, 336 quarantined (range 336)", "")
     assert (found.is_refused, found.detail) == (True, reasons[0].example)
     both = scored(run, [nothing | {"drop_id": name} for name in "ab"], keys="ab")
-    assert outcome(both).text.startswith("two drops: no prediction delivered, 672 quarantined; two refused: ")
+    assert outcome(both).text.startswith(
+        "two drops: no prediction delivered, 672 quarantined (range 672); two refused: "
+    )
 
 
 def scored(run: Execution, drops: Sequence[dict[str, Any]], *, keys: Sequence[str] = ()) -> Execution:
@@ -426,12 +427,12 @@ def test_a_drop_of_which_most_rows_are_refused_warns(
     report: WorkloadReport, machine: str, state: str, accepted: dict[str, int], text: str
 ) -> None:
     run = report.of(machine)[-1]
-    most = validated(run, state=state, **accepted)
+    most = validated(run, state=state, reasons={"type": 390}, **accepted)
     reasons = [ReasonCount(reason="type", rows=390, example="discount: expected a float64, got 'unknown'")]
     found = outcome(most, reasons)
     assert (found.text, found.is_refused) == (f"{text} (type 390)", False)
     assert found.warning == "54% of the rows refused, most by type: discount: expected a float64, got 'unknown'"
-    assert outcome(most).line == f"{text}; warning: 54% of the rows refused"
+    assert outcome(most).line == f"{text} (type 390); warning: 54% of the rows refused"
     half = validated(run, state=state, **dict.fromkeys(accepted, 390))
     assert outcome(half, reasons).warning == ""
 

@@ -76,7 +76,11 @@ def delivered() -> bytes:
 
 
 def test_delivers_every_row_once(deliver: Deliver) -> None:
-    assert deliver() == {"drops": [{"drop_id": RUN, "uri": f"s3://{LAKE}/{DELIVERED}", "rows": 100, "quarantined": 1}]}
+    assert deliver() == {
+        "drops": [
+            {"drop_id": RUN, "uri": f"s3://{LAKE}/{DELIVERED}", "rows": 100, "quarantined": 1, "reasons": {"type": 1}}
+        ]
+    }
     table = pq.read_table(io.BytesIO(delivered()), page_checksum_verification=True)
     assert table.column("row_number").to_pylist() == list(range(2, 102))
     assert set(table.column("probability").to_pylist()) == {0.25}
@@ -90,7 +94,7 @@ def test_a_row_that_the_model_does_not_take_is_quarantined_and_the_others_are_de
     body = write_answers(numbers, found, model_version="3", fields=Binary.answer, rejected={7: told})
     put("transformed/00000.arrow.out", body)
     [drop] = deliver()["drops"]
-    assert (drop["rows"], drop["quarantined"]) == (99, 2)
+    assert (drop["rows"], drop["quarantined"], drop["reasons"]) == (99, 2, {"type": 1, "model": 1})
     lake = boto3.client("s3")
     [key] = [one["Key"] for one in lake.list_objects_v2(Bucket=LAKE)["Contents"] if "/quarantine/" in one["Key"]]
     [row] = pq.read_table(io.BytesIO(lake.get_object(Bucket=LAKE, Key=key)["Body"].read())).to_pylist()

@@ -94,6 +94,7 @@ def test_every_bad_row_is_quarantined_with_its_line_and_reason(ingest: Any, samp
     lines[5] = b"1990-05-07 01:30:00,1,0.5,0.1,0.1,0.1,0.1,0.5,\n"
     answer = ingest.run("training", "bad.csv", b"".join(lines))
     assert (answer["rows_accepted"], answer["rows_quarantined"]) == (2, 4)
+    assert answer["reasons"] == {"type": 1, "columns": 1, "allowed": 1, "range": 1}, "of both steps"
     found = {row["line"]: row["reason"] for row in ingest.quarantined()}
     assert found == {3: "type", 4: "allowed", 5: "columns", 6: "range"}
     (third,) = [row for row in ingest.quarantined() if row["line"] == 4]
@@ -107,6 +108,7 @@ def test_a_key_that_the_table_holds_is_refused(ingest: Any, sample: pa.Table) ->
     ingest.run("training", "a.parquet", parquet(sample.slice(0, 96)))
     answer = ingest.run("training", "b.parquet", parquet(sample.slice(48, 96)))
     assert (answer["rows_accepted"], answer["rows_quarantined"], answer["rows_total"]) == (48, 48, 144)
+    assert answer["reasons"] == {"duplicate_key": 48}
     assert all(row["detail"].endswith("which the table holds") for row in ingest.quarantined())
 
 

@@ -34,6 +34,12 @@ OTHER_KEY = "\x01" * 1000
 """Of another object with the same bytes, as long as S3 lets it be in JSON."""
 EVENT_BYTES = 1200
 """Of what is kept of one event that was put, with the metadata of the call."""
+UNPARSABLE = (Reason.ENCODING, Reason.COLUMNS, Reason.QUOTE, Reason.JSON, Reason.UNKNOWN_FIELD, Reason.TYPE)
+JUDGED = (
+    Reason.REQUIRED, Reason.NOT_FINITE, Reason.RANGE, Reason.ALLOWED, Reason.LENGTH, Reason.PATTERN,
+    Reason.MULTIPLE_OF, Reason.IMAGE, Reason.DUPLICATE_KEY, Reason.ROW_COUNT,
+)  # fmt: skip
+"""What a row can be refused for by ingestion, and by validation."""
 AT = datetime(1997, 1, 1, tzinfo=UTC)
 
 
@@ -106,12 +112,13 @@ def check_size(group: list[Arrival]) -> None:
     assert size(given, Ingested(outcome="rejected", rejected=tuple(refused))) < MOST_BYTES
     parsed = [
         ParsedDrop(drop_id=drop_id, as_of=AT, source=source, source_key=source, source_digest="d" * 64,
-                   sequencer="0" * 18, rows=10**6, unparsable=10**6)
+                   sequencer="0" * 18, rows=10**6, unparsable=10**6, reasons=dict.fromkeys(UNPARSABLE, 10**6))
         for drop_id, source in named
     ]  # fmt: skip
     committed = [
         Committed(drop_id=drop_id, feed="training", table="electricity_rows", snapshot_id="1" * 19, rows_accepted=10**6,
-                  rows_quarantined=10**6, rows_total=10**9, source=source, source_digest="d" * 64, duplicate=True,
+                  rows_quarantined=10**6, reasons=dict.fromkeys(UNPARSABLE + JUDGED, 10**6), rows_total=10**9,
+                  source=source, source_digest="d" * 64, duplicate=True,
                   alias_of=f"s3://{NAMES.platform.bucket('landing')}/{OTHER_KEY}?versionId={'v' * 32}",
                   has_champion=True)
         for drop_id, source in named

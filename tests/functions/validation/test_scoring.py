@@ -112,6 +112,7 @@ def test_every_row_is_in_a_shard_or_in_quarantine(score: Score) -> None:
                 "source_digest": hashlib.sha256(week()).hexdigest(),
                 "accepted": 335,
                 "quarantined": 1,
+                "reasons": {"range": 1},
                 "first_shard": 0,
                 "shards": 4,
             }

@@ -19,6 +19,7 @@ from pyiceberg.expressions import EqualTo
 from pyiceberg.table import Transaction
 from pyiceberg.table.snapshots import Snapshot
 
+from millrace.contract.reasons import Reason
 from millrace.datasets import commits, new_rows
 from millrace.datasets.commits import Commit, NewDrop, commit, commit_together, find_commit, rows_in
 from millrace.datasets.iceberg import MERGING, begin
@@ -417,6 +418,9 @@ def test_a_group_copies_no_former_snapshot(lake: Lake, monkeypatch: pytest.Monke
     copied: list[int] = []
     whole = Snapshot.__deepcopy__
     monkeypatch.setattr(Snapshot, "__deepcopy__", lambda one, memo=None: copied.append(1) or whole(one, memo))
-    drops = [NewDrop(source=source(str(at)), write=lambda _: NewRows(file=None, quarantined=1)) for at in range(3)]
+    drops = [
+        NewDrop(source=source(str(at)), write=lambda _: NewRows(file=None, quarantined={Reason.TYPE: 1}))
+        for at in range(3)
+    ]
     commit_together(lake, "rows", drops)
     assert len(copied) <= 4 * len(drops) + 5, "one for each change, and once all of them when it is committed"
