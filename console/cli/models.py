@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from console.queries.versions import ModelVersion
     from millrace.evaluation.report import Evaluation
     from millrace.names import WorkloadNames
+    from millrace.workload.declaration import Prediction
 
 SHOWN_ROWS = 50
 """Answers in a table; a file has them all."""
@@ -61,8 +63,10 @@ def predict(
     from console.actions.class_names import class_names, with_class
     from console.actions.pack import packed
     from console.cli.export import check_ending, export, json_line
+    from console.presenters.drops import ADVICE
     from console.queries.fallbacks import why_fallback
     from millrace.contract.load import load_contract
+    from millrace.contract.reasons import Reason
     from millrace.features import catalogue
     from millrace.tasks.catalogue import declare
     from millrace.workload.load import load_workload, workloads_folder
@@ -89,6 +93,9 @@ def predict(
                 print(json_line(row))
         else:
             _show_answers(named)
+            _tell_hours(prediction)
+    if answers.reasons[Reason.IMAGE] and not scale:
+        print(f"Refused images: {ADVICE[Reason.IMAGE]}", file=sys.stderr)
     _summarize(names, answers, why=lambda: why_fallback(environment, names))
 
 
@@ -97,6 +104,13 @@ def _explained(answer: RowAnswer, as_json: bool) -> dict[str, Any]:
     from console.presenters.contributions import because
 
     return {"explanation": answer.explanation if as_json else because(answer.explanation) or None}
+
+
+def _tell_hours(prediction: Prediction) -> None:
+    """For which hour an answer is, where it does not say so itself."""
+    if prediction.horizon_hours and not prediction.horizons_hours:
+        hours = f"{prediction.horizon_hours:g} hours after its row's {prediction.event_time}"
+        print(f"\nAn answer is the {prediction.label} {hours}.", file=sys.stderr)
 
 
 def _summarize(names: WorkloadNames, answers: _Counted, *, why: Callable[[], str]) -> None:
@@ -119,14 +133,21 @@ class _Counted:
 
     def __init__(self, answers: Iterable[RowAnswer]) -> None:
         self._answers = answers
-        self.rows = self.fallbacks = self.refused = 0
+        self.rows = self.fallbacks = 0
+        self.reasons = Counter[str]()
+        """Of the refused rows."""
 
     def __iter__(self) -> Iterator[RowAnswer]:
         for answer in self._answers:
             self.rows += 1
             self.fallbacks += bool(answer.fallback)
-            self.refused += answer.reason is not None
+            if answer.reason is not None:
+                self.reasons[answer.reason] += 1
             yield answer
+
+    @property
+    def refused(self) -> int:
+        return self.reasons.total()
 
 
 def versions(stage: Stage, workload: Workload, build: Build, as_json: Json) -> None:

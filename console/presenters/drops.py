@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from console.presenters.presenter import Document, Outcome
 from console.queries.answers import DropAnswer, objects_of
 from console.words import count, listed, spelled_number
+from millrace.contract.reasons import Reason
 from millrace.messages.ingest import RejectedDrop
 
 if TYPE_CHECKING:
     from console.queries.quarantine import ReasonCount
     from millrace.contract.reasons import RowsByReason
 
+ADVICE: Mapping[str, str] = {
+    Reason.DUPLICATE_KEY: (
+        "a key is one row's for ever, an image's is the name of its file: other rows need other keys, and a file of "
+        "the same name as before takes the place of that one's rows"
+    ),
+    Reason.IMAGE: "`--scale` brings a PNG, or a folder of them, to the size of the contract",
+}
+"""By the reason for which most rows of a drop were refused."""
 SHOWN = 3
 """Names of refused drops in an outcome; more would fill the screen."""
 
@@ -64,13 +73,18 @@ def most_refused(accepted: int, quarantined: int, reasons: Sequence[ReasonCount]
     expected a number, got 'unknown'`; empty for others."""
     if not 0 < accepted < quarantined:
         return ""
-    why = f", most by {reasons[0].reason}: {reasons[0].example}" if reasons else ""
+    why = f", most by {reasons[0].reason}: {_explained(reasons[0])}" if reasons else ""
     return f"{100 * quarantined // (accepted + quarantined)}% of the rows refused{why}"
 
 
 def example(accepted: int, reasons: Sequence[ReasonCount]) -> str:
     """Of a drop without a good row the most frequent thing that is wrong; empty where it is not known."""
-    return reasons[0].example if reasons and not accepted else ""
+    return _explained(reasons[0]) if reasons and not accepted else ""
+
+
+def _explained(found: ReasonCount) -> str:
+    """The example, and what helps where something does that the example does not say."""
+    return "; ".join(filter(None, (found.example, ADVICE.get(found.reason))))
 
 
 def look(drop: DropAnswer, quarantined: int) -> tuple[str, ...]:

@@ -441,6 +441,8 @@ def test_a_drop_without_a_good_row_says_what_is_wrong_most_often(report: Workloa
     none = validated(report.of("ingest")[-1], rows_accepted=0, rows_quarantined=9)
     found = outcome(none, [ReasonCount(reason="type", rows=9, example="x: expected a float64, got 'a'")])
     assert (found.detail, found.warning, found.is_refused) == ("x: expected a float64, got 'a'", "", True)
+    known = outcome(none, [ReasonCount(reason="duplicate_key", rows=9, example="id: expected a new key, got 'a'")])
+    assert known.detail.startswith("id: expected a new key, got 'a'; a key is one row's for ever")
 
 
 def test_a_registered_model_that_a_gate_warns_of_says_so(report: WorkloadReport) -> None:
