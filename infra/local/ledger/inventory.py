@@ -144,16 +144,27 @@ def _choices(rules: Iterable[Mapping[str, Any]]) -> Iterator[Mapping[str, Any]]:
 
 
 def _of_pattern(pattern: Any) -> Iterator[Feature]:
-    """The operators of an event pattern: the keys in its lists, and `$or`."""
-    if isinstance(pattern, Mapping):
-        for key, value in pattern.items():
-            if key.startswith("$"):
-                yield Feature(group="event pattern operator", name=key)
+    """The operators of an event pattern: `$or`, and the keys of the objects in its other lists."""
+    if not isinstance(pattern, Mapping):
+        return
+    for key, value in pattern.items():
+        if key == "$or":
+            yield Feature(group="event pattern operator", name=key)
+            # Its list holds patterns: their keys are fields of the event.
+            for one in value:
+                yield from _of_pattern(one)
+        elif isinstance(value, list):
+            yield from _operators(value)
+        else:
             yield from _of_pattern(value)
-    elif isinstance(pattern, list):
-        for one in pattern:
-            if isinstance(one, Mapping) and not any(key == "Ref" or key.startswith("Fn::") for key in one):
-                yield from (Feature(group="event pattern operator", name=key) for key in one)
+
+
+def _operators(values: Iterable[Any]) -> Iterator[Feature]:
+    for one in values:
+        if isinstance(one, Mapping) and not any(key == "Ref" or key.startswith("Fn::") for key in one):
+            for name, value in one.items():
+                yield Feature(group="event pattern operator", name=name)
+                yield from _operators([value])
 
 
 def _of_policies(kind: str, properties: Mapping[str, Any]) -> Iterator[Feature]:

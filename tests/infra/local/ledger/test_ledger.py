@@ -136,6 +136,8 @@ def queue(name):
         (task("aws-sdk:bedrockruntime:invokeModel"), "task aws-sdk:bedrockruntime:invokeModel"),
         (task("aws-sdk:sagemaker:dance"), "task aws-sdk:sagemaker:dance"),
         (rule({"detail": {"key": [{"sounds-like": "x"}]}}), "event pattern operator sounds-like"),
+        (rule({"$or": [{"detail": {"key": [{"sounds-like": "x"}]}}]}), "event pattern operator sounds-like"),
+        (rule({"source": [{"anything-but": {"sounds-like": "x"}}]}), "event pattern operator sounds-like"),
         (allowing("bedrock:InvokeModel"), "call bedrock:InvokeModel"),
         (allowing("s3:Dance"), "call s3:Dance"),
         (allowing("s3:*"), r"call s3:*"),
@@ -146,6 +148,13 @@ def queue(name):
 def test_what_has_no_row_is_an_error_that_names_it(assembly, resources, gap):
     with pytest.raises(LedgerGapError, match=re.escape(gap)):
         ledger(assembly(resources))
+
+
+def test_the_fields_of_an_event_are_no_operators():
+    alarm = {"state": {"value": ["ALARM"]}, "previousState": {"value": [{"exists": False}]}}
+    pattern = {"detail": {"$or": [alarm, {"run": [{"anything-but": {"prefix": "a"}}], "stage": ["dev", {"Ref": "P"}]}]}}
+    template = {"Resources": rule(pattern)}
+    assert names(template, "event pattern operator") == {"$or", "anything-but", "prefix", "exists"}
 
 
 @pytest.mark.parametrize(
