@@ -152,19 +152,26 @@ def cost(
     from console.queries.cost import find_cost
     from console.queries.idle import find_idle
     from console.queries.standing_cost import find_standing
+    from console.queries.tracking_cost import find_tracking_cost
     from millrace.workload.load import load_workload, workloads_folder
 
     environment, names = find_deployed(stage, build, workload)
     found = find_cost(environment, names, load_workload(workloads_folder() / names.workload), month=month)
     idle = find_idle(environment, names)
     lines = find_standing(environment, names)
+    tracking = find_tracking_cost(environment, names)
     if as_json:
         per_1000 = {"usd_per_1000": found.serving.usd_per_1000} if found.serving else {}
         document = asdict(found)
         serving = document["serving"] and document["serving"] | per_1000
         show_json(
             document
-            | {"serving": serving, "idle": asdict(idle) if idle else None, "standing": [asdict(line) for line in lines]}
+            | {
+                "serving": serving,
+                "idle": asdict(idle) if idle else None,
+                "standing": [asdict(line) for line in lines],
+                "tracking": asdict(tracking) if tracking else None,
+            }
         )
         return
     print(f"{found.month}: {found.reserved_usd:.2f} of {found.budget_usd:.2f} USD reserved (upper bounds)\n")
@@ -198,6 +205,8 @@ def cost(
     if idle:
         print(f"Endpoint now: {idle.sentence}")
     _show_standing(lines)
+    if tracking:
+        print(f"\n{tracking.sentence}")
 
 
 def _show_others(lines: Sequence[CostLine]) -> None:
