@@ -26,10 +26,12 @@ def dashboard(context: Context) -> dict[str, Any]:
     names = context.names
     bound_us = context.workload.gates.latency.max_p99_ms * 1000
     charts = [
-        _chart(context, "Figure of each monitor, over its bound above 1", _monitors(names), at=1, stat="Maximum"),
+        _chart(context, "Figure of each monitor, over its bound above 1", _monitors(names, monitors.ALARMS), at=1),
         _chart(context, "Windows judged", [_own(names, "WindowsJudged")], stat="Sum", period_s=HOUR_S),
+        _chart(context, "What monitors count, of which should be none", _monitors(names, monitors.COUNTED), at=0),
         _chart(context, "Runs that succeeded", _runs(names, "ExecutionsSucceeded"), stat="Sum", period_s=HOUR_S),
         _chart(context, "Runs that failed", _runs(names, *FAILURES), stat="Sum", period_s=HOUR_S, at=0),
+        _chart(context, "Median time of a run, ms", _runs(names, "ExecutionTime"), stat="p50", period_s=HOUR_S),
         _chart(context, "Requests of the live endpoint", [_live(names, "Invocations")], stat="Sum"),
         _chart(context, "p99 of the live endpoint, µs", [_live(names, "ModelLatency")], stat="p99", at=bound_us),
         _chart(
@@ -91,15 +93,16 @@ def _own(names: WorkloadNames, name: str) -> list[Any]:
     return _metric("Millrace", name, {"Workload": names.workload})
 
 
-def _monitors(names: WorkloadNames) -> Metrics:
-    return [_own(names, alarm.metric) for alarm in (monitors.ALARMS | monitors.COUNTED).values()]
+def _monitors(names: WorkloadNames, alarms: Mapping[str, monitors.RatioAlarm | monitors.CountAlarm]) -> Metrics:
+    return [_own(names, alarm.metric) for alarm in alarms.values()]
 
 
-def _runs(names: WorkloadNames, *statuses: str) -> Metrics:
+def _runs(names: WorkloadNames, *metrics: str) -> Metrics:
+    """https://docs.aws.amazon.com/step-functions/latest/dg/procedure-cw-metrics.html: times are in milliseconds."""
     return [
-        _metric("AWS/States", status, {"StateMachineArn": names.machine_arn(machine)}, label=f"{machine} {status}")
+        _metric("AWS/States", metric, {"StateMachineArn": names.machine_arn(machine)}, label=f"{machine} {metric}")
         for machine in MACHINES
-        for status in statuses
+        for metric in metrics
     ]
 
 

@@ -11,6 +11,7 @@ from infra.machines import release, watch
 from infra.machines.dashboard import COLUMNS, HEIGHT, WIDTH
 from millrace.messages.lateness import Age
 from millrace.monitoring import alarms as monitors
+from millrace.names import MACHINES
 from millrace.operations.alarms import ALARMS, COMPOSITE, ENDPOINT_ALARMS, SERVING
 
 STAGES = ("local", "dev", "prod")
@@ -82,6 +83,20 @@ def test_the_dashboard_shows_what_the_alarms_watch(context):
     assert watched | judged | ages <= shown
 
 
+def test_the_dashboard_has_the_reports_figures_of_runs(context):
+    """How many ended how, and the median of their times, of each machine."""
+    drawn = {
+        (metric[1], metric[3], chart["properties"]["stat"])
+        for chart in charts(context)
+        for metric in chart["properties"]["metrics"]
+        if metric[0] == "AWS/States"
+    }
+    ends = ("ExecutionsSucceeded", "ExecutionsFailed", "ExecutionsTimedOut", "ExecutionsAborted")
+    wanted = [*((end, "Sum") for end in ends), ("ExecutionTime", "p50")]
+    names = context().names
+    assert drawn == {(name, names.machine_arn(machine), stat) for machine in MACHINES for name, stat in wanted}
+
+
 def test_the_dashboard_stays_within_what_is_free(context):
     assert sum(len(chart["properties"]["metrics"]) for chart in charts(context)) <= 50
 
@@ -94,11 +109,11 @@ def test_the_charts_fill_the_grid_without_covering_each_other(context):
 
 
 def test_a_line_is_where_the_alarm_is_raised(context, workload):
-    lines = {
-        chart["properties"]["title"]: chart["properties"]["annotations"]["horizontal"][0]["value"]
-        for chart in charts(context)
-        if "annotations" in chart["properties"]
-    }
+    drawn = [chart["properties"] for chart in charts(context) if "annotations" in chart["properties"]]
+    lines = {chart["title"]: chart["annotations"]["horizontal"][0]["value"] for chart in drawn}
+    of_metric = {metric[1]: lines[chart["title"]] for chart in drawn for metric in chart["metrics"]}
+    for alarm in (monitors.ALARMS | monitors.COUNTED).values():
+        assert of_metric[alarm.metric] == alarm.threshold
     assert lines["p99 of the live endpoint, µs"] == workload.gates.latency.max_p99_ms * 1000
     assert lines["Share of requests with 5xx"] == ENDPOINT_ALARMS["endpoint-errors"].threshold
     assert lines["Age of the oldest drop, s"] == ALARMS["oldest-drop"].threshold
