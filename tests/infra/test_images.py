@@ -299,11 +299,19 @@ def test_a_base_without_a_digest_is_named_and_one_with_is_not(
     assert capsys.readouterr().err == ""
 
 
-def test_the_synthesis_warns_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    app = cdk.App(analytics_reporting=False)
-    stack = cdk.Stack(app, "one")
-    pins = dict.fromkeys(bases.pins(ROOT))
-    monkeypatch.setattr(bases, "pins", lambda _: pins)
-    warn_of_bases(app, SETTINGS)
-    warnings = Annotations.from_stack(stack).find_warning("*", Match.string_like_regexp("expected their digests"))
-    assert len(warnings) == 1
+@pytest.mark.parametrize("stage", ["dev", "prod"])
+def test_the_synthesis_warns_of_it(stage: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the stage's own base of AWS, and the command that writes the digests; without a word once they are there."""
+    settings, bare = settings_for(stage, account="123456789012", region="eu-west-1"), cdk.App(analytics_reporting=False)
+    stack = cdk.Stack(bare, "one")
+    known = dict.fromkeys(bases.pins(ROOT), f"sha256:{'a' * 64}")
+    monkeypatch.setattr(bases, "pins", lambda _: known)
+    warn_of_bases(bare, settings)
+    assert Annotations.from_stack(stack).find_warning("*", Match.any_value()) == []
+    known.update(dict.fromkeys(known))
+    warn_of_bases(bare, settings)
+    (warning,) = Annotations.from_stack(stack).find_warning("*", Match.any_value())
+    listed = f"{images.training_base(ROOT, stage, 'eu-west-1')}, {bases.PYTHON}"
+    assert f"expected their digests in {bases.FILE}, got none for {listed}; `make bases AWS=--aws`" in str(
+        warning.entry
+    )
