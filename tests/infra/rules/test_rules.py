@@ -13,6 +13,7 @@ import yaml
 
 from infra.rules.assembly import Stack, read
 from infra.rules.catalogue import TEMPLATE_RULES, findings
+from infra.rules.quotas import QUOTAS
 
 HERE = Path(__file__).parent
 LONGEST_WORKLOAD = "w" * 24
@@ -20,8 +21,9 @@ LONGEST_WORKLOAD = "w" * 24
 
 
 def stack(fixture: dict[str, Any]) -> Stack:
-    """The fixture's resources, and its states as a machine."""
-    resources = dict(fixture.get("resources", {}))
+    """The fixture's resources, so many copies of each, and its states as a machine."""
+    copies, listed = fixture.get("copies", 1), fixture.get("resources", {})
+    resources = {f"{name}{number or ''}": one for number in range(copies) for name, one in listed.items()}
     if states := fixture.get("states"):
         definition = {"StartAt": next(iter(states)), "States": states}
         if (timeout := fixture.get("timeout", 3600)) is not None:
@@ -115,6 +117,14 @@ def test_the_rules_see_what_the_stages_hold(assemblies: dict[str, Path]) -> None
         ("MemorySize", "drop-memory"),
     ):
         assert list(TEMPLATE_RULES[rule]([without(one, key) for one in stacks])), rule
+
+
+def test_the_quotas_count_what_a_stage_takes(assemblies: dict[str, Path]) -> None:
+    """Against a quota that counts nothing; kept functions are of a stage whose `prediction_starts` says so."""
+    roles, rules, kept = (quota.taken(read(assemblies["dev"])) for quota in QUOTAS)
+    assert roles["account"] > 40
+    assert set(rules) == {"bus default", "bus millrace-dev"}
+    assert kept == {"account": 0}
 
 
 def without(stack: Stack, key: str) -> Stack:

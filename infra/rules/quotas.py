@@ -1,0 +1,74 @@
+"""What the stacks of a stage make together, within the quotas that AWS gives every account.
+
+Accounts differ: what else one holds, how far its quotas were raised and how many instances SageMaker lets it start is
+what `millrace doctor` looks up. An account with more has its own figure in `QUOTAS`."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+from infra.rules.assembly import Stack, given, text
+from infra.rules.finding import Finding
+
+
+@dataclass(frozen=True, kw_only=True)
+class DefaultQuota:
+    """One default quota, and how much the stacks take of it."""
+
+    what: str
+    most: int
+    source: str
+    taken: Callable[[Sequence[Stack]], Counter[str]]
+    """By what has a quota of its own: the account, or each bus."""
+
+
+def _roles(stacks: Sequence[Stack]) -> Counter[str]:
+    return Counter({"account": sum(1 for stack in stacks for _ in stack.resources("AWS::IAM::Role"))})
+
+
+def _rules(stacks: Sequence[Stack]) -> Counter[str]:
+    rules = [one for stack in stacks for one in stack.resources("AWS::Events::Rule")]
+    return Counter(f"bus {text(one.properties.get('EventBusName', 'default'))}" for one in rules)
+
+
+def _kept(stacks: Sequence[Stack]) -> Counter[str]:
+    """Functions at once that are set aside: reserved for one function, or kept started."""
+    functions = [one.properties for stack in stacks for one in stack.resources("AWS::Lambda::Function")]
+    called = [
+        one.properties for stack in stacks for one in stack.resources("AWS::Lambda::Alias", "AWS::Lambda::Version")
+    ]
+    started = (given(one, "ProvisionedConcurrencyConfig", "ProvisionedConcurrentExecutions") for one in called)
+    reserved = (one.get("ReservedConcurrentExecutions") for one in functions)
+    return Counter({"account": sum(number or 0 for number in (*started, *reserved))})
+
+
+QUOTAS = (
+    DefaultQuota(
+        what="roles",
+        most=1000,
+        source="https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html",
+        taken=_roles,
+    ),
+    DefaultQuota(
+        what="rules",
+        most=300,  # 100 in Cape Town and Milan
+        source="https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-quota.html",
+        taken=_rules,
+    ),
+    DefaultQuota(
+        what="functions at once set aside",
+        most=900,  # of 1,000; Lambda leaves 100 to all other functions
+        source="https://docs.aws.amazon.com/lambda/latest/dg/configuration-concurrency.html",
+        taken=_kept,
+    ),
+)
+
+
+def check(stacks: Sequence[Stack]) -> Iterator[Finding]:
+    """A finding for each quota that the stacks alone exceed."""
+    for quota in QUOTAS:
+        for where, taken in quota.taken(stacks).items():
+            if taken > quota.most:
+                yield Finding(where=where, expected=f"{quota.most} {quota.what} at most ({quota.source})", came=taken)
