@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pydantic import Field
 
 from millrace.evaluation.evidence import (
+    AnswerBin,
     Contender,
     Estimate,
     ExplanationEvidence,
@@ -148,6 +149,8 @@ class Evaluation(Figures):
     champion: ChampionComparison | None = None
     reliability: tuple[ReliabilityBin, ...] = ()
     """Empty for a task whose answers have no confidence."""
+    answer_bins: tuple[AnswerBin, ...] = ()
+    """Of answers that are one number each, the smallest answers first."""
     weekly_error: tuple[WindowError, ...] = ()
     """The test days' windows."""
     walk_forward: tuple[FrozenErrors, ...] = ()
