@@ -63,7 +63,8 @@ def _outcome_of(drop: DropAnswer, reasons: Sequence[ReasonCount] = (), *, waits:
         text = f"no row added: the bytes of {committed.repeats} again"
         if committed.withdrawn:
             return Outcome(text=f"{text}, whose rows were withdrawn", is_refused=True)
-        return Outcome(text=f"{text}{until_training}", look=rows_refused_before(committed.repeats))
+        refused = rows_refused_before(committed.repeats) if committed.refused_before else ()
+        return Outcome(text=f"{text}{until_training}", look=refused)
     accepted, quarantined = committed.rows_accepted, committed.rows_quarantined
     text = f"{accepted:,} accepted{quarantined_counts(quarantined, committed.reasons)}{until_training}"
     return Outcome(

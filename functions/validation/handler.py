@@ -21,7 +21,7 @@ from millrace.contract.reasons import together
 from millrace.contract.schema import Feed
 from millrace.datasets.commits import Commit, NewDrop, commit_together
 from millrace.datasets.new_rows import NewRows, RowsInFile, Source
-from millrace.datasets.notes import ARRIVAL
+from millrace.datasets.notes import ARRIVAL, UNPARSABLE
 from millrace.datasets.past import read_past
 from millrace.datasets.quarantine import QuarantineFile, object_key
 from millrace.datasets.tables import Lake
@@ -120,6 +120,7 @@ def commit(drops: Sequence[FetchedDrop], detail: Drop) -> CommittedDrops:
                 source_digest=each.drop.source_digest,
                 duplicate=one.alias_of is not None,
                 alias_of=one.alias_of or "",
+                refused_before=one.refused_before,
                 withdrawn=one.is_withdrawn,
                 superseded_by=one.superseded_by or "",
                 has_champion=has_champion,
@@ -153,7 +154,8 @@ def new_drop(fetched: FetchedDrop, table: str) -> NewDrop:
         fetched.quarantine_unparsable()
         return new.write(iceberg)
 
-    return NewDrop(source=source, write=write, notes={ARRIVAL: drop.as_of.isoformat()})
+    unparsable = {UNPARSABLE: str(drop.unparsable)} if drop.unparsable else {}
+    return NewDrop(source=source, write=write, notes={ARRIVAL: drop.as_of.isoformat(), **unparsable})
 
 
 def shard(drops: Sequence[FetchedDrop], run: str) -> Sharded:

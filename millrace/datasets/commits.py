@@ -58,6 +58,8 @@ class Commit:
     """Of those."""
     alias_of: str | None
     """The source that brought the same bytes before; None when these rows are new."""
+    refused_before: int = 0
+    """How many rows of that source were refused when it came."""
     is_withdrawn: bool = False
     """The rows of that source were withdrawn since."""
     superseded_by: str | None = None
@@ -182,6 +184,7 @@ def find_own(journal: Journal, source: Source) -> Commit | None:
         rows_quarantined=found.rows_quarantined,
         reasons=found.reasons,
         alias_of=alias_of,
+        refused_before=first.rows_refused if first else 0,
         is_withdrawn=first is not None and _is_withdrawn(journal, first),
         superseded_by=found.notes.get(SUPERSEDED),
     )
@@ -237,6 +240,7 @@ def _result(iceberg: IcebergTable, journal: Journal, found: JournalEntry, source
         rows_quarantined=found.rows_quarantined if mine else 0,
         reasons=found.reasons if mine else {},
         alias_of=None if mine else found.uri,
+        refused_before=0 if mine else found.rows_refused,
         is_withdrawn=not mine and _is_withdrawn(journal, found),
     )
 

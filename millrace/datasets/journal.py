@@ -30,6 +30,7 @@ from millrace.datasets.notes import (
     REASONS,
     REPLACED,
     SUPERSEDED,
+    UNPARSABLE,
     WITHDRAWN_DROP,
     WRITTEN_BY,
     landing_key_of,
@@ -126,6 +127,11 @@ class JournalEntry:
     @property
     def rows_quarantined(self) -> int:
         return int(self.notes.get(QUARANTINED) or 0)
+
+    @property
+    def rows_refused(self) -> int:
+        """Those that could not be parsed as well."""
+        return self.rows_quarantined + int(self.notes.get(UNPARSABLE) or 0)
 
     @property
     def reasons(self) -> RowsByReason:

@@ -135,6 +135,8 @@ class Committed(Message):
     """The table held these very bytes before: no row was added."""
     alias_of: str
     """The source that brought them, where it is a duplicate."""
+    refused_before: int = 0
+    """How many rows of that source were refused when it came."""
     withdrawn: bool = False
     """The rows of that source were withdrawn since: the table is without them."""
     superseded_by: str = ""

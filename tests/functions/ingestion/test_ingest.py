@@ -117,16 +117,17 @@ def test_the_same_bytes_under_another_key_are_an_alias(ingest: Any, sample: pa.T
     again = ingest.run("training", "b.parquet", parquet(sample.slice(0, 96)))
     assert (again["rows_accepted"], again["rows_quarantined"], again["rows_total"]) == (0, 0, 96)
     assert again["duplicate"] is True
-    assert again["alias_of"] == first["source"]
+    assert (again["alias_of"], again["refused_before"]) == (first["source"], 0)
     assert ingest.quarantined() == []
 
 
 def test_the_bad_rows_of_the_same_bytes_are_quarantined_once(ingest: Any, sample: pa.Table) -> None:
-    body = csv(sample.slice(0, 5)) + b"1996-05-07 09:30:00,1\n"
+    body = csv(sample.slice(0, 5)) + b"1996-05-07 09:30:00,1\n1990-05-07 01:30:00,1,0.5,0.1,0.1,0.1,0.1,0.5,\n"
     first = ingest.run("training", "a.csv", body)
     again = ingest.run("training", "b.csv", body)
-    assert (first["rows_quarantined"], again["rows_quarantined"], again["duplicate"]) == (1, 0, True)
-    assert [row["source"] for row in ingest.quarantined()] == [first["source"]]
+    assert (first["rows_quarantined"], again["rows_quarantined"], again["duplicate"]) == (2, 0, True)
+    assert again["refused_before"] == 2, "by ingestion and by validation"
+    assert [row["source"] for row in ingest.quarantined()] == [first["source"]] * 2
 
 
 @pytest.mark.parametrize("order", ["as they were written", "the later one first"])
