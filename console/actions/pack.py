@@ -31,7 +31,7 @@ def packed(path: Path, contract: Contract, feed: Feed, *, scale: bool = False) -
     one image alone has it too. Raises RunError for a folder without images, or where the feed's table is not of one
     image, its key and its label."""
     table = contract.table(feed)
-    scale = scale or any(rule.scale for column in image_columns(table) if (rule := column.find(ImageFormat)))
+    scale = scale or declares_scale(table)
     if not path.is_dir():
         with _scaled_file(path, table) if scale and _is_image(path) else nullcontext(path) as content:
             yield content
@@ -45,6 +45,11 @@ def packed(path: Path, contract: Contract, feed: Feed, *, scale: bool = False) -
         group = max(1, rows.num_rows * GROUP_BYTES // max(rows.nbytes, 1))
         pq.write_table(rows, file, row_group_size=group, write_page_checksum=True)
         yield file
+
+
+def declares_scale(table: Table) -> bool:
+    """Whether the contract says `scale: true` of an image."""
+    return any(rule.scale for column in image_columns(table) if (rule := column.find(ImageFormat)))
 
 
 def _is_image(path: Path) -> bool:

@@ -61,7 +61,7 @@ def predict(
     status is 1 when the model answered no row."""
     from console.actions import predict
     from console.actions.class_names import class_names, with_class
-    from console.actions.pack import packed
+    from console.actions.pack import declares_scale, packed
     from console.cli.export import check_ending, export, json_line
     from console.presenters.drops import ADVICE
     from console.queries.fallbacks import why_fallback
@@ -94,7 +94,7 @@ def predict(
         else:
             _show_answers(named)
             _tell_hours(prediction)
-    if answers.reasons[Reason.IMAGE] and not scale:
+    if answers.reasons[Reason.IMAGE] and not (scale or declares_scale(contract.table("scoring"))):
         print(f"Refused images: {ADVICE[Reason.IMAGE]}", file=sys.stderr)
     _summarize(names, answers, why=lambda: why_fallback(environment, names))
 

@@ -23,16 +23,24 @@ PERSONAL = {
     "email", "phone", "mobile", "telephone", "fax", "ssn", "passport", "iban", "surname", "lastname", "firstname",
     "fullname", "forename", "username", "address", "street", "ip",
     "vorname", "nachname", "familienname", "anschrift", "adresse", "straße", "strasse", "telefon", "telefonnummer",
-    "handy", "handynummer", "kundenname", "steuernummer", "sozialversicherungsnummer",
+    "handy", "handynummer", "kundenname", "fahrername", "mitarbeitername",
+    "patientenname", "steuernummer", "sozialversicherungsnummer",
     "prénom", "prenom", "courriel", "téléphone", "rue",
     "apellido", "apellidos", "dirección", "direccion", "correo", "teléfono", "telefono", "calle", "dni", "nif",
 }  # fmt: skip
 NAME = {"name", "nom", "nombre"}
 PAIRS = {
-    ("first", "name"), ("last", "name"), ("full", "name"), ("family", "name"), ("user", "name"), ("customer", "name"),
-    ("patient", "name"), ("birth", "date"), ("date", "birth"), ("birth", "year"), ("year", "birth"),
+    ("first", "name"), ("last", "name"), ("full", "name"), ("family", "name"),
+    ("birth", "date"), ("date", "birth"), ("birth", "year"), ("year", "birth"),
     ("native", "country"), ("sexual", "orientation"), ("e", "mail"), ("social", "security"), ("ip", "address"),
 }  # fmt: skip
+PEOPLE = {
+    "agent", "applicant", "author", "borrower", "buyer", "caller", "candidate", "cashier", "child", "client", "contact",
+    "customer", "doctor", "driver", "employee", "guest", "holder", "manager", "member", "nurse", "operator", "owner",
+    "passenger", "patient", "person", "physician", "player", "rider", "seller", "student", "teacher", "tenant", "user",
+    "worker",
+}  # fmt: skip
+"""With `name` behind them: `driver name`, where `product name` is of no person."""
 WORDS: dict[str, set[str]] = {
     "a sex": {"male", "female", "man", "woman", "f", "m", "husband", "wife"},
     "an ethnicity": {"black", "white", "asian", "hispanic", "latino", "caucasian", "amer-indian-eskimo"},
@@ -54,7 +62,7 @@ def why_protected(column: Observed) -> str:
         return f"its name says {found}"
     if found := next((word for word in words if word in PERSONAL), ""):
         return f"its name says {found}, of a person"
-    if any(pair in PAIRS for pair in pairwise(words)):
+    if any(pair in PAIRS or (pair[0] in PEOPLE and pair[1] in NAME) for pair in pairwise(words)):
         return "its name says something of a person"
     return _by_cells(column.cells) if column.kind == "string" else ""
 
