@@ -211,7 +211,7 @@ def _calibrate(predictor: Predictor, held: Resident) -> None:
     """Set the temperature that suits the validation rows, where the task's answers are probabilities."""
     if predictor.objective.is_calibrated:
         with torch.no_grad():
-            raw_NW = predictor.network(**held.tensors)
+            raw_NW = torch.cat([predictor.network(**piece.tensors) for piece in held.pieces()])
         predictor.temperature.fill_(fit_temperature(raw_NW, held.target_N, predictor.loss))
 
 
@@ -274,8 +274,10 @@ def _frozen_model(
 
 def _errors(predictor: Predictor, fitted: Features, task: Task, rows: TrainingRows) -> npt.NDArray[np.float64]:
     tensors = {name: torch.from_numpy(value) for name, value in encoders.encode(fitted, rows.examples.table).items()}
+    every = Resident(tensors=tensors, target_N=torch.from_numpy(rows.target_N))
     with torch.no_grad():
-        return task.errors(predictor(**tensors).numpy(), rows.target_N)
+        answers_NW = torch.cat([predictor(**piece.tensors) for piece in every.pieces()])
+    return task.errors(answers_NW.numpy(), rows.target_N)
 
 
 def _week(window: RowWindow, errors_N: npt.NDArray[np.float64]) -> Week:

@@ -12,8 +12,9 @@ from torch import Tensor
 
 SHARE = 0.6
 """Of a GPU's free memory that rows may take; the rest is for weights, gradients and activations."""
-PIECE = 8192
-"""Rows that are judged at once where they do not lie on the device."""
+PIECE, PIECE_BYTES = 8192, 2**20
+"""Rows that are judged at once, and their inputs at most: a network's layers take some hundred times the memory of what
+they are given, so that of images and sequences few rows go together."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,10 +34,6 @@ class Resident:
 
     def __len__(self) -> int:
         return len(self.target_N)
-
-    @property
-    def all(self) -> Batch:
-        return Batch(tensors=self.tensors, target_B=self.target_N)
 
     @property
     def bytes(self) -> int:
@@ -62,8 +59,13 @@ class Resident:
         return (self.batch(rows_B) for rows_B in order_SB)
 
     def pieces(self) -> Iterator[Batch]:
-        """All rows in their order, at once."""
-        yield self.all
+        """All rows in their order, so many at once as a network has room for."""
+        size = max(1, min(PIECE, len(self) * PIECE_BYTES // max(self.bytes, 1)))
+        for at in range(0, len(self), size):
+            yield self._piece(slice(at, at + size))
+
+    def _piece(self, rows: slice) -> Batch:
+        return Batch(tensors={name: value[rows] for name, value in self.tensors.items()}, target_B=self.target_N[rows])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,9 +85,8 @@ class Streamed(Resident):
         if waiting is not None:
             yield self._arrived(waiting, beside)
 
-    def pieces(self) -> Iterator[Batch]:
-        for rows_B in torch.split(torch.arange(len(self)), PIECE):
-            yield self._sent(self.batch(rows_B), None)
+    def _piece(self, rows: slice) -> Batch:
+        return self._sent(super()._piece(rows), None)
 
     def _sent(self, batch: Batch, beside: torch.cuda.Stream | None) -> Batch:
         if beside is None:

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from jobs.training import loop
-from jobs.training.loader import Batch, Resident, Streamed, place
+from jobs.training.loader import PIECE, PIECE_BYTES, Batch, Resident, Streamed, place
 from jobs.training.loop import Trained, TrainingInputs, train
 from jobs.training.step import WARM, Compute, Step, set_rate
 from millrace.features.signature import TensorSpec
@@ -150,3 +150,16 @@ def test_the_rate_of_a_captured_step_keeps_its_place() -> None:
     set_rate(optimiser, 0.05)
     assert optimiser.param_groups[0]["lr"] is before
     assert float(before) == pytest.approx(0.05)
+
+
+def test_few_rows_of_large_inputs_are_judged_at_once() -> None:
+    """A network's layers take some hundred times the memory of an image: of 4,000 together they took 4 GB."""
+    image_N1HW = torch.zeros(700, 1, 64, 64, dtype=torch.uint8)
+    images = Resident(tensors={"image": image_N1HW}, target_N=torch.arange(700.0))
+    sizes = [len(piece.target_B) for piece in images.pieces()]
+    assert max(sizes) * 64 * 64 <= PIECE_BYTES
+    assert torch.equal(torch.cat([piece.target_B for piece in images.pieces()]), images.target_N)
+    numbers = [len(piece.target_B) for piece in rows(20_000, 0).pieces()]
+    assert numbers == [PIECE, PIECE, 20_000 - 2 * PIECE]
+    large = Resident(tensors={"image": torch.zeros(2, PIECE_BYTES, dtype=torch.uint8)}, target_N=torch.zeros(2))
+    assert [len(piece.target_B) for piece in large.pieces()] == [1, 1], "one at least"
