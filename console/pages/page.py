@@ -10,7 +10,6 @@ from itertools import groupby
 from statistics import median
 
 from console import words
-from console.pages.answers import answers
 from console.pages.curves import curves
 from console.pages.evidence import evidence
 from console.pages.explanations import explanations
@@ -115,7 +114,6 @@ def page(
         explanations=explanations,
         nearest=nearest,
         fan=fan,
-        answers=answers,
         reliability=lambda bins: reliability(_finite(bins)),
         other_metrics=lambda evaluation: list(_other_metrics(evaluation)),
         made_at=datetime.now(UTC),

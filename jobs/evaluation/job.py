@@ -16,7 +16,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from safetensors.numpy import load
 
-from jobs.evaluation.answer_bins import find_answer_bins
 from jobs.evaluation.examples import forecast_examples
 from jobs.evaluation.explanations import explanations
 from jobs.evaluation.mistakes import find_mistakes
@@ -94,7 +93,6 @@ def evaluate(places: ProcessingPlaces, *, champion_version: str, champion_digest
         parts=_parts(case, naive),
         examples=forecast_examples(case, workload.prediction),
         mistakes=find_mistakes(case),
-        answer_bins=find_answer_bins(case),
         age_days=_age_days(rows.parts.end, run.as_of),
         finite_weights=_are_finite(artefact.weights),
         latency_ms=_latency(model, rows.test),

@@ -73,19 +73,6 @@ class Mistake(Figures):
     """All test rows of the class."""
 
 
-class AnswerBin(Figures):
-    """Test rows whose answers are about the same number, and what came: both in the label's unit."""
-
-    answer: float
-    """The mean of the answers."""
-    low: float
-    """A tenth of the labels is below it."""
-    median: float
-    high: float
-    """A tenth of the labels is above it."""
-    rows: int
-
-
 class ForecastExample(Figures):
     """One test row's forecast beside what was known then and what came; each a value for each of `hours`."""
 

@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from pydantic import Field
 
 from millrace.evaluation.evidence import (
-    AnswerBin,
     Contender,
     Estimate,
     ExplanationEvidence,
@@ -149,8 +148,6 @@ class Evaluation(Figures):
     champion: ChampionComparison | None = None
     reliability: tuple[ReliabilityBin, ...] = ()
     """Empty for a task whose answers have no confidence."""
-    answer_bins: tuple[AnswerBin, ...] = ()
-    """Of answers that are one number each, the smallest answers first."""
     weekly_error: tuple[WindowError, ...] = ()
     """The test days' windows."""
     walk_forward: tuple[FrozenErrors, ...] = ()

@@ -4,9 +4,7 @@ import re
 
 import pytest
 
-from console.pages.answers import answers
 from console.pages.reliability import reliability
-from millrace.evaluation.evidence import AnswerBin
 from millrace.tasks.metrics import ReliabilityBin
 
 
@@ -56,23 +54,3 @@ def test_answers_of_several_classes_may_be_less_sure_than_one_half() -> None:
     (x0, y0, _), (x1, y1, _), (x2, y2, _) = circles(svg)
     assert (y1 - y0) / (x1 - x0) == pytest.approx((y2 - y1) / (x2 - x1), rel=0.02)
     assert ">0%<" in svg
-
-
-def test_what_came_as_it_was_answered_lies_on_the_diagonal() -> None:
-    right = [AnswerBin(answer=at, low=at - 1, median=at, high=at + 1, rows=10) for at in (10.0, 20.0, 30.0)]
-    svg = answers(right, "kWh")
-    (x0, y0, _), (x1, y1, _), (x2, y2, _) = circles(svg)
-    assert (y1 - y0) / (x1 - x0) == pytest.approx((y2 - y1) / (x2 - x1), rel=0.02)
-    assert y0 > y1 > y2
-    assert "what it answers, kWh" in svg
-    assert "10 rows\nanswers 20\ncame 20, of eight rows in ten 19 to 21" in svg
-    more = AnswerBin(answer=20.0, low=25, median=28.0, high=30, rows=10)
-    above = circles(answers([right[0], more, right[2]]))
-    assert above[1][1] < y1, "what came is more than was answered"
-
-
-def test_answers_that_are_all_alike_stay_inside() -> None:
-    alike = AnswerBin(answer=5.0, low=5.0, median=5.0, high=5.0, rows=10)
-    assert all(0 <= place <= 200 for circle in circles(answers([alike])) for place in circle[:2])
-    broken = AnswerBin(answer=float("nan"), low=5.0, median=5.0, high=5.0, rows=10)
-    assert answers([broken]) == answers([]) == ""
