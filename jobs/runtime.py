@@ -130,6 +130,11 @@ class StopSignal:
     def _note(self, _number: int, _frame: FrameType | None) -> None:
         self.came = True
 
+    def check(self, when: str) -> None:
+        """Raise Stopped, which says when, if the signal has come."""
+        if self.came:
+            raise Stopped(when)
+
 
 def run(job: Callable[[], None]) -> NoReturn:
     """Run the job and exit: 0 done, 143 stopped, 1 failed with the reason where SageMaker reads it."""

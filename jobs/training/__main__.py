@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 from jobs import runtime
-from jobs.training import launch, processes
-from jobs.training.job import train
 
 
 def main() -> None:
     """Train the workload of the config channel on the rows of the data channel, on all GPUs of all machines."""
-    places, stop = runtime.TrainingPlaces(root=runtime.ml_root()), runtime.StopSignal()
+    # First: the kernel drops a signal for which a container's first process has no handler, and torch takes seconds to
+    # load.
+    stop = runtime.StopSignal()
+    from jobs.training import launch, processes
+    from jobs.training.job import train
+
+    places = runtime.TrainingPlaces(root=runtime.ml_root())
     cluster = launch.cluster_of(places.hosts)
     if cluster.size > 1 and not processes.is_started():
-        launch.run(cluster)
+        launch.run(cluster, stop)
         return
+    stop.check("before the first step")
     with processes.joined() as together:
         train(places, stop, together)
 

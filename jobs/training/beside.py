@@ -12,9 +12,12 @@ from typing import Generic, TypeVar
 
 import torch
 
+from jobs.runtime import Stopped
 from millrace.models.export import FORKED
 
 Result = TypeVar("Result")
+POLL_S = 0.5
+"""Between two looks at the stop signal: a wait goes on when a signal has come."""
 
 
 class Beside(Generic[Result]):
@@ -39,14 +42,17 @@ class Beside(Generic[Result]):
             theirs.close()
             self._forks.append((process, ours))
 
-    def results(self) -> tuple[Result, ...]:
+    def results(self, stop: Callable[[], bool] = lambda: False) -> tuple[Result, ...]:
         """In the order of the calls, of which this process makes what is left; raises what a call raises.
 
-        A call whose fork failed or was killed is made once more here."""
+        A call whose fork failed or was killed is made once more here. Raises Stopped once `stop` is true while forks
+        are waited for."""
         self._take(self._results.__setitem__)
         open_forks = [ours for _, ours in self._forks]
         while open_forks:
-            for ready in wait(open_forks):
+            if stop():
+                raise Stopped("while forks made their calls")
+            for ready in wait(open_forks, timeout=POLL_S):
                 assert isinstance(ready, Connection)
                 try:
                     number, result = ready.recv()

@@ -148,9 +148,10 @@ def _trained(places: TrainingPlaces, stop: StopSignal, together: Processes, grap
             inputs, checkpoints=places.checkpoints, stop=lambda: stop.came, report=report, together=together
         )
         _calibrate(trained.predictor, inputs.validation)
-        found = more_models.results()
+        found = more_models.results(lambda: stop.came)
     if graph is None:
         return None
+    stop.check("before the model was explained")
     explained = explain_model(
         trained.predictor,
         fitted,
@@ -159,6 +160,7 @@ def _trained(places: TrainingPlaces, stop: StopSignal, together: Processes, grap
         test=rows.part(parts.test),
         declared=setting.workload.explanations,
     )
+    stop.check("before the artefact was written")
     onnx = graph.finish(trained.predictor.state_dict())
     walk_forward = cast("tuple[FrozenModel, ...]", found[: len(earlier)])
     others = cast("tuple[float, ...]", found[len(earlier) :])

@@ -8,13 +8,18 @@ The entry point starts torchrun with them; the first machine is where the proces
 from __future__ import annotations
 
 import os
+import signal
 from dataclasses import dataclass
+from types import FrameType
+from typing import NoReturn
 
-from jobs.runtime import Hosts, Stopped
+from jobs.runtime import Hosts, Stopped, StopSignal
 from millrace.errors import ProcessError
 
 PORT = 7777
 """Where the processes meet, on the first machine; as AWS's own toolkit has it."""
+GRACE_S = 20
+"""Between SIGTERM and SIGKILL of the processes: a process that waits for one that is gone does not stop by itself."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,6 +52,7 @@ def arguments(cluster: Cluster) -> list[str]:
         f"--node_rank={hosts.names.index(hosts.current)}",
         f"--master_addr={hosts.names[0]}",
         f"--master_port={PORT}",
+        f"--shutdown_timeout={GRACE_S}",
         "--max_restarts=0",
         "-m",
         "jobs.training",
@@ -54,8 +60,8 @@ def arguments(cluster: Cluster) -> list[str]:
     ]
 
 
-def run(cluster: Cluster) -> None:
-    """Start this machine's processes and wait for their end; torchrun passes SIGTERM on and waits for 30 s.
+def run(cluster: Cluster, stop: StopSignal) -> None:
+    """Start this machine's processes and wait for their end; torchrun passes SIGTERM on and waits for GRACE_S.
 
     In this process: a torchrun of its own would get the signal twice where it is sent to a group of processes, and
     leaves its children at the second one. Raises Stopped when they have stopped, ProcessError when one failed: the one
@@ -69,9 +75,16 @@ def run(cluster: Cluster) -> None:
         os.environ.update(GLOO_SOCKET_IFNAME=interface, NCCL_SOCKET_IFNAME=interface)
     # Torchrun would set it too, with a warning; each process sets its number of threads itself.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
+    # Torchrun has a handler once its processes are there; what comes before ends it where it is.
+    signal.signal(signal.SIGTERM, _stop)
+    stop.check("before the processes were started")
     try:
         torchrun.main(arguments(cluster))
     except SignalException:
         raise Stopped("all processes have stopped") from None
     except ChildFailedError as error:
         raise ProcessError(f"expected {cluster.size} processes to end well, got {error}") from None
+
+
+def _stop(_number: int, _frame: FrameType | None) -> NoReturn:
+    raise Stopped("while the processes were started")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
 import time
 from collections.abc import Callable
 from functools import partial
@@ -11,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from jobs.runtime import Stopped
 from jobs.training.beside import beside
 from tests.infra.local.waiting import until
 
@@ -84,3 +86,18 @@ def test_no_fork_is_left_behind(tmp_path: Path) -> None:
     assert not Path(f"/proc/{fork.name}").exists()
     with beside([], processes=4) as shared:
         assert shared.results() == ()
+
+
+def test_a_stop_does_not_wait_for_a_fork(tmp_path: Path) -> None:
+    """The signal comes to this process alone, while it waits; the fork would take ten minutes."""
+
+    def sleep() -> None:
+        (tmp_path / "fork").touch()
+        time.sleep(600)
+
+    told = threading.Event()
+    with beside([sleep], processes=2) as shared:
+        until((tmp_path / "fork").exists, limit_s=60)
+        threading.Timer(1, told.set).start()
+        with pytest.raises(Stopped, match="while forks made their calls"):
+            shared.results(told.is_set)
