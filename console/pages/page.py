@@ -19,6 +19,7 @@ from console.pages.reliability import reliability
 from console.pages.summary import Fact, accepted_rows, facts, notes, refused_rows, summary
 from console.pages.template import template
 from console.pages.timeline import timeline
+from console.pages.truth_by_answer import truth_by_answer
 from console.pages.weeks import weeks
 from console.presenters import gates
 from console.presenters.run_title import titled
@@ -114,6 +115,7 @@ def page(
         explanations=explanations,
         nearest=nearest,
         fan=fan,
+        truth_by_answer=truth_by_answer,
         reliability=lambda bins: reliability(_finite(bins)),
         other_metrics=lambda evaluation: list(_other_metrics(evaluation)),
         made_at=datetime.now(UTC),

@@ -21,6 +21,7 @@ from jobs.evaluation.explanations import explanations
 from jobs.evaluation.mistakes import find_mistakes
 from jobs.evaluation.rows import SplitRows, answered, case_of, labelled_rows, outputs, read_rows
 from jobs.evaluation.sample import write_sample
+from jobs.evaluation.truth_by_answer import truth_by_answer
 from millrace.artefact.artefact import ARCHIVE, Artefact, FrozenModel, read_archive
 from millrace.artefact.inference import Model
 from millrace.contract.load import load_contract
@@ -92,6 +93,7 @@ def evaluate(places: ProcessingPlaces, *, champion_version: str, champion_digest
         contenders=compared,
         parts=_parts(case, naive),
         examples=forecast_examples(case, workload.prediction),
+        truth_by_answer=truth_by_answer(case),
         mistakes=find_mistakes(case),
         age_days=_age_days(rows.parts.end, run.as_of),
         finite_weights=_are_finite(artefact.weights),

@@ -90,6 +90,33 @@ class ForecastExample(Figures):
     truth: tuple[float, ...]
 
 
+class AnswerBin(Figures):
+    """Test rows with much the same answer; each figure is of the bin's rows, in the label's unit."""
+
+    rows: int
+    value: float
+    """The median of the answers."""
+    lower: float | None = None
+    """The median of the answered lower ends; None where an answer has no interval."""
+    upper: float | None = None
+    truth_low: float
+    """The lower of the quantiles of what came."""
+    truth: float
+    """Its median."""
+    truth_high: float
+
+
+class TruthByAnswer(Figures):
+    """What came by what was answered, for a number or one horizon of a forecast."""
+
+    name: str
+    """Of the horizon, "24 h"; empty where the answer has no parts."""
+    quantiles: tuple[float, float]
+    """Those of the answered interval, where there is one: then what came has the same spread as it, if it is right."""
+    bins: tuple[AnswerBin, ...]
+    """By rising answers."""
+
+
 class SliceFigures(Figures):
     """The rows of the test part with one value in one column."""
 

@@ -22,6 +22,7 @@ from millrace.evaluation.evidence import (
     RobustnessEvidence,
     SelectiveEvidence,
     SlicesEvidence,
+    TruthByAnswer,
     ValueEvidence,
     Who,
 )
@@ -162,6 +163,8 @@ class Evaluation(Figures):
     """Of an answer that has parts, in their order."""
     examples: tuple[ForecastExample, ...] = ()
     """Of a forecast: a good one, a middling one and a bad one."""
+    truth_by_answer: tuple[TruthByAnswer, ...] = ()
+    """Of answers that are numbers; of a forecast at its first, its middle and its last horizon."""
     mistakes: tuple[Mistake, ...] = ()
     """Of answers that are classes, the most frequent first."""
     slices: SlicesEvidence | None = None

@@ -92,6 +92,9 @@ def test_a_model_that_understood_the_plant_passes_and_a_blind_one_does_not(
     assert report.naive.rule == plant.workload.gates.baseline.kind
     assert len(report.weekly_error) == 4
     assert bool(report.reliability) == any(field.name == "confidence" for field in plant.task.answer)
+    assert bool(report.truth_by_answer) == any(
+        field.kind == "number" for field in plant.task.answer if field.name == "value"
+    )
     example = report.explanations and report.explanations.example
     assert example is not None
     assert example.explains.startswith(plant_label(task).explains)

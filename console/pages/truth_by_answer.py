@@ -1,0 +1,70 @@
+"""One small picture per part of an answer that is a number: what came, by what was answered."""
+
+from __future__ import annotations
+
+from markupsafe import Markup
+
+from console.pages.markup import element, together
+from console.pages.scale import Scale, short
+from millrace.evaluation.evidence import AnswerBin, TruthByAnswer
+
+WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 260.0, 220.0, 48.0, 12.0, 26.0, 34.0
+DOT = 3.0
+
+
+def truth_by_answer(found: TruthByAnswer) -> Markup:
+    """A dot per bin at the median of what came, a line between its quantiles, the answered interval as an area."""
+    if not found.bins:
+        return Markup("")
+    numbers = [number for one in found.bins for number in _numbers(one)]
+    low, high = min(numbers), max(numbers)
+    high = high if high > low else low + 1
+    x = Scale(low=low, high=high, start=LEFT, stop=WIDTH - RIGHT)
+    y = Scale(low=low, high=high, start=HEIGHT - BOTTOM, stop=TOP)
+    part = f", {found.name}" if found.name else ""
+    return element(
+        "svg",
+        *(_tick(value, x, y) for value in x.ticks(3)),
+        element("line", x1=x(low), y1=y(low), x2=x(high), y2=y(high), class_="diagonal"),
+        _interval(found, x, y),
+        *(_bin(one, found, x, y) for one in found.bins),
+        element("text", f"what was answered{part}", x=(LEFT + WIDTH - RIGHT) / 2, y=HEIGHT - 2, class_="axis middle"),
+        element("text", "what came", x=0, y=10, class_="axis"),
+        viewBox=f"0 0 {WIDTH:.0f} {HEIGHT:.0f}",
+        role="img",
+        aria_label=f"What came by what was answered{part}, in {len(found.bins)} bins",
+        class_="by-answer",
+    )
+
+
+def _numbers(one: AnswerBin) -> list[float]:
+    ends = [end for end in (one.lower, one.upper) if end is not None]
+    return [one.value, one.truth_low, one.truth, one.truth_high, *ends]
+
+
+def _tick(value: float, x: Scale, y: Scale) -> Markup:
+    return together(
+        element("line", x1=LEFT, x2=WIDTH - RIGHT, y1=y(value), y2=y(value), class_="grid"),
+        element("text", short(value), x=LEFT - 8, y=y(value) + 4, class_="axis end"),
+        element("text", short(value), x=x(value), y=HEIGHT - BOTTOM + 16, class_="axis middle"),
+    )
+
+
+def _interval(found: TruthByAnswer, x: Scale, y: Scale) -> Markup | None:
+    """None where the answer has none."""
+    upper = [(x(one.value), y(one.upper)) for one in found.bins if one.upper is not None]
+    lower = [(x(one.value), y(one.lower)) for one in found.bins if one.lower is not None]
+    points = " ".join(f"{across:.1f},{up:.1f}" for across, up in (*upper, *reversed(lower)))
+    return element("polygon", points=points, class_="fan") if points else None
+
+
+def _bin(one: AnswerBin, found: TruthByAnswer, x: Scale, y: Scale) -> Markup:
+    place, (low, high) = x(one.value), found.quantiles
+    tip = (
+        f"{one.rows} rows\nanswered {one.value:.4g}\ncame {one.truth:.4g}\n"
+        f"{low:g} and {high:g} quantile {one.truth_low:.4g} and {one.truth_high:.4g}"
+    )
+    return together(
+        element("line", x1=place, x2=place, y1=y(one.truth_low), y2=y(one.truth_high), class_="spread"),
+        element("circle", element("title", tip), cx=place, cy=y(one.truth), r=DOT, class_="came"),
+    )

@@ -1,0 +1,75 @@
+"""What came by what was answered, of answers that are numbers: whether they are too high or low, and where.
+
+T test rows, P parts of an answer, B test rows of one bin.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from millrace.evaluation.evidence import AnswerBin, TruthByAnswer
+from millrace.tasks.forecast import Forecast
+from millrace.tasks.interval import Interval
+from millrace.tasks.regression import Regression
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
+
+    import numpy.typing as npt
+
+    from millrace.evaluation.measures.case import Case
+
+MOST_BINS = 12
+FEWEST_ROWS = 20
+"""Of a bin: nobody's label is read off its figures."""
+QUANTILES = (0.1, 0.9)
+"""Of what came, where the answer has no interval of its own."""
+
+
+def truth_by_answer(case: Case) -> tuple[TruthByAnswer, ...]:
+    """Of a number, or of a forecast's first, middle and last horizon; none for another task or too few rows."""
+    task = case.task
+    if not isinstance(task, Regression | Forecast):
+        return ()
+    names = task.part_names or ("",)
+    answers = {
+        name: values.reshape(len(values), -1)
+        for name, values in task.answers(case.output_TW).items()
+        if name in ("value", "lower", "upper")
+    }
+    truth_TP = case.test_targets.reshape(len(case.test_targets), -1).astype(np.float64)
+    quantiles = task.quantiles if isinstance(task, Interval | Forecast) else QUANTILES
+    found = [
+        TruthByAnswer(
+            name=names[part],
+            quantiles=quantiles,
+            bins=_bins({name: values_TP[:, part] for name, values_TP in answers.items()}, truth_TP[:, part], quantiles),
+        )
+        for part in dict.fromkeys((0, len(names) // 2, len(names) - 1))
+    ]
+    return tuple(one for one in found if one.bins)
+
+
+def _bins(
+    answers: Mapping[str, npt.NDArray[Any]], truth_T: npt.NDArray[np.float64], quantiles: tuple[float, float]
+) -> tuple[AnswerBin, ...]:
+    """In the order of the answers, of equally many rows, but for one; rows without a finite number are left out."""
+    known_T = np.isfinite(np.column_stack([truth_T, *answers.values()])).all(axis=1)
+    rows = np.flatnonzero(known_T)
+    rows = rows[np.argsort(answers["value"][rows], kind="stable")]
+    count = min(MOST_BINS, len(rows) // FEWEST_ROWS)
+    return tuple(_bin(rows_B, answers, truth_T, quantiles) for rows_B in np.array_split(rows, count)) if count else ()
+
+
+def _bin(
+    rows_B: npt.NDArray[np.intp],
+    answers: Mapping[str, npt.NDArray[Any]],
+    truth_T: npt.NDArray[np.float64],
+    quantiles: tuple[float, float],
+) -> AnswerBin:
+    low, middle, high = np.quantile(truth_T[rows_B], (quantiles[0], 0.5, quantiles[1])).tolist()
+    said = {name: float(np.median(values_T[rows_B])) for name, values_T in answers.items()}
+    return AnswerBin(rows=len(rows_B), truth_low=low, truth=middle, truth_high=high, **said)

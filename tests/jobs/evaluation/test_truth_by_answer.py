@@ -1,0 +1,75 @@
+"""What came by what was answered: the bins against plain counts."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from jobs.evaluation.truth_by_answer import FEWEST_ROWS, MOST_BINS, truth_by_answer
+from millrace.evaluation.evidence import TruthByAnswer
+from millrace.tasks.binary import Binary
+from millrace.tasks.forecast import Forecast
+from millrace.tasks.interval import Interval
+from millrace.tasks.regression import Regression
+
+RNG = np.random.default_rng(0)
+
+
+def found(task: Any, output_TW: Any, target_T: Any) -> tuple[TruthByAnswer, ...]:
+    case: Any = SimpleNamespace(task=task, output_TW=output_TW, test_targets=target_T)
+    return truth_by_answer(case)
+
+
+def test_a_number_has_bins_of_equally_many_rows_by_rising_answers() -> None:
+    answer_T = RNG.normal(100, 20, 1200).astype(np.float32)
+    target_T = (answer_T + 7 + RNG.normal(0, 5, 1200)).astype(np.float32)
+    (one,) = found(Regression(), answer_T[:, None], target_T)
+    assert (one.name, one.quantiles) == ("", (0.1, 0.9))
+    assert [each.rows for each in one.bins] == [1200 // MOST_BINS] * MOST_BINS
+    order = np.argsort(answer_T)
+    first = order[:100]
+    assert one.bins[0].value == pytest.approx(np.median(answer_T[first]))
+    assert one.bins[0].truth == pytest.approx(np.median(target_T[first]))
+    assert one.bins[-1].truth_high == pytest.approx(np.quantile(target_T[order[-100:]], 0.9))
+    # Answers that are seven too low are seen to be.
+    assert all(each.truth - each.value == pytest.approx(7, abs=3) for each in one.bins)
+    assert (one.bins[0].lower, one.bins[0].upper) == (None, None)
+
+
+def test_an_interval_is_held_against_its_own_quantiles() -> None:
+    middle_T = RNG.normal(0, 10, 2000)
+    output_TW = np.column_stack([middle_T - 1.2816, middle_T, middle_T + 1.2816]).astype(np.float32)
+    (one,) = found(Interval(quantiles=(0.2, 0.8)), output_TW, middle_T + RNG.normal(0, 1, 2000))
+    assert one.quantiles == (0.2, 0.8)
+    for each in one.bins:
+        assert each.lower is not None
+        assert each.upper is not None
+        assert (each.value - each.lower, each.upper - each.value) == pytest.approx((1.2816, 1.2816), rel=0.2)
+
+
+def test_a_forecast_has_its_first_its_middle_and_its_last_horizon() -> None:
+    task = Forecast(quantiles=(0.1, 0.9), horizons_hours=(1.0, 2.0, 3.0, 24.0))
+    target_TP = np.arange(400.0)[:, None] + np.array([0, 100, 200, 300])
+    output_TW = np.repeat(target_TP, 3, axis=1).astype(np.float32)
+    parts = found(task, output_TW, target_TP)
+    assert [one.name for one in parts] == ["1 h", "3 h", "24 h"]
+    assert [one.bins[0].truth for one in parts] == [16.5, 216.5, 316.5]
+    two = Forecast(quantiles=(0.1, 0.9), horizons_hours=(1.0, 2.0))
+    assert [one.name for one in found(two, output_TW[:, :6], target_TP[:, :2])] == ["1 h", "2 h"]
+
+
+def test_few_rows_have_few_bins_and_rows_without_a_number_none() -> None:
+    rows = 2 * FEWEST_ROWS + 5
+    answer_T = np.arange(rows, dtype=np.float32)
+    target_T = answer_T.copy()
+    assert [one.rows for one in found(Regression(), answer_T[:, None], target_T)[0].bins] == [23, 22]
+    target_T[:6] = np.nan
+    assert [one.rows for one in found(Regression(), answer_T[:, None], target_T)[0].bins] == [39]
+    assert found(Regression(), answer_T[:19, None], answer_T[:19]) == ()
+
+
+def test_a_class_has_none() -> None:
+    assert found(Binary(), np.full((99, 1), 0.9), np.ones(99)) == ()
