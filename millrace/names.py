@@ -65,6 +65,13 @@ def drop_id_of(bucket: str, key: str, version_id: str) -> str:
     return hashlib.sha256("\n".join((bucket, key, version_id)).encode()).hexdigest()
 
 
+def row_id_of(of: str, place: int | str) -> str:
+    """Names the row at this place, `9f86d081884c7d65-17`; `of` says of which object's bytes or which call.
+
+    It is the id of a decision on a row of a call, and what a generated column holds for a row without one."""
+    return f"{of}-{place}"
+
+
 def hash_of_run(run: str) -> str:
     """What the names of an execution's jobs, and of the executions that it starts, begin with; `run` is its name.
 

@@ -13,11 +13,10 @@ from console.environment import Environment
 from console.queries.answers import drops_of
 from console.queries.executions import Execution
 from console.queries.stored import find_object
-from millrace.aws.objects import keys_below
+from millrace.aws.objects import key_of_version, keys_below
 from millrace.contract.reasons import Reason
 from millrace.contract.schema import Feed
 from millrace.contract.violation import RuleViolation
-from millrace.datasets.notes import landing_key_of
 from millrace.datasets.quarantine import FIELDS, PARTS, object_key
 from millrace.errors import EnvironmentNotFoundError
 from millrace.names import WorkloadNames
@@ -82,7 +81,7 @@ def read_file(content: bytes, *, feed: str) -> Iterator[Row]:
     for row in sorted(rows, key=lambda row: row["line"] or 0):
         del row["violations"]
         row.setdefault("key", "")  # of a file from before it was kept
-        yield Row(feed=feed, drop=landing_key_of(row["source"]), column=row.pop("column_name"), **row)
+        yield Row(feed=feed, drop=key_of_version(row["source"]), column=row.pop("column_name"), **row)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,4 +1,6 @@
-"""What came: S3's event about a drop, and the execution that drops are given to.
+"""What came: S3's event about a drop, the drops that go together, and the execution that they are given to.
+
+Small drops of one feed go together: one execution, one commit, one transform job for all of them.
 
 https://docs.aws.amazon.com/AmazonS3/latest/userguide/ev-events.html (the event, as EventBridge delivers it)"""
 
@@ -6,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
@@ -16,8 +18,14 @@ from pydantic import Field, ValidationError
 from millrace.contract.schema import FEEDS, Feed
 from millrace.errors import NoDropError
 from millrace.messages.envelope import Message
+from millrace.messages.ingest import MOST_TOGETHER, bytes_in_json
 from millrace.names import MACHINE_OF_FEED, WorkloadNames, drop_id_of
 from millrace.state.claims import Start
+
+SMALL_BYTES, GROUP_BYTES = 2**20, 16 * 2**20
+"""Of a drop that goes together with others, and of all drops of a group: one function reads them one by one."""
+LONGEST_KEY, LONGEST_VERSION = 200, 64
+"""Bytes in JSON: the state of an execution, 256 KiB at most, holds the names of its drops several times."""
 
 
 class _Bucket(Message):
@@ -91,6 +99,27 @@ def arrival_of(body: str, names: WorkloadNames) -> Arrival:
     )
 
 
+def groups(arrivals: Iterable[Arrival], *, has_images: bool = False) -> Iterator[list[Arrival]]:
+    """The drops, each once, as they go together; one that is not small is alone.
+
+    `has_images`: rows may have images. A drop of theirs may be a manifest, whose objects count as its bytes do and are
+    not known here; drops of labels have none."""
+    small: dict[str, list[Arrival]] = {}
+    for arrival in arrivals:
+        if is_small(arrival) and not (has_images and arrival.feed != "labels"):
+            small.setdefault(arrival.feed, []).append(arrival)
+        else:
+            yield [arrival]
+    for of_feed in small.values():
+        yield from _cut(of_feed)
+
+
+def is_small(arrival: Arrival) -> bool:
+    """Whether it goes together with others; a drop of unknown size does not."""
+    key, version = bytes_in_json(arrival.object["key"]), bytes_in_json(arrival.object["version_id"])
+    return 0 < arrival.size <= SMALL_BYTES and key <= LONGEST_KEY and version <= LONGEST_VERSION
+
+
 def start_of(arrivals: Sequence[Arrival], names: WorkloadNames) -> Start:
     """One execution for drops of one feed, at least one; it counts the arrival of the last one as now.
 
@@ -114,3 +143,13 @@ def _feed(bucket: str, key: str, names: WorkloadNames) -> Feed:
         expected = f"s3://{landing}/{names.workload}/<{'|'.join(MACHINE_OF_FEED)}>/<name>"
         raise NoDropError(f"detail.object.key: expected {expected}, came s3://{bucket}/{key}")
     return feed
+
+
+def _cut(arrivals: list[Arrival]) -> Iterator[list[Arrival]]:
+    part: list[Arrival] = []
+    for arrival in arrivals:
+        if len(part) == MOST_TOGETHER or sum(each.size for each in part) + arrival.size > GROUP_BYTES:
+            yield part
+            part = []
+        part.append(arrival)
+    yield part

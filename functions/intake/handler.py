@@ -16,8 +16,7 @@ from aws_lambda_powertools import Logger
 from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSEvent, SQSRecord
 from botocore.exceptions import ClientError, HTTPClientError
 
-from functions.intake.arrivals import Arrival, arrival_of, start_of
-from functions.intake.groups import groups
+from functions.intake.arrivals import Arrival, arrival_of, groups, start_of
 from functions.intake.redo import failed_run, one_by_one
 from millrace.errors import ConflictError, NoDropError
 from millrace.names import MACHINE_OF_FEED

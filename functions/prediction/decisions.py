@@ -14,10 +14,10 @@ from typing import Any
 
 from functions.prediction.endpoint import EndpointAnswer
 from functions.prediction.request import Admitted, Rejected
-from millrace.contract.generated import made_id
 from millrace.contract.reasons import Reason
 from millrace.decisions.record import Decision, canonical, to_line
 from millrace.errors import QueueError
+from millrace.names import row_id_of
 from millrace.timestamps import moment
 from millrace.workload.declaration import Prediction
 from millrace.workload.rollout import Phase
@@ -65,7 +65,7 @@ def decide(
     watched = answer.watched or ({},) * len(rows)
     return [
         Decision(
-            id=made_id(call.id, row.number),
+            id=row_id_of(call.id, row.number),
             workload=call.workload,
             event_time=moment(str(row.cells[surface.event_time])),
             key={column: row.cells[column] for column in surface.key},

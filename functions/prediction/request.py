@@ -15,12 +15,12 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any, NoReturn
 
-from millrace.contract.generated import first_time, made_id, step
 from millrace.contract.row import as_declared, check_row_with_past
 from millrace.contract.schema import Table
 from millrace.decisions.record import Decision
 from millrace.explanations.attribution import MOST_EXPLAINED
 from millrace.features.history import History
+from millrace.names import row_id_of
 from millrace.settings.prediction import ROWS_PER_CALL
 
 CALL_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
@@ -155,8 +155,8 @@ def complete(
         cells = as_declared(row, table, histories)
         for column in table.columns:
             if column.is_generated and cells.get(column.name) is None:
-                time = first_time(column, at) + number * step(column)
-                cells[column.name] = made_id(call_id, number) if column.generated == "row_id" else time.isoformat()
+                time = column.first_time(at) + number * column.time_step
+                cells[column.name] = row_id_of(call_id, number) if column.generated == "row_id" else time.isoformat()
         found.append(cells)
     return tuple(found)
 

@@ -31,6 +31,12 @@ def split_uri(uri: str) -> tuple[str, str]:
     return bucket, key
 
 
+def key_of_version(uri: str) -> str:
+    """The key of `s3://<bucket>/<key>?versionId=<version>`; a key may itself have what stands before a version's id."""
+    key = uri.removeprefix("s3://").partition("/")[2]
+    return key.rpartition("?versionId=")[0] or key
+
+
 def read_object(client: Any, uri: str) -> bytes:
     """The whole object in memory: for reports and settings, not for data."""
     bucket, key = split_uri(uri)

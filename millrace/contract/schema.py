@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from datetime import date
+from datetime import UTC, date, datetime, timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Literal, TypeVar, cast
 
@@ -92,6 +92,20 @@ class Column:
     @property
     def is_generated(self) -> bool:
         return bool(self.generated)
+
+    def first_time(self, at: datetime) -> datetime:
+        """Of a generated time: `at`, when the rows came, as the column holds it: in UTC, without a zone where it has
+        none."""
+        utc = at.astimezone(UTC)
+        return utc if self.kind == "timestamp_utc" else utc.replace(tzinfo=None)
+
+    @property
+    def time_step(self) -> timedelta:
+        """Of a generated time: by how much a row's lies after that of the row before it.
+
+        A microsecond for `row_order`, the least that Iceberg keeps: the rows of one file stay within seconds, and in
+        their order."""
+        return timedelta(microseconds=1 if self.generated == "row_order" else 0)
 
     @property
     def is_expected(self) -> bool:

@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, Self
 
+from millrace.aws.objects import key_of_version
 from millrace.contract.reasons import Reason, RowsByReason
 from millrace.datasets.notes import (
     ALIAS,
@@ -33,7 +34,6 @@ from millrace.datasets.notes import (
     UNPARSABLE,
     WITHDRAWN_DROP,
     WRITTEN_BY,
-    landing_key_of,
 )
 
 if TYPE_CHECKING:
@@ -113,7 +113,7 @@ class JournalEntry:
     @property
     def key(self) -> str:
         """The landing key of that object."""
-        return landing_key_of(self.uri)
+        return key_of_version(self.uri)
 
     @property
     def rows_added(self) -> int:

@@ -49,9 +49,3 @@ def is_later(one: str, other: str) -> bool:
     They are compared as text, the shorter one filled up with zeros on the right."""
     width = max(len(one), len(other))
     return one.upper().ljust(width, "0") > other.upper().ljust(width, "0")
-
-
-def landing_key_of(uri: str) -> str:
-    """The landing key of a source's URI; a key may itself have what stands before a version's id."""
-    key = uri.removeprefix("s3://").partition("/")[2]
-    return key.rpartition("?versionId=")[0] or key

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from millrace.contract.generated import first_time, made_id, step
 from millrace.contract.rules.image import ImageFormat
 from millrace.contract.schema import LINE, Column, Table
+from millrace.names import row_id_of
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -57,10 +57,10 @@ def fill_generated(rows: pa.Table, table: Table, origin: Origin) -> pa.Table:
         place = rows.column_names.index(column.name)
         kind = rows.schema.field(place).type
         if column.generated == "row_id":
-            prefix = made_id(origin.digest[:ID_DIGITS], "")
+            prefix = row_id_of(origin.digest[:ID_DIGITS], "")
             made = pc.binary_join_element_wise(prefix, pc.cast(rows.column(LINE), pa.string()), "")
         else:
-            after = pc.multiply(rows.column(LINE), step(column) // RESOLUTION).cast(pa.duration("us"))
-            made = pc.add(pa.scalar(first_time(column, origin.at), kind), after)
+            after = pc.multiply(rows.column(LINE), column.time_step // RESOLUTION).cast(pa.duration("us"))
+            made = pc.add(pa.scalar(column.first_time(origin.at), kind), after)
         rows = rows.set_column(place, rows.schema.field(place), pc.coalesce(rows.column(place), made))
     return rows

@@ -32,7 +32,7 @@ import pyarrow.parquet as pq
 from console.demo.electricity import STORY
 from console.demo.months import SAMPLE, months
 from console.local_cloud.local_cloud import LocalCloud, started
-from functions.intake import groups
+from functions.intake import arrivals
 from millrace.state.claims import Claims
 from millrace.state.slots import Slots
 from millrace.state.table import StateTable
@@ -181,7 +181,7 @@ def simulate(drops: int, *, together: bool = True) -> Outcome:
     """The burst on the simulated clock; where they do not go `together`, none counts as small."""
     cloud = Cloud()
     intake, slots = intake_of(cloud)
-    with patch("functions.intake.groups.SMALL_BYTES", groups.SMALL_BYTES if together else 0):
+    with patch("functions.intake.arrivals.SMALL_BYTES", arrivals.SMALL_BYTES if together else 0):
         live_through(cloud, intake, slots, drops)
     worked_on = Counter(drop for name in cloud.ended for drop in cloud.drops[name])
     return Outcome(

@@ -28,7 +28,7 @@ from typer.testing import CliRunner
 from console.cli.app import app
 from console.demo.months import SAMPLE, months
 from console.local_cloud.local_cloud import SECRET_VARIABLE
-from functions.intake.groups import LONGEST_KEY
+from functions.intake.arrivals import LONGEST_KEY
 from infra.app import build
 from infra.settings import settings_for
 from millrace.artefact.artefact import read_archive

@@ -11,8 +11,15 @@ import pytest
 from pydantic import ValidationError
 
 from functions.ingestion.reasons import cut
-from functions.intake.arrivals import Arrival, arrival_of, start_of
-from functions.intake.groups import GROUP_BYTES, LONGEST_KEY, SMALL_BYTES, groups
+from functions.intake.arrivals import (
+    GROUP_BYTES,
+    LONGEST_KEY,
+    SMALL_BYTES,
+    Arrival,
+    arrival_of,
+    groups,
+    start_of,
+)
 from millrace.contract.reasons import Reason
 from millrace.messages.ingest import (
     MOST_TOGETHER,
