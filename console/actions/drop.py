@@ -15,6 +15,7 @@ from millrace.contract.schema import FEEDS, Contract, Feed
 from millrace.errors import DropError, RunError
 from millrace.files.csv import names_of
 from millrace.files.lines import BOM
+from millrace.files.pages import check_footer
 from millrace.files.sniff import HEAD_BYTES, format_of
 from millrace.names import MACHINE_OF_FEED, WorkloadNames, drop_id_of
 
@@ -87,6 +88,7 @@ def _names_in(file: Path, form: CsvForm) -> list[str]:
             case "parquet":
                 import pyarrow.parquet as pq
 
+                check_footer(file)
                 return list(pq.read_schema(file).names)
             case "jsonlines":
                 return list(json.loads(first))

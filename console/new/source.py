@@ -14,6 +14,7 @@ from millrace.contract.csv_form import CsvForm
 from millrace.contract.violation import QuarantinedRow
 from millrace.errors import DropError
 from millrace.files import jsonlines
+from millrace.files.pages import check_footer
 from millrace.files.sniff import HEAD_BYTES, format_of
 
 if TYPE_CHECKING:
@@ -154,9 +155,10 @@ def _parquet(path: Path) -> pa.Table:
     import pyarrow.parquet as pq
 
     try:
+        check_footer(path)
         with pq.ParquetFile(path) as file:
             return file.read().replace_schema_metadata(None)
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, OSError) as error:
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, OSError, DropError) as error:
         stop(path, "format", "a readable Parquet file", str(error)[:200])
 
 

@@ -19,7 +19,7 @@ from console.presenters.drops import (
 from console.presenters.presenter import Outcome, Presenter, RunSummary, TimelineEntry, until
 from console.queries.answers import DropAnswer, drops_of
 from console.words import count
-from millrace.contract.reasons import together
+from millrace.datasets.quarantine import together
 from millrace.messages.ingest import Committed
 
 if TYPE_CHECKING:

@@ -18,7 +18,7 @@ from console.presenters.drops import (
 from console.presenters.presenter import Document, Outcome, Presenter, RunSummary
 from console.queries.answers import DropAnswer, drops_of
 from console.words import brief, count
-from millrace.contract.reasons import together
+from millrace.datasets.quarantine import together
 
 if TYPE_CHECKING:
     from console.queries.executions import Execution

@@ -15,10 +15,9 @@ from aws_lambda_powertools import Logger
 from functions.delivery.joining import join
 from millrace.artefact.batch import REJECTED, read_answers, reason_of
 from millrace.contract.load import load_contract
-from millrace.contract.reasons import together
 from millrace.contract.schema import LINE
 from millrace.contract.violation import QuarantinedRow, RuleViolation, key_text, raw_row
-from millrace.datasets.quarantine import QuarantineFile, object_key
+from millrace.datasets.quarantine import QuarantineFile, object_key, together
 from millrace.messages.envelope import StepInput, handles
 from millrace.messages.ingest import Staging
 from millrace.messages.score import (

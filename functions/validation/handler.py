@@ -17,13 +17,12 @@ from functions.validation.shards import Shards, stage, stage_with_past
 from millrace.artefact.batch import CONTENT_TYPE
 from millrace.contract.future import up_to
 from millrace.contract.load import load_contract
-from millrace.contract.reasons import together
 from millrace.contract.schema import Feed
 from millrace.datasets.commits import Commit, NewDrop, commit_together
 from millrace.datasets.new_rows import NewRows, RowsInFile, Source
 from millrace.datasets.notes import ARRIVAL, UNPARSABLE
 from millrace.datasets.past import read_past
-from millrace.datasets.quarantine import QuarantineFile, object_key
+from millrace.datasets.quarantine import QuarantineFile, object_key, together
 from millrace.datasets.tables import Lake
 from millrace.errors import ConflictError
 from millrace.features import catalogue as encoders

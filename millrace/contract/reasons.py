@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping
 from enum import StrEnum
 
@@ -61,11 +60,3 @@ class Reason(StrEnum):
 
 RowsByReason = Mapping[Reason, int]
 """How many rows were quarantined, by the first rule that each breaks."""
-
-
-def together(*found: RowsByReason) -> RowsByReason:
-    """Their sums, the most frequent reason first."""
-    total = Counter[Reason]()
-    for one in found:
-        total.update(one)
-    return dict(total.most_common())

@@ -9,7 +9,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from millrace.contract.reasons import Reason, RowsByReason, together
+from millrace.contract.reasons import Reason, RowsByReason
 from millrace.contract.schema import Feed
 from millrace.contract.violation import QuarantinedRow, RuleViolation
 
@@ -109,6 +109,14 @@ class QuarantineFile:
 
     def _origin(self) -> dict[str, object]:
         return {"run": self._drop_id, "source": self._source, "quarantined_at": self._as_of}
+
+
+def together(*found: RowsByReason) -> RowsByReason:
+    """Their sums, the most frequent reason first."""
+    total = Counter[Reason]()
+    for one in found:
+        total.update(one)
+    return dict(total.most_common())
 
 
 def _parts(refused: Iterable[QuarantinedRow]) -> Iterator[list[QuarantinedRow]]:

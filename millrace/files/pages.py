@@ -1,7 +1,8 @@
-"""The pages of a Parquet file by their headers: how many rows and bytes each has, before one is unpacked.
+"""A Parquet file by its footer and the headers of its pages: how much it would take, before any of it is unpacked.
 
 Read from the bytes (https://parquet.apache.org/docs/file-format, in Thrift's compact protocol): pyarrow shows no page
-header, and its reader of a column's metadata ends the process where a footer contradicts itself."""
+header, its reader of a column's metadata ends the process where a footer contradicts itself, and that of the schema
+where columns lie some ten thousand deep within each other."""
 
 from __future__ import annotations
 
@@ -17,9 +18,16 @@ FOOTER_BYTES = 8
 """At the end of the file: the length of its metadata in four bytes, then PAR1."""
 TRUE, FALSE, BYTE, DOUBLE, TEXT, LIST, SET, MAP, STRUCT = 1, 2, 3, 7, 8, 9, 10, 11, 12
 INTEGERS = (4, 5, 6)
+SCHEMA, ROW_GROUPS, CHILDREN = 2, 4, 5
+"""Fields of the footer, and of a column of its schema."""
 DATA_PAGE, INDEX_PAGE, DICTIONARY_PAGE = 0, 1, 2
 DICTIONARY_ENCODINGS = (2, 8)
 DELTA_LENGTHS, DELTA_PREFIXES = 6, 7
+MOST_PARTS, MOST_VALUES = 500_000, 5_000_000
+"""Of a footer: columns, row groups and columns of row groups, of which pyarrow makes some kilobyte each; and all texts
+and structures within them. Such a footer takes some hundred megabytes, one of 30 MB could take 7 GB."""
+MOST_NESTED = 100
+"""Columns within each other."""
 MOST_DEPTH = 16
 """Of structures within each other; the format itself has six."""
 
@@ -40,6 +48,61 @@ class Page:
     """Bytes of that dictionary, unpacked."""
 
 
+def check_footer(path: Path) -> None:
+    """Raise DropError `too_large` for a footer that pyarrow would take too much memory or stack to read, `corrupt` for
+    one that is none."""
+    try:
+        with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+            footer = _footer(data)
+            parts = 0
+            for number, kind in footer.fields():
+                if number in (SCHEMA, ROW_GROUPS) and kind == LIST:
+                    for found in _columns(footer) if number == SCHEMA else _parts(footer):
+                        parts += 1
+                        _bound("columns within each other", found, MOST_NESTED)
+                        _bound("columns of row groups", parts, MOST_PARTS)
+                else:
+                    footer.skip(kind)
+    except (IndexError, ValueError) as error:
+        raise DropError(
+            Reason.CORRUPT, expected="a readable Parquet file", got=f"a footer that cannot be read: {error}"
+        ) from None
+
+
+def _bound(what: str, came: int, most: int) -> None:
+    if came > most:
+        raise DropError(Reason.TOO_LARGE, expected=f"a Parquet file of {most} {what} at most", got="more")
+
+
+def _footer(data: mmap.mmap) -> _Compact:
+    end = len(data) - FOOTER_BYTES
+    return _Compact(data, end - int.from_bytes(data[end : end + 4], "little"))
+
+
+def _columns(footer: _Compact) -> Iterator[int]:
+    """For each column of the schema, and each that others lie in, how deep it lies."""
+    open_: list[int] = []
+    for _ in footer.items():
+        numbers, _ = footer.struct()
+        while open_ and not open_[-1]:
+            open_.pop()
+        if open_:
+            open_[-1] -= 1
+        yield len(open_)
+        if (children := numbers.get(CHILDREN, 0)) > 0:
+            open_.append(children)
+
+
+def _parts(footer: _Compact) -> Iterator[int]:
+    """0 for each row group and for each of its columns."""
+    for _ in footer.items():
+        yield 0
+        for _ in footer.find(1):
+            for _ in footer.items():
+                footer.skip(STRUCT)
+                yield 0
+
+
 def pages_of(path: Path, columns: Collection[str], *, most: int) -> dict[str, list[Page]]:
     """The data pages of each of these columns, which are flat, in the order of the rows.
 
@@ -48,8 +111,7 @@ def pages_of(path: Path, columns: Collection[str], *, most: int) -> dict[str, li
     left = most
     try:
         with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-            end = len(data) - FOOTER_BYTES
-            for chunk in _chunks(_Compact(data, end - int.from_bytes(data[end : end + 4], "little"))):
+            for chunk in _chunks(_footer(data)):
                 if (pages := found.get(chunk.column)) is None:
                     continue
                 for page in _pages(chunk, data, first=pages[-1].first + pages[-1].rows if pages else 0):
@@ -74,7 +136,7 @@ class _Chunk:
 
 def _chunks(footer: _Compact) -> Iterator[_Chunk]:
     """Those of FileMetaData: its row groups are field 4, their columns field 1, a column's metadata field 3."""
-    for _ in footer.find(4):
+    for _ in footer.find(ROW_GROUPS):
         for _ in footer.items():
             for _ in footer.find(1):
                 for _ in footer.items():
@@ -121,13 +183,14 @@ class _Compact:
         if at < 0:
             raise ValueError("a place before the file")
         self._data, self.at = data, at
+        self._values = 0
 
     def struct(self, inside: Collection[int] = ()) -> tuple[dict[int, int], dict[int, list[str]]]:
         """The integers and the lists of texts of a structure, by field; those of the structures `inside` it by
         their own field too: 305 is field 5 of field 3."""
         numbers: dict[int, int] = {}
         texts: dict[int, list[str]] = {}
-        for number, kind in self._fields():
+        for number, kind in self.fields():
             if kind in INTEGERS:
                 numbers[number] = self._integer()
             elif kind == STRUCT and number in inside:
@@ -137,23 +200,24 @@ class _Compact:
             elif kind == LIST and self._data[self.at] & 15 == TEXT:
                 texts[number] = [self._text() for _ in range(self._header()[0])]
             else:
-                self._skip(kind)
+                self.skip(kind)
         return numbers, texts
 
     def find(self, wanted: int) -> Iterator[None]:
         """Once at the field's value, which must be read before the next step; the other fields are skipped."""
-        for number, kind in self._fields():
+        for number, kind in self.fields():
             if number == wanted and kind == LIST:
                 yield
             else:
-                self._skip(kind)
+                self.skip(kind)
 
     def items(self) -> Iterator[None]:
         """Once at each element of a list, which must be read before the next step."""
         for _ in range(self._header()[0]):
             yield
 
-    def _fields(self) -> Iterator[tuple[int, int]]:
+    def fields(self) -> Iterator[tuple[int, int]]:
+        """Number and type of each field of a structure, whose value must be read before the next step."""
         number = 0
         while head := self._byte():
             number = number + (head >> 4) if head >> 4 else self._integer()
@@ -187,9 +251,11 @@ class _Compact:
         self.at += size
         return self._data[self.at - size : self.at].decode()
 
-    def _skip(self, kind: int, depth: int = 0) -> None:
+    def skip(self, kind: int, depth: int = 0) -> None:
+        """Pass a value by."""
         if depth > MOST_DEPTH:
             raise ValueError("structures within each other")
+        self._count(kind)
         if kind in INTEGERS:
             self._unsigned()
         elif kind in (BYTE, DOUBLE):
@@ -205,10 +271,15 @@ class _Compact:
                 of = self._byte()
                 self._skip_all(number, (of >> 4, of & 15), depth)
         elif kind == STRUCT:
-            for _, inner in self._fields():
-                self._skip(inner, depth + 1)
+            for _, inner in self.fields():
+                self.skip(inner, depth + 1)
         elif kind not in (TRUE, FALSE):
             raise ValueError(f"a value of type {kind}")
+
+    def _count(self, kind: int) -> None:
+        self._values += kind in (TEXT, STRUCT)
+        if self._values > MOST_VALUES:
+            _bound("texts and structures of its footer", self._values, MOST_VALUES)
 
     def _skip_all(self, number: int, kinds: tuple[int, ...], depth: int) -> None:
         """Elements of a list or a map: a boolean takes a byte there."""
@@ -216,4 +287,4 @@ class _Compact:
             raise ValueError("a list longer than the file")
         for _ in range(number):
             for kind in kinds:
-                self._skip(BYTE if kind in (TRUE, FALSE) else kind, depth + 1)
+                self.skip(BYTE if kind in (TRUE, FALSE) else kind, depth + 1)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +12,7 @@ from millrace.contract.schema import Column, Table, parsed_schema
 from millrace.contract.violation import QuarantinedRow, RuleViolation, raw_row, truncate
 from millrace.errors import DropError
 from millrace.files.cast import cast, from_json, numbers_from_text, without_numbers, without_times, without_words
-from millrace.files.pages import pages_of
+from millrace.files.pages import check_footer, pages_of
 from millrace.files.parsed import Limits, Parsed, check_header, keys_of, note_wrong_type
 from millrace.files.portions import check_pages, is_of_few_words, parts_of, rows_at_once
 
@@ -42,6 +42,7 @@ def read(path: Path, table: Table, limits: Limits) -> Iterator[Parsed]:
 def _batches(path: Path, table: Table, limits: Limits) -> Iterator[Parsed]:
     import pyarrow.parquet as pq
 
+    check_footer(path)
     metadata = pq.read_metadata(path)
     schema = metadata.schema.to_arrow_schema()
     _check_schema(schema, table)
@@ -54,7 +55,7 @@ def _batches(path: Path, table: Table, limits: Limits) -> Iterator[Parsed]:
     words = [name for name in most if is_of_few_words(pages[name], limits)]
     texts = {name: pages[name] for name in most}
     rows = rows_at_once(texts, words, limits, most=limits.rows_of(table))
-    unit = _unit_of_int96(path, [name for name in read if name in _in_int96(metadata)])
+    unit = unit_of_int96(path, metadata, read)
     with pq.ParquetFile(
         path,
         metadata=metadata,
@@ -75,8 +76,8 @@ def _in_int96(metadata: Any) -> set[str]:
     return {column.name for column in columns if column.physical_type == "INT96" and column.name == column.path}
 
 
-def _unit_of_int96(path: Path, names: list[str]) -> str:
-    """The unit in which times of this old form are read.
+def unit_of_int96(path: Path, metadata: Any, read: Collection[str]) -> str:
+    """The unit in which times of this old form are read, of the columns `read`.
 
     It has nanoseconds of any day, Arrow those of 1678 to 2262: a time outside of them would be read as another one. So
     microseconds are read, but where that would cut digits off. Raises DropError for a file that needs both."""
@@ -84,6 +85,7 @@ def _unit_of_int96(path: Path, names: list[str]) -> str:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
+    names = [name for name in read if name in _in_int96(metadata)]
     if not names:
         return "us"
     whole, exact = (

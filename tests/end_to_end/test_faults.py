@@ -31,7 +31,6 @@ from console.local_cloud.local_cloud import SECRET_VARIABLE
 from functions.intake.arrivals import LONGEST_KEY
 from infra.app import build
 from infra.settings import settings_for
-from millrace.artefact.artefact import read_archive
 from millrace.errors import WorkloadError
 from millrace.state.slots import Slots
 from millrace.state.table import StateTable
@@ -409,35 +408,3 @@ def test_a_wrong_declaration_stops_the_synthesis(tmp_path: Path, file: str, righ
     settings = settings_for("local", account="123456789012", region="eu-west-1")
     with pytest.raises(WorkloadError, match=said):
         build(settings, workloads=[folder], outdir=str(tmp_path / "out"))
-
-
-@pytest.mark.slow
-def test_a_training_whose_container_is_killed_gives_the_weights_of_an_undisturbed_one(lived: Lived) -> None:
-    """SIGKILL, of which nothing is told: the machine's retry goes on from its checkpoint, or from the start."""
-    log = lived.build / "local" / "logs" / "jobs" / "training"
-    states, sagemaker = lived.desk.client("stepfunctions"), lived.desk.client("sagemaker")
-
-    def start() -> tuple[str, Path]:
-        known = set(log.iterdir())
-        arn = states.start_execution(stateMachineArn=lived.names.machine_arn("train"), input="{}")["executionArn"]
-        (fresh,) = until(
-            lambda: [path for path in set(log.iterdir()) - known if "epoch=1" in path.read_text()], limit_s=60
-        )
-        return arn, fresh
-
-    def weights(job: str) -> bytes:
-        made = sagemaker.describe_training_job(TrainingJobName=job)
-        assert made["TrainingJobStatus"] == "Completed"
-        (lived.build / "model.tar.gz").write_bytes(lived.read(made["ModelArtifacts"]["S3ModelArtifacts"]))
-        return read_archive(lived.build / "model.tar.gz").weights
-
-    _, undisturbed = start()
-    lived.rest()
-    arn, killed = start()
-    for process in writing(killed):
-        os.kill(process, signal.SIGKILL)
-    lived.rest()
-    assert states.describe_execution(executionArn=arn)["status"] == "SUCCEEDED"
-    assert sagemaker.describe_training_job(TrainingJobName=killed.stem)["TrainingJobStatus"] == "Failed"
-    second = f"{killed.stem.removesuffix('-0-0')}-1-0"
-    assert weights(second) == weights(undisturbed.stem)

@@ -26,8 +26,6 @@ WORKLOAD = REPOSITORY / "workloads" / "electricity"
 COLUMNS = ("timestamp", "day_of_week", "period", "nswprice", "nswdemand", "vicprice", "vicdemand", "transfer", "class")
 CHILD = {"PATH": os.environ["PATH"], "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
 """The environment of a job's process: one thread, as in the tests' own processes."""
-STOP_S = 30.0
-"""The longest from SIGTERM to the end of a training with its checkpoint."""
 FIELD_IDS = {name: number for number, name in enumerate((*COLUMNS, "_source"), start=1)}
 
 

@@ -41,7 +41,8 @@ def decode(content: Any, encoding: Encoding, shape: tuple[int, int, int]) -> npt
             if encoding == "png" and not has_all_rows(content):
                 raise ValueError(expected)
             # Pillow draws in black what is beyond the palette, and leaves transparency out.
-            if encoding == "png" and (colours := palette_of(content)) and np.asarray(picture).max() >= colours:
+            colours = palette_of(content) if encoding == "png" else None
+            if colours is not None and np.asarray(picture).max() >= colours:
                 raise ValueError(expected)
             pixels = np.asarray(picture.convert("L" if channels == 1 else "RGB"), dtype=np.uint8)
     except Exception:  # the sender's bytes decide which one Pillow raises: IndexError, AssertionError and others

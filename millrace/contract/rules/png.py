@@ -15,6 +15,8 @@ REFUSED = (b"tRNS", b"acTL", b"fcTL", b"fdAT")
 """Transparency, and the frames of an animation: Pillow draws an image in the box of its first frame."""
 INDEXED = 3
 """The colour type of pixels that are places in a palette."""
+GREY = (0, 4)
+"""Colour types whose pixels no palette is about: https://www.w3.org/TR/png-3/#11PLTE"""
 ADAM7 = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2))
 """First column and row, and the distance to the next ones, of each pass: https://www.w3.org/TR/png-3/#8Interlace"""
 
@@ -23,18 +25,23 @@ def palette_of(content: Any) -> int | None:
     """How many colours the palette has that the pixels name; None where the pixels are colours themselves.
 
     Raises ValueError for transparency, of whatever colour type, and for chunks that decoders read in different ways: a
-    header or a palette that comes twice or too late, pixels in several places, frames of an animation, and chunks that
-    are critical and unknown."""
+    header or a palette that comes twice or too late, a palette of no whole colours or beside pixels that are grey,
+    pixels in several places, frames of an animation, methods and critical chunks that are unknown."""
     order = [(kind, chunk) for kind, chunk in _chunks(memoryview(content)) if _is_critical(kind) or kind in REFUSED]
     kinds = [kind for kind, _ in order]
     pixels = kinds.count(b"IDAT")
     has_palette = b"PLTE" in kinds
     if kinds != [b"IHDR", *[b"PLTE"] * has_palette, *[b"IDAT"] * pixels, b"IEND"]:
         raise ValueError(f"chunks in the order {kinds[:8]}")
-    is_indexed = order[0][1][9] == INDEXED
+    colour, *methods, interlace = order[0][1][9:13]
+    if any(methods) or interlace > 1:
+        raise ValueError(f"methods {methods} and interlace {interlace}")
+    is_indexed, colours = colour == INDEXED, len(order[1][1]) // 3 if has_palette else 0
+    if has_palette and (colour in GREY or not colours or len(order[1][1]) % 3):
+        raise ValueError(f"a palette of {len(order[1][1])} bytes beside pixels of colour type {colour}")
     if is_indexed and not has_palette:
         raise ValueError("no palette")
-    return len(order[1][1]) // 3 if is_indexed else None
+    return colours if is_indexed else None
 
 
 def _is_critical(kind: bytes) -> bool:

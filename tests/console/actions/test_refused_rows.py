@@ -24,11 +24,11 @@ TABLE = Table(name="rows", columns=(Column(name="id", kind="string"), Column(nam
 class Contract:
     """Of one table."""
 
-    def __init__(self, **form: Any) -> None:
-        self._form = CsvForm(**form)
+    def __init__(self, *, ignored: tuple[str, ...] = (), **form: Any) -> None:
+        self._form, self._ignored = CsvForm(**form), ignored
 
     def table(self, _: str) -> Table:
-        return Table(name=TABLE.name, columns=TABLE.columns, csv=self._form)
+        return Table(name=TABLE.name, columns=TABLE.columns, csv=self._form, ignored=self._ignored)
 
 
 class Bucket:
@@ -82,6 +82,15 @@ def test_a_stray_quote_joins_no_lines(tmp_path: Path) -> None:
     assert written(content, [3], tmp_path / "rows.csv") == b"id,text\nb,2\n"
 
 
+def test_a_stray_quote_that_would_join_two_refused_rows_is_an_error(tmp_path: Path) -> None:
+    """Line 3 is a good row between them: without it lines 2 and 4 are one record."""
+    content = b'id,text\n1,"a\n2,"b"\n3,c"\n'
+    with pytest.raises(RunError, match="got a quote that takes in line 4 of the dropped file"):
+        written(content, [2, 4], tmp_path / "rows.csv")
+    assert not (tmp_path / "rows.csv").exists()
+    assert written(content, [4], tmp_path / "rows.csv") == b'id,text\n3,c"\n'
+
+
 def test_what_the_contract_takes_for_csv_is_csv(tmp_path: Path) -> None:
     content = b'{"x": 1}|1\n"q\nr"|x\n'
     form = {"delimiter": "|", "columns": ("id", "text")}
@@ -110,6 +119,29 @@ def test_json_lines_and_parquet_too(tmp_path: Path) -> None:
     pq.write_table(pa.table({"id": pa.array(["a", "b", "c"], pa.string_view()), "text": [1, 2, 3]}), sink)
     written(sink.getvalue().to_pybytes(), [3, 1], tmp_path / "r.parquet")
     assert pq.read_table(tmp_path / "r.parquet").to_pylist() == [{"id": "a", "text": 1}, {"id": "c", "text": 3}]
+
+
+def test_times_of_the_old_form_stay_those_that_they_are(tmp_path: Path) -> None:
+    """Arrow reads them in nanoseconds, of which there are none for 1600 or 9999."""
+    times = [datetime(1500, 1, 1), datetime(1600, 1, 1), datetime(9999, 12, 31)]  # noqa: DTZ001
+    sink = pa.BufferOutputStream()
+    pq.write_table(
+        pa.table({"id": ["a", "b", "c"], "text": pa.array(times, pa.timestamp("us"))}),
+        sink,
+        use_deprecated_int96_timestamps=True,
+    )
+    written(sink.getvalue().to_pybytes(), [2, 3], tmp_path / "r.parquet")
+    assert pq.read_table(tmp_path / "r.parquet")["text"].to_pylist() == times[1:]
+
+
+def test_columns_that_the_contract_ignores_are_left_out(tmp_path: Path) -> None:
+    """Two of one name, and one of which Arrow takes no rows."""
+    nested = pa.array([["x"], ["y"]], pa.list_(pa.string_view()))
+    columns = [pa.array(["a", "b"]), pa.array(["x", "y"]), pa.array([1, 2]), pa.array([3, 4]), nested]
+    sink = pa.BufferOutputStream()
+    pq.write_table(pa.Table.from_arrays(columns, names=["id", "text", "old", "old", "tags"]), sink)
+    written(sink.getvalue().to_pybytes(), [2], tmp_path / "r.parquet", ignored=("old", "tags"))
+    assert pq.read_table(tmp_path / "r.parquet").to_pylist() == [{"id": "b", "text": "y"}]
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,6 @@ from jobs.runtime import Hosts, TrainingPlaces
 from jobs.training import launch
 from jobs.training.processes import ALONE, Processes
 from millrace.errors import TrainingError
-from tests.jobs.conftest import STOP_S
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 
@@ -128,10 +126,8 @@ def test_two_processes_that_were_stopped_go_on_to_the_same_bits(
         assert process.stdout is not None
         next(line for line in process.stdout if line.startswith("epoch=1 "))
         process.send_signal(signal.SIGTERM)
-        began = time.monotonic()
         rest = process.stdout.read()
     assert process.returncode == 143, rest
-    assert time.monotonic() - began < STOP_S
     assert rest.count("stopped: in epoch") == 2
     assert not (root / "model").exists()
     assert not (root / "output" / "failure").exists()

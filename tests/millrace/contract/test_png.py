@@ -73,11 +73,20 @@ PALETTE = (b"PLTE", b"\1\2\3\4\5\6")
     "content",
     [
         indexed(b"\0\1\2"),
+        indexed(b"\0\1\2", (b"PLTE", b"")),
+        indexed(b"\0\0\0", (b"PLTE", b"\1\2")),
         indexed(b"\0\1\xff", PALETTE),
         indexed(b"\0\0\1", PALETTE, (b"tRNS", b"\0\0")),
         indexed(b"\0\1\2\3\4\5\6", (b"tRNS", b"\0\1\0\2\0\3"), colour=2),
     ],
-    ids=["no palette", "beyond the palette", "transparent places", "a transparent colour"],
+    ids=[
+        "no palette",
+        "an empty palette",
+        "no whole colour",
+        "beyond the palette",
+        "transparent places",
+        "a transparent colour",
+    ],
 )
 def test_colours_that_nobody_drew_are_no_pixels(content: bytes) -> None:
     """Pillow draws all of them."""
@@ -116,8 +125,24 @@ FRAME = (b"fcTL", struct.pack(">IIIIIHHBB", 0, 1, 1, 0, 0, 1, 1, 0, 0))
         (1, of_chunks(header(0), header(0, 16), GREY)),
         (1, of_chunks(header(0), (b"IDAT", GREY[1][:5]), (b"DDAT", GREY[1][5:]))),
         (1, of_chunks(header(0), GREY, (b"XXXX", b""))),
+        (1, of_chunks(header(0), ONE, GREY)),
+        (3, of_chunks(header(3), (b"PLTE", bytes(13)), PLACES)),
+        (1, of_chunks((b"IHDR", struct.pack(">IIBBBBB", 4, 1, 8, 0, 1, 0, 0)), GREY)),
+        (1, of_chunks((b"IHDR", struct.pack(">IIBBBBB", 4, 1, 8, 0, 0, 0, 2)), GREY)),
     ],
-    ids=["a frame", "two palettes", "a late palette", "two headers", "two depths", "foreign pixels", "unknown"],
+    ids=[
+        "a frame",
+        "two palettes",
+        "a late palette",
+        "two headers",
+        "two depths",
+        "foreign pixels",
+        "unknown",
+        "a palette of grey",
+        "a third of a colour",
+        "an unknown compression",
+        "an unknown interlace",
+    ],
 )
 def test_chunks_that_decoders_read_in_different_ways_are_refused(channels: int, content: bytes) -> None:
     with pytest.raises(ValueError, match="PNG data of 1 x 4 pixels"):

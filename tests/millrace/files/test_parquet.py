@@ -152,6 +152,45 @@ def test_many_repetitions_of_a_long_text_are_read_in_parts_of_few(tmp_path: Path
     assert refusal(path, Limits(decoded_bytes=99_000_000)).reason == "too_large"
 
 
+def unsigned(number: int) -> bytes:
+    """In Thrift's compact protocol."""
+    found = b""
+    while number > 127:
+        number, found = number >> 7, found + bytes([number & 127 | 128])
+    return found + bytes([number])
+
+
+def with_footer(path: Path, footer: bytes) -> Path:
+    path.write_bytes(b"PAR1" + footer + len(footer).to_bytes(4, "little") + b"PAR1")
+    return path
+
+
+LEAF = b"\x15\x0c\x25\x02\x18\x01a\x00"
+
+
+def test_columns_thousands_deep_within_each_other_are_refused(tmp_path: Path) -> None:
+    """At 15,000 pyarrow's reader of the schema ends the process."""
+    for depth, reason in ((15_000, "too_large"), (101, "too_large"), (50, "column_type")):
+        schema = b"\x19\xfc" + unsigned(depth + 1) + b"\x48\x01s\x15\x02\x00" * depth + LEAF
+        path = with_footer(tmp_path / "deep", b"\x15\x02" + schema + b"\x16\x00\x19\x0c\x00")
+        assert refusal(path).reason == reason
+
+
+def test_a_footer_of_more_columns_than_memory_is_refused_before_it_is_read(tmp_path: Path) -> None:
+    """Three bytes each, of which pyarrow makes 700: 30 MB took 7 GB."""
+    schema = b"\x19\x2c\x48\x01s\x15\x02\x00" + LEAF
+    for columns, words in ((600_000, "columns of row groups"), (1_700_000, "columns of row groups")):
+        group = b"\x19\xfc" + unsigned(columns) + b"\x26\x00\x00" * columns + b"\x16\x00\x16\x00\x00"
+        path = with_footer(tmp_path / "wide", b"\x15\x02" + schema + b"\x16\x00\x19\x1c" + group + b"\x00")
+        error = refusal(path)
+        assert (error.reason, words in error.expected) == ("too_large", True)
+    # Entries of key and value, both empty: 2 bytes of text each.
+    entries = 2_600_000
+    kept = b"\x19\xfc" + unsigned(entries) + b"\x18\x00\x18\x00\x00" * entries
+    path = with_footer(tmp_path / "kept", b"\x15\x02" + schema + b"\x16\x00\x19\x0c" + kept + b"\x00")
+    assert "texts and structures" in refusal(path).expected
+
+
 def test_pages_too_large_together_are_refused(tmp_path: Path) -> None:
     path = written(tmp_path / "drop", ["abcdefg"] * ROWS, [b"12345678"] * ROWS, **by_encoding("PLAIN"))
     assert "most of them in the column b" in refusal(path, Limits(page_bytes=60_000)).got
