@@ -83,7 +83,7 @@ def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
 @pytest.fixture
 def unlabelled(monkeypatch: pytest.MonkeyPatch) -> str:
     """The name of an alarm that is added for one test: at most half of a window's decisions may lack a label."""
-    from millrace.monitoring.alarms import ALARMS, RatioAlarm
+    from millrace.monitoring.alarms import RATIO_ALARMS, RatioAlarm
 
     alarm = RatioAlarm(
         metric="Unlabelled",
@@ -93,5 +93,5 @@ def unlabelled(monkeypatch: pytest.MonkeyPatch) -> str:
         of_window=lambda window: 2 - 2 * window.error.labelled / window.error.answered if window.error else None,
         starts_retraining=True,
     )
-    monkeypatch.setitem(ALARMS, "unlabelled", alarm)
+    monkeypatch.setitem(RATIO_ALARMS, "unlabelled", alarm)
     return "unlabelled"

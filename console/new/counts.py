@@ -45,7 +45,12 @@ def repeated_rows(columns: Sequence[pa.Array | pa.ChunkedArray]) -> int:
     return int(rows.num_rows - rows.group_by(rows.column_names).aggregate([]).num_rows)
 
 
+def words_of_name(name: str) -> list[str]:
+    """`customer` and `id` of customerId, in lower case."""
+    return [word.lower() for word in WORD.findall(name)]
+
+
 def is_identifier(name: str) -> bool:
     """Whether a column is called like one that only numbers the rows."""
-    words = [word.lower() for word in WORD.findall(name)]
+    words = words_of_name(name)
     return bool(words) and words[-1] in IDENTIFIERS

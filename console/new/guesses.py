@@ -140,12 +140,7 @@ class Guesser:
                     self._stop("--key", expected, f"{column.name}, {_describe(column)}")
             return Guess(value=tuple(choice), reason="you said so")
         fit = [
-            c
-            for c in self.columns
-            if c.is_nearly_complete
-            and c is not label
-            and c.kind not in ("float64", "boolean", "binary")
-            and not c.is_sentences
+            c for c in self.columns if c.is_nearly_complete and c is not label and c.may_identify and not c.is_sentences
         ]
         alone = [one for one in fit if one.is_unique and one.is_nearly_unique and one is not event_time]
         if event_time and event_time.is_unique and not event_time.repeats:

@@ -128,7 +128,7 @@ def _with_local_time(error: ConfigurationError, event_time: Observed) -> Configu
 
 def _nearest(columns: Sequence[Observed], label: Observed) -> str:
     """The columns that come nearest to telling all rows apart."""
-    fit = [c for c in columns if c is not label and c.kind not in ("float64", "boolean", "binary") and c.distinct]
+    fit = [c for c in columns if c is not label and c.may_identify and c.distinct]
     best = sorted(fit, key=lambda column: -column.distinct)[:4]
     counts = [f"{column.name} ({column.distinct:,} values)" for column in best]
     if len(best) > 1:

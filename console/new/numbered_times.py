@@ -8,7 +8,7 @@ from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from console.new.counts import WORD
+from console.new.counts import words_of_name
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -38,7 +38,7 @@ def looks_like_times(name: str, numbers: pa.Array, *, is_text: bool) -> str:
     `is_text`: the file has them as text, which `--time-format` reads."""
     import pyarrow.compute as pc
 
-    words = [word.lower() for word in WORD.findall(name)]
+    words = words_of_name(name)
     if not (NAMES & {*words} or LAST_WORDS & {*words[-1:]}):
         return ""
     low, high = pc.min_max(numbers).as_py().values()

@@ -77,6 +77,11 @@ class Observed:
         return self.kind in ("int64", "float64")
 
     @property
+    def may_identify(self) -> bool:
+        """Whether cells of its kind may tell rows apart: texts, whole numbers and times."""
+        return self.kind not in ("float64", "boolean", "binary")
+
+    @property
     def is_sentences(self) -> bool:
         """Whether its texts are of FEWEST_WORDS words or more on average: no names, codes or addresses."""
         import pyarrow.compute as pc

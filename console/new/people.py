@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from console.new.counts import WORD
+from console.new.counts import words_of_name
 from console.new.observed import Observed
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ MOST = 0.5
 
 def why_protected(column: Observed) -> str:
     """What the column says of a person; nothing where it seems to say nothing."""
-    words = [word.lower() for word in WORD.findall(column.name)]
+    words = words_of_name(column.name)
     if len(words) == 1 and words[0] in NAME and column.kind == "string":
         return "its name says that it names a person"
     if found := next((word for word in words if word in PROTECTED), ""):

@@ -12,7 +12,7 @@ from console.pages.markup import element, together
 from console.pages.scale import Scale, months, short
 from console.queries.monitoring import AlarmRaised, AlarmStays, ChampionPeriod, MonitoredWindow
 from console.words import listed, spelled
-from millrace.monitoring.alarms import ALARMS
+from millrace.monitoring.alarms import RATIO_ALARMS
 
 WIDTH, LEFT, RIGHT = 1056.0, 56.0, 104.0
 PANEL, GAP, TOP, LABEL, FOOT = 148.0, 52.0, 58.0, 17.0, 74.0
@@ -90,7 +90,7 @@ class Panel:
 
     @property
     def title(self) -> str:
-        figure = ALARMS[self.name].figure
+        figure = RATIO_ALARMS[self.name].figure
         return f"{spelled(self.name).capitalize()}, ratio to its bound: {figure}{self.extras.title}"
 
     def value(self, window: MonitoredWindow) -> float | None:
@@ -98,7 +98,7 @@ class Panel:
         return window.ratios[self.name]
 
     def tip(self, window: MonitoredWindow, value: float) -> str:
-        return f"{_span(window)}\n{ALARMS[self.name].noun} {value:.2f} × bound{self.extras.tip(window)}"
+        return f"{_span(window)}\n{RATIO_ALARMS[self.name].noun} {value:.2f} × bound{self.extras.tip(window)}"
 
 
 def weeks(
@@ -113,9 +113,9 @@ def weeks(
     first = min([window.start for window in windows] + [period.start for period in champions])
     last = max([window.end for window in windows] + [period.end for period in champions])
     time = Scale(low=first.toordinal(), high=last.toordinal(), start=LEFT, stop=WIDTH - RIGHT)
-    panels = [Panel(name=name, number=number) for number, name in enumerate(ALARMS)]
+    panels = [Panel(name=name, number=number) for number, name in enumerate(RATIO_ALARMS)]
     bottom = panels[-1].bottom
-    nouns = listed([alarm.noun for alarm in ALARMS.values()]).capitalize()
+    nouns = listed([alarm.noun for alarm in RATIO_ALARMS.values()]).capitalize()
     return element(
         "svg",
         _months(time, first, last, bottom),

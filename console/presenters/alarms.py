@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from console.words import count, listed, spelled, times
 from millrace.messages.monitor import DriftFinding, MonitorReport, WindowReport
-from millrace.monitoring.alarms import ALARMS, COUNTED
+from millrace.monitoring.alarms import COUNT_ALARMS, RATIO_ALARMS
 
 if TYPE_CHECKING:
     from console.queries.monitoring import MonitorRun
@@ -29,21 +29,21 @@ def monitor_run_before(report: WorkloadReport, at: datetime) -> MonitorRun | Non
 
 def worst_window(name: str, report: MonitorReport) -> tuple[WindowReport, float] | None:
     """The window with the alarm's largest figure, the first of several, with it; None when no window has one."""
-    alarm = ALARMS.get(name)
+    alarm = RATIO_ALARMS.get(name)
     figures = ((window, alarm.of_window(window)) for window in report.windows) if alarm else ()
     known = [(window, figure) for window, figure in figures if figure is not None]
     return max(known, key=lambda pair: pair[1]) if known else None
 
 
 def _exceeded(name: str, report: MonitorReport) -> str:
-    if counted := COUNTED.get(name):
+    if counted := COUNT_ALARMS.get(name):
         found = counted.count(report)
         return count(found, counted.noun) if found else ""
     worst = worst_window(name, report)
     if worst is None or worst[1] <= 1:
         return ""
     window, figure = worst
-    return f"{ALARMS[name].noun} {times(figure)} × its bound, {_span(window)}"
+    return f"{RATIO_ALARMS[name].noun} {times(figure)} × its bound, {_span(window)}"
 
 
 def _moved(run: MonitorRun, _: WorkloadReport) -> str:

@@ -10,7 +10,7 @@ from console.presenters.presenter import Document, Outcome, Presenter, RunSummar
 from console.queries.answers import answer
 from console.words import count, listed, times
 from millrace.messages.monitor import MetricsPublished, NoWindows, WindowsPlanned
-from millrace.monitoring.alarms import ALARMS, exceeded
+from millrace.monitoring.alarms import RATIO_ALARMS, exceeded
 
 if TYPE_CHECKING:
     from console.queries.executions import Execution
@@ -44,7 +44,7 @@ def _outcome(run: Execution, _: Sequence[ReasonCount]) -> Outcome:
 
 def _noun(alarm: str) -> str:
     """Of the alarm's figure; its name where the table has no such alarm any more."""
-    return ALARMS[alarm].noun if alarm in ALARMS else alarm
+    return RATIO_ALARMS[alarm].noun if alarm in RATIO_ALARMS else alarm
 
 
 def _summary(run: Execution, report: WorkloadReport) -> RunSummary | None:
@@ -79,7 +79,7 @@ def _quiet(runs: Sequence[Execution], report: WorkloadReport) -> TimelineEntry |
 
 def _largest(runs: Sequence[MonitorRun]) -> Iterator[str]:
     """`drift at most 0.57`, for each alarm whose figure is known."""
-    for alarm in ALARMS.values():
+    for alarm in RATIO_ALARMS.values():
         figures = [figure for run in runs if (figure := alarm.ratio(run.report)) is not None]
         if figures:
             yield f"{alarm.noun} at most {times(max(figures))}"

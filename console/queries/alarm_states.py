@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from console.environment import Environment
 from console.queries.monitoring import MonitorRun
-from millrace.monitoring.alarms import ALARMS, COUNTED, published
+from millrace.monitoring.alarms import COUNT_ALARMS, RATIO_ALARMS, published
 from millrace.names import WorkloadNames
 from millrace.operations import alarms as operations
 from millrace.operations.alarms import Severity
@@ -114,8 +114,8 @@ def _name(alarm: Mapping[str, Any]) -> str:
 def _severities() -> dict[str, Severity]:
     """Of every alarm that a template deploys, by its name without a prefix."""
     return {
-        **{name: alarm.severity for name, alarm in ALARMS.items()},
-        **{name: alarm.severity for name, alarm in COUNTED.items()},
+        **{name: alarm.severity for name, alarm in RATIO_ALARMS.items()},
+        **{name: alarm.severity for name, alarm in COUNT_ALARMS.items()},
         **{name: alarm.severity for name, alarm in (operations.ALARMS | operations.ENDPOINT_ALARMS).items()},
         operations.SERVING: operations.COMPOSITE.severity,
         **{name: alarm.severity for name, alarm in operations.STAGE_ALARMS.items()},

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from console.environment import Environment
+from console.queries.queue_length import queue_length
 from millrace.errors import EnvironmentNotFoundError
 from millrace.names import WorkloadNames
 from millrace.operations.dead_letters import DEAD_LETTERS, EVENTS, EVENTS_HOLD, dead
@@ -43,8 +44,9 @@ def find_dead_queues(environment: Environment, names: WorkloadNames) -> tuple[De
     """Every dead-letter queue of the workload, and that of the stage's events."""
     found = {name: (known.holds, known.reader) for name, known in DEAD_LETTERS.items()}
     found[EVENTS] = (EVENTS_HOLD, "")
+    sqs = environment.client("sqs")
     return tuple(
-        DeadQueue(queue=name, messages=_length(environment, names, name), holds=holds, reader=reader)
+        DeadQueue(queue=name, messages=queue_length(sqs, _url(environment, names, name)), holds=holds, reader=reader)
         for name, (holds, reader) in found.items()
     )
 
@@ -93,14 +95,6 @@ def _letter(message: dict[str, Any]) -> DeadLetter:
         attributes={name: one.get("StringValue", "") for name, one in sorted(attributes.items())},
         body=message["Body"],
     )
-
-
-def _length(environment: Environment, names: WorkloadNames, queue: str) -> int:
-    counted = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
-    found = environment.client("sqs").get_queue_attributes(
-        QueueUrl=_url(environment, names, queue), AttributeNames=counted
-    )["Attributes"]
-    return sum(int(found[name]) for name in counted)
 
 
 def _url(environment: Environment, names: WorkloadNames, queue: str) -> str:

@@ -149,8 +149,7 @@ class Chain:
         if (content := find_object(self.s3, uri)) is None:
             return _broken("training run", self.run, f"there is no {uri}")
         run = Run.model_validate_json(content)
-        links = ("data", "contract", "config", "code")
-        apart = [link for link in links if getattr(run, f"{link}_digest") != self.known(link)]
+        apart = [link for link, pinned in run.digests.items() if pinned != self.known(link)]
         if apart:
             return _broken("training run", self.run, f"its {', '.join(apart)} digest is not the registry's")
         detail = f"started by {run.reason} as of {run.as_of:%Y-%m-%d %H:%M}; its four digests are the registry's"

@@ -34,6 +34,7 @@ from millrace.evaluation.sample import Sample
 from millrace.features import catalogue as encoders
 from millrace.messages.audit import AuditEvent
 from millrace.messages.train import GatesJudged, GateVerdict
+from millrace.messages.training_run import PINNED
 from millrace.names import WorkloadNames
 from millrace.release.bom import BOM_FILE
 from millrace.release.card import CARD_FILE
@@ -50,7 +51,6 @@ PICKLED = (b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05", b"PK\x03\x04", b"
 """First bytes of pickles and of files that may hold one: torch's and numpy's archives, compressed files."""
 DOCUMENTS = {CARD_FILE: "card_digest", BOM_FILE: "bom_digest"}
 """Which metadata of the package has the digest of which file."""
-LINKS = ("data", "contract", "config", "code", "weights", "onnx")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -282,12 +282,12 @@ def _describe(features: list[tuple[str, str]]) -> str:
 def _chain(candidate: Candidate, artefact: Artefact) -> str:
     """From the package over the artefact and the report back to what the run pinned."""
     known, description = _known(candidate), artefact.description
-    links = {f"{link}_digest": str(getattr(description.digests, link)) for link in LINKS}
+    links = {f"{link}_digest": value for link, value in vars(description.digests).items()}
     links |= {
         "artefact_digest": digest(candidate.archive.read_bytes()),
         "evaluation_digest": digest(known.report),
     }
-    pinned = {f"{link}_digest": str(known.run.get(f"{link}_digest")) for link in LINKS[:4]}
+    pinned = {f"{link}_digest": str(known.run.get(f"{link}_digest")) for link in PINNED}
     for name, came in links.items():
         for where, expected in (("package", known.metadata.get(name)), ("run", pinned.get(name, came))):
             if expected != came:

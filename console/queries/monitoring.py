@@ -21,7 +21,7 @@ from millrace.messages.monitor import (
     WindowsPlanned,
     read_report,
 )
-from millrace.monitoring.alarms import ALARMS, RatioAlarm, exceeded, published, starters
+from millrace.monitoring.alarms import RATIO_ALARMS, RatioAlarm, exceeded, published, starters
 from millrace.names import WorkloadNames
 from millrace.state.audit import Record
 
@@ -161,7 +161,7 @@ def _window(looks: Sequence[tuple[WindowReport, MonitorRun]]) -> MonitoredWindow
         end=window.end.date(),
         decisions=window.decisions,
         rows=seen.rows,
-        ratios={name: _newest(alarm, [each for each, _ in looks]) for name, alarm in ALARMS.items()},
+        ratios={name: _newest(alarm, [each for each, _ in looks]) for name, alarm in RATIO_ALARMS.items()},
         column=seen.findings[0].column if seen.findings else "",
         mean_error=last.error if last else None,
         error=last.error / by.error_bound if is_bounded else None,  # type: ignore[union-attr, operator]

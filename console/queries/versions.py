@@ -14,7 +14,7 @@ from millrace.aws.objects import read_object
 from millrace.evaluation.report import EVALUATION_FILE, Evaluation
 from millrace.messages.audit import AuditEvent, VersionLive
 from millrace.messages.train import GatesJudged, GateVerdict
-from millrace.messages.training_run import Run
+from millrace.messages.training_run import PINNED, Run
 from millrace.names import WorkloadNames
 from millrace.release.promotion import APPROVED
 from millrace.release.registry import Package, Registry
@@ -27,7 +27,7 @@ from millrace.timestamps import moment
 Status = Literal["live", "previous", "retired", "registered", "refused"]
 """`retired`: was live; `registered`: not released yet, or its release failed or refused it; `refused`: by a gate, no
 number."""
-DIGESTS = ("data", "contract", "config", "code", "weights", "onnx", "artefact", "evaluation")
+DIGESTS = (*PINNED, "weights", "onnx", "artefact", "evaluation")
 NEVER = datetime.min.replace(tzinfo=UTC)
 
 
@@ -150,7 +150,7 @@ def _refused(run: Run, gates: tuple[GateVerdict, ...]) -> ModelVersion:
         reason=run.reason,
         live_at=None,
         gates=gates,
-        digests={name: str(getattr(run, f"{name}_digest")) for name in DIGESTS[:4]},
+        digests=run.digests,
     )
 
 

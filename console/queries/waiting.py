@@ -8,16 +8,11 @@ from botocore.exceptions import ClientError
 
 from console.commands import command
 from console.environment import Environment
+from console.queries.queue_length import queue_length
 from console.words import count
 from millrace.names import WorkloadNames
 from millrace.state.pointers import ReleasePointers
 from millrace.state.table import StateTable
-
-COUNTED = (
-    "ApproximateNumberOfMessages",
-    "ApproximateNumberOfMessagesDelayed",
-    "ApproximateNumberOfMessagesNotVisible",
-)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,10 +46,9 @@ def find_waiting(environment: Environment, names: WorkloadNames) -> WaitingDrops
     sqs = environment.client("sqs")
     try:
         url = sqs.get_queue_url(QueueName=names.queue("drops"))["QueueUrl"]
-        found = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=COUNTED)["Attributes"]
+        drops = queue_length(sqs, url)
     except ClientError:
         return None
-    drops = sum(int(found.get(name, 0)) for name in COUNTED)
     if not drops:
         return None
     return WaitingDrops(names=names, drops=drops, has_model=not lacks_model(environment, names))

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from millrace.messages.monitor import MonitorReport
-from millrace.monitoring.alarms import ALARMS, COUNTED, ratios
+from millrace.monitoring.alarms import COUNT_ALARMS, RATIO_ALARMS, ratios
 from millrace.names import WorkloadNames
 
 JUDGED = "WindowsJudged"
@@ -17,8 +17,8 @@ def metrics_of(report: MonitorReport) -> list[dict[str, Any]]:
     """The data of one PutMetricData call: the ratios that there are, how many windows were judged, what should be 0.
 
     No timestamp: AWS takes it as now; the event time of the windows may be years away."""
-    figures = {ALARMS[name].metric: ratio for name, ratio in ratios(report).items()}
-    counts = {JUDGED: report.judged} | {alarm.metric: alarm.count(report) for alarm in COUNTED.values()}
+    figures = {RATIO_ALARMS[name].metric: ratio for name, ratio in ratios(report).items()}
+    counts = {JUDGED: report.judged} | {alarm.metric: alarm.count(report) for alarm in COUNT_ALARMS.values()}
     return [
         {
             "MetricName": name,

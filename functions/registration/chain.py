@@ -20,9 +20,6 @@ from millrace.names import WorkloadNames
 from millrace.release.promotion import NONE
 from millrace.timestamps import stamp
 
-LINKS = ("data", "contract", "config", "code")
-"""What the run pinned and the model must name."""
-
 
 @dataclass(frozen=True, kw_only=True)
 class Chain:
@@ -86,12 +83,7 @@ def read_chain(client: Any, names: WorkloadNames, *, run: str, model_data_url: s
 
 
 def _links(run: Run, description: Description) -> dict[str, str]:
-    pinned = {link: str(getattr(run, f"{link}_digest")) for link in LINKS}
-    for link, expected in pinned.items():
+    for link, expected in run.digests.items():
         if (came := getattr(description.digests, link)) != expected:
             raise ArtefactError(f"{run.run}: {link} digest: expected {expected} as the run pinned, got {came}")
-    return {
-        **{f"{link}_digest": value for link, value in pinned.items()},
-        "weights_digest": description.digests.weights,
-        "onnx_digest": description.digests.onnx,
-    }
+    return {f"{link}_digest": value for link, value in vars(description.digests).items()}

@@ -28,7 +28,7 @@ def _watch(cloudwatch: Any, names: WorkloadNames) -> list[str]:
     """What a release made to watch the endpoint.
 
     One call may name one composite alarm at most, and no alarm that is not there."""
-    watching = (*monitors.ALARMS, *monitors.COUNTED, *operations.ENDPOINT_ALARMS, operations.SERVING)
+    watching = (*monitors.RATIO_ALARMS, *monitors.COUNT_ALARMS, *operations.ENDPOINT_ALARMS, operations.SERVING)
     described = cloudwatch.describe_alarms(
         AlarmNames=[names.alarm(name) for name in watching], AlarmTypes=["MetricAlarm", "CompositeAlarm"]
     )

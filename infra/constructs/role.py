@@ -21,19 +21,35 @@ class Role(Construct):
         super().__init__(scope, f"{owner}-role")
         self.name = context.names.role(owner)
         self.arn = context.names.role_arn(owner)
-        self.resource = iam.CfnRole(
-            self,
-            "Resource",
-            role_name=self.name,
-            permissions_boundary=context.settings.options.permissions_boundary,
-            assume_role_policy_document=trusted(service, context.platform.account),
-            policies=[
-                iam.CfnRole.PolicyProperty(
-                    policy_name="statements", policy_document=policy([one.document() for one in statements])
-                )
-            ],
+        self.resource = role_resource(
+            self, "Resource", context=context, service=service, statements=statements, name=self.name
         )
-        acknowledge(self.resource, wildcards(statements, service))
+
+
+def role_resource(
+    scope: Construct,
+    logical_id: str,
+    *,
+    context: Owner,
+    service: str,
+    statements: Sequence[Statement],
+    name: str | None = None,
+) -> iam.CfnRole:
+    """The role as CloudFormation makes it; without a `name` by one of its own."""
+    resource = iam.CfnRole(
+        scope,
+        logical_id,
+        role_name=name,
+        permissions_boundary=context.settings.options.permissions_boundary,
+        assume_role_policy_document=trusted(service, context.platform.account),
+        policies=[
+            iam.CfnRole.PolicyProperty(
+                policy_name="statements", policy_document=policy([one.document() for one in statements])
+            )
+        ],
+    )
+    acknowledge(resource, wildcards(statements, service))
+    return resource
 
 
 def wildcards(statements: Sequence[Statement], service: str = "") -> dict[str, str]:

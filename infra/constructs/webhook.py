@@ -23,7 +23,7 @@ from millrace.operations.alarms import ALARMS, SERVING, STAGE_ALARMS
 from millrace.operations.dead_letters import EVENTS, dead
 from millrace.operations.notices import WEBHOOK_RULE
 
-NOTIFYING = (*ALARMS, SERVING, *monitors.ALARMS, *monitors.COUNTED, *STAGE_ALARMS)
+NOTIFYING = (*ALARMS, SERVING, *monitors.RATIO_ALARMS, *monitors.COUNT_ALARMS, *STAGE_ALARMS)
 """The alarms that send something themselves."""
 PER_SECOND = 1
 """Calls of the webhook: Slack takes one a second."""

@@ -12,12 +12,11 @@ from infra.context import Context
 from millrace.monitoring import alarms as monitors
 from millrace.names import MACHINES, VARIANT, WorkloadNames
 from millrace.operations.alarms import ALARMS, ENDPOINT_ALARMS
-from millrace.operations.dead_letters import DEAD_LETTERS, dead
 
 WIDTH, HEIGHT, COLUMNS = 8, 6, 3
 """Of a widget in the dashboard's grid of 24 columns, and widgets in a row."""
 HOUR_S, MINUTES_S = 3600, 300
-MOST_5XX, OLDEST_S = ENDPOINT_ALARMS["endpoint-errors"].threshold, ALARMS["oldest-drop"].threshold
+MOST_5XX = ENDPOINT_ALARMS["endpoint-errors"].threshold
 Metrics = list[list[Any]]
 
 
@@ -26,9 +25,9 @@ def dashboard(context: Context) -> dict[str, Any]:
     names = context.names
     bound_us = context.workload.gates.latency.max_p99_ms * 1000
     charts = [
-        _chart(context, "Figure of each monitor, over its bound above 1", _monitors(names, monitors.ALARMS), at=1),
+        _chart(context, "Figure of each monitor, over its bound above 1", _monitors(names, monitors.RATIO_ALARMS), at=1),
         _chart(context, "Windows judged", [_own(names, "WindowsJudged")], stat="Sum", period_s=HOUR_S),
-        _chart(context, "What monitors count, of which should be none", _monitors(names, monitors.COUNTED), at=0),
+        _chart(context, "What monitors count, of which should be none", _monitors(names, monitors.COUNT_ALARMS), at=0),
         _chart(context, "Runs that succeeded", _runs(names, "ExecutionsSucceeded"), stat="Sum", period_s=HOUR_S),
         _chart(context, "Runs that failed", _runs(names, *FAILURES), stat="Sum", period_s=HOUR_S, at=0),
         _chart(context, "Median time of a run, ms", _runs(names, "ExecutionTime"), stat="p50", period_s=HOUR_S),
@@ -39,17 +38,15 @@ def dashboard(context: Context) -> dict[str, Any]:
         ),
         _chart(context, "Rows without a model's answer", [_own(names, name) for name in UNANSWERED], stat="Sum"),
         _chart(context, "Age of data, share of what the contract allows", [_own(names, name) for name in AGES], at=1),
-        _chart(context, "Dead letters", _dead(names), stat="Maximum", at=0),
-        _chart(
-            context, "Age of the oldest drop, s", [_queue(names, "ApproximateAgeOfOldestMessage", "drops")], at=OLDEST_S
-        ),
+        _chart(context, "Dead letters", _queues(names, "dead-letters"), at=ALARMS["dead-letters"].threshold),
+        _chart(context, "Age of the oldest drop, s", _queues(names, "oldest-drop"), at=ALARMS["oldest-drop"].threshold),
         _chart(context, "Calls of functions", _functions(names, "Invocations"), stat="Sum", period_s=HOUR_S),
     ]
     return {"start": "-P4W", "widgets": [*_placed(charts)]}
 
 
 FAILURES = ("ExecutionsFailed", "ExecutionsTimedOut", "ExecutionsAborted")
-FUNCTIONS = ("intake", "ingestion", "validation", "prediction", "decisions")
+CHARTED = ("intake", "ingestion", "validation", "prediction", "decisions")
 UNANSWERED = ("Fallbacks", "Unavailable", "RejectedRows")
 AGES = ("RowsAge", "LabelsAge")
 """What `lateness` publishes."""
@@ -110,13 +107,18 @@ def _live(names: WorkloadNames, name: str) -> list[Any]:
     return _metric("AWS/SageMaker", name, {"EndpointName": names.endpoint, "VariantName": VARIANT})
 
 
-def _queue(names: WorkloadNames, name: str, queue: str) -> list[Any]:
-    return _metric("AWS/SQS", name, {"QueueName": names.queue(queue)}, label=queue)
-
-
-def _dead(names: WorkloadNames) -> Metrics:
-    return [_queue(names, "ApproximateNumberOfMessagesVisible", dead(name)) for name in DEAD_LETTERS]
+def _queues(names: WorkloadNames, alarm: str) -> Metrics:
+    """What the alarm watches, each line called by its queue."""
+    return [
+        _metric(
+            watched.namespace,
+            watched.name,
+            watched.dimensions,
+            label=watched.dimensions["QueueName"].removeprefix(names.queue("")),
+        )
+        for watched in ALARMS[alarm].metrics(names)
+    ]
 
 
 def _functions(names: WorkloadNames, name: str) -> Metrics:
-    return [_metric("AWS/Lambda", name, {"FunctionName": names.function(each)}, label=each) for each in FUNCTIONS]
+    return [_metric("AWS/Lambda", name, {"FunctionName": names.function(each)}, label=each) for each in CHARTED]

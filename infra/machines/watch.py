@@ -29,13 +29,13 @@ COMMENTS = {
 }
 FAILED = "$.not_watched"
 """The error of a call that failed, for the last state."""
-FIRST = f"Watch {next(iter(monitors.ALARMS))}"
+FIRST = f"Watch {next(iter(monitors.RATIO_ALARMS))}"
 
 
 def watch(context: Context, *, next_state: str) -> dict[str, State]:
     """One state for each alarm, for the composite one and for the dashboard."""
     calls = {
-        **{f"Watch {name}": _monitor(context, name) for name in monitors.ALARMS | monitors.COUNTED},
+        **{f"Watch {name}": _monitor(context, name) for name in monitors.RATIO_ALARMS | monitors.COUNT_ALARMS},
         **{f"Watch {name}": _endpoint(context, name) for name in ENDPOINT_ALARMS},
         f"Watch {SERVING}": _composite(context),
         "Dashboard": _dashboard(context),
@@ -51,7 +51,7 @@ def watch(context: Context, *, next_state: str) -> dict[str, State]:
 
 
 def _monitor(context: Context, name: str) -> tuple[str, Mapping[str, Any]]:
-    alarm = (monitors.ALARMS | monitors.COUNTED)[name]
+    alarm = (monitors.RATIO_ALARMS | monitors.COUNT_ALARMS)[name]
     return "putMetricAlarm", {
         "AlarmName": context.names.alarm(name),
         "AlarmDescription": description(name, context.workload.name, alarm.description, alarm.severity),
@@ -101,7 +101,7 @@ def statements(context: Context) -> list[Statement]:
     """What the machine may do to make them."""
     names = context.names
     return [
-        alarms.named(names, *monitors.ALARMS, *monitors.COUNTED, *ENDPOINT_ALARMS).may("PutMetricAlarm"),
+        alarms.named(names, *monitors.RATIO_ALARMS, *monitors.COUNT_ALARMS, *ENDPOINT_ALARMS).may("PutMetricAlarm"),
         alarms.put_composite(),
         alarms.dashboard(names).may("PutDashboard"),
     ]

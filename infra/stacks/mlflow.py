@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import aws_cdk as cdk
-from aws_cdk import aws_iam as iam
 from aws_cdk import aws_sagemaker as sagemaker
 from constructs import Construct
 
-from infra.constructs.acknowledgement import acknowledge
-from infra.constructs.role import wildcards
+from infra.constructs.role import role_resource
 from infra.context import PlatformContext
 from infra.iam import key
-from infra.iam.resource import Statement, policy, resource, trusted
+from infra.iam.resource import Statement, resource
 from infra.retention import MLFLOW_ARTIFACTS
 
 MLFLOW_ARN = "mlflow-arn"
@@ -22,22 +20,17 @@ SMALLEST = "Small"
 def mlflow(stack: Construct, context: PlatformContext, *, kept: cdk.RemovalPolicy) -> str:
     """The ARN of what `tracking` names. It outlives the stack with its runs and its role: a later deployment names it
     by its ARN."""
-    names, statements = context.platform, _statements(context)
+    names = context.platform
     # https://docs.aws.amazon.com/sagemaker/latest/dg/mlflow-create-tracking-server-iam.html: the page gives it all of
     # S3; it has the one folder that it stores in. It outlives the stack with the MLflow that takes it, and so has no
     # name of ours, which would be taken when another one is made.
-    role = iam.CfnRole(
+    role = role_resource(
         stack,
         "MlflowRole",
-        permissions_boundary=context.settings.options.permissions_boundary,
-        assume_role_policy_document=trusted("sagemaker.amazonaws.com", names.account),
-        policies=[
-            iam.CfnRole.PolicyProperty(
-                policy_name="statements", policy_document=policy([one.document() for one in statements])
-            )
-        ],
+        context=context,
+        service="sagemaker.amazonaws.com",
+        statements=_statements(context),
     )
-    acknowledge(role, wildcards(statements))
     role.apply_removal_policy(kept)
     store = f"s3://{names.bucket('artefacts')}/{MLFLOW_ARTIFACTS}"
     if context.settings.tracking == "app":

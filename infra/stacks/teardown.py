@@ -95,7 +95,7 @@ class TeardownStack(WorkloadStack):
         names = self.context.names
         yield sagemaker_endpoints.scalable_targets(names).may("DeregisterScalableTarget")
         yield sagemaker_endpoints.both(names).may("DescribeEndpoint", "DeleteEndpoint")
-        watching = (*monitors.ALARMS, *monitors.COUNTED, *operations.ENDPOINT_ALARMS, operations.SERVING)
+        watching = (*monitors.RATIO_ALARMS, *monitors.COUNT_ALARMS, *operations.ENDPOINT_ALARMS, operations.SERVING)
         yield alarms.named(names, *watching).may("DeleteAlarms")
         yield alarms.dashboard(names).may("DeleteDashboards")
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Self
@@ -22,6 +24,14 @@ if TYPE_CHECKING:
 SUMMARIES = ("length", "unknown")
 """The number of words or pieces of a text, and the share of them that the training rows do not have."""
 ROWS_AT_ONCE = 8192
+MOST_CHARACTERS = 4096
+"""What follows in a text is not read: a request has no more to wait for than that."""
+WORD = re.compile(r"\w+|[^\w\s]")
+
+
+def words_of(text: str) -> list[str]:
+    """Its words and marks in their order, in lower case; a letter that can be written in several ways is one (NFKC)."""
+    return WORD.findall(unicodedata.normalize("NFKC", text[:MOST_CHARACTERS]).lower())
 
 
 @dataclass(frozen=True, kw_only=True)

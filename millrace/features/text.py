@@ -7,8 +7,6 @@ training rows, and what words occurred there. The weights of rare and frequent n
 from __future__ import annotations
 
 import base64
-import re
-import unicodedata
 import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -16,7 +14,7 @@ from functools import cached_property, lru_cache
 from itertools import pairwise
 from typing import TYPE_CHECKING, ClassVar, Self
 
-from millrace.features.free_text import FreeText
+from millrace.features.free_text import FreeText, words_of
 from millrace.features.signature import TensorSpec
 
 if TYPE_CHECKING:
@@ -31,13 +29,10 @@ WORD_BUCKETS = BUCKETS // 4
 """Ids below it are single words, so that a tensor alone says how many words of a text are unknown."""
 MOST_IDS = 512
 """N-grams of one text that are kept: single words first, then pairs, pairs with a gap, characters."""
-MOST_CHARACTERS = 4096
-"""What follows in a text is not read: a request has no more to wait for than that."""
 LONGEST_WORD = 32
 """Characters of a word whose n-grams are taken."""
 SHORT_TEXT = 20
 """Words on average up to which pairs with a gap and n-grams of characters are taken as well."""
-WORD = re.compile(r"\w+|[^\w\s]")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,7 +50,7 @@ class Text(FreeText):
         import numpy as np
 
         texts = [text for text in rows[self.name].to_pylist() if text]
-        words = sum(len(_words(text)) for text in texts)
+        words = sum(len(words_of(text)) for text in texts)
         taught = replace(self, is_short=words <= SHORT_TEXT * len(texts))
         bits = np.zeros(WORD_BUCKETS, np.bool_)
         length = 1
@@ -86,7 +81,7 @@ class Text(FreeText):
         return np.unpackbits(packed).astype(np.bool_)
 
     def ids(self, text: str) -> list[int]:
-        words = _words(text)
+        words = words_of(text)
         grams = [_hashed(f"1 {word}", 1, WORD_BUCKETS) for word in words]
         grams += [_hashed(f"2 {a} {b}") for a, b in pairwise(words)]
         if self.is_short:
@@ -96,7 +91,7 @@ class Text(FreeText):
 
     def origins(self, text: str) -> tuple[list[str], list[int]]:
         """An id of several words is of the first one. A word that comes twice has one id, so it is one word here."""
-        words = _words(text)
+        words = words_of(text)
         place = {word: at for at, word in enumerate(dict.fromkeys(words))}
         grams = [(_hashed(f"1 {word}", 1, WORD_BUCKETS), word) for word in words]
         grams += [(_hashed(f"2 {a} {b}"), a) for a, b in pairwise(words)]
@@ -107,10 +102,6 @@ class Text(FreeText):
         for one, word in grams:
             first.setdefault(one, place[word])
         return list(place), list(first.values())[: self.length or MOST_IDS]
-
-
-def _words(text: str) -> list[str]:
-    return WORD.findall(unicodedata.normalize("NFKC", text[:MOST_CHARACTERS]).lower())
 
 
 @lru_cache(maxsize=2**15)

@@ -6,8 +6,6 @@ most frequent pair of neighbours becomes a piece, again and again. N rows, T pie
 
 from __future__ import annotations
 
-import re
-import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -16,7 +14,7 @@ from heapq import heapify, heappop, heappush
 from itertools import pairwise
 from typing import TYPE_CHECKING, ClassVar, Self
 
-from millrace.features.free_text import FreeText
+from millrace.features.free_text import FreeText, words_of
 from millrace.features.signature import TensorSpec
 
 if TYPE_CHECKING:
@@ -32,8 +30,6 @@ FEWEST_PAIRS = 4
 """A pair that is rarer in the training rows becomes no piece."""
 LONGEST = 256
 """Pieces of one text that are kept."""
-MOST_CHARACTERS = 4096
-"""What follows in a text is not read."""
 LONGEST_WORD = 64
 """Characters of a word that are kept: the time of merging grows with their square."""
 MOST_KEPT = 2**15
@@ -42,7 +38,6 @@ UNKNOWN, FIRST = 1, 2
 """The id of a character that no training text has, and that of the first piece."""
 START = "▁"
 """Stands before the first character of each word."""
-WORD = re.compile(r"\w+|[^\w\s]")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,7 +54,7 @@ class Tokens(FreeText):
     def fit(self, rows: pa.Table) -> Self:
         """With the pieces of the rows' words, and the length of the longest text, within LONGEST."""
         texts = [text for text in rows[self.name].to_pylist() if text]
-        counts = Counter(word for text in texts for word in _words(text))
+        counts = Counter(word for text in texts for word in _marked_words(text))
         common = sorted(counts.items(), key=lambda each: (-each[1], each[0]))[:MOST_WORDS]
         alphabet = sorted({symbol for word, _ in common for symbol in word})[:MOST_PIECES]
         pieces = (*alphabet, *_learn(common, MOST_PIECES - len(alphabet)))
@@ -73,14 +68,14 @@ class Tokens(FreeText):
 
     def ids(self, text: str) -> list[int]:
         found: list[int] = []
-        for word in _words(text):
+        for word in _marked_words(text):
             found += self._ids_of(word)
             if len(found) >= LONGEST:
                 break
         return found[: self.length or LONGEST]
 
     def origins(self, text: str) -> tuple[list[str], list[int]]:
-        words = _words(text)
+        words = _marked_words(text)
         origins = [at for at, word in enumerate(words[:LONGEST]) for _ in self._ids_of(word)]
         return [word.removeprefix(START) for word in words], origins[: self.length or LONGEST]
 
@@ -117,9 +112,8 @@ class Tokens(FreeText):
         return found
 
 
-def _words(text: str) -> list[str]:
-    words = WORD.findall(unicodedata.normalize("NFKC", text[:MOST_CHARACTERS]).lower())
-    return [START + word[:LONGEST_WORD] for word in words]
+def _marked_words(text: str) -> list[str]:
+    return [START + word[:LONGEST_WORD] for word in words_of(text)]
 
 
 def _learn(counted: Sequence[tuple[str, int]], most: int) -> list[str]:

@@ -11,6 +11,9 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from millrace.errors import SettingsError
 from millrace.messages.train import GateBaseline, TrainingReason
 
+PINNED = ("data", "contract", "config", "code")
+"""What a run pins, each by its SHA-256, and the model that it makes must name."""
+
 
 class Run(BaseModel):
     """One run; later fields may come, so unknown ones are let through."""
@@ -29,6 +32,11 @@ class Run(BaseModel):
     as_of: datetime
     reason: TrainingReason
     gate: GateBaseline
+
+    @property
+    def digests(self) -> dict[str, str]:
+        """SHA-256 of what is pinned, by its word in PINNED."""
+        return {what: str(getattr(self, f"{what}_digest")) for what in PINNED}
 
 
 def read_run(path: Path) -> Run:

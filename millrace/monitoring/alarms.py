@@ -1,6 +1,7 @@
-"""The alarms on what monitors publish: add one by a line in `ALARMS`, or in `COUNTED` for what should be 0.
+"""The alarms on what monitors publish: add one by a line in `RATIO_ALARMS`, or in `COUNT_ALARMS` for what should be 0.
 
-A figure of `ALARMS` is a ratio to a calibrated bound, so it alarms above 1; a number of `COUNTED` alarms above 0.
+A figure of `RATIO_ALARMS` is a ratio to a calibrated bound, so it alarms above 1; a number of `COUNT_ALARMS` alarms
+above 0.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ class RatioAlarm:
         return max((figure for figure in figures if figure is not None), default=None)
 
 
-ALARMS: dict[str, RatioAlarm] = {
+RATIO_ALARMS: dict[str, RatioAlarm] = {
     "input-drift": RatioAlarm(
         metric="InputDrift",
         noun="drift",
@@ -72,7 +73,7 @@ class CountAlarm:
     severity: ClassVar[Severity] = "act"
 
 
-COUNTED: dict[str, CountAlarm] = {
+COUNT_ALARMS: dict[str, CountAlarm] = {
     "unreadable": CountAlarm(
         metric="UnreadableDecisions",
         noun="unreadable decision",
@@ -85,12 +86,12 @@ COUNTED: dict[str, CountAlarm] = {
 
 def published(report: MonitorReport) -> dict[str, float | None]:
     """What the metric of every alarm holds after the report, by the alarm's name; None where it gets no value."""
-    return ratios(report) | {name: alarm.count(report) for name, alarm in COUNTED.items()}
+    return ratios(report) | {name: alarm.count(report) for name, alarm in COUNT_ALARMS.items()}
 
 
 def exceeded(report: MonitorReport) -> frozenset[str]:
     """The names of the alarms whose metric is above their threshold after the report."""
-    alarms = ALARMS | COUNTED
+    alarms = RATIO_ALARMS | COUNT_ALARMS
     return frozenset(
         name for name, value in published(report).items() if value is not None and value > alarms[name].threshold
     )
@@ -98,9 +99,9 @@ def exceeded(report: MonitorReport) -> frozenset[str]:
 
 def starters() -> tuple[str, ...]:
     """The names of the alarms that start a retraining."""
-    return tuple(name for name, alarm in ALARMS.items() if alarm.starts_retraining)
+    return tuple(name for name, alarm in RATIO_ALARMS.items() if alarm.starts_retraining)
 
 
 def ratios(report: MonitorReport) -> dict[str, float | None]:
     """The figure of every alarm, by its name."""
-    return {name: alarm.ratio(report) for name, alarm in ALARMS.items()}
+    return {name: alarm.ratio(report) for name, alarm in RATIO_ALARMS.items()}

@@ -9,7 +9,7 @@ from rich.console import Console
 from console.demo.progress import WIDTH, Progress, plainly, timeline_table
 from console.pages.timeline import timeline
 from console.queries.report import WorkloadReport
-from millrace.monitoring.alarms import ALARMS
+from millrace.monitoring.alarms import RATIO_ALARMS
 
 ARN = "arn:aws:states:eu-west-1:123456789012:execution:millrace-local-electricity"
 
@@ -59,7 +59,7 @@ def test_the_table_stays_within_its_width(report: WorkloadReport, width: int, mo
     lines = printed(console)
     text = " ".join(" ".join(lines).split())
     assert max(len(line.rstrip()) for line in lines) <= width
-    assert len(lines) < most + 2 * len(ALARMS), "each alarm has a figure in every quiet stretch"
+    assert len(lines) < most + 2 * len(RATIO_ALARMS), "each alarm has a figure in every quiet stretch"
     assert "1997-05-15 ▲ Alarm: input drift" in text
     assert "48 quarantined" in text
     assert "35 days of" in text

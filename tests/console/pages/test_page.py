@@ -16,10 +16,10 @@ from console.words import figure
 from millrace.evaluation.evidence import Estimate
 from millrace.evaluation.report import ErrorMeaning
 from millrace.messages.train import GateVerdict
-from millrace.monitoring.alarms import ALARMS
+from millrace.monitoring.alarms import RATIO_ALARMS
 
 VOID = {"meta", "link"}
-UNKNOWN = dict.fromkeys(ALARMS)
+UNKNOWN = dict.fromkeys(RATIO_ALARMS)
 
 
 class Outline(HTMLParser):
@@ -252,7 +252,7 @@ def test_windows_of_which_nothing_is_known_are_no_error(report: WorkloadReport) 
 
 
 def test_a_panel_without_a_figure_says_why(report: WorkloadReport) -> None:
-    none = dict.fromkeys(ALARMS)
+    none = dict.fromkeys(RATIO_ALARMS)
     thin = tuple(replace(one, ratios=none, error=None, labelled=0) for one in report.windows)
     shown = page(replace(report, windows=thin))
     assert "No figure: every window has too few decisions to compare with the training rows." in shown

@@ -12,7 +12,7 @@ from console.presenters.alarms import EXPLANATIONS, explain
 from console.presenters.outcome import outcome
 from console.queries.monitoring import raised_alarms
 from console.queries.report import WorkloadReport
-from millrace.monitoring.alarms import ALARMS, exceeded, ratios
+from millrace.monitoring.alarms import RATIO_ALARMS, exceeded, ratios
 from tests.console.conftest import renewed
 
 
@@ -24,14 +24,14 @@ def added(report: WorkloadReport, unlabelled: str) -> WorkloadReport:
 
 
 def test_an_explanation_is_for_an_alarm_of_the_table() -> None:
-    assert set(EXPLANATIONS) <= set(ALARMS)
+    assert set(EXPLANATIONS) <= set(RATIO_ALARMS)
 
 
 def test_the_outcome_of_a_monitor_run_has_its_figure(added: WorkloadReport, unlabelled: str) -> None:
     run, judged = added.of("monitor")[-1], added.monitor_runs[-1]
     published = {**run.output["publish_metrics"]["answer"], "ratios": ratios(judged.report)}
     told = outcome(replace(run, output={**run.output, "publish_metrics": {"answer": published}})).text
-    figure = ALARMS[unlabelled].ratio(judged.report)
+    figure = RATIO_ALARMS[unlabelled].ratio(judged.report)
     assert {"error 0.868 × its bound", f"share without a label {figure:.3g} × its bound"} <= set(told.split(", "))
 
 
@@ -47,7 +47,7 @@ def test_the_timeline_and_the_summary_explain_it(added: WorkloadReport) -> None:
 @pytest.fixture
 def watched(report: WorkloadReport, unlabelled: str, monkeypatch: pytest.MonkeyPatch) -> WorkloadReport:
     """The report with the alarm `unlabelled`, which starts nothing, and a run that could not read 3 decisions."""
-    monkeypatch.setitem(ALARMS, unlabelled, replace(ALARMS[unlabelled], starts_retraining=False))
+    monkeypatch.setitem(RATIO_ALARMS, unlabelled, replace(RATIO_ALARMS[unlabelled], starts_retraining=False))
     *before, last = report.monitor_runs
     broken = replace(last, report=last.report.model_copy(update={"unreadable": 3}))
     return renewed(replace(report, monitor_runs=(*before, broken)))

@@ -11,7 +11,7 @@ from moto import mock_aws
 from console.environment import Environment
 from console.queries.alarm_states import find_alarm_states
 from console.queries.report import WorkloadReport
-from millrace.monitoring.alarms import ALARMS, COUNTED
+from millrace.monitoring.alarms import COUNT_ALARMS, RATIO_ALARMS
 from millrace.names import WorkloadNames
 from tests.credentials import set_credentials
 
@@ -23,7 +23,7 @@ def environment(report: WorkloadReport, monkeypatch: pytest.MonkeyPatch) -> Iter
         found = Environment(
             platform=report.names.platform, client=lambda name: boto3.client(name, region_name="eu-west-1")
         )
-        for name, alarm in [*ALARMS.items(), *COUNTED.items()]:
+        for name, alarm in [*RATIO_ALARMS.items(), *COUNT_ALARMS.items()]:
             found.client("cloudwatch").put_metric_alarm(
                 AlarmName=report.names.alarm(name),
                 AlarmDescription=f"electricity: {alarm.description}",
@@ -42,7 +42,7 @@ def test_each_alarm_has_its_state_and_its_last_figure(environment: Environment, 
     drift = report.names.alarm("input-drift")
     environment.client("cloudwatch").set_alarm_state(AlarmName=drift, StateValue="ALARM", StateReason="above")
     found = {one.name: one for one in find_alarm_states(environment, report.names, report.monitor_runs)}
-    assert found.keys() == {*ALARMS, *COUNTED}
+    assert found.keys() == {*RATIO_ALARMS, *COUNT_ALARMS}
     error, moved, unreadable = found["error"], found["input-drift"], found["unreadable"]
     assert (error.name, error.state, error.bound) == ("error", "OK", 1)
     assert error.figure == pytest.approx(0.868, abs=1e-3)

@@ -82,7 +82,7 @@ def test_models_of_this_workload_go_and_those_of_a_like_named_stay(aws, load, ev
 def watched(prefix):
     """What a release makes to watch the endpoint of that workload, and the alarms on its queues."""
     cloudwatch = boto3.client("cloudwatch")
-    for name in (*monitors.ALARMS, *monitors.COUNTED, *ENDPOINT_ALARMS, *ALARMS):
+    for name in (*monitors.RATIO_ALARMS, *monitors.COUNT_ALARMS, *ENDPOINT_ALARMS, *ALARMS):
         put_alarm(cloudwatch, f"{prefix}-{name}")
     cloudwatch.put_dashboard(DashboardName=prefix, DashboardBody="{}")
 

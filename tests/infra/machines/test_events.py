@@ -30,7 +30,7 @@ from millrace.messages.train import PinnedState, TrainedState
 from millrace.names import MACHINES
 from tests.infra.machines.contexts import DEFINITIONS, MODULES, all_states
 
-FUNCTIONS = Path(__file__).resolve().parents[3] / "functions"
+FOLDER = Path(__file__).resolve().parents[3] / "functions"
 RESULTS = sorted(
     {value for module in MODULES.values() for value in vars(module).values() if isinstance(value, Result)}
     | {Result("teardown", TeardownStepDone)},
@@ -107,7 +107,7 @@ def test_a_rule_on_a_field_that_the_event_does_not_have_stops() -> None:
 
 @pytest.mark.parametrize("result", RESULTS, ids=lambda result: f"{result.name}-{result.message.__name__}")
 def test_a_function_answers_the_class_that_its_machine_reads(result: Result) -> None:
-    module = ast.parse((FUNCTIONS / result.name / "handler.py").read_text())
+    module = ast.parse((FOLDER / result.name / "handler.py").read_text())
     (handler,) = (one for one in module.body if isinstance(one, ast.FunctionDef) and one.name == "handler")
     assert handler.returns is not None
     assert result.message.__name__ in ast.unparse(handler.returns).split(" | ")

@@ -29,7 +29,9 @@ def test_every_alarm_is_put_before_what_needs_it(context):
         assert states[name]["Next"] == following
     names = list(states)
     assert names[-2:] == [f"Watch {SERVING}", "Dashboard"]
-    assert {f"Watch {name}" for name in (*monitors.ALARMS, *monitors.COUNTED, *ENDPOINT_ALARMS)} == set(names[:-2])
+    assert {f"Watch {name}" for name in (*monitors.RATIO_ALARMS, *monitors.COUNT_ALARMS, *ENDPOINT_ALARMS)} == set(
+        names[:-2]
+    )
     assert set(COMPOSITE.alarms) == set(ENDPOINT_ALARMS)
     whole = release.definition(context())["States"]
     assert whole["Advance release"]["Next"] == names[0]
@@ -78,7 +80,7 @@ def test_the_dashboard_shows_what_the_alarms_watch(context):
     shown = {metric[1] for chart in charts(context) for metric in chart["properties"]["metrics"]}
     catalogue = ALARMS | ENDPOINT_ALARMS
     watched = {metric.name for alarm in catalogue.values() for metric in alarm.metrics(names)} - {"Errors"}
-    judged = {alarm.metric for alarm in (monitors.ALARMS | monitors.COUNTED).values()} | {"WindowsJudged"}
+    judged = {alarm.metric for alarm in (monitors.RATIO_ALARMS | monitors.COUNT_ALARMS).values()} | {"WindowsJudged"}
     ages = {Age(of=of, newest=None, allowed_hours=1, share=0).metric for of in ("rows", "labels")}
     assert watched | judged | ages <= shown
 

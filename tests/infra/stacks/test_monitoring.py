@@ -11,7 +11,7 @@ import pytest
 from aws_cdk.assertions import Match, Template
 
 from infra.rules.assembly import Stack, read, tasks
-from millrace.monitoring.alarms import ALARMS, COUNTED
+from millrace.monitoring.alarms import COUNT_ALARMS, RATIO_ALARMS
 from tests.infra.conftest import ELECTRICITY, synthesized
 
 Templates = dict[str, dict[str, dict[str, Any]]]
@@ -29,9 +29,9 @@ def test_alarms_on_ratios_have_the_threshold_1(templates: Templates, stage: str)
     made = [task.parameters for task in tasks([release], "putMetricAlarm")]
     alarms = [alarm for alarm in made if alarm.get("Namespace") == "Millrace"]
     assert {alarm["MetricName"]: alarm["AlarmName"] for alarm in alarms} == {
-        one.metric: f"millrace-{stage}-electricity-{name}" for name, one in (ALARMS | COUNTED).items()
+        one.metric: f"millrace-{stage}-electricity-{name}" for name, one in (RATIO_ALARMS | COUNT_ALARMS).items()
     }
-    counted = {alarm.metric for alarm in COUNTED.values()}
+    counted = {alarm.metric for alarm in COUNT_ALARMS.values()}
     for alarm in alarms:
         threshold = 0 if alarm["MetricName"] in counted else 1
         assert (alarm["Threshold"], alarm["ComparisonOperator"]) == (threshold, "GreaterThanThreshold")
@@ -45,8 +45,8 @@ def test_an_alarm_that_is_added_is_deployed_and_starts_the_retraining(
     """One entry of the table: the monitor may look at the alarm, and its state change matches a rule.
 
     One that starts no retraining is deployed and nothing else."""
-    quiet = replace(ALARMS[unlabelled], metric="Quiet", starts_retraining=False)
-    monkeypatch.setitem(ALARMS, "quiet", quiet)
+    quiet = replace(RATIO_ALARMS[unlabelled], metric="Quiet", starts_retraining=False)
+    monkeypatch.setitem(RATIO_ALARMS, "quiet", quiet)
     synthesized("dev", [ELECTRICITY], tmp_path)
     found = {stack.name: stack for stack in read(tmp_path)}
     monitoring, training = (

@@ -42,7 +42,7 @@ from millrace.workload.prices import usd_per_hour
 ROOT = Path(__file__).resolve().parents[3]
 PAGE = (ROOT / "docs" / "runbooks.md").read_text()
 STAGES = ("local", "dev", "prod")
-MONITORS = {**monitors.ALARMS, **monitors.COUNTED}
+MONITORS = {**monitors.RATIO_ALARMS, **monitors.COUNT_ALARMS}
 ROW = re.compile(r"^\| `([a-z-]+)` \| (act|look) \| (workload|endpoint|stage) \| .+ \| ([\d.]+) \|$", re.M)
 
 Template = dict[str, Any]

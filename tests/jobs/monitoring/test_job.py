@@ -25,13 +25,13 @@ from millrace.decisions.record import Decision, canonical, to_line
 from millrace.errors import ArtefactError
 from millrace.features.catalogue import declare
 from millrace.messages.monitor import MonitorReport, read_report
-from millrace.monitoring.alarms import ALARMS
+from millrace.monitoring.alarms import RATIO_ALARMS
 from millrace.monitoring.baseline import build
 from millrace.workload.load import load_workload
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 FOLDER = REPOSITORY / "workloads" / "electricity"
-DRIFT = ALARMS["input-drift"]
+DRIFT = RATIO_ALARMS["input-drift"]
 WEEK = timedelta(days=7)
 SOME_ERRORS = [[0.1 + 0.02 * (week % 5) for week in range(60)]]
 Prepare = Callable[..., ProcessingPlaces]
@@ -153,7 +153,7 @@ def test_windows_without_decisions_are_recorded(prepare: Prepare) -> None:
     report = watched(places)
     assert [window.decisions for window in report.windows] == [0, 0]
     assert [window.input and window.input.ratio for window in report.windows] == [None, None]
-    assert (report.unreadable, report.judged, ALARMS["error"].ratio(report)) == (2, 0, None)
+    assert (report.unreadable, report.judged, RATIO_ALARMS["error"].ratio(report)) == (2, 0, None)
 
 
 def test_as_a_process(prepare: Prepare) -> None:

@@ -22,7 +22,7 @@ from millrace.contract.load import load_contract
 from millrace.decisions.record import Decision, canonical, to_line
 from millrace.features.catalogue import declare
 from millrace.messages.monitor import MonitorReport, read_report
-from millrace.monitoring.alarms import ALARMS
+from millrace.monitoring.alarms import RATIO_ALARMS
 from millrace.monitoring.baseline import build
 from millrace.tasks.catalogue import TASKS
 from tests.plant import DAYS, START, Plant, plant_output, plant_rows, write_plant
@@ -138,7 +138,7 @@ def test_the_error_is_the_tasks_and_alarms_above_its_bound(as_before: tuple[Give
 
 def test_rows_as_before_do_not_alarm(as_before: tuple[Given, MonitorReport]) -> None:
     _, report = as_before
-    drift = ALARMS["input-drift"].ratio(report)
+    drift = RATIO_ALARMS["input-drift"].ratio(report)
     assert drift is not None
     assert drift <= 1
     found = report.windows[0].input

@@ -12,7 +12,8 @@ from millrace.contract.rules.allowed import Allowed
 from millrace.contract.schema import Column, Table
 from millrace.errors import WorkloadError
 from millrace.features import catalogue
-from millrace.features.text import BUCKETS, MOST_CHARACTERS, MOST_IDS, SHORT_TEXT, WORD_BUCKETS, Text
+from millrace.features.free_text import MOST_CHARACTERS
+from millrace.features.text import BUCKETS, MOST_IDS, SHORT_TEXT, WORD_BUCKETS, Text
 from millrace.workload.declaration import Feature
 
 REQUESTS = ["Book a table for two", "book a flight to Oslo", "what is the weather in Oslo?"]

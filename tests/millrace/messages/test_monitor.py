@@ -9,9 +9,9 @@ import pytest
 
 from millrace.errors import SettingsError
 from millrace.messages.monitor import ErrorReport, InputReport, MonitorReport, WindowReport, read_report, read_request
-from millrace.monitoring.alarms import ALARMS
+from millrace.monitoring.alarms import RATIO_ALARMS
 
-DRIFT, ERROR = ALARMS["input-drift"], ALARMS["error"]
+DRIFT, ERROR = RATIO_ALARMS["input-drift"], RATIO_ALARMS["error"]
 
 NEW_YEAR = datetime(1997, 1, 1, tzinfo=UTC)
 WEEK = timedelta(days=7)

@@ -1,13 +1,16 @@
 from __future__ import annotations
 
 import json
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from console.queries.versions import DIGESTS
+from millrace.artefact.artefact import Digests
 from millrace.errors import SettingsError
-from millrace.messages.training_run import read_run
+from millrace.messages.training_run import PINNED, Run, read_run
 
 RUN = {
     "run": "r",
@@ -44,3 +47,11 @@ def test_a_file_that_is_no_json_is_named(tmp_path: Path) -> None:
     (tmp_path / "run.json").write_text("{")
     with pytest.raises(SettingsError, match=r"run\.json"):
         read_run(tmp_path / "run.json")
+
+
+def test_every_digest_of_a_run_is_pinned_and_named_by_its_model(tmp_path: Path) -> None:
+    named = tuple(field.name for field in fields(Digests))
+    assert {name for name in Run.model_fields if name.endswith("_digest")} == {f"{what}_digest" for what in PINNED}
+    assert read_run(write(tmp_path)).digests == {"data": "d", "contract": "c", "config": "k", "code": "o"}
+    assert named[: len(PINNED)] == PINNED
+    assert DIGESTS[: len(named)] == named, "people see all of them"

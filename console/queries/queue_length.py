@@ -1,0 +1,20 @@
+"""How many messages a queue of SQS holds."""
+
+from __future__ import annotations
+
+from typing import Any
+
+COUNTERS = (
+    "ApproximateNumberOfMessages",
+    "ApproximateNumberOfMessagesDelayed",
+    "ApproximateNumberOfMessagesNotVisible",
+)
+"""What can be received, what is delayed, and what was received and is not deleted yet.
+
+https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_GetQueueAttributes.html"""
+
+
+def queue_length(sqs: Any, url: str) -> int:
+    """About as many: SQS counts with a delay of a minute. `sqs` is boto3's client."""
+    found = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=COUNTERS)["Attributes"]
+    return sum(int(found.get(name, 0)) for name in COUNTERS)
