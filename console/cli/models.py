@@ -198,7 +198,7 @@ def _version_row(version: ModelVersion, evaluation: Evaluation | None, times: Se
         "gates": "\n".join(gates),
         "one_row_by_http": "\n".join(map(_call_times, times)),
         "dataset_version": version.snapshot_id,
-        "model_digest": version.digests.get("artefact", "")[:12],
+        "model_digest": version.digests.get("model", "")[:12],
         "run": version.run[:18],
     }
 

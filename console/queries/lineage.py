@@ -215,7 +215,8 @@ class Chain:
         else:
             trunk = "its trunk frozen" if weights.freeze == "trunk" else "all of it tuned"
             try:
-                made = unpack(read_object(self.s3, weights.source)).digest
+                content = read_object(self.s3, weights.source)
+                made = unpack(content).digest if weights.is_archive else sha256(content)
             except ArtefactError as error:
                 yield _broken(what, weights.source, str(error))
                 return

@@ -27,7 +27,7 @@ from millrace.timestamps import moment
 Status = Literal["live", "previous", "retired", "registered", "refused"]
 """`retired`: was live; `registered`: not released yet, or its release failed or refused it; `refused`: by a gate, no
 number."""
-DIGESTS = (*PINNED, "weights", "onnx", "artefact", "evaluation")
+DIGESTS = (*PINNED, "weights", "onnx", "artefact", "model", "evaluation")
 NEVER = datetime.min.replace(tzinfo=UTC)
 
 
@@ -52,7 +52,10 @@ class ModelVersion:
     """When it went live last."""
     gates: tuple[GateVerdict, ...]
     digests: Mapping[str, str]
-    """SHA-256 by link (`data`, `weights`, …); a refused model has only those of its inputs."""
+    """SHA-256 by link (`data`, `weights`, …; `artefact` of the archive, `model` of its members); a refused model has
+    only those of its inputs."""
+    model_data_url: str = ""
+    """Where its archive lies; empty for a refused model."""
 
 
 def state_of(environment: Environment, names: WorkloadNames) -> StateTable:
@@ -135,6 +138,7 @@ def _registered(
         live_at=max(lived, default=None),
         gates=gates.get(known.get("run", ""), ()),
         digests={name: known[f"{name}_digest"] for name in DIGESTS if f"{name}_digest" in known},
+        model_data_url=package.model_data_url,
     )
 
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from jobs.runtime import TrainingPlaces
-from millrace.artefact.artefact import ARCHIVE, read_archive
+from millrace.artefact.artefact import digest, read_archive
+from millrace.errors import ArtefactError
 from millrace.messages.training_job import WEIGHTS_CHANNEL
-from millrace.models.initial_model import InitialModel
+from millrace.models.initial_model import FIELD, InitialModel
 from millrace.workload.training import Training
 
 
@@ -14,9 +17,18 @@ def initial_model(places: TrainingPlaces, training: Training) -> InitialModel | 
     declared = training.weights
     if declared is None:
         return None
-    archive = places.channel(WEIGHTS_CHANNEL) / ARCHIVE
-    artefact = read_archive(archive, approved=declared.digest.removeprefix("sha256:"))
-    print(
-        f"starts from {declared.source} {declared.digest}, trunk {'frozen' if declared.freeze == 'trunk' else 'tuned'}"
-    )
-    return InitialModel(artefact=artefact, is_frozen=declared.freeze == "trunk")
+    file, is_frozen = places.channel(WEIGHTS_CHANNEL) / declared.file_name, declared.freeze == "trunk"
+    if declared.is_archive:
+        artefact = read_archive(file, approved=declared.digest.removeprefix("sha256:"))
+        found = InitialModel(weights=artefact.weights, description=artefact.description, is_frozen=is_frozen)
+    else:
+        found = InitialModel(weights=_checked(file, declared.digest), description=None, is_frozen=is_frozen)
+    print(f"starts from {declared.source} {declared.digest}, trunk {'frozen' if is_frozen else 'tuned'}")
+    return found
+
+
+def _checked(file: Path, expected: str) -> bytes:
+    content = file.read_bytes()
+    if (came := f"sha256:{digest(content)}") != expected:
+        raise ArtefactError(f"{FIELD}: {file.name}: expected {expected}, got {came}")
+    return content

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
+from safetensors import SafetensorError
 from safetensors.torch import load
 from torch import Tensor, nn
 
-from millrace.artefact.artefact import Artefact
+from millrace.artefact.artefact import Description
 from millrace.errors import ArtefactError
 from millrace.features.catalogue import Features
 from millrace.features.encoder import Encoder
@@ -29,7 +30,10 @@ Tensors = dict[str, Tensor]
 class InitialModel:
     """A model whose trunk another one of its family starts from."""
 
-    artefact: Artefact
+    weights: bytes
+    """Safetensors."""
+    description: Description | None
+    """None where the weights came alone: of which family they are, their names and shapes say."""
     is_frozen: bool
     """Whether the trunk stays as it is."""
 
@@ -37,7 +41,7 @@ class InitialModel:
         """The encoders, each text as the model reads it: its ids are rows of the trunk's tables.
 
         Categories too, where the columns belong to the trunk. Raises ArtefactError for one that the model does not
-        read."""
+        read, or whose words nobody has told."""
         trunk_has_columns = "columns" not in parameters.behind_trunk
         return tuple(
             self._known(encoder) if trunk_has_columns or encoder.spec.name not in JOINED else encoder
@@ -47,7 +51,10 @@ class InitialModel:
     def _known(self, fitted: Encoder) -> Encoder:
         if fitted.spec.kind not in ("text", "categories"):
             return fitted
-        features = self.artefact.description.features
+        if self.description is None:
+            expected = f"a model.tar.gz, whose description has the words of {fitted.name}"
+            raise ArtefactError(f"{FIELD}: expected {expected}, got weights alone")
+        features = self.description.features
         known = next((one for one in features if (one.kind, one.name) == (fitted.kind, fitted.name)), None)
         if known is None:
             came = ", ".join(f"{one.name} by {one.kind}" for one in features)
@@ -62,11 +69,9 @@ class InitialModel:
         declared.
 
         Raises ArtefactError for another family, and for a trunk that does not fit: it names the tensors."""
-        family = self.artefact.description.family
-        if parameters.network != f"millrace.models.{family}.network":
-            raise ArtefactError(
-                f"{FIELD}: expected a model of the family {parameters.network.split('.')[2]}, got {family}"
-            )
+        came, expected = self.description.family if self.description else "", parameters.network.split(".")[2]
+        if came not in ("", expected):
+            raise ArtefactError(f"{FIELD}: expected a model of the family {expected}, got {came}")
         own, given = network.state_dict(), self._given()
         trunk, given_trunk = (_part(held, parameters, behind=False) for held in (own, given))
         if misfits := _misfits(trunk, given_trunk):
@@ -80,7 +85,10 @@ class InitialModel:
                 parameter.requires_grad_(name in behind)
 
     def _given(self) -> Tensors:
-        tensors = load(self.artefact.weights)
+        try:
+            tensors = load(self.weights)
+        except SafetensorError as error:
+            raise ArtefactError(f"{FIELD}: expected safetensors, got {error}") from None
         return {name.removeprefix(NETWORK): value for name, value in tensors.items() if name.startswith(NETWORK)}
 
 

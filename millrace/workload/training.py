@@ -58,12 +58,29 @@ class InitialWeights(Section):
     # It is written again by field names, too.
     model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
 
-    source: Annotated[str, Field(alias="from", pattern=r"^s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]/(.+/)?model\.tar\.gz$")]
-    """The archive of a training job, of this workload or of another one of the same family."""
+    source: Annotated[
+        str,
+        Field(
+            alias="from",
+            pattern=r"^s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]/((.+/)?model\.tar\.gz|(.+/)?[^/]+\.safetensors)$",
+        ),
+    ]
+    """The archive of a training job, of this workload or of another one of the same family; or weights alone, under the
+    names that the network's tensors have in an archive's `weights.safetensors`."""
     digest: Annotated[str, Field(pattern="^sha256:[0-9a-f]{64}$")]
-    """Of the artefact's members, as the registry keeps it (`model_digest`)."""
+    """Of the artefact's members, as the registry keeps it (`model_digest`); of weights alone the file's SHA-256."""
     freeze: Literal["none", "trunk"] = "none"
     """`trunk`: only what is behind the trunk learns."""
+
+    @property
+    def is_archive(self) -> bool:
+        """Whether the weights come with the model's description."""
+        return not self.source.endswith(".safetensors")
+
+    @property
+    def file_name(self) -> str:
+        """What the source is called in its folder."""
+        return self.source.rpartition("/")[2]
 
 
 class Training(Section):

@@ -22,6 +22,7 @@ from console.environment import Environment, local_environment
 from console.local_cloud.local_cloud import PLATFORM, LocalCloud, deploy, start_synthesis, started
 from console.local_cloud.processes import Processes
 from console.queries.by_hand import pinned_run, read_experiment, read_tuning
+from console.queries.versions import find_versions
 from millrace.artefact.artefact import ARCHIVE, Artefact, read_archive
 from millrace.aws.objects import download
 from millrace.workload.load import load_workload
@@ -63,9 +64,9 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Started]:
                 key = f"{NAMES.workload}/training/{month.name}.parquet"
                 s3.put_object(Bucket=PLATFORM.bucket("landing"), Key=key, Body=month.drop())
             desk.wait(timeout_s=REST_S)
-            first = desk.client("sagemaker").describe_model_package(ModelPackageName=NAMES.package_arn("1"))
-            uri = first["InferenceSpecification"]["Containers"][0]["ModelDataUrl"]
-            declare(folder, uri, first["CustomerMetadataProperties"]["model_digest"])
+            (first,) = find_versions(local_environment(desk), NAMES)
+            uri = first.model_data_url
+            declare(folder, uri, first.digests["model"])
             processes = Processes(folder=build)
             start_synthesis(processes, workloads=[NAMES.workload]).succeed()
             deploy(processes, desk)

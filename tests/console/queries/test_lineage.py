@@ -66,10 +66,10 @@ def put_model(chain: Chain, folder: Path, weights: bytes) -> str:
     return read_archive(path).digest
 
 
-def declare(chain: Chain, digest: str) -> None:
-    """The run's own declaration starts from SOURCE."""
+def declare(chain: Chain, digest: str, source: str = SOURCE) -> None:
+    """The run's own declaration starts from it."""
     document = yaml.safe_load(DECLARED.read_text())
-    document["training"]["weights"] = {"from": SOURCE, "digest": f"sha256:{digest}", "freeze": "trunk"}
+    document["training"]["weights"] = {"from": source, "digest": f"sha256:{digest}", "freeze": "trunk"}
     put(chain, NAMES.run_uri("run-1", "config", "workload.yaml"), yaml.safe_dump(document).encode())
 
 
@@ -92,6 +92,15 @@ def test_another_model_in_its_place_breaks_the_chain(chain: Chain, tmp_path: Pat
     assert [link.state for link in initial(chain)] == ["broken"]
     bucket, key = split_uri(SOURCE)
     chain.s3.delete_object(Bucket=bucket, Key=key)
+    assert [link.state for link in initial(chain)] == ["broken"]
+
+
+def test_weights_alone_are_digested_as_a_file(chain: Chain) -> None:
+    source = SOURCE.replace("model.tar.gz", "trunk.safetensors")
+    declare(chain, digest(b"weights"), source)
+    put(chain, source, b"weights")
+    assert [(link.identity, link.state) for link in initial(chain)] == [(source, "checked")]
+    put(chain, source, b"others")
     assert [link.state for link in initial(chain)] == ["broken"]
 
 

@@ -82,8 +82,12 @@ def places_with(folder: Path, artefact: Artefact) -> tuple[TrainingPlaces, str]:
 
 
 def training(**weights: str) -> Training:
-    declared = InitialWeights(source=URI, **weights) if weights else None
+    declared = InitialWeights(**{"source": URI} | weights) if weights else None
     return Training.model_construct(family="feedforward", weights=declared)
+
+
+def not_frozen(artefact: Artefact) -> InitialModel:
+    return InitialModel(weights=artefact.weights, description=artefact.description, is_frozen=False)
 
 
 def loss(trained: Trained) -> float:
@@ -107,7 +111,7 @@ def test_few_rows_are_enough_for_a_head_on_a_trunk_that_has_learnt(
 
 
 def test_tuned_all_weights_learn_on(source: Trained, artefact: Artefact) -> None:
-    tuned = train(dataclasses.replace(inputs(128, epochs=1), initial=InitialModel(artefact=artefact, is_frozen=False)))
+    tuned = train(dataclasses.replace(inputs(128, epochs=1), initial=not_frozen(artefact)))
     mine, its = tuned.predictor.state_dict(), source.predictor.state_dict()
     assert not torch.equal(mine["network.hidden.0.weight"], its["network.hidden.0.weight"])
     torch.testing.assert_close(mine["network.hidden.0.weight"], its["network.hidden.0.weight"], rtol=0, atol=0.1)
@@ -117,6 +121,19 @@ def test_a_model_of_another_digest_is_refused(artefact: Artefact, tmp_path: Path
     places, _ = places_with(tmp_path, artefact)
     with pytest.raises(ArtefactError, match="expected the members that were approved, digest 0000"):
         initial_model(places, training(digest=f"sha256:{'0' * 64}"))
+
+
+def test_weights_alone_are_taken_by_the_digest_of_their_file(artefact: Artefact, tmp_path: Path) -> None:
+    places, _ = places_with(tmp_path, artefact)
+    (tmp_path / "input" / "data" / WEIGHTS_CHANNEL / "trunk.safetensors").write_bytes(artefact.weights)
+    source, came = "s3://models/trunks/trunk.safetensors", digest(artefact.weights)
+    given = initial_model(places, training(source=source, digest=f"sha256:{came}", freeze="trunk"))
+    assert given == InitialModel(weights=artefact.weights, description=None, is_frozen=True)
+    few = inputs(128, epochs=3)
+    assert loss(train(dataclasses.replace(few, initial=given))) < 0.5 * loss(train(few))
+    expected = f"training.weights: trunk.safetensors: expected sha256:{'0' * 64}, got sha256:{came}"
+    with pytest.raises(ArtefactError, match=expected):
+        initial_model(places, training(source=source, digest=f"sha256:{'0' * 64}"))
 
 
 def test_without_its_channel_the_job_says_so(artefact: Artefact, tmp_path: Path) -> None:
@@ -129,7 +146,13 @@ def test_without_its_channel_the_job_says_so(artefact: Artefact, tmp_path: Path)
 
 @pytest.mark.parametrize(
     ("source", "digest"),
-    [("s3://models/1/weights.pkl", "0" * 64), ("file:///model.tar.gz", "0" * 64), (URI, "0" * 63), (URI, "")],
+    [
+        ("s3://models/1/weights.pkl", "0" * 64),
+        ("s3://models/1/.safetensors", "0" * 64),
+        ("file:///model.tar.gz", "0" * 64),
+        (URI, "0" * 63),
+        (URI, ""),
+    ],
 )
 def test_what_names_no_archive_and_no_digest_is_no_declaration(source: str, digest: str) -> None:
     with pytest.raises(ValidationError):

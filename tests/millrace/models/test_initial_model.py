@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import save
 from torch import Tensor
 
-from millrace.artefact.artefact import Artefact, Description, Digests
+from millrace.artefact.artefact import Description, Digests
 from millrace.errors import ArtefactError
 from millrace.features.category import Category
 from millrace.features.image import Image
@@ -47,8 +47,7 @@ def initial(family: str, source: Predictor, *, is_frozen: bool = False, **words:
         torch="",
         walk_forward=(),
     )
-    artefact = Artefact(description=replace(description, **words), weights=weights, onnx=b"", history=b"")
-    return InitialModel(artefact=artefact, is_frozen=is_frozen)
+    return InitialModel(weights=weights, description=replace(description, **words), is_frozen=is_frozen)
 
 
 def trunk(found: Predictor, parameters: Parameters) -> dict[str, Tensor]:
@@ -113,3 +112,24 @@ def test_a_text_that_the_model_does_not_read_is_refused() -> None:
     given = initial("transformer", predictor("transformer"), features=(Number(name="n"),))
     with pytest.raises(ArtefactError, match="expected a model that reads note by tokens, got n by number"):
         given.encoders((Tokens(name="note"),), FAMILIES["transformer"]())
+
+
+def test_weights_alone_are_taken_by_their_names_and_shapes() -> None:
+    parameters, source, own = FAMILIES["gru"](), predictor("gru", seed=1), predictor("gru", CLASSES)
+    alone = replace(initial("gru", source), description=None)
+    alone.apply(own.network, parameters)
+    expected = trunk(source, parameters)
+    for name, value in trunk(own, parameters).items():
+        torch.testing.assert_close(value, expected[name], rtol=0, atol=0, msg=name)
+    with pytest.raises(ArtefactError, match=r"training.weights: .*: expected \[.*\], got no such tensor"):
+        alone.apply(predictor("cnn").network, FAMILIES["cnn"]())
+    with pytest.raises(ArtefactError, match=r"training\.weights: expected safetensors, got "):
+        replace(alone, weights=b"a pickle").apply(own.network, parameters)
+
+
+def test_weights_alone_have_no_words() -> None:
+    alone = InitialModel(weights=b"", description=None, is_frozen=False)
+    fitted = Tokens(name="words")
+    with pytest.raises(ArtefactError, match="has the words of words, got weights alone"):
+        alone.encoders((fitted,), FAMILIES["bag"]())
+    assert alone.encoders((Number(name="n"),), FAMILIES["feedforward"]()) == (Number(name="n"),)
