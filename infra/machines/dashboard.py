@@ -25,7 +25,9 @@ def dashboard(context: Context) -> dict[str, Any]:
     names = context.names
     bound_us = context.workload.gates.latency.max_p99_ms * 1000
     charts = [
-        _chart(context, "Figure of each monitor, over its bound above 1", _monitors(names, monitors.RATIO_ALARMS), at=1),
+        _chart(
+            context, "Figure of each monitor, over its bound above 1", _monitors(names, monitors.RATIO_ALARMS), at=1
+        ),
         _chart(context, "Windows judged", [_own(names, "WindowsJudged")], stat="Sum", period_s=HOUR_S),
         _chart(context, "What monitors count, of which should be none", _monitors(names, monitors.COUNT_ALARMS), at=0),
         _chart(context, "Runs that succeeded", _runs(names, "ExecutionsSucceeded"), stat="Sum", period_s=HOUR_S),

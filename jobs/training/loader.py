@@ -5,6 +5,7 @@ N rows, B rows per step, S steps per epoch."""
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 
 import torch
@@ -124,8 +125,9 @@ def place(rows: Resident, device: torch.device, *, room: int | None = None) -> R
     if room is None and device.type == "cuda":
         room = int(SHARE * torch.cuda.mem_get_info(device)[0])
     if room is None or rows.bytes <= room:
-        return rows.to(device)
-    print(
-        f"{rows.bytes / 1e9:.1f} GB of rows are streamed to the device, which has room for {room / 1e9:.1f}", flush=True
-    )
+        # What is free may be in pieces, or another program's by now.
+        with suppress(torch.OutOfMemoryError):
+            return rows.to(device)
+    has = "no room for them" if room is None else f"room for {room / 1e9:.1f}"
+    print(f"{rows.bytes / 1e9:.1f} GB of rows are streamed to the device, which has {has}", flush=True)
     return Streamed(tensors=rows.tensors, target_N=rows.target_N, device=device)

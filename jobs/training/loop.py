@@ -8,10 +8,12 @@ one thread for small models, since the number of threads changes the order of su
 
 from __future__ import annotations
 
+import gc
 import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -85,9 +87,52 @@ def train(
     """The predictor of the epoch with the lowest validation loss.
 
     Goes on from the checkpoint in `checkpoints` if there is one. Raises Stopped, the state saved, once `stop` is true;
-    ArtefactError when the checkpoint is another training's; TrainingError when a loss is not a finite number.
+    ArtefactError when the checkpoint is another training's; TrainingError when a loss is not a finite number, or a step
+    does not fit into the device's memory though no rows lie there.
     Of several processes all call it, with the same words; the first one saves and reports. `room` is the device's for
     rows, in bytes, where it is not to be what is free."""
+    once = partial(
+        _train,
+        inputs,
+        checkpoints=checkpoints,
+        checkpoint_every_s=checkpoint_every_s,
+        stop=stop,
+        report=report,
+        together=together,
+    )
+    try:
+        return once(room=room)
+    except torch.OutOfMemoryError as error:
+        # Of several processes the others are in the middle of a step, and would wait for this one.
+        if together.size > 1:
+            raise _out_of_memory(inputs, error) from None
+        print("out of memory: once more without rows on the device", flush=True)
+    # Now that the error is gone, nothing but cycles holds what the first try had on the device.
+    gc.collect()
+    torch.cuda.empty_cache()
+    try:
+        return once(room=0)
+    except torch.OutOfMemoryError as error:
+        raise _out_of_memory(inputs, error) from None
+
+
+def _out_of_memory(inputs: TrainingInputs, error: torch.OutOfMemoryError) -> TrainingError:
+    """With torch's first line, which has the device's memory and what is free of it."""
+    came, size = str(error).partition("\n")[0], inputs.parameters.batch_size
+    return TrainingError(f"batch_size {size}: expected steps that fit into the device's memory, got {came}")
+
+
+def _train(
+    inputs: TrainingInputs,
+    *,
+    checkpoints: Path | None,
+    checkpoint_every_s: float,
+    stop: Callable[[], bool],
+    report: Callable[[Sequence[Epoch]], None],
+    together: Processes,
+    room: int | None,
+) -> Trained:
+    """As `train`; raises torch.OutOfMemoryError."""
     settings, device = inputs.parameters, together.device
     if device.type == "cuda":
         # On CPU each operation here is deterministic as it is.

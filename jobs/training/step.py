@@ -124,6 +124,8 @@ class Step:
             try:
                 found: Tensor = self._forward(**batch.tensors)
                 return found
+            except torch.OutOfMemoryError:
+                raise
             except RuntimeError as error:
                 print(f"the network is not compiled: {str(error).splitlines()[0]}", flush=True)
                 self._forward = self._network

@@ -114,7 +114,7 @@ def test_a_line_is_where_the_alarm_is_raised(context, workload):
     drawn = [chart["properties"] for chart in charts(context) if "annotations" in chart["properties"]]
     lines = {chart["title"]: chart["annotations"]["horizontal"][0]["value"] for chart in drawn}
     of_metric = {metric[1]: lines[chart["title"]] for chart in drawn for metric in chart["metrics"]}
-    for alarm in (monitors.ALARMS | monitors.COUNTED).values():
+    for alarm in (monitors.RATIO_ALARMS | monitors.COUNT_ALARMS).values():
         assert of_metric[alarm.metric] == alarm.threshold
     assert lines["p99 of the live endpoint, µs"] == workload.gates.latency.max_p99_ms * 1000
     assert lines["Share of requests with 5xx"] == ENDPOINT_ALARMS["endpoint-errors"].threshold

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -13,9 +14,12 @@ from torch import Tensor
 from jobs.training import loop
 from jobs.training.loader import PIECE, PIECE_BYTES, Batch, Resident, Streamed, place
 from jobs.training.loop import Trained, TrainingInputs, train
+from jobs.training.processes import Processes
 from jobs.training.step import WARM, Compute, Step, set_rate
+from millrace.errors import TrainingError
 from millrace.features.signature import TensorSpec
 from millrace.models.feedforward.declaration import Feedforward
+from millrace.models.initial_model import InitialModel
 from millrace.tasks.binary import Binary
 
 
@@ -163,3 +167,80 @@ def test_few_rows_of_large_inputs_are_judged_at_once() -> None:
     assert numbers == [PIECE, PIECE, 20_000 - 2 * PIECE]
     large = Resident(tensors={"image": torch.zeros(2, PIECE_BYTES, dtype=torch.uint8)}, target_N=torch.zeros(2))
     assert [len(piece.target_B) for piece in large.pieces()] == [1, 1], "one at least"
+
+
+CROWDED = "CUDA out of memory. Tried to allocate 2.00 GiB. GPU 0 has a total capacity of 14.56 GiB"
+
+
+class Full(Resident):
+    """Rows for which a device has no room, though it said so."""
+
+    def to(self, device: torch.device) -> Resident:
+        raise torch.OutOfMemoryError(CROWDED)
+
+
+class Crowded(Recorder):
+    """A device on which so many steps run out of memory."""
+
+    def __init__(self, times: int) -> None:
+        super().__init__()
+        self.times = times
+
+    def warm(self, compute: Compute, batch: Batch) -> Tensor:
+        # Not at the first step: weights have changed, and the second try must not begin with them.
+        if self.times and self.warmed == WARM - 1:
+            self.times -= 1
+            self.warmed = 0
+            raise torch.OutOfMemoryError(f"{CROWDED}\nand more")
+        return super().warm(compute, batch)
+
+
+def test_rows_for_which_the_device_has_no_room_after_all_are_streamed(capsys: pytest.CaptureFixture[str]) -> None:
+    full = Full(tensors=INPUTS.train.tensors, target_N=INPUTS.train.target_N)
+    assert_equal(train(dataclasses.replace(INPUTS, train=full)), train(INPUTS))
+    assert "are streamed to the device, which has no room for them" in capsys.readouterr().out
+
+
+def test_a_step_out_of_memory_is_tried_without_rows_on_the_device(
+    trained_with: Callable[[Recorder], Trained], capsys: pytest.CaptureFixture[str]
+) -> None:
+    expected = train(INPUTS)
+    assert_equal(trained_with(Crowded(1)), expected)
+    told = capsys.readouterr().out.splitlines()
+    assert told[0] == "out of memory: once more without rows on the device"
+    assert len([line for line in told if "streamed to the device, which has room for 0.0" in line]) == 2
+
+
+def test_a_batch_that_never_fits_is_named_with_the_memory(trained_with: Callable[[Recorder], Trained]) -> None:
+    expected = f"batch_size 64: expected steps that fit into the device's memory, got {CROWDED}$"
+    with pytest.raises(TrainingError, match=expected):
+        trained_with(Crowded(2))
+
+
+def test_a_compiled_step_out_of_memory_is_no_fault_of_the_compiler(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_: object) -> Callable[..., Tensor]:
+        def compiled(**_: Tensor) -> Tensor:
+            raise torch.OutOfMemoryError(CROWDED)
+
+        return compiled
+
+    monkeypatch.setattr(torch, "compile", refuse)
+    monkeypatch.setattr(loop, "Step", lambda *given, **named: Step(*given, **{**named, "is_compiled": True}))
+    with pytest.raises(TrainingError, match="batch_size 64"):
+        train(INPUTS)
+
+
+@pytest.mark.parametrize(("together", "tries"), [(Processes(), 2), (Processes(size=2), 1)])
+def test_several_processes_do_not_try_again(together: Processes, tries: int) -> None:
+    """The others would be in the middle of a step."""
+    tried: list[Any] = []
+
+    class Heavy(InitialModel):
+        def apply(self, network: Any, parameters: Any) -> None:
+            tried.append(network)
+            raise torch.OutOfMemoryError(CROWDED)
+
+    initial = Heavy(weights=b"", description=None, is_frozen=False)
+    with pytest.raises(TrainingError, match="batch_size 64"):
+        train(dataclasses.replace(INPUTS, initial=initial), together=together)
+    assert len(tried) == tries
