@@ -64,7 +64,7 @@ class PiecewiseLinear(Numbers):
         if self.may_miss:
             missing = numbers_NA.isnan()[:, :, None]
             numbers_NA = numbers_NA.nan_to_num()
-        lengths = (bounded(numbers_NA[:, :, None] - self.low_AT) * self.slope_AT).clamp(0, 1)
+        lengths = (bounded(numbers_NA[:, :, None] - self.low_AT) * self.slope_AT).clamp(0, 1)  # (N, A, T)
         return (torch.where(missing, 0.0, lengths) if self.may_miss else lengths).flatten(1)
 
 
@@ -97,9 +97,9 @@ class Periodic(Numbers):
         x_NA = standardised(numbers_NA, self.mean_A, self.scale_A)
         if self.may_miss:
             x_NA = torch.where(missing, 0.0, x_NA)
-        angles = 2 * math.pi * self.frequencies_AT * x_NA[:, :, None]
-        waves = torch.cat([angles.sin(), angles.cos()], dim=2)
-        found = torch.relu((waves[:, :, None, :] @ self.weights_ATD)[:, :, 0] + self.bias_AD)
+        angles = 2 * math.pi * self.frequencies_AT * x_NA[:, :, None]  # (N, A, T)
+        waves = torch.cat([angles.sin(), angles.cos()], dim=2)  # (N, A, 2 T)
+        found = torch.relu((waves[:, :, None, :] @ self.weights_ATD)[:, :, 0] + self.bias_AD)  # (N, A, D)
         return (torch.where(missing[:, :, None], 0.0, found) if self.may_miss else found).flatten(1)
 
 

@@ -42,7 +42,7 @@ class Steps(nn.Module):
             self.scale_F.copy_(torch.where(deviation_F > 1e-9 * (1 + mean_F.abs()), 1 / deviation_F, 0.0))
 
     def forward(self, tensors: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
-        raw = tensors[self.name]
+        raw = tensors[self.name]  # (N, T, F)
         missing = raw.isnan()
-        known = torch.where(missing, 0.0, standardised(raw, self.mean_F, self.scale_F))
+        known = torch.where(missing, 0.0, standardised(raw, self.mean_F, self.scale_F))  # (N, T, F)
         return self.known(known), self.missing(missing.float())

@@ -1,7 +1,7 @@
 """A bag of n-grams: the mean of their vectors, weighted by how rare they are, with the table's columns beside it.
 
-N rows, L ids per text, B ids of the table, D numbers per vector, W numbers out. An n-gram that no training text has
-counts nothing, so its untrained vector is never added.
+N rows, L ids per text, B ids of the table, D numbers per vector, F numbers of the columns, W numbers out. An n-gram
+that no training text has counts nothing, so its untrained vector is never added.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class NgramBag(nn.Module):
             self.rarity_B.copy_(torch.where(counts_B > 0, rarity_B, 0.0))
 
     def forward(self, ids_NL: Tensor) -> Tensor:
-        weight_NL = self.rarity_B[ids_NL]
+        weight_NL = self.rarity_B[ids_NL]  # (N, L)
         # Unit length, as for TF-IDF: a long text does not weigh more than a short one. A running sum adds one by one;
         # an engine's sum over a row adds in an order that depends on where the row lies in memory.
         weight_NL = weight_NL / weight_NL.square().cumsum(1)[:, -1:].clamp(min=1.0).sqrt()
@@ -77,9 +77,9 @@ class BagNetwork(nn.Module):
             bag.fit(tensors[name])  # type: ignore[operator]
 
     def forward(self, **tensors: Tensor) -> Tensor:
-        bags = [bag(tensors[name]) for name, bag in zip(self.texts, self.bags, strict=True)]
-        state = self.columns.beside(torch.cat(bags, dim=1), tensors)
-        raw_NW: Tensor = self.linear(state)
+        bags = [bag(tensors[name]) for name, bag in zip(self.texts, self.bags, strict=True)]  # each (N, D)
+        state = self.columns.beside(torch.cat(bags, dim=1), tensors)  # (N, texts D + F)
+        raw_NW: Tensor = self.linear(state)  # (N, W)
         if self.hidden is not None and self.head is not None:
             raw_NW = raw_NW + self.head(functional.gelu(self.hidden(state)))
         return raw_NW

@@ -31,8 +31,8 @@ def warped(x: Tensor, *, angle_N: Tensor, size_N: Tensor, right_N: Tensor, down_
     across_N, along_N = -2 * right_N / width, -2 * down_N / height
     upper_N3 = torch.stack([cos_N, -sin_N * height / width, cos_N * across_N - sin_N * along_N * height / width], dim=1)
     lower_N3 = torch.stack([sin_N * width / height, cos_N, sin_N * across_N * width / height + cos_N * along_N], dim=1)
-    theta_N23 = torch.stack([upper_N3, lower_N3], dim=1)
-    grid = functional.affine_grid(theta_N23, list(x.shape), align_corners=False)
+    theta_N23 = torch.stack([upper_N3, lower_N3], dim=1)  # (N, 2, 3)
+    grid = functional.affine_grid(theta_N23, list(x.shape), align_corners=False)  # (N, H, W, 2)
     return functional.grid_sample(x, grid, padding_mode="border", align_corners=False)
 
 

@@ -1,6 +1,6 @@
 """Brightness and contrast of an image as inputs of their own: its standardised pixels have neither.
 
-N images, C channels, H × W pixels.
+N images, C channels, H × W pixels, F = 2 C numbers out.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class Brightness(nn.Module):
             getattr(self, name).copy_(value)
 
     def forward(self, pixels: Tensor) -> Tensor:
-        within_NF = torch.minimum(torch.maximum(_moments(pixels), self.least_F), self.most_F)
+        within_NF = torch.minimum(torch.maximum(_moments(pixels), self.least_F), self.most_F)  # (N, 2 C)
         found: Tensor = self.entrance((within_NF - self.mean_F) * self.scale_F)
         return found
 
@@ -60,7 +60,7 @@ def _moments(pixels: Tensor) -> Tensor:
     """Mean and deviation of each channel (N, 2 C), by sums of whole numbers in float64 (see `standardised`).
 
     Not the deviation's logarithm: an engine's depends in its last bit on the place within a register."""
-    exact = pixels.double()
-    mean_NC = exact.mean((2, 3))
-    variance_NC = (exact.square().mean((2, 3)) - mean_NC.square()).clamp(min=0)
+    exact = pixels.double()  # (N, C, H, W)
+    mean_NC = exact.mean((2, 3))  # (N, C)
+    variance_NC = (exact.square().mean((2, 3)) - mean_NC.square()).clamp(min=0)  # (N, C)
     return torch.cat([mean_NC, variance_NC.sqrt()], dim=1).float()

@@ -29,7 +29,7 @@ class ImageTrunk(nn.Module):
         self.blocks = nn.Sequential(*(_Block(a, b, stride=2 if place else 1) for place, (a, b) in enumerate(steps)))
 
     def forward(self, x: Tensor) -> Tensor:
-        x = self.blocks(functional.relu(self.stem(x)))  # (N, C, H / 2^(blocks - 1), W / 2^(blocks - 1))
+        x = self.blocks(functional.relu(self.stem(x)))  # (N, C, H / 2^b, W / 2^b) after b + 1 blocks
         return torch.cat([x.mean((2, 3)), x.amax((2, 3))], dim=1)  # (N, 2 C)
 
 
@@ -39,7 +39,7 @@ def standardised(image: Tensor) -> Tensor:
     Sums of whole numbers are exact in float64 in whatever order they are added: an engine adds an image that does not
     begin at a multiple of its registers' width in another order, which is one bit of its answer in company."""
     exact = image.double()
-    mean = exact.mean((1, 2, 3), keepdim=True)
+    mean = exact.mean((1, 2, 3), keepdim=True)  # (N, 1, 1, 1)
     deviation = (exact.square().mean((1, 2, 3), keepdim=True) - mean.square()).clamp(min=0).sqrt()
     return (image.float() - mean.float()) / (deviation.float() + 1.0)
 
@@ -56,5 +56,5 @@ class _Block(nn.Module):
         self.past = nn.Conv2d(channels_in, channels_out, 1, stride, bias=False) if has_other_shape else nn.Identity()
 
     def forward(self, x: Tensor) -> Tensor:
-        inner = functional.relu(self.norms[0](self.first(x)))
+        inner = functional.relu(self.norms[0](self.first(x)))  # (N, C, H / stride, W / stride)
         return functional.relu(self.norms[1](self.second(inner)) + self.past(x))

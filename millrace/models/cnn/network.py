@@ -1,6 +1,6 @@
 """A residual network over one standardised image, or over the steps of one history; the table's columns beside it.
 
-N rows, C channels, H × W pixels, T steps, F numbers of the trunk, W numbers out.
+N rows, C channels, H × W pixels, T steps, F numbers of the trunk, G of the columns, W numbers out.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class ImageNetwork(nn.Module):
     def forward(self, **tensors: Tensor) -> Tensor:
         x, given = self.entrance(standardised(tensors[self.image])), self.options  # (N, C, H, W)
         if self.training and (given.rotation or given.scale or given.shift):
-            x = augmented(x, rotation=given.rotation, scale=given.scale, shift=given.shift)
+            x = augmented(x, rotation=given.rotation, scale=given.scale, shift=given.shift)  # (N, C, H, W)
         if self.training or not given.answer_shift:
             return self._numbers(self.trunk(x), tensors)
         # One copy after the other: five at once would take five times the memory.
@@ -55,9 +55,9 @@ class ImageNetwork(nn.Module):
 
     def _numbers(self, seen_NF: Tensor, tensors: Mapping[str, Tensor]) -> Tensor:
         if self.brightness:
-            seen_NF = torch.cat([seen_NF, self.brightness(tensors[self.image])], dim=1)
-        state = functional.gelu(self.hidden(self.columns.beside(seen_NF, tensors)))
-        found: Tensor = self.head(functional.dropout(state, self.options.dropout, self.training))
+            seen_NF = torch.cat([seen_NF, self.brightness(tensors[self.image])], dim=1)  # (N, F + 2 C)
+        state = functional.gelu(self.hidden(self.columns.beside(seen_NF, tensors)))  # (N, hidden), of F + 2 C + G
+        found: Tensor = self.head(functional.dropout(state, self.options.dropout, self.training))  # (N, W)
         return found
 
 
@@ -77,9 +77,9 @@ class StepsNetwork(nn.Module):
         self.trunk.fit(tensors[self.past])
 
     def forward(self, **tensors: Tensor) -> Tensor:
-        seen_NF = self.trunk(tensors[self.past])
-        state = functional.gelu(self.hidden(self.columns.beside(seen_NF, tensors)))
-        found: Tensor = self.head(functional.dropout(state, self.dropout, self.training))
+        seen_NF = self.trunk(tensors[self.past])  # (N, F)
+        state = functional.gelu(self.hidden(self.columns.beside(seen_NF, tensors)))  # (N, hidden), of F + G
+        found: Tensor = self.head(functional.dropout(state, self.dropout, self.training))  # (N, W)
         return found
 
 

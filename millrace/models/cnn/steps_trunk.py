@@ -54,7 +54,7 @@ class _Block(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         inner = functional.relu(self.norms[0](self.first(self._behind(x))))  # (N, C, T)
         inner = functional.dropout(inner, self.dropout, self.training)
-        return functional.relu(self.norms[1](self.second(self._behind(inner))) + self.past(x))
+        return functional.relu(self.norms[1](self.second(self._behind(inner))) + self.past(x))  # (N, C, T)
 
     def _behind(self, x: Tensor) -> Tensor:
         """Zeros before the first step, so that T steps stay T and none looks ahead."""

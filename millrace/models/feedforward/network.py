@@ -1,6 +1,6 @@
 """Feedforward: linear layers with GELU and dropout over the table's columns.
 
-N rows, H hidden units, K heads, W outputs."""
+N rows, F numbers of the columns, H hidden units, K heads, I and O numbers in and out of a layer, W outputs."""
 
 from __future__ import annotations
 
@@ -37,11 +37,11 @@ class FeedforwardNetwork(Columns):
         self.dropout, self.heads = parameters.dropout, heads
 
     def forward(self, **tensors: Tensor) -> Tensor:  # type: ignore[override]
-        x = super().forward(tensors)
-        state = x if self.heads == 1 else x[:, None, :]
+        x = super().forward(tensors)  # (N, F)
+        state = x if self.heads == 1 else x[:, None, :]  # (N, F) or (N, 1, F)
         for layer in self.hidden:
-            state = functional.dropout(functional.gelu(layer(state)), self.dropout, self.training)
-        raw: Tensor = self.head(state)
+            state = functional.dropout(functional.gelu(layer(state)), self.dropout, self.training)  # (N, H), (N, K, H)
+        raw: Tensor = self.head(state)  # (N, W) or (N, K, W)
         if self.skip is not None:
             raw = raw + (self.skip(x) if self.heads == 1 else self.skip(x)[:, None, :])
         return raw if self.heads == 1 or self.training else raw.mean(1)

@@ -70,7 +70,7 @@ class MultimodalNetwork(nn.Module):
         if self.hidden is not None and self.head is not None:
             inner = functional.gelu(self.hidden(state))  # (N, hidden)
             inner = functional.dropout(inner, self.options.dropout, self.training)
-            raw_NW = raw_NW + self.head(inner)
+            raw_NW = raw_NW + self.head(inner)  # (N, W)
         return raw_NW
 
     @staticmethod

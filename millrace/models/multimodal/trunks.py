@@ -42,7 +42,7 @@ class RawImages(ImageTrunk):
         x, given = self.entrance(standardised(pixels)), self.options  # (N, C, H, W)
         if self.training and (given.rotation or given.scale or given.shift):
             x = augmented(x, rotation=given.rotation, scale=given.scale, shift=given.shift)
-        return super().forward(x)
+        return super().forward(x)  # (N, `width`)
 
 
 def trunk_of(spec: TensorSpec, parameters: Multimodal) -> Trunk:

@@ -1,7 +1,7 @@
 """Dense layers on the means of one history at several scales, with a linear path beside them.
 
-N rows, T steps, F columns, S scales, W numbers out. A mean is that of the steps that are known; of what is missing the
-share counts too.
+N rows, T steps, F columns, S scales, G numbers of the table's columns, W numbers out. A mean is that of the steps that
+are known; of what is missing the share counts too.
 """
 
 from __future__ import annotations
@@ -63,10 +63,10 @@ class MultiscaleNetwork(nn.Module):
                 self.linear.weight.copy_(weights_PF.repeat_interleave(rows, 0))
 
     def forward(self, **tensors: Tensor) -> Tensor:
-        x_NF = state = self._inputs(tensors)
+        x_NF = state = self._inputs(tensors)  # (N, 3 S F + G)
         for layer in self.hidden:
-            state = functional.dropout(functional.gelu(layer(state)), self.dropout, self.training)
-        raw_NW: Tensor = self.head(state)
+            state = functional.dropout(functional.gelu(layer(state)), self.dropout, self.training)  # (N, hidden)
+        raw_NW: Tensor = self.head(state)  # (N, W)
         return raw_NW if self.linear is None else raw_NW + self.linear(x_NF)
 
     def _inputs(self, tensors: Mapping[str, Tensor]) -> Tensor:
@@ -75,13 +75,13 @@ class MultiscaleNetwork(nn.Module):
     def _summary(self, tensors: Mapping[str, Tensor]) -> Tensor:
         """By scale the mean of what is known (F), of its asinh (F), which like a logarithm holds peaks down but takes
         negative numbers, and the share that is missing (F): (N, 3 S F)."""
-        known, missing = self.steps(tensors)
+        known, missing = self.steps(tensors)  # each (N, T, F)
         # A running sum from the newest step back adds step by step; an engine's sum over an axis adds in an order that
         # depends on where a row lies in memory, which is one bit of its answer in company.
-        sums = [one.flip(1).cumsum(1) for one in (known, torch.asinh(known), 1 - missing)]
+        sums = [one.flip(1).cumsum(1) for one in (known, torch.asinh(known), 1 - missing)]  # each (N, T, F)
         parts = []
         for steps in self.scales:
-            *totals, count = (one[:, steps - 1] for one in sums)
+            *totals, count = (one[:, steps - 1] for one in sums)  # each (N, F)
             parts += [total / count.clamp(min=1) for total in totals]
             parts.append(1 - count / steps)
         return torch.cat(parts, dim=1)

@@ -1,7 +1,7 @@
 """Recurrent layers over the steps of one history, the table's columns beside the last state.
 
-N rows, T steps, F columns, W numbers out. The last known value of each column is handed to the head too: most series
-are near to where they were.
+N rows, T steps, F columns, U units, G numbers of the table's columns, W numbers out. The last known value of each
+column is handed to the head too: most series are near to where they were.
 """
 
 from __future__ import annotations
@@ -38,9 +38,9 @@ class RecurrentNetwork(nn.Module):
         self.columns.fit(tensors, target_N)
 
     def forward(self, **tensors: Tensor) -> Tensor:
-        steps = torch.cat(self.steps(tensors), dim=2)
-        states, _ = self.recurrent(steps)
-        last = torch.cat([states[:, -1], steps[:, -1]], dim=1)
-        state = functional.gelu(self.hidden(self.columns.beside(last, tensors)))
-        found: Tensor = self.head(functional.dropout(state, self.dropout, self.training))
+        steps = torch.cat(self.steps(tensors), dim=2)  # (N, T, 2 F)
+        states, _ = self.recurrent(steps)  # (N, T, U)
+        last = torch.cat([states[:, -1], steps[:, -1]], dim=1)  # (N, U + 2 F)
+        state = functional.gelu(self.hidden(self.columns.beside(last, tensors)))  # (N, hidden), of U + 2 F + G
+        found: Tensor = self.head(functional.dropout(state, self.dropout, self.training))  # (N, W)
         return found

@@ -53,7 +53,7 @@ class StepTokens(nn.Module):
 
     def forward(self, steps_NTF: Tensor) -> tuple[Tensor, Tensor]:
         known, missing = self.steps({self.steps.name: steps_NTF})  # each (N, T, F)
-        entered = torch.cat([known, missing], dim=2)
+        entered = torch.cat([known, missing], dim=2)  # (N, T, 2 F)
         return self.enter(entered), torch.ones_like(missing[:, :, 0]) > 0
 
 
@@ -105,11 +105,11 @@ class TransformerTrunk(nn.Module):
         return torch.cat([self._summary(part) for part in torch.split(sequence, ROWS_AT_ONCE)])
 
     def _summary(self, sequence: Tensor) -> Tensor:
-        x, known_NT = self.enter(sequence)
+        x, known_NT = self.enter(sequence)  # (N, T, D), (N, T)
         x = functional.dropout(x + self.places_TD, self.dropout, self.training)  # (N, T, D)
         mask_N11T = torch.where(known_NT, 0.0, FAR_BELOW)[:, None, None, :]
         for layer in self.layers:
-            x = layer(x, mask_N11T)
+            x = layer(x, mask_N11T)  # (N, T, D)
         x = self.norm(x)
         known = known_NT[:, :, None].float()  # (N, T, 1)
         mean = (x * known).sum(1) / known.sum(1).clamp(min=1.0)  # (N, D)
@@ -140,7 +140,7 @@ class TransformerNetwork(nn.Module):
         self.trunk.fit(tensors[self.sequence])
 
     def forward(self, **tensors: Tensor) -> Tensor:
-        raw_NW: Tensor = self.head(self.columns.beside(self.trunk(tensors[self.sequence]), tensors))
+        raw_NW: Tensor = self.head(self.columns.beside(self.trunk(tensors[self.sequence]), tensors))  # (N, W)
         return raw_NW
 
 
