@@ -76,8 +76,8 @@ class SnapshotError(MillraceError):
 
 class TrainingError(MillraceError):
     """A training cannot end in a model: its loss is no finite number, in which epoch and step; a hyperparameter of its
-    job or its batch is not what the family or the processes can take; or a step does not fit into the device's memory.
-    It would end so again."""
+    job or its batch is not what the family or the processes can take; a step does not fit into the device's memory, or
+    the rows into the machine's. It would end so again."""
 
 
 class ProcessError(MillraceError):

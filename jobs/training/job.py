@@ -23,6 +23,7 @@ from jobs.training.explanation import explain_model
 from jobs.training.initial_model import initial_model
 from jobs.training.loader import Resident
 from jobs.training.loop import Epoch, Trained, TrainingInputs
+from jobs.training.memory import check_memory, rows_of
 from jobs.training.processes import ALONE, Processes
 from millrace.artefact.artefact import Artefact, Description, Digests, FrozenModel, Week, digest, write_folder
 from millrace.contract.load import load_contract
@@ -126,6 +127,7 @@ def train(places: TrainingPlaces, stop: StopSignal, together: Processes = ALONE)
 def _trained(places: TrainingPlaces, stop: StopSignal, together: Processes, graph: Exporter | None) -> Artefact | None:
     """The artefact, where there is an exporter for its graph."""
     setting = _setting(places)
+    check_memory(rows_of(places, setting.workload, setting.features), processes=together.local_size)
     examples = read_examples(
         places.channel(DATA_CHANNEL),
         places.channel(CONFIG_CHANNEL) / "schema.json",

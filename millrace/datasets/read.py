@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     import pyarrow as pa
 
-_FIELD_ID = b"PARQUET:field_id"
+FIELD_ID = b"PARQUET:field_id"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,7 +81,7 @@ def _read_part(path: Path, columns: Sequence[SchemaColumn], optional: Sequence[s
     import pyarrow.parquet as pq
 
     with pq.ParquetFile(path, page_checksum_verification=True) as file:
-        names = {int((field.metadata or {}).get(_FIELD_ID, b"-1")): field.name for field in file.schema_arrow}
+        names = {int((field.metadata or {}).get(FIELD_ID, b"-1")): field.name for field in file.schema_arrow}
         missing = [column for column in columns if column.field_id not in names]
         if needed := [column for column in missing if column.name not in optional]:
             ids = ", ".join(f"{column.field_id} ({column.name})" for column in needed)
