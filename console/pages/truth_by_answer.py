@@ -24,7 +24,7 @@ def truth_by_answer(found: TruthByAnswer) -> Markup:
     part = f", {found.name}" if found.name else ""
     return element(
         "svg",
-        *(_tick(value, x, y) for value in x.ticks(3)),
+        *(_tick(value, x, y) for value in x.ticks()),
         element("line", x1=x(low), y1=y(low), x2=x(high), y2=y(high), class_="diagonal"),
         _interval(found, x, y),
         *(_bin(one, found, x, y) for one in found.bins),
