@@ -59,7 +59,10 @@ def drop(
         key = drop.landing_key(names, feed, name or content.name)
         if before := drop.present(s3, names, key):
             was = f"{before.size:,} bytes of {before.modified}"
-            typer.echo(f"warning: {key} is there already ({was}): this is a new version of it", err=True)
+            instead = (
+                "" if known == "scoring" else ", whose good rows take the place of the earlier ones; --name keeps both"
+            )
+            typer.echo(f"warning: {key} is there already ({was}): this is a new version of it{instead}", err=True)
         dropped = drop.put(s3, names, content, feed=feed, key=key)
     waits = known == "scoring" and lacks_model(environment, names)
     if not json:

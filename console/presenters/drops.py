@@ -20,9 +20,10 @@ ADVICE: Mapping[str, str] = {
         "a key is one row's for ever, an image's is the name of its file: other rows need other keys, and a file of "
         "the same name as before takes the place of that one's rows"
     ),
+    Reason.COLUMNS: "columns that no model is to read may be named by `ignoredColumns` in contract.yaml",
     Reason.IMAGE: "`--scale` brings a PNG, or a folder of them, to the size of the contract",
 }
-"""By the reason for which most rows of a drop were refused."""
+"""By the reason for which most rows of a drop were refused, or all of it."""
 SHOWN = 3
 """Names of refused drops in an outcome; more would fill the screen."""
 
@@ -37,7 +38,8 @@ def dropped_object(_: Document, detail: Document) -> str:
 def rejected(drop: DropAnswer, refused: RejectedDrop) -> Outcome:
     """Of a drop that could not become rows at all."""
     text = f"nothing accepted, the whole file quarantined ({refused.reason})"
-    detail = f"expected {refused.expected}, got {refused.got}" if refused.expected else ""
+    said = f"expected {refused.expected}, got {refused.got}" if refused.expected else ""
+    detail = "; ".join(filter(None, (said, ADVICE.get(refused.reason))))
     return Outcome(text=text, detail=detail, is_refused=True, look=look(drop, 1))
 
 
