@@ -115,10 +115,11 @@ def test_stops_at_random_moments_take_less_than_half_a_minute_and_leave_the_same
                 process.wait(timeout=chance.uniform(0, lasts_s))
             except subprocess.TimeoutExpired:
                 taken.append(stop(process))
-        if process.returncode == STOPPED:
-            assert not (root / "model").exists()
-        else:  # the artefact was being written, or done
-            assert process.returncode == 0, (root / "output.txt").read_text()
+        assert process.returncode in (STOPPED, 0), (root / "output.txt").read_text()
+        # It was being written, or done; of two processes the one that starts them may be stopped after that.
+        is_written = process.returncode == 0 or (processes > 1 and (root / "model").exists())
+        assert (root / "model").exists() is is_written
+        if is_written:
             assert_same(root, whole)
             shutil.rmtree(root / "model")
     assert max(taken) < PROMISED_S, taken
