@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from console.new.parts import PARTS
+from console.words import count
 from millrace.contract.rules.image import ImageFormat, read_png
 
 if TYPE_CHECKING:
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 SUFFIXES = (".png", ".jpg", ".jpeg")
+SHOWN = 5
+"""Names of files that are left out; more would fill the screen."""
 ID, SPLIT, IMAGE, LABEL = "id", "split", "image", "label"
 
 
@@ -25,6 +28,18 @@ class ImageFolder:
 
     folder: Path
     paths: tuple[Path, ...]
+    others: tuple[Path, ...] = ()
+    """Files of other formats, which are left out."""
+
+    @property
+    def left_out(self) -> str:
+        """What is to be said of the others; empty for none."""
+        if not self.others:
+            return ""
+        first = ", ".join(str(path.relative_to(self.folder)) for path in self.others[:SHOWN])
+        more = f" and {len(self.others) - SHOWN:,} more" if len(self.others) > SHOWN else ""
+        read = ", ".join(SUFFIXES)
+        return f"{count(len(self.others), 'file')} left out, of no format that is read ({read}): {first}{more}"
 
     @property
     def in_classes(self) -> tuple[Path, ...]:
@@ -82,5 +97,7 @@ def scaled_to(cell: bytes, rule: ImageFormat) -> bytes:
 
 def find_images(folder: Path) -> ImageFolder:
     """The images below `folder`, however deep."""
-    paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file())
-    return ImageFolder(folder=folder, paths=tuple(paths))
+    files = sorted(path for path in folder.rglob("*") if path.is_file() and not path.name.startswith("."))
+    paths = tuple(path for path in files if path.suffix.lower() in SUFFIXES)
+    others = tuple(path for path in files if path.suffix.lower() not in SUFFIXES)
+    return ImageFolder(folder=folder, paths=paths, others=others)

@@ -46,6 +46,7 @@ def drop(
     from console.actions.pack import packed
     from console.cli.follow import follow_drop, require_success
     from console.cli.printing import show_json
+    from console.image_folder import find_images
     from console.queries.waiting import lacks_model, tried_again
     from millrace.contract.load import load_contract
     from millrace.workload.load import workloads_folder
@@ -53,6 +54,8 @@ def drop(
     known = drop.check(file, feed)
     environment, names = find_deployed(stage, build, workload)
     s3, contract = environment.client("s3"), load_contract(workloads_folder() / names.workload)
+    if file.is_dir() and (left_out := find_images(file).left_out):
+        typer.echo(f"warning: {left_out}", err=True)
     with packed(file, contract, known, scale=scale) as content:
         if labels := drop.labels_in(content, contract, known):
             typer.echo(f"warning: {drop.unwanted(labels)}", err=True)

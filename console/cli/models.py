@@ -63,6 +63,7 @@ def predict(
     from console.actions.class_names import class_names, with_class
     from console.actions.pack import declares_scale, packed
     from console.cli.export import check_ending, export, json_line
+    from console.image_folder import find_images
     from console.presenters.drops import ADVICE
     from console.queries.fallbacks import why_fallback
     from millrace.contract.load import load_contract
@@ -80,6 +81,8 @@ def predict(
     task = declare(prediction, contract.label)
     histories = catalogue.histories(catalogue.declare(prediction.features, contract.table("scoring")))
     with _readable(file) as given, packed(given, contract, "scoring", scale=scale) as path:
+        if given.is_dir() and (left_out := find_images(given).left_out):
+            print(f"warning: {left_out}", file=sys.stderr)
         client, function = environment.client("lambda"), names.function("prediction")
         found = predict.predict(client, function, path, contract, histories=histories, explain=explain)
         answers = _Counted(found)

@@ -38,6 +38,8 @@ def read_folder(folder: Path) -> Source:
     notes = [f"{len(inside):,} images of the folder {folder}; an image's class is the folder that it lies in"]
     if len(paths) > len(inside):
         notes.append(f"{len(paths) - len(inside):,} images that lie in no class's folder are left out")
+    if found.left_out:
+        notes.append(found.left_out)
     return Source(path=folder, table=found.labelled(), has_typed_text=False, notes=tuple(notes))
 
 

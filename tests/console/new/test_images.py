@@ -14,9 +14,10 @@ from typer.testing import CliRunner
 
 from console.cli.app import app
 from console.cli.new import _remarks
+from console.image_folder import find_images
 from console.new.choices import Choices
 from console.new.declaration import workload_document
-from console.new.images import read_any
+from console.new.images import read_any, read_folder
 from console.new.proposal import propose
 from console.new.writing import write
 from millrace.contract.odcs import check_contract
@@ -70,6 +71,17 @@ def test_classes_weigh_the_same_where_none_has_nearly_all_rows(folder: Path, oth
     naive = replace(found.naive, error=others)
     document = workload_document(found.surface, found.spans, naive, source="photos", rows=4_000)
     assert ("class_balance: true" in document) is is_balanced
+
+
+def test_files_of_other_formats_are_named(folder: Path) -> None:
+    assert find_images(folder).left_out == ""
+    kept = len(find_images(folder).paths)
+    for name in ("a.bmp", "b.webp", ".hidden"):
+        (next(folder.iterdir()) / name).write_bytes(b"BM")
+    found = find_images(folder)
+    assert len(found.paths) == kept
+    assert found.left_out.startswith("two files left out, of no format that is read (.png, .jpg, .jpeg): ")
+    assert any("a.bmp" in note and "b.webp" in note for note in read_folder(folder).notes)
 
 
 def test_folders_of_a_published_split_are_kept(tmp_path: Path) -> None:
