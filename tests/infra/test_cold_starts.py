@@ -20,9 +20,11 @@ FUNCTIONS = sorted(path.parent.name for path in Path(__file__).resolve().parents
 PREFIX = "millrace-local-"
 HEAVY = {"awswrangler", "mlflow", "pandas", "sagemaker", "torch"}
 """What no function loads before it is called."""
+LIMIT_S = 0.5
+"""Of CPU time, from the start of the interpreter until the handler can be called: measured 0.18 to 0.43."""
 LIMIT = 2.5
-"""Times the CPU time of what every function has (`RUNTIME_ALONE`), from the start of the interpreter until the handler
-can be called: 0.5 s where that takes 0.2 s. Seconds alone would say how busy the machine is; measured 1.2 to 2.0."""
+"""The same limit on a machine that is slower or busy: times what every function has (`RUNTIME_ALONE`), which takes
+0.2 s where the limit in seconds was set. Measured 1.2 to 2.7: the client of SageMaker alone is 0.25 of it."""
 RUNTIME = {
     **dict.fromkeys(("AWS_REGION", "AWS_DEFAULT_REGION"), "eu-west-1"),
     **dict.fromkeys(("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"), "x"),
@@ -127,20 +129,20 @@ def test_every_function_of_the_template_is_started_here(templates: dict[str, Any
     assert {name.rpartition("-")[2] for name in names} == set(FUNCTIONS)
 
 
-def times_the_runtime(function: Function, folder: Path) -> float:
-    """The function's start in starts of the runtime alone, each the least of up to sixteen, taken in turn.
+def starts_light(function: Function, folder: Path) -> bool:
+    """Whether the function's start is within its limit: in seconds, or in starts of the runtime alone.
 
-    Both of a pair meet the same machine; what else it does can lengthen a start and never shortens one, so a ratio that
-    holds is not measured again."""
+    Each is the least of up to sixteen, taken in turn: both of a pair meet the same machine, and what else it does can
+    lengthen a start and never shortens one."""
     (folder / "alone.py").write_text(RUNTIME_ALONE)
     alone = replace(function, handler="alone.handler", path=(str(folder), *function.path))
-    own_s, alone_s, ratio = math.inf, math.inf, math.inf
+    own_s, alone_s = math.inf, math.inf
     for _ in range(16):
         own_s, alone_s = min(own_s, function.told()["cpu_s"]), min(alone_s, alone.told()["cpu_s"])
-        ratio = own_s / alone_s
-        if ratio <= LIMIT:
-            break
-    return ratio
+        if own_s <= max(LIMIT_S, LIMIT * alone_s):
+            return True
+    print(f"{function.handler}: {own_s:.2f} s of CPU, the runtime alone {alone_s:.2f} s")
+    return False
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)
@@ -159,7 +161,7 @@ def test_a_cold_start_loads_nothing_heavy_and_reads_what_the_stack_says(
 )
 def test_a_cold_start_is_light(find: Callable[[str], Function], tmp_path: Path, name: str) -> None:
     """Somebody waits for a prediction: the others are measured beside the slow tests."""
-    assert times_the_runtime(find(name), tmp_path) <= LIMIT
+    assert starts_light(find(name), tmp_path)
 
 
 @pytest.mark.slow
@@ -176,7 +178,7 @@ def test_what_is_not_bundled_or_not_said_stops_the_start(find: Callable[[str], F
     (tmp_path / "app.py").write_text(f"{RUNTIME_ALONE}import torch\n")
     heavy = replace(function, handler="app.handler", path=(str(tmp_path), *function.path))
     assert "torch" in HEAVY & set(heavy.told()["loaded"])
-    assert times_the_runtime(heavy, tmp_path) > LIMIT
+    assert not starts_light(heavy, tmp_path)
 
 
 @pytest.mark.slow
