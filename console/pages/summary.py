@@ -72,10 +72,12 @@ def _facts(report: WorkloadReport) -> Iterator[Fact]:
 
 
 def accepted_rows(drops: Sequence[Drop]) -> list[tuple[str, int]]:
-    """What the contract accepted, by feed, where it has drops: `training rows`, `rows scored`, `labels`."""
+    """What the contract accepted, by feed, where it has drops: `training rows`, `rows scored`, `labels`.
+
+    Without the rows that left for a later version of their object."""
     there = {drop.feed for drop in drops}
     return [
-        (what, sum(drop.accepted for drop in drops if drop.feed == feed))
+        (what, sum(drop.accepted - drop.replaced for drop in drops if drop.feed == feed))
         for feed, what in ACCEPTED.items()
         if feed in there
     ]
@@ -112,7 +114,8 @@ def _quality(model: JudgedModel) -> str:
     own = quality(evaluation.metrics.get("error"))
     rule = "" if naive is None else f"is {quality(naive)}" if error.is_share else f"has {error.amount(naive)}"
     losses = losses_beside(evaluation)
-    by_loss = f"; its log loss, which the gate compares, is {losses[0]:.4f} against {losses[1]:.4f}" if losses else ""
+    compared = "" if evaluation.champion else ", which the gate compares,"
+    by_loss = f"; its log loss{compared} is {losses[0]:.4f} against {losses[1]:.4f}" if losses else ""
     where = rule and f", where the naive rule {rule}{by_loss}"
     when = span(evaluation.split.from_, evaluation.split.to)
     return f": {own} on {evaluation.rows.test:,} rows that it never saw, {when}{where}"

@@ -46,7 +46,8 @@ def _result(drops: Sequence[DropAnswer]) -> str:
     )
     last = max(committed, key=lambda one: one.rows_total)
     reasons = together(*(one.reasons for one in committed))
-    return f"{accepted:,} accepted{quarantined_counts(quarantined, reasons)}{_until_training(last)}"
+    replaced = _instead_of(sum(one.rows_replaced for one in committed))
+    return f"{accepted:,} accepted{replaced}{quarantined_counts(quarantined, reasons)}{_until_training(last)}"
 
 
 def _outcome_of(drop: DropAnswer, reasons: Sequence[ReasonCount] = (), *, waits: bool = True) -> Outcome:
@@ -60,13 +61,14 @@ def _outcome_of(drop: DropAnswer, reasons: Sequence[ReasonCount] = (), *, waits:
     if committed.superseded_by:
         return Outcome(text="no row added: a later version of the same object came before")
     if committed.duplicate:
-        text = f"no row added: the bytes of {committed.repeats} again"
+        text = f"no row added{_instead_of(committed.rows_replaced)}: the bytes of {committed.repeats} again"
         if committed.withdrawn:
             return Outcome(text=f"{text}, whose rows were withdrawn", is_refused=True)
         refused = rows_refused_before(committed.repeats) if committed.refused_before else ()
         return Outcome(text=f"{text}{until_training}", look=refused)
     accepted, quarantined = committed.rows_accepted, committed.rows_quarantined
-    text = f"{accepted:,} accepted{quarantined_counts(quarantined, committed.reasons)}{until_training}"
+    replaced = _instead_of(committed.rows_replaced)
+    text = f"{accepted:,} accepted{replaced}{quarantined_counts(quarantined, committed.reasons)}{until_training}"
     return Outcome(
         text=text,
         detail=example(accepted, reasons),
@@ -74,6 +76,11 @@ def _outcome_of(drop: DropAnswer, reasons: Sequence[ReasonCount] = (), *, waits:
         warning=most_refused(accepted, quarantined, reasons),
         look=look(drop, quarantined),
     )
+
+
+def _instead_of(rows: int) -> str:
+    """` in the place of 12,014 rows of an earlier version`; empty where none left."""
+    return f" in the place of {count(rows, 'row')} of an earlier version" if rows else ""
 
 
 def rows_refused_before(name: str) -> tuple[str, ...]:

@@ -28,6 +28,8 @@ class Drop:
     """The name of the object that brought the same bytes before, then both counts are 0; empty otherwise."""
     is_superseded: bool = False
     """Whether a later version of the same object came before, then both counts are 0."""
+    replaced: int = 0
+    """Rows of an earlier version of the same object, which left for these."""
 
 
 def find_drops(runs: Iterable[Execution], quarantined: Mapping[str, tuple[ReasonCount, ...]]) -> tuple[Drop, ...]:
@@ -74,4 +76,5 @@ def _drop(drop: DropAnswer, reasons: Sequence[ReasonCount]) -> Drop:
         snapshot=committed.snapshot_id if committed else "",
         repeats=repeats,
         is_superseded=is_superseded,
+        replaced=committed.rows_replaced if committed else 0,
     )

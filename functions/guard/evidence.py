@@ -36,10 +36,11 @@ def gather(call: StepInput[RetrainInput], sources: Sources) -> Evidence:
     """The evidence at the request's `as_of`."""
     names, as_of = sources.settings.names, call.state.as_of
     champion, last, new_rows = ReleasePointers(sources.state).champion(), Retrainings(sources.state).last(), 0
-    if champion and sources.workload.prediction.horizon_hours:
+    if champion:
         rows = {"database": names.platform.database, "table": names.table("rows")}
         runs = [champion.run, *([hash_of_run(last.execution_arn.rpartition(":")[2])] if last.execution_arn else [])]
-        new_rows = count_new_rows(sources.glue, sources.s3, **rows, runs=runs)
+        ahead = bool(sources.workload.prediction.horizon_hours)
+        new_rows = count_new_rows(sources.glue, sources.s3, **rows, runs=runs, lies_ahead=ahead)
     return Evidence(
         as_of=as_of,
         trigger=call.state.trigger,

@@ -23,11 +23,12 @@ def count_labels(glue: Any, s3: Any, *, database: str, table: str) -> int:
     return next((entry.rows_total for entry in present if entry.snapshot_id == current), 0)
 
 
-def count_new_rows(glue: Any, s3: Any, *, database: str, table: str, runs: Iterable[str]) -> int:
-    """Rows that were dropped since the newest snapshot that one of the train executions pinned: each is the truth of
-    an earlier one where a label lies ahead. `runs` are the beginnings of their names.
+def count_new_rows(glue: Any, s3: Any, *, database: str, table: str, runs: Iterable[str], lies_ahead: bool) -> int:
+    """Rows that brought a label since the newest snapshot that one of the train executions pinned.
 
-    Rows that late labels completed are not counted, their labels are. 0 where no pinned snapshot is known."""
+    A row is the truth of an earlier one where the label `lies_ahead`, else those are counted that came with their
+    label. `runs` are the beginnings of the executions' names. Rows that late labels completed are not counted, their
+    labels are. 0 where no pinned snapshot is known."""
     metadata = _metadata(glue, s3, database=database, table=table)
     refs, begin = metadata.get("refs", {}), tuple(runs)
     pinned = {ref["snapshot-id"] for name, ref in refs.items() if name.startswith(begin)}
@@ -36,9 +37,8 @@ def count_new_rows(glue: Any, s3: Any, *, database: str, table: str, runs: Itera
     if newest is None:
         return 0
     later = (entry for entry in journal if entry.place > newest)
-    return sum(
-        entry.rows_added for entry in later if LABELS_SNAPSHOT not in entry.notes and WITHDRAWN not in entry.notes
-    )
+    came = [entry for entry in later if LABELS_SNAPSHOT not in entry.notes and WITHDRAWN not in entry.notes]
+    return sum(entry.rows_added if lies_ahead else entry.rows_labelled for entry in came)
 
 
 def _metadata(glue: Any, s3: Any, *, database: str, table: str) -> dict[str, Any]:

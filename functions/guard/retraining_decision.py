@@ -30,8 +30,8 @@ class Evidence:
     """Reserved in the month of `as_of`."""
     projected_usd: float
     new_rows: int = 0
-    """Where a label lies ahead: rows that were dropped since the last retraining's snapshot, or the champion's where
-    that is newer. They are labels too."""
+    """Rows that were dropped since the last retraining's snapshot, or the champion's where that is newer, and brought a
+    label: their own, or an earlier row's where a label lies ahead."""
 
     @property
     def new_labels(self) -> int:

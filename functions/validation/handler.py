@@ -114,6 +114,7 @@ def commit(drops: Sequence[FetchedDrop], detail: Drop) -> CommittedDrops:
                 rows_accepted=one.rows_added,
                 rows_quarantined=one.rows_quarantined + (each.drop.unparsable if is_judged(one) else 0),
                 reasons=together(one.reasons, each.drop.reasons if is_judged(one) else {}),
+                rows_replaced=one.rows_replaced,
                 rows_total=one.rows_total,
                 source=each.drop.source,
                 source_digest=each.drop.source_digest,

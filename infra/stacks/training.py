@@ -183,7 +183,7 @@ class TrainingStack(WorkloadStack):
 
     def _retrain(self) -> None:
         context, names = self.context, self.context.names
-        tables = context.workload.prediction.label_tables
+        tables = ("labels", "rows")
         Function(
             self,
             "guard",

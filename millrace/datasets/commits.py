@@ -6,7 +6,7 @@ import json
 import random
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, TypeVar
@@ -21,8 +21,10 @@ from millrace.datasets.notes import (
     QUARANTINED,
     REASONS,
     REPLACED,
+    REPLACED_ROWS,
     SEQUENCER,
     SUPERSEDED,
+    UNLABELLED,
     WITHDRAWN,
     WITHDRAWN_DROP,
     WRITTEN_BY,
@@ -64,6 +66,8 @@ class Commit:
     """The rows of that source were withdrawn since."""
     superseded_by: str | None = None
     """The later version of the same object, which the table had before; None when this one is the latest."""
+    rows_replaced: int = 0
+    """Of an earlier version of the same object, which left for this one."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -131,19 +135,18 @@ def _take(attempt: _Attempt, drop: NewDrop) -> Commit:
     is_there = earlier is not None and not (instead and _lacks_rows(journal, earlier))
     new = NewRows(file=None, quarantined={}) if is_there else drop.write(iceberg)
     if earlier is not None and new.file is None:
-        attempt.append(None, summary | {ALIAS: earlier.uri} | instead)
-        return _result(attempt.table, journal, earlier, source)
+        said = attempt.append(None, summary | {ALIAS: earlier.uri} | instead)
+        return replace(_result(attempt.table, journal, earlier, source), rows_replaced=said.rows_replaced)
     # A later version without a good row takes nothing's place: what was right before stays.
     instead = instead if new.file is not None else {}
-    attempt.append(new.file, summary | _quarantined(new.quarantined) | instead)
-    snapshot = attempt.table.current_snapshot()
-    assert snapshot is not None
-    return _result(attempt.table, journal, JournalEntry.of(snapshot), source)
+    said = attempt.append(new.file, summary | _counted(new) | instead)
+    return _result(attempt.table, journal, said, source)
 
 
-def _quarantined(rows: RowsByReason) -> dict[str, str]:
-    reasons = {REASONS: json.dumps(rows)} if rows else {}
-    return {QUARANTINED: str(sum(rows.values())), **reasons}
+def _counted(new: NewRows) -> dict[str, str]:
+    reasons = {REASONS: json.dumps(new.quarantined)} if new.quarantined else {}
+    unlabelled = {UNLABELLED: str(new.unlabelled)} if new.unlabelled else {}
+    return {QUARANTINED: str(sum(new.quarantined.values())), **reasons, **unlabelled}
 
 
 def commit(lake: Lake, table: str, rows: pa.Table, source: Source, *, notes: Mapping[str, str] | None = None) -> Commit:
@@ -187,6 +190,7 @@ def find_own(journal: Journal, source: Source) -> Commit | None:
         refused_before=first.rows_refused if first else 0,
         is_withdrawn=first is not None and _is_withdrawn(journal, first),
         superseded_by=found.notes.get(SUPERSEDED),
+        rows_replaced=found.rows_replaced,
     )
 
 
@@ -242,6 +246,7 @@ def _result(iceberg: IcebergTable, journal: Journal, found: JournalEntry, source
         alias_of=None if mine else found.uri,
         refused_before=0 if mine else found.rows_refused,
         is_withdrawn=not mine and _is_withdrawn(journal, found),
+        rows_replaced=found.rows_replaced if mine else 0,
     )
 
 
@@ -290,8 +295,8 @@ class _Attempt:
             catalog=self._iceberg.catalog,
         )
 
-    def append(self, file: DataFile | None, summary: dict[str, str]) -> None:
-        """Add a snapshot. Without a file it holds no new rows: it records why the drop brought none.
+    def append(self, file: DataFile | None, summary: dict[str, str]) -> JournalEntry:
+        """Add a snapshot, and what it says. Without a file it holds no new rows: it records why the drop brought none.
 
         Where the summary names what is replaced, the rows of that drop leave in a snapshot before it."""
         from pyiceberg.expressions import EqualTo
@@ -303,9 +308,13 @@ class _Attempt:
         transaction = self._transaction = self._transaction or begin(self._iceberg)
         if rows:  # they may have been withdrawn
             transaction.delete(before, snapshot_properties={WRITTEN_BY: summary[WRITTEN_BY], WITHDRAWN: str(rows)})
+            summary = summary | {REPLACED_ROWS: str(rows)}
         with transaction.update_snapshot(snapshot_properties=summary).merge_append() as append:
             if file is not None:
                 append.append_data_file(file)
+        snapshot = self.table.current_snapshot()
+        assert snapshot is not None
+        return JournalEntry.of(snapshot)
 
     def commit(self) -> bool:
         """Whether the snapshots are in the table for certain, where there are any; False when another writer was first

@@ -30,7 +30,9 @@ from millrace.datasets.notes import (
     QUARANTINED,
     REASONS,
     REPLACED,
+    REPLACED_ROWS,
     SUPERSEDED,
+    UNLABELLED,
     UNPARSABLE,
     WITHDRAWN_DROP,
     WRITTEN_BY,
@@ -127,6 +129,16 @@ class JournalEntry:
     @property
     def rows_quarantined(self) -> int:
         return int(self.notes.get(QUARANTINED) or 0)
+
+    @property
+    def rows_labelled(self) -> int:
+        """Of the rows that came, those with their label."""
+        return self.rows_added - int(self.notes.get(UNLABELLED) or 0)
+
+    @property
+    def rows_replaced(self) -> int:
+        """Of an earlier version of the object, which left for this one."""
+        return int(self.notes.get(REPLACED_ROWS) or 0)
 
     @property
     def rows_refused(self) -> int:

@@ -61,6 +61,8 @@ class NewRows:
     """Uploaded; None where no row is left."""
     quarantined: RowsByReason
     """The other rows."""
+    unlabelled: int = 0
+    """Of the rows in the file, those without a label yet."""
 
 
 class RowsInFile:
@@ -97,7 +99,15 @@ class RowsInFile:
                 refused,
                 held=self._held,
             )
-        return NewRows(file=file.store() if rows else None, quarantined=refused.reasons)
+        stored = file.store() if rows else None
+        return NewRows(file=stored, quarantined=refused.reasons, unlabelled=self._unlabelled(iceberg, stored))
+
+    def _unlabelled(self, iceberg: IcebergTable, file: DataFile | None) -> int:
+        """By the file's own counts of gaps; of a label of several columns the most that one of them has."""
+        if file is None or self._table != "rows":
+            return 0
+        schema, gaps = iceberg.schema(), file.null_value_counts or {}
+        return max(gaps.get(schema.find_field(one.name).field_id, 0) for one in self._lake.contract.label_columns)
 
 
 class RowsInMemory:

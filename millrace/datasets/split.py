@@ -79,7 +79,7 @@ def split_at(
         if rows <= 0:
             raise SnapshotError(
                 f"expected rows to train on before {validation_from}, to validate on before {test_from} and to "
-                f"test on before {end}, got no {name} rows in {times_N[0]} to {times_N[-1]}",
+                f"test on before {end}, got no {name} rows among {len(times_N):,} of {times_N[0]} to {times_N[-1]}",
             )
     return Split(
         train=slice(0, trained),

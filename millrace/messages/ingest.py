@@ -128,6 +128,8 @@ class Committed(Message):
     rows_quarantined: int
     reasons: RowsByReason = Field(default_factory=dict)
     """Of the quarantined rows; empty in answers that do not say."""
+    rows_replaced: int = 0
+    """Of an earlier version of the same object, which left the table for these."""
     rows_total: int
     source: str
     source_digest: str

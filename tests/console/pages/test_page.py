@@ -128,11 +128,13 @@ def test_a_file_refused_whole_and_one_with_the_bytes_of_another_have_no_rows(rep
     bare = replace(report.drops[0], accepted=0, quarantined=0, reasons=())
     why = ReasonCount(reason="columns", rows=1, example="expected the columns a, b, got a")
     refused = replace(bare, rejected="columns", reasons=(why,))
-    html = page(replace(report, drops=(refused, replace(bare, repeats="may.csv"), replace(bare, is_superseded=True))))
+    others = replace(bare, repeats="may.csv"), replace(bare, is_superseded=True), replace(bare, replaced=12_014)
+    html = page(replace(report, drops=(refused, *others)))
     cells = [re.sub("<[^>]+>", "", one) for one in re.findall(r"<td.*?</td>", html)]
     assert cells[:3] == ["–", "refused whole", "columns"]
     assert cells[4:7] == ["–", "–", "the bytes of may.csv again"]
     assert "a later version of it came before" in cells
+    assert "in the place of 12,014 rows of an earlier version" in html
     assert "0 quarantined, one file refused whole" in html
 
 

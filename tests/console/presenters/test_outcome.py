@@ -97,6 +97,16 @@ def test_quarantined_rows_name_their_reasons_and_the_command(report: WorkloadRep
     assert not outcome(validated(run, rows_accepted=1, rows_quarantined=11_000)).is_refused
 
 
+def test_rows_that_left_for_a_later_version_are_counted(report: WorkloadReport) -> None:
+    run = next(run for run in report.of("ingest") if outcome(run).look)
+    later = validated(run, rows_accepted=7, rows_quarantined=0, reasons={}, rows_replaced=12_014)
+    assert outcome(later).text == "7 accepted in the place of 12,014 rows of an earlier version"
+    same = {"rows_accepted": 0, "duplicate": True, "alias_of": "s3://b/a.csv?versionId=1", "rows_replaced": 1}
+    assert (
+        "no row added in the place of one row of an earlier version: the bytes" in outcome(validated(run, **same)).text
+    )
+
+
 @pytest.mark.parametrize(
     ("facts", "told"),
     [

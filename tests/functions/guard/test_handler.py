@@ -12,6 +12,7 @@ from datetime import timedelta
 
 import pytest
 
+from millrace.datasets.notes import UNLABELLED
 from millrace.state.pointers import Pointers, Version
 from millrace.timestamps import moment
 
@@ -32,12 +33,13 @@ def ready(aws):
 
 
 @pytest.fixture
-def ahead(aws, ready, load):
-    """The guard of a workload whose labels lie ahead; of 300 rows 100 were dropped after the last retraining's
-    snapshot, whose model was refused, and 100 before it, after the champion's."""
+def dropped(aws, ready, load):
+    """The guard of a workload; of 300 rows 100 were dropped after the last retraining's snapshot, whose model was
+    refused, and 100 before it, after the champion's. Ten of each hundred came without their label."""
     uri = aws.names.lake_uri("iceberg", aws.names.table("rows"), "metadata", "00001.metadata.json")
+    summary = {"added-records": "100", UNLABELLED: "10"}
     snapshots = [
-        {"snapshot-id": number, "sequence-number": number, "timestamp-ms": 0, "summary": {"added-records": "100"}}
+        {"snapshot-id": number, "sequence-number": number, "timestamp-ms": 0, "summary": summary}
         for number in (1, 2, 3)
     ]
     child = f"{hashlib.sha1(b'before').hexdigest()}-0-0"
@@ -45,12 +47,17 @@ def ahead(aws, ready, load):
     aws.put(uri, json.dumps({"current-snapshot-id": 3, "snapshots": snapshots, "refs": refs}))
     table = {"Name": aws.names.table("rows"), "Parameters": {"metadata_location": uri}}
     aws.glue.create_table(DatabaseName=aws.names.platform.database, TableInput=table)
-    handler = load("guard")
+    return load("guard")
+
+
+@pytest.fixture
+def ahead(dropped):
+    """The same where labels lie ahead."""
     workload = sys.modules["functions.guard.handler"].WORKLOAD
     later = workload.model_copy(update={"prediction": workload.prediction.model_copy(update={"horizon_hours": 24})})
     sources = replace(sys.modules["functions.guard.handler"].SOURCES, workload=later)
     sys.modules["functions.guard.handler"].SOURCES = sources
-    return handler
+    return dropped
 
 
 def test_rows_that_the_last_retraining_read_are_not_new_though_its_model_was_refused(aws, ahead, event):
@@ -60,6 +67,10 @@ def test_rows_that_the_last_retraining_read_are_not_new_though_its_model_was_ref
         execution_arn=f"{aws.names.execution_arn('retrain', 'before')}", as_of=before, labels_total=7200
     )
     assert ahead(event("guard") | {"execution": "arn:x:2"})["evidence"]["new_labels"] == 100
+
+
+def test_rows_that_came_with_their_label_are_labels_too(aws, dropped, event):
+    assert dropped(event("guard"))["evidence"]["new_labels"] == 7200 + 180
 
 
 def labels(aws, rows):

@@ -11,13 +11,20 @@ import pytest
 from functions.guard.label_count import count_new_rows
 from millrace.datasets import journal
 from millrace.datasets.journal import JOURNAL, JournalEntry, render
-from millrace.datasets.notes import COMPACTED, LABELS_SNAPSHOT
+from millrace.datasets.notes import COMPACTED, LABELS_SNAPSHOT, UNLABELLED
 
 if TYPE_CHECKING:
     from tests.functions.conftest import Aws
 
 
-def written(aws: Aws, snapshots: list[dict[str, Any]], refs: dict[str, Any], expired: Container[int] = ()) -> int:
+def written(
+    aws: Aws,
+    snapshots: list[dict[str, Any]],
+    refs: dict[str, Any],
+    expired: Container[int] = (),
+    *,
+    lies_ahead: bool = True,
+) -> int:
     """New rows since the run `r1`, of a table with these snapshots, each after the one before it."""
     uri = aws.names.lake_uri("iceberg", aws.names.table("rows"), "metadata", "00001.metadata.json")
     chain = [
@@ -43,7 +50,8 @@ def written(aws: Aws, snapshots: list[dict[str, Any]], refs: dict[str, Any], exp
     aws.glue.create_database(DatabaseInput={"Name": database})
     table = {"Name": aws.names.table("rows"), "Parameters": {"metadata_location": uri}}
     aws.glue.create_table(DatabaseName=database, TableInput=table)
-    return count_new_rows(aws.glue, aws.s3, database=database, table=table["Name"], runs=["r1", "r2"])
+    named = {"database": database, "table": table["Name"]}
+    return count_new_rows(aws.glue, aws.s3, **named, runs=["r1", "r2"], lies_ahead=lies_ahead)
 
 
 @pytest.mark.parametrize(
@@ -60,6 +68,13 @@ def written(aws: Aws, snapshots: list[dict[str, Any]], refs: dict[str, Any], exp
 def test_what_was_dropped_since_the_pinned_snapshot(aws: Aws, more: list[dict[str, Any]], rows: int) -> None:
     before = [{"added-records": 17_000}, {"added-records": 544}]
     assert written(aws, [*before, *more], {"r1": {"snapshot-id": 1, "type": "tag"}}) == rows
+
+
+@pytest.mark.parametrize(("lies_ahead", "rows"), [(True, 724), (False, 690)])
+def test_a_row_without_its_label_is_a_label_only_where_labels_lie_ahead(aws: Aws, lies_ahead: bool, rows: int) -> None:
+    drops = [{"added-records": 544}, {"added-records": 700, UNLABELLED: 34}, {"added-records": 24}]
+    refs = {"r1": {"snapshot-id": 0, "type": "tag"}}
+    assert written(aws, drops, refs, lies_ahead=lies_ahead) == rows
 
 
 def test_a_drop_whose_snapshot_has_expired_is_counted(aws: Aws) -> None:
@@ -80,5 +95,5 @@ def test_a_snapshot_that_is_not_known_promises_nothing(aws: Aws) -> None:
 
 
 def test_without_a_table_there_is_no_row(aws: Aws) -> None:
-    found = count_new_rows(aws.glue, aws.s3, database=aws.names.platform.database, table="none", runs=["r1"])
-    assert found == 0
+    named = {"database": aws.names.platform.database, "table": "none"}
+    assert count_new_rows(aws.glue, aws.s3, **named, runs=["r1"], lies_ahead=True) == 0

@@ -143,6 +143,7 @@ def test_of_two_versions_of_an_object_the_later_wins(order: str, ingest: Any, sa
         answers[sequencer] = ingest.step("validation", payload)
     assert (answers["00B0"]["rows_accepted"], answers["00B0"]["rows_total"]) == (96, 96)
     assert bool(answers["00A"]["superseded_by"]) == (order == "the later one first")
+    assert answers["00B0"]["rows_replaced"] == (0 if order == "the later one first" else 96)
     assert ingest.quarantined() == []
 
 

@@ -198,6 +198,7 @@ def test_the_later_version_of_an_object_wins_in_whatever_order_they_come(lake: L
     later = "s3://landing/a.parquet?versionId=2" if order == (2, 1) else None
     assert (done[1].superseded_by, done[1].rows_added) == (later, 0 if later else 48)
     assert (done[2].superseded_by, done[2].rows_added, done[2].rows_quarantined) == (None, 40, 0)
+    assert (done[1].rows_replaced, done[2].rows_replaced) == (0, 48 if order == (1, 2) else 0)
     before = len(lake.open("rows").metadata.snapshots)
     assert commit(lake, "rows", given[order[1]], version(order[1])) == done[order[1]], "a retry changes nothing"
     assert len(lake.open("rows").metadata.snapshots) == before
@@ -245,6 +246,7 @@ def test_a_correction_with_the_bytes_of_another_file_takes_the_place_of_its_earl
     done = {name: commit(lake, "rows", given[name], sources[name]) for name in order}
     assert prices(lake) == sorted(bytes_of_b["nswprice"].to_pylist())
     assert done[order[-1]].rows_total == 48
+    assert sum(one.rows_replaced for one in done.values()) == done["a1"].rows_added
     snapshots = len(lake.open("rows").metadata.snapshots)
     assert commit(lake, "rows", given[order[-1]], sources[order[-1]]) == done[order[-1]], "a retry changes nothing"
     again = commit(lake, "rows", given["a1"], replace(sources["a1"], written_by="again"))

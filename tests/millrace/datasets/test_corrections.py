@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from millrace.contract.validate import validate
 from millrace.datasets import corrected_rows, corrections, new_rows
 from millrace.datasets.commits import commit, commit_once
 from millrace.datasets.corrections import current
+from millrace.datasets.journal import Journal
 from millrace.datasets.late_labels import Absorbed, absorb
 from millrace.datasets.new_rows import RowsInFile, Source
 from millrace.datasets.notes import ARRIVAL
@@ -234,3 +236,28 @@ def test_entities_of_several_columns_are_told_apart() -> None:
 def test_the_contract_says_what_a_correction_may_change() -> None:
     contract = load_contract(Path(__file__).parents[3] / "workloads" / "electricity")
     assert corrections.value_columns(contract.labels) == ("class",)
+
+
+def test_rows_without_a_label_are_counted_by_the_file_itself(lake: Lake, tmp_path: Path) -> None:
+    columns = tuple(
+        replace(column, required=column.required and not column.label) for column in lake.contract.rows.columns
+    )
+    contract = replace(lake.contract, rows=replace(lake.contract.rows, columns=columns))
+    lake = Lake(lake.names, contract)
+    given = SAMPLE.slice(0, 48).append_column("_line", pa.array(np.arange(48)))
+    labels = pa.array([None] * 5 + given["class"].to_pylist()[5:], pa.int32())
+    given = given.set_column(given.schema.get_field_index("class"), "class", labels)
+    pq.write_table(given.cast(parsed_schema(contract.rows)), tmp_path / "parsed")
+    source = Source(uri="s3://landing/a.parquet?versionId=1", key="a.parquet", digest="a", written_by="a")
+
+    @contextmanager
+    def quarantine() -> Iterator[QuarantineFile]:
+        with QuarantineFile(tmp_path / "refused", drop_id="r", source=source.uri, as_of=FIRST) as refused:
+            yield refused
+
+    new = RowsInFile(lake, "rows", contract.rows, parsed=tmp_path / "parsed", source=source, quarantine=quarantine)
+    assert commit_once(lake, "rows", source, new.write).rows_added == 48
+    table = lake.find("rows")
+    assert table is not None
+    (entry,) = Journal.of(table)
+    assert (entry.rows_added, entry.rows_labelled) == (48, 43)
