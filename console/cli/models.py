@@ -225,7 +225,8 @@ def _quality(evaluation: Evaluation | None) -> str:
         f"{words(name)} {figure:.3g}\n" for name in WORTH if (figure := evaluation.metrics.get(name)) is not None
     )
     losses = losses_beside(evaluation)
-    by_loss = f"log loss {losses[0]:.4f}, the rule's {losses[1]:.4f}: compared by it\n" if losses else ""
+    compared = "" if evaluation.champion else ": compared by it"
+    by_loss = f"log loss {losses[0]:.4f}, the rule's {losses[1]:.4f}{compared}\n" if losses else ""
     on = f" ({evaluation.naive.rows:,} rows)" if evaluation.naive.rows != evaluation.rows.test else ""
     rule = f"naive rule {quality(naive)}{on}\n{by_loss}"
     return f"{quality(own)}\n{more}{rule}{evaluation.rows.test:,} rows\n{days(span.from_, span.to)}"

@@ -93,7 +93,7 @@ def propose(source: Source, choices: Choices, *, today: date) -> Proposal:
     found += spellings(reading.seen)
     if series is not None:
         numbers = [column.name for column in ranged if column.is_number]
-        found += without_rows(series)
+        found += without_rows(series, refused=len(refused))
         found += standing_still(
             accepted, numbers, key=reading.key, event_time=reading.event_time, series=series.entities
         )

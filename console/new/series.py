@@ -42,12 +42,13 @@ class Series:
         return f"{hours * 60:g} minutes" if hours < 1 else f"{hours:g} h" if hours < 48 else f"{hours / 24:g} days"
 
 
-def without_rows(series: Series) -> list[str]:
-    """A sentence where steps have no row."""
+def without_rows(series: Series, *, refused: int) -> list[str]:
+    """A sentence where steps have no row; rows that the contract refused are none."""
     if not series.missing:
         return []
     of = " of an entity" if series.entities > 1 else ""
-    return [f"{series.missing:,} steps of {series.step}{of} have no row, the longest stretch {series.longest:,}"]
+    row = "row that the contract takes" if refused else "row"
+    return [f"{series.missing:,} steps of {series.step}{of} have no {row}, the longest stretch {series.longest:,}"]
 
 
 def find_series(rows: pa.Table, *, key: Sequence[str], event_time: str) -> Series | None:

@@ -31,7 +31,7 @@ def naive_is_better(version: ModelVersion, evaluation: Evaluation | None) -> str
 
 def losses_beside(evaluation: Evaluation) -> tuple[float, float] | None:
     """The log loss of a model that is right less often than its naive rule, and the rule's: by these the gate compares
-    the two. None of any other model."""
+    the two where the model is a first one. None of any model that is right as often."""
     own, naive = evaluation.metrics, evaluation.naive.metrics
     (error, of_rule), (loss, loss_of_rule) = ((own.get(name), naive.get(name)) for name in ("error", "log_loss"))
     if error is None or of_rule is None or loss is None or loss_of_rule is None:

@@ -73,7 +73,7 @@ def find_standing(environment: Environment, names: WorkloadNames) -> tuple[Stand
         queue_metrics=sum(metrics_of(one) for one in metric if one["AlarmName"] in own),
         endpoint_metrics=sum(metrics_of(one) for one in metric if one["AlarmName"] not in own),
         composites=len(composite),
-        dashboards=len(boards) > FREE_DASHBOARDS and names.dashboard in boards,
+        dashboards=max(0, len(boards) - FREE_DASHBOARDS) / len(boards) if names.dashboard in boards else 0,
         polled=len(polled),
         ready=find_ready(environment.client("lambda"), names),
     )
@@ -103,11 +103,11 @@ def standing(
     queue_metrics: int,
     endpoint_metrics: int,
     composites: int,
-    dashboards: int,
+    dashboards: float,
     polled: int,
     ready: Ready | None = None,
 ) -> tuple[StandingLine, ...]:
-    """The lines of so many of each."""
+    """The lines of so many of each; of the account's dashboards beyond the free ones each workload has its share."""
     polls = POLLERS * MONTH_S / POLL_S * SQS_REQUEST.usd
     ready = ready or Ready(memory_gb=0, snapshots=0, provisioned=0)
     month = ready.memory_gb * MONTH_S
@@ -118,7 +118,7 @@ def standing(
         ("prediction functions kept started", ready.provisioned, month * PROVISIONED.usd, False),
         ("metrics that alarms of the endpoint read", endpoint_metrics, USD_PER_METRIC, True),
         ("composite alarms", composites, USD_PER_COMPOSITE, True),
-        ("dashboards beyond three of the account", int(dashboards), DASHBOARD.usd, True),
+        ("share of the account's dashboards beyond three", int(dashboards > 0), dashboards * DASHBOARD.usd, True),
     )
     return tuple(
         StandingLine(what=what, count=count, usd=count * usd, with_endpoint=endpoint)

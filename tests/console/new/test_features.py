@@ -85,7 +85,9 @@ def test_rows_at_equal_distances_are_a_series(hours: list[float], every: float |
     assert (found.every_hours if found else None) == every
     if every == 0.5:
         assert found is not None
-        assert without_rows(found) == ["5 steps of 30 minutes have no row, the longest stretch 1"]
+        assert without_rows(found, refused=0) == ["5 steps of 30 minutes have no row, the longest stretch 1"]
+        taken = "5 steps of 30 minutes have no row that the contract takes, the longest stretch 1"
+        assert without_rows(found, refused=5) == [taken]
 
 
 def test_a_day_that_means_none_makes_no_month(market: list[Row], as_csv: Writer) -> None:
