@@ -99,6 +99,8 @@ def predict(
             _tell_hours(prediction)
     if answers.reasons[Reason.IMAGE] and not (scale or declares_scale(contract.table("scoring"))):
         print(f"Refused images: {ADVICE[Reason.IMAGE]}", file=sys.stderr)
+    if answers.reasons[Reason.HISTORY]:
+        print(f"Refused without a past: {ADVICE[Reason.HISTORY]}", file=sys.stderr)
     _summarize(names, answers, why=lambda: why_fallback(environment, names))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Annotated
 
@@ -32,7 +33,18 @@ LabelKind = Annotated[
     ),
 ]
 Unit = Annotated[str, typer.Option(help="What a predicted number counts: kWh.")]
-HorizonHours = Annotated[float, typer.Option(help="Predict the label so many hours later, from a history.")]
+
+
+def above_zero(hours: float | None) -> float | None:
+    """The hours as they are. Raises BadParameter for none, and for what is no number."""
+    if hours is not None and not 0 < hours < math.inf:
+        raise typer.BadParameter(f"expected hours from now on, above 0, got {hours:g}")
+    return hours
+
+
+HorizonHours = Annotated[
+    float | None, typer.Option(callback=above_zero, help="Predict the label so many hours later, from a history.")
+]
 LeaveOut = Annotated[str, typer.Option(help="Columns that the contract shall not have: a,b.")]
 Keep = Annotated[
     str, typer.Option(help="Features that would be left out, as they give the label away or tell of a person: a,b.")

@@ -57,7 +57,6 @@ def check_choices(choices: Choices, source: Source) -> None:
         ("NAME", "2 to 24 small letters, digits and _, a letter first", choices.name, NAME.match(choices.name)),
         ("--kind", f"{described()}; {series}", kind, choices.kind in ("", *KINDS)),
         ("rows", f"{FEWEST_ROWS} labelled rows or more", rows, rows >= FEWEST_ROWS),
-        ("--horizon-hours", "hours from now on, above 0", choices.horizon_hours, choices.horizon_hours >= 0),
         ("--image-size", "height x width such as 64x64", choices.image_size, not choices.image_size or choices.size),
     ):
         if not good:

@@ -147,15 +147,15 @@ class Guesser:
             return _of_unique_time(event_time, alone, looks_around=looks_around)
         if alone and not looks_around:
             chosen = self._only(alone, "key", "--key")
-            reason = f"each {chosen.name} comes once{_but_for(_repeated(chosen))}"
+            reason = f"each {chosen.name} comes once{_but_for(repeated_cells(chosen))}"
             return Guess(value=(chosen.name,), reason=reason, others=_without(_names(alone), chosen))
         others = [column for column in fit if column is not event_time]
-        pairs = [(column, _repeated(column, event_time)) for column in others] if event_time else []
+        pairs = [(column, repeated_cells(column, event_time)) for column in others] if event_time else []
         exact = [column for column, repeated in pairs if not repeated]
         named = [column for column in others if column.is_nearly_unique and is_identifier(column.name)]
         if named and not exact and not looks_around:
             chosen = self._only(named, "key", "--key")
-            reason = f"each {chosen.name} comes once{_but_for(_repeated(chosen))}"
+            reason = f"each {chosen.name} comes once{_but_for(repeated_cells(chosen))}"
             return Guess(value=(chosen.name,), reason=reason, others=_without(_names(named), chosen))
         found = exact or [column for column, repeated in pairs if repeated <= MOST_MISFITS * len(column.cells)]
         if not event_time or not found:
@@ -237,7 +237,7 @@ def _is_called(name: str, words: Sequence[str]) -> bool:
     return plain.removeprefix("is_") in words
 
 
-def _repeated(*columns: Observed) -> int:
+def repeated_cells(*columns: Observed) -> int:
     """Rows that repeat the cells of an earlier one; rows without such a cell are quarantined anyway."""
     texts = key_texts([column.cells for column in columns]).drop_null()
     return len(texts) - len(texts.unique())

@@ -9,17 +9,25 @@ from datetime import date, datetime, time
 from console.new.choices import Choices
 from console.new.counts import repeated_rows
 from console.new.daylight import looks_like_local_time
-from console.new.guesses import Guess, Guesser, key_texts
+from console.new.guesses import Guess, Guesser, key_texts, repeated_cells
 from console.new.observed import Observed, few_rows
 from millrace.contract.kinds import arrow_type
 from millrace.errors import ConfigurationError
 
 OBSERVED_AT, ROW_ID = "observed_at", "row_id"
 """Columns that the contract generates where the file has no time, no key."""
+MOST_REPEATED = 0.2
+"""Of the rows that may repeat a key, so that its column is offered all the same."""
 
 
 def with_event_time(
-    seen: tuple[Observed, ...], guesser: Guesser, choices: Choices, where: str, today: date, notes: list[str]
+    seen: tuple[Observed, ...],
+    guesser: Guesser,
+    label: Observed,
+    choices: Choices,
+    where: str,
+    today: date,
+    notes: list[str],
 ) -> tuple[tuple[Observed, ...], Guess[Observed]]:
     """The columns with a time among them."""
     import pyarrow as pa
@@ -33,6 +41,7 @@ def with_event_time(
                 f"a column of times, or --rows-in-order (the first row is the oldest), or --no-event-time: the "
                 f"contract generates `{OBSERVED_AT}`" + "".join(f"; {one}" for one in unread)
             )
+            expected += _key_too(guesser, label, choices)
             kinds = {column.name: column.kind for column in seen}
             raise ConfigurationError(where=where, field="event time", expected=expected, came=kinds)
         option = "--rows-in-order" if choices.is_in_order else "--no-event-time"
@@ -55,6 +64,24 @@ def with_event_time(
         seen = tuple(midnight if one is column else one for one in seen)
         guess = replace(guess, value=midnight)
     return seen, guess
+
+
+def _key_too(guesser: Guesser, label: Observed, choices: Choices) -> str:
+    """What else will be asked for, once the rows have a time: both are said at once."""
+    try:
+        is_found = choices.has_no_key or guesser.key(choices.key, None, label) is not None
+    except ConfigurationError as error:
+        return f"; and {error.expected}"
+    return "" if is_found else f"; and {_key_wanted(guesser.columns, label)}"
+
+
+def _key_wanted(columns: Sequence[Observed], label: Observed) -> str:
+    """What helps where no columns tell the rows apart; the one that repeats most seldom may be the key."""
+    fit = [one for one in columns if one is not label and one.is_nearly_complete and one.may_identify]
+    rows, name = min(((repeated_cells(one), one.name) for one in fit if not one.is_sentences), default=(0, ""))
+    seldom = name and rows <= MOST_REPEATED * len(columns[0].cells)
+    offered = f", such as {name} (the {rows:,} rows that repeat an earlier one's will be quarantined)" if seldom else ""
+    return f"--key with columns that tell rows apart{offered}, or --no-key: the contract generates `{ROW_ID}`"
 
 
 def _generated(*, in_order: bool) -> str:
@@ -108,7 +135,7 @@ def _found_key(
     guess = guesser.key(choices.key, event_time, label, looks_around=choices.horizon_hours > 0)
     if guess is not None:
         return guess
-    expected = f"--key with columns that tell rows apart, or --no-key: the contract generates `{ROW_ID}`"
+    expected = _key_wanted(guesser.columns, label)
     if choices.horizon_hours > 0:
         expected = _in_time(event_time.name if event_time else "the event time")
     raise ConfigurationError(where=guesser.where, field="key", expected=expected, came=_nearest(guesser.columns, label))

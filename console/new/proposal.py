@@ -76,6 +76,7 @@ def propose(source: Source, choices: Choices, *, today: date) -> Proposal:
     reading = read(source, choices, today)
     accepted, refused = _validated(reading, today)
     series = find_series(accepted, key=reading.key, event_time=reading.event_time) if reading.is_in_time else None
+    _check_horizon(choices.horizon_hours, series, reading.where)
     features = _features(reading, series)
     spans, rehearsal = _rehearsed(reading, features, accepted)
     leaks = _leaks(reading, features, rehearsal)
@@ -115,6 +116,13 @@ def propose(source: Source, choices: Choices, *, today: date) -> Proposal:
             surface, spans, rehearsal.naive, source=reading.where, rows=rows, stretches=rehearsal.stretches
         ),
     )
+
+
+def _check_horizon(hours: float, series: Series | None, where: str) -> None:
+    """Raises ConfigurationError for a horizon at which rows at equal distances never are."""
+    if series is not None and abs(hours / series.every_hours - round(hours / series.every_hours)) > 1e-6:
+        expected = f"a multiple of {series.step}, the distance of the rows"
+        raise ConfigurationError(where=where, field="--horizon-hours", expected=expected, came=f"{hours:g} h")
 
 
 def _features(reading: Reading, series: Series | None) -> Features:

@@ -116,7 +116,7 @@ def read(source: Source, choices: Choices, today: date) -> Reading:
     is_generated = choices.has_no_event_time or choices.is_in_order
     is_in_time = not is_generated and (not images or bool(guesser.event_time(choices.event_time)))
     if is_in_time or is_generated:
-        seen, guesses["event time"] = with_event_time(seen, guesser, choices, where, today, notes)
+        seen, guesses["event time"] = with_event_time(seen, guesser, label, choices, where, today, notes)
     else:
         seen, guesses["event time"] = _with_generated_time(seen, today)
     guesser = replace(guesser, columns=seen)

@@ -117,18 +117,18 @@ def _json_lines(path: Path) -> tuple[pa.Table, tuple[str, ...]]:
     import pyarrow as pa
 
     rows: list[dict[str, Any]] = []
-    broken: list[tuple[int, str]] = []
+    broken: list[tuple[int, str, str]] = []
     for number, line in enumerate(path.read_bytes().splitlines(), 1):
         if line.strip():
-            found = _object(line)
-            if isinstance(found, str):
-                broken.append((number, found))
-            else:
-                rows.append(found)
+            try:
+                rows.append(jsonlines.object_of(line))
+            except (ValueError, RecursionError) as error:
+                broken.append((number, jsonlines.expected_of(error), str(error) or type(error).__name__))
     if len(broken) > MOST_BROKEN * (len(rows) + len(broken)):
-        stop(path, f"line {broken[0][0]}", "a JSON object", broken[0][1])
-    lines = ", ".join(str(number) for number, _ in broken[:SHOWN]) + ("…" if len(broken) > SHOWN else "")
-    why = f" (line {broken[0][0]}: {broken[0][1]})" if broken else ""
+        number, expected, came = broken[0]
+        stop(path, f"line {number}", expected, came)
+    lines = ", ".join(str(number) for number, *_ in broken[:SHOWN]) + ("…" if len(broken) > SHOWN else "")
+    why = f" (line {broken[0][0]}: {broken[0][2]})" if broken else ""
     notes = (f"lines that are no JSON objects and will be quarantined, {len(broken):,}: {lines}{why}",) * bool(broken)
     names = list(dict.fromkeys(name for row in rows for name in row))
     arrays = []
@@ -140,14 +140,6 @@ def _json_lines(path: Path) -> tuple[pa.Table, tuple[str, ...]]:
             kinds = ", ".join(sorted({type(cell).__name__ for cell in cells if cell is not None}))
             stop(path, name, "values of one type", kinds)
     return pa.Table.from_arrays(arrays, names=names), notes
-
-
-def _object(line: bytes) -> dict[str, Any] | str:
-    """The row, or why the line is none."""
-    try:
-        return jsonlines.object_of(line)
-    except (ValueError, RecursionError) as error:
-        return str(error) or type(error).__name__
 
 
 def _parquet(path: Path) -> pa.Table:

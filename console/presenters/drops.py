@@ -20,7 +20,10 @@ ADVICE: Mapping[str, str] = {
         "a key is one row's for ever, an image's is the name of its file: other rows need other keys, and a file of "
         "the same name as before takes the place of that one's rows"
     ),
-    Reason.COLUMNS: "columns that no model is to read may be named by `ignoredColumns` in contract.yaml",
+    Reason.HISTORY: (
+        "a row needs the rows of the hours before it: in its own file or, where that is dropped with --feed scoring, "
+        "among the training rows"
+    ),
     Reason.IMAGE: "`--scale` brings a PNG, or a folder of them, to the size of the contract",
 }
 """By the reason for which most rows of a drop were refused, or all of it."""

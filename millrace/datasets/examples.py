@@ -107,8 +107,10 @@ def examples(table: pa.Table, *, workload: Workload, features: Features) -> Exam
     keep &= decodable
     kept = whole if keep.all() else whole.filter(pa.array(keep)).combine_chunks()
     if not kept.num_rows:
-        expected = "rows with a label, a whole past and images that can be decoded"
-        raise SnapshotError(f"expected {expected}, got none among {table.num_rows}")
+        past = ["a whole past"] if encoders.histories(features) else []
+        images = ["images that can be decoded"] if encoders.images(features) else []
+        expected = f"rows with {' and '.join(['a label', *past, *images])}"
+        raise SnapshotError(f"expected {expected}, got none among {table.num_rows:,}")
     return _divided(_without_strays(kept, workload), workload)
 
 

@@ -125,13 +125,20 @@ def check_names(names: Sequence[str], table: Table) -> list[str]:
 
 
 def _wrong_delimiter(header: bytes, table: Table) -> DropError | None:
-    """What is wrong with a header that is the contract's with another delimiter."""
+    """What is wrong with a header that has more of the contract's names with another delimiter."""
+    own = _known(header, table, table.csv.delimiter)
     for delimiter in DELIMITERS:
-        with suppress(DropError):
-            check_names(names_of(header, replace(table.csv, delimiter=delimiter)), table)
+        if _known(header, table, delimiter) > own:
             expected = f"{_named(table.csv.delimiter)} between the names (`csv.delimiter` of the contract)"
             return DropError(Reason.FOREIGN, expected=expected, got=_named(delimiter))
     return None
+
+
+def _known(header: bytes, table: Table, delimiter: str) -> int:
+    """How many of the cells are names of the contract."""
+    with suppress(DropError):
+        return sum(name in table.name_of for name in names_of(header, replace(table.csv, delimiter=delimiter)))
+    return 0
 
 
 def _named(delimiter: str) -> str:

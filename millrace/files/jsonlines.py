@@ -80,6 +80,12 @@ def object_of(text: bytes) -> dict[str, Any]:
     return row
 
 
+def expected_of(error: ValueError | RecursionError) -> str:
+    """What a line should have been; where it ends too early, as of an object over several lines, all of that."""
+    is_cut = isinstance(error, json.JSONDecodeError) and error.pos >= len(error.doc.rstrip())
+    return "a JSON object, the whole of it on one line" if is_cut else "a JSON object"
+
+
 def _object(text: bytes, table: Table, origin: Origin | None) -> dict[str, Any] | RuleViolation:
     """The object of one line, or what is wrong with it."""
     try:
@@ -87,9 +93,8 @@ def _object(text: bytes, table: Table, origin: Origin | None) -> dict[str, Any] 
     except UnicodeDecodeError as error:
         return of_line(Reason.ENCODING, "UTF-8", repr(error.object[error.start : error.end]))
     except json.JSONDecodeError as error:
-        return of_line(
-            Reason.JSON, "a JSON object", truncate(f"{error.msg.removesuffix(' at')} at column {error.colno}")
-        )
+        came = truncate(f"{error.msg.removesuffix(' at')} at column {error.colno}")
+        return of_line(Reason.JSON, expected_of(error), came)
     except (ValueError, RecursionError) as error:
         return of_line(Reason.JSON, "a JSON object", truncate(str(error) or type(error).__name__))
     known = table.name_of

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 
+IGNORED = "`ignoredColumns` in contract.yaml may name others that no model reads"
+
+
 @dataclass(frozen=True, kw_only=True)
 class Parsed:
     """A part of a drop: each of its rows is in exactly one of both."""
@@ -76,9 +79,10 @@ def check_header(names: Sequence[str], table: Table) -> list[str]:
     counts = Counter(found)
     twice = [name for name, meant in zip(names, found, strict=True) if meant and counts[meant] > 1]
     problems = {"missing": missing, "unknown": unknown, "more than once": twice}
-    if told := ", ".join(f"{what}: {those}" for what, those in problems.items() if those):
+    if told := "; ".join(f"{what}: {', '.join(map(repr, those))}" for what, those in problems.items() if those):
+        others = f" ({IGNORED})" if unknown else ""
         raise DropError(
-            Reason.COLUMNS, expected=f"the columns {expected}, each once", got=f"{', '.join(names)} ({told})"
+            Reason.COLUMNS, expected=f"the columns {expected}, each once{others}", got=f"{', '.join(names)} ({told})"
         )
     return [name or "" for name in found]
 

@@ -22,7 +22,8 @@ HEAD_BYTES = 65_536
 FORMATS = "Parquet, CSV, JSON lines or an image"
 NOT_TEXT = {
     b"\x1f\x8b": "a gzip file",
-    b"PK\x03\x04": "a zip file",
+    b"PK\x03\x04": "a zip file, as a workbook of Excel is one: save its sheet as CSV",
+    b"\xd0\xcf\x11\xe0": "a file of an old Office: save a sheet of Excel as CSV",
     b"\x28\xb5\x2f\xfd": "a zstandard file",
     b"%PDF-": "a PDF",
     b"ORC": "an ORC file",

@@ -100,7 +100,7 @@ def test_a_file_to_score_that_has_the_label_is_told(tmp_path: Path, name: str) -
     if path.suffix == ".jsonl":
         assert sum(part.rows.num_rows for part in read_drop(path, contract.table("scoring"))) == 0
     else:
-        with pytest.raises(DropError, match=f"{Reason.COLUMNS}: .*unknown: .'class'"):
+        with pytest.raises(DropError, match=f"{Reason.COLUMNS}: .*unknown: 'class'"):
             list(read_drop(path, contract.table("scoring")))
 
 

@@ -139,6 +139,13 @@ def run_badly(*words: str) -> BaseException:
     return error.value
 
 
+@pytest.mark.parametrize("hours", ["0", "-1", "nan", "inf"])
+def test_a_horizon_lies_ahead(file: Path, hours: str) -> None:
+    done = run("mine", "--from", "rows.csv", "--label", "level", "--horizon-hours", hours)
+    assert done.exit_code == 2
+    assert "above 0" in done.output
+
+
 def test_a_workload_that_is_there_stays(file: Path) -> None:
     assert run("mine", "--from", "rows.csv", "--label", "outcome").exit_code == 0
     before = Path("workloads/mine/workload.yaml").read_bytes()

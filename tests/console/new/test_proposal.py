@@ -364,7 +364,6 @@ def change(rows: Sequence[Row], **cells: Callable[[int], Any]) -> list[Row]:
         ({"label": "Half hour"}, {}, r"--label: expected .* two classes.*; or a column of numbers"),
         ({"is_in_order": True, "event_time": "Half hour"}, {}, "--rows-in-order: expected no --event-time"),
         ({"keep": ("meter",)}, {}, "--keep: expected columns of the file"),
-        ({"horizon_hours": -1}, {}, "--horizon-hours: expected hours"),
         ({"image_size": "big"}, {}, "--image-size: expected height x width"),
         ({"name": "My Market"}, {}, "NAME: expected 2 to 24 small letters"),
         ({"label": "demand", "kind": "binary"}, {}, "--kind: expected binary to have .*, or --kind regression"),
@@ -379,7 +378,23 @@ def change(rows: Sequence[Row], **cells: Callable[[int], Any]) -> list[Row]:
         ({}, {"seen": lambda at: f"2024-01-{at % 28 + 1:02}"}, r"event time: expected --event-time with one of"),
         ({"has_no_event_time": True, "leave_out": ("Half hour",)}, {}, "key: expected --key .* all of them"),
         ({"has_no_key": True}, {"row_id": lambda at: at}, "--no-key: expected no column `row_id`"),
-        ({"leave_out": ("Half hour",)}, {}, r"event time: expected .*, or --rows-in-order .*, or --no-event-time"),
+        (
+            {"leave_out": ("Half hour",)},
+            {},
+            r"event time: expected .*, or --rows-in-order .*, or --no-event-time.*; and --key with columns that tell "
+            "rows apart, or --no-key",
+        ),
+        (
+            {"leave_out": ("Half hour",)},
+            {"ticket": lambda at: f"T{at - (at % 20 == 0)}"},
+            r"event time: .*; and --key with columns .*, such as ticket \(the 95 rows that repeat an earlier one's ",
+        ),
+        (
+            {"has_no_event_time": True, "leave_out": ("Half hour",)},
+            {"ticket": lambda at: f"T{at - (at % 20 == 0)}"},
+            r"key: expected --key .*, such as ticket \(the 95 rows",
+        ),
+        ({"leave_out": ("Half hour",)}, {"ticket": lambda at: f"T{at}"}, "contract generates `observed_at`, got"),
         ({"leave_out": ("price", "demand", "weekend", "Day.of week")}, {}, "features: expected a column to"),
     ],
 )  # fmt: skip
@@ -410,6 +425,7 @@ def proposed_with_decimal(path: Path, decimal: str) -> str:
         (b"a,b\n", "rows: expected labelled rows"),
         (b"\x1f\x8bzip", "format: expected CSV, TSV, JSON lines or Parquet"),
         (b'{"a": 1}\n{"a": "x"}\n', "a: expected values of one type, got 'int, str'"),
+        (b'{\n  "a": 1\n}\n', r"line 1: expected a JSON object, the whole of it on one line, got 'Expecting property"),
         (b'{"a": 1}\n[2]\n', r"line 2: expected a JSON object, got '\[2\]'"),
         (b'{"a": 1}\n{"a": NaN}\n', "line 2: expected a JSON object, got .NaN, which is not JSON: null means"),
         (b'{"a": 1, "\\u0085": 2}\n', "columns: expected names that can be printed, got"),

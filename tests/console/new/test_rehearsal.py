@@ -96,7 +96,16 @@ def test_a_tail_is_known_by_the_mean_that_it_draws_away(cells: Any, tailed: bool
 def test_a_label_ahead_is_compared_with_labels_that_are_known_by_then(as_csv: Writer) -> None:
     waves = hours(lambda at: round(np.sin(at / 24 * 2 * np.pi) + at / 1e4, 6))
     assert proposed(as_csv(waves), label="label", horizon_hours=24.0).naive.lag_hours == 24
-    with pytest.raises(ConfigurationError, match=r"--horizon-hours: expected hours after which there is another row"):
-        proposed(as_csv(waves), label="label", horizon_hours=0.01)
     later = proposed(as_csv(waves), label="label", horizon_hours=30.0).naive
     assert later.lag_hours in (30, 168)
+
+
+def test_a_horizon_at_which_there_are_no_rows_is_refused(as_csv: Writer) -> None:
+    waves = hours(lambda at: round(np.sin(at / 24 * 2 * np.pi) + at / 1e4, 6))
+    with pytest.raises(ConfigurationError, match=r"--horizon-hours: expected a multiple of 1 h, the .*, got '2.5 h'"):
+        proposed(as_csv(waves), label="label", horizon_hours=2.5)
+    for at, row in enumerate(waves):  # no two of them are 24 h apart
+        row["time"] = (FIRST + timedelta(minutes=at**1.6)).isoformat()
+    expected = "--horizon-hours: expected hours after which there is another row .*got '24 hours: expected rows with a "
+    with pytest.raises(ConfigurationError, match=expected):
+        proposed(as_csv(waves), label="label", horizon_hours=24)

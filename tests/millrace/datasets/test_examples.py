@@ -117,7 +117,7 @@ def test_rows_without_a_label_or_without_a_whole_past_are_no_examples() -> None:
     assert min(table["at"].to_pylist()) == START + timedelta(hours=5)
     assert max(table["at"].to_pylist()) == START + timedelta(hours=HOURS - 25)
     assert (table[LABEL].to_numpy() == table["load"].to_numpy() + 24).all()
-    with pytest.raises(SnapshotError, match="images that can be decoded, got none among 20"):
+    with pytest.raises(SnapshotError, match="expected rows with a label and a whole past, got none among 20"):
         made(series("a").slice(0, 20), declared())
 
 

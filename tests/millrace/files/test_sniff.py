@@ -395,6 +395,7 @@ def test_a_cell_of_a_file_without_header_may_begin_as_another_format_does(
     [
         (b"\x1f\x8b\x08\x00,\n", "foreign"),
         (b"PK\x03\x04\x14,\n", "foreign"),
+        (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1,\n", "foreign"),
         (b"(\xb5/\xfd\x01,a\n", "foreign"),
         (b"%PDF-1.7\n%\xe2\xe3\n", "foreign"),
         (b"ORC\x0a\x03,\x00", "foreign"),
@@ -500,6 +501,9 @@ def test_where_a_line_of_json_breaks_is_told_within_it(read: Read) -> None:
     table = Table(name="rows", columns=(Column(name="a", kind="string"),))
     (refused,) = read(b'{"a":"1"}\n{"a":"2"}\n{"a":}\n', table).unparsable
     assert (refused.line, refused.violations[0].got) == (3, "'Expecting value at column 6'")
+    assert refused.violations[0].expected == "a JSON object"
+    first, *_ = read(b'{"a":"1"}\n{\n  "a":"2"\n}\n', table).unparsable
+    assert (first.line, first.violations[0].expected) == (2, "a JSON object, the whole of it on one line")
 
 
 def test_columns_that_may_all_be_missing_are_named_as_such(read: Read) -> None:
