@@ -183,4 +183,5 @@ def test_the_command_line_reads_a_number_with_a_history(
     done = CliRunner().invoke(app, asked, catch_exceptions=False)
     rows = [json.loads(line) for line in done.stdout.splitlines()]
     assert [row["reason"] for row in rows].count("history") == 23
+    assert "Refused without a past: a row needs the rows of the hours before it" in done.stderr
     assert sum(isinstance(row["value"], float) for row in rows) == 25
