@@ -27,7 +27,7 @@ STOPPED = 143
 
 
 class Stopped(Exception):  # noqa: N818 it is no error
-    """The platform stopped the job; its progress is in the checkpoint."""
+    """The platform stopped the job; its progress, where it had made any, is in the checkpoint."""
 
 
 def ml_root() -> Path:

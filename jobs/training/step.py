@@ -1,7 +1,8 @@
 """One step of training: forward and loss, gradients, update.
 
-On a GPU the whole step becomes one CUDA graph: a small network's kernels are over before Python has launched the next
-one. What cannot be captured is computed call by call, as on CPU, and the log says why.
+On a GPU the whole step of one process becomes one CUDA graph: a small network's kernels are over before Python has
+launched the next one. What cannot be captured is computed call by call, and the log says why; so is, without a word,
+every step on CPU and every one of several processes.
 """
 
 from __future__ import annotations

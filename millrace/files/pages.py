@@ -60,7 +60,7 @@ def check_footer(path: Path) -> None:
                     for found in _columns(footer) if number == SCHEMA else _parts(footer):
                         parts += 1
                         _bound("columns within each other", found, MOST_NESTED)
-                        _bound("columns of row groups", parts, MOST_PARTS)
+                        _bound("columns and row groups", parts, MOST_PARTS)
                 else:
                     footer.skip(kind)
     except (IndexError, ValueError) as error:

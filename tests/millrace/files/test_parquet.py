@@ -179,7 +179,7 @@ def test_columns_thousands_deep_within_each_other_are_refused(tmp_path: Path) ->
 def test_a_footer_of_more_columns_than_memory_is_refused_before_it_is_read(tmp_path: Path) -> None:
     """Three bytes each, of which pyarrow makes 700: 30 MB took 7 GB."""
     schema = b"\x19\x2c\x48\x01s\x15\x02\x00" + LEAF
-    for columns, words in ((600_000, "columns of row groups"), (1_700_000, "columns of row groups")):
+    for columns, words in ((600_000, "columns and row groups"), (1_700_000, "columns and row groups")):
         group = b"\x19\xfc" + unsigned(columns) + b"\x26\x00\x00" * columns + b"\x16\x00\x16\x00\x00"
         path = with_footer(tmp_path / "wide", b"\x15\x02" + schema + b"\x16\x00\x19\x1c" + group + b"\x00")
         error = refusal(path)
