@@ -23,9 +23,10 @@ from console.cli.drop import drop
 from console.cli.edge import export
 from console.cli.experiment import experiment
 from console.cli.local import down, up
-from console.cli.models import predict, rollback, versions
+from console.cli.models import rollback, versions
 from console.cli.monitoring import alarms, monitor
 from console.cli.new import new
+from console.cli.predict import predict
 from console.cli.query import query
 from console.cli.records import cost, decisions, quarantine, why
 from console.cli.register import register

@@ -1,15 +1,9 @@
-"""`millrace predict`, `versions`, `rollback`: model versions and their answers."""
+"""`millrace versions`, `rollback`: the versions of a model."""
 
 from __future__ import annotations
 
-import sys
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import asdict
-from itertools import islice
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -17,142 +11,16 @@ import typer
 from console.cli.environment import find_deployed
 from console.cli.options import Build, Json, Stage, Workload
 from console.cli.printing import show_json, show_rows
-from console.commands import command
 from millrace.tasks.figures import words
 
 if TYPE_CHECKING:
-    from console.actions.predict import RowAnswer
     from console.queries.call_times import CallTimes
     from console.queries.monitoring_limits import Limit
     from console.queries.versions import ModelVersion
     from millrace.evaluation.report import Evaluation
-    from millrace.names import WorkloadNames
-    from millrace.workload.declaration import Prediction
 
-SHOWN_ROWS = 50
-"""Answers in a table; a file has them all."""
 WORTH = ("r2", "auc", "recall", "macro_recall")
 """Figures that show a model that is hardly worth anything, beside an error that is below its rule's."""
-
-
-def predict(
-    file: Annotated[
-        str,
-        typer.Argument(help="CSV, TSV, JSON lines, Parquet, an image, a folder of images; - for standard input."),
-    ],
-    stage: Stage,
-    workload: Workload,
-    build: Build,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON lines, one for each row.")] = False,
-    scale: Annotated[
-        bool,
-        typer.Option("--scale", help="Scale images to the contract's size; not needed where it says scale: true."),
-    ] = False,
-    output: Annotated[
-        Path | None, typer.Option(help="Write all answers to this .parquet, .csv or .jsonl file.")
-    ] = None,
-    explain: Annotated[bool, typer.Option("--explain", help="With what each column added to the answer.")] = False,
-) -> None:
-    """Predict the rows of a file with the live model; a row that breaks the contract is refused with its reason.
-
-    Example: millrace predict rows.csv --output answers.parquet. Rows go in pieces of at most 1,000 through the
-    prediction function; every predicted row has its decision's id, the order is the file's. A label is left out.
-    Of two classes `class` is the contract's word for the value 0 or 1. With --explain pieces are of 8 rows. The exit
-    status is 1 when the model answered no row."""
-    from console.actions import predict
-    from console.actions.class_names import class_names, with_class
-    from console.actions.pack import declares_scale, packed
-    from console.cli.export import check_ending, export, json_line
-    from console.image_folder import find_images
-    from console.presenters.drops import ADVICE
-    from console.queries.fallbacks import why_fallback
-    from millrace.contract.load import load_contract
-    from millrace.contract.reasons import Reason
-    from millrace.features import catalogue
-    from millrace.tasks.catalogue import declare
-    from millrace.workload.load import load_workload, workloads_folder
-
-    if output:
-        check_ending(output)
-    environment, names = find_deployed(stage, build, workload)
-    home = workloads_folder() / names.workload
-    contract = load_contract(home)
-    prediction = load_workload(home).prediction
-    task = declare(prediction, contract.label)
-    histories = catalogue.histories(catalogue.declare(prediction.features, contract.table("scoring")))
-    with _readable(file) as given, packed(given, contract, "scoring", scale=scale) as path:
-        if given.is_dir() and (left_out := find_images(given).left_out):
-            print(f"warning: {left_out}", file=sys.stderr)
-        client, function = environment.client("lambda"), names.function("prediction")
-        found = predict.predict(client, function, path, contract, histories=histories, explain=explain)
-        answers = _Counted(found)
-        rows = (answer.row(task) | (_explained(answer, as_json) if explain else {}) for answer in answers)
-        named = (with_class(row, class_names(task, contract.label)) for row in rows)
-        if output:
-            count = export(rows, output, predict.schema(task, explained=explain))
-            print(f"{count:,} answers in {output}", file=sys.stderr)
-        elif as_json:
-            for row in named:
-                print(json_line(row))
-        else:
-            _show_answers(named)
-            _tell_hours(prediction)
-    if answers.reasons[Reason.IMAGE] and not (scale or declares_scale(contract.table("scoring"))):
-        print(f"Refused images: {ADVICE[Reason.IMAGE]}", file=sys.stderr)
-    if answers.reasons[Reason.HISTORY]:
-        print(f"Refused without a past: {ADVICE[Reason.HISTORY]}", file=sys.stderr)
-    _summarize(names, answers, why=lambda: why_fallback(environment, names))
-
-
-def _explained(answer: RowAnswer, as_json: bool) -> dict[str, Any]:
-    """The explanation whole, or in a line."""
-    from console.presenters.contributions import because
-
-    return {"explanation": answer.explanation if as_json else because(answer.explanation) or None}
-
-
-def _tell_hours(prediction: Prediction) -> None:
-    """For which hour an answer is, where it does not say so itself."""
-    if prediction.horizon_hours and not prediction.horizons_hours:
-        hours = f"{prediction.horizon_hours:g} hours after its row's {prediction.event_time}"
-        print(f"\nAn answer is the {prediction.label} {hours}.", file=sys.stderr)
-
-
-def _summarize(names: WorkloadNames, answers: _Counted, *, why: Callable[[], str]) -> None:
-    """How many rows the model answered where it were not all, and why a fallback did; exit status 1 where it answered
-    none."""
-    answered = answers.rows - answers.fallbacks - answers.refused
-    if answered < answers.rows:
-        fallbacks = f"{answers.fallbacks:,} only have the declared fallback"
-        counts = f"{answered:,} answered by the model, {fallbacks}, {answers.refused:,} refused"
-        print(f"{answers.rows:,} rows: {counts}", file=sys.stderr)
-    if answers.fallbacks:
-        look = f"`{command(names, 'versions')}`, `{command(names, 'runs')}`"
-        print(f"A fallback: {why()}; look with {look}", file=sys.stderr)
-    if answers.rows and not answered:
-        raise typer.Exit(1)
-
-
-class _Counted:
-    """The answers, counted as they are read."""
-
-    def __init__(self, answers: Iterable[RowAnswer]) -> None:
-        self._answers = answers
-        self.rows = self.fallbacks = 0
-        self.reasons = Counter[str]()
-        """Of the refused rows."""
-
-    def __iter__(self) -> Iterator[RowAnswer]:
-        for answer in self._answers:
-            self.rows += 1
-            self.fallbacks += bool(answer.fallback)
-            if answer.reason is not None:
-                self.reasons[answer.reason] += 1
-            yield answer
-
-    @property
-    def refused(self) -> int:
-        return self.reasons.total()
 
 
 def versions(stage: Stage, workload: Workload, build: Build, as_json: Json) -> None:
@@ -289,34 +157,3 @@ def rollback(
         print(
             f"Version {started.version} is on its way back, {started.replaced} serves until then:\n{started.execution}"
         )
-
-
-@contextmanager
-def _readable(file: str) -> Iterator[Path]:
-    """The file's path; standard input is a temporary file while the block runs."""
-    from millrace.errors import EnvironmentNotFoundError
-
-    if file != "-":
-        if not Path(file).exists():
-            raise EnvironmentNotFoundError(f"{file}: expected a file or a folder of images, there is none")
-        yield Path(file)
-        return
-    with TemporaryDirectory() as folder:
-        path = Path(folder) / "stdin"
-        path.write_bytes(sys.stdin.buffer.read())
-        yield path
-
-
-def _show_answers(rows: Iterator[dict[str, Any]]) -> None:
-    from rich.console import Console
-
-    shown = list(islice(rows, SHOWN_ROWS))
-    left = sum(1 for _ in rows)
-    filled = {name for row in shown for name, value in row.items() if value is not None}
-    show_rows(
-        [{name: value for name, value in row.items() if name in filled} for row in shown],
-        as_json=False,
-        nothing="The file has no rows.",
-    )
-    if left:
-        Console(stderr=True).print(f"and {left:,} more: --output FILE or --json gives all")

@@ -7,7 +7,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from console.cli.models import _quality, _show_answers
+from console.cli.models import _quality
+from console.cli.predict import _show_answers
 from console.cli.printing import plain, show_rows
 from console.cli.records import _short
 from console.queries.quarantine import Row

@@ -12,8 +12,8 @@ from typer.testing import CliRunner
 
 from console.actions.predict import RowAnswer
 from console.cli.app import app
-from console.cli.models import _Counted, _show_answers, _summarize, _tell_hours
 from console.cli.monitoring import NOTHING, _show_windows
+from console.cli.predict import _Counted, _show_answers, _summarize, _tell_hours
 from console.demo.electricity import STORY
 from console.queries.report import WorkloadReport
 from console.words import brief
