@@ -26,6 +26,7 @@ from millrace.artefact.artefact import ARCHIVE, Artefact, FrozenModel, read_arch
 from millrace.artefact.inference import Model
 from millrace.contract.load import load_contract
 from millrace.datasets.examples import LABEL
+from millrace.datasets.memory import check_memory, rows_of
 from millrace.datasets.split import windows
 from millrace.errors import ArtefactError, SnapshotError
 from millrace.evaluation import report
@@ -76,7 +77,9 @@ def evaluate(places: ProcessingPlaces, *, champion_version: str, champion_digest
     _check_origin(artefact, run)
     model = Model(artefact)
     before = Model(read_archive(champion / ARCHIVE, approved=champion_digest)) if champion else None
-    rows = read_rows(places.input("data"), config / "schema.json", workload, contract, model, before)
+    data, schema = places.input("data"), config / "schema.json"
+    check_memory(rows_of(data, schema, workload, model.description.features))
+    rows = read_rows(data, schema, workload, contract, model, before)
     output_TW = outputs(model, rows.test)
     labelled = labelled_rows(rows, workload)
     naive = workload.gates.baseline.answer(labelled, model.description.task)

@@ -23,12 +23,12 @@ from jobs.training.explanation import explain_model
 from jobs.training.initial_model import initial_model
 from jobs.training.loader import Resident
 from jobs.training.loop import Epoch, Trained, TrainingInputs
-from jobs.training.memory import check_memory, rows_of
 from jobs.training.processes import ALONE, Processes
 from millrace.artefact.artefact import Artefact, Description, Digests, FrozenModel, Week, digest, write_folder
 from millrace.contract.load import load_contract
 from millrace.contract.schema import Contract
 from millrace.datasets.examples import LABEL, Examples, horizon_of, read_examples
+from millrace.datasets.memory import check_memory, rows_of
 from millrace.datasets.split import RowWindow, Split, earlier_splits, windows
 from millrace.errors import TrainingError
 from millrace.explanations.explained import Explained
@@ -127,10 +127,11 @@ def train(places: TrainingPlaces, stop: StopSignal, together: Processes = ALONE)
 def _trained(places: TrainingPlaces, stop: StopSignal, together: Processes, graph: Exporter | None) -> Artefact | None:
     """The artefact, where there is an exporter for its graph."""
     setting = _setting(places)
-    check_memory(rows_of(places, setting.workload, setting.features), processes=together.local_size)
+    data, schema = places.channel(DATA_CHANNEL), places.channel(CONFIG_CHANNEL) / "schema.json"
+    check_memory(rows_of(data, schema, setting.workload, setting.features), processes=together.local_size)
     examples = read_examples(
-        places.channel(DATA_CHANNEL),
-        places.channel(CONFIG_CHANNEL) / "schema.json",
+        data,
+        schema,
         workload=setting.workload,
         contract=setting.contract,
         features=setting.features,

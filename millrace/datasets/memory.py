@@ -1,12 +1,14 @@
-"""How much memory a training takes for the rows of a dataset version, told by the footers of its files.
+"""How much memory a job takes for the rows of a dataset version, told by the footers of its files before it reads them.
 
-The whole version is read, and at the peak a column is there four times: as read, joined, and sorted twice. Measured:
-317 bytes a row for a million rows of `electricity` (68 of columns, 28 of tensors), 3,100 for 66,000 rows of
-`air_quality` (63 of columns, 480 of their histories, 540 of tensors). What is told here is somewhat less.
+The whole version is read, and at the peak a column is there four times: as read, joined, and sorted twice. Measured of
+a training: 317 bytes a row for a million rows of `electricity` (68 of columns, 28 of tensors), 3,100 for 66,000 rows of
+`air_quality` (63 of columns, 480 of their histories, 540 of tensors); of an evaluation 500 a row of `electricity`. What
+is told here is somewhat less.
 """
 
 from __future__ import annotations
 
+import os
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
@@ -14,15 +16,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from millrace.datasets.read import FIELD_ID, read_columns
+from millrace.errors import SnapshotError
 
 if TYPE_CHECKING:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
+    from millrace.features.catalogue import Features
     from millrace.features.signature import Signature
+    from millrace.workload.declaration import Workload
 
 COPIES = 4
 """Of columns and histories, at the peak."""
+LIMIT = Path("/sys/fs/cgroup/memory.max")
+"""The container's own limit in bytes, or the word max: https://docs.kernel.org/admin-guide/cgroup-v2.html#memory"""
 ITEM_BYTES = {"float32": 4, "int64": 8, "uint8": 1}
 
 
@@ -32,6 +39,40 @@ class RowMemory:
 
     rows: int
     bytes: int
+
+
+def machine_memory(limit: Path = LIMIT) -> int:
+    """Bytes that this process and all beside it may have."""
+    physical = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    said = limit.read_text().strip() if limit.exists() else ""
+    return min(physical, int(said)) if said.isdigit() else physical
+
+
+def rows_of(folder: Path, schema: Path, workload: Workload, features: Features) -> RowMemory:
+    """What all rows of the dataset version below `folder` take, by their files' footers."""
+    from millrace.features import catalogue as encoders
+
+    prediction = workload.prediction
+    return row_memory(
+        folder,
+        schema,
+        columns=(*encoders.columns(features), *prediction.key, prediction.event_time),
+        labels=prediction.label_columns,
+        signature=encoders.signature(features),
+    )
+
+
+def check_memory(needed: RowMemory, *, processes: int = 1, memory: int | None = None) -> None:
+    """Nothing where the rows fit; `processes` of the machine read them all. Raises SnapshotError."""
+    memory = machine_memory() if memory is None else memory
+    if (total := needed.bytes * processes) <= memory:
+        return
+    each = f" in each of {processes} processes" if processes > 1 else ""
+    expected = f"expected rows that fit into this machine's memory of {memory / 1e9:,.1f} GB"
+    came = f"got {needed.rows:,} that take {total / 1e9:,.1f} GB at least"
+    row = f"{needed.bytes / needed.rows:,.0f} bytes a row{each}"
+    advice = "choose an instance with more memory, fewer features or a shorter history"
+    raise SnapshotError(f"{expected}, {came}, {row}; {advice}")
 
 
 def row_memory(

@@ -17,7 +17,11 @@ import pytest
 from onnx import numpy_helper
 from safetensors.numpy import load, save
 
+from jobs.evaluation import job
+from jobs.runtime import ProcessingPlaces
 from millrace.artefact.artefact import Artefact, digest, read_folder
+from millrace.datasets import memory
+from millrace.errors import SnapshotError
 from millrace.evaluation.report import Evaluation
 from millrace.monitoring.baseline import Baseline
 from millrace.workload.load import load_workload
@@ -60,6 +64,15 @@ def june(make_snapshot: Any, training_at: Any, run_job: Any, tmp_path_factory: p
     ended = run_job("jobs.training", training_at(folder / "ml", snapshot, epochs="30"), "train")
     assert ended.code == 0, ended.output
     return snapshot, read_folder(folder / "ml" / "model")
+
+
+def test_rows_beyond_the_memory_are_refused_before_they_are_read(
+    prepare: Prepare, artefact: Artefact, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(memory, "machine_memory", lambda: 1_000_000)
+    monkeypatch.setattr(job, "read_rows", lambda *_: pytest.fail("rows were read"))
+    with pytest.raises(SnapshotError, match=r"memory of 0\.0 GB, got 11,472 that take"):
+        job.evaluate(ProcessingPlaces(root=prepare(artefact)), champion_version="1")
 
 
 def evaluation(root: Path) -> dict[str, Any]:

@@ -15,9 +15,8 @@ import pytest
 
 from jobs.runtime import TrainingPlaces
 from jobs.training.job import _setting
-from jobs.training.memory import check_memory, machine_memory, rows_of
-from millrace.datasets.memory import RowMemory
-from millrace.errors import TrainingError
+from millrace.datasets.memory import RowMemory, check_memory, machine_memory, rows_of
+from millrace.errors import SnapshotError
 from tests.jobs.conftest import REPOSITORY, Snapshot
 from tests.jobs.run_document import run_document
 
@@ -31,9 +30,9 @@ def test_what_fits_into_the_memory_to_the_byte_is_no_error() -> None:
     needed = RowMemory(rows=1_000_000, bytes=8_000_000_000)
     check_memory(needed, processes=1, memory=8_000_000_000)
     check_memory(needed, processes=2, memory=16_000_000_000)
-    with pytest.raises(TrainingError, match=r"memory of 8\.0 GB, got 1,000,000 that take 8\.0 GB at least"):
+    with pytest.raises(SnapshotError, match=r"memory of 8\.0 GB, got 1,000,000 that take 8\.0 GB at least"):
         check_memory(needed, processes=1, memory=7_999_999_999)
-    with pytest.raises(TrainingError, match=r"take 16\.0 GB at least, 8,000 bytes a row in each of 2 processes"):
+    with pytest.raises(SnapshotError, match=r"take 16\.0 GB at least, 8,000 bytes a row in each of 2 processes"):
         check_memory(needed, processes=2, memory=8_000_000_000)
 
 
@@ -52,7 +51,9 @@ def test_of_real_rows_it_is_less_than_was_measured(
 ) -> None:
     places = TrainingPlaces(root=training_at(tmp_path / "ml", snapshot_1996))
     setting = _setting(places)
-    found = rows_of(places, setting.workload, setting.features)
+    found = rows_of(
+        places.channel("data"), places.channel("config") / "schema.json", setting.workload, setting.features
+    )
     assert found.rows == 11_472
     assert 250 < found.bytes / found.rows < 317
 
@@ -63,7 +64,7 @@ def test_a_training_says_so_before_it_reads(training_at: Callable[..., Path], ru
     ended = run_job("jobs.training", root, "train")
     assert ended.code == 1
     failure = (root / "output" / "failure").read_text()
-    assert failure.startswith("TrainingError: expected rows that fit into this machine's memory of ")
+    assert failure.startswith("SnapshotError: expected rows that fit into this machine's memory of ")
     assert f", got {ROWS:,} that take 8,3" in failure
     assert "left out" not in ended.output
 
