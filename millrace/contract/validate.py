@@ -11,6 +11,7 @@ from millrace.contract.deduplicate import Keys, Seen, decoded, duplicates, key_o
 from millrace.contract.reasons import Reason
 from millrace.contract.rules.column_cells import ColumnCells
 from millrace.contract.rules.image import ImageFormat
+from millrace.contract.rules.image_end import is_cut_off
 from millrace.contract.schema import LINE, Column, Table, parsed_schema
 from millrace.contract.violation import QuarantinedRow, RuleViolation, key_texts, raw_rows, shown
 
@@ -147,7 +148,9 @@ def undecodable(rows: pa.Table, good: Mask, table: Table) -> Iterator[tuple[int,
         cells = rows.column(column.name)
         for row in np.flatnonzero(good).tolist():
             if cells[row].is_valid and (expected := rule.undecodable(cells[row].as_buffer())):
-                got = f"{len(cells[row].as_buffer())} bytes that are cut off, altered or transparent"
+                data = memoryview(cells[row].as_buffer()).cast("B")
+                why = "cut off" if is_cut_off(data) else "cut off, altered or transparent"
+                got = f"{len(data)} bytes that are {why}"
                 yield row, RuleViolation(reason=rule.reason, column=column.name, expected=expected, got=got)
 
 

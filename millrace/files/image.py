@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from millrace.contract.reasons import Reason
-from millrace.contract.rules.image import JPEG, MOST_BYTES, PNG, ImageFormat, describe
+from millrace.contract.rules.image import MOST_BYTES, ImageFormat, describe
+from millrace.contract.rules.image_end import JPEG, PNG
 from millrace.contract.schema import Table, parsed_schema
 from millrace.errors import DropError
 from millrace.files.origin import Origin, image_columns

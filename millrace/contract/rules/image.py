@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args
 
 from millrace.contract.reasons import Reason
+from millrace.contract.rules.image_end import JPEG, PNG, is_cut_off
 from millrace.contract.rules.jpeg import SCANS, has_few_scans
 from millrace.contract.rules.rule import Rule
 
@@ -20,10 +21,8 @@ Encoding = Literal["raw", "png", "jpeg"]
 MOST_BYTES = 4 * 2**20
 """Of one cell: as base64 it fits into a request and a shard of 6 MB."""
 
-PNG = b"\x89PNG\r\n\x1a\n"
 PNG_CHANNELS = {0: 1, 2: 3, 3: 3}
 """By colour type: grey, RGB, palette (https://www.w3.org/TR/png-3/#11IHDR). Transparency is refused."""
-JPEG = b"\xff\xd8"
 JPEG_FRAMES = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}
 """The markers SOF0 to SOF15 without tables (ITU T.81, table B.1)."""
 JPEG_WITHOUT_LENGTH = {0x01, *range(0xD0, 0xD8)}
@@ -131,12 +130,15 @@ class ImageFormat(Rule):
 
 
 def describe(cell: bytes) -> str:
-    """What the cell is by its header: `a JPEG of 48 x 48 pixels, 3 x 8 bits, 1204 bytes`."""
+    """What the cell is by its header: `a JPEG of 48 x 48 pixels, 3 x 8 bits, 1204 bytes`; whether it is cut off."""
+    is_cut = is_cut_off(cell)
     for name, found in (("PNG", read_png(cell)), ("JPEG", read_jpeg(cell))):
         if found is not None:
             size = f"{found.height} x {found.width} pixels, {found.channels} x {found.bits} bits"
             scans = "" if name == "PNG" or has_few_scans(cell) else f", more than {SCANS} scans"
-            return f"a {name} of {size}, {len(cell)} bytes{scans}"
+            return f"a {name} of {size}, {len(cell)} bytes{scans}{', cut off' if is_cut else ''}"
+    if is_cut:
+        return f"a {'PNG' if cell.startswith(PNG) else 'JPEG'} of {len(cell)} bytes, cut off"
     return f"{len(cell)} bytes that begin with {cell[:8]!r}" if cell else "no bytes"
 
 

@@ -57,7 +57,7 @@ def application() -> Application:
     return Application(Brightness(), Settings(model_version="3", batch=True))  # type: ignore[arg-type]
 
 
-CUT_IS = f"a PNG of 4 x 4 pixels, 1 x 8 bits, {len(CUT)} bytes"
+CUT_IS = f"a PNG of 4 x 4 pixels, 1 x 8 bits, {len(CUT)} bytes, cut off"
 
 
 def request(body: bytes, content_type: str) -> Request:

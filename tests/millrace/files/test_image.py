@@ -10,6 +10,7 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -18,7 +19,8 @@ from PIL import Image as Picture
 
 from millrace.contract.load import load_contract
 from millrace.contract.reasons import Reason
-from millrace.contract.rules.image import MOST_BYTES, ImageFormat, read_jpeg
+from millrace.contract.rules.image import MOST_BYTES, ImageFormat, describe, read_jpeg
+from millrace.contract.rules.image_end import is_cut_off
 from millrace.contract.rules.jpeg import SCANS
 from millrace.contract.schema import Column, Table
 from millrace.contract.validate import validate
@@ -85,8 +87,22 @@ def test_a_lone_image_is_one_row_named_by_the_object(tmp_path: Path) -> None:
 def test_an_image_for_a_table_without_a_place_for_it_is_foreign(table: Table, tmp_path: Path) -> None:
     with pytest.raises(DropError, match="foreign: expected a table"):
         read(png(), tmp_path, table)
-    with pytest.raises(DropError, match=r"foreign: expected a PNG of .*, got 12 bytes that begin with"):
+    with pytest.raises(DropError, match=r"foreign: expected a PNG of .*, got a JPEG of 12 bytes, cut off"):
         read(b"\xff\xd8\xff" + bytes(9), tmp_path)
+
+
+@pytest.mark.parametrize("form", ["PNG", "JPEG"])
+def test_an_image_is_told_as_cut_off_wherever_it_is(form: str) -> None:
+    pixels = np.random.default_rng(0).integers(0, 255, (24, 24, 3), dtype=np.uint8)
+    Picture.fromarray(pixels).save(written := BytesIO(), form)
+    whole = written.getvalue()
+    assert describe(whole) == f"a {form} of 24 x 24 pixels, 3 x 8 bits, {len(whole)} bytes"
+    assert describe(whole + b"behind") == f"a {form} of 24 x 24 pixels, 3 x 8 bits, {len(whole) + 6} bytes"
+    for end in range(12, len(whole), 7):
+        assert is_cut_off(whole[:end])
+        assert describe(whole[:end]).endswith(f"{end} bytes, cut off")
+    assert not is_cut_off(b"hello")
+    assert describe(b"hello") == "5 bytes that begin with b'hello'"
 
 
 def test_an_image_that_is_more_than_a_cell_holds_is_too_large(tmp_path: Path) -> None:
