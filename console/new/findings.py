@@ -7,6 +7,7 @@ from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
 from console.new.counts import counted, repeated_rows
+from console.new.negatives import few_below_zero
 from console.new.observed import Observed
 from console.new.rules import all_far_values, far_times, far_values
 from console.new.spans import RARE
@@ -85,6 +86,14 @@ def _of_column(column: Observed) -> Iterator[str]:
             f"{column.name}: {len(far):,} cells are far from all other values and stay in the range: {shown}; do they "
             "mean missing (`missingValues` in contract.yaml), or another unit (a range without them quarantines their "
             "rows)?"
+        )
+    if below := few_below_zero(column):
+        values = list(dict.fromkeys(below))
+        shown = ", ".join(f"{value:g}" for value in values[:SHOWN]) + ("…" if len(values) > SHOWN else "")
+        cells = "1 cell is" if len(below) == 1 else f"{len(below):,} cells are"
+        yield (
+            f"{column.name}: {cells} below 0, all others are not: {shown}; the range takes such numbers: a minimum of "
+            "0 in contract.yaml would quarantine their rows, `missingValues` take them as missing"
         )
     if said := _zeros(column):
         yield f"{column.name}: {said}"

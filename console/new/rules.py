@@ -24,6 +24,8 @@ SLACK = 0.25
 """Share of the observed span by which a number may lie outside of it."""
 USUAL = (0.01, 0.5, 0.99)
 """The quantiles between which a number usually lies, and the middle."""
+SKEWED = 4
+"""Times as far as the lowest usual value the highest lies from the middle, from which on values are skewed."""
 FAR = 3
 """Spans of the usual values outside of them from which on a number lies far."""
 MOST_FAR = 0.002
@@ -151,7 +153,7 @@ def all_far_values(observed: Observed) -> list[Any]:
     if len(exact) < 10:
         return []
     low, middle, high = np.quantile(_without_marks(exact), USUAL)
-    if low > 0 and high - middle > 4 * (middle - low):
+    if low > 0 and high - middle > SKEWED * (middle - low):
         # A logarithm puts 0 far from the smallest amount, however near that comes to it.
         exact = np.log(np.maximum(np.where(exact == 0, exact[exact > 0][0], exact), low / 1e3))
         low, middle, high = np.log([low, middle, high])

@@ -12,6 +12,7 @@ import pytest
 import yaml
 
 from console.new.findings import _empty, _of_column, findings, spellings
+from console.new.negatives import few_below_zero
 from console.new.observed import Observed, observe
 from console.new.rules import all_far_values, column_of, far_values
 from millrace.contract.rules.range import Range
@@ -104,6 +105,51 @@ def test_a_mark_that_comes_often_is_told_and_stays_in_the_range(cells: list[floa
     said = [line for line in _of_column(seen) if "stay in the range" in line]
     assert len(said) == len(far)
     assert all(f"{cells.count(value):,} cells" in said[0] and f"{value:g}" in said[0] for value in far)
+
+
+AGES = NOISE.integers(18, 90, 2000).astype(float)
+
+
+@pytest.mark.parametrize(
+    ("others", "below"),
+    [
+        (AGES, [-1.0] * 3),
+        (AGES, [-3.0, -2.0, -1.0]),
+        (NOISE.poisson(2, 2000).astype(float), [-1.0] * 10),
+        (NOISE.integers(0, 90, 2000).astype(float), [-1.0] * 100),
+        (NOISE.uniform(0, 100, 2000), [-13.5, -2.0]),
+        (NOISE.lognormal(3, 1, 2000), [-8.9]),
+    ],
+    ids=["a mark", "ages", "counts", "a mark of 5 %", "shares", "amounts"],
+)
+def test_few_numbers_below_0_are_told(others: Any, below: list[float]) -> None:
+    cells = [*others, *below]
+    [said] = [line for line in _of_column(column(cells)) if "below 0" in line]
+    assert said.startswith(
+        f"x: {len(below):,} cell{' is' if len(below) == 1 else 's are'} below 0, all others are not: "
+    )
+    assert ", ".join(f"{value:g}" for value in dict.fromkeys(below)) in said
+    assert few_below_zero(column(cells)) == below
+    found = column_of(column(cells)).find(Range)
+    assert found is not None
+    assert found.minimum is not None
+    assert float(found.minimum) < 0  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "cells",
+    [
+        NOISE.normal(15, 5, 20_000),
+        NOISE.normal(0, 1, 2000),
+        np.round(NOISE.normal(12, 5, 20_000)),
+        [*AGES, *-AGES[:100]],
+        [*NOISE.normal(15, 1, 2000), *[-999.0] * 12],
+        AGES,
+    ],
+    ids=["degrees", "both", "whole degrees", "many", "far from all others", "none"],
+)
+def test_a_tail_below_0_and_what_is_told_otherwise_are_no_few(cells: Any) -> None:
+    assert few_below_zero(column(cells)) == []
 
 
 def told(market: list[Row], as_csv: Writer, change: Callable[[int, Row], Row | None], **words: Any) -> str:
