@@ -33,9 +33,11 @@ def findings(
     rows: pa.Table,
     times_N: npt.NDArray[np.datetime64] | None,
     key: Sequence[str],
+    *,
+    horizon_hours: float = 0,
 ) -> list[str]:
-    """Sentences on the label, on columns, on the rows and on their times."""
-    lines = [*_of_label(label), *_empty(seen)]
+    """Sentences on the label, which may lie hours ahead, on columns, on the rows and on their times."""
+    lines = [*_of_label(label, horizon_hours)]
     for column in seen:
         lines += _of_column(column)
     lines += _repeated(rows, key)
@@ -45,8 +47,14 @@ def findings(
     return lines
 
 
-def _of_label(label: Observed) -> Iterator[str]:
-    if label.empty:
+def _of_label(label: Observed, horizon_hours: float) -> Iterator[str]:
+    if label.empty and horizon_hours:
+        held = "1 row holds" if label.empty == 1 else f"{label.empty:,} rows hold"
+        yield (
+            f"{held} no {label.name}: kept and predicted from, as contract.yaml does not require it, with a past that "
+            f"lacks it; rows {horizon_hours:g} hours before them have no label, and no model learns from those"
+        )
+    elif label.empty:
         without = "1 row has" if label.empty == 1 else f"{label.empty:,} rows have"
         yield (
             f"{without} no label: quarantined; with `required: false` on {label.name} in contract.yaml they are kept, "
@@ -66,7 +74,7 @@ def _of_label(label: Observed) -> Iterator[str]:
         yield f"few rows of the class {shown}: hardly anything can be learnt of it"
 
 
-def _empty(seen: Sequence[Observed]) -> Iterator[str]:
+def empty_cells(seen: Sequence[Observed]) -> Iterator[str]:
     """Which columns have cells without anything, the one with most of them first."""
     some = sorted((column for column in seen if column.empty), key=lambda column: -column.empty)
     if some:

@@ -102,6 +102,9 @@ class Guesser:
             [other] = [value for value in known if value != negative[0]]
             return Guess(value=other, reason=f"the other one is {negative[0]!r}", others=(str(negative[0]),))
         rarer, rows = counts[-1]
+        if rows == counts[0][1]:
+            reason = f"both come in {rows:,} rows, and it is the last in order (--positive says otherwise)"
+            return Guess(value=rarer, reason=reason, others=(str(counts[0][0]),))
         reason = f"it is the rarer of the two ({rows:,} of {sum(rows for _, rows in counts):,} rows)"
         return Guess(value=rarer, reason=reason, others=(str(counts[0][0]),))
 

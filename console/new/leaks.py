@@ -62,8 +62,8 @@ def find_leaks(
             error = min(error, _line_error(number_N, target_N, train, test))
         if naive and error <= (REMAINING if is_class else REMAINING_AMOUNT) * naive:
             right = f"right on {1 - error:.1%} of the test rows" if is_class else f"off by {error:.3g} on average"
-            usual = f"{1 - naive:.1%}" if is_class else f"{naive:.3g}"
-            reason = f"alone it is {right} (without it {usual}): is it known at prediction time?"
+            usual = f"class of most training rows on {1 - naive:.1%}" if is_class else f"median by {naive:.3g}"
+            reason = f"alone it is {right} (the {usual}): is it known at prediction time?"
             found.append(Leak(column=name, reason=reason))
         elif number_N is not None and (said := _shifted(rows, target_N, number_N, is_class=is_class)):
             found.append(Leak(column=name, reason=said))

@@ -11,13 +11,13 @@ from console.new.choices import FEWEST_ROWS, Choices, check_choices
 from console.new.declaration import workload_document
 from console.new.documents import contract_document
 from console.new.features import Features, find_features
-from console.new.findings import findings, spellings
+from console.new.findings import empty_cells, findings, spellings
 from console.new.guesses import Guess
 from console.new.identity import OBSERVED_AT, ROW_ID
 from console.new.in_file import read_rows
 from console.new.kinds.catalogue import KINDS
 from console.new.leaks import find_leaks
-from console.new.observed import LeftOut
+from console.new.observed import LeftOut, Observed
 from console.new.reading import Reading, read
 from console.new.rehearsal import Rehearsal, rehearse
 from console.new.series import Series, find_series, without_rows
@@ -90,7 +90,15 @@ def propose(source: Source, choices: Choices, *, today: date) -> Proposal:
     spans = replace(spans, walk_forward_steps=rehearsal.walk_forward_steps)
     moments = rehearsal.examples.times_N if reading.is_in_time else None
     ranged = [column for column in reading.seen if reading.contract.column(column.name).find(Range)]
-    found = findings(ranged, reading.label, accepted.drop_columns([LINE]), moments, reading.key)
+    found = list(empty_cells(_read_columns(reading, features)))
+    found += findings(
+        ranged,
+        reading.label,
+        accepted.drop_columns([LINE]),
+        moments,
+        reading.key,
+        horizon_hours=reading.horizon_hours,
+    )
     found += spellings(reading.seen)
     if series is not None:
         numbers = [column.name for column in ranged if column.is_number]
@@ -143,6 +151,12 @@ def _features(reading: Reading, series: Series | None) -> Features:
     )
     _check_any(reading, found)
     return found
+
+
+def _read_columns(reading: Reading, features: Features) -> list[Observed]:
+    """Those of the contract that a model reads or that tell rows apart; on a label there is a sentence of its own."""
+    others = {reading.label.name, *(one.name for one in features.others)} - {*reading.key}
+    return [column for column in reading.seen if column.name not in others]
 
 
 def _check_any(reading: Reading, features: Features) -> None:

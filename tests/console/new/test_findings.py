@@ -11,7 +11,7 @@ import pyarrow as pa
 import pytest
 import yaml
 
-from console.new.findings import _empty, _of_column, findings, spellings
+from console.new.findings import _of_column, empty_cells, findings, spellings
 from console.new.negatives import few_below_zero
 from console.new.observed import Observed, observe
 from console.new.rules import all_far_values, column_of, far_values
@@ -35,12 +35,12 @@ def test_empty_cells_are_counted_and_named() -> None:
         found = observe(f"c{at}", cells, typed_text=True)
         assert isinstance(found, Observed)
         seen.append(found)
-    (said,) = _empty(seen)
+    (said,) = empty_cells(seen)
     assert said == (
         "empty cells, which are missing: c1 30 (23.1%), c2 2 (2.0%), c3 1 (1.0%), c4 1 (1.0%), c5 1 (1.0%), "
         "1 more columns"
     )
-    assert list(_empty(seen[:1])) == []
+    assert list(empty_cells(seen[:1])) == []
     words = observe("x", pa.chunked_array([["", "NA", None, "a", "b"]]), typed_text=True)
     assert isinstance(words, Observed)
     assert words.empty == 1, "words are told apart, an empty text among them"
@@ -50,6 +50,17 @@ def test_empty_cells_are_counted_and_named() -> None:
 def test_empty_cells_of_a_csv_are_told(market: list[Row], as_csv: Writer) -> None:
     found = proposed(as_csv(market))
     assert "empty cells, which are missing: price 39 (2.0%)" in found.notes
+
+
+def test_empty_texts_and_words_are_told_too(market: list[Row], as_csv: Writer) -> None:
+    words = ("please call me back", "it does not work at all", "when does it come back")
+    rows = [
+        row
+        | {"message": "" if at % 30 == 0 else f"{words[at % 3]} {at}", "city": "" if at % 40 == 0 else "abc"[at % 3]}
+        for at, row in enumerate(market)
+    ]
+    [said] = [line for line in proposed(as_csv(rows)).notes if line.startswith("empty cells")]
+    assert "message 64 (3.3%), city 48 (2.5%), price 39 (2.0%)" in said
 
 
 def test_a_few_numbers_far_from_all_others_set_no_range() -> None:
@@ -191,6 +202,18 @@ def test_rows_without_a_label_are_told(market: list[Row], as_csv: Writer) -> Non
     without = told(market, as_csv, lambda at, row: row | {"Trend": ""} if at % 10 == 0 else row)
     assert "rows have no label: quarantined; with `required: false` on Trend in contract.yaml they are kept" in without
     assert "no label" not in told(market, as_csv, lambda _, row: row)
+
+
+def test_rows_without_the_label_that_lies_ahead_are_kept(market: list[Row], as_csv: Writer) -> None:
+    rows = [row | {"demand": ""} if at % 96 == 0 else row for at, row in enumerate(market)]
+    found = proposed(as_csv(rows), label="demand", horizon_hours=3)
+    [said] = [line for line in found.notes if "hold no demand" in line]
+    assert said == (
+        "20 rows hold no demand: kept and predicted from, as contract.yaml does not require it, with a past that lacks "
+        "it; rows 3 hours before them have no label, and no model learns from those"
+    )
+    assert found.refused == ()
+    assert not [line for line in found.notes if line.startswith("empty cells") and "demand" in line]
 
 
 def test_a_rare_class_is_told(market: list[Row], as_csv: Writer) -> None:

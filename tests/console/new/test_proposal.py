@@ -76,6 +76,10 @@ def test_each_guess_has_its_reason_and_the_runners_up(market: list[Row], as_csv:
     rows = [row | {"reading_id": str(7000 + at)} for at, row in enumerate(uneven(market))]
     found = proposed(as_csv(rows))
     assert found.guesses["positive"].reason.startswith("it is the rarer of the two")
+    even = [row | {"Trend": ("down", "up")[at % 2]} for at, row in enumerate(market)]
+    guess = proposed(as_csv(even)).guesses["positive"]
+    assert (guess.value, guess.others) == ("up", ("down",))
+    assert guess.reason == "both come in 960 rows, and it is the last in order (--positive says otherwise)"
     assert found.guesses["key"].value == ("reading_id",)
     assert found.guesses["key"].others == ("Half hour",)
     assert "two rows may have one time some day" in found.guesses["key"].reason
