@@ -23,12 +23,14 @@ from jobs.training.explanation import explain_model
 from jobs.training.initial_model import initial_model
 from jobs.training.loader import Resident
 from jobs.training.loop import Epoch, Trained, TrainingInputs
+from jobs.training.memory import row_files
 from jobs.training.processes import ALONE, Processes
 from millrace.artefact.artefact import Artefact, Description, Digests, FrozenModel, Week, digest, write_folder
 from millrace.contract.load import load_contract
 from millrace.contract.schema import Contract
 from millrace.datasets.examples import LABEL, Examples, horizon_of, read_examples
-from millrace.datasets.memory import check_memory, rows_of
+from millrace.datasets.memory import rows_of
+from millrace.datasets.row_files import RowFiles, slices
 from millrace.datasets.split import RowWindow, Split, earlier_splits, windows
 from millrace.errors import TrainingError
 from millrace.explanations.explained import Explained
@@ -62,9 +64,20 @@ class TrainingRows:
 
     examples: Examples
     target_N: npt.NDArray[Any]
+    files: RowFiles | None
+    """Where the rows and their tensors lie; None: in memory."""
 
     def part(self, rows: slice) -> pa.Table:
         return self.examples.part(rows)
+
+    def encoded(self, fitted: Features, of: slice) -> Resident:
+        rows = self.part(of)
+        if self.files is None:
+            tensors = encoders.encode(fitted, rows)
+        else:
+            tensors = self.files.write_arrays(encoders.encode(fitted, piece) for piece in slices(rows))
+        found = {name: torch.from_numpy(value) for name, value in tensors.items()}
+        return Resident(tensors=found, target_N=torch.from_numpy(self.target_N[of]))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,16 +105,12 @@ class Setting:
         return digest("\n".join(words).encode())
 
     def inputs(self, rows: TrainingRows, fitted: Features, parts: Split) -> TrainingInputs:
-        def part(of: slice) -> Resident:
-            tensors = {name: torch.from_numpy(x) for name, x in encoders.encode(fitted, rows.part(of)).items()}
-            return Resident(tensors=tensors, target_N=torch.from_numpy(rows.target_N[of]))
-
         return TrainingInputs(
             parameters=self.workload.training.family_parameters(),
             signature=encoders.signature(fitted),
             task=self.task,
-            train=part(parts.train),
-            validation=part(parts.validation),
+            train=rows.encoded(fitted, parts.train),
+            validation=rows.encoded(fitted, parts.validation),
             identity=self.identity(fitted, parts),
             initial=self.initial,
             precision=self.workload.training.precision,
@@ -109,34 +118,39 @@ class Setting:
         )
 
 
-def train(places: TrainingPlaces, stop: StopSignal, together: Processes = ALONE) -> None:
+def train(places: TrainingPlaces, stop: StopSignal, together: Processes = ALONE, *, memory: int | None = None) -> None:
     """Write the artefact of the run that the config channel describes to the model folder.
 
-    Of several processes all train, the first one writes."""
+    Of several processes all train, the first one writes. `memory` is the machine's, in bytes, where it is not to be
+    what it has."""
     if not together.is_first:
-        _trained(places, stop, together, graph=None)
+        _trained(places, stop, together, None, memory)
         return
     # The checkpoint goes last: a job that is stopped before the artefact is whole can still go on from it.
     with exporter() as graph:
-        artefact = _trained(places, stop, together, graph)
+        artefact = _trained(places, stop, together, graph, memory)
     assert artefact is not None
     write_folder(places.model, artefact)
     checkpoint.remove(places.checkpoints)
 
 
-def _trained(places: TrainingPlaces, stop: StopSignal, together: Processes, graph: Exporter | None) -> Artefact | None:
+def _trained(
+    places: TrainingPlaces, stop: StopSignal, together: Processes, graph: Exporter | None, memory: int | None
+) -> Artefact | None:
     """The artefact, where there is an exporter for its graph."""
     setting = _setting(places)
     data, schema = places.channel(DATA_CHANNEL), places.channel(CONFIG_CHANNEL) / "schema.json"
-    check_memory(rows_of(data, schema, setting.workload, setting.features), processes=together.local_size)
+    needed = rows_of(data, schema, setting.workload, setting.features)
+    files = row_files(needed, places.model, processes=together.local_size, memory=memory)
     examples = read_examples(
         data,
         schema,
         workload=setting.workload,
         contract=setting.contract,
         features=setting.features,
+        files=files,
     )
-    rows = TrainingRows(examples=examples, target_N=setting.task.targets(examples.table[LABEL]))
+    rows = TrainingRows(examples=examples, target_N=setting.task.targets(examples.table[LABEL]), files=files)
     parts = examples.parts
     fitted = setting.fit(rows.part(parts.train))
     inputs = setting.inputs(rows, fitted, parts)
@@ -145,7 +159,8 @@ def _trained(places: TrainingPlaces, stop: StopSignal, together: Processes, grap
     report = _print if together.is_first else _say_nothing
     earlier = list(_walk_forward(setting, rows, parts, stop, together))
     more = [*earlier, *_other_seeds(setting, rows, fitted, inputs, stop, together)]
-    processes = loop.trainings_at_once(inputs, together) if more else 1
+    # Beside each other they would fill the volume with tensors of their own.
+    processes = loop.trainings_at_once(inputs, together) if more and files is None else 1
     with beside(more, processes=processes) as more_models:
         trained = loop.train(
             inputs, checkpoints=places.checkpoints, stop=lambda: stop.came, report=report, together=together
@@ -278,8 +293,7 @@ def _frozen_model(
 
 
 def _errors(predictor: Predictor, fitted: Features, task: Task, rows: TrainingRows) -> npt.NDArray[np.float64]:
-    tensors = {name: torch.from_numpy(value) for name, value in encoders.encode(fitted, rows.examples.table).items()}
-    every = Resident(tensors=tensors, target_N=torch.from_numpy(rows.target_N))
+    every = rows.encoded(fitted, slice(0, len(rows.target_N)))
     with torch.no_grad():
         answers_NW = torch.cat([predictor(**piece.tensors) for piece in every.pieces()])
     return task.errors(answers_NW.numpy(), rows.target_N)

@@ -1,10 +1,13 @@
-"""The training loop's source of batches: all rows on the device, or in the machine's memory where they do not fit.
+"""The training loop's source of batches: all rows on the device, or in the machine's memory or in files where they do
+not fit.
 
 N rows, B rows per step, S steps per epoch."""
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -16,6 +19,9 @@ SHARE = 0.6
 PIECE, PIECE_BYTES = 8192, 2**20
 """Rows that are judged at once, and their inputs at most: a network's layers take some hundred times the memory of what
 they are given, so that of images and sequences few rows go together."""
+
+AHEAD = 2
+"""Batches that are gathered before they are asked for."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,20 +77,32 @@ class Resident:
 
 @dataclass(frozen=True, kw_only=True)
 class Streamed(Resident):
-    """All rows in the machine's memory; the next batch is on its way to the device while one is computed."""
+    """All rows in the machine's memory or in files; the next batch is on its way to the device while one is computed,
+    and those after it are gathered."""
 
     device: torch.device
 
     def batches(self, order_SB: Tensor) -> Iterator[Batch]:
         beside = _stream(self.device)
         waiting: Batch | None = None
-        for rows_B in order_SB:
-            coming = self._sent(self.batch(rows_B), beside)
+        for batch in self._gathered(order_SB):
+            coming = self._sent(batch, beside)
             if waiting is not None:
                 yield self._arrived(waiting, beside)
             waiting = coming
         if waiting is not None:
             yield self._arrived(waiting, beside)
+
+    def _gathered(self, order_SB: Tensor) -> Iterator[Batch]:
+        # A thread waits for the pages of a file. It pins no memory: that would end a capture of the step.
+        with ThreadPoolExecutor(1) as thread:
+            coming: deque[Future[Batch]] = deque()
+            for rows_B in order_SB:
+                coming.append(thread.submit(self.batch, rows_B))
+                if len(coming) > AHEAD:
+                    yield coming.popleft().result()
+            while coming:
+                yield coming.popleft().result()
 
     def _piece(self, rows: slice) -> Batch:
         return self._sent(super()._piece(rows), None)

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from millrace.datasets.read import read_snapshot, times
+from millrace.datasets.row_files import RowFiles, rows_at_once, slices
 from millrace.datasets.split import Split, parts_by_hash, parts_by_order, split, split_by_parts, without_strays
 from millrace.errors import SnapshotError
 from millrace.features import catalogue as encoders
-from millrace.features.as_of import HOUR_US, NONE, as_of, entity_times
+from millrace.features.as_of import HOUR_US, NONE, as_of, entity_times, times_us
 
 if TYPE_CHECKING:
     import numpy as np
@@ -51,16 +52,18 @@ def read_examples(
     contract: Contract,
     features: Features,
     more_columns: Sequence[str] = (),
+    files: RowFiles | None = None,
 ) -> Examples:
     """The examples of the snapshot in `folder`; `features` are those of every model that is to be fed with them.
 
-    `more_columns` are read beside those of the features, and may hold nothing in some rows.
+    `more_columns` are read beside those of the features, and may hold nothing in some rows. With `files` the rows lie
+    in them: in memory are keys, times and labels, and a piece of the rest at a time.
 
     Raises SnapshotError as `read_snapshot`, and when no row has a label and a past that is long enough."""
     table = read_rows(
-        folder, schema, workload=workload, contract=contract, features=features, more_columns=more_columns
+        folder, schema, workload=workload, contract=contract, features=features, more_columns=more_columns, files=files
     )
-    return examples(table, workload=workload, features=features)
+    return examples(table, workload=workload, features=features, files=files)
 
 
 def read_rows(
@@ -71,6 +74,7 @@ def read_rows(
     contract: Contract,
     features: Features,
     more_columns: Sequence[str] = (),
+    files: RowFiles | None = None,
 ) -> pa.Table:
     """All rows that examples are made of, as `read_examples`."""
     prediction, division = workload.prediction, workload.training.split
@@ -86,32 +90,63 @@ def read_rows(
         event_time=prediction.event_time,
         key=prediction.key,
         optional=[*later, *extra, *beside, *(name for name in names if name not in required)],
+        files=files,
     )
 
 
-def examples(table: pa.Table, *, workload: Workload, features: Features) -> Examples:
+def examples(table: pa.Table, *, workload: Workload, features: Features, files: RowFiles | None = None) -> Examples:
     """The rows of `table`, which are in the order of event time, that have a label and a past, with their split."""
-    import pyarrow as pa
+    import numpy as np
 
     # Histories and labels are looked up among all rows; only then are rows left out, which are the past of others.
-    whole = with_label_and_past(table, workload.prediction, features)
-    keep = whole[LABEL].is_valid().to_numpy()
+    label = label_of(table, workload.prediction)
+    keep = label.is_valid().to_numpy(zero_copy_only=False)
     for history in encoders.histories(features):
         keep &= ~history.is_too_short(table)
     if left := int((~keep).sum()):
         print(f"left out {left} of {table.num_rows} rows: without a label, or without a whole past", flush=True)
     # Rows of today are decoded where they are validated; a table may hold some of before that was so.
-    decodable = encoders.decodable(features, table)
+    decodable = np.concatenate([encoders.decodable(features, piece) for piece in slices(table)])
     if undecodable := int((keep & ~decodable).sum()):
         print(f"left out {undecodable} of {table.num_rows} rows: their image cannot be decoded", flush=True)
     keep &= decodable
-    kept = whole if keep.all() else whole.filter(pa.array(keep)).combine_chunks()
-    if not kept.num_rows:
+    if not keep.any():
         past = ["a whole past"] if encoders.histories(features) else []
         images = ["images that can be decoded"] if encoders.images(features) else []
         expected = f"rows with {' and '.join(['a label', *past, *images])}"
         raise SnapshotError(f"expected {expected}, got none among {table.num_rows:,}")
-    return _divided(_without_strays(kept, workload), workload)
+    labelled = table.append_column(LABEL, label)
+    if files is None:
+        kept = _kept(labelled, keep, features)
+    else:
+        kept = files.write(_kept_pieces(labelled, keep, features, workload.prediction.event_time))
+    return _divided(_without_strays(kept, workload), workload, files)
+
+
+def _kept(
+    rows: pa.Table, keep_N: npt.NDArray[np.bool_], features: Features, before: pa.Table | None = None
+) -> pa.Table:
+    """With the past of each history, which may lie in rows that are not kept."""
+    import pyarrow as pa
+
+    whole = encoders.add_histories(features, rows, before)
+    return whole if keep_N.all() else whole.filter(pa.array(keep_N)).combine_chunks()
+
+
+def _kept_pieces(
+    table: pa.Table, keep_N: npt.NDArray[np.bool_], features: Features, event_time: str
+) -> Iterator[pa.Table]:
+    """The same, a piece of the rows in the order of event time after the other."""
+    import numpy as np
+
+    time_N = times_us(table[event_time])
+    reach_us = max((round(history.hours * HOUR_US) for history in encoders.histories(features)), default=0)
+    a_row = sum(4 * history.steps * len(history.history) for history in encoders.histories(features))
+    size = rows_at_once(table.nbytes + table.num_rows * a_row, table.num_rows)
+    for at in range(0, table.num_rows, size):
+        # The oldest step of the piece's first row: what lies before it is the past of none of them.
+        first = int(np.searchsorted(time_N, time_N[at] - reach_us))
+        yield _kept(table.slice(at, size), keep_N[at : at + size], features, table.slice(first, at - first))
 
 
 def with_label_and_past(table: pa.Table, prediction: Prediction, features: Features) -> pa.Table:
@@ -126,7 +161,7 @@ def _without_strays(table: pa.Table, workload: Workload) -> pa.Table:
     if left := table.num_rows - (near.stop - near.start):
         span = f"{times_N[near.start]} to {times_N[near.stop - 1]}"
         print(f"left out {left} of {table.num_rows} rows: their time lies far from all others, {span}", flush=True)
-    return table if not left else table.slice(near.start, near.stop - near.start).combine_chunks()
+    return table.slice(near.start, near.stop - near.start)
 
 
 def label_of(table: pa.Table, prediction: Prediction) -> pa.Array:
@@ -171,14 +206,15 @@ def horizon_of(prediction: Prediction) -> np.timedelta64:
     return np.timedelta64(round(prediction.horizon_hours * HOUR_US), "us")
 
 
-def _divided(table: pa.Table, workload: Workload) -> Examples:
+def _divided(table: pa.Table, workload: Workload, files: RowFiles | None) -> Examples:
     training, prediction = workload.training, workload.prediction
     times_N = times(table, prediction.event_time)
     if training.split.by == "time":
         days: dict[str, Any] = {"validation_days": training.validation_days, "test_days": training.test_days}
         return Examples(table=table, times_N=times_N, parts=split(times_N, horizon=horizon_of(prediction), **days))
     order, parts = split_by_parts(_parts(table, workload), times_N)
-    return Examples(table=table.take(order).combine_chunks(), times_N=times_N[order], parts=parts)
+    ordered = files.in_order(table, order) if files else table.take(order).combine_chunks()
+    return Examples(table=ordered, times_N=times_N[order], parts=parts)
 
 
 def _parts(table: pa.Table, workload: Workload) -> npt.NDArray[np.int64]:
@@ -204,10 +240,12 @@ def _parts(table: pa.Table, workload: Workload) -> npt.NDArray[np.int64]:
 
 
 def _parts_by_hash(table: pa.Table, division: ByKeyHash, prediction: Prediction) -> npt.NDArray[np.int64]:
+    import numpy as np
     import pyarrow as pa
 
     from millrace.contract.deduplicate import key_of
 
     entity = tuple(name for name in prediction.key if name != prediction.event_time) or prediction.key
-    keys = key_of(table, entity).cast(pa.string()).to_pylist()
-    return parts_by_hash(keys, validation_share=division.validation_share, test_share=division.test_share)
+    shares = {"validation_share": division.validation_share, "test_share": division.test_share}
+    keys = (key_of(piece, entity).cast(pa.string()).to_pylist() for piece in slices(table))
+    return np.concatenate([parts_by_hash(some, **shares) for some in keys])

@@ -28,6 +28,11 @@ if TYPE_CHECKING:
 
 COPIES = 4
 """Of columns and histories, at the peak."""
+FILES, TENSORS = 2, 3
+"""The same in files, each of which is written from the one before it, and tensors: of the model, of a model of earlier
+days, and of the rows that it is judged on."""
+PLACES_BYTES = 64
+"""Of a row in memory where its cells lie in a file: numbers of eight bytes for its place in some orders."""
 LIMIT = Path("/sys/fs/cgroup/memory.max")
 """The container's own limit in bytes, or the word max: https://docs.kernel.org/admin-guide/cgroup-v2.html#memory"""
 ITEM_BYTES = {"float32": 4, "int64": 8, "uint8": 1}
@@ -39,6 +44,11 @@ class RowMemory:
 
     rows: int
     bytes: int
+    """In memory, all of them."""
+    kept_bytes: int
+    """In memory where the rows lie in files: keys, times, labels and places."""
+    file_bytes: int
+    """In files."""
 
 
 def machine_memory(limit: Path = LIMIT) -> int:
@@ -58,41 +68,50 @@ def rows_of(folder: Path, schema: Path, workload: Workload, features: Features) 
         schema,
         columns=(*encoders.columns(features), *prediction.key, prediction.event_time),
         labels=prediction.label_columns,
+        index=(*prediction.key, prediction.event_time),
         signature=encoders.signature(features),
     )
 
 
-def check_memory(needed: RowMemory, *, processes: int = 1, memory: int | None = None) -> None:
-    """Nothing where the rows fit; `processes` of the machine read them all. Raises SnapshotError."""
+def check_memory(needed: RowMemory, *, memory: int | None = None) -> None:
+    """Nothing where the rows fit. Raises SnapshotError."""
     memory = machine_memory() if memory is None else memory
-    if (total := needed.bytes * processes) <= memory:
+    if needed.bytes <= memory:
         return
-    each = f" in each of {processes} processes" if processes > 1 else ""
     expected = f"expected rows that fit into this machine's memory of {memory / 1e9:,.1f} GB"
-    came = f"got {needed.rows:,} that take {total / 1e9:,.1f} GB at least"
-    row = f"{needed.bytes / needed.rows:,.0f} bytes a row{each}"
+    came = f"got {needed.rows:,} that take {needed.bytes / 1e9:,.1f} GB at least"
+    row = f"{needed.bytes / needed.rows:,.0f} bytes a row"
     advice = "choose an instance with more memory, fewer features or a shorter history"
     raise SnapshotError(f"{expected}, {came}, {row}; {advice}")
 
 
 def row_memory(
-    folder: Path, schema: Path, *, columns: Sequence[str], labels: Sequence[str], signature: Signature
+    folder: Path,
+    schema: Path,
+    *,
+    columns: Sequence[str],
+    labels: Sequence[str],
+    index: Sequence[str],
+    signature: Signature,
 ) -> RowMemory:
     """Of all Parquet files below `folder`. Text counts as its file holds it; rows without a label become no tensors;
-    sizes of the signature that are not known before the rows are read count nothing."""
+    sizes of the signature that are not known before the rows are read count nothing. `index` are key and time."""
     import pyarrow.parquet as pq
 
     names = {column.field_id: column.name for column in read_columns(schema)}
     histories = tuple(spec for spec in signature if spec.kind == "history")
-    rows, needed = 0, 0
+    rows, needed, kept, written = 0, 0, 0, 0
     for path in folder.rglob("*.parquet"):
         with pq.ParquetFile(path) as file:
             own = _own_names(file, names, {*columns, *labels})
             count, known = file.metadata.num_rows, file.metadata.num_rows - _missing(file, own, labels)
-            of_columns = sum(_column_bytes(file, name) for name in own)
+            sizes = {known_as: _column_bytes(file, name) for name, known_as in own.items()}
+        whole, tensors = sum(sizes.values()) + count * _tensor_bytes(histories), known * _tensor_bytes(signature)
         rows += count
-        needed += COPIES * (of_columns + count * _tensor_bytes(histories)) + known * _tensor_bytes(signature)
-    return RowMemory(rows=rows, bytes=needed)
+        needed += COPIES * whole + tensors
+        kept += COPIES * sum(sizes.get(name, 0) for name in {*index, *labels}) + count * PLACES_BYTES
+        written += FILES * whole + TENSORS * tensors
+    return RowMemory(rows=rows, bytes=needed, kept_bytes=kept, file_bytes=written)
 
 
 def _own_names(file: pq.ParquetFile, names: Mapping[int, str], wanted: Collection[str]) -> dict[str, str]:

@@ -6,17 +6,20 @@ Field ids, not names: a column that was renamed later has another name in the ol
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from millrace.datasets.row_files import RowFiles, rows_at_once
 from millrace.errors import SnapshotError
 
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
     import pyarrow as pa
+    import pyarrow.parquet as pq
 
 FIELD_ID = b"PARQUET:field_id"
 
@@ -41,9 +44,11 @@ def read_snapshot(
     event_time: str,
     key: Sequence[str],
     optional: Sequence[str] = (),
+    files: RowFiles | None = None,
 ) -> pa.Table:
     """The columns asked for, of all Parquet files below `folder`, in the order of event time.
 
+    With `files` the cells lie in a file; in memory are keys and times, and a piece of the rest at a time.
     An `optional` column that came into the schema after a file is null in its rows. Raises SnapshotError when there is
     no file or no row, a column is nowhere in the schema, one that is not `optional` holds nothing in some row, or two
     rows have the same key."""
@@ -56,14 +61,42 @@ def read_snapshot(
     paths = sorted(path for path in folder.rglob("*.parquet") if path.is_file())
     if not paths:
         raise SnapshotError(f"expected Parquet files below {folder}, found none")
+    asked = [known[name] for name in wanted]
+    if files is not None:
+        return _in_files(paths, asked, optional, key=key, order=_order(event_time, key), files=files)
     # Sorted by the key first: equal keys become neighbours, whatever file they came from.
-    parts = [_read_part(path, [known[name] for name in wanted], optional) for path in paths]
+    parts = [_read_part(path, asked, optional) for path in paths]
     table = pa.concat_tables(parts, promote_options="permissive").sort_by([(name, "ascending") for name in key])
-    if table.num_rows == 0:
-        raise SnapshotError(f"expected rows in {len(paths)} files below {folder}, found none")
     _refuse_nulls(table, optional)
     _refuse_duplicates(table, key)
-    return table.sort_by([(event_time, "ascending"), *((name, "ascending") for name in key)]).combine_chunks()
+    return table.sort_by(_order(event_time, key)).combine_chunks()
+
+
+def _in_files(
+    paths: Sequence[Path],
+    columns: Sequence[SchemaColumn],
+    optional: Sequence[str],
+    *,
+    key: Sequence[str],
+    order: Sequence[tuple[str, str]],
+    files: RowFiles,
+) -> pa.Table:
+    """As `read_snapshot`, in files: as the shards hold the rows first, then in the order of event time."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    none = pa.concat_tables([_read_none(path, columns, optional) for path in paths], promote_options="permissive")
+    pieces = chain([none], *(_read_pieces(path, columns, optional) for path in paths))
+    # What is joined to no rows of the common types has them too: a file may lack a column, or hold smaller numbers.
+    table = files.write(pa.concat_tables([none, piece], promote_options="permissive") for piece in pieces)
+    _refuse_nulls(table, optional)
+    few = table.select(list(dict.fromkeys(name for name, _ in order)))
+    _refuse_duplicates(few.sort_by([(name, "ascending") for name in key]), key)
+    return files.in_order(table, pc.sort_indices(few, order).to_numpy().astype("int64"))
+
+
+def _order(event_time: str, key: Sequence[str]) -> list[tuple[str, str]]:
+    return [(event_time, "ascending"), *((name, "ascending") for name in key)]
 
 
 def times(table: pa.Table, name: str) -> npt.NDArray[np.datetime64]:
@@ -77,24 +110,54 @@ def times(table: pa.Table, name: str) -> npt.NDArray[np.datetime64]:
 
 
 def _read_part(path: Path, columns: Sequence[SchemaColumn], optional: Sequence[str]) -> pa.Table:
+    import pyarrow.parquet as pq
+
+    with pq.ParquetFile(path, page_checksum_verification=True) as file:
+        own = _own_names(path, file, columns, optional)
+        return _renamed(file.read(columns=list(own.values())), own, columns)
+
+
+def _read_none(path: Path, columns: Sequence[SchemaColumn], optional: Sequence[str]) -> pa.Table:
+    """No row, but the types of the columns."""
+    import pyarrow.parquet as pq
+
+    with pq.ParquetFile(path) as file:
+        return _renamed(file.schema_arrow.empty_table(), _own_names(path, file, columns, optional), columns)
+
+
+def _read_pieces(path: Path, columns: Sequence[SchemaColumn], optional: Sequence[str]) -> Iterator[pa.Table]:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     with pq.ParquetFile(path, page_checksum_verification=True) as file:
-        names = {int((field.metadata or {}).get(FIELD_ID, b"-1")): field.name for field in file.schema_arrow}
-        missing = [column for column in columns if column.field_id not in names]
-        if needed := [column for column in missing if column.name not in optional]:
-            ids = ", ".join(f"{column.field_id} ({column.name})" for column in needed)
-            raise SnapshotError(f"{path.name}: expected the field ids {ids}, found none")
-        table = file.read(columns=[names[column.field_id] for column in columns if column not in missing])
-    cells = {
-        column.name: pa.nulls(table.num_rows) if column in missing else table[names[column.field_id]]
-        for column in columns
-    }
-    return pa.table(cells)
+        own, held = _own_names(path, file, columns, optional), file.metadata
+        size = rows_at_once(sum(held.row_group(n).total_byte_size for n in range(held.num_row_groups)), held.num_rows)
+        for batch in file.iter_batches(size, columns=list(own.values())):
+            yield _renamed(pa.Table.from_batches([batch]), own, columns)
+
+
+def _own_names(
+    path: Path, file: pq.ParquetFile, columns: Sequence[SchemaColumn], optional: Sequence[str]
+) -> dict[str, str]:
+    """What each column is called in this file; those that it lacks are left out. Raises SnapshotError."""
+    names = {int((field.metadata or {}).get(FIELD_ID, b"-1")): field.name for field in file.schema_arrow}
+    missing = [column for column in columns if column.field_id not in names]
+    if needed := [column for column in missing if column.name not in optional]:
+        ids = ", ".join(f"{column.field_id} ({column.name})" for column in needed)
+        raise SnapshotError(f"{path.name}: expected the field ids {ids}, found none")
+    return {column.name: names[column.field_id] for column in columns if column not in missing}
+
+
+def _renamed(table: pa.Table, own: Mapping[str, str], columns: Sequence[SchemaColumn]) -> pa.Table:
+    import pyarrow as pa
+
+    names = [column.name for column in columns]
+    return pa.table({name: table[own[name]] if name in own else pa.nulls(table.num_rows) for name in names})
 
 
 def _refuse_nulls(table: pa.Table, optional: Sequence[str]) -> None:
+    if not table.num_rows:
+        raise SnapshotError("expected rows in the files of a snapshot, found none")
     required = [name for name in table.column_names if name not in optional]
     empty = {name: table[name].null_count for name in required if table[name].null_count}
     if empty:

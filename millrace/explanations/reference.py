@@ -22,6 +22,10 @@ if TYPE_CHECKING:
     Tensors = Mapping[str, npt.NDArray[Any]]
 
 
+PIECE_BYTES = 2**26
+"""Of a tensor whose means are taken: it may be more than the machine's memory holds."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Reference:
     """By tensor the means of the training rows, for those that hold amounts, and what stands for a word.
@@ -60,6 +64,11 @@ def _means(tensor: npt.NDArray[Any], kept: int) -> tuple[float, ...]:
     import numpy as np
 
     others = tuple(axis for axis in range(tensor.ndim) if axis != kept)
-    known = ~np.isnan(tensor) if tensor.dtype.kind == "f" else np.ones(tensor.shape, np.bool_)
-    sums = np.where(known, tensor, 0).sum(axis=others, dtype=np.float64)
-    return tuple(float(np.float32(mean)) for mean in sums / np.maximum(known.sum(axis=others), 1))
+    size = max(1, PIECE_BYTES * len(tensor) // max(1, tensor.nbytes))
+    sums, counts = np.zeros(tensor.shape[kept]), np.zeros(tensor.shape[kept], np.int64)
+    for at in range(0, len(tensor), size):
+        piece = tensor[at : at + size]
+        known = ~np.isnan(piece) if piece.dtype.kind == "f" else np.ones(piece.shape, np.bool_)
+        sums += np.where(known, piece, 0).sum(axis=others, dtype=np.float64)
+        counts += known.sum(axis=others)
+    return tuple(float(np.float32(mean)) for mean in sums / np.maximum(counts, 1))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
@@ -56,6 +56,11 @@ class FreeText(OneColumn):
             expected = f"another name than {' or '.join(JOINED)} for a text"
             raise WorkloadError(where=where, field=field, expected=expected, came=feature.name)
         return cls(name=feature.name, optional=not table.column(feature.name).required)
+
+    def texts(self, rows: pa.Table) -> Iterator[str]:
+        """All that are neither missing nor empty, read a batch at a time: the rows may lie in a file."""
+        for batch in rows.select([self.name]).to_batches(ROWS_AT_ONCE):
+            yield from filter(None, batch[0].to_pylist())
 
     @property
     def spec(self) -> TensorSpec:

@@ -49,12 +49,11 @@ class Text(FreeText):
         """With the length of the longest text, within MOST_IDS, and the words that occur."""
         import numpy as np
 
-        texts = [text for text in rows[self.name].to_pylist() if text]
-        words = sum(len(words_of(text)) for text in texts)
-        taught = replace(self, is_short=words <= SHORT_TEXT * len(texts))
+        counts = [len(words_of(text)) for text in self.texts(rows)]
+        taught = replace(self, is_short=sum(counts) <= SHORT_TEXT * len(counts))
         bits = np.zeros(WORD_BUCKETS, np.bool_)
         length = 1
-        for text in texts:
+        for text in self.texts(rows):
             ids = taught.ids(text)
             length = max(length, len(ids))
             bits[[one for one in ids if one < WORD_BUCKETS]] = True

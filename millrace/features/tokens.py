@@ -53,13 +53,12 @@ class Tokens(FreeText):
 
     def fit(self, rows: pa.Table) -> Self:
         """With the pieces of the rows' words, and the length of the longest text, within LONGEST."""
-        texts = [text for text in rows[self.name].to_pylist() if text]
-        counts = Counter(word for text in texts for word in _marked_words(text))
+        counts = Counter(word for text in self.texts(rows) for word in _marked_words(text))
         common = sorted(counts.items(), key=lambda each: (-each[1], each[0]))[:MOST_WORDS]
         alphabet = sorted({symbol for word, _ in common for symbol in word})[:MOST_PIECES]
         pieces = (*alphabet, *_learn(common, MOST_PIECES - len(alphabet)))
         taught = replace(self, pieces=pieces, characters=len(alphabet))
-        return replace(taught, length=max([1, *(len(taught.ids(text)) for text in texts)]))
+        return replace(taught, length=max([1, *(len(taught.ids(text)) for text in self.texts(rows))]))
 
     @property
     def spec(self) -> TensorSpec:

@@ -13,10 +13,11 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
-from millrace.features.signature import Signature
+from millrace.features.signature import JOINED, Signature
 from millrace.models.entrance import Entrance
+from millrace.models.moments import moments, pieces
 from millrace.models.numbers import Numbers
-from millrace.models.standardise import mean_and_scale, standardised
+from millrace.models.standardise import standardised
 
 MOST_COLUMNS = 64
 """A category of more values than this has an embedding."""
@@ -72,13 +73,11 @@ class Columns(nn.Module):
         with torch.no_grad():
             if self.numbers:
                 self.numbers.fit(tensors["numbers"], target_N)
-            exact = self._columns(tensors).double()
-            if self.may_miss:
-                exact = torch.where(exact.isnan(), exact.nanmean(0).nan_to_num(), exact)
-            if exact.shape[1]:
-                mean_F, scale_F = mean_and_scale(exact)
-                self.mean_F.copy_(mean_F)
-                self.scale_F.copy_(scale_F)
+            if len(self.mean_F):
+                own = {name: tensors[name] for name in JOINED if name in tensors}
+                found = moments(lambda: (self._columns(piece) for piece in pieces(own)))
+                self.mean_F.copy_(found.mean_F)
+                self.scale_F.copy_(found.scale_F)
             for (place, count), embedding in zip(self.many, self.embeddings, strict=True):
                 occurs = torch.bincount(tensors["categories"][:, place], minlength=count) > 0
                 embedding.weight.mul_(occurs[:, None])  # type: ignore[operator]

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from millrace.models.standardise import bounded, mean_and_scale, standardised
+from millrace.models.moments import moments, pieces
+from millrace.models.standardise import bounded, standardised
 
 if TYPE_CHECKING:
     import numpy as np
@@ -86,11 +87,9 @@ class Periodic(Numbers):
         self.register_buffer("scale_A", torch.ones(columns))
 
     def fit(self, numbers_NA: Tensor, target_N: Tensor) -> None:
-        exact = numbers_NA.double()
-        known = torch.where(exact.isnan(), exact.nanmean(0).nan_to_num(), exact)
-        mean_A, scale_A = mean_and_scale(known)
-        self.mean_A.copy_(mean_A)
-        self.scale_A.copy_(scale_A)
+        found = moments(lambda: (piece["numbers"] for piece in pieces({"numbers": numbers_NA})))
+        self.mean_A.copy_(found.mean_F)
+        self.scale_A.copy_(found.scale_F)
 
     def forward(self, numbers_NA: Tensor) -> Tensor:
         missing = numbers_NA.isnan()

@@ -18,12 +18,6 @@ def standardised(x_NF: Tensor, mean_F: Tensor, scale_F: Tensor) -> Tensor:
     return (bounded(x_NF - mean_F) * scale_F).clamp(-FURTHEST, FURTHEST)
 
 
-def mean_and_scale(exact_NF: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean and 1 / deviation of each column (F) of float64, none missing; scale 0 for one that never varies."""
-    is_constant_F = exact_NF.amin(0) == exact_NF.amax(0)
-    return exact_NF.mean(0), 1 / torch.where(is_constant_F, torch.inf, exact_NF.std(0, correction=0))
-
-
 def bounded(x_NF: Tensor) -> Tensor:
     """The numbers with infinity as the largest float32."""
     return x_NF.clamp(-LARGEST, LARGEST)

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from millrace.features.signature import JOINED, Signature
 from millrace.models.entrance import Entrance
+from millrace.models.moments import moments, pieces
 from millrace.models.standardise import standardised
 
 
@@ -35,9 +36,9 @@ class Steps(nn.Module):
     def fit(self, tensors: Mapping[str, Tensor]) -> None:
         """Mean and scale of the steps that are known, in float64; a column that never varies is switched off."""
         with torch.no_grad():
-            exact = tensors[self.name].double().flatten(0, 1)
-            mean_F = exact.nanmean(0).nan_to_num()
-            deviation_F = (exact - mean_F).square().nanmean(0).nan_to_num().sqrt()
+            own = {self.name: tensors[self.name]}
+            found = moments(lambda: (piece[self.name].flatten(0, 1) for piece in pieces(own)))
+            mean_F, deviation_F = found.mean_F, (found.squares_F / found.known_F.clamp(min=1)).sqrt()
             self.mean_F.copy_(mean_F)
             self.scale_F.copy_(torch.where(deviation_F > 1e-9 * (1 + mean_F.abs()), 1 / deviation_F, 0.0))
 

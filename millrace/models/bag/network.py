@@ -16,6 +16,7 @@ from millrace.features.signature import JOINED, Signature
 from millrace.models.bag.declaration import Bag
 from millrace.models.columns import Columns
 from millrace.models.entrance import Entrance
+from millrace.models.moments import pieces
 
 
 class NgramBag(nn.Module):
@@ -35,7 +36,8 @@ class NgramBag(nn.Module):
     def fit(self, ids_NL: Tensor) -> None:
         """Count in how many training texts each id occurs; an encoder names an id once per text."""
         buckets = len(self.rarity_B)
-        counts_B = torch.bincount(ids_NL[ids_NL > 0], minlength=buckets)
+        ids = (piece["ids"] for piece in pieces({"ids": ids_NL}))
+        counts_B = torch.stack([torch.bincount(some[some > 0], minlength=buckets) for some in ids]).sum(0)
         rarity_B = torch.log((1 + len(ids_NL)) / (1 + counts_B.double())) + 1
         with torch.no_grad():
             self.rarity_B.copy_(torch.where(counts_B > 0, rarity_B, 0.0))

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from millrace.features.signature import TensorSpec
 from millrace.models.entrance import EVERYWHERE, Entrance
-from millrace.models.standardise import mean_and_scale
+from millrace.models.moments import moments, pieces
 
 PIECE = 2**24
 """Pixels of the training images that are summed at a time: as float64 128 MiB."""
@@ -39,16 +39,14 @@ class Brightness(nn.Module):
         """Take place and width from the training images; a number that never varies there is switched off.
 
         An image that is all black does not count, as a missing one is."""
-        known = pixels[(pixels != 0).flatten(1).any(1)]
-        pieces = torch.split(known, max(1, PIECE // max(1, pixels[:1].numel())))
-        exact_NF = torch.cat([_moments(piece) for piece in pieces]).double()
-        if not len(exact_NF):
+        some = (piece["pixels"] for piece in pieces({"pixels": pixels}, PIECE))
+        known_NF = torch.cat([_moments(piece[(piece != 0).flatten(1).any(1)]) for piece in some])
+        if not len(known_NF):
             self.scale_F.zero_()
             return
-        mean_F, scale_F = mean_and_scale(exact_NF)
-        found = {"mean_F": mean_F, "scale_F": scale_F, "least_F": exact_NF.amin(0), "most_F": exact_NF.amax(0)}
-        for name, value in found.items():
-            getattr(self, name).copy_(value)
+        found = moments(lambda: [known_NF])
+        for name in ("mean_F", "scale_F", "least_F", "most_F"):
+            getattr(self, name).copy_(getattr(found, name))
 
     def forward(self, pixels: Tensor) -> Tensor:
         within_NF = torch.minimum(torch.maximum(_moments(pixels), self.least_F), self.most_F)  # (N, 2 C)

@@ -6,7 +6,8 @@ are known; of what is missing the share counts too.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from itertools import pairwise
 
 import torch
@@ -15,6 +16,7 @@ from torch.nn import functional
 
 from millrace.features.signature import Signature
 from millrace.models.columns import Columns
+from millrace.models.moments import moments, pieces
 from millrace.models.multiscale.declaration import Multiscale, default_scales
 from millrace.models.standardise import standardised
 from millrace.models.steps import Steps
@@ -52,12 +54,12 @@ class MultiscaleNetwork(nn.Module):
         self.steps.fit(tensors)
         self.columns.fit(tensors, target_N)
         with torch.no_grad():
-            exact = self._summary(tensors).double()
-            mean_F, deviation_F = exact.mean(0), exact.std(0, correction=0)
-            self.mean_F.copy_(mean_F)
+            found = moments(lambda: (self._summary(piece) for piece in pieces(tensors)))
+            deviation_F = (found.squares_F / found.rows).sqrt()
+            self.mean_F.copy_(found.mean_F)
             self.scale_F.copy_(torch.where(deviation_F > 1e-6, 1 / deviation_F, 0.0))
             if self.linear is not None and _are_numbers(target_N):
-                weights_PF = _ridge(self._inputs(tensors).double(), target_N.double())
+                weights_PF = _ridge(partial(self._exact_inputs, tensors), target_N.double())
                 # Of several horizons each has weights of its own, for all of its numbers.
                 rows = len(self.linear.weight) // weights_PF.shape[0]
                 self.linear.weight.copy_(weights_PF.repeat_interleave(rows, 0))
@@ -71,6 +73,9 @@ class MultiscaleNetwork(nn.Module):
 
     def _inputs(self, tensors: Mapping[str, Tensor]) -> Tensor:
         return self.columns.beside(standardised(self._summary(tensors), self.mean_F, self.scale_F), tensors)
+
+    def _exact_inputs(self, tensors: Mapping[str, Tensor]) -> Iterator[Tensor]:
+        return (self._inputs(piece).double() for piece in pieces(tensors))
 
     def _summary(self, tensors: Mapping[str, Tensor]) -> Tensor:
         """By scale the mean of what is known (F), of its asinh (F), which like a logarithm holds peaks down but takes
@@ -92,12 +97,21 @@ def _are_numbers(target_N: Tensor) -> bool:
     return target_N.is_floating_point() and not bool(((target_N == 0) | (target_N == 1)).all())
 
 
-def _ridge(x_NF: Tensor, target_N: Tensor) -> Tensor:
-    """The weights (P, F) of least squares on the standardised target (N) or (N, P), held small by RIDGE."""
+def _ridge(inputs: Callable[[], Iterator[Tensor]], target_N: Tensor) -> Tensor:
+    """The weights (P, F) of least squares on the standardised target (N) or (N, P), held small by RIDGE.
+
+    The inputs (N, F) come in pieces."""
     target_N = (target_N - target_N.mean()) / target_N.std(correction=0).clamp(min=1e-12)
-    x_NF = x_NF - x_NF.mean(0)
-    scatter_FF = x_NF.T @ x_NF + RIDGE * len(x_NF) * torch.eye(x_NF.shape[1], dtype=x_NF.dtype, device=x_NF.device)
-    found: Tensor = torch.linalg.solve(scatter_FF, x_NF.T @ target_N.reshape(len(x_NF), -1))
+    target_NP, at = target_N.reshape(len(target_N), -1), 0
+    mean_F = moments(inputs).mean_F
+    scatter_FF = RIDGE * len(target_N) * torch.eye(len(mean_F), dtype=mean_F.dtype, device=mean_F.device)
+    cross_FP = torch.zeros_like(mean_F)[:, None].repeat(1, target_NP.shape[1])
+    for piece in inputs():
+        x_NF = piece - mean_F
+        scatter_FF += x_NF.T @ x_NF
+        cross_FP += x_NF.T @ target_NP[at : at + len(x_NF)]
+        at += len(x_NF)
+    found: Tensor = torch.linalg.solve(scatter_FF, cross_FP)
     return found.T
 
 

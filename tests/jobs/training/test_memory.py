@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,9 @@ import pytest
 
 from jobs.runtime import TrainingPlaces
 from jobs.training.job import _setting
+from jobs.training.memory import row_files
 from millrace.datasets.memory import RowMemory, check_memory, machine_memory, rows_of
-from millrace.errors import SnapshotError
+from millrace.errors import SnapshotError, TrainingError
 from tests.jobs.conftest import REPOSITORY, Snapshot
 from tests.jobs.run_document import run_document
 
@@ -26,14 +28,34 @@ ROWS = 2_000_000
 NAMES = ("id", "at", "split", "image", "label")
 
 
-def test_what_fits_into_the_memory_to_the_byte_is_no_error() -> None:
-    needed = RowMemory(rows=1_000_000, bytes=8_000_000_000)
-    check_memory(needed, processes=1, memory=8_000_000_000)
-    check_memory(needed, processes=2, memory=16_000_000_000)
+NEEDED = RowMemory(rows=1_000_000, bytes=8_000_000_000, kept_bytes=100_000_000, file_bytes=1_000_000)
+
+
+def test_what_fits_into_the_memory_to_the_byte_stays_there(tmp_path: Path, capsys: Any) -> None:
+    assert row_files(NEEDED, tmp_path, processes=1, memory=8_000_000_000) is None
+    assert row_files(NEEDED, tmp_path, processes=2, memory=16_000_000_000) is None
+    assert not capsys.readouterr().out
+    assert row_files(NEEDED, tmp_path / "model", processes=1, memory=7_999_999_999) is not None
+    assert "1,000,000 rows that take 8.0 GB of memory are mapped from files of 0.0 GB" in capsys.readouterr().out
+    assert row_files(NEEDED, tmp_path, processes=2, memory=8_000_000_000) is not None
+
+
+def test_what_neither_memory_nor_volume_has_room_for_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(
+        TrainingError, match=r"labels do with 0\.2 GB and .* take 16\.0 GB of memory.* each of 2 processes"
+    ):
+        row_files(NEEDED, tmp_path, processes=2, memory=199_999_999)
+    large = replace(NEEDED, file_bytes=10**18)
+    with pytest.raises(
+        TrainingError, match=r"files of 1,000,000,000\.0 GB its volume holds, got 1,000,000 rows .* on the volume"
+    ):
+        row_files(large, tmp_path, processes=1, memory=7_000_000_000)
+
+
+def test_an_evaluation_has_no_files() -> None:
+    check_memory(NEEDED, memory=8_000_000_000)
     with pytest.raises(SnapshotError, match=r"memory of 8\.0 GB, got 1,000,000 that take 8\.0 GB at least"):
-        check_memory(needed, processes=1, memory=7_999_999_999)
-    with pytest.raises(SnapshotError, match=r"take 16\.0 GB at least, 8,000 bytes a row in each of 2 processes"):
-        check_memory(needed, processes=2, memory=8_000_000_000)
+        check_memory(NEEDED, memory=7_999_999_999)
 
 
 def test_a_container_s_own_limit_counts(tmp_path: Path) -> None:
@@ -64,8 +86,8 @@ def test_a_training_says_so_before_it_reads(training_at: Callable[..., Path], ru
     ended = run_job("jobs.training", root, "train")
     assert ended.code == 1
     failure = (root / "output" / "failure").read_text()
-    assert failure.startswith("SnapshotError: expected rows that fit into this machine's memory of ")
-    assert f", got {ROWS:,} that take 8,3" in failure
+    assert failure.startswith("TrainingError: expected rows that fit into this machine's memory of ")
+    assert f", got {ROWS:,} rows that take 8,3" in failure
     assert "left out" not in ended.output
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -145,6 +146,24 @@ def test_rows_that_do_not_fit_are_streamed_to_the_same_bits(tmp_path: Path, caps
         assert torch.equal(one.target_B, other.target_B)
         assert torch.equal(one.tensors["numbers"], other.tensors["numbers"])
     assert torch.equal(torch.cat([piece.target_B for piece in streamed.pieces()]), INPUTS.train.target_N)
+
+
+def test_batches_to_come_are_gathered_by_another_thread() -> None:
+    gathered_by: list[int] = []
+
+    class Watched(Streamed):
+        def batch(self, rows_B: Tensor) -> Batch:
+            gathered_by.append(threading.get_ident())
+            return super().batch(rows_B)
+
+    here = torch.device("cpu")
+    rows = Watched(tensors=INPUTS.train.tensors, target_N=INPUTS.train.target_N, device=here)
+    batches = rows.batches(rows.order(seed=1, size=64)[:6])
+    next(batches)
+    assert 2 <= len(gathered_by) <= 5, "some, but not all"
+    assert len(list(batches)) == 5
+    assert threading.get_ident() not in gathered_by
+    assert len(gathered_by) == 6
 
 
 def test_the_rate_of_a_captured_step_keeps_its_place() -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from millrace.datasets.read import read_snapshot, times
+from millrace.datasets.row_files import RowFiles
 from millrace.errors import SnapshotError
 
 START = datetime.fromisoformat("1996-12-01")
@@ -44,8 +46,18 @@ def schema(tmp_path: Path) -> Path:
 
 
 def read(tmp_path: Path, schema: Path, **given: Any) -> pa.Table:
+    """By both roads, which say and give the same."""
     given = {"columns": ["price", "label"], "event_time": "at", "key": ["at"]} | given
-    return read_snapshot(tmp_path / "data", schema, **given)
+    try:
+        table = read_snapshot(tmp_path / "data", schema, **given)
+    except SnapshotError as error:
+        with pytest.raises(SnapshotError, match=f"^{re.escape(str(error))}$"):
+            read_snapshot(tmp_path / "data", schema, **given, files=RowFiles(folder=tmp_path))
+        raise
+    mapped = read_snapshot(tmp_path / "data", schema, **given, files=RowFiles(folder=tmp_path / "rows"))
+    assert mapped.equals(table)
+    assert not list((tmp_path / "rows").iterdir())
+    return table
 
 
 def test_rows_of_all_files_come_in_the_order_of_event_time(tmp_path: Path, schema: Path) -> None:
