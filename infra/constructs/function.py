@@ -40,7 +40,8 @@ class Function(Construct):
     """`functions/<name>` deployed as `<prefix>-<name>` of its owner; code and third-party packages apart.
 
     With `keeps_events` those that fail thrice land in the dead letters of the stage's events: needed by a function that
-    is called asynchronously, and only by such. With `has_snapshots` its published versions start from snapshots."""
+    is called asynchronously, and only by such. With `has_snapshots` its published versions start from snapshots. One
+    that `feeds_itself` puts messages back into its own queue; any other that does so is stopped by Lambda."""
 
     def __init__(
         self,
@@ -56,6 +57,7 @@ class Function(Construct):
         memory_mb: int = 512,
         requirements: str = "requirements.txt",
         has_snapshots: bool = False,
+        feeds_itself: bool = False,
     ) -> None:
         super().__init__(scope, name)
         self.name = context.names.function(name)
@@ -102,6 +104,8 @@ class Function(Construct):
             ephemeral_storage=_disk(settings),
             environment=lambda_.CfnFunction.EnvironmentProperty(variables=settings.render()),
             snap_start=lambda_.CfnFunction.SnapStartProperty(apply_on="PublishedVersions") if has_snapshots else None,
+            # https://docs.aws.amazon.com/lambda/latest/dg/invocation-recursion.html
+            recursive_loop="Allow" if feeds_itself else None,
             kms_key_arn=context.key_arn,
             tracing_config=lambda_.CfnFunction.TracingConfigProperty(mode="Active"),
             logging_config=lambda_.CfnFunction.LoggingConfigProperty(log_format="JSON", log_group=log_name),

@@ -91,6 +91,8 @@ class IngestionStack(WorkloadStack):
                 queues.receive(queue.arn),
                 state_table.own_items(names).may("GetItem", "PutItem", "UpdateItem"),
             ],
+            # A drop that waits is a message that is sent again; Lambda would hand it over 16 times.
+            feeds_itself=True,
         )
         gathered = GATHERED_LOCALLY if context.platform.stage == "local" else GATHERED
         feed(self, queue, intake.arn, **gathered, concurrency=5, dependencies=[intake.resource])

@@ -105,7 +105,7 @@ RESOURCE_TYPES: Mapping[str, Row] = {
         "The staged bundle with its layers in processes under the function's role, by AWS's own runtime client. The "
         "time limit is kept, memory is looked at every 50 ms; as many at once as there are cores (two at least), the "
         "next ones wait. Python and processor are the host's; network, tracing and the key of the variables are "
-        "settings only.",
+        "settings only. No recursive loop is stopped.",
     ),
     "AWS::Lambda::LayerVersion": (_DOES, "On the path of the function."),
     "AWS::Lambda::Permission": (_DOES, "Checked when a service of AWS invokes the function."),

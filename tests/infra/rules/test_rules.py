@@ -115,6 +115,7 @@ def test_the_rules_see_what_the_stages_hold(assemblies: dict[str, Path]) -> None
         (".sync", "sagemaker-integration"),
         ("EphemeralStorage", "ephemeral-storage"),
         ("MemorySize", "drop-memory"),
+        ("RecursiveLoop", "recursive-loop"),
     ):
         assert list(TEMPLATE_RULES[rule]([without(one, key) for one in stacks])), rule
 
