@@ -317,7 +317,8 @@ class TrainingStack(WorkloadStack):
                 "detail-type": ["SageMaker Training Job State Change"],
                 "detail": {
                     "TrainingJobStatus": ["Completed"],
-                    "HyperParameters": {"workload": [context.workload.name]},
+                    # Of this stage alone: another one of the account trains workloads of the same names.
+                    "OutputDataConfig": {"S3OutputPath": [{"prefix": names.run_uri("")}]},
                 },
             },
             bus=None,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -34,6 +35,19 @@ def test_rules_match_events_of_the_catalogue(templates: Templates, stage: str) -
     started_on = {"dataset.committed", "model.registered", "retrain.requested"}
     assert started_on <= {kind for pattern in found for kind in pattern["detail-type"]}
     assert [wrong for pattern in found for wrong in unknown(pattern)] == []
+
+
+@pytest.mark.parametrize("stage", ["local", "dev", "prod"])
+def test_a_rule_on_awss_events_is_of_its_own_stage(templates: Templates, stage: str) -> None:
+    """The default bus is that of the account: what it tells of another stage must start and call nothing here."""
+    rules = [
+        one["Properties"]
+        for template in templates[stage].values()
+        for one in template["Resources"].values()
+        if one["Type"] == "AWS::Events::Rule" and "EventBusName" not in one["Properties"]
+    ]
+    assert rules
+    assert [one["Name"] for one in rules if f"millrace-{stage}-" not in json.dumps(one["EventPattern"])] == []
 
 
 def test_a_field_or_an_event_that_does_not_exist_is_seen() -> None:
