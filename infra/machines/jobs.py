@@ -23,12 +23,18 @@ from millrace.messages.training_job import (
 from millrace.workload.section import Stage
 from millrace.workload.training_cost import TRAININGS
 
-SERVICE_ERRORS = ("SageMaker.AmazonSageMakerException", "SageMaker.ResourceLimitExceededException")
-"""The call itself failed. What the API's model does not name, such as throttling, comes as AmazonSageMakerException:
+SERVICE_ERROR = "SageMaker.AmazonSageMakerException"
+"""The call itself failed. What the API's model does not name, such as throttling, has this name:
 https://github.com/aws/aws-step-functions-data-science-sdk-python/pull/162
 
 Of the jobs that ran and failed only a training is started again by itself, once, since it goes on from its last
 checkpoint where there is one; of the others a redrive does that."""
+QUOTA_ERROR = "SageMaker.ResourceLimitExceededException"
+"""Other jobs have all instances of the type that the account may use at once, or it may use none.
+
+https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_CreateTrainingJob.html#API_CreateTrainingJob_Errors"""
+QUOTA_POLL_S, QUOTA_POLLS = 300, 12
+"""Half an hour on average, an hour at most: most jobs end sooner. Who has no instance at all is told then."""
 
 
 def stage(context: Context) -> Stage:
@@ -37,8 +43,11 @@ def stage(context: Context) -> Stage:
 
 
 def retried() -> list[State]:
-    """Retry of every task that calls SageMaker."""
-    return [states.retry(*SERVICE_ERRORS, interval_s=15, attempts=4)]
+    """Retry of every task that starts a job: of several jobs and one instance the others wait for it."""
+    return [
+        states.retry(SERVICE_ERROR, interval_s=15, attempts=4),
+        states.retry(QUOTA_ERROR, interval_s=QUOTA_POLL_S, attempts=QUOTA_POLLS, rate=1.0),
+    ]
 
 
 def run_uri(context: Context, *parts: str) -> str:

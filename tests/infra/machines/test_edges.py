@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from infra.machines.jobs import QUOTA_ERROR
 from millrace.names import Platform
 from millrace.operations.dead_letters import EVENTS, dead
 from millrace.operations.notices import NOTICES
@@ -30,8 +31,8 @@ SEEN_LATER = {
 """Catchers whose error no later state reads, and what becomes of its cause. It stays in the execution's output."""
 LONGEST_BACKOFF_S = 15 * 60
 """Of all retries of one error of a task: what lasts longer is for a person to see."""
-LONGEST_UPDATE_S = 8 * 3600
-"""An endpoint's change, which a release waits for."""
+LONGEST_WAITS_S = {"EndpointChangingError": 8 * 3600, QUOTA_ERROR: 3600}
+"""For what ends by itself: an endpoint's change, and another job that has the instance."""
 
 
 def of(kind: str) -> list[Any]:
@@ -91,7 +92,7 @@ def test_a_retrier_waits_longer_each_time_and_comes_to_an_end(states: Any, edge:
         assert taken
         assert taken.handler["retryBackoffIntervalSeconds"] == waits[retries]
     assert edges.raise_on(states, edge, state_of(edge), retries=attempts) is None
-    assert sum(waits) <= (LONGEST_UPDATE_S if edge.listed == "EndpointChangingError" else LONGEST_BACKOFF_S)
+    assert sum(waits) <= LONGEST_WAITS_S.get(edge.listed, LONGEST_BACKOFF_S)
 
 
 @pytest.mark.parametrize("stage", ["local", "dev"])

@@ -79,7 +79,18 @@ def test_a_training_that_dies_is_started_once_more_and_no_other_job_is(context):
         if retrier["ErrorEquals"] == ["States.TaskFailed"] and "sagemaker" in state["Resource"]
     }
     assert dead == {"Training": 1}
-    assert states["Training"]["Retry"][0]["ErrorEquals"] == list(jobs.SERVICE_ERRORS)
+    assert [one["ErrorEquals"] for one in states["Training"]["Retry"][:2]] == [[jobs.SERVICE_ERROR], [jobs.QUOTA_ERROR]]
+
+
+def test_a_job_without_an_instance_waits_as_long_as_another_job_lasts(context):
+    """`millrace doctor` is content with one instance for jobs of one kind: they run one after the other."""
+    started = [state for state in train.definition(context("prod"))["States"].values()
+               if state.get("Resource", "").endswith(".sync")]  # fmt: skip
+    assert len(started) > 2
+    for state in started:
+        (waits,) = [one for one in state["Retry"] if one["ErrorEquals"] == [jobs.QUOTA_ERROR]]
+        average_s = waits["IntervalSeconds"] / 2 * waits["MaxAttempts"]  # full jitter
+        assert (waits["BackoffRate"], average_s) == (1.0, 1800)
 
 
 def test_spot_waits_longer_than_it_runs_and_the_laptop_has_none(context):

@@ -187,7 +187,7 @@ def tasks(cloud: Cloud, run: Any) -> dict[str, tuple[str, dict[str, Any]]]:
         ),
         "sagemaker:createModel": (
             "sagemaker:CreateModel",
-            task("sagemaker:createModel", model, jobs.SERVICE_ERRORS),
+            task("sagemaker:createModel", model, (jobs.SERVICE_ERROR,)),
         ),
         "aws-sdk:sagemaker:listEndpoints": (
             "sagemaker:ListEndpoints",
