@@ -25,6 +25,7 @@ from jobs.training.average import Average
 from jobs.training.loader import Resident, place
 from jobs.training.processes import ALONE, Processes
 from jobs.training.step import CudaGraph, Step, set_rate
+from jobs.training.usage import used
 from jobs.training.validation import Validation
 from millrace.errors import ArtefactError, TrainingError
 from millrace.features.signature import Signature
@@ -64,6 +65,12 @@ class Epoch:
     validation_error: float
     """The mean error of the answers, as the task counts it."""
     seconds: float
+    cpu_s: float = 0.0
+    """Of the process until then; as the next two, 0 in histories of former versions."""
+    memory_mb: float = 0.0
+    """The most that the process had until then,"""
+    gpu_memory_mb: float = 0.0
+    """and of the GPU's; 0 without one."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -194,6 +201,7 @@ def _train(
             validation_loss=validation_loss,
             validation_error=validation_error,
             seconds=round(now - began, 4),
+            **used(together.device),
         )
         at.history.append(asdict(entry))
         report(_history(at))

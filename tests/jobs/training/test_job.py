@@ -35,7 +35,11 @@ def test_leaves_an_artefact_that_can_be_trusted(model_1996: Path, snapshot_1996:
     assert description.digests.onnx == digest(artefact.onnx)
     assert 0.3 < description.temperature < 3
     history = json.loads(artefact.history)
-    assert history[0].keys() == {"epoch", "train_loss", "validation_loss", "validation_error", "seconds"}
+    of_machine = {"seconds", "cpu_s", "memory_mb", "gpu_memory_mb"}
+    assert history[0].keys() == {"epoch", "train_loss", "validation_loss", "validation_error", *of_machine}
+    assert 0 < history[0]["cpu_s"] <= history[-1]["cpu_s"]
+    assert 100 < history[0]["memory_mb"] <= history[-1]["memory_mb"] < 100_000
+    assert history[-1]["gpu_memory_mb"] == 0
 
 
 def test_statistics_are_those_of_the_training_days_only(model_1996: Path, snapshot_1996: Any) -> None:
