@@ -32,11 +32,10 @@ STARTING_QUEUES = {"drops": "intake"}
 SCHEDULED_FUNCTIONS = ("sweep", "lateness", "upkeep")
 """Functions that a schedule calls itself; a teardown switches those schedules off."""
 STAGE_TAG = "millrace:stage"
-WORKLOAD_TAG = "millrace:workload"
-"""The tag of a job, which names its workload: the job's own name is a digest."""
-COMPONENT_TAG = "millrace:component"
+WORKLOAD_TAG, COMPONENT_TAG = "millrace:workload", "millrace:component"
 DEPLOYMENT_TAG, OWNER_TAG = "millrace:deployment", "millrace:owner"
-"""By which a bill tells workloads and stages apart (`WorkloadNames.prefix`), and who answers for one."""
+"""By which bills tell workloads of stages apart (`WorkloadNames.prefix`), and roles their jobs, which digests name; and
+who answers for one."""
 OWN_TAGS = (STAGE_TAG, WORKLOAD_TAG, COMPONENT_TAG, DEPLOYMENT_TAG, OWNER_TAG)
 """All of a stage carries the first three; what belongs to one workload carries the other two as well."""
 SHARED = "all-workloads"
@@ -46,8 +45,6 @@ PREFLIGHT_ROLE = "preflight-job"
 ByHand = Literal["tune", "experiment"]
 """What a person starts beside the machines."""
 BY_HAND: tuple[ByHand, ...] = get_args(ByHand)
-JOB_ROLES = (TRAINING_ROLE, EVALUATION_ROLE, DRIFT_ROLE, PREFLIGHT_ROLE)
-"""Of the jobs that machines start; a teardown knows a workload's jobs by them and by their tag."""
 AUDIT_CHAIN = "audit_chain"
 """The function that writes the audit's chain; its role alone may."""
 QUERY_RESULTS = "query-results"

@@ -1,4 +1,4 @@
-"""SageMaker's jobs: their names are digests, so a tag says to which workload they belong."""
+"""SageMaker's jobs: their names are digests, so a tag says to which workload of which stage they belong."""
 
 from __future__ import annotations
 
@@ -8,29 +8,28 @@ from botocore import xform_name
 
 from infra.iam.resource import Resource, Statement, every, resource
 from infra.iam.step_functions import wait_for
-from millrace.names import WORKLOAD_TAG, WorkloadNames
+from millrace.names import DEPLOYMENT_TAG, WorkloadNames
 
-HASHED = "A job is named by a hash of its execution and retry; those of the workload are known by their tag"
+HASHED = "A job is named by a hash of its execution and retry; those of the deployment are known by their tag"
 
 
 def run(names: WorkloadNames, kinds: Mapping[str, Sequence[str]]) -> list[Statement]:
     """What a machine needs to run jobs: by kind (`Training`, `Processing`, `Transform`) the owners of the roles that it
-    hands to them. Jobs of other workloads have names like these, but not the workload's tag."""
+    hands to them. Jobs of other workloads and stages have names like these, but not the deployment's tag."""
     owners = [owner for handed in kinds.values() for owner in handed]
-    requested = {"StringEquals": {f"aws:RequestTag/{WORKLOAD_TAG}": names.workload}}
+    requested = {"StringEquals": {f"aws:RequestTag/{DEPLOYMENT_TAG}": names.prefix}}
     return [
         *(jobs(names, kind, where=requested).may(f"Create{kind}Job", "AddTags") for kind in kinds),
-        *(stop(names, kind) for kind in kinds),
+        *(own(names, kind).may(f"Describe{kind}Job", f"Stop{kind}Job") for kind in kinds),
         every("sagemaker", because="Step Functions asks it so, to find the jobs that it waits for").may("ListTags"),
         wait_for(names, *(f"SageMaker{kind}Jobs" for kind in kinds)),
         *([pass_roles(names, *owners)] if owners else []),
     ]
 
 
-def stop(names: WorkloadNames, kind: str) -> Statement:
-    """Look at the workload's own jobs of this kind, and stop them."""
-    tagged = {"StringEquals": {f"aws:ResourceTag/{WORKLOAD_TAG}": names.workload}}
-    return jobs(names, kind, where=tagged).may(f"Describe{kind}Job", f"Stop{kind}Job")
+def own(names: WorkloadNames, kind: str) -> Resource:
+    """The deployment's own jobs of this kind."""
+    return jobs(names, kind, where={"StringEquals": {f"aws:ResourceTag/{DEPLOYMENT_TAG}": names.prefix}})
 
 
 def jobs(names: WorkloadNames, *kinds: str, where: Mapping[str, Mapping[str, str]] | None = None) -> Resource:

@@ -89,7 +89,7 @@ class TeardownStack(WorkloadStack):
         running = "Whatever executions of this machine run"
         yield step_functions.executions(names, *MACHINES, because=running).may("StopExecution")
         yield sagemaker_jobs.jobs(names, *JOBS).may("ListTags")
-        yield from (sagemaker_jobs.stop(names, kind) for kind in JOBS)
+        yield from (sagemaker_jobs.own(names, kind).may(f"Stop{kind}Job") for kind in JOBS)
 
     def _endpoints(self) -> Iterator[Statement]:
         names = self.context.names

@@ -262,8 +262,7 @@ SELDOM = (
     ),
     Seldom(
         roles=("teardown",),
-        actions=("states:StopExecution", "sagemaker:DescribeTrainingJob", "sagemaker:StopTrainingJob",
-                 "sagemaker:DescribeProcessingJob", "sagemaker:StopProcessingJob", "sagemaker:DescribeTransformJob",
+        actions=("states:StopExecution", "sagemaker:StopTrainingJob", "sagemaker:StopProcessingJob",
                  "sagemaker:StopTransformJob"),
         because="the teardown found it running",
     ),

@@ -54,6 +54,21 @@ def test_machines_trace_what_the_sampling_rules_choose_and_functions_send_alone(
 
 
 @pytest.mark.parametrize("stage", ["dev", "prod"])
+def test_no_role_reaches_a_job_of_another_stage(templates: Templates, stage: str) -> None:
+    """A job's name is a digest, so a condition on its tag is what tells it from one of the same workload elsewhere."""
+    asked = [
+        part
+        for template in templates[stage].values()
+        for resource in template["Resources"].values()
+        if resource["Type"] == "AWS::IAM::Role"
+        for part in resource["Properties"]["Policies"][0]["PolicyDocument"]["Statement"]
+        if "-job/*" in json.dumps(part["Resource"]) and part["Action"] != ["sagemaker:ListTags"]
+    ]
+    assert len(asked) > 10
+    assert [part for part in asked if f'"millrace-{stage}-electricity"' not in json.dumps(part.get("Condition"))] == []
+
+
+@pytest.mark.parametrize("stage", ["dev", "prod"])
 def test_every_stage_has_the_same_roles(templates: Templates, stage: str) -> None:
     local, there = statements(templates, "local"), statements(templates, stage)
     assert len(local) > 35

@@ -190,7 +190,7 @@ def test_another_step_is_refused(load, event):
 
 
 class Jobs:
-    """SageMaker as the role of the function sees it: a job of another workload may be listed, not looked at."""
+    """SageMaker as the role of the function sees it: of another deployment a job may be listed, not stopped."""
 
     def __init__(self, **jobs):
         self.jobs, self.stopped = jobs, []
@@ -204,44 +204,40 @@ class Jobs:
         return {f"{kind}JobSummaries": [{f"{kind}JobName": name, f"{kind}JobArn": f"arn:{name}"} for name in found]}
 
     def list_tags(self, ResourceArn):
-        return {"Tags": [{"Key": "millrace:workload", "Value": self.jobs[ResourceArn[4:]]["workload"]}]}
-
-    def describe_training_job(self, TrainingJobName):
-        job = self.jobs[TrainingJobName]
-        assert job["workload"] == "electricity", "AccessDenied"
-        return {"RoleArn": job["role"]}
-
-    def describe_processing_job(self, ProcessingJobName):
-        return self.describe_training_job(ProcessingJobName)
+        job = self.jobs[ResourceArn[4:]]
+        return {"Tags": [{"Key": f"millrace:{key}", "Value": job[key]} for key in ("workload", "deployment")]}
 
     def stop_training_job(self, TrainingJobName):
+        assert self.jobs[TrainingJobName]["deployment"] == "millrace-local-electricity", "AccessDenied"
         self.stopped.append(TrainingJobName)
 
     def stop_processing_job(self, ProcessingJobName):
-        self.stopped.append(ProcessingJobName)
+        self.stop_training_job(ProcessingJobName)
 
-    def describe_hyper_parameter_tuning_job(self, HyperParameterTuningJobName):
-        return {"TrainingJobDefinition": self.describe_training_job(HyperParameterTuningJobName)}
+    def stop_transform_job(self, TransformJobName):
+        self.stop_training_job(TransformJobName)
 
     def stop_hyper_parameter_tuning_job(self, HyperParameterTuningJobName):
-        self.stopped.append(HyperParameterTuningJobName)
+        self.stop_training_job(HyperParameterTuningJobName)
 
 
 def test_jobs_of_this_workload_and_stage_are_stopped_and_no_other(aws):
-    def job(kind, status, role, workload="electricity", stage="local"):
-        role = f"{ROLE}/millrace-{stage}-electricity-{role}"
-        return {"kind": kind, "status": status, "role": role, "workload": workload}
+    def job(kind, status="InProgress", workload="electricity", stage="local"):
+        deployment = f"millrace-{stage}-{workload}"
+        return {"kind": kind, "status": status, "workload": workload, "deployment": deployment}
 
     sagemaker = Jobs(
-        ours=job("Training", "InProgress", "training-job"),
-        search=job("HyperParameterTuning", "InProgress", "training-job"),
-        searched=job("HyperParameterTuning", "Completed", "training-job"),
-        searches=job("HyperParameterTuning", "InProgress", "training-job", workload="income"),
-        ending=job("Training", "Stopping", "training-job"),
-        done=job("Training", "Completed", "training-job"),
-        theirs=job("Training", "InProgress", "training-job", workload="income"),
-        prods=job("Training", "InProgress", "training-job", stage="prod"),
-        drift=job("Processing", "InProgress", "drift-job"),
+        ours=job("Training"),
+        search=job("HyperParameterTuning"),
+        searched=job("HyperParameterTuning", "Completed"),
+        searches=job("HyperParameterTuning", workload="income"),
+        ending=job("Training", "Stopping"),
+        done=job("Training", "Completed"),
+        theirs=job("Training", workload="income"),
+        prods=job("Training", stage="prod"),
+        drift=job("Processing"),
+        prods_scores=job("Transform", stage="prod"),
+        scores=job("Transform"),
     )
     found = stop(lambda service: sagemaker if service == "sagemaker" else boto3.client(service), aws.names)
     # A search first: it would start another training for each that is stopped.
@@ -250,5 +246,6 @@ def test_jobs_of_this_workload_and_stage_are_stopped_and_no_other(aws):
         "training job ours",
         "training job ending",
         "processing job drift",
+        "transform job scores",
     ]
-    assert sagemaker.stopped == ["search", "ours", "drift"]
+    assert sagemaker.stopped == ["search", "ours", "drift", "scores"]

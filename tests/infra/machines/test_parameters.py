@@ -11,7 +11,7 @@ import pytest
 import infra.machines
 from infra.machines.parameters import checked, problems
 from millrace.errors import ConfigurationError
-from millrace.names import JOB_ROLES, MODEL_ROLE
+from millrace.names import DEPLOYMENT_TAG, MODEL_ROLE
 
 STAGES = ("local", "dev", "prod")
 MODULES = [
@@ -25,11 +25,12 @@ def tasks(definition):
 
 
 @pytest.mark.parametrize("name", MACHINES)
-def test_a_teardown_knows_every_job_and_model_by_its_role(context, name):
+def test_a_teardown_knows_every_job_by_its_tag_and_model_by_its_role(context, name):
     given = context()
-    parameters = [task["Parameters"] for task in tasks(MACHINES[name].definition(given)).values()]
-    jobs, models = ({one[key] for one in parameters if key in one} for key in ("RoleArn", "ExecutionRoleArn"))
-    assert jobs <= {given.names.role_arn(role) for role in JOB_ROLES}
+    found = [(task["Resource"], task["Parameters"]) for task in tasks(MACHINES[name].definition(given)).values()]
+    own = {"Key": DEPLOYMENT_TAG, "Value": given.names.prefix}
+    assert [resource for resource, one in found if "Job.sync" in resource and own not in one["Tags"]] == []
+    models = {one["ExecutionRoleArn"] for _, one in found if "ExecutionRoleArn" in one}
     assert models <= {given.names.role_arn(MODEL_ROLE)}
 
 
