@@ -19,6 +19,8 @@ PARQUET = (
 )
 TEXT_OUTPUT = "org.apache.hadoop.hive.ql.io.HiveIgnoreKeyTextOutputFormat"
 PARQUET_OUTPUT = "org.apache.hadoop.hive.ql.io.parquet.MapredParquetOutputFormat"
+EARLIEST = "1990-01-01"
+"""Of rows that keep the dates that they are about, which may lie far back."""
 
 
 KINDS: dict[Kind, str] = {
@@ -51,9 +53,9 @@ class Partition:
     projection: Mapping[str, str]
 
     @classmethod
-    def by_date(cls) -> Partition:
-        """`date=yyyy-mm-dd`; rows keep the dates that they are about, which may lie far back."""
-        return cls(name="date", projection={"type": "date", "format": "yyyy-MM-dd", "range": "1990-01-01,NOW+1DAYS"})
+    def by_date(cls, since: str = EARLIEST) -> Partition:
+        """`date=yyyy-mm-dd`, none before `since`: a query without a date looks into the folder of each day."""
+        return cls(name="date", projection={"type": "date", "format": "yyyy-MM-dd", "range": f"{since},NOW+1DAYS"})
 
     @classmethod
     def of(cls, name: str, *values: str) -> Partition:

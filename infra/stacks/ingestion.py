@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from infra.constructs.external_table import ExternalTable, Partition
+from infra.constructs.external_table import EARLIEST, ExternalTable, Partition
 from infra.constructs.function import Function
 from infra.constructs.machine import Machine
 from infra.constructs.queue import Queue, feed
@@ -32,6 +32,8 @@ TABLE_MEMORY_MB = 3008
 GATHERED, GATHERED_LOCALLY = {"batch": 25, "window_s": 5}, {"batch": 10, "window_s": 0}
 """Drops that come within the window go together, and a lone one waits for its end; without a window Lambda takes 10
 at most, as many as there are. https://docs.aws.amazon.com/lambda/latest/api/API_CreateEventSourceMapping.html"""
+REFUSED_SINCE = "2026-01-01"
+"""A refused row lies under the day on which its drop came; before this one there was no stage to drop it into."""
 REFUSED = tuple(f"quarantine/feed={feed}" for feed in FEEDS)
 """Folders of the lake."""
 
@@ -42,6 +44,7 @@ class IngestionStack(WorkloadStack):
     room = "ingestion"
 
     def build(self) -> None:
+        is_local = self.context.platform.stage == "local"
         contract = check_fit(self.context.workload, check_contract(self.context.folder))
         # Drops may name objects of a folder in place of an image's bytes: `millrace.files.manifest`.
         has_images = bool(image_columns(contract.rows))
@@ -63,7 +66,11 @@ class IngestionStack(WorkloadStack):
             context=self.context,
             description="Rows that were refused, with the reason and where they stood",
             columns=COLUMNS,
-            partitions=(Partition.of("feed", *FEEDS), Partition.by_date()),
+            # The clock of the local cloud may be moved to any year.
+            partitions=(
+                Partition.of("feed", *FEEDS),
+                Partition.by_date(since=EARLIEST if is_local else REFUSED_SINCE),
+            ),
         )
 
     def _intake(self, *, has_images: bool) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from datetime import date
 from pathlib import Path
 from shutil import copytree, ignore_patterns
 from typing import Any
@@ -96,6 +97,16 @@ def test_only_the_upkeep_may_delete_more_than_manifests(resources: dict[str, Any
 def test_the_tables_are_made_in_code_the_quarantine_by_the_template(made: Template) -> None:
     made.resource_count_is("AWS::Glue::Table", 1)
     made.has_resource_properties("AWS::Glue::Table", {"TableInput": {"Name": "electricity_quarantine"}})
+
+
+def test_a_query_for_all_that_was_refused_looks_into_few_folders(made: Template) -> None:
+    """Athena lists the folder of every value that a projected partition may have, also of those that are not there."""
+    (table,) = made.find_resources("AWS::Glue::Table").values()
+    parameters = table["Properties"]["TableInput"]["Parameters"]
+    since, until = parameters["projection.date.range"].split(",")
+    assert until == "NOW+1DAYS"
+    days = (date(2026, 12, 31) - date.fromisoformat(since)).days + 1
+    assert len(parameters["projection.feed.values"].split(",")) * days < 1_200
 
 
 def test_the_machine_tells_what_it_committed(resources: dict[str, Any]) -> None:
