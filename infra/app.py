@@ -141,6 +141,18 @@ def warn_of_bases(app: cdk.App, settings: StageSettings) -> None:
         cdk.Annotations.of(app.node.children[0]).add_warning_v2("millrace:unpinned", said)
 
 
+def warn_of_no_receiver(app: cdk.App, settings: StageSettings) -> None:
+    """Say that the alarms of the stage are sent to nobody that its settings name."""
+    if not settings.alarm_email and not settings.alarm_webhook:
+        stage = settings.platform.stage
+        cdk.Annotations.of(app.node.children[0]).add_warning_v2(
+            "millrace:unheard",
+            f"nobody is sent the alarms of {stage} nor a run that failed: expected alarm_email or alarm_webhook in the "
+            f'context of cdk.json, as "alarm_email": {{"{stage}": "<address>"}}, or a subscription of your own to the '
+            f"topic {settings.platform.alarm_topic}",
+        )
+
+
 def main() -> None:
     """As `synthesize`; what cannot be synthesized is one line on stderr and exit status 1.
 
@@ -197,6 +209,7 @@ def synthesize() -> None:
         warn_of_slow_starts(app, settings)
     if is_deployed:
         warn_of_bases(app, settings)
+        warn_of_no_receiver(app, settings)
     # The command line names the account of its credentials; without any, nothing can be looked up.
     if is_deployed and settings.platform.account == os.environ.get("CDK_DEFAULT_ACCOUNT"):
         refuse_missing_images(app, settings)

@@ -22,6 +22,7 @@ from console.doctor.network import check_network
 from console.doctor.quotas import check_quotas
 from console.doctor.required_quotas import declared_provisioned, required_instances
 from console.environment import Environment, find_environment
+from console.queries.alarm_states import find_receivers
 from console.queries.idle import IDLE_DAYS, find_idle
 from console.queries.monitoring_limits import read_limits
 from millrace.errors import MillraceError
@@ -131,6 +132,7 @@ def _account(stage: str, build: Path, workloads: Sequence[Workload]) -> Iterator
     yield from _describe("stacks", lambda: _stacks(environment, workloads))
     yield from _describe("monitors", lambda: _monitors(environment, workloads))
     yield from _describe("endpoints", lambda: _endpoints(environment, workloads))
+    yield from _describe("notifications", lambda: _receivers(environment, workloads))
     yield from _describe("IAM roles", lambda: count_roles(environment, len(workloads)))
     yield from _describe("rules", lambda: count_rules(environment, len(workloads)))
     yield from _describe("Lake Formation", lambda: check_lake_formation(environment))
@@ -235,6 +237,23 @@ def _endpoints(environment: Environment, workloads: Sequence[Workload]) -> Itera
                 verdict="unknown",
                 advice=f"if nobody needs it: aws sagemaker delete-endpoint --endpoint-name {idle.endpoint}",
             )
+
+
+def _receivers(environment: Environment, workloads: Sequence[Workload]) -> Iterator[Check]:
+    """Of a deployed stage, whether somebody is sent its alarms; nothing that stops a newcomer."""
+    for names in list(_deployed(environment, workloads))[:1]:
+        receivers = find_receivers(environment, names)
+        heard = [one.endpoint for one in receivers if one.is_confirmed]
+        waiting = [f"{one.endpoint}, not confirmed" for one in receivers if not one.is_confirmed]
+        stage = environment.platform.stage
+        subscribe = f'"alarm_email": {{"{stage}": "<address>"}} in cdk.json, then deploy'
+        yield Check(
+            name="notifications",
+            needed="somebody who is sent alarms",
+            found=", ".join(heard or waiting) or "nobody",
+            verdict="ok" if heard else "unknown",
+            advice="" if heard else "the owner of the address confirms it" if waiting else subscribe,
+        )
 
 
 def _monitors(environment: Environment, workloads: Sequence[Workload]) -> Iterator[Check]:

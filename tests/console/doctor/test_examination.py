@@ -13,11 +13,13 @@ from moto.cloudformation.models import cloudformation_backends
 
 from console.doctor.check import Check
 from console.doctor.examination import BOOTSTRAP, examine, is_good
+from millrace.names import MACHINES
 from millrace.workload.load import load_workload
 from tests.credentials import set_credentials
 
 WORKLOAD = load_workload(Path("workloads/electricity"))
 EMPTY = json.dumps({"Resources": {"Topic": {"Type": "AWS::SNS::Topic"}}})
+PASS = json.dumps({"StartAt": "Pass", "States": {"Pass": {"Type": "Pass", "End": True}}})
 
 
 @pytest.fixture
@@ -95,6 +97,20 @@ def test_of_several_workloads_not_all_need_be_deployed(account: None, repository
     assert gas().verdict == "missing"
     boto3.client("cloudformation").create_stack(StackName="millrace-dev-electricity-training", TemplateBody=EMPTY)
     assert (gas().verdict, gas().found) == ("absent", "not deployed")
+
+
+def test_who_is_sent_the_alarms_of_a_deployed_stage_is_said(account: None, repository: Path) -> None:
+    assert "notifications" not in found("dev", repository), "nothing is deployed"
+    states, role = boto3.client("stepfunctions"), "arn:aws:iam::123456789012:role/machine"
+    for machine in MACHINES:
+        states.create_state_machine(name=f"millrace-dev-electricity-{machine}", definition=PASS, roleArn=role)
+    topic = boto3.client("sns").create_topic(Name="millrace-dev-alarms")["TopicArn"]
+    nobody = found("dev", repository)["notifications"]
+    assert (nobody.verdict, nobody.found) == ("unknown", "nobody")
+    assert nobody.advice == '"alarm_email": {"dev": "<address>"} in cdk.json, then deploy'
+    boto3.client("sns").subscribe(TopicArn=topic, Protocol="email", Endpoint="team@example.com")
+    heard = found("dev", repository)["notifications"]
+    assert (heard.verdict, heard.found, heard.advice) == ("ok", "team@example.com", "")
 
 
 def test_quotas_that_cannot_be_listed_are_unknown(account: None, repository: Path) -> None:

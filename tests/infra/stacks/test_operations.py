@@ -8,12 +8,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import aws_cdk as cdk
 import pytest
 from aws_cdk import assertions
-from aws_cdk.assertions import Match
+from aws_cdk.assertions import Annotations, Match
 from moto.events.models import EventPattern
 
-from infra.app import build
+from infra.app import build, warn_of_no_receiver
 from infra.constructs.webhook import alarm_changes
 from infra.local.cloudwatch.alarm_evaluation import Rule, judge
 from infra.local.cloudwatch.alarm_rule import holds
@@ -401,6 +402,16 @@ def test_a_budget_that_is_spent_is_told(kind: str, reason: str, is_sent: bool) -
         if EventPattern.load(json.dumps(notice.pattern(names_of("prod").platform))).matches_event(event)
     ]
     assert matching == (["spent-budget"] if is_sent else [])
+
+
+@pytest.mark.parametrize("chosen", [{}, {"alarm_email": "team@example.com"}, {"alarm_webhook": "chat/url"}])
+def test_the_synthesis_warns_of_a_stage_whose_alarms_nobody_is_sent(chosen: dict[str, str]) -> None:
+    app = cdk.App(analytics_reporting=False)
+    stack = cdk.Stack(app, "one")
+    warn_of_no_receiver(app, settings_for("prod", account="123456789012", region="eu-west-1", **chosen))
+    said = [str(one.entry) for one in Annotations.from_stack(stack).find_warning("*", Match.any_value())]
+    assert len(said) == (0 if chosen else 1)
+    assert all('"alarm_email": {"prod": "<address>"}' in one and "millrace-prod-alarms" in one for one in said)
 
 
 @pytest.mark.parametrize("webhook", ["https://chat.example.com/hooks/secret", "a b"])
