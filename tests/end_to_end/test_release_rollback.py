@@ -324,7 +324,8 @@ def rolled_back(lived: Lived, package: str, *, champion_before: str, config_befo
     run = run_of(lived, package)
     assert (run["status"], run["error"]) == ("FAILED", "RolledBack")
     until(lambda: live(lived)["EndpointStatus"] == "InService")  # the old fleet goes on, the new one is taken away
-    assert live(lived)["EndpointConfigName"] == config_before
+    now = live(lived)
+    assert now["EndpointConfigName"] == config_before
     assert now["FailureReason"].startswith("One or more configured alarms are in ALARM state: ")
     assert alarm in now["FailureReason"]
     assert champion(lived) == champion_before
