@@ -323,9 +323,8 @@ def rolled_back(lived: Lived, package: str, *, champion_before: str, config_befo
     """The release is closed as failed, the champion and its fleet stay, and it is written down."""
     run = run_of(lived, package)
     assert (run["status"], run["error"]) == ("FAILED", "RolledBack")
-    until(lambda: live(lived)["EndpointStatus"] == "InService")  # the old fleet goes on, the new one is taken away
     now = live(lived)
-    assert now["EndpointConfigName"] == config_before
+    assert (now["EndpointStatus"], now["EndpointConfigName"]) == ("InService", config_before)
     assert now["FailureReason"].startswith("One or more configured alarms are in ALARM state: ")
     assert alarm in now["FailureReason"]
     assert champion(lived) == champion_before
