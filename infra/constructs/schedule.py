@@ -15,6 +15,11 @@ from infra.iam import functions, key, queues
 from infra.iam.resource import Statement
 from millrace.messages import delivery
 
+WINDOW_MINUTES = 15
+"""A call comes up to this much after its time: those of all workloads are due in the same minute, and would take
+Lambda's concurrency and SageMaker's quotas together.
+https://docs.aws.amazon.com/scheduler/latest/UserGuide/managing-schedule-flexible-time-windows.html"""
+
 
 class Schedule(Construct):
     """By `expression` (UTC) the call that `target` allows; the input says when it was due and which occurrence it is.
@@ -41,7 +46,9 @@ class Schedule(Construct):
             state="ENABLED" if is_on else "DISABLED",
             schedule_expression=expression,
             schedule_expression_timezone="UTC",
-            flexible_time_window=scheduler.CfnSchedule.FlexibleTimeWindowProperty(mode="OFF"),
+            flexible_time_window=scheduler.CfnSchedule.FlexibleTimeWindowProperty(
+                mode="FLEXIBLE", maximum_window_in_minutes=WINDOW_MINUTES
+            ),
             kms_key_arn=context.key_arn,
             target=scheduler.CfnSchedule.TargetProperty(
                 arn=target.resources[0],

@@ -41,14 +41,15 @@ def dashboard(context: Context) -> dict[str, Any]:
         _chart(context, "Rows without a model's answer", [_own(names, name) for name in UNANSWERED], stat="Sum"),
         _chart(context, "Age of data, share of what the contract allows", [_own(names, name) for name in AGES], at=1),
         _chart(context, "Dead letters", _queues(names, "dead-letters"), at=ALARMS["dead-letters"].threshold),
-        _chart(context, "Age of the oldest drop, s", _queues(names, "oldest-drop"), at=ALARMS["oldest-drop"].threshold),
+        _chart(context, "Age of the oldest message, s", _queues(names, *OLDEST), at=ALARMS["oldest-drop"].threshold),
         _chart(context, "Calls of functions", _functions(names, "Invocations"), stat="Sum", period_s=HOUR_S),
     ]
     return {"start": "-P4W", "widgets": [*_placed(charts)]}
 
 
 FAILURES = ("ExecutionsFailed", "ExecutionsTimedOut", "ExecutionsAborted")
-CHARTED = ("intake", "ingestion", "validation", "prediction", "decisions")
+CHARTED = ("intake", "ingestion", "validation", "prediction")
+OLDEST = ("oldest-drop", "late-decisions")
 UNANSWERED = ("Fallbacks", "Unavailable", "RejectedRows")
 AGES = ("RowsAge", "LabelsAge")
 """What `lateness` publishes."""
@@ -109,8 +110,8 @@ def _live(names: WorkloadNames, name: str) -> list[Any]:
     return _metric("AWS/SageMaker", name, {"EndpointName": names.endpoint, "VariantName": VARIANT})
 
 
-def _queues(names: WorkloadNames, alarm: str) -> Metrics:
-    """What the alarm watches, each line called by its queue."""
+def _queues(names: WorkloadNames, *alarms: str) -> Metrics:
+    """What the alarms watch, each line called by its queue."""
     return [
         _metric(
             watched.namespace,
@@ -118,7 +119,8 @@ def _queues(names: WorkloadNames, alarm: str) -> Metrics:
             watched.dimensions,
             label=watched.dimensions["QueueName"].removeprefix(names.queue("")),
         )
-        for watched in ALARMS[alarm].metrics(names)
+        for alarm in alarms
+        for watched in (ALARMS | ENDPOINT_ALARMS)[alarm].metrics(names)
     ]
 
 

@@ -159,13 +159,20 @@ ENDPOINT_ALARMS: dict[str, OperationsAlarm[WorkloadNames]] = {
         periods=3,
         needed=3,
     ),
+    # Fewer writers than decisions: nothing fails, no message dies, and the queue keeps them for 14 days.
+    "late-decisions": OperationsAlarm(
+        severity="look",
+        description="a decision has been in its queue for half an hour: more are made than are written",
+        metrics=lambda names: (_queue("ApproximateAgeOfOldestMessage", names.queue("decisions")),),
+        threshold=1800,
+    ),
 }
 """Of each live endpoint, as `ALARMS`. They notify nobody themselves: `SERVING` does."""
 
 SERVING = "serving"
 COMPOSITE = CompositeAlarm(
     severity="act",
-    description="the live endpoint fails, lags or has others answer for it: one message for all of its alarms",
+    description="the live endpoint fails, lags, has others answer for it or is not recorded: one message for all",
     alarms=tuple(ENDPOINT_ALARMS),
 )
 """The alarm `SERVING`: what breaks an endpoint raises several alarms at once."""

@@ -197,6 +197,8 @@ FEW, MANY = LEAST_REQUESTS - 1, LEAST_REQUESTS
         ("prediction-errors", [(0, 0)], "OK"),
         ("oldest-drop", [(1800,)], "OK"),
         ("oldest-drop", [(1801,)], "ALARM"),
+        ("late-decisions", [(1800,)], "OK"),
+        ("late-decisions", [(1801,)], "ALARM"),
     ],
 )
 def test_few_bad_samples_of_the_endpoint_raise_nothing(

@@ -83,6 +83,18 @@ def test_every_rule_and_every_schedule_tries_as_long_as_is_told(templates: Templ
     assert [policy for _, policy in found if policy != told] == []
 
 
+def test_calls_that_are_due_at_once_come_spread(templates: Templates) -> None:
+    """Schedules of all workloads name the same minute; what a call judges is the time that was due."""
+    windows = {
+        resource["Properties"]["Name"]: resource["Properties"]["FlexibleTimeWindow"]
+        for template in templates["prod"].values()
+        for resource in template["Resources"].values()
+        if resource["Type"] == "AWS::Scheduler::Schedule"
+    }
+    assert {"millrace-prod-electricity-monitor", "millrace-prod-electricity-sweep"} <= windows.keys()
+    assert {(one["Mode"], one["MaximumWindowInMinutes"]) for one in windows.values()} == {("FLEXIBLE", 15)}
+
+
 def test_whatever_ends_is_closed(room: Any) -> None:
     detail = rules(room, "training")["cleanup"]["EventPattern"]["detail"]
     assert detail["status"] == ["SUCCEEDED", "FAILED", "TIMED_OUT", "ABORTED"]
