@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from datetime import date, datetime, timedelta
 
 from millrace.tasks.figures import short
-from millrace.timestamps import moment
+from millrace.timestamps import parse_utc
 
 NUMBERS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve")
 
@@ -62,12 +62,12 @@ def last_day(end: date) -> str:
 
 def days(start: str, end: str) -> str:
     """The first and the last day of a half-open span of moments in ISO 8601: `1997-04-01 to 1997-04-30`."""
-    return _span(f"{moment(start):%Y-%m-%d}", f"{_last_moment(moment(end)):%Y-%m-%d}")
+    return _span(f"{parse_utc(start):%Y-%m-%d}", f"{_last_moment(parse_utc(end)):%Y-%m-%d}")
 
 
 def span(start: str, end: str) -> str:
     """The same for a sentence: `1 April 1997 to 30 April 1997`."""
-    return _span(day(moment(start)), last_day(moment(end)))
+    return _span(day(parse_utc(start)), last_day(parse_utc(end)))
 
 
 def _span(first: str, last: str) -> str:

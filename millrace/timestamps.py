@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 
-def moment(text: str) -> datetime:
+def parse_utc(text: str) -> datetime:
     """The moment that an ISO 8601 text names, in UTC; a text without an offset is UTC.
 
     Raises ValueError on a text that is no moment, or one that is outside of the calendar in UTC."""
@@ -16,7 +16,7 @@ def moment(text: str) -> datetime:
         raise ValueError(f"expected a moment in the years 1 to 9999 of UTC, got {text!r}") from None
 
 
-def stamp(at: datetime) -> str:
+def format_utc(at: datetime) -> str:
     """`1997-06-01T06:00:00Z`: the order of the texts is the order of the moments."""
     # By isoformat: strftime leaves out the zeros before a year of fewer than four digits.
     return at.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="seconds") + "Z"
@@ -24,7 +24,7 @@ def stamp(at: datetime) -> str:
 
 def month(at: datetime) -> str:
     """`1997-06`, the month (UTC) in which spend and runs are counted."""
-    return stamp(at)[:7]
+    return format_utc(at)[:7]
 
 
 def next_month(at: datetime) -> datetime:

@@ -33,8 +33,8 @@ from console.cli.options import Build, Json
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from console.new.prediction import ProposedPrediction
     from console.new.proposal import Proposal
-    from console.new.surface import Surface
     from console.new.writing import Written
     from millrace.contract.schema import Column
     from millrace.errors import ConfigurationError
@@ -151,7 +151,7 @@ def _document(proposal: Proposal, written: Written) -> dict[str, Any]:
     return {
         "workload": str(written.folder),
         "guesses": guesses,
-        "features": list(proposal.surface.declared),
+        "features": list(proposal.prediction.declared),
         "no_features": {one.name: one.reason for one in proposal.no_features},
         "may_be_missing": proposal.may_be_missing,
         "not_in_contract": {one.name: one.reason for one in proposal.not_in_contract},
@@ -186,26 +186,26 @@ def _tell(proposal: Proposal, written: Written) -> None:
     for line in _remarks(proposal):
         console.print(f"- {line}", markup=False)
     console.print(f"\nNext (change {quote(str(written.folder))}/*.yaml first, if you like):\n", markup=False)
-    for command in commands(proposal.surface.name, written):
+    for command in commands(proposal.prediction.name, written):
         console.print(f"  {command}", markup=False)
     console.print(f"\n{written.to_predict.name} holds {written.predicted}.", markup=False)
 
 
 def _columns(proposal: Proposal) -> list[dict[str, Any]]:
-    surface = proposal.surface
-    past = [name for feature in surface.derived for name in feature.get("history", ())]
+    prediction = proposal.prediction
+    past = [name for feature in prediction.derived for name in feature.get("history", ())]
     calendars = {
-        feature["calendar"]: ", ".join(feature["parts"]) for feature in surface.derived if "calendar" in feature
+        feature["calendar"]: ", ".join(feature["parts"]) for feature in prediction.derived if "calendar" in feature
     }
     reasons = {one.name: _why_not(one.reason) for one in proposal.no_features}
-    roles = dict.fromkeys(surface.key, "key") | {surface.event_time: "event time", surface.label: "label"}
+    roles = dict.fromkeys(prediction.key, "key") | {prediction.event_time: "event time", prediction.label: "label"}
     return [
         {
             "column": column.name,
             "type": column.kind,
             "missing": "" if column.required else "may be",
             "rule": _rule(column),
-            "feature": _as_feature(column.name, surface, past)
+            "feature": _as_feature(column.name, prediction, past)
             or calendars.get(column.name, "")
             or reasons.get(column.name, ""),
             "role": roles.get(column.name, "protected" if column.is_protected else ""),
@@ -214,9 +214,9 @@ def _columns(proposal: Proposal) -> list[dict[str, Any]]:
     ]
 
 
-def _as_feature(name: str, surface: Surface, past: Sequence[str]) -> str:
-    itself = "its words" if name in surface.texts else "yes"
-    return " and ".join([itself] * (name in surface.features) + ["its past"] * (name in past))
+def _as_feature(name: str, prediction: ProposedPrediction, past: Sequence[str]) -> str:
+    itself = "its words" if name in prediction.texts else "yes"
+    return " and ".join([itself] * (name in prediction.features) + ["its past"] * (name in past))
 
 
 def _why_not(reason: str) -> str:
@@ -249,7 +249,7 @@ def _remarks(proposal: Proposal) -> list[str]:
     from millrace.monitoring.error import FEWEST
 
     rows, refused, spans, naive = proposal.accepted.num_rows, proposal.refused, proposal.spans, proposal.naive
-    has_images = bool(proposal.surface.image_side)  # they are put into files of the accepted rows
+    has_images = bool(proposal.prediction.image_side)  # they are put into files of the accepted rows
     become = "left out of the drop" if has_images else "would be quarantined"
     shown = SHOWN_LEFT_OUT if has_images else SHOWN_REFUSED
     lines = [f"{rows:,} rows keep the contract, {len(refused):,} {become}"]
@@ -298,7 +298,7 @@ def _remarks(proposal: Proposal) -> list[str]:
             f"errors will not be watched where the model is wrong on fewer than about {least:.1%} of the test rows: "
             "the rows have no times, and the windows drawn from the test rows then hold too few wrong answers"
         )
-    if proposal.series and not proposal.surface.horizon_hours:
+    if proposal.series and not proposal.prediction.horizon_hours:
         step, least = proposal.series.step, proposal.series.every_hours
         lines.append(
             f"the rows are {step} apart: --horizon-hours {max(24, least):g} would predict the label that much later, "
@@ -309,11 +309,11 @@ def _remarks(proposal: Proposal) -> list[str]:
 
 def _division(proposal: Proposal) -> str:
     """How the test rows are chosen, as workload.yaml declares it."""
-    if proposal.surface.split_column:
-        return f"as the column {proposal.surface.split_column} says"
-    if proposal.surface.is_in_time:
+    if proposal.prediction.split_column:
+        return f"as the column {proposal.prediction.split_column} says"
+    if proposal.prediction.is_in_time:
         return f"the last {proposal.spans.test_days} days"
-    return "the last rows of the file" if proposal.surface.is_in_order else "by the hash of the key"
+    return "the last rows of the file" if proposal.prediction.is_in_order else "by the hash of the key"
 
 
 def commands(name: str, written: Written) -> list[str]:

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from console.new.families import Family, suited
 from console.new.kinds.catalogue import KINDS
+from console.new.prediction import ProposedPrediction, remark, word
 from console.new.spans import Naive, Spans
-from console.new.surface import Surface, remark, word
 from millrace.evaluation.evidence import FEWEST_BLOCKS
 from millrace.evaluation.gates.simple import strongest
 from millrace.workload.declaration import Card
@@ -28,40 +28,40 @@ FIRST_SHARE = 0.9
 
 
 def workload_document(
-    surface: Surface, spans: Spans, naive: Naive, *, source: str, rows: int, stretches: int = 0
+    prediction: ProposedPrediction, spans: Spans, naive: Naive, *, source: str, rows: int, stretches: int = 0
 ) -> str:
     """`workload.yaml`; `stretches` is what a bound on the error rests on."""
     first_rows, share = max(1, int(FIRST_SHARE * rows)), f"{FIRST_SHARE:.0%}"
     family = suited(
         rows=rows,
-        image_side=surface.image_side,
-        has_history=surface.has_history,
-        texts=len(surface.texts),
-        columns=len(surface.declared) - len(surface.texts) - bool(surface.image_side) - surface.has_history,
-        is_ordered=surface.is_in_time or surface.is_in_order,
-        has_even_classes=_has_even_classes(surface, naive),
+        image_side=prediction.image_side,
+        has_history=prediction.has_history,
+        texts=len(prediction.texts),
+        columns=len(prediction.declared) - len(prediction.texts) - bool(prediction.image_side) - prediction.has_history,
+        is_ordered=prediction.is_in_time or prediction.is_in_order,
+        has_even_classes=_has_even_classes(prediction, naive),
     )
-    question = f"Will {surface.label} be {surface.positive}?"
-    if surface.positive is None:
-        ahead = f" be in {surface.horizon_hours:g} hours" if surface.horizon_hours else ""
-        question = f"What will {surface.label}{ahead}?" if ahead else f"What is {surface.label}?"
-    days = f", {spans.days:,} days" if surface.is_in_time else ""
+    question = f"Will {prediction.label} be {prediction.positive}?"
+    if prediction.positive is None:
+        ahead = f" be in {prediction.horizon_hours:g} hours" if prediction.horizon_hours else ""
+        question = f"What will {prediction.label}{ahead}?" if ahead else f"What is {prediction.label}?"
+    days = f", {spans.days:,} days" if prediction.is_in_time else ""
     return "\n".join([
         *remark(question),
         *remark(f"Proposed from {rows:,} rows of {source}{days}; every line is yours to change."),
-        f"name: {surface.name}",
-        f"owner: {word(surface.owner)}",
+        f"name: {prediction.name}",
+        f"owner: {word(prediction.owner)}",
         "prediction:",
-        *_prediction(surface),
+        *_prediction(prediction),
         "training:",
         f"  family: {family.name}   # {family.why}",
         f"  parameters: {family.parameters}",
-        *_split(surface, spans),
+        *_split(prediction, spans),
         f"  first_rows: {first_rows}   # rows, also without a label, that start the first training: {share} of them",
         "  instance: {local: ml.m5.large, dev: ml.m5.xlarge, prod: ml.m5.xlarge}   # ml.g5.xlarge has a GPU",
         "  max_runtime_minutes: 60",
         "gates:                      # what a model must pass before it goes live",
-        *_gates(surface, family, spans, naive),
+        *_gates(prediction, family, spans, naive),
         "rollout:",
         "  phases: [live]",
         "  instance: {local: ml.m5.large, dev: ml.m5.large, prod: ml.c6i.xlarge}",
@@ -69,7 +69,7 @@ def workload_document(
         "  max_instances: 2",
         "  invocations_per_instance: 1000   # per minute, the target of the autoscaling",
         "monitors:",
-        f"  window_days: {spans.window_days}   # {_windows(surface, spans)}",
+        f"  window_days: {spans.window_days}   # {_windows(prediction, spans)}",
         "  schedule: cron(0 6 ? * MON *)",
         "  false_alarm_rate: 0.01    # per window, all columns together",
         f"  error_windows: 3          # so many bad ones in a row raise the error alarm; {_known(stretches)}",
@@ -86,45 +86,47 @@ def workload_document(
     ])  # fmt: skip
 
 
-def _has_even_classes(surface: Surface, naive: Naive) -> bool:
-    return bool(KINDS[surface.task].calibration) and naive.lag_hours is None and naive.error >= EVEN
+def _has_even_classes(prediction: ProposedPrediction, naive: Naive) -> bool:
+    return bool(KINDS[prediction.task].calibration) and naive.lag_hours is None and naive.error >= EVEN
 
 
-def _prediction(surface: Surface) -> Iterator[str]:
-    kind = KINDS[surface.task]
-    yield f"  task: {surface.task}"
-    for key, value in surface.settings.items():
+def _prediction(prediction: ProposedPrediction) -> Iterator[str]:
+    kind = KINDS[prediction.task]
+    yield f"  task: {prediction.task}"
+    for key, value in prediction.settings.items():
         yield f"  {key}: {word(value)}{REMARKS.get(key, '')}"
-    if surface.horizon_hours:
-        every = next((each.get("every_hours", 1.0) for each in surface.derived if "history" in each), 1.0)
-        ahead = {"column": surface.label, "horizon_hours": kind.horizon(surface.horizon_hours, every)}
+    if prediction.horizon_hours:
+        every = next((each.get("every_hours", 1.0) for each in prediction.derived if "history" in each), 1.0)
+        ahead = {"column": prediction.label, "horizon_hours": kind.horizon(prediction.horizon_hours, every)}
         yield f"  label: {word(ahead)}   # the label of the row of the same entity so many hours later"
     else:
-        yield f"  label: {word(surface.label)}"
-    if surface.positive is not None:
-        yield f"  positive: {word(surface.positive)}   # an answer of 1 means this"
-    yield f"  key: {word(list(surface.key))}   # what tells one row from another; labels find their rows by it"
-    came = "the moment that a row is about" if surface.is_in_time else "generated: that of the drop or of the request"
-    yield f"  event_time: {word(surface.event_time)}   # {came}"
-    if not surface.derived and not surface.texts:
-        yield f"  features: {word(list(surface.features))}"
+        yield f"  label: {word(prediction.label)}"
+    if prediction.positive is not None:
+        yield f"  positive: {word(prediction.positive)}   # an answer of 1 means this"
+    yield f"  key: {word(list(prediction.key))}   # what tells one row from another; labels find their rows by it"
+    came = (
+        "the moment that a row is about" if prediction.is_in_time else "generated: that of the drop or of the request"
+    )
+    yield f"  event_time: {word(prediction.event_time)}   # {came}"
+    if not prediction.derived and not prediction.texts:
+        yield f"  features: {word(list(prediction.features))}"
         return
     yield "  features:"
-    for feature in surface.declared:
+    for feature in prediction.declared:
         yield f"    - {word(feature)}"
 
 
-def _split(surface: Surface, spans: Spans) -> Iterator[str]:
+def _split(prediction: ProposedPrediction, spans: Spans) -> Iterator[str]:
     hashed = f"{{by: key_hash, validation_share: {VALIDATION_SHARE}, test_share: {TEST_SHARE}}}"
-    if surface.split_column:
-        by = f"by: column, column: {word(surface.split_column)}, absent: {hashed}"
+    if prediction.split_column:
+        by = f"by: column, column: {word(prediction.split_column)}, absent: {hashed}"
         yield f"  split: {{{by}}}   # rows without a part by the hash of their key"
         yield "  walk_forward_steps: 0"
-    elif surface.is_in_order:
+    elif prediction.is_in_order:
         by = f"by: row_order, validation_share: {VALIDATION_SHARE}, test_share: {TEST_SHARE}"
         yield f"  split: {{{by}}}   # the last rows test, those before them validate"
         yield "  walk_forward_steps: 0"
-    elif not surface.is_in_time:
+    elif not prediction.is_in_time:
         yield f"  split: {hashed}   # a row is in one part for ever"
         yield "  walk_forward_steps: 0"
     else:
@@ -135,8 +137,8 @@ def _split(surface: Surface, spans: Spans) -> Iterator[str]:
         yield f"  walk_forward_steps: {spans.walk_forward_steps}     # {told}"
 
 
-def _gates(surface: Surface, family: Family, spans: Spans, naive: Naive) -> Iterator[str]:
-    kind = KINDS[surface.task]
+def _gates(prediction: ProposedPrediction, family: Family, spans: Spans, naive: Naive) -> Iterator[str]:
+    kind = KINDS[prediction.task]
     rule = kind.naive_rule(naive.lag_hours)
     gate = word({"kind": rule.kind} | rule.model_dump())
     yield f"  baseline: {gate}   # better than {naive.rule}, which {naive.said}"
@@ -149,15 +151,15 @@ def _gates(surface: Surface, family: Family, spans: Spans, naive: Naive) -> Iter
     measure = ", measure: log_loss" if naive.has_rare_class else ""
     held = f"recent_days: {recent}, margin: {margin}, confidence: 0.95{measure}"
     yield f"  non_inferiority: {{{held}}}   # to the live model"
-    if "quantiles" not in surface.settings:  # an answer of several numbers has no simple rival
-        special: dict[TensorKind, bool] = {"text": bool(surface.texts), "image": bool(surface.image_side)}
+    if "quantiles" not in prediction.settings:  # an answer of several numbers has no simple rival
+        special: dict[TensorKind, bool] = {"text": bool(prediction.texts), "image": bool(prediction.image_side)}
         rival = strongest(kind for kind, is_there in special.items() if is_there)
         told = "says of each model whether a simple one is enough"
         yield f"  simple: {{kind: {rival}, otherwise: warn{measure}}}   # {told}"
 
 
-def _windows(surface: Surface, spans: Spans) -> str:
-    if not surface.is_in_time:
+def _windows(prediction: ProposedPrediction, spans: Spans) -> str:
+    if not prediction.is_in_time:
         return f"{WINDOW}: random parts of the file set the bounds, as its rows have no times"
     return f"{WINDOW}: {spans.windows} of them in the file set the bounds"
 

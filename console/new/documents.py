@@ -7,7 +7,7 @@ from dataclasses import fields, replace
 from datetime import date
 from typing import Any
 
-from console.new.surface import Surface, remark, word
+from console.new.prediction import ProposedPrediction, remark, word
 from millrace.contract.csv_form import CsvForm
 from millrace.contract.kinds import Kind
 from millrace.contract.rules.image import ImageFormat
@@ -27,29 +27,29 @@ TYPES: dict[Kind, tuple[str, str]] = {
 }
 
 
-def contract_document(surface: Surface, rows: Table, *, source: str, rows_seen: int) -> str:
+def contract_document(prediction: ProposedPrediction, rows: Table, *, source: str, rows_seen: int) -> str:
     """`contract.yaml`."""
-    text = f"What a row of {surface.name} must be, proposed from {rows_seen:,} rows of {source}; yours to change."
+    text = f"What a row of {prediction.name} must be, proposed from {rows_seen:,} rows of {source}; yours to change."
     lines = [
         *remark(text),
         "# Ranges leave room for a quarter of what was seen, without the few numbers far from all others; a row",
         "# outside of them is quarantined with its reason.",
         "# `rows` is the feed `training`; it is the feed `scoring` too, there without the column whose role is `label`"
-        + (", which later rows predict." if surface.horizon_hours else "."),
+        + (", which later rows predict." if prediction.horizon_hours else "."),
         "# `labels` is the feed `labels`: truth that arrives later.",
         "apiVersion: v3.1.0",
         "kind: DataContract",
-        f"id: millrace-{surface.name.replace('_', '-')}",
-        f"name: {surface.name}",
+        f"id: millrace-{prediction.name.replace('_', '-')}",
+        f"name: {prediction.name}",
         "version: 1.0.0",
         "status: draft                 # active, once you stand behind it",
         "description:",
-        f"  purpose: {word(f'Predict {surface.label}.')}",
-        f"  usage: {word(f'Training, scoring and late labels of the workload {surface.name}.')}",
+        f"  purpose: {word(f'Predict {prediction.label}.')}",
+        f"  usage: {word(f'Training, scoring and late labels of the workload {prediction.name}.')}",
         "schema:",
-        *_object("rows", "One row for each thing to predict.", rows, surface.key),
+        *_object("rows", "One row for each thing to predict.", rows, prediction.key),
     ]
-    names = dict.fromkeys([*surface.key, surface.event_time, surface.label])
+    names = dict.fromkeys([*prediction.key, prediction.event_time, prediction.label])
     columns = (
         *(
             replace(rows.column(name), required=True, generated=_generated_of_label(rows.column(name)))
@@ -58,13 +58,13 @@ def contract_document(surface: Surface, rows: Table, *, source: str, rows_seen: 
         Column(
             name="prediction_id",
             kind="string",
-            required=rows.column(surface.event_time).is_generated,
+            required=rows.column(prediction.event_time).is_generated,
             rules=(Length(maximum=128),),
             missing_words=_missing_words(rows),
         ),
     )
     labels = Table(name="labels", columns=columns, csv=replace(rows.csv, columns=()))
-    lines += _object("labels", "One row for each thing whose truth has become known.", labels, surface.key)
+    lines += _object("labels", "One row for each thing whose truth has become known.", labels, prediction.key)
     return "\n".join([*lines, ""])
 
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from console.new.surface import word
+from console.new.prediction import word
 
 SMALL_ROWS = 5_000
 LARGE_ROWS = 20_000

@@ -18,13 +18,13 @@ from console.new.in_file import read_rows
 from console.new.kinds.catalogue import KINDS
 from console.new.leaks import find_leaks
 from console.new.observed import LeftOut, Observed
+from console.new.prediction import ProposedPrediction
 from console.new.reading import Reading, read
 from console.new.rehearsal import Rehearsal, rehearse
 from console.new.series import Series, find_series, without_rows
 from console.new.source import Source
 from console.new.spans import HELD_OUT, NO_NAIVE, Naive, Spans, find_spans, spans_without_time
 from console.new.still import standing_still
-from console.new.surface import Surface
 from millrace.contract.future import up_to
 from millrace.contract.rules.image import ImageFormat
 from millrace.contract.rules.range import Range
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 class Proposal:
     """A workload that the file's own rows keep."""
 
-    surface: Surface
+    prediction: ProposedPrediction
     contract: Table
     guesses: dict[str, Guess[Any]]
     """By `label`, `kind`, `positive`, `event time`, `key`."""
@@ -86,7 +86,7 @@ def propose(source: Source, choices: Choices, *, today: date) -> Proposal:
     accepted, refused = _validated(reading, today)
     if accepted.num_rows != few:  # rows that a rule on a column that no model reads had refused
         spans, rehearsal = _rehearsed(reading, features, accepted)
-    surface, rows = reading.surface(features), accepted.num_rows
+    prediction, rows = reading.prediction(features), accepted.num_rows
     spans = replace(spans, walk_forward_steps=rehearsal.walk_forward_steps)
     moments = rehearsal.examples.times_N if reading.is_in_time else None
     ranged = [column for column in reading.seen if reading.contract.column(column.name).find(Range)]
@@ -107,7 +107,7 @@ def propose(source: Source, choices: Choices, *, today: date) -> Proposal:
             accepted, numbers, key=reading.key, event_time=reading.event_time, series=series.entities
         )
     return Proposal(
-        surface=surface,
+        prediction=prediction,
         contract=reading.contract,
         guesses=reading.guesses,
         not_in_contract=reading.left_out,
@@ -119,9 +119,9 @@ def propose(source: Source, choices: Choices, *, today: date) -> Proposal:
         series=series,
         accepted=accepted,
         refused=refused,
-        contract_yaml=_contract_yaml(reading, surface),
+        contract_yaml=_contract_yaml(reading, prediction),
         workload_yaml=workload_document(
-            surface, spans, rehearsal.naive, source=reading.where, rows=rows, stretches=rehearsal.stretches
+            prediction, spans, rehearsal.naive, source=reading.where, rows=rows, stretches=rehearsal.stretches
         ),
     )
 
@@ -195,8 +195,8 @@ def _rehearsed(reading: Reading, features: Features, accepted: pa.Table) -> tupl
     Raises ConfigurationError of the smallest ones where none do."""
     from millrace.datasets.read import times
 
-    surface, kind = reading.surface(features), KINDS[reading.guesses["kind"].value]
-    contract_yaml = _contract_yaml(reading, surface)
+    prediction, kind = reading.prediction(features), KINDS[reading.guesses["kind"].value]
+    contract_yaml = _contract_yaml(reading, prediction)
     problem: ConfigurationError | None = None
     for held_out in HELD_OUT if reading.is_in_time else HELD_OUT[:1]:
         try:
@@ -205,7 +205,7 @@ def _rehearsed(reading: Reading, features: Features, accepted: pa.Table) -> tupl
                 spans = find_spans(moments, where=reading.where, held_out=held_out)
             else:
                 spans = spans_without_time()
-            draft = workload_document(surface, spans, NO_NAIVE, source=reading.where, rows=accepted.num_rows)
+            draft = workload_document(prediction, spans, NO_NAIVE, source=reading.where, rows=accepted.num_rows)
             return spans, rehearse(draft, contract_yaml, accepted, kind, where=reading.where)
         except ConfigurationError as error:
             problem = problem or error
@@ -221,5 +221,7 @@ def _leaks(reading: Reading, features: Features, rehearsal: Rehearsal) -> list[L
     return [LeftOut(name=one.column, reason=f"{one.reason} (--keep {one.column} takes it)") for one in found]
 
 
-def _contract_yaml(reading: Reading, surface: Surface) -> str:
-    return contract_document(surface, reading.contract, source=reading.where, rows_seen=reading.source.table.num_rows)
+def _contract_yaml(reading: Reading, prediction: ProposedPrediction) -> str:
+    return contract_document(
+        prediction, reading.contract, source=reading.where, rows_seen=reading.source.table.num_rows
+    )

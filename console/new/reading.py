@@ -18,9 +18,9 @@ from console.new.in_file import as_in_file
 from console.new.kinds.catalogue import KINDS
 from console.new.observed import LeftOut, Observed, observe
 from console.new.people import why_protected
+from console.new.prediction import ProposedPrediction
 from console.new.rules import column_of, relaxed
 from console.new.source import Source
-from console.new.surface import Surface
 from millrace.contract.rules.image import ImageFormat
 from millrace.contract.schema import Column, Generated, Table
 from millrace.errors import ConfigurationError
@@ -78,10 +78,10 @@ class Reading:
         )
         return replace(self, contract=replace(self.contract, columns=columns))
 
-    def surface(self, features: Features) -> Surface:
+    def prediction(self, features: Features) -> ProposedPrediction:
         choices = self.choices
         rules = [column.find(ImageFormat) for column in self.contract.columns if column.name in features.columns]
-        return Surface(
+        return ProposedPrediction(
             name=choices.name,
             owner=choices.owner,
             task=self.guesses["kind"].value,

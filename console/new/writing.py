@@ -54,14 +54,14 @@ def write(proposal: Proposal, source: Path, workloads: Path, drops: Path, *, pie
 
     Raises ConfigurationError where something is there already that `force` does not allow to be replaced, and
     WorkloadError were the files not what synthesis takes."""
-    folder = workloads / proposal.surface.name
+    folder = workloads / proposal.prediction.name
     for path in (*(folder / name for name in FILES), drops):
         if path.exists() and not force:
             expected = "nothing there yet, or --force to replace it"
             came = "drops of a workload of that name" if path == drops else "a workload of that name"
             raise ConfigurationError(where=str(path), field="NAME", expected=expected, came=came)
     with TemporaryDirectory() as temporary:
-        draft = Path(temporary) / proposal.surface.name
+        draft = Path(temporary) / proposal.prediction.name
         draft.mkdir()
         (draft / "workload.yaml").write_text(proposal.workload_yaml)
         (draft / "contract.yaml").write_text(proposal.contract_yaml)
@@ -83,16 +83,16 @@ def checked(folder: Path, proposal: Proposal) -> Contract:
 
 
 def _write_drops(proposal: Proposal, source: Path, folder: Path, pieces: int) -> Iterator[Path]:
-    training, surface = folder / "training", proposal.surface
+    training, prediction = folder / "training", proposal.prediction
     shutil.rmtree(training, ignore_errors=True)
     training.mkdir(parents=True)
-    if source.is_file() and not surface.image_side:
+    if source.is_file() and not prediction.image_side:
         yield from write_pieces(source, proposal.contract, training, pieces)
         return
     import pyarrow.parquet as pq
 
     rows = proposal.accepted.drop_columns([LINE])
-    rows = rows if surface.is_in_time else rows.drop_columns([surface.event_time])
+    rows = rows if prediction.is_in_time else rows.drop_columns([prediction.event_time])
     for name, part in cut_evenly(rows, pieces or 1 + rows.nbytes // MOST_BYTES):
         path = training / f"{name}.parquet"
         pq.write_table(part, path, write_page_checksum=True)
@@ -113,9 +113,9 @@ def _histories(contract: Contract, workload: Workload) -> tuple[History, ...]:
 def _write_rows(proposal: Proposal, histories: Sequence[History], path: Path) -> str:
     """Write the last rows as a request has them: without what is generated and, unless it is an input, the label, and
     with the past that their histories read; in words what was written."""
-    surface, rows = proposal.surface, proposal.accepted
-    rows = rows if surface.is_in_time else rows.sort_by(LINE)
-    unknown = [LINE] if surface.horizon_hours else [LINE, surface.label]
+    prediction, rows = proposal.prediction, proposal.accepted
+    rows = rows if prediction.is_in_time else rows.sort_by(LINE)
+    unknown = [LINE] if prediction.horizon_hours else [LINE, prediction.label]
     unknown += [column.name for column in proposal.contract.columns if column.is_generated]
     last = rows.drop_columns(unknown)
     lines = _with_past(last, proposal, histories) if histories else _as_json(last.slice(max(0, len(last) - PREDICTED)))
@@ -124,7 +124,7 @@ def _write_rows(proposal: Proposal, histories: Sequence[History], path: Path) ->
     if histories:
         named = ", ".join(f"`{history.name}`" for history in histories)
         return f"{said}, each with the past that its history reads ({named}), as a request holds them"
-    return f"{said} as a request holds them" + ("" if surface.horizon_hours else f", without {surface.label}")
+    return f"{said} as a request holds them" + ("" if prediction.horizon_hours else f", without {prediction.label}")
 
 
 def _with_past(rows: pa.Table, proposal: Proposal, histories: Sequence[History]) -> list[dict[str, Any]]:
@@ -133,7 +133,7 @@ def _with_past(rows: pa.Table, proposal: Proposal, histories: Sequence[History])
     import pyarrow.compute as pc
     import pyarrow.parquet as pq
 
-    event_time = proposal.surface.event_time
+    event_time = proposal.prediction.event_time
     last = rows.slice(max(0, len(rows) - TRIED))
     oldest = last[event_time][0].as_py() - timedelta(hours=max(history.hours for history in histories))
     read = rows.filter(pc.greater_equal(rows[event_time], pa.scalar(oldest, rows[event_time].type)))

@@ -15,7 +15,7 @@ from console.queries.report import JudgedModel, WorkloadReport
 from console.words import count, day, last_day, listed, span, spelled
 from millrace.messages.release import ReleaseStarted
 from millrace.messages.retrain import RetrainingDecided
-from millrace.timestamps import moment
+from millrace.timestamps import parse_utc
 
 RECENT = 4
 """Windows that recent decisions are counted over."""
@@ -216,4 +216,4 @@ def _early_labels(report: WorkloadReport) -> Iterator[str]:
 
 
 def _last_label(model: JudgedModel) -> datetime | None:
-    return moment(model.evaluation.split.to) if model.evaluation else None
+    return parse_utc(model.evaluation.split.to) if model.evaluation else None

@@ -76,8 +76,8 @@ def _summary(run: Execution, _: WorkloadReport) -> RunSummary:
         why = NOT_TRAINED[budgeted.reason] if budgeted and budgeted.reason else ""
         return RunSummary(what=f"{title} not started", detail=why, tone="watch")
     rows = f"{pinned.rows:,} rows" if pinned else ""
-    if pinned and pinned.absorbed:
-        rows += f", {pinned.absorbed:,} of them decisions with their late labels"
+    if pinned and pinned.joined:
+        rows += f", {pinned.joined:,} of them decisions with their late labels"
     if pinned and pinned.corrected:
         rows += f", {count(pinned.corrected, 'label')} corrected"
     rows += _waiting(pinned)

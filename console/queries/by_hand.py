@@ -11,7 +11,7 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from console.queries.stored import find_object
-from millrace.aws.errors import could_not_find
+from millrace.aws.errors import is_not_found
 from millrace.errors import RunError
 from millrace.messages.training_run import Run
 from millrace.names import ByHand, WorkloadNames
@@ -94,7 +94,7 @@ def read_tuning(sagemaker: Any, names: WorkloadNames, name: str = "") -> TuningJ
     try:
         described = sagemaker.describe_hyper_parameter_tuning_job(HyperParameterTuningJobName=name)
     except ClientError as error:
-        if not could_not_find(error):
+        if not is_not_found(error):
             raise
         raise RunError(f"expected the name of a tuning, got {name!r}: `millrace runs --machine tune`") from None
     return _job(described, sorted(_trainings(sagemaker, name), key=_rank))
@@ -152,7 +152,7 @@ def read_experiment(sagemaker: Any, names: WorkloadNames, name: str = "") -> Exp
     try:
         job = sagemaker.describe_training_job(TrainingJobName=name)
     except ClientError as error:
-        if not could_not_find(error):
+        if not is_not_found(error):
             raise
         raise RunError(f"expected an experiment's name, got {name!r}: `millrace runs --machine experiment`") from None
     given = {key: text for key, text in job.get("HyperParameters", {}).items() if key not in ("workload", "run")}

@@ -32,7 +32,7 @@ from console.queries.versions import registry_of, state_of
 from millrace.errors import EnvironmentNotFoundError
 from millrace.names import WorkloadNames
 from millrace.state.budget import MonthlyBudget
-from millrace.timestamps import moment, next_month
+from millrace.timestamps import next_month, parse_utc
 from millrace.workload.declaration import Workload
 
 MOST_BYTES = 256 * 2**20
@@ -112,7 +112,7 @@ def find_cost(environment: Environment, names: WorkloadNames, workload: Workload
 
 def _first_of(month: str) -> datetime:
     try:
-        return moment(f"{month}-01")
+        return parse_utc(f"{month}-01")
     except ValueError:
         raise EnvironmentNotFoundError(f"--month: expected a month as 1997-06, got {month!r}") from None
 

@@ -20,7 +20,7 @@ from millrace.contract.violation import RuleViolation
 from millrace.datasets.quarantine import FIELDS, PARTS, object_key
 from millrace.errors import EnvironmentNotFoundError
 from millrace.names import WorkloadNames
-from millrace.timestamps import moment
+from millrace.timestamps import parse_utc
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -128,7 +128,7 @@ def _files_of(names: WorkloadNames, execution: Execution) -> Iterator[str]:
         return
     for drop in drops_of(execution):
         for part in PARTS if drop.as_of else ():
-            key = object_key(names.workload, feed, as_of=moment(drop.as_of), drop_id=drop.drop_id, part=part)
+            key = object_key(names.workload, feed, as_of=parse_utc(drop.as_of), drop_id=drop.drop_id, part=part)
             yield f"s3://{names.platform.bucket('lake')}/{key}"
 
 

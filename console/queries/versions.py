@@ -22,7 +22,7 @@ from millrace.state import audit
 from millrace.state.audit import Record
 from millrace.state.pointers import Pointers, ReleasePointers
 from millrace.state.table import StateTable
-from millrace.timestamps import moment
+from millrace.timestamps import parse_utc
 
 Status = Literal["live", "previous", "retired", "registered", "refused"]
 """`retired`: was live; `registered`: not released yet, or its release failed or refused it; `refused`: by a gate, no
@@ -133,7 +133,7 @@ def _registered(
         snapshot_id=known.get("snapshot_id", ""),
         tag=known.get("tag", ""),
         rows=int(known["rows"]) if "rows" in known else None,
-        trained_at=moment(known["as_of"]) if "as_of" in known else None,
+        trained_at=parse_utc(known["as_of"]) if "as_of" in known else None,
         reason=known.get("reason", ""),
         live_at=max(lived, default=None),
         gates=gates.get(known.get("run", ""), ()),

@@ -12,7 +12,7 @@ from millrace.aws.endpoints import served_model
 from millrace.messages.release import Rollback
 from millrace.names import VARIANT, WorkloadNames
 from millrace.state.pointers import Version
-from millrace.timestamps import stamp
+from millrace.timestamps import format_utc
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,7 +44,7 @@ class Restoration:
             to=champion.version,
             restores=True,
         )
-        document = {"cause": ended, "as_of": stamp(as_of), "rollback": rollback.model_dump()}
+        document = {"cause": ended, "as_of": format_utc(as_of), "rollback": rollback.model_dump()}
         try:
             self.states.start_execution(
                 stateMachineArn=self.names.machine_arn("release"),

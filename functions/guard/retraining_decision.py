@@ -10,7 +10,7 @@ from millrace.messages.retrain import RetrainingDecided, RetrainingEvidence, Ret
 from millrace.state.audit import Record
 from millrace.state.leases import Lease
 from millrace.state.retraining import LastRetraining
-from millrace.timestamps import month, next_month, stamp
+from millrace.timestamps import format_utc, month, next_month
 from millrace.workload.declaration import Budget, Retraining
 
 
@@ -93,7 +93,7 @@ def _lease(evidence: Evidence) -> RetrainingDecision | None:
     return RetrainingDecision(
         accepted=False,
         reason=RetrainingReason.RUNNING,
-        sentence=f"{lease.holder} retrains since {stamp(lease.as_of)}",
+        sentence=f"{lease.holder} retrains since {format_utc(lease.as_of)}",
         earliest_next=lease.expires_at,
     )
 
@@ -107,7 +107,7 @@ def _cool_down(evidence: Evidence, policy: Retraining) -> RetrainingDecision | N
     return RetrainingDecision(
         accepted=False,
         reason=RetrainingReason.COOL_DOWN,
-        sentence=f"last retraining {stamp(evidence.last.started_at)}, {policy.cool_down_days} days of cool-down",
+        sentence=f"last retraining {format_utc(evidence.last.started_at)}, {policy.cool_down_days} days of cool-down",
         earliest_next=earliest,
     )
 

@@ -24,7 +24,7 @@ from millrace.workload.load import load_workload
 SETTINGS = Environment.parse()
 NAMES = SETTINGS.names
 WORKLOAD = load_workload(SETTINGS.folder)
-SURFACE = WORKLOAD.prediction
+PREDICTION_SPEC = WORKLOAD.prediction
 LAKE = Lake(NAMES, load_contract(SETTINGS.folder))
 LOGGER = Logger()
 S3, EVENTS = boto3.client("s3"), boto3.client("events")
@@ -50,13 +50,13 @@ def ages(as_of: datetime) -> Iterator[Age]:
         share = age_of_rows(at, as_of=as_of, hours=agreed.hours)
         yield Age(of="rows", newest=at, allowed_hours=agreed.hours, share=share)
     if delay:
-        known = [at for table in SURFACE.label_tables if (at := newest_of(table, SURFACE.event_time))]
+        known = [at for table in PREDICTION_SPEC.label_tables if (at := newest_of(table, PREDICTION_SPEC.event_time))]
         share = age_of_labels(
             stored_days(S3, NAMES.platform.bucket("lake"), NAMES.workload),
             max(known, default=None),
             as_of=as_of,
             hours=delay,
-            ahead_hours=SURFACE.horizons[0],
+            ahead_hours=PREDICTION_SPEC.horizons[0],
         )
         yield Age(of="labels", newest=max(known, default=None), allowed_hours=delay, share=share)
 

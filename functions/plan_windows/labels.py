@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from millrace.datasets.corrections import current
 from millrace.datasets.tables import ARRIVED
 from millrace.decisions.outcomes import PREDICTION_ID
-from millrace.timestamps import stamp
+from millrace.timestamps import format_utc
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from millrace.workload.declaration import Prediction
 
 
-def labels_between(lake: Lake, surface: Prediction, start: datetime, end: datetime) -> pa.Table | None:
+def labels_between(lake: Lake, prediction_spec: Prediction, start: datetime, end: datetime) -> pa.Table | None:
     """The labels of rows with an event time in [start, end); None before any came.
 
     The label of a row lies the workload's horizon later, those of a forecast up to its farthest one, and is then also
@@ -33,28 +33,36 @@ def labels_between(lake: Lake, surface: Prediction, start: datetime, end: dateti
     label. A table without event time is read whole."""
     import pyarrow as pa
 
-    found = [part for name in surface.label_tables if (part := _labels_of(lake, name, surface, start, end)) is not None]
+    found = [
+        part
+        for name in prediction_spec.label_tables
+        if (part := _labels_of(lake, name, prediction_spec, start, end)) is not None
+    ]
     return pa.concat_tables(found, promote_options="permissive") if found else None
 
 
-def _labels_of(lake: Lake, name: str, surface: Prediction, start: datetime, end: datetime) -> pa.Table | None:
+def _labels_of(lake: Lake, name: str, prediction_spec: Prediction, start: datetime, end: datetime) -> pa.Table | None:
     import pyarrow.compute as pc
 
     table = lake.find(name)
     if table is None:
         return None
     there = set(table.schema().column_names)
-    wanted = dict.fromkeys([*surface.key, surface.event_time, PREDICTION_ID, *surface.label_columns])
-    nearest, farthest = (timedelta(hours=surface.horizons[at]) for at in (0, -1))
-    is_generated = lake.contract.labels.column(surface.event_time).is_generated
-    inside = _inside(table.schema(), surface.event_time, start + nearest, None if is_generated else end + farthest)
+    wanted = dict.fromkeys(
+        [*prediction_spec.key, prediction_spec.event_time, PREDICTION_ID, *prediction_spec.label_columns]
+    )
+    nearest, farthest = (timedelta(hours=prediction_spec.horizons[at]) for at in (0, -1))
+    is_generated = lake.contract.labels.column(prediction_spec.event_time).is_generated
+    inside = _inside(
+        table.schema(), prediction_spec.event_time, start + nearest, None if is_generated else end + farthest
+    )
     selected = tuple(column for column in [*wanted, ARRIVED] if column in there)
     rows = table.scan(row_filter=inside, selected_fields=selected).to_arrow()
-    if name == "labels" and there.issuperset(surface.key):
-        rows = current(rows, surface.key, surface.label_columns).select(
+    if name == "labels" and there.issuperset(prediction_spec.key):
+        rows = current(rows, prediction_spec.key, prediction_spec.label_columns).select(
             [column for column in selected if column != ARRIVED]
         )
-    return rows.filter(reduce(pc.or_, (pc.is_valid(rows[name]) for name in surface.label_columns)))
+    return rows.filter(reduce(pc.or_, (pc.is_valid(rows[name]) for name in prediction_spec.label_columns)))
 
 
 def _inside(schema: Schema, event_time: str, start: datetime, end: datetime | None) -> BooleanExpression:
@@ -64,7 +72,7 @@ def _inside(schema: Schema, event_time: str, start: datetime, end: datetime | No
     if event_time not in schema.column_names:
         return AlwaysTrue()
     zone = "+00:00" if str(schema.find_type(event_time)) == "timestamptz" else ""
-    after = GreaterThanOrEqual(term=event_time, value=stamp(start).removesuffix("Z") + zone)
+    after = GreaterThanOrEqual(term=event_time, value=format_utc(start).removesuffix("Z") + zone)
     if end is None:
         return after
-    return And(after, LessThan(term=event_time, value=stamp(end).removesuffix("Z") + zone))
+    return And(after, LessThan(term=event_time, value=format_utc(end).removesuffix("Z") + zone))

@@ -18,7 +18,7 @@ from millrace.contract.reasons import Reason
 from millrace.decisions.record import Decision, canonical, to_line
 from millrace.errors import QueueError
 from millrace.names import row_id_of
-from millrace.timestamps import moment
+from millrace.timestamps import parse_utc
 from millrace.workload.declaration import Prediction
 from millrace.workload.rollout import Phase
 
@@ -56,7 +56,7 @@ def decide(
     answer: EndpointAnswer,
     *,
     inputs: Sequence[Mapping[str, Any]],
-    surface: Prediction,
+    prediction_spec: Prediction,
     call: Call,
 ) -> list[Decision]:
     """The decision on each answered row, in order; its id is the call's, then "-" and the row's number.
@@ -67,8 +67,8 @@ def decide(
         Decision(
             id=row_id_of(call.id, row.number),
             workload=call.workload,
-            event_time=moment(str(row.cells[surface.event_time])),
-            key={column: row.cells[column] for column in surface.key},
+            event_time=parse_utc(str(row.cells[prediction_spec.event_time])),
+            key={column: row.cells[column] for column in prediction_spec.key},
             input=canonical(cells),
             output=output,
             model_version=answer.model_version,

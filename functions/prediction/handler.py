@@ -33,13 +33,13 @@ if TYPE_CHECKING:
 
 SETTINGS = PredictionSettings.parse()
 WORKLOAD = load_workload(SETTINGS.folder)
-SURFACE = WORKLOAD.prediction
-CONTRACT = load_contract(SETTINGS.folder).read_by_models(SURFACE.tensor_columns)
-INPUTS = SURFACE.inputs
+PREDICTION_SPEC = WORKLOAD.prediction
+CONTRACT = load_contract(SETTINGS.folder).read_by_models(PREDICTION_SPEC.tensor_columns)
+INPUTS = PREDICTION_SPEC.inputs
 TABLE = CONTRACT.table("scoring")
-OTHERS = other_columns(SURFACE, TABLE)
-TASK = tasks.declare(SURFACE, CONTRACT.label)
-HISTORIES = encoders.histories(encoders.declare(SURFACE.features, TABLE))
+OTHERS = other_columns(PREDICTION_SPEC, TABLE)
+TASK = tasks.declare(PREDICTION_SPEC, CONTRACT.label)
+HISTORIES = encoders.histories(encoders.declare(PREDICTION_SPEC.features, TABLE))
 LONG = captured.LongCells(columns=captured.long_columns(TABLE), under=SETTINGS.names.lake_uri(captured.FOLDER, ""))
 LOGGER = Logger()
 SQS = boto3.client("sqs")
@@ -63,7 +63,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
         return request.refuse(event, call_id)
     now = datetime.now(UTC)
     whole = request.complete(rows, TABLE, HISTORIES, at=now, call_id=call_id)
-    admitted, rejected = request.check_rows(whole, up_to(TABLE, SURFACE, arrived=now), HISTORIES)
+    admitted, rejected = request.check_rows(whole, up_to(TABLE, PREDICTION_SPEC, arrived=now), HISTORIES)
     started = time.perf_counter()
     answer = ask(admitted, explain=explain)
     if isinstance(answer, Refusal):
@@ -81,7 +81,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     if S3 is not None:
         inputs, contents = LONG.split(inputs)
         captured.keep(S3, contents)
-    decided = decisions.decide(answered, answer, inputs=inputs, surface=SURFACE, call=call)
+    decided = decisions.decide(answered, answer, inputs=inputs, prediction_spec=PREDICTION_SPEC, call=call)
     written, too_long = decisions.write(answered, decided)
     decisions.send(SQS, SETTINGS.decisions_queue_url, [one.line for one in written])
     rejected = sorted([*rejected, *untaken, *too_long], key=lambda row: row.row)
@@ -108,7 +108,7 @@ def ask(rows: list[Admitted], *, explain: bool = False) -> EndpointAnswer | Refu
             count("Unavailable", len(rows))
             return endpoint.UNAVAILABLE
         count("Fallbacks", len(rows))
-        return endpoint.fallback_answer(SURFACE.fallback, rows=len(rows), task=TASK)
+        return endpoint.fallback_answer(PREDICTION_SPEC.fallback, rows=len(rows), task=TASK)
 
 
 def was_live() -> bool:

@@ -18,7 +18,7 @@ from millrace.messages.monitor import BASELINE_FILE
 from millrace.messages.training_run import Run
 from millrace.names import WorkloadNames
 from millrace.release.promotion import NONE
-from millrace.timestamps import stamp
+from millrace.timestamps import format_utc
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,7 +67,7 @@ def read_chain(client: Any, names: WorkloadNames, *, run: str, model_data_url: s
             "snapshot_id": str(pinned.snapshot_id),
             "tag": pinned.tag,
             "rows": str(pinned.rows),
-            "as_of": stamp(pinned.as_of),
+            "as_of": format_utc(pinned.as_of),
             "reason": pinned.reason,
             "gate": pinned.gate,
             "beside": evaluation.beside or NONE,

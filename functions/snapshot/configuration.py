@@ -9,7 +9,7 @@ from typing import Any
 from millrace.aws.objects import split_uri
 from millrace.contract.load import digest, read_document
 from millrace.contract.schema import Contract
-from millrace.datasets.versions import Pin
+from millrace.datasets.versions import DatasetVersion
 from millrace.messages.train import GateBaseline, TrainInput
 from millrace.messages.training_run import Run
 from millrace.names import WorkloadNames
@@ -28,7 +28,14 @@ class Configuration:
 
 
 def configure(
-    pin: Pin, folder: Path, contract: Contract, *, given: TrainInput, run: str, code_digest: str, champion: bool
+    pin: DatasetVersion,
+    folder: Path,
+    contract: Contract,
+    *,
+    given: TrainInput,
+    run: str,
+    code_digest: str,
+    champion: bool,
 ) -> Configuration:
     """The run's configuration: after a first champion the gate is non-inferiority to it."""
     gate: GateBaseline = "non_inferiority" if champion else "baseline"

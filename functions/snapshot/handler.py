@@ -7,7 +7,7 @@ from aws_lambda_powertools import Logger
 
 from functions.snapshot.configuration import configure, write
 from millrace.contract.load import load_contract
-from millrace.datasets.late_labels import Absorbed, absorb
+from millrace.datasets.late_labels import JoinedLabels, join_late_labels
 from millrace.datasets.tables import Lake
 from millrace.datasets.versions import pin, pinned
 from millrace.messages.envelope import StepInput, handles
@@ -30,9 +30,9 @@ POINTERS = ReleasePointers(StateTable(boto3.client("dynamodb"), NAMES))
 @handles(StepInput[TrainInput])
 def handler(call: StepInput[TrainInput]) -> DatasetPinned:
     """The dataset version of this run, its digests and the URIs of its files; the same when called again."""
-    absorbed = Absorbed(rows=0, unmatched=0, refused=0)
+    joined = JoinedLabels(rows=0, unmatched=0, refused=0)
     if pinned(LAKE, call.run) is None:
-        absorbed = absorb(LAKE, S3, WORKLOAD.prediction, run=call.run)
+        joined = join_late_labels(LAKE, S3, WORKLOAD.prediction, run=call.run)
     made = configure(
         pin(LAKE, call.run),
         SETTINGS.folder,
@@ -46,10 +46,10 @@ def handler(call: StepInput[TrainInput]) -> DatasetPinned:
     answer = DatasetPinned(
         **made.run.model_dump(exclude={"snapshot_id"}),
         snapshot_id=str(made.run.snapshot_id),
-        absorbed=absorbed.rows,
-        unmatched=absorbed.unmatched,
-        refused=absorbed.refused,
-        corrected=absorbed.corrected,
+        joined=joined.rows,
+        unmatched=joined.unmatched,
+        refused=joined.refused,
+        corrected=joined.corrected,
         manifest_uri=NAMES.run_uri(call.run, "manifest.json"),
         config_uri=NAMES.run_uri(call.run, "config", ""),
     )

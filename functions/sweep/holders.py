@@ -9,7 +9,7 @@ from typing import Any
 
 from millrace.messages.execution import ENDED, ExecutionEnded
 from millrace.state.holding import Holding, Holdings
-from millrace.timestamps import stamp
+from millrace.timestamps import format_utc
 
 MISSING_FOR = timedelta(minutes=30)
 """So long the intake, which takes a slot before it starts the execution, can certainly not need for both."""
@@ -46,7 +46,7 @@ class Pass:
                     freed += [one.key] if self._free(held, one) else []
                 elif answer["status"] in ENDED:
                     detail = ExecutionEnded(**answer).detail()
-                    ended[one.holder] = {"cause": CAUSE, "as_of": stamp(answer["stopDate"]), "detail": detail}
+                    ended[one.holder] = {"cause": CAUSE, "as_of": format_utc(answer["stopDate"]), "detail": detail}
         return PassResult(ended=tuple(ended.values()), freed=tuple(freed))
 
     def describe(self, holder: str) -> dict[str, Any] | None:

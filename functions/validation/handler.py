@@ -118,8 +118,8 @@ def commit(drops: Sequence[FetchedDrop], detail: Drop) -> CommittedDrops:
                 rows_total=one.rows_total,
                 source=each.drop.source,
                 source_digest=each.drop.source_digest,
-                duplicate=one.alias_of is not None,
-                alias_of=one.alias_of or "",
+                duplicate=one.duplicate_of is not None,
+                duplicate_of=one.duplicate_of or "",
                 refused_before=one.refused_before,
                 withdrawn=one.is_withdrawn,
                 superseded_by=one.superseded_by or "",
@@ -133,7 +133,7 @@ def commit(drops: Sequence[FetchedDrop], detail: Drop) -> CommittedDrops:
 
 def is_judged(done: Commit) -> bool:
     """Whether the rows of the drop were looked at: not those that the table holds, or a later version of."""
-    return done.alias_of is None and done.superseded_by is None
+    return done.duplicate_of is None and done.superseded_by is None
 
 
 def new_drop(fetched: FetchedDrop, table: str) -> NewDrop:

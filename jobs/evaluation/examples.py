@@ -19,34 +19,34 @@ RANKS = (0.1, 0.5, 0.9)
 """Of the error among the test rows."""
 
 
-def forecast_examples(case: Case, surface: Prediction) -> tuple[ForecastExample, ...]:
+def forecast_examples(case: Case, prediction_spec: Prediction) -> tuple[ForecastExample, ...]:
     """Of the test rows those whose error has these ranks; none for another task, or for errors that are no numbers."""
     if not isinstance(case.task, Forecast) or not np.isfinite(case.errors).all():
         return ()
     order = np.argsort(case.errors, kind="stable")
     chosen = dict.fromkeys(int(order[round(rank * (len(order) - 1))]) for rank in RANKS)
-    entity = _entity(case, surface)
-    return tuple(_example(case, surface, case.parts.test.start + row, entity) for row in chosen)
+    entity = _entity(case, prediction_spec)
+    return tuple(_example(case, prediction_spec, case.parts.test.start + row, entity) for row in chosen)
 
 
-def _entity(case: Case, surface: Prediction) -> npt.NDArray[np.str_]:
+def _entity(case: Case, prediction_spec: Prediction) -> npt.NDArray[np.str_]:
     """Whose row each row is (N), for people."""
-    columns = [case.table[name].to_pylist() for name in surface.key if name != surface.event_time]
+    columns = [case.table[name].to_pylist() for name in prediction_spec.key if name != prediction_spec.event_time]
     return np.array([", ".join(map(str, cells)) for cells in zip(*columns, strict=True)] or [""] * len(case.table))
 
 
-def _example(case: Case, surface: Prediction, row: int, entity: npt.NDArray[np.str_]) -> ForecastExample:
+def _example(case: Case, prediction_spec: Prediction, row: int, entity: npt.NDArray[np.str_]) -> ForecastExample:
     task = case.task
     assert isinstance(task, Forecast)
-    times = times_us(case.table[surface.event_time])
+    times = times_us(case.table[prediction_spec.event_time])
     # As far back as ahead, of the same entity.
     hours = (times - times[row]) / HOUR_US
-    own = np.array(case.table[surface.label].to_pylist(), np.float64)
+    own = np.array(case.table[prediction_spec.label].to_pylist(), np.float64)
     past = np.flatnonzero((entity == entity[row]) & (hours <= 0) & (hours >= -task.horizons_hours[-1]) & ~np.isnan(own))
     at = row - case.parts.test.start
     answer = {name: tuple(cells[0].tolist()) for name, cells in task.answers(case.output_TW[at : at + 1]).items()}
     return ForecastExample(
-        at=str(case.table[surface.event_time][row].as_py().isoformat()),
+        at=str(case.table[prediction_spec.event_time][row].as_py().isoformat()),
         entity=str(entity[row]),
         past_hours=tuple(hours[past].tolist()),
         past=tuple(own[past].tolist()),

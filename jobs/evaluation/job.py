@@ -255,10 +255,10 @@ def _frozen(model: FrozenModel) -> report.FrozenErrors:
 
 def _write_predictions(path: Path, rows: SplitRows, output_TW: Output, task: Task, workload: Workload) -> None:
     """The test rows' keys and labels, then the answer's fields, each as `answer_<field>`."""
-    surface = workload.prediction
-    known: Sequence[str] = list(dict.fromkeys([*surface.key, surface.event_time]))
+    prediction_spec = workload.prediction
+    known: Sequence[str] = list(dict.fromkeys([*prediction_spec.key, prediction_spec.event_time]))
     table, answers = rows.test.select(known), task.answers(output_TW)
-    table = table.append_column(surface.label, rows.test[LABEL])
+    table = table.append_column(prediction_spec.label, rows.test[LABEL])
     for field in task.answer:
         table = table.append_column(f"answer_{field.name}", arrow_column(field, answers[field.name]))
     pq.write_table(table, path, write_page_checksum=True)

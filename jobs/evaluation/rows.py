@@ -70,8 +70,8 @@ def outputs(model: Model, rows: pa.Table) -> Output:
 
 
 def labelled_rows(rows: SplitRows, workload: Workload) -> LabelledRows:
-    surface = workload.prediction
-    columns = [rows.table[name].to_pylist() for name in surface.key if name != surface.event_time]
+    prediction_spec = workload.prediction
+    columns = [rows.table[name].to_pylist() for name in prediction_spec.key if name != prediction_spec.event_time]
     return LabelledRows(
         target_N=rows.target_N,
         times_N=rows.times_N,

@@ -147,9 +147,9 @@ def _input(decisions: list[Decision], known: Known) -> InputReport:
 
 
 def _outcomes(decisions: Sequence[Decision], known: Known) -> list[Outcome]:
-    surface = known.workload.prediction
-    task = tasks.declare(surface, known.contract.label)
-    return join(decisions, known.labels, surface=surface, table=known.contract.labels, task=task)
+    prediction_spec = known.workload.prediction
+    task = tasks.declare(prediction_spec, known.contract.label)
+    return join(decisions, known.labels, prediction_spec=prediction_spec, table=known.contract.labels, task=task)
 
 
 def _count(outcomes: list[Outcome], champion: str) -> Counted:

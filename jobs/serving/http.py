@@ -33,9 +33,9 @@ class Head:
     content_type: str
     """Lower case, without parameters; empty without the header."""
     body_bytes: int
-    stays: bool
+    keep_alive: bool
     """Whether the connection is kept."""
-    waits: bool
+    expects_continue: bool
     """Whether the client waits for `100 Continue` before it sends the body."""
 
 
@@ -87,13 +87,13 @@ def _parse(block: bytes, max_body_bytes: int) -> Head:
         path=words[1].partition("?")[0],
         content_type=fields.get("content-type", "").partition(";")[0].strip().lower(),
         body_bytes=int(length),
-        stays="close" not in connection and (words[2] == "HTTP/1.1" or "keep-alive" in connection),
-        waits=fields.get("expect", "").lower() == "100-continue",
+        keep_alive="close" not in connection and (words[2] == "HTTP/1.1" or "keep-alive" in connection),
+        expects_continue=fields.get("expect", "").lower() == "100-continue",
     )
 
 
-def write(status: int, body: bytes, content_type: str = "application/json", *, stays: bool = True) -> bytes:
+def write(status: int, body: bytes, content_type: str = "application/json", *, keep_alive: bool = True) -> bytes:
     """An answer as bytes."""
-    kept = "" if stays else "connection: close\r\n"
+    kept = "" if keep_alive else "connection: close\r\n"
     head = f"{_REASONS[status]}content-type: {content_type}\r\ncontent-length: {len(body)}\r\n{kept}\r\n"
     return head.encode() + body

@@ -156,9 +156,9 @@ class Server:
         # A client may have sent several requests at once (pipelining): its answers leave in one write, in order.
         replies: dict[Connection, bytes] = {}
         for connection, request, answer in zip(asking, requests, self._application.answer(requests), strict=True):
-            stays = request.head.stays and not self._stops
-            connection.closes |= not stays
-            written = http.write(answer.status, answer.body, answer.content_type, stays=stays)
+            keep_alive = request.head.keep_alive and not self._stops
+            connection.closes |= not keep_alive
+            written = http.write(answer.status, answer.body, answer.content_type, keep_alive=keep_alive)
             replies[connection] = replies.get(connection, b"") + written
         for connection, reply in replies.items():
             self._send(connection, reply + connection.refusal)
@@ -194,12 +194,12 @@ class Server:
         connection.received += data
         found: list[Request] = []
         try:
-            while not (found and not found[-1].head.stays) and (request := self._cut(connection)):
+            while not (found and not found[-1].head.keep_alive) and (request := self._cut(connection)):
                 found.append(request)
         except BadRequest as bad:
             refusal = self._application.refuse(bad)
             connection.closes = True
-            connection.refusal = http.write(refusal.status, refusal.body, refusal.content_type, stays=False)
+            connection.refusal = http.write(refusal.status, refusal.body, refusal.content_type, keep_alive=False)
             if not found:
                 self._send(connection, connection.refusal)
             return found
@@ -219,7 +219,7 @@ class Server:
                 return None
             head = connection.head = self._heads.read(bytes(received[:end]))
             del received[: end + 4]
-            if head.waits and len(received) < head.body_bytes:
+            if head.expects_continue and len(received) < head.body_bytes:
                 self._send(connection, b"HTTP/1.1 100 Continue\r\n\r\n")
         if len(received) < head.body_bytes:
             return None

@@ -8,7 +8,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from millrace.aws.errors import could_not_find
+from millrace.aws.errors import is_not_found
 
 CHANGING = ("Creating", "Updating", "SystemUpdating", "RollingBack", "Deleting")
 """SageMaker refuses to update or delete the endpoint, and ends these by itself."""
@@ -21,7 +21,7 @@ def find_endpoint(client: Any, name: str) -> dict[str, Any] | None:
     try:
         found: dict[str, Any] = client.describe_endpoint(EndpointName=name)
     except ClientError as error:
-        if could_not_find(error):
+        if is_not_found(error):
             return None
         raise
     return found

@@ -7,7 +7,7 @@ from botocore.exceptions import ClientError
 CODES = {"EntityNotFoundException", "ObjectNotFoundException", "ResourceNotFound", "ResourceNotFoundException"}
 
 
-def could_not_find(error: ClientError) -> bool:
+def is_not_found(error: ClientError) -> bool:
     """Whether an endpoint, configuration, model or job of that name was not found."""
     told = error.response["Error"]
     message = told.get("Message", "").lower()
@@ -17,4 +17,4 @@ def could_not_find(error: ClientError) -> bool:
 def is_absent(error: ClientError) -> bool:
     """Whether a deletion, of any service, failed because what it names is gone already, which is as good."""
     said = error.response["Error"]
-    return said["Code"] in CODES or could_not_find(error) or "does not exist" in said.get("Message", "").lower()
+    return said["Code"] in CODES or is_not_found(error) or "does not exist" in said.get("Message", "").lower()

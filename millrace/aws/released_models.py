@@ -8,7 +8,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from millrace.aws.errors import could_not_find
+from millrace.aws.errors import is_not_found
 from millrace.names import MODEL_ROLE, WorkloadNames
 
 
@@ -43,7 +43,7 @@ class ReleasedModels:
         try:
             role = self.sagemaker.describe_model(ModelName=model)["ExecutionRoleArn"]
         except ClientError as error:
-            if could_not_find(error):
+            if is_not_found(error):
                 return False
             raise
         return bool(role == self.names.role_arn(MODEL_ROLE))

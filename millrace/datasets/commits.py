@@ -58,7 +58,7 @@ class Commit:
     """By the contract or for a key that the table holds; 0 where the same bytes were there before."""
     reasons: RowsByReason
     """Of those."""
-    alias_of: str | None
+    duplicate_of: str | None
     """The source that brought the same bytes before; None when these rows are new."""
     refused_before: int = 0
     """How many rows of that source were refused when it came."""
@@ -178,15 +178,15 @@ def find_own(journal: Journal, source: Source) -> Commit | None:
     found = next(mine, None)
     if found is None:
         return None
-    alias_of = found.notes.get(ALIAS)
-    first = _source_of_bytes(journal, alias_of, source.digest) if alias_of else None
+    duplicate_of = found.notes.get(ALIAS)
+    first = _source_of_bytes(journal, duplicate_of, source.digest) if duplicate_of else None
     return Commit(
         snapshot_id=first.snapshot_id if first else found.snapshot_id,
         rows_added=found.rows_added,
         rows_total=found.rows_total,
         rows_quarantined=found.rows_quarantined,
         reasons=found.reasons,
-        alias_of=alias_of,
+        duplicate_of=duplicate_of,
         refused_before=first.rows_refused if first else 0,
         is_withdrawn=first is not None and _is_withdrawn(journal, first),
         superseded_by=found.notes.get(SUPERSEDED),
@@ -243,7 +243,7 @@ def _result(iceberg: IcebergTable, journal: Journal, found: JournalEntry, source
         rows_total=rows_in(iceberg),
         rows_quarantined=found.rows_quarantined if mine else 0,
         reasons=found.reasons if mine else {},
-        alias_of=None if mine else found.uri,
+        duplicate_of=None if mine else found.uri,
         refused_before=0 if mine else found.rows_refused,
         is_withdrawn=not mine and _is_withdrawn(journal, found),
         rows_replaced=found.rows_replaced if mine else 0,
@@ -259,7 +259,7 @@ def _superseded(iceberg: IcebergTable, later: str) -> Commit:
         rows_total=rows_in(iceberg),
         rows_quarantined=0,
         reasons={},
-        alias_of=None,
+        duplicate_of=None,
         superseded_by=later,
     )
 

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 CORRECTED = "millrace.rows-corrected"
 
 
-def correct_rows(lake: Lake, labels: pa.Table, surface: Prediction, *, run: str, snapshot_id: int) -> int:
+def correct_rows(lake: Lake, labels: pa.Table, prediction_spec: Prediction, *, run: str, snapshot_id: int) -> int:
     """How many rows of the dataset had another value than their label, which arrived later, and have it now.
 
     `labels` are those that count. Called again, it finds nothing to do. Raises ConflictError when other writers win
@@ -40,21 +40,21 @@ def correct_rows(lake: Lake, labels: pa.Table, surface: Prediction, *, run: str,
         iceberg = lake.find("rows")
         if iceberg is None or iceberg.current_snapshot() is None or not labels.num_rows:
             return 0
-        rows = _corrected(lake, iceberg, labels, surface)
+        rows = _corrected(lake, iceberg, labels, prediction_spec)
         if not rows.num_rows:
             return 0
-        is_won = _replace(lake, iceberg, rows, surface.key, run=run, snapshot_id=snapshot_id)
+        is_won = _replace(lake, iceberg, rows, prediction_spec.key, run=run, snapshot_id=snapshot_id)
         return int(rows.num_rows) if is_won else None
 
     return until_won(commit, f"{lake.names.table('rows')}: expected the corrections to be committed")
 
 
-def _corrected(lake: Lake, iceberg: IcebergTable, labels: pa.Table, surface: Prediction) -> pa.Table:
+def _corrected(lake: Lake, iceberg: IcebergTable, labels: pa.Table, prediction_spec: Prediction) -> pa.Table:
     """The rows that are to be corrected, with the values and the landing keys of their labels."""
     import numpy as np
     import pyarrow as pa
 
-    key, values = surface.key, surface.label_columns
+    key, values = prediction_spec.key, prediction_spec.label_columns
     there = iceberg.scan(row_filter=_between(key[0], labels), selected_fields=(*key, *values, SOURCE)).to_arrow()
     at = _places(there, labels, key)
     held = np.flatnonzero(at >= 0)

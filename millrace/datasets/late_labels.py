@@ -17,7 +17,7 @@ from millrace.datasets.commits import commit, try_commit, until_won
 from millrace.datasets.corrected_rows import correct_rows, matching
 from millrace.datasets.corrections import current
 from millrace.datasets.journal import Journal
-from millrace.datasets.new_rows import Source, held_keys
+from millrace.datasets.new_rows import Source, existing_keys
 from millrace.datasets.notes import LABELS_SNAPSHOT, WITHDRAWN, WRITTEN_BY
 from millrace.datasets.tables import SOURCE, Lake
 from millrace.decisions import captured
@@ -35,7 +35,7 @@ GENERATED_DAYS = 90
 
 
 @dataclass(frozen=True, kw_only=True)
-class Absorbed:
+class JoinedLabels:
     """What became of the labels that were not in the rows yet."""
 
     rows: int
@@ -48,7 +48,7 @@ class Absorbed:
     """Rows whose label a later one has replaced."""
 
 
-def absorb(lake: Lake, s3: Any, surface: Prediction, *, run: str) -> Absorbed:
+def join_late_labels(lake: Lake, s3: Any, prediction_spec: Prediction, *, run: str) -> JoinedLabels:
     """What became of the labels: those whose decision is known are appended to `rows` in one commit, after one that
     replaces the labels of rows that were corrected.
 
@@ -57,23 +57,23 @@ def absorb(lake: Lake, s3: Any, surface: Prediction, *, run: str) -> Absorbed:
     labels = lake.find("labels")
     snapshot = labels.current_snapshot() if labels is not None else None
     if labels is None or snapshot is None:
-        return Absorbed(rows=0, unmatched=0, refused=0)
-    known = current(labels.scan().to_arrow(), surface.key, surface.label_columns)
-    corrected = correct_rows(lake, known, surface, run=run, snapshot_id=snapshot.snapshot_id)
-    waiting = _waiting(lake, known, surface)
-    bucket, days = lake.names.platform.bucket("lake"), {_day(row, surface) for row in waiting}
-    if lake.contract.labels.column(surface.event_time).is_generated:
+        return JoinedLabels(rows=0, unmatched=0, refused=0)
+    known = current(labels.scan().to_arrow(), prediction_spec.key, prediction_spec.label_columns)
+    corrected = correct_rows(lake, known, prediction_spec, run=run, snapshot_id=snapshot.snapshot_id)
+    waiting = _waiting(lake, known, prediction_spec)
+    bucket, days = lake.names.platform.bucket("lake"), {_day(row, prediction_spec) for row in waiting}
+    if lake.contract.labels.column(prediction_spec.event_time).is_generated:
         days = _days_before(days, stored_days(s3, bucket, lake.names.workload))
     stored = read_days(s3, bucket, lake.names.workload, days)
-    index = DecisionIndex(stored.decisions, surface=surface, table=lake.contract.labels)
-    matched = [(row, decision) for row in waiting if (decision := index.find(_own(row, surface))) is not None]
-    rows = _join(lake, surface, matched, s3)
+    index = DecisionIndex(stored.decisions, prediction_spec=prediction_spec, table=lake.contract.labels)
+    matched = [(row, decision) for row in waiting if (decision := index.find(_own(row, prediction_spec))) is not None]
+    rows = _join(lake, prediction_spec, matched, s3)
     verdict = validate(rows, lake.contract.rows)
     sources = [row[SOURCE] for row, _ in matched]
     if verdict.accepted.num_rows:
         _commit(lake, verdict.accepted, sources, str(snapshot.snapshot_id), run)
-    left = _leave(lake, surface, run)
-    return Absorbed(
+    left = _leave(lake, prediction_spec, run)
+    return JoinedLabels(
         rows=verdict.accepted.num_rows - left,
         unmatched=len(waiting) - len(matched),
         refused=len(verdict.refused),
@@ -81,26 +81,26 @@ def absorb(lake: Lake, s3: Any, surface: Prediction, *, run: str) -> Absorbed:
     )
 
 
-def _waiting(lake: Lake, labels: pa.Table, surface: Prediction) -> list[dict[str, Any]]:
+def _waiting(lake: Lake, labels: pa.Table, prediction_spec: Prediction) -> list[dict[str, Any]]:
     """The labels whose key is not in the rows, first come first, one for each key."""
     import numpy as np
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    # What is already in the rows was absorbed before, or came with its label: an anti-join over the key.
-    for keys in held_keys(lake, "rows", lake.find("rows"), labels):
-        if keys.columns == surface.key:
+    # What is already in the rows was joined before, or came with its label: an anti-join over the key.
+    for keys in existing_keys(lake, "rows", lake.find("rows"), labels):
+        if keys.columns == prediction_spec.key:
             held = pc.is_in(key_of(labels, keys.columns), value_set=keys.values)
             labels = labels.filter(pa.array(~np.asarray(held.to_numpy(zero_copy_only=False), dtype=bool)))
     rows: list[dict[str, Any]] = labels.to_pylist()
     return rows
 
 
-def _own(label: dict[str, Any], surface: Prediction) -> dict[str, Any]:
+def _own(label: dict[str, Any], prediction_spec: Prediction) -> dict[str, Any]:
     """The label as it completes the row of its own time.
 
     With a horizon the label's id names the prediction of an earlier row: it is dropped."""
-    return label | {PREDICTION_ID: None} if surface.horizon_hours else label
+    return label | {PREDICTION_ID: None} if prediction_spec.horizon_hours else label
 
 
 def _days_before(days: set[date], stored: Iterable[date]) -> set[date]:
@@ -110,7 +110,7 @@ def _days_before(days: set[date], stored: Iterable[date]) -> set[date]:
     return {day for day in stored if any(label - reach <= day <= label for label in days)}
 
 
-def _join(lake: Lake, surface: Prediction, matched: list[tuple[dict[str, Any], Decision]], s3: Any) -> pa.Table:
+def _join(lake: Lake, prediction_spec: Prediction, matched: list[tuple[dict[str, Any], Decision]], s3: Any) -> pa.Table:
     """Each label with the input of its decision, as rows of the contract; `_line` is the position, from 0.
 
     An image that has expired, was altered or lies elsewhere is missing in its row, which the contract refuses then."""
@@ -124,8 +124,12 @@ def _join(lake: Lake, surface: Prediction, matched: list[tuple[dict[str, Any], D
     inputs = [json.loads(decision.input) for _, decision in matched]
     references = [captured.references(document, long) for document in inputs]
     contents = captured.read_all(s3, (uri for named in references for uri in named.values()))
-    is_generated = lake.contract.labels.column(surface.event_time).is_generated
-    kept = (*surface.key, *surface.label_columns, *([] if is_generated else [surface.event_time]))
+    is_generated = lake.contract.labels.column(prediction_spec.event_time).is_generated
+    kept = (
+        *prediction_spec.key,
+        *prediction_spec.label_columns,
+        *([] if is_generated else [prediction_spec.event_time]),
+    )
     rows = []
     for position, ((label, decision), document, named) in enumerate(zip(matched, inputs, references, strict=True)):
         known = document | dict(decision.key)
@@ -158,8 +162,8 @@ def _commit(lake: Lake, rows: pa.Table, sources: list[str], labels_snapshot: str
     commit(lake, "rows", named, source, notes={LABELS_SNAPSHOT: labels_snapshot})
 
 
-def _leave(lake: Lake, surface: Prediction, run: str) -> int:
-    """How many rows have left again, as their labels were withdrawn while this run read and absorbed them.
+def _leave(lake: Lake, prediction_spec: Prediction, run: str) -> int:
+    """How many rows have left again, as their labels were withdrawn while this run read and joined them.
 
     A withdrawal takes rows out of the labels first and then out of `rows`. This looks at the labels when the rows are
     in, so that one of both sees them, whoever is first."""
@@ -177,12 +181,16 @@ def _leave(lake: Lake, surface: Prediction, run: str) -> int:
     later = (entry.notes for entry in Journal.of(labels) if entry.place > (before.sequence_number or 0))
     if not any(WITHDRAWN in notes for notes in later):
         return 0
-    then = labels.scan(selected_fields=surface.key, snapshot_id=before.snapshot_id).to_arrow()
-    now = labels.scan(selected_fields=surface.key).to_arrow()
-    gone = then.filter(pc.invert(pc.is_in(key_of(then, surface.key), value_set=key_of(now, surface.key))))
+    then = labels.scan(selected_fields=prediction_spec.key, snapshot_id=before.snapshot_id).to_arrow()
+    now = labels.scan(selected_fields=prediction_spec.key).to_arrow()
+    gone = then.filter(
+        pc.invert(pc.is_in(key_of(then, prediction_spec.key), value_set=key_of(now, prediction_spec.key)))
+    )
     if not gone.num_rows:
         return 0
-    condition = And(matching(gone, surface.key), StartsWith(term=SOURCE, value=f"{lake.names.workload}/labels/"))
+    condition = And(
+        matching(gone, prediction_spec.key), StartsWith(term=SOURCE, value=f"{lake.names.workload}/labels/")
+    )
 
     def leave() -> int | None:
         iceberg = lake.open("rows")
@@ -196,8 +204,8 @@ def _leave(lake: Lake, surface: Prediction, run: str) -> int:
     return until_won(leave, f"{lake.names.table('rows')}: expected rows of withdrawn labels to leave")
 
 
-def _day(label: Mapping[str, Any], surface: Prediction) -> date:
-    return _moment(label[surface.event_time]).date()
+def _day(label: Mapping[str, Any], prediction_spec: Prediction) -> date:
+    return _moment(label[prediction_spec.event_time]).date()
 
 
 def _moment(at: datetime) -> datetime:

@@ -82,7 +82,7 @@ class RowsInFile:
 
     def write(self, iceberg: IcebergTable) -> NewRows:
         """The data file and the quarantined rows, counted; those are kept before this returns."""
-        found = held_in_range_of(self._lake, self._table, iceberg, self._parsed, but_of=self._source.replaceable)
+        found = existing_in_range_of(self._lake, self._table, iceberg, self._parsed, but_of=self._source.replaceable)
         held = tuple(keys for keys in found if len(keys.values))
         if self._written is None or not _same(held, self._held):
             self._held = held
@@ -122,7 +122,7 @@ class RowsInMemory:
     def write(self, iceberg: IcebergTable) -> NewRows:
         """The data file and the number of rows with a known key, which are left out."""
         but_of = self._source.replaceable
-        held = held_keys(self._lake, self._table, iceberg, self._rows, but_of=but_of)
+        held = existing_keys(self._lake, self._table, iceberg, self._rows, but_of=but_of)
         result = refuse_known(self._rows, self._lake.contract_of(self._table), held)
         # By their number: a table only gains keys, so between two attempts new rows can become fewer, never others.
         new = result.accepted
@@ -192,7 +192,7 @@ def with_source(rows: pa.Table, source: Source) -> pa.Table:
     return rows.append_column(ARRIVED, pa.repeat(arrived, rows.num_rows))
 
 
-def held_keys(
+def existing_keys(
     lake: Lake, table: str, iceberg: IcebergTable | None, rows: pa.Table, *, but_of: str = ""
 ) -> tuple[Keys, ...]:
     """For each key of the contract what the table holds of it between the least and the greatest of `rows`.
@@ -204,10 +204,10 @@ def held_keys(
     return tuple(_held(iceberg, key, beside, _extremes(rows, key[0]), but_of) for key in lake.contract_of(table).keys)
 
 
-def held_in_range_of(
+def existing_in_range_of(
     lake: Lake, table: str, iceberg: IcebergTable | None, parsed: Path, *, but_of: str = ""
 ) -> tuple[Keys, ...]:
-    """As `held_keys`, for the rows of a Parquet file of which only the footer is read."""
+    """As `existing_keys`, for the rows of a Parquet file of which only the footer is read."""
     import pyarrow.parquet as pq
 
     if iceberg is None or iceberg.current_snapshot() is None:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Pin:
+class DatasetVersion:
     """One pinned snapshot of `rows`."""
 
     snapshot_id: int
@@ -33,21 +33,21 @@ class Pin:
     """The Iceberg schema, JSON."""
 
 
-def pinned(lake: Lake, tag: str) -> Pin | None:
+def pinned(lake: Lake, tag: str) -> DatasetVersion | None:
     """The snapshot that has this tag already, or None."""
     iceberg = lake.find("rows")
     snapshot = iceberg.snapshot_by_name(tag) if iceberg is not None else None
     return _describe(iceberg, snapshot, tag) if iceberg is not None and snapshot is not None else None
 
 
-def pin(lake: Lake, tag: str) -> Pin:
+def pin(lake: Lake, tag: str) -> DatasetVersion:
     """The current snapshot of `rows`, tagged; for a tag that exists, its snapshot.
 
     Raises SnapshotError when there are no rows or a file of deletes would have to be applied, ConflictError when
     other writers win every time."""
     from pyiceberg.table.update.snapshot import ManageSnapshots
 
-    def commit() -> Pin | None:
+    def commit() -> DatasetVersion | None:
         # A tag is never moved: a retry of the same run gets the snapshot of before, though the table has grown since.
         if done := pinned(lake, tag):
             return done
@@ -66,10 +66,10 @@ def pin(lake: Lake, tag: str) -> Pin:
     return until_won(commit, f"{lake.names.table('rows')}: expected the tag {tag}")
 
 
-def _describe(iceberg: IcebergTable, snapshot: Snapshot, tag: str) -> Pin:
+def _describe(iceberg: IcebergTable, snapshot: Snapshot, tag: str) -> DatasetVersion:
     schema = iceberg.schemas()[snapshot.schema_id or 0]
     files = sorted(_data_files(iceberg, snapshot))
-    return Pin(
+    return DatasetVersion(
         snapshot_id=snapshot.snapshot_id,
         tag=tag,
         rows=sum(rows for _, rows in files),

@@ -8,7 +8,7 @@ from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from millrace.decisions.record import Decision
-from millrace.timestamps import moment, stamp
+from millrace.timestamps import format_utc, parse_utc
 
 if TYPE_CHECKING:
     from millrace.contract.schema import Table
@@ -40,10 +40,10 @@ class Outcome:
 class DecisionIndex:
     """Decisions by their id, and by entity and event time: the one that a label is about."""
 
-    def __init__(self, decisions: Iterable[Decision], *, surface: Prediction, table: Table) -> None:
+    def __init__(self, decisions: Iterable[Decision], *, prediction_spec: Prediction, table: Table) -> None:
         """`table` is the contract's table of the labels."""
-        self._names = tuple(dict.fromkeys([*surface.key, surface.event_time]))
-        self._event_time = surface.event_time
+        self._names = tuple(dict.fromkeys([*prediction_spec.key, prediction_spec.event_time]))
+        self._event_time = prediction_spec.event_time
         self._kinds = {name: table.column(name).kind for name in self._names}
         self._by_id: dict[str, Decision] = {}
         self._by_key: dict[Key, list[Decision]] = {}
@@ -66,11 +66,11 @@ class DecisionIndex:
             named, at = self._by_id.get(name), label.get(self._event_time)
             if named is None:
                 return ()
-            is_it = not ahead or at is None or moment(_text(at, "timestamp")) - named.event_time == ahead
+            is_it = not ahead or at is None or parse_utc(_text(at, "timestamp")) - named.event_time == ahead
             return (named,) if is_it else ()
         cells = {name: label[name] for name in self._names}
         if ahead:
-            at = moment(_text(cells[self._event_time], "timestamp"))
+            at = parse_utc(_text(cells[self._event_time], "timestamp"))
             if at - FIRST_MOMENT < ahead:
                 return ()
             cells[self._event_time] = at - ahead
@@ -89,21 +89,21 @@ class DecisionIndex:
 
 
 def join(
-    decisions: Iterable[Decision], labels: Iterable[Label], *, surface: Prediction, table: Table, task: Task
+    decisions: Iterable[Decision], labels: Iterable[Label], *, prediction_spec: Prediction, table: Table, task: Task
 ) -> list[Outcome]:
     """One outcome per entity and event time that a model decided on; the first decision counts.
 
     A label counts for the entity's first decision, even if it names a later one; labels that name a decision go before
     those that do not. Fallbacks, which no model made, have no outcome."""
     kept = list(decisions)
-    index = DecisionIndex(kept, surface=surface, table=table)
+    index = DecisionIndex(kept, prediction_spec=prediction_spec, table=table)
     truth: dict[Key | None, Any] = {}
     # `setdefault` keeps the first: labels with an id come first (False sorts before True), a second label changes
     # nothing.
     for label in sorted(labels, key=lambda label: not label.get(PREDICTION_ID)):
-        for part, hours in enumerate(surface.horizons):
+        for part, hours in enumerate(prediction_spec.horizons):
             if (found := index.find(label, ahead=timedelta(hours=hours))) is not None:
-                _learn(truth, index.key(found), label, part, surface)
+                _learn(truth, index.key(found), label, part, prediction_spec)
     first: dict[Key | None, Decision] = {}
     for decision in sorted(kept, key=_first):
         if not decision.fallback and decision.value is not None:
@@ -111,14 +111,14 @@ def join(
     return [_outcome(decision, truth.get(key), task) for key, decision in first.items()]
 
 
-def _learn(truth: dict[Key | None, Any], key: Key | None, label: Label, part: int, surface: Prediction) -> None:
+def _learn(truth: dict[Key | None, Any], key: Key | None, label: Label, part: int, prediction_spec: Prediction) -> None:
     """Add what the label says about its decision, unless that is known: all of its columns, or one of the horizons."""
-    if not surface.horizons_hours:
-        cells = [label[name] for name in surface.label_columns]
-        truth.setdefault(key, cells if surface.labels else cells[0])
-    elif label.get(surface.event_time) is not None:  # which horizon it is only its time says
-        known = truth.setdefault(key, [None] * len(surface.horizons))
-        known[part] = label[surface.label] if known[part] is None else known[part]
+    if not prediction_spec.horizons_hours:
+        cells = [label[name] for name in prediction_spec.label_columns]
+        truth.setdefault(key, cells if prediction_spec.labels else cells[0])
+    elif label.get(prediction_spec.event_time) is not None:  # which horizon it is only its time says
+        known = truth.setdefault(key, [None] * len(prediction_spec.horizons))
+        known[part] = label[prediction_spec.label] if known[part] is None else known[part]
 
 
 def _outcome(decision: Decision, label: Any, task: Task) -> Outcome:
@@ -135,9 +135,9 @@ def _text(cell: Any, kind: str) -> str:
     """One text per value, however JSON or Arrow wrote it; raises ValueError for a text that is no time."""
     # The decision has its key from JSON ("1997-05-01T00:00:00Z", 1), the label from Arrow (a datetime, 1.0).
     if isinstance(cell, datetime):
-        return stamp(moment(cell.isoformat()))
+        return format_utc(parse_utc(cell.isoformat()))
     if kind.startswith("timestamp") and isinstance(cell, str):
-        return stamp(moment(cell))
+        return format_utc(parse_utc(cell))
     if isinstance(cell, date):
         return cell.isoformat()
     return repr(float(cell)) if kind in ("float32", "float64") and cell is not None else str(cell)

@@ -19,12 +19,12 @@ from typing import TYPE_CHECKING, Annotated, Any, Generic, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from millrace.timestamps import moment
+from millrace.timestamps import parse_utc
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
-Moment = Annotated[datetime, AfterValidator(lambda at: moment(at.isoformat()))]
+Moment = Annotated[datetime, AfterValidator(lambda at: parse_utc(at.isoformat()))]
 """In UTC; a text without an offset is UTC."""
 
 

@@ -135,8 +135,8 @@ class Committed(Message):
     source_digest: str
     duplicate: bool
     """The table held these very bytes before: no row was added."""
-    alias_of: str
-    """The source that brought them, where it is a duplicate."""
+    duplicate_of: str = ""
+    """The source that brought them, where it is a duplicate; empty in answers that do not say."""
     refused_before: int = 0
     """How many rows of that source were refused when it came."""
     withdrawn: bool = False
@@ -150,7 +150,7 @@ class Committed(Message):
     @property
     def repeats(self) -> str:
         """The name of the object that brought the same bytes, without its folder; empty where this one is new."""
-        return self.alias_of.rpartition("/")[2].partition("?")[0]
+        return self.duplicate_of.rpartition("/")[2].partition("?")[0]
 
     @property
     def rows_missing(self) -> int:

@@ -46,7 +46,7 @@ class DatasetPinned(Message):
     as_of: Moment
     reason: TrainingReason
     gate: GateBaseline
-    absorbed: int = 0
+    joined: int = 0
     """Rows that were made of decisions and their late labels."""
     unmatched: int = 0
     """Late labels without a decision."""

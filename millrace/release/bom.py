@@ -18,7 +18,7 @@ from urllib.parse import quote
 from millrace.errors import ArtefactError
 from millrace.evaluation.environment import Installed
 from millrace.release.card import Records
-from millrace.timestamps import stamp
+from millrace.timestamps import format_utc
 
 BOM_FILE = "bom.cdx.json"
 SPEC = "1.6"
@@ -40,7 +40,7 @@ def bom_of(records: Records, installed: Installed) -> str:
         "specVersion": SPEC,
         "serialNumber": f"urn:uuid:{uuid.uuid5(uuid.NAMESPACE_URL, records.model_data_url)}",
         "version": 1,
-        "metadata": {"timestamp": stamp(records.run.as_of), "component": _model(records)},
+        "metadata": {"timestamp": format_utc(records.run.as_of), "component": _model(records)},
         "components": [_rows(records), *_images(records), *libraries],
         "dependencies": [
             {"ref": MODEL, "dependsOn": [SERVING] if records.is_external else [ROWS, TRAINING, SERVING]},

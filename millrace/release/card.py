@@ -20,7 +20,7 @@ from millrace.evaluation.evidence import Estimate
 from millrace.evaluation.report import Evaluation
 from millrace.messages.train import GateVerdict
 from millrace.messages.training_run import Run
-from millrace.timestamps import stamp
+from millrace.timestamps import format_utc
 from millrace.workload.declaration import Workload
 
 CARD_FILE = "card.json"
@@ -208,7 +208,7 @@ def _training(records: Records) -> TrainingDetails:
     parameters = [Named(name=name, value=f"{value}"[:255]) for name, value in family.items() if f"{value}"]
     return TrainingDetails(
         training_observations=(
-            f"{run.rows:,} rows of dataset version {run.snapshot_id} ({run.tag}), as of {stamp(run.as_of)}, "
+            f"{run.rows:,} rows of dataset version {run.snapshot_id} ({run.tag}), as of {format_utc(run.as_of)}, "
             f"started by: {run.reason}"
         ),
         training_job_details=TrainingJob(

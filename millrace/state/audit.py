@@ -18,7 +18,7 @@ from typing import Any
 
 from millrace.messages.audit import DETAILS, AuditEvent
 from millrace.messages.envelope import Message
-from millrace.timestamps import moment, stamp
+from millrace.timestamps import format_utc, parse_utc
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,7 +55,7 @@ def append(client: Any, *, table: str, workload: str, record: Record) -> str:
         "actor": record.actor,
         "execution": record.execution_arn,
         "event": str(record.event),
-        "as_of": stamp(record.as_of),
+        "as_of": format_utc(record.as_of),
         "cause": record.cause,
         "details": json.dumps(record.details.model_dump(mode="json"), sort_keys=True),
     }
@@ -101,7 +101,7 @@ def _record(row: dict[str, str]) -> Record:
         actor=row["actor"],
         execution_arn=row["execution"],
         event=event,
-        as_of=moment(row["as_of"]),
+        as_of=parse_utc(row["as_of"]),
         cause=row["cause"],
         details=DETAILS[event].model_validate_json(row["details"]),
         key=row["sk"],

@@ -19,7 +19,7 @@ from millrace.names import WorkloadNames
 from millrace.state.audit import count
 from millrace.state.audit_chain import AuditChain
 from millrace.state.table import StateTable
-from millrace.timestamps import moment, stamp
+from millrace.timestamps import format_utc, parse_utc
 
 ITEM = "audit-chain"
 EVERY = timedelta(hours=3)
@@ -47,7 +47,7 @@ class AuditLag:
         if not noted:
             self._note(lost=0, as_of=as_of)
             return NONE
-        age = as_of - moment(noted["as_of"]["S"])
+        age = as_of - parse_utc(noted["as_of"]["S"])
         if age < EVERY:
             return NONE
         records, lost = int(noted["records"]["N"]), int(noted["lost"]["N"])
@@ -61,5 +61,5 @@ class AuditLag:
 
     def _note(self, *, lost: int, as_of: datetime) -> None:
         records = count(self.dynamodb, table=self.names.platform.audit_table, workload=self.names.workload)
-        item = {"records": {"N": str(records)}, "lost": {"N": str(lost)}, "as_of": {"S": stamp(as_of)}}
+        item = {"records": {"N": str(records)}, "lost": {"N": str(lost)}, "as_of": {"S": format_utc(as_of)}}
         self.state.put(ITEM, item)

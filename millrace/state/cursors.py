@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from millrace.state.table import StateTable
-from millrace.timestamps import moment, stamp
+from millrace.timestamps import format_utc, parse_utc
 
 
 class WindowCursors:
@@ -17,13 +17,13 @@ class WindowCursors:
     def find(self, name: str) -> datetime | None:
         """The end of the last window; None before the first one."""
         item = self._table.get(f"cursor#{name}")
-        return moment(item["window_end"]["S"]) if item else None
+        return parse_utc(item["window_end"]["S"]) if item else None
 
     def advance(self, name: str, *, window_end: datetime) -> bool:
         """Whether the cursor moved; it never goes back."""
         return self._table.put(
             f"cursor#{name}",
-            {"window_end": {"S": stamp(window_end)}},
+            {"window_end": {"S": format_utc(window_end)}},
             "attribute_not_exists(pk) OR window_end < :end",
-            {":end": {"S": stamp(window_end)}},
+            {":end": {"S": format_utc(window_end)}},
         )

@@ -7,7 +7,7 @@ from datetime import datetime
 
 from millrace.state.holding import Holding
 from millrace.state.table import StateTable
-from millrace.timestamps import moment, stamp
+from millrace.timestamps import format_utc, parse_utc
 
 PREFIX = "lease#"
 
@@ -32,13 +32,13 @@ class Leases:
 
     def take(self, name: str, *, holder: str, as_of: datetime, expires_at: datetime) -> bool:
         """Whether `holder` has the lease now: it was free, expired at `as_of`, or the holder's already."""
-        # Times are compared as text, which is right since `stamp` has one format. One write decides: of two that find
+        # Times are compared as text, which is right since `format_utc` has one format. One write decides: of two that find
         # the lease expired the second sees the first one's.
         return self._table.put(
             f"{PREFIX}{name}",
-            {"holder": {"S": holder}, "as_of": {"S": stamp(as_of)}, "expires_at": {"S": stamp(expires_at)}},
+            {"holder": {"S": holder}, "as_of": {"S": format_utc(as_of)}, "expires_at": {"S": format_utc(expires_at)}},
             "attribute_not_exists(pk) OR holder = :holder OR expires_at <= :now",
-            {":holder": {"S": holder}, ":now": {"S": stamp(as_of)}},
+            {":holder": {"S": holder}, ":now": {"S": format_utc(as_of)}},
         )
 
     def find(self, name: str) -> Lease | None:
@@ -47,7 +47,9 @@ class Leases:
         if not item:
             return None
         return Lease(
-            holder=item["holder"]["S"], as_of=moment(item["as_of"]["S"]), expires_at=moment(item["expires_at"]["S"])
+            holder=item["holder"]["S"],
+            as_of=parse_utc(item["as_of"]["S"]),
+            expires_at=parse_utc(item["expires_at"]["S"]),
         )
 
     def free(self, holder: str) -> list[str]:
@@ -62,7 +64,7 @@ class Leases:
             Holding(
                 key=f"{PREFIX}{name}",
                 holder=item["holder"]["S"],
-                missing_since=moment(item["missing_since"]["S"]) if "missing_since" in item else None,
+                missing_since=parse_utc(item["missing_since"]["S"]) if "missing_since" in item else None,
             )
             for name, item in self._table.items(PREFIX).items()
         ]
@@ -72,7 +74,7 @@ class Leases:
         return self._table.update(
             holding.key,
             "SET missing_since = :as_of",
-            {":as_of": {"S": stamp(as_of)}, ":holder": {"S": holding.holder}},
+            {":as_of": {"S": format_utc(as_of)}, ":holder": {"S": holding.holder}},
             condition="holder = :holder AND attribute_not_exists(missing_since)",
         )
 
@@ -80,5 +82,5 @@ class Leases:
         """As `Holdings`."""
         if holding.missing_since is None:
             return False
-        marked = {":holder": {"S": holding.holder}, ":mark": {"S": stamp(holding.missing_since)}}
+        marked = {":holder": {"S": holding.holder}, ":mark": {"S": format_utc(holding.missing_since)}}
         return self._table.delete(holding.key, "holder = :holder AND missing_since = :mark", marked)

@@ -10,7 +10,7 @@ from millrace.aws.bus import put_event
 from millrace.messages.events import EndpointOrphaned
 from millrace.names import WorkloadNames
 from millrace.state.table import StateTable
-from millrace.timestamps import moment, stamp
+from millrace.timestamps import format_utc, parse_utc
 
 ITEM = "orphan-notice"
 EVERY = timedelta(days=1)
@@ -27,10 +27,10 @@ class OrphanNotice:
     def send(self, endpoint: str, *, cause: str, as_of: datetime) -> None:
         """Put the event, unless one was put in the last day. Raises QueueError when the bus refuses it."""
         last = self.state.get(ITEM)
-        if last and as_of - moment(last["as_of"]["S"]) < EVERY:
+        if last and as_of - parse_utc(last["as_of"]["S"]) < EVERY:
             return
         run = self.names.function_arn("sweep")
         event = EndpointOrphaned(workload=self.names.workload, run=run, cause=cause, endpoint=endpoint)
         put_event(self.events, self.names.platform, event)
         # After the event: where this write fails, the next sweep sends it once more.
-        self.state.put(ITEM, {"as_of": {"S": stamp(as_of)}})
+        self.state.put(ITEM, {"as_of": {"S": format_utc(as_of)}})

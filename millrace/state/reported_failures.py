@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import datetime
 
 from millrace.state.table import StateTable
-from millrace.timestamps import moment, stamp
+from millrace.timestamps import format_utc, parse_utc
 
 REPORTED = "reported#"
 
@@ -19,14 +19,14 @@ class ReportedFailures:
 
     def note(self, execution_arn: str, *, as_of: datetime) -> None:
         """The event of that time came; one that comes again changes nothing."""
-        self._table.put(f"{REPORTED}{execution_arn}", {"as_of": {"S": stamp(as_of)}})
+        self._table.put(f"{REPORTED}{execution_arn}", {"as_of": {"S": format_utc(as_of)}})
 
     def find(self) -> dict[str, datetime]:
         """When the event came, by the execution's ARN."""
-        return {arn: moment(item["as_of"]["S"]) for arn, item in self._table.items(REPORTED).items()}
+        return {arn: parse_utc(item["as_of"]["S"]) for arn, item in self._table.items(REPORTED).items()}
 
     def forget(self, found: Mapping[str, datetime], *, until: datetime) -> None:
         """Of what `find` gave, delete what was noted up to that time."""
         for arn, as_of in found.items():
             if as_of <= until:
-                self._table.delete(f"{REPORTED}{arn}", "as_of <= :until", {":until": {"S": stamp(until)}})
+                self._table.delete(f"{REPORTED}{arn}", "as_of <= :until", {":until": {"S": format_utc(until)}})

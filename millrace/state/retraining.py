@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from millrace.state.table import StateTable
-from millrace.timestamps import moment, month, stamp
+from millrace.timestamps import format_utc, month, parse_utc
 
 KEY = "retraining"
 
@@ -41,7 +41,7 @@ class Retrainings:
             return LastRetraining()
         return LastRetraining(
             execution_arn=item["last_run"]["S"],
-            started_at=moment(item["last_started_at"]["S"]),
+            started_at=parse_utc(item["last_started_at"]["S"]),
             labels_total=int(item["labels_total"]["N"]),
             counted_month=item["counted_month"]["S"],
             runs_in_month=int(item["runs_this_month"]["N"]),
@@ -58,7 +58,7 @@ class Retrainings:
             KEY,
             {
                 "last_run": {"S": execution_arn},
-                "last_started_at": {"S": stamp(as_of)},
+                "last_started_at": {"S": format_utc(as_of)},
                 "labels_total": {"N": str(labels_total)},
                 "counted_month": {"S": month(as_of)},
                 "runs_this_month": {"N": str(before.runs_in(month(as_of)) + 1)},

@@ -8,7 +8,7 @@ from datetime import datetime
 
 from millrace.state.holding import Holding
 from millrace.state.table import Attribute, StateTable
-from millrace.timestamps import moment, stamp
+from millrace.timestamps import format_utc, parse_utc
 
 PREFIX = "slots#"
 
@@ -48,7 +48,7 @@ class Slots:
             Holding(
                 key=f"{PREFIX}{machine}",
                 holder=holder,
-                missing_since=moment(item[holder]["S"]) if holder in item else None,
+                missing_since=parse_utc(item[holder]["S"]) if holder in item else None,
             )
             for machine, item in self._table.items(PREFIX).items()
             for holder in sorted(item.get("holders", {"SS": []})["SS"])
@@ -59,7 +59,7 @@ class Slots:
         return self._table.update(
             holding.key,
             "SET #mark = :as_of",
-            {":as_of": {"S": stamp(as_of)}, ":name": {"S": holding.holder}},
+            {":as_of": {"S": format_utc(as_of)}, ":name": {"S": holding.holder}},
             condition="contains(holders, :name) AND attribute_not_exists(#mark)",
             attributes={"#mark": holding.holder},
         )
@@ -69,7 +69,7 @@ class Slots:
         if holding.missing_since is None:
             return False
         condition = "contains(holders, :name) AND #mark = :mark"
-        return self._remove(holding.key, holding.holder, condition, {":mark": {"S": stamp(holding.missing_since)}})
+        return self._remove(holding.key, holding.holder, condition, {":mark": {"S": format_utc(holding.missing_since)}})
 
     def _remove(self, key: str, holder: str, condition: str, values: dict[str, Attribute]) -> bool:
         both: dict[str, Attribute] = {":holder": {"SS": [holder]}, ":name": {"S": holder}, **values}

@@ -18,6 +18,8 @@ STATES = ("infra", "machines")
 """The folder whose dictionaries name the states of the machines, which `millrace show` prints."""
 RETIRED = {
     "absence": "not_found",
+    "absorb": "join_late_labels",
+    "absorbed": "joined",
     "absorption": "late_labels",
     "adoption": "external_model",
     "asked": "request, input",
@@ -32,6 +34,7 @@ RETIRED = {
     "probe": "smoke_test",
     "publication": "publish_metrics",
     "remembered": "cache",
+    "surface": "prediction_spec",
     "telling": "narrative, presenter",
     "things": "inventory, features",
     "told": "report, message",

@@ -174,7 +174,7 @@ def child(stage: str, first: int) -> None:
             began = 0.0 if name == "cold" else time.process_time()
             new = drop(lake, first, Path(folder), like)
             (done,) = commit_together(lake, "rows", [new])
-            assert (done.rows_added, done.alias_of) == (ROWS, None), done
+            assert (done.rows_added, done.duplicate_of) == (ROWS, None), done
             found[name] = time.process_time() - began
             first += 1
     print(json.dumps(found))

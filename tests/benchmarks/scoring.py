@@ -77,7 +77,12 @@ def cut(file: Path) -> list[bytes]:
 
 def answered(application: Application, shard: bytes) -> bytes:
     head = Head(
-        method="POST", path="/invocations", content_type=CONTENT_TYPE, body_bytes=len(shard), stays=True, waits=False
+        method="POST",
+        path="/invocations",
+        content_type=CONTENT_TYPE,
+        body_bytes=len(shard),
+        keep_alive=True,
+        expects_continue=False,
     )
     (answer,) = application.answer([Request(head=head, body=shard)])
     assert answer.status == 200, answer.body

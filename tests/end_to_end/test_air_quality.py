@@ -159,7 +159,7 @@ def test_the_worst_air_alarms_and_a_model_with_its_hours_is_trained(lived: Lived
     assert retrained["guard"]["answer"]["reason"] == "accepted"
     _, second = lived.outputs("train")
     pinned = second["snapshot"]["answer"]
-    assert (pinned["absorbed"], pinned["unmatched"], pinned["refused"]) == (739, 0, 0)
+    assert (pinned["joined"], pinned["unmatched"], pinned["refused"]) == (739, 0, 0)
     assert pinned["rows"] == 17_544 + 739
     judged = {one["name"] for one in second["gating"]["answer"]["verdicts"]}
     assert "non_inferiority" in judged

@@ -148,7 +148,7 @@ def test_the_same_bytes_under_another_name(lived: Lived, table: Callable[[], Tab
     (run,) = runs_of(lived, second)
     (detail,) = committed(lived, second)
     assert run["status"] == "SUCCEEDED"
-    assert (detail["duplicate"], detail["alias_of"]) == (True, first)
+    assert (detail["duplicate"], detail["duplicate_of"]) == (True, first)
     assert (detail["rows_accepted"], detail["rows_quarantined"]) == (0, 0)
     assert lived.quarantine(run["name"]) == []
     after = table()

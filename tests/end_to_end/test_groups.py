@@ -84,7 +84,7 @@ def test_small_drops_to_train_on_are_one_commit(lived: Lived, catalog: GlueCatal
     (kept,) = lived.quarantine(ids["b.parquet"])
     assert (kept["source"], kept["reason"]) == (uris["b.parquet"], "foreign")
     details = {name: detail for name, uri in uris.items() for detail in committed(lived, uri)}
-    assert {name: (detail["rows_accepted"], detail["alias_of"]) for name, detail in details.items()} == {
+    assert {name: (detail["rows_accepted"], detail["duplicate_of"]) for name, detail in details.items()} == {
         "a.parquet": (WEEK_ROWS, ""),
         "c.parquet": (0, uris["a.parquet"]),
         "d.parquet": (WEEK_ROWS, ""),

@@ -16,7 +16,7 @@ from console.demo.electricity import STORY
 from console.demo.months import SAMPLE, file_to_score, months
 from console.queries.executions import Execution, executions
 from millrace.decisions.record import Decision, from_line
-from millrace.timestamps import moment
+from millrace.timestamps import parse_utc
 from millrace.workload.load import load_workload
 from tests.end_to_end.conftest import Lived, calls_of_people, control
 
@@ -161,15 +161,15 @@ def audit(lived: Lived, event: str) -> list[dict[str, Any]]:
 
 
 def test_refusals_are_recorded_with_their_earliest_next_time(lived: Lived) -> None:
-    accepted = [moment(found["evidence"]["as_of"]) for found in audit(lived, "retrain.accepted")]
+    accepted = [parse_utc(found["evidence"]["as_of"]) for found in audit(lived, "retrain.accepted")]
     refused = audit(lived, "retrain.refused")
     assert len(accepted) == 2
     assert [found["trigger"] for found in refused] == ["alarm", "alarm", "schedule"]
     for found in refused:
-        at = moment(found["evidence"]["as_of"])
+        at = parse_utc(found["evidence"]["as_of"])
         last = max(start for start in accepted if start <= at)
         assert found["reason"] == "cool_down"
-        assert at < moment(found["earliest_next"]) == last + COOL_DOWN
+        assert at < parse_utc(found["earliest_next"]) == last + COOL_DOWN
     told = [event["detail"] for event in lived.witness.told("retrain.refused")]
     assert [(one["earliest_next"], one["evidence"]) for one in told] == [
         (one["earliest_next"], one["evidence"]) for one in refused

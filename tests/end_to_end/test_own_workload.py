@@ -198,7 +198,7 @@ def test_late_labels_become_training_rows(own: Own) -> None:
     own.desk.wait(timeout_s=REST_S)
     last = next(one for one in own.executions("market", "train") if one["name"] == "again")
     assert last["status"] == "SUCCEEDED"
-    assert json.loads(last["output"])["snapshot"]["answer"]["absorbed"] == LIVE
+    assert json.loads(last["output"])["snapshot"]["answer"]["joined"] == LIVE
 
 
 def test_what_the_readme_types_ends_in_predictions(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from tests.functions.cold_start import NAMES
 AT = datetime(2026, 11, 1, tzinfo=UTC)
 COMMITTED = {
     "feed": "training", "table": "electricity_rows", "snapshot_id": "1", "rows_quarantined": 0, "rows_total": 48,
-    "source": "s", "source_digest": "d", "duplicate": False, "alias_of": "", "has_champion": True,
+    "source": "s", "source_digest": "d", "duplicate": False, "duplicate_of": "", "has_champion": True,
 }  # fmt: skip
 
 

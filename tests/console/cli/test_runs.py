@@ -203,7 +203,7 @@ COMMITTED = {
     "source": "",
     "source_digest": "",
     "duplicate": False,
-    "alias_of": "",
+    "duplicate_of": "",
     "has_champion": True,
 }
 

@@ -52,7 +52,7 @@ def test_a_calendar_has_the_parts_that_come_again(every: float, rows: int, parts
 def test_each_time_has_a_calendar_of_its_own(market: list[Row], as_csv: Writer) -> None:
     rows = [row | {"sold": f"1996-04-{1 + at % 28:02}"} for at, row in enumerate(market)]
     found = proposed(as_csv(rows), event_time="Half hour")
-    assert found.surface.derived == (
+    assert found.prediction.derived == (
         {"name": "when", "calendar": "Half hour", "parts": ["hour", "weekday"]},
         {"name": "sold_calendar", "calendar": "sold", "parts": ["weekday"]},
     )
@@ -64,7 +64,7 @@ def test_a_date_of_a_person_has_a_calendar_only_where_it_is_kept(
 ) -> None:
     rows = [row | {"birthdate": f"19{50 + at % 40}-04-{1 + at % 28:02}"} for at, row in enumerate(market)]
     found = proposed(as_csv(rows), event_time="Half hour", keep=kept)
-    calendars = [feature["calendar"] for feature in found.surface.derived]
+    calendars = [feature["calendar"] for feature in found.prediction.derived]
     assert calendars == ["Half hour", *kept]
     reasons = {one.name: one.reason for one in found.no_features}
     assert reasons.get("birthdate", "") == ("" if kept else "of a person (--keep birthdate takes it)")
@@ -95,7 +95,7 @@ def test_a_day_that_means_none_makes_no_month(market: list[Row], as_csv: Writer)
         row | {"closed": "9999-12-31" if at % 10 == 0 else f"1996-05-{1 + at % 28:02}"} for at, row in enumerate(market)
     ]
     found = proposed(as_csv(closed), event_time="Half hour")
-    [parts] = [one["parts"] for one in found.surface.derived if one["calendar"] == "closed"]
+    [parts] = [one["parts"] for one in found.prediction.derived if one["calendar"] == "closed"]
     assert parts == ["weekday"]
 
 
@@ -104,13 +104,13 @@ def test_a_label_ahead_has_a_history_of_the_numbers_and_of_itself(
 ) -> None:
     path = as_csv(market)
     found = proposed(path, label="demand", horizon_hours=24.0)
-    assert found.surface.derived[-1] == {
+    assert found.prediction.derived[-1] == {
         "name": "history",
         "history": ["price", "demand"],
         "hours": 24.0,
         "every_hours": 0.5,
     }
-    assert found.surface.key == ("Half hour",)
+    assert found.prediction.key == ("Half hour",)
     here = write(found, path, tmp_path / "workloads", tmp_path / "drops", pieces=2, force=False)
     workload = load_workload(here.folder)
     contract = check_fit(workload, load_contract(here.folder))
@@ -146,7 +146,7 @@ def test_rows_to_predict_are_of_those_with_a_past(as_csv: Writer, tmp_path: Path
 def test_a_series_without_a_horizon_is_told_of_it(market: list[Row], as_csv: Writer) -> None:
     found = proposed(as_csv(market))
     assert found.series is not None
-    assert (found.series.step, found.surface.has_history) == ("30 minutes", False)
+    assert (found.series.step, found.prediction.has_history) == ("30 minutes", False)
 
 
 def test_rows_in_order_keep_it(market: list[Row], as_csv: Writer) -> None:
@@ -155,7 +155,7 @@ def test_rows_in_order_keep_it(market: list[Row], as_csv: Writer) -> None:
     order = found.accepted["_line"].to_pylist()
     assert order == sorted(order)
     assert any("the last rows validate and test" in note for note in found.notes)
-    assert found.surface.derived == (), "a time that was made up has no calendar"
+    assert found.prediction.derived == (), "a time that was made up has no calendar"
 
 
 @pytest.mark.parametrize(

@@ -69,7 +69,7 @@ def test_a_folder_for_each_class_becomes_a_workload(folder: Path, tmp_path: Path
 def test_classes_weigh_the_same_where_none_has_nearly_all_rows(folder: Path, others: float, is_balanced: bool) -> None:
     found = proposed(folder)
     naive = replace(found.naive, error=others)
-    document = workload_document(found.surface, found.spans, naive, source="photos", rows=4_000)
+    document = workload_document(found.prediction, found.spans, naive, source="photos", rows=4_000)
     assert ("class_balance: true" in document) is is_balanced
 
 
@@ -89,7 +89,7 @@ def test_folders_of_a_published_split_are_kept(tmp_path: Path) -> None:
         part = ("train", "train", "train", "val", "test")[number % 5]
         picture(tmp_path / "set" / part / "abc"[number % 3] / f"{number}.png", number)
     found = proposed(tmp_path / "set")
-    assert found.surface.task == "multiclass"
+    assert found.prediction.task == "multiclass"
     assert "split: {by: column, column: split" in found.workload_yaml
     assert "simple: {kind: linear, otherwise: warn}" in found.workload_yaml
     least = found.rehearsal.least_watched_error
@@ -111,8 +111,8 @@ def test_a_table_may_name_the_images(folder: Path, tmp_path: Path) -> None:
         for number, path in enumerate(sorted(folder.rglob("*.png"))):
             writer.writerow([path.relative_to(tmp_path), number % 7, path.parent.name])
     found = proposed(tmp_path / "photos.csv", label="outcome")
-    assert found.surface.features == ("file", "load")
-    assert found.surface.image_side == 16
+    assert found.prediction.features == ("file", "load")
+    assert found.prediction.image_side == 16
     assert any("file names image files" in note for note in found.notes)
 
 

@@ -87,8 +87,8 @@ def test_each_kind_becomes_a_workload_that_synthesis_takes(
 
 def test_a_kind_may_be_said_otherwise(market: list[Row], as_csv: Writer) -> None:
     stars = [row | {"stars": 1 + at % 5} for at, row in enumerate(market)]
-    assert proposed(as_csv(stars), label="stars").surface.task == "multiclass"
-    assert proposed(as_csv(stars), label="stars", kind="regression").surface.task == "regression"
+    assert proposed(as_csv(stars), label="stars").prediction.task == "multiclass"
+    assert proposed(as_csv(stars), label="stars", kind="regression").prediction.task == "regression"
 
 
 @pytest.mark.parametrize(("kind", "horizons"), [("interval", ()), ("forecast", (0.5, 1.0, 1.5, 2.0, 2.5, 3.0))])

@@ -32,8 +32,8 @@ def test_a_column_that_says_the_label_is_left_out(
     found = proposed(as_csv(rows))
     said = r"alone it is right on 100\.0% of the test rows \(the class of most training rows on [0-9.]+%\): is it known"
     assert re.match(said, without(found, "settled"))
-    assert "settled" not in found.surface.features
-    assert "settled" in proposed(as_csv(rows), keep=("settled",)).surface.features
+    assert "settled" not in found.prediction.features
+    assert "settled" in proposed(as_csv(rows), keep=("settled",)).prediction.features
 
 
 @pytest.mark.parametrize(
@@ -60,7 +60,7 @@ def test_different_amounts_of_a_rare_class_are_left_out(
 
 def test_a_column_that_is_wrong_on_every_tenth_row_stays(market: list[Row], as_csv: Writer) -> None:
     rows = [row | {"hint": up ^ (at % 7 == 0)} for at, (row, up) in enumerate(zip(market, labels(market), strict=True))]
-    assert "hint" in proposed(as_csv(rows)).surface.features
+    assert "hint" in proposed(as_csv(rows)).prediction.features
 
 
 @pytest.mark.parametrize(("shift", "which"), [(-1, "before"), (1, "after")])
@@ -73,4 +73,4 @@ def test_a_number_that_is_the_label_in_another_unit_is_left_out(market: list[Row
     rows = [row | {"kilo": int(row["demand"]) / 1000 + 3} for row in market]
     found = proposed(as_csv(rows), label="demand")
     assert re.match(r"alone it is off by [0-9.e-]+ on average \(the median by [0-9.]+\):", without(found, "kilo"))
-    assert "price" in found.surface.features
+    assert "price" in found.prediction.features

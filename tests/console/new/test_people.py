@@ -87,7 +87,7 @@ def test_it_is_in_the_contract_and_a_feature_only_where_it_is_kept(
     assert {one.name: one.reason for one in found.no_features}["gender"] == "of a person (--keep gender takes it)"
     here = write(found, path, tmp_path / "workloads", tmp_path / "drops", pieces=1, force=False)
     assert [one.name for one in load_contract(here.folder).rows.columns if one.is_protected] == ["gender"]
-    assert "gender" in proposed(path, keep=("gender",)).surface.features
+    assert "gender" in proposed(path, keep=("gender",)).prediction.features
 
 
 def test_what_no_model_reads_may_be_missing_and_hold_anything(

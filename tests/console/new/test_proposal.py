@@ -46,8 +46,8 @@ def test_the_columns_of_a_csv_file_get_types_rules_and_roles(market: list[Row], 
     assert (price.kind, price.rules, price.required) == ("float64", (Range(minimum=0, maximum=1),), False)
     assert (demand.kind, minimum(demand)) == ("int64", 0)
     assert trend == Column(name="Trend", kind="string", required=True, label=True, rules=(Allowed(("down", "up")),))
-    assert found.surface.features == ("Day.of week", "weekend", "price", "demand")
-    assert (found.surface.event_time, found.surface.key) == ("Half hour", ("Half hour",))
+    assert found.prediction.features == ("Day.of week", "weekend", "price", "demand")
+    assert (found.prediction.event_time, found.prediction.key) == ("Half hour", ("Half hour",))
     assert found.accepted.num_rows == len(market)
     assert not found.refused
 
@@ -156,7 +156,7 @@ def test_a_row_of_the_far_future_is_refused_as_in_a_drop(market: list[Row], as_c
 )
 def test_other_unique_columns_name_no_rows(market: list[Row], as_csv: Writer, make: Callable[[int], Any]) -> None:
     rows = [row | {"remark": make(at)} for at, row in enumerate(uneven(market))]
-    assert proposed(as_csv(rows)).surface.key == ("Half hour",)
+    assert proposed(as_csv(rows)).prediction.key == ("Half hour",)
 
 
 @pytest.mark.parametrize(("separator", "name"), [("\t", "market.tsv"), (";", "market.csv"), ("|", "market.txt")])
@@ -225,13 +225,13 @@ def test_the_words_of_free_text_are_a_feature(market: list[Row], as_csv: Writer)
     assert workload.training.family == "multimodal"
     assert workload.gates.simple is not None
     assert workload.gates.simple.kind == "linear", "trees take no words"
-    assert found.surface.key != ("remark",)
+    assert found.prediction.key != ("remark",)
 
 
 def test_free_text_beside_a_history_is_a_feature(market: list[Row], as_csv: Writer) -> None:
     rows = [row | {"load": float(row["demand"])} for row in with_remarks(market)]
     found = proposed(as_csv(rows), label="load", horizon_hours=1)
-    assert found.surface.texts == ("remark",)
+    assert found.prediction.texts == ("remark",)
     assert "family: multimodal" in found.workload_yaml
 
 
@@ -325,8 +325,8 @@ def test_a_key_at_a_time_is_found(market: list[Row], as_csv: Writer) -> None:
         row | {"meter_id": f"m{at % 4}", "Half hour": market[at // 4]["Half hour"]} for at, row in enumerate(market)
     ]
     found = proposed(as_csv(rows))
-    assert found.surface.key == ("meter_id", "Half hour")
-    assert "meter_id" in found.surface.features
+    assert found.prediction.key == ("meter_id", "Half hour")
+    assert "meter_id" in found.prediction.features
 
 
 @pytest.mark.parametrize(
@@ -338,8 +338,8 @@ def test_without_time_and_key_both_are_generated_and_said(
 ) -> None:
     rows = [{name: cell for name, cell in row.items() if name != "Half hour"} for row in market]
     found = proposed(as_csv(rows), has_no_key=True, **words)
-    assert (found.surface.event_time, found.surface.key) == ("observed_at", ("row_id",))
-    assert not {"observed_at", "row_id"} & set(found.surface.features)
+    assert (found.prediction.event_time, found.prediction.key) == ("observed_at", ("row_id",))
+    assert not {"observed_at", "row_id"} & set(found.prediction.features)
     assert any("`observed_at` is generated" in note for note in found.notes)
     made = {column.name: column.generated for column in found.contract.columns if column.is_generated}
     assert made == {"observed_at": generated, "row_id": "row_id"}
@@ -484,7 +484,7 @@ def test_types_that_the_contract_has_no_word_for_are_left_out(market: list[Row],
         "huge": "has values that do not fit into a int64",
         "nothing": "holds nothing",
     }
-    assert (found.surface.positive, found.surface.features) == (True, ("demand",))
+    assert (found.prediction.positive, found.prediction.features) == (True, ("demand",))
 
 
 def test_few_days_are_refused_with_what_was_expected(market: list[Row], as_csv: Writer) -> None:

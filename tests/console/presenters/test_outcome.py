@@ -101,7 +101,7 @@ def test_rows_that_left_for_a_later_version_are_counted(report: WorkloadReport) 
     run = next(run for run in report.of("ingest") if outcome(run).look)
     later = validated(run, rows_accepted=7, rows_quarantined=0, reasons={}, rows_replaced=12_014)
     assert outcome(later).text == "7 accepted in the place of 12,014 rows of an earlier version"
-    same = {"rows_accepted": 0, "duplicate": True, "alias_of": "s3://b/a.csv?versionId=1", "rows_replaced": 1}
+    same = {"rows_accepted": 0, "duplicate": True, "duplicate_of": "s3://b/a.csv?versionId=1", "rows_replaced": 1}
     assert (
         "no row added in the place of one row of an earlier version: the bytes" in outcome(validated(run, **same)).text
     )
@@ -116,7 +116,7 @@ def test_rows_that_left_for_a_later_version_are_counted(report: WorkloadReport) 
         ({"rows_total": 8_996, "has_champion": True}, ""),
         ({"rows_total": 8_996, "feed": "labels"}, ""),
         (
-            {"rows_total": 8_996, "duplicate": True, "alias_of": "s3://b/a.csv?versionId=1"},
+            {"rows_total": 8_996, "duplicate": True, "duplicate_of": "s3://b/a.csv?versionId=1"},
             "; no training yet: one row",
         ),
     ],
@@ -132,7 +132,7 @@ def test_rows_that_are_too_few_for_the_first_training_are_told(
 
 def test_bytes_that_the_table_holds_already_are_no_refusal(report: WorkloadReport) -> None:
     run = report.of("ingest")[-1]
-    alias = {"rows_accepted": 0, "duplicate": True, "alias_of": "s3://b/w/labels/june.csv?versionId=1"}
+    alias = {"rows_accepted": 0, "duplicate": True, "duplicate_of": "s3://b/w/labels/june.csv?versionId=1"}
     assert outcome(validated(run, **alias)) == Outcome(text="no row added: the bytes of june.csv again")
     found = outcome(validated(run, **alias, refused_before=3))
     again = ("quarantine", "--drop", "june.csv", "--rows", "june-refused.csv")
@@ -275,7 +275,7 @@ def test_no_refusal_is_lost_among_many_drops(
 
 def test_rows_that_are_too_few_are_told_once_for_all_drops(report: WorkloadReport) -> None:
     few = {"feed": "training", "has_champion": False, "first_rows": 8_997}
-    again = {"rows_accepted": 0, "duplicate": True, "alias_of": "s3://b/w/training/a.csv?versionId=1"}
+    again = {"rows_accepted": 0, "duplicate": True, "duplicate_of": "s3://b/w/training/a.csv?versionId=1"}
     changes = [
         {"rows_accepted": 0, "rows_quarantined": 9, "rows_total": 40},
         {"rows_accepted": 48, "rows_total": 88},

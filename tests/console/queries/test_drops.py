@@ -70,7 +70,7 @@ def test_a_drop_that_adds_no_row_for_another_quarantines_none(report: WorkloadRe
         (drop,) = find_drops([replace(run, output={**run.output, "validation": {"answer": answer}})], reasons)
         return drop
 
-    again = found(duplicate=True, alias_of="s3://landing/electricity/training/may.csv?versionId=1", rows_accepted=0)
+    again = found(duplicate=True, duplicate_of="s3://landing/electricity/training/may.csv?versionId=1", rows_accepted=0)
     assert (again.quarantined, again.reasons, again.repeats) == (0, (), "may.csv")
     late = found(superseded_by="s3://landing/electricity/training/may.csv?versionId=2", rows_accepted=0)
     assert (late.quarantined, late.reasons, late.is_superseded) == (0, (), True)

@@ -43,7 +43,7 @@ from millrace.release.registry import Candidate, Package
 from millrace.state.budget import MonthlyBudget
 from millrace.state.leases import Leases
 from millrace.state.pointers import Pointers, ReleasePointers, Version
-from millrace.timestamps import moment
+from millrace.timestamps import parse_utc
 from millrace.workload.load import load_workload
 from millrace.workload.prices import usd_per_hour
 from tests.credentials import set_credentials
@@ -173,7 +173,7 @@ def test_an_id_that_no_decision_has_is_an_error(environment: Environment) -> Non
 
 def quarantined(tmp_path: Path, refused: list[QuarantinedRow], *, source: str) -> bytes:
     path = tmp_path / "rows"
-    with QuarantineFile(path, drop_id="run-1", source=source, as_of=moment("1997-05-02T00:00:00Z")) as file:
+    with QuarantineFile(path, drop_id="run-1", source=source, as_of=parse_utc("1997-05-02T00:00:00Z")) as file:
         file.add(refused)
     return path.read_bytes()
 
@@ -210,7 +210,7 @@ def test_a_violation_is_read_as_it_was_written(
 
 
 def test_refused_rows_are_filtered_by_drop_and_reason(environment: Environment, tmp_path: Path) -> None:
-    as_of = moment("1997-05-02T00:00:00Z")
+    as_of = parse_utc("1997-05-02T00:00:00Z")
     for run, name in (("run-1", "week.csv"), ("run-2", "my-week.csv")):
         rows = [
             QuarantinedRow(line=line, violations=(violation(reason, "c", "a", "b"),), raw="")
@@ -328,9 +328,9 @@ def test_a_rollback_that_cannot_be_starts_nothing(second_live: Environment, to: 
 
 def test_a_lease_counts_while_its_holder_runs(second_live: Environment) -> None:
     """A holder that has ended is cleaned up soon: it is no reason to refuse."""
-    leases, until = Leases(state_of(second_live, NAMES)), moment("2100-01-01T00:00:00Z")
+    leases, until = Leases(state_of(second_live, NAMES)), parse_utc("2100-01-01T00:00:00Z")
     first = roll_back(second_live, NAMES, reason="r")
-    leases.take("release", holder=first.execution, as_of=moment("1997-01-01T00:00:00Z"), expires_at=until)
+    leases.take("release", holder=first.execution, as_of=parse_utc("1997-01-01T00:00:00Z"), expires_at=until)
     with pytest.raises(ConflictError, match=f"expected no release to run, {first.execution} does"):
         roll_back(second_live, NAMES, reason="r")
     second_live.client("stepfunctions").stop_execution(executionArn=first.execution)
@@ -347,7 +347,7 @@ def test_a_month_without_anything_and_one_that_is_none(environment: Environment)
     assert found.month == f"{datetime.now(UTC):%Y-%m}"
     assert (found.runs, found.serving, found.reserved_usd) == ((), None, 0)
     MonthlyBudget(state_of(environment, names)).reserve(
-        1.5, arn="arn:x:failed-early", as_of=moment("1997-05-03T00:00:00Z"), monthly_usd=50
+        1.5, arn="arn:x:failed-early", as_of=parse_utc("1997-05-03T00:00:00Z"), monthly_usd=50
     )
     environment.client("s3").create_bucket(
         Bucket=names.platform.bucket("artefacts"), CreateBucketConfiguration={"LocationConstraint": "eu-west-1"}
@@ -389,7 +389,7 @@ def test_the_preflight_of_a_release_has_its_own_line(second_live: Environment) -
 def test_what_ran_beside_and_what_is_stored_has_lines(
     second_live: Environment, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    began = moment("1997-05-15T06:00:00Z")
+    began = parse_utc("1997-05-15T06:00:00Z")
     monitor = {"name": "windows", "startDate": began}
     listed = {"monitor": [{"name": "june", "startDate": began + timedelta(days=30)}, monitor]}
     monkeypatch.setattr(cost, "list_executions", lambda _states, _names, machine: iter(listed.get(machine, [])))
@@ -460,10 +460,10 @@ def test_the_reasons_of_a_run_name_what_was_wrong_most_often(environment: Enviro
         QuarantinedRow(line=line, violations=(violation(reason, column, "a", got),), raw="")
         for line, (reason, column, got) in enumerate(wrong, 2)
     ]
-    key = quarantine_key("electricity", "training", as_of=moment(as_of), drop_id="run-1", part="unparsable")
+    key = quarantine_key("electricity", "training", as_of=parse_utc(as_of), drop_id="run-1", part="unparsable")
     content = quarantined(tmp_path, rows, source="s3://landing/electricity/training/a.csv")
     environment.client("s3").put_object(Bucket=LAKE, Key=key, Body=content)
-    given, at = {"as_of": as_of, "detail": {"feed": "training"}}, moment(as_of)
+    given, at = {"as_of": as_of, "detail": {"feed": "training"}}, parse_utc(as_of)
     run = Execution(
         arn="arn:r", name="run-1", machine="ingest", status="SUCCEEDED", started=at, stopped=at, input=given, output={}
     )

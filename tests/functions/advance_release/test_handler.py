@@ -10,9 +10,9 @@ import pytest
 from millrace.errors import ConflictError
 from millrace.release.registry import Candidate, Registry
 from millrace.state.pointers import Pointers
-from millrace.timestamps import moment
+from millrace.timestamps import parse_utc
 
-AS_OF = moment("1997-01-01T00:12:00Z")
+AS_OF = parse_utc("1997-01-01T00:12:00Z")
 
 
 @pytest.fixture

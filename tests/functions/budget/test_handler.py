@@ -8,9 +8,9 @@ import pytest
 
 from millrace.state.leases import Leases
 from millrace.state.pointers import Pointers, Version
-from millrace.timestamps import moment
+from millrace.timestamps import parse_utc
 
-AS_OF = moment("1997-01-01T00:10:00Z")
+AS_OF = parse_utc("1997-01-01T00:10:00Z")
 PACKAGE = "arn:aws:sagemaker:eu-west-1:123456789012:model-package/millrace-local-electricity/1"
 RELEASE = "arn:aws:states:eu-west-1:123456789012:execution:millrace-local-electricity-release:one"
 OTHER = "arn:aws:states:eu-west-1:123456789012:execution:millrace-local-electricity-train:other"

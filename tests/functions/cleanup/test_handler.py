@@ -11,10 +11,10 @@ import boto3
 import pytest
 
 from millrace.state.pointers import Pointers, Version
-from millrace.timestamps import moment
+from millrace.timestamps import parse_utc
 from tests.alarm import put_alarm
 
-AS_OF = moment("1997-06-01T06:01:00Z")
+AS_OF = parse_utc("1997-06-01T06:01:00Z")
 
 
 def test_a_failed_execution_holds_nothing_any_more(aws, load, event):

@@ -14,7 +14,7 @@ import pytest
 
 from millrace.datasets.notes import UNLABELLED
 from millrace.state.pointers import Pointers, Version
-from millrace.timestamps import moment
+from millrace.timestamps import parse_utc
 
 
 @pytest.fixture
@@ -61,7 +61,7 @@ def ahead(dropped):
 
 
 def test_rows_that_the_last_retraining_read_are_not_new_though_its_model_was_refused(aws, ahead, event):
-    before = moment("1997-04-01T00:00:00Z")
+    before = parse_utc("1997-04-01T00:00:00Z")
     assert ahead(event("guard") | {"execution": "arn:x:1"})["evidence"]["new_labels"] == 7200 + 200
     aws.retrainings.record(
         execution_arn=f"{aws.names.execution_arn('retrain', 'before')}", as_of=before, labels_total=7200
@@ -162,7 +162,7 @@ def test_one_overtaken_between_the_reading_and_the_lease_is_refused(aws, ready, 
     """The other's run may even have ended by then: neither its lease nor its cool-down is passed over."""
     handler = load("guard")
     events = sys.modules["functions.guard.handler"].DYNAMODB.meta.events
-    as_of = moment("1997-06-01T06:01:00Z")
+    as_of = parse_utc("1997-06-01T06:01:00Z")
 
     def overtake(**_):
         events.unregister("before-call.dynamodb.PutItem", overtake)

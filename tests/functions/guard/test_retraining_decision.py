@@ -12,10 +12,10 @@ import pytest
 from functions.guard.retraining_decision import Evidence, decide, decided, record
 from millrace.state.leases import Lease
 from millrace.state.retraining import LastRetraining
-from millrace.timestamps import moment, month
+from millrace.timestamps import month, parse_utc
 from millrace.workload.declaration import Budget, Retraining
 
-NOW = moment("1997-06-01T06:00:00Z")
+NOW = parse_utc("1997-06-01T06:00:00Z")
 POLICY = Retraining(
     schedule="cron(0 7 1 1,7 ? *)", cool_down_days=35, minimum_new_labels=1344, maximum_runs_per_month=4
 )
@@ -70,7 +70,7 @@ def test_each_objection_is_seen_with_its_earliest_next_time(reason):
     evidence, earliest = OBJECTIONS[reason]
     decision = answered(evidence)
     assert (decision.accepted, decision.reason) == (False, reason)
-    assert decision.earliest_next == (moment(earliest) if earliest else None)
+    assert decision.earliest_next == (parse_utc(earliest) if earliest else None)
     assert decision.sentence
 
 

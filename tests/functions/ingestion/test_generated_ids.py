@@ -84,7 +84,7 @@ def test_ids_are_those_of_file_and_line_and_bytes_count_once(drive: Ingest, tabl
     assert [row["row_id"] for row in table()] == ids(body, range(2, ROWS + 2))
     again = drive.run("training", "june.csv", body)
     assert (again["duplicate"], again["rows_accepted"], again["rows_total"]) == (True, 0, ROWS)
-    assert again["alias_of"] == payload["state"]["ingestion"]["answer"]["parsed"][0]["source"]
+    assert again["duplicate_of"] == payload["state"]["ingestion"]["answer"]["parsed"][0]["source"]
     assert [row["row_id"] for row in table()] == ids(body, range(2, ROWS + 2))
 
 

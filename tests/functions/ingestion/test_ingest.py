@@ -117,7 +117,7 @@ def test_the_same_bytes_under_another_key_are_an_alias(ingest: Any, sample: pa.T
     again = ingest.run("training", "b.parquet", parquet(sample.slice(0, 96)))
     assert (again["rows_accepted"], again["rows_quarantined"], again["rows_total"]) == (0, 0, 96)
     assert again["duplicate"] is True
-    assert (again["alias_of"], again["refused_before"]) == (first["source"], 0)
+    assert (again["duplicate_of"], again["refused_before"]) == (first["source"], 0)
     assert ingest.quarantined() == []
 
 
@@ -272,7 +272,7 @@ def test_drops_together_are_one_commit_with_an_answer_each(ingest: Any, lake: La
         "id-c.csv": (5, 1),
         "id-d.parquet": (0, 0),
     }
-    assert found["id-d.parquet"]["alias_of"] == found["id-a.parquet"]["source"]
+    assert found["id-d.parquet"]["duplicate_of"] == found["id-a.parquet"]["source"]
     assert ingest.call("validation", payload) == done, "a retry says the same"
     rows = {row["key"].rpartition("/")[2]: row["source"].partition("?")[0] for row in ingest.quarantined()}
     landing = f"s3://{ingest.names.platform.bucket('landing')}/electricity/training"

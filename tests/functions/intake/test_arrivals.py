@@ -126,7 +126,7 @@ def check_size(group: list[Arrival]) -> None:
         Committed(drop_id=drop_id, feed="training", table="electricity_rows", snapshot_id="1" * 19, rows_accepted=10**6,
                   rows_quarantined=10**6, reasons=dict.fromkeys(UNPARSABLE + JUDGED, 10**6), rows_total=10**9,
                   source=source, source_digest="d" * 64, duplicate=True,
-                  alias_of=f"s3://{NAMES.platform.bucket('landing')}/{OTHER_KEY}?versionId={'v' * 32}",
+                  duplicate_of=f"s3://{NAMES.platform.bucket('landing')}/{OTHER_KEY}?versionId={'v' * 32}",
                   has_champion=True)
         for drop_id, source in named
     ]  # fmt: skip

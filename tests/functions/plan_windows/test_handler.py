@@ -137,12 +137,12 @@ def test_labels_of_the_windows_only(zone: str | None, tmp_path: Any) -> None:
     )
     table = catalog.create_table("n.labels", schema=rows.schema)
     table.append(rows)
-    surface = load_workload(LABELLED).prediction
+    prediction_spec = load_workload(LABELLED).prediction
     start, end = datetime(1997, 1, 1, tzinfo=UTC), datetime(1997, 1, 8, tzinfo=UTC)
-    found = labels_between(Shelf(table), surface, start, end)  # type: ignore[arg-type]
+    found = labels_between(Shelf(table), prediction_spec, start, end)  # type: ignore[arg-type]
     assert found is not None
     assert (found.column_names, found["class"].to_pylist()) == (["timestamp", "class"], [0, 1])
-    assert labels_between(Shelf(None), surface, start, end) is None  # type: ignore[arg-type]
+    assert labels_between(Shelf(None), prediction_spec, start, end) is None  # type: ignore[arg-type]
 
 
 def test_labels_without_a_time_of_their_own_come_any_time_after_the_window(tmp_path: Any) -> None:
@@ -183,9 +183,9 @@ def test_a_later_row_is_the_truth_where_a_label_lies_ahead(tmp_path: Any) -> Non
     labels = table("labels", [10.0, 20.0], prediction_id=["x", "y"])
     shelf = Shelf(labels, table("rows", [11.0, None, 30.0, 40.0], DEWP=[1.0, 2.0, 3.0, 4.0]))
     folder = LABELLED.parent / "air_quality"
-    shelf.contract, surface = load_contract(folder), load_workload(folder).prediction
+    shelf.contract, prediction_spec = load_contract(folder), load_workload(folder).prediction
     start, end = datetime(2013, 1, 7, tzinfo=UTC), datetime(2013, 1, 7, 3, tzinfo=UTC)
-    found = labels_between(shelf, surface, start, end)  # type: ignore[arg-type]
+    found = labels_between(shelf, prediction_spec, start, end)  # type: ignore[arg-type]
     assert found is not None
     assert found.select(["timestamp", "pm2.5", "prediction_id"]).to_pylist() == [
         {"timestamp": hours[0], "pm2.5": 10.0, "prediction_id": "x"},
@@ -193,7 +193,7 @@ def test_a_later_row_is_the_truth_where_a_label_lies_ahead(tmp_path: Any) -> Non
         {"timestamp": hours[0], "pm2.5": 11.0, "prediction_id": None},
         {"timestamp": hours[2], "pm2.5": 30.0, "prediction_id": None},
     ]
-    own = surface.model_copy(update={"horizon_hours": 0.0})
+    own = prediction_spec.model_copy(update={"horizon_hours": 0.0})
     found = labels_between(shelf, own, datetime(2013, 1, 8, tzinfo=UTC), datetime(2013, 1, 9, tzinfo=UTC))  # type: ignore[arg-type]
     assert found is not None
     assert found["pm2.5"].to_pylist() == [10.0, 20.0]

@@ -65,7 +65,7 @@ def test_an_answer_reaches_the_caller_and_the_record_by_its_fields(plant: Plant)
     contract = load_contract(plant.folder)
     row = ROW | {column.name: 1.0 for column in contract.label_columns if column.is_input}
     admitted, rejected = check_rows([row], contract.table("scoring"))
-    (decision,) = decide(admitted, answer, inputs=[row], surface=plant.workload.prediction, call=CALL)
+    (decision,) = decide(admitted, answer, inputs=[row], prediction_spec=plant.workload.prediction, call=CALL)
     (said,) = document([(admitted[0], decision)], rejected)["predictions"]
     assert {name: said[name] for name in good} == good
     assert from_line(to_line(decision)) == decision
@@ -128,12 +128,12 @@ def test_a_body_that_cannot_be_parsed_is_refused(body: object) -> None:
 
 def test_an_explanation_goes_from_the_endpoint_to_the_caller(tmp_path: Path) -> None:
     plant = write_plant(tmp_path, "regression")
-    table, surface = load_contract(plant.folder).table("scoring"), plant.workload.prediction
+    table, prediction_spec = load_contract(plant.folder).table("scoring"), plant.workload.prediction
     why = {"explains": "value", "contributions": [{"column": "load", "contribution": 1.5}]}
     answer = read_response(body({"value": 1.0, "explanation": why}, {"value": 2.0}), rows=2, task=plant.task)
     assert answer.explanations == (why, None)
     admitted = check_rows([ROW, ROW], table)[0]
-    decided = decide(admitted, answer, inputs=[ROW, ROW], surface=surface, call=CALL)
+    decided = decide(admitted, answer, inputs=[ROW, ROW], prediction_spec=prediction_spec, call=CALL)
     found = document(list(zip(admitted, decided, strict=True)), [], {0: why, 1: None})["predictions"]
     assert [one["explanation"] for one in found] == [why, None]
     assert all(

@@ -16,7 +16,7 @@ from millrace.aws.objects import download, read_object
 from millrace.errors import ArtefactError, ConflictError
 from millrace.messages import delivery
 from millrace.release.signatures import SigningKey
-from millrace.timestamps import moment
+from millrace.timestamps import parse_utc
 from millrace.workload.load import load_workload
 from millrace.workload.training_cost import longest_hours
 from tests.functions.conftest import BASELINE, REPORT, SAMPLE
@@ -24,7 +24,7 @@ from tests.functions.conftest import BASELINE, REPORT, SAMPLE
 ELECTRICITY = Path(__file__).resolve().parents[3] / "workloads" / "electricity"
 IMAGE = "123456789012.dkr.ecr.eu-west-1.amazonaws.com/millrace-local-inference:local"
 KEY = "arn:aws:kms:eu-west-1:123456789012:key/0f1e2d3c-0000-4000-8000-000000000000"
-AS_OF = moment("1997-01-01T00:10:00Z")
+AS_OF = parse_utc("1997-01-01T00:10:00Z")
 
 
 @pytest.fixture

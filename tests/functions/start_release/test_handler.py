@@ -15,10 +15,10 @@ from millrace.release.registry import Candidate, Registry
 from millrace.release.signatures import SigningKey, signed_version
 from millrace.state.leases import Leases
 from millrace.state.pointers import Pointers, Version
-from millrace.timestamps import moment
+from millrace.timestamps import parse_utc
 from tests.signing_key import create_signing_key
 
-AS_OF = moment("1997-01-01T00:12:00Z")
+AS_OF = parse_utc("1997-01-01T00:12:00Z")
 
 
 @pytest.fixture

@@ -16,10 +16,10 @@ from moto.stepfunctions.models import stepfunctions_backends
 from millrace.errors import QueueError
 from millrace.names import MACHINES
 from millrace.operations.notices import NOTICES
-from millrace.timestamps import moment, stamp
+from millrace.timestamps import format_utc, parse_utc
 from tests.audit_bucket import create_bucket
 
-AS_OF = moment("1997-06-01T07:00:00Z")
+AS_OF = parse_utc("1997-06-01T07:00:00Z")
 WAIT = {"StartAt": "Wait", "States": {"Wait": {"Type": "Wait", "Seconds": 600, "End": True}}}
 
 
@@ -66,7 +66,7 @@ def hear(aws, load_sweep):
     def called(arn, *, minutes, status="ABORTED"):
         machine = arn.replace(":execution:", ":stateMachine:").rpartition(":")[0]
         detail = {"executionArn": arn, "stateMachineArn": machine, "status": status}
-        at = stamp((AS_OF + timedelta(minutes=minutes)).replace(microsecond=0))
+        at = format_utc((AS_OF + timedelta(minutes=minutes)).replace(microsecond=0))
         return load_sweep({"cause": "5c2a", "as_of": at, "detail": detail})
 
     return called
@@ -95,7 +95,7 @@ def sweep(load_sweep, event, told):
     """`sweep(1)`: the names of the executions that the sweep of that hour told."""
 
     def run(hours=0):
-        load_sweep(event("sweep", as_of=stamp(AS_OF + timedelta(hours=hours))))
+        load_sweep(event("sweep", as_of=format_utc(AS_OF + timedelta(hours=hours))))
         return [one["detail"]["name"] for one in told()]
 
     return run
@@ -111,7 +111,7 @@ def noted(aws):
 def test_a_failure_whose_event_was_lost_is_told_once(machine, status, aws, end, load_sweep, event, sweep, told):
     sweep()
     end(machine, "lost", minutes=20, status=status)
-    load_sweep(event("sweep", as_of=stamp(AS_OF + timedelta(hours=1))))
+    load_sweep(event("sweep", as_of=format_utc(AS_OF + timedelta(hours=1))))
     (sent,) = told()
     assert sweep(2) == []
     assert (sent["source"], sent["detail-type"]) == ("millrace", "run.unheard")

@@ -19,11 +19,11 @@ from millrace.operations.alarms import STAGE_ALARMS
 from millrace.operations.notices import NOTICES
 from millrace.release.registry import Registry
 from millrace.state.pointers import Pointers, Version
-from millrace.timestamps import moment, stamp
+from millrace.timestamps import format_utc, parse_utc
 from tests.alarm import put_alarm
 from tests.audit_bucket import create_bucket
 
-AS_OF = moment("1997-06-01T07:00:00Z")
+AS_OF = parse_utc("1997-06-01T07:00:00Z")
 WAIT = {"StartAt": "Wait", "States": {"Wait": {"Type": "Wait", "Seconds": 600, "End": True}}}
 
 
@@ -57,7 +57,7 @@ def sweep(aws, load, event):
 
     def run(hours=0):
         calls.clear()
-        answer = handler(event("sweep", as_of=stamp(AS_OF + timedelta(hours=hours))))
+        answer = handler(event("sweep", as_of=format_utc(AS_OF + timedelta(hours=hours))))
         assert all(one["InvocationType"] == "Event" for one in calls)
         return answer, [json.loads(one["Payload"]) for one in calls]
 

@@ -270,8 +270,8 @@ BROKEN_IMAGES = {
         r"ended with exit code 1 after .*: ModuleNotFoundError: No module named 'onnxruntime_of_another_image'",
     ),
     "another port": (
-        {"command": python(LISTENS_ELSEWHERE), "start_s": 1},
-        r"/ping on port \d+: expected 200 within 1 s of the start, got no connection: .* listens on port \d+",
+        {"command": python(LISTENS_ELSEWHERE), "start_s": 3},
+        r"/ping on port \d+: expected 200 within 3 s of the start, got no connection: .* listens on port \d+",
     ),
     "a slow start": (
         {"command": python("import time; time.sleep(60)"), "start_s": 0.5},

@@ -34,7 +34,14 @@ def application(model: Model) -> Application:
 def request(
     body: bytes = b"", *, method: str = "POST", path: str = "/invocations", content_type: str = JSON
 ) -> Request:
-    head = Head(method=method, path=path, content_type=content_type, body_bytes=len(body), stays=True, waits=False)
+    head = Head(
+        method=method,
+        path=path,
+        content_type=content_type,
+        body_bytes=len(body),
+        keep_alive=True,
+        expects_continue=False,
+    )
     return Request(head=head, body=body)
 
 

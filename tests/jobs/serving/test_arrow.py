@@ -184,7 +184,12 @@ def test_only_a_transform_job_reads_streams() -> None:
 
 def request(body: bytes, content_type: str) -> Request:
     head = Head(
-        method="POST", path="/invocations", content_type=content_type, body_bytes=len(body), stays=True, waits=False
+        method="POST",
+        path="/invocations",
+        content_type=content_type,
+        body_bytes=len(body),
+        keep_alive=True,
+        expects_continue=False,
     )
     return Request(head=head, body=body)
 

@@ -16,8 +16,8 @@ def test_a_head_is_read_whatever_the_case_of_its_words() -> None:
     found = HEADS.read(head(CONTENT_Length="12", Content_Type="Application/JSON; charset=utf-8", X_Amzn_Trace="a:b"))
     assert (found.method, found.path, found.body_bytes) == ("POST", "/invocations", 12)
     assert found.content_type == "application/json"
-    assert found.stays
-    assert not found.waits
+    assert found.keep_alive
+    assert not found.expects_continue
 
 
 def test_a_query_is_no_part_of_the_path() -> None:
@@ -25,7 +25,7 @@ def test_a_query_is_no_part_of_the_path() -> None:
 
 
 @pytest.mark.parametrize(
-    ("start", "connection", "stays"),
+    ("start", "connection", "keep_alive"),
     [
         ("GET /ping HTTP/1.1", "keep-alive", True),
         ("GET /ping HTTP/1.1", "Close", False),
@@ -33,12 +33,12 @@ def test_a_query_is_no_part_of_the_path() -> None:
         ("GET /ping HTTP/1.0", "Keep-Alive", True),
     ],
 )
-def test_the_client_says_whether_the_connection_stays(start: str, connection: str, stays: bool) -> None:
-    assert HEADS.read(head(start, connection=connection)).stays is stays
+def test_the_client_says_whether_the_connection_stays(start: str, connection: str, keep_alive: bool) -> None:
+    assert HEADS.read(head(start, connection=connection)).keep_alive is keep_alive
 
 
 def test_a_client_may_wait_before_it_sends() -> None:
-    assert HEADS.read(head(Expect="100-Continue", Content_Length="5")).waits
+    assert HEADS.read(head(Expect="100-Continue", Content_Length="5")).expects_continue
 
 
 @pytest.mark.parametrize(
@@ -82,6 +82,6 @@ def test_the_memory_of_heads_is_bounded() -> None:
 
 def test_an_answer_says_its_length_and_whether_the_connection_stays() -> None:
     assert write(200, b"") == b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 0\r\n\r\n"
-    closing = write(413, b"{}", stays=False)
+    closing = write(413, b"{}", keep_alive=False)
     assert closing.startswith(b"HTTP/1.1 413 ")
     assert b"connection: close\r\n\r\n{}" in closing

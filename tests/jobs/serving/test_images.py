@@ -62,7 +62,12 @@ CUT_IS = f"a PNG of 4 x 4 pixels, 1 x 8 bits, {len(CUT)} bytes, cut off"
 
 def request(body: bytes, content_type: str) -> Request:
     head = Head(
-        method="POST", path="/invocations", content_type=content_type, body_bytes=len(body), stays=True, waits=False
+        method="POST",
+        path="/invocations",
+        content_type=content_type,
+        body_bytes=len(body),
+        keep_alive=True,
+        expects_continue=False,
     )
     return Request(head=head, body=body)
 

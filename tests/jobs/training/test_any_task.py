@@ -72,7 +72,12 @@ test_rows.__test__ = False  # type: ignore[attr-defined]
 
 def answered(application: Application, body: bytes, content_type: str) -> bytes:
     head = Head(
-        method="POST", path="/invocations", content_type=content_type, body_bytes=len(body), stays=True, waits=False
+        method="POST",
+        path="/invocations",
+        content_type=content_type,
+        body_bytes=len(body),
+        keep_alive=True,
+        expects_continue=False,
     )
     [answer] = application.answer([Request(head=head, body=body)])
     assert answer.status == 200, answer.body

@@ -122,7 +122,12 @@ def test_it_answers_rates_in_json_and_in_arrow(artefact: Artefact) -> None:
 
 def answered(application: Application, body: bytes, content_type: str) -> bytes:
     head = Head(
-        method="POST", path="/invocations", content_type=content_type, body_bytes=len(body), stays=True, waits=False
+        method="POST",
+        path="/invocations",
+        content_type=content_type,
+        body_bytes=len(body),
+        keep_alive=True,
+        expects_continue=False,
     )
     [answer] = application.answer([Request(head=head, body=body)])
     assert answer.status == 200, answer.body

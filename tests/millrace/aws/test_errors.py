@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from botocore.exceptions import ClientError
 
-from millrace.aws.errors import could_not_find
+from millrace.aws.errors import is_not_found
 
 
 @pytest.mark.parametrize(
@@ -18,8 +18,8 @@ from millrace.aws.errors import could_not_find
 )
 def test_only_what_was_not_found_is_absent(message: str, absent: bool) -> None:
     answer = {"Error": {"Code": "ValidationException", "Message": message}}
-    assert could_not_find(ClientError(answer, "DescribeEndpoint")) is absent
+    assert is_not_found(ClientError(answer, "DescribeEndpoint")) is absent
 
 
 def test_an_error_without_words_says_nothing() -> None:
-    assert not could_not_find(ClientError({"Error": {"Code": "404"}}, "HeadObject"))
+    assert not is_not_found(ClientError({"Error": {"Code": "404"}}, "HeadObject"))

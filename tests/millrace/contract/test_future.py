@@ -14,7 +14,7 @@ from millrace.workload.load import load_workload
 
 WORKLOADS = Path(__file__).parents[3] / "workloads"
 ARRIVED = datetime(1997, 6, 1, 6, tzinfo=UTC)
-SURFACE = load_workload(WORKLOADS / "electricity").prediction
+PREDICTION_SPEC = load_workload(WORKLOADS / "electricity").prediction
 
 
 def table(kind: str, *rules: Range) -> Table:
@@ -23,7 +23,7 @@ def table(kind: str, *rules: Range) -> Table:
 
 @pytest.mark.parametrize(("kind", "zone"), [("timestamp", ""), ("timestamp_utc", "Z")])
 def test_what_lies_behind_the_drop_is_refused(kind: str, zone: str) -> None:
-    bounded = up_to(table(kind), SURFACE, arrived=ARRIVED)
+    bounded = up_to(table(kind), PREDICTION_SPEC, arrived=ARRIVED)
     for text in ("1998-06-02T06:00:00", "1900-01-01T00:00:00"):
         assert check_row({"timestamp": text + zone}, bounded) == ()
     for text in ("1998-06-02T06:00:01", "9999-12-31T00:00:00"):
@@ -34,9 +34,9 @@ def test_what_lies_behind_the_drop_is_refused(kind: str, zone: str) -> None:
 
 def test_a_bound_that_is_declared_stays_and_a_lower_one_beside_it() -> None:
     own = Range(maximum=datetime(2030, 1, 1))  # noqa: DTZ001
-    assert up_to(table("timestamp", own), SURFACE, arrived=ARRIVED) == table("timestamp", own)
+    assert up_to(table("timestamp", own), PREDICTION_SPEC, arrived=ARRIVED) == table("timestamp", own)
     least = Range(minimum=datetime(1996, 1, 1))  # noqa: DTZ001
-    bounded = up_to(table("timestamp", least), SURFACE, arrived=ARRIVED)
+    bounded = up_to(table("timestamp", least), PREDICTION_SPEC, arrived=ARRIVED)
     assert check_row({"timestamp": "1995-01-01T00:00:00"}, bounded)
     assert check_row({"timestamp": "1999-01-01T00:00:00"}, bounded)
 

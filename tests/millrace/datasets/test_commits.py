@@ -24,7 +24,7 @@ from millrace.datasets import commits, new_rows
 from millrace.datasets.commits import Commit, NewDrop, commit, commit_together, find_commit, rows_in
 from millrace.datasets.iceberg import MERGING, begin
 from millrace.datasets.journal import Journal
-from millrace.datasets.new_rows import NewRows, RowsInMemory, Source, held_in_range_of, held_keys
+from millrace.datasets.new_rows import NewRows, RowsInMemory, Source, existing_in_range_of, existing_keys
 from millrace.datasets.tables import SOURCE, Lake
 from millrace.datasets.withdrawal import by_drop, withdraw
 
@@ -48,7 +48,7 @@ def committed(lake: Lake) -> pa.Table:
 
 def test_rows_are_committed_once_with_their_source(lake: Lake) -> None:
     first = commit(lake, "rows", rows(0), source("a.parquet"))
-    assert (first.rows_added, first.rows_total, first.alias_of) == (48, 48, None)
+    assert (first.rows_added, first.rows_total, first.duplicate_of) == (48, 48, None)
     assert commit(lake, "rows", rows(0), source("a.parquet")) == first, "a retry of the same run changes nothing"
     table = committed(lake)
     assert table.drop_columns([SOURCE]).cast(pq.read_schema(SAMPLE)).equals(pq.read_table(SAMPLE).slice(0, 48))
@@ -74,7 +74,7 @@ def test_the_same_bytes_under_another_key_bring_no_rows(lake: Lake) -> None:
     commit(lake, "rows", rows(0), source("a.parquet", "digest"))
     again = commit(lake, "rows", rows(0), source("b.parquet", "digest"))
     assert (again.rows_added, again.rows_total) == (0, 48)
-    assert again.alias_of == "s3://landing/a.parquet?versionId=1"
+    assert again.duplicate_of == "s3://landing/a.parquet?versionId=1"
     assert commit(lake, "rows", rows(0), source("b.parquet", "digest")) == again
     iceberg = lake.find("rows")
     assert iceberg is not None
@@ -90,18 +90,18 @@ def test_a_key_that_came_since_the_validation_is_refused(lake: Lake) -> None:
 
 def test_held_keys_are_read_in_the_range_of_the_drop_only(lake: Lake) -> None:
     commit(lake, "rows", rows(0, 480), source("a.parquet"))
-    (keys,) = held_keys(lake, "rows", lake.find("rows"), rows(470, 48))
+    (keys,) = existing_keys(lake, "rows", lake.find("rows"), rows(470, 48))
     assert (keys.columns, len(keys.values)) == (("timestamp",), 10)
 
 
 def test_the_range_of_a_file_is_in_its_footer(lake: Lake, tmp_path: Path) -> None:
     commit(lake, "rows", rows(0, 480), source("a.parquet"))
     pq.write_table(rows(470, 48), tmp_path / "drop", row_group_size=20)
-    (found,) = held_in_range_of(lake, "rows", lake.find("rows"), tmp_path / "drop")
-    (expected,) = held_keys(lake, "rows", lake.find("rows"), rows(470, 48))
+    (found,) = existing_in_range_of(lake, "rows", lake.find("rows"), tmp_path / "drop")
+    (expected,) = existing_keys(lake, "rows", lake.find("rows"), rows(470, 48))
     assert found.values.equals(expected.values)
     pq.write_table(rows(470, 48), tmp_path / "mute", write_statistics=False)
-    (all_keys,) = held_in_range_of(lake, "rows", lake.find("rows"), tmp_path / "mute")
+    (all_keys,) = existing_in_range_of(lake, "rows", lake.find("rows"), tmp_path / "mute")
     assert len(all_keys.values) == 480
 
 
@@ -139,7 +139,7 @@ def test_without_the_look_at_the_summary_a_lost_answer_doubles_the_rows(
     commit(lake, "rows", rows(0), source("a.parquet"))
     for look in ("find_own", "find_commit"):
         monkeypatch.setattr(commits, look, lambda *_, **__: None)
-    monkeypatch.setattr(new_rows, "held_keys", lambda *_, **__: ())
+    monkeypatch.setattr(new_rows, "existing_keys", lambda *_, **__: ())
     lose_the_answer_once(lake, monkeypatch)
     commit(lake, "rows", rows(48), source("b.parquet"))
     assert committed(lake).num_rows == 48 + 2 * 48
@@ -208,13 +208,13 @@ def test_a_version_that_goes_back_to_earlier_bytes_is_the_latest_all_the_same(la
     commit(lake, "rows", rows(0), version(1, digest="first"))
     commit(lake, "rows", corrected(), version(2))
     back = commit(lake, "rows", rows(0), version(3, digest="first"))
-    assert (back.rows_added, back.alias_of, back.rows_total) == (48, None, 48)
+    assert (back.rows_added, back.duplicate_of, back.rows_total) == (48, None, 48)
     assert prices(lake) == sorted(rows(0)["nswprice"].to_pylist())
 
 
 def test_the_same_bytes_as_a_later_version_are_a_duplicate_and_keep_the_order(lake: Lake) -> None:
     commit(lake, "rows", rows(0), version(1, digest="same"))
-    assert commit(lake, "rows", rows(0), version(3, digest="same")).alias_of is not None
+    assert commit(lake, "rows", rows(0), version(3, digest="same")).duplicate_of is not None
     late = commit(lake, "rows", corrected(), version(2))
     assert late.superseded_by == "s3://landing/a.parquet?versionId=3"
 
@@ -266,7 +266,7 @@ def test_a_correction_with_withdrawn_bytes_brings_none_of_them_back(lake: Lake) 
 def test_the_same_bytes_under_a_later_version_keep_their_rows(lake: Lake) -> None:
     commit(lake, "rows", rows(0), version(1, digest="same"))
     again = commit(lake, "rows", rows(0), version(2, digest="same"))
-    assert (again.alias_of, again.rows_added, again.rows_total) == (version(1).uri, 0, 48)
+    assert (again.duplicate_of, again.rows_added, again.rows_total) == (version(1).uri, 0, 48)
 
 
 def test_versions_that_are_committed_at_once_leave_the_latest(lake: Lake) -> None:
@@ -321,7 +321,7 @@ def test_drops_together_are_one_commit_and_a_snapshot_each(
         (30, 0, 102),
         (0, 0, 102),
     ]
-    assert (done[2].alias_of, done[5].superseded_by) == (source("b.parquet").uri, version(2).uri)
+    assert (done[2].duplicate_of, done[5].superseded_by) == (source("b.parquet").uri, version(2).uri)
     table = committed(lake)
     assert Counter(table[SOURCE].to_pylist()) == {"a.parquet": 30, "b.parquet": 48, "c.parquet": 24}
     assert commit_group(lake, tmp_path, given) == done, "a retry says the same, also of the version that left since"

@@ -62,7 +62,7 @@ def test_the_same_bytes_are_known_after_their_snapshot_has_expired(lake: Lake) -
     assert commit(lake, "rows", rows(0, 4), source("again.parquet", "0.parquet")) == told
     assert commit(lake, "rows", rows(4, 4), source("1.parquet")).rows_added == 4, "a retry is told what it did"
     other = commit(lake, "rows", rows(8, 4), source("other.parquet", "2.parquet"))
-    assert (other.rows_added, other.alias_of) == (0, "s3://landing/2.parquet?versionId=1")
+    assert (other.rows_added, other.duplicate_of) == (0, "s3://landing/2.parquet?versionId=1")
     assert committed(lake).num_rows == 16
 
 
@@ -178,7 +178,7 @@ def test_small_files_become_one_with_the_same_rows(lake: Lake, monkeypatch: pyte
     assert after["timestamp"].to_pylist() == sorted(before["timestamp"].to_pylist()), "in the order of their commits"
     assert pin(lake, "after").data_digest == digest, "the same rows were committed"
     assert compact(lake, "rows") == 0
-    assert commit(lake, "rows", rows(0, 4), source("again.parquet", "0.parquet")).alias_of
+    assert commit(lake, "rows", rows(0, 4), source("again.parquet", "0.parquet")).duplicate_of
     assert commit(lake, "rows", rows(0, 4), source("dup.parquet")).rows_quarantined == 4, "its keys are known"
 
 

@@ -58,7 +58,7 @@ def test_a_drop_is_gone_its_bytes_stay_out_and_its_keys_may_come_anew(lake: Lake
     assert (again.rows_added, rows_in(lake.open("rows"))) == (0, 48), "the same bytes"
     assert again.is_withdrawn
     good = commit(lake, "rows", rows(48), source("copy.parquet", digest="good.parquet"))
-    assert (good.alias_of, good.is_withdrawn) == ("s3://landing/good.parquet?versionId=1", False)
+    assert (good.duplicate_of, good.is_withdrawn) == ("s3://landing/good.parquet?versionId=1", False)
     assert commit(lake, "rows", rows(0), source("mended.parquet")).rows_added == 48
 
 

@@ -58,7 +58,7 @@ def joined(
     decisions: list[Decision], table: pa.Table, workload: Workload, contract: Contract
 ) -> dict[str, tuple[int | None, float | None]]:
     task = Binary()
-    outcomes = join(decisions, table.to_pylist(), surface=workload.prediction, table=contract.labels, task=task)
+    outcomes = join(decisions, table.to_pylist(), prediction_spec=workload.prediction, table=contract.labels, task=task)
     return {outcome.decision.id: (outcome.label, outcome.error) for outcome in outcomes}
 
 
@@ -113,7 +113,11 @@ def test_the_error_is_the_tasks(
 ) -> None:
     row = {"timestamp": NOON.replace(tzinfo=None), "class": label}
     (outcome,) = join(
-        [decision("a", output={"value": value})], [row], surface=workload.prediction, table=contract.labels, task=task
+        [decision("a", output={"value": value})],
+        [row],
+        prediction_spec=workload.prediction,
+        table=contract.labels,
+        task=task,
     )
     assert (outcome.label, outcome.error) == (label, error)
 
@@ -123,14 +127,16 @@ def test_a_label_at_a_horizon_is_about_the_row_that_many_hours_before(
     hours: float, found: bool, workload: Workload, contract: Contract
 ) -> None:
     """A label that names its decision needs no time; one that has a time is believed only where it fits."""
-    surface = workload.prediction.model_copy(update={"horizon_hours": hours})
+    prediction_spec = workload.prediction.model_copy(update={"horizon_hours": hours})
     later = (NOON + timedelta(hours=24)).replace(tzinfo=None)
     for label, known in (
         ({"timestamp": later, "class": 1}, found),
         ({"prediction_id": "a", "class": 1}, True),
         ({"prediction_id": "a", "timestamp": later, "class": 1}, found or not hours),
     ):
-        [outcome] = join([decision("a")], [label], surface=surface, table=contract.labels, task=Binary())
+        [outcome] = join(
+            [decision("a")], [label], prediction_spec=prediction_spec, table=contract.labels, task=Binary()
+        )
         assert outcome.label == (1 if known else None)
 
 
@@ -145,7 +151,7 @@ def test_the_labels_of_a_forecast_come_hour_by_hour(
     come: range, error: float | None, workload: Workload, contract: Contract
 ) -> None:
     """Nine of ten are enough; each is 1 too high but the last, which is right."""
-    surface = Prediction.model_validate(
+    prediction_spec = Prediction.model_validate(
         workload.prediction.model_dump(exclude={"label", "horizon_hours"}) | {"label": TIMED}
     )
     rows = [
@@ -153,25 +159,25 @@ def test_the_labels_of_a_forecast_come_hour_by_hour(
         for hours in come
     ]
     said = decision("a", output={"value": [float(hours) for hours in range(1, 11)]})
-    (outcome,) = join([said], rows, surface=surface, table=contract.labels, task=FORECAST)
+    (outcome,) = join([said], rows, prediction_spec=prediction_spec, table=contract.labels, task=FORECAST)
     assert outcome.error == (None if error is None else pytest.approx(error))
     assert (outcome.label or []).count(None) == (10 - len(come) if len(come) else 0)
 
 
 def test_a_label_of_a_forecast_without_a_time_is_of_no_horizon(workload: Workload, contract: Contract) -> None:
-    surface = Prediction.model_validate(
+    prediction_spec = Prediction.model_validate(
         workload.prediction.model_dump(exclude={"label", "horizon_hours"}) | {"label": TIMED}
     )
     said = decision("a", output={"value": [1.0] * 10})
     rows = [{"prediction_id": "a", "class": 1}]
-    (outcome,) = join([said], rows, surface=surface, table=contract.labels, task=FORECAST)
+    (outcome,) = join([said], rows, prediction_spec=prediction_spec, table=contract.labels, task=FORECAST)
     assert (outcome.label, outcome.error) == (None, None)
 
 
 def test_several_labels_come_together(workload: Workload, contract: Contract) -> None:
     task = Multilabel(labels=("wet", "dry"), thresholds=(0.5, 0.5))
-    surface = workload.prediction.model_copy(update={"label": "wet, dry", "labels": ("wet", "dry")})
+    prediction_spec = workload.prediction.model_copy(update={"label": "wet, dry", "labels": ("wet", "dry")})
     row = {"timestamp": NOON.replace(tzinfo=None), "wet": True, "dry": True}
     said = decision("a", output={"value": [1, 0]})
-    (outcome,) = join([said], [row], surface=surface, table=contract.labels, task=task)
+    (outcome,) = join([said], [row], prediction_spec=prediction_spec, table=contract.labels, task=task)
     assert (outcome.label, outcome.error) == ([True, True], 0.5)

@@ -10,7 +10,7 @@ from moto import mock_aws
 
 from millrace.messages.audit import DETAILS, AuditEvent, ResourcesRemoved
 from millrace.state.audit import Record, append, read
-from millrace.timestamps import moment
+from millrace.timestamps import parse_utc
 from tests.credentials import set_credentials
 from tests.state_table import create_table
 
@@ -18,7 +18,7 @@ RECORD = Record(
     actor="teardown",
     execution_arn="arn:aws:states:eu-west-1:123456789012:execution:teardown:t-1",
     event=AuditEvent.TEARDOWN_STEP,
-    as_of=moment("1997-07-01T06:00:00Z"),
+    as_of=parse_utc("1997-07-01T06:00:00Z"),
     cause="console",
     details=ResourcesRemoved(step="versions", found=("alarm a", "model b")),
 )
@@ -47,7 +47,9 @@ def test_a_retry_adds_nothing_and_another_record_does(table):
 
 def test_keys_sort_by_the_moment(table):
     later = append(table, table="audit", workload="w", record=RECORD)
-    earlier = append(table, table="audit", workload="w", record=replace(RECORD, as_of=moment("1997-06-30T23:59:59Z")))
+    earlier = append(
+        table, table="audit", workload="w", record=replace(RECORD, as_of=parse_utc("1997-06-30T23:59:59Z"))
+    )
     assert sorted([later, earlier]) == [earlier, later]
 
 
@@ -67,7 +69,7 @@ def test_a_record_says_who_what_when_and_why(table):
 
 
 def test_records_are_read_back_in_order(table):
-    earlier = replace(RECORD, as_of=moment("1997-06-30T23:59:59Z"))
+    earlier = replace(RECORD, as_of=parse_utc("1997-06-30T23:59:59Z"))
     for record in (RECORD, earlier):
         append(table, table="audit", workload="w", record=record)
     append(table, table="audit", workload="other", record=RECORD)

@@ -15,12 +15,12 @@ from infra.local.s3.conditional_writes import make_conditional_puts_atomic
 from millrace.state.audit_chain import AuditChain, Change, ChangeKind
 from millrace.state.audit_lag import EVERY, AuditLag
 from millrace.state.table import StateTable
-from millrace.timestamps import moment
+from millrace.timestamps import parse_utc
 from tests.audit_bucket import create_bucket
 from tests.functions.cold_start import NAMES, set_variables
 from tests.state_table import create_table
 
-START = moment("1997-06-01T06:00:00Z")
+START = parse_utc("1997-06-01T06:00:00Z")
 BUCKET, TABLE = NAMES.platform.bucket("audit"), NAMES.platform.audit_table
 
 

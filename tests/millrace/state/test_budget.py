@@ -6,9 +6,9 @@ from datetime import timedelta
 from decimal import Decimal
 
 from millrace.state.budget import MonthlyBudget
-from millrace.timestamps import moment
+from millrace.timestamps import parse_utc
 
-NOW = moment("1997-06-01T06:00:00Z")
+NOW = parse_utc("1997-06-01T06:00:00Z")
 A, B = "arn:aws:states:eu-west-1:123456789012:execution:m:a", "arn:aws:states:eu-west-1:123456789012:execution:m:b"
 
 
@@ -36,7 +36,7 @@ def test_months_tell_what_their_runs_reserved(table):
         (B, 2.0, "1997-06-30T23:00:00Z"),
         (A, 3.0, "1997-05-01T00:00:00Z"),
     ):
-        assert budget.reserve(usd, arn=arn, as_of=moment(as_of), monthly_usd=50)
+        assert budget.reserve(usd, arn=arn, as_of=parse_utc(as_of), monthly_usd=50)
     assert {name: (spend.usd, spend.runs) for name, spend in budget.months().items()} == {
         "1997-05": (Decimal(3), {A: Decimal(3)}),
         "1997-06": (Decimal("3.5"), {A: Decimal("1.5"), B: Decimal(2)}),

@@ -6,9 +6,9 @@ from datetime import timedelta
 
 from millrace.state.cursors import WindowCursors
 from millrace.state.reported_failures import ReportedFailures
-from millrace.timestamps import moment
+from millrace.timestamps import parse_utc
 
-NOW = moment("1997-06-01T06:00:00Z")
+NOW = parse_utc("1997-06-01T06:00:00Z")
 
 
 def test_the_cursor_never_goes_back(table):

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from millrace.state.retraining import Retrainings
-from millrace.timestamps import moment
+from millrace.timestamps import parse_utc
 
-NOW = moment("1997-06-01T06:00:00Z")
+NOW = parse_utc("1997-06-01T06:00:00Z")
 A, B = "arn:aws:states:eu-west-1:123456789012:execution:m:a", "arn:aws:states:eu-west-1:123456789012:execution:m:b"
 
 

@@ -10,7 +10,7 @@ import yaml
 
 
 @dataclass(frozen=True, kw_only=True)
-class Surface:
+class ProposedPrediction:
     """Label, features, keys."""
 
     name: str
