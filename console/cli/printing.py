@@ -22,7 +22,7 @@ MOST_CELLS = 6
 
 
 def show_rows(rows: Sequence[Mapping[str, Any]], *, as_json: bool, nothing: str, has_words: bool = True) -> None:
-    """Print a table with the columns of the first row, or a JSON array; `nothing` replaces an empty table.
+    """Print a table with the columns of all rows, or a JSON array; `nothing` replaces an empty table.
 
     Without `has_words` the columns have the very names of a table, which SQL is written with."""
     if as_json:
@@ -33,10 +33,11 @@ def show_rows(rows: Sequence[Mapping[str, Any]], *, as_json: bool, nothing: str,
         console.print(literal(nothing))
         return
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for name in rows[0]:
+    columns = dict.fromkeys(name for row in rows for name in row)
+    for name in columns:
         table.add_column(literal(name.replace("_", " ") if has_words else name), overflow="fold")
     for row in rows:
-        table.add_row(*(literal(plain(value)) for value in row.values()))
+        table.add_row(*(literal(plain(row.get(name))) for name in columns))
     console.print(table)
 
 

@@ -232,7 +232,7 @@ def _calibrate(predictor: Predictor, held: Resident) -> None:
     if predictor.objective.is_calibrated:
         with torch.no_grad():
             raw_NW = torch.cat([predictor.network(**piece.tensors) for piece in held.pieces()])
-        predictor.temperature.fill_(fit_temperature(raw_NW, held.target_N, predictor.loss))
+        predictor.temperature.fill_(fit_temperature(raw_NW, held.target_N, predictor.log_loss))
 
 
 def _walk_forward(

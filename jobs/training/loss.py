@@ -7,6 +7,7 @@ answers: each head is then trained by its own loss, as BatchEnsemble and TabM do
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -38,14 +39,26 @@ class Loss:
     def _mean(self, raw_NW: Tensor, target_N: Tensor, smoothing: float) -> Tensor:
         if self.class_weights is None and not smoothing:
             return self.predictor.loss(raw_NW, target_N)
-        if self.predictor.objective.loss == "cross_entropy":
-            loss_N = functional.cross_entropy(raw_NW, target_N, reduction="none", label_smoothing=smoothing)
-        else:
-            # Of several labels each has an output of its own.
-            raw_N = raw_NW[:, 0] if target_N.ndim == 1 else raw_NW
-            smoothed_N = target_N * (1 - smoothing) + smoothing / 2
-            loss_N = functional.binary_cross_entropy_with_logits(raw_N, smoothed_N, reduction="none")
+        loss_N = BY_ROW[self.predictor.objective.loss](raw_NW, target_N, smoothing)
         return loss_N.mean() if self.class_weights is None else (loss_N * self.class_weights[target_N.long()]).mean()
+
+
+def _cross_entropy(raw_NW: Tensor, target_N: Tensor, smoothing: float) -> Tensor:
+    return functional.cross_entropy(raw_NW, target_N, reduction="none", label_smoothing=smoothing)
+
+
+def _binary_cross_entropy(raw_NW: Tensor, target_N: Tensor, smoothing: float) -> Tensor:
+    # Of several labels each has an output of its own.
+    raw_N = raw_NW[:, 0] if target_N.ndim == 1 else raw_NW
+    smoothed_N = target_N * (1 - smoothing) + smoothing / 2
+    return functional.binary_cross_entropy_with_logits(raw_N, smoothed_N, reduction="none")
+
+
+BY_ROW: dict[str, Callable[[Tensor, Tensor, float], Tensor]] = {
+    "cross_entropy": _cross_entropy,
+    "binary_cross_entropy_with_logits": _binary_cross_entropy,
+}
+"""The losses of `CLASS_LOSSES`, row by row, with smoothed labels."""
 
 
 def declare(parameters: Parameters, predictor: Predictor, target_N: Tensor) -> Loss:

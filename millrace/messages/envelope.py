@@ -38,7 +38,7 @@ class ExecutionInput(Message):
     """The input of every execution; each machine adds its own fields."""
 
     cause: str
-    """Id of the event that started the execution; `console` when a person did."""
+    """Id of the event that started the execution; `command` for a command of ours, `console` for an input by hand."""
     as_of: Moment
     """The time that the execution counts as now."""
 

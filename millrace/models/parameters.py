@@ -56,7 +56,7 @@ class Parameters(BaseModel):
         """Nothing, where the task has what these hyperparameters change; raises WorkloadError for another one."""
         if (self.label_smoothing or self.class_balance) and task.objective.loss not in CLASS_LOSSES:
             field = "training.parameters." + ("label_smoothing" if self.label_smoothing else "class_balance")
-            expected = f"no such parameter for the task {task.kind}, whose answers are no classes"
+            expected = f"no such parameter for the task {task.kind}, whose loss is {task.objective.loss}"
             raise WorkloadError(where="workload.yaml", field=field, expected=expected, came="one")
         if self.class_balance and has_parts(task):
             field, expected = "training.parameters.class_balance", f"no such parameter for the task {task.kind}"

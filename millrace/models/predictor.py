@@ -9,6 +9,7 @@ from importlib import import_module
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from millrace.features.signature import Signature
 from millrace.models.losses import loss_function
@@ -58,6 +59,15 @@ class Predictor(nn.Module):
         raw = raw_NW[:, 0] if self.objective.width == 1 else raw_NW
         loss: Tensor = loss_function(self.objective.loss)(raw, target_N, **self.objective.options)
         return loss
+
+    def log_loss(self, raw_NW: Tensor, target_N: Tensor) -> Tensor:
+        """The mean log loss of the probabilities that softmax or else sigmoid makes of raw numbers.
+
+        It is smallest at the true probabilities, which a loss of training need not be: the temperature follows it."""
+        if self.objective.activation == "softmax":
+            return functional.cross_entropy(raw_NW, target_N)
+        raw = raw_NW[:, 0] if self.objective.width == 1 else raw_NW
+        return functional.binary_cross_entropy_with_logits(raw, target_N)
 
 
 def build(parameters: Parameters, signature: Signature, objective: Objective) -> Predictor:

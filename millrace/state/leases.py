@@ -32,8 +32,8 @@ class Leases:
 
     def take(self, name: str, *, holder: str, as_of: datetime, expires_at: datetime) -> bool:
         """Whether `holder` has the lease now: it was free, expired at `as_of`, or the holder's already."""
-        # Times are compared as text, which is right since `format_utc` has one format. One write decides: of two that find
-        # the lease expired the second sees the first one's.
+        # Times are compared as text, which is right since `format_utc` has one format. One write decides: of two that
+        # find the lease expired the second sees the first one's.
         return self._table.put(
             f"{PREFIX}{name}",
             {"holder": {"S": holder}, "as_of": {"S": format_utc(as_of)}, "expires_at": {"S": format_utc(expires_at)}},

@@ -30,6 +30,12 @@ def test_brackets_are_shown_in_a_header_a_cell_and_the_sentence_of_no_rows(capsy
     assert sentence == f"No row of {MARKUP}."
 
 
+def test_a_cell_stands_below_its_own_column_where_rows_differ(capsys: pytest.CaptureFixture[str]) -> None:
+    show_rows([{"run": "a", "status": "b"}, {"status": "c", "user": "d"}], as_json=False, nothing="")
+    header, _, second = capsys.readouterr().out.splitlines()
+    assert [header.index(name) for name in ("status", "user")] == [second.index(cell) for cell in ("c", "d")]
+
+
 def test_a_control_character_does_not_reach_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
     show_rows([{"city": "\x1b[2JBern", "gates": "one\ntwo"}], as_json=False, nothing="")
     printed = capsys.readouterr().out

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 from torch import Tensor
@@ -10,6 +12,7 @@ from jobs.training.loss import Loss
 from millrace.errors import WorkloadError
 from millrace.features.signature import TensorSpec
 from millrace.models.feedforward.declaration import Feedforward
+from millrace.models.parameters import CLASS_LOSSES
 from millrace.models.predictor import build
 from millrace.tasks.binary import Binary
 from millrace.tasks.multiclass import Multiclass
@@ -84,6 +87,19 @@ def test_each_of_several_labels_is_smoothed_as_the_only_one_is() -> None:
 def test_several_labels_have_no_classes_to_balance() -> None:
     with pytest.raises(WorkloadError, match="class_balance: expected no such parameter for the task multilabel"):
         Feedforward(class_balance=True).suits(Multilabel(labels=("a", "b"), thresholds=(0.5, 0.5)))
+
+
+def test_probabilities_are_judged_by_the_log_loss_whatever_trained_them() -> None:
+    for task, target_N in ((Binary(), (LABELS > 0).float()), (THREE, LABELS)):
+        other = replace(task.objective, loss="mse_loss")
+        predictor, raw_NW = build(Feedforward(), SIGNATURE, other), RAW_NW[:, : other.width]
+        assert torch.equal(
+            predictor.log_loss(raw_NW, target_N), losses(task, target_N).predictor.loss(raw_NW, target_N)
+        )
+
+
+def test_every_loss_of_classes_can_be_smoothed_and_balanced() -> None:
+    assert set(loss.BY_ROW) == set(CLASS_LOSSES)
 
 
 @pytest.mark.parametrize("more", [{}, {"class_balance": True, "label_smoothing": 0.1}])
