@@ -195,6 +195,17 @@ def test_awss_commands_exist() -> None:
     assert unknown_calls("\n".join(commands(README))) == []
 
 
+def quoted(page: str) -> str:
+    """What a page of the docs gives to type: lines with a prompt, and words in backticks."""
+    return "\n".join(line or word for line, word in re.findall(r"^\$ (.+)$|`([^`\n]+)`", page, re.M))
+
+
+@pytest.mark.parametrize("name", ["operating", "runbooks", "first-month"])
+def test_awss_commands_in_the_docs_exist(name: str) -> None:
+    """In both versions of AWS's command line: `aws logs tail` is of the second alone, which pip does not install."""
+    assert unknown_calls(quoted((ROOT / "docs" / f"{name}.md").read_text())) == []
+
+
 def test_a_command_that_nobody_knows_is_noticed() -> None:
     changed = README.replace("make check ", "make clean ")
     assert strange_commands(changed) == {"make check", "make clean"}
@@ -202,6 +213,7 @@ def test_a_command_that_nobody_knows_is_noticed() -> None:
         "endpoint",
         "sagemaker end",
     ]
+    assert unknown_calls(quoted("Look:\n$ aws logs tail /local/mail\n")) == ["logs tail"]
 
 
 # Links and folders

@@ -34,7 +34,7 @@ class EventSources(dict[str, EventSource]):
 def make_event_source_mappings(cloud: Cloud) -> None:
     models: Any = import_module("moto.awslambda.models")
     backend, describe = models.LambdaBackend, models.EventSourceMapping.get_configuration
-    create = backend.create_event_source_mapping
+    create, listed = backend.create_event_source_mapping, backend.list_event_source_mappings
 
     def create_event_source_mapping(self: Any, spec: dict[str, Any]) -> Any:
         source = _source(cloud, spec)
@@ -45,11 +45,20 @@ def make_event_source_mappings(cloud: Cloud) -> None:
         source.start(self, mapping)
         return mapping
 
+    def list_event_source_mappings(self: Any, event_source_arn: str, function_name: str) -> list[Any]:
+        # By the name as well as by the ARN, whichever of the two made the mapping; moto compares the texts.
+        wanted = _function_of(function_name or "")
+        return [one for one in listed(self, event_source_arn, "") if wanted in ("", _function_of(one.function_name))]
+
     def get_configuration(self: Any) -> dict[str, Any]:
         described: dict[str, Any] = describe(self)
         return described | ({"State": "Disabling"} if self.is_polled and not self.enabled else {})
 
-    replace(backend, create_event_source_mapping=create_event_source_mapping)
+    replace(
+        backend,
+        create_event_source_mapping=create_event_source_mapping,
+        list_event_source_mappings=list_event_source_mappings,
+    )
     replace(models.EventSourceMapping, is_polled=False, get_configuration=get_configuration)
 
 
@@ -67,6 +76,12 @@ def polling(mapping: Any) -> Iterator[bool]:
         yield mapping.enabled
     finally:
         mapping.is_polled = False
+
+
+def _function_of(name: str) -> str:
+    """The function's name, of a name, an ARN or a part of one:
+    https://docs.aws.amazon.com/lambda/latest/api/API_ListEventSourceMappings.html"""
+    return name.rpartition("function:")[2].partition(":")[0]
 
 
 def _source(cloud: Cloud, spec: dict[str, Any]) -> EventSource:

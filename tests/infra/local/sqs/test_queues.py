@@ -136,6 +136,18 @@ def test_a_disabled_or_deleted_mapping_polls_nothing(cloud: Cloud, client: Any, 
     assert batches(cloud, name) == [["x"]]
 
 
+def test_a_mapping_is_listed_by_the_name_and_by_the_arn_of_its_function(client: Any, source: Any) -> None:
+    name, _, _ = source()
+    (made,) = client("lambda").list_event_source_mappings(FunctionName=name)["EventSourceMappings"]
+    other = client("lambda").create_event_source_mapping(
+        FunctionName=made["FunctionArn"], EventSourceArn=made["EventSourceArn"], Enabled=False
+    )
+    for given in (name, made["FunctionArn"], made["FunctionArn"].partition("eu-west-1:")[2]):
+        listed = client("lambda").list_event_source_mappings(FunctionName=given)["EventSourceMappings"]
+        assert {one["UUID"] for one in listed} == {made["UUID"], other["UUID"]}
+    assert not client("lambda").list_event_source_mappings(FunctionName=f"{name}-2")["EventSourceMappings"]
+
+
 def test_a_disabled_mapping_is_disabled_when_it_receives_no_more(cloud: Cloud, client: Any, source: Any) -> None:
     """Before that it is `Disabling`: its poller may still take a message."""
     name, url, _ = source()
