@@ -62,7 +62,11 @@ class Head:
     def parse(cls, text: str) -> Head:
         """Raises EnvironmentNotFoundError where it is no number and no digest."""
         number, _, name = text.partition(":")
-        if not number.isdigit() or len(name) != len(BEFORE_THE_FIRST) or set(name) - set("0123456789abcdef"):
+        if (
+            not (number.isascii() and number.isdigit())
+            or len(name) != len(BEFORE_THE_FIRST)
+            or set(name) - set("0123456789abcdef")
+        ):
             expected = "<number>:<digest>, as an earlier verification printed it"
             raise EnvironmentNotFoundError(f"--head: expected {expected}, got {text!r}")
         return cls(number=int(number), digest=name)
@@ -97,7 +101,7 @@ def verify_chain(
         examined.wrong.append(
             Wrong(where=f"{environment.platform.audit_table}: {sort}", expected="a link of this record", came="none")
         )
-    if head and examined.digests.get(head.number) != head.digest:
+    if head and (examined.digests | {0: BEFORE_THE_FIRST}).get(head.number) != head.digest:
         came = examined.digests.get(head.number, f"none, the newest link is {examined.newest}")
         examined.wrong.append(Wrong(where=f"link {head.number}", expected=f"digest {head.digest}", came=came))
     return Verified(

@@ -1,4 +1,4 @@
-"""Every container of ours runs in the VPC: two subnets in different zones, a security group of ours."""
+"""Every container of ours runs in the VPC: in two subnets, with a security group of ours."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ TASKS = {
     "createModel": ("VpcConfig",),
 }
 SUBNETS = 2
-"""Two zones: where one has no capacity, SageMaker uses the other."""
+"""For two zones: where one has no capacity, SageMaker uses the other. Which zones they are in is not looked at."""
 
 
 def check(stacks: Sequence[Stack]) -> Iterator[Finding]:
-    """A finding for each job and model outside of the VPC or in one zone only."""
+    """A finding for each job and model outside of the VPC or in one subnet only."""
     for task in tasks(stacks, *TASKS):
         vpc = given(task.parameters, *TASKS[task.action])
         groups, subnets = given(vpc, "SecurityGroupIds"), given(vpc, "Subnets")

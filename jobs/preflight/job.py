@@ -107,13 +107,15 @@ def _compare(container: Container, rows: Rows, expected: Rows, *, version: str) 
     content = container.answer(json.dumps({"rows": rows}).encode(), "application/json")
     try:
         document = json.loads(content)
-    except ValueError:
+    except (ValueError, RecursionError):
         raise PreflightError(f"/invocations: expected JSON, got {said(content)!r}") from None
     if not isinstance(document, dict):
         raise PreflightError(f"/invocations: expected an object with answers, got {document!r:.200}")
     if (came := document.get("model_version")) != version:
-        raise PreflightError(f"/invocations: expected answers of version {version}, got those of {came}")
-    answers = document.get("predictions", [])
+        raise PreflightError(f"/invocations: expected answers of version {version!r}, got {came!r:.200}")
+    answers = document.get("predictions")
+    if not isinstance(answers, list) or not all(isinstance(answer, dict) for answer in answers):
+        raise PreflightError(f"/invocations: expected predictions, a list of objects, got {answers!r:.200}")
     if len(answers) != len(rows):
         raise PreflightError(f"/invocations: expected {len(rows)} answers, got {len(answers)}")
     for number, (answer, wanted) in enumerate(zip(answers, expected, strict=True), start=1):

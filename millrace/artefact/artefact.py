@@ -15,6 +15,7 @@ import hashlib
 import io
 import json
 import tarfile
+import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -29,6 +30,9 @@ from millrace.features.catalogue import Features
 from millrace.features.signature import Signature
 from millrace.tasks import catalogue as tasks
 from millrace.tasks.task import Task
+
+PADDING_BYTES = 64 * 1024
+"""More than tar writes behind its last member."""
 
 ARCHIVE = "model.tar.gz"
 """The name that SageMaker gives to the archive of a training job."""
@@ -186,16 +190,28 @@ def read_members(path: Path) -> dict[str, bytes]:
     try:
         # As a stream (`|`), read once and in order: nothing is unpacked to a disk, where a member's path could lead
         # out.
-        with tarfile.open(path, "r|gz", tarinfo=_Member) as archive:
+        with gzip.open(path) as file, tarfile.open(fileobj=file, mode="r|", tarinfo=_Member) as archive:
             for member in archive:
                 name = member.name.removeprefix("./")
                 if member.isdir() and name in ("", "."):
                     continue
                 _allow(name, regular=member.isreg(), seen=contents)
-                file = archive.extractfile(member)
-                assert file is not None  # a regular member
-                contents[name] = _bounded(name, member.size, file.read)
-    except (tarfile.TarError, EOFError, OSError, TypeError, ValueError, OverflowError, MemoryError) as error:
+                content = archive.extractfile(member)
+                assert content is not None  # a regular member
+                contents[name] = _bounded(name, member.size, content.read)
+            # To the end, where gzip keeps the checksum: others refuse an archive that is cut off behind its members.
+            if len(file.read(PADDING_BYTES)) == PADDING_BYTES:
+                raise ArtefactError(f"{path}: expected the end of the archive behind its members, got more")
+    except (
+        tarfile.TarError,
+        zlib.error,
+        EOFError,
+        OSError,
+        TypeError,
+        ValueError,
+        OverflowError,
+        MemoryError,
+    ) as error:
         # A header's numbers may be no numbers (`GNU.sparse.size` of "abc") or too large for a file; of a gzip header
         # that is cut off, tarfile reads a byte that is not there (TypeError).
         raise ArtefactError(f"{path}: expected a tar.gz, got {error}") from None

@@ -103,19 +103,20 @@ def commit_together(lake: Lake, table: str, drops: Sequence[NewDrop]) -> list[Co
 
     def commit() -> list[Commit] | None:
         attempt = _Attempt(lake.open(table))
-        done = [_take(attempt, drop) for drop in drops]
+        done = [_take(attempt, drop, corrects=table == "labels") for drop in drops]
         return done if attempt.commit() else None
 
     return until_won(commit, f"{lake.names.table(table)}: expected the drops to be committed")
 
 
-def _take(attempt: _Attempt, drop: NewDrop) -> Commit:
+def _take(attempt: _Attempt, drop: NewDrop, *, corrects: bool) -> Commit:
     """What becomes of the drop if the attempt wins, in one of four ways:
 
     this run has committed before (a retry)        -> its own result, whatever came since
     a later version of this object came before     -> an empty snapshot says so once, no row is added
     these bytes came in before, by another source  -> an empty snapshot says so once; an earlier version of this object
                                                       leaves all the same
+    … but of labels, and others came since             -> as the next: they correct those back
     else                                           -> a snapshot with its rows"""
     iceberg, source = attempt.table, drop.source
     journal = Journal.of(iceberg)
@@ -126,6 +127,8 @@ def _take(attempt: _Attempt, drop: NewDrop) -> Commit:
     earlier = find_commit(journal, source.digest, written_by=source.written_by)
     if earlier is not None and (earlier.written_by == source.written_by or find_alias(journal, source)):
         return _result(iceberg, journal, earlier, source)
+    if earlier is not None and corrects and _others_since(journal, source.digest):
+        earlier = None
     if (later := find_later(journal, source)) is not None:
         if not is_recorded(journal, source):
             attempt.append(None, summary | {SUPERSEDED: later})
@@ -141,6 +144,12 @@ def _take(attempt: _Attempt, drop: NewDrop) -> Commit:
     instead = instead if new.file is not None else {}
     said = attempt.append(new.file, summary | _counted(new) | instead)
     return _result(attempt.table, journal, said, source)
+
+
+def _others_since(journal: Journal, digest: str) -> bool:
+    """Whether rows of other bytes came after the last that were of these."""
+    last = max(entry.place for entry in journal.with_digest(digest) if entry.is_first)
+    return any(entry.place > last and entry.digest and entry.rows_added for entry in journal)
 
 
 def _counted(new: NewRows) -> dict[str, str]:

@@ -20,7 +20,7 @@ from console.queries.audit_chain import Head, Verified, audited_workloads, verif
 from infra.local.kernel.patching import undone
 from infra.local.s3.conditional_writes import make_conditional_puts_atomic
 from millrace.errors import EnvironmentNotFoundError
-from millrace.state.audit_chain import AuditChain, Change, ChangeKind, link_key
+from millrace.state.audit_chain import BEFORE_THE_FIRST, AuditChain, Change, ChangeKind, link_key
 from tests.audit_bucket import create_bucket
 from tests.credentials import set_credentials
 from tests.functions.cold_start import NAMES
@@ -204,8 +204,14 @@ def test_what_is_gone_from_both_is_found_by_a_head_that_was_kept(audit: Audit) -
     assert (wrong.where, wrong.came) == ("link 4", "none, the newest link is 3")
 
 
+def test_the_head_of_an_empty_chain_stays_one(audit: Audit) -> None:
+    assert audit.verify(Head(number=0, digest=BEFORE_THE_FIRST)).wrong == ()
+    (wrong,) = audit.verify(Head(number=0, digest="1" * 64)).wrong
+    assert wrong.where == "link 0"
+
+
 def test_a_head_is_a_number_and_a_digest() -> None:
-    for text in ("", "4", "4:abc", f"x:{'0' * 64}", f"4:{'G' * 64}"):
+    for text in ("", "4", "4:abc", f"x:{'0' * 64}", f"4:{'G' * 64}", f"²:{'0' * 64}"):
         with pytest.raises(EnvironmentNotFoundError, match="--head: expected <number>:<digest>"):
             Head.parse(text)
 

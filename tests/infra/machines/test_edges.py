@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from infra.machines.jobs import QUOTA_ERROR
+from infra.machines.states import TRANSIENT
 from millrace.names import Platform
 from millrace.operations.dead_letters import EVENTS, dead
 from millrace.operations.notices import NOTICES
@@ -33,6 +34,14 @@ LONGEST_BACKOFF_S = 15 * 60
 """Of all retries of one error of a task: what lasts longer is for a person to see."""
 LONGEST_WAITS_S = {"EndpointChangingError": 8 * 3600, QUOTA_ERROR: 3600}
 """For what ends by itself: an endpoint's change, and another job that has the instance."""
+
+
+def test_what_aws_says_to_retry_of_a_function_is_retried() -> None:
+    """https://docs.aws.amazon.com/step-functions/latest/dg/sfn-best-practices.html, and a worker that was killed:
+    https://docs.aws.amazon.com/step-functions/latest/dg/concepts-error-handling.html"""
+    named = {"ClientExecutionTimeoutException", "ServiceException", "AWSLambdaException", "SdkClientException"}
+    others = {"Lambda.TooManyRequestsException", "Lambda.Unknown", "Runtime.ExitError"}
+    assert set(TRANSIENT) == {f"Lambda.{name}" for name in named} | others
 
 
 def of(kind: str) -> list[Any]:

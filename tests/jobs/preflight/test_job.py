@@ -297,7 +297,15 @@ BROKEN_IMAGES = {
     "no object": ({"command": answers(b"[]")}, r"/invocations: expected an object with answers, got \[\]"),
     "another version": (
         {"command": answers(b'{"model_version": "2", "predictions": []}')},
-        r"/invocations: expected answers of version 3, got those of 2",
+        r"/invocations: expected answers of version '3', got '2'",
+    ),
+    "answers that are no list": (
+        {"command": answers(b'{"model_version": "3", "predictions": null}')},
+        r"/invocations: expected predictions, a list of objects, got None",
+    ),
+    "answers that are no objects": (
+        {"command": answers(b'{"model_version": "3", "predictions": ["a", "b", "c", "d"]}')},
+        r"/invocations: expected predictions, a list of objects, got \['a', ",
     ),
     "too few answers": (
         {"command": answers(b'{"model_version": "3", "predictions": []}')},

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import dataclasses
+import gzip
 import io
 import json
 import tarfile
@@ -167,6 +168,30 @@ def test_refuses_a_torn_archive(artefact: Artefact, tmp_path: Path) -> None:
     (tmp_path / "model.tar.gz").write_bytes(whole[: len(whole) // 2])
     with pytest.raises(ArtefactError):
         read_archive(tmp_path / "model.tar.gz")
+
+
+@pytest.mark.parametrize("missing", [1, 4, 8, 20])
+def test_an_archive_that_is_cut_off_behind_its_members_is_refused(
+    tmp_path: Path, artefact: Artefact, missing: int
+) -> None:
+    """tar itself would not unpack it, nor would SageMaker."""
+    path = tmp_path / "model.tar.gz"
+    write_archive(path, artefact)
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-missing])
+    with pytest.raises(ArtefactError, match=r"model\.tar\.gz: expected a tar\.gz, got "):
+        read_archive(path)
+    path.write_bytes(whole[:-8] + bytes(4) + whole[-4:])
+    with pytest.raises(ArtefactError, match="CRC check failed"):
+        read_archive(path)
+
+
+def test_an_archive_that_goes_on_behind_its_members_is_refused(tmp_path: Path, artefact: Artefact) -> None:
+    path = tmp_path / "model.tar.gz"
+    write_archive(path, artefact)
+    path.write_bytes(path.read_bytes() + gzip.compress(bytes(2**20)))
+    with pytest.raises(ArtefactError, match="expected the end of the archive behind its members, got more"):
+        read_archive(path)
 
 
 def test_refuses_a_description_that_lacks_a_word(artefact: Artefact, tmp_path: Path) -> None:
