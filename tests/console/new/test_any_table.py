@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 from hypothesis import event, given, settings
 from hypothesis import strategies as st
@@ -97,7 +98,9 @@ def _check_csv(table: pa.Table, folder: Path) -> None:
         for name in table.column_names
         if not (pa.types.is_nested(table[name].type) or pa.types.is_binary(table[name].type))
     ]
-    csv.write_csv(table.select(plain).cast(pa.schema([(name, pa.string()) for name in plain])), folder / "any.csv")
+    # A line of text with a NUL is no row in CSV: `tests/millrace/files` has it.
+    cells = [pc.replace_substring(table[name].cast(pa.string()), "\0", "_") for name in plain]
+    csv.write_csv(pa.table(cells, plain), folder / "any.csv")
     _check(folder / "any.csv", folder)
 
 
@@ -112,9 +115,7 @@ def _check(path: Path, folder: Path) -> None:
         return
     event("proposed")
     assert found.accepted.num_rows + len(found.refused) == ROWS
-    # A line of text with a NUL is refused too.
-    known = {"not_finite"} | ({"encoding"} if path.suffix == ".csv" and b"\0" in path.read_bytes() else set())
-    assert {row.reason for row in found.refused} <= known
+    assert {row.reason for row in found.refused} <= {"not_finite"}
     here = write(found, path, folder, folder / "drops", pieces=3, force=False)
     contract = check_fit(load_workload(here.folder), check_contract(here.folder))
     assert contract.rows == found.contract
