@@ -54,10 +54,11 @@ def _check_registrations(cloud: Cloud) -> None:
     backend = ApplicationAutoscalingBackend
     register, deregister = backend.register_scalable_target, backend.deregister_scalable_target
 
-    def register_checked(self: Any, namespace: str, r_id: str, *given: Any, **named: Any) -> Any:
+    def register_checked(self: Any, namespace: str, r_id: str, dimension: str, **named: Any) -> Any:
         if namespace == "sagemaker" and _variant(cloud, r_id) is None:
             raise AWSValidationException(f"Could not find the endpoint and variant of resource ID {r_id}.")
-        return register(self, namespace, r_id, *given, **named)
+        _check_bounds(self.targets.get(dimension, {}).get(r_id), named["min_capacity"], named["max_capacity"])
+        return register(self, namespace, r_id, dimension, **named)
 
     def deregister_with_policies(self: Any, namespace: str, r_id: str, dimension: str) -> None:
         deregister(self, namespace, r_id, dimension)
@@ -65,6 +66,14 @@ def _check_registrations(cloud: Cloud) -> None:
             self.delete_scaling_policy(policy.policy_name, namespace, r_id, dimension)
 
     replace(backend, register_scalable_target=register_checked, deregister_scalable_target=deregister_with_policies)
+
+
+def _check_bounds(former: Any, low: int | None, high: int | None) -> None:
+    """A bound that a registration leaves out stays as it was."""
+    lowest = low if low is not None else getattr(former, "min_capacity", None)
+    highest = high if high is not None else getattr(former, "max_capacity", None)
+    if lowest is not None and highest is not None and lowest > highest:
+        raise AWSValidationException("Maximum capacity cannot be less than minimum capacity")
 
 
 def _keep_policies(cloud: Cloud) -> None:

@@ -116,6 +116,8 @@ def test_the_rules_see_what_the_stages_hold(assemblies: dict[str, Path]) -> None
         ("EphemeralStorage", "ephemeral-storage"),
         ("MemorySize", "drop-memory"),
         ("RecursiveLoop", "recursive-loop"),
+        ("RoleArn", "refused-values"),
+        ("MaximumWindowInMinutes", "refused-values"),
     ):
         assert list(TEMPLATE_RULES[rule]([without(one, key) for one in stacks])), rule
 

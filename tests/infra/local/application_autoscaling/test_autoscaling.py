@@ -192,6 +192,17 @@ def test_the_alarms_are_those_that_aws_makes(client: Any, endpoint: str) -> None
     assert alarms(client, endpoint) == {}
 
 
+def test_bounds_that_cross_are_refused(client: Any, endpoint: str) -> None:
+    """Also where one of them stays as it was; and the bounds that were there hold."""
+    scaling, resource = client("application-autoscaling"), register(client, endpoint, low=1, high=2)
+    target = {"ServiceNamespace": "sagemaker", "ResourceId": resource, "ScalableDimension": DIMENSION}
+    for bounds in ({"MinCapacity": 5, "MaxCapacity": 2}, {"MinCapacity": 3}, {"MaxCapacity": 0}):
+        with pytest.raises(ClientError, match="Maximum capacity cannot be less than minimum capacity"):
+            scaling.register_scalable_target(**target, **bounds)
+    (kept,) = scaling.describe_scalable_targets(ServiceNamespace="sagemaker", ResourceIds=[resource])["ScalableTargets"]
+    assert (kept["MinCapacity"], kept["MaxCapacity"]) == (1, 2)
+
+
 def test_no_evaluation_sees_a_policy_without_its_alarms(
     cloud: Any, client: Any, endpoint: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

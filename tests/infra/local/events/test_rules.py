@@ -67,6 +67,19 @@ def put(client: Callable[[str], Any]) -> Callable[..., str]:
     return put
 
 
+def test_only_aws_speaks_for_its_services(cloud: Cloud, client: Callable[[str], Any], queue: Any, rule: Any) -> None:
+    """The entry fails, and those beside it do not."""
+    target = queue()
+    source = rule({"Arn": target.arn})
+    entries = [{"Source": one, "DetailType": "t", "Detail": "{}"} for one in (source, "aws.s3", source)]
+    answer = client("events").put_events(Entries=entries)
+    assert answer["FailedEntryCount"] == 1
+    assert [entry.get("ErrorCode") for entry in answer["Entries"]] == [None, "NotAuthorizedForSourceException", None]
+    assert {target.take()["MessageId"], target.take()["MessageId"]}
+    settle(cloud)
+    assert target.is_empty()
+
+
 def settle(cloud: Cloud) -> None:
     until(lambda: not functions.pending(cloud))
 

@@ -1,0 +1,212 @@
+"""Values that the schemas let pass, a property at a time, and that the service refuses when the resource is made.
+
+cfn-lint has others of the kind: a queue's visibility against its function's timeout, tags that are doubled."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from infra.rules.assembly import Resource, Stack, Task, given, machines
+from infra.rules.finding import Finding
+
+Values = Mapping[str, Any]
+HOUR_S, DAY_S = 3600, 86_400
+NEEDS_ROLE = (":states:", ":event-bus/", ":api-destination/", ":firehose:", ":kinesis:", ":batch:", ":ecs:")
+"""In the ARNs of what EventBridge reaches with a role; functions, queues and topics allow it by their own policies."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Refusal:
+    """One thing that a service refuses."""
+
+    kind: str
+    """The resource's type, or a task's service and action: `sagemaker:createTrainingJob`."""
+    expected: str
+    came: Callable[[Values], Any]
+    """What is refused of the properties or parameters; None where nothing is."""
+
+
+def check(stacks: Sequence[Stack]) -> Iterator[Finding]:
+    """A finding for each value of a resource or a task that its service would refuse."""
+    for stack in stacks:
+        for resource in stack.resources():
+            yield from _found(resource.where, resource.kind, resource.properties)
+        yield from _private_names(stack)
+    for machine in machines(stacks):
+        for task in machine.tasks():
+            yield from _found(task.where, _called(task), task.parameters)
+
+
+def _found(where: str, kind: str, values: Values) -> Iterator[Finding]:
+    for refusal in REFUSALS:
+        if refusal.kind == kind and (came := refusal.came(values)) is not None:
+            yield Finding(where=where, expected=refusal.expected, came=came)
+
+
+def _called(task: Task) -> str:
+    return f"{task.service}:{task.action}"
+
+
+def _number(values: Any, *path: str) -> int | None:
+    """The whole number at the path; None where there is none, or one that is known at the deployment alone."""
+    value = given(values, *path)
+    return int(value) if isinstance(value, int) or (isinstance(value, str) and value.isdigit()) else None
+
+
+def _beyond(low: int, high: int, *path: str) -> Callable[[Values], int | None]:
+    def came(values: Values) -> int | None:
+        number = _number(values, *path)
+        return None if number is None or low <= number <= high else number
+
+    return came
+
+
+def _above(path: str, bound: str) -> Callable[[Values], str | None]:
+    def came(values: Values) -> str | None:
+        number, most = _number(values, path), _number(values, bound)
+        return f"{number} of {most}" if number is not None and most is not None and number > most else None
+
+    return came
+
+
+def _evaluated_s(alarm: Values) -> int | None:
+    periods = [_number(alarm, "Period"), *(_number(one, "MetricStat", "Period") for one in alarm.get("Metrics", []))]
+    period_s, count = max((one for one in periods if one), default=0), _number(alarm, "EvaluationPeriods") or 1
+    return period_s * count if period_s * count > (DAY_S if period_s < HOUR_S else 7 * DAY_S) else None
+
+
+def _prefix_length(subnet: Values) -> str | None:
+    block = given(subnet, "CidrBlock")
+    outside = isinstance(block, str) and not 16 <= int(block.rpartition("/")[2]) <= 28
+    return str(block) if outside else None
+
+
+def _targets_without_role(rule: Values) -> list[str] | None:
+    arns = [str(target.get("Arn")) for target in rule.get("Targets", []) if not target.get("RoleArn")]
+    return [arn for arn in arns if any(part in arn for part in NEEDS_ROLE)] or None
+
+
+def _window(schedule: Values) -> Values | None:
+    window: Values = schedule.get("FlexibleTimeWindow", {})
+    return window if (window.get("Mode") == "FLEXIBLE") != ("MaximumWindowInMinutes" in window) else None
+
+
+def _twice(path: str, name: str) -> Callable[[Values], list[str] | None]:
+    def came(values: Values) -> list[str] | None:
+        listed = given(values, path)
+        names = Counter(str(given(one, name)) for one in listed) if isinstance(listed, list) else {}
+        return [one for one, count in names.items() if count > 1] or None
+
+    return came
+
+
+def _own_tags(values: Values) -> list[str] | None:
+    listed = given(values, "Tags")
+    keys = [str(given(one, "Key")) for one in listed] if isinstance(listed, list) else []
+    return [key for key in keys if key.lower().startswith("aws:")] or None
+
+
+def _own_sources(values: Values) -> list[str] | None:
+    listed = given(values, "Entries")
+    sources = [str(given(one, "Source")) for one in listed] if isinstance(listed, list) else []
+    return [source for source in sources if source.startswith("aws.")] or None
+
+
+def _private_names(stack: Stack) -> Iterator[Finding]:
+    """An endpoint that answers under the service's own name is in a network that has names.
+
+    https://docs.aws.amazon.com/vpc/latest/privatelink/create-interface-endpoint.html"""
+    networks = {f"{{'Ref': '{one.logical_id}'}}": one for one in stack.resources("AWS::EC2::VPC")}
+    for endpoint in stack.resources("AWS::EC2::VPCEndpoint"):
+        network = networks.get(str(endpoint.properties.get("VpcId")))
+        if network and given(endpoint.properties, "PrivateDnsEnabled") is True and not _has_names(network):
+            expected = "EnableDnsSupport and EnableDnsHostnames of its network for PrivateDnsEnabled"
+            yield Finding(where=endpoint.where, expected=expected, came=network.where)
+
+
+def _has_names(network: Resource) -> bool:
+    """CloudFormation's own are support, and no host names."""
+    return (
+        network.properties.get("EnableDnsSupport", True) is True
+        and network.properties.get("EnableDnsHostnames") is True
+    )
+
+
+TAGGED = (
+    "sagemaker:createTrainingJob", "sagemaker:createProcessingJob", "sagemaker:createTransformJob",
+    "sagemaker:createHyperParameterTuningJob", "sagemaker:createModel", "sagemaker:createEndpointConfig",
+    "sagemaker:createEndpoint",
+)  # fmt: skip
+REFUSALS: Sequence[Refusal] = (
+    # https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SetQueueAttributes.html
+    Refusal(
+        kind="AWS::SQS::Queue",
+        expected="maxReceiveCount of 1 to 1,000",
+        came=_beyond(1, 1000, "RedrivePolicy", "maxReceiveCount"),
+    ),
+    # https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_PutMetricAlarm.html
+    Refusal(
+        kind="AWS::CloudWatch::Alarm",
+        expected="DatapointsToAlarm of EvaluationPeriods at most",
+        came=_above("DatapointsToAlarm", "EvaluationPeriods"),
+    ),
+    Refusal(
+        kind="AWS::CloudWatch::Alarm",
+        expected="a day at most (in seconds) of periods below an hour, seven of longer ones",
+        came=_evaluated_s,
+    ),
+    # https://docs.aws.amazon.com/vpc/latest/userguide/subnet-sizing.html
+    Refusal(kind="AWS::EC2::Subnet", expected="a block of /16 to /28", came=_prefix_length),
+    # https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-use-identity-based.html
+    Refusal(
+        kind="AWS::Events::Rule",
+        expected="a RoleArn for each target but functions, queues and topics",
+        came=_targets_without_role,
+    ),
+    # https://docs.aws.amazon.com/scheduler/latest/APIReference/API_FlexibleTimeWindow.html
+    Refusal(
+        kind="AWS::Scheduler::Schedule",
+        expected="MaximumWindowInMinutes where the mode is FLEXIBLE, and there alone",
+        came=_window,
+    ),
+    # https://docs.aws.amazon.com/autoscaling/application/APIReference/API_RegisterScalableTarget.html
+    Refusal(
+        kind="AWS::ApplicationAutoScaling::ScalableTarget",
+        expected="MinCapacity of MaxCapacity at most",
+        came=_above("MinCapacity", "MaxCapacity"),
+    ),
+    Refusal(
+        kind="applicationautoscaling:registerScalableTarget",
+        expected="MinCapacity of MaxCapacity at most",
+        came=_above("MinCapacity", "MaxCapacity"),
+    ),
+    # https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_StoppingCondition.html
+    Refusal(
+        kind="sagemaker:createTrainingJob",
+        expected="MaxRuntimeInSeconds of 28 days at most",
+        came=_beyond(1, 28 * DAY_S, "StoppingCondition", "MaxRuntimeInSeconds"),
+    ),
+    Refusal(
+        kind="sagemaker:createProcessingJob",
+        expected="MaxRuntimeInSeconds of 7 days at most",
+        came=_beyond(1, 7 * DAY_S, "StoppingCondition", "MaxRuntimeInSeconds"),
+    ),
+    Refusal(
+        kind="sagemaker:createTrainingJob",
+        expected="each channel's name once",
+        came=_twice("InputDataConfig", "ChannelName"),
+    ),
+    Refusal(
+        kind="sagemaker:createProcessingJob",
+        expected="each input's name once",
+        came=_twice("ProcessingInputs", "InputName"),
+    ),
+    # https://docs.aws.amazon.com/eventbridge/latest/APIReference/API_PutEventsResultEntry.html
+    Refusal(kind="events:putEvents", expected="sources of one's own, none of aws.", came=_own_sources),
+    # https://docs.aws.amazon.com/tag-editor/latest/userguide/tagging.html
+    *(Refusal(kind=made, expected="each tag once", came=_twice("Tags", "Key")) for made in TAGGED),
+    *(Refusal(kind=made, expected="tags of one's own, none of aws:", came=_own_tags) for made in TAGGED),
+)
