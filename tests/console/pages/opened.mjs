@@ -6,8 +6,10 @@ const browser = await puppeteer.launch({
   executablePath: await chromium.executablePath(),
   args: [...chromium.args, "--host-resolver-rules=MAP * ~NOTFOUND"],
   headless: "shell",
+  timeout: 0,
 });
 const page = await browser.newPage();
+page.setDefaultTimeout(0); // Whoever runs this waits long enough for a machine that is busy.
 const asked = [];
 const complaints = [];
 page.on("request", (request) => request.url() === process.argv[2] || asked.push(request.url()));

@@ -62,8 +62,9 @@ def seen(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Seen]:
             capture_output=True,
             text=True,
             timeout=300,
-            check=True,
+            check=False,
         )
+        assert ran.returncode == 0, ran.stderr
         return Seen(**json.loads(ran.stdout))
 
     return open_
