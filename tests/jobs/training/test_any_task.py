@@ -27,7 +27,7 @@ from millrace.workload.load import load_workload
 from tests.jobs.synthetic import FEATURES, make_rows, workload, write_shop
 
 TASKS = (
-    "multiclass",
+    pytest.param("multiclass", marks=pytest.mark.slow),
     "regression",
     pytest.param("interval", marks=pytest.mark.slow),
     pytest.param("forecast", marks=pytest.mark.slow),

@@ -75,7 +75,9 @@ def load(folder: Path) -> Snapshot:
     return synthetic.write_snapshot(folder, kinds.load(), kinds.load_contract(), document)
 
 
-@pytest.mark.parametrize("write", [shop, multilabel, scans, notes, load])
+@pytest.mark.parametrize(
+    "write", [shop, *(pytest.param(one, marks=pytest.mark.slow) for one in (multilabel, scans, notes, load))]
+)
 def test_the_model_is_the_same_bit_for_bit(
     write: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
 ) -> None:

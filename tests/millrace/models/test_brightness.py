@@ -82,6 +82,7 @@ def test_classes_that_differ_in_brightness_alone_are_learnt(family: str, trained
     assert accuracy(trained, family, "brightness") > 0.95
 
 
+@pytest.mark.slow
 def test_classes_that_differ_in_contrast_alone_are_learnt(family: str) -> None:
     assert accuracy(train(inputs(family, "contrast")), family, "contrast") > 0.95
 
