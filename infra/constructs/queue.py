@@ -99,6 +99,7 @@ def feed(
         "Feed",
         function_name=function_arn,
         event_source_arn=queue.resource.attr_arn,
+        enabled=True,  # said, so that CloudFormation sees it where somebody switches the mapping off
         batch_size=batch,
         maximum_batching_window_in_seconds=window_s,
         function_response_types=["ReportBatchItemFailures"],

@@ -81,6 +81,7 @@ class AuditStack(cdk.Stack):
             "Stream",
             function_name=function.arn,
             event_source_arn=stream,
+            enabled=True,
             # From LATEST on, what is written while the poller starts would be missed.
             # https://docs.aws.amazon.com/lambda/latest/dg/with-ddb.html
             starting_position="TRIM_HORIZON",

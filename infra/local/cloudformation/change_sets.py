@@ -9,13 +9,14 @@ way without a word in the stack's events.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib import import_module
 from typing import Any
 
 from infra.local.cloudformation.changes import foreseen
-from infra.local.cloudformation.stack_resources import StackResources
+from infra.local.cloudformation.stack_resources import REVERTED, StackResources
 from infra.local.cloudformation.stacks import fill, register_stack, update_parameters
 from infra.local.kernel import patching
 
@@ -43,7 +44,7 @@ class ChangeSet:
     template: str
     parameters: dict[str, str]
     given: Mapping[str, Any]
-    """Description, Tags, Capabilities and NotificationARNs of the request."""
+    """Description, Tags, Capabilities, NotificationARNs and DeploymentMode of the request."""
     changes: list[dict[str, Any]]
     status: str = "CREATE_COMPLETE"
     execution_status: str = "AVAILABLE"
@@ -69,7 +70,13 @@ class ChangeSet:
         parameters = [{"ParameterKey": key, "ParameterValue": value} for key, value in self.parameters.items()]
         kept = {key: self.given.get(key) or [] for key in ("Tags", "Capabilities", "NotificationARNs")}
         changes = [{"Type": "Resource", "ResourceChange": change} for change in self.changes]
-        return {**self.summary(), **kept, "Parameters": parameters, "Changes": changes}
+        mode = {"DeploymentMode": self.given["DeploymentMode"]} if self.reverts_drift else {}
+        return {**self.summary(), **kept, **mode, "Parameters": parameters, "Changes": changes}
+
+    @property
+    def reverts_drift(self) -> bool:
+        """Whether what people have changed beside the template becomes again what it says."""
+        return self.given.get("DeploymentMode") == "REVERT_DRIFT"
 
     @property
     def tags(self) -> dict[str, str]:
@@ -121,11 +128,31 @@ def _create(backend: Any, stack: Any, kind: str, given: Mapping[str, Any], templ
     )
     # As on AWS a change set without changes is made and has failed; `cdk deploy` reads that, and says "no changes".
     of_stack = stack.template_dict, stack.resource_map.resolved_parameters, stack.tags
-    if kind == "UPDATE" and of_stack == (wanted, after.resolved_parameters, made.tags):
+    if made.reverts_drift:
+        made.changes += _reverted(stack, {change["LogicalResourceId"] for change in made.changes})
+    elif kind == "UPDATE" and of_stack == (wanted, after.resolved_parameters, made.tags):
         made.status, made.execution_status, made.reason = "FAILED", "UNAVAILABLE", NO_CHANGES
     kept = _kept(backend)
     kept[:] = [other for other in kept if (other.stack, other.name) != (stack, made.name)] + [made]
     return made
+
+
+def _reverted(stack: Any, changed: set[str]) -> list[dict[str, Any]]:
+    """A ResourceChange for each resource that is put again; AWS lists those alone that have drifted."""
+    live = [one for one in stack.resource_map.values() if one.type in REVERTED]
+    return [
+        {
+            "LogicalResourceId": one.logical_resource_id,
+            "ResourceType": one.type,
+            "PhysicalResourceId": one.physical_resource_id,
+            "Action": "Modify",
+            "Replacement": "False",
+            "Scope": ["Properties"],
+            "Details": [],
+        }
+        for one in live
+        if one.logical_resource_id not in changed
+    ]
 
 
 def find(backend: Any, name: str, stack: str | None) -> ChangeSet:
@@ -153,7 +180,8 @@ def execute(backend: Any, change_set: ChangeSet) -> None:
     kept[:] = [other for other in kept if other is change_set or other.stack is not stack]
     change_set.execution_status = "EXECUTE_COMPLETE"
     if change_set.kind == "UPDATE":
-        stack.update(change_set.template, stack.role_arn, parameters=change_set.parameters, tags=change_set.tags)
+        with stack.resource_map.reverting_drift() if change_set.reverts_drift else nullcontext():
+            stack.update(change_set.template, stack.role_arn, parameters=change_set.parameters, tags=change_set.tags)
         return
     # A stack in review has no template yet: it gets what its creation would have given it, then is filled like any
     # other.
@@ -208,6 +236,7 @@ def _given(response: Any) -> dict[str, Any]:
         "Capabilities",
         "NotificationARNs",
         "RoleARN",
+        "DeploymentMode",
     )
     given = {name: response._get_param(name) for name in names}
     return {**given, "UsePreviousTemplate": response._get_bool_param("UsePreviousTemplate", False)}

@@ -4,7 +4,8 @@ Every type goes through the service's own API; a type or property that is not kn
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -35,6 +36,13 @@ KINDS: Mapping[str, Kind] = {
 } | {"AWS::CDK::Metadata": Kind(put=lambda wanted: Made(ref=wanted.logical_id))}
 """Every resource type that a template may hold."""
 
+REVERTED = frozenset(
+    {
+        "AWS::Events::Rule", "AWS::Lambda::EventSourceMapping", "AWS::SNS::TopicPolicy", "AWS::SQS::QueuePolicy",
+        "AWS::Scheduler::Schedule",
+    }
+)  # fmt: skip
+"""Types that a change set which reverts drift makes again what the template says."""
 POLICIES: tuple[str, ...] = ("DeletionPolicy", "UpdateReplacePolicy")
 
 
@@ -80,6 +88,7 @@ class StackResources(parsing.ResourceMap):  # type: ignore[misc]
         self._live: dict[str, Resource] = {}
         self._under_way: list[str] = []
         self._replaced: list[Resource] = []
+        self._reverts_drift = False
 
     def __getitem__(self, key: str) -> Any:
         # `evaluate` and `_settle` come back here for whatever a resource refers to: the recursion makes the order.
@@ -134,6 +143,17 @@ class StackResources(parsing.ResourceMap):  # type: ignore[misc]
             if not _is_kept(resource, rolled_back=rolled_back):
                 self._drop(resource)
             del self._live[resource.logical_resource_id]
+
+    @contextmanager
+    def reverting_drift(self) -> Iterator[None]:
+        """In the block an update puts also what the template leaves as it was, of the types that it can revert.
+
+        What is there is not compared: what has not drifted is put as it is."""
+        self._reverts_drift = True
+        try:
+            yield
+        finally:
+            self._reverts_drift = False
 
     def creation_complete(self) -> bool:
         return True
@@ -201,7 +221,8 @@ class StackResources(parsing.ResourceMap):  # type: ignore[misc]
         policies = {name: str(definition[name]) for name in POLICIES if name in definition}
         # Compared as evaluated: a reference to a resource that was replaced has another value now, though the
         # template's text is the same.
-        if before and before.type == type_name and before.made.properties == properties:
+        is_left = before and before.type == type_name and before.made.properties == properties
+        if before and is_left and not (self._reverts_drift and type_name in REVERTED):
             return replace(before, policies=policies)
         if before and (before.type != type_name or kind.is_replaced(before.made.properties, properties)):
             self._replaced.append(before)

@@ -14,6 +14,7 @@ from tests.infra.local.cdk_account import INGEST, Account, Copy, account_below, 
 pytestmark = pytest.mark.slow
 
 DEPLOY = ("deploy", "--all", "--require-approval", "never")
+INGESTION = "millrace-local-electricity-ingestion"
 MONITORING = "millrace-local-electricity-monitoring"
 
 
@@ -54,6 +55,22 @@ def test_the_next_change_set_takes_it_back(account: Account) -> None:
     assert account.answer()["error"] == "number of rows"
     described = account.client("stepfunctions").describe_state_machine(stateMachineArn=INGEST)
     assert json.loads(described["definition"])["StartAt"] == "Ingestion"
+
+
+def test_what_is_switched_off_by_hand_is_on_again(account: Account) -> None:
+    """By `--revert-drift`; a deployment of what is deployed already changes nothing."""
+    functions, deploy = account.client("lambda"), (INGESTION, "--exclusively", "--require-approval", "never")
+    intake = {"FunctionName": "millrace-local-electricity-intake"}
+    (mapping,) = functions.list_event_source_mappings(**intake)["EventSourceMappings"]
+
+    def state() -> str:
+        return str(functions.get_event_source_mapping(UUID=mapping["UUID"])["State"])
+
+    functions.update_event_source_mapping(UUID=mapping["UUID"], Enabled=False)
+    account.cdk("deploy", *deploy, "--app", str(account.whole))
+    assert state() == "Disabled"
+    account.cdk("deploy", *deploy, "--revert-drift", "--app", str(account.whole))
+    assert state() == "Enabled"
 
 
 def test_a_deployment_that_fails_is_told_with_its_reason(account: Account) -> None:

@@ -156,3 +156,21 @@ def test_a_condition_function_that_is_none_is_named(prepare, fresh):
     rest = {"Conditions": {"Wrong": {"Fn::Select": [0, ["a"]]}}}
     with pytest.raises(ValueError, match="condition function Fn::Select is not known"):
         prepare({"Queue": queue(fresh("queue"))}, rest=rest)
+
+
+def test_what_was_changed_beside_the_template_is_changed_back(cloudformation, client, prepare, fresh):
+    """By a change set that reverts drift; one of the same template otherwise has no changes."""
+    name, events = fresh("rule"), client("events")
+    properties = {"Name": name, "State": "ENABLED", "EventPattern": {"source": ["a"]}}
+    rule = {"Rule": {"Type": "AWS::Events::Rule", "Properties": properties}}
+    stack = prepare(rule)
+    cloudformation.execute_change_set(StackName=stack, ChangeSetName="one")
+    events.disable_rule(Name=name)
+    prepare(rule, "UPDATE", "two")
+    assert cloudformation.describe_change_set(StackName=stack, ChangeSetName="two")["Status"] == "FAILED"
+    assert events.describe_rule(Name=name)["State"] == "DISABLED"
+    prepare(rule, "UPDATE", "three", DeploymentMode="REVERT_DRIFT")
+    told = cloudformation.describe_change_set(StackName=stack, ChangeSetName="three")
+    assert (told["DeploymentMode"], changes(cloudformation, stack, "three").keys()) == ("REVERT_DRIFT", {"Rule"})
+    cloudformation.execute_change_set(StackName=stack, ChangeSetName="three")
+    assert events.describe_rule(Name=name)["State"] == "ENABLED"
