@@ -47,12 +47,14 @@ def drop(
     from console.cli.follow import follow_drop, require_success
     from console.cli.printing import show_json
     from console.image_folder import find_images
+    from console.queries.intake import check_taken
     from console.queries.waiting import lacks_model, tried_again
     from millrace.contract.load import load_contract
     from millrace.workload.load import workloads_folder
 
     known = drop.check(file, feed)
     environment, names = find_deployed(stage, build, workload)
+    check_taken(environment, names)
     s3, contract = environment.client("s3"), load_contract(workloads_folder() / names.workload)
     if file.is_dir() and (left_out := find_images(file).left_out):
         typer.echo(f"warning: {left_out}", err=True)

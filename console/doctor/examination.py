@@ -24,6 +24,7 @@ from console.doctor.required_quotas import declared_provisioned, required_instan
 from console.environment import Environment, find_environment
 from console.queries.alarm_states import find_receivers
 from console.queries.idle import IDLE_DAYS, find_idle
+from console.queries.intake import is_switched_off, switched_on_by
 from console.queries.monitoring_limits import read_limits
 from millrace.errors import MillraceError
 from millrace.names import IMAGES, WorkloadNames
@@ -96,6 +97,7 @@ def _local(build: Path, workloads: Sequence[Workload]) -> Iterator[Check]:
         yield _check("local cloud", "up", str(error), good=False, advice="millrace up")
         return
     yield from _stacks(environment, workloads)
+    yield from _describe("drops", lambda: _drops(environment, workloads))
     yield from _describe("monitors", lambda: _monitors(environment, workloads))
     yield from _describe("endpoints", lambda: _endpoints(environment, workloads))
     yield Check(
@@ -130,6 +132,7 @@ def _account(stage: str, build: Path, workloads: Sequence[Workload]) -> Iterator
     yield from _describe("bootstrap stack", lambda: _bootstrap(environment))
     yield from _describe("images", lambda: _images(environment))
     yield from _describe("stacks", lambda: _stacks(environment, workloads))
+    yield from _describe("drops", lambda: _drops(environment, workloads))
     yield from _describe("monitors", lambda: _monitors(environment, workloads))
     yield from _describe("endpoints", lambda: _endpoints(environment, workloads))
     yield from _describe("notifications", lambda: _receivers(environment, workloads))
@@ -224,6 +227,15 @@ def _stacks(environment: Environment, workloads: Sequence[Workload]) -> Iterator
 def _deployed(environment: Environment, workloads: Sequence[Workload]) -> Iterator[WorkloadNames]:
     examined = {workload.name for workload in workloads}
     return (names for names in environment.deployed() if names.workload in examined)
+
+
+def _drops(environment: Environment, workloads: Sequence[Workload]) -> Iterator[Check]:
+    """Of each deployed workload, where its drops are not taken."""
+    for names in _deployed(environment, workloads):
+        if is_switched_off(environment, names):
+            yield _check(
+                f"drops of {names.workload}", "taken", "switched off", good=False, advice=switched_on_by(names)
+            )
 
 
 def _endpoints(environment: Environment, workloads: Sequence[Workload]) -> Iterator[Check]:

@@ -51,11 +51,7 @@ class Ready:
 def find_standing(environment: Environment, names: WorkloadNames) -> tuple[StandingLine, ...]:
     """Of what is deployed now, the lines that are above 0."""
     cloudwatch = environment.client("cloudwatch")
-    pages = cloudwatch.get_paginator("describe_alarms").paginate(
-        AlarmNamePrefix=f"{names.prefix}-", AlarmTypes=["MetricAlarm", "CompositeAlarm"]
-    )
-    found = [(page.get("MetricAlarms", []), page.get("CompositeAlarms", [])) for page in pages]
-    metric, composite = ([one for page in found for one in page[kind]] for kind in (0, 1))
+    metric, composite = find_alarms(cloudwatch, names)
     boards = [
         one["DashboardName"]
         for page in cloudwatch.get_paginator("list_dashboards").paginate()
@@ -77,6 +73,20 @@ def find_standing(environment: Environment, names: WorkloadNames) -> tuple[Stand
         polled=len(polled),
         ready=find_ready(environment.client("lambda"), names),
     )
+
+
+def find_alarms(cloudwatch: Any, names: WorkloadNames) -> tuple[list[Any], list[Any]]:
+    """Metric and composite alarms, with those by which target tracking scales the endpoint; `cloudwatch` is boto3's."""
+    listed = cloudwatch.get_paginator("describe_alarms")
+    pages = [
+        page
+        for prefix in (f"{names.prefix}-", f"TargetTracking-endpoint/{names.endpoint}/")
+        for page in listed.paginate(AlarmNamePrefix=prefix, AlarmTypes=["MetricAlarm", "CompositeAlarm"])
+    ]
+    metric, composite = (
+        [one for page in pages for one in page.get(kind, [])] for kind in ("MetricAlarms", "CompositeAlarms")
+    )
+    return metric, composite
 
 
 def find_ready(client: Any, names: WorkloadNames) -> Ready | None:

@@ -18,9 +18,10 @@ from pyiceberg.table import StaticTable
 
 from console.actions.teardown import JOB_LOGS, left, teardown
 from console.actions.tune import tune
-from console.environment import local_environment
+from console.environment import Environment, local_environment
 from console.local_cloud.local_cloud import PLATFORM, LocalCloud
 from console.queries.by_hand import pinned_run
+from console.queries.intake import check_taken
 from millrace.errors import RunError
 from millrace.workload.load import load_workload, workloads_folder
 from millrace.workload.tuning import Tuning
@@ -46,6 +47,8 @@ class Ended:
     """What the operator was told when a right was missing."""
     lines: list[str]
     """What the operator was told in the end."""
+    drops_refused: tuple[str, str]
+    """What `drop` says before, and after the machine; empty where drops are taken."""
     after_machine: dict[str, list[str]]
     after_stacks: dict[str, list[str]]
     objects: dict[str, tuple[int, int]]
@@ -64,7 +67,7 @@ def ended(lived: Lived, catalog: GlueCatalog) -> Ended:
     cut_release_short(lived)
     start_training(lived)
     start_tuning(lived)
-    before = everything(desk)
+    before, taken = everything(desk), why_not_taken(place, lived)
     objects, records = object_versions(desk), audit(lived)
     rows = catalog.load_table(f"{PLATFORM.database}.{lived.names.table('rows')}").scan().to_arrow().num_rows
     lines: list[str] = []
@@ -73,18 +76,27 @@ def ended(lived: Lived, catalog: GlueCatalog) -> Ended:
     redrive(lived, str(refused.value).partition(": ")[0])
     lines.clear()
     teardown(place, said=lines.append, poll_s=POLL_S)
-    after_machine = everything(desk)
+    after_machine, not_taken = everything(desk), why_not_taken(place, lived)
     delete_stacks(desk)
     return Ended(
         before=before,
         refusal=str(refused.value),
         lines=lines,
+        drops_refused=(taken, not_taken),
         after_machine=after_machine,
         after_stacks=everything(desk),
         objects={bucket: (count, object_versions(desk)[bucket]) for bucket, count in objects.items()},
         rows=(rows, rows_of_metadata(lived)),
         records=(len(records), len(audit(lived))),
     )
+
+
+def why_not_taken(place: Environment, lived: Lived) -> str:
+    try:
+        check_taken(place, lived.names)
+    except RunError as error:
+        return str(error)
+    return ""
 
 
 def everything(desk: LocalCloud) -> dict[str, list[str]]:
@@ -235,6 +247,12 @@ def test_every_type_of_the_templates_is_looked_for(lived: Lived) -> None:
 
 def test_the_machine_leaves_nothing_that_no_template_knows(ended: Ended) -> None:
     assert empty(ended.after_machine, *OF_MACHINES) == {}
+
+
+def test_a_drop_is_refused_while_nothing_would_take_it(ended: Ended) -> None:
+    before, after = ended.drops_refused
+    assert before == ""
+    assert after.endswith("the way back: cdk deploy --all --revert-drift -c stage=local -c workloads=electricity")
 
 
 def test_what_belongs_to_another_workload_stays(ended: Ended, lived: Lived) -> None:

@@ -8,16 +8,19 @@ from typing import Any
 import boto3
 import pytest
 from botocore.stub import Stubber
+from moto import mock_aws
 
-from console.queries.standing_cost import find_ready, metrics_of, standing
+from console.queries.standing_cost import find_alarms, find_ready, metrics_of, standing
 from infra.rules.assembly import Stack, read, tasks
 from millrace.names import Platform, WorkloadNames
 from millrace.operations.alarms import ALARMS, ENDPOINT_ALARMS
+from tests.alarm import put_alarm
 from tests.infra.conftest import ELECTRICITY, synthesized
 
 NAMES = WorkloadNames(
     platform=Platform(stage="dev", account="123456789012", region="eu-west-1"), workload="electricity"
 )
+KEYS = {"aws_access_key_id": "local", "aws_secret_access_key": "local"}
 MOST_USD = 1.00
 """Of a workload without an endpoint."""
 
@@ -62,11 +65,24 @@ def test_an_endpoint_adds_its_alarms_and_its_dashboard(stacks: list[Stack]) -> N
     assert (shared.count, round(shared.usd, 2)) == (1, 1.20)
 
 
+def test_the_alarms_of_target_tracking_count_and_those_of_others_do_not() -> None:
+    with mock_aws():
+        cloudwatch = boto3.client("cloudwatch", region_name="eu-west-1", **KEYS)
+        scaling = (f"TargetTracking-endpoint/{name}/variant/main-AlarmHigh-1" for name in (NAMES.endpoint, "others"))
+        for name in (NAMES.alarm("serving"), *scaling):
+            put_alarm(cloudwatch, name, Namespace="AWS/SageMaker", MetricName="m", TreatMissingData="missing")
+        metric, composite = find_alarms(cloudwatch, NAMES)
+    assert [one["AlarmName"] for one in metric] == [
+        NAMES.alarm("serving"),
+        f"TargetTracking-endpoint/{NAMES.endpoint}/variant/main-AlarmHigh-1",
+    ]
+    assert composite == []
+
+
 @pytest.fixture
 def client() -> Iterator[tuple[Any, Stubber]]:
     """Moto knows no provisioned concurrency."""
-    keys = {"aws_access_key_id": "local", "aws_secret_access_key": "local"}
-    made = boto3.client("lambda", region_name="eu-west-1", **keys)
+    made = boto3.client("lambda", region_name="eu-west-1", **KEYS)
     with Stubber(made) as stubber:
         yield made, stubber
 
