@@ -60,12 +60,15 @@ def redrive(states: Any, run: Run, *, keep_definition: bool = False) -> Rerun:
 def start_again(states: Any, run: Run) -> Rerun:
     """A new run of the same machine, as it is defined now, with the input of the old one.
 
-    Raises RunError while the old one runs."""
+    A release is one of now: its lease and what the audit says of it begin with it. Raises RunError while the old one
+    runs."""
     if run.status == "RUNNING":
         raise RunError(f"{run.machine} {run.name[:SHORT]}: Execution is RUNNING: {ADVICE['RUNNING']}")
     given = input_of(states, run.arn)
     if isinstance(given, dict):
         given.pop(STARTED_BY, None)  # no parent waits for the new one
+        if run.machine == "release":
+            given.pop("as_of", None)
     machine = states.describe_execution(executionArn=run.arn)["stateMachineArn"]
     arn = states.start_execution(stateMachineArn=machine, input=json.dumps(given))["executionArn"]
     return Rerun(arn=arn, how="started", notes=[])

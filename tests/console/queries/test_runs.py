@@ -224,6 +224,19 @@ def test_a_changed_definition_is_asked_about_first(
     assert follower.end_of(fresh.arn).run.status == "SUCCEEDED"  # by the new one
 
 
+@pytest.mark.parametrize(("name", "kept"), [("release", set()), ("train", {"as_of"})])
+def test_only_a_release_that_begins_anew_is_of_another_moment(
+    states: Any, machine: Callable[..., str], name: str, kept: set[str]
+) -> None:
+    machine(name, {"A": PASS})
+    given = {"cause": "event", "as_of": "1997-05-15T00:00:00Z"}
+    arn = states.start_execution(stateMachineArn=NAMES.machine_arn(name), input=json.dumps(given))["executionArn"]
+    Follower(states=states, names=NAMES, poll_s=0.01).end_of(arn)
+    again = start_again(states, find_run(states, NAMES, arn))
+    new = json.loads(states.describe_execution(executionArn=again.arn)["input"])
+    assert new == {key: value for key, value in given.items() if key in {"cause", *kept}}
+
+
 def test_a_running_one_is_left_alone(states: Any, machine: Callable[..., str]) -> None:
     run = start(states, NAMES, machine("score", {"W": WAIT}) and "score")
     with pytest.raises(RunError, match="Execution is RUNNING and cannot be redriven: wait for its end, or stop it"):
