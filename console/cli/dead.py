@@ -27,10 +27,22 @@ Redrive = Annotated[
         help="Let SQS move the messages of QUEUE back to the queue that they came from.",
     ),
 ]
+Delete = Annotated[
+    str,
+    typer.Option(
+        "--delete",
+        metavar="ID",
+        default_factory=lambda: "",
+        show_default=False,
+        help="Delete this message of QUEUE, which no function will ever take; its body is shown once more.",
+    ),
+]
 
 
-def dead(workload: Workload, stage: Stage, build: Build, json: Json, queue: Queue, redrive: Redrive) -> None:
-    """List the dead-letter queues, show up to ten messages of one, or send its messages back.
+def dead(
+    workload: Workload, stage: Stage, build: Build, json: Json, queue: Queue, redrive: Redrive, delete: Delete
+) -> None:
+    """List the dead-letter queues, show up to ten messages of one, send its messages back, or delete one.
 
     Example: millrace dead drops, then, once their cause is mended, millrace dead drops --redrive. Messages that are
     shown stay where they are. A queue that no function reads takes nothing back: its letters are events, by whose
@@ -38,8 +50,14 @@ def dead(workload: Workload, stage: Stage, build: Build, json: Json, queue: Queu
     from console.queries import dead_letters
 
     environment, names = find_deployed(stage, build, workload)
-    if redrive and not queue:
-        raise typer.BadParameter("expected the QUEUE to send back, got none", param_hint="--redrive")
+    if (redrive or delete) and not queue:
+        raise typer.BadParameter("expected the QUEUE, got none", param_hint="--redrive" if redrive else "--delete")
+    if redrive and delete:
+        raise typer.BadParameter("expected this or --redrive, got both", param_hint="--delete")
+    if delete:
+        letter = dead_letters.delete(environment, names, queue, delete)
+        print(f"{queue}: deleted {letter.id}, sent {letter.sent:%Y-%m-%d %H:%M:%S}: {letter.body}")
+        return
     if redrive:
         moved = dead_letters.redrive(environment, names, queue)
         print(f"{queue}: {count(moved, 'message')} on the way back")

@@ -1,4 +1,4 @@
-"""The dead-letter queues of a workload and of its stage: how many messages, what one says, and the way back."""
+"""The dead-letter queues of a workload and of its stage: how many messages, what one says, and the ways out."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ from millrace.errors import EnvironmentNotFoundError
 from millrace.names import WorkloadNames
 from millrace.operations.dead_letters import DEAD_LETTERS, EVENTS, EVENTS_HOLD, dead
 
+HIDDEN_S = 20
+"""For so long nobody else receives the messages among which one is searched."""
 MOST = 10
 """Messages that one call of SQS gives."""
 
@@ -55,15 +57,29 @@ def read_dead_letters(environment: Environment, names: WorkloadNames, queue: str
     """Some messages of the queue, ten at most; they stay in it and can be received at once again.
 
     Raises EnvironmentNotFoundError for a name that is no queue's."""
-    answer = environment.client("sqs").receive_message(
-        QueueUrl=_url(environment, names, queue),
-        MaxNumberOfMessages=MOST,
-        VisibilityTimeout=0,
-        WaitTimeSeconds=1,
-        MessageAttributeNames=["All"],
-        MessageSystemAttributeNames=["SentTimestamp"],
+    received = _receive(environment.client("sqs"), _url(environment, names, queue), hidden_s=0)
+    return tuple(_letter(message) for message in received)
+
+
+def delete(environment: Environment, names: WorkloadNames, queue: str, id_: str) -> DeadLetter:
+    """The message of this id, which is in the queue no more.
+
+    Raises EnvironmentNotFoundError for a name that is no queue's, and where no message has the id."""
+    sqs, url = environment.client("sqs"), _url(environment, names, queue)
+    others: list[str] = []
+    try:
+        while received := _receive(sqs, url, hidden_s=HIDDEN_S):
+            others += [message["ReceiptHandle"] for message in received if message["MessageId"] != id_]
+            if found := next((message for message in received if message["MessageId"] == id_), None):
+                sqs.delete_message(QueueUrl=url, ReceiptHandle=found["ReceiptHandle"])
+                return _letter(found)
+    finally:
+        for handle in others:  # who looks next sees them at once
+            sqs.change_message_visibility(QueueUrl=url, ReceiptHandle=handle, VisibilityTimeout=0)
+    raise EnvironmentNotFoundError(
+        f"--delete: expected the id of a message, as `millrace dead {queue}` shows it, got {id_!r}; one that somebody "
+        f"has just received is hidden for up to {HIDDEN_S} s"
     )
-    return tuple(_letter(message) for message in answer.get("Messages", []))
 
 
 def redrive(environment: Environment, names: WorkloadNames, queue: str) -> int:
@@ -85,6 +101,18 @@ def redrive(environment: Environment, names: WorkloadNames, queue: str) -> int:
     arn = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
     sqs.start_message_move_task(SourceArn=arn, DestinationArn=names.queue_arn(queue))
     return found[queue].messages
+
+
+def _receive(sqs: Any, url: str, *, hidden_s: int) -> list[dict[str, Any]]:
+    answer = sqs.receive_message(
+        QueueUrl=url,
+        MaxNumberOfMessages=MOST,
+        VisibilityTimeout=hidden_s,
+        WaitTimeSeconds=1,
+        MessageAttributeNames=["All"],
+        MessageSystemAttributeNames=["SentTimestamp"],
+    )
+    return list(answer.get("Messages", []))
 
 
 def _letter(message: dict[str, Any]) -> DeadLetter:

@@ -163,6 +163,13 @@ def test_the_console_shows_the_letters_the_alarms_and_who_is_sent_them(
     assert letter["attributes"].keys() == {"reason"}
     assert run("dead", "decisions") == "No dead letter in decisions.\n"
     assert run("dead", "drops", "--redrive") == "drops: one message on the way back\n"
+    url = desk.client("sqs").get_queue_url(QueueName=NAMES.queue("drops-dead"))["QueueUrl"]
+    made = [desk.client("sqs").send_message(QueueUrl=url, MessageBody=body)["MessageId"] for body in "abc"]
+    assert run("dead", "drops", "--delete", made[1]).startswith(f"drops: deleted {made[1]}, sent ")
+    assert run("dead", "drops", "--delete", made[0]).endswith(": a\n")
+    assert run("dead", "drops", "--delete", made[2]).endswith(": c\n")
+    gone = CliRunner().invoke(app, ["dead", "drops", "--delete", made[1], "--workload", NAMES.workload]).exception
+    assert f"--delete: expected the id of a message, as `millrace dead drops` shows it, got '{made[1]}'" in str(gone)
     shown = run("alarms")
     rows = {line.split()[0]: line.split() for line in shown.splitlines() if line}
     assert rows["dead-letters"][1:3] == ["ALARM", "act"]
