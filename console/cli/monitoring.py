@@ -138,12 +138,19 @@ def _row(window: MonitoredWindow, watched: Watched | None) -> dict[str, Any]:
         "to": window.end,
         "version": window.version,
         "decisions": window.decisions,
-        "labelled": "not looked at" if window.labelled is None else window.labelled,
+        "labelled": _labelled(window),
         **{f"{name}_/_bound": "" if ratio is None else f"{ratio:.2f}" for name, ratio in window.ratios.items()},
         "column": window.column,
         "mean_error": amount(window.mean_error) or "not known",
         "its_bound": amount(window.error_bound) or "off",
     }
+
+
+def _labelled(window: MonitoredWindow) -> str:
+    """With how many there might be, where rows that came again make them other than the decisions."""
+    if window.labelled is None:
+        return "not looked at"
+    return f"{window.labelled}" if window.answered == window.decisions else f"{window.labelled} of {window.answered}"
 
 
 def _runs(environment: Environment, names: WorkloadNames) -> tuple[tuple[MonitorRun, ...], bool]:

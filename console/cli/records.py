@@ -15,7 +15,7 @@ import typer
 from console.cli.environment import find_deployed
 from console.cli.options import Build, Json, Stage, Workload
 from console.cli.printing import show_json, show_rows
-from console.words import brief
+from console.words import brief, count
 
 if TYPE_CHECKING:
     from console.environment import Environment
@@ -332,8 +332,8 @@ def _decisions(environment: Environment, names: WorkloadNames, days: dict[str, d
     from console.queries.decisions import find_days
 
     for day in find_days(environment, names, **days):
-        if day.unreadable:
-            print(f"{day.day}: {day.unreadable} lines are no decisions", file=sys.stderr)
+        for uri, lines in day.unreadable.items():
+            print(f"{uri}: {count(lines, 'line')} of it cannot be read as decisions", file=sys.stderr)
         yield from chain(reversed(day.decisions))
 
 

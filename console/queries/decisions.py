@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
 
@@ -20,8 +20,8 @@ class Day:
     day: date
     decisions: tuple[Decision, ...]
     """In order of event time."""
-    unreadable: int
-    """Lines that are not valid decisions."""
+    unreadable: Mapping[str, int]
+    """Lines that are not valid decisions, by the URI of their object."""
 
 
 def find_days(
@@ -31,7 +31,9 @@ def find_days(
     client, bucket = environment.client("s3"), names.platform.bucket("lake")
     for day in _days(environment, names, first, last):
         found = store.read_days(client, bucket, names.workload, [day])
-        yield Day(day=day, decisions=found.decisions, unreadable=found.unreadable)
+        keys = store.find_unreadable(client, bucket, names.workload, day) if found.unreadable else {}
+        wrong = {f"s3://{bucket}/{key}": lines for key, lines in keys.items()}
+        yield Day(day=day, decisions=found.decisions, unreadable=wrong)
 
 
 def find_decision(

@@ -58,7 +58,9 @@ class MonitoredWindow:
     version: str
     """The model version whose bounds it was judged by."""
     labelled: int | None = None
-    """Decisions with a label; None where the error was not looked at yet."""
+    """Of the `answered` those with a label; None where the error was not looked at yet."""
+    answered: int | None = None
+    """Rows that were asked about: one that came again is one, and a decision more."""
     error_bound: float | None = None
     """In the unit of `mean_error`; None where the version has no bound."""
 
@@ -155,6 +157,7 @@ def _window(looks: Sequence[tuple[WindowReport, MonitorRun]]) -> MonitoredWindow
     window, seen, run = judged
     errors = [(each.error, by) for each, by in looks if each.error and each.error.error is not None]
     last, by = errors[-1] if errors else (None, run)
+    looked = next((each.error for each, _ in reversed(looks) if each.error), None)
     is_bounded = last is not None and last.error is not None and by.error_bound is not None
     return MonitoredWindow(
         start=window.start.date(),
@@ -166,7 +169,8 @@ def _window(looks: Sequence[tuple[WindowReport, MonitorRun]]) -> MonitoredWindow
         mean_error=last.error if last else None,
         error=last.error / by.error_bound if is_bounded else None,  # type: ignore[union-attr, operator]
         version=run.report.model_version,
-        labelled=looked[-1].labelled if (looked := [each.error for each, _ in looks if each.error]) else None,
+        labelled=looked.labelled if looked else None,
+        answered=looked.answered if looked else None,
         error_bound=by.error_bound,
     )
 

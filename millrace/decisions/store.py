@@ -90,6 +90,13 @@ def find_decision(client: Any, bucket: str, workload: str, wanted: str, days: It
     return None
 
 
+def find_unreadable(client: Any, bucket: str, workload: str, day: date) -> dict[str, int]:
+    """The keys of the day's objects with lines that are no decisions, and how many lines of each."""
+    keys = stored_keys(client, bucket, workload, [day])
+    counts = {key: read_lines(_lines(client, bucket, key)).unreadable for key in keys}
+    return {key: lines for key, lines in counts.items() if lines}
+
+
 def stored_days(client: Any, bucket: str, workload: str) -> Iterator[date]:
     """The days of event time that have decisions, in their order."""
     folders = folders_below(client, bucket, f"{workload}/decisions/")

@@ -131,6 +131,10 @@ def strange_commands(text: str) -> set[str]:
     return set(commands(text)) ^ {SYNTH, DROPS, *NOT_RUN}
 
 
+SERVICES = {"s3api": "s3"}
+"""What the command line calls otherwise than botocore."""
+
+
 def unknown_calls(text: str) -> list[str]:
     """Words of `aws` commands that botocore does not know."""
     session = botocore.session.get_session()
@@ -138,7 +142,7 @@ def unknown_calls(text: str) -> list[str]:
     for service, operation, rest in re.findall(r"\baws ([\w-]+) ([\w-]+)((?:[^;)\n]|\)(?!;))*)", text):
         if service == "s3":
             continue
-        model = session.get_service_model(service)
+        model = session.get_service_model(SERVICES.get(service, service))
         names = {xform_name(name, "-"): name for name in model.operation_names}
         if operation not in names:
             found.append(f"{service} {operation}")

@@ -19,6 +19,7 @@ from console.environment import Environment, local_environment
 from console.local_cloud.local_cloud import PLATFORM, SECRET_VARIABLE
 from console.queries.decisions import find_days
 from console.queries.lineage import Link, trace
+from millrace.aws.objects import split_uri
 from millrace.workload.prices import usd_per_hour
 from tests.end_to_end.conftest import Lived
 
@@ -86,6 +87,17 @@ def test_alarms_and_windows(run: Run) -> None:
     table = run("monitor", "--limit", "3").stdout
     assert table.split()[:5] == ["from", "to", "version", "decisions", "labelled"]
     assert run("alarms").stdout.split()[:4] == ["alarm", "state", "severity", "since"]
+
+
+def test_decisions_that_cannot_be_read_are_named_with_their_object(lived: Lived, run: Run) -> None:
+    bucket, key = split_uri(lived.names.lake_uri("decisions", "date=1997-05-04", "stranger.jsonl"))
+    s3 = lived.desk.client("s3")
+    s3.put_object(Bucket=bucket, Key=key, Body=b"no decision\n")
+    try:
+        said = run("decisions", "--from", "1997-05-04", "--to", "1997-05-04").stderr
+    finally:
+        s3.delete_object(Bucket=bucket, Key=key)
+    assert said.startswith(f"s3://{bucket}/{key}: one line of it cannot be read as decisions\n")
 
 
 def test_quarantine(run: Run, tmp_path: Path) -> None:

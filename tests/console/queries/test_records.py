@@ -128,7 +128,8 @@ def test_of_lines_with_one_id_the_one_written_last_wins(
     put(environment, f"{prefix}/a.jsonl", [to_line(replace(DECISION, latency_ms=7.0)), "no decision"])
     environment = in_order(environment, monkeypatch)
     (day,) = find_days(environment, NAMES)
-    assert (day.day, day.unreadable) == (DAY, 1)
+    bucket = NAMES.platform.bucket("lake")
+    assert (day.day, day.unreadable) == (DAY, {f"s3://{bucket}/{prefix}/a.jsonl": 1})
     assert {one.id: one.latency_ms for one in day.decisions} == {"call-0": 7.0, "call-1": DECISION.latency_ms}
     kept = find_decision(environment, NAMES, "call-0")
     assert kept is not None

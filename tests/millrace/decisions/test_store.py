@@ -15,7 +15,15 @@ import pytest
 from moto import mock_aws
 
 from millrace.decisions.record import Decision, prefix, to_line
-from millrace.decisions.store import READERS, find_decision, read_days, read_folder, read_lines, stored_days
+from millrace.decisions.store import (
+    READERS,
+    find_decision,
+    find_unreadable,
+    read_days,
+    read_folder,
+    read_lines,
+    stored_days,
+)
 
 BUCKET = "lake"
 NOON = datetime(1997, 1, 1, 12, tzinfo=UTC)
@@ -67,6 +75,14 @@ def test_of_two_lines_of_the_same_moment_the_same_one_counts_in_any_order() -> N
 def test_lines_that_are_no_decisions_are_counted() -> None:
     found = read_lines([b"", b"{}", line(FIRST), b"no json"])
     assert (found.decisions, found.unreadable) == ((FIRST,), 3)
+
+
+def test_objects_with_lines_that_are_no_decisions_are_named(client: Any) -> None:
+    day = NOON.date()
+    put(client, day, "good", FIRST)
+    key = f"{prefix('electricity', day)}bad.jsonl"
+    client.put_object(Bucket=BUCKET, Key=key, Body=b"{}\n" + line(LATER) + b"\nno json\n")
+    assert find_unreadable(client, BUCKET, "electricity", day) == {key: 2}
 
 
 @pytest.mark.parametrize(("first", "second"), [("a", "b"), ("b", "a")])
