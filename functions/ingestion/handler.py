@@ -10,14 +10,13 @@ import boto3
 from aws_lambda_powertools import Logger
 
 from functions.ingestion.drop import feed_of, fetch, find, origin_of, parse
-from functions.ingestion.reasons import cut
 from millrace.contract.load import load_contract
 from millrace.contract.violation import whole_drop
 from millrace.datasets.quarantine import QuarantineFile, object_key
 from millrace.errors import DropError
 from millrace.files.parsed import Limits
 from millrace.messages.envelope import StepInput, handles
-from millrace.messages.ingest import DropInWork, Ingested, IngestState, ParsedDrop, RejectedDrop, Staging
+from millrace.messages.ingest import DropInWork, Ingested, IngestState, ParsedDrop, RejectedDrop, Staging, cut
 from millrace.settings.drop import DropEnvironment
 from millrace.state.pointers import ReleasePointers
 from millrace.state.table import StateTable

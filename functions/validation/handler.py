@@ -27,7 +27,7 @@ from millrace.datasets.tables import Lake
 from millrace.errors import ConflictError
 from millrace.features import catalogue as encoders
 from millrace.messages.envelope import StepInput, handles
-from millrace.messages.ingest import Committed, CommittedDrops, Drop, IngestState, ParsedDrop, Staging
+from millrace.messages.ingest import Committed, CommittedDrops, DropGroup, IngestState, ParsedDrop, Staging
 from millrace.messages.score import Sharded, ShardedDrop
 from millrace.settings.validation import ValidationSettings
 from millrace.state.pointers import ReleasePointers
@@ -100,7 +100,7 @@ def fetch(drop: ParsedDrop, feed: Feed, folder: Path) -> FetchedDrop:
     return fetched
 
 
-def commit(drops: Sequence[FetchedDrop], detail: Drop) -> CommittedDrops:
+def commit(drops: Sequence[FetchedDrop], detail: DropGroup) -> CommittedDrops:
     """One commit of the rows' table; the rows of an object that it holds already are not added."""
     done = commit_together(LAKE, detail.table, [new_drop(each, detail.table) for each in drops])
     has_champion = POINTERS.champion() is not None

@@ -76,8 +76,9 @@ class NewDrop:
 
     source: Source
     write: Callable[[IcebergTable], NewRows]
-    """Called before each attempt with the table as it is then: an attempt that lost against another writer compares
-    the keys again, and what it then quarantines is kept before the commit."""
+    """The caller's, as the validation function's is of `RowsInFile`. Called before each attempt with the table as it is
+    then: an attempt that lost against another writer compares the keys again, and what it then quarantines is kept
+    before the commit."""
     notes: Mapping[str, str] = field(default_factory=dict)
     """They go into the snapshot's summary."""
 

@@ -1,4 +1,6 @@
-"""What training measured of a model by its gradients; model.json holds it, as serving and evaluation have no torch."""
+"""What training measured of a model, by its gradients or, where it has none, by its answers.
+
+model.json holds it, as serving and evaluation have no torch."""
 
 from __future__ import annotations
 

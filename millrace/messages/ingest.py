@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import accumulate
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
@@ -42,7 +43,17 @@ def bytes_in_json(text: str) -> int:
     return len(json.dumps(text)) - len('""')
 
 
-class Drop(Message):
+MOST_WORDS, MOST_JSON = 500, 2000
+"""Of a reason in words: characters, and bytes as JSON writes them. A header may be longer than all of a state."""
+
+
+def cut(text: str) -> str:
+    """The beginning of the text that an answer has room for."""
+    ends = accumulate(map(bytes_in_json, text[:MOST_WORDS]))
+    return text[: sum(end <= MOST_JSON for end in ends)]
+
+
+class DropGroup(Message):
     """The objects that one execution works on, as the intake function names them."""
 
     feed: Feed
@@ -50,7 +61,7 @@ class Drop(Message):
     """One, or several small ones; the feed `scoring` may name none and then means its newest object."""
 
     @model_validator(mode="after")
-    def _apart(self) -> Drop:
+    def _apart(self) -> DropGroup:
         """What drops leave in the lake lies by their ids."""
         ids = {each.drop_id for each in self.objects}
         if len(self.objects) > 1 and ("" in ids or len(ids) < len(self.objects)):
@@ -172,7 +183,7 @@ INPUT = ("cause", "as_of", "detail")
 class IngestState(ExecutionInput):
     """The state of an execution when it calls the ingestion or the validation function."""
 
-    detail: Drop
+    detail: DropGroup
     ingestion: StepResult[Ingested] | None = None
 
     @model_validator(mode="before")
@@ -182,7 +193,7 @@ class IngestState(ExecutionInput):
         missing = [name for name in INPUT if isinstance(given, Mapping) and name not in given]
         if missing:
             raise ValueError(
-                f"expected cause, as_of and detail with {', '.join(Drop.model_fields)}, as the intake gives them, got "
+                f"expected cause, as_of and detail with {', '.join(DropGroup.model_fields)}, as the intake gives them, got "
                 f"none of {missing}: drop a file instead"
             )
         return given

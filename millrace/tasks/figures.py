@@ -1,12 +1,10 @@
-"""The figures that tasks name in `metrics` and `parts`: what each is called, and which way is better."""
+"""The figures that tasks name in `metrics` and `parts`: what each is called, and where it is shown."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
 from typing import Literal
-
-Better = Literal["lower", "higher", ""]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -15,8 +13,6 @@ class Figure:
 
     words: str
     """For a page: "mean absolute error"."""
-    better: Better
-    """Empty for one that says nothing about quality alone."""
     in_parts: bool = True
     """Whether the table of an answer's parts shows it, where they have it: not what another figure says already."""
     is_share: bool = False
@@ -26,24 +22,24 @@ class Figure:
 
 
 FIGURES: dict[str, Figure] = {
-    "error": Figure(words="error", better="lower"),
-    "accuracy": Figure(words="accuracy", better="higher", in_parts=False, is_share=True),
-    "all_right": Figure(words="rows with every label right", better="higher", is_share=True),
-    "log_loss": Figure(words="log loss", better="lower"),
-    "auc": Figure(words="AUC", better="higher", is_share=True),
-    "recall": Figure(words="recall", better="higher", is_share=True),
-    "precision": Figure(words="precision", better="higher", is_share=True),
-    "f1": Figure(words="F1", better="higher", is_share=True),
-    "macro_recall": Figure(words="mean recall", better="higher", is_share=True),
-    "ece": Figure(words="expected calibration error", better="lower", is_share=True, has_interval=False),
-    "base_rate": Figure(words="share of yes", better="", is_share=True),
-    "mae": Figure(words="MAE", better="lower", in_parts=False),
-    "rmse": Figure(words="RMSE", better="lower", in_parts=False),
-    "r2": Figure(words="R²", better="higher", in_parts=False),
-    "pinball": Figure(words="pinball loss", better="lower"),
-    "coverage": Figure(words="coverage", better="", is_share=True),
-    "coverage_gap": Figure(words="coverage off by", better="lower", in_parts=False, is_share=True, has_interval=False),
-    "width": Figure(words="width of the interval", better="lower"),
+    "error": Figure(words="error"),
+    "accuracy": Figure(words="accuracy", in_parts=False, is_share=True),
+    "all_right": Figure(words="rows with every label right", is_share=True),
+    "log_loss": Figure(words="log loss"),
+    "auc": Figure(words="AUC", is_share=True),
+    "recall": Figure(words="recall", is_share=True),
+    "precision": Figure(words="precision", is_share=True),
+    "f1": Figure(words="F1", is_share=True),
+    "macro_recall": Figure(words="mean recall", is_share=True),
+    "ece": Figure(words="expected calibration error", is_share=True, has_interval=False),
+    "base_rate": Figure(words="share of yes", is_share=True),
+    "mae": Figure(words="MAE", in_parts=False),
+    "rmse": Figure(words="RMSE", in_parts=False),
+    "r2": Figure(words="R²", in_parts=False),
+    "pinball": Figure(words="pinball loss"),
+    "coverage": Figure(words="coverage", is_share=True),
+    "coverage_gap": Figure(words="coverage off by", in_parts=False, is_share=True, has_interval=False),
+    "width": Figure(words="width of the interval"),
 }
 """By name; a figure that is not here is called by its name."""
 

@@ -23,7 +23,7 @@ from infra.settings import settings_for
 from millrace.contract.rules.catalogue import RULES
 from millrace.evaluation.gates.catalogue import Gates
 from millrace.messages.events import EVENTS
-from millrace.messages.ingest import Drop, DropObject
+from millrace.messages.ingest import DropGroup, DropObject
 from millrace.messages.monitor import GIVE_UP_WINDOWS
 from millrace.messages.release import PackageToRelease, ReleaseRollout, Rollback
 from millrace.messages.retrain import RetrainingRequest
@@ -49,7 +49,7 @@ INSIDE: dict[tuple[str, str], tuple[type[BaseModel], ...]] = {
     ("release", "detail"): (PackageToRelease,),
     ("release", "rollback"): (Rollback,),
     ("release", "rollout"): (ReleaseRollout,),
-    ("ingest", "detail"): (Drop, DropObject),
+    ("ingest", "detail"): (DropGroup, DropObject),
 }
 """What a field that is an object holds."""
 BY_LATER_STATES = {"ingestion"}

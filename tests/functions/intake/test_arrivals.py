@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from functions.ingestion.reasons import cut
 from functions.intake.arrivals import (
     GROUP_BYTES,
     LONGEST_KEY,
@@ -25,10 +24,11 @@ from millrace.messages.ingest import (
     MOST_TOGETHER,
     Committed,
     CommittedDrops,
-    Drop,
+    DropGroup,
     Ingested,
     ParsedDrop,
     RejectedDrop,
+    cut,
 )
 from tests.functions.cold_start import NAMES
 
@@ -73,8 +73,8 @@ def test_drops_of_images_are_alone() -> None:
 def test_several_objects_by_hand_need_ids_of_their_own(ids: tuple[str, ...]) -> None:
     objects = [{"key": f"electricity/training/{at}.csv", "drop_id": each} for at, each in enumerate(ids)]
     with pytest.raises(ValidationError, match="a drop_id of its own for each of several"):
-        Drop.model_validate({"feed": "training", "objects": objects})
-    assert Drop.model_validate({"feed": "training", "objects": [objects[0]]})
+        DropGroup.model_validate({"feed": "training", "objects": objects})
+    assert DropGroup.model_validate({"feed": "training", "objects": [objects[0]]})
 
 
 def test_a_group_has_its_bounds() -> None:

@@ -139,7 +139,7 @@ def test_the_mean_error_is_one_of_the_figures(case: Case) -> None:
     assert case.task.metrics(case.output_NW[:1], target_N[:1]).keys() == figures.keys()
 
 
-def test_every_figure_has_a_name_and_a_better_direction(case: Case) -> None:
+def test_every_figure_has_a_name(case: Case) -> None:
     found = [case.task.metrics(case.output_NW, case.targets)]
     found += case.task.parts(case.output_NW, case.targets).values()
     assert {name for one in found for name in one} <= FIGURES.keys()
