@@ -193,8 +193,8 @@ class IngestState(ExecutionInput):
         missing = [name for name in INPUT if isinstance(given, Mapping) and name not in given]
         if missing:
             raise ValueError(
-                f"expected cause, as_of and detail with {', '.join(DropGroup.model_fields)}, as the intake gives them, got "
-                f"none of {missing}: drop a file instead"
+                f"expected cause, as_of and detail with {', '.join(DropGroup.model_fields)}, as the intake gives them, "
+                f"got none of {missing}: drop a file instead"
             )
         return given
 

@@ -87,7 +87,7 @@ class Multiclass:
         return float(str(label) != value)
 
     def metrics(self, output_NW: Floats, target_N: npt.NDArray[Any]) -> Mapping[str, float | None]:
-        """`accuracy`, `log_loss` (nats), `macro_recall` (balanced accuracy: the mean over the classes that occur), `ece`."""
+        """`accuracy`, `log_loss` (nats), `macro_recall` (balanced accuracy, of the classes that occur), `ece`."""
         import numpy as np
 
         wrong_N = self.errors(output_NW, target_N)
