@@ -101,7 +101,7 @@ def _names_in(file: Path, form: CsvForm) -> list[str]:
 
 def landing_key(names: WorkloadNames, feed: str, name: str) -> str:
     """Raises RunError for a name that is no object's."""
-    if not name or name.startswith("/") or name.endswith("/"):
+    if {"", ".", ".."} & set(name.split("/")):
         raise RunError(f"--name: expected a name such as 1997-05.csv or north/1997-05.csv, got {name!r}")
     return f"{names.workload}/{feed}/{name}"
 

@@ -197,7 +197,8 @@ def cost(
     if serving := found.serving:
         each = serving.usd_per_1000
         thousand = _uncounted(serving) if each is None else f"{each:.4f} USD ({serving.predictions:,} predictions)"
-        stands = f"{serving.count} × {serving.instance}, {serving.hours:,.1f} hours"
+        since = f" since {serving.since:%Y-%m-%d %H:%M}, when it was made" if serving.since else ""
+        stands = f"{serving.count} × {serving.instance}, {serving.hours:,.1f} hours{since}"
         print(f"\nEndpoint, estimated: {serving.usd:.2f} USD ({stands})")
         print(f"A thousand predictions, estimated: {thousand}")
     else:

@@ -98,12 +98,17 @@ def _lines(state: str, tried: TriedState, retries: int) -> list[str]:
     end = "the end" if tried.status == "SUCCEEDED" else "none"
     return [
         f"{state}: {tried.status}" + (f", {said}" if said else ""),
+        *([f"reads   {', '.join(tried.reads)}: --input gives them"] if _lacks_input(tried) else []),
         *([_handled(tried.handler, retries)] if tried.handler else []),
         *([f"call    {dumps(tried.parameters)}"] if tried.parameters is not None else []),
         *(f"item    {dumps(item)}" for item in tried.items or ()),
         *([f"output  {dumps(tried.output)}"] if tried.output is not None else []),
         f"next    {'this state again' if tried.status == 'RETRIABLE' else tried.next_state or end}",
     ]
+
+
+def _lacks_input(tried: TriedState) -> bool:
+    return tried.error == "States.Runtime" and "could not be found in the input" in (tried.cause or "")
 
 
 def _handled(handler: Handler, retries: int) -> str:

@@ -5,12 +5,16 @@ https://docs.aws.amazon.com/step-functions/latest/dg/test-state-isolation.html""
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from millrace.errors import EnvironmentNotFoundError, RunError
 from millrace.names import EVERY_MACHINE, WorkloadNames
+
+NOT_OF_INPUT = frozenset({"ItemProcessor", "ResultPath", "ResultSelector", "OutputPath", "Comment", "Catch"})
+"""Of a state: what says nothing of its input, which `$` stands for everywhere else."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,6 +51,8 @@ class TriedState:
     """Of the call that the mock stands for; None where there is none."""
     items: Any
     """The input of each iteration of a Map state; None of other states."""
+    reads: tuple[str, ...]
+    """What the state takes out of its input, as `$.detail.feed`; in the order of the definition."""
 
 
 def try_state(
@@ -136,7 +142,18 @@ def _read(state: Mapping[str, Any], answer: Mapping[str, Any]) -> TriedState:
         handler=_handler(state, inspected.get("errorDetails", {})),
         parameters=json.loads(parameters) if parameters and state["Type"] == "Task" else None,
         items=json.loads(inspected.get("afterItemSelector", "null")),
+        reads=tuple(dict.fromkeys(_paths(state))),
     )
+
+
+def _paths(value: Any) -> Iterator[str]:
+    """The paths into the input; not those of the iterations of a Map state, whose input is another."""
+    if isinstance(value, str):
+        yield from re.findall(r"(?<!\$)\$\.[\w.]+", value)
+    elif isinstance(value, Mapping):
+        yield from (path for key, one in value.items() if key not in NOT_OF_INPUT for path in _paths(one))
+    elif isinstance(value, list):
+        yield from (path for one in value for path in _paths(one))
 
 
 def _handler(state: Mapping[str, Any], details: Mapping[str, int]) -> Handler | None:

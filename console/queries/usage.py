@@ -83,6 +83,8 @@ class ServingCost:
     count: int
     hours: float
     usd: float
+    since: datetime | None
+    """When it was made, where that is within the period: what an endpoint before it cost is not known here."""
     predictions: int | None = None
     """About days of the month; None where they were not counted."""
 
@@ -188,7 +190,13 @@ def serving_cost(environment: Environment, names: WorkloadNames, first: datetime
     hours = (end - max(first, fleet.created)).total_seconds() / 3600 if fleet else 0
     if fleet is None or hours <= 0:
         return None
-    return ServingCost(instance=fleet.instance, count=fleet.count, hours=hours, usd=fleet.usd_per_hour * hours)
+    return ServingCost(
+        instance=fleet.instance,
+        count=fleet.count,
+        hours=hours,
+        usd=fleet.usd_per_hour * hours,
+        since=fleet.created if fleet.created > first else None,
+    )
 
 
 def _endpoint_line(serving: ServingCost) -> CostLine:

@@ -74,7 +74,7 @@ def test_what_is_no_drop_is_refused_before_the_upload(
         drop.check(tmp_path / name, feed)
 
 
-@pytest.mark.parametrize("name", ["", "/week.csv", "week/"])
+@pytest.mark.parametrize("name", ["", "/week.csv", "week/", "../week.csv", "north/./week.csv", "north//week.csv"])
 def test_a_name_that_is_none_is_refused(name: str) -> None:
     with pytest.raises(RunError, match="--name: expected a name such as"):
         drop.landing_key(NAMES, "scoring", name)

@@ -52,6 +52,15 @@ def _release(machine: Callable[..., str]) -> None:
     machine("release", STATES)
 
 
+def test_what_the_state_reads_is_named_where_it_is_not_there() -> None:
+    said = told("Call", "--mock", "error=KeyError", "--input", "{}")
+    assert said[0].startswith("Call: FAILED, States.Runtime: ")
+    assert said[0].endswith("The JSONPath '$.x' could not be found in the input '{}'")
+    assert said[1] == "reads   $.x: --input gives them"
+    assert told("Tell", "--mock", "error=KeyError")[1] == "reads   $.drops, $.cause: --input gives them"
+    assert not any(line.startswith("reads") for line in told("Call", "--mock", "error=KeyError", "--input", '{"x": 1}'))
+
+
 def told(*words: str) -> list[str]:
     done = CliRunner().invoke(cli.app, ["state", "release", *words])
     assert done.exit_code == 0, done.exception
