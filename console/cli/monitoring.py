@@ -35,7 +35,7 @@ def alarms(workload: Workload, stage: Stage, build: Build, json: Json) -> None:
 
     Example: millrace alarms. A figure above its bound alarms: a ratio to what was calibrated above 1, a number that
     should be 0 above that. Only decisions of `predict` are watched; rows of scored files are not."""
-    from console.queries.alarm_states import find_alarm_states, find_receivers
+    from console.queries.alarm_states import MAIL_LOG, find_alarm_states, find_receivers
     from console.queries.monitoring_limits import read_champion
     from console.queries.unjudged import find_unjudged
 
@@ -64,7 +64,7 @@ def alarms(workload: Workload, stage: Stage, build: Build, json: Json) -> None:
         for one in found
     ]
     show_rows(rows, as_json=False, nothing=f"No alarm of {names.workload} is deployed.")
-    _show_receivers(receivers, names)
+    _show_receivers(receivers, names, mail_log=MAIL_LOG if environment.cloud else "")
     _show_limits(limits)
 
 
@@ -74,13 +74,14 @@ def _watched(alarm: AlarmState) -> str:
     return text.removesuffix(f" ({alarm.severity}; {alarm.runbook})")
 
 
-def _show_receivers(receivers: tuple[Receiver, ...], names: WorkloadNames) -> None:
+def _show_receivers(receivers: tuple[Receiver, ...], names: WorkloadNames, *, mail_log: str) -> None:
     stage = names.platform.stage
     if not receivers:
         setting = f'"alarm_email": {{"{stage}": "<address>"}}'
         print(f"\nNobody is sent these alarms: {setting} in the context of cdk.json subscribes an address.")
     for one in receivers:
-        state = "" if one.is_confirmed else ", not confirmed by its owner yet: nothing is sent to it"
+        waits = f"its mails are lines of {mail_log}" if mail_log else "nothing is sent to it"
+        state = "" if one.is_confirmed else f", not confirmed by its owner yet: {waits}"
         print(f"\nSent to {one.endpoint} ({one.protocol}){state}.")
 
 

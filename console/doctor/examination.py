@@ -22,7 +22,7 @@ from console.doctor.network import check_network
 from console.doctor.quotas import check_quotas
 from console.doctor.required_quotas import declared_provisioned, required_instances
 from console.environment import Environment, find_environment
-from console.queries.alarm_states import find_receivers
+from console.queries.alarm_states import MAIL_LOG, find_receivers
 from console.queries.idle import IDLE_DAYS, find_idle
 from console.queries.intake import is_switched_off, switched_on_by
 from console.queries.monitoring_limits import read_limits
@@ -100,6 +100,7 @@ def _local(build: Path, workloads: Sequence[Workload]) -> Iterator[Check]:
     yield from _describe("drops", lambda: _drops(environment, workloads))
     yield from _describe("monitors", lambda: _monitors(environment, workloads))
     yield from _describe("endpoints", lambda: _endpoints(environment, workloads))
+    yield from _describe("notifications", lambda: _receivers(environment, workloads))
     yield Check(
         name="quotas",
         needed="-",
@@ -256,6 +257,8 @@ def _receivers(environment: Environment, workloads: Sequence[Workload]) -> Itera
     for names in list(_deployed(environment, workloads))[:1]:
         receivers = find_receivers(environment, names)
         heard = [one.endpoint for one in receivers if one.is_confirmed]
+        if environment.cloud:
+            heard += [f"{one.endpoint}, in {MAIL_LOG}" for one in receivers if not one.is_confirmed]
         waiting = [f"{one.endpoint}, not confirmed" for one in receivers if not one.is_confirmed]
         stage = environment.platform.stage
         subscribe = f'"alarm_email": {{"{stage}": "<address>"}} in cdk.json, then deploy'

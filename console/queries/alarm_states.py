@@ -88,6 +88,10 @@ def find_alarm_states(
     return tuple(states)
 
 
+MAIL_LOG = "/local/mail"
+"""The log group into which the local cloud writes the mails of a subscription, confirmed or not."""
+
+
 def find_receivers(environment: Environment, names: WorkloadNames) -> tuple[Receiver, ...]:
     """Who is sent the changes of alarms, and the notices of failed runs and rejected drops."""
     pages = environment.client("sns").get_paginator("list_subscriptions_by_topic")

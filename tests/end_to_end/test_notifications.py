@@ -15,7 +15,7 @@ from console.cli.app import app
 from console.demo.electricity import STORY
 from console.demo.months import SAMPLE, months
 from console.environment import Environment, local_environment
-from console.local_cloud.local_cloud import LocalCloud, started
+from console.local_cloud.local_cloud import SECRET_VARIABLE, LocalCloud, started
 from console.queries.alarm_states import Receiver, find_alarm_states, find_receivers
 from console.queries.dead_letters import find_dead_queues, read_dead_letters, redrive
 from millrace.errors import EnvironmentNotFoundError
@@ -148,6 +148,7 @@ def test_the_console_shows_the_letters_the_alarms_and_who_is_sent_them(
     desk: LocalCloud, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL", desk.endpoint_url)
+    monkeypatch.setenv(SECRET_VARIABLE, desk.secret)
     monkeypatch.setenv("COLUMNS", "2000")  # nothing is folded
 
     def run(*words: str) -> str:
@@ -174,7 +175,12 @@ def test_the_console_shows_the_letters_the_alarms_and_who_is_sent_them(
     rows = {line.split()[0]: line.split() for line in shown.splitlines() if line}
     assert rows["dead-letters"][1:3] == ["ALARM", "act"]
     assert rows["dead-letters"][-1] == "docs/runbooks.md#dead-letters"
-    assert f"Sent to {ADDRESS} (email), not confirmed by its owner yet: nothing is sent to it." in shown
+    assert f"Sent to {ADDRESS} (email), not confirmed by its owner yet: its mails are lines of /local/mail." in shown
+    done = CliRunner().invoke(app, ["doctor", "--json"])
+    assert done.exit_code == 0, (done.output, done.exception)
+    seen = json.loads(done.stdout)
+    (receivers,) = [check for check in seen if check["name"] == "notifications"]
+    assert (receivers["verdict"], receivers["found"]) == ("ok", f"{ADDRESS}, in /local/mail")
     assert CliRunner().invoke(app, ["dead", "--redrive", "--workload", NAMES.workload]).exit_code == 2
     unknown = CliRunner().invoke(app, ["dead", "drop", "--workload", NAMES.workload]).exception
     assert "QUEUE: expected one of drops, decisions, events, got" in str(unknown)
