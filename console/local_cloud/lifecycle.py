@@ -18,6 +18,7 @@ from pathlib import Path
 from console.environment import UP_FILE
 from console.local_cloud.local_cloud import (
     ACCOUNT,
+    PLATFORM,
     REGION,
     SECRET_VARIABLE,
     LocalCloud,
@@ -27,6 +28,7 @@ from console.local_cloud.local_cloud import (
     start_synthesis,
 )
 from console.local_cloud.processes import STOP_S, Process, Processes, end_workers, workspace
+from console.stages import declared_webhook
 from millrace.errors import LocalCloudError
 
 FOLDER = "up"
@@ -174,10 +176,28 @@ def _start_bootstrap(processes: Processes, instance: Instance) -> Process:
 def _deploy(processes: Processes, instance: Instance, synthesis: Process, said: Said) -> None:
     _start_bootstrap(processes, instance).succeed()
     synthesis.succeed()
+    _check_webhook(instance.cloud)
     deploy(processes, instance.cloud)
     for stack in instance.cloud.deployments()[-1]["stacks"]:
         if stack["status"] != "UNCHANGED":
             said(f"{stack['name']}: {stack['status']}, {stack['resources']} resources")
+
+
+def _check_webhook(cloud: LocalCloud) -> None:
+    """Raise LocalCloudError where the cloud lacks the secret with the chat's URL: the platform's stack would fail."""
+    if not (name := declared_webhook(PLATFORM.stage)):
+        return
+    secrets = cloud.client("secretsmanager")
+    try:
+        secrets.describe_secret(SecretId=name)
+    except secrets.exceptions.ResourceNotFoundException:
+        # Of AWS's two command lines one takes the option `--secret-string <URL>` for a file to be fetched.
+        secret = json.dumps({"Name": name, "SecretString": "<URL>"})
+        raise LocalCloudError(
+            f"cdk.json: alarm_webhook.{PLATFORM.stage}: expected the secret {name} in the local cloud, got none: "
+            f"`millrace up --empty`, then `aws secretsmanager create-secret --cli-input-json '{secret}'`, then "
+            "`millrace up`"
+        ) from None
 
 
 def _workspace(build: Path) -> Path:

@@ -19,7 +19,7 @@ from botocore.config import Config
 
 from console.local_cloud.processes import Process, Processes, workspace
 from console.local_cloud.waiting_drops import explain
-from console.stages import declared_bus, declared_stages
+from console.stages import declared_bus, declared_context
 from millrace.errors import LocalCloudError
 from millrace.names import Platform
 
@@ -93,8 +93,8 @@ class LocalCloud:
 
 @contextmanager
 def started(build: Path, *, clock: datetime, workloads: Sequence[str] = ()) -> Iterator[LocalCloud]:
-    """A local cloud with the app deployed, of these workloads or of all; synthesis and the server's start run side by
-    side.
+    """A local cloud with the app deployed, of these workloads or of all, but for a chat's webhook, whose secret nobody
+    could put there before; synthesis and the server's start run side by side.
 
     When the block ends, also by an exception or a signal, no process and no port of it is left."""
     build.mkdir(parents=True, exist_ok=True)
@@ -103,7 +103,7 @@ def started(build: Path, *, clock: datetime, workloads: Sequence[str] = ()) -> I
     atexit.register(processes.stop)
     try:
         process = start_cloud(processes, clock=clock)
-        synthesis = start_synthesis(processes, workloads=workloads)
+        synthesis = start_synthesis(processes, {"alarm_webhook": {}}, workloads=workloads)
         synthesis.succeed()
         cloud = find_cloud(process)
         deploy(processes, cloud)
@@ -140,10 +140,9 @@ def start_synthesis(
     processes: Processes, context: Mapping[str, Any] | None = None, *, workloads: Sequence[str] = ()
 ) -> Process:
     """The app's synthesis for the stage `local`, into `cdk.out` below the folder of the processes; of these workloads,
-    or of all, with what `cdk.json` says of the stage."""
-    selection = {"workloads": ",".join(workloads)} if workloads else {}
+    or of all, with the context of `cdk.json`, as `cdk` has it, where `context` says nothing else."""
     environment = {
-        "CDK_CONTEXT_JSON": json.dumps({**(context or {}), **selection, "stages": dict(declared_stages())}),
+        "CDK_CONTEXT_JSON": json.dumps(synthesis_context(context or {}, workloads)),
         "CDK_OUTDIR": str(processes.folder / "cdk.out"),
         "MILLRACE_BUILD": str(processes.folder.resolve()),
         "CDK_DEFAULT_ACCOUNT": ACCOUNT,
@@ -152,6 +151,13 @@ def start_synthesis(
         "CDK_VALIDATION": "false",
     }
     return processes.start("synthesis", ["infra.app"], log="synth.log", environment=environment)
+
+
+def synthesis_context(context: Mapping[str, Any], workloads: Sequence[str]) -> dict[str, Any]:
+    """What the app is told: the context of `cdk.json`, then `context`, then the workloads; the place is always this."""
+    selection = {"workloads": ",".join(workloads)} if workloads else {}
+    place = {"stage": PLATFORM.stage, "account": ACCOUNT, "region": REGION}
+    return {**declared_context(), **context, **selection, **place}
 
 
 def deploy(processes: Processes, cloud: LocalCloud) -> None:

@@ -1,4 +1,4 @@
-"""What is said when the cloud does not come up; that it does is seen end to end."""
+"""What the app is told, and what is said when the cloud does not come up; that it does is seen end to end."""
 
 from __future__ import annotations
 
@@ -6,11 +6,17 @@ import json
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+import aws_cdk as cdk
+import boto3
 import pytest
+from moto import mock_aws
 
-from console.local_cloud.local_cloud import LocalCloud, find_cloud
+from console.local_cloud.lifecycle import _check_webhook
+from console.local_cloud.local_cloud import LocalCloud, find_cloud, synthesis_context
 from console.local_cloud.processes import Processes
+from infra.app import listed, settings_of
 from millrace.errors import LocalCloudError
 
 
@@ -37,3 +43,58 @@ def test_the_address_is_found_among_other_lines(processes: Processes, tmp_path: 
 def test_a_cloud_that_ends_without_an_address_is_told(processes: Processes) -> None:
     with pytest.raises(LocalCloudError, match=r"local cloud: expected its address, got nothing; see .*cloud\.log"):
         find(processes, "raise SystemExit('no port')")
+
+
+@pytest.fixture
+def declared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A `cdk.json` beside a folder of workloads; the file is to be written."""
+    (tmp_path / "workloads").mkdir()
+    monkeypatch.setenv("MILLRACE_WORKLOADS", str(tmp_path / "workloads"))
+    return tmp_path / "cdk.json"
+
+
+def read_keys(monkeypatch: pytest.MonkeyPatch) -> set[str]:
+    """The keys of the context that the app reads."""
+    keys: set[str] = set()
+    context = cdk.App().node
+
+    class Recording:
+        def try_get_context(self, key: str) -> Any:
+            keys.add(key)
+            return context.try_get_context(key)
+
+    monkeypatch.setenv("CDK_DEFAULT_ACCOUNT", "123456789012")
+    monkeypatch.setenv("CDK_DEFAULT_REGION", "eu-west-1")
+    settings_of(Recording())
+    listed(Recording())
+    return keys
+
+
+def test_the_app_is_told_every_key_of_cdk_json(declared: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As `cdk deploy` tells it; but for the place, which is the local cloud's."""
+    place = {"stage": "local", "account": "123456789012", "region": "eu-west-1"}
+    keys = read_keys(monkeypatch)
+    assert keys > {*place, "workloads", "stages", "alarm_webhook"}
+    said = {key: f"of {key}" for key in (*keys, "@aws-cdk/core:aFlag")}
+    declared.write_text(json.dumps({"context": said}))
+    assert synthesis_context({}, ()) == said | place
+    own = {"alarm_webhook": {}, "workloads": "mine,yours"}
+    assert synthesis_context({"alarm_webhook": {}}, ["mine", "yours"]) == said | place | own
+
+
+@pytest.mark.parametrize(
+    ("webhooks", "is_told"), [({"local": "chat/url"}, True), ({"prod": "chat/url"}, False), ({}, False)]
+)
+def test_a_chat_without_its_secret_is_told_before_a_deployment(
+    declared: Path, monkeypatch: pytest.MonkeyPatch, webhooks: dict[str, str], is_told: bool
+) -> None:
+    declared.write_text(json.dumps({"context": {"alarm_webhook": webhooks}}))
+    cloud = LocalCloud(endpoint_url="http://localhost:1", secret="")
+    with mock_aws():
+        secrets = boto3.client("secretsmanager", region_name="eu-west-1")
+        monkeypatch.setattr(LocalCloud, "client", lambda *_: secrets)
+        if is_told:
+            with pytest.raises(LocalCloudError, match=r"alarm_webhook\.local: expected the secret chat/url .*got none"):
+                _check_webhook(cloud)
+            secrets.create_secret(Name="chat/url", SecretString="https://localhost:9/x")
+        _check_webhook(cloud)
