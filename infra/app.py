@@ -8,7 +8,6 @@ import os
 import re
 import sys
 from collections.abc import Sequence
-from itertools import permutations
 from pathlib import Path
 
 import aws_cdk as cdk
@@ -27,6 +26,7 @@ from millrace.errors import ConfigurationError, MillraceError, WorkloadError
 from millrace.names import LONGEST_PREFIX, Platform, WorkloadNames
 from millrace.workload.declaration import Workload
 from millrace.workload.load import load_workload, workload_folders, workloads_folder
+from millrace.workload.overlaps import overlaps
 
 
 def build(settings: StageSettings, *, workloads: Sequence[Path], outdir: str | None = None) -> cdk.App:
@@ -36,7 +36,7 @@ def build(settings: StageSettings, *, workloads: Sequence[Path], outdir: str | N
     app = cdk.App(outdir=outdir, context={"aws:cdk:disable-asset-staging": True}, analytics_reporting=False)
     loaded = [(folder, load_workload(folder)) for folder in workloads]
     every = sorted({folder.name for folder in [*workloads, *workload_folders(workloads_folder(REPOSITORY))]})
-    _check_names([WorkloadNames(platform=settings.platform, workload=name) for name in every])
+    _check_names(every)
     _check_stage(settings.platform, [workload for _, workload in loaded])
     tags = image_tags(REPOSITORY, settings.platform)
     platform = PlatformStack(app, settings=settings, workloads=every)
@@ -51,17 +51,17 @@ def build(settings: StageSettings, *, workloads: Sequence[Path], outdir: str | N
     return app
 
 
-def _check_names(workloads: Sequence[WorkloadNames]) -> None:
-    """Raise ConfigurationError where one name begins with another and a dash: roles may touch what their workload has
-    made by the beginning of its name, and that would be the other's too."""
-    for one, other in permutations(workloads, 2):
-        if other.slug.startswith(f"{one.slug}-"):
-            raise ConfigurationError(
-                where=f"workloads/{other.workload}",
-                field="name",
-                expected=f"a name that does not begin with {one.workload}_, the name of another workload",
-                came=other.workload,
-            )
+def _check_names(workloads: Sequence[str]) -> None:
+    """Raise ConfigurationError where one name begins with another and an underscore."""
+    for name in workloads:
+        for other in overlaps(name, workloads):
+            if name.startswith(other):
+                raise ConfigurationError(
+                    where=f"workloads/{name}",
+                    field="name",
+                    expected=f"a name that does not begin with {other}_, the name of another workload",
+                    came=name,
+                )
 
 
 def _check_stage(platform: Platform, workloads: Sequence[Workload]) -> None:

@@ -20,7 +20,8 @@ from millrace.contract.schema import LINE, Contract
 from millrace.errors import ConfigurationError
 from millrace.features import catalogue
 from millrace.workload.fit import check_fit
-from millrace.workload.load import load_workload
+from millrace.workload.load import load_workload, workload_folders
+from millrace.workload.overlaps import overlaps
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -52,8 +53,9 @@ class Written:
 def write(proposal: Proposal, source: Path, workloads: Path, drops: Path, *, pieces: int, force: bool) -> Written:
     """Write `workloads/<name>/` and the folder `drops`, the latter with the file itself or `pieces` of its lines.
 
-    Raises ConfigurationError where something is there already that `force` does not allow to be replaced, and
-    WorkloadError were the files not what synthesis takes."""
+    Raises ConfigurationError for a name that cannot be beside those of other workloads, where something is there
+    already that `force` does not allow to be replaced, and WorkloadError were the files not what synthesis takes."""
+    _check_name(proposal.prediction.name, workloads)
     folder = workloads / proposal.prediction.name
     for path in (*(folder / name for name in FILES), drops):
         if path.exists() and not force:
@@ -73,6 +75,16 @@ def write(proposal: Proposal, source: Path, workloads: Path, drops: Path, *, pie
     to_predict = drops / "to_predict.jsonl"
     predicted = _write_rows(proposal, histories, to_predict)
     return Written(folder=folder, drops=written, to_predict=to_predict, predicted=predicted)
+
+
+def _check_name(name: str, workloads: Path) -> None:
+    """Raise ConfigurationError for a name that synthesis refuses beside those that are there."""
+    known = [folder.name for folder in workload_folders(workloads)]
+    for other in overlaps(name, known):
+        begins = f"a name that does not begin with {other}_"
+        is_begun = f"a name with which, and _ behind it, no other begins as {other} does"
+        expected = f"{begins if name.startswith(other) else is_begun}; there are {', '.join(known)}"
+        raise ConfigurationError(where=str(workloads), field="NAME", expected=expected, came=name)
 
 
 def checked(folder: Path, proposal: Proposal) -> Contract:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 
 import pyarrow as pa
@@ -22,6 +23,12 @@ from millrace.workload.load import load_workload
 from tests.console.new.conftest import Row, proposed
 
 Writer = Callable[..., Path]
+
+
+def declare(workloads: Path, *names: str) -> None:
+    for name in names:
+        (workloads / name).mkdir(parents=True)
+        (workloads / name / "workload.yaml").touch()
 
 
 def test_the_workload_is_one_that_synthesis_takes(market: list[Row], as_csv: Writer, tmp_path: Path) -> None:
@@ -77,6 +84,33 @@ def test_what_is_there_is_replaced_only_by_force(market: list[Row], as_csv: Writ
     write(proposal, path, folder.parent, tmp_path / "drops", pieces=0, force=True)
     assert yaml.safe_load((folder / "contract.yaml").read_text())["name"] == "market"
     assert (folder / "README.md").read_text() == "kept"
+
+
+@pytest.mark.parametrize(
+    ("there", "told"),
+    [
+        ("mark", None),
+        ("markets", None),
+        ("market_2", "with which, and _ behind it, no other begins as market_2 does; there are income, market_2, got"),
+    ],
+)
+def test_a_name_that_synthesis_refuses_beside_another_is_refused(
+    market: list[Row], as_csv: Writer, tmp_path: Path, there: str, told: str | None
+) -> None:
+    declare(tmp_path / "workloads", "income", there)
+    path, proposal = as_csv(market), proposed(as_csv(market))
+    with pytest.raises(ConfigurationError, match=told) if told else nullcontext():
+        write(proposal, path, tmp_path / "workloads", tmp_path / "drops", pieces=0, force=True)
+    assert (tmp_path / "workloads" / "market").exists() == (tmp_path / "drops").exists() == (told is None)
+
+
+def test_a_name_that_begins_with_another_is_refused(market: list[Row], as_csv: Writer, tmp_path: Path) -> None:
+    declare(tmp_path / "workloads", "cold", "income")
+    path, proposal = as_csv(market), proposed(as_csv(market), name="cold_2")
+    said = r"NAME: expected a name that does not begin with cold_; there are cold, income, got 'cold_2'"
+    with pytest.raises(ConfigurationError, match=said):
+        write(proposal, path, tmp_path / "workloads", tmp_path / "drops", pieces=0, force=False)
+    assert not (tmp_path / "workloads" / "cold_2").exists()
 
 
 def test_drops_that_are_there_are_not_mixed_with_new_ones(market: list[Row], as_csv: Writer, tmp_path: Path) -> None:
