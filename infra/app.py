@@ -13,6 +13,7 @@ from pathlib import Path
 import aws_cdk as cdk
 from constructs import Node
 
+from infra.cdk_context import text_of
 from infra.context import REPOSITORY
 from infra.images import image_tags, images, missing_digests, say_of_bases
 from infra.options import options_of
@@ -192,9 +193,9 @@ def settings_of(context: Node) -> StageSettings:
         stage,
         account=account,
         region=region,
-        tracking=(context.try_get_context("tracking") or {}).get(stage, ""),
-        alarm_email=(context.try_get_context("alarm_email") or {}).get(stage, ""),
-        alarm_webhook=(context.try_get_context("alarm_webhook") or {}).get(stage, ""),
+        tracking=text_of(context.try_get_context("tracking"), "tracking", stage),
+        alarm_email=text_of(context.try_get_context("alarm_email"), "alarm_email", stage),
+        alarm_webhook=text_of(context.try_get_context("alarm_webhook"), "alarm_webhook", stage),
         options=options_of(context.try_get_context("stages"), stage),
     )
 

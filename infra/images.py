@@ -27,8 +27,11 @@ from infra.context import REPOSITORY
 from infra.published import published
 from millrace.errors import ConfigurationError
 from millrace.names import IMAGES, Platform
+from millrace.spelling import did_you_mean
 from millrace.workload.load import read_workloads, workloads_folder
 
+FRAMEWORK = "pytorch-amzn2023"
+"""AWS's images for training, as SageMaker's SDK names them."""
 ARCHITECTURE = "linux/amd64"
 """Of every instance that the workloads name; an arm64 host builds under emulation."""
 TAKEN = "application/vnd.docker.distribution.manifest.v2+json"
@@ -73,16 +76,26 @@ def image_tags(root: Path, platform: Platform) -> dict[str, str]:
 def training_base(root: Path, stage: str, region: str) -> str:
     """The URI of AWS's own PyTorch image for the workloads' training instances; one with a GPU decides for all.
 
-    Raises ValueError where AWS has none for our version of torch."""
+    Raises ConfigurationError for a region without that image, and ValueError where AWS has none for our version of
+    torch."""
     from sagemaker.core import image_uris
 
     instances = sorted(training_instances(root, stage), key=lambda name: name.split(".")[1][0] in "gp")
     torch = re.search(r"^torch==(\d+\.\d+)", (root / "constraints.txt").read_text(), re.M)
     assert torch is not None
+    _check_region(image_uris.config_for_framework(FRAMEWORK)["training"]["versions"].get(torch[1], {}), region)
     uri: str = image_uris.retrieve(
-        "pytorch-amzn2023", region, version=torch[1], instance_type=instances[-1], image_scope="training"
+        FRAMEWORK, region, version=torch[1], instance_type=instances[-1], image_scope="training"
     )
     return uri
+
+
+def _check_region(version: Mapping[str, Any], region: str) -> None:
+    """Raise ConfigurationError where a version of AWS's images lists its regions, and this one is not among them."""
+    regions = version.get("registries", {region: ""})
+    if region not in regions:
+        expected = f"a region with SageMaker's image of torch{did_you_mean([region], regions)}: {', '.join(regions)}"
+        raise ConfigurationError(where="context", field="region", expected=expected, came=region)
 
 
 def training_instances(root: Path, stage: str) -> set[str]:

@@ -6,12 +6,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from infra.cdk_context import by_stage
 from millrace.errors import ConfigurationError
 from millrace.names import OWN_TAGS
 
@@ -121,7 +121,7 @@ def options_of(stages: object, stage: str) -> Options:
     """The options of the stage in the context's value; those of the command line (`-c stages=…`) are JSON.
 
     Raises ConfigurationError for a choice that there is none of."""
-    known = _parsed(stages)
+    known = by_stage(stages, "stages")
     try:
         return Options.model_validate(known.get(stage) or {})
     except ValidationError as error:
@@ -133,15 +133,3 @@ def options_of(stages: object, stage: str) -> Options:
 def declared_options(root: Path, stage: str) -> Options:
     """Those of the stage in the repository's `cdk.json`, for what runs beside the CDK."""
     return options_of(json.loads((root / "cdk.json").read_text())["context"].get("stages"), stage)
-
-
-def _parsed(stages: object) -> Mapping[str, Any]:
-    try:
-        found = json.loads(stages) if isinstance(stages, str) else stages
-    except ValueError as error:
-        raise ConfigurationError(where="context", field="stages", expected="JSON", came=stages) from error
-    if found is None:
-        return {}
-    if not isinstance(found, Mapping):
-        raise ConfigurationError(where="context", field="stages", expected="options by stage", came=found)
-    return found

@@ -93,8 +93,8 @@ def test_the_owner_adds_tags() -> None:
         ({"dev": {"tags": {"aws:mine": "x"}}}, "expected other keys than"),
         ({"dev": {"tags": {"a": "*"}}}, "stages.dev.tags.a"),
         ({"dev": {"colour": "red"}}, "stages.dev.colour"),
-        ("{", "expected JSON"),
-        ([], "expected options by stage"),
+        ("{", "expected values by stage"),
+        ([], "expected values by stage"),
     ],
 )
 def test_a_wrong_option_is_named(stages: object, said: str) -> None:

@@ -1,0 +1,73 @@
+"""What the context of the CDK says of a stage: taken as an object or as JSON, and refused in one line."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import aws_cdk as cdk
+import pytest
+
+from infra.app import settings_of
+from infra.context import REPOSITORY
+from infra.images import training_base
+from millrace.errors import ConfigurationError
+
+
+@pytest.fixture(autouse=True)
+def _place(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CDK_DEFAULT_ACCOUNT", "123456789012")
+    monkeypatch.setenv("CDK_DEFAULT_REGION", "eu-west-1")
+
+
+def context(**keys: object) -> Any:
+    return cdk.App(context={"stage": "dev", **keys}, analytics_reporting=False).node
+
+
+KEYS: dict[str, str] = {"tracking": "app", "alarm_email": "team@example.com", "alarm_webhook": "chat/url"}
+
+
+@pytest.mark.parametrize(("key", "value"), KEYS.items())
+def test_a_value_is_the_stage_s_also_as_json(key: str, value: str) -> None:
+    said = {"prod": "none", "dev": value}
+    for given in (said, json.dumps(said)):
+        assert getattr(settings_of(context(**{key: given})), key) == value
+    for given in ({"prod": value}, {"dev": None}, "", None, {}):
+        assert getattr(settings_of(context(**{key: given})), key) in ("", "none")
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "told"),
+    [
+        ("tracking", "app", """tracking: expected values by stage, such as {"dev": "app"}, got 'app'"""),
+        ("tracking", ["app"], """tracking: expected values by stage, such as {"dev": "app"}, got ['app']"""),
+        ("tracking", {"dev": {}}, """tracking.dev: expected a text, such as {"dev": "app"}, got {}"""),
+        (
+            "alarm_email",
+            "team@example.com",
+            """alarm_email: expected values by stage, such as {"prod": "team@example.com"}, got 'team@example.com'""",
+        ),
+        ("alarm_email", '{"dev": "team"}', "alarm_email: expected an e-mail address, got 'team'"),
+        ("alarm_webhook", 7, """alarm_webhook: expected values by stage, such as {"prod": "chat/url"}, got """),
+        ("stages", "{", "stages: expected values by stage, such as {"),
+    ],
+)
+def test_another_value_is_one_sentence(key: str, value: object, told: str) -> None:
+    with pytest.raises(ConfigurationError) as refused:
+        settings_of(context(**{key: value}))
+    assert str(refused.value).startswith(f"context: {told}")
+
+
+@pytest.mark.parametrize("value", ["https://chat.example.com/hooks/7f", {"dev": ["https://chat.example.com/hooks/7f"]}])
+def test_no_message_repeats_a_chat_s_url(value: object) -> None:
+    with pytest.raises(ConfigurationError, match=r'alarm_webhook.* such as {"prod": "chat/url"}') as refused:
+        settings_of(context(alarm_webhook=value))
+    assert "https" not in str(refused.value)
+
+
+def test_a_region_without_the_image_is_named() -> None:
+    said = (
+        r"context: region: expected a region with SageMaker's image of torch \(did you mean 'eu-west-\d'\?\): af-south"
+    )
+    with pytest.raises(ConfigurationError, match=said):
+        training_base(REPOSITORY, "dev", "eu-west-99")
