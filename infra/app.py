@@ -175,6 +175,16 @@ def without(error: ConfigurationError, names: Sequence[str]) -> str:
     return f": `millrace up {up}` (`-c workloads={','.join(others)}`) leaves it out"
 
 
+def _check_place(account: object, region: object) -> None:
+    """Raise ConfigurationError for what is no account and no region; which regions there are, images tell."""
+    for field, value, pattern, expected in (
+        ("account", account, "[0-9]{12}", "a text of 12 digits"),
+        ("region", region, "[a-z]+(-[a-z]+)+-[0-9]+", "a region such as eu-west-1"),
+    ):
+        if not isinstance(value, str) or not re.fullmatch(pattern, value):
+            raise ConfigurationError(where="context", field=field, expected=expected, came=value)
+
+
 def settings_of(context: Node) -> StageSettings:
     """Of the stage that the context names; the account and region come from the CLI's environment.
 
@@ -189,6 +199,7 @@ def settings_of(context: Node) -> StageSettings:
             expected="credentials of the target account, or -c account=… -c region=…",
             came=(account, region),
         )
+    _check_place(account, region)
     return settings_for(
         stage,
         account=account,

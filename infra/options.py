@@ -6,14 +6,20 @@
 from __future__ import annotations
 
 import json
+import re
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from infra.cdk_context import by_stage
 from millrace.errors import ConfigurationError
 from millrace.names import OWN_TAGS
+from millrace.spelling import did_you_mean
+
+if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
 
 TagKey = Annotated[str, Field(pattern=r"^[A-Za-z0-9_ .:/=+@-]+$", max_length=128)]
 TagValue = Annotated[str, Field(pattern=r"^[A-Za-z0-9_ .:/=+@-]*$", max_length=256)]
@@ -38,6 +44,13 @@ class Network(BaseModel):
     subnets: tuple[SubnetId, SubnetId]
     """In two zones."""
     security_group: Annotated[str, Field(pattern=r"^sg-[0-9a-f]{8,17}$")]
+
+    @field_validator("subnets", mode="before")
+    @classmethod
+    def _are_two(cls, subnets: Any) -> Any:
+        if not isinstance(subnets, list | tuple) or len(subnets) != 2 or subnets[0] == subnets[1]:
+            raise ValueError("two subnets, in two zones")
+        return subnets
 
 
 class GitHub(BaseModel):
@@ -71,7 +84,7 @@ class Starts(BaseModel):
     @model_validator(mode="after")
     def _are_one(self) -> Starts:
         if self.snapstart == bool(self.provisioned):
-            raise ValueError("expected snapstart or provisioned, one of the two")
+            raise ValueError("snapstart or provisioned, one of the two")
         return self
 
 
@@ -106,28 +119,62 @@ class Options(BaseModel):
     @classmethod
     def _is_custom(cls, name: str | None) -> str | None:
         if name == "default":
-            raise ValueError("expected a custom bus: on the default one are the events of AWS, which other rules take")
+            raise ValueError("a custom bus: on the default one are the events of AWS, which other rules take")
         return name
 
     @field_validator("tags")
     @classmethod
     def _are_not_ours(cls, tags: dict[str, str]) -> dict[str, str]:
         if taken := sorted(key for key in tags if key in OWN_TAGS or key.lower().startswith("aws:")):
-            raise ValueError(f"expected other keys than {taken}, which the platform or AWS sets")
+            raise ValueError(f"other keys than {taken}, which the platform or AWS sets")
         return tags
+
+
+LEAD = re.compile("^(Value error, |Input should be |String should have )")
+"""How pydantic's sentences begin, which here follow "expected"."""
 
 
 def options_of(stages: object, stage: str) -> Options:
     """The options of the stage in the context's value; those of the command line (`-c stages=…`) are JSON.
 
     Raises ConfigurationError for a choice that there is none of."""
-    known = by_stage(stages, "stages")
+    chosen = by_stage(stages, "stages").get(stage)
     try:
-        return Options.model_validate(known.get(stage) or {})
+        return Options.model_validate({} if chosen is None else chosen)
     except ValidationError as error:
         first = error.errors()[0]
-        field = ".".join(["stages", stage, *map(str, first["loc"])])
-        raise ConfigurationError(where="context", field=field, expected=first["msg"], came=first["input"]) from error
+    place = first["loc"]
+    field = ".".join(["stages", stage, *map(str, place)])
+    came = "none" if first["type"] == "missing" else place[-1] if first["type"] == "extra_forbidden" else first["input"]
+    raise ConfigurationError(where="context", field=field, expected=_expected(first), came=came)
+
+
+def _expected(error: ErrorDetails) -> str:
+    """What should be there instead, in words that follow "expected"."""
+    place, context = error["loc"], error.get("ctx", {})
+    match error["type"]:
+        case "extra_forbidden":
+            keys = tuple(_model_at(place[:-1]).model_fields)
+            return f"one of {', '.join(keys)}{did_you_mean([str(place[-1])], keys)}"
+        case "model_type":
+            return f"an object with some of {', '.join(_model_at(place).model_fields)}"
+        case "dict_type":
+            return "an object"
+        case "missing":
+            return "a value"
+        case "string_pattern_mismatch":
+            return f"a text that matches {context['pattern']}"
+        case _:
+            return LEAD.sub("", error["msg"])
+
+
+def _model_at(place: Sequence[int | str]) -> type[BaseModel]:
+    """The class of the options at this place below those of a stage."""
+    model: type[BaseModel] = Options
+    for name in place:
+        kind = model.model_fields[str(name)].annotation
+        model = next(one for one in (kind, *get_args(kind)) if isinstance(one, type) and issubclass(one, BaseModel))
+    return model
 
 
 def declared_options(root: Path, stage: str) -> Options:

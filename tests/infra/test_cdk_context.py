@@ -71,3 +71,17 @@ def test_a_region_without_the_image_is_named() -> None:
     )
     with pytest.raises(ConfigurationError, match=said):
         training_base(REPOSITORY, "dev", "eu-west-99")
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "told"),
+    [
+        ("account", "1234", "a text of 12 digits, got '1234'"),
+        ("account", 123456789012, "a text of 12 digits, got 123456789012"),
+        ("region", "Ireland", "a region such as eu-west-1, got 'Ireland'"),
+        ("region", "eu-west_1", "a region such as eu-west-1, got 'eu-west_1'"),
+    ],
+)
+def test_no_account_and_no_region_is_refused(key: str, value: object, told: str) -> None:
+    with pytest.raises(ConfigurationError, match=f"^context: {key}: expected {told}$"):
+        settings_of(context(**{key: value}))
