@@ -34,7 +34,9 @@ def build(settings: StageSettings, *, workloads: Sequence[Path], outdir: str | N
     """The app with the stacks of all workloads, platform and audit, and, for each workload's folder, its rooms.
 
     What all workloads share is the same whichever are given: the folders beside theirs count, too."""
-    app = cdk.App(outdir=outdir, context={"aws:cdk:disable-asset-staging": True}, analytics_reporting=False)
+    # The command line would begin each warning with the place in the CDK's own program that the trace ends in.
+    context = {"aws:cdk:disable-asset-staging": True, "aws:cdk:disable-stack-trace": True}
+    app = cdk.App(outdir=outdir, context=context, analytics_reporting=False)
     loaded = [(folder, load_workload(folder)) for folder in workloads]
     every = sorted({folder.name for folder in [*workloads, *workload_folders(workloads_folder(REPOSITORY))]})
     _check_names(every)

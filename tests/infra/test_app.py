@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 
 import pytest
 
-from infra.app import chosen, main, without
+from infra.app import build, chosen, main, warn_of_no_receiver, without
 from infra.context import REPOSITORY
+from infra.settings import settings_for
 from millrace.errors import ConfigurationError
 from millrace.workload.load import read_workloads
 
@@ -73,3 +75,14 @@ def test_a_workload_that_cannot_be_read_is_one_line_and_stops_only_itself(
 def test_an_empty_name_is_refused() -> None:
     with pytest.raises(ConfigurationError, match="workloads"):
         chosen(FOLDERS, "mine,")
+
+
+def test_a_warning_has_no_place_in_the_cdk_s_own_program(tmp_path: Path) -> None:
+    """The command line would print it before each of them."""
+    settings = settings_for("dev", account="123456789012", region="eu-west-1")
+    app = build(settings, workloads=[], outdir=str(tmp_path))
+    warn_of_no_receiver(app, settings)
+    app.synth()
+    metadata = json.loads((tmp_path / "millrace-dev-platform.metadata.json").read_text())
+    entries = metadata["/millrace-dev-platform"]
+    assert [entry.get("trace") for entry in entries if entry["type"] == "aws:cdk:warning"] == [None]
