@@ -135,6 +135,13 @@ def _check_starts(stage: str, region: str, options: Options) -> None:
         raise ConfigurationError(where="context", field=field, expected=expected, came=region)
 
 
+def _check_key(stage: str, region: str, options: Options) -> None:
+    """Raise ConfigurationError for a key of another region than what it is to encrypt."""
+    if options.key_arn and options.key_arn.split(":")[3] != region:
+        expected, field = f"a key of the stage's region {region}", f"stages.{stage}.key_arn"
+        raise ConfigurationError(where="context", field=field, expected=expected, came=options.key_arn)
+
+
 def settings_for(
     stage: str,
     *,
@@ -153,6 +160,7 @@ def settings_for(
     URL."""
     options = options or Options()
     _check_starts(stage, region, options)
+    _check_key(stage, region, options)
     names = Platform(stage=stage, account=account, region=region, event_bus=options.event_bus)
     if stage == "local":
         return StageSettings(

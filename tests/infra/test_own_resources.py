@@ -132,6 +132,13 @@ def test_no_rule_is_broken(stacks: list[Stack]) -> None:
     assert findings(stacks) == []
 
 
+def test_a_key_of_another_region_is_refused() -> None:
+    options = options_of({"dev": {"key_arn": OWN["key_arn"]}}, "dev")
+    said = r"stages\.dev\.key_arn: expected a key of the stage's region eu-central-1, got 'arn:aws:kms:eu-west-1:"
+    with pytest.raises(ConfigurationError, match=said):
+        settings_for("dev", account="123456789012", region="eu-central-1", options=options)
+
+
 @pytest.mark.parametrize(
     ("key", "value"),
     [
