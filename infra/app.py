@@ -7,13 +7,14 @@ from __future__ import annotations
 import os
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import aws_cdk as cdk
 from constructs import Node
 
-from infra.cdk_context import text_of
+from infra.cdk_context import text_of, unread
 from infra.context import REPOSITORY
 from infra.images import image_tags, images, missing_digests, say_of_bases
 from infra.options import options_of
@@ -156,6 +157,12 @@ def warn_of_no_receiver(app: cdk.App, settings: StageSettings) -> None:
         )
 
 
+def warn_of_unread(app: cdk.App, context: Mapping[str, Any]) -> None:
+    """Say what of the context takes no effect: a key or a stage that is spelled wrong."""
+    for name, sentence in unread(context).items():
+        cdk.Annotations.of(app.node.children[0]).add_warning_v2(f"millrace:unread-{name}", sentence)
+
+
 def main() -> None:
     """As `synthesize`; what cannot be synthesized is one line on stderr and exit status 1.
 
@@ -218,6 +225,7 @@ def synthesize() -> None:
     context = cdk.App().node
     settings = settings_of(context)
     app = build(settings, workloads=listed(context))
+    warn_of_unread(app, context.get_all_context())
     is_deployed = settings.platform.stage != "local"
     if is_deployed and settings.compiler is None:
         warn_of_slow_starts(app, settings)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import aws_cdk as cdk
 import pytest
 
-from infra.app import settings_of
+from infra.app import build, settings_of, warn_of_unread
+from infra.cdk_context import unread
 from infra.context import REPOSITORY
 from infra.images import training_base
 from millrace.errors import ConfigurationError
@@ -24,10 +26,10 @@ def context(**keys: object) -> Any:
     return cdk.App(context={"stage": "dev", **keys}, analytics_reporting=False).node
 
 
-KEYS: dict[str, str] = {"tracking": "app", "alarm_email": "team@example.com", "alarm_webhook": "chat/url"}
+VALUES: dict[str, str] = {"tracking": "app", "alarm_email": "team@example.com", "alarm_webhook": "chat/url"}
 
 
-@pytest.mark.parametrize(("key", "value"), KEYS.items())
+@pytest.mark.parametrize(("key", "value"), VALUES.items())
 def test_a_value_is_the_stage_s_also_as_json(key: str, value: str) -> None:
     said = {"prod": "none", "dev": value}
     for given in (said, json.dumps(said)):
@@ -85,3 +87,43 @@ def test_a_region_without_the_image_is_named() -> None:
 def test_no_account_and_no_region_is_refused(key: str, value: object, told: str) -> None:
     with pytest.raises(ConfigurationError, match=f"^context: {key}: expected {told}$"):
         settings_of(context(**{key: value}))
+
+
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        ({"alarm_emial": {"dev": "team@example.com"}}, {"alarm_emial": "did you mean 'alarm_email'?"}),
+        ({"colour": "red"}, {"colour": "expected one of stage, account, region, workloads, stages, tracking, alarm_"}),
+        ({"stages": {"dve": {"machine_log": "errors"}}}, {"stages.dve": "did you mean 'dev'?"}),
+        ({"alarm_email": '{"pord": "team@example.com"}'}, {"alarm_email.pord": "did you mean 'prod'?"}),
+        (
+            {"stages": {"staging": {"like": "prod"}}, "tracking": {"stagign": "app", "staging": "app"}},
+            {"tracking.stagign": "did you mean 'staging'?"},
+        ),
+        ({"tracking": {"staging": "app"}, "stages": {"staging": {}}}, {"tracking.staging": "", "stages.staging": ""}),
+        ({"stages": {"prod": {"machine_log": "errors"}}, "alarm_email": {"local": "a@b.co", "prod": "a@b.co"}}, {}),
+        ({"@aws-cdk/core:aFlag": True, "aws:cdk:enable-path-metadata": True, "cli-telemetry": False}, {}),
+        ({"availability-zones:account=123456789012:region=eu-west-1": ["eu-west-1a"]}, {}),
+        ({"workloads": "electricity", "account": "123456789012", "region": "eu-west-1", "tracking": None}, {}),
+    ],
+)
+def test_what_takes_no_effect_is_named(said: dict[str, Any], told: dict[str, str]) -> None:
+    found = unread({"stage": "dev", **said})
+    assert found.keys() == told.keys()
+    for name, part in told.items():
+        assert found[name].startswith(f"{name} in the context: expected ")
+        assert part in found[name]
+
+
+def test_the_repository_s_own_context_is_read() -> None:
+    assert unread(json.loads((REPOSITORY / "cdk.json").read_text())["context"]) == {}
+
+
+def test_synthesis_warns_of_it(tmp_path: Path) -> None:
+    node = context(alarm_emial={"dev": "team@example.com"})
+    app = build(settings_of(node), workloads=[], outdir=str(tmp_path))
+    warn_of_unread(app, node.get_all_context())
+    app.synth()
+    entries = json.loads((tmp_path / "millrace-dev-platform.metadata.json").read_text())["/millrace-dev-platform"]
+    warned = [str(entry["data"]) for entry in entries if entry["type"] == "aws:cdk:warning"]
+    assert ["did you mean 'alarm_email'?" in one for one in warned] == [True]
