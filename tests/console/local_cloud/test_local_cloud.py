@@ -97,5 +97,5 @@ def test_a_chat_without_its_secret_is_told_before_a_deployment(
         if is_told:
             with pytest.raises(LocalCloudError, match=r"alarm_webhook\.local: expected the secret chat/url .*got none"):
                 _check_webhook(cloud)
-            secrets.create_secret(Name="chat/url", SecretString="https://localhost:9/x")
+            secrets.create_secret(Name="chat/url", SecretString="https://localhost:9/x")  # pragma: allowlist secret
         _check_webhook(cloud)
