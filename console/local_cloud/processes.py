@@ -115,12 +115,25 @@ def workspace(folder: Path) -> Path:
 
 
 def end_workers(of: Path) -> None:
-    """What a cloud of this workspace could not end; found where the system tells processes by /proc."""
-    mark = WORKER.format(of).encode()
+    """What a cloud of this workspace could not end; found where the system tells processes by /proc.
+
+    Returns when they are gone: the kernel takes its time over one with much memory."""
+    mark, killed = WORKER.format(of).encode(), []
     for process in Path("/proc").glob("[0-9]*"):
         with suppress(OSError):
             if mark in (process / "environ").read_bytes().split(b"\0"):
                 os.kill(int(process.name), signal.SIGKILL)
+                killed.append(process)
+    end = time.monotonic() + STOP_S
+    while any(map(_has_memory, killed)) and time.monotonic() < end:
+        time.sleep(0.01)
+
+
+def _has_memory(process: Path) -> bool:
+    """Whether it has its command line still: the last that a killed one loses, also where nobody reaps it."""
+    with suppress(OSError):
+        return bool((process / "cmdline").read_bytes())
+    return False
 
 
 def _without_account() -> dict[str, str]:

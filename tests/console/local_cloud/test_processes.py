@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -11,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from console.local_cloud.processes import WORKER, Processes, undisturbed, workspace
+from console.local_cloud.processes import WORKER, Processes, end_workers, undisturbed, workspace
 from millrace.errors import LocalCloudError
 
 STUBBORN = """
@@ -130,3 +131,16 @@ def test_a_process_sees_the_build_folder_and_nobodys_account(
     process = processes.start("where", ["where"], log="where.log", environment=settings)
     process.succeed()
     assert process.log.read_text().split() == [str(processes.folder / "tmp"), "AWS_REGION"]
+
+
+def test_what_a_killed_cloud_had_started_is_gone_when_it_is_said_to_be(tmp_path: Path) -> None:
+    """The kernel needs some hundredths of a second for one with much memory."""
+    name, _, value = WORKER.format(tmp_path).partition("=")
+    code = "held = b'x' * 400_000_000; print(len(held), flush=True); import time; time.sleep(60)"
+    environment = {**os.environ, name: value}
+    with subprocess.Popen([sys.executable, "-c", code], env=environment, stdout=subprocess.PIPE) as worker:
+        assert worker.stdout is not None
+        worker.stdout.readline()
+        end_workers(tmp_path)
+        assert Path(f"/proc/{worker.pid}/cmdline").read_bytes() == b""
+        assert worker.wait() == -signal.SIGKILL
