@@ -280,6 +280,11 @@ class WorkloadNames:
         return self.prefix
 
     @property
+    def scaling_alarms(self) -> str:
+        """How the names of the alarms begin that Auto Scaling makes for the endpoint."""
+        return f"TargetTracking-endpoint/{self.endpoint}/"
+
+    @property
     def challenger(self) -> str:
         return f"{self.prefix}-challenger"
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from console.presenters import ingest, monitor, release, retrain, score, train
+from console.presenters import ingest, monitor, release, retrain, score, teardown, train
 from console.presenters.presenter import Presenter
 
 PRESENTERS: Mapping[str, Presenter] = {
@@ -14,4 +14,5 @@ PRESENTERS: Mapping[str, Presenter] = {
     "score": score.PRESENTER,
     "monitor": monitor.PRESENTER,
     "retrain": retrain.PRESENTER,
+    "teardown": teardown.PRESENTER,
 }

@@ -39,11 +39,8 @@ def _outcome(run: Execution, _: Sequence[ReasonCount]) -> Outcome:
     findings = [f"{noun} {ratio:.3g} × its bound" for noun, ratio in figures]
     left = planned.days_left_out if planned else 0
     older = [f"decisions of {count(left, 'day')} before the first window left out"] if left else []
-    return Outcome(
-        text=", ".join(
-            [f"{published.judged} {'window' if published.judged == 1 else 'windows'} judged", *findings, *older]
-        )
-    )
+    windows = "window" if published.judged == 1 else "windows"
+    return Outcome(text=", ".join([f"{published.judged} {windows} judged", *findings, *older]))
 
 
 def _noun(alarm: str) -> str:

@@ -23,7 +23,5 @@ def outcome(execution: Execution, reasons: Sequence[ReasonCount] = ()) -> Outcom
     if not execution.is_good:
         failure = f", {execution.failure}" if execution.failure else ""
         return Outcome(text=f"{execution.status.lower()}{failure}")
-    if execution.machine == "teardown":
-        return Outcome(text="rules, schedules and the queue of drops are off; the stacks are left")
     presenter = PRESENTERS.get(execution.machine)
     return presenter.outcome(execution, reasons) if presenter else Outcome()

@@ -66,15 +66,18 @@ def delete(environment: Environment, names: WorkloadNames, queue: str, id_: str)
 
     Raises EnvironmentNotFoundError for a name that is no queue's, and where no message has the id."""
     sqs, url = environment.client("sqs"), _url(environment, names, queue)
-    others: list[str] = []
+    others: dict[str, str] = {}  # handles by id
     try:
-        while received := _receive(sqs, url, hidden_s=HIDDEN_S):
-            others += [message["ReceiptHandle"] for message in received if message["MessageId"] != id_]
-            if found := next((message for message in received if message["MessageId"] == id_), None):
+        # In a long queue the first ones can be received again before the last are: then all were seen.
+        while received := [each for each in _receive(sqs, url, hidden_s=HIDDEN_S) if each["MessageId"] not in others]:
+            messages = {message["MessageId"]: message for message in received}
+            if found := messages.pop(id_, None):
                 sqs.delete_message(QueueUrl=url, ReceiptHandle=found["ReceiptHandle"])
+            others |= {name: message["ReceiptHandle"] for name, message in messages.items()}
+            if found:
                 return _letter(found)
     finally:
-        for handle in others:  # who looks next sees them at once
+        for handle in others.values():  # who looks next sees them at once
             sqs.change_message_visibility(QueueUrl=url, ReceiptHandle=handle, VisibilityTimeout=0)
     raise EnvironmentNotFoundError(
         f"--delete: expected the id of a message, as `millrace dead {queue}` shows it, got {id_!r}; one that somebody "

@@ -80,7 +80,7 @@ def find_alarms(cloudwatch: Any, names: WorkloadNames) -> tuple[list[Any], list[
     listed = cloudwatch.get_paginator("describe_alarms")
     pages = [
         page
-        for prefix in (f"{names.prefix}-", f"TargetTracking-endpoint/{names.endpoint}/")
+        for prefix in (f"{names.prefix}-", names.scaling_alarms)
         for page in listed.paginate(AlarmNamePrefix=prefix, AlarmTypes=["MetricAlarm", "CompositeAlarm"])
     ]
     metric, composite = (

@@ -47,7 +47,7 @@ def _alarms(cloudwatch: Any, names: WorkloadNames) -> list[str]:
     ours = {"Name": "EndpointName", "Value": names.endpoint}
     found = [
         alarm["AlarmName"]
-        for prefix in (f"{names.prefix}-v", f"TargetTracking-endpoint/{names.endpoint}/")
+        for prefix in (f"{names.prefix}-v", names.scaling_alarms)
         for page in pages.paginate(AlarmNamePrefix=prefix, AlarmTypes=["MetricAlarm"])
         for alarm in page["MetricAlarms"]
         if ours in _dimensions(alarm)

@@ -34,8 +34,7 @@ def of_releases(names: WorkloadNames) -> Resource:
 
 def of_scaling(names: WorkloadNames) -> Resource:
     """Alarms that Auto Scaling creates in the name of the caller that registers a scalable target."""
-    tracking = f"TargetTracking-endpoint/{names.endpoint}/*"
-    return _alarms(names, tracking, because="The alarms of target tracking are named by Auto Scaling")
+    return _alarms(names, f"{names.scaling_alarms}*", because="The alarms of target tracking are named by Auto Scaling")
 
 
 def describe(*, because: str) -> Statement:

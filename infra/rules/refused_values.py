@@ -4,12 +4,13 @@ cfn-lint has others of the kind: a queue's visibility against its function's tim
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from infra.rules.assembly import Resource, Stack, Task, given, machines
+from infra.rules.assembly import Resource, Stack, given, machines
 from infra.rules.finding import Finding
 
 Values = Mapping[str, Any]
@@ -22,8 +23,8 @@ NEEDS_ROLE = (":states:", ":event-bus/", ":api-destination/", ":firehose:", ":ki
 class Refusal:
     """One thing that a service refuses."""
 
-    kind: str
-    """The resource's type, or a task's service and action: `sagemaker:createTrainingJob`."""
+    kinds: tuple[str, ...]
+    """Types of resources, and services and actions of tasks: `sagemaker:createTrainingJob`."""
     expected: str
     came: Callable[[Values], Any]
     """What is refused of the properties or parameters; None where nothing is."""
@@ -37,17 +38,13 @@ def check(stacks: Sequence[Stack]) -> Iterator[Finding]:
         yield from _private_names(stack)
     for machine in machines(stacks):
         for task in machine.tasks():
-            yield from _found(task.where, _called(task), task.parameters)
+            yield from _found(task.where, f"{task.service}:{task.action}", task.parameters)
 
 
 def _found(where: str, kind: str, values: Values) -> Iterator[Finding]:
     for refusal in REFUSALS:
-        if refusal.kind == kind and (came := refusal.came(values)) is not None:
+        if kind in refusal.kinds and (came := refusal.came(values)) is not None:
             yield Finding(where=where, expected=refusal.expected, came=came)
-
-
-def _called(task: Task) -> str:
-    return f"{task.service}:{task.action}"
 
 
 def _number(values: Any, *path: str) -> int | None:
@@ -95,24 +92,17 @@ def _window(schedule: Values) -> Values | None:
 
 
 def _twice(path: str, name: str) -> Callable[[Values], list[str] | None]:
-    def came(values: Values) -> list[str] | None:
-        listed = given(values, path)
-        names = Counter(str(given(one, name)) for one in listed) if isinstance(listed, list) else {}
-        return [one for one, count in names.items() if count > 1] or None
-
-    return came
+    return lambda values: [one for one, count in Counter(_texts(values, path, name)).items() if count > 1] or None
 
 
-def _own_tags(values: Values) -> list[str] | None:
-    listed = given(values, "Tags")
-    keys = [str(given(one, "Key")) for one in listed] if isinstance(listed, list) else []
-    return [key for key in keys if key.lower().startswith("aws:")] or None
+def _reserved(path: str, name: str, beginning: str) -> Callable[[Values], list[str] | None]:
+    return lambda values: [one for one in _texts(values, path, name) if re.match(beginning, one)] or None
 
 
-def _own_sources(values: Values) -> list[str] | None:
-    listed = given(values, "Entries")
-    sources = [str(given(one, "Source")) for one in listed] if isinstance(listed, list) else []
-    return [source for source in sources if source.startswith("aws.")] or None
+def _texts(values: Values, path: str, name: str) -> list[str]:
+    """What the objects of a list have at `name`; nothing of a list that is known at run time alone."""
+    listed = given(values, path)
+    return [str(given(one, name)) for one in listed] if isinstance(listed, list) else []
 
 
 def _private_names(stack: Stack) -> Iterator[Finding]:
@@ -143,70 +133,69 @@ TAGGED = (
 REFUSALS: Sequence[Refusal] = (
     # https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SetQueueAttributes.html
     Refusal(
-        kind="AWS::SQS::Queue",
+        kinds=("AWS::SQS::Queue",),
         expected="maxReceiveCount of 1 to 1,000",
         came=_beyond(1, 1000, "RedrivePolicy", "maxReceiveCount"),
     ),
     # https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_PutMetricAlarm.html
     Refusal(
-        kind="AWS::CloudWatch::Alarm",
+        kinds=("AWS::CloudWatch::Alarm",),
         expected="DatapointsToAlarm of EvaluationPeriods at most",
         came=_above("DatapointsToAlarm", "EvaluationPeriods"),
     ),
     Refusal(
-        kind="AWS::CloudWatch::Alarm",
+        kinds=("AWS::CloudWatch::Alarm",),
         expected="a day at most (in seconds) of periods below an hour, seven of longer ones",
         came=_evaluated_s,
     ),
     # https://docs.aws.amazon.com/vpc/latest/userguide/subnet-sizing.html
-    Refusal(kind="AWS::EC2::Subnet", expected="a block of /16 to /28", came=_prefix_length),
+    Refusal(kinds=("AWS::EC2::Subnet",), expected="a block of /16 to /28", came=_prefix_length),
     # https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-use-identity-based.html
     Refusal(
-        kind="AWS::Events::Rule",
+        kinds=("AWS::Events::Rule",),
         expected="a RoleArn for each target but functions, queues and topics",
         came=_targets_without_role,
     ),
     # https://docs.aws.amazon.com/scheduler/latest/APIReference/API_FlexibleTimeWindow.html
     Refusal(
-        kind="AWS::Scheduler::Schedule",
+        kinds=("AWS::Scheduler::Schedule",),
         expected="MaximumWindowInMinutes where the mode is FLEXIBLE, and there alone",
         came=_window,
     ),
     # https://docs.aws.amazon.com/autoscaling/application/APIReference/API_RegisterScalableTarget.html
     Refusal(
-        kind="AWS::ApplicationAutoScaling::ScalableTarget",
-        expected="MinCapacity of MaxCapacity at most",
-        came=_above("MinCapacity", "MaxCapacity"),
-    ),
-    Refusal(
-        kind="applicationautoscaling:registerScalableTarget",
+        kinds=("AWS::ApplicationAutoScaling::ScalableTarget", "applicationautoscaling:registerScalableTarget"),
         expected="MinCapacity of MaxCapacity at most",
         came=_above("MinCapacity", "MaxCapacity"),
     ),
     # https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_StoppingCondition.html
     Refusal(
-        kind="sagemaker:createTrainingJob",
+        kinds=("sagemaker:createTrainingJob",),
         expected="MaxRuntimeInSeconds of 28 days at most",
         came=_beyond(1, 28 * DAY_S, "StoppingCondition", "MaxRuntimeInSeconds"),
     ),
     Refusal(
-        kind="sagemaker:createProcessingJob",
+        kinds=("sagemaker:createProcessingJob",),
         expected="MaxRuntimeInSeconds of 7 days at most",
         came=_beyond(1, 7 * DAY_S, "StoppingCondition", "MaxRuntimeInSeconds"),
     ),
     Refusal(
-        kind="sagemaker:createTrainingJob",
+        kinds=("sagemaker:createTrainingJob",),
         expected="each channel's name once",
         came=_twice("InputDataConfig", "ChannelName"),
     ),
     Refusal(
-        kind="sagemaker:createProcessingJob",
+        kinds=("sagemaker:createProcessingJob",),
         expected="each input's name once",
         came=_twice("ProcessingInputs", "InputName"),
     ),
     # https://docs.aws.amazon.com/eventbridge/latest/APIReference/API_PutEventsResultEntry.html
-    Refusal(kind="events:putEvents", expected="sources of one's own, none of aws.", came=_own_sources),
+    Refusal(
+        kinds=("events:putEvents",),
+        expected="sources of one's own, none of aws.",
+        came=_reserved("Entries", "Source", r"aws\."),
+    ),
     # https://docs.aws.amazon.com/tag-editor/latest/userguide/tagging.html
-    *(Refusal(kind=made, expected="each tag once", came=_twice("Tags", "Key")) for made in TAGGED),
-    *(Refusal(kind=made, expected="tags of one's own, none of aws:", came=_own_tags) for made in TAGGED),
+    Refusal(kinds=TAGGED, expected="each tag once", came=_twice("Tags", "Key")),
+    Refusal(kinds=TAGGED, expected="tags of one's own, none of aws:", came=_reserved("Tags", "Key", "(?i)aws:")),
 )

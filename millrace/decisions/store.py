@@ -92,8 +92,9 @@ def find_decision(client: Any, bucket: str, workload: str, wanted: str, days: It
 
 def find_unreadable(client: Any, bucket: str, workload: str, day: date) -> dict[str, int]:
     """The keys of the day's objects with lines that are no decisions, and how many lines of each."""
-    keys = stored_keys(client, bucket, workload, [day])
-    counts = {key: read_lines(_lines(client, bucket, key)).unreadable for key in keys}
+    keys = list(stored_keys(client, bucket, workload, [day]))
+    found = zip(keys, _objects(client, bucket, iter(keys)), strict=True)
+    counts = {key: read_lines(lines).unreadable for key, lines in found}
     return {key: lines for key, lines in counts.items() if lines}
 
 

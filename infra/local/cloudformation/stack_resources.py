@@ -221,8 +221,8 @@ class StackResources(parsing.ResourceMap):  # type: ignore[misc]
         policies = {name: str(definition[name]) for name in POLICIES if name in definition}
         # Compared as evaluated: a reference to a resource that was replaced has another value now, though the
         # template's text is the same.
-        is_left = before and before.type == type_name and before.made.properties == properties
-        if before and is_left and not (self._reverts_drift and type_name in REVERTED):
+        is_put_again = self._reverts_drift and type_name in REVERTED
+        if before and before.type == type_name and before.made.properties == properties and not is_put_again:
             return replace(before, policies=policies)
         if before and (before.type != type_name or kind.is_replaced(before.made.properties, properties)):
             self._replaced.append(before)
