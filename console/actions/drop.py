@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,12 +9,10 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
+from console.files.catalogue import TABLE_FILES
 from millrace.contract.csv_form import CsvForm
 from millrace.contract.schema import FEEDS, Contract, Feed
 from millrace.errors import DropError, RunError
-from millrace.files.csv import names_of
-from millrace.files.lines import BOM
-from millrace.files.pages import check_footer
 from millrace.files.sniff import HEAD_BYTES, format_of
 from millrace.names import MACHINE_OF_FEED, WorkloadNames, drop_id_of
 
@@ -79,22 +76,12 @@ def unwanted(labels: Sequence[str]) -> str:
 
 
 def _names_in(file: Path, form: CsvForm) -> list[str]:
-    """The names of the columns, of JSON lines those of the first row; none where they cannot be read."""
+    """The names of the columns; none where they cannot be read."""
     with file.open("rb") as opened:
         head = opened.read(HEAD_BYTES)
-    first = head.removeprefix(BOM).lstrip().partition(b"\n")[0]
     try:
-        match format_of(head) if first else "":
-            case "parquet":
-                import pyarrow.parquet as pq
-
-                check_footer(file)
-                return list(pq.read_schema(file).names)
-            case "jsonlines":
-                return list(json.loads(first))
-            case "csv":
-                return names_of(first.decode(form.encoding).encode(), form)
-        return []
+        known = TABLE_FILES.get(format_of(head)) if head.strip() else None
+        return known.column_names(file, form) if known else []
     except (DropError, ValueError, OSError):
         return []
 

@@ -10,12 +10,11 @@ import typer
 from console.cli.completion import feeds
 from console.cli.environment import find_deployed
 from console.cli.options import Build, Json, Stage, Workload
+from console.files.catalogue import TABLES
 
 
 def drop(
-    file: Annotated[
-        Path, typer.Argument(metavar="FILE", help="CSV, TSV, JSON lines, Parquet, an image, or a folder of images.")
-    ],
+    file: Annotated[Path, typer.Argument(metavar="FILE", help=f"{TABLES}, an image, or a folder of images.")],
     workload: Workload,
     stage: Stage,
     build: Build,

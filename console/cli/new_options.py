@@ -9,11 +9,10 @@ from typing import Annotated
 import typer
 
 from console.cli.completion import label_kinds
+from console.files.catalogue import TABLES
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="Of the workload: small letters, digits and _.")]
-From = Annotated[
-    Path, typer.Option("--from", help="Labelled rows: CSV, TSV, JSON lines, Parquet; or a folder of images.")
-]
+From = Annotated[Path, typer.Option("--from", help=f"Labelled rows: {TABLES}; or a folder of images.")]
 Label = Annotated[str, typer.Option(help="The column that is to be predicted.")]
 PositiveClass = Annotated[str, typer.Option(help="The label's value that an answer of 1 means.")]
 EventTime = Annotated[str, typer.Option(help="The column with the moment that a row is about.")]

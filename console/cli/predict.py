@@ -17,6 +17,7 @@ from console.cli.environment import find_deployed
 from console.cli.options import Build, Stage, Workload
 from console.cli.printing import show_rows
 from console.commands import command
+from console.files.catalogue import TABLES
 
 if TYPE_CHECKING:
     from console.actions.predict import RowAnswer
@@ -30,7 +31,7 @@ SHOWN_ROWS = 50
 def predict(
     file: Annotated[
         str,
-        typer.Argument(help="CSV, TSV, JSON lines, Parquet, an image, a folder of images; - for standard input."),
+        typer.Argument(help=f"{TABLES}, an image, a folder of images; - for standard input."),
     ],
     stage: Stage,
     workload: Workload,

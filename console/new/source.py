@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from console.files.catalogue import TABLES
 from console.new.delimited import find_form, read_delimited, stop
 from millrace.contract.csv_form import CsvForm
 from millrace.contract.violation import QuarantinedRow
@@ -47,10 +48,11 @@ class Source:
 
 
 def read_source(path: Path, *, columns: Sequence[str] = (), decimal: str = "") -> Source:
-    """The rows of a CSV, TSV, JSON lines or Parquet file.
+    """The rows of a file.
 
     `columns` are the names where the file has no line with names; `decimal` the mark before decimals, "" to find it.
-    Raises ConfigurationError for a file that is none of these, holds no rows, or whose column names are not unique."""
+    Raises ConfigurationError for a file of another format than `TABLE_FILES` has, without rows, or whose column names
+    are not unique."""
     if not path.is_file():
         stop(path, "--from", "a file", "none of that name")
     with path.open("rb") as file:
@@ -60,18 +62,12 @@ def read_source(path: Path, *, columns: Sequence[str] = (), decimal: str = "") -
     try:
         form = format_of(head)
     except DropError as error:
-        stop(path, "format", "CSV, TSV, JSON lines or Parquet", str(error))
+        stop(path, "format", TABLES, str(error))
     if columns and form != "csv":
         stop(path, "--columns", "a CSV or TSV file, which may lack a line with names", form)
-    if form == "csv":
-        found = _delimited(path, tuple(columns), decimal)
-    elif form == "jsonlines":
-        table, notes = _json_lines(path)
-        found = Source(path=path, table=table, has_typed_text=False, notes=notes)
-    elif form == "parquet":
-        found = Source(path=path, table=_parquet(path), has_typed_text=False, notes=())
-    else:
-        stop(path, "format", "CSV, TSV, JSON lines or Parquet", form)
+    if form not in READERS:
+        stop(path, "format", TABLES, form)
+    found = READERS[form](path, tuple(columns), decimal)
     if not found.table.num_rows:
         stop(path, "rows", "labelled rows", "none")
     names = _names(path, found.table.column_names)
@@ -112,8 +108,8 @@ def _said(form: CsvForm) -> list[str]:
     return [f"{text}: the contract says so" for text, is_other in said.items() if is_other]
 
 
-def _json_lines(path: Path) -> tuple[pa.Table, tuple[str, ...]]:
-    """The rows, and a sentence on the lines that are none; raises ConfigurationError where these are many."""
+def _json_lines(path: Path, *_: object) -> Source:
+    """With a sentence on the lines that are no objects; raises ConfigurationError where these are many."""
     import pyarrow as pa
 
     rows: list[dict[str, Any]] = []
@@ -139,19 +135,21 @@ def _json_lines(path: Path) -> tuple[pa.Table, tuple[str, ...]]:
         except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError):
             kinds = ", ".join(sorted({type(cell).__name__ for cell in cells if cell is not None}))
             stop(path, name, "values of one type", kinds)
-    return pa.Table.from_arrays(arrays, names=names), notes
+    table = pa.Table.from_arrays(arrays, names=names)
+    return Source(path=path, table=table, has_typed_text=False, notes=notes)
 
 
-def _parquet(path: Path) -> pa.Table:
+def _parquet(path: Path, *_: object) -> Source:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     try:
         check_footer(path)
         with pq.ParquetFile(path) as file:
-            return file.read().replace_schema_metadata(None)
+            table = file.read().replace_schema_metadata(None)
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError, OSError, DropError) as error:
         stop(path, "format", "a readable Parquet file", str(error)[:200])
+    return Source(path=path, table=table, has_typed_text=False, notes=())
 
 
 def _names(path: Path, came: list[str]) -> list[str]:
@@ -170,3 +168,11 @@ def _names(path: Path, came: list[str]) -> list[str]:
             wanted, number = f"{plain}_{number}", number + 1
         names.append(wanted)
     return names
+
+
+READERS: Mapping[str, Callable[[Path, tuple[str, ...], str], Source]] = {
+    "csv": _delimited,
+    "jsonlines": _json_lines,
+    "parquet": _parquet,
+}
+"""By the words of `TABLE_FILES`: the file, names for its columns where it has none, and the mark before decimals."""

@@ -19,7 +19,9 @@ from millrace.contract.schema import Table, parsed_schema
 from millrace.contract.violation import QuarantinedRow, RuleViolation, of_line, truncate
 from millrace.errors import DropError
 from millrace.files.cast import from_csv
+from millrace.files.file_format import FileFormat
 from millrace.files.lines import BOM, blocks, ended_lines_of, lines_of, raw_text
+from millrace.files.origin import Origin
 from millrace.files.parsed import Limits, Parsed, check_header, keys_of, note_wrong_type
 
 if TYPE_CHECKING:
@@ -50,7 +52,7 @@ class _Block:
         self.unparsable.append(row)
 
 
-def read(path: Path, table: Table, limits: Limits) -> Iterator[Parsed]:
+def read(path: Path, table: Table, limits: Limits, _: Origin | None = None) -> Iterator[Parsed]:
     """The file in parts; raises DropError as `read_drop`."""
     form = table.csv
     header = check_names(form.columns, table) if form.columns else None
@@ -370,3 +372,6 @@ def _is_utf8(data: bytes) -> bool:
     except UnicodeDecodeError:
         return False
     return True
+
+
+FORMAT = FileFormat(names=("CSV", "TSV"), read=read)

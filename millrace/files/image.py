@@ -10,8 +10,9 @@ from millrace.contract.rules.image import MOST_BYTES, ImageFormat, describe
 from millrace.contract.rules.image_end import JPEG, PNG
 from millrace.contract.schema import Table, parsed_schema
 from millrace.errors import DropError
+from millrace.files.file_format import FileFormat
 from millrace.files.origin import Origin, image_columns
-from millrace.files.parsed import Parsed
+from millrace.files.parsed import Limits, Parsed
 
 ENCODINGS = {PNG: "png", JPEG: "jpeg"}
 
@@ -21,7 +22,7 @@ def is_image(head: bytes) -> bool:
     return any(head.startswith(magic) for magic in ENCODINGS)
 
 
-def read(path: Path, table: Table, origin: Origin | None) -> Iterator[Parsed]:
+def read(path: Path, table: Table, _: Limits, origin: Origin | None) -> Iterator[Parsed]:
     """The one row; its other columns are empty, and required ones are a reason of quarantine.
 
     Raises DropError `foreign` where the contract has no column for it, `too_large` for more than a cell may hold."""
@@ -47,3 +48,6 @@ def read(path: Path, table: Table, origin: Origin | None) -> Iterator[Parsed]:
 
 def _encoding(rule: ImageFormat | None) -> str:
     return "" if rule is None else rule.encoding
+
+
+FORMAT = FileFormat(names=("an image",), read=read, begins=is_image)

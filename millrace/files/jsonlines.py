@@ -14,6 +14,7 @@ from millrace.contract.reasons import Reason
 from millrace.contract.schema import Column, Table, parsed_schema
 from millrace.contract.violation import QuarantinedRow, RuleViolation, key_text, of_line, truncate
 from millrace.files.cast import from_json
+from millrace.files.file_format import FileFormat
 from millrace.files.lines import blocks, lines_of, raw_text
 from millrace.files.manifest import FETCHES_AT_ONCE, LINES_PER_PART, at_most, check_objects, fetch_objects
 from millrace.files.origin import Origin, image_columns
@@ -179,3 +180,6 @@ def _pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _no_constant(name: str) -> Any:
     raise ValueError(f"{name}, which is not JSON: null means missing there")
+
+
+FORMAT = FileFormat(names=("JSON lines",), read=read)

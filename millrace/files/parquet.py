@@ -12,6 +12,8 @@ from millrace.contract.schema import Column, Table, parsed_schema
 from millrace.contract.violation import QuarantinedRow, RuleViolation, raw_row, truncate
 from millrace.errors import DropError
 from millrace.files.cast import cast, from_json, numbers_from_text, without_numbers, without_times, without_words
+from millrace.files.file_format import FileFormat
+from millrace.files.origin import Origin
 from millrace.files.pages import check_footer, pages_of
 from millrace.files.parsed import Limits, Parsed, check_header, keys_of, note_wrong_type
 from millrace.files.portions import check_pages, is_of_few_words, parts_of, rows_at_once
@@ -25,7 +27,7 @@ NAN = "NaN"
 """Among the words for what is missing it means numbers that are none, too."""
 
 
-def read(path: Path, table: Table, limits: Limits) -> Iterator[Parsed]:
+def read(path: Path, table: Table, limits: Limits, _: Origin | None = None) -> Iterator[Parsed]:
     """The file in parts; page checksums are verified where the writer left them. Raises DropError as `read_drop`."""
     import pyarrow as pa
 
@@ -258,3 +260,6 @@ def _unread(cells: pa.Array) -> pa.Array:
         return cells.cast(pa.binary())
     is_large = pa.types.is_large_string(cells.type) or pa.types.is_string_view(cells.type)
     return cells.cast(pa.large_binary()) if is_large else cells
+
+
+FORMAT = FileFormat(names=("Parquet",), read=read, begins=lambda head: head.startswith(MAGIC))

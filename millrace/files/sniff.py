@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 from millrace.contract.reasons import Reason
 from millrace.contract.schema import Table
 from millrace.errors import DropError
+from millrace.files.catalogue import FORMATS, named
 from millrace.files.csv import check_names, names_of
-from millrace.files.image import is_image
 from millrace.files.lines import BOM
 from millrace.files.origin import Origin, fill_generated
 from millrace.files.parsed import Limits, Parsed
@@ -19,7 +19,7 @@ from millrace.files.parsed import Limits, Parsed
 UTF_16 = (b"\xff\xfe", b"\xfe\xff")
 UTF_32 = (b"\xff\xfe\0\0", b"\0\0\xfe\xff")
 HEAD_BYTES = 65_536
-FORMATS = "Parquet, CSV, JSON lines or an image"
+KNOWN = named(FORMATS.values())
 NOT_TEXT = {
     b"\x1f\x8b": "a gzip file",
     b"PK\x03\x04": "a zip file, as a workbook of Excel is one: save its sheet as CSV",
@@ -40,23 +40,15 @@ def read_drop(path: Path, table: Table, limits: Limits | None = None, origin: Or
 
     Raises DropError when the object cannot be read as rows, possibly after some parts: these must then be
     thrown away, for the drop is quarantined whole."""
-    from millrace.files import csv, image, jsonlines, parquet
-
     limits = limits or Limits()
     size = path.stat().st_size
     if size > limits.file_bytes:
         raise DropError(Reason.TOO_LARGE, expected=f"{limits.file_bytes} bytes at most", got=f"{size}")
-    form = format_in(path, table)
-    readers: dict[str, Callable[[], Iterator[Parsed]]] = {
-        "parquet": lambda: parquet.read(path, table, limits),
-        "jsonlines": lambda: jsonlines.read(path, table, limits, origin),
-        "csv": lambda: csv.read(path, table, limits),
-        "image": lambda: image.read(path, table, origin),
-    }
+    form = FORMATS[format_in(path, table)]
     has_generated = any(column.is_generated for column in table.columns)
     # Limits hold while reading: a small compressed file may unpack to any size.
     rows = 0
-    for read in readers[form]():
+    for read in form.read(path, table, limits, origin):
         part = replace(read, rows=fill_generated(read.rows, table, origin)) if origin and has_generated else read
         rows += part.rows.num_rows + len(part.unparsable)
         if rows > limits.rows:
@@ -67,8 +59,7 @@ def read_drop(path: Path, table: Table, limits: Limits | None = None, origin: Or
 
 
 def format_in(path: Path, table: Table) -> str:
-    """`parquet`, `jsonlines`, `csv` or `image`, as a drop of the table; raises DropError for an empty file, and as
-    `format_of`."""
+    """The format of a drop of the table, a key of `FORMATS`; raises DropError for an empty file, and as `format_of`."""
     with path.open("rb") as file:
         head = file.read(HEAD_BYTES)
         while not head.strip() and (more := file.read(HEAD_BYTES)):
@@ -118,13 +109,12 @@ def _is_cut_json(head: bytes) -> bool:
 
 
 def format_of(head: bytes) -> str:
-    """`parquet`, `jsonlines`, `csv` or `image`; raises DropError `foreign` or `encoding` for what is none of them."""
-    if head.startswith(b"PAR1"):
-        return "parquet"
-    if is_image(head):
-        return "image"
+    """The format of a file that begins so, a key of `FORMATS`; raises DropError `foreign` or `encoding` for what is
+    none of them."""
+    if known := next((key for key, one in FORMATS.items() if one.begins and one.begins(head)), ""):
+        return known
     if foreign := _foreign(head):
-        raise DropError(Reason.FOREIGN, expected=FORMATS, got=foreign)
+        raise DropError(Reason.FOREIGN, expected=KNOWN, got=foreign)
     if head.startswith(UTF_32 + UTF_16):
         got = "UTF-32" if head.startswith(UTF_32) else "UTF-16"
         raise DropError(Reason.ENCODING, expected="UTF-8", got=got)
@@ -136,7 +126,7 @@ def format_of(head: bytes) -> str:
         return "jsonlines"
     # A NUL in the first line means that it is no text; one further down is a matter of its own line.
     if b"\0" in head.partition(b"\n")[0]:
-        raise DropError(Reason.FOREIGN, expected=FORMATS, got=f"binary data {head[:8]!r}")
+        raise DropError(Reason.FOREIGN, expected=KNOWN, got=f"binary data {head[:8]!r}")
     text = head.removeprefix(BOM).lstrip()
     if text[:1] == b"[" and text[1:].lstrip()[:1] in JSON_ITEM:
         raise DropError(Reason.FOREIGN, expected="one JSON object per line", got="a JSON list")
