@@ -63,14 +63,14 @@ def bundle(
 def closure(repository: Path, entry: Path) -> set[Path]:
     """The repository's own files that `entry` imports, directly or not, with itself and the packages' `__init__`."""
     found: set[Path] = set()
-    waiting = [entry]
+    waiting, ours = [entry], frozenset(path.name for path in repository.iterdir() if path.is_dir())
     while waiting:
         file = waiting.pop()
         if file in found:
             continue
         found.add(file)
         waiting += [package for package in _packages(repository, file) if package not in found]
-        waiting += [module for name in _imported(file.read_text()) for module in _modules(repository, name)]
+        waiting += [module for name in _imported(file.read_text(), ours) for module in _modules(repository, name)]
     return found
 
 
@@ -170,8 +170,8 @@ def _packages(repository: Path, file: Path) -> Iterator[Path]:
 
 
 @cache
-def _imported(source: str) -> frozenset[str]:
-    """Every dotted name that the source may import, those inside functions included, those for typing not.
+def _imported(source: str, packages: frozenset[str]) -> frozenset[str]:
+    """Every dotted name in the packages that the source may import, those inside functions included, for typing not.
 
     Kept by the text: most modules are in the closure of twenty handlers."""
     names: set[str] = set()
@@ -187,7 +187,7 @@ def _imported(source: str) -> frozenset[str]:
             waiting += node.orelse
         elif not isinstance(node, ast.expr):  # no import is part of an expression
             waiting += ast.iter_child_nodes(node)
-    return frozenset(names)
+    return frozenset(name for name in names if name.partition(".")[0] in packages)
 
 
 def _modules(repository: Path, name: str) -> Iterator[Path]:

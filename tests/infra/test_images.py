@@ -19,7 +19,7 @@ from aws_cdk.assertions import Annotations, Match
 from moto.server import ThreadedMotoServer
 
 from infra import bases, images
-from infra.app import build, warn_of_bases
+from infra.app import build, refuse_missing_images, warn_of_bases
 from infra.context import REPOSITORY as ROOT
 from infra.settings import settings_for
 from millrace.errors import ConfigurationError
@@ -224,7 +224,10 @@ def test_a_missing_digest_is_an_error_that_says_what_writes_it(ecr: Any, tmp_pat
         "`make images STAGE=dev` writes it"
     ]
     images.run(ROOT, "dev")
-    assert not any(synthesize(tmp_path / "with").values())
+    app = build(SETTINGS, workloads=[ROOT / "workloads" / "electricity"])
+    refuse_missing_images(app, SETTINGS)
+    stacks = [Annotations.from_stack(stack) for stack in app.node.children if isinstance(stack, cdk.Stack)]
+    assert not any(stack.find_error("*", Match.any_value()) for stack in stacks)
 
 
 @pytest.mark.slow

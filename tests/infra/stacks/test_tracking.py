@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -22,15 +23,19 @@ APP, SERVER = f"{MLFLOW}:mlflow-app/app-ABCDEFGHIJKL", f"{MLFLOW}:mlflow-trackin
 Resources = dict[str, dict[str, Any]]
 
 
-@pytest.fixture
-def training(tmp_path: Path) -> Callable[..., Resources]:
+@pytest.fixture(scope="module")
+def training(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Resources]:
     """The training room's resources of `dev`, where this MLflow is named."""
 
-    def resources(tracking: str, stack: str = "electricity-training") -> Resources:
+    @cache
+    def synthesized(tracking: str) -> Path:
         settings = settings_for("dev", account="123456789012", region="eu-west-1", tracking=tracking)
-        workloads = [REPOSITORY / "workloads" / "electricity"]
-        build(settings, workloads=workloads, outdir=str(tmp_path)).synth()
-        template = json.loads((tmp_path / f"millrace-dev-{stack}.template.json").read_text())
+        folder = tmp_path_factory.mktemp("dev")
+        build(settings, workloads=[REPOSITORY / "workloads" / "electricity"], outdir=str(folder)).synth()
+        return folder
+
+    def resources(tracking: str, stack: str = "electricity-training") -> Resources:
+        template = json.loads((synthesized(tracking) / f"millrace-dev-{stack}.template.json").read_text())
         found: Resources = template["Resources"]
         return found
 
