@@ -9,11 +9,12 @@ from botocore.exceptions import ClientError
 from console.doctor.check import Check
 from console.doctor.quotas import find_quotas
 from console.environment import Environment
+from millrace.operations.notices import NOTICES
 
 ROLES_OF_STAGE, ROLES_OF_WORKLOAD = 4, 46
 """One for each function, machine, job and schedule; a few are left for what is added."""
-RULES_OF_STAGE, RULES_OF_WORKLOAD = 8, 7
-"""On the bus that has the most of them."""
+RULES_OF_STAGE, RULES_OF_WORKLOAD = sum(notice.is_ours for notice in NOTICES.values()), 7
+"""On the bus that has the most of them, the stage's own: its rules are those of notices."""
 MOST_RULES = 300
 """Of a bus, where the account's own quota cannot be read.
 https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-quota.html"""

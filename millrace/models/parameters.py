@@ -18,6 +18,8 @@ CLASS_LOSSES = ("cross_entropy", "binary_cross_entropy_with_logits")
 """The losses of `torch.nn.functional` whose targets are one class per row."""
 Int8 = Literal["dynamic", "static"]
 """`dynamic`: the scale of a layer's input is computed in each call; `static`: it is fixed, by rows seen before."""
+Schedule = Literal["constant", "cosine"]
+"""Of the learning rate, step by step: `cosine` falls to 0 over `epochs`, whenever `patience` ends the training."""
 
 
 class Parameters(BaseModel):
@@ -43,8 +45,7 @@ class Parameters(BaseModel):
     patience: Annotated[int, Field(ge=1)] = 6
     """Epochs without a better validation loss before training stops."""
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
-    schedule: Literal["constant", "cosine"] = "constant"
-    """Of the learning rate, step by step: `cosine` falls to 0 over `epochs`, whenever `patience` ends the training."""
+    schedule: Schedule = "constant"
     ema: Annotated[float, Field(ge=0, lt=1)] = 0.0
     """Decay per step of an average of the weights, which validation and the artefact see; 0: the weights themselves."""
     label_smoothing: Annotated[float, Field(ge=0, lt=0.5)] = 0.0

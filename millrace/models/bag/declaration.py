@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from pydantic import Field
 
 from millrace.artefact.rows_per_pass import RowsPerPass
 from millrace.features.signature import JOINED, Signature, TensorSpec
-from millrace.models.parameters import Parameters, refuse
+from millrace.models.parameters import Parameters, Schedule, refuse
 
 if TYPE_CHECKING:
     from millrace.tasks.task import Task
@@ -31,7 +31,7 @@ class Bag(Parameters):
     epochs: Annotated[int, Field(ge=1, le=1000)] = 6
     batch_size: Annotated[int, Field(ge=8, le=65536)] = 128
     learning_rate: Annotated[float, Field(gt=0, lt=1)] = 8e-3
-    schedule: Literal["constant", "cosine"] = "cosine"
+    schedule: Schedule = "cosine"
 
     def accepts(self, signature: Signature, task: Task) -> None:
         """One text or more, and numbers and categories, for every task."""

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from pydantic import Field
 
 from millrace.errors import WorkloadError
 from millrace.features.signature import JOINED, Signature, TensorSpec
-from millrace.models.parameters import Int8, Parameters, refuse
+from millrace.models.parameters import Int8, Parameters, Schedule, refuse
 
 if TYPE_CHECKING:
     from millrace.tasks.task import Task
@@ -62,7 +62,7 @@ class Cnn(Parameters):
     epochs: Annotated[int, Field(ge=1, le=1000)] = 12
     batch_size: Annotated[int, Field(ge=8, le=65536)] = 64
     learning_rate: Annotated[float, Field(gt=0, lt=1)] = 2e-3
-    schedule: Literal["constant", "cosine"] = "cosine"
+    schedule: Schedule = "cosine"
     ema: Annotated[float, Field(ge=0, lt=1)] = 0.99
     patience: Annotated[int, Field(ge=1)] = 12
     """All epochs: while the learning rate is high, the validation loss of few images jumps."""

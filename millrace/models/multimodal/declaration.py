@@ -10,7 +10,7 @@ from millrace.artefact.rows_per_pass import RowsPerPass
 from millrace.errors import WorkloadError
 from millrace.features.signature import JOINED, Signature, TensorSpec
 from millrace.models.cnn.declaration import too_small
-from millrace.models.parameters import Int8, Parameters, refuse
+from millrace.models.parameters import Int8, Parameters, Schedule, refuse
 
 if TYPE_CHECKING:
     from millrace.tasks.task import Task
@@ -59,7 +59,7 @@ class Multimodal(Parameters):
     epochs: Annotated[int, Field(ge=1, le=1000)] = 8
     batch_size: Annotated[int, Field(ge=8, le=65536)] = 128
     learning_rate: Annotated[float, Field(gt=0, lt=1)] = 2e-3
-    schedule: Literal["constant", "cosine"] = "cosine"
+    schedule: Schedule = "cosine"
 
     @model_validator(mode="after")
     def _heads_share_the_dimension(self) -> Self:

@@ -12,6 +12,7 @@ import pytest
 from functions.teardown.running import stop
 from infra.machines import teardown
 from millrace.monitoring import alarms as monitors
+from millrace.names import SCHEDULED_FUNCTIONS
 from millrace.operations.alarms import ALARMS, ENDPOINT_ALARMS
 from millrace.state.pointers import Pointers, Version
 from tests.alarm import put_alarm
@@ -161,7 +162,7 @@ def test_rules_and_schedules_that_start_a_machine_are_off_others_stay_on(aws, lo
     assert scheduler.get_schedule(Name=f"{aws.names.prefix}-v2-train")["State"] == "ENABLED"
 
 
-@pytest.mark.parametrize("function", ["sweep", "lateness", "upkeep"])
+@pytest.mark.parametrize("function", SCHEDULED_FUNCTIONS)
 def test_a_schedule_that_calls_a_function_is_off_too(aws, load, event, function):
     """The sweep could start a release in the middle; nobody brings labels to a workload that is gone."""
     scheduler = boto3.client("scheduler")

@@ -5,6 +5,7 @@ import itertools
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import get_args
 
 import pytest
 import torch
@@ -19,6 +20,7 @@ from millrace.errors import ArtefactError, TrainingError
 from millrace.features.signature import TensorSpec
 from millrace.models.cnn.declaration import Cnn
 from millrace.models.feedforward.declaration import Feedforward
+from millrace.models.parameters import Schedule
 from millrace.models.predictor import build
 from millrace.tasks.binary import Binary
 
@@ -46,14 +48,14 @@ def inputs() -> TrainingInputs:
     )
 
 
-@pytest.fixture(params=["plain", "averaged", "images"])
+@pytest.fixture(params=["plain", "images", *get_args(Schedule)])
 def resumed(request: pytest.FixtureRequest, inputs: TrainingInputs) -> TrainingInputs:
     """With the plain loop, with everything that a step may do besides, and with weights that are not in order."""
     if request.param == "plain":
         return inputs
     if request.param == "images":
         return of_images(inputs)
-    return changed(inputs, schedule="cosine", ema=0.9, label_smoothing=0.1, class_balance=True)
+    return changed(inputs, schedule=request.param, ema=0.9, label_smoothing=0.1, class_balance=True)
 
 
 def of_images(inputs: TrainingInputs) -> TrainingInputs:

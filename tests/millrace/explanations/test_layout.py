@@ -12,6 +12,7 @@ from millrace.explanations.layout import lay_out
 from millrace.explanations.permutation import column_masks, permuted
 from millrace.explanations.reference import fit_reference
 from millrace.features import catalogue
+from millrace.features.boolean import Boolean
 from millrace.features.calendar import Calendar
 from millrace.features.category import Category
 from millrace.features.history import History
@@ -27,7 +28,9 @@ ROWS = pa.table({
     "at": pa.array([datetime(2026, 3, 2, 13)] * 9, pa.timestamp("us")),  # noqa: DTZ001 the contract's times have no zone
     "load": [1.0, 2.0, None] * 3,
     "hue": ["red", "blue", None] * 3,
+    "open": [True, False, None] * 3,
     "note": TEXTS,
+    "word": TEXTS,
     "scan": [bytes(range(64))] * 9,
     "past": pa.array([[0.5, 1, None, 2, 3, 4.0]] * 9, pa.list_(pa.float32(), 6)),
 })  # fmt: skip
@@ -35,13 +38,19 @@ FEATURES = catalogue.fit(
     (
         Number(name="load", optional=True),
         Category(name="hue", optional=True, words=("blue", "red")),
+        Boolean(name="open", optional=True),
         Calendar(name="when", calendar="at", parts=("hour", "weekday")),
         PAST,
         Image(name="scan", encoding="raw", shape=(1, 8, 8)),
         Tokens(name="note"),
+        Text(name="word"),
     ),
     ROWS,
 )
+
+
+def test_every_encoder_has_a_feature() -> None:
+    assert {type(one) for one in FEATURES} == set(catalogue.ENCODERS.values()), "add one of it to FEATURES"
 
 
 def words(row: int = 0) -> list[tuple[str, str]]:
@@ -50,14 +59,16 @@ def words(row: int = 0) -> list[tuple[str, str]]:
 
 def test_parts_are_columns_hours_patches_and_words() -> None:
     found = words()
-    assert found[:4] == [("load", "1"), ("hue", "red"), ("at, hour", "13"), ("at, weekday", "1")]
-    assert found[4:10] == [
+    assert found[:3] == [("load", "1"), ("hue", "red"), ("open", "true")]
+    assert found[3:5] == [("at, hour", "13"), ("at, weekday", "1")]
+    assert found[5:11] == [
         ("load, -2 h", "0.5"), ("wind, -2 h", "1"), ("load, -1 h", "missing"),
         ("wind, -1 h", "2"), ("load, 0 h", "3"), ("wind, 0 h", "4"),
     ]  # fmt: skip
-    assert found[10] == ("scan, rows 1-2, columns 1-2", "")
-    assert [name for name, _ in found[-4:]] == ["note, the", "note, film", "note, was", "note, good"]
-    assert words(2)[:2] == [("load", "missing"), ("hue", "missing")]
+    assert found[11] == ("scan, rows 1-2, columns 1-2", "")
+    told = ("the", "film", "was", "good")
+    assert [name for name, _ in found[-8:]] == [f"{text}, {word}" for text in ("note", "word") for word in told]
+    assert words(2)[:3] == [("load", "missing"), ("hue", "missing"), ("open", "missing")]
 
 
 def test_every_entry_of_every_tensor_is_of_a_part_or_padding() -> None:
@@ -66,7 +77,7 @@ def test_every_entry_of_every_tensor_is_of_a_part_or_padding() -> None:
     for spec in catalogue.signature(FEATURES):
         places = layout.of_entry[spec.name]
         assert places.shape == spec.shape
-        padding = tensors[spec.name][0] == 0 if spec.name == "note" else np.zeros(spec.shape, np.bool_)
+        padding = tensors[spec.name][0] == 0 if spec.name in ("note", "word") else np.zeros(spec.shape, np.bool_)
         np.testing.assert_array_equal(places == NOWHERE, padding)
     used = set(np.concatenate([places.ravel() for places in layout.of_entry.values()]).tolist()) - {NOWHERE}
     assert used == set(range(len(layout.parts)))
@@ -105,7 +116,7 @@ def test_each_id_of_a_text_has_its_word(text: str) -> None:
 
 def test_a_column_is_exchanged_in_every_tensor_that_it_fills() -> None:
     masks = column_masks(FEATURES, ROWS.slice(0, 1).to_pylist()[0])
-    assert set(masks) == {"load", "hue", "at", "wind", "scan", "note"}
+    assert set(masks) == {"load", "hue", "open", "at", "wind", "scan", "note", "word"}
     assert masks["load"]["numbers"].all()
     np.testing.assert_array_equal(masks["load"]["past"], [[True, False]] * 3)
     assert masks["note"]["note"].all()
