@@ -9,6 +9,7 @@ from botocore import xform_name
 
 from console.local_cloud.local_cloud import PLATFORM, LocalCloud
 from infra.local.kernel.cloud import ACCOUNT
+from millrace.monitoring.alarms import COUNT_ALARMS, RATIO_ALARMS
 from millrace.operations.alarms import ENDPOINT_ALARMS
 
 Client = Callable[[str], Any]
@@ -165,7 +166,7 @@ OF_MACHINES: Mapping[str, Lister] = {
     "alarm of an endpoint": lambda client: [
         name
         for name in OF_STACKS["AWS::CloudWatch::Alarm"](client)
-        if name.endswith(("-input-drift", "-error", "-unreadable", *(f"-{alarm}" for alarm in ENDPOINT_ALARMS)))
+        if name.endswith(tuple(f"-{alarm}" for alarm in (*RATIO_ALARMS, *COUNT_ALARMS, *ENDPOINT_ALARMS)))
     ],
     "composite alarm": _listed("cloudwatch", "describe_alarms", "CompositeAlarms", "AlarmName"),
     "dashboard": lambda client: [

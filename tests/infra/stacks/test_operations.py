@@ -143,6 +143,7 @@ def test_what_a_workload_and_a_stage_pay_is_on_the_page() -> None:
         f"and a stage {usd['stage']:.2f}"
     )
     assert said in " ".join(PAGE.split())
+    assert f"and the stage {usd['stage']:.2f} for its alarms" in (ROOT / "README.md").read_text()
 
 
 @pytest.mark.parametrize("stage", STAGES)
