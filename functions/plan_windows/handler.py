@@ -16,7 +16,7 @@ from millrace.messages.envelope import ExecutionInput, StepInput, handles
 from millrace.messages.monitor import NoWindows, WindowsPlanned
 from millrace.monitoring.windows import Cursors, plan
 from millrace.settings.environment import Environment
-from millrace.state.cursors import WindowCursors
+from millrace.state.cursors import StoredCursors
 from millrace.state.pointers import ReleasePointers
 from millrace.state.table import StateTable
 from millrace.workload.load import load_workload
@@ -28,7 +28,7 @@ LOGGER = Logger()
 S3 = boto3.client("s3")
 LAKE = Lake(NAMES, load_contract(SETTINGS.folder))
 STATE = StateTable(boto3.client("dynamodb"), NAMES)
-POINTERS, CURSORS = ReleasePointers(STATE), WindowCursors(STATE)
+POINTERS, CURSORS = ReleasePointers(STATE), StoredCursors(STATE)
 
 
 @LOGGER.inject_lambda_context

@@ -11,14 +11,14 @@ from millrace.messages.envelope import StepInput, handles
 from millrace.messages.monitor import REPORT_FILE, MetricsPublished, PlannedState, read_report
 from millrace.monitoring.alarms import ratios, starters
 from millrace.settings.environment import Environment
-from millrace.state.cursors import WindowCursors
+from millrace.state.cursors import StoredCursors
 from millrace.state.table import StateTable
 
 SETTINGS = Environment.parse()
 NAMES = SETTINGS.names
 LOGGER = Logger()
 S3, CLOUDWATCH = boto3.client("s3"), boto3.client("cloudwatch")
-CURSORS = WindowCursors(StateTable(boto3.client("dynamodb"), NAMES))
+CURSORS = StoredCursors(StateTable(boto3.client("dynamodb"), NAMES))
 
 
 @LOGGER.inject_lambda_context
@@ -30,7 +30,7 @@ def handler(call: StepInput[PlannedState]) -> MetricsPublished:
     CLOUDWATCH.put_metric_data(Namespace="Millrace", MetricData=metrics_of(report))
     for name, reached in (("monitor", report.input_cursor), ("monitor-error", report.error_cursor)):
         if reached:
-            CURSORS.advance(name, window_end=reached)
+            CURSORS.advance(name, end=reached)
     alarms = staying(before["MetricAlarms"], report, NAMES)
     published = MetricsPublished(
         judged=report.judged,

@@ -7,7 +7,7 @@ from aws_lambda_powertools import Logger
 
 from functions.snapshot.configuration import configure, write
 from millrace.contract.load import load_contract
-from millrace.datasets.late_labels import JoinedLabels, join_late_labels
+from millrace.datasets.joined_labels import JoinedLabels, join_labels
 from millrace.datasets.tables import Lake
 from millrace.datasets.versions import pin, pinned
 from millrace.messages.envelope import StepInput, handles
@@ -32,7 +32,7 @@ def handler(call: StepInput[TrainInput]) -> DatasetPinned:
     """The dataset version of this run, its digests and the URIs of its files; the same when called again."""
     joined = JoinedLabels(rows=0, unmatched=0, refused=0)
     if pinned(LAKE, call.run) is None:
-        joined = join_late_labels(LAKE, S3, WORKLOAD.prediction, run=call.run)
+        joined = join_labels(LAKE, S3, WORKLOAD.prediction, run=call.run)
     made = configure(
         pin(LAKE, call.run),
         SETTINGS.folder,

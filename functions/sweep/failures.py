@@ -16,7 +16,7 @@ from millrace.aws.bus import put_event
 from millrace.messages.events import RunUnheard
 from millrace.messages.execution import UNWANTED
 from millrace.names import MACHINES, WorkloadNames
-from millrace.state.cursors import WindowCursors
+from millrace.state.cursors import StoredCursors
 from millrace.state.reported_failures import ReportedFailures
 
 CURSOR = "failed-runs"
@@ -37,7 +37,7 @@ class UnheardFailures:
     states: Any
     events: Any
     names: WorkloadNames
-    cursors: WindowCursors
+    cursors: StoredCursors
     reported: ReportedFailures
 
     def tell(self, *, cause: str, as_of: datetime) -> tuple[str, ...]:
@@ -49,7 +49,7 @@ class UnheardFailures:
         unheard = [one for one in self._failed(since, until) if not _is_reported(one, reported)]
         for one in unheard:
             put_event(self.events, self.names.platform, self._event(one, cause))
-        self.cursors.advance(CURSOR, window_end=until)
+        self.cursors.advance(CURSOR, end=until)
         self.reported.forget(reported, until=until)
         return tuple(one["executionArn"] for one in unheard)
 

@@ -25,7 +25,7 @@ from millrace.release.registry import Registry
 from millrace.settings.environment import Environment
 from millrace.state.audit_chain import AuditChain
 from millrace.state.audit_lag import AuditLag
-from millrace.state.cursors import WindowCursors
+from millrace.state.cursors import StoredCursors
 from millrace.state.leases import Leases
 from millrace.state.orphan_notice import OrphanNotice
 from millrace.state.pointers import ReleasePointers
@@ -51,7 +51,7 @@ LEFTOVERS = Leftovers(
 EVENTS = boto3.client("events")
 NOTICE = OrphanNotice(events=EVENTS, names=NAMES, state=STATE)
 REPORTED = ReportedFailures(STATE)
-FAILURES = UnheardFailures(states=STATES, events=EVENTS, names=NAMES, cursors=WindowCursors(STATE), reported=REPORTED)
+FAILURES = UnheardFailures(states=STATES, events=EVENTS, names=NAMES, cursors=StoredCursors(STATE), reported=REPORTED)
 LAG = AuditLag(
     dynamodb=DYNAMODB,
     names=NAMES,

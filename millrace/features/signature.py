@@ -5,11 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-JOINED = ("numbers", "categories")
-"""The tensors that several features share; every other one belongs to the feature of its name."""
-
 Dtype = Literal["float32", "int64", "uint8"]
 TensorKind = Literal["numbers", "categories", "text", "image", "history"]
+JOINED: tuple[TensorKind, ...] = ("numbers", "categories")
+"""The tensors that several features share, named as their kind; every other one belongs to the feature of its name."""
 _OWN: dict[Dtype, TensorKind] = {"int64": "text", "uint8": "image", "float32": "history"}
 """What the tensor of one feature alone is, by its type."""
 
@@ -35,9 +34,7 @@ class TensorSpec:
     def kind(self) -> TensorKind:
         """What its entries are: numbers or categories of several features, ids of one text (length), pixels of one
         image (channels, height, width), the numbers of one history (steps, columns)."""
-        if self.name == "numbers":
-            return "numbers"
-        return "categories" if self.name == "categories" else _OWN[self.dtype]
+        return next((kind for kind in JOINED if kind == self.name), _OWN[self.dtype])
 
 
 Signature = tuple[TensorSpec, ...]

@@ -135,7 +135,7 @@ def _remedy(stored: pa.DataType, kind: Kind) -> str:
         return ""
     remedies: dict[Kind, str] = {
         "timestamp_utc": " (write its times with a zone, which INT96 has not; or `timezone: false` in the contract)",
-        "timestamp": " (write its times without a zone; or no `timezone: false` in the contract)",
+        "timestamp": " (write its times without a zone; or `timezone: true` in the contract)",
     }
     return remedies.get(kind, "")
 

@@ -74,7 +74,7 @@ class Columns(nn.Module):
             if self.numbers:
                 self.numbers.fit(tensors["numbers"], target_N)
             if len(self.mean_F):
-                own = {name: tensors[name] for name in JOINED if name in tensors}
+                own: dict[str, Tensor] = {name: tensors[name] for name in JOINED if name in tensors}
                 found = moments(lambda: (self._columns(piece) for piece in pieces(own)))
                 self.mean_F.copy_(found.mean_F)
                 self.scale_F.copy_(found.scale_F)

@@ -53,7 +53,12 @@ def _ours(
     only: Mapping[str, Any] | None = None,
     **fields: str,
 ) -> Notice:
-    """Of events of the stage's bus, `only` with such a detail; `fields` of the detail are by word of the sentence."""
+    """Of events of the stage's bus, `only` with such a detail; `fields` of the detail are by word of the sentence.
+
+    Raises ValueError where one of the events has no such field."""
+    for one in kinds:
+        if unknown := sorted({*fields.values(), *(only or {})} - one.model_fields.keys()):
+            raise ValueError(f"{one.detail_type}: expected fields among {sorted(one.model_fields)}, got {unknown}")
     detail = {"detail": only} if only else {}
     return Notice(
         severity=severity,

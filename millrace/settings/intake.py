@@ -14,7 +14,8 @@ class IntakeSettings(Environment):
 
     queue_url: str
     dead_queue_url: str
-    slots: Annotated[int, Field(ge=1, le=100)] = 10
-    """Running executions of each machine at most; a further drop waits in the queue."""
+    slots: Annotated[int, Field(ge=1, le=10)] = 10
+    """Running executions of each machine at most; a further drop waits in the queue. More than ten would lose commits
+    to each other: `ATTEMPTS` in `millrace/datasets/commits.py` is for as many."""
     has_images: bool = False
     """A drop of rows may name objects that are larger than itself: it goes alone."""

@@ -8,22 +8,22 @@ from millrace.state.table import StateTable
 from millrace.timestamps import format_utc, parse_utc
 
 
-class WindowCursors:
+class StoredCursors:
     """The workload's cursors by name: `monitor`, `monitor-error`, `failed-runs`."""
 
     def __init__(self, table: StateTable) -> None:
         self._table = table
 
     def find(self, name: str) -> datetime | None:
-        """The end of the last window; None before the first one."""
+        """The end of what was done last; None before the first time."""
         item = self._table.get(f"cursor#{name}")
         return parse_utc(item["window_end"]["S"]) if item else None
 
-    def advance(self, name: str, *, window_end: datetime) -> bool:
+    def advance(self, name: str, *, end: datetime) -> bool:
         """Whether the cursor moved; it never goes back."""
         return self._table.put(
             f"cursor#{name}",
-            {"window_end": {"S": format_utc(window_end)}},
+            {"window_end": {"S": format_utc(end)}},
             "attribute_not_exists(pk) OR window_end < :end",
-            {":end": {"S": format_utc(window_end)}},
+            {":end": {"S": format_utc(end)}},
         )

@@ -20,8 +20,8 @@ from millrace.evaluation.gates.gate import Positive
 from millrace.models.catalogue import FAMILIES
 from millrace.tasks.catalogue import TASKS
 from millrace.workload.prices import is_known
-from millrace.workload.rollout import Phases
-from millrace.workload.section import Section, Stage
+from millrace.workload.rollout import Rollout
+from millrace.workload.section import Section
 from millrace.workload.training import Training
 from millrace.workload.tuning import Tuning, tuning_usd
 
@@ -214,15 +214,6 @@ class Prediction(Section):
     def tensor_columns(self) -> tuple[str, ...]:
         """The contract's columns whose cells models read, the label among them."""
         return (*self.feature_columns, *self.label_columns)
-
-
-class Rollout(Section):
-    phases: Phases
-    instance: dict[Stage, str]
-    min_instances: Annotated[int, Field(ge=1)]
-    max_instances: Annotated[int, Field(ge=1)]
-    invocations_per_instance: Positive
-    """Invocations per instance and minute that target tracking holds."""
 
 
 class Monitors(Section):

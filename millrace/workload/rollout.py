@@ -1,4 +1,4 @@
-"""The phases of a rollout, in their order.
+"""How a version goes live: on which instances, and in which phases, in their order.
 
 canary   a part of the new fleet takes its part of the traffic first, watched by the release's alarms
 live     the new fleet takes all of it; every rollout ends here
@@ -8,7 +8,10 @@ from __future__ import annotations
 
 from typing import Annotated, Literal, get_args
 
-from pydantic import AfterValidator
+from pydantic import AfterValidator, Field
+
+from millrace.evaluation.gates.gate import Positive
+from millrace.workload.section import Section, Stage
 
 Phase = Literal["canary", "live"]
 PHASES: tuple[Phase, ...] = get_args(Phase)
@@ -25,3 +28,12 @@ def check_order(phases: tuple[Phase, ...]) -> tuple[Phase, ...]:
 
 Phases = Annotated[tuple[Phase, ...], AfterValidator(check_order)]
 """The phases of one rollout."""
+
+
+class Rollout(Section):
+    phases: Phases
+    instance: dict[Stage, str]
+    min_instances: Annotated[int, Field(ge=1)]
+    max_instances: Annotated[int, Field(ge=1)]
+    invocations_per_instance: Positive
+    """Invocations per instance and minute that target tracking holds."""

@@ -18,9 +18,9 @@ STATES = ("infra", "machines")
 """The folder whose dictionaries name the states of the machines, which `millrace show` prints."""
 RETIRED = {
     "absence": "not_found",
-    "absorb": "join_late_labels",
+    "absorb": "join_labels",
     "absorbed": "joined",
-    "absorption": "late_labels",
+    "absorption": "joined_labels",
     "adoption": "external_model",
     "asked": "request, input",
     "brought": "external_model",

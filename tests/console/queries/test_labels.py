@@ -18,7 +18,7 @@ from millrace.datasets.tables import Lake
 from millrace.datasets.withdrawal import by_drop, by_key, withdraw
 from tests.millrace.datasets import conftest
 from tests.millrace.datasets.test_corrections import NEW, OLD, drop_labels
-from tests.millrace.datasets.test_late_labels import SAMPLE, decision, keep
+from tests.millrace.datasets.test_joined_labels import SAMPLE, decision, keep
 
 if TYPE_CHECKING:
     from infra.local.kernel.cloud import Cloud

@@ -42,7 +42,7 @@ def states(aws: Aws, monkeypatch: pytest.MonkeyPatch) -> Any:
 @pytest.fixture
 def wide(states: Any, load: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
     """The handler with more slots than a test takes."""
-    monkeypatch.setenv("MILLRACE_SLOTS", "20")
+    monkeypatch.setenv("MILLRACE_SLOTS", "10")
     return load("intake")
 
 

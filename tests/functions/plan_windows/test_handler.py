@@ -81,14 +81,14 @@ def test_days_before_the_first_window_are_counted_once(aws: Aws, load: Load, eve
     for day in (date(1990, 6, 1), date(1990, 6, 2), date(1997, 1, 20)):
         decide(aws, day)
     assert load("plan_windows")(event("plan_windows"))["days_left_out"] == 2
-    aws.cursors.advance("monitor", window_end=datetime(1997, 1, 22, tzinfo=UTC))
+    aws.cursors.advance("monitor", end=datetime(1997, 1, 22, tzinfo=UTC))
     assert load("plan_windows")(event("plan_windows"))["days_left_out"] == 0
 
 
 def test_the_decisions_of_all_days_are_listed_by_one_call(aws: Aws, load: Load, event: Event) -> None:
     """And by one more the oldest: a month of days would otherwise be a call for each."""
     aws.pointers.move(Pointers(champion=CHAMPION))
-    aws.cursors.advance("monitor", window_end=datetime(1997, 1, 8, tzinfo=UTC))
+    aws.cursors.advance("monitor", end=datetime(1997, 1, 8, tzinfo=UTC))
     for day in (date(1997, 1, 1), date(1997, 1, 20), date(1997, 1, 28)):
         decide(aws, day)
     handler = load("plan_windows")
@@ -103,7 +103,7 @@ def test_the_cursors_are_followed(aws: Aws, load: Load, event: Event) -> None:
     aws.pointers.move(Pointers(champion=CHAMPION))
     decide(aws, date(1997, 1, 1))
     for name in ("monitor", "monitor-error"):
-        aws.cursors.advance(name, window_end=datetime(1997, 1, 22, tzinfo=UTC))
+        aws.cursors.advance(name, end=datetime(1997, 1, 22, tzinfo=UTC))
     planned = WindowsPlanned.model_validate(load("plan_windows")(event("plan_windows")))
     request = read_request(read(aws, planned.config_uri + "request.json"))
     assert [(w.start.day, w.judge_input, w.judge_error) for w in request.windows] == [

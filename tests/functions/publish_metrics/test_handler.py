@@ -76,7 +76,7 @@ def test_metrics_are_put_and_the_cursors_move(aws: Aws, publish: Callable[[Monit
     found = boto3.client("cloudwatch").list_metrics(Namespace="Millrace")["Metrics"]
     assert {metric["MetricName"] for metric in found} >= {"WindowsJudged", "InputDrift", "Error"}
     assert aws.cursors.find("monitor") == aws.cursors.find("monitor-error") == NEW_YEAR + WEEK
-    aws.cursors.advance("monitor", window_end=NEW_YEAR + 3 * WEEK)
+    aws.cursors.advance("monitor", end=NEW_YEAR + 3 * WEEK)
     publish(report(0.4, 0.7))
     assert aws.cursors.find("monitor") == NEW_YEAR + 3 * WEEK
 

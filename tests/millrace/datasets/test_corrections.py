@@ -22,14 +22,14 @@ from millrace.contract.validate import validate
 from millrace.datasets import corrected_rows, corrections, new_rows
 from millrace.datasets.commits import commit, commit_once
 from millrace.datasets.corrections import current
+from millrace.datasets.joined_labels import JoinedLabels, join_labels
 from millrace.datasets.journal import Journal
-from millrace.datasets.late_labels import JoinedLabels, join_late_labels
 from millrace.datasets.new_rows import RowsInFile, Source
 from millrace.datasets.notes import ARRIVAL
 from millrace.datasets.quarantine import QuarantineFile
 from millrace.datasets.tables import Lake
 from millrace.datasets.versions import pin
-from tests.millrace.datasets.test_late_labels import PREDICTION_SPEC, SAMPLE, decision, keep, rows
+from tests.millrace.datasets.test_joined_labels import PREDICTION_SPEC, SAMPLE, decision, keep, rows
 
 FIRST = datetime(2026, 1, 1, tzinfo=UTC)
 OLD, NEW = 0, 1
@@ -113,7 +113,7 @@ def test_the_label_that_arrived_later_counts_in_both_orders(
     assert stored(lake) == [OLD, NEW], "both are kept"
     assert counted(lake) == [NEW]
     keep(cloud, lake, [decision(SAMPLE.slice(0, 1).to_pylist()[0])])
-    assert join_late_labels(lake, cloud.client("s3"), PREDICTION_SPEC, run="r") == JoinedLabels(
+    assert join_labels(lake, cloud.client("s3"), PREDICTION_SPEC, run="r") == JoinedLabels(
         rows=1, unmatched=0, refused=0
     )
     assert rows(lake)["class"].to_pylist() == [NEW]
@@ -164,13 +164,11 @@ def test_a_row_that_was_completed_before_is_corrected(lake: Lake, cloud: Any, tm
     s3, three = cloud.client("s3"), SAMPLE.slice(0, 3)
     keep(cloud, lake, [decision(row) for row in three.to_pylist()])
     drop_labels(lake, tmp_path, "a", [OLD, OLD, NEW], day=1)
-    join_late_labels(lake, s3, PREDICTION_SPEC, run="r1")
+    join_labels(lake, s3, PREDICTION_SPEC, run="r1")
     before = pin(lake, "v1")
     drop_labels(lake, tmp_path, "b", [NEW], day=2, first=1)
-    assert join_late_labels(lake, s3, PREDICTION_SPEC, run="r2") == JoinedLabels(
-        rows=0, unmatched=0, refused=0, corrected=1
-    )
-    assert join_late_labels(lake, s3, PREDICTION_SPEC, run="r3") == JoinedLabels(rows=0, unmatched=0, refused=0)
+    assert join_labels(lake, s3, PREDICTION_SPEC, run="r2") == JoinedLabels(rows=0, unmatched=0, refused=0, corrected=1)
+    assert join_labels(lake, s3, PREDICTION_SPEC, run="r3") == JoinedLabels(rows=0, unmatched=0, refused=0)
     after = pin(lake, "v2")
     assert rows(lake)["class"].to_pylist() == [OLD, NEW, NEW]
     features = [name for name in three.column_names if name != "class"]
@@ -192,7 +190,7 @@ def test_of_a_row_with_its_label_and_a_late_label_the_later_counts(
     own = SAMPLE.slice(0, 1)["class"].to_pylist()[0]
     drop_rows(lake, 1, day=arrived)
     drop_labels(lake, tmp_path, "a", [1 - own], day=3)
-    done = join_late_labels(lake, None, PREDICTION_SPEC, run="r")
+    done = join_labels(lake, None, PREDICTION_SPEC, run="r")
     assert done.corrected == (1 if wanted == "label" else 0)
     assert rows(lake)["class"].to_pylist() == [1 - own if wanted == "label" else own]
 
@@ -202,9 +200,9 @@ def test_an_overwritten_file_of_labels_corrects_the_rows_too(lake: Lake, cloud: 
     s3 = cloud.client("s3")
     keep(cloud, lake, [decision(row) for row in SAMPLE.slice(0, 2).to_pylist()])
     drop_labels(lake, tmp_path, "a", [OLD, OLD], day=1, sequencer="01")
-    join_late_labels(lake, s3, PREDICTION_SPEC, run="r1")
+    join_labels(lake, s3, PREDICTION_SPEC, run="r1")
     assert drop_labels(lake, tmp_path, "a", [OLD, NEW], day=2, sequencer="02") == (2, 0)
-    assert join_late_labels(lake, s3, PREDICTION_SPEC, run="r2").corrected == 1
+    assert join_labels(lake, s3, PREDICTION_SPEC, run="r2").corrected == 1
     assert rows(lake)["class"].to_pylist() == counted(lake) == [OLD, NEW]
 
 
@@ -242,7 +240,7 @@ def test_a_correction_waits_for_another_writer(
         return real(lake, iceberg, *given, **more)
 
     monkeypatch.setattr(corrected_rows, "_replace", beaten)
-    assert join_late_labels(lake, None, PREDICTION_SPEC, run="r").corrected == 2
+    assert join_labels(lake, None, PREDICTION_SPEC, run="r").corrected == 2
     assert rows(lake)["class"].to_pylist()[:2] == [1 - one for one in own]
     assert rows(lake).num_rows == 3
 

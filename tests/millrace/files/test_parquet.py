@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from millrace.contract.kinds import Kind
 from millrace.contract.schema import Column, Table
 from millrace.errors import DropError
 from millrace.files.pages import pages_of
@@ -282,7 +283,7 @@ def test_nanoseconds_of_the_old_form_are_not_cut_off(tmp_path: Path) -> None:
     ("kind", "zone", "remedy"),
     [
         ("timestamp_utc", None, "write its times with a zone, which INT96 has not; or `timezone: false`"),
-        ("timestamp", "UTC", "write its times without a zone; or no `timezone: false`"),
+        ("timestamp", "UTC", "write its times without a zone; or `timezone: true`"),
     ],
 )
 def test_times_with_the_wrong_zone_are_refused_with_what_helps(
@@ -293,3 +294,6 @@ def test_times_with_the_wrong_zone_are_refused_with_what_helps(
     table = Table(name="rows", columns=(Column(name="at", kind=kind),))
     with pytest.raises(DropError, match=remedy):
         list(read_drop(path, table))
+    other: Kind = "timestamp" if kind == "timestamp_utc" else "timestamp_utc"
+    (read,) = read_drop(path, Table(name="rows", columns=(Column(name="at", kind=other),)))
+    assert read.rows.num_rows == 1, "as the remedy says"

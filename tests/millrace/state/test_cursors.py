@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from millrace.state.cursors import WindowCursors
+from millrace.state.cursors import StoredCursors
 from millrace.state.reported_failures import ReportedFailures
 from millrace.timestamps import parse_utc
 
@@ -12,11 +12,11 @@ NOW = parse_utc("1997-06-01T06:00:00Z")
 
 
 def test_the_cursor_never_goes_back(table):
-    cursors = WindowCursors(table)
+    cursors = StoredCursors(table)
     assert cursors.find("monitor") is None
-    assert cursors.advance("monitor", window_end=NOW)
-    assert not cursors.advance("monitor", window_end=NOW - timedelta(days=1))
-    assert not cursors.advance("monitor", window_end=NOW)
+    assert cursors.advance("monitor", end=NOW)
+    assert not cursors.advance("monitor", end=NOW - timedelta(days=1))
+    assert not cursors.advance("monitor", end=NOW)
     assert cursors.find("monitor") == NOW
 
 
@@ -34,4 +34,4 @@ def test_a_failure_of_a_redriven_execution_is_noted_anew(table):
     for as_of in (NOW, NOW + timedelta(minutes=5)):
         reported.note("train:a", as_of=as_of)
     assert reported.find() == {"train:a": NOW + timedelta(minutes=5)}
-    assert WindowCursors(table).find("monitor") is None
+    assert StoredCursors(table).find("monitor") is None

@@ -15,7 +15,7 @@ import pytest
 
 from millrace.contract.load import load_contract
 from millrace.datasets.commits import commit
-from millrace.datasets.late_labels import GENERATED_DAYS, JoinedLabels, join_late_labels
+from millrace.datasets.joined_labels import GENERATED_DAYS, JoinedLabels, join_labels
 from millrace.datasets.new_rows import Source
 from millrace.datasets.tables import Lake
 from millrace.decisions import captured
@@ -85,7 +85,7 @@ def test_images_are_rows_again_as_they_were_asked_about(xray: Lake, cloud: Any) 
     s3 = cloud.client("s3")
     ask(xray, s3, IMAGES)
     label(xray, IMAGES[:3], came=ASKED + timedelta(days=4))
-    assert join_late_labels(xray, s3, PREDICTION_SPEC, run="r1") == JoinedLabels(rows=3, unmatched=0, refused=0)
+    assert join_labels(xray, s3, PREDICTION_SPEC, run="r1") == JoinedLabels(rows=3, unmatched=0, refused=0)
     table = xray.find("rows")
     assert table is not None
     found = sorted(table.scan().to_arrow().to_pylist(), key=lambda row: row["id"])
@@ -101,7 +101,7 @@ def test_an_image_that_has_expired_is_a_row_that_the_contract_refuses(xray: Lake
     gone = f"xray/captured/{hashlib.sha256(IMAGES[0]['image']).hexdigest()}"
     s3.delete_object(Bucket=xray.names.platform.bucket("lake"), Key=gone)
     label(xray, IMAGES[:2], came=ASKED + timedelta(days=4))
-    assert join_late_labels(xray, s3, PREDICTION_SPEC, run="r1") == JoinedLabels(rows=1, unmatched=0, refused=1)
+    assert join_labels(xray, s3, PREDICTION_SPEC, run="r1") == JoinedLabels(rows=1, unmatched=0, refused=1)
 
 
 @pytest.mark.parametrize(("days", "matched"), [(GENERATED_DAYS, 1), (GENERATED_DAYS + 1, 0), (-1, 0)])
@@ -109,7 +109,7 @@ def test_a_label_is_looked_for_in_the_days_before_it(xray: Lake, cloud: Any, day
     s3 = cloud.client("s3")
     ask(xray, s3, IMAGES[:1])
     label(xray, IMAGES[:1], came=ASKED + timedelta(days=days))
-    assert join_late_labels(xray, s3, PREDICTION_SPEC, run="r1") == JoinedLabels(
+    assert join_labels(xray, s3, PREDICTION_SPEC, run="r1") == JoinedLabels(
         rows=matched, unmatched=1 - matched, refused=0
     )
 
@@ -120,7 +120,7 @@ def test_an_image_that_was_altered_is_no_training_row_and_holds_back_no_other(xr
     bucket, digest = xray.names.platform.bucket("lake"), hashlib.sha256(IMAGES[0]["image"]).hexdigest()
     s3.put_object(Bucket=bucket, Key=f"xray/{captured.FOLDER}/{digest}", Body=b"another")
     label(xray, IMAGES[:3], came=ASKED + timedelta(days=4))
-    assert join_late_labels(xray, s3, PREDICTION_SPEC, run="r1") == JoinedLabels(rows=2, unmatched=0, refused=1)
+    assert join_labels(xray, s3, PREDICTION_SPEC, run="r1") == JoinedLabels(rows=2, unmatched=0, refused=1)
 
 
 @pytest.mark.parametrize("elsewhere", ["s3://another/xray/captured/", "s3://{lake}/gas/captured/", "http://{lake}/"])
@@ -135,4 +135,4 @@ def test_an_image_elsewhere_is_not_fetched(xray: Lake, cloud: Any, elsewhere: st
     lines = [to_line(replace(first, input=moved)), *good[1:]]
     s3.put_object(Bucket=bucket, Key=key, Body="".join(f"{line}\n" for line in lines).encode())
     label(xray, IMAGES[:3], came=ASKED + timedelta(days=4))
-    assert join_late_labels(xray, s3, PREDICTION_SPEC, run="r1") == JoinedLabels(rows=2, unmatched=0, refused=1)
+    assert join_labels(xray, s3, PREDICTION_SPEC, run="r1") == JoinedLabels(rows=2, unmatched=0, refused=1)

@@ -1,4 +1,4 @@
-"""Late labels meet the decisions that they are about and become training rows."""
+"""Labels meet the decisions that they are about and become training rows."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class JoinedLabels:
     """Rows whose label a later one has replaced."""
 
 
-def join_late_labels(lake: Lake, s3: Any, prediction_spec: Prediction, *, run: str) -> JoinedLabels:
+def join_labels(lake: Lake, s3: Any, prediction_spec: Prediction, *, run: str) -> JoinedLabels:
     """What became of the labels: those whose decision is known are appended to `rows` in one commit, after one that
     replaces the labels of rows that were corrected.
 

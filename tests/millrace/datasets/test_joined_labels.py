@@ -13,9 +13,9 @@ import pytest
 
 from millrace.contract.load import load_contract
 from millrace.contract.schema import parsed_schema
-from millrace.datasets import late_labels
+from millrace.datasets import joined_labels
 from millrace.datasets.commits import commit
-from millrace.datasets.late_labels import JoinedLabels, join_late_labels
+from millrace.datasets.joined_labels import JoinedLabels, join_labels
 from millrace.datasets.new_rows import Source
 from millrace.datasets.notes import LABELS_SNAPSHOT
 from millrace.datasets.tables import Lake
@@ -75,7 +75,7 @@ def test_labels_with_their_decisions_are_rows_as_they_were_scored(lake: Lake, cl
     s3 = cloud.client("s3")
     keep(cloud, lake, [decision(row) for row in SAMPLE.slice(0, 96).to_pylist()])
     label(lake, 0, 120)
-    assert join_late_labels(lake, s3, PREDICTION_SPEC, run="r1") == JoinedLabels(rows=96, unmatched=24, refused=0)
+    assert join_labels(lake, s3, PREDICTION_SPEC, run="r1") == JoinedLabels(rows=96, unmatched=24, refused=0)
     found = rows(lake)
     assert found.drop_columns(["_source"]).cast(SAMPLE.schema).equals(SAMPLE.slice(0, 96))
     assert set(found["_source"].to_pylist()) == {"electricity/labels/0-120.csv"}
@@ -90,10 +90,10 @@ def test_a_second_look_takes_only_what_is_new(lake: Lake, cloud: Any) -> None:
     s3 = cloud.client("s3")
     keep(cloud, lake, [decision(row) for row in SAMPLE.slice(0, 48).to_pylist()])
     label(lake, 0, 96)
-    join_late_labels(lake, s3, PREDICTION_SPEC, run="r1")
-    assert join_late_labels(lake, s3, PREDICTION_SPEC, run="r2") == JoinedLabels(rows=0, unmatched=48, refused=0)
+    join_labels(lake, s3, PREDICTION_SPEC, run="r1")
+    assert join_labels(lake, s3, PREDICTION_SPEC, run="r2") == JoinedLabels(rows=0, unmatched=48, refused=0)
     keep(cloud, lake, [decision(row) for row in SAMPLE.slice(48, 48).to_pylist()], "late")
-    assert join_late_labels(lake, s3, PREDICTION_SPEC, run="r3") == JoinedLabels(rows=48, unmatched=0, refused=0)
+    assert join_labels(lake, s3, PREDICTION_SPEC, run="r3") == JoinedLabels(rows=48, unmatched=0, refused=0)
     assert rows(lake).num_rows == 96
 
 
@@ -103,7 +103,7 @@ def test_the_first_decision_counts(lake: Lake, cloud: Any) -> None:
     later, first = decision(row, name="b", minute=5, vicprice=0.9), decision(row, name="a", minute=1, vicprice=0.1)
     keep(cloud, lake, [later, first])
     label(lake, 0, 1)
-    join_late_labels(lake, cloud.client("s3"), PREDICTION_SPEC, run="r")
+    join_labels(lake, cloud.client("s3"), PREDICTION_SPEC, run="r")
     assert rows(lake)["vicprice"].to_pylist() == [0.1]
 
 
@@ -115,7 +115,7 @@ def test_a_label_that_is_withdrawn_meanwhile_brings_no_row(
     s3, key = cloud.client("s3"), {"timestamp": SAMPLE["timestamp"][3].as_py()}
     keep(cloud, lake, [decision(row) for row in SAMPLE.slice(0, 48).to_pylist()])
     label(lake, 0, 48)
-    write = late_labels._commit
+    write = joined_labels._commit
 
     def write_beside(*given: Any) -> None:
         if moment == "after the commit":
@@ -125,14 +125,14 @@ def test_a_label_that_is_withdrawn_meanwhile_brings_no_row(
         if moment == "before the commit":
             write(*given)
 
-    monkeypatch.setattr(late_labels, "_commit", write_beside)
-    found = join_late_labels(lake, s3, PREDICTION_SPEC, run="r1")
+    monkeypatch.setattr(joined_labels, "_commit", write_beside)
+    found = join_labels(lake, s3, PREDICTION_SPEC, run="r1")
     assert key["timestamp"] not in rows(lake)["timestamp"].to_pylist()
     assert (rows(lake).num_rows, found.rows) == (47, 47 if moment == "before the commit" else 48)
-    monkeypatch.setattr(late_labels, "_commit", write)
+    monkeypatch.setattr(joined_labels, "_commit", write)
     assert (
-        join_late_labels(lake, s3, PREDICTION_SPEC, run="r1")
-        == join_late_labels(lake, s3, PREDICTION_SPEC, run="r2")
+        join_labels(lake, s3, PREDICTION_SPEC, run="r1")
+        == join_labels(lake, s3, PREDICTION_SPEC, run="r2")
         == JoinedLabels(rows=0, unmatched=0, refused=0)
     )
     assert rows(lake).num_rows == 47
@@ -144,7 +144,7 @@ def test_a_run_that_died_behind_its_commit_is_made_up_for(
     s3, key = cloud.client("s3"), {"timestamp": SAMPLE["timestamp"][3].as_py()}
     keep(cloud, lake, [decision(row) for row in SAMPLE.slice(0, 48).to_pylist()])
     label(lake, 0, 48)
-    write, leave = late_labels._commit, late_labels._leave
+    write, leave = joined_labels._commit, joined_labels._leave
 
     def write_late(*given: Any) -> None:
         withdraw(lake, "labels", key, cause="w")
@@ -154,13 +154,13 @@ def test_a_run_that_died_behind_its_commit_is_made_up_for(
     def die(*_: Any) -> int:
         raise TimeoutError
 
-    monkeypatch.setattr(late_labels, "_commit", write_late)
-    monkeypatch.setattr(late_labels, "_leave", die)
+    monkeypatch.setattr(joined_labels, "_commit", write_late)
+    monkeypatch.setattr(joined_labels, "_leave", die)
     with pytest.raises(TimeoutError):
-        join_late_labels(lake, s3, PREDICTION_SPEC, run="r1")
+        join_labels(lake, s3, PREDICTION_SPEC, run="r1")
     assert rows(lake).num_rows == 48, "the withdrawn row is in"
-    monkeypatch.setattr(late_labels, "_leave", leave)
-    join_late_labels(lake, s3, PREDICTION_SPEC, run="r1")
+    monkeypatch.setattr(joined_labels, "_leave", leave)
+    join_labels(lake, s3, PREDICTION_SPEC, run="r1")
     assert rows(lake).num_rows == 47
 
 
@@ -168,21 +168,21 @@ def test_a_prediction_id_outranks_the_key(lake: Lake, cloud: Any) -> None:
     (row,) = SAMPLE.slice(0, 1).to_pylist()
     keep(cloud, lake, [decision(row, name="a", vicprice=0.1), decision(row, name="b", minute=5, vicprice=0.9)])
     label(lake, 0, 1, ["b"])
-    join_late_labels(lake, cloud.client("s3"), PREDICTION_SPEC, run="r")
+    join_labels(lake, cloud.client("s3"), PREDICTION_SPEC, run="r")
     assert rows(lake)["vicprice"].to_pylist() == [0.9]
 
 
 def test_an_unknown_prediction_id_stays_unmatched(lake: Lake, cloud: Any) -> None:
     keep(cloud, lake, [decision(row) for row in SAMPLE.slice(0, 1).to_pylist()])
     label(lake, 0, 1, ["never"])
-    assert join_late_labels(lake, cloud.client("s3"), PREDICTION_SPEC, run="r").unmatched == 1
+    assert join_labels(lake, cloud.client("s3"), PREDICTION_SPEC, run="r").unmatched == 1
 
 
 def test_a_row_that_the_contract_refuses_does_not_come_in(lake: Lake, cloud: Any) -> None:
     good, bad = SAMPLE.slice(0, 2).to_pylist()
     keep(cloud, lake, [decision(good), decision(bad, vicprice=7.0)])
     label(lake, 0, 2)
-    assert join_late_labels(lake, cloud.client("s3"), PREDICTION_SPEC, run="r") == JoinedLabels(
+    assert join_labels(lake, cloud.client("s3"), PREDICTION_SPEC, run="r") == JoinedLabels(
         rows=1, unmatched=0, refused=1
     )
 
@@ -194,11 +194,11 @@ def test_a_line_that_is_no_decision_is_passed_over(line: bytes, lake: Lake, clou
     good = to_line(decision(SAMPLE.slice(0, 1).to_pylist()[0])).encode()
     cloud.client("s3").put_object(Bucket=bucket, Key=key, Body=line + b"\n" + good + b"\n")
     label(lake, 0, 1)
-    assert join_late_labels(lake, cloud.client("s3"), PREDICTION_SPEC, run="r").rows == 1
+    assert join_labels(lake, cloud.client("s3"), PREDICTION_SPEC, run="r").rows == 1
 
 
 def test_without_labels_nothing_is_looked_for(lake: Lake) -> None:
-    assert join_late_labels(lake, None, PREDICTION_SPEC, run="r") == JoinedLabels(rows=0, unmatched=0, refused=0)
+    assert join_labels(lake, None, PREDICTION_SPEC, run="r") == JoinedLabels(rows=0, unmatched=0, refused=0)
 
 
 @pytest.fixture
@@ -249,7 +249,7 @@ def test_a_label_ahead_completes_the_row_of_its_own_hour(air: Lake, cloud: Any, 
         schema=parsed_schema(air.contract.labels),
     )
     commit(air, "labels", labels, Source(uri="s3://landing/x", key="x", digest="x", written_by="x"))
-    taken = join_late_labels(air, cloud.client("s3"), load_workload(AIR).prediction, run="r")
+    taken = join_labels(air, cloud.client("s3"), load_workload(AIR).prediction, run="r")
     assert taken == JoinedLabels(rows=len(late), unmatched=0, refused=0)
     kept = rows(air).drop_columns(["_source"]).to_pylist()
     assert kept == late
