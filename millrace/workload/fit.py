@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 
 from millrace.contract.schema import Contract
@@ -22,6 +23,10 @@ def check_fit(workload: Workload, contract: Contract) -> Contract:
     Its columns, its label for the task, an encoder for each feature, a family that takes them, gates that the task
     has figures for. Raises WorkloadError that says file, field, what was expected and what came."""
     prediction = workload.prediction
+    names = Counter(feature.name for feature in prediction.features)
+    if twice := [name for name, count in names.items() if count > 1]:
+        where, expected = f"{workload.name}/workload.yaml", "names that come once"
+        raise WorkloadError(where=where, field="prediction.features", expected=expected, came=twice)
     _check_columns(workload, contract)
     task = tasks.declare(prediction, contract.label)
     declared = features.declare(prediction.features, contract.rows)

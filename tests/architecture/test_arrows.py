@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
+PACKAGES = ("millrace", "console", "functions", "jobs", "infra")
 
 
 def lint_imports(folder: Path) -> subprocess.CompletedProcess[str]:
@@ -19,13 +20,19 @@ def lint_imports(folder: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
 
 
+def test_every_folder_of_modules_is_a_package() -> None:
+    """What is none is left out of the arrows, without a word."""
+    folders = {path.parent for package in PACKAGES for path in (ROOT / package).rglob("*.py")}
+    assert [folder for folder in sorted(folders) if not (folder / "__init__.py").exists()] == []
+
+
 def test_the_contracts_hold() -> None:
     done = lint_imports(ROOT)
     assert done.returncode == 0, done.stdout
 
 
 def test_a_forbidden_arrow_is_seen(tmp_path: Path) -> None:
-    for package in ("millrace", "console", "functions", "jobs", "infra"):
+    for package in PACKAGES:
         for file in (ROOT / package).rglob("*.py"):
             target = tmp_path / file.relative_to(ROOT)
             target.parent.mkdir(parents=True, exist_ok=True)

@@ -22,6 +22,7 @@ from infra.context import Context
 from infra.settings import settings_for
 from millrace.contract.rules.catalogue import RULES
 from millrace.evaluation.gates.catalogue import Gates
+from millrace.evaluation.naive.catalogue import NAIVE_RULES
 from millrace.messages.events import EVENTS
 from millrace.messages.ingest import DropGroup, DropObject
 from millrace.messages.monitor import GIVE_UP_WINDOWS
@@ -330,10 +331,12 @@ def test_the_shell_completes_commands_and_options(typed: str, position: str, tol
     assert set(done.stdout.split()) == told
 
 
-def test_the_page_has_every_gate_that_may_be_left_out() -> None:
-    section = PAGE.partition("## Gates")[2].partition("\n## ")[0]
-    told = re.findall(r"^\| `(\w+)` \|", section, re.M)
-    assert sorted(told) == sorted(name for name, field in Gates.model_fields.items() if field.default is None)
+def test_the_page_has_every_gate_that_may_be_left_out_and_every_naive_rule() -> None:
+    gates, _, rules = PAGE.partition("## Gates")[2].partition("\n## ")[0].partition("\n### Naive rules\n")
+    row = re.compile(r"^\| `(\w+)` \|", re.M)
+    wanted = (name for name, field in Gates.model_fields.items() if field.default is None)
+    assert sorted(row.findall(gates)) == sorted(wanted)
+    assert row.findall(rules) == ["kind", *NAIVE_RULES]
 
 
 def test_the_page_has_every_event_and_its_fields() -> None:

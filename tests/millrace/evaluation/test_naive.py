@@ -43,27 +43,26 @@ def rows(
 
 
 MULTICLASS = Multiclass(classes=("a", "b", "c"))
-HALF_DAYS = 120
+HOURS = 60 * 24
 """Rows of 60 days, the last half of them to test on: enough for a rule that looks back some weeks."""
-TEST = slice(HALF_DAYS // 2, HALF_DAYS)
+TEST = slice(HOURS // 2, HOURS)
 
 
 def labelled(task: Any, changed: Any = ()) -> LabelledRows:
     """Labels that follow no season; those of the rows `changed` are others."""
     parts = (len(task.part_names),) if task.part_names else ()
-    target_N = np.random.default_rng(0).integers(0, 2, (HALF_DAYS, *parts))
+    target_N = np.random.default_rng(0).integers(0, 2, (HOURS, *parts))
     target_N[list(changed)] = 1 - target_N[list(changed)]
-    hours = [12.0 * place for place in range(HALF_DAYS)]
-    return rows(target_N.tolist(), hours, TEST, dtype=task.objective.target)
+    return rows(target_N.tolist(), [float(hour) for hour in range(HOURS)], TEST, dtype=task.objective.target)
 
 
 def rows_answered_by_younger_labels(rule: NaiveGate, task: Any) -> list[int]:
     """The test rows whose answer changes with a label that is younger than the rule says."""
     found, answered = [], rule.answer(labelled(task), task)
-    for place in range(0, HALF_DAYS - TEST.start, 10):
+    for place in range(0, HOURS - TEST.start, 61):  # of all days, each an hour later than the one before
         row = TEST.start + place
-        oldest = TEST.start if rule.label_age_hours == BEFORE_TEST_DAYS else row - rule.label_age_hours / 12 + 1
-        other = rule.answer(labelled(task, range(max(math.floor(oldest), 0), HALF_DAYS)), task)
+        oldest = TEST.start if rule.label_age_hours == BEFORE_TEST_DAYS else row - rule.label_age_hours + 1
+        other = rule.answer(labelled(task, range(max(math.floor(oldest), 0), HOURS)), task)
         same = answered.rows_T[place] == other.rows_T[place]
         if not same or (answered.rows_T[place] and (answer_of(answered, place) != answer_of(other, place)).any()):
             found.append(row)
@@ -95,7 +94,7 @@ def test_every_rule_answers_some_task_and_is_judged(kind: str) -> None:
     for task in tasks:
         figures = naive_figures(rule, labelled(task), task)
         assert figures.rule == kind
-        assert 0 < figures.rows <= HALF_DAYS // 2
+        assert 0 < figures.rows <= HOURS // 2
         assert figures.metrics["error"] is not None
         assert rows_answered_by_younger_labels(rule, task) == [], f"{kind}.label_age_hours is too large"
     assert rule.label_age_hours > 0
@@ -110,11 +109,11 @@ class Secretive(SeasonalNaive):
 
 
 class Eager(SeasonalNaive):
-    """It says that its label is a day older than it is."""
+    """It says that its label is an hour older than it is."""
 
     @property
     def label_age_hours(self) -> float:
-        return self.lag_hours + 24
+        return self.lag_hours + 1
 
 
 @pytest.mark.parametrize("rule", [Secretive, Eager])
@@ -125,7 +124,7 @@ def test_a_rule_that_uses_younger_labels_than_it_says_is_seen(rule: type[Seasona
 
 def test_a_rule_of_a_fixed_week_is_judged() -> None:
     week = SeasonalNaive(kind="seasonal_naive", lag_hours=168, margin=0)
-    assert naive_figures(week, labelled(Binary()), Binary()).rows == HALF_DAYS // 2
+    assert naive_figures(week, labelled(Binary()), Binary()).rows == HOURS // 2
     assert rows_answered_by_younger_labels(week, Binary()) == []
 
 

@@ -66,8 +66,9 @@ def test_parts_are_columns_hours_patches_and_words() -> None:
         ("wind, -1 h", "2"), ("load, 0 h", "3"), ("wind, 0 h", "4"),
     ]  # fmt: skip
     assert found[11] == ("scan, rows 1-2, columns 1-2", "")
-    told = ("the", "film", "was", "good")
-    assert [name for name, _ in found[-8:]] == [f"{text}, {word}" for text in ("note", "word") for word in told]
+    for text in ("note", "word"):
+        told = [f"{text}, {word}" for word in ("the", "film", "was", "good")]
+        assert [name for name, _ in found if name.startswith(f"{text}, ")] == told
     assert words(2)[:3] == [("load", "missing"), ("hue", "missing"), ("open", "missing")]
 
 
@@ -117,7 +118,7 @@ def test_each_id_of_a_text_has_its_word(text: str) -> None:
 def test_a_column_is_exchanged_in_every_tensor_that_it_fills() -> None:
     masks = column_masks(FEATURES, ROWS.slice(0, 1).to_pylist()[0])
     assert set(masks) == {"load", "hue", "open", "at", "wind", "scan", "note", "word"}
-    assert masks["load"]["numbers"].all()
+    assert masks["load"]["numbers"][0]
     np.testing.assert_array_equal(masks["load"]["past"], [[True, False]] * 3)
     assert masks["note"]["note"].all()
     assert not masks["hue"]["numbers"].any()

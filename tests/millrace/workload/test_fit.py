@@ -65,6 +65,15 @@ def test_true_is_not_the_number_one(folder: Path) -> None:
         check(folder)
 
 
+def test_a_feature_that_comes_twice_is_refused(folder: Path) -> None:
+    """Its tensor, or its entry, would be that of one of both."""
+    document = yaml.safe_load((folder / "workload.yaml").read_text())
+    document["prediction"]["features"].append({"name": "nswprice"})
+    (folder / "workload.yaml").write_text(yaml.safe_dump(document))
+    with pytest.raises(WorkloadError, match=r"features: expected names that come once, got \['nswprice'\]"):
+        check(folder)
+
+
 def test_a_feature_that_has_no_encoding_is_refused(folder: Path) -> None:
     price = "logicalType: number\n        physicalType: DOUBLE\n        required: true\n"
     price += "        logicalTypeOptions: {minimum: 0, maximum: 1}\n      - name: vicdemand"
