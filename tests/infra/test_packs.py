@@ -175,10 +175,15 @@ def make(target: str, source: Path) -> subprocess.CompletedProcess[str]:
     ("target", "name", "right", "wrong", "said"),
     [
         ("bandit", "one.py", "import json\n", "import pickle\npickle.loads(b'')\n", "B301"),
-        ("bandit", "one.py", "import yaml\nyaml.safe_load('')\n", "import yaml\nyaml.load('')\n", "B506"),
+        *(
+            pytest.param(*one, marks=pytest.mark.slow)
+            for one in (
+                ("bandit", "one.py", "import yaml\nyaml.safe_load('')\n", "import yaml\nyaml.load('')\n", "B506"),
+                ("secrets", "one.py", "RUN = 1\n", f"RUN = '{DIGEST}'\n", "High Entropy"),
+                ("secrets", "event.json", f'{{"md5": "{DIGEST}"}}', json.dumps({"pass" + "word": KEY_ID}), "Keyword"),
+            )
+        ),
         ("secrets", "one.py", "KEY = 'local'\n", f"KEY = '{KEY_ID}'\n", "AWS Access Key"),
-        ("secrets", "one.py", "RUN = 1\n", f"RUN = '{DIGEST}'\n", "High Entropy"),
-        ("secrets", "event.json", json.dumps({"md5": DIGEST}), json.dumps({"pass" + "word": KEY_ID}), "Keyword"),
         ("dockerfiles", "Dockerfile", "FROM python:3.13-slim\n", "FROM python:latest\n", "DL3007"),
     ],
 )  # fmt: skip

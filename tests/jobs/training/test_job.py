@@ -74,6 +74,7 @@ runpy.run_module("jobs.training", run_name="__main__")
 """
 
 
+@pytest.mark.slow
 def test_the_models_of_earlier_days_are_the_same_beside_the_training_and_after_it(
     model_1996: Path, snapshot_1996: Any, training_at: Any, tmp_path: Path
 ) -> None:

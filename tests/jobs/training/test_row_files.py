@@ -109,6 +109,7 @@ def trained(root: Path, snapshot: Snapshot, *, too_large: bool = False) -> Artef
     return read_folder(places.model)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="a limit of what a process allocates")
 def test_rows_in_files_take_a_part_of_the_room(tmp_path: Path) -> None:
     hour_N = np.arange(HOURS)
