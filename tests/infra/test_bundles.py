@@ -103,8 +103,8 @@ def test_what_is_compiled_for_a_stage_needs_no_times_and_is_another_asset(tmp_pa
     handler = tmp_path / "functions" / "one" / "handler.py"
     handler.parent.mkdir(parents=True)
     handler.write_text("A = 1\n")
-    given = {"workload": tmp_path / "none", "platform": "manylinux2014_aarch64"}
-    bare, compiled = bundle(tmp_path, "one", **given), bundle(tmp_path, "one", **given, compiler=sys.executable)
+    asked = {"workload": tmp_path / "none", "platform": "manylinux2014_aarch64"}
+    bare, compiled = bundle(tmp_path, "one", **asked), bundle(tmp_path, "one", **asked, compiler=sys.executable)
     assert bare[1] != compiled[1]
     assert not list(Path(bare[0]).rglob("*.pyc"))
     (bytecode,) = Path(compiled[0]).rglob("handler.*.pyc")
@@ -112,7 +112,8 @@ def test_what_is_compiled_for_a_stage_needs_no_times_and_is_another_asset(tmp_pa
     source = Path(compiled[0], "functions", "one", "handler.py")
     os.utime(source, (0, 0))
     words = [sys.executable, "-B", "-v", "-c", "import functions.one.handler"]
-    said = subprocess.run(words, cwd=compiled[0], capture_output=True, text=True, check=True).stderr
+    given = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    said = subprocess.run(words, cwd=compiled[0], env=given, capture_output=True, text=True, check=True).stderr
     assert f"code object from '{bytecode}'" in said.replace(f"'{Path(bytecode).name}'", f"'{bytecode}'")
 
 
