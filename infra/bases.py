@@ -89,7 +89,7 @@ def main() -> None:
     if parser.parse_args().aws:
         import boto3
 
-        from infra.images import login, training_base
+        from infra.aws_images import login, training_base
 
         region = boto3.session.Session().region_name
         references += sorted({training_base(REPOSITORY, stage, region) for stage in ("dev", "prod")})

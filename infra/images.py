@@ -11,27 +11,22 @@ and test, or a cache in the working copy; one parameter for the newest image giv
 from __future__ import annotations
 
 import argparse
-import base64
 import hashlib
 import re
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import Any
 
 from infra import bases
+from infra.aws_images import login, training_base
 from infra.context import REPOSITORY
 from infra.published import published
 from millrace.errors import ConfigurationError
 from millrace.names import IMAGES, Platform
-from millrace.spelling import did_you_mean
-from millrace.workload.load import read_workloads, workloads_folder
 
-FRAMEWORK = "pytorch-amzn2023"
-"""AWS's images for training, as SageMaker's SDK names them."""
 ARCHITECTURE = "linux/amd64"
 """Of every instance that the workloads name; an arm64 host builds under emulation."""
 TAKEN = "application/vnd.docker.distribution.manifest.v2+json"
@@ -72,44 +67,6 @@ def image_tags(root: Path, platform: Platform) -> dict[str, str]:
     return {image.name: image.tag for image in images(root, platform)}
 
 
-@cache
-def training_base(root: Path, stage: str, region: str) -> str:
-    """The URI of AWS's own PyTorch image for the workloads' training instances; one with a GPU decides for all.
-
-    Raises ConfigurationError for a region without that image, and ValueError where AWS has none for our version of
-    torch."""
-    from sagemaker.core import image_uris
-
-    instances = sorted(training_instances(root, stage), key=lambda name: name.split(".")[1][0] in "gp")
-    torch = re.search(r"^torch==(\d+\.\d+)", (root / "constraints.txt").read_text(), re.M)
-    assert torch is not None
-    _check_region(image_uris.config_for_framework(FRAMEWORK)["training"]["versions"].get(torch[1], {}), region)
-    uri: str = image_uris.retrieve(
-        FRAMEWORK, region, version=torch[1], instance_type=instances[-1], image_scope="training"
-    )
-    return uri
-
-
-def _check_region(version: Mapping[str, Any], region: str) -> None:
-    """Raise ConfigurationError where a version of AWS's images lists its regions, and this one is not among them."""
-    regions = version.get("registries", {region: ""})
-    if region not in regions:
-        expected = f"a region with SageMaker's image of torch{did_you_mean([region], regions)}: {', '.join(regions)}"
-        raise ConfigurationError(where="context", field="region", expected=expected, came=region)
-
-
-def training_instances(root: Path, stage: str) -> set[str]:
-    """Those of every workload that can be read: one that cannot is deployed by nobody and must not stop the others."""
-    found, broken = read_workloads(workloads_folder(root))
-    if broken and not found:
-        raise broken[0]
-    instances = {workload.training.instance[stage] for workload in found if stage in workload.training.instance}
-    if not instances:
-        expected = f"an instance for the stage {stage}"
-        raise ConfigurationError(where="workloads", field="training.instance", expected=expected, came="none")
-    return instances
-
-
 def say_of_bases(root: Path, found: Sequence[Image]) -> str:
     """One sentence about bases that no digest pins; empty where every one is pinned."""
     listed = bases.unpinned(root, (image.base for image in found if "@" not in image.base))
@@ -126,16 +83,6 @@ def publish(root: Path, ecr: Any, found: Sequence[Image]) -> dict[str, str]:
     hosts = {uri.partition("/")[0] for image in found for uri in (image.uri, image.base) if bases.OF_AWS.match(uri)}
     login(ecr, hosts)
     return {image.name: _held(ecr, image) or _made(root, ecr, image) for image in found}
-
-
-def login(ecr: Any, hosts: set[str]) -> None:
-    """One token is good for every registry of the region that the caller may read."""
-    token = ecr.get_authorization_token()["authorizationData"][0]["authorizationToken"]
-    user, _, word = base64.b64decode(token).decode().partition(":")
-    for host in sorted(hosts):
-        subprocess.run(
-            ["docker", "login", "--username", user, "--password-stdin", host], input=word, text=True, check=True
-        )
 
 
 def build(image: Image) -> list[str]:

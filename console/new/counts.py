@@ -9,8 +9,6 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from console.new.observed import Observed
-
 WORD = re.compile(r"[A-ZÀ-ÖØ-Þ]?[a-zß-öø-ÿ]+|[A-ZÀ-ÖØ-Þ]+")
 """A word of a name, as in customerId or prénom_client."""
 IDENTIFIERS = {
@@ -30,9 +28,9 @@ IDENTIFIERS = {
 }
 
 
-def counted(column: Observed) -> list[tuple[Any, int]]:
+def counted(cells: pa.Array | pa.ChunkedArray) -> list[tuple[Any, int]]:
     """The values with their rows, most frequent first."""
-    pairs = [(entry["values"], entry["counts"]) for entry in column.cells.drop_null().value_counts().to_pylist()]
+    pairs = [(entry["values"], entry["counts"]) for entry in cells.drop_null().value_counts().to_pylist()]
     return sorted(pairs, key=lambda pair: (-pair[1], str(pair[0])))
 
 

@@ -60,7 +60,7 @@ def _of_label(label: Observed, horizon_hours: float) -> Iterator[str]:
             f"{without} no label: quarantined; with `required: false` on {label.name} in contract.yaml they are kept, "
             "and learnt from once their label comes"
         )
-    values = counted(label)
+    values = counted(label.cells)
     if label.is_number and len(values) > 20:
         return
     rows = sum(count for _, count in values)
@@ -120,7 +120,7 @@ def spellings(seen: Sequence[Observed]) -> Iterator[str]:
         if column.kind != "string" or column.distinct > MOST_SPELLED:
             continue
         alike: dict[str, list[str]] = {}
-        for value, rows in counted(column):
+        for value, rows in counted(column.cells):
             alike.setdefault(" ".join(value.lower().split()), []).append(f"{value!r} ({rows:,})")
         several = [" and ".join(words) for words in alike.values() if len(words) > 1]
         if several:

@@ -87,7 +87,7 @@ class Guesser:
 
     def positive(self, label: Observed, choice: str) -> Guess[str | int | bool]:
         """The label's value that 1 stands for; raises ConfigurationError."""
-        counts = counted(label)
+        counts = counted(label.cells)
         known = [value for value, _ in counts]
         if choice:
             chosen = [value for value in known if str(value).lower() == choice.lower()]
@@ -257,7 +257,7 @@ def _but_for(repeated: int) -> str:
 
 def _describe(column: Observed) -> str:
     if column.distinct <= MOST_SHOWN and not column.is_time and column.kind != "binary":
-        return ", ".join(f"{value!r} {rows:,}×" for value, rows in counted(column)) or "holds nothing"
+        return ", ".join(f"{value!r} {rows:,}×" for value, rows in counted(column.cells)) or "holds nothing"
     return f"a {column.kind} with {column.distinct:,} values"
 
 

@@ -13,7 +13,8 @@ from console.image_folder import SUFFIXES, find_images
 from console.new.delimited import stop
 from console.new.observed import LeftOut, Observed
 from console.new.source import Source, read_source
-from millrace.contract.rules.image import MOST_BYTES, Encoding, ImageFormat, ImageSize, read_jpeg, read_png
+from millrace.contract.rules.image import MOST_BYTES, ImageFormat, ImageSize, read_jpeg, read_png
+from millrace.contract.rules.pixels import Encoding
 from millrace.contract.schema import Column
 
 if TYPE_CHECKING:

@@ -69,7 +69,7 @@ def relaxed(column: Column) -> Column:
 
 def column_of_classes(observed: Observed) -> Column:
     """The label of classes: these and nothing else."""
-    classes = tuple(sorted(value for value, _ in counted(observed)))
+    classes = tuple(sorted(value for value, _ in counted(observed.cells)))
     rules = () if observed.kind == "boolean" else (Allowed(classes),)
     return Column(name=observed.name, kind=observed.kind, required=True, label=True, rules=rules)
 
@@ -105,7 +105,7 @@ def _text(observed: Observed, column: Column) -> Column:
 
     enough = observed.distinct * ROWS_PER_CATEGORY <= len(observed.cells) - observed.cells.null_count
     if observed.distinct <= MOST_CATEGORIES and enough:
-        return replace(column, rules=(Allowed(tuple(sorted(value for value, _ in counted(observed)))),))
+        return replace(column, rules=(Allowed(tuple(sorted(value for value, _ in counted(observed.cells)))),))
     longest = pc.max(pc.utf8_length(observed.cells)).as_py()
     return replace(column, rules=(Length(maximum=max(16, LONGER * longest)),))
 

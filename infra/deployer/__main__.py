@@ -13,9 +13,9 @@ from pathlib import Path
 import aws_cdk as cdk
 
 from infra.app import build, settings_of
+from infra.aws_images import training_base
 from infra.context import REPOSITORY
 from infra.deployer.stack import DeployerStack
-from infra.images import training_base
 from infra.options import GitHub
 from infra.rules.assembly import Stack, read
 from infra.settings import StageSettings

@@ -7,9 +7,10 @@ import traceback
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from jobs.serving.cells import RequestRows
 from jobs.serving.http import BadRequest
 from jobs.serving.refusals import Refused, Rejection
-from jobs.serving.rows import Reader, RequestRows
+from jobs.serving.rows import Reader
 from jobs.serving.server import Answer, Request
 from jobs.serving.settings import MB, Settings
 from millrace.artefact.batch import CONTENT_TYPE, write_answers

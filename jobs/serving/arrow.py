@@ -10,8 +10,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from jobs.serving.cells import RequestRows
 from jobs.serving.refusals import Refused, Rejection, describe, describe_image
-from jobs.serving.rows import RequestRows
 from millrace.artefact.batch import ROW
 from millrace.features import catalogue as encoders
 from millrace.features.catalogue import Features

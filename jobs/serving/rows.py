@@ -5,11 +5,10 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from jobs.serving.cells import Values, cells_of
-from jobs.serving.refusals import Refused, Rejection, Untaken, describe
+from jobs.serving.cells import RequestRows, Values, cells_of
+from jobs.serving.refusals import Refused, Untaken, describe
 from millrace.artefact.batch import CONTENT_TYPE
 from millrace.explanations.attribution import MOST_EXPLAINED
 from millrace.features import catalogue as encoders
@@ -17,41 +16,8 @@ from millrace.features.catalogue import Features
 
 if TYPE_CHECKING:
     import numpy.typing as npt
-    import pyarrow as pa
 
 MAX_ROWS = 20_000
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class RequestRows:
-    """The rows of one request."""
-
-    values: list[Values] = field(default_factory=list)
-    """Of JSON and JSON lines; of the rows that are not rejected."""
-    rejected: dict[int, Rejection] = field(default_factory=dict)
-    """The rows with a cell that the model does not take or whose answer is no finite number, by their place in the
-    request from 0; the others are answered."""
-    ids: list[Any] | None = None
-    """Of JSON lines: the id of each row, to be sent back; None for another body."""
-    tensors: Mapping[str, npt.NDArray[Any]] | None = None
-    """Of an Arrow stream: the rows as the model takes them."""
-    numbers: pa.Array | None = None
-    """Of an Arrow stream: the number of each row, to be sent back."""
-    explained: list[Mapping[str, Any]] | None = None
-    """Of JSON with `explain`: the cells of the rows in `values`; None where no explanations are wanted."""
-
-    def __len__(self) -> int:
-        """The rows that the model is to answer."""
-        return len(self.values) if self.numbers is None else len(self.numbers) - len(self.rejected)
-
-    def reject(self, answered: Sequence[int], reason: Rejection) -> None:
-        """Take rows out, by their places among those that the model was to answer."""
-        left = [place for place in range(len(self) + len(self.rejected)) if place not in self.rejected]
-        self.rejected.update((left[place], reason) for place in answered)
-        if self.values:
-            self.values[:] = [value for place, value in enumerate(self.values) if place not in set(answered)]
-        if self.explained:
-            self.explained[:] = [row for place, row in enumerate(self.explained) if place not in set(answered)]
 
 
 class Reader:

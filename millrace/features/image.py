@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     import pyarrow as pa
 
-    from millrace.contract.rules.image import Encoding
+    from millrace.contract.rules.pixels import Encoding
     from millrace.contract.schema import Table
     from millrace.features.encoder import FeatureKind, Rows
     from millrace.workload.declaration import Feature

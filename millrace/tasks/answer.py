@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     import pyarrow as pa
 
+    from millrace.tasks.declared import DeclaredFallback
     from millrace.tasks.task import AnswerField, FieldKind, Task
-    from millrace.workload.declaration import Fallback
 
 _ATHENA: dict[FieldKind, str] = {"integer": "int", "number": "double", "share": "double", "text": "string"}
 MOST_SAID = 3
@@ -82,10 +82,10 @@ def read_answer(document: object, fields: Sequence[AnswerField]) -> dict[str, An
     return {field.name: _checked(field, document.get(field.name)) for field in fields}
 
 
-def check_fallback(fallback: Fallback, holds: str, *, among: Collection[object] | None = None) -> None:
+def check_fallback(fallback: DeclaredFallback, holds: str, *, among: Collection[object] | None = None) -> None:
     """Raise WorkloadError where the workload's fallback holds another field than `holds`, or a value not in `among`."""
     field = "prediction.fallback"
-    for name in type(fallback).model_fields:
+    for name in ("probability", "value"):
         if name != holds and getattr(fallback, name) is not None:
             raise WorkloadError(where="workload.yaml", field=field, expected=holds, came=name)
     value = getattr(fallback, holds)

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from millrace.contract.schema import Column
+    from millrace.tasks.declared import DeclaredFallback, DeclaredPrediction
     from millrace.tasks.task import Floats
-    from millrace.workload.declaration import Fallback, Prediction
 
 EVEN = 0.5
 """The threshold at which the likelier class is answered."""
@@ -45,7 +45,7 @@ class Binary:
     """The probability from which on the answer is 1."""
 
     @classmethod
-    def declare(cls, prediction: Prediction, label: Column) -> Self:
+    def declare(cls, prediction: DeclaredPrediction, label: Column) -> Self:
         """For a boolean, or a column of two validValues, one of them the positive class."""
         classes = (False, True) if label.kind == "boolean" else label.allowed
         positive = prediction.positive
@@ -123,7 +123,7 @@ class Binary:
     def parts(self, output_NW: Floats, target_N: npt.NDArray[Any]) -> Mapping[str, Mapping[str, float | None]]:
         return {}
 
-    def fallback(self, declared: Fallback) -> Mapping[str, Any]:
+    def fallback(self, declared: DeclaredFallback) -> Mapping[str, Any]:
         """By the declared probability."""
         p = declared.probability
         if p is None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, fields
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from millrace.errors import ArtefactError, WorkloadError
 from millrace.tasks.binary import Binary
@@ -16,8 +16,10 @@ from millrace.tasks.regression import Regression
 from millrace.tasks.task import Task
 
 if TYPE_CHECKING:
+    from pydantic import BaseModel
+
     from millrace.contract.schema import Column
-    from millrace.workload.declaration import Prediction
+    from millrace.tasks.declared import DeclaredPrediction
 
 TASKS: dict[str, type[Task]] = {
     "binary": Binary,
@@ -31,10 +33,10 @@ WRITTEN = {"horizons_hours": "label.horizon_hours", "labels": "label"}
 """The key in workload.yaml of a field that has another name than it."""
 
 
-def declare(prediction: Prediction, label: Column) -> Task:
+def declare(prediction: DeclaredPrediction, label: Column) -> Task:
     """The workload's task; raises WorkloadError when the label does not suit it, or a key that it has no use for."""
     task = TASKS[prediction.task].declare(prediction, label)
-    known = type(prediction).model_fields
+    known = type(cast("BaseModel", prediction)).model_fields
     for key in sorted(_own_keys() & known.keys()):
         came, word = getattr(prediction, key), WRITTEN.get(key, key)
         if came != known[key].get_default(call_default_factory=True) and not hasattr(task, key):

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from millrace.contract.schema import Column
+    from millrace.tasks.declared import DeclaredFallback, DeclaredPrediction
     from millrace.tasks.task import Floats
-    from millrace.workload.declaration import Fallback, Prediction
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,7 +38,7 @@ class Forecast:
     """How far ahead of a row each part of its answer lies, rising."""
 
     @classmethod
-    def declare(cls, prediction: Prediction, label: Column) -> Self:
+    def declare(cls, prediction: DeclaredPrediction, label: Column) -> Self:
         """For a column of numbers, with horizons, and quantiles as an interval's."""
         plain = Interval.declare(prediction, label)
         if not prediction.horizons_hours:
@@ -114,7 +114,7 @@ class Forecast:
             for part, name in enumerate(self.part_names)
         }
 
-    def fallback(self, declared: Fallback) -> Mapping[str, Any]:
+    def fallback(self, declared: DeclaredFallback) -> Mapping[str, Any]:
         """The declared number at every horizon."""
         plain, count = self._interval.fallback(declared), len(self.horizons_hours)
         if plain["value"] is None:

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from millrace.contract.schema import Column
+    from millrace.tasks.declared import DeclaredPrediction
     from millrace.tasks.task import Floats
-    from millrace.workload.declaration import Prediction
 
 MEDIAN = 0.5
 LEVELS = 3
@@ -65,7 +65,7 @@ class Interval(Regression):
     """The lower and the upper one: of (0.05, 0.95) nine in ten labels lie in between."""
 
     @classmethod
-    def declare(cls, prediction: Prediction, label: Column) -> Self:
+    def declare(cls, prediction: DeclaredPrediction, label: Column) -> Self:
         """For a column of numbers, with one quantile below the median and one above it."""
         plain, quantiles = Regression.declare(prediction, label), prediction.quantiles
         if len(quantiles) != 2 or not quantiles[0] < MEDIAN < quantiles[1]:

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from millrace.contract.schema import Column
+    from millrace.tasks.declared import DeclaredFallback, DeclaredPrediction
     from millrace.tasks.task import Floats
-    from millrace.workload.declaration import Fallback, Prediction
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,7 +39,7 @@ class Multiclass:
     """In the order of the network's outputs; an answer names a class by its text."""
 
     @classmethod
-    def declare(cls, prediction: Prediction, label: Column) -> Self:
+    def declare(cls, prediction: DeclaredPrediction, label: Column) -> Self:
         """For a column of text or integers with three validValues or more."""
         if len(label.allowed) < 3:
             expected = "three validValues or more"
@@ -105,6 +105,6 @@ class Multiclass:
     def parts(self, output_NW: Floats, target_N: npt.NDArray[Any]) -> Mapping[str, Mapping[str, float | None]]:
         return {}
 
-    def fallback(self, declared: Fallback) -> Mapping[str, Any]:
+    def fallback(self, declared: DeclaredFallback) -> Mapping[str, Any]:
         """The declared class, without a confidence."""
         return empty_answer(self.answer) | {"value": None if declared.value is None else str(declared.value)}

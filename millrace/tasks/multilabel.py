@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from millrace.contract.schema import Column
+    from millrace.tasks.declared import DeclaredFallback, DeclaredPrediction
     from millrace.tasks.task import Floats
-    from millrace.workload.declaration import Fallback, Prediction
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,7 +37,7 @@ class Multilabel:
     """By label the probability from which on the answer is 1."""
 
     @classmethod
-    def declare(cls, prediction: Prediction, label: Column) -> Self:
+    def declare(cls, prediction: DeclaredPrediction, label: Column) -> Self:
         """For two columns of booleans or more; the contract sees to it that all of them are."""
         if len(prediction.labels) < 2:
             expected, came = "a list of two columns or more", prediction.label
@@ -135,7 +135,7 @@ class Multilabel:
             for part, name in enumerate(self.labels)
         }
 
-    def fallback(self, declared: Fallback) -> Mapping[str, Any]:
+    def fallback(self, declared: DeclaredFallback) -> Mapping[str, Any]:
         """By the declared probability, of every label."""
         p = declared.probability
         if p is None:

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from millrace.contract.schema import Column
+    from millrace.tasks.declared import DeclaredFallback, DeclaredPrediction
     from millrace.tasks.task import Floats
-    from millrace.workload.declaration import Fallback, Prediction
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,7 +37,7 @@ class Regression:
     """As the prediction declares it."""
 
     @classmethod
-    def declare(cls, prediction: Prediction, label: Column) -> Self:
+    def declare(cls, prediction: DeclaredPrediction, label: Column) -> Self:
         """For a column of numbers."""
         if label.kind not in NUMBERS:
             raise WorkloadError(where="contract.yaml", field=label.name, expected="a number", came=f"a {label.kind}")
@@ -104,6 +104,6 @@ class Regression:
     def parts(self, output_NW: Floats, target_N: npt.NDArray[Any]) -> Mapping[str, Mapping[str, float | None]]:
         return {}
 
-    def fallback(self, declared: Fallback) -> Mapping[str, Any]:
+    def fallback(self, declared: DeclaredFallback) -> Mapping[str, Any]:
         """The declared number."""
         return empty_answer(self.answer) | {"value": None if declared.value is None else float(declared.value)}

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from millrace.contract.schema import Column
-    from millrace.workload.declaration import Fallback, Prediction
+    from millrace.tasks.declared import DeclaredFallback, DeclaredPrediction
 
     Floats = npt.NDArray[np.floating]
 
@@ -84,7 +84,7 @@ class Task(Protocol):
         ...
 
     @classmethod
-    def declare(cls, prediction: Prediction, label: Column) -> Self:
+    def declare(cls, prediction: DeclaredPrediction, label: Column) -> Self:
         """The task of a workload; raises WorkloadError when the label's column or the fallback does not suit it."""
         ...
 
@@ -140,6 +140,6 @@ class Task(Protocol):
         `error` is always among them, `log_loss` where the error is a share of answers. Empty without parts."""
         ...
 
-    def fallback(self, declared: Fallback) -> Mapping[str, Any]:
+    def fallback(self, declared: DeclaredFallback) -> Mapping[str, Any]:
         """The answer that the workload's `fallback` declares; every field None where it declares none."""
         ...

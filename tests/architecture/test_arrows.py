@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
+
+import grimp
+import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = ("millrace", "console", "functions", "jobs", "infra")
@@ -24,6 +28,20 @@ def test_every_folder_of_modules_is_a_package() -> None:
     """What is none is left out of the arrows, without a word."""
     folders = {path.parent for package in PACKAGES for path in (ROOT / package).rglob("*.py")}
     assert [folder for folder in sorted(folders) if not (folder / "__init__.py").exists()] == []
+
+
+def test_no_module_needs_itself() -> None:
+    """Neither by way of others, nor for a type alone, nor within a function."""
+    graph = grimp.build_graph(*PACKAGES, cache_dir=None)
+    check_circles(graph)
+    graph.add_import(importer="millrace.names", imported="millrace.workload.declaration")
+    with pytest.raises(CycleError):
+        check_circles(graph)
+
+
+def check_circles(graph: grimp.ImportGraph) -> None:
+    needed = {module: graph.find_modules_directly_imported_by(module) for module in graph.modules}
+    TopologicalSorter(needed).prepare()
 
 
 def test_the_contracts_hold() -> None:

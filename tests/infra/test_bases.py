@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from infra import bases, images
+from infra import aws_images, bases, images
 from infra.context import REPOSITORY as ROOT
 from infra.settings import settings_for
 from millrace.errors import ConfigurationError
@@ -50,7 +50,7 @@ def test_every_base_is_listed_and_nothing_else() -> None:
         for path in ROOT.glob("containers/*/Dockerfile")
         for line in re.findall(r"^ARG BASE=(.+)$", path.read_text(), re.M)
     }
-    aws = {images.training_base(ROOT, stage, "eu-west-1") for stage in ("dev", "prod")}
+    aws = {aws_images.training_base(ROOT, stage, "eu-west-1") for stage in ("dev", "prod")}
     assert set(bases.pins(ROOT)) == {bases.key_of(one) for one in {*defaults, *aws}}
     for path in ROOT.glob("containers/*/Dockerfile"):
         assert re.findall(r"^FROM (.+)$", path.read_text(), re.M) == ["${BASE}"]

@@ -10,9 +10,9 @@ import aws_cdk as cdk
 import pytest
 
 from infra.app import build, settings_of, warn_of_unread
+from infra.aws_images import training_base
 from infra.cdk_context import unread
 from infra.context import REPOSITORY
-from infra.images import training_base
 from millrace.errors import ConfigurationError
 
 

@@ -18,7 +18,7 @@ import pytest
 from aws_cdk.assertions import Annotations, Match
 from moto.server import ThreadedMotoServer
 
-from infra import bases, images
+from infra import aws_images, bases, images
 from infra.app import build, refuse_missing_images, warn_of_bases
 from infra.context import REPOSITORY as ROOT
 from infra.settings import settings_for
@@ -259,7 +259,7 @@ def test_the_local_stage_runs_no_image() -> None:
 
 @pytest.mark.parametrize(("stage", "kind"), [("dev", "cpu"), ("prod", "cu")])
 def test_the_base_is_awss_image_for_the_instances_that_train(stage: str, kind: str) -> None:
-    assert images.training_base(ROOT, stage, "eu-west-1").partition("/pytorch:2.13-")[2].startswith(kind)
+    assert aws_images.training_base(ROOT, stage, "eu-west-1").partition("/pytorch:2.13-")[2].startswith(kind)
 
 
 def test_the_builder_is_sent_what_is_copied() -> None:
@@ -284,7 +284,7 @@ def test_a_workload_that_cannot_be_read_stops_no_other(tmp_path: Path) -> None:
     (tmp_path / "workloads" / "broken").mkdir()
     (tmp_path / "workloads" / "broken" / "workload.yaml").write_text("name: [")
     expected = load_workload(ROOT / "workloads" / "electricity").training.instance["dev"]
-    assert images.training_instances(tmp_path, "dev") == {expected}
+    assert aws_images.training_instances(tmp_path, "dev") == {expected}
 
 
 def test_a_base_without_a_digest_is_named_and_one_with_is_not(
@@ -314,7 +314,7 @@ def test_the_synthesis_warns_of_it(stage: str, monkeypatch: pytest.MonkeyPatch) 
     known.update(dict.fromkeys(known))
     warn_of_bases(bare, settings)
     (warning,) = Annotations.from_stack(stack).find_warning("*", Match.any_value())
-    listed = f"{images.training_base(ROOT, stage, 'eu-west-1')}, {bases.PYTHON}"
+    listed = f"{aws_images.training_base(ROOT, stage, 'eu-west-1')}, {bases.PYTHON}"
     assert f"expected their digests in {bases.FILE}, got none for {listed}; `make bases AWS=--aws`" in str(
         warning.entry
     )

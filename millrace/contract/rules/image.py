@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args
+from typing import TYPE_CHECKING, Any, ClassVar, get_args
 
 from millrace.contract.reasons import Reason
 from millrace.contract.rules.image_end import JPEG, PNG, is_cut_off
 from millrace.contract.rules.jpeg import SCANS, has_few_scans
+from millrace.contract.rules.pixels import Encoding, decode
 from millrace.contract.rules.rule import Rule
 
 if TYPE_CHECKING:
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
     from millrace.contract.rules.column_cells import ColumnCells
     from millrace.contract.rules.declaration import Declaration
 
-Encoding = Literal["raw", "png", "jpeg"]
 MOST_BYTES = 4 * 2**20
 """Of one cell: as base64 it fits into a request and a shard of 6 MB."""
 
@@ -111,7 +111,6 @@ class ImageFormat(Rule):
 
     def undecodable(self, cell: Any) -> str:
         """What its data must be, of a cell whose header is good; empty where they are."""
-        from millrace.contract.rules.pixels import decode
 
         try:
             decode(cell, self.encoding, self.shape)

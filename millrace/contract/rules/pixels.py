@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from millrace.contract.rules.jpeg import has_few_scans
 from millrace.contract.rules.png import has_all_rows, palette_of
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-    from millrace.contract.rules.image import Encoding
+Encoding = Literal["raw", "png", "jpeg"]
 
 
 def decode(content: Any, encoding: Encoding, shape: tuple[int, int, int]) -> npt.NDArray[np.uint8]:

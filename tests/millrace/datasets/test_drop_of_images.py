@@ -14,7 +14,8 @@ import pytest
 from PIL import Image as Picture
 
 from millrace.contract.row import check_row
-from millrace.contract.rules.image import Encoding, ImageFormat
+from millrace.contract.rules.image import ImageFormat
+from millrace.contract.rules.pixels import Encoding
 from millrace.contract.schema import LINE, Column, Table, parsed_schema
 from millrace.datasets.new_rows import screen
 from millrace.datasets.quarantine import QuarantineFile

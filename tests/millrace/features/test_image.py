@@ -12,8 +12,9 @@ import pytest
 from PIL import Image as Picture
 
 from millrace.contract.row import check_row
-from millrace.contract.rules.image import Encoding, ImageFormat
+from millrace.contract.rules.image import ImageFormat
 from millrace.contract.rules.jpeg import SCANS
+from millrace.contract.rules.pixels import Encoding
 from millrace.contract.schema import Column, Table
 from millrace.errors import WorkloadError
 from millrace.features import catalogue
