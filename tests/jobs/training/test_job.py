@@ -92,6 +92,7 @@ def test_tells_its_figures_on_standard_output(training_1996: Path) -> None:
     assert not list(training_1996.glob("checkpoints/*"))
 
 
+@pytest.mark.slow
 def test_a_stopped_job_goes_on_and_gives_the_same_model(
     tmp_path: Path, snapshot_1996: Any, model_1996: Path, run_job: Any, training_at: Any
 ) -> None:
