@@ -24,7 +24,7 @@ from safetensors.numpy import save
 from millrace.artefact.artefact import Artefact, Description, Digests, digest
 from millrace.artefact.inference import Model
 from millrace.contract.kinds import arrow_type
-from millrace.contract.load import TYPES, load_contract
+from millrace.contract.load import DECLARED_TYPES, load_contract
 from millrace.datasets.examples import label_of
 from millrace.features import catalogue as encoders
 from millrace.tasks import catalogue as tasks
@@ -184,7 +184,7 @@ def plant_rows(task: str, *, days: int = DAYS, seed: int = 0) -> pa.Table:
     for row in range(2, 2 * count) if label.persistence else ():
         load[row] = label.persistence * load[row - 2] + np.sqrt(1 - label.persistence**2) * load[row]
     power = load + rng.normal(0, 0.2, 2 * count)
-    kind = arrow_type(TYPES[label.declared["logicalType"]][label.declared["physicalType"]])
+    kind = arrow_type(DECLARED_TYPES[label.declared["logicalType"]][label.declared["physicalType"]])
     columns = label.columns or {"truth": label.labels}
     return pa.table(
         {

@@ -40,9 +40,9 @@ def deployed_machines(incomplete: str) -> list[str]:
 
 def label_kinds(incomplete: str) -> list[str]:
     """What `millrace new` can tell to be a label."""
-    from console.new.kinds.catalogue import KINDS
+    from console.new.kinds.catalogue import LABEL_KINDS
 
-    return _beginning(incomplete, KINDS)
+    return _beginning(incomplete, LABEL_KINDS)
 
 
 def runs(ctx: click.Context, incomplete: str) -> list[tuple[str, str]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from console.new.kinds.catalogue import KINDS, described
+from console.new.kinds.catalogue import LABEL_KINDS, described
 from console.new.source import Source
 from millrace.errors import ConfigurationError
 from millrace.tasks.catalogue import TASKS
@@ -55,7 +55,7 @@ def check_choices(choices: Choices, source: Source) -> None:
     kind = task if choices.kind in TASKS else choices.kind
     for field, expected, came, good in (
         ("NAME", "2 to 24 small letters, digits and _, a letter first", choices.name, NAME.match(choices.name)),
-        ("--kind", f"{described()}; {series}", kind, choices.kind in ("", *KINDS)),
+        ("--kind", f"{described()}; {series}", kind, choices.kind in ("", *LABEL_KINDS)),
         ("rows", f"{FEWEST_ROWS} labelled rows or more", rows, rows >= FEWEST_ROWS),
         ("--image-size", "height x width such as 64x64", choices.image_size, not choices.image_size or choices.size),
     ):

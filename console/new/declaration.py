@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from console.new.families import Family, suited
-from console.new.kinds.catalogue import KINDS
+from console.new.kinds.catalogue import LABEL_KINDS
 from console.new.prediction import ProposedPrediction, remark, word
 from console.new.spans import Naive, Spans
 from millrace.evaluation.evidence import FEWEST_BLOCKS
@@ -87,11 +87,11 @@ def workload_document(
 
 
 def _has_even_classes(prediction: ProposedPrediction, naive: Naive) -> bool:
-    return bool(KINDS[prediction.task].calibration) and naive.lag_hours is None and naive.error >= EVEN
+    return bool(LABEL_KINDS[prediction.task].calibration) and naive.lag_hours is None and naive.error >= EVEN
 
 
 def _prediction(prediction: ProposedPrediction) -> Iterator[str]:
-    kind = KINDS[prediction.task]
+    kind = LABEL_KINDS[prediction.task]
     yield f"  task: {prediction.task}"
     for key, value in prediction.settings.items():
         yield f"  {key}: {word(value)}{REMARKS.get(key, '')}"
@@ -138,7 +138,7 @@ def _split(prediction: ProposedPrediction, spans: Spans) -> Iterator[str]:
 
 
 def _gates(prediction: ProposedPrediction, family: Family, spans: Spans, naive: Naive) -> Iterator[str]:
-    kind = KINDS[prediction.task]
+    kind = LABEL_KINDS[prediction.task]
     rule = kind.naive_rule(naive.lag_hours)
     gate = word({"kind": rule.kind} | rule.model_dump())
     yield f"  baseline: {gate}   # better than {naive.rule}, which {naive.said}"

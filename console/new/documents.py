@@ -15,7 +15,7 @@ from millrace.contract.rules.length import Length
 from millrace.contract.rules.range import Range
 from millrace.contract.schema import Column, Generated, Table
 
-TYPES: dict[Kind, tuple[str, str]] = {
+PROPOSED_TYPES: dict[Kind, tuple[str, str]] = {
     "int64": ("integer", "BIGINT"),
     "float64": ("number", "DOUBLE"),
     "string": ("string", "STRING"),
@@ -104,7 +104,7 @@ def _missing_words(table: Table) -> tuple[str, ...]:
 
 
 def _property(column: Column, key: tuple[str, ...], usual: tuple[str, ...]) -> Iterator[str]:
-    logical, physical = TYPES[column.kind]
+    logical, physical = PROPOSED_TYPES[column.kind]
     yield f"      - name: {word(column.name)}"
     if column.physical_name is not None:
         yield f"        physicalName: {word(column.physical_name)}"

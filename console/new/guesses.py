@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Generic, NoReturn, TypeVar
 
 from console.new.counts import counted, is_identifier
-from console.new.kinds.catalogue import KINDS, likely_kind
+from console.new.kinds.catalogue import LABEL_KINDS, likely_kind
 from console.new.missing import MISSING
 from console.new.naming import are_evenly_spaced, rank_of_names
 from console.new.observed import MOST_MISFITS, Observed
@@ -52,16 +52,18 @@ class Guesser:
         """The column that is to be predicted; raises ConfigurationError."""
         if choice:
             return Guess(value=self._named("--label", choice), reason="you said so")
-        found = [column for column in self.columns if (KINDS[kind].suits(column) if kind else likely_kind(column))]
+        found = [
+            column for column in self.columns if (LABEL_KINDS[kind].suits(column) if kind else likely_kind(column))
+        ]
         named = [column for column in found if _is_called(column.name, LABELS)]
         others = tuple(column.name for column in found)
         if len(named) == 1:
             reason = f"the only column that is called like a label ({_describe(named[0])})"
             return Guess(value=named[0], reason=reason, others=_without(others, named[0]))
-        pairs = [column for column in found if KINDS["binary"].suits(column)]
+        pairs = [column for column in found if LABEL_KINDS["binary"].suits(column)]
         alone = found if kind else pairs
         if len(alone) == 1 and alone[0] is self.columns[-1]:
-            what = KINDS[kind or "binary"].wanted.split(":")[0].removeprefix("a ")
+            what = LABEL_KINDS[kind or "binary"].wanted.split(":")[0].removeprefix("a ")
             return Guess(value=alone[0], reason=f"the only {what}, and the last ({_describe(alone[0])})")
         shown = [f"{column.name} ({_describe(column)})" for column in (pairs or found)[:MOST_SHOWN]]
         if shown:
@@ -71,12 +73,12 @@ class Guesser:
 
     def kind(self, label: Observed, choice: str) -> Guess[str]:
         """The kind of the label; raises ConfigurationError that says which one would do."""
-        suited = [name for name, kind in KINDS.items() if kind.suits(label)]
+        suited = [name for name, kind in LABEL_KINDS.items() if kind.suits(label)]
         came = f"{label.name}, {_describe(label)}"
         said = f"; {label.name}: {label.changed}" if label.changed else ""
         if choice and choice not in suited:
             ways = f", or --kind {' or --kind '.join(suited)}" if suited else ""
-            self._stop("--kind", f"{choice} to have {KINDS[choice].wanted}{ways}{said}", came)
+            self._stop("--kind", f"{choice} to have {LABEL_KINDS[choice].wanted}{ways}{said}", came)
         if choice:
             return Guess(value=choice, reason="you said so")
         likely = likely_kind(label)
@@ -211,7 +213,7 @@ def key_texts(cells: Sequence[pa.Array]) -> pa.Array:
 
 
 def _kinds_wanted(kind: str) -> str:
-    kinds = [KINDS[kind]] if kind else list(KINDS.values())
+    kinds = [LABEL_KINDS[kind]] if kind else list(LABEL_KINDS.values())
     return "; or ".join(f"{each.wanted} (kind {each.name})" for each in kinds)
 
 

@@ -15,7 +15,7 @@ from console.new.findings import empty_cells, findings, spellings
 from console.new.guesses import Guess
 from console.new.identity import OBSERVED_AT, ROW_ID
 from console.new.in_file import read_rows
-from console.new.kinds.catalogue import KINDS
+from console.new.kinds.catalogue import LABEL_KINDS
 from console.new.leaks import find_leaks
 from console.new.observed import LeftOut, Observed
 from console.new.prediction import ProposedPrediction
@@ -195,7 +195,7 @@ def _rehearsed(reading: Reading, features: Features, accepted: pa.Table) -> tupl
     Raises ConfigurationError of the smallest ones where none do."""
     from millrace.datasets.read import times
 
-    prediction, kind = reading.prediction(features), KINDS[reading.guesses["kind"].value]
+    prediction, kind = reading.prediction(features), LABEL_KINDS[reading.guesses["kind"].value]
     contract_yaml = _contract_yaml(reading, prediction)
     problem: ConfigurationError | None = None
     for held_out in HELD_OUT if reading.is_in_time else HELD_OUT[:1]:

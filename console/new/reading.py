@@ -15,7 +15,7 @@ from console.new.guesses import Guess, Guesser, own_classes
 from console.new.identity import ROW_ID, with_event_time, with_key
 from console.new.images import observe_images
 from console.new.in_file import as_in_file
-from console.new.kinds.catalogue import KINDS
+from console.new.kinds.catalogue import LABEL_KINDS
 from console.new.observed import LeftOut, Observed, observe
 from console.new.people import why_protected
 from console.new.prediction import ProposedPrediction
@@ -87,7 +87,7 @@ class Reading:
             task=self.guesses["kind"].value,
             label=self.label.name,
             positive=self.guesses["positive"].value if "positive" in self.guesses else None,
-            settings=KINDS[self.guesses["kind"].value].settings(self.label),
+            settings=LABEL_KINDS[self.guesses["kind"].value].settings(self.label),
             horizon_hours=choices.horizon_hours,
             key=self.key,
             event_time=self.event_time,
@@ -218,7 +218,7 @@ def _contract(
     columns = []
     for observed in seen:
         if observed.name == label.name:
-            column = KINDS[guesses["kind"].value].column(observed, choices.unit)
+            column = LABEL_KINDS[guesses["kind"].value].column(observed, choices.unit)
             if choices.horizon_hours:
                 column = replace(column, required=observed.is_complete, is_input=True)
         elif observed.name in images:

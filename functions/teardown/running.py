@@ -12,7 +12,7 @@ from millrace.names import DEPLOYMENT_TAG, MACHINES, WorkloadNames
 
 GOING = ("InProgress", "Stopping")
 # Searches before their trainings: in place of each that ends a search starts another one.
-KINDS = ("HyperParameterTuning", "Training", "Processing", "Transform")
+JOBS = ("HyperParameterTuning", "Training", "Processing", "Transform")
 """Of jobs, as in the names of SageMaker's calls."""
 
 
@@ -20,7 +20,7 @@ def stop(client: Callable[[str], Any], names: WorkloadNames) -> list[str]:
     """The jobs and executions that still ran; each was requested to stop."""
     sagemaker = client("sagemaker")
     stopped = [*_executions(client("stepfunctions"), names)]
-    for kind in KINDS:
+    for kind in JOBS:
         stopped += _jobs(sagemaker, names.prefix, kind)
     return stopped
 

@@ -23,7 +23,7 @@ EARLIEST = "1990-01-01"
 """Of rows that keep the dates that they are about, which may lie far back."""
 
 
-KINDS: dict[Kind, str] = {
+HIVE_TYPES: dict[Kind, str] = {
     "int32": "int",
     "int64": "bigint",
     "float32": "float",
@@ -40,7 +40,7 @@ KINDS: dict[Kind, str] = {
 
 def column_types(table: Table) -> dict[str, str]:
     """The Glue type of each column of the contract's table, in order."""
-    return {column.name: KINDS[column.kind] for column in table.columns}
+    return {column.name: HIVE_TYPES[column.kind] for column in table.columns}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,7 +12,11 @@ from infra.context import Context
 from infra.iam import alarms, key, log_groups, network, registry
 from infra.iam.resource import Statement
 
-KINDS = {"training": ["TrainingJobs"], "processing": ["ProcessingJobs"], "inference": ["Endpoints", "TransformJobs"]}
+JOBS_OF_IMAGE = {
+    "training": ["TrainingJobs"],
+    "processing": ["ProcessingJobs"],
+    "inference": ["Endpoints", "TransformJobs"],
+}
 """What an image is run as unless a role says otherwise; SageMaker names log groups and metrics' namespaces by it."""
 
 ACCEPTED = {
@@ -36,7 +40,7 @@ class JobRole(Construct):
         kinds: Sequence[str] = (),
     ) -> None:
         super().__init__(scope, f"{owner}-job-role")
-        kinds = kinds or KINDS[image]
+        kinds = kinds or JOBS_OF_IMAGE[image]
         groups = [f"{kind}/{context.names.endpoint}" if kind == "Endpoints" else kind for kind in kinds]
         role = Role(
             self,

@@ -36,7 +36,7 @@ SDK = {
 """botocore's name of a service that Step Functions calls as `aws-sdk:<name>`."""
 AS_JSON = {("events", "Entries.Detail"), ("states", "Input"), ("lambda", "Payload"), ("sqs", "MessageBody")}
 """Where an optimized integration takes JSON for the API's text."""
-TYPES: dict[str, tuple[type, ...]] = {
+PYTHON_TYPES: dict[str, tuple[type, ...]] = {
     "string": (str,),
     "integer": (int,),
     "long": (int,),
@@ -125,7 +125,7 @@ def _items(service: str, path: str, shape: ListShape, value: Any) -> Iterator[st
 
 
 def _scalar(path: str, shape: Shape, value: Any) -> Iterator[str]:
-    allowed = TYPES.get(shape.type_name, (object,))
+    allowed = PYTHON_TYPES.get(shape.type_name, (object,))
     if not isinstance(value, allowed) or (isinstance(value, bool) and bool not in allowed and object not in allowed):
         yield f"{path}: expected {shape.type_name}, got {value!r}"
     elif isinstance(value, str):

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     Tensors = Mapping[str, npt.NDArray[Any]]
 
 OUTPUT = "output"
-TYPES = {"float32": "tensor(float)", "int64": "tensor(int64)", "uint8": "tensor(uint8)"}
+ONNX_TYPES = {"float32": "tensor(float)", "int64": "tensor(int64)", "uint8": "tensor(uint8)"}
 """ONNX Runtime's words for the types of a signature."""
 
 
@@ -40,7 +40,7 @@ class Model:
         given = sorted((one.name, one.type, tuple(one.shape[1:])) for one in self._session.get_inputs())
         expected = sorted(map(_input, self.description.signature))
         outputs = [(one.name, one.type, tuple(one.shape[1:])) for one in self._session.get_outputs()]
-        answer = (OUTPUT, TYPES["float32"], (self.description.task.objective.width,))
+        answer = (OUTPUT, ONNX_TYPES["float32"], (self.description.task.objective.width,))
         if given != expected or outputs != [answer]:
             raise ArtefactError(
                 f"model.onnx: expected inputs {expected} and the output {answer}, got {given} and {outputs}"
@@ -75,4 +75,4 @@ class Model:
 
 
 def _input(spec: TensorSpec) -> tuple[str, str, tuple[int | None, ...]]:
-    return spec.name, TYPES[spec.dtype], spec.shape
+    return spec.name, ONNX_TYPES[spec.dtype], spec.shape

@@ -28,7 +28,7 @@ from millrace.contract.shape import check_shape, named_places
 from millrace.contract.time_format import TimeFormat
 from millrace.errors import WorkloadError
 
-TYPES: dict[str, dict[str, Kind]] = {
+DECLARED_TYPES: dict[str, dict[str, Kind]] = {
     "integer": {
         "": "int64",
         "INTEGER": "int32",
@@ -304,7 +304,9 @@ class _Reader:
 
     def _kind(self, field: str, prop: dict[str, Any], options: dict[str, Any]) -> Kind:
         logical, physical = str(prop.get("logicalType")), str(prop.get("physicalType") or "")
-        kinds = TYPES.get(logical) or self._stop(f"{field}.logicalType", f"one of {', '.join(TYPES)}", logical)
+        kinds = DECLARED_TYPES.get(logical) or self._stop(
+            f"{field}.logicalType", f"one of {', '.join(DECLARED_TYPES)}", logical
+        )
         physical = re.sub(r"\(.*\)$", "", physical).upper()
         if physical not in kinds:
             self._stop(f"{field}.physicalType", f"one of {', '.join(filter(None, kinds))}", physical)

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from pyiceberg.schema import Schema
     from pyiceberg.table import Table as IcebergTable
 
-TYPES: dict[Kind, str] = {
+ICEBERG_TYPES: dict[Kind, str] = {
     "int32": "int",
     "int64": "long",
     "float32": "float",
@@ -38,7 +38,7 @@ def follow(iceberg: IcebergTable, contract: Table, schema: pa.Schema) -> None:
     new rows hold nothing in it. Raises WorkloadError for a type that the values of the table's column do not have."""
     there = types_of(iceberg.schema())
     check_types(there, contract, where=f"contract.yaml, {contract.name}")
-    types = {column.name: TYPES[column.kind] for column in contract.columns}
+    types = {column.name: ICEBERG_TYPES[column.kind] for column in contract.columns}
     is_wider = any((there.get(name), new) in WIDER for name, new in types.items())
     gone = [field.name for field in iceberg.schema().fields if field.required and field.name not in schema.names]
     if not (is_wider or gone or set(schema.names) - set(there)):
@@ -69,10 +69,10 @@ def types_of(schema: Schema) -> dict[str, str]:
 def check_types(there: Mapping[str, str], contract: Table, *, where: str) -> None:
     """Raise WorkloadError for a column whose type in the table does not take the contract's values."""
     for column in contract.columns:
-        new, old = TYPES[column.kind], there.get(column.name)
+        new, old = ICEBERG_TYPES[column.kind], there.get(column.name)
         if old is None or new == old or {(new, old), (old, new)} & WIDER:
             continue
-        kind = next(kind for kind, word in TYPES.items() if word == old)
+        kind = next(kind for kind, word in ICEBERG_TYPES.items() if word == old)
         renamed = f"a new column name, with physicalName: {column.name_in_file}"
         raise WorkloadError(
             where=where,

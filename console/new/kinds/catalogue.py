@@ -14,7 +14,7 @@ from console.new.kinds.regression import Regression
 if TYPE_CHECKING:
     from console.new.observed import Observed
 
-KINDS: dict[str, LabelKind] = {
+LABEL_KINDS: dict[str, LabelKind] = {
     "binary": Binary(),
     "multiclass": Multiclass(),
     "regression": Regression(),
@@ -25,9 +25,9 @@ KINDS: dict[str, LabelKind] = {
 
 def described() -> str:
     """The kinds, each with the label that it is for."""
-    return ", ".join(f"{name} ({kind.wanted.split(':')[0]})" for name, kind in KINDS.items())
+    return ", ".join(f"{name} ({kind.wanted.split(':')[0]})" for name, kind in LABEL_KINDS.items())
 
 
 def likely_kind(column: Observed) -> LabelKind | None:
     """The kind that the column is taken for; None where it can be no label."""
-    return next((kind for kind in KINDS.values() if kind.is_likely(column)), None)
+    return next((kind for kind in LABEL_KINDS.values() if kind.is_likely(column)), None)

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 import yaml
 
-from console.new.kinds.catalogue import KINDS, likely_kind
+from console.new.kinds.catalogue import LABEL_KINDS, likely_kind
 from console.new.observed import Observed, observe
 from console.new.writing import write
 from millrace.errors import ConfigurationError
@@ -27,7 +27,7 @@ def column(cells: list[object]) -> Observed:
 
 
 def test_every_kind_is_a_task() -> None:
-    assert KINDS.keys() <= TASKS.keys()
+    assert LABEL_KINDS.keys() <= TASKS.keys()
 
 
 def test_a_task_that_is_no_kind_of_label_is_declared_by_hand(
@@ -106,5 +106,5 @@ def test_a_number_may_have_an_interval_and_several_horizons(
     [(3, 1, [1, 2, 3]), (2, 0.5, [0.5, 1, 1.5, 2]), (96, 1, [*range(2, 97, 2)]), (97, 1, [*range(1, 98, 3)])],
 )
 def test_a_forecast_is_asked_at_every_step_up_to_its_horizon(hours: float, every: float, listed: list[float]) -> None:
-    assert KINDS["forecast"].horizon(hours, every) == listed
-    assert KINDS["interval"].horizon(hours, every) == hours
+    assert LABEL_KINDS["forecast"].horizon(hours, every) == listed
+    assert LABEL_KINDS["interval"].horizon(hours, every) == hours

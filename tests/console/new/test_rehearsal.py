@@ -12,7 +12,7 @@ import pyarrow as pa
 import pytest
 import yaml
 
-from console.new.kinds.catalogue import KINDS
+from console.new.kinds.catalogue import LABEL_KINDS
 from console.new.kinds.regression import has_tail
 from console.new.observed import Observed, observe
 from millrace.errors import ConfigurationError
@@ -90,7 +90,7 @@ def test_a_tail_is_known_by_the_mean_that_it_draws_away(cells: Any, tailed: bool
     found = observe("label", pa.chunked_array([pa.array(cells)]), typed_text=False)
     assert isinstance(found, Observed)
     assert has_tail(found) is tailed
-    assert KINDS["regression"].settings(found) == ({"huber": 0.03} if tailed else {})
+    assert LABEL_KINDS["regression"].settings(found) == ({"huber": 0.03} if tailed else {})
 
 
 def test_a_label_ahead_is_compared_with_labels_that_are_known_by_then(as_csv: Writer) -> None:

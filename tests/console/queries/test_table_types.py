@@ -21,7 +21,7 @@ from console.queries.table_files import read_metadata
 from console.queries.table_types import check_tables
 from millrace.contract.load import load_contract
 from millrace.contract.schema import Contract
-from millrace.datasets.columns import TYPES
+from millrace.datasets.columns import ICEBERG_TYPES
 from millrace.errors import WorkloadError
 from millrace.names import Platform, WorkloadNames
 from tests.credentials import set_credentials
@@ -41,7 +41,7 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[Environment]:
 def put_table(environment: Environment, contract: Contract) -> None:
     """The table `rows` as a first commit by this contract leaves it in the catalogue."""
     names = environment.names("electricity")
-    typed = [(column.name, TYPES[column.kind]) for column in contract.rows.columns]
+    typed = [(column.name, ICEBERG_TYPES[column.kind]) for column in contract.rows.columns]
     schema = Schema(*(NestedField(place, name, kind, required=False) for place, (name, kind) in enumerate(typed, 1)))
     metadata = new_table_metadata(schema, UNPARTITIONED_PARTITION_SPEC, UNSORTED_SORT_ORDER, "s3://lake/rows")
     s3, glue = environment.client("s3"), environment.client("glue")

@@ -13,12 +13,15 @@ import yaml
 from PIL import Image as Picture
 
 from millrace.contract.kinds import Kind, to_base64
-from millrace.contract.load import TYPES, load_contract
+from millrace.contract.load import DECLARED_TYPES, load_contract
 from millrace.contract.rules.catalogue import RULES
 from millrace.contract.schema import Column
 
 LOGICAL: dict[Kind, tuple[str, str]] = {
-    kind: (logical, physical) for logical, kinds in TYPES.items() for physical, kind in kinds.items() if physical
+    kind: (logical, physical)
+    for logical, kinds in DECLARED_TYPES.items()
+    for physical, kind in kinds.items()
+    if physical
 }
 LOGICAL["timestamp_utc"] = LOGICAL["timestamp"]
 
