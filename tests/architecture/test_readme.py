@@ -351,13 +351,14 @@ def points(text: str) -> list[str]:
 
 
 def wrong_places(texts: Iterable[str]) -> list[str]:
-    """Paths without a file, words that stand in none of the files beside them in the same text."""
+    """Paths without a file, words that stand in none of the files beside them in the same text, whole."""
     wrong = []
     for text in texts:
         files = {word: list(ROOT.glob(re.sub(r"<\w+>", "*", word))) for word in words(text) if "/" in word}
         wrong += [word for word, found in files.items() if not found]
         source = "\n".join(file.read_text() for found in files.values() for file in found)
-        wrong += [word for word in words(text) if "/" not in word and word not in source]
+        named = [word for word in words(text) if "/" not in word]
+        wrong += [word for word in named if not re.search(rf"(?<!\w){re.escape(word)}(?!\w)", source)]
     return wrong
 
 
@@ -380,6 +381,8 @@ def test_a_wrong_place_is_noticed() -> None:
     assert wrong_places(cells(changed)) == ["millrace/evaluation/gates/list.py", "Doors"]
     moved = EXTENDING.replace("`MEASURES`", "`MEASURED_BY`")
     assert wrong_places(points(moved)) == ["MEASURED_BY"]
+    shortened = EXTENDING.replace("`ICEBERG_TYPES`", "`TYPES`")
+    assert wrong_places(points(shortened)) == ["TYPES"]
 
 
 # Prices

@@ -317,7 +317,7 @@ def _every_line_is_covered(data: bytes, starts: set[int], parsed: Parsed) -> Non
     # A cell of white space alone is an empty one where its column is no text, and may span lines too.
     for row in parsed.rows.to_pylist():
         if None in (row["at"], row["n"], row["x"]):
-            cells = next(reader([line.decode("latin-1") + "\n" for line in lines[row["_line"] - 1 :]]))
+            cells = next(reader(line.decode("latin-1") + "\n" for line in lines[row["_line"] - 1 :]))
             inside += sum(cell.count("\n") for cell in cells[:3] if not cell.strip())
     uncovered = [n for n, line in enumerate(lines[:-1], 1) if n > 1 and line.strip() and n not in starts]
     assert len(uncovered) <= inside + sum(row.raw.count("\n") for row in parsed.unparsable)
