@@ -60,13 +60,14 @@ def _moved(run: MonitorRun, _: WorkloadReport) -> str:
 def _lasting(run: MonitorRun, report: WorkloadReport) -> str:
     """The error that each of the windows in a row exceeded, with its bound; empty without a judged one."""
     found = worst_window("error", run.report)
-    if found is None or run.error_bound is None:
+    limit = run.bound_of(found[0].error) if found else None
+    if found is None or limit is None:
         return ""
     window, ratio = found
     meaning = report.error_of(run.report.model_version)
     if meaning is None:
         return f"{times(ratio)} × its bound in each of the last windows until {window.end:%-d %B}"
-    least, bound = meaning.amount(ratio * run.error_bound), meaning.amount(run.error_bound)
+    least, bound = meaning.amount(ratio * limit), meaning.amount(limit)
     return f"{meaning.name} {least} or more in each of the last windows until {window.end:%-d %B}; the bound is {bound}"
 
 

@@ -15,6 +15,7 @@ from millrace.messages.audit import VersionLive, VersionRolledBack
 from millrace.messages.envelope import Message
 from millrace.messages.monitor import (
     REPORT_FILE,
+    ErrorReport,
     MetricsPublished,
     MonitorReport,
     WindowReport,
@@ -37,6 +38,10 @@ class MonitorRun:
     """Mean error of the decisions, as the task counts it, above which it alarms; None for a baseline without one."""
     manifest_uri: str = ""
     """The list of the decisions' objects that it read."""
+
+    def bound_of(self, error: ErrorReport | None) -> float | None:
+        """The bound that a window was judged by, which may depend on its rows; else the baseline's."""
+        return error.bound if error and error.bound is not None else self.error_bound
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -158,7 +163,7 @@ def _window(looks: Sequence[tuple[WindowReport, MonitorRun]]) -> MonitoredWindow
     errors = [(each.error, by) for each, by in looks if each.error and each.error.error is not None]
     last, by = errors[-1] if errors else (None, run)
     looked = next((each.error for each, _ in reversed(looks) if each.error), None)
-    is_bounded = last is not None and last.error is not None and by.error_bound is not None
+    bound = by.bound_of(last)
     return MonitoredWindow(
         start=window.start.date(),
         end=window.end.date(),
@@ -167,11 +172,11 @@ def _window(looks: Sequence[tuple[WindowReport, MonitorRun]]) -> MonitoredWindow
         ratios={name: _newest(alarm, [each for each, _ in looks]) for name, alarm in RATIO_ALARMS.items()},
         column=seen.findings[0].column if seen.findings else "",
         mean_error=last.error if last else None,
-        error=last.error / by.error_bound if is_bounded else None,  # type: ignore[union-attr, operator]
+        error=last.error / bound if last and last.error is not None and bound is not None else None,
         version=run.report.model_version,
         labelled=looked.labelled if looked else None,
         answered=looked.answered if looked else None,
-        error_bound=by.error_bound,
+        error_bound=bound,
     )
 
 

@@ -44,7 +44,7 @@ from millrace.features.catalogue import encode
 from millrace.messages.monitor import BASELINE_FILE
 from millrace.messages.training_run import Run, read_run
 from millrace.monitoring import baseline
-from millrace.monitoring.error import drawn_series
+from millrace.monitoring.error import ErrorBound, drawn_bound, error_bound
 from millrace.tasks import metrics
 from millrace.tasks.answer import arrow_column
 from millrace.tasks.binary import EVEN
@@ -113,21 +113,28 @@ def evaluate(places: ProcessingPlaces, *, champion_version: str, champion_digest
     _write_predictions(folder / "predictions.parquet", rows, output_TW, model.description.task, workload)
     (folder / ENVIRONMENT_FILE).write_text(installed().model_dump_json())
     write_sample(folder / SAMPLE_FILE, rows.test, model.description, output_TW)
-    # What a model that is left alone errs, week by week: the frozen earlier models, and this one on its own test days.
-    # Without an order of time nothing is later: windows drawn from the test rows stand for weeks.
-    series = [[week.error for week in frozen.weeks] for frozen in evaluation.walk_forward]
-    series.append([week.error for week in evaluation.weekly_error])
-    if not rows.parts.is_in_time:
-        errors_T = model.description.task.errors(output_TW, rows.test_targets)
-        series = [drawn_series(errors_T, rows=baseline.rows_of_random_window(rows.table.num_rows))]
     watched = baseline.build(
         rows.table,
         workload=workload,
         features=model.description.features,
-        error_series=series,
+        error=_error_bound(evaluation, model.description.task.errors(output_TW, rows.test_targets), rows, workload),
         is_in_time=rows.parts.is_in_time,
     )
     (places.output("baseline") / BASELINE_FILE).write_text(watched.to_json())
+
+
+def _error_bound(
+    evaluation: report.Evaluation, errors_T: npt.NDArray[np.float64], rows: SplitRows, workload: Workload
+) -> ErrorBound | None:
+    """By what a model that is left alone errs, week by week: the frozen earlier models, and this one on its test days.
+
+    Without an order of time nothing is later: windows drawn from the test rows stand for weeks."""
+    windows, rate = workload.monitors.error_windows, workload.monitors.false_alarm_rate
+    if not rows.parts.is_in_time:
+        usual = baseline.rows_of_random_window(rows.table.num_rows)
+        return drawn_bound(errors_T, rows=usual, windows=windows, rate=rate)
+    series = [[week.error for week in frozen.weeks] for frozen in evaluation.walk_forward]
+    return error_bound([*series, [week.error for week in evaluation.weekly_error]], windows=windows, rate=rate)
 
 
 def _check_origin(artefact: Artefact, run: Run) -> None:

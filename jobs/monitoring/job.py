@@ -106,7 +106,7 @@ def report_on(decisions: Sequence[Decision], known: Known, *, unreadable: int) -
         _count([one for one in outcomes if window.start <= one.decision.event_time < window.end], request.model_version)
         for window in request.windows
     ]
-    ratios = _ratios([one.error for one in counted], baseline.error)
+    judged = _judged(counted, baseline.error)
     return MonitorReport(
         workload=request.workload,
         as_of=request.as_of,
@@ -118,9 +118,9 @@ def report_on(decisions: Sequence[Decision], known: Known, *, unreadable: int) -
                 end=window.end,
                 decisions=len(rows),
                 input=_input(rows, known) if window.judge_input else None,
-                error=_error(one, ratio) if window.judge_error else None,
+                error=_error(one, *figures) if window.judge_error else None,
             )
-            for window, rows, one, ratio in zip(request.windows, inside, counted, ratios, strict=True)
+            for window, rows, one, figures in zip(request.windows, inside, counted, judged, strict=True)
         ),
     )
 
@@ -166,25 +166,27 @@ def _count(outcomes: list[Outcome], champion: str) -> Counted:
     )
 
 
-def _ratios(errors: list[float | None], bound: ErrorBound | None) -> list[float | None]:
-    """By window: the smallest error of it and the windows right before it, over the bound."""
+def _judged(counted: list[Counted], bound: ErrorBound | None) -> list[tuple[float | None, float | None]]:
+    """By window: the smallest error of it and the windows right before it, over their bound; and that bound."""
     if bound is None:
-        return [None] * len(errors)
-    ratios: list[float | None] = []
-    for end in range(1, len(errors) + 1):
+        return [(None, None)] * len(counted)
+    found: list[tuple[float | None, float | None]] = []
+    for end in range(1, len(counted) + 1):
         # A window whose error is not known leaves the row too short, so that nothing is judged by it.
-        row = [error for error in errors[max(end - bound.windows, 0) : end] if error is not None]
-        lowest = lowest_of(row, bound.windows)
-        ratios.append(lowest[-1] / bound.bound if lowest else None)
-    return ratios
+        row = [one for one in counted[max(end - bound.windows, 0) : end] if one.error is not None]
+        lowest = lowest_of([one.error for one in row if one.error is not None], bound.windows)
+        limit = bound.of(min(one.champions for one in row)) if row else None
+        found.append((lowest[-1] / limit if lowest and limit else None, limit))
+    return found
 
 
-def _error(counted: Counted, ratio: float | None) -> ErrorReport:
+def _error(counted: Counted, ratio: float | None, bound: float | None) -> ErrorReport:
     return ErrorReport(
         answered=counted.answered,
         labelled=counted.labelled,
         champions=counted.champions,
         error=counted.error,
         ratio=ratio,
+        bound=bound,
         settled=counted.is_settled,
     )

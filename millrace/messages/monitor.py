@@ -117,6 +117,8 @@ class ErrorReport(Message):
     """Mean error of the champion's, as the task counts it; None where too few have labels, or too few are its own."""
     ratio: float | None
     """The smallest error of the last windows in a row ÷ bound; None where one of them has none, or no bound is set."""
+    bound: float | None = None
+    """Of windows with so many labelled decisions; None where none is set, and in former reports."""
     settled: bool
     """Whether later labels would change nothing."""
 

@@ -17,7 +17,7 @@ from millrace.features import catalogue as encoders
 from millrace.messages.monitor import BASELINE_FILE
 from millrace.monitoring.calibration import Calibrated, Moments, calibrate, score_bounds
 from millrace.monitoring.constant import Constant, constant
-from millrace.monitoring.error import ErrorBound, error_bound
+from millrace.monitoring.error import ErrorBound
 from millrace.monitoring.sketch import CategoricalSketch, NumericSketch, kind_of, sketch
 
 if TYPE_CHECKING:
@@ -86,13 +86,13 @@ def build(
     *,
     workload: Workload,
     features: Features,
-    error_series: Sequence[Sequence[float]],
+    error: ErrorBound | None,
     is_in_time: bool = True,
 ) -> Baseline:
     """The baseline of a model with these features that was trained on `table`.
 
     `table` has the event time and the columns that the features read, rows in any order; what their encoders watch
-    is sketched. `error_series` is as `error_bound` takes it. Rows that are not in the order of time have no windows of
+    is sketched. `error` is the bound on the error of its decisions. Rows in no order of time have no windows of
     their own: PROMISED_WINDOWS random parts of equal size stand for them, and their false alarm rate is not promised.
     Raises ConfigurationError for a missing column, for a watched one of a type that has no sketch, and for a history
     of fewer than FEWEST_WINDOWS complete windows."""
@@ -125,7 +125,7 @@ def build(
             BaselineColumn(name, bins, {of: entry.moments for of, entry in statistics.items()})
             for name, (bins, statistics) in columns.items()
         ),
-        error=error_bound(error_series, windows=monitors.error_windows, rate=monitors.false_alarm_rate),
+        error=error,
     )
 
 

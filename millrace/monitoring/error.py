@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -18,6 +18,18 @@ FEWEST = 40
 """Historic stretches below which no bound is set: on fewer, measured, false alarms are the rule."""
 
 
+SIZES = tuple(10 * 2**power for power in range(10))
+"""Rows of the windows for which `drawn_bound` sets a bound: 10 to 5,120."""
+
+
+@dataclass(frozen=True)
+class BoundByRows:
+    """The bound for windows of `rows` rows or more."""
+
+    rows: int
+    bound: float
+
+
 @dataclass(frozen=True)
 class ErrorBound:
     """What `windows` successive windows must all exceed before the error alarms."""
@@ -25,6 +37,15 @@ class ErrorBound:
     bound: float
     """In the unit of the task's error: a share of answers, or an amount in the label's unit."""
     windows: int
+    by_rows: tuple[BoundByRows, ...] = ()
+    """For rows in no order of time, in ascending order of `rows`: the mean error of few rows strays further than that
+    of many. Empty where the history has windows of its own."""
+
+    def of(self, rows: int) -> float | None:
+        """The bound for windows of at least `rows` rows; None for fewer than any bound was set for."""
+        if not self.by_rows:
+            return self.bound
+        return next((each.bound for each in reversed(self.by_rows) if each.rows <= rows), None)
 
 
 def error_bound(series: Sequence[Sequence[float]], *, windows: int, rate: float) -> ErrorBound | None:
@@ -44,12 +65,33 @@ def error_bound(series: Sequence[Sequence[float]], *, windows: int, rate: float)
     return ErrorBound(bound=bound, windows=windows) if bound > 0 else None
 
 
-def drawn_series(errors_T: NDArray[np.float64], *, rows: int) -> list[float]:
-    """The errors of DRAWS windows of `rows` rows each, drawn from the test rows with repetition.
+def drawn_bound(errors_T: NDArray[np.float64], *, rows: int, windows: int, rate: float) -> ErrorBound | None:
+    """The bound for rows in no order of time: by windows of `rows` rows, and for windows of other SIZES beside it.
 
-    For rows that are in no order of time: no later window of theirs exists, and each row may stand for any other."""
-    places_DR = np.random.default_rng(0).integers(0, len(errors_T), (DRAWS, max(rows, 1)))
-    return [float(error) for error in errors_T[places_DR].mean(axis=1)]
+    No later window of such rows exists, and each row may stand for any other. None as for `error_bound`."""
+    usual = error_bound(_drawn(errors_T, rows=rows, windows=windows), windows=windows, rate=rate)
+    if usual is None:
+        return None
+    found = (
+        (size, error_bound(_drawn(errors_T, rows=size, windows=windows), windows=windows, rate=rate)) for size in SIZES
+    )
+    by_rows = tuple(BoundByRows(rows=size, bound=one.bound) for size, one in found if one)
+    return replace(usual, by_rows=by_rows)
+
+
+def _drawn(errors_T: NDArray[np.float64], *, rows: int, windows: int) -> list[list[float]]:
+    """DRAWS stretches of `windows` windows of `rows` rows each, drawn from the test rows with repetition.
+
+    Each stretch is drawn from test rows that are themselves drawn: what they say of later rows is as uncertain as they
+    are few, and the windows of a stretch share that. A window without an error stays one."""
+    random, count = np.random.default_rng(0), len(errors_T)
+    mean = errors_T.mean()
+    if mean == 0:
+        return [[0.0] * windows] * DRAWS
+    level_D = np.array([errors_T[random.integers(0, count, count)].mean() / mean for _ in range(DRAWS)])
+    places_DKR = random.integers(0, count, (DRAWS, windows, max(rows, 1)))
+    found: list[list[float]] = (errors_T[places_DKR].mean(axis=2) * level_D[:, None]).tolist()
+    return found
 
 
 def lowest_of_all(series: Sequence[Sequence[float]], windows: int) -> list[float]:

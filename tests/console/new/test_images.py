@@ -24,7 +24,7 @@ from millrace.contract.odcs import check_contract
 from millrace.errors import ConfigurationError
 from millrace.files.sniff import read_drop
 from millrace.monitoring.baseline import rows_of_random_window
-from millrace.monitoring.error import drawn_series, error_bound
+from millrace.monitoring.error import drawn_bound
 from millrace.workload.fit import check_fit
 from millrace.workload.load import load_workload
 from tests.console.new.conftest import TODAY
@@ -96,7 +96,7 @@ def test_folders_of_a_published_split_are_kept(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     rows = rows_of_random_window(found.accepted.num_rows)
     bounds = [
-        error_bound([drawn_series(rng.random(2000) < least * times, rows=rows)], windows=3, rate=0.01)
+        drawn_bound((rng.random(2000) < least * times).astype(float), rows=rows, windows=3, rate=0.01)
         for times in (0.2, 5)
     ]
     assert [bound is None for bound in bounds] == [True, False]

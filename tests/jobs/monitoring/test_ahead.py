@@ -20,6 +20,7 @@ from millrace.decisions.record import Decision, canonical, to_line
 from millrace.features import catalogue
 from millrace.messages.monitor import MonitorReport, read_report
 from millrace.monitoring.baseline import build
+from millrace.monitoring.error import error_bound
 from millrace.workload.load import load_workload
 
 FOLDER = Path(__file__).resolve().parents[3] / "workloads" / "air_quality"
@@ -73,7 +74,7 @@ def report(folder: Path, change: Change = dict) -> MonitorReport:
     for name in ("config", "baseline", "decisions", "labels"):
         (root / name).mkdir(parents=True)
     calm = np.random.default_rng(0).normal(60, 5, 60).tolist()
-    known = build(BEFORE, workload=WORKLOAD, features=FEATURES, error_series=[calm])
+    known = build(BEFORE, workload=WORKLOAD, features=FEATURES, error=error_bound([calm], windows=3, rate=0.01))
     (root / "baseline" / "baseline.json").write_text(known.to_json())
     hours = [LIVE + hour * HOUR for hour in range(WEEKS * 7 * 24)]
     (root / "decisions" / "x.jsonl").write_text("".join(f"{to_line(asked(at, change))}\n" for at in hours))

@@ -32,7 +32,7 @@ AT = datetime(2024, 1, 8, tzinfo=UTC)
 def known() -> Baseline:
     rows = ARCHIVE.slice(0, 1200)
     timed = rows.append_column("at", pa.array([AT] * rows.num_rows, pa.timestamp("us", "UTC")))
-    return build(timed, workload=WORKLOAD, features=FEATURES, error_series=[], is_in_time=False)
+    return build(timed, workload=WORKLOAD, features=FEATURES, error=None, is_in_time=False)
 
 
 def decisions(images: pa.Table, *, darker: float = 0.0) -> list[Decision]:

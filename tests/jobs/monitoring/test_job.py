@@ -27,13 +27,14 @@ from millrace.features.catalogue import declare
 from millrace.messages.monitor import MonitorReport, read_report
 from millrace.monitoring.alarms import RATIO_ALARMS
 from millrace.monitoring.baseline import build
+from millrace.monitoring.error import error_bound
 from millrace.workload.load import load_workload
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 FOLDER = REPOSITORY / "workloads" / "electricity"
 DRIFT = RATIO_ALARMS["input-drift"]
 WEEK = timedelta(days=7)
-SOME_ERRORS = [[0.1 + 0.02 * (week % 5) for week in range(60)]]
+SOME_BOUND = error_bound([[0.1 + 0.02 * (week % 5) for week in range(60)]], windows=3, rate=0.01)
 Prepare = Callable[..., ProcessingPlaces]
 
 
@@ -88,7 +89,7 @@ def prepare(tmp_path: Path) -> Prepare:
             (root / "config" / name).write_bytes((FOLDER / name).read_bytes())
         history = rows_between(datetime(1996, 1, 1, tzinfo=UTC), datetime(1997, 1, 1, tzinfo=UTC))
         features = declare(workload.prediction.features, load_contract(FOLDER).rows)
-        baseline = build(history, workload=workload, features=features, error_series=SOME_ERRORS)
+        baseline = build(history, workload=workload, features=features, error=SOME_BOUND)
         (root / "baseline" / "baseline.json").write_text(baseline.to_json())
         rows = rows_between(start, start + weeks * WEEK)
         lines = [

@@ -24,6 +24,7 @@ from millrace.features.catalogue import declare
 from millrace.messages.monitor import MonitorReport, read_report
 from millrace.monitoring.alarms import RATIO_ALARMS
 from millrace.monitoring.baseline import build
+from millrace.monitoring.error import error_bound
 from millrace.tasks.catalogue import TASKS
 from tests.plant import DAYS, START, Plant, plant_output, plant_rows, write_plant
 
@@ -64,7 +65,9 @@ def make_given(plant: Plant) -> Given:
     features = declare(plant.workload.prediction.features, load_contract(plant.folder).rows)
     level = 0.4 * float(np.mean(errors))
     calm = np.random.default_rng(0).normal(level, level / 20, 60).tolist()
-    known = build(history, workload=plant.workload, features=features, error_series=[calm])
+    monitors = plant.workload.monitors
+    bound = error_bound([calm], windows=monitors.error_windows, rate=monitors.false_alarm_rate)
+    known = build(history, workload=plant.workload, features=features, error=bound)
     return Given(plant=plant, recent=recent, answers=answers, errors=errors, baseline=known.to_json())
 
 

@@ -28,7 +28,7 @@ AT = datetime(2024, 1, 8, tzinfo=UTC)
 
 @pytest.fixture(scope="module")
 def known() -> Baseline:
-    return build(NOTES.slice(0, 600), workload=WORKLOAD, features=FITTED, error_series=[], is_in_time=False)
+    return build(NOTES.slice(0, 600), workload=WORKLOAD, features=FITTED, error=None, is_in_time=False)
 
 
 def decisions(texts: list[str]) -> list[Decision]:

@@ -17,6 +17,7 @@ from millrace.features.category import Category
 from millrace.features.number import Number
 from millrace.monitoring.baseline import PROMISED_WINDOWS, Baseline, build, random_windows
 from millrace.monitoring.constant import Constant
+from millrace.monitoring.error import error_bound
 from millrace.workload.declaration import Workload
 
 Cut = Callable[[datetime, datetime], pa.Table]
@@ -34,7 +35,7 @@ def baseline(between: Cut, workload: Workload) -> Baseline:
         between(START, END),
         workload=workload,
         features=numbers(workload),
-        error_series=[[0.1 + 0.01 * (k % 7) for k in range(50)]],
+        error=error_bound([[0.1 + 0.01 * (k % 7) for k in range(50)]], windows=3, rate=0.01),
     )
 
 
@@ -59,7 +60,7 @@ def test_two_kilobytes_a_column(baseline: Baseline) -> None:
 def test_the_order_of_rows_and_columns_does_not_matter(baseline: Baseline, between: Cut, workload: Workload) -> None:
     table = between(START, END)
     turned = table.take(list(range(table.num_rows))[::-1]).select(table.column_names[::-1])
-    assert build(turned, workload=workload, features=numbers(workload), error_series=[]).columns == baseline.columns
+    assert build(turned, workload=workload, features=numbers(workload), error=None).columns == baseline.columns
 
 
 def test_categories_booleans_and_missing_values(between: Cut, workload: Workload) -> None:
@@ -75,7 +76,7 @@ def test_categories_booleans_and_missing_values(between: Cut, workload: Workload
             "long": [f"a rather long name of a category {k % 500}" for k in range(n)],
         }
     )
-    built = build(table, workload=workload, features=features, error_series=[])
+    built = build(table, workload=workload, features=features, error=None)
     assert {column.name: column.sketch.kind for column in built.columns} == {
         "wind": "categorical", "windy": "categorical", "still": "numeric", "long": "categorical",
     }  # fmt: skip
@@ -90,17 +91,17 @@ def test_a_history_that_is_too_short(between: Cut, workload: Workload) -> None:
             between(datetime.fromisoformat("1996-06-01"), datetime.fromisoformat("1996-06-22")),
             workload=workload,
             features=numbers(workload),
-            error_series=[],
+            error=None,
         )
 
 
 def test_a_missing_column_and_a_type_without_sketch(between: Cut, workload: Workload) -> None:
     table = between(START, END)
     with pytest.raises(ConfigurationError, match="nswprice: expected a column"):
-        build(table.drop_columns("nswprice"), workload=workload, features=numbers(workload), error_series=[])
+        build(table.drop_columns("nswprice"), workload=workload, features=numbers(workload), error=None)
     bad = table.set_column(table.column_names.index("nswprice"), "nswprice", table["timestamp"])
     with pytest.raises(ConfigurationError, match="nswprice: expected numbers, text or booleans"):
-        build(bad, workload=workload, features=numbers(workload), error_series=[])
+        build(bad, workload=workload, features=numbers(workload), error=None)
 
 
 def test_a_damaged_file_is_named() -> None:

@@ -53,7 +53,7 @@ def test_a_stream_without_drift_rarely_alarms_where_textbook_tests_always_do(wor
     for seed in range(3):
         table = stream(120 * 7, seed, ("a", "b", "c"))
         history, later = table.slice(0, 60 * 7 * DAY), table.slice(60 * 7 * DAY)
-        baseline = build(history, workload=workload, features=ABC, error_series=[])
+        baseline = build(history, workload=workload, features=ABC, error=None)
         assert baseline.windows >= PROMISED_WINDOWS
         for start in range(0, later.num_rows, 7 * DAY):
             window = later.slice(start, 7 * DAY)
@@ -78,7 +78,7 @@ def test_the_same_rows_shuffled_do_not_alarm_and_a_shift_does(workload: Workload
         }
         | {name: generator.normal(size=50 * 7 * DAY) for name in "abc"}
     )
-    baseline = build(table, workload=workload, features=ABC, error_series=[])
+    baseline = build(table, workload=workload, features=ABC, error=None)
     ratios = [
         judge(baseline, pa.table({name: generator.normal(size=7 * DAY) for name in "abc"})).ratio or 0
         for _ in range(200)

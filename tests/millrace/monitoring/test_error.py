@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
-from millrace.monitoring.error import drawn_series, error_bound, lowest_of
+from millrace.monitoring.error import SIZES, BoundByRows, ErrorBound, drawn_bound, error_bound, lowest_of
 
 
 def test_the_smallest_of_windows_in_a_row() -> None:
@@ -35,16 +36,50 @@ def test_the_bound_keeps_its_rate_on_errors_that_remember() -> None:
     assert alarms / judged <= 0.01
 
 
-def test_drawn_windows_bound_what_the_test_rows_would_do_and_not_a_rise() -> None:
-    """Rows without an order of time: windows of 40 like the test rows keep below the bound, threefold errors do not."""
-    rng = np.random.default_rng(1)
-    bound = error_bound([drawn_series(rng.random(400) < 0.05, rows=40)], windows=2, rate=0.01)
+def share_above(bound: ErrorBound, error: float, *, rows: int) -> float:
+    """Of stretches of windows of so many rows, of a model that is wrong on this share of rows."""
+    rng = np.random.default_rng(2)
+    errors = (rng.random((4000, rows)) < error).mean(axis=1).tolist()
+    limit = bound.of(rows)
+    assert limit is not None
+    return float(np.mean(np.array(lowest_of(errors, bound.windows)) > limit))
+
+
+@pytest.mark.parametrize("rows", [20, 40, 160, 640])
+def test_drawn_windows_bound_what_the_test_rows_would_do_and_not_a_rise(rows: int) -> None:
+    """Rows without an order of time: windows like the test rows keep below the bound of their size, larger errors do
+    not; the more rows, the smaller the rise that is seen."""
+    errors = (np.random.default_rng(1).random(400) < 0.05).astype(float)
+    bound = drawn_bound(errors, rows=40, windows=2, rate=0.01)
     assert bound is not None
-    calm = [(rng.random(40) < 0.05).mean() for _ in range(2000)]
-    worse = [(rng.random(40) < 0.2).mean() for _ in range(2000)]
-    over = [np.mean(np.array(lowest_of(errors, 2)) > bound.bound) for errors in (calm, worse)]
-    assert over[0] < 0.02
-    assert over[1] > 0.5
+    assert share_above(bound, float(errors.mean()), rows=rows) < 0.02
+    assert share_above(bound, {20: 0.4, 40: 0.2, 160: 0.12, 640: 0.1}[rows], rows=rows) > 0.5
+
+
+def test_what_few_test_rows_say_of_many_is_uncertain() -> None:
+    """The bound of large windows lies above the error by what other test rows of the same kind would have changed."""
+    rng = np.random.default_rng(4)
+    alarms = []
+    for _ in range(100):
+        bound = drawn_bound((rng.random(300) < 0.1).astype(float), rows=40, windows=2, rate=0.01)
+        assert bound is not None
+        alarms.append(share_above(bound, 0.1, rows=1280))
+    assert np.mean(alarms) < 0.05
+
+
+def test_a_window_is_judged_by_the_bound_of_its_size() -> None:
+    by_rows = (BoundByRows(rows=20, bound=0.3), BoundByRows(rows=40, bound=0.2))
+    bound = ErrorBound(bound=0.25, windows=2, by_rows=by_rows)
+    assert [bound.of(rows) for rows in (19, 20, 39, 40, 10_000)] == [None, 0.3, 0.3, 0.2, 0.2]
+    assert ErrorBound(bound=0.25, windows=2).of(1) == 0.25
+
+
+def test_errors_that_do_not_vary_set_no_bound_or_themselves() -> None:
+    assert drawn_bound(np.zeros(300), rows=40, windows=2, rate=0.01) is None
+    always = drawn_bound(np.ones(300), rows=40, windows=2, rate=0.01)
+    assert always is not None
+    assert {each.rows for each in always.by_rows} == {*SIZES}
+    assert {each.bound for each in always.by_rows} == {1.0}
 
 
 def test_a_rise_alarms() -> None:

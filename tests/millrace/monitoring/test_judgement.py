@@ -35,7 +35,7 @@ def baseline(between: Cut, workload: Workload) -> Baseline:
         between(datetime.fromisoformat("1996-01-01"), NEW_YEAR),
         workload=workload,
         features=numbers(workload),
-        error_series=[],
+        error=None,
     )
 
 
