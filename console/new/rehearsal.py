@@ -20,7 +20,7 @@ from millrace.evaluation.naive.catalogue import naive_figures
 from millrace.evaluation.naive.rule import LabelledRows
 from millrace.features import catalogue as encoders
 from millrace.monitoring.baseline import rows_of_random_window
-from millrace.monitoring.error import DRAWS, FEWEST, lowest_of_all
+from millrace.monitoring.error import FEWEST, lowest_of_all
 from millrace.tasks import catalogue as tasks
 from millrace.workload.fit import check_fit
 from millrace.workload.load import load_workload
@@ -55,6 +55,8 @@ class Rehearsal:
     """Steps of the walk forward without a model, each with its reason."""
     error_windows: int
     """Successive windows that must all exceed the bound on the error."""
+    false_alarm_rate: float
+    """Share of windows that may alarm without a cause."""
     stretches: int
     """Stretches of windows that the bound on the error would rest on; below FEWEST there is none."""
 
@@ -62,10 +64,11 @@ class Rehearsal:
     def least_watched_error(self) -> float:
         """The share of wrong answers below which the error of rows without times has no bound; else 0.
 
-        Their windows are drawn from the test rows. A bound needs one stretch with a wrong answer in each window."""
+        Their windows are drawn from the test rows. A bound needs a wrong answer in each window of as many stretches as
+        may alarm falsely."""
         if self.examples.parts.is_in_time or not self.naive.is_share:
             return 0.0
-        per_window = 1 / DRAWS ** (1 / self.error_windows)
+        per_window = self.false_alarm_rate ** (1 / self.error_windows)
         return float(1 - (1 - per_window) ** (1 / max(rows_of_random_window(self.examples.table.num_rows), 1)))
 
     @property
@@ -103,6 +106,7 @@ def rehearse(workload_yaml: str, contract_yaml: str, accepted: pa.Table, kind: L
         walk_forward_steps=steps,
         skipped=skipped,
         error_windows=workload.monitors.error_windows,
+        false_alarm_rate=workload.monitors.false_alarm_rate,
         stretches=stretches,
     )
 

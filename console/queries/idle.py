@@ -13,7 +13,7 @@ IDLE_DAYS = 7
 LOOK_BACK_DAYS = 90
 """How far the last request is looked for; before that the endpoint counts as never called."""
 HOURS_PER_MONTH = 730
-ALTERNATIVES = "docs/operating.md#an-endpoint-that-nobody-calls"
+ALTERNATIVES = "docs/releases.md#an-endpoint-that-nobody-calls"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,7 +14,7 @@ ENVIRONMENT_FILE = "environment.json"
 class Installed(BaseModel):
     """The Python and its packages, by name."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(defer_build=True, frozen=True)
 
     python: str
     packages: Mapping[str, str]

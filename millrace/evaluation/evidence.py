@@ -24,7 +24,7 @@ FEWEST_BLOCKS = 5
 class Figures(BaseModel):
     """NaN and infinity are written as they are: a gate refuses them. Keys that a reader does not know are ignored."""
 
-    model_config = ConfigDict(frozen=True, populate_by_name=True, ser_json_inf_nan="constants")
+    model_config = ConfigDict(defer_build=True, frozen=True, populate_by_name=True, ser_json_inf_nan="constants")
 
 
 class Estimate(Figures):

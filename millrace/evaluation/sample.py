@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict
 class Sample(BaseModel):
     """Rows as a caller sends them, and the answer to each."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(defer_build=True, frozen=True)
 
     rows: tuple[dict[str, Any], ...]
     answers: tuple[dict[str, Any], ...]

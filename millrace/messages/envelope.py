@@ -29,9 +29,12 @@ Moment = Annotated[datetime, AfterValidator(lambda at: parse_utc(at.isoformat())
 
 
 class Message(BaseModel):
-    """Base of all messages: immutable, and unknown fields are ignored."""
+    """Base of all messages: immutable, and unknown fields are ignored.
 
-    model_config = ConfigDict(extra="ignore", frozen=True)
+    A class is built when it is first used, here and in what `workload.yaml` and the reports are made of: a cold start
+    of a function builds those alone that the function needs."""
+
+    model_config = ConfigDict(defer_build=True, extra="ignore", frozen=True)
 
 
 class ExecutionInput(Message):

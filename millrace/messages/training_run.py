@@ -18,7 +18,7 @@ PINNED = ("data", "contract", "config", "code")
 class Run(BaseModel):
     """One run; later fields may come, so unknown ones are let through."""
 
-    model_config = ConfigDict(extra="ignore", frozen=True)
+    model_config = ConfigDict(defer_build=True, extra="ignore", frozen=True)
 
     run: str
     """The train execution's name."""

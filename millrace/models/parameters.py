@@ -25,7 +25,7 @@ Schedule = Literal["constant", "cosine"]
 class Parameters(BaseModel):
     """The hyperparameters of a family; each family adds its own."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(defer_build=True, extra="forbid", frozen=True)
 
     network: ClassVar[str]
     """The module with the family's `build`, which imports torch."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,13 +13,15 @@ from millrace.monitoring.calibration import gumbel
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-DRAWS = 200
+DRAWS = 2000
 FEWEST = 40
 """Historic stretches below which no bound is set: on fewer, measured, false alarms are the rule."""
 
 
-SIZES = tuple(10 * 2**power for power in range(10))
-"""Rows of the windows for which `drawn_bound` sets a bound: 10 to 5,120."""
+SIZES = tuple(dict.fromkeys(round(10 * 2 ** (step / 4)) for step in range(29)))
+"""Rows of the windows for which `drawn_bound` sets a bound: 10 to 1,280, each a fifth more than the one before."""
+RESAMPLED = 1000
+"""Test rows that are drawn again, at most, to see how uncertain their mean error is."""
 
 
 @dataclass(frozen=True)
@@ -68,29 +70,32 @@ def error_bound(series: Sequence[Sequence[float]], *, windows: int, rate: float)
 def drawn_bound(errors_T: NDArray[np.float64], *, rows: int, windows: int, rate: float) -> ErrorBound | None:
     """The bound for rows in no order of time: by windows of `rows` rows, and for windows of other SIZES beside it.
 
-    No later window of such rows exists, and each row may stand for any other. None as for `error_bound`."""
-    usual = error_bound(_drawn(errors_T, rows=rows, windows=windows), windows=windows, rate=rate)
-    if usual is None:
-        return None
-    found = (
-        (size, error_bound(_drawn(errors_T, rows=size, windows=windows), windows=windows, rate=rate)) for size in SIZES
-    )
-    by_rows = tuple(BoundByRows(rows=size, bound=one.bound) for size, one in found if one)
-    return replace(usual, by_rows=by_rows)
+    No later window of such rows exists, and each row may stand for any other. None where fewer than `rate` of the drawn
+    stretches have an error in each of their windows: then the first errors would alarm."""
+
+    def bound(size: int) -> float:
+        lowest_D = _drawn(errors_T, rows=size, windows=windows).min(axis=1)
+        return float(np.quantile(lowest_D, 1 - rate, method="higher"))
+
+    usual = bound(rows)
+    by_rows = (BoundByRows(rows=size, bound=bound(size)) for size in SIZES)
+    found = tuple(each for each in by_rows if each.bound > 0)
+    return ErrorBound(bound=usual, windows=windows, by_rows=found) if usual > 0 else None
 
 
-def _drawn(errors_T: NDArray[np.float64], *, rows: int, windows: int) -> list[list[float]]:
-    """DRAWS stretches of `windows` windows of `rows` rows each, drawn from the test rows with repetition.
+def _drawn(errors_T: NDArray[np.float64], *, rows: int, windows: int) -> NDArray[np.float64]:
+    """The mean errors (D, K) of DRAWS stretches of `windows` windows of `rows` rows, drawn with repetition.
 
-    Each stretch is drawn from test rows that are themselves drawn: what they say of later rows is as uncertain as they
-    are few, and the windows of a stretch share that. A window without an error stays one."""
+    What T test rows say of later rows is uncertain, and the windows of a stretch share that: each stretch is drawn at a
+    level of its own, the mean of so many test rows drawn again over their mean. A window without an error stays one."""
     random, count = np.random.default_rng(0), len(errors_T)
-    mean = errors_T.mean()
-    if mean == 0:
-        return [[0.0] * windows] * DRAWS
-    level_D = np.array([errors_T[random.integers(0, count, count)].mean() / mean for _ in range(DRAWS)])
-    places_DKR = random.integers(0, count, (DRAWS, windows, max(rows, 1)))
-    found: list[list[float]] = (errors_T[places_DKR].mean(axis=2) * level_D[:, None]).tolist()
+    resampled = min(count, RESAMPLED)
+    again_D = errors_T[random.integers(0, count, (DRAWS, resampled), np.int32)].mean(axis=1)
+    mean = errors_T.mean() or 1.0
+    # The mean of T rows varies less than that of the fewer that are drawn, by the root of their numbers' ratio.
+    level_D = 1 + (again_D / mean - 1) * np.sqrt(resampled / count)
+    windows_DK = errors_T[random.integers(0, count, (DRAWS, windows, max(rows, 1)), np.int32)].mean(axis=2)
+    found: NDArray[np.float64] = windows_DK * level_D.clip(0)[:, None]
     return found
 
 

@@ -37,7 +37,7 @@ Text = Annotated[str, StringConstraints(min_length=1, max_length=2048, strip_whi
 class CardPart(BaseModel):
     """AWS refuses a card with a key that its schema does not know."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(defer_build=True, extra="forbid", frozen=True)
 
 
 class InferenceEnvironment(CardPart):

@@ -14,4 +14,4 @@ Stage = Annotated[str, Field(pattern=STAGE_PATTERN)]
 class Section(BaseModel):
     """A key that is not supported is refused everywhere."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(defer_build=True, extra="forbid", frozen=True)

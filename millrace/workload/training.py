@@ -56,7 +56,7 @@ class InitialWeights(Section):
     freeze: trunk}`; the registry keeps both of a version, as its model data and its metadata `model_digest`."""
 
     # It is written again by field names, too.
-    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+    model_config = ConfigDict(defer_build=True, extra="forbid", frozen=True, populate_by_name=True)
 
     source: Annotated[
         str,

@@ -24,7 +24,7 @@ MOST_TRIED = 64
 class SearchRange(BaseModel):
     """All numbers from `min` to `max`; whole ones where the hyperparameter is one."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(defer_build=True, extra="forbid", frozen=True)
 
     min: int | float
     max: int | float
@@ -41,7 +41,7 @@ class SearchRange(BaseModel):
 class Tuning(BaseModel):
     """One tuning job of SageMaker: so many trainings, each with hyperparameters of its own."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(defer_build=True, extra="forbid", frozen=True)
 
     parameters: Annotated[
         dict[str, SearchRange | Annotated[tuple[Any, ...], Field(min_length=2, max_length=30)]],

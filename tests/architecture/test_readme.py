@@ -8,6 +8,7 @@ import re
 import shlex
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -26,10 +27,9 @@ from millrace.workload.load import load_workload
 from millrace.workload.prices import Usage, projected_usd
 from millrace.workload.section import Stage
 from millrace.workload.training_cost import usages
+from tests.documentation import DOCS, EVERYTHING, PAGES, README, ROOT, section
 from tests.infra.conftest import ELECTRICITY, shared
 
-ROOT = Path(__file__).resolve().parents[2]
-README = (ROOT / "README.md").read_text()
 OURS = ("millrace", "console", "functions", "jobs", "infra")
 HOURS_A_MONTH = 730
 ORDER = [
@@ -87,14 +87,16 @@ NOT_RUN = {
 """Command by the reason why it is not run here."""
 
 
-def section(title: str, text: str = README) -> str:
-    return re.split(rf"^##+ {re.escape(title)}$", text, flags=re.M)[1].split("\n## ")[0]
-
-
 def table(text: str, first: str) -> list[list[str]]:
     """The rows of the table whose first column is headed `first`."""
     lines = text[text.index(f"| {first} |") :].split("\n\n")[0].splitlines()[2:]
     return [[cell.strip() for cell in line.strip("|").split(" | ")] for line in lines]
+
+
+def every_table(text: str, first: str) -> list[list[str]]:
+    """The rows of all tables whose first column is headed `first`."""
+    parts = text.split(f"| {first} |")[1:]
+    return [row for part in parts for row in table(f"| {first} |{part}", first)]
 
 
 def words(cell: str) -> list[str]:
@@ -167,13 +169,17 @@ def synthesized() -> Path:
     return ROOT / "build" / "synth" / "dev"
 
 
+TYPED_PAGES = "\n\n".join([README, PAGES["docs/own-workload.md"], PAGES["docs/deploying.md"]])
+"""The pages whose commands are typed one after the other; those of the others are examples."""
+
+
 def test_each_command_is_run_or_excused() -> None:
-    assert strange_commands(README) == set()
+    assert strange_commands(TYPED_PAGES) == set()
 
 
 @pytest.mark.slow
 def test_make_synth_writes_the_templates_where_the_readme_says(synthesized: Path) -> None:
-    assert f"`{(synthesized.parent / '<stage>').relative_to(ROOT)}`" in README
+    assert f"`{(synthesized.parent / '<stage>').relative_to(ROOT)}`" in DOCS
     workloads = len(list(ROOT.glob("workloads/*/workload.yaml")))
     # By the manifest: the folder keeps the templates of workloads that are gone.
     artifacts = json.loads((synthesized / "manifest.json").read_text())["artifacts"].values()
@@ -204,14 +210,14 @@ def quoted(page: str) -> str:
     return "\n".join(line or word for line, word in re.findall(r"^\$ (.+)$|`([^`\n]+)`", page, re.M))
 
 
-@pytest.mark.parametrize("name", ["operating", "runbooks", "first-month"])
-def test_awss_commands_in_the_docs_exist(name: str) -> None:
+@pytest.mark.parametrize("page", PAGES)
+def test_awss_commands_in_the_docs_exist(page: str) -> None:
     """In both versions of AWS's command line: `aws logs tail` is of the second alone, which pip does not install."""
-    assert unknown_calls(quoted((ROOT / "docs" / f"{name}.md").read_text())) == []
+    assert unknown_calls(quoted(PAGES[page])) == []
 
 
 def test_a_command_that_nobody_knows_is_noticed() -> None:
-    changed = README.replace("make check ", "make clean ")
+    changed = TYPED_PAGES.replace("make check ", "make clean ")
     assert strange_commands(changed) == {"make check", "make clean"}
     assert unknown_calls("aws sagemaker delete-endpoint --endpoint x; aws sagemaker end") == [
         "endpoint",
@@ -223,19 +229,21 @@ def test_a_command_that_nobody_knows_is_noticed() -> None:
 # Links and folders
 
 
-def headings(file: Path) -> set[str]:
+def anchors(text: str) -> set[str]:
     """The anchors of a page, as GitHub makes them of its headings."""
-    found = re.findall(r"^#+ (.+)$", file.read_text(), re.M)
+    found = re.findall(r"^#+ (.+)$", text, re.M)
     return {re.sub(r"[^\w -]", "", heading).lower().replace(" ", "-") for heading in found}
 
 
 def dead_links(text: str, folder: Path = ROOT) -> list[str]:
     """Links to no file, or to no heading of it."""
     found = [(link, *link.partition("#")[::2]) for link in links(text) if "://" not in link]
+    own = anchors(text)
     return [
         link
         for link, name, anchor in found
-        if not (folder / name).is_file() or (anchor and anchor not in headings(folder / name))
+        if (name and not (folder / name).is_file())
+        or (anchor and anchor not in (anchors((folder / name).read_text()) if name else own))
     ]
 
 
@@ -254,6 +262,17 @@ def wrong_folders(text: str, files: Iterable[Path]) -> set[str]:
 
 def test_every_link_points_to_a_file() -> None:
     assert dead_links(README) == []
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_every_link_of_a_page_points_to_a_file(page: str) -> None:
+    assert dead_links(PAGES[page], ROOT / "docs") == []
+
+
+def test_a_heading_comes_once_in_all_pages() -> None:
+    """Links and tests name a section by its heading alone."""
+    found = re.findall(r"^##+ (.+)$", EVERYTHING, re.M)
+    assert [heading for heading, count in Counter(found).items() if count > 1] == []
 
 
 def test_the_map_is_the_tree() -> None:
@@ -335,14 +354,14 @@ def test_a_step_left_out_is_noticed(assembly: Path) -> None:
 # Add an X
 
 
-EXTENDING = (ROOT / "docs" / "extending.md").read_text()
+EXTENDING = PAGES["docs/extending.md"]
 LONGEST_CELL = 240
 """Characters of a cell that is still read; what needs more goes into docs/extending.md."""
 
 
 def cells(text: str) -> list[str]:
     """Those of the table that say where something is."""
-    return [cell for row in table(section("Add an X", text), "X") for cell in row[1:]]
+    return [cell for row in every_table(section("Add an X", text), "X") for cell in row[1:]]
 
 
 def points(text: str) -> list[str]:
@@ -370,8 +389,7 @@ def test_the_places_of_an_x_exist() -> None:
 def test_the_table_is_short_and_the_page_has_a_section_for_each_link() -> None:
     assert [cell for cell in cells(README) if len(cell) > LONGEST_CELL] == []
     named = {link.partition("#")[2] for link in links(section("Add an X")) if "#" in link}
-    assert named | {"adding-to-millrace"} == headings(ROOT / "docs" / "extending.md")
-    assert dead_links(EXTENDING, ROOT / "docs") == []
+    assert named | {"extending"} == anchors(EXTENDING)
 
 
 def test_a_wrong_place_is_noticed() -> None:
@@ -414,7 +432,7 @@ def real_costs() -> list[tuple[float, ...]]:
 
 
 def test_the_costs_are_those_by_which_the_budget_is_kept() -> None:
-    assert said_costs(README) == real_costs()
+    assert said_costs(DOCS) == real_costs()
     assert f"× {prices.REGION_FACTOR}" in section("What it costs")
 
 
@@ -432,7 +450,7 @@ def test_each_price_is_told_with_its_date_and_source() -> None:
 
 
 def test_a_wrong_cost_is_noticed() -> None:
-    assert said_costs(README.replace("| 0.62 |", "| 0.26 |")) != real_costs()
+    assert said_costs(DOCS.replace("| 0.62 |", "| 0.26 |")) != real_costs()
 
 
 NOT_COVERED = {

@@ -22,10 +22,10 @@ from console.environment import local_environment
 from console.queries.query import find_tables, run_query
 from millrace.aws.objects import read_object
 from millrace.decisions.store import read_days, stored_days
+from tests.documentation import DOCS
 from tests.end_to_end.conftest import Lived
 
-README = (Path(__file__).resolve().parents[2] / "README.md").read_text()
-README_SQL = re.findall(r"```sql\n(.*?)```", README, re.S)
+DOCS_SQL = re.findall(r"```sql\n(.*?)```", DOCS, re.S)
 HISTORY, LIVE = months(SAMPLE, "1996-05", "1996-12"), months(SAMPLE, "1997-01", "1997-06")
 
 
@@ -116,10 +116,10 @@ def test_awswrangler_reads_the_decisions(lived: Lived, wrangler: Any, session: b
     assert all(0 <= output["probability"] <= 1 for output in outputs)
 
 
-def test_the_queries_of_the_readme_are_answered(lived: Lived, catalog: GlueCatalog) -> None:
+def test_the_queries_of_the_docs_are_answered(lived: Lived, catalog: GlueCatalog) -> None:
     """By the command's own way: Athena, its workgroup, awswrangler."""
     environment = local_environment(lived.desk)
-    by_month, refused, right = (run_query(environment, sql).rows.to_pylist() for sql in README_SQL)
+    by_month, refused, right = (run_query(environment, sql).rows.to_pylist() for sql in DOCS_SQL)
     assert [(row["month"].isoformat()[:7], row["half_hours"]) for row in by_month] == [
         (month.name, len(set(month.rows["timestamp"].to_pylist()))) for month in (*HISTORY, *LIVE)
     ]
@@ -131,11 +131,11 @@ def test_the_queries_of_the_readme_are_answered(lived: Lived, catalog: GlueCatal
     assert found == accuracies(lived, load(lived, catalog, "labels").scan().to_arrow())
 
 
-def test_the_readme_reads_a_delivered_file(lived: Lived) -> None:
+def test_the_docs_read_a_delivered_file(lived: Lived) -> None:
     """By the query and from the place that it names, of its workload `mine`."""
     (sql,), (uri,) = (
-        re.findall(r'millrace query "(.+)" --csv', README),
-        re.findall(r"(s3://\S+/mine/predictions/\S+)", README),
+        re.findall(r'millrace query "(.+)" --csv', DOCS),
+        re.findall(r"(s3://\S+/mine/predictions/\S+)", DOCS),
     )
     drop = lived.below("predictions/")[0].partition("run=")[2].split("/")[0]
     sql, uri = (text.replace("mine", lived.names.workload).replace("<drop>", drop) for text in (sql, uri))

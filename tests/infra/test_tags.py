@@ -50,7 +50,7 @@ def test_without_tags_the_rule_finds_resources_and_calls(assemblies: dict[str, P
     assert calls > {"Training", "Evaluation", "Drift", "Transform", "Model", "Live config", "Create live"}
 
 
-@pytest.mark.parametrize("guide", ["README.md", "docs/operating.md"])
+@pytest.mark.parametrize("guide", ["docs/deploying.md", "docs/monitoring.md"])
 def test_the_guides_activate_the_tag_that_budgets_count_by(assemblies: dict[str, Path], guide: str) -> None:
     """What no payer has activated is in no bill: the budget would stay at nothing."""
     budgets = [one.properties for stack in read(assemblies["prod"]) for one in stack.resources("AWS::Budgets::Budget")]

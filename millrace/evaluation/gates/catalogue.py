@@ -36,7 +36,7 @@ ALTERNATIVES: tuple[GateBaseline, ...] = get_args(GateBaseline)
 class Gates(BaseModel):
     """`gates` of workload.yaml; one that may be left out is then not judged."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(defer_build=True, extra="forbid", frozen=True)
 
     finite_weights: FiniteWeights = FiniteWeights()
     calibration: Calibration | None = None

@@ -98,7 +98,7 @@ def words_of(measure: Measure, error: ErrorMeaning) -> tuple[str, Callable[[floa
 class Gate(BaseModel):
     """The bounds of one gate; a key that is not supported is refused."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(defer_build=True, extra="forbid", frozen=True)
 
     @property
     def columns_read(self) -> tuple[str, ...]:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 class Worth(BaseModel):
     """What one decision is worth; a cost is below 0. The keys say for which task it is."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(defer_build=True, extra="forbid", frozen=True)
 
 
 class BinaryWorth(Worth):

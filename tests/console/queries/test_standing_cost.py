@@ -12,11 +12,11 @@ from botocore.stub import Stubber
 from moto import mock_aws
 
 from console.queries.standing_cost import StandingLine, find_alarms, find_ready, metrics_of, standing
-from infra.context import REPOSITORY
 from infra.rules.assembly import Stack, read, tasks
 from millrace.names import Platform, WorkloadNames
 from millrace.operations.alarms import ALARMS, ENDPOINT_ALARMS
 from tests.alarm import put_alarm
+from tests.documentation import DOCS
 from tests.infra.conftest import ELECTRICITY, synthesized
 
 NAMES = WorkloadNames(
@@ -90,12 +90,11 @@ def test_the_pages_say_what_it_costs(stacks: list[Stack]) -> None:
         dashboards=0,
         polled=len(of_kind(stacks, "AWS::Lambda::EventSourceMapping")),
     )
-    page, readme = (REPOSITORY / "docs" / "operating.md").read_text(), (REPOSITORY / "README.md").read_text()
-    assert told(page, lines) == []
+    assert told(DOCS, lines) == []
     idle = sum(line.usd for line in lines if not line.with_endpoint)
-    assert f"a workload without one costs {idle:.2f} USD a month while nothing happens" in readme
+    assert f"a workload without one costs {idle:.2f} USD a month while nothing happens" in DOCS
     # The control: an alarm more is a row and two sums that nobody wrote.
-    assert len(told(page, [replace(lines[1], count=4, usd=0.4), *lines])) == 3
+    assert len(told(DOCS, [replace(lines[1], count=4, usd=0.4), *lines])) == 3
 
 
 def test_the_alarms_of_target_tracking_count_and_those_of_others_do_not() -> None:

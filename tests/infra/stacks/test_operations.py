@@ -39,6 +39,7 @@ from millrace.operations.dead_letters import DEAD_LETTERS, EVENTS, dead
 from millrace.operations.notices import NOTICES
 from millrace.workload.load import load_workload
 from millrace.workload.prices import usd_per_hour
+from tests.documentation import DOCS
 
 ROOT = Path(__file__).resolve().parents[3]
 PAGE = (ROOT / "docs" / "runbooks.md").read_text()
@@ -143,7 +144,7 @@ def test_what_a_workload_and_a_stage_pay_is_on_the_page() -> None:
         f"and a stage {usd['stage']:.2f}"
     )
     assert said in " ".join(PAGE.split())
-    assert f"and the stage {usd['stage']:.2f} for its alarms" in (ROOT / "README.md").read_text()
+    assert f"and the stage {usd['stage']:.2f} for its alarms" in DOCS
 
 
 @pytest.mark.parametrize("stage", STAGES)

@@ -1,4 +1,4 @@
-"""What docs/operating.md says is so: the commands, their options, and the inputs of the machines, field by field."""
+"""What the pages of docs/ say is so: the commands, their options, and the inputs of the machines, field by field."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from importlib import import_module
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -31,10 +30,10 @@ from millrace.messages.retrain import RetrainingRequest
 from millrace.messages.train import ExternalFiles
 from millrace.names import EVERY_MACHINE
 from millrace.workload.load import load_workload
+from tests.documentation import DOCS as PAGE
+from tests.documentation import PAGES, README, ROOT, section
 
-ROOT = Path(__file__).resolve().parents[2]
 EVENT_ROW = re.compile(r"^\| `((?!csv)[a-z]+\.[a-z]+)` \| (.+) \|$", re.M)
-PAGE = (ROOT / "docs" / "operating.md").read_text()
 FOLDER = ROOT / "workloads" / "electricity"
 COMMAND_ROW = re.compile(r"^\| `millrace (\w+)(.*) \|$", re.M)
 COMMON_ROW = re.compile(r"^\| `(--\w+)` \|.*\|(.*)\|$", re.M)
@@ -183,7 +182,6 @@ def test_each_command_on_the_page_is_there() -> None:
 
 TYPED = re.compile(r"^(?:\$ )?(millrace [a-z][^`\n]*)|`(millrace [a-z][^`\n]*)", re.M)
 NAME = re.compile(r"millrace \w+")
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 
 
 def lines_of(page: str, *, all_typed: bool = False) -> list[str]:
@@ -211,10 +209,11 @@ def incomplete_calls(lines: list[str]) -> list[str]:
     return found
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda path: path.name)
-def test_each_command_line_has_the_options_that_are_asked_for(page: Path) -> None:
+@pytest.mark.parametrize("page", ["README.md", *PAGES])
+def test_each_command_line_has_the_options_that_are_asked_for(page: str) -> None:
     """Of the runbooks also the commands within a sentence: a person types them in a hurry."""
-    assert incomplete_calls(lines_of(page.read_text(), all_typed=page.name == "runbooks.md")) == []
+    text = PAGES.get(page, README)
+    assert incomplete_calls(lines_of(text, all_typed=page == "docs/runbooks.md")) == []
 
 
 def test_so_has_each_that_a_machine_tells() -> None:
@@ -284,10 +283,10 @@ def test_the_page_lists_the_commands_that_wait() -> None:
 
 def unnamed_rules(page: str) -> set[str]:
     """What declares a rule of a contract, and reasons of rules, that the page's section does not have."""
-    section = page.partition("## Rules of a contract")[2].partition("\n## ")[0]
+    text = section("Rules of a contract", page)
     words = {word for rule in RULES for example in rule.examples for word in declaring(example)}
     reasons = {rule.reason.value for rule in RULES}
-    return {word for word in words | reasons if not re.search(rf"\b{word}\b", section)}
+    return {word for word in words | reasons if not re.search(rf"\b{word}\b", text)}
 
 
 def declaring(example: Mapping[str, Any]) -> Iterator[str]:
@@ -310,8 +309,8 @@ def test_the_page_has_every_rule_of_a_contract() -> None:
 
 
 def test_the_reasons_stand_in_the_order_in_which_a_cell_is_judged() -> None:
-    section = PAGE.partition("## Rules of a contract")[2].partition("\n## ")[0]
-    assert re.findall(r"^\|.*\| `(\w+)` \|$", section, re.M) == [rule.reason.value for rule in RULES]
+    text = section("Rules of a contract")
+    assert re.findall(r"^\|.*\| `(\w+)` \|$", text, re.M) == [rule.reason.value for rule in RULES]
 
 
 def test_the_page_says_when_labels_are_given_up() -> None:
@@ -332,7 +331,7 @@ def test_the_shell_completes_commands_and_options(typed: str, position: str, tol
 
 
 def test_the_page_has_every_gate_that_may_be_left_out_and_every_naive_rule() -> None:
-    gates, _, rules = PAGE.partition("## Gates")[2].partition("\n## ")[0].partition("\n### Naive rules\n")
+    gates, _, rules = section("Gates").partition("\n### Naive rules\n")
     row = re.compile(r"^\| `(\w+)` \|", re.M)
     wanted = (name for name, field in Gates.model_fields.items() if field.default is None)
     assert sorted(row.findall(gates)) == sorted(wanted)
