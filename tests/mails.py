@@ -9,10 +9,10 @@ from console.local_cloud.local_cloud import LocalCloud
 ADDRESS = "operator@example.com"
 
 
-def mails(desk: LocalCloud) -> list[str]:
+def mails(cloud: LocalCloud) -> list[str]:
     """The line of a notice, or state, alarm and description of an alarm, of each mail in order."""
     pages = (
-        desk.client("logs")
+        cloud.client("logs")
         .get_paginator("filter_log_events")
         .paginate(logGroupName="/local/mail", logStreamNames=[ADDRESS])
     )

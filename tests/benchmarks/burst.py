@@ -257,18 +257,18 @@ def run(drops: int) -> Outcome:
     """The burst in the local cloud; each drop has one row."""
     with (
         tempfile.TemporaryDirectory(prefix="millrace-burst-") as folder,
-        started(Path(folder), clock=STORY.start, workloads=[STORY.workload]) as desk,
+        started(Path(folder), clock=STORY.start, workloads=[STORY.workload]) as cloud,
     ):
-        begun = desk.now()
-        put_rows(desk, drops)
-        settle(desk, drops)
-        return look(desk, hours=(desk.now() - begun) / timedelta(hours=1))
+        begun = cloud.now()
+        put_rows(cloud, drops)
+        settle(cloud, drops)
+        return look(cloud, hours=(cloud.now() - begun) / timedelta(hours=1))
 
 
-def put_rows(desk: LocalCloud, drops: int) -> None:
+def put_rows(cloud: LocalCloud, drops: int) -> None:
     """Drop the first rows of the sample, each as a file."""
     (month,) = months(SAMPLE, "1996-05", "1996-05")
-    s3, bucket = desk.client("s3"), STORY.names.platform.bucket("landing")
+    s3, bucket = cloud.client("s3"), STORY.names.platform.bucket("landing")
 
     def put(number: int) -> None:
         sink = io.BytesIO()
@@ -279,35 +279,35 @@ def put_rows(desk: LocalCloud, drops: int) -> None:
         list(pool.map(put, range(drops)))
 
 
-def settle(desk: LocalCloud, drops: int) -> None:
+def settle(cloud: LocalCloud, drops: int) -> None:
     """Until all is done, or REAL_S are over: the clock moves while nothing works but the queue."""
     end, shown = time.monotonic() + REAL_S, 0.0
-    while moving := desk.running():
+    while moving := cloud.running():
         if time.monotonic() > end:
             print(f"not all of {drops} drops within {REAL_S:.0f} s, still moving: {moving[:5]}", flush=True)
             return
         if all("messages in" in line for line in moving):
-            desk.move_clock(desk.now() + STEP)
+            cloud.move_clock(cloud.now() + STEP)
         if time.monotonic() - shown > 30:
             shown = time.monotonic()
-            print(f"{count(desk)['SUCCEEDED']} executions for some of {drops} drops", flush=True)
+            print(f"{count(cloud)['SUCCEEDED']} executions for some of {drops} drops", flush=True)
         time.sleep(0.2)
 
 
-def executions(desk: LocalCloud) -> list[dict[str, Any]]:
-    pages = desk.client("stepfunctions").get_paginator("list_executions")
+def executions(cloud: LocalCloud) -> list[dict[str, Any]]:
+    pages = cloud.client("stepfunctions").get_paginator("list_executions")
     listed = pages.paginate(stateMachineArn=STORY.names.machine_arn("ingest"))
     return [one for page in listed for one in page["executions"]]
 
 
-def count(desk: LocalCloud) -> Counter[str]:
-    return Counter(one["status"] for one in executions(desk))
+def count(cloud: LocalCloud) -> Counter[str]:
+    return Counter(one["status"] for one in executions(cloud))
 
 
-def look(desk: LocalCloud, *, hours: float) -> Outcome:
+def look(cloud: LocalCloud, *, hours: float) -> Outcome:
     """What is there at the end; an effect is a drop whose row is in the table, by its execution's own words."""
-    states, sqs = desk.client("stepfunctions"), desk.client("sqs")
-    ends = [states.describe_execution(executionArn=one["executionArn"]) for one in executions(desk)]
+    states, sqs = cloud.client("stepfunctions"), cloud.client("sqs")
+    ends = [states.describe_execution(executionArn=one["executionArn"]) for one in executions(cloud)]
     for end in ends:
         if end["status"] != "SUCCEEDED":
             print(f"{end['status']}: {end.get('error')}: {end.get('cause', '')[:300]}", flush=True)
@@ -320,7 +320,7 @@ def look(desk: LocalCloud, *, hours: float) -> Outcome:
             dead += int(found["Attributes"]["ApproximateNumberOfMessages"])
     committed = [answer for answer in answers if answer["rows_accepted"] == 1]
     in_table = max((answer["rows_total"] for answer in answers), default=0)
-    held = Slots(StateTable(desk.client("dynamodb"), STORY.names)).holdings()
+    held = Slots(StateTable(cloud.client("dynamodb"), STORY.names)).holdings()
     sources = {answer["source"] for answer in committed}
     return Outcome(
         effects=min(len(sources), in_table),

@@ -71,14 +71,14 @@ def _turn(file: Path, others: int) -> int:
 class Witness:
     """A queue of the tests' own, to which rules of their own bring every event of the buses."""
 
-    desk: LocalCloud
+    cloud: LocalCloud
     buses: tuple[str, ...] = ("default", PLATFORM.bus)
     name: str = "witness"
     bodies: list[str] = field(default_factory=list)
     """The messages as they came, in the order of delivery."""
 
     def stand_up(self) -> None:
-        sqs, events = self.desk.client("sqs"), self.desk.client("events")
+        sqs, events = self.cloud.client("sqs"), self.cloud.client("events")
         arn = f"arn:aws:sqs:{PLATFORM.region}:{PLATFORM.account}:{self.name}"
         policy = {
             "Version": "2012-10-17",
@@ -115,7 +115,7 @@ class Witness:
 
     def look(self, *, wait_s: int = 0) -> None:
         """Take what has come since, waiting for the first message for so long."""
-        sqs = self.desk.client("sqs")
+        sqs = self.cloud.client("sqs")
         url = sqs.get_queue_url(QueueName=self.name)["QueueUrl"]
         asked = {"QueueUrl": url, "MaxNumberOfMessages": 10}
         while messages := sqs.receive_message(**asked, WaitTimeSeconds=wait_s).get("Messages"):
@@ -133,7 +133,7 @@ class Witness:
 class Lived:
     """The running cloud, what `demo.json` says of it and the folder it writes to."""
 
-    desk: LocalCloud
+    cloud: LocalCloud
     names: WorkloadNames
     result: dict[str, Any]
     build: Path
@@ -146,12 +146,12 @@ class Lived:
     witness: Witness
 
     def rest(self) -> None:
-        self.desk.wait(timeout_s=REST_S)
+        self.cloud.wait(timeout_s=REST_S)
 
     def put(self, feed: str, name: str, body: bytes) -> str:
         """Drop a file; its URI with its version, as executions name it."""
         bucket, key = self.names.platform.bucket("landing"), f"{self.names.workload}/{feed}/{name}"
-        version = self.desk.client("s3").put_object(Bucket=bucket, Key=key, Body=body)["VersionId"]
+        version = self.cloud.client("s3").put_object(Bucket=bucket, Key=key, Body=body)["VersionId"]
         return f"s3://{bucket}/{key}?versionId={version}"
 
     def read(self, uri: str) -> bytes:
@@ -159,7 +159,7 @@ class Lived:
         plain, _, version = uri.partition("?versionId=")
         bucket, key = split_uri(plain)
         chosen = {"VersionId": version} if version else {}
-        return bytes(self.desk.client("s3").get_object(Bucket=bucket, Key=key, **chosen)["Body"].read())
+        return bytes(self.cloud.client("s3").get_object(Bucket=bucket, Key=key, **chosen)["Body"].read())
 
     def parquet(self, uri: str) -> pa.Table:
         return pq.read_table(io.BytesIO(self.read(uri)))
@@ -167,7 +167,7 @@ class Lived:
     def below(self, *parts: str) -> list[str]:
         """The URIs of the objects in the lake whose keys begin like this."""
         bucket, prefix = split_uri(self.names.lake_uri(*parts))
-        pages = self.desk.client("s3").get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
+        pages = self.cloud.client("s3").get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
         return [f"s3://{bucket}/{entry['Key']}" for page in pages for entry in page.get("Contents", [])]
 
     def quarantine(self, run: str) -> list[dict[str, Any]]:
@@ -177,21 +177,21 @@ class Lived:
         return sorted(rows, key=lambda row: row["line"] or 0)
 
 
-def control(desk: LocalCloud, route: str, body: dict[str, Any] | None = None) -> Any:
+def control(cloud: LocalCloud, route: str, body: dict[str, Any] | None = None) -> Any:
     """What a control route of the local cloud says."""
-    return control_of(desk.endpoint_url, route, body, secret=desk.secret)
+    return control_of(cloud.endpoint_url, route, body, secret=cloud.secret)
 
 
-def calls_of_people(desk: LocalCloud) -> Counter[str]:
-    return Counter(control(desk, "api-calls")["of_people"])
+def calls_of_people(cloud: LocalCloud) -> Counter[str]:
+    return Counter(control(cloud, "api-calls")["of_people"])
 
 
 @pytest.fixture(scope="session")
 def catalog(lived: Lived) -> GlueCatalog:
     """pyiceberg's own catalogue and file reader, with the keys of somebody who reads."""
     place = {"region": PLATFORM.region, "access-key-id": "reader", "secret-access-key": "reader"}
-    glue = {f"glue.{name}": value for name, value in place.items()} | {"glue.endpoint": lived.desk.endpoint_url}
-    s3 = {f"s3.{name}": value for name, value in place.items()} | {"s3.endpoint": lived.desk.endpoint_url}
+    glue = {f"glue.{name}": value for name, value in place.items()} | {"glue.endpoint": lived.cloud.endpoint_url}
+    s3 = {f"s3.{name}": value for name, value in place.items()} | {"s3.endpoint": lived.cloud.endpoint_url}
     return GlueCatalog("reader", **glue, **s3)
 
 
@@ -203,8 +203,8 @@ def recording() -> Iterator[None]:
         yield
 
 
-def deployed_policies(desk: LocalCloud) -> dict[str, dict[str, Any]]:
-    iam = desk.client("iam")
+def deployed_policies(cloud: LocalCloud) -> dict[str, dict[str, Any]]:
+    iam = cloud.client("iam")
     roles = [role["RoleName"] for page in iam.get_paginator("list_roles").paginate() for role in page["Roles"]]
     return {
         role: iam.get_role_policy(RoleName=role, PolicyName="statements")["PolicyDocument"]
@@ -216,20 +216,20 @@ def deployed_policies(desk: LocalCloud) -> dict[str, dict[str, Any]]:
 @pytest.fixture(scope="session")
 def lived(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lived]:
     build = tmp_path_factory.mktemp("build")
-    with recording(), started(build, clock=STORY.start, workloads=[STORY.workload]) as desk:
-        witness = Witness(desk=desk)
+    with recording(), started(build, clock=STORY.start, workloads=[STORY.workload]) as cloud:
+        witness = Witness(cloud=cloud)
         witness.stand_up()
-        before = calls_of_people(desk)
+        before = calls_of_people(cloud)
         with witness.watching():
-            result = run_in_cloud(desk, build, STORY, said=lambda line: print(line, file=sys.stderr)).result
-        after = calls_of_people(desk)
+            result = run_in_cloud(cloud, build, STORY, said=lambda line: print(line, file=sys.stderr)).result
+        after = calls_of_people(cloud)
         yield Lived(
-            desk=desk,
+            cloud=cloud,
             names=STORY.names,
             result=result,
             build=build,
             calls_of_people=after - before,
-            denials=control(desk, "denials"),
-            policies=deployed_policies(desk),
+            denials=control(cloud, "denials"),
+            policies=deployed_policies(cloud),
             witness=witness,
         )

@@ -191,6 +191,6 @@ PARTS = (
 """Types that are a part of another resource, and go with it."""
 
 
-def inventory(desk: LocalCloud, listers: Mapping[str, Lister], *, without: str) -> dict[str, list[str]]:
+def inventory(cloud: LocalCloud, listers: Mapping[str, Lister], *, without: str) -> dict[str, list[str]]:
     """The names by kind, without those that hold the word `without`."""
-    return {kind: [name for name in names(desk.client) if without not in name] for kind, names in listers.items()}
+    return {kind: [name for name in names(cloud.client) if without not in name] for kind, names in listers.items()}

@@ -16,7 +16,7 @@ REFUSED = {
 
 
 def test_each_machine_is_started_with_nothing(lived: Lived) -> None:
-    states = lived.desk.client("stepfunctions")
+    states = lived.cloud.client("stepfunctions")
     begun = {
         machine: states.start_execution(stateMachineArn=lived.names.machine_arn(machine), input="{}")["executionArn"]
         for machine in (*TAKEN, *REFUSED)

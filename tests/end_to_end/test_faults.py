@@ -85,7 +85,7 @@ def held(table: Table, rows: pa.Table) -> int:
 
 def runs_of(lived: Lived, uri: str) -> list[dict[str, Any]]:
     """What describe_execution says of each ingest execution of this object and version."""
-    client = lived.desk.client("stepfunctions")
+    client = lived.cloud.client("stepfunctions")
     listed = client.list_executions(stateMachineArn=lived.names.machine_arn("ingest"))["executions"]
     runs = [client.describe_execution(executionArn=each["executionArn"]) for each in listed]
     version = uri.rpartition("=")[2]
@@ -102,7 +102,7 @@ def committed(lived: Lived, uri: str) -> list[dict[str, Any]]:
 
 def dead_letters(lived: Lived) -> dict[str, int]:
     """How many messages each dead-letter queue holds, where it holds any."""
-    sqs = lived.desk.client("sqs")
+    sqs = lived.cloud.client("sqs")
     found = {}
     for url in sqs.list_queues()["QueueUrls"]:
         said = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["ApproximateNumberOfMessages"])["Attributes"]
@@ -128,7 +128,7 @@ def test_an_event_that_comes_twice(lived: Lived, table: Callable[[], Table], wee
     assert held(before, week) == WEEK_ROWS
     lived.witness.look()
     (body,) = [body for body in lived.witness.bodies if uri.rpartition("=")[2] in body and "Object Created" in body]
-    sqs = lived.desk.client("sqs")
+    sqs = lived.cloud.client("sqs")
     sqs.send_message(QueueUrl=sqs.get_queue_url(QueueName=lived.names.queue("drops"))["QueueUrl"], MessageBody=body)
     lived.rest()
     assert told_by_intake(lived, run["name"]) == ["started", "known"]
@@ -164,7 +164,7 @@ def test_two_versions_whose_events_come_in_the_wrong_order(
     lived: Lived, table: Callable[[], Table], week: pa.Table
 ) -> None:
     """The event of the first version is held up until the second one's rows are in the table."""
-    events, sqs = lived.desk.client("events"), lived.desk.client("sqs")
+    events, sqs = lived.cloud.client("events"), lived.cloud.client("sqs")
     rule, wrong = f"{lived.names.prefix}-drop", week.slice(0, DAY_ROWS)
     events.disable_rule(Name=rule)
     first = lived.put("training", "corrected.parquet", parquet(wrong))
@@ -227,10 +227,10 @@ def test_a_function_that_fails_is_redriven(
     """The validation function may not write files, or may not set the table's pointer after it has written them.
 
     The operator looks at it and gives it back what it may, and the execution goes on."""
-    iam = lived.desk.client("iam")
+    iam = lived.cloud.client("iam")
     role = lived.names.role("validation")
     policy = iam.get_role_policy(RoleName=role, PolicyName="statements")["PolicyDocument"]
-    refused = len(control(lived.desk, "denials"))
+    refused = len(control(lived.cloud, "denials"))
     iam.put_role_policy(RoleName=role, PolicyName="statements", PolicyDocument=json.dumps(without(policy, action)))
     try:
         uri = lived.put("training", f"without-{action.partition(':')[2]}.parquet", parquet(week))
@@ -238,13 +238,13 @@ def test_a_function_that_fails_is_redriven(
         (run,) = runs_of(lived, uri)
         assert run["status"] == "FAILED"
         assert "AccessDenied" in run["cause"]
-        denials = control(lived.desk, "denials")[refused:]
+        denials = control(lived.cloud, "denials")[refused:]
         assert {(one["role"], one["action"]) for one in denials} == {(role, action)}
         assert held(table(), week) == 0
     finally:
         iam.put_role_policy(RoleName=role, PolicyName="statements", PolicyDocument=json.dumps(policy))
-    monkeypatch.setenv("AWS_ENDPOINT_URL", lived.desk.endpoint_url)
-    monkeypatch.setenv(SECRET_VARIABLE, lived.desk.secret)
+    monkeypatch.setenv("AWS_ENDPOINT_URL", lived.cloud.endpoint_url)
+    monkeypatch.setenv(SECRET_VARIABLE, lived.cloud.secret)
     shown = json.loads(CliRunner().invoke(app, ["show", run["name"], "--json"]).stdout)
     assert shown["steps"][-1]["name"] == "Validation"
     assert any("AccessDenied" in line["text"] for line in shown["log"]["lines"])
@@ -261,7 +261,7 @@ def test_a_function_that_fails_is_redriven(
 
 
 def history(lived: Lived, arn: str, kind: str, details: str) -> list[dict[str, Any]]:
-    pages = lived.desk.client("stepfunctions").get_paginator("get_execution_history").paginate(executionArn=arn)
+    pages = lived.cloud.client("stepfunctions").get_paginator("get_execution_history").paginate(executionArn=arn)
     return [event[details] for page in pages for event in page["events"] if event["type"] == kind]
 
 
@@ -296,7 +296,7 @@ def test_two_writers_at_once(lived: Lived, table: Callable[[], Table], weeks: It
 
 def test_a_training_that_loses_its_instance_goes_on_from_its_checkpoint(lived: Lived) -> None:
     """An instance that is taken away: the machine's retry goes on under another name, the run ends with a version."""
-    states, sagemaker = lived.desk.client("stepfunctions"), lived.desk.client("sagemaker")
+    states, sagemaker = lived.cloud.client("stepfunctions"), lived.cloud.client("sagemaker")
     lived.put("training", "autumn.parquet", parquet(a_year_later("1996-10", "1996-12")))
     lived.rest()
     log = lived.build / "local" / "logs" / "jobs" / "training"
@@ -333,7 +333,7 @@ def test_a_training_that_loses_its_instance_goes_on_from_its_checkpoint(lived: L
 
 def test_an_endpoint_that_is_killed_is_replaced(lived: Lived, week: pa.Table) -> None:
     """Predictions go on: answered, or flagged as answered without a model; then they are real again."""
-    functions = lived.desk.client("lambda")
+    functions = lived.cloud.client("lambda")
     row = week.drop_columns(["class"]).to_pylist()[0]
     payload = json.dumps({"rows": [{**row, "timestamp": row["timestamp"].isoformat()}]})
 
@@ -369,9 +369,9 @@ def test_an_endpoint_that_is_killed_is_replaced(lived: Lived, week: pa.Table) ->
 
 def test_a_slot_whose_execution_ended_unheard_is_freed_by_the_sweep(lived: Lived) -> None:
     """Step Functions' event is lost; then the schedule, which is off in this stage, falls due once."""
-    events, scheduler = lived.desk.client("events"), lived.desk.client("scheduler")
+    events, scheduler = lived.cloud.client("events"), lived.cloud.client("scheduler")
     rule, name = f"{lived.names.prefix}-cleanup", f"{lived.names.prefix}-sweep"
-    slots = Slots(StateTable(lived.desk.client("dynamodb"), lived.names))
+    slots = Slots(StateTable(lived.cloud.client("dynamodb"), lived.names))
     events.disable_rule(Name=rule)
     uri = lived.put("training", "unheard.csv", b"no table\n")
     lived.rest()
@@ -380,7 +380,7 @@ def test_a_slot_whose_execution_ended_unheard_is_freed_by_the_sweep(lived: Lived
     assert (run["status"], [one.holder for one in slots.holdings()]) == ("SUCCEEDED", [run["executionArn"]])
     whole = scheduler.get_schedule(Name=name)
     given = {key: whole[key] for key in ("ScheduleExpressionTimezone", "FlexibleTimeWindow", "Target", "KmsKeyArn")}
-    soon = f"at({lived.desk.now() + timedelta(seconds=2):%Y-%m-%dT%H:%M:%S})"
+    soon = f"at({lived.cloud.now() + timedelta(seconds=2):%Y-%m-%dT%H:%M:%S})"
     scheduler.update_schedule(Name=name, State="ENABLED", ScheduleExpression=soon, **given)
     until(lambda: slots.holdings() == [], limit_s=60)
     lived.rest()

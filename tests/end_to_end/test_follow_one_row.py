@@ -82,15 +82,15 @@ def drop(row: dict[str, Any]) -> bytes:
 
 
 @contextmanager
-def entering(desk: LocalCloud) -> Iterator[Callable[[], list[str]]]:
+def entering(cloud: LocalCloud) -> Iterator[Callable[[], list[str]]]:
     """In the block, what functions, jobs and endpoints call is written down; the value reads it.
 
     A line `<process> <file> <function>` for the first call of each function of ours in each process, in order."""
-    control(desk, "follow", {"on": True})
+    control(cloud, "follow", {"on": True})
     try:
-        yield lambda: list(control(desk, "entered"))
+        yield lambda: list(control(cloud, "entered"))
     finally:
-        control(desk, "follow", {"on": False})
+        control(cloud, "follow", {"on": False})
 
 
 @pytest.fixture(scope="module")
@@ -98,20 +98,20 @@ def followed(lived: Lived, catalog: GlueCatalog) -> Iterator[Steps]:
     """One row, half an hour after the last one of the sample, is dropped; then its prediction is asked.
 
     Afterwards the table is as it was: a training of later tests would be another one with this row."""
-    desk, names = lived.desk, lived.names
+    cloud, names = lived.cloud, lived.names
     row = pq.read_table(SAMPLE).slice(pq.read_metadata(SAMPLE).num_rows - 1).to_pylist()[0]
     row["timestamp"] += timedelta(minutes=30)
     lived.rest()
     iceberg = catalog.load_table((names.platform.database, names.table("rows")))
     before = iceberg.current_snapshot()
     assert before is not None
-    with entering(desk) as lines:
+    with entering(cloud) as lines:
         time.sleep(IDLE_S)
         idle = len(lines())
         lived.put("training", "one.parquet", drop(row))
         lived.rest()
         asked = {**{name: row[name] for name in row if name != "class"}, "timestamp": row["timestamp"].isoformat()}
-        answer = desk.client("lambda").invoke(
+        answer = cloud.client("lambda").invoke(
             FunctionName=names.function("prediction"), Payload=json.dumps({"rows": [asked]})
         )
         said = json.load(answer["Payload"])

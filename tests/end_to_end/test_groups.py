@@ -26,7 +26,7 @@ SHORT_S = 3
 
 def put_together(lived: Lived, feed: str, bodies: Mapping[str, bytes]) -> dict[str, str]:
     """URIs by name of drops that the intake receives in one batch, in this order, when all of it has ended."""
-    functions, sqs = lived.desk.client("lambda"), lived.desk.client("sqs")
+    functions, sqs = lived.cloud.client("lambda"), lived.cloud.client("sqs")
     source, waiting = lived.names.queue_arn("drops"), "ApproximateNumberOfMessages"
     url = sqs.get_queue_url(QueueName=lived.names.queue("drops"))["QueueUrl"]
 
@@ -67,11 +67,11 @@ def test_small_drops_to_train_on_are_one_commit(lived: Lived, catalog: GlueCatal
     uris = put_together(lived, "training", bodies)
 
     ids = ids_of(lived, "training", uris)
-    claims = Claims(StateTable(lived.desk.client("dynamodb"), lived.names))
+    claims = Claims(StateTable(lived.cloud.client("dynamodb"), lived.names))
     (start,) = {claims.find(each) for each in ids.values()}
     assert start
     arn = lived.names.execution_arn(start.machine, start.name)
-    run = lived.desk.client("stepfunctions").describe_execution(executionArn=arn)
+    run = lived.cloud.client("stepfunctions").describe_execution(executionArn=arn)
     assert (run["status"], run["input"]) == ("SUCCEEDED", start.input)
     assert [each["drop_id"] for each in json.loads(run["input"])["detail"]["objects"]] == list(ids.values())
 
@@ -106,7 +106,7 @@ def test_small_drops_to_score_are_one_transform_job(lived: Lived) -> None:
     """The predictions of each are in a file of its own."""
     lines = file_to_score(months(SAMPLE, "1997-01", "1997-01")[0]).splitlines(keepends=True)
     bodies = {"a.csv": b"".join(lines[:30]), "b.csv": PNG, "c.csv": lines[0] + b"".join(lines[95:110])}
-    jobs = lived.desk.client("sagemaker").get_paginator("list_transform_jobs")
+    jobs = lived.cloud.client("sagemaker").get_paginator("list_transform_jobs")
 
     def job_names() -> set[str]:
         return {job["TransformJobName"] for page in jobs.paginate() for job in page["TransformJobSummaries"]}
@@ -138,7 +138,7 @@ def test_a_small_file_with_millions_of_rows_keeps_no_neighbour_out(lived: Lived,
     large = parquet(rows.slice(0, 1).take([0] * MANY_ROWS))
     assert len(large) < SMALL_BYTES
     bodies = {"x.parquet": parquet(one), "y.parquet": large, "z.parquet": parquet(other)}
-    function, lambdas = lived.names.function("ingestion"), lived.desk.client("lambda")
+    function, lambdas = lived.names.function("ingestion"), lived.cloud.client("lambda")
     usual_s = lambdas.get_function_configuration(FunctionName=function)["Timeout"]
     lambdas.update_function_configuration(FunctionName=function, Timeout=SHORT_S)
     try:
@@ -147,7 +147,10 @@ def test_a_small_file_with_millions_of_rows_keeps_no_neighbour_out(lived: Lived,
         lambdas.update_function_configuration(FunctionName=function, Timeout=usual_s)
 
     ids = ids_of(lived, "training", uris)
-    claims, states = Claims(StateTable(lived.desk.client("dynamodb"), lived.names)), lived.desk.client("stepfunctions")
+    claims, states = (
+        Claims(StateTable(lived.cloud.client("dynamodb"), lived.names)),
+        lived.cloud.client("stepfunctions"),
+    )
     assert {name: claims.execution_of(each) for name, each in ids.items()} == ids, "each has a run of its own"
     arns = {name: lived.names.execution_arn("ingest", each) for name, each in ids.items()}
     ended = {name: states.describe_execution(executionArn=arn)["status"] for name, arn in arns.items()}

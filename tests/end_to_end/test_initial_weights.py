@@ -38,7 +38,7 @@ NAMES = STORY.names
 class Started:
     """A cloud whose second training started from the version of the first."""
 
-    desk: LocalCloud
+    cloud: LocalCloud
     folder: Path
     """The workload's."""
     source: Artefact
@@ -48,7 +48,7 @@ class Started:
 
     @property
     def environment(self) -> Environment:
-        return local_environment(self.desk)
+        return local_environment(self.cloud)
 
 
 @pytest.fixture(scope="module")
@@ -58,24 +58,24 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Started]:
     shutil.copytree(ROOT / "workloads" / NAMES.workload, folder)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("MILLRACE_WORKLOADS", str(folder.parent))
-        with started(build, clock=STORY.start, workloads=[NAMES.workload]) as desk:
-            s3 = desk.client("s3")
+        with started(build, clock=STORY.start, workloads=[NAMES.workload]) as cloud:
+            s3 = cloud.client("s3")
             for month in months(SAMPLE, *HISTORY):
                 key = f"{NAMES.workload}/training/{month.name}.parquet"
                 s3.put_object(Bucket=PLATFORM.bucket("landing"), Key=key, Body=month.drop())
-            desk.wait(timeout_s=REST_S)
-            (first,) = find_versions(local_environment(desk), NAMES)
+            cloud.wait(timeout_s=REST_S)
+            (first,) = find_versions(local_environment(cloud), NAMES)
             uri = first.model_data_url
             declare(folder, uri, first.digests["model"])
             processes = Processes(folder=build)
             start_synthesis(processes, workloads=[NAMES.workload]).succeed()
-            deploy(processes, desk)
+            deploy(processes, cloud)
             yield Started(
-                desk=desk,
+                cloud=cloud,
                 folder=folder,
                 source=artefact(s3, uri, build / "first"),
-                trained=artefact(s3, train(desk)["training"]["model_data_url"], build / "second"),
-                log=log(desk),
+                trained=artefact(s3, train(cloud)["training"]["model_data_url"], build / "second"),
+                log=log(cloud),
             )
 
 
@@ -88,10 +88,10 @@ def declare(folder: Path, uri: str, digest: str) -> None:
     (folder / "workload.yaml").write_text(yaml.safe_dump(document))
 
 
-def train(desk: LocalCloud) -> dict[str, Any]:
-    states = desk.client("stepfunctions")
+def train(cloud: LocalCloud) -> dict[str, Any]:
+    states = cloud.client("stepfunctions")
     arn = states.start_execution(stateMachineArn=NAMES.machine_arn("train"), input="{}")["executionArn"]
-    desk.wait(timeout_s=REST_S)
+    cloud.wait(timeout_s=REST_S)
     ended = states.describe_execution(executionArn=arn)
     assert ended["status"] == "SUCCEEDED", ended
     output: dict[str, Any] = json.loads(ended["output"])
@@ -104,8 +104,8 @@ def artefact(s3: Any, uri: str, folder: Path) -> Artefact:
     return read_archive(folder / ARCHIVE)
 
 
-def log(desk: LocalCloud) -> list[str]:
-    pages = desk.client("logs").get_paginator("filter_log_events")
+def log(cloud: LocalCloud) -> list[str]:
+    pages = cloud.client("logs").get_paginator("filter_log_events")
     found = pages.paginate(logGroupName="/aws/sagemaker/TrainingJobs")
     return [event["message"] for page in found for event in page["events"]]
 
@@ -124,9 +124,9 @@ def test_an_experiment_and_a_tuning_start_from_it_too(weights: Started) -> None:
     source = pinned_run(place, NAMES)
     name = experiment(place, NAMES, workload, folder=weights.folder, source=source, parameters={"epochs": 1})
     tuning = tune(place, NAMES, workload, folder=weights.folder, source=source).name
-    weights.desk.wait(timeout_s=REST_S)
-    sagemaker = weights.desk.client("sagemaker")
+    weights.cloud.wait(timeout_s=REST_S)
+    sagemaker = weights.cloud.client("sagemaker")
     made, searched = read_experiment(sagemaker, NAMES, name), read_tuning(sagemaker, NAMES, tuning)
     assert (made.status, made.failure) == ("SUCCEEDED", "")
     assert [(one.status, one.failure) for one in searched.trainings] == [("Completed", "")] * 2
-    assert sum("trunk frozen" in line for line in log(weights.desk)) == 4
+    assert sum("trunk frozen" in line for line in log(weights.cloud)) == 4

@@ -54,41 +54,41 @@ def twice(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Twice]:
     (folder / "workload.yaml").write_text(yaml.safe_dump(document))
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("MILLRACE_WORKLOADS", str(folder.parent))
-        with started(build, clock=STORY.start, workloads=[NAMES.workload]) as desk:
+        with started(build, clock=STORY.start, workloads=[NAMES.workload]) as cloud:
             for month in months(SAMPLE, *HISTORY):
                 key = f"{NAMES.workload}/training/{month.name}.parquet"
-                desk.client("s3").put_object(Bucket=PLATFORM.bucket("landing"), Key=key, Body=month.drop())
-            desk.wait(timeout_s=REST_S)
-            jobs = disturbed(desk, build / "local")
+                cloud.client("s3").put_object(Bucket=PLATFORM.bucket("landing"), Key=key, Body=month.drop())
+            cloud.wait(timeout_s=REST_S)
+            jobs = disturbed(cloud, build / "local")
             logs = [build / "local" / "logs" / "jobs" / "training" / f"{job['TrainingJobName']}.log" for job in jobs]
             yield Twice(
-                undisturbed=version(desk, "1", build),
-                killed=version(desk, "2", build),
+                undisturbed=version(cloud, "1", build),
+                killed=version(cloud, "2", build),
                 jobs=jobs,
                 epochs=[told(log) for log in logs],
             )
 
 
-def disturbed(desk: LocalCloud, local: Path) -> list[dict[str, Any]]:
+def disturbed(cloud: LocalCloud, local: Path) -> list[dict[str, Any]]:
     """The jobs of a run on the same rows, whose first job is killed once it has written a checkpoint."""
-    sagemaker, folders = desk.client("sagemaker"), local / "jobs" / "training"
+    sagemaker, folders = cloud.client("sagemaker"), local / "jobs" / "training"
     before = set(folders.iterdir())
-    desk.client("stepfunctions").start_execution(stateMachineArn=NAMES.machine_arn("train"), input="{}")
+    cloud.client("stepfunctions").start_execution(stateMachineArn=NAMES.machine_arn("train"), input="{}")
     (job,) = until(lambda: set(folders.iterdir()) - before, limit_s=120)
     until(lambda: list(job.rglob(checkpoint.NAME)), limit_s=300)
     process = min(writing(local / "logs" / "jobs" / "training" / f"{job.name}.log"))
     # The container dies whole, as its first process has a group of its own.
     os.killpg(os.getpgid(process), signal.SIGKILL)
-    desk.wait(timeout_s=REST_S)
+    cloud.wait(timeout_s=REST_S)
     names = sorted(path.name for path in set(folders.iterdir()) - before)
     return [sagemaker.describe_training_job(TrainingJobName=name) for name in names]
 
 
-def version(desk: LocalCloud, number: str, build: Path) -> Artefact:
-    package = desk.client("sagemaker").describe_model_package(ModelPackageName=NAMES.package_arn(number))
+def version(cloud: LocalCloud, number: str, build: Path) -> Artefact:
+    package = cloud.client("sagemaker").describe_model_package(ModelPackageName=NAMES.package_arn(number))
     (folder := build / f"version-{number}").mkdir()
     uri = package["InferenceSpecification"]["Containers"][0]["ModelDataUrl"]
-    download(desk.client("s3"), uri, folder / ARCHIVE)
+    download(cloud.client("s3"), uri, folder / ARCHIVE)
     return read_archive(folder / ARCHIVE)
 
 

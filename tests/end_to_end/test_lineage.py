@@ -34,7 +34,7 @@ def rows(lived: Lived, catalog: GlueCatalog) -> Table:
 
 @pytest.fixture(scope="module", params=["1", "2"])
 def package(lived: Lived, request: pytest.FixtureRequest) -> dict[str, Any]:
-    client = lived.desk.client("sagemaker")
+    client = lived.cloud.client("sagemaker")
     arn = f"arn:aws:sagemaker:eu-west-1:123456789012:model-package/{lived.names.package_group}/{request.param}"
     return dict(client.describe_model_package(ModelPackageName=arn))
 

@@ -31,7 +31,7 @@ WITNESSING = ("sqs:GetQueueUrl", "sqs:ReceiveMessage", "sqs:DeleteMessageBatch")
 
 @pytest.fixture(scope="module")
 def happened(lived: Lived) -> list[Execution]:
-    return executions(lived.desk.client("stepfunctions"), lived.names)
+    return executions(lived.cloud.client("stepfunctions"), lived.names)
 
 
 def of(happened: list[Execution], machine: str) -> list[Execution]:
@@ -114,12 +114,12 @@ def test_quiet_months_are_quiet(lived: Lived, happened: list[Execution]) -> None
 
 
 def test_the_alarm_of_may_is_evaluated_and_starts_the_retraining(lived: Lived, happened: list[Execution]) -> None:
-    alarms = lived.desk.client("cloudwatch").describe_alarms()["MetricAlarms"]
+    alarms = lived.cloud.client("cloudwatch").describe_alarms()["MetricAlarms"]
     states = {alarm["AlarmName"]: (alarm["StateValue"], alarm["StateReason"]) for alarm in alarms}
     value, reason = states[lived.names.alarm("input-drift")]
     assert value == "ALARM"
     assert reason.startswith("Threshold Crossed")
-    assert control(lived.desk, "api-calls")["by_operation"].get("cloudwatch:SetAlarmState", 0) == 0
+    assert control(lived.cloud, "api-calls")["by_operation"].get("cloudwatch:SetAlarmState", 0) == 0
 
     rang = [
         event
@@ -139,7 +139,7 @@ def test_the_alarm_of_may_is_evaluated_and_starts_the_retraining(lived: Lived, h
 def test_version_2_follows_version_1(lived: Lived) -> None:
     released = [event["detail"] for event in lived.witness.told("model.released")]
     assert [(event["version"], event["previous_version"]) for event in released] == [("1", "none"), ("2", "1")]
-    state = lived.desk.client("dynamodb").get_item(
+    state = lived.cloud.client("dynamodb").get_item(
         TableName=lived.names.platform.state_table,
         Key={"pk": {"S": "electricity"}, "sk": {"S": "release"}},
         ConsistentRead=True,
@@ -147,12 +147,12 @@ def test_version_2_follows_version_1(lived: Lived) -> None:
     assert state["champion"]["M"]["version"]["S"] == "2"
     assert state["previous"]["M"]["version"]["S"] == "1"
     assert "challenger" not in state
-    endpoints = lived.desk.client("sagemaker").list_endpoints()["Endpoints"]
+    endpoints = lived.cloud.client("sagemaker").list_endpoints()["Endpoints"]
     assert [(one["EndpointName"], one["EndpointStatus"]) for one in endpoints] == [(lived.names.endpoint, "InService")]
 
 
 def audit(lived: Lived, event: str) -> list[dict[str, Any]]:
-    items = lived.desk.client("dynamodb").query(
+    items = lived.cloud.client("dynamodb").query(
         TableName=lived.names.platform.audit_table,
         KeyConditionExpression="pk = :pk",
         ExpressionAttributeValues={":pk": {"S": "electricity"}},
@@ -258,7 +258,7 @@ def test_the_endpoint_answers_a_plain_client(lived: Lived, decisions: list[Decis
     body = {"rows": [{name: row[name] for name in WORKLOAD.prediction.feature_columns}]}
     answer = boto3.client(
         "sagemaker-runtime",
-        endpoint_url=lived.desk.endpoint_url,
+        endpoint_url=lived.cloud.endpoint_url,
         region_name="eu-west-1",
         aws_access_key_id="anybody",
         aws_secret_access_key="anything",  # pragma: allowlist secret
@@ -269,10 +269,10 @@ def test_the_endpoint_answers_a_plain_client(lived: Lived, decisions: list[Decis
 
 
 def test_the_live_variant_scales(lived: Lived) -> None:
-    client = lived.desk.client("application-autoscaling")
+    client = lived.cloud.client("application-autoscaling")
     (target,) = client.describe_scalable_targets(ServiceNamespace="sagemaker")["ScalableTargets"]
     (policy,) = client.describe_scaling_policies(ServiceNamespace="sagemaker")["ScalingPolicies"]
-    endpoint = lived.desk.client("sagemaker").describe_endpoint(EndpointName=lived.names.endpoint)
+    endpoint = lived.cloud.client("sagemaker").describe_endpoint(EndpointName=lived.names.endpoint)
     live = f"endpoint/{lived.names.endpoint}/variant/{endpoint['ProductionVariants'][0]['VariantName']}"
     assert target["ResourceId"] == policy["ResourceId"] == live
     assert (target["MinCapacity"], target["MaxCapacity"]) == (1, 4)
@@ -297,9 +297,9 @@ def test_the_driver_only_puts_asks_and_moves_the_clock(lived: Lived) -> None:
 
 def test_calls_of_people_are_seen(lived: Lived) -> None:
     """The control: a call by hand is counted."""
-    before = calls_of_people(lived.desk)
-    lived.desk.client("sts").get_caller_identity()
-    assert calls_of_people(lived.desk) - before == {"sts:GetCallerIdentity": 1}
+    before = calls_of_people(lived.cloud)
+    lived.cloud.client("sts").get_caller_identity()
+    assert calls_of_people(lived.cloud) - before == {"sts:GetCallerIdentity": 1}
 
 
 def test_no_role_was_refused_anything(lived: Lived) -> None:
@@ -308,11 +308,11 @@ def test_no_role_was_refused_anything(lived: Lived) -> None:
 
 def test_a_refusal_is_seen(lived: Lived) -> None:
     """The control: a role that does what it may not is refused, and that is written down."""
-    role, before = lived.names.role_arn("prediction"), len(control(lived.desk, "denials"))
-    keys = lived.desk.client("sts").assume_role(RoleArn=role, RoleSessionName="test")["Credentials"]
+    role, before = lived.names.role_arn("prediction"), len(control(lived.cloud, "denials"))
+    keys = lived.cloud.client("sts").assume_role(RoleArn=role, RoleSessionName="test")["Credentials"]
     as_role = boto3.client(
         "s3",
-        endpoint_url=lived.desk.endpoint_url,
+        endpoint_url=lived.cloud.endpoint_url,
         region_name="eu-west-1",
         aws_access_key_id=keys["AccessKeyId"],
         aws_secret_access_key=keys["SecretAccessKey"],
@@ -320,5 +320,5 @@ def test_a_refusal_is_seen(lived: Lived) -> None:
     )
     with pytest.raises(ClientError, match="AccessDenied"):
         as_role.put_object(Bucket=lived.names.platform.bucket("lake"), Key="electricity/x", Body=b"")
-    denials = control(lived.desk, "denials")[before:]
+    denials = control(lived.cloud, "denials")[before:]
     assert [(one["role"], one["action"]) for one in denials] == [(lived.names.role("prediction"), "s3:PutObject")]

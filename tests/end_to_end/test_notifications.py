@@ -29,20 +29,20 @@ LANDING = NAMES.platform.bucket("landing")
 
 
 @pytest.fixture(scope="module")
-def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCloud]:
+def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCloud]:
     """A cloud into which the workload is deployed, and nothing else has happened."""
-    with started(tmp_path_factory.mktemp("notified"), clock=STORY.start, workloads=[STORY.workload]) as desk:
-        yield desk
+    with started(tmp_path_factory.mktemp("notified"), clock=STORY.start, workloads=[STORY.workload]) as cloud:
+        yield cloud
 
 
 @pytest.fixture
-def environment(desk: LocalCloud) -> Environment:
-    return local_environment(desk)
+def environment(cloud: LocalCloud) -> Environment:
+    return local_environment(cloud)
 
 
-def mailed(desk: LocalCloud, begins: str) -> str:
+def mailed(cloud: LocalCloud, begins: str) -> str:
     """The first mail that begins so, as soon as it is there."""
-    return until(lambda: next((mail for mail in mails(desk) if mail.startswith(begins)), ""))
+    return until(lambda: next((mail for mail in mails(cloud) if mail.startswith(begins)), ""))
 
 
 def states(environment: Environment) -> dict[str, str]:
@@ -66,11 +66,11 @@ def test_at_rest_nothing_is_raised_and_the_address_waits_for_its_owner(environme
 
 
 def test_a_message_that_is_no_drop_becomes_a_dead_letter_an_alarm_and_a_mail(
-    desk: LocalCloud, environment: Environment
+    cloud: LocalCloud, environment: Environment
 ) -> None:
     """A folder that somebody makes in S3's console is an object with an empty name."""
-    desk.client("s3").put_object(Bucket=LANDING, Key=f"{NAMES.workload}/training/", Body=b"")
-    mail = mailed(desk, f"ALARM {NAMES.alarm('dead-letters')}")
+    cloud.client("s3").put_object(Bucket=LANDING, Key=f"{NAMES.workload}/training/", Body=b"")
+    mail = mailed(cloud, f"ALARM {NAMES.alarm('dead-letters')}")
     assert mail.endswith("(act; docs/runbooks.md#dead-letters)")
     assert states(environment)["dead-letters"] == "ALARM"
     assert counted(environment) == {"drops": 1}
@@ -86,9 +86,9 @@ def test_a_message_that_is_no_drop_becomes_a_dead_letter_an_alarm_and_a_mail(
         redrive(environment, NAMES, "events")
 
 
-def test_a_failed_run_is_mailed_with_its_name(desk: LocalCloud) -> None:
+def test_a_failed_run_is_mailed_with_its_name(cloud: LocalCloud) -> None:
     missing = NAMES.package_arn("99")
-    run = desk.client("stepfunctions").start_execution(
+    run = cloud.client("stepfunctions").start_execution(
         stateMachineArn=NAMES.machine_arn("release"),
         name="notified",
         input=json.dumps({"detail": {"package_arn": missing}}),
@@ -97,58 +97,58 @@ def test_a_failed_run_is_mailed_with_its_name(desk: LocalCloud) -> None:
         f"FAILED: run notified of {NAMES.machine_arn('release')}. Look: millrace show notified "
         "(act; docs/runbooks.md#failed-run)"
     )
-    assert mailed(desk, "FAILED") == expected
-    assert desk.client("stepfunctions").describe_execution(executionArn=run)["status"] == "FAILED"
+    assert mailed(cloud, "FAILED") == expected
+    assert cloud.client("stepfunctions").describe_execution(executionArn=run)["status"] == "FAILED"
 
 
-def test_a_rejected_drop_is_mailed_with_its_key_and_reason(desk: LocalCloud) -> None:
+def test_a_rejected_drop_is_mailed_with_its_key_and_reason(cloud: LocalCloud) -> None:
     key = f"{NAMES.workload}/training/empty.parquet"
-    version = desk.client("s3").put_object(Bucket=LANDING, Key=key, Body=b"")["VersionId"]
-    mail = mailed(desk, "REJECTED")
+    version = cloud.client("s3").put_object(Bucket=LANDING, Key=key, Body=b"")["VersionId"]
+    mail = mailed(cloud, "REJECTED")
     assert mail.startswith(
         f"REJECTED: drop s3://{LANDING}/{key}?versionId={version} of {NAMES.workload}, reason empty."
     )
     assert mail.endswith("(look; docs/runbooks.md#rejected-drop)")
 
 
-def watch_the_endpoint(desk: LocalCloud) -> None:
+def watch_the_endpoint(cloud: LocalCloud) -> None:
     """What the release machine makes, by its own states, without a model that could be released."""
-    machine = desk.client("stepfunctions").describe_state_machine(stateMachineArn=NAMES.machine_arn("release"))
+    machine = cloud.client("stepfunctions").describe_state_machine(stateMachineArn=NAMES.machine_arn("release"))
     for name, state in json.loads(machine["definition"])["States"].items():
         if name.startswith("Watch ") or name == "Dashboard":
             action = xform_name(state["Resource"].rpartition(":")[2])
-            getattr(desk.client("cloudwatch"), action)(**state["Parameters"])
+            getattr(cloud.client("cloudwatch"), action)(**state["Parameters"])
 
 
-def predict(desk: LocalCloud) -> None:
+def predict(cloud: LocalCloud) -> None:
     """A call that gets fallbacks: no endpoint is there."""
     (month,) = months(SAMPLE, "1997-01", "1997-01")
     rows: list[Any] = next(iter(month.days()))
-    answer = desk.client("lambda").invoke(
+    answer = cloud.client("lambda").invoke(
         FunctionName=NAMES.function("prediction"), Payload=json.dumps({"rows": rows}).encode()
     )
     assert all(one["fallback"] for one in json.loads(answer["Payload"].read())["predictions"])
 
 
-def test_an_endpoint_without_answers_is_one_mail(desk: LocalCloud, environment: Environment) -> None:
-    watch_the_endpoint(desk)
-    predict(desk)
-    desk.wait(timeout_s=REST_S)
+def test_an_endpoint_without_answers_is_one_mail(cloud: LocalCloud, environment: Environment) -> None:
+    watch_the_endpoint(cloud)
+    predict(cloud)
+    cloud.wait(timeout_s=REST_S)
     assert states(environment)["fallbacks"] != "ALARM"
-    desk.move_clock(desk.now() + timedelta(minutes=10))
-    predict(desk)
-    assert mailed(desk, f"ALARM {NAMES.alarm('serving')}").endswith("(act; docs/runbooks.md#serving)")
+    cloud.move_clock(cloud.now() + timedelta(minutes=10))
+    predict(cloud)
+    assert mailed(cloud, f"ALARM {NAMES.alarm('serving')}").endswith("(act; docs/runbooks.md#serving)")
     found = states(environment)
     assert (found["fallbacks"], found["serving"], found["prediction-errors"]) == ("ALARM", "ALARM", "OK")
-    dashboard = desk.client("cloudwatch").get_dashboard(DashboardName=NAMES.dashboard)
+    dashboard = cloud.client("cloudwatch").get_dashboard(DashboardName=NAMES.dashboard)
     assert json.loads(dashboard["DashboardBody"])["widgets"]
 
 
 def test_the_console_shows_the_letters_the_alarms_and_who_is_sent_them(
-    desk: LocalCloud, monkeypatch: pytest.MonkeyPatch
+    cloud: LocalCloud, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("AWS_ENDPOINT_URL", desk.endpoint_url)
-    monkeypatch.setenv(SECRET_VARIABLE, desk.secret)
+    monkeypatch.setenv("AWS_ENDPOINT_URL", cloud.endpoint_url)
+    monkeypatch.setenv(SECRET_VARIABLE, cloud.secret)
     monkeypatch.setenv("COLUMNS", "2000")  # nothing is folded
 
     def run(*words: str) -> str:
@@ -164,8 +164,8 @@ def test_the_console_shows_the_letters_the_alarms_and_who_is_sent_them(
     assert letter["attributes"].keys() == {"reason"}
     assert run("dead", "decisions") == "No dead letter in decisions.\n"
     assert run("dead", "drops", "--redrive") == "drops: one message on the way back\n"
-    url = desk.client("sqs").get_queue_url(QueueName=NAMES.queue("drops-dead"))["QueueUrl"]
-    made = [desk.client("sqs").send_message(QueueUrl=url, MessageBody=body)["MessageId"] for body in "abc"]
+    url = cloud.client("sqs").get_queue_url(QueueName=NAMES.queue("drops-dead"))["QueueUrl"]
+    made = [cloud.client("sqs").send_message(QueueUrl=url, MessageBody=body)["MessageId"] for body in "abc"]
     assert run("dead", "drops", "--delete", made[1]).startswith(f"drops: deleted {made[1]}, sent ")
     assert run("dead", "drops", "--delete", made[0]).endswith(": a\n")
     assert run("dead", "drops", "--delete", made[2]).endswith(": c\n")
@@ -186,9 +186,9 @@ def test_the_console_shows_the_letters_the_alarms_and_who_is_sent_them(
     assert "QUEUE: expected one of drops, decisions, events, got" in str(unknown)
 
 
-def test_no_state_was_set_by_hand(desk: LocalCloud) -> None:
-    desk.wait(timeout_s=REST_S)
-    assert control(desk, "api-calls")["by_operation"].get("cloudwatch:SetAlarmState", 0) == 0
-    assert control(desk, "denials") == []
-    raised = {mail.partition(":")[0] for mail in mails(desk) if mail.startswith("ALARM")}
+def test_no_state_was_set_by_hand(cloud: LocalCloud) -> None:
+    cloud.wait(timeout_s=REST_S)
+    assert control(cloud, "api-calls")["by_operation"].get("cloudwatch:SetAlarmState", 0) == 0
+    assert control(cloud, "denials") == []
+    raised = {mail.partition(":")[0] for mail in mails(cloud) if mail.startswith("ALARM")}
     assert raised == {f"ALARM {NAMES.alarm(name)}" for name in ("dead-letters", "serving")}

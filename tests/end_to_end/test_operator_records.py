@@ -29,15 +29,15 @@ Run = Callable[..., Result]
 @pytest.fixture
 def run(lived: Lived, monkeypatch: pytest.MonkeyPatch) -> Run:
     """`run("versions", "--json")`: the command's result."""
-    monkeypatch.setenv("AWS_ENDPOINT_URL", lived.desk.endpoint_url)
-    monkeypatch.setenv(SECRET_VARIABLE, lived.desk.secret)
+    monkeypatch.setenv("AWS_ENDPOINT_URL", lived.cloud.endpoint_url)
+    monkeypatch.setenv(SECRET_VARIABLE, lived.cloud.secret)
     monkeypatch.setenv("COLUMNS", "250")
     return lambda *words: CliRunner().invoke(app, words, catch_exceptions=False)
 
 
 @pytest.fixture(scope="module")
 def place(lived: Lived) -> Environment:
-    return local_environment(lived.desk)
+    return local_environment(lived.cloud)
 
 
 @pytest.fixture(scope="module")
@@ -60,7 +60,7 @@ def test_versions(run: Run, lived: Lived) -> None:
     assert first["rows"] == 11_472
     for one in (first, second):
         package = f"arn:aws:sagemaker:eu-west-1:123456789012:model-package/{lived.names.package_group}/{one['version']}"
-        known = lived.desk.client("sagemaker").describe_model_package(ModelPackageName=package)
+        known = lived.cloud.client("sagemaker").describe_model_package(ModelPackageName=package)
         metadata = known["CustomerMetadataProperties"]
         assert one["digests"] == {name: metadata[f"{name}_digest"] for name in one["digests"]}
         assert len(one["digests"]) == 9
@@ -91,7 +91,7 @@ def test_alarms_and_windows(run: Run) -> None:
 
 def test_decisions_that_cannot_be_read_are_named_with_their_object(lived: Lived, run: Run) -> None:
     bucket, key = split_uri(lived.names.lake_uri("decisions", "date=1997-05-04", "stranger.jsonl"))
-    s3 = lived.desk.client("s3")
+    s3 = lived.cloud.client("s3")
     s3.put_object(Bucket=bucket, Key=key, Body=b"no decision\n")
     try:
         said = run("decisions", "--from", "1997-05-04", "--to", "1997-05-04").stderr
@@ -244,8 +244,8 @@ class Tampered:
 def test_why_says_where_the_chain_breaks(
     lived: Lived, place: Environment, last_decision: str, ending: str, broken: set[str]
 ) -> None:
-    s3 = Tampered(lived.desk.client("s3"), ending)
-    changed = Environment(platform=PLATFORM, client=lambda name: s3 if name == "s3" else lived.desk.client(name))
+    s3 = Tampered(lived.cloud.client("s3"), ending)
+    changed = Environment(platform=PLATFORM, client=lambda name: s3 if name == "s3" else lived.cloud.client(name))
     links: list[Link] = list(trace(changed, lived.names, last_decision))
     assert {link.what for link in links if link.state == "broken"} == broken
     assert len([link for link in links if link.state == "broken"]) == 1

@@ -55,7 +55,7 @@ class Caller:
     failures: list[str] = field(default_factory=list)
 
     def ask(self) -> str:
-        answer = self.lived.desk.client("sagemaker-runtime").invoke_endpoint(
+        answer = self.lived.cloud.client("sagemaker-runtime").invoke_endpoint(
             EndpointName=self.endpoint or self.lived.names.endpoint,
             ContentType="application/json",
             Body=json.dumps({"rows": [ROW]}),
@@ -87,14 +87,14 @@ class Caller:
 
 @pytest.fixture
 def run(lived: Lived, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
-    monkeypatch.setenv("AWS_ENDPOINT_URL", lived.desk.endpoint_url)
-    monkeypatch.setenv(SECRET_VARIABLE, lived.desk.secret)
+    monkeypatch.setenv("AWS_ENDPOINT_URL", lived.cloud.endpoint_url)
+    monkeypatch.setenv(SECRET_VARIABLE, lived.cloud.secret)
     return lambda *words: CliRunner().invoke(app, words)
 
 
 @pytest.fixture(scope="module")
 def place(lived: Lived) -> Environment:
-    return local_environment(lived.desk)
+    return local_environment(lived.cloud)
 
 
 def pointers_of(place: Environment, lived: Lived) -> Pointers:
@@ -148,7 +148,7 @@ def brought_back(lived: Lived, run: Callable[..., Result]) -> dict[str, Any]:
 
 
 def newest_release(lived: Lived) -> dict[str, Any]:
-    states = lived.desk.client("stepfunctions")
+    states = lived.cloud.client("stepfunctions")
     listed = states.list_executions(stateMachineArn=lived.names.machine_arn("release"))["executions"]
     newest = max(listed, key=lambda one: one["startDate"])
     return dict(states.describe_execution(executionArn=newest["executionArn"]))
@@ -182,7 +182,7 @@ def test_the_version_before_answers_again_and_nobody_notices(
     assert (record.details.reason, record.details.by) == (REASON, caller_identity(place))
     released = lived.witness.told("model.released")[-1]["detail"]
     assert (released["version"], released["previous_version"]) == (previous, live)
-    assert lived.desk.client("sagemaker").list_endpoints(NameContains="challenger")["Endpoints"] == []
+    assert lived.cloud.client("sagemaker").list_endpoints(NameContains="challenger")["Endpoints"] == []
 
 
 def caller_identity(place: Environment) -> str:
@@ -195,7 +195,7 @@ def test_an_event_that_comes_late_does_not_undo_it(lived: Lived, place: Environm
     assert before.previous is not None
     detail = {"workload": lived.names.workload, "package_arn": before.previous.package_arn, "version": "-"}
     entry = {"EventBusName": PLATFORM.bus, "Source": "millrace", "DetailType": "model.registered"}
-    lived.desk.client("events").put_events(Entries=[{**entry, "Detail": json.dumps(detail)}])
+    lived.cloud.client("events").put_events(Entries=[{**entry, "Detail": json.dumps(detail)}])
     lived.rest()
     last = newest_release(lived)
     assert json.loads(last["input"])["detail"]["package_arn"] == before.previous.package_arn
@@ -208,7 +208,7 @@ def test_a_second_rollback_is_refused_while_the_first_runs(
     lived: Lived, place: Environment, run: Callable[..., Result]
 ) -> None:
     """By the command, and by the machine for somebody who starts it in the console."""
-    states = lived.desk.client("stepfunctions")
+    states = lived.cloud.client("stepfunctions")
     running = roll_back(place, lived.names, reason=REASON)
     until_leased(place, lived, running.execution)
     with pytest.raises(ConflictError, match=f"expected no release to run, {running.execution} does"):

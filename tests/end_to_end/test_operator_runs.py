@@ -21,8 +21,8 @@ from tests.end_to_end.conftest import Lived
 @pytest.fixture
 def told(lived: Lived, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
     """`told("runs")`: what the command prints with --json."""
-    monkeypatch.setenv("AWS_ENDPOINT_URL", lived.desk.endpoint_url)
-    monkeypatch.setenv(SECRET_VARIABLE, lived.desk.secret)
+    monkeypatch.setenv("AWS_ENDPOINT_URL", lived.cloud.endpoint_url)
+    monkeypatch.setenv(SECRET_VARIABLE, lived.cloud.secret)
 
     def run(*words: str) -> Any:
         return json.loads(CliRunner().invoke(app, [*words, "--json"], catch_exceptions=False).stdout)
@@ -71,9 +71,9 @@ def test_a_beginning_of_many_runs_is_told_to_be_one(told: Callable[..., Any], li
 
 
 def log_of(lived: Lived, arn: str, state: str) -> Log:
-    steps = read_steps(read_history(lived.desk.client("stepfunctions"), arn))
+    steps = read_steps(read_history(lived.cloud.client("stepfunctions"), arn))
     (step,) = [step for step in steps if step.name == state]
-    return read_log(lived.desk.client("logs"), step)
+    return read_log(lived.cloud.client("logs"), step)
 
 
 def test_the_log_of_each_step_is_found(told: Callable[..., Any], lived: Lived) -> None:

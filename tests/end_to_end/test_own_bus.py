@@ -28,37 +28,37 @@ STARTED_BY_EVENTS = ("train", "retrain", "release")
 
 
 @pytest.fixture(scope="module")
-def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCloud]:
+def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCloud]:
     folder = tmp_path_factory.mktemp("company")
     shutil.copytree(ROOT / "workloads" / "electricity", folder / "workloads" / "electricity")
     stages = {"local": {"event_bus": BUS}}
     (folder / "cdk.json").write_text(json.dumps({"context": {"stages": stages}}))
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("MILLRACE_WORKLOADS", str(folder / "workloads"))
-        with started(folder / "build", clock=STORY.start, workloads=[STORY.workload]) as desk:
-            yield desk
+        with started(folder / "build", clock=STORY.start, workloads=[STORY.workload]) as cloud:
+            yield cloud
 
 
 @pytest.fixture(scope="module")
-def witness(desk: LocalCloud) -> Witness:
+def witness(cloud: LocalCloud) -> Witness:
     """Of the account's bus alone."""
-    witness = Witness(desk=desk, buses=(BUS,))
+    witness = Witness(cloud=cloud, buses=(BUS,))
     witness.stand_up()
     return witness
 
 
-def runs(desk: LocalCloud, machine: str) -> list[dict[str, Any]]:
-    found = desk.client("stepfunctions").list_executions(stateMachineArn=NAMES.machine_arn(machine))
+def runs(cloud: LocalCloud, machine: str) -> list[dict[str, Any]]:
+    found = cloud.client("stepfunctions").list_executions(stateMachineArn=NAMES.machine_arn(machine))
     return list(found["executions"])
 
 
-def test_no_other_bus_is_made_and_the_console_knows_it(desk: LocalCloud) -> None:
-    buses = {bus["Name"] for bus in desk.client("events").list_event_buses()["EventBuses"]}
+def test_no_other_bus_is_made_and_the_console_knows_it(cloud: LocalCloud) -> None:
+    buses = {bus["Name"] for bus in cloud.client("events").list_event_buses()["EventBuses"]}
     assert buses == {"default", BUS}
-    assert local_environment(desk).platform.bus == BUS
+    assert local_environment(cloud).platform.bus == BUS
 
 
-def test_the_events_of_another_stage_start_nothing(desk: LocalCloud, witness: Witness) -> None:
+def test_the_events_of_another_stage_start_nothing(cloud: LocalCloud, witness: Witness) -> None:
     """They are those that start a training, a retraining and a release, as the stage `prod` puts them."""
     prod = NAMES.execution_arn("train", "7f").replace(PLATFORM.prefix, "millrace-prod")
     common = {"workload": NAMES.workload, "run": prod, "cause": "ingest"}
@@ -76,19 +76,19 @@ def test_the_events_of_another_stage_start_nothing(desk: LocalCloud, witness: Wi
         }
         for event, detail in details.items()
     ]
-    assert desk.client("events").put_events(Entries=entries)["FailedEntryCount"] == 0
-    desk.wait(timeout_s=REST_S)
+    assert cloud.client("events").put_events(Entries=entries)["FailedEntryCount"] == 0
+    cloud.wait(timeout_s=REST_S)
     assert [len(witness.told(event.detail_type)) for event in details] == [1, 1, 1]
-    assert {machine: runs(desk, machine) for machine in STARTED_BY_EVENTS} == {name: [] for name in STARTED_BY_EVENTS}
+    assert {machine: runs(cloud, machine) for machine in STARTED_BY_EVENTS} == {name: [] for name in STARTED_BY_EVENTS}
     witness.bodies.clear()
 
 
-def test_a_drop_leads_to_a_committed_dataset_a_training_and_a_live_model(desk: LocalCloud, witness: Witness) -> None:
+def test_a_drop_leads_to_a_committed_dataset_a_training_and_a_live_model(cloud: LocalCloud, witness: Witness) -> None:
     rows = pa.concat_tables([month.rows for month in months(SAMPLE, *HISTORY)])
     key = f"{NAMES.workload}/training/eight_months.parquet"
-    desk.client("s3").put_object(Bucket=PLATFORM.bucket("landing"), Key=key, Body=parquet(rows))
-    desk.wait(timeout_s=REST_S)
-    ended = {machine: [one["status"] for one in runs(desk, machine)] for machine in ("ingest", "train", "release")}
+    cloud.client("s3").put_object(Bucket=PLATFORM.bucket("landing"), Key=key, Body=parquet(rows))
+    cloud.wait(timeout_s=REST_S)
+    ended = {machine: [one["status"] for one in runs(cloud, machine)] for machine in ("ingest", "train", "release")}
     assert ended == {"ingest": ["SUCCEEDED"], "train": ["SUCCEEDED"], "release": ["SUCCEEDED"]}
     (committed,) = witness.told(DatasetCommitted.detail_type)
     (registered,) = witness.told(ModelRegistered.detail_type)
@@ -96,7 +96,7 @@ def test_a_drop_leads_to_a_committed_dataset_a_training_and_a_live_model(desk: L
     assert committed["detail"]["rows_accepted"] == rows.num_rows
     # An execution that a rule starts is named by the event: these two by events that the bus has had.
     for event, machine in ((committed, "train"), (registered, "release")):
-        (run,) = runs(desk, machine)
+        (run,) = runs(cloud, machine)
         assert run["name"].startswith(event["id"])
     assert released["detail"]["run"] == run["executionArn"]
-    assert control(desk, "denials") == []
+    assert control(cloud, "denials") == []

@@ -39,24 +39,24 @@ NAMES = WorkloadNames(platform=PLATFORM, workload="market")
 class Own:
     """The cloud, what `new` said and how long all took up to the first prediction."""
 
-    desk: LocalCloud
+    cloud: LocalCloud
     said: dict[str, Any]
     seconds: float
 
     def put(self, feed: str, name: str, body: bytes) -> None:
         key = f"{NAMES.workload}/{feed}/{name}"
-        self.desk.client("s3").put_object(Bucket=PLATFORM.bucket("landing"), Key=key, Body=body)
-        self.desk.wait(timeout_s=REST_S)
+        self.cloud.client("s3").put_object(Bucket=PLATFORM.bucket("landing"), Key=key, Body=body)
+        self.cloud.wait(timeout_s=REST_S)
 
     def predict(self, rows: list[dict[str, Any]]) -> dict[str, Any]:
         payload = json.dumps({"rows": rows})
-        answer = self.desk.client("lambda").invoke(FunctionName=NAMES.function("prediction"), Payload=payload)
+        answer = self.cloud.client("lambda").invoke(FunctionName=NAMES.function("prediction"), Payload=payload)
         said: dict[str, Any] = json.load(answer["Payload"])
         return said
 
     def executions(self, workload: str, machine: str) -> list[dict[str, Any]]:
         names = WorkloadNames(platform=PLATFORM, workload=workload)
-        states = self.desk.client("stepfunctions")
+        states = self.cloud.client("stepfunctions")
         found = states.list_executions(stateMachineArn=names.machine_arn(machine))["executions"]
         return [states.describe_execution(executionArn=one["executionArn"]) for one in found]
 
@@ -112,12 +112,12 @@ def own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Own]:
         done = CliRunner().invoke(app, [*asked, "--json"], catch_exceptions=False)
         assert done.exit_code == 0, done.output
         said = json.loads(done.stdout)
-        with started(folder / "build", clock=CLOCK) as desk:
+        with started(folder / "build", clock=CLOCK) as cloud:
             for path in said["drops"]:
                 key = f"market/training/{Path(path).name}"
-                desk.client("s3").put_object(Bucket=PLATFORM.bucket("landing"), Key=key, Body=Path(path).read_bytes())
-            desk.wait(timeout_s=REST_S)
-            yield Own(desk=desk, said=said, seconds=time.monotonic() - began)
+                cloud.client("s3").put_object(Bucket=PLATFORM.bucket("landing"), Key=key, Body=Path(path).read_bytes())
+            cloud.wait(timeout_s=REST_S)
+            yield Own(cloud=cloud, said=said, seconds=time.monotonic() - began)
 
 
 def test_the_first_model_trains_passes_its_gates_and_goes_live(own: Own) -> None:
@@ -168,8 +168,8 @@ def test_late_labels_in_words_are_judged_by_the_monitor(own: Own) -> None:
     rows = market(KNOWN, LIVE)
     lines = ["Half hour;Trend", *(f"{as_written(row['Half hour'])};{row['Trend']}" for row in rows)]
     own.put("labels", "late.csv", "\n".join(lines).encode())
-    own.desk.move_clock(datetime.fromisoformat("1996-08-05T06:00:30+00:00"))
-    own.desk.wait(timeout_s=REST_S)
+    own.cloud.move_clock(datetime.fromisoformat("1996-08-05T06:00:30+00:00"))
+    own.cloud.wait(timeout_s=REST_S)
     [*_, watched] = own.outputs("monitor")
     assert watched, "the schedule's run"
     reports = _reports(own)
@@ -186,7 +186,7 @@ def test_late_labels_in_words_are_judged_by_the_monitor(own: Own) -> None:
 
 
 def _reports(own: Own) -> list[dict[str, Any]]:
-    s3, bucket = own.desk.client("s3"), PLATFORM.bucket("lake")
+    s3, bucket = own.cloud.client("s3"), PLATFORM.bucket("lake")
     found = s3.list_objects_v2(Bucket=bucket, Prefix="market/monitor/").get("Contents", [])
     bodies = [s3.get_object(Bucket=bucket, Key=entry["Key"])["Body"].read() for entry in found]
     return [json.loads(body) for body in bodies]
@@ -194,8 +194,8 @@ def _reports(own: Own) -> list[dict[str, Any]]:
 
 def test_late_labels_become_training_rows(own: Own) -> None:
     arn = NAMES.machine_arn("train")
-    own.desk.client("stepfunctions").start_execution(stateMachineArn=arn, name="again", input="{}")
-    own.desk.wait(timeout_s=REST_S)
+    own.cloud.client("stepfunctions").start_execution(stateMachineArn=arn, name="again", input="{}")
+    own.cloud.wait(timeout_s=REST_S)
     last = next(one for one in own.executions("market", "train") if one["name"] == "again")
     assert last["status"] == "SUCCEEDED"
     assert json.loads(last["output"])["snapshot"]["answer"]["joined"] == LIVE
@@ -235,6 +235,6 @@ def test_the_other_workload_has_seen_nothing_of_it(own: Own) -> None:
     assert [
         machine for machine in ("ingest", "train", "release", "score") if own.executions("electricity", machine)
     ] == []
-    tables = own.desk.client("glue").get_tables(DatabaseName=PLATFORM.database)["TableList"]
+    tables = own.cloud.client("glue").get_tables(DatabaseName=PLATFORM.database)["TableList"]
     made = {table["Name"] for table in tables if table["Parameters"].get("table_type") == "ICEBERG"}
     assert made == {"market_rows", "market_labels"}

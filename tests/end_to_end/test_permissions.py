@@ -349,7 +349,7 @@ def policies(lived: Lived, request: pytest.FixtureRequest) -> dict[str, dict[str
 @pytest.fixture(scope="module")
 def allowed(lived: Lived) -> dict[str, list[Allowed]]:
     """What was allowed, by role."""
-    told = control(lived.desk, "permissions")
+    told = control(lived.cloud, "permissions")
     assert told["dropped"] == 0
     found: dict[str, list[Allowed]] = defaultdict(list)
     for one in read(told):
@@ -469,7 +469,7 @@ def test_every_role_was_at_work(policies: dict[str, dict[str, Any]], allowed: di
 
 def test_no_process_has_keys_but_those_of_its_role(lived: Lived) -> None:
     """What the cloud starts sees its role's temporary keys or none, and no other way to credentials."""
-    started = control(lived.desk, "permissions")["started"]
+    started = control(lived.cloud, "permissions")["started"]
     assert wrong_environments(started, below=lived.build) == []
     keyed = [one for one in started if "AWS_ACCESS_KEY_ID" in one["environment"]]
     assert {"function_main.py" in " ".join(one["arguments"]) for one in keyed} == {True}

@@ -75,7 +75,7 @@ def wrangler(lived: Lived) -> Iterator[Any]:
     import awswrangler
 
     for service in ("s3", "glue", "sts"):
-        setattr(awswrangler.config, f"{service}_endpoint_url", lived.desk.endpoint_url)
+        setattr(awswrangler.config, f"{service}_endpoint_url", lived.cloud.endpoint_url)
     yield awswrangler
     for service in ("s3", "glue", "sts"):
         awswrangler.config.reset(f"{service}_endpoint_url")
@@ -118,7 +118,7 @@ def test_awswrangler_reads_the_decisions(lived: Lived, wrangler: Any, session: b
 
 def test_the_queries_of_the_docs_are_answered(lived: Lived, catalog: GlueCatalog) -> None:
     """By the command's own way: Athena, its workgroup, awswrangler."""
-    environment = local_environment(lived.desk)
+    environment = local_environment(lived.cloud)
     by_month, refused, right = (run_query(environment, sql).rows.to_pylist() for sql in DOCS_SQL)
     assert [(row["month"].isoformat()[:7], row["half_hours"]) for row in by_month] == [
         (month.name, len(set(month.rows["timestamp"].to_pylist()))) for month in (*HISTORY, *LIVE)
@@ -139,8 +139,8 @@ def test_the_docs_read_a_delivered_file(lived: Lived) -> None:
     )
     drop = lived.below("predictions/")[0].partition("run=")[2].split("/")[0]
     sql, uri = (text.replace("mine", lived.names.workload).replace("<drop>", drop) for text in (sql, uri))
-    file = pq.read_table(io.BytesIO(read_object(lived.desk.client("s3"), uri)))
-    answered = run_query(local_environment(lived.desk), sql).rows
+    file = pq.read_table(io.BytesIO(read_object(lived.cloud.client("s3"), uri)))
+    answered = run_query(local_environment(lived.cloud), sql).rows
     assert answered["row_number"].to_pylist() == file["row_number"].to_pylist()
     assert answered.num_rows == 335
     assert {"value", "probability", "confidence", "model_version"} <= set(file.column_names)
@@ -148,7 +148,7 @@ def test_the_docs_read_a_delivered_file(lived: Lived) -> None:
 
 def accuracies(lived: Lived, labels: pa.Table) -> dict[str, tuple[int, float]]:
     """The same, counted here: by month, of the first decision of each half hour."""
-    s3, bucket = lived.desk.client("s3"), lived.names.platform.bucket("lake")
+    s3, bucket = lived.cloud.client("s3"), lived.names.platform.bucket("lake")
     days = list(stored_days(s3, bucket, lived.names.workload))
     truth = dict(zip(labels["timestamp"].to_pylist(), labels["class"].to_pylist(), strict=True))
     answers: dict[Any, Any] = {}
@@ -162,7 +162,7 @@ def accuracies(lived: Lived, labels: pa.Table) -> dict[str, tuple[int, float]]:
 
 
 def test_every_table_of_the_catalogue_is_queried(lived: Lived) -> None:
-    environment, run = local_environment(lived.desk), lived.below("predictions/")[0].partition("run=")[2].split("/")[0]
+    environment, run = local_environment(lived.cloud), lived.below("predictions/")[0].partition("run=")[2].split("/")[0]
     tables = [one.table for one in find_tables(environment, workload="electricity")]
     assert tables == [lived.names.table(name) for name in ("decisions", "labels", "predictions", "quarantine", "rows")]
     for table in tables:
@@ -172,7 +172,7 @@ def test_every_table_of_the_catalogue_is_queried(lived: Lived) -> None:
 
 def test_the_columns_of_the_catalogue_are_those_of_the_files(lived: Lived, session: boto3.Session) -> None:
     """Athena reads Parquet by the names and types that the catalogue tells."""
-    glue = session.client("glue", endpoint_url=lived.desk.endpoint_url)
+    glue = session.client("glue", endpoint_url=lived.cloud.endpoint_url)
     for name in ("quarantine", "predictions"):
         table = glue.get_table(DatabaseName=lived.names.platform.database, Name=lived.names.table(name))["Table"]
         said = [(column["Name"], column["Type"]) for column in table["StorageDescriptor"]["Columns"]]

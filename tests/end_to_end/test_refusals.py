@@ -27,7 +27,7 @@ from tests.infra.local.iam.grants import without_statement
 @contextmanager
 def without(lived: Lived, owner: str, action: str) -> Iterator[str]:
     """In the block the role lacks the statement that allows the action; the value is the role's name."""
-    iam, role = lived.desk.client("iam"), lived.names.role(owner)
+    iam, role = lived.cloud.client("iam"), lived.names.role(owner)
     policy = lived.policies[role]
     (place,) = [at for at, statement in enumerate(policy["Statement"]) if action in statement["Action"]]
     less = without_statement(policy, place)
@@ -43,7 +43,7 @@ def without(lived: Lived, owner: str, action: str) -> Iterator[str]:
 
 def scored(lived: Lived, given: dict[str, Any]) -> dict[str, Any]:
     """What came of an execution of the machine `score` that a person starts with this input."""
-    states = lived.desk.client("stepfunctions")
+    states = lived.cloud.client("stepfunctions")
     arn = states.start_execution(stateMachineArn=lived.names.machine_arn("score"), input=json.dumps(given))
     lived.rest()
     return dict(states.describe_execution(executionArn=arn["executionArn"]))
@@ -56,7 +56,7 @@ def week(lived: Lived) -> dict[str, Any]:
 
 def failures(lived: Lived, arn: str) -> str:
     """The causes in the execution's history, as the console shows them."""
-    events = lived.desk.client("stepfunctions").get_execution_history(executionArn=arn)["events"]
+    events = lived.cloud.client("stepfunctions").get_execution_history(executionArn=arn)["events"]
     details = [event.get("taskFailedEventDetails") or event.get("executionFailedEventDetails") for event in events]
     return "\n".join(str(one["cause"]) for one in details if one)
 
@@ -73,21 +73,21 @@ def test_scoring_again_goes_well(lived: Lived) -> None:
     ids=["function", "machine", "model"],
 )
 def test_a_step_fails_without_its_statement(lived: Lived, owner: str, action: str) -> None:
-    before = len(control(lived.desk, "denials"))
+    before = len(control(lived.cloud, "denials"))
     with without(lived, owner, action) as role:
         run = scored(lived, week(lived))
     assert run["status"] == "FAILED"
     assert "AccessDenied" in failures(lived, run["executionArn"])
-    assert {(one["role"], one["action"]) for one in control(lived.desk, "denials")[before:]} == {(role, action)}
-    lived.desk.client("stepfunctions").redrive_execution(executionArn=run["executionArn"])
+    assert {(one["role"], one["action"]) for one in control(lived.cloud, "denials")[before:]} == {(role, action)}
+    lived.cloud.client("stepfunctions").redrive_execution(executionArn=run["executionArn"])
     lived.rest()
-    again = lived.desk.client("stepfunctions").describe_execution(executionArn=run["executionArn"])
+    again = lived.cloud.client("stepfunctions").describe_execution(executionArn=run["executionArn"])
     assert (again["status"], again["redriveCount"]) == ("SUCCEEDED", 1)
 
 
 def dead_letters(lived: Lived, queue: str) -> list[dict[str, Any]]:
     """What lies in a dead-letter queue, taken out of it."""
-    sqs = lived.desk.client("sqs")
+    sqs = lived.cloud.client("sqs")
     owner = lived.names.platform if queue == "events" else lived.names
     url = sqs.get_queue_url(QueueName=owner.queue(f"{queue}-dead"))["QueueUrl"]
     found = sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10, MessageAttributeNames=["All"]).get("Messages", [])
@@ -104,7 +104,7 @@ def why(message: dict[str, Any]) -> tuple[str, bool]:
 
 def test_a_rule_starts_nothing_without_its_statement(lived: Lived) -> None:
     """The event is not lost: it lies in the rule's dead-letter queue with the reason."""
-    events = lived.desk.client("events")
+    events = lived.cloud.client("events")
     entry = {
         "EventBusName": lived.names.platform.bus,
         "Source": "millrace",
@@ -124,7 +124,7 @@ def test_a_schedule_starts_nothing_without_its_statement(lived: Lived) -> None:
     runs = runs_of_monitor(lived)
     dead_letters(lived, "events")
     with without(lived, "monitor-schedule", "states:StartExecution"):
-        lived.desk.move_clock(lived.desk.now() + timedelta(days=16))
+        lived.cloud.move_clock(lived.cloud.now() + timedelta(days=16))
         lived.rest()
     refused = dead_letters(lived, "events")
     assert refused
@@ -134,11 +134,11 @@ def test_a_schedule_starts_nothing_without_its_statement(lived: Lived) -> None:
 
 def runs_of_monitor(lived: Lived) -> int:
     arn = lived.names.machine_arn("monitor")
-    return len(lived.desk.client("stepfunctions").list_executions(stateMachineArn=arn, maxResults=1000)["executions"])
+    return len(lived.cloud.client("stepfunctions").list_executions(stateMachineArn=arn, maxResults=1000)["executions"])
 
 
 def test_no_drop_lands_among_the_dead_letters(lived: Lived) -> None:
-    sqs = lived.desk.client("sqs")
+    sqs = lived.cloud.client("sqs")
     dead_letters(lived, "drops")
     sqs.send_message(QueueUrl=sqs.get_queue_url(QueueName=lived.names.queue("drops"))["QueueUrl"], MessageBody="{}")
     lived.rest()
@@ -152,7 +152,7 @@ def test_events_that_fail_thrice_land_among_the_dead_letters(lived: Lived) -> No
     dead_letters(lived, "events")
     for function in ("cleanup", "tracking"):
         payload = json.dumps({"test": function})
-        lived.desk.client("lambda").invoke(
+        lived.cloud.client("lambda").invoke(
             FunctionName=lived.names.function(function), InvocationType="Event", Payload=payload
         )
     lived.rest()
@@ -176,7 +176,7 @@ def test_a_drop_whose_event_comes_twice_is_known(lived: Lived, feed: str) -> Non
     lived.witness.look()
     version = uri.rpartition("=")[2]
     (body,) = [body for body in lived.witness.bodies if version in body and "Object Created" in body]
-    sqs = lived.desk.client("sqs")
+    sqs = lived.cloud.client("sqs")
     sqs.send_message(QueueUrl=sqs.get_queue_url(QueueName=lived.names.queue("drops"))["QueueUrl"], MessageBody=body)
     lived.rest()
     log = lived.build / "local" / "logs" / "functions" / f"{lived.names.function('intake')}.log"
@@ -192,7 +192,7 @@ def test_a_version_that_cannot_start_is_refused_before_anything_is_made(lived: L
     record, archive = lived.read(record_uri), lived.read(url)
     passed = json.loads(record)
     assert (passed["model_version"], passed["rows"]) == ("1", 20)
-    before = len(control(lived.desk, "denials"))
+    before = len(control(lived.cloud, "denials"))
     put(lived, url, without_weights(archive, tmp_path))
     delete(lived, record_uri)
     try:
@@ -209,12 +209,12 @@ def test_a_version_that_cannot_start_is_refused_before_anything_is_made(lived: L
     assert "\n" not in said
     assert not {"Model", "Create challenger"} & entered(lived, ended["executionArn"])
     put(lived, record_uri, record)
-    assert control(lived.desk, "denials")[before:] == []
+    assert control(lived.cloud, "denials")[before:] == []
 
 
 def first_version(lived: Lived) -> tuple[str, str]:
     """The run and the archive's URI of version 1."""
-    package = lived.desk.client("sagemaker").describe_model_package(ModelPackageName=lived.names.package_arn("1"))
+    package = lived.cloud.client("sagemaker").describe_model_package(ModelPackageName=lived.names.package_arn("1"))
     container = package["InferenceSpecification"]["Containers"][0]
     return package["CustomerMetadataProperties"]["run"], container["ModelDataUrl"]
 
@@ -234,16 +234,16 @@ def without_weights(archive: bytes, folder: Path) -> bytes:
 
 def put(lived: Lived, uri: str, body: bytes) -> None:
     bucket, key = split_uri(uri)
-    lived.desk.client("s3").put_object(Bucket=bucket, Key=key, Body=body)
+    lived.cloud.client("s3").put_object(Bucket=bucket, Key=key, Body=body)
 
 
 def delete(lived: Lived, uri: str) -> None:
     bucket, key = split_uri(uri)
-    lived.desk.client("s3").delete_object(Bucket=bucket, Key=key)
+    lived.cloud.client("s3").delete_object(Bucket=bucket, Key=key)
 
 
 def rolled_back(lived: Lived) -> dict[str, Any]:
-    states = lived.desk.client("stepfunctions")
+    states = lived.cloud.client("stepfunctions")
     arn = states.start_execution(
         stateMachineArn=lived.names.machine_arn("release"),
         input=json.dumps({"rollback": {"reason": "to see it start", "to": "1"}}),
@@ -254,5 +254,5 @@ def rolled_back(lived: Lived) -> dict[str, Any]:
 
 def entered(lived: Lived, arn: str) -> set[str]:
     """The states that the execution entered."""
-    events = lived.desk.client("stepfunctions").get_execution_history(executionArn=arn, maxResults=1000)["events"]
+    events = lived.cloud.client("stepfunctions").get_execution_history(executionArn=arn, maxResults=1000)["events"]
     return {event["stateEnteredEventDetails"]["name"] for event in events if "stateEnteredEventDetails" in event}

@@ -71,18 +71,18 @@ def canary(lived: Lived, tmp_path_factory: pytest.TempPathFactory) -> Iterator[L
 def deploy_release(lived: Lived, settings: StageSettings, folder: Path, out: Path) -> None:
     app = build(settings, workloads=[folder], outdir=str(out))
     app.synth()
-    done = deploy(lived.desk.endpoint_url, out, [lived.names.stack("release")], secret=lived.desk.secret)
+    done = deploy(lived.cloud.endpoint_url, out, [lived.names.stack("release")], secret=lived.cloud.secret)
     assert "UPDATE_COMPLETE" in {stack.status for stack in done if stack.name == lived.names.stack("release")}
     lived.rest()
 
 
 def live(lived: Lived) -> dict[str, Any]:
-    told: dict[str, Any] = lived.desk.client("sagemaker").describe_endpoint(EndpointName=lived.names.endpoint)
+    told: dict[str, Any] = lived.cloud.client("sagemaker").describe_endpoint(EndpointName=lived.names.endpoint)
     return told
 
 
 def pointers(lived: Lived) -> Pointers:
-    client = lived.desk.client("dynamodb")
+    client = lived.cloud.client("dynamodb")
     return ReleasePointers(StateTable(client, lived.names)).read()
 
 
@@ -94,7 +94,7 @@ def champion(lived: Lived) -> str:
 
 def register(lived: Lived) -> str:
     """The ARN of a new version with the champion's artefact and evaluation, beside the champion."""
-    sagemaker, found = lived.desk.client("sagemaker"), pointers(lived).champion
+    sagemaker, found = lived.cloud.client("sagemaker"), pointers(lived).champion
     assert found is not None
     package = sagemaker.describe_model_package(ModelPackageName=found.package_arn)
     kept = ("ModelPackageGroupName", "InferenceSpecification", "ModelMetrics")
@@ -110,13 +110,13 @@ def tell(lived: Lived, package_arn: str) -> None:
     """As the machine `train` tells of a registered version."""
     detail = {"workload": lived.names.workload, "package_arn": package_arn}
     entry = {"Source": "millrace", "DetailType": "model.registered", "Detail": json.dumps(detail)}
-    told = lived.desk.client("events").put_events(Entries=[{**entry, "EventBusName": lived.names.platform.bus}])
+    told = lived.cloud.client("events").put_events(Entries=[{**entry, "EventBusName": lived.names.platform.bus}])
     assert told["FailedEntryCount"] == 0
 
 
 def run_of(lived: Lived, package_arn: str) -> dict[str, Any]:
     """What describe_execution says of the one release of this version."""
-    states = lived.desk.client("stepfunctions")
+    states = lived.cloud.client("stepfunctions")
     listed = states.list_executions(stateMachineArn=lived.names.machine_arn("release"))["executions"]
     runs = [states.describe_execution(executionArn=each["executionArn"]) for each in listed]
     (run,) = [run for run in runs if json.loads(run["input"]).get("detail", {}).get("package_arn") == package_arn]
@@ -163,7 +163,7 @@ class Callers:
 @pytest.fixture
 def plain(canary: Lived) -> Callers:
     """Callers of the endpoint itself, with nobody between who could hide a failure."""
-    runtime = canary.desk.client("sagemaker-runtime")
+    runtime = canary.cloud.client("sagemaker-runtime")
     body = json.dumps({"rows": [dict.fromkeys(FEATURES, 0.25)]})
 
     def ask() -> str:
@@ -178,7 +178,7 @@ def plain(canary: Lived) -> Callers:
 @pytest.fixture
 def predicting(canary: Lived) -> Callers:
     """Callers of the prediction function."""
-    client = canary.desk.client("lambda")
+    client = canary.cloud.client("lambda")
     row = months(SAMPLE, "1997-01", "1997-01")[0].rows.drop_columns(["class"]).slice(0, 1).to_pylist()[0]
     payload = json.dumps({"rows": [{**row, "timestamp": row["timestamp"].isoformat()}]})
 
@@ -240,7 +240,7 @@ def held(processes: list[int]) -> Iterator[None]:
 
 def later(lived: Lived, seconds: int) -> None:
     """Move the cloud's clock."""
-    lived.desk.move_clock(lived.desk.now() + timedelta(seconds=seconds))
+    lived.cloud.move_clock(lived.cloud.now() + timedelta(seconds=seconds))
 
 
 @contextmanager
@@ -264,20 +264,20 @@ def killed(lived: Lived, version: str) -> Iterator[None]:
 
 
 def audited(lived: Lived) -> list[dict[str, Any]]:
-    client = lived.desk.client("dynamodb")
+    client = lived.cloud.client("dynamodb")
     pages = client.get_paginator("scan").paginate(TableName=lived.names.platform.audit_table)
     return [{name: value["S"] for name, value in item.items()} for page in pages for item in page["Items"]]
 
 
 def alarms(lived: Lived) -> list[str]:
     """Those of releases."""
-    found = lived.desk.client("cloudwatch").describe_alarms(AlarmNamePrefix=f"{lived.names.prefix}-v")["MetricAlarms"]
+    found = lived.cloud.client("cloudwatch").describe_alarms(AlarmNamePrefix=f"{lived.names.prefix}-v")["MetricAlarms"]
     return [alarm["AlarmName"] for alarm in found]
 
 
 def scaled(lived: Lived) -> list[tuple[int, int]]:
     """The bounds between which the live endpoint is scaled; none where it is not."""
-    found = lived.desk.client("application-autoscaling").describe_scalable_targets(
+    found = lived.cloud.client("application-autoscaling").describe_scalable_targets(
         ServiceNamespace="sagemaker", ResourceIds=[f"endpoint/{lived.names.endpoint}/variant/main"]
     )
     return [(one["MinCapacity"], one["MaxCapacity"]) for one in found["ScalableTargets"]]
@@ -286,14 +286,14 @@ def scaled(lived: Lived) -> list[tuple[int, int]]:
 def fleet(lived: Lived) -> tuple[str, int]:
     """Instance type and count of the live endpoint."""
     now = live(lived)
-    config = lived.desk.client("sagemaker").describe_endpoint_config(EndpointConfigName=now["EndpointConfigName"])
+    config = lived.cloud.client("sagemaker").describe_endpoint_config(EndpointConfigName=now["EndpointConfigName"])
     return config["ProductionVariants"][0]["InstanceType"], now["ProductionVariants"][0]["CurrentInstanceCount"]
 
 
 def test_every_phase_is_walked_to_live(canary: Lived, plain: Callers) -> None:
     """The canary is judged by its alarms, then the version is live, on the instances that are declared by now."""
     assert (fleet(canary), scaled(canary)) == (("ml.m5.large", 1), [(1, 4)])
-    states, before, package = canary.desk.client("stepfunctions"), champion(canary), register(canary)
+    states, before, package = canary.cloud.client("stepfunctions"), champion(canary), register(canary)
     version = package.rpartition("/")[2]
     asked = {"detail": {"package_arn": package}, "rollout": {"phases": ["canary", "live"]}}
     with plain.asking():
@@ -328,14 +328,14 @@ def rolled_back(lived: Lived, package: str, *, champion_before: str, config_befo
     assert now["FailureReason"].startswith("One or more configured alarms are in ALARM state: ")
     assert alarm in now["FailureReason"]
     assert champion(lived) == champion_before
-    endpoints = lived.desk.client("sagemaker").list_endpoints()["Endpoints"]
+    endpoints = lived.cloud.client("sagemaker").list_endpoints()["Endpoints"]
     assert lived.names.challenger not in {one["EndpointName"] for one in endpoints}
     assert alarms(lived) == []
     (record,) = [
         one for one in audited(lived) if (one["event"], one["execution"]) == ("release.failed", run["executionArn"])
     ]
     assert json.loads(record["details"])["error"] == "RolledBack"
-    approval = lived.desk.client("sagemaker").describe_model_package(ModelPackageName=package)["ModelApprovalStatus"]
+    approval = lived.cloud.client("sagemaker").describe_model_package(ModelPackageName=package)["ModelApprovalStatus"]
     assert approval == "PendingManualApproval"
 
 
@@ -381,7 +381,7 @@ def test_a_broken_canary_is_rolled_back_and_every_caller_is_answered(
 
 def stop_scaling(lived: Lived) -> None:
     """As a release does that changes the instance type."""
-    lived.desk.client("application-autoscaling").deregister_scalable_target(
+    lived.cloud.client("application-autoscaling").deregister_scalable_target(
         ServiceNamespace="sagemaker",
         ResourceId=f"endpoint/{lived.names.endpoint}/variant/main",
         ScalableDimension="sagemaker:variant:DesiredInstanceCount",
@@ -391,13 +391,13 @@ def stop_scaling(lived: Lived) -> None:
 def served(lived: Lived) -> str:
     """The model behind the live endpoint."""
     config = live(lived)["EndpointConfigName"]
-    found = lived.desk.client("sagemaker").describe_endpoint_config(EndpointConfigName=config)
+    found = lived.cloud.client("sagemaker").describe_endpoint_config(EndpointConfigName=config)
     return str(found["ProductionVariants"][0]["ModelName"])
 
 
 def test_a_release_that_a_person_stops_halfway_leaves_one_truth(canary: Lived, plain: Callers) -> None:
     """Stopped while the endpoint changes: SageMaker goes on with the update, and the version before comes back."""
-    states, before, package = canary.desk.client("stepfunctions"), pointers(canary), register(canary)
+    states, before, package = canary.cloud.client("stepfunctions"), pointers(canary), register(canary)
     asked = {"detail": {"package_arn": package}, "rollout": {"phases": ["live"]}}
     arn = states.start_execution(stateMachineArn=canary.names.machine_arn("release"), input=json.dumps(asked))[
         "executionArn"

@@ -39,30 +39,30 @@ def build(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def desk(build: Path) -> Iterator[LocalCloud]:
+def cloud(build: Path) -> Iterator[LocalCloud]:
     """A cloud into which the workload is deployed, and nothing else has happened."""
-    with started(build, clock=STORY.start, workloads=[STORY.workload]) as desk:
-        yield desk
+    with started(build, clock=STORY.start, workloads=[STORY.workload]) as cloud:
+        yield cloud
 
 
 @pytest.fixture
-def holders(desk: LocalCloud) -> Callable[[], list[str]]:
+def holders(cloud: LocalCloud) -> Callable[[], list[str]]:
     """Who holds a slot or a lease now."""
-    table = StateTable(desk.client("dynamodb"), NAMES)
+    table = StateTable(cloud.client("dynamodb"), NAMES)
     return lambda: [one.holder for held in (Slots(table), Leases(table)) for one in held.holdings()]
 
 
-def pass_hours(desk: LocalCloud, hours: int) -> None:
+def pass_hours(cloud: LocalCloud, hours: int) -> None:
     """One after the other; what a schedule has started is over before the next."""
     for _ in range(hours):
-        desk.move_clock(desk.now() + HOUR)
-        desk.wait(timeout_s=REST_S)
+        cloud.move_clock(cloud.now() + HOUR)
+        cloud.wait(timeout_s=REST_S)
 
 
 @contextmanager
-def sweeping(desk: LocalCloud) -> Iterator[None]:
+def sweeping(cloud: LocalCloud) -> Iterator[None]:
     """In the block the schedule is on, as it always is on AWS."""
-    scheduler = desk.client("scheduler")
+    scheduler = cloud.client("scheduler")
     names = ("ScheduleExpression", "ScheduleExpressionTimezone", "FlexibleTimeWindow", "Target", "KmsKeyArn")
     whole = scheduler.get_schedule(Name=SCHEDULE)
     given = {name: whole[name] for name in names}
@@ -74,9 +74,9 @@ def sweeping(desk: LocalCloud) -> Iterator[None]:
 
 
 @contextmanager
-def events_lost(desk: LocalCloud) -> Iterator[None]:
+def events_lost(cloud: LocalCloud) -> Iterator[None]:
     """In the block no end of an execution reaches the cleanup function."""
-    events = desk.client("events")
+    events = cloud.client("events")
     events.disable_rule(Name=RULE)
     try:
         yield
@@ -85,9 +85,9 @@ def events_lost(desk: LocalCloud) -> Iterator[None]:
 
 
 @contextmanager
-def untold(desk: LocalCloud) -> Iterator[None]:
+def untold(cloud: LocalCloud) -> Iterator[None]:
     """In the block neither people nor the sweep hear that a run failed."""
-    events = desk.client("events")
+    events = cloud.client("events")
     rules = (NAMES.platform.rule("failed-run"), f"{NAMES.prefix}-failed-runs")
     for rule in rules:
         events.disable_rule(Name=rule)
@@ -98,101 +98,101 @@ def untold(desk: LocalCloud) -> Iterator[None]:
             events.enable_rule(Name=rule)
 
 
-def drop(desk: LocalCloud, name: str, body: bytes = b"no table\n") -> None:
+def drop(cloud: LocalCloud, name: str, body: bytes = b"no table\n") -> None:
     key = f"{NAMES.workload}/training/{name}"
-    desk.client("s3").put_object(Bucket=NAMES.platform.bucket("landing"), Key=key, Body=body)
+    cloud.client("s3").put_object(Bucket=NAMES.platform.bucket("landing"), Key=key, Body=body)
 
 
-def executions(desk: LocalCloud, status: str) -> list[str]:
-    states = desk.client("stepfunctions")
+def executions(cloud: LocalCloud, status: str) -> list[str]:
+    states = cloud.client("stepfunctions")
     found = states.list_executions(stateMachineArn=NAMES.machine_arn("ingest"), statusFilter=status)["executions"]
     return [one["executionArn"] for one in found]
 
 
-def dead_letters(desk: LocalCloud) -> int:
-    sqs = desk.client("sqs")
+def dead_letters(cloud: LocalCloud) -> int:
+    sqs = cloud.client("sqs")
     url = sqs.get_queue_url(QueueName=NAMES.platform.queue("events-dead"))["QueueUrl"]
     wanted: dict[str, Any] = {"QueueUrl": url, "AttributeNames": ["ApproximateNumberOfMessages"]}
     return int(sqs.get_queue_attributes(**wanted)["Attributes"]["ApproximateNumberOfMessages"])
 
 
-def check(desk: LocalCloud, holders: Callable[[], list[str]], held: list[str]) -> None:
+def check(cloud: LocalCloud, holders: Callable[[], list[str]], held: list[str]) -> None:
     """Hours alone free nothing; the first sweep does."""
     assert holders() == held
-    pass_hours(desk, 2)
+    pass_hours(cloud, 2)
     assert holders() == held, "the negative control: without the sweep it is held for ever"
-    with sweeping(desk):
-        pass_hours(desk, 1)
+    with sweeping(cloud):
+        pass_hours(cloud, 1)
     assert holders() == []
 
 
 def test_the_end_of_an_execution_frees_its_slot_without_the_sweep(
-    desk: LocalCloud, holders: Callable[[], list[str]]
+    cloud: LocalCloud, holders: Callable[[], list[str]]
 ) -> None:
-    drop(desk, "good.csv")
-    desk.wait(timeout_s=REST_S)
-    assert (len(executions(desk, "SUCCEEDED")), holders()) == (1, [])
+    drop(cloud, "good.csv")
+    cloud.wait(timeout_s=REST_S)
+    assert (len(executions(cloud, "SUCCEEDED")), holders()) == (1, [])
 
 
-def test_the_status_event_is_lost(desk: LocalCloud, holders: Callable[[], list[str]]) -> None:
+def test_the_status_event_is_lost(cloud: LocalCloud, holders: Callable[[], list[str]]) -> None:
     """Of an ingestion, which holds a slot, and of a release that failed with the lease."""
-    before, states = set(executions(desk, "SUCCEEDED")), desk.client("stepfunctions")
-    with events_lost(desk):
-        drop(desk, "lost.csv")
+    before, states = set(executions(cloud, "SUCCEEDED")), cloud.client("stepfunctions")
+    with events_lost(cloud):
+        drop(cloud, "lost.csv")
         release = states.start_execution(stateMachineArn=NAMES.machine_arn("release"), name="lost")["executionArn"]
-        desk.wait(timeout_s=REST_S)
+        cloud.wait(timeout_s=REST_S)
     assert states.describe_execution(executionArn=release)["status"] == "FAILED"
-    leases, until_then = Leases(StateTable(desk.client("dynamodb"), NAMES)), desk.now() + timedelta(days=60)
-    assert leases.take("release", holder=release, as_of=desk.now(), expires_at=until_then)
-    (ended,) = set(executions(desk, "SUCCEEDED")) - before
-    check(desk, holders, [ended, release])
+    leases, until_then = Leases(StateTable(cloud.client("dynamodb"), NAMES)), cloud.now() + timedelta(days=60)
+    assert leases.take("release", holder=release, as_of=cloud.now(), expires_at=until_then)
+    (ended,) = set(executions(cloud, "SUCCEEDED")) - before
+    check(cloud, holders, [ended, release])
 
 
-def test_a_failure_whose_event_is_lost_is_mailed_by_the_sweep(desk: LocalCloud) -> None:
+def test_a_failure_whose_event_is_lost_is_mailed_by_the_sweep(cloud: LocalCloud) -> None:
     """And one that was mailed at once is not mailed again."""
-    states, machine = desk.client("stepfunctions"), NAMES.machine_arn("release")
-    with sweeping(desk):
-        pass_hours(desk, 1)  # what failed before is behind the cursor
-    before = len(mails(desk))
-    with untold(desk):
+    states, machine = cloud.client("stepfunctions"), NAMES.machine_arn("release")
+    with sweeping(cloud):
+        pass_hours(cloud, 1)  # what failed before is behind the cursor
+    before = len(mails(cloud))
+    with untold(cloud):
         states.start_execution(stateMachineArn=machine, name="untold")
-        desk.wait(timeout_s=REST_S)
+        cloud.wait(timeout_s=REST_S)
     states.start_execution(stateMachineArn=machine, name="told")
-    desk.wait(timeout_s=REST_S)
+    cloud.wait(timeout_s=REST_S)
     at_once = f"FAILED: run told of {machine}. Look: millrace show told (act; docs/runbooks.md#failed-run)"
-    assert mails(desk)[before:] == [at_once]
-    with sweeping(desk):
-        pass_hours(desk, 2)
-    (late,) = mails(desk)[before + 1 :]
+    assert mails(cloud)[before:] == [at_once]
+    with sweeping(cloud):
+        pass_hours(cloud, 2)
+    (late,) = mails(cloud)[before + 1 :]
     assert late.startswith(f"FAILED: run untold of {machine}, at ")
     assert late.endswith(f"--workload {NAMES.workload} (act; docs/runbooks.md#unheard-run)")
 
 
-def test_an_execution_is_aborted(desk: LocalCloud, holders: Callable[[], list[str]]) -> None:
+def test_an_execution_is_aborted(cloud: LocalCloud, holders: Callable[[], list[str]]) -> None:
     """One with all rows of the sample: it lasts long enough to be stopped."""
-    with events_lost(desk):
-        drop(desk, "aborted.parquet", SAMPLE.read_bytes())
-        (running,) = until(lambda: executions(desk, "RUNNING"))
-        desk.client("stepfunctions").stop_execution(executionArn=running)
-        desk.wait(timeout_s=REST_S)
-    assert executions(desk, "ABORTED") == [running]
-    check(desk, holders, [running])
+    with events_lost(cloud):
+        drop(cloud, "aborted.parquet", SAMPLE.read_bytes())
+        (running,) = until(lambda: executions(cloud, "RUNNING"))
+        cloud.client("stepfunctions").stop_execution(executionArn=running)
+        cloud.wait(timeout_s=REST_S)
+    assert executions(cloud, "ABORTED") == [running]
+    check(cloud, holders, [running])
 
 
-def test_the_worker_of_the_cleanup_is_killed(desk: LocalCloud, build: Path, holders: Callable[[], list[str]]) -> None:
+def test_the_worker_of_the_cleanup_is_killed(cloud: LocalCloud, build: Path, holders: Callable[[], list[str]]) -> None:
     """Each time, so that the event becomes a dead letter."""
-    before = set(executions(desk, "SUCCEEDED"))
-    assert dead_letters(desk) == 0
-    drop(desk, "killed.csv")
+    before = set(executions(cloud, "SUCCEEDED"))
+    assert dead_letters(cloud) == 0
+    drop(cloud, "killed.csv")
 
     def is_given_up() -> bool:
         for process in writing(build / "local" / "logs" / "functions" / f"{NAMES.function('cleanup')}.log"):
             with suppress(ProcessLookupError):
                 os.kill(process, signal.SIGKILL)
-        return dead_letters(desk) == 1
+        return dead_letters(cloud) == 1
 
     until(is_given_up, limit_s=REST_S)
-    desk.wait(timeout_s=REST_S)
-    (ended,) = set(executions(desk, "SUCCEEDED")) - before
-    check(desk, holders, [ended])
-    assert dead_letters(desk) == 1, "what became of the call of the sweep is no dead letter"
+    cloud.wait(timeout_s=REST_S)
+    (ended,) = set(executions(cloud, "SUCCEEDED")) - before
+    check(cloud, holders, [ended])
+    assert dead_letters(cloud) == 1, "what became of the call of the sweep is no dead letter"

@@ -61,14 +61,14 @@ class Ended:
 
 @pytest.fixture(scope="module")
 def ended(lived: Lived, catalog: GlueCatalog) -> Ended:
-    desk, place = lived.desk, local_environment(lived.desk)
+    cloud, place = lived.cloud, local_environment(lived.cloud)
     lived.rest()
-    make_strangers(desk)
+    make_strangers(cloud)
     cut_release_short(lived)
     start_training(lived)
     start_tuning(lived)
-    before, taken = everything(desk), why_not_taken(place, lived)
-    objects, records = object_versions(desk), audit(lived)
+    before, taken = everything(cloud), why_not_taken(place, lived)
+    objects, records = object_versions(cloud), audit(lived)
     rows = catalog.load_table(f"{PLATFORM.database}.{lived.names.table('rows')}").scan().to_arrow().num_rows
     lines: list[str] = []
     with a_right_missing(lived, "sagemaker:DeleteEndpoint"), pytest.raises(RunError) as refused:
@@ -76,16 +76,16 @@ def ended(lived: Lived, catalog: GlueCatalog) -> Ended:
     redrive(lived, str(refused.value).partition(": ")[0])
     lines.clear()
     teardown(place, said=lines.append, poll_s=POLL_S)
-    after_machine, not_taken = everything(desk), why_not_taken(place, lived)
-    delete_stacks(desk)
+    after_machine, not_taken = everything(cloud), why_not_taken(place, lived)
+    delete_stacks(cloud)
     return Ended(
         before=before,
         refusal=str(refused.value),
         lines=lines,
         drops_refused=(taken, not_taken),
         after_machine=after_machine,
-        after_stacks=everything(desk),
-        objects={bucket: (count, object_versions(desk)[bucket]) for bucket, count in objects.items()},
+        after_stacks=everything(cloud),
+        objects={bucket: (count, object_versions(cloud)[bucket]) for bucket, count in objects.items()},
         rows=(rows, rows_of_metadata(lived)),
         records=(len(records), len(audit(lived))),
     )
@@ -99,22 +99,22 @@ def why_not_taken(place: Environment, lived: Lived) -> str:
     return ""
 
 
-def everything(desk: LocalCloud) -> dict[str, list[str]]:
-    found = inventory(desk, {**OF_MACHINES, **OF_STACKS, **RETAINED}, without=STRANGER)
+def everything(cloud: LocalCloud) -> dict[str, list[str]]:
+    found = inventory(cloud, {**OF_MACHINES, **OF_STACKS, **RETAINED}, without=STRANGER)
     return {kind: [name for name in names if "witness" not in name] for kind, names in found.items()}
 
 
-def make_strangers(desk: LocalCloud) -> None:
+def make_strangers(cloud: LocalCloud) -> None:
     """What another workload has, whose name begins with ours: `electricity_v2_stranger`."""
     name = f"{PLATFORM.prefix}-electricity-v2-{STRANGER}"
     role = f"arn:aws:iam::{PLATFORM.account}:role/{name}-model"
     trust = {"Effect": "Allow", "Principal": {"Service": "sagemaker.amazonaws.com"}, "Action": "sts:AssumeRole"}
     document = json.dumps({"Version": "2012-10-17", "Statement": [trust]})
-    desk.client("iam").create_role(RoleName=f"{name}-model", AssumeRolePolicyDocument=document)
+    cloud.client("iam").create_role(RoleName=f"{name}-model", AssumeRolePolicyDocument=document)
     pull = {"Effect": "Allow", "Action": "ecr:*", "Resource": "*"}
     document = json.dumps({"Version": "2012-10-17", "Statement": [pull]})
-    desk.client("iam").put_role_policy(RoleName=f"{name}-model", PolicyName="pull", PolicyDocument=document)
-    sagemaker = desk.client("sagemaker")
+    cloud.client("iam").put_role_policy(RoleName=f"{name}-model", PolicyName="pull", PolicyDocument=document)
+    sagemaker = cloud.client("sagemaker")
     container = {
         "Image": f"{PLATFORM.account}.dkr.ecr.{PLATFORM.region}.amazonaws.com/{PLATFORM.prefix}-inference:local"
     }
@@ -123,12 +123,12 @@ def make_strangers(desk: LocalCloud) -> None:
     sagemaker.create_endpoint_config(
         EndpointConfigName=f"{name}-v1-0-0-live", ProductionVariants=[{**variant, "InitialInstanceCount": 1}]
     )
-    on_errors(desk, f"{name}-v1-0-0-live-errors", name)
+    on_errors(cloud, f"{name}-v1-0-0-live-errors", name)
 
 
-def on_errors(desk: LocalCloud, alarm: str, endpoint: str) -> None:
+def on_errors(cloud: LocalCloud, alarm: str, endpoint: str) -> None:
     put_alarm(
-        desk.client("cloudwatch"),
+        cloud.client("cloudwatch"),
         alarm,
         Namespace="AWS/SageMaker",
         MetricName="Invocation5XXErrors",
@@ -139,14 +139,14 @@ def on_errors(desk: LocalCloud, alarm: str, endpoint: str) -> None:
 
 def cut_release_short(lived: Lived) -> None:
     """An alarm as a release leaves it behind that is ended between its making and its deletion."""
-    on_errors(lived.desk, f"{lived.names.prefix}-v9-0-0-live-errors", lived.names.endpoint)
+    on_errors(lived.cloud, f"{lived.names.prefix}-v9-0-0-live-errors", lived.names.endpoint)
 
 
 def start_training(lived: Lived) -> None:
     """By hand, until its job runs: the teardown comes in the middle."""
-    states = lived.desk.client("stepfunctions")
+    states = lived.cloud.client("stepfunctions")
     states.start_execution(stateMachineArn=lived.names.machine_arn("train"), input="{}")
-    until(lambda: bool(OF_MACHINES["job"](lived.desk.client)), "a training job")
+    until(lambda: bool(OF_MACHINES["job"](lived.cloud.client)), "a training job")
 
 
 def start_tuning(lived: Lived) -> None:
@@ -155,10 +155,10 @@ def start_tuning(lived: Lived) -> None:
     searched = {"parameters": {"epochs": {"min": 100, "max": 200}}, "max_jobs": 20, "budget_usd": 100}
     workload = load_workload(folder).model_copy(update={"tuning": Tuning.model_validate(searched)})
     workload = workload.model_copy(update={"budget": workload.budget.model_copy(update={"monthly_usd": 1000})})
-    place = local_environment(lived.desk)
+    place = local_environment(lived.cloud)
     name = tune(place, lived.names, workload, folder=folder, source=pinned_run(place, lived.names)).name
     until(
-        lambda: any(one.startswith(name) for one in OF_MACHINES["job"](lived.desk.client)), "a training of the tuning"
+        lambda: any(one.startswith(name) for one in OF_MACHINES["job"](lived.cloud.client)), "a training of the tuning"
     )
 
 
@@ -172,7 +172,7 @@ def until(holds: Any, what: str) -> None:
 @contextmanager
 def a_right_missing(lived: Lived, action: str) -> Iterator[None]:
     """In the block, the role of the teardown function lacks an action."""
-    iam, role = lived.desk.client("iam"), lived.names.role("teardown")
+    iam, role = lived.cloud.client("iam"), lived.names.role("teardown")
     (policy,) = iam.list_role_policies(RoleName=role)["PolicyNames"]
     document = iam.get_role_policy(RoleName=role, PolicyName=policy)["PolicyDocument"]
     others = [{**one, "Action": [name for name in one["Action"] if name != action]} for one in document["Statement"]]
@@ -186,15 +186,15 @@ def a_right_missing(lived: Lived, action: str) -> Iterator[None]:
 
 
 def redrive(lived: Lived, execution: str) -> None:
-    states = lived.desk.client("stepfunctions")
+    states = lived.cloud.client("stepfunctions")
     states.redrive_execution(executionArn=execution)
     until(lambda: states.describe_execution(executionArn=execution)["status"] != "RUNNING", "an end")
     assert states.describe_execution(executionArn=execution)["status"] == "SUCCEEDED"
 
 
-def delete_stacks(desk: LocalCloud) -> None:
+def delete_stacks(cloud: LocalCloud) -> None:
     """As `cdk destroy --all` does: those that depend on others first."""
-    cloudformation = desk.client("cloudformation")
+    cloudformation = cloud.client("cloudformation")
     for stack in cloudformation.describe_stacks()["Stacks"]:
         if not stack["StackName"].endswith("-platform"):
             cloudformation.delete_stack(StackName=stack["StackName"])
@@ -202,8 +202,8 @@ def delete_stacks(desk: LocalCloud) -> None:
     assert {stack["StackName"]: stack["StackStatus"] for stack in cloudformation.describe_stacks()["Stacks"]} == {}
 
 
-def object_versions(desk: LocalCloud) -> dict[str, int]:
-    pages = desk.client("s3").get_paginator("list_object_versions")
+def object_versions(cloud: LocalCloud) -> dict[str, int]:
+    pages = cloud.client("s3").get_paginator("list_object_versions")
     buckets = {purpose: PLATFORM.bucket(purpose) for purpose in ("landing", "lake", "artefacts", "audit")}
     return {
         purpose: sum(len(page.get("Versions", [])) for page in pages.paginate(Bucket=bucket))
@@ -212,7 +212,7 @@ def object_versions(desk: LocalCloud) -> dict[str, int]:
 
 
 def audit(lived: Lived) -> list[dict[str, Any]]:
-    pages = lived.desk.client("dynamodb").get_paginator("scan").paginate(TableName=PLATFORM.audit_table)
+    pages = lived.cloud.client("dynamodb").get_paginator("scan").paginate(TableName=PLATFORM.audit_table)
     return [item for page in pages for item in page["Items"]]
 
 
@@ -224,7 +224,7 @@ def rows_of_metadata(lived: Lived) -> int:
         if item["event"]["S"] == "teardown.step" and (details := json.loads(item["details"]["S"]))["step"] == "tables"
     ]
     (said,) = [one for found in told for one in found if one.startswith(f"table {lived.names.table('rows')} at ")]
-    keys = {"s3.endpoint": lived.desk.endpoint_url, "s3.access-key-id": "reader", "s3.secret-access-key": "reader"}
+    keys = {"s3.endpoint": lived.cloud.endpoint_url, "s3.access-key-id": "reader", "s3.secret-access-key": "reader"}
     properties = {**keys, "s3.region": PLATFORM.region, "py-io-impl": f"{PyArrowFileIO.__module__}.PyArrowFileIO"}
     return StaticTable.from_metadata(said.rpartition(" at ")[2], properties).scan().to_arrow().num_rows
 
@@ -258,7 +258,7 @@ def test_a_drop_is_refused_while_nothing_would_take_it(ended: Ended) -> None:
 def test_what_belongs_to_another_workload_stays(ended: Ended, lived: Lived) -> None:
     kinds = ("endpoint configuration", "model", "alarm of a release")
     for kind in kinds:
-        assert [name for name in OF_MACHINES[kind](lived.desk.client) if STRANGER in name], kind
+        assert [name for name in OF_MACHINES[kind](lived.cloud.client) if STRANGER in name], kind
 
 
 def test_without_a_right_it_stops_and_a_redrive_goes_on(ended: Ended) -> None:
@@ -294,7 +294,7 @@ def test_no_object_no_row_and_no_record_is_lost(ended: Ended) -> None:
 
 
 def test_what_is_left_is_told_with_its_price(ended: Ended, lived: Lived) -> None:
-    told = {one.what.split()[0] for one in left(local_environment(lived.desk))}
+    told = {one.what.split()[0] for one in left(local_environment(lived.cloud))}
     assert told == {"bucket", "table", "customer", "signing", "log"}
     assert all("USD" in line for line in ended.lines if line.startswith("left: "))
     logs = [name for name in ended.before["AWS::Logs::LogGroup"] if name in JOB_LOGS]

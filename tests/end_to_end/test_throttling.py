@@ -33,50 +33,50 @@ BURST = {
 
 
 @pytest.fixture(scope="module")
-def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCloud]:
+def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCloud]:
     """A cloud into which the workload is deployed, and nothing else has happened."""
-    with started(tmp_path_factory.mktemp("throttled"), clock=STORY.start, workloads=[STORY.workload]) as desk:
-        yield desk
+    with started(tmp_path_factory.mktemp("throttled"), clock=STORY.start, workloads=[STORY.workload]) as cloud:
+        yield cloud
 
 
-def drop(desk: LocalCloud, name: str, body: bytes) -> dict[str, Any]:
+def drop(cloud: LocalCloud, name: str, body: bytes) -> dict[str, Any]:
     """What Describe says of the only execution that the drop has started."""
-    states, before = desk.client("stepfunctions"), executions(desk)
+    states, before = cloud.client("stepfunctions"), executions(cloud)
     key = f"{NAMES.workload}/training/{name}"
-    desk.client("s3").put_object(Bucket=NAMES.platform.bucket("landing"), Key=key, Body=body)
-    desk.wait(timeout_s=REST_S)
-    (arn,) = executions(desk) - before
+    cloud.client("s3").put_object(Bucket=NAMES.platform.bucket("landing"), Key=key, Body=body)
+    cloud.wait(timeout_s=REST_S)
+    (arn,) = executions(cloud) - before
     described: dict[str, Any] = states.describe_execution(executionArn=arn)
     return described
 
 
-def executions(desk: LocalCloud) -> set[str]:
-    listed = desk.client("stepfunctions").list_executions(stateMachineArn=NAMES.machine_arn("ingest"))
+def executions(cloud: LocalCloud) -> set[str]:
+    listed = cloud.client("stepfunctions").list_executions(stateMachineArn=NAMES.machine_arn("ingest"))
     return {one["executionArn"] for one in listed["executions"]}
 
 
-def test_a_drop_goes_through_a_burst_of_throttles_without_a_loss(desk: LocalCloud) -> None:
+def test_a_drop_goes_through_a_burst_of_throttles_without_a_loss(cloud: LocalCloud) -> None:
     first, second = months(SAMPLE, "1996-05", "1996-06")
-    quiet = drop(desk, "may.parquet", first.drop())
-    control(desk, "throttles", BURST)
-    throttled = drop(desk, "june.parquet", second.drop())
-    answered = control(desk, "throttles")
+    quiet = drop(cloud, "may.parquet", first.drop())
+    control(cloud, "throttles", BURST)
+    throttled = drop(cloud, "june.parquet", second.drop())
+    answered = control(cloud, "throttles")
     assert answered["left"] == dict.fromkeys(BURST, 0), "every throttle was met"
     assert sum(answered["refused"].values()) == sum(BURST.values())
-    control(desk, "throttles", {})
+    control(cloud, "throttles", {})
 
     assert (quiet["status"], throttled["status"]) == ("SUCCEEDED", "SUCCEEDED"), throttled.get("cause")
     committed = [json.loads(one["output"])["validation"]["answer"]["drops"][0] for one in (quiet, throttled)]
     assert [one["rows_accepted"] for one in committed] == [first.rows.num_rows, second.rows.num_rows]
     assert committed[1]["rows_total"] == first.rows.num_rows + second.rows.num_rows
-    assert [one for one in find_dead_queues(local_environment(desk), NAMES) if one.messages] == []
+    assert [one for one in find_dead_queues(local_environment(cloud), NAMES) if one.messages] == []
 
 
-def test_what_no_sdk_carries_its_machine_has_tried_again(desk: LocalCloud) -> None:
+def test_what_no_sdk_carries_its_machine_has_tried_again(cloud: LocalCloud) -> None:
     """Step Functions makes these calls itself: the retries are in the execution's history."""
-    states = desk.client("stepfunctions")
+    states = cloud.client("stepfunctions")
     failed: Counter[str] = Counter()
-    for arn in executions(desk):
+    for arn in executions(cloud):
         events = states.get_execution_history(executionArn=arn)["events"]
         failed.update(one["taskFailedEventDetails"]["error"] for one in events if one["type"] == "TaskFailed")
     assert failed == {"Lambda.TooManyRequestsException": 2, "EventBridge.AmazonEventBridgeException": 1}

@@ -27,14 +27,14 @@ DROPS = FEWEST + 1
 
 
 @pytest.fixture(scope="module")
-def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCloud]:
+def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCloud]:
     """A snapshot has the time of the machine, so the cloud's clock has it too."""
-    with started(tmp_path_factory.mktemp("kept"), clock=datetime.now(UTC), workloads=[STORY.workload]) as desk:
-        yield desk
+    with started(tmp_path_factory.mktemp("kept"), clock=datetime.now(UTC), workloads=[STORY.workload]) as cloud:
+        yield cloud
 
 
-def rows(desk: LocalCloud, monkeypatch: pytest.MonkeyPatch) -> Table:
-    monkeypatch.setenv("AWS_ENDPOINT_URL", desk.endpoint_url)
+def rows(cloud: LocalCloud, monkeypatch: pytest.MonkeyPatch) -> Table:
+    monkeypatch.setenv("AWS_ENDPOINT_URL", cloud.endpoint_url)
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.setenv(name, "local")
     iceberg._client.cache_clear()  # that of another cloud, where a test before used one
@@ -43,30 +43,30 @@ def rows(desk: LocalCloud, monkeypatch: pytest.MonkeyPatch) -> Table:
     return found
 
 
-def drop(desk: LocalCloud, name: str, body: bytes) -> None:
+def drop(cloud: LocalCloud, name: str, body: bytes) -> None:
     bucket, key = NAMES.platform.bucket("landing"), f"{NAMES.workload}/training/{name}"
-    desk.client("s3").put_object(Bucket=bucket, Key=key, Body=body)
+    cloud.client("s3").put_object(Bucket=bucket, Key=key, Body=body)
 
 
 def test_two_months_later_the_table_is_small_and_knows_every_drop(
-    desk: LocalCloud, monkeypatch: pytest.MonkeyPatch
+    cloud: LocalCloud, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sample = pq.read_table(SAMPLE)
     bodies = [parquet(sample.slice(12 * number, 12)) for number in range(DROPS)]
     for number, body in enumerate(bodies):
-        drop(desk, f"{number}.parquet", body)
-    desk.wait(timeout_s=REST_S)
-    before = rows(desk, monkeypatch)
+        drop(cloud, f"{number}.parquet", body)
+    cloud.wait(timeout_s=REST_S)
+    before = rows(cloud, monkeypatch)
     assert len(list(before.scan().plan_files())) == DROPS
     for _ in range(2):  # in the local cloud the first of each month is due
-        desk.move_clock(desk.now() + timedelta(days=32))
-        desk.wait(timeout_s=REST_S)
-    after = rows(desk, monkeypatch)
+        cloud.move_clock(cloud.now() + timedelta(days=32))
+        cloud.wait(timeout_s=REST_S)
+    after = rows(cloud, monkeypatch)
     assert len(list(after.scan().plan_files())) == 1
     assert len(after.metadata.snapshots) == 1
     assert len(list(Journal.of(after))) == DROPS + 1, "and the compaction"
     assert after.scan().to_arrow().num_rows == 12 * DROPS
-    drop(desk, "again.parquet", bodies[0])
-    drop(desk, "new.parquet", parquet(sample.slice(12 * DROPS, 12)))
-    desk.wait(timeout_s=REST_S)
-    assert rows(desk, monkeypatch).scan().to_arrow().num_rows == 12 * (DROPS + 1), "the same bytes brought nothing"
+    drop(cloud, "again.parquet", bodies[0])
+    drop(cloud, "new.parquet", parquet(sample.slice(12 * DROPS, 12)))
+    cloud.wait(timeout_s=REST_S)
+    assert rows(cloud, monkeypatch).scan().to_arrow().num_rows == 12 * (DROPS + 1), "the same bytes brought nothing"

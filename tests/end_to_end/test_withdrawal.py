@@ -34,8 +34,8 @@ def rows(lived: Lived, catalog: GlueCatalog) -> Callable[[], list[dict[str, Any]
 def test_a_row_is_withdrawn_through_the_deployed_function(
     lived: Lived, rows: Callable[[], list[dict[str, Any]]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("AWS_ENDPOINT_URL", lived.desk.endpoint_url)
-    monkeypatch.setenv(SECRET_VARIABLE, lived.desk.secret)
+    monkeypatch.setenv("AWS_ENDPOINT_URL", lived.cloud.endpoint_url)
+    monkeypatch.setenv(SECRET_VARIABLE, lived.cloud.secret)
     lived.put("training", "mistake.csv", ROW % MISTAKE.encode())
     lived.rest()
     assert len(rows()) == 1
@@ -43,6 +43,6 @@ def test_a_row_is_withdrawn_through_the_deployed_function(
     result = CliRunner().invoke(app, words, catch_exceptions=False)
     assert json.loads(result.stdout) == {"rows": 1, "labels": 0}
     assert rows() == []
-    items = lived.desk.client("dynamodb").scan(TableName=lived.names.platform.audit_table)["Items"]
+    items = lived.cloud.client("dynamodb").scan(TableName=lived.names.platform.audit_table)["Items"]
     (record,) = [item for item in items if item["event"]["S"] == "rows.withdrawn"]
     assert json.loads(record["details"]["S"])["reason"] == "the year is wrong"

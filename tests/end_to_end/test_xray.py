@@ -41,7 +41,7 @@ NAMES = STORY.names
 class Loop:
     """The cloud after these weeks, which stays up."""
 
-    desk: LocalCloud
+    cloud: LocalCloud
     report: WorkloadReport
     page: str
     decisions: tuple[Decision, ...]
@@ -54,25 +54,25 @@ pytestmark = pytest.mark.slow
 def loop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Loop]:
     build = tmp_path_factory.mktemp("xray")
     story = replace(STORY, play=partial(play, weeks=WEEKS))
-    with started(build, clock=STORY.start, workloads=[STORY.workload]) as desk:
-        demo = run_in_cloud(desk, build, story, said=lambda line: print(line, file=sys.stderr))
-        days = find_days(local_environment(desk), NAMES)
+    with started(build, clock=STORY.start, workloads=[STORY.workload]) as cloud:
+        demo = run_in_cloud(cloud, build, story, said=lambda line: print(line, file=sys.stderr))
+        days = find_days(local_environment(cloud), NAMES)
         decisions = tuple(decision for day in days for decision in day.decisions)
-        yield Loop(desk=desk, report=demo.report, page=(build / story.page).read_text(), decisions=decisions)
+        yield Loop(cloud=cloud, report=demo.report, page=(build / story.page).read_text(), decisions=decisions)
 
 
 def delivered(loop: Loop, name: str) -> list[dict[str, Any]]:
     """The rows that were delivered for a file to score."""
     (run,) = [run for run in loop.report.of("score") if name in json.dumps(run.input)]
     uri = f"s3://{NAMES.platform.bucket('lake')}/{delivered_key(NAMES, run.name)}"
-    rows: list[dict[str, Any]] = pq.read_table(BytesIO(read_object(loop.desk.client("s3"), uri))).to_pylist()
+    rows: list[dict[str, Any]] = pq.read_table(BytesIO(read_object(loop.cloud.client("s3"), uri))).to_pylist()
     return rows
 
 
 def test_everything_succeeded_and_no_role_was_refused(loop: Loop) -> None:
     assert {run.machine for run in loop.report.runs} == set(STORY.machines)
     assert [(run.name, run.status) for run in loop.report.runs if run.status != "SUCCEEDED"] == []
-    assert control(loop.desk, "denials") == []
+    assert control(loop.cloud, "denials") == []
 
 
 def test_images_to_score_are_delivered_once_and_those_that_are_none_quarantined(loop: Loop) -> None:
@@ -80,7 +80,7 @@ def test_images_to_score_are_delivered_once_and_those_that_are_none_quarantined(
     rows = delivered(loop, "ward.parquet")
     assert [row["row_number"] for row in rows] == [line for line in range(1, TO_SCORE + 1) if line not in (7, 12)]
     assert all(0 <= row["probability"] <= 1 for row in rows)
-    found = find_rows(local_environment(loop.desk), NAMES)
+    found = find_rows(local_environment(loop.cloud), NAMES)
     told = {row.line: (row.reason, row.column, row.expected) for row in found}
     assert told == {
         7: ("image", "image", "PNG data of 28 x 28 pixels"),
@@ -95,11 +95,11 @@ def test_a_corrupt_image_is_rejected_beside_the_answers_of_the_others(loop: Loop
     good, other = (image.as_py() for image in LATER["image"][-2:])
     cells = [good, good[:120], other]
     rows = [{"id": f"extra-{n}", "image": base64.b64encode(cell).decode()} for n, cell in enumerate(cells)]
-    invoked = loop.desk.client("lambda").invoke(
+    invoked = loop.cloud.client("lambda").invoke(
         FunctionName=NAMES.function("prediction"), Payload=json.dumps({"rows": rows})
     )
     said = json.load(invoked["Payload"])
-    loop.desk.wait(timeout_s=REST_S)
+    loop.cloud.wait(timeout_s=REST_S)
     assert [(one["row"], one["reason"], one["expected"]) for one in said["rejected"]] == [
         (1, "image", "PNG data of 28 x 28 pixels")
     ]
@@ -113,7 +113,7 @@ def test_a_decision_names_its_image_which_is_kept_once(loop: Loop) -> None:
     assert len(loop.decisions) == WEEKS * WEEKLY
     assert max(len(to_line(decision)) for decision in loop.decisions) < 1500
     uris = {decision.key["id"]: json.loads(decision.input)["image"]["uri"] for decision in loop.decisions}
-    s3, asked = loop.desk.client("s3"), LATER.slice(0, WEEKS * WEEKLY).to_pylist()
+    s3, asked = loop.cloud.client("s3"), LATER.slice(0, WEEKS * WEEKLY).to_pylist()
     for image in asked[::40]:
         assert captured.read(s3, uris[image["id"]]) == image["image"]
     bucket, under = split_uri(NAMES.lake_uri(captured.FOLDER, ""))
@@ -142,7 +142,7 @@ def test_the_labels_raise_the_error_alarm_and_the_next_model_learns_from_them(lo
 
 
 def test_a_decision_goes_back_to_its_image_and_to_the_archive(loop: Loop) -> None:
-    environment = local_environment(loop.desk)
+    environment = local_environment(loop.cloud)
     newest = newest_decision(environment, NAMES)
     assert newest is not None
     links = list(trace(environment, NAMES, loop.decisions[0].id))

@@ -114,7 +114,7 @@ class FirstMonth:
 class Month:
     """The cloud, the chat and what was noted so far."""
 
-    desk: LocalCloud
+    cloud: LocalCloud
     chat: Chat
     drops_a_day: int
     cloud_pid: int
@@ -139,7 +139,7 @@ class Month:
 
     def drop(self, name: str, body: bytes, *, feed: str = "training") -> None:
         key = f"{NAMES.workload}/{feed}/{name}"
-        self.desk.client("s3").put_object(Bucket=NAMES.platform.bucket("landing"), Key=key, Body=body)
+        self.cloud.client("s3").put_object(Bucket=NAMES.platform.bucket("landing"), Key=key, Body=body)
         self.drops += 1
 
     def drop_rows(self, name: str, rows: pa.Table) -> None:
@@ -163,7 +163,7 @@ class Month:
         """Those after the first, each at its hour."""
         for number in range(1, min(BURSTS, self.drops_a_day)):
             self.rest()
-            self.desk.move_clock(START + timedelta(days=day, hours=number * BURST_HOURS))
+            self.cloud.move_clock(START + timedelta(days=day, hours=number * BURST_HOURS))
             self.burst(day, number)
 
     def burst(self, day: int, burst: int) -> None:
@@ -184,7 +184,7 @@ class Month:
             {**row, "timestamp": row["timestamp"].isoformat()}
             for row in self.days[day].drop_columns(["class"]).to_pylist()
         ]
-        answer = self.desk.client("lambda").invoke(
+        answer = self.cloud.client("lambda").invoke(
             FunctionName=NAMES.function("prediction"), Payload=json.dumps({"rows": rows})
         )
         answered = json.load(answer["Payload"])["predictions"]
@@ -192,17 +192,17 @@ class Month:
         self.fallbacks += sum(bool(one["fallback"]) for one in answered)
 
     def rest(self) -> None:
-        self.desk.wait(timeout_s=REST_S)
+        self.cloud.wait(timeout_s=REST_S)
 
     def evening(self, day: int) -> None:
         """What is left of the day passes, until the next morning at eight."""
         self.rest()
-        self.desk.move_clock(START + timedelta(days=day + 1))
+        self.cloud.move_clock(START + timedelta(days=day + 1))
         self.rest()
 
     def hour(self) -> None:
         """An hour passes."""
-        self.desk.move_clock(self.desk.now() + timedelta(hours=1))
+        self.cloud.move_clock(self.cloud.now() + timedelta(hours=1))
         self.rest()
 
     def millrace(self, *words: str, wanted: str, status: int = 0) -> str:
@@ -215,7 +215,7 @@ class Month:
 
     def heard(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
         """The mails and posts since the last time."""
-        mailed, posts = mails(self.desk), self.chat.lines
+        mailed, posts = mails(self.cloud), self.chat.lines
         found = (
             tuple(_plain(line) for line in mailed[self._mails :] if is_news(line)),
             tuple(_plain(line) for line in posts[self._posts :]),
@@ -239,7 +239,7 @@ class Month:
         self.cpu_s += [(self._used_s - before) / days] * days
 
     def holders(self) -> tuple[str, ...]:
-        table = StateTable(self.desk.client("dynamodb"), NAMES)
+        table = StateTable(self.cloud.client("dynamodb"), NAMES)
         return tuple(one.holder for held in (Slots(table), Leases(table)) for one in held.holdings())
 
 
@@ -275,7 +275,7 @@ def is_news(line: str) -> bool:
 
 def lost_event(month: Month, day: int) -> None:
     """The rule that tells the end of executions is off for an hour."""
-    events, rule = month.desk.client("events"), f"{NAMES.prefix}-cleanup"
+    events, rule = month.cloud.client("events"), f"{NAMES.prefix}-cleanup"
     events.disable_rule(Name=rule)
     month.burst(day, 0)
     month.rest()
@@ -315,8 +315,8 @@ def expired_certificate(month: Month, day: int) -> None:
     month.millrace("dead", wanted="events")
     month.millrace("dead", "events", wanted="certificate")
     month.chat.renew()
-    queue = month.desk.client("sqs").get_queue_url(QueueName=NAMES.platform.queue("events-dead"))["QueueUrl"]
-    month.desk.client("sqs").purge_queue(QueueUrl=queue)
+    queue = month.cloud.client("sqs").get_queue_url(QueueName=NAMES.platform.queue("events-dead"))["QueueUrl"]
+    month.cloud.client("sqs").purge_queue(QueueUrl=queue)
     month.later_bursts(day)
     month.evening(day)
     month.note(day, "the certificate of the chat's webhook has expired while an empty file is dropped", "renewed")
@@ -326,7 +326,7 @@ def broken_image(month: Month, day: int) -> None:
     """The training's process dies whenever it begins, as an image that cannot run on the instance."""
     month.feed(day)
     month.rest()
-    states, arn = month.desk.client("stepfunctions"), NAMES.machine_arn("train")
+    states, arn = month.cloud.client("stepfunctions"), NAMES.machine_arn("train")
     logs, killed = month.logs / "jobs" / "training", set[int]()
     known = set(logs.iterdir())
     month.millrace("train", wanted="started")
@@ -382,8 +382,8 @@ def live(
     build: Path, *, drops_a_day: int, days: int = DAYS, said: Callable[[str], None] = lambda _: None
 ) -> FirstMonth:
     """The month, or its first `days`, from the deployment to the teardown."""
-    with deployed(build) as (desk, place, pid):
-        month = Month(desk=desk, chat=place, drops_a_day=drops_a_day, cloud_pid=pid, logs=build / LOGS)
+    with deployed(build) as (cloud, place, pid):
+        month = Month(cloud=cloud, chat=place, drops_a_day=drops_a_day, cloud_pid=pid, logs=build / LOGS)
         month.history()
         month.heard()
         month.measure()
@@ -409,10 +409,10 @@ def live(
 
 
 def concluded(month: Month) -> FirstMonth:
-    environment = local_environment(month.desk)
+    environment = local_environment(month.cloud)
     held, letters = month.holders(), sum(one.messages for one in find_dead_queues(environment, NAMES))
-    rows, standing = rows_of(month.desk), _lines(month.desk)
-    runs = executions(month.desk.client("stepfunctions"), NAMES, machines=["ingest"])
+    rows, standing = rows_of(month.cloud), _lines(month.cloud)
+    runs = executions(month.cloud.client("stepfunctions"), NAMES, machines=["ingest"])
     answers = [answer for run in runs if run.is_good for answer in drops_of(run)]
     teardown(environment, said=lambda _: None, poll_s=0.2)
     return FirstMonth(
@@ -428,25 +428,25 @@ def concluded(month: Month) -> FirstMonth:
         incidents=tuple(month.incidents),
         unexplained=tuple(month.unexplained),
         standing=standing,
-        left=_lines(month.desk),
+        left=_lines(month.cloud),
         cpu_s=tuple(month.cpu_s),
     )
 
 
-def rows_of(desk: LocalCloud) -> int:
+def rows_of(cloud: LocalCloud) -> int:
     """Of the Iceberg table, by its newest snapshot."""
     from pyiceberg.catalog.glue import GlueCatalog
 
     place = {"region": NAMES.platform.region, "access-key-id": "reader", "secret-access-key": "reader"}
     given = {f"{service}.{name}": value for service in ("glue", "s3") for name, value in place.items()}
-    given |= {f"{service}.endpoint": desk.endpoint_url for service in ("glue", "s3")}
+    given |= {f"{service}.endpoint": cloud.endpoint_url for service in ("glue", "s3")}
     table = GlueCatalog("reader", **given).load_table(f"{NAMES.platform.database}.{NAMES.table('rows')}")
     return int(table.scan().to_arrow().num_rows)
 
 
-def _lines(desk: LocalCloud) -> tuple[str, ...]:
-    found = [f"{one.count} {one.what}: {one.usd:.2f} USD" for one in find_standing(local_environment(desk), NAMES)]
-    found += [f"endpoint {one['EndpointName']}" for one in desk.client("sagemaker").list_endpoints()["Endpoints"]]
+def _lines(cloud: LocalCloud) -> tuple[str, ...]:
+    found = [f"{one.count} {one.what}: {one.usd:.2f} USD" for one in find_standing(local_environment(cloud), NAMES)]
+    found += [f"endpoint {one['EndpointName']}" for one in cloud.client("sagemaker").list_endpoints()["Endpoints"]]
     return tuple(found)
 
 
@@ -461,18 +461,18 @@ def deployed(build: Path) -> Iterator[tuple[LocalCloud, Chat, int]]:
         patch.setenv("COLUMNS", "1000")
         processes = Processes(folder=build)
         stack.callback(processes.stop)
-        cloud = start_cloud(processes, clock=START)
+        process = start_cloud(processes, clock=START)
         synthesis = start_synthesis(processes, {"alarm_webhook": {"local": SECRET}}, workloads=[STORY.workload])
-        desk = find_cloud(cloud)
-        desk.client("secretsmanager").create_secret(Name=SECRET, SecretString=place.url)
+        cloud = find_cloud(process)
+        cloud.client("secretsmanager").create_secret(Name=SECRET, SecretString=place.url)
         synthesis.succeed()
-        deploy(processes, desk)
-        patch.setenv("AWS_ENDPOINT_URL", desk.endpoint_url)
-        patch.setenv("MILLRACE_LOCAL_SECRET", desk.secret)
+        deploy(processes, cloud)
+        patch.setenv("AWS_ENDPOINT_URL", cloud.endpoint_url)
+        patch.setenv("MILLRACE_LOCAL_SECRET", cloud.secret)
         for name, expression in DAILY.items():
-            switch_on(desk, f"{NAMES.prefix}-{name}", expression)
-        gather(desk)
-        yield desk, place, cloud.popen.pid
+            switch_on(cloud, f"{NAMES.prefix}-{name}", expression)
+        gather(cloud)
+        yield cloud, place, process.popen.pid
 
 
 def declared(folder: Path) -> Path:
@@ -496,16 +496,16 @@ def declared(folder: Path) -> Path:
     return folder
 
 
-def gather(desk: LocalCloud) -> None:
+def gather(cloud: LocalCloud) -> None:
     """Let drops that come together be one run, as in an account."""
-    functions = desk.client("lambda")
+    functions = cloud.client("lambda")
     (mapping,) = functions.list_event_source_mappings(EventSourceArn=NAMES.queue_arn("drops"))["EventSourceMappings"]
     functions.update_event_source_mapping(UUID=mapping["UUID"], **TOGETHER)
 
 
-def switch_on(desk: LocalCloud, name: str, expression: str) -> None:
+def switch_on(cloud: LocalCloud, name: str, expression: str) -> None:
     """The schedule as it is in an account."""
-    scheduler: Any = desk.client("scheduler")
+    scheduler: Any = cloud.client("scheduler")
     known = scheduler.get_schedule(Name=name)
     kept = {one: known[one] for one in ("ScheduleExpressionTimezone", "FlexibleTimeWindow", "Target", "KmsKeyArn")}
     scheduler.update_schedule(Name=name, ScheduleExpression=expression, State="ENABLED", **kept)

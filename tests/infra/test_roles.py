@@ -13,7 +13,7 @@ from tests.end_to_end.test_permissions import ON_AWS, OnAws
 Templates = dict[str, dict[str, dict[str, Any]]]
 
 ONLY_LOCAL = {"tracking"}
-"""Runs are recorded in a file of the desk; in `dev` and `prod` only where an MLflow is named."""
+"""Runs are recorded in a file of the cloud; in `dev` and `prod` only where an MLflow is named."""
 
 
 def statements(templates: Templates, stage: str) -> dict[str, set[str]]:
