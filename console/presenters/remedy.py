@@ -9,6 +9,7 @@ from console.queries.failures import error_type, is_of_child
 from console.queries.history import Step
 from console.queries.runs import RunDetail
 from millrace.messages.execution import ENDED
+from millrace.messages.release import NOT_WATCHED
 
 START_NEW = ", then start a new run"
 DECLARATION = (
@@ -36,6 +37,9 @@ UNHEALED: Mapping[str, str] = {
     "ArtefactError": "the same artefact fails again: a new run makes another",
 }
 """By the class of the error: why a redrive fails as the run did, and what helps."""
+UNWATCHED = (
+    "the version is live, and a new run of its release has nothing to do: mend the cause, then make the alarms anew"
+)
 PURPOSE = "the machine ended it on purpose, and a redrive ends the same way: mend the cause, then start a new run"
 WAITED = "the run that it waited for failed, and redriven it starts a new one: {why}"
 NOT_SUCCEEDED = tuple(status for status in ENDED if status != "SUCCEEDED")
@@ -62,6 +66,8 @@ def find_remedy(detail: RunDetail, broken: Step | None, *, short: str) -> Remedy
             # A new run of the parent would be a new request, which its guard might refuse for the one before.
             return Remedy(advice=WAITED.format(why=why.removesuffix(START_NEW)), words=("rerun", short))
         return Remedy(advice=why, words=new)
+    if broken and broken.error == NOT_WATCHED:
+        return Remedy(advice=UNWATCHED, words=("rollback", "--restore", "--reason", "alarms missing"))
     if broken and broken.kind == "Fail":
         return Remedy(advice=PURPOSE, words=new)
     if detail.redrivable:

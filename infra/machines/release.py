@@ -15,7 +15,7 @@ from infra.machines.paths import Result, path
 from infra.machines.states import Definition, State
 from millrace.errors import EndpointChangingError, WorkloadError
 from millrace.messages.events import ModelReleased, ReleaseRefused, ReleaseUntidy
-from millrace.messages.release import ReleaseAdvanced, ReleaseTidied, SmokeTested, UpdateState
+from millrace.messages.release import NOT_WATCHED, ReleaseAdvanced, ReleaseTidied, SmokeTested, UpdateState
 from millrace.names import MODEL_ROLE
 from millrace.workload.declaration import Workload
 
@@ -336,7 +336,7 @@ def _tidy_release(context: Context) -> dict[str, State]:
         ),
         "Not watched": states.fail(
             "The version is live, but an alarm on it or the dashboard could not be made",
-            error="NotWatched",
+            error=NOT_WATCHED,
             cause="see the states Watch … and Dashboard of this execution; "
             "millrace rollback --restore --reason 'alarms missing' makes them anew",
         ),

@@ -14,6 +14,8 @@ Turn = Literal["open", "busy"]
 ReleaseOutcome = Literal[Turn, "done", "outdated"]
 """`done`: this version or a newer one is or was live; `outdated`: another version is live than the one that it was
 evaluated beside."""
+NOT_WATCHED = "NotWatched"
+"""The error of a release whose version is live while an alarm on it or the dashboard could not be made."""
 
 
 class Rollback(Message):
