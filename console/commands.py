@@ -1,4 +1,4 @@
-"""A command line of ours as it can be typed: quoted, with the workload and the stage where they must be said."""
+"""A command line of `millrace` as a person can type it: quoted, with workload and stage where needed."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from millrace.workload.load import workload_folders, workloads_folder
 
 
 def command(names: WorkloadNames, *words: str) -> str:
-    """`millrace WORDS` with the options that find this workload at this stage from the caller's shell.
+    """`millrace WORDS` with the options that select this workload and this stage in the caller's shell.
 
     For example `millrace show f477bde4 --workload electricity`."""
     options = [*_workload(names.workload), *_stage(names.platform.stage)]
@@ -18,7 +18,7 @@ def command(names: WorkloadNames, *words: str) -> str:
 
 
 def _workload(workload: str) -> list[str]:
-    """Nothing where it is in the environment or the only one."""
+    """The option for the workload; empty if the environment names it, or if it is the only one."""
     if (chosen := os.environ.get("MILLRACE_WORKLOAD")) is not None:
         return [] if chosen == workload else ["--workload", workload]
     folders = [folder.name for folder in workload_folders(workloads_folder())]
@@ -26,4 +26,5 @@ def _workload(workload: str) -> list[str]:
 
 
 def _stage(stage: str) -> list[str]:
+    """The option for the stage; empty if it is the shell's stage, or `local` where the shell has none."""
     return [] if stage == os.environ.get("MILLRACE_STAGE", "local") else ["--stage", stage]

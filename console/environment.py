@@ -1,4 +1,4 @@
-"""The environment that a command works in: its names, and clients that reach it."""
+"""The environment that a command works in: its names, and the clients that reach it."""
 
 from __future__ import annotations
 
@@ -19,23 +19,25 @@ from millrace.names import STAGES, Platform, WorkloadNames
 from millrace.workload.load import workload_folders, workloads_folder
 
 UP_FILE = "up.json"
-"""Written to the build folder by `millrace up`: `{"endpoint_url": "http://…", "secret": "…", "pid": 4711}`."""
+"""`millrace up` writes this file to the build folder: `{"endpoint_url": "http://…", "secret": "…", "pid": 4711}`."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Environment:
-    """One environment on this machine or on AWS."""
+    """One environment, on this machine or on AWS."""
 
     platform: Platform
     client: Callable[[str], Any]
-    """A boto3 client of a service, with the caller's credentials; one for each service."""
+    """The boto3 client of a service, with the caller's credentials. Each service has one client."""
     cloud: LocalCloud | None = None
-    """The local cloud, where the environment is one."""
+    """The local cloud; None on AWS."""
 
     def names(self, workload: str) -> WorkloadNames:
-        """The names of a workload; an empty string means the only folder, or the only one that is deployed here.
+        """The names of a workload. An empty string means the only workload folder, or the only one that is deployed
+        here.
 
-        Raises EnvironmentNotFoundError when there are no folders or no such one, or when several could be meant."""
+        Raises EnvironmentNotFoundError if there is no folder of workloads, if this workload has no folder, or if
+        several could be meant."""
         known = self._declared()
         if not known:
             raise EnvironmentNotFoundError(
@@ -43,6 +45,7 @@ class Environment:
                 "repository, or name the folder in MILLRACE_WORKLOADS"
             )
         if not workload:
+            # The deployed workloads are only looked up if the folders leave a choice: that takes calls.
             possible = known if len(known) == 1 else self.deployed()
             if len(possible) == 1:
                 return possible[0]
@@ -57,21 +60,24 @@ class Environment:
         )
 
     def deployed(self) -> list[WorkloadNames]:
-        """The workloads that have a folder and whose state machines are here, by name."""
+        """The workloads that have a folder and whose state machines exist here, sorted by name."""
         pages = self.client("stepfunctions").get_paginator("list_state_machines").paginate()
         machines = {machine["name"] for page in pages for machine in page["stateMachines"]}
         return [names for names in self._declared() if names.machine("ingest") in machines]
 
     def _declared(self) -> list[WorkloadNames]:
+        """The names of each workload that has a folder."""
         folders = workload_folders(workloads_folder())
         return [WorkloadNames(platform=self.platform, workload=folder.name) for folder in folders]
 
 
 def find_environment(stage: str, build: Path) -> Environment:
-    """The environment of a stage; raises EnvironmentNotFoundError when there is none.
+    """The environment of a stage.
 
-    `local` is the cloud at AWS_ENDPOINT_URL, or else the one that `millrace up` started; the other stages are in the
-    account and region of the caller's credentials."""
+    `local` is the cloud at AWS_ENDPOINT_URL, else the one that `millrace up` started. All other stages are in the
+    account and region of the caller's credentials.
+    Raises EnvironmentNotFoundError if there is no such environment."""
+    # Stages that need no declaration first, then those that `cdk.json` declares.
     if stage not in (known := [*STAGES, *sorted(set(declared_stages()) - set(STAGES))]):
         raise EnvironmentNotFoundError(f"--stage: expected one of {known}, got {stage!r}")
     if stage == "local":
@@ -86,12 +92,13 @@ def find_environment(stage: str, build: Path) -> Environment:
 
 
 def local_environment(cloud: LocalCloud) -> Environment:
-    """The environment inside a running local cloud."""
+    """The environment inside a local cloud that is running."""
     platform = replace(PLATFORM, event_bus=declared_bus(PLATFORM.stage))
     return Environment(platform=platform, client=cache(cloud.client), cloud=cloud)
 
 
 def _running(build: Path) -> LocalCloud:
+    """The cloud that `millrace up` started. Raises EnvironmentNotFoundError if none was, or its process has ended."""
     path = build / UP_FILE
     if not path.is_file():
         raise EnvironmentNotFoundError(
@@ -107,7 +114,9 @@ def _running(build: Path) -> LocalCloud:
 
 
 def _is_there(pid: int) -> bool:
+    """Whether a process with this id exists."""
     try:
+        # Signal 0 is sent to nobody: it only checks that the process exists.
         os.kill(pid, 0)
     except ProcessLookupError:
         return False

@@ -17,14 +17,15 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 SUFFIXES = (".png", ".jpg", ".jpeg")
+"""The suffixes of files that are read."""
 SHOWN = 5
-"""Names of files that are left out; more would fill the screen."""
+"""How many names of left-out files are shown; more would fill the screen."""
 ID, SPLIT, IMAGE, LABEL = "id", "split", "image", "label"
 
 
 @dataclass(frozen=True, kw_only=True)
 class ImageFolder:
-    """The images below a folder, by name."""
+    """The images below a folder, sorted by path."""
 
     folder: Path
     paths: tuple[Path, ...]
@@ -33,7 +34,7 @@ class ImageFolder:
 
     @property
     def left_out(self) -> str:
-        """What is to be said of the others; empty for none."""
+        """A sentence about the files that are left out; empty if there are none."""
         if not self.others:
             return ""
         first = ", ".join(str(path.relative_to(self.folder)) for path in self.others[:SHOWN])
@@ -43,17 +44,17 @@ class ImageFolder:
 
     @property
     def in_classes(self) -> tuple[Path, ...]:
-        """Those that lie in the folder of a class."""
+        """The images that lie in the folder of a class."""
         return tuple(path for path in self.paths if len(path.relative_to(self.folder).parts) > 1)
 
     @property
     def has_parts(self) -> bool:
-        """Whether the folders of the classes lie in those of the parts of a published split."""
+        """Whether the class folders lie in the folders of a published split: `train/<class>/1.png`."""
         words = [path.relative_to(self.folder).parts for path in self.in_classes]
         return {each[0].lower() for each in words} <= PARTS.keys() and all(len(each) > 2 for each in words)
 
     def labelled(self) -> pa.Table:
-        """`id`, `image`, `label` and, where there are parts, `split` of each image in a class."""
+        """A table of the images in classes: `id`, `image`, `label`, and `split` if there are parts."""
         has_parts = self.has_parts
         words = [path.relative_to(self.folder).parts for path in self.in_classes]
         columns: dict[str, Sequence[object]] = {}
@@ -63,12 +64,13 @@ class ImageFolder:
         return self._table(self.in_classes, before=columns, after=label)
 
     def unlabelled(self) -> pa.Table:
-        """`id` and `image` of each image."""
+        """A table with `id` and `image` of each image."""
         return self._table(self.paths, before={}, after={})
 
     def _table(
         self, paths: Sequence[Path], *, before: Mapping[str, Sequence[object]], after: Mapping[str, Sequence[object]]
     ) -> pa.Table:
+        """The images between the columns `before` and `after`. The id is the path below the folder, without suffix."""
         import pyarrow as pa
 
         ids = ["/".join(path.relative_to(self.folder).with_suffix("").parts) for path in paths]
@@ -76,8 +78,10 @@ class ImageFolder:
 
 
 def scaled_to(cell: bytes, rule: ImageFormat) -> bytes:
-    """The image as PNG of the rule's size and colours; itself where it is such a one already, is no
-    image, or is transparent: it is refused then."""
+    """The image as a PNG of the rule's size and colours.
+
+    The cell is returned as it is if it has that form already, if it is not an image, or if it is transparent. The
+    contract refuses the latter two."""
     from PIL import Image
 
     channels, height, width = rule.shape
@@ -88,6 +92,8 @@ def scaled_to(cell: bytes, rule: ImageFormat) -> bytes:
             if opened.has_transparency_data:
                 return cell
             picture = opened.convert("L" if channels == 1 else "RGB").resize((width, height))
+    # Pillow raises errors of many classes for damaged files. The cell stays as it is, and validation says what is
+    # wrong.
     except Exception:
         return cell
     written = BytesIO()
@@ -96,7 +102,7 @@ def scaled_to(cell: bytes, rule: ImageFormat) -> bytes:
 
 
 def find_images(folder: Path) -> ImageFolder:
-    """The images below `folder`, however deep."""
+    """The images below `folder`, at any depth."""
     files = sorted(path for path in folder.rglob("*") if path.is_file() and not path.name.startswith("."))
     paths = tuple(path for path in files if path.suffix.lower() in SUFFIXES)
     others = tuple(path for path in files if path.suffix.lower() not in SUFFIXES)

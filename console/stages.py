@@ -1,4 +1,4 @@
-"""What the repository's `cdk.json` says to the app, and of its stages."""
+"""What the repository's `cdk.json` says to the app, above all about its stages."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 
 
 def declared_context() -> Mapping[str, Any]:
-    """The context of `cdk.json`: of the file beside the folder of workloads, or else of the repository's own."""
+    """The `context` of `cdk.json`: of the file beside the folder of workloads, else of the repository's own file."""
     beside, own = workloads_folder().parent / "cdk.json", REPOSITORY / "cdk.json"
     path = beside if beside.is_file() else own
     found: Mapping[str, Any] = json.loads(path.read_text()).get("context", {}) if path.is_file() else {}
@@ -21,19 +21,21 @@ def declared_context() -> Mapping[str, Any]:
 
 
 def declared_stages() -> Mapping[str, Any]:
-    """What is below `stages` in that context, by stage; what is no options there, synthesis refuses."""
+    """The options of each stage that the context declares below `stages`.
+
+    Entries that are not options are left out here; synthesis refuses them."""
     stages = declared_context().get("stages")
     found = stages.items() if isinstance(stages, Mapping) else ()
     return {stage: options for stage, options in found if isinstance(options, Mapping)}
 
 
 def declared_bus(stage: str) -> str | None:
-    """The name of the account's bus that the stage takes; None for a bus of its own."""
+    """The name of the account's event bus that the stage uses; None if the stage has a bus of its own."""
     name: str | None = (declared_stages().get(stage) or {}).get("event_bus")
     return name
 
 
 def declared_webhook(stage: str) -> str | None:
-    """The name of the secret with the URL of the stage's chat; None for no chat."""
+    """The name of the secret with the URL of the stage's chat; None if the stage has no chat."""
     secrets = declared_context().get("alarm_webhook")
     return secrets.get(stage) if isinstance(secrets, Mapping) else None

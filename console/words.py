@@ -1,4 +1,4 @@
-"""Numbers and lists as people write them."""
+"""Write numbers, dates and lists as people write them."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ NUMBERS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight",
 
 
 def count(number: int, noun: str) -> str:
-    """`eight files`, `one file`, `17 windows`."""
+    """A number with its noun: `eight files`, `one file`, `17 windows`."""
     return f"{spelled_number(number)} {noun}{'' if number == 1 else 's'}"
 
 
 def spelled_number(number: int) -> str:
-    """`eight`, `one`, `17`."""
+    """A number up to twelve as a word, else in digits: `eight`, `one`, `17`."""
     return NUMBERS[number] if number < len(NUMBERS) else f"{number:,}"
 
 
@@ -29,14 +29,14 @@ def listed(names: Sequence[str]) -> str:
 
 
 def spelled(identifier: str) -> str:
-    """`non-inferiority`, `input drift`, `cool-down`."""
+    """An identifier in words: `non-inferiority`, `input drift`, `cool-down`."""
     return {"non_inferiority": "non-inferiority", "cool_down": "cool-down"}.get(identifier) or (
         identifier.replace("_", " ").replace("-", " ")
     )
 
 
 def times(ratio: float) -> str:
-    """A ratio to a bound: `224` or `0.46`."""
+    """A ratio to a bound: `224`, or `0.46` below 10."""
     return f"{ratio:.0f}" if ratio >= 10 else f"{ratio:.2f}"
 
 
@@ -46,41 +46,44 @@ def figure(value: float) -> str:
 
 
 def usd(amount: float) -> str:
-    """`599.37`, `< 0.01`."""
+    """An amount in US dollars: `599.37`, `< 0.01`."""
     return f"{amount:,.2f}" if amount >= 0.01 or amount == 0 else "< 0.01"
 
 
 def day(at: date) -> str:
-    """`1 July 1997`."""
+    """A date: `1 July 1997`."""
     return f"{at:%-d %B %Y}"
 
 
 def last_day(end: date) -> str:
-    """The last day of a span that ends at `end`, which is no part of it: `30 April 1997` for midnight of 1 May."""
+    """The last day of a span, which does not include `end`: `30 April 1997` for midnight of 1 May."""
     return day(_last_moment(end))
 
 
 def days(start: str, end: str) -> str:
-    """The first and the last day of a half-open span of moments in ISO 8601: `1997-04-01 to 1997-04-30`."""
+    """The first and the last day of a span, `1997-04-01 to 1997-04-30`.
+
+    `start` and `end` are moments in ISO 8601; `end` is not part of the span."""
     return _span(f"{parse_utc(start):%Y-%m-%d}", f"{_last_moment(parse_utc(end)):%Y-%m-%d}")
 
 
 def span(start: str, end: str) -> str:
-    """The same for a sentence: `1 April 1997 to 30 April 1997`."""
+    """The same days as `days` has, for a sentence: `1 April 1997 to 30 April 1997`."""
     return _span(day(parse_utc(start)), last_day(parse_utc(end)))
 
 
 def _span(first: str, last: str) -> str:
-    """Of a single day the day alone."""
+    """Both days; a single day is written once."""
     return first if first == last else f"{first} to {last}"
 
 
 def _last_moment(end: date) -> date:
+    """The last moment before `end`, or the last day if `end` is a date."""
     return end - (timedelta(microseconds=1) if isinstance(end, datetime) else timedelta(days=1))
 
 
 def brief(text: str) -> str:
-    """A URI or ARN without bucket, account and the ends of a version id and a run's name:
+    """A URI or ARN without its bucket or account, with version id and run name cut short:
     `training/1996-05.parquet?versionId=5f2a…`."""
     text = re.sub(r"s3://[^/]+/", "", text)
     text = re.sub(r"arn:aws:sagemaker:[^:]*:\d*:", "", text)

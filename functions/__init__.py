@@ -1,1 +1,1 @@
-"""When it happens: one folder per Lambda."""
+"""When it happens: one folder for each Lambda function, with `handler.py` and what only this function needs."""

@@ -1,4 +1,4 @@
-"""An operations alarm of the catalogue as CloudFormation and the API of CloudWatch take it: both name things alike."""
+"""The parameters of an operations alarm, for CloudFormation and for CloudWatch's API, which use the same names."""
 
 from __future__ import annotations
 
@@ -18,7 +18,9 @@ def parameters(
     threshold: float,
     topic_arn: str = "",
 ) -> dict[str, Any]:
-    """The alarm `name` of the catalogue on `metrics`; it sends both changes to the topic, if there is one."""
+    """The parameters of the alarm `name` of the catalogue on `metrics`.
+
+    If there is a topic, the alarm sends a message when it is raised and when it is over."""
     return {
         "AlarmName": alarm_name,
         "AlarmDescription": description(name, about, alarm.description, alarm.severity),
@@ -33,16 +35,20 @@ def parameters(
 
 
 def description(name: str, about: str, raised: str, severity: Severity) -> str:
-    """Whose alarm it is, when it is raised, how urgent it is and where its runbook is."""
+    """The description of an alarm: what it is about, when it is raised, its severity and its runbook."""
     return f"{about}: {raised} ({severity}; {runbook(name)})"
 
 
 def notifying(topic_arn: str) -> dict[str, list[str]]:
+    """The parameters by which an alarm sends its changes to the topic; none without a topic."""
     return {"AlarmActions": [topic_arn], "OKActions": [topic_arn]} if topic_arn else {}
 
 
 def _queries(alarm: OperationsAlarm[Any], metrics: Sequence[WatchedMetric]) -> list[dict[str, Any]]:
-    """One query for each metric; of several, the formula or their largest value is what the alarm compares."""
+    """One query for each metric, as `m0`, `m1` and so on.
+
+    If the alarm has a formula or several metrics, one more query is compared: the formula, else the largest value."""
+    # CloudWatch compares the one query that returns data. METRICS() stands for all other queries.
     formula = alarm.formula or ("MAX(METRICS())" if len(metrics) > 1 else "")
     queries: list[dict[str, Any]] = [
         {

@@ -1,6 +1,6 @@
-"""The CDK app: the platform and every workload, in one stage (`cdk deploy --all -c stage=dev`).
+"""The CDK app: the platform and every workload in one stage (`cdk deploy --all -c stage=dev`).
 
-`-c workloads=electricity,xray` takes these workloads alone."""
+`-c workloads=electricity,xray` takes only these workloads."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ from millrace.workload.overlaps import overlaps
 
 
 def build(settings: StageSettings, *, workloads: Sequence[Path], outdir: str | None = None) -> cdk.App:
-    """The app with the stacks of all workloads, platform and audit, and, for each workload's folder, its rooms.
+    """The app with the stacks of the platform and the audit, and the rooms of each of the given folders of workloads.
 
-    What all workloads share is the same whichever are given: the folders beside theirs count, too."""
-    # The command line would begin each warning with the place in the CDK's own program that the trace ends in.
+    The platform and the audit are the same whichever workloads are given: they are made for all folders that exist."""
+    # With traces, the command line would begin each warning with a place in the CDK's own program.
     context = {"aws:cdk:disable-asset-staging": True, "aws:cdk:disable-stack-trace": True}
     app = cdk.App(outdir=outdir, context=context, analytics_reporting=False)
     loaded = [(folder, load_workload(folder)) for folder in workloads]
@@ -46,6 +46,7 @@ def build(settings: StageSettings, *, workloads: Sequence[Path], outdir: str | N
     platform = PlatformStack(app, settings=settings, workloads=every)
     audit = AuditStack(app, settings=settings)
     audit.add_stack_dependency(platform)
+    # Stacks read each other's ARNs from SSM, so CloudFormation does not see their order: the dependencies declare it.
     for folder, workload in loaded:
         for room in ROOMS:
             stack = room(app, settings=settings, workload=workload, folder=folder, tags=tags)
@@ -56,7 +57,7 @@ def build(settings: StageSettings, *, workloads: Sequence[Path], outdir: str | N
 
 
 def _check_names(workloads: Sequence[str]) -> None:
-    """Raise ConfigurationError where one name begins with another and an underscore."""
+    """Raise ConfigurationError if a name begins with another name and an underscore, as `cold_2` does with `cold`."""
     for name in workloads:
         for other in overlaps(name, workloads):
             if name.startswith(other):
@@ -69,23 +70,23 @@ def _check_names(workloads: Sequence[str]) -> None:
 
 
 def _check_stage(platform: Platform, workloads: Sequence[Workload]) -> None:
-    """Raise WorkloadError for a workload without an instance for the stage, or with too long a name beside it."""
+    """Raise WorkloadError if a workload has no instance for the stage, or if the two names together are too long."""
     for workload in workloads:
         where, prefix = f"workloads/{workload.name}", WorkloadNames(platform=platform, workload=workload.name).prefix
         for field, instances in (("training", workload.training.instance), ("rollout", workload.rollout.instance)):
             if platform.stage not in instances:
                 expected = f"an instance for the stage {platform.stage}"
                 raise WorkloadError(where=where, field=f"{field}.instance", expected=expected, came=sorted(instances))
-        # No role of `local` is made in an account, which would refuse a longer name.
+        # An account refuses roles with longer names. The stage `local` is in no account.
         if platform.stage != "local" and len(prefix) > LONGEST_PREFIX:
             expected = f"a name that makes {LONGEST_PREFIX} letters at most with the stage's: {prefix}"
             raise WorkloadError(where=where, field="name", expected=expected, came=len(prefix))
 
 
 def chosen(folders: Sequence[Path], names: object) -> list[Path]:
-    """The folders that `names` lists, separated by commas; all without a name.
+    """The folders that `names` lists, separated by commas; all folders if it lists none.
 
-    Raises ConfigurationError on the name of no folder."""
+    Raises ConfigurationError if a name is no folder."""
     known = {folder.name: folder for folder in folders}
     if not isinstance(names, str):
         expected = "names of workloads as one text, separated by commas"
@@ -99,15 +100,16 @@ def chosen(folders: Sequence[Path], names: object) -> list[Path]:
 
 
 def listed(context: Node) -> list[Path]:
-    """The folders that the context lists."""
+    """The folders of the workloads that the context lists; all without a list."""
     return chosen(workload_folders(workloads_folder(REPOSITORY)), context.try_get_context("workloads") or "")
 
 
 def refuse_missing_images(app: cdk.App, settings: StageSettings) -> None:
-    """An error on each stack that runs an image whose digest the account does not hold.
+    """Add an error to each stack that runs an image without a digest in the account.
 
-    The CDK's command line stops at it before it touches a stack, so no stage is left half deployed; the platform's
-    stack, whose repositories the images are pushed to, has none. Without it CloudFormation would refuse the stack."""
+    The CDK's command line stops at such an error before it touches a stack, so no stage is left half deployed. Without
+    the error CloudFormation would refuse that stack. The platform's stack gets none, since it makes the repositories
+    to which the images are pushed."""
     stage = settings.platform.stage
     missing = missing_digests(settings.platform, image_tags(REPOSITORY, settings.platform))
     for stack in app.node.children:
@@ -120,9 +122,10 @@ def refuse_missing_images(app: cdk.App, settings: StageSettings) -> None:
 
 
 def refuse_another_key(app: cdk.App, settings: StageSettings) -> None:
-    """An error on the platform's stack where a stage that lies under one key names another."""
+    """Add an error to the platform's stack if the stage is deployed under one key and names another."""
     wanted = settings.options.key_arn
     deployed = deployed_key(settings.platform) if wanted else None
+    # `children[0]` is the stack that `build` makes first: the platform's.
     if deployed not in (None, wanted):
         cdk.Annotations.of(app.node.children[0]).add_error(
             f"stages.{settings.platform.stage}.key_arn: expected {deployed}, under which the stage was made, got "
@@ -131,7 +134,7 @@ def refuse_another_key(app: cdk.App, settings: StageSettings) -> None:
 
 
 def warn_of_slow_starts(app: cdk.App, settings: StageSettings) -> None:
-    """Say that functions are deployed without bytecode, and what mends it."""
+    """Add a warning that functions are deployed without bytecode, with the remedy."""
     cdk.Annotations.of(app.node.children[0]).add_warning_v2(
         "millrace:uncompiled",
         f"functions are not compiled, so a cold start takes about 1.6 times its CPU time: expected "
@@ -140,13 +143,13 @@ def warn_of_slow_starts(app: cdk.App, settings: StageSettings) -> None:
 
 
 def warn_of_bases(app: cdk.App, settings: StageSettings) -> None:
-    """Say which base images no digest pins."""
+    """Add a warning that names the base images that no digest pins, if there are any."""
     if said := say_of_bases(REPOSITORY, images(REPOSITORY, settings.platform)):
         cdk.Annotations.of(app.node.children[0]).add_warning_v2("millrace:unpinned", said)
 
 
 def warn_of_no_receiver(app: cdk.App, settings: StageSettings) -> None:
-    """Say that the alarms of the stage are sent to nobody that its settings name."""
+    """Add a warning if the settings name nobody to whom the alarms of the stage are sent."""
     if not settings.alarm_email and not settings.alarm_webhook:
         stage = settings.platform.stage
         cdk.Annotations.of(app.node.children[0]).add_warning_v2(
@@ -158,15 +161,15 @@ def warn_of_no_receiver(app: cdk.App, settings: StageSettings) -> None:
 
 
 def warn_of_unread(app: cdk.App, context: Mapping[str, Any]) -> None:
-    """Say what of the context takes no effect: a key or a stage that is spelled wrong."""
+    """Add a warning for each part of the context that has no effect, such as a misspelled key or stage."""
     for name, sentence in unread(context).items():
         cdk.Annotations.of(app.node.children[0]).add_warning_v2(f"millrace:unread-{name}", sentence)
 
 
 def main() -> None:
-    """As `synthesize`; what cannot be synthesized is one line on stderr and exit status 1.
+    """Synthesize. An error is one line on stderr, and the exit status is 1.
 
-    A workload that cannot be read stops the others only where they are not listed."""
+    A workload that cannot be read stops all workloads, unless `-c workloads=…` leaves it out; the line says so."""
     try:
         synthesize()
     except WorkloadError as error:
@@ -176,7 +179,9 @@ def main() -> None:
 
 
 def without(error: ConfigurationError, names: Sequence[str]) -> str:
-    """How the others of these workloads are deployed; nothing where the error names none of them, or the only one."""
+    """How to deploy the other ones of these workloads, as the end of the error's line.
+
+    "" if the error names no workload of them, or the only one."""
     others = [name for name in names if name not in re.split("[/, ]", error.where)]
     if not others or len(others) == len(names):
         return ""
@@ -185,7 +190,9 @@ def without(error: ConfigurationError, names: Sequence[str]) -> str:
 
 
 def _check_place(account: object, region: object) -> None:
-    """Raise ConfigurationError for what is no account and no region; which regions there are, images tell."""
+    """Raise ConfigurationError if the account or the region is not written as one.
+
+    Whether there is such a region is checked later, by AWS's images (see `aws_images`)."""
     for field, value, pattern, expected in (
         ("account", account, "[0-9]{12}", "a text of 12 digits"),
         ("region", region, "[a-z]+(-[a-z]+)+-[0-9]+", "a region such as eu-west-1"),
@@ -195,9 +202,10 @@ def _check_place(account: object, region: object) -> None:
 
 
 def settings_of(context: Node) -> StageSettings:
-    """Of the stage that the context names; the account and region come from the CLI's environment.
+    """The settings of the stage that the context names.
 
-    Raises ConfigurationError without them, and for what the context says and cannot be."""
+    Account and region come from the context, else from the environment of the CDK's command line. Raises
+    ConfigurationError without them, and for an impossible value in the context."""
     stage = context.try_get_context("stage") or "local"
     account = context.try_get_context("account") or os.environ.get("CDK_DEFAULT_ACCOUNT")
     region = context.try_get_context("region") or os.environ.get("CDK_DEFAULT_REGION")
@@ -221,7 +229,8 @@ def settings_of(context: Node) -> StageSettings:
 
 
 def synthesize() -> None:
-    """Synthesize for the stage that the context names, of the workloads that it lists (all without a list)."""
+    """Synthesize the stage that the context names, with the workloads that it lists (all without a list)."""
+    # A first app only reads the context. `build` makes the app with the stacks.
     context = cdk.App().node
     settings = settings_of(context)
     app = build(settings, workloads=listed(context))
@@ -232,7 +241,8 @@ def synthesize() -> None:
     if is_deployed:
         warn_of_bases(app, settings)
         warn_of_no_receiver(app, settings)
-    # The command line names the account of its credentials; without any, nothing can be looked up.
+    # The command line sets CDK_DEFAULT_ACCOUNT to the account of its credentials. Without credentials for this account
+    # nothing can be looked up.
     if is_deployed and settings.platform.account == os.environ.get("CDK_DEFAULT_ACCOUNT"):
         refuse_missing_images(app, settings)
         refuse_another_key(app, settings)

@@ -1,4 +1,4 @@
-"""AWS's own images that training begins with, and the login to the registries that hold them and ours."""
+"""Finds AWS's own image on which training is built, and logs docker in to the registries of AWS and of the account."""
 
 from __future__ import annotations
 
@@ -15,17 +15,18 @@ from millrace.spelling import did_you_mean
 from millrace.workload.load import read_workloads, workloads_folder
 
 FRAMEWORK = "pytorch-amzn2023"
-"""AWS's images for training, as SageMaker's SDK names them."""
+"""SageMaker's SDK calls AWS's images for training by this name."""
 
 
 @cache
 def training_base(root: Path, stage: str, region: str) -> str:
-    """The URI of AWS's own PyTorch image for the workloads' training instances; one with a GPU decides for all.
+    """The URI of AWS's own PyTorch image for the training instances of all workloads.
 
-    Raises ConfigurationError for a region without that image, and ValueError where AWS has none for our version of
-    torch."""
+    If one of the instances has a GPU, it is the image for GPUs. Raises ConfigurationError if the region does not have
+    the image, and ValueError if AWS has none for our version of torch."""
     from sagemaker.core import image_uris
 
+    # Families of instances with a GPU begin with g or p. They are sorted to the end, so the last instance decides.
     instances = sorted(training_instances(root, stage), key=lambda name: name.split(".")[1][0] in "gp")
     torch = re.search(r"^torch==(\d+\.\d+)", (root / "constraints.txt").read_text(), re.M)
     assert torch is not None
@@ -37,7 +38,7 @@ def training_base(root: Path, stage: str, region: str) -> str:
 
 
 def _check_region(version: Mapping[str, Any], region: str) -> None:
-    """Raise ConfigurationError where a version of AWS's images lists its regions, and this one is not among them."""
+    """Raise ConfigurationError if a version of AWS's images lists its regions, and this one is not among them."""
     regions = version.get("registries", {region: ""})
     if region not in regions:
         expected = f"a region with SageMaker's image of torch{did_you_mean([region], regions)}: {', '.join(regions)}"
@@ -45,7 +46,10 @@ def _check_region(version: Mapping[str, Any], region: str) -> None:
 
 
 def training_instances(root: Path, stage: str) -> set[str]:
-    """Those of every workload that can be read: one that cannot is deployed by nobody and must not stop the others."""
+    """The training instances of every workload that can be read, for the stage.
+
+    A workload that cannot be read is deployed by nobody, and must not stop the others. Raises its WorkloadError if no
+    workload can be read, and ConfigurationError if no workload has an instance for the stage."""
     found, broken = read_workloads(workloads_folder(root))
     if broken and not found:
         raise broken[0]
@@ -57,7 +61,7 @@ def training_instances(root: Path, stage: str) -> set[str]:
 
 
 def login(ecr: Any, hosts: set[str]) -> None:
-    """One token is good for every registry of the region that the caller may read."""
+    """Log docker in to these registries. One token is good for every registry of a region that the caller may read."""
     token = ecr.get_authorization_token()["authorizationData"][0]["authorizationToken"]
     user, _, word = base64.b64decode(token).decode().partition(":")
     for host in sorted(hosts):

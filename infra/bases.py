@@ -1,11 +1,11 @@
-"""`make bases`: the digests of the images that ours begin with, in `containers/bases.json`.
+"""`make bases`: writes the digests of the base images of our images into `containers/bases.json`.
 
     {"public.ecr.aws/docker/library/python:3.13-slim": "sha256:…", "pytorch:2.13-cpu-amzn2023-sagemaker": null}
 
-A tag such as `3.13-slim` moves when its image is patched. With a digest the same commit builds the same image, and a
-patch is a commit: the digest is part of the image's own tag, so the image is built anew. null: nobody has looked the
-digest up yet, and the tag alone says what is built. AWS's images are named without their registry, which is another
-in each region and holds the same images."""
+A tag such as `3.13-slim` moves when its image is patched. With a digest, the same commit builds the same image. A patch
+is then a commit: the digest is part of our image's own tag, so that image is built anew. null means that nobody has
+looked the digest up yet, and only the tag says what is built. AWS's images are named without their registry, since each
+region has a registry of its own with the same images."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 
 
 def key_of(reference: str) -> str:
-    """The reference as the file names it."""
+    """The reference as the file names it: without the registry, if that is AWS's."""
     return OF_AWS.sub("", reference)
 
 
 def pins(root: Path) -> dict[str, str | None]:
-    """The digest of each base, None where it is not pinned; raises ConfigurationError for what is no digest."""
+    """The digest of each base image, None if it is not pinned. Raises ConfigurationError if a text is no digest."""
     found: dict[str, str | None] = json.loads((root / FILE).read_text())
     for reference, digest in found.items():
         _check(reference, digest)
@@ -38,7 +38,7 @@ def pins(root: Path) -> dict[str, str | None]:
 
 
 def pinned(root: Path, reference: str) -> str:
-    """The reference with its digest, where there is one; raises ConfigurationError for a base that is not listed."""
+    """The reference, with its digest if it is pinned. Raises ConfigurationError if the file does not list the image."""
     known = pins(root)
     if key_of(reference) not in known:
         raise ConfigurationError(where=str(FILE), field="base", expected=f"one of {sorted(known)}", came=reference)
@@ -47,12 +47,12 @@ def pinned(root: Path, reference: str) -> str:
 
 
 def unpinned(root: Path, references: Iterable[str]) -> list[str]:
-    """Those without a digest: what is built on them depends on the day."""
+    """The references without a digest. An image that is built on one depends on the day."""
     return sorted({one for one in references if pinned(root, one) == one})
 
 
 def refresh(root: Path, references: Iterable[str]) -> dict[str, tuple[str | None, str]]:
-    """Look the references up and write the file; by reference the digest before and now, of those that changed."""
+    """Look the references up and write the file; the digests that changed, as `{reference: (before, now)}`."""
     known, changed = pins(root), {}
     for reference in references:
         before, now = known.get(key_of(reference)), look_up(reference)
@@ -67,7 +67,7 @@ def write(root: Path, known: Mapping[str, str | None]) -> None:
 
 
 def look_up(reference: str) -> str:
-    """The digest that the registry has under the tag now: of the index, where there are several platforms."""
+    """The digest that the registry has under the tag now. For an image of several platforms it is that of the index."""
     words = ["docker", "buildx", "imagetools", "inspect", reference, "--format", "{{.Manifest.Digest}}"]
     digest = subprocess.run(words, check=True, capture_output=True, text=True).stdout.strip()
     _check(reference, digest)
@@ -80,11 +80,12 @@ def _check(reference: str, digest: str | None) -> None:
 
 
 def main() -> None:
-    """Look up the bases, those of AWS only with `--aws`, which needs credentials; print what changed."""
+    """Look up the base images and print what changed; AWS's images only with `--aws`, which needs credentials."""
     parser = argparse.ArgumentParser(prog="python -m infra.bases", description=__doc__)
     parser.add_argument("--aws", action="store_true", help="AWS's training images, too; docker is logged in to them")
     from infra.context import REPOSITORY
 
+    # Each stage may train on other instances, and so on another image of AWS's.
     references = [PYTHON]
     if parser.parse_args().aws:
         import boto3

@@ -1,6 +1,6 @@
-"""What a Lambda carries: the import closure of its handler, and its third-party packages as a layer.
+"""Makes the code of a Lambda function: a bundle with the import closure of its handler, a layer with its packages.
 
-Both are folders under `build/`, named by the digest of what went in, so an unchanged one is never made again.
+Both are folders below `build/`, named by a digest of their sources, so an unchanged one is never made again.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ PRUNED = (
     "hive_metastore", "fb303", "markdown_it", "mdurl", "pygments", "rich",
     "**/tests", "**/*.pyi",
 )  # fmt: skip
-"""Paths that no function imports; boto3 and its dependencies belong to Lambda's own runtime."""
+"""Paths that no function imports. Lambda's own runtime has boto3 and its dependencies."""
 OF_THE_PLATFORM = ("audit_chain",)
-"""Functions that all workloads share; no declaration is in their bundles."""
+"""Functions that all workloads share. Their bundles have no declaration."""
 
 
 def bundle(
@@ -37,15 +37,16 @@ def bundle(
 ) -> tuple[str, str]:
     """The folder and the digest of the bundle of `functions/<function>` for the workload in the folder `workload`.
 
-    It holds the import closure of the handler, the workload's yaml files; its root
-    mirrors the repository's, so an import path is the same in a test and in Lambda. It is compiled, since a bundle
-    is read-only: by this machine's own Python (`platform` is `host`), or by `compiler`, the path of another one."""
+    The bundle holds the import closure of the handler and the workload's YAML files. Its root mirrors the root of the
+    repository, so an import path is the same in a test and in Lambda. It is compiled, since Lambda cannot write into
+    it: by this machine's own Python if `platform` is `host`, else by `compiler`, the path of another Python."""
     code = closure(repository, repository / "functions" / function / "handler.py")
     declaration = _declaration(workload) if workload else {}
     files = dict(sorted({file.relative_to(repository): file for file in code}.items() | declaration.items()))
     digest = _digest(files) if compiler is None else _compiled(_digest(files), compiler)
     on_host = platform == "host"
     folder = repository / "build" / "bundles" / f"{function}-{digest[:16]}{'-host' if on_host else ''}"
+    # Made in a folder of another name and renamed at the end: a folder of this name is always complete.
     if not folder.is_dir():
         unfinished = _unfinished(folder)
         for place, file in files.items():
@@ -61,7 +62,8 @@ def bundle(
 
 
 def closure(repository: Path, entry: Path) -> set[Path]:
-    """The repository's own files that `entry` imports, directly or not, with itself and the packages' `__init__`."""
+    """`entry`, the repository's own files that it imports, directly or not, and the `__init__` of their packages."""
+    # A file in `waiting` adds its packages and the modules that it imports, until no file is new.
     found: set[Path] = set()
     waiting, ours = [entry], frozenset(path.name for path in repository.iterdir() if path.is_dir())
     while waiting:
@@ -77,9 +79,10 @@ def closure(repository: Path, entry: Path) -> set[Path]:
 def layer(
     repository: Path, requirements: Path, platform: str, python: str, compiler: str | None = None
 ) -> tuple[str, str]:
-    """The folder (with `python/` inside) and the digest of a layer: one pip install per requirements and platform.
+    """The folder (with `python/` inside) and the digest of a layer: one pip install for requirements and platform.
 
-    `platform` is a wheel tag such as `manylinux2014_aarch64`, or `host`; `compiler` as for a bundle."""
+    `platform` is a wheel tag such as `manylinux2014_aarch64`, or `host`. `compiler` is the path of a Python that
+    compiles the packages, as for a bundle."""
     wanted = "\n".join(sorted(line.strip() for line in requirements.read_text().splitlines() if line.strip()))
     constraints = repository / "constraints.txt"
     digest = hashlib.sha256(
@@ -103,13 +106,13 @@ def layer(
 
 
 def _unfinished(folder: Path) -> Path:
-    """A place of this process's own beside `folder`: two that synthesize at once do not meet in it."""
+    """A new folder beside `folder` for this process alone, so two that synthesize at once do not disturb each other."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     return Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
 
 
 def _finish(unfinished: Path, folder: Path) -> None:
-    """Give it its name, whole; where another process was first, that one's stays."""
+    """Rename the finished folder in one step. If another process was first, that one's folder stays."""
     unfinished.chmod(0o755)
     try:
         unfinished.rename(folder)
@@ -120,6 +123,8 @@ def _finish(unfinished: Path, folder: Path) -> None:
 
 
 def _install(requirements: Path, constraints: Path, target: Path, platform: str, python: str) -> None:
+    """Install wheels into the target. For another machine than this one, pip gets the platform and the Python."""
+    # Some packages have wheels for manylinux_2_28 alone.
     foreign = [
         "--platform", platform, "--platform", platform.replace("2014", "_2_28"),
         "--python-version", python, "--implementation", "cp",
@@ -144,7 +149,7 @@ def _prune(target: Path) -> None:
 
 
 def _declaration(workload: Path) -> dict[Path, Path]:
-    """The files of the declaration by their place in the bundle: the same wherever the folder lies."""
+    """The workload's YAML files by their place in the bundle, which is the same wherever the folder is."""
     names = ("workload.yaml", "contract.yaml")
     return {Path("workloads", workload.name, name): file for name in names if (file := workload / name).is_file()}
 
@@ -158,7 +163,7 @@ def _digest(files: Mapping[Path, Path]) -> str:
 
 
 def _compiled(digest: str, compiler: str) -> str:
-    """Of the same with its bytecode: another asset than without, one for each version of Python."""
+    """The digest of the same files with their bytecode: another asset for each version of Python."""
     return hashlib.sha256(f"{digest}\0compiled\0{version_of(compiler)}".encode()).hexdigest()
 
 
@@ -171,9 +176,9 @@ def _packages(repository: Path, file: Path) -> Iterator[Path]:
 
 @cache
 def _imported(source: str, packages: frozenset[str]) -> frozenset[str]:
-    """Every dotted name in the packages that the source may import, those inside functions included, for typing not.
+    """Every dotted name in `packages` that the source may import, also inside functions, but not for typing alone.
 
-    Kept by the text: most modules are in the closure of twenty handlers."""
+    Cached by the source's text, as most modules are in the closure of twenty handlers."""
     names: set[str] = set()
     waiting: list[ast.AST] = [ast.parse(source)]
     while waiting:
@@ -182,6 +187,7 @@ def _imported(source: str, packages: frozenset[str]) -> frozenset[str]:
             names.update(alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
             names.add(node.module)
+            # `from a import b` may import the module a.b, or a name of a: `_modules` finds no file for the latter.
             names.update(f"{node.module}.{alias.name}" for alias in node.names)
         elif isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test):
             waiting += node.orelse

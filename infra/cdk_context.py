@@ -1,4 +1,6 @@
-"""What the context of `cdk.json` and `-c` say by stage, `"tracking": {"dev": "app"}`, and what of it nothing reads."""
+"""Reads the context of `cdk.json` and of `-c`, which has values by stage, and finds what in it has no effect.
+
+Example: `"tracking": {"dev": "app"}`."""
 
 from __future__ import annotations
 
@@ -17,19 +19,19 @@ EXAMPLES = {
     "alarm_email": '{"prod": "team@example.com"}',
     "alarm_webhook": '{"prod": "chat/url"}',
 }
-"""By key what it may say of a stage."""
+"""The keys that have values by stage, each with an example."""
 KEYS = ("stage", "account", "region", "workloads", *EXAMPLES)
-"""All that the app reads."""
+"""All keys that the app reads."""
 OF_CDK = re.compile("cli-telemetry$|acknowledged-issue-numbers$|.*[:@]")
-"""What the CDK itself reads: two names, and those with a colon or an at sign (`@aws-cdk/…`, `aws:cdk:…`, look-ups)."""
+"""Keys that the CDK itself reads: two names, and all names with a colon or an at sign (`@aws-cdk/…`, `aws:cdk:…`)."""
 SECRET = "alarm_webhook"  # noqa: S105 - a key's name # pragma: allowlist secret
-"""The key whose value may be a chat's URL by mistake, which no message repeats."""
+"""The value of this key may be the URL of a chat by mistake. That is a secret, so no message repeats it."""
 
 
 def by_stage(value: object, key: str) -> Mapping[str, Any]:
-    """What the context says below the key, by stage; a value of the command line (`-c tracking=…`) is JSON.
+    """The context's values below the key, by stage. A value of the command line (`-c tracking=…`) is JSON.
 
-    Raises ConfigurationError where it says nothing by stage."""
+    Raises ConfigurationError if the value is no mapping of stages."""
     try:
         found = json.loads(value) if isinstance(value, str) else value
     except ValueError:
@@ -43,9 +45,9 @@ def by_stage(value: object, key: str) -> Mapping[str, Any]:
 
 
 def text_of(value: object, key: str, stage: str) -> str:
-    """The text that the context has for the stage below the key; empty without one.
+    """The context's text below the key for the stage; "" without one.
 
-    Raises ConfigurationError where it is none."""
+    Raises ConfigurationError if the value is no text."""
     found = by_stage(value, key).get(stage)
     if found is not None and not isinstance(found, str):
         expected = f"a text, such as {EXAMPLES[key]}"
@@ -54,9 +56,9 @@ def text_of(value: object, key: str, stage: str) -> str:
 
 
 def unread(context: Mapping[str, Any]) -> dict[str, str]:
-    """What takes no effect, each with a sentence: keys that nothing reads, and stages that cannot be synthesized, as
-    they are none of ours and nothing says what they are like.
+    """What in the context has no effect, each with a sentence.
 
+    That is a key that nothing reads, or a stage that cannot be synthesized: it is none of ours, and has no `like`.
     Example: `{"alarm_email.dve": "alarm_email.dve in the context: expected local, dev, prod, or …"}`"""
     found = {}
     for key in context:
@@ -64,6 +66,7 @@ def unread(context: Mapping[str, Any]) -> dict[str, str]:
             expected = f"one of {', '.join(KEYS)}{did_you_mean([key], KEYS)}"
             found[key] = f"{key} in the context: expected {expected}; nothing reads it"
     said = {key: by_stage(context.get(key), key) for key in EXAMPLES}
+    # A stage of its own name is known if its options say which of ours it is like.
     likes = {stage for stage, options in said["stages"].items() if isinstance(options, Mapping) and "like" in options}
     known = (*STAGES, *sorted(likes - {*STAGES}))
     for key, stages in said.items():

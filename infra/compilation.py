@@ -1,7 +1,7 @@
-"""Bytecode for a stage's functions, by a Python of the stage's version where this machine has one.
+"""Compiles the functions of a stage to bytecode, if this machine has a Python of the stage's version.
 
-Lambda reads layers and bundles from a disk that cannot be written, so what is not compiled is compiled anew at each
-cold start."""
+Lambda reads layers and bundles from a disk that cannot be written. So a module without bytecode is compiled again at
+each cold start."""
 
 from __future__ import annotations
 
@@ -12,11 +12,14 @@ from functools import cache
 from pathlib import Path
 
 VERSION = "import sys; print('%d.%d' % sys.version_info[:2])"
+"""A program that prints the version of the Python that runs it: `3.13`."""
 
 
 @cache
 def interpreter(python: str) -> str | None:
-    """The path of a Python of this version (`3.13`): this one, `python3.13` on the PATH, or one of uv's."""
+    """The path of a Python of this version, such as `3.13`; None if this machine has none.
+
+    It looks at the Python that runs this, at `python3.13` on the PATH, and at those of uv."""
     found = [sys.executable, shutil.which(f"python{python}"), _of_uv(python)]
     return next((one for one in found if one and _answer(one, "-c", VERSION) == python), None)
 
@@ -24,8 +27,8 @@ def interpreter(python: str) -> str | None:
 def compile_folder(folder: Path, compiler: str) -> None:
     """Compile every module below the folder.
 
-    A `.pyc` is usually valid for the time at which its source was changed, and an asset's zip holds none of these
-    times, so Lambda would find each one out of date: these are valid unchecked, as what they belong to never changes.
+    Usually a `.pyc` is valid if it names the time at which its source was changed. An asset's zip keeps none of these
+    times, so Lambda would find each `.pyc` out of date. These are valid unchecked, since their sources never change.
     https://docs.python.org/3/reference/import.html#pyc-invalidation"""
     words = [compiler, "-m", "compileall", "-qq", "-j", "0", "--invalidation-mode", "unchecked-hash"]
     # A package may carry a module for another Python, which does not compile and is not imported: status 1.
@@ -34,7 +37,7 @@ def compile_folder(folder: Path, compiler: str) -> None:
 
 @cache
 def version_of(compiler: str) -> str | None:
-    """The version that a Python at this path says it is (`3.13`)."""
+    """The version of the Python at this path, as it says itself (`3.13`); None if it does not run."""
     return _answer(compiler, "-c", VERSION)
 
 

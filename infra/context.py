@@ -1,4 +1,4 @@
-"""What every construct of one workload needs: its declaration, its names, its stage, the platform's handles."""
+"""The context of a stack: everything that its constructs need to know of the workload, the stage and the platform."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Names(Protocol):
 
 
 class Owner(Protocol):
-    """Whose a function or a role is: one workload's (`Context`), or that of all (`PlatformContext`)."""
+    """The owner of a function or a role: one workload (`Context`), or all workloads together (`PlatformContext`)."""
 
     @property
     def settings(self) -> StageSettings: ...
@@ -51,13 +51,13 @@ class Owner(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class PlatformContext:
-    """One stage, as a stack sees it that all workloads share."""
+    """One stage, for a stack that all workloads share."""
 
     settings: StageSettings
     key_arn: str
     """The customer key; a deploy-time value."""
     folder: None = None
-    """No declaration belongs to it."""
+    """Such a stack has no declaration of a workload."""
 
     @property
     def platform(self) -> Platform:
@@ -72,13 +72,13 @@ class PlatformContext:
         return _dead_events(self.platform)
 
     def environment(self) -> dict[str, str]:
-        """`PlatformEnvironment(**context.environment())`."""
+        """The fields that every settings class of the platform has: `PlatformEnvironment(**context.environment())`."""
         return _environment(self.platform)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Context:
-    """One workload in one stage, as a stack sees it."""
+    """One workload in one stage, for a stack of the workload."""
 
     settings: StageSettings
     workload: Workload
@@ -87,14 +87,14 @@ class Context:
     key_arn: str
     """The customer key; a deploy-time value."""
     subnet_ids: tuple[str, ...]
-    """Isolated subnets of the jobs; deploy-time values, empty where the stack is not in the network."""
+    """Isolated subnets of the jobs; deploy-time values, empty if nothing of the stack runs in the network."""
     security_group_id: str
     component: str
-    """The room of the stack: `training`."""
+    """The room of the stack, such as `training`."""
     images: Mapping[str, str]
-    """Image URI by container, of those that the stack runs; deploy-time values but in the stage `local`."""
+    """The URI of the image of each container that the stack runs; deploy-time values, except in the stage `local`."""
     signing_key_arn: str = ""
-    """A deploy-time value; empty where the stack has to do with no signatures."""
+    """The key that signs versions; a deploy-time value, empty if the stack neither signs nor verifies."""
 
     @property
     def names(self) -> WorkloadNames:
@@ -106,7 +106,8 @@ class Context:
 
     @property
     def tags(self) -> dict[str, str]:
-        """Of everything in the stack and of what its machines make."""
+        """The tags of everything in the stack, and of everything that its machines make."""
+        # A tag's value takes fewer characters than `owner` of workload.yaml, and 256 at most.
         owner = re.sub(r"[^\w +=.:/@-]", "-", self.workload.owner)[:256] or "-"
         return {**self.settings.options.tags, **self.names.tags(self.component), OWNER_TAG: owner}
 
@@ -116,7 +117,7 @@ class Context:
 
     @property
     def dead_events_url(self) -> str:
-        """Of the same queue, as SQS takes it."""
+        """The URL of the queue of `dead_events_arn`, which SQS takes in place of an ARN."""
         return self.platform.queue_url(self.platform.queue(dead(EVENTS)))
 
     def environment(self) -> dict[str, str]:
@@ -134,7 +135,7 @@ def _dead_events(platform: Platform) -> str:
 
 
 def platform_context(stack: cdk.Stack, settings: StageSettings) -> PlatformContext:
-    """The context of a stack that all workloads share; the platform's key is read from SSM when it is deployed."""
+    """The context of a stack that all workloads share. The key's ARN is read from SSM at deployment."""
     name = settings.platform.parameter("key-arn")
     return PlatformContext(settings=settings, key_arn=ssm.StringParameter.value_for_string_parameter(stack, name))
 
@@ -150,10 +151,10 @@ def context_of(
     in_network: bool,
     has_signatures: bool,
 ) -> Context:
-    """The context of a workload's stack; the platform's handles are read from SSM when it is deployed.
+    """The context of a workload's stack. The ARNs and ids that the platform publishes are read from SSM at deployment.
 
-    The network's are read only by a stack whose jobs or models run `in_network`, digests only of images in
-    `image_tags`, the signing key only by one that signs versions or checks them."""
+    A stack reads only the parameters that it needs: those of the network if it is `in_network`, the digests of the
+    images in `image_tags`, the signing key if it `has_signatures`."""
     platform = settings.platform
 
     def published(name: str) -> str:

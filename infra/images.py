@@ -1,11 +1,16 @@
-"""`make images`: what containers/ describes is built, pushed to the account's repositories, its digests noted in SSM.
+"""`make images`: builds the images of containers/, pushes them to the account, and notes their digests in SSM.
 
-An image's tag is a digest of its sources, so a checkout knows its tags without an account. Its parameter
-`/millrace-<stage>/image/<name>/<tag>` holds the digest that the registry gave it; the templates name the parameter, and
-CloudFormation reads its value at deployment (`AWS::SSM::Parameter::Value<String>`). So synth needs no network; one
-commit is the same template and the same images, whoever deploys it; a rollback, of a stack or of a checkout, goes back
-to the images of then. Each other way lacks one of these: digests looked up at synth need the account for every synth
-and test, or a cache in the working copy; one parameter for the newest image gives old templates new images.
+An image's tag is a digest of its sources, so a checkout knows its tags without an account. The parameter
+`/millrace-<stage>/image/<name>/<tag>` holds the digest that the registry gave the image. The templates name the
+parameter, and CloudFormation reads its value at deployment (`AWS::SSM::Parameter::Value<String>`). This has three
+advantages:
+
+- Synth needs no network.
+- One commit is the same template and the same images, whoever deploys it.
+- A rollback of a stack or of a checkout goes back to its images.
+
+Every other way lacks one of these. Digests that are looked up at synth need the account for every synth and test, or a
+cache in the working copy. A single parameter for the newest image would give old templates new images.
 """
 
 from __future__ import annotations
@@ -28,10 +33,11 @@ from millrace.errors import ConfigurationError
 from millrace.names import IMAGES, Platform
 
 ARCHITECTURE = "linux/amd64"
-"""Of every instance that the workloads name; an arm64 host builds under emulation."""
+"""The platform of every instance that the workloads name. An arm64 host builds under emulation."""
 TAKEN = "application/vnd.docker.distribution.manifest.v2+json"
-"""CreateModel refuses OCI's media types and image indexes: https://github.com/aws/amazon-sagemaker-feedback/issues/180;
-once it takes them, the three words about them in `build` may go."""
+"""The only media type that CreateModel takes. It refuses OCI's media types and image indexes:
+https://github.com/aws/amazon-sagemaker-feedback/issues/180. Once it takes them, the three words about them in `build`
+may go."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,16 +46,16 @@ class Image:
 
     name: str
     repository: str
-    """Its name in ECR."""
+    """The name of the repository in ECR."""
     tag: str
-    """Of what goes in: an unchanged image is not built again, and a tag never means two images."""
+    """A digest of the image's sources. So an unchanged image is not built again, and a tag never means two images."""
     uri: str
     base: str
-    """The image that it begins with, by its digest where that is pinned."""
+    """The base image, with its digest if that is pinned."""
 
 
 def images(root: Path, platform: Platform) -> tuple[Image, ...]:
-    """The containers of the repository at `root`, as this environment has them."""
+    """The images of the containers of the repository at `root`, for this stage."""
     found = []
     for name in IMAGES:
         base = training_base(root, platform.stage, platform.region) if name == "training" else bases.PYTHON
@@ -61,14 +67,14 @@ def images(root: Path, platform: Platform) -> tuple[Image, ...]:
 
 
 def image_tags(root: Path, platform: Platform) -> dict[str, str]:
-    """The tag of each image by name; `local` in the stage of that name, where the local cloud runs no image."""
+    """The tag of each image by name. In the stage `local`, where no image runs, each tag is `local`."""
     if platform.stage == "local":
         return dict.fromkeys(IMAGES, "local")
     return {image.name: image.tag for image in images(root, platform)}
 
 
 def say_of_bases(root: Path, found: Sequence[Image]) -> str:
-    """One sentence about bases that no digest pins; empty where every one is pinned."""
+    """A sentence on the base images that no digest pins; "" if all are pinned."""
     listed = bases.unpinned(root, (image.base for image in found if "@" not in image.base))
     if not listed:
         return ""
@@ -79,14 +85,15 @@ def say_of_bases(root: Path, found: Sequence[Image]) -> str:
 
 
 def publish(root: Path, ecr: Any, found: Sequence[Image]) -> dict[str, str]:
-    """The digest of each image by name; what its repository does not hold is built and pushed."""
+    """The digest of each image by name. Builds and pushes the images that their repositories do not have."""
+    # Docker logs in to the account's own registry, and to AWS's registry with the base image of training.
     hosts = {uri.partition("/")[0] for image in found for uri in (image.uri, image.base) if bases.OF_AWS.match(uri)}
     login(ecr, hosts)
     return {image.name: _held(ecr, image) or _made(root, ecr, image) for image in found}
 
 
 def build(image: Image) -> list[str]:
-    """The command that builds and pushes."""
+    """The command that builds the image and pushes it, without anything that would make it an image index."""
     return [
         "docker", "buildx", "build", "--platform", ARCHITECTURE, "--provenance=false", "--sbom=false",
         "--file", f"containers/{image.name}/Dockerfile",
@@ -105,9 +112,9 @@ def _made(root: Path, ecr: Any, image: Image) -> str:
 
 
 def _held(ecr: Any, image: Image) -> str | None:
-    """The digest under the image's tag as the repository has it, None where it has none.
+    """The digest that the repository has under the image's tag; None if it has no such tag.
 
-    Raises ConfigurationError for an image that SageMaker would refuse."""
+    Raises ConfigurationError if SageMaker would refuse the image."""
     try:
         answer = ecr.describe_images(repositoryName=image.repository, imageIds=[{"imageTag": image.tag}])
     except ecr.exceptions.ImageNotFoundException:
@@ -121,7 +128,7 @@ def _held(ecr: Any, image: Image) -> str | None:
 
 
 def note(ssm: Any, platform: Platform, found: Sequence[Image], digests: Mapping[str, str]) -> None:
-    """Write the digest of each image to its parameter; those of other tags stay, for the commits that have them."""
+    """Write the digest of each image to its parameter. The parameters of other tags stay, for other commits."""
     for image in found:
         ssm.put_parameter(
             Name=platform.digest_parameter(image.name, image.tag),
@@ -133,19 +140,23 @@ def note(ssm: Any, platform: Platform, found: Sequence[Image], digests: Mapping[
 
 
 def missing_digests(platform: Platform, tags: Mapping[str, str]) -> dict[str, str]:
-    """By image the parameter that the account lacks; empty where nobody may look, as `published` says."""
+    """The images without a digest in the account, each with the name of its parameter.
+
+    Empty if the credentials may not read parameters (see `published`)."""
     parameters = {platform.digest_parameter(image, tag): image for image, tag in tags.items()}
     found = published(platform, parameters)
     return {} if found is None else {image: name for name, image in parameters.items() if name not in found}
 
 
 def _tag(root: Path, name: str, base: str) -> str:
-    """Sixteen digits of the SHA-256 over the Dockerfile, what it copies, the base and the architecture."""
+    """Sixteen digits of the SHA-256 over the Dockerfile, the files that it copies, the base and the architecture."""
     dockerfile = root / "containers" / name / "Dockerfile"
+    # `COPY a b /there` copies `a` and `b`. A line of the Dockerfile may go on after a backslash.
     lines = re.findall(r"^COPY (.+)$", dockerfile.read_text().replace("\\\n", " "), re.M)
     named = [root / source for line in lines for source in line.split()[:-1]]
     inside = [path for source in named if source.is_dir() for path in source.rglob("*") if path.suffix != ".pyc"]
     files = sorted({dockerfile, *(path for path in [*named, *inside] if path.is_file())})
+    # The NULs keep names and contents apart.
     digest = hashlib.sha256(f"{base}\0{ARCHITECTURE}".encode())
     for file in files:
         digest.update(f"\0{file.relative_to(root)}\0".encode() + file.read_bytes())
@@ -153,7 +164,9 @@ def _tag(root: Path, name: str, base: str) -> str:
 
 
 def run(root: Path, stage: str) -> dict[str, str]:
-    """The digests, noted in SSM; account and region are those of the caller's credentials."""
+    """Publish the images of a stage and note their digests in SSM; the digests by name.
+
+    Account and region are those of the caller's credentials."""
     import boto3
 
     account, region = boto3.client("sts").get_caller_identity()["Account"], boto3.session.Session().region_name

@@ -1,11 +1,11 @@
-"""What SageMaker's instance types have and do not have."""
+"""Properties of SageMaker's instance types: own disks, memory."""
 
 from __future__ import annotations
 
 WITH_OWN_DISK = ("c5d", "c6gd", "c6id", "c7gd", "g4dn", "g5", "g6", "g6e", "m5d", "m6gd", "m6id", "m7gd", "p3dn",
                  "p4d", "p4de", "p5", "p5e", "p5en", "p6-b200", "r5d", "r6gd", "r6id", "r7gd", "trn1", "trn1n",
                  "trn2")  # fmt: skip
-"""Families with a local NVMe disk: they encrypt it themselves and refuse a volume key."""
+"""Families with a local NVMe disk. They encrypt it themselves, and SageMaker refuses a volume key for them."""
 
 
 MEMORY_GIB = {
@@ -19,9 +19,9 @@ MEMORY_GIB = {
     "ml.p4d.24xlarge": 1152,
     "ml.p5.48xlarge": 2048,
 }
-"""Of the types that have a price, as EC2 lists them: https://aws.amazon.com/ec2/instance-types/."""
+"""GiB of memory of each instance type that has a price: https://aws.amazon.com/ec2/instance-types/."""
 
 
 def has_own_disk(instance: str) -> bool:
-    """Whether `ml.<family>.<size>` encrypts its disk itself, and so takes no key of ours."""
+    """Whether the instance type `ml.<family>.<size>` encrypts its disk itself, and so takes no volume key."""
     return instance.split(".")[1] in WITH_OWN_DISK

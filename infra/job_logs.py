@@ -1,8 +1,8 @@
-"""`make logs`: SageMaker's log groups of jobs get an end and the stage's key.
+"""`make logs`: gives SageMaker's log groups of jobs a retention and the stage's key.
 
-SageMaker writes the lines of all jobs of an account and region into three groups, which it makes itself, without a key
-and for ever. They belong to no stage, so no template can have them: a second stage, or an account where a job ran
-before, would meet a name that is taken. What somebody has set already stays as it is.
+SageMaker writes the lines of all jobs of an account and region into three log groups. It makes them itself, without a
+key, and keeps their lines for ever. They belong to no stage, so they can be in no template: in a second stage, or in an
+account where a job ran before, their names would be taken. Settings that somebody has made already stay as they are.
 https://docs.aws.amazon.com/sagemaker/latest/dg/logging-cloudwatch.html"""
 
 from __future__ import annotations
@@ -17,9 +17,12 @@ from millrace.names import JOB_LOGS
 
 
 def settle(logs: Any, *, key_arn: str, retention_days: int) -> list[str]:
-    """Make the groups that are not there, and set what is not set; one sentence for each group that changed."""
+    """Make the missing groups and set what is not set; one sentence for each group that changed.
+
+    `logs` is boto3's client of CloudWatch Logs."""
     done = []
     for group in JOB_LOGS:
+        # The key: given to a new group, added to a group without one, and otherwise left. The retention likewise.
         found = _found(logs, group)
         if found is None:
             logs.create_log_group(logGroupName=group, kmsKeyId=key_arn)
@@ -38,12 +41,16 @@ def settle(logs: Any, *, key_arn: str, retention_days: int) -> list[str]:
 
 
 def _found(logs: Any, group: str) -> dict[str, Any] | None:
+    # The API finds groups by the beginning of their name, so others may come as well.
     pages = logs.get_paginator("describe_log_groups").paginate(logGroupNamePrefix=group)
     return next((one for page in pages for one in page["logGroups"] if one["logGroupName"] == group), None)
 
 
 def run(stage: str) -> list[str]:
-    """Account and region are those of the caller's credentials; the platform's stack must be deployed."""
+    """Settle the groups for the stage; one sentence for each group that changed.
+
+    Account and region are those of the caller's credentials. The platform's stack must be deployed, as it publishes the
+    key."""
     import boto3
 
     account, region = boto3.client("sts").get_caller_identity()["Account"], boto3.session.Session().region_name

@@ -1,4 +1,4 @@
-"""What the owner of a stage may choose: its entry below `stages` in the context of `cdk.json`.
+"""The options that the owner of a stage may choose: its entry below `stages` in the context of `cdk.json`.
 
 "stages": {"prod": {"tags": {"cost-centre": "4711"}, "machine_log": "errors"}}
 """
@@ -27,7 +27,7 @@ TagValue = Annotated[str, Field(pattern=r"^[A-Za-z0-9_ .:/=+@-]*$", max_length=2
 
 SubnetId = Annotated[str, Field(pattern=r"^subnet-[0-9a-f]{8,17}$")]
 MachineLog = Literal["data", "events", "errors"]
-"""Every event of an execution with its input and output, every event without them, or failures alone."""
+"""What a state machine logs: every event with its input and output, every event without these, or only failures."""
 
 
 PolicyArn = Annotated[str, Field(pattern=r"^arn:aws[a-z-]*:iam::(\d{12}|aws):policy/[A-Za-z0-9+=,.@_/-]+$")]
@@ -35,14 +35,14 @@ KeyArn = Annotated[str, Field(pattern=r"^arn:aws[a-z-]*:kms:[a-z0-9-]+:\d{12}:ke
 
 
 class Network(BaseModel):
-    """Where jobs and models run: subnets with a way to S3, and a group that lets out to it.
+    """The network of jobs and models: subnets with a route to S3, and a security group that lets traffic out to S3.
 
     https://docs.aws.amazon.com/sagemaker/latest/dg/train-vpc.html"""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     subnets: tuple[SubnetId, SubnetId]
-    """In two zones."""
+    """Two subnets in two availability zones."""
     security_group: Annotated[str, Field(pattern=r"^sg-[0-9a-f]{8,17}$")]
 
     @field_validator("subnets", mode="before")
@@ -54,32 +54,33 @@ class Network(BaseModel):
 
 
 class GitHub(BaseModel):
-    """From where the stage is deployed."""
+    """The GitHub repository from which the stage is deployed."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     repository: Annotated[str, Field(pattern=r"^[A-Za-z0-9-]+/[\w.-]+$|^[A-Za-z0-9-]+@\d+/[\w.-]+@\d+$")]
-    """As the subject of its tokens has it: `<owner>/<name>`, of a repository made since July 2026
-    `<owner>@<id>/<name>@<id>`, whose name nobody can take over.
+    """The repository as the subject of its tokens names it: `<owner>/<name>`.
+
+    A repository made since July 2026 is `<owner>@<id>/<name>@<id>`, so nobody can take over its name.
     https://github.blog/changelog/2026-04-23-immutable-subject-claims-for-github-actions-oidc-tokens/"""
     provider_arn: Annotated[
         str | None,
         Field(pattern=r"^arn:aws[a-z-]*:iam::\d{12}:oidc-provider/token\.actions\.githubusercontent\.com$"),
     ] = None
-    """Of the account's identity provider for GitHub, where it has one; without it the stack makes it."""
+    """ARN of the account's identity provider for GitHub. Without it the stack makes the provider."""
 
 
 class Starts(BaseModel):
-    """How the prediction function is ready before its first request; one of the two.
+    """How the prediction function gets ready before its first request: exactly one of the two ways.
 
     "SnapStart does not support provisioned concurrency": https://docs.aws.amazon.com/lambda/latest/dg/snapstart.html"""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     snapstart: bool = False
-    """From a snapshot of the started function, as many as there are requests at once."""
+    """It starts from a snapshot of the started function, for as many requests at once as there are."""
     provisioned: Annotated[int, Field(ge=0, le=1000)] = 0
-    """So many are kept started; beyond them a start is cold."""
+    """So many environments are kept started. Requests beyond that meet a cold start."""
 
     @model_validator(mode="after")
     def _are_one(self) -> Starts:
@@ -89,31 +90,31 @@ class Starts(BaseModel):
 
 
 class Options(BaseModel):
-    """The choices for one stage; each has a default."""
+    """The choices for one stage. Each has a default."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     like: Literal["dev", "prod"] | None = None
-    """Of a stage by another name: which of the two it is set up as."""
+    """For a stage with another name than `dev` or `prod`: which of the two it is set up as."""
     tags: dict[TagKey, TagValue] = {}
-    """On everything beside the platform's own tags, for example a cost centre."""
+    """Tags on everything, beside the platform's own: for example a cost centre."""
 
     machine_log: MachineLog | None = None
-    """What the state machines log; without it `data`, in `prod` `events`."""
+    """What the state machines log. The default is `data`, and in `prod` it is `events`."""
 
     permissions_boundary: PolicyArn | None = None
-    """Of every role, where the account lets nobody make a role without."""
+    """The permissions boundary of every role, for an account that lets nobody make a role without one."""
     network: Network | None = None
-    """Instead of a network of the platform's own."""
+    """A network that replaces the platform's own."""
     key_arn: KeyArn | None = None
-    """Of a customer key instead of the platform's own; its policy lets services in as that one's does."""
+    """A customer key that replaces the platform's own. Its policy must let in the same services."""
     event_bus: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]+$", max_length=256)] | None = None
-    """The name of a bus of the account and region instead of the platform's own."""
+    """The name of an event bus of this account and region that replaces the platform's own."""
 
     prediction_starts: Starts | None = None
-    """Without it the prediction function's first requests wait for its cold start, which costs nothing."""
+    """Without it the first requests to the prediction function wait for its cold start, which costs nothing."""
     github: GitHub | None = None
-    """Where `infra/deployer` lets pipelines deploy the stage."""
+    """For `infra/deployer`: the repository that may deploy the stage by its pipelines."""
 
     @field_validator("event_bus")
     @classmethod
@@ -131,18 +132,19 @@ class Options(BaseModel):
 
 
 LEAD = re.compile("^(Value error, |Input should be |String should have )")
-"""How pydantic's sentences begin, which here follow "expected"."""
+"""Beginnings of pydantic's sentences. They are cut off, since the sentences here follow the word "expected"."""
 
 
 def options_of(stages: object, stage: str) -> Options:
-    """The options of the stage in the context's value; those of the command line (`-c stages=…`) are JSON.
+    """The options of the stage, out of the context's value of `stages`. On the command line (`-c stages=…`) it is JSON.
 
-    Raises ConfigurationError for a choice that there is none of."""
+    Raises ConfigurationError for an unknown option or an impossible value."""
     chosen = by_stage(stages, "stages").get(stage)
     try:
         return Options.model_validate({} if chosen is None else chosen)
     except ValidationError as error:
         first = error.errors()[0]
+    # One error is reported, the first. What came is "none", the unknown key, or the value.
     place = first["loc"]
     field = ".".join(["stages", stage, *map(str, place)])
     came = "none" if first["type"] == "missing" else place[-1] if first["type"] == "extra_forbidden" else first["input"]
@@ -150,7 +152,7 @@ def options_of(stages: object, stage: str) -> Options:
 
 
 def _expected(error: ErrorDetails) -> str:
-    """What should be there instead, in words that follow "expected"."""
+    """What pydantic expected instead, in words that follow "expected"."""
     place, context = error["loc"], error.get("ctx", {})
     match error["type"]:
         case "extra_forbidden":
@@ -169,7 +171,7 @@ def _expected(error: ErrorDetails) -> str:
 
 
 def _model_at(place: Sequence[int | str]) -> type[BaseModel]:
-    """The class of the options at this place below those of a stage."""
+    """The class of the options at this place, such as `Network` at `("network",)`; `Options` at `()`."""
     model: type[BaseModel] = Options
     for name in place:
         kind = model.model_fields[str(name)].annotation
@@ -178,5 +180,5 @@ def _model_at(place: Sequence[int | str]) -> type[BaseModel]:
 
 
 def declared_options(root: Path, stage: str) -> Options:
-    """Those of the stage in the repository's `cdk.json`, for what runs beside the CDK."""
+    """The options of the stage in the repository's `cdk.json`, for programs that run without the CDK."""
     return options_of(json.loads((root / "cdk.json").read_text())["context"].get("stages"), stage)

@@ -1,8 +1,9 @@
 """`make prune`: delete the images of a stage that nothing runs and nothing may run again.
 
-In use is what a deployed machine, a model or a model version names by its digest, what this checkout would deploy, and
-what is younger than a month, so that a commit of today can still be deployed tomorrow. ECR's own lifecycle knows none
-of these. The digest's parameter goes first: a deployment that needs it then says which command builds it."""
+An image is in use if a deployed machine, a model or a model version names its digest, or if this checkout would deploy
+it. An image younger than a month is kept too, so that a commit of today can still be deployed tomorrow. ECR's own
+lifecycle knows nothing of this. The digest's parameter is deleted before the image: then a deployment that needs the
+image says which command builds it."""
 
 from __future__ import annotations
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from millrace.names import Platform
 
 KEPT = timedelta(days=30)
+"""A younger image is kept, used or not."""
 MOST_PARAMETERS = 10
 """Of one call: https://docs.aws.amazon.com/systems-manager/latest/APIReference/API_DeleteParameters.html."""
 
@@ -37,7 +39,7 @@ class Held:
 
 
 def held(client: Callable[[str], Any], platform: Platform) -> list[Held]:
-    """Every image with a tag; those without go by ECR's lifecycle."""
+    """Every image with a tag. ECR's lifecycle deletes images without one."""
     pages = client("ecr").get_paginator("describe_images")
     return [
         Held(
@@ -55,11 +57,12 @@ def held(client: Callable[[str], Any], platform: Platform) -> list[Held]:
 
 
 def in_use(client: Callable[[str], Any], platform: Platform) -> set[str]:
-    """The digests that machines, models and model versions of the stage name."""
+    """The digests of images that machines, models and model versions of the stage name."""
     return {digest for text in _texts(client, platform) for digest in DIGEST.findall(text)}
 
 
 def _texts(client: Callable[[str], Any], platform: Platform) -> Iterator[str]:
+    """Everything in which an image may be named: definitions of machines, descriptions of models and of versions."""
     states, sagemaker, prefix = client("stepfunctions"), client("sagemaker"), f"{platform.prefix}-"
     for page in states.get_paginator("list_state_machines").paginate():
         for machine in page["stateMachines"]:
@@ -81,6 +84,7 @@ def _versions(sagemaker: Any, group: str) -> Iterator[str]:
 
 def unused(client: Callable[[str], Any], platform: Platform, *, root: Path, now: datetime) -> list[Held]:
     """The images that nothing needs, oldest first."""
+    # An image goes only if all three hold: no digest is named, it is old, and this checkout would not deploy it.
     used, current = in_use(client, platform), set(image_tags(root, platform).items())
     found = [
         one
@@ -93,7 +97,7 @@ def unused(client: Callable[[str], Any], platform: Platform, *, root: Path, now:
 
 
 def delete(client: Callable[[str], Any], platform: Platform, image: Held) -> None:
-    """The parameters of its tags, then the image."""
+    """Delete the parameters of the image's tags, then the image."""
     names = [platform.digest_parameter(image.image, tag) for tag in image.tags]
     for first in range(0, len(names), MOST_PARAMETERS):
         client("ssm").delete_parameters(Names=names[first : first + MOST_PARAMETERS])

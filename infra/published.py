@@ -1,4 +1,4 @@
-"""What a deployed stage has published as SSM parameters, for a synth by somebody who may read them."""
+"""Reads what a deployed stage has published as SSM parameters, for a synth by somebody who may read them."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from millrace.names import Platform
 
 
 def published(platform: Platform, names: Iterable[str]) -> Mapping[str, str] | None:
-    """The values of those of these parameters that there are, by name.
+    """The values of the given parameters by name, without the parameters that do not exist.
 
-    None where the caller's credentials are of another account or may not read parameters, as those of a person who may
+    None if the caller's credentials are of another account or may not read parameters. That is so for a person who may
     only assume the roles of CDK's bootstrap."""
     import boto3
     from botocore.exceptions import BotoCoreError, ClientError
@@ -25,10 +25,10 @@ def published(platform: Platform, names: Iterable[str]) -> Mapping[str, str] | N
 
 
 def deployed_key(platform: Platform) -> str | None:
-    """The ARN of the customer key that the stage lies under; None before the first deployment, and as `published`.
+    """The ARN of the customer key under which the stage is deployed; None if it is not deployed or cannot be read.
 
-    It cannot be exchanged for another: repositories of images have fixed names and keep the key that they were made
-    with, so CloudFormation would have to replace each by one of the same name, which it refuses.
+    The key of a stage cannot be changed. Repositories of images have fixed names and keep their first key, so
+    CloudFormation would have to replace each by one of the same name, which it refuses.
     https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-ecr-repository.html"""
     name = platform.parameter("key-arn")
     return (published(platform, [name]) or {}).get(name)

@@ -1,9 +1,12 @@
-"""`make adopt`: a stage that was torn down is deployed again with the buckets, tables and keys that it left behind.
+"""`make adopt`: imports the buckets, tables and keys that a stage left behind when it was torn down.
 
-Their names are taken, so CloudFormation imports them first, by a template that has nothing else; the deployment then
-adds the rest. `cdk deploy --import-existing-resources` would do for buckets and tables but not for keys, whose ids AWS
-gives: with a new key nothing of what is there could be read. `cdk import` keeps what a resource depends on, and that is
-gone.
+Then the stage can be deployed again. The names of these resources are taken, so CloudFormation imports them first, by a
+template that has nothing else. The deployment adds the rest. Two other ways do not work:
+
+- `cdk deploy --import-existing-resources` imports buckets and tables, but no keys, since AWS chooses the id of a key.
+  With a new key the old data could not be read.
+- `cdk import` keeps the dependencies of a resource, and the resources that it depends on are gone.
+
 https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/import-resources-automatically.html
 https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/resource-import-new-stack.html"""
 
@@ -26,14 +29,14 @@ IDENTIFIED_BY: Mapping[str, str] = {
     "AWS::KMS::Key": "KeyId",
     "AWS::S3::Bucket": "BucketName",
 }
-"""The property by which CloudFormation finds a resource of the type that it imports."""
+"""The property by which CloudFormation finds a resource that it imports, by its type."""
 KEPT = "RetainExceptOnCreate"
 CHANGE_SET = "adopt"
 
 
 @dataclass(frozen=True, kw_only=True)
 class ResourceImport:
-    """What a change set of the type IMPORT is made of."""
+    """The content of a change set of the type IMPORT."""
 
     stack: str
     template: Mapping[str, Any]
@@ -41,12 +44,14 @@ class ResourceImport:
 
 
 def retained_resources(client: Callable[[str], Any], platform: Platform, stack: Stack) -> ResourceImport:
-    """What of the platform's stack is left in the account; `client` makes boto3's clients.
+    """The retained resources of the platform's stack, with their identifiers in the account.
 
-    Raises ConfigurationError where a key is not found: without it the rest could not be read."""
+    `client` makes boto3's clients. Raises ConfigurationError if a key is not found: without it the data could not be
+    read."""
     kept = [
         one for one in stack.resources() if stack.template["Resources"][one.logical_id].get("DeletionPolicy") == KEPT
     ]
+    # Without `DependsOn`: the resources that the retained ones depend on were deleted with the stack.
     bare = {one.logical_id: dict(stack.template["Resources"][one.logical_id]) for one in kept}
     for one in bare.values():
         one.pop("DependsOn", None)
@@ -72,7 +77,7 @@ def _identifier(client: Callable[[str], Any], platform: Platform, resource: Reso
 
 
 def _signing_key(client: Callable[[str], Any], platform: Platform) -> str:
-    """Its alias outlives the stack."""
+    """The id of the signing key, by its alias, which outlives the stack."""
     kms = client("kms")
     try:
         return str(kms.describe_key(KeyId=platform.signing_key_alias)["KeyMetadata"]["KeyId"])
@@ -81,7 +86,7 @@ def _signing_key(client: Callable[[str], Any], platform: Platform) -> str:
 
 
 def _customer_key(client: Callable[[str], Any], platform: Platform) -> str:
-    """Its alias went with the stack; the lake is encrypted under it."""
+    """The id of the customer key, by the encryption of the lake. The key's alias was deleted with the stack."""
     s3, bucket = client("s3"), platform.bucket("lake")
     try:
         found = s3.get_bucket_encryption(Bucket=bucket)["ServerSideEncryptionConfiguration"]["Rules"][0]
@@ -97,7 +102,7 @@ def _missing(platform: Platform, what: str) -> ConfigurationError:
 
 
 def adopt(cloudformation: Any, found: ResourceImport) -> None:
-    """Import what was found into a stack of its own name, and wait for it."""
+    """Import the resources into a new stack of the same name, and wait until it is made."""
     cloudformation.create_change_set(
         StackName=found.stack,
         ChangeSetName=CHANGE_SET,
@@ -105,6 +110,7 @@ def adopt(cloudformation: Any, found: ResourceImport) -> None:
         TemplateBody=json.dumps(found.template),
         ResourcesToImport=list(found.resources),
     )
+    # A change set is made in the background, and executed in the background, so both are waited for.
     named = {"StackName": found.stack, "ChangeSetName": CHANGE_SET}
     cloudformation.get_waiter("change_set_create_complete").wait(**named)
     cloudformation.execute_change_set(**named)

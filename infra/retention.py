@@ -1,4 +1,4 @@
-"""How long what is written into the buckets stays: one rule for each folder of a workload."""
+"""How long objects stay in the buckets: one rule for each folder of a workload."""
 
 from __future__ import annotations
 
@@ -9,24 +9,27 @@ from millrace.decisions import captured
 from millrace.names import QUERY_RESULTS
 
 TIERED_DAYS = 30
-"""From then on S3 itself moves what is seldom read to cheaper tiers, and back when it is read, without a fee for that;
-objects below 128 KB stay where they are. https://docs.aws.amazon.com/AmazonS3/latest/userguide/intelligent-tiering.html"""
+"""After so many days S3 moves seldom read objects to cheaper tiers, and back when they are read, without a fee for it.
+
+Objects below 128 KB stay where they are.
+https://docs.aws.amazon.com/AmazonS3/latest/userguide/intelligent-tiering.html"""
 OLD_DAYS = 30
-"""Of a version that was overwritten or deleted: time to notice, and longer than a drop may wait for its execution."""
+"""Days for which an overwritten or deleted version is kept: time to notice, and longer than a drop may wait."""
 STAGED_DAYS = 30
-"""An execution that reads it is held for 14 days at most (`score`), and may be redriven for 14 more."""
+"""An execution that reads a staged object is held for 14 days at most (`score`), and may be redriven for 14 more."""
 YEAR_DAYS = 400
-"""A year, and a month more."""
+"""A year and a month more."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Retention:
-    """Of one folder."""
+    """The rule of one folder."""
 
     because: str
     days: int | None = None
-    """After these an object is deleted; None: never."""
+    """After so many days an object is deleted; None: never."""
     old_days: int = OLD_DAYS
+    """After so many days an overwritten or deleted version goes for good."""
 
 
 RETENTION: Mapping[str, Mapping[str, Retention]] = {
@@ -56,10 +59,10 @@ RETENTION: Mapping[str, Mapping[str, Retention]] = {
         "checkpoints": Retention(because="A run has ended, or has failed for good", days=STAGED_DAYS, old_days=1),
     },
 }
-"""By bucket and folder below `<workload>/`."""
+"""The rules by bucket, then by folder below `<workload>/`."""
 
 MLFLOW_ARTIFACTS = "mlflow-artifacts"
-"""What people log beside a run, in the bucket of artefacts; no workload has a hyphen in its name."""
+"""Folder of the bucket of artefacts for what people log beside a run. No workload has a hyphen in its name."""
 
 SHARED_RETENTION: Mapping[str, Mapping[str, Retention]] = {
     "lake": {
@@ -67,4 +70,4 @@ SHARED_RETENTION: Mapping[str, Mapping[str, Retention]] = {
     },
     "artefacts": {MLFLOW_ARTIFACTS: Retention(because="It is part of the record of a run, which MLflow keeps")},
 }
-"""By bucket and folder, of what belongs to no workload."""
+"""The rules by bucket and folder for objects that belong to no workload."""

@@ -1,4 +1,4 @@
-"""What differs between the stages; everything else is the same template."""
+"""The settings in which stages differ. Everything else in the templates is the same."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ Tracking = Literal["none", "file", "app", "server"]
 """Where runs are recorded: nowhere, in a file of this machine, in an MLflow App of SageMaker (serverless), or in a
 tracking server of SageMaker (billed by the hour)."""
 WITHOUT_SNAPSTART = ("ap-east-2", "ap-southeast-6")
-"""https://docs.aws.amazon.com/lambda/latest/dg/snapstart.html: Taipei and New Zealand."""
+"""Regions without SnapStart: Taipei and New Zealand. https://docs.aws.amazon.com/lambda/latest/dg/snapstart.html"""
 MANAGED: dict[str, Tracking] = {"mlflow-app": "app", "mlflow-tracking-server": "server"}
-"""By the type of resource in an ARN."""
+"""The MLflow that SageMaker manages, by the type of resource in its ARN."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class StageSettings:
-    """One stage; `settings_for` makes it."""
+    """The settings of one stage. `settings_for` makes them."""
 
     platform: Platform
     runtime: str
@@ -35,36 +35,40 @@ class StageSettings:
     """`arm64` or `x86_64`, as Lambda names them."""
     log_retention_days: int
     audit_lock: Literal["GOVERNANCE", "COMPLIANCE"]
-    """Object Lock of the audit's chain: under COMPLIANCE nobody deletes a version in time, the account's root neither;
-    under GOVERNANCE who has the right to bypass it."""
+    """Mode of the Object Lock on the audit's chain.
+
+    Under COMPLIANCE nobody can delete a version before its time, not even the account's root. Under GOVERNANCE
+    somebody with the right to bypass it can."""
     audit_lock_days: int
     use_spot: bool
     poll_s: int
     """Seconds between two looks at an endpoint that is being made."""
     bake_s: int
-    """Seconds that a new fleet is watched by the release's alarms before the old one goes."""
+    """Seconds for which the release's alarms watch a new fleet before the old one goes."""
     lateness_schedule: str
-    """When the age of rows and labels is judged. A cloud whose clock is moved by months does it once in each."""
+    """When the age of rows and labels is judged. In the local cloud once a month, as its clock is moved by months."""
     upkeep_schedule: str
-    """When the tables are kept up; in such a cloud once in each month, too."""
+    """When the tables are kept up. In the local cloud once a month, too."""
     decision_window_s: int
-    """Seconds that decisions are gathered before they are written."""
+    """Seconds for which decisions are gathered before they are written."""
     tracking: Tracking
     tracking_uri: str
-    """MLflow's: `sqlite:///<path>` of a file, the ARN of an app or a server; empty where nothing is recorded, and where
-    the platform makes the MLflow: its ARN is known when it is deployed."""
+    """The URI of MLflow: `sqlite:///<path>` of a file, or the ARN of an app or a server.
+
+    Empty if nothing is recorded. Also empty if the platform makes the MLflow, since its ARN is only known when it is
+    deployed."""
     alarm_email: str
-    """The address to which alarms are sent, once its owner has confirmed; empty for none."""
+    """The e-mail address to which alarms are sent once its owner has confirmed it; empty for none."""
     alarm_webhook: str
-    """The name of the secret of Secrets Manager whose text is the URL of a chat's webhook; empty for none."""
+    """The name of a secret in Secrets Manager that holds the URL of a chat's webhook; empty for none."""
 
     machine_log: MachineLog
-    """What the state machines log; the history of an execution, which is kept for 90 days, has all of it."""
+    """What the state machines log. In any case the history of an execution has every event, for 90 days."""
     options: Options = field(default_factory=Options)
     """What the stage's owner has chosen."""
 
     def tags_of(self, component: str) -> dict[str, str]:
-        """The tags of what all workloads share; `component` is its stack."""
+        """The tags of resources that all workloads share. `component` is the stack, such as `platform`."""
         return {**self.options.tags, **self.platform.tags(component)}
 
     @property
@@ -79,24 +83,26 @@ class StageSettings:
 
     @property
     def compiler(self) -> str | None:
-        """A Python that compiles for the stage; None where the local cloud's own does, or where none is at hand."""
+        """The path of a Python that compiles for the stage.
+
+        None in the local cloud, which compiles with its own Python, and if this machine has no such Python."""
         return None if self.platform.stage == "local" else interpreter(self.python)
 
     @property
     def wheel_platform(self) -> str:
-        """The platform tag that pip installs for; `host` for this machine's own."""
+        """The platform for which pip installs wheels, such as `manylinux2014_aarch64`; `host` for this machine."""
         if self.platform.stage == "local":
             return "host"
         return {"arm64": "manylinux2014_aarch64", "x86_64": "manylinux2014_x86_64"}[self.architecture]
 
 
 def _build_folder() -> Path:
-    """Where the local cloud's user wants its files; functions run elsewhere, so the path is whole."""
+    """The folder for the local cloud's files. The path is absolute, as functions run in other folders."""
     return Path(os.environ.get("MILLRACE_BUILD", Path(__file__).resolve().parent.parent / "build")).resolve()
 
 
 def _managed(tracking: str) -> tuple[Tracking, str]:
-    """What MLflow it is, and the ARN where it is there already. Raises ConfigurationError for what is no MLflow."""
+    """The kind of MLflow, and its ARN if it exists already. Raises ConfigurationError for any other text."""
     if tracking in ("", "none"):
         return "none", ""
     if tracking in MANAGED.values():
@@ -110,14 +116,14 @@ def _managed(tracking: str) -> tuple[Tracking, str]:
 
 
 def _address(email: str) -> str:
-    """The address. Raises ConfigurationError for what is none."""
+    """The address as it is. Raises ConfigurationError if it is no e-mail address."""
     if email and not re.fullmatch(r"[^@\s]+@[^@\s]+\.[^@\s]+", email):
         raise ConfigurationError(where="context", field="alarm_email", expected="an e-mail address", came=email)
     return email
 
 
 def _secret(name: str) -> str:
-    """The name of a secret. Raises ConfigurationError for what is none: a URL would be in every template."""
+    """The name of a secret as it is. Raises ConfigurationError for another text: a URL would be in every template."""
     if name and not re.fullmatch(r"[A-Za-z0-9/_+=.@-]{1,512}", name):
         expected = "the name of a secret of Secrets Manager that holds the webhook's URL"
         raise ConfigurationError(where="context", field="alarm_webhook", expected=expected, came="another text")
@@ -125,7 +131,7 @@ def _secret(name: str) -> str:
 
 
 def _check_starts(stage: str, region: str, options: Options) -> None:
-    """Raise ConfigurationError where a function cannot be ready before its first request in the way that is chosen."""
+    """Raise ConfigurationError if the stage or the region lacks the chosen way to start functions ahead of requests."""
     field = f"stages.{stage}.prediction_starts"
     if options.prediction_starts and stage == "local":
         expected = "none: the local cloud keeps no function started before its first call"
@@ -136,7 +142,7 @@ def _check_starts(stage: str, region: str, options: Options) -> None:
 
 
 def _check_key(stage: str, region: str, options: Options) -> None:
-    """Raise ConfigurationError for a key of another region than what it is to encrypt."""
+    """Raise ConfigurationError if the chosen key is in another region than the stage."""
     if options.key_arn and options.key_arn.split(":")[3] != region:
         expected, field = f"a key of the stage's region {region}", f"stages.{stage}.key_arn"
         raise ConfigurationError(where="context", field=field, expected=expected, came=options.key_arn)
@@ -152,16 +158,17 @@ def settings_for(
     alarm_webhook: str = "",
     options: Options | None = None,
 ) -> StageSettings:
-    """The settings of `stage`; raises ConfigurationError on an unknown one.
+    """The settings of `stage`. Raises ConfigurationError for an unknown stage or an impossible value.
 
-    `tracking` is the MLflow of SageMaker that records the runs of `dev` or `prod`: `app` or `server`, which the
-    platform makes then, or the ARN of one that is there; without it nothing does.
-    `alarm_email` is where the alarms of `dev` or `prod` are sent; `alarm_webhook` names the secret with a chat's
-    URL."""
+    - `tracking`: the MLflow of SageMaker that records the runs of a stage on AWS. `app` or `server` is made by the
+      platform, an ARN names one that exists. Without it no run is recorded.
+    - `alarm_email`: the address to which the alarms of a stage on AWS are sent.
+    - `alarm_webhook`: the name of the secret with the URL of a chat's webhook."""
     options = options or Options()
     _check_starts(stage, region, options)
     _check_key(stage, region, options)
     names = Platform(stage=stage, account=account, region=region, event_bus=options.event_bus)
+    # The local cloud: short waits, short retention, and this machine's own Python.
     if stage == "local":
         return StageSettings(
             platform=names,
@@ -183,7 +190,9 @@ def settings_for(
             alarm_email="operator@example.com",
             alarm_webhook=_secret(alarm_webhook),
         )
+    # A stage of its own name is set up as `dev` or `prod`, as its options say.
     kind = options.like or stage
+    # A stage like `prod` keeps its logs longer than one like `dev`, and nobody can bypass the lock of its audit.
     if re.fullmatch(STAGE_PATTERN, stage) and kind in ("dev", "prod"):
         production = kind == "prod"
         recorded, mlflow_arn = _managed(tracking)

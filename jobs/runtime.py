@@ -21,29 +21,30 @@ from typing import Any, NoReturn
 from millrace.errors import MillraceError, SettingsError
 
 FAILURE_CHARACTERS = 1024
-"""Of `output/failure` and `output/message` SageMaker keeps this much."""
+"""SageMaker keeps so many characters of `output/failure` and `output/message`."""
 STOPPED = 143
 """Exit code after SIGTERM: 128 + 15. Not 0, or an unfinished job would count as completed."""
 
 
 class Stopped(Exception):  # noqa: N818 it is no error
-    """The platform stopped the job; its progress, where it had made any, is in the checkpoint."""
+    """The platform stopped the job. If it had made any progress, this is in the checkpoint."""
 
 
 def ml_root() -> Path:
-    """`/opt/ml`, or where MILLRACE_ML_ROOT puts it when a container runs as a process."""
+    """`/opt/ml`, or the folder that MILLRACE_ML_ROOT names if a container runs as a process."""
     return Path(os.environ.get("MILLRACE_ML_ROOT", "/opt/ml"))
 
 
 @dataclass(frozen=True, kw_only=True)
 class Hosts:
-    """The machines of a training job, as each of them is told."""
+    """The machines of a training job, as the platform describes them to each one."""
 
     names: tuple[str, ...]
+    """All machines, sorted: `("algo-1", "algo-2")`."""
     current: str
-    """This one."""
+    """The name of this machine."""
     interface: str
-    """The network interface that they reach each other by; empty where the platform names none."""
+    """The network interface by which they reach each other; empty if the platform names none."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,7 +54,7 @@ class TrainingPlaces:
     root: Path
 
     def channel(self, name: str) -> Path:
-        """The folder of an input channel; raises SettingsError when the job has no such channel."""
+        """The folder of an input channel. Raises SettingsError if the job has no such channel."""
         path = self.root / "input" / "config" / "inputdataconfig.json"
         channels = json.loads(path.read_bytes())
         if name not in channels:
@@ -62,10 +63,11 @@ class TrainingPlaces:
 
     @property
     def hosts(self) -> Hosts:
-        """The job's machines: of resourceconfig.json, else of SM_HOSTS and SM_CURRENT_HOST, else this one alone."""
+        """The job's machines: from resourceconfig.json, else from SM_HOSTS and SM_CURRENT_HOST, else this one alone."""
         path = self.root / "input" / "config" / "resourceconfig.json"
         said = json.loads(path.read_bytes()) if path.exists() else _hosts_of_toolkit()
         return Hosts(
+            # Sorted, so that all machines agree which one is the first.
             names=tuple(sorted(said["hosts"])),
             current=said["current_host"],
             interface=said.get("network_interface_name", ""),
@@ -73,7 +75,7 @@ class TrainingPlaces:
 
     @property
     def hyperparameters(self) -> dict[str, str]:
-        """The job's own, as text; none where it was given none."""
+        """The hyperparameters that the job was given, as text; empty if it was given none."""
         path = self.root / "input" / "config" / "hyperparameters.json"
         found: dict[str, str] = json.loads(path.read_bytes()) if path.exists() else {}
         return found
@@ -94,18 +96,18 @@ class ProcessingPlaces:
     root: Path
 
     def input(self, name: str) -> Path:
-        """The folder of an input; raises SettingsError when it is not there."""
+        """The folder of an input. Raises SettingsError if it is not there."""
         if (path := self.optional(name)) is None:
             raise SettingsError(where="processing inputs", field=name, expected=f"{self._at(name)}", came="nothing")
         return path
 
     def optional(self, name: str) -> Path | None:
-        """The folder of an input that a job may do without."""
+        """The folder of an input that a job can do without; None if it is not there."""
         path = self._at(name)
         return path if path.is_dir() else None
 
     def output(self, name: str) -> Path:
-        """The folder of an output, made if the platform did not."""
+        """The folder of an output. It is made if the platform has not made it."""
         path = self._at(name)
         path.mkdir(parents=True, exist_ok=True)
         return path
@@ -115,37 +117,41 @@ class ProcessingPlaces:
 
 
 def _hosts_of_toolkit() -> dict[str, Any]:
-    """What AWS's training toolkit sets for programs that it starts; the platform alone sets none of it."""
+    """The hosts as AWS's training toolkit tells the programs that it starts. The platform itself sets none of this."""
     names = json.loads(os.environ.get("SM_HOSTS", '["localhost"]'))
     return {"hosts": names, "current_host": os.environ.get("SM_CURRENT_HOST", names[0])}
 
 
 class StopSignal:
-    """Notes SIGTERM; SageMaker sends SIGKILL 120 s later."""
+    """Notes SIGTERM. SageMaker sends SIGKILL 120 s later."""
 
     def __init__(self) -> None:
         self.came = False
         signal.signal(signal.SIGTERM, self._note)
 
     def _note(self, _number: int, _frame: FrameType | None) -> None:
+        # Nothing is raised here: the job looks at `came` where its state is whole and can be saved.
         self.came = True
 
     def check(self, when: str) -> None:
-        """Raise Stopped, which says when, if the signal has come."""
+        """Raise Stopped if the signal has come; `when` says at which point, for the log."""
         if self.came:
             raise Stopped(when)
 
 
 def run(job: Callable[[], None]) -> NoReturn:
-    """Run the job and exit: 0 done, 143 stopped, 1 failed with the reason where SageMaker reads it."""
+    """Run the job and exit with 0 if it is done, 143 if it was stopped, or 1 if it failed.
+
+    The reason of a failure is written where SageMaker reads it."""
     code = _run(job)
     sys.stdout.flush()
     sys.stderr.flush()
-    # Its files are written: what is left is to take torch's modules apart, which costs a second.
+    # The job's files are written. An ordinary exit would only take torch's modules apart, which costs a second.
     os._exit(code)
 
 
 def _run(job: Callable[[], None]) -> int:
+    """The exit code of the job. A failure of ours is one line in the log, anything else a traceback."""
     try:
         job()
     except Stopped as stop:
@@ -156,7 +162,7 @@ def _run(job: Callable[[], None]) -> int:
         _tell(f"{type(error).__name__}: {error}")
         return 1
     except Exception as error:
-        # A defect of ours: the log gets all of it, FailureReason its last line.
+        # A defect: the log gets the whole traceback, SageMaker's FailureReason only its last line.
         traceback.print_exc()
         _tell(f"{type(error).__name__}: {error}")
         return 1
@@ -164,11 +170,11 @@ def _run(job: Callable[[], None]) -> int:
 
 
 def _tell(reason: str) -> None:
-    """SageMaker reads `failure` of training jobs, `message` of processing jobs.
-
-    Of several processes the first to fail is the cause; that it is gone is all that the others know."""
+    """Write why the job failed: SageMaker reads `failure` of training jobs, `message` of processing jobs."""
     folder = ml_root() / "output"
     folder.mkdir(parents=True, exist_ok=True)
+    # Only a file that is not there yet is written. Of several processes the first to fail is the cause; the others only
+    # know that it is gone.
     for name in ("failure", "message"):
         with suppress(FileExistsError), (folder / name).open("x") as file:
             file.write(reason[:FAILURE_CHARACTERS])

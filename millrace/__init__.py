@@ -1,1 +1,1 @@
-"""What we know: contracts, features, models, drift, gates, release rules; imports nothing of ours."""
+"""What we know: contracts, features, models, drift, gates, release rules. It imports no other of our packages."""

@@ -1,32 +1,34 @@
-"""The tree of our errors, without those that one module raises and catches itself, and those of `infra/local`.
+"""The tree of Millrace's errors.
+
+It does not have the errors that a single module raises and catches itself, nor those of `infra/local`.
 
 MillraceError
 ├── ConfigurationError      a file or a setting that a person wrote is wrong; stops at synth or at start
 │   ├── WorkloadError       workload.yaml or contract.yaml
-│   └── SettingsError       the environment of a function or a job
-├── NoDropError             a message is no drop of this workload; more deliveries would not change that
-├── DropError               an object that cannot become rows at all; it is quarantined whole
-├── SnapshotError           the rows of a dataset version are not what a model can be made from
-├── TrainingError           a training cannot end in a model: a loss that is no number, a hyperparameter that cannot be
-├── ProcessError            of several processes that train one model one has failed
+│   └── SettingsError       the settings of a function or a job: its environment, or a file that it is given
+├── NoDropError             a message is no drop of this workload, and another delivery would not change that
+├── DropError               an object cannot become rows at all, so it is quarantined whole
+├── SnapshotError           no model can be made from the rows of a dataset version
+├── TrainingError           a training cannot end in a model: its loss is no number, a hyperparameter does not fit
+├── ProcessError            one of several processes that train a model together has failed
 ├── ArtefactError           a model artefact is not what its digests say
-├── PreflightError          a version, started as its endpoint would start it, does not answer as it was evaluated
+├── PreflightError          a version does not start as its endpoint would start it, or answers otherwise than evaluated
 ├── AnswerError             a model's answer is not one good output per row
-├── EndpointRefusedError    an endpoint is missing or may not be called; no time makes it well
-├── RequestRefusedError     an endpoint works, and its model takes no such request
+├── EndpointRefusedError    an endpoint is missing or may not be called; waiting does not help
+├── RequestRefusedError     an endpoint works, but its model refuses this request
 ├── DecisionError           a line is not a decision
-├── WithdrawalError         what is to be withdrawn is no key and no drop of the table
-├── QueueError              a queue refused messages that must not be lost
-├── AuditChainError         an object is no link of the audit's chain
-├── EndpointChangingError   an endpoint changes, for minutes: a machine waits and looks again
-├── ConflictError           somebody else changed the same thing first
-│   └── OvertakenError      what a release began with has changed: only a new run begins with what is now
-├── RunError                an execution is not there, or not what a command needs
-├── QueryError              a query ended without an answer, in Athena's words
-├── EnvironmentNotFoundError  no environment, workload or resource of that name where a command was to work
+├── WithdrawalError         a withdrawal names no key and no drop of the tables
+├── QueueError              a queue or the bus refused messages that must not be lost
+├── AuditChainError         an object in the audit's bucket is no link of the chain
+├── EndpointChangingError   an endpoint is changing for some minutes; the machine waits and looks again
+├── ConflictError           another writer changed the same thing first
+│   └── OvertakenError      another version is live than when a release began; only a new run can help
+├── RunError                an execution does not exist, or is not what a command needs
+├── QueryError              a query of Athena ended without an answer
+├── EnvironmentNotFoundError  a command finds no environment, workload or resource of that name
 └── LocalCloudError         the local cloud, its synthesis or its deployment ended with an error
 
-Bad rows are values (a quarantined row with its reason), never exceptions.
+A bad row is never an exception. It is a value: a quarantined row with its reason.
 """
 
 from __future__ import annotations
@@ -38,11 +40,13 @@ if TYPE_CHECKING:
 
 
 class MillraceError(Exception):
-    """The root: catch it only where the process ends."""
+    """The root of all errors. Catch it only where the process ends."""
 
 
 class ConfigurationError(MillraceError):
-    """Wrong words in a file or a setting: says file, field, what was expected and what came, cut where it is long."""
+    """A file or a setting is wrong. The message says where, the field, what was expected and what came.
+
+    Example: `mine/workload.yaml: budgt: expected a supported key, got 'budgt'`. A long value is cut."""
 
     def __init__(self, *, where: str, field: str, expected: str, came: object) -> None:
         self.where, self.field, self.expected, self.came = where, field, expected, came
@@ -55,15 +59,15 @@ class WorkloadError(ConfigurationError):
 
 
 class SettingsError(ConfigurationError):
-    """The environment of a function or a job is wrong."""
+    """The settings of a function or a job are wrong: its environment, or a file that it is given (`run.json`)."""
 
 
 class NoDropError(MillraceError):
-    """The message is no drop of this workload: more deliveries would not change that."""
+    """A message is no drop of this workload, and another delivery would not change that."""
 
 
 class DropError(MillraceError):
-    """The object cannot be read as rows: reason, expected and got."""
+    """An object cannot be read as rows. The message says the reason, what was expected and what came."""
 
     def __init__(self, reason: Reason, *, expected: str, got: str) -> None:
         self.reason, self.expected, self.got = reason, expected, got
@@ -71,17 +75,19 @@ class DropError(MillraceError):
 
 
 class SnapshotError(MillraceError):
-    """No model can be trained or judged on these rows: none, too few days, a key twice, a value missing."""
+    """No model can be trained or judged on these rows. Examples: no rows, too few days, a key twice, no value."""
 
 
 class TrainingError(MillraceError):
-    """A training cannot end in a model: its loss is no finite number, in which epoch and step; a hyperparameter of its
-    job or its batch is not what the family or the processes can take; a step does not fit into the device's memory, or
-    the rows into the machine's. It would end so again."""
+    """A training cannot end in a model, and another try would end the same.
+
+    Causes: the loss is no finite number (the message says in which epoch and step); the family or the number of
+    processes does not take a hyperparameter; a step does not fit into the device's memory, or the rows do not fit into
+    the machine's."""
 
 
 class ProcessError(MillraceError):
-    """Of several processes that train one model together one has failed; that one has said why."""
+    """One of several processes that train a model together has failed. The log of that process says why."""
 
 
 class ArtefactError(MillraceError):
@@ -89,23 +95,25 @@ class ArtefactError(MillraceError):
 
 
 class PreflightError(MillraceError):
-    """A version does not start by the container's contract or answers otherwise: says where, expected and came."""
+    """A version does not start by the container's contract, or does not answer as it was evaluated.
+
+    The message says where, what was expected and what came."""
 
 
 class AnswerError(MillraceError):
-    """A model's answer is not one good output per row: nothing of it is used."""
+    """A model's answer is not one good output for each row. Nothing of the answer is used."""
 
 
 class EndpointRefusedError(MillraceError):
-    """The call of an endpoint was refused before a model saw it: no such endpoint, or no right to call it."""
+    """The call of an endpoint was refused before a model saw it. There is no such endpoint, or no right to call it."""
 
 
 class RequestRefusedError(MillraceError):
-    """The container answered a request with 4xx, in words of its own: the endpoint works and takes others."""
+    """The container answered a request with 4xx. The endpoint works and takes other requests."""
 
 
 class DecisionError(MillraceError):
-    """A line is not a decision as we write it: says field, what was expected and what came."""
+    """A line is no decision. The message says the field, what was expected and what came."""
 
     def __init__(self, *, field: str, expected: str, came: object) -> None:
         self.field, self.expected, self.came = field, expected, came
@@ -113,40 +121,42 @@ class DecisionError(MillraceError):
 
 
 class WithdrawalError(MillraceError):
-    """What is to be withdrawn is not named as the table names it: says field, expected and came."""
+    """A withdrawal names no key and no drop that the tables know. The message says what was expected and what came."""
 
 
 class QueueError(MillraceError):
-    """A queue refused messages that must not be lost, several times: the caller gives no answer."""
+    """A queue or the bus refused messages that must not be lost."""
 
 
 class AuditChainError(MillraceError):
-    """An object of the audit's bucket is not what the chain writes: says what was expected and what came."""
+    """An object in the audit's bucket is not what the chain writes. The message says what was expected and came."""
 
 
 class EndpointChangingError(MillraceError):
-    """SageMaker makes, changes or deletes an endpoint, or a function deletes one: says which, and what was expected."""
+    """SageMaker is making, changing or deleting an endpoint, or a function is deleting one. The message says which."""
 
 
 class ConflictError(MillraceError):
-    """A conditional write lost: the caller decides whether to try again."""
+    """A conditional write lost against another writer. The caller decides whether to try again."""
 
 
 class OvertakenError(ConflictError):
-    """A release finds another version live, or served, than it began with: redriven it would find that again."""
+    """A release finds that another version is live, or served, than when it began. A redrive would find the same."""
 
 
 class RunError(MillraceError):
-    """An execution does not exist or is not what the command needs: with the reason and the advice."""
+    """An execution does not exist, or is not what a command needs. The message has the reason and an advice."""
 
 
 class QueryError(MillraceError):
-    """A query ended without an answer; the message is Athena's."""
+    """A query ended without an answer. The message is Athena's."""
 
 
 class EnvironmentNotFoundError(MillraceError):
-    """A command has nowhere to work, or what it names is not there: says what was expected and what came."""
+    """A command finds no environment, workload or resource of that name.
+
+    The message says what was expected and what came."""
 
 
 class LocalCloudError(MillraceError):
-    """The local cloud, the synthesis or the deployment ended with an error; its log is named."""
+    """The local cloud, its synthesis or its deployment ended with an error. The message names the log."""

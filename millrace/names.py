@@ -1,6 +1,15 @@
 """Every name that two parts must agree on, derived from stage, account, region and workload.
 
-Stacks find each other by these names, never by exports, so each can be deployed on its own.
+Stacks find each other by these names, never by exports, so each can be deployed on its own. For the workload
+`air_quality` in the stage `dev`:
+
+    Platform        .prefix                  millrace-dev
+                    .bucket("lake")          millrace-dev-lake-123456789012-eu-west-1
+                    .state_table             millrace-dev-state
+    WorkloadNames   .prefix, .endpoint       millrace-dev-air-quality
+                    .machine("train")        millrace-dev-air-quality-train
+                    .function("budget")      millrace-dev-air-quality-budget
+                    .table("rows")           air_quality_rows
 """
 
 from __future__ import annotations
@@ -11,68 +20,73 @@ from datetime import datetime
 from typing import Literal, get_args
 
 STAGES = ("local", "dev", "prod")
-"""Those that need no declaration; any other is like `dev` or `prod`, as the context of `cdk.json` says."""
+"""The stages that need no declaration. The context of `cdk.json` may declare more, each like `dev` or like `prod`."""
 STAGE_PATTERN = r"^[a-z][a-z0-9]{1,11}$"
-"""Without a dash: the names of a stage would begin as those of another."""
+"""A stage has no dash in its name. Else the names of one stage could begin like those of another."""
 LONGEST_PREFIX = len("millrace-prod-") + 24
-"""Of a workload's names: stage and workload share it, and the longest role then has 64 letters."""
+"""The most characters of a workload's prefix, `millrace-<stage>-<workload>`. The longest role name then has 64."""
 MACHINES = ("ingest", "train", "release", "score", "monitor", "retrain")
-"""The state machines that do a workload's work. Beside them it has `teardown`, which ends them."""
+"""The state machines that do a workload's work. `teardown` is not among them: it stops them."""
 EVERY_MACHINE = (*MACHINES, "teardown")
 TABLES = ("rows", "labels")
 """The Iceberg tables of a workload."""
 IMAGES = ("training", "processing", "inference")
-"""The folders below `containers/`."""
+"""The container images, each a folder in `containers/`."""
 JOB_LOGS = tuple(f"/aws/sagemaker/{kind}Jobs" for kind in ("Training", "Processing", "Transform"))
-"""The log groups of SageMaker's jobs, one of each kind for an account and region.
+"""The log groups of SageMaker's jobs. An account and region has one for each kind of job.
 
 https://docs.aws.amazon.com/sagemaker/latest/dg/logging-cloudwatch.html"""
 STARTING_QUEUES = {"drops": "intake"}
-"""Queues whose messages start machines, each with the function that it feeds; a teardown switches them off."""
+"""The queues whose messages start machines, each with the function that reads it. A teardown switches them off."""
 SCHEDULED_FUNCTIONS = ("sweep", "lateness", "upkeep")
-"""Functions that a schedule calls itself; a teardown switches those schedules off."""
+"""The functions that a schedule calls, without a machine. A teardown switches their schedules off."""
 STAGE_TAG = "millrace:stage"
 WORKLOAD_TAG, COMPONENT_TAG = "millrace:workload", "millrace:component"
 DEPLOYMENT_TAG, OWNER_TAG = "millrace:deployment", "millrace:owner"
-"""By which bills tell workloads of stages apart (`WorkloadNames.prefix`), and roles their jobs, which digests name; and
-who answers for one."""
+"""DEPLOYMENT_TAG has `WorkloadNames.prefix`, OWNER_TAG the workload's owner.
+
+Bills tell the workloads of all stages apart by DEPLOYMENT_TAG. Roles and the teardown know their jobs by it, since the
+name of a job is a digest."""
 OWN_TAGS = (STAGE_TAG, WORKLOAD_TAG, COMPONENT_TAG, DEPLOYMENT_TAG, OWNER_TAG)
-"""All of a stage carries the first three; what belongs to one workload carries the other two as well."""
+"""Every resource of a stage has the first three tags. A resource of one workload has the other two as well."""
 SHARED = "all-workloads"
-"""The value of WORKLOAD_TAG on what all workloads share; no workload can have this name."""
+"""The value of WORKLOAD_TAG on a resource that all workloads share. No workload can have this name: it has a dash."""
 TRAINING_ROLE, EVALUATION_ROLE, DRIFT_ROLE = "training-job", "evaluation-job", "drift-job"
 PREFLIGHT_ROLE = "preflight-job"
 ByHand = Literal["tune", "experiment"]
-"""What a person starts beside the machines."""
+"""The kinds of jobs that a person starts without a machine."""
 BY_HAND: tuple[ByHand, ...] = get_args(ByHand)
 AUDIT_CHAIN = "audit_chain"
-"""The function that writes the audit's chain; its role alone may."""
+"""The function that writes the audit's chain. No other role may write it."""
 QUERY_RESULTS = "query-results"
-"""Below the lake's bucket, for all workloads."""
+"""The folder in the lake's bucket with the results of queries, for all workloads."""
 MODEL_ROLE = "model"
-"""Of the models of endpoints and batch transforms."""
+"""The role of the models of endpoints and transform jobs."""
 VARIANT = "main"
-"""Of every endpoint, constant: guardrails need the same variant name before and after an update."""
+"""The variant of every endpoint. It is constant, since guardrails need the same name before and after an update."""
 MACHINE_OF_FEED: dict[str, Literal["ingest", "score"]] = {"training": "ingest", "labels": "ingest", "scoring": "score"}
-"""Which machine a drop starts."""
+"""The machine that a drop of each feed starts."""
 
 
 def drop_id_of(bucket: str, key: str, version_id: str) -> str:
-    """Names one version of an object, and the execution that works on it alone: repeated events start one execution."""
+    """The id of a drop: the SHA-256 of its bucket, key and version.
+
+    An execution that works on a single drop bears this id as its name. So repeated events start it once."""
     return hashlib.sha256("\n".join((bucket, key, version_id)).encode()).hexdigest()
 
 
 def row_id_of(of: str, place: int | str) -> str:
-    """Names the row at this place, `9f86d081884c7d65-17`; `of` says of which object's bytes or which call.
+    """The id of the row at this place, for example `9f86d081884c7d65-17`.
 
-    It is the id of a decision on a row of a call, and what a generated column holds for a row without one."""
+    `of` names the call or the bytes of the object that the row comes from. A decision on the row of a call has this id.
+    A generated column of ids holds it for a row without an id."""
     return f"{of}-{place}"
 
 
 def hash_of_run(run: str) -> str:
-    """What the names of an execution's jobs, and of the executions that it starts, begin with; `run` is its name.
+    """The beginning of the names of all jobs and executions that the execution named `run` starts.
 
-    As the machines compute it: `States.Hash($$.Execution.Name, 'SHA-1')`."""
+    The machines compute the same by `States.Hash($$.Execution.Name, 'SHA-1')`."""
     return hashlib.sha1(run.encode(), usedforsecurity=False).hexdigest()
 
 
@@ -84,30 +98,30 @@ class Platform:
     account: str
     region: str
     event_bus: str | None = None
-    """A bus of the account's instead of the stage's own; other stages may be on it."""
+    """The name of a bus of the account that is used in place of the stage's own. Other stages may use it too."""
 
     @property
     def prefix(self) -> str:
         return f"millrace-{self.stage}"
 
     def bucket(self, purpose: str) -> str:
-        """The bucket for `landing`, `lake`, `artefacts`, `audit` or `access-logs`."""
+        """The bucket for a purpose: `landing`, `lake`, `artefacts`, `audit` or `access-logs`."""
         return f"{self.prefix}-{purpose}-{self.account}-{self.region}"
 
     @property
     def partition(self) -> str:
-        """The group of regions that this one belongs to: ARNs begin with it."""
+        """The partition of AWS that the region belongs to. Every ARN has it as its second part."""
         if self.region.startswith("cn-"):
             return "aws-cn"
         return "aws-us-gov" if self.region.startswith("us-gov-") else "aws"
 
     @property
     def domain(self) -> str:
-        """What the endpoints of AWS's services end in: https://docs.amazonaws.cn/en_us/aws/latest/userguide/endpoints-arns.html."""
+        """The domain of AWS's service endpoints: https://docs.amazonaws.cn/en_us/aws/latest/userguide/endpoints-arns.html."""
         return "amazonaws.com.cn" if self.partition == "aws-cn" else "amazonaws.com"
 
     def arn(self, service: str, resource: str) -> str:
-        """An ARN in this environment; those of S3 hold neither region nor account, those of IAM no region."""
+        """An ARN in this environment. An ARN of S3 has neither region nor account, an ARN of IAM has no region."""
         region = "" if service in ("iam", "s3") else self.region
         account = "" if service == "s3" else self.account
         return f"arn:{self.partition}:{service}:{region}:{account}:{resource}"
@@ -116,7 +130,9 @@ class Platform:
         return self.arn("s3", self.bucket(purpose))
 
     def tags(self, component: str, *, workload: str = SHARED) -> dict[str, str]:
-        """What all that belongs to one component carries, for bills and conditions; `component` is a stack's room."""
+        """The tags of every resource of one component, for bills and for conditions of IAM.
+
+        `component` is the room of a stack."""
         return {STAGE_TAG: self.stage, WORKLOAD_TAG: workload, COMPONENT_TAG: component}
 
     @property
@@ -145,12 +161,12 @@ class Platform:
 
     @property
     def workgroup(self) -> str:
-        """Athena's, in which queries over the database run."""
+        """Athena's workgroup for queries over the database."""
         return self.prefix
 
     @property
     def query_results_uri(self) -> str:
-        """The folder of what queries answered; no workload can have a name with a dash."""
+        """The folder with the results of Athena's queries. No workload has this name, since it has a dash."""
         return f"s3://{self.bucket('lake')}/{QUERY_RESULTS}/"
 
     @property
@@ -159,7 +175,7 @@ class Platform:
 
     @property
     def signing_key_alias(self) -> str:
-        """The key by which versions are signed."""
+        """The alias of the key that signs versions."""
         return f"alias/{self.prefix}-signing"
 
     @property
@@ -187,7 +203,7 @@ class Platform:
         return f"https://sqs.{self.region}.{self.domain}/{self.account}/{name}"
 
     def parameter(self, name: str) -> str:
-        """The SSM parameter by which one part of the environment publishes `name` to the others."""
+        """The SSM parameter in which one part of the environment publishes `name` for the others."""
         return f"/{self.prefix}/{name}"
 
     def repository(self, image: str) -> str:
@@ -195,7 +211,7 @@ class Platform:
         return f"{self.prefix}-{image}"
 
     def repository_uri(self, image: str) -> str:
-        """The repository with its registry, as docker names it: a tag or a digest follows."""
+        """The repository with its registry, as docker names it. A tag or a digest may follow."""
         return f"{self.account}.dkr.ecr.{self.region}.{self.domain}/{self.repository(image)}"
 
     def function(self, function: str) -> str:
@@ -227,7 +243,7 @@ class WorkloadNames:
 
     @property
     def slug(self) -> str:
-        """The workload's name where AWS takes no underscore."""
+        """The workload's name with dashes, since many names of AWS may have no underscore."""
         return self.workload.replace("_", "-")
 
     @property
@@ -235,11 +251,11 @@ class WorkloadNames:
         return f"{self.platform.prefix}-{self.slug}"
 
     def tags(self, component: str) -> dict[str, str]:
-        """What all that the room `component` makes carries."""
+        """The tags of every resource that the room `component` makes."""
         return {**self.platform.tags(component, workload=self.workload), DEPLOYMENT_TAG: self.prefix}
 
     def tag_list(self, component: str) -> list[dict[str, str]]:
-        """The same as SageMaker takes it."""
+        """The same tags in the form that SageMaker takes."""
         return [{"Key": key, "Value": value} for key, value in self.tags(component).items()]
 
     def stack(self, room: str) -> str:
@@ -269,7 +285,7 @@ class WorkloadNames:
         return self.platform.arn("sqs", self.queue(queue))
 
     def role(self, owner: str) -> str:
-        """The role of one function, machine or job (`<prefix>-<owner>`, 64 characters at most)."""
+        """The role of one function, machine or job. IAM allows 64 characters."""
         return f"{self.prefix}-{owner}"
 
     def role_arn(self, owner: str) -> str:
@@ -281,7 +297,7 @@ class WorkloadNames:
 
     @property
     def scaling_alarms(self) -> str:
-        """How the names of the alarms begin that Auto Scaling makes for the endpoint."""
+        """The beginning of the names of the alarms that Auto Scaling makes for the endpoint."""
         return f"TargetTracking-endpoint/{self.endpoint}/"
 
     @property
@@ -293,28 +309,31 @@ class WorkloadNames:
         return self.prefix
 
     def model_card(self, digest: str) -> str:
-        """SageMaker's model card of one run; `digest` is `hash_of_run` of the run, in short."""
+        """The name of SageMaker's model card of one run. `digest` is the beginning of `hash_of_run` of the run."""
         return f"{self.prefix}-card-{digest}"
 
     def package_arn(self, version: str) -> str:
-        """The model version with this number."""
+        """The ARN of the model version with this number."""
         return self.platform.arn("sagemaker", f"model-package/{self.package_group}/{version}")
 
     def by_hand(self, kind: ByHand, at: datetime | None = None) -> str:
-        """The name of the job that a person starts then; without a time, what the names of all of them begin with.
+        """The name of the job that a person starts at that time: `tune-electricit-8d1c-19aa3b27d80`.
 
-        SageMaker allows a tuning job 32 characters. The digest tells workloads and stages apart whose names begin
-        alike."""
+        Without a time it is the beginning of the names of all such jobs. SageMaker allows a tuning job 32 characters,
+        so the workload's name is cut to ten. The digest tells workloads and stages apart whose names begin alike. The
+        time is in milliseconds, hexadecimal."""
         digest = hashlib.sha256(self.prefix.encode()).hexdigest()[:4]
         known = f"{kind}-{self.slug[:10].rstrip('-')}-{digest}-"
         return f"{known}{int(at.timestamp() * 1000):x}" if at else known
 
     def table(self, table: str) -> str:
-        """`rows`, `labels` (Iceberg); `quarantine`, `decisions`, `predictions` (external tables)."""
+        """The name of a table in the database: `electricity_rows`.
+
+        `rows` and `labels` are Iceberg tables; `quarantine`, `decisions` and `predictions` are external tables."""
         return f"{self.workload}_{table}"
 
     def alarm(self, name: str) -> str:
-        """The alarm of this name in `millrace.monitoring.alarms` or `millrace.operations.alarms`: `input-drift`."""
+        """The alarm that `millrace.monitoring.alarms` or `millrace.operations.alarms` names: `input-drift`."""
         return f"{self.prefix}-{name}"
 
     @property
@@ -322,11 +341,11 @@ class WorkloadNames:
         return self.prefix
 
     def lake_uri(self, *parts: str) -> str:
-        """`s3://<lake>/<workload>/<parts>`; a folder ends with "/" (give "" as its last part)."""
+        """The URI `s3://<lake>/<workload>/<parts>`. For a folder, give "" as the last part: it then ends with "/"."""
         return "/".join([f"s3://{self.platform.bucket('lake')}/{self.workload}", *parts])
 
     def checkpoints_uri(self, run: str) -> str:
-        """The folder of a run's checkpoints, apart from what the run leaves: they are deleted sooner."""
+        """The folder of a run's checkpoints. It is not in the run's folder, since checkpoints are deleted sooner."""
         return f"s3://{self.platform.bucket('artefacts')}/{self.workload}/checkpoints/{run}/"
 
     def external_model_uri(self, digest: str) -> str:
@@ -334,5 +353,5 @@ class WorkloadNames:
         return f"s3://{self.platform.bucket('artefacts')}/{self.workload}/external/{digest}/"
 
     def run_uri(self, run: str, *parts: str) -> str:
-        """`s3://<artefacts>/<workload>/runs/<run>/<parts>`; `run` is the train execution's name."""
+        """The URI `s3://<artefacts>/<workload>/runs/<run>/<parts>`. `run` is the name of the train execution."""
         return "/".join([f"s3://{self.platform.bucket('artefacts')}/{self.workload}/runs/{run}", *parts])

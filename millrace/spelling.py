@@ -1,4 +1,4 @@
-"""Names that are spelled alike, for a message about one that nobody knows."""
+"""Finds a known name that is spelled like an unknown one, for error messages."""
 
 from __future__ import annotations
 
@@ -6,12 +6,13 @@ from collections.abc import Iterable, Sequence
 from functools import lru_cache
 
 LONGEST = 64
-"""Characters of a name that is compared: the time for it grows with their square."""
+"""The most characters of a name that is compared. The time of a comparison grows with the square of the length."""
 
 
 def did_you_mean(unknown: Iterable[str], known: Iterable[str]) -> str:
-    """` (did you mean 'outcome'?)`, with the known name that is most like each of the unknown ones, whatever the case
-    of its letters; empty where none is like any."""
+    """` (did you mean 'outcome'?)`: the known names that are most like the unknown ones, whatever their case.
+
+    Empty if no known name is like any of them."""
     names = tuple(known)
     meant = [match for name in unknown if (match := nearest(name, names))]
     return f" (did you mean {' and '.join(map(repr, meant))}?)" if meant else ""
@@ -19,7 +20,7 @@ def did_you_mean(unknown: Iterable[str], known: Iterable[str]) -> str:
 
 @lru_cache(maxsize=256)
 def nearest(name: str, known: Sequence[str]) -> str:
-    """The known name that is most like it; empty where none is."""
+    """The known name that is most like `name`, whatever its case. Empty if none is like it."""
     from difflib import get_close_matches
 
     by_letters = {each.lower(): each for each in known}

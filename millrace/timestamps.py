@@ -1,4 +1,4 @@
-"""Moments in time as they travel in events and tables: UTC, to the second, one text per moment."""
+"""Times as events and tables write them: in UTC, to the second, each moment as one text: `1997-06-01T06:00:00Z`."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from datetime import UTC, datetime
 
 
 def parse_utc(text: str) -> datetime:
-    """The moment that an ISO 8601 text names, in UTC; a text without an offset is UTC.
+    """The time of an ISO 8601 text, in UTC. A text without an offset counts as UTC.
 
-    Raises ValueError on a text that is no moment, or one that is outside of the calendar in UTC."""
+    Raises ValueError for a text that is no time, and for a time that is outside the years 1 to 9999 in UTC."""
     parsed = datetime.fromisoformat(text)
     try:
         return (parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)).astimezone(UTC)
@@ -17,17 +17,18 @@ def parse_utc(text: str) -> datetime:
 
 
 def format_utc(at: datetime) -> str:
-    """`1997-06-01T06:00:00Z`: the order of the texts is the order of the moments."""
-    # By isoformat: strftime leaves out the zeros before a year of fewer than four digits.
+    """The time as `1997-06-01T06:00:00Z`. The order of such texts is the order of the times."""
+    # By isoformat, since strftime leaves out the zeros of a year with fewer than four digits.
     return at.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="seconds") + "Z"
 
 
 def month(at: datetime) -> str:
-    """`1997-06`, the month (UTC) in which spend and runs are counted."""
+    """The month (UTC) of the time as `1997-06`. Spend and retrainings are counted by it."""
     return format_utc(at)[:7]
 
 
 def next_month(at: datetime) -> datetime:
-    """Midnight (UTC) of the first day of the month after `at`."""
+    """Midnight (UTC) of the first day of the next month."""
+    # `month // 12` is 1 in December only, and `month % 12 + 1` is then January.
     first = at.astimezone(UTC).replace(day=1, hour=0, minute=0, second=0, microsecond=0)
     return first.replace(year=first.year + first.month // 12, month=first.month % 12 + 1)

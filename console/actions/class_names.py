@@ -1,4 +1,4 @@
-"""The contract's words for the values 0 and 1 that a model of two classes answers with."""
+"""The contract's names of the two classes, for the 0 and 1 that a model of two classes answers with."""
 
 from __future__ import annotations
 
@@ -13,7 +13,9 @@ if TYPE_CHECKING:
 
 
 def class_names(task: Task, label: Column) -> Mapping[int, str]:
-    """For example `{1: "Yes", 0: "No"}`; empty for another task, and where the label itself is this 0 and 1."""
+    """The name of each class by its answer, for example `{1: "Yes", 0: "No"}`.
+
+    Empty if the task has other answers than two classes, and if the label's own values are 0 and 1 already."""
     if not isinstance(task, Binary):
         return {}
     classes = (False, True) if label.kind == "boolean" else label.allowed
@@ -23,7 +25,7 @@ def class_names(task: Task, label: Column) -> Mapping[int, str]:
 
 
 def with_class(row: Mapping[str, Any], names: Mapping[int, str]) -> dict[str, Any]:
-    """The row with `class` behind `value`; as it is without names."""
+    """A copy of the row with a column `class` right after `value`. Without `names` the row stays as it is."""
     found: dict[str, Any] = {}
     for name, value in row.items():
         found[name] = value

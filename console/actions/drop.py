@@ -1,4 +1,4 @@
-"""A file put where the system takes it in."""
+"""Put a file into the landing bucket, where a drop starts its run."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ from millrace.files.sniff import HEAD_BYTES, format_of
 from millrace.names import MACHINE_OF_FEED, WorkloadNames, drop_id_of
 
 MOST_BYTES = 5 * 2**30
-"""Of one PutObject. https://docs.aws.amazon.com/AmazonS3/latest/userguide/upload-objects.html"""
+"""The largest object that one PutObject takes.
+https://docs.aws.amazon.com/AmazonS3/latest/userguide/upload-objects.html"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,7 +26,9 @@ class Before:
     """The object that a drop would replace."""
 
     size: int
+    """Bytes."""
     modified: str
+    """When it was put, in UTC: `1997-05-01 08:00`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,15 +36,20 @@ class Dropped:
     """An object in the landing bucket."""
 
     uri: str
-    """With its version."""
+    """The object with its version: `s3://<bucket>/<key>?versionId=…`."""
     size: int
+    """Bytes."""
     machine: str
+    """The machine that the drop starts: `ingest` or `score`."""
     drop_id: str
-    """By which the intake notes the run that works on it."""
+    """The intake records under this id which run works on the drop."""
 
 
 def check(file: Path, feed: str) -> Feed:
-    """The feed; raises RunError for a file that cannot be put: none, empty, above 5 GiB; a folder is packed first."""
+    """The feed of this name, once it is clear that the file can be put there.
+
+    Raises RunError if there is no such feed, and if the file is missing, empty or larger than 5 GiB. The size of a
+    folder is not checked: it is packed into one file first."""
     known = next((one for one in FEEDS if one == feed), None)
     if known is None:
         raise RunError(f"--feed: expected one of {list(MACHINE_OF_FEED)}, got {feed!r}")
@@ -56,10 +64,11 @@ def check(file: Path, feed: str) -> Feed:
 
 
 def labels_in(file: Path, contract: Contract, feed: Feed) -> tuple[str, ...]:
-    """The columns of a file to score that are the contract's label, by their names in the file.
+    """The columns of a file to score that hold the contract's label, by their names in the file.
 
-    None of another feed, of a label that is an input, and of a file whose columns cannot be read here."""
+    Empty for another feed, for a label that is also an input, and for a file whose columns cannot be read here."""
     scoring = contract.table(feed)
+    # A label that is also an input is a column of the scoring table, so nothing is left of `labels` then.
     labels = {name for column in contract.label_columns for name in (column.name, column.name_in_file)}
     if feed != "scoring" or not (unwanted := labels - {*scoring.name_of}):
         return ()
@@ -67,7 +76,7 @@ def labels_in(file: Path, contract: Contract, feed: Feed) -> tuple[str, ...]:
 
 
 def unwanted(labels: Sequence[str]) -> str:
-    """What becomes of a file to score with these columns."""
+    """The warning for a file to score that has these label columns."""
     column = "column" if len(labels) == 1 else "columns"
     return (
         f"the file has the label, {column} {', '.join(labels)}, which no file to score has: it is not ignored, the "
@@ -76,10 +85,11 @@ def unwanted(labels: Sequence[str]) -> str:
 
 
 def _names_in(file: Path, form: CsvForm) -> list[str]:
-    """The names of the columns; none where they cannot be read."""
+    """The file's column names; empty if they cannot be read."""
     with file.open("rb") as opened:
         head = opened.read(HEAD_BYTES)
     try:
+        # Only a warning depends on the names. A file that cannot be read here is judged by ingestion.
         known = TABLE_FILES.get(format_of(head)) if head.strip() else None
         return known.column_names(file, form) if known else []
     except (DropError, ValueError, OSError):
@@ -87,14 +97,14 @@ def _names_in(file: Path, form: CsvForm) -> list[str]:
 
 
 def landing_key(names: WorkloadNames, feed: str, name: str) -> str:
-    """Raises RunError for a name that is no object's."""
+    """The object's key, `<workload>/<feed>/<name>`. Raises RunError if a part of the name is empty, "." or ".."."""
     if {"", ".", ".."} & set(name.split("/")):
         raise RunError(f"--name: expected a name such as 1997-05.csv or north/1997-05.csv, got {name!r}")
     return f"{names.workload}/{feed}/{name}"
 
 
 def present(s3: Any, names: WorkloadNames, key: str) -> Before | None:
-    """The present object of this key; `s3` is boto3's client."""
+    """The object that lies at this key now; None if there is none. `s3` is boto3's client."""
     try:
         head = s3.head_object(Bucket=names.platform.bucket("landing"), Key=key)
     except ClientError as error:
@@ -105,8 +115,9 @@ def present(s3: Any, names: WorkloadNames, key: str) -> Before | None:
 
 
 def put(s3: Any, names: WorkloadNames, file: Path, *, feed: str, key: str) -> Dropped:
-    """The object, encrypted as the bucket's default says. Raises RunError when the bucket keeps no versions: the
-    intake knows an object by its version."""
+    """The object that the file became, encrypted as the bucket's default says. `s3` is boto3's client.
+
+    Raises RunError if the bucket keeps no versions: the intake identifies an object by its version."""
     bucket = names.platform.bucket("landing")
     with file.open("rb") as body:
         version = s3.put_object(Bucket=bucket, Key=key, Body=body).get("VersionId", "")

@@ -1,6 +1,6 @@
-"""An edge package of a version: its graph folded, or in eight bits and measured against that on the test rows.
+"""Make the edge package of a version: its graph with folded constants, in float32 or in eight bits.
 
-Axes: N rows, W numbers of an answer."""
+An int8 graph is compared with the float32 graph on the test rows. Axes: N rows, W numbers of an answer."""
 
 from __future__ import annotations
 
@@ -37,21 +37,23 @@ if TYPE_CHECKING:
     Output = npt.NDArray[np.float32]
 
 CALIBRATION_ROWS = 256
-"""Of the validation rows, evenly spread."""
+"""How many validation rows the int8 scales are taken from, evenly spread."""
 TEST_ROWS = 20_000
-"""At most, evenly spread: a row is a call."""
+"""At most so many test rows are compared, evenly spread: each row is a call of its own."""
 
 
 def export_version(
     environment: Environment, names: WorkloadNames, version: str, folder: Path, *, int8: bool, max_loss: float
 ) -> dict[str, Any]:
-    """What package.json says of the version's package, written to `folder`.
+    """Write the package of a version to `folder`; returns the content of its package.json.
 
-    Raises ArtefactError for a version whose signature is absent or wrong, for a model that is not the registry's, and
-    where the int8 graph's error on the test rows is more than `max_loss` above that of float32, as a share of it."""
+    `max_loss` is a share: 0.01 allows the int8 graph an error on the test rows 1% above that of float32.
+    Raises ArtefactError if the version's signature is missing or wrong, if the model is not the one that the registry
+    approved, and if the error of the int8 graph grew by more than `max_loss`."""
     package = find_package(environment, names, version)
     s3 = environment.client("s3")
     check_signature(s3, signing_key(environment), names, package)
+    # The signature was checked above. The archive is checked against the digest that the registry approved.
     with tempfile.TemporaryDirectory() as root:
         archive = Path(root) / ARCHIVE
         download(s3, package.model_data_url, archive)
@@ -67,11 +69,14 @@ def export_version(
 def write_int8(
     folder: Path, artefact: Artefact, source: ExportedVersion, rows: Examples, *, max_loss: float
 ) -> dict[str, Any]:
-    """Quantize the folded graph, compare, and write the package unless the error grew by more than `max_loss` of it."""
+    """Quantize the folded graph, compare both graphs on the test rows, and write the package.
+
+    Raises ArtefactError if the error grew by more than `max_loss`, a share of the float32 error."""
     how, features = method_of(artefact), artefact.description.features
     calibration = _spread(rows.part(rows.parts.validation), CALIBRATION_ROWS)
     made = with_graph(artefact, quantize(artefact.onnx, how, encode(features, calibration)), how)
     compared = compare(artefact, made, _spread(rows.part(rows.parts.test), TEST_ROWS))
+    # Written as `not <=`, so that a loss of NaN is refused too.
     if not compared.loss <= max_loss:
         raise ArtefactError(
             f"version {source.version}: int8: expected an error on the test rows at most {max_loss:.1%} above that of "
@@ -81,7 +86,9 @@ def write_int8(
 
 
 def method_of(artefact: Artefact) -> Int8:
-    """As the family declares it; of a graph that was made elsewhere by its operators."""
+    """How to quantize the graph: as its model family declares it.
+
+    A graph that was made elsewhere has no family. It is `static` if it has convolutions, else `dynamic`."""
     if family := FAMILIES.get(artefact.description.family):
         return family.int8
     has_convolutions = any(node.op_type == "Conv" for node in graph.parse(artefact.onnx).graph.node)
@@ -89,13 +96,16 @@ def method_of(artefact: Artefact) -> Int8:
 
 
 def compare(before: Artefact, after: Artefact, test: pa.Table) -> Int8Comparison:
-    """Both graphs on the rows of `test`, which have labels: row by row in turns, so that both have the same machine."""
+    """Error, metrics, milliseconds per call and bytes of both graphs, on the rows of `test`, which have labels.
+
+    Row by row, each graph is called in turn. So both meet the same load of the machine."""
     import numpy as np
 
     task, models = before.description.task, (Model(before), Model(after))
     target_N, tensors = task.targets(test[LABEL]), encode(before.description.features, test)
     seconds: tuple[list[float], list[float]] = ([], [])
     found: tuple[list[Output], list[Output]] = ([], [])
+    # `found` and `seconds` are by graph: index 0 is `before`, index 1 is `after`.
     for number in range(len(test)):
         row = {name: value[number : number + 1] for name, value in tensors.items()}
         for at, model in enumerate(models):
@@ -110,13 +120,14 @@ def compare(before: Artefact, after: Artefact, test: pa.Table) -> Int8Comparison
             bytes=len(artefact.onnx),
         )
         for artefact, outputs, times in zip((before, after), found, seconds, strict=True)
+        # A loop over one item: it names the joined outputs, so that they are made once for both uses.
         for output_NW in [np.concatenate(outputs)]
     ]
     return Int8Comparison(rows=len(test), float32=figures[0], int8=figures[1])
 
 
 def _spread(table: pa.Table, most: int) -> pa.Table:
-    """At most so many rows, evenly spread."""
+    """At most `most` rows of the table, evenly spread."""
     import numpy as np
 
     if len(table) <= most:

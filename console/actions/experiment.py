@@ -1,4 +1,4 @@
-"""One training by hand: the workload's image and rows with hyperparameters of a person's own; nothing is registered."""
+"""One training by hand: the workload's image and rows with a person's own hyperparameters. Nothing is registered."""
 
 from __future__ import annotations
 
@@ -26,21 +26,26 @@ def experiment(
     source: Run,
     parameters: Mapping[str, Any],
 ) -> str:
-    """The name of the training job, created; `parameters` replace those of the declaration.
+    """Create the training job; returns its name.
 
-    Raises RunError for a hyperparameter that the family does not have or take, where the machine starts from another
-    model than declared, and where the month's budget has no room."""
+    `source` is the run whose pinned rows it trains on. `parameters` replace hyperparameters of the declaration.
+    Raises RunError if the family does not have or accept a hyperparameter, if the deployed machine starts from another
+    model than the declaration names, and if the month's budget has no room."""
     check(workload, parameters)
     training = deployed_training(environment, names)
     check_weights(workload, training)
     name = names.by_hand("experiment", now_at(environment))
+    # The cost is reserved at the longest run time, before anything is written or started: if the budget refuses,
+    # nothing is left behind.
     resources = training["ResourceConfig"]
     minutes = training["StoppingCondition"]["MaxRuntimeInSeconds"] / 60
     used = Usage(instance=resources["InstanceType"], count=resources["InstanceCount"], minutes=minutes)
     arn = names.platform.arn("sagemaker", f"training-job/{name}")
     reserve(environment, names, workload, projected_usd([used]), arn=arn)
+    # The job reads its configuration from S3, so that must be there first.
     own = own_run(name, training, folder, source)
     write_configuration(environment, names, name, folder=folder, source=source, own=own)
+    # The training job reads each hyperparameter as JSON.
     chosen = {key: json.dumps(value) for key, value in parameters.items()}
     environment.client("sagemaker").create_training_job(
         TrainingJobName=name,
@@ -52,7 +57,7 @@ def experiment(
 
 
 def check(workload: Workload, parameters: Mapping[str, Any]) -> None:
-    """Nothing, where the family takes the hyperparameters; raises RunError for the first that it does not."""
+    """Check that the family accepts the hyperparameters; raises RunError for the first one that it does not."""
     from pydantic import ValidationError
 
     training = workload.training

@@ -1,4 +1,4 @@
-"""Follow a run, and the runs that it causes, to their ends."""
+"""Follow a run, and all runs that it causes, until they have ended."""
 
 from __future__ import annotations
 
@@ -16,26 +16,30 @@ from millrace.names import WorkloadNames
 from millrace.state.claims import Start
 
 OPEN = ("RUNNING", "PENDING_REDRIVE")
+"""Statuses of a run that has not ended."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Follower:
-    """Looks at runs until they have ended."""
+    """Polls runs until they have ended."""
 
     states: Any
     """boto3's Step Functions client."""
     names: WorkloadNames
     moving: Callable[[str], None] = lambda _: None
-    """Called with a short status."""
+    """Called with a short status, which the next one replaces."""
     said: Callable[[str], None] = lambda _: None
-    """Called with a line that stays."""
+    """Called with a line that stays on the screen."""
     poll_s: float = 1.0
+    """Seconds between two looks."""
     grace_s: float = 5.0
-    """Seconds that an event may take to start a run."""
+    """How long to wait for a run that an event starts, in seconds."""
     limit_s: float = 24 * 3600.0
+    """How long to wait for the end of one run, in seconds."""
 
     def wait_for(self, find: Callable[[], Start | None], *, limit_s: float) -> Run:
-        """The run that `find` names, as soon as it is there; raises RunError when it is not within `limit_s`."""
+        """The run that `find` names, as soon as it exists. Raises RunError if that takes more than `limit_s`
+        seconds."""
         end = time.monotonic() + limit_s
         while True:
             with suppress(RunError):  # the intake notes a run, then starts it
@@ -51,9 +55,12 @@ class Follower:
             time.sleep(self.poll_s)
 
     def run_of_drop(self, find: Callable[[], Start | None], drop_id: str, *, limit_s: float) -> Run:
-        """The run that has the drop, as `find` says: where one with other drops fails, the drop's own after it.
+        """The run that works on the drop, as `find` names it.
 
-        Raises RunError as `wait_for`."""
+        If a run that has several drops fails, the intake starts a run for each drop. Then the drop's own run is
+        returned.
+        Raises RunError as `wait_for` does."""
+        # The run of a single drop has the drop's id as its name. A run with another name has several drops.
         run = self.wait_for(find, limit_s=limit_s)
         if run.name == drop_id or self.end_of(run.arn).run.status not in FAILURES:
             return run
@@ -67,7 +74,8 @@ class Follower:
     def follow(self, arn: str) -> Iterator[RunDetail]:
         """The run when it has ended, then each run that it caused, and so on.
 
-        A first training that another one made needless is followed by that other one."""
+        A first training may be needless because another training has begun. That other training is followed then."""
+        # A walk in breadth over the runs. `known` has each run that was ever queued, so that none is followed twice.
         waiting = [arn]
         known = set(waiting)
         while waiting:
@@ -78,7 +86,7 @@ class Follower:
             waiting.extend(fresh)
 
     def end_of(self, arn: str) -> RunDetail:
-        """The run when it has ended; raises RunError when it has not within `limit_s`."""
+        """The run when it has ended; raises RunError if it has not ended within the follower's `limit_s`."""
         run = find_run(self.states, self.names, arn)
         end = time.monotonic() + self.limit_s
         while run.status in OPEN:
@@ -90,7 +98,9 @@ class Follower:
         return describe_run(self.states, self.names, run)
 
     def _children(self, detail: RunDetail) -> list[str]:
-        """ARNs of the runs that it caused; waits `grace_s` for those started by an event."""
+        """The ARNs of the runs that this run caused. Runs that an event starts get `grace_s` to appear."""
+        # EventBridge starts the next run some time after the event was put. So a run that put an event is described
+        # again until a child appears or the grace is over.
         puts = any(step.call and step.call.service == "events" for step in detail.steps)
         end = time.monotonic() + (self.grace_s if puts else 0)
         while not detail.children and time.monotonic() < end:
@@ -100,13 +110,13 @@ class Follower:
         return detail.children
 
     def _instead(self, detail: RunDetail) -> Iterator[str]:
-        """The ARN of the training that made this one needless."""
+        """The ARN of the training that made this one needless, if there is one."""
         if other := training_instead(self.states, self.names, detail.execution):
             self.said(f"follows train {other.name[:SHORT]}, whose model is the first")
             yield other.arn
 
     def _state(self, arn: str) -> str:
-        """The state that was entered last."""
+        """The name of the state that the run entered last; empty if it entered none."""
         events = self.states.get_execution_history(executionArn=arn, reverseOrder=True, maxResults=50)["events"]
         names = (event["stateEnteredEventDetails"]["name"] for event in events if "stateEnteredEventDetails" in event)
         return next(names, "")

@@ -1,4 +1,4 @@
-"""A first training that another one made needless: no model is live before that other one has ended."""
+"""Find a first training that another training made needless: while that one runs, no model is live yet."""
 
 from __future__ import annotations
 
@@ -11,14 +11,18 @@ from millrace.messages.train import BudgetChecked, BudgetRefusal
 from millrace.names import WorkloadNames
 
 LOOKED_AT = 20
-"""Trainings, the newest: each file that comes beside the first training starts one that does not train."""
+"""How many of the newest trainings are looked through. Each file that arrives during the first training starts a run
+that does not train."""
 
 
 def training_instead(states: Any, names: WorkloadNames, execution: Execution) -> Run | None:
-    """The training for which this first one did not start, or after which it did not as its version was on its way to
-    be released; None where the execution is no such one. `states` is boto3's Step Functions client."""
+    """The training because of which this first training did not start; None if the execution is not such a run.
+
+    That training was still running, or its version was being released. `states` is boto3's Step Functions client."""
     if execution.machine != "train" or reason_of(execution) != "first" or not _was_in_the_way(execution):
         return None
+    # Newest first. The first run that began before this one ended and that was not itself refused is the one that
+    # trained. A run without an answer of `budget` yet may still train.
     for run in list_runs(states, names, machine="train", limit=LOOKED_AT):
         if run.arn != execution.arn and run.started <= execution.stopped:
             budgeted = answer(read_execution(states, run), "budget", BudgetChecked)

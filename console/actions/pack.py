@@ -1,4 +1,4 @@
-"""A folder of images as the Parquet file that is dropped in its place."""
+"""Pack a folder of images into the Parquet file that is dropped in its place."""
 
 from __future__ import annotations
 
@@ -20,16 +20,17 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 GROUP_BYTES = 4 * 2**20
-"""Of a row group: what ingestion holds in memory at once."""
+"""The size of a row group. Ingestion holds one row group in memory at a time."""
 
 
 @contextmanager
 def packed(path: Path, contract: Contract, feed: Feed, *, scale: bool = False) -> Iterator[Path]:
-    """The file itself or, of a folder, its images in a Parquet file while the block runs.
+    """The file itself; for a folder, a Parquet file of its images that exists while the block runs.
 
-    Each image has the size that the contract declares with `scale`, or where the contract says `scale: true`; then
-    one image alone has it too. Raises RunError for a folder without images, or where the feed's table is not of one
-    image, its key and its label."""
+    With `scale`, or where the contract says `scale: true`, each image is brought to the size that the contract
+    declares. That holds for a single image file too.
+    Raises RunError if the folder has no images, and if the feed's table has more than one image, its key and its
+    label."""
     table = contract.table(feed)
     scale = scale or declares_scale(table)
     if not path.is_dir():
@@ -42,13 +43,14 @@ def packed(path: Path, contract: Contract, feed: Feed, *, scale: bool = False) -
     rows = _scaled(rows, table) if scale else rows
     with TemporaryDirectory() as folder:
         file = Path(folder) / f"{path.resolve().name}.parquet"
+        # Rows per group, by the mean size of a row.
         group = max(1, rows.num_rows * GROUP_BYTES // max(rows.nbytes, 1))
         pq.write_table(rows, file, row_group_size=group, write_page_checksum=True)
         yield file
 
 
 def declares_scale(table: Table) -> bool:
-    """Whether the contract says `scale: true` of an image."""
+    """Whether the contract says `scale: true` for an image column."""
     return any(rule.scale for column in image_columns(table) if (rule := column.find(ImageFormat)))
 
 
@@ -59,7 +61,7 @@ def _is_image(path: Path) -> bool:
 
 @contextmanager
 def _scaled_file(path: Path, table: Table) -> Iterator[Path]:
-    """The image in the contract's size, of the same name but for the suffix: the name is its key."""
+    """The image in the contract's size, as a PNG with the same stem: the stem is the row's key."""
     with TemporaryDirectory() as folder:
         file = Path(folder) / f"{path.stem}.png"
         file.write_bytes(scaled_to(path.read_bytes(), _rule(table)))
@@ -67,9 +69,10 @@ def _scaled_file(path: Path, table: Table) -> Iterator[Path]:
 
 
 def _rows(folder: Path, contract: Contract, feed: Feed) -> pa.Table:
-    """The folder's images as the feed's columns, named as in a file."""
+    """The folder's images as a table, with the column names that the feed has in files."""
     table = contract.table(feed)
     label = contract.label.name if feed == "training" else ""
+    # From the names that an image folder gives its columns to the names of the contract.
     names = {**_key_and_image(table, feed), **({LABEL: label} if label else {}), SPLIT: SPLIT}
     found = find_images(folder)
     if not (found.in_classes if label else found.paths):
@@ -77,6 +80,7 @@ def _rows(folder: Path, contract: Contract, feed: Feed) -> pa.Table:
         came = f"{len(found.paths)} images beside each other" if found.paths else "no images"
         raise RunError(f"FILE: expected {expected}, got {came}")
     rows = found.labelled() if label else found.unlabelled()
+    # Only the columns that the feed has: `split`, for example, only where the contract declares it.
     kept = [name for name in rows.column_names if names[name] in table.names]
     given = {names[name] for name in kept}
     if missing := [column.name for column in table.columns if column.is_expected and column.name not in given]:
@@ -85,6 +89,9 @@ def _rows(folder: Path, contract: Contract, feed: Feed) -> pa.Table:
 
 
 def _key_and_image(table: Table, feed: Feed) -> dict[str, str]:
+    """The contract's columns for the key and for the image of a row: `{"id": "<key>", "image": "<image>"}`.
+
+    Raises RunError unless the feed has exactly one image column and one text column as its key."""
     images = [column.name for column in image_columns(table)] if feed != "labels" else []
     keys = [name for key in table.keys[:1] for name in key if table.column(name).kind == "string"]
     if len(images) != 1 or len(keys) != 1:
@@ -105,7 +112,10 @@ def _scaled(rows: pa.Table, table: Table) -> pa.Table:
 
 
 def _rule(table: Table) -> ImageFormat:
-    """Raises RunError where the contract's images are no PNG, in which alone nothing is lost."""
+    """The image format that the contract declares.
+
+    Raises RunError unless there is exactly one image column and its format is PNG: only PNG loses nothing when it is
+    written again."""
     rules = [column.find(ImageFormat) for column in image_columns(table)]
     if len(rules) != 1 or rules[0] is None or rules[0].encoding != "png":
         raise RunError(f"--scale: expected one column of PNG images in the contract, got {len(rules)} of images")
@@ -113,7 +123,7 @@ def _rule(table: Table) -> ImageFormat:
 
 
 def _typed(rows: pa.Table, table: Table) -> pa.Table:
-    """The columns in the contract's types and with their names in files."""
+    """The rows with the contract's types and with their column names in files."""
     import pyarrow as pa
 
     schema = arrow_schema(table)

@@ -1,4 +1,4 @@
-"""The past of the rows of a file, taken from the file's other rows, as a request carries it."""
+"""Find the past of each row among the other rows of its file, in the form in which a request carries it."""
 
 from __future__ import annotations
 
@@ -18,15 +18,18 @@ if TYPE_CHECKING:
     from millrace.features.history import History
 
 Entity = tuple[Any, ...]
+"""The values of the key columns without the event time."""
 Entry = tuple[datetime, dict[str, Any]]
+"""The event time of a row, and the row as an entry of a past."""
 AsJson = Callable[[str, Any], Any]
-"""A column's name and its cell, as JSON has the cell."""
+"""Turns a column's name and its cell into the value that JSON holds."""
 
 
 def read_pasts(path: Path, names: Sequence[str]) -> dict[int, dict[str, Any]]:
-    """By line, counted from 1, what the JSON objects of a file hold under these names: they are in memory.
+    """The pasts that the lines of a JSON lines file carry themselves: by line number from 1, then by the history's
+    name.
 
-    What is no object is left to the file's reader, which refuses it."""
+    All of them are held in memory. A line that is not a JSON object is skipped: the file's reader refuses it later."""
     if not names:
         return {}
     with path.open("rb") as file:
@@ -35,6 +38,7 @@ def read_pasts(path: Path, names: Sequence[str]) -> dict[int, dict[str, Any]]:
 
 
 def _held(text: bytes, names: Sequence[str]) -> dict[str, Any]:
+    """The fields of these names in the JSON object of a line; empty if the line is not a JSON object."""
     if not text.lstrip().startswith(b"{"):
         return {}
     try:
@@ -45,7 +49,7 @@ def _held(text: bytes, names: Sequence[str]) -> dict[str, Any]:
 
 
 class FilePast:
-    """The rows of a typed file by entity and time; they are in memory. A row that breaks the contract is no past."""
+    """The rows of a typed file by entity and time, in memory. A row that breaks the contract is in no past."""
 
     def __init__(self, typed: Path, table: Table, histories: Sequence[History], *, as_json: AsJson) -> None:
         import pyarrow.parquet as pq
@@ -54,6 +58,8 @@ class FilePast:
         self._entries: dict[str, dict[Entity, list[Entry]]] = {}
         for history in histories:
             known: dict[Entity, list[Entry]] = defaultdict(list)
+            # Only the columns that the history reads are checked: a bad cell elsewhere in a row does not spoil the
+            # past.
             read = Table(name=table.name, columns=tuple(table.column(name) for name in dict.fromkeys(history.columns)))
             for row in pq.read_table(typed, columns=list(read.names)).to_pylist():
                 if not check_row({name: as_json(name, cell) for name, cell in row.items()}, read):
@@ -63,13 +69,15 @@ class FilePast:
             self._entries[history.name] = known
 
     def of(self, row: Mapping[str, Any]) -> dict[str, list[dict[str, Any]]]:
-        """The past of a row of the file by the history's name: the entity's rows of that many hours before it."""
+        """The past of a row by the history's name: the rows of its entity within the history's hours before it."""
         return {history.name: self._before(row, history) for history in self._histories}
 
     def _before(self, row: Mapping[str, Any], history: History) -> list[dict[str, Any]]:
         at, known = row[history.event_time], self._entries[history.name].get(_entity(row, history), [])
         if at is None:
             return []
+        # `known` is sorted by time. The slice has the times t with at - hours <= t < at, so the row itself is not in
+        # it.
         first = bisect_left(known, at - timedelta(hours=history.hours), key=_time)
         return [entry for _, entry in known[first : bisect_left(known, at, key=_time)]]
 

@@ -1,4 +1,4 @@
-"""Run again: redriven from the step that failed, or begun anew with the same input.
+"""Run again: redrive a run from the step that failed, or start a new run with the same input.
 
 https://docs.aws.amazon.com/step-functions/latest/dg/redrive-executions.html"""
 
@@ -18,12 +18,15 @@ ADVICE = {
     "RUNNING": "wait for its end, or stop it first",
     "SUCCEEDED": "only what failed can go on; `millrace rerun {run} --new` starts a new run with the same input",
 }
+"""What to do about a run that cannot be redriven, by its status."""
 REREAD = ("ConfigurationError", "WorkloadError", "SettingsError", "SnapshotError")
-"""A function that ended with one of them reads declaration and rows anew; a job reads those that its run has pinned."""
+"""A function that ended with one of these errors reads the declaration and the rows anew when it is redriven. A job
+reads what its run has pinned, so it fails again."""
 READS_NOW = (
     "the step reads the deployed declaration and the rows as they are now: unless they were mended, it fails again"
 )
 NEW = "`millrace rerun {run} --new` starts a new run with the same input"
+"""What to do about a run that cannot be redriven for any other reason."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,17 +34,18 @@ class Rerun:
     """The result of a rerun."""
 
     arn: str
-    """Of the run that goes on or began."""
+    """The ARN of the run that goes on or was started."""
     how: Literal["redriven", "started"]
     notes: list[str]
     """Warnings for the operator."""
 
 
 def redrive(states: Any, run: Run, *, keep_definition: bool = False) -> Rerun:
-    """The run goes on from the step that failed, with its own definition and input.
+    """Let the run go on from the step that failed, with its own definition and input.
 
-    Raises RunError when the service would not do it, and when the machine's definition has changed since and
-    `keep_definition` does not say that the old one is meant. `states` is boto3's Step Functions client."""
+    Raises RunError if Step Functions would not redrive it. Raises RunError too if the machine's definition has changed
+    since the run began, unless `keep_definition` says that the old definition is meant. `states` is boto3's Step
+    Functions client."""
     short = run.name[:SHORT]
     described = states.describe_execution(executionArn=run.arn)
     if described.get("redriveStatus") != "REDRIVABLE":
@@ -53,18 +57,20 @@ def redrive(states: Any, run: Run, *, keep_definition: bool = False) -> Rerun:
             f"{run.machine} {short}: the machine's definition has changed since it began, and a redrive keeps the one "
             f"it began with: {NEW.format(run=short)} and the new definition, --keep-definition redrives it as it was"
         )
+    # `described` was read before the redrive: its error and cause are those of the failure.
     states.redrive_execution(executionArn=run.arn)
     return Rerun(arn=run.arn, how="redriven", notes=_notes(states, run, described))
 
 
 def start_again(states: Any, run: Run) -> Rerun:
-    """A new run of the same machine, as it is defined now, with the input of the old one.
+    """Start a new run of the same machine, as it is defined now, with the input of the old run.
 
-    A release is one of now: its lease and what the audit says of it begin with it. Raises RunError while the old one
-    runs."""
+    A new release begins now: its lease and its audit records carry its own time.
+    Raises RunError while the old run runs."""
     if run.status == "RUNNING":
         raise RunError(f"{run.machine} {run.name[:SHORT]}: Execution is RUNNING: {ADVICE['RUNNING']}")
     given = input_of(states, run.arn)
+    # A person may have started the old run with any JSON as its input.
     if isinstance(given, dict):
         given.pop(STARTED_BY, None)  # no parent waits for the new one
         if run.machine == "release":
@@ -75,13 +81,14 @@ def start_again(states: Any, run: Run) -> Rerun:
 
 
 def _definition_changed(states: Any, run: Run) -> bool:
+    """Whether the machine is defined otherwise now than when the run began."""
     own = states.describe_state_machine_for_execution(executionArn=run.arn)
     now = states.describe_state_machine(stateMachineArn=own["stateMachineArn"])
     return bool(json.loads(own["definition"]) != json.loads(now["definition"]))
 
 
 def _notes(states: Any, run: Run, described: Any) -> list[str]:
-    """What a redrive does not change: a failure that repeats, and a parent that waited and has failed too."""
+    """Warnings about what a redrive does not change: a failure that will repeat, and a parent run that failed too."""
     cause = described.get("cause") or ""
     kind = error_type(described.get("error") or "", cause)
     reread = kind in REREAD and is_of_function(cause)

@@ -1,4 +1,4 @@
-"""The refused rows of a dropped file as that file had them, to be mended and dropped again."""
+"""Write the refused rows of a dropped file as they were in that file, to be corrected and dropped again."""
 
 from __future__ import annotations
 
@@ -19,17 +19,21 @@ if TYPE_CHECKING:
 
 
 def write_refused_rows(s3: Any, contract: Contract, refused: Iterable[Row], path: Path) -> int:
-    """How many rows the file at `path` holds now: the records of the dropped object, in its order, behind its line of
-    names where it has one. `s3` is boto3's client.
+    """Write the refused rows to the file at `path`; returns how many rows it has.
 
-    Of several versions of an object the one counts whose rows were refused last. Raises RunError for rows of no file or
-    of several, and for a file that was refused as a whole or cannot be read by the contract as it is now."""
+    The records come out of the dropped object, in its order. A line of column names comes first if the object has one.
+    If several versions of an object had refused rows, the version counts whose rows were refused last. `s3` is boto3's
+    client.
+    Raises RunError if the rows are of no file or of several, if the file was refused whole, and if it cannot be read by
+    the contract as it is now."""
     rows = list(refused)
+    # In order of time, so the source that was refused last replaces the earlier ones of its key.
     last = {row.drop: row.source for row in sorted(rows, key=lambda row: row.quarantined_at)}
     rows = [row for row in rows if row.source == last[row.drop]]
     if len(last) != 1:
         came = ", ".join(sorted(last)[:3]) or "none"
         raise RunError(f"--rows: expected refused rows of one dropped file, which --drop names, got {came}")
+    # A file that was refused whole is one row of the quarantine without a line.
     if whole := [row for row in rows if row.line is None]:
         came = whole[0].detail
         raise RunError(f"{whole[0].drop}: expected a file with refused rows, got one that was refused whole: {came}")

@@ -1,4 +1,4 @@
-"""An external model put where the machine `train` takes it in, and the run that judges it."""
+"""Upload an external model and start the run of `train` that judges it."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ from millrace.workload.load import load_workload
 
 
 def read_model(folder: Path, workload: Path) -> ExternalModel:
-    """The model in `folder`, which the declaration in the folder `workload` could use.
+    """The model in `folder`, checked against the declaration and the contract in the folder `workload`.
 
-    Raises RunError where there is no folder, ArtefactError for a graph that the machine would refuse as well; what only
-    rows can show, the machine sees."""
+    Raises RunError if there is no such folder, and ArtefactError for a graph that the machine would refuse too. What
+    only rows can show is checked by the machine."""
     if not folder.is_dir():
         raise RunError(f"FOLDER: expected a folder with {external.GRAPH} and {external.SIGNATURE}, got {folder}")
     declared, contract = load_workload(workload), load_contract(workload)
@@ -32,12 +32,15 @@ def read_model(folder: Path, workload: Path) -> ExternalModel:
     features = external.features_of(found, declared, contract)
     external.check_output(found, task)
     label = declared.prediction.label
+    # Loads the graph as an endpoint would; the session itself is not needed.
     Model(external.artefact_of(found, features=features, task=task, label=label, links=RunDigests()))
     return found
 
 
 def register(s3: Any, states: Any, names: WorkloadNames, model: ExternalModel, *, as_of: datetime | None = None) -> Run:
-    """The run that judges the model; `s3` and `states` are boto3's clients. The same model lies where it lay before."""
+    """Start the run that judges the model. `s3` and `states` are boto3's clients.
+
+    The model lies below its digest, so the same model is always at the same place."""
     uri = names.external_model_uri(model.digest)
     for name, content in model.contents.items():
         bucket, key = split_uri(f"{uri}{name}")

@@ -1,4 +1,4 @@
-"""An earlier version live again, or the live one's endpoint: an operator's start of the machine `release`."""
+"""Bring an earlier version back, or restore the live version's endpoint: a person starts the machine `release`."""
 
 from __future__ import annotations
 
@@ -26,21 +26,22 @@ class Started:
     """A rollback under way."""
 
     execution: str
-    """ARN."""
+    """The ARN of the execution."""
     version: str
     """The version that becomes live, or whose endpoint is restored."""
     replaced: str
-    """The one that is live until then."""
+    """The version that is live until then."""
 
 
 def roll_back(
     environment: Environment, names: WorkloadNames, *, reason: str, to: str | None = None, restores: bool = False
 ) -> Started:
-    """The execution that brings the version back; one that `restores` makes the live version's endpoint anew.
+    """Start the execution that brings a version back. `restores` makes the live version's endpoint anew instead.
 
-    Refused here, and again by the machine, with ConflictError: nothing to go back to, a version that never was live,
-    a release that runs. Raises ConfigurationError for an empty reason, a version that there is not, and a version
-    beside `restores`."""
+    Raises ConflictError if there is no version to go back to, if the version was never live, and if a release runs. The
+    machine checks the same again.
+    Raises ConfigurationError for an empty reason, for a version that does not exist, and for a version given together
+    with `restores`."""
     if not reason.strip():
         raise ConfigurationError(
             where=COMMAND, field="--reason", expected="a sentence for the audit table", came=reason
@@ -55,6 +56,7 @@ def roll_back(
     check_proven(target, _approval_of(environment, names, target))
     who = environment.client("sts").get_caller_identity()["Arn"]
     rollback = Rollback(reason=reason, who=who, to=target, restores=restores)
+    # The name shows what was started: `1a2b3c4d-rollback-to-3` or `1a2b3c4d-restore-3`.
     answer = states.start_execution(
         stateMachineArn=names.machine_arn("release"),
         name=f"{secrets.token_hex(4)}-{'restore' if restores else 'rollback-to'}-{target}",
@@ -65,6 +67,7 @@ def roll_back(
 
 
 def _approval_of(environment: Environment, names: WorkloadNames, version: str) -> str:
+    """The registry's approval status of the version. Raises ConfigurationError if there is no such version."""
     try:
         return registry_of(environment, names).describe(names.package_arn(version)).approval
     except ClientError as error:
@@ -75,8 +78,10 @@ def _approval_of(environment: Environment, names: WorkloadNames, version: str) -
 
 
 def _refuse_running(states: Any, lease: Any) -> None:
-    """A lease whose holder has ended is no obstacle: its clean-up is on the way. Neither is the sweep, which is no
-    execution and holds the lease for a moment: the machine decides."""
+    """Raise ConflictError if the execution that holds the lease of `release` is running.
+
+    A holder that has ended is no obstacle, since its cleanup is on the way. The sweep is none either: it is not an
+    execution and holds the lease only for a moment. In both cases the machine decides."""
     if lease is None or ":execution:" not in lease.holder:
         return
     try:

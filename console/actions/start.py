@@ -1,4 +1,4 @@
-"""Runs that a person starts, as the console's New execution does."""
+"""Start a run by hand, as "New execution" in AWS's console does."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from millrace.errors import EnvironmentNotFoundError
 from millrace.names import WorkloadNames
 
 COMMAND = "command"
-"""The cause of a run that a person started."""
+"""The `cause` of a run that a person started."""
 
 
 def start(
@@ -23,10 +23,10 @@ def start(
     as_of: datetime | None = None,
     more: Mapping[str, Any] | None = None,
 ) -> Run:
-    """The run; `as_of` is the moment that it counts as now, else its start. `states` is boto3's Step Functions client,
-    `more` are further fields of the machine's input.
+    """The run that was started. `as_of` is the moment that the run counts as now; without it that is its start.
 
-    Raises EnvironmentNotFoundError when the machine is not deployed."""
+    `more` are further fields of the machine's input. `states` is boto3's Step Functions client.
+    Raises EnvironmentNotFoundError if the machine is not deployed."""
     given = {"cause": COMMAND, **({"as_of": as_of.isoformat()} if as_of else {}), **(more or {})}
     try:
         started_execution = states.start_execution(stateMachineArn=names.machine_arn(machine), input=json.dumps(given))

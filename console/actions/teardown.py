@@ -1,4 +1,4 @@
-"""Tear down an environment: resources made by its machines, then its stacks; list what is retained and costs."""
+"""Tear down an environment: first what its machines made, then its stacks. Then list what is kept and still costs."""
 
 from __future__ import annotations
 
@@ -23,30 +23,35 @@ from millrace.names import JOB_LOGS, Platform
 from millrace.state import audit
 
 MACHINE = "-teardown"
+"""How the name of a teardown machine ends."""
 BUCKETS = ("landing", "lake", "artefacts", "audit", "access-logs")
+"""The buckets that outlive the stacks, by purpose."""
 POLL_S = 10.0
 
 
 @dataclass(frozen=True, kw_only=True)
 class Left:
-    """Something that outlives the stacks."""
+    """A resource that outlives the stacks."""
 
     what: str
     costs: str
-    """List price, us-east-1, 2026-11-20."""
+    """The list price in words, us-east-1, 2026-11-20."""
 
 
 def teardown(
     environment: Environment, *, said: Callable[[str], None], destroys: bool = False, poll_s: float = POLL_S
 ) -> None:
-    """Delete every resource that CloudFormation does not manage; blocks until done. `said(line)` reports each.
+    """Delete every resource that CloudFormation does not manage; returns when that is done. `said(line)` reports each
+    one.
 
-    Then the stacks can be destroyed: `destroys` does it, else the command is said.
-    May be run again at any time. Raises RunError when a machine or `cdk` failed, and at once when `destroys` finds no
-    `cdk`."""
+    Then the stacks can be destroyed: with `destroys` they are, else the command for it is reported. A teardown may be
+    repeated at any time.
+    Raises RunError if a machine or `cdk` fails, and at once if `destroys` is set and there is no `cdk`."""
+    # A missing `cdk` must show before anything is deleted.
     program = _find_cdk() if destroys else None
     machines = teardown_machines(environment)
     states = environment.client("stepfunctions")
+    # All machines are started first, so that they run side by side.
     begun = {arn: _begin(states, arn) for arn in machines}
     for machine, execution in begun.items():
         said(f"{machine.rsplit(':', 1)[1]} runs: {execution}")
@@ -62,7 +67,7 @@ def teardown(
 
 
 def teardown_machines(environment: Environment) -> list[str]:
-    """The ARNs of the deployed workloads' teardown machines, by name."""
+    """The ARNs of the teardown machines of all deployed workloads, sorted by name."""
     pages = environment.client("stepfunctions").get_paginator("list_state_machines").paginate()
     found = [one["stateMachineArn"] for page in pages for one in page["stateMachines"]]
     ours = f":{environment.platform.prefix}-"
@@ -70,13 +75,13 @@ def teardown_machines(environment: Environment) -> list[str]:
 
 
 def destroy_command(platform: Platform) -> list[str]:
-    """The command that deletes the stacks; their templates retain data, audit and the customer key."""
+    """The command that deletes the stacks. Their templates retain the data, the audit and the customer key."""
     values = {"stage": platform.stage, "account": platform.account, "region": platform.region}
     return ["cdk", "destroy", "--all", "--force", *(word for key in values for word in ("-c", f"{key}={values[key]}"))]
 
 
 def left(environment: Environment) -> list[Left]:
-    """Resources of the environment that still exist and cost, as each service lists them."""
+    """Resources of the environment that still exist and cost something, as each service lists them."""
     return [
         *_buckets(environment),
         *_tables(environment),
@@ -87,7 +92,7 @@ def left(environment: Environment) -> list[Left]:
 
 
 def _begin(states: Any, machine: str) -> str:
-    """The execution that runs already, or a new one: two at once would do everything twice."""
+    """The ARN of the teardown that runs already, else of a new one: two at once would do everything twice."""
     running = states.list_executions(stateMachineArn=machine, statusFilter="RUNNING")["executions"]
     if running:
         return str(running[0]["executionArn"])
@@ -95,6 +100,7 @@ def _begin(states: Any, machine: str) -> str:
 
 
 def _wait(states: Any, execution_arn: str, poll_s: float) -> None:
+    """Wait for the end of the execution; raises RunError unless it succeeded."""
     while (described := states.describe_execution(executionArn=execution_arn))["status"] == "RUNNING":
         time.sleep(poll_s)
     if described["status"] != "SUCCEEDED":
@@ -113,7 +119,7 @@ def _removed(environment: Environment, execution_arn: str) -> Iterator[str]:
 
 
 def _find_cdk() -> str:
-    """The CDK's command line on the PATH, or else the one that `make setup` installs."""
+    """The path of `cdk`: on the PATH, else where `make setup` installs it. Raises RunError if it is in neither."""
     program = shutil.which("cdk") or shutil.which(CDK)
     if program is None:
         raise RunError(
@@ -123,12 +129,14 @@ def _find_cdk() -> str:
 
 
 def _destroy(platform: Platform, program: str | None, said: Callable[[str], None]) -> None:
+    """Run the command that deletes the stacks; without a program, report the command."""
     command = destroy_command(platform)
     if program is None:
         said(f"to destroy the stacks: {shlex.join(command)}")
         return
     said(shlex.join(command))
-    # Its app is started as `python`, and that is the one that runs this command.
+    # `cdk` starts the app as `python`. The folder of this interpreter comes first on the PATH, so that it finds this
+    # one.
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     done = subprocess.run([program, *command[1:]], env={**os.environ, "PATH": path}, check=False)
     if done.returncode != 0:
@@ -171,7 +179,7 @@ def _tables(environment: Environment) -> Iterator[Left]:
 
 
 def _key(environment: Environment) -> Iterator[Left]:
-    """The lake names its key, also when the alias has gone with the stack."""
+    """The customer key. The lake's bucket names it, even after the key's alias has gone with its stack."""
     s3, name = environment.client("s3"), environment.platform.bucket("lake")
     if _is_there(s3.head_bucket, Bucket=name) is None:
         return
@@ -182,14 +190,14 @@ def _key(environment: Environment) -> Iterator[Left]:
 
 
 def _signing_key(environment: Environment) -> Iterator[Left]:
-    """Its alias is retained with it."""
+    """The signing key, by its alias: that is retained together with the key."""
     found = _is_there(environment.client("kms").describe_key, KeyId=environment.platform.signing_key_alias)
     if found is not None:
         yield Left(what=f"signing key {found['KeyMetadata']['Arn']}", costs="1 USD a month")
 
 
 def _job_logs(environment: Environment) -> Iterator[Left]:
-    """SageMaker writes the lines of all jobs of an account into these groups, so a teardown does not delete them."""
+    """The log groups of SageMaker's jobs. A teardown keeps them, since all jobs of the account write into them."""
     pages = (
         environment.client("logs").get_paginator("describe_log_groups").paginate(logGroupNamePrefix="/aws/sagemaker/")
     )

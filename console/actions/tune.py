@@ -1,9 +1,8 @@
-"""A search for hyperparameters, started by a person: a tuning job with the image, the role and the rows of `train`.
+"""A search for hyperparameters that a person starts: a tuning job with the image, the role and the rows of `train`.
 
-What a training job gets is read from the deployed machine, so that a tuning trains as the machine does; the rows are
-those of a run that pinned them. Its trainings have no checkpoints (each would find those of another one), so they are
-not on spot either.
-"""
+The parameters of a training job are read from the deployed machine, so that a tuning trains as the machine does. The
+rows are those that another run has pinned. The trainings have no checkpoints, since each would find those of another
+training. So they do not use spot instances either."""
 
 from __future__ import annotations
 
@@ -28,9 +27,11 @@ from millrace.workload.tuning import METRICS, SearchRange, Tuning, tuning_usd
 
 COPIED = ("AlgorithmSpecification", "RoleArn", "ResourceConfig", "VpcConfig", "EnableNetworkIsolation",
         "EnableInterContainerTrafficEncryption")  # fmt: skip
-"""Of the machine's training job, what every other one of the workload has too."""
+"""Fields of the machine's training job that every other training job of the workload has too."""
 STRATEGIES = {"bayesian": "Bayesian", "random": "Random"}
+"""SageMaker's names of the declared strategies."""
 SCALES = {"linear": "Linear", "log": "Logarithmic"}
+"""SageMaker's names of the declared scales."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,20 +43,23 @@ class Started:
     source: str
     """The run whose rows it trains on."""
     jobs: int
+    """How many trainings there are at most."""
     most_usd: float
-    """What its trainings cost at most."""
+    """What all its trainings cost at most."""
 
 
 def tune(environment: Environment, names: WorkloadNames, workload: Workload, *, folder: Path, source: Run) -> Started:
-    """The tuning job, created; `folder` is the workload's, `source` the run whose rows it trains on.
+    """Create the tuning job. `folder` is the workload's folder, `source` the run whose rows it trains on.
 
-    Raises RunError where nothing is declared, the machine starts from another model than declared, its instances make
-    the tuning dearer than its budget, or the month's budget has no room."""
+    Raises RunError if no tuning is declared, if the deployed machine starts from another model than the declaration
+    names, if the deployed instances make the tuning dearer than its own budget, and if the month's budget has no
+    room."""
     if (tuning := workload.tuning) is None:
         raise RunError(f"{workload.name}/workload.yaml: expected the key tuning, got none")
     training = deployed_training(environment, names)
     check_weights(workload, training)
     name = names.by_hand("tune", now_at(environment))
+    # All checks come before the reservation, and the reservation before anything is written or started.
     usd = _cost(tuning, training)
     request = tuning_request(names, workload, training, name=name, source=source)
     arn = names.platform.arn("sagemaker", f"hyper-parameter-tuning-job/{name}")
@@ -73,7 +77,7 @@ def tune(environment: Environment, names: WorkloadNames, workload: Workload, *, 
 
 
 def reserve(environment: Environment, names: WorkloadNames, workload: Workload, usd: float, *, arn: str) -> None:
-    """Take the cost of the job with this ARN out of the month's budget; raises RunError where it has no room."""
+    """Reserve `usd` US dollars of the month's budget for the job with this ARN; raises RunError if there is no room."""
     budget = MonthlyBudget(StateTable(environment.client("dynamodb"), names))
     now, monthly = now_at(environment), workload.budget.monthly_usd
     if not budget.reserve(usd, arn=arn, as_of=now, monthly_usd=monthly):
@@ -84,12 +88,13 @@ def reserve(environment: Environment, names: WorkloadNames, workload: Workload, 
 
 
 def deployed_training(environment: Environment, names: WorkloadNames) -> dict[str, Any]:
-    """The parameters of the training job in the deployed machine; raises RunError without a machine."""
+    """The parameters of the deployed machine's training job; raises RunError if `train` is not deployed."""
     states = environment.client("stepfunctions")
     try:
         described = states.describe_state_machine(stateMachineArn=names.machine_arn("train"))
     except states.exceptions.StateMachineDoesNotExist:
         raise RunError(f"expected the machine {names.machine('train')}, got none: is it deployed?") from None
+    # One state of the machine creates a training job: its resource is `arn:…:sagemaker:createTrainingJob.sync`.
     steps = json.loads(described["definition"])["States"].values()
     found: dict[str, Any] = next(
         step["Parameters"] for step in steps if "createTrainingJob" in str(step.get("Resource", ""))
@@ -98,7 +103,10 @@ def deployed_training(environment: Environment, names: WorkloadNames) -> dict[st
 
 
 def _cost(tuning: Tuning, training: dict[str, Any]) -> float:
-    """By what is deployed, which may be older than the declaration."""
+    """The most that the tuning costs in US dollars, on the deployed instances: the deployment may be older than the
+    declaration.
+
+    Raises RunError if that is more than the tuning's budget."""
     resources = training["ResourceConfig"]
     usd = tuning_usd(
         tuning,
@@ -115,7 +123,7 @@ def _cost(tuning: Tuning, training: dict[str, Any]) -> float:
 def tuning_request(
     names: WorkloadNames, workload: Workload, training: dict[str, Any], *, name: str, source: Run
 ) -> dict[str, Any]:
-    """What CreateHyperParameterTuningJob is called with."""
+    """The arguments of CreateHyperParameterTuningJob."""
     tuning = workload.tuning
     assert tuning is not None
     return {
@@ -140,7 +148,10 @@ def tuning_request(
 
 
 def job_parts(names: WorkloadNames, training: dict[str, Any], *, name: str, source: Run) -> dict[str, Any]:
-    """A training job as the machine's, on the rows of `source` and with the configuration of `name`; no spot."""
+    """The parts of a training job that are as in the machine's, on the rows of `source` and with the configuration of
+    `name`.
+
+    There are no checkpoints and no spot instances."""
     return {
         **{key: training[key] for key in COPIED if key in training},
         "InputDataConfig": [_channel(one, names, name=name, source=source) for one in training["InputDataConfig"]],
@@ -153,7 +164,8 @@ def job_parts(names: WorkloadNames, training: dict[str, Any], *, name: str, sour
 
 
 def _channel(deployed: dict[str, Any], names: WorkloadNames, *, name: str, source: Run) -> dict[str, Any]:
-    """One input of the machine's training job; those that differ from run to run have an address of this job's."""
+    """One input channel of the machine's training job. If its address differs from run to run, it is this job's."""
+    # The state machine names a fixed address `S3Uri`, and one that it takes from its state `S3Uri.$`.
     s3 = deployed["DataSource"]["S3DataSource"]
     if "S3Uri" in s3:
         return deployed
@@ -166,8 +178,9 @@ def _channel(deployed: dict[str, Any], names: WorkloadNames, *, name: str, sourc
 
 
 def check_weights(workload: Workload, training: dict[str, Any]) -> None:
-    """Nothing, where the deployed training job has the model that the declaration starts from; else RunError, since
-    each training would fail without it."""
+    """Check that the deployed training job starts from the model that the declaration names.
+
+    Raises RunError otherwise, since every training would fail without that model."""
     if (declared := workload.training.weights) is None:
         return
     found = {one["ChannelName"]: one["DataSource"]["S3DataSource"].get("S3Uri") for one in training["InputDataConfig"]}
@@ -179,7 +192,9 @@ def check_weights(workload: Workload, training: dict[str, Any]) -> None:
 
 
 def _ranges(workload: Workload, tuning: Tuning) -> dict[str, list[dict[str, Any]]]:
-    """By SageMaker's three kinds; values of a list are JSON, as the training job reads every hyperparameter."""
+    """The parameter ranges by SageMaker's three kinds: integer, continuous, categorical.
+
+    The values of a list are written as JSON, since the training job reads every hyperparameter as JSON."""
     found: dict[str, list[dict[str, Any]]] = {}
     for name, values in tuning.parameters.items():
         if isinstance(values, SearchRange):
@@ -196,7 +211,9 @@ def _ranges(workload: Workload, tuning: Tuning) -> dict[str, list[dict[str, Any]
 
 
 def own_run(name: str, training: dict[str, Any], folder: Path, source: Run) -> Run:
-    """What run.json says of a job by hand: the rows and the contract of `source`, declaration and code of its own."""
+    """The content of run.json for a job by hand.
+
+    Rows and contract are those of `source`, the declaration is the folder's, the code is the deployed one."""
     _, _, image = training["AlgorithmSpecification"]["TrainingImage"].partition("@sha256:")
     return source.model_copy(
         update={
@@ -211,7 +228,8 @@ def own_run(name: str, training: dict[str, Any], folder: Path, source: Run) -> R
 def write_configuration(
     environment: Environment, names: WorkloadNames, name: str, *, folder: Path, source: Run, own: Run
 ) -> None:
-    """Put the configuration of `source` below `name`, with the folder's workload.yaml and a run.json of its own."""
+    """Write the files that the job `name` reads: contract.yaml and schema.json of `source`, the folder's workload.yaml,
+    and `own` as run.json."""
     s3 = environment.client("s3")
     written = {"workload.yaml": (folder / "workload.yaml").read_bytes(), "run.json": own.model_dump_json().encode()}
     for file, content in written.items():

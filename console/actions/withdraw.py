@@ -1,4 +1,4 @@
-"""Rows out of the tables again: an operator's call of the function `withdrawal`."""
+"""Take rows out of the tables again: a person calls the function `withdrawal`."""
 
 from __future__ import annotations
 
@@ -15,14 +15,16 @@ from millrace.messages.withdrawal import WithdrawalRequest, Withdrawn
 from millrace.names import WorkloadNames
 
 MOST_NAMED = 5
+"""How many objects an error names."""
 TABLED: tuple[Feed, ...] = ("training", "labels")
 """The feeds whose rows go into tables."""
 
 
 def find_drop(environment: Environment, names: WorkloadNames, drop: str) -> str:
-    """The landing key that `drop` is or ends with; raises WithdrawalError where none or several do.
+    """The landing key that `drop` is, or that it is the end of.
 
-    A whole key may be of an object that has expired since: its rows are in the tables all the same."""
+    Raises WithdrawalError if no object or several objects match. A whole key is taken as it is: its object may have
+    expired, but its rows are still in the tables."""
     key = drop.removeprefix(f"s3://{names.platform.bucket('landing')}/")
     if "?versionId=" in key:
         raise WithdrawalError(f"--drop: expected a key without a version, as all rows below the key go, got {drop!r}")
@@ -43,7 +45,10 @@ def find_drop(environment: Environment, names: WorkloadNames, drop: str) -> str:
 def withdraw(
     environment: Environment, names: WorkloadNames, *, reason: str, key: Mapping[str, str | int], drop: str
 ) -> Withdrawn:
-    """How many rows left each table. Raises WithdrawalError with the function's own words where it refused."""
+    """How many rows left each table.
+
+    Raises WithdrawalError for an empty reason, unless exactly one of `key` and `drop` is given, and in the function's
+    own words if the function refuses."""
     if not reason.strip():
         raise WithdrawalError("--reason: expected a sentence for the audit table, got an empty one")
     if bool(key) is bool(drop):
@@ -56,7 +61,8 @@ def withdraw(
         key=key,
         drop=drop,
     )
-    # A call that botocore repeats after a minute is the same request: the function says the same again.
+    # botocore repeats a call that takes longer than a minute. The request has an id of its own in `cause`, so the
+    # function recognises the repetition and answers the same.
     answer = environment.client("lambda").invoke(
         FunctionName=names.function("withdrawal"), Payload=request.model_dump_json().encode()
     )

@@ -77,7 +77,7 @@ for command in (
     verify,
     withdraw,
 ):
-    app.command()(command)
+    app.command()(command)  # in this order they are listed by `--help`
 app.add_typer(audit, name="audit")
 
 
@@ -101,9 +101,10 @@ def main(_: Version = False) -> None:
 
 
 def run() -> NoReturn:
-    """The process `millrace`; ends without taking the interpreter apart.
+    """The process `millrace`: run the command, then end without finalizing the interpreter.
 
-    There Arrow's threads of a Parquet file that was read a moment before may abort the process: seen in 29 of 40."""
+    While the interpreter is finalized, Arrow's threads may abort a process that has just read a Parquet file. That was
+    seen in 29 of 40 processes."""
     ended: str | int | None = 0
     try:
         typed()
@@ -111,6 +112,7 @@ def run() -> NoReturn:
         ended = end.code
     if isinstance(ended, str):
         print(ended, file=sys.stderr)
+    # `os._exit` skips what the interpreter does at its end, so flush the streams and run the exit functions here.
     for stream in (sys.stdout, sys.stderr):
         with suppress(OSError):  # nobody reads it any more
             stream.flush()
@@ -119,7 +121,7 @@ def run() -> NoReturn:
 
 
 def typed() -> None:
-    """What was typed: an error of ours or of AWS is one paragraph on stderr and exit status 1."""
+    """Run the typed command. An error of ours or of AWS becomes one paragraph on stderr and exit status 1."""
     try:
         app()
     except MillraceError as error:
@@ -131,7 +133,7 @@ def typed() -> None:
 
 
 def _dead_cloud() -> str:
-    """What helps where the shell still names a local cloud that has ended."""
+    """Advice for the case that the shell still names a local cloud that has ended; "" if it names none."""
     if not (url := os.environ.get("AWS_ENDPOINT_URL")):
         return ""
     again = 'eval "$(millrace up --export)"'
@@ -139,7 +141,7 @@ def _dead_cloud() -> str:
 
 
 def _interrupt(number: int, _: object) -> NoReturn:
-    """The first signal ends the command; later ones are ignored while it cleans up."""
+    """End the command at the first signal. Later signals are ignored while it cleans up."""
     for each in SIGNALS:
         signal.signal(each, signal.SIG_IGN)
     sys.exit(128 + number)

@@ -1,4 +1,4 @@
-"""`millrace audit verify`."""
+"""`millrace audit verify`: check that the audit is whole."""
 
 from __future__ import annotations
 
@@ -24,20 +24,21 @@ EarlierHead = Annotated[str, typer.Option("--head", help="A head that an earlier
 
 @audit.callback()
 def main() -> None:
-    """Keeps `verify` a command of its own: typer runs a lone one in the place of its group."""
+    """Keeps `verify` a command of its own: typer runs the only command of a group in place of the group."""
 
 
 @audit.command()
 def verify(stage: Stage, build: Build, as_json: Json, workload: Audited = "", head: EarlierHead = "") -> None:
-    """Compute the audit's chain in the locked bucket again and compare it with the table, of every workload or one.
+    """Compute the audit's chain in the locked bucket again and compare it with the table, for every workload or one.
 
-    Example: millrace audit verify --workload electricity --head 17:5d0f…. Exit status 1 where something is wrong: a
-    changed byte, a missing link, a record that is in one of the two only. With --head also where the newest links are
+    Example: millrace audit verify --workload electricity --head 17:5d0f…. The exit status is 1 if something is wrong: a
+    changed byte, a missing link, a record that is only in bucket or table. With --head also if the newest links are
     gone from both."""
     from console.environment import find_environment
     from console.queries.audit_chain import Head, audited_workloads, verify_chain
     from millrace.errors import EnvironmentNotFoundError
 
+    # A head belongs to the chain of one workload.
     kept = Head.parse(head) if head else None
     if kept and not workload:
         raise EnvironmentNotFoundError("--workload: expected the workload whose head it is, got none")

@@ -17,7 +17,7 @@ Output = Annotated[Path | None, typer.Option(show_default="the standard output",
 def bom(workload: Workload, stage: Stage, build: Build, version: Version = "", output: Output = None) -> None:
     """Print the AI-BOM of a version: the model, its rows, images and libraries, in CycloneDX 1.6.
 
-    An altered one is refused, and one that breaks the schema.
+    A document that was altered, or that breaks the schema, is refused.
 
     Example: millrace bom 3 --output bom.cdx.json"""
     from console.queries.boms import read_bom

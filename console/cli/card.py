@@ -21,7 +21,7 @@ def card(
 ) -> None:
     """Write the model card of a version as a page: use, limits, risk, figures with intervals, gates, data, digests.
 
-    The card is as registration wrote it, for SageMaker as well; one that was altered since is refused. What people
+    The card is as registration wrote it, for SageMaker as well. A card that was altered since is refused. What people
     change in SageMaker's copy is not shown.
 
     Example: millrace card 3 --output card.html"""

@@ -1,6 +1,6 @@
-"""What a shell completes: the names of workloads, stages, feeds, machines and runs.
+"""Completes names in a shell: of workloads, stages, feeds, machines and runs.
 
-Nothing is printed: where a name cannot be looked up, a shell completes nothing."""
+Nothing is printed. If names cannot be looked up, the shell completes nothing."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from millrace.names import BY_HAND, EVERY_MACHINE, MACHINE_OF_FEED, STAGES
 from millrace.workload.load import workload_folders, workloads_folder
 
 RUNS = 50
-"""The newest runs are completed."""
+"""So many of the newest runs are completed."""
 
 
 def workload_names(incomplete: str) -> list[str]:
-    """The folders of workloads."""
+    """The names of the workloads' folders."""
     return _beginning(incomplete, [folder.name for folder in workload_folders(workloads_folder())])
 
 
@@ -39,7 +39,7 @@ def deployed_machines(incomplete: str) -> list[str]:
 
 
 def label_kinds(incomplete: str) -> list[str]:
-    """What `millrace new` can tell to be a label."""
+    """The kinds of labels of `millrace new --kind`."""
     from console.new.kinds.catalogue import LABEL_KINDS
 
     return _beginning(incomplete, LABEL_KINDS)
@@ -52,6 +52,7 @@ def runs(ctx: click.Context, incomplete: str) -> list[tuple[str, str]]:
     from console.cli.environment import find
     from console.queries.runs import list_runs
 
+    # The options that stand in the line so far; click has None for the others.
     given = {name: ctx.params.get(name) for name in ("stage", "build", "workload")}
     try:
         environment, names = find(given["stage"] or "local", given["build"] or Path("build"), given["workload"] or "")

@@ -1,4 +1,4 @@
-"""`millrace dead`: messages that were given up, and the way back."""
+"""`millrace dead`: show messages that were given up, send them back or delete them."""
 
 from __future__ import annotations
 
@@ -45,8 +45,8 @@ def dead(
     """List the dead-letter queues, show up to ten messages of one, send its messages back, or delete one.
 
     Example: millrace dead drops, then, once their cause is mended, millrace dead drops --redrive. Messages that are
-    shown stay where they are. A queue that no function reads takes nothing back: its letters are events, by whose
-    detail the machine is started anew."""
+    shown stay where they are. A queue that no function reads takes nothing back: its letters are events. Start the
+    machine anew with the detail of such an event."""
     from console.queries import dead_letters
 
     environment, names = find_deployed(stage, build, workload)
@@ -62,6 +62,7 @@ def dead(
         moved = dead_letters.redrive(environment, names, queue)
         print(f"{queue}: {count(moved, 'message')} on the way back")
         return
+    # Without a queue its numbers, with one its messages: looking moves nothing.
     if not queue:
         rows = [asdict(one) for one in dead_letters.find_dead_queues(environment, names)]
         show_rows([{**row, "reader": row["reader"] or "none"} for row in rows], as_json=json, nothing="")

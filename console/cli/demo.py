@@ -1,4 +1,4 @@
-"""`millrace demo`."""
+"""`millrace demo`: play a workload's story in a local cloud."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def demo(build: Build, all_stories: All, workload: Workloads = None) -> None:
     """Deploy the templates into a local cloud and run a workload's story through them: months of real data.
 
     Example: millrace demo; millrace demo --workload xray; millrace demo --all. It ends with a table, build/demo.json
-    and a page: build/report.html, of other workloads than electricity build/report-<workload>.html."""
+    and a page: build/report.html, or build/report-<workload>.html for another workload than electricity."""
     from console.demo.catalogue import STORIES, chosen
     from console.demo.run import run
 

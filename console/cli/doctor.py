@@ -1,4 +1,4 @@
-"""`millrace doctor`."""
+"""`millrace doctor`: compare this machine and the account with what the templates need."""
 
 from __future__ import annotations
 
@@ -35,6 +35,7 @@ def doctor(stage: Stage, build: Build, as_json: Json, workload: Workload = "") -
     from millrace.errors import EnvironmentNotFoundError
     from millrace.workload.load import read_workloads, workloads_folder
 
+    # A workload that cannot be read is named and left out, so that the gaps of the others are still found.
     workloads, broken = read_workloads(workloads_folder())
     for error in broken:
         typer.echo(f"left out: {error}", err=True)

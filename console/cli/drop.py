@@ -1,4 +1,4 @@
-"""`millrace drop`."""
+"""`millrace drop`: upload a file, which starts the machine of its feed."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def drop(
     Example: millrace drop week.csv --feed scoring --wait
 
     Example: millrace drop photos --feed training, of photos/yes/1.png, photos/no/2.png …: the images go as one Parquet
-    file. Of the feed scoring they need no classes."""
+    file. For the feed scoring they need no classes."""
     from console.actions import drop
     from console.actions.pack import packed
     from console.cli.follow import follow_drop, require_success
@@ -57,6 +57,7 @@ def drop(
     s3, contract = environment.client("s3"), load_contract(workloads_folder() / names.workload)
     if file.is_dir() and (left_out := find_images(file).left_out):
         typer.echo(f"warning: {left_out}", err=True)
+    # What is uploaded: the file itself, or a temporary Parquet file of images.
     with packed(file, contract, known, scale=scale) as content:
         if labels := drop.labels_in(content, contract, known):
             typer.echo(f"warning: {drop.unwanted(labels)}", err=True)
@@ -68,6 +69,7 @@ def drop(
             )
             typer.echo(f"warning: {key} is there already ({was}): this is a new version of it{instead}", err=True)
         dropped = drop.put(s3, names, content, feed=feed, key=key)
+    # A drop of the feed scoring waits in its queue until a model is live.
     waits = known == "scoring" and lacks_model(environment, names)
     if not json:
         when = f" once a model is live, and none is yet; until then it waits, {tried_again(names)}" if waits else ""

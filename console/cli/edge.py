@@ -12,9 +12,9 @@ from console.cli.environment import find_deployed
 from console.cli.options import Build, Json, Stage, Version, Workload
 
 NO_FASTER = 1.1
-"""Times the speed of float32 below which eight bits are not worth their name."""
+"""Below so many times the speed of float32, eight bits are called no faster."""
 NO_SMALLER = 0.9
-"""Share of the size of float32."""
+"""Above this share of the size of float32, eight bits are called no smaller."""
 
 Output = Annotated[
     Path | None, typer.Option(show_default="<workload>-edge", help="The folder to write; nothing may be in it.")
@@ -59,6 +59,7 @@ def export(
 def _show(compared: Mapping[str, Any], *, method: str) -> None:
     from console.cli.printing import show_rows
 
+    # A row for each figure: what it is called, its key in both measurements, and how the two compare.
     before, after = compared["float32"], compared["int8"]
     rows = [
         {"on_test_rows": name, "float32": before[key], "int8": after[key], "compared": ratio}
@@ -75,7 +76,7 @@ def _show(compared: Mapping[str, Any], *, method: str) -> None:
 
 
 def verdicts(compared: Mapping[str, Any]) -> list[str]:
-    """Where eight bits do not help, a sentence with the figure."""
+    """A sentence with the figure for speed and for size, where eight bits do not help."""
     found = []
     if compared["speed"] < NO_FASTER:
         found.append(f"Eight bits make this model no faster: {compared['speed']:.2f} times the speed of float32.")

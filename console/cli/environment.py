@@ -1,4 +1,4 @@
-"""Where a command works: the environment and the workload that its options name."""
+"""Finds the environment and the workload that the options of a command name."""
 
 from __future__ import annotations
 
@@ -13,14 +13,16 @@ if TYPE_CHECKING:
 
 
 def find_deployed(stage: str, build: Path, workload: str) -> tuple[Environment, WorkloadNames]:
-    """As `find`, for a command on what a deployment makes: the first client that the environment is asked for raises
-    EnvironmentNotFoundError, with the command that deploys, where the workload is not deployed.
+    """The environment and the workload's names, for a command that needs a deployed workload.
 
-    Words that cannot be used are told before, without a call."""
+    The first client that is requested of the environment raises EnvironmentNotFoundError if the workload is not
+    deployed, with the command that deploys it. So the command can refuse wrong options before any call to AWS. Raises
+    EnvironmentNotFoundError at once if environment or workload do not exist (see `find`)."""
     from console.queries.executions import require_deployed
 
     environment, names = find(stage, build, workload)
 
+    # Cached: the check is one call to AWS, made for the first client alone.
     @cache
     def check() -> None:
         require_deployed(environment.client("stepfunctions"), names)
@@ -33,9 +35,9 @@ def find_deployed(stage: str, build: Path, workload: str) -> tuple[Environment, 
 
 
 def find(stage: str, build: Path, workload: str) -> tuple[Environment, WorkloadNames]:
-    """The environment and the workload's names; raises EnvironmentNotFoundError when one of them does not exist.
+    """The environment and the workload's names. Raises EnvironmentNotFoundError if one of them does not exist.
 
-    AWS's SDK is imported here, so that `--help` does not wait for it."""
+    AWS's SDK is imported in here, so that `--help` does not wait for it."""
     from console.environment import find_environment
 
     environment = find_environment(stage, build)

@@ -1,4 +1,4 @@
-"""`millrace experiment`: one training by hand, beside the machines."""
+"""`millrace experiment`: one training by hand, which no machine starts."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from console.queries.by_hand import ExperimentJob
 
 POLL_S = 2.0
+"""Seconds between two looks at the job."""
 
 
 def experiment(
@@ -43,6 +44,7 @@ def experiment(
 
     environment, names = find(stage, build, workload)
     folder, sagemaker = workloads_folder() / names.workload, environment.client("sagemaker")
+    # With --result nothing is started.
     if result:
         _show(read_experiment(sagemaker, names, "" if result == "last" else result), as_json=json)
         return
@@ -59,7 +61,7 @@ def experiment(
 
 
 def _parameter(text: str) -> tuple[str, Any]:
-    """`NAME=VALUE`; a value that is no JSON is a word. Raises RunError for a text without `=`."""
+    """Name and value of `NAME=VALUE`. A value that is no JSON is a word. Raises RunError if the text has no `=`."""
     import json
 
     from millrace.errors import RunError

@@ -1,4 +1,4 @@
-"""Rows of records as a file: Parquet, CSV or JSON lines, by the file's ending."""
+"""Writes rows of records as a file: Parquet, CSV or JSON lines, by the file's ending."""
 
 from __future__ import annotations
 
@@ -18,15 +18,17 @@ if TYPE_CHECKING:
 ENDINGS = (".parquet", ".csv", ".jsonl")
 ROW_GROUP_ROWS = 10_000
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
-"""Beginnings by which a spreadsheet takes a text for a formula."""
+"""A spreadsheet takes a text that begins so for a formula."""
 
 Row = Mapping[str, Any]
 Write = Callable[[Row], object]
 
 
 def check_ending(path: Path, *endings: str) -> Path:
-    """The path; raises EnvironmentNotFoundError for one without one of the endings (of all formats, if none is named),
-    before any work is done."""
+    """The path as it is. Call this before any work is done.
+
+    Raises EnvironmentNotFoundError if the path has none of the endings (those of all formats, if none is given), or if
+    its folder does not exist."""
     if path.suffix not in (endings or ENDINGS):
         raise EnvironmentNotFoundError(
             f"{path}: expected a file that ends with one of {', '.join(endings or ENDINGS)}, got {path.suffix!r}"
@@ -37,9 +39,10 @@ def check_ending(path: Path, *endings: str) -> Path:
 
 
 def export(rows: Iterable[Row], path: Path, schema: pa.Schema) -> int:
-    """How many rows the file holds now; it is there whole or, after an error, not at all."""
+    """Write the rows; how many there were. After an error there is no file, never a part of one."""
     writer = {".parquet": _parquet, ".csv": _csv, ".jsonl": _json_lines}[check_ending(path).suffix]
     partial, count = path.with_name(f".{path.name}.part"), 0
+    # Written beside it and renamed at the end: a rename within a folder is all or nothing.
     try:
         with writer(partial, schema) as write:
             for row in rows:
@@ -53,6 +56,7 @@ def export(rows: Iterable[Row], path: Path, schema: pa.Schema) -> int:
 
 @contextmanager
 def _parquet(path: Path, schema: pa.Schema) -> Iterator[Write]:
+    """A writer of Parquet, which gathers rows into groups of ROW_GROUP_ROWS."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -81,15 +85,17 @@ def _csv(path: Path, schema: pa.Schema) -> Iterator[Write]:
 
 
 def _as_text(cell: Any) -> Any:
-    """A text that a spreadsheet would run as a formula, after an apostrophe: it comes from a file of other people.
+    """The cell as CSV has it: a list as JSON, bytes in base64.
 
-    https://owasp.org/www-community/attacks/CSV_Injection"""
+    A text that a spreadsheet would run as a formula gets an apostrophe before it, unless it is a number. Such a text
+    may come from a file of other people: https://owasp.org/www-community/attacks/CSV_Injection"""
     if isinstance(cell, list):
         return json.dumps(cell, ensure_ascii=False, default=in_json)
     if isinstance(cell, bytes):
         return in_json(cell)
     if not isinstance(cell, str) or not cell.startswith(FORMULA):
         return cell
+    # A number such as -1 or +4.2 begins like a formula, and stays.
     try:
         float(cell)
     except ValueError:
@@ -104,5 +110,5 @@ def _json_lines(path: Path, _: pa.Schema) -> Iterator[Write]:
 
 
 def json_line(row: Row) -> str:
-    """The row as one line of JSON; a moment in ISO 8601, bytes in base64."""
+    """The row as one line of JSON, with moments in ISO 8601 and bytes in base64."""
     return json.dumps(row, ensure_ascii=False, default=in_json)

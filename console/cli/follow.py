@@ -1,4 +1,4 @@
-"""Output while a command waits for runs: a status line, and a line for each run that has ended."""
+"""Prints while a command waits for runs: a status line, and a line for each run that has ended."""
 
 from __future__ import annotations
 
@@ -28,18 +28,20 @@ from millrace.errors import RunError
 from millrace.names import WorkloadNames
 
 INTAKE_S = 600.0
-"""So long the intake may take: all slots can be taken."""
+"""So many seconds the intake may take, as all slots can be taken."""
 LOCAL_POLL_S, LOCAL_GRACE_S = 0.2, 2.0
+"""In the local cloud: seconds between two looks, and seconds to wait for a run that an event starts."""
 
 
 @contextmanager
 def _follower(environment: Environment, names: WorkloadNames, *, said: bool) -> Iterator[Follower]:
-    """A follower with a status line on the terminal, if there is one, while the block runs."""
+    """A follower while the block runs, with a status line if stderr is a terminal. `said` prints its sentences."""
     states = environment.client("stepfunctions")
     console = Console(stderr=True)
     say = partial(typer.echo, err=True) if said else lambda _: None
     with console.status("") as status:
         moving = (lambda line: status.update(Text(line))) if console.is_terminal else lambda _: None
+        # Runs of the local cloud take seconds and its events arrive at once: look more often, wait less.
         if environment.platform.stage == "local":
             pauses = {"poll_s": LOCAL_POLL_S, "grace_s": LOCAL_GRACE_S}
             yield Follower(states=states, names=names, moving=moving, said=say, **pauses)
@@ -49,7 +51,7 @@ def _follower(environment: Environment, names: WorkloadNames, *, said: bool) -> 
 
 @contextmanager
 def _goes_on(names: WorkloadNames) -> Iterator[None]:
-    """Where a signal ends the block, say that it ends the waiting alone."""
+    """If a signal ends the block, say that only the waiting ends."""
     try:
         yield
     except SystemExit:
@@ -73,15 +75,16 @@ class EndedRun:
 
 
 def follow(environment: Environment, names: WorkloadNames, arn: str, *, said: bool) -> list[EndedRun]:
-    """The run and those that it caused, when all have ended; each is a line on stderr if `said`."""
+    """The run and the runs that it caused, when all have ended. With `said` each is a line on stderr."""
     with _follower(environment, names, said=said) as follower, _goes_on(names):
         return [_ended(environment, names, detail, said=said) for detail in follower.follow(arn)]
 
 
 def follow_drop(environment: Environment, names: WorkloadNames, drop_id: str, *, said: bool) -> list[EndedRun]:
-    """As `follow`, from the run that works on a drop, maybe with others: title and outcome are this drop's alone.
+    """The runs that a drop caused, when all have ended, as `follow` returns and prints them.
 
-    Where the run with others failed, the drop's own run, which comes after it, counts in its place."""
+    The first run may work on several drops together: its title and its outcome are those of this drop alone. If such a
+    run failed, the drop's own run, which comes after it, counts in its place."""
     claims = claims_of(environment, names)
     with _follower(environment, names, said=said) as follower, _goes_on(names):
         run = follower.run_of_drop(partial(claims.find, drop_id), drop_id, limit_s=INTAKE_S)
@@ -92,6 +95,7 @@ def follow_drop(environment: Environment, names: WorkloadNames, drop_id: str, *,
 def _ended(
     environment: Environment, names: WorkloadNames, detail: RunDetail, *, said: bool, drop_id: str = ""
 ) -> EndedRun:
+    # A run may work on several drops. Without a drop's id the execution stays whole.
     execution = of_drop(detail.execution, drop_id)
     shown = replace(detail, input=execution.input)
     ended = EndedRun(detail=shown, outcome=outcome_of(environment, names, execution))
@@ -104,24 +108,26 @@ def _ended(
 
 def outcome_of(environment: Environment, names: WorkloadNames, execution: Execution) -> Outcome:
     """The run's outcome, with the reasons of the rows that it quarantined."""
+    # The reasons are a read of S3, so they are read only for a run that quarantined rows.
     has_reasons = execution.is_good and quarantined_of(execution)
     return outcome(execution, reasons_of(environment.client("s3"), names, execution) if has_reasons else ())
 
 
 def require_success(names: WorkloadNames, found: Sequence[EndedRun]) -> None:
-    """Raises RunError when a run did not succeed, or succeeded without what it was started for."""
+    """Raises RunError if a run did not succeed, or succeeded without what it was started for (a refused model)."""
     failed = [ended for ended in found if ended.detail.run.status != "SUCCEEDED"]
     if failed:
         commands = (command(names, "show", ended.detail.run.name[:SHORT]) for ended in failed)
         look = ", ".join(f"`{each}`" for each in commands)
         raise RunError(f"{len(failed)} of {len(found)} runs did not succeed: look with {look}")
+    # A run may succeed without a result, as a training does with a model that its gates refuse.
     refused = [f"{_named(names, ended.detail)}: {ended.outcome.text}" for ended in found if ended.outcome.is_refused]
     if refused:
         raise RunError("; ".join(refused))
 
 
 def line_of(names: WorkloadNames, ended: EndedRun) -> str:
-    """`train 93a5562f (alarm): SUCCEEDED, 19.4 s: refused by calibration: look with `millrace versions``."""
+    """The line of an ended run: "train 93a5562f (alarm): SUCCEEDED, 19.4 s: refused by calibration: look with …"."""
     run, outcome = ended.detail.run, ended.outcome
     took = f", {run.seconds:.1f} s" if run.seconds is not None else ""
     if run.status != "SUCCEEDED":
@@ -134,14 +140,16 @@ def line_of(names: WorkloadNames, ended: EndedRun) -> str:
 
 
 def _named(names: WorkloadNames, detail: RunDetail) -> str:
-    """`train 93a5562f (alarm)`."""
+    """The name of a run in a line: `train 93a5562f (alarm)`."""
     about = run_title(names, detail.run.machine, detail.execution.input)
     subject = f" ({about})" if about else ""
     return f"{detail.run.machine} {detail.run.name[:SHORT]}{subject}"
 
 
 def when(text: str | None, option: str) -> datetime | None:
-    """The moment in ISO 8601; raises RunError when the text is none."""
+    """The moment that the text says in ISO 8601; None without a text.
+
+    Raises RunError if the text is no moment or has no offset."""
     if not text:
         return None
     try:

@@ -1,4 +1,4 @@
-"""`millrace up` and `millrace down`."""
+"""`millrace up` and `millrace down`: start and end a local cloud; tear down a stage on AWS."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from millrace.names import WorkloadNames
 
 UNSET = ("AWS_PROFILE", "AWS_SESSION_TOKEN")
-"""Variables that would mix another account's credentials with these."""
+"""Variables of the shell that would mix another account's credentials with those of the local cloud."""
 
 Empty = Annotated[
     bool,
@@ -70,9 +70,11 @@ def up(build: Build, empty: Empty, export: Export, as_json: Json, workload: Work
     from console.cli.printing import show_json
     from console.local_cloud.lifecycle import start_instance
 
+    # Wrong names, and contracts that the running cloud's tables do not take, are refused before anything is started.
     _check_names(workload or ())
     if not empty:
         _check_tables(build, workload or ())
+    # `eval "$(millrace up --export)"` runs what is on stdout, so everything else goes to stderr.
     said = partial(print, file=sys.stderr)
     instance = start_instance(build, is_empty=empty, said=said, workloads=workload or ())
     if as_json:
@@ -85,6 +87,7 @@ def up(build: Build, empty: Empty, export: Export, as_json: Json, workload: Work
 
 
 def _check_names(names: Sequence[str]) -> None:
+    """Raises ConfigurationError if a name is no folder of workloads."""
     known = [folder.name for folder in workload_folders(workloads_folder())]
     for name in names:
         if name not in known:
@@ -93,7 +96,7 @@ def _check_names(names: Sequence[str]) -> None:
 
 
 def _check_tables(build: Path, names: Sequence[str]) -> None:
-    """Raise WorkloadError for a contract that the tables of the running cloud do not take: each drop would fail."""
+    """Raise WorkloadError if the tables of the running cloud do not take a contract. Each drop would fail."""
     from console.environment import local_environment
     from console.local_cloud.lifecycle import find_instance
     from console.queries.table_types import check_tables
@@ -108,7 +111,7 @@ def _check_tables(build: Path, names: Sequence[str]) -> None:
 
 
 def _readable(folder: Path) -> Contract | None:
-    """The contract; None where synthesis will say what is wrong with it."""
+    """The contract; None if it is wrong. Synthesis will say what is wrong with it."""
     from millrace.contract.load import load_contract
 
     try:
@@ -120,7 +123,7 @@ def _readable(folder: Path) -> Contract | None:
 def down(stage: Stage, build: Build, yes: Yes) -> None:
     """End the local cloud of `millrace up` with all its processes and remove its files: rows, models, decisions, runs.
 
-    It says what will be lost and wants a confirmation: from a terminal, or by --yes. Of another stage, delete
+    It says what will be lost and wants a confirmation: from a terminal, or by --yes. For another stage it deletes
     the resources that CloudFormation does not manage, then the stacks; data and audit are retained.
     Example: millrace down. On AWS: millrace down --stage dev --yes."""
     if stage != "local":
@@ -146,7 +149,7 @@ def _tear_down(stage: str, build: Path, *, unasked: bool) -> None:
 
 
 def _loss(instance: Instance) -> str:
-    """What ends with a local cloud."""
+    """A sentence on what is lost with the local cloud."""
     from console.environment import local_environment
 
     deployed = [names.workload for names in local_environment(instance.cloud).deployed()]
@@ -158,7 +161,7 @@ def _loss(instance: Instance) -> str:
 
 
 def _confirm(loss: str) -> None:
-    """Returns when a person agrees; raises RunError where the standard input is no terminal."""
+    """Returns if a person agrees, and ends the command if not. Raises RunError if standard input is no terminal."""
     if not sys.stdin.isatty():
         raise RunError(f"{loss} Expected --yes, since the standard input is no terminal")
     typer.confirm(f"{loss} Go on?", abort=True, err=True)
@@ -170,12 +173,13 @@ def _exports(instance: Instance) -> list[str]:
 
 
 def _next(instance: Instance, *, empty: bool, workloads: Sequence[str]) -> str:
-    """Commands to go on with: those of these workloads, or of all that are deployed."""
+    """The next commands, as text: for these workloads, or for all that are deployed."""
     from console.environment import local_environment
     from millrace.state.pointers import ReleasePointers
     from millrace.state.table import StateTable
 
     environment = local_environment(instance.cloud)
+    # An empty cloud lacks the bootstrap and, if the stage names one, the event bus. Both come before the deployment.
     if empty:
         bus = environment.platform.event_bus
         own = [shlex.join(["aws", "events", "create-event-bus", "--name", bus])] if bus else []
@@ -186,6 +190,7 @@ def _next(instance: Instance, *, empty: bool, workloads: Sequence[str]) -> str:
         for names in environment.deployed():
             if workloads and names.workload not in workloads:
                 continue
+            # A workload without a live model needs rows first.
             if ReleasePointers(StateTable(environment.client("dynamodb"), names)).champion() is None:
                 lines += _first_drop(names, drops)
             lines.append(command(names, "runs"))
@@ -193,7 +198,7 @@ def _next(instance: Instance, *, empty: bool, workloads: Sequence[str]) -> str:
 
 
 def _first_drop(names: WorkloadNames, drops: Path) -> Iterator[str]:
-    """The command that sends a workload its sample, or the drops of its proposal; nothing where it has neither."""
+    """The command that drops the workload's sample, or the drops of its proposal; none if it has neither."""
     sample, proposed = workloads_folder() / names.workload / "sample", drops / names.workload / "training"
     if sample.is_dir():
         landing = f"s3://{names.platform.bucket('landing')}/{names.workload}/training/"

@@ -1,4 +1,4 @@
-"""`millrace versions`, `rollback`: the versions of a model."""
+"""The commands on the versions of a model: `millrace versions`, `rollback`."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from millrace.evaluation.report import Evaluation
 
 WORTH = ("r2", "auc", "recall", "macro_recall")
-"""Figures that show a model that is hardly worth anything, beside an error that is below its rule's."""
+"""Figures that show that a model is hardly worth anything although its error is below that of its naive rule."""
 
 
 def versions(stage: Stage, workload: Workload, build: Build, as_json: Json) -> None:
@@ -28,8 +28,8 @@ def versions(stage: Stage, workload: Workload, build: Build, as_json: Json) -> N
 
     Example: millrace versions. The newest is first. `live` answers, `previous` is what `millrace rollback` brings
     back, `retired` was live, `registered` was not released, `refused` did not pass a gate and has no number. A
-    first model must beat its naive rule; a later one is held against the live version. What the monitors of the
-    live version cannot watch, and a released version that is worse than its rule, are said below."""
+    first model must beat its naive rule; a later one is compared with the live version. Below the table it says what
+    the monitors of the live version cannot watch, and which released version is worse than its rule."""
     from console.queries.call_times import read_call_times
     from console.queries.monitoring_limits import read_limits
     from console.queries.naive_rule import naive_is_better
@@ -41,6 +41,7 @@ def versions(stage: Stage, workload: Workload, build: Build, as_json: Json) -> N
         (
             version,
             read_evaluation(s3, names, version.run),
+            # Only a registered version has a preflight, which measures the times.
             read_call_times(s3, names, version.run) if version.version and version.run else (),
         )
         for version in found
@@ -77,13 +78,13 @@ def _version_row(version: ModelVersion, evaluation: Evaluation | None, times: Se
 
 
 def _call_times(times: CallTimes) -> str:
-    """As its preflight measured them."""
+    """The times of a call and its cost, as the version's preflight measured them."""
     cost = f"{times.usd_per_1000:.2g} USD a thousand, never idle"
     return f"{times.p50_ms:.2g} ms, p99 {times.p99_ms:.2g} ms\n{cost}\n{times.instance}"
 
 
 def _quality(evaluation: Evaluation | None) -> str:
-    """The task's main figure and the naive rule's, on which rows."""
+    """The task's main figure, the naive rule's, and the rows on which both were measured."""
     from console.queries.naive_rule import losses_beside
     from console.words import days
 
@@ -94,6 +95,8 @@ def _quality(evaluation: Evaluation | None) -> str:
     more = "".join(
         f"{words(name)} {figure:.3g}\n" for name in WORTH if (figure := evaluation.metrics.get(name)) is not None
     )
+    # A first model that is right less often than its rule is compared with the rule by the log loss: then both losses
+    # are shown.
     losses = losses_beside(evaluation)
     compared = "" if evaluation.champion else ": compared by it"
     by_loss = f"log loss {losses[0]:.4f}, the rule's {losses[1]:.4f}{compared}\n" if losses else ""
@@ -142,6 +145,7 @@ def rollback(
     environment, names = find_deployed(stage, build, workload)
     started = roll_back(environment, names, reason=reason, to=to, restores=restore)
     if wait:
+        # If the release fails, the error says what has become of the version that was live.
         try:
             require_success(names, follow(environment, names, started.execution, said=not as_json))
         except RunError as error:

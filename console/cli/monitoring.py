@@ -1,4 +1,4 @@
-"""`millrace alarms` and `monitor`: the state of what is watched, and what is not watched."""
+"""`millrace alarms` and `millrace monitor`: the state of what is watched, and what is not watched."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from millrace.names import WorkloadNames
 
 RUNS = 100
-"""Monitor runs that are read at most, the newest."""
+"""So many of the newest monitor runs are read at most."""
 NONE_RAN = (
     "No monitor run has judged a window yet. Windows hold the decisions of `predict`; files scored whole have none. "
     "The machine `monitor` runs on its schedule; its input `as_of` says for which day, where rows are of the past."
@@ -33,8 +33,8 @@ Limited = Annotated[int, typer.Option(min=0, help="Windows at most, the newest; 
 def alarms(workload: Workload, stage: Stage, build: Build, json: Json) -> None:
     """Show the alarms: state, severity, runbook, the last figure and its bound; who is sent them; what is not watched.
 
-    Example: millrace alarms. A figure above its bound alarms: a ratio to what was calibrated above 1, a number that
-    should be 0 above that. Only decisions of `predict` are watched; rows of scored files are not."""
+    Example: millrace alarms. A figure above its bound alarms: a ratio to a calibrated value above 1, a number that
+    should be 0 above 0. Only decisions of `predict` are watched; rows of scored files are not."""
     from console.queries.alarm_states import MAIL_LOG, find_alarm_states, find_receivers
     from console.queries.monitoring_limits import read_champion
     from console.queries.unjudged import find_unjudged
@@ -44,6 +44,7 @@ def alarms(workload: Workload, stage: Stage, build: Build, json: Json) -> None:
     found = find_alarm_states(environment, names, runs)
     receivers = find_receivers(environment, names)
     unjudged = find_unjudged(environment.client("s3"), names, runs, is_whole=is_whole)
+    # What is not watched: by the live version's evaluation, by missing labels, and by days that no run has judged.
     limits = (*_limits(read_champion(environment, names), _windows(runs)), *unjudged)
     if json:
         shown: dict[str, tuple[Any, ...]] = {"alarms": found, "receivers": receivers, "limits": limits}
@@ -69,7 +70,7 @@ def alarms(workload: Workload, stage: Stage, build: Build, json: Json) -> None:
 
 
 def _watched(alarm: AlarmState) -> str:
-    """The description without the workload and without what has a column of its own."""
+    """The alarm's description without the workload, and without severity and runbook, which have own columns."""
     text = alarm.description.partition(": ")[2] or alarm.description
     return text.removesuffix(f" ({alarm.severity}; {alarm.runbook})")
 
@@ -88,9 +89,9 @@ def _show_receivers(receivers: tuple[Receiver, ...], names: WorkloadNames, *, ma
 def monitor(workload: Workload, stage: Stage, build: Build, json: Json, limit: Limited = 20) -> None:
     """Show each judged window of event time: decisions, labels, drift and error beside their bounds.
 
-    Example: millrace monitor --limit 8. Each alarm's figure is a ratio to its bound: above 1 alarms. That of the error
-    is the lowest of the windows in a row; `mean error` is the window's own. An error needs labels: `labelled` says how
-    many decisions have one. Only decisions of `predict` are watched; rows of scored files are not."""
+    Example: millrace monitor --limit 8. Each alarm's figure is a ratio to its bound: above 1 it alarms. The figure of
+    the error is the lowest of the windows in a row; `mean error` is the window's own. An error needs labels: `labelled`
+    says how many decisions have one. Only decisions of `predict` are watched; rows of scored files are not."""
     from console.queries.monitoring_limits import read_champion
     from console.queries.unjudged import find_unjudged
 
@@ -108,7 +109,8 @@ def monitor(workload: Workload, stage: Stage, build: Build, json: Json, limit: L
 
 
 def _show_windows(judged: tuple[MonitoredWindow, ...], watched: Watched | None, *, limit: int) -> None:
-    """The newest `limit` windows with decisions; those without are one line."""
+    """Print the newest `limit` windows with decisions (0: all), and one line on the windows without."""
+    # Windows without decisions have no figures, so they are only counted.
     filled, empty = _split(judged)
     shown = filled[-limit:] if limit else filled
     show_rows([_row(window, watched) for window in shown], as_json=False, nothing=NOTHING if empty else NONE_RAN)
@@ -122,13 +124,16 @@ def _show_windows(judged: tuple[MonitoredWindow, ...], watched: Watched | None, 
 def _split(
     judged: tuple[MonitoredWindow, ...],
 ) -> tuple[tuple[MonitoredWindow, ...], tuple[MonitoredWindow, ...]]:
-    """The windows with decisions, and those without."""
+    """The windows with decisions, and the windows without."""
     return tuple(one for one in judged if one.decisions), tuple(one for one in judged if not one.decisions)
 
 
 def _row(window: MonitoredWindow, watched: Watched | None) -> dict[str, Any]:
-    """The figures of all alarms; errors in the task's own unit, where the champion's evaluation says it."""
+    """The window as a row of the table, with the figures of all alarms.
 
+    Errors are in the task's own unit if the champion's evaluation says it."""
+
+    # Without the champion's evaluation the unit is not known.
     def amount(error: float | None) -> str:
         if error is None:
             return ""
@@ -140,6 +145,7 @@ def _row(window: MonitoredWindow, watched: Watched | None) -> dict[str, Any]:
         "version": window.version,
         "decisions": window.decisions,
         "labelled": _labelled(window),
+        # The table shows `_` in a name as a space: `input drift / bound`.
         **{f"{name}_/_bound": "" if ratio is None else f"{ratio:.2f}" for name, ratio in window.ratios.items()},
         "column": window.column,
         "mean_error": amount(window.mean_error) or "not known",
@@ -148,14 +154,15 @@ def _row(window: MonitoredWindow, watched: Watched | None) -> dict[str, Any]:
 
 
 def _labelled(window: MonitoredWindow) -> str:
-    """With how many there might be, where rows that came again make them other than the decisions."""
+    """How many decisions have a label: `300`, or `300 of 320` if rows that came again make the answered rows (320)
+    other in number than the decisions."""
     if window.labelled is None:
         return "not looked at"
     return f"{window.labelled}" if window.answered == window.decisions else f"{window.labelled} of {window.answered}"
 
 
 def _runs(environment: Environment, names: WorkloadNames) -> tuple[tuple[MonitorRun, ...], bool]:
-    """The runs that judged something, and whether these are all that there were."""
+    """The monitor runs that judged something, and whether all runs that ever were have been read."""
     from console.queries.executions import executions
     from console.queries.monitoring import read_monitor_runs
 

@@ -1,4 +1,4 @@
-"""`millrace new`."""
+"""`millrace new`: propose a workload from a file of labelled rows."""
 
 from __future__ import annotations
 
@@ -41,9 +41,9 @@ if TYPE_CHECKING:
 
 SHOWN_REFUSED = 3
 SHOWN_LEFT_OUT = 100
-"""Images that are in no drop, so that nothing names them later."""
+"""Most left-out images that are named. They are in no drop, so nothing names them later."""
 MOST_OF_A_CELL = 72
-"""Characters of a reason beside its column; a longer one is a line below the table."""
+"""Most characters of a reason in the table. A longer reason is a line below the table."""
 
 
 def new(
@@ -80,8 +80,8 @@ def new(
 
     Example: millrace new cracks --from photos --image-size 64x64, of photos/yes/1.jpg, photos/no/2.jpg …
 
-    What can be read off the rows is; what cannot (label, event time, key) is guessed where that is safe, with the
-    reason, and asked for where it is not. The workload is written to workloads/NAME (or MILLRACE_WORKLOADS/NAME)."""
+    It reads off the rows what they show. Label, event time and key it guesses where that is safe, with the reason, and
+    asks for where it is not. The workload is written to workloads/NAME (or MILLRACE_WORKLOADS/NAME)."""
     from datetime import UTC, datetime
 
     from console.cli.printing import show_json
@@ -110,6 +110,7 @@ def new(
         leave_out=_words(leave_out),
         owner=owner,
     )
+    # Read, propose, write: nothing is written before the whole proposal stands.
     source = read_any(file, columns=_words(columns), decimal=decimal)
     try:
         proposal = propose(source, choices, today=datetime.now(UTC).date())
@@ -124,10 +125,11 @@ def new(
 
 
 def _with_nearest(error: ConfigurationError, columns: Sequence[str]) -> ConfigurationError:
-    """The error, with the column that is spelled most alike where an option named none."""
+    """The error, with the column of the most similar spelling if an option names a column that there is not."""
     from millrace.errors import ConfigurationError
     from millrace.spelling import did_you_mean
 
+    # `came` holds the names that a person typed, if the error is about an option.
     names = error.came if isinstance(error.came, list | tuple) else [error.came]
     unknown = [name for name in names if isinstance(name, str) and name not in columns]
     meant = did_you_mean(unknown, columns)
@@ -168,12 +170,14 @@ def _document(proposal: Proposal, written: Written) -> dict[str, Any]:
 
 
 def _tell(proposal: Proposal, written: Written) -> None:
+    """Print the guesses, the table of columns, the remarks and the next commands."""
     from shlex import quote
 
     from rich.console import Console
 
     from console.cli.printing import show_rows
 
+    # No markup and no highlighting: texts of the file must not be read as rich's tags.
     console = Console(highlight=False, soft_wrap=True)
     for what, guess in proposal.guesses.items():
         value = getattr(guess.value, "name", guess.value)
@@ -192,12 +196,14 @@ def _tell(proposal: Proposal, written: Written) -> None:
 
 
 def _columns(proposal: Proposal) -> list[dict[str, Any]]:
+    """A row of the table for each column of the contract. A column is a feature, a calendar's, or has a reason."""
     prediction = proposal.prediction
     past = [name for feature in prediction.derived for name in feature.get("history", ())]
     calendars = {
         feature["calendar"]: ", ".join(feature["parts"]) for feature in prediction.derived if "calendar" in feature
     }
     reasons = {one.name: _why_not(one.reason) for one in proposal.no_features}
+    # A later role replaces an earlier one: an event time that is in the key is shown as the event time.
     roles = dict.fromkeys(prediction.key, "key") | {prediction.event_time: "event time", prediction.label: "label"}
     return [
         {
@@ -232,6 +238,7 @@ def _rule(column: Column) -> str:
     from millrace.contract.rules.length import Length
     from millrace.contract.rules.range import Range
 
+    # One rule is shown, the first of these: the image, the list of values, the range, the length.
     if image := column.find(ImageFormat):
         return image.expected
     if column.allowed:
@@ -248,6 +255,7 @@ def _remarks(proposal: Proposal) -> list[str]:
     from millrace.evaluation.evidence import FEWEST_BLOCKS
     from millrace.monitoring.error import FEWEST
 
+    # In this order: rows and columns, what is conspicuous, the parts and the rule to beat, what will not be watched.
     rows, refused, spans, naive = proposal.accepted.num_rows, proposal.refused, proposal.spans, proposal.naive
     has_images = bool(proposal.prediction.image_side)  # they are put into files of the accepted rows
     become = "left out of the drop" if has_images else "would be quarantined"
@@ -317,7 +325,7 @@ def _division(proposal: Proposal) -> str:
 
 
 def commands(name: str, written: Written) -> list[str]:
-    """The next commands, in order."""
+    """The next three commands, in their order: deploy the workload, drop the file, predict."""
     from shlex import quote
 
     folder, drop = quote(str(written.drops[0].parent)), quote(str(written.drops[0]))

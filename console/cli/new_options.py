@@ -35,7 +35,7 @@ Unit = Annotated[str, typer.Option(help="What a predicted number counts: kWh.")]
 
 
 def above_zero(hours: float | None) -> float | None:
-    """The hours as they are. Raises BadParameter for none, and for what is no number."""
+    """The hours as they are. Raises BadParameter if they are 0 or less, infinite, or no number."""
     if hours is not None and not 0 < hours < math.inf:
         raise typer.BadParameter(f"expected hours from now on, above 0, got {hours:g}")
     return hours

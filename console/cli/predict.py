@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from millrace.workload.declaration import Prediction
 
 SHOWN_ROWS = 50
-"""Answers in a table; a file has them all."""
+"""Most answers in the table. A file of --output has all."""
 
 
 def predict(
@@ -50,8 +50,8 @@ def predict(
 
     Example: millrace predict rows.csv --output answers.parquet. Rows go in pieces of at most 1,000 through the
     prediction function; every predicted row has its decision's id, the order is the file's. A label is left out.
-    Of two classes `class` is the contract's word for the value 0 or 1. With --explain pieces are of 8 rows. The exit
-    status is 1 when the model answered no row."""
+    With two classes, `class` is the contract's word for the value 0 or 1. With --explain a piece has at most 8 rows.
+    The exit status is 1 if the model answered no row."""
     from console.actions import predict
     from console.actions.class_names import class_names, with_class
     from console.actions.pack import declares_scale, packed
@@ -73,11 +73,13 @@ def predict(
     prediction = load_workload(home).prediction
     task = declare(prediction, contract.label)
     histories = catalogue.histories(catalogue.declare(prediction.features, contract.table("scoring")))
+    # The file, standard input as a file, or images packed into a file; then the answers of the pieces one by one.
     with _readable(file) as given, packed(given, contract, "scoring", scale=scale) as path:
         if given.is_dir() and (left_out := find_images(given).left_out):
             print(f"warning: {left_out}", file=sys.stderr)
         client, function = environment.client("lambda"), names.function("prediction")
         found = predict.predict(client, function, path, contract, histories=histories, explain=explain)
+        # All of these are iterators: answers are counted, named and written as the pieces come back.
         answers = _Counted(found)
         rows = (answer.row(task) | (_explained(answer, as_json) if explain else {}) for answer in answers)
         named = (with_class(row, class_names(task, contract.label)) for row in rows)
@@ -98,22 +100,24 @@ def predict(
 
 
 def _explained(answer: RowAnswer, as_json: bool) -> dict[str, Any]:
-    """The explanation whole, or in a line."""
+    """The explanation as a cell: whole for JSON, in a line for people."""
     from console.presenters.contributions import because
 
     return {"explanation": answer.explanation if as_json else because(answer.explanation) or None}
 
 
 def _tell_hours(prediction: Prediction) -> None:
-    """For which hour an answer is, where it does not say so itself."""
+    """Print for which hour an answer is, if it does not say so itself."""
     if prediction.horizon_hours and not prediction.horizons_hours:
         hours = f"{prediction.horizon_hours:g} hours after its row's {prediction.event_time}"
         print(f"\nAn answer is the {prediction.label} {hours}.", file=sys.stderr)
 
 
 def _summarize(names: WorkloadNames, answers: _Counted, *, why: Callable[[], str]) -> None:
-    """How many rows the model answered where it were not all, and why a fallback did; exit status 1 where it answered
-    none."""
+    """Print how many rows the model answered if it were not all, and why fallbacks answered.
+
+    Ends with the exit status 1 if the model answered none."""
+    # A row has the model's answer, the declared fallback, or a refusal.
     answered = answers.rows - answers.fallbacks - answers.refused
     if answered < answers.rows:
         fallbacks = f"{answers.fallbacks:,} only have the declared fallback"
@@ -133,7 +137,7 @@ class _Counted:
         self._answers = answers
         self.rows = self.fallbacks = 0
         self.reasons = Counter[str]()
-        """Of the refused rows."""
+        """How many rows were refused for each reason."""
 
     def __iter__(self) -> Iterator[RowAnswer]:
         for answer in self._answers:
@@ -150,7 +154,9 @@ class _Counted:
 
 @contextmanager
 def _readable(file: str) -> Iterator[Path]:
-    """The file's path; standard input is a temporary file while the block runs."""
+    """The file's path. Standard input becomes a temporary file while the block runs.
+
+    Raises EnvironmentNotFoundError if there is no such file or folder."""
     from millrace.errors import EnvironmentNotFoundError
 
     if file != "-":
@@ -168,7 +174,8 @@ def _show_answers(rows: Iterator[dict[str, Any]]) -> None:
     from rich.console import Console
 
     shown = list(islice(rows, SHOWN_ROWS))
-    left = sum(1 for _ in rows)
+    left = sum(1 for _ in rows)  # reads the iterator to its end: the other rows are predicted, too
+    # A column without any value, such as the reason of a refusal, is not shown.
     filled = {name for row in shown for name, value in row.items() if value is not None}
     show_rows(
         [{name: value for name, value in row.items() if name in filled} for row in shown],

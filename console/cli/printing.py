@@ -1,4 +1,4 @@
-"""Output of the commands: a table for people, JSON for programs."""
+"""Prints the output of the commands: a table for people, JSON for programs."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from rich.text import Text
 from millrace.tasks.figures import short
 
 WIDE = 250
-"""Columns where there is no terminal."""
+"""Characters of a line if there is no terminal."""
 MOST_CELLS = 6
-"""Of a list that is shown whole."""
+"""A list of at most so many cells is shown whole."""
 
 
 def show_rows(rows: Sequence[Mapping[str, Any]], *, as_json: bool, nothing: str, has_words: bool = True) -> None:
-    """Print a table with the columns of all rows, or a JSON array; `nothing` replaces an empty table.
+    """Print a table with the columns of all rows, or a JSON array. `nothing` replaces an empty table.
 
-    Without `has_words` the columns have the very names of a table, which SQL is written with."""
+    With `has_words`, `_` in the name of a column becomes a space. Without it the names stay as SQL is written with."""
     if as_json:
         show_json(list(rows))
         return
@@ -33,6 +33,7 @@ def show_rows(rows: Sequence[Mapping[str, Any]], *, as_json: bool, nothing: str,
         console.print(literal(nothing))
         return
     table = Table(box=None, pad_edge=False, header_style="bold")
+    # Rows may lack columns that others have: the table has all, in the order in which they first come.
     columns = dict.fromkeys(name for row in rows for name in row)
     for name in columns:
         table.add_column(literal(name.replace("_", " ") if has_words else name), overflow="fold")
@@ -42,29 +43,32 @@ def show_rows(rows: Sequence[Mapping[str, Any]], *, as_json: bool, nothing: str,
 
 
 def literal(text: str) -> Text:
-    """The text as it is: rich reads a string with `[/b]` as markup, and a terminal obeys control characters."""
+    """The text for rich as it is, with control characters escaped: `\\x1b` is shown and not obeyed by the terminal.
+
+    A plain string would not do, since rich reads `[/b]` in it as markup."""
     return Text("".join(char if char.isprintable() or char == "\n" else repr(char)[1:-1] for char in text))
 
 
 def _console() -> Console:
-    """A pipe or a log has no width: there a row is a line."""
+    """A console of the terminal's width. A pipe or a log has no width: it gets WIDE, so that a row is a line."""
     console = Console()
     return console if console.is_terminal or "COLUMNS" in os.environ else Console(width=WIDE)
 
 
 def show_json(value: Any) -> None:
-    """Times in ISO 8601, bytes in base64."""
+    """Print the value as JSON, with times in ISO 8601 and bytes in base64."""
     print(json.dumps(value, indent=1, default=in_json))
 
 
 def plain(value: Any) -> str:
-    """The value as text for people; empty for None, of a long list its first two cells and the last."""
+    """The value as text for people: "" for None, and the first two cells and the last of a long list."""
     if value is None:
         return ""
     if isinstance(value, datetime):
         return value.strftime("%Y-%m-%d %H:%M:%S")
     if isinstance(value, float):
         return short(value)
+    # A bool is an int to Python.
     if isinstance(value, int) and not isinstance(value, bool):
         return f"{value:,}"
     if isinstance(value, bytes):
@@ -76,7 +80,9 @@ def plain(value: Any) -> str:
 
 
 def in_json(value: Any) -> str:
-    """The text for a value that JSON has not: a time in ISO 8601, bytes, as of an image, in base64."""
+    """The text for a value that JSON does not know: a time in ISO 8601, bytes such as those of an image in base64.
+
+    Raises TypeError for any other value."""
     if isinstance(value, date | time):
         return value.isoformat()
     if isinstance(value, bytes):

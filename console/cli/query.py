@@ -1,4 +1,4 @@
-"""`millrace query`."""
+"""`millrace query`: SQL over the tables of a stage."""
 
 from __future__ import annotations
 
@@ -56,6 +56,8 @@ def query(
     from console.environment import find_environment
     from console.queries.query import find_tables, run_query
 
+    # A wrong ending is refused before Athena reads anything, since a query costs.
+    # Each option has a format of its own, so each takes one ending.
     files = [check_ending(path, ending) for path, ending in ((csv, ".csv"), (parquet, ".parquet")) if path]
     environment = find_environment(stage, build)
     if not sql.strip():
@@ -68,6 +70,7 @@ def query(
     if as_json:
         show_json({"rows": [*map(_plain, answer.rows.to_pylist())], **_figures(answer)})
         return
+    # Figures and hints go to stderr, so that stdout has the rows alone.
     if not files:
         shown = answer.rows.slice(0, limit or None).to_pylist()
         show_rows(shown, as_json=False, nothing="No row.", has_words=False)
@@ -94,4 +97,5 @@ def _in_words(answer: Answer) -> str:
 
 
 def _plain(row: dict[str, Any]) -> dict[str, Any]:
+    """The row with decimals as floats, since JSON knows no decimals."""
     return {name: float(cell) if isinstance(cell, Decimal) else cell for name, cell in row.items()}

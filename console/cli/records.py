@@ -1,4 +1,4 @@
-"""`millrace quarantine`, `decisions`, `cost`, `why`."""
+"""The commands on records: `millrace quarantine`, `decisions`, `cost`, `why`."""
 
 from __future__ import annotations
 
@@ -52,8 +52,8 @@ def quarantine(
     """Show quarantined rows: how many by reason, then reason, column, expected and actual value, line.
 
     Example: millrace quarantine --drop week.csv. With --export the file also has the rows as they came, each as text in
-    the column `raw`, where long cells are cut. With --rows a file has them as the dropped one had them: mend it, or the
-    contract, and drop it."""
+    the column `raw`, where long cells are cut. With --rows a file has the rows as the dropped file had them: mend that
+    file, or the contract, and drop it."""
     from console.cli.export import check_ending
     from console.cli.export import export as write
     from console.queries import quarantine as refused
@@ -64,6 +64,7 @@ def quarantine(
     if export:
         check_ending(export)
     refused.check_reason(reason)
+    # Everything that can be refused without AWS was refused above. Now SQL, a file of rows, an export or a table.
     environment, names = find_deployed(stage, build, workload)
     if sql:
         print(quarantine_sql(names, drop=drop, reason=reason, limit=limit))
@@ -80,6 +81,7 @@ def quarantine(
         count = write(map(asdict, found), export, refused.schema())
         print(f"{count:,} refused rows in {export}", file=sys.stderr)
         return
+    # The counts are of all rows. The table has `limit` of them.
     counts, shown = refused.summarize(found, shown=limit or None)
     if as_json:
         show_json({"reasons": dict(counts.most_common()), "rows": [asdict(row) for row in shown]})
@@ -106,7 +108,7 @@ def decisions(
     sql: Sql = False,
     labels: Labels = False,
 ) -> None:
-    """Show stored predictions, the newest day first; of lines with the same id the last.
+    """Show stored predictions, the newest day first. Of several lines with one id the last is shown.
 
     Example: millrace decisions --from 1997-05-01 --to 1997-05-02 --limit 10. Days are days of the rows' event time."""
     from console.cli.export import json_line
@@ -128,6 +130,8 @@ def decisions(
         found: Iterator[Decision] = iter([kept.decision])
     else:
         found = _decisions(environment, names, days)
+    # Days are read one after another as they are printed, so a limit also limits what is read. Labels are looked up for
+    # all shown decisions at once.
     found = islice(found, limit) if limit else found
     rows = map(_decision_row, found) if not labels else _with_labels(environment, names, list(found))
     if as_json:
@@ -145,7 +149,7 @@ def cost(
     as_json: Json,
     month: Annotated[str, typer.Option(help="As 1997-06; without it the last with a run.")] = "",
 ) -> None:
-    """Show a month's cost: of runs by model version, all other work, storage, endpoint, and what only stands there.
+    """Show a month's cost: runs by model version, all other work, storage, the endpoint, and what is billed anyway.
 
     Example: millrace cost --month 1997-05. Reserved amounts are upper bounds that the budget counts; estimates are
     billed seconds times list prices. Neither is a bill."""
@@ -160,6 +164,7 @@ def cost(
     idle = find_idle(environment, names)
     lines = find_standing(environment, names)
     tracking = find_tracking_cost(environment, names)
+    # `asdict` has the fields alone, and the price of a thousand predictions is a property.
     if as_json:
         per_1000 = {"usd_per_1000": found.serving.usd_per_1000} if found.serving else {}
         document = asdict(found)
@@ -174,6 +179,7 @@ def cost(
             }
         )
         return
+    # For people, in sections: trainings by version, preflights, other work, the endpoint, what is billed anyway.
     print(f"{found.month}: {found.reserved_usd:.2f} of {found.budget_usd:.2f} USD reserved (upper bounds)\n")
     show_rows(
         [
@@ -211,7 +217,7 @@ def cost(
 
 
 def _show_others(lines: Sequence[CostLine]) -> None:
-    """What ran beside trainings and releases, and what is stored now."""
+    """Print the cost of what ran beside trainings and releases, and of what is stored now."""
     units = {"processing": "s", "transform": "s", "functions": "GB s", "storage": "GB"}
     print("\nMonitors, batch scoring, functions and storage, estimated:\n")
     rows = [
@@ -227,11 +233,12 @@ def _show_others(lines: Sequence[CostLine]) -> None:
 
 
 def _show_standing(lines: Sequence[StandingLine]) -> None:
-    """What is billed by the month, whether anything happens or not."""
+    """Print what is billed by the month, whether anything happens or not."""
     print("\nWhile nothing happens, a month at list prices:\n")
     rows = [{"what": line.what, "count": line.count, "usd": f"{line.usd:.2f}"} for line in lines]
     without = sum(line.usd for line in lines if not line.with_endpoint)
     whole = sum(line.usd for line in lines)
+    # The first sum leaves out what a teardown of the endpoint would take away, such as its alarms.
     rows.append({"what": "together, without an endpoint", "count": "", "usd": f"{without:.2f}"})
     if whole > without:
         rows.append({"what": "together, beside the endpoint's hours", "count": "", "usd": f"{whole:.2f}"})
@@ -239,7 +246,7 @@ def _show_standing(lines: Sequence[StandingLine]) -> None:
 
 
 def _uncounted(serving: ServingCost) -> str:
-    """Why a thousand predictions have no price."""
+    """Why a thousand predictions have no known price."""
     from console.queries.cost import MOST_BYTES
 
     if serving.predictions is None:
@@ -270,6 +277,7 @@ def why(
         show = _show_explanation if explain else _show_nearest
         show(*find_deployed(stage, build, workload), id, as_json=as_json)
         return
+    # The chain link by link, from the decision back to the files. A broken link is shown too, and fails the command.
     links = list(trace(*find_deployed(stage, build, workload), id))
     if as_json:
         show_json([asdict(link) for link in links])
@@ -321,6 +329,7 @@ def _short(row: Row) -> dict[str, Any]:
 
 
 def _day(option: str, text: str) -> date | None:
+    """The day in ISO 8601; None for "". Raises EnvironmentNotFoundError if the text is no day."""
     from millrace.errors import EnvironmentNotFoundError
 
     try:
@@ -330,6 +339,7 @@ def _day(option: str, text: str) -> date | None:
 
 
 def _decisions(environment: Environment, names: WorkloadNames, days: dict[str, date | None]) -> Iterator[Decision]:
+    """The decisions about these days, the newest first; names objects with unreadable lines on stderr."""
     from console.queries.decisions import find_days
 
     for day in find_days(environment, names, **days):
@@ -339,6 +349,7 @@ def _decisions(environment: Environment, names: WorkloadNames, days: dict[str, d
 
 
 def _with_labels(environment: Environment, names: WorkloadNames, found: list[Decision]) -> Iterator[dict[str, Any]]:
+    """A row for each decision, with the label that counts (a list if there are several) and the replaced ones."""
     from console.queries.labels import find_labels
 
     known = find_labels(environment, names, found)
@@ -346,6 +357,7 @@ def _with_labels(environment: Environment, names: WorkloadNames, found: list[Dec
         labels = known.get(decision.id, ())
         counts = [label.value for label in labels if label.counts]
         replaced = [label.value for label in labels if not label.counts]
+        # A forecast has a label for each horizon.
         label = counts[0] if len(counts) == 1 else counts or None
         yield {**_decision_row(decision), "label": label, "replaced_labels": replaced}
 

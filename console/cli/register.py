@@ -1,4 +1,4 @@
-"""`millrace register`: an external model."""
+"""`millrace register`: have an external model judged and released."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ def register(
     as_of: AsOf = "",
     wait: Wait = False,
 ) -> None:
-    """Have an external model judged: the same gates, registry and release as of one that is trained.
+    """Have an external model judged, registered and released by the same gates and steps as a trained one.
 
-    The graph takes the tensors that the workload's features make and gives the numbers that its task's answers are
-    made of; it is refused here where it does not, and by the machine where it fails on real rows.
+    The graph takes the tensors of the workload's features, and gives the numbers of which the task makes its answers. A
+    graph with other inputs or outputs is refused here. One that fails on real rows is refused by the machine.
 
     Example: millrace register my_model --wait"""
     from console.actions.register import read_model

@@ -1,4 +1,4 @@
-"""`millrace report`."""
+"""`millrace report`: a workload's state as one HTML page."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Output of `millrace show`."""
+"""Prints the output of `millrace show`."""
 
 from __future__ import annotations
 
@@ -22,18 +22,19 @@ from millrace.names import WorkloadNames
 
 STYLES = {"succeeded": "green", "failed": "bold red", "caught": "yellow", "stopped": "red", "running": "cyan"}
 CUT = 2_000
-"""Characters of an input or output that are shown; `--json` shows all."""
+"""Most characters of an input, an output or a cause that are shown. `--json` shows all."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ShownRun:
-    """One run with all that is shown of it."""
+    """One run, and everything that is shown of it."""
 
     detail: RunDetail
     about: str
+    """What the run is about, such as `alarm input-drift` or `training/1996-05.parquet`; may be empty."""
     outcome: Outcome
     broken: Step | None
-    """The step that made it fail."""
+    """The step that made the run fail."""
     remedy: Remedy | None
     """None for a run that has not failed."""
     log: Log | None
@@ -41,6 +42,7 @@ class ShownRun:
 
 def show_run(names: WorkloadNames, shown: ShownRun) -> None:
     """Print the run, its outcome, its states, its failure and the log of the step that made it fail."""
+    # Soft wrap: rich breaks no line, so a long ARN stays whole.
     console, detail = Console(soft_wrap=True), shown.detail
     _head(console, detail, shown.about)
     if detail.run.status == "SUCCEEDED":
@@ -84,7 +86,7 @@ def _head(console: Console, detail: RunDetail, about: str) -> None:
 
 
 def _short(arn: str) -> str:
-    """`millrace-local-electricity-train:93a5562f…` of an execution's ARN."""
+    """The end of an execution's ARN: `millrace-local-electricity-train:93a5562f…`."""
     return arn.partition(":execution:")[2] or arn
 
 
@@ -107,6 +109,7 @@ def _steps(steps: list[Step]) -> Table:
 
 
 def _failure(console: Console, detail: RunDetail, broken: Step | None) -> None:
+    # An execution that was stopped or ran out of time has no error: that of its step or its status stands for it.
     error = detail.error or (broken.error if broken else "") or detail.run.status
     where = f" in {broken.name}" if broken else ""
     cause = detail.cause or (broken.cause if broken else "")
@@ -116,13 +119,14 @@ def _failure(console: Console, detail: RunDetail, broken: Step | None) -> None:
 
 
 def _readable(cause: str) -> str:
-    """A cause that is JSON (a function's error, a job's description) as a person reads it."""
+    """The cause for people. If it is JSON, it is a function's error or a job's description."""
     try:
         value: Any = json.loads(cause)
     except ValueError:
         return cause
     if isinstance(value, dict) and "errorMessage" in value:
         return plainly(cause)  # with the lines of code that it came through
+    # `reason_of` gives the cause itself if it finds no reason in it: then all of the JSON is shown.
     reason = reason_of(cause)
     return json.dumps(value, indent=1) if reason == cause else reason
 

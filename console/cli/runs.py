@@ -1,4 +1,4 @@
-"""`millrace runs`, `show`, `rerun`, `train`, `retrain`."""
+"""The commands on runs: `millrace runs`, `show`, `rerun`, `train`, `retrain`."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ Wait = Annotated[
     ),
 ]
 FAILURE = 60
-"""Characters of a failure in the list; `show` has all."""
+"""Most characters of a failure in the list. `millrace show` has all."""
 AsOf = Annotated[
     str, typer.Option("--as-of", metavar="MOMENT", help="The moment that the run counts as now, with its offset.")
 ]
@@ -70,7 +70,9 @@ def runs(
     listed = list_by_hand(sagemaker, names, machine=machine, limit=limit)
     jobs = [one for one in listed if status.upper() in ("", one.status)]
     by_machine = machine not in BY_HAND
+    # Jobs by hand are no executions: they are listed on their own, and sorted among the runs below.
     found = list_runs(states, names, machine=machine, status=status.upper(), limit=limit) if by_machine else []
+    # A name is as short as the listed runs allow; JSON has whole names.
     short = short_names(found)
 
     def row(run: Run) -> dict[str, Any]:
@@ -92,6 +94,7 @@ def runs(
 
     rows = sorted([*map(row, found), *(_row_by_hand(one, json) for one in jobs)], key=_newest_first)[:limit]
     wanted = " ".join(word for word in (status.upper(), machine) if word)
+    # A drop that waits for a slot or a model has no run yet. It is named where such a run would be listed.
     may_wait = not status and machine in ("", *MACHINE_OF_FEED.values())
     waiting = find_waiting(environment, names) if may_wait else None
     nothing = f"No {f'{wanted} ' if wanted else ''}run of {names.workload} yet"
@@ -106,7 +109,7 @@ def _newest_first(row: dict[str, Any]) -> float:
 
 
 def _row_by_hand(job: JobByHand, as_json: bool) -> dict[str, Any]:
-    """A job that a person started, beside the machines' runs."""
+    """A job that a person started, as a row of the list of runs."""
     return {
         "run": job.name,
         "machine": job.kind,
@@ -130,7 +133,7 @@ def show(
 ) -> None:
     """Describe one run: its states, its failure with the log of the failed step, input, output, parent and children.
 
-    Of a drop's id: the run that works on it, with the outcome of this drop alone.
+    With the id of a drop: the run that works on the drop, with the outcome of this drop alone.
 
     Example: millrace show 93a5562f"""
     from dataclasses import asdict
@@ -150,8 +153,10 @@ def show(
     environment, names = find(stage, build, workload)
     found, drop_id = find_run_or_drop(environment, names, run)
     detail = describe_run(environment.client("stepfunctions"), names, found)
+    # Only a failed run has a step and a log to look at.
     broken = failed_step(detail.steps) if detail.run.status in UNWANTED else None
     log = read_log(environment.client("logs"), broken, most=lines) if broken and lines else None
+    # A run may work on several drops. By a drop's id, only that drop's part of its input and output is shown.
     execution = of_drop(detail.execution, drop_id)
     about = run_title(names, detail.run.machine, execution.input)
     result = outcome_of(environment, names, execution)
@@ -219,7 +224,9 @@ def _start(machine: str, workload: str, stage: str, build: Any, *, as_of: str, w
 
 
 def end(environment: Environment, names: WorkloadNames, run: Run, *, how: str, wait: bool, as_json: bool) -> None:
-    """Print the started run and, with `wait`, follow it and the runs that it causes to their ends."""
+    """Print the started run and, with `wait`, follow it and the runs that it causes to their ends.
+
+    Raises RunError if one of them failed or was refused."""
     from console.cli.follow import follow, require_success
     from console.cli.printing import show_json
 
@@ -233,8 +240,10 @@ def end(environment: Environment, names: WorkloadNames, run: Run, *, how: str, w
 
 
 def _document(detail: RunDetail, log: Any) -> dict[str, Any]:
+    """The run and its log as JSON."""
     from dataclasses import asdict
 
+    # `asdict` has the fields alone, and seconds are properties.
     document = asdict(detail)
     document["run"]["seconds"] = detail.run.seconds
     for step, read in zip(document["steps"], detail.steps, strict=True):

@@ -1,4 +1,4 @@
-"""`millrace state`: what one state of a machine does with an input and with the end of its call."""
+"""`millrace state`: try what one state of a machine does with an input and with the end of its call."""
 
 from __future__ import annotations
 
@@ -63,13 +63,16 @@ def state(
 
 
 def _read(given: str) -> Any:
-    """The input: JSON, or a file of it."""
+    """The input: JSON, or the content of a file of JSON. Raises RunError if it is no JSON."""
+    # A text that begins as JSON does is never looked up as a file.
     text = given if given.lstrip().startswith(("{", "[", '"')) or not Path(given).is_file() else Path(given).read_text()
     return _parsed("--input", text)
 
 
 def _mock(words: str) -> dict[str, Any] | None:
-    """In the shape of TestState; raises RunError for other words than `result=…` and `error=…`."""
+    """The end of the call, as TestState takes it: `{"errorOutput": {"error": "KeyError", "cause": ""}}`; None for "".
+
+    Raises RunError for other words than `result=…` and `error=…`."""
     kind, _, value = words.partition("=")
     if not words:
         return None
@@ -96,6 +99,7 @@ def _lines(state: str, tried: TriedState, retries: int) -> list[str]:
 
     said = ": ".join(one for one in (tried.error, tried.cause) if one)
     end = "the end" if tried.status == "SUCCEEDED" else "none"
+    # A line for each thing that TestState says, and none for what it leaves out.
     return [
         f"{state}: {tried.status}" + (f", {said}" if said else ""),
         *([f"reads   {', '.join(tried.reads)}: --input gives them"] if _lacks_input(tried) else []),
@@ -108,6 +112,7 @@ def _lines(state: str, tried: TriedState, retries: int) -> list[str]:
 
 
 def _lacks_input(tried: TriedState) -> bool:
+    """Whether the state failed since its input lacks what it reads. Only the words of TestState's error say so."""
     return tried.error == "States.Runtime" and "could not be found in the input" in (tried.cause or "")
 
 

@@ -1,4 +1,4 @@
-"""`millrace tune`: search for better hyperparameters, and show what was found."""
+"""`millrace tune`: search for better hyperparameters and show what was found."""
 
 from __future__ import annotations
 
@@ -14,8 +14,9 @@ if TYPE_CHECKING:
     from millrace.workload.declaration import Workload as Declaration
 
 POLL_S = 2.0
+"""Seconds between two looks at the job."""
 FAILURE = 60
-"""Characters of a failure in the table."""
+"""Most characters of a failure in the table."""
 
 
 def tune(
@@ -48,6 +49,7 @@ def tune(
     environment, names = find(stage, build, workload)
     folder = workloads_folder() / names.workload
     declared, sagemaker = load_workload(folder), environment.client("sagemaker")
+    # With --result nothing is started.
     if result:
         _show(read_tuning(sagemaker, names, "" if result == "last" else result), declared, as_json=json)
         return
@@ -78,6 +80,7 @@ def _show(found: TuningJob, declared: Declaration, *, as_json: bool) -> None:
 
     from console.cli.printing import show_json, show_rows
 
+    # `asdict` has the fields alone, and the best training is a property.
     if as_json:
         show_json({**asdict(found), "best": found.best and asdict(found.best)})
         return
@@ -99,7 +102,7 @@ def _show(found: TuningJob, declared: Declaration, *, as_json: bool) -> None:
 
 
 def lines(declared: Declaration, found: TuningJob) -> str:
-    """The part of workload.yaml that trains with the best hyperparameters from now on."""
+    """The lines of workload.yaml with which later trainings use the best hyperparameters."""
     import yaml
 
     best = found.best

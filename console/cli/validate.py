@@ -1,4 +1,4 @@
-"""`millrace validate`: may this model be released?"""
+"""`millrace validate`: check whether a model may be released."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Candidate = Annotated[
 
 
 def validate(candidate: Candidate, workload: Workload, stage: Stage, build: Build, json: Json) -> None:
-    """Check a candidate model before it may be released; exit status 1 when it may not.
+    """Check whether a candidate model may be released. The exit status is 1 if it may not.
 
     Digests are recomputed, weights looked through, gates judged and rows answered again.
 
@@ -40,13 +40,14 @@ def validate(candidate: Candidate, workload: Workload, stage: Stage, build: Buil
 
 
 def _findings(candidate: str, workload: str, stage: str, build: Path) -> tuple[Finding, ...]:
-    """An archive is looked at wherever it lies; only a package needs an environment."""
+    """The findings on a candidate. An archive is checked wherever it lies; only a package needs an environment."""
     import boto3
 
     from console.environment import Environment
     from console.local_cloud.local_cloud import PLATFORM
     from console.queries.model_validation import validate_archive, validate_package
 
+    # An archive needs only the workload's name, so any platform will do.
     if candidate.endswith(".tar.gz"):
         names = Environment(platform=PLATFORM, client=boto3.client).names(workload)
         return validate_archive(Path(candidate), names.workload)

@@ -1,4 +1,4 @@
-"""`millrace verify`: a version against its signature."""
+"""`millrace verify`: check a version against its signature."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from console.cli.environment import find
 from console.cli.options import Build, Json, Stage, Version, Workload
 
 SHORT = 12
-"""Characters of a digest in the table."""
+"""Characters of a digest that the table shows."""
 
 Output = Annotated[
     Path | None,
@@ -24,7 +24,7 @@ def verify(
 ) -> None:
     """Check a version's signature, then each digest in it: of the archive, of the run's files, of the registry.
 
-    Exit status 1 for a signature that is absent or wrong. What --output writes can be verified by others too.
+    The exit status is 1 if the signature is absent or wrong. What --output writes can be verified by others too.
 
     Example: millrace verify 3 --output signed"""
     from dataclasses import asdict

@@ -1,4 +1,4 @@
-"""`millrace withdraw`: rows out of the tables again."""
+"""`millrace withdraw`: take rows out of the tables again."""
 
 from __future__ import annotations
 
@@ -31,6 +31,7 @@ def withdraw(
     from console.actions.withdraw import withdraw as take_out
     from millrace.errors import WithdrawalError
 
+    # Wrong words are refused before anything is asked of AWS.
     pairs = [one.partition("=") for one in key or ()]
     if wrong := [name for name, sign, _ in pairs if not name or not sign]:
         raise WithdrawalError(f"--key: expected COLUMN=CELL, got {wrong[0]!r}")

@@ -1,1 +1,1 @@
-"""Workloads lived through on one machine, each as a story in a local cloud of its own."""
+"""`millrace demo`: plays months of a workload on one machine, each workload as a story in a local cloud of its own."""

@@ -1,6 +1,7 @@
-"""Twenty-seven months of the workload `air_quality`: two years with their measurements, then a winter of predictions.
+"""Twenty-seven months of the workload `air_quality`: two years of measurements, then three winter months of
+predictions.
 
-In January 2013 the air of Beijing was worse than in any month before; by March the errors of the first model say so."""
+In January 2013 the air of Beijing was worse than in any month before. By March the first model's errors show it."""
 
 from __future__ import annotations
 
@@ -21,15 +22,17 @@ from console.demo.story import TWICE_A_MONTH, WORKLOADS, Story
 SAMPLE = WORKLOADS / "air_quality" / "sample" / "beijing_pm25.parquet"
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 QUARTERS = [datetime(year, month, 1) for year in (2011, 2012) for month in (1, 4, 7, 10)]  # noqa: DTZ001 as the contract
+"""The first moment of each quarter of history. The dates have no zone, as in the contract."""
 LIVE = [datetime(2013, month, 1) for month in (1, 2, 3)]  # noqa: DTZ001
+"""The first moment of each month of predictions."""
 PAST_HOURS = 24
 PAST = ("timestamp", "pm2.5", "DEWP", "TEMP", "PRES", "Iws")
-"""What a request carries of each hour before its own."""
+"""The columns that a request carries of each of the PAST_HOURS hours before its own."""
 Row = dict[str, Any]
 
 
 class Hours:
-    """The published hours, by their time."""
+    """The published hours by their time."""
 
     def __init__(self, sample: Path = SAMPLE) -> None:
         table = pq.read_table(sample)
@@ -41,18 +44,18 @@ class Hours:
         return [row for at, row in self._rows.items() if first <= at < end]
 
     def parquet(self, first: datetime, end: datetime) -> bytes:
-        """Whole rows, for the feed `training`."""
+        """A Parquet file of whole rows, for the feed `training`."""
         sink = io.BytesIO()
         pq.write_table(pa.Table.from_pylist(self.between(first, end), self._schema), sink, write_page_checksum=True)
         return sink.getvalue()
 
     def measured(self, first: datetime, end: datetime) -> bytes:
-        """Time and concentration of the hours that were measured as CSV, for the feed `labels`."""
+        """A CSV file with time and concentration of each measured hour, for the feed `labels`."""
         rows = [row for row in self.between(first, end) if row["pm2.5"] is not None]
         return _csv({name: row[name] for name in ("timestamp", "pm2.5")} for row in rows)
 
     def requests(self, first: datetime, end: datetime) -> list[list[Row]]:
-        """A call for each day: its hours, each with the hours before it."""
+        """One call for each day: the day's hours, each with the hours before it."""
         return [[self._request(row) for row in self.between(day, day + DAY)] for day in _days(first, end)]
 
     def _request(self, row: Row) -> Row:
@@ -61,12 +64,12 @@ class Hours:
         return {name: _plain(cell) for name, cell in row.items()} | {"history": past}
 
     def to_score(self, first: datetime, end: datetime) -> bytes:
-        """Rows as CSV, for the feed `scoring`: their past is looked up, in the file and in the table."""
+        """A CSV file of rows for the feed `scoring`. Their past is looked up in the file and in the table."""
         return _csv(self.between(first, end))
 
 
 def play(driver: Driver) -> None:
-    """Two years of files, two files to score, three months that are lived through, the retraining that falls due."""
+    """Two years of files, two files to score, three months with predictions, and the retraining that is due."""
     hours = Hours()
     driver.chapter("2011 and 2012: eight files with measurements", [("eight files", partial(_history, driver, hours))])
     driver.chapter("Two files to score, one after a gap", [("two files", partial(_score, driver, hours))])
@@ -74,6 +77,7 @@ def play(driver: Driver) -> None:
         driver.chapter(
             f"{month:%B %Y}: predictions, measurements, two monitor runs", list(_month(driver, hours, month))
         )
+    # One hour after the last monitor run.
     due = _utc(_next(LIVE[-1])) + timedelta(hours=7)
     driver.chapter("The half-yearly retraining falls due", [("an hour passes", partial(driver.clock, due))])
 
@@ -84,13 +88,13 @@ def _history(driver: Driver, hours: Hours) -> None:
 
 
 def _score(driver: Driver, hours: Hours) -> None:
-    """The first file goes on where the table ends; of the second nobody knows the hours before."""
+    """Two files. The first goes on where the table ends; the hours before the second are not known to anybody."""
     driver.put("scoring", "first-days.csv", hours.to_score(LIVE[0], LIVE[0] + 3 * DAY))
     driver.put("scoring", "after-a-gap.csv", hours.to_score(LIVE[0] + 9 * DAY, LIVE[0] + 12 * DAY))
 
 
 def _month(driver: Driver, hours: Hours, month: datetime) -> Iterator[Action]:
-    """A call for predictions has a day of hours, each with its past."""
+    """The actions of one month. A call for predictions has the hours of a day, each with its past."""
     middle, end, name = month + 14 * DAY, _next(month), f"{month:%Y-%m}"
     yield "predictions of its first half", partial(_predict, driver, hours, month, middle)
     yield "the 15th, monitor", partial(driver.clock, _utc(middle) + timedelta(hours=6))
@@ -113,7 +117,7 @@ def _next(month: datetime) -> datetime:
 
 
 def _utc(at: datetime) -> datetime:
-    """As the cloud's clock reads a time of the data, which has no zone."""
+    """A time of the data, which has no zone, as the cloud's clock reads it: as UTC."""
     return at.replace(tzinfo=UTC)
 
 
@@ -138,3 +142,4 @@ STORY = Story(
     page="report-air_quality.html",
     note=TWICE_A_MONTH,
 )
+"""The story of this workload."""

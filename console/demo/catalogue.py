@@ -1,4 +1,4 @@
-"""All stories of the demo, by workload."""
+"""The stories that the demo can play, by workload."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ STORIES: dict[str, Story] = {story.workload: story for story in (electricity.STO
 
 
 def chosen(workloads: Sequence[str]) -> list[Story]:
-    """The stories of these workloads; raises ConfigurationError where a workload has none."""
+    """The stories of these workloads; raises ConfigurationError if a workload has no story."""
     for workload in workloads:
         if workload not in STORIES:
             expected = f"one of {', '.join(STORIES)}"

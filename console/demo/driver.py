@@ -1,4 +1,4 @@
-"""The actions of people in the demo: drop files, request predictions, move the clock. Nothing else."""
+"""What people do in the demo: drop files, request predictions, move the clock. Nothing else."""
 
 from __future__ import annotations
 
@@ -16,23 +16,24 @@ from console.local_cloud.local_cloud import LocalCloud
 from millrace.names import WorkloadNames
 
 REST_S = 180.0
-"""Seconds after an action within which the cloud must be idle again."""
+"""The longest that the cloud may take until it is idle again after an action, in seconds."""
 Action = tuple[str, Callable[[], object]]
-"""(description, action)."""
+"""A description, and the function that does it."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Answer:
-    """One call for predictions, without the predictions themselves."""
+    """The figures of one call for predictions, without the predictions."""
 
     chapter: str
-    """`1997-05`."""
+    """For example `1997-05`."""
     rows: int
     fallback: int
     """Rows answered by the fallback."""
     rejected: int
+    """Rows that were refused."""
     versions: tuple[str, ...]
-    """Model versions that answered."""
+    """The model versions that answered."""
 
     def as_json(self) -> dict[str, Any]:
         return asdict(self) | {"versions": list(self.versions)}
@@ -40,14 +41,14 @@ class Answer:
 
 @dataclass(kw_only=True)
 class Driver:
-    """The actions of one story, in order."""
+    """Does the actions of one story in order, and records each of them."""
 
     cloud: LocalCloud
     names: WorkloadNames
     said: Callable[[str], None]
     """Called with a line for each finished chapter."""
     moving: Callable[[str, Sequence[str]], None] = lambda _chapter, _moving: None
-    """Called with the chapter and what still runs."""
+    """Called with the chapter and the tasks that still run."""
     actions: list[Step] = field(default_factory=list)
     answers: list[Answer] = field(default_factory=list)
     begin: float = field(default_factory=time.monotonic)
@@ -57,7 +58,7 @@ class Driver:
         return time.monotonic() - self.begin
 
     def chapter(self, title: str, actions: Sequence[Action]) -> None:
-        """Do the actions; after each, wait until the cloud is idle."""
+        """Do the actions one after another. After each, wait until the cloud is idle."""
         begin = self.elapsed_s()
         for words, do in actions:
             doing = f"{title} ({words})" if len(actions) > 1 else title
@@ -67,7 +68,7 @@ class Driver:
         self.said(f"{title}, {self.elapsed_s() - begin:.1f} s")
 
     def put(self, feed: str, name: str, body: bytes) -> str:
-        """Drop a file into one of the workload's feeds, or put an object below `objects`; its version."""
+        """Drop a file into a feed of the workload, or put an object below `objects`; returns its version."""
         bucket, key = self.names.platform.bucket("landing"), f"{self.names.workload}/{feed}/{name}"
         with self._step("put", f"put {feed}/{name}") as done:
             # The version makes the id: executions name the very object that started them, also after a second drop.
@@ -76,7 +77,7 @@ class Driver:
         return version
 
     def predict(self, chapter: str, what: str, calls: Sequence[Sequence[dict[str, Any]]]) -> list[dict[str, Any]]:
-        """Request the predictions of the rows of each call; the function's answers."""
+        """Request predictions, one call for each list of rows; returns the function's answers."""
         client, outcome = self.cloud.client("lambda"), f"{sum(map(len, calls)):,} rows"
         with self._step("predictions", f"predictions {what}", outcome) as done:
             answers = [self._request(client, rows) for rows in calls]
@@ -87,20 +88,23 @@ class Driver:
     def _request(self, client: Any, rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
         answer = client.invoke(FunctionName=self.names.function("prediction"), Payload=json.dumps({"rows": rows}))
         document: dict[str, Any] = json.load(answer["Payload"])
+        # Each row is in one of the two lists.
         judged = len(document.get("predictions", [])) + len(document.get("rejected", []))
         if "FunctionError" in answer or judged != len(rows):
             raise RuntimeError(f"prediction: expected an answer for each of {len(rows)} rows, got {document}")
         return document
 
     def clock(self, to: datetime) -> None:
-        """Let the time pass until `to`; schedules fire on the way."""
+        """Move the cloud's clock to `to`; schedules that are due on the way fire."""
         with self._step("clock", f"clock to {to:%Y-%m-%d %H:%M}") as done:
             self.cloud.move_clock(to)
             done(to.isoformat())
 
     @contextmanager
     def _step(self, kind: str, subject: str, outcome: str = "") -> Iterator[Callable[[str], None]]:
-        """Records the action with its duration; the block calls the value with the action's id."""
+        """Record the block's action and its duration. The block calls the yielded function with the action's id."""
+        # `started` is by the cloud's clock, for the order of the steps; `begin` is by this machine's clock, for the
+        # duration.
         started, begin = self.cloud.now(), self.elapsed_s()
         yield lambda step_id: self.actions.append(
             Step(

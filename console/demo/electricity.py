@@ -1,4 +1,4 @@
-"""Fourteen months of the workload `electricity`: eight with labels, then six of predictions, late labels and drift."""
+"""Fourteen months of the workload `electricity`: eight with labels, then six with predictions and late labels."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from console.demo.story import TWICE_A_MONTH, Story
 
 
 def play(driver: Driver) -> None:
-    """The fourteen months."""
+    """Eight files of history, a file to score, six months with predictions, and the retraining that is due."""
     history = months(SAMPLE, *HISTORY)
     live = months(SAMPLE, "1997-01", "1997-06")
     drops, week = (
@@ -33,9 +33,10 @@ def _drop_all(driver: Driver, history: Sequence[Month]) -> None:
 
 
 def _month(driver: Driver, month: Month) -> list[Action]:
-    """A call for predictions has a day of rows, in the published order."""
+    """The actions of one month. A call for predictions has the rows of a day, in the published order."""
     days = list(month.days())
     middle = month.first + timedelta(days=14)
+    # The number of days before the 15th. Times in ISO 8601 compare as text.
     until = sum(day[0]["timestamp"] < f"{middle:%Y-%m-%d}" for day in days)
     return [
         ("predictions of its first half", partial(_predict, driver, month, days[:until])),
@@ -59,3 +60,4 @@ STORY = Story(
     page="report.html",
     note=TWICE_A_MONTH,
 )
+"""The story of this workload."""

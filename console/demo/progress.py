@@ -1,6 +1,6 @@
-"""Output of the demo on the terminal: a status line, a line for each finished chapter, the timeline at the end.
+"""The demo's output on the terminal: a status line, a line for each finished chapter, the timeline at the end.
 
-Without a terminal (a log of CI) there is no status line."""
+Without a terminal, as in a CI log, there is no status line."""
 
 from __future__ import annotations
 
@@ -18,17 +18,18 @@ from rich.text import Text
 from console.presenters.presenter import TimelineEntry, Tone
 
 WIDTH = 110
+"""The most columns of the output."""
 BESIDE = 4
-"""Columns of the spinner and some room."""
+"""Columns of the status line that the spinner and some room take."""
 STYLES: dict[Tone, str] = {"good": "green", "bad": "red", "watch": "yellow", "plain": ""}
 SHAPES: dict[Tone, str] = {"good": "●", "bad": "▲", "watch": "◆", "plain": "·"}
 MOVING = re.compile(r"^(?:execution \S+:execution:\S+-(\w+):\S+|(\w+ job) .*|(endpoint) .*)$")
-"""The part of a running task's name that is shown: the machine, the kind of job, `endpoint`."""
+"""Finds the part of a running task's name that is shown: the machine, the kind of job, or `endpoint`."""
 
 
 @dataclass(kw_only=True)
 class Progress:
-    """Prints to `console`; times are seconds since it was made."""
+    """Prints to `console`. Times are seconds since the object was made."""
 
     console: Console
     begin: float = field(default_factory=time.monotonic)
@@ -36,7 +37,7 @@ class Progress:
 
     @contextmanager
     def watched(self, first: str) -> Iterator[Progress]:
-        """In the block, a status line is shown below the printed lines."""
+        """While the block runs, a status line is shown below the printed lines."""
         with self.console.status(Text(first)) as status:
             self._status = status
             yield self
@@ -46,11 +47,11 @@ class Progress:
         return time.monotonic() - self.begin
 
     def said(self, line: str) -> None:
-        """A chapter is finished."""
+        """Print the line of a finished chapter."""
         self.console.print(Text.assemble((f"{self.elapsed_s():6.1f} s  ", "dim"), line))
 
     def moving(self, chapter: str, moving: Sequence[str]) -> None:
-        """Shows what still runs."""
+        """Show in the status line what still runs."""
         if self._status:
             line = Text.assemble(chapter, (f"  {plainly(moving)}", "dim"))
             line.truncate(self.console.width - BESIDE, overflow="ellipsis")
@@ -58,13 +59,14 @@ class Progress:
 
 
 def plainly(moving: Sequence[str]) -> str:
-    """Running tasks, each once and sorted: `train, training job`."""
+    """The kinds of running tasks, each once and sorted: `train, training job`. `events` if no task has a kind."""
+    # Only one of the three groups matches; `lastindex` is its number.
     found = {match[match.lastindex or 0] for line in moving if (match := MOVING.match(line))}
     return ", ".join(sorted(found)) or ("events" if moving else "")
 
 
 def timeline_table(entries: Sequence[TimelineEntry], *, width: int = WIDTH) -> Table:
-    """The timeline as a table of `width` columns; a day is shown once."""
+    """The timeline as a table of `width` columns. A day that several entries share is shown once."""
     table = Table(
         title="What happened", title_justify="left", title_style="bold", width=width, pad_edge=False, box=None
     )
@@ -73,6 +75,7 @@ def timeline_table(entries: Sequence[TimelineEntry], *, width: int = WIDTH) -> T
     table.add_column("", ratio=1)
     table.add_column("because of", width=26, style="dim")
     table.add_column("took", justify="right", width=7, style="dim", no_wrap=True)
+    # A day in the first column only when it changes.
     before = ""
     for entry in entries:
         day = f"{entry.at:%Y-%m-%d}"

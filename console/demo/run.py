@@ -1,4 +1,4 @@
-"""The demo from its start to each story's timeline on the terminal, its report page, and `demo.json`."""
+"""Run the demo: play the stories, print each timeline, write each report page and `demo.json`."""
 
 from __future__ import annotations
 
@@ -24,22 +24,23 @@ from console.pages.timeline import timeline
 from console.queries.report import WorkloadReport, question_of, read_report
 
 STAMP = Path(__file__).resolve().parents[2] / "build" / "setup.stamp"
+"""Written by `make setup`: the seconds that it took."""
 RESULT = "demo.json"
 
 
 @dataclass(frozen=True, kw_only=True)
 class DemoRun:
-    """A story's results, read while its cloud was up."""
+    """The results of one story, read while its cloud was running."""
 
     result: dict[str, Any]
-    """The part of demo.json that is known by then."""
+    """The story's part of demo.json; the times of deployment and of the whole are added later."""
     report: WorkloadReport
 
 
 def run(build: Path, stories: Sequence[Story]) -> None:
-    """Play the stories one after another and write `build/demo.json`, the results by workload.
+    """Play the stories one after another and write `build/demo.json`, with the results by workload.
 
-    Raises LocalCloudError when a step fails; the results of the stories before it are written."""
+    Raises LocalCloudError if a step fails. The results of the stories before it are written by then."""
     console = Console(stderr=True)
     console = console if console.is_terminal else Console(stderr=True, width=WIDTH)
     results: dict[str, dict[str, Any]] = {}
@@ -48,12 +49,14 @@ def run(build: Path, stories: Sequence[Story]) -> None:
             console.print(Text(f"\n{story.workload}: {story.span}", style="bold"))
         demo = _run_story(console, build, story, stories)
         results[story.workload] = demo.result
+        # Written anew after each story, so that a failure later on leaves the results so far.
         (build / RESULT).write_text(json.dumps({"setup_s": _setup_s(), "workloads": results}, indent=1))
         _conclude(console, demo, build / story.page, build / RESULT)
 
 
 def _run_story(console: Console, build: Path, story: Story, stories: Sequence[Story]) -> DemoRun:
     cpu_s, progress = _cpu_s(), Progress(console=console)
+    # The cloud is stopped when the block ends, so everything is read from it within the block.
     cloud_of_story = started(build, clock=story.start, workloads=[story.workload])
     with progress.watched("Synthesize, start the cloud, deploy"), cloud_of_story as cloud:
         deployed_s = progress.elapsed_s()
@@ -73,8 +76,9 @@ def run_in_cloud(
     said: Callable[[str], None],
     moving: Callable[[str, Sequence[str]], None] = lambda _chapter, _moving: None,
 ) -> DemoRun:
-    """Play the story in a cloud that stays up, and write its page; where there are several stories, with links to
-    the others' pages."""
+    """Play the story in a cloud that stays up, and write its page.
+
+    If there are several `stories`, the page has links to the pages of all of them."""
     driver = Driver(cloud=cloud, names=story.names, said=said, moving=moving)
     story.play(driver)
     # Counted before the report is read, which makes calls of its own.
@@ -101,7 +105,7 @@ def run_in_cloud(
 
 
 def _setup_s() -> float | None:
-    """Seconds of the last `make setup`; None where the environment was set up in another way."""
+    """Seconds of the last `make setup`; None if the environment was set up in another way."""
     text = STAMP.read_text().strip() if STAMP.is_file() else ""
     return float(text) if text else None
 

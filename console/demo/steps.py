@@ -1,4 +1,4 @@
-"""Actions of people and the executions that followed from them, each with its cause, as `demo.json` holds them."""
+"""The steps in `demo.json`: what people did, and the executions that followed, each with its cause."""
 
 from __future__ import annotations
 
@@ -25,22 +25,23 @@ class Step:
     in `demo.json`."""
 
     kind: str
-    """`put`, `predictions` or `clock` for an action, `alarm`, or the machine's name."""
+    """`put`, `predictions` or `clock` for an action, `alarm` for an alarm, else the name of the machine."""
     subject: str
-    """What it is about: `train alarm`."""
+    """What the step is about, for example `train alarm`."""
     id: str
+    """The ARN of an execution, the cause of an alarm; of an action its object, its time or its description."""
     status: str
     seconds: float
     caused_by: str | None
-    """Id of another step; None for an action."""
+    """The id of another step; None for an action."""
     started: datetime
     """By the cloud's clock, which the driver moves."""
     outcome: str = ""
-    """`version 2`; empty where there is none."""
+    """For example `version 2`; empty if there is none."""
 
     @property
     def name(self) -> str:
-        """`train alarm: version 2`."""
+        """Subject and outcome, for example `train alarm: version 2`."""
         return f"{self.subject}: {self.outcome}" if self.outcome else self.subject
 
     def as_json(self) -> dict[str, Any]:
@@ -49,7 +50,8 @@ class Step:
 
 
 def steps(names: WorkloadNames, found: Sequence[Execution], actions: Sequence[Step]) -> list[Step]:
-    """All steps in order of time."""
+    """All steps in the order of time. `found` are executions, `actions` are what the driver did."""
+    # An execution that an alarm started gets two steps: the alarm, and the execution that the alarm caused.
     raised = {alarm.execution_arn: alarm for alarm in alarms(names, found)}
     result = list(actions)
     for execution in found:
@@ -72,19 +74,22 @@ def steps(names: WorkloadNames, found: Sequence[Execution], actions: Sequence[St
 
 
 def _cause(execution: Execution, actions: Sequence[Step]) -> str | None:
-    """The execution that started it or put its event, the object that was put, or the move of the clock."""
+    """The id of the step that caused the execution; None if none is known.
+
+    It is the execution that started it or put its event, else the object that was put, else the move of the clock."""
     return parent_of(execution.input) or _put(execution, actions) or _move(execution, actions)
 
 
 def _put(execution: Execution, actions: Sequence[Step]) -> str | None:
-    """The last of the objects that it works on."""
+    """The id of the last put object that the execution works on."""
     objects = objects_of(execution.input.get("detail") or {})
     uris = [f"s3://{put.get('bucket')}/{put.get('key')}?versionId={put.get('version_id')}" for put in objects]
     return next((action.id for action in reversed(actions) if action.id in uris), None)
 
 
 def _move(execution: Execution, actions: Sequence[Step]) -> str | None:
-    """The first move of the clock to or beyond the time of the schedule."""
+    """The id of the first move of the clock to the time of the schedule, or beyond it. None unless a schedule started
+    the execution."""
     if "schedule" not in execution.input.get("detail", {}):
         return None
     due = datetime.fromisoformat(str(execution.input["as_of"]))
@@ -93,8 +98,9 @@ def _move(execution: Execution, actions: Sequence[Step]) -> str | None:
 
 
 def _alarm(alarm: AlarmRaised, execution: Execution, found: Sequence[Execution]) -> Step:
-    """The change of state, caused by the monitor run before it, which put the metric."""
-    # The metric does not say which run put it; `found` is in order of time, so the last one before the alarm did.
+    """The step for an alarm's change of state. Its cause is the monitor run before it, which published the metric."""
+    # The metric does not say which run published it. `found` is in the order of time, so it was the last monitor run
+    # before the alarm.
     before = [each for each in found if each.machine == "monitor" and each.started < alarm.at]
     return Step(
         kind="alarm",

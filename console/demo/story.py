@@ -1,4 +1,4 @@
-"""What the demo plays: one workload's chapters, and what the page says of them."""
+"""A story of the demo: the chapters of one workload, and what its page says about them."""
 
 from __future__ import annotations
 
@@ -17,26 +17,26 @@ TWICE_A_MONTH = (
     "The clock stops twice a month, on the 1st and the 15th. The rows of a month's second half and all labels of the "
     "month are sent on its 15th, so they are ahead of the clock by up to half a month."
 )
-"""For the page of a story whose months are lived through in two steps."""
+"""A note for the page of a story whose months have two steps each."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Story:
-    """One workload of `workloads/`, played in a local cloud of its own: the clocks of two stories differ."""
+    """One workload of `workloads/`, played in a local cloud of its own, as each story has its own clock."""
 
     workload: str
     start: datetime
-    """The cloud's clock at the start."""
+    """The cloud's clock at the start, UTC."""
     play: Callable[[Driver], None]
-    """Plays the chapters, one after another."""
+    """Plays the chapters one after another."""
     machines: tuple[str, ...] = MACHINES
-    """Those of the workload's machines that run in it."""
+    """The machines of the workload that run in the story."""
     span: str
-    """The time that passes in it: `fourteen months`."""
+    """The time that passes in the story: `fourteen months`."""
     page: str
-    """The file of its report in the build folder: `report.html`."""
+    """The file of its report page in the build folder: `report.html`."""
     note: str = ""
-    """What the reader of its page must know of when people act in it; empty for nothing."""
+    """What a reader of the page must know about when people act; empty if there is nothing to know."""
 
     @property
     def names(self) -> WorkloadNames:

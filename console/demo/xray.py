@@ -1,7 +1,7 @@
 """Eight weeks of the workload `xray`: a model of one archive predicts the images of another source.
 
-The published validation images are like the training images; the published test images come from elsewhere. So the
-model passes its gates and then errs more often, which the labels show, and a retraining learns from them."""
+The published validation images are like the training images, but the published test images come from elsewhere. So the
+model passes its gates and then errs more often. The labels show it, and a retraining learns from them."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ from console.demo.story import Story
 
 SAMPLE = Path(__file__).resolve().parents[2] / "workloads" / "xray" / "sample" / "pneumoniamnist.parquet"
 START = datetime.fromisoformat("2024-01-08T08:00:00+00:00")
-"""A Monday."""
+"""A Monday, UTC."""
 WEEK = timedelta(days=7)
 WEEKLY = 78
-"""Images predicted in a week, half of them in one call: eight weeks are the published test images."""
+"""Images that are predicted in a week, half of them in each call. The published test images last for eight weeks."""
 WEEKS = 8
 TO_SCORE = 20
-"""Images of the batch file, the last of the archive's own validation images; two of its rows are no images."""
+"""Rows of the file to score: the last validation images of the archive. Two of them are damaged on purpose."""
 
 
 def play(driver: Driver, *, weeks: int = WEEKS) -> None:
-    """The archive, images to score, weeks of requests on Monday and labels on Friday."""
+    """The archive, images to score, then weeks with requests on Monday and labels on Friday."""
     archive, later = read_sample(SAMPLE)
     drop = partial(driver.put, "training", "archive.parquet", parquet(archive))
     driver.chapter("The archive: 1,524 images with labels", [("one file", drop)])
@@ -53,8 +53,9 @@ def play(driver: Driver, *, weeks: int = WEEKS) -> None:
 
 
 def _week(driver: Driver, week: int, images: list[dict[str, Any]]) -> None:
-    """The labels come on Friday; on the next Monday the monitor runs."""
+    """One week: requests on Monday, labels on Friday, and the monitor on the next Monday."""
     monday = START + week * WEEK
+    # Filled by the first action and read by the third, so both are functions that run later.
     ids: dict[str, str] = {}
     driver.chapter(
         f"Week {week + 1}: {len(images)} requests, their labels, the monitor",
@@ -68,7 +69,9 @@ def _week(driver: Driver, week: int, images: list[dict[str, Any]]) -> None:
 
 
 def _predict(driver: Driver, week: int, images: Sequence[dict[str, Any]]) -> dict[str, str]:
-    """The id of each image's prediction. The rows say when they come: a function's clock is not the cloud's."""
+    """The id of the prediction for each image.
+
+    The rows say when they arrive, since the function's clock is not the cloud's clock."""
     at = driver.cloud.now().isoformat()
     rows = [{"id": image["id"], "at": at, "image": base64.b64encode(image["image"]).decode()} for image in images]
     half = len(rows) // 2
@@ -82,7 +85,7 @@ def _predict(driver: Driver, week: int, images: Sequence[dict[str, Any]]) -> dic
 
 
 def _manifest(driver: Driver, images: pa.Table) -> None:
-    """The objects, then the manifest that names them, each at its version."""
+    """Put the objects, then a manifest that names each of them with its version."""
     lines = []
     for image in images.to_pylist():
         key = f"scans/{image['id']}.png"
@@ -92,14 +95,16 @@ def _manifest(driver: Driver, images: pa.Table) -> None:
 
 
 def read_sample(path: Path) -> tuple[pa.Table, pa.Table]:
-    """The archive, whose rows belong to a part, and the images of the other source, which belong to none."""
+    """The archive, and the images of the other source.
+
+    A row of the archive belongs to a part of the split. A row of the other source belongs to none."""
     table = pq.read_table(path)
     is_later = pc.is_null(table["split"])
     return table.filter(pc.invert(is_later)), table.filter(is_later)
 
 
 def file_to_score(archive: pa.Table) -> bytes:
-    """Images without labels; the seventh is cut off behind its header, the twelfth is no image at all."""
+    """Images without labels. The seventh is cut off behind its header, the twelfth is not an image at all."""
     rows = archive.slice(archive.num_rows - TO_SCORE).select(["id", "image"]).to_pylist()
     rows[6]["image"] = rows[6]["image"][:120]
     rows[11]["image"] = b"no image"
@@ -107,7 +112,7 @@ def file_to_score(archive: pa.Table) -> bytes:
 
 
 def labels(images: Sequence[dict[str, Any]], ids: dict[str, str]) -> bytes:
-    """What the radiologists found, as a CSV file that names the predictions."""
+    """A CSV file of what the radiologists found. Each label names the prediction that it is about."""
     lines = [f"{image['id']},{image['label']},{ids[image['id']]}" for image in images]
     return "\n".join(["id,label,prediction_id", *lines, ""]).encode()
 
@@ -126,3 +131,4 @@ STORY = Story(
     span="eight weeks",
     page="report-xray.html",
 )
+"""The story of this workload."""

@@ -1,1 +1,1 @@
-"""Checks of this machine and of the account against what the templates need."""
+"""`millrace doctor`: compares this machine and the AWS account with what the templates require."""

@@ -6,8 +6,12 @@ from dataclasses import dataclass
 from typing import Literal
 
 Verdict = Literal["ok", "absent", "missing", "unknown"]
-"""`missing` stops a newcomer; `absent`: it is not there and need not be; `unknown`: it could not be looked at from
-here, or is not known to hold."""
+"""How a requirement was found:
+
+- `ok`: it is met.
+- `missing`: it is not met, and a newcomer cannot go on.
+- `absent`: it is not there and need not be.
+- `unknown`: it could not be looked at from here, or it is not known to hold."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -16,7 +20,9 @@ class Check:
 
     name: str
     needed: str
+    """What is required, in words."""
     found: str
+    """What there is, in words."""
     verdict: Verdict
     advice: str
-    """The remedy; empty when none is needed."""
+    """What to do about it; empty if nothing has to be done."""

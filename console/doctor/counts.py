@@ -1,4 +1,4 @@
-"""Roles and rules: what the templates make of them, beside what the account has from elsewhere."""
+"""IAM roles and EventBridge rules: how many the templates make, and how many the account has room for."""
 
 from __future__ import annotations
 
@@ -12,16 +12,19 @@ from console.environment import Environment
 from millrace.operations.notices import NOTICES
 
 ROLES_OF_STAGE, ROLES_OF_WORKLOAD = 4, 46
-"""One for each function, machine, job and schedule; a few are left for what is added."""
+"""How many roles the templates make: one for each function, machine, job and schedule. A few are added as a reserve."""
 RULES_OF_STAGE, RULES_OF_WORKLOAD = sum(notice.is_ours for notice in NOTICES.values()), 7
-"""On the bus that has the most of them, the stage's own: its rules are those of notices."""
+"""How many rules the templates make on the stage's own bus, which has the most of them. The rules of the stage itself
+are those of the notices."""
 MOST_RULES = 300
-"""Of a bus, where the account's own quota cannot be read.
+"""The quota of rules on a bus, used if the account's own quota cannot be read.
 https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-quota.html"""
 
 
 def count_roles(environment: Environment, workloads: int) -> Iterator[Check]:
-    """The quota of roles of an account is 1,000 by default; those of the stage itself do not count."""
+    """Whether the account has room for the stage's roles. Its quota is 1,000 roles by default.
+
+    Roles that this stage has made already count as free."""
     iam, prefix = environment.client("iam"), f"{environment.platform.prefix}-"
     summary = iam.get_account_summary()["SummaryMap"]
     own = sum(
@@ -29,13 +32,16 @@ def count_roles(environment: Environment, workloads: int) -> Iterator[Check]:
         for page in iam.get_paginator("list_roles").paginate()
         for role in page["Roles"]
     )
+    # The stage's own roles are counted as free again, since `needed` counts them anew.
     free = summary["RolesQuota"] - summary["Roles"] + own
     needed = ROLES_OF_STAGE + ROLES_OF_WORKLOAD * workloads
     yield _check("IAM roles", needed, free, "ask for more: quota L-FE177D64 of iam")
 
 
 def count_rules(environment: Environment, workloads: int) -> Iterator[Check]:
-    """Of both buses: on the default one, where AWS's own events arrive, the account may have rules from elsewhere."""
+    """Whether each bus has room for the stage's rules: the stage's own bus, and the default bus.
+
+    AWS's own events arrive on the default bus, where the account may have rules from elsewhere."""
     most = _most_rules(environment)
     needed = RULES_OF_STAGE + RULES_OF_WORKLOAD * workloads
     events, prefix = environment.client("events"), f"{environment.platform.prefix}-"
@@ -47,6 +53,7 @@ def count_rules(environment: Environment, workloads: int) -> Iterator[Check]:
 
 
 def _most_rules(environment: Environment) -> int:
+    """The account's quota of rules on a bus; MOST_RULES if it cannot be read."""
     try:
         quota = find_quotas(environment.client("service-quotas"), "events").get("rules")
     except ClientError:

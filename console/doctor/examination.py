@@ -1,4 +1,4 @@
-"""Checks of this machine and of the account: requirements that are met, missing or unknown."""
+"""All checks of `millrace doctor`, in the order in which a newcomer meets the requirements."""
 
 from __future__ import annotations
 
@@ -31,14 +31,18 @@ from millrace.names import IMAGES, WorkloadNames
 from millrace.workload.declaration import Workload
 
 PYTHON = (3, 11)
+"""The lowest version of Python."""
 DISK_GB = 6
-"""Packages, layers, two clouds' worth of objects and logs."""
+"""Free disk space in GiB: for packages, layers, and the objects and logs of two local clouds."""
 SKEW_S = 240
-"""S3 refuses requests that are signed five minutes off; some are left for the way."""
+"""The most that the clock may be off, in seconds. S3 refuses a request whose signature is five minutes off; the minute
+in between is for the way."""
 BOOTSTRAP = "/cdk-bootstrap/hnb659fds/version"
-"""The parameter that `cdk bootstrap` writes; its number is the template's version."""
+"""The SSM parameter that `cdk bootstrap` writes. Its value is the version of the bootstrap template."""
 BOOTSTRAP_VERSION = 21
+"""The lowest version of the bootstrap template."""
 GOOD = ("CREATE_COMPLETE", "UPDATE_COMPLETE", "IMPORT_COMPLETE")
+"""The statuses of a stack that is deployed."""
 LIBRARIES = {
     "boto3": "",
     "pyarrow": "",
@@ -47,11 +51,11 @@ LIBRARIES = {
     "torch": "jobs",
     "onnxruntime": "jobs",
 }
-"""Packages that must be installed, by the extra that installs them."""
+"""Packages that must be installed, each with the extra of our package that installs it."""
 
 
 def examine(stage: str, build: Path, workloads: Sequence[Workload]) -> Iterator[Check]:
-    """Every check of a stage, the machine's first; one that fails does not hide the next."""
+    """Every check of a stage, those of this machine first. A check that fails does not hide the checks after it."""
     yield from _machine(build)
     if stage == "local":
         yield from _local(build, workloads)
@@ -60,7 +64,7 @@ def examine(stage: str, build: Path, workloads: Sequence[Workload]) -> Iterator[
 
 
 def is_good(checks: Sequence[Check]) -> bool:
-    """Whether nothing that is needed is missing."""
+    """Whether no requirement is missing."""
     return all(check.verdict != "missing" for check in checks)
 
 
@@ -69,6 +73,7 @@ def _machine(build: Path) -> Iterator[Check]:
     yield _check("Python", f">= {_dotted(PYTHON)}", _dotted(found), good=found >= PYTHON, advice="make setup")
     for library, extra in LIBRARIES.items():
         yield _library(library, extra)
+    # The build folder may not exist yet. The nearest parent that exists lies on the same disk.
     there = next(folder for folder in (build.resolve(), *build.resolve().parents) if folder.exists())
     free_gb = shutil.disk_usage(there).free / 2**30
     enough = free_gb >= DISK_GB
@@ -85,6 +90,7 @@ def _library(library: str, extra: str) -> Check:
 
 
 def _local(build: Path, workloads: Sequence[Workload]) -> Iterator[Check]:
+    # Port 0 lets the system choose a free port.
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         yield _check("ports", "a free one on loopback", f"{probe.getsockname()[1]}", good=True)
@@ -122,6 +128,7 @@ def _account(stage: str, build: Path, workloads: Sequence[Workload]) -> Iterator
         "credentials", "of the account", method, good=keys is not None, advice="aws configure sso, or a profile"
     )
     yield _cdk(build)
+    # Without them no call to AWS can be made.
     if not region or keys is None:
         return
     try:
@@ -149,14 +156,14 @@ def _account(stage: str, build: Path, workloads: Sequence[Workload]) -> Iterator
 
 
 def _cdk(build: Path) -> Check:
-    """The command that deploys; `make setup` puts it below the build folder."""
+    """Whether `cdk` is installed, which deploys. `make setup` puts it below the build folder."""
     ours = build / "node" / "node_modules" / ".bin" / "cdk"
     found = str(ours) if ours.is_file() else shutil.which("cdk") or ""
     return _check("cdk", "installed", found or "not installed", good=bool(found), advice="make setup")
 
 
 def _describe(name: str, look: Callable[[], Iterator[Check]]) -> Iterator[Check]:
-    """The look's checks; where AWS refuses it, that."""
+    """The checks that `look` yields. If AWS refuses a call, one check says so instead."""
     try:
         yield from look()
     except (ClientError, BotoCoreError) as error:
@@ -166,7 +173,7 @@ def _describe(name: str, look: Callable[[], Iterator[Check]]) -> Iterator[Check]
 
 
 def _clock(environment: Environment) -> Iterator[Check]:
-    """By the date of AWS's answer: requests are signed with this machine's time."""
+    """How far this machine's clock is off, by the date of AWS's answer: its time is in each request's signature."""
     headers = environment.client("sts").get_caller_identity()["ResponseMetadata"]["HTTPHeaders"]
     skew_s = abs((datetime.now(UTC) - parsedate_to_datetime(headers["date"])).total_seconds())
     yield _check(
@@ -188,7 +195,9 @@ def _bootstrap(environment: Environment) -> Iterator[Check]:
 
 
 def _images(environment: Environment) -> Iterator[Check]:
-    """The newest digest of each image that `make images` has noted; synth says when a checkout needs another."""
+    """For each image, whether `make images` has recorded a digest, and the newest one.
+
+    Whether a checkout requires a newer image is for synth to say."""
     platform = environment.platform
     pages = environment.client("ssm").get_paginator("get_parameters_by_path")
     for image in IMAGES:
@@ -200,7 +209,7 @@ def _images(environment: Environment) -> Iterator[Check]:
 
 
 def _stacks(environment: Environment, workloads: Sequence[Workload]) -> Iterator[Check]:
-    """The platform's stack, and how many each workload has; of several workloads not all need be deployed."""
+    """The status of the platform's stack, and the stacks of each workload. Not every workload must be deployed."""
     pages = environment.client("cloudformation").get_paginator("describe_stacks").paginate()
     found = {stack["StackName"]: stack["StackStatus"] for page in pages for stack in page["Stacks"]}
     platform, stage = f"{environment.platform.prefix}-platform", environment.platform.stage
@@ -219,6 +228,7 @@ def _stacks(environment: Environment, workloads: Sequence[Workload]) -> Iterator
     for workload, mine in stacks.items():
         bad = [f"{name}: {status}" for name, status in mine.items() if status not in GOOD]
         came = ", ".join(bad) or (f"{len(mine)} stacks" if mine else "not deployed")
+        # If another workload has stacks, this one may be left out on purpose. If none has any, all are missing.
         if not mine and any(stacks.values()):
             yield Check(name=f"stacks of {workload}", needed="-", found=came, verdict="absent", advice=advice)
         else:
@@ -226,12 +236,13 @@ def _stacks(environment: Environment, workloads: Sequence[Workload]) -> Iterator
 
 
 def _deployed(environment: Environment, workloads: Sequence[Workload]) -> Iterator[WorkloadNames]:
+    """The names of the workloads under examination that are deployed."""
     examined = {workload.name for workload in workloads}
     return (names for names in environment.deployed() if names.workload in examined)
 
 
 def _drops(environment: Environment, workloads: Sequence[Workload]) -> Iterator[Check]:
-    """Of each deployed workload, where its drops are not taken."""
+    """A check for each deployed workload whose drops are not taken."""
     for names in _deployed(environment, workloads):
         if is_switched_off(environment, names):
             yield _check(
@@ -240,7 +251,7 @@ def _drops(environment: Environment, workloads: Sequence[Workload]) -> Iterator[
 
 
 def _endpoints(environment: Environment, workloads: Sequence[Workload]) -> Iterator[Check]:
-    """The live endpoints that nobody has called for a week; nothing that stops a newcomer."""
+    """A check for each live endpoint that nobody has called for IDLE_DAYS days. It never stops a newcomer."""
     for names in _deployed(environment, workloads):
         if idle := find_idle(environment, names):
             yield Check(
@@ -253,10 +264,12 @@ def _endpoints(environment: Environment, workloads: Sequence[Workload]) -> Itera
 
 
 def _receivers(environment: Environment, workloads: Sequence[Workload]) -> Iterator[Check]:
-    """Of a deployed stage, whether somebody is sent its alarms; nothing that stops a newcomer."""
+    """For a deployed stage, whether anybody receives its alarms. It never stops a newcomer."""
+    # The topic of alarms belongs to the stage, so the first deployed workload stands for all.
     for names in list(_deployed(environment, workloads))[:1]:
         receivers = find_receivers(environment, names)
         heard = [one.endpoint for one in receivers if one.is_confirmed]
+        # The local cloud writes mails to a log, whether a subscription is confirmed or not.
         if environment.cloud:
             heard += [f"{one.endpoint}, in {MAIL_LOG}" for one in receivers if not one.is_confirmed]
         waiting = [f"{one.endpoint}, not confirmed" for one in receivers if not one.is_confirmed]
@@ -272,7 +285,7 @@ def _receivers(environment: Environment, workloads: Sequence[Workload]) -> Itera
 
 
 def _monitors(environment: Environment, workloads: Sequence[Workload]) -> Iterator[Check]:
-    """What the monitors of each deployed workload's live version cannot watch; nothing that stops a newcomer."""
+    """A check for each thing that the monitors of a live version cannot watch. It never stops a newcomer."""
     for names in _deployed(environment, workloads):
         for limit in read_limits(environment, names):
             yield Check(

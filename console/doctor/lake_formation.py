@@ -1,7 +1,7 @@
-"""Lake Formation: whether IAM alone decides about the databases and tables that the deployment makes.
+"""Whether IAM alone decides about the Glue database and tables of the deployment.
 
-Where an account has switched that off, every call of Glue by a role of ours is refused until it is granted there too:
-https://docs.aws.amazon.com/lake-formation/latest/dg/change-settings.html"""
+An account may let Lake Formation decide too. Then Glue refuses every call of our roles until Lake Formation grants them
+access as well: https://docs.aws.amazon.com/lake-formation/latest/dg/change-settings.html"""
 
 from __future__ import annotations
 
@@ -14,15 +14,20 @@ from console.doctor.check import Check
 from console.environment import Environment
 
 EVERYONE = "IAM_ALLOWED_PRINCIPALS"
-"""The group of all whom IAM lets in."""
+"""Lake Formation's group of all principals whom IAM lets in."""
 GRANT = {"Principal": {"DataLakePrincipalIdentifier": EVERYONE}, "Permissions": ["ALL"]}
+"""The entry of the settings by which IAM alone decides."""
 OF_TABLES = "CreateTableDefaultPermissions"
+"""The setting for new tables of a database."""
 DEFAULTS = ("CreateDatabaseDefaultPermissions", OF_TABLES)
+"""The account's settings for new databases and new tables."""
 BY_WHOM = "as an administrator of Lake Formation"
 
 
 def check_lake_formation(environment: Environment) -> Iterator[Check]:
-    """Of a stage that is not deployed yet the account's settings; they are of what is new. A database keeps its own."""
+    """The check of the database if the stage is deployed, else of the account's settings for new databases.
+
+    The account's settings apply only to what is made later; a database that exists keeps its own."""
     name, glue = environment.platform.database, environment.client("glue")
     try:
         database = glue.get_database(Name=name)["Database"]
@@ -33,8 +38,9 @@ def check_lake_formation(environment: Environment) -> Iterator[Check]:
 
 
 def _of_account(settings: Mapping[str, Any]) -> Check:
+    """The check of the account's settings, with a command that changes them."""
     off = [default for default in DEFAULTS if not _lets_in(settings, default)]
-    # The call replaces all settings: those that the account has go with it.
+    # The call replaces all settings of the account, so the present ones are repeated in it.
     whole = json.dumps({**settings, **{default: [GRANT] for default in DEFAULTS}})
     command = f"aws lakeformation put-data-lake-settings --data-lake-settings {shlex.quote(whole)}"
     return Check(
@@ -47,7 +53,9 @@ def _of_account(settings: Mapping[str, Any]) -> Check:
 
 
 def _of_database(name: str, database: Mapping[str, Any]) -> Check:
-    """Roles may also have been granted one by one, which is not looked at."""
+    """The check of a database. `unknown` if IAM alone does not decide: roles may have been granted access one by one,
+    which is not looked at."""
+    # What counts are the defaults for the tables that are made in this database.
     is_good = _lets_in(database, OF_TABLES)
     grant = (
         f"aws lakeformation grant-permissions --principal DataLakePrincipalIdentifier={EVERYONE} --permissions ALL "
@@ -63,6 +71,7 @@ def _of_database(name: str, database: Mapping[str, Any]) -> Check:
 
 
 def _lets_in(settings: Mapping[str, Any], default: str) -> bool:
+    """Whether the setting `default` grants everything to all whom IAM lets in."""
     return any(
         one["Principal"]["DataLakePrincipalIdentifier"] == EVERYONE and "ALL" in one["Permissions"]
         for one in settings.get(default, [])

@@ -1,4 +1,4 @@
-"""A network of the account's own, as `network` of the stage names it in `cdk.json`: does it lead to S3?"""
+"""Whether a network of the account's own leads to S3. `network` of the stage in `cdk.json` names its subnets."""
 
 from __future__ import annotations
 
@@ -12,12 +12,14 @@ from console.stages import declared_stages
 HTTPS = 443
 EVERYWHERE = "0.0.0.0/0"
 EVERY_PROTOCOL = "-1"
+"""EC2's word for all protocols."""
 
 
 def check_network(environment: Environment) -> Iterator[Check]:
-    """Of each subnet its way to S3, and of the security group that it lets out to it; none for the platform's own.
+    """For each subnet its way to S3, and whether the security group lets traffic out to S3.
 
-    An endpoint's policy and a firewall behind another route are not looked at."""
+    Nothing for a stage in the platform's own network. The policy of an endpoint and a firewall behind another route are
+    not looked at."""
     network = (declared_stages().get(environment.platform.stage) or {}).get("network")
     if network:
         client = environment.client("ec2")
@@ -27,6 +29,7 @@ def check_network(environment: Environment) -> Iterator[Check]:
 
 
 def _subnet(client: Any, subnet: str, service: str) -> Check:
+    """The check of one subnet: a gateway endpoint of S3 in its route table is what is required."""
     vpc = client.describe_subnets(SubnetIds=[subnet])["Subnets"][0]["VpcId"]
     table = _table(client, subnet, vpc)
     asked = [{"Name": "vpc-id", "Values": [vpc]}, {"Name": "service-name", "Values": [service]}]
@@ -50,7 +53,7 @@ def _subnet(client: Any, subnet: str, service: str) -> Check:
 
 
 def _table(client: Any, subnet: str, vpc: str) -> Mapping[str, Any]:
-    """The subnet's route table; the main one of its VPC where it is associated with none."""
+    """The route table of the subnet; the main table of its VPC if the subnet has none of its own."""
     own = client.describe_route_tables(Filters=[{"Name": "association.subnet-id", "Values": [subnet]}])["RouteTables"]
     main = [{"Name": "vpc-id", "Values": [vpc]}, {"Name": "association.main", "Values": ["true"]}]
     found: Mapping[str, Any] = (own or client.describe_route_tables(Filters=main)["RouteTables"])[0]
@@ -58,7 +61,7 @@ def _table(client: Any, subnet: str, vpc: str) -> Mapping[str, Any]:
 
 
 def _other_way(table: Mapping[str, Any], endpoints: list[Mapping[str, Any]]) -> str:
-    """What may lead to S3 beside a gateway endpoint: an interface endpoint, or a route to everywhere."""
+    """What else may lead to S3: an interface endpoint, or a route to everywhere. Empty if there is neither."""
     interfaces = [one["VpcEndpointId"] for one in endpoints if one["VpcEndpointType"] == "Interface"]
     routes = [f"a route to {EVERYWHERE}" for one in table["Routes"] if one.get("DestinationCidrBlock") == EVERYWHERE]
     return next(iter([*interfaces, *routes]), "")
@@ -82,6 +85,8 @@ def _group(client: Any, group: str) -> Check:
 
 
 def _leads_to_s3(permission: Mapping[str, Any]) -> bool:
+    """Whether a rule of the security group lets HTTPS out to everywhere or to a prefix list."""
+    # A permission for all protocols names no ports.
     ports = permission.get("FromPort", 0) <= HTTPS <= permission.get("ToPort", 65_535)
     is_https = permission["IpProtocol"] == EVERY_PROTOCOL or (permission["IpProtocol"] == "tcp" and ports)
     is_everywhere = any(one["CidrIp"] == EVERYWHERE for one in permission.get("IpRanges", []))

@@ -1,4 +1,4 @@
-"""The account's quotas, as Service Quotas lists them, compared with what the workloads need."""
+"""Compare the account's quotas, as Service Quotas lists them, with what the workloads require."""
 
 from __future__ import annotations
 
@@ -13,15 +13,18 @@ from console.doctor.check import Check, Verdict
 from console.doctor.required_quotas import Need
 
 LAMBDA_CONCURRENCY = "L-B99A9384"
-"""Concurrent executions: https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html"""
+"""The code of the quota "Concurrent executions".
+https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html"""
 LEAST_AT_ONCE, MOST_AT_ONCE = 20, 100
-"""Queues take seven of a workload at once, machines a few; the rest is for predictions. A new account may have 10."""
+"""Functions that run at once: at least, and at most. The queues of a workload take seven, the machines a few, and the
+rest is for predictions. A new account may have only 10."""
 LEAST_UNRESERVED = 100
-"""What Lambda leaves to functions without reserved or provisioned concurrency.
+"""How much concurrency Lambda leaves to functions without reserved or provisioned concurrency.
 https://docs.aws.amazon.com/lambda/latest/dg/configuration-concurrency.html"""
 
 
 ACROSS = re.compile(r"instances across \w+ (?P<use>(spot )?training job|processing job|transform job|endpoint)s", re.I)
+"""The name of a quota over all instance types, for example "Number of instances across all processing jobs"."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,16 +33,19 @@ class Quota:
 
     service: str
     code: str
+    """For example `L-B99A9384`."""
     name: str
     value: float
     adjustable: bool
+    """Whether AWS can raise it."""
 
 
 def find_quotas(client: Any, service: str) -> dict[str, Quota]:
-    """By name in lower case; what was never changed for the account is listed with AWS's default.
+    """The quotas of a service, by name in lower case. `client` is boto3's Service Quotas client.
 
-    `client` is boto3's Service Quotas client."""
+    A quota that was never changed for the account has AWS's default value."""
     found: dict[str, Quota] = {}
+    # The account's own values come second and replace the defaults.
     for operation in ("list_aws_default_service_quotas", "list_service_quotas"):
         for page in client.get_paginator(operation).paginate(ServiceCode=service):
             for one in page["Quotas"]:
@@ -54,9 +60,9 @@ def find_quotas(client: Any, service: str) -> dict[str, Quota]:
 
 
 def check_quotas(client: Any, required: Sequence[Need], *, provisioned: int = 0) -> Iterator[Check]:
-    """A check of each need and of Lambda's concurrency; unknown where the service gives no value.
+    """A check of each required quota, and of Lambda's concurrency. `unknown` if the service gives no value.
 
-    So many prediction functions are `provisioned`."""
+    `provisioned` prediction functions are kept started. `client` is boto3's Service Quotas client."""
     try:
         sagemaker = find_quotas(client, "sagemaker")
         functions = find_quotas(client, "lambda")
@@ -74,15 +80,17 @@ def check_quotas(client: Any, required: Sequence[Need], *, provisioned: int = 0)
         yield judge(need, sagemaker.get(need.quota.lower()))
     yield from _across(required, sagemaker.values())
     concurrency = next((one for one in functions.values() if one.code == LAMBDA_CONCURRENCY), None)
+    # Lambda keeps LEAST_UNRESERVED for other functions, so provisioned concurrency comes on top of it.
     least = LEAST_UNRESERVED + provisioned if provisioned else LEAST_AT_ONCE
     most, reason = MOST_AT_ONCE + provisioned, "functions at once"
     yield judge(Need(quota="Concurrent executions", least=least, most=most, reason=reason), concurrency)
 
 
 def _across(required: Sequence[Need], listed: Iterable[Quota]) -> Iterator[Check]:
-    """Quotas over all instance types of a kind of use, for example "Number of instances across all processing jobs".
+    """Checks of quotas over all instance types of one use, for example "Number of instances across all processing
+    jobs".
 
-    Accounts list different ones: only those that are listed are judged."""
+    Accounts list different quotas of this kind. Only those that this account lists are judged."""
     for quota in listed:
         found = ACROSS.search(quota.name)
         mine = [need for need in required if found and f" {found['use'].lower()} usage" in need.quota]
@@ -92,7 +100,7 @@ def _across(required: Sequence[Need], listed: Iterable[Quota]) -> Iterator[Check
 
 
 def judge(need: Need, quota: Quota | None) -> Check:
-    """`missing` below what is needed at least, a word of advice below what is used at most."""
+    """The check of one quota: `missing` below `need.least`. Below `need.most` it is `ok`, with advice to raise it."""
     needed = f"{need.least}" if need.least == need.most else f"{need.least}, at most {need.most}"
     if quota is None:
         advice = f"look for it in the console ({need.reason})"

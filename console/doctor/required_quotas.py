@@ -1,4 +1,4 @@
-"""Quotas that the workloads need: SageMaker instances by kind of use, at least and at most at once."""
+"""Quotas that the workloads require: SageMaker instances by type and kind of use, the least and the most at once."""
 
 from __future__ import annotations
 
@@ -11,30 +11,31 @@ from millrace.settings.intake import IntakeSettings
 from millrace.workload.declaration import Workload
 
 PROCESSING = {"train": "evaluates", "monitor": "watches", "release": "starts a version before its release"}
-"""What each machine does in a processing job, one at a time."""
+"""Machines with a processing job and what the job does there. Each machine has one such job at a time."""
 SCORING: int = IntakeSettings.model_fields["slots"].default
-"""Runs of `score` at once, each with one transform job."""
+"""How many runs of `score` go at once, each with one transform job."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Need:
-    """Instances of one type for one kind of use."""
+    """How many instances of one type are required for one kind of use."""
 
     quota: str
-    """The name that Service Quotas has for it."""
+    """The quota's name in Service Quotas, for example `ml.m5.large for processing job usage`."""
     least: int
-    """Without so many, something that the workloads declare cannot run at all."""
+    """With fewer instances, a part of what the workloads declare cannot run at all."""
     most: int
-    """So many are in use when everything that may run at once does."""
+    """So many instances are in use when everything runs that may run at the same time."""
     reason: str
 
 
 def required_instances(workloads: Iterable[Workload], stage: str) -> tuple[Need, ...]:
-    """What all workloads need together, by quota.
+    """What all workloads require together, by quota.
 
-    Raises KeyError for a stage that a workload names no instance for. A workload trains once at a time. One run each
-    of `train`, `monitor` and `release` has a processing job, at most beside each other; each run of `score` with a slot
-    has a transform job. An update of the endpoint has a second fleet and a challenger beside the first."""
+    A workload has one training at a time. `train`, `monitor` and `release` have one processing job each, at most all
+    three at once. Each run of `score` that has a slot has a transform job. While an endpoint is updated it has two
+    fleets and a challenger.
+    Raises KeyError if a workload declares no instance for the stage."""
     found: dict[str, list[Need]] = defaultdict(list)
     for workload in workloads:
         for need in _of(workload, stage):
@@ -43,6 +44,7 @@ def required_instances(workloads: Iterable[Workload], stage: str) -> tuple[Need,
 
 
 def _of(workload: Workload, stage: str) -> tuple[Need, ...]:
+    """What one workload requires."""
     rollout, name = workload.rollout, workload.name
     training, serving = workload.training.instance[stage], rollout.instance[stage]
     use = "spot training job" if stage != "local" else "training job"
@@ -68,6 +70,7 @@ def _of(workload: Workload, stage: str) -> tuple[Need, ...]:
         ),
         Need(
             quota=f"{serving} for endpoint usage",
+            # Two fleets during an update, and one instance for the challenger.
             least=2 * rollout.min_instances + 1,
             most=2 * rollout.max_instances + 1,
             reason=f"{name}: {fleets}",
@@ -76,7 +79,9 @@ def _of(workload: Workload, stage: str) -> tuple[Need, ...]:
 
 
 def _together(quota: str, required: list[Need]) -> Need:
-    """Jobs can run one after the other; endpoints run at the same time."""
+    """What all workloads require of one quota. The least is the largest of the workloads for jobs, which can run one
+    after another; for endpoints it is the sum, since they run at the same time."""
+    # An endpoint stands all the time, so the instances of all workloads add up.
     stands = quota.endswith("endpoint usage")
     return Need(
         quota=quota,
@@ -87,6 +92,6 @@ def _together(quota: str, required: list[Need]) -> Need:
 
 
 def declared_provisioned(stage: str) -> int:
-    """Prediction functions of a workload that the stage keeps started, by `prediction_starts` of `cdk.json`."""
+    """How many prediction functions of each workload the stage keeps started, by `prediction_starts` in `cdk.json`."""
     starts = declared_stages().get(stage, {}).get("prediction_starts") or {}
     return int(starts.get("provisioned", 0))

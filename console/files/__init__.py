@@ -1,1 +1,1 @@
-"""What people do with a file of rows by its format: name its columns, cut it, take rows out of it again."""
+"""What the console does with a file of rows, by format: name its columns, cut it, take single rows out."""

@@ -1,4 +1,4 @@
-"""The formats of files that hold rows; an image is one row of its own."""
+"""The formats of files that hold rows. An image is a row by itself and has no entry here."""
 
 from __future__ import annotations
 
@@ -13,6 +13,6 @@ TABLE_FILES: Mapping[str, TableFile] = {
     "jsonlines": jsonlines.FORMAT,
     "parquet": parquet.FORMAT,
 }
-"""By the words of `FORMATS`."""
+"""By the names that `FORMATS` gives the formats."""
 TABLES = named(FORMATS[key] for key in TABLE_FILES)
-"""As people read them."""
+"""The formats in words: `CSV, TSV, JSON lines or Parquet`."""

@@ -1,4 +1,4 @@
-"""CSV: a record may be of several lines, by its quotes, and stands behind the line of names."""
+"""CSV files. A record has several lines if a quoted cell has, and the first record follows the line of names."""
 
 from __future__ import annotations
 
@@ -27,7 +27,9 @@ def _write_rows(dropped: Path, table: Table, wanted: Collection[int], path: Path
 
 
 def _begun(dropped: Path, table: Table) -> list[int]:
-    """The lines at which the file's records begin. Only the reader knows: a quote may be one, or part of a cell."""
+    """The lines at which the file's records begin, in order.
+
+    Only the reader can tell: a quote character may begin a quoted cell or be a part of a cell."""
     found: set[int] = set()
     for part in read_drop(dropped, table):
         found |= {*part.rows[LINE].to_pylist(), *(row.line for row in part.unparsable if row.line is not None)}
@@ -35,10 +37,12 @@ def _begun(dropped: Path, table: Table) -> list[int]:
 
 
 def _check_apart(path: Path, table: Table, texts: Sequence[bytes], wanted: Sequence[int]) -> None:
-    """Raise RunError, without the file, where a stray quote would make one row of two that now stand beside each
-    other."""
+    """Raise RunError, and delete the file, if a stray quote joins two records that now follow each other."""
+    # Where each record begins in the new file: after all lines of the texts before it. The file's own reader must find
+    # a record at each of these lines.
     begun = [1 + lines for lines in accumulate((text.count(b"\n") for text in texts), initial=0)][:-1]
     came = set(_begun(path, table))
+    # Compared from the end: `begun` also has the lines before the first record, which are in no `wanted`.
     if joined := [line for line, begins in zip(wanted[::-1], begun[::-1], strict=False) if begins not in came]:
         path.unlink()
         raise RunError(
@@ -56,11 +60,13 @@ def _write_pieces(source: Path, table: Table, folder: Path, count: int) -> Itera
 
 
 def _records(data: bytes, table: Table) -> Iterator[bytes]:
-    """Lines with their ends; the lines of a quoted cell together."""
+    """The records with their line ends; the lines of a quoted cell stay together."""
+    # `whole` keeps the line ends as they are in the file. `lines` has none and is only for finding the quotes.
     whole = [line + b"\n" for line in data.split(b"\n")]
     whole[-1] = whole[-1].removesuffix(b"\n")
     lines, at, limits = lines_of(data), 0, Limits(line_bytes=len(data) + 1)
     while at < len(lines):
+        # The span is 0 or -1 if a quote never closes. Then the line is taken alone.
         span = max(1, span_of(lines, at, table.csv, limits))
         yield b"".join(whole[at : at + span])
         at += span

@@ -1,4 +1,4 @@
-"""JSON lines: a record is a line."""
+"""JSON lines: each line is a record."""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ def _write_rows(dropped: Path, _: Table, wanted: Collection[int], path: Path) ->
 
 def _write_pieces(source: Path, _: Table, folder: Path, count: int) -> Iterator[Path]:
     mark, data = marked(source)
+    # What follows the last line end is a record only if it is not empty.
     *lines, last = [line + b"\n" for line in data.split(b"\n")]
     records = [*lines, *([last.removesuffix(b"\n")] if last != b"\n" else [])]
     yield from write_pieces(source, mark, records, folder, count)

@@ -1,4 +1,4 @@
-"""Parquet: rows by their places; a piece is written anew."""
+"""Parquet files. A row is found by its place, and every piece is written as a new file."""
 
 from __future__ import annotations
 
@@ -20,7 +20,9 @@ def _column_names(file: Path, _: CsvForm) -> list[str]:
 
 
 def _write_rows(dropped: Path, table: Table, wanted: Collection[int], path: Path) -> None:
-    """The columns that the contract reads; those that it ignores say nothing, and Arrow may not take rows of them."""
+    """Write the wanted rows with the columns that the contract reads.
+
+    Ignored columns are left out: they say nothing, and Arrow may not be able to take rows of them."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -34,6 +36,7 @@ def _write_rows(dropped: Path, table: Table, wanted: Collection[int], path: Path
             rows = rows.set_column(place, field.name, rows[field.name].cast(pa.large_string()))
         elif pa.types.is_binary_view(field.type):
             rows = rows.set_column(place, field.name, rows[field.name].cast(pa.large_binary()))
+    # Lines count from 1, rows of Arrow from 0.
     kept = rows.take(pa.array([line - 1 for line in sorted(wanted)], pa.int64()))
     pq.write_table(kept, path, write_page_checksum=True)
 
@@ -43,6 +46,7 @@ def _write_pieces(source: Path, _: Table, folder: Path, count: int) -> Iterator[
 
     rows = pq.read_table(source)
     count = min(count, rows.num_rows)
+    # Integer division spreads the rows evenly: the sizes of two pieces differ by one row at most.
     edges = [rows.num_rows * number // count for number in range(count + 1)]
     for number in range(count):
         path = folder / f"{source.stem}-{number + 1:03}.parquet"

@@ -1,4 +1,4 @@
-"""What the console knows of a format of files that hold rows."""
+"""What the console can do with one format of files that hold rows."""
 
 from __future__ import annotations
 
@@ -12,14 +12,16 @@ from millrace.contract.schema import Table
 
 @dataclass(frozen=True, kw_only=True)
 class TableFile:
-    """One format, of those that ingestion reads (`millrace/files`)."""
+    """One of the formats that ingestion reads (`millrace/files`)."""
 
     column_names: Callable[[Path, CsvForm], list[str]]
-    """The columns of a file, of which JSON lines say those of the first row alone; raises DropError, ValueError or
-    OSError where they cannot be read."""
+    """The names of a file's columns; of JSON lines only those of the first row. Raises DropError, ValueError or OSError
+    if they cannot be read."""
     write_rows: Callable[[Path, Table, Collection[int], Path], None]
-    """Of a file of these rows of the table's, the rows that begin in these lines (from 1) as the file at the last path.
+    """Called with a file, its table, lines counted from 1, and a path. Writes the rows that begin in these lines to the
+    path.
 
-    Raises DropError where the table does not take the file, RunError where the lines cannot stand alone."""
+    Raises DropError if the table does not accept the file, and RunError if the lines cannot stand alone."""
     write_pieces: Callable[[Path, Table, Path, int], Iterator[Path]]
-    """The file's rows as so many files in the folder, in their order, or as many as there are rows."""
+    """Called with a file, its table, a folder and a number. Yields so many new files in the folder, with the file's
+    rows in their order; at most one file for each row."""

@@ -1,1 +1,1 @@
-"""The local cloud as its user handles it: started, deployed into, moved in time, stopped."""
+"""The local cloud as its user handles it: start it, deploy into it, move its clock, stop it."""

@@ -1,4 +1,4 @@
-"""The local cloud in the background: start it once, deploy into it whenever templates change, end it."""
+"""The local cloud in the background: start it once, deploy into it whenever templates change, stop it."""
 
 from __future__ import annotations
 
@@ -32,26 +32,28 @@ from console.stages import declared_webhook
 from millrace.errors import LocalCloudError
 
 FOLDER = "up"
-"""Its folder below the build folder; a demo beside it writes elsewhere."""
+"""Its folder below the build folder. A demo that runs at the same time writes elsewhere."""
 CDK = Path(__file__).resolve().parents[2] / "build" / "node" / "node_modules" / ".bin" / "cdk"
+"""The CDK's command line, as `make setup` installs it."""
 METADATA = {"aws:cdk:enable-path-metadata": True, "aws:cdk:enable-asset-metadata": True}
-"""Context that the CDK's command line sets: with it a later `cdk deploy` finds the templates unchanged."""
+"""Context that the CDK's command line sets. With it, a later `cdk deploy` finds the templates unchanged."""
 
 Said = Callable[[str], None]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Instance:
-    """A local cloud in the background."""
+    """A local cloud that runs in the background."""
 
     cloud: LocalCloud
     pid: int
     folder: Path
-    """All its files are below it."""
+    """All its files lie below this folder."""
 
     @property
     def environment(self) -> dict[str, str]:
-        """Variables for AWS clients, with placeholder credentials, and for the app the folder of this cloud's files."""
+        """Environment variables: for AWS clients, with placeholder credentials, and for the app the folder of its
+        files."""
         return {
             "MILLRACE_BUILD": str(self.folder),
             "AWS_ENDPOINT_URL": self.cloud.endpoint_url,
@@ -64,11 +66,12 @@ class Instance:
 
 
 def find_instance(build: Path) -> Instance | None:
-    """The running cloud of this build folder; None when there is none, or its process has ended."""
+    """The cloud of this build folder that is running; None if there is none, or if its process has ended."""
     path = build / UP_FILE
     if not path.is_file():
         return None
     noted = json.loads(path.read_text())
+    # The process id may belong to another process by now. The cloud's command line names its workspace.
     if str(_workspace(build)) not in _command(noted["pid"]):
         return None
     cloud = LocalCloud(endpoint_url=noted["endpoint_url"], secret=noted.get("secret", ""))
@@ -76,10 +79,10 @@ def find_instance(build: Path) -> Instance | None:
 
 
 def start_instance(build: Path, *, is_empty: bool, said: Said, workloads: Sequence[str] = ()) -> Instance:
-    """The cloud of this build folder, started if none runs, with the present app deployed unless `is_empty`: these
-    workloads, or all.
+    """The cloud of this build folder, started unless it runs, with the app deployed into it unless `is_empty`.
 
-    Raises LocalCloudError when synthesis or deployment fail; a cloud that ran before keeps running."""
+    `workloads` are deployed; none means all.
+    Raises LocalCloudError if synthesis or deployment fails. A cloud that ran before keeps running then."""
     folder = build.resolve() / FOLDER
     folder.mkdir(parents=True, exist_ok=True)
     processes = Processes(folder=folder)
@@ -88,6 +91,7 @@ def start_instance(build: Path, *, is_empty: bool, said: Said, workloads: Sequen
             instance = find_instance(build)
             if instance is None:
                 _tell_of_dead(build, said)
+                # A cloud that was killed may have left processes.
                 end_workers(_workspace(build))
                 return _start(build, processes, is_empty=is_empty, said=said, workloads=workloads)
             said(f"The local cloud runs already, process {instance.pid}.")
@@ -99,14 +103,16 @@ def start_instance(build: Path, *, is_empty: bool, said: Said, workloads: Sequen
 
 
 def _tell_of_dead(build: Path, said: Said) -> None:
-    """`down` takes its note away: one without its process is of a cloud that was killed, or ended with its machine."""
+    """Report a cloud that ended without `millrace down`: it was killed, or it ended with its machine.
+
+    Its file is still there, since only `down` removes it."""
     with suppress(OSError, ValueError, KeyError):
         pid = json.loads((build / UP_FILE).read_text())["pid"]
         said(f"The local cloud that ran here, process {pid}, has gone, and with it all rows, models and decisions.")
 
 
 def end_instance(build: Path) -> int | None:
-    """End the cloud with all its processes and remove its files; its process id, None when none ran."""
+    """Stop the cloud with all its processes and remove its files; returns its process id, None if none was running."""
     if not build.is_dir():
         return None
     with _alone(build):
@@ -121,7 +127,9 @@ def end_instance(build: Path) -> int | None:
 
 @contextmanager
 def _alone(build: Path) -> Iterator[None]:
-    """In the block, no other command starts or ends the cloud of this build folder (a file lock)."""
+    """A file lock: while the block runs, no other command starts or stops the cloud of this build folder."""
+    # The lock is on the build folder itself, so there is no lock file to remove. The system frees it when the process
+    # ends.
     folder = os.open(build, os.O_RDONLY)
     try:
         fcntl.flock(folder, fcntl.LOCK_EX)
@@ -132,24 +140,27 @@ def _alone(build: Path) -> Iterator[None]:
 
 def _start(build: Path, processes: Processes, *, is_empty: bool, said: Said, workloads: Sequence[str]) -> Instance:
     shutil.rmtree(_workspace(build), ignore_errors=True)
+    # Server and synthesis run side by side; each takes seconds.
     cloud = start_cloud(processes)
     synthesis = None if is_empty else start_synthesis(processes, METADATA, workloads=workloads)
     instance = Instance(cloud=find_cloud(cloud), pid=cloud.popen.pid, folder=processes.folder)
-    # Before anything else, so that `down` ends also a cloud whose command was killed on the way.
+    # Written before the deployment. If this command is killed on the way, `down` still finds the cloud.
     _note(build / UP_FILE, json.dumps({**asdict(instance.cloud), "pid": instance.pid}))
     try:
         if synthesis is not None:
             _deploy(processes, instance, synthesis, said)
+    # An interrupt too must not leave a note of a cloud that `processes.stop` is about to end.
     except BaseException:
         (build / UP_FILE).unlink()
         raise
+    # From here on the cloud outlives this command: `processes.stop` leaves it alone.
     processes.release(cloud)
     said(f"The local cloud runs, process {instance.pid}.")
     return instance
 
 
 def _note(path: Path, text: str) -> None:
-    """Written by rename, so that a reader never sees half of it; no other user may read it."""
+    """Write the file by a rename, so that a reader never sees half of it. No other user may read it."""
     unfinished = path.with_name(f".{path.name}")
     unfinished.touch(mode=0o600)
     unfinished.write_text(text)
@@ -157,7 +168,7 @@ def _note(path: Path, text: str) -> None:
 
 
 def _start_bootstrap(processes: Processes, instance: Instance) -> Process:
-    """`cdk bootstrap`, in a folder without an app, which it would synthesize."""
+    """Start `cdk bootstrap` in a folder without an app: it would synthesize an app that it finds."""
     if not CDK.exists():
         raise LocalCloudError(
             f"bootstrap: expected the CDK's command line at {CDK}, got nothing; `make setup` installs it"
@@ -184,7 +195,7 @@ def _deploy(processes: Processes, instance: Instance, synthesis: Process, said: 
 
 
 def _check_webhook(cloud: LocalCloud) -> None:
-    """Raise LocalCloudError where the cloud lacks the secret with the chat's URL: the platform's stack would fail."""
+    """Raise LocalCloudError if the cloud lacks the secret with the chat's URL: the platform's stack would fail."""
     if not (name := declared_webhook(PLATFORM.stage)):
         return
     secrets = cloud.client("secretsmanager")
@@ -205,7 +216,7 @@ def _workspace(build: Path) -> Path:
 
 
 def _command(pid: int) -> str:
-    """The command line of a process; an empty word where it has gone, also if nobody has collected it yet."""
+    """The command line of a process; empty if the process has ended, even if its parent has not collected it yet."""
     if Path("/proc/self/cmdline").exists():
         with suppress(OSError):
             return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode()
@@ -214,11 +225,13 @@ def _command(pid: int) -> str:
 
 
 def _end(pid: int) -> None:
-    """TERM, upon which the cloud ends what it started; KILL if it has not gone after STOP_S."""
+    """Send TERM, after which the cloud ends what it has started. Send KILL if it has not ended after STOP_S seconds."""
     command = _command(pid)
     with suppress(ProcessLookupError):
         os.killpg(pid, signal.SIGTERM)
         end = time.monotonic() + STOP_S
+        # The command line tells the process from a later one with the same id. It is empty for a process that has ended
+        # and was not collected by its parent.
         while _command(pid) == command and time.monotonic() < end:
             time.sleep(0.02)
         if _command(pid) == command:

@@ -1,4 +1,4 @@
-"""The local cloud from outside: start it, deploy into it, wait until it is idle, move its clock, stop it."""
+"""The local cloud as a client sees it: start it, deploy into it, wait until it is idle, move its clock."""
 
 from __future__ import annotations
 
@@ -27,9 +27,11 @@ ACCOUNT = "123456789012"
 REGION = "eu-west-1"
 PLATFORM = Platform(stage="local", account=ACCOUNT, region=REGION)
 ADDRESS_S = 60.0
+"""How long the cloud may take to announce its address, in seconds."""
 SECRET_HEADER = "X-Millrace-Secret"  # noqa: S105 - a header's name  # pragma: allowlist secret
 SECRET_VARIABLE = "MILLRACE_LOCAL_SECRET"  # noqa: S105 - a variable's name  # pragma: allowlist secret
-"""Where the local cloud's own clients find the secret of its run (`infra/local/kernel/control.py`)."""
+"""The environment variable in which the local cloud's own clients find the secret of its run
+(`infra/local/kernel/control.py`)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,10 +40,10 @@ class LocalCloud:
 
     endpoint_url: str
     secret: str = field(default_factory=lambda: os.environ.get(SECRET_VARIABLE, ""), repr=False)
-    """Of the cloud's run: only to it, the clock and the other control routes answer."""
+    """The secret of the cloud's run. Clock and other control routes answer only to requests that carry it."""
 
     def client(self, service: str) -> Any:
-        """A boto3 client as an operator on AWS would make it; only the endpoint differs."""
+        """A boto3 client as an operator on AWS would make it. Only the endpoint differs."""
         return boto3.client(
             service,
             endpoint_url=self.endpoint_url,
@@ -53,19 +55,20 @@ class LocalCloud:
         )
 
     def now(self) -> datetime:
-        """The cloud's time."""
+        """The time of the cloud's clock."""
         return datetime.fromisoformat(self._control("clock")["now"])
 
     def move_clock(self, to: datetime) -> None:
         self._control("clock", {"to": to.isoformat()})
 
     def running(self) -> list[str]:
-        """Unfinished work, one line each; empty when the cloud is idle."""
+        """Unfinished tasks, one line each; empty if the cloud is idle."""
         return list(self._control("idle")["running"])
 
     def wait(self, *, timeout_s: float, busy: Callable[[list[str]], None] = lambda _: None) -> None:
-        """Block until the cloud is idle; raises LocalCloudError after `timeout_s`: the unfinished work, and what drops
-        wait for."""
+        """Wait until the cloud is idle. `busy` is called with the unfinished tasks.
+
+        Raises LocalCloudError after `timeout_s` seconds, with the unfinished tasks and what drops wait for."""
         end = time.monotonic() + timeout_s
         while moving := self.running():
             busy(moving)
@@ -75,10 +78,11 @@ class LocalCloud:
             time.sleep(0.05)
 
     def api_calls(self) -> int:
+        """How many API calls the cloud has answered so far."""
         return int(self._control("api-calls")["total"])
 
     def deployments(self) -> list[dict[str, Any]]:
-        """Deployments so far: `{"assembly", "stacks": [{"name", "status", "resources", "seconds"}], "at"}`."""
+        """The deployments so far: `{"assembly", "stacks": [{"name", "status", "resources", "seconds"}], "at"}`."""
         return list(self._control("deployments"))
 
     def _control(self, route: str, body: Mapping[str, Any] | None = None) -> Any:
@@ -93,10 +97,11 @@ class LocalCloud:
 
 @contextmanager
 def started(build: Path, *, clock: datetime, workloads: Sequence[str] = ()) -> Iterator[LocalCloud]:
-    """A local cloud with the app deployed, of these workloads or of all, but for a chat's webhook, whose secret nobody
-    could put there before; synthesis and the server's start run side by side.
+    """A local cloud with the app of these workloads deployed, or of all workloads.
 
-    When the block ends, also by an exception or a signal, no process and no port of it is left."""
+    A chat's webhook is left out: nobody could have put its secret there before. Synthesis and the start of the server
+    run side by side.
+    When the block ends, even by an exception or a signal, no process and no port of the cloud is left."""
     build.mkdir(parents=True, exist_ok=True)
     processes = Processes(folder=build)
     # A signal in the moment between the block's end and `stop` would skip it; the interpreter's own end does not.
@@ -114,18 +119,20 @@ def started(build: Path, *, clock: datetime, workloads: Sequence[str] = ()) -> I
 
 
 def start_cloud(processes: Processes, *, clock: datetime | None = None) -> Process:
-    """A local cloud that starts below the folder of the processes; without a clock of its own it has the wall's."""
+    """Start a local cloud with its files below the folder of the processes. Without `clock` it has the wall's clock."""
     own = ["--clock", clock.isoformat()] if clock else []
     words = ["infra.local", "--workspace", str(workspace(processes.folder)), *own]
     return processes.start("local cloud", words, log="cloud.log")
 
 
 def find_cloud(process: Process) -> LocalCloud:
-    """The cloud as soon as its log has its address; raises LocalCloudError when it ends before."""
+    """The cloud as soon as its log has its address; raises LocalCloudError if it ends before, or takes too long."""
     end = time.monotonic() + ADDRESS_S
     while time.monotonic() < end:
+        # Looked up before the log is read: if the process ends in between, its last lines are still read once.
         has_ended = process.has_ended()
         for line in process.log.read_text(errors="replace").splitlines(keepends=True):
+            # A line without its end is still being written.
             if line.startswith('{"endpoint_url"') and line.endswith("\n"):
                 announced = json.loads(line)
                 secret = Path(announced["secret_file"]).read_text()
@@ -139,8 +146,10 @@ def find_cloud(process: Process) -> LocalCloud:
 def start_synthesis(
     processes: Processes, context: Mapping[str, Any] | None = None, *, workloads: Sequence[str] = ()
 ) -> Process:
-    """The app's synthesis for the stage `local`, into `cdk.out` below the folder of the processes; of these workloads,
-    or of all, with the context of `cdk.json`, as `cdk` has it, where `context` says nothing else."""
+    """Start the app's synthesis for the stage `local`, into `cdk.out` below the folder of the processes.
+
+    `workloads` are synthesized; none means all. The context is that of `cdk.json`, as `cdk` has it; `context` overrides
+    it."""
     environment = {
         "CDK_CONTEXT_JSON": json.dumps(synthesis_context(context or {}, workloads)),
         "CDK_OUTDIR": str(processes.folder / "cdk.out"),
@@ -154,7 +163,9 @@ def start_synthesis(
 
 
 def synthesis_context(context: Mapping[str, Any], workloads: Sequence[str]) -> dict[str, Any]:
-    """What the app is told: the context of `cdk.json`, then `context`, then the workloads; the place is always this."""
+    """The app's context: that of `cdk.json`, then `context`, then the workloads.
+
+    Stage, account and region are always those of the local cloud."""
     selection = {"workloads": ",".join(workloads)} if workloads else {}
     place = {"stage": PLATFORM.stage, "account": ACCOUNT, "region": REGION}
     return {**declared_context(), **context, **selection, **place}
@@ -163,7 +174,7 @@ def synthesis_context(context: Mapping[str, Any], workloads: Sequence[str]) -> d
 def deploy(processes: Processes, cloud: LocalCloud) -> None:
     """Deploy the synthesized app; raises LocalCloudError with the reason of the stack that failed.
 
-    A bus that `cdk.json` names is there before, as in the account of its owner."""
+    If `cdk.json` names an event bus of the account's own, it is made first, as its owner would have made it."""
     _make_bus(cloud)
     words = ["infra.local.deploy", "--endpoint-url", cloud.endpoint_url, str(processes.folder / "cdk.out")]
     environment = {SECRET_VARIABLE: cloud.secret}
@@ -171,6 +182,7 @@ def deploy(processes: Processes, cloud: LocalCloud) -> None:
 
 
 def _make_bus(cloud: LocalCloud) -> None:
+    """Make the event bus that `cdk.json` names for the stage, unless it exists."""
     if (name := declared_bus(PLATFORM.stage)) is not None:
         events = cloud.client("events")
         with suppress(events.exceptions.ResourceAlreadyExistsException):

@@ -1,4 +1,4 @@
-"""Processes of a command, each with its log and session; no signal, however early, leaves one running."""
+"""The processes of a command, each with its own log and session. No signal, however early, leaves one running."""
 
 from __future__ import annotations
 
@@ -15,18 +15,22 @@ from pathlib import Path
 from millrace.errors import LocalCloudError
 
 STOP_S = 10
+"""How long a process may take to end after TERM, in seconds."""
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
+"""The signals by which people and systems end a command."""
 WORKER = "MILLRACE_ENTERED={}/entered"
-"""How a process of the cloud names its workspace in its environment (`infra/local/kernel/call_tracer.py`)."""
+"""The environment variable by which a process of the cloud names its workspace
+(`infra/local/kernel/call_tracer.py`)."""
 TAIL = 15
-"""Lines of the log in the error of a failed process."""
+"""How many lines of the log the error of a failed process shows."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Process:
-    """A process that was started, and where it writes."""
+    """A process that was started, and its log."""
 
     what: str
+    """Its name in errors: `synthesis`."""
     log: Path
     popen: subprocess.Popen[bytes]
 
@@ -34,7 +38,7 @@ class Process:
         return self.popen.poll() is not None
 
     def succeed(self) -> None:
-        """Wait for its end; raises LocalCloudError with the end of its log unless it exits with 0."""
+        """Wait until the process ends. Raises LocalCloudError with the end of its log unless it exits with 0."""
         if self.popen.wait() == 0:
             return
         tail = "\n".join(self.log.read_text(errors="replace").splitlines()[-TAIL:])
@@ -48,7 +52,7 @@ class Processes:
     """The processes of a command; `stop` ends all of them."""
 
     folder: Path
-    """Logs and temporary files lie below it."""
+    """Logs and temporary files lie below this folder."""
     _running: list[Process] = field(default_factory=list)
 
     def start(
@@ -61,7 +65,7 @@ class Processes:
         program: Sequence[str] = (sys.executable, "-m"),
         cwd: Path | None = None,
     ) -> Process:
-        """Start a Python module, or another program; its output goes to the log of that name."""
+        """Start a Python module, or another program. Its output goes to the file `log` in the folder."""
         # Temporary files of an interrupted process stay below the build folder.
         temporary = self.folder.resolve() / "tmp"
         temporary.mkdir(exist_ok=True)
@@ -73,6 +77,8 @@ class Processes:
                 stderr=output,
                 env={**_without_account(), "TMPDIR": str(temporary), **(environment or {})},
                 cwd=cwd,
+                # A session and a process group of its own: Ctrl-C in the terminal does not reach it, and `stop` can
+                # signal the whole group.
                 start_new_session=True,
             )
             process = Process(what=what, log=self.folder / log, popen=popen)
@@ -80,12 +86,13 @@ class Processes:
         return process
 
     def release(self, process: Process) -> None:
-        """From now on `stop` leaves it alone."""
+        """From now on, `stop` leaves this process alone."""
         self._running.remove(process)
 
     def stop(self) -> None:
-        """TERM to each process group, KILL after STOP_S, also to what a killed cloud had started; signals are ignored
-        meanwhile."""
+        """Send TERM to each process group, and KILL after STOP_S seconds, also to what a killed cloud had started.
+
+        Signals to this process are ignored meanwhile."""
         before = {number: signal.signal(number, signal.SIG_IGN) for number in SIGNALS}
         try:
             is_late = False
@@ -95,6 +102,7 @@ class Processes:
             end = time.monotonic() + STOP_S
             for popen in left:
                 try:
+                    # All processes share one deadline.
                     popen.wait(timeout=max(0.1, end - time.monotonic()))
                 except subprocess.TimeoutExpired:
                     is_late = True
@@ -110,14 +118,14 @@ class Processes:
 
 
 def workspace(folder: Path) -> Path:
-    """Of the cloud whose processes have this folder."""
+    """The workspace of the cloud whose processes have this folder."""
     return folder.resolve() / "local"
 
 
 def end_workers(of: Path) -> None:
-    """What a cloud of this workspace could not end; found where the system tells processes by /proc.
+    """Kill the processes that a cloud of this workspace could not end; they are found by /proc, if the system has it.
 
-    Returns when they are gone: the kernel takes its time over one with much memory."""
+    Returns when they are gone: the kernel takes a while to end a process with much memory."""
     mark, killed = WORKER.format(of).encode(), []
     for process in Path("/proc").glob("[0-9]*"):
         with suppress(OSError):
@@ -130,21 +138,24 @@ def end_workers(of: Path) -> None:
 
 
 def _has_memory(process: Path) -> bool:
-    """Whether it has its command line still: the last that a killed one loses, also where nobody reaps it."""
+    """Whether the killed process still has its command line.
+
+    That is the last that it loses, even if nobody collects it."""
     with suppress(OSError):
         return bool((process / "cmdline").read_bytes())
     return False
 
 
 def _without_account() -> dict[str, str]:
-    """The environment without any account: whatever profile or keys a person has, the local cloud sees none."""
+    """The environment without variables of AWS: whatever profile or keys a person has, the local cloud sees none."""
     return {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
 
 
 @contextmanager
 def undisturbed() -> Iterator[None]:
-    """Signals take effect at the end of the block, so that a process that was just started is registered first."""
+    """Signals take effect only at the end of the block, so that a process that was just started is registered first."""
     came: list[int] = []
+    # The signals that arrive in the block are recorded, and raised again once the former handlers are back.
     before = {number: signal.signal(number, lambda got, _: came.append(got)) for number in SIGNALS}
     try:
         yield

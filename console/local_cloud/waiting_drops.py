@@ -1,4 +1,4 @@
-"""Why drops stay in a queue of the local cloud: one to score waits for the workload's first model."""
+"""Why drops stay in a queue of the local cloud: a drop to score waits for the workload's first model."""
 
 from __future__ import annotations
 
@@ -15,8 +15,10 @@ from millrace.state.table import StateTable
 
 
 def explain(client: Callable[[str], Any], platform: Platform, moving: Sequence[str]) -> list[str]:
-    """A sentence for each queue of drops in `moving` whose workload has no live model; nothing where the cloud does
-    not answer. `client` makes boto3's clients."""
+    """A sentence for each queue of drops in `moving` whose workload has no live model. `client` makes boto3's clients.
+
+    Empty if the cloud does not answer."""
+    # The cloud's line for a queue: `3 messages in millrace-local-mine-drops`.
     queue = re.compile(rf"\d+ messages in {re.escape(platform.prefix)}-(\S+)-drops")
     slugs = [match[1] for line in moving if (match := queue.fullmatch(line))]
     try:
@@ -34,7 +36,7 @@ def _sentences(client: Callable[[str], Any], platform: Platform, slugs: Sequence
 
 
 def _last_training(states: Any, names: WorkloadNames) -> Iterator[str]:
-    """What is known of why there is none: the newest training, if it has failed."""
+    """The newest training, if it has failed: that may be why there is no model."""
     newest = states.list_executions(stateMachineArn=names.machine_arn("train"), maxResults=1)["executions"]
     for one in newest:
         if one["status"] in UNWANTED:

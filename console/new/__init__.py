@@ -1,1 +1,1 @@
-"""Propose a workload from a file of labelled rows; what the file does not show is an option of the command."""
+"""`millrace new`: proposes a workload from a file of labelled rows. What the file does not show is an option."""

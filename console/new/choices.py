@@ -1,4 +1,4 @@
-"""What the options of `millrace new` say."""
+"""The options of `millrace new`, and their checks."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ FEWEST_ROWS = 200
 
 @dataclass(frozen=True, kw_only=True)
 class Choices:
-    """Options of the command; empty where a guess is wanted."""
+    """The options of the command. What an empty option would say is guessed."""
 
     name: str
     label: str = ""
@@ -31,28 +31,31 @@ class Choices:
     has_no_key: bool = False
     kind: str = ""
     unit: str = ""
-    """Of a number that is predicted."""
+    """The unit of a predicted number, such as `EUR`."""
     horizon_hours: float = 0
     leave_out: tuple[str, ...] = ()
+    """Columns that the contract will not have."""
     keep: tuple[str, ...] = ()
-    """Features that would be left out: of a person, or giving the label away."""
+    """Columns that become features although they are of a person or give the label away."""
     image_size: str = ""
-    """Height x width that all images are scaled to."""
+    """Height and width in pixels to which all images are scaled: `64x64`."""
     owner: str = "me"
 
     @property
     def size(self) -> tuple[int, int] | None:
+        """Height and width of `image_size`; None if it is empty or written in another way."""
         found = SIZE.match(self.image_size)
         return (int(found[1]), int(found[2])) if found else None
 
 
 def check_choices(choices: Choices, source: Source) -> None:
-    """Raise ConfigurationError for an option that cannot be."""
+    """Raise ConfigurationError if an option has an impossible value, or names columns that the file does not have."""
     where, names = source.path.name, source.table.column_names
     rows = source.table.num_rows
     series = "the label so many hours later: --horizon-hours; images: --from with a folder"
     task = f"{choices.kind}, a task that only a workload.yaml written by hand declares"
     kind = task if choices.kind in TASKS else choices.kind
+    # A row for each check: the option, what it should be, what it is, and whether that is good.
     for field, expected, came, good in (
         ("NAME", "2 to 24 small letters, digits and _, a letter first", choices.name, NAME.match(choices.name)),
         ("--kind", f"{described()}; {series}", kind, choices.kind in ("", *LABEL_KINDS)),

@@ -1,4 +1,4 @@
-"""How often each value of a column occurs, and what a column's name says of it."""
+"""Counts the values of a column and repeated rows, and reads the words of a column's name."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 WORD = re.compile(r"[A-ZÀ-ÖØ-Þ]?[a-zß-öø-ÿ]+|[A-ZÀ-ÖØ-Þ]+")
-"""A word of a name, as in customerId or prénom_client."""
+"""A word of a name: customerId and prénom_client have two each."""
 IDENTIFIERS = {
     "id",
     "key",
@@ -29,13 +29,13 @@ IDENTIFIERS = {
 
 
 def counted(cells: pa.Array | pa.ChunkedArray) -> list[tuple[Any, int]]:
-    """The values with their rows, most frequent first."""
+    """Each value with the number of its rows, most frequent first. Null is not counted."""
     pairs = [(entry["values"], entry["counts"]) for entry in cells.drop_null().value_counts().to_pylist()]
     return sorted(pairs, key=lambda pair: (-pair[1], str(pair[0])))
 
 
 def repeated_rows(columns: Sequence[pa.Array | pa.ChunkedArray]) -> int:
-    """How many rows are equal to an earlier one in all of these columns."""
+    """How many rows equal an earlier row in all of these columns."""
     import pyarrow as pa
 
     # By place: a name such as `.` would be a path to Arrow.
@@ -44,11 +44,11 @@ def repeated_rows(columns: Sequence[pa.Array | pa.ChunkedArray]) -> int:
 
 
 def words_of_name(name: str) -> list[str]:
-    """`customer` and `id` of customerId, in lower case."""
+    """The words of a name in lower case: `customer` and `id` of `customerId`."""
     return [word.lower() for word in WORD.findall(name)]
 
 
 def is_identifier(name: str) -> bool:
-    """Whether a column is called like one that only numbers the rows."""
+    """Whether a column only numbers the rows, by the last word of its name: `customerId`."""
     words = words_of_name(name)
     return bool(words) and words[-1] in IDENTIFIERS

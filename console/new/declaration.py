@@ -1,4 +1,4 @@
-"""The proposal as `workload.yaml`."""
+"""Writes the proposal as the text of `workload.yaml`."""
 
 from __future__ import annotations
 
@@ -17,26 +17,30 @@ if TYPE_CHECKING:
     from millrace.features.signature import TensorKind
 
 RECENT_DAYS = 90
-"""Compared with the live model where the rows are not split by days."""
+"""Days of rows on which a later model is compared with the live one, if the rows are not split by days."""
 VALIDATION_SHARE, TEST_SHARE = 0.15, 0.2
 EVEN = 0.2
-"""Share of the rows outside the most frequent class, from which on classes may weigh the same."""
+"""Classes may weigh the same in training if at least this share of the rows is outside the most frequent class."""
 REMARKS = {"huber": "   # of a label with a tail: errors count in proportion, as the gates judge them"}
 WINDOW = "a window, the days of decisions that are judged together"
 FIRST_SHARE = 0.9
-"""Of the file's rows, those that start the first training: a drop that differs a little from the file starts it too."""
+"""Share of the file's rows that starts the first training. Below 1, so a drop with a few rows less starts it too."""
 
 
 def workload_document(
     prediction: ProposedPrediction, spans: Spans, naive: Naive, *, source: str, rows: int, stretches: int = 0
 ) -> str:
-    """`workload.yaml`; `stretches` is what a bound on the error rests on."""
+    """The text of `workload.yaml`.
+
+    `source` is the name of the file and `rows` the number of its rows that the contract accepts. `stretches` is the
+    number of stretches of windows that a bound on the error rests on."""
     first_rows, share = max(1, int(FIRST_SHARE * rows)), f"{FIRST_SHARE:.0%}"
     family = suited(
         rows=rows,
         image_side=prediction.image_side,
         has_history=prediction.has_history,
         texts=len(prediction.texts),
+        # Neither text, image nor history: these have networks or trunks of their own.
         columns=len(prediction.declared) - len(prediction.texts) - bool(prediction.image_side) - prediction.has_history,
         is_ordered=prediction.is_in_time or prediction.is_in_order,
         has_even_classes=_has_even_classes(prediction, naive),
@@ -87,6 +91,9 @@ def workload_document(
 
 
 def _has_even_classes(prediction: ProposedPrediction, naive: Naive) -> bool:
+    """Whether the label is a class and no class has nearly all rows.
+
+    Without a lag the naive rule answers the most frequent class, so its error is the share of all other rows."""
     return bool(LABEL_KINDS[prediction.task].calibration) and naive.lag_hours is None and naive.error >= EVEN
 
 
@@ -96,6 +103,7 @@ def _prediction(prediction: ProposedPrediction) -> Iterator[str]:
     for key, value in prediction.settings.items():
         yield f"  {key}: {word(value)}{REMARKS.get(key, '')}"
     if prediction.horizon_hours:
+        # A history has the distance of the rows as its step, and leaves it out if it is one hour.
         every = next((each.get("every_hours", 1.0) for each in prediction.derived if "history" in each), 1.0)
         ahead = {"column": prediction.label, "horizon_hours": kind.horizon(prediction.horizon_hours, every)}
         yield f"  label: {word(ahead)}   # the label of the row of the same entity so many hours later"
@@ -146,7 +154,9 @@ def _gates(prediction: ProposedPrediction, family: Family, spans: Spans, naive: 
         yield f"  calibration: {{max_ece: {kind.calibration}}}"
     yield "  latency: {max_p99_ms: 50}"
     yield f"  size: {{max_mb: {family.max_mb}}}"
+    # A later model is compared on as many days as test, but on no fewer than an interval of errors needs.
     recent = max(spans.test_days, FEWEST_BLOCKS) if spans.test_days else RECENT_DAYS
+    # Models of a rare class hardly differ in their share of wrong answers, so they are compared by the log loss.
     margin = 0.02 if naive.is_share and not naive.has_rare_class else 0.05
     measure = ", measure: log_loss" if naive.has_rare_class else ""
     held = f"recent_days: {recent}, margin: {margin}, confidence: 0.95{measure}"

@@ -1,4 +1,4 @@
-"""How a delimited file is written, found by its text, and its cells as ingestion will read them."""
+"""Finds out from its text how a delimited file is written, and reads its cells as ingestion will read them."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 LOOKED_AT = 200
-"""Lines, for the quotation mark."""
+"""Number of first lines in which the quotation mark is looked for."""
 NUMBER_FORMS = (
     CsvForm(),
     CsvForm(decimal=","),
@@ -33,7 +33,7 @@ NUMBER_FORMS = (
     CsvForm(thousands=" "),
     CsvForm(thousands="'"),
 )
-"""In the order of preference."""
+"""Ways to write numbers, in the order of preference: 1234.5, then 1234,5, 1,234.5, 1.234,5 and so on."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,35 +42,41 @@ class Delimited:
 
     form: CsvForm
     names: tuple[str, ...]
-    """The cells of the first line, or those that the form has."""
+    """The cells of the first line that is not blank, or the names that the form has."""
     line: int
-    """That of the first line that is not blank."""
+    """The number of the first line that is not blank, counted from 1."""
     width: int
+    """Number of cells in that line."""
     table: pa.Table
     unparsable: tuple[QuarantinedRow, ...]
 
 
 def find_form(path: Path) -> CsvForm:
-    """Encoding, delimiter and quotation mark; numbers are looked at once there are columns."""
+    """Encoding, delimiter and quotation mark of a file. How numbers are written is found later, column by column."""
     data = path.read_bytes().removeprefix(BOM)
     encoding = _encoding(data)
     lines = [line for line in data.decode(encoding, errors="replace").splitlines() if line.strip()][:LOOKED_AT]
+    # A delimiter within quotes is text, so quoted cells are cut out of the first line before counting.
     bare = re.sub(r'"[^"]*"', "", lines[0]) if lines else ""
     delimiter = max(DELIMITERS, key=bare.count)
     return CsvForm(delimiter=delimiter, quote=_quote(lines, delimiter), encoding=encoding)
 
 
 def read_delimited(path: Path, form: CsvForm, *, decimal: str = "") -> Delimited:
-    """The cells, by the road of ingestion; raises ConfigurationError for a file without a line that could be read."""
+    """The cells of the file, read by the code of ingestion. `decimal` is the mark before decimals, "" to find it.
+
+    Raises ConfigurationError if no line can be read, if `form.columns` names the columns of a file that has a line of
+    names, or if numbers may be read in two ways."""
     import pyarrow as pa
 
     line, first = _first(path, form)
     width = len(first)
+    # The given names stand in the first line, so that line is no row: --columns was given for a file with names.
     same = {name.casefold() for name in form.columns} & {cell.strip().casefold() for cell in first}
     if 2 * len(same) > width:
         stop(path, "--columns", "a file without a line of names", f"{', '.join(first)} in line {line}")
     names = form.columns or tuple(first)
-    # Columns by their places: the names of the file are judged by whoever gets them.
+    # Columns are named by their places here. The names of the file are judged later, by `source`.
     places = tuple(f"\0{place}" for place in range(width))
     in_file = names if not form.columns else places
     columns = tuple(
@@ -100,7 +106,7 @@ def read_delimited(path: Path, form: CsvForm, *, decimal: str = "") -> Delimited
 
 
 def _first(path: Path, form: CsvForm) -> tuple[int, list[str]]:
-    """The first line that is not blank, with its number."""
+    """The number and the cells of the first line that is not blank. Raises ConfigurationError if a name comes twice."""
     lines = enumerate(lines_of(path.read_bytes().removeprefix(BOM)), 1)
     number, line = next(((number, line) for number, line in lines if line.strip()), (0, b""))
     if not number:
@@ -118,7 +124,10 @@ def _first(path: Path, form: CsvForm) -> tuple[int, list[str]]:
 
 
 def _encoding(data: bytes) -> str:
-    """UTF-8 where more characters than not are; a single damaged line does not change it."""
+    """UTF-8 if most characters beyond ASCII are valid UTF-8, so that a single damaged line does not change it.
+
+    Else cp1252, or latin-1 if cp1252 does not read the file."""
+    # A byte that is no UTF-8 becomes a surrogate from U+DC80 to U+DCFF, which is beyond U+007F as well.
     text = data.decode("utf-8", errors="surrogateescape")
     foreign = sum(char > "\x7f" for char in text)
     damaged = sum("\udc80" <= char <= "\udcff" for char in text)
@@ -132,9 +141,10 @@ def _encoding(data: bytes) -> str:
 
 
 def _quote(lines: list[str], delimiter: str) -> str:
-    """Single quotes where cells begin and end with them; none where no cell begins and ends with double quotes.
+    """The quotation mark: `'` if cells of most lines begin and end with it, "" if quotation marks are text, else `"`.
 
-    A cell may hold line breaks, but not between single quotes: an apostrophe is one, too."""
+    Double quotes are text if no cell begins and ends with them. A quoted cell may hold line breaks, but not between
+    single quotes, since an apostrophe is one, too."""
     end = re.escape(delimiter)
     single = sum(bool(re.search(rf"(^|{end})'[^']*'({end}|$)", line)) for line in lines)
     double = sum(bool(re.search(rf'(^|{end}) *"[^"]*"', line)) for line in lines)
@@ -142,12 +152,16 @@ def _quote(lines: list[str], delimiter: str) -> str:
         return "'"
     if double or not any('"' in line for line in lines):
         return '"'
+    # No line has a whole quoted cell. One may still span several lines, so all of them are searched as one text.
     broken = rf'(?:^|{end}) *"(?:[^"]|"")*" *(?:{end}|$)'
     return '"' if re.search(broken, "\n".join(lines), re.MULTILINE) else ""
 
 
 def _number_form(path: Path, columns: list[pa.ChunkedArray], decimal: str, form: CsvForm) -> CsvForm:
-    """The form in which most columns are numbers; raises ConfigurationError where two say different numbers."""
+    """The form in which most columns are numbers.
+
+    Raises ConfigurationError if two forms are equally good and read different numbers, or if `decimal` is not the mark
+    by which most columns are numbers."""
     known = [without(cells, words_of_no_amount(cells)).drop_null() for cells in columns]
     counts = {}
     for each in NUMBER_FORMS:
@@ -159,6 +173,7 @@ def _number_form(path: Path, columns: list[pa.ChunkedArray], decimal: str, form:
         stop(path, "--decimal", "'.' or ','", decimal)
     if decimal and (more := sum(_is_number(cells, CsvForm(decimal=_other(decimal))) for cells in known)) > most:
         stop(path, "--decimal", f"{_other(decimal)!r}, with which {count(more, 'column')} are numbers", decimal)
+    # Cells separated by semicolons leave the comma free for decimals: of equally good forms that one is taken.
     if form.delimiter == ";" and not best[0].has_plain_numbers:
         return next((each for each in best if each.decimal == ","), best[0])
     if not best[0].has_plain_numbers and len({each.decimal for each in best}) > 1:
@@ -171,7 +186,7 @@ def _other(decimal: str) -> str:
 
 
 def _is_number(known: pa.ChunkedArray, form: CsvForm) -> bool:
-    """Whether there are cells, and all are numbers of the form."""
+    """Whether the column has cells, and all of them are numbers in this form."""
     import pyarrow.compute as pc
 
     return len(known) > 0 and bool(pc.all(pc.match_substring_regex(known, form.number)).as_py())

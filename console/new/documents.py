@@ -1,4 +1,4 @@
-"""The proposal as `contract.yaml`."""
+"""Writes the proposed contract as the text of `contract.yaml`."""
 
 from __future__ import annotations
 
@@ -25,10 +25,11 @@ PROPOSED_TYPES: dict[Kind, tuple[str, str]] = {
     "timestamp": ("timestamp", "TIMESTAMP"),
     "timestamp_utc": ("timestamp", "TIMESTAMP"),
 }
+"""`logicalType` and `physicalType` of a column, by its kind."""
 
 
 def contract_document(prediction: ProposedPrediction, rows: Table, *, source: str, rows_seen: int) -> str:
-    """`contract.yaml`."""
+    """The text of `contract.yaml`. `source` is the name of the file, `rows_seen` the number of its rows."""
     text = f"What a row of {prediction.name} must be, proposed from {rows_seen:,} rows of {source}; yours to change."
     lines = [
         *remark(text),
@@ -49,6 +50,8 @@ def contract_document(prediction: ProposedPrediction, rows: Table, *, source: st
         "schema:",
         *_object("rows", "One row for each thing to predict.", rows, prediction.key),
     ]
+    # A late label names its row by key and event time, or by the id of its prediction. A generated event time is not
+    # known to whoever sends labels, so then the id is required.
     names = dict.fromkeys([*prediction.key, prediction.event_time, prediction.label])
     columns = (
         *(
@@ -69,7 +72,10 @@ def contract_document(prediction: ProposedPrediction, rows: Table, *, source: st
 
 
 def _generated_of_label(column: Column) -> Generated:
-    """A label names the id of its row; its time may be that of its own file."""
+    """What generates this column in the table `labels`: "event_time", or "" if the labels' file has the column.
+
+    A generated event time is that of the labels' own drop. A generated row id is not generated again: a label names
+    the id of its row."""
     return "event_time" if column.is_generated and column.kind != "string" else ""
 
 
@@ -87,6 +93,7 @@ def _object(name: str, grain: str, table: Table, key: tuple[str, ...]) -> Iterat
 
 
 def _of_files(table: Table) -> Iterator[tuple[str, Any]]:
+    """Custom properties on how the files are written, only where that is unusual: `("csv", {"delimiter": ";"})`."""
     usual = CsvForm()
     form = {each.name: getattr(table.csv, each.name) for each in fields(CsvForm)}
     if other := {name: value for name, value in form.items() if value != getattr(usual, name)}:
@@ -98,7 +105,7 @@ def _of_files(table: Table) -> Iterator[tuple[str, Any]]:
 
 
 def _missing_words(table: Table) -> tuple[str, ...]:
-    """Those that all columns have but for the label, which may have one of them as a class."""
+    """The words for missing cells that all columns share, the label aside: a word may be one of its classes."""
     first, *others = [column.missing_words for column in table.columns if not column.label] or [()]
     return tuple(word for word in first if all(word in words for words in others))
 
@@ -113,6 +120,7 @@ def _property(column: Column, key: tuple[str, ...], usual: tuple[str, ...]) -> I
     if column.name in key:
         yield "        primaryKey: true"
         yield f"        primaryKeyPosition: {key.index(column.name) + 1}"
+    # Only options, values and properties that the column has are written.
     yield f"        required: {word(column.required)}"
     if options := _options(column):
         yield f"        logicalTypeOptions: {word(options)}"
@@ -124,6 +132,7 @@ def _property(column: Column, key: tuple[str, ...], usual: tuple[str, ...]) -> I
 
 
 def _custom(column: Column, usual: tuple[str, ...]) -> Iterator[tuple[str, Any]]:
+    """The column's custom properties. `usual` are the words for missing cells that the table declares for all."""
     if column.label or column.is_protected:
         yield "role", "label" if column.label else "protected"
     if column.is_input:
@@ -140,6 +149,7 @@ def _custom(column: Column, usual: tuple[str, ...]) -> Iterator[tuple[str, Any]]
 
 
 def _options(column: Column) -> dict[str, Any]:
+    # A rule that the column does not have has no bounds, and what has no value is left out at the end.
     bounds, length = column.find(Range) or Range(), column.find(Length) or Length()
     found: dict[str, Any] = {
         "minimum": bounds.minimum.isoformat() if isinstance(bounds.minimum, date) else bounds.minimum,

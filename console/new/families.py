@@ -1,7 +1,8 @@
-"""The family of models that suits the features, with hyperparameters for so many rows.
+"""Chooses the family of models that suits the features, with hyperparameters for the number of rows.
 
-Each recipe belongs to a kind of data: a workload below `workloads` that has data of this kind declares the same, and
-`tests/console/new/test_families.py` compares the two. Fewer or more rows change its epochs and sizes."""
+Each recipe belongs to a kind of data. A workload below `workloads` that has data of this kind declares the same
+hyperparameters, and `tests/console/new/test_families.py` compares the two. Fewer or more rows change epochs and sizes.
+"""
 
 from __future__ import annotations
 
@@ -14,17 +15,17 @@ from console.new.prediction import word
 SMALL_ROWS = 5_000
 LARGE_ROWS = 20_000
 SMALL_IMAGES = 3_000
-"""Rows below which half the channels are nearly as good, in a quarter of the time."""
+"""With fewer images, half the channels are nearly as good, in a quarter of the time."""
 ROWS_LEARNT = 1_500_000
-"""Of a table, over all epochs: half a minute on two cores."""
+"""Rows of a table that a training reads in all epochs together: half a minute on two cores."""
 TABLE_INPUTS = 800
-"""Of the first layer, about: each of many columns is cut into fewer pieces."""
+"""Inputs of the first layer, about. If there are many columns, each is cut into fewer pieces."""
 SIDE_OF_THREE_BLOCKS = 16
-"""Pixels from which on an image is large enough for a third block of convolutions."""
+"""An image whose shorter side has so many pixels is large enough for a third block of convolutions."""
 LARGE_SIDE = 48
-"""Pixels from which on an image takes long, and one pixel is too little of it to move it by for another answer."""
+"""An image of so many pixels or more takes long. To move it by one pixel is too little for another answer."""
 VECTORS = 65_536
-"""In the table of each text."""
+"""Vectors in the table of each text."""
 
 COLUMNS_ONLY = "dense layers, as there are columns only"
 COSINE = {"schedule": "cosine", "seed": 7}
@@ -32,17 +33,17 @@ COSINE = {"schedule": "cosine", "seed": 7}
 
 @dataclass(frozen=True, kw_only=True)
 class Family:
-    """Its name and its hyperparameters."""
+    """A family of models: its name, its hyperparameters, and why it was chosen."""
 
     name: str
     values: Mapping[str, Any] = field(repr=False)
     why: str
     max_mb: int = 10
-    """The largest artefact that passes its gate."""
+    """The size in megabytes of the largest artefact that passes the gate `size`."""
 
     @property
     def parameters(self) -> str:
-        """As YAML has them."""
+        """The hyperparameters in YAML, on one line."""
         return word(dict(self.values))
 
 
@@ -56,12 +57,20 @@ def suited(
     is_ordered: bool = False,
     has_even_classes: bool = False,
 ) -> Family:
-    """A multimodal network for free text or images beside other inputs, else a convolutional one for images, a
-    recurrent one for a history, a bag for free text alone, a feedforward one for columns alone.
+    """The family for these inputs:
 
-    `image_side` is the shorter side in pixels; 0 without an image. `texts` are the columns of free text, `columns` all
-    others but the image's. `is_ordered` says that later rows test and earlier ones train, `has_even_classes` that the
-    label is a class and none has nearly all rows."""
+    | inputs | family |
+    |---|---|
+    | free text or images beside other inputs | `multimodal` |
+    | an image alone | `cnn` |
+    | a history, with or without columns | `gru` |
+    | free text alone | `bag` |
+    | columns alone | `feedforward` |
+
+    `image_side` is the shorter side in pixels, 0 without an image. `texts` is the number of columns of free text,
+    `columns` that of all other inputs but images and histories. `is_ordered` says that later rows test and earlier
+    rows train. `has_even_classes` says that the label is a class, and that no class has nearly all rows."""
+    # Two kinds of inputs need a network with a trunk for each. Columns beside a history do not: `gru` reads both.
     others = bool(columns) + has_history
     if (image_side and (texts or others)) or (texts and others):
         return _several(rows, image_side, texts)
@@ -75,9 +84,11 @@ def suited(
 
 
 def _table(rows: int, columns: int) -> Family:
-    """Intervals that a tree finds, and eight heads on one layer; as `income`.
+    """Intervals that a tree finds, and eight heads on one layer, as in `income`.
 
-    A batch of a quarter takes a quarter of the learning rate; few rows have too few steps in larger ones."""
+    Few rows have too few steps with large batches. So their batches are a quarter as large, with a quarter of the
+    learning rate."""
+    # Few rows are read more often, and no table less than five times.
     small, epochs = rows < SMALL_ROWS, max(5, min(25, ROWS_LEARNT // rows))
     values = {
         "numbers": "piecewise_linear",
@@ -96,10 +107,10 @@ def _table(rows: int, columns: int) -> Family:
 
 
 def _table_in_time(rows: int) -> Family:
-    """Numbers as they are; as `electricity`.
+    """Numbers as they are, as in `electricity`.
 
-    Later ones go beyond those of the training, where a tree's intervals end: on stretches of 16 weeks of `electricity`
-    these had an AUC of .87, .95 and .72, plain numbers one of .90, .94 and .91."""
+    Later numbers go beyond the numbers of the training, where a tree's intervals end. On three stretches of 16 weeks of
+    `electricity`, intervals had an AUC of .87, .95 and .72, and plain numbers had .90, .94 and .91."""
     small = rows < SMALL_ROWS
     values = {
         "hidden": [64, 64],
@@ -115,7 +126,7 @@ def _table_in_time(rows: int) -> Family:
 
 
 def _texts(rows: int, texts: int) -> Family:
-    """A linear layer over the mean of the n-grams' vectors; as `intents`."""
+    """A linear layer over the mean of the n-grams' vectors, as in `intents`."""
     small, dimension = rows < SMALL_ROWS, 128
     values = {
         "dimension": dimension,
@@ -129,10 +140,10 @@ def _texts(rows: int, texts: int) -> Family:
 
 
 def _images(rows: int, side: int, *, has_even_classes: bool) -> Family:
-    """Residual blocks; of few or of large images as `xray`, of more with the recipe of its quality benchmark.
+    """Residual blocks. Few or large images are learnt as in `xray`, others with the recipe of its quality benchmark.
 
-    Classes of equal weight are better found where later rows have other shares of them; the probabilities of a rare
-    class would be far above its share."""
+    Equal weights help if later rows have other shares of the classes. They are not given to a rare class: its
+    probabilities would be far above its share."""
     if rows < SMALL_IMAGES or side >= LARGE_SIDE:
         values: dict[str, Any] = {"channels": _channels(side), "hidden": 32, "batch_size": 32, "learning_rate": 0.003}
     else:
@@ -158,7 +169,8 @@ def _series(rows: int) -> Family:
 
 
 def _several(rows: int, image_side: int, texts: int) -> Family:
-    """A trunk for each input; as `reviews`. An image takes more epochs than a text, and the channels of few images."""
+    """A trunk for each input, as in `reviews`. An image takes more epochs than a text, and has as many channels as one
+    of few images."""
     small, dimension = rows < SMALL_ROWS, 32
     values: dict[str, Any] = {"dimension": dimension, "hidden": 0, "left_out": 0.1, "dropout": 0.2}
     values |= {"batch_size": 32 if small else 128, "epochs": 12 if small or image_side else 3}
@@ -172,5 +184,8 @@ def _channels(image_side: int) -> list[int]:
 
 
 def _megabytes(texts: int, dimension: int) -> int:
-    """Each text's vectors are there twice, as weights and in the graph; a fifth is left for all else."""
+    """The bound on the size of the artefact, in megabytes.
+
+    It holds the vectors of each text twice, as weights and in the graph, each number in four bytes. A fifth more and
+    10 MB are left for all else."""
     return 10 + round(1.2 * texts * 2 * VECTORS * dimension * 4 / 1e6)

@@ -1,4 +1,4 @@
-"""Which columns become features, and how: as they are, as a calendar, as a history; and why others do not."""
+"""Decides which columns become features: as they are, as a calendar or in a history. Other columns have a reason."""
 
 from __future__ import annotations
 
@@ -16,28 +16,32 @@ if TYPE_CHECKING:
     from millrace.contract.schema import Table
 
 DAYS_OF_WEEKDAYS = 14
-"""Days from which on weekdays are learnt."""
+"""Times of so many days or more have the weekday as a feature."""
 DAYS_OF_MONTHS = 730
-"""Two years: of a single one, a month is no more than a stretch of the past."""
+"""The same for the month: two years. In a single year a month is only a stretch of the past."""
 HISTORY = "history"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Features:
-    """Those that are proposed."""
+    """The proposed features."""
 
     columns: tuple[str, ...]
+    """Columns that are features as they are."""
     derived: tuple[dict[str, Any], ...]
+    """Calendars and histories, as workload.yaml has them: `{"name": "when", "calendar": "sold_at", "parts": ["hour"]}`.
+    """
     others: tuple[LeftOut, ...]
-    """Columns that are none, with their reasons."""
+    """Columns that are no features, with their reasons."""
     texts: tuple[str, ...] = ()
-    """Those of the columns whose words are read."""
+    """The columns of `columns` whose words are read."""
 
     def without(self, left_out: Sequence[LeftOut]) -> Features:
-        """The same without these columns, in a history too."""
+        """The same features without these columns, which histories lose as well. They join `others`."""
         names = {one.name for one in left_out}
         derived: list[dict[str, Any]] = []
         for feature in self.derived:
+            # A history goes if no column of it is left. A calendar has no `history` and stays as it is.
             kept = [name for name in feature.get("history", ()) if name not in names]
             derived += [feature | {"history": kept}] if kept else [] if "history" in feature else [feature]
         return Features(
@@ -58,14 +62,16 @@ def find_features(
     event_time: str,
     series: Series | None,
 ) -> Features:
-    """The features of these columns. `excluded` are no candidates and need no reason; `made` are the drops' own.
+    """The features of these columns.
 
-    With a `series` the numbers have a history."""
+    `excluded` are no candidates and need no reason. `made` are columns that each drop generates, so they are none
+    either. Columns of `keep` are taken although they are of a person. With a `series`, the numbers have a history."""
     columns, others, derived, texts = [], [], [], []
     for observed in seen:
         if observed.name in (*excluded, *made):
             continue
         column = contract.column(observed.name)
+        # The first reason against a column counts.
         if column.is_protected and observed.name not in keep:
             others.append(LeftOut(name=observed.name, reason=f"of a person (--keep {observed.name} takes it)"))
         elif observed.is_time:
@@ -80,6 +86,7 @@ def find_features(
         else:
             texts += [observed.name] if is_free_text(column, observed) else []
             columns.append(observed.name)
+    # All numbers that are features also have a past; the label too, where it is an input.
     if series is not None:
         numbers = [one.name for one in seen if one.name in columns and one.is_number]
         if numbers:
@@ -91,11 +98,12 @@ def find_features(
 
 
 def calendar_parts(column: Observed) -> list[str]:
-    """The parts of the calendar that differ in these times and come again."""
+    """The parts of the calendar that differ in these times and come again: of `hour`, `weekday` and `month`."""
     import numpy as np
     import pyarrow as pa
 
     kind = pa.timestamp("us", column.cells.type.tz if pa.types.is_timestamp(column.cells.type) else None)
+    # Microseconds since 1970. Days that lie decades from the others would make the span look like years.
     times = column.cells.drop_null().cast(kind).cast(pa.int64()).to_numpy()
     far = [(day - date(1970, 1, 1)).days for day, _ in far_times(column)]
     days = np.setdiff1d(times // 86_400_000_000, far)
@@ -112,7 +120,7 @@ def _calendar(name: str, event_time: str, contract: Table, parts: list[str]) -> 
 
 
 def _free(name: str, contract: Table) -> str:
-    """The name, followed by as many underscores as make it differ from all columns."""
+    """The name, with as many underscores behind it as make it differ from all columns."""
     while name in contract.names:
         name += "_"
     return name

@@ -1,4 +1,4 @@
-"""What is conspicuous in the rows, a sentence each: nothing of it is changed."""
+"""Says what is conspicuous in the rows, in a sentence each. Nothing in the rows is changed."""
 
 from __future__ import annotations
 
@@ -18,12 +18,13 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 FEW_OF_A_CLASS = 50
+"""A class of fewer rows is reported."""
 REPEATED = 0.01
-"""Share of repeated rows that is told."""
+"""Repeated rows are reported if they are more than this share of the rows."""
 MOST_SPELLED = 200
-"""Different values of a column whose spellings are compared."""
+"""Spellings are compared in columns of so many different values at most."""
 ZEROS = 0.005
-"""Share of zeros that is told, where they lie apart from all other values."""
+"""Zeros are reported from this share of the cells on, if they lie apart from all other values."""
 SHOWN = 5
 
 
@@ -36,7 +37,10 @@ def findings(
     *,
     horizon_hours: float = 0,
 ) -> list[str]:
-    """Sentences on the label, which may lie hours ahead, on columns, on the rows and on their times."""
+    """Sentences on the label, on columns, on repeated rows and images, and on gaps in the times.
+
+    `times_N` are the event times of labelled rows, None if they have none. `horizon_hours` is how far ahead of a row
+    its label lies."""
     lines = [*_of_label(label, horizon_hours)]
     for column in seen:
         lines += _of_column(column)
@@ -60,6 +64,7 @@ def _of_label(label: Observed, horizon_hours: float) -> Iterator[str]:
             f"{without} no label: quarantined; with `required: false` on {label.name} in contract.yaml they are kept, "
             "and learnt from once their label comes"
         )
+    # What follows is about classes; a number of many values has none.
     values = counted(label.cells)
     if label.is_number and len(values) > 20:
         return
@@ -75,7 +80,7 @@ def _of_label(label: Observed, horizon_hours: float) -> Iterator[str]:
 
 
 def empty_cells(seen: Sequence[Observed]) -> Iterator[str]:
-    """Which columns have cells without anything, the one with most of them first."""
+    """A sentence on the columns that have empty cells, the one with most of them first."""
     some = sorted((column for column in seen if column.empty), key=lambda column: -column.empty)
     if some:
         shown = [f"{column.name} {column.empty:,} ({column.empty / len(column.cells):.1%})" for column in some[:SHOWN]]
@@ -84,6 +89,7 @@ def empty_cells(seen: Sequence[Observed]) -> Iterator[str]:
 
 
 def _of_column(column: Observed) -> Iterator[str]:
+    # Few far numbers are left out of the range; more of them stay in it, and are only reported.
     if far := far_values(column):
         shown = ", ".join(f"{value:g}" for value in far[:SHOWN]) + ("…" if len(far) > SHOWN else "")
         yield f"{column.name}: far from all other values, left out of the range and so quarantined: {shown}"
@@ -115,7 +121,7 @@ def _of_column(column: Observed) -> Iterator[str]:
 
 
 def spellings(seen: Sequence[Observed]) -> Iterator[str]:
-    """A sentence on each column of words that are the same but for capitals and spaces."""
+    """A sentence on each column with words that differ only in capitals and spaces."""
     for column in seen:
         if column.kind != "string" or column.distinct > MOST_SPELLED:
             continue
@@ -129,7 +135,7 @@ def spellings(seen: Sequence[Observed]) -> Iterator[str]:
 
 
 def _zeros(column: Observed) -> str:
-    """Whether 0 is frequent and lies apart from the other values: it may stand for something missing."""
+    """A question if 0 is frequent and lies apart from other values, so that it may mean missing; else ""."""
     import numpy as np
 
     if not column.is_number or column.distinct < 20:
@@ -140,7 +146,8 @@ def _zeros(column: Observed) -> str:
         return ""
     low, middle = np.quantile(np.abs(others), [0.01, 0.5])
     values, counts = np.unique(others, return_counts=True)
-    # A count begins at 1, one step from 0: there 0 is a value like any other.
+    # A count begins at 1, one step from 0: there 0 is a value like any other. So 0 must lie far from nearly all other
+    # values, by the middle value and by the usual step between two values, and be the most frequent number by far.
     if low < 0.1 * middle or low < 5 * np.median(np.diff(values)) or zeros < 3 * counts.max():
         return ""
     return f"{zeros:,} cells are exactly 0 and hardly any lies near it: does 0 mean missing?"
@@ -149,6 +156,7 @@ def _zeros(column: Observed) -> str:
 def _repeated(rows: pa.Table, key: Sequence[str]) -> Iterator[str]:
     import pyarrow as pa
 
+    # Rows with images are compared by `_repeated_images`.
     kept = [name for name in rows.column_names if name not in key and not pa.types.is_timestamp(rows[name].type)]
     if len(kept) < 2 or any(pa.types.is_binary(rows[name].type) for name in kept):
         return
@@ -158,7 +166,7 @@ def _repeated(rows: pa.Table, key: Sequence[str]) -> Iterator[str]:
 
 
 def _repeated_images(rows: pa.Table, label: str, key: Sequence[str]) -> Iterator[str]:
-    """Images that are there more than once, byte for byte, first those of different labels."""
+    """Sentences on images that come more than once, byte for byte: with different labels, then with the same."""
     import pyarrow as pa
 
     for image in (name for name in rows.column_names if pa.types.is_binary(rows[name].type)):
@@ -168,6 +176,7 @@ def _repeated_images(rows: pa.Table, label: str, key: Sequence[str]) -> Iterator
             if cell.is_valid:
                 same.setdefault(sha256(cell.as_buffer()).digest(), []).append(at)
         labels = rows[label].to_pylist()
+        # Groups of equal images whose labels differ. Each other repeat is a plain one.
         apart = [places for places in same.values() if len({labels[at] for at in places}) > 1]
         if apart:
             pairs = [" and ".join(f"{names[at]} ({labels[at]!r})" for at in places[:SHOWN]) for places in apart[:SHOWN]]
@@ -179,8 +188,11 @@ def _repeated_images(rows: pa.Table, label: str, key: Sequence[str]) -> Iterator
 
 
 def _gaps(times_N: npt.NDArray[np.datetime64]) -> Iterator[str]:
+    """A sentence on gaps: neighbouring days with rows that lie much further apart than the median of all."""
     import numpy as np
 
+    # `_D` has one element for each day with rows. A gap is longer than three usual distances, and than a usual one and
+    # two days.
     days_D = np.unique(times_N.astype("datetime64[D]"))
     apart_D = np.diff(days_D).astype(int)
     usual = int(np.median(apart_D)) if len(apart_D) else 1

@@ -1,6 +1,6 @@
-"""Label, positive class, event time and key, which a file does not declare: guessed where it is safe, with the reason.
+"""Guesses what a file does not declare: label, positive class, event time and key.
 
-A guess that is not safe is an error that lists the candidates.
+Each guess has its reason. Where no guess is safe, an error lists the candidates.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ TIMES = ("event_time", "timestamp", "time", "datetime", "date", "ts", "observed_
 POSITIVE = ("1", "true", "yes", "y", "positive", "pos", "+")
 NEGATIVE = ("0", "false", "no", "n", "negative", "neg", "-", "normal", "none", "healthy", "ok", "good")
 NOTHING = ("none", "None", "-")
-"""Words that mean a missing value in most columns, and in a label may be the class of those that have nothing."""
+"""Words that mean a missing value in most columns. In a label they may be the class of rows that have nothing."""
 MOST_SHOWN = 8
 
 Value = TypeVar("Value")
@@ -33,7 +33,7 @@ Value = TypeVar("Value")
 
 @dataclass(frozen=True, kw_only=True)
 class Guess(Generic[Value]):
-    """The choice, its reason, and the alternatives."""
+    """A choice, its reason, and the alternatives."""
 
     value: Value
     reason: str
@@ -42,14 +42,14 @@ class Guess(Generic[Value]):
 
 @dataclass(frozen=True, kw_only=True)
 class Guesser:
-    """Guesses over the columns of one file; each guess takes the option of the command, empty where not given."""
+    """Guesses over the columns of one file. Each method takes the option of the command, empty if it was not given."""
 
     where: str
-    """The file, for errors."""
+    """The file's name, for errors."""
     columns: tuple[Observed, ...]
 
     def label(self, choice: str, kind: str) -> Guess[Observed]:
-        """The column that is to be predicted; raises ConfigurationError."""
+        """The column that is to be predicted. Raises ConfigurationError with the candidates if no guess is safe."""
         if choice:
             return Guess(value=self._named("--label", choice), reason="you said so")
         found = [
@@ -57,14 +57,17 @@ class Guesser:
         ]
         named = [column for column in found if _is_called(column.name, LABELS)]
         others = tuple(column.name for column in found)
+        # First by name. Columns that cannot be a label (of the kind, if one is wanted) are not in `found`.
         if len(named) == 1:
             reason = f"the only column that is called like a label ({_describe(named[0])})"
             return Guess(value=named[0], reason=reason, others=_without(others, named[0]))
+        # No name helps. The only column of the wanted kind (of two values, if no kind is wanted) is safe if it is last.
         pairs = [column for column in found if LABEL_KINDS["binary"].suits(column)]
         alone = found if kind else pairs
         if len(alone) == 1 and alone[0] is self.columns[-1]:
             what = LABEL_KINDS[kind or "binary"].wanted.split(":")[0].removeprefix("a ")
             return Guess(value=alone[0], reason=f"the only {what}, and the last ({_describe(alone[0])})")
+        # No safe guess: the error lists columns of two values first, else all that may be a label, else the columns.
         shown = [f"{column.name} ({_describe(column)})" for column in (pairs or found)[:MOST_SHOWN]]
         if shown:
             return self._stop("label", f"--label with one of {'; '.join(shown)}", "no --label")
@@ -72,7 +75,7 @@ class Guesser:
         return self._stop("label", f"--label with {_kinds_wanted(kind)}", came or "no columns")
 
     def kind(self, label: Observed, choice: str) -> Guess[str]:
-        """The kind of the label; raises ConfigurationError that says which one would do."""
+        """The kind of the label. Raises ConfigurationError if the label suits no kind, or not the chosen one."""
         suited = [name for name, kind in LABEL_KINDS.items() if kind.suits(label)]
         came = f"{label.name}, {_describe(label)}"
         said = f"; {label.name}: {label.changed}" if label.changed else ""
@@ -88,7 +91,7 @@ class Guesser:
         return Guess(value=likely.name, reason=f"{likely.reason(label)} (--kind says otherwise)", others=others)
 
     def positive(self, label: Observed, choice: str) -> Guess[str | int | bool]:
-        """The label's value that 1 stands for; raises ConfigurationError."""
+        """The label's value that 1 stands for. Raises ConfigurationError if `choice` is no value of the label."""
         counts = counted(label.cells)
         known = [value for value, _ in counts]
         if choice:
@@ -96,6 +99,7 @@ class Guesser:
             if not chosen:
                 self._stop("--positive", f"one of {label.name}'s values {known}", choice)
             return Guess(value=chosen[0], reason="you said so")
+        # A word that says yes, else the one beside a word that says no, else the rarer value.
         words = [value for value in known if str(value).lower() in POSITIVE]
         if len(words) == 1:
             return Guess(value=words[0], reason="it says yes", others=tuple(str(v) for v in known if v != words[0]))
@@ -103,6 +107,7 @@ class Guesser:
         if len(negative) == 1:
             [other] = [value for value in known if value != negative[0]]
             return Guess(value=other, reason=f"the other one is {negative[0]!r}", others=(str(negative[0]),))
+        # `counts` ends with the rarest value; of equally frequent ones it ends with the last in order.
         rarer, rows = counts[-1]
         if rows == counts[0][1]:
             reason = f"both come in {rows:,} rows, and it is the last in order (--positive says otherwise)"
@@ -111,7 +116,9 @@ class Guesser:
         return Guess(value=rarer, reason=reason, others=(str(counts[0][0]),))
 
     def event_time(self, choice: str) -> Guess[Observed] | None:
-        """The moment that a row is about; None where no column holds times. Raises ConfigurationError."""
+        """The column of the moment that a row is about; None if no column holds times.
+
+        Raises ConfigurationError if `choice` holds no times, or if several columns may be meant."""
         if choice:
             column = self._named("--event-time", choice)
             if not column.is_time:
@@ -123,6 +130,7 @@ class Guesser:
         found = [column for column in self.columns if column.is_time and column.is_nearly_complete]
         if not found:
             return None
+        # A single column of times is safe whatever its name. Of several, exactly one must be called like an event time.
         named = [column for column in found if _is_called(column.name, TIMES)]
         if len(found) > 1 and len(named) != 1:
             self._stop("event time", f"--event-time with one of {_names(found)}", "no --event-time")
@@ -133,10 +141,11 @@ class Guesser:
     def key(
         self, choice: Sequence[str], event_time: Observed | None, label: Observed, *, looks_around: bool = False
     ) -> Guess[tuple[str, ...]] | None:
-        """The columns that identify a row; None when none were found. Raises ConfigurationError.
+        """The columns that identify a row; None if none were found.
 
-        Without an event time of the file's own nothing is guessed from it. `looks_around` wants it in the key: a label
-        ahead and a history find the rows of an entity by it."""
+        `event_time` is None if the file has none of its own. `looks_around` requires the event time in the key: a label
+        hours ahead and a history find the rows of an entity by it. Raises ConfigurationError if a column of `choice`
+        cannot be in a key, or if several columns would do."""
         if choice:
             columns = [self._named("--key", name) for name in choice]
             for column in columns:
@@ -144,6 +153,7 @@ class Guesser:
                     expected = "columns that always hold a text, a whole number or a time"
                     self._stop("--key", expected, f"{column.name}, {_describe(column)}")
             return Guess(value=tuple(choice), reason="you said so")
+        # `fit` may be in a key, `alone` is one by itself.
         fit = [
             c for c in self.columns if c.is_nearly_complete and c is not label and c.may_identify and not c.is_sentences
         ]
@@ -154,6 +164,8 @@ class Guesser:
             chosen = self._only(alone, "key", "--key")
             reason = f"each {chosen.name} comes once{_but_for(repeated_cells(chosen))}"
             return Guess(value=(chosen.name,), reason=reason, others=_without(_names(alone), chosen))
+        # No column alone is different in each row. Tried in this order: a column that is so together with the event
+        # time, a column called like an identifier that repeats few cells, a pair with the event time that repeats few.
         others = [column for column in fit if column is not event_time]
         pairs = [(column, repeated_cells(column, event_time)) for column in others] if event_time else []
         exact = [column for column, repeated in pairs if not repeated]
@@ -170,6 +182,7 @@ class Guesser:
         return Guess(value=(chosen.name, event_time.name), reason=reason, others=_without(_names(found), chosen))
 
     def _only(self, found: list[Observed], field: str, option: str) -> Observed:
+        """The only column, or of several the only one that is called like an identifier; else ConfigurationError."""
         named = [column for column in found if is_identifier(column.name)]
         if len(found) > 1 and len(named) != 1:
             self._stop(field, f"{option} with one of {_names(found)}", "no --key, and each of them would do")
@@ -186,9 +199,11 @@ class Guesser:
 
 
 def _of_unique_time(event_time: Observed, alone: list[Observed], *, looks_around: bool) -> Guess[tuple[str, ...]]:
-    """The time of a series; else a column of `alone` that names rows, since two rows may have one time some day.
+    """The key of a file in which each event time comes once: the time of a series, else a column that names rows.
 
-    Equal distances may be chance, as of things listed by a clock; a name such as `listing_id` is none."""
+    Some day two rows may have one time, so a column of `alone` that names rows is better. Equal distances between the
+    times speak for a series. They may be chance, for example if things are listed by a clock, but a name such as
+    `listing_id` is no chance."""
     names, others = sorted(filter(rank_of_names, alone), key=rank_of_names), _names(alone)
     if looks_around:
         reason = f"each {event_time.name} comes once, and rows find each other by their times"
@@ -205,10 +220,11 @@ def _of_unique_time(event_time: Observed, alone: list[Observed], *, looks_around
 
 
 def key_texts(cells: Sequence[pa.Array]) -> pa.Array:
-    """One text per row that is equal where all cells are."""
+    """One text for each row. Rows with equal cells have equal texts, and a row with a null cell has null."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
+    # U+001F, the unit separator, stands in no usual text: `a` and `bc` differ from `ab` and `c`.
     return pc.binary_join_element_wise(*[cell.cast(pa.string()) for cell in cells], "\x1f")
 
 
@@ -218,17 +234,18 @@ def _kinds_wanted(kind: str) -> str:
 
 
 def own_classes(name: str, cells: pa.ChunkedArray, choice: str) -> tuple[str, ...]:
-    """The word of NOTHING that is a class of this column: of the one that `choice` names as the label, or else of one
-    that is called like a label.
+    """The word of NOTHING that is a class of this column, as a tuple of one; empty if there is none.
 
-    It is one beside a single other value (`+` and `-`), and `none` also beside several of which none says no (`cat`,
-    `dog`, `none`; not `yes`, `no`, `none`). Beside numbers it is missing."""
+    Only a label has such a class: the column that `choice` names, or without a choice one that is called like a label.
+    Beside a single other value each of the words is a class (`+` and `-`). Beside several, `none` is one (`cat`, `dog`,
+    `none`) and `-` is not. If another value is a number or says no (`yes`, `no`, `none`), the word means missing."""
     import pyarrow as pa
 
     kind = cells.type.value_type if pa.types.is_dictionary(cells.type) else cells.type
     is_text = pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind)
     if not is_text or not (name == choice or (not choice and _is_called(name, LABELS))):
         return ()
+    # `came` are the words in question; `others` are the values that are no words for missing.
     values = {value for value in cells.unique().to_pylist() if value is not None}
     came, others = sorted(values & {*NOTHING}), values - {*MISSING}
     says_no = any(NUMBER.match(value) or value.lower() in NEGATIVE for value in others)
@@ -243,7 +260,9 @@ def _is_called(name: str, words: Sequence[str]) -> bool:
 
 
 def repeated_cells(*columns: Observed) -> int:
-    """Rows that repeat the cells of an earlier one; rows without such a cell are quarantined anyway."""
+    """How many rows repeat the cells of an earlier row in these columns.
+
+    Rows in which one of these cells is null do not count: they are quarantined anyway."""
     texts = key_texts([column.cells for column in columns]).drop_null()
     return len(texts) - len(texts.unique())
 

@@ -1,4 +1,4 @@
-"""The event time and the key of the rows: columns of the file, or generated where it comes in."""
+"""Finds event time and key of the rows: columns of the file, or columns that the system generates as rows come in."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from millrace.contract.kinds import arrow_type
 from millrace.errors import ConfigurationError
 
 OBSERVED_AT, ROW_ID = "observed_at", "row_id"
-"""Columns that the contract generates where the file has no time, no key."""
+"""Names of the columns that the contract generates for a file without a time and for one without a key."""
 MOST_REPEATED = 0.2
-"""Of the rows that may repeat a key, so that its column is offered all the same."""
+"""Share of the rows that may repeat a cell, so that its column is still offered as a key."""
 
 
 def with_event_time(
@@ -29,9 +29,13 @@ def with_event_time(
     today: date,
     notes: list[str],
 ) -> tuple[tuple[Observed, ...], Guess[Observed]]:
-    """The columns with a time among them."""
+    """The columns with the event time among them, and the guess of it; appends remarks to `notes`.
+
+    A generated time is one more column, and dates become timestamps at midnight. Raises ConfigurationError if the file
+    has no time and no option says so, or if the chosen column lacks the time of too many rows."""
     import pyarrow as pa
 
+    # Three cases: an option generates the time, a column of the file has it, or there is none and that is an error.
     is_made = choices.has_no_event_time or choices.is_in_order
     guess = None if is_made else guesser.event_time(choices.event_time)
     if guess is None:
@@ -51,6 +55,7 @@ def with_event_time(
         made = Observed(name=OBSERVED_AT, kind="timestamp", cells=cells, distinct=1)
         reason = "you said that the rows are in the order of time" if choices.is_in_order else "you said so"
         return (*seen, made), Guess(value=made, reason=reason)
+    # The file has times: check that they are complete, and remark on what is odd about them.
     column = guess.value
     if not column.is_nearly_complete:
         came = f"{column.name} without a time in {column.cells.null_count - column.misfits:,} rows"
@@ -59,6 +64,7 @@ def with_event_time(
         notes.append(f"{column.name}: {few_rows(missing)}")
     if said := looks_like_local_time(column):
         notes.append(f"{column.name}: {said}")
+    # A date as the event time becomes the midnight at which it begins.
     if column.kind == "date":
         midnight = replace(column, kind="timestamp", cells=column.cells.cast(arrow_type("timestamp")))
         seen = tuple(midnight if one is column else one for one in seen)
@@ -67,7 +73,9 @@ def with_event_time(
 
 
 def _key_too(guesser: Guesser, label: Observed, choices: Choices) -> str:
-    """What else will be asked for, once the rows have a time: both are said at once."""
+    """What else is missing, as the end of an error about the event time; "" if the key is found.
+
+    So the error names both options at once."""
     try:
         is_found = choices.has_no_key or guesser.key(choices.key, None, label) is not None
     except ConfigurationError as error:
@@ -76,7 +84,7 @@ def _key_too(guesser: Guesser, label: Observed, choices: Choices) -> str:
 
 
 def _key_wanted(columns: Sequence[Observed], label: Observed) -> str:
-    """What helps where no columns tell the rows apart; the one that repeats most seldom may be the key."""
+    """The options that help if no columns tell the rows apart. It offers the column that repeats in fewest rows."""
     fit = [one for one in columns if one is not label and one.is_nearly_complete and one.may_identify]
     rows, name = min(((repeated_cells(one), one.name) for one in fit if not one.is_sentences), default=(0, ""))
     seldom = name and rows <= MOST_REPEATED * len(columns[0].cells)
@@ -106,12 +114,14 @@ def with_key(
     where: str,
     notes: list[str],
 ) -> tuple[tuple[Observed, ...], Guess[tuple[str, ...]]]:
-    """The columns with a key among them."""
+    """The columns with the key among them, and the guess of it; appends remarks to `notes`.
+
+    Raises ConfigurationError if no key is found, or if `--no-key` does not fit a label that lies hours ahead."""
     import pyarrow as pa
 
     is_made = event_time.name == OBSERVED_AT and (choices.has_no_event_time or choices.is_in_order)
     if not choices.has_no_key:
-        # A generated time does not identify rows.
+        # A generated time says when a row was dropped, and does not identify it.
         columns = tuple(one for one in seen if not (is_made and one is event_time))
         try:
             return seen, _found_key(replace(guesser, columns=columns), None if is_made else event_time, label, choices)
@@ -121,6 +131,7 @@ def with_key(
         came = "--horizon-hours, which finds a row's past and what lies ahead of it by its time"
         raise ConfigurationError(where=where, field="--no-key", expected=_in_time(event_time.name), came=came)
     _refuse_taken(seen, ROW_ID, "--no-key", where)
+    # `--no-key`: the system will generate ids. Here the numbers of the rows stand for them.
     rows = len(seen[0].cells)
     notes.append(
         f"`{ROW_ID}` is generated: of the file's digest and the line, or the prediction's id, by which labels find it"
@@ -146,7 +157,8 @@ def _in_time(event_time: str) -> str:
 
 
 def _with_local_time(error: ConfigurationError, event_time: Observed) -> ConfigurationError:
-    """The error, with what is said of a clock that repeats an hour, which would keep the times from being a key."""
+    """The error with the remark on daylight saving, if there is one: an hour that comes twice keeps times from being
+    a key."""
     if not (said := looks_like_local_time(event_time)):
         return error
     expected = f"{error.expected}; {event_time.name}: {said}"
@@ -154,7 +166,8 @@ def _with_local_time(error: ConfigurationError, event_time: Observed) -> Configu
 
 
 def _nearest(columns: Sequence[Observed], label: Observed) -> str:
-    """The columns that come nearest to telling all rows apart."""
+    """The four columns with most values, in words, and how many rows they tell apart together."""
+    # Columns with the most different values, and all of these together.
     fit = [c for c in columns if c is not label and c.may_identify and c.distinct]
     best = sorted(fit, key=lambda column: -column.distinct)[:4]
     counts = [f"{column.name} ({column.distinct:,} values)" for column in best]

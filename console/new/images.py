@@ -1,4 +1,4 @@
-"""Images as a proposal reads them: folders of classes, or a table whose cells name files."""
+"""Reads images for a proposal: folders of classes, or a table whose cells name files."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 USUAL_SHARE = 0.95
-"""Least share of the images that are of one size and encoding; the others are left out."""
+"""Least share of the images that must have one size and encoding. The contract refuses the others."""
 
 
 def read_folder(folder: Path) -> Source:
     """The images below `folder` as rows of `id`, `image`, `label` and, for `train/<class>`, `split`.
 
-    An image lies in the folder of its class. Raises ConfigurationError where none does."""
+    An image lies in the folder of its class. Raises ConfigurationError if no image does."""
     found = find_images(folder)
     paths, inside = found.paths, found.in_classes
     if not inside:
@@ -45,7 +45,7 @@ def read_folder(folder: Path) -> Source:
 
 
 def read_any(path: Path, *, columns: Sequence[str] = (), decimal: str = "") -> Source:
-    """A folder of images, or a file of rows; of rows that name image files, with the images in place of the names."""
+    """The rows of a folder of images or of a file. In a column that names image files, images replace the names."""
     return read_folder(path) if path.is_dir() else _with_images(read_source(path, columns=columns, decimal=decimal))
 
 
@@ -63,6 +63,7 @@ def _with_images(source: Source) -> Source:
             stop(source.path, name, "names of image files beside the table", missing[:3])
         images = pa.array([path.read_bytes() for path in paths], pa.binary())
         table = table.set_column(place, name, images)
+        # The names made way for the images, but they tell the rows apart: without an `id` they become one.
         if not {"id"} & set(table.column_names):
             table = table.add_column(0, "id", pa.array([str(cell).rsplit(".", 1)[0] for cell in names]))
         notes.append(f"{name} names image files: the drops hold the images themselves")
@@ -79,8 +80,8 @@ def observe_images(
 ) -> tuple[Observed, Column] | LeftOut:
     """The column of images with its rule, by the headers that the contract reads; LeftOut for other bytes.
 
-    `size` is the height and the width that all are scaled to, as PNG. Raises ConfigurationError for images of many
-    sizes; those few that are of another one will be quarantined."""
+    `size` is the height and the width in pixels to which all images are scaled, as PNG. Raises ConfigurationError if
+    the images have many sizes. The contract refuses a few of another size."""
     import pyarrow as pa
 
     flat = cells.combine_chunks().cast(pa.binary())
@@ -91,6 +92,7 @@ def observe_images(
             f"scaled to {size[0]} x {size[1]} pixels, as PNG; `scale: true` in the contract lets `millrace drop` and "
             "`millrace predict` do so with later ones"
         )
+    # The most frequent kind of image becomes the rule. An image of another kind breaks it, and is refused.
     found_headers = [_header(cell) for cell in flat.to_pylist() if cell is not None]
     headers = Counter(header for header in found_headers if header is not None)
     if not headers:
@@ -106,7 +108,7 @@ def observe_images(
 
 
 def _header(cell: bytes) -> tuple[Encoding, ImageSize] | None:
-    """Encoding and size where the contract can take such an image."""
+    """Encoding and size of the image; None if the contract cannot take such an image."""
     for encoding, found in (("png", read_png(cell)), ("jpeg", read_jpeg(cell))):
         if found is not None and found.bits == 8 and found.channels in (1, 3) and len(cell) <= MOST_BYTES:
             return encoding, found  # type: ignore[return-value]
@@ -119,15 +121,17 @@ def _say(header: tuple[Encoding, ImageSize]) -> str:
 
 
 def _scaled(cells: Sequence[bytes | None], size: tuple[int, int]) -> Iterator[bytes | None]:
-    """As PNG, grey where all are; a cell that is no image stays as it is."""
+    """The images in that size, as PNG, grey if all are grey. A cell that is no image stays as it is."""
     from PIL import Image
 
+    # All images are opened before the first is written: one in colour makes all of them colour.
     pictures: list[Image.Image | None] = []
     for cell in cells:
         try:
             opened = Image.open(BytesIO(cell or b""), formats=["PNG", "JPEG"])
             opened.load()
             pictures.append(None if opened.has_transparency_data else opened)
+        # A damaged file may raise any error: it is a cell that is no image, and stays.
         except Exception:
             pictures.append(None)
     mode = "L" if all(picture is None or picture.mode in ("1", "L") for picture in pictures) else "RGB"

@@ -1,4 +1,4 @@
-"""The file read by the proposed contract, as ingestion will read it: nothing is converted on the way to a drop."""
+"""Reads the file by the proposed contract, as ingestion will read it. Nothing is converted on the way to a drop."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ if TYPE_CHECKING:
 
 
 def as_in_file(table: Table, seen: Sequence[Observed], source: Source) -> Table:
-    """The table with how the file is written: its names, times, words for what is missing, and columns left out.
+    """The table with how the file is written: names of columns, times, words for missing cells, and ignored columns.
 
-    A word that came in one column means the same in all, as the next file may have it elsewhere; but not in a label
-    that has it as a class, and a column's own word in that column alone."""
+    A word for a missing cell that came in one column holds in all, as the next file may have it elsewhere. Two
+    exceptions: a label has no word that is one of its classes, and an own word holds in its own column alone."""
     observed = {column.name: column for column in seen}
     words = tuple(
         dict.fromkeys(word for column in seen for word in column.missing_words if word not in column.own_words)
@@ -41,6 +41,7 @@ def as_in_file(table: Table, seen: Sequence[Observed], source: Source) -> Table:
         )
         for column in table.columns
     )
+    # Columns of the file that the contract does not have are named as ignored, by their names in the file.
     left = [name for name in source.table.column_names if name not in table.names]
     ignored = tuple(source.names_in_file.get(name, name) for name in left)
     return replace(table, columns=columns, csv=source.csv, ignored=ignored).with_missing_values()
@@ -54,13 +55,14 @@ def _words_of(column: Column, seen: Observed, words: tuple[str, ...]) -> tuple[s
 
 
 def read_rows(path: Path, table: Table, *, at: datetime) -> tuple[pa.Table, tuple[QuarantinedRow, ...]]:
-    """The typed rows with `_line`, and what is none; `at` is the time of rows without one of their own.
+    """The typed rows with `_line`, and the lines that are no rows. `at` is the time of rows without one of their own.
 
-    Raises ConfigurationError where the contract would refuse the file whole."""
+    Raises ConfigurationError if ingestion would refuse the whole file."""
     import pyarrow as pa
 
     with path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
+    # The digest of the file is a part of the row ids that ingestion generates.
     origin = Origin(name=path.name, at=at, digest=digest, fetch=_no_object)
     size = path.stat().st_size
     limits = Limits(file_bytes=max(size, 1), line_bytes=max(size, 2**20))
@@ -73,4 +75,5 @@ def read_rows(path: Path, table: Table, *, at: datetime) -> tuple[pa.Table, tupl
 
 
 def _no_object(key: str, version_id: str) -> bytes:
+    """Stands for the fetch of objects to which rows refer. There is no landing bucket here, so it raises DropError."""
     raise DropError(Reason.MISSING, expected="a table without references", got=f"{key} at {version_id}")

@@ -1,4 +1,4 @@
-"""Columns that give the label away: each alone, by a rule fitted on the training rows and judged on the test rows."""
+"""Finds columns that alone give the label away: by a rule fitted on the training rows and tried on the test rows."""
 
 from __future__ import annotations
 
@@ -21,10 +21,11 @@ if TYPE_CHECKING:
 
 BINS = 256
 FEWEST_IN_BIN = 5
+"""A bin of fewer training rows says nothing: the rule answers there as the naive rule does."""
 REMAINING = 0.1
-"""A rule of one column whose error is at most this share of the naive error is nearly perfect."""
+"""A column is a leak if the error of its rule is at most this share of the naive error."""
 REMAINING_AMOUNT = 0.05
-"""The same for numbers, whose rule answers with a bin's mean."""
+"""The same share if the label is a number: then the rule answers with the mean of a bin."""
 NEAREST_ROWS = (1, -1)
 """The row of the same entity after, and before."""
 
@@ -45,11 +46,12 @@ def find_leaks(
     entity: Sequence[str],
     event_time: str,
 ) -> list[Leak]:
-    """The columns of `names` that alone, or one row of the same entity later or earlier, are the label.
+    """The columns of `names` that give the label away: of their own row, or of the row of the entity before or after.
 
-    `target_N` is the task's target: classes as numbers (int64, or 0.0 and 1.0 of a float), or amounts; of several
-    horizons the farthest counts."""
+    `target_N` is the task's target: numbers of classes (int64, or the floats 0.0 and 1.0) or amounts. If it has several
+    horizons, the farthest counts."""
     target_N = target_N[:, -1] if target_N.ndim == 2 else target_N
+    # Two classes come as floats of 0 and 1: the first thousand rows tell them from amounts.
     is_class = target_N.dtype == np.int64 or set(np.unique(target_N[:1000]).tolist()) <= {0.0, 1.0}
     train, test = examples.parts.train, examples.parts.test
     naive = _naive_error(target_N, train, test, is_class=is_class)
@@ -82,7 +84,10 @@ def _mode(target_N: npt.NDArray[Any]) -> Any:
 
 
 def _binned(column: pa.ChunkedArray, train: slice) -> tuple[Integers, int, Floats | None]:
-    """The bin of each row, of quantiles for numbers and of words for text; 0 for a missing cell."""
+    """The bin of each row, the number of bins, and the numbers of a column of numbers.
+
+    Numbers are binned by the quantiles of the training rows, and each text has a bin of its own. Bin 0 has the missing
+    cells."""
     import pyarrow as pa
 
     cells = column.combine_chunks()
@@ -91,18 +96,21 @@ def _binned(column: pa.ChunkedArray, train: slice) -> tuple[Integers, int, Float
         edges = _edges(number_N[train][np.isfinite(number_N[train])])
         place_N = np.where(np.isfinite(number_N), np.searchsorted(edges, number_N, side="right") + 1, 0)
         return place_N.astype(np.int64), len(edges) + 2, number_N
+    # The place of a text among the different texts, plus one; a missing cell is -1 plus one.
     words = cells.dictionary_encode().indices.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int64) + 1
     return words, int(words.max(initial=0)) + 1, None
 
 
 def _edges(known: Floats) -> Floats:
-    """Where bins begin: a value of many rows has one of its own, the others share bins of some rows each.
+    """The numbers at which bins begin. A value of many rows has a bin of its own, the others share bins.
 
-    Of 2,889 zeros and 111 different amounts the zeros are one bin, and each other one has FEWEST_IN_BIN amounts."""
+    For example, of 2,889 zeros and 111 different amounts the zeros are one bin. Each other bin has FEWEST_IN_BIN
+    amounts."""
     values, counts = np.unique(known, return_counts=True)
     many = FEWEST_IN_BIN if len(values) <= BINS else max(FEWEST_IN_BIN, len(known) / BINS)
     alone, others = values[counts >= many], np.repeat(values[counts < many], counts[counts < many])
     bins = min(BINS, len(others) // FEWEST_IN_BIN)
+    # A bin of its own begins at the value and ends at the next larger double.
     shared = np.quantile(others, np.linspace(0, 1, bins + 1)[1:-1]) if bins else others[:0]
     return np.unique(np.concatenate([alone, np.nextafter(alone, np.inf), shared]))
 
@@ -110,7 +118,10 @@ def _edges(known: Floats) -> Floats:
 def _rule_error(
     place_N: Integers, width: int, target_N: npt.NDArray[Any], train: slice, test: slice, *, is_class: bool
 ) -> float:
-    """Of answering with the class of most training rows of the bin, or with their mean; few rows say nothing."""
+    """The error of the rule on the test rows: a share of wrong answers, or a mean absolute error.
+
+    The rule answers with the class of most training rows in the bin, or with their mean. In a bin of few training rows
+    it answers with the class of most rows of all, or with the median."""
     count = np.bincount(place_N[train], minlength=width)
     enough_T = (count >= FEWEST_IN_BIN)[place_N[test]]
     if not is_class:
@@ -119,6 +130,7 @@ def _rule_error(
         return float(np.abs(means[place_N[test]] - target_N[test]).mean())
     classes, class_N = np.unique(target_N, return_inverse=True)
     table = np.zeros((width, len(classes)), dtype=np.int64)
+    # Rows of each class in each bin. `add.at` counts a repeated place each time; `table[…] += 1` would count it once.
     np.add.at(table, (place_N[train], class_N[train]), 1)
     usual = table.sum(axis=0).argmax()
     answer_T = np.where(enough_T, table.argmax(axis=1)[place_N[test]], usual)
@@ -126,7 +138,9 @@ def _rule_error(
 
 
 def _line_error(number_N: Floats, target_N: npt.NDArray[Any], train: slice, test: slice) -> float:
-    """Of a straight line through the training rows; a missing cell is the mean."""
+    """The mean absolute error on the test rows of a straight line through the training rows.
+
+    A missing cell counts as the mean. Infinite if the column has fewer than two different numbers."""
     known = np.isfinite(number_N[train])
     if known.sum() < 2 or np.ptp(number_N[train][known]) == 0:
         return np.inf
@@ -137,10 +151,12 @@ def _line_error(number_N: Floats, target_N: npt.NDArray[Any], train: slice, test
 
 
 def _shifted(rows: EntityTimes, target_N: npt.NDArray[Any], number_N: Floats, *, is_class: bool) -> str:
-    """Why the column is the label of another row: of the row before or after it of the same entity."""
+    """Why the column gives the label away of the row before or after it, of the same entity; "" if it does not."""
+    # Sorted by entity and time, neighbours are rows of one entity, but for those where an entity ends (`same`).
     order_N = np.lexsort((rows.time_N, rows.entity_N))
     value_N, label_N, owner_N = number_N[order_N], target_N[order_N].astype(np.float64), rows.entity_N[order_N]
     for shift in NEAREST_ROWS:
+        # `far` is the row before `near` for a shift of 1, the row after it for a shift of -1.
         near, far = (
             (slice(shift, None), slice(None, -shift)) if shift > 0 else (slice(None, shift), slice(-shift, None))
         )

@@ -1,4 +1,4 @@
-"""Words that mean that nothing was known: in any column, and in one of numbers or times alone."""
+"""Words that mean that nothing is known: some in every column, others only in a column of numbers or times."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ MISSING = (
     "k.a.",
     "#NV",
 )
-"""As spreadsheets, R and pandas write them, in English and in German."""
+"""In every column, as spreadsheets, R and pandas write it in English and in German."""
 NO_AMOUNTS = (
     *dict.fromkeys(word.lower() for word in MISSING),
     "--",
@@ -56,11 +56,11 @@ NO_AMOUNTS = (
     "keine angabe",
     "fehlt",
 )
-"""Beside numbers or times no amount, in small letters: beside other words `unknown` may be a class of its own."""
+"""In a column of numbers or times, in small letters. In a column of words `unknown` may be a class of its own."""
 
 
 def words_of_no_amount(texts: pa.Array | pa.ChunkedArray) -> tuple[str, ...]:
-    """Those that came, as they are written, in the order in which they came."""
+    """The texts that are words of NO_AMOUNTS, each once, as they are written and in the order in which they come."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
@@ -69,7 +69,7 @@ def words_of_no_amount(texts: pa.Array | pa.ChunkedArray) -> tuple[str, ...]:
 
 
 def without(texts: pa.Array | pa.ChunkedArray, words: tuple[str, ...]) -> pa.Array | pa.ChunkedArray:
-    """The texts with nothing in place of the words."""
+    """The texts with null in place of the words."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
@@ -77,7 +77,7 @@ def without(texts: pa.Array | pa.ChunkedArray, words: tuple[str, ...]) -> pa.Arr
 
 
 def taken_as_missing(texts: pa.Array, words: tuple[str, ...]) -> str:
-    """How many cells hold each: `81 cells 'unknown' taken as missing (1.1%)`; nothing without words."""
+    """How many cells hold each of the words: `81 cells 'unknown' taken as missing (1.1%)`; "" without words."""
     import pyarrow as pa
     import pyarrow.compute as pc
 

@@ -1,4 +1,4 @@
-"""Columns that name rows, for as long as rows come: by their name, or by cells that are codes or count."""
+"""Recognises columns that name rows, later rows too: by the column's name, or by cells that are codes or count."""
 
 from __future__ import annotations
 
@@ -12,8 +12,12 @@ DIGIT = r"[0-9]"
 
 
 def rank_of_names(column: Observed) -> int:
-    """Of a unique column: 1 where it is called like an identifier, 2 for codes, 3 for numbers that count the rows;
-    0 where nothing says that it names them."""
+    """How well a unique column names the rows, best first:
+
+    - 1: it is called like an identifier
+    - 2: its cells are codes
+    - 3: its numbers count the rows
+    - 0: nothing says that it names rows"""
     if column.is_time:
         return 0
     if is_identifier(column.name):
@@ -24,7 +28,7 @@ def rank_of_names(column: Observed) -> int:
 
 
 def are_evenly_spaced(times: Observed) -> bool:
-    """Whether most neighbours in time are equally far apart."""
+    """Whether REGULAR of the neighbours in time, or more, are equally far apart."""
     import numpy as np
     import pyarrow as pa
 
@@ -35,7 +39,7 @@ def are_evenly_spaced(times: Observed) -> bool:
 
 
 def _are_codes(column: Observed) -> bool:
-    """One word each, with a digit in it."""
+    """Whether each cell is one word with a digit in it."""
     import pyarrow.compute as pc
 
     known = column.cells.drop_null()
@@ -43,9 +47,10 @@ def _are_codes(column: Observed) -> bool:
 
 
 def _count(column: Observed) -> bool:
-    """Whole numbers without large gaps, or that grow from row to row."""
+    """Whether the whole numbers have no large gaps, or grow from row to row."""
     import numpy as np
 
+    # Dense: the numbers span less than twice as many values as there are rows.
     known = column.cells.drop_null().to_numpy()
     dense = int(known.max()) - int(known.min()) < 2 * len(known)
     return dense or bool((np.diff(known) > 0).all())

@@ -1,4 +1,4 @@
-"""Numbers below 0 in a column whose other numbers are not: mistakes, or words for something missing."""
+"""Finds numbers below 0 in a column whose other numbers are not: mistakes, or words for something missing."""
 
 from __future__ import annotations
 
@@ -15,15 +15,17 @@ if TYPE_CHECKING:
     Floats = npt.NDArray[np.float64]
 
 GAP = 0.15
-"""Share of the usual span that lies empty above the numbers below 0;"""
+"""Numbers below 0 stand apart if at least this share of the usual span above them is empty."""
 NEAR, MORE = 4, 10
-"""or so many times as many rows, and some more, lie as near to 0 above it: of a tail that goes on below 0 it is about
-twice as many; or the others are skewed, as amounts are."""
+"""They also stand apart if 4 times as many rows, and 10 more, lie as near to 0 above it.
+
+A tail that goes on below 0 has about twice as many rows there."""
 
 
 def few_below_zero(column: Observed) -> list[Any]:
-    """The cells below 0, ascending, where they are few, the others do not lead to them, and they are not told as far
-    from all others anyway; else none."""
+    """The cells below 0, ascending, if they are few and stand apart from the others.
+
+    Empty if `all_far_values` reports them already."""
     import numpy as np
 
     if not column.is_number:
@@ -38,8 +40,15 @@ def few_below_zero(column: Observed) -> list[Any]:
 
 
 def _stand_apart(below: Floats, known: Floats) -> bool:
+    """Whether the numbers `below` 0 are no tail of the others, by one of four signs:
+
+    - they are all one number, and fewer cells from 0 on are as near to 0
+    - the others are skewed, as amounts of money are
+    - a gap lies between them and the others (GAP)
+    - far more numbers lie as near to 0 above it (NEAR, MORE)"""
     import numpy as np
 
+    # `mirrored` is how many numbers from 0 on are nearer to 0 than the median of those below.
     others, reach = known[known >= 0], float(np.median(-below))
     mirrored = int((others < reach).sum())  # of whole numbers -2 and -1 beside 0 and 1
     if below[0] == below[-1] and FEWEST_EQUAL <= len(below) <= MOST_MARKED * len(known) and mirrored < len(below):

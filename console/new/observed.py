@@ -1,4 +1,4 @@
-"""Statistics of a column: its type, missing values, distinct values."""
+"""Observes a column of the file: its type, its missing values, its distinct values."""
 
 from __future__ import annotations
 
@@ -30,20 +30,22 @@ DAYS = (
     "dd-MM-yyyy", "MM-dd-yyyy", "dd/MM/yy", "MM/dd/yy", "d/M/yy", "M/d/yy", "dd.MM.yy", "dd-MMM-yyyy", "dd MMM yyyy",
     "d MMM yyyy", "MMM d, yyyy", "d MMMM yyyy", "MMMM d, yyyy",
 )  # fmt: skip
+"""Patterns of a day, each tried with each of CLOCKS behind it."""
 CLOCKS = ("", " HH:mm", " HH:mm:ss", " H:mm", " H:mm:ss", " h:mm a", " hh:mm a", " h:mm:ss a", " hh:mm:ss a")
 MOST_MISFITS = 0.01
-"""Share of a column's cells that may be of another type than the others, or hold nothing: their rows will be
-quarantined."""
+"""Share of a column's cells that may be of another type than the others, or hold nothing.
+
+Their rows will be quarantined."""
 FEWEST_WORDS = 3
 ROWS_OF_WORDS = 10_000
-"""The first rows by which words are counted."""
+"""Words are counted in so many first rows."""
 CODE_OF_LETTERS = r"^([0-9]+[A-Za-z]+|[A-Za-z]+[-_ ]?[0-9]+)$"
 """A word of digits and letters: beside whole numbers it is a code (12 and 12a are two rooms)."""
 MOST_NUMBERS = 0.5
-"""Share of numbers from which on a column of text is told that it nearly was one of numbers."""
+"""A column of text with at least this share of numbers is reported: it nearly was a column of numbers."""
 SHOWN = 3
 TRIED_FIRST = 50
-"""Texts of which a pattern that is not given up has the form of one."""
+"""A pattern of times is given up if none of so many first texts has its form."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,22 +57,22 @@ class Observed:
     cells: pa.Array
     """In the contract's type; null where nothing is known."""
     distinct: int
-    """Different values, null not counted."""
+    """Number of different values, null not counted."""
     changed: str = ""
-    """How the contract says that it is written, where that is not the usual way."""
+    """Remarks on how the column is read, if that is not the usual way: "its times are written as dd/MM/yyyy"."""
     time_format: TimeFormat | None = None
     missing_words: tuple[str, ...] = ()
-    """Words that came and mean that nothing is known."""
+    """Words that came in the column and mean that nothing is known."""
     own_words: tuple[str, ...] = ()
-    """Those of them that mean it in this column, but maybe not in one of text."""
+    """The words of `missing_words` that mean missing in this column of numbers or times, but maybe not in text."""
     misfits: int = 0
-    """Cells of another type, null in `cells`; their rows will be quarantined."""
+    """Number of cells of another type, null in `cells`. Their rows will be quarantined."""
     may_be_time: bool = False
-    """Whether `changed` says how it would be read as times."""
+    """Whether `changed` says how the column would be read as times."""
     empty: int = 0
-    """Cells that hold nothing in the file itself: empty ones of CSV, null."""
+    """Number of cells that hold nothing in the file itself: empty cells of CSV, null."""
     repeats: int = 0
-    """Cells of rows that come a second time, whole or by their key: the table will hold each once."""
+    """Number of rows that come a second time, whole or by their key. The table will hold each of them once."""
 
     @property
     def is_number(self) -> bool:
@@ -78,12 +80,12 @@ class Observed:
 
     @property
     def may_identify(self) -> bool:
-        """Whether cells of its kind may tell rows apart: texts, whole numbers and times."""
+        """Whether cells of this kind may tell rows apart: texts, whole numbers and times."""
         return self.kind not in ("float64", "boolean", "binary")
 
     @property
     def is_sentences(self) -> bool:
-        """Whether its texts are of FEWEST_WORDS words or more on average: no names, codes or addresses."""
+        """Whether the texts have FEWEST_WORDS words or more on average. Names, codes and addresses have fewer."""
         import pyarrow.compute as pc
 
         if self.kind != "string":
@@ -97,6 +99,7 @@ class Observed:
 
     @property
     def is_complete(self) -> bool:
+        """Whether no cell is missing. Cells of another type do not count, as their rows will be quarantined."""
         return int(self.cells.null_count) == self.misfits
 
     @property
@@ -106,12 +109,12 @@ class Observed:
 
     @property
     def is_unique(self) -> bool:
-        """Whether no cell repeats that of another row; so few may be missing that their rows may be quarantined."""
+        """Whether no two rows have the same cell, rows that come twice aside. A few cells may be missing."""
         return self.is_nearly_complete and self.distinct == len(self.cells) - self.cells.null_count - self.repeats
 
     @property
     def is_nearly_unique(self) -> bool:
-        """Whether so few cells repeat another one, or hold nothing, that their rows may be quarantined."""
+        """Whether the cells that repeat another one or hold nothing are so few that their rows may be quarantined."""
         return self.distinct >= (1 - MOST_MISFITS) * len(self.cells)
 
 
@@ -133,13 +136,17 @@ def observe(
     form: CsvForm | None = None,
     classes: tuple[str, ...] = (),
 ) -> Observed | LeftOut:
-    """Statistics of the column; `typed_text`: its texts may be numbers, written in `form`.
+    """The statistics of a column, or why the contract will not have it.
 
-    `time_format` is the pattern of times that are not ISO 8601, "" to find one: those of this column, where `is_time`,
-    or of one that it reads. `classes` are words of MISSING that are values of this column. Raises ConfigurationError
-    for what is no pattern."""
+    - `typed_text`: its texts may mean numbers, written in `form`.
+    - `time_format`: a pattern of times that are not ISO 8601, "" to find one. The column is read by it if `is_time`,
+      or if the pattern reads nearly all of its cells.
+    - `classes`: words of MISSING that are values of this column.
+
+    Raises ConfigurationError if `time_format` is no pattern."""
     import pyarrow as pa
 
+    # Parquet may have texts as a dictionary: the cells are then numbers of its entries.
     flat = cells.combine_chunks()
     if pa.types.is_dictionary(flat.type):
         flat = flat.dictionary_decode()
@@ -149,6 +156,7 @@ def observe(
         texts = flat.cast(pa.string())
         missing = tuple(word for word in MISSING if word not in classes)
 
+        # A function, since `_of_text` types the cells a second time without words such as `unknown`.
         def typed(known: pa.Array) -> Observed:
             times = _times(name, known, time_format) if time_format else None
             is_read = times is not None and times.is_time and times.misfits <= _most_misfits(known)
@@ -207,6 +215,8 @@ def _of_text(
     if known.null_count == len(known):
         return LeftOut(name=name, reason="holds nothing")
     found, own = typed(known), tuple[str, ...]()
+    # `unknown` is missing beside numbers or times, but beside other words it may be a class. So it is taken as missing
+    # only if the other cells are numbers or times.
     if came := words_of_no_amount(known):
         amounts = without(known, came)
         beside = typed(amounts) if amounts.null_count < len(amounts) else found
@@ -216,17 +226,19 @@ def _of_text(
 
 
 def _said(found: Observed, more: str) -> Observed:
+    """The same column with one more remark in `changed`."""
     return replace(found, changed="; ".join(filter(None, (found.changed, more))))
 
 
 def _typed(name: str, known: pa.Array, typed_text: bool, form: CsvForm) -> Observed:
-    """The column as booleans, numbers, or times where its texts are such, else as text."""
+    """The column as booleans, numbers or times if its texts are such, else as text."""
     if typed_text and (kind := _plain_kind(known, form)):
         values, misfits = from_csv(known, Column(name=name, kind=kind), form)
         if not misfits:
             return _observed(name, kind, values)
     if typed_text and (mostly := _mostly_numbers(name, known, form)):
         return mostly
+    # Times in ISO 8601, of the kind that reads most cells; then in the one pattern that reads them.
     iso = [(len(misfits), kind, values) for kind in TIMES for values, misfits in [from_text(known, kind)]]
     few, kind, values = min(iso, key=lambda each: each[0])
     if few <= _most_misfits(known):
@@ -247,7 +259,7 @@ def _numbers(known: pa.Array, form: CsvForm) -> tuple[pa.Array, pa.Array]:
 
 
 def _mostly_numbers(name: str, known: pa.Array, form: CsvForm) -> Observed | None:
-    """The column as numbers where hardly any cell is none; None for others, and for codes."""
+    """The column as numbers if hardly any cell is no number; None for other columns and for codes."""
     import pyarrow.compute as pc
 
     numbers, others = _numbers(known, form)
@@ -256,6 +268,7 @@ def _mostly_numbers(name: str, known: pa.Array, form: CsvForm) -> Observed | Non
     kind = _plain_kind(numbers, form)
     if kind not in ("int64", "float64"):
         return None
+    # 12 and 12a are two rooms: a column of such codes stays text.
     if kind == "int64" and pc.any(pc.match_substring_regex(others, CODE_OF_LETTERS)).as_py():
         return None
     values, misfits = from_csv(known, Column(name=name, kind=kind), form)
@@ -267,7 +280,7 @@ def _mostly_numbers(name: str, known: pa.Array, form: CsvForm) -> Observed | Non
 
 
 def _nearly_numbers(known: pa.Array, form: CsvForm) -> str:
-    """What keeps a column of many numbers from being one of numbers; nothing for other texts."""
+    """Why a column with many numbers is text: the cells that are no numbers. "" for other texts."""
     import pyarrow.compute as pc
 
     numbers, others = _numbers(known, form)
@@ -288,6 +301,7 @@ def _shown(cells: pa.Array) -> str:
 
 
 def _plain_kind(known: pa.Array, form: CsvForm) -> Kind | None:
+    """The kind of which every cell is: boolean, int64 or float64. None for other cells, and for codes (01234)."""
     import pyarrow.compute as pc
 
     def all_match(texts: pa.Array, pattern: str) -> bool:
@@ -297,13 +311,17 @@ def _plain_kind(known: pa.Array, form: CsvForm) -> Kind | None:
         return "boolean"
     if pc.any(pc.match_substring_regex(known, CODE)).as_py() or not all_match(known, form.number):
         return None
+    # The texts as Python writes numbers, to tell whole ones from others.
     digits = pc.replace_substring(known, form.thousands, "") if form.thousands else known
     plain = pc.replace_substring(digits, form.decimal, ".")
     return "int64" if all_match(plain, WHOLE) else "float64" if all_match(plain, DECIMAL) else None
 
 
 def _times(name: str, known: pa.Array, pattern: str = "") -> Observed:
-    """The column as times in the one pattern that reads them, else as text with the reason."""
+    """The column as times in the one pattern that reads them, else as text with the reason.
+
+    With a `pattern` only that one is tried, and it may leave any number of misfits."""
+    # Each pattern that has the form of a first text is read in full, with its misfits: texts that it does not read.
     first = known.drop_null()[:TRIED_FIRST].to_pylist()
     tried = [
         (form, values, values.null_count - known.null_count)
@@ -317,7 +335,8 @@ def _times(name: str, known: pa.Array, pattern: str = "") -> Observed:
     fewest = min(misfits for _, _, misfits in found)
     best = [each for each in found if each[2] == fewest]
     form, values, _ = best[0]
-    # `dd` and `d` read the same of a file whose days have two digits: that is no other time.
+    # Two patterns that read different times (dd/MM and MM/dd) leave it open. `dd` and `d` read the same times if all
+    # days have two digits, and so leave nothing open.
     if others := [each[0] for each in best if not each[1].equals(values)]:
         shown = " or ".join(repr(each.pattern) for each in (form, *others))
         said = f"may be times, as {shown}: --time-format says which"
@@ -335,11 +354,12 @@ def _most_misfits(known: pa.Array) -> float:
 
 
 def _nearly_times(known: pa.Array, tried: Sequence[tuple[TimeFormat, pa.Array, int]]) -> str:
-    """What keeps a column of many times from being one; nothing for other texts."""
+    """Why a column with many times is text: the cells that are no times. "" for other texts."""
     import pyarrow.compute as pc
 
     if not tried:
         return ""
+    # Only the pattern that reads most cells is named.
     form, values, misfits = min(tried, key=lambda each: each[2])
     cells = len(known) - known.null_count
     if misfits > (1 - MOST_NUMBERS) * cells:
@@ -349,7 +369,7 @@ def _nearly_times(known: pa.Array, tried: Sequence[tuple[TimeFormat, pa.Array, i
 
 
 def _no_times(known: pa.Array, values: pa.Array) -> str:
-    """A sentence on rows whose text is no time; nothing for none."""
+    """A sentence on the rows whose text is no time; "" if there are none."""
     import pyarrow.compute as pc
 
     others = known.filter(pc.and_(known.is_valid(), values.is_null()))
@@ -361,7 +381,7 @@ def _no_times(known: pa.Array, values: pa.Array) -> str:
 
 
 def few_rows(misfits: int) -> str:
-    """A sentence on rows without any time; nothing for none."""
+    """A sentence on the rows that have no time at all; "" if there are none."""
     rows = "row" if misfits == 1 else "rows"
     return f"{misfits:,} {rows} with none will be quarantined" if misfits else ""
 
@@ -381,7 +401,7 @@ def _pattern(pattern: str, name: str) -> TimeFormat:
 
 
 def _in_pattern(known: pa.Array, form: TimeFormat) -> pa.Array | None:
-    """The times, null where a text is none; None where no text is one."""
+    """The times, null where a text is no time; None if no text is a time."""
     values, _ = from_text(from_format(known, form, "timestamp"), "timestamp")
     return None if values.null_count == len(values) else values
 

@@ -1,4 +1,4 @@
-"""Columns that say who a person is, or what the law protects of them: by their name and by their cells."""
+"""Recognises columns that say who a person is, or what the law protects of a person, by their names and their cells."""
 
 from __future__ import annotations
 
@@ -40,21 +40,23 @@ PEOPLE = {
     "passenger", "patient", "person", "physician", "player", "rider", "seller", "student", "teacher", "tenant", "user",
     "worker",
 }  # fmt: skip
-"""With `name` behind them: `driver name`, where `product name` is of no person."""
+"""Words for persons. With `name` behind it such a word names a person: `driver name` does, `product name` does not."""
 WORDS: dict[str, set[str]] = {
     "a sex": {"male", "female", "man", "woman", "f", "m", "husband", "wife"},
     "an ethnicity": {"black", "white", "asian", "hispanic", "latino", "caucasian", "amer-indian-eskimo"},
     "a religion": {"christian", "muslim", "jewish", "hindu", "buddhist", "catholic", "protestant"},
 }
+"""Words in the cells of a column by what they say. Two different ones in a column are enough."""
 EMAIL = r"^[^@\s]+@[^@\s]+\.[a-zA-Z]{2,}$"
 PHONE = r"^\+?[0-9][0-9 ()/.-]{7,16}[0-9]$"
-"""15 digits at most, and what parts them. https://www.itu.int/rec/T-REC-E.164"""
+"""15 digits at most, and the characters between them. https://www.itu.int/rec/T-REC-E.164"""
 MOST = 0.5
-"""Share of the cells that must look like one."""
+"""More than this share of the cells must look like an e-mail address or a phone number."""
 
 
 def why_protected(column: Observed) -> str:
-    """What the column says of a person; nothing where it seems to say nothing."""
+    """What the column says of a person, such as "its name says age"; "" if it seems to say nothing."""
+    # `name` names a person if it is the whole name of a column of text. `product name` does not.
     words = words_of_name(column.name)
     if len(words) == 1 and words[0] in NAME and column.kind == "string":
         return "its name says that it names a person"
@@ -74,6 +76,7 @@ def _by_cells(cells: pa.Array) -> str:
     for what, pattern in (("an e-mail address", EMAIL), ("a phone number", PHONE)):
         if float(pc.mean(pc.match_substring_regex(known, pattern)).as_py()) > MOST and not _is_date(known):
             return f"its cells look like {what}"
+    # A column with more values than the longest list of words is no column of such words: its texts are not compared.
     distinct = known.unique()
     if len(distinct) > max(map(len, WORDS.values())):
         return ""

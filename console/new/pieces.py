@@ -1,4 +1,4 @@
-"""The file as drops: itself, byte for byte; or its lines in pieces, each behind the line of names."""
+"""Writes the user's file as drops: as it is, byte for byte, or cut by lines into pieces that each have the names."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from millrace.contract.schema import Table
 from millrace.files.sniff import HEAD_BYTES, format_of
 
 MOST_BYTES = 256 * 2**20
-"""Of a drop; half of what the functions take."""
+"""Size of a drop, half of what the functions take."""
 
 
 def write_pieces(source: Path, table: Table, folder: Path, pieces: int) -> Iterator[Path]:
-    """The paths of the drops in `folder`; `pieces` 0: one, or as many as keep each below MOST_BYTES."""
-    count = pieces or -(-source.stat().st_size // MOST_BYTES)
+    """Write the drops into `folder`; the path of each. With 0 `pieces` there are as many as keep each at MOST_BYTES."""
+    count = pieces or -(-source.stat().st_size // MOST_BYTES)  # rounded up
     if count == 1:
         path = folder / source.name
         shutil.copyfile(source, path)

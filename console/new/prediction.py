@@ -1,4 +1,4 @@
-"""The prediction that is proposed, and how its words are written in YAML."""
+"""The proposed prediction, and how values and remarks are written in YAML."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import yaml
 
 @dataclass(frozen=True, kw_only=True)
 class ProposedPrediction:
-    """Label, features, keys."""
+    """The proposed prediction: label, key, event time, features."""
 
     name: str
     owner: str
@@ -22,16 +22,17 @@ class ProposedPrediction:
     settings: Mapping[str, Any] = field(default_factory=dict)
     """Further keys of `prediction` in workload.yaml."""
     horizon_hours: float = 0
+    """How many hours after a row its label is known; 0 for the label of the row itself."""
     key: tuple[str, ...]
     event_time: str
     features: tuple[str, ...]
-    """Columns as they are."""
+    """Columns that are features as they are."""
     texts: tuple[str, ...] = ()
-    """Those of them that are free text."""
+    """The columns of `features` that are free text."""
     derived: tuple[dict[str, Any], ...] = ()
     """Calendars and histories, as workload.yaml has them."""
     split_column: str = ""
-    """Where a column says which part a row belongs to."""
+    """The column that says which part a row belongs to; "" without one."""
     is_in_time: bool = True
     """Whether the rows have times of their own, by which they are split."""
     is_in_order: bool = False
@@ -41,7 +42,7 @@ class ProposedPrediction:
 
     @property
     def declared(self) -> tuple[str | dict[str, Any], ...]:
-        """All features as workload.yaml has them: a name, or what more there is to say."""
+        """All features as workload.yaml has them: a name, or more, such as `{"name": "text", "encoder": "text"}`."""
         named = ({"name": name, "encoder": "text"} if name in self.texts else name for name in self.features)
         return (*named, *self.derived)
 
@@ -51,11 +52,12 @@ class ProposedPrediction:
 
 
 def remark(text: str) -> list[str]:
-    """A line of YAML that is none."""
+    """The text as a comment of YAML, on one line."""
     return ["# " + " ".join(text.split())]
 
 
 def word(value: Any) -> str:
-    """The value on one line of YAML."""
+    """The value in YAML, on one line."""
+    # `safe_dump` ends a plain scalar with a line of three dots.
     text: str = yaml.safe_dump(value, default_flow_style=True, width=2**31, allow_unicode=True, sort_keys=False)
     return text.removesuffix("\n").removesuffix("...").removesuffix("\n")

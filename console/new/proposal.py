@@ -1,4 +1,4 @@
-"""A proposal: everything that a new workload is, worked out of a file before anything is written."""
+"""The proposal of a new workload: everything that it will be, computed from a file before anything is written."""
 
 from __future__ import annotations
 
@@ -39,25 +39,25 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Proposal:
-    """A workload that the file's own rows keep."""
+    """A proposed workload. At least FEWEST_ROWS rows of the file keep its contract."""
 
     prediction: ProposedPrediction
     contract: Table
     guesses: dict[str, Guess[Any]]
-    """By `label`, `kind`, `positive`, `event time`, `key`."""
+    """Keys: `label`, `kind`, `event time`, `key`, and `positive` if the label has two classes."""
     not_in_contract: tuple[LeftOut, ...]
     no_features: tuple[LeftOut, ...]
     may_be_missing: tuple[str, ...]
-    """Of these, what later files and requests need not have."""
+    """The columns of `no_features` that later files and requests may lack."""
     notes: tuple[str, ...]
-    """How the contract reads the file, and what is conspicuous in it."""
+    """Sentences on how the contract reads the file, and on what is conspicuous in it."""
     spans: Spans
     rehearsal: Rehearsal
     series: Series | None
     accepted: pa.Table
-    """The rows that the contract accepts, in the order of event time, with `_line`."""
+    """The rows that the contract accepts, in the order of event time. `_line` is the line of each in the file."""
     refused: tuple[QuarantinedRow, ...]
-    """The rows that it would quarantine."""
+    """The rows that the contract would quarantine."""
     contract_yaml: str = field(repr=False)
     workload_yaml: str = field(repr=False)
 
@@ -70,22 +70,26 @@ class Proposal:
 def propose(source: Source, choices: Choices, *, today: date) -> Proposal:
     """The proposal for a file of labelled rows.
 
-    `today` stands for the time at which rows without one of their own will be dropped. Raises ConfigurationError that
-    says what could not be decided and between what, or what training would stop at."""
+    `today` stands for the time of the drop: rows without a time of their own get it. Raises ConfigurationError if
+    something cannot be decided, with the candidates, or if training would stop, with the cause."""
     check_choices(choices, source)
+    # First round: guess the contract, and rehearse the training with every column that may be a feature.
     reading = read(source, choices, today)
     accepted, refused = _validated(reading, today)
     series = find_series(accepted, key=reading.key, event_time=reading.event_time) if reading.is_in_time else None
     _check_horizon(choices.horizon_hours, series, reading.where)
     features = _features(reading, series)
     spans, rehearsal = _rehearsed(reading, features, accepted)
+    # Leaks are found on the rehearsal's training and test rows, so only now.
     leaks = _leaks(reading, features, rehearsal)
     features = features.without(leaks)
     _check_any(reading, features)
+    # Second round: the features are known, so the rules on all other columns are relaxed.
     reading, few = reading.without_needing([one.name for one in features.others]), accepted.num_rows
     accepted, refused = _validated(reading, today)
     if accepted.num_rows != few:  # rows that a rule on a column that no model reads had refused
         spans, rehearsal = _rehearsed(reading, features, accepted)
+    # What is proposed, and the sentences on what is conspicuous.
     prediction, rows = reading.prediction(features), accepted.num_rows
     spans = replace(spans, walk_forward_steps=rehearsal.walk_forward_steps)
     moments = rehearsal.examples.times_N if reading.is_in_time else None
@@ -127,7 +131,7 @@ def propose(source: Source, choices: Choices, *, today: date) -> Proposal:
 
 
 def _check_horizon(hours: float, series: Series | None, where: str) -> None:
-    """Raises ConfigurationError for a horizon at which rows at equal distances never are."""
+    """Raises ConfigurationError if rows lie at equal distances, and the horizon is no multiple of the distance."""
     if series is not None and abs(hours / series.every_hours - round(hours / series.every_hours)) > 1e-6:
         expected = f"a multiple of {series.step}, the distance of the rows"
         raise ConfigurationError(where=where, field="--horizon-hours", expected=expected, came=f"{hours:g} h")
@@ -154,7 +158,9 @@ def _features(reading: Reading, series: Series | None) -> Features:
 
 
 def _read_columns(reading: Reading, features: Features) -> list[Observed]:
-    """Those of the contract that a model reads or that tell rows apart; on a label there is a sentence of its own."""
+    """The columns that a model reads, and those of the key.
+
+    The label is left out: `findings` has a sentence of its own on rows without one."""
     others = {reading.label.name, *(one.name for one in features.others)} - {*reading.key}
     return [column for column in reading.seen if column.name not in others]
 
@@ -168,13 +174,16 @@ def _check_any(reading: Reading, features: Features) -> None:
 
 
 def _validated(reading: Reading, today: date) -> tuple[pa.Table, tuple[QuarantinedRow, ...]]:
-    """The rows that keep the contract, in the order of event time, and those that do not."""
+    """The rows that keep the contract, in the order of event time, and the rows that do not, in the order of lines.
+
+    Raises ConfigurationError if fewer than FEWEST_ROWS rows keep it."""
     import pyarrow as pa
 
     at = datetime.combine(today, time(), UTC)
     if reading.is_file_droppable:
         rows, unparsable = read_rows(reading.source.path, reading.contract, at=at)
     else:
+        # Images are put into Parquet files later, so their rows are built from the observed cells here.
         cells = pa.Table.from_arrays([column.cells for column in reading.seen], schema=arrow_schema(reading.contract))
         lines = pa.array(range(1, cells.num_rows + 1), pa.int64())
         rows, unparsable = cells.append_column(LINE, lines), ()
@@ -190,14 +199,16 @@ def _validated(reading: Reading, today: date) -> tuple[pa.Table, tuple[Quarantin
 
 
 def _rehearsed(reading: Reading, features: Features, accepted: pa.Table) -> tuple[Spans, Rehearsal]:
-    """The spans, and what training finds with them: the smallest held-out parts that hold labels enough.
+    """The spans, and what training finds with them.
 
-    Raises ConfigurationError of the smallest ones where none do."""
+    Tries the shares of HELD_OUT, smallest first, and takes the first whose parts hold enough labels. If none does,
+    raises the ConfigurationError of the smallest share."""
     from millrace.datasets.read import times
 
     prediction, kind = reading.prediction(features), LABEL_KINDS[reading.guesses["kind"].value]
     contract_yaml = _contract_yaml(reading, prediction)
     problem: ConfigurationError | None = None
+    # Rows without times are split by key or by order: no share of HELD_OUT changes that, so one try is enough.
     for held_out in HELD_OUT if reading.is_in_time else HELD_OUT[:1]:
         try:
             if reading.is_in_time:
@@ -205,6 +216,7 @@ def _rehearsed(reading: Reading, features: Features, accepted: pa.Table) -> tupl
                 spans = find_spans(moments, where=reading.where, held_out=held_out)
             else:
                 spans = spans_without_time()
+            # The rehearsal itself measures the naive rule; a draft without its error is enough to load.
             draft = workload_document(prediction, spans, NO_NAIVE, source=reading.where, rows=accepted.num_rows)
             return spans, rehearse(draft, contract_yaml, accepted, kind, where=reading.where)
         except ConfigurationError as error:
@@ -214,6 +226,7 @@ def _rehearsed(reading: Reading, features: Features, accepted: pa.Table) -> tupl
 
 
 def _leaks(reading: Reading, features: Features, rehearsal: Rehearsal) -> list[LeftOut]:
+    """The features that give the label away. Images, columns of `--keep` and the label's own past are not judged."""
     images = [column.name for column in reading.contract.columns if column.find(ImageFormat)]
     names = [name for name in features.columns if name not in (*reading.choices.keep, *images, reading.label.name)]
     entity = [name for name in reading.key if name != reading.event_time]

@@ -1,4 +1,4 @@
-"""What is read off the file and guessed from it: columns, label, event time, key, and the contract of all these."""
+"""Reads columns off the file, guesses label, event time and key from them, and makes the contract of all these."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from millrace.contract.schema import Column, Generated, Table
 from millrace.errors import ConfigurationError
 
 AT = "at"
-"""The event time of images without one: generated, that of the drop's object or of the request."""
+"""The event time column of images that have none. It is generated: the time of the drop's object or of the request."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,11 +36,15 @@ class Reading:
     source: Source
     choices: Choices
     seen: tuple[Observed, ...]
+    """The contract's columns, the generated ones included."""
     guesses: dict[str, Guess[Any]]
+    """Keys: `label`, `kind`, `event time`, `key`, and `positive` if the label has two classes."""
     contract: Table
     notes: tuple[str, ...]
     left_out: tuple[LeftOut, ...]
+    """Columns of the file that the contract does not have."""
     is_in_time: bool
+    """Whether the rows have times of their own."""
 
     @property
     def where(self) -> str:
@@ -48,7 +52,7 @@ class Reading:
 
     @property
     def is_file_droppable(self) -> bool:
-        """Whether the file itself is a drop; images are put into Parquet first."""
+        """Whether the file itself can be dropped. Images are put into Parquet files first."""
         return self.source.path.is_file() and not any(column.find(ImageFormat) for column in self.contract.columns)
 
     @property
@@ -70,7 +74,9 @@ class Reading:
         return tuple(self.guesses["key"].value)
 
     def without_needing(self, names: Sequence[str]) -> Reading:
-        """The same where the columns of these names may be missing, those of key, event time and label aside."""
+        """The same reading with relaxed rules for these columns: they may be missing (see `relaxed`).
+
+        Key, event time and label keep their rules."""
         kept = {*self.key, self.event_time, self.label.name}
         columns = tuple(
             relaxed(column) if column.name in names and column.name not in kept else column
@@ -102,7 +108,7 @@ class Reading:
 
 
 def read(source: Source, choices: Choices, today: date) -> Reading:
-    """The reading of the file; raises ConfigurationError where something could not be decided."""
+    """The reading of the file. Raises ConfigurationError if something cannot be decided."""
     where = source.path.name
     seen, images, left_out = _observe(source, choices)
     guesses: dict[str, Guess[Any]] = {}
@@ -113,12 +119,14 @@ def read(source: Source, choices: Choices, today: date) -> Reading:
     if guesses["kind"].value == "binary":
         guesses["positive"] = guesser.positive(label, choices.positive)
     notes = [*source.notes, *(f"{column.name}: {column.changed}" for column in seen if column.changed)]
+    # Three cases: rows with times of their own; rows for which an option generates the time; images without times.
     is_generated = choices.has_no_event_time or choices.is_in_order
     is_in_time = not is_generated and (not images or bool(guesser.event_time(choices.event_time)))
     if is_in_time or is_generated:
         seen, guesses["event time"] = with_event_time(seen, guesser, label, choices, where, today, notes)
     else:
         seen, guesses["event time"] = _with_generated_time(seen, today)
+    # The key may hold the event time that was generated or changed a line above, so the guesser needs the new columns.
     guesser = replace(guesser, columns=seen)
     seen, guesses["key"] = with_key(seen, guesser, guesses["event time"].value, label, choices, where, notes)
     seen = _once_by_key(seen, guesses["key"].value)
@@ -136,7 +144,9 @@ def read(source: Source, choices: Choices, today: date) -> Reading:
 
 
 def _observe(source: Source, choices: Choices) -> tuple[tuple[Observed, ...], dict[str, Column], tuple[LeftOut, ...]]:
-    """The columns, the rules of those of images, and what the contract will not have."""
+    """The observed columns, the contract's columns of images by name, and the columns that the contract will not have.
+
+    Raises ConfigurationError if `--time-format` reads no column, or if images have many sizes."""
     import pyarrow as pa
 
     seen: list[Observed] = []
@@ -146,10 +156,12 @@ def _observe(source: Source, choices: Choices) -> tuple[tuple[Observed, ...], di
         cells = source.table[name]
         if name in choices.leave_out:
             continue
+        # Binary cells may be images, which come with their rule. Other columns get their rules later, in `_contract`.
         found: Observed | LeftOut | tuple[Observed, Column]
         if pa.types.is_binary(cells.type) or pa.types.is_large_binary(cells.type):
             found = observe_images(name, cells, size=choices.size, where=source.path.name)
         else:
+            # `--time-format` is meant for the column of `--event-time`; without that for any column that it reads.
             time_format = choices.time_format if choices.event_time in ("", name) else ""
             is_time = bool(choices.event_time) and choices.event_time == name
             found = observe(
@@ -174,12 +186,14 @@ def _observe(source: Source, choices: Choices) -> tuple[tuple[Observed, ...], di
 
 
 def _may_repeat(seen: Sequence[Observed]) -> bool:
-    """Whether a column tells most rows apart, but not all: a table without one is not looked through."""
+    """Whether a column tells most rows apart, but not all. Only then is the table searched for rows that come twice."""
     return any(2 * one.distinct >= len(one.cells) and not one.is_unique for one in seen)
 
 
 def _once_by_key(seen: Sequence[Observed], key: Sequence[str]) -> tuple[Observed, ...]:
-    """A column that is the key by itself tells rows apart, however many a file has twice."""
+    """The columns. If one column is the key by itself, all of its repeated cells count as repeated rows.
+
+    Such a column tells rows apart, however often the file repeats a row."""
     return tuple(
         replace(one, repeats=len(one.cells) - one.cells.null_count - one.distinct) if (one.name,) == tuple(key) else one
         for one in seen
@@ -187,7 +201,7 @@ def _once_by_key(seen: Sequence[Observed], key: Sequence[str]) -> tuple[Observed
 
 
 def _check_time_format(choices: Choices, seen: Sequence[Observed], where: str) -> None:
-    """Raises ConfigurationError where `--time-format` reads no column."""
+    """Raises ConfigurationError if `--time-format` reads no column and no `--event-time` names the one to read."""
     if not choices.time_format or choices.event_time:
         return
     if not any(one.time_format and one.time_format.pattern == choices.time_format for one in seen):
@@ -214,11 +228,13 @@ def _contract(
     *,
     is_in_time: bool,
 ) -> Table:
+    # A column's rules depend on what it is: the label, images, a generated time or id, or any other column.
     key, event_time, label = guesses["key"].value, guesses["event time"].value.name, guesses["label"].value
     columns = []
     for observed in seen:
         if observed.name == label.name:
             column = LABEL_KINDS[guesses["kind"].value].column(observed, choices.unit)
+            # The label of a later row is predicted, so the label of this row is an input and may be missing.
             if choices.horizon_hours:
                 column = replace(column, required=observed.is_complete, is_input=True)
         elif observed.name in images:

@@ -1,4 +1,4 @@
-"""What training will find in the rows, by the functions that training itself runs."""
+"""Rehearses a training: finds what training will find in the rows, with the functions that training itself runs."""
 
 from __future__ import annotations
 
@@ -34,56 +34,62 @@ if TYPE_CHECKING:
 
 LAGS_HOURS = (24, 168)
 SEASONAL_SHARE = 0.9
-"""Least share of the test rows with a row so many hours before them, for a seasonal rule."""
+"""A seasonal rule needs a row so many hours before at least this share of the test rows."""
 STEPS = (2, 4, 6, 8, 12)
-"""Of the walk forward; the fewest that let errors be watched."""
+"""Steps of the walk forward that are tried. The fewest that let errors be watched are taken."""
 USUAL_STEPS = 4
+"""Steps of the walk forward if none of STEPS lets errors be watched."""
 FEWEST_TESTED = 20
+"""Fewest rows of a part."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Rehearsal:
-    """The rows as a model gets them."""
+    """The rows as a model gets them, and what can be measured on them before a training."""
 
     examples: Examples
     target_N: npt.NDArray[Any]
+    """The task's target for each row of the examples."""
     rows: tuple[int, int, int]
-    """Of training, validation and test."""
+    """How many rows train, validate and test."""
     naive: Naive
     walk_forward_steps: int
     skipped: tuple[str, ...]
     """Steps of the walk forward without a model, each with its reason."""
     error_windows: int
-    """Successive windows that must all exceed the bound on the error."""
+    """So many successive windows must exceed the bound on the error to raise the alarm."""
     false_alarm_rate: float
-    """Share of windows that may alarm without a cause."""
+    """Share of windows that may alarm without a cause, 0 to 1."""
     stretches: int
-    """Stretches of windows that the bound on the error would rest on; below FEWEST there is none."""
+    """Stretches of `error_windows` windows that the bound on the error rests on. Below FEWEST there is no bound."""
 
     @property
     def least_watched_error(self) -> float:
-        """The share of wrong answers below which the error of rows without times has no bound; else 0.
+        """The share of wrong answers below which the error of rows without times has no bound; 0 for rows with times.
 
-        Their windows are drawn from the test rows. A bound needs a wrong answer in each window of as many stretches as
-        may alarm falsely."""
+        Windows of rows without times are drawn from the test rows. A bound needs stretches in which each window has a
+        wrong answer, and at least as many of these stretches as may alarm falsely."""
         if self.examples.parts.is_in_time or not self.naive.is_share:
             return 0.0
+        # A stretch alarms if all of its windows do, so one window may do so with a higher probability. A window of n
+        # rows has a wrong answer with the probability 1 - (1 - share)^n: solved for the share.
         per_window = self.false_alarm_rate ** (1 / self.error_windows)
         return float(1 - (1 - per_window) ** (1 / max(rows_of_random_window(self.examples.table.num_rows), 1)))
 
     @property
     def watches_errors(self) -> bool:
+        """Whether enough windows are known for a bound on the error. Rows without times have random windows."""
         return self.stretches >= FEWEST or not self.examples.parts.is_in_time
 
 
 def rehearse(workload_yaml: str, contract_yaml: str, accepted: pa.Table, kind: LabelKind, *, where: str) -> Rehearsal:
-    """The rows that this workload would train and test on.
+    """The rows that this workload would train and test on, and what is measured on them.
 
-    Raises ConfigurationError where training or evaluation would fail: a part without rows or with labels that no
-    model can be judged on."""
+    Raises ConfigurationError if training or evaluation would fail: a part has no rows, or its labels are such that no
+    model can be judged on them."""
     workload, task, features = _declared(workload_yaml, contract_yaml)
     try:
-        # What training prints in its log is no output of this command.
+        # What training prints for its log must not mix with the output of this command.
         with redirect_stdout(sys.stderr):
             found = examples(accepted.drop_columns([LINE]), workload=workload, features=features)
     except SnapshotError as error:
@@ -116,6 +122,8 @@ def _count(part: slice) -> int:
 
 
 def _declared(workload_yaml: str, contract_yaml: str) -> tuple[Workload, Task, encoders.Features]:
+    """The workload, its task and its features, loaded and checked as synthesis does."""
+    # A workload must lie in a folder of its name.
     with TemporaryDirectory() as temporary:
         folder = Path(temporary) / workload_yaml.split("\nname: ", 1)[1].split("\n", 1)[0]
         folder.mkdir()
@@ -128,6 +136,7 @@ def _declared(workload_yaml: str, contract_yaml: str) -> tuple[Workload, Task, e
 
 
 def _check_parts(found: Examples, workload: Workload, kind: LabelKind, where: str) -> None:
+    """Raises ConfigurationError if a part has fewer than FEWEST_TESTED rows, or labels that can judge no model."""
     labels, parts, training = found.table[LABEL].to_pylist(), found.parts, workload.training
     for name, part, days in (
         ("train on", parts.train, ""),
@@ -144,7 +153,9 @@ def _check_parts(found: Examples, workload: Workload, kind: LabelKind, where: st
 
 
 def _walk_forward(found: Examples, workload: Workload) -> tuple[int, tuple[str, ...], int]:
-    """The steps, those of them that are skipped, and the stretches that the bound on the error rests on."""
+    """How many steps, which of them are skipped, and how many stretches the bound on the error rests on.
+
+    The steps are the fewest of STEPS with enough stretches, else USUAL_STEPS."""
     if not found.parts.is_in_time:
         return 0, (), 0
     tried = {steps: _stretches(found, workload, steps) for steps in STEPS}
@@ -154,6 +165,7 @@ def _walk_forward(found: Examples, workload: Workload) -> tuple[int, tuple[str, 
 
 
 def _stretches(found: Examples, workload: Workload, steps: int) -> tuple[tuple[str, ...], int]:
+    """The steps without a model, each with its reason, and how many stretches of windows so many steps give."""
     training, parts, monitors = workload.training, found.parts, workload.monitors
     models = earlier_splits(
         found.times_N,
@@ -164,15 +176,20 @@ def _stretches(found: Examples, workload: Workload, steps: int) -> tuple[tuple[s
         horizon=horizon_of(workload.prediction),
     )
     starts = [parts.test_from, *(model.parts.test_from for model in models if model.parts)]
+    # Each model is watched on the windows from its own test days on. Only the number of stretches matters here, so the
+    # error of each window is 0.
     weeks = [windows(found.times_N, start=start, end=parts.end, days=monitors.window_days) for start in starts]
     stretches = len(lowest_of_all([[0.0] * len(series) for series in weeks], monitors.error_windows))
     return tuple(f"{model.end}: {model.reason}" for model in models if model.parts is None), stretches
 
 
 def _naive(found: Examples, target_N: npt.NDArray[Any], workload: Workload, task: Task, kind: LabelKind) -> Naive:
-    """The rule with the smallest error on the test rows, of those that may answer by the time of a prediction."""
+    """The naive rule with the smallest error on the test rows.
+
+    A rule that answers with an earlier label counts only if that label is known at the time of the prediction."""
     prediction, parts = workload.prediction, found.parts
     entity = [found.table[name].to_pylist() for name in prediction.key if name != prediction.event_time]
+    # `entity_N` has the key of each row without its event time. A key of the time alone is a single entity, ().
     rows = LabelledRows(
         target_N=target_N,
         times_N=found.times_N,
@@ -189,6 +206,7 @@ def _naive(found: Examples, target_N: npt.NDArray[Any], workload: Workload, task
         log_loss=figures.metrics.get("log_loss"),
     )
     horizon = prediction.horizon_hours
+    # The label `hours` before the predicted one is known if `hours` is at least the horizon.
     for hours in sorted({*LAGS_HOURS, *([horizon] if horizon else [])}):
         if hours < horizon or not parts.is_in_time:
             continue

@@ -1,4 +1,4 @@
-"""Rules of a contract column from observed values, with a margin for values not yet seen."""
+"""Derives the rules of a contract's column from observed values, with a margin for values not yet seen."""
 
 from __future__ import annotations
 
@@ -21,37 +21,40 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 SLACK = 0.25
-"""Share of the observed span by which a number may lie outside of it."""
+"""Share of the observed span by which a number may lie outside of the span, at either end."""
 USUAL = (0.01, 0.5, 0.99)
-"""The quantiles between which a number usually lies, and the middle."""
+"""Quantiles: the lowest usual value, the middle, the highest usual value."""
 SKEWED = 4
-"""Times as far as the lowest usual value the highest lies from the middle, from which on values are skewed."""
+"""Values are skewed if the highest usual value lies more than 4 times as far from the middle as the lowest one."""
 FAR = 3
-"""Spans of the usual values outside of them from which on a number lies far."""
+"""A number lies far if it is more than so many spans of the usual values outside of them."""
 MOST_FAR = 0.002
-"""Share of the rows, and at least FEW_FAR: more of them may be a tail of the values, and stay in the range."""
+"""Most far numbers that a range leaves out, as a share of the cells; or FEW_FAR, if that is more.
+
+More of them may be a tail of the values, and stay in the range."""
 MOST_TOLD = 0.02
-"""Share of the rows up to which numbers far from all others are told."""
+"""Most far numbers at one end that are reported, as a share of the cells; or FEW_FAR, if that is more."""
 MOST_MARKED = 0.1
-"""The same for cells that are all one number, such as -999; not 0, which may be a usual amount."""
+"""The same share if these cells are all one number, such as -999. Not for 0, which may be a usual amount."""
 FEW_FAR = 2
 FEWEST_EQUAL = 5
-"""Equal cells at the end of a gap from which on they are taken for a mark."""
+"""So many equal cells beyond a gap, or more, are taken for a mark such as -999 for nothing."""
 MIDDLE_HALF = (0.25, 0.75)
 FAR_TIMES = 10
-"""A day lies far that is so many spans of the middle half away from it, and at least so many days:"""
+"""A day lies far if it is so many spans of the middle half away from that half, and at least DECADES."""
 DECADES = 30 * 365
+"""Days."""
 MOST_CATEGORIES = 64
 ROWS_PER_CATEGORY = 10
-"""Text with fewer rows than this for each of its values is no category."""
+"""Text with fewer rows than this for each of its values, on average, is no category."""
 MOST_STEPS = 1e12
-"""Of a bound's rounding; beyond, doubles say no round numbers."""
+"""A bound is rounded if it is below so many units of the rounding. Larger doubles hold no round numbers."""
 LONGER = 4
-"""Text may be so many times as long as the longest that was seen."""
+"""A text may be so many times as long as the longest one that was seen."""
 
 
 def column_of(observed: Observed) -> Column:
-    """The column with the rules that its cells keep, and some slack."""
+    """The contract's column, with rules that the observed cells keep and some slack."""
     column = Column(name=observed.name, kind=observed.kind, required=observed.is_complete)
     if observed.kind == "string":
         return _text(observed, column)
@@ -61,21 +64,22 @@ def column_of(observed: Observed) -> Column:
 
 
 def relaxed(column: Column) -> Column:
-    """The column where no model reads it: it may be missing, and hold any value of its type.
+    """The column for the case that no model reads it: it may be missing, and hold any value of its type.
 
-    A range or a list would quarantine rows for what no answer depends on; a length only bounds what is kept."""
+    A range or a list of values would quarantine rows for a cell that no answer depends on. The length stays, as it
+    only bounds what is kept."""
     return replace(column, required=False, rules=tuple(one for one in column.rules if isinstance(one, Length)))
 
 
 def column_of_classes(observed: Observed) -> Column:
-    """The label of classes: these and nothing else."""
+    """The column of a label that is a class: it takes the observed classes and nothing else."""
     classes = tuple(sorted(value for value, _ in counted(observed.cells)))
     rules = () if observed.kind == "boolean" else (Allowed(classes),)
     return Column(name=observed.name, kind=observed.kind, required=True, label=True, rules=rules)
 
 
 def why_no_feature(column: Column, observed: Observed) -> str:
-    """Why a model cannot take the column, or would only learn the rows by heart from it; nothing for a feature."""
+    """Why the column is no feature: a model cannot take it, or would only learn the rows by heart. "" for a feature."""
     if observed.is_time:
         return "a time: see the calendars below"
     if observed.distinct == 1 and observed.is_complete:
@@ -96,7 +100,7 @@ def why_no_feature(column: Column, observed: Observed) -> str:
 
 
 def is_free_text(column: Column, observed: Observed) -> bool:
-    """Whether a model reads its words; texts of few values are categories, however long each is."""
+    """Whether a model reads the words of this column. Texts of few values are categories, however long each is."""
     return observed.is_sentences and not column.allowed
 
 
@@ -120,8 +124,10 @@ def _number(observed: Observed, column: Column) -> Column:
         return replace(column, rules=(Allowed((0, 1)),))
     if not whole and low >= 0 and high <= 1:
         return replace(column, rules=(Range(minimum=0, maximum=1),))
+    # A column of one single number has no span: then the room is that number, or 1 if it is smaller.
     room = SLACK * (float(high) - float(low)) or max(abs(float(high)), 1.0)
     least, most = _rounded(low - room, room, math.floor), _rounded(high + room, room, math.ceil)
+    # The slack does not cross 0: a column without negative numbers keeps the minimum 0.
     least, most = min(low, max(least, 0) if low >= 0 else least), max(high, min(most, 0) if high <= 0 else most)
     if whole:
         whole_range = Range(minimum=max(math.floor(least), -(2**63)), maximum=min(math.ceil(most), 2**63 - 1))
@@ -132,17 +138,17 @@ def _number(observed: Observed, column: Column) -> Column:
 
 
 def far_values(observed: Observed) -> list[Any]:
-    """The numbers that lie far from all others, ascending: few, so that they may well be mistakes."""
+    """The numbers that lie far from all others, ascending, if they are so few that they may well be mistakes."""
     found = all_far_values(observed)
     known = len(observed.cells) - observed.cells.null_count
     return found if len(found) <= max(FEW_FAR, MOST_FAR * known) else []
 
 
 def all_far_values(observed: Observed) -> list[Any]:
-    """The numbers that lie far from all others, ascending, up to MOST_TOLD of the rows at an end, or MOST_MARKED where
-    all are one number; none of a tail.
+    """The numbers that lie far from all others, ascending. A gap lies between them and the others.
 
-    In logarithms where the values are skewed, as amounts of money are. Between them and the others there is a gap."""
+    Empty if one end has more than MOST_TOLD of the cells, which is a tail; MOST_MARKED, if they are all one number.
+    Skewed values, such as amounts of money, are compared by their logarithms."""
     import numpy as np
 
     if not observed.is_number or observed.distinct < 10:
@@ -154,7 +160,8 @@ def all_far_values(observed: Observed) -> list[Any]:
         return []
     low, middle, high = np.quantile(_without_marks(exact), USUAL)
     if low > 0 and high - middle > SKEWED * (middle - low):
-        # A logarithm puts 0 far from the smallest amount, however near that comes to it.
+        # A logarithm puts 0 far from the smallest amount, however near that comes to it: so 0 counts as that amount.
+        # Negative numbers have no logarithm: all below a thousandth of the lowest usual value count as that.
         exact = np.log(np.maximum(np.where(exact == 0, exact[exact > 0][0], exact), low / 1e3))
         low, middle, high = np.log([low, middle, high])
     span = high - low
@@ -162,11 +169,13 @@ def all_far_values(observed: Observed) -> list[Any]:
         return []
     above = int((exact > high + FAR * span).sum())
     below = int((exact < low - FAR * span).sum())
+    # `exact` ascends: exact[-above] is the smallest far number above. Without a gap before it, these are a tail.
     if above and exact[-above] - exact[-above - 1] < span:
         above = 0
     if below and exact[below] - exact[below - 1] < span:
         below = 0
     above = max(above, _equal_at_the_end(exact, span))
+    # Negated and reversed, the smallest number becomes the largest and the order still ascends.
     below = max(below, _equal_at_the_end(-exact[::-1], span))
     ordered = sorted(value for value in known.to_pylist() if math.isfinite(value))
     for far in (ordered[:below], ordered[len(ordered) - above :]):
@@ -177,8 +186,9 @@ def all_far_values(observed: Observed) -> list[Any]:
 
 
 def far_times(observed: Observed) -> list[tuple[date, int]]:
-    """The days that lie decades from the usual ones, ascending, each with its rows: 1900-01-01 or 9999-12-31 often mean
-    that there is none."""
+    """The days that lie decades from the usual ones, ascending, each with its number of rows.
+
+    Such a day often means that there is none: 1900-01-01 or 9999-12-31."""
     import numpy as np
     import pyarrow as pa
     import pyarrow.compute as pc
@@ -193,10 +203,12 @@ def far_times(observed: Observed) -> list[tuple[date, int]]:
 
 
 def _without_marks(ascending: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """The numbers without those that are equal to the smallest or the largest one, where these may be marks: a hundred
-    times -999 would be the usual values' lowest quantile."""
+    """The numbers without the cells that equal the smallest or the largest number, if these cells may be marks.
+
+    Otherwise a hundred times -999 would be the lowest quantile of the usual values."""
     import numpy as np
 
+    # In ascending order: how many cells are the smallest number, and where the largest one begins.
     first = int(np.searchsorted(ascending, ascending[0], side="right"))
     last = int(np.searchsorted(ascending, ascending[-1]))
     begin = first if FEWEST_EQUAL <= first <= MOST_MARKED * len(ascending) else 0
@@ -205,7 +217,9 @@ def _without_marks(ascending: npt.NDArray[np.float64]) -> npt.NDArray[np.float64
 
 
 def _equal_at_the_end(ascending: npt.NDArray[np.float64], span: float) -> int:
-    """How many cells are the largest number, where a gap lies before it: 99999999 among amounts is a mark."""
+    """How many cells are the largest number, if a gap of more than `span` lies before it; else 0.
+
+    For example 99999999 among amounts is a mark."""
     import numpy as np
 
     first = int(np.searchsorted(ascending, ascending[-1]))
@@ -214,7 +228,7 @@ def _equal_at_the_end(ascending: npt.NDArray[np.float64], span: float) -> int:
 
 
 def _usual(observed: Observed) -> tuple[Any, Any]:
-    """The smallest and the largest number, those left out that lie far from all others."""
+    """The smallest and the largest number, without the numbers that lie far from all others."""
     far = set(far_values(observed))
     if not far:
         return _finite(observed.cells)
@@ -236,7 +250,9 @@ def _finite(cells: pa.Array) -> tuple[Any, Any]:
 
 
 def _rounded(bound: float, room: float, to: Any) -> float:
-    """Outwards to a round number, a tenth of the room at most; as it is where doubles have no digits for that."""
+    """The bound, rounded outwards by a tenth of `room` at most: `_rounded(103.7, 25, math.ceil)` is 104.
+
+    The bound itself if doubles have no digits for that. `to` is math.floor or math.ceil."""
     unit = 10.0 ** math.floor(math.log10(room) - 1) if math.isfinite(room) else math.inf
     if not unit or not math.isfinite(bound) or not abs(bound / unit) < MOST_STEPS:
         return bound

@@ -1,4 +1,4 @@
-"""The user's own file as columns: text of CSV and similar formats, typed values of JSON lines and Parquet."""
+"""Reads the user's own file as columns: text from CSV and similar formats, typed values from JSON lines and Parquet."""
 
 from __future__ import annotations
 
@@ -23,36 +23,38 @@ if TYPE_CHECKING:
 
 NUMBER = re.compile(r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$")
 MOST_BROKEN = 0.05
-"""Share of the lines that may be no rows: they will be quarantined."""
+"""Share of the lines that may be no rows. These lines will be quarantined."""
 SHOWN = 5
 
 LINE_ENDS = {"\x85", "\u2028", "\u2029"}
-"""Of YAML, in which a name would not come back: they are blanks to Python, at the ends of a name too."""
+"""YAML takes these for ends of lines, so a name with one would not come back from `contract.yaml` as it was.
+
+Python takes them for blanks: `strip` removes them at the ends of a name, so they are looked for before it."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Source:
-    """The columns of the file."""
+    """The columns of a file, and how the file is written."""
 
     path: Path
     table: pa.Table
     has_typed_text: bool
-    """CSV and its kin: every cell is text and may mean a number."""
+    """Whether every cell is text that may mean a number, as in CSV and its kin."""
     notes: tuple[str, ...]
-    """How the contract says that the file is written, where that is not the usual way."""
+    """Remarks on how the file is written, if that is not the usual way. The contract says the same."""
     csv: CsvForm = field(default_factory=CsvForm)
     names_in_file: Mapping[str, str] = field(default_factory=dict)
-    """The column's name in the file by its name here, where these differ."""
+    """The name of a column in the file by its name here, if the two differ: `{"price_2": "price"}`."""
     unparsable: tuple[QuarantinedRow, ...] = ()
-    """Lines that are no rows; they are not in `table`, and will be quarantined."""
+    """Lines that are no rows. They are not in `table`, and will be quarantined."""
 
 
 def read_source(path: Path, *, columns: Sequence[str] = (), decimal: str = "") -> Source:
     """The rows of a file.
 
-    `columns` are the names where the file has no line with names; `decimal` the mark before decimals, "" to find it.
-    Raises ConfigurationError for a file of another format than `TABLE_FILES` has, without rows, or whose column names
-    are not unique."""
+    `columns` are the names of the columns if the file has no line of names. `decimal` is the mark before decimals, ""
+    to find it. Raises ConfigurationError if the file has another format than those of `TABLE_FILES`, no rows, or
+    column names that are not unique."""
     if not path.is_file():
         stop(path, "--from", "a file", "none of that name")
     with path.open("rb") as file:
@@ -67,6 +69,7 @@ def read_source(path: Path, *, columns: Sequence[str] = (), decimal: str = "") -
         stop(path, "--columns", "a CSV or TSV file, which may lack a line with names", form)
     if form not in READERS:
         stop(path, "format", TABLES, form)
+    # The readers keep the names of the file; here they become names that a contract takes.
     found = READERS[form](path, tuple(columns), decimal)
     if not found.table.num_rows:
         stop(path, "rows", "labelled rows", "none")
@@ -82,6 +85,7 @@ def _delimited(path: Path, columns: tuple[str, ...], decimal: str) -> Source:
     first = read.names
     if columns and len(columns) != read.width:
         stop(path, "--columns", f"{read.width} names, one for each cell of line {read.line}", len(columns))
+    # A number is no name, so the first line is data: taken for names, it would be lost as a row.
     if not columns and (data := [cell for cell in first if NUMBER.match(cell)]):
         stop(path, f"line {read.line}", "the names of the columns (or --columns a,b,c…)", f"data such as {data[0]!r}")
     return Source(
@@ -95,8 +99,9 @@ def _delimited(path: Path, columns: tuple[str, ...], decimal: str) -> Source:
 
 
 def _said(form: CsvForm) -> list[str]:
-    """What the contract has to say of the file."""
+    """A remark for each property of the form that is not the usual one."""
     usual = CsvForm()
+    # Each remark with whether it is made.
     said = {
         f"cells are separated by {form.delimiter!r}": form.delimiter != usual.delimiter,
         f"cells are quoted by {form.quote!r}" if form.quote else "quotation marks are text": form.quote != usual.quote,
@@ -109,7 +114,9 @@ def _said(form: CsvForm) -> list[str]:
 
 
 def _json_lines(path: Path, *_: object) -> Source:
-    """With a sentence on the lines that are no objects; raises ConfigurationError where these are many."""
+    """The rows of JSON lines, with a note on the lines that are no objects.
+
+    Raises ConfigurationError if more than MOST_BROKEN of the lines are none, or if a column has values of two types."""
     import pyarrow as pa
 
     rows: list[dict[str, Any]] = []
@@ -126,6 +133,7 @@ def _json_lines(path: Path, *_: object) -> Source:
     lines = ", ".join(str(number) for number, *_ in broken[:SHOWN]) + ("…" if len(broken) > SHOWN else "")
     why = f" (line {broken[0][0]}: {broken[0][2]})" if broken else ""
     notes = (f"lines that are no JSON objects and will be quarantined, {len(broken):,}: {lines}{why}",) * bool(broken)
+    # The columns in the order in which their names first come. An object without a name has null there.
     names = list(dict.fromkeys(name for row in rows for name in row))
     arrays = []
     for name in names:
@@ -153,7 +161,10 @@ def _parquet(path: Path, *_: object) -> Source:
 
 
 def _names(path: Path, came: list[str]) -> list[str]:
-    """Valid names; of names that differ in capitals only the later ones get a number: Athena ignores capitals."""
+    """A valid name for each column, in their order: `["Price", "price", " "]` gives `["Price", "price_2", "column_3"]`.
+
+    Of names that differ in capitals only, the later ones get a number, since Athena ignores capitals. Raises
+    ConfigurationError if a name comes twice or cannot be printed."""
     if twice := sorted(name for name, count in Counter(came).items() if count > 1):
         stop(path, "columns", "names that come once", f"{', '.join(map(repr, twice))} more than once")
     if strange := [name for name in came if not name.strip().isprintable() or {*name} & LINE_ENDS]:
@@ -161,6 +172,7 @@ def _names(path: Path, came: list[str]) -> list[str]:
     names: list[str] = []
     for place, name in enumerate(came, 1):
         plain = name.strip().lstrip("_") or f"column_{place}"
+        # A changed name must also avoid the names that other columns have in the file; an unchanged one keeps its own.
         taken = {other.lower() for other in names} | ({other.lower() for other in came} - {name.lower()})
         number = 2
         wanted = plain
@@ -175,4 +187,6 @@ READERS: Mapping[str, Callable[[Path, tuple[str, ...], str], Source]] = {
     "jsonlines": _json_lines,
     "parquet": _parquet,
 }
-"""By the words of `TABLE_FILES`: the file, names for its columns where it has none, and the mark before decimals."""
+"""Reader by format, in the words of `TABLE_FILES`.
+
+A reader takes the path, the names of the columns if the file has none, and the mark before decimals."""

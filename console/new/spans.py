@@ -1,4 +1,4 @@
-"""How many days a window, the validation and the test take."""
+"""Finds how many days a window of the monitors, the validation and the test take."""
 
 from __future__ import annotations
 
@@ -17,14 +17,15 @@ if TYPE_CHECKING:
     Times = npt.NDArray[np.datetime64]
 
 WINDOW_DAYS = (7, 1, 2, 3, 14, 28, 91, 182, 364)
-"""In the order of preference."""
+"""Lengths of a window, in the order of preference."""
 ENOUGH_ROWS = 100
-"""Of a window, for its statistics to say something."""
+"""Rows of a window from which on its statistics say something."""
 HELD_OUT = (0.15, 0.2, 0.25)
-"""Share of the rows that validates, and again that tests: the first that holds labels enough."""
+"""Share of the rows that validates, and again that tests. The first share whose parts hold enough labels is taken."""
 FEWEST_TRAINED = 0.4
+"""Least share of the rows that must be left to train on."""
 RARE = 0.1
-"""Share of the rows outside the most frequent class, below which that class alone is nearly always right."""
+"""If less than this share of the rows is outside the most frequent class, that class alone is nearly always right."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,19 +33,22 @@ class Spans:
     """The settings in days that fit the rows."""
 
     days: int
+    """From the first to the last day of the rows, both included; 0 for rows without a time."""
     window_days: int
     windows: int
-    """Complete ones."""
+    """How many complete windows the rows have."""
     is_rate_promised: bool
-    """Whether they are enough for the declared rate of false alarms."""
+    """Whether these windows are enough for the declared rate of false alarms."""
     validation_days: int
     test_days: int
-    """0 for rows without a time."""
+    """0 for rows without a time, as `validation_days`."""
     walk_forward_steps: int
 
     @property
     def are_comparable(self) -> bool:
-        """Whether the test rows are of days enough to compare a later model with the live one."""
+        """Whether the test rows are of enough days to compare a later model with the live one.
+
+        Rows without a time are not compared by days, so for them it is true."""
         return self.test_days == 0 or self.test_days >= FEWEST_BLOCKS
 
 
@@ -53,29 +57,29 @@ class Naive:
     """The rule that a model must beat, and its error on the test rows."""
 
     lag_hours: float | None
-    """None: always the class of most rows, or the median."""
+    """The rule answers with the label so many hours before. None: always the same answer, class shares or median."""
     error: float
     is_share: bool
-    """Whether the error is a share of wrong answers, and no amount in the label's unit."""
+    """Whether the error is a share of wrong answers, 0 to 1. Else it is an amount in the label's unit."""
     unit: str = ""
     log_loss: float | None = None
-    """Of the rule that answers how often each class occurs, which is compared by it."""
+    """The log loss of the rule that answers how often each class occurs. The gate compares a model with it."""
 
     @property
     def has_rare_class(self) -> bool:
-        """Whether so many rows are of one class that a share of wrong answers tells models badly apart."""
+        """Whether nearly all rows are of one class. Then a share of wrong answers hardly tells models apart."""
         return self.log_loss is not None and self.lag_hours is None and self.error < RARE
 
     @property
     def rule(self) -> str:
-        """In words."""
+        """The rule in words."""
         if self.lag_hours:
             return f"the label {self.lag_hours:g} hours before"
         return "always answering how often each class occurs" if self.is_share else "always the median"
 
     @property
     def said(self) -> str:
-        """How good it is, in words: first by the figure that the gate compares."""
+        """How good the rule is, in words. The figure that the gate compares comes first."""
         if self.is_share and self.log_loss is not None:
             right = f"the class of most rows is right on {1 - self.error:.1%} of them"
             return f"has the log loss {self.log_loss:.4f} on the test rows, the figure that the gate compares ({right})"
@@ -85,11 +89,11 @@ class Naive:
 
 
 NO_NAIVE = Naive(lag_hours=None, error=1.0, is_share=True)
-"""Before the rule was measured."""
+"""Stands for the rule until it is measured."""
 
 
 def spans_without_time() -> Spans:
-    """Of rows that are split by their keys."""
+    """The spans of rows that have no times, and so are not split by days."""
     from millrace.monitoring.baseline import PROMISED_WINDOWS
 
     return Spans(
@@ -104,9 +108,9 @@ def spans_without_time() -> Spans:
 
 
 def find_spans(times_N: Times, *, where: str, held_out: float = HELD_OUT[0]) -> Spans:
-    """The spans for rows at these ascending event times (datetime64[us]).
+    """The spans for rows at these ascending event times (datetime64[us]). `held_out` is a share of HELD_OUT.
 
-    Raises ConfigurationError where the rows lie too close for windows or for three parts."""
+    Raises ConfigurationError if the rows lie too close together for windows or for three parts."""
     import numpy as np
 
     from millrace.monitoring.baseline import FEWEST_WINDOWS, PROMISED_WINDOWS, windows_of
@@ -114,6 +118,7 @@ def find_spans(times_N: Times, *, where: str, held_out: float = HELD_OUT[0]) -> 
     first, last = (times_N[at].astype("datetime64[D]") for at in (0, -1))
     days = int((last - first).astype(int)) + 1
     seconds_N = times_N.astype("datetime64[s]").astype(np.int64)
+    # By length in days: how many complete windows there are, and the median of their rows.
     found = {}
     for length in WINDOW_DAYS:
         if days < FEWEST_WINDOWS * length:
@@ -141,7 +146,10 @@ def find_spans(times_N: Times, *, where: str, held_out: float = HELD_OUT[0]) -> 
 
 
 def _best(found: dict[int, tuple[int, float]], *, promised: int) -> int:
-    """The length with windows and rows enough, else with most windows of enough rows, else with most rows."""
+    """The first length with enough windows of enough rows.
+
+    Else the length with most windows among those of enough rows, else the one with most rows in a window. `promised`
+    is how many windows are enough."""
     for length, (windows, rows) in found.items():
         if windows >= promised and rows >= ENOUGH_ROWS:
             return length
@@ -150,12 +158,14 @@ def _best(found: dict[int, tuple[int, float]], *, promised: int) -> int:
 
 
 def _held_out(times_N: Times, days: int, share: float) -> tuple[int, int]:
-    """Days that test, of the last `share` of the rows, and that validate, of the `share` before; each at least one.
+    """How many days test and how many validate, each at least one.
 
-    Where the last FEWEST_BLOCKS days have no more than a quarter of the rows, so many test at least: an interval of
-    errors needs them, and so does the comparison of a later model with the live one."""
+    The days of the last `share` of the rows test, those of the `share` before validate. At least FEWEST_BLOCKS days
+    test if these have no more than a quarter of the rows: an interval of errors needs so many, and so does the
+    comparison of a later model with the live one."""
     import numpy as np
 
+    # Days since 1970: midnight after the last row, then the days on which the last `share` and the last two begin.
     end = times_N[-1].astype("datetime64[D]").astype(int) + 1
     at = [times_N[int(len(times_N) * (1 - part))].astype("datetime64[D]").astype(int) for part in (share, 2 * share)]
     last, before = int(end - at[0]), int(at[0] - at[1])
@@ -165,6 +175,7 @@ def _held_out(times_N: Times, days: int, share: float) -> tuple[int, int]:
 
 
 def _check_parts(times_N: Times, validation_days: int, test_days: int, where: str) -> None:
+    """Raises ConfigurationError if a part has no rows, or if too few rows are left to train on."""
     try:
         trained = split(times_N, validation_days=validation_days, test_days=test_days).train.stop
     except SnapshotError as error:

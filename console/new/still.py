@@ -1,4 +1,4 @@
-"""Columns of a series that hold one number for an unusually long time, as a stuck sensor does."""
+"""Finds columns of a series that hold one number for an unusually long time, as a stuck sensor does."""
 
 from __future__ import annotations
 
@@ -11,23 +11,25 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 FEWEST_VALUES = 20
-"""A column of fewer different numbers is one of steps, which last."""
+"""A column of fewer different numbers moves in steps, and each of its steps lasts."""
 FEWEST_ROWS = 24
+"""A run of fewer rows is never unusual."""
 USUAL = 0.9
-"""Of the other rows, so many lie in runs of equal numbers of the usual length or shorter ones,"""
+"""The usual length: this share of the other rows lies in runs of equal numbers of at most that length."""
 LONGER = 4
-"""and a run is unusual from so many times this length on."""
+"""A run is unusual if it is at least so many times as long as the usual length."""
 RESTING = 0.05
-"""Share of the other rows with the same number from which on the column rests there; of no negative numbers 0 is rest,
-too, as heating in summer."""
+"""A number of at least this share of the other rows is one at which the column rests, however long.
+
+In a column without negative numbers 0 is such a number, too: heating in summer."""
 
 
 def standing_still(
     rows: pa.Table, columns: Sequence[str], *, key: Sequence[str], event_time: str, series: int
 ) -> Iterator[str]:
-    """A sentence on each of these columns of numbers that stands still, with its longest such time.
+    """A sentence on each of these columns of numbers that stands still, with the longest time in which it does.
 
-    `series` is how many entities the rows are of."""
+    `series` is the number of entities in the rows."""
     import numpy as np
 
     from millrace.features.as_of import entity_times
@@ -55,16 +57,19 @@ def standing_still(
 
 
 def _unusual_runs(values_N: npt.NDArray[np.float64], entity_N: npt.NDArray[Any]) -> list[tuple[int, int]]:
-    """Start and length of each run of equal numbers that is unusually long; no number is NaN."""
+    """Start and length of each run of equal numbers that is unusually long. No number may be NaN."""
     import numpy as np
 
     if not len(values_N):
         return []
+    # A run ends where the number or the entity changes. `_R` has one element for each run.
     changes_N = (values_N[1:] != values_N[:-1]) | (entity_N[1:] != entity_N[:-1])
     starts_R = np.concatenate([[0], np.flatnonzero(changes_N) + 1])
     lengths_R = np.diff([*starts_R, len(values_N)])
     if len(np.unique(values_N[starts_R])) < FEWEST_VALUES:
         return []
+    # The usual length without the longest run, which would count as usual itself. Each run is repeated by its length,
+    # so the quantile is one of rows and not of runs.
     longest = int(lengths_R.argmax())
     others_R = np.delete(lengths_R, longest)
     usual = float(np.quantile(np.repeat(others_R, others_R), USUAL))

@@ -1,4 +1,4 @@
-"""A proposal becomes files: the workload's folder, checked as synthesis checks it, and drops to begin with."""
+"""Writes a proposal as files: the workload's folder, checked as synthesis checks it, and first drops."""
 
 from __future__ import annotations
 
@@ -31,30 +31,31 @@ if TYPE_CHECKING:
 
 FILES = ("workload.yaml", "contract.yaml")
 MOST_BYTES = 64 * 2**20
-"""Of a drop of images, about."""
+"""Size of a drop of images, about."""
 PREDICTED = 5
-"""Rows to ask the model about,"""
+"""Number of rows that are written to ask the model about."""
 TRIED = 200
-"""of so many last ones: an entity whose first rows these are has too short a past."""
+"""These rows are chosen among so many last ones, since the first rows of an entity have too short a past."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Written:
-    """Paths of the written files."""
+    """The paths of the written files."""
 
     folder: Path
+    """The workload's folder."""
     drops: tuple[Path, ...]
     to_predict: Path
-    """The last rows without their label."""
+    """A file with the last rows as requests have them, JSON lines."""
     predicted: str
-    """What these are, in words."""
+    """What these rows are, in words."""
 
 
 def write(proposal: Proposal, source: Path, workloads: Path, drops: Path, *, pieces: int, force: bool) -> Written:
-    """Write `workloads/<name>/` and the folder `drops`, the latter with the file itself or `pieces` of its lines.
+    """Write `workloads/<name>/` and the folder `drops`, which gets the file itself or its lines in `pieces` files.
 
-    Raises ConfigurationError for a name that cannot be beside those of other workloads, where something is there
-    already that `force` does not allow to be replaced, and WorkloadError were the files not what synthesis takes."""
+    Raises ConfigurationError if the name does not go together with the name of another workload, or if something is
+    there already and `force` is false. Raises WorkloadError if synthesis would not take the files."""
     _check_name(proposal.prediction.name, workloads)
     folder = workloads / proposal.prediction.name
     for path in (*(folder / name for name in FILES), drops):
@@ -62,6 +63,7 @@ def write(proposal: Proposal, source: Path, workloads: Path, drops: Path, *, pie
             expected = "nothing there yet, or --force to replace it"
             came = "drops of a workload of that name" if path == drops else "a workload of that name"
             raise ConfigurationError(where=str(path), field="NAME", expected=expected, came=came)
+    # Checked in a temporary folder first: files that synthesis refuses never reach `workloads/`.
     with TemporaryDirectory() as temporary:
         draft = Path(temporary) / proposal.prediction.name
         draft.mkdir()
@@ -78,7 +80,7 @@ def write(proposal: Proposal, source: Path, workloads: Path, drops: Path, *, pie
 
 
 def _check_name(name: str, workloads: Path) -> None:
-    """Raise ConfigurationError for a name that synthesis refuses beside those that are there."""
+    """Raise ConfigurationError if synthesis refuses the name beside the names of the workloads that are there."""
     known = [folder.name for folder in workload_folders(workloads)]
     for other in overlaps(name, known):
         begins = f"a name that does not begin with {other}_"
@@ -88,13 +90,18 @@ def _check_name(name: str, workloads: Path) -> None:
 
 
 def checked(folder: Path, proposal: Proposal) -> Contract:
-    """The contract as synthesis reads it; raises WorkloadError where it is not the one that was proposed."""
+    """The contract as synthesis reads it from the folder. Raises WorkloadError if synthesis does not take it.
+
+    Its table of rows equals the contract of the proposal."""
     contract = check_fit(load_workload(folder), check_contract(folder))
     assert contract.rows == proposal.contract, "the document says what the proposal says"
     return contract
 
 
 def _write_drops(proposal: Proposal, source: Path, folder: Path, pieces: int) -> Iterator[Path]:
+    """Write the first drops into `training/` of the folder, which is emptied before; the path of each.
+
+    A file of rows is dropped as it is. Images are put into Parquet files, with the accepted rows alone."""
     training, prediction = folder / "training", proposal.prediction
     shutil.rmtree(training, ignore_errors=True)
     training.mkdir(parents=True)
@@ -105,6 +112,7 @@ def _write_drops(proposal: Proposal, source: Path, folder: Path, pieces: int) ->
 
     rows = proposal.accepted.drop_columns([LINE])
     rows = rows if prediction.is_in_time else rows.drop_columns([prediction.event_time])
+    # Without `pieces`, as many as keep a drop near MOST_BYTES.
     for name, part in cut_evenly(rows, pieces or 1 + rows.nbytes // MOST_BYTES):
         path = training / f"{name}.parquet"
         pq.write_table(part, path, write_page_checksum=True)
@@ -112,7 +120,9 @@ def _write_drops(proposal: Proposal, source: Path, folder: Path, pieces: int) ->
 
 
 def cut_evenly(rows: pa.Table, pieces: int) -> list[tuple[str, pa.Table]]:
-    """As many rows in each piece; a piece has one row at least."""
+    """The rows in pieces of nearly equal size, each with its name: `001`, `002` and so on.
+
+    A piece has at least one row, so there may be fewer than `pieces`."""
     count = min(pieces, rows.num_rows)
     edges = [rows.num_rows * number // count for number in range(count + 1)]
     return [(f"{n + 1:03}", rows.slice(edges[n], edges[n + 1] - edges[n])) for n in range(count)]
@@ -123,12 +133,14 @@ def _histories(contract: Contract, workload: Workload) -> tuple[History, ...]:
 
 
 def _write_rows(proposal: Proposal, histories: Sequence[History], path: Path) -> str:
-    """Write the last rows as a request has them: without what is generated and, unless it is an input, the label, and
-    with the past that their histories read; in words what was written."""
+    """Write the last rows as requests have them; in words what was written.
+
+    They have no generated columns, and no label unless it is an input. They have the past that their histories read."""
     prediction, rows = proposal.prediction, proposal.accepted
     rows = rows if prediction.is_in_time else rows.sort_by(LINE)
     unknown = [LINE] if prediction.horizon_hours else [LINE, prediction.label]
     unknown += [column.name for column in proposal.contract.columns if column.is_generated]
+    # With histories, the last rows that have a whole past; else simply the last rows.
     last = rows.drop_columns(unknown)
     lines = _with_past(last, proposal, histories) if histories else _as_json(last.slice(max(0, len(last) - PREDICTED)))
     path.write_text("".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines))
@@ -140,7 +152,7 @@ def _write_rows(proposal: Proposal, histories: Sequence[History], path: Path) ->
 
 
 def _with_past(rows: pa.Table, proposal: Proposal, histories: Sequence[History]) -> list[dict[str, Any]]:
-    """The last of the rows whose past reaches back far enough; the last ones where none's does."""
+    """The last rows whose past reaches back far enough; simply the last rows if there are none."""
     import pyarrow as pa
     import pyarrow.compute as pc
     import pyarrow.parquet as pq
@@ -149,6 +161,7 @@ def _with_past(rows: pa.Table, proposal: Proposal, histories: Sequence[History])
     last = rows.slice(max(0, len(rows) - TRIED))
     oldest = last[event_time][0].as_py() - timedelta(hours=max(history.hours for history in histories))
     read = rows.filter(pc.greater_equal(rows[event_time], pa.scalar(oldest, rows[event_time].type)))
+    # `FilePast` reads a file, as `millrace predict FILE` does, so the rows that the oldest past needs become one.
     with TemporaryDirectory() as temporary:
         pq.write_table(read, path := Path(temporary) / "rows.parquet")
         past = FilePast(path, proposal.contract, histories, as_json=lambda _, cell: as_json(cell))

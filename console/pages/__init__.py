@@ -1,1 +1,1 @@
-"""The report of a run: one self-contained page, made of a typed story."""
+"""The report of a workload, and the card of a version: each is one HTML file that loads nothing from the network."""

@@ -7,5 +7,5 @@ from console.queries.cards import VersionCard
 
 
 def card_page(found: VersionCard) -> str:
-    """The page."""
+    """The page as HTML."""
     return template("card.html.jinja").render(found=found, card=found.card)

@@ -1,4 +1,4 @@
-"""One small picture per training: how the losses fell and where it stopped."""
+"""A small picture for each training: how its losses fell, and at which epoch the model was kept."""
 
 from __future__ import annotations
 
@@ -12,15 +12,19 @@ from console.queries.training_curves import Epoch
 
 WIDTH, HEIGHT = 330.0, 190.0
 LEFT, RIGHT, TOP, BOTTOM = 38.0, 66.0, 12.0, 26.0
+"""Margins around the drawing area, in the SVG's units, as WIDTH and HEIGHT are."""
 
 
 def curves(epochs: Sequence[Epoch]) -> Markup:
-    """Train and validation loss by epoch as SVG; empty for a model without history."""
+    """Training and validation loss by epoch, as SVG; empty for a model without a history of epochs."""
     if not epochs:
         return Markup("")
     losses = [loss for epoch in epochs for loss in (epoch.train_loss, epoch.validation_loss)]
+    # Some room above and below the curves. All losses may be equal, and a scale needs a span above 0.
     room = (max(losses) - min(losses)) * 0.08 or 0.01
+    # With a single epoch both ends would be the same.
     x = Scale(low=epochs[0].epoch, high=max(epochs[-1].epoch, epochs[0].epoch + 1), start=LEFT, stop=WIDTH - RIGHT)
+    # The y axis of SVG points down, so the low end is at the larger coordinate.
     y = Scale(low=min(losses) - room, high=max(losses) + room, start=HEIGHT - BOTTOM, stop=TOP)
     best = min(epochs, key=lambda epoch: epoch.validation_loss)
     return element(
@@ -57,9 +61,10 @@ def _line(epochs: Sequence[Epoch], x: Scale, y: Scale, of: Callable[[Epoch], flo
 
 
 def _names(last: Epoch, y: Scale) -> tuple[Markup, Markup]:
-    """The lines' names at their ends, kept apart where the ends are close."""
+    """The names of both lines at their ends. If the ends are close to each other, the names are moved apart."""
     train, validation = y(last.train_loss), y(last.validation_loss)
     if abs(train - validation) < 15:
+        # 15 pixels are about the height of a line of text.
         middle, side = (train + validation) / 2, 7.5 if train >= validation else -7.5
         train, validation = middle + side, middle - side
     place = WIDTH - RIGHT + 8
@@ -70,7 +75,7 @@ def _names(last: Epoch, y: Scale) -> tuple[Markup, Markup]:
 
 
 def _spot(epoch: Epoch, x: Scale) -> Markup:
-    """An unseen spot that a pointer finds, with the epoch's figures."""
+    """An invisible rectangle over one epoch. A pointer on it shows the epoch's figures."""
     title = (
         f"epoch {epoch.epoch}\ntraining {epoch.train_loss:.4f}\nvalidation {epoch.validation_loss:.4f}\n"
         f"error {epoch.validation_error:.3f}\n{epoch.seconds:.2f} s"
@@ -83,7 +88,9 @@ def _spot(epoch: Epoch, x: Scale) -> Markup:
 
 
 def _best(best: Epoch, x: Scale, y: Scale) -> Markup:
+    """A mark at the epoch whose model was kept: the one with the lowest validation loss."""
     place = x(best.epoch)
+    # In the right half the text stands left of the mark, so that it stays inside the picture.
     left = place > (LEFT + WIDTH - RIGHT) / 2
     return element(
         "g",

@@ -1,4 +1,4 @@
-"""What a model was judged by beside its error, as small tables: rivals, slices, groups, damages, leaks."""
+"""What a model was judged by besides its error, as small tables: rivals, slices, groups, damages, leaks."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ from millrace.evaluation.report import Evaluation
 from millrace.tasks import figures
 
 MOST_SLICES = 12
-"""The worst ones."""
+"""How many slices are shown, the worst ones."""
 MOST_PARTS = 12
-"""Of more horizons so many are shown, the first and the last among them."""
+"""If there are more horizons or labels, so many are shown, the first and the last among them."""
 MOST_COLUMNS = 5
-"""Of those that are searched for leaks, the most telling."""
+"""How many of the columns that were searched for leaks are shown, the most telling ones."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class EvidenceTable:
-    """The first column says what a row is; all others are figures."""
+    """A table: the first column says what a row is, all other columns are figures."""
 
     head: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
 
 
 def evidence(evaluation: Evaluation) -> tuple[EvidenceTable, ...]:
-    """The tables that the evaluation has figures for; intervals are of 95 %."""
+    """The tables for which the evaluation has figures. Intervals are of 95%."""
     found = (
         _parts(evaluation),
         _rivals(evaluation),
@@ -42,13 +42,17 @@ def evidence(evaluation: Evaluation) -> tuple[EvidenceTable, ...]:
 
 
 def _parts(evaluation: Evaluation) -> EvidenceTable:
-    """Each horizon or label by its figures, the naive rule's error or log loss beside the own one."""
+    """A row for each horizon or label with its figures.
+
+    The last column is the naive rule's log loss if the parts have one, else its error."""
     count = len(evaluation.parts)
+    # MOST_PARTS places spread evenly from 0 to count - 1, both included.
     places = range(count) if count <= MOST_PARTS else [at * (count - 1) // (MOST_PARTS - 1) for at in range(MOST_PARTS)]
     parts = [evaluation.parts[at] for at in places]
     if not parts:
         return EvidenceTable(head=(), rows=())
     found = dict.fromkeys(name for part in parts for name in part.figures)
+    # First the figures that all tasks share, in their fixed order, then those that only this task has.
     shown = [name for name, figure in figures.FIGURES.items() if figure.in_parts and name in found]
     own = [*shown, *(name for name in found if name not in figures.FIGURES)]
     compared = "log_loss" if "log_loss" in own else "error"
@@ -60,6 +64,7 @@ def _parts(evaluation: Evaluation) -> EvidenceTable:
         )
         for part in parts
     )
+    # The error goes by what it is for this task.
     names = [_error_name(evaluation) if name == "error" else figures.words(name) for name in own]
     return EvidenceTable(
         head=("part of the answer", *names, f"{names[own.index(compared)]} of the naive rule"), rows=rows
@@ -67,6 +72,7 @@ def _parts(evaluation: Evaluation) -> EvidenceTable:
 
 
 def _figure(name: str, value: float | None) -> str:
+    """A figure as text; "–" if it is not known."""
     known = figures.FIGURES.get(name)
     if value is None:
         return "–"
@@ -143,7 +149,7 @@ def _leaks(evaluation: Evaluation) -> EvidenceTable:
 
 
 def _interval(figure: Estimate, evaluation: Evaluation, *, signed: bool = False) -> str:
-    """Figure and interval: "13.2% (12.1 to 14.4)" of a share, "53.1 (50.2 to 56)" of an amount."""
+    """A figure with its interval: "13.2% (12.1 to 14.4)" for a share, "53.1 (50.2 to 56)" for an amount."""
     sign: Literal["", "+"] = "+" if signed else ""
     is_share, unit = evaluation.error.is_share, "%" if evaluation.error.is_share else ""
     value, low, high = (
@@ -154,9 +160,11 @@ def _interval(figure: Estimate, evaluation: Evaluation, *, signed: bool = False)
 
 
 def _error_name(evaluation: Evaluation) -> str:
+    """What the error is, with its unit if it has one: "mean absolute error, MW"."""
     unit = evaluation.error.unit
     return f"{evaluation.error.name}, {unit}" if unit else evaluation.error.name
 
 
 def _finite(value: float) -> float:
+    """The value, with infinity for NaN: such a slice is sorted as the worst."""
     return value if math.isfinite(value) else math.inf

@@ -1,4 +1,4 @@
-"""What moves a model's answers: bars of its columns, and one row taken apart, its image, its words or its hours."""
+"""What moves a model's answers: bars of its columns, and one row taken apart by its image, words or hours."""
 
 from __future__ import annotations
 
@@ -17,33 +17,37 @@ from millrace.evaluation.evidence import (
 )
 
 MOST_BARS = 12
+"""How many bars a picture has at most, the longest ones."""
 WIDTH, LINE, NAMES, FIGURES = 420.0, 22.0, 150.0, 60.0
+"""Width of a picture, height of a bar's line, and widths for the names on the left and the figures on the right."""
 HOURS_HEIGHT = 110.0
+"""Height of the drawing area of the hours, in pixels."""
 PICTURE = 190.0
-"""Pixels of the page, one side of an image."""
+"""The largest width of an image on the page, in pixels."""
 FAINTEST = 0.08
-"""Of the largest contribution: a word or a patch that adds less is left as it is."""
+"""A share of the largest contribution. A word or patch that adds less than that is not coloured."""
 
 
 def explanations(evidence: ExplanationEvidence | None) -> Markup:
-    """The pictures of one model, side by side; empty for a model without explanations."""
+    """The pictures of one model side by side; empty for a model without explanations."""
     if evidence is None:
         return Markup("")
     example = () if evidence.example is None else _example(evidence.example)
+    # With one column only, its words or hours say more than one bar. An image's patches are drawn on the image instead.
     is_one_text = len(evidence.columns) == 1 and evidence.places and not (evidence.example and evidence.example.image)
     bars = _places(evidence.places) if is_one_text else _columns(evidence.columns)
     return element("div", bars, *example, class_="beside explained")
 
 
 def _places(places: Sequence[PlaceImportance]) -> Markup:
-    """A bar for each word, or hour, of the one column, the longest first."""
+    """A bar for each word or hour of the model's only column, the longest first."""
     largest = sorted(places, key=lambda one: -one.mean)[:MOST_BARS]
     bars = [(one.place, one.mean, f"{one.mean:.3g}") for one in largest]
     return _bars(bars, title=f"mean contribution within {largest[0].column}")
 
 
 def _columns(columns: Sequence[ColumnImportance]) -> Markup:
-    """A bar for each column, the longest first, with the rise of the error without it."""
+    """A bar for each column, the longest first, with the rise of the error without the column."""
     largest = sorted(columns, key=lambda one: -one.mean)[:MOST_BARS]
     bars = [(one.column, one.mean, "" if one.rise is None else f"{one.rise.value:+.3g}") for one in largest]
     title = "mean contribution; right: rise of the error without the column"
@@ -51,6 +55,7 @@ def _columns(columns: Sequence[ColumnImportance]) -> Markup:
 
 
 def _example(example: ExampleExplanation) -> Iterable[Markup]:
+    """The pictures of one row: its image, its words, its hours, and a bar for each of its other cells."""
     kinds = {one.kind for one in example.contributions}
     if example.image and "patch" in kinds:
         yield _patches(example)
@@ -70,10 +75,13 @@ def _name(one: ExampleContribution) -> str:
 
 
 def _bars(bars: Sequence[tuple[str, float, str]], *, title: str) -> Markup:
-    """Bars to the right for what adds, to the left for what takes away."""
+    """Horizontal bars: to the right for what adds to the answer, to the left for what takes away. Each is (name,
+    length, figure)."""
+    # `or 1.0`: if all contributions are 0, the division below must still work.
     longest = max((abs(length) for _, length, _ in bars), default=0.0) or 1.0
     signed = any(length < 0 for _, length, _ in bars)
     room = WIDTH - NAMES - FIGURES
+    # With negative bars the line of 0 is in the middle, and each side has half of the room.
     zero = NAMES + (room / 2 if signed else 0.0)
     unit = (room / 2 if signed else room) / longest
     height = LINE * len(bars) + 24
@@ -92,7 +100,7 @@ def _bars(bars: Sequence[tuple[str, float, str]], *, title: str) -> Markup:
 
 
 def _hours(example: ExampleExplanation) -> Markup:
-    """A bar for each stretch of hours, the sum of its columns; the newest on the right."""
+    """A bar for each stretch of hours, the sum over its columns. The newest is on the right."""
     sums: defaultdict[str, float] = defaultdict(float)
     for one in example.contributions:
         if one.kind == "hours":
@@ -105,6 +113,7 @@ def _hours(example: ExampleExplanation) -> Markup:
         kind = "adds" if amount >= 0 else "takes"
         box = {"x": place * step, "y": middle - (height if amount >= 0 else 0), "width": step * 0.8, "height": height}
         bars.append(element("rect", element("title", f"{hours}: {amount:+.4g}"), **box, class_=kind))
+    # A step of len - 1 leaves the first and the last stretch; a single stretch is both.
     ends = list(sums)[:: max(len(sums) - 1, 1)]
     title = f"one row, answered {example.answer}: what its hours added"
     return _figure(
@@ -119,7 +128,7 @@ def _hours(example: ExampleExplanation) -> Markup:
 
 
 def _words(example: ExampleExplanation) -> Markup:
-    """The text, each word the stronger coloured the more it added or took away."""
+    """The text of the row. A word is coloured the more strongly, the more it added or took away."""
     words = [one for one in example.contributions if one.kind == "word"]
     largest = max((abs(one.contribution) for one in words), default=0.0) or 1.0
     marked = [
@@ -132,6 +141,7 @@ def _words(example: ExampleExplanation) -> Markup:
 
 
 def _shade(share: float) -> dict[str, str]:
+    """The attributes of a word: class and colour. `share` is its part of the largest contribution, -1 to 1."""
     if abs(share) < FAINTEST:
         return {"class_": "none"}
     kind, colour = ("adds", "--blue") if share > 0 else ("takes", "--red")
@@ -143,7 +153,7 @@ def _shade(share: float) -> dict[str, str]:
 
 
 def _patches(example: ExampleExplanation) -> Markup:
-    """The image under its patches."""
+    """The image with its patches over it, coloured by what each added or took away."""
     width, height = example.size
     patches = [one for one in example.contributions if one.box is not None]
     largest = max((abs(one.contribution) for one in patches), default=0.0) or 1.0
@@ -172,9 +182,11 @@ def _patches(example: ExampleExplanation) -> Markup:
 
 
 def _figure(*parts: Markup, height: float, label: str) -> Markup:
+    """A picture of the common width in a `div`. `label` describes it for screen readers."""
     picture = element("svg", together(*parts), viewBox=f"0 0 {WIDTH:.0f} {height:.0f}", role="img", aria_label=label)
     return element("div", picture)
 
 
 def _short(name: str) -> str:
+    """The name, cut to 24 characters."""
     return name if len(name) <= 24 else f"{name[:23]}…"

@@ -1,4 +1,4 @@
-"""One small picture per forecast: what was known, what was answered with its interval, and what came."""
+"""A small picture for each forecast: what was known, what was answered with its interval, and what came."""
 
 from __future__ import annotations
 
@@ -11,15 +11,21 @@ from console.pages.scale import Scale, short
 from millrace.evaluation.evidence import ForecastExample
 
 WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 340.0, 170.0, 44.0, 10.0, 26.0, 30.0
+"""Size of the picture and margins around the drawing area, in the SVG's units."""
 DOT = 1.8
+"""Radius of a dot, in the SVG's units."""
 
 
 def fan(example: ForecastExample) -> Markup:
-    """The past as a line up to hour 0, the forecast after it with its interval as an area, what came as dots."""
+    """The forecast of one row as SVG: the past as a line up to hour 0, the forecast as a line after it, its interval as
+    an area, and what came as dots.
+
+    Empty if there are no numbers, or if one is not finite."""
     numbers = [*example.past, *example.value, *example.lower, *example.upper, *example.truth]
     if not numbers or not all(map(math.isfinite, numbers)):
         return Markup("")
     low, high = min(numbers), max(numbers)
+    # Hours of the past are 0 or below, hours of the forecast above 0.
     x = Scale(low=min(example.past_hours, default=0.0), high=example.hours[-1], start=LEFT, stop=WIDTH - RIGHT)
     y = Scale(low=low, high=high if high > low else low + 1, start=HEIGHT - BOTTOM, stop=TOP)
     upper = [(x(hours), y(value)) for hours, value in zip(example.hours, example.upper, strict=True)]
@@ -30,6 +36,7 @@ def fan(example: ForecastExample) -> Markup:
         *(_level(value, y) for value in y.ticks(3)),
         *(_hour(hours, x) for hours in x.ticks(4)),
         element("line", x1=x(0), x2=x(0), y1=TOP, y2=HEIGHT - BOTTOM, class_="diagonal"),
+        # Along the upper ends and back along the lower ends: the outline of the interval.
         element("polygon", points=_points([*upper, *reversed(lower)]), class_="fan"),
         element("polyline", points=_points(_places(example.past_hours, example.past, x, y)), class_="trace"),
         element("polyline", points=_points(_places(example.hours, example.value, x, y)), class_="answered"),

@@ -1,4 +1,4 @@
-"""SVG elements whose text and attributes are escaped."""
+"""Elements of SVG and HTML whose text and attributes are escaped."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ Child = str | None
 
 
 def element(name: str, *children: Child, **attributes: str | float | None) -> Markup:
-    """`<name attributes>children</name>`; None is left out.
+    """`<name attributes>children</name>`. Children and attributes that are None are left out.
 
-    `class_` loses its underscore, others become hyphens. For example `element("line", x1=0, class_="grid")` is
-    `<line x1="0" class="grid"></line>`."""
+    An underscore at the end of an attribute's name is dropped, others become hyphens. For example, `element("line",
+    x1=0, class_="grid")` is `<line x1="0" class="grid"></line>`."""
     written = Markup("").join(
         Markup(' {}="{}"').format(key.rstrip("_").replace("_", "-"), _number(value))
         for key, value in attributes.items()
@@ -21,10 +21,10 @@ def element(name: str, *children: Child, **attributes: str | float | None) -> Ma
 
 
 def together(*parts: Child) -> Markup:
-    """The parts one after the other."""
+    """The parts one after another. A text is escaped, an element stays as it is."""
     return Markup("").join(escape(part) for part in parts if part is not None)
 
 
 def _number(value: str | float) -> str:
-    """Coordinates to a tenth of a pixel: finer makes the page longer, not better."""
+    """An attribute's value as text. Numbers have a tenth of a pixel: finer ones make the page longer, not better."""
     return value if isinstance(value, str) else f"{value:.1f}".removesuffix(".0")

@@ -1,4 +1,4 @@
-"""The training rows nearest to a decision as a table, its images as pictures."""
+"""The training rows nearest to a decision as a table, with images as pictures."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from console.presenters.examples import ENDS, example_notes, example_rows
 from console.queries.nearest_examples import NearestExamples
 
 PICTURES = {"iVBORw0KGgo": "png", "/9j/": "jpeg"}
-"""How base64 of a picture begins that a browser shows; raw pixels are none."""
+"""How the base64 of a picture begins that a browser can show. Raw pixels are not such a picture."""
 
 
 def nearest(found: NearestExamples | None) -> Markup:
-    """Beneath the table what was compared; empty where nothing may be shown."""
+    """The table, and below it what was compared. Empty if no training rows may be shown."""
     if found is None:
         return Markup("")
     head, *rows = example_rows(found)
@@ -32,6 +32,7 @@ def nearest(found: NearestExamples | None) -> Markup:
 
 
 def _line(row: dict[str, str], columns: list[str], found: NearestExamples) -> Markup:
+    """One line of the table. In a column of images, a cell that a browser can show becomes a picture."""
     name = row["what"]
     cells: list[Markup | str] = [row.get(column, "") for column in columns]
     if name in found.images:
@@ -41,6 +42,6 @@ def _line(row: dict[str, str], columns: list[str], found: NearestExamples) -> Ma
 
 
 def _picture(cell: Any) -> Markup | None:
-    """Of base64; None where a browser has no picture of it."""
+    """The picture of a cell in base64; None if a browser cannot show it."""
     kind = next((kind for start, kind in PICTURES.items() if isinstance(cell, str) and cell.startswith(start)), None)
     return None if kind is None else element("img", src=f"data:image/{kind};base64,{cell}", alt="")

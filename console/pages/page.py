@@ -35,33 +35,36 @@ from millrace.tasks import figures
 from millrace.tasks.metrics import ReliabilityBin
 
 SHAPES = {"good": "●", "bad": "▲", "watch": "◆", "plain": "○"}
-"""An entry's tone for an eye that sees no colours."""
+"""A sign for each tone of an entry, for readers who do not see the colours."""
 STATES = {"checked": "✓ checked", "recorded": "· recorded", "broken": "✗ broken"}
+"""The states of a link of the lineage as the page shows them."""
 BAR = 132.0
-"""Pixels of the bar of the largest drop."""
+"""Width of the bar of the largest drop, in pixels."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class MachineRuns:
-    """The executions of one machine."""
+    """The executions of one machine in figures."""
 
     machine: str
     runs: int
     failed: int
     running: int
     seconds: float
-    """Median."""
+    """The median of the executions' durations."""
     newest: str
+    """The title of the newest execution."""
     at: datetime
+    """When the newest execution started."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class PageLink:
-    """The page of a workload, in the same folder."""
+    """A link to the page of a workload in the same folder."""
 
     workload: str
     file: str
-    """`report-xray.html`."""
+    """For example `report-xray.html`."""
 
 
 def page(
@@ -71,10 +74,11 @@ def page(
     extra_notes: Sequence[str] = (),
     links: Sequence[PageLink] = (),
 ) -> str:
-    """The report as HTML, light or dark as the reader's system is; a part without content is left out.
+    """The report as HTML. It is light or dark as the reader's system is. A part without content is left out.
 
-    The extras come after the page's own facts and notes; the links, this page's own among them, stand above its
-    title."""
+    `extra_facts` and `extra_notes` come after the page's own. `links` stand above the title; a link to this page itself
+    is among them."""
+    # Filters of the template by their names in it; below are the values that it shows.
     page = template(
         "report.html.jinja",
         number=lambda value: f"{value:,}",
@@ -103,6 +107,7 @@ def page(
         chain=list(_chain(report.lineage)),
         accepted=", ".join(f"{rows:,} {what}" for what, rows in accepted_rows(report.drops)),
         refused=refused_rows(report.drops),
+        # The page divides by it to get the width of a bar, so it is never 0.
         largest=max((drop.accepted + drop.quarantined for drop in report.drops), default=0) or 1,
         shapes=SHAPES,
         bar=BAR,
@@ -123,15 +128,16 @@ def page(
 
 
 def _limits(report: WorkloadReport) -> Iterator[str]:
-    """What the monitors cannot watch, as sentences."""
+    """What the monitors cannot watch, in sentences."""
     labels = missing_labels(report.windows)
     for limit in (*report.limits, *((labels,) if labels else ())):
         yield f"{limit.sentence[:1].upper()}{limit.sentence[1:]}."
 
 
 def _other_metrics(evaluation: Evaluation) -> Iterator[tuple[str, float, Estimate | None]]:
-    """Name, figure and interval of each metric that the error does not state already, in its other sign or by its own
-    name."""
+    """Name, figure and interval of each metric that says more than the error does.
+
+    A metric is left out if it equals the error, and accuracy is left out if the error is a share of wrong answers."""
     error = evaluation.metrics.get("error")
     for name, figure in evaluation.metrics.items():
         is_restated = figure == error or (name == "accuracy" and evaluation.error.is_share)
@@ -141,15 +147,17 @@ def _other_metrics(evaluation: Evaluation) -> Iterator[tuple[str, float, Estimat
 
 
 def _amount(error: float, evaluation: Evaluation) -> str:
-    """One error of the evaluation: `82.29 µg/m³`, `13.2%` wrong."""
+    """One error of the evaluation: `82.29 µg/m³`, or `13.2% wrong` for a share."""
     return f"{error:.1%} wrong" if evaluation.error.is_share else evaluation.error.amount(error)
 
 
 def _finite(bins: Iterable[ReliabilityBin]) -> list[ReliabilityBin]:
+    """The bins whose confidence and accuracy are finite."""
     return [one for one in bins if math.isfinite(one.confidence) and math.isfinite(one.accuracy)]
 
 
 def _machine(report: WorkloadReport, runs: Sequence[Execution]) -> MachineRuns | None:
+    """The figures of one machine's executions, oldest first; None if there are none."""
     if not runs:
         return None
     return MachineRuns(
@@ -164,7 +172,7 @@ def _machine(report: WorkloadReport, runs: Sequence[Execution]) -> MachineRuns |
 
 
 def _chain(links: Sequence[Link]) -> Iterable[tuple[str, str, str, str]]:
-    """Kind, identity, detail and state; successive links of one kind and state are one card."""
+    """Cards of the lineage: kind, identity, detail, state. Successive links of one kind and state share a card."""
     for (what, state), group in groupby(links, key=lambda link: (link.what, link.state)):
         first, *others = group
         detail = f"{first.detail}; and {words.count(len(others), 'other')} like it" if others else first.detail

@@ -1,4 +1,4 @@
-"""One small picture per model version: how often it is right, by its stated confidence."""
+"""A small picture for each model version: how often its answers are right, by the confidence that they state."""
 
 from __future__ import annotations
 
@@ -11,16 +11,18 @@ from console.pages.scale import Scale
 from millrace.tasks.metrics import ReliabilityBin
 
 SIZE, LEFT, RIGHT, TOP, BOTTOM = 200.0, 40.0, 12.0, 26.0, 34.0
+"""Side of the picture and margins around the drawing area, in the SVG's units."""
 LARGEST = 7.0
-"""Radius of the fullest bin, pixels; areas go by rows."""
+"""Radius of the bin with the most rows, in pixels. The area of a mark is in proportion to its rows."""
 HALF = 0.5
-"""An answer of two classes is never less sure than this."""
+"""The lowest confidence of an answer with two classes."""
 
 
 def reliability(bins: Sequence[ReliabilityBin]) -> Markup:
-    """Accuracy over confidence, a mark per bin as large as its rows; on the diagonal words and deeds agree."""
+    """Accuracy over confidence as SVG, a mark for each bin. On the diagonal, answers are right as often as they say."""
     if not bins:
         return Markup("")
+    # With two classes the left half of the axis would always be empty.
     lowest = HALF if min(one.confidence for one in bins) >= HALF else 0.0
     least = min(lowest, *(one.accuracy for one in bins))
     x = Scale(low=lowest, high=1, start=LEFT, stop=SIZE - RIGHT)
@@ -49,9 +51,10 @@ def _tick(value: float, x: Scale, y: Scale) -> Markup:
 
 
 def _bin(one: ReliabilityBin, most: int, x: Scale, y: Scale) -> Markup:
-    """Its distance from the diagonal as a line, so that the eye sees how far words and deeds are apart."""
+    """The mark of one bin, and a line to the diagonal that shows how far accuracy and confidence are apart."""
     place = x(one.confidence)
     tip = element("title", f"{one.rows} rows\nsays {one.confidence:.0%}\nright {one.accuracy:.0%}")
+    # The root, so that the area grows with the rows; 2 pixels at least, to be seen.
     radius = max(LARGEST * (one.rows / most) ** 0.5, 2.0)
     return together(
         element("line", x1=place, x2=place, y1=y(one.confidence), y2=y(one.accuracy), class_="gap"),

@@ -1,4 +1,4 @@
-"""From values to places on paper, and the round values to write beside an axis."""
+"""Scales from values to positions in a picture, and the round values to write beside an axis."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ from datetime import date, timedelta
 
 @dataclass(frozen=True, kw_only=True)
 class Scale:
-    """A straight or logarithmic line from `low`..`high` to `start`..`stop` (pixels, either way round)."""
+    """A straight or logarithmic scale from the values `low` to `high` onto the pixels `start` to `stop`.
+
+    `start` may be larger than `stop`: a scale may run either way."""
 
     low: float
     high: float
@@ -19,7 +21,7 @@ class Scale:
     logarithmic: bool = False
 
     def __call__(self, value: float) -> float:
-        """The position of `value`; a value outside is on the edge."""
+        """The position of `value`. A value outside the scale is put at its edge."""
         inside = min(max(value, self.low), self.high)
         if self.logarithmic:
             share = math.log(inside / self.low) / math.log(self.high / self.low)
@@ -28,12 +30,13 @@ class Scale:
         return self.start + share * (self.stop - self.start)
 
     def ticks(self, count: int = 4) -> list[float]:
-        """Round values inside the scale, about `count` of them; powers of two on a logarithmic one."""
+        """Round values inside the scale, about `count` of them. On a logarithmic scale they are powers of two."""
         if self.logarithmic:
             least, most = math.ceil(math.log2(self.low)), math.floor(math.log2(self.high))
             every = max(1, math.ceil((most - least) / count))
             return [2.0**power for power in range(least, most + 1) if power % every == 0]
         step = _round_step((self.high - self.low) / count)
+        # 1e-9, so that an end that is a multiple of the step is not lost to rounding.
         least, most = math.ceil(self.low / step - 1e-9), math.floor(self.high / step + 1e-9)
         return [number * step for number in range(least, most + 1)]
 
@@ -44,6 +47,7 @@ def months(first: date, last: date) -> Iterator[date]:
     while day <= last:
         if day >= first:
             yield day
+        # 32 days after a first day always lie in the next month.
         day = (day + timedelta(days=32)).replace(day=1)
 
 
@@ -53,5 +57,6 @@ def short(value: float) -> str:
 
 
 def _round_step(rough: float) -> float:
+    """The smallest of 1, 2, 5 and 10 times a power of ten that is not below `rough`."""
     power = 10.0 ** math.floor(math.log10(rough))
     return next(step * power for step in (1, 2, 5, 10) if step * power >= rough * 0.999)

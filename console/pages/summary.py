@@ -1,4 +1,4 @@
-"""The head and the foot of the page: the state of the workload in a few sentences, its figures, their limits."""
+"""The head and the foot of the page: the state of the workload in a few sentences, its figures, and their limits."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from millrace.messages.retrain import RetrainingDecided
 from millrace.timestamps import parse_utc
 
 RECENT = 4
-"""Windows that recent decisions are counted over."""
+"""How many windows the recent decisions are counted over."""
 NEWEST = 3
-"""Of the alarms, and of the refused models, so many have a sentence each."""
+"""How many alarms, and how many refused models, have a sentence each: the newest ones."""
 ACCEPTED = {"training": "training rows accepted", "scoring": "rows scored", "labels": "labels accepted"}
-"""Feed by what its accepted rows are."""
+"""By feed, what its accepted rows are."""
 CLOSE = 0.01
-"""Two shares at most this far apart are written with one decimal."""
+"""Two shares that differ by at most this much are written with one decimal."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,20 +34,21 @@ class Fact:
     figure: str
     """For example `41.2 s`."""
     what: str
+    """What the figure is."""
 
 
 def summary(report: WorkloadReport) -> str:
-    """Sentences about the live version, the newest alarms, what was refused."""
+    """Sentences about the live version, the newest alarms, and what was refused."""
     return " ".join([*_live(report), *_alarmed(report), *_refused(report), *_guarded(report)])
 
 
 def facts(report: WorkloadReport) -> tuple[Fact, ...]:
-    """The figures that exist."""
+    """The figures at the head of the page, as far as there is anything to count."""
     return tuple(_facts(report))
 
 
 def notes(report: WorkloadReport) -> tuple[str, ...]:
-    """Limits that a reader must know."""
+    """Limits of the figures that a reader must know."""
     return tuple(_notes(report))
 
 
@@ -72,9 +73,9 @@ def _facts(report: WorkloadReport) -> Iterator[Fact]:
 
 
 def accepted_rows(drops: Sequence[Drop]) -> list[tuple[str, int]]:
-    """What the contract accepted, by feed, where it has drops: `training rows`, `rows scored`, `labels`.
+    """What the contract accepted, as (words, rows) for each feed with drops: `[("rows scored", 335)]`.
 
-    Without the rows that left for a later version of their object."""
+    Rows that left again for a later version of their object are not counted."""
     there = {drop.feed for drop in drops}
     return [
         (what, sum(drop.accepted - drop.replaced for drop in drops if drop.feed == feed))
@@ -84,13 +85,14 @@ def accepted_rows(drops: Sequence[Drop]) -> list[tuple[str, int]]:
 
 
 def refused_rows(drops: Sequence[Drop]) -> str:
-    """`429 quarantined`; `429 quarantined, two files refused whole`, whose rows nobody has counted."""
+    """`429 quarantined`, or `429 quarantined, two files refused whole`. Nobody has counted the rows of such files."""
     whole = sum(bool(drop.rejected) for drop in drops)
     also = f", {count(whole, 'file')} refused whole" if whole else ""
     return f"{sum(drop.quarantined for drop in drops):,} quarantined{also}"
 
 
 def _live(report: WorkloadReport) -> Iterator[str]:
+    """Sentences about the live version."""
     model = report.live
     if model is None:
         yield "No model version is live." if report.models else "No model has been trained yet."
@@ -106,12 +108,14 @@ def _live(report: WorkloadReport) -> Iterator[str]:
 
 
 def _quality(model: JudgedModel) -> str:
+    """How good the version was on its test rows, and how good the naive rule was on them."""
     evaluation = model.evaluation
     if evaluation is None:
         return ""
     error, naive = evaluation.error, evaluation.naive.metrics.get("error")
     quality = partial(error.quality, decimals=_decimals(evaluation.metrics.get("error"), naive))
     own = quality(evaluation.metrics.get("error"))
+    # A part of the sentence: `where the naive rule is 62% right`, or `… has 89.7 µg/m³`.
     rule = "" if naive is None else f"is {quality(naive)}" if error.is_share else f"has {error.amount(naive)}"
     losses = losses_beside(evaluation)
     compared = "" if evaluation.champion else ", which the gate compares,"
@@ -122,18 +126,19 @@ def _quality(model: JudgedModel) -> str:
 
 
 def _decimals(one: float | None, other: float | None) -> int:
-    """Of two shares in percent: one where they would be, or nearly be, the same without."""
+    """Decimals for two shares in percent: 1 if they are so close that without it they would look alike, else 0."""
     return int(one is not None and other is not None and abs(one - other) <= CLOSE + 1e-9)
 
 
 def _recent(model: JudgedModel, report: WorkloadReport) -> Iterator[str]:
-    """How right its last decisions with labels were, where they were worse than the rows that it never saw."""
+    """How good the version's last decisions with labels were, if they were worse than on its test rows."""
     expected = model.evaluation.metrics.get("error") if model.evaluation else None
     own = [window for window in report.windows if window.version == model.version.version]
     known = [(window, window.mean_error) for window in own if window.mean_error is not None][-RECENT:]
     decisions = sum(window.decisions for window, _ in known)
     if model.evaluation is None or expected is None or not decisions:
         return
+    # The mean over decisions, not over windows, which may differ in size.
     error = sum(each * window.decisions for window, each in known) / decisions
     if error > expected:
         quality = model.evaluation.error.quality(error, decimals=_decimals(error, expected))
@@ -142,11 +147,13 @@ def _recent(model: JudgedModel, report: WorkloadReport) -> Iterator[str]:
 
 
 def _alarmed(report: WorkloadReport) -> Iterator[str]:
+    """A sentence for each of the newest alarms, with its cause and the version that was released after it."""
     released = [run for run in report.of("release") if "advance_release" in run.output]
     for alarm in report.alarms[-NEWEST:]:
         run = monitor_run_before(report, alarm.at)
         cause = explain(alarm.name, run, report) if run else ""
         why = f" ({cause})" if cause else ""
+        # The first release after the alarm that made a version live.
         after = next((run for run in released if alarm.starts_retraining and run.started > alarm.at), None)
         opened = answer(after, "start_release", ReleaseStarted) if after else None
         then = f" Version {opened.version} was released on {day(after.started)}." if opened and after else ""
@@ -154,6 +161,7 @@ def _alarmed(report: WorkloadReport) -> Iterator[str]:
 
 
 def _refused(report: WorkloadReport) -> Iterator[str]:
+    """A sentence for each of the newest models that a gate refused."""
     for model in [model for model in report.models if not model.is_passed][-NEWEST:]:
         gates = listed([gate.name for gate in model.version.gates if not gate.passed])
         at = model.version.trained_at
@@ -161,6 +169,7 @@ def _refused(report: WorkloadReport) -> Iterator[str]:
 
 
 def _guarded(report: WorkloadReport) -> Iterator[str]:
+    """How many requests for a retraining the guard refused."""
     decided = (answer(run, "guard", RetrainingDecided) for run in report.of("retrain"))
     refusals = [decision for decision in decided if decision and not decision.accepted]
     if refusals:
@@ -185,8 +194,9 @@ def _notes(report: WorkloadReport) -> Iterator[str]:
 
 
 def _unjudged(report: WorkloadReport) -> Iterator[str]:
-    """Windows with labels but without an error."""
+    """A note on windows that have labels but no error."""
     without = {(window.start, window.end) for window in report.windows if window.error is None}
+    # Windows whose labels have all come and whose decisions were answered, but which have no error.
     labelled = {
         (window.start.date(), window.end.date())
         for run in report.monitor_runs
@@ -203,11 +213,12 @@ def _unjudged(report: WorkloadReport) -> Iterator[str]:
 
 
 def _early_labels(report: WorkloadReport) -> Iterator[str]:
-    """Retrainings after an alarm whose labels end before the window that moved."""
+    """A note on each retraining after an alarm whose labels end before the window that moved."""
     for model in report.models:
         run = next((run for run in report.of("train") if run.name == model.version.run), None)
         judged = monitor_run_before(report, run.started) if run and reason_of(run) == "alarm" else None
         found, until = worst_window("input-drift", judged.report) if judged else None, _last_label(model)
+        # `found[1]` is the drift over its bound. The labels may well reach past a window that did not move.
         if run and until and found and found[1] > 1 and until <= found[0].start:
             yield (
                 f"The model of {day(run.started)} was trained on labels up to {until:%-d %B}, before the window that "
@@ -216,4 +227,5 @@ def _early_labels(report: WorkloadReport) -> Iterator[str]:
 
 
 def _last_label(model: JudgedModel) -> datetime | None:
+    """The end of the model's test rows; None without an evaluation."""
     return parse_utc(model.evaluation.split.to) if model.evaluation else None

@@ -1,4 +1,4 @@
-"""The templates of the pages, which lie beside them."""
+"""The Jinja templates of the pages, which lie in this folder."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 
 
 def template(name: str, **filters: Callable[..., Any]) -> Template:
-    """Every value is escaped, and one that is missing is an error."""
+    """The template of this name. Every value is escaped, and a value that is missing is an error."""
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent),
         autoescape=True,

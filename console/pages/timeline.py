@@ -1,4 +1,4 @@
-"""The runs of a workload as a line of events: one entry for each that matters, one for each quiet stretch between."""
+"""The runs of a workload as a timeline: an entry for each run that matters, and one for each quiet stretch."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from console.words import count, spelled
 
 
 def timeline(report: WorkloadReport) -> tuple[TimelineEntry, ...]:
-    """The entries in order of time."""
+    """The entries in the order of time."""
     return tuple(_with_withdrawals(_entries(report), report.withdrawals))
 
 
 def _with_withdrawals(entries: Iterable[TimelineEntry], withdrawals: Sequence[Withdrawal]) -> Iterator[TimelineEntry]:
-    """The entries, each withdrawal before the first of them that is later."""
+    """The entries with the withdrawals between them, each before the first entry that is later."""
     left = list(withdrawals)
     for entry in entries:
         while left and left[0].at < entry.at:
@@ -38,10 +38,12 @@ def _withdrawal(one: Withdrawal) -> TimelineEntry:
 
 
 def _entries(report: WorkloadReport) -> Iterator[TimelineEntry]:
+    """The entries of runs and alarms, in the order of the runs."""
     quiet: list[Execution] = []
     for run in report.runs:
         summary = _summary(run, report)
         raised = [alarm for alarm in report.alarms if alarm.execution_arn == run.arn]
+        # Runs without a summary are collected until something happens, then reported together.
         if summary is None:
             quiet.append(run)
         if summary or raised:
@@ -50,6 +52,7 @@ def _entries(report: WorkloadReport) -> Iterator[TimelineEntry]:
         yield from (_alarm(alarm, report) for alarm in raised)
         if summary is None:
             continue
+        # A run that an alarm started has the alarm as its cause.
         because = next((f"alarm {alarm.name}" for alarm in raised if alarm.starts_retraining), _cause(run, report))
         yield TimelineEntry(
             at=run.started,
@@ -63,14 +66,15 @@ def _entries(report: WorkloadReport) -> Iterator[TimelineEntry]:
 
 
 def _cause(run: Execution, report: WorkloadReport) -> str:
-    """The run that started it or put the event that did, else the schedule of retrainings; empty without a cause."""
+    """What caused the run: the title of the run that started it or put its event, else the schedule of retrainings.
+    Empty if neither."""
     parent = parent_of(run.input)
     scheduled = "the schedule" if run.machine == "retrain" and "schedule" in run.input.get("detail", {}) else ""
     return next((titled(report.names, each) for each in report.runs if each.arn == parent), scheduled)
 
 
 def _summary(run: Execution, report: WorkloadReport) -> RunSummary | None:
-    """Of a run that matters; None for one that belongs to a quiet stretch."""
+    """The summary of a run that matters; None for a run that belongs to a quiet stretch."""
     if run.status == "RUNNING":
         return RunSummary(what=f"{titled(report.names, run)} is running", detail="")
     if not run.is_good:
@@ -82,7 +86,7 @@ def _summary(run: Execution, report: WorkloadReport) -> RunSummary | None:
 
 
 def _quiet(stretch: Sequence[Execution], report: WorkloadReport) -> Iterator[TimelineEntry]:
-    """One entry for all runs of a machine, as its presenter sums them up; nothing for an empty stretch."""
+    """One entry for each machine with runs in the stretch, as its presenter sums them up."""
     for machine, presenter in PRESENTERS.items():
         runs = [run for run in stretch if run.machine == machine]
         if runs and (entry := presenter.quiet(runs, report)):

@@ -1,4 +1,4 @@
-"""One small picture per part of an answer that is a number: what came, by what was answered."""
+"""A small picture for each part of an answer that is a number: what came, by what was answered."""
 
 from __future__ import annotations
 
@@ -9,15 +9,21 @@ from console.pages.scale import Scale, short
 from millrace.evaluation.evidence import AnswerBin, TruthByAnswer
 
 WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 260.0, 220.0, 48.0, 12.0, 26.0, 34.0
+"""Size of the picture and margins around the drawing area, in the SVG's units."""
 DOT = 3.0
+"""Radius of a dot, in the SVG's units."""
 
 
 def truth_by_answer(found: TruthByAnswer) -> Markup:
-    """A dot per bin at the median of what came, a line between its quantiles, the answered interval as an area."""
+    """One dot for each bin at the median of what came, a line between its quantiles, and the answered interval as an
+    area.
+
+    Empty if there are no bins."""
     if not found.bins:
         return Markup("")
     numbers = [number for one in found.bins for number in _numbers(one)]
     low, high = min(numbers), max(numbers)
+    # All numbers may be equal, and a scale needs a span above 0.
     high = high if high > low else low + 1
     x = Scale(low=low, high=high, start=LEFT, stop=WIDTH - RIGHT)
     y = Scale(low=low, high=high, start=HEIGHT - BOTTOM, stop=TOP)
@@ -38,6 +44,7 @@ def truth_by_answer(found: TruthByAnswer) -> Markup:
 
 
 def _numbers(one: AnswerBin) -> list[float]:
+    """All numbers of a bin that the picture shows."""
     ends = [end for end in (one.lower, one.upper) if end is not None]
     return [one.value, one.truth_low, one.truth, one.truth_high, *ends]
 
@@ -51,7 +58,7 @@ def _tick(value: float, x: Scale, y: Scale) -> Markup:
 
 
 def _interval(found: TruthByAnswer, x: Scale, y: Scale) -> Markup | None:
-    """None where the answer has none."""
+    """The area of the answered intervals; None if the answers have no interval."""
     upper = [(x(one.value), y(one.upper)) for one in found.bins if one.upper is not None]
     lower = [(x(one.value), y(one.lower)) for one in found.bins if one.lower is not None]
     points = " ".join(f"{across:.1f},{up:.1f}" for across, up in (*upper, *reversed(lower)))

@@ -1,4 +1,4 @@
-"""The chart of all windows: drift and error over their bounds, alarms, the champion of each day."""
+"""The chart of all monitored windows: drift and error over their bounds, alarms, and the live version of each day."""
 
 from __future__ import annotations
 
@@ -15,15 +15,19 @@ from console.words import listed, spelled
 from millrace.monitoring.alarms import RATIO_ALARMS
 
 WIDTH, LEFT, RIGHT = 1056.0, 56.0, 104.0
+"""Width of the chart and margins on both sides, in pixels."""
 PANEL, GAP, TOP, LABEL, FOOT = 148.0, 52.0, 58.0, 17.0, 74.0
+"""Height of a panel, gap between panels, margin above, distance of the two levels of flags, margin below."""
 BAND = 22.0
+"""Height of the band of versions, in pixels."""
 STAYS_Y = 27.0
-"""Top of the flags of alarms that stay: below those of alarms that were raised."""
+"""Top of the flags of alarms that stay, in pixels: below the flags of alarms that were raised."""
 FAR = 8.0
-"""A value this many times its bound calls for a logarithmic axis."""
+"""A value so many times its bound makes the axis logarithmic."""
 LEAST = 1 / 16
+"""The low end of a logarithmic axis: a sixteenth of the bound."""
 NARROW = 20.0
-"""Pixels of a champion's days below which its number would stand outside."""
+"""If a version's part of the band is narrower than this, in pixels, its number is left out: it would stand outside."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,15 +35,15 @@ class Extras:
     """What the panel of an alarm shows besides the alarm's figure."""
 
     title: str = ""
-    """The end of the panel's title."""
+    """Added to the end of the panel's title."""
     tip: Callable[[MonitoredWindow], str] = lambda _: ""
-    """The end of a window's tip."""
+    """Added to the end of a window's tooltip."""
     label: Callable[[MonitoredWindow], str] = lambda _: ""
-    """Beside the highest mark above the bound."""
+    """The text beside the highest mark above the bound."""
     beside: Callable[[MonitoredWindow], float | None] = lambda _: None
-    """A second value, drawn faintly."""
+    """A second value of a window, drawn as a faint ring."""
     empty: Callable[[Sequence[MonitoredWindow]], str] = lambda _: "no window was judged for it"
-    """Why there is no value at all."""
+    """Why the panel has no value at all."""
 
 
 def _few(_: Sequence[MonitoredWindow]) -> str:
@@ -65,16 +69,16 @@ EXTRAS: Mapping[str, Extras] = {
         empty=_without_error,
     ),
 }
-"""By the alarm's name."""
+"""By the alarm's name. An alarm that is not here has no extras."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Panel:
-    """One alarm on the shared time axis."""
+    """The chart of one alarm. All panels share the time axis."""
 
     name: str
     number: int
-    """From the top, from 0."""
+    """Counted from the top, from 0."""
 
     @property
     def top(self) -> float:
@@ -94,7 +98,7 @@ class Panel:
         return f"{spelled(self.name).capitalize()}, ratio to its bound: {figure}{self.extras.title}"
 
     def value(self, window: MonitoredWindow) -> float | None:
-        """The figure that alarms above 1."""
+        """The window's figure; the alarm is raised above 1."""
         return window.ratios[self.name]
 
     def tip(self, window: MonitoredWindow, value: float) -> str:
@@ -107,11 +111,12 @@ def weeks(
     champions: Sequence[ChampionPeriod],
     staying: Sequence[AlarmStays] = (),
 ) -> Markup:
-    """The picture as SVG; nothing when no window was judged."""
+    """The chart as SVG; empty if no window was judged."""
     if not windows:
         return Markup("")
     first = min([window.start for window in windows] + [period.start for period in champions])
     last = max([window.end for window in windows] + [period.end for period in champions])
+    # Dates as day numbers: one unit of the scale is a day.
     time = Scale(low=first.toordinal(), high=last.toordinal(), start=LEFT, stop=WIDTH - RIGHT)
     panels = [Panel(name=name, number=number) for number, name in enumerate(RATIO_ALARMS)]
     bottom = panels[-1].bottom
@@ -147,12 +152,14 @@ def _panel(panel: Panel, windows: Sequence[MonitoredWindow], time: Scale) -> Mar
 
 
 def _nothing(panel: Panel, windows: Sequence[MonitoredWindow]) -> Markup:
-    """Why the panel shows no mark."""
+    """The text that says why the panel shows no mark."""
     why = panel.extras.empty(windows)
     return element("text", f"No figure: {why}.", x=LEFT + 12, y=panel.top + PANEL / 2, class_="axis")
 
 
 def _scale(values: Sequence[float], top: float) -> Scale:
+    """The scale of a panel: straight from 0, or logarithmic if a value lies far above its bound."""
+    # The bound at 1 is always visible, with some room above the highest value.
     most = max([1.5, *values]) * 1.12
     if most > FAR:
         return Scale(low=LEAST, high=2 * most, start=top + PANEL, stop=top, logarithmic=True)
@@ -177,7 +184,7 @@ def _bound(scale: Scale) -> Markup:
 
 
 def _rows(known: Sequence[tuple[MonitoredWindow, float]]) -> list[list[tuple[MonitoredWindow, float]]]:
-    """Runs of adjacent windows: no line is drawn across a gap."""
+    """The windows in runs of adjacent ones: no line is drawn across a gap."""
     rows: list[list[tuple[MonitoredWindow, float]]] = []
     for window, value in known:
         if rows and rows[-1][-1][0].end == window.start:
@@ -195,6 +202,7 @@ def _mark(panel: Panel, window: MonitoredWindow, value: float, time: Scale, scal
     x, y = _middle(window, time), scale(value)
     tip = element("title", panel.tip(window, value))
     if value > 1:
+        # A diamond instead of a circle, so that the shape too says that it is above the bound.
         return element("path", tip, d=f"M{x:.1f} {y - 6.5:.1f}l6.5 6.5l-6.5 6.5l-6.5 -6.5z", class_="mark over")
     return element("circle", tip, cx=x, cy=y, r=4.0, class_="mark")
 
@@ -205,7 +213,7 @@ def _ring(window: MonitoredWindow, value: float, time: Scale, scale: Scale) -> M
 
 
 def _loudest(panel: Panel, known: Sequence[tuple[MonitoredWindow, float]], time: Scale, scale: Scale) -> Markup | None:
-    """The panel's label beside the highest mark above the bound."""
+    """The panel's label beside the highest mark above the bound; None if no mark is above it."""
     window, value = max(known, key=lambda pair: pair[1])
     name = panel.extras.label(window)
     if value <= 1 or not name:
@@ -227,7 +235,7 @@ def _months(time: Scale, first: date, last: date, bottom: float) -> Markup:
 
 
 def _band(time: Scale, champions: Sequence[ChampionPeriod], bottom: float) -> Markup:
-    """Which version decided, as a band under all panels."""
+    """Which version decided on each day, as a band below all panels."""
     top = bottom + 30
     if not champions:
         return Markup("")
@@ -236,6 +244,7 @@ def _band(time: Scale, champions: Sequence[ChampionPeriod], bottom: float) -> Ma
         x, end = time(period.start.toordinal()), time(period.end.toordinal())
         back = "↶ " if period.by_rollback else ""
         name = f"{back}version {period.version}"
+        # The whole name if there is room, else the number alone, else nothing.
         label = name if end - x > 70 + 14 * bool(back) else f"{back}{period.version}" if end - x > NARROW else ""
         how = " (brought back by a rollback)" if back else ""
         tip = element("title", f"version {period.version}{how}: {period.start} to {period.end}")
@@ -249,10 +258,13 @@ def _band(time: Scale, champions: Sequence[ChampionPeriod], bottom: float) -> Ma
 
 
 def _flags(alarms: Sequence[AlarmRaised], time: Scale, bottoms: Mapping[str, float]) -> Iterator[Markup]:
-    """Alarms as lines with a flag, down to the bottom of their panel; neighbouring flags are on two levels."""
+    """Each raised alarm as a line with a flag, down to the bottom of its panel.
+
+    Flags close to each other are on two levels."""
     level, before = 0, -1e9
     for alarm in sorted(alarms, key=lambda alarm: alarm.at):
         x = time(alarm.at.toordinal())
+        # The levels alternate while flags are closer than a label is wide.
         level = 1 - level if x - before < 190 else 0
         before = x
         y, left = 13.0 + level * LABEL, x > WIDTH - RIGHT - 150
@@ -268,7 +280,7 @@ def _flags(alarms: Sequence[AlarmRaised], time: Scale, bottoms: Mapping[str, flo
 
 
 def _stays(staying: Sequence[AlarmStays], time: Scale, last: date) -> Iterator[Markup]:
-    """Hollow flags where a monitor run found an alarm that stays; the last day where the run was after it."""
+    """Hollow flags where a monitor run found that an alarm stays. The chart's last day stands for any later day."""
     for alarm in staying:
         x = time(min(alarm.at.date(), last).toordinal())
         yield element(

@@ -1,1 +1,1 @@
-"""How people read runs and alarms: one file for each machine."""
+"""How people read runs and alarms. Each machine has one file."""

@@ -1,4 +1,4 @@
-"""The presenter of every machine. Add one: a file with a `PRESENTER` and a line in `PRESENTERS`."""
+"""The presenter of each machine. To add one, write a file with a `PRESENTER` and add its line to `PRESENTERS`."""
 
 from __future__ import annotations
 

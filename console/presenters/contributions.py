@@ -1,4 +1,4 @@
-"""An explanation in words and as rows of a table."""
+"""The explanation of an answer, as words and as rows of a table."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from typing import Any
 
 MOST_NAMED = 3
-"""Contributions that a line names, the largest ones."""
+"""How many contributions a line names, the largest ones."""
 
 
 def because(explanation: Mapping[str, Any] | None) -> str:
-    """`nswprice 0.0613 +1.52, period 0.5 -0.38, …`; empty without an explanation."""
+    """The largest contributions in a line: `nswprice 0.0613 +1.52, period 0.5 -0.38, …`; empty for None."""
     if explanation is None:
         return ""
     found = explanation["contributions"]
@@ -19,8 +19,8 @@ def because(explanation: Mapping[str, Any] | None) -> str:
 
 
 def contribution_rows(explanation: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """The reference's score first, then each contribution, the largest first, then the sum of the others, then the
-    row's score."""
+    """The explanation as rows: the reference's score, each contribution with the largest first, the sum of all others,
+    and the row's score."""
     empty = {"place": "", "value": ""}
     rows = [{"what": "the reference", **empty, "adds": f"{explanation['base']:.4g}"}]
     for one in explanation["contributions"]:

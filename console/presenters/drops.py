@@ -1,4 +1,4 @@
-"""What the runs of a drop have in common, ingested or scored."""
+"""What runs of `ingest` and of `score` have in common: the words for their drops."""
 
 from __future__ import annotations
 
@@ -26,20 +26,20 @@ ADVICE: Mapping[str, str] = {
     ),
     Reason.IMAGE: "`--scale` brings a PNG, or a folder of them, to the size of the contract",
 }
-"""By the reason for which most rows of a drop were refused, or all of it."""
+"""Advice by the reason for which most rows of a drop, or all of it, were refused."""
 SHOWN = 3
-"""Names of refused drops in an outcome; more would fill the screen."""
+"""How many refused drops an outcome names; more would fill the screen."""
 
 
 def dropped_object(_: Document, detail: Document) -> str:
-    """The drop's key below the workload, `training/1996-05.parquet`; `training/1996-05.parquet and 2 more`."""
+    """The drop's key below the workload: `training/1996-05.parquet`, or `training/1996-05.parquet and 2 more`."""
     objects = objects_of(detail) or [{}]
     first = str(objects[0].get("key", "")).partition("/")[2]
     return f"{first} and {len(objects) - 1} more" if len(objects) > 1 else first
 
 
 def rejected(drop: DropAnswer, refused: RejectedDrop) -> Outcome:
-    """Of a drop that could not become rows at all."""
+    """The outcome of a drop that could not become rows at all."""
     text = f"nothing accepted, the whole file quarantined ({refused.reason})"
     said = f"expected {refused.expected}, got {refused.got}" if refused.expected else ""
     detail = "; ".join(filter(None, (said, ADVICE.get(refused.reason))))
@@ -47,8 +47,10 @@ def rejected(drop: DropAnswer, refused: RejectedDrop) -> Outcome:
 
 
 def of_several(result: str, outcomes: Sequence[tuple[str, Outcome]]) -> Outcome:
-    """Of an execution with the result of all its drops in words, and each one's name and outcome: two may be versions
-    of one key. Refused where one of them is: it says which, and what the first was refused for."""
+    """The outcome of an execution with several drops. `result` is what all of them together gave, in words.
+
+    `outcomes` are (name, outcome) pairs: two drops may be versions of one key. The execution counts as refused if one
+    of its drops is. It names the refused drops and says what the first was refused for."""
     refused = [(name, one) for name, one in outcomes if one.is_refused]
     warned = [(name, one.warning) for name, one in outcomes if one.warning]
     whom = f"{spelled_number(len(refused))} refused: {_first([name for name, _ in refused])}" if refused else ""
@@ -57,25 +59,27 @@ def of_several(result: str, outcomes: Sequence[tuple[str, Outcome]]) -> Outcome:
         detail=f"{refused[0][0]}: {refused[0][1].text}" if refused else "",
         is_refused=bool(refused),
         warning=f"{count(len(warned), 'drop')}: {': '.join(warned[0])}" if warned else "",
+        # Several drops have no command in common that shows only their rows.
         look=("quarantine",) if any(one.look for _, one in outcomes) else (),
     )
 
 
 def _first(names: Sequence[str]) -> str:
-    """`a.csv, b.csv, c.csv and 21 more`."""
+    """The first names: `a.csv, b.csv, c.csv and 21 more`."""
     more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
     return ", ".join(names[:SHOWN]) + more
 
 
 def quarantined_counts(rows: int, reasons: RowsByReason) -> str:
-    """`, 11,000 quarantined (type 10,990, range 10)`; empty for none."""
+    """`, 11,000 quarantined (type 10,990, range 10)`; empty if no row was."""
     why = ", ".join(f"{reason} {refused:,}" for reason, refused in reasons.items())
     return f", {rows:,} quarantined{f' ({why})' if why else ''}" if rows else ""
 
 
 def most_refused(accepted: int, quarantined: int, reasons: Sequence[ReasonCount]) -> str:
-    """Of a drop of which more than half is refused, but not all: `54% of the rows refused, most by type: discount:
-    expected a number, got 'unknown'`; empty for others."""
+    """A warning if more than half of a drop's rows are refused, but not all; else empty.
+
+    For example `54% of the rows refused, most by type: discount: expected a number, got 'unknown'`."""
     if not 0 < accepted < quarantined:
         return ""
     why = f", most by {reasons[0].reason}: {_explained(reasons[0])}" if reasons else ""
@@ -83,17 +87,17 @@ def most_refused(accepted: int, quarantined: int, reasons: Sequence[ReasonCount]
 
 
 def example(accepted: int, reasons: Sequence[ReasonCount]) -> str:
-    """Of a drop without a good row the most frequent thing that is wrong; empty where it is not known."""
+    """For a drop without a good row, the most frequent mistake; empty if it is not known."""
     return _explained(reasons[0]) if reasons and not accepted else ""
 
 
 def _explained(found: ReasonCount) -> str:
-    """The example, and what helps where something does that the example does not say."""
+    """The example of a reason, with advice if there is any that the example does not give."""
     return "; ".join(filter(None, (found.example, ADVICE.get(found.reason))))
 
 
 def look(drop: DropAnswer, quarantined: int) -> tuple[str, ...]:
-    """The words of the command that shows the quarantined rows; none without any."""
+    """The words of the command that shows the quarantined rows; empty if there are none."""
     return ("quarantine", "--drop", drop.name) if quarantined else ()
 
 

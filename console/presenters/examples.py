@@ -1,4 +1,4 @@
-"""Nearest training rows as a table: a line for each column, the decision's input first, then a row after the other."""
+"""The nearest training rows as a table: a line for each column, first the decision's input, then each row."""
 
 from __future__ import annotations
 
@@ -12,18 +12,20 @@ if TYPE_CHECKING:
 
 
 MOST_LISTED = 4
-"""Numbers of a list that are all written."""
+"""A list with at most so many numbers is written in full."""
 ENDS = ("nearest", "second", "third")
+"""The names of the table's columns for training rows."""
 
 
 def example_rows(found: NearestExamples) -> list[dict[str, str]]:
-    """Distance and label first, then the key and what the model reads, with the distance of each feature."""
+    """The lines of the table: distance and label, the key, and what the model reads with each feature's distance."""
     examples = dict(zip(ENDS, found.examples, strict=False))
     rows = [
         {"what": "distance", "the decision": ""} | {end: f"{one.distance:.3f}" for end, one in examples.items()},
         {"what": "answer, labels", "the decision": found.answer}
         | {end: _cell(one.label) for end, one in examples.items()},
     ]
+    # The columns of the rows, then features that have another name than a column.
     for name in dict.fromkeys([*found.row, *found.weights]):
         show = _bytes if name in found.images else _cell
         cells = {end: f"{show(one.row.get(name, ''))} {_apart(one.apart.get(name))}" for end, one in examples.items()}
@@ -41,18 +43,20 @@ def example_notes(found: NearestExamples) -> list[str]:
 
 
 def _apart(distance: float | None) -> str:
-    """Nothing for what is equal, and for a column that is no feature."""
+    """A feature's distance; empty if the cells are equal, and for a column that is not a feature."""
     return f"({distance:.2g} apart)" if distance else ""
 
 
 def _bytes(cell: str | None) -> str:
-    """Of an image in base64."""
+    """The size of an image in base64: `1,204 bytes`."""
+    # Four characters of base64 hold three bytes; each "=" at the end stands for one byte less.
     return f"{len(cell) * 3 // 4 - cell.count('='):,} bytes" if cell else ""
 
 
 def _cell(cell: Any) -> str:
     if not isinstance(cell, list):
         return written(cell)
+    # A past in a request is a list of rows; an encoded history is a list of numbers.
     if cell and isinstance(cell[-1], Mapping):
         return f"{len(cell)} rows"
     return ", ".join(map(written, cell)) if len(cell) <= MOST_LISTED else f"{len(cell)} numbers"

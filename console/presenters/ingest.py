@@ -1,4 +1,4 @@
-"""How people read a run of `ingest`: its drops, their rows, what was wrong with them."""
+"""How people read a run of `ingest`: its drops, their rows, and what was wrong with them."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def _outcome(run: Execution, reasons: Sequence[ReasonCount] = ()) -> Outcome:
 
 
 def _result(drops: Sequence[DropAnswer]) -> str:
-    """Of several drops: their rows, and what the first training waits for after the last of them."""
+    """What several drops gave together: their rows, and what the first training waits for after the last drop."""
     committed = [drop.committed for drop in drops if drop.committed]
     if not committed:
         return ""
@@ -44,6 +44,7 @@ def _result(drops: Sequence[DropAnswer]) -> str:
         sum(one.rows_accepted for one in committed),
         sum(one.rows_quarantined for one in committed),
     )
+    # The largest total stands for the table after all drops.
     last = max(committed, key=lambda one: one.rows_total)
     reasons = together(*(one.reasons for one in committed))
     replaced = _instead_of(sum(one.rows_replaced for one in committed))
@@ -51,13 +52,15 @@ def _result(drops: Sequence[DropAnswer]) -> str:
 
 
 def _outcome_of(drop: DropAnswer, reasons: Sequence[ReasonCount] = (), *, waits: bool = True) -> Outcome:
-    """Of one drop; with what the first training waits for, unless that is said of all drops together."""
+    """The outcome of one drop. With `waits` it says what the first training still waits for; else that is said for all
+    drops together."""
     committed = drop.committed
     if drop.rejected:
         return rejected(drop, drop.rejected)
     if committed is None:
         return Outcome()
     until_training = _until_training(committed) if waits else ""
+    # No row was added in the next two cases: a later version came first, or the bytes are known already.
     if committed.superseded_by:
         return Outcome(text="no row added: a later version of the same object came before")
     if committed.duplicate:
@@ -79,18 +82,19 @@ def _outcome_of(drop: DropAnswer, reasons: Sequence[ReasonCount] = (), *, waits:
 
 
 def _instead_of(rows: int) -> str:
-    """` in the place of 12,014 rows of an earlier version`; empty where none left."""
+    """` in the place of 12,014 rows of an earlier version`; empty if no row left."""
     return f" in the place of {count(rows, 'row')} of an earlier version" if rows else ""
 
 
 def rows_refused_before(name: str) -> tuple[str, ...]:
-    """The words of the command that writes the refused rows of a drop: they may be taken now, the others are there."""
+    """The words of the command that writes a drop's refused rows: these may be accepted now, the others are in the
+    table already."""
     file = PurePosixPath(name)
     return ("quarantine", "--drop", name, "--rows", f"{file.stem}-refused{file.suffix}")
 
 
 def _until_training(committed: Committed) -> str:
-    """What the first training waits for; nothing where it does not wait."""
+    """What the first training still waits for; empty if it does not wait."""
     if not (missing := committed.rows_missing):
         return ""
     verb = "is" if missing == 1 else "are"
@@ -101,7 +105,7 @@ def _until_training(committed: Committed) -> str:
 
 
 def _summary(run: Execution, report: WorkloadReport) -> RunSummary | None:
-    """None when every row was accepted."""
+    """What the timeline says of the run; None if every row was accepted."""
     drops = drops_of(run)
     is_alone = len(drops) == 1
     found = [summary for drop in drops if (summary := _summary_of(drop, report, waits=is_alone))]
@@ -112,6 +116,7 @@ def _summary(run: Execution, report: WorkloadReport) -> RunSummary | None:
 
 
 def _summary_of(drop: DropAnswer, report: WorkloadReport, *, waits: bool) -> RunSummary | None:
+    """What the timeline says of one drop; None if every row of it was accepted."""
     refused, committed = report.quarantined.get(drop.drop_id, ()), drop.committed
     if committed is None or committed.duplicate or committed.superseded_by:
         return RunSummary(what=f"{drop.name} added no rows", detail=_outcome_of(drop, waits=waits).text, tone="watch")
@@ -122,6 +127,7 @@ def _summary_of(drop: DropAnswer, report: WorkloadReport, *, waits: bool) -> Run
 
 
 def _quiet(runs: Sequence[Execution], _: WorkloadReport) -> TimelineEntry:
+    """One entry for several runs whose rows were all accepted."""
     drops = [drop for run in runs for drop in drops_of(run)]
     rows = sum(drop.committed.rows_accepted for drop in drops if drop.committed)
     names = sorted(drop.name for drop in drops)

@@ -1,4 +1,4 @@
-"""How people read a run of `monitor`: the windows, the figure of each alarm, the alarms that stay."""
+"""How people read a run of `monitor`: its windows, the figure of each alarm, and the alarms that stay."""
 
 from __future__ import annotations
 
@@ -27,6 +27,7 @@ NOT_JUDGED: Mapping[NoWindows, str] = {
     NoWindows.NO_CHAMPION: "no version is live",
     NoWindows.NONE_COMPLETE: "no new window is complete; decisions for earlier windows are not judged again",
 }
+"""Why a run judged nothing, in words."""
 
 
 def _outcome(run: Execution, _: Sequence[ReasonCount]) -> Outcome:
@@ -44,12 +45,14 @@ def _outcome(run: Execution, _: Sequence[ReasonCount]) -> Outcome:
 
 
 def _noun(alarm: str) -> str:
-    """Of the alarm's figure; its name where the table has no such alarm any more."""
+    """The noun for the alarm's figure; the alarm's name if there is no such alarm any more."""
     return RATIO_ALARMS[alarm].noun if alarm in RATIO_ALARMS else alarm
 
 
 def _summary(run: Execution, report: WorkloadReport) -> RunSummary | None:
-    """None unless an alarm that was raised before stays: its state does not change, so the monitor asks the guard."""
+    """The summary of a run in which an alarm stays; None for other runs.
+
+    The state of such an alarm does not change, so no event starts a retraining: the monitor asks the guard."""
     published = answer(run, "publish_metrics", MetricsPublished)
     judged = next((each for each in report.monitor_runs if each.arn == run.arn), None)
     if published is None or not published.alarms or judged is None:
@@ -60,11 +63,15 @@ def _summary(run: Execution, report: WorkloadReport) -> RunSummary | None:
 
 
 def _quiet(runs: Sequence[Execution], report: WorkloadReport) -> TimelineEntry | None:
-    """Of those that judged a window and raised no alarm; None without one. An alarm raised before may still be on."""
+    """One entry for the runs that judged a window and raised no alarm; None if there are none.
+
+    An alarm that was raised before may still be on."""
     arns, raisers = {run.arn for run in runs}, [monitor_run_before(report, alarm.at) for alarm in report.alarms]
+    # Runs of the stretch that judged something, without those that raised an alarm.
     calm = [run for run in report.monitor_runs if run.arn in arns and run not in raisers]
     if not calm:
         return None
+    # Of the windows that were looked at, only those with enough decisions count as judged.
     looked = [window for run in calm for window in run.report.windows if window.input]
     decisions, judged = sum(window.decisions for window in looked), sum(run.report.judged for run in calm)
     worst = list(_largest(calm))
@@ -79,7 +86,7 @@ def _quiet(runs: Sequence[Execution], report: WorkloadReport) -> TimelineEntry |
 
 
 def _largest(runs: Sequence[MonitorRun]) -> Iterator[str]:
-    """`drift at most 0.57`, for each alarm whose figure is known."""
+    """The largest figure of each alarm that has one: `drift at most 0.57`."""
     for alarm in RATIO_ALARMS.values():
         figures = [figure for run in runs if (figure := alarm.ratio(run.report)) is not None]
         if figures:

@@ -1,9 +1,9 @@
-"""The outcome of a run beside its status: SUCCEEDED says that a machine reached its end, not that it accepted a row.
+"""The outcome of a run, shown beside its status. SUCCEEDED only says that the machine reached its end, not that it
+accepted a row.
 
 ingest   0 accepted, 11,000 quarantined (type 10,990, range 10)
 train    refused by non_inferiority
-retrain  not started: cool-down until 1997-06-19
-"""
+retrain  not started: cool-down until 1997-06-19"""
 
 from __future__ import annotations
 
@@ -16,10 +16,9 @@ from console.queries.quarantine import ReasonCount
 
 
 def outcome(execution: Execution, reasons: Sequence[ReasonCount] = ()) -> Outcome:
-    """The outcome of an execution; of one that failed or still runs its status, of a failed one also the error. Empty
-    when the machine has no presenter.
+    """The outcome of an execution. If it failed or still runs, that is its status, and the error of a failed one.
 
-    `reasons` are those of its quarantined rows, where they were read."""
+    Empty if the machine has no presenter. `reasons` are those of the rows that it quarantined, if they were read."""
     if not execution.is_good:
         failure = f", {execution.failure}" if execution.failure else ""
         return Outcome(text=f"{execution.status.lower()}{failure}")

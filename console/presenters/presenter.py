@@ -1,4 +1,4 @@
-"""What a machine's presenter gives: the subject of a run, its outcome, its entry in the timeline."""
+"""What the presenter of a machine gives: the subject of a run, its outcome, and its entry in the timeline."""
 
 from __future__ import annotations
 
@@ -16,32 +16,34 @@ if TYPE_CHECKING:
     from console.queries.report import WorkloadReport
 
 Document = Mapping[str, Any]
+"""A JSON object, such as an execution's input."""
 Tone = Literal["good", "bad", "watch", "plain"]
-"""How an entry is marked, by colour and by shape."""
+"""How an entry is marked, by its colour and its shape."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class TimelineEntry:
-    """One event, by the environment's clock."""
+    """One entry of the timeline. Its times are by the environment's clock."""
 
     at: datetime
     what: str
     detail: str
     tone: Tone = "plain"
     because: str = ""
-    """Its cause; empty for what a person did."""
+    """What caused it; empty for what a person did."""
     seconds: float | None = None
+    """How long it took; None if that says nothing."""
 
 
 def until(runs: Sequence[Execution | MonitorRun]) -> str:
-    """The last day of an entry of several days, `until 1 May 1997; `; empty for one day."""
+    """The last day of an entry that covers several days: `until 1 May 1997; `. Empty for a single day."""
     first, last = runs[0].started, runs[-1].started
     return f"until {day(last)}; " if last.date() > first.date() else ""
 
 
 @dataclass(frozen=True, kw_only=True)
 class RunSummary:
-    """What an entry of the timeline says of a run."""
+    """What an entry of the timeline says about a run."""
 
     what: str
     detail: str
@@ -53,17 +55,17 @@ class Outcome:
     """The outcome of one run."""
 
     text: str = ""
-    """Empty where there is nothing to say."""
+    """The outcome in a few words; empty if there is nothing to say."""
     detail: str = ""
     """What was expected and what came; too long for a list of runs."""
     warning: str = ""
-    """Why a person should look although the run did what it was started for: most rows refused, a gate that warns."""
+    """Why a person should look although the run did its work: most rows refused, or a gate that warns."""
     is_refused: bool = False
-    """The run succeeded without what it was started for: no row accepted, nothing trained, the model not registered."""
+    """Whether the run succeeded without its result: no row accepted, nothing trained, or the model not registered."""
     look: tuple[str, ...] = ()
-    """Words after `millrace` of the command that shows more: `quarantine --drop training/week.csv`."""
+    """The command that shows more, in words after `millrace`: `quarantine --drop training/week.csv`."""
     uri: str = ""
-    """Where the run has put its result for others; empty for a result without a row."""
+    """Where the run has put its result for others; empty if the result has no row."""
 
     @property
     def line(self) -> str:
@@ -73,13 +75,14 @@ class Outcome:
 
 @dataclass(frozen=True, kw_only=True)
 class Presenter:
-    """One machine's runs in words."""
+    """The runs of one machine in words."""
 
     subject: Callable[[Document, Document], str]
-    """Of the input and its `detail`: what the run is about, as `version 2`; empty when they do not show it."""
+    """Called with the input and its `detail`. Gives what the run is about, such as `version 2`; empty if unknown."""
     outcome: Callable[[Execution, Sequence[ReasonCount]], Outcome]
-    """Of a run that succeeded, with the reasons of the rows that it quarantined, where they were read."""
+    """Called with a run that succeeded and the reasons of its quarantined rows, if they were read."""
     summary: Callable[[Execution, WorkloadReport], RunSummary | None]
-    """Of a run that succeeded; None: it belongs to a quiet stretch."""
+    """Called with a run that succeeded. None if the run belongs to a quiet stretch."""
     quiet: Callable[[Sequence[Execution], WorkloadReport], TimelineEntry | None] = lambda _, __: None
-    """One entry for all runs of the machine in a quiet stretch, at least one; None: the timeline is silent on them."""
+    """Called with all runs of the machine in a quiet stretch, at least one. Gives one entry for them; None if the
+    timeline leaves them out."""

@@ -29,9 +29,11 @@ NOT_RELEASED: Mapping[ReleaseOutcome, str] = {
     "outdated": "another version is live than the one that it was compared with",
     "busy": "another release runs",
 }
+"""Why a version was not released, in words."""
 
 
 def _restores(run: Execution) -> bool:
+    """Whether the run restores the endpoint of the live version."""
     rollback = run.input.get("rollback")
     return isinstance(rollback, Mapping) and rollback.get("restores") is True
 
@@ -44,6 +46,8 @@ def _outcome(run: Execution, _: Sequence[ReasonCount]) -> Outcome:
     if opened.outcome == "done" and _restores(run):
         return Outcome(text=f"the endpoint serves version {opened.version}")
     if opened.outcome != "open":
+        # `done` and `busy` refuse nothing that an event started: it came twice, or another release has its turn. A
+        # person who started a rollback did not get what it was for.
         is_refused = is_rollback or opened.outcome == "outdated"
         return Outcome(text=f"not released: {NOT_RELEASED[opened.outcome]}", is_refused=is_refused)
     if is_rollback:
@@ -64,6 +68,7 @@ def _summary(run: Execution, _: WorkloadReport) -> RunSummary:
         request = Rollback.model_validate(rollback)
         detail.insert(0, f"{request.reason} (requested by {brief(request.who)})")
         return RunSummary(what=f"Rolled back to version {version}", detail="; ".join(detail), tone="watch")
+    # The previous version is `none` before the first release.
     detail += [f"replaces version {opened.previous_version}"] if opened and opened.previous_version.isdigit() else []
     return RunSummary(what=f"Version {version} released", detail="; ".join(detail), tone="good")
 

@@ -1,4 +1,4 @@
-"""What helps after a failure: a redrive repeats the failed step on the same input, which heals some failures only."""
+"""What helps after a failure. A redrive repeats the failed step with the same input, which heals only some failures."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ DECLARATION = (
     "the same declaration fails again: correct workload.yaml or contract.yaml, or drop the rows that they need, "
     f"deploy{START_NEW}"
 )
+"""The remedy for errors in the declaration or the contract."""
 UNHEALED: Mapping[str, str] = {
     "ConfigurationError": DECLARATION,
     "WorkloadError": DECLARATION,
@@ -36,13 +37,17 @@ UNHEALED: Mapping[str, str] = {
     "OvertakenError": "another version is live, or served, than when it began: a new run begins with that one",
     "ArtefactError": "the same artefact fails again: a new run makes another",
 }
-"""By the class of the error: why a redrive fails as the run did, and what helps."""
+"""By the class of the error: why a redrive fails in the same way, and what helps."""
 UNWATCHED = (
     "the version is live, and a new run of its release has nothing to do: mend the cause, then make the alarms anew"
 )
+"""The remedy for a release whose alarms could not be made."""
 PURPOSE = "the machine ended it on purpose, and a redrive ends the same way: mend the cause, then start a new run"
+"""The remedy for a run that the machine itself ended as failed."""
 WAITED = "the run that it waited for failed, and redriven it starts a new one: {why}"
+"""The remedy for a run that waited for another run, which failed."""
 NOT_SUCCEEDED = tuple(status for status in ENDED if status != "SUCCEEDED")
+"""The statuses of a run that has ended without success."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,14 +56,17 @@ class Remedy:
 
     advice: str
     words: tuple[str, ...]
-    """After `millrace`: the command that follows the advice."""
+    """The command that follows the advice, in words after `millrace`."""
 
 
 def find_remedy(detail: RunDetail, broken: Step | None, *, short: str) -> Remedy | None:
-    """None for a run that has not failed. `short` is the name by which commands find the run."""
+    """What a person can do about the run; None if it has not failed.
+
+    `broken` is the state that failed, if there is one. `short` is the name by which commands find the run."""
     if detail.run.status not in NOT_SUCCEEDED:
         return None
     new = ("rerun", short, "--new")
+    # The state says more than the execution, whose error may be the machine's own.
     error, cause = (broken.error, broken.cause) if broken else (detail.error, detail.cause)
     kind = error_type(error, cause)
     if why := UNHEALED.get(kind):
@@ -66,6 +74,8 @@ def find_remedy(detail: RunDetail, broken: Step | None, *, short: str) -> Remedy
             # A new run of the parent would be a new request, which its guard might refuse for the one before.
             return Remedy(advice=WAITED.format(why=why.removesuffix(START_NEW)), words=("rerun", short))
         return Remedy(advice=why, words=new)
+    # From the most special case to the most general: the alarms are missing, the machine ended the run on purpose, a
+    # redrive can go on, nothing but a new run is left.
     if broken and broken.error == NOT_WATCHED:
         return Remedy(advice=UNWATCHED, words=("rollback", "--restore", "--reason", "alarms missing"))
     if broken and broken.kind == "Fail":

@@ -1,4 +1,4 @@
-"""How people read a run of `retrain`: who requested it, what the guard decided."""
+"""How people read a run of `retrain`: who requested it, and what the guard decided."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 
 def _subject(given: Document, detail: Document) -> str:
+    # CloudWatch's event names one alarm, the monitor's request a list of alarms that stay.
     alarms = [detail["alarmName"]] if "alarmName" in detail else detail.get("alarms", [])
     if alarms:
         return "alarm " + ", ".join(str(alarm) for alarm in alarms)
@@ -31,6 +32,7 @@ NOT_RETRAINED: Mapping[RetrainingReason, str] = {
     RetrainingReason.NEW_LABELS: "too few new labels",
     RetrainingReason.NO_CHAMPION: "no version is live",
 }
+"""Why a retraining was refused, in words."""
 
 
 def _outcome(run: Execution, _: Sequence[ReasonCount]) -> Outcome:

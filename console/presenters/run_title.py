@@ -1,4 +1,4 @@
-"""One line for a run: its machine and what it is about."""
+"""One line for a run: its machine and what the run is about."""
 
 from __future__ import annotations
 
@@ -11,12 +11,13 @@ from millrace.names import WorkloadNames
 
 
 def run_title(names: WorkloadNames, machine: str, given: Document) -> str:
-    """The subject of an execution with this input, empty when the input does not show it.
+    """What an execution with this input is about; empty if the input does not show it.
 
     For example `training/1996-05.parquet`, `alarm input-drift`, `version 2`."""
     detail = given.get("detail")
     presenter = PRESENTERS.get(machine)
     title = presenter.subject(given, detail if isinstance(detail, Mapping) else {}) if presenter else ""
+    # Names of alarms carry the workload's prefix, which says nothing to a reader of its runs.
     return title.replace(f"{names.prefix}-", "")
 
 

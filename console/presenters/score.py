@@ -1,4 +1,4 @@
-"""How people read a run of `score`: its drops and what was delivered."""
+"""How people read a run of `score`: its drops, and the predictions that were delivered."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from console.queries.report import WorkloadReport
 
 NEWEST = "the newest drop"
-"""What a run by hand takes that names none."""
+"""What a run by hand works on if its input names no drop."""
 
 
 def _subject(given: Document, detail: Document) -> str:
@@ -41,7 +41,7 @@ def _outcome(run: Execution, reasons: Sequence[ReasonCount]) -> Outcome:
 
 
 def _result(drops: Sequence[DropAnswer]) -> str:
-    """Of several drops: their predictions."""
+    """What several drops gave together: their predictions."""
     delivered = [drop.delivered for drop in drops if drop.delivered]
     if not delivered:
         return ""
@@ -85,6 +85,7 @@ def _summary_of(drop: DropAnswer, report: WorkloadReport) -> RunSummary:
     subject, why = drop.name or NEWEST, [quarantined_rows(refused)] if refused else []
     if delivered is None or not delivered.rows:
         detail = ", ".join(["no prediction delivered", *why])
+        # Without an answer of `delivery` the drop never got as far as a model.
         whole = "rejected whole" if delivered is None else "not scored"
         return RunSummary(what=f"{subject} {whole}", detail=detail, tone="watch")
     given = [f"{count(delivered.rows, 'prediction')} delivered", *why, f"in {brief(delivered.uri)}"]

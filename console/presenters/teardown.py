@@ -1,4 +1,4 @@
-"""How people read a run of `teardown`: what it leaves; the audit has what it removed."""
+"""How people read a run of `teardown`: what it leaves. The audit says what it removed."""
 
 from __future__ import annotations
 

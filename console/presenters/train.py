@@ -1,4 +1,4 @@
-"""How people read a run of `train`: why it started, the version it made or the gates that refused it."""
+"""How people read a run of `train`: why it started, and the version that it made or the gates that refused it."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 def _subject(given: Document, detail: Document) -> str:
     if "external_model" in given:
         return "an external model"
+    # `rows_total` is in the detail of `dataset.committed`, the event that starts the first training.
     return str(given.get("reason") or ("first" if "rows_total" in detail else "command"))
 
 
@@ -28,6 +29,7 @@ NOT_TRAINED: Mapping[BudgetRefusal, str] = {
     BudgetRefusal.BUSY: "another training runs",
     BudgetRefusal.BUDGET: "the budget has no room for it",
 }
+"""Why a training was not started, in words."""
 
 
 def _outcome(run: Execution, _: Sequence[ReasonCount]) -> Outcome:
@@ -45,18 +47,21 @@ def _outcome(run: Execution, _: Sequence[ReasonCount]) -> Outcome:
 
 
 def warnings_of(gated: GatesJudged | None) -> str:
-    """What the gates that passed the model warn of, as that a simple model is better; empty for none."""
+    """The warnings of gates that passed the model, for example that a simple model is better; empty for none."""
     warned = [verdict for verdict in gated.verdicts if verdict.is_warning] if gated else []
     return "; ".join(f"the gate {verdict.name} warns: {verdict.sentence}" for verdict in warned)
 
 
 def _waiting(pinned: DatasetPinned | None) -> str:
-    """Of late labels whose decision is not known; empty without one."""
+    """How many late labels were left out because their decision is not known; empty if there are none."""
     return f", {count(pinned.unmatched, 'label')} without a decision left out" if pinned and pinned.unmatched else ""
 
 
 def _not_started(run: Execution, budgeted: BudgetChecked) -> Outcome:
-    """Rows that are ingested while the first training runs, or just after it, start one of their own."""
+    """The outcome of a training that was not started.
+
+    Rows that are ingested during the first training, or just after it, start such a run. It is needless rather than
+    refused."""
     reason = budgeted.reason
     is_needless = reason_of(run) == "first" and reason is not BudgetRefusal.BUDGET
     figures = ""
@@ -73,6 +78,7 @@ def _summary(run: Execution, _: WorkloadReport) -> RunSummary:
     if "external_model" in run.input:
         title = "External model"
     if gated is None:
+        # Without verdicts of gates the run ended before a model was judged.
         why = NOT_TRAINED[budgeted.reason] if budgeted and budgeted.reason else ""
         return RunSummary(what=f"{title} not started", detail=why, tone="watch")
     rows = f"{pinned.rows:,} rows" if pinned else ""

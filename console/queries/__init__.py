@@ -1,1 +1,1 @@
-"""Typed answers about a workload: the only place that reads the cloud for people."""
+"""Typed answers about a workload. Only these modules read the cloud for people."""

@@ -1,4 +1,4 @@
-"""The workload's alarms as CloudWatch has them: state, since when, and the figure beside its bound."""
+"""The workload's alarms as CloudWatch has them: the state, since when, and the figure beside its bound."""
 
 from __future__ import annotations
 
@@ -23,39 +23,40 @@ class AlarmState:
     """One alarm."""
 
     name: str
-    """Without the workload's prefix: `input-drift`."""
+    """The name without the workload's prefix: `input-drift`."""
     state: State
     since: datetime
-    """When it took this state."""
+    """When the alarm took this state."""
     figure: float | None
-    """As last published; None where nothing was."""
+    """The figure as it was last published; None if it never was."""
     bound: float | None
-    """None for a composite alarm."""
+    """The figure above which the alarm is raised; None for a composite alarm."""
     published_at: datetime | None
-    """Start of the monitor run that published the figure."""
+    """The start of the monitor run that published the figure; None if none did."""
     description: str
     severity: Severity | None
-    """None for an alarm of a release, which the release itself answers."""
+    """None for an alarm of a release: the release itself reacts to it."""
     runbook: str
-    """Where it says what to do; empty for an alarm of a release."""
+    """Where it is written what to do; empty for an alarm of a release."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Receiver:
-    """One subscription of the topic to which alarms go."""
+    """One subscription of the topic of alarms."""
 
     protocol: str
+    """For example `email`; `webhook` for the stage's chat."""
     endpoint: str
     is_confirmed: bool
-    """An address gets nothing before its owner has confirmed it."""
+    """An address gets no message before its owner has confirmed the subscription."""
 
 
 def find_alarm_states(
     environment: Environment, names: WorkloadNames, runs: tuple[MonitorRun, ...]
 ) -> tuple[AlarmState, ...]:
-    """The workload's alarms, those of a release that runs among them, then those of its stage, each by name.
+    """The workload's alarms sorted by name, then the alarms of its stage sorted by name.
 
-    `runs` are in order of time."""
+    The alarms of a release that is running are among the workload's. `runs` are in the order of time."""
     client, platform = environment.client("cloudwatch"), names.platform
     pages = client.get_paginator("describe_alarms")
     own = [
@@ -76,6 +77,7 @@ def find_alarm_states(
             AlarmState(
                 name=name,
                 state=alarm["StateValue"],
+                # The last change of the state itself; where that is missing, the alarm's last update stands for it.
                 since=alarm.get("StateTransitionedTimestamp") or alarm["StateUpdatedTimestamp"],
                 figure=figure,
                 bound=alarm.get("Threshold"),
@@ -89,11 +91,11 @@ def find_alarm_states(
 
 
 MAIL_LOG = "/local/mail"
-"""The log group into which the local cloud writes the mails of a subscription, confirmed or not."""
+"""The local cloud writes the mails of a subscription into this log group, confirmed or not."""
 
 
 def find_receivers(environment: Environment, names: WorkloadNames) -> tuple[Receiver, ...]:
-    """Who is sent the changes of alarms, and the notices of failed runs and rejected drops."""
+    """Who gets the changes of alarms, and the notices of failed runs and rejected drops."""
     pages = environment.client("sns").get_paginator("list_subscriptions_by_topic")
     found = [one for page in pages.paginate(TopicArn=names.platform.alarm_topic_arn) for one in page["Subscriptions"]]
     rules = environment.client("events").list_rules(NamePrefix=names.platform.rule(WEBHOOK_RULE))["Rules"]
@@ -104,6 +106,7 @@ def find_receivers(environment: Environment, names: WorkloadNames) -> tuple[Rece
             Receiver(
                 protocol=one["Protocol"],
                 endpoint=one["Endpoint"],
+                # Until it is confirmed, its ARN is the word `PendingConfirmation`.
                 is_confirmed=str(one["SubscriptionArn"]).startswith("arn:"),
             )
             for one in found
@@ -116,7 +119,7 @@ def _name(alarm: Mapping[str, Any]) -> str:
 
 
 def _severities() -> dict[str, Severity]:
-    """Of every alarm that a template deploys, by its name without a prefix."""
+    """The severity of every alarm that a template deploys, by the alarm's name without a prefix."""
     return {
         **{name: alarm.severity for name, alarm in RATIO_ALARMS.items()},
         **{name: alarm.severity for name, alarm in COUNT_ALARMS.items()},
@@ -127,6 +130,6 @@ def _severities() -> dict[str, Severity]:
 
 
 def _published(name: str, runs: tuple[MonitorRun, ...]) -> tuple[float | None, datetime | None]:
-    """The last figure that a monitor run has published for this alarm, and when."""
+    """The figure that a monitor run last published for this alarm, and the start of that run; (None, None) if none."""
     known = [(value, run.started) for run in runs if (value := published(run.report).get(name)) is not None]
     return known[-1] if known else (None, None)

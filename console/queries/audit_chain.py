@@ -1,9 +1,9 @@
-"""The audit's chain in the locked bucket, computed again and compared with the audit table."""
+"""Verify the audit's hash chain in the locked bucket: compute it again and compare it with the audit table."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
@@ -22,45 +22,48 @@ from millrace.state.audit_chain import (
 )
 
 READERS = 16
-"""Objects that are read at once."""
+"""How many objects are read at once."""
 PATIENCE_S = 15.0
-"""A record reaches the chain within seconds: so long one that is missing may still come."""
+"""How long to wait for a missing record, in seconds: a record reaches the chain within seconds."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Wrong:
-    """Something that does not fit."""
+    """Something in the chain or the table that does not fit."""
 
     where: str
-    """`link 17, s3://…` or the record in the table."""
+    """`link 17, s3://…`, or the record in the table."""
     expected: str
     came: str
 
 
 @dataclass(frozen=True, kw_only=True)
 class Verified:
-    """What the chain of one workload holds."""
+    """The chain of one workload, verified."""
 
     workload: str
     records: int
-    """In the table."""
+    """How many records the table has."""
     links: int
+    """How many links the chain has."""
     head: str
-    """Number and digest of the newest link: who keeps it can show later that nothing up to it has changed."""
+    """Number and digest of the newest link: `17:5d0f…`.
+
+    Whoever keeps it can show later that nothing up to this link has changed."""
     wrong: tuple[Wrong, ...]
-    """In the order of the chain, then of the table."""
+    """What does not fit: in the order of the chain, then of the table."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Head:
-    """What an earlier verification printed: `17:5d0f…`."""
+    """The newest link that an earlier verification printed: `17:5d0f…`."""
 
     number: int
     digest: str
 
     @classmethod
     def parse(cls, text: str) -> Head:
-        """Raises EnvironmentNotFoundError where it is no number and no digest."""
+        """The head in this text. Raises EnvironmentNotFoundError unless the text is a number, a colon and a digest."""
         number, _, name = text.partition(":")
         if (
             not (number.isascii() and number.isdigit())
@@ -73,7 +76,7 @@ class Head:
 
 
 def audited_workloads(environment: Environment) -> list[str]:
-    """The workloads with a record in the table or an object in the bucket, deployed or not."""
+    """The workloads with a record in the table or an object in the bucket, whether they are deployed or not."""
     bucket = environment.platform.bucket("audit")
     pages = environment.client("s3").get_paginator("list_object_versions").paginate(Bucket=bucket, Delimiter="/")
     folders = {one["Prefix"].rstrip("/") for page in pages for one in page.get("CommonPrefixes", [])}
@@ -88,11 +91,17 @@ def audited_workloads(environment: Environment) -> list[str]:
 def verify_chain(
     environment: Environment, workload: str, *, head: Head | None = None, patience_s: float = PATIENCE_S
 ) -> Verified:
-    """The chain against itself, the table, and a head that somebody has kept; it waits for records that are missing."""
+    """Compare the chain with itself, with the table, and with a `head` that somebody has kept.
+
+    It waits up to `patience_s` seconds for records that the chain does not have yet."""
+    chain = _chain(environment, workload)
     until = time.monotonic() + patience_s
     while True:
+        # Each pass reads both anew, the list of links first: a record is in the table before it has a link, so a link
+        # of this list without a record is one whose record was removed. Records without a link yet are waited for.
+        stored = list(chain.links())[::-1]
         table = _table(environment, workload)
-        examined = _examine(_chain(environment, workload), environment.platform.bucket("audit"), table)
+        examined = _examine(chain, stored, environment.platform.bucket("audit"), table)
         missing = [sort for sort in table if sort not in examined.recorded]
         if not missing or time.monotonic() >= until:
             break
@@ -101,6 +110,7 @@ def verify_chain(
         examined.wrong.append(
             Wrong(where=f"{environment.platform.audit_table}: {sort}", expected="a link of this record", came="none")
         )
+    # Number 0 is the head of an empty chain.
     if head and (examined.digests | {0: BEFORE_THE_FIRST}).get(head.number) != head.digest:
         came = examined.digests.get(head.number, f"none, the newest link is {examined.newest}")
         examined.wrong.append(Wrong(where=f"link {head.number}", expected=f"digest {head.digest}", came=came))
@@ -115,12 +125,14 @@ def verify_chain(
 
 @dataclass(kw_only=True)
 class _Examined:
-    """What a pass over the chain has found."""
+    """What one pass over the chain has found."""
 
     newest: int = 0
+    """The number of the newest link; 0 without one."""
     digests: dict[int, str] = field(default_factory=dict)
+    """The digest of each link by its number."""
     recorded: set[str] = field(default_factory=set)
-    """Sort keys of the records that were added."""
+    """The sort keys of the records that the chain says were added."""
     wrong: list[Wrong] = field(default_factory=list)
 
 
@@ -129,7 +141,7 @@ def _chain(environment: Environment, workload: str) -> AuditChain:
 
 
 def _table(environment: Environment, workload: str) -> dict[str, Item]:
-    """The items by their sort keys, in order."""
+    """The items of the audit table by their sort keys, in order."""
     pages = (
         environment.client("dynamodb")
         .get_paginator("query")
@@ -143,14 +155,15 @@ def _table(environment: Environment, workload: str) -> dict[str, Item]:
     return {item["sk"]["S"]: item for page in pages for item in page["Items"]}
 
 
-def _examine(chain: AuditChain, bucket: str, table: Mapping[str, Item]) -> _Examined:
+def _examine(chain: AuditChain, links: Sequence[StoredLink], bucket: str, table: Mapping[str, Item]) -> _Examined:
+    """One pass over the `links` of the chain, from the oldest to the newest."""
     found = _Examined()
     found.wrong += [
         Wrong(where=f"s3://{bucket}/{name}", expected="links of the chain only", came=name)
         for name in chain.strangers()
     ]
     previous: tuple[int, str] = 0, BEFORE_THE_FIRST
-    for stored, body in _bodies(chain):
+    for stored, body in _bodies(chain, links):
         place = f"link {stored.number}, s3://{bucket}/{stored.key}"
         found.wrong += _wrong_place(stored, previous[0], place)
         try:
@@ -162,13 +175,14 @@ def _examine(chain: AuditChain, bucket: str, table: Mapping[str, Item]) -> _Exam
             found.wrong += _wrong_record(link, table, place)
             if link.kind is ChangeKind.ADDED:
                 found.recorded.add(_sort(link))
+        # Also for a broken link: the next one is compared with what is really there.
         previous = stored.number, "none" if isinstance(body, AuditChainError) else digest(body)
         found.newest, found.digests[stored.number] = previous
     return found
 
 
-def _bodies(chain: AuditChain) -> Iterator[tuple[StoredLink, bytes | AuditChainError]]:
-    """Each number with its object, or with why that cannot be read; oldest first."""
+def _bodies(chain: AuditChain, links: Sequence[StoredLink]) -> Iterator[tuple[StoredLink, bytes | AuditChainError]]:
+    """Each of the `links` with the bytes of its object, or with the error why they cannot be read."""
 
     def read(link: StoredLink) -> bytes | AuditChainError:
         try:
@@ -176,18 +190,19 @@ def _bodies(chain: AuditChain) -> Iterator[tuple[StoredLink, bytes | AuditChainE
         except AuditChainError as error:
             return error
 
-    stored = list(chain.links())[::-1]
     with ThreadPoolExecutor(READERS) as readers:
-        yield from zip(stored, readers.map(read, stored), strict=True)
+        yield from zip(links, readers.map(read, links), strict=True)
 
 
 def _whole(body: bytes | AuditChainError) -> bytes:
+    """The bytes of the object; raises the error if there is one instead."""
     if isinstance(body, AuditChainError):
         raise body
     return body
 
 
 def _wrong_place(stored: StoredLink, before: int, place: str) -> Iterator[Wrong]:
+    """What is wrong with where the link lies: a number is missing before it, or another object was put over it."""
     if stored.number != before + 1:
         lost = link_key(stored.key.partition("/")[0], before + 1)
         yield Wrong(where=f"link {before + 1}, {lost}", expected="an object", came=f"none, then link {stored.number}")
@@ -196,8 +211,10 @@ def _wrong_place(stored: StoredLink, before: int, place: str) -> Iterator[Wrong]
 
 
 def _wrong_link(link: Link, stored: StoredLink, previous: tuple[int, str], place: str) -> Iterator[Wrong]:
+    """What is wrong with the link itself: its number, or the digest of the link before it."""
     if link.number != stored.number:
         yield Wrong(where=place, expected=f"number {stored.number}", came=f"number {link.number}")
+    # After a gap the digest of the link before is not known, and `_wrong_place` reports the gap.
     number, name = previous
     if link.previous != name and number == stored.number - 1:
         where = f"link {number} or link {stored.number}" if number else place
@@ -205,6 +222,7 @@ def _wrong_link(link: Link, stored: StoredLink, previous: tuple[int, str], place
 
 
 def _wrong_record(link: Link, table: Mapping[str, Item], place: str) -> Iterator[Wrong]:
+    """What is wrong with the link's record, compared with the table."""
     sort = _sort(link)
     if link.kind is not ChangeKind.ADDED:
         verb = "changed" if link.kind is ChangeKind.CHANGED else "removed"
@@ -221,7 +239,7 @@ def _wrong_record(link: Link, table: Mapping[str, Item], place: str) -> Iterator
 
 
 def _sort(link: Link) -> str:
-    """The record's sort key; empty where somebody took it out."""
+    """The record's sort key; empty if somebody has removed it."""
     return str(link.record.get("sk", {}).get("S", ""))
 
 

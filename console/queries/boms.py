@@ -1,4 +1,4 @@
-"""The bill of materials of a version, held against the registry's digest and against CycloneDX's schema."""
+"""The bill of materials of a version, checked against the registry's digest and the schema of CycloneDX."""
 
 from __future__ import annotations
 
@@ -13,7 +13,9 @@ from millrace.release.bom import BOM_FILE
 
 
 def read_bom(environment: Environment, names: WorkloadNames, version: str = "") -> tuple[str, dict[str, Any]]:
-    """The version's number and document. Raises ArtefactError for one that was altered, is not there or not valid."""
+    """The version's number and its bill of materials.
+
+    Raises ArtefactError if the document was altered, does not exist or is not valid."""
     package, content = find_document(environment, names, version, file=BOM_FILE, digest_key="bom_digest")
     if content is None:
         came = f"{BOM_FILE} of its run is not there"
@@ -25,7 +27,7 @@ def read_bom(environment: Environment, names: WorkloadNames, version: str = "") 
 
 
 def invalid(content: str) -> str:
-    """Why the text is no CycloneDX 1.6 document; empty for a valid one."""
+    """Why the text is not a CycloneDX 1.6 document; empty if it is valid."""
     from cyclonedx.schema import SchemaVersion
     from cyclonedx.validation.json import JsonStrictValidator
 

@@ -1,4 +1,4 @@
-"""Jobs by hand: searches for hyperparameters with their trainings, the best first, and single experiments."""
+"""Jobs that a person started: searches for hyperparameters with their trainings, and single experiments."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from millrace.messages.training_run import Run
 from millrace.names import ByHand, WorkloadNames
 
 STATUS = {"Completed": "SUCCEEDED", "Failed": "FAILED", "Stopped": "ABORTED"}
-"""As Step Functions calls what SageMaker says; whatever else is under way."""
+"""SageMaker's statuses in the words of Step Functions. Every other status means that the job is under way."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,8 +28,9 @@ class TunedTraining:
     status: str
     hyperparameters: Mapping[str, Any]
     value: float | None
-    """What was searched for; None where the training has none, or not yet."""
+    """The value of the metric that was searched for; None if the training has none, or none yet."""
     seconds: float | None
+    """None until it has ended."""
     failure: str = ""
 
 
@@ -47,17 +48,17 @@ class JobByHand:
 
     @property
     def seconds(self) -> float | None:
-        """From its start to its end; None while it runs."""
+        """Seconds from its start to its end; None while it runs."""
         return (self.stopped - self.started).total_seconds() if self.stopped else None
 
 
 @dataclass(frozen=True, kw_only=True)
 class ExperimentJob(JobByHand):
-    """One training with hyperparameters of its own."""
+    """One training with a person's own hyperparameters."""
 
     hyperparameters: Mapping[str, Any]
     metrics: Mapping[str, float]
-    """As the job printed them last."""
+    """The last values that the job printed."""
     model_data_url: str
     failure: str
 
@@ -67,17 +68,18 @@ class TuningJob(JobByHand):
     """One tuning job."""
 
     metric: str
+    """The name of the metric that is minimized."""
     trainings: tuple[TunedTraining, ...]
-    """The best first, then those without a value."""
+    """The best first; trainings without a value come last."""
 
     @property
     def best(self) -> TunedTraining | None:
-        """None while no training has ended well."""
+        """The best training; None while no training has a value."""
         return next((training for training in self.trainings if training.value is not None), None)
 
 
 def list_tunings(sagemaker: Any, names: WorkloadNames, *, limit: int) -> list[TuningJob]:
-    """The newest tuning jobs of the workload, without their trainings; `sagemaker` is boto3's client."""
+    """The newest tuning jobs of the workload, without their trainings. `sagemaker` is boto3's client."""
     found = sagemaker.list_hyper_parameter_tuning_jobs(
         NameContains=names.by_hand("tune"), SortBy="CreationTime", SortOrder="Descending", MaxResults=min(limit, 100)
     )
@@ -85,7 +87,7 @@ def list_tunings(sagemaker: Any, names: WorkloadNames, *, limit: int) -> list[Tu
 
 
 def read_tuning(sagemaker: Any, names: WorkloadNames, name: str = "") -> TuningJob:
-    """The tuning job of this name with its trainings, or the newest; raises RunError where there is none."""
+    """The tuning job of this name, or else the newest one, with its trainings. Raises RunError if there is none."""
     if not name:
         newest = list_tunings(sagemaker, names, limit=1)
         if not newest:
@@ -110,6 +112,7 @@ def _job(found: Mapping[str, Any], trainings: Any) -> TuningJob:
         kind="tune",
         name=found["HyperParameterTuningJobName"],
         arn=found["HyperParameterTuningJobArn"],
+        # A summary and a description of a tuning job share these fields.
         status=STATUS.get(found["HyperParameterTuningJobStatus"], "RUNNING"),
         started=found["CreationTime"],
         stopped=found.get("HyperParameterTuningEndTime"),
@@ -119,7 +122,7 @@ def _job(found: Mapping[str, Any], trainings: Any) -> TuningJob:
 
 
 def list_by_hand(sagemaker: Any, names: WorkloadNames, *, machine: str, limit: int) -> list[JobByHand]:
-    """The newest jobs by hand of the workload, of every kind or of the one that `machine` names."""
+    """The newest jobs that people started: of every kind, or of the kind that `machine` names."""
     found: list[JobByHand] = list(list_tunings(sagemaker, names, limit=limit)) if machine in ("", "tune") else []
     if machine in ("", "experiment"):
         jobs = sagemaker.list_training_jobs(
@@ -143,7 +146,7 @@ def list_by_hand(sagemaker: Any, names: WorkloadNames, *, machine: str, limit: i
 
 
 def read_experiment(sagemaker: Any, names: WorkloadNames, name: str = "") -> ExperimentJob:
-    """The experiment of this name, or the newest; raises RunError where there is none."""
+    """The experiment of this name, or else the newest one. Raises RunError if there is none."""
     if not name:
         newest = list_by_hand(sagemaker, names, machine="experiment", limit=1)
         if not newest:
@@ -155,6 +158,7 @@ def read_experiment(sagemaker: Any, names: WorkloadNames, name: str = "") -> Exp
         if not is_not_found(error):
             raise
         raise RunError(f"expected an experiment's name, got {name!r}: `millrace runs --machine experiment`") from None
+    # Every training job has `workload` and `run`; a person does not choose them.
     given = {key: text for key, text in job.get("HyperParameters", {}).items() if key not in ("workload", "run")}
     return ExperimentJob(
         kind="experiment",
@@ -180,6 +184,7 @@ def _trainings(sagemaker: Any, name: str) -> Iterator[TunedTraining]:
                 job=job["TrainingJobName"],
                 status=job["TrainingJobStatus"],
                 hyperparameters={key: _value(text) for key, text in job["TunedHyperParameters"].items()},
+                # A training that was stopped early counts with its value, a failed one does not.
                 value=objective.get("Value") if job["TrainingJobStatus"] in {"Completed", "Stopped"} else None,
                 seconds=(ended - begun).total_seconds() if begun and ended else None,
                 failure=job.get("FailureReason", ""),
@@ -187,6 +192,7 @@ def _trainings(sagemaker: Any, name: str) -> Iterator[TunedTraining]:
 
 
 def _value(text: str) -> Any:
+    """A hyperparameter's value, which is written as JSON; the text itself if it is not JSON."""
     try:
         return json.loads(text)
     except ValueError:
@@ -194,11 +200,12 @@ def _value(text: str) -> Any:
 
 
 def pinned_run(environment: Any, names: WorkloadNames, run: str = "") -> Run:
-    """What the run of this name, or the newest one, pinned; raises RunError where nothing is pinned.
+    """The run.json of the run of this name, or of the newest run that has pinned its rows.
 
-    A run that the month's budget refused has pinned its rows all the same."""
+    A run that the month's budget refused has pinned its rows all the same. Raises RunError if no run has."""
     s3, states = environment.client("s3"), environment.client("stepfunctions")
     pages = states.get_paginator("list_executions").paginate(stateMachineArn=names.machine_arn("train"))
+    # Newest first. Not every run has pinned rows: a run may have failed before that.
     candidates = [run] if run else (one["name"] for page in pages for one in page["executions"])
     for name in candidates:
         if (content := find_object(s3, names.run_uri(name, "config", "run.json"))) is not None:

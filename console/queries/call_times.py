@@ -1,4 +1,4 @@
-"""How quickly a version answered in its preflight, by HTTP, and what a thousand answers cost at that pace."""
+"""How quickly a version answered by HTTP in its preflight, and what a thousand answers cost at that pace."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from millrace.workload.prices import usd_per_hour
 
 @dataclass(frozen=True, kw_only=True)
 class CallTimes:
-    """Of one row by HTTP, request after request, on one instance type."""
+    """Times of one row by HTTP, one request after another, on one instance type."""
 
     instance: str
     p50_ms: float
@@ -21,13 +21,15 @@ class CallTimes:
 
     @property
     def usd_per_1000(self) -> float:
-        """Answers one after another on an instance that does nothing else: at best, where it is never idle."""
+        """US dollars for a thousand answers one after another. The instance is never idle, so it is a lower bound."""
+        # 1,000 answers take p50_ms seconds, and an hour has 3,600.
         return usd_per_hour(self.instance) * self.p50_ms / 3600
 
 
 def read_call_times(s3: Any, names: WorkloadNames, run: str) -> tuple[CallTimes, ...]:
-    """For each instance type on which the version of this train execution has passed; records of former preflights,
-    which timed nothing, are left out."""
+    """The times on each instance type on which the version passed; `run` is its train execution.
+
+    Records of former preflights, which measured no times, are left out."""
     bucket, prefix = split_uri(names.run_uri(run, "preflight", ""))
     records = [
         json.loads(read_object(s3, f"s3://{bucket}/{each['Key']}")) for each in entries_below(s3, bucket, prefix)

@@ -1,4 +1,4 @@
-"""What a version's documents say: its model card, held against the digest that the registry keeps."""
+"""The model card of a version, checked against the digest that the registry keeps."""
 
 from __future__ import annotations
 
@@ -22,14 +22,17 @@ class VersionCard:
     version: str
     approval: str
     name: str
-    """Of the card in SageMaker."""
+    """The card's name in SageMaker."""
     card: ModelCard
 
 
 def find_package(environment: Environment, names: WorkloadNames, version: str = "") -> Package:
-    """The version, else the live one, else the newest; EnvironmentNotFoundError where there is none."""
+    """The package of this version; without a version the live one, or else the newest.
+
+    Raises EnvironmentNotFoundError if there is no such version."""
     found = list(registry_of(environment, names).all())
     champion = ReleasePointers(state_of(environment, names)).champion()
+    # `found` is newest first, so without a wanted version the newest one is taken.
     wanted = version or (champion.version if champion else "")
     package = next((one for one in found if not wanted or one.version == wanted), None)
     if package is None:
@@ -41,7 +44,9 @@ def find_package(environment: Environment, names: WorkloadNames, version: str = 
 def find_document(
     environment: Environment, names: WorkloadNames, version: str, *, file: str, digest_key: str
 ) -> tuple[Package, bytes | None]:
-    """The version and a file of its run; None where the version has none. ArtefactError for one that was altered."""
+    """The version's package and the content of a file of its run; None as content if the version has no such file.
+
+    `digest_key` names the metadata with the file's digest. Raises ArtefactError if the file was altered."""
     package = find_package(environment, names, version)
     run, known = package.metadata.get("run", ""), package.metadata.get(digest_key, "")
     content = find_object(environment.client("s3"), names.run_uri(run, file)) if run and known else None
@@ -51,7 +56,7 @@ def find_document(
 
 
 def read_card(environment: Environment, names: WorkloadNames, version: str = "") -> VersionCard:
-    """The version's card. Raises ArtefactError for a version without one, and for a card that was altered since."""
+    """The version's card. Raises ArtefactError if the version has no card, and if the card was altered."""
     package, content = find_document(environment, names, version, file=CARD_FILE, digest_key="card_digest")
     if content is None:
         advice = "declare `card` in workload.yaml and train again"

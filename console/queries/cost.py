@@ -1,10 +1,9 @@
-"""What a month cost: its training runs against the budget, its preflights, the endpoint, a thousand predictions, and
-what else ran or is stored: monitors, batch transforms, functions, objects.
+"""What a month cost: its trainings against the budget, preflights, the endpoint, a thousand predictions, and what else
+ran or is stored.
 
-All figures are estimates, not bills. `reserved` is the amount that the budget counted when the run began, an upper
-bound: every job at its maximal runtime. `estimated` is the time that SageMaker reports as billed, times the list prices
-of millrace/workload/prices.py for the most expensive region.
-"""
+All figures are estimates, not bills. `reserved` is what the budget counted when a run began: an upper bound with every
+job at its longest runtime. `estimated` is the time that SageMaker reports as billed, times the list prices of
+millrace/workload/prices.py for the most expensive region."""
 
 from __future__ import annotations
 
@@ -36,27 +35,27 @@ from millrace.timestamps import next_month, parse_utc
 from millrace.workload.declaration import Workload
 
 MOST_BYTES = 256 * 2**20
-"""Decisions of a month are only counted up to this size; beyond it the price of a thousand is not known."""
+"""A month's decisions are only counted up to this size. Beyond it the price of a thousand predictions is not known."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class RunCost:
-    """One training run, or what a person started beside the machines."""
+    """The cost of one training run, or of a job that a person started."""
 
     run: str
-    """Name of the train execution, of the tuning job or of the experiment."""
+    """The name of the train execution, of the tuning job or of the experiment."""
     version: str | None
-    """The model version that it registered."""
+    """The model version that it registered; None if it registered none."""
     jobs: int
     billed_s: float
-    """Seconds that SageMaker billed, over all its jobs and instances."""
+    """Seconds that SageMaker billed, summed over all its jobs and instances."""
     estimated_usd: float
     reserved_usd: float
 
 
 @dataclass(frozen=True, kw_only=True)
 class PreflightCost:
-    """The jobs that start versions before their endpoints do. No budget counts them: a release is no training."""
+    """The cost of the jobs that start a version before its endpoint. No budget counts them: they train nothing."""
 
     jobs: int
     billed_s: float
@@ -65,37 +64,43 @@ class PreflightCost:
 
 @dataclass(frozen=True, kw_only=True)
 class MonthCost:
-    """One month (UTC)."""
+    """The cost of one month (UTC)."""
 
     month: str
+    """`1997-06`."""
     budget_usd: float
     reserved_usd: float
+    """The sum that the month's runs have reserved."""
     runs: tuple[RunCost, ...]
     preflights: PreflightCost
     serving: ServingCost | None
-    """Of the endpoint that there is now; None without one, or where it is younger than the month."""
+    """The cost of the present endpoint; None if there is none, or if it was made after the month."""
     others: tuple[CostLine, ...]
-    """The jobs of monitors and of batch scoring, functions, and what is stored now; the most expensive first."""
+    """Monitors, batch scoring, functions, and what is stored now; the most expensive first."""
 
 
 def find_cost(environment: Environment, names: WorkloadNames, workload: Workload, *, month: str = "") -> MonthCost:
-    """The month's cost; without a month the last one in which a run was reserved, else the present one.
+    """The cost of the month (yyyy-mm). Without a month it is the last one in which a run has reserved budget, else the
+    present month.
 
-    Raises EnvironmentNotFoundError for a text that is not a month (yyyy-mm)."""
+    Raises EnvironmentNotFoundError if the text is not a month."""
     spends = MonthlyBudget(state_of(environment, names)).months()
     now = now_at(environment)
     wanted = month or max(spends, default=f"{now:%Y-%m}")
     first = _first_of(wanted)
+    # Runs are matched by name: with the version that they registered, and with the jobs that they started.
     versions = {package.metadata.get("run", ""): package.version for package in registry_of(environment, names).all()}
     spent = spends.get(wanted)
     runs = {_name(arn): float(usd) for arn, usd in (spent.runs if spent else {}).items()}
     releases = _begun(environment, names, "release", first)
     beside = {name for machine in ("monitor", "score") for name in _begun(environment, names, machine, first)}
     jobs = list(jobs_of(environment, JOBS, [*runs, *releases, *beside], since=first))
+    # The month may not be over yet.
     end = min(now, next_month(first))
     serving = serving_cost(environment, names, first, end)
     others = [
         *job_lines(job for job in jobs if job.run in beside),
+        # `function_line` reads up to one day after the moment that it is given.
         function_line(environment, names, first, end - timedelta(days=1)),
         storage_line(environment, names),
     ]
@@ -111,6 +116,7 @@ def find_cost(environment: Environment, names: WorkloadNames, workload: Workload
 
 
 def _first_of(month: str) -> datetime:
+    """The first moment of the month, UTC. Raises EnvironmentNotFoundError if the text is not a month."""
     try:
         return parse_utc(f"{month}-01")
     except ValueError:
@@ -118,7 +124,7 @@ def _first_of(month: str) -> datetime:
 
 
 def _name(arn: str) -> str:
-    """`…:execution:<machine>:<name>`, `…:training-job/<name>`."""
+    """The end of an ARN: `…:execution:<machine>:<name>` and `…:training-job/<name>` are `<name>`."""
     return arn.rpartition(":")[2].rpartition("/")[2]
 
 
@@ -134,7 +140,7 @@ def _run(run: str, reserved_usd: float, versions: Mapping[str, str], jobs: Seque
 
 
 def _begun(environment: Environment, names: WorkloadNames, machine: str, first: datetime) -> set[str]:
-    """Names of the machine's executions that began in the month."""
+    """The names of the machine's executions that began in the month."""
     found = list_executions(environment.client("stepfunctions"), names, machine) or ()
     # The newest first.
     since = takewhile(lambda one: one["startDate"] >= first, found)
@@ -148,6 +154,7 @@ def _preflights(jobs: Sequence[Job]) -> PreflightCost:
 
 
 def _predictions(environment: Environment, names: WorkloadNames, first: datetime) -> int | None:
+    """How many decisions there are about days of the month; None if they are too many bytes to count."""
     last = next_month(first).date() - timedelta(days=1)
     if size_of_decisions(environment, names, f"{first:%Y-%m}") > MOST_BYTES:
         return None

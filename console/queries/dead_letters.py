@@ -1,4 +1,4 @@
-"""The dead-letter queues of a workload and of its stage: how many messages, what one says, and the ways out."""
+"""The dead-letter queues of a workload and of its stage: how many messages, what they say, and the ways out."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from millrace.names import WorkloadNames
 from millrace.operations.dead_letters import DEAD_LETTERS, EVENTS, EVENTS_HOLD, dead
 
 HIDDEN_S = 20
-"""For so long nobody else receives the messages among which one is searched."""
+"""How long a message that is looked through stays hidden from other receivers, in seconds."""
 MOST = 10
-"""Messages that one call of SQS gives."""
+"""The most messages that one call of SQS returns."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,12 +23,13 @@ class DeadQueue:
     """One dead-letter queue."""
 
     queue: str
-    """As `millrace dead` takes it."""
+    """The queue's name as `millrace dead` takes it."""
     messages: int
-    """About as many: SQS counts with a delay of a minute."""
+    """An approximate number: SQS counts with a delay of a minute."""
     holds: str
+    """What its messages are, in words."""
     reader: str
-    """The function that takes dead letters that go back; empty where they cannot."""
+    """The function that reads the messages if they go back; empty if they cannot go back."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,12 +39,12 @@ class DeadLetter:
     id: str
     sent: datetime
     attributes: dict[str, str]
-    """What EventBridge or intake says about it, the reason among it."""
+    """What EventBridge or the intake says about the message, such as the reason."""
     body: str
 
 
 def find_dead_queues(environment: Environment, names: WorkloadNames) -> tuple[DeadQueue, ...]:
-    """Every dead-letter queue of the workload, and that of the stage's events."""
+    """Every dead-letter queue of the workload, and the one for the stage's events."""
     found = {name: (known.holds, known.reader) for name, known in DEAD_LETTERS.items()}
     found[EVENTS] = (EVENTS_HOLD, "")
     sqs = environment.client("sqs")
@@ -54,21 +55,24 @@ def find_dead_queues(environment: Environment, names: WorkloadNames) -> tuple[De
 
 
 def read_dead_letters(environment: Environment, names: WorkloadNames, queue: str) -> tuple[DeadLetter, ...]:
-    """Some messages of the queue, ten at most; they stay in it and can be received at once again.
+    """At most ten messages of the queue. They stay in it and can be received again at once.
 
-    Raises EnvironmentNotFoundError for a name that is no queue's."""
+    Raises EnvironmentNotFoundError if there is no queue of this name."""
     received = _receive(environment.client("sqs"), _url(environment, names, queue), hidden_s=0)
     return tuple(_letter(message) for message in received)
 
 
 def delete(environment: Environment, names: WorkloadNames, queue: str, id_: str) -> DeadLetter:
-    """The message of this id, which is in the queue no more.
+    """Delete the message with this id from the queue; returns the message.
 
-    Raises EnvironmentNotFoundError for a name that is no queue's, and where no message has the id."""
+    Raises EnvironmentNotFoundError if there is no queue of this name, and if no message has the id."""
     sqs, url = environment.client("sqs"), _url(environment, names, queue)
+    # SQS cannot find a message by its id. Messages are received until the wanted one is among them; those received on
+    # the way stay hidden, so that each call brings new ones.
     others: dict[str, str] = {}  # handles by id
     try:
-        # In a long queue the first ones can be received again before the last are: then all were seen.
+        # In a long queue, the first messages become visible again before the last were received. If nothing new comes,
+        # all were seen.
         while received := [each for each in _receive(sqs, url, hidden_s=HIDDEN_S) if each["MessageId"] not in others]:
             messages = {message["MessageId"]: message for message in received}
             if found := messages.pop(id_, None):
@@ -86,12 +90,13 @@ def delete(environment: Environment, names: WorkloadNames, queue: str, id_: str)
 
 
 def redrive(environment: Environment, names: WorkloadNames, queue: str) -> int:
-    """Let SQS move the messages to the queue whose dead letters they are; how many it found.
+    """Let SQS move the messages back to the queue that they came from; returns how many there were.
 
-    The queue is named: SQS knows the source only of messages that it has moved there itself, and intake puts some.
+    The target is named in the call. SQS itself knows the source only of messages that it has moved, and some of these
+    were put by the intake.
     https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_StartMessageMoveTask.html
-
-    Raises EnvironmentNotFoundError for a name that is no queue's, and where no function would read them there."""
+    Raises EnvironmentNotFoundError if there is no queue of this name, and if no function would read the messages
+    there."""
     found = {one.queue: one for one in find_dead_queues(environment, names)}
     url = _url(environment, names, queue)
     if not found[queue].reader:
@@ -107,6 +112,7 @@ def redrive(environment: Environment, names: WorkloadNames, queue: str) -> int:
 
 
 def _receive(sqs: Any, url: str, *, hidden_s: int) -> list[dict[str, Any]]:
+    """Some messages of the queue, hidden from other receivers for `hidden_s` seconds."""
     answer = sqs.receive_message(
         QueueUrl=url,
         MaxNumberOfMessages=MOST,
@@ -129,6 +135,7 @@ def _letter(message: dict[str, Any]) -> DeadLetter:
 
 
 def _url(environment: Environment, names: WorkloadNames, queue: str) -> str:
+    """The URL of the dead-letter queue; raises EnvironmentNotFoundError if there is none of this name."""
     if queue == EVENTS:
         name = names.platform.queue(dead(EVENTS))
     elif queue in DEAD_LETTERS:

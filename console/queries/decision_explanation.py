@@ -1,4 +1,4 @@
-"""The explanation of one kept decision, by the model version that answered it."""
+"""Explain a kept decision with the model version that answered it."""
 
 from __future__ import annotations
 
@@ -24,22 +24,24 @@ from millrace.names import WorkloadNames
 from millrace.release.registry import Package
 
 TIMES = 8
-"""So many times the rows that the endpoint answers for an explanation: nobody waits for this one."""
+"""How many times as many rows are answered as the endpoint answers for an explanation: nobody waits for this one."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class AnsweredDecision:
-    """A kept decision with the version that answered it."""
+    """A kept decision with the model version that answered it."""
 
     decision: Decision
     package: Package
     model: Model
     row: Mapping[str, Any]
-    """Its input as JSON holds it, kept images and texts read back."""
+    """The decision's input as JSON holds it. Images and texts that are kept as objects have been read back."""
 
 
 def answered_decision(environment: Environment, names: WorkloadNames, wanted: str) -> AnsweredDecision:
-    """Raises EnvironmentNotFoundError where no decision has the id, no model answered or its version is gone."""
+    """The decision with this id, and its model.
+
+    Raises EnvironmentNotFoundError if no decision has the id, if no model answered it, and if its version is gone."""
     kept = find_decision(environment, names, wanted)
     if kept is None:
         raise EnvironmentNotFoundError(f"ID: expected the id of a model's decision, got {wanted!r}, which no line has")
@@ -47,7 +49,10 @@ def answered_decision(environment: Environment, names: WorkloadNames, wanted: st
 
 
 def answered(environment: Environment, names: WorkloadNames, decision: Decision) -> AnsweredDecision:
-    """Raises EnvironmentNotFoundError where no model answered it or its version is gone."""
+    """The same for a decision that was read already.
+
+    Raises EnvironmentNotFoundError if no model answered it, and if its version is gone."""
+    # A fallback has no version: there is no model to explain it with.
     version = decision.model_version
     if version is None:
         came = f"{decision.id!r}, the fallback's"
@@ -59,14 +64,15 @@ def answered(environment: Environment, names: WorkloadNames, decision: Decision)
     client = environment.client("s3")
     model = Model(unpack(read_object(client, package.model_data_url)))
     row: dict[str, Any] = json.loads(decision.input)
+    # A long cell is kept as an object. The decision has its URI in place of the cell.
     long = captured.LongCells(columns=tuple(row), under=names.lake_uri(captured.FOLDER, ""))
     row |= {name: captured.read(client, uri) for name, uri in captured.references(row, long).items()}
     return AnsweredDecision(decision=decision, package=package, model=model, row=row)
 
 
 def explain_decision(environment: Environment, names: WorkloadNames, wanted: str) -> dict[str, Any]:
-    """As the endpoint would answer it, from more drawn orders.
+    """The explanation as the endpoint would give it, but from more drawn orders of the row's parts.
 
-    Raises EnvironmentNotFoundError as `answered_decision`, and ArtefactError for a model without explanations."""
+    Raises EnvironmentNotFoundError as `answered_decision` does, and ArtefactError if the model has no explanations."""
     found = answered_decision(environment, names, wanted)
     return explanation_of(found.model, found.row, rows=TIMES * ROWS)

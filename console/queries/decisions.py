@@ -1,4 +1,4 @@
-"""The decisions in the lake, a day at a time."""
+"""The decisions in the lake, read one day at a time."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from millrace.names import WorkloadNames
 
 @dataclass(frozen=True, kw_only=True)
 class Day:
-    """The decisions about one day."""
+    """The decisions about one day of event time."""
 
     day: date
     decisions: tuple[Decision, ...]
-    """In order of event time."""
+    """In the order of their event time."""
     unreadable: Mapping[str, int]
-    """Lines that are not valid decisions, by the URI of their object."""
+    """How many lines are not valid decisions, by the URI of their object."""
 
 
 def find_days(
@@ -31,6 +31,7 @@ def find_days(
     client, bucket = environment.client("s3"), names.platform.bucket("lake")
     for day in _days(environment, names, first, last):
         found = store.read_days(client, bucket, names.workload, [day])
+        # The objects are only searched if a line was unreadable: it means reading all of them again.
         keys = store.find_unreadable(client, bucket, names.workload, day) if found.unreadable else {}
         wrong = {f"s3://{bucket}/{key}": lines for key, lines in keys.items()}
         yield Day(day=day, decisions=found.decisions, unreadable=wrong)
@@ -39,15 +40,15 @@ def find_days(
 def find_decision(
     environment: Environment, names: WorkloadNames, wanted: str, *, first: date | None = None, last: date | None = None
 ) -> store.LocatedDecision | None:
-    """The decision with this id, the newest days first; None when no day has it.
+    """The decision with this id, searched from the newest day back; None if no day has it.
 
-    An id does not say its day: without `first` and `last` every object may have to be read."""
+    An id does not say its day. Without `first` and `last`, every object may have to be read."""
     client, bucket = environment.client("s3"), names.platform.bucket("lake")
     return store.find_decision(client, bucket, names.workload, wanted, _days(environment, names, first, last))
 
 
 def newest_decision(environment: Environment, names: WorkloadNames) -> store.LocatedDecision | None:
-    """The last decision of the newest day that a model answered; None where that day has none."""
+    """The last decision of the newest day that a model answered; None if that day has none."""
     client, bucket = environment.client("s3"), names.platform.bucket("lake")
     newest = _days(environment, names, None, None)[:1]
     found = store.read_days(client, bucket, names.workload, newest).decisions
@@ -58,12 +59,12 @@ def newest_decision(environment: Environment, names: WorkloadNames) -> store.Loc
 
 
 def size_of_decisions(environment: Environment, names: WorkloadNames, month: str) -> int:
-    """Bytes of the decisions about days of the month (yyyy-mm)."""
+    """The size in bytes of the decisions about days of the month (yyyy-mm)."""
     bucket, under = names.platform.bucket("lake"), f"{names.workload}/decisions/date={month}"
     return sum(entry["Size"] for entry in entries_below(environment.client("s3"), bucket, under))
 
 
 def _days(environment: Environment, names: WorkloadNames, first: date | None, last: date | None) -> list[date]:
-    """The newest first."""
+    """The days with decisions, the newest first."""
     days = store.stored_days(environment.client("s3"), names.platform.bucket("lake"), names.workload)
     return sorted((day for day in days if (first or day) <= day <= (last or day)), reverse=True)

@@ -1,4 +1,4 @@
-"""The run that works on a drop, found by the drop's id."""
+"""Find the run that works on a drop, by the drop's id."""
 
 from __future__ import annotations
 
@@ -12,17 +12,18 @@ from millrace.state.claims import Claims
 from millrace.state.table import StateTable
 
 DROP_ID = re.compile("[0-9a-f]{64}")
+"""A SHA-256 in hexadecimal digits."""
 
 
 def claims_of(environment: Environment, names: WorkloadNames) -> Claims:
-    """Which run has which drop; a claim is kept for 30 days."""
+    """The records of which run has which drop. A record is kept for 30 days."""
     return Claims(StateTable(environment.client("dynamodb"), names))
 
 
 def find_run_or_drop(environment: Environment, names: WorkloadNames, word: str) -> tuple[Run, str]:
-    """The run that `find_run` finds, and no id; else the run that has the drop of this id, and the id.
+    """The run of this name, and an empty text; or the run that has the drop of this id, and the id.
 
-    Raises RunError when it is neither."""
+    Raises RunError if the word is neither."""
     states = environment.client("stepfunctions")
     try:
         return find_run(states, names, word), ""

@@ -1,4 +1,4 @@
-"""The objects that were dropped, and how many of their rows the contract accepted."""
+"""The dropped objects, and how many of their rows the contract accepted."""
 
 from __future__ import annotations
 
@@ -12,31 +12,32 @@ from console.queries.quarantine import ReasonCount
 
 @dataclass(frozen=True, kw_only=True)
 class Drop:
-    """One dropped object: rows = accepted + quarantined."""
+    """One dropped object. Its rows are accepted + quarantined."""
 
     name: str
-    """`training/1996-05.parquet`."""
+    """For example `training/1996-05.parquet`."""
     feed: str
     accepted: int
     quarantined: int
     reasons: tuple[ReasonCount, ...]
     rejected: str
-    """Why the whole object could not be read, then both counts are 0; empty otherwise."""
+    """Why the whole object could not be read; both counts are 0 then. Empty otherwise."""
     snapshot: str
-    """The table snapshot that it became; empty for a scoring drop."""
+    """The table snapshot that the rows became; empty for a drop to score."""
     repeats: str = ""
-    """The name of the object that brought the same bytes before, then both counts are 0; empty otherwise."""
+    """The name of the earlier object with the same bytes; both counts are 0 then. Empty otherwise."""
     is_superseded: bool = False
-    """Whether a later version of the same object came before, then both counts are 0."""
+    """Whether a later version of the same object came first; both counts are 0 then."""
     replaced: int = 0
-    """Rows of an earlier version of the same object, which left for these."""
+    """How many rows of an earlier version of the object left for these."""
 
 
 def find_drops(runs: Iterable[Execution], quarantined: Mapping[str, tuple[ReasonCount, ...]]) -> tuple[Drop, ...]:
-    """By start; drops of one feed that were processed at the same time are in the order of their names.
+    """The drops by the start of their run. Drops of one feed that were processed at the same time are sorted by name.
 
-    `runs` are executions of `ingest` and `score`; `quarantined` is by the drop's id. A drop that was run again is one
+    `runs` are executions of `ingest` and `score`, `quarantined` is by the drop's id. A drop that was run again is one
     drop, as its last run left it."""
+    # Groups of drops whose runs overlap. Which of them started first is chance, so a group is sorted by name.
     beside: list[list[tuple[Execution, DropAnswer]]] = []
     for run, drop in _last_of_each(runs):
         last = beside[-1] if beside else []
@@ -49,7 +50,7 @@ def find_drops(runs: Iterable[Execution], quarantined: Mapping[str, tuple[Reason
 
 
 def _last_of_each(runs: Iterable[Execution]) -> Iterator[tuple[Execution, DropAnswer]]:
-    """Each drop once, by start: with the last run that says what became of it, else its last run."""
+    """Each drop once, by start, with the last run that says what became of it; if no run says it, with its last run."""
     found: dict[str, tuple[Execution, DropAnswer]] = {}
     for run in sorted(runs, key=lambda run: run.started):
         for drop in drops_of(run):
@@ -59,12 +60,14 @@ def _last_of_each(runs: Iterable[Execution]) -> Iterator[tuple[Execution, DropAn
 
 
 def _feed(drop: DropAnswer) -> str:
+    """The feed is the first part of the name."""
     return drop.name.partition("/")[0]
 
 
 def _drop(drop: DropAnswer, reasons: Sequence[ReasonCount]) -> Drop:
     committed, delivered = drop.committed, drop.delivered
     repeats, is_superseded = (committed.repeats, bool(committed.superseded_by)) if committed else ("", False)
+    # The quarantine has one entry for a file that was rejected whole; that entry is no row.
     is_judged = not (drop.rejected or repeats or is_superseded)
     return Drop(
         name=drop.name,

@@ -1,7 +1,7 @@
-"""The SQL that shows what `millrace decisions` and `millrace quarantine` show, for whoever wants to go on from there.
+"""The SQL that gives the same as `millrace decisions` and `millrace quarantine`, for whoever wants to go on from there.
 
-The commands read the files themselves: they need no workgroup, answer without a wait for Athena, read the newest day
-first and stop when they have enough, and compare each decision's input with its digest."""
+The commands read the files themselves: they require no workgroup, do not wait for Athena, read the newest day first and
+stop when they have enough. They also compare each decision's input with its digest."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from millrace.names import WorkloadNames
 def decisions_sql(
     names: WorkloadNames, *, first: date | None, last: date | None, wanted: str = "", limit: int | None = None
 ) -> str:
-    """The decisions about these days, the newest first; of lines with the same id the last."""
+    """SQL for the decisions about these days, the newest first. Of several lines with one id the last counts."""
     days = [f"date >= '{first}'"] * bool(first) + [f"date <= '{last}'"] * bool(last)
     where = _where([*days, *([f"eventmetadata.eventid = {_text(wanted)}"] if wanted else [])], " " * 6)
     return f"""\
@@ -28,7 +28,7 @@ ORDER BY event_time DESC{_limit(limit)}"""  # noqa: S608 # nosec B608 # printed,
 
 
 def quarantine_sql(names: WorkloadNames, *, drop: str = "", reason: str = "", limit: int | None = None) -> str:
-    """The refused rows with their first reason."""
+    """SQL for the refused rows with their first reason."""
     conditions = [f"reason = {_text(reason)}"] * bool(reason) + [f"strpos(source, {_text(drop)}) > 0"] * bool(drop)
     return f"""\
 SELECT date, reason, column_name, expected, got, line, key, source
@@ -45,4 +45,5 @@ def _limit(limit: int | None) -> str:
 
 
 def _text(value: str) -> str:
+    """The value as a literal of SQL."""
     return "'" + value.replace("'", "''") + "'"

@@ -1,4 +1,4 @@
-"""Executions with their histories: input, output, the events they put, the executions they started."""
+"""Executions with their histories: input, output, the events that they put, and the executions that they started."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from millrace.errors import EnvironmentNotFoundError
 from millrace.names import MACHINES, WorkloadNames
 
 STARTED_BY = "AWS_STEP_FUNCTIONS_STARTED_BY_EXECUTION_ID"
-"""In an input: the ARN of the execution that started this one and waits for it."""
+"""The key of an input with the ARN of the execution that started this one and waits for it."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Execution:
-    """One run of a state machine, with the answers of its states by name."""
+    """One run of a state machine, with the answers of its states."""
 
     machine: str
     arn: str
@@ -29,24 +29,25 @@ class Execution:
     status: str
     input: dict[str, Any]
     output: dict[str, Any]
-    """Empty while it runs and when it failed."""
+    """Empty while the execution runs, and if it failed."""
     started: datetime
     stopped: datetime
+    """The start if the execution still runs."""
     events: list[str] = field(default_factory=list)
-    """The ids of the events it put."""
+    """The ids of the events that it put."""
     children: list[str] = field(default_factory=list)
-    """The ARNs of the executions it started."""
+    """The ARNs of the executions that it started."""
     transitions: int = 0
     """As Step Functions bills them: states entered, and redrives."""
     failure: str = ""
-    """Error and cause, when it failed."""
+    """Error and cause if it failed, else empty."""
 
     @property
     def seconds(self) -> float:
         return (self.stopped - self.started).total_seconds()
 
     def answer(self, state: str) -> dict[str, Any]:
-        """The answer of the function behind `$.<state>`, empty when that state was not entered."""
+        """The answer of the function behind `$.<state>`; empty if that state was not entered."""
         return dict(self.output.get(state, {}).get("answer", {}))
 
     @property
@@ -57,13 +58,14 @@ class Execution:
 def executions(
     states: Any, names: WorkloadNames, *, limit: int | None = None, machines: Sequence[str] = MACHINES
 ) -> list[Execution]:
-    """The `limit` newest executions of each of the machines of the workload (all for None), oldest first.
+    """The `limit` newest executions of each machine of the workload (all for None), the oldest first.
 
-    One call for each execution and one for each machine; `states` is boto3's Step Functions client. Raises
-    EnvironmentNotFoundError when none of the machines is deployed."""
+    It takes one call for each execution and one for each machine. `states` is boto3's Step Functions client.
+    Raises EnvironmentNotFoundError if none of the machines is deployed."""
     pages = {machine: some for machine in machines if (some := list_executions(states, names, machine)) is not None}
     if not pages:
         raise not_deployed(names)
+    # `islice` stops the listing after `limit`, so that no further page is fetched.
     found = [_execution(states, machine, each) for machine, some in pages.items() for each in islice(some, limit)]
     return sorted(found, key=lambda execution: execution.started)
 
@@ -71,10 +73,11 @@ def executions(
 def list_executions(
     states: Any, names: WorkloadNames, machine: str, *, status: str = ""
 ) -> Iterator[dict[str, Any]] | None:
-    """As the service lists them, newest first, a page at a time; None when there is no such machine."""
+    """The executions as Step Functions lists them, newest first, page by page; None if there is no such machine."""
     parameters = {"stateMachineArn": names.machine_arn(machine), **({"statusFilter": status} if status else {})}
     pages = iter(states.get_paginator("list_executions").paginate(**parameters))
     try:
+        # The first page is fetched here, so that a machine that does not exist shows now and not in the caller's loop.
         first: Any = next(pages, {"executions": []})
     except states.exceptions.StateMachineDoesNotExist:
         return None
@@ -90,7 +93,7 @@ def not_deployed(names: WorkloadNames) -> EnvironmentNotFoundError:
 
 
 def require_deployed(states: Any, names: WorkloadNames) -> None:
-    """Raises EnvironmentNotFoundError for a workload without machines; who may not list them is not held up."""
+    """Raise EnvironmentNotFoundError if the workload has no machines. A caller who may not list them passes."""
     try:
         is_there = list_executions(states, names, "ingest") is not None
     except ClientError:
@@ -151,12 +154,13 @@ def _execution(states: Any, machine: str, listed: Mapping[str, Any]) -> Executio
 
 
 def _document(history: list[dict[str, Any]], details: str, name: str) -> dict[str, Any]:
+    """The input or output in the first event with these details; empty if no event has them."""
     texts = [event[details].get(name) for event in history if details in event]
     return dict(json.loads(texts[0] or "{}")) if texts else {}
 
 
 def _failure(status: str, history: list[dict[str, Any]]) -> str:
-    """Error and cause of the last attempt; empty after a redrive that succeeded."""
+    """Error and cause of the last attempt; empty if the execution runs, or has succeeded after a redrive."""
     names = ("executionFailedEventDetails", "executionTimedOutEventDetails", "executionAbortedEventDetails")
     found = [event[name] for event in history for name in names if name in event]
     if not found or status in ("RUNNING", "SUCCEEDED"):

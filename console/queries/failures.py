@@ -7,23 +7,24 @@ import re
 from typing import Any
 
 SILENT = re.compile(r"^AlgorithmError: ,? ?exit code: (?P<code>\d+)$")
-"""A container that ended without a word of its own."""
+"""The reason that SageMaker gives for a container that ended without a message of its own."""
 ENDINGS = {
     "137": "the container was killed: out of memory, or ended by the platform",
     "143": "the container was stopped by the platform",
 }
-"""By exit code: 128 + the signal."""
+"""What an exit code of 128 + the number of a signal means."""
 NAMED = re.compile(r"^(?:States\.TaskFailed: )?(?:AlgorithmError: )?(?P<type>[A-Z]\w*(?:Error|Exception))\b")
-"""An error's class at the beginning of a reason, as functions and our jobs write it; of a job that a child run waited
-for, the child's own error is before it."""
+"""The error's class at the beginning of a reason, as our functions and jobs write it.
+
+If a child run waited for the job, the child's own error `States.TaskFailed` comes first."""
 
 
 def reason_of(cause: str) -> str:
-    """The reason in a cause: a function's error with its type, a job's FailureReason, a child run's own, else the
-    cause itself.
+    """The reason in a cause: a function's error with its class, a job's FailureReason, or the reason of a child run;
+    else the cause itself.
 
-    Example: `{"TrainingJobName": …, "FailureReason": "SnapshotError: no rows"}` is `SnapshotError: no rows`,
-    `{"errorMessage": "expected a number", "errorType": "SettingsError"}` is `SettingsError: expected a number`."""
+    `{"TrainingJobName": …, "FailureReason": "SnapshotError: no rows"}` gives `SnapshotError: no rows`, and
+    `{"errorMessage": "expected a number", "errorType": "SettingsError"}` gives `SettingsError: expected a number`."""
     try:
         document: Any = json.loads(cause)
     except ValueError:
@@ -32,13 +33,14 @@ def reason_of(cause: str) -> str:
         return _ended(str(document["FailureReason"]))
     if isinstance(document, dict) and "errorMessage" in document:
         return ": ".join(str(document[name]) for name in ("errorType", "errorMessage") if document.get(name))
+    # The child's own cause may be that of its child, and so on.
     if isinstance(document, dict) and "ExecutionArn" in document and "Cause" in document:
         return failure_of(str(document.get("Error") or ""), str(document["Cause"]))
     return cause
 
 
 def _ended(reason: str) -> str:
-    """What an exit code means where the job said nothing: `AlgorithmError: , exit code: 137` is a killed container."""
+    """What an exit code means if the job gave no reason itself: `AlgorithmError: , exit code: 137` is a kill."""
     found = SILENT.match(reason)
     if found is None:
         return reason
@@ -47,7 +49,7 @@ def _ended(reason: str) -> str:
 
 
 def failure_of(error: str, cause: str) -> str:
-    """Error and reason in one line, the error once."""
+    """Error and reason in one line, without repeating the error."""
     reason = reason_of(cause)
     return reason if reason.startswith(f"{error}: ") else ": ".join(word for word in (error, reason) if word)
 
@@ -62,7 +64,7 @@ def is_of_child(cause: str) -> bool:
 
 
 def is_of_function(cause: str) -> bool:
-    """Whether the cause is an error that a function has raised."""
+    """Whether the cause is an error that a function raised."""
     try:
         document: Any = json.loads(cause)
     except ValueError:
@@ -71,6 +73,6 @@ def is_of_function(cause: str) -> bool:
 
 
 def error_type(error: str, cause: str) -> str:
-    """The class of the error that a function or a job of ours ended with, for example `SnapshotError`; else `error`."""
+    """The class of the error with which a function or job of ours ended, for example `SnapshotError`; else `error`."""
     found = NAMED.match(reason_of(cause))
     return found["type"] if found and found["type"] != "AlgorithmError" else error

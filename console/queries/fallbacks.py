@@ -1,4 +1,4 @@
-"""Why the declared fallback is answered in place of a model's answer."""
+"""Why the prediction function answers with the declared fallback instead of a model's answer."""
 
 from __future__ import annotations
 
@@ -18,18 +18,23 @@ from millrace.names import WorkloadNames
 from millrace.state.pointers import ReleasePointers
 
 LOOKED_AT = timedelta(minutes=15)
-"""Of the log: an open circuit hides for a while what opened it."""
+"""How far back the log is read. While the circuit is open, the reason why it opened lies further back."""
 SAID = "the endpoint gave no answer"
-"""The message with which the prediction function logs it; beside it lie `error` and `reason`."""
+"""The message with which the prediction function logs a failed call. The entry also has `error` and `reason`."""
 OPEN = "the circuit is open"
+"""The part of a reason that only says that the circuit is open."""
 MOST_EVENTS = 1000
+"""How many log entries are read at most."""
 MOST_CHARACTERS = 400
+"""How many characters of a reason are shown."""
 UNKNOWN = "no model is live yet, or its endpoint fails"
+"""The answer without the right to read state and log."""
 
 
 def why_fallback(environment: Environment, names: WorkloadNames) -> str:
-    """That no version is live, or which one is and the last reason in the function's log; UNKNOWN without the right to
-    read these."""
+    """That no version is live; or which version is live, and the last reason in the function's log.
+
+    UNKNOWN if the caller may not read these."""
     try:
         champion = ReleasePointers(state_of(environment, names)).champion()
         if champion is None:
@@ -44,7 +49,7 @@ def why_fallback(environment: Environment, names: WorkloadNames) -> str:
 
 
 def _on_its_way(environment: Environment, names: WorkloadNames) -> str:
-    """`, train 0123abcd is on the way to one`: what runs that makes a version live."""
+    """Which run will make a version live: `, train 0123abcd is on the way to one`."""
     states = environment.client("stepfunctions")
     for machine in ("release", "train"):
         for run in list_executions(states, names, machine, status="RUNNING") or ():
@@ -53,7 +58,7 @@ def _on_its_way(environment: Environment, names: WorkloadNames) -> str:
 
 
 def _reasons(logs: Any, names: WorkloadNames) -> Iterator[str]:
-    """Of the last minutes, the oldest first: the class of the error and its message."""
+    """Class and message of each error in the last minutes, the oldest first."""
     pages = logs.get_paginator("filter_log_events").paginate(
         logGroupName=f"/aws/lambda/{names.function('prediction')}",
         startTime=int((datetime.now(UTC) - LOOKED_AT).timestamp() * 1000),

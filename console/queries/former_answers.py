@@ -1,4 +1,4 @@
-"""Answers of runs from before drops went together: each run had one drop, whose id is the run's name."""
+"""Answers of former runs, of the time when each run had one drop and the drop's id was the run's name."""
 
 from __future__ import annotations
 
@@ -7,11 +7,13 @@ from typing import Any
 from console.queries.executions import Execution
 
 REJECTED = ("source", "source_digest", "reason", "expected", "got")
+"""The fields of a rejected drop that former answers have, too."""
 
 
 def answer_of(execution: Execution, state: str) -> dict[str, Any]:
-    """The answer of `ingestion`, `validation` or `delivery` in the shape of today's; {} where there is none."""
+    """The answer of `ingestion`, `validation` or `delivery` in its present shape; {} if there is none."""
     found = execution.answer(state)
+    # It has the present shape already.
     if not found or "drops" in found or "outcome" in found:
         return found
     drop_id = execution.name

@@ -1,4 +1,4 @@
-"""A live endpoint that nobody calls: it costs by the hour all the same."""
+"""Find a live endpoint that nobody calls: it costs by the hour all the same."""
 
 from __future__ import annotations
 
@@ -10,10 +10,13 @@ from console.queries.usage import DAY_S, live_fleet, now_at
 from millrace.names import VARIANT, WorkloadNames
 
 IDLE_DAYS = 7
+"""So many days without a request make an endpoint idle."""
 LOOK_BACK_DAYS = 90
-"""How far the last request is looked for; before that the endpoint counts as never called."""
+"""How many days back the last request is searched. Without a request in them, the endpoint counts as never called."""
 HOURS_PER_MONTH = 730
+"""An average month: 365 days in 12 months."""
 ALTERNATIVES = "docs/releases.md#an-endpoint-that-nobody-calls"
+"""Where it is written what can be done about it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,9 +25,9 @@ class IdleEndpoint:
 
     endpoint: str
     days: int
-    """Whole days since the last request, or since the endpoint was made."""
+    """Whole days since the last request; since the endpoint was made if there was none."""
     usd_per_month: float
-    """Of its present instances; an upper bound."""
+    """US dollars a month for its present instances; an upper bound."""
 
     @property
     def sentence(self) -> str:
@@ -32,12 +35,14 @@ class IdleEndpoint:
 
 
 def find_idle(environment: Environment, names: WorkloadNames) -> IdleEndpoint | None:
-    """None where there is no live endpoint, or one that was called or made less than `IDLE_DAYS` days ago.
+    """The workload's idle endpoint. None if there is no live endpoint, or if it was made or called less than IDLE_DAYS
+    days ago.
 
-    A release sends its own requests to the challenger, so whatever the live endpoint counts comes from callers."""
+    A release sends its own requests to the challenger, so all requests to the live endpoint come from callers."""
     fleet, now = live_fleet(environment, names), now_at(environment)
     if fleet is None or now - fleet.created < timedelta(days=IDLE_DAYS):
         return None
+    # An endpoint that was replaced may have requests from before it was made, so the later of both counts.
     days = (now - max(fleet.created, _last_request(environment, names, now) or fleet.created)).days
     if days < IDLE_DAYS:
         return None
@@ -45,7 +50,7 @@ def find_idle(environment: Environment, names: WorkloadNames) -> IdleEndpoint | 
 
 
 def _last_request(environment: Environment, names: WorkloadNames, now: datetime) -> datetime | None:
-    """The end of the last day (UTC) with a request; None where there is none within `LOOK_BACK_DAYS`."""
+    """The end of the last day (UTC) with a request; None if there is none within LOOK_BACK_DAYS days."""
     midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)
     dimensions = {"EndpointName": names.endpoint, "VariantName": VARIANT}
     answer = environment.client("cloudwatch").get_metric_statistics(
@@ -58,4 +63,5 @@ def _last_request(environment: Environment, names: WorkloadNames, now: datetime)
         Statistics=["Sum"],
     )
     days: list[datetime] = [point["Timestamp"] for point in answer["Datapoints"] if point["Sum"] > 0]
+    # A point stands for the day that begins at its time. The request may have come at the day's end.
     return min(max(days) + timedelta(days=1), now) if days else None

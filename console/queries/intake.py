@@ -8,23 +8,24 @@ from millrace.names import STARTING_QUEUES, WorkloadNames
 
 
 def is_switched_off(environment: Environment, names: WorkloadNames) -> bool:
-    """Whether no function takes messages from a queue whose messages start machines."""
+    """Whether nothing reads a queue whose messages start machines."""
     pages = environment.client("lambda").get_paginator("list_event_source_mappings")
     for queue in STARTING_QUEUES:
         found = pages.paginate(EventSourceArn=names.queue_arn(queue))
         states = [one["State"] for page in found for one in page["EventSourceMappings"]]
+        # Without any mapping the workload is not deployed, which is another matter.
         if states and all(state in {"Disabling", "Disabled"} for state in states):
             return True
     return False
 
 
 def switched_on_by(names: WorkloadNames) -> str:
-    """The command that switches on again what the templates want to be on."""
+    """The command that switches everything on again that the templates want on."""
     return f"cdk deploy --all --revert-drift -c stage={names.platform.stage} -c workloads={names.workload}"
 
 
 def check_taken(environment: Environment, names: WorkloadNames) -> None:
-    """Raises RunError where a drop would start nothing."""
+    """Raise RunError if a drop would start nothing."""
     if is_switched_off(environment, names):
         raise RunError(
             f"{names.workload}: expected drops to be taken, but rules, schedules and the queue of drops are switched "

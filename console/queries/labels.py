@@ -1,4 +1,4 @@
-"""The labels that came for decisions: the one that counts, and those that it replaced."""
+"""The labels that came for decisions: the label that counts, and the labels that it replaced."""
 
 from __future__ import annotations
 
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from millrace.workload.declaration import Prediction
 
 COUNTS = "_counts"
+"""The column that says whether a label counts."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,33 +34,35 @@ class KnownLabel:
     """One label of a decision."""
 
     value: Any
-    """By column where a row has several labels."""
+    """The label's value; a value by column if a row has several labels."""
     counts: bool
-    """False for one that a later one replaced."""
+    """False for a label that a later one replaced."""
     arrived: datetime | None
-    """UTC; None for a label of before arrivals were kept."""
+    """When it came, UTC; None for a label from before this was recorded."""
     drop: str
-    """The landing key of the file that brought it."""
+    """The landing key of the file that it came with."""
     hours: float
-    """How far ahead of the decision's row it lies."""
+    """How many hours the label lies ahead of the decision's row."""
 
 
 def find_labels(
     environment: Environment, names: WorkloadNames, decisions: Sequence[Decision]
 ) -> dict[str, tuple[KnownLabel, ...]]:
-    """By the decision's id, in the order of their arrival; the labels of overwritten files are among the replaced until
-    their snapshots expire.
+    """The labels of each decision, by the decision's id: sorted by horizon, then in the order in which they came.
 
-    None that was withdrawn. A label without an id is that of each decision about its row, though monitors count the
-    first one only: what is found for a decision does not depend on which others are asked for."""
+    Labels of overwritten files are among the replaced ones until their snapshots expire. A label that was withdrawn is
+    left out. A label that names no decision belongs to every decision about its row, although monitors count only the
+    first one. So what is found for one decision does not depend on the others."""
     folder = workloads_folder() / names.workload
     prediction_spec, table = load_workload(folder).prediction, load_contract(folder).labels
     rows = _rows(environment, names, prediction_spec)
     if rows is None or not decisions:
         return {}
+    # `_near` only narrows the search down; the index decides which label belongs to which decision.
     index = DecisionIndex(decisions, prediction_spec=prediction_spec, table=table)
     found: dict[str, list[KnownLabel]] = {}
     for row in _near(rows, prediction_spec, decisions).to_pylist():
+        # A row is the label of a decision at each horizon before it.
         for hours in prediction_spec.horizons:
             for decision in index.find_all(row, ahead=timedelta(hours=hours)):
                 found.setdefault(decision.id, []).append(_label(row, prediction_spec, hours))
@@ -77,12 +80,13 @@ def _order(label: KnownLabel) -> tuple[float, float, bool]:
 
 
 def _near(rows: pa.Table, prediction_spec: Prediction, decisions: Sequence[Decision]) -> pa.Table:
-    """The labels that may be about one of the decisions: those of its key's first column, its time or its id."""
+    """The rows that may be a label of one of the decisions: by the first column of its key, its time, or its id."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
     ids = pa.array([decision.id for decision in decisions], pa.string())
     near = pc.is_in(rows[PREDICTION_ID], value_set=ids) if PREDICTION_ID in rows.column_names else pa.scalar(False)
+    # With an entity in the key, rows of the same entities are near; without one, rows within the decisions' horizons.
     entity = next((name for name in prediction_spec.key if name != prediction_spec.event_time), None)
     if entity is not None:
         cells = pa.array([str(decision.key.get(entity)) for decision in decisions], pa.string())
@@ -96,9 +100,9 @@ def _near(rows: pa.Table, prediction_spec: Prediction, decisions: Sequence[Decis
 
 
 def _rows(environment: Environment, names: WorkloadNames, prediction_spec: Prediction) -> pa.Table | None:
-    """Every label that came, with `_counts`; None before the first.
+    """Every label that came, with the column `_counts`; None before the first label.
 
-    Where a label lies ahead, a later row of the table `rows` is one too, unless its label came as such."""
+    If the label lies ahead, a later row of the table `rows` is a label too, unless its label came as such."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
@@ -108,6 +112,7 @@ def _rows(environment: Environment, names: WorkloadNames, prediction_spec: Predi
         rows = rows.filter(pc.is_valid(rows[prediction_spec.label]))
         columns = {*prediction_spec.key, prediction_spec.event_time, prediction_spec.label, ARRIVED, SOURCE}
         rows = rows.select([name for name in rows.column_names if name in columns])
+        # Rows of the table whose label came by the feed `labels` would be listed twice.
         told = [key_of(part, prediction_spec.key) for part in parts]
         if told:
             known = pa.chunked_array(told).combine_chunks()
@@ -117,7 +122,7 @@ def _rows(environment: Environment, names: WorkloadNames, prediction_spec: Predi
 
 
 def _of_labels(environment: Environment, names: WorkloadNames, prediction_spec: Prediction) -> Iterator[pa.Table]:
-    """The labels that came as such: those of the table, and those of files that were overwritten."""
+    """The labels that came by the feed `labels`: those in the table, and those of files that were overwritten."""
     import numpy as np
     import pyarrow as pa
 
@@ -125,6 +130,7 @@ def _of_labels(environment: Environment, names: WorkloadNames, prediction_spec: 
     if metadata is None:
         return
     if (rows := _present(s3, metadata)) is not None:
+        # A table may have several labels of one key. The last that came counts.
         counts = np.zeros(rows.num_rows, dtype=bool)
         counts[last_of_each(rows, prediction_spec.key, prediction_spec.label_columns)] = True
         yield rows.append_column(COUNTS, pa.array(counts))
@@ -133,7 +139,7 @@ def _of_labels(environment: Environment, names: WorkloadNames, prediction_spec: 
 
 
 def _present(s3: Any, metadata: TableMetadata | None) -> pa.Table | None:
-    """The rows of the table's current snapshot; None without any."""
+    """The rows of the table's current snapshot; None if there are none."""
     import pyarrow as pa
 
     if metadata is None or metadata.current_snapshot_id is None:

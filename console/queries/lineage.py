@@ -1,4 +1,6 @@
-"""From one decision back to the dropped files: each link with its id and digest, computed again where that is cheap."""
+"""From one decision back to the dropped files: each link with its id and digest.
+
+A digest is computed again where that is cheap."""
 
 from __future__ import annotations
 
@@ -35,33 +37,36 @@ from millrace.workload.declaration import Workload
 from millrace.workload.load import read_workload
 
 CHEAP_BYTES = 64 * 2**20
-"""Bytes up to which a dropped file or an artefact is digested again; a larger one is only `recorded`."""
+"""A dropped file or artefact is read and digested again up to this size. A larger one is only `recorded`."""
 
 CHAIN = ("run", "tag", "snapshot_id", "rows", "gate")
-"""Keys of a package's metadata, beside the digests, that the chain follows."""
+"""Keys of a package's metadata that the chain follows, besides the digests."""
 
 MISSING = "there is no such object"
+"""The detail of a link whose object is gone."""
 
 State = Literal["checked", "recorded", "broken"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Link:
-    """One link of the chain."""
+    """One link of the chain from a decision to the dropped files."""
 
     what: str
+    """What the link is: `decision`, `model version`, `drop`, …."""
     identity: str
+    """Its id, URI or ARN."""
     digest: str | None
-    """SHA-256, hexadecimal; None where the link has none."""
+    """SHA-256 in hexadecimal digits; None if the link has no digest."""
     state: State
-    """`checked`: computed again or found; `recorded`: as stored by the run; `broken`: missing or different."""
+    """`checked`: computed again, or found. `recorded`: as the run stored it. `broken`: missing or different."""
     detail: str
 
 
 def trace(environment: Environment, names: WorkloadNames, decision: str) -> Iterator[Link]:
-    """The links from the decision with this id to the dropped files; a missing link is `broken` and ends its branch.
+    """The links from the decision with this id to the dropped files. A missing link is `broken` and ends its branch.
 
-    Raises EnvironmentNotFoundError where no decision has this id."""
+    Raises EnvironmentNotFoundError if no decision has this id."""
     kept = find_decision(environment, names, decision)
     if kept is None:
         lake = names.platform.bucket("lake")
@@ -73,7 +78,7 @@ def trace(environment: Environment, names: WorkloadNames, decision: str) -> Iter
 
 
 def trace_decision(environment: Environment, names: WorkloadNames, kept: LocatedDecision) -> Iterator[Link]:
-    """The same for a decision that was read already."""
+    """The same links for a decision that was read already."""
     yield _decision(kept)
     document = json.loads(kept.decision.input)
     long = captured.LongCells(columns=tuple(document), under=names.lake_uri(captured.FOLDER, ""))
@@ -90,6 +95,7 @@ def trace_decision(environment: Environment, names: WorkloadNames, kept: Located
     except (ClientError, ArtefactError) as error:
         yield _broken("model version", names.package_arn(version), str(error))
         return
+    # A version that was registered by hand has no metadata to follow.
     if missing := [name for name in CHAIN if name not in package.metadata]:
         yield _broken("model version", package.arn, f"its metadata has no {', '.join(missing)}")
         return
@@ -99,7 +105,7 @@ def trace_decision(environment: Environment, names: WorkloadNames, kept: Located
 
 @dataclass(frozen=True, kw_only=True)
 class Chain:
-    """The inputs of a registered version."""
+    """The links from a registered version to everything that it was made of."""
 
     environment: Environment
     names: WorkloadNames
@@ -111,13 +117,15 @@ class Chain:
 
     @property
     def run(self) -> str:
+        """The name of the train execution that made the version."""
         return self.package.metadata["run"]
 
     def known(self, link: str) -> str:
+        """The digest that the registry keeps for `link`; empty if it keeps none."""
         return self.package.metadata.get(f"{link}_digest", "")
 
     def links(self) -> Iterator[Link]:
-        """From the artefact to the drops and the gates."""
+        """The links from the artefact to the drops and the gates."""
         yield self._artefact()
         yield self._run()
         yield from self._dataset()
@@ -128,6 +136,7 @@ class Chain:
         yield from self._gates()
 
     def _artefact(self) -> Link:
+        """The version's archive, digested again, with the digests that it holds of its own inputs."""
         uri = self.package.model_data_url
         if (size := _size(self.s3, uri)) is None:
             return _broken("model", uri, MISSING)
@@ -145,6 +154,7 @@ class Chain:
         return _compared("model", uri, sha256(content), self.known("artefact"), "weights and graph match too")
 
     def _run(self) -> Link:
+        """What the run has pinned, compared with the registry."""
         uri = self.names.run_uri(self.run, "config", "run.json")
         if (content := find_object(self.s3, uri)) is None:
             return _broken("training run", self.run, f"there is no {uri}")
@@ -156,6 +166,7 @@ class Chain:
         return Link(what="training run", identity=self.run, digest=None, state="checked", detail=detail)
 
     def _dataset(self) -> Iterator[Link]:
+        """The dataset version, its data files, and the drop of each of its journal entries."""
         tag, wanted = self.package.metadata["tag"], self.package.metadata["snapshot_id"]
         metadata = read_metadata(self.environment, self.names, "rows")
         tagged = metadata.refs.get(tag) if metadata is not None else None
@@ -172,10 +183,13 @@ class Chain:
             yield from _drop(self.s3, entry)
 
     def _files(self) -> Link:
+        """The data files of the run's manifest: whether all of them are still there."""
         uri = self.names.run_uri(self.run, "manifest.json")
         if (content := find_object(self.s3, uri)) is None:
             return _broken("data files", uri, MISSING)
+        # The manifest is `[{"prefix": "s3://…/"}, "key", "key", …]`.
         listed, *keys = json.loads(content)
+        # `split_uri` wants a key after the bucket, so a letter stands for it.
         bucket, _ = split_uri(f"{listed['prefix']}x")
         folder = self.names.lake_uri("iceberg", self.names.table("rows"), "data", "")
         there = set(keys_below(self.s3, bucket, split_uri(folder)[1]))
@@ -186,6 +200,7 @@ class Chain:
         )
 
     def _declared(self, link: str, file: str) -> Link:
+        """The contract or the declaration as the run had it, digested again."""
         uri = self.names.run_uri(self.run, "config", file)
         if (content := find_object(self.s3, uri)) is None:
             return _broken(link, uri, MISSING)
@@ -197,7 +212,7 @@ class Chain:
         return _compared(link, uri, made, self.known(link), "as the run had it")
 
     def _initial(self) -> Iterator[Link]:
-        """The model whose weights the training started from, where the run's own declaration names one."""
+        """The model whose weights the training started from, if the run's declaration names one."""
         declared = self._workload()
         if declared is None or declared.training.weights is None:
             return
@@ -223,7 +238,7 @@ class Chain:
             yield _compared(what, weights.source, made, wanted, trunk)
 
     def _workload(self) -> Workload | None:
-        """As the run had it; None where it is gone or was altered to what is no declaration."""
+        """The declaration as the run had it; None if it is gone, or if it was altered so that it is no declaration."""
         content = find_object(self.s3, self.names.run_uri(self.run, "config", "workload.yaml"))
         if content is None:
             return None
@@ -234,11 +249,14 @@ class Chain:
             return None
 
     def _code(self) -> Link:
-        """The sources are in the image and not in S3; run, artefact and package were compared above."""
+        """The digest of the sources, which are in the image and not in S3.
+
+        The digests of run, artefact and package were compared in the links before."""
         detail = "the same in run, model and registry; the sources are in the training image"
         return _recorded("code", self.run, self.known("code"), detail)
 
     def _gates(self) -> Iterator[Link]:
+        """The evaluation report, and each gate's recorded verdict beside the verdict that the report gives now."""
         uri = self.names.run_uri(self.run, "evaluation", EVALUATION_FILE)
         if (report := find_object(self.s3, uri)) is None:
             yield _broken("evaluation", uri, MISSING)
@@ -258,7 +276,7 @@ class Chain:
             yield Link(what="gate", identity=identity, digest=None, state=state, detail=detail)
 
     def _judge(self, report: bytes) -> dict[str, bool]:
-        """The gates' verdicts on the report by the run's own declaration; none without one."""
+        """By gate, whether it passes the report under the run's own declaration; empty if there is no declaration."""
         declared = self._workload()
         if declared is None:
             return {}
@@ -268,14 +286,14 @@ class Chain:
 
 
 def _decision(kept: LocatedDecision) -> Link:
-    """Reading the line compared the input with its digest."""
+    """The link of the decision itself. Reading its line has compared the input with its digest."""
     decision = kept.decision
     detail = f"about {decision.event_time:%Y-%m-%d %H:%M}: answered {in_words(decision.output)}; {kept.uri}"
     return Link(what="decision", identity=decision.id, digest=decision.input_digest, state="checked", detail=detail)
 
 
 def _label(label: KnownLabel) -> Link:
-    """A label, which no digest covers: it is as its table holds it."""
+    """The link of a label. No digest covers it: it is as its table holds it."""
     what = "label" if label.counts else "label, replaced"
     came = f"arrived {label.arrived:%Y-%m-%d %H:%M}" if label.arrived else "arrived before arrivals were kept"
     ahead = f", {label.hours:g} hours ahead" if label.hours else ""
@@ -291,7 +309,10 @@ def _captured(client: Any, column: str, uri: str) -> Link:
 
 
 def _drop(client: Any, entry: JournalEntry) -> Iterator[Link]:
-    """The file of an entry, digested again; rows made of late labels have no file, rows that leave no origin either."""
+    """The file of a journal entry, digested again.
+
+    Rows that were made of late labels have no file. Nothing is yielded for an entry without an origin."""
+    # A repetition of known bytes and a superseded version have added no rows.
     if not entry.is_first or not entry.uri:
         return
     uri, wanted, rows = entry.uri, str(entry.digest), f"{entry.rows_added:,} rows"
@@ -316,6 +337,7 @@ def _recorded(what: str, identity: str, known: str, detail: str) -> Link:
 
 
 def _compared(what: str, identity: str, made: str, known: str, detail: str) -> Link:
+    """The link is `checked` if the digest `made` now is the `known` one, else `broken`."""
     if made != known:
         return Link(
             what=what, identity=identity, digest=made, state="broken", detail=f"expected the digest {known}; {detail}"
@@ -324,17 +346,18 @@ def _compared(what: str, identity: str, made: str, known: str, detail: str) -> L
 
 
 def _object(uri: str) -> dict[str, str]:
-    """Bucket, key and version id, if the URI has one, as arguments of a call to S3."""
+    """The URI's bucket, key and version id, if it has one, as arguments for a call to S3."""
     plain, mark, version = uri.rpartition("?versionId=")
     bucket, key = split_uri(plain if mark else uri)
     return {"Bucket": bucket, "Key": key, **({"VersionId": version} if mark else {})}
 
 
 def _size(client: Any, uri: str) -> int | None:
-    """Bytes; None when there is no such object."""
+    """The object's size in bytes; None if there is no such object."""
     try:
         return int(client.head_object(**_object(uri))["ContentLength"])
     except ClientError as error:
+        # HEAD has no body, so S3 answers a wrong version id or a deleted version by the status alone.
         if error.response["Error"]["Code"] in ("404", "NoSuchKey", "NoSuchVersion", "405", "400"):
             return None
         raise
@@ -346,6 +369,6 @@ def _read_version(client: Any, uri: str) -> bytes:
 
 
 def unpack(content: bytes) -> Artefact:
-    """The artefact of a model.tar.gz in memory; raises ArtefactError when a member does not match its digest."""
+    """The artefact of a model.tar.gz in memory. Raises ArtefactError if a member does not match its digest."""
     with as_file(content, ARCHIVE) as path:
         return read_archive(path)

@@ -1,7 +1,6 @@
-"""A candidate model before it may be released: each check has a finding, and one failure refuses the model.
+"""Validate a candidate model before it may be released. Each check has a finding, and one failure refuses the model.
 
-A package of the registry is looked at with its run, its report and the audit; a bare `model.tar.gz` for itself.
-"""
+A registered package is checked with its run, its report and the audit; a bare `model.tar.gz` by itself."""
 
 from __future__ import annotations
 
@@ -48,42 +47,45 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 PICKLED = (b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05", b"PK\x03\x04", b"\x1f\x8b", b"\x93NUMPY")
-"""First bytes of pickles and of files that may hold one: torch's and numpy's archives, compressed files."""
+"""First bytes of pickles and of files that may contain one: archives of torch and numpy, and compressed files."""
 DOCUMENTS = {CARD_FILE: "card_digest", BOM_FILE: "bom_digest"}
-"""Which metadata of the package has the digest of which file."""
+"""By file, the metadata of the package with its digest."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Registered:
-    """Records of a candidate in the registry, the run and the audit."""
+    """What the registry, the run and the audit say about a candidate."""
 
     arn: str
     description: str
     report_uri: str
+    """Where the package says that its evaluation lies."""
     metadata: Mapping[str, str]
     run: Mapping[str, Any]
-    """run.json: the pinned snapshot and digests."""
+    """The content of run.json: the pinned snapshot and digests."""
     report: bytes
-    """evaluation.json."""
+    """The content of evaluation.json; empty if there is none."""
     sample: bytes
-    """sample.json: rows of the test days and the graph's answers."""
+    """The content of sample.json: rows of the test days and the graph's answers to them."""
     documents: Mapping[str, bytes]
-    """Of its run, by file: the model card and the bill of materials, empty where there is none."""
+    """The model card and the bill of materials by file; empty bytes if the run has none."""
     requires_card: bool
-    """In every stage but `local`."""
+    """Whether the stage requires a model card: every stage but `local`."""
     judged: tuple[GateVerdict, ...]
-    """The verdicts by which the gating let the run pass, from the audit; none: it never did."""
+    """The verdicts with which gating let the run pass, from the audit; empty if it never did."""
     signed: SignedVersion | str
-    """What was signed; a sentence where the signature is refused."""
+    """What was signed; a sentence if the signature is refused."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Candidate:
-    """All that the checks look at."""
+    """Everything that the checks look at."""
 
     archive: Path
     workload: Workload
+    """The declaration as it is now."""
     contract: Contract
+    """The contract as it is now."""
     registered: Registered | None
     """None for a bare archive."""
 
@@ -94,27 +96,30 @@ class Finding:
 
     check: str
     passed: bool | None
-    """None: there was nothing to look at."""
+    """None if there was nothing to look at."""
     sentence: str
 
 
 class NotApplicableError(Exception):
-    """A check does not apply; the message says what the candidate lacks."""
+    """A check does not apply; the message says what the candidate lacks for it."""
 
 
 Check = Callable[[Candidate, Artefact], str]
-"""The finding as a sentence. Raises ArtefactError when the candidate fails, NotApplicableError without its input."""
+"""Returns the finding as a sentence.
+
+Raises ArtefactError if the candidate fails, and NotApplicableError if it lacks what the check looks at."""
 
 
 def validate(candidate: Candidate) -> tuple[Finding, ...]:
-    """One finding for each check, in the catalogue's order.
+    """One finding for each check, in the order of the catalogue.
 
-    An invalid archive, or one with more than plain data, fails at once: nothing of it is loaded."""
+    If the archive is invalid, or has more than plain data, the candidate fails at once and nothing of it is loaded."""
     try:
         artefact = read_archive(candidate.archive)
     except ArtefactError as error:
         return _unopened(Finding(check="members", passed=False, sentence=str(error)))
     members = Finding(check="members", passed=True, sentence="each allowed member once, by the digests of model.json")
+    # Reading the archive runs nothing of it; later checks load the graph, which must be plain data by then.
     plain = _finding("plain data", _plain_data, candidate, artefact)
     if not plain.passed:
         return _unopened(members, plain)
@@ -123,26 +128,29 @@ def validate(candidate: Candidate) -> tuple[Finding, ...]:
 
 
 def _unopened(*found: Finding) -> tuple[Finding, ...]:
+    """The findings so far; all later checks have none, as nothing was loaded."""
+    # The findings so far stand for the first checks of the list.
     names = [*OPENING, *CHECKS][len(found) :]
     return (*found, *(Finding(check=name, passed=None, sentence="not loaded, for what stands above") for name in names))
 
 
 def is_valid(findings: tuple[Finding, ...]) -> bool:
-    """Whether no check failed, and one at least had something to look at."""
+    """Whether no check failed and at least one had something to look at."""
     return any(one.passed for one in findings) and not any(one.passed is False for one in findings)
 
 
 def validate_archive(archive: Path, workload: str) -> tuple[Finding, ...]:
-    """The findings on a model.tar.gz, for itself. Raises EnvironmentNotFoundError when there is no such file."""
+    """The findings on a model.tar.gz by itself. Raises EnvironmentNotFoundError if there is no such file."""
     if not archive.is_file():
         raise EnvironmentNotFoundError(f"{archive}: expected a file {ARCHIVE}, there is none")
     return validate(_candidate(archive, workload, registered=None))
 
 
 def validate_package(environment: Environment, names: WorkloadNames, wanted: str) -> tuple[Finding, ...]:
-    """The findings on a version's number or a package's ARN; its files are fetched and gone again.
+    """The findings on a registered version, by its number or its package's ARN. Its files are fetched into a temporary
+    folder.
 
-    Raises EnvironmentNotFoundError when there is no such version."""
+    Raises EnvironmentNotFoundError if there is no such version."""
     package = _package(environment, names, wanted)
     with tempfile.TemporaryDirectory() as folder:
         archive = Path(folder) / ARCHIVE
@@ -156,6 +164,7 @@ def _candidate(archive: Path, workload: str, *, registered: Registered | None) -
 
 
 def _package(environment: Environment, names: WorkloadNames, wanted: str) -> dict[str, Any]:
+    """The description of the package; raises EnvironmentNotFoundError if it does not exist or is another workload's."""
     own = names.package_arn("")
     arn = wanted if wanted.startswith("arn:") else f"{own}{wanted}"
     if not arn.startswith(own):
@@ -172,6 +181,7 @@ def _package(environment: Environment, names: WorkloadNames, wanted: str) -> dic
 
 
 def _registered(environment: Environment, names: WorkloadNames, package: Mapping[str, Any]) -> Registered:
+    """The package's metadata, and the files of its run; missing files are empty."""
     s3, metadata = environment.client("s3"), dict(package.get("CustomerMetadataProperties", {}))
     run = metadata.get("run", "")
 
@@ -195,6 +205,7 @@ def _registered(environment: Environment, names: WorkloadNames, package: Mapping
 
 
 def _signed(environment: Environment, names: WorkloadNames, arn: str) -> SignedVersion | str:
+    """What was signed; a sentence if the signature is refused."""
     package = registry_of(environment, names).describe(arn)
     try:
         return check_signature(environment.client("s3"), signing_key(environment), names, package)
@@ -203,6 +214,7 @@ def _signed(environment: Environment, names: WorkloadNames, arn: str) -> SignedV
 
 
 def _judged(environment: Environment, names: WorkloadNames, run: str) -> Iterator[GateVerdict]:
+    """The verdicts of the gates when they let the run pass, from the audit."""
     execution_arn = names.execution_arn("train", run)
     client, table = environment.client("dynamodb"), names.platform.audit_table
     for record in audit.read(client, table=table, workload=names.workload):
@@ -212,6 +224,7 @@ def _judged(environment: Environment, names: WorkloadNames, run: str) -> Iterato
 
 
 def _finding(name: str, check: Check, candidate: Candidate, artefact: Artefact) -> Finding:
+    """The check's finding; its errors become findings too."""
     try:
         return Finding(check=name, passed=True, sentence=check(candidate, artefact))
     except ArtefactError as error:
@@ -221,13 +234,14 @@ def _finding(name: str, check: Check, candidate: Candidate, artefact: Artefact) 
 
 
 def _known(candidate: Candidate) -> Registered:
+    """The candidate's records. Raises NotApplicableError for a bare archive."""
     if candidate.registered is None:
         raise NotApplicableError("a bare archive: the registry says nothing of it")
     return candidate.registered
 
 
 def _plain_data(_: Candidate, artefact: Artefact) -> str:
-    """Tensors and operators that everybody knows: nothing that runs when it is loaded."""
+    """Whether the archive has only tensors and standard operators: nothing that runs when it is loaded."""
     from safetensors import SafetensorError
     from safetensors.numpy import load
 
@@ -243,6 +257,7 @@ def _plain_data(_: Candidate, artefact: Artefact) -> str:
 
 
 def _finite_weights(_: Candidate, artefact: Artefact) -> str:
+    """Whether all weights, and all constants of the graph, are finite."""
     import numpy as np
     import onnx
     from safetensors.numpy import load
@@ -257,7 +272,7 @@ def _finite_weights(_: Candidate, artefact: Artefact) -> str:
 
 
 def _contract(candidate: Candidate, artefact: Artefact) -> str:
-    """The model was trained under the present contract."""
+    """Whether the model was trained under the present contract, with the declared features and label."""
     described, prediction = artefact.description, candidate.workload.prediction
     if described.digests.contract != candidate.contract.digest:
         message = f"expected {candidate.contract.digest}, as contract.yaml is now, got {described.digests.contract}"
@@ -280,7 +295,7 @@ def _describe(features: list[tuple[str, str]]) -> str:
 
 
 def _chain(candidate: Candidate, artefact: Artefact) -> str:
-    """From the package over the artefact and the report back to what the run pinned."""
+    """Whether the digests agree: of the artefact and the report, of the package, and of what the run has pinned."""
     known, description = _known(candidate), artefact.description
     links = {f"{link}_digest": value for link, value in vars(description.digests).items()}
     links |= {
@@ -289,6 +304,7 @@ def _chain(candidate: Candidate, artefact: Artefact) -> str:
     }
     pinned = {f"{link}_digest": str(known.run.get(f"{link}_digest")) for link in PINNED}
     for name, came in links.items():
+        # A digest that the run did not pin is only compared with the package.
         for where, expected in (("package", known.metadata.get(name)), ("run", pinned.get(name, came))):
             if expected != came:
                 raise ArtefactError(f"{name}: expected {expected}, as the {where} says, got {came}")
@@ -296,6 +312,7 @@ def _chain(candidate: Candidate, artefact: Artefact) -> str:
 
 
 def _signature(candidate: Candidate, artefact: Artefact) -> str:
+    """Whether the archive's members are the signed ones."""
     signed = _known(candidate).signed
     if isinstance(signed, str):
         raise ArtefactError(signed)
@@ -304,7 +321,7 @@ def _signature(candidate: Candidate, artefact: Artefact) -> str:
 
 
 def _gates(candidate: Candidate, _: Artefact) -> str:
-    """Judged again by the bounds as they are now; the gating must have let it pass, too."""
+    """Whether the gates pass by their present bounds. The gating must have let the model pass, too."""
     known = _known(candidate)
     if not known.report:
         raise ArtefactError(f"{EVALUATION_FILE}: expected the run's report, there is none")
@@ -314,19 +331,21 @@ def _gates(candidate: Candidate, _: Artefact) -> str:
     verdicts = judge_all(Evaluation.model_validate_json(known.report), candidate.workload.gates, against=against)
     if not passed(verdicts):
         raise ArtefactError("; ".join(f"{one.name}: {one.sentence}" for one in verdicts if not one.passed))
+    # A gate that was declared since was not judged then, so its verdict of now is not enough.
     if missing := {one.name for one in verdicts} - {one.name for one in known.judged if one.passed}:
         raise ArtefactError(f"expected a passed verdict of every gate in the audit, missing {sorted(missing)}")
     return f"{len(verdicts)} gates passed then, by the audit, and pass now: {', '.join(one.name for one in verdicts)}"
 
 
 def _answers(candidate: Candidate, artefact: Artefact) -> str:
-    """The graph answers the rows of the test days as it did in the evaluation."""
+    """Whether the graph answers the rows of the test days as it did in the evaluation."""
     sample = Sample.model_validate_json(_known(candidate).sample or '{"rows": [], "answers": []}')
     if not sample.rows:
         raise ArtefactError(f"{SAMPLE_FILE}: expected rows of the test days, there are none")
     model = artefact.description
     table = _typed(sample, candidate.contract.rows, model.columns)
     answers = model.task.answers(Model(artefact).outputs(encoders.encode(model.features, table)))
+    # From columns to rows: `answers` has an array for each field of the answer.
     came = [dict(zip(answers, row, strict=True)) for row in zip(*(v.tolist() for v in answers.values()), strict=True)]
     largest = largest_difference(came, sample.answers)
     if len(came) != len(sample.answers) or not largest <= TOLERANCE:
@@ -352,7 +371,7 @@ def _typed(sample: Sample, declared: Table, columns: Sequence[str]) -> pa.Table:
 
 
 def _records(candidate: Candidate, _: Artefact) -> str:
-    """What the package says of its run, and the declaration of its owner."""
+    """Whether the package names its run and says where its evaluation lies, and the declaration names an owner."""
     known, owner = _known(candidate), candidate.workload.owner.strip()
     lacking = [
         word
@@ -369,7 +388,7 @@ def _records(candidate: Candidate, _: Artefact) -> str:
 
 
 def _documents(candidate: Candidate, _: Artefact) -> str:
-    """The model card and the bill of materials are those that registration wrote."""
+    """Whether the model card and the bill of materials are those that registration wrote."""
     known, found = _known(candidate), []
     for file, key in DOCUMENTS.items():
         expected, content = known.metadata.get(key, ""), known.documents.get(file, b"")
@@ -383,7 +402,7 @@ def _documents(candidate: Candidate, _: Artefact) -> str:
 
 
 OPENING = ("members", "plain data")
-"""First, in this order, before anything is loaded."""
+"""The first two checks, in this order, before anything is loaded."""
 CHECKS: dict[str, Check] = {
     "finite weights": _finite_weights,
     "contract": _contract,
@@ -394,3 +413,4 @@ CHECKS: dict[str, Check] = {
     "records": _records,
     "documents": _documents,
 }
+"""All other checks, in their order."""

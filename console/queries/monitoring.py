@@ -1,4 +1,4 @@
-"""Drift and error of each window of event time, the alarms that they raised, and the champion of each day."""
+"""Drift and error of each window of event time, the alarms that they raised, and the live version of each day."""
 
 from __future__ import annotations
 
@@ -29,76 +29,78 @@ from millrace.state.audit import Record
 
 @dataclass(frozen=True, kw_only=True)
 class MonitorRun:
-    """One execution of the monitor that judged windows, with its report."""
+    """One execution of `monitor` that judged windows, with its report."""
 
     arn: str
     started: datetime
     report: MonitorReport
     error_bound: float | None
-    """Mean error of the decisions, as the task counts it, above which it alarms; None for a baseline without one."""
+    """The mean error of decisions above which the baseline alarms, as the task counts errors; None without a bound."""
     manifest_uri: str = ""
-    """The list of the decisions' objects that it read."""
+    """The URI of its list of the objects with decisions that it read."""
 
     def bound_of(self, error: ErrorReport | None) -> float | None:
-        """The bound that a window was judged by, which may depend on its rows; else the baseline's."""
+        """The bound that a window was judged by, which may depend on its rows; else the baseline's bound."""
         return error.bound if error and error.bound is not None else self.error_bound
 
 
 @dataclass(frozen=True, kw_only=True)
 class MonitoredWindow:
-    """One judged window of event time, `start` included, `end` not."""
+    """One judged window of event time. `start` is a part of it, `end` is not."""
 
     start: date
     end: date
     decisions: int
     rows: int
     ratios: Mapping[str, float | None]
-    """The figure of each alarm by its name: above 1 alarms; None where the window says nothing about it."""
+    """The figure of each alarm by the alarm's name. Above 1 it alarms; None if the window says nothing about it."""
     column: str
-    """The column that moved most."""
+    """The column that moved most; empty if no column was judged."""
     error: float | None
-    """The window's own mean error over its bound; None before its labels are ingested."""
+    """The window's own mean error over its bound; None before its labels have come."""
     mean_error: float | None
-    """The same as the task counts it: a share, or an amount in the label's unit."""
+    """The same error as the task counts it: a share, or an amount in the label's unit."""
     version: str
-    """The model version whose bounds it was judged by."""
+    """The model version by whose bounds it was judged."""
     labelled: int | None = None
-    """Of the `answered` those with a label; None where the error was not looked at yet."""
+    """How many of `answered` have a label; None if the error was not looked at yet."""
     answered: int | None = None
-    """Rows that were asked about: one that came again is one, and a decision more."""
+    """How many rows were answered. A row that came again is one row, but one more decision."""
     error_bound: float | None = None
-    """In the unit of `mean_error`; None where the version has no bound."""
+    """The bound in the unit of `mean_error`; None if the version has no bound."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ChampionPeriod:
-    """The days, `start` included, `end` not, on which one model version was live."""
+    """The days on which one model version was live. `start` is one of them, `end` is not."""
 
     version: str
     start: date
     end: date
     by_rollback: bool = False
-    """Whether it was brought back by a person."""
+    """Whether a rollback brought it back."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class AlarmRaised:
-    """A change of state to ALARM."""
+    """An alarm's change of state to ALARM."""
 
     name: str
-    """Without the workload's prefix: `input-drift`."""
+    """The name without the workload's prefix: `input-drift`."""
     at: datetime
     execution_arn: str
-    """Of the `retrain` that it started, of `monitor` that found it where it starts none."""
+    """The ARN of the execution of `retrain` that it started.
+
+    If it starts none, the ARN of the execution of `monitor` that found it."""
     starts_retraining: bool = True
 
 
 @dataclass(frozen=True, kw_only=True)
 class AlarmStays:
-    """A monitor run found the alarm in ALARM and its figure above the bound still, so the guard decides again."""
+    """A monitor run found that an alarm is still on and its figure still above the bound: the guard decides again."""
 
     name: str
-    """Without the workload's prefix."""
+    """The name without the workload's prefix."""
     at: datetime
 
 
@@ -107,16 +109,17 @@ class _Bound(Message):
 
 
 class MonitoringBounds(Message):
-    """The part of a baseline that says what its bounds rest on; see `millrace.monitoring.baseline`."""
+    """What a baseline says about its bounds, as `millrace.monitoring.baseline` writes it."""
 
     error: _Bound | None = None
-    """None: too little history for a bound, and the error is not watched."""
+    """None if the history was too short for a bound: the error is not watched then."""
     windows: int = 0
-    """Of the history."""
+    """How many windows the history has."""
 
 
 def read_monitor_runs(s3: Any, runs: Iterable[Execution]) -> tuple[MonitorRun, ...]:
-    """Those of the executions that judged something and whose report still exists; two objects for each at most."""
+    """The executions that judged something and whose report still exists. It reads at most two objects for each."""
+    # Runs of one version share a baseline, which is read once.
     bounds: dict[str, float | None] = {}
     found = []
     for run in runs:
@@ -140,26 +143,29 @@ def read_monitor_runs(s3: Any, runs: Iterable[Execution]) -> tuple[MonitorRun, .
 
 
 def _error_bound(content: bytes | None) -> float | None:
+    """The bound on the error in a baseline; None if there is no baseline, or no bound in it."""
     baseline = MonitoringBounds.model_validate_json(content or b"{}")
     return baseline.error.bound if baseline.error else None
 
 
 def windows(runs: Sequence[MonitorRun]) -> tuple[MonitoredWindow, ...]:
-    """Each window once, in order of time: its input as first judged, its error as last known.
+    """Each window once, in the order of time: its input as first judged, its error as last known.
 
-    `runs` are in order of time; several of them may look at one window, since its labels come later."""
+    `runs` are in the order of time. Several of them may look at one window, since its labels come later."""
     looks = [(window, run) for run in runs for window in run.report.windows]
     looks.sort(key=lambda look: look[0].start)
+    # `groupby` wants equal windows next to each other. Sorting keeps the looks at one window in the order of the runs.
     grouped = (list(group) for _, group in groupby(looks, key=lambda look: (look[0].start, look[0].end)))
     return tuple(window for group in grouped if (window := _window(group)))
 
 
 def _window(looks: Sequence[tuple[WindowReport, MonitorRun]]) -> MonitoredWindow | None:
-    """None for a window that was only read to complete a row of successive ones."""
+    """One window from all looks at it. None if it was only read to complete a row of successive windows."""
     judged = next(((window, window.input, run) for window, run in looks if window.input), None)
     if judged is None:
         return None
     window, seen, run = judged
+    # The last look with an error, with the run that made it: the bound is that run's.
     errors = [(each.error, by) for each, by in looks if each.error and each.error.error is not None]
     last, by = errors[-1] if errors else (None, run)
     looked = next((each.error for each, _ in reversed(looks) if each.error), None)
@@ -181,14 +187,15 @@ def _window(looks: Sequence[tuple[WindowReport, MonitorRun]]) -> MonitoredWindow
 
 
 def _newest(alarm: RatioAlarm, looks: Sequence[WindowReport]) -> float | None:
-    """The figure as the last look at the window has it; None where no look has one."""
+    """The alarm's figure at the last look that has one; None if no look has one."""
     figures = [alarm.of_window(look) for look in looks]
     return next((figure for figure in reversed(figures) if figure is not None), None)
 
 
 def champion_periods(records: Iterable[Record], *, until: date) -> tuple[ChampionPeriod, ...]:
-    """By the audit's records of releases and rollbacks; the last period ends with `until`."""
+    """The periods by the audit's records of releases and rollbacks. The last period ends with `until`."""
     live = [(each.as_of.date(), each.details) for each in records if isinstance(each.details, VersionLive)]
+    # A period ends where the next one starts; the last one ends at `until`.
     ends = [*(start for start, _ in live[1:]), *(max(until, start) for start, _ in live[-1:])]
     return tuple(
         ChampionPeriod(version=each.version, start=start, end=end, by_rollback=isinstance(each, VersionRolledBack))
@@ -197,7 +204,7 @@ def champion_periods(records: Iterable[Record], *, until: date) -> tuple[Champio
 
 
 def staying_alarms(names: WorkloadNames, runs: Iterable[Execution]) -> tuple[AlarmStays, ...]:
-    """As executions of `monitor` published them, in their order."""
+    """The alarms that stay, as executions of `monitor` published them, in their order."""
     published = ((run, answer(run, "publish_metrics", MetricsPublished)) for run in runs if run.machine == "monitor")
     return tuple(
         AlarmStays(name=alarm.removeprefix(f"{names.prefix}-"), at=run.started)
@@ -210,12 +217,12 @@ def staying_alarms(names: WorkloadNames, runs: Iterable[Execution]) -> tuple[Ala
 def raised_alarms(
     names: WorkloadNames, runs: Iterable[Execution], monitor_runs: Iterable[MonitorRun]
 ) -> tuple[AlarmRaised, ...]:
-    """Those that started a retraining, and those that start none, in order of time."""
+    """All raised alarms in the order of time: those that started a retraining, and those that start none."""
     return tuple(sorted([*alarms(names, runs), *_without_retraining(monitor_runs)], key=lambda alarm: alarm.at))
 
 
 def _without_retraining(monitor_runs: Iterable[MonitorRun]) -> Iterator[AlarmRaised]:
-    """By the reports, since no execution follows: the first run above the threshold after one that was not."""
+    """The raised alarms that start no execution, by the reports: a run above the threshold after one that was not."""
     above: frozenset[str] = frozenset()
     for run in monitor_runs:
         found = exceeded(run.report) - {*starters()}
@@ -226,7 +233,9 @@ def _without_retraining(monitor_runs: Iterable[MonitorRun]) -> Iterator[AlarmRai
 
 
 def alarms(names: WorkloadNames, runs: Iterable[Execution]) -> tuple[AlarmRaised, ...]:
-    """Those that started one of the executions of `retrain`, in their order; other machines inherit its input."""
+    """The alarms that started an execution of `retrain`, in the order of the executions.
+
+    Other machines inherit the input of `retrain`, so only its own executions count."""
     started = [run for run in runs if run.machine == "retrain" and alarm_of(run)]
     return tuple(
         AlarmRaised(name=alarm_of(run).removeprefix(f"{names.prefix}-"), at=run.started, execution_arn=run.arn)

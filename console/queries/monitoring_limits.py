@@ -22,9 +22,9 @@ from millrace.workload.declaration import Workload
 from millrace.workload.load import read_workload
 
 NEWEST_RUNS = 20
-"""Monitor runs that are looked through for windows without labels."""
+"""How many monitor runs are searched for windows without labels, the newest ones."""
 GAPS = 3
-"""So many spans without rows are named."""
+"""How many spans without rows are named."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,7 +32,7 @@ class Limit:
     """One limit of the monitors."""
 
     what: str
-    """`error watching is off`."""
+    """For example `error watching is off`."""
     why: str
 
     @property
@@ -42,21 +42,21 @@ class Limit:
 
 @dataclass(frozen=True, kw_only=True)
 class Watched:
-    """What the bounds of a model version were calibrated on."""
+    """What the monitors' bounds of a model version rest on."""
 
     bounds: MonitoringBounds
     evaluation: Evaluation
     workload: Workload
-    """As the run had it."""
+    """The declaration as the run had it."""
 
     @property
     def is_in_time(self) -> bool:
-        """Whether the history has windows; else random parts of the rows stand for them."""
+        """Whether the history has windows. If not, random parts of the rows stand for windows."""
         return self.workload.training.split.by == "time"
 
     @property
     def stretches(self) -> int:
-        """Stretches of successive windows in the history, by the test days and the walk-forward models."""
+        """How many stretches of successive windows the history has, over the test days and the walk-forward models."""
         from millrace.monitoring.error import lowest_of_all
 
         weeks = (*(frozen.weeks for frozen in self.evaluation.walk_forward), self.evaluation.weekly_error)
@@ -65,8 +65,9 @@ class Watched:
 
 
 def read_watched(s3: Any, names: WorkloadNames, run: str) -> Watched | None:
-    """Of the train execution `run`; None where one of its files does not exist (any more), or where its declaration is
-    of an earlier form."""
+    """What the bounds of the version that the train execution `run` made rest on.
+
+    None if one of the run's files does not exist, or if its declaration has a former shape."""
     uris = (
         names.run_uri(run, BASELINE_FILE),
         names.run_uri(run, "evaluation", EVALUATION_FILE),
@@ -75,6 +76,7 @@ def read_watched(s3: Any, names: WorkloadNames, run: str) -> Watched | None:
     baseline, evaluation, workload = (find_object(s3, uri) if run else None for uri in uris)
     if baseline is None or evaluation is None or workload is None:
         return None
+    # A declaration of a former shape is no error here: its limits are just not known.
     with as_file(workload, "workload.yaml") as path, suppress(WorkloadError):
         return Watched(
             bounds=MonitoringBounds.model_validate_json(baseline),
@@ -85,22 +87,22 @@ def read_watched(s3: Any, names: WorkloadNames, run: str) -> Watched | None:
 
 
 def read_champion(environment: Environment, names: WorkloadNames) -> Watched | None:
-    """Of the live version; None while no version is live."""
+    """The same for the live version; None if no version is live."""
     champion = ReleasePointers(state_of(environment, names)).champion()
     return read_watched(environment.client("s3"), names, champion.run) if champion else None
 
 
 def read_limits(environment: Environment, names: WorkloadNames) -> tuple[Limit, ...]:
-    """The limits of the live version's bounds, and windows without labels by the newest NEWEST_RUNS monitor runs.
+    """The limits of the live version's bounds, and the windows without labels in the newest monitor runs.
 
-    Raises EnvironmentNotFoundError when the workload's monitor is not deployed."""
+    Raises EnvironmentNotFoundError if the workload's monitor is not deployed."""
     runs = executions(environment.client("stepfunctions"), names, limit=NEWEST_RUNS, machines=("monitor",))
     labels = missing_labels(windows(read_monitor_runs(environment.client("s3"), runs)))
     return (*find_limits(read_champion(environment, names)), *((labels,) if labels else ()))
 
 
 def find_limits(watched: Watched | None) -> tuple[Limit, ...]:
-    """The limits of a model version's bounds."""
+    """The limits of a model version's bounds; empty for None."""
     return tuple(_limits(watched)) if watched else ()
 
 
@@ -113,13 +115,14 @@ def _limits(watched: Watched) -> Iterator[Limit]:
     if not watched.is_in_time:
         why = "the rows are not split by time, and random parts of them stand for windows"
         yield Limit(what="the false alarm rate is not promised", why=why)
+    # The declared rate was found to hold from so many windows of history on.
     elif bounds.windows < PROMISED_WINDOWS:
         rate = f"{monitors.false_alarm_rate:g} for each window holds from {PROMISED_WINDOWS} windows of history on"
         yield Limit(what="the false alarm rate is not promised", why=f"{rate}, {bounds.windows} were there")
 
 
 def _why_unbounded(watched: Watched) -> str:
-    """Too few stretches, or none with an error in each of its windows; `error_bound` sets no bound then."""
+    """Why `error_bound` set no bound: too few stretches, or no stretch with an error in each of its windows."""
     from millrace.monitoring.error import FEWEST
 
     length = watched.workload.monitors.error_windows
@@ -132,8 +135,9 @@ def _why_unbounded(watched: Watched) -> str:
 
 
 def _without_rows(watched: Watched) -> str:
-    """The first spans in which successive windows of the history have no rows."""
+    """The first spans between successive windows of the history that have no rows."""
     pairs = (pair for frozen in watched.evaluation.walk_forward for pair in pairwise(frozen.weeks))
+    # A window without rows is not in the list, so the next one begins later than the one before ends.
     gaps = sorted({(one.to[:10], two.from_[:10]) for one, two in pairs if one.to != two.from_})
     if not gaps:
         return ""
@@ -143,7 +147,7 @@ def _without_rows(watched: Watched) -> str:
 
 
 def missing_labels(judged: Sequence[MonitoredWindow]) -> Limit | None:
-    """The judged windows without a single label; None where each has some."""
+    """The judged windows without a single label; None if every window has some."""
     without = [window for window in judged if window.labelled == 0 and window.decisions]
     if not without:
         return None

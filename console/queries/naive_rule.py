@@ -1,4 +1,4 @@
-"""A released version that its naive rule beats: only a first model is held against the rule."""
+"""Whether a released version is worse than its naive rule. Only a first model is held against the rule by a gate."""
 
 from __future__ import annotations
 
@@ -8,14 +8,16 @@ from millrace.evaluation.gates.gate import words_of
 from millrace.evaluation.report import Evaluation
 
 BASE_RATE = "base_rate"
+"""The naive rule that answers how often each class occurs."""
 RELEASED = ("live", "previous", "retired")
+"""The statuses of a version that is or was live."""
 
 
 def naive_is_better(version: ModelVersion, evaluation: Evaluation | None) -> str:
-    """A sentence where the naive rule does better on the test rows than a version that was released; else empty.
+    """A sentence if the naive rule does better on the test rows than this released version; else empty.
 
-    They are compared as the gate `baseline` does, by the log loss where the rule says how often each class occurs. A
-    version that this gate passed beat the rule."""
+    They are compared as the gate `baseline` compares them: by the log loss if the rule answers how often each class
+    occurs, else by the error. A version with a verdict of this gate has beaten the rule."""
     if evaluation is None or version.status not in RELEASED:
         return ""
     measure: Measure = "log_loss" if evaluation.naive.rule == BASE_RATE else "error"
@@ -30,8 +32,9 @@ def naive_is_better(version: ModelVersion, evaluation: Evaluation | None) -> str
 
 
 def losses_beside(evaluation: Evaluation) -> tuple[float, float] | None:
-    """The log loss of a model that is right less often than its naive rule, and the rule's: by these the gate compares
-    the two where the model is a first one. None of any model that is right as often."""
+    """The log loss of the model, and of its naive rule, if the model is right less often than the rule; else None.
+
+    By these losses the gate compares both if the model is a first one."""
     own, naive = evaluation.metrics, evaluation.naive.metrics
     (error, of_rule), (loss, loss_of_rule) = ((own.get(name), naive.get(name)) for name in ("error", "log_loss"))
     if error is None or of_rule is None or loss is None or loss_of_rule is None:

@@ -1,6 +1,7 @@
-"""The training rows that are most like the input of a decision, where the contract lets a person see them.
+"""The training rows that are most like the input of a decision, if the contract lets people see them.
 
-The version's run pinned them; they are read with the rights of whoever asks, and no job and no endpoint keeps them."""
+The rows are those that the version's run has pinned. They are read with the caller's own rights. No job and no endpoint
+keeps them."""
 
 from __future__ import annotations
 
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from millrace.workload.declaration import Prediction
 
 SHOWN = 3
+"""How many rows are shown."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,41 +41,42 @@ class NearestExample:
     """One training row."""
 
     distance: float
-    """From 0 for a row that the model reads as the same to 1."""
+    """From 0, for a row that the model reads as the same, to 1."""
     label: Any
-    """As its task counts it; a list of several."""
+    """The label as the task counts it; a list if a row has several labels."""
     row: Mapping[str, Any]
-    """Its key and what the model reads, as JSON holds it."""
+    """The key and what the model reads, as JSON holds it."""
     apart: Mapping[str, float]
-    """The distance of each feature, from 0 to 1."""
+    """The distance of each feature, 0 to 1."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class NearestExamples:
-    """The nearest training rows of a decision's input, the nearest first."""
+    """The training rows nearest to a decision's input, the nearest first."""
 
     decision: str
+    """The decision's id."""
     version: str
     answer: str
-    """In words."""
+    """The decision's answer in words."""
     row: Mapping[str, Any]
-    """The decision's input, with the columns of the examples."""
+    """The decision's input, with the same columns as the examples."""
     weights: Mapping[str, float]
-    """How much of the distance a feature may make: the share of its contributions to this version's answers."""
+    """The most that each feature may add to the distance: its share of the contributions to this version's answers."""
     hidden: tuple[str, ...]
-    """Features that neither count nor are shown, as the contract protects a column of theirs."""
+    """Features that are neither compared nor shown, since the contract protects one of their columns."""
     images: tuple[str, ...]
-    """Columns of images, which JSON holds as base64."""
+    """Columns with images, which JSON holds as base64."""
     compared: int
-    """Training rows."""
+    """How many training rows were compared."""
     examples: tuple[NearestExample, ...]
 
 
 def nearest_examples(environment: Environment, names: WorkloadNames, wanted: str) -> NearestExamples:
-    """For the decision with this id.
+    """The nearest training rows of the decision with this id.
 
-    Raises WorkloadError where the contract, as it is in the folder now, does not allow it, and
-    EnvironmentNotFoundError as `answered_decision` and where nothing is left to compare."""
+    Raises WorkloadError if the contract, as it is in the folder now, does not allow it. Raises EnvironmentNotFoundError
+    as `answered_decision` does, and if nothing is left to compare."""
     contract = load_contract(workloads_folder() / names.workload)
     if not contract.rows.may_be_shown:
         expected = (
@@ -86,9 +89,9 @@ def nearest_examples(environment: Environment, names: WorkloadNames, wanted: str
 def nearest_to(
     environment: Environment, names: WorkloadNames, found: AnsweredDecision, contract: Contract
 ) -> NearestExamples:
-    """For this decision, where the contract lets people see training rows.
+    """The same for a decision that was read already; the contract must let people see training rows.
 
-    Raises EnvironmentNotFoundError where nothing is left to compare."""
+    Raises EnvironmentNotFoundError if nothing is left to compare."""
     prediction = load_workload(workloads_folder() / names.workload).prediction
     description = found.model.description
     shown = tuple(each for each in description.features if _may_be_shown(each, contract))
@@ -116,15 +119,15 @@ def nearest_to(
 
 
 def _may_be_shown(feature: Encoder, contract: Contract) -> bool:
-    """Whether the contract has each column whose cells the model reads by the feature, and protects none.
+    """Whether the contract has every column whose cells the feature gives to the model, and protects none of them.
 
-    By the entity of a history rows are only found."""
+    The entity of a history only serves to find rows, so it does not count."""
     open_to_people = {column.name for column in contract.rows.columns if not column.is_protected}
     return set(feature.columns) & set(feature.inputs) <= open_to_people
 
 
 def _columns(shown: Features, rows: pa.Table, contract: Contract, prediction: Prediction) -> list[str]:
-    """Of the key and of what the features read, those that the contract does not protect."""
+    """The columns of the key and of the features' inputs that the contract does not protect."""
     protected = {column.name for column in contract.rows.columns if column.is_protected}
     named = dict.fromkeys([*prediction.key, *(name for each in shown for name in each.inputs)])
     return [name for name in named if name in rows.column_names and name not in protected]
@@ -133,9 +136,9 @@ def _columns(shown: Features, rows: pa.Table, contract: Contract, prediction: Pr
 def _training_rows(
     environment: Environment, names: WorkloadNames, run: str, features: Features, prediction: Prediction
 ) -> pa.Table:
-    """Those of the run that are still as they were: what was withdrawn since is shown to nobody.
+    """The training rows of the run that are still as they were: rows that were withdrawn since are shown to nobody.
 
-    A row shows others too: its label may be a later row's, and its past is of those before it."""
+    A row also shows other rows: its label may be that of a later row, and its past consists of the rows before it."""
     s3 = environment.client("s3")
     pinned = read_pinned(s3, names, run, features)
     examples = pinned.examples
@@ -145,12 +148,15 @@ def _training_rows(
     if metadata is None or current is None:
         return train.slice(0, 0)
     files = [uri for uri, _ in data_files(s3, metadata, current, is_deleted=False)]
+    # As long as every pinned file is still in the table, no row of it was changed or withdrawn.
     if set(pinned_files(s3, names, run)) <= set(files):
         return train
     declared = pinned.workload.prediction
     # What is shown of a row, and its label: a withdrawn one may have come back corrected, under the same key.
     wanted = {*prediction.key, *encoders.columns(features), *prediction.label_columns, *declared.label_columns}
     compared = [name for name in pinned.table.column_names if name in wanted]
+    # First all pinned rows that are still in the table; then label and past are looked up among these alone. A training
+    # row counts only if it gets the same label and the same past as in its training.
     still = also_in(pinned.table, (read_rows(s3, uri) for uri in files), key=prediction.key, columns=compared)
     looked_up = with_label_and_past(still, declared, features)
     pasts = [history.name for history in encoders.histories(features)]
@@ -158,6 +164,7 @@ def _training_rows(
 
 
 def _example(rows: pa.Table, near: Near, names: list[str]) -> NearestExample:
+    """The row as the report and the commands show it."""
     [row] = rows.slice(near.place, 1).to_pylist()
     label = row[LABEL]
     return NearestExample(

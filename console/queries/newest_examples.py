@@ -1,4 +1,4 @@
-"""The training rows nearest to the newest decision, for the report: as `millrace why ID --nearest` says them."""
+"""The training rows nearest to the newest decision, for the report: those that `millrace why ID --nearest` shows."""
 
 from __future__ import annotations
 
@@ -20,16 +20,18 @@ if TYPE_CHECKING:
     from millrace.decisions.store import LocatedDecision
 
 MOST_BYTES = 2**28
-"""Of the pinned files: nobody waits for a page that fetches more of them."""
+"""The largest size of the pinned files: nobody waits for a page that fetches more."""
 UNREADABLE = {"NoSuchKey", "404", "AccessDenied", "403"}
-"""A file that has expired, or that whoever asks may not read."""
+"""Errors of S3 for a file that has expired, or that the caller may not read."""
 
 
 def examples_of_newest(
     environment: Environment, names: WorkloadNames, decision: LocatedDecision | None, run: str
 ) -> NearestExamples | None:
-    """For the decision, whose version `run` trained; None where the contract does not allow it, a file is gone or not
-    to be read, nothing is left to compare, or there is more than MOST_BYTES of it."""
+    """The nearest training rows of the decision, whose version the train execution `run` has made.
+
+    None if the contract does not allow it, if a file is gone or may not be read, if nothing is left to compare, and if
+    the files are larger than MOST_BYTES."""
     if decision is None or not run:
         return None
     try:
@@ -46,6 +48,7 @@ def examples_of_newest(
 
 
 def _pinned_bytes(environment: Environment, names: WorkloadNames, run: str) -> int:
+    """The size in bytes of all data files that the run has pinned."""
     s3 = environment.client("s3")
     places = [split_uri(uri) for uri in pinned_files(s3, names, run)]
     return sum(s3.head_object(Bucket=bucket, Key=key)["ContentLength"] for bucket, key in places)

@@ -1,4 +1,4 @@
-"""The labels of files of which a later version came."""
+"""The labels of dropped files that a later version has replaced."""
 
 from __future__ import annotations
 
@@ -18,9 +18,10 @@ if TYPE_CHECKING:
 
 
 def overwritten_labels(s3: Any, metadata: TableMetadata, key: tuple[str, ...]) -> Iterator[pa.Table]:
-    """The rows of files of which a later version came: they left the table in the snapshot before that version's.
+    """The rows of files that a later version replaced. They left the table in the snapshot before that version's
+    snapshot.
 
-    Without those that were withdrawn after it, and those whose snapshot has expired."""
+    Rows that were withdrawn later are left out, and so are rows whose snapshot has expired."""
     import pyarrow.compute as pc
 
     if not any(JournalEntry.of(snapshot).notes.get(REPLACED) for snapshot in metadata.snapshots):
@@ -31,23 +32,28 @@ def overwritten_labels(s3: Any, metadata: TableMetadata, key: tuple[str, ...]) -
         if not replaced or snapshot.parent_snapshot_id is None:
             continue
         for left in _changed(s3, metadata, snapshot.parent_snapshot_id, is_deleted=True):
+            # A file of the table that left may also have rows of other drops, which are in the file that took its
+            # place.
             rows = left.filter(pc.equal(left[SOURCE], replaced))
             for one in withdrawn:
+                # A withdrawal before this snapshot is about earlier rows.
                 rows = one.without(rows, key) if one.place > place else rows
             yield rows
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Withdrawal:
-    """A snapshot that rows were taken out by."""
+    """A snapshot with which rows were withdrawn."""
 
     place: int
-    """Among the snapshots of the table, from 0."""
+    """Its position among the snapshots of the table, from 0."""
     drop: str
-    """Their landing key; empty where they were withdrawn by a key."""
+    """The landing key of the withdrawn rows; empty if they were withdrawn by a key."""
     keys: pa.Table | None
+    """The keys of the withdrawn rows; None if they were withdrawn by their drop."""
 
     def without(self, rows: pa.Table, key: tuple[str, ...]) -> pa.Table:
+        """The rows that were not withdrawn."""
         import pyarrow as pa
         import pyarrow.compute as pc
 
@@ -60,6 +66,7 @@ class _Withdrawal:
 
 
 def _withdrawn(s3: Any, metadata: TableMetadata, key: tuple[str, ...]) -> Iterator[_Withdrawal]:
+    """All withdrawals of the table, in the order of its snapshots."""
     for place, snapshot in enumerate(metadata.snapshots):
         notes = JournalEntry.of(snapshot).notes
         if WITHDRAWN in notes:
@@ -69,7 +76,7 @@ def _withdrawn(s3: Any, metadata: TableMetadata, key: tuple[str, ...]) -> Iterat
 
 
 def _left(s3: Any, metadata: TableMetadata, snapshot_id: int, key: tuple[str, ...]) -> pa.Table | None:
-    """The keys that the snapshot is without: of files that left in it and not of those that took their place."""
+    """The keys of the rows that left the table in this snapshot; None if no file left."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
@@ -80,12 +87,14 @@ def _left(s3: Any, metadata: TableMetadata, snapshot_id: int, key: tuple[str, ..
     if not left:
         return None
     gone = pa.concat_tables(left, promote_options="permissive")
+    # Keys are made of both at once, so that they are comparable. A row that is in the files that left and in those that
+    # took their place has not left.
     both = key_of(pa.concat_tables([gone, *kept], promote_options="permissive"), key)
     return gone.filter(pc.invert(pc.is_in(both[: gone.num_rows], value_set=both[gone.num_rows :])))
 
 
 def _changed(s3: Any, metadata: TableMetadata, snapshot_id: int, *, is_deleted: bool) -> Iterator[pa.Table]:
-    """The rows of each file that left the table in this snapshot, or of each that came in it."""
+    """The rows of each file that left the table in this snapshot, or of each file that came in it."""
     for uri, changed_in in data_files(s3, metadata, snapshot_id, is_deleted=is_deleted):
         if changed_in == snapshot_id:
             yield read_rows(s3, uri)

@@ -1,4 +1,4 @@
-"""The rows that a run was pinned to, fetched as its jobs had them."""
+"""Fetch the rows that a run has pinned, in the form in which its jobs had them."""
 
 from __future__ import annotations
 
@@ -23,27 +23,29 @@ if TYPE_CHECKING:
     from millrace.workload.declaration import Workload
 
 CONFIGURATION = ("workload.yaml", "contract.yaml", "schema.json")
+"""The files of the run's configuration that the rows are read by."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class PinnedRows:
-    """All rows of a run, those without a label of their own among them, and its declaration."""
+    """All rows that a run has pinned, also those without a label of their own, and the run's declaration."""
 
     table: pa.Table
     workload: Workload
     features: Features
-    """Of the model that is to be fed with them."""
+    """The features of the model that is to be fed with the rows."""
 
     @property
     def examples(self) -> Examples:
-        """As the run's jobs made them; raises SnapshotError as `read_examples`."""
-        # What is left out is said on the way, as a job says it in its log.
+        """The examples as the run's jobs made them; raises SnapshotError as `read_examples` does."""
+        # A job prints into its log which rows it leaves out. Here that must not go to stdout, which is the command's
+        # result.
         with redirect_stdout(sys.stderr):
             return examples(self.table, workload=self.workload, features=self.features)
 
 
 def read_pinned(s3: Any, names: WorkloadNames, run: str, features: Features) -> PinnedRows:
-    """The rows of the train execution `run`; raises SnapshotError as `read_rows`."""
+    """The rows of the train execution `run`; raises SnapshotError as `read_rows` does."""
     with tempfile.TemporaryDirectory() as root:
         config, data = Path(root) / "config", Path(root) / "data"
         config.mkdir()
@@ -58,6 +60,7 @@ def read_pinned(s3: Any, names: WorkloadNames, run: str, features: Features) -> 
 
 
 def pinned_files(s3: Any, names: WorkloadNames, run: str) -> list[str]:
-    """The URIs of the data files that the train execution `run` was pinned to."""
+    """The URIs of the data files that the train execution `run` has pinned."""
+    # The manifest is `[{"prefix": "s3://…/"}, "key", "key", …]`.
     listed, *keys = json.loads(read_object(s3, names.run_uri(run, "manifest.json")))
     return [f"{listed['prefix']}{key}" for key in keys]

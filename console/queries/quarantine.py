@@ -1,4 +1,4 @@
-"""The quarantined rows with their reasons, from the files in the lake."""
+"""The quarantined rows with their reasons, read from the files in the lake."""
 
 from __future__ import annotations
 
@@ -28,26 +28,27 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
-    """One refused row, or one refused file (no line)."""
+    """One refused row, or one refused file, which has no line."""
 
     feed: str
     drop: str
     """The key of the dropped object, without its bucket."""
     source: str
-    """Its URI with the version."""
+    """The URI of the dropped object, with its version."""
     line: int | None
     key: str
-    """Of its table, where it could be read; else empty."""
+    """The row's key as text; empty if it could not be read."""
     reason: str
     column: str | None
-    """Of the first rule that it breaks; None where the rule is on the whole row or file."""
+    """The column of the first rule that the row breaks; None if that rule is about the whole row or file."""
     expected: str
     got: str
     detail: str
-    """Every rule that it breaks, in words."""
+    """Every rule that the row breaks, in words."""
     raw: str
+    """The row as it was in the file."""
     run: str
-    """The drop's id: the name of the execution that refused it, where that had no other drop."""
+    """The drop's id. For a run by hand it is the name of the execution that refused the row."""
     quarantined_at: datetime
     """UTC."""
 
@@ -60,12 +61,13 @@ def find_rows(
     reason: str = "",
     runs: Container[str] | None = None,
 ) -> Iterator[Row]:
-    """The refused rows, a file at a time.
+    """The refused rows, read one file after another.
 
-    `drop` is a key or the end of one, `reason` a reason's code; `runs` are ids of drops (all for None)."""
+    `drop` is a key or the end of a key, `reason` the code of a reason, `runs` are ids of drops (all for None)."""
     bucket, prefix = names.platform.bucket("lake"), f"{names.workload}/quarantine/"
     client = environment.client("s3")
     for key in keys_below(client, bucket, prefix):
+        # A quarantine file is named `<drop's id>-<part>.parquet`.
         if runs is not None and key.rpartition("/")[2].rpartition("-")[0] not in runs:
             continue
         feed = key.removeprefix(prefix).partition("/")[0].removeprefix("feed=")
@@ -86,16 +88,16 @@ def read_file(content: bytes, *, feed: str) -> Iterator[Row]:
 
 @dataclass(frozen=True, kw_only=True)
 class ReasonCount:
-    """Rows of one drop that were refused for the same reason."""
+    """How many rows of one drop were refused for one reason."""
 
     reason: str
     rows: int
     example: str
-    """A row's detail: column, expected value, actual value."""
+    """The detail of one of these rows: column, expected value, actual value."""
 
 
 def count_reasons(rows: Iterable[Row]) -> dict[str, tuple[ReasonCount, ...]]:
-    """By the drop's id, its most frequent reason first; no row is kept in memory."""
+    """The reasons of each drop by its id, the most frequent reason first. No row is kept in memory."""
     counts: Counter[tuple[str, str]] = Counter()
     examples: dict[tuple[str, str], str] = {}
     for row in rows:
@@ -109,10 +111,11 @@ def count_reasons(rows: Iterable[Row]) -> dict[str, tuple[ReasonCount, ...]]:
 
 
 def reasons_of(s3: Any, names: WorkloadNames, execution: Execution) -> tuple[ReasonCount, ...]:
-    """Of the rows that one execution has quarantined, its most frequent reason first; `s3` is boto3's client.
+    """The reasons of the rows that one execution has quarantined, the most frequent first. `s3` is boto3's client.
 
-    Its example is the first row with the column that was wrong most often."""
+    The example of a reason is the first row in the column that was wrong most often."""
     files = (content for uri in _files_of(names, execution) if (content := find_object(s3, uri)))
+    # The largest groups first: the first violation of a reason becomes its example.
     found = sorted((one for content in files for one in _violations_in(content)), key=lambda one: one[1], reverse=True)
     counts: Counter[Reason] = Counter()
     examples: dict[Reason, str] = {}
@@ -123,6 +126,8 @@ def reasons_of(s3: Any, names: WorkloadNames, execution: Execution) -> tuple[Rea
 
 
 def _files_of(names: WorkloadNames, execution: Execution) -> Iterator[str]:
+    """The URIs of the quarantine files that the execution may have written."""
+    # A run of `score` by hand may name no feed.
     feed: Feed | None = "scoring" if execution.machine == "score" else execution.input.get("detail", {}).get("feed")
     if feed is None:
         return
@@ -133,7 +138,7 @@ def _files_of(names: WorkloadNames, execution: Execution) -> Iterator[str]:
 
 
 def _violations_in(content: bytes) -> Iterator[tuple[RuleViolation, int]]:
-    """For each reason and column of a file the first of its violations and how many rows have one."""
+    """The first violation of each reason and column in a file, and how many rows have one."""
     import pyarrow.parquet as pq
 
     rows = pq.read_table(io.BytesIO(content), columns=list(FIELDS))
@@ -145,13 +150,13 @@ def _violations_in(content: bytes) -> Iterator[tuple[RuleViolation, int]]:
 
 
 def check_reason(reason: str) -> None:
-    """Raises EnvironmentNotFoundError, with all reasons, for a text that is none of them."""
+    """Raise EnvironmentNotFoundError, with a list of all reasons, if the text is not one of them."""
     if reason and reason not in list(Reason):
         raise EnvironmentNotFoundError(f"--reason: expected one of {', '.join(Reason)}, got {reason!r}")
 
 
 def summarize(rows: Iterable[Row], *, shown: int | None) -> tuple[Counter[str], list[Row]]:
-    """How many rows by reason, and the first `shown` of them (all for None); the others are not kept in memory."""
+    """How many rows there are by reason, and the first `shown` rows (all for None). No other row is kept."""
     counts: Counter[str] = Counter()
     kept: list[Row] = []
     for row in rows:
@@ -162,7 +167,7 @@ def summarize(rows: Iterable[Row], *, shown: int | None) -> tuple[Counter[str], 
 
 
 def schema() -> pa.Schema:
-    """Of a file of refused rows."""
+    """The Arrow schema of a file of refused rows."""
     import pyarrow as pa
 
     kinds = {"line": pa.int64(), "quarantined_at": pa.timestamp("us")}
@@ -170,6 +175,8 @@ def schema() -> pa.Schema:
 
 
 def _is_wanted(row: Row, *, drop: str, reason: str) -> bool:
+    """Whether the row is of this drop, a key or the end of a key, and has this reason. An empty text fits every row."""
+    # The version is ignored. The slash before both makes `may.csv` not fit `north-may.csv`.
     whole = drop.partition("?versionId=")[0].removeprefix("s3://")
     return (not drop or f"/{row.source.removeprefix('s3://').partition('?')[0]}".endswith(f"/{whole}")) and (
         not reason or row.reason == reason

@@ -1,4 +1,4 @@
-"""SQL over the stage's tables, by Athena and awswrangler."""
+"""SQL over the stage's tables, run by Athena through awswrangler."""
 
 from __future__ import annotations
 
@@ -23,27 +23,30 @@ if TYPE_CHECKING:
 SCANNED = Rate(
     usd=5.0 / 1e12, source="athena.guide/articles/athena-basics-pricing-model, of a byte", as_of="2026-11-21"
 )
+"""The price of a byte that a query reads."""
 LEAST_BYTES, BILLED_BYTES = 10_000_000, 1_000_000
-"""What is billed of a query at least, and the step that more is rounded up to."""
+"""A query is billed for LEAST_BYTES at least; more is rounded up to a multiple of BILLED_BYTES."""
 POLL_S = 0.2
+"""Seconds between two looks at a query that runs."""
 INJECTED = re.compile(r"CONSTRAINT_VIOLATION: For the injected projected partition column (\w+),")
-"""How Athena refuses a query over all parts of a table that is read part by part."""
+"""How Athena refuses a query that does not say which part of a partitioned table it reads."""
 SERVICES = ("athena", "glue", "s3", "sts")
+"""The services that awswrangler calls."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Answer:
-    """What a statement answered."""
+    """The answer to one statement."""
 
     rows: pa.Table
     scanned: int
     """Bytes that Athena read."""
     usd: float
-    """List price of that; requests to S3 and Glue are billed beside it."""
+    """The list price for these bytes; requests to S3 and Glue are billed in addition."""
     seconds: float
-    """By Athena's count."""
+    """As Athena counts them."""
     query: str
-    """The id of its execution: Athena keeps it for 45 days."""
+    """The id of the query's execution. Athena keeps it for 45 days."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,13 +56,13 @@ class KnownTable:
     table: str
     description: str
     columns: tuple[str, ...]
-    """Those of the partitions last."""
+    """The columns of the partitions come last."""
 
 
 def run_query(environment: Environment, sql: str) -> Answer:
     """The answer to one statement in the stage's workgroup and database.
 
-    Raises QueryError in Athena's own words; where it knows no such table, with those that there are."""
+    Raises QueryError in Athena's own words. If Athena does not know a table, the error lists the known ones."""
     platform = environment.platform
     with _wrangler(environment) as wrangler:
         session = _session(environment)
@@ -72,6 +75,7 @@ def run_query(environment: Environment, sql: str) -> Answer:
                 raise
             raise QueryError(error.response["Error"]["Message"]) from None
         done = _ended(environment, wrangler, session, query)
+        # Only queries are billed by what they read.
         if is_query := done["StatementType"] == "DML":
             rows = _arrow(wrangler.athena.get_query_results(query_execution_id=query, boto3_session=session))
         else:
@@ -87,7 +91,7 @@ def run_query(environment: Environment, sql: str) -> Answer:
 
 
 def price(scanned: int) -> float:
-    """US dollars for a query that read so many bytes."""
+    """The price in US dollars of a query that read so many bytes."""
     return SCANNED.usd * max(LEAST_BYTES, math.ceil(scanned / BILLED_BYTES) * BILLED_BYTES)
 
 
@@ -109,7 +113,7 @@ def find_tables(environment: Environment, *, workload: str = "") -> tuple[KnownT
 
 
 def _ended(environment: Environment, wrangler: Any, session: Any, query: str) -> dict[str, Any]:
-    """The execution; a command that is interrupted stops it, since it goes on costing otherwise."""
+    """The execution when it has ended. If the command is interrupted, the query is stopped: it would go on costing."""
     try:
         done: dict[str, Any] = wrangler.athena.wait_query(
             query_execution_id=query, boto3_session=session, athena_query_wait_polling_delay=POLL_S
@@ -123,7 +127,7 @@ def _ended(environment: Environment, wrangler: Any, session: Any, query: str) ->
 
 
 def _with_remedy(environment: Environment, reason: str) -> str:
-    """What Athena said, with what helps where that is known."""
+    """Athena's reason, with advice where there is any."""
     if found := INJECTED.match(reason):
         return f"{reason} Say which it reads: WHERE {found[1]} = '…'"
     if not reason.startswith("TABLE_NOT_FOUND"):
@@ -133,13 +137,14 @@ def _with_remedy(environment: Environment, reason: str) -> str:
 
 
 def _arrow(frame: Any) -> pa.Table:
+    """A pandas frame as an Arrow table."""
     import pyarrow as pa
 
     return pa.Table.from_pandas(frame, preserve_index=False).replace_schema_metadata(None)
 
 
 def _texts(environment: Environment, query: str) -> pa.Table:
-    """What SHOW, DESCRIBE or EXPLAIN answered: text in each cell."""
+    """The answer to SHOW, DESCRIBE or EXPLAIN: a table with text in each cell."""
     import pyarrow as pa
 
     pages = list(environment.client("athena").get_paginator("get_query_results").paginate(QueryExecutionId=query))
@@ -149,18 +154,19 @@ def _texts(environment: Environment, query: str) -> pa.Table:
 
 
 def _session(environment: Environment) -> Any:
+    """A boto3 session; for a local cloud with placeholder credentials."""
     keys = {"aws_access_key_id": "local", "aws_secret_access_key": "local"} if environment.cloud else {}
     return boto3.Session(region_name=environment.platform.region, **keys)
 
 
 @contextmanager
 def _wrangler(environment: Environment) -> Iterator[Any]:
-    """awswrangler, which takes the address of a local cloud by its own settings."""
+    """awswrangler with its settings for this environment. Raises QueryError if it is not installed."""
     try:
         import awswrangler
     except ModuleNotFoundError:
         raise QueryError("expected awswrangler, which is not installed: pip install 'millrace[query]'") from None
-    # Under pandas 3, awswrangler and pyarrow use what pandas 4 will not have: that is no news for who asks.
+    # Under pandas 3, awswrangler and pyarrow use functions that pandas 4 will not have. That is no news for the caller.
     with warnings.catch_warnings(), _at_address_of(environment, awswrangler):
         warnings.simplefilter("ignore", DeprecationWarning)
         yield awswrangler
@@ -168,9 +174,11 @@ def _wrangler(environment: Environment) -> Iterator[Any]:
 
 @contextmanager
 def _at_address_of(environment: Environment, awswrangler: Any) -> Iterator[None]:
+    """While the block runs, awswrangler calls the local cloud, if the environment is one."""
     if environment.cloud is None:
         yield
         return
+    # awswrangler takes the address of an endpoint only by its global settings, so they are reset afterwards.
     for service in SERVICES:
         setattr(awswrangler.config, f"{service}_endpoint_url", environment.cloud.endpoint_url)
     try:

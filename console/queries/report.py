@@ -1,4 +1,4 @@
-"""All that the report page shows of one workload at one stage, as typed values."""
+"""Everything that the report page shows of one workload at one stage, as typed values."""
 
 from __future__ import annotations
 
@@ -38,9 +38,9 @@ from millrace.evaluation.report import ErrorMeaning, Evaluation
 from millrace.names import WorkloadNames
 
 MOST_RUNS = 100
-"""Executions of each machine that are read, the newest."""
+"""How many executions of each machine are read, the newest ones."""
 MOST_VERSIONS = 12
-"""Versions and refused models that are read, the newest."""
+"""How many versions and refused models are read, the newest ones."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,74 +49,83 @@ class JudgedModel:
 
     version: ModelVersion
     evaluation: Evaluation | None
-    """None when its report does not exist."""
+    """None if its report does not exist."""
     epochs: tuple[Epoch, ...]
 
     @property
     def is_passed(self) -> bool:
+        """Whether all gates passed it, so that it was registered."""
         return self.version.version is not None
 
 
 @dataclass(frozen=True, kw_only=True)
 class WorkloadReport:
-    """One workload at one stage; everything that does not exist yet is empty."""
+    """One workload at one stage. What does not exist yet is empty."""
 
     names: WorkloadNames
     question: str
+    """The question that the model answers."""
     now: datetime
-    """By the environment's clock."""
+    """The time of the environment's clock."""
     runs: tuple[Execution, ...]
-    """The newest MOST_RUNS of each machine, oldest first."""
+    """The newest MOST_RUNS executions of each machine, the oldest first."""
     models: tuple[JudgedModel, ...]
-    """Oldest first."""
+    """The oldest first."""
     monitor_runs: tuple[MonitorRun, ...]
     windows: tuple[MonitoredWindow, ...]
     champions: tuple[ChampionPeriod, ...]
     alarms: tuple[AlarmRaised, ...]
     quarantined: Mapping[str, tuple[ReasonCount, ...]]
-    """By the drop's id."""
+    """The reasons of quarantined rows, by the drop's id."""
     drops: tuple[Drop, ...]
     lineage: tuple[Link, ...]
-    """Of the newest decision."""
+    """The chain of the newest decision."""
     usage: tuple[CostLine, ...]
     limits: tuple[Limit, ...] = ()
-    """Of the monitors of the live version, and decisions that none of them judged."""
+    """The limits of the live version's monitors, and decisions that no monitor run judged."""
     withdrawals: tuple[Withdrawal, ...] = ()
-    """Oldest first."""
+    """The oldest first."""
     nearest: NearestExamples | None = None
-    """Of the newest decision, where the contract lets people see training rows and one of `models` answered it."""
+    """The nearest training rows of the newest decision. None if the contract shows nobody training rows, or if none of
+    `models` answered it."""
 
     def of(self, machine: str) -> list[Execution]:
-        """The machine's executions, oldest first."""
+        """The executions of one machine, the oldest first."""
         return [run for run in self.runs if run.machine == machine]
 
     def error_of(self, version: str) -> ErrorMeaning | None:
-        """What the errors of a model version are; None where its evaluation was not read."""
+        """What the errors of a model version mean; None if its evaluation was not read."""
         found = (model.evaluation for model in self.models if model.version.version == version)
         return next((evaluation.error for evaluation in found if evaluation), None)
 
     @property
     def live(self) -> JudgedModel | None:
-        """The champion."""
+        """The live version; None if there is none."""
         return next((model for model in self.models if model.version.status == "live"), None)
 
 
 def read_report(environment: Environment, names: WorkloadNames, *, question: str) -> WorkloadReport:
-    """Some four calls for each execution, version and drop; raises EnvironmentNotFoundError when not deployed."""
+    """Read everything that the report shows. It takes about four calls for each execution, version and drop.
+
+    Raises EnvironmentNotFoundError if the workload is not deployed."""
     s3, now = environment.client("s3"), now_at(environment)
     runs = executions(environment.client("stepfunctions"), names, limit=MOST_RUNS)
+    # Executions come first: drops, monitor runs and alarms are all read from them.
     by_machine = {machine: [run for run in runs if run.machine == machine] for machine in {run.machine for run in runs}}
     monitored = by_machine.get("monitor", [])
     monitor_runs = read_monitor_runs(s3, monitored)
+    # With MOST_RUNS executions there may be older ones that were not read.
     unjudged = find_unjudged(s3, names, monitor_runs, is_whole=len(monitored) < MOST_RUNS)
     intake = [*by_machine.get("ingest", []), *by_machine.get("score", [])]
     quarantined = count_reasons(
         find_rows(environment, names, runs={drop.drop_id for run in intake for drop in drops_of(run)})
     )
     decision, records = newest_decision(environment, names), audit_of(environment, names)
+    # Newest first; the page shows the models oldest first.
     newest = list(islice(find_versions(environment, names), MOST_VERSIONS))
     live = next((version for version in newest if version.status == "live"), None)
     answered = decision.decision.model_version if decision else None
+    # The run whose pinned rows are compared: that of the version which answered the newest decision.
     trained = next((one.run for one in newest if one.version is not None and one.version == answered), "")
     return WorkloadReport(
         names=names,
@@ -139,7 +148,9 @@ def read_report(environment: Environment, names: WorkloadNames, *, question: str
 
 
 def question_of(workload: Path) -> str:
-    """The first comment of a `workload.yaml`, the question that the model answers; its folder's name without one."""
+    """The first line of a `workload.yaml`: a comment with the question that the model answers.
+
+    The name of its folder if the first line is no comment."""
     first = workload.read_text().partition("\n")[0]
     return first.removeprefix("# ").strip() if first.startswith("# ") else workload.parent.name
 

@@ -17,13 +17,13 @@ GROUPS = {
     "createProcessingJob": ("/aws/sagemaker/ProcessingJobs", "ProcessingJobName"),
     "createTransformJob": ("/aws/sagemaker/TransformJobs", "TransformJobName"),
 }
-"""The log group of a kind of job, and the parameter that names the job."""
+"""By the call that makes a job: its log group, and the parameter with the job's name."""
 BEFORE, AFTER = timedelta(seconds=1), timedelta(seconds=5)
-"""A step's log begins and ends about when the step does; the clocks of two services are not one."""
+"""How much earlier and later than the step its log may begin and end: two services do not share a clock."""
 REQUEST = re.compile(r'(?:"(?:function_request_id|requestId)": ?"|RequestId: )([0-9a-f-]{36})')
-"""As Powertools, the runtime and the platform write it."""
+"""How Powertools, the Lambda runtime and the platform write the id of an invocation."""
 READ = 10_000
-"""Lines that are looked at, at most."""
+"""How many lines are looked at, at most."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,12 +36,12 @@ class Line:
 
 @dataclass(frozen=True, kw_only=True)
 class Log:
-    """Where the lines of a step lie, and the last of them."""
+    """Where a step's log lies, and its last lines."""
 
     group: str
-    """The log group; empty when the called service writes no log."""
+    """The log group; empty if the called service writes no log."""
     stream: str
-    """The beginning of the streams' names; empty for all."""
+    """How the names of the streams begin; empty for all streams."""
     lines: list[Line]
 
 
@@ -50,11 +50,11 @@ class _LogSource:
     group: str
     stream: str = ""
     request: str = ""
-    """Not the lines of another invocation."""
+    """The id of the invocation; lines of other invocations are left out."""
 
 
 def read_log(logs: Any, step: Step, *, most: int = 50) -> Log:
-    """The last lines that the step's function or job wrote; `logs` is boto3's CloudWatch Logs client."""
+    """The last lines that the step's function or job wrote. `logs` is boto3's CloudWatch Logs client."""
     source = _log_source(step)
     if source is None or step.call is None:
         return Log(group="", stream="", lines=[])
@@ -68,6 +68,7 @@ def read_log(logs: Any, step: Step, *, most: int = 50) -> Log:
         events = list(islice((event for page in pages for event in page["events"]), READ))
     except logs.exceptions.ResourceNotFoundException:
         events = []
+    # A line that names no invocation is kept: it may belong to this one.
     found = [event for event in events if not source.request or _request_of(event["message"]) in ("", source.request)]
     lines = [Line(at=datetime.fromtimestamp(event["timestamp"] / 1000, UTC), text=event["message"].rstrip())
              for event in found]  # fmt: skip
@@ -75,13 +76,15 @@ def read_log(logs: Any, step: Step, *, most: int = 50) -> Log:
 
 
 def plainly(text: str) -> str:
-    """The level, message and exception of a JSON line; other lines unchanged."""
+    """Level, message and exception of a line of JSON. Other lines are returned unchanged."""
     try:
         entry = json.loads(text)
     except ValueError:
         return text
     if not isinstance(entry, dict) or not {"message", "errorMessage"} & set(entry):
         return text
+    # An error of the Lambda runtime has `errorType`, `errorMessage` and `stackTrace`. A line of Powertools has
+    # `message` and `exception`.
     error = ": ".join(str(entry[key]) for key in ("errorType", "errorMessage") if entry.get(key))
     trace = entry.get("exception") or "\n".join(str(frame).rstrip() for frame in entry.get("stackTrace") or ())
     parts = (entry.get("message"), error if error != entry.get("message") else "")
@@ -90,6 +93,7 @@ def plainly(text: str) -> str:
 
 
 def _log_source(step: Step) -> _LogSource | None:
+    """Where the log of the step's call lies; None if the called service writes none."""
     call = step.call
     if call is None:
         return None
@@ -102,7 +106,7 @@ def _log_source(step: Step) -> _LogSource | None:
 
 
 def _request_that_failed(cause: str) -> str:
-    """The id of the invocation that failed, as Lambda's error tells it; empty when it does not."""
+    """The id of the invocation that failed, as Lambda's error gives it; empty if it does not."""
     try:
         message = json.loads(cause)
     except ValueError:
@@ -111,7 +115,7 @@ def _request_that_failed(cause: str) -> str:
 
 
 def _request_of(line: str) -> str:
-    """The invocation that a line names; empty when it names none."""
+    """The id of the invocation that a line names; empty if it names none."""
     found = REQUEST.search(line)
     return found[1] if found else ""
 

@@ -1,4 +1,4 @@
-"""The runs of a workload: list them, find one by a part of its name, describe one in full."""
+"""The runs of a workload: list them, find one by a part of its name, and describe one in full."""
 
 from __future__ import annotations
 
@@ -26,10 +26,11 @@ from millrace.errors import RunError
 from millrace.names import BY_HAND, EVERY_MACHINE, MACHINES, WorkloadNames
 
 STATUSES = ("RUNNING", "SUCCEEDED", "FAILED", "TIMED_OUT", "ABORTED")
+"""The statuses that runs can be listed by."""
 SHORT = 8
-"""Characters of a name that are shown at least."""
+"""How many characters of a run's name are shown at least."""
 SHOWN = 5
-"""Runs that are named when a prefix is ambiguous."""
+"""How many runs an error names if a prefix fits several."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,11 +44,11 @@ class Run:
     started: datetime
     stopped: datetime | None
     redrives: int
-    """How often it was redriven."""
+    """How often the run was redriven."""
 
     @property
     def seconds(self) -> float | None:
-        """From its start to its last end; None while it runs."""
+        """Seconds from its start to its last end; None while it runs."""
         return (self.stopped - self.started).total_seconds() if self.stopped else None
 
 
@@ -58,17 +59,17 @@ class RunDetail:
     run: Run
     input: Any
     output: Any
-    """None while it runs and when it failed."""
+    """None while it runs, and if it failed."""
     error: str
     cause: str
     redrivable: bool
     why_not_redrivable: str
-    """In the service's words; empty when it is."""
+    """In the service's words; empty if it can be redriven."""
     steps: list[Step]
     parent: str
-    """The ARN of the run that started it or put the event that did; empty when none did."""
+    """The ARN of the run that started it, or that put the event that did; empty if none did."""
     children: list[str]
-    """The ARNs of the runs that it started, itself or by an event."""
+    """The ARNs of the runs that it started itself or by an event."""
 
     @property
     def execution(self) -> Execution:
@@ -79,14 +80,15 @@ class RunDetail:
 def list_runs(
     states: Any, names: WorkloadNames, *, machine: str = "", status: str = "", limit: int | None = None
 ) -> list[Run]:
-    """The runs of all machines or of one, newest first; `states` is boto3's Step Functions client.
+    """The runs of one machine or of all machines, newest first. `states` is boto3's Step Functions client.
 
-    Raises RunError for an unknown machine or status, EnvironmentNotFoundError when the workload is not deployed."""
+    Raises RunError if there is no such machine or status, EnvironmentNotFoundError if the workload is not deployed."""
     if machine and machine not in EVERY_MACHINE:
         raise RunError(f"--machine: expected one of {[*EVERY_MACHINE, *BY_HAND]}, got {machine!r}")
     if status and status not in STATUSES:
         raise RunError(f"--status: expected one of {list(STATUSES)}, got {status!r}")
     machines = [machine] if machine else EVERY_MACHINE
+    # `limit` of each machine, since the newest of all may all be of one machine.
     found = [list(islice(runs, limit)) for each in machines if (runs := _listed(states, names, each, status))]
     if not found:
         raise not_deployed(names)
@@ -95,10 +97,11 @@ def list_runs(
 
 
 def find_run(states: Any, names: WorkloadNames, word: str) -> Run:
-    """The run of a full ARN, a name or the beginning of one; raises RunError when it is not exactly one."""
+    """The run with this ARN or name, or whose name begins with the word. Raises RunError unless it is exactly one."""
     if word.startswith("arn:"):
         return _described(states, names, word)
     runs = list_runs(states, names)
+    # A whole name wins, even if it is the beginning of another name.
     found = [run for run in runs if run.name == word] or [run for run in runs if word and run.name.startswith(word)]
     if len(found) == 1:
         return found[0]
@@ -111,7 +114,7 @@ def find_run(states: Any, names: WorkloadNames, word: str) -> Run:
 
 
 def short_names(runs: list[Run]) -> dict[str, str]:
-    """By ARN: the shortest prefix of the name that is unique, SHORT characters at least."""
+    """By ARN: the shortest prefix of the run's name that no other name has, of at least SHORT characters."""
     names = {run.name for run in runs}
     return {run.arn: _short(run.name, names - {run.name}) for run in runs}
 
@@ -129,7 +132,7 @@ def input_of(states: Any, arn: str) -> Any:
 
 
 def read_execution(states: Any, run: Run) -> Execution:
-    """The run with the answers of its states; one call, so what it put and started is not in it."""
+    """The run with the answers of its states. That is one call, so what the run put and started is not in it."""
     described = states.describe_execution(executionArn=run.arn)
     return _execution(
         _run(run.machine, described),
@@ -141,7 +144,7 @@ def read_execution(states: Any, run: Run) -> Execution:
 
 
 def _execution(run: Run, *, given: Any, output: Any, error: str, cause: str) -> Execution:
-    """What a person started by hand may have any JSON as its input and output."""
+    """The run as an Execution. A run that a person started may have any JSON as its input and output."""
     return Execution(
         machine=run.machine,
         arn=run.arn,
@@ -156,7 +159,7 @@ def _execution(run: Run, *, given: Any, output: Any, error: str, cause: str) -> 
 
 
 def describe_run(states: Any, names: WorkloadNames, run: Run) -> RunDetail:
-    """The run with its states, parent and children."""
+    """The run with its states, its parent and its children."""
     described = states.describe_execution(executionArn=run.arn)
     given = json.loads(described.get("input") or "{}")
     history = read_history(states, run.arn)
@@ -175,16 +178,17 @@ def describe_run(states: Any, names: WorkloadNames, run: Run) -> RunDetail:
 
 
 def parent_of(given: Mapping[str, Any]) -> str:
-    """The ARN of the run that started the one with this input, or put the event that did; empty when none did."""
+    """The ARN of the run that started the run with this input, or that put the event that did; empty if none did."""
     detail = given.get("detail")
     return str(given.get(STARTED_BY) or (detail.get("run", "") if isinstance(detail, Mapping) else ""))
 
 
 def _by_event(states: Any, names: WorkloadNames, run: Run, events: list[str]) -> list[str]:
-    """EventBridge names an execution after the event that starts it."""
+    """The ARNs of the runs that one of the events started: EventBridge names an execution after its event."""
     found = []
     for machine in MACHINES if events else ():
         for each in _listed(states, names, machine, "") or ():
+            # Newest first: what began before this run cannot have been caused by it.
             if each.started < run.started:
                 break
             if each.name.startswith(tuple(events)):
@@ -193,12 +197,13 @@ def _by_event(states: Any, names: WorkloadNames, run: Run, events: list[str]) ->
 
 
 def _listed(states: Any, names: WorkloadNames, machine: str, status: str) -> Iterator[Run] | None:
-    """Newest first; None when there is no such machine."""
+    """The runs of a machine, newest first; None if there is no such machine."""
     found = list_executions(states, names, machine, status=status)
     return None if found is None else (_run(machine, each) for each in found)
 
 
 def _described(states: Any, names: WorkloadNames, arn: str) -> Run:
+    """The run with this ARN; raises RunError if it is not an execution of this workload."""
     machine = next((each for each in EVERY_MACHINE if arn.startswith(names.execution_arn(each, ""))), None)
     if machine is None:
         raise RunError(f"RUN: expected an execution of {names.execution_arn('<machine>', '<name>')}, got {arn}")

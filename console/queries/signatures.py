@@ -1,4 +1,4 @@
-"""A version against its signature: the archive's members, the run's documents and the registry's digests."""
+"""Verify a version against its signature: the archive's members, the run's documents, and the registry's digests."""
 
 from __future__ import annotations
 
@@ -30,34 +30,36 @@ DOCUMENTS: Mapping[str, tuple[str, ...]] = {
     "card_digest": (CARD_FILE,),
     "bom_digest": (BOM_FILE,),
 }
-"""Where the file of a digest is in the folder of the run."""
+"""By the name of a digest, where its file lies in the folder of the run."""
 PUBLIC_KEY = "public-key.pem"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Verified:
-    """One digest that the signature holds."""
+    """One digest that the signature covers."""
 
     what: str
-    """A member, a file of the run, or one of the registry's digests."""
+    """A member of the archive, a file of the run, or one of the registry's digests."""
     digest: str
-    """SHA-256, hexadecimal."""
+    """SHA-256 in hexadecimal digits."""
     compared_with: str
-    """`archive`, `file` or `registry`."""
+    """What the digest was compared with: `archive`, `file` or `registry`."""
 
 
 def signing_key(environment: Environment) -> SigningKey:
-    """The stage's key."""
+    """The stage's signing key."""
     return SigningKey(environment.client("kms"), environment.platform.signing_key_alias)
 
 
 def verify_version(
     environment: Environment, names: WorkloadNames, version: str = "", *, folder: Path | None = None
 ) -> tuple[SignedVersion, tuple[Verified, ...]]:
-    """What was signed, and each digest of it; to `folder` go the members, the signature and the public key.
+    """What was signed, and each digest of it. With `folder`, the members, the signature and the public key are written
+    there.
 
-    Raises ArtefactError for the first that is not as it was signed, and for a folder with files."""
+    Raises ArtefactError for the first digest that is not as it was signed, and if the folder has files."""
     package, s3 = find_package(environment, names, version), environment.client("s3")
+    # First the signature itself, then what it covers: members, archive, documents.
     signed = check_signature(s3, signing_key(environment), names, package)
     where = f"version {package.version}"
     with tempfile.TemporaryDirectory() as root:
@@ -75,6 +77,7 @@ def verify_version(
             raise ArtefactError(f"{where}: {file}: expected {expected}, as it was signed, got {came or 'no file'}")
     if folder is not None:
         _write(folder, members, read_object(s3, names.run_uri(run, SIGNATURE_FILE)), signing_key(environment))
+    # Digests without a file were compared with the registry by `check_signature`.
     compared = {name for name, _ in found.values()}
     return signed, (
         *(Verified(what=name, digest=value, compared_with="archive") for name, value in signed.members.items()),
@@ -88,7 +91,7 @@ def verify_version(
 
 
 def _documents(s3: Any, names: WorkloadNames, run: str, signed: SignedVersion) -> Iterator[tuple[str, tuple[str, str]]]:
-    """By file: the digest's name, and what it is now; a stage without cards has none of them signed."""
+    """By file: the name of its digest, and what the digest is now. A stage without cards has no signed card."""
     for name, parts in DOCUMENTS.items():
         if name in signed.digests:
             content = find_object(s3, names.run_uri(run, *parts))
@@ -96,6 +99,7 @@ def _documents(s3: Any, names: WorkloadNames, run: str, signed: SignedVersion) -
 
 
 def _write(folder: Path, members: Mapping[str, bytes], signature: bytes, key: SigningKey) -> None:
+    """Write what is needed to check the signature without AWS. Raises ArtefactError if the folder has files."""
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise ArtefactError(f"{folder}: expected a folder that is empty or not there, got one with files, or a file")
     (folder / "model").mkdir(parents=True)

@@ -1,8 +1,7 @@
 """What a workload costs a month while nothing happens, line by line: alarms, the dashboard, queues that are polled.
 
-List prices, of each thing that is there; nothing of what every account has free but the three dashboards. The hours of
-the endpoint are in `console.queries.cost`, those of the stage's key and alarms are nobody's own.
-"""
+All at list prices, for what is deployed. Of what every account has free only the three dashboards are taken off. The
+hours of the endpoint are in `console.queries.cost`. The stage's key and alarms belong to no workload."""
 
 from __future__ import annotations
 
@@ -20,36 +19,40 @@ DASHBOARD = Rate(usd=3.00, source="aws.amazon.com/cloudwatch/pricing, beyond thr
 SNAPSHOT = Rate(usd=0.0000015046, source="aws.amazon.com/lambda/pricing, SnapStart, cached GB-s", as_of="2026-11-21")
 PROVISIONED = Rate(usd=0.0000033334, source="aws.amazon.com/lambda/pricing, provisioned GB-s, Arm", as_of="2026-11-21")
 LIVE = "live"
-"""The alias of a prediction function that is ready before its first request, as `prediction_starts` says."""
+"""The alias of a prediction function that is ready before its first request, by `prediction_starts` in `cdk.json`."""
 FREE_DASHBOARDS = 3
+"""How many dashboards an account has free."""
 POLLERS, POLL_S, MONTH_S = 5, 20, 30 * 24 * 3600
-"""Lambda asks an empty queue with five long polls at once. It goes down to two where no maximal concurrency is set.
+"""Lambda reads an empty queue with five long polls of 20 seconds at once. Without a maximal concurrency it goes down to
+two.
 
 https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-scaling.html"""
 
 
 @dataclass(frozen=True, kw_only=True)
 class StandingLine:
-    """One kind of what is billed by the month."""
+    """One kind of resource that is billed by the month."""
 
     what: str
     count: int
     usd: float
     with_endpoint: bool
-    """Whether a teardown of the endpoint takes it away."""
+    """Whether a teardown of the endpoint removes it."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Ready:
-    """What Lambda keeps for the alias of the prediction function."""
+    """What Lambda keeps ready for the alias of the prediction function."""
 
     memory_gb: float
     snapshots: int
+    """1 with SnapStart, else 0."""
     provisioned: int
+    """How many copies of the function are kept started."""
 
 
 def find_standing(environment: Environment, names: WorkloadNames) -> tuple[StandingLine, ...]:
-    """Of what is deployed now, the lines that are above 0."""
+    """The lines above 0 for what is deployed now."""
     cloudwatch = environment.client("cloudwatch")
     metric, composite = find_alarms(cloudwatch, names)
     boards = [
@@ -69,6 +72,7 @@ def find_standing(environment: Environment, names: WorkloadNames) -> tuple[Stand
         queue_metrics=sum(metrics_of(one) for one in metric if one["AlarmName"] in own),
         endpoint_metrics=sum(metrics_of(one) for one in metric if one["AlarmName"] not in own),
         composites=len(composite),
+        # The dashboards that are not free, shared evenly among all.
         dashboards=max(0, len(boards) - FREE_DASHBOARDS) / len(boards) if names.dashboard in boards else 0,
         polled=len(polled),
         ready=find_ready(environment.client("lambda"), names),
@@ -76,7 +80,8 @@ def find_standing(environment: Environment, names: WorkloadNames) -> tuple[Stand
 
 
 def find_alarms(cloudwatch: Any, names: WorkloadNames) -> tuple[list[Any], list[Any]]:
-    """Metric and composite alarms, with those by which target tracking scales the endpoint; `cloudwatch` is boto3's."""
+    """Metric alarms and composite alarms, also those by which target tracking scales the endpoint. `cloudwatch` is
+    boto3's client."""
     listed = cloudwatch.get_paginator("describe_alarms")
     pages = [
         page
@@ -90,7 +95,7 @@ def find_alarms(cloudwatch: Any, names: WorkloadNames) -> tuple[list[Any], list[
 
 
 def find_ready(client: Any, names: WorkloadNames) -> Ready | None:
-    """Of the prediction function; None where nothing is kept. `client` is boto3's Lambda client."""
+    """What is kept ready of the prediction function; None if nothing is. `client` is boto3's Lambda client."""
     function = {"FunctionName": names.function("prediction")}
     try:
         version = client.get_alias(**function, Name=LIVE)["FunctionVersion"]
@@ -117,7 +122,10 @@ def standing(
     polled: int,
     ready: Ready | None = None,
 ) -> tuple[StandingLine, ...]:
-    """The lines of so many of each; of the account's dashboards beyond the free ones each workload has its share."""
+    """The lines for so many of each resource.
+
+    `dashboards` is the workload's share of the account's dashboards beyond the free ones."""
+    # Requests of one queue in a month.
     polls = POLLERS * MONTH_S / POLL_S * SQS_REQUEST.usd
     ready = ready or Ready(memory_gb=0, snapshots=0, provisioned=0)
     month = ready.memory_gb * MONTH_S
@@ -138,6 +146,7 @@ def standing(
 
 
 def metrics_of(alarm: Mapping[str, Any]) -> int:
-    """Metrics that an alarm reads, as the API or a template has it."""
+    """How many metrics an alarm reads, as the API or a template describes it."""
     queries: Iterable[Mapping[str, Any]] = alarm.get("Metrics") or ()
+    # An alarm on one metric has no list of queries.
     return sum("MetricStat" in query for query in queries) or 1

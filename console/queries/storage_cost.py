@@ -1,4 +1,4 @@
-"""What a workload's objects in S3 cost a month, by what is listed: versions that were replaced are not."""
+"""What a workload's objects in S3 cost a month, by what S3 lists. Replaced versions of objects are not listed."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from millrace.aws.objects import entries_below
 from millrace.names import WorkloadNames
 
 GB_MONTH = Rate(usd=0.023, source="aws.amazon.com/s3/pricing, Standard, eu-west-1", as_of="2026-11-22")
-"""The dearest tier: what nobody reads moves to cheaper ones."""
+"""The price of a GB for a month in the dearest tier: objects that nobody reads move to cheaper ones."""
 BUCKETS = ("landing", "lake", "artefacts")
-"""Each workload has a folder of its name in them."""
+"""The buckets in which each workload has a folder of its name."""
 MOST_OBJECTS = 200_000
-"""Of a bucket; beyond them the size is not known. A call lists a thousand."""
+"""If a bucket has more objects, the size is not known. One call lists a thousand."""
 
 
 def storage_line(environment: Environment, names: WorkloadNames) -> CostLine | None:
-    """Objects and GB that lie there now; None where they cannot be listed, or are more than are counted."""
+    """Objects and GB that are stored now. None if they cannot be listed, or if a bucket has more than MOST_OBJECTS."""
     s3, objects, size = environment.client("s3"), 0, 0
     for purpose in BUCKETS:
         try:

@@ -1,4 +1,4 @@
-"""Files of runs in S3, which may be missing: expired by a lifecycle rule, or not written by a run that failed."""
+"""Files of runs in S3, which may be missing: expired by a lifecycle rule, or never written by a run that failed."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from millrace.aws.objects import read_object
 
 
 def find_object(client: Any, uri: str) -> bytes | None:
-    """The bytes of `s3://<bucket>/<key>`; None when there is no such object. `client` is boto3's S3 client."""
+    """The bytes of `s3://<bucket>/<key>`; None if there is no such object. `client` is boto3's S3 client."""
     try:
         return read_object(client, uri)
     except client.exceptions.NoSuchKey:
@@ -21,7 +21,7 @@ def find_object(client: Any, uri: str) -> bytes | None:
 
 @contextmanager
 def as_file(content: bytes, name: str) -> Iterator[Path]:
-    """A temporary file of this name and content, for readers that take a path."""
+    """A temporary file with this name and content, for readers that take a path."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / name
         path.write_bytes(content)

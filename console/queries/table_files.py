@@ -1,4 +1,4 @@
-"""The files of an Iceberg table, read by the command's own client."""
+"""The files of an Iceberg table, read with the command's own S3 client."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def read_metadata(environment: Environment, names: WorkloadNames, table: str) -> TableMetadata | None:
-    """What the catalogue points to now, of `rows` or `labels`; None before the first commit."""
+    """The present metadata of the table `rows` or `labels`, to which the catalogue points; None before a commit."""
     from pyiceberg.table.metadata import TableMetadataUtil
 
     try:
@@ -34,13 +34,17 @@ def read_metadata(environment: Environment, names: WorkloadNames, table: str) ->
 def data_files(
     s3: Any, metadata: TableMetadata, snapshot_id: int, *, is_deleted: bool
 ) -> Iterator[tuple[str, int | None]]:
-    """The data files of a snapshot, or those that its manifests say have left, with the snapshot that says so."""
+    """The data files of a snapshot, each with the id of the snapshot that added it.
+
+    With `is_deleted`, the files that its manifests list as removed, each with the id of the snapshot that removed
+    it."""
     from pyiceberg.manifest import ManifestEntryStatus
 
     files = _manifests(s3)
     snapshot = next(one for one in metadata.snapshots if one.snapshot_id == snapshot_id)
     for manifest in snapshot.manifests(files):
         for entry in manifest.fetch_manifest_entry(files, discard_deleted=not is_deleted):
+            # A manifest also lists files that were removed, with the status DELETED.
             if (entry.status == ManifestEntryStatus.DELETED) == is_deleted:
                 yield entry.data_file.file_path, entry.snapshot_id
 
@@ -53,7 +57,7 @@ def read_rows(s3: Any, uri: str) -> pa.Table:
 
 
 def _manifests(s3: Any) -> Any:
-    """pyiceberg's files, by the command's own client."""
+    """An implementation of pyiceberg's FileIO that reads with the command's own client."""
     from pyiceberg.io import FileIO, InputFile
 
     class Input(InputFile):

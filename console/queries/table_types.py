@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def check_tables(environment: Environment, names: WorkloadNames, contract: Contract) -> None:
-    """Raise WorkloadError where a drop by this contract would stop at the type of a column that its table has."""
+    """Raise WorkloadError if a drop under this contract would fail because its table has a column with another type."""
     for table in (contract.rows, contract.labels):
         metadata = read_metadata(environment, names, table.name)
         if metadata is not None:

@@ -16,24 +16,25 @@ APP = Rate(
     source="aws.amazon.com/blogs/aws/accelerate-ai-development-using-amazon-sagemaker-ai-with-serverless-mlflow",
     as_of="2026-11-23",
 )
+"""An MLflow App costs nothing for being there."""
 SERVERS: Mapping[str, Rate] = {
     "Small": Rate(usd=0.642, source="public SageMaker prices in open source code, us-east-2", as_of="2026-11-23")
 }
-"""An hour of a tracking server by its size: the platform makes a Small one."""
+"""The price of a tracking server for an hour, by its size. The platform makes a Small one."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrackingCost:
-    """The MLflow App or tracking server that records the runs, of all workloads and stages that name it."""
+    """The MLflow App or tracking server that records the runs of all workloads and stages that name it."""
 
     kind: Literal["mlflow-app", "mlflow-tracking-server"]
     name: str
     size: str
-    """Of a tracking server; empty for an App."""
+    """The size of a tracking server; empty for an App."""
     runs: bool
-    """A server that is stopped bills no hours."""
+    """Whether it runs: a stopped server bills no hours."""
     usd_per_month: float | None
-    """At list price, without what it stores; None for a size without a price."""
+    """US dollars at list price, without what it stores; None for a size without a known price."""
 
     @property
     def sentence(self) -> str:
@@ -45,13 +46,14 @@ class TrackingCost:
 
 
 def find_tracking_cost(environment: Environment, names: WorkloadNames) -> TrackingCost | None:
-    """Of what the function `tracking` writes to; None where the stage has no MLflow of SageMaker."""
+    """The cost of what the function `tracking` writes to; None if the stage has no MLflow of SageMaker."""
     client = environment.client("lambda")
     try:
         made = client.get_function_configuration(FunctionName=names.function("tracking"))
     except client.exceptions.ResourceNotFoundException:
         return None
     uri: str = made["Environment"].get("Variables", {}).get("MILLRACE_TRACKING_URI", "")
+    # The address is an ARN: `arn:aws:sagemaker:…:mlflow-tracking-server/<name>`.
     kind, _, name = uri.rpartition(":")[2].partition("/")
     if kind == "mlflow-app":
         return TrackingCost(kind="mlflow-app", name=name, size="", runs=True, usd_per_month=APP.usd)
@@ -62,6 +64,7 @@ def _of_server(environment: Environment, name: str) -> TrackingCost:
     found = environment.client("sagemaker").describe_mlflow_tracking_server(TrackingServerName=name)
     size, runs = found["TrackingServerSize"], found["IsActive"] == "Active"
     rate = SERVERS.get(size)
+    # A stopped server costs nothing, even if its size has no known price.
     usd = None if rate is None else rate.usd * HOURS_PER_MONTH
     return TrackingCost(
         kind="mlflow-tracking-server", name=name, size=size, runs=runs, usd_per_month=usd if runs else 0.0

@@ -1,4 +1,4 @@
-"""The losses of each epoch, from the history inside a run's artefact."""
+"""The losses of each epoch, from the history in a run's artefact."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ class Epoch(Message):
     """One pass over the training rows."""
 
     epoch: int = Field(ge=0)
-    """From 0."""
+    """Counted from 0."""
     train_loss: float
     validation_loss: float
     validation_error: float
-    """The mean error of the answers, as the task counts it."""
+    """The mean error of the answers, as the task counts errors."""
     seconds: float = 0.0
 
 
 def read_epochs(s3: Any, names: WorkloadNames, run: str) -> tuple[Epoch, ...]:
-    """The epochs with finite losses; none when the artefact is missing, damaged or larger than CHEAP_BYTES.
+    """The epochs with finite losses. Empty if the artefact is missing, damaged or larger than CHEAP_BYTES.
 
     `run` is the name of the train execution."""
     bucket, prefix = split_uri(names.run_uri(run, "training", ""))

@@ -1,4 +1,4 @@
-"""One state of a deployed machine, tried by itself: Step Functions' TestState with a mock in place of the call.
+"""Try one state of a deployed machine by itself: Step Functions' TestState with a mock instead of the call.
 
 https://docs.aws.amazon.com/step-functions/latest/dg/test-state-isolation.html"""
 
@@ -14,25 +14,25 @@ from millrace.errors import EnvironmentNotFoundError, RunError
 from millrace.names import EVERY_MACHINE, WorkloadNames
 
 NOT_OF_INPUT = frozenset({"ItemProcessor", "ResultPath", "ResultSelector", "OutputPath", "Comment", "Catch"})
-"""Of a state: what says nothing of its input, which `$` stands for everywhere else."""
+"""Keys of a state in which `$` is not the state's input."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Handler:
-    """The retrier or catcher that took an error."""
+    """The retrier or catcher that handled an error."""
 
     kind: str
     """`Retry` or `Catch`."""
     index: int
-    """From 0, in the state's list of them."""
+    """Its place in the state's list of retriers or catchers, from 0."""
     of: int
     """How many of its kind the state has."""
     errors: tuple[str, ...]
-    """What it matches."""
+    """The errors that it matches."""
     wait_s: int | None
-    """Before the next attempt, the most that a jitter lets it be; None of a catcher."""
+    """Seconds before the next attempt; with jitter, the longest that it may be. None for a catcher."""
     attempts: int | None
-    """All that a retrier allows; None of a catcher."""
+    """How many attempts the retrier allows in all; None for a catcher."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,17 +42,17 @@ class TriedState:
     status: str
     """SUCCEEDED, FAILED, RETRIABLE or CAUGHT_ERROR."""
     next_state: str | None
-    """None where the machine would end, fail or try again."""
+    """None if the machine would end, fail or try again."""
     output: Any
     error: str | None
     cause: str | None
     handler: Handler | None
     parameters: Any
-    """Of the call that the mock stands for; None where there is none."""
+    """The parameters of the call that the mock stands for; None if there is no call."""
     items: Any
-    """The input of each iteration of a Map state; None of other states."""
+    """The input of each iteration of a Map state; None for other states."""
     reads: tuple[str, ...]
-    """What the state takes out of its input, as `$.detail.feed`; in the order of the definition."""
+    """What the state reads from its input, such as `$.detail.feed`, in the order of the definition."""
 
 
 def try_state(
@@ -65,14 +65,16 @@ def try_state(
     mock: Mapping[str, Any] | None,
     retries: int = 0,
 ) -> TriedState:
-    """What the state does with the input `given` when its call ends as `mock` says, after `retries` retries.
+    """What the state does with the input `given` if its call ends as `mock` says, after `retries` retries. No call is
+    made.
 
-    No call is made. Raises RunError for a machine, a state or a mock that does not fit, EnvironmentNotFoundError when
-    the machine is not deployed. `states` is boto3's Step Functions client."""
+    `states` is boto3's Step Functions client.
+    Raises RunError if there is no such machine or state, or if the mock does not fit the state. Raises
+    EnvironmentNotFoundError if the machine is not deployed."""
     definition = _holder(_definition(states, names, machine), state)
     known = definition["States"][state]
     _check_mock(state, known, mock)
-    # Of a result those fields are checked that are given, so that a person need not write all that AWS answers.
+    # PRESENT checks only the fields that the mock gives, so that a person need not write everything that AWS answers.
     mocked = {"mock": {**mock, "fieldValidationMode": "PRESENT"}} if mock else {}
     counted = {"stateConfiguration": {"retrierRetryCount": retries, **_cause(known, mock)}} if mock else {}
     answer = states.test_state(
@@ -87,20 +89,21 @@ def try_state(
 
 
 def _holder(definition: Mapping[str, Any], state: str) -> Mapping[str, Any]:
-    """The machine that has the state, or the iteration of one of its Map states, which is a machine by itself.
+    """The machine that has the state. An iteration of a Map state is a machine by itself and may have it, too.
 
-    Raises RunError where there is none."""
+    Raises RunError if no machine has the state."""
     steps = definition["States"]
     within = [step["ItemProcessor"] for step in steps.values() if "ItemProcessor" in step]
     for one in (definition, *within):
         if state in one["States"]:
+            # TestState takes the definition of a machine; an iteration has further keys.
             return {"StartAt": one["StartAt"], "States": one["States"]}
     known = [name for one in (definition, *within) for name in one["States"]]
     raise RunError(f"STATE: expected one of {known}, got {state!r}")
 
 
 def _check_mock(name: str, state: Mapping[str, Any], mock: Mapping[str, Any] | None) -> None:
-    """Raise RunError where the state needs a mock and has none, or has one and takes none."""
+    """Raise RunError if the state needs a mock and has none, or takes none and has one."""
     kind = state["Type"]
     if (kind in ("Task", "Map")) is not bool(mock):
         told = f"a task, {state.get('Resource')}" if kind == "Task" else f"a {kind} state"
@@ -110,7 +113,7 @@ def _check_mock(name: str, state: Mapping[str, Any], mock: Mapping[str, Any] | N
 
 
 def _cause(state: Mapping[str, Any], mock: Mapping[str, Any]) -> dict[str, str]:
-    """In which state an iteration failed: the first one of it that lets an error pass."""
+    """The state of an iteration that failed: its first task that does not catch errors. Empty for other states."""
     if "ItemProcessor" not in state or "errorOutput" not in mock:
         return {}
     steps = state["ItemProcessor"]["States"]
@@ -119,6 +122,8 @@ def _cause(state: Mapping[str, Any], mock: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _definition(states: Any, names: WorkloadNames, machine: str) -> Any:
+    """The definition of the deployed machine. Raises RunError if there is no such machine, EnvironmentNotFoundError if
+    it is not deployed."""
     if machine not in EVERY_MACHINE:
         raise RunError(f"MACHINE: expected one of {list(EVERY_MACHINE)}, got {machine!r}")
     try:
@@ -147,8 +152,9 @@ def _read(state: Mapping[str, Any], answer: Mapping[str, Any]) -> TriedState:
 
 
 def _paths(value: Any) -> Iterator[str]:
-    """The paths into the input; not those of the iterations of a Map state, whose input is another."""
+    """The paths into the state's input, without those in the iterations of a Map state: they have another input."""
     if isinstance(value, str):
+        # `$$.` is the context object, not the input.
         yield from re.findall(r"(?<!\$)\$\.[\w.]+", value)
     elif isinstance(value, Mapping):
         yield from (path for key, one in value.items() if key not in NOT_OF_INPUT for path in _paths(one))
@@ -157,6 +163,7 @@ def _paths(value: Any) -> Iterator[str]:
 
 
 def _handler(state: Mapping[str, Any], details: Mapping[str, int]) -> Handler | None:
+    """The retrier or catcher that handled the error; None if none did."""
     for kind, key in (("Retry", "retryIndex"), ("Catch", "catchIndex")):
         if (index := details.get(key)) is not None:
             taken = state[kind][index]

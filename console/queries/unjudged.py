@@ -15,29 +15,31 @@ from millrace.monitoring.windows import MOST_WINDOWS
 from millrace.names import WorkloadNames
 
 MOST_READ = 300
-"""Objects whose decisions are counted; of more the number of objects is named."""
+"""The decisions in so many objects are counted. If there are more, only the number of objects is given."""
 
 
 def find_unjudged(s3: Any, names: WorkloadNames, runs: Sequence[MonitorRun], *, is_whole: bool) -> tuple[Limit, ...]:
-    """A limit for decisions before the first judged window, and one for those that came after theirs was judged.
+    """A limit for decisions before the first judged window, and a limit for decisions that came after their window was
+    judged.
 
-    `is_whole` says that `runs` are all monitor runs: else what lies before the first window of these is not known."""
+    `is_whole` says that `runs` are all monitor runs. Otherwise it is not known what lies before their first window."""
     judged = [span for run in runs for span in _judged_by(run)]
     if not judged:
         return ()
     first, last = min(start for start, _ in judged), max(end for _, end in judged)
+    # Decisions after the last judged window are still to be judged.
     keys = [key for key in keys_below(s3, _bucket(names), f"{names.workload}/decisions/date=") if day_of(key) < last]
     older = [key for key in keys if day_of(key) < first] if is_whole else []
     return tuple(_limits(s3, names, older, sorted(_late(s3, runs, keys)), first))
 
 
 def _judged_by(run: MonitorRun) -> list[tuple[date, date]]:
-    """The windows whose input the run judged, `end` not included."""
+    """The windows whose input the run judged, as (start, end); `end` is not a part of the window."""
     return [(window.start.date(), window.end.date()) for window in run.report.windows if window.input]
 
 
 def _late(s3: Any, runs: Sequence[MonitorRun], keys: Sequence[str]) -> Iterator[str]:
-    """The keys in a run's judged windows that its manifest does not name; none where the manifest has expired."""
+    """Keys of objects in a run's judged windows that its manifest does not name; none if the manifest has expired."""
     for run in runs:
         spans = _judged_by(run)
         read = _manifest(s3, run) if spans else None
@@ -56,7 +58,7 @@ def _limits(s3: Any, names: WorkloadNames, older: list[str], late: list[str], fi
 
 
 def _many(s3: Any, names: WorkloadNames, keys: list[str]) -> str:
-    """`678 decisions, 2024-06-01 to 2024-08-30`."""
+    """How many decisions the objects have: `678 decisions, 2024-06-01 to 2024-08-30`."""
     span = f"{day_of(keys[0])} to {day_of(keys[-1])}"
     if len(keys) > MOST_READ:
         return f"{len(keys):,} objects with decisions, {span}"
@@ -65,10 +67,11 @@ def _many(s3: Any, names: WorkloadNames, keys: list[str]) -> str:
 
 
 def _manifest(s3: Any, run: MonitorRun) -> set[str] | None:
-    """The keys of the objects that the run read; None where its manifest has expired."""
+    """The keys of the objects that the run read; None if its manifest has expired."""
     content = find_object(s3, run.manifest_uri) if run.manifest_uri else None
     if content is None:
         return None
+    # The manifest is `[{"prefix": "s3://<bucket>/…"}, "path", "path", …]`.
     first, *paths = json.loads(content)
     shared = first["prefix"].removeprefix("s3://").partition("/")[2]
     return {f"{shared}{path}" for path in paths}

@@ -1,8 +1,7 @@
-"""Work of a workload that AWS bills, at list prices: jobs, the live endpoint, functions, state machines.
+"""The work of a workload that AWS bills, at list prices: jobs, the live endpoint, functions, state machines.
 
-All figures are estimates: the time that SageMaker and Lambda report, times the prices of
-millrace/workload/prices.py and of the table below. They do not include what every account has free.
-"""
+All figures are estimates: the time that SageMaker and Lambda report, times the prices of millrace/workload/prices.py
+and of the table below. What every account has free is not taken off."""
 
 from __future__ import annotations
 
@@ -19,7 +18,8 @@ from millrace.names import WorkloadNames, hash_of_run
 from millrace.workload.prices import PRICES, REGION_FACTOR, usd_per_hour
 
 MOST_DAYS = 366
-"""GetMetricData returns at most 100,800 points per call; a metric has one point per day."""
+"""The longest period of a query, in days. GetMetricData returns at most 100,800 points per call; a metric has one a
+day."""
 DAY_S = 86_400
 
 JobKind = Literal["training", "processing", "transform"]
@@ -33,7 +33,7 @@ JOBS: Mapping[JobKind, tuple[tuple[str, ...], str, str]] = {
 
 @dataclass(frozen=True, kw_only=True)
 class Rate:
-    """Price of one unit, its source and the date on which it was read."""
+    """The price of one unit, its source, and the date on which it was read."""
 
     usd: float
     source: str
@@ -50,11 +50,11 @@ class Job:
     """One SageMaker job that has ended."""
 
     run: str
-    """Name of the execution that started it, or of the job that a person started."""
+    """The name of the execution that started it, or of the job that a person started."""
     kind: JobKind
     instance: str
     billed_s: float
-    """Seconds times instances."""
+    """Billed seconds times instances."""
 
     @property
     def usd(self) -> float:
@@ -68,7 +68,7 @@ class Fleet:
     instance: str
     count: int
     created: datetime
-    """The endpoint, not its present version."""
+    """When the endpoint was made; updates do not change it."""
 
     @property
     def usd_per_hour(self) -> float:
@@ -77,16 +77,16 @@ class Fleet:
 
 @dataclass(frozen=True, kw_only=True)
 class ServingCost:
-    """The live endpoint in a period, estimated as if it always had its present instances."""
+    """The cost of the live endpoint in a period, as if it had always had its present instances."""
 
     instance: str
     count: int
     hours: float
     usd: float
     since: datetime | None
-    """When it was made, where that is within the period: what an endpoint before it cost is not known here."""
+    """When the endpoint was made, if that is within the period. What an endpoint before it cost is not known here."""
     predictions: int | None = None
-    """About days of the month; None where they were not counted."""
+    """How many predictions there were about days of the month; None if they were not counted."""
 
     @property
     def usd_per_1000(self) -> float | None:
@@ -95,22 +95,22 @@ class ServingCost:
 
 @dataclass(frozen=True, kw_only=True)
 class CostLine:
-    """One kind of work in the whole time of the given executions."""
+    """One kind of work over the whole time of the given executions."""
 
     what: Literal["endpoint", "training", "processing", "transform", "functions", "state machines", "storage"]
     instance: str
-    """Empty for what has none."""
+    """The instance type; empty if there is none."""
     count: int
-    """Instances of the endpoint, jobs, calls of functions, transitions between states, objects."""
+    """A number of instances of the endpoint, jobs, calls of functions, transitions between states, or objects."""
     amount: float
-    """Hours of the endpoint, seconds of jobs, GB-seconds of functions, GB that are stored; 0 for state machines."""
+    """Hours of the endpoint, seconds of jobs, GB-seconds of functions, or stored GB. 0 for state machines."""
     usd: float
     source: str
     """Where the price was read, and when."""
 
 
 def find_usage(environment: Environment, names: WorkloadNames, runs: Sequence[Execution]) -> tuple[CostLine, ...]:
-    """One line for each kind of work since the first of the executions, the most expensive first."""
+    """One line for each kind of work since the first of the executions began, the most expensive first."""
     if not runs:
         return ()
     first, now = min(run.started for run in runs), now_at(environment)
@@ -125,16 +125,18 @@ def find_usage(environment: Environment, names: WorkloadNames, runs: Sequence[Ex
 
 
 def now_at(environment: Environment) -> datetime:
-    """The environment's own time: the local cloud's clock can be moved."""
+    """The environment's own time: the clock of a local cloud can be moved."""
     return environment.cloud.now() if environment.cloud else datetime.now(UTC)
 
 
 def jobs_of(
     environment: Environment, kinds: Iterable[JobKind], runs: Iterable[str], *, since: datetime
 ) -> Iterator[Job]:
-    """The ended jobs of the executions, experiments and tunings with these names, created after `since`; one call for
-    each job."""
+    """The ended jobs of the executions, experiments and tunings with these names, created after `since`.
+
+    It takes one call for each job."""
     sagemaker = environment.client("sagemaker")
+    # A machine names its jobs `<hash of the execution's name>-…`.
     digests = {hash_of_run(run): run for run in runs}
     for kind in kinds:
         cluster, start, end = JOBS[kind]
@@ -143,9 +145,11 @@ def jobs_of(
             described = getattr(sagemaker, f"describe_{kind}_job")(**{f"{kind.title()}JobName": name}) if run else {}
             if run is None or start not in described or end not in described:
                 continue
+            # `cluster` is the path to the instances in the description.
             resources = described
             for key in cluster:
                 resources = resources[key]
+            # Only a training job says what is billed: with spot instances that is less than its time.
             billed_s = described.get("BillableTimeInSeconds", (described[end] - described[start]).total_seconds())
             yield Job(
                 run=run,
@@ -156,22 +160,23 @@ def jobs_of(
 
 
 def _by_hand(job: str, runs: Iterable[str]) -> str | None:
-    """The experiment of this name, or the tuning whose training it is: `<tuning>-<number>-<digest>`."""
+    """The experiment or tuning that the job belongs to. A tuning's training is named `<tuning>-<number>-<digest>`."""
     return next((run for run in runs if job == run or job.startswith(f"{run}-")), None)
 
 
 def _job_names(sagemaker: Any, kind: JobKind, since: datetime) -> Iterator[str]:
-    """Of all jobs of the account, the newest first."""
+    """The names of all jobs of the account that were created after `since`, the newest first."""
     pages = sagemaker.get_paginator(f"list_{kind}_jobs").paginate(SortBy="CreationTime", SortOrder="Descending")
     for page in pages:
         for summary in page[f"{kind.title()}JobSummaries"]:
+            # Newest first, so all jobs after this one are older still.
             if summary["CreationTime"] < since:
                 return
             yield summary[f"{kind.title()}JobName"]
 
 
 def live_fleet(environment: Environment, names: WorkloadNames) -> Fleet | None:
-    """None where there is no live endpoint."""
+    """The instances of the live endpoint; None if there is none."""
     sagemaker = environment.client("sagemaker")
     described = find_endpoint(sagemaker, names.endpoint)
     if described is None:
@@ -185,7 +190,9 @@ def live_fleet(environment: Environment, names: WorkloadNames) -> Fleet | None:
 
 
 def serving_cost(environment: Environment, names: WorkloadNames, first: datetime, end: datetime) -> ServingCost | None:
-    """The endpoint from `first`, or its creation, to `end`; None when it does not exist or was created later."""
+    """The cost of the endpoint from `first`, or from its creation, to `end`.
+
+    None if the endpoint does not exist, or if it was made after `end`."""
     fleet = live_fleet(environment, names)
     hours = (end - max(first, fleet.created)).total_seconds() / 3600 if fleet else 0
     if fleet is None or hours <= 0:
@@ -211,7 +218,7 @@ def _endpoint_line(serving: ServingCost) -> CostLine:
 
 
 def job_lines(jobs: Iterable[Job]) -> Iterator[CostLine]:
-    """One for each kind of job and instance."""
+    """One line for each kind of job and instance type."""
     groups: dict[tuple[JobKind, str], list[Job]] = defaultdict(list)
     for job in jobs:
         groups[job.kind, job.instance].append(job)
@@ -231,7 +238,7 @@ def _job_line(kind: JobKind, instance: str, jobs: Sequence[Job]) -> CostLine:
 
 
 def _instance_source(instance: str) -> str:
-    """Raises StopIteration for an instance without a price; its price raises before."""
+    """Where the instance's price was read. Its price was looked up before, which raises an error if there is none."""
     price = next(price for price in PRICES if price.instance == instance)
     return f"{price.source}; times {REGION_FACTOR} for the most expensive region; {price.as_of}"
 
@@ -244,7 +251,7 @@ def _transition_line(count: int) -> CostLine:
 
 
 def function_line(environment: Environment, names: WorkloadNames, first: datetime, now: datetime) -> CostLine:
-    """Calls and GB-seconds of the workload's functions from `first` to `now`, by the metrics that Lambda publishes."""
+    """Calls and GB-seconds of the workload's functions from `first` to `now`, by Lambda's metrics."""
     pages = environment.client("lambda").get_paginator("list_functions").paginate()
     listed = [each for page in pages for each in page["Functions"]]
     memory_gb = {
@@ -253,6 +260,7 @@ def function_line(environment: Environment, names: WorkloadNames, first: datetim
         if each["FunctionName"].startswith(f"{names.prefix}-")
     }
     sums = _daily_sums(environment, list(memory_gb), max(first, now - timedelta(days=MOST_DAYS)), now)
+    # A function that was never called has no metric.
     calls = sum(sums.get((name, "Invocations"), 0.0) for name in memory_gb)
     gb_s = sum(sums.get((name, "Duration"), 0.0) / 1000 * gb for name, gb in memory_gb.items())
     return CostLine(
@@ -268,11 +276,12 @@ def function_line(environment: Environment, names: WorkloadNames, first: datetim
 def _daily_sums(
     environment: Environment, functions: Sequence[str], first: datetime, now: datetime
 ) -> dict[tuple[str, str], float]:
-    """By function and metric (`Invocations`; `Duration` in milliseconds): the sum from `first` to `now`."""
+    """The sum from `first` to `now` by function and metric: `Invocations`, or `Duration` in milliseconds."""
     wanted = [(name, metric) for name in functions for metric in ("Invocations", "Duration")]
     queries = [_query(f"q{number}", metric, name) for number, (name, metric) in enumerate(wanted)]
     if not queries:
         return {}
+    # The metric's points are whole days, so the period begins at midnight.
     midnight = first.replace(hour=0, minute=0, second=0, microsecond=0)
     answer = environment.client("cloudwatch").get_metric_data(
         MetricDataQueries=queries, StartTime=midnight, EndTime=now + timedelta(days=1)

@@ -1,4 +1,4 @@
-"""The model versions of a workload: what they were trained on, how they were judged, which one is live."""
+"""The model versions of a workload: what they were trained on, how they were judged, and which one is live."""
 
 from __future__ import annotations
 
@@ -25,10 +25,17 @@ from millrace.state.table import StateTable
 from millrace.timestamps import parse_utc
 
 Status = Literal["live", "previous", "retired", "registered", "refused"]
-"""`retired`: was live; `registered`: not released yet, or its release failed or refused it; `refused`: by a gate, no
-number."""
+"""Where a version stands:
+
+- `live`: it is the champion.
+- `previous`: it was live before the champion.
+- `retired`: it was live earlier.
+- `registered`: it is not released yet, or its release failed or refused it.
+- `refused`: a gate refused it, so it has no number."""
 DIGESTS = (*PINNED, "weights", "onnx", "artefact", "model", "evaluation")
+"""The digests that a version may have, by link of its chain."""
 NEVER = datetime.min.replace(tzinfo=UTC)
+"""Sorts versions without a time as the oldest."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,24 +43,27 @@ class ModelVersion:
     """One judged training run, with its version if it was registered."""
 
     version: str | None
-    """The number in the registry; None where a gate refused the model."""
+    """The number in the registry; None if a gate refused the model."""
     status: Status
     run: str
-    """Name of the train execution."""
+    """The name of the train execution."""
     snapshot_id: str
+    """The snapshot of the dataset version."""
     tag: str
+    """The tag of the dataset version."""
     rows: int | None
-    """Of the dataset version, test and validation days included."""
+    """Rows of the dataset version, those of validation and test included."""
     trained_at: datetime | None
     """None for a version that was registered by hand; its other fields are empty."""
     reason: str
     """Why it was trained: `first`, `alarm`, `schedule` or `command`."""
     live_at: datetime | None
-    """When it went live last."""
+    """When it last became live; None if it never was."""
     gates: tuple[GateVerdict, ...]
     digests: Mapping[str, str]
-    """SHA-256 by link (`data`, `weights`, …; `artefact` of the archive, `model` of its members); a refused model has
-    only those of its inputs."""
+    """SHA-256 by link: `data`, `weights`, …; `artefact` is the archive's, `model` that of its members.
+
+    A refused model has only the digests of its inputs."""
     model_data_url: str = ""
     """Where its archive lies; empty for a refused model."""
 
@@ -69,13 +79,14 @@ def registry_of(environment: Environment, names: WorkloadNames) -> Registry:
 
 
 def audit_of(environment: Environment, names: WorkloadNames) -> tuple[Record, ...]:
-    """The audit records in order of time."""
+    """The workload's audit records in the order of time."""
     return tuple(audit.read(environment.client("dynamodb"), table=names.platform.audit_table, workload=names.workload))
 
 
 def find_versions(environment: Environment, names: WorkloadNames) -> list[ModelVersion]:
     """Every version and every refused model, the newest first."""
     records, pointers = audit_of(environment, names), ReleasePointers(state_of(environment, names)).read()
+    # The registry has the versions; models that a gate refused are only in the audit, so their runs are read from S3.
     gates = {run: verdicts for run, verdicts, _ in _judged(records)}
     registered = [
         _registered(package, pointers=pointers, gates=gates, records=records)
@@ -101,17 +112,18 @@ def status_of(package: Package, pointers: Pointers) -> Status:
 
 
 def find_verdicts(records: Iterable[Record], run: str) -> tuple[GateVerdict, ...]:
-    """The gates' verdicts on a run; empty when it was not judged."""
+    """The gates' verdicts on a run; empty if it was not judged."""
     return next((verdicts for name, verdicts, _ in _judged(records) if name == run), ())
 
 
 def read_evaluation(s3: Any, names: WorkloadNames, run: str) -> Evaluation | None:
-    """The report of the train execution `run`; None where it does not exist."""
+    """The evaluation report of the train execution `run`; None if it does not exist."""
     content = find_object(s3, names.run_uri(run, "evaluation", EVALUATION_FILE)) if run else None
     return Evaluation.model_validate_json(content) if content else None
 
 
 def _judged(records: Iterable[Record]) -> Iterator[tuple[str, tuple[GateVerdict, ...], bool]]:
+    """The judgements in the audit, as (run, verdicts, whether it passed)."""
     for record in records:
         if isinstance(record.details, GatesJudged):
             yield record.run, record.details.verdicts, record.event == AuditEvent.MODEL_PASSED
@@ -121,6 +133,7 @@ def _registered(
     package: Package, *, pointers: Pointers, gates: Mapping[str, tuple[GateVerdict, ...]], records: Iterable[Record]
 ) -> ModelVersion:
     known = package.metadata
+    # A version that came back by a rollback went live more than once.
     lived = [
         record.as_of
         for record in records
@@ -159,7 +172,7 @@ def _refused(run: Run, gates: tuple[GateVerdict, ...]) -> ModelVersion:
 
 
 def as_document(version: ModelVersion) -> dict[str, Any]:
-    """For programs: everything, digests whole."""
+    """The version as JSON for programs, with all fields and whole digests."""
     document = {name: value for name, value in vars(version).items() if name not in ("gates", "digests")}
     gates = [json.loads(verdict.model_dump_json()) for verdict in version.gates]
     return {**document, "gates": gates, "digests": dict(version.digests)}

@@ -1,4 +1,4 @@
-"""Drops whose runs have not started: they wait in the workload's queue for a slot, those to score for a live model."""
+"""Drops whose runs have not started: they wait in the workload's queue for a slot, or to be scored for a live model."""
 
 from __future__ import annotations
 
@@ -17,24 +17,25 @@ from millrace.state.table import StateTable
 
 @dataclass(frozen=True, kw_only=True)
 class WaitingDrops:
-    """What lies in the queue."""
+    """The drops that wait in the workload's queue."""
 
     names: WorkloadNames
     drops: int
-    """About as many: SQS counts with a delay of a minute."""
+    """An approximate number: SQS counts with a delay of a minute."""
     has_model: bool
     """Whether a model is live."""
 
     @property
     def sentence(self) -> str:
-        """`two drops wait in millrace-local-mine-drops: …`."""
+        """For example `two drops wait in millrace-local-mine-drops for a free slot: …`."""
         verb = "waits" if self.drops == 1 else "wait"
+        # The messages are not read, so their feeds are not known: without a model both reasons are given.
         why = "a free slot" if self.has_model else "a free slot or, of the feed scoring, a live model, and none is yet"
         return f"{count(self.drops, 'drop')} {verb} in {self.names.queue('drops')} for {why}: {tried_again(self.names)}"
 
 
 def tried_again(names: WorkloadNames) -> str:
-    """How long a drop waits, and where it is told."""
+    """How often a waiting drop is tried again, and which command shows its run."""
     return (
         "tried again after some 10 seconds, then ever less often, at last about every 5 minutes, and never given up; "
         f"`{command(names, 'runs')}` lists its run once that has started"
@@ -42,7 +43,7 @@ def tried_again(names: WorkloadNames) -> str:
 
 
 def find_waiting(environment: Environment, names: WorkloadNames) -> WaitingDrops | None:
-    """None where no drop waits, and where the queue cannot be read."""
+    """The drops that wait; None if none does, or if the queue cannot be read."""
     sqs = environment.client("sqs")
     try:
         url = sqs.get_queue_url(QueueName=names.queue("drops"))["QueueUrl"]
@@ -55,7 +56,7 @@ def find_waiting(environment: Environment, names: WorkloadNames) -> WaitingDrops
 
 
 def lacks_model(environment: Environment, names: WorkloadNames) -> bool:
-    """Whether no model is live; False where that cannot be read."""
+    """Whether no model is live; False if that cannot be read."""
     try:
         return ReleasePointers(StateTable(environment.client("dynamodb"), names)).champion() is None
     except ClientError:

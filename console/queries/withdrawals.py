@@ -1,4 +1,4 @@
-"""What people took out of the tables again, from the audit table."""
+"""What people have withdrawn from the tables, from the audit table."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from millrace.state.audit import Record
 
 @dataclass(frozen=True, kw_only=True)
 class Withdrawal:
-    """One request that took rows out."""
+    """One request that withdrew rows."""
 
     at: datetime
     what: str
-    """`training/1996-05.parquet`, or the key's columns with their cells."""
+    """`training/1996-05.parquet`, or the columns of a key with their cells."""
     rows: int
     labels: int
     reason: str
-    """In the person's words."""
+    """In the person's own words."""
 
 
 def find_withdrawals(records: Iterable[Record]) -> tuple[Withdrawal, ...]:
-    """In the order of the records."""
+    """The withdrawals among the records, in the order of the records."""
     return tuple(
         Withdrawal(
             at=record.as_of, what=_what(details), rows=details.rows, labels=details.labels, reason=details.reason

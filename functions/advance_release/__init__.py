@@ -1,1 +1,1 @@
-"""Moves the release pointers and approves the package."""
+"""Makes a version the champion: moves the release pointers and approves the package."""

@@ -1,4 +1,4 @@
-"""A version is live: the pointers move by compare-and-set, the package is approved."""
+"""A version is live at the endpoint: makes it the champion. The pointers move, and the package is approved."""
 
 from __future__ import annotations
 
@@ -34,16 +34,22 @@ REGISTRY = Registry(SAGEMAKER, group=NAMES.package_group)
 @LOGGER.inject_lambda_context
 @handles(StepInput[LiveState])
 def handler(call: StepInput[LiveState]) -> ReleaseAdvanced:
-    """The pointers' revision. Raises ConflictError when the lease is another's now, OvertakenError when the pointers or
-    the endpoint are: a release that failed and is redriven finds the endpoint back at the version before."""
+    """The revision of the pointers after the move.
+
+    Raises ConflictError if another execution has the lease by now. Raises OvertakenError if another release has moved
+    the pointers or changed the endpoint: a release that failed and is redriven finds the endpoint back at the version
+    before."""
     as_of = call.state.as_of
     until = as_of + timedelta(days=LEASE_DAYS)
     if not LEASES.take("release", holder=call.execution_arn, as_of=as_of, expires_at=until):
         raise ConflictError(f"{call.execution_arn}: expected the lease of release, another execution took it meanwhile")
+    # Under the lease no other release changes pointers or endpoint, so both are looked at now.
     check_served(call.state.live_config.name)
     version = version_of(call.state, NAMES)
     before = POINTERS.read()
     after = moved(call.state, before, version)
+    # Approve before the pointers move. If the execution is stopped in between, the registry no longer proves that no
+    # version was ever live, so the new endpoint is not deleted as a leftover of a failed first release.
     REGISTRY.approve(REGISTRY.describe(version.package_arn), reason=f"released by {call.execution_arn}")
     written = before if after == before else POINTERS.move(after)
     kept = record(call, version=version.version, revision=written.revision)
@@ -52,7 +58,7 @@ def handler(call: StepInput[LiveState]) -> ReleaseAdvanced:
 
 
 def check_served(config: str) -> None:
-    """Raise OvertakenError where the live endpoint has another configuration than this release gave it."""
+    """Raise OvertakenError if the live endpoint has another configuration than this release gave it."""
     endpoint = find_endpoint(SAGEMAKER, NAMES.endpoint)
     came = endpoint["EndpointConfigName"] if endpoint else "nothing"
     if came != config:
@@ -60,12 +66,13 @@ def check_served(config: str) -> None:
 
 
 def moved(state: LiveState, pointers: Pointers, version: Version) -> Pointers:
+    """The pointers with the version as champion: promoted, or brought back by a rollback."""
     replaced = state.start_release.answer.previous_version
     return (roll_back if state.rollback else promote)(pointers, version, replaced=replaced)
 
 
 def record(call: StepInput[LiveState], *, version: str, revision: int) -> Record:
-    """The release as the audit table keeps it; of a rollback also who wanted it, why, and which version went."""
+    """The audit record of the release. That of a rollback also says who wanted it, why, and what it replaced."""
     state, event, details = call.state, AuditEvent.RELEASE_LIVE, VersionLive(version=version, revision=revision)
     if state.rollback:
         event = AuditEvent.RELEASE_ROLLED_BACK

@@ -1,4 +1,4 @@
-"""The version that a release makes live, from the release's state."""
+"""The version that a release makes live, made of the release's state."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from millrace.state.pointers import Version
 
 
 def version_of(state: LiveState, names: WorkloadNames) -> Version:
-    """The version as the pointers keep it."""
+    """The version in the form that the release pointers store."""
     release = state.start_release.answer
     return Version(
         package_arn=release.package_arn,

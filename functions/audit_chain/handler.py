@@ -1,4 +1,4 @@
-"""The stream of the audit table: each change goes to the chain of its workload, in the stream's order."""
+"""Reads the stream of the audit table, and adds each change to the chain of its workload, in the stream's order."""
 
 from __future__ import annotations
 
@@ -20,16 +20,17 @@ S3 = boto3.client("s3")
 
 
 class ChangedItem(Message):
-    """The item in its table."""
+    """The changed item, as the stream's record describes it."""
 
     at: datetime = Field(alias="ApproximateCreationDateTime")
     sequence: str = Field(alias="SequenceNumber")
     keys: Item = Field(alias="Keys")
     image: Item | None = Field(alias="NewImage", default=None)
+    """The item after the change. None if it was removed."""
 
 
 class StreamRecord(Message):
-    """One record of the stream."""
+    """One record of the stream: one change of one item."""
 
     kind: ChangeKind = Field(alias="eventName")
     item: ChangedItem = Field(alias="dynamodb")
@@ -51,25 +52,25 @@ class StreamBatch(Message):
 
 
 class ChainExtended(Message):
-    """What is in the chains now."""
+    """The answer of the function."""
 
     added: int
-    """Changes that were not in them before."""
+    """Changes that were not in the chains before."""
 
 
 @cache
 def chain_of(workload: str) -> AuditChain:
-    """Kept from call to call: it remembers what it wrote."""
+    """The chain of the workload. It is kept from call to call, since it need not read again what it wrote itself."""
     return AuditChain(S3, bucket=SETTINGS.platform.bucket("audit"), workload=workload)
 
 
 @LOGGER.inject_lambda_context
 @handles(StreamBatch)
 def handler(batch: StreamBatch) -> ChainExtended:
-    """How many changes were added; a batch that comes again adds nothing.
+    """Add the changes of the batch and say how many were added. A batch that comes again adds nothing.
 
-    An error fails the whole batch, and Lambda brings it again before any later record of its shard: a record that were
-    left out would be a gap in the chain."""
+    An error fails the whole batch. Lambda then brings it again before any later record of the shard. So no record is
+    left out, which would be a gap in the chain."""
     added = 0
     by_workload = sorted(batch.records, key=lambda record: record.workload)  # stable: the order of each one stays
     for workload, records in groupby(by_workload, key=lambda record: record.workload):

@@ -1,1 +1,1 @@
-"""Decides whether a training run may start: no other training, and room in the month's budget."""
+"""Decides whether a training run may start: no other training may run, and the month's budget must have room."""

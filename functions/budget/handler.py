@@ -1,4 +1,6 @@
-"""May this training run start: one at a time, none beside a first release, and within the month's budget."""
+"""Decides whether a training run may start.
+
+One training runs at a time, none runs beside the release of a first version, and the month's budget must have room."""
 
 from __future__ import annotations
 
@@ -28,7 +30,7 @@ POINTERS, LEASES, BUDGET = ReleasePointers(STATE), Leases(STATE), MonthlyBudget(
 @LOGGER.inject_lambda_context
 @handles(StepInput[PinnedState])
 def handler(call: StepInput[PinnedState]) -> BudgetChecked:
-    """Whether to go on, why not, the projected cost, and the champion to compare with."""
+    """Whether the run may start, or why not; its projected cost; and the champion that its model is compared with."""
     usd = projected_usd(usages(WORKLOAD, SETTINGS.stage, is_external=call.state.external_model is not None))
     refusal, live = _decide(call, usd)
     LOGGER.info("budget", extra={"refusal": refusal, "projected_usd": usd})
@@ -46,15 +48,18 @@ def champion_of(live: Version) -> ChampionModel:
 
 
 def _decide(call: StepInput[PinnedState], usd: float) -> tuple[BudgetRefusal | None, Version | None]:
-    """Why it may not start, and who is live. Takes the lease, then the money: who may not start must not spend."""
+    """Why the run may not start, None if it may; and the live version.
+
+    It takes the lease first and reserves the money last, so that a run that may not start reserves nothing."""
     as_of, live = call.state.as_of, POINTERS.champion()
     if _is_late(call.state, live):
         return BudgetRefusal.CHAMPION_EXISTS, live
     until = as_of + timedelta(hours=longest_hours(WORKLOAD))
     if not LEASES.take("train", holder=call.execution_arn, as_of=as_of, expires_at=until):
         return BudgetRefusal.BUSY, live
-    # A first version goes from the lease `train` to `first`, to `release`, to the pointers, and has the next before it
-    # lets go of the one before. Looked for in this order it is found, wherever it is and however it moves meanwhile.
+    # A first version goes through these in order: the lease `train`, the lease `first`, the lease `release`, the
+    # pointers. It has the next before it lets go of the one before. So whoever looks in the same order finds it, even
+    # if it moves meanwhile. That is why the champion is read once more, after the leases.
     is_on_its_way = _is_held("first", as_of) or _is_held("release", as_of)
     live = POINTERS.champion()
     if _is_late(call.state, live):
@@ -67,11 +72,11 @@ def _decide(call: StepInput[PinnedState], usd: float) -> tuple[BudgetRefusal | N
 
 
 def _is_late(state: PinnedState, live: Version | None) -> bool:
-    """Whether a version is live that the run does not reckon with."""
+    """Whether a version is live although the run began without one, as a first training or with the gate `baseline`."""
     return live is not None and (state.reason == "first" or state.snapshot.answer.gate == "baseline")
 
 
 def _is_held(name: str, as_of: datetime) -> bool:
-    """By a version or its release, not by a function that tidies for a moment."""
+    """Whether a version or its release holds the lease. A function that tidies for a moment does not count."""
     lease = LEASES.find(name)
     return lease is not None and lease.expires_at > as_of and lease.holder.startswith("arn:")

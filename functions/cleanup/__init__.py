@@ -1,1 +1,1 @@
-"""Frees what an execution held when it has ended, however it ended."""
+"""Frees what an execution held, when it has ended in any way."""

@@ -1,4 +1,7 @@
-"""An execution has ended, however it did: what it held is free; a failed release is audited and leaves no endpoint."""
+"""Cleans up after an execution that has ended in any way: frees what it held.
+
+After a failed release it also writes an audit record, deletes the release's leftovers, and has the live version
+restored if the endpoint does not serve it."""
 
 from __future__ import annotations
 
@@ -43,18 +46,20 @@ LEFTOVERS = Leftovers(
     registry=Registry(SAGEMAKER, group=NAMES.package_group),
 )
 OF_DROPS = {NAMES.machine_arn(machine): machine for machine in MACHINE_OF_FEED.values()}
+"""The machines that drops start, by their ARN."""
 
 
 class Freed(Message):
-    """Leases, slots and resources that are free now."""
+    """The answer: what was freed, deleted and started."""
 
     freed: tuple[str, ...]
+    """Keys such as `slots#ingest` and `lease#release`; then `endpoint …`, `alarm …` and `execution …`."""
 
 
 @LOGGER.inject_lambda_context
 @handles(Event[ExecutionEnded])
 def handler(call: Event[ExecutionEnded]) -> Freed:
-    """What was freed; doing it twice does no harm, for the event may come twice."""
+    """What was freed. The event may come twice; a second call finds nothing to do."""
     ended = call.detail
     freed = free(ended)
     if ended.machine == NAMES.machine_arn("release") and ended.status != "SUCCEEDED":
@@ -64,17 +69,19 @@ def handler(call: Event[ExecutionEnded]) -> Freed:
 
 
 def free(ended: ExecutionEnded) -> list[str]:
-    """What was freed. An execution that a drop started holds a slot and no lease, any other leases and no slot."""
+    """Free what the execution held, and return the keys.
+
+    An execution that a drop started has a slot and no lease. Any other execution has leases and no slot."""
     if machine := OF_DROPS.get(ended.machine):
         return SLOTS.free(machine, ended.execution_arn)
     return LEASES.free(ended.execution_arn)
 
 
 def clean_up(call: Event[ExecutionEnded]) -> list[str]:
-    """Record how a release failed, then delete what it left unless another release has begun since.
+    """Record how the release failed, delete its leftovers, and have the live version restored. Returns what was done.
 
-    Where there is an endpoint it is brought back to the live version by a release that restores, unless all is being
-    torn down, or that release has failed itself."""
+    Nothing is deleted if another release has begun since. Nothing is restored after a teardown, nor if the release that
+    failed was itself a restoration."""
     ended = call.detail
     failure = ReleaseFailed.model_validate(
         {"status": ended.status, "error": ended.error, "cause": ended.reason, "input": ended.input}
@@ -94,7 +101,7 @@ def clean_up(call: Event[ExecutionEnded]) -> list[str]:
     try:
         deleted = LEFTOVERS.delete(holder=holder, as_of=call.as_of)
     finally:
-        # Whatever could not be deleted: the sweep comes back to it, and the live version does not wait for that.
+        # Even if something could not be deleted: the sweep deletes it later, and the live version must not wait.
         champion = POINTERS.champion()
         started = RESTORATION.restore(champion, ended=ended.execution_arn, given=ended.input, as_of=call.as_of)
     return deleted + started

@@ -1,4 +1,11 @@
-"""After a release that did not end well the endpoint serves the version that the release pointers name, no other."""
+"""Has the live version restored if, after a failed release, the endpoint does not serve what the pointers name.
+
+An example:
+
+    release of version 3 fails    the endpoint serves version 3, or is changing; the pointers name version 2
+    cleanup                       starts a release: {"rollback": {"to": "2", "restores": true, "who": "cleanup", …}}
+    that release                  waits for the end of any change, and makes the endpoint serve version 2 again
+"""
 
 from __future__ import annotations
 
@@ -17,7 +24,7 @@ from millrace.timestamps import format_utc
 
 @dataclass(frozen=True, kw_only=True)
 class Restoration:
-    """`sagemaker`, `scaling` and `states` are boto3's clients."""
+    """Starts a restoration. `sagemaker`, `scaling` and `states` are boto3's clients."""
 
     sagemaker: Any
     scaling: Any
@@ -25,18 +32,20 @@ class Restoration:
     names: WorkloadNames
 
     def restore(self, champion: Version | None, *, ended: str, given: str | None, as_of: datetime) -> list[str]:
-        """What was started; nothing where the endpoint serves the champion and is scaled, or either is not there.
+        """Start a release that restores the champion, if that is needed. Returns what was started.
 
-        `ended` is the release's execution and `given` its input. A release that restored is not restored itself: it
-        would fail for ever."""
+        It is not needed if the endpoint serves the champion and is scaled, if there is no endpoint, or if there is no
+        champion. `ended` is the ARN of the failed release and `given` its input. If that release was a restoration
+        itself, nothing is started: restorations would follow each other for ever."""
         served = served_model(self.sagemaker, self.names.endpoint)
         if served == "" or champion is None or _restored(given):
             return []
         if served == champion.model_name and self._is_scaled():
             return []
-        # It is changing still, serves what was never promoted, or has lost its scaling to an update that failed.
-        # SageMaker cannot stop an update: the machine waits for its end, and for that of a release which has begun
-        # since. Where the live version is back by then it only has to be scaled and watched again.
+        # The endpoint is still changing, or serves a version that was never promoted, or an update that failed has cost
+        # it its scaling. SageMaker cannot stop an update, so the machine waits for its end, and for a release that has
+        # begun since. If the live version is back by then, it only has to be scaled and watched again.
+        # The name is made of the failed execution, so that its event starts one restoration, even if it comes twice.
         name = f"restore-{hashlib.sha256(ended.encode()).hexdigest()[:40]}"
         rollback = Rollback(
             reason=f"{ended} ended before version {champion.version} was replaced",
@@ -56,12 +65,14 @@ class Restoration:
         return [f"execution {name}"]
 
     def _is_scaled(self) -> bool:
+        """Whether Auto Scaling scales the live endpoint."""
         resource = f"endpoint/{self.names.endpoint}/variant/{VARIANT}"
         found = self.scaling.describe_scalable_targets(ServiceNamespace="sagemaker", ResourceIds=[resource])
         return bool(found["ScalableTargets"])
 
 
 def _restored(given: str | None) -> bool:
+    """Whether the input is that of a restoration."""
     try:
         document = json.loads(given or "{}")
     except RecursionError:  # whoever starts an execution may nest its input as deep as they like

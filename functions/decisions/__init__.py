@@ -1,1 +1,1 @@
-"""Decisions on the queue become objects in the lake."""
+"""The function that writes the decisions of the queue to the lake."""

@@ -1,4 +1,4 @@
-"""Decisions on the queue become objects in the lake, one per event date and batch."""
+"""Writes the decisions of the queue to the lake, as one object for each event date of a batch of messages."""
 
 from __future__ import annotations
 
@@ -28,7 +28,10 @@ S3 = boto3.client("s3")
 
 @LOGGER.inject_lambda_context
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, list[dict[str, str]]]:
-    """The messages with a line that is no decision: SQS delivers them again and at last to the dead letters."""
+    """Store the decisions, and return the messages with a line that is no decision.
+
+    SQS delivers such a message again, and at last moves it to the dead letters."""
+    # The lines by event date and by message. A message is taken whole or not at all.
     by_date: dict[date, dict[str, list[str]]] = defaultdict(dict)
     failed: list[str] = []
     for record in SQSEvent(event).records:
@@ -41,13 +44,13 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, list[dic
             continue
         for day, lines in dates.items():
             by_date[day][message] = lines
-    # A batch may be of a thousand days: one object after the other would take longer than this function has.
+    # A batch may have a thousand days. One object after the other would take longer than this function may run.
     at_once(lambda day: write(day, by_date[day]), by_date)
     return {"batchItemFailures": [{"itemIdentifier": message} for message in failed]}
 
 
 def write(day: date, messages: Mapping[str, list[str]]) -> None:
-    """Store the lines of one event date; the messages name the object, so a second delivery overwrites it."""
+    """Store the lines of one event date. The messages name the object, so a second delivery overwrites it."""
     body = "".join(f"{line}\n" for lines in messages.values() for line in lines)
     S3.put_object(
         Bucket=LAKE,

@@ -1,1 +1,1 @@
-"""Transformed rows are joined and delivered."""
+"""The function `delivery`: it joins accepted rows with the transform's answers and delivers them."""

@@ -1,4 +1,4 @@
-"""What the transform answered is joined with the accepted rows and delivered, a Parquet file for each drop."""
+"""Joins the answers of the batch transform with the accepted rows, and delivers a Parquet file for each drop."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ S3 = boto3.client("s3")
 @LOGGER.inject_lambda_context
 @handles(StepInput[ScoreState])
 def handler(call: StepInput[ScoreState]) -> DeliveredDrops:
-    """Where the predictions of each drop are and how many; called again, it writes the same objects again."""
+    """Where the predictions of each drop are, and how many. A repeated call writes the same objects again."""
     sharded = call.state.validation.answer
     answers = partial(read, Staging(names=SETTINGS.names, of=call.run), sharded.model_version)
     answer = DeliveredDrops(drops=tuple(deliver(each, answers, sharded.model_version) for each in sharded.drops))
@@ -58,7 +58,7 @@ def handler(call: StepInput[ScoreState]) -> DeliveredDrops:
 def deliver(
     drop: ShardedDrop, read_answers_of: Callable[[ShardedDrop], Iterator[pa.Table]], model_version: str
 ) -> Delivered:
-    """The predictions of one drop are one file."""
+    """Write the predictions of one drop as one file, and upload it; rows without an answer go into the quarantine."""
     staging, key = Staging(names=SETTINGS.names, of=drop.drop_id), delivered_key(SETTINGS.names, drop.drop_id)
     with TemporaryDirectory() as folder:
         accepted, delivered, kept = (Path(folder, name) for name in ("accepted", "delivered", "refused"))
@@ -78,7 +78,7 @@ def deliver(
 
 
 def read(staging: Staging, model_version: str, drop: ShardedDrop) -> Iterator[pa.Table]:
-    """Every answer of the drop, shard after shard; `staging` is that of the execution."""
+    """Every answer of the drop, shard after shard. `staging` is the staging of the execution."""
     for number in range(drop.first_shard, drop.first_shard + drop.shards):
         found = S3.get_object(Bucket=LAKE, Key=staging.answers(number))
         yield read_answers(found["Body"].read(), model_version=model_version, fields=TASK.answer)
@@ -91,8 +91,9 @@ def quarantine_key(drop_id: str, as_of: datetime) -> str:
 def write(
     accepted: Path, delivered: Path, answers: Iterator[pa.Table], model_version: str, refused: QuarantineFile
 ) -> int:
-    """The number of rows written to `delivered`; those without an answer went to `refused`. Memory does not grow with
-    the file."""
+    """The number of rows written to `delivered`. Rows without an answer went to `refused`.
+
+    Memory does not grow with the file."""
     import pyarrow.parquet as pq
 
     def refuse(rows: pa.Table) -> None:
@@ -111,7 +112,8 @@ def write(
 
 
 def quarantined(row: dict[str, Any]) -> QuarantinedRow:
-    """A row that the contract took and the model's container did not."""
+    """A row that the contract has accepted and the model's container has not, as a quarantined row."""
+    # What remains in `row` are the contract's columns, which are kept as the raw row.
     line, reason = row.pop(LINE), row.pop(REJECTED)
     violation = RuleViolation(
         reason=reason_of(reason["column"], SCORING),

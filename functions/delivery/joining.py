@@ -1,4 +1,4 @@
-"""Accepted rows and the transform's answers, put together again: every row answered once, in order."""
+"""Joins accepted rows with the transform's answers, and checks that every row is answered once, in order."""
 
 from __future__ import annotations
 
@@ -24,11 +24,12 @@ def join(
     model_version: str,
     refuse: Callable[[pa.Table], object],
 ) -> Iterator[pa.RecordBatch]:
-    """The batches of accepted rows (contract columns and `_line`) with their answers, in `schema`.
+    """The batches of accepted rows with their answers, in `schema`. A row has the contract's columns and `_line`.
 
-    Rows that the model did not answer go to `refuse`, with the struct `rejected`, and not into the batches.
-    `answers` come shard by shard, as `read_answers` gives them. Raises AnswerError for an answer that is missing, too
-    many, out of order or out of its range."""
+    `answers` come shard by shard, as `read_answers` returns them. Rows that the model did not answer go to `refuse`,
+    with the struct `rejected`, and not into the batches. Raises AnswerError for an answer that is missing, out of order
+    or out of its range, and for one answer too many."""
+    # Batches and shards have different lengths, so answers are taken as many at a time as a batch has rows.
     waiting = _Answers(answers, answer_schema("", fields).empty_table())
     for batch in batches:
         found = waiting.take(batch.num_rows)
@@ -42,33 +43,35 @@ def join(
 
 
 class _Answers:
-    """Answers in order, of which any number can be taken; at most one shard and a remainder are in memory."""
+    """The answers in order; any number can be taken from the front. At most one shard and a rest are in memory."""
 
     def __init__(self, tables: Iterable[pa.Table], none: pa.Table) -> None:
-        """`none` is a table of no answers."""
+        """`none` is a table without answers."""
         self._tables = iter(tables)
         self._left: list[pa.Table] = [none]
 
     def take(self, rows: int) -> pa.Table:
-        """The next answers, `rows` at most."""
+        """The next answers, at most `rows` of them; fewer at the end."""
         import pyarrow as pa
 
         while sum(table.num_rows for table in self._left) < rows:
             if (more := next(self._tables, None)) is None:
                 break
             self._left.append(more)
-        # Shards with rejected rows have a column more; elsewhere it is null.
+        # Shards with rejected rows have one column more, which is null for the rows of other shards.
         whole = pa.concat_tables(self._left, promote_options="default")
         self._left = [whole.slice(rows)]
         return whole.slice(0, rows).combine_chunks()
 
     def rest(self) -> int:
+        """How many answers nobody has taken."""
         return sum(table.num_rows for table in (*self._left, *self._tables))
 
 
 def _without_rejected(
     batch: pa.RecordBatch, found: pa.Table, refuse: Callable[[pa.Table], object]
 ) -> tuple[pa.RecordBatch, pa.Table]:
+    """The answered rows and their answers; the rejected rows go to `refuse`, with the reason as a struct."""
     import pyarrow as pa
 
     reasons = found.column(REJECTED).combine_chunks()
@@ -78,9 +81,11 @@ def _without_rejected(
 
 
 def _check_numbers(found: pa.Table, lines: pa.Array) -> None:
+    """Raise AnswerError unless the answers have the numbers of the rows, in the same order."""
     numbers = found.column(ROW).combine_chunks()
     if not numbers.equals(lines):
         expected, came = lines.to_pylist(), numbers.to_pylist()
+        # The first row that differs, or the first one without an answer.
         at = next((at for at, pair in enumerate(zip(expected, came, strict=False)) if pair[0] != pair[1]), len(came))
         got = f"the one to row {came[at]}" if at < len(came) else "none"
         raise AnswerError(f"expected the answer to row {expected[at]}, got {got}")
@@ -92,10 +97,11 @@ def _check_answers(found: pa.Table, fields: Sequence[AnswerField]) -> None:
 
 
 def _check_cells(column: pa.ChunkedArray, field: AnswerField) -> None:
-    """The checks of `read_answer` on one JSON answer, for all cells at once."""
+    """Raise AnswerError for a cell that the field does not allow: the checks of `read_answer` for all cells at once."""
     import pyarrow.compute as pc
 
     _check_present(column, field)
+    # A list is checked by its length first, then all its items like single cells.
     if field.length:
         lengths = pc.list_value_length(column)
         if not pc.all(pc.equal(lengths, field.length), min_count=0).as_py():
@@ -122,6 +128,7 @@ def _joined(
     import pyarrow as pa
 
     answer = {field.name: found.column(field.name).combine_chunks() for field in fields}
+    # Columns of the delivered file come from the answer if it has one of that name, otherwise from the row.
     answer[VERSION] = pa.repeat(pa.scalar(model_version, pa.string()), batch.num_rows)
     answer[ROW] = batch.column(LINE)
     columns = [answer[name] if name in answer else batch.column(name) for name in schema.names]

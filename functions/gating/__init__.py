@@ -1,1 +1,1 @@
-"""Judges the evaluation report by the workload's gates."""
+"""Judges a model by the workload's gates."""

@@ -1,4 +1,4 @@
-"""The evaluation report against the workload's gates."""
+"""Judges the evaluation report of a model by the workload's gates, and records the verdicts."""
 
 from __future__ import annotations
 
@@ -29,12 +29,13 @@ POINTERS = ReleasePointers(StateTable(DYNAMODB, SETTINGS.names))
 @LOGGER.inject_lambda_context
 @handles(StepInput[PinnedState])
 def handler(call: StepInput[PinnedState]) -> GatesJudged:
-    """Whether all gates passed, each verdict, and one sentence per gate.
+    """Whether all gates passed, each verdict, and one sentence for each gate.
 
-    Refused where another version is live now than the one that it was evaluated beside."""
+    The model is also refused if another version is live now than the version that it was compared with."""
     uri = SETTINGS.names.run_uri(call.run, "evaluation", EVALUATION_FILE)
     report = Evaluation.model_validate_json(read_object(S3, uri))
     verdicts = judge_all(report, WORKLOAD.gates, against=call.state.snapshot.answer.gate)
+    # The champion may have changed since the evaluation. Then the comparison no longer counts, whatever it has shown.
     answer = judged([*verdicts, *outdated(report, POINTERS.champion())])
     record = Record(
         actor="gating",

@@ -1,4 +1,4 @@
-"""The gates' verdicts as a message: what the machine, the audit table and people read."""
+"""The gates' verdicts as a message, for the machine, the audit table and people."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from millrace.messages.train import GatesJudged, GateVerdict
 from millrace.state.pointers import Version
 
 CHAMPION = "champion"
-"""Not a gate of workload.yaml: it judges the comparison, not the model."""
+"""The name of a verdict that is no gate of workload.yaml. It judges the comparison with the champion, not the model."""
 
 
 def judged(verdicts: Sequence[Verdict]) -> GatesJudged:
-    """Whether all passed, each verdict, one sentence per gate."""
+    """The message: whether all gates passed, each verdict, and one sentence for each gate."""
     return GatesJudged(
         passed=passed(verdicts),
         verdicts=tuple(GateVerdict(**asdict(verdict)) for verdict in verdicts),
@@ -26,7 +26,7 @@ def judged(verdicts: Sequence[Verdict]) -> GatesJudged:
 
 
 def outdated(report: Evaluation, live: Version | None) -> tuple[Verdict, ...]:
-    """A refusal where the model was evaluated beside another version than the one that is live now; else nothing."""
+    """A refusing verdict if another version is live now than the one that the model was compared with. Else ()."""
     why = why_outdated(report.beside, live.version if live else "")
     return (unknown(CHAMPION, math.nan, why),) if why else ()
 

@@ -1,1 +1,1 @@
-"""Decides whether a retraining may start now."""
+"""The guard: decides whether a retraining may start now."""

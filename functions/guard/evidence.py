@@ -1,4 +1,4 @@
-"""What the guard weighs, gathered from the state table, the labels' table and the request."""
+"""Gathers the evidence for the guard's decision: from the state table, the tables of rows and labels, the request."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from millrace.workload.training_cost import usages
 
 @dataclass(frozen=True, kw_only=True)
 class Sources:
-    """The sources of the evidence; `glue` and `s3` are boto3's clients."""
+    """Where the evidence is read. `glue` and `s3` are boto3's clients."""
 
     settings: Environment
     workload: Workload
@@ -33,11 +33,13 @@ class Sources:
 
 
 def gather(call: StepInput[RetrainInput], sources: Sources) -> Evidence:
-    """The evidence at the request's `as_of`."""
+    """The evidence for the request, at its `as_of`."""
     names, as_of = sources.settings.names, call.state.as_of
     champion, last, new_rows = ReleasePointers(sources.state).champion(), Retrainings(sources.state).last(), 0
     if champion:
         rows = {"database": names.platform.database, "table": names.table("rows")}
+        # A run pins its snapshot under its own name as a tag. The last retraining started its `train` execution under a
+        # name that begins with the hash of its own.
         runs = [champion.run, *([hash_of_run(last.execution_arn.rpartition(":")[2])] if last.execution_arn else [])]
         ahead = bool(sources.workload.prediction.horizon_hours)
         new_rows = count_new_rows(sources.glue, sources.s3, **rows, runs=runs, lies_ahead=ahead)

@@ -1,4 +1,6 @@
-"""May a retraining start now: lease, cool-down, budget, runs in the month, new labels. The answer is a record."""
+"""Decides whether a retraining may start now, by lease, cool-down, budget, runs in the month and new labels.
+
+Every decision becomes an audit record, a refusal too."""
 
 from __future__ import annotations
 
@@ -31,7 +33,7 @@ SOURCES = Sources(settings=SETTINGS, workload=WORKLOAD, state=STATE, glue=boto3.
 @LOGGER.inject_lambda_context
 @handles(StepInput[RetrainInput])
 def handler(call: StepInput[RetrainInput]) -> RetrainingDecided:
-    """Accepted or refused, why, the earliest next time (null when no clock decides it) and the evidence."""
+    """Accepted or refused, why, the earliest next time, and the evidence."""
     evidence, decision = settle(call)
     answer = decided(evidence, decision)
     kept = record(evidence, answer, cause=call.state.cause)
@@ -41,15 +43,19 @@ def handler(call: StepInput[RetrainInput]) -> RetrainingDecided:
 
 
 def settle(call: StepInput[RetrainInput]) -> tuple[Evidence, RetrainingDecision]:
-    """The decision, and what it rests on. Accepted is only who holds the lease, on evidence read under the lease."""
+    """The evidence and the decision. Only the holder of the lease is accepted, on evidence read under the lease.
+
+    1. Read the evidence. If it refuses, that is the decision, and no lease is taken.
+    2. Take the lease. If another execution has it, refuse.
+    3. Read the evidence again. If it accepts, record the retraining: the next one counts its labels from here."""
     evidence, decision = weigh(call)
     if not decision.accepted:
         return evidence, decision
     until = evidence.as_of + timedelta(hours=longest_hours(WORKLOAD))
     if not LEASES.take("retrain", holder=call.execution_arn, as_of=evidence.as_of, expires_at=until):
         return evidence, overtaken()
-    # Another execution may have been accepted, and have ended, between the reading and the lease. Refused now, this
-    # one keeps the lease for a moment: `cleanup` frees it when the machine has ended.
+    # Between the first reading and the lease, another execution may have been accepted and have ended. If this one is
+    # refused now, it still has the lease for a moment: `cleanup` frees it when the machine has ended.
     evidence, decision = weigh(call)
     if decision.accepted:
         RETRAININGS.record(execution_arn=call.execution_arn, as_of=evidence.as_of, labels_total=evidence.labels_total)
@@ -57,6 +63,6 @@ def settle(call: StepInput[RetrainInput]) -> tuple[Evidence, RetrainingDecision]
 
 
 def weigh(call: StepInput[RetrainInput]) -> tuple[Evidence, RetrainingDecision]:
-    """The evidence as it is now, and what it decides."""
+    """The evidence as it is now, and the decision on it."""
     evidence = gather(call, SOURCES)
     return evidence, decide(evidence, policy=WORKLOAD.retraining, budget=WORKLOAD.budget)

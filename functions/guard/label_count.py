@@ -1,4 +1,6 @@
-"""How many labels have come, from the Iceberg table's own metadata: two or three requests, no reader of tables."""
+"""Counts labels by the metadata of the Iceberg tables.
+
+That takes two or three requests to AWS, and no library that reads tables."""
 
 from __future__ import annotations
 
@@ -13,10 +15,10 @@ from millrace.datasets.notes import LABELS_SNAPSHOT, WITHDRAWN
 
 
 def count_labels(glue: Any, s3: Any, *, database: str, table: str) -> int:
-    """Rows of the table's current snapshot; 0 while there is no table or nothing in it.
+    """The number of rows in the table's current snapshot. 0 without a table or a snapshot.
 
-    `glue` and `s3` are boto3's clients. Source: `total-records` of the snapshot summary, Iceberg's table specification,
-    which every writer of this project leaves there."""
+    `glue` and `s3` are boto3's clients. The number is `total-records` of the snapshot's summary, by Iceberg's table
+    specification. Every writer of this project leaves it there."""
     metadata = _metadata(glue, s3, database=database, table=table)
     current = metadata.get("current-snapshot-id")
     present = map(JournalEntry.parse, metadata.get("snapshots", []))
@@ -24,25 +26,27 @@ def count_labels(glue: Any, s3: Any, *, database: str, table: str) -> int:
 
 
 def count_new_rows(glue: Any, s3: Any, *, database: str, table: str, runs: Iterable[str], lies_ahead: bool) -> int:
-    """Rows that brought a label since the newest snapshot that one of the train executions pinned.
+    """The number of rows that have brought a label since the newest snapshot that one of the train executions pinned.
 
-    A row is the truth of an earlier one where the label `lies_ahead`, else those are counted that came with their
-    label. `runs` are the beginnings of the executions' names. Rows that late labels completed are not counted, their
-    labels are. 0 where no pinned snapshot is known."""
+    If the label `lies_ahead`, every row counts, since it is the truth of an earlier row. Else only rows that came with
+    their label count. Rows that were made of decisions and late labels do not count here: `count_labels` counts their
+    labels. `runs` are the beginnings of the names of the train executions. 0 if none of them has pinned a snapshot."""
     metadata = _metadata(glue, s3, database=database, table=table)
+    # A reference of Iceberg is a tag or a branch by its name; a run's tag has the name of the run.
     refs, begin = metadata.get("refs", {}), tuple(runs)
     pinned = {ref["snapshot-id"] for name, ref in refs.items() if name.startswith(begin)}
     journal = Journal.of_document(metadata, partial(read_object, s3))
     newest = max((entry.place for entry in journal.present if entry.snapshot_id in pinned), default=None)
     if newest is None:
         return 0
+    # Of the later commits only drops count, neither joined late labels nor withdrawals.
     later = (entry for entry in journal if entry.place > newest)
     came = [entry for entry in later if LABELS_SNAPSHOT not in entry.notes and WITHDRAWN not in entry.notes]
     return sum(entry.rows_added if lies_ahead else entry.rows_labelled for entry in came)
 
 
 def _metadata(glue: Any, s3: Any, *, database: str, table: str) -> dict[str, Any]:
-    """The table's metadata file; empty while there is no table."""
+    """The content of the table's metadata file. Empty without a table."""
     try:
         found = glue.get_table(DatabaseName=database, Name=table)["Table"]
     except glue.exceptions.EntityNotFoundException:

@@ -1,4 +1,4 @@
-"""The guard's decision: may a retraining start now? Pure; the evidence is read elsewhere."""
+"""The guard's decision on a retraining. Nothing is read here: `functions.guard.evidence` gathers the evidence."""
 
 from __future__ import annotations
 
@@ -16,26 +16,31 @@ from millrace.workload.declaration import Budget, Retraining
 
 @dataclass(frozen=True, kw_only=True)
 class Evidence:
-    """What the decision rests on."""
+    """The figures and facts that the decision rests on."""
 
     as_of: datetime
     trigger: RetrainingTrigger
     execution_arn: str
-    """ARN of the retrain execution that requests it."""
+    """The ARN of the retrain execution that requests it."""
     has_champion: bool
     lease: Lease | None
+    """The lease `retrain`."""
     last: LastRetraining
     labels_total: int
+    """Rows in the table `labels`."""
     spent_usd: float
-    """Reserved in the month of `as_of`."""
+    """US dollars that are reserved in the month of `as_of`."""
     projected_usd: float
+    """The most that the retraining may cost, in US dollars."""
     new_rows: int = 0
-    """Rows that were dropped since the last retraining's snapshot, or the champion's where that is newer, and brought a
-    label: their own, or an earlier row's where a label lies ahead."""
+    """Rows with a label that were dropped since the last retraining's snapshot, or the champion's if that is newer.
+
+    If labels lie ahead, every dropped row counts, since it brings the label of an earlier row."""
 
     @property
     def new_labels(self) -> int:
-        """Labels since the last accepted retraining; a table that was created anew counts from zero."""
+        """Labels since the last accepted retraining: late ones in the table `labels`, and those of dropped rows."""
+        # The difference is negative if the table was created anew since.
         return max(0, self.labels_total - self.last.labels_total) + self.new_rows
 
 
@@ -44,12 +49,18 @@ class RetrainingDecision:
     accepted: bool
     reason: RetrainingReason
     sentence: str
+    """The reason in words, for a person."""
     earliest_next: datetime | None = None
-    """When a request like this one could be accepted; None when accepted, or when no clock decides it."""
+    """The earliest time at which a request like this one could be accepted.
+
+    None if the request is accepted, or if waiting alone does not help."""
 
 
 def decide(evidence: Evidence, *, policy: Retraining, budget: Budget) -> RetrainingDecision:
-    """Accepted, or the objection that lasts longest. A person's command is held by neither cool-down nor labels."""
+    """The decision: accepted, or refused by the objection that lasts longest.
+
+    Cool-down and new labels do not hold back a person's command."""
+    # After a redrive, the cool-down that this execution has begun itself must not refuse it.
     if evidence.last.execution_arn == evidence.execution_arn:
         return RetrainingDecision(
             accepted=True, reason=RetrainingReason.ACCEPTED, sentence="accepted before, requested again after a redrive"
@@ -59,6 +70,7 @@ def decide(evidence: Evidence, *, policy: Retraining, budget: Budget) -> Retrain
         objections += [_cool_down(evidence, policy), _labels(evidence, policy)]
     found = [objection for objection in objections if objection]
     if found:
+        # An objection without a time counts as one that ends now: it is named only if no other objection lasts longer.
         return max(found, key=lambda objection: objection.earliest_next or evidence.as_of)
     return RetrainingDecision(
         accepted=True,
@@ -68,7 +80,7 @@ def decide(evidence: Evidence, *, policy: Retraining, budget: Budget) -> Retrain
 
 
 def overtaken() -> RetrainingDecision:
-    """Refused: another execution took the lease after the evidence was read."""
+    """The refusal if another execution took the lease after the evidence was read."""
     return RetrainingDecision(
         accepted=False,
         reason=RetrainingReason.RUNNING,
@@ -152,7 +164,7 @@ def _labels(evidence: Evidence, policy: Retraining) -> RetrainingDecision | None
 
 
 def decided(evidence: Evidence, decision: RetrainingDecision) -> RetrainingDecided:
-    """The decision as events, the state machine and the audit table carry it."""
+    """The decision as a message, for the machine's state, the event and the audit table."""
     return RetrainingDecided(
         accepted=decision.accepted,
         reason=decision.reason,
@@ -171,7 +183,7 @@ def decided(evidence: Evidence, decision: RetrainingDecision) -> RetrainingDecid
 
 
 def record(evidence: Evidence, answer: RetrainingDecided, *, cause: str) -> Record:
-    """The decision as the audit table keeps it."""
+    """The audit record of the decision."""
     return Record(
         actor="guard",
         execution_arn=evidence.execution_arn,

@@ -1,1 +1,1 @@
-"""A drop's bytes become typed rows."""
+"""The function `ingestion`: it turns the bytes of drops into typed rows."""

@@ -1,4 +1,4 @@
-"""The object of a drop: found, fetched with its digest, and parsed into typed rows."""
+"""Finds the object of a drop, fetches it with its digest, and parses it into typed rows."""
 
 from __future__ import annotations
 
@@ -19,12 +19,13 @@ from millrace.messages.ingest import DropInWork
 from millrace.names import WorkloadNames
 
 PIECE_BYTES = 2**20
+"""The bytes that are read from S3 at a time."""
 GONE = (
     "NoSuchBucket", "NoSuchKey", "NoSuchVersion", "404", "MethodNotAllowed", "405", "InvalidArgument", "400",
     "KeyTooLongError", "InvalidObjectState",
 )  # fmt: skip
-"""S3's answers for an object or a version that cannot be had: no bucket, no object, a delete marker, no version id, an
-archived object."""
+"""The codes of S3's answers for an object or a version that cannot be read: no bucket, no object, a delete marker, no
+version id, an archived object."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,31 +35,34 @@ class DropVersion:
     bucket: str
     key: str
     version_id: str
-    """Empty where the newest version is meant."""
+    """The version's id; empty for the newest version."""
 
     @property
     def uri(self) -> str:
-        """In UTF-8: a message may name half a surrogate pair, which no file can hold."""
+        """The object and its version as a URI, in valid UTF-8.
+
+        A message may name half a surrogate pair, which no file can hold: it is written as an escape."""
         uri = f"s3://{self.bucket}/{self.key}?versionId={self.version_id}"
         return uri.encode(errors="backslashreplace").decode()
 
     @property
     def version(self) -> dict[str, str]:
-        """As S3's calls take it."""
+        """The version as an argument of S3's calls: `{"VersionId": "…"}`, or nothing for the newest version."""
         return {"VersionId": self.version_id} if self.version_id else {}
 
 
 def feed_of(drop: DropInWork, names: WorkloadNames) -> DropVersion:
-    """The folder of the drop's feed in the landing bucket."""
+    """The folder of the drop's feed in the landing bucket, as a place without a version."""
     return DropVersion(bucket=names.platform.bucket("landing"), key=f"{names.workload}/{drop.feed}/", version_id="")
 
 
 def find(s3: Any, drop: DropInWork, feed: DropVersion) -> DropVersion:
-    """The object of the drop, or the newest one below `feed`; `s3` is boto3's client.
+    """The object that the drop names; if it names none, the newest object below `feed`. `s3` is boto3's client.
 
-    Raises DropError `missing` where the feed has none."""
+    Raises DropError `missing` if the feed has no object."""
     if named := drop.object:
         return DropVersion(bucket=named.bucket or feed.bucket, key=named.key, version_id=named.version_id)
+    # S3 lists by name, so all objects of the feed are looked at, a page at a time.
     pages = s3.get_paginator("list_objects_v2").paginate(Bucket=feed.bucket, Prefix=feed.key)
     found = (entry for page in pages for entry in page.get("Contents", []))
     newest = max(found, key=lambda entry: entry["LastModified"], default=None)
@@ -68,7 +72,9 @@ def find(s3: Any, drop: DropInWork, feed: DropVersion) -> DropVersion:
 
 
 def fetch(s3: Any, source: DropVersion, path: Path, *, most_bytes: int) -> tuple[DropVersion, str]:
-    """The version that was read and the SHA-256 of its bytes, which are in `path` now; raises as `opened`."""
+    """The version that was read, and the SHA-256 of its bytes. The bytes are in `path`.
+
+    Raises the errors of `opened`."""
     answer = opened(s3, source, most_bytes=most_bytes)
     digest = hashlib.sha256()
     with path.open("wb") as file:
@@ -79,12 +85,14 @@ def fetch(s3: Any, source: DropVersion, path: Path, *, most_bytes: int) -> tuple
 
 
 def opened(s3: Any, source: DropVersion, *, most_bytes: int) -> dict[str, Any]:
-    """S3's answer, its bytes still to be read.
+    """S3's answer; its bytes are still to be read.
 
-    Raises DropError `missing` when the version is gone, `too_large` before any byte is read. Fewer bytes than S3
-    announced are botocore's IncompleteReadError, and the machine's retry."""
+    Raises DropError `missing` if the version is gone, and `too_large` for more than `most_bytes`, before any byte is
+    read. If fewer bytes come than S3 announced, reading them raises botocore's IncompleteReadError, and the machine
+    tries again."""
     from botocore.exceptions import ClientError, ParamValidationError
 
+    # A message may name what no object can have: an empty key, or a name that is no UTF-8. botocore refuses it itself.
     try:
         answer: dict[str, Any] = s3.get_object(Bucket=source.bucket, Key=source.key, **source.version)
     except (ParamValidationError, UnicodeEncodeError):
@@ -101,7 +109,7 @@ def opened(s3: Any, source: DropVersion, *, most_bytes: int) -> dict[str, Any]:
 
 
 def origin_of(s3: Any, source: DropVersion, digest: str, drop: DropInWork, names: WorkloadNames) -> Origin:
-    """What the rows of the drop may need beside its bytes, whose SHA-256 is `digest`."""
+    """What the rows of the drop may need beside its bytes. `digest` is the SHA-256 of the bytes."""
 
     def fetch_object(key: str, version_id: str) -> bytes:
         named = DropVersion(bucket=source.bucket, key=f"{names.workload}/objects/{key}", version_id=version_id)
@@ -112,13 +120,14 @@ def origin_of(s3: Any, source: DropVersion, digest: str, drop: DropInWork, names
 
 
 def parse(drop: Path, table: Table, parsed: Path, refused: QuarantineFile, *, limits: Limits, origin: Origin) -> int:
-    """The number of typed rows, written to `parsed`; the others went to `refused`, a part at a time.
+    """The number of typed rows. They are written to `parsed`, all other rows to `refused`, a part at a time.
 
-    Raises DropError as `read_drop`; both files are worthless then."""
+    Raises the DropErrors of `read_drop`; both files must then be thrown away."""
     import pyarrow.parquet as pq
 
     rows = 0
     schema = parsed_schema(table)
+    # Each part becomes a row group, so validation can read the same parts again, one at a time.
     with pq.ParquetWriter(parsed, schema, compression="zstd", write_page_checksum=True) as writer:
         for part in read_drop(drop, table, limits, origin):
             if part.rows.num_rows:

@@ -1,4 +1,4 @@
-"""The bytes of drops become typed rows; what cannot be parsed is kept raw, with its line and the reason."""
+"""Turns the bytes of drops into typed rows. Rows that cannot be parsed are kept raw, with their line and the reason."""
 
 from __future__ import annotations
 
@@ -34,7 +34,9 @@ POINTERS = ReleasePointers(StateTable(boto3.client("dynamodb"), NAMES))
 @LOGGER.inject_lambda_context
 @handles(StepInput[IngestState])
 def handler(call: StepInput[IngestState]) -> Ingested:
-    """How many rows of each drop were typed and how many kept raw, or why it cannot become rows at all."""
+    """For each drop, how many rows were typed and how many are kept raw, or why it cannot be read as rows at all.
+
+    Drops to score are held while no model is live."""
     if call.state.detail.feed == "scoring" and POINTERS.champion() is None:
         return Ingested(outcome="held")
     done = []
@@ -48,8 +50,9 @@ def handler(call: StepInput[IngestState]) -> Ingested:
 
 
 def ingest(drop: DropInWork, folder: Path) -> ParsedDrop | RejectedDrop:
-    """The rows of the drop are staged, or it is quarantined whole."""
+    """Stage the drop's typed rows and raw rows in the lake, or quarantine the drop whole. Returns what became of it."""
     raw, digest = folder / "raw", ""
+    # `source` and `digest` grow more exact step by step, so that a refusal names what is known until then.
     source = feed_of(drop, NAMES)
     quarantine = partial(QuarantineFile, raw, drop_id=drop.drop_id, as_of=drop.as_of)
     try:
@@ -61,6 +64,7 @@ def ingest(drop: DropInWork, folder: Path) -> ParsedDrop | RejectedDrop:
                 folder / "drop", CONTRACT.table(drop.feed), folder / "parsed", refused, limits=LIMITS, origin=origin
             )
     except DropError as error:
+        # The file is written anew with one record, of the whole drop: raw rows of the parts before do not count.
         with quarantine(source=source.uri) as refused:
             refused.add([whole_drop(error)])
         key = object_key(SETTINGS.workload, drop.feed, as_of=drop.as_of, drop_id=drop.drop_id, part="drop")
@@ -74,6 +78,7 @@ def ingest(drop: DropInWork, folder: Path) -> ParsedDrop | RejectedDrop:
             expected=cut(error.expected),
             got=cut(error.got),
         )
+    # Raw rows are staged too: validation quarantines them, unless the table has the drop's bytes already.
     staging = Staging(names=NAMES, of=drop.drop_id)
     S3.upload_file(str(folder / "parsed"), LAKE, staging.parsed)
     if refused.rows:

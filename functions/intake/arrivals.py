@@ -1,6 +1,6 @@
-"""What came: S3's event about a drop, the drops that go together, and the execution that they are given to.
+"""Reads S3's events about drops, groups the drops that go together, and makes the input of their execution.
 
-Small drops of one feed go together: one execution, one commit, one transform job for all of them.
+Small drops of one feed go together: they have one execution, one commit, one transform job.
 
 https://docs.aws.amazon.com/AmazonS3/latest/userguide/ev-events.html (the event, as EventBridge delivers it)"""
 
@@ -23,9 +23,11 @@ from millrace.names import MACHINE_OF_FEED, WorkloadNames, drop_id_of
 from millrace.state.claims import Start
 
 SMALL_BYTES, GROUP_BYTES = 2**20, 16 * 2**20
-"""Of a drop that goes together with others, and of all drops of a group: one function reads them one by one."""
+"""The most bytes of a drop that goes together with others, and of all drops of a group: one function reads them one by
+one."""
 LONGEST_KEY, LONGEST_VERSION = 200, 64
-"""Bytes in JSON: the state of an execution, 256 KiB at most, holds the names of its drops several times."""
+"""The most bytes, in JSON, of the key and of the version of a drop that goes together with others: the state of an
+execution has 256 KiB at most, and it holds the names of its drops several times."""
 
 
 class _Bucket(Message):
@@ -54,23 +56,25 @@ class _Event(Message):
 
 @dataclass(frozen=True, kw_only=True)
 class Arrival:
-    """One version of one object that came, as S3's event tells."""
+    """One version of one object that came, by S3's event."""
 
     machine: Literal["ingest", "score"]
     feed: Feed
     drop_id: str
     size: int
-    """Bytes."""
+    """The object's bytes; 0 if the event does not say."""
     cause: str
     """The event's id."""
     as_of: str
-    """The event's time, ISO 8601."""
+    """The event's time, in ISO 8601."""
     object: Mapping[str, Any]
-    """As the input of the execution names it."""
+    """The drop, as an item of `detail.objects` in the input of its execution."""
 
 
 def arrival_of(body: str, names: WorkloadNames) -> Arrival:
-    """What the message tells; raises NoDropError that says what was expected and what came."""
+    """The arrival that the message is about.
+
+    Raises NoDropError for any other message; it says what was expected and what came."""
     try:
         event = _Event.model_validate_json(body)
     except ValidationError as error:
@@ -100,10 +104,10 @@ def arrival_of(body: str, names: WorkloadNames) -> Arrival:
 
 
 def groups(arrivals: Iterable[Arrival], *, has_images: bool = False) -> Iterator[list[Arrival]]:
-    """The drops, each once, as they go together; one that is not small is alone.
+    """The drops in the groups in which they go together; a drop that is not small is alone.
 
-    `has_images`: rows may have images. A drop of theirs may be a manifest, whose objects count as its bytes do and are
-    not known here; drops of labels have none."""
+    `has_images` says whether rows may have images. Then a small drop may be a manifest of large objects, and their size
+    is not known here, so each drop is alone. Drops of labels have no images."""
     small: dict[str, list[Arrival]] = {}
     for arrival in arrivals:
         if is_small(arrival) and not (has_images and arrival.feed != "labels"):
@@ -115,26 +119,28 @@ def groups(arrivals: Iterable[Arrival], *, has_images: bool = False) -> Iterator
 
 
 def is_small(arrival: Arrival) -> bool:
-    """Whether it goes together with others; a drop of unknown size does not."""
+    """Whether the drop may go together with others; a drop of unknown size may not."""
     key, version = bytes_in_json(arrival.object["key"]), bytes_in_json(arrival.object["version_id"])
     return 0 < arrival.size <= SMALL_BYTES and key <= LONGEST_KEY and version <= LONGEST_VERSION
 
 
 def start_of(arrivals: Sequence[Arrival], names: WorkloadNames) -> Start:
-    """One execution for drops of one feed, at least one; it counts the arrival of the last one as now.
+    """The execution for these drops of one feed, at least one. The arrival of the last drop counts as its present time.
 
-    EventBridge delivers the same event with id and time unchanged, so a redelivery of a lone drop has the same
-    bytes. Another event about the same version has the same name only."""
+    EventBridge delivers the same event again with the same id and time, so a redelivery of a single drop gives the same
+    name and the same input. Another event about the same version gives only the same name."""
     last = max(arrivals, key=lambda each: each.as_of)
     objects = [dict(each.object) for each in arrivals]
     detail = {"workload": names.workload, "feed": last.feed, "objects": objects}
     document = {"cause": last.cause, "as_of": last.as_of, "detail": detail}
+    # A run of one drop has the drop's id as its name, a run of several drops the digest of their ids.
     ids = [each.drop_id for each in arrivals]
     name = ids[0] if len(ids) == 1 else hashlib.sha256("\n".join(ids).encode()).hexdigest()
     return Start(machine=last.machine, name=name, input=json.dumps(document, sort_keys=True))
 
 
 def _feed(bucket: str, key: str, names: WorkloadNames) -> Feed:
+    """The feed of an object of this workload, by its folder. Raises NoDropError for an object anywhere else."""
     landing = names.platform.bucket("landing")
     workload, _, rest = key.partition("/")
     folder, _, name = rest.partition("/")
@@ -146,6 +152,7 @@ def _feed(bucket: str, key: str, names: WorkloadNames) -> Feed:
 
 
 def _cut(arrivals: list[Arrival]) -> Iterator[list[Arrival]]:
+    """The drops in groups of at most MOST_TOGETHER drops and GROUP_BYTES."""
     part: list[Arrival] = []
     for arrival in arrivals:
         if len(part) == MOST_TOGETHER or sum(each.size for each in part) + arrival.size > GROUP_BYTES:

@@ -1,6 +1,6 @@
-"""Start the machine of dropped objects' feed, small ones together; once however often S3 sends their events.
+"""Starts an execution for dropped objects, small ones together: once, however often S3 sends their events.
 
-Small ones whose execution failed are started again, each alone."""
+If an execution of several drops fails, each of its drops gets an execution of its own."""
 
 from __future__ import annotations
 
@@ -39,17 +39,21 @@ STATE = StateTable(boto3.client("dynamodb"), NAMES)
 SLOTS, CLAIMS, POINTERS = Slots(STATE), Claims(STATE), ReleasePointers(STATE)
 MACHINES = frozenset(MACHINE_OF_FEED.values())
 DELAY_S, LONGER, MOST_DELAY_S = 10, 1.2, 300
-"""A drop that waits is looked at again after this time, then each time after 1.2 times as long, up to the most."""
+"""A drop that waits comes again after DELAY_S seconds. Each further delay is LONGER times as long, up to
+MOST_DELAY_S."""
 MOST_EXPONENT = 100
-"""Far beyond the longest delay; after some thousand waits the power would be larger than any float."""
+"""A bound on the exponent of LONGER, far beyond the longest delay: after some thousand waits the power would be larger
+than any float."""
 SPREAD = 0.5
-"""Each delay is up to so much shorter or longer. Without it the drops of a burst would all come back in one moment, ten
-groups of them would find a slot, and the slots would be empty until the next such moment."""
+"""The share by which a delay may be shorter or longer, at random. Otherwise all drops of a burst would come back in one
+moment: ten groups of them would find a slot, and the slots would then be empty until the next such moment."""
 
 
 @LOGGER.inject_lambda_context
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, list[dict[str, str]]]:
-    """The messages that must come again: those that met an error."""
+    """The messages that must come again because of an error, in the form that Lambda expects for a batch of SQS.
+
+    A message is about a drop, about a failed execution, or it goes to the dead letters."""
     arrivals: dict[str, Arrival] = {}
     records_of: dict[str, list[SQSRecord]] = {}
     failed: list[SQSRecord] = []
@@ -62,6 +66,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, list[dic
                 continue
             failed += attempt(partial(reject, record, reason=str(error)), [record])
             continue
+        # Several messages may be about one drop: it is in one group, and all of them share what becomes of it.
         arrivals.setdefault(arrival.drop_id, arrival)
         records_of.setdefault(arrival.drop_id, []).append(record)
     for group in groups(arrivals.values(), has_images=SETTINGS.has_images):
@@ -71,7 +76,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, list[dic
 
 
 def attempt(action: Callable[[], None], records: list[SQSRecord]) -> list[SQSRecord]:
-    """The records, where the action met an error; what else came in the batch must not come again for it."""
+    """The records if the action met an error, else none: other messages of the batch need not come again for it."""
     try:
         action()
     except Exception:
@@ -80,7 +85,7 @@ def attempt(action: Callable[[], None], records: list[SQSRecord]) -> list[SQSRec
 
 
 def again(records: list[SQSRecord]) -> list[SQSRecord]:
-    """The records, with the error that is handled in the log."""
+    """The records; the error that is being handled goes to the log."""
     LOGGER.exception("comes again", extra={"messages": [record.message_id for record in records]})
     return records
 
@@ -93,9 +98,9 @@ def reject(record: SQSRecord, *, reason: str) -> None:
 
 
 def take(action: Callable[[], None], records: list[SQSRecord]) -> list[SQSRecord]:
-    """Start what `records` tell of; without a slot they wait.
+    """Start the executions that the records are about. Without a free slot the records wait.
 
-    Returns the records that met an error."""
+    Returns the records that must come again because of an error."""
     try:
         action()
     except ConflictError as error:
@@ -106,9 +111,9 @@ def take(action: Callable[[], None], records: list[SQSRecord]) -> list[SQSRecord
 
 
 def wait_together(records: list[SQSRecord], *, reason: str) -> list[SQSRecord]:
-    """One delay for all: what waits together comes back together, and goes together when a slot is free.
+    """Let the records wait for the same time: then they come back together, and go together when a slot is free.
 
-    Returns the records that met an error."""
+    Returns the records that must come again because of an error."""
     waits = max(waits_of(record) for record in records)
     usual_s = min(MOST_DELAY_S, DELAY_S * LONGER ** min(waits, MOST_EXPONENT))
     delay_s = round(usual_s * random.uniform(1 - SPREAD, 1 + SPREAD))  # noqa: S311 # nosec B311 # parts retries
@@ -118,16 +123,17 @@ def wait_together(records: list[SQSRecord], *, reason: str) -> list[SQSRecord]:
 
 
 def waits_of(record: SQSRecord) -> int:
-    """How often the message has waited."""
+    """How often the message has waited so far."""
     given: Mapping[str, Any] = record["messageAttributes"]
     return int(given.get("waits", {}).get("stringValue", 0))
 
 
 def wait(record: SQSRecord, *, delay_s: int, waits: int) -> None:
-    """Send the message again, to come back soon, and let this one go: what only waits costs no receive.
+    """Send the message again with a delay, and let this one go: a wait then does not count as a receive.
 
-    A message that is left in flight instead would come back when its visibility ends, after minutes, and be a dead
-    letter after some of them. The more often it has waited, the later it comes: a backlog of a day costs little."""
+    A message that is left in flight instead would come back after minutes, when its visibility ends, and would become a
+    dead letter after some receives. The more often it has waited, the later it comes: a backlog of a day costs
+    little."""
     SQS.send_message(
         QueueUrl=SETTINGS.queue_url,
         MessageBody=record.body,
@@ -137,25 +143,28 @@ def wait(record: SQSRecord, *, delay_s: int, waits: int) -> None:
 
 
 def start(group: Sequence[Arrival]) -> None:
-    """Every drop of the group has an execution: all the same one, or those had another that have it still.
+    """Start one execution for all drops of the group. A drop that is claimed already keeps the execution that it has.
 
-    Raises ConflictError when every slot is taken, and for drops to score while no model is live: as an execution they
-    would hold a slot until the first release. The function `cleanup` frees a slot when its execution ends."""
+    Raises ConflictError if every slot is taken. Also for drops to score while no model is live: their execution would
+    hold a slot until the first release. The function `cleanup` frees a slot when its execution ends."""
     wanted = start_of(group, NAMES)
     if wanted.machine == "score" and POINTERS.champion() is None:
         raise ConflictError(f"{NAMES.machine(wanted.machine)}: expected a live model, there is none yet")
-    # Slot, claims, execution. Who dies after the first leaves a slot that the sweep frees; after the second, claims
-    # by which the next delivery of any of the messages starts this very execution. Nothing is ever taken over.
+    # The order is slot, claims, execution. If the function dies after the first, the sweep frees the slot. If it dies
+    # after the second, the next delivery of any message finds the claims and starts this very execution. No claim is
+    # ever taken over.
     with slot(wanted):
         is_new = CLAIMS.take(wanted, [each.drop_id for each in group], now=datetime.now(UTC))
         if is_new:
             run(wanted)
     if is_new:
         return
-    if known := CLAIMS.group(wanted.name):  # of all these drops, even where their own claims are deleted already
+    # Some drop is claimed already. Either this very group was claimed before, even if single claims are deleted by now.
+    if known := CLAIMS.group(wanted.name):
         with slot(known):
             run(known)
         return
+    # Or drops of it belong to other executions: these are started, if they have not been, and the rest is a new group.
     SLOTS.free(wanted.machine, NAMES.execution_arn(wanted.machine, wanted.name))
     found = {each.drop_id: CLAIMS.execution_of(each.drop_id) for each in group}
     for name in {name for name in found.values() if name}:
@@ -172,9 +181,10 @@ def start(group: Sequence[Arrival]) -> None:
 
 
 def redo(run_name: str) -> None:
-    """Every drop of the failed execution has one of its own, where it had several; in force however often it is called.
+    """Start an execution of its own for each drop of the failed execution, if it had several drops.
 
-    Raises ConflictError when every slot is taken: those that were started are found again."""
+    A repeated call starts none twice. Raises ConflictError if every slot is taken: the next delivery then finds the
+    executions that were started."""
     group = CLAIMS.group(run_name)
     for each in one_by_one(group) if group else ():
         CLAIMS.take_apart(each, of=run_name, now=datetime.now(UTC))
@@ -184,9 +194,10 @@ def redo(run_name: str) -> None:
 
 @contextmanager
 def slot(wanted: Start) -> Iterator[None]:
-    """The execution has a slot, which is free again when the block fails, unless the execution may run all the same.
+    """A slot for the execution. It is freed if the block fails, unless the execution may run all the same.
 
-    Then the next delivery finds it, or the sweep that there is none. Raises ConflictError when every slot is taken."""
+    In that case the next delivery finds the execution running, or the sweep finds that there is none. Raises
+    ConflictError if every slot is taken."""
     holder = NAMES.execution_arn(wanted.machine, wanted.name)
     if not SLOTS.take(wanted.machine, holder=holder, limit=SETTINGS.slots):
         raise ConflictError(f"{NAMES.machine(wanted.machine)}: expected a free slot of {SETTINGS.slots}, all are taken")
@@ -199,9 +210,11 @@ def slot(wanted: Start) -> Iterator[None]:
 
 
 def is_answer_lost(error: Exception) -> bool:
-    """Whether AWS may have started the execution all the same: only a refusal by the first answer says that it has not.
+    """Whether AWS may have started the execution in spite of the error.
 
-    A call that had no answer is repeated by botocore, and the repetition may be refused for another reason."""
+    It surely has not if the very first answer was a refusal. A call without an answer is repeated by botocore, and the
+    repetition may be refused for another reason."""
+    # botocore counts its repetitions in the answer; an error of the server (5xx) may come after the start.
     if isinstance(error, ClientError):
         answer = error.response.get("ResponseMetadata", {})
         is_certain = answer.get("HTTPStatusCode", 500) < 500 and not answer.get("RetryAttempts", 0)
@@ -210,7 +223,7 @@ def is_answer_lost(error: Exception) -> bool:
 
 
 def may_run(holder: str) -> bool:
-    """Whether the execution runs, or nobody can say: an earlier delivery may have started it."""
+    """Whether the execution runs, or nobody can say. An earlier delivery may have started it."""
     try:
         return is_running(holder)
     except (STATES.exceptions.ExecutionDoesNotExist, STATES.exceptions.StateMachineDoesNotExist):
@@ -221,11 +234,12 @@ def may_run(holder: str) -> bool:
 
 
 def run(wanted: Start) -> None:
-    """Start the execution, once: one that was started before goes on, or has ended and keeps no slot."""
+    """Start the execution, once. If it was started before, it goes on, or it has ended and its slot is freed."""
     holder = NAMES.execution_arn(wanted.machine, wanted.name)
     try:
         STATES.start_execution(stateMachineArn=NAMES.machine_arn(wanted.machine), name=wanted.name, input=wanted.input)
     except STATES.exceptions.ExecutionAlreadyExists:
+        # If it has ended, `cleanup` has run already and will not free the slot that was taken now.
         if not is_running(holder):
             SLOTS.free(wanted.machine, holder)
             LOGGER.info("known", extra={"execution": wanted.name})
@@ -234,5 +248,5 @@ def run(wanted: Start) -> None:
 
 
 def is_running(execution_arn: str) -> bool:
-    """Whether it runs still; the slot of one that has ended was freed, and must be again."""
+    """Whether the execution still runs, or will be redriven. If it has ended, its slot must be freed again."""
     return STATES.describe_execution(executionArn=execution_arn)["status"] in ("RUNNING", "PENDING_REDRIVE")

@@ -1,6 +1,6 @@
-"""A run of several drops that failed is redone: each drop gets a run of its own, so that none falls with another.
+"""Redoes a failed run of several drops: each drop gets a run of its own, so that no drop fails because of another.
 
-A small file may hold millions of rows, which let a function run out of memory or time for all drops of its run."""
+A small file may hold millions of rows. A function then runs out of memory or time, for all drops of its run."""
 
 from __future__ import annotations
 
@@ -22,7 +22,9 @@ class _Event(Message):
 
 
 def failed_run(body: str, names: WorkloadNames, machines: Iterable[str]) -> str:
-    """The name of the execution of one of these machines that failed, as the message says; empty for another."""
+    """The name of the failed execution that the message is about; empty for any other message.
+
+    The execution is one of the `machines` of this workload."""
     try:
         ended = _Event.model_validate_json(body).detail
     except ValidationError:
@@ -32,7 +34,8 @@ def failed_run(body: str, names: WorkloadNames, machines: Iterable[str]) -> str:
 
 
 def one_by_one(start: Start) -> list[Start]:
-    """An execution for each of its drops, named by the drop as one that came alone; none where it had one only."""
+    """An execution for each drop of this one, named as if the drop had come alone; none if it had only one drop."""
+    # Cause and feed stay; time and objects become those of the one drop.
     document = json.loads(start.input)
     detail = document["detail"]
     if len(detail["objects"]) == 1:

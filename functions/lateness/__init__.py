@@ -1,1 +1,1 @@
-"""Whether rows and labels come later than agreed, at each call of its schedule."""
+"""Says each day whether rows and labels come later than agreed."""

@@ -1,4 +1,6 @@
-"""Rows that are older than the contract allows, and decisions whose labels do not come: an event a day for each."""
+"""Measures each day how old the newest row is, and for how long decisions have waited for labels.
+
+Each age is a metric. If an age is above what is allowed, the event `data.late` is put once a day."""
 
 from __future__ import annotations
 
@@ -33,7 +35,9 @@ S3, EVENTS = boto3.client("s3"), boto3.client("events")
 @LOGGER.inject_lambda_context
 @handles(ExecutionInput)
 def handler(call: ExecutionInput) -> Lateness:
-    """The ages that are agreed on; each is a metric, and an event where it is above 1."""
+    """The ages for which the contract or `workload.yaml` has a limit. Each is published as a metric.
+
+    An age whose share is above 1 is also put as an event."""
     found = tuple(ages(call.as_of))
     for age in found:
         publish(age)
@@ -44,11 +48,14 @@ def handler(call: ExecutionInput) -> Lateness:
 
 
 def ages(as_of: datetime) -> Iterator[Age]:
-    """Rows are not judged before the first came."""
+    """The age of the rows and that of the labels, each only if it has a limit.
+
+    Rows have no age before the first row has come."""
     agreed, delay = LAKE.contract.freshness, WORKLOAD.monitors.label_delay_hours
     if agreed and (at := newest_of("rows", agreed.column)):
         share = age_of_rows(at, as_of=as_of, hours=agreed.hours)
         yield Age(of="rows", newest=at, allowed_hours=agreed.hours, share=share)
+    # If labels lie ahead, a later row brings the label of an earlier one: the newest label may be in either table.
     if delay:
         known = [at for table in PREDICTION_SPEC.label_tables if (at := newest_of(table, PREDICTION_SPEC.event_time))]
         share = age_of_labels(
@@ -62,11 +69,13 @@ def ages(as_of: datetime) -> Iterator[Age]:
 
 
 def newest_of(name: str, column: str) -> datetime | None:
+    """The newest time in the column of the table. None without a table or a time."""
     table = LAKE.find(name)
     return newest(table, column) if table else None
 
 
 def publish(age: Age) -> None:
+    """Publish the share as the metric RowsAge or LabelsAge of the workload."""
     metrics = EphemeralMetrics(service="")  # else powertools adds a dimension "service" beside ours
     metrics.add_dimension("Workload", SETTINGS.workload)
     metrics.add_metric(age.metric, MetricUnit.NoUnit, age.share)
@@ -74,6 +83,7 @@ def publish(age: Age) -> None:
 
 
 def put(age: Age, *, cause: str) -> None:
+    """Put the event `data.late` on the bus."""
     event = DataLate(
         workload=SETTINGS.workload,
         run=NAMES.function_arn("lateness"),

@@ -1,1 +1,1 @@
-"""Which windows a monitor run judges, and what it needs for that."""
+"""The function that plans which windows a monitor run judges, and writes what the drift job needs for it."""

@@ -1,4 +1,4 @@
-"""The complete windows since the cursors, and what the drift job needs to judge them."""
+"""Plans the windows that a monitor run judges, and writes the inputs of its drift job."""
 
 from __future__ import annotations
 
@@ -34,7 +34,9 @@ POINTERS, CURSORS = ReleasePointers(STATE), StoredCursors(STATE)
 @LOGGER.inject_lambda_context
 @handles(StepInput[ExecutionInput])
 def handler(call: StepInput[ExecutionInput]) -> WindowsPlanned:
-    """The number of windows to judge, and the URIs of request, decisions, labels and baseline."""
+    """Write the job's inputs. Returns the number of windows, and the URIs of request, decisions, labels and baseline.
+
+    The number is 0, with a reason, if no model is live or no window is complete."""
     champion = POINTERS.champion()
     if champion is None:
         return WindowsPlanned(count=0, reason=NoWindows.NO_CHAMPION)
@@ -50,10 +52,12 @@ def handler(call: StepInput[ExecutionInput]) -> WindowsPlanned:
     if not windows:
         return WindowsPlanned(count=0, reason=NoWindows.NONE_COMPLETE)
     inputs = Inputs(s3=S3, names=NAMES, run=call.run)
+    # The windows are in order of time: one stretch has the labels of all.
     labels = labels_between(LAKE, WORKLOAD.prediction, windows[0].start, windows[-1].end)
     planned = inputs.write(
         folder=SETTINGS.folder, windows=windows, labels=labels, champion=champion, as_of=call.state.as_of
     )
+    # Only the first run can leave out days: later ones follow the cursor.
     if cursors.input is None:
         planned = planned.model_copy(update={"days_left_out": _days_before(windows[0].start)})
     LOGGER.info("windows to judge", extra=planned.model_dump())
@@ -61,6 +65,6 @@ def handler(call: StepInput[ExecutionInput]) -> WindowsPlanned:
 
 
 def _days_before(first: datetime) -> int:
-    """Days with decisions before the first window that was ever judged."""
+    """The number of days with decisions that lie before `first`, the start of the first window of all."""
     days = stored_days(S3, NAMES.platform.bucket("lake"), NAMES.workload)
     return sum(day < first.date() for day in days)

@@ -1,4 +1,12 @@
-"""The inputs of a drift job: request, manifest of the decisions, labels."""
+"""Writes the inputs of a drift job: the request, the declaration, a manifest of the decisions, and the labels.
+
+They lie in the lake below `<workload>/windows/<run>/`:
+
+    config/      request.json, workload.yaml, contract.yaml
+    decisions/   nothing.jsonl
+    labels/      labels.parquet, nothing
+    manifest.json
+"""
 
 from __future__ import annotations
 
@@ -19,12 +27,12 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 NOTHING = "decisions/nothing.jsonl"
-"""An empty file that every manifest names: SageMaker refuses an empty manifest, and a window may have no decision."""
+"""An empty file that every manifest names. SageMaker refuses an empty manifest, and a window may have no decision."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Inputs:
-    """The folder of one run in the lake; `s3` is boto3's client."""
+    """The folder of one run in the lake. `s3` is boto3's client."""
 
     s3: Any
     names: WorkloadNames
@@ -34,7 +42,7 @@ class Inputs:
     def write(
         self, *, folder: Path, windows: tuple[Window, ...], labels: pa.Table | None, champion: Version, as_of: datetime
     ) -> WindowsPlanned:
-        """The URIs of the inputs; a second run with the same name writes the same objects again."""
+        """Write the inputs, and return their URIs. A second run with the same name writes the same objects again."""
         request = MonitorRequest(
             workload=self.names.workload,
             as_of=as_of,
@@ -48,10 +56,12 @@ class Inputs:
         self._put(f"config/{REQUEST_FILE}", request.model_dump_json(indent=1).encode())
         for name in ("workload.yaml", "contract.yaml"):
             self._put(f"config/{name}", (folder / name).read_bytes())
+        # The folder of labels has a file too, so that it is there without any label.
         self._put(NOTHING, b"")
         self._put("labels/nothing", b"")
         if labels is not None:
             self._put("labels/labels.parquet", _parquet(labels))
+        # Decisions are not copied: the manifest names the objects of all days that the windows touch.
         keys = list(stored_keys(self.s3, self._bucket, self.names.workload, dates(windows)))
         self._put("manifest.json", json.dumps(self._manifest(keys)).encode())
         return WindowsPlanned(
@@ -67,7 +77,9 @@ class Inputs:
         )
 
     def _manifest(self, keys: list[str]) -> list[Any]:
-        """https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_S3DataSource.html: ManifestFile."""
+        """A ManifestFile: a prefix, then the rest of each key.
+
+        https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_S3DataSource.html"""
         shared = f"{self.names.workload}/"
         paths = [key.removeprefix(shared) for key in [self._key(NOTHING), *keys]]
         return [{"prefix": f"s3://{self._bucket}/{shared}"}, *paths]
@@ -87,7 +99,8 @@ class Inputs:
 
 
 def first_day(s3: Any, names: WorkloadNames) -> date | None:
-    """The event date of the oldest decision in the lake: keys are listed in the order of their dates."""
+    """The event date of the oldest decision in the lake; None without a decision."""
+    # S3 lists keys in the order of their dates.
     start = f"{names.workload}/decisions/date="
     found = s3.list_objects_v2(Bucket=names.platform.bucket("lake"), Prefix=start, MaxKeys=1).get("Contents", [])
     return date.fromisoformat(found[0]["Key"].removeprefix(start).partition("/")[0]) if found else None

@@ -1,4 +1,4 @@
-"""The labels of the windows, out of the Iceberg table."""
+"""Reads the labels of the windows from the Iceberg tables."""
 
 from __future__ import annotations
 
@@ -21,16 +21,15 @@ if TYPE_CHECKING:
 
 
 def labels_between(lake: Lake, prediction_spec: Prediction, start: datetime, end: datetime) -> pa.Table | None:
-    """The labels of rows with an event time in [start, end); None before any came.
+    """The labels of rows with an event time in [start, end); None if there is no table of labels yet.
 
-    The label of a row lies the workload's horizon later, those of a forecast up to its farthest one, and is then also
-    what a later row of `rows` holds; of two the one of the labels comes first. One whose event time is generated came
-    any time after its row.
+    The label of a row lies the workload's horizon later, and those of a forecast up to its farthest horizon. With a
+    horizon, a later row of the table `rows` holds a label too; labels of the table `labels` come first. A label with a
+    generated event time may have come at any time after its row. Of two labels with the same key the one that arrived
+    later counts.
 
-    Of two labels with the same key the one that arrived later counts.
-
-    The columns are the entity's key, the event time and `prediction_id`, as far as the table has them, and the
-    label. A table without event time is read whole."""
+    The columns are the key, the event time and `prediction_id`, as far as a table has them, and the label. A table
+    without the event time is read whole."""
     import pyarrow as pa
 
     found = [
@@ -51,6 +50,7 @@ def _labels_of(lake: Lake, name: str, prediction_spec: Prediction, start: dateti
     wanted = dict.fromkeys(
         [*prediction_spec.key, prediction_spec.event_time, PREDICTION_ID, *prediction_spec.label_columns]
     )
+    # The labels of rows in [start, end) lie between the nearest horizon of the first and the farthest of the last row.
     nearest, farthest = (timedelta(hours=prediction_spec.horizons[at]) for at in (0, -1))
     is_generated = lake.contract.labels.column(prediction_spec.event_time).is_generated
     inside = _inside(
@@ -58,6 +58,8 @@ def _labels_of(lake: Lake, name: str, prediction_spec: Prediction, start: dateti
     )
     selected = tuple(column for column in [*wanted, ARRIVED] if column in there)
     rows = table.scan(row_filter=inside, selected_fields=selected).to_arrow()
+    # The table of labels keeps corrected labels as further rows: the latest of each key counts. Rows have no label yet
+    # where all label columns are empty.
     if name == "labels" and there.issuperset(prediction_spec.key):
         rows = current(rows, prediction_spec.key, prediction_spec.label_columns).select(
             [column for column in selected if column != ARRIVED]
@@ -66,7 +68,7 @@ def _labels_of(lake: Lake, name: str, prediction_spec: Prediction, start: dateti
 
 
 def _inside(schema: Schema, event_time: str, start: datetime, end: datetime | None) -> BooleanExpression:
-    """Times without a zone are UTC here, as everywhere; None is no end."""
+    """The filter for event times in [start, end), without an end if it is None. Times without a zone are UTC."""
     from pyiceberg.expressions import AlwaysTrue, And, GreaterThanOrEqual, LessThan
 
     if event_time not in schema.column_names:

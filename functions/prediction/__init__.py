@@ -1,1 +1,1 @@
-"""Rows in, predictions out."""
+"""The function that answers requests: rows in, predictions out."""

@@ -1,7 +1,8 @@
-"""The decisions on the rows of a call, and their way to the queue, within SQS's limits.
+"""Makes the decisions on the rows of a call, and sends them to the queue within SQS's limits.
 
-https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/quotas-messages.html: 1 MiB a message and
-a batch, ten messages a batch. Messages stay below 256 KiB, the limit of queues made before 2025-08.
+A message and a batch may have 1 MiB each, and a batch ten messages:
+https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/quotas-messages.html
+Messages stay below 256 KiB, the limit of queues that were made before 2025-08.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ MESSAGE_BYTES = 240 * 1024
 BATCH_BYTES = 1000 * 1024
 BATCH_MESSAGES = 10
 ATTEMPTS = 3
+"""So often a message is sent before the call fails."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,13 +35,17 @@ class Call:
     """What the decisions of one call have in common."""
 
     id: str
-    """The caller's id of the request, or that of the invocation. Lambda keeps the latter when it retries, which it does
-    of asynchronous invocations only; a caller who repeats a request keeps its decisions' ids by an id of his own."""
+    """The id that the caller gave to the request, else the id of the invocation.
+
+    Lambda keeps the id of an invocation when it retries, but it only retries asynchronous ones. With an id of his own a
+    caller who repeats a request repeats the ids of its decisions."""
     workload: str
     phase: Phase
     latency_ms: float
     fallback: bool
+    """Whether the declared fallback answered in place of a model."""
     at: datetime
+    """When the prediction was made (UTC)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,9 +65,9 @@ def decide(
     prediction_spec: Prediction,
     call: Call,
 ) -> list[Decision]:
-    """The decision on each answered row, in order; its id is the call's, then "-" and the row's number.
+    """The decision on each answered row, in order. Its id is the call's id, "-" and the row's number.
 
-    `inputs` are the rows' cells, with references in place of the long ones."""
+    `inputs` are the cells of the rows, with references in place of long cells."""
     watched = answer.watched or ({},) * len(rows)
     return [
         Decision(
@@ -85,13 +91,13 @@ def decide(
 def write(
     rows: Sequence[Admitted], decided: Sequence[Decision], *, limit: int = MESSAGE_BYTES
 ) -> tuple[list[Written], list[Rejected]]:
-    """The decisions with their lines, and the rows whose line is too long for a message.
+    """The decisions with their lines, and the rows with a line that is too long for a message.
 
-    Such a row is not answered, since its decision cannot be kept; the others are."""
+    A row with too long a line is not answered, since its decision cannot be kept. The others are answered."""
     written = [
         Written(row=row, decision=decision, line=to_line(decision)) for row, decision in zip(rows, decided, strict=True)
     ]
-    # A line is ASCII, so its length is in bytes: a letter beyond takes seven, as text in JSON in JSON.
+    # A line is ASCII, so its length is its bytes. A letter beyond ASCII takes seven: `\\u00e9`, as JSON inside JSON.
     fitting = [one for one in written if len(one.line) <= limit]
     if len(fitting) == len(written):
         return written, []
@@ -110,7 +116,8 @@ def _too_long(one: Written, limit: int) -> Rejected:
 
 
 def messages(lines: Iterable[str], *, limit: int = MESSAGE_BYTES) -> Iterator[str]:
-    """The lines packed in order into as few messages of at most `limit` bytes as a single pass gives."""
+    """The lines in order, packed into messages of at most `limit` bytes. Each message takes as many as it can."""
+    # A line takes one byte more than its length, for the line feed.
     message: list[str] = []
     size = 0
     for line in lines:
@@ -124,7 +131,7 @@ def messages(lines: Iterable[str], *, limit: int = MESSAGE_BYTES) -> Iterator[st
 
 
 def batches(bodies: Iterable[str]) -> Iterator[list[str]]:
-    """The messages in order, in batches that one call takes."""
+    """The messages in order, in batches that one call of SQS takes."""
     batch: list[str] = []
     for body in bodies:
         if batch and (len(batch) == BATCH_MESSAGES or sum(map(len, batch)) + len(body) > BATCH_BYTES):
@@ -136,11 +143,12 @@ def batches(bodies: Iterable[str]) -> Iterator[list[str]]:
 
 
 def send(client: Any, queue_url: str, lines: Sequence[str]) -> None:
-    """Sends every line, or raises QueueError: a prediction whose decision is not kept is not answered.
+    """Send every line. Raises QueueError if a line is refused: no prediction is answered without its decision.
 
-    Batches that were taken before the refused one stay on the queue: their decisions are kept though the caller has an
-    error. Readers count one decision for each id, so they are counted once where he repeats the request with its id."""
+    Batches that were taken before a refused one stay on the queue. So their decisions are kept though the caller gets
+    an error. Readers count one decision for each id: if he repeats the request with its id, they are counted once."""
     for batch in batches(messages(lines)):
+        # A batch may be taken in part: only the messages that were refused are sent again.
         left = {str(number): body for number, body in enumerate(batch)}
         failed: list[str] = []
         for _ in range(ATTEMPTS):

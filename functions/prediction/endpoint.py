@@ -1,6 +1,7 @@
-"""The champion's endpoint, behind a circuit breaker: each copy of this function counts failures, all share the circuit.
+"""Calls the champion's endpoint: what it is sent, how its answer is read, and what is answered without it.
 
-What it is sent, how its answer is read, and what is answered without it."""
+The calls go through a circuit breaker. Each copy of this function counts failures by itself, and all copies share the
+state of the circuit."""
 
 from __future__ import annotations
 
@@ -31,9 +32,9 @@ from millrace.workload.declaration import Fallback
 
 CIRCUIT = "circuit#endpoint"
 FAILURES = (AnswerError, BotoCoreError, ClientError)
-"""What makes the endpoint count as down; ClientError covers "the model failed" and "too many requests".
+"""Errors by which the endpoint counts as down. ClientError covers "the model failed" and "too many requests".
 
-A container that answers with 4xx works: that is a RequestRefusedError, which counts for nothing."""
+A container that answers with 4xx works. That is a RequestRefusedError, which does not count."""
 REFUSALS = frozenset(
     {
         "AccessDenied",
@@ -45,7 +46,7 @@ REFUSALS = frozenset(
         "ValidationException",
     }
 )
-"""SageMaker's codes for a call that it takes from nobody: no such endpoint or variant (a ValidationError), no right.
+"""SageMaker's codes for a call that it refuses: there is no such endpoint or variant (a ValidationError), or no right.
 
 https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_runtime_InvokeEndpoint.html#API_runtime_InvokeEndpoint_Errors"""
 UNAVAILABLE = Refusal(
@@ -59,26 +60,29 @@ UNAVAILABLE = Refusal(
 
 @dataclass(frozen=True, kw_only=True)
 class EndpointAnswer:
-    """What a model answered, one output per row that it did not reject, in the order of the rows."""
+    """The answers to the rows of a call, in the order of the rows that the model did not reject."""
 
     model_version: str | None
-    """None when no model answered."""
+    """None if no model answered."""
     outputs: tuple[Mapping[str, Scalar], ...]
-    """The fields of the task's answer."""
+    """The fields of the task's answer to each row."""
     rejected: Mapping[int, Mapping[str, str]] = field(default_factory=dict)
-    """The rows that the model did not take, by their place: `column`, `expected`, `came`. They have no output."""
+    """Why the model did not take a row (`column`, `expected`, `came`), by the row's place. Such a row has no output."""
     watched: tuple[Mapping[str, float], ...] = ()
-    """What the model measured of each row with an output; empty where it measures nothing."""
+    """What the model measured of each row with an output; empty if it measures nothing."""
     explanations: tuple[Mapping[str, Any] | None, ...] = ()
-    """Of each row with an output, where they are wanted; None where the model has no explanation."""
+    """The explanation of each output; None if the model has none. Empty if no output has one."""
 
 
 def connect(settings: PredictionSettings, task: Task) -> Callable[[bytes, int], EndpointAnswer]:
-    """A function of body and number of rows that returns the endpoint's answer, checked by the workload's task.
+    """A function that takes a body and its number of rows, and returns the endpoint's answer, checked by the task.
 
-    It raises one of FAILURES; after five in a row in this copy of the function the circuit opens for all copies, and
-    for 30 s they raise without a call; another copy may see that up to 5 s late. It raises EndpointRefusedError for a
-    call that SageMaker refuses, and RequestRefusedError for one that the container refuses: neither opens a circuit."""
+    It raises one of FAILURES if the endpoint gives no answer. After five failures in a row in this copy of the function
+    the circuit opens for all copies: for 30 s they raise AnswerError without a call. Another copy may see that up to
+    5 s late.
+
+    It raises EndpointRefusedError for a call that SageMaker refuses, and RequestRefusedError for a call that the
+    container refuses. Neither opens the circuit."""
     runtime = boto3.client(
         "sagemaker-runtime",
         config=Config(connect_timeout=1, read_timeout=settings.endpoint_timeout_s, retries={"total_max_attempts": 2}),
@@ -102,7 +106,8 @@ def connect(settings: PredictionSettings, task: Task) -> Callable[[bytes, int], 
         config=CircuitBreakerConfig(handled_exceptions=FAILURES, success_threshold=1),
     )
     def invoke(body: bytes, rows: int) -> EndpointAnswer | RequestRefusedError:
-        # A refusal is returned: raised, it would leave a circuit that is tried again half open.
+        # A refusal by the container is returned and not raised. Raised, it would leave a circuit half open that is just
+        # being tried again.
         try:
             answer = runtime.invoke_endpoint(
                 EndpointName=endpoint, ContentType="application/json", Accept="application/json", Body=body
@@ -115,6 +120,7 @@ def connect(settings: PredictionSettings, task: Task) -> Callable[[bytes, int], 
             raise
         return read_response(answer["Body"].read(), rows=rows, task=task)
 
+    # Outside of the circuit breaker the refusal is raised after all.
     def ask(body: bytes, rows: int) -> EndpointAnswer:
         answer: EndpointAnswer | RequestRefusedError = invoke(body, rows)
         if isinstance(answer, RequestRefusedError):
@@ -125,7 +131,7 @@ def connect(settings: PredictionSettings, task: Task) -> Callable[[bytes, int], 
 
 
 def is_refused_by_container(error: ClientError) -> bool:
-    """Whether the container answered, with 4xx: SageMaker calls that a ModelError, as it does one that broke down."""
+    """Whether the container answered with 4xx. SageMaker calls that a ModelError, as it does for a broken container."""
     status = error.response.get("OriginalStatusCode")
     return isinstance(status, int) and 400 <= status < 500
 
@@ -133,8 +139,10 @@ def is_refused_by_container(error: ClientError) -> bool:
 def request_body(
     rows: Sequence[Admitted], features: Sequence[str], others: Sequence[str] = (), *, explain: bool = False
 ) -> bytes:
-    """What the endpoint is sent: `{"rows": [{feature: value, …}, …], "others": [{column: value, …}, …]}`, and
-    `"explain":true` where that is wanted. A version of another declaration takes its features from both."""
+    """The body for the endpoint: `{"rows": [{feature: value, …}, …], "others": [{column: value, …}, …]}`.
+
+    With `explain` it also has `"explain":true`. A version of another declaration takes its features from `rows` and
+    `others`."""
     document: dict[str, Any] = {
         name: [{column: row.cells.get(column) for column in columns} for row in rows]
         for name, columns in (("rows", features), ("others", others))
@@ -144,9 +152,10 @@ def request_body(
 
 
 def read_response(body: bytes, *, rows: int, task: Task) -> EndpointAnswer:
-    """The endpoint's answer to `rows` rows.
+    """The endpoint's answer to so many `rows`.
 
-    Raises AnswerError where it is not one output per row, or an output lacks what the task's answers hold."""
+    Raises AnswerError if it does not have one output for each row, or if an output lacks a field of the task's
+    answers."""
     try:
         return _read(body, rows, task)
     except (ValueError, RecursionError) as error:  # a deep value may be parsed and yet be too deep for a message
@@ -161,6 +170,7 @@ def _read(body: bytes, rows: int, task: Task) -> EndpointAnswer:
         raise AnswerError(f"expected model_version and predictions, got {body[:80]!r}")
     if len(predictions) != rows:
         raise AnswerError(f"expected {rows} predictions, got {len(predictions)}")
+    # A rejected row has its reason in place of an answer. What follows is of the other rows only.
     rejected = {place: _rejection(one) for place, one in enumerate(predictions) if _is_rejected(one)}
     answered = [one for place, one in enumerate(predictions) if place not in rejected]
     outputs = tuple(read_answer(prediction, task.answer) for prediction in answered)
@@ -178,7 +188,7 @@ def _read(body: bytes, rows: int, task: Task) -> EndpointAnswer:
 def split_rejected(
     rows: Sequence[Admitted], answer: EndpointAnswer, table: Table
 ) -> tuple[list[Admitted], list[Rejected]]:
-    """The rows that were answered, and those of `table` that the model's container did not take."""
+    """The rows that were answered, and the rows that the model's container did not take. `table` is the contract's."""
     answered = [row for place, row in enumerate(rows) if place not in answer.rejected]
     rejected = [
         Rejected(row=rows[place].number, reason=reason_of(reason["column"], table), **reason)
@@ -188,7 +198,7 @@ def split_rejected(
 
 
 def fallback_answer(fallback: Fallback, *, rows: int, task: Task) -> EndpointAnswer:
-    """The same declared answer for each row; its fields are None where the workload declares none."""
+    """The declared fallback as the answer to each row. Its fields are None if the workload declares none."""
     return EndpointAnswer(model_version=None, outputs=(task.fallback(fallback),) * rows)
 
 
@@ -207,7 +217,7 @@ def _explanation(prediction: Mapping[str, Any]) -> Mapping[str, Any] | None:
     found = prediction.get("explanation")
     if found is None:
         return None
-    # Flat but for its list: a value that is too deep could not be answered.
+    # An explanation is flat but for its list of contributions: a value that is too deep could not be answered.
     listed = found.get("contributions") if isinstance(found, dict) else None
     flat = [found | {"contributions": None}, *listed] if isinstance(listed, list) else [None]
     if not all(isinstance(one, dict) and all(isinstance(cell, Scalar) for cell in one.values()) for one in flat):

@@ -1,4 +1,6 @@
-"""Rows in, predictions out: contract, endpoint, decisions on the queue, answer; a fallback where no model answers."""
+"""Answers a request: checks its rows by the contract, asks the endpoint, keeps the decisions, and returns predictions.
+
+If no model answers, the declared fallback does."""
 
 from __future__ import annotations
 
@@ -50,7 +52,8 @@ INVOKE = endpoint.connect(SETTINGS, TASK)
 
 @LOGGER.inject_lambda_context
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    """The predictions and the rejected rows; each decision and its images are kept before this returns."""
+    """The predictions and the rejected rows. Every decision and its images are kept before this returns."""
+    # The request as a whole: anything that is no request of this workload is refused with one error.
     body = request.body(event)
     rows = body if isinstance(body, Refusal) else request.read_rows(body)
     if isinstance(rows, Refusal):
@@ -61,9 +64,11 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     call_id = request.call_id(body, context.aws_request_id)
     if isinstance(call_id, Refusal):
         return request.refuse(event, call_id)
+    # Then each row by the contract. One moment is the arrival of all: it fills generated times and bounds event times.
     now = datetime.now(UTC)
     whole = request.complete(rows, TABLE, HISTORIES, at=now, call_id=call_id)
     admitted, rejected = request.check_rows(whole, up_to(TABLE, PREDICTION_SPEC, arrived=now), HISTORIES)
+    # The model's answer to the rows that keep the contract. It may reject some of them too.
     started = time.perf_counter()
     answer = ask(admitted, explain=explain)
     if isinstance(answer, Refusal):
@@ -77,6 +82,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
         at=now,
     )
     answered, untaken = endpoint.split_rejected(admitted, answer, TABLE)
+    # Images are kept before the decisions that refer to them, and the decisions before the caller has an answer.
     inputs: Sequence[Mapping[str, Any]] = [row.cells for row in answered]
     if S3 is not None:
         inputs, contents = LONG.split(inputs)
@@ -87,17 +93,17 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     rejected = sorted([*rejected, *untaken, *too_long], key=lambda row: row.row)
     if rejected:
         count("RejectedRows", len(rejected))
-    # An explanation is answered and not kept: the decision's own model gives it again (`millrace why --explain`).
+    # Explanations are answered and not kept: the model of a decision gives them again (`millrace why --explain`).
     found = zip((row.number for row in answered), answer.explanations, strict=False)
     explanations = dict(found) if explain else None
     return request.answer(event, request.document([(one.row, one.decision) for one in written], rejected, explanations))
 
 
 def ask(rows: list[Admitted], *, explain: bool = False) -> EndpointAnswer | Refusal:
-    """The champion's answer, or the declared fallback where it gives none.
+    """The champion's answer, or the declared fallback if it gives none.
 
-    Once a model was live, an endpoint that is missing or may not be called is a Refusal: a fallback would look like a
-    service that works, and no time makes it well."""
+    Once a model has been live, an endpoint that is missing or may not be called leads to a Refusal. A fallback would
+    look like a service that works, and such a fault does not pass by itself."""
     if not rows:
         return EndpointAnswer(model_version=None, outputs=())
     try:
@@ -112,7 +118,7 @@ def ask(rows: list[Admitted], *, explain: bool = False) -> EndpointAnswer | Refu
 
 
 def was_live() -> bool:
-    """Whether a model is or was live; also where the table does not say it: that is configuration, too."""
+    """Whether a model is or was live. Also True if the table cannot be read: that is a fault of configuration too."""
     try:
         return POINTERS.read().newest > 0
     except (BotoCoreError, ClientError) as error:
@@ -121,7 +127,7 @@ def was_live() -> bool:
 
 
 def count(metric: str, rows: int) -> None:
-    """Publish a count of rows of this workload; good calls publish none and cost nothing."""
+    """Publish a count of rows of this workload. Good calls publish nothing and cost nothing."""
     found = EphemeralMetrics(service="")  # else powertools adds a dimension "service" beside ours
     found.add_dimension("Workload", SETTINGS.workload)
     found.add_metric(metric, MetricUnit.Count, rows)

@@ -1,5 +1,6 @@
-"""A request and what its caller reads: as they are, or inside HTTP events (API Gateway HTTP API, function URL; 2.0).
+"""Reads a request and writes its answer, as plain documents or inside HTTP events.
 
+HTTP events are those of API Gateway's HTTP API and of function URLs, in version 2.0:
 https://docs.aws.amazon.com/lambda/latest/dg/urls-invocation.html
 """
 
@@ -28,7 +29,7 @@ CALL_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 @dataclass(frozen=True, kw_only=True)
 class Refusal:
-    """A request that holds no rows at all: nothing in it was looked at."""
+    """The answer to a request that is refused as a whole: no row of it is answered."""
 
     error: str
     expected: str
@@ -48,7 +49,7 @@ class Admitted:
 
 @dataclass(frozen=True, kw_only=True)
 class Rejected:
-    """One row without an answer: the first rule of the contract that it breaks, or why the model did not take it."""
+    """One row without an answer, and why: the first rule that it breaks, or what the model did not take."""
 
     row: int
     """Its place in the request, counted from 0."""
@@ -63,7 +64,8 @@ def _is_http(event: Mapping[str, Any]) -> bool:
 
 
 def body(event: Mapping[str, Any]) -> object:
-    """The request's document; a Refusal where an HTTP body is no JSON."""
+    """The document of the request; a Refusal if an HTTP body is no JSON."""
+    # Called directly, the function gets the document itself as its event.
     if not _is_http(event):
         return event
     text = event.get("body") or ""
@@ -75,7 +77,7 @@ def body(event: Mapping[str, Any]) -> object:
 
 
 def _fields(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Of a field that comes twice nobody knows which is meant; raises ValueError."""
+    """The fields of an object. Raises ValueError for a field that comes twice: nobody knows which one is meant."""
     fields = dict(pairs)
     if len(fields) < len(pairs):
         counts = Counter(name for name, _ in pairs)
@@ -88,7 +90,7 @@ def _no_constant(name: str) -> NoReturn:
 
 
 def read_rows(document: object) -> tuple[Mapping[str, Any], ...] | Refusal:
-    """The rows of `{"rows": [{column: value, …}, …]}`, or why there are none."""
+    """The rows of `{"rows": [{column: value, …}, …]}`; a Refusal if there are none or too many."""
     rows = document.get("rows") if isinstance(document, dict) else None
     if not isinstance(rows, list):
         return _refusal("no rows", "an object with a list 'rows'", _kind(document), "body")
@@ -102,7 +104,9 @@ def read_rows(document: object) -> tuple[Mapping[str, Any], ...] | Refusal:
 
 
 def wants_explanations(document: object, rows: int, *, declared: bool) -> bool | Refusal:
-    """Whether the answers to so many rows are to be explained, by the field `explain` of the request."""
+    """Whether the answers to so many `rows` are to be explained, by the request's field `explain`.
+
+    A Refusal if that is not possible. `declared` says whether the workload has explanations."""
     wanted = document.get("explain", False) if isinstance(document, dict) else False
     if not isinstance(wanted, bool):
         return _refusal("explain", "true or false", _kind(wanted), "explain")
@@ -114,7 +118,9 @@ def wants_explanations(document: object, rows: int, *, declared: bool) -> bool |
 
 
 def call_id(document: object, own: str) -> str | Refusal:
-    """The caller's `id` of the request, by which a repetition writes the same decisions; `own` where there is none."""
+    """The request's field `id`, by which a repetition writes the same decisions; `own` without it.
+
+    A Refusal for an id of another form."""
     given = document.get("id") if isinstance(document, dict) else None
     if given is None:
         return own
@@ -126,9 +132,9 @@ def call_id(document: object, own: str) -> str | Refusal:
 def check_rows(
     rows: Sequence[Mapping[str, Any]], table: Table, histories: Sequence[History] = ()
 ) -> tuple[list[Admitted], list[Rejected]]:
-    """Every row on one of two lists: those that keep the contract, and those that do not with the reason.
+    """The rows that keep the contract, and those that do not, each with the reason.
 
-    A row carries the past of each of `histories` under its name, a list of rows that keep the contract too."""
+    A row has the past of each of `histories` under its name: a list of rows that keep the contract too."""
     admitted: list[Admitted] = []
     rejected: list[Rejected] = []
     for number, row in enumerate(rows):
@@ -147,13 +153,15 @@ def check_rows(
 def complete(
     rows: Sequence[Mapping[str, Any]], table: Table, histories: Sequence[History] = (), *, at: datetime, call_id: str
 ) -> tuple[Mapping[str, Any], ...]:
-    """The rows as the contract has them, a generated column filled where it holds nothing.
+    """The rows as the contract has them, with generated columns filled where they hold nothing.
 
-    A time becomes `at`, as a drop's rows get their object's; an id becomes that of the decision, which is answered."""
+    A generated time becomes `at`, as a row of a drop gets the time of its object. A generated id becomes the id of the
+    decision, which the caller reads in the answer."""
     found = []
     for number, row in enumerate(rows):
         cells = as_declared(row, table, histories)
         for column in table.columns:
+            # With a `time_step` the rows of a request keep their order in time.
             if column.is_generated and cells.get(column.name) is None:
                 time = column.first_time(at) + number * column.time_step
                 cells[column.name] = row_id_of(call_id, number) if column.generated == "row_id" else time.isoformat()
@@ -162,7 +170,7 @@ def complete(
 
 
 def answer(event: Mapping[str, Any], document: Mapping[str, Any], *, status: int = 200) -> dict[str, Any]:
-    """The document as it is, or as an HTTP answer where the request came by HTTP."""
+    """The document as it is, or as an HTTP answer if the request came by HTTP."""
     if not _is_http(event):
         return dict(document)
     return {
@@ -173,7 +181,7 @@ def answer(event: Mapping[str, Any], document: Mapping[str, Any], *, status: int
 
 
 def refuse(event: Mapping[str, Any], refusal: Refusal) -> dict[str, Any]:
-    """What was wrong, what was expected, what came and where: the serving container's own four words."""
+    """The answer to a refused request: `error`, `expected`, `came` and `where`, as the serving container has them."""
     document = asdict(refusal)
     return answer(event, document, status=document.pop("status"))
 
@@ -183,9 +191,9 @@ def document(
     rejected: Sequence[Rejected],
     explanations: Mapping[int, Mapping[str, Any] | None] | None = None,
 ) -> dict[str, list[dict[str, Any]]]:
-    """`predictions` in the order of the request's good rows, `rejected` for the others; `row` counts from 0.
+    """The answer: `predictions` of good rows, in the order of the request, and `rejected` for the others.
 
-    `explanations` are by row, where they are wanted."""
+    `row` counts from 0. `explanations` are by row; None if they are not wanted."""
     return {
         "predictions": [
             {

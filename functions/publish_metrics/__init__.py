@@ -1,1 +1,1 @@
-"""What a monitor run found becomes metrics; the cursors move."""
+"""The function that publishes what a monitor run found as metrics, and moves the cursors on."""

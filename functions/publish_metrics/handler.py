@@ -1,4 +1,4 @@
-"""The findings of a monitor run as metrics; then the cursors move, and only forward."""
+"""Publishes the findings of a monitor run as metrics. Then the cursors move, and only forward."""
 
 from __future__ import annotations
 
@@ -24,10 +24,14 @@ CURSORS = StoredCursors(StateTable(boto3.client("dynamodb"), NAMES))
 @LOGGER.inject_lambda_context
 @handles(StepInput[PlannedState])
 def handler(call: StepInput[PlannedState]) -> MetricsPublished:
-    """What was published, and whether an alarm stays in ALARM so that nothing but us can ask the guard again."""
+    """Publish the report. Returns what was published, and the alarms that stay in ALARM.
+
+    No change of state will start a retraining for these alarms, so the machine itself must ask the guard again."""
     report = read_report(read_object(S3, f"{call.state.plan_windows.answer.report_uri}/{REPORT_FILE}"))
+    # The alarms are read before the metrics are put, which may change their states.
     before = CLOUDWATCH.describe_alarms(AlarmNames=[NAMES.alarm(name) for name in starters()])
     CLOUDWATCH.put_metric_data(Namespace="Millrace", MetricData=metrics_of(report))
+    # The cursors move after the metrics: until then the next run would judge the same windows again.
     for name, reached in (("monitor", report.input_cursor), ("monitor-error", report.error_cursor)):
         if reached:
             CURSORS.advance(name, end=reached)

@@ -1,4 +1,4 @@
-"""A report as CloudWatch metrics, and which alarms it leaves in ALARM."""
+"""Turns a report into CloudWatch metrics, and tells which alarms it leaves in ALARM."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from millrace.monitoring.alarms import COUNT_ALARMS, RATIO_ALARMS, ratios
 from millrace.names import WorkloadNames
 
 JUDGED = "WindowsJudged"
-"""The metric without an alarm: how many windows were judged."""
+"""The metric of how many windows were judged. It has no alarm."""
 
 
 def metrics_of(report: MonitorReport) -> list[dict[str, Any]]:
-    """The data of one PutMetricData call: the ratios that there are, how many windows were judged, what should be 0.
+    """The data of one PutMetricData call: the ratios that are known, how many windows were judged, and the counts.
 
-    No timestamp: AWS takes it as now; the event time of the windows may be years away."""
+    They have no timestamp, so AWS takes the present. The event time of the windows may be years away."""
     figures = {RATIO_ALARMS[name].metric: ratio for name, ratio in ratios(report).items()}
     counts = {JUDGED: report.judged} | {alarm.metric: alarm.count(report) for alarm in COUNT_ALARMS.values()}
     return [
@@ -32,9 +32,10 @@ def metrics_of(report: MonitorReport) -> list[dict[str, Any]]:
 
 
 def staying(alarms: Sequence[Mapping[str, Any]], report: MonitorReport, names: WorkloadNames) -> tuple[str, ...]:
-    """The names of those `alarms` that were in ALARM before and that the report does not end.
+    """The names of the `alarms` that were in ALARM before and that the report does not end.
 
-    CloudWatch sends an event on a change of state only, so nothing else requests a retraining for them again."""
+    CloudWatch only sends an event when the state changes. So nothing else requests a retraining for these alarms."""
+    # A report without a figure (None) does not end an alarm.
     published = {names.alarm(name): ratio for name, ratio in ratios(report).items()}
     found = [alarm["AlarmName"] for alarm in alarms if alarm["StateValue"] == "ALARM"]
     return tuple(name for name in found if (ratio := published[name]) is None or ratio > 1)

@@ -1,1 +1,1 @@
-"""Registers the model that passed, with the digests of all it was made of."""
+"""Registers a model that passed its gates, with the digests of all that it was made of."""

@@ -1,4 +1,7 @@
-"""The chain from data to model, as the package's metadata keeps it."""
+"""The chain from data to model: it is checked here, and the package's metadata keeps it.
+
+Each link is a SHA-256. `data`, `contract`, `config` and `code` must be the same in `run.json` and in the model. The
+archive must be the one that was evaluated."""
 
 from __future__ import annotations
 
@@ -29,22 +32,24 @@ class Chain:
     evaluation: Evaluation
     description: Description
     installed: Installed
-    """Where the model was evaluated."""
+    """The Python and the packages of the process that evaluated the model."""
     metadata: dict[str, str]
-    """The digests (SHA-256) and what else leads back from the package to its rows."""
+    """The package's metadata: the digests (SHA-256), and what else leads from the package back to its rows."""
     members: Mapping[str, str]
     """The SHA-256 of each member of the archive."""
 
     @property
     def digests(self) -> dict[str, str]:
-        """By link: `data_digest`, `onnx_digest`, …"""
+        """The digests in the metadata: {"data_digest": "dddd…", "onnx_digest": "9f86…", …}."""
         return {name: value for name, value in self.metadata.items() if name.endswith("_digest")}
 
 
 def read_chain(client: Any, names: WorkloadNames, *, run: str, model_data_url: str) -> Chain:
-    """The run's records; `client` is boto3's S3 client.
+    """The checked records of the run. `client` is boto3's S3 client.
 
-    Raises ArtefactError when the artefact is not what it says, not what the run pinned or not what was evaluated."""
+    Raises ArtefactError if the artefact does not match its own digests, those that the run pinned, or the digest that
+    was evaluated."""
+    # The files of the run: what it pinned, then what the evaluation wrote.
     pinned = Run.model_validate_json(read_object(client, names.run_uri(run, "config", "run.json")))
     report = read_object(client, names.run_uri(run, "evaluation", EVALUATION_FILE))
     environment = read_object(client, names.run_uri(run, "evaluation", ENVIRONMENT_FILE))
@@ -53,6 +58,7 @@ def read_chain(client: Any, names: WorkloadNames, *, run: str, model_data_url: s
     evaluation = Evaluation.model_validate_json(report)
     if not (evaluated := evaluation.model_digest):
         raise ArtefactError(f"{run}: {EVALUATION_FILE}: expected the digest of what was evaluated, got none")
+    # The archive is read only if its members have the digest that was evaluated.
     with tempfile.TemporaryDirectory() as folder:
         archive = Path(folder) / ARCHIVE
         download(client, model_data_url, archive)
@@ -83,6 +89,7 @@ def read_chain(client: Any, names: WorkloadNames, *, run: str, model_data_url: s
 
 
 def _links(run: Run, description: Description) -> dict[str, str]:
+    """The digests of the model, as metadata. Raises ArtefactError if one is not the digest that the run pinned."""
     for link, expected in run.digests.items():
         if (came := getattr(description.digests, link)) != expected:
             raise ArtefactError(f"{run.run}: {link} digest: expected {expected} as the run pinned, got {came}")

@@ -1,4 +1,4 @@
-"""What goes with a version for people and auditors: its model card and its bill of materials."""
+"""The documents of a version for people and auditors: its model card and its bill of materials."""
 
 from __future__ import annotations
 
@@ -18,26 +18,30 @@ from millrace.release.card import CARD_FILE, Records, card_of
 from millrace.workload.declaration import Workload, check_card
 
 SHORT = 12
-"""Characters of a run's hash in the name of its card, which has room for 63."""
+"""The characters of a run's hash that are in the name of its card. A card's name may have 63 characters."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Documents:
-    """Writes beside the run's report and to SageMaker; a call that comes twice writes the same."""
+    """Writes the documents beside the run's files, and the card to SageMaker too. A repeated call writes the same."""
 
     s3: Any
     sagemaker: Any
     names: WorkloadNames
     workload: Workload
     image: str
+    """The image that serves the model."""
     evaluation_image: str
     key_arn: str
-    """Of the customer key, that the card is encrypted with."""
+    """The customer key that encrypts the card."""
 
     def write(self, chain: Chain, *, run: str, model_data_url: str, verdicts: Sequence[GateVerdict]) -> dict[str, str]:
-        """What the package's metadata say of the documents: their names and digests.
+        """Write the documents. Returns their entries for the package's metadata.
 
-        Only the stage `local` does without a card. Raises ArtefactError for one with an empty field."""
+            {"bom_digest": "1b2c…", "card": "millrace-dev-electricity-card-1f0e4a0d3e5c", "card_digest": "5e0a…"}
+
+        Only in the stage `local` the workload may have no card: then only the bill of materials is written. Raises
+        ArtefactError if the card has an empty field."""
         check_card(self.workload, self.names.platform.stage)
         records = Records(
             workload=self.workload,
@@ -57,13 +61,14 @@ class Documents:
         if self.workload.card is None:
             return found
         content = card_of(records).to_json()
+        # The name is made of the run, so that a repeated call finds the card of the first one.
         name = self.names.model_card(hash_of_run(run)[:SHORT])
         put_object(self.s3, self.names.run_uri(run, CARD_FILE), content.encode())
         self._create_card(name, content)
         return {**found, "card": name, "card_digest": digest(content.encode())}
 
     def _create_card(self, name: str, content: str) -> None:
-        """An earlier attempt of the same run may have made it."""
+        """Create the card in SageMaker, unless an earlier attempt of the same run has made it."""
         tags = self.names.tag_list("training")
         try:
             self.sagemaker.create_model_card(

@@ -1,4 +1,4 @@
-"""A model that passed becomes a version in the registry, signed, with the digests of all that it was made of."""
+"""Makes a signed version in the model registry of a model that passed its gates."""
 
 from __future__ import annotations
 
@@ -47,11 +47,15 @@ DOCUMENTS = Documents(
 @LOGGER.inject_lambda_context
 @handles(StepInput[JudgedState])
 def handler(call: StepInput[JudgedState]) -> VersionRegistered:
-    """The package's ARN and version. Raises ArtefactError when the chain of digests does not hold, and for a model card
-    with an empty field."""
+    """The package's ARN and its version.
+
+    Raises ArtefactError if the chain of digests does not hold or the model card has an empty field, and ConflictError
+    if another run has the lease `train` by now."""
+    # Take the lease once more: a run that failed has lost it, and after a redrive another run may have it.
     until = call.state.as_of + timedelta(hours=longest_hours(WORKLOAD))
     if not LEASES.take("train", holder=call.execution_arn, as_of=call.state.as_of, expires_at=until):
         raise ConflictError(f"{call.execution_arn}: expected the lease of training, another run took it meanwhile")
+    # Check the chain, write the documents, sign, register. A repeated call can do all of it again.
     url = call.state.training.model_data_url
     report_uri = NAMES.run_uri(call.run, "evaluation", EVALUATION_FILE)
     chain = read_chain(S3, NAMES, run=call.run, model_data_url=url)
@@ -69,7 +73,7 @@ def handler(call: StepInput[JudgedState]) -> VersionRegistered:
     )
     package = REGISTRY.register(candidate)
     if not chain.evaluation.beside:
-        # Until its release has the lease of its own no other training of this kind may start. An event that starts the
-        # release is tried for `delivery.LONGEST`; then it is a dead letter, and the lease ends.
+        # A first version: the lease `first` keeps other first trainings from starting until its release has the lease
+        # `release`. EventBridge tries to start the release for `delivery.LONGEST`; after that the lease ends.
         LEASES.take("first", holder=package.arn, as_of=call.state.as_of, expires_at=until + delivery.LONGEST)
     return VersionRegistered(package_arn=package.arn, version=package.version)

@@ -1,1 +1,1 @@
-"""Asks the challenger endpoint real rows before it gets any traffic."""
+"""Sends real rows to the challenger endpoint before the version gets any traffic."""

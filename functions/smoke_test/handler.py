@@ -1,4 +1,4 @@
-"""The challenger endpoint answers real rows of the test days as the evaluation did, before it gets any traffic."""
+"""Checks that the challenger endpoint answers real rows of the test days as the evaluation did."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ RUNTIME = boto3.client("sagemaker-runtime")
 @LOGGER.inject_lambda_context
 @handles(StepInput[StartedState])
 def handler(call: StepInput[StartedState]) -> SmokeTested:
-    """Whether the endpoint serves the very model that was evaluated, on how many rows, and how far off it was."""
+    """Whether the endpoint serves the very model that was evaluated, on how many rows and how exactly."""
     release = call.state.start_release.answer
     uri = SETTINGS.names.run_uri(release.run_name, "evaluation", SAMPLE_FILE)
     sample = Sample.model_validate_json(read_object(S3, uri))

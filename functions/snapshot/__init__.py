@@ -1,1 +1,1 @@
-"""A training run gets its dataset version and its configuration."""
+"""Gives a training run its dataset version and its configuration."""

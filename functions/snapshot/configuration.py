@@ -1,4 +1,12 @@
-"""The files of one run: what is trained, on which rows, by which rules."""
+"""The files that a run has before its jobs start. They say what is trained, on which rows, by which rules.
+
+The files are below `s3://<artefacts>/<workload>/runs/<run>/`:
+
+    manifest.json                                the data files of the snapshot, for SageMaker
+    config/run.json                              what the run was started with, and its digests
+    config/workload.yaml, config/contract.yaml   the declaration and the contract of this moment
+    config/schema.json                           the Iceberg schema of the snapshot
+"""
 
 from __future__ import annotations
 
@@ -19,12 +27,12 @@ FILES = ("workload.yaml", "contract.yaml")
 
 @dataclass(frozen=True, kw_only=True)
 class Configuration:
-    """Everything that `runs/<run>/` holds before the job starts."""
+    """The contents of these files."""
 
     run: Run
     manifest: str
     files: tuple[tuple[str, bytes], ...]
-    """Name and content, below `config/`."""
+    """The name and the content of each file in `config/`."""
 
 
 def configure(
@@ -37,7 +45,10 @@ def configure(
     code_digest: str,
     champion: bool,
 ) -> Configuration:
-    """The run's configuration: after a first champion the gate is non-inferiority to it."""
+    """The configuration of the run on the pinned dataset version. `folder` has the declaration.
+
+    With a champion the run's model must be no worse than it (`non_inferiority`), else better than the naive rule
+    (`baseline`)."""
     gate: GateBaseline = "non_inferiority" if champion else "baseline"
     described = Run(
         run=run,
@@ -58,7 +69,7 @@ def configure(
 
 
 def write(s3: Any, names: WorkloadNames, configuration: Configuration) -> None:
-    """Put the manifest and the files where the jobs' channels begin; `s3` is boto3's client."""
+    """Write the manifest and the files to the places that the jobs read. `s3` is boto3's client."""
     run = configuration.run.run
     for uri, content in (
         (names.run_uri(run, "manifest.json"), configuration.manifest.encode()),

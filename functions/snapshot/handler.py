@@ -1,4 +1,4 @@
-"""A training run gets its rows and its rules: late labels taken in, the snapshot tagged, the run's files written."""
+"""Pins the rows and the rules of a training run: joins late labels, tags the snapshot, writes the run's files."""
 
 from __future__ import annotations
 
@@ -29,7 +29,9 @@ POINTERS = ReleasePointers(StateTable(boto3.client("dynamodb"), NAMES))
 @LOGGER.inject_lambda_context
 @handles(StepInput[TrainInput])
 def handler(call: StepInput[TrainInput]) -> DatasetPinned:
-    """The dataset version of this run, its digests and the URIs of its files; the same when called again."""
+    """The dataset version of the run, its digests and the URIs of its files. A repeated call gives the same version."""
+    # The order matters: late labels become rows first, then the snapshot with these rows gets its tag. In a repeated
+    # call the tag is there already, and labels that came since are left to the next run.
     joined = JoinedLabels(rows=0, unmatched=0, refused=0)
     if pinned(LAKE, call.run) is None:
         joined = join_labels(LAKE, S3, WORKLOAD.prediction, run=call.run)

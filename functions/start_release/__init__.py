@@ -1,1 +1,1 @@
-"""Starts a release: takes the lease, reads the package and the two endpoints."""
+"""Starts a release: takes the lease, reads the package and looks at the two endpoints."""

@@ -1,4 +1,4 @@
-"""The state of an endpoint."""
+"""Looks at an endpoint before a release uses it."""
 
 from __future__ import annotations
 
@@ -8,13 +8,15 @@ from millrace.aws.endpoints import BROKEN, CHANGING, find_endpoint
 from millrace.errors import ConflictError
 
 Standing = Literal["absent", "in_service", "changing"]
+"""`absent`: the release makes it. `in_service`: the release updates it. `changing`: the release waits."""
 
 
 def standing(client: Any, name: str, *, serves: bool) -> Standing:
-    """Whether the endpoint is there; one that can be neither used nor updated is deleted first.
+    """Whether the endpoint can be used. One that can be neither used nor updated is deleted, and counts as `changing`.
 
-    Raises ConflictError for a broken one that `serves` callers and may answer some of them still: whether it goes is
-    a person's decision. One that failed answers nobody."""
+    `serves` says whether callers use the endpoint. Such a broken endpoint may still answer some of them, so a person
+    must decide whether it goes: this raises ConflictError. Only if its status is `Failed` does it answer nobody, and
+    is deleted."""
     found = find_endpoint(client, name)
     if found is None:
         return "absent"

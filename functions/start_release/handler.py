@@ -1,4 +1,4 @@
-"""Start a release: take the lease, read the package and the two endpoints."""
+"""Starts a release: takes the lease, reads the package and looks at the two endpoints."""
 
 from __future__ import annotations
 
@@ -42,20 +42,23 @@ KEY = SigningKey(boto3.client("kms"), NAMES.platform.signing_key_alias)
 @LOGGER.inject_lambda_context
 @handles(StepInput[ReleaseInput])
 def handler(call: StepInput[ReleaseInput]) -> ReleaseStarted:
-    """The outcome (`open`, `busy`: try again, `done`: is or was live, `outdated`: evaluated beside another version than
-    is live now), the package, and the endpoints.
+    """What the release does next (`ReleaseOutcome`), its package, and which endpoints exist.
 
-    Raises EndpointChangingError while SageMaker changes one of them, or the sweep or the clean-up holds the lease to
-    delete one: minutes; ConflictError for a rollback that cannot be: nothing to go back to, or a release runs; for a
-    live endpoint that can be neither updated nor deleted without a person; ArtefactError for a version whose signature
-    is wrong, or absent where the live version is not merely restored."""
+    Raises EndpointChangingError for some minutes: while SageMaker changes an endpoint, or while the sweep or `cleanup`
+    holds the lease to delete one. The machine looks again.
+    Raises ConflictError for a rollback without a version to go back to, for a rollback while a release runs, and for a
+    live endpoint that can be neither updated nor deleted without a person.
+    Raises ArtefactError if the signature of the version is wrong. A missing signature is allowed only for the live
+    version that is to be restored."""
+    # 1. The package, and its signature.
     given, pointers = call.state, POINTERS.read()
     package = find_package(given, pointers)
-    # The live version may be from before versions were signed: without its restoration the endpoint would go on serving
-    # one that was never promoted. A wrong signature is refused in any case.
+    # The live version may have been registered before versions were signed. If it were not restored for that, the
+    # endpoint would go on serving a version that was never promoted. A wrong signature is refused in any case.
     restores = given.rollback is not None and given.rollback.restores
     if not restores or is_signed(S3, NAMES, package):
         check_signature(S3, KEY, NAMES, package)
+    # 2. The lease. Everything after it is only looked at if this release has its turn.
     until = given.as_of + timedelta(days=LEASE_DAYS)
     leased = LEASES.take("release", holder=call.execution_arn, as_of=given.as_of, expires_at=until)
     if leased:
@@ -63,9 +66,11 @@ def handler(call: StepInput[ReleaseInput]) -> ReleaseStarted:
         pointers = POINTERS.read()  # under the lease nobody else moves them
     else:
         check_holder(given.rollback)
+    # 3. The endpoints, then what the release does next.
     live = standing(SAGEMAKER, NAMES.endpoint, serves=True) if leased else "absent"
     challenger = standing(SAGEMAKER, NAMES.challenger, serves=False) if leased else "absent"
     outcome = outcome_for(given, pointers, package.version, leased=leased)
+    # A rollback is compared with nothing: it brings back a version that was live.
     refusal = ""
     if outcome == "open" and given.rollback is None:
         refusal = outdated_by(pointers, beside=package.metadata.get("beside", ""), approval=package.approval)
@@ -86,8 +91,10 @@ def handler(call: StepInput[ReleaseInput]) -> ReleaseStarted:
 
 
 def check_holder(rollback: Rollback | None) -> None:
-    """Raise where to wait for the lease's holder is wrong: a function has it for a moment; a person's rollback is not
-    carried out hours after it was started."""
+    """Raise an error if the release must not wait an hour for the holder of the lease.
+
+    EndpointChangingError if a function holds it for a moment. ConflictError if a release holds it and this is the
+    rollback of a person: it must not be carried out hours after it was started."""
     lease = LEASES.find("release")
     holder = lease.holder if lease else "another"
     if ":execution:" not in holder:
@@ -97,7 +104,9 @@ def check_holder(rollback: Rollback | None) -> None:
 
 
 def outcome_for(given: ReleaseInput, pointers: Pointers, version: str, *, leased: bool) -> ReleaseOutcome:
-    """One that restores is done where the endpoint serves the live version, and no release runs that changes it."""
+    """What the release does next, apart from `outdated`.
+
+    A release that restores is `done` if the endpoint serves the live version and no other release runs."""
     turn: Turn = "open" if leased else "busy"
     if given.rollback is None:
         return outcome_of(pointers, version, turn=turn)
@@ -107,7 +116,9 @@ def outcome_for(given: ReleaseInput, pointers: Pointers, version: str, *, leased
 
 
 def find_package(given: ReleaseInput, pointers: Pointers) -> Package:
-    """The package that was registered, or the one to go back to."""
+    """The package that was registered, or the package that a rollback goes back to.
+
+    Raises ConflictError if a rollback has no such version, ArtefactError if the package belongs to another workload."""
     if given.rollback:
         target = rollback_target(pointers, given.rollback.to, restores=given.rollback.restores)
         package = REGISTRY.describe(NAMES.package_arn(target))

@@ -1,4 +1,4 @@
-"""The names of a release and the answer of `start_release`."""
+"""The label of a release, and the answer of `start_release`."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from millrace.workload.rollout import Phase
 
 
 def label_of(version: str, execution_arn: str) -> str:
-    """`v2-1f0e4a`: the middle of the names of models and configurations, another one for each execution.
+    """The middle part of the names of the release's models and configurations: `v2-1f0e4a`.
 
-    So a second release of a version does not collide with the names of the first."""
+    It is another one for each execution, so a second release of a version does not collide with the first."""
     return f"v{version}-{hashlib.sha256(execution_arn.encode()).hexdigest()[:6]}"
 
 
@@ -31,9 +31,9 @@ def started(
     live: Standing,
     challenger: Standing,
 ) -> ReleaseStarted:
-    """The answer that the machine's later states read.
+    """The answer, which later states of the machine read.
 
-    Raises ArtefactError for a package without the digests by which the container and the monitors check its files."""
+    Raises ArtefactError if the package lacks a digest by which the container and the monitors check its files."""
     return ReleaseStarted(
         outcome=outcome,
         label=label,

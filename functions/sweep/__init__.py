@@ -1,1 +1,1 @@
-"""Frees by schedule what no running execution holds."""
+"""Makes up for lost events each hour: frees what no running execution holds, deletes leftovers, tells of failures."""

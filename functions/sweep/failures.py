@@ -1,9 +1,13 @@
-"""Failed executions of which Step Functions' event never came: it is best effort, and mails and posts are made of it.
+"""Finds failed executions whose event Step Functions never delivered, and tells of them.
 
-07:00  cursor at 06:50
-07:20  train-7f fails, its event comes     noted
-07:30  train-8a fails, its event is lost
-08:00  both are listed, ended since 06:50  train-8a is told; cursor at 07:50, the note goes"""
+AWS delivers these events as best effort only, and people get their mails and posts by them.
+
+    07:00  a sweep has moved the cursor to 06:50
+    07:20  train-7f fails, its event comes, and it is noted
+    07:30  train-8a fails, and its event is lost
+    08:00  the next sweep finds that both failed after 06:50. It tells of train-8a, since train-7f is noted. Then it
+           moves the cursor to 07:50 and deletes the note of train-7f.
+"""
 
 from __future__ import annotations
 
@@ -21,18 +25,21 @@ from millrace.state.reported_failures import ReportedFailures
 
 CURSOR = "failed-runs"
 FIRST = timedelta(hours=1)
-"""So far back the first look goes."""
+"""How far back the first sweep looks."""
 SETTLED = timedelta(minutes=10)
-"""After an end: until then its event may be on its way, and the list of executions may lack it."""
+"""The time after an execution's end before it is looked at. Until then its event may be on its way, and the list of
+executions may lack it."""
 TOLERANCE = timedelta(minutes=1)
-"""The time of an event is whole seconds."""
+"""How much earlier than the end the time of an event may be. An event has whole seconds only."""
 PAGE = 1000
-"""Executions in an answer: https://docs.aws.amazon.com/step-functions/latest/apireference/API_ListExecutions.html"""
+"""The most executions in one answer: https://docs.aws.amazon.com/step-functions/latest/apireference/API_ListExecutions.html"""
 
 
 @dataclass(frozen=True, kw_only=True)
 class UnheardFailures:
-    """`states` and `events` are boto3's clients of Step Functions and EventBridge."""
+    """Tells of failures without an event.
+
+    `states` and `events` are boto3's clients of Step Functions and EventBridge."""
 
     states: Any
     events: Any
@@ -41,12 +48,13 @@ class UnheardFailures:
     reported: ReportedFailures
 
     def tell(self, *, cause: str, as_of: datetime) -> tuple[str, ...]:
-        """Put an event for each; the executions that were told. Raises QueueError when the bus refuses one.
+        """Put the event `run.unheard` for each failure without an event. Returns the ARNs of their executions.
 
-        Then the cursor stays, and the next look tells all of them again."""
+        Raises QueueError if the bus refuses an event. Then the cursor stays, and the next sweep tells of them all."""
         until = as_of - SETTLED
         since, reported = self.cursors.find(CURSOR) or as_of - FIRST, self.reported.find()
         unheard = [one for one in self._failed(since, until) if not _is_reported(one, reported)]
+        # Events first, cursor last: if anything fails in between, an event may come twice, but none is missing.
         for one in unheard:
             put_event(self.events, self.names.platform, self._event(one, cause))
         self.cursors.advance(CURSOR, end=until)
@@ -54,7 +62,7 @@ class UnheardFailures:
         return tuple(one["executionArn"] for one in unheard)
 
     def _failed(self, since: datetime, until: datetime) -> Iterator[dict[str, Any]]:
-        """What ended in that time and was not to end so, of every machine that is deployed."""
+        """The executions of every machine that failed, timed out or were stopped in that time."""
         for machine in MACHINES:
             for status in UNWANTED:
                 for one in self._listed(machine, status):
@@ -71,7 +79,7 @@ class UnheardFailures:
             for page in pages:
                 yield from page["executions"]
         except self.states.exceptions.StateMachineDoesNotExist:
-            return  # each stack is deployed on its own
+            return  # each stack is deployed on its own, so a machine may not exist yet
 
     def _event(self, one: dict[str, Any], cause: str) -> RunUnheard:
         return RunUnheard(
@@ -86,6 +94,6 @@ class UnheardFailures:
 
 
 def _is_reported(one: dict[str, Any], reported: dict[str, datetime]) -> bool:
-    """An execution that was redriven and failed again has an event of each end."""
+    """Whether the event of this end has come. An execution that was redriven may have failed twice, with two events."""
     at = reported.get(one["executionArn"])
     return at is not None and at >= one["stopDate"] - TOLERANCE

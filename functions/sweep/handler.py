@@ -1,8 +1,13 @@
-"""Each hour: what no running execution holds is free, no endpoint of a release is left that has ended; a record of the
-audit that the chain lacks, a live endpoint whose version is not known, and a failure that nobody was told, are noticed.
+"""The sweep makes up for lost events. Each hour it does this:
 
-Step Functions delivers the end of an execution to EventBridge as best effort, so the event that lets `cleanup` free a
-slot or a lease, and that people are told a failure by, may never come. Those of failures come here too, and are noted:
+1. It calls `cleanup` for ended executions that still hold a slot or a lease, and frees what no execution holds.
+2. It deletes what a failed release left: endpoints and alarms.
+3. It sends a notice for a live endpoint whose version is not known.
+4. It publishes for how long a record of the audit has lacked its link in the chain.
+5. It tells of failed executions whose event never came.
+
+Step Functions delivers the event that an execution has ended as best effort. So the event by which `cleanup` frees a
+slot, and by which people hear of a failure, may be lost. Events of failures come here too, and are noted for step 5:
 https://docs.aws.amazon.com/eventbridge/latest/ref/events-ref-states.html"""
 
 from __future__ import annotations
@@ -61,7 +66,7 @@ LAG = AuditLag(
 
 
 class Scheduled(Message):
-    """Detail of a schedule's call."""
+    """The detail of a schedule's call: {"workload": "electricity", "schedule": "sweep"}."""
 
     schedule: str
 
@@ -70,15 +75,15 @@ class Swept(Message):
     """What one sweep found."""
 
     ended: tuple[str, ...]
-    """Executions that had ended and held something; `cleanup` is called for each."""
+    """Executions that had ended and still held something. `cleanup` was called for each."""
     freed: tuple[str, ...]
-    """Slots and leases of executions that do not exist."""
+    """The keys of slots and leases that were freed, since their holders have no execution."""
     deleted: tuple[str, ...]
-    """Endpoints and alarms that a release left behind."""
+    """Endpoints and alarms that a failed release had left."""
 
 
 class Noted(Message):
-    """A failure of which the event came."""
+    """The answer to the event of a failure: the execution is noted."""
 
     execution_arn: str
 
@@ -86,7 +91,7 @@ class Noted(Message):
 @LOGGER.inject_lambda_context
 @handles(Event[Scheduled | ExecutionEnded])
 def handler(call: Event[Scheduled | ExecutionEnded]) -> Swept | Noted:
-    """By the schedule what was found; by the event of a failure its execution, which the next sweeps do not tell."""
+    """For a call by the schedule, what the sweep found. For the event of a failure, the execution that was noted."""
     if isinstance(call.detail, ExecutionEnded):
         REPORTED.note(call.detail.execution_arn, as_of=call.as_of)
         return Noted(execution_arn=call.detail.execution_arn)
@@ -94,10 +99,11 @@ def handler(call: Event[Scheduled | ExecutionEnded]) -> Swept | Noted:
 
 
 def sweep(call: ExecutionInput) -> Swept:
-    """What was found; a sweep that is repeated finds what is left."""
+    """Do one sweep and return what it found. A repeated sweep finds what is left."""
+    # Slots and leases, then what failed releases left.
     found = Pass(states=STATES, held=(SLOTS, LEASES), as_of=call.as_of).find()
     for event in found.ended:
-        # Asynchronously: a call that fails is repeated and becomes a dead letter as the event itself would.
+        # Asynchronously (`Event`): Lambda repeats a call that fails, and it becomes a dead letter as the event would.
         LAMBDA.invoke(FunctionName=NAMES.function("cleanup"), InvocationType="Event", Payload=json.dumps(event))
     swept = Swept(
         ended=tuple(event["detail"]["executionArn"] for event in found.ended),
@@ -105,6 +111,7 @@ def sweep(call: ExecutionInput) -> Swept:
         deleted=tuple(LEFTOVERS.delete(holder=f"sweep {uuid4()}", as_of=call.as_of)),
     )
     LOGGER.info("swept", extra=swept.model_dump())
+    # What nobody else notices: an endpoint of no known version, a record without a link, a failure without an event.
     if endpoint := LEFTOVERS.orphan():
         NOTICE.send(endpoint, cause=call.cause, as_of=call.as_of)
     if lag := LAG.check(call.as_of):
@@ -115,7 +122,9 @@ def sweep(call: ExecutionInput) -> Swept:
 
 
 def publish(lag: timedelta) -> None:
-    """Only where there is one, for a metric costs by the month: of the stage, as one alarm is on all its chains."""
+    """Publish the lag as the metric AUDIT_AGE of the stage. One alarm watches the chains of all its workloads.
+
+    It is called only if there is a lag, since a metric costs by the month."""
     metrics = EphemeralMetrics(service="")  # else powertools adds a dimension "service" beside ours
     metrics.add_dimension("Stage", SETTINGS.stage)
     metrics.add_metric(AUDIT_AGE, MetricUnit.Milliseconds, lag.total_seconds() * 1000)

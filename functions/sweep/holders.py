@@ -1,4 +1,10 @@
-"""Slots and leases whose holder has ended, or was never started."""
+"""Finds slots and leases whose execution has ended, or was never started.
+
+    the execution runs        nothing
+    the execution has ended   its event was lost: an event for `cleanup` is made
+    there is no execution     the holding is marked; it is freed by a pass at least MISSING_FOR later
+
+A holder that is no execution (`sweep <id>`, a registered version) counts as one without an execution."""
 
 from __future__ import annotations
 
@@ -12,7 +18,7 @@ from millrace.state.holding import Holding, Holdings
 from millrace.timestamps import format_utc
 
 MISSING_FOR = timedelta(minutes=30)
-"""So long the intake, which takes a slot before it starts the execution, can certainly not need for both."""
+"""Longer than the intake can take from taking a slot to starting its execution."""
 CAUSE = "sweep"
 
 
@@ -21,23 +27,23 @@ class PassResult:
     """What one pass found."""
 
     ended: tuple[dict[str, Any], ...]
-    """An event, as the cleanup function takes it, for each ended execution that holds something still.
+    """For each ended execution that still holds something, an event as `cleanup` takes it.
 
-    The same execution gives the same event, however often: what the event leads to happens once."""
+    An execution always gives the same event, so that repeated events cause the same thing once."""
     freed: tuple[str, ...]
-    """The keys of what executions held that do not exist, in this pass and in one at least MISSING_FOR before."""
+    """The keys of the slots and leases that were freed, since their holders have no execution."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Pass:
-    """One pass over what is held. `states` is boto3's Step Functions client."""
+    """One pass over all slots and leases. `states` is boto3's Step Functions client."""
 
     states: Any
     held: Sequence[Holdings]
     as_of: datetime
 
     def find(self) -> PassResult:
-        """What was found; a holder whose execution is missing for the first time is marked."""
+        """Look at every holder, and mark or free those without an execution. Returns what was found."""
         ended, freed = {}, []
         for held in self.held:
             for one in held.holdings():
@@ -45,14 +51,15 @@ class Pass:
                 if answer is None:
                     freed += [one.key] if self._free(held, one) else []
                 elif answer["status"] in ENDED:
+                    # By holder: an execution may hold several leases, and gives one event.
                     detail = ExecutionEnded(**answer).detail()
                     ended[one.holder] = {"cause": CAUSE, "as_of": format_utc(answer["stopDate"]), "detail": detail}
         return PassResult(ended=tuple(ended.values()), freed=tuple(freed))
 
     def describe(self, holder: str) -> dict[str, Any] | None:
-        """What Step Functions says of the execution; None where there is none.
+        """Step Functions' description of the execution. None if there is no such execution.
 
-        The answer may be some seconds old, so one that has just started may be missing:
+        The answer may be some seconds old, so an execution that has just started may be missing:
         https://docs.aws.amazon.com/step-functions/latest/apireference/API_DescribeExecution.html"""
         if ":execution:" not in holder:
             return None
@@ -63,6 +70,7 @@ class Pass:
         return answer
 
     def _free(self, held: Holdings, holding: Holding) -> bool:
+        """Mark the holding the first time, free it when the mark is old enough. Returns whether it was freed."""
         if holding.missing_since is None:
             held.mark_missing(holding, as_of=self.as_of)
             return False

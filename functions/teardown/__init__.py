@@ -1,1 +1,1 @@
-"""Stops what runs and deletes what no template manages, step by step; data and audit stay."""
+"""Tears a workload down step by step: stops what runs, and deletes what no template manages. Data and audit stay."""

@@ -1,4 +1,6 @@
-"""What costs by the hour: endpoints, with their scaling and what watches them."""
+"""The step `endpoints` of a teardown: deletes the endpoints, their scaling and what watches them.
+
+They come before the other steps of deletion, since they cost by the hour."""
 
 from __future__ import annotations
 
@@ -15,9 +17,8 @@ from millrace.operations import alarms as operations
 
 
 def delete(client: Callable[[str], Any], names: WorkloadNames) -> list[str]:
-    """The endpoints that still existed.
-
-    Scalable targets are removed first: without its endpoint a target looks like a new one."""
+    """Delete the endpoints, their scaling, alarms and dashboard. Returns what still existed."""
+    # Scalable targets go first: one that outlives its endpoint cannot be told from the target of a new endpoint.
     found = list(_scaling(client("application-autoscaling"), names.endpoint))
     for name in (names.endpoint, names.challenger):
         found += _endpoint(client("sagemaker"), name)
@@ -25,9 +26,8 @@ def delete(client: Callable[[str], Any], names: WorkloadNames) -> list[str]:
 
 
 def _watch(cloudwatch: Any, names: WorkloadNames) -> list[str]:
-    """What a release made to watch the endpoint.
-
-    One call may name one composite alarm at most, and no alarm that is not there."""
+    """Delete the alarms and the dashboard that releases made to watch the endpoint."""
+    # They are looked up first, since those that existed are reported. DeleteAlarms takes one composite alarm at most.
     watching = (*monitors.RATIO_ALARMS, *monitors.COUNT_ALARMS, *operations.ENDPOINT_ALARMS, operations.SERVING)
     described = cloudwatch.describe_alarms(
         AlarmNames=[names.alarm(name) for name in watching], AlarmTypes=["MetricAlarm", "CompositeAlarm"]
@@ -43,7 +43,7 @@ def _watch(cloudwatch: Any, names: WorkloadNames) -> list[str]:
 
 
 def _scaling(scaling: Any, endpoint: str) -> Iterator[str]:
-    """The target takes its policies and their alarms with it."""
+    """Deregister the endpoint's scalable targets. Their policies and alarms go with them."""
     pages = scaling.get_paginator("describe_scalable_targets").paginate(ServiceNamespace="sagemaker")
     for target in [one for page in pages for one in page["ScalableTargets"]]:
         if target["ResourceId"].startswith(f"endpoint/{endpoint}/"):
@@ -53,7 +53,9 @@ def _scaling(scaling: Any, endpoint: str) -> Iterator[str]:
 
 
 def _endpoint(sagemaker: Any, name: str) -> list[str]:
-    """One that is changing cannot be deleted yet, or is being deleted; the next step looks again."""
+    """Delete the endpoint. Returns it as long as it exists.
+
+    One that is changing cannot be deleted yet, or is being deleted. The machine repeats the step."""
     try:
         if sagemaker.describe_endpoint(EndpointName=name)["EndpointStatus"] not in CHANGING:
             sagemaker.delete_endpoint(EndpointName=name)

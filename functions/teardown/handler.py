@@ -1,4 +1,6 @@
-"""One step of a teardown: what it finds, it takes away; a step that finds nothing is done."""
+"""Does one step of a teardown: removes what the step finds.
+
+The machine repeats a step until it finds nothing. So a step may request a removal and leave its end to SageMaker."""
 
 from __future__ import annotations
 
@@ -30,7 +32,7 @@ STEPS = {
 @LOGGER.inject_lambda_context
 @handles(TeardownStepInput)
 def handler(call: TeardownStepInput) -> TeardownStepDone:
-    """How many resources the step found; they are gone or on their way, and listed in the audit table."""
+    """The number of resources that the step found. They are gone or on their way, and the audit table lists them."""
     found = STEPS[call.step](CLIENT, NAMES)
     LOGGER.info("teardown", extra={"step": call.step, "found": found})
     if found:

@@ -1,4 +1,6 @@
-"""What runs: executions of the machines, jobs that outlived theirs, and those that a person started."""
+"""The step `running` of a teardown: stops executions of the machines, and jobs.
+
+A job may have outlived its execution, or a person may have started it."""
 
 from __future__ import annotations
 
@@ -11,13 +13,13 @@ from millrace.messages.teardown import TEARDOWN_ERROR
 from millrace.names import DEPLOYMENT_TAG, MACHINES, WorkloadNames
 
 GOING = ("InProgress", "Stopping")
-# Searches before their trainings: in place of each that ends a search starts another one.
+# Tuning jobs first: in place of a training that ends, a tuning job starts another one.
 JOBS = ("HyperParameterTuning", "Training", "Processing", "Transform")
-"""Of jobs, as in the names of SageMaker's calls."""
+"""The kinds of jobs, as in the names of SageMaker's calls. GOING has the statuses of a job that has not ended."""
 
 
 def stop(client: Callable[[str], Any], names: WorkloadNames) -> list[str]:
-    """The jobs and executions that still ran; each was requested to stop."""
+    """Request every execution and job to stop. Returns those that still ran."""
     sagemaker = client("sagemaker")
     stopped = [*_executions(client("stepfunctions"), names)]
     for kind in JOBS:
@@ -38,7 +40,8 @@ def _executions(states: Any, names: WorkloadNames) -> Iterator[str]:
 
 
 def _jobs(sagemaker: Any, deployment: str, kind: str) -> Iterator[str]:
-    """A job's name is a digest: whose it is, its tag says."""
+    """Request every job of the kind to stop. Its name is a digest, so its tag says to which workload it belongs."""
+    # boto3 has the calls `list_<verb>s` and `stop_<verb>`, for example `stop_hyper_parameter_tuning_job`.
     verb, name = f"{xform_name(kind)}_job", f"{kind}JobName"
     pages, tag = sagemaker.get_paginator(f"list_{verb}s"), {"Key": DEPLOYMENT_TAG, "Value": deployment}
     for status in GOING:

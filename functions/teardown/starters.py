@@ -1,7 +1,7 @@
-"""What could start something anew: rules, schedules, and queues whose messages start machines.
+"""The step `starters` of a teardown: switches off rules, schedules, and queues whose messages start machines.
 
-The schedules of functions go off too: `sweep` may start a release by way of `cleanup`, labels of a workload that is
-gone would be late each day, and `upkeep` would write to a table that is being unregistered."""
+The schedules of functions are switched off too. `sweep` may start a release by way of `cleanup`, `lateness` would
+report late labels each day, and `upkeep` would write to a table that is being unregistered."""
 
 from __future__ import annotations
 
@@ -12,14 +12,19 @@ from millrace.names import MACHINES, SCHEDULED_FUNCTIONS, STARTING_QUEUES, Workl
 
 KEPT = ("Name", "ScheduleExpression", "FlexibleTimeWindow", "Target")
 OPTIONAL = ("GroupName", "ScheduleExpressionTimezone", "KmsKeyArn", "Description", "StartDate", "EndDate")
-"""An update replaces the whole schedule: what it does not name is gone."""
+"""The keys of a schedule that an update must repeat: KEPT always, OPTIONAL if they are set.
+
+An update replaces the whole schedule, so a key that it does not name is lost."""
 
 
 def disable(client: Callable[[str], Any], names: WorkloadNames) -> list[str]:
-    """What was still on; it is off now. Decisions are still written, and executions that end are still cleaned up."""
+    """Switch all of them off. Returns those that were still on.
+
+    Decisions are still written, and executions that end are still cleaned up."""
     machines = [names.machine_arn(machine) for machine in MACHINES]
     functions = [names.function_arn(function) for function in SCHEDULED_FUNCTIONS]
     queues = [names.queue_arn(queue) for queue in STARTING_QUEUES]
+    # Rules on AWS's events are on the account's default bus, rules on our own events on the stage's bus.
     return [
         *_rules(client("events"), [*machines, *queues], ("default", names.platform.bus)),
         *_schedules(client("scheduler"), [*machines, *functions], f"{names.prefix}-"),
@@ -28,7 +33,7 @@ def disable(client: Callable[[str], Any], names: WorkloadNames) -> list[str]:
 
 
 def _rules(events: Any, targets: list[str], buses: tuple[str, ...]) -> Iterator[str]:
-    """Found by what they start: by a prefix of their names, another workload's might be meant."""
+    """Disable the rules that start our machines. They are found by their target, since names may share a prefix."""
     pages = events.get_paginator("list_rule_names_by_target")
     for bus in buses:
         for target in targets:
@@ -43,6 +48,7 @@ def _schedules(scheduler: Any, targets: list[str], prefix: str) -> Iterator[str]
     pages = scheduler.get_paginator("list_schedules").paginate(NamePrefix=prefix, State="ENABLED")
     for one in [summary for page in pages for summary in page["Schedules"]]:
         if one["Target"]["Arn"] in targets:
+            # A list has summaries only, and an update must repeat the whole schedule.
             whole = scheduler.get_schedule(Name=one["Name"], GroupName=one["GroupName"])
             given = {name: whole[name] for name in OPTIONAL if name in whole}
             scheduler.update_schedule(State="DISABLED", **{name: whole[name] for name in KEPT}, **given)
@@ -50,9 +56,11 @@ def _schedules(scheduler: Any, targets: list[str], prefix: str) -> Iterator[str]
 
 
 def _mappings(functions: Any, queue_arn: str) -> Iterator[str]:
+    """Disable the event source mappings by which Lambda reads the queue. A mapping takes some time to be disabled."""
     pages = functions.get_paginator("list_event_source_mappings").paginate(EventSourceArn=queue_arn)
     for one in [mapping for page in pages for mapping in page["EventSourceMappings"]]:
         if one["State"] == "Enabled":
             functions.update_event_source_mapping(UUID=one["UUID"], Enabled=False)
+        # "Disabling" counts as found, so that the machine looks again.
         if one["State"] != "Disabled":
             yield f"event source mapping {one['UUID']}"

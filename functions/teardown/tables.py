@@ -1,4 +1,4 @@
-"""The Iceberg tables: their names go from the catalogue, their files stay in the lake."""
+"""The step `tables` of a teardown: removes the Iceberg tables from the catalogue. Their files stay in the lake."""
 
 from __future__ import annotations
 
@@ -12,11 +12,14 @@ from millrace.names import TABLES, WorkloadNames
 
 
 def unregister(client: Callable[[str], Any], names: WorkloadNames) -> list[str]:
-    """The tables that were registered, each with the metadata file by which it can be registered again."""
+    """Unregister the tables. Returns those that were registered, each with the URI of its metadata file.
+
+    By this file a table can be registered again."""
     found = []
     for table in TABLES:
         named = {"DatabaseName": names.platform.database, "Name": names.table(table)}
         try:
+            # Read the entry before it is deleted: it says where the metadata file is.
             kept = client("glue").get_table(**named)["Table"]
             client("glue").delete_table(**named)
         except ClientError as error:

@@ -1,4 +1,6 @@
-"""What releases made of versions: alarms, endpoint configurations, models, packages, and the pointers to them."""
+"""The step `versions` of a teardown: deletes what releases and registrations made of versions.
+
+These are alarms, endpoint configurations, models and packages; and the release pointers are cleared."""
 
 from __future__ import annotations
 
@@ -15,11 +17,11 @@ from millrace.state.pointers import Pointers, ReleasePointers
 from millrace.state.table import StateTable
 
 AT_MOST = 100
-"""Deletions of one kind in one call, since a function may run for minutes only; the machine calls again for more."""
+"""The most deletions of one kind in one call. A function may run for minutes only, and the machine repeats the step."""
 
 
 def delete(client: Callable[[str], Any], names: WorkloadNames) -> list[str]:
-    """The versions that still existed. A model is deleted after its configurations, which are found by it."""
+    """Delete them, and return what still existed."""
     sagemaker = client("sagemaker")
     models = ReleasedModels(sagemaker=sagemaker, names=names)
     configs = delete_each(
@@ -29,6 +31,7 @@ def delete(client: Callable[[str], Any], names: WorkloadNames) -> list[str]:
         parameter="EndpointConfigName",
         at_most=AT_MOST,
     )
+    # `configs or …`: a configuration is found by its model, so models are deleted only when no configuration is left.
     return [
         *_alarms(client("cloudwatch"), names),
         *(configs or _models(sagemaker, models)),
@@ -42,7 +45,7 @@ def _models(sagemaker: Any, models: ReleasedModels) -> list[str]:
 
 
 def _alarms(cloudwatch: Any, names: WorkloadNames) -> list[str]:
-    """Alarms of aborted releases and leftover scaling alarms: all that watch our endpoint."""
+    """Delete the alarms of aborted releases and leftover alarms of the scaling: all that watch our endpoint."""
     pages = cloudwatch.get_paginator("describe_alarms")
     ours = {"Name": "EndpointName", "Value": names.endpoint}
     found = [
@@ -58,7 +61,7 @@ def _alarms(cloudwatch: Any, names: WorkloadNames) -> list[str]:
 
 
 def _dimensions(alarm: Mapping[str, Any]) -> list[Any]:
-    """Of its one metric, or of all that its metric math reads."""
+    """The dimensions of the alarm's metric, or of all metrics that its metric math reads."""
     queried = [one["MetricStat"]["Metric"] for one in alarm.get("Metrics", []) if "MetricStat" in one]
     return [found for metric in (alarm, *queried) for found in metric.get("Dimensions", [])]
 
@@ -69,7 +72,7 @@ def _packages(sagemaker: Any, group: str) -> list[str]:
 
 
 def _listed(sagemaker: Any, group: str) -> Iterator[str]:
-    """ARNs; none where the group is gone already."""
+    """The ARNs of the group's packages. None if the group is gone already."""
     try:
         for page in sagemaker.get_paginator("list_model_packages").paginate(ModelPackageGroupName=group):
             yield from (one["ModelPackageArn"] for one in page["ModelPackageSummaryList"])
@@ -79,7 +82,9 @@ def _listed(sagemaker: Any, group: str) -> Iterator[str]:
 
 
 def _pointers(kept: ReleasePointers) -> list[str]:
-    """Nobody is live any more: the next deployment over the same table begins with a first training."""
+    """Clear the pointers, since no version is live any more.
+
+    The next deployment that uses the same table then begins with a first training."""
     pointers = kept.read()
     if pointers == Pointers(revision=pointers.revision):
         return []

@@ -1,1 +1,1 @@
-"""Deletes the models and endpoint configurations of releases that no rollback needs any more."""
+"""Deletes the models and endpoint configurations of earlier releases that no rollback needs any more."""

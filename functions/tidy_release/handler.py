@@ -1,4 +1,6 @@
-"""A release is over: the models and configurations of versions before the previous one go, their packages stay."""
+"""Tidies up after a release: deletes the models and configurations of versions before the previous one.
+
+Their packages stay in the registry."""
 
 from __future__ import annotations
 
@@ -21,7 +23,7 @@ POINTERS = ReleasePointers(StateTable(boto3.client("dynamodb"), SETTINGS.names))
 @LOGGER.inject_lambda_context
 @handles(StepInput[LiveState])
 def handler(call: StepInput[LiveState]) -> ReleaseTidied:
-    """What was deleted; a second call finds nothing more."""
+    """Delete them and say what was deleted. A second call finds nothing more."""
     deleted = old_models.delete(SAGEMAKER, SETTINGS.names, POINTERS.read())
     LOGGER.info("tidied", extra={"execution": call.execution_arn, "deleted": deleted})
     return ReleaseTidied(deleted=tuple(deleted))

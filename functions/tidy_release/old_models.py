@@ -1,4 +1,4 @@
-"""Which models and endpoint configurations a release leaves behind it, and their deletion."""
+"""Finds and deletes the models and endpoint configurations of earlier releases."""
 
 from __future__ import annotations
 
@@ -12,24 +12,26 @@ from millrace.names import WorkloadNames
 from millrace.state.pointers import Pointers
 
 AT_MOST = 50
-"""Deletions of one kind in one release; what is left goes after the next one."""
+"""The most deletions of one kind after one release. What is left is deleted after the next release."""
 
 
 def delete(sagemaker: Any, names: WorkloadNames, pointers: Pointers) -> list[str]:
-    """What was deleted; nothing while no version is live.
+    """Delete old models and configurations, and return what was deleted. Nothing is deleted while no version is live.
 
-    The champion's and the previous version's models stay, with the configurations that serve them, and whatever an
-    endpoint serves. AWS forbids to delete a configuration that an endpoint uses:
+    The models of the champion and of the previous version stay, with the configurations that serve them. What an
+    endpoint uses stays too: AWS forbids to delete a configuration that an endpoint uses:
     https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_DeleteEndpointConfig.html"""
     if pointers.champion is None:
         return []
     models = ReleasedModels(sagemaker=sagemaker, names=names)
+    # Keep the models of champion and previous version, and those of all configurations that an endpoint uses.
     kept = {version.model_name for version in (pointers.champion, pointers.previous) if version}
     used = {config for name in (names.endpoint, names.challenger) for config in _used(sagemaker, name)}
     configs = dict(models.configs())
     kept |= {model for config in used for model in configs.get(config, ())}
     old = [name for name, served in configs.items() if name not in used and kept.isdisjoint(served)]
-    # A model is deleted after its configurations, which are found by it.
+    # A configuration is found by its model, so a model must outlive its configurations: the models of configurations
+    # that are left for the next time stay too.
     kept |= {model for name in old[AT_MOST:] for model in configs[name]}
     unserved = (model for model in models.listed() if model not in kept)
     delete_config, delete_model = sagemaker.delete_endpoint_config, sagemaker.delete_model
@@ -40,7 +42,7 @@ def delete(sagemaker: Any, names: WorkloadNames, pointers: Pointers) -> list[str
 
 
 def _used(sagemaker: Any, endpoint: str) -> Iterator[str]:
-    """The configurations that an endpoint has, and is on its way to."""
+    """The configurations that the endpoint uses: its present one, and the one that an update is bringing."""
     found = find_endpoint(sagemaker, endpoint) or {}
     for described in (found, found.get("PendingDeploymentSummary", {})):
         if config := described.get("EndpointConfigName"):

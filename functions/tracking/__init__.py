@@ -1,1 +1,1 @@
-"""Records runs in MLflow."""
+"""Records training runs in MLflow."""

@@ -1,4 +1,4 @@
-"""What is recorded of a run, free of MLflow."""
+"""What is recorded of a training run, without anything of MLflow."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from millrace.messages.events import ModelRefused, ModelRegistered
 
 @dataclass(frozen=True, kw_only=True)
 class Point:
-    """One value of a curve; `step` is the epoch."""
+    """One value of a metric. In a training curve `step` is the epoch."""
 
     name: str
     value: float
@@ -24,19 +24,23 @@ class Point:
 
 @dataclass(frozen=True, kw_only=True)
 class Entry:
-    """What one event adds to a run."""
+    """What one event adds to the record of a run."""
 
     run: str
-    """Name of the train execution."""
+    """The name of the train execution."""
     parameters: Mapping[str, str] = field(default_factory=dict)
     tags: Mapping[str, str] = field(default_factory=dict)
     points: tuple[Point, ...] = ()
     finished: bool = False
+    """Whether the run is over with this event."""
 
 
 def trained(detail: TrainingJobCompleted, artefact: Artefact) -> Entry:
-    """Hyperparameters, digests and the training curves; a value that is no finite number is left out."""
+    """The entry of a completed training job: hyperparameters, digests and training curves.
+
+    A value that is no finite number is left out."""
     description = artefact.description
+    # One object for each epoch, with its number as `epoch` and its metrics beside it.
     epochs = json.loads(artefact.history)
     points = [
         Point(name=name, value=float(value), step=int(epoch["epoch"]))
@@ -59,7 +63,7 @@ def trained(detail: TrainingJobCompleted, artefact: Artefact) -> Entry:
 
 
 def judged(detail: ModelRegistered | ModelRefused, report: Evaluation) -> Entry:
-    """The metrics on the test rows, the gates' verdicts, and the package if there is one."""
+    """The entry of a verdict: the metrics on the test rows, the gates' sentences, and the package if there is one."""
     measured = {
         **report.metrics,
         **{f"naive_{name}": value for name, value in report.naive.metrics.items()},

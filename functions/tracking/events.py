@@ -1,4 +1,4 @@
-"""The events that are recorded: of a training job, and the gates' verdicts."""
+"""The events that are recorded: a completed training job, and a model that was registered or refused."""
 
 from __future__ import annotations
 
@@ -15,32 +15,33 @@ class OutputDataConfig(Message):
 
 class HyperParameters(Message):
     run: str
-    """Name of the train execution; the machine gives it to the job."""
+    """The name of the train execution. The machine passes it to the job."""
 
 
 class TrainingJobCompleted(Message):
-    """Detail of "SageMaker Training Job State Change" with status Completed."""
+    """The detail of the event "SageMaker Training Job State Change" with the status Completed."""
 
     job: str = Field(alias="TrainingJobName")
     hyperparameters: HyperParameters = Field(alias="HyperParameters")
     output: OutputDataConfig = Field(alias="OutputDataConfig")
     started_ms: int | None = Field(default=None, alias="TrainingStartTime")
+    """Milliseconds since 1970."""
     ended_ms: int | None = Field(default=None, alias="TrainingEndTime")
 
     @property
     def archive_uri(self) -> str:
-        """Where SageMaker puts the artefact of a job."""
+        """The URI of the job's artefact, where SageMaker has put it."""
         return f"{self.output.uri.rstrip('/')}/{self.job}/output/{ARCHIVE}"
 
 
 class TrackedEvent(ExecutionInput):
-    """A call of one of the three rules."""
+    """A call by one of three rules: one for each kind of detail."""
 
     detail: TrainingJobCompleted | ModelRegistered | ModelRefused
 
 
 class RunTracked(Message):
-    """Answer of `tracking`."""
+    """The answer of the function: the train execution and the id of the MLflow run that records it."""
 
     run: str
     mlflow_run: str

@@ -1,4 +1,6 @@
-"""Records runs in MLflow: the training job, then gates and registration. It never fails a run."""
+"""Records training runs in MLflow: first the training job, then the gates' verdict and the registration.
+
+It is called by events beside the machines, so it can never make a run fail."""
 
 from __future__ import annotations
 
@@ -28,7 +30,7 @@ IDS = RunIds(s3=S3, names=SETTINGS.names)
 @LOGGER.inject_lambda_context
 @handles(TrackedEvent)
 def handler(event: TrackedEvent) -> RunTracked:
-    """The MLflow run that was written; both events of one training write to the same run."""
+    """Record the event. Both events of a training write to the same MLflow run."""
     entry = _trained(event.detail) if isinstance(event.detail, TrainingJobCompleted) else _judged(event.detail)
     run_id = Store(SETTINGS.tracking_uri, experiment=SETTINGS.workload, ids=IDS).write(entry, at=event.as_of)
     LOGGER.info("recorded", extra={"run": entry.run, "mlflow_run": run_id})

@@ -1,4 +1,4 @@
-"""Entries as MLflow runs: one experiment per workload, one run per training run."""
+"""Writes entries to MLflow: one experiment for each workload, one MLflow run for each training run."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from functions.tracking.run_ids import RunIds
 RUN_TAG = "millrace_run"
 FILE = "sqlite:///"
 BATCH = 1000
-"""Metrics that MLflow takes in one call; 100 parameters and 100 tags besides."""
+"""The most metrics that MLflow takes in one call. Beside them it takes 100 parameters and 100 tags."""
 
 
 class Store:
@@ -27,7 +27,8 @@ class Store:
         self._ids = ids
         os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
         with warnings.catch_warnings():
-            # mlflow 3.17's own use of sqlalchemy warns at import: "noload" is deprecated. Goes with a later mlflow.
+            # mlflow 3.17 itself uses sqlalchemy's deprecated "noload", which warns at import. This may go with a later
+            # mlflow.
             warnings.simplefilter("ignore")
             from mlflow.tracking import MlflowClient
 
@@ -36,7 +37,7 @@ class Store:
                 self._experiment = self._experiment_id(experiment)
 
     def write(self, entry: Entry, *, at: datetime) -> str:
-        """The id of the MLflow run that now holds the entry; the same entry twice changes nothing."""
+        """Write the entry and return the id of its MLflow run. The same entry a second time changes nothing."""
         from mlflow.entities import Metric, Param, RunTag
 
         run_id = self._run_id(entry.run, at)
@@ -45,6 +46,7 @@ class Store:
         params = [Param(name, value) for name, value in entry.parameters.items()]
         tags = [RunTag(name, value) for name, value in entry.tags.items()]
         self._client.log_batch(run_id, params=params, tags=tags)
+        # In parts, since MLflow limits the metrics of one call.
         for first in range(0, len(metrics), BATCH):
             self._client.log_batch(run_id, metrics=metrics[first : first + BATCH])
         if entry.finished:
@@ -52,7 +54,9 @@ class Store:
         return run_id
 
     def _experiment_id(self, name: str) -> str:
-        """The experiment, created if needed; of two events that create it at once, one fails and Lambda retries it."""
+        """The id of the experiment, which is created if needed.
+
+        Of two events that create it at once, one fails, and Lambda repeats it."""
         found = self._client.get_experiment_by_name(name)
         return str(found.experiment_id if found else self._client.create_experiment(name))
 
@@ -60,7 +64,7 @@ class Store:
         return self._ids.find(run) or self._made(run, at)
 
     def _made(self, run: str, at: datetime) -> str:
-        """A run made now; where another event was faster, its run, and this one is taken away."""
+        """Create the MLflow run and return its id. If another event was faster, return its run and delete this one."""
         made = self._client.create_run(
             self._experiment, start_time=int(at.timestamp() * 1000), run_name=run, tags={RUN_TAG: run}
         )
@@ -73,8 +77,10 @@ class Store:
 
 @contextmanager
 def _alone(uri: str) -> Iterator[None]:
-    """In the block, no other process opens the same file: mlflow makes its tables without a lock, and two that make
-    them at once leave them half made for ever. A server takes care of that itself."""
+    """Let no other process open the same file while the block runs.
+
+    mlflow creates its tables without a lock. Two processes that create them at once leave them half made for ever. A
+    tracking server takes care of that itself, so for its URI nothing is locked."""
     if not uri.startswith(FILE):
         yield
         return

@@ -1,6 +1,7 @@
-"""Which MLflow run records a training run: the first that is written down beside the run's files.
+"""Stores which MLflow run records a training run, in a file beside the training run's files.
 
-MLflow gives a run its id, so two events that come at once would make two; S3's conditional write lets one win.
+MLflow chooses the id of a run, so two events that come at once make two MLflow runs. S3's conditional write lets the
+first of them store its id; the other one is deleted.
 https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-writes.html
 """
 
@@ -14,25 +15,27 @@ from millrace.names import WorkloadNames
 from millrace.settings.tracking import RUN_ID_FILE
 
 LOST = ("PreconditionFailed", "ConditionalRequestConflict")
+"""S3's errors if another event has written the file, or is writing it."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class RunIds:
-    """The ids of one workload's MLflow runs; `s3` is boto3's client."""
+    """The ids of one workload's MLflow runs. `s3` is boto3's client."""
 
     s3: Any
     names: WorkloadNames
 
     def find(self, run: str) -> str | None:
-        """The id of the MLflow run that records the train execution `run`; None while there is none."""
-        # Not by an error: whoever may list below a prefix only is told 403 of an object that is not there.
+        """The id of the MLflow run that records the train execution `run`. None if there is none yet."""
+        # By a listing, not by a failed read: a role that may list below a prefix only gets 403 when it reads an object
+        # that is not there.
         bucket, key = split_uri(self._uri(run))
         if not self.s3.list_objects_v2(Bucket=bucket, Prefix=key, MaxKeys=1).get("Contents"):
             return None
         return read_object(self.s3, self._uri(run)).decode()
 
     def claim(self, run: str, run_id: str) -> str:
-        """The id that records `run` from now on: this one, or the one that was stored first."""
+        """Store the id, unless one is stored. Returns the stored id: this one, or the one that came first."""
         from botocore.exceptions import ClientError
 
         bucket, key = split_uri(self._uri(run))
@@ -41,6 +44,7 @@ class RunIds:
         except ClientError as error:
             if error.response["Error"]["Code"] not in LOST:
                 raise
+            # The other writer may still be writing, or may have failed: without an id there, claim again.
             return self.find(run) or self.claim(run, run_id)
         return run_id
 

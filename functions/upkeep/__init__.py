@@ -1,1 +1,1 @@
-"""The tables of a workload stay small and quick, however many drops come."""
+"""Keeps the tables of a workload small and quick, however many drops come."""

@@ -1,6 +1,9 @@
-"""Each day, of each table: small data files become few, old snapshots expire, and what no snapshot names is deleted.
+"""The upkeep of the tables, once a day.
 
-What was done is in the log; a failure is a dead letter of the schedule's call. Called again, it does what is left."""
+Old snapshots expire, files that no snapshot names are deleted, and many small data files become few.
+
+The log says what was done. If a step fails, the schedule's call becomes a dead letter. A repeated call does what is
+left."""
 
 from __future__ import annotations
 
@@ -31,15 +34,15 @@ class KeptUp(Message):
 
     table: str
     compacted: int
-    """Data files whose rows are in fewer ones now; 0 where the answer to the commit was lost."""
+    """Data files whose rows are in fewer files now. 0 if the answer to the commit was lost."""
     expired: int
-    """Snapshots that the table no longer has, but for those of a commit whose answer was lost."""
+    """Snapshots that the table no longer has. Those of a commit whose answer was lost are not counted."""
     deleted: int
-    """Files of it that no snapshot names, of any kind, for days at least."""
+    """Deleted files of any kind. No snapshot has named them for some days at least."""
 
 
 class Upkeep(Message):
-    """What was done for all of them."""
+    """What was done for all tables."""
 
     tables: tuple[KeptUp, ...]
 
@@ -47,9 +50,9 @@ class Upkeep(Message):
 @LOGGER.inject_lambda_context
 @handles(ExecutionInput)
 def handler(call: ExecutionInput) -> Upkeep:
-    """What was done; nothing where a table has not been made yet.
+    """Do the upkeep and say what was done. A table that does not exist yet has zeros.
 
-    The first failure is raised when all else was tried, so that one table or step does not hold up the others."""
+    A step that fails does not hold up the others: the first failure is raised after all steps were tried."""
     before, failures = call.as_of - timedelta(days=KEPT_DAYS), list[Exception]()
     done = Upkeep(tables=tuple(keep_up(table, before, failures) for table in TABLES))
     LOGGER.info("kept up", extra=done.model_dump())
@@ -59,7 +62,7 @@ def handler(call: ExecutionInput) -> Upkeep:
 
 
 def keep_up(table: str, before: datetime, failures: list[Exception]) -> KeptUp:
-    """The dearest step comes last; what fails is added to `failures`."""
+    """Do the three steps for one table. The most expensive step comes last. Failures are added to `failures`."""
 
     def tried(step: Callable[[], int]) -> int:
         try:

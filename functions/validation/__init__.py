@@ -1,1 +1,1 @@
-"""Typed rows are judged by the contract."""
+"""The function `validation`: it judges typed rows by the contract."""

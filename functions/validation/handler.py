@@ -1,4 +1,4 @@
-"""Typed rows are judged: what is accepted is committed to its table or, to be scored, cut into shards."""
+"""Judges typed rows by the contract. Accepted rows are committed to their table or, to be scored, cut into shards."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ POINTERS = ReleasePointers(StateTable(boto3.client("dynamodb"), NAMES))
 @LOGGER.inject_lambda_context
 @handles(StepInput[IngestState])
 def handler(call: StepInput[IngestState]) -> CommittedDrops | Sharded:
-    """What was committed or cut into shards; called again, the same."""
+    """What was committed, or cut into shards. A repeated call returns the same."""
     with TemporaryDirectory() as folder:
         drops = [fetch(drop, call.state.detail.feed, Path(folder)) for drop in call.state.ingested.parsed]
         answer = shard(drops, call.run) if call.state.detail.feed == "scoring" else commit(drops, call.state.detail)
@@ -63,7 +63,7 @@ def handler(call: StepInput[IngestState]) -> CommittedDrops | Sharded:
 
 @dataclass(frozen=True, kw_only=True)
 class FetchedDrop:
-    """A drop's typed rows, in a folder of its own."""
+    """A drop with its typed rows, in a folder of its own."""
 
     drop: ParsedDrop
     feed: Feed
@@ -74,14 +74,18 @@ class FetchedDrop:
         return self.folder / "parsed"
 
     def quarantine_unparsable(self) -> None:
-        """Keep the rows that ingestion could not parse; not those of a drop whose bytes the table holds already."""
+        """Put the rows that ingestion could not parse into the quarantine.
+
+        It is not called for a drop whose bytes the table has already: its rows are in the quarantine."""
         if self.drop.unparsable:
             S3.download_file(BUCKET, Staging(names=NAMES, of=self.drop.drop_id).unparsable, str(self.folder / "raw"))
             S3.upload_file(str(self.folder / "raw"), BUCKET, self._quarantine_key("unparsable"))
 
     @contextmanager
     def quarantine(self) -> Iterator[QuarantineFile]:
-        """A file of refused rows; one object per drop, so that a further attempt writes it anew."""
+        """A quarantine file for the rows that are refused here; it is uploaded at the end of the block.
+
+        There is one object for each drop, so a further attempt writes it anew."""
         path, drop = self.folder / "refused", self.drop
         with QuarantineFile(path, drop_id=drop.drop_id, source=drop.source, as_of=drop.as_of) as refused:
             yield refused
@@ -93,7 +97,7 @@ class FetchedDrop:
 
 
 def fetch(drop: ParsedDrop, feed: Feed, folder: Path) -> FetchedDrop:
-    """The drop with its rows, below `folder`."""
+    """The drop with its typed rows, fetched into a folder below `folder`."""
     fetched = FetchedDrop(drop=drop, feed=feed, folder=folder / drop.drop_id)
     fetched.folder.mkdir()
     S3.download_file(BUCKET, Staging(names=NAMES, of=drop.drop_id).parsed, str(fetched.parsed))
@@ -101,7 +105,10 @@ def fetch(drop: ParsedDrop, feed: Feed, folder: Path) -> FetchedDrop:
 
 
 def commit(drops: Sequence[FetchedDrop], detail: DropGroup) -> CommittedDrops:
-    """One commit of the rows' table; the rows of an object that it holds already are not added."""
+    """What became of each drop: all good rows come into the table by one commit.
+
+    The rows of bytes that the table has already are not added."""
+    # Rows that ingestion could not parse count with their drop, but only if this very call has judged it.
     done = commit_together(LAKE, detail.table, [new_drop(each, detail.table) for each in drops])
     has_champion = POINTERS.champion() is not None
     return CommittedDrops(
@@ -132,12 +139,12 @@ def commit(drops: Sequence[FetchedDrop], detail: DropGroup) -> CommittedDrops:
 
 
 def is_judged(done: Commit) -> bool:
-    """Whether the rows of the drop were looked at: not those that the table holds, or a later version of."""
+    """Whether the rows of the drop were judged: not if the table has its bytes, or a later version of its object."""
     return done.duplicate_of is None and done.superseded_by is None
 
 
 def new_drop(fetched: FetchedDrop, table: str) -> NewDrop:
-    """The rows that the contract takes, once the table says which keys it has."""
+    """The drop for `commit_together`; its rows are judged when the table has said which keys it holds."""
     drop = fetched.drop
     source = Source(
         uri=drop.source,
@@ -150,6 +157,7 @@ def new_drop(fetched: FetchedDrop, table: str) -> NewDrop:
     contract = up_to(LAKE.contract_of(table), PREDICTION, arrived=drop.as_of)
     new = RowsInFile(LAKE, table, contract, parsed=fetched.parsed, source=source, quarantine=fetched.quarantine)
 
+    # Called only if the rows count as new: then the unparsable rows belong into the quarantine, too.
     def write(iceberg: IcebergTable) -> NewRows:
         fetched.quarantine_unparsable()
         return new.write(iceberg)
@@ -159,10 +167,13 @@ def new_drop(fetched: FetchedDrop, table: str) -> NewDrop:
 
 
 def shard(drops: Sequence[FetchedDrop], run: str) -> Sharded:
-    """Shards for the champion, and the accepted rows of each drop beside them for the delivery."""
+    """The shards that the champion will score, and where the accepted rows of each drop are for the delivery.
+
+    Raises ConflictError if there is no champion any more."""
     champion = POINTERS.champion()
     if champion is None:
         raise ConflictError("expected the champion that the drops were read for, there is none now")
+    # Shards are numbered through all drops of the run: each drop knows its first one and how many it has.
     staging, done = Staging(names=NAMES, of=run), list[ShardedDrop]()
 
     def put(number: int, body: bytes) -> None:
@@ -182,7 +193,7 @@ def shard(drops: Sequence[FetchedDrop], run: str) -> Sharded:
 
 
 def shard_drop(fetched: FetchedDrop, shards: Shards) -> ShardedDrop:
-    """The next shards are those of this drop."""
+    """Cut the accepted rows of one drop into the next shards, and upload the rows for the delivery."""
     drop, first, accepted = fetched.drop, shards.number, fetched.folder / "accepted"
     fetched.quarantine_unparsable()
     table = up_to(SCORING, PREDICTION, arrived=drop.as_of)
@@ -200,5 +211,6 @@ def shard_drop(fetched: FetchedDrop, shards: Shards) -> ShardedDrop:
         quarantined=sum(refused.values()) + drop.unparsable,
         reasons=together(refused, drop.reasons),
         first_shard=first,
+        # Without an accepted row, shards that were put before the number of rows was known to be wrong do not count.
         shards=shards.number - first if rows else 0,
     )

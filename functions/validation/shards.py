@@ -1,4 +1,4 @@
-"""Accepted rows as shards for batch transform: Arrow IPC streams of row numbers and the columns that a model reads."""
+"""Cuts accepted rows into shards for batch transform: Arrow IPC streams of row numbers and the model's columns."""
 
 from __future__ import annotations
 
@@ -20,13 +20,14 @@ if TYPE_CHECKING:
     from millrace.features.history import History
 
 END_BYTES = 64
-"""Of the mark at the end of a stream, and of what pads its schema."""
+"""An upper bound of the bytes of the mark at a stream's end and of the padding of its schema."""
 
 
 class Shards:
-    """Rows in order, in streams of at most `limit` bytes; only the one that is being filled is in memory.
+    """Writes rows, in order, as shards of at most `limit` bytes. Only the shard that is being filled is in memory.
 
-    A row that is longer than the limit is a shard of its own. `put` takes the number of the shard and its bytes."""
+    A row that is larger than the limit is a shard of its own. `put` takes the number of the shard, from 0, and its
+    bytes."""
 
     def __init__(self, put: Callable[[int, bytes], object], columns: Sequence[str], *, limit: int) -> None:
         self.number = 0
@@ -38,6 +39,7 @@ class Shards:
         """Add a part of the accepted rows: the contract's columns and `_line`."""
         import pyarrow as pa
 
+        # A stream has a schema, record batches and an end. A shard is full when the next batch would not fit.
         chosen = rows.select([LINE, *self._columns]).rename_columns([ROW, *self._columns])
         room = self._limit - chosen.schema.serialize().size - END_BYTES
         for batch in chosen.combine_chunks().to_batches():
@@ -49,7 +51,7 @@ class Shards:
                 self._bytes += size
 
     def finish(self) -> None:
-        """Put what is left; called once more at the end."""
+        """Put the shard that is being filled. It is called once more at the end."""
         if self._batches:
             self._put(self.number, write_stream(self._batches))
             self.number += 1
@@ -57,7 +59,7 @@ class Shards:
 
 
 def _pieces(batch: pa.RecordBatch, room: int) -> Iterator[pa.RecordBatch]:
-    """The batch in halves of halves, until each fits."""
+    """The batch in pieces that fit into `room` bytes, halved again and again; a single row is never cut."""
     import pyarrow as pa
 
     if batch.num_rows <= 1 or pa.ipc.get_record_batch_size(batch) <= room:
@@ -79,17 +81,20 @@ def stage_with_past(
     histories: Sequence[History],
     read_before: Callable[[pa.Table], pa.Table | None],
 ) -> tuple[int, RowsByReason]:
-    """As `stage`, for a model that reads the past of a row: first of the drop's good rows, then of `read_before`.
+    """As `stage`, for a model that reads the past of rows.
 
-    It is given the drop's rows. A row whose past is too short is refused."""
+    The past is in the drop's own good rows, and in the table's rows that `read_before` returns for them. A row with a
+    past that is too short is refused, as `history`."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     schema, good = parsed_schema(table), accepted.with_name("good")
     rows = 0
     with quarantine() as refused, pq.ParquetWriter(accepted, schema, compression="zstd") as writer:
+        # Good rows go into a file first: the past of a row may be in any of them, also in a later part.
         with pq.ParquetWriter(good, schema, compression="zstd", write_page_checksum=True) as first:
             enough = screen(parsed, table, first.write_table, refused)
+        # Of the good rows and of the table's, only the columns of the histories are held in memory.
         own = pq.read_table(good, columns=columns_of(histories))
         known = [part for part in (read_before(own), own) if part is not None]
         before = pa.concat_tables(known, promote_options="permissive")
@@ -107,9 +112,10 @@ def stage_with_past(
 def _refuse_short(
     part: pa.Table, table: Table, before: pa.Table, histories: Sequence[History], refused: QuarantineFile
 ) -> pa.Table:
-    """The rows whose past reaches back far enough; the others are written to `refused`."""
+    """The rows with a past that reaches back far enough. The other rows go to `refused`."""
     import pyarrow as pa
 
+    # History by history: a row that one of them refuses is not looked at by the next.
     for history in histories:
         short_N = history.is_too_short(part, before)
         hours = (history.steps - 1) * history.every_hours
@@ -130,10 +136,10 @@ def _refuse_short(
 def stage(
     parsed: Path, table: Table, accepted: Path, shards: Shards, quarantine: Quarantine
 ) -> tuple[int, RowsByReason]:
-    """The numbers of accepted and of refused rows, these by their reason; the former are in the file `accepted`, and
-    in `shards`.
+    """The number of accepted rows, and the numbers of refused rows by reason.
 
-    Where the number of rows breaks the contract, `accepted` is empty and the shards are void."""
+    The accepted rows are in the file `accepted` and in `shards`. If the contract refuses their number, `accepted` is
+    empty, and the shards of this drop must not be used."""
     import pyarrow.parquet as pq
 
     schema = parsed_schema(table)
@@ -146,6 +152,6 @@ def stage(
         with quarantine() as refused:
             rows = screen(parsed, table, accept, refused)
         shards.finish()
-    if not rows:
+    if not rows:  # the file may have rows that were accepted before their number was known to be wrong
         pq.write_table(schema.empty_table(), accepted)
     return rows, refused.reasons

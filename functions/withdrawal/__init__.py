@@ -1,1 +1,1 @@
-"""A person takes rows out of the tables again."""
+"""Takes rows out of the tables when a person withdraws them."""

@@ -1,4 +1,4 @@
-"""Rows that a person withdraws leave the tables: a new snapshot each, and a record of who, why and how many."""
+"""Takes withdrawn rows out of the tables: a new snapshot of each table, and a record of who, why and how many."""
 
 from __future__ import annotations
 
@@ -25,10 +25,11 @@ DYNAMODB = boto3.client("dynamodb")
 @LOGGER.inject_lambda_context
 @handles(WithdrawalRequest)
 def handler(request: WithdrawalRequest) -> Withdrawn:
-    """How many rows left which table; the same request again changes nothing and says the same.
+    """How many rows left each table. The same request again changes nothing and gets the same answer.
 
-    The labels go with the rows: they would make the same rows again, of the decisions that they are about.
-    Raises WithdrawalError where neither table has such a row."""
+    Labels are withdrawn with the rows. Else the next training would make the same rows of them and their decisions.
+    Raises WithdrawalError if neither table has such a row."""
+    # Labels first (WITHDRAWN_IN_ORDER): some are found by the rows, which must still be there if a retry is needed.
     cells = by_drop(request.drop) if request.drop else by_key(LAKE, request.key)
     gone = {table: withdraw(LAKE, table, cells, cause=request.cause) for table in WITHDRAWN_IN_ORDER}
     if not any(gone.values()):
@@ -36,6 +37,7 @@ def handler(request: WithdrawalRequest) -> Withdrawn:
         raise WithdrawalError(
             f"expected rows of {what} in {NAMES.table('rows')} or {NAMES.table('labels')}, found none"
         )
+    # No execution calls this function, so the record names the function and the request.
     record = Record(
         actor="withdrawal",
         execution_arn=f"{NAMES.function_arn('withdrawal')}:{request.cause}",

@@ -1,1 +1,1 @@
-"""What the stacks are built of: a function, a machine, a queue, a rule, each with its role, log and key."""
+"""The parts of which stacks are built: a function, a machine, a queue, a rule, each with its role, log and key."""

@@ -1,4 +1,4 @@
-"""Acknowledged findings of the static packs: each on its own resource, by its exact name, with the reason."""
+"""Acknowledges findings of the static packs, each on its own resource, by its exact name and with the reason."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ import aws_cdk as cdk
 
 
 def acknowledge(resource: cdk.CfnResource, reasons: Mapping[str, str]) -> None:
-    """Acknowledge the findings on this resource; `reasons` by id as the pack prints it.
+    """Acknowledge findings on this resource. `reasons` has the id of each finding, as the pack prints it.
 
-    cdk-nag reads them from the construct (`AwsSolutions-L1`), checkov from the template (`CKV_AWS_18`)."""
+    cdk-nag reads acknowledgements from the construct (`AwsSolutions-L1`), checkov reads them from the template
+    (`CKV_AWS_18`)."""
     skipped = [{"id": key, "comment": reason} for key, reason in reasons.items() if key.startswith("CKV")]
     named = [cdk.Acknowledgment(id=key, reason=reason) for key, reason in reasons.items() if not key.startswith("CKV")]
     if named:

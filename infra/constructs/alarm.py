@@ -1,4 +1,4 @@
-"""An operations alarm of the catalogue, to the topic of alarms."""
+"""An operations alarm of the catalogue, which sends to the topic of alarms."""
 
 from __future__ import annotations
 
@@ -13,7 +13,10 @@ from millrace.operations.alarms import OperationsAlarm, WatchedMetric
 
 
 class Alarm(Construct):
-    """The alarm `name` of the catalogue, deployed as `alarm_name`; it reads `metrics` and sends both changes."""
+    """The alarm `name` of the catalogue, deployed as `alarm_name`.
+
+    It reads `metrics`, and sends a message when it is raised and when it is over. Raises ValueError if its threshold
+    depends on the workload."""
 
     def __init__(
         self,
@@ -38,5 +41,5 @@ class Alarm(Construct):
             threshold=alarm.threshold,
             topic_arn=topic_arn,
         )
-        # Not `CfnAlarm`: the release machine makes others by the same parameters.
+        # Not `CfnAlarm`: the release machine makes other alarms from the same parameters, by CloudWatch's API.
         CfnResource(self, "Resource", type="AWS::CloudWatch::Alarm", properties=given)

@@ -1,6 +1,6 @@
-"""A budget of AWS Budgets for all that one workload costs in a stage, by its tag.
+"""A budget of AWS Budgets for everything that one workload costs in a stage, by its tag.
 
-It counts from the day on that the tag is activated as a cost allocation tag, which only the payer's account can do.
+It counts from the day on which the tag is activated as a cost allocation tag. Only the payer's account can do that.
 https://docs.aws.amazon.com/awsaccountbilling/latest/aboutv2/activating-tags.html
 """
 
@@ -23,7 +23,7 @@ NEAR_PERCENT, FORECAST_PERCENT = 80, 100
 
 
 class Budget(Construct):
-    """What the declaration expects of a month; the topic of alarms is sent what comes near it or will go beyond."""
+    """A budget of a month's expected cost. The topic of alarms gets a message at 80% of it, and if more is forecast."""
 
     def __init__(self, scope: Construct, *, context: Context) -> None:
         super().__init__(scope, "budget")
@@ -46,8 +46,10 @@ class Budget(Construct):
         )
 
     def _digest(self, notifications: Sequence[budgets.CfnBudget.NotificationWithSubscribersProperty]) -> str:
-        """Eight digits, for the name: other notifications replace a budget, and the new one is made before the old one
-        goes, which AWS refuses under the same name.
+        """Eight digits for the budget's name, from its notifications.
+
+        Other notifications replace the budget. CloudFormation makes the new budget before it deletes the old one, and
+        AWS refuses two budgets of one name.
 
         https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-budgets-budget.html"""
         text = json.dumps(cdk.Stack.of(self).resolve(notifications), sort_keys=True)
@@ -70,7 +72,7 @@ class Budget(Construct):
 
 
 def expected_usd(context: Context) -> float:
-    """The trainings that the workload's own budget allows, and its endpoint at its fewest instances for a month."""
+    """USD a month: the workload's own budget for trainings, and its endpoint with the fewest instances."""
     rollout, stage = context.workload.rollout, context.platform.stage
     instance = rollout.instance[stage]
     serving = usd_per_hour(instance) * rollout.min_instances * MONTH_HOURS

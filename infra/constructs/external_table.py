@@ -1,4 +1,4 @@
-"""A Glue table over objects that our functions write; its partitions are computed, never registered."""
+"""A Glue table over objects that our functions write. Athena computes its partitions, and nobody registers them."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ PARQUET = (
 TEXT_OUTPUT = "org.apache.hadoop.hive.ql.io.HiveIgnoreKeyTextOutputFormat"
 PARQUET_OUTPUT = "org.apache.hadoop.hive.ql.io.parquet.MapredParquetOutputFormat"
 EARLIEST = "1990-01-01"
-"""Of rows that keep the dates that they are about, which may lie far back."""
+"""First date of a partition for rows under the date that they are about, which may be long ago."""
 
 
 HIVE_TYPES: dict[Kind, str] = {
@@ -35,17 +35,17 @@ HIVE_TYPES: dict[Kind, str] = {
     "timestamp": "timestamp",
     "timestamp_utc": "timestamp",
 }
-"""Athena's names of the contract's types."""
+"""Athena's type for each kind of the contract."""
 
 
 def column_types(table: Table) -> dict[str, str]:
-    """The Glue type of each column of the contract's table, in order."""
+    """The Glue type of each column of the contract's table, in the order of the columns."""
     return {column.name: HIVE_TYPES[column.kind] for column in table.columns}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Partition:
-    """One partition column and how Athena finds its values.
+    """One partition column, and how Athena finds its values.
 
     https://docs.aws.amazon.com/athena/latest/ug/partition-projection-supported-types.html"""
 
@@ -54,7 +54,7 @@ class Partition:
 
     @classmethod
     def by_date(cls, since: str = EARLIEST) -> Partition:
-        """`date=yyyy-mm-dd`, none before `since`: a query without a date looks into the folder of each day."""
+        """Partitions `date=yyyy-mm-dd` from `since` on. A query without a date looks into the folder of each day."""
         return cls(name="date", projection={"type": "date", "format": "yyyy-MM-dd", "range": f"{since},NOW+1DAYS"})
 
     @classmethod
@@ -63,12 +63,12 @@ class Partition:
 
     @classmethod
     def named(cls, name: str) -> Partition:
-        """Any value, but every query must say which."""
+        """A partition with any value. Every query must name the value."""
         return cls(name=name, projection={"type": "injected"})
 
 
 class ExternalTable(Construct):
-    """`<workload>_<name>` over `s3://<lake>/<workload>/<name>/<partition>=<value>/…/`."""
+    """The table `<workload>_<name>` over `s3://<lake>/<workload>/<name>/<partition>=<value>/…/`."""
 
     def __init__(
         self,
@@ -110,6 +110,7 @@ class ExternalTable(Construct):
 
 
 def _projection(location: str, partitions: tuple[Partition, ...]) -> dict[str, str]:
+    """The properties from which Athena computes the partitions and their folders: `<location>date=${date}/`."""
     folders = "/".join(f"{partition.name}=${{{partition.name}}}" for partition in partitions)
     return {
         "projection.enabled": "true",

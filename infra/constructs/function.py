@@ -1,4 +1,4 @@
-"""A Lambda function: bundle, layer, role, log group, settings."""
+"""A Lambda function with its bundle, layer, role, log group and settings."""
 
 from __future__ import annotations
 
@@ -25,23 +25,25 @@ ACCEPTED = {
     "CKV_AWS_115": "Reserved concurrency throttles events away; queues and the slots in the state table bound it",
     "CKV_AWS_117": "It calls AWS's APIs alone; in the VPC each of them would need an endpoint that costs by the hour",
 }
-"""What the packs find in every function."""
+"""Findings of the packs in every function, and why they are accepted."""
 SYNCHRONOUS = {
     "Serverless-LambdaDLQ": "Nobody calls it asynchronously, so Lambda never holds an event of it; its caller fails",
     "CKV_AWS_116": "Its caller (a machine, a queue, a client) waits for the answer and handles the failure itself",
 }
-"""What they find in a function without a dead-letter queue; the rule `asynchronous-function` checks that it is so."""
+"""Findings in a function without a dead-letter queue. The rule `asynchronous-function` checks that the reasons hold."""
 
 
 LEAST_DISK_MB = 512
+"""The disk that Lambda gives to every function, and the least that can be declared."""
 
 
 class Function(Construct):
-    """`functions/<name>` deployed as `<prefix>-<name>` of its owner; code and third-party packages apart.
+    """The function `functions/<name>`, deployed as `<prefix>-<name>` of its owner. Its packages are in a layer.
 
-    With `keeps_events` those that fail thrice land in the dead letters of the stage's events: needed by a function that
-    is called asynchronously, and only by such. With `has_snapshots` its published versions start from snapshots. One
-    that `feeds_itself` puts messages back into its own queue; any other that does so is stopped by Lambda."""
+    - `keeps_events`: an event that fails three times goes to the dead letters of the stage's events. Functions that are
+      called asynchronously need this, and only they.
+    - `has_snapshots`: its published versions start from snapshots.
+    - `feeds_itself`: it puts messages back into its own queue. Lambda stops other functions that do so."""
 
     def __init__(
         self,
@@ -64,6 +66,7 @@ class Function(Construct):
         self.arn = context.names.function_arn(name)
         log_name = f"/aws/lambda/{self.name}"
         log = log_group(self, "Log", name=log_name, owner=context)
+        # The statements decide whether the key is also needed to write (`key.use`).
         own = [*([queues.send(context.dead_events_arn)] if keeps_events else []), *statements]
         self.role = Role(
             self,
@@ -114,22 +117,26 @@ class Function(Construct):
             else None,
         )
         acknowledge(self.resource, ACCEPTED if keeps_events else ACCEPTED | SYNCHRONOUS)
+        # Else Lambda might make the log group itself, at a first call: without a key and for ever.
         self.resource.add_resource_dependency(log)
 
 
 def _disk(settings: PlatformEnvironment) -> lambda_.CfnFunction.EphemeralStorageProperty | None:
-    """Room for the largest drop, where the function holds one; else the 512 MB that Lambda gives to all."""
+    """Room for the largest drop, if the function holds drops; else None, which is Lambda's 512 MB."""
     if not isinstance(settings, DropEnvironment):
         return None
     return lambda_.CfnFunction.EphemeralStorageProperty(size=max(settings.disk_mb, LEAST_DISK_MB))
 
 
 def _asset(scope: Construct, name: str, folder: str, digest: str) -> assets.Asset:
+    """The folder as an asset with this digest, so that the CDK need not read the whole folder for one."""
     return assets.Asset(scope, name, path=folder, asset_hash=digest, asset_hash_type=cdk.AssetHashType.CUSTOM)
 
 
 def _layer(scope: Construct, requirements: str, context: Owner) -> str:
-    """The reference of the stack's layer for a file below `functions/`; one layer per requirements and stack."""
+    """The reference of the layer for a file of requirements below `functions/`.
+
+    Functions of a stack with the same requirements share one layer."""
     folder, digest = layer(
         REPOSITORY,
         REPOSITORY / "functions" / requirements,
@@ -137,6 +144,7 @@ def _layer(scope: Construct, requirements: str, context: Owner) -> str:
         context.settings.python,
         context.settings.compiler,
     )
+    # The layer belongs to the stack and not to the function that asks first, so the others find it by its name.
     stack = cdk.Stack.of(scope)
     name = f"Layer{digest[:12]}"
     existing = stack.node.try_find_child(name)

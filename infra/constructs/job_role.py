@@ -1,4 +1,4 @@
-"""The role of a SageMaker job or model: what the platform does in its name, and the data it is given."""
+"""The role of a SageMaker job or model: rights that every job needs, and rights on its own data."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ JOBS_OF_IMAGE = {
     "processing": ["ProcessingJobs"],
     "inference": ["Endpoints", "TransformJobs"],
 }
-"""What an image is run as unless a role says otherwise; SageMaker names log groups and metrics' namespaces by it."""
+"""What each image runs as, unless a role says otherwise. SageMaker names log groups and namespaces of metrics so."""
 
 ACCEPTED = {
     "CKV_AWS_109": "The permission that it gives away is SageMaker's own, to use the job's network interface",
     "CKV_AWS_111": "What it writes everywhere are network interfaces, which have no name before the job has them",
 }
-"""What checkov finds in `network.attach_interfaces`."""
+"""Findings of checkov in `network.attach_interfaces`, and why they are accepted."""
 
 
 class JobRole(Construct):
-    """`<workload prefix>-<owner>`, taken by SageMaker. The container itself has no network and no credentials."""
+    """The role `<workload prefix>-<owner>`, which SageMaker takes. The container has no network and no credentials."""
 
     def __init__(
         self,
@@ -41,6 +41,7 @@ class JobRole(Construct):
     ) -> None:
         super().__init__(scope, f"{owner}-job-role")
         kinds = kinds or JOBS_OF_IMAGE[image]
+        # All jobs of a kind share a log group. An endpoint has one of its own.
         groups = [f"{kind}/{context.names.endpoint}" if kind == "Endpoints" else kind for kind in kinds]
         role = Role(
             self,

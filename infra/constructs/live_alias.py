@@ -1,7 +1,8 @@
-"""A published version of a function that is ready before its first request, under the alias `live`.
+"""A published version of a function, which is ready before its first request, under the alias `live`.
 
-Lambda keeps snapshots and provisioned environments of versions only, and a version never changes: what is deployed is
-part of its logical id, so another code or setting is another version, and CloudFormation deletes the old one after.
+Lambda keeps snapshots and provisioned environments only of versions, and a version never changes. So the logical id of
+the version has a digest of the deployed code and settings. Other code or settings are another version, and
+CloudFormation deletes the old one afterwards.
 https://docs.aws.amazon.com/lambda/latest/dg/snapstart.html"""
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ LIVE = "live"
 
 
 class LiveAlias(Construct):
-    """The alias of a `Function` with these `starts`; callers who name the function alone meet cold starts as before."""
+    """The alias of a `Function` with these `starts`. Callers that name only the function still meet cold starts."""
 
     def __init__(self, scope: Construct, function: Function, starts: Starts) -> None:
         super().__init__(scope, f"{function.name}-{LIVE}")
@@ -41,6 +42,7 @@ class LiveAlias(Construct):
 def _deployed(function: Function) -> str:
     """A digest of the function's code, layers and settings."""
     made = function.resource
+    # A change of one of these parts is another version. `resolve` gives deploy-time values the same text each time.
     parts = [made.code, made.layers, made.environment, made.runtime, made.architectures, made.handler, made.timeout,
              made.memory_size, made.ephemeral_storage, made.kms_key_arn, made.role, made.snap_start]  # fmt: skip
     text = json.dumps(cdk.Stack.of(function).resolve(parts), sort_keys=True)

@@ -1,4 +1,4 @@
-"""The log group of a function, a machine or an endpoint: under the stage's key, for as long as it keeps logs."""
+"""The log group of a function, a machine or an endpoint, under the stage's key and with the stage's retention."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from infra.context import Owner
 
 
 def log_group(scope: Construct, construct_id: str, *, name: str, owner: Owner) -> logs.CfnLogGroup:
-    """The group `name`."""
+    """The log group `name`, with the key and the retention of its owner's stage."""
     return logs.CfnLogGroup(
         scope,
         construct_id,

@@ -1,4 +1,4 @@
-"""A Standard state machine: definition, role, log group, trace."""
+"""A Standard state machine with its definition, role, log group and trace."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from infra.iam.resource import Statement
 from infra.machines.states import Definition, in_partition
 
 ACCEPTED = {"AwsSolutions-SF1": "The owner wants failures alone; an execution's history has every event for 90 days"}
-"""What cdk-nag finds in a machine that logs failures alone."""
+"""The finding of cdk-nag in a machine that only logs failures, and why it is accepted."""
 
 
 class Machine(Construct):
-    """One of `infra/machines`, deployed as `<workload prefix>-<name>`."""
+    """A machine of `infra/machines`, deployed as `<workload prefix>-<name>`."""
 
     def __init__(
         self, scope: Construct, name: str, *, context: Context, definition: Definition, statements: Sequence[Statement]

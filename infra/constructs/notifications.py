@@ -1,4 +1,4 @@
-"""The topic of alarms, who may publish to it, who reads it, and the events that go to it."""
+"""The topic of alarms: its publishers, its receivers, and the events that are sent to it."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ from millrace.operations.notices import NOTICES, Notice
 
 
 class Notifications(Construct):
-    """One topic for all workloads of the stage; each message names its workload."""
+    """One topic for all workloads of the stage. Each message names its workload."""
 
     def __init__(
         self, scope: Construct, *, settings: StageSettings, key_arn: str, bus: events.CfnEventBus | None
     ) -> None:
-        """`bus` is the stage's own, None where it is one of the account's."""
+        """`bus` is the stage's own event bus; None if the stage uses a bus of the account."""
         super().__init__(scope, "notifications")
         self._names = settings.platform
         self._key_arn = key_arn
         self._topic = sns.CfnTopic(self, "Topic", topic_name=self._names.alarm_topic, kms_master_key_id=key_arn)
         publishers = self._publishers()
-        # As deployed stages know them: under another logical id CloudFormation would make a second topic of the name.
+        # Deployed stages have these logical ids. Under another id CloudFormation would make a second topic of the name.
         self._topic.override_logical_id("Alarms")
         publishers.override_logical_id("AlarmsPolicy")
         if settings.alarm_email:
@@ -45,6 +45,7 @@ class Notifications(Construct):
                 "SNS tries a mail 50 times in 6 hours; of a queue of those it gave up people would hear by such a mail"
             )
             acknowledge(email, {"Serverless-SNSRedrivePolicy": tried})
+        # A rule must not send before the topic takes its messages, the queue takes what fails, and the bus is there.
         undelivered = self._undelivered()
         self._webhook = Webhook(self, settings=settings) if settings.alarm_webhook else None
         for name, notice in NOTICES.items():
@@ -63,6 +64,8 @@ class Notifications(Construct):
             )
 
     def _publishers(self) -> sns.CfnTopicPolicy:
+        """The topic's policy: CloudWatch, Budgets and EventBridge publish, and nobody without TLS."""
+
         def publish(service: str) -> dict[str, object]:
             return {
                 "Effect": "Allow",
@@ -99,7 +102,7 @@ class Notifications(Construct):
         )
 
     def _undelivered(self) -> sqs.CfnQueue:
-        """Where EventBridge, Scheduler and Lambda leave an event that they could not deliver, of every workload."""
+        """The queue for events of all workloads that EventBridge, Scheduler or Lambda could not deliver."""
         name = self._names.queue(dead(EVENTS))
         arn = self._names.arn("sqs", name)
         queue = sqs.CfnQueue(

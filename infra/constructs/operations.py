@@ -1,4 +1,4 @@
-"""What a workload has from its first deployment on; what watches its endpoint is made by `release`."""
+"""The alarms that a workload has from its first deployment on. The machine `release` makes those on its endpoint."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A queue under the customer key with its dead-letter queue."""
+"""A queue under the customer key, with its dead-letter queue."""
 
 from __future__ import annotations
 
@@ -14,12 +14,14 @@ from infra.context import Context
 from infra.iam.resource import policy
 
 RETENTION_S = 14 * 24 * 3600
-"""SQS's longest; a redrive has as long."""
+"""SQS's longest retention, in seconds. So there is as much time for a redrive."""
 NO_DESTINATION = "Lambda takes no failure destination for a queue: what fails goes to the queue's own dead letters"
 
 
 class Queue(Construct):
-    """`<workload prefix>-<name>` and `…-<name>-dead`; `senders` are service principals that may send."""
+    """The queues `<workload prefix>-<name>` and `…-<name>-dead`.
+
+    After `receives` deliveries a message goes to the dead letters. `senders` are service principals that may send."""
 
     def __init__(
         self,
@@ -60,6 +62,7 @@ class Queue(Construct):
             message_retention_period=RETENTION_S,
             **properties,  # type: ignore[arg-type]
         )
+        # Roles say who may use the queue. Its policy refuses calls without TLS, and lets services send.
         statements = [
             {
                 "Effect": "Deny",
@@ -93,7 +96,9 @@ def feed(
     concurrency: int,
     dependencies: Sequence[CfnResource] = (),
 ) -> None:
-    """Let the queue call the function: partial batch failures, at most `concurrency` at once (never reserved)."""
+    """Let the queue call the function, with partial batch failures.
+
+    At most `concurrency` calls run at once. This reserves no concurrency of the account."""
     mapping = lambda_.CfnEventSourceMapping(
         scope,
         "Feed",

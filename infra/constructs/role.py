@@ -1,4 +1,4 @@
-"""A named role with its statements inline."""
+"""A named role with inline statements."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def role_resource(
     statements: Sequence[Statement],
     name: str | None = None,
 ) -> iam.CfnRole:
-    """The role as CloudFormation makes it; without a `name` by one of its own."""
+    """The resource of a role. Without a `name` CloudFormation chooses one."""
     resource = iam.CfnRole(
         scope,
         logical_id,
@@ -53,8 +53,9 @@ def role_resource(
 
 
 def wildcards(statements: Sequence[Statement], service: str = "") -> dict[str, str]:
-    """By finding on a resource with a wildcard: the reasons of every statement that names it; `service` takes the
-    role."""
+    """The findings on resources with a wildcard, each with the reasons of all statements that name the resource.
+
+    `service` is the principal that takes the role: for Lambda, the packs have one more finding on `*`."""
     reasons: dict[str, dict[str, None]] = {}
     for statement in statements:
         for resource, reason in statement.reasons.items():

@@ -21,29 +21,30 @@ ENVELOPE = events.CfnRule.InputTransformerProperty(
     input_paths_map={"id": "$.id", "time": "$.time", "detail": "$.detail"},
     input_template='{"cause": <id>, "as_of": <time>, "detail": <detail>}',
 )
-"""What a rule hands to its machine or function: the event's id, time and detail."""
+"""The input that a rule gives to its machine or function: id, time and detail of the event."""
 
 
 def retry_policy() -> events.CfnRule.RetryPolicyProperty:
-    """Of every target: how often, and how long, its event is tried again."""
+    """How often, and for how long, a target's event is tried again. All targets have the same policy."""
     return events.CfnRule.RetryPolicyProperty(
         maximum_event_age_in_seconds=int(delivery.LONGEST.total_seconds()), maximum_retry_attempts=delivery.RETRIES
     )
 
 
 def pattern_of(event: type[BusEvent], *, workload: str, **fields: list[Any]) -> dict[str, Any]:
-    """The pattern that matches events of this class and workload whose `fields` have one of the values.
+    """The pattern of events of this class and workload, in which each of `fields` has one of its values.
 
-    Raises ValueError when the event has no such field."""
+    Raises ValueError if the event has no such field."""
     if unknown := sorted(fields.keys() - event.model_fields.keys()):
         raise ValueError(f"{event.detail_type}: expected fields among {sorted(event.model_fields)}, got {unknown}")
     return {"source": [SOURCE], "detail-type": [event.detail_type], "detail": {"workload": [workload], **fields}}
 
 
 def of_stage(pattern: Mapping[str, Any], platform: Platform) -> dict[str, Any]:
-    """The pattern of events on the platform's bus; where other stages may be on it, too, of this stage's alone.
+    """The pattern of events on the platform's bus. On a bus of the account, it only matches events of this stage.
 
-    Every event of ours names its run: the execution that put it, or the function; a program's names the stage.
+    Other stages may use that bus, too. Every event of ours names its run, which is the execution or the function that
+    put it. An event of a program names the stage.
     https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-create-pattern-operators.html (`$or`)"""
     if platform.event_bus is None:
         return dict(pattern)
@@ -56,11 +57,10 @@ def of_stage(pattern: Mapping[str, Any], platform: Platform) -> dict[str, Any]:
 
 
 class Rule(Construct):
-    """Send the events that match `pattern` to one target.
+    """Sends the events that match `pattern` to one target.
 
-    What cannot be delivered lands in the dead letters of `dead`, without it in those of the stage's events.
-
-    `bus` is None for the account's default bus, where AWS's own events are."""
+    An event that cannot be delivered goes to the dead letters of the queue `dead`; without it, to those of the stage's
+    events. `bus` is None for the account's default bus, which has AWS's own events."""
 
     def __init__(
         self,
@@ -91,7 +91,7 @@ class Rule(Construct):
         self._rule(self._target(machine_arn, role_arn=role.resource.attr_arn, input_transformer=ENVELOPE))
 
     def to_function(self, function_arn: str) -> None:
-        """Call the function with the envelope."""
+        """Call the function with the envelope. The function's own permission allows it, so there is no role."""
         rule = self._rule(self._target(function_arn, input_transformer=ENVELOPE))
         lambda_.CfnPermission(
             self,
@@ -127,6 +127,7 @@ class Rule(Construct):
             state="ENABLED",
             targets=[target],
         )
+        # The rule must not send before its queue of dead letters is there.
         if self._dead:
             rule.node.add_dependency(self._dead)
         return rule

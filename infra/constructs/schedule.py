@@ -16,16 +16,16 @@ from infra.iam.resource import Statement
 from millrace.messages import delivery
 
 WINDOW_MINUTES = 15
-"""A call comes up to this much after its time: those of all workloads are due in the same minute, and would take
-Lambda's concurrency and SageMaker's quotas together.
+"""A call may come so many minutes after its time. The calls of all workloads are due in the same minute, and together
+they would exhaust Lambda's concurrency and SageMaker's quotas.
 https://docs.aws.amazon.com/scheduler/latest/UserGuide/managing-schedule-flexible-time-windows.html"""
 
 
 class Schedule(Construct):
-    """By `expression` (UTC) the call that `target` allows; the input says when it was due and which occurrence it is.
+    """Makes the call that `target` allows by `expression`, in UTC. The input has the due time and the call's id.
 
     A function is called asynchronously: https://docs.aws.amazon.com/scheduler/latest/UserGuide/managing-targets-templated.html
-    What cannot be delivered lands in the dead letters of the stage's events."""
+    A call that cannot be delivered goes to the dead letters of the stage's events."""
 
     def __init__(
         self, scope: Construct, name: str, *, context: Context, expression: str, target: Statement, is_on: bool = True
@@ -70,7 +70,7 @@ class Schedule(Construct):
 
     @classmethod
     def of_function(cls, function: Function, *, context: Context, expression: str, is_on: bool = True) -> Self:
-        """That of a function, beside it and of the same name."""
+        """The schedule of a function, in the same scope and with the same name."""
         name, scope = function.node.id, cast("Construct", function.node.scope)
         target = functions.invoke(context.names, name)
         schedule = cls(scope, name, context=context, expression=expression, target=target, is_on=is_on)

@@ -1,4 +1,4 @@
-"""Tags of a stack: on the stack, and on each of its resources that takes some."""
+"""Tags a stack and each of its resources that takes tags."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ import aws_cdk as cdk
 
 
 def tag(stack: cdk.Stack, tags: Mapping[str, str]) -> None:
-    """Tag the stack and all that is in it by now; the rule `tags` finds what was left out.
+    """Tag the stack and everything in it so far. The rule `tags` finds what was left out.
 
-    By hand, since `Tags.of(stack)` is an aspect for each tag and visits the whole app: that doubles the time of a
-    synthesis."""
+    `Tags.of(stack)` would do the same with one aspect for each tag. Each aspect visits the whole app, which doubles the
+    time of a synthesis."""
     for construct in stack.node.find_all():
         manager = cdk.TagManager.of(construct)
         if manager is not None:

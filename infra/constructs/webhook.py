@@ -1,5 +1,7 @@
-"""The chat webhook of a stage: an API destination of EventBridge that posts `{"text": "…"}`, as Slack, Mattermost and
-Google Chat take it. No code of ours runs, and the URL, which is a credential, is in no template.
+"""The chat webhook of a stage: an API destination of EventBridge that posts `{"text": "…"}`.
+
+Slack, Mattermost and Google Chat take such a post. No code of ours runs for it. The URL is a credential, so it is in no
+template.
 
 https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-api-destinations.html
 """
@@ -24,13 +26,13 @@ from millrace.operations.dead_letters import EVENTS, dead
 from millrace.operations.notices import WEBHOOK_RULE
 
 NOTIFYING = (*ALARMS, SERVING, *monitors.RATIO_ALARMS, *monitors.COUNT_ALARMS, *STAGE_ALARMS)
-"""The alarms that send something themselves."""
+"""The alarms that send messages themselves."""
 PER_SECOND = 1
-"""Calls of the webhook: Slack takes one a second."""
+"""Most calls of the webhook in a second: Slack takes one."""
 
 
 class Webhook(Construct):
-    """What the topic is sent, but for a budget's notifications, goes to the webhook too."""
+    """Sends everything to the webhook that the topic gets, except the notifications of budgets."""
 
     def __init__(self, scope: Construct, *, settings: StageSettings) -> None:
         super().__init__(scope, "webhook")
@@ -53,6 +55,7 @@ class Webhook(Construct):
             name=f"{names.prefix}-webhook",
             connection_arn=connection.attr_arn,
             http_method="POST",
+            # CloudFormation reads the secret at deployment; the template only has this reference.
             invocation_endpoint=f"{{{{resolve:secretsmanager:{settings.alarm_webhook}:SecretString}}}}",
             invocation_rate_limit_per_second=PER_SECOND,
         )
@@ -70,7 +73,7 @@ class Webhook(Construct):
         self._alarms()
 
     def target(self, paths: Mapping[str, str], text: str) -> events.CfnRule.TargetProperty:
-        """Of a rule: the text, with `<word>` for each of `paths`."""
+        """The target of a rule that posts the text. `paths` fills in each `<word>` of it from the event."""
         return events.CfnRule.TargetProperty(
             id="webhook",
             arn=self._destination.attr_arn,
@@ -102,7 +105,9 @@ class Webhook(Construct):
 
 
 def alarm_changes(names: Platform) -> dict[str, Any]:
-    """Of this stage, of alarms that notify: raised, or over; a new alarm that finds nothing says nothing."""
+    """The pattern of changes of this stage's notifying alarms: an alarm was raised, or is over.
+
+    A new alarm goes to OK as well. It does not match, since it was not in ALARM before."""
     return {
         "source": ["aws.cloudwatch"],
         "detail-type": ["CloudWatch Alarm State Change"],

@@ -1,4 +1,4 @@
-"""The workgroup in which people query the stage's tables: where results go, under which key, how much is scanned."""
+"""The Athena workgroup of a stage: where the results of queries go, under which key, and how much a query may scan."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from constructs import Construct
 from millrace.names import Platform
 
 MOST_BYTES = 100_000_000_000
-"""Of one query, which then costs 0.50 USD at most: one that forgets its condition is cancelled here.
+"""Most bytes that one query may scan, so it costs 0.50 USD at most. A query without its condition is cancelled here.
 https://docs.aws.amazon.com/athena/latest/ug/workgroups-setting-control-limits-cloudwatch.html"""
 ENGINE = "Athena engine version 3"
-"""Named, so that no query changes its meaning by itself.
+"""The engine is fixed, so that no query changes its meaning by itself.
 https://docs.aws.amazon.com/athena/latest/ug/engine-versions-reference-0003.html"""
 
 
 class Workgroup(Construct):
-    """`millrace-<stage>`; its settings stand before those that a query names.
+    """The workgroup `millrace-<stage>`. Its settings override those of a query.
 
-    It costs nothing while nobody asks. It keeps the history of queries for 45 days, and goes with it.
+    It costs nothing without queries. It keeps the history of queries for 45 days, and is deleted together with it.
     https://docs.aws.amazon.com/athena/latest/ug/workgroups-settings-override.html"""
 
     def __init__(self, scope: Construct, *, names: Platform, key_arn: str) -> None:

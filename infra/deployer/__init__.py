@@ -1,1 +1,1 @@
-"""What an administrator deploys once for a stage: its pipelines' roles, and what CloudFormation may do for them."""
+"""What an administrator deploys once for a stage: the roles of its pipelines, and CloudFormation's rights."""

@@ -1,8 +1,8 @@
-"""The CDK app of the stack `millrace-<stage>-deployer`, apart from the stage's own, which the pipelines deploy.
+"""The CDK app of the stack `millrace-<stage>-deployer`, which the pipelines do not deploy, unlike the stage's others.
 
     cdk deploy --app "python -m infra.deployer" -c stage=dev
 
-An administrator does it, first and whenever the templates gain a type of resource."""
+An administrator deploys it: at first, and whenever the templates get a new type of resource."""
 
 from __future__ import annotations
 
@@ -24,18 +24,19 @@ from millrace.workload.load import workload_folders, workloads_folder
 
 
 def deployer(settings: StageSettings, stacks: list[Stack], *, outdir: str | None = None) -> cdk.App:
-    """The app with the stage's one stack; `stacks` are those that the pipelines deploy.
+    """The app with the deployer's stack of a stage. `stacks` are the stacks that the pipelines deploy.
 
-    Raises ConfigurationError for a stage that names no repository."""
+    Raises ConfigurationError if the stage names no repository."""
     stage, github = settings.platform.stage, github_of(settings)
     app = cdk.App(outdir=outdir, analytics_reporting=False)
+    # A pipeline of the stage also looks up the base images of `dev` and `prod`: `make bases` covers both.
     bases = sorted({training_base(REPOSITORY, one, settings.platform.region) for one in {stage, "dev", "prod"}})
     DeployerStack(app, settings=settings, github=github, stacks=stacks, bases=bases)
     return app
 
 
 def github_of(settings: StageSettings) -> GitHub:
-    """Raises ConfigurationError for a stage that names no repository."""
+    """The repository that may deploy the stage. Raises ConfigurationError if the stage names none."""
     if settings.options.github is None:
         field = f"stages.{settings.platform.stage}.github"
         expected = 'a repository of GitHub: {"repository": "<owner>/<name>"}'
@@ -44,14 +45,14 @@ def github_of(settings: StageSettings) -> GitHub:
 
 
 def stage_templates(settings: StageSettings) -> list[Stack]:
-    """Of the platform and of every workload."""
+    """The templates of the platform, the audit and every workload."""
     with tempfile.TemporaryDirectory() as folder:
         build(settings, workloads=workload_folders(workloads_folder(REPOSITORY)), outdir=folder).synth()
         return read(Path(folder))
 
 
 def main() -> None:
-    """Synthesize for the stage that the context names."""
+    """Synthesize the deployer's stack of the stage that the context names."""
     try:
         settings = settings_of(cdk.App().node)
         github_of(settings)  # before the templates are made, which takes a while

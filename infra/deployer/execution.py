@@ -1,8 +1,8 @@
-"""What CloudFormation may do when it deploys a stage, for `cdk bootstrap --cloudformation-execution-policies`.
+"""Derives what CloudFormation may do for a stage, for `cdk bootstrap --cloudformation-execution-policies`.
 
-Derived from the stage's templates: the actions that CloudFormation's own schema names for the handlers of each type in
-them, on what bears the stage's name, and those that its intrinsic functions ask for. A new type of resource is a new
-right, which an administrator gives first.
+It is derived from the stage's templates. For each type of resource CloudFormation's own schema names the actions of its
+handlers; they are allowed on resources with the stage's name. The actions of intrinsic functions come in addition. A
+new type of resource needs a new right, which an administrator must give first.
 https://docs.aws.amazon.com/cloudformation-cli/latest/userguide/resource-type-schema.html (handlers, permissions)"""
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from infra.rules.assembly import Stack
 from millrace.names import Platform
 
 MOST_CHARACTERS = 6144
-"""Of a managed policy: https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html."""
+"""Most characters of a managed policy: https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html."""
 LEFT_OUT = frozenset(
     {
         # Data: handlers ask for it to import a table, to replicate it, or to empty a bucket; no template does.
@@ -35,6 +35,7 @@ LEFT_OUT = frozenset(
         "kms:ReEncrypt", "s3:GetObjectMetadata", "s3:REST.PUT.OBJECT",
     }
 )  # fmt: skip
+"""Actions that the schemas name and that no template needs."""
 WITHOUT_RESOURCE = frozenset(
     {
         "ec2:DescribeAccountAttributes", "ec2:DescribeAvailabilityZones",
@@ -49,7 +50,8 @@ WITHOUT_RESOURCE = frozenset(
         "sns:GetSubscriptionAttributes", "sns:SetSubscriptionAttributes", "sns:Unsubscribe",
     }
 )  # fmt: skip
-"""https://docs.aws.amazon.com/service-authorization/latest/reference/reference_policies_actions-resources-contextkeys.html"""
+"""Actions that take no resource, so they are allowed on `*`.
+https://docs.aws.amazon.com/service-authorization/latest/reference/reference_policies_actions-resources-contextkeys.html"""
 NEEDED_BY: Mapping[str, frozenset[str]] = {
     # https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/intrinsic-function-reference-getavailabilityzones.html
     "Fn::GetAZs": frozenset({
@@ -57,28 +59,31 @@ NEEDED_BY: Mapping[str, frozenset[str]] = {
     }),
     **dict.fromkeys(("Fn::Contains", "Fn::GetAtt", "Fn::Join", "Fn::Not", "Fn::Select", "Fn::Split"), frozenset()),
 }  # fmt: skip
-"""What CloudFormation asks the account for when it evaluates an intrinsic function."""
+"""The actions that CloudFormation calls when it evaluates an intrinsic function, by function."""
 PASSED_FOR = {
     "AWS::SageMaker::MlflowApp": "sagemaker.amazonaws.com",
     "AWS::SageMaker::MlflowTrackingServer": "sagemaker.amazonaws.com",
 }
-"""By the type in the templates: a service that a role is handed to for it alone."""
+"""Services to which templates pass a role only for one type of resource, by that type."""
 PASSED_TO = ("events.amazonaws.com", "lambda.amazonaws.com", "scheduler.amazonaws.com", "states.amazonaws.com")
-"""The services that templates hand a role to."""
+"""Services to which every stage's templates pass roles."""
 LINKED = ("apidestinations.events.amazonaws.com", "delivery.logs.amazonaws.com")
-"""Services that make a role of their own at their first use: of a webhook, of a flow log."""
+"""Services that make a role of their own at first use: for the webhook, and for the flow log."""
 BOUNDED = frozenset({"iam:CreateRole", "iam:PutRolePermissionsBoundary", "iam:PutRolePolicy"})
-"""Whoever may do these without a boundary may give a role every right there is.
+"""Actions that need the boundary as a condition: without it they can give a role every right.
 https://docs.aws.amazon.com/IAM/latest/UserGuide/access_policies_boundaries.html"""
 ASSETS = frozenset({"s3:GetObject", "s3:GetObjectVersion"})
 GLUE = (("database/", ""), ("table/", "/*"), ("userDefinedFunction/", "/*"))
-"""What goes with a database."""
+"""Resources that go with a database: text before and behind its name in their ARNs."""
 NAMED = "Every resource of the stage begins with its name; which ones there are is the templates' matter"
 NAMELESS = "AWS gives it its name: an id that nobody knows before it is made"
 
 
 def policies(platform: Platform, stacks: Sequence[Stack], options: Options, *, secret: str) -> list[list[Statement]]:
-    """The statements of each managed policy, as few as their size allows; `secret` holds the webhook's URL."""
+    """The statements of each managed policy, in as few policies as their size allows.
+
+    `secret` is the name of the secret with the webhook's URL, or ""."""
+    # A role takes several managed policies, and each of them has its limit: statements fill one after the other.
     found: list[list[Statement]] = []
     for statement in statements(platform, stacks, options, secret=secret):
         if found and characters([*found[-1], statement]) <= MOST_CHARACTERS:
@@ -89,12 +94,13 @@ def policies(platform: Platform, stacks: Sequence[Stack], options: Options, *, s
 
 
 def characters(several: Iterable[Statement]) -> int:
-    """Of the policy without blanks, as IAM counts."""
+    """Characters of the policy with these statements, without blanks, as IAM counts them."""
     return len(json.dumps(policy([one.document() for one in several]), separators=(",", ":")))
 
 
 def statements(platform: Platform, stacks: Sequence[Stack], options: Options, *, secret: str) -> Iterator[Statement]:
-    """One for each service, a second for its actions that take no resource; IAM's are apart."""
+    """A statement for each service, and a second one for its actions that take no resource. IAM has its own ones."""
+    # By service, the actions that the templates' types and functions need.
     given: dict[str, set[str]] = defaultdict(set)
     for kind in sorted({one.kind for stack in stacks for one in stack.resources()}):
         for action in handled(kind) - LEFT_OUT:
@@ -132,14 +138,17 @@ def handled(kind: str) -> frozenset[str]:
     """The actions by which CloudFormation makes, reads, changes and deletes a resource of the type."""
     from cfnlint.schema.manager import PROVIDER_SCHEMA_MANAGER
 
+    # No deployment calls the handler `list`.
     handlers = PROVIDER_SCHEMA_MANAGER.get_resource_schema("us-east-1", kind).schema["handlers"]
     used = [handler["permissions"] for name, handler in handlers.items() if name != "list"]
     return frozenset(action for several in used for action in several)
 
 
 def resources_of(platform: Platform, *, secret: str) -> Mapping[str, Resource]:
-    """By service what the stage's name is on; the actions of other services in the handlers are of features that no
-    template uses: global tables, table buckets, lattices."""
+    """The resources of the stage by service, by its name where they have one.
+
+    Handlers name actions of other services, too. Those belong to features that no template uses: global tables, table
+    buckets, lattices."""
     prefix, arn = platform.prefix, platform.arn
     webhook = [f"secret:events!connection/{prefix}-webhook/*", *([f"secret:{secret}-*"] if secret else [])]
 
@@ -182,12 +191,14 @@ def resources_of(platform: Platform, *, secret: str) -> Mapping[str, Resource]:
 
 
 def _global(platform: Platform, service: str, name: str, *, because: str) -> Resource:
-    """ARNs of these services have no region."""
+    """A resource of a service that has no region in its ARNs."""
     return resource(service, f"arn:{platform.partition}:{service}::{platform.account}:{name}", because=because)
 
 
 def _roles(platform: Platform, actions: set[str], options: Options, passed_to: Iterable[str]) -> Iterator[Statement]:
-    """The stage's roles alone; with a boundary where the stage has one."""
+    """Rights on the stage's roles alone, with the boundary as a condition if the stage has one.
+
+    `passed_to` are the services to which the roles may be passed."""
     arn = platform.role_arn("*")
     boundary = {"StringEquals": {"iam:PermissionsBoundary": options.permissions_boundary}}
     bounded = actions & BOUNDED if options.permissions_boundary else set()
@@ -204,7 +215,7 @@ def _roles(platform: Platform, actions: set[str], options: Options, passed_to: I
 
 
 def _assets(platform: Platform) -> Iterator[Statement]:
-    """The version of the bootstrap, which each template looks at, and the code of functions, where the CDK put it."""
+    """Rights to read the version of the bootstrap, which each template checks, and the code that the CDK uploaded."""
     yield resource("ssm", platform.arn("ssm", "parameter/cdk-bootstrap/hnb659fds/version")).may("GetParameters")
     bucket = platform.arn("s3", f"cdk-hnb659fds-assets-{platform.account}-{platform.region}/*")
     yield resource("s3", bucket, because="The CDK names an asset by its digest").may(*ASSETS)

@@ -1,4 +1,4 @@
-"""What the pipelines of `.github/workflows` may do in the stage's account: the calls that they make, and no others."""
+"""The rights of the pipelines of `.github/workflows` in the stage's account: just the calls that they make."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from millrace.names import JOB_LOGS, Platform
 
 PULL = ("BatchCheckLayerAvailability", "BatchGetImage", "GetDownloadUrlForLayer")
 PUSH = (*PULL, "CompleteLayerUpload", "DescribeImages", "InitiateLayerUpload", "PutImage", "UploadLayerPart")
-"""https://docs.aws.amazon.com/AmazonECR/latest/userguide/image-push-iam.html"""
+"""Actions that push an image: https://docs.aws.amazon.com/AmazonECR/latest/userguide/image-push-iam.html"""
 
 
 def reading(platform: Platform, bases: Sequence[str], *, key_arn: str | None) -> list[Statement]:
-    """Of the environment `<stage>-read`: compare a change with what is deployed, look up base images, validate a model.
+    """The rights of the environment `<stage>-read`.
 
-    `bases` are the URIs of AWS's own images that ours begin with; `key_arn` is that of a key that the stage brings
-    along, which has no alias of ours."""
+    Its pipelines compare a change with what is deployed, look up base images, and validate a model. `bases` are the
+    URIs of AWS's base images. `key_arn` is the key of a stage with a key of its own, which has no alias of ours."""
     artefacts = platform.bucket_arn("artefacts")
     signing = {"ForAnyValue:StringEquals": {"kms:ResourceAliases": platform.signing_key_alias}}
     by_us = {"ForAnyValue:StringEquals": {"kms:ResourceAliases": platform.key_alias}}
@@ -39,7 +39,9 @@ def reading(platform: Platform, bases: Sequence[str], *, key_arn: str | None) ->
 
 
 def deploying(platform: Platform, bases: Sequence[str]) -> list[Statement]:
-    """Of the environment `<stage>`: `cdk deploy` by the roles of its bootstrap, `make images` and `make logs`."""
+    """The rights of the environment `<stage>`: `cdk deploy` by the roles of its bootstrap, `make images`, `make logs`.
+
+    `bases` are the URIs of AWS's base images."""
     ours = resource(
         "ecr", platform.arn("ecr", f"repository/{platform.prefix}-*"), because="The stage's repositories, each an image"
     )
@@ -56,7 +58,7 @@ def deploying(platform: Platform, bases: Sequence[str]) -> list[Statement]:
 
 
 def _bootstrap(platform: Platform, *roles: str) -> Statement:
-    """The roles that `cdk bootstrap` makes: https://docs.aws.amazon.com/cdk/v2/guide/bootstrapping-env.html."""
+    """Take roles that `cdk bootstrap` makes: https://docs.aws.amazon.com/cdk/v2/guide/bootstrapping-env.html."""
     place = f"{platform.account}-{platform.region}"
     arns = [platform.arn("iam", f"role/cdk-hnb659fds-{role}-role-{place}") for role in roles]
     return resource("sts", *arns).may("AssumeRole")
@@ -68,12 +70,14 @@ def _digests(platform: Platform) -> Resource:
 
 
 def _published_key(platform: Platform) -> Resource:
-    """The parameter with the ARN of the key that the stage lies under."""
+    """The parameter with the ARN of the stage's customer key."""
     return resource("ssm", platform.arn("ssm", f"parameter{platform.parameter('key-arn')}"))
 
 
 def _key(platform: Platform, where: dict[str, dict[str, str]]) -> Resource:
-    """https://docs.aws.amazon.com/kms/latest/developerguide/alias-authorization.html"""
+    """A key by its alias, which is a condition: AWS chooses the id of a key.
+
+    https://docs.aws.amazon.com/kms/latest/developerguide/alias-authorization.html"""
     return resource("kms", platform.arn("kms", "key/*"), because="AWS names a key; its alias is ours", where=where)
 
 
@@ -85,7 +89,10 @@ def _pull_bases(bases: Sequence[str]) -> list[Statement]:
 
 
 def _repository(base: str) -> str:
-    """Of `<account>.dkr.ecr.<region>.amazonaws.com/<repository>:<tag>`."""
+    """The ARN of the repository of `<account>.dkr.ecr.<region>.amazonaws.com/<repository>:<tag>`.
+
+    The image may be in another partition's registry, which its domain and region show."""
+    # A domain of China ends with `amazonaws.com.cn`; GovCloud is known by its region.
     host, _, rest = base.partition("/")
     account, _, _, region, *domain = host.split(".")
     partition = "aws-cn" if domain[-1] == "cn" else "aws-us-gov" if region.startswith("us-gov-") else "aws"

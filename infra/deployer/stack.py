@@ -1,4 +1,4 @@
-"""The stack `<stage>-deployer`: GitHub's identity provider, the roles of the pipelines, CloudFormation's policies."""
+"""The stack `<stage>-deployer`: GitHub's identity provider, the pipelines' roles, and CloudFormation's policies."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ from infra.settings import StageSettings
 
 ISSUER = "token.actions.githubusercontent.com"
 AUDIENCE = "sts.amazonaws.com"
-"""Of a token that `aws-actions/configure-aws-credentials` fetches.
+"""The audience of a token that `aws-actions/configure-aws-credentials` fetches.
 https://docs.github.com/en/actions/how-tos/secure-your-work/security-harden-deployments/oidc-in-aws"""
 
 
 class DeployerStack(cdk.Stack):
-    """Deployed by an administrator, before the bootstrap and never by a pipeline: it says what those may do.
+    """The stack that says what the pipelines may do. An administrator deploys it before the bootstrap.
 
-    So it needs no bootstrap itself, and its roles and policies do not bear the stage's name at their beginning, by
-    which CloudFormation's own rights go."""
+    A pipeline never deploys it. So it needs no bootstrap itself. The names of its roles and policies do not begin with
+    the stage's name, since CloudFormation's rights are on resources with such names."""
 
     def __init__(
         self,
@@ -61,8 +61,9 @@ class DeployerStack(cdk.Stack):
         tag(self, settings.tags_of("deployer"))
 
     def _provider(self) -> str:
-        """An account has one for GitHub, whatever its stages; IAM finds the thumbprint itself.
+        """The ARN of a new identity provider for GitHub. IAM finds its thumbprint itself.
 
+        An account can have only one, for all of its stages, so it outlives the stack.
         https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/aws-resource-iam-oidcprovider.html"""
         provider = iam.CfnOIDCProvider(self, "GitHub", url=f"https://{ISSUER}", client_id_list=[AUDIENCE])
         provider.apply_removal_policy(cdk.RemovalPolicy.RETAIN_ON_UPDATE_OR_DELETE)
@@ -87,7 +88,9 @@ class DeployerStack(cdk.Stack):
         return role
 
     def _trust(self, provider: str, environment: str) -> dict[str, Any]:
-        """A job in that environment of the repository; its protection rules say from which branches, and who agrees."""
+        """The trust policy's statement for jobs in that environment of the repository.
+
+        The environment's protection rules say from which branches such a job may run, and who must approve it."""
         subject = f"repo:{self._github.repository}:environment:{environment}"
         return {
             "Effect": "Allow",

@@ -1,1 +1,1 @@
-"""What a role may do: the resources of a workload, a module for each kind, and statements on them as plain values."""
+"""The rights of roles: one module for each kind of resource of a workload, and statements on them as plain values."""

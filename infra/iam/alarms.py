@@ -1,4 +1,4 @@
-"""Alarms in CloudWatch, and metrics."""
+"""Rights on CloudWatch: alarms, dashboards, metrics."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ def named(names: WorkloadNames, *which: str) -> Resource:
 
 
 def put_composite() -> Statement:
-    """Make a composite alarm: AWS grants it for all alarms only.
+    """Make a composite alarm. AWS grants this for all alarms or not at all.
 
     https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_PutCompositeAlarm.html"""
     because = "PutCompositeAlarm is refused under a permission that is narrower than all alarms"
@@ -20,7 +20,7 @@ def put_composite() -> Statement:
 
 
 def dashboard(names: WorkloadNames) -> Resource:
-    """Dashboards are an account's: their ARN has no region."""
+    """The workload's dashboard. A dashboard belongs to the account, so its ARN has no region."""
     platform = names.platform
     return resource(
         "cloudwatch", f"arn:{platform.partition}:cloudwatch::{platform.account}:dashboard/{names.dashboard}"
@@ -28,12 +28,12 @@ def dashboard(names: WorkloadNames) -> Resource:
 
 
 def of_releases(names: WorkloadNames) -> Resource:
-    """Alarms that one release makes and deletes."""
+    """The alarms that a release makes and deletes."""
     return _alarms(names, f"{names.prefix}-v*", because="The alarms of a release are named by its version")
 
 
 def of_scaling(names: WorkloadNames) -> Resource:
-    """Alarms that Auto Scaling creates in the name of the caller that registers a scalable target."""
+    """The alarms that Auto Scaling makes in the name of the caller that registers a scalable target."""
     return _alarms(names, f"{names.scaling_alarms}*", because="The alarms of target tracking are named by Auto Scaling")
 
 
@@ -43,7 +43,7 @@ def describe(*, because: str) -> Statement:
 
 
 def put_metrics(namespace: str | list[str]) -> Statement:
-    """Publish metrics in the namespace, or in any of several."""
+    """Publish metrics in the namespace, or in each of several."""
     named = {"StringEquals": {"cloudwatch:namespace": namespace}}
     because = "PutMetricData takes no resource; the namespace is a condition"
     return every("cloudwatch", where=named, because=because).may("PutMetricData")

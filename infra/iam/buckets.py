@@ -1,4 +1,4 @@
-"""The platform's buckets: a role reaches folders of its own workload, `<workload>/<folder>/…`, and nothing beside."""
+"""Rights on the platform's buckets: a role only reaches folders of its own workload, `<workload>/<folder>/…`."""
 
 from __future__ import annotations
 
@@ -15,28 +15,28 @@ class Bucket:
 
     purpose: str
     folders: Mapping[str, str]
-    """By folder below `<workload>/`: the reason why its ARN needs a wildcard."""
+    """For each folder below `<workload>/`, the reason why its ARN needs a wildcard."""
 
     def read(self, names: WorkloadNames, *folders: str) -> Statement:
-        """Get the newest version of what lies below the folders."""
+        """Get the newest version of objects below the folders."""
         return self.below(names, *folders).may("GetObject")
 
     def read_versions(self, names: WorkloadNames, *folders: str) -> Statement:
-        """Get a version of an object that is named by its id."""
+        """Get any version of objects below the folders, by its id."""
         return self.below(names, *folders).may("GetObjectVersion")
 
     def write(self, names: WorkloadNames, *folders: str) -> Statement:
-        """Put what lies below the folders; the bucket's lifecycle removes the parts of unfinished uploads."""
+        """Put objects below the folders. The bucket's lifecycle removes the parts of unfinished uploads."""
         return self.below(names, *folders).may("PutObject")
 
     def find(self, names: WorkloadNames, *folders: str) -> Statement:
-        """List what lies below the folders."""
+        """List the objects below the folders."""
         self._check(folders)
         prefixes = {"StringLike": {"s3:prefix": [f"{names.workload}/{folder}/*" for folder in folders]}}
         return resource("s3", names.platform.bucket_arn(self.purpose), where=prefixes).may("ListBucket")
 
     def below(self, names: WorkloadNames, *folders: str) -> Resource:
-        """Everything below the folders; raises ValueError for one that `folders` does not explain."""
+        """Everything below the folders. Raises ValueError for a folder that `folders` does not explain."""
         self._check(folders)
         reasons = {self.arn(names, f"{folder}/*"): self.folders[folder.split("/")[0]] for folder in folders}
         return Resource(service="s3", reasons=reasons)
@@ -51,7 +51,7 @@ class Bucket:
 
 
 def one_object(names: WorkloadNames, uri: str) -> list[Statement]:
-    """Find and get the object of this URI, of any bucket, and no other one."""
+    """Find and get the object with this URI, in any bucket, and no other object."""
     bucket, _, key = uri.removeprefix("s3://").partition("/")
     where = {"StringEquals": {"s3:prefix": [key]}}
     return [
@@ -61,7 +61,7 @@ def one_object(names: WorkloadNames, uri: str) -> list[Statement]:
 
 
 def audit_chains(platform: Platform) -> list[Statement]:
-    """Find, read and add the links of every workload's chain; the bucket's policy lets no link be put twice."""
+    """Find, read and add links of every workload's audit chain. The bucket's policy lets nobody put a link twice."""
     links = resource(
         "s3",
         f"{platform.bucket_arn('audit')}/*",
@@ -72,7 +72,7 @@ def audit_chains(platform: Platform) -> list[Statement]:
 
 
 def find_audit_chain(names: WorkloadNames) -> Statement:
-    """List the links of one workload's chain."""
+    """List the links of one workload's audit chain."""
     own = {"StringEquals": {"s3:prefix": [f"{names.workload}/"]}}
     return resource("s3", names.platform.bucket_arn("audit"), where=own).may("ListBucketVersions")
 

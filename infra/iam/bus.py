@@ -1,4 +1,4 @@
-"""The event bus, the rules on it, and schedules."""
+"""Rights on the event bus, on its rules, and on schedules."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from millrace.names import WorkloadNames
 
 
 def put_events(names: WorkloadNames) -> Statement:
-    """Put events of ours."""
+    """Put events on the platform's bus."""
     return resource("events", names.platform.bus_arn).may("PutEvents")
 
 
 def rules(names: WorkloadNames) -> Resource:
-    """The workload's rules on our bus and on the account's own."""
+    """The workload's rules on the platform's bus and on the account's default bus."""
     platform, ours = names.platform, f"{names.prefix}-*"
     arns = [platform.arn("events", f"rule/{path}") for path in (ours, f"{platform.bus}/{ours}")]
     return resource("events", *arns, because="Whatever rules the workload has")

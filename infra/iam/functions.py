@@ -1,4 +1,4 @@
-"""Functions of a workload."""
+"""Rights on the functions of a workload."""
 
 from __future__ import annotations
 
@@ -7,5 +7,5 @@ from millrace.names import WorkloadNames
 
 
 def invoke(names: WorkloadNames, *functions: str) -> Statement:
-    """Call the functions and wait for their answer."""
+    """Call the functions."""
     return resource("lambda", *(names.function_arn(function) for function in functions)).may("InvokeFunction")

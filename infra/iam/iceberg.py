@@ -1,4 +1,4 @@
-"""Iceberg tables in the Glue catalogue, made and committed to in code."""
+"""Rights on the Iceberg tables in the Glue catalogue, which code makes and commits to."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ from millrace.names import WorkloadNames
 
 
 def database(names: WorkloadNames) -> Resource:
-    """The database and the catalogue that holds it: every call on a table needs both."""
+    """The database and its catalogue. Every call on a table needs both."""
     platform = names.platform
     return resource("glue", platform.arn("glue", "catalog"), platform.arn("glue", f"database/{platform.database}"))
 
 
 def tables(names: WorkloadNames, *which: str) -> Resource:
-    """Some of the workload's tables, with what holds them."""
+    """Some of the workload's tables, with their database and its catalogue."""
     own = [names.platform.arn("glue", f"table/{names.platform.database}/{names.table(table)}") for table in which]
     return database(names) + resource("glue", *own)
 
 
 def remove_manifests(names: WorkloadNames, *which: str) -> Statement:
-    """A commit that lost takes its manifests away, and no data file."""
+    """Delete manifests of the tables, and no data file: a commit that lost removes its manifests."""
     metadata = [LAKE.arn(names, f"{metadata_folder(names, table)}/*") for table in which]
     return resource(
         "s3",
@@ -30,12 +30,12 @@ def remove_manifests(names: WorkloadNames, *which: str) -> Statement:
 
 
 def delete_files(names: WorkloadNames, *which: str) -> Statement:
-    """Delete what no snapshot of the tables names."""
+    """Delete files of the tables: the upkeep deletes files that no snapshot names."""
     files = [LAKE.arn(names, f"iceberg/{names.table(table)}/*") for table in which]
     because = "pyiceberg and we name the files of a table by a UUID"
     return resource("s3", *files, because=because).may("DeleteObject")
 
 
 def metadata_folder(names: WorkloadNames, table: str) -> str:
-    """Of the lake: where the versions of the table's metadata lie."""
+    """The folder of the lake with the versions of the table's metadata."""
     return f"iceberg/{names.table(table)}/metadata"

@@ -1,4 +1,4 @@
-"""Log groups, log deliveries, traces."""
+"""Rights on log groups, log deliveries and traces."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ DELIVERY = (
     "CreateLogDelivery", "GetLogDelivery", "UpdateLogDelivery", "DeleteLogDelivery",
     "ListLogDeliveries", "PutResourcePolicy", "DescribeResourcePolicies", "DescribeLogGroups",
 )  # fmt: skip
-"""What Step Functions needs to log at all; these actions take no resource."""
+"""Actions that Step Functions needs to log at all. They take no resource."""
 SENDING = ("PutTelemetryRecords", "PutTraceSegments")
 SAMPLING = ("GetSamplingRules", "GetSamplingTargets")
 _SEGMENTS = every("xray", because="Segments and sampling rules have no ARN; X-Ray asks for all")
 
 
 def write(platform: Platform, group: str) -> Statement:
-    """Write to the log group of one function."""
+    """Write to one log group."""
     return resource(
         "logs",
         platform.arn("logs", f"log-group:{group}:*"),
@@ -27,7 +27,7 @@ def write(platform: Platform, group: str) -> Statement:
 
 
 def write_jobs(names: WorkloadNames, groups: Iterable[str]) -> Statement:
-    """Make and write SageMaker's log groups that begin so (`TrainingJobs`)."""
+    """Make SageMaker's log groups with these beginnings, such as `TrainingJobs`, and write to them."""
     return resource(
         "logs",
         *(names.platform.arn("logs", f"log-group:/aws/sagemaker/{group}*") for group in groups),
@@ -36,7 +36,7 @@ def write_jobs(names: WorkloadNames, groups: Iterable[str]) -> Statement:
 
 
 def deliver() -> Statement:
-    """Have a machine's executions logged."""
+    """Let Step Functions deliver the log of a machine's executions."""
     return every("logs", because="Log deliveries have no ARN; Step Functions asks for all").may(*DELIVERY)
 
 
@@ -46,7 +46,7 @@ def trace() -> Statement:
 
 
 def trace_executions() -> Statement:
-    """Send segments of those executions that the sampling rules of the account choose.
+    """Send segments to X-Ray for the executions that the account's sampling rules choose.
 
     https://docs.aws.amazon.com/step-functions/latest/dg/xray-iam.html"""
     return _SEGMENTS.may(*SENDING, *SAMPLING)

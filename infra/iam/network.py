@@ -1,4 +1,4 @@
-"""The network that jobs and models run in."""
+"""Rights on the network in which jobs and models run."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ INTERFACES = (
     "DeleteNetworkInterfacePermission", "DescribeDhcpOptions", "DescribeNetworkInterfaces",
     "DescribeSecurityGroups", "DescribeSubnets", "DescribeVpcs",
 )  # fmt: skip
-"""https://docs.aws.amazon.com/sagemaker/latest/dg/sagemaker-roles.html requires them on `*`."""
+"""Actions on network interfaces, which SageMaker's roles need on `*`:
+https://docs.aws.amazon.com/sagemaker/latest/dg/sagemaker-roles.html"""
 
 
 def attach_interfaces() -> Statement:

@@ -1,4 +1,4 @@
-"""Queues and their dead letters."""
+"""Rights on queues and on dead-letter queues."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ def send(queue_arn: str) -> Statement:
 
 
 def receive(queue_arn: str) -> Statement:
-    """What Lambda's poller needs to feed a function from the queue."""
+    """Receive and delete messages: what Lambda's poller needs to feed a function from the queue."""
     return resource("sqs", queue_arn).may("ReceiveMessage", "DeleteMessage", "GetQueueAttributes")
 
 
 def feeds_of(names: WorkloadNames, function: str) -> Resource:
-    """The mappings by which queues feed the function."""
+    """The event source mappings by which queues feed the function."""
     return resource(
         "lambda",
         names.platform.arn("lambda", "event-source-mapping:*"),

@@ -1,4 +1,4 @@
-"""Model versions in SageMaker's registry, and the images in ECR."""
+"""Rights on model versions in SageMaker's registry, on their cards, and on images in ECR."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def repository(names: WorkloadNames, image: str) -> Resource:
 
 
 def pull(names: WorkloadNames, image: str) -> list[Statement]:
-    """Run containers of the image."""
+    """Pull the image, to run containers of it."""
     return [
         every("ecr", because="The action takes no resource").may("GetAuthorizationToken"),
         repository(names, image).may("BatchCheckLayerAvailability", "BatchGetImage", "GetDownloadUrlForLayer"),

@@ -1,4 +1,4 @@
-"""Statements of roles: a `Resource` names the ARNs, its `may` the calls.
+"""Statements of roles: a `Resource` names the ARNs, and its method `may` names the allowed actions.
 
 state_table.own_items(names).may("GetItem", "PutItem")
 """
@@ -18,7 +18,7 @@ class Statement:
     resources: tuple[str, ...]
     conditions: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     reasons: Mapping[str, str] = field(default_factory=dict)
-    """By resource that holds a wildcard: why nothing narrower does."""
+    """For each resource with a wildcard, the reason why nothing narrower would do."""
 
     def document(self) -> dict[str, Any]:
         """The statement as a policy holds it."""
@@ -33,17 +33,19 @@ class Statement:
 
 @dataclass(frozen=True, kw_only=True)
 class Resource:
-    """ARNs that one statement is about; `resource` and the modules beside this one make it."""
+    """The ARNs of one statement. `resource` and the modules beside this one make it."""
 
     service: str
     """IAM's prefix of its actions, for example `dynamodb`."""
     reasons: Mapping[str, str]
-    """By ARN: why nothing narrower does, empty where it holds no wildcard."""
+    """For each ARN, the reason why nothing narrower would do; empty if it has no wildcard."""
     where: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    """The condition of every statement on it."""
+    """The condition of every statement on these ARNs."""
 
     def may(self, *actions: str) -> Statement:
-        """Allow the actions; the service's own go without its prefix (`GetItem`). Raises ValueError for a wildcard."""
+        """Allow the actions. An action of the resource's own service has no prefix: `GetItem`.
+
+        Raises ValueError if an action has a wildcard."""
         if wild := [action for action in actions if "*" in action]:
             raise ValueError(f"statement: expected whole action names, got {wild}")
         whole = sorted(action if ":" in action else f"{self.service}:{action}" for action in actions)
@@ -55,7 +57,7 @@ class Resource:
         )
 
     def __add__(self, other: Resource) -> Resource:
-        """Both in one statement; raises ValueError where their service or condition differs."""
+        """Both resources, for one statement. Raises ValueError if their service or their condition differs."""
         if (self.service, self.where) != (other.service, other.where):
             raise ValueError(f"resources: expected {self.service} under {self.where}, got {other.service}")
         return Resource(service=self.service, reasons={**self.reasons, **other.reasons}, where=self.where)
@@ -64,7 +66,8 @@ class Resource:
 def resource(
     service: str, *arns: str, where: Mapping[str, Mapping[str, Any]] | None = None, because: str = ""
 ) -> Resource:
-    """The resources of `service` with these ARNs; raises ValueError for a wildcard in one without a reason."""
+    """The resources of `service` with these ARNs. Raises ValueError if an ARN has a wildcard and there is no reason."""
+    # The reason belongs to the ARNs with a wildcard alone.
     reasons = {arn: because if "*" in arn else "" for arn in arns}
     if unexplained := [arn for arn, reason in reasons.items() if "*" in arn and not reason]:
         raise ValueError(f"{service}: expected a reason (because=…) for the wildcard in {unexplained}")
@@ -72,12 +75,12 @@ def resource(
 
 
 def every(service: str, *, because: str, where: Mapping[str, Mapping[str, Any]] | None = None) -> Resource:
-    """For actions that take no resource."""
+    """All resources (`*`), for actions that take no resource."""
     return resource(service, "*", because=because, where=where)
 
 
 def trusted(service: str, account: str) -> dict[str, Any]:
-    """The trust policy of a role that one AWS service of this account takes."""
+    """The trust policy of a role that one AWS service may take, for resources of this account."""
     return {
         "Version": "2012-10-17",
         "Statement": [

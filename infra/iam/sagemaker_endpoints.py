@@ -1,4 +1,4 @@
-"""SageMaker's endpoints of a workload, what they are made of, and their scaling."""
+"""Rights on the SageMaker endpoints of a workload, on their models and configurations, and on their scaling."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def scalable_targets(names: WorkloadNames) -> Resource:
 
 
 def scale(names: WorkloadNames) -> list[Statement]:
-    """What scaling of the live endpoint needs of the caller, beside its alarms.
+    """The rights that a caller needs to scale the live endpoint, beside those on its alarms.
 
     https://docs.aws.amazon.com/sagemaker/latest/dg/endpoint-auto-scaling-prerequisites.html"""
     linked = f"role/aws-service-role/{SCALING}/AWSServiceRoleForApplicationAutoScaling_SageMakerEndpoint"
@@ -56,7 +56,7 @@ def find_scaling() -> Statement:
 
 
 def list_released(names: WorkloadNames) -> list[Statement]:
-    """What `millrace.aws.released_models` needs."""
+    """The rights that `millrace.aws.released_models` needs."""
     lists = every("sagemaker", because="These lists take no resource; what they name is asked for by its own ARN")
     return [
         lists.may("ListModels", "ListEndpointConfigs"),

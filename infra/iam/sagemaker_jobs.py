@@ -1,4 +1,4 @@
-"""SageMaker's jobs: their names are digests, so a tag says to which workload of which stage they belong."""
+"""Rights on SageMaker's jobs. Their names are digests, so a tag says to which workload and stage a job belongs."""
 
 from __future__ import annotations
 
@@ -14,8 +14,10 @@ HASHED = "A job is named by a hash of its execution and retry; those of the depl
 
 
 def run(names: WorkloadNames, kinds: Mapping[str, Sequence[str]]) -> list[Statement]:
-    """What a machine needs to run jobs: by kind (`Training`, `Processing`, `Transform`) the owners of the roles that it
-    hands to them. Jobs of other workloads and stages have names like these, but not the deployment's tag."""
+    """The rights that a machine needs to run jobs.
+
+    `kinds` has the kinds of jobs (`Training`, `Processing`, `Transform`), each with the owners of the roles that are
+    passed to its jobs. Jobs of other workloads and stages have similar names, but not the deployment's tag."""
     owners = [owner for handed in kinds.values() for owner in handed]
     requested = {"StringEquals": {f"aws:RequestTag/{DEPLOYMENT_TAG}": names.prefix}}
     return [
@@ -28,17 +30,18 @@ def run(names: WorkloadNames, kinds: Mapping[str, Sequence[str]]) -> list[Statem
 
 
 def own(names: WorkloadNames, kind: str) -> Resource:
-    """The deployment's own jobs of this kind."""
+    """The deployment's own jobs of this kind, by their tag."""
     return jobs(names, kind, where={"StringEquals": {f"aws:ResourceTag/{DEPLOYMENT_TAG}": names.prefix}})
 
 
 def jobs(names: WorkloadNames, *kinds: str, where: Mapping[str, Mapping[str, str]] | None = None) -> Resource:
-    """Jobs of these kinds, as in the names of SageMaker's calls; of every workload without a condition."""
+    """Jobs of these kinds, named as in SageMaker's calls. Without a condition these are the jobs of every workload."""
+    # `HyperParameterTuning` is `hyper-parameter-tuning-job` in an ARN.
     arns = [names.platform.arn("sagemaker", f"{xform_name(kind, '-')}-job/*") for kind in kinds]
     return resource("sagemaker", *arns, where=where, because=HASHED)
 
 
 def pass_roles(names: WorkloadNames, *owners: str, to: str = "sagemaker.amazonaws.com") -> Statement:
-    """Hand roles of the workload to a service."""
+    """Pass roles of the workload to a service."""
     passed = {"StringEquals": {"iam:PassedToService": to}}
     return resource("iam", *(names.role_arn(owner) for owner in owners), where=passed).may("PassRole")

@@ -1,4 +1,4 @@
-"""The tables `state` and `audit`: all workloads share them, each reaches the items under its own name."""
+"""Rights on the tables `state` and `audit`. All workloads share them, and each reaches the items below its own name."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from millrace.names import Platform, WorkloadNames
 
 
 def own_items(names: WorkloadNames) -> Resource:
-    """All items of the workload: see `millrace/state/table.py`."""
+    """All items of the workload in the table `state`: see `millrace/state/table.py`."""
     return _own(names, names.platform.state_table)
 
 
@@ -17,12 +17,12 @@ def append_audit(names: WorkloadNames) -> Statement:
 
 
 def count_audit(names: WorkloadNames) -> Statement:
-    """Count the workload's records, which no condition tells from reading them."""
+    """Count the workload's audit records. No condition can separate that from reading them."""
     return _own(names, names.platform.audit_table).may("Query")
 
 
 def read_audit_stream(platform: Platform) -> list[Statement]:
-    """What Lambda's poller needs to feed a function from the audit table's stream."""
+    """The rights that Lambda's poller needs to feed a function from the audit table's stream."""
     # https://docs.aws.amazon.com/aws-managed-policy/latest/reference/AWSLambdaDynamoDBExecutionRole.html
     stream = resource(
         "dynamodb",
@@ -34,5 +34,6 @@ def read_audit_stream(platform: Platform) -> list[Statement]:
 
 
 def _own(names: WorkloadNames, table: str) -> Resource:
+    # The partition key of an item is its workload.
     own = {"ForAllValues:StringEquals": {"dynamodb:LeadingKeys": [names.workload]}}
     return resource("dynamodb", names.platform.table_arn(table), where=own)

@@ -1,4 +1,4 @@
-"""State machines and their executions."""
+"""Rights on state machines and their executions."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ def machines(names: WorkloadNames, *which: str) -> Resource:
 
 
 def executions(names: WorkloadNames, *which: str, because: str) -> Resource:
-    """Every execution of the machines."""
+    """All executions of the machines."""
     return resource("states", *(names.execution_arn(machine) for machine in which), because=because)
 
 
 def wait_for(names: WorkloadNames, *sources: str) -> Statement:
-    """Keep the rules by which Step Functions learns that a job or an execution (`.sync`) has ended.
+    """Make and change the rules by which Step Functions learns that a job or an execution (`.sync`) has ended.
 
     https://docs.aws.amazon.com/step-functions/latest/dg/service-integration-iam-templates.html"""
     rules = [names.platform.arn("events", f"rule/StepFunctionsGetEventsFor{source}Rule") for source in sources]

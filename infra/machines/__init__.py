@@ -1,1 +1,1 @@
-"""The state machines, one file each."""
+"""The state machines, one module each, and the states of which they are made."""

@@ -19,7 +19,9 @@ def call(
     result: str | None = None,
     selected: Mapping[str, str] | None = None,
 ) -> State:
-    """The task `aws-sdk:<action>`; what `selected` takes of the answer lands at `$.<result>`."""
+    """The task `aws-sdk:<action>`. The fields that `selected` takes of the answer are then at `$.<result>`.
+
+    Raises ConfigurationError if the API does not take the parameters."""
     return checked(
         {
             "Type": "Task",

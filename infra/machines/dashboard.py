@@ -1,4 +1,4 @@
-"""The dashboard of a workload: what its alarms watch, and the figures of the report that AWS has as metrics.
+"""The dashboard of a workload: the metrics of its alarms, and figures of the report that AWS has as metrics.
 
 https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/CloudWatch-Dashboard-Body-Structure.html
 """
@@ -14,14 +14,14 @@ from millrace.names import MACHINES, VARIANT, WorkloadNames
 from millrace.operations.alarms import ALARMS, ENDPOINT_ALARMS
 
 WIDTH, HEIGHT, COLUMNS = 8, 6, 3
-"""Of a widget in the dashboard's grid of 24 columns, and widgets in a row."""
+"""Width and height of a widget in the dashboard's grid of 24 columns, and widgets in a row."""
 HOUR_S, MINUTES_S = 3600, 300
 MOST_5XX = ENDPOINT_ALARMS["endpoint-errors"].threshold
 Metrics = list[list[Any]]
 
 
 def dashboard(context: Context) -> dict[str, Any]:
-    """The body: charts, three in a row; 50 metrics at most, as many as a free dashboard may show."""
+    """The body of the dashboard: charts, three in a row. A free dashboard may show 50 metrics at most."""
     names = context.names
     bound_us = context.workload.gates.latency.max_p99_ms * 1000
     charts = [
@@ -52,10 +52,11 @@ CHARTED = ("intake", "ingestion", "validation", "prediction")
 OLDEST = ("oldest-drop", "late-decisions")
 UNANSWERED = ("Fallbacks", "Unavailable", "RejectedRows")
 AGES = ("RowsAge", "LabelsAge")
-"""What `lateness` publishes."""
+"""Metrics that the function `lateness` publishes."""
 
 
 def _placed(charts: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The charts as widgets, from left to right and from top to bottom."""
     return [
         {
             "type": "metric",
@@ -78,13 +79,14 @@ def _chart(
     period_s: int = MINUTES_S,
     at: float | None = None,
 ) -> dict[str, Any]:
-    """`at` is where the alarm is raised: above the line."""
+    """A chart. `at` draws a line: the alarm is raised above it."""
     line = {} if at is None else {"annotations": {"horizontal": [{"label": "alarm", "value": at}]}}
     shown = {"title": title, "metrics": metrics, "stat": stat, "period": period_s, "region": context.platform.region}
     return {**shown, "view": "timeSeries", "yAxis": {"left": {"min": 0}}, **line}
 
 
 def _metric(namespace: str, name: str, dimensions: Mapping[str, str], **options: Any) -> list[Any]:
+    """A metric in the dashboard's form: `["AWS/Lambda", "Invocations", "FunctionName", "…", {"label": "intake"}]`."""
     flat = [part for pair in dimensions.items() for part in pair]
     return [namespace, name, *flat, *([options] if options else [])]
 
@@ -98,7 +100,9 @@ def _monitors(names: WorkloadNames, alarms: Mapping[str, monitors.RatioAlarm | m
 
 
 def _runs(names: WorkloadNames, *metrics: str) -> Metrics:
-    """https://docs.aws.amazon.com/step-functions/latest/dg/procedure-cw-metrics.html: times are in milliseconds."""
+    """The metrics of every machine's executions; times are in milliseconds.
+
+    https://docs.aws.amazon.com/step-functions/latest/dg/procedure-cw-metrics.html"""
     return [
         _metric("AWS/States", metric, {"StateMachineArn": names.machine_arn(machine)}, label=f"{machine} {metric}")
         for machine in MACHINES
@@ -111,7 +115,7 @@ def _live(names: WorkloadNames, name: str) -> list[Any]:
 
 
 def _queues(names: WorkloadNames, *alarms: str) -> Metrics:
-    """What the alarms watch, each line called by its queue."""
+    """The metrics of these alarms, each labelled by its queue."""
     return [
         _metric(
             watched.namespace,

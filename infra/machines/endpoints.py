@@ -1,7 +1,7 @@
-"""The steps of a release on SageMaker endpoints: model, configuration, endpoint.
+"""The states of a release that make SageMaker endpoints: model, configuration, endpoint.
 
-Models and configurations are named by version, execution, retry and redrive, so a call that comes twice never
-collides; their names are read back from the ARN in the answer.
+Models and configurations are named by version, execution, retry and redrive, so a repeated call never collides with an
+earlier one. Their names are read back from the ARN in the answer.
 """
 
 from __future__ import annotations
@@ -21,20 +21,21 @@ from millrace.messages.release import LiveState, ReleaseStarted, UpdateState
 from millrace.names import VARIANT
 
 EndpointKind = Literal["challenger", "live"]
-"""What a configuration serves."""
+"""The endpoint that a configuration is for."""
 CREATION_S = 60 * 60
+"""Seconds in which SageMaker must have made a new fleet."""
 SHORT = 5
-"""Letters of a kind in the name of a configuration, which has room for no more."""
+"""Letters of the kind in the name of a configuration, which has no room for more."""
 RELEASE = Result("start_release", ReleaseStarted)
 VERSION = RELEASE.path("version")
 LABEL = RELEASE.path("label")
-"""`v<version>-<execution>`: a version that is released again, by a rollback, gets names of its own."""
+"""`v<version>-<execution>`. A rollback releases a version again, and then the version gets new names."""
 
 
 def model(context: Context, *, role_arn: str, next_state: str) -> State:
-    """CreateModel from the package's image and artefact; the name lands at `$.model.name`.
+    """CreateModel from the package's image and artefact. The model's name is then at `$.model.name`.
 
-    By image and not by package name: a package may be used by its name only after its approval, which comes last."""
+    The package itself could only be named after its approval, which comes last in a release."""
     parameters = {
         "ModelName.$": _named(context, ""),
         "ExecutionRoleArn": role_arn,
@@ -50,19 +51,20 @@ def model(context: Context, *, role_arn: str, next_state: str) -> State:
         },
         "Tags": jobs.tags(context),
     }
+    # An ARN ends with `…:model/<name>`.
     selected = {"name.$": "States.ArrayGetItem(States.StringSplit($.ModelArn, '/'), 1)"}
     return _sagemaker("createModel", "The model that the package describes", parameters, "model", next_state, selected)
 
 
 def instance(context: Context) -> str:
-    """The declared type of the live fleet's instances, and of the challenger's."""
+    """The declared instance type of the live fleet and of the challenger."""
     return context.workload.rollout.instance[jobs.stage(context)]
 
 
 def config(
     context: Context, *, instances: int, result: str, next_state: str, kind: EndpointKind = "challenger"
 ) -> State:
-    """CreateEndpointConfig with one variant; its name lands at `$.<result>.name`."""
+    """CreateEndpointConfig with one variant. The configuration's name is then at `$.<result>.name`."""
     parameters = {
         "EndpointConfigName.$": _named(context, f"-{kind[:SHORT]}"),
         "ProductionVariants": [
@@ -82,7 +84,7 @@ def config(
 
 
 def create(context: Context, name: str, *, config: str, comment: str, next_state: str) -> State:
-    """CreateEndpoint; its instances are billed under its own tags, not under those of its configuration."""
+    """CreateEndpoint. Its instances are billed under the endpoint's tags, not under those of its configuration."""
     parameters = {"EndpointName": name, "EndpointConfigName.$": f"$.{config}.name", "Tags": jobs.tags(context)}
     return _sagemaker("createEndpoint", comment, parameters, None, next_state)
 
@@ -90,7 +92,7 @@ def create(context: Context, name: str, *, config: str, comment: str, next_state
 def update(
     name: str, *, config: str, comment: str, next_state: str, deployment: Mapping[str, Any] | None = None
 ) -> State:
-    """UpdateEndpoint; with a deployment the counts that scaling has set are kept, but for what `take_from_config` says.
+    """UpdateEndpoint. With a `deployment` it keeps what scaling has set, except the properties of `take_from_config`.
 
     https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_UpdateEndpoint.html"""
     parameters: dict[str, Any] = {"EndpointName": name, "EndpointConfigName.$": f"$.{config}.name"}
@@ -104,7 +106,7 @@ def update(
 
 
 def fleet(name: str, *, result: str, next_state: str) -> State:
-    """DescribeEndpoint; its status, its configuration and its desired count land at `$.<result>`."""
+    """DescribeEndpoint. Status, configuration and desired count are then at `$.<result>`."""
     seen = {
         "status.$": "$.EndpointStatus",
         "config.$": "$.EndpointConfigName",
@@ -114,23 +116,29 @@ def fleet(name: str, *, result: str, next_state: str) -> State:
 
 
 def is_changing(status: str) -> dict[str, Any]:
-    """Whether the status at this path is one in which SageMaker refuses an update, and which ends by itself."""
+    """The condition that the endpoint changes: SageMaker refuses an update then, and the change ends by itself.
+
+    `status` is the path of the endpoint's status."""
     return {"Or": [{"Variable": status, "StringEquals": one} for one in CHANGING]}
 
 
 def instance_type(*, config: str, result: str, next_state: str) -> State:
-    """DescribeEndpointConfig of the path `config`; its instance type lands at `$.<result>.instance`."""
+    """DescribeEndpointConfig of the name at the path `config`. The instance type is then at `$.<result>.instance`."""
     parameters, seen = {"EndpointConfigName.$": config}, {"instance.$": _of_variant("InstanceType")}
     return _sagemaker("describeEndpointConfig", "On which instances it serves", parameters, result, next_state, seen)
 
 
 def _of_variant(field: str) -> str:
-    """Of the only variant; interpreters differ in whether a path with an index gives a value or a list of one."""
+    """An intrinsic function that gives a field of the only variant.
+
+    Interpreters of JSONPath differ in whether a path with an index gives a value or a list of one. This fits both."""
     return f"States.ArrayGetItem($.ProductionVariants[*].{field}, 0)"
 
 
 def take_from_config(*properties: str, next_state: str) -> State:
-    """What of a variant the following `update` takes from the new configuration instead of keeping it."""
+    """Note the properties of a variant that the following `update` takes from the new configuration.
+
+    All other properties are kept."""
     return {
         "Type": "Pass",
         "Comment": f"Of the live fleet, the configuration decides: {', '.join(properties) or 'nothing'}",
@@ -141,7 +149,7 @@ def take_from_config(*properties: str, next_state: str) -> State:
 
 
 def delete(name: str, *, comment: str, next_state: str) -> State:
-    """Its absence is as good: a redrive may come here after the clean-up of the failed release."""
+    """DeleteEndpoint. It may be gone already: a redrive may come here after the cleanup of the failed release."""
     state = _sagemaker("deleteEndpoint", comment, {"EndpointName": name}, None, next_state)
     return {**state, "Catch": [{"ErrorEquals": ["States.TaskFailed"], "ResultPath": "$.absent", "Next": next_state}]}
 
@@ -149,11 +157,19 @@ def delete(name: str, *, comment: str, next_state: str) -> State:
 def until_in_service(
     context: Context, name: str, *, prefix: str, config: str, ready: str, failed: str
 ) -> dict[str, State]:
-    """Wait, look, decide: ready is the endpoint InService with this configuration; with another it was rolled back."""
+    """Three states in a loop: wait, look, decide.
+
+    An endpoint in service with this release's configuration is `ready`. With another configuration, SageMaker has
+    rolled it back, and that is `failed`, as are the statuses of BROKEN.
+
+        <prefix> wait ──> <prefix> look ──> <prefix> in service? ──> ready or failed
+             ^────────────────────────────────────┘
+    """
     status, wanted = "$.endpoint.status", {"Variable": "$.endpoint.config", "StringEqualsPath": f"$.{config}.name"}
     in_service = {"Variable": status, "StringEquals": "InService"}
     bad = [{"Variable": status, "StringEquals": one} for one in BROKEN]
     seen = {"status.$": "$.EndpointStatus", "config.$": "$.EndpointConfigName"}
+    # The order of the branches matters: `(in_service, failed)` is only reached with another configuration.
     return {
         f"{prefix} wait": states.wait(
             "Endpoints take minutes", seconds=context.settings.poll_s, next_state=f"{prefix} look"
@@ -175,13 +191,14 @@ def until_in_service(
 
 
 def canary_percent(instances: int) -> int:
-    """Of a fleet of so many instances or more. Rounded up it is at most the half that SageMaker allows: 50 % of three
-    would be two."""
+    """The percentage of a fleet of so many instances or more that is the canary.
+
+    SageMaker rounds it up, and allows at most half of the fleet: 50 % of three instances would be two."""
     return 33 if instances < 10 else 10
 
 
 def blue_green(context: Context, *, canary: bool) -> dict[str, Any]:
-    """A new fleet beside the old one, watched by the release's alarms before the old one goes."""
+    """A deployment that makes a new fleet beside the old one. The release's alarms watch it before the old one goes."""
     bake_s = context.settings.bake_s
     routing: dict[str, Any] = {"Type": "ALL_AT_ONCE", "WaitIntervalInSeconds": 0}
     if canary:
@@ -198,7 +215,7 @@ def blue_green(context: Context, *, canary: bool) -> dict[str, Any]:
 
 
 def _named(context: Context, suffix: str) -> str:
-    """`<prefix>-v<version>-<execution>-<retry>-<redrive><suffix>`."""
+    """An intrinsic function for the name `<prefix>-v<version>-<execution>-<retry>-<redrive><suffix>`."""
     name = f"{context.names.prefix}-{{}}-{{}}-{{}}{suffix}"
     return f"States.Format('{name}', {LABEL}, $$.State.RetryCount, $$.Execution.RedriveCount)"
 
@@ -211,5 +228,5 @@ def _sagemaker(
     next_state: str,
     selected: Mapping[str, str] | None = None,
 ) -> State:
-    """A call by `aws-sdk:`: Step Functions' own integration with SageMaker does not take every field."""
+    """A call by `aws-sdk:`, since Step Functions' own integration with SageMaker does not take every field."""
     return call(f"sagemaker:{action}", comment, parameters, next_state=next_state, result=result, selected=selected)

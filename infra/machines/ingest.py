@@ -1,4 +1,4 @@
-"""The machine `ingest`: bytes become typed rows, rows are judged, the good ones become snapshots, in one commit."""
+"""The machine `ingest`: bytes become typed rows, rows are validated, and one commit adds the good rows to a table."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ TIMEOUT_S = 3600
 
 
 def definition(context: Context) -> Definition:
-    """The definition. Input: cause, as_of, detail {feed, objects}, as the intake function gives it.
+    """The definition. Input: `cause`, `as_of`, `detail` with `feed` and `objects`, as the intake function gives it.
 
-    No failure of a step is caught: an execution that failed can be redriven from the step that failed."""
+    No failure of a step is caught, so a failed execution can be redriven from the step that failed."""
     function = context.names.function_arn
     return states.machine(
         f"Ingest drops of {context.workload.name}: parse, validate, commit once",
@@ -66,5 +66,5 @@ def definition(context: Context) -> Definition:
 
 
 def statements(context: Context) -> list[Statement]:
-    """What the machine itself may do."""
+    """The rights of the machine itself."""
     return [functions.invoke(context.names, *FUNCTIONS), *states.put_event_statements(context)]

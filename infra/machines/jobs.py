@@ -1,6 +1,6 @@
 """SageMaker's jobs as tasks that wait for their end: training, processing, batch transform.
 
-All without network, in the VPC, under the customer key; names that a retry or a redrive never uses twice.
+All jobs run without network, in the VPC and under the customer key. A retry or a redrive never uses a name twice.
 """
 
 from __future__ import annotations
@@ -24,26 +24,28 @@ from millrace.workload.section import Stage
 from millrace.workload.training_cost import TRAININGS
 
 SERVICE_ERROR = "SageMaker.AmazonSageMakerException"
-"""The call itself failed. What the API's model does not name, such as throttling, has this name:
+"""The call itself failed. Errors that the API's model does not name, such as throttling, have this name:
 https://github.com/aws/aws-step-functions-data-science-sdk-python/pull/162
 
-Of the jobs that ran and failed only a training is started again by itself, once, since it goes on from its last
-checkpoint where there is one; of the others a redrive does that."""
+A job that ran and failed is another case. Only a training is then started again by itself, once, since it goes on from
+its last checkpoint if there is one. All other jobs need a redrive."""
 QUOTA_ERROR = "SageMaker.ResourceLimitExceededException"
-"""Other jobs have all instances of the type that the account may use at once, or it may use none.
+"""Other jobs use all instances of the type that the account may use at once, or the account may use none.
 
 https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_CreateTrainingJob.html#API_CreateTrainingJob_Errors"""
 QUOTA_POLL_S, QUOTA_POLLS = 300, 12
-"""Half an hour on average, an hour at most: most jobs end sooner. Who has no instance at all is told then."""
+"""Seconds between two tries and their number: half an hour on average, an hour at most, as most jobs end sooner.
+
+After that the task fails. An account that may use no such instance learns of it only then."""
 
 
 def stage(context: Context) -> Stage:
-    """The stage as workloads index their instances by it."""
+    """The name of the stage, by which workloads declare their instances."""
     return context.platform.stage
 
 
 def retried() -> list[State]:
-    """Retry of every task that starts a job: of several jobs and one instance the others wait for it."""
+    """The retriers of every task that starts a job. If several jobs share one instance, the others wait for it."""
     return [
         states.retry(SERVICE_ERROR, interval_s=15, attempts=4),
         states.retry(QUOTA_ERROR, interval_s=QUOTA_POLL_S, attempts=QUOTA_POLLS, rate=1.0),
@@ -51,7 +53,7 @@ def retried() -> list[State]:
 
 
 def run_uri(context: Context, *parts: str) -> str:
-    """The intrinsic function that gives `s3://<artefacts>/<workload>/runs/<this execution>/<parts>`."""
+    """The intrinsic function for `s3://<artefacts>/<workload>/runs/<this execution>/<parts>`."""
     return f"States.Format('{context.names.run_uri('{}', *parts)}', $$.Execution.Name)"
 
 
@@ -60,36 +62,38 @@ def vpc(context: Context) -> dict[str, Any]:
 
 
 def tags(context: Context) -> list[dict[str, str]]:
-    """Of what a machine makes: those of its stack, which do not reach what is in no template."""
+    """The tags of what a machine makes: those of its stack. CloudFormation only tags what is in a template."""
     return [{"Key": key, "Value": value} for key, value in context.tags.items()]
 
 
 def cluster(context: Context, instance: str, *, count: int, volume_gb: int) -> dict[str, Any]:
-    """Instances and their volumes of this size."""
+    """Instances with volumes of this size."""
     return {**instances(context, instance, count=count), "VolumeSizeInGB": volume_gb}
 
 
 def instances(context: Context, instance: str, *, count: int) -> dict[str, Any]:
-    """Instances, their volumes under the customer key where the family takes one."""
+    """Instances with volumes under the customer key, if the family takes a key."""
     key = {} if has_own_disk(instance) else {"VolumeKmsKeyId": context.key_arn}
     return {"InstanceCount": count, "InstanceType": instance, **key}
 
 
 def channel(name: str, uri: str, *, manifest: bool = False) -> dict[str, Any]:
-    """One input of a training job; `uri` is an intrinsic function or a path, `manifest` says what lies there."""
+    """One input of a training job. `uri` is an intrinsic function or a path.
+
+    With `manifest` the object there is a manifest of the input's objects, else the URI is a prefix."""
     kind = "ManifestFile" if manifest else "S3Prefix"
     source = {"S3DataType": kind, "S3Uri.$": uri, "S3DataDistributionType": "FullyReplicated"}
     return {"ChannelName": name, "DataSource": {"S3DataSource": source}, "InputMode": "File"}
 
 
 def fixed_channel(name: str, uri: str) -> dict[str, Any]:
-    """One input of a training job, the same for every run: the object with this URI."""
+    """One input of a training job that is the same in every run: the object with this URI."""
     source = {"S3DataType": "S3Prefix", "S3Uri": uri, "S3DataDistributionType": "FullyReplicated"}
     return {"ChannelName": name, "DataSource": {"S3DataSource": source}, "InputMode": "File"}
 
 
 def given(name: str, uri: str, *, manifest: bool = False) -> dict[str, Any]:
-    """One input of a processing job, at /opt/ml/processing/<name>."""
+    """One input of a processing job, at /opt/ml/processing/<name>. `uri` is an intrinsic function or a path."""
     return {
         "InputName": name,
         "S3Input": {
@@ -103,7 +107,7 @@ def given(name: str, uri: str, *, manifest: bool = False) -> dict[str, Any]:
 
 
 def made(name: str, uri: str) -> dict[str, Any]:
-    """One output of a processing job, from /opt/ml/processing/<name>."""
+    """One output of a processing job, from /opt/ml/processing/<name>, which is uploaded at the end of the job."""
     output = {"S3Uri.$": uri, "LocalPath": f"/opt/ml/processing/{name}", "S3UploadMode": "EndOfJob"}
     return {"OutputName": name, "S3Output": output}
 
@@ -124,11 +128,10 @@ def processing(
     name: str = states.NAME,
     image: str = "",
 ) -> State:
-    """Run `python -m <module>` and wait; the job's name lands at `$.<result>.job`.
+    """Run `python -m <module>` in a processing job and wait for it. The job's name is then at `$.<result>.job`.
 
-    It runs in the processing image, or in the one that the path `image` names.
-
-    The second processing job of an execution needs a `name` of its own."""
+    It runs in the processing image, or in the image that the path `image` names. A second processing job of an
+    execution needs a `name` of its own."""
     parameters: dict[str, Any] = {
         "ProcessingJobName.$": name,
         "RoleArn": role_arn,
@@ -161,7 +164,9 @@ def transform(
     result: str,
     next_state: str,
 ) -> State:
-    """Each object below `input_uri` through the model, whole; the three names are paths into the state."""
+    """Send each object below `input_uri` through the model as a whole, and wait for the transform job.
+
+    `model_name`, `input_uri` and `output_uri` are paths into the state. The job's name is then at `$.<result>.job`."""
     parameters = {
         "TransformJobName.$": states.NAME,
         "ModelName.$": model_name,
@@ -185,10 +190,10 @@ def transform(
 
 
 def training(context: Context, *, comment: str, role_arn: str, result: str, next_state: str) -> State:
-    """Train on the snapshot of this run; job name and artefact land at `$.<result>.{job,model_data_url}`.
+    """Train on the snapshot of this run and wait. Job and artefact are then at `$.<result>.job` and `.model_data_url`.
 
-    A job that dies is followed by another: its name has the retry's number, its checkpoints lie where the first left
-    them. Step Functions cannot tell a dead instance from wrong code, so the budget reserves both jobs beforehand."""
+    If the job dies, another one follows: the number of the retry is in its name, and it finds the checkpoints of the
+    first. Step Functions cannot tell a dead instance from wrong code, so the budget reserves both jobs beforehand."""
     workload, spot = context.workload.training, context.settings.use_spot
     seconds = workload.max_runtime_minutes * 60
     parameters = {
@@ -210,16 +215,18 @@ def training(context: Context, *, comment: str, role_arn: str, result: str, next
         "ResourceConfig": cluster(context, workload.instance[stage(context)], count=workload.instances, volume_gb=50),
         "StoppingCondition": {
             "MaxRuntimeInSeconds": seconds,
+            # For a spot training: the time of the training and as much to wait for an instance.
             **({"MaxWaitTimeInSeconds": 2 * seconds} if spot else {}),
         },
         "EnableManagedSpotTraining": spot,
-        # Its instances reach each other all the same, and nothing else.
+        # Isolation does not keep the instances of a training from each other: they reach each other, and nothing else.
         "EnableNetworkIsolation": True,
         **({"EnableInterContainerTrafficEncryption": True} if workload.instances > 1 else {}),
         "VpcConfig": vpc(context),
         "Tags": tags(context),
     }
     selected = {"job.$": "$.TrainingJobName", "model_data_url.$": "$.ModelArtifacts.S3ModelArtifacts"}
+    # Step Functions takes the first retrier that matches. This one matches every failure, so it comes last.
     once_more = states.retry("States.TaskFailed", interval_s=10, attempts=TRAININGS - 1)
     task = _task("createTrainingJob", comment, parameters, selected, result, next_state)
     return {**task, "Retry": [*task["Retry"], once_more]}
@@ -228,6 +235,7 @@ def training(context: Context, *, comment: str, role_arn: str, result: str, next
 def _task(
     action: str, comment: str, parameters: Mapping[str, Any], selected: Mapping[str, str], result: str, next_state: str
 ) -> State:
+    """A task that starts a job, and waits for its end (`.sync`). Its parameters are checked against the API."""
     return checked(
         {
             "Type": "Task",

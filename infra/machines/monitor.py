@@ -1,4 +1,4 @@
-"""The machine `monitor`: which windows are complete, judge them, publish; ask the guard again where an alarm stays."""
+"""The machine `monitor`: find complete windows, judge them, publish metrics, ask the guard again if an alarm stays."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ TIMEOUT_S = 4 * 3600
 
 
 def definition(context: Context) -> Definition:
-    """The definition. Input: cause and as_of, which decides which windows are complete; both may be left out."""
+    """The definition. Input: `cause` and `as_of`, which decides which windows are complete. Both may be left out."""
     function = context.names.function_arn
     return states.machine(
         f"Judge the windows of {context.workload.name} that are complete and publish what was found",
@@ -68,6 +68,7 @@ def definition(context: Context) -> Definition:
 
 
 def _drift(context: Context) -> State:
+    """The job that judges the windows. `plan_windows` names its inputs and where its report goes."""
     return jobs.processing(
         context,
         comment="Judge the windows' input and error against the champion's baseline",
@@ -88,7 +89,7 @@ def _drift(context: Context) -> State:
 
 
 def statements(context: Context) -> list[Statement]:
-    """What the machine itself may do."""
+    """The rights of the machine itself."""
     return [
         functions.invoke(context.names, *FUNCTIONS),
         *states.put_event_statements(context),

@@ -1,7 +1,7 @@
-"""Is a task's Parameters block what the AWS API takes? Checked at synth and in tests against botocore's own model.
+"""Checks the Parameters of a task against botocore's model of the AWS API, at synth and in tests.
 
-A key that ends in `.$` has its value only at run time: its name and place are checked, its value is not; nor is a
-value that holds a deploy-time token.
+A key that ends in `.$` has its value only at run time: its name and its place are checked, but not its value. A value
+with a deploy-time token is not checked either.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ OPTIMIZED = {
     "sns": "sns",
     "sqs": "sqs",
 }
-"""botocore's name of a service that Step Functions knows by its own integration."""
+"""botocore's names of the services for which Step Functions has an integration of its own."""
 SDK = {
     "applicationautoscaling": "application-autoscaling",
     "cloudwatch": "cloudwatch",
@@ -33,9 +33,9 @@ SDK = {
     "s3": "s3",
     "sagemaker": "sagemaker",
 }
-"""botocore's name of a service that Step Functions calls as `aws-sdk:<name>`."""
+"""botocore's names of the services that Step Functions calls as `aws-sdk:<name>`."""
 AS_JSON = {("events", "Entries.Detail"), ("states", "Input"), ("lambda", "Payload"), ("sqs", "MessageBody")}
-"""Where an optimized integration takes JSON for the API's text."""
+"""Parameters for which an optimized integration takes JSON, and the API takes a text."""
 PYTHON_TYPES: dict[str, tuple[type, ...]] = {
     "string": (str,),
     "integer": (int,),
@@ -47,7 +47,7 @@ PYTHON_TYPES: dict[str, tuple[type, ...]] = {
 
 
 def checked(task: Mapping[str, Any]) -> dict[str, Any]:
-    """The task state unchanged; raises ConfigurationError with every problem of its Parameters."""
+    """The task state, unchanged. Raises ConfigurationError with every problem of its Parameters."""
     found = list(problems(task["Resource"], task["Parameters"]))
     if found:
         raise ConfigurationError(
@@ -57,7 +57,7 @@ def checked(task: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def problems(resource: str, parameters: Mapping[str, Any]) -> Iterator[str]:
-    """One sentence per problem of the parameters of `arn:aws:states:::<service>:<action>`."""
+    """A sentence for each problem of the parameters of the task `arn:aws:states:::<service>:<action>`."""
     service, operation = _operation(resource)
     shape = operation.input_shape
     if shape is None:
@@ -67,7 +67,9 @@ def problems(resource: str, parameters: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _operation(resource: str) -> tuple[str, OperationModel]:
-    """Step Functions' name of the service, and the API's operation; raises ConfigurationError for an unknown one."""
+    """The service, `sdk` for each one of `aws-sdk:`, and the API's operation.
+
+    Raises ConfigurationError if one of them is unknown."""
     found = re.fullmatch(r"arn:aws:states:::(aws-sdk:)?(\w+):(\w+)(\.sync|\.sync:2|\.waitForTaskToken)?", resource)
     table = SDK if found and found[1] else OPTIMIZED
     if not found or found[2] not in table:
@@ -87,6 +89,7 @@ def _model(service: str) -> Any:
 
 
 def _structure(service: str, path: str, shape: StructureShape, values: Mapping[str, Any]) -> Iterator[str]:
+    # By the key without `.$`. Step Functions writes a parameter with a capital, as botocore may not.
     given = {name.removesuffix(".$"): (name, value) for name, value in values.items()}
     members = {name[0].upper() + name[1:]: member for name, member in shape.members.items()}
     required = {name[0].upper() + name[1:] for name in shape.required_members}
@@ -101,12 +104,14 @@ def _structure(service: str, path: str, shape: StructureShape, values: Mapping[s
 
 
 def _value(service: str, path: str, shape: Shape, value: Any) -> Iterator[str]:
+    # JSON of ours has no shape, and a token has no value yet.
     if (service, path) in AS_JSON or cdk.Token.is_unresolved(value):
         return
     if isinstance(shape, StructureShape):
         yield from _structure(service, path, shape, value) if isinstance(value, Mapping) else [f"{path}: no structure"]
     elif isinstance(shape, ListShape):
         yield from _items(service, path, shape, value)
+    # The keys of a map are free, so those of `.$` are left out and only plain values are checked.
     elif isinstance(shape, MapShape):
         plain = {name: one for name, one in dict(value).items() if not name.endswith(".$")}
         for name, one in plain.items():
@@ -125,6 +130,7 @@ def _items(service: str, path: str, shape: ListShape, value: Any) -> Iterator[st
 
 
 def _scalar(path: str, shape: Shape, value: Any) -> Iterator[str]:
+    # A bool is an int to Python, but no number to AWS.
     allowed = PYTHON_TYPES.get(shape.type_name, (object,))
     if not isinstance(value, allowed) or (isinstance(value, bool) and bool not in allowed and object not in allowed):
         yield f"{path}: expected {shape.type_name}, got {value!r}"
@@ -146,7 +152,7 @@ def _bounds(path: str, shape: Shape, measured: float, unit: str) -> Iterator[str
 
 
 def _matches(pattern: str, value: str) -> bool:
-    """Java's patterns hold classes that Python does not know; those are let through."""
+    """Whether the value matches the pattern. A Java pattern that Python does not know lets every value through."""
     try:
         return re.fullmatch(pattern, value) is not None
     except re.error:

@@ -1,4 +1,4 @@
-"""JSONPaths of message fields, checked against the message's class when the machine is built."""
+"""JSONPaths of the fields of messages, checked against the message's class when the machine is built."""
 
 from __future__ import annotations
 
@@ -13,10 +13,11 @@ from millrace.messages.envelope import Message, StepResult
 
 
 def path(message: type[Message], *fields: str, root: str = "$") -> str:
-    """The JSONPath of a field of `message`, whose JSON lies at `root`; further fields go into nested messages.
+    """The JSONPath of a field of `message`. Its JSON is at `root`, and further fields go into nested messages.
 
     `path(BudgetChecked, "champion", "version", root="$.budget.answer")` is `$.budget.answer.champion.version`.
-    Raises ValueError when a class on the way has no such field."""
+    Raises ValueError if a class on the way has no such field."""
+    # A field may be of one of several classes (`A | None`, `A | B`): one that has the next field is enough.
     found = root
     classes: tuple[type[BaseModel], ...] = (message,)
     for field in fields:
@@ -32,7 +33,7 @@ def path(message: type[Message], *fields: str, root: str = "$") -> str:
 
 
 def _messages(annotation: Any) -> Iterator[type[BaseModel]]:
-    """The classes that a field's JSON object may have; none for a scalar, a list or a mapping."""
+    """The message classes of a field's annotation; none for a scalar, a list or a mapping."""
     if get_origin(annotation) in (Union, UnionType):
         for option in get_args(annotation):
             yield from _messages(option)
@@ -42,13 +43,13 @@ def _messages(annotation: Any) -> Iterator[type[BaseModel]]:
 
 @dataclass(frozen=True)
 class Result:
-    """The name under which a machine keeps a step's answer, and the answer's class.
+    """The name under which a machine keeps a step's answer, and the class of the answer.
 
-    `BUDGET = Result("budget", BudgetChecked)`; `BUDGET.path("accepted")` is `$.budget.answer.accepted`."""
+    With `BUDGET = Result("budget", BudgetChecked)`, `BUDGET.path("accepted")` is `$.budget.answer.accepted`."""
 
     name: str
     message: type[Message]
 
     def path(self, *fields: str) -> str:
-        """The JSONPath of a field of the answer. Raises ValueError when the class has no such field."""
+        """The JSONPath of a field of the answer. Raises ValueError if the class has no such field."""
         return path(StepResult[self.message], "answer", *fields, root=f"$.{self.name}")  # type: ignore[name-defined]

@@ -1,11 +1,11 @@
-"""The states that start a version in a job as its endpoint and a transform job would, before it has either.
+"""The states that start a version in a job, as its endpoint and a transform job would later start it.
 
     release ──> Preflights ──> Preflighted? ──(yes)──────────────────> Model, endpoints, pointers ──> score transforms
                                     └─(no)──> Preflight (a job) ──────────^
                                                   └─ writes runs/<run>/preflight/<instance type>.json
 
-A version becomes champion by a release alone, and a batch transform takes the champion's model: what has passed here
-needs no second look. Another instance type is another memory, so the record is of a version on one type.
+Only a release makes a version champion, and a batch transform takes the champion's model. So a version that has passed
+here needs no second check. Another instance type has another memory, so a record is for a version on one type.
 """
 
 from __future__ import annotations
@@ -27,12 +27,14 @@ from millrace.workload.release_cost import PREFLIGHT_MINUTES
 
 FIRST = "Preflights"
 FOLDER = "preflight"
-"""Of a run, with a record for each instance type on which its version passed."""
+"""Folder of a run with a record for each instance type on which its version has passed."""
 RECORDS = "$.preflights.records"
 
 
 def preflight(context: Context, *, next_state: str) -> dict[str, State]:
-    """One list call for a version that has passed; else one job, whose failure ends the release with its cause."""
+    """The states of the preflight. For a version that has passed it is one list call, else one job.
+
+    A failure of the job ends the release, with its cause."""
     return {
         FIRST: call(
             "s3:listObjectsV2",
@@ -71,13 +73,13 @@ def preflight(context: Context, *, next_state: str) -> dict[str, State]:
 
 
 def _in_run(template: str) -> str:
-    """The template with the train execution that made the version: an intrinsic function."""
+    """An intrinsic function that fills the name of the train execution which made the version into the template."""
     return f"States.Format('{template}', {RELEASE.path('run_name')})"
 
 
 def _environment(context: Context) -> dict[str, Any]:
-    """What CreateModel gives to the container, and what the job needs beside it."""
-    # Elsewhere the instance itself is the bound.
+    """The variables that CreateModel gives to the container, and those that the job needs in addition."""
+    # The local cloud runs the job on this machine, so it gets the memory of the instance type as a bound.
     bound = {"MILLRACE_MEMORY_MB": str(MEMORY_GIB[instance(context)] * 1024)} if jobs.stage(context) == "local" else {}
     return {
         "MILLRACE_MODEL_VERSION.$": RELEASE.path("version"),
@@ -89,7 +91,7 @@ def _environment(context: Context) -> dict[str, Any]:
 
 
 def statements(context: Context) -> list[Statement]:
-    """What the machine may do for it."""
+    """The rights that the preflight needs."""
     return [
         ARTEFACTS.find(context.names, "runs"),
         *sagemaker_jobs.run(context.names, {"Processing": [PREFLIGHT_ROLE]}),

@@ -1,7 +1,10 @@
-"""The machine `release`: a challenger that answers real rows, the live endpoint by the rollout's phases, the pointers.
+"""The machine `release`: a challenger that answers real rows, then the live endpoint, then the release pointers.
 
-Endpoints and their scaling are made here and not in a stack: a variant must exist before it can be scaled, and a
-model before an endpoint.
+    Start release ─> Preflight ─> challenger, Smoke test ─> live endpoint, scaling ─> Advance release ─> Watch, Tidy
+        └─ one release at a time       └─ no traffic             └─ by a canary, if declared; alarms watch it
+
+Endpoints and their scaling are made here and not in a stack. A variant must exist before it can be scaled, and a model
+before an endpoint.
 """
 
 from __future__ import annotations
@@ -25,24 +28,24 @@ ADVANCE = Result("advance_release", ReleaseAdvanced)
 TIDY = Result("tidy_release", ReleaseTidied)
 RESTORES = "$.rollback.restores"
 TIMEOUT_S = 42 * 24 * 3600
-"""Of a release with the releases before it that it waits for."""
+"""The longest release, with the releases before it for which it waits."""
 TURN_POLLS_S = 3600
-"""Between two looks whether the turn has come; six weeks of them stay below the 25,000 events of an execution."""
+"""Seconds between two looks whether it is this release's turn. Six weeks of them stay below 25,000 events."""
 CHANGE_S = 8 * 3600
-"""The longest that SageMaker may take for an update, MaximumExecutionTimeoutInSeconds:
+"""The longest update that SageMaker allows, in seconds, MaximumExecutionTimeoutInSeconds:
 https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_BlueGreenUpdatePolicy.html"""
 CHANGE_POLLS_S = 60
-"""Between two looks whether an endpoint's change has ended."""
+"""Seconds between two looks whether the change of an endpoint has ended."""
 
 
 def definition(context: Context) -> Definition:
-    """The definition. Input: cause, as_of, detail.package_arn; rollout.phases may replace the workload's own.
+    """The definition. Input: `cause`, `as_of`, `detail.package_arn`; `rollout.phases` may replace the workload's own.
 
-    Or, to have an earlier version live again, `{"rollback": {"reason": …, "who": …, "to": …}}`: `to` is the number of
-    the version (the previous one without it), `who` an identity (`console` without it).
+    For a rollback the input is `{"rollback": {"reason": …, "who": …, "to": …}}`. `to` is the number of the version,
+    without it the previous one. `who` is an identity, without it `console`.
 
-    Raises WorkloadError for a workload with a canary on one instance: a part of one cannot take a part of the traffic.
-    What an input's phases want is not looked at: SageMaker refuses such an update."""
+    Raises WorkloadError for a workload with a canary on one instance, since a part of one instance cannot take a part
+    of the traffic. Phases of an input are not checked: SageMaker refuses such an update."""
     _check(context.workload)
     return states.machine(
         f"Release a version of {context.workload.name}: challenger, live, pointers",
@@ -82,6 +85,7 @@ def _start_release(context: Context) -> dict[str, State]:
         result=RELEASE,
         next_state="Open?",
     )
+    # `start_release` raises EndpointChangingError while an endpoint changes, and is called again for up to CHANGE_S.
     start["Retry"].append(
         states.look_again(
             EndpointChangingError,
@@ -180,6 +184,7 @@ def _challenger(context: Context) -> dict[str, State]:
 
 def _live(context: Context) -> dict[str, State]:
     name, rollout = context.names.endpoint, context.workload.rollout
+    # If there is a live endpoint, `Live stands?` goes on in `_update`, and the update comes back to `Live wait`.
     return {
         "Live config": endpoints.config(
             context, instances=rollout.min_instances, result="live_config", next_state="Live stands?", kind="live"
@@ -204,12 +209,15 @@ def _live(context: Context) -> dict[str, State]:
 
 
 def _update(context: Context) -> dict[str, State]:
-    """A declaration may have changed since the live fleet was made: its instance type, and how few instances there are.
+    """The states that update the live endpoint. Since it was made, the declaration may have changed in two ways:
 
-    SageMaker refuses another instance type for a variant that is scaled, so its scaling stops before and starts after:
-    https://docs.aws.amazon.com/sagemaker/latest/dg/endpoint-scaling-update.html
-    The count that scaling has set is kept, unless it is below the declared one: a canary is at most half of a fleet."""
+    - Another instance type: SageMaker refuses it for a variant that is scaled, so scaling stops before the update and
+      starts after it. https://docs.aws.amazon.com/sagemaker/latest/dg/endpoint-scaling-update.html
+    - More instances at least: the count that scaling has set is kept, unless it is below the declared one. A canary is
+      at most half of a fleet."""
     name, rollout = context.names.endpoint, context.workload.rollout
+    # First the live fleet is read, once it does not change. Then scaling stops if it must, and the count is chosen.
+    # Last come the alarms and the update itself.
     another = {"Not": states.equals(path(UpdateState, "live_config_now", "instance"), endpoints.instance(context))}
     count = path(UpdateState, "live_fleet", "instances")
     return {
@@ -263,6 +271,7 @@ def _update(context: Context) -> dict[str, State]:
 
 
 def _scaling(context: Context) -> dict[str, State]:
+    # A restored version comes here as well: its endpoint serves, and the pointers need not move.
     return {
         "Scalable target": scaling.register(context, next_state="Scaling policy"),
         "Scaling policy": scaling.put_policy(context, next_state="Live before?"),
@@ -275,6 +284,8 @@ def _scaling(context: Context) -> dict[str, State]:
 
 
 def _advance_release(context: Context) -> dict[str, State]:
+    # From the pointers on, the version counts as live: nothing after them may undo it. A restored version has made no
+    # challenger and no alarms, so there is nothing to delete.
     return {
         "Advance release": states.invoke(
             context.names.function_arn("advance_release"),
@@ -308,9 +319,11 @@ def _advance_release(context: Context) -> dict[str, State]:
 
 
 def _tidy_release(context: Context) -> dict[str, State]:
-    """The version is live: what cannot be deleted now goes after the next release, and a person is told.
+    """The last states, when the version is live already.
 
-    An endpoint that lacks an alarm ends the run as failed, for a person to see; `cleanup` finds nothing to undo."""
+    A model or configuration that cannot be deleted now is reported to a person, and deleted after the next release. If
+    an alarm on the endpoint is missing, the run ends as failed so that a person sees it. `cleanup` finds nothing to
+    undo then."""
     tidy = states.invoke(
         context.names.function_arn("tidy_release"),
         comment="Models and configurations that neither an endpoint nor a rollback needs go; packages stay",
@@ -345,11 +358,12 @@ def _tidy_release(context: Context) -> dict[str, State]:
 
 
 def _pause_s(context: Context, seconds: int) -> int:
+    """Seconds between two looks. The local cloud is quicker."""
     return context.settings.poll_s if context.platform.stage == "local" else seconds
 
 
 def statements(context: Context) -> list[Statement]:
-    """What the machine itself may do."""
+    """The rights of the machine itself."""
     names = context.names
     challenger, both = sagemaker_endpoints.challenger(names), sagemaker_endpoints.both(names)
     configs = sagemaker_endpoints.configs(names)

@@ -1,7 +1,7 @@
-"""The alarms of one release: SageMaker brings the old fleet back when one of them is raised.
+"""The alarms of one release. SageMaker brings the old fleet back if one of them is raised.
 
-Both read the new fleet alone, by the dimension EndpointConfigName, and both are raised by two of three minutes: one
-slow or failed request, however few there are, breaches one minute at most.
+Both alarms read only the new fleet, by the dimension EndpointConfigName. Both are raised by two bad minutes of three,
+since a single slow or failed request breaches one minute at most, however few requests there are.
 https://docs.aws.amazon.com/sagemaker/latest/dg/deployment-guardrails-configuration.html
 https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/alarm-evaluation.html
 """
@@ -20,29 +20,29 @@ ERRORS_ALARM = "States.Format('{}-errors', $.live_config.name)"
 LATENCY_ALARM = "States.Format('{}-latency', $.live_config.name)"
 PERIOD_S = 60
 PERIODS, BREACHING = 3, 2
-"""Minutes that are looked at, and how many of them raise the alarm."""
+"""How many minutes are looked at, and how many bad ones of them raise the alarm."""
 ERROR_SHARE = 0.01
-"""Of the requests that the new fleet may answer with 5xx."""
+"""Share of the requests that the new fleet may answer with 5xx."""
 PERCENTILES = {"p99": 1000, "p90": 100}
-"""The requests in a minute from which a percentile counts as significant: 10 / (1 - percentile).
+"""Percentiles of the latency, each with the requests in a minute that make it significant: 10 / (1 - percentile).
 
 https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/percentiles-with-low-samples.html"""
 
 
 def on_errors(context: Context, *, next_state: str) -> State:
-    """Bad input is answered with 4xx, so any 5xx of the new fleet is the version's own.
+    """The alarm on errors. Bad input is answered with 4xx, so any 5xx of the new fleet is the version's own.
 
-    SageMaker sends 1 for a request that failed and 0 for any other, so the average is the share that failed.
+    SageMaker publishes 1 for a request that failed and 0 for any other, so the average is the share that failed.
     https://docs.aws.amazon.com/sagemaker/latest/dg/monitoring-cloudwatch.html"""
     queries = [{**_query("errors", "Invocation5XXErrors", "Average", context), "ReturnData": True}]
     return _alarm(ERRORS_ALARM, queries, ERROR_SHARE, "The new fleet answers with 5xx", next_state)
 
 
 def on_latency(context: Context, *, next_state: str) -> State:
-    """p99 where a minute has enough requests for it, p90 where it has fewer, the median where it has few.
+    """The alarm on latency: p99 if a minute has enough requests for it, p90 if it has fewer, the median if it has few.
 
-    CloudWatch's own setting for few samples, EvaluateLowSampleCountPercentile = ignore, would keep an alarm on p99 from
-    ever being raised below 1,000 requests a minute, however slow the version is."""
+    CloudWatch has a setting of its own for few samples: EvaluateLowSampleCountPercentile = ignore. With it an alarm on
+    p99 would never be raised below 1,000 requests a minute, however slow the version is."""
     queries = [
         _query("requests", "ModelLatency", "SampleCount", context),
         *(_query(name, "ModelLatency", name, context) for name in (*PERCENTILES, "p50")),
@@ -58,7 +58,8 @@ def delete(*, next_state: str) -> State:
 
 
 def _by_requests() -> str:
-    """`IF(requests >= 1000, p99, IF(requests >= 100, p90, p50))`."""
+    """The expression `IF(requests >= 1000, p99, IF(requests >= 100, p90, p50))`."""
+    # From the inside out: the percentile that needs most requests becomes the outermost condition.
     expression = "p50"
     for name, requests in sorted(PERCENTILES.items(), key=lambda item: item[1]):
         expression = f"IF(requests >= {requests}, {name}, {expression})"
@@ -66,7 +67,7 @@ def _by_requests() -> str:
 
 
 def _query(name: str, metric: str, statistic: str, context: Context) -> dict[str, Any]:
-    """One metric of the new fleet; without the dimension EndpointConfigName it would be of both fleets."""
+    """A query of one metric of the new fleet. Without the dimension EndpointConfigName it would read both fleets."""
     dimensions = [
         {"Name": "EndpointName", "Value": context.names.endpoint},
         {"Name": "VariantName", "Value": VARIANT},

@@ -1,4 +1,4 @@
-"""The machine `retrain`: the guard weighs the evidence; then train, or a recorded refusal."""
+"""The machine `retrain`: the guard weighs the evidence, then comes a training or a recorded refusal."""
 
 from __future__ import annotations
 
@@ -16,13 +16,14 @@ from millrace.workload.training_cost import longest_hours
 GUARD = Result("guard", RetrainingDecided)
 START_ERRORS = ("StepFunctions.ExecutionLimitExceeded", "StepFunctions.ExecutionLimitExceededException",
                 "StepFunctions.AWSStepFunctionsException")  # fmt: skip
-"""The start itself failed: too many executions, or what the API's model does not name, such as throttling. A training
-that failed is States.TaskFailed, and is not started again.
+"""Errors of the start itself: too many executions, or one that the API's model does not name, such as throttling.
+
+A training that failed is States.TaskFailed, and is not started again.
 https://docs.aws.amazon.com/step-functions/latest/dg/connect-stepfunctions.html"""
 
 
 def definition(context: Context) -> Definition:
-    """The definition. Input: cause, as_of, detail of an alarm, a schedule or a request; `{}` is a person's command."""
+    """The definition. Input: `cause`, `as_of`, `detail` of an alarm, a schedule or a request; `{}` is a command."""
     return states.machine(
         f"Retrain {context.workload.name} when the guard finds it worth its cost",
         start="Defaults",
@@ -74,6 +75,7 @@ def _train(context: Context) -> State:
                     "as_of.$": "$.as_of",
                     "reason.$": GUARD.path("trigger"),
                     "detail.$": "$.detail",
+                    # Step Functions links the two executions by this key.
                     "AWS_STEP_FUNCTIONS_STARTED_BY_EXECUTION_ID.$": "$$.Execution.Id",
                 },
             },
@@ -86,7 +88,7 @@ def _train(context: Context) -> State:
 
 
 def statements(context: Context) -> list[Statement]:
-    """What the machine itself may do."""
+    """The rights of the machine itself."""
     names = context.names
     named = "The execution that is waited for gets its name when it is started"
     return [

@@ -1,4 +1,4 @@
-"""The steps of a release on the live endpoint's scaling."""
+"""The states of a release that set the scaling of the live endpoint."""
 
 from __future__ import annotations
 
@@ -32,7 +32,9 @@ def put_policy(context: Context, *, next_state: str) -> State:
 
 
 def deregister(context: Context, *, next_state: str) -> State:
-    """A variant that is not scaled is as good; if it still is, the update that follows is refused by name."""
+    """Stop the scaling. A variant without scaling is fine, so a failure is caught.
+
+    If the variant is still scaled, SageMaker refuses the following update with an error that names the cause."""
     action = "applicationautoscaling:deregisterScalableTarget"
     state = call(action, "Its policies go with it", _dimension(context), next_state=next_state)
     return {**state, "Catch": [{"ErrorEquals": ["States.TaskFailed"], "ResultPath": "$.absent", "Next": next_state}]}

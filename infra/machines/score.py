@@ -1,4 +1,4 @@
-"""The machine `score`: read and judge drops, transform their shards, deliver the predictions, say so."""
+"""The machine `score`: read and validate drops, transform their shards, deliver the predictions, put events."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ FUNCTIONS = ("ingestion", "validation", "delivery")
 INGESTION = Result("ingestion", Ingested)
 VALIDATION, DELIVERY = Result("validation", Sharded), Result("delivery", DeliveredDrops)
 PAYLOAD_MB = 6
-"""Of one request to the container; a shard stays below it."""
+"""Most MB of one request to the container. A shard stays below it."""
 HELD_POLLS_S = 15 * 60
-"""Between two looks for a champion; 14 days of them stay below the 25,000 events of an execution."""
+"""Seconds between two looks for a champion. 14 days of them stay below the 25,000 events of an execution."""
 TIMEOUT_S = 14 * 24 * 3600
 
 
 def definition(context: Context) -> Definition:
-    """The definition; the first two steps are those of the machine `ingest`, Transform is SageMaker's own."""
+    """The definition. Its first two steps are those of the machine `ingest`. The transform is SageMaker's own."""
     function = context.names.function_arn
     return states.machine(
         f"Score drops of {context.workload.name} in one batch and deliver the predictions once",
@@ -114,7 +114,7 @@ def definition(context: Context) -> Definition:
 
 
 def statements(context: Context) -> list[Statement]:
-    """What the machine itself may do; a transform job runs in the role of its model, so none is passed."""
+    """The rights of the machine itself. A transform job runs in the role of its model, so no role is passed."""
     return [
         functions.invoke(context.names, *FUNCTIONS),
         *states.put_event_statements(context),
@@ -123,4 +123,5 @@ def statements(context: Context) -> list[Statement]:
 
 
 def _poll_s(context: Context) -> int:
+    """Seconds between two looks for a champion."""
     return 10 if context.platform.stage == "local" else HELD_POLLS_S

@@ -1,4 +1,4 @@
-"""The states that every machine is made of, as Amazon States Language in JSONPath."""
+"""The states of which every machine is made, in Amazon States Language with JSONPath."""
 
 from __future__ import annotations
 
@@ -18,33 +18,33 @@ Definition = dict[str, Any]
 TRANSIENT = ("Lambda.ServiceException", "Lambda.AWSLambdaException", "Lambda.SdkClientException",
              "Lambda.TooManyRequestsException", "Lambda.ClientExecutionTimeoutException",
              "Lambda.Unknown", "Runtime.ExitError")  # fmt: skip
-"""Failures of the service, not of the function; the last are a worker that was killed or ran out of memory."""
+"""Failures of the service, not of the function. The last two are a worker that was killed or ran out of memory."""
 NAME = (
     "States.Format('{}-{}-{}', States.Hash($$.Execution.Name, 'SHA-1'), $$.State.RetryCount, $$.Execution.RedriveCount)"
 )
-"""Name of a job or of an execution that a state starts; a retry or a redrive starts another.
+"""The name of a job or an execution that a state starts. A retry or a redrive starts one of another name.
 
-Job names are unique in an account until a job is deleted; SHA-1 leaves room within their 63 characters. Code that
-looks for one computes `millrace.names.hash_of_run`."""
+The name of a job is unique in an account until the job is deleted. SHA-1 leaves room within its 63 characters. Code
+that looks for a job computes `millrace.names.hash_of_run`."""
 EXTERNAL_NAME = NAME.replace("'{}-{}-{}'", "'{}-{}-{}-external'")
-"""NAME of a job that goes before another one of its kind in the same execution."""
+"""The name of a job that runs before another job of its kind in the same execution."""
 
 
 NOT_PUT = "$.not_put"
-"""Where the error of an event is that the bus did not take."""
+"""The path of the error of an event that the bus did not take."""
 
 
 def integration(action: str) -> str:
-    """The ARN of a task of Step Functions' own, such as `lambda:invoke`.
+    """The ARN of an integration of Step Functions, such as `lambda:invoke`.
 
-    States are made without a region: `in_partition` brings them to China or GovCloud."""
+    It is an ARN of the usual partition. `in_partition` changes it for China or GovCloud."""
     return f"arn:aws:states:::{action}"
 
 
 def in_partition(definition: Definition, partition: str) -> Definition:
-    """The definition with the ARNs of its tasks, at any depth, in this partition of AWS.
+    """The definition with the ARNs of its tasks, at any depth, changed to this partition of AWS.
 
-    Step Functions refuses to make a machine with a task of another one than its own."""
+    Step Functions refuses to make a machine with a task of another partition."""
     moved: Definition = _moved(definition, integration(""), f"arn:{partition}:states:::")
     return moved
 
@@ -58,9 +58,10 @@ def _moved(value: Any, home: str, there: str) -> Any:
 
 
 def machine(comment: str, *, start: str, states: Mapping[str, State], timeout_s: int) -> Definition:
-    """A definition; every state must say in a Comment what it is for, and none may hold a null.
+    """A definition. Raises ValueError if a state has no Comment or holds a null.
 
-    CDK leaves nulls out of a definition: a task without its `ResultPath: null` would replace the whole state."""
+    The CDK leaves nulls out of a definition. A task without its `ResultPath: null` would replace the whole state of the
+    execution by its answer."""
     mute = [name for name, state in states.items() if not state.get("Comment")]
     if mute:
         raise ValueError(f"machine {comment!r}: expected a Comment in every state, got none in {mute}")
@@ -76,6 +77,7 @@ def _holds_null(value: Any) -> bool:
 
 
 def retry(*errors: str, interval_s: int = 2, attempts: int = 3, rate: float = 2.0) -> State:
+    """A retrier of these errors. The jitter spreads the attempts of executions that failed at the same time."""
     return {
         "ErrorEquals": list(errors),
         "IntervalSeconds": interval_s,
@@ -86,9 +88,10 @@ def retry(*errors: str, interval_s: int = 2, attempts: int = 3, rate: float = 2.
 
 
 def look_again(error: type[MillraceError], *, interval_s: int, attempts: int) -> State:
-    """A function that raises `error` is called again at that interval: a wait of a known end, three events each time.
+    """A retrier that calls a function again at a fixed interval while it raises `error`.
 
-    The error counts as one of the function, so no alarm may be on those."""
+    It waits for something that ends by itself, and adds three events to the history for each look. Each look counts as
+    an error of the function, so there may be no alarm on the function's errors."""
     return {
         "ErrorEquals": [error.__name__],
         "IntervalSeconds": interval_s,
@@ -98,14 +101,15 @@ def look_again(error: type[MillraceError], *, interval_s: int, attempts: int) ->
 
 
 def to(next_state: str | None) -> State:
+    """The transition to the next state; None ends the machine or the branch."""
     return {"End": True} if next_state is None else {"Next": next_state}
 
 
 def defaults(values: Mapping[str, Any], *, next_state: str) -> dict[str, State]:
-    """The states `Defaults` and `Input`: what the input leaves out is filled, the input wins (level one only).
+    """The states `Defaults` and `Input`: they fill in what the execution's input leaves out, so `{}` is enough.
 
-    So `{}` from the console is enough. Two states, since a literal inside an intrinsic would need every brace
-    escaped."""
+    A key of the input replaces the whole default of that key (level one only). These are two states, since in a literal
+    inside an intrinsic function every brace would have to be escaped."""
     return {
         "Defaults": {
             "Type": "Pass",
@@ -131,12 +135,10 @@ def invoke(
     next_state: str | None,
     extra: Mapping[str, Any] | None = None,
 ) -> State:
-    """Call a function with `StepInput`: the whole state, the execution's name and ARN; `extra` adds fields.
+    """Call a function with `StepInput`: the whole state, the execution's name and ARN. `extra` adds fields.
 
-    Its answer lands at `$.<result>.answer`.
-
-    Errors of the function itself are not retried, but where a machine adds a retrier: a redrive comes back to this
-    state."""
+    The function's answer is then at `$.<result>.answer`. Errors of the function itself are not retried, unless the
+    machine adds a retrier: a redrive comes back to this state."""
     return {
         "Type": "Task",
         "Comment": comment,
@@ -150,6 +152,7 @@ def invoke(
                 **(extra or {}),
             },
         },
+        # Beside the payload the integration returns headers and metadata, which would fill the state.
         "ResultSelector": {"answer.$": "$.Payload"},
         "ResultPath": f"$.{result if isinstance(result, str) else result.name}",
         "Retry": [retry(*TRANSIENT)],
@@ -166,15 +169,18 @@ def put_event(
     comment: str,
     next_state: str | None,
 ) -> dict[str, State]:
-    """The state `name`, which puts one event of ours on the bus, and `Keep <its type>`; `detail` may hold `.$` keys.
+    """Two states: `name` puts one event of ours on the bus, and `Keep <its type>` keeps an event that the bus refuses.
 
-    An event that the bus does not take is kept with the stage's dead letters, whose alarm tells of it: what the event
-    says has happened, and the execution ends as that. Where the queue does not take it either, the execution fails.
+        <name> ──> next_state
+          └─(the bus fails)──> Keep <type> ──> next_state
 
-    The answer (the event's id) lands at `$.event`, the error of an event that was kept at `$.not_put`.
+    A kept event goes to the stage's dead letters, which have an alarm. What the event reports has happened all the
+    same, so the execution keeps its outcome. If the queue does not take the event either, the execution fails.
 
-    Raises ValueError when the detail's keys are not the fields of the event's class."""
+    `detail` may have `.$` keys. The answer is at `$.event`, and the error of a kept event is at `$.not_put`. Raises
+    ValueError if the keys of the detail are not the fields of the event's class."""
     whole = {"workload": context.workload.name, "run.$": "$$.Execution.Id", "cause.$": "$.cause", **detail}
+    # A misspelled field would only be noticed when a machine reads the event, so it is refused at synth.
     expected, came = set(event.model_fields), {key.removesuffix(".$") for key in whole}
     if expected != came:
         raise ValueError(f"{event.detail_type}: expected the fields {sorted(expected)}, got {sorted(came)}")
@@ -191,6 +197,7 @@ def put_event(
         "Resource": integration("events:putEvents"),
         "Parameters": {"Entries": [entry]},
         "ResultPath": "$.event",
+        # Retriers come before catchers: only an event that the bus refuses again and again is kept.
         "Retry": [retry("States.TaskFailed")],
         "Catch": [{"ErrorEquals": ["States.TaskFailed"], "ResultPath": NOT_PUT, "Next": kept}],
         **to(next_state),
@@ -199,13 +206,13 @@ def put_event(
 
 
 def put_event_statements(context: Context) -> list[Statement]:
-    """What the states of `put_event` need."""
+    """The rights that the states of `put_event` need."""
     send = queues.send(context.dead_events_arn)
     return [bus.put_events(context.names), send, key.use(context.key_arn, [send])]
 
 
 def _dead_letter(context: Context, event: type[BusEvent], detail: State, next_state: str | None) -> State:
-    """The event as the other letters of the queue hold theirs, with the error's name."""
+    """Send the event to the dead letters, in the form of the other letters there, with the name of the error."""
     return {
         "Type": "Task",
         "Comment": "The bus did not take the event: it waits with the dead letters, and their alarm says so",
@@ -224,14 +231,15 @@ def _dead_letter(context: Context, event: type[BusEvent], detail: State, next_st
 def put_events(
     context: Context, name: str, *, event: type[BusEvent], items: str, comment: str, next_state: str
 ) -> dict[str, State]:
-    """The state `name`, which puts one event of ours for each entry of the list at `items`, which has its fields; none
-    for an empty list.
+    """The state `name`, a Map that puts one event of ours for each entry of the list at `items`.
 
-    One entry after the other, so that an execution for many drops puts no burst on the bus."""
+    An entry has the fields of the event's class. The entries are put one after the other, so an execution for many
+    drops causes no burst on the bus."""
     own = sorted(set(event.model_fields) - set(BusEvent.model_fields))
     detail = {f"{field}.$": f"$.item.{field}" for field in own}
     put = f"Put {event.detail_type}"
     steps = put_event(context, put, event=event, detail=detail, comment="Tell of one", next_state=None)
+    # An iteration returns only the answer of its last call. By default it would return its whole state.
     each = {
         "Type": "Map",
         "Comment": comment,
@@ -250,12 +258,12 @@ def put_events(
 
 
 def fields(result: Result, *names: str) -> dict[str, str]:
-    """Detail keys that copy fields of a step's answer: `{"version.$": "$.registration.answer.version"}`."""
+    """Keys of a detail that copy fields of a step's answer: `{"version.$": "$.registration.answer.version"}`."""
     return {f"{name}.$": result.path(name) for name in names}
 
 
 def choice(comment: str, branches: Sequence[tuple[State, str]], *, otherwise: str) -> State:
-    """The first branch whose condition holds, else `otherwise`."""
+    """A Choice. The first branch with a true condition is taken, else `otherwise`."""
     return {
         "Type": "Choice",
         "Comment": comment,

@@ -1,6 +1,7 @@
-"""The machine `teardown`: stops what starts and runs, deletes what no template manages. The stacks can go after it.
+"""The machine `teardown`: stops everything that starts or runs, and deletes what no template manages.
 
-Each step is repeated until it finds nothing: it may be started twice, stopped and redriven at any point.
+After it the stacks can be deleted. Each step is repeated until it finds nothing. So the machine may be started twice,
+stopped, and redriven at any point.
 """
 
 from __future__ import annotations
@@ -21,11 +22,12 @@ STEPS: dict[TeardownStep, str] = {
     "tables": "The Iceberg tables leave the catalogue; their files stay in the lake",
 }
 TIMEOUT_S = 6 * 3600
-"""An endpoint that is being updated is waited for, a blue/green update by its watch twice."""
+"""Seconds. It waits for an endpoint that is being updated, and a blue/green update takes its watch twice."""
 
 
 def definition(context: Context) -> Definition:
-    """The definition. Input: none is needed; the buckets, the tables and the audit are not touched."""
+    """The definition. It needs no input. It does not touch the buckets, the tables and the audit."""
+    # The state that follows each step: the first state of the next step, and `Torn down` after the last.
     following = [*(step.capitalize() for step in STEPS), "Torn down"][1:]
     found = {
         name: state
@@ -45,6 +47,7 @@ def definition(context: Context) -> Definition:
 
 
 def _step(context: Context, step: TeardownStep, next_state: str) -> dict[str, State]:
+    """Three states: do the step, look whether it found anything, and if so wait and do it again."""
     name, result = step.capitalize(), Result(step, TeardownStepDone)
     nothing = {"Variable": result.path("found"), "NumericEquals": 0}
     return {
@@ -65,5 +68,5 @@ def _step(context: Context, step: TeardownStep, next_state: str) -> dict[str, St
 
 
 def statements(context: Context) -> list[Statement]:
-    """What the machine itself may do."""
+    """The rights of the machine itself."""
     return [functions.invoke(context.names, "teardown")]

@@ -31,9 +31,10 @@ REASON = path(TrainInput, "reason")
 
 
 def definition(context: Context) -> Definition:
-    """The definition. Input: cause, as_of, reason (first, alarm, schedule, command), detail; all may be left out.
+    """The definition. Input: `cause`, `as_of`, `reason` (first, alarm, schedule, command), `detail`. All are optional.
 
-    With `external_model`, the folder and the digest of one, that model is judged and nothing is trained."""
+    With `external_model`, the folder and the digest of an external model, that model is judged and nothing is trained.
+    """
     return states.machine(
         f"Train {context.workload.name}: pin, train, evaluate, judge, register",
         start="Defaults",
@@ -115,6 +116,7 @@ def _training(context: Context) -> dict[str, State]:
             [({"Variable": BUDGET.path("champion"), "IsNull": True}, "Evaluation")],
             otherwise="Evaluation beside the champion",
         ),
+        # Two states of one job: an input of a job cannot be left out by a condition at run time.
         "Evaluation": _evaluation(context, "Measure the model on the last days, which it never saw", beside=False),
         "Evaluation beside the champion": _evaluation(
             context, "Measure the model and the champion on the same rows, which the model never saw", beside=True
@@ -123,7 +125,9 @@ def _training(context: Context) -> dict[str, State]:
 
 
 def _external_model(context: Context) -> State:
-    """The graph is tried on the pinned rows; the job gets the digest that was named when the run started."""
+    """A job that tries the graph of the external model on the pinned rows.
+
+    It gets the digest that was named when the run started, so a changed file is noticed."""
     return jobs.processing(
         context,
         comment="Check the external model and make of it the archive that a training would have left",
@@ -145,7 +149,9 @@ def _external_model(context: Context) -> State:
 
 
 def _evaluation(context: Context, comment: str, *, beside: bool) -> State:
-    """On the instance that serves, so that the measured latency is the one that counts."""
+    """The evaluation job, `beside` the champion or alone.
+
+    It runs on the instance type that serves, so the latency that it measures is the one that counts."""
     return jobs.processing(
         context,
         comment=comment,
@@ -219,7 +225,7 @@ def _reason(reason: str, comment: str) -> State:
 
 
 def statements(context: Context) -> list[Statement]:
-    """What the machine itself may do."""
+    """The rights of the machine itself."""
     handed = {"Training": [TRAINING_ROLE], "Processing": [EVALUATION_ROLE]}
     return [
         functions.invoke(context.names, *FUNCTIONS),

@@ -1,8 +1,9 @@
-"""The states that make what watches a live endpoint: the alarms on its decisions and requests, and the dashboard.
+"""The states that make the alarms on a live endpoint's decisions and requests, and the dashboard.
 
-They are made when an endpoint is made or restored, and a teardown takes them with it: CloudWatch bills an alarm whether
-its metrics have data or not. To put what is there already changes nothing, an alarm keeps its state. The release
-pointers name the version by then, and a call that fails does not stop the release: it would undo a version that serves.
+They are made when an endpoint is made or restored, and a teardown deletes them with it, since CloudWatch bills an alarm
+whether its metrics have data or not. To put an alarm again changes nothing: it keeps its state. At this point the
+release pointers name the version already. So a call that fails does not stop the release, which would undo a version
+that serves.
 """
 
 from __future__ import annotations
@@ -28,18 +29,19 @@ COMMENTS = {
     "putDashboard": "What the alarms watch, as charts",
 }
 FAILED = "$.not_watched"
-"""The error of a call that failed, for the last state."""
+"""The path of the error of a call that failed. The last state looks for it."""
 FIRST = f"Watch {next(iter(monitors.RATIO_ALARMS))}"
 
 
 def watch(context: Context, *, next_state: str) -> dict[str, State]:
-    """One state for each alarm, for the composite one and for the dashboard."""
+    """A state for each alarm, one for the composite alarm and one for the dashboard, each after the other."""
     calls = {
         **{f"Watch {name}": _monitor(context, name) for name in monitors.RATIO_ALARMS | monitors.COUNT_ALARMS},
         **{f"Watch {name}": _endpoint(context, name) for name in ENDPOINT_ALARMS},
         f"Watch {SERVING}": _composite(context),
         "Dashboard": _dashboard(context),
     }
+    # `pairwise` gives each state the next one, and `next_state` to the last. The Catch goes on to the same state.
     return {
         name: {
             **call(f"cloudwatch:{action}", COMMENTS[action], given, next_state=following),
@@ -64,6 +66,7 @@ def _monitor(context: Context, name: str) -> tuple[str, Mapping[str, Any]]:
         "DatapointsToAlarm": 1,
         "Threshold": alarm.threshold,
         "ComparisonOperator": "GreaterThanThreshold",
+        # Metrics come with each monitor run; in between the alarm keeps its state.
         "TreatMissingData": "ignore",
         **notifying(context.platform.alarm_topic_arn),
     }
@@ -98,7 +101,7 @@ def _dashboard(context: Context) -> tuple[str, Mapping[str, Any]]:
 
 
 def statements(context: Context) -> list[Statement]:
-    """What the machine may do to make them."""
+    """The rights to make the alarms and the dashboard."""
     names = context.names
     return [
         alarms.named(names, *monitors.RATIO_ALARMS, *monitors.COUNT_ALARMS, *ENDPOINT_ALARMS).may("PutMetricAlarm"),

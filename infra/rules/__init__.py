@@ -1,1 +1,1 @@
-"""What must hold of every template and that no public pack checks; one rule is one file."""
+"""Rules for every template that no public pack checks. One rule is one module."""

@@ -1,4 +1,4 @@
-"""Check synthesized assemblies: `python -m infra.rules build/synth/dev build/synth/prod`."""
+"""Checks synthesized assemblies: `python -m infra.rules build/synth/dev build/synth/prod`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from infra.rules.catalogue import TEMPLATE_RULES, findings
 
 
 def main() -> int:
-    """The exit status: 1 where a rule is broken, each place on a line of its own."""
+    """Print each place that breaks a rule, on a line of its own; the exit status, 1 if there is one."""
     parser = argparse.ArgumentParser(prog="python -m infra.rules", description=__doc__)
     parser.add_argument("assembly", type=Path, nargs="+", help="folder with templates, as cdk synth leaves it")
     found = []

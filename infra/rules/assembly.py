@@ -1,4 +1,4 @@
-"""A synthesized assembly as the rules see it: stacks with their resources, machines with their states."""
+"""Reads a synthesized assembly for the rules: stacks with their resources, machines with their states."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Stack:
     template: Mapping[str, Any]
 
     def resources(self, *kinds: str) -> Iterator[Resource]:
-        """The resources of these types; of all types without one."""
+        """The resources of these types; all resources if no type is given."""
         for logical_id, found in self.template.get("Resources", {}).items():
             if not kinds or found["Type"] in kinds:
                 yield Resource(
@@ -48,16 +48,16 @@ class Task:
 
     where: str
     service: str
-    """`sagemaker`, `lambda`, …; the same for `aws-sdk:` calls."""
+    """The called service, such as `sagemaker` or `lambda`, also in a call by `aws-sdk:`."""
     action: str
-    """`createTrainingJob`, without `.sync` or `.waitForTaskToken`."""
+    """The called action, such as `createTrainingJob`, without `.sync` or `.waitForTaskToken`."""
     parameters: Mapping[str, Any]
     state: Mapping[str, Any]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Machine:
-    """One state machine; deploy-time values are written as `<LogicalId.Attribute>`."""
+    """One state machine. Deploy-time values in it are written as `<LogicalId.Attribute>`."""
 
     where: str
     definition: Mapping[str, Any]
@@ -66,6 +66,7 @@ class Machine:
         """Every task, also inside maps and branches."""
         for name, state in _states(self.definition):
             if state["Type"] == "Task":
+                # `arn:aws:states:::sagemaker:createTrainingJob.sync`, `arn:aws:states:::aws-sdk:s3:listObjectsV2`.
                 called = state["Resource"].partition("states:::")[2].removesuffix(":2")  # of `.sync:2`
                 *_, service, action = called.split(":") if called.count(":") else ("", called)
                 yield Task(
@@ -78,7 +79,7 @@ class Machine:
 
 
 def read(folder: Path) -> list[Stack]:
-    """The stacks of an assembly folder, as `cdk synth` leaves it. Raises FileNotFoundError without one."""
+    """The stacks of an assembly folder, as `cdk synth` leaves it. Raises FileNotFoundError if it has no template."""
     templates = sorted(folder.glob("*.template.json"))
     if not templates:
         raise FileNotFoundError(f"{folder}: expected *.template.json of an assembly, found none")
@@ -103,7 +104,8 @@ def tasks(stacks: Sequence[Stack], *actions: str) -> Iterator[Task]:
 
 
 def text(value: Any) -> str:
-    """The value as text; a deploy-time value in angle brackets."""
+    """The value as text, with a deploy-time value in angle brackets: `<Key.Arn>`."""
+    # A mapping with one key is an intrinsic function: Ref, Fn::GetAtt and so on. Only a join is carried out.
     if not isinstance(value, Mapping):
         return str(value)
     ((function, given),) = value.items()
@@ -114,7 +116,7 @@ def text(value: Any) -> str:
 
 
 def given(values: Any, *path: str) -> Any:
-    """The value at the path, or None. A key of a state may have its value at run time only: `Key.$`."""
+    """The value at the path, or None. In a state, a key that gets its value at run time is written as `Key.$`."""
     for key in path:
         if not isinstance(values, Mapping):
             return None
@@ -123,11 +125,12 @@ def given(values: Any, *path: str) -> Any:
 
 
 def listed(value: Any) -> list[Any]:
-    """A policy holds one value or a list of them."""
+    """The value as a list. A policy may have one value, or a list of them."""
     return list(value) if isinstance(value, list | tuple) else [value]
 
 
 def _states(definition: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Every state with its name, also inside maps and branches."""
     for name, state in definition["States"].items():
         yield name, state
         inner = [state[key] for key in ("ItemProcessor", "Iterator") if key in state]

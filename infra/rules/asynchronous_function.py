@@ -1,4 +1,4 @@
-"""A function that is called asynchronously keeps the events that it failed at: Lambda would drop them silently."""
+"""Rule: a function that is called asynchronously keeps the events at which it failed, which Lambda would drop."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from infra.rules.assembly import Resource, Stack, given, text
 from infra.rules.finding import Finding
 
 CALLERS = ("events.amazonaws.com", "s3.amazonaws.com", "sns.amazonaws.com", "logs.amazonaws.com", "ses.amazonaws.com")
-"""Services that hand an event over and go."""
+"""Services that call a function asynchronously: they do not wait for its answer."""
 
 
 def check(stacks: Sequence[Stack]) -> Iterator[Finding]:
@@ -18,6 +18,7 @@ def check(stacks: Sequence[Stack]) -> Iterator[Finding]:
         for stack in stacks
         for resource in stack.resources("AWS::Lambda::Function")
     }
+    # Called by a permission of the function or by a schedule, and kept by a destination or a dead-letter queue.
     kept = {_function(resource) for stack in stacks for resource in _destinations(stack)}
     called = {_function(one) for stack in stacks for one in _permissions(stack)}
     called |= {name for stack in stacks for name in _scheduled(stack)}
@@ -35,7 +36,7 @@ def _permissions(stack: Stack) -> Iterator[Resource]:
 
 
 def _scheduled(stack: Stack) -> Iterator[str]:
-    """Functions that EventBridge Scheduler calls: its role lets it, no permission of the function."""
+    """Functions that EventBridge Scheduler calls. Its role allows that, so the functions have no permission for it."""
     for resource in stack.resources("AWS::Scheduler::Schedule"):
         arn = text(resource.properties["Target"]["Arn"])
         if ":function:" in arn:
@@ -49,9 +50,10 @@ def _destinations(stack: Stack) -> Iterator[Resource]:
 
 
 def _function(resource: Resource) -> str:
-    """The function's name, out of a name, an ARN or a reference."""
+    """The name of the function that the property `FunctionName` names, by name, ARN or reference."""
     return _name(text(resource.properties["FunctionName"]))
 
 
 def _name(function: str) -> str:
+    # `arn:…:function:name`, `<Function.Arn>`, `<Function>` or a plain name.
     return function.rpartition(":function:")[2].strip("<>").partition(".")[0]

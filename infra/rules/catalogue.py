@@ -1,4 +1,4 @@
-"""The rules by name; add a rule here. Its two fixtures are `tests/infra/rules/<rule>.yaml`."""
+"""The rules by name. Add a rule here; its two fixtures are in `tests/infra/rules/<rule>.yaml`."""
 
 from __future__ import annotations
 
@@ -66,5 +66,5 @@ TEMPLATE_RULES: Mapping[str, Rule] = {
 
 
 def findings(stacks: Sequence[Stack]) -> list[str]:
-    """One sentence for each place that breaks a rule, with the rule's name; empty when every rule holds."""
+    """A sentence for each place that breaks a rule, with the rule's name; empty if every rule holds."""
     return [f"{name}: {finding}" for name, check in TEMPLATE_RULES.items() for finding in check(stacks)]

@@ -1,4 +1,4 @@
-"""Resources that keep data use the customer key; exceptions are listed here with their reason."""
+"""Rule: resources that keep data use the customer key. Exceptions are listed here with their reasons."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ KEYS: dict[str, tuple[str, ...]] = {
     "AWS::SQS::Queue": ("KmsMasterKeyId",),
     "AWS::Scheduler::Schedule": ("KmsKeyArn",),
 }
-"""The property of each type that names the key."""
+"""For each type, the property that names the key."""
 BUCKET = ("ServerSideEncryptionByDefault", "KMSMasterKeyID")
 EXCEPTIONS = {
     "access-logs": "S3 delivers access logs only to a bucket under its own key (SSE-S3)",
 }
-"""Buckets by their purpose."""
+"""Buckets without the key, by their purpose."""
 WITHOUT_DATA = {
     "AWS::Budgets::Budget": "an amount and names",
     "AWS::CloudWatch::Alarm": "a threshold and names",
@@ -52,13 +52,14 @@ WITHOUT_DATA = {
     "AWS::SageMaker::ModelPackageGroup": "a name; the artefacts lie in a bucket",
     "AWS::StepFunctions::StateMachine": "names, counts and sentences; rows travel by their place in a bucket",
 }
-"""Types that keep nothing of a workload's data, by type or family."""
+"""Types and families of types that keep nothing of a workload's data, and what they keep."""
 
 
 def check(stacks: Sequence[Stack]) -> Iterator[Finding]:
-    """A finding for each resource without the key, and for each type that is not listed."""
+    """A finding for each resource without the key, and for each type that no list names."""
     for stack in stacks:
         for resource in stack.resources():
+            # Every type is in one of the lists, so a new type must be judged before it passes.
             if resource.kind in KEYS:
                 key = given(resource.properties, *KEYS[resource.kind])
                 if not key:

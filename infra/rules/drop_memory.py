@@ -1,7 +1,8 @@
-"""A function that reads drops has memory for them: a file of Parquet with one row group is in memory whole.
+"""Rule: a function that reads drops has enough memory for them.
 
-Its ingestion takes 330 MB for a drop of 137 MB and 720 MB for one of 502: about 200 MB are Python, the libraries and
-the part in work. Text is read a part at a time: 240 MB for a CSV of 154 MB, 270 for one of 308."""
+A Parquet file with one row group is in memory as a whole. Its ingestion takes 330 MB for a drop of 137 MB, and 720 MB
+for one of 502 MB. About 200 MB of that are Python, the libraries and the part in work. Text is read in parts: 240 MB
+for a CSV of 154 MB, 270 MB for one of 308 MB."""
 
 from __future__ import annotations
 
@@ -12,11 +13,11 @@ from infra.rules.ephemeral_storage import LIMIT
 from infra.rules.finding import Finding
 
 BESIDE_MB = 512
-"""Twice what was measured beside the drop: a part has more bytes where its columns are texts."""
+"""Memory beside the drop: twice what was measured, since a part with columns of text has more bytes."""
 
 
 def check(stacks: Sequence[Stack]) -> Iterator[Finding]:
-    """A finding for each function with less memory than a drop of its limit needs, or with Lambda's own 128 MB."""
+    """A finding for each function with less memory than the largest drop needs, or with Lambda's default of 128 MB."""
     for stack in stacks:
         for function in stack.resources("AWS::Lambda::Function"):
             limit_mb = given(function.properties, "Environment", "Variables", LIMIT)

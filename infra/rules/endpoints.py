@@ -1,4 +1,4 @@
-"""What an endpoint of a VPC leads to: its service, and the calls that its policy lets through."""
+"""Reads where an endpoint of a VPC leads to: its service, and the calls that its policy allows."""
 
 from __future__ import annotations
 
@@ -12,12 +12,15 @@ from infra.rules.network import Call
 
 OWN_REGION = "<AWS::Region>"
 NAMES = {"cloudwatch": "monitoring", "sagemaker": "sagemaker.api"}
-"""Of services whose endpoints are called otherwise than IAM calls the service.
+"""Names in endpoints of services that IAM calls otherwise.
 https://docs.aws.amazon.com/vpc/latest/privatelink/aws-services-privatelink-support.html"""
 
 
 def leads_to(endpoint: Resource, service: str, regions: Collection[str]) -> bool:
-    """Whether it is one of the service in these regions, or in the template's own; in any where none is given."""
+    """Whether the endpoint leads to the service in one of these regions, or in the template's own region.
+
+    Without regions every region will do."""
+    # A template has the region as text, as a Ref, or within an Fn::Sub.
     name = text(endpoint.properties.get("ServiceName", "")).replace("${AWS::Region}", OWN_REGION).strip("<>")
     region = "|".join(map(re.escape, [*regions, OWN_REGION])) if regions else ".+"
     wanted = rf"(cn\.)?com\.amazonaws\.({region})\.{re.escape(NAMES.get(service, service))}"
@@ -25,10 +28,11 @@ def leads_to(endpoint: Resource, service: str, regions: Collection[str]) -> bool
 
 
 def refused(endpoint: Resource, calls: Collection[Call], names: Mapping[str, str]) -> list[str]:
-    """The calls that its policy holds back, as `<action> on <resource>`; an endpoint without a policy holds back none.
+    """The calls that the endpoint's policy refuses, as `<action> on <resource>`. Without a policy there are none.
 
-    `names` are the ARNs of resources by the way a policy refers to them (`<Lake.Arn>`). An Allow under a condition
-    counts as one, a Deny under a condition does not: what is asked is known when it is called."""
+    `names` are the ARNs of resources by the reference that a policy has for them (`<Lake.Arn>`). Conditions are only
+    known when a call is made. So an Allow with a condition counts as an Allow, and a Deny with a condition does not
+    count."""
     document = endpoint.properties.get("PolicyDocument")
     if not document:
         return []
@@ -44,7 +48,7 @@ def refused(endpoint: Resource, calls: Collection[Call], names: Mapping[str, str
 
 
 def _is_for_everybody(statement: Mapping[str, Any]) -> bool:
-    """A gateway endpoint takes no other principal; a condition narrows it."""
+    """Whether the principal is everybody. A gateway endpoint takes no other principal, and a condition narrows it."""
     principal = statement.get("Principal")
     return "*" in listed(principal.get("AWS", []) if isinstance(principal, Mapping) else principal)
 
@@ -56,7 +60,7 @@ def _speaks_of(statement: Mapping[str, Any], call: Call, names: Mapping[str, str
 
 
 def _named(arn: str, names: Mapping[str, str]) -> str:
-    """The ARN without its partition, and with the names of what a template refers to."""
+    """The ARN without its partition, and with names in place of references to the template's resources."""
     for reference, name in names.items():
         arn = arn.replace(reference, name)
     return re.sub(r"^arn:[^:]+:", "arn::", arn)

@@ -1,7 +1,7 @@
-"""A function that holds a drop has room for it: the drop, its rows and its refused rows are in /tmp at once.
+"""Rule: a function that holds drops has room for them: the drop, its rows and its refused rows are in /tmp at once.
 
-Lambda gives 512 MB where nothing else is said, also to a function whose limit of a drop is 512 MB: it would fail with a
-full disk where it should refuse a file as too large."""
+By default Lambda gives 512 MB. A function with a limit of 512 MB for a drop would then fail with a full disk, in place
+of refusing a file that is too large."""
 
 from __future__ import annotations
 
@@ -11,13 +11,14 @@ from infra.rules.assembly import Stack, given
 from infra.rules.finding import Finding
 
 LIMIT = "MILLRACE_DROP_MB"
+"""The environment variable with a function's limit for a drop, in MB."""
 COPIES = 3
 GIVEN_MB = 512
 """Lambda's default."""
 
 
 def check(stacks: Sequence[Stack]) -> Iterator[Finding]:
-    """A finding for each function whose disk is smaller than three drops of its limit."""
+    """A finding for each function with a smaller disk than three drops of its limit."""
     for stack in stacks:
         for function in stack.resources("AWS::Lambda::Function"):
             limit_mb = given(function.properties, "Environment", "Variables", LIMIT)

@@ -1,4 +1,4 @@
-"""What a rule found: where, what it expected, what came."""
+"""The finding of a rule: where, what was expected, what came."""
 
 from __future__ import annotations
 

@@ -1,6 +1,7 @@
-"""An execution ends at 25,000 events: loops that wait for something look seldom enough for as long as they may last.
+"""Rule: loops that wait for something look seldom enough, since an execution ends at 25,000 events.
 
-A Retry on an error of the function itself is such a loop; one on an error of the service is rare and does not count.
+They must stay below that for as long as they may last. A Retry on an error of the function itself is such a loop. A
+Retry on an error of the service is rare and does not count.
 
 https://docs.aws.amazon.com/step-functions/latest/dg/service-quotas.html"""
 
@@ -15,25 +16,28 @@ from infra.rules.finding import Finding
 
 MOST = 25_000
 EVENTS = {"Task": 5, "Map": 5, "Parallel": 5}
-"""Entered, scheduled, started, succeeded, exited; the other types are entered and exited."""
+"""Events of a state: entered, scheduled, started, succeeded, exited. States of other types are entered and exited."""
 OF_AN_ATTEMPT = 3
-"""Scheduled, started, failed: what each attempt of a Retry adds."""
+"""Events that each attempt of a Retry adds: scheduled, started, failed."""
 BOUNDED_S = {"describeEndpoint": 8 * 3600, "EndpointChangingError": 8 * 3600}
-"""The longest that SageMaker lets what a loop looks at last: MaximumExecutionTimeoutInSeconds of a deployment."""
+"""Seconds after which a loop on this call or error ends: MaximumExecutionTimeoutInSeconds of a deployment."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Loop:
-    """States that come back to each other, with a Wait among them; or one that is tried again."""
+    """States that lead back to each other, with a Wait among them; or a single state that is tried again."""
 
     states: frozenset[str]
     lap_s: float
+    """Seconds of one lap; 0 without a Wait."""
     events: int
+    """Events of one lap."""
     bound_s: float
+    """Seconds after which the loop ends by itself; infinite if nothing ends it."""
 
 
 def check(stacks: Sequence[Stack]) -> Iterator[Finding]:
-    """A finding for each machine whose history may be full before its time, and for each loop without a Wait."""
+    """A finding for each machine that may have a full history before its timeout, and for each loop without a Wait."""
     for machine in machines(stacks):
         found = [*_loops(machine), *_polls(machine)]
         for loop in found:
@@ -48,7 +52,9 @@ def check(stacks: Sequence[Stack]) -> Iterator[Finding]:
 
 
 def longest_history(machine: Machine, loops: Sequence[Loop], timeout_s: float) -> int:
-    """Events of an execution at its longest: every state once, and the time spent in its busiest loops first."""
+    """The most events of an execution: each state once, and all of its time in loops, the busiest loops first."""
+    # The loop with the most events in a second runs first, for as long as it may. The next one gets the time that is
+    # left.
     events = float(sum(_events(state) for state in machine.definition["States"].values()))
     left_s = float(timeout_s)
     for loop in sorted((one for one in loops if one.lap_s), key=lambda one: one.events / one.lap_s, reverse=True):
@@ -59,10 +65,12 @@ def longest_history(machine: Machine, loops: Sequence[Loop], timeout_s: float) -
 
 
 def _loops(machine: Machine) -> Iterator[Loop]:
+    """The loops of states: groups of states that all reach each other, so nested loops count as one."""
     states: Mapping[str, Mapping[str, Any]] = machine.definition["States"]
     reached = {name: _reached(states, name) for name in states}
     seen: set[str] = set()
     for name in states:
+        # A state that reaches itself is in a loop. Its loop is every state that it reaches and that reaches it.
         if name in reached[name] and name not in seen:
             inside = frozenset(other for other in reached[name] if name in reached[other])
             seen |= inside
@@ -70,9 +78,10 @@ def _loops(machine: Machine) -> Iterator[Loop]:
 
 
 def _polls(machine: Machine) -> Iterator[Loop]:
+    """The retriers on errors of functions, each as a loop of its own state."""
     for name, state in machine.definition["States"].items():
         for retry in state.get("Retry", ()):
-            # Errors of a function have the name of a class; AWS's are named `Lambda.Unknown` or `ThrottlingException`.
+            # An error of a function has the name of a class. AWS's are named `Lambda.Unknown` or `ThrottlingException`.
             ours = [error for error in retry["ErrorEquals"] if error.isidentifier() and error.endswith("Error")]
             if ours:
                 yield Loop(
@@ -84,6 +93,7 @@ def _polls(machine: Machine) -> Iterator[Loop]:
 
 
 def _loop(states: Mapping[str, Mapping[str, Any]]) -> Loop:
+    # The shortest Wait and every state of the group make a lap: that is a bound on the events, not their number.
     waits = [state.get("Seconds", 0) for state in states.values() if state["Type"] == "Wait"]
     actions = {str(state.get("Resource", "")).rpartition(":")[2] for state in states.values()}
     bounds = [BOUNDED_S[action] for action in actions & BOUNDED_S.keys()]
@@ -106,7 +116,7 @@ def _next(state: Mapping[str, Any]) -> set[str]:
 
 
 def _reached(states: Mapping[str, Mapping[str, Any]], name: str) -> set[str]:
-    """Every state that may come after this one."""
+    """Every state that may follow this one, directly or later."""
     found: set[str] = set()
     waiting = _next(states[name])
     while waiting:

@@ -1,6 +1,6 @@
-"""Traffic between the containers of one job is encrypted, and gets through; a job of one instance has none.
+"""Rule: traffic between the containers of one job is encrypted and gets through. A job of one instance has none.
 
-What is encrypted goes by UDP 500 and the protocol ESP: a security group that lets TCP alone through holds it back.
+Encrypted traffic goes by UDP 500 and the protocol ESP. A security group that only lets TCP through holds it back.
 https://docs.aws.amazon.com/sagemaker/latest/dg/train-encrypt.html"""
 
 from __future__ import annotations
@@ -17,15 +17,16 @@ TASKS = {
     "createTrainingJob": (("ResourceConfig", "InstanceCount"), (SWITCH,)),
     "createProcessingJob": (("ProcessingResources", "ClusterConfig", "InstanceCount"), ("NetworkConfig", SWITCH)),
 }
-"""Where the instances are counted and where the switch is."""
+"""For each call, the paths of the number of instances and of the switch."""
 KEYS, ESP = 500, "50"
-"""The UDP port over which the instances agree on keys, and the protocol of what they then send."""
+"""The UDP port by which the instances agree on keys, and the protocol of the encrypted traffic."""
 DIRECTIONS: tuple[Literal["Ingress", "Egress"], ...] = ("Ingress", "Egress")
 
 
 def check(stacks: Sequence[Stack]) -> Iterator[Finding]:
-    """A finding for each job on two or more instances, or on a number known at run time only, in the clear; and for
-    each direction in which a security group, whose members talk to each other, holds back what they encrypt."""
+    """A finding for each job without encryption on several instances, or on a number that is only known at run time.
+
+    And for each direction in which a security group holds back encrypted traffic, if its members talk to each other."""
     for task in tasks(stacks, *TASKS):
         counted, switch = TASKS[task.action]
         count, encrypted = given(task.parameters, *counted), given(task.parameters, *switch)
@@ -33,6 +34,7 @@ def check(stacks: Sequence[Stack]) -> Iterator[Finding]:
             yield Finding(where=task.where, expected=f"{SWITCH} true with {count} instances", came=encrypted)
     for stack in stacks:
         for group in stack.resources("AWS::EC2::SecurityGroup"):
+            # A group that lets nobody in has no members that talk to each other.
             if any(ways(stack, group, "Ingress")):
                 yield from _held_back(stack, group)
 
@@ -47,7 +49,7 @@ def _held_back(stack: Stack, group: Resource) -> Iterator[Finding]:
 
 
 def _is_among(way: Mapping[str, Any], stack: Stack, group: Resource) -> bool:
-    """From or to the group itself, its whole VPC or everywhere."""
+    """Whether the way leads to or from the group itself, its whole VPC or everywhere."""
     vpc = text(group.properties.get("VpcId", ""))
     networks = {
         one.properties.get("CidrBlock") for one in stack.resources("AWS::EC2::VPC") if f"<{one.logical_id}>" == vpc

@@ -1,4 +1,4 @@
-"""Volumes and outputs of jobs and endpoints are under the customer key; disks that encrypt themselves refuse it."""
+"""Rule: volumes and outputs of jobs and endpoints are under the customer key, which self-encrypting disks refuse."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ CLUSTERS = {
 
 
 def check(stacks: Sequence[Stack]) -> Iterator[Finding]:
-    """A finding for each output and volume without a key, and for each key that the instance would refuse."""
+    """A finding for each output or volume without a key, and for each key that the instance would refuse."""
     for task in tasks(stacks, *OUTPUTS):
         key = given(task.parameters, *OUTPUTS[task.action])
         if not key:
@@ -39,6 +39,7 @@ def _volume(task: Task, key: Any, instances: list[Any]) -> Iterator[Finding]:
     if not all(isinstance(one, str) and one.startswith("ml.") for one in instances):
         yield Finding(where=task.where, expected="an InstanceType that is known when it is deployed", came=instances)
         return
+    # A key is needed unless all disks encrypt themselves, and refused as soon as one does.
     own = [one for one in instances if has_own_disk(one)]
     if own and key:
         yield Finding(where=task.where, expected=f"no volume key: {', '.join(own)} refuses it", came=key)

@@ -1,4 +1,4 @@
-"""Names of resources in the characters and the length that their service takes; else a deployment fails half way."""
+"""Rule: names of resources have the characters and the length that their service takes. Else a deployment fails."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ NAMES: dict[str, tuple[tuple[str, ...], str]] = {
     "AWS::Scheduler::Schedule": (("Name",), r"[\w.-]{1,64}"),
     "AWS::StepFunctions::StateMachine": (("StateMachineName",), r"[\w-]{1,80}"),
 }
-"""The property with the name of each type and the pattern it must match, from its service's API reference."""
+"""For each type, the property with the name, and the pattern that it must match by the service's API reference."""
 STACK = r"[a-zA-Z][a-zA-Z0-9-]{0,127}"
 
 
 def check(stacks: Sequence[Stack]) -> Iterator[Finding]:
-    """A finding for each name that its service refuses; a resource without one is named by CloudFormation."""
+    """A finding for each name that its service refuses. CloudFormation names a resource without a name."""
     for stack in stacks:
         if not re.fullmatch(STACK, stack.name):
             yield Finding(where=stack.name, expected=f"a stack's name like {STACK}", came=stack.name)

@@ -1,7 +1,7 @@
-"""The network of a stage as a graph: who runs in it, its subnets, their route tables, groups and endpoints.
+"""The network of a stage as a graph: its residents, subnets, route tables, security groups and endpoints.
 
-A workload's templates read the network's ids from SSM parameters, which the platform's template writes: a place is
-followed through them, so that all templates of a stage are one graph."""
+A workload's templates read the network's ids from SSM parameters, which the platform's template writes. References are
+followed through these parameters, so all templates of a stage are one graph."""
 
 from __future__ import annotations
 
@@ -18,37 +18,37 @@ from infra.rules.statements import documents
 REFERENCE = re.compile(r"<([\w:]+)(\.\w+)?>")
 READ_AT_DEPLOYMENT = re.compile(r"\{\{resolve:ssm:([^:}]+)(:\d+)?\}\}")
 REGION = "MILLRACE_REGION"
-"""The variable that tells every function of a stage its region."""
+"""The environment variable that tells every function of a stage its region."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Call:
-    """What a role allows: an action on a resource, both as its policy has them."""
+    """A call that a role may make: an action on a resource, both as its policy writes them."""
 
     action: str
     resource: str
 
     @property
     def service(self) -> str:
-        """IAM's prefix of the action; prediction has an endpoint of its own beside SageMaker's other calls."""
+        """IAM's prefix of the action. Predictions have an endpoint apart from SageMaker's other calls."""
         return "sagemaker.runtime" if self.action.startswith("sagemaker:Invoke") else self.action.partition(":")[0]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Resident:
-    """A job, a model or a function in subnets; places as `StageNetwork.place` names them."""
+    """A job, a model or a function in subnets. Subnets and groups are places, as `StageNetwork.place` names them."""
 
     where: str
     is_function: bool
     subnets: tuple[str, ...]
     groups: tuple[str, ...]
     calls: tuple[Call, ...]
-    """Of its role."""
+    """The calls that its role may make."""
 
 
 @dataclass(frozen=True)
 class StageNetwork:
-    """The templates of one stage."""
+    """The templates of one stage, as a graph of their network."""
 
     stacks: Sequence[Stack]
 
@@ -62,25 +62,29 @@ class StageNetwork:
 
     @cached_property
     def regions(self) -> frozenset[str]:
-        """One for a stage; none where no function of the templates is told."""
+        """The stage's region; empty if the templates tell it to no function."""
         functions = [one for _, one in self.all("AWS::Lambda::Function")]
         told = [given(one.properties, "Environment", "Variables", REGION) for one in functions]
         return frozenset(text(region) for region in told if region)
 
     def all(self, kind: str) -> Iterator[tuple[str, Resource]]:
-        """The resources of one type, each with its place."""
+        """The resources of one type, each after its place: `<stack>/<logical id>`."""
         for stack in self.stacks:
             yield from ((f"{stack.name}/{one.logical_id}", one) for one in stack.resources(kind))
 
     def find(self, kind: str, place: str) -> Resource | None:
-        """The resource there; None for what no template holds, or another type."""
+        """The resource of this type at the place; None if no template has one there."""
         return next((one for at, one in self.all(kind) if at == place), None)
 
     def stack_of(self, resource: Resource) -> Stack:
         return self._by_name[resource.stack]
 
     def place(self, stack: str, value: Any) -> str:
-        """`<stack>/<logical id>` of what the value names, also by a published parameter; else the value as text."""
+        """The place of the resource that the value names, `<stack>/<logical id>`; else the value as text.
+
+        A reference to an SSM parameter that another template publishes is followed to the published resource."""
+        # Three forms: a reference to a resource, a parameter of the template with the type of an SSM parameter, and a
+        # `{{resolve:ssm:…}}`. A parameter's default is the name of the SSM parameter.
         written = text(value)
         reference, read = REFERENCE.fullmatch(written), READ_AT_DEPLOYMENT.fullmatch(written)
         name = reference[1] if reference else ""
@@ -93,12 +97,12 @@ class StageNetwork:
         return published or (f"{stack}/{name}" if name else written)
 
     def places(self, resource: Resource, *path: str) -> tuple[str, ...]:
-        """Those that a property of the resource names, one or a list; none where it has no such property."""
+        """The places that a property of the resource names, one or a list; empty without such a property."""
         values = given(resource.properties, *path)
         return () if values is None else tuple(self.place(resource.stack, one) for one in listed(values))
 
     def residents(self) -> Iterator[Resident]:
-        """Every job, model and function with a `VpcConfig`."""
+        """Every job, model and function with a `VpcConfig`: tasks of machines, and resources."""
         for stack in self.stacks:
             for task in tasks([stack], *TASKS):
                 role = given(task.parameters, "RoleArn") or given(task.parameters, "ExecutionRoleArn")
@@ -112,6 +116,7 @@ class StageNetwork:
     def _resident(
         self, stack: Stack, where: str, vpc: Any, role: Any, *, is_function: bool = False
     ) -> Iterator[Resident]:
+        # Lambda and SageMaker name their subnets differently.
         subnets = given(vpc, "SubnetIds" if is_function else "Subnets")
         if not subnets:
             return
@@ -124,6 +129,7 @@ class StageNetwork:
         )
 
     def _calls(self, role: str) -> Iterator[Call]:
+        # A role is named by a reference or by its ARN.
         for place, one in self.all("AWS::IAM::Role"):
             if place == role or role.endswith(f":role/{text(one.properties.get('RoleName', ''))}"):
                 for document in documents(one):

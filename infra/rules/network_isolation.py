@@ -1,4 +1,4 @@
-"""Every container of ours runs without network: jobs, and models behind endpoints and batch transform."""
+"""Rule: every container runs without network, in jobs and in models behind endpoints and batch transform."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ RESOURCES = {
 
 
 def check(stacks: Sequence[Stack]) -> Iterator[Finding]:
-    """A finding for each job and model that is not isolated, or of which it is decided at run time."""
+    """A finding for each job and model that is not isolated, or that only run time decides about."""
     asked = [(task.where, given(task.parameters, *TASKS[task.action])) for task in tasks(stacks, *TASKS)]
     for stack in stacks:
         made = stack.resources(*RESOURCES)

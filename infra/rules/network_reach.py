@@ -1,14 +1,14 @@
-"""What runs in a VPC reaches what it calls: by its subnets' routes, past its security groups, through endpoints.
+"""Rule: everything in a VPC reaches what it calls: by its subnets' routes, past its security groups, through endpoints.
 
-jobs and models -> subnets -> route table -> gateway endpoint of S3, whose policy allows what the role does
+jobs and models -> subnets -> route table -> gateway endpoint of S3, its policy allows what the role does
                 -> security groups -> out on 443
 functions       -> the same, and an interface endpoint for each other service that their role calls
 
-A gateway endpoint has no address in the VPC; it routes to S3's public ones. A security group that lets out to the VPC
-alone therefore cuts a job off from its inputs, its outputs and its model.
+A gateway endpoint has no address in the VPC, and routes to S3's public addresses. So a security group that only lets
+out to the VPC cuts a job off from its inputs, its outputs and its model.
 https://docs.aws.amazon.com/vpc/latest/privatelink/vpc-endpoints-s3.html
 
-A stage in a network of its account's is judged by `millrace doctor`: the templates hold no part of it."""
+A stage in a network of the account is checked by `millrace doctor`, as the templates have no part of that network."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ from infra.rules.security_groups import EVERYWHERE, ways
 
 HTTPS = 443
 BY_LAMBDA = ("ec2", "logs", "xray")
-"""Services that Lambda itself calls in a function's name, from outside of its VPC."""
+"""Services that Lambda itself calls in the name of a function, from outside of the VPC."""
 BY_SERVICES = ("kms:CreateGrant", "kms:Decrypt", "kms:DescribeKey", "kms:Encrypt", "kms:GenerateDataKey")
-"""What S3 and others ask of a key in a function's name."""
+"""Actions on a key that S3 and other services call in the name of a function."""
 GATEWAYS = ("s3", "dynamodb")
 SUBNET, GROUP = "AWS::EC2::Subnet", "AWS::EC2::SecurityGroup"
 
 
 def check(stacks: Sequence[Stack]) -> Iterator[Finding]:
-    """A finding for each way that is missing, once for all who would take it."""
+    """A finding for each missing way, once for everyone who would take it."""
     network = StageNetwork(stacks)
     if not any(network.all(SUBNET)):
         return
@@ -51,6 +51,7 @@ def _of(network: StageNetwork, resident: Resident) -> Iterator[Finding]:
         yield Finding(where=resident.where, expected="subnets of the stage's network", came=list(resident.subnets))
     if None in groups or not groups:
         yield Finding(where=resident.where, expected="a security group of its network", came=list(resident.groups))
+    # What the templates have of its network is in one VPC. Then each service that it calls must be within reach.
     known, own = [one for one in subnets if one], [one for one in groups if one]
     vpcs = {place for one in [*known, *own] for place in network.places(one, "VpcId")}
     if len(vpcs) > 1:
@@ -61,7 +62,9 @@ def _of(network: StageNetwork, resident: Resident) -> Iterator[Finding]:
 
 
 def _services(resident: Resident) -> list[str]:
-    """Those that it calls from its VPC: SageMaker fetches and stores a job's data, the container has no network."""
+    """The services that a job, a model or a function calls from its VPC.
+
+    For a job or a model that is only S3: SageMaker fetches and stores its data, and the container has no network."""
     if not resident.is_function:
         return ["s3"]
     asked = {call.service for call in resident.calls if call.action not in BY_SERVICES}
@@ -71,6 +74,7 @@ def _services(resident: Resident) -> list[str]:
 def _reach(
     network: StageNetwork, resident: Resident, service: str, subnets: Sequence[Resource], groups: Sequence[Resource]
 ) -> Iterator[Finding]:
+    # An interface endpoint that answers is enough. S3 and DynamoDB may have a gateway endpoint instead.
     offered = [one for _, one in network.all("AWS::EC2::VPCEndpoint") if leads_to(one, service, network.regions)]
     interfaces = [one for one in offered if _is_interface(network, one, subnets, groups)]
     if interfaces:
@@ -90,7 +94,7 @@ def _reach_gateway(
     subnets: Sequence[Resource],
     groups: Sequence[Resource],
 ) -> Iterator[Finding]:
-    # Said once of a subnet, whoever of the jobs and models runs in it.
+    # Findings are compared by their text: without a name, one for the subnet stands for all jobs and models in it.
     who = resident.where if resident.is_function else "the jobs and models in it"
     for subnet in subnets:
         tables = _tables(network, subnet)
@@ -108,8 +112,9 @@ def _reach_gateway(
 def _held_back(
     network: StageNetwork, resident: Resident, service: str, endpoints: Sequence[Resource]
 ) -> Iterator[Finding]:
-    """What the policies of all of these endpoints refuse."""
+    """A finding for each endpoint with a policy that refuses calls of this role."""
     calls = [call for call in resident.calls if call.service == service]
+    # Policies refer to a bucket of the template by its logical id. With its name instead, patterns can be compared.
     names = {
         f"<{one.logical_id}.Arn>": f"arn:aws:s3:::{text(one.properties.get('BucketName', place))}"
         for place, one in network.all("AWS::S3::Bucket")
@@ -120,7 +125,7 @@ def _held_back(
 
 
 def _tables(network: StageNetwork, subnet: Resource) -> list[str]:
-    """Its route tables; none where it has the VPC's main one, which no endpoint of a template can be in."""
+    """The subnet's route tables. None if it uses the VPC's main table: no endpoint of a template can be in that one."""
     place = f"{subnet.stack}/{subnet.logical_id}"
     associated = (one for _, one in network.all("AWS::EC2::SubnetRouteTableAssociation"))
     return [
@@ -133,7 +138,7 @@ def _tables(network: StageNetwork, subnet: Resource) -> list[str]:
 
 def _is_gateway(network: StageNetwork, endpoint: Resource, subnet: Resource, tables: Sequence[str]) -> bool:
     is_there = network.places(endpoint, "VpcId") == network.places(subnet, "VpcId")
-    # CloudFormation makes a gateway where nothing is said.
+    # Without a type CloudFormation makes a gateway endpoint.
     kind = endpoint.properties.get("VpcEndpointType", "Gateway")
     return kind == "Gateway" and is_there and not set(tables).isdisjoint(network.places(endpoint, "RouteTableIds"))
 
@@ -141,12 +146,15 @@ def _is_gateway(network: StageNetwork, endpoint: Resource, subnet: Resource, tab
 def _is_interface(
     network: StageNetwork, endpoint: Resource, subnets: Sequence[Resource], groups: Sequence[Resource]
 ) -> bool:
-    """Whether it answers by the service's own name in this VPC, and lets these groups in, which let out to it."""
+    """Whether the endpoint answers by the service's own name in this VPC, and all groups let the traffic through.
+
+    `groups` must let it out to the endpoint, and the endpoint's own groups must let it in."""
     asked = endpoint.properties
     if asked.get("VpcEndpointType") != "Interface" or str(asked.get("PrivateDnsEnabled")).lower() != "true":
         return False
     if network.places(endpoint, "VpcId") != network.places(subnets[0], "VpcId") or not asked.get("SubnetIds"):
         return False
+    # The groups let out to the endpoint's groups, and the endpoint's groups let in from these.
     doors = [one for place in network.places(endpoint, "SecurityGroupIds") if (one := network.find(GROUP, place))]
     out = any(_leads_among(network, way, doors) for way in _ways(network, groups, "Egress"))
     return out and any(_leads_among(network, way, groups) for way in _ways(network, doors, "Ingress"))
@@ -163,7 +171,7 @@ def _leads_to_gateway(way: Mapping[str, Any]) -> bool:
 
 
 def _leads_among(network: StageNetwork, way: Mapping[str, Any], others: Sequence[Resource]) -> bool:
-    """From or to one of these groups, their whole VPC or everywhere, on the port of AWS's APIs."""
+    """Whether the way leads to or from one of these groups, their whole VPC or everywhere, on port 443."""
     references = {f"<{one.logical_id}.GroupId>" for one in others}
     vpcs = [vpc for one in others for vpc in network.places(one, "VpcId")]
     cidrs = {one.properties.get("CidrBlock") for place, one in network.all("AWS::EC2::VPC") if place in vpcs}
@@ -178,7 +186,9 @@ def _is_https(way: Mapping[str, Any]) -> bool:
 
 
 def _other_routes(network: StageNetwork, tables: Sequence[str], groups: Sequence[Resource]) -> Iterator[Finding]:
-    """A group that lets out to everywhere lets out to S3 alone only where the endpoint's is the only route."""
+    """A finding for each other route, if a group lets out to everywhere.
+
+    Such a group only reaches S3 as long as the route to the endpoint is the only one."""
     if any(way.get("CidrIp") == EVERYWHERE for way in _ways(network, groups, "Egress")):
         expected = f"no route beside the endpoint's, since {groups[0].logical_id} lets out to {EVERYWHERE}"
         for _, route in network.all("AWS::EC2::Route"):
@@ -191,7 +201,7 @@ def _in(network: StageNetwork) -> str:
 
 
 def _described(network: StageNetwork) -> dict[str, Any]:
-    """The endpoints of the templates, each with its service and its route tables."""
+    """The route tables of each endpoint in the templates, by the endpoint's service."""
     return {
         text(one.properties.get("ServiceName", "")): list(network.places(one, "RouteTableIds"))
         for _, one in network.all("AWS::EC2::VPCEndpoint")

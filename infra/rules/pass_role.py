@@ -1,4 +1,4 @@
-"""iam:PassRole names the role and the service: otherwise a caller that may start a job could use any role."""
+"""Rule: iam:PassRole names the roles and the service. Else a caller that may start a job could use any role."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from infra.rules.statements import allowed
 
 
 def check(stacks: Sequence[Stack]) -> Iterator[Finding]:
-    """A finding for each PassRole on an open set of roles, or without the service that may take them."""
+    """A finding for each PassRole on roles with a wildcard, or without the service that may take them."""
     for where, statement in allowed(stacks):
         if not any(action.lower() in {"iam:passrole", "iam:*", "*"} for action in listed(statement.get("Action", []))):
             continue

@@ -1,4 +1,4 @@
-"""Every container of ours runs in the VPC: in two subnets, with a security group of ours."""
+"""Rule: every container runs in the VPC, in two subnets and with a security group."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ TASKS = {
     "createModel": ("VpcConfig",),
 }
 SUBNETS = 2
-"""For two zones: where one has no capacity, SageMaker uses the other. Which zones they are in is not looked at."""
+"""Two subnets for two zones: if one zone has no capacity, SageMaker uses the other. The zones are not checked."""
 
 
 def check(stacks: Sequence[Stack]) -> Iterator[Finding]:
-    """A finding for each job and model outside of the VPC or in one subnet only."""
+    """A finding for each job and model that is outside of the VPC or in only one subnet."""
     for task in tasks(stacks, *TASKS):
         vpc = given(task.parameters, *TASKS[task.action])
         groups, subnets = given(vpc, "SecurityGroupIds"), given(vpc, "Subnets")

@@ -1,7 +1,7 @@
-"""What the stacks of a stage make together, within the quotas that AWS gives every account.
+"""Rule: everything that the stacks of a stage make together stays within the quotas that AWS gives every account.
 
-Accounts differ: what else one holds, how far its quotas were raised and how many instances SageMaker lets it start is
-what `millrace doctor` looks up. An account with more has its own figure in `QUOTAS`."""
+Accounts differ in what else they have, in raised quotas, and in the instances that SageMaker lets them start. That is
+checked by `millrace doctor`. For an account with a higher quota, change its figure in `QUOTAS`."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from infra.rules.finding import Finding
 
 @dataclass(frozen=True, kw_only=True)
 class DefaultQuota:
-    """One default quota, and how much the stacks take of it."""
+    """One default quota, and how to count what the stacks take of it."""
 
     what: str
     most: int
     source: str
     taken: Callable[[Sequence[Stack]], Counter[str]]
-    """By what has a quota of its own: the account, or each bus."""
+    """Counts by whatever has a quota of its own: the account, or each bus."""
 
 
 def _roles(stacks: Sequence[Stack]) -> Counter[str]:
@@ -34,7 +34,7 @@ def _rules(stacks: Sequence[Stack]) -> Counter[str]:
 
 
 def _kept(stacks: Sequence[Stack]) -> Counter[str]:
-    """Functions at once that are set aside: reserved for one function, or kept started."""
+    """Concurrent executions of functions that are set aside: reserved for one function, or kept started."""
     functions = [one.properties for stack in stacks for one in stack.resources("AWS::Lambda::Function")]
     called = [
         one.properties for stack in stacks for one in stack.resources("AWS::Lambda::Alias", "AWS::Lambda::Version")

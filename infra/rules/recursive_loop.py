@@ -1,7 +1,7 @@
-"""A function that sends to the queue it is called from says that it means to: else Lambda stops it after 16 calls.
+"""Rule: a function that sends to the queue which calls it declares that. Else Lambda stops it after 16 calls.
 
-Lambda counts the calls that one message leads to, and hands over no message of such a chain after the 16th: SQS gives
-it to the dead letters when its receives are used up. A message that is put back to wait is such a chain.
+Lambda counts the calls that one message leads to. After the 16th call it delivers no message of such a chain, and SQS
+gives the message to the dead letters when its receives are used up. A message that is put back to wait is such a chain.
 https://docs.aws.amazon.com/lambda/latest/dg/invocation-recursion.html"""
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ SEND = "sqs:SendMessage"
 
 
 def check(stacks: Sequence[Stack]) -> Iterator[Finding]:
-    """A finding for each function that Lambda would stop, and for each that no queue leads back to and none would."""
+    """A finding for each function that Lambda would stop, and for each that declares a loop without being in one."""
     for stack in stacks:
         looped = set(_looped(stack))
         for function in stack.resources("AWS::Lambda::Function"):
@@ -29,9 +29,10 @@ def check(stacks: Sequence[Stack]) -> Iterator[Finding]:
 
 
 def _looped(stack: Stack) -> Iterator[str]:
-    """The names of functions whose role may send to a queue that calls them."""
+    """The names of functions that have a role which may send to a queue that calls them."""
     queues = {f"<{one.logical_id}.Arn>": one for one in stack.resources("AWS::SQS::Queue")}
     for mapping in stack.resources("AWS::Lambda::EventSourceMapping"):
+        # The function is given by name, ARN or reference, the queue by reference or ARN: both are compared by name.
         source = text(mapping.properties.get("EventSourceArn"))
         name = text(mapping.properties["FunctionName"]).rpartition(":function:")[2].strip("<>").partition(".")[0]
         queue = source if source not in queues else text(queues[source].properties["QueueName"])

@@ -1,6 +1,6 @@
-"""Values that the schemas let pass, a property at a time, and that the service refuses when the resource is made.
+"""Rule: no value that a service refuses when the resource is made, although the schema of its property allows it.
 
-cfn-lint has others of the kind: a queue's visibility against its function's timeout, tags that are doubled."""
+cfn-lint checks others of this kind: the visibility of a queue against the timeout of its function, repeated tags."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from infra.rules.finding import Finding
 Values = Mapping[str, Any]
 HOUR_S, DAY_S = 3600, 86_400
 NEEDS_ROLE = (":states:", ":event-bus/", ":api-destination/", ":firehose:", ":kinesis:", ":batch:", ":ecs:")
-"""In the ARNs of what EventBridge reaches with a role; functions, queues and topics allow it by their own policies."""
+"""Parts of the ARNs of targets that EventBridge reaches by a role. Functions, queues and topics have own policies."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Refusal:
-    """One thing that a service refuses."""
+    """One kind of value that a service refuses."""
 
     kinds: tuple[str, ...]
-    """Types of resources, and services and actions of tasks: `sagemaker:createTrainingJob`."""
+    """Types of resources, and tasks by service and action: `sagemaker:createTrainingJob`."""
     expected: str
     came: Callable[[Values], Any]
-    """What is refused of the properties or parameters; None where nothing is."""
+    """Finds what is refused in the properties or parameters; None if nothing is."""
 
 
 def check(stacks: Sequence[Stack]) -> Iterator[Finding]:
@@ -48,12 +48,14 @@ def _found(where: str, kind: str, values: Values) -> Iterator[Finding]:
 
 
 def _number(values: Any, *path: str) -> int | None:
-    """The whole number at the path; None where there is none, or one that is known at the deployment alone."""
+    """The whole number at the path; None if there is none, or if it is only known at deployment."""
     value = given(values, *path)
     return int(value) if isinstance(value, int) or (isinstance(value, str) and value.isdigit()) else None
 
 
 def _beyond(low: int, high: int, *path: str) -> Callable[[Values], int | None]:
+    """Finds a number at the path that is below `low` or above `high`."""
+
     def came(values: Values) -> int | None:
         number = _number(values, *path)
         return None if number is None or low <= number <= high else number
@@ -62,6 +64,8 @@ def _beyond(low: int, high: int, *path: str) -> Callable[[Values], int | None]:
 
 
 def _above(path: str, bound: str) -> Callable[[Values], str | None]:
+    """Finds a number at `path` that is above the one at `bound`."""
+
     def came(values: Values) -> str | None:
         number, most = _number(values, path), _number(values, bound)
         return f"{number} of {most}" if number is not None and most is not None and number > most else None
@@ -70,6 +74,7 @@ def _above(path: str, bound: str) -> Callable[[Values], str | None]:
 
 
 def _evaluated_s(alarm: Values) -> int | None:
+    """The seconds that an alarm looks back, if that is too long for its period."""
     periods = [_number(alarm, "Period"), *(_number(one, "MetricStat", "Period") for one in alarm.get("Metrics", []))]
     period_s, count = max((one for one in periods if one), default=0), _number(alarm, "EvaluationPeriods") or 1
     return period_s * count if period_s * count > (DAY_S if period_s < HOUR_S else 7 * DAY_S) else None
@@ -92,23 +97,26 @@ def _window(schedule: Values) -> Values | None:
 
 
 def _twice(path: str, name: str) -> Callable[[Values], list[str] | None]:
+    """Finds values at `name` that several objects of a list have."""
     return lambda values: [one for one, count in Counter(_texts(values, path, name)).items() if count > 1] or None
 
 
 def _reserved(path: str, name: str, beginning: str) -> Callable[[Values], list[str] | None]:
+    """Finds values at `name` with a beginning that AWS keeps for itself."""
     return lambda values: [one for one in _texts(values, path, name) if re.match(beginning, one)] or None
 
 
 def _texts(values: Values, path: str, name: str) -> list[str]:
-    """What the objects of a list have at `name`; nothing of a list that is known at run time alone."""
+    """The values at `name` of the objects in a list; empty if the list is only known at run time."""
     listed = given(values, path)
     return [str(given(one, name)) for one in listed] if isinstance(listed, list) else []
 
 
 def _private_names(stack: Stack) -> Iterator[Finding]:
-    """An endpoint that answers under the service's own name is in a network that has names.
+    """A finding for each VPC endpoint with private DNS in a network without DNS names.
 
     https://docs.aws.amazon.com/vpc/latest/privatelink/create-interface-endpoint.html"""
+    # By the text of a reference to the network, as a property has it.
     networks = {f"{{'Ref': '{one.logical_id}'}}": one for one in stack.resources("AWS::EC2::VPC")}
     for endpoint in stack.resources("AWS::EC2::VPCEndpoint"):
         network = networks.get(str(endpoint.properties.get("VpcId")))
@@ -118,7 +126,7 @@ def _private_names(stack: Stack) -> Iterator[Finding]:
 
 
 def _has_names(network: Resource) -> bool:
-    """CloudFormation's own are support, and no host names."""
+    """Whether the network has DNS names. CloudFormation's defaults are DNS support, but no host names."""
     return (
         network.properties.get("EnableDnsSupport", True) is True
         and network.properties.get("EnableDnsHostnames") is True

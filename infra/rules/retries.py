@@ -1,4 +1,4 @@
-"""Every task is tried again when its service stumbles or throttles, and nothing waits for a person for ever."""
+"""Rule: every task is tried again if its service fails or throttles, and nothing waits for a person for ever."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ THROTTLED = {
     "sagemaker": "SageMaker.AmazonSageMakerException",
     "states": "StepFunctions.AWSStepFunctionsException",
 }
-"""A throttled call of an integration of Step Functions' own: no SDK of ours is between that would try it again.
+"""The error of a throttled call by Step Functions' own integration, by service. No SDK of ours tries such a call again.
 
 https://docs.aws.amazon.com/step-functions/latest/dg/sfn-best-practices.html
 https://github.com/aws/aws-step-functions-data-science-sdk-python/pull/162"""
 SDK = re.compile(r"(\w+)\.(\1|Throttling)Exception")
-"""A throttled call by `aws-sdk:`: modelled by its service, or its base exception."""
+"""The error of a throttled call by `aws-sdk:`: the one that the service models, or the service's base exception."""
 
 
 def check(stacks: Sequence[Stack]) -> Iterator[Finding]:
-    """A finding for each task without Retry or none for throttling, and for each task token without a time limit."""
+    """A finding for each task without a Retry for throttling, and for each task token without a time limit."""
     for machine in machines(stacks):
         for task in machine.tasks():
             if not task.state.get("Retry"):
@@ -38,6 +38,7 @@ def check(stacks: Sequence[Stack]) -> Iterator[Finding]:
 
 
 def _is_carried(task: Task) -> bool:
+    # The name of a throttling error depends on how the service is called.
     retried = _retried(task.state)
     if retried & WILDCARDS:
         return True
@@ -51,5 +52,5 @@ def _throttled(task: Task) -> str:
 
 
 def _retried(state: Mapping[str, Any]) -> set[str]:
-    """The errors of all retriers that try again at all."""
+    """The errors of all retriers that try at least once more."""
     return {error for one in state["Retry"] if one.get("MaxAttempts", 3) for error in one["ErrorEquals"]}

@@ -1,4 +1,4 @@
-"""Every update of an endpoint with traffic is watched by alarms of its own fleet, which bring the old one back.
+"""Rule: every update of an endpoint with traffic is watched by alarms on its new fleet, which bring the old fleet back.
 
 https://docs.aws.amazon.com/sagemaker/latest/dg/deployment-guardrails-configuration.html"""
 
@@ -11,14 +11,14 @@ from infra.rules.assembly import Machine, Stack, Task, given, machines
 from infra.rules.finding import Finding
 
 WITHOUT_TRAFFIC = "-challenger"
-"""Such an endpoint answers the smoke test only: an update of it needs no rollback."""
+"""End of the name of an endpoint that only answers the smoke test. An update of it needs no rollback."""
 MOST_ALARMS, MOST_CANARY_PERCENT = 10, 50
 FLEET = "EndpointConfigName"
-"""The dimension that separates the new fleet from the old: the old fleet's errors must not roll back their own fix."""
+"""The dimension that separates the new fleet from the old. Errors of the old fleet must not roll back their own fix."""
 
 
 def check(stacks: Sequence[Stack]) -> Iterator[Finding]:
-    """A finding for each update without alarms, with alarms that no state creates, or that mix both fleets."""
+    """A finding for each update without alarms, with alarms that no state makes, or with alarms that mix the fleets."""
     for machine in machines(stacks):
         for task in machine.tasks():
             if task.action == "updateEndpoint" and not _is_without_traffic(task):
@@ -38,6 +38,7 @@ def _update(machine: Machine, task: Task) -> Iterator[Finding]:
         expected = "RetainAllVariantProperties true: else the instances that scaling has set are lost"
         yield Finding(where=task.where, expected=expected, came=given(task.parameters, "RetainAllVariantProperties"))
     yield from _policy(task.where, given(config, "BlueGreenUpdatePolicy"))
+    # The alarms that states of this machine make, by name: an intrinsic function, the same text in both states.
     made = {given(one.parameters, "AlarmName"): one for one in machine.tasks() if one.action == "putMetricAlarm"}
     for alarm in alarms:
         yield from _alarm(task.where, given(alarm, "AlarmName"), made)
@@ -50,6 +51,7 @@ def _policy(where: str, policy: Any) -> Iterator[Finding]:
         yield Finding(
             where=where, expected="TerminationWaitInSeconds: the old fleet stays while it bakes", came=watched
         )
+    # SageMaker's time limit counts the waits, too: a shorter one would end each update.
     waits = (watched or 0) + (given(routing, "WaitIntervalInSeconds") or 0)
     if limit is not None and limit <= waits:
         yield Finding(where=where, expected=f"MaximumExecutionTimeoutInSeconds above the waits ({waits})", came=limit)
@@ -62,6 +64,7 @@ def _alarm(where: str, name: Any, made: Mapping[Any, Task]) -> Iterator[Finding]
     if name not in made:
         yield Finding(where=where, expected="an alarm that a state of this machine puts", came=name)
         return
+    # An alarm that reads both fleets would be raised by the old one, and so refuse every fix of it.
     for metric in _metrics(made[name].parameters):
         dimensions = {given(one, "Name") for one in given(metric, "Dimensions") or []}
         if FLEET not in dimensions:
@@ -71,6 +74,6 @@ def _alarm(where: str, name: Any, made: Mapping[Any, Task]) -> Iterator[Finding]
 
 
 def _metrics(parameters: Any) -> list[Any]:
-    """What the alarm reads: of metric math each metric, else the one that it names itself."""
+    """The metrics that the alarm reads: those of its queries, else the one that it names itself."""
     queries = given(parameters, "Metrics") or []
     return [metric for query in queries if (metric := given(query, "MetricStat", "Metric"))] or [parameters]

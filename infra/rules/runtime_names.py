@@ -1,4 +1,4 @@
-"""Names that machines make at run time fit as well: SageMaker refuses a job whose name has 64 characters."""
+"""Rule: names that machines make at run time are short enough. SageMaker refuses a job with a name of 64 characters."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ NAMES = {
     "putScalingPolicy": ("PolicyName", 256),
     "startExecution": ("Name", 80),
 }
-"""The name that a call gives, and its longest."""
+"""For each call, the parameter with the name and the most characters of it."""
 LONGEST = {
     "$$.Execution.Name": 80,
     "$$.Execution.RedriveCount": 3,
@@ -27,17 +27,18 @@ LONGEST = {
     "$.live_config.name": 63,
     "$.start_release.answer.label": len("v9999-1f0e4a"),
 }
-"""Characters of a value at its longest: 999 redrives, nine retries, 9,999 versions."""
+"""The most characters of each value, up to 999 redrives, nine retries and 9,999 versions."""
 HASHES = {"MD5": 32, "SHA-1": 40, "SHA-256": 64, "SHA-384": 96, "SHA-512": 128}
 PLAIN = r"[a-zA-Z0-9-]*"
 
 
 def check(stacks: Sequence[Stack]) -> Iterator[Finding]:
-    """A finding for each name that may be too long or has other characters, or whose length is unknown."""
+    """A finding for each name that may be too long, has other characters, or is of unknown length."""
     for task in tasks(stacks, *NAMES):
         key, most = NAMES[task.action]
         if (name := given(task.parameters, key)) is None:
             continue
+        # A name under a plain key is a literal; under `Name.$` it is an expression, in which a literal has quotes.
         written = f"'{name}'" if key in task.parameters else name
         length = longest(written)
         if length is None:
@@ -50,7 +51,9 @@ def check(stacks: Sequence[Stack]) -> Iterator[Finding]:
 
 
 def longest(expression: str) -> int | None:
-    """Characters of the value at its longest; None where unknown."""
+    """The most characters of the expression's value; None if unknown.
+
+    A text in quotes has its own length, and `States.Format` has its literal parts and its arguments together."""
     if expression.startswith("'"):
         return len(expression) - 2
     function, arguments = _call(expression)
@@ -66,13 +69,14 @@ def longest(expression: str) -> int | None:
 
 
 def _plain(expression: str) -> list[str]:
-    """The literal parts of a name."""
+    """The literal parts of a name, between its placeholders `{}`."""
     text = expression if expression.startswith("'") else _call(expression)[1][0]
     return text.strip("'").split("{}")
 
 
 def _call(expression: str) -> tuple[str, list[str]]:
-    """The intrinsic function and its arguments; a path is a function without any."""
+    """The intrinsic function and its arguments. A path counts as a function without arguments."""
+    # A comma separates arguments if it is in no quotes and in no inner call: `depth` counts the open brackets.
     function, _, inside = expression.strip().partition("(")
     arguments, depth, quoted = [""], 0, False
     for character in inside.removesuffix(")"):

@@ -1,7 +1,7 @@
-"""SageMaker's own integration of Step Functions waits for jobs; every other call goes by `aws-sdk:`.
+"""Rule: Step Functions' own integration with SageMaker waits for jobs, and every other call goes by `aws-sdk:`.
 
-The own integration takes a part of each request's fields, and a definition with another field is refused when the
-machine is made: "The field ... is not supported by Step Functions". `aws-sdk:` takes every field of the API.
+Its own integration only takes some of a request's fields. A definition with another field is refused when the machine
+is made: "The field ... is not supported by Step Functions". `aws-sdk:` takes every field of the API.
 https://docs.aws.amazon.com/step-functions/latest/dg/connect-sagemaker.html"""
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from infra.rules.assembly import Stack, machines
 from infra.rules.finding import Finding
 
 OWN = ":states:::sagemaker:"
-"""In the ARN of a task, behind its partition."""
+"""The own integration in the ARN of a task, behind the partition."""
 TAKEN: Mapping[str, frozenset[str]] = {
     "createTrainingJob": frozenset(
         {
@@ -36,15 +36,16 @@ TAKEN: Mapping[str, frozenset[str]] = {
         }
     ),
 }  # fmt: skip
-"""Fields that AWS's guide or the CDK's own tasks give to the integration; spot training and checkpoints by
-https://github.com/aws/aws-step-functions-data-science-sdk-python/issues/42 and /86, where they run. That the
-integration takes EnableInterContainerTrafficEncryption no page says: only a training on several instances has it, which
-may not do without. AWS says so when that machine is made; `aws stepfunctions validate-state-machine-definition` may say
-it before."""
+"""Fields of each call that AWS's guide or the CDK's own tasks give to the integration.
+
+Spot training and checkpoints run in https://github.com/aws/aws-step-functions-data-science-sdk-python/issues/42 and
+/86. No page says that the integration takes EnableInterContainerTrafficEncryption. Only a training on several instances
+has this field, and it needs it. If AWS refuses it, it does so when that machine is made. Maybe
+`aws stepfunctions validate-state-machine-definition` says it before."""
 
 
 def check(stacks: Sequence[Stack]) -> Iterator[Finding]:
-    """A finding for each call by the own integration that does not wait, and for each field that it may refuse."""
+    """A finding for each call by the own integration that does not wait, or has a field that it may refuse."""
     for machine in machines(stacks):
         for task in machine.tasks():
             resource = str(task.state["Resource"])

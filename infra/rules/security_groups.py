@@ -1,4 +1,4 @@
-"""What a security group of a template lets through."""
+"""Reads what a security group of a template lets through."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ EVERYWHERE = "0.0.0.0/0"
 
 
 def ways(stack: Stack, group: Resource, direction: Literal["Ingress", "Egress"]) -> Iterator[Mapping[str, Any]]:
-    """The group's own rules and those that are resources of their own; without one, EC2 lets all out and nothing in."""
+    """The rules of a group: its own, and those that are resources. Without any, EC2 lets all out and nothing in."""
     own = group.properties.get(f"SecurityGroup{direction}", [])
     others = [
         one.properties
@@ -23,5 +23,5 @@ def ways(stack: Stack, group: Resource, direction: Literal["Ingress", "Egress"])
 
 
 def id_of(group: Resource) -> str:
-    """The group's id, as `text` writes it."""
+    """The group's id, as `text` writes it: `<Jobs.GroupId>`."""
     return f"<{group.logical_id}.GroupId>"

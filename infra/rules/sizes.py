@@ -1,4 +1,4 @@
-"""What CloudFormation accepts and the service then refuses: sizes and counts at their documented limits."""
+"""Rule: sizes and counts stay within documented limits that CloudFormation accepts and the service then refuses."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from infra.rules.statements import documents
 
 @dataclass(frozen=True, kw_only=True)
 class Limit:
-    """One limit of a resource type."""
+    """One limit of a type of resources."""
 
     kind: str
     what: str
@@ -23,7 +23,8 @@ class Limit:
 
 
 def plain(value: Any) -> Any:
-    """The value with what is known at deployment only as text in its place."""
+    """The value with a text in place of each deploy-time value."""
+    # A mapping whose first key is an intrinsic function is a deploy-time value; the function is its only key.
     if isinstance(value, Mapping):
         one = next(iter(value), "")
         return text(value) if one == "Ref" or one.startswith("Fn::") else {key: plain(v) for key, v in value.items()}
@@ -31,7 +32,7 @@ def plain(value: Any) -> Any:
 
 
 def characters(value: Any) -> int:
-    """Of the value as JSON without blanks, as IAM and EventBridge count."""
+    """Characters of the value as JSON without blanks, as IAM and EventBridge count them."""
     return len(json.dumps(plain(value), separators=(",", ":"), ensure_ascii=False))
 
 
@@ -41,11 +42,12 @@ def _environment(resource: Resource) -> int:
 
 
 def _targets(measure: Callable[[Mapping[str, Any]], int]) -> Callable[[Resource], int]:
+    """Measures a rule by its largest target."""
     return lambda resource: max((measure(one) for one in resource.properties.get("Targets", [])), default=0)
 
 
 def _unbatched(resource: Resource) -> int:
-    """Messages a batch, where no window gathers them; a stream, which alone has a starting position, needs none."""
+    """Messages in a batch if no window gathers them, else 0. A stream needs no window; it has a starting position."""
     gathered = resource.properties.get("MaximumBatchingWindowInSeconds", 0)
     return 0 if gathered or "StartingPosition" in resource.properties else int(resource.properties.get("BatchSize", 10))
 
@@ -123,7 +125,7 @@ LIMITS = (
         measure=lambda r: len(text(r.properties["Value"])),
     ),
 )
-"""Each from the quotas page of its service."""
+"""The limits, each from the quotas page of its service."""
 IN_STACK = {"Resources": 500, "Parameters": 200, "Outputs": 200}
 TEMPLATE_BYTES = 1024 * 1024
 

@@ -1,5 +1,6 @@
-"""A function with SnapStart is one that Lambda takes it of, and has a version: of the unpublished one none is taken.
+"""Rule: a function with SnapStart is one that Lambda allows it for, and has a version.
 
+Lambda takes no snapshot of an unpublished function.
 https://docs.aws.amazon.com/lambda/latest/dg/snapstart.html"""
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ LEAST_PYTHON = (3, 12)
 
 
 def check(stacks: Sequence[Stack]) -> Iterator[Finding]:
-    """A finding for each function whose deployment Lambda would refuse, or whose snapshot nobody would start from."""
+    """A finding for each function that Lambda would refuse, or that has a snapshot from which nobody would start."""
     for stack in stacks:
         for function in stack.resources("AWS::Lambda::Function"):
             if given(function.properties, "SnapStart", "ApplyOn") == "PublishedVersions":
@@ -37,6 +38,7 @@ def _function(function: Resource) -> Iterator[Finding]:
 
 
 def _versions(stack: Stack, function: Resource) -> Iterator[Finding]:
+    # Versions and aliases name their function by a reference.
     own = {"Ref": function.logical_id}
     if not [one for one in stack.resources("AWS::Lambda::Version") if one.properties["FunctionName"] == own]:
         yield Finding(where=function.where, expected="an AWS::Lambda::Version of it", came="none")

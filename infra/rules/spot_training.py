@@ -1,4 +1,4 @@
-"""A spot training may wait for an instance as long as it may train, and resumes from a checkpoint."""
+"""Rule: a spot training may wait for an instance at least as long as it may train, and resumes from a checkpoint."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from infra.rules.finding import Finding
 
 
 def check(stacks: Sequence[Stack]) -> Iterator[Finding]:
-    """A finding for each spot training that SageMaker refuses, or that an interruption sends back to its start."""
+    """A finding for each spot training that SageMaker refuses, or that starts all over after an interruption."""
     for task in tasks(stacks, "createTrainingJob"):
         if given(task.parameters, "EnableManagedSpotTraining") is not True:
             continue

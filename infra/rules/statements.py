@@ -1,4 +1,4 @@
-"""The Allow statements of the policies in templates."""
+"""Reads the Allow statements of the policies in templates."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ OF_RESOURCES = {
     "AWS::SNS::TopicPolicy": "PolicyDocument",
     "AWS::SQS::QueuePolicy": "PolicyDocument",
 }
-"""The property with the policy of a resource, which names the callers of this resource alone."""
+"""For each type with a policy of its own, the property that has it. Such a policy names who may call the resource."""
 
 
 def documents(resource: Resource) -> list[Mapping[str, Any]]:
-    """The identity policies of a role, user, group or policy."""
+    """The documents of the identity policies of a role, a user, a group or a policy."""
     if resource.kind in ATTACHED:
         return [resource.properties["PolicyDocument"]]
     return [policy["PolicyDocument"] for policy in resource.properties.get("Policies", [])]
 
 
 def allowed(stacks: Sequence[Stack]) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """Every Allow statement of the identity policies, with its place."""
+    """Every Allow statement of the identity policies, each after the place of its resource."""
     for stack in stacks:
         for resource in stack.resources(*INLINE, *ATTACHED):
             for document in documents(resource):
@@ -36,9 +36,10 @@ def allowed(stacks: Sequence[Stack]) -> Iterator[tuple[str, Mapping[str, Any]]]:
 
 
 def allowed_by_resources(stacks: Sequence[Stack]) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """Every Allow statement of the policies of resources, with its place."""
+    """Every Allow statement of the policies of resources, each after the place of its resource."""
     for stack in stacks:
         for resource in stack.resources(*OF_RESOURCES):
+            # The policy of an event bus is the statement itself.
             document = resource.properties[OF_RESOURCES[resource.kind]]
             statements = listed(document.get("Statement", document))
             yield from ((resource.where, one) for one in statements if one["Effect"] == "Allow")

@@ -1,5 +1,7 @@
-"""Everything that takes tags has the platform's: whose it is on the bill, and to which stage, workload and room it
-belongs. What machines make at run time is in no template, so their calls give the tags themselves."""
+"""Rule: everything that takes tags has the platform's tags. They say to which stage, workload and room it belongs.
+
+The bill is split by them. Resources that machines make at run time are in no template, so the calls of the machines
+give the tags themselves."""
 
 from __future__ import annotations
 
@@ -24,11 +26,11 @@ UNTAGGABLE = frozenset(
 )  # fmt: skip
 """Types for which CloudFormation's resource specification says `taggable: false`."""
 PROPERTY = {"AWS::Budgets::Budget": "ResourceTags"}
-"""Where it is not `Tags`."""
+"""The property with the tags, for types in which it is not `Tags`."""
 
 
 def check(stacks: Sequence[Stack]) -> Iterator[Finding]:
-    """A finding for each resource that lacks one of our tags, and for each call that makes something without them."""
+    """A finding for each resource that lacks one of the platform's tags, and for each call that makes such a thing."""
     for stack in stacks:
         for resource in stack.resources():
             if resource.kind not in UNTAGGABLE:
@@ -49,7 +51,8 @@ def _missing(where: str, given: Any) -> Iterator[Finding]:
 
 @cache
 def _tagged() -> frozenset[str]:
-    """Operations of SageMaker that make something with tags, by botocore's model."""
+    """The operations of SageMaker that make something with tags, by botocore's model."""
+    # AddTags takes tags as well, but makes nothing.
     model = botocore.session.get_session().get_service_model("sagemaker")
     shapes = {name: model.operation_model(name).input_shape for name in model.operation_names if name != "AddTags"}
     return frozenset(name for name, shape in shapes.items() if shape and "Tags" in shape.members)

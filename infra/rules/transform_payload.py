@@ -1,4 +1,4 @@
-"""Requests of a batch transform fit: 100 MB at once, many records in one only where they are split, streams whole."""
+"""Rule: requests of a batch transform fit into 100 MB at once, only split records go together, and streams go whole."""
 
 from __future__ import annotations
 
@@ -13,8 +13,9 @@ STREAM, WHOLE = "application/vnd.apache.arrow.stream", ("None", "SingleRecord")
 
 
 def check(stacks: Sequence[Stack]) -> Iterator[Finding]:
-    """A finding for each transform that SageMaker refuses."""
+    """A finding for each transform job that SageMaker would refuse."""
     for task in tasks(stacks, "createTransformJob"):
+        # What a task leaves out has SageMaker's default: 6 MB, one request at a time.
         payload = given(task.parameters, "MaxPayloadInMB") or 6
         at_once = given(task.parameters, "MaxConcurrentTransforms") or 1
         if payload * at_once > MOST_MB:

@@ -1,4 +1,4 @@
-"""No wildcard in an action, no bare `*` as resource but for actions that take none, no principal `*`."""
+"""Rule: no wildcard in an action, no principal `*`, and `*` as a resource only for actions that take no resource."""
 
 from __future__ import annotations
 
@@ -50,19 +50,20 @@ WITHOUT_RESOURCE = {
     "xray:PutTelemetryRecords",
     "xray:PutTraceSegments",
 }
-"""They take no resource, or AWS's own guide asks them on `*` (the interfaces and tags of SageMaker, log delivery,
-composite alarms).
+"""Actions that take no resource, or that AWS's own guide allows on `*`: network interfaces and tags of SageMaker, log
+delivery, composite alarms.
 
 https://docs.aws.amazon.com/service-authorization/latest/reference/reference_policies_actions-resources-contextkeys.html"""
 
 
 def check(stacks: Sequence[Stack]) -> Iterator[Finding]:
-    """A finding for each open statement."""
+    """A finding for each Allow statement that is too open."""
     for where, statement in allowed(stacks):
         yield from _actions(where, statement)
         unlisted = sorted(set(map(str, listed(statement.get("Action", [])))) - WITHOUT_RESOURCE)
         if "*" in [text(one) for one in listed(statement.get("Resource", []))] and unlisted:
             yield Finding(where=where, expected=f"a resource for {', '.join(unlisted)}", came="*")
+    # Policies of resources name callers: there the principal may not be open.
     for where, statement in allowed_by_resources(stacks):
         if not where.endswith("(AWS::KMS::Key)"):  # a key's own account must keep every right on it
             yield from _actions(where, statement)

@@ -1,1 +1,1 @@
-"""The stacks: the platform once per environment, six rooms per workload."""
+"""The stacks: platform and audit once for a stage, and for each workload the rooms of `catalogue`."""

@@ -1,4 +1,4 @@
-"""The audit's hash chain: the stream of the audit table, the function that writes it down, the lock of its bucket."""
+"""The audit's hash chain: the function that writes it from the audit table's stream, and the lock of its bucket."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ from millrace.names import AUDIT_CHAIN, Platform
 from millrace.settings.environment import PlatformEnvironment
 
 STREAM = "audit-stream-arn"
-"""By which the platform publishes the stream of the audit table: its name has a time that AWS gives."""
+"""Name of the parameter by which the platform publishes the ARN of the audit table's stream. It has a time of AWS's."""
 # https://docs.aws.amazon.com/lambda/latest/dg/services-ddb-params.html (MaximumRetryAttempts)
 NO_DESTINATION = "What fails is tried until the stream drops it: to go on without a record would leave a gap"
 
 
 def locked(settings: StageSettings) -> dict[str, Any]:
-    """The properties of the bucket: each version is kept for as long as the stage says."""
+    """The properties that lock the bucket: each version is kept for as long as the stage's settings say."""
     retention = s3.CfnBucket.DefaultRetentionProperty(mode=settings.audit_lock, days=settings.audit_lock_days)
     return {
         "object_lock_enabled": True,
@@ -38,9 +38,10 @@ def locked(settings: StageSettings) -> dict[str, Any]:
 
 
 def only_appended(platform: Platform, bucket_arn: str) -> list[dict[str, Any]]:
-    """The statements of the bucket's policy: the chain's function alone puts objects, each key once; nobody hides one.
+    """The statements of the bucket's policy: only the chain's function puts objects, each key once; nobody hides one.
 
-    The lock keeps versions. It stops neither a newer version of a key nor a delete marker."""
+    The policy is needed beside the lock. The lock keeps versions, but prevents neither a newer version of a key nor a
+    delete marker."""
     every = {"Effect": "Deny", "Principal": {"AWS": "*"}, "Resource": f"{bucket_arn}/*"}
     writer = {"ArnNotEquals": {"aws:PrincipalArn": platform.role_arn(AUDIT_CHAIN)}}
     return [
@@ -52,10 +53,10 @@ def only_appended(platform: Platform, bucket_arn: str) -> list[dict[str, Any]]:
 
 
 class AuditStack(cdk.Stack):
-    """The function `audit_chain` behind the stream of the audit table, whose alarm is `late-audit`.
+    """The function `audit_chain` behind the stream of the audit table. Its alarm is `late-audit`.
 
-    A stack of its own: it reads the table's stream, and in the platform's stack nothing may be made after the tables,
-    which are protected from deletion and could not go where a first deployment fails."""
+    It is a stack of its own, since it reads the table's stream. In the platform's stack nothing may be made after the
+    tables: they are protected from deletion, and CloudFormation could not delete them if a first deployment failed."""
 
     def __init__(self, scope: Construct, *, settings: StageSettings) -> None:
         names = settings.platform
@@ -82,7 +83,7 @@ class AuditStack(cdk.Stack):
             function_name=function.arn,
             event_source_arn=stream,
             enabled=True,
-            # From LATEST on, what is written while the poller starts would be missed.
+            # With LATEST, records that are written while the poller starts would be missed.
             # https://docs.aws.amazon.com/lambda/latest/dg/with-ddb.html
             starting_position="TRIM_HORIZON",
             batch_size=100,

@@ -1,4 +1,4 @@
-"""The buckets of a stage: landing, lake, artefacts and audit under the key, and their access log."""
+"""The buckets of a stage: landing, lake, artefacts and audit under the customer key, and their access log."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from infra.settings import StageSettings
 from infra.stacks import audit
 
 FLOW_LOGS = "AWSLogs/"
-"""Where AWS lays the VPC's flow log in the bucket of the access logs."""
+"""Folder in the bucket of the access logs in which AWS writes the VPC's flow log."""
 LOG_POLICY = "access-logs-policy"
-"""The construct that lets AWS write into it."""
+"""Name of the construct that lets AWS write into the bucket of the access logs."""
 
 
 class Buckets:
-    """Makes them in the stack; `workloads` are the names of all that the stage may have."""
+    """Makes the buckets in the stack. `workloads` are the names of all workloads that the stage may have."""
 
     def __init__(
         self,
@@ -35,7 +35,7 @@ class Buckets:
     ) -> None:
         self._stack, self._settings, self._names = stack, settings, settings.platform
         self._key_arn, self._workloads, self._kept = key_arn, workloads, kept
-        # The access log must be SSE-S3.
+        # S3 writes access logs only into a bucket that is encrypted with its own key (SSE-S3).
         log = self._bucket("access-logs", encryption={"sse_algorithm": "AES256"}, logged=False)
         acknowledge(log, {"CKV_AWS_18": "It holds the access logs itself: to log them would log every line twice"})
         for purpose in ("landing", "lake", "artefacts", "audit"):
@@ -87,7 +87,9 @@ class Buckets:
         return bucket
 
     def _lifecycle(self, purpose: str) -> list[s3.CfnBucket.RuleProperty]:
-        """Parts of uploads that nobody finished, logs as old as those of functions, and each folder by its own rule."""
+        """The lifecycle rules of a bucket: parts of unfinished uploads go, and each folder has its own rule.
+
+        Access logs are kept for as long as the logs of functions."""
         abandoned = s3.CfnBucket.AbortIncompleteMultipartUploadProperty(days_after_initiation=7)
         if purpose == "access-logs":
             logged = Retention(because="Logs", days=self._settings.log_retention_days, old_days=1)
@@ -135,8 +137,9 @@ class Buckets:
 
 
 def _rule(prefix: str, retention: Retention, **properties: Any) -> s3.CfnBucket.RuleProperty:
-    """S3 removes the marker of a deleted object itself where objects expire by age.
+    """The lifecycle rule of a prefix; of the whole bucket if it is empty.
 
+    If objects expire by age, S3 removes the markers of deleted objects itself. Else the rule has to do it.
     https://docs.aws.amazon.com/AmazonS3/latest/API/API_LifecycleExpiration.html"""
     if retention.days:
         properties["expiration_in_days"] = retention.days

@@ -1,4 +1,4 @@
-"""The rooms of a workload: one stack each; add a room here."""
+"""The rooms of a workload, one stack each. Add a room here."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The ingestion room: a dropped file becomes a version of a table; the tables belong to its functions."""
+"""The ingestion room: a dropped file becomes a version of a table. Its functions make and change the tables."""
 
 from __future__ import annotations
 
@@ -27,26 +27,28 @@ from millrace.settings.validation import ValidationSettings
 from millrace.workload.fit import check_fit
 
 RECEIVES = 20
-"""Deliveries of one drop before it is a dead letter: an hour of AWS's errors; to wait for a free slot costs none."""
+"""Deliveries of one drop before it is a dead letter: an hour of AWS's errors. Waiting for a free slot costs none."""
 TABLE_MEMORY_MB = 3008
 GATHERED, GATHERED_LOCALLY = {"batch": 25, "window_s": 5}, {"batch": 10, "window_s": 0}
-"""Drops that come within the window go together, and a lone one waits for its end; without a window Lambda takes 10
-at most, as many as there are. https://docs.aws.amazon.com/lambda/latest/api/API_CreateEventSourceMapping.html"""
+"""Drops that come within the window of seconds go together, and a single drop waits until the window ends.
+
+Without a window Lambda takes the drops that are there, 10 at most.
+https://docs.aws.amazon.com/lambda/latest/api/API_CreateEventSourceMapping.html"""
 REFUSED_SINCE = "2026-01-01"
-"""A refused row lies under the day on which its drop came; before this one there was no stage to drop it into."""
+"""First date of the table of refused rows, which lie under the day of their drop. Before it there was no stage."""
 REFUSED = tuple(f"quarantine/feed={feed}" for feed in FEEDS)
-"""Folders of the lake."""
+"""Folders of the lake for refused rows."""
 
 
 class IngestionStack(WorkloadStack):
-    """Intake of every feed, the machine `ingest`, the table of what was refused."""
+    """The intake of every feed, the machine `ingest`, and the table of refused rows."""
 
     room = "ingestion"
 
     def build(self) -> None:
         is_local = self.context.platform.stage == "local"
         contract = check_fit(self.context.workload, check_contract(self.context.folder))
-        # Drops may name objects of a folder in place of an image's bytes: `millrace.files.manifest`.
+        # A drop may name objects of the folder `objects` in place of the bytes of images (`millrace.files.manifest`).
         has_images = bool(image_columns(contract.rows))
         self._intake(has_images=has_images)
         self._ingestion(["objects"] if has_images else [])
@@ -98,7 +100,7 @@ class IngestionStack(WorkloadStack):
                 queues.receive(queue.arn),
                 state_table.own_items(names).may("GetItem", "PutItem", "UpdateItem"),
             ],
-            # A drop that waits is a message that is sent again; Lambda would hand it over 16 times.
+            # A waiting drop is a message that is sent again and again. Lambda would stop such a loop after 16 times.
             feeds_itself=True,
         )
         gathered = GATHERED_LOCALLY if context.platform.stage == "local" else GATHERED
@@ -112,6 +114,7 @@ class IngestionStack(WorkloadStack):
             },
         }
         Rule(self, "drop", context=context, pattern=pattern, bus=None, dead=queue).to_queue(queue)
+        # Failed executions come to the same queue: the intake starts the drops of a failed group one by one.
         failed = {
             "source": ["aws.states"],
             "detail-type": ["Step Functions Execution Status Change"],

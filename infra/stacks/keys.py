@@ -1,4 +1,4 @@
-"""The keys of a stage: the customer key, and the one that signs model versions. Both outlive the stack."""
+"""The keys of a stage: the customer key, and the key that signs model versions. Both outlive the stack."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from infra.iam.resource import policy
 from millrace.names import Platform
 
 PRODUCERS = ("budgets.amazonaws.com", "cloudwatch.amazonaws.com", "events.amazonaws.com")
-"""Services that write into our encrypted queues and topics on their own account; others do it in a role's name."""
+"""Services that write into our encrypted queues and topics in their own name. Others do it in the name of a role."""
 
 
 def customer_key(stack: Construct, names: Platform, *, kept: cdk.RemovalPolicy) -> str:
-    """Its ARN; every service that writes on its own account may use it for what is ours."""
+    """Make the customer key in the stack; its ARN. The services of PRODUCERS may use it for this account."""
     key = kms.CfnKey(
         stack,
         "Key",
@@ -31,7 +31,7 @@ def customer_key(stack: Construct, names: Platform, *, kept: cdk.RemovalPolicy) 
 
 
 def _account(names: Platform) -> dict[str, Any]:
-    """The account's own policies say who may do what with the key."""
+    """The statement that leaves the rights on the key to the account's own policies."""
     return {
         "Sid": "Account",
         "Effect": "Allow",
@@ -53,8 +53,8 @@ def _statements(names: Platform) -> list[dict[str, Any]]:
             "Condition": {"StringEquals": {"aws:SourceAccount": names.account}},
         },
         {
-            # "Producers" lets EventBridge send to queues. To topics its condition "is not supported for
-            # EventBridge-to-encrypted topics"; the topic that is encrypted is the condition instead.
+            # "Producers" lets EventBridge send to queues. For topics its condition "is not supported for
+            # EventBridge-to-encrypted topics", so the condition is the encrypted topic instead.
             # https://docs.aws.amazon.com/sns/latest/dg/sns-key-management.html
             "Sid": "Notices",
             "Effect": "Allow",
@@ -91,7 +91,9 @@ def _statements(names: Platform) -> list[dict[str, Any]]:
 
 
 def signing_key(stack: Construct, names: Platform, *, kept: cdk.RemovalPolicy) -> str:
-    """Its ARN. Registrations sign versions by it. It is never rotated: KMS rotates no asymmetric key."""
+    """Make the signing key in the stack; its ARN. The function `registration` signs versions with it.
+
+    It is never rotated, since KMS rotates no asymmetric key."""
     registrations = names.arn("iam", f"role/{names.prefix}-*-registration")
     key = kms.CfnKey(
         stack,
@@ -104,7 +106,7 @@ def signing_key(stack: Construct, names: Platform, *, kept: cdk.RemovalPolicy) -
             [
                 _account(names),
                 {
-                    # An administrator's kms:* would suffice to sign anything.
+                    # Else an administrator with kms:* could sign anything.
                     "Sid": "RegistrationsAlone",
                     "Effect": "Deny",
                     "Principal": "*",

@@ -1,4 +1,4 @@
-"""The MLflow of a stage that asks for one: an App, which is serverless, or a tracking server, billed by the hour."""
+"""The MLflow of a stage that asks for one: a serverless App, or a tracking server, which is billed by the hour."""
 
 from __future__ import annotations
 
@@ -13,17 +13,18 @@ from infra.iam.resource import Statement, resource
 from infra.retention import MLFLOW_ARTIFACTS
 
 MLFLOW_ARN = "mlflow-arn"
-"""By which the platform publishes it: AWS gives an App its id."""
+"""Name of the parameter by which the platform publishes the ARN: AWS chooses the id of an App."""
 SMALLEST = "Small"
 
 
 def mlflow(stack: Construct, context: PlatformContext, *, kept: cdk.RemovalPolicy) -> str:
-    """The ARN of what `tracking` names. It outlives the stack with its runs and its role: a later deployment names it
-    by its ARN."""
+    """Make the App or the server that `tracking` names; its ARN.
+
+    It outlives the stack, with its runs and its role. A later deployment names it by its ARN."""
     names = context.platform
-    # https://docs.aws.amazon.com/sagemaker/latest/dg/mlflow-create-tracking-server-iam.html: the page gives it all of
-    # S3; it has the one folder that it stores in. It outlives the stack with the MLflow that takes it, and so has no
-    # name of ours, which would be taken when another one is made.
+    # AWS's page gives the role all of S3; here it only has the folder in which it stores. The role outlives the stack
+    # together with the MLflow. So it has no name of ours, which would be taken when another one is made.
+    # https://docs.aws.amazon.com/sagemaker/latest/dg/mlflow-create-tracking-server-iam.html
     role = role_resource(
         stack,
         "MlflowRole",

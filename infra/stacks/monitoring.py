@@ -1,4 +1,4 @@
-"""The monitoring room: the machine that judges windows, what judges the age of data, alarms on queues."""
+"""The monitoring room: the machine that judges windows, the function that judges the age of data, alarms on queues."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from millrace.settings.environment import Environment
 
 
 class MonitoringStack(WorkloadStack):
-    """Windows are judged by schedule; a state change of an alarm starts `retrain`, in the training stack."""
+    """Judges windows by schedule. If an alarm changes its state, the training stack starts `retrain`."""
 
     room = "monitoring"
     in_network = True
@@ -52,6 +52,7 @@ class MonitoringStack(WorkloadStack):
 
     def _lateness(self) -> None:
         context, names = self.context, self.context.names
+        # Only the tables of which the age is declared: rows by the contract, labels by the workload.
         tables = [
             *(["rows"] if load_contract(context.folder).freshness else []),
             *(context.workload.prediction.label_tables if context.workload.monitors.label_delay_hours else []),

@@ -1,4 +1,4 @@
-"""The platform's own network: two isolated subnets without a route out, and who speaks with whom in it."""
+"""The platform's own network: two isolated subnets without a route out, and the rules of its security group."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from constructs import Construct
 NETWORK = "10.84.0.0/16"
 _AMONG_INSTANCES: tuple[dict[str, Any], ...] = (
     {"ip_protocol": "tcp", "from_port": 1024, "to_port": 65535, "description": "Among the instances of a training job"},
-    # For what SageMaker encrypts among them, UDP 500 and the protocol 50, which has no ports, in both directions:
+    # Encrypted traffic among instances needs UDP 500 and the protocol 50, which has no ports, in both directions:
     # https://docs.aws.amazon.com/sagemaker/latest/dg/train-encrypt.html
     {"ip_protocol": "udp", "from_port": 500, "to_port": 500, "description": "Keys of encrypted traffic among them"},
     {"ip_protocol": "50", "description": "Encrypted traffic among them (ESP)"},
@@ -21,16 +21,16 @@ _AMONG_INSTANCES: tuple[dict[str, Any], ...] = (
 
 @dataclass(frozen=True, kw_only=True)
 class PlatformNetwork:
-    """Deploy-time ids."""
+    """The ids of the network, as deploy-time values."""
 
     vpc_id: str
     subnets: tuple[str, ...]
-    """In two zones, a and b."""
+    """Two subnets, in the zones a and b."""
     security_group: str
 
 
 def isolated_network(stack: Construct, *, region: str) -> PlatformNetwork:
-    """S3 is reached through a gateway endpoint, nothing else."""
+    """Make the network in the stack. A gateway endpoint reaches S3, and nothing else can be reached."""
     vpc = ec2.CfnVPC(stack, "Vpc", cidr_block=NETWORK, enable_dns_hostnames=True, enable_dns_support=True)
     routes = ec2.CfnRouteTable(stack, "Routes", vpc_id=vpc.ref)
     subnets: list[str] = []
@@ -58,16 +58,16 @@ def isolated_network(stack: Construct, *, region: str) -> PlatformNetwork:
         "Jobs",
         vpc_id=vpc.ref,
         group_description="Jobs reach S3 and the other instances of theirs, nothing else",
-        # S3's addresses are public, also behind the gateway endpoint, and CloudFormation does not know the number
-        # of its prefix list. The route table has no way out but the endpoint, so everywhere is S3.
+        # S3 has public addresses behind the gateway endpoint, too, and CloudFormation does not know the number of its
+        # prefix list. So the group lets out to everywhere. The endpoint is the only route, so everywhere is only S3.
         security_group_egress=[
             ec2.CfnSecurityGroup.EgressProperty(
                 ip_protocol="tcp", from_port=443, to_port=443, cidr_ip="0.0.0.0/0", description="S3 by its endpoint"
             ),
             *(ec2.CfnSecurityGroup.EgressProperty(cidr_ip=NETWORK, **one) for one in _AMONG_INSTANCES),
         ],
-        # Every job is isolated from the network but for the instances of its own cluster: SageMaker lets no other
-        # traffic of the subnets through.
+        # The whole network may come in. SageMaker isolates each job all the same: only the instances of its own cluster
+        # get through.
         security_group_ingress=[
             ec2.CfnSecurityGroup.IngressProperty(cidr_ip=NETWORK, **one) for one in _AMONG_INSTANCES
         ],
@@ -76,7 +76,7 @@ def isolated_network(stack: Construct, *, region: str) -> PlatformNetwork:
 
 
 def log_connections(stack: Construct, vpc_id: str, *, bucket_arn: str) -> ec2.CfnFlowLog:
-    """Every connection in the network, also those refused, into the bucket."""
+    """Log every connection in the network into the bucket, refused connections included."""
     return ec2.CfnFlowLog(
         stack,
         "FlowLog",

@@ -1,4 +1,4 @@
-"""The platform stack: what every workload of one environment shares."""
+"""The platform stack: everything that the workloads of a stage share, apart from the audit's chain."""
 
 from __future__ import annotations
 
@@ -28,11 +28,13 @@ from millrace.names import IMAGES
 from millrace.state.table import DELETE_AFTER
 
 KEPT = cdk.RemovalPolicy.RETAIN_ON_UPDATE_OR_DELETE
-"""Of what outlives the stack. A first deployment that fails takes it away all the same: it is empty, and its fixed name
-would be taken when the next one makes it."""
+"""The removal policy of resources that outlive the stack.
+
+If a first deployment fails, CloudFormation deletes them all the same. They are empty then, and the next deployment
+would find their fixed names taken."""
 
 CHANGES = dynamodb.CfnTable.StreamSpecificationProperty(stream_view_type="NEW_IMAGE")
-"""The audit's chain holds what an item became; what it was is an earlier link."""
+"""The stream of the audit table has the new item of each change. The old one is in an earlier link of the chain."""
 OUTLIVED = dynamodb.CfnTable.TimeToLiveSpecificationProperty(enabled=True, attribute_name=DELETE_AFTER)
 
 UNTAGGED: dict[str, Any] = {
@@ -50,18 +52,21 @@ UNTAGGED: dict[str, Any] = {
         }
     ]
 }
-"""Every image that a template, a model or a version names has a tag, so this takes none of them; by age or number ECR
-would take those, too. `make prune` looks what is in use.
+"""ECR deletes untagged images. Every image that a template, a model or a version names has a tag, so it stays.
+
+A rule by age or number would delete such images, too. `make prune` checks which images are in use.
 https://docs.aws.amazon.com/AmazonECR/latest/userguide/lifecycle_policy_parameters.html"""
 
 
 class PlatformStack(cdk.Stack):
     """Customer key, signing key, network, buckets, repositories, catalogue, bus, alarm topic, tables.
 
-    The keys, the buckets and the tables outlive the stack; `workloads` are the names of all that the stage may have.
-    Key, network and bus are those of the account where the stage's options name them: their policies, routes,
-    endpoints and flow log are their owner's. The parts are no constructs: a name in between would make new resources
-    of those that are there."""
+    The keys, the buckets and the tables outlive the stack. `workloads` are the names of all workloads that the stage
+    may have. The stage's options may name a key, a network and a bus of the account. Then their owner is responsible
+    for their policies, routes, endpoints and flow log.
+
+    The parts of the stack are no constructs. A construct would add a name to the logical ids, and CloudFormation would
+    make new resources in place of the deployed ones."""
 
     def __init__(self, scope: Construct, *, settings: StageSettings, workloads: Sequence[str]) -> None:
         names = settings.platform
@@ -74,6 +79,7 @@ class PlatformStack(cdk.Stack):
         self._settings = settings
         self._names = names
         self.key_arn = settings.options.key_arn or customer_key(self, names, kept=KEPT)
+        # The other stacks read these parameters at deployment, so no stack exports values to another.
         self._publish("key-arn", self.key_arn)
         self._publish("signing-key-arn", signing_key(self, names, kept=KEPT))
         network = settings.options.network or isolated_network(self, region=names.region)
@@ -81,6 +87,7 @@ class PlatformStack(cdk.Stack):
             self._publish(f"subnet-{zone}", subnet)
         self._publish("security-group", network.security_group)
         Buckets(self, settings=settings, key_arn=self.key_arn, workloads=workloads, kept=KEPT)
+        # A network of the account has a flow log of its owner's, or none.
         if isinstance(network, PlatformNetwork):
             flow_log = log_connections(self, network.vpc_id, bucket_arn=names.bucket_arn("access-logs"))
             flow_log.node.add_dependency(self.node.find_child(LOG_POLICY))
@@ -117,7 +124,11 @@ class PlatformStack(cdk.Stack):
         ssm.CfnParameter(self, f"{name}-parameter", name=self._names.parameter(name), type="String", value=value)
 
     def _tables(self) -> None:
-        """Made after everything else: protected from deletion, they could not go where a first deployment fails."""
+        """The tables, which are made after everything else.
+
+        They are protected from deletion. If a first deployment failed after them, CloudFormation could not delete them.
+        """
+        # Everything in the stack so far: each table depends on all of it.
         before = [one for one in self.node.find_all() if isinstance(one, cdk.CfnResource)]
         for table, name in (("state", self._names.state_table), ("audit", self._names.audit_table)):
             resource = dynamodb.CfnTable(
@@ -150,7 +161,7 @@ class PlatformStack(cdk.Stack):
                 self._publish(audit.STREAM, resource.attr_stream_arn)
 
     def _messaging(self) -> None:
-        """The platform's own bus, or one of the account's; whose key encrypts that is its owner's choice."""
+        """The platform's own bus and the notifications. The owner of a bus of the account chooses its key."""
         bus = None
         if self._names.event_bus is None:
             bus = events.CfnEventBus(self, "Bus", name=self._names.bus, kms_key_identifier=self.key_arn)

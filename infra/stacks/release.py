@@ -1,4 +1,4 @@
-"""The release room: the machine release, its functions, and the role under which models are served."""
+"""The release room: the machine `release`, its functions, and the role under which models are served."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from millrace.settings.environment import Environment
 
 
 class ReleaseStack(WorkloadStack):
-    """Release each registered version; endpoints are made by the machine."""
+    """Releases each registered version. The machine makes the endpoints, not this stack."""
 
     room = "release"
     in_network = True
@@ -49,14 +49,14 @@ class ReleaseStack(WorkloadStack):
         ).to_machine(names.machine_arn("release"))
 
     def _endpoint_logs(self) -> None:
-        """SageMaker writes into groups of these names, and would make them itself: without a key, and for ever.
+        """The log groups of the two endpoints. SageMaker would make them itself, without a key and for ever.
 
         https://docs.aws.amazon.com/sagemaker/latest/dg/logging-cloudwatch.html"""
         for kind, endpoint in (("live", self.context.names.endpoint), ("challenger", self.context.names.challenger)):
             log_group(self, f"{kind}-endpoint-log", name=f"/aws/sagemaker/Endpoints/{endpoint}", owner=self.context)
 
     def _model_role(self) -> None:
-        """Of endpoints and of batch transform, which takes the model's role for its input and output too."""
+        """The role of endpoints and of batch transform, which takes the model's role for its input and output too."""
         names = self.context.names
         JobRole(
             self,
@@ -73,7 +73,7 @@ class ReleaseStack(WorkloadStack):
         )
 
     def _preflight_role(self) -> None:
-        """Of the job that starts a version before its endpoint does."""
+        """The role of the job that starts a version before its endpoint does."""
         names = self.context.names
         by_run = "The record of a preflight lies in the folder of the run that made the version"
         JobRole(
@@ -91,6 +91,7 @@ class ReleaseStack(WorkloadStack):
 
     def _functions(self) -> None:
         context, names = self.context, self.context.names
+        # Each function has only the rights of its own step.
         environment, items = (
             Environment(**context.environment()),
             state_table.own_items(names).may("GetItem", "PutItem"),

@@ -1,6 +1,6 @@
 """The scoring stack: a dropped file of rows becomes a file of predictions.
 
-Its first two steps, ingestion and validation, are functions of the ingestion stack."""
+The first two steps, ingestion and validation, are functions of the ingestion stack."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from millrace.tasks import catalogue as tasks
 
 
 class ScoringStack(WorkloadStack):
-    """The machine `score`, the function that delivers, and the table of what they deliver."""
+    """The machine `score`, the function `delivery`, and the table of delivered predictions."""
 
     room = "scoring"
 
@@ -43,7 +43,7 @@ class ScoringStack(WorkloadStack):
 
     def _delivery(self) -> None:
         context = self.context
-        # Rows that keep today's contract, which the live version refuses all the same.
+        # The live version may refuse rows that keep today's contract: delivery quarantines them.
         refused = "quarantine/feed=scoring"
         Function(
             self,

@@ -1,4 +1,4 @@
-"""The serving room: the prediction function before the endpoint, decisions on their way to the lake."""
+"""The serving room: the prediction function before the endpoint, and the way of decisions into the lake."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from millrace.settings.environment import Environment
 from millrace.settings.prediction import PredictionSettings
 
 BATCH = 100
-"""Messages a batch; Lambda's own limit of 6 MB may end a batch earlier."""
+"""Messages in a batch. Lambda's own limit of 6 MB may end a batch earlier."""
 PREDICTION_MEMORY_MB = 1024
 WRITERS = 2
-"""The least that MaximumConcurrency takes; few writers make few, larger objects."""
+"""The smallest value of MaximumConcurrency. Few writers make few, larger objects."""
 SIDE = "struct<observedcontenttype:string,mode:string,data:string,encoding:string>"
 DECISIONS = {
     "capturedata": f"struct<endpointinput:{SIDE},endpointoutput:{SIDE}>",
@@ -31,11 +31,11 @@ DECISIONS = {
     "model_version:string,phase:string,fallback:boolean,latency_ms:double,watched:map<string,double>>",
     "eventversion": "string",
 }
-"""The line of `millrace.decisions.record`, as Athena reads it."""
+"""Columns of the table of decisions: a line of `millrace.decisions.record`, as Athena reads it."""
 
 
 class ServingStack(WorkloadStack):
-    """Prediction by invoke or by HTTP (signed by IAM); each decision becomes a line in the lake."""
+    """Predicts by invoke or by HTTP with IAM signatures. Each decision becomes a line in the lake."""
 
     room = "serving"
 
@@ -88,7 +88,7 @@ class ServingStack(WorkloadStack):
             url.add_resource_dependency(alias.resource)
 
     def _capture(self) -> list[Statement]:
-        """Images are kept beside the decisions, whose lines name them."""
+        """The right to keep images beside the decisions that name them, if the contract has long cells."""
         has_long_cells = captured.long_columns(load_contract(self.context.folder).table("scoring"))
         return [LAKE.write(self.context.names, captured.FOLDER)] if has_long_cells else []
 

@@ -1,4 +1,4 @@
-"""The teardown room: the machine that `millrace down` starts before the stacks go, and its function."""
+"""The teardown room: the machine that `millrace down` starts before it deletes the stacks, and its function."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ LISTED = (
     "sagemaker:ListModels", "sagemaker:ListProcessingJobs", "sagemaker:ListTrainingJobs",
     "sagemaker:ListTransformJobs", "scheduler:ListSchedules",
 )  # fmt: skip
-"""To look for what no template names; these actions take no resource."""
+"""Actions that look for resources that no template names. They take no resource."""
 JOBS = ("HyperParameterTuning", "Training", "Processing", "Transform")
 
 
 class TeardownStack(WorkloadStack):
-    """Deletes what machines created and no template manages; data and audit stay."""
+    """Deletes what machines have made and no template manages. Data and audit stay."""
 
     room = "teardown"
 
@@ -70,7 +70,7 @@ class TeardownStack(WorkloadStack):
         )
 
     def _starters(self) -> Iterator[Statement]:
-        """A schedule is replaced whole, so its role is passed again and its key is used."""
+        """The rights of the step `starters`. A schedule is replaced as a whole: its role is passed, its key is used."""
         names = self.context.names
         unnamed = "The action takes no resource but a rule's name"
         yield every("events", because=unnamed).may("ListRuleNamesByTarget")

@@ -1,4 +1,4 @@
-"""The training room: the machines train and retrain, their functions and jobs, and what starts them."""
+"""The training room: the machines `train` and `retrain`, their functions and jobs, and the rules that start them."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ SWEEP = "rate(1 hour)"
 
 
 class TrainingStack(WorkloadStack):
-    """Train when enough rows have come, retrain by alarm or schedule, record every run."""
+    """Trains when enough rows have come, retrains by alarm or schedule, records every run."""
 
     room = "training"
     in_network = True
@@ -94,7 +94,7 @@ class TrainingStack(WorkloadStack):
             )
 
     def _weights(self) -> list[Statement]:
-        """Of the model that a training starts from, its archive alone."""
+        """The right to read the archive of the model from which a training starts, if the workload declares one."""
         declared = self.context.workload.training.weights
         return one_object(self.context.names, declared.source) if declared else []
 
@@ -253,8 +253,10 @@ class TrainingStack(WorkloadStack):
         self._ends("cleanup", ENDED).to_function(function.arn)
 
     def _sweep(self) -> None:
-        """For ends of which no event came: `cleanup` is called for each, failures are told, and what is left of
-        releases is deleted. The events of failures that did come say which were told."""
+        """The function that finds executions which ended without an event.
+
+        It calls `cleanup` for each of them, reports failures, and deletes what releases have left behind. It also gets
+        the events of failures that did come: so it knows which ones were reported already."""
         context, names = self.context, self.context.names
         by_name, prefixed = "An execution names itself or is named by a digest", "DescribeAlarms takes no resource"
         listed = "ListModelPackages takes no resource"
@@ -281,7 +283,7 @@ class TrainingStack(WorkloadStack):
             timeout_s=120,
         )
         self._ends("failed-runs", UNWANTED).to_function(function.arn)
-        # A clock that is moved by a year would call it nine thousand times.
+        # In the local cloud, a clock that is moved by a year would call it nine thousand times.
         Schedule.of_function(function, context=context, expression=SWEEP, is_on=context.platform.stage != "local")
 
     def _tracking(self) -> None:
@@ -317,7 +319,7 @@ class TrainingStack(WorkloadStack):
                 "detail-type": ["SageMaker Training Job State Change"],
                 "detail": {
                     "TrainingJobStatus": ["Completed"],
-                    # Of this stage alone: another one of the account trains workloads of the same names.
+                    # Only jobs of this stage: another stage of the account trains workloads of the same names.
                     "OutputDataConfig": {"S3OutputPath": [{"prefix": names.run_uri("")}]},
                 },
             },
@@ -327,7 +329,7 @@ class TrainingStack(WorkloadStack):
         self._ours("tracking-refused", ModelRefused).to_function(function.arn)
 
     def _ends(self, name: str, statuses: Sequence[str]) -> Rule:
-        """A rule on Step Functions' event of an execution that has ended so."""
+        """A rule on Step Functions' events of the workload's executions that end with one of the statuses."""
         detail = {
             "stateMachineArn": [self.context.names.machine_arn(machine) for machine in MACHINES],
             "status": [*statuses],
@@ -337,7 +339,7 @@ class TrainingStack(WorkloadStack):
         return Rule(self, name, context=self.context, pattern=pattern, bus=None)
 
     def _ours(self, name: str, event: type[BusEvent], **fields: list[Any]) -> Rule:
-        """A rule on our bus; its events come from machines of ours."""
+        """A rule on the platform's bus, for events of this class and workload."""
         pattern = pattern_of(event, workload=self.context.names.workload, **fields)
         return Rule(self, name, context=self.context, pattern=pattern, bus=self.context.platform.bus)
 
@@ -358,7 +360,7 @@ class TrainingStack(WorkloadStack):
         ]
 
     def _mlflow(self, tracking_uri: str) -> list[Statement]:
-        """Rights on an MLflow app or server of SageMaker; a file needs none.
+        """The rights on an MLflow App or server of SageMaker. A file needs none.
 
         https://docs.aws.amazon.com/sagemaker/latest/dg/mlflow-app-setup-prerequisites-iam.html"""
         settings = self.context.settings
@@ -369,7 +371,8 @@ class TrainingStack(WorkloadStack):
         return [resource("sagemaker-mlflow", tracking_uri).may(*verbs, *call)]
 
     def _code_digest(self) -> str:
-        """Of the training image; in the stage `local`, which runs no image, of its sources."""
+        """The digest of the training image; in the stage `local`, which runs no image, a digest of its sources."""
+        # An image's URI ends with `@sha256:<digest>`; it is a deploy-time value, so CloudFormation splits it.
         if self.context.platform.stage != "local":
             return cdk.Fn.select(1, cdk.Fn.split("@sha256:", self.context.images["training"]))
         files = sorted(closure(REPOSITORY, REPOSITORY / "jobs" / "training" / "__main__.py"))

@@ -1,4 +1,4 @@
-"""What the stacks of a workload have in common."""
+"""The base of the stacks of a workload."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from millrace.workload.declaration import Workload
 
 
 class WorkloadStack(cdk.Stack):
-    """One room of one workload; a subclass sets `room` and creates its resources in `build`."""
+    """One room of one workload. A subclass sets `room` and makes its resources in `build`."""
 
     room: ClassVar[str]
     in_network: ClassVar[bool] = False
-    """Jobs or models of this room run in the platform's subnets."""
+    """Whether jobs or models of this room run in the network's subnets."""
     has_signatures: ClassVar[bool] = False
-    """Functions of this room sign versions or check their signatures."""
+    """Whether functions of this room sign versions or verify signatures."""
     images: ClassVar[tuple[str, ...]] = ()
     """The containers that this room runs or registers."""
 
@@ -51,5 +51,5 @@ class WorkloadStack(cdk.Stack):
         tag(self, self.context.tags)
 
     def build(self) -> None:
-        """Make the room's resources out of `self.context`."""
+        """Make the room's resources from `self.context`."""
         raise NotImplementedError

@@ -1,7 +1,11 @@
-"""How the model is explained, for its report: what training measured by gradients, how far the endpoint's own method
-is from it, how much worse the answers are without a column, and one row as an example.
+"""The explanations of the model, for its report:
 
-N test rows that are permuted."""
+- what the training measured by gradients,
+- how far the endpoint's own method is from it,
+- how much worse the answers are if the cells of a column are exchanged between rows,
+- one row as an example.
+
+Axes: W numbers of an answer, C channels, H height, W width of an image."""
 
 from __future__ import annotations
 
@@ -39,17 +43,19 @@ if TYPE_CHECKING:
     from millrace.tasks.task import Task
 
 PERMUTED_CELLS = 2_000
-"""Answers with one column permuted, over all columns."""
+"""About how many rows are answered with a permuted column, over all columns together."""
 FEWEST_ROWS = 100
+"""At least so many rows are answered for each column."""
 HIDDEN = "protected"
-"""In place of a protected cell's value."""
+"""Stands in place of a protected cell's value."""
 
 
 def explanations(model: Model, case: Case, contract: Contract) -> ExplanationEvidence | None:
-    """None for a model without explanations."""
+    """The report's part on explanations; None for a model without explanations."""
     explained = model.description.explained
     if explained is None:
         return None
+    # The rows that training explained by gradients are explained once more, by the answers alone as the endpoint does.
     tensors = case.test_tensors
     games, seconds = [], []
     for one in explained.compared:
@@ -80,6 +86,7 @@ def explanations(model: Model, case: Case, contract: Contract) -> ExplanationEvi
 
 
 def _by_answers(model: Model, explained: Explained, layout: Layout, tensors: Any, one: ExplainedRow) -> Attribution:
+    """The Shapley values of one test row, from the answers of the graph."""
     rows = {name: value[one.row : one.row + 1] for name, value in tensors.items()}
     reference = explained.reference.tensors(model.description.signature, rows)
     game = Game(
@@ -94,7 +101,9 @@ def _by_answers(model: Model, explained: Explained, layout: Layout, tensors: Any
 
 
 def _difference(pairs: list[tuple[ExplainedRow, Attribution]]) -> float:
-    """The mean over the rows of half the sum of the differences of shares."""
+    """How far the endpoint's contributions are from the training's, 0 to 1: half the sum of the differences of shares.
+
+    It is the mean over the rows; 0 without rows."""
     apart = [
         float(np.abs(_shares(found.contributions) - _shares(np.array(one.contributions))).sum() / 2)
         for one, found in pairs
@@ -103,14 +112,16 @@ def _difference(pairs: list[tuple[ExplainedRow, Attribution]]) -> float:
 
 
 def _shares(contributions: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Each contribution as a share of the sum of their absolute values."""
     whole = np.abs(contributions).sum()
     return contributions / whole if whole else contributions
 
 
 def _permutation(case: Case) -> dict[str, Estimate]:
-    """By column, how much the error rises where its cells are those of other rows."""
+    """For each column, by name, how much the error rises if its cells are exchanged between rows."""
     test = case.test
     masks = column_masks(case.features, test.slice(0, 1).to_pylist()[0])
+    # The rows are spread evenly over the test rows. The same rows count for every column.
     most = max(FEWEST_ROWS, PERMUTED_CELLS // max(len(masks), 1))
     chosen = np.unique(np.linspace(0, test.num_rows - 1, min(most, test.num_rows)).astype(np.int64))
     tensors = {name: value[chosen] for name, value in case.test_tensors.items()}
@@ -123,7 +134,9 @@ def _permutation(case: Case) -> dict[str, Estimate]:
 
 
 def _example(case: Case, explained: Explained, hidden: Set[str]) -> ExampleExplanation | None:
-    """The row with the largest contributions of those that were compared: it shows most."""
+    """The compared row with the largest contributions, which shows most; None if no row was compared.
+
+    A protected column shows its contribution, but neither its cell nor a place in it."""
     if not explained.compared:
         return None
     one = max(explained.compared, key=lambda each: float(np.abs(each.contributions).sum()))
@@ -152,7 +165,8 @@ def _example(case: Case, explained: Explained, hidden: Set[str]) -> ExampleExpla
 
 
 def _answer(task: Task, output_1W: npt.NDArray[Any], at: int) -> str:
-    """One row's answer in words; of a forecast's horizons only the one that is explained."""
+    """One row's answer in words. Of a forecast it only has the horizon that is explained."""
+    # `at` counts the numbers of all horizons, each of which has `levels`: with 3 levels, 7 is a number of horizon 2.
     answer = {name: value.tolist()[0] for name, value in task.answers(output_1W).items()}
     if (levels := task.objective.levels) > 1 and has_parts(task):
         answer = {name: cells[at // levels :][:1] for name, cells in answer.items()}
@@ -160,7 +174,7 @@ def _answer(task: Task, output_1W: npt.NDArray[Any], at: int) -> str:
 
 
 def _picture(pixels: npt.NDArray[np.uint8]) -> str:
-    """The image (C, H, W) as PNG in base64."""
+    """The image (C, H, W) as a PNG in base64."""
     from PIL import Image
 
     buffer = io.BytesIO()

@@ -1,6 +1,6 @@
-"""An evaluation job from model and rows to evaluation.json, predictions and the monitors' baseline.
+"""An evaluation job: from a model and rows to evaluation.json, predictions and the monitors' baseline.
 
-Axes: N all rows, T test rows, R the recent ones of them, W numbers of an answer.
+Axes: N all rows, T test rows, R the most recent test rows, W numbers of an answer.
 """
 
 from __future__ import annotations
@@ -61,14 +61,17 @@ if TYPE_CHECKING:
     Output = npt.NDArray[np.float32]
 
 LATENCY_CALLS = 300
+"""Calls of the engine that are timed."""
 WARM_UP_CALLS = 20
+"""Calls before them, which do not count."""
 
 
 def evaluate(places: ProcessingPlaces, *, champion_version: str, champion_digest: str = "") -> None:
     """Write evaluation.json, predictions.parquet, sample.json, environment.json and baseline.json.
 
-    Raises ArtefactError when the model was not made from this run's data, contract and configuration, or the champion
-    is not the one that was approved."""
+    Raises ArtefactError if the model was not made from this run's data, contract and configuration, or if the champion
+    is not the one that was approved. Raises SnapshotError if the rows do not fit into memory."""
+    # The inputs: the run's declaration, the model, and the champion where there is one.
     config = places.input("config")
     workload, contract = read_workload(config / "workload.yaml"), load_contract(config)
     archive, champion = places.input("model") / ARCHIVE, places.optional("champion")
@@ -79,6 +82,8 @@ def evaluate(places: ProcessingPlaces, *, champion_version: str, champion_digest
     before = Model(read_archive(champion / ARCHIVE, approved=champion_digest)) if champion else None
     data, schema = places.input("data"), config / "schema.json"
     check_memory(rows_of(data, schema, workload, model.description.features))
+    # All answers to the test rows: of the candidate, the naive rule, the champion, and a simple model if the gate
+    # `simple` is declared. What decides today, the last of `others`, is what the candidate is compared with.
     rows = read_rows(data, schema, workload, contract, model, before)
     output_TW = outputs(model, rows.test)
     labelled = labelled_rows(rows, workload)
@@ -108,11 +113,13 @@ def evaluate(places: ProcessingPlaces, *, champion_version: str, champion_digest
         seed_errors=artefact.description.seed_errors,
         explanations=explanations(model, case, contract),
     )
+    # The files of the evaluation: the figures that the gates judge, the answers, and rows for the release's tests.
     folder = places.output("evaluation")
     (folder / report.EVALUATION_FILE).write_text(evaluation.to_json())
     _write_predictions(folder / "predictions.parquet", rows, output_TW, model.description.task, workload)
     (folder / ENVIRONMENT_FILE).write_text(installed().model_dump_json())
     write_sample(folder / SAMPLE_FILE, rows.test, model.description, output_TW)
+    # The monitors' baseline rests on all rows; its bound on the error only on rows that no model had seen.
     watched = baseline.build(
         rows.table,
         workload=workload,
@@ -126,9 +133,10 @@ def evaluate(places: ProcessingPlaces, *, champion_version: str, champion_digest
 def _error_bound(
     evaluation: report.Evaluation, errors_T: npt.NDArray[np.float64], rows: SplitRows, workload: Workload
 ) -> ErrorBound | None:
-    """By what a model that is left alone errs, week by week: the frozen earlier models, and this one on its test days.
+    """The monitors' bound on the error, or None; from the weekly errors of models after their training.
 
-    Without an order of time nothing is later: windows drawn from the test rows stand for weeks."""
+    These models are the frozen ones of earlier days, and this one on its test days. Rows without an order of time have
+    no weeks: windows drawn from the test rows stand for them."""
     windows, rate = workload.monitors.error_windows, workload.monitors.false_alarm_rate
     if not rows.parts.is_in_time:
         usual = baseline.rows_of_random_window(rows.table.num_rows)
@@ -138,6 +146,7 @@ def _error_bound(
 
 
 def _check_origin(artefact: Artefact, run: Run) -> None:
+    """Raise ArtefactError if the model was made from other data, another contract or another configuration."""
     came = artefact.description.digests
     for name, expected, got in (
         ("data", run.data_digest, came.data),
@@ -149,7 +158,7 @@ def _check_origin(artefact: Artefact, run: Run) -> None:
 
 
 def _figures(task: Task, rows: SplitRows, output_TW: Output, workload: Workload) -> dict[str, Any]:
-    """The report's part on the answers themselves."""
+    """The fields of the report that are on the answers themselves."""
     errors_T = task.errors(output_TW, rows.test_targets)
     parts = rows.parts
     return {
@@ -164,14 +173,16 @@ def _figures(task: Task, rows: SplitRows, output_TW: Output, workload: Workload)
 
 
 def _intervals(case: Case, candidate: Contender) -> dict[str, Estimate]:
-    """Of each figure of the task that can have one; what contenders are compared by has the same one everywhere."""
+    """The interval of each figure of the task that can have one.
+
+    A figure by which contenders are compared has the same interval in both places."""
     found = case.bootstrap.figures(lambda rows: case.task.metrics(case.output_TW[rows], case.test_targets[rows]))
     found |= {name: one for name, one in candidate.scores.items() if name in found}
     return {name: one for name, one in found.items() if has_interval(name)}
 
 
 def _parts(case: Case, naive: NaiveAnswer) -> tuple[PartFigures, ...]:
-    """The model's figures of each part of its answers beside the naive rule's."""
+    """The figures of each part of the answers, the model's beside the naive rule's."""
     own = case.task.parts(case.output_TW, case.test_targets)
     rules = case.task.parts(naive.output_TW, case.test_targets[naive.rows_T])
     return tuple(PartFigures(name=name, figures=figures, naive=rules[name]) for name, figures in own.items())
@@ -180,16 +191,17 @@ def _parts(case: Case, naive: NaiveAnswer) -> tuple[PartFigures, ...]:
 def _reliability(
     task: Task, output_TW: Output, errors_T: npt.NDArray[np.float64]
 ) -> tuple[metrics.ReliabilityBin, ...]:
-    """Of answers that come with a confidence; of the likelier of two classes it is one half at least."""
+    """How often answers of each confidence are right; empty for answers without a confidence."""
     confidence_T = task.answers(output_TW).get("confidence")
     if confidence_T is None:
         return ()
+    # The confidence in the likelier of two classes is one half at least, so its bins begin there.
     of_likelier = task.objective.width == 1 and bool(confidence_T.min() >= EVEN)
     return metrics.reliability(confidence_T, errors_T == 0, lowest=EVEN if of_likelier else 0.0)
 
 
 def _age_days(end: np.datetime64, as_of: datetime) -> float:
-    """Event times without a zone are UTC."""
+    """The days from `end` to the moment of the run. `end` is in UTC, as are event times without a zone."""
     at = np.datetime64(as_of.astimezone(UTC).replace(tzinfo=None))
     return float((at - end) / np.timedelta64(1, "D"))
 
@@ -197,7 +209,10 @@ def _age_days(end: np.datetime64, as_of: datetime) -> float:
 def _champion(
     champion: Answered, version: str, rows: SplitRows, output_TW: Output, challenger: Model, workload: Workload
 ) -> report.ChampionComparison:
-    """Both models on the recent rows: of the test days, since the challenger has learnt from those before."""
+    """Both models on the most recent test rows.
+
+    Only test days count, since the challenger has learnt from the days before. Raises SnapshotError if there are no
+    recent rows."""
     gate, task = workload.gates.non_inferiority, challenger.description.task
     recent_from = rows.parts.end - np.timedelta64(gate.recent_days, "D")
     times_T = rows.times_N[rows.parts.test]
@@ -224,11 +239,11 @@ def _are_finite(weights: bytes) -> bool:
 
 
 def _latency(model: Model, rows: pa.Table) -> report.CallTime:
-    """Of one row at a time through the engine, without HTTP."""
+    """The time of a call with one row, through the engine and without HTTP: median and 99th percentile in ms."""
     tensors = encode(model.description.features, rows.slice(0, LATENCY_CALLS + WARM_UP_CALLS))
     count = min(len(rows), LATENCY_CALLS + WARM_UP_CALLS)
     seconds = []
-    # A small test part is gone through several times; each call is timed alone, the first ones do not count.
+    # If there are fewer test rows than calls, they come several times. Each call is timed by itself.
     for number in range(LATENCY_CALLS + WARM_UP_CALLS):
         row = number % count
         one = {name: values[row : row + 1] for name, values in tensors.items()}
@@ -261,7 +276,7 @@ def _frozen(model: FrozenModel) -> report.FrozenErrors:
 
 
 def _write_predictions(path: Path, rows: SplitRows, output_TW: Output, task: Task, workload: Workload) -> None:
-    """The test rows' keys and labels, then the answer's fields, each as `answer_<field>`."""
+    """Write the keys, event times and labels of the test rows, then each field of the answers as `answer_<field>`."""
     prediction_spec = workload.prediction
     known: Sequence[str] = list(dict.fromkeys([*prediction_spec.key, prediction_spec.event_time]))
     table, answers = rows.test.select(known), task.answers(output_TW)

@@ -1,4 +1,6 @@
-"""Which class was answered for which, the most frequent mistakes first."""
+"""Counts which class was answered for which other one.
+
+Axes: T test rows, K classes, P different mistakes."""
 
 from __future__ import annotations
 
@@ -17,7 +19,7 @@ MOST = 10
 
 
 def find_mistakes(case: Case) -> tuple[Mistake, ...]:
-    """Of answers that are one of two or several classes; none for another task."""
+    """Up to MOST kinds of mistakes, the most frequent first; empty for a task whose answers are no classes."""
     task, target_T = case.task, case.test_targets
     if isinstance(task, Binary):
         words: tuple[str, ...] = (f"not {task.positive}", str(task.positive))
@@ -26,10 +28,12 @@ def find_mistakes(case: Case) -> tuple[Mistake, ...]:
         words, true_T, answered_T = task.output_names, target_T, case.output_TW.argmax(axis=1)
     else:
         return ()
+    # How many rows each class has, then how often each pair of true and answered class occurs among the wrong answers.
     of_K = np.bincount(true_T, minlength=len(words))
     wrong_T = true_T != answered_T
     pairs_P2, count_P = np.unique(np.column_stack([true_T, answered_T])[wrong_T], axis=0, return_counts=True)
-    # The most frequent first; of equally frequent ones that with the larger share of its class.
+    # The most frequent first; of equally frequent ones the one that has the larger share of its class. `lexsort` sorts
+    # by its last key first.
     order = np.lexsort((of_K[pairs_P2[:, 0]], -count_P))[:MOST]
     return tuple(
         Mistake(truth=words[true], answered=words[answered], rows=int(count), of=int(of_K[true]))

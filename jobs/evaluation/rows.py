@@ -1,4 +1,4 @@
-"""The pinned rows of an evaluation, and the answers of models and rules to its test rows.
+"""The pinned rows of an evaluation, and the answers of models and naive rules to its test rows.
 
 Axes: N all rows, T test rows, W numbers of an answer.
 """
@@ -31,12 +31,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class SplitRows:
-    """The pinned rows that have a label, as `Examples` orders and splits them."""
+    """The pinned rows that have a label, in the order and with the split of `Examples`."""
 
     table: pa.Table
     times_N: npt.NDArray[np.datetime64]
+    """The event time of each row."""
     target_N: npt.NDArray[Any]
-    """The labels as the model's task takes them."""
+    """The labels as targets of the model's task."""
     parts: Split
 
     @property
@@ -51,7 +52,7 @@ class SplitRows:
 def read_rows(
     folder: Path, schema: Path, workload: Workload, contract: Contract, model: Model, champion: Model | None
 ) -> SplitRows:
-    """With the columns of both models: a champion may have been declared with other features."""
+    """The rows with the columns of both models: a champion may have been declared with other features."""
     features = model.description.features + (champion.description.features if champion else ())
     found = read_examples(
         folder,
@@ -66,10 +67,12 @@ def read_rows(
 
 
 def outputs(model: Model, rows: pa.Table) -> Output:
+    """The model's numbers for each row."""
     return model.outputs(encode(model.description.features, rows))
 
 
 def labelled_rows(rows: SplitRows, workload: Workload) -> LabelledRows:
+    """All rows as a naive rule needs them. The key without the event time is the entity."""
     prediction_spec = workload.prediction
     columns = [rows.table[name].to_pylist() for name in prediction_spec.key if name != prediction_spec.event_time]
     return LabelledRows(
@@ -83,9 +86,10 @@ def labelled_rows(rows: SplitRows, workload: Workload) -> LabelledRows:
 def answered(
     model: Model, champion: Model | None, version: str, naive: NaiveAnswer, rows: SplitRows, workload: Workload
 ) -> list[Answered]:
-    """What the candidate is held against, on the test rows: the naive rule, then the champion where there is one.
+    """The answers that the candidate is compared with: those of the naive rule, then of the champion if there is one.
 
-    A champion is judged by its own task, whose classes may have had another order."""
+    A champion is judged by its own task, since its classes may have another order. Raises ArtefactError if that task is
+    of another kind or has other parts."""
     task, rule = model.description.task, workload.gates.baseline.kind.replace("_", " ")
     target_T = rows.test_targets[naive.rows_T]
     found = [
@@ -97,6 +101,7 @@ def answered(
             own, other = (" of ".join([one.kind, *filter(None, [", ".join(one.part_names)])]) for one in (task, before))
             problem = f"expected a champion with the task {own}, version {version} has {other}"
             raise ArtefactError(f"{problem}: their errors cannot be compared")
+        # The champion answers every test row; a naive rule may leave some out.
         output_TW, target_T = outputs(champion, rows.test), before.targets(rows.test[LABEL])
         everywhere_T = np.ones(len(target_T), np.bool_)
         found.append(
@@ -113,6 +118,8 @@ def answered(
 
 
 def case_of(model: Model, rows: SplitRows, output_TW: Output, today: Answered, labelled: LabelledRows) -> Case:
+    """All that the measures look at. `today` is what decides now: the champion, or the naive rule."""
+    # Neighbours are alike, so intervals draw whole days, or whole entities if the rows are in no order of time.
     test = rows.parts.test
     block_T = days(rows.times_N[test]) if rows.parts.is_in_time else entities(labelled.entity_N[test])
     return Case(

@@ -1,4 +1,4 @@
-"""Writes sample.json, for the smoke test of a release."""
+"""Writes sample.json, whose rows a release sends to the new version to compare its answers."""
 
 from __future__ import annotations
 
@@ -18,15 +18,16 @@ if TYPE_CHECKING:
     from millrace.artefact.artefact import Description
 
 ROWS = 20
+"""The most rows of a sample."""
 MOST_BYTES = 3 * 2**20
-"""Of the rows together, by their average: as base64 they fit into one request to an endpoint, which takes 6 MB."""
+"""The most bytes of a sample's rows, by the average row. As base64 they fit into one request, of 6 MB at most."""
 
 
 def write_sample(path: Path, test: pa.Table, model: Description, output_TW: npt.NDArray[np.float32]) -> None:
-    """Write ROWS rows spread over the test days as a caller would send them, each with its answer.
+    """Write up to ROWS rows, spread over the test days, as a caller would send them, each with its answer.
 
-    `output_TW` holds the model's output on `test`, row by row. NaN or infinity in an answer is written as null:
-    the gates refuse such a model, its sample is never used. In a row it is a ValueError."""
+    `output_TW` is the model's output for each row of `test`. NaN or infinity in an answer is written as null: the gates
+    refuse such a model, so its sample is never used. Raises ValueError if a row itself has NaN or infinity."""
     inputs = test.select(list(model.inputs))
     count = max(1, min(ROWS, len(test), len(test) * MOST_BYTES // max(inputs.nbytes, 1)))
     chosen = np.unique(np.linspace(0, len(test) - 1, count, dtype=np.int64))
@@ -42,6 +43,7 @@ def write_sample(path: Path, test: pa.Table, model: Description, output_TW: npt.
 
 
 def _finite(value: Any) -> Any:
+    """The value, with None in place of NaN and infinity, also inside a list."""
     if isinstance(value, list):
         return [_finite(one) for one in value]
     return None if isinstance(value, float) and not np.isfinite(value) else value

@@ -1,6 +1,6 @@
-"""What came by what was answered, of answers that are numbers: whether they are too high or low, and where.
+"""Compares the numbers that came with the numbers that were answered: are the answers too high or too low, and where?
 
-T test rows, P parts of an answer, B test rows of one bin.
+Axes: T test rows, P parts of an answer, B test rows of one bin.
 """
 
 from __future__ import annotations
@@ -24,16 +24,19 @@ if TYPE_CHECKING:
 
 MOST_BINS = 12
 FEWEST_ROWS = 20
-"""Of a bin: nobody's label is read off its figures."""
+"""The fewest rows of a bin. So nobody's label can be read off its figures."""
 QUANTILES = (0.1, 0.9)
-"""Of what came, where the answer has no interval of its own."""
+"""The quantiles of what came, if the answer has no interval of its own."""
 
 
 def truth_by_answer(case: Case) -> tuple[TruthByAnswer, ...]:
-    """Of a number, or of a forecast's first, middle and last horizon; none for another task or too few rows."""
+    """The comparison for a number, or for the first, the middle and the last horizon of a forecast.
+
+    Empty for another task or too few rows."""
     task = case.task
     if not isinstance(task, Regression | Forecast):
         return ()
+    # A number has one part without a name. Every column below is (T, P).
     names = task.part_names or ("",)
     answers = {
         name: values.reshape(len(values), -1)
@@ -56,7 +59,9 @@ def truth_by_answer(case: Case) -> tuple[TruthByAnswer, ...]:
 def _bins(
     answers: Mapping[str, npt.NDArray[Any]], truth_T: npt.NDArray[np.float64], quantiles: tuple[float, float]
 ) -> tuple[AnswerBin, ...]:
-    """In the order of the answers, of equally many rows, but for one; rows without a finite number are left out."""
+    """The bins in the order of the answers. They have equally many rows, or one more or less.
+
+    Rows without a finite answer or label are left out."""
     known_T = np.isfinite(np.column_stack([truth_T, *answers.values()])).all(axis=1)
     rows = np.flatnonzero(known_T)
     rows = rows[np.argsort(answers["value"][rows], kind="stable")]

@@ -1,1 +1,1 @@
-"""Makes of an external model the archive that a training job would have left."""
+"""External model: turns a model that was trained elsewhere into the archive that a training job would have left."""

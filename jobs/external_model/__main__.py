@@ -9,7 +9,7 @@ from jobs.external_model.job import make_archive
 
 
 def main() -> None:
-    """Make an archive of the model in the processing inputs; MILLRACE_EXTERNAL_DIGEST says which model that is."""
+    """Make an archive of the model in the processing inputs. MILLRACE_EXTERNAL_DIGEST says which model it must be."""
     places = runtime.ProcessingPlaces(root=runtime.ml_root())
     make_archive(places, approved=os.environ.get("MILLRACE_EXTERNAL_DIGEST", ""))
 

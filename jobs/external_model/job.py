@@ -1,6 +1,6 @@
 """The job of an external model: from a graph and its declared signature to the archive that a training would have left.
 
-N the rows that the graph is tried on, W numbers of an answer.
+Axes: N rows on which the graph is tried, W numbers of an answer.
 """
 
 from __future__ import annotations
@@ -33,16 +33,21 @@ if TYPE_CHECKING:
     Output = npt.NDArray[np.float32]
 
 TRIED_ROWS = 600
-"""More than one pass of the engine takes."""
+"""Rows on which the graph is tried: more than one pass of the engine takes."""
 ALONE_ROWS = 24
+"""Rows that are also tried alone."""
 PASSES = (RowsPerPass(), RowsPerPass(fewest=32, most=32), RowsPerPass(most=1))
-"""The fastest first: the first by which a row's answer is the same bits alone and among others is kept."""
+"""How many rows may share a pass, the fastest way first. The archive gets the first way in which the answer to a row
+has the same bits alone and among other rows."""
 TOLERANCE = 1e-3
-"""By so much the order of additions may move an answer, relative and absolute; more, and rows look at each other."""
+"""How much the order of additions may move an answer, relative and absolute. A larger difference means that the graph
+lets rows look at each other."""
 
 
 def make_archive(places: ProcessingPlaces, *, approved: str) -> None:
-    """Write model.tar.gz. Raises ArtefactError for a graph that does not answer as the workload's task wants it."""
+    """Write model.tar.gz. Raises ArtefactError for a graph that does not answer as the workload's task wants it.
+
+    `approved` is the digest of the model."""
     if not approved:
         raise ArtefactError("MILLRACE_EXTERNAL_DIGEST: expected the digest of the external model, got none")
     config = places.input("config")
@@ -51,6 +56,7 @@ def make_archive(places: ProcessingPlaces, *, approved: str) -> None:
         load_contract(config),
         read_run(config / "run.json"),
     )
+    # What can be judged without an answer comes first: the digest, the features and the form of the output.
     given = external.read(places.input("external_model"), approved=approved)
     task = tasks.declare(workload.prediction, contract.label)
     features = external.features_of(given, workload, contract)
@@ -73,13 +79,16 @@ def make_archive(places: ProcessingPlaces, *, approved: str) -> None:
             rows_per_pass=rows_per_pass,
         )
 
+    # The last of PASSES answers one row at a time, so one of them always answers rows alike.
     artefact = next(one for one in map(made, PASSES) if _answers_rows_alike(one, tensors, task))
     write_archive(places.output("model") / ARCHIVE, artefact)
     print(f"external model {given.digest}: {len(given.onnx)} bytes, tried on {len(next(iter(tensors.values())))} rows")
 
 
 def _answers_rows_alike(artefact: Artefact, tensors: Tensors, task: Task) -> bool:
-    """Whether a row's answer is the same bits alone and among others; ArtefactError where it is not even close."""
+    """Whether the answer to a row has the same bits alone and among other rows.
+
+    Raises ArtefactError if the answers are not even close, or if they are not in the range of the task."""
     model = Model(artefact)
     output_NW = model.outputs(tensors)
     _check_range(output_NW, task)
@@ -95,7 +104,7 @@ def _answers_rows_alike(artefact: Artefact, tensors: Tensors, task: Task) -> boo
 
 
 def _alone(model: Model, tensors: Tensors) -> Iterator[tuple[slice, Output]]:
-    """Single rows, and the first half of the rows together, with their answers."""
+    """Some single rows, then the first half of the rows together: their places and their answers."""
     rows = len(next(iter(tensors.values())))
     parts = [slice(at, at + 1) for at in np.linspace(0, rows - 1, min(rows, ALONE_ROWS), dtype=np.int64).tolist()]
     for part in (*parts, slice(0, (rows + 1) // 2)):
@@ -103,6 +112,7 @@ def _alone(model: Model, tensors: Tensors) -> Iterator[tuple[slice, Output]]:
 
 
 def _check_range(output_NW: Output, task: Task) -> None:
+    """Raise ArtefactError for answers that are not finite, or no probabilities where the task asks for them."""
     if not np.isfinite(output_NW).all():
         rows = int((~np.isfinite(output_NW)).any(axis=1).sum())
         raise ArtefactError(f"model.onnx: expected finite answers, {rows} of {len(output_NW)} rows have none")

@@ -1,1 +1,1 @@
-"""Judge the windows of a monitor run against the champion's baseline."""
+"""Monitoring: the drift job, which judges the windows of a monitor run against the champion's baseline."""

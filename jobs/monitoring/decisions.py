@@ -1,4 +1,4 @@
-"""The inputs of decisions, as the columns that the monitors watch."""
+"""Turns the inputs of decisions into the columns that the monitors watch."""
 
 from __future__ import annotations
 
@@ -18,11 +18,12 @@ from millrace.monitoring.constant import Constant
 
 
 def watched(decisions: Sequence[Decision], known: Baseline, features: Features, table: Table) -> pa.Table:
-    """A column per column of the baseline: the encoders' summaries of the inputs, null where a row has nothing.
+    """The columns of the baseline, filled from the inputs of the decisions; null where an input has nothing.
 
-    `table` is the contract's. A champion may have been declared with other features than those of now: what no
-    encoder of now watches is taken from the input as it is. What is watched of an image or a text was measured by the
-    container that encoded it; a decision that no model made has none, and is left out where such are watched."""
+    `features` are the encoders as declared now, and `table` is the contract's. Most columns are the encoders' summaries
+    of the inputs. A champion may have been declared with other features: a column that no encoder watches now is taken
+    from the input as it is. Images and texts were measured by the container that encoded them. A decision that no model
+    made lacks these measures, and is left out if there are such features."""
     by_container = measured(features)
     names = [name for encoder in by_container for name in encoder.watched]
     decisions = [one for one in decisions if all(name in one.watched for name in names)]
@@ -30,6 +31,8 @@ def watched(decisions: Sequence[Decision], known: Baseline, features: Features, 
     rows = [json.loads(decision.input) for decision in decisions]
     needed = dict.fromkeys([*columns(features), *(column.name for column in known.columns)])
     cells = {name: _cells([row.get(name) for row in rows], name, table) for name in needed}
+    # A history takes its past out of the request. `every` has the cells as they are, over them the summaries of the
+    # encoders, and what the container measured.
     found = pa.table(cells)
     for history in histories(features):
         found = history.add_requested(found, rows)
@@ -43,7 +46,9 @@ def watched(decisions: Sequence[Decision], known: Baseline, features: Features, 
 
 
 def _cells(cells: list[Any], name: str, table: Table) -> pa.ChunkedArray:
-    """In the contract's type. What does not fit it is for the contract to refuse; here it is a missing value."""
+    """The cells of one column in the contract's type, or as text if the contract has no such column.
+
+    A cell that does not fit its type counts as missing here: to refuse it is the contract's task."""
     if name not in table.names:
         return pa.chunked_array([pa.array([None if cell is None else str(cell) for cell in cells], pa.string())])
     column = table.column(name)
@@ -52,6 +57,7 @@ def _cells(cells: list[Any], name: str, table: Table) -> pa.ChunkedArray:
 
 
 def _cell(cell: Any, column: Column) -> Any:
+    """One cell of JSON as the column's kind; None if it does not fit."""
     if column.kind in FLOATS:
         return cell if type(cell) in (int, float) else None
     try:
@@ -61,7 +67,8 @@ def _cell(cell: Any, column: Column) -> Any:
 
 
 def _as_sketched(values: pa.ChunkedArray, column: baseline.BaselineColumn) -> pa.ChunkedArray:
-    """As the baseline's sketch counts them: numbers in float64, all else as text."""
+    """The values as the baseline's sketch counts them: numbers in float64, all else as text."""
+    # A column of numbers may come as text, if the contract no longer has it: then all of its cells are missing.
     sketch = column.sketch
     is_number = isinstance(sketch.value, int | float) if isinstance(sketch, Constant) else sketch.kind == "numeric"
     if is_number and pa.types.is_string(values.type):

@@ -1,4 +1,4 @@
-"""A drift job from decisions, labels and baseline to `report.json`."""
+"""A drift job: from decisions, labels and a baseline to `report.json`."""
 
 from __future__ import annotations
 
@@ -41,39 +41,43 @@ if TYPE_CHECKING:
     from jobs.runtime import ProcessingPlaces
 
 ENOUGH = 0.9
-"""Share of a window's decisions that must have labels, and be the champion's, before its error is judged."""
+"""The share of a window's decisions that must have labels and be the champion's before its error is judged, 0 to 1."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Known:
-    """What every window is judged with."""
+    """What all windows are judged by."""
 
     request: MonitorRequest
     workload: Workload
     contract: Contract
     baseline: Baseline
     features: encoders.Features
-    """As they are declared now; what is watched of a column needs nothing that was learnt."""
+    """The encoders as they are declared now. What they watch of a column needs nothing that was learnt from rows."""
     labels: Sequence[Label]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Counted:
-    """One window's outcomes."""
+    """The outcomes of one window."""
 
     answered: int
+    """Rows that a model decided on."""
     labelled: int
+    """How many of these rows have a label."""
     champions: int
+    """How many of the labelled rows the champion decided on."""
     error: float | None
+    """The champion's mean error; None if ENOUGH is not reached."""
 
     @property
     def is_settled(self) -> bool:
-        """A window without decisions has nothing to wait for."""
+        """Whether enough labels have come. A window without decisions has nothing to wait for."""
         return self.labelled >= ENOUGH * self.answered
 
 
 def monitor(places: ProcessingPlaces) -> None:
-    """Write the report on every window of the request."""
+    """Write the report on the windows of the request."""
     config = places.input("config")
     workload, contract = read_workload(config / "workload.yaml"), load_contract(config)
     request = read_request((config / REQUEST_FILE).read_bytes())
@@ -91,6 +95,7 @@ def monitor(places: ProcessingPlaces) -> None:
 
 
 def _baseline(path: Path, *, approved: str) -> Baseline:
+    """The baseline in the file. Raises ArtefactError if its SHA-256 is not `approved`; an empty one is not checked."""
     content = path.read_bytes()
     if approved and (came := hashlib.sha256(content).hexdigest()) != approved:
         raise ArtefactError(f"{BASELINE_FILE}: expected the one that was approved, digest {approved}, got {came}")
@@ -98,9 +103,10 @@ def _baseline(path: Path, *, approved: str) -> Baseline:
 
 
 def report_on(decisions: Sequence[Decision], known: Known, *, unreadable: int) -> MonitorReport:
-    """The report on the decisions, each put into the window of its event time."""
+    """The report on the decisions. Each of them belongs to the window that contains its event time."""
     request, baseline = known.request, known.baseline
     inside = [[one for one in decisions if window.start <= one.event_time < window.end] for window in request.windows]
+    # Labels are joined with all decisions at once, since the first decision about a row counts; then by window.
     outcomes = _outcomes(decisions, known)
     counted = [
         _count([one for one in outcomes if window.start <= one.decision.event_time < window.end], request.model_version)
@@ -126,13 +132,13 @@ def report_on(decisions: Sequence[Decision], known: Known, *, unreadable: int) -
 
 
 def _labels(folder: Path | None) -> list[dict[str, Any]]:
-    """The labels of every Parquet file in the folder; none where there is no file."""
+    """The labels of every Parquet file below the folder; empty without a folder or file."""
     paths = sorted(folder.rglob("*.parquet")) if folder else []
     return [label for path in paths for label in pq.ParquetFile(path).read().to_pylist()]
 
 
 def _input(decisions: list[Decision], known: Known) -> InputReport:
-    """The judgement of the model's inputs."""
+    """How the inputs of a window's decisions compare with the baseline."""
     judgement = judge(known.baseline, watched(decisions, known.baseline, known.features, known.contract.rows))
     findings = sorted(judgement.findings, key=lambda finding: -finding.ratio)
     return InputReport(
@@ -147,16 +153,18 @@ def _input(decisions: list[Decision], known: Known) -> InputReport:
 
 
 def _outcomes(decisions: Sequence[Decision], known: Known) -> list[Outcome]:
+    """The decisions of models, joined with their labels."""
     prediction_spec = known.workload.prediction
     task = tasks.declare(prediction_spec, known.contract.label)
     return join(decisions, known.labels, prediction_spec=prediction_spec, table=known.contract.labels, task=task)
 
 
 def _count(outcomes: list[Outcome], champion: str) -> Counted:
+    """The figures of one window; `champion` is the live version."""
     labelled = [one for one in outcomes if one.error is not None]
     own = [one.error for one in labelled if one.decision.model_version == champion and one.error is not None]
-    # The mean is the champion's only if it answered nearly all: with many answers of a challenger or of the fallback,
-    # or with many labels still to come, the few would stand for rows that may be different.
+    # There is an error only if the champion answered nearly all and they have labels. With many answers of another
+    # version or of the fallback, or with many labels still to come, the few would stand for rows that may be different.
     enough = own and len(own) >= ENOUGH * len(outcomes)
     return Counted(
         answered=len(outcomes),
@@ -167,12 +175,21 @@ def _count(outcomes: list[Outcome], champion: str) -> Counted:
 
 
 def _judged(counted: list[Counted], bound: ErrorBound | None) -> list[tuple[float | None, float | None]]:
-    """By window: the smallest error of it and the windows right before it, over their bound; and that bound."""
+    """For each window the figure, and the bound of its windows in a row; None where one is not known.
+
+    The figure is the smallest error of the window and those right before it, divided by the bound. For three windows in
+    a row and the bound 0.3324:
+
+    error      0.1250   0.4345   0.2887   0.3690
+    lowest                       0.1250   0.2887
+    figure                       0.38     0.87
+    """
     if bound is None:
         return [(None, None)] * len(counted)
     found: list[tuple[float | None, float | None]] = []
     for end in range(1, len(counted) + 1):
-        # A window whose error is not known leaves the row too short, so that nothing is judged by it.
+        # A window without an error makes the row too short, so that no figure rests on it. The bound is that of the
+        # fewest labelled decisions among the windows of the row: few rows stray further.
         row = [one for one in counted[max(end - bound.windows, 0) : end] if one.error is not None]
         lowest = lowest_of([one.error for one in row if one.error is not None], bound.windows)
         limit = bound.of(min(one.champions for one in row)) if row else None

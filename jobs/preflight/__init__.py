@@ -1,1 +1,3 @@
-"""Starts a version as its endpoint would, before there is one, and compares its answers with the evaluation's."""
+"""Preflight: starts a version as its endpoint would, before there is one, and compares its answers.
+
+They must be those that the evaluation wrote down."""

@@ -10,7 +10,7 @@ from jobs.preflight.settings import PreflightSettings
 
 
 def main() -> None:
-    """Serve the version of the processing inputs once, and compare its answers; the settings say which it is."""
+    """Serve the version of the processing inputs and compare its answers. The settings say which version it is."""
     check_version(runtime.ProcessingPlaces(root=runtime.ml_root()), PreflightSettings.read(os.environ))
 
 

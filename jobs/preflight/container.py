@@ -1,7 +1,7 @@
-"""The serving container as SageMaker starts and calls it: a process that answers /ping and /invocations.
+"""Starts and calls the serving container as SageMaker does: a process that answers /ping and /invocations.
 
-https://docs.aws.amazon.com/sagemaker/latest/dg/your-algorithms-inference-code.html; by that page containers run as
-root, so the process is started as the user of the job.
+https://docs.aws.amazon.com/sagemaker/latest/dg/your-algorithms-inference-code.html
+By that page containers run as root, so the process is started as the user of the job.
 """
 
 from __future__ import annotations
@@ -20,34 +20,38 @@ from pathlib import Path
 from millrace.errors import PreflightError
 
 SERVE = ("python", "-m", "jobs.serving", "serve")
-"""The image's ENTRYPOINT and the argument that SageMaker adds."""
+"""The image's ENTRYPOINT with the argument that SageMaker adds."""
 PING_S, ANSWER_S = 2.0, 60.0
-"""An endpoint waits so long for the answer to /ping and to /invocations."""
+"""So many seconds an endpoint waits for the answer to /ping and to /invocations."""
 END_S = 30.0
-"""Between SIGTERM and SIGKILL."""
+"""Seconds between SIGTERM and SIGKILL."""
 POLL_S = 0.02
+"""Seconds between two calls of /ping."""
 KILLED = -9
+"""The return code of a process that SIGKILL ended."""
 ERROR = re.compile(r"^(?:[\w.]+\.)?\w*(?:Error|Exception)\b")
-"""The line of a log that names an error; a traceback ends with one."""
+"""A line of a log that names an error. A traceback ends with such a line."""
 LISTENING = "0A"
 """TCP_LISTEN in the column `st` of /proc/net/tcp."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Container:
-    """One that was started; `answer` may be called once it is ready."""
+    """A container that was started. `answer` may be called once it is ready."""
 
     command: str
-    """With what it serves, where that is no endpoint."""
+    """What was started, for error messages: `python -m jobs.serving serve as a transform job`."""
     where: str
-    """`/invocations`, likewise."""
+    """What is called, for error messages: `/invocations of a transform job`."""
     process: subprocess.Popen[bytes]
     port: int
     log: Path
+    """The file with all that the process wrote."""
     memory_mb: int
+    """What each of its processes may take at most, in MiB; 0 for no bound."""
 
     def wait_until_ready(self, limit_s: float) -> float:
-        """The seconds after which /ping answered 200; raises PreflightError when it ended or was too slow."""
+        """The seconds until /ping answered 200. Raises PreflightError if the process ended or was too slow."""
         began, came = time.monotonic(), "nothing"
         while (waited_s := time.monotonic() - began) < limit_s:
             if self.process.poll() is not None:
@@ -62,7 +66,7 @@ class Container:
         raise PreflightError(f"/ping on port {self.port}: expected {expected}, got {came}")
 
     def answer(self, body: bytes, content_type: str) -> bytes:
-        """What /invocations answers; raises PreflightError for another status than 200."""
+        """The body that /invocations answers. Raises PreflightError without an answer and for any status but 200."""
         headers = {"content-type": content_type, "accept": content_type}
         try:
             status, content = self._exchange("POST", "/invocations", ANSWER_S, body, headers)
@@ -78,14 +82,14 @@ class Container:
         return content
 
     def _await_end(self) -> None:
-        """A connection breaks before its process is gone."""
+        """Wait a second for the end of the process: its connections break before it is gone."""
         try:
             self.process.wait(1)
         except subprocess.TimeoutExpired:
             return
 
     def _ping(self) -> str:
-        """The status, or why there is none."""
+        """The status of /ping as text, or why there is none."""
         try:
             return str(self._exchange("GET", "/ping", PING_S)[0])
         except ConnectionRefusedError:
@@ -99,6 +103,7 @@ class Container:
     def _exchange(
         self, method: str, path: str, limit_s: float, body: bytes = b"", headers: dict[str, str] | None = None
     ) -> tuple[int, bytes]:
+        """Send one request on a connection of its own, and return the status and the body of the answer."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=limit_s)
         try:
             connection.request(method, path, body or None, headers or {})
@@ -108,6 +113,7 @@ class Container:
             connection.close()
 
     def _ending(self, after: str = "") -> str:
+        """How the process ended, for an error message, with the last words of its log."""
         code = self.process.returncode
         how = f"by signal {-code}" if code < 0 else f"with exit code {code}"
         why = ", as where the memory is full" if code == KILLED else ""
@@ -119,11 +125,11 @@ class Container:
 def started(
     command: Sequence[str], *, port: int, memory_mb: int, log: Path, transforms: bool = False
 ) -> Iterator[Container]:
-    """The container's process, ended when the block is left; what it wrote is printed then.
+    """Start the container's process. It ends with the block, and what it wrote is printed then.
 
-    It `transforms` where it is to serve a transform job, by the variable that SageMaker sets then:
-    https://docs.aws.amazon.com/sagemaker/latest/dg/your-algorithms-batch-code.html
-    Raises PreflightError where the image has no such program."""
+    `memory_mb` bounds each of its processes; 0 sets no bound. With `transforms` it serves a transform job, told by the
+    variable that SageMaker sets: https://docs.aws.amazon.com/sagemaker/latest/dg/your-algorithms-batch-code.html
+    Raises PreflightError if the image has no such program."""
     typed = " ".join(command)
     variables = os.environ | ({"SAGEMAKER_BATCH": "true"} if transforms else {})
     with log.open("wb") as output:
@@ -134,7 +140,7 @@ def started(
         except OSError as error:
             raise PreflightError(f"{typed}: expected a program of the image, got {error}") from None
     if memory_mb:
-        # Of the process and of the workers that it forks; it has only begun to start.
+        # The bound holds for the process, which has only begun to start, and for the workers that it forks.
         resource.prlimit(process.pid, resource.RLIMIT_AS, (memory_mb * 2**20, memory_mb * 2**20))
     try:
         yield Container(
@@ -151,6 +157,7 @@ def started(
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
+    """End the process as SageMaker does: SIGTERM, then SIGKILL after END_S."""
     process.terminate()
     try:
         process.wait(END_S)
@@ -165,21 +172,24 @@ def said(content: bytes) -> str:
 
 
 def last_words(log: Path) -> str:
-    """The last line that names an error, else the last one."""
+    """The last line of a log that names an error, else its last line."""
     lines = [line.strip() for line in log.read_text(errors="replace").splitlines() if line.strip()]
     errors = [line for line in lines if ERROR.match(line)]
     return (errors or lines or ["it wrote nothing"])[-1].removeprefix("millrace.errors.")
 
 
 def listening_ports(pid: int) -> list[int]:
-    """The TCP ports on which the process itself listens; none where it has ended."""
+    """The TCP ports on which the process itself listens, not its children; empty if it has ended."""
+    # `fd` links to `socket:[12345]` for each socket of the process. The tables of `net` have all sockets of the network
+    # namespace with the same number, the inode.
     process = Path("/proc") / str(pid)
     try:
         own = {link.readlink().name for link in (process / "fd").iterdir()}
         tables = [(process / "net" / name).read_text().splitlines()[1:] for name in ("tcp", "tcp6")]
     except OSError:
         return []
-    # Columns of a row: sl, local_address (hexadecimal, `0100007F:1F90`), rem_address, st, …, inode the tenth.
+    # The columns of a row are sl, local_address (hexadecimal, as `0100007F:1F90`), rem_address, st, …; the tenth is the
+    # inode.
     rows = [line.split() for table in tables for line in table]
     return sorted(
         {int(row[1].rpartition(":")[2], 16) for row in rows if row[3] == LISTENING and f"socket:[{row[9]}]" in own}

@@ -1,4 +1,4 @@
-"""A version's archive is unpacked as SageMaker does, served, and answers the evaluation's sample."""
+"""Unpacks a version's archive as SageMaker does, serves it, and compares its answers to the evaluation's sample."""
 
 from __future__ import annotations
 
@@ -24,15 +24,16 @@ if TYPE_CHECKING:
     Rows = Sequence[Mapping[str, Any]]
 
 START_S = 480.0
-"""An instance whose container has not answered /ping by then fails its endpoint: 8 minutes after its start.
+"""Seconds after its start by which a container must have answered /ping. After these 8 minutes an endpoint fails.
 
 https://docs.aws.amazon.com/sagemaker/latest/dg/your-algorithms-inference-code.html"""
 WARM_UP_CALLS, CALLS = 10, 100
+"""Calls whose time does not count, and those after them whose time counts."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Passed:
-    """`<instance type>.json`: a version that passed on this instance type."""
+    """The record `<instance type>.json` of a version that passed on this instance type."""
 
     model_version: str
     model_digest: str
@@ -40,29 +41,34 @@ class Passed:
     instance: str
     rows: int
     largest_difference: float
+    """The largest difference from the answers of the evaluation, as `evaluation.agreement` measures it."""
     ready_s: float
-    """From the start to the first 200 of /ping."""
+    """Seconds from the start to the first 200 of /ping."""
     p50_ms: float
     p99_ms: float
-    """Of one row by HTTP, request after request, each with a connection of its own."""
+    """Median and 99th percentile of a request with one row by HTTP, each with a connection of its own."""
 
 
 def check_version(
     places: ProcessingPlaces, settings: PreflightSettings, *, command: Sequence[str] = SERVE, start_s: float = START_S
 ) -> None:
-    """Write the record of a version that passed. Raises PreflightError and ArtefactError in one line for one that did
-    not: what was expected, what came, where."""
+    """Check the version of the inputs, and write the record of one that passes.
+
+    Raises PreflightError or ArtefactError for one that does not. The error is one line: what was expected, what came,
+    and where."""
+    # The container itself checks the digest of the archive, as it will for an endpoint.
     rows, expected = _sample(places.input("sample") / SAMPLE_FILE, approved=settings.sample_digest)
     _unpack(places.input("model") / ARCHIVE, places.root / "model")
     log, bound = places.root / "serving.log", settings.memory_mb
     with started(command, port=settings.port, memory_mb=bound, log=log) as container:
         ready_s = container.wait_until_ready(start_s)
-        # Together, and one alone: an endpoint gets both.
+        # All rows together, and one row alone: an endpoint gets both.
         largest = max(
             _compare(container, one, wanted, version=settings.model_version)
             for one, wanted in ((rows, expected), (rows[:1], expected[:1]))
         )
         p50_ms, p99_ms = _call_times(container, rows)
+    # Once more as a transform job, whose rows come as an Arrow stream.
     with started(command, port=settings.port, memory_mb=bound, log=log, transforms=True) as container:
         container.wait_until_ready(start_s)
         model = read_folder(places.root / "model").description
@@ -85,7 +91,7 @@ def check_version(
 
 
 def _sample(path: Path, *, approved: str) -> tuple[Rows, Rows]:
-    """Rows and answers of the file that was registered."""
+    """The rows and the expected answers of the sample. Raises PreflightError for another file than `approved`."""
     content = path.read_bytes()
     if approved and (came := digest(content)) != approved:
         raise PreflightError(f"{SAMPLE_FILE}: expected digest {approved}, as registered, got {came}")
@@ -96,14 +102,16 @@ def _sample(path: Path, *, approved: str) -> tuple[Rows, Rows]:
 
 
 def _unpack(archive: Path, folder: Path) -> None:
-    """The members, as they are: the container judges what it is given."""
+    """Write the members of the archive as they are: to judge them is the container's task."""
     folder.mkdir(exist_ok=True)
     for name, content in read_members(archive).items():
         (folder / name).write_bytes(content)
 
 
 def _compare(container: Container, rows: Rows, expected: Rows, *, version: str) -> float:
-    """The largest difference of the answers to `rows`."""
+    """Send the rows as JSON, and return the largest difference of an answer from the expected one.
+
+    Raises PreflightError if an answer differs by more than TOLERANCE, or if it is no answer of this version."""
     content = container.answer(json.dumps({"rows": rows}).encode(), "application/json")
     try:
         document = json.loads(content)
@@ -124,7 +132,7 @@ def _compare(container: Container, rows: Rows, expected: Rows, *, version: str) 
 
 
 def _call_times(container: Container, rows: Rows) -> tuple[float, float]:
-    """Milliseconds, the median and the 99th percentile of calls with one row each; the first ones do not count."""
+    """The median and the 99th percentile of calls with one row each, in milliseconds. The first calls do not count."""
     seconds = []
     for number in range(WARM_UP_CALLS + CALLS):
         body = json.dumps({"rows": [rows[number % len(rows)]]}).encode()
@@ -136,7 +144,7 @@ def _call_times(container: Container, rows: Rows) -> tuple[float, float]:
 
 
 def _compare_stream(container: Container, rows: Rows, expected: Rows, *, version: str, model: Description) -> float:
-    """As `_compare`, of one request of a batch transform."""
+    """Send the rows as one request of a batch transform. Otherwise it does what `_compare` does."""
     from jobs.preflight.stream import as_stream
 
     content = container.answer(as_stream(rows, model.features), CONTENT_TYPE)
@@ -153,6 +161,7 @@ def _compare_stream(container: Container, rows: Rows, expected: Rows, *, version
 
 
 def _check(answer: Mapping[str, Any], expected: Mapping[str, Any], *, where: str) -> None:
+    """Raise PreflightError, which names the field, if a row was rejected or its answer is not the expected one."""
     if reason := answer.get("rejected"):
         said = ": ".join(str(reason.get(name)) for name in ("column", "expected"))
         raise PreflightError(f"{where}: {said} expected, got {reason.get('came')}")

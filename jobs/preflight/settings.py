@@ -1,4 +1,4 @@
-"""PreflightSettings of a preflight, from the environment of its job."""
+"""The settings of a preflight, from the environment of its job."""
 
 from __future__ import annotations
 
@@ -8,26 +8,27 @@ from dataclasses import dataclass
 from millrace.errors import SettingsError
 
 NAMES = ("MODEL_VERSION", "MODEL_DIGEST", "INSTANCE")
+"""The variables that must be set, without their prefix MILLRACE_."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class PreflightSettings:
-    """What is started, and by what it is known; the serving container reads the first two as well."""
+    """Which version is started, and how. The serving container reads version and digest from the same variables."""
 
     model_version: str
     model_digest: str
     instance: str
-    """The instance type of the endpoint, on which the job runs."""
+    """The instance type of the endpoint. The job runs on the same type."""
     sample_digest: str = ""
-    """Of sample.json as registered; empty for a version from before it was kept."""
+    """The digest of sample.json as registered; empty for a version that was registered before digests were kept."""
     memory_mb: int = 0
-    """Where the instance type is simulated: what each process of the container may take; 0 is no bound."""
+    """If the instance type is simulated, the most memory of each process of the container, in MiB; 0 for no bound."""
     port: int = 8080
-    """SAGEMAKER_BIND_TO_PORT, by which the container listens on another one."""
+    """SAGEMAKER_BIND_TO_PORT: the port on which the container listens."""
 
     @classmethod
     def read(cls, variables: Mapping[str, str]) -> PreflightSettings:
-        """The settings; raises SettingsError that names the variable."""
+        """The settings. Raises SettingsError, which names the variable that is missing."""
         for name in NAMES:
             if not variables.get(f"MILLRACE_{name}"):
                 raise SettingsError(where="environment", field=f"MILLRACE_{name}", expected="a text", came="nothing")

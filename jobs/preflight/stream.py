@@ -1,4 +1,4 @@
-"""The rows of a request as the Arrow stream in which a batch transform sends them."""
+"""Writes the rows of a request as the Arrow stream in which a batch transform sends them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def as_stream(rows: Rows, features: Features) -> bytes:
-    """The rows, numbered from 1: cells of JSON in the types that a contract gives to their columns."""
+    """The rows, numbered from 1. Their cells are JSON and get the types that a contract gives to their columns."""
     columns = {ROW: pa.array(range(1, len(rows) + 1), pa.int64())}
     for encoder in features:
         columns |= {name: encoder.to_arrow(name, rows) for name in encoder.inputs}

@@ -14,7 +14,8 @@ from millrace.errors import MillraceError
 
 
 def main() -> None:
-    """Answer until SIGTERM; each worker process holds the model once."""
+    """Answer until SIGTERM. Each worker process holds the model once."""
+    # What can be wrong is found before a worker starts: the settings, the artefact's digest, the port.
     settings = Settings.read(os.environ)
     artefact = read_folder(runtime.ml_root() / "model", approved=settings.model_digest)
     listener = listen(settings.bind, settings.port)

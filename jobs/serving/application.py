@@ -1,4 +1,8 @@
-"""The model behind HTTP: SageMaker's three paths, and all rows of a turn in one pass."""
+"""The model behind HTTP: SageMaker's three paths, and all rows of a turn in one pass of the model.
+
+SageMaker calls `/ping`, `/invocations` and, for batch transform, `/execution-parameters`.
+
+Axes: N rows of all requests of a turn, W numbers of a row's answer."""
 
 from __future__ import annotations
 
@@ -29,14 +33,15 @@ ALIVE = Answer(status=200, body=b"")
 FAILED = Answer(status=500, body=b'{"error":"the server failed"}')
 
 NOT_FINITE: Rejection = {"column": "prediction", "expected": "a finite number", "came": "nan or infinity"}
-"""A number that is far beyond those of the training, 1e38, is more than the network's own numbers can hold."""
+"""The rejection of a row whose answer is no finite number. Its cells are far beyond those of the training, such as
+1e38, and the network's own numbers cannot hold what they make."""
 
 Cells = list[tuple[Any, ...]]
 """The fields of each row's answer, in the task's order."""
 
 
 class Application:
-    """Answers requests with the model; nothing that a client sends makes it raise."""
+    """Answers requests with the model. Nothing that a client sends makes it raise."""
 
     def __init__(self, model: Model, settings: Settings) -> None:
         self._model = model
@@ -45,8 +50,8 @@ class Application:
         self._reader = Reader(self._features, arrow=settings.batch)
         self._is_measured = bool(encoders.measured(self._features))
         self._version = settings.model_version
-        # Templates, filled by one `%` for each row. The version is text from outside: where it is part of a template
-        # its own `%` are doubled.
+        # Templates of text, each filled by one `%` for each row. The version comes from outside: where it is part of a
+        # template, its own `%` are doubled.
         version, fields = json.dumps(self._version), template(self._task.answer)
         self._start = f'{{"model_version":{version},"predictions":['
         self._prediction = f"{{{fields}}}"
@@ -57,11 +62,12 @@ class Application:
             "MaxPayloadInMB": settings.max_body_bytes // MB,
         }
         self._parameters = Answer(status=200, body=json.dumps(parameters).encode())
-        # The first pass of an engine is slow: it is done before the first ping is answered.
+        # The first pass of an engine is slow, so it comes before the first ping is answered.
         self._model.outputs(_one_row(model.description.signature))
 
     def answer(self, requests: Sequence[Request]) -> list[Answer]:
-        """One answer per request; rows of all of them pass the model together."""
+        """One answer for each request, in order. The rows of all requests pass the model together."""
+        # First read them all. A request without rows for the model, such as a ping or a refusal, has its answer here.
         answers: list[Answer | RequestRows] = [self._read(request) for request in requests]
         readable = [rows for rows in answers if isinstance(rows, RequestRows)]
         if not readable:
@@ -73,8 +79,9 @@ class Application:
             traceback.print_exc()
             return [FAILED if isinstance(answer, RequestRows) else answer for answer in answers]
         done: list[Answer] = []
+        # Rows of JSON are written one by one, those of an Arrow stream column by column.
         answered = cells(found, self._task.answer) if any(rows.numbers is None for rows in readable) else []
-        # The model answered the rows of all requests as one table: each request gets its stretch back, in order.
+        # The model answered the rows of all requests as one table: each request gets its stretch of it, in order.
         start = 0
         for answer in answers:
             if isinstance(answer, RequestRows):
@@ -91,10 +98,11 @@ class Application:
         return done
 
     def _answers(self, requests: Sequence[RequestRows]) -> tuple[Mapping[str, npt.NDArray[Any]], list[str]]:
-        """The task's answers to all rows, and of JSON what is measured of each row's images and texts.
+        """The task's answers to all rows, by field, and what is measured of the images and texts of each row.
 
-        A row whose answer is no finite number joins the rejected rows of its request. No rows at all, since every image
-        was rejected, are no error."""
+        Measures are JSON, one text for each row; they are empty if no request of the turn is JSON. A row whose answer
+        is no finite number joins the rejected rows of its request. There may be no rows at all, if every image was
+        rejected."""
         import numpy as np
 
         if not requests:
@@ -111,14 +119,16 @@ class Application:
         return found, _by_row(encoders.measure(self._features, tensors))
 
     def _explain(self, row: Mapping[str, Any]) -> str:
-        """The explanation of a row's answer as JSON; null for a model without a reference to compare with, and where
-        one of the answers that it takes is no number."""
+        """The explanation of a row's answer as JSON.
+
+        It is `null` if the model has no reference to compare with, or if one of the answers behind the explanation is
+        no finite number."""
         if self._model.description.explained is None:
             return "null"
         try:
             return json.dumps(explanation_of(self._model, row), separators=(",", ":"), allow_nan=False)
         except Exception:
-            # The prediction is good all the same, and the other requests of the turn are.
+            # The prediction is good all the same, and so are the other requests of the turn.
             traceback.print_exc()
             return "null"
 
@@ -127,6 +137,7 @@ class Application:
         return _refusal("bad request", expected=bad.expected, came=bad.came, where="request", status=bad.status)
 
     def _read(self, request: Request) -> Answer | RequestRows:
+        """The rows of a request that wants predictions; the answer to any other request."""
         head = request.head
         if head.path == "/invocations":
             if head.method != "POST":
@@ -142,7 +153,7 @@ class Application:
                     status=refused.status,
                 )
             except Exception:
-                # A defect of ours in reading must not take the worker down, and other requests with it.
+                # A defect in reading must not take down the worker, and other requests with it.
                 traceback.print_exc()
                 return FAILED
         if head.path in ("/ping", "/execution-parameters"):
@@ -153,11 +164,12 @@ class Application:
         return _refusal("path", expected=expected, came=head.path[:80], where="request", status=404)
 
     def _write(self, rows: RequestRows, answered: Cells, watched: Sequence[str], why: Sequence[str]) -> Answer:
-        """An answer for each row, in order, or why it was rejected; beside it what is watched of its images, and its
-        explanation where one is wanted."""
+        """The answer in JSON or JSON lines: for each row, in order, its prediction or why it was rejected.
+
+        In JSON, a prediction also has what is watched of its images and texts, and its explanation if one is wanted."""
         if rows.ids is None:
             parts = [self._prediction % one for one in answered]
-            # Into the object that `part` is already: its closing brace comes off.
+            # Each part is a whole object already. To add a field, its closing brace comes off.
             if watched:
                 parts = [f'{part[:-1]},"watched":{one}}}' for part, one in zip(parts, watched, strict=True)]
             if rows.explained is not None:
@@ -179,9 +191,10 @@ class Application:
 
 
 def _reject(requests: Sequence[RequestRows], finite_N: npt.NDArray[Any]) -> None:
-    """Take the rows that are not finite (N, of all requests in order) out of their requests."""
+    """Take the rows whose answer is not finite out of their requests. `finite_N` has the rows of all, in order."""
     start = 0
     for rows in requests:
+        # Move on first: `reject` changes the length of these rows.
         is_finite = finite_N[start : start + len(rows)]
         start += len(rows)
         rows.reject([place for place, ok in enumerate(is_finite) if not ok], NOT_FINITE)
@@ -190,27 +203,29 @@ def _reject(requests: Sequence[RequestRows], finite_N: npt.NDArray[Any]) -> None
 def _with_rejected(
     answered: list[str], rejected: Mapping[int, Rejection], write: Callable[[int, str], str]
 ) -> list[str]:
-    """The answers with those of the rejected rows in their places."""
-    # In rising order each place is right when it is its turn: all rows before it are there.
+    """The answers of all rows: those that the model answered, with the rejected rows put in at their places."""
+    # The places rise, so at each insert all rows in front of it are there already.
     for place, reason in sorted(rejected.items()):
         answered.insert(place, write(place, json.dumps(reason)))
     return answered
 
 
 def _by_row(measured: Mapping[str, npt.NDArray[Any]]) -> list[str]:
-    """The figures of each row as a JSON object, with all digits, as an answer."""
+    """The figures of each row as the text of a JSON object, with all digits."""
     names = [json.dumps(name) for name in measured]
     rows = zip(*(values.tolist() for values in measured.values()), strict=True)
     return ["{" + ",".join(f"{name}:{value!r}" for name, value in zip(names, row, strict=True)) + "}" for row in rows]
 
 
 def _no_outputs(width: int) -> npt.NDArray[Any]:
+    """The model's output (0, W) for no rows."""
     import numpy as np
 
     return np.empty((0, width), np.float32)
 
 
 def _one_row(signature: Signature) -> dict[str, npt.NDArray[Any]]:
+    """The tensors of one row of zeros. A size that is not fixed is 1."""
     import numpy as np
 
     return {spec.name: np.zeros((1, *(size or 1 for size in spec.shape)), spec.dtype) for spec in signature}

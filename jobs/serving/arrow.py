@@ -1,6 +1,6 @@
-"""Bodies that are Arrow IPC streams, as batch transform sends them; imported only when one arrives.
+"""Reads bodies that are Arrow IPC streams, as batch transform sends them.
 
-The tensors are bit for bit those of the same rows in JSON."""
+The tensors have the same bits as those of the same rows in JSON. This module is imported only when a stream arrives."""
 
 from __future__ import annotations
 
@@ -20,9 +20,11 @@ from millrace.features.image import Image
 
 
 def read(body: bytes, features: Features) -> RequestRows:
-    """The rows of a stream with `row_number` and a column for each of the model's; raises Refused.
+    """The rows of a stream, which has `row_number` and every column that the model reads. Raises Refused.
 
-    Other columns count for nothing: a shard has what is declared, and the version may be of an earlier declaration."""
+    Other columns are ignored: a shard has the columns that are declared now, and the version may be of an earlier
+    declaration."""
+    # Nothing about the stream is trusted: it is decoded whole and each buffer is checked.
     try:
         table = pa.ipc.open_stream(body).read_all()
         table.validate(full=True)
@@ -44,7 +46,10 @@ def read(body: bytes, features: Features) -> RequestRows:
 
 
 def _rejected(features: Features, table: pa.Table, taken: Mapping[str, npt.NDArray[np.bool_]]) -> dict[int, Rejection]:
-    """The rows with a cell that its encoder does not take, in the words that the same row in JSON gets."""
+    """The rows with a cell that its encoder does not take, by place, in the words that the same row in JSON gets.
+
+    `taken` says by encoder which rows it takes."""
+    # Of several such cells of a row the first in the order of the features counts.
     found: dict[int, Rejection] = {}
     for encoder in features:
         for place in np.flatnonzero(~taken[encoder.name]).tolist():
@@ -54,7 +59,9 @@ def _rejected(features: Features, table: pa.Table, taken: Mapping[str, npt.NDArr
 
 
 def _rejection(encoder: Encoder, table: pa.Table, place: int) -> Rejection:
-    """Raises Refused where the encoder would take the cell in JSON: the column's type is the fault then."""
+    """Why the encoder does not take the cell at this place.
+
+    Raises Refused if it would take the cell in JSON: then the type of the whole column is the fault."""
     column = table[encoder.inputs[0]]
     where, expected = f"row {table[ROW][place].as_py()}.{encoder.name}", f"a column for the encoder {encoder.kind}"
     try:
@@ -63,6 +70,7 @@ def _rejection(encoder: Encoder, table: pa.Table, place: int) -> Rejection:
         came = f"{column[place].cast('int64')} ({column.type})"
         raise Refused("no such value", expected=expected, came=came, where=where) from None
     cell = row[encoder.inputs[0]]
+    # The row once more, as a request in JSON would have it: the encoder's error has the words.
     try:
         encoder.encode_one(row)
     except ValueError as error:

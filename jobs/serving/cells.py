@@ -1,4 +1,6 @@
-"""The rows of a request, and the cells of one in JSON, checked and as the model takes them."""
+"""The rows of a request, and how the cells of a row in JSON are checked and encoded.
+
+Axes: N rows."""
 
 from __future__ import annotations
 
@@ -18,33 +20,40 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 Values = tuple[Any, ...]
-"""One row's features in the model's order, each encoded alone."""
+"""One row's features in the model's order, each encoded by itself."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RequestRows:
-    """The rows of one request."""
+    """The rows of one request. Its body decides which fields are set:
+
+    body            ids     values   tensors, numbers
+    JSON            None    set      None
+    JSON lines      set     set      None
+    Arrow stream    None    empty    set
+    """
 
     values: list[Values] = field(default_factory=list)
-    """Of JSON and JSON lines; of the rows that are not rejected."""
+    """The rows that are not rejected."""
     rejected: dict[int, Rejection] = field(default_factory=dict)
-    """The rows with a cell that the model does not take or whose answer is no finite number, by their place in the
-    request from 0; the others are answered."""
+    """Why a row is not answered, by its place in the request, counted from 0: the model does not take one of its cells,
+    or its answer is no finite number."""
     ids: list[Any] | None = None
-    """Of JSON lines: the id of each row, to be sent back; None for another body."""
+    """The id of each row, which is sent back."""
     tensors: Mapping[str, npt.NDArray[Any]] | None = None
-    """Of an Arrow stream: the rows as the model takes them."""
+    """The rows that are not rejected, as the model takes them (N, …)."""
     numbers: pa.Array | None = None
-    """Of an Arrow stream: the number of each row, to be sent back."""
+    """The number of each row (int64), which is sent back."""
     explained: list[Mapping[str, Any]] | None = None
-    """Of JSON with `explain`: the cells of the rows in `values`; None where no explanations are wanted."""
+    """The cells of the rows in `values`, if the body is JSON and wants explanations."""
 
     def __len__(self) -> int:
-        """The rows that the model is to answer."""
+        """The number of rows that the model is to answer."""
         return len(self.values) if self.numbers is None else len(self.numbers) - len(self.rejected)
 
     def reject(self, answered: Sequence[int], reason: Rejection) -> None:
-        """Take rows out, by their places among those that the model was to answer."""
+        """Reject further rows. `answered` has their places among the rows that the model was to answer."""
+        # `left[k]` is the place in the request of the k-th row that the model was to answer.
         left = [place for place in range(len(self) + len(self.rejected)) if place not in self.rejected]
         self.rejected.update((left[place], reason) for place in answered)
         if self.values:
@@ -54,12 +63,13 @@ class RequestRows:
 
 
 class Cells(Protocol):
-    """How the rows of a model's features are read."""
+    """Reads rows in JSON for a model with certain features."""
 
     def read(self, row: Any, where: str, number: int) -> Values:
-        """The row's features. `where` with `number` in it is the row's place in its body.
+        """The encoded features of a row. `where` is a template for its place in the body, as `rows[{}]`.
 
-        Raises Untaken for a cell that the model does not take, Refused for what is no row of these features."""
+        Raises Untaken for a cell that the model does not take, and Refused for anything that is no row of these
+        features."""
         ...
 
     def tensors(self, values: Sequence[Values]) -> dict[str, npt.NDArray[Any]]:
@@ -68,17 +78,18 @@ class Cells(Protocol):
 
 
 def cells_of(features: Features) -> Cells:
-    """The reader for these features: where all are numbers that are always there, a row is checked in one go."""
+    """The reader for these features. If all of them are required numbers, a row is checked in one go."""
     if all(isinstance(encoder, Number) and not encoder.optional for encoder in features):
         return NumberCells(encoders.inputs(features))
     return EncodedCells(features)
 
 
 class NumberCells:
-    """Numbers that are always there: read without an encoder, since most requests are of these."""
+    """Reads rows of required numbers without an encoder: most requests are of this kind."""
 
     def __init__(self, columns: Sequence[str]) -> None:
         self._columns, self._names = columns, frozenset(columns)
+        # `itemgetter` of one name gives the cell and no tuple.
         pick = itemgetter(*columns)
         self._pick = pick if len(columns) > 1 else lambda row: (pick(row),)
 
@@ -88,7 +99,7 @@ class NumberCells:
         values: Values = self._pick(row)
         for value in values:
             kind = type(value)
-            # `type`, not `isinstance`: True is an int too. NaN fails the comparison.
+            # `type` and not `isinstance`, since True is an int too. NaN fails the comparison.
             if not (kind is float or kind is int) or not -FLOAT32_END < value < FLOAT32_END:
                 at = next(at for at, one in enumerate(values) if one is value)
                 raise Untaken(self._columns[at], expected="a finite number of float32", came=describe(value))
@@ -101,7 +112,7 @@ class NumberCells:
 
 
 class EncodedCells:
-    """Any features, each cell by its encoder."""
+    """Reads rows of any features, each cell by its encoder."""
 
     def __init__(self, features: Features) -> None:
         self._features, self._images = features, encoders.images(features)
@@ -126,7 +137,7 @@ class EncodedCells:
 
 
 def refuse(row: Any, columns: Sequence[str], where: str) -> NoReturn:
-    """Raise Refused for what is not an object with exactly these columns."""
+    """Raise Refused, with the reason why `row` is no object with exactly these columns."""
     if type(row) is not dict:
         raise Refused("a row is no object", expected="an object", came=describe(row), where=where)
     if missing := [name for name in columns if name not in row]:

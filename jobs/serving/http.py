@@ -1,4 +1,4 @@
-"""The part of HTTP/1.1 (RFC 9112) that SageMaker speaks to a container: bytes to requests, answers to bytes."""
+"""The part of HTTP/1.1 (RFC 9112) that SageMaker speaks to a container: reads heads and writes answers."""
 
 from __future__ import annotations
 
@@ -8,15 +8,16 @@ from http import HTTPStatus
 
 MAX_HEAD_BYTES = 16 * 1024
 MAX_HEADS = 256
-"""Heads of a client are alike from request to request: so many parsed ones are kept."""
+"""The most parsed heads that are kept. A client sends the same head from request to request."""
 
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+").fullmatch
-"""RFC 9110, section 5.6.2: no spaces, which readers of one request could understand differently."""
+"""Matches a header's name (RFC 9110, section 5.6.2). It has no spaces: two readers of one request could understand them
+differently."""
 _REASONS = {status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n" for status in HTTPStatus}
 
 
 class BadRequest(Exception):  # noqa: N818 it is told to the client, nothing failed here
-    """The bytes cannot be understood; the connection is closed after the answer."""
+    """The bytes cannot be understood. The connection is closed after the answer."""
 
     def __init__(self, status: int, expected: str, came: str) -> None:
         self.status, self.expected, self.came = status, expected, came
@@ -31,23 +32,23 @@ class Head:
     path: str
     """Without the query."""
     content_type: str
-    """Lower case, without parameters; empty without the header."""
+    """In lower case and without parameters, such as `application/json`; empty without the header."""
     body_bytes: int
     keep_alive: bool
-    """Whether the connection is kept."""
+    """Whether the connection stays open after the answer."""
     expects_continue: bool
     """Whether the client waits for `100 Continue` before it sends the body."""
 
 
 class Heads:
-    """Parses heads and remembers the latest."""
+    """Parses heads and keeps the latest ones, so that an equal head need not be parsed again."""
 
     def __init__(self, max_body_bytes: int) -> None:
         self._max_body_bytes = max_body_bytes
         self._known: dict[bytes, Head] = {}
 
     def read(self, block: bytes) -> Head:
-        """The head in `block` (without the empty line); raises BadRequest."""
+        """The head in `block`, which lacks the empty line at its end. Raises BadRequest."""
         head = self._known.get(block)
         if head is None:
             head = _parse(block, self._max_body_bytes)
@@ -58,7 +59,8 @@ class Heads:
 
 
 def _parse(block: bytes, max_body_bytes: int) -> Head:
-    # Latin-1 takes every byte: what is wrong is found by its form below, never by a decoding error.
+    """Raises BadRequest for anything but the head of a request that this server can answer."""
+    # Latin-1 decodes every byte. What is wrong is found by its form below, never by a decoding error.
     start, *lines = block.decode("latin-1").split("\r\n")
     words = start.split(" ")
     if len(words) != 3 or words[2] not in ("HTTP/1.1", "HTTP/1.0") or not words[1].startswith("/"):
@@ -69,7 +71,8 @@ def _parse(block: bytes, max_body_bytes: int) -> Head:
         if not colon or not _TOKEN(name):
             raise BadRequest(400, "a header 'name: value'", line[:80])
         name, value = name.lower(), value.strip()
-        # Two of these, or both of them, are how one request is smuggled in another (RFC 9112, section 11.2).
+        # Two headers of these names, or a length beside an encoding, are how one request is smuggled in another
+        # (RFC 9112, section 11.2).
         if name in fields and name in ("content-length", "transfer-encoding", "host"):
             raise BadRequest(400, f"one header {name}", "two")
         fields[name] = value
@@ -78,7 +81,7 @@ def _parse(block: bytes, max_body_bytes: int) -> Head:
     length = fields.get("content-length", "0")
     if not (length.isascii() and length.isdecimal()):
         raise BadRequest(400, "a whole number as Content-Length", length[:80])
-    # Digits first: a number of a thousand digits need not be read to be refused.
+    # The number of digits comes first: a number of a thousand digits need not be read to be refused.
     if len(length) > 12 or int(length) > max_body_bytes:
         raise BadRequest(413, f"a body of at most {max_body_bytes} bytes", f"{length[:20]} bytes")
     connection = fields.get("connection", "").lower()
@@ -93,7 +96,7 @@ def _parse(block: bytes, max_body_bytes: int) -> Head:
 
 
 def write(status: int, body: bytes, content_type: str = "application/json", *, keep_alive: bool = True) -> bytes:
-    """An answer as bytes."""
+    """The bytes of an answer."""
     kept = "" if keep_alive else "connection: close\r\n"
     head = f"{_REASONS[status]}content-type: {content_type}\r\ncontent-length: {len(body)}\r\n{kept}\r\n"
     return head.encode() + body

@@ -1,4 +1,4 @@
-"""What a client is told of a body or a row that is not answered."""
+"""The words for a client whose body or row is not answered."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 
 class Refused(Exception):  # noqa: N818 it is told to the client, nothing failed here
-    """The body is not what was promised; `status` is a 4xx."""
+    """The body is not what it should be, so nothing of it is answered. `status` is a 4xx."""
 
     def __init__(self, error: str, *, expected: str, came: str, where: str, status: int = 400) -> None:
         self.error, self.expected, self.came, self.where, self.status = error, expected, came, where, status
@@ -17,11 +17,12 @@ class Refused(Exception):  # noqa: N818 it is told to the client, nothing failed
 
 
 Rejection = Mapping[str, str]
-"""Why a row has no answer: `column`, `expected` and `came`, as `millrace.artefact.batch.REASON` names them."""
+"""Why a row has no answer, with the names of `millrace.artefact.batch.REASON`:
+`{"column": "price", "expected": "a finite number of float32", "came": "null"}`."""
 
 
 class Untaken(Exception):  # noqa: N818 it is told to the client, nothing failed here
-    """One row has a cell that the model does not take; the rows beside it have their answers."""
+    """One row has a cell that the model does not take. The rows beside it are answered."""
 
     def __init__(self, column: str, *, expected: str, came: str) -> None:
         self.reason: Rejection = {"column": column, "expected": expected, "came": came}
@@ -29,7 +30,7 @@ class Untaken(Exception):  # noqa: N818 it is told to the client, nothing failed
 
 
 def describe(value: Any) -> str:
-    """A value in a few words."""
+    """A value in a few words: `"abc"`, `1.5`, `12 bytes`, `a list`."""
     if value is None or isinstance(value, bool | int | float | str):
         return json.dumps(value)[:80] if not isinstance(value, int) or abs(value) < 10**30 else "a huge number"
     if isinstance(value, bytes):
@@ -38,8 +39,9 @@ def describe(value: Any) -> str:
 
 
 def describe_image(value: object) -> str:
-    """What an image that cannot be decoded is by its header, `a PNG of 64 x 64 pixels, 3 x 8 bits, 812 bytes`: neither
-    its bytes nor their base64 say anything to a person."""
+    """An image that cannot be decoded, by its header: `a PNG of 64 x 64 pixels, 3 x 8 bits, 812 bytes`.
+
+    Neither its bytes nor their base64 say anything to a person."""
     from millrace.contract.rules.image import describe as by_header
 
     try:

@@ -1,4 +1,6 @@
-"""Request bodies as rows of a model's features, checked; or why they are refused."""
+"""Reads the bodies of requests: checked rows of a model's features, or the reason why a body is refused.
+
+Axes: N rows."""
 
 from __future__ import annotations
 
@@ -18,13 +20,14 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
 MAX_ROWS = 20_000
+"""The most rows of one body in JSON or JSON lines. An Arrow stream may have more."""
 
 
 class Reader:
     """Reads bodies for a model of these features."""
 
     def __init__(self, features: Features, *, arrow: bool = False) -> None:
-        """`arrow` says whether Arrow streams are read."""
+        """With `arrow`, Arrow streams are read too."""
         self._features, self._arrow = features, arrow
         self._cells = cells_of(features)
         self._columns = encoders.inputs(features)
@@ -32,6 +35,7 @@ class Reader:
 
     def together(self, requests: Sequence[RequestRows]) -> Mapping[str, npt.NDArray[Any]]:
         """The rows of all requests, in order, as the model's tensors (N, …)."""
+        # Rows in JSON are stacked in one go. Streams are tensors already: then each request is joined to the others.
         if all(rows.tensors is None for rows in requests):
             return self.tensors(
                 requests[0].values if len(requests) == 1 else [row for rows in requests for row in rows.values]
@@ -42,17 +46,17 @@ class Reader:
         return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
     def tensors(self, values: Sequence[Values]) -> dict[str, npt.NDArray[Any]]:
-        """The model's tensors (N, …) of rows in JSON."""
+        """The model's tensors (N, …) of rows that came in JSON."""
         return self._cells.tensors(values)
 
     def read(self, body: bytes, content_type: str) -> RequestRows:
-        """The rows of a body; raises Refused that says what was expected, what came and where."""
+        """The rows of a body. Raises Refused, which says what was expected, what came and where."""
         if content_type == "application/json":
             return self._read_json(body)
         if content_type == "application/jsonlines":
             return self._read_lines(body)
         if content_type == CONTENT_TYPE and self._arrow:
-            # pyarrow takes a third of a second to import: endpoints, which get JSON, never do.
+            # To import pyarrow takes a third of a second. Endpoints, which get JSON, never do it.
             from jobs.serving.arrow import read
 
             return read(body, self._features)
@@ -62,6 +66,7 @@ class Reader:
         raise Refused("content type", expected=expected, came=content_type or "none", where="content-type", status=415)
 
     def _read_json(self, body: bytes) -> RequestRows:
+        """The rows of `{"rows": [{…}, …]}`, which may have `others` and `explain` beside them."""
         document = self._decode(body, "body")
         rows = document.get("rows") if type(document) is dict else None
         if type(rows) is not list:
@@ -75,7 +80,10 @@ class Reader:
         return found
 
     def _chosen(self, rows: list[Any], others: Any) -> list[Any]:
-        """The model's features of each row, from the row or from what its sender adds; the rest counts for nothing."""
+        """The model's features of each row, from the row itself or from its entry in `others`.
+
+        `others` are columns that the sender adds: a version of an earlier declaration finds its features there. A cell
+        of the row goes before one of `others`, and columns that are no feature are ignored."""
         if type(others) is not list or len(others) != len(rows):
             expected = f"a list with an object for each of {len(rows)} rows"
             raise Refused("others", expected=expected, came=describe(others), where="others")
@@ -90,8 +98,9 @@ class Reader:
         return chosen
 
     def _read_lines(self, body: bytes) -> RequestRows:
+        """The rows of JSON lines: `{"id": "a17", "price": 1.5}`. The id may be missing."""
         lines = body.split(b"\n")
-        # A batch of batch transform ends with a line feed, and a file may end with several.
+        # A body of batch transform ends with a line feed, and a file may end with several.
         while lines and not lines[-1].strip():
             lines.pop()
         _count(len(lines))
@@ -107,6 +116,7 @@ class Reader:
         return found
 
     def _add(self, found: RequestRows, rows: Iterable[Any], where: str, *, first: int) -> None:
+        """Read the rows into `found`. `first` is the number of the first row in error messages, 0 or 1."""
         read, values = self._cells.read, found.values
         for number, row in enumerate(rows, first):
             try:
@@ -131,7 +141,7 @@ def _count(rows: int) -> None:
 
 
 def _is_explained(wanted: Any, rows: int) -> bool:
-    """Whether the answers are to be explained; Refused where that cannot be."""
+    """Whether the answers are to be explained. Raises Refused if they cannot be."""
     if type(wanted) is not bool:
         raise Refused("explain", expected="true or false", came=describe(wanted), where="explain")
     if wanted and rows > MOST_EXPLAINED:
@@ -141,7 +151,8 @@ def _is_explained(wanted: Any, rows: int) -> bool:
 
 
 def _id(value: Any, where: str) -> Any:
-    """The id as it will be sent back; JSON reads 1e999 as infinity and could not write it."""
+    """The id as it will be sent back. Raises Refused for a list, an object or a number that is not finite."""
+    # JSON reads 1e999 as infinity, and could not write it back.
     if isinstance(value, list | dict) or (isinstance(value, float) and not math.isfinite(value)):
         raise Refused("no id", expected="text, a finite number or null", came=describe(value), where=f"{where}.id")
     return value

@@ -1,7 +1,15 @@
-"""One thread, one loop: read all requests that have arrived, answer them in one pass of the model, write.
+"""The HTTP server of the serving container: one thread, one loop over all connections.
 
-All requests that are complete when the loop looks are answered together, so load makes the passes larger and nobody
-waits for a batch to fill. A client that is slow, stalls or sends garbage costs only its own connection.
+Each turn of the loop reads from all clients that have sent something, answers all requests that are complete in one
+pass of the model, and writes the answers. So load makes the passes larger, and nobody waits for a batch to fill. A
+client that is slow, stalls or sends garbage costs only its own connection.
+
+A connection is in one of three states, told by two of its fields:
+
+    head     unsent    the loop waits for                    registered for
+    None     empty     the end of a request's headers        EVENT_READ
+    Head     empty     the rest of the request's body        EVENT_READ
+    either   bytes     room to write the rest of an answer   EVENT_WRITE; nothing is read meanwhile
 """
 
 from __future__ import annotations
@@ -19,16 +27,19 @@ from jobs.serving.http import BadRequest, Head, Heads
 from jobs.serving.settings import Settings
 
 READ_BYTES = 256 * 1024
+"""The most bytes that one turn reads from one client."""
 MAX_CONNECTIONS = 1024
+"""The most clients of one worker process."""
 REQUEST_S = 60.0
-"""A request that is not whole after this, and an answer that is not taken, is given up; SageMaker gives up as well.
+"""Seconds after which a request that is not whole is given up, and an answer that the client does not take.
 
-A new connection must bring its first request in this time too."""
+A new connection must bring its first request in this time too. SageMaker gives up after this time as well."""
 IDLE_S = 10.0
-"""Where no further connection fits, one whose last request was answered this long ago makes room."""
+"""If no further connection fits, a connection makes room so many seconds after its last request was whole."""
 DRAIN_S = 20.0
-"""How long requests under way are still answered after SIGTERM; SIGKILL comes after 30 s."""
+"""For so many seconds after SIGTERM, requests under way are still answered. SIGKILL comes after 30 s."""
 SWEEP_S = 1.0
+"""Seconds between two looks for stalled and idle connections, and the longest wait of a turn."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -45,40 +56,51 @@ class Answer:
 
 
 class Answering(Protocol):
-    """What the server needs: one answer per request, in their order, without raising."""
+    """What the server needs of an application. Neither method may raise."""
 
-    def answer(self, requests: Sequence[Request]) -> list[Answer]: ...
-    def refuse(self, bad: BadRequest) -> Answer: ...
+    def answer(self, requests: Sequence[Request]) -> list[Answer]:
+        """One answer for each request, in their order."""
+        ...
+
+    def refuse(self, bad: BadRequest) -> Answer:
+        """The answer to bytes that are no HTTP request."""
+        ...
 
 
 class Connection:
-    """A client: what it has sent that is not answered, what it has not taken yet."""
+    """A client: what it has sent and is not answered, and what it is to get and has not taken."""
 
     __slots__ = ("closes", "head", "received", "refusal", "since", "socket", "unsent", "used")
 
     def __init__(self, client: socket.socket) -> None:
         self.socket = client
         self.received = bytearray()
+        """Bytes that came and belong to no request yet."""
         self.unsent: bytes | memoryview = b""
+        """The rest of an answer, for which the client's socket had no room."""
         self.head: Head | None = None
+        """The head of the request whose body is waited for."""
         self.closes = False
+        """Whether the connection is closed once all is written."""
         self.refusal = b""
-        """What is written behind the answers of this turn: the client sent garbage after its good requests."""
+        """Written behind the answers of this turn, if the client sent garbage behind its good requests."""
         self.since = time.monotonic()
-        """When the request or the answer under way began; 0: none is. At first: when the client came."""
+        """When the request or the answer under way began, by the monotonic clock in seconds; 0 if none is under way.
+
+        At first it is when the client came."""
         self.used = 0.0
-        """When the last request was whole."""
+        """When the last request was whole, by the same clock."""
 
 
 def listen(bind: str, port: int) -> socket.socket:
-    """The socket that all workers accept from."""
+    """The socket from which all workers accept connections."""
     listener = socket.create_server((bind, port), backlog=1024)
     listener.setblocking(False)
     return listener
 
 
 def serve(listener: socket.socket, application: Answering, settings: Settings) -> None:
-    """Answer until SIGTERM, then finish what has been begun; to be called in the main thread."""
+    """Answer until SIGTERM, then finish what has been begun. To be called in the main thread."""
     server = Server(listener, application, Heads(settings.max_body_bytes))
     signal.signal(signal.SIGTERM, lambda _number, _frame: server.stop())
     server.run()
@@ -92,18 +114,18 @@ class Server:
         self._selector = selectors.DefaultSelector()
         self._connections: set[Connection] = set()
         self._accepts = self._stops = False
-        # A byte on this pair ends the wait in `select`: a signal alone would only be noticed at the next request.
+        # A byte on this pair ends the wait in `select`. A signal alone would not: the wait goes on after its handler.
         self._wake, self._woken = socket.socketpair()
 
     def stop(self) -> None:
-        """Take no new connections; `run` returns when those with a request under way are answered.
+        """Take no new connections. `run` returns once all requests under way are answered.
 
         May be called from a signal handler or another thread."""
         self._stops = True
         self._wake.send(b"x")
 
     def run(self) -> None:
-        """Returns once stopped and drained."""
+        """Answer requests; return once `stop` was called and the connections are drained."""
         self._selector.register(self._woken, selectors.EVENT_READ)
         self._accept_more(True)
         swept = time.monotonic()
@@ -115,8 +137,9 @@ class Server:
         self._drain(time.monotonic() + DRAIN_S)
 
     def _drain(self, until: float) -> None:
-        # No new clients, and those without a request under way go at once. The others get their answer with
-        # `connection: close`, which `_turn` says as soon as `_stops` is set.
+        """Finish what is under way, until the clock shows `until` at most; then close everything."""
+        # No client is accepted any more, and those without a request under way go at once. The others get their answer
+        # with `connection: close`, which `_turn` writes as soon as `_stops` is set.
         self._accept_more(False)
         self._listener.close()
         self._selector.unregister(self._woken)
@@ -131,6 +154,7 @@ class Server:
         self._woken.close()
 
     def _accept_more(self, wanted: bool) -> None:
+        """Wait for new clients, or no longer."""
         if wanted and not self._accepts:
             self._selector.register(self._listener, selectors.EVENT_READ)
         elif self._accepts and not wanted:
@@ -138,11 +162,13 @@ class Server:
         self._accepts = wanted
 
     def _turn(self) -> None:
-        # First read from everybody who has sent something, then one pass of the model for all whole requests.
+        """One turn of the loop: read, answer, write."""
+        # First read from everybody who has sent something. `asking` has the connection of each request in `requests`.
         requests: list[Request] = []
         asking: list[Connection] = []
         for key, events in self._selector.select(SWEEP_S):
             connection = key.data
+            # Only clients are registered with a connection: without one it is the listener, or the byte that wakes.
             if connection is None:
                 self._accept() if key.fileobj is self._listener else self._woken.recv(64)
             elif events & selectors.EVENT_WRITE:
@@ -153,7 +179,8 @@ class Server:
                 asking += [connection] * len(found)
         if not requests:
             return
-        # A client may have sent several requests at once (pipelining): its answers leave in one write, in order.
+        # Then all requests go through the model in one pass. A client may have sent several of them (pipelining): its
+        # answers leave in one write, in the order of its requests.
         replies: dict[Connection, bytes] = {}
         for connection, request, answer in zip(asking, requests, self._application.answer(requests), strict=True):
             keep_alive = request.head.keep_alive and not self._stops
@@ -164,8 +191,9 @@ class Server:
             self._send(connection, reply + connection.refusal)
 
     def _accept(self) -> None:
+        """Take one client of those that wait at the listener."""
         if len(self._connections) >= MAX_CONNECTIONS:
-            # The rest waits in the kernel's backlog, or goes to another worker; `_close` takes up accepting again.
+            # The others wait in the kernel's backlog, or another worker takes them. `_close` starts to accept again.
             self._accept_more(False)
             return
         try:
@@ -173,6 +201,7 @@ class Server:
         except OSError:
             return  # another worker was faster, or the client has gone
         client.setblocking(False)
+        # A small answer leaves at once: the kernel does not wait for more to send with it.
         if client.family in (socket.AF_INET, socket.AF_INET6):
             client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         connection = Connection(client)
@@ -180,7 +209,8 @@ class Server:
         self._selector.register(client, selectors.EVENT_READ, connection)
 
     def _receive(self, connection: Connection) -> list[Request]:
-        """The requests that are whole now; those of a client that sent garbage are refused here."""
+        """Read from a client, and return the requests that are whole now. Garbage is refused here."""
+        # No bytes mean that the client has ended the connection, and an error is taken as such an end.
         try:
             data = connection.socket.recv(READ_BYTES)
         except BlockingIOError:
@@ -190,7 +220,7 @@ class Server:
         if not data:
             self._close(connection)
             return []
-        # After a request that closes the connection nothing more is read: what follows it would get no answer.
+        # Cut off one request after the other, up to one that closes the connection: what follows it gets no answer.
         connection.received += data
         found: list[Request] = []
         try:
@@ -200,16 +230,19 @@ class Server:
             refusal = self._application.refuse(bad)
             connection.closes = True
             connection.refusal = http.write(refusal.status, refusal.body, refusal.content_type, keep_alive=False)
+            # Good requests in front of the garbage are answered first; `_turn` writes the refusal behind their answers.
             if not found:
                 self._send(connection, connection.refusal)
             return found
-        if connection.received and not connection.since:
+        # The next request has begun and is not whole: from now on it has REQUEST_S.
+        # Its head may be whole without a byte of its body: then nothing is left in `received`.
+        if (connection.received or connection.head) and not connection.since:
             connection.since = time.monotonic()
         return found
 
     def _cut(self, connection: Connection) -> Request | None:
-        """The next request, cut off the bytes received, or None while it is not whole."""
-        # Two states: without `head` the end of the headers is sought, with it the body is waited for.
+        """Cut the next request off the received bytes; None while it is not whole."""
+        # Without `head` the end of the headers is sought. With it the body is waited for, in this call or a later one.
         received, head = connection.received, connection.head
         if head is None:
             end = received.find(b"\r\n\r\n", 0, http.MAX_HEAD_BYTES)
@@ -229,7 +262,10 @@ class Server:
         return Request(head=head, body=body)
 
     def _send(self, connection: Connection, reply: bytes) -> None:
-        """Write what the client takes; the rest when it takes more, and nothing is read from it until then."""
+        """Write what the client takes now. The rest waits in `unsent`, and nothing is read from the client until then.
+
+        An empty `reply` only writes what waits."""
+        # What waits comes first. Usually nothing does, or there is no reply: then nothing is copied.
         waited = bool(connection.unsent)
         data = bytes(connection.unsent) + reply if waited and reply else reply or connection.unsent
         try:
@@ -239,8 +275,9 @@ class Server:
         except OSError:
             self._close(connection)
             return
-        # Three transitions: something is left for the first time (wait for room), all is gone and the client is to
-        # leave (close), or the last of what waited is gone (read again). `since` restarts with each of them.
+        # Three transitions. Something is left for the first time: wait for room. All is gone and the client is to
+        # leave: close. The last of what waited is gone: read again. The first and the last set `since` anew, because
+        # another answer or request is under way then.
         connection.unsent = memoryview(data)[sent:] if sent < len(data) else b""
         if connection.unsent and not waited:
             connection.since = time.monotonic()
@@ -252,8 +289,9 @@ class Server:
             self._selector.modify(connection.socket, selectors.EVENT_READ, connection)
 
     def _sweep(self, now: float) -> None:
-        """Close what stalls and, where no further connection fits, what is idle."""
+        """Close connections that stall and, if no further connection fits, those that are idle."""
         is_full = len(self._connections) >= MAX_CONNECTIONS
+        # `since` is 0 while nothing is under way: such a connection cannot stall, but it can be idle.
         for connection in list(self._connections):
             stalls = connection.since and now - connection.since > REQUEST_S
             idles = is_full and not connection.since and now - connection.used > IDLE_S
@@ -261,10 +299,12 @@ class Server:
                 self._close(connection)
 
     def _close(self, connection: Connection) -> None:
+        # It may be closed already, by another write of the same turn.
         if connection not in self._connections:
             return
         self._connections.remove(connection)
         self._selector.unregister(connection.socket)
         connection.socket.close()
+        # There is room for one more client again.
         if not self._stops:
             self._accept_more(True)

@@ -1,4 +1,6 @@
-"""Several processes that serve side by side; when one dies, all end and the platform starts the container anew."""
+"""Runs several processes that serve side by side.
+
+If one of them dies, all end, and the platform starts the container anew."""
 
 from __future__ import annotations
 
@@ -10,9 +12,10 @@ from collections.abc import Callable
 
 
 def run_workers(work: Callable[[], None], count: int) -> None:
-    """Run `work` in `count` processes and return when all have ended; exits with 1 if one of them failed.
+    """Run `work` in `count` processes, and return once all have ended. Exits with 1 if one of them failed.
 
-    The model is opened in each worker and not before the fork: its engine has threads of its own."""
+    `work` opens the model itself, so each process does it after the fork: a fork would lose the threads of the model's
+    engine."""
     if count == 1:
         signal.signal(signal.SIGTERM, _leave)
         work()
@@ -23,13 +26,14 @@ def run_workers(work: Callable[[], None], count: int) -> None:
         for child in children:
             os.kill(child, signal.SIGTERM)
 
-    # A stop signal waits until each process has its handler.
+    # SIGTERM is held back while the processes fork. Each child inherits `_leave` and lets the signal in; the parent
+    # does so once it knows all children and can pass the signal on.
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
     signal.signal(signal.SIGTERM, _leave)
     children |= {_fork(work) for _ in range(count)}
     signal.signal(signal.SIGTERM, end)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
-    # One worker's failure ends all: the exit of the container is what the platform notices and mends.
+    # The failure of one worker ends all: the platform only notices and mends the exit of the container.
     failed = False
     while children:
         child, status = os.wait()
@@ -42,10 +46,11 @@ def run_workers(work: Callable[[], None], count: int) -> None:
 
 
 def _fork(work: Callable[[], None]) -> int:
+    """Run `work` in a child process, and return its process id. Only the parent returns."""
     child = os.fork()
     if child:
         return child
-    # `os._exit` and no return: the child must never run the parent's code after the fork.
+    # The child ends by `os._exit`: it must never run the parent's code behind the fork.
     code = 0
     try:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
@@ -57,5 +62,7 @@ def _fork(work: Callable[[], None]) -> int:
 
 
 def _leave(_number: int, _frame: object) -> None:
-    """The signal handler until the server is up: exit at once. An import under way could swallow an exception."""
+    """The signal handler until the server is up: exit at once.
+
+    It raises no exception, which an import under way could swallow."""
     os._exit(0)

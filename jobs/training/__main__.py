@@ -7,14 +7,15 @@ from jobs import runtime
 
 def main() -> None:
     """Train the workload of the config channel on the rows of the data channel, on all GPUs of all machines."""
-    # First: the kernel drops a signal for which a container's first process has no handler, and torch takes seconds to
-    # load.
+    # The handler comes first: the kernel drops a signal for which a container's first process has no handler, and torch
+    # takes seconds to load.
     stop = runtime.StopSignal()
     from jobs.training import launch, processes
     from jobs.training.job import train
 
     places = runtime.TrainingPlaces(root=runtime.ml_root())
     cluster = launch.cluster_of(places.hosts)
+    # Torchrun starts this entry point once more for each process; those train.
     if cluster.size > 1 and not processes.is_started():
         launch.run(cluster, stop)
         return

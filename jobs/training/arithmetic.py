@@ -1,4 +1,4 @@
-"""How much a step multiplies, which decides on how many threads it is computed."""
+"""Counts the multiplications of a step, which decide how many threads compute it."""
 
 from __future__ import annotations
 
@@ -10,16 +10,17 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 SMALL_STEP = 2**27
-"""Multiplications forward below which one thread is faster than several."""
+"""Below so many multiplications in the forward pass, one thread is faster than several."""
 
 
 def multiplications(network: nn.Module, tensors: Mapping[str, Tensor]) -> int:
-    """Of the network's way forward with tensors of these shapes; nothing is computed, and no random number drawn.
+    """The multiplications of one forward pass with tensors of these shapes. No random number is drawn.
 
-    By operations, not by weights: a row of an embedding's table is looked up, a convolution's weights are used at
-    every pixel, a recurrent layer's at every step."""
+    They are counted by operations, not by weights: a row of an embedding table is looked up, the weights of a
+    convolution are used at every pixel, and those of a recurrent layer at every step."""
+    # Tensors on torch's device `meta` have shapes and no numbers, so nothing is computed.
     shapes = deepcopy(network).to("meta")
     with FlopCounterMode(display=False) as counter, torch.no_grad():
         shapes(**{name: value.to("meta") for name, value in tensors.items()})
-    # The counter has a multiplication and an addition for each.
+    # The counter counts an addition beside each multiplication.
     return int(counter.get_total_flops()) // 2

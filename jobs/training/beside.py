@@ -1,4 +1,4 @@
-"""Calls that forks of this process make beside it, each on a processor of its own."""
+"""Makes calls in forks of this process, each on a processor of its own, while the process does other things."""
 
 from __future__ import annotations
 
@@ -17,36 +17,39 @@ from millrace.models.export import FORKED
 
 Result = TypeVar("Result")
 POLL_S = 0.5
-"""Between two looks at the stop signal: a wait goes on when a signal has come."""
+"""Seconds between two looks at the stop signal, which does not end a wait for the forks."""
 
 
 class Beside(Generic[Result]):
-    """Calls of which each is made once, by whichever process comes to it first: a fork, or this one when it asks."""
+    """Calls that are made once each, by whichever process is free first: a fork, or this one in `results`."""
 
     def __init__(self, calls: Sequence[Callable[[], Result]]) -> None:
         self._calls = calls
         self._next, write = os.pipe()
-        # Its bytes are the calls that are left: to read one is to take it, and no two processes read the same.
+        # Each byte in the pipe is the number of a call that is left. A process takes a call by reading its byte, and no
+        # two processes read the same byte. Once it is closed for writing, an empty pipe reads as its end.
         os.write(write, bytes(range(len(calls))))
         os.close(write)
         self._results: dict[int, Result] = {}
         self._forks: list[tuple[multiprocessing.process.BaseProcess, Connection]] = []
 
     def begin(self, forks: int) -> None:
-        """Let as many forks take calls. No other thread of this process may compute."""
+        """Start so many forks, which take calls. No other thread of this process may compute meanwhile."""
         context = multiprocessing.get_context("fork")
         for _ in range(forks):
             ours, theirs = context.Pipe(duplex=False)
             process = context.Process(target=self._serve, args=(theirs,), daemon=True)
             process.start()
+            # Now only the fork can write: `ours` reads as ended when the fork ends, however it ends.
             theirs.close()
             self._forks.append((process, ours))
 
     def results(self, stop: Callable[[], bool] = lambda: False) -> tuple[Result, ...]:
-        """In the order of the calls, of which this process makes what is left; raises what a call raises.
+        """The results in the order of the calls. This process makes the calls that no fork has taken.
 
-        A call whose fork failed or was killed is made once more here. Raises Stopped once `stop` is true while forks
-        are waited for."""
+        If a fork failed or was killed, its call is made once more here. Raises what a call raises here, and Stopped
+        once `stop` is true while this process waits for forks."""
+        # First take calls as the forks do, then wait for what they still compute.
         self._take(self._results.__setitem__)
         open_forks = [ours for _, ours in self._forks]
         while open_forks:
@@ -72,10 +75,13 @@ class Beside(Generic[Result]):
         os.close(self._next)
 
     def _take(self, give: Callable[[int, Result], None]) -> None:
+        """Take calls until none is left, and pass on the number and the result of each."""
         while found := os.read(self._next, 1):
             give(found[0], self._calls[found[0]]())
 
     def _serve(self, pipe: Connection) -> None:
+        """The fork's work: take calls and send their results."""
+        # The fork inherits the handlers of the job, which only note a signal: a fork ends at once.
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, signal.SIG_DFL)
         torch.set_num_threads(1)  # the pool of this process's threads is not there
@@ -85,9 +91,10 @@ class Beside(Generic[Result]):
 
 @contextmanager
 def beside(calls: Sequence[Callable[[], Result]], *, processes: int) -> Iterator[Beside[Result]]:
-    """The calls are made by up to so many processes at once, this one included, which may do other things first.
+    """Make the calls in up to so many processes at once, this one included. It may do other things first.
 
-    At most 255 calls; their results are pickled. On systems without a safe fork this process makes them all."""
+    There are at most 255 calls, and their results are pickled. On systems without a safe fork this process makes all
+    calls. The forks end with the block."""
     shared = Beside(calls)
     try:
         shared.begin(min(processes - 1, len(calls)) if FORKED else 0)

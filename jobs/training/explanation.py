@@ -1,6 +1,8 @@
-"""The trained model explained by its gradients, on rows spread over the test days; their labels are not read.
+"""Explains the trained model on rows spread over the test days. Their labels are not read.
 
-N rows of the test part."""
+The method is integrated gradients. A network that does not name its entrances is explained by its answers alone.
+
+Axes: N rows of the test part that are explained."""
 
 from __future__ import annotations
 
@@ -33,19 +35,23 @@ if TYPE_CHECKING:
     Tensors = Mapping[str, npt.NDArray[Any]]
 
 COMPARED = 8
-"""Rows whose contributions go into the artefact, to be compared with what the endpoint would say."""
+"""The contributions of so many rows go into the artefact. The evaluation compares them with the endpoint's method."""
 
 
 def explain_model(
     predictor: Predictor, features: Features, task: Task, *, train: Resident, test: pa.Table, declared: Explanations
 ) -> Explained | None:
-    """What the declared number of rows show; None where none is declared. The predictor is in evaluation mode."""
+    """What the declared number of test rows show; None if `declared` names no rows.
+
+    The predictor is on the CPU and in evaluation mode."""
     if not declared.rows:
         return None
+    # Places evenly spread over the test rows, each once if there are fewer rows than declared.
     chosen = np.unique(np.linspace(0, test.num_rows - 1, declared.rows).astype(np.int64))
     signature = encoders.signature(features)
+    # The row that every explained row is compared with: the means of the training rows.
     reference = fit_reference(features, {name: value.numpy() for name, value in train.tensors.items()})
-    # Arrow's own `take` copies a column of several batches whole.
+    # Not `take`: Arrow's own copies a column of several batches whole.
     rows = pa.concat_tables([test.slice(at, 1) for at in chosen.tolist()]).combine_chunks()
     encoded = encoders.encode(features, rows)
     base = reference.tensors(signature, encoded)
@@ -121,11 +127,13 @@ def _by_answers(
 
 
 def _outputs(predictor: Predictor, tensors: Tensors) -> npt.NDArray[np.float32]:
+    """The predictor's numbers (N, W) for tensors of numpy."""
     with torch.no_grad():
         found: npt.NDArray[np.float32] = predictor(**{n: torch.from_numpy(x) for n, x in tensors.items()}).numpy()
     return found
 
 
 def _completeness_error(found: Sequence[Attribution]) -> float:
+    """The largest error of a row, as a share of the largest difference from the reference that a row has."""
     largest = max(abs(one.output - one.base) for one in found)
     return max(one.completeness_error for one in found) / largest if largest else 0.0

@@ -1,4 +1,4 @@
-"""The model that a training starts from, as the channel `weights` brings them."""
+"""Reads the model that a training starts from, out of the input channel `weights`."""
 
 from __future__ import annotations
 
@@ -13,11 +13,13 @@ from millrace.workload.training import Training
 
 
 def initial_model(places: TrainingPlaces, training: Training) -> InitialModel | None:
-    """None where the workload declares none; raises ArtefactError for a model of another digest."""
+    """The declared initial model; None if the workload declares none. Raises ArtefactError for another digest."""
     declared = training.weights
     if declared is None:
         return None
     file, is_frozen = places.channel(WEIGHTS_CHANNEL) / declared.file_name, declared.freeze == "trunk"
+    # An archive is known by the model's digest and says what its words stand for. Weights alone are known by the digest
+    # of their file, and say nothing.
     if declared.is_archive:
         artefact = read_archive(file, approved=declared.digest.removeprefix("sha256:"))
         found = InitialModel(weights=artefact.weights, description=artefact.description, is_frozen=is_frozen)

@@ -1,4 +1,6 @@
-"""A training job from channels to artefact."""
+"""A training job, from its input channels to the artefact.
+
+Axes: N all rows, W numbers of a row's answer."""
 
 from __future__ import annotations
 
@@ -60,17 +62,18 @@ from millrace.workload.training import Training
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingRows:
-    """The pinned rows and what their labels are to the network."""
+    """The pinned rows, and their labels as the network's targets."""
 
     examples: Examples
     target_N: npt.NDArray[Any]
     files: RowFiles | None
-    """Where the rows and their tensors lie; None: in memory."""
+    """The files in which the rows and their tensors lie; None if they are in memory."""
 
     def part(self, rows: slice) -> pa.Table:
         return self.examples.part(rows)
 
     def encoded(self, fitted: Features, of: slice) -> Resident:
+        """The tensors and targets of some rows, in memory or mapped from files."""
         rows = self.part(of)
         if self.files is None:
             tensors = encoders.encode(fitted, rows)
@@ -82,23 +85,27 @@ class TrainingRows:
 
 @dataclass(frozen=True, kw_only=True)
 class Setting:
-    """What a run is given besides its rows; encoders as declared."""
+    """What a run is given besides its rows."""
 
     run: Run
     workload: Workload
     contract: Contract
     features: Features
+    """The encoders as declared; what they learn from rows is not in them yet."""
     task: Task
     initial: InitialModel | None
+    """The model whose weights the training starts from; None if none is declared."""
 
     def fit(self, rows: pa.Table) -> Features:
-        """The encoders by these training rows, or as the model has them whose weights the training starts from."""
+        """The encoders with what they learn from these training rows.
+
+        Encoders that belong to the trunk of the initial model are as that model has them."""
         fitted = encoders.fit(self.features, rows)
         parameters = self.workload.training.family_parameters()
         return self.initial.encoders(fitted, parameters) if self.initial else fitted
 
     def identity(self, fitted: Features, parts: Split) -> str:
-        """A digest of all that the weights come from: a checkpoint of another training is not gone on with."""
+        """A digest of everything that decides the weights. No training goes on from a checkpoint with another one."""
         run, parameters = self.run, self.workload.training.family_parameters()
         words = [run.data_digest, run.config_digest, run.code_digest, type(parameters).__qualname__]
         words += [parameters.model_dump_json(), str(parts), torch.__version__, str(fitted), str(self.task)]
@@ -119,17 +126,18 @@ class Setting:
 
 
 def train(places: TrainingPlaces, stop: StopSignal, together: Processes = ALONE, *, memory: int | None = None) -> None:
-    """Write the artefact of the run that the config channel describes to the model folder.
+    """Train the run that the config channel describes, and write its artefact to the model folder.
 
-    Of several processes all train, the first one writes. `memory` is the machine's, in bytes, where it is not to be
-    what it has."""
+    Several processes all train; the first one writes. `memory` is how many bytes rows may take in memory; None means
+    what the machine has."""
     if not together.is_first:
         _trained(places, stop, together, None, memory)
         return
-    # The checkpoint goes last: a job that is stopped before the artefact is whole can still go on from it.
+    # The exporter starts first: its fork must come before torch has computed anything in this process.
     with exporter() as graph:
         artefact = _trained(places, stop, together, graph, memory)
     assert artefact is not None
+    # The checkpoint goes last: a job that is stopped before the artefact is whole can still go on from it.
     write_folder(places.model, artefact)
     checkpoint.remove(places.checkpoints)
 
@@ -137,9 +145,10 @@ def train(places: TrainingPlaces, stop: StopSignal, together: Processes = ALONE,
 def _trained(
     places: TrainingPlaces, stop: StopSignal, together: Processes, graph: Exporter | None, memory: int | None
 ) -> Artefact | None:
-    """The artefact, where there is an exporter for its graph."""
+    """Train all models of the job. Returns the artefact, or None without an exporter for its graph."""
     setting = _setting(places)
     data, schema = places.channel(DATA_CHANNEL), places.channel(CONFIG_CHANNEL) / "schema.json"
+    # Whether the rows fit into memory is known from the footers of their files, before any row is read.
     needed = rows_of(data, schema, setting.workload, setting.features)
     files = row_files(needed, places.model, processes=together.local_size, memory=memory)
     examples = read_examples(
@@ -152,14 +161,17 @@ def _trained(
     )
     rows = TrainingRows(examples=examples, target_N=setting.task.targets(examples.table[LABEL]), files=files)
     parts = examples.parts
+    # The encoders learn from the training rows alone: validation and test rows are as new to them as to the network.
     fitted = setting.fit(rows.part(parts.train))
     inputs = setting.inputs(rows, fitted, parts)
+    # The graph depends on shapes and not on weights, so its process makes it while this one trains.
     if graph:
         graph.begin(inputs.parameters, inputs.signature, setting.task.objective)
     report = _print if together.is_first else _say_nothing
     earlier = list(_walk_forward(setting, rows, parts, stop, together))
     more = [*earlier, *_other_seeds(setting, rows, fitted, inputs, stop, together)]
-    # Beside each other they would fill the volume with tensors of their own.
+    # The further models are trained in forks where processors are free. With rows in files they are trained one after
+    # the other: side by side they would fill the volume with tensors of their own.
     processes = loop.trainings_at_once(inputs, together) if more and files is None else 1
     with beside(more, processes=processes) as more_models:
         trained = loop.train(
@@ -167,6 +179,7 @@ def _trained(
         )
         _calibrate(trained.predictor, inputs.validation)
         found = more_models.results(lambda: stop.came)
+    # Only the first process has an exporter: it explains the model and makes the artefact.
     if graph is None:
         return None
     stop.check("before the model was explained")
@@ -180,6 +193,7 @@ def _trained(
     )
     stop.check("before the artefact was written")
     onnx = graph.finish(trained.predictor.state_dict())
+    # The results lie in the order of `more`: first the models of earlier days, then the errors with other seeds.
     walk_forward = cast("tuple[FrozenModel, ...]", found[: len(earlier)])
     others = cast("tuple[float, ...]", found[len(earlier) :])
     seed_errors = (_test_error(trained.predictor, fitted, setting, rows), *others) if others else ()
@@ -201,11 +215,13 @@ def _setting(places: TrainingPlaces) -> Setting:
 
 
 def _with_hyperparameters(workload: Workload, given: Mapping[str, str]) -> Workload:
-    """The declaration with those hyperparameters of the job that its family has: a tuning job chose them, or a person.
+    """The declaration with the hyperparameters of the job, which a tuning job or a person has chosen.
 
-    Such a model is compared by its validation rows and never registered: the walk forward, which calibrates monitors,
-    is left out, and so are other seeds. Raises TrainingError for a value that the family does not take."""
+    Only those that the declared family has are taken. A model with such hyperparameters is compared by its validation
+    rows and never registered. So the walk forward, which calibrates monitors, is left out, and so are other seeds.
+    Raises TrainingError for a value that the family does not take."""
     training = workload.training
+    # A tuning job adds names of its own, such as `_tuning_objective_metric`.
     chosen = {name: _value(text) for name, text in given.items() if name in FAMILIES[training.family].model_fields}
     if not chosen:
         return workload
@@ -220,7 +236,7 @@ def _with_hyperparameters(workload: Workload, given: Mapping[str, str]) -> Workl
 
 
 def _value(text: str) -> Any:
-    """A hyperparameter is text: JSON, or a word as it is."""
+    """The value of a hyperparameter, which is text: `0.1` and `[64, 64]` are read as JSON, `cosine` is a word."""
     try:
         return json.loads(text)
     except ValueError:
@@ -228,7 +244,7 @@ def _value(text: str) -> Any:
 
 
 def _calibrate(predictor: Predictor, held: Resident) -> None:
-    """Set the temperature that suits the validation rows, where the task's answers are probabilities."""
+    """Set the temperature that suits the validation rows, if the task's answers are calibrated probabilities."""
     if predictor.objective.is_calibrated:
         with torch.no_grad():
             raw_NW = torch.cat([predictor.network(**piece.tensors) for piece in held.pieces()])
@@ -238,7 +254,9 @@ def _calibrate(predictor: Predictor, held: Resident) -> None:
 def _walk_forward(
     setting: Setting, rows: TrainingRows, parts: Split, stop: StopSignal, together: Processes
 ) -> Iterator[Callable[[], FrozenModel]]:
-    """What trains models that end some steps of `test_days` before the test days."""
+    """Calls that each train a model of earlier days, the oldest first. Their test days end `test_days` apart.
+
+    A step without enough rows is skipped, and the log says why."""
     training = setting.workload.training
     steps = earlier_splits(
         rows.examples.times_N,
@@ -263,7 +281,9 @@ def _other_seeds(
     stop: StopSignal,
     together: Processes,
 ) -> Iterator[Callable[[], float]]:
-    """What trains the same model with other seeds, and gives its mean error on the test rows."""
+    """Calls that each train the same model with another seed and return its mean error on the test rows.
+
+    There are none unless the gate `stability` is declared."""
 
     def error(seed: int) -> float:
         parameters = inputs.parameters.model_copy(update={"seed": seed})
@@ -283,7 +303,7 @@ def _test_error(predictor: Predictor, fitted: Features, setting: Setting, rows: 
 def _frozen_model(
     setting: Setting, rows: TrainingRows, earlier: Split, end: np.datetime64, stop: StopSignal, together: Processes
 ) -> FrozenModel:
-    """A model of these parts, judged on every window from its test days to `end`."""
+    """Train a model on these earlier parts, and return its errors on every window from its test days up to `end`."""
     fitted = setting.fit(rows.part(earlier.train))
     inputs = setting.inputs(rows, fitted, earlier)
     predictor = loop.train(inputs, stop=lambda: stop.came, together=together).predictor
@@ -293,6 +313,7 @@ def _frozen_model(
 
 
 def _errors(predictor: Predictor, fitted: Features, task: Task, rows: TrainingRows) -> npt.NDArray[np.float64]:
+    """The error of every row (N), those of the training days included."""
     every = rows.encoded(fitted, slice(0, len(rows.target_N)))
     with torch.no_grad():
         answers_NW = torch.cat([predictor(**piece.tensors) for piece in every.pieces()])
@@ -341,11 +362,13 @@ def _artefact(
 
 
 def _say_nothing(_: Sequence[Epoch]) -> None:
-    """The first process speaks for all."""
+    """What the other processes report: nothing, as the first one speaks for all."""
 
 
 def _print(history: Sequence[Epoch]) -> None:
-    """One line per epoch; MetricDefinitions find the numbers in it. The last two are of the epoch that is kept."""
+    """Print the line of the last epoch, in which SageMaker's MetricDefinitions find the numbers.
+
+    The figures `kept_loss` and `kept_error` are those of the best epoch so far, whose weights are kept."""
     entry, kept = history[-1], min(history, key=lambda epoch: epoch.validation_loss)
     metrics = {
         TRAIN_LOSS: entry.train_loss,

@@ -1,8 +1,8 @@
-"""Several processes by torchrun, one for each GPU of each machine of the job.
+"""Starts several processes by torchrun, one for each GPU of each machine of the job.
 
-Every machine of a SageMaker job starts its container's entry point and writes the names of all of them into
-resourceconfig.json: https://docs.aws.amazon.com/sagemaker/latest/dg/your-algorithms-training-algo-running-container.html
-The entry point starts torchrun with them; the first machine is where the processes meet.
+SageMaker starts the entry point of the container on every machine of a job. In resourceconfig.json each of them finds
+the names of all: https://docs.aws.amazon.com/sagemaker/latest/dg/your-algorithms-training-algo-running-container.html
+The entry point starts torchrun with these names, and the processes meet on the first machine.
 """
 
 from __future__ import annotations
@@ -17,25 +17,28 @@ from jobs.runtime import Hosts, Stopped, StopSignal
 from millrace.errors import ProcessError
 
 PORT = 7777
-"""Where the processes meet, on the first machine; as AWS's own toolkit has it."""
+"""The port of the first machine where the processes meet. AWS's own toolkit has the same one."""
 GRACE_S = 20
-"""Between SIGTERM and SIGKILL of the processes: a process that waits for one that is gone does not stop by itself."""
+"""Seconds from SIGTERM to SIGKILL. A process that waits for another one that is gone does not stop by itself."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Cluster:
-    """The machines of the job, and the processes on each."""
+    """The machines of the job, and the number of processes on each."""
 
     hosts: Hosts
     processes: int
 
     @property
     def size(self) -> int:
+        """The processes of all machines."""
         return len(self.hosts.names) * self.processes
 
 
 def cluster_of(hosts: Hosts) -> Cluster:
-    """A process for each GPU, or for as many as SM_NUM_GPUS says; one where there is none."""
+    """The cluster with one process for each GPU of a machine, and one process if there is none.
+
+    SM_NUM_GPUS, if it is set, says how many GPUs there are."""
     import torch
 
     said = os.environ.get("SM_NUM_GPUS", "")
@@ -44,7 +47,7 @@ def cluster_of(hosts: Hosts) -> Cluster:
 
 
 def arguments(cluster: Cluster) -> list[str]:
-    """Torchrun's, on this machine; a fixed number of machines, as SageMaker replaces none."""
+    """The arguments of torchrun on this machine. The number of machines is fixed, as SageMaker replaces none."""
     hosts = cluster.hosts
     return [
         f"--nnodes={len(hosts.names)}",
@@ -61,21 +64,25 @@ def arguments(cluster: Cluster) -> list[str]:
 
 
 def run(cluster: Cluster, stop: StopSignal) -> None:
-    """Start this machine's processes and wait for their end; torchrun passes SIGTERM on and waits for GRACE_S.
+    """Start this machine's processes and wait for their end. Torchrun passes SIGTERM on and waits for GRACE_S.
 
-    In this process: a torchrun of its own would get the signal twice where it is sent to a group of processes, and
-    leaves its children at the second one. Raises Stopped when they have stopped, ProcessError when one failed: the one
-    that failed first has said why."""
+    Torchrun runs in this process. In a process of its own it would get a signal to the whole group twice, and at the
+    second signal it leaves its children behind.
+
+    Raises Stopped if the processes have stopped. Raises ProcessError if one failed; the first one to fail has said
+    why."""
     from torch.distributed import run as torchrun
     from torch.distributed.elastic.multiprocessing.api import SignalException
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 
     if interface := cluster.hosts.interface:
-        # Without it both look the machine's name up, which in a container may lead to no address of the cluster.
+        # Without these variables gloo and NCCL look up the machine's name. In a container the name may lead to an
+        # address that is not the cluster's.
         os.environ.update(GLOO_SOCKET_IFNAME=interface, NCCL_SOCKET_IFNAME=interface)
-    # Torchrun would set it too, with a warning; each process sets its number of threads itself.
+    # Torchrun would set this too, with a warning. Each process sets its number of threads itself.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
-    # Torchrun has a handler once its processes are there; what comes before ends it where it is.
+    # Torchrun sets its own handler once its processes are there. Until then a signal ends this process where it is. A
+    # signal that came before this line is noted in `stop`.
     signal.signal(signal.SIGTERM, _stop)
     stop.check("before the processes were started")
     try:
@@ -87,4 +94,5 @@ def run(cluster: Cluster, stop: StopSignal) -> None:
 
 
 def _stop(_number: int, _frame: FrameType | None) -> NoReturn:
+    """The signal handler until torchrun has its own."""
     raise Stopped("while the processes were started")

@@ -1,7 +1,9 @@
-"""The training loop's source of batches: all rows on the device, or in the machine's memory or in files where they do
-not fit.
+"""The training loop's source of batches.
 
-N rows, B rows per step, S steps per epoch."""
+All rows lie on the device if they fit. Otherwise they lie in the machine's memory or in files, and each batch is sent
+to the device before its step.
+
+Axes: N rows, B rows of a step, S steps of an epoch."""
 
 from __future__ import annotations
 
@@ -15,18 +17,18 @@ import torch
 from torch import Tensor
 
 SHARE = 0.6
-"""Of a GPU's free memory that rows may take; the rest is for weights, gradients and activations."""
+"""The share of a GPU's free memory that rows may take. The rest is for weights, gradients and activations."""
 PIECE, PIECE_BYTES = 8192, 2**20
-"""Rows that are judged at once, and their inputs at most: a network's layers take some hundred times the memory of what
-they are given, so that of images and sequences few rows go together."""
+"""The most rows that are judged at once, and the most bytes of their inputs. A network's layers take some hundred times
+the memory of their inputs, so only few rows with images or sequences go together."""
 
 AHEAD = 2
-"""Batches that are gathered before they are asked for."""
+"""So many batches are gathered before the loop wants them."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Batch:
-    """Rows of the signature's tensors (B, …) and of their targets (B)."""
+    """The rows of one step: the signature's tensors (B, …) and the targets (B)."""
 
     tensors: Mapping[str, Tensor]
     target_B: Tensor
@@ -34,9 +36,10 @@ class Batch:
 
 @dataclass(frozen=True, kw_only=True)
 class Resident:
-    """All rows at once, on the device that `to` names."""
+    """All rows, together on one device."""
 
     tensors: Mapping[str, Tensor]
+    """The signature's tensors (N, …)."""
     target_N: Tensor
 
     def __len__(self) -> int:
@@ -44,6 +47,7 @@ class Resident:
 
     @property
     def bytes(self) -> int:
+        """What tensors and targets take."""
         return sum(value.nbytes for value in (*self.tensors.values(), self.target_N))
 
     def to(self, device: torch.device) -> Resident:
@@ -51,7 +55,10 @@ class Resident:
         return Resident(tensors=moved, target_N=self.target_N.to(device))
 
     def order(self, *, seed: int, size: int) -> Tensor:
-        """The rows (S, B) of an epoch's steps; the rows left over by the last full step differ from seed to seed."""
+        """The places (S, B) of the rows of each step of an epoch, shuffled by `seed`.
+
+        The rows that fill no whole step are left out; they differ from seed to seed."""
+        # A generator on the CPU: the order is the same on every device and leaves torch's own random state alone.
         rows_N = torch.randperm(len(self), generator=torch.Generator().manual_seed(seed))
         steps = len(self) // size
         return rows_N[: steps * size].view(steps, size).to(self.target_N.device)
@@ -62,11 +69,11 @@ class Resident:
         )
 
     def batches(self, order_SB: Tensor) -> Iterator[Batch]:
-        """The batches of these rows, one after the other."""
+        """The batches with these rows, one for each step."""
         return (self.batch(rows_B) for rows_B in order_SB)
 
     def pieces(self) -> Iterator[Batch]:
-        """All rows in their order, so many at once as a network has room for."""
+        """All rows in their order, in pieces that a network has room for: PIECE rows and PIECE_BYTES at most."""
         size = max(1, min(PIECE, len(self) * PIECE_BYTES // max(self.bytes, 1)))
         for at in range(0, len(self), size):
             yield self._piece(slice(at, at + size))
@@ -77,13 +84,15 @@ class Resident:
 
 @dataclass(frozen=True, kw_only=True)
 class Streamed(Resident):
-    """All rows in the machine's memory or in files; the next batch is on its way to the device while one is computed,
-    and those after it are gathered."""
+    """All rows in the machine's memory or in files, from which batches are sent to `device`.
+
+    While step k is computed, batch k + 1 is copied to the device, and a thread gathers the batches after it."""
 
     device: torch.device
 
     def batches(self, order_SB: Tensor) -> Iterator[Batch]:
         beside = _stream(self.device)
+        # `coming` is sent before `waiting` is handed out: the copy of the one goes on during the step of the other.
         waiting: Batch | None = None
         for batch in self._gathered(order_SB):
             coming = self._sent(batch, beside)
@@ -94,7 +103,8 @@ class Streamed(Resident):
             yield self._arrived(waiting, beside)
 
     def _gathered(self, order_SB: Tensor) -> Iterator[Batch]:
-        # A thread waits for the pages of a file. It pins no memory: that would end a capture of the step.
+        """The batches in order, each gathered by a thread AHEAD of its use."""
+        # The thread waits for the pages of a file. It pins no memory: that would end a capture of the step.
         with ThreadPoolExecutor(1) as thread:
             coming: deque[Future[Batch]] = deque()
             for rows_B in order_SB:
@@ -108,6 +118,7 @@ class Streamed(Resident):
         return self._sent(super()._piece(rows), None)
 
     def _sent(self, batch: Batch, beside: torch.cuda.Stream | None) -> Batch:
+        """The batch on the device. On the stream `beside` its copy has only begun."""
         if beside is None:
             return _moved(batch, self.device)
         # From pinned memory the copy needs no processor; on a stream of its own it does not wait for the step.
@@ -115,17 +126,19 @@ class Streamed(Resident):
             return _moved(batch, self.device, is_pinned=True)
 
     def _arrived(self, batch: Batch, beside: torch.cuda.Stream | None) -> Batch:
-        """The batch once its copy is done; its memory is not reused before the step has read it."""
+        """The batch, which the step reads only when its copy is done."""
         if beside is not None:
             present = torch.cuda.current_stream(self.device)
             present.wait_stream(beside)
+            # The memory belongs to the stream `beside`. Without this note torch could give it to the next copy before
+            # the step has read it.
             for value in (*batch.tensors.values(), batch.target_B):
                 value.record_stream(present)
         return batch
 
 
 def _stream(device: torch.device) -> torch.cuda.Stream | None:
-    """One for copies; a processor has none."""
+    """A stream for copies; None for a processor, which has no streams."""
     return torch.cuda.Stream(device) if device.type == "cuda" else None  # type: ignore[no-untyped-call]
 
 
@@ -138,12 +151,15 @@ def _moved(batch: Batch, device: torch.device, *, is_pinned: bool = False) -> Ba
 
 
 def place(rows: Resident, device: torch.device, *, room: int | None = None) -> Resident:
-    """The rows on the device where they fit into `room` bytes, else streamed to it; a processor has room for all that
-    is in its memory already."""
+    """The rows on the device if they fit into `room` bytes, else rows that are streamed to it.
+
+    Without `room`, a GPU has room for SHARE of what is free, and a processor for all rows: they are in its memory
+    already."""
     if room is None and device.type == "cuda":
         room = int(SHARE * torch.cuda.mem_get_info(device)[0])
     if room is None or rows.bytes <= room:
-        # What is free may be in pieces, or another program's by now.
+        # If the device is out of memory after all, the rows are streamed: what was free may lie in pieces, or be
+        # another program's by now.
         with suppress(torch.OutOfMemoryError):
             return rows.to(device)
     has = "no room for them" if room is None else f"room for {room / 1e9:.1f}"

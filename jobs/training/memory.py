@@ -1,4 +1,4 @@
-"""Whether the rows of a training fit into the machine's memory, or have to lie in files, before any of them is read."""
+"""Decides whether the rows of a training lie in memory or in files, before any of them is read."""
 
 from __future__ import annotations
 
@@ -11,11 +11,14 @@ from millrace.errors import TrainingError
 
 
 def row_files(needed: RowMemory, folder: Path, *, processes: int, memory: int | None = None) -> RowFiles | None:
-    """None where the rows fit into memory, else files on the volume of `folder`; `processes` of the machine read them
-    all. Raises TrainingError where neither has room."""
+    """None if the rows fit into memory, else files on the volume of `folder`.
+
+    Each of the machine's `processes` reads all rows. `memory` is in bytes; None means what the machine has. Raises
+    TrainingError if neither the memory nor the volume has room."""
     memory = machine_memory() if memory is None else memory
     if needed.bytes * processes <= memory:
         return None
+    # In files the cells lie on the volume; keys, times, labels and places stay in memory.
     folder.mkdir(parents=True, exist_ok=True)
     free = shutil.disk_usage(folder).free
     kept, written = needed.kept_bytes * processes, needed.file_bytes * processes

@@ -1,9 +1,13 @@
 """The processes that train one model together: each computes its part of every step's rows.
 
-All hold all rows and the same weights. Of the B rows of a step a process takes B / `size`, then the gradients are
-averaged over all of them: the mean of equal parts is the mean of the whole step, so training equals that of one process
-up to the order of sums. Not torch's DistributedDataParallel: it rearranges its buckets after the first step, and a run
-that was resumed would sum in another order than one that was not.
+Every process holds all rows and the same weights. Of the B rows of a step each takes B / `size`, and then the gradients
+are averaged over all processes. The mean of equal parts is the mean of the whole step. So several processes train as
+one process would, up to the order of sums.
+
+Torch's DistributedDataParallel is not used. It rearranges its buckets after the first step, so a run that was resumed
+would sum in another order than one that was not.
+
+Axes: B rows of a step, S steps of an epoch.
 """
 
 from __future__ import annotations
@@ -22,40 +26,45 @@ from torch.nn import Parameter
 from millrace.errors import TrainingError
 
 PATIENCE = timedelta(minutes=10)
-"""A process that waits longer for the others has lost them. The first one saves checkpoints while they wait."""
+"""A process that waits longer for the others has lost them. They also wait while the first one saves a checkpoint."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Processes:
-    """This process's place among them; alone without further words."""
+    """This process's place among the processes. The defaults are those of a process that is alone."""
 
     rank: int = 0
+    """The number of this process, 0 to `size` - 1."""
     size: int = 1
+    """How many processes train together, on all machines."""
     local_rank: int = 0
+    """The number of this process on its machine, which is also that of its GPU."""
     local_size: int = 1
-    """How many of them are on this machine."""
+    """How many of the processes are on this machine."""
     talk: dist.ProcessGroup | None = None
-    """The group for what no GPU is needed for."""
+    """The group for messages between processors, which need no GPU; None for a process that is alone."""
 
     @property
     def is_first(self) -> bool:
-        """Whether it is the one that judges epochs and writes checkpoints, figures and the artefact."""
+        """Whether this process judges epochs and writes checkpoints, figures and the artefact."""
         return self.rank == 0
 
     @property
     def device(self) -> torch.device:
-        """Its own GPU, where there is one."""
+        """The GPU of this process, or the processor on a machine without GPUs."""
         return torch.device("cuda", self.local_rank) if torch.cuda.is_available() else torch.device("cpu")
 
     @property
     def threads(self) -> int:
-        """Its part of the machine's processors."""
+        """This process's share of the machine's processors, at least 1."""
         return max(1, (os.cpu_count() or 1) // self.local_size)
 
     def step_size(self, wanted: int, rows: int) -> int:
-        """Rows of a step: as wanted, or fewer where there are fewer, the same number for each process.
+        """The rows of a step of all processes: `wanted`, or fewer if there are fewer `rows`.
 
-        Raises TrainingError where the rows cannot be divided so."""
+        It is a multiple of `size`, since each process takes the same number. Raises TrainingError if `wanted` is no
+        such multiple, or if there are fewer rows than processes."""
+        # Of fewer rows than wanted, the largest multiple of the number of processes.
         size = min(wanted, rows // self.size * self.size)
         if size < self.size or size % self.size:
             came = f"{wanted} of {rows} rows"
@@ -63,15 +72,15 @@ class Processes:
         return size
 
     def part(self, order_SB: Tensor) -> Tensor:
-        """This process's rows (S, B / size) of each step."""
+        """This process's part (S, B / size) of the rows of each step."""
         return order_SB.view(len(order_SB), self.size, -1)[:, self.rank]
 
     def average(self, parameters: Iterable[Parameter], loss: Tensor) -> Tensor:
-        """The mean of all processes' losses; their mean gradients are set.
-
-        In one message: the loss of a step is never read on its own."""
+        """Set the gradients to the mean of all processes' gradients, and return the mean of their losses."""
         if self.size == 1:
             return loss
+        # One flat tensor makes one message, with the loss behind the gradients. The gradients are always in the order
+        # of the parameters, so the sums are the same after a resume.
         gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
         flat = torch.cat([*(gradient.flatten() for gradient in gradients), loss.detach().view(1)])
         dist.all_reduce(flat)
@@ -83,7 +92,7 @@ class Processes:
         return whole
 
     def agree(self, wishes: Sequence[bool]) -> list[bool]:
-        """Which of the wishes any process has. By the processors, so that no GPU is waited for."""
+        """For each wish whether any process has it. The processors exchange this, so that nobody waits for a GPU."""
         if self.size == 1:
             return list(wishes)
         said = torch.tensor(wishes, dtype=torch.uint8)
@@ -91,7 +100,7 @@ class Processes:
         return [bool(wish) for wish in said]
 
     def follow_first(self, figures: Sequence[float]) -> list[float]:
-        """The first process's figures."""
+        """The figures of the first process, whatever this one has."""
         if self.size == 1:
             return list(figures)
         said = torch.tensor(figures, dtype=torch.float64)
@@ -99,7 +108,7 @@ class Processes:
         return said.tolist()
 
     def gather(self, value: Tensor) -> list[Tensor]:
-        """The tensors of all processes, which are alike in shape and lie on the processor."""
+        """The tensors of all processes, by rank. They have the same shape and lie on the processor."""
         if self.size == 1:
             return [value]
         found = [torch.empty_like(value) for _ in range(self.size)]
@@ -108,6 +117,7 @@ class Processes:
 
 
 ALONE = Processes()
+"""The place of a process that trains alone."""
 
 
 def is_started() -> bool:
@@ -117,7 +127,9 @@ def is_started() -> bool:
 
 @contextmanager
 def joined() -> Iterator[Processes]:
-    """This process among those that torchrun has started; alone without torchrun."""
+    """This process's place among those that torchrun has started; ALONE without torchrun.
+
+    The processes are connected while the block runs."""
     if not is_started():
         yield ALONE
         return
@@ -125,6 +137,7 @@ def joined() -> Iterator[Processes]:
     has_gpu = torch.cuda.is_available()
     if has_gpu:
         torch.cuda.set_device(local)
+    # Two groups: gradients go between GPUs by NCCL where there are GPUs, all else between processors by gloo.
     dist.init_process_group("nccl" if has_gpu else "gloo", timeout=PATIENCE)
     talk = dist.new_group(backend="gloo", timeout=PATIENCE)
     local_size = int(os.environ["LOCAL_WORLD_SIZE"])

@@ -1,8 +1,11 @@
 """One step of training: forward and loss, gradients, update.
 
-On a GPU the whole step of one process becomes one CUDA graph: a small network's kernels are over before Python has
-launched the next one. What cannot be captured is computed call by call, and the log says why; so is, without a word,
-every step on CPU and every one of several processes.
+On a GPU, a process that trains alone captures the whole step as one CUDA graph: each kernel of a small network is done
+before Python has launched the next one. A step that cannot be captured is computed call by call, and the log says why.
+On CPU and with several processes every step is computed call by call.
+
+    batch         1, 2, 3                       4                  5, 6, …
+    capture       computes as it will capture   records, replays   replays
 """
 
 from __future__ import annotations
@@ -21,20 +24,24 @@ from jobs.training.processes import Processes
 from millrace.workload.training import Precision
 
 WARM = 3
-"""Steps before the capture: kernels are chosen and the optimiser's state is made, neither of which can be captured."""
+"""So many steps come before the capture. In them kernels are chosen and the optimiser makes its state, neither of which
+can be captured."""
 
 Compute = Callable[[Batch], Tensor]
+"""Takes a step with a batch and returns its loss."""
 
 
 class Capture(Protocol):
-    """Makes one replayable piece of a step."""
+    """Turns a step into one piece that can be replayed."""
 
     def warm(self, compute: Compute, batch: Batch) -> Tensor:
-        """The result of a step that is computed as it will be captured."""
+        """Compute a step in the way in which it will be captured, and return its loss."""
         ...
 
     def record(self, compute: Compute, batch: Batch) -> Compute:
-        """The step as one piece for batches of this shape; computes nothing. Raises RuntimeError where it cannot be."""
+        """The step as one piece for batches of this shape. Nothing is computed.
+
+        Raises RuntimeError if the step cannot be captured."""
         ...
 
 
@@ -45,6 +52,7 @@ class CudaGraph:
         self._beside = torch.cuda.Stream()  # type: ignore[no-untyped-call]
 
     def warm(self, compute: Compute, batch: Batch) -> Tensor:
+        # On a stream of its own, as a capture is. Each stream waits for what the other has begun.
         self._beside.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(self._beside):
             found = compute(batch)
@@ -52,7 +60,8 @@ class CudaGraph:
         return found
 
     def record(self, compute: Compute, batch: Batch) -> Compute:
-        # A graph reads and writes where it did when it was captured: each batch is copied to that place.
+        # A graph reads and writes the memory of its capture, so each batch is copied to the same place. `found` is such
+        # a place too: each replay overwrites the loss of the one before.
         place = Batch(
             tensors={name: value.clone() for name, value in batch.tensors.items()}, target_B=batch.target_B.clone()
         )
@@ -72,7 +81,7 @@ class CudaGraph:
 
 
 class Step:
-    """Called with each batch; gives the loss, which stays on the device."""
+    """Takes a step each time it is called with a batch, and returns the loss, which stays on the device."""
 
     def __init__(
         self,
@@ -85,7 +94,7 @@ class Step:
         is_compiled: bool = False,
         capture: Capture | None = None,
     ) -> None:
-        """`capture` is None on CPU and with several processes, whose messages are not captured."""
+        """`capture` is None on CPU, and with several processes since their messages are not captured."""
         self._network, self._objective, self._optimiser, self._together = network, objective, optimiser, together
         self._forward: Callable[..., Any] = torch.compile(network) if is_compiled else network
         self._precision, self._capture = precision, capture
@@ -93,6 +102,7 @@ class Step:
         self._warmed = 0
 
     def __call__(self, batch: Batch) -> Tensor:
+        # In turn: WARM steps, the capture, then replays. Without a capture, or once it has failed, call by call.
         if self._replay is not None:
             return self._replay(batch)
         if self._capture is None:
@@ -103,14 +113,16 @@ class Step:
         try:
             self._replay = self._capture.record(self._compute, batch)
         except RuntimeError as error:
-            # Nothing was computed: the step is done now, call by call, as all that follow.
+            # Nothing was computed: this step is taken now, call by call, and so are all that follow.
             print(f"the step is not captured: {str(error).splitlines()[0]}", flush=True)
             self._capture = None
             self._optimiser.zero_grad()
             return self._compute(batch)
+        # Recording computed nothing either: the first replay takes the step of this batch.
         return self._replay(batch)
 
     def _compute(self, batch: Batch) -> Tensor:
+        """Take the step: forward and loss, gradients, their mean over all processes, update."""
         with self._autocast(batch):
             loss = self._objective.training(self._raw(batch), batch.target_B)
         self._optimiser.zero_grad()
@@ -120,7 +132,8 @@ class Step:
         return loss.detach()
 
     def _raw(self, batch: Batch) -> Tensor:
-        """The forward pass, compiled where the compiler takes the network."""
+        """The forward pass, compiled if the compiler takes the network."""
+        # The compiler works at the first call and raises there. Then the network is called as it is from now on.
         if self._forward is not self._network:
             try:
                 found: Tensor = self._forward(**batch.tensors)
@@ -134,14 +147,16 @@ class Step:
         return plain
 
     def _autocast(self, batch: Batch) -> AbstractContextManager[Any]:
-        """On a GPU in the declared precision; the cache of converted weights would be one of the captured step."""
+        """The declared precision on a GPU; nothing changes on CPU.
+
+        Converted weights are not cached: the cache would be part of the captured step."""
         if self._precision == "float32" or batch.target_B.device.type != "cuda":
             return nullcontext()
         return torch.autocast("cuda", torch.bfloat16, cache_enabled=False)
 
 
 def set_rate(optimiser: Optimizer, rate: float) -> None:
-    """The learning rate of the next step; in a captured step it is a tensor, which keeps its place."""
+    """Set the learning rate of the next step. For a captured step it is a tensor, which keeps its place in memory."""
     group = optimiser.param_groups[0]
     if isinstance(group["lr"], Tensor):
         group["lr"].fill_(rate)

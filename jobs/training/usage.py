@@ -1,4 +1,4 @@
-"""What a training takes of its machine, as its curves and MLflow show it."""
+"""Measures what a training takes of its machine, for its curves and for MLflow."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ import torch
 
 
 def used(device: torch.device) -> dict[str, float]:
-    """By this process until now: CPU seconds, and the most memory of the machine and of the GPU, in MB.
+    """What this process used until now: CPU seconds, and the peaks of its memory and of its GPU's, in MB (10⁶ bytes).
 
-    Linux counts the first in kB: https://man7.org/linux/man-pages/man2/getrusage.2.html"""
+    Without a GPU its memory is 0."""
+    # In kB on Linux: https://man7.org/linux/man-pages/man2/getrusage.2.html
     peak_kb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     gpu_bytes = torch.cuda.max_memory_allocated(device) if device.type == "cuda" else 0
     return {

@@ -1,1 +1,1 @@
-"""A trained model as files: its archive, and the engine that answers with it."""
+"""A trained model as files: its archive and what is made of it, and the engine that answers with it."""

@@ -1,11 +1,12 @@
-"""A model artefact: the members of one `model.tar.gz`, allow-listed, bounded and checked against their digests.
+"""Writes and reads a model artefact: the four members of one `model.tar.gz`.
 
-    weights.safetensors   the weights, statistics and temperature
-    model.onnx            the same as a graph: the signature's tensors in, one tensor `output` out
-    model.json            what `Description` says
+    weights.safetensors   the weights, the statistics of the inputs, and the temperature
+    model.onnx            the same model as a graph: the signature's tensors in, one tensor `output` out
+    model.json            the `Description`: inputs, task, and what the model was made from
     history.json          the training curves
 
-Nothing in it is ever unpickled, and nothing is extracted to a path that the archive names.
+Readers take only these members, only up to their largest sizes, and compare their digests. Nothing is ever unpickled,
+and nothing is extracted to a path that the archive names.
 """
 
 from __future__ import annotations
@@ -32,32 +33,36 @@ from millrace.tasks import catalogue as tasks
 from millrace.tasks.task import Task
 
 PADDING_BYTES = 64 * 1024
-"""More than tar writes behind its last member."""
+"""More bytes than tar writes as padding behind its last member."""
 
 ARCHIVE = "model.tar.gz"
 """The name that SageMaker gives to the archive of a training job."""
 EXTERNAL = "external"
-"""What model.json names as the family of an external model, which was not trained here."""
+"""The family in model.json of an external model, which was not trained here."""
 MB = 1024 * 1024
 MEMBERS = {"weights.safetensors": 512 * MB, "model.onnx": 512 * MB, "model.json": MB, "history.json": 8 * MB}
-"""The members that an artefact has, no fewer and no more, and the largest size of each in bytes."""
+"""The members of every artefact, no fewer and no more, with the largest size of each in bytes."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Digests:
-    """SHA-256 of what the model was made from (the run's own words) and of what it is (hexadecimal)."""
+    """Digests of what the model was made from, and of what it is; SHA-256, hexadecimal.
+
+    The first four are copied from the run, as its run.json has them."""
 
     data: str
     contract: str
     config: str
     code: str
     weights: str
+    """Of weights.safetensors."""
     onnx: str
+    """Of model.onnx."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Week:
-    """The mean error of the answers in one window of event time, as the task counts it."""
+    """The mean of the task's error over the answers in one window of event time."""
 
     start: str
     """ISO time, inclusive; `end` is exclusive."""
@@ -68,46 +73,49 @@ class Week:
 
 @dataclass(frozen=True, kw_only=True)
 class FrozenModel:
-    """How the error of a model that was not retrained moved in the windows after its training, as of a champion."""
+    """The error of a model that was not retrained, in the windows after its training; a champion would fare alike."""
 
     trained_until: str
-    """ISO time: it has seen nothing from there on."""
+    """ISO time: the model has seen no row from this time on."""
     weeks: tuple[Week, ...]
-    """Successive windows from there on."""
+    """Successive windows from `trained_until` on."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Description:
-    """model.json: the model's inputs and answers, and what it was made from."""
+    """The content of model.json: the model's inputs and answers, and what it was made from."""
 
     family: str
     parameters: Mapping[str, Any]
+    """The hyperparameters of the training."""
     features: Features
-    """Fitted: all that is needed to encode a row."""
+    """The fitted encoders: all that is needed to encode a row."""
     task: Task
     label: str
-    """The column that the answer is about."""
+    """The column that the answer predicts."""
     temperature: float
-    """1.0 where the task is not calibrated."""
+    """What the outputs are divided by before the activation; 1.0 if the task is not calibrated."""
     digests: Digests
     torch: str
-    """The version that trained it."""
+    """The version of torch that trained the model; empty for an external model."""
     rows_per_pass: RowsPerPass = field(default_factory=RowsPerPass)
     walk_forward: tuple[FrozenModel, ...]
     """Models of earlier days, the oldest first, judged up to the end of the test days."""
     seed_errors: tuple[float, ...] = ()
-    """Mean errors on the test rows by the seed of the training, its own first; empty where no gate asks for others."""
+    """The mean error on the test rows for each seed of the training, the model's own seed first.
+
+    Empty if no gate asks for other seeds."""
     explained: Explained | None = None
-    """None for a model of a workload without explanations, or of before they were made."""
+    """None if the workload has no explanations, and for a model that is older than explanations."""
 
     @property
     def signature(self) -> Signature:
-        """The graph's inputs."""
+        """The tensors that the graph takes."""
         return encoders.signature(self.features)
 
     @property
     def inputs(self) -> tuple[str, ...]:
-        """What a row carries to the model: columns, and the past of histories."""
+        """The names of what a row carries to the model: columns, and the past of histories."""
         return encoders.inputs(self.features)
 
     @property
@@ -118,28 +126,28 @@ class Description:
 
 @dataclass(frozen=True, kw_only=True)
 class Artefact:
-    """The members as read, digests checked."""
+    """The members of an artefact as they were read, with their digests checked; or as they are to be written."""
 
     description: Description
     weights: bytes
     onnx: bytes
     history: bytes
     digest: str = field(default="", compare=False)
-    """Of all members as they were read, as `digest_of` makes it; empty before they are written."""
+    """The `digest_of` all members as they were read; empty for an artefact that was not read."""
     members: Mapping[str, str] = field(default_factory=dict, compare=False)
-    """The SHA-256 of each member as it was read; empty before they are written."""
+    """The SHA-256 of each member as it was read, by name; empty for an artefact that was not read."""
 
 
 def digests_of(contents: Mapping[str, bytes]) -> dict[str, str]:
-    """The SHA-256 of each member, hexadecimal."""
+    """The SHA-256 of each member by its name, hexadecimal."""
     return {name: digest(content) for name, content in contents.items()}
 
 
 def digest_of(members: Mapping[str, str]) -> str:
-    """One SHA-256 over the names and digests of all members, in the order of their names.
+    """One SHA-256 over the names and digests of all members, in the order of their names; hexadecimal.
 
-    The registry keeps it: the platform unpacks the archive before a container sees it, so that the archive's own
-    digest could not be compared there."""
+    The registry keeps this digest. The archive's own digest would be of no use in a container: the platform unpacks the
+    archive before the container sees it."""
     return digest("".join(f"{name} {members[name]}\n" for name in sorted(members)).encode())
 
 
@@ -149,14 +157,15 @@ def digest(content: bytes) -> str:
 
 
 def write_folder(folder: Path, artefact: Artefact) -> None:
-    """Write the members; the platform makes model.tar.gz of the folder."""
+    """Write the members as files. The platform then makes model.tar.gz of the folder."""
     folder.mkdir(parents=True, exist_ok=True)
     for name, content in _members(artefact).items():
         (folder / name).write_bytes(content)
 
 
 def write_archive(path: Path, artefact: Artefact) -> None:
-    """Write model.tar.gz as the platform makes it of a folder; the same artefact is the same bytes."""
+    """Write model.tar.gz like the platform does from a folder. Equal artefacts give equal bytes."""
+    # No name and no time in the header of gzip, and none in those of tar: they would differ from run to run.
     with (
         path.open("wb") as file,
         gzip.GzipFile("", "wb", fileobj=file, mtime=0) as zipped,
@@ -169,9 +178,10 @@ def write_archive(path: Path, artefact: Artefact) -> None:
 
 
 def read_folder(folder: Path, *, approved: str = "") -> Artefact:
-    """The artefact that lies unpacked in `folder`; `approved` is the digest that the registry keeps, if any.
+    """The artefact that lies unpacked in `folder`.
 
-    Raises ArtefactError for a member that is missing, unknown, no regular file, too large or altered."""
+    `approved` is the digest that the registry keeps, empty to compare none. Raises ArtefactError if the digest is
+    another one, and for a member that is missing, unknown, no regular file, too large or altered."""
     contents: dict[str, bytes] = {}
     for path in sorted(folder.iterdir()):
         _allow(path.name, regular=path.is_file() and not path.is_symlink(), seen=contents)
@@ -180,16 +190,19 @@ def read_folder(folder: Path, *, approved: str = "") -> Artefact:
 
 
 def read_archive(path: Path, *, approved: str = "") -> Artefact:
-    """The artefact in `path` (model.tar.gz), read in memory; raises ArtefactError as `read_folder`."""
+    """The artefact in `path`, a model.tar.gz that is read in memory. Raises ArtefactError like `read_folder`."""
     return _artefact(read_members(path), where=str(path), approved=approved)
 
 
 def read_members(path: Path) -> dict[str, bytes]:
-    """The members of the archive, whose digests nobody has checked yet; raises ArtefactError as `read_folder`."""
+    """The content of each member of the archive by its name. Their digests are not checked here.
+
+    Raises ArtefactError for a file that is no tar.gz, and for a member that is unknown, no regular file, twice in the
+    archive, or too large."""
     contents: dict[str, bytes] = {}
     try:
-        # As a stream (`|`), read once and in order: nothing is unpacked to a disk, where a member's path could lead
-        # out.
+        # As a stream (`|`): members are read once, in order and in memory. Nothing is unpacked to a disk, where a path
+        # in the archive could lead out of the folder.
         with gzip.open(path) as file, tarfile.open(fileobj=file, mode="r|", tarinfo=_Member) as archive:
             for member in archive:
                 name = member.name.removeprefix("./")
@@ -199,7 +212,8 @@ def read_members(path: Path) -> dict[str, bytes]:
                 content = archive.extractfile(member)
                 assert content is not None  # a regular member
                 contents[name] = _bounded(name, member.size, content.read)
-            # To the end, where gzip keeps the checksum: others refuse an archive that is cut off behind its members.
+            # Read to the end, where gzip has its checksum: other readers, such as the platform's tar, refuse an archive
+            # that is cut off behind its members.
             if len(file.read(PADDING_BYTES)) == PADDING_BYTES:
                 raise ArtefactError(f"{path}: expected the end of the archive behind its members, got more")
     except (
@@ -212,14 +226,16 @@ def read_members(path: Path) -> dict[str, bytes]:
         OverflowError,
         MemoryError,
     ) as error:
-        # A header's numbers may be no numbers (`GNU.sparse.size` of "abc") or too large for a file; of a gzip header
-        # that is cut off, tarfile reads a byte that is not there (TypeError).
+        # So many kinds, since tarfile does not check its headers: a number may be no number (`GNU.sparse.size` of
+        # "abc") or too large for a file, and a byte of a cut gzip header may be missing (TypeError).
         raise ArtefactError(f"{path}: expected a tar.gz, got {error}") from None
     return contents
 
 
 class _Member(tarfile.TarInfo):
-    """A member whose own headers, which tarfile reads into memory, are bounded as a member is."""
+    """A header of tar with a bounded size.
+
+    tarfile reads headers of these types into memory as a whole, before a member's size could be checked."""
 
     HEADERS = (
         tarfile.XHDTYPE,
@@ -248,6 +264,7 @@ def _members(artefact: Artefact) -> dict[str, bytes]:
 
 
 def _allow(name: str, *, regular: bool, seen: Mapping[str, bytes]) -> None:
+    """Raise ArtefactError for a member that is not on the list, no regular file, or one of `seen`."""
     if name not in MEMBERS:
         raise ArtefactError(f"{name}: expected one of {', '.join(sorted(MEMBERS))}")
     if not regular:
@@ -257,12 +274,16 @@ def _allow(name: str, *, regular: bool, seen: Mapping[str, bytes]) -> None:
 
 
 def _bounded(name: str, size: int, read: Callable[[], bytes]) -> bytes:
+    """What `read` gives; raises ArtefactError if `size` is above the member's bound, before anything is read."""
     if size > MEMBERS[name]:
         raise ArtefactError(f"{name}: expected at most {MEMBERS[name]} bytes, got {size}")
     return read()
 
 
 def _artefact(contents: Mapping[str, bytes], *, where: str, approved: str) -> Artefact:
+    """The artefact of these members, checked from the outside in.
+
+    All members must be there, then have the approved digest, then the digests that model.json names for them."""
     if missing := sorted(MEMBERS.keys() - contents.keys()):
         raise ArtefactError(f"{where}: expected {', '.join(sorted(MEMBERS))}, missing {', '.join(missing)}")
     members = digests_of(contents)
@@ -287,7 +308,7 @@ def _artefact(contents: Mapping[str, bytes], *, where: str, approved: str) -> Ar
 
 
 def description_document(description: Description) -> dict[str, Any]:
-    """What model.json says."""
+    """The description as model.json holds it."""
     return {
         "family": description.family,
         "parameters": description.parameters,
@@ -306,7 +327,7 @@ def description_document(description: Description) -> dict[str, Any]:
 
 
 def week_document(week: Week) -> dict[str, Any]:
-    """The week as model.json and evaluation.json write it."""
+    """The window as model.json and evaluation.json write it."""
     return {"from": week.start, "to": week.end, "rows": week.rows, "error": week.error}
 
 
@@ -323,6 +344,9 @@ def _frozen(document: dict[str, Any]) -> FrozenModel:
 
 
 def _description(content: bytes, *, where: str) -> Description:
+    """The description that model.json holds. Raises ArtefactError for another document.
+
+    It also holds the signature, which must be the signature of its features."""
     try:
         document = json.loads(content)
         description = Description(
@@ -334,12 +358,13 @@ def _description(content: bytes, *, where: str) -> Description:
             temperature=float(document["calibration"]["temperature"]),
             digests=Digests(**document["digests"]),
             torch=document["torch"],
-            # Models of before this field knew no bounds but the most rows of a pass.
+            # Older models lack this field; for them the defaults held.
             rows_per_pass=RowsPerPass(**document.get("rows_per_pass", {})),
             walk_forward=tuple(map(_frozen, document["walk_forward"])),
-            seed_errors=tuple(map(float, document.get("seed_errors", ()))),  # models of before had none
+            seed_errors=tuple(map(float, document.get("seed_errors", ()))),  # older models lack it
             explained=explanations.from_document(document["explained"]) if "explained" in document else None,
         )
+        # Through JSON, as tuples become lists there.
         signature = json.loads(json.dumps([asdict(spec) for spec in description.signature]))
         stored = document["signature"]
     except (AttributeError, KeyError, TypeError, ValueError, OverflowError, RecursionError) as error:

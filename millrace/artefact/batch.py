@@ -1,6 +1,6 @@
-"""What a batch transform carries: rows and answers, both as Arrow IPC streams.
+"""The rows and the answers of a batch transform, both as Arrow IPC streams.
 
-The serving container imports this module: no pydantic here, and pyarrow only where a stream is made or read."""
+The serving container imports this module: so no pydantic here, and pyarrow only where a stream is made or read."""
 
 from __future__ import annotations
 
@@ -20,24 +20,32 @@ if TYPE_CHECKING:
 
 CONTENT_TYPE = "application/vnd.apache.arrow.stream"
 ROW = "row_number"
-"""int64: where the row stood in its drop, 1-based; the line of a text file, the row of a Parquet file."""
+"""The column with the place of a row in its drop, int64, counted from 1.
+
+It is the line of a text file, or the row of a Parquet file."""
 VERSION = "model_version"
-"""In the metadata of an answer's schema."""
+"""The key of the model's version in the metadata of an answer's schema."""
 REJECTED = "rejected"
-"""Why a row has no answer, a struct of REASON: the version does not take one of its cells, or its answer is no finite
-number; null for a row with one. Only a stream with such a row has the column."""
+"""The column that says why a row has no answer, a struct of REASON; null for a row with an answer.
+
+A row has no answer if the version does not take one of its cells, or if its answer is no finite number. Only a stream
+with such a row has this column."""
 REASON = ("column", "expected", "came")
-"""What was expected of which column, and what came; all text."""
+"""The fields of the struct, all text: the column, what was expected of it, and what came."""
 
 
 def reason_of(column: str, table: Table) -> Reason:
-    """The code for a row that the container rejected for this column: an image that cannot be decoded has its own."""
+    """The reason code of a row that the container rejected for this column: IMAGE for an image, else MODEL.
+
+    An image is rejected if it cannot be decoded."""
     is_image = column in table.names and table.column(column).kind == "binary"
     return Reason.IMAGE if is_image else Reason.MODEL
 
 
 def answer_schema(model_version: str, fields: Sequence[AnswerField], *, rejects: bool = False) -> pa.Schema:
-    """`row_number`, the fields of an answer, `rejected` where it is so; the model's version is in its metadata."""
+    """The columns of an answer: `row_number`, the fields of the task's answer, and with `rejects` also `rejected`.
+
+    The schema's metadata holds the model's version."""
     import pyarrow as pa
 
     columns = [(ROW, pa.int64()), *((field.name, arrow_type(field)) for field in fields)]
@@ -54,14 +62,16 @@ def write_answers(
     fields: Sequence[AnswerField],
     rejected: Mapping[int, Mapping[str, str]] | None = None,
 ) -> bytes:
-    """The answers of a task for the row numbers, in order; none for the `rejected`, by their place from 0."""
+    """The answers of a task as a stream, one row for each of the row numbers, in order.
+
+    `rejected` has the REASON of each row without an answer, by its place from 0; `answers` has no entry for it."""
     import pyarrow as pa
 
     schema = answer_schema(model_version, fields, rejects=bool(rejected))
     columns = [arrow_column(field, answers[field.name]) for field in fields]
     if rejected:
-        # The place of each row's answer among the answers; `take` makes null of None: of rows 0, 1, 2 with 1 rejected
-        # the places are 0, None, 1.
+        # The place of each row's answer among the answers: if row 1 of the rows 0, 1, 2 is rejected, the places are 0,
+        # None, 1. `take` gives null for None.
         answered = iter(range(len(numbers)))
         places = pa.array([None if at in rejected else next(answered) for at in range(len(numbers))], pa.int64())
         columns = [column.take(places) for column in columns]
@@ -70,7 +80,7 @@ def write_answers(
 
 
 def write_stream(batches: list[pa.RecordBatch]) -> bytes:
-    """The batches (one at least) as an IPC stream."""
+    """The batches, at least one, as an Arrow IPC stream."""
     import pyarrow as pa
 
     sink = pa.BufferOutputStream()
@@ -81,7 +91,9 @@ def write_stream(batches: list[pa.RecordBatch]) -> bytes:
 
 
 def read_answers(body: bytes, *, model_version: str, fields: Sequence[AnswerField]) -> pa.Table:
-    """The answers of one shard; AnswerError where they are not what the container promises."""
+    """The answers of one shard.
+
+    Raises AnswerError if the body is no Arrow stream, has other columns, or comes from another model version."""
     import pyarrow as pa
 
     try:

@@ -1,8 +1,8 @@
-"""An edge package: a folder with a version's graph, what its rows and answers are, and how it was made and measured.
+"""Writes an edge package: a folder with all that a device needs to answer with a version, without a cloud.
 
-model.onnx     the graph, of float32 or int8
-model.json     what `Description` says: encoders, task, rows per pass, and the graph's digest
-package.json   the version it came from, the digests of both files, and the comparison with float32
+model.onnx     the graph, in float32 or int8
+model.json     the `Description`: encoders, task, rows per pass, and the graph's digest
+package.json   the version that the package was made of, the digests of both files, and the comparison with float32
 """
 
 from __future__ import annotations
@@ -25,20 +25,20 @@ PACKAGE_FILE = "package.json"
 
 @dataclass(frozen=True, kw_only=True)
 class GraphFigures:
-    """One graph on the test rows, a row in each call, by one thread."""
+    """The figures of one graph on the test rows, with one row in each call, on one thread."""
 
     error: float
     """The task's mean error."""
     metrics: Mapping[str, float | None]
     ms: float
-    """Of a call, the median."""
+    """The median time of a call in milliseconds."""
     bytes: int
-    """Of the graph."""
+    """The size of the graph."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Int8Comparison:
-    """Both graphs on the same rows, in turns."""
+    """The figures of both graphs on the same rows. They were called in turns, so both met the same load."""
 
     rows: int
     float32: GraphFigures
@@ -46,7 +46,9 @@ class Int8Comparison:
 
     @property
     def loss(self) -> float:
-        """By how much the error grew, as a share of the error; negative where it fell."""
+        """By how much the error grew, as a share of the error in float32; negative if it fell.
+
+        Infinity if the float32 error is 0 and the other is not."""
         before, after = self.float32.error, self.int8.error
         if before == after:
             return 0.0
@@ -54,12 +56,12 @@ class Int8Comparison:
 
     @property
     def speed(self) -> float:
-        """How many times as fast as float32."""
+        """How many times as fast the int8 graph is as the float32 graph."""
         return self.float32.ms / self.int8.ms
 
     @property
     def size(self) -> float:
-        """The graph's size as a share of that of float32."""
+        """The size of the int8 graph as a share of the size of the float32 graph."""
         return self.int8.bytes / self.float32.bytes
 
     def to_document(self) -> dict[str, Any]:
@@ -73,13 +75,14 @@ class ExportedVersion:
     workload: str
     version: str
     model_digest: str
+    """The digest of the archive's members, as the registry keeps it."""
 
 
 def with_graph(artefact: Artefact, onnx: bytes, how: Int8 | None = None) -> Artefact:
-    """The artefact with another graph in place of its own; `how` it was quantized, if it was.
+    """The artefact with the graph `onnx` in place of its own; `how` says how that graph was quantized, if it was.
 
-    A dynamic scale is that of all rows of a call: they go one by one, so that an answer does not depend on the rows
-    beside it."""
+    With dynamic quantization the scale is computed over all rows of a call. So such a graph answers one row at a time:
+    otherwise an answer would depend on the rows beside it."""
     description = artefact.description
     rows = RowsPerPass(fewest=1, most=1) if how == "dynamic" else description.rows_per_pass
     digests = replace(description.digests, onnx=digest(onnx))
@@ -94,9 +97,10 @@ def write_package(
     how: Int8 | None = None,
     compared: Int8Comparison | None = None,
 ) -> dict[str, Any]:
-    """What package.json says; `how` and `compared` are those of an int8 graph.
+    """Write the three files of a package, and return the content of package.json.
 
-    Raises ArtefactError where something is in the folder."""
+    `how` and `compared` are given for an int8 graph alone. Raises ArtefactError if the folder is not empty."""
+    # Checked before anything is written.
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise ArtefactError(f"{folder}: expected a folder that is empty or not there, got one with files, or a file")
     described = json.dumps(description_document(artefact.description), indent=1).encode()

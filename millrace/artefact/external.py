@@ -1,12 +1,12 @@
-"""An external model, which was not trained here: an ONNX graph and the signature that its maker declares.
+"""Reads an external model, one that was not trained here: an ONNX graph, and the signature that its maker declares.
 
-    model.onnx        the signature's tensors in, the task's numbers out; its data files beside it
+    model.onnx        the signature's tensors in, the task's numbers out; its data files may lie beside it
     signature.json    {"inputs": [{"name": "numbers", "dtype": "float32", "shape": [7]}],
                        "output": {"name": "output", "dtype": "float32", "shape": [1]},
                        "features": [{"encoder": "category", "name": "job", "words": ["clerk", "cook"], …}, …]}
 
-`features` are the encoders by which the maker fed the graph, as model.json of an artefact has them; they may be left
-out where no encoder learns from rows.
+`features` are the encoders that fed the graph when its maker trained it, in the form of an artefact's model.json. They
+may be left out if no encoder of the workload learns from rows.
 """
 
 from __future__ import annotations
@@ -33,30 +33,33 @@ if TYPE_CHECKING:
 
 GRAPH, SIGNATURE = "model.onnx", "signature.json"
 Tensor = tuple[str, str, tuple[int | None, ...]]
+"""Name, type and shape of a tensor, without the axis of rows."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ExternalModel:
-    """The two files as read, the graph whole."""
+    """The two files as they were read; the graph contains the tensors of its data files."""
 
     onnx: bytes
     signature: bytes
 
     @property
     def contents(self) -> dict[str, bytes]:
-        """By their names."""
+        """The contents of both files by their names."""
         return {GRAPH: self.onnx, SIGNATURE: self.signature}
 
     @property
     def digest(self) -> str:
-        """One SHA-256 of both."""
+        """One SHA-256 over both files, as `digest_of` makes it."""
         return digest_of(digests_of(self.contents))
 
 
 def read(folder: Path, *, approved: str = "") -> ExternalModel:
-    """The model in `folder`, the graph's data files inside it; `approved` is the digest that was named, if any.
+    """The model in `folder`, with the tensors of the graph's data files inside the graph.
 
-    Raises ArtefactError for a file that is missing or too large, and for a graph that is not plain data."""
+    `approved` is the digest that was registered, empty to compare none. Raises ArtefactError for a file that is missing
+    or too large, for another digest, for a graph that is not plain data, and for one that takes a fixed number of
+    rows."""
     for name in (GRAPH, SIGNATURE):
         if not (folder / name).is_file():
             raise ArtefactError(f"{folder}: expected {GRAPH} and {SIGNATURE}, there is no {name}")
@@ -73,14 +76,16 @@ def read(folder: Path, *, approved: str = "") -> ExternalModel:
 
 
 def features_of(model: ExternalModel, workload: Workload, contract: Contract) -> Features:
-    """The workload's encoders with what the maker's signature says that they learnt.
+    """The workload's encoders, with what they learnt according to the maker's signature.
 
-    Raises ArtefactError where it has other features than the workload declares, other tensors than they make, or
-    leaves out encoders that learn from rows."""
+    Raises ArtefactError if the signature has other features than the workload declares, or other tensors than these
+    features make, or if it leaves out encoders that learn from rows."""
     document = _document(model.signature)
     declared = encoders.declare(workload.prediction.features, contract.rows)
     given = document.get("features")
     features = declared if given is None else _features(given, declared)
+    # An encoder that learns leaves sizes open until it has learnt. So an open size means that the signature should have
+    # said what the encoder learnt.
     signature = encoders.signature(features)
     if unknown := [one.name for one in features if not _is_complete(one.spec)]:
         lacking = "the encoders by which the graph was fed, since they learn from rows"
@@ -92,7 +97,7 @@ def features_of(model: ExternalModel, workload: Workload, contract: Contract) ->
 
 
 def check_output(model: ExternalModel, task: Task) -> None:
-    """Raise ArtefactError where the signature declares another output than the task's answers are made of."""
+    """Raise ArtefactError if the signature declares another output than the one that the task's answers are made of."""
     expected = (OUTPUT, "float32", (task.objective.width,))
     came = _tensor(_document(model.signature).get("output"), "output")
     if came != expected:
@@ -101,7 +106,7 @@ def check_output(model: ExternalModel, task: Task) -> None:
 
 @dataclass(frozen=True, kw_only=True)
 class RunDigests:
-    """The digests of the run that takes the model in, as its run.json has them."""
+    """The digests of the run that registers the model, as its run.json has them."""
 
     data: str = ""
     contract: str = ""
@@ -118,7 +123,10 @@ def artefact_of(
     links: RunDigests,
     rows_per_pass: RowsPerPass | None = None,
 ) -> Artefact:
-    """The members of an archive, as a training would have made them of this graph."""
+    """The artefact of the external model, like the one that a training writes, so that all later steps are the same.
+
+    It has no training curves and no models of earlier days, its temperature is 1, and its weights are the tensors of
+    the graph."""
     from safetensors.numpy import save
 
     weights = save(graph.weights(graph.parse(model.onnx)))
@@ -177,6 +185,7 @@ def _features(given: Any, declared: Features) -> Features:
     if not isinstance(given, list) or not all(isinstance(one, dict) for one in given):
         raise ArtefactError(f"{SIGNATURE}: features: expected a list of encoders, got {given!r:.200}")
     found = encoders.from_documents(given)
+    # Same encoders, names and order as declared; what they learnt is the maker's.
     names = [(one.kind, one.name) for one in declared]
     if (came := [(one.kind, one.name) for one in found]) != names:
         raise ArtefactError(f"{SIGNATURE}: features: expected {names}, as workload.yaml declares, got {came}")
@@ -184,6 +193,7 @@ def _features(given: Any, declared: Features) -> Features:
 
 
 def _is_complete(spec: TensorSpec) -> bool:
+    """Whether nothing of the tensor is open; a size is None until its encoder has learnt from rows."""
     return None not in (*spec.shape, *spec.cardinalities)
 
 

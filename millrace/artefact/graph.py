@@ -1,4 +1,4 @@
-"""An ONNX graph as data: nothing that runs code of its own, and no file beside it."""
+"""Reads and checks an ONNX graph as plain data: it must bring no code of its own, and need no file beside it."""
 
 from __future__ import annotations
 
@@ -13,20 +13,21 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
 DOMAINS = ("", "ai.onnx", "ai.onnx.ml")
-"""Standard domains of a graph's operators; others are custom code."""
+"""The domains of ONNX's own operators. An operator of another domain is custom code."""
 SHOWN = 5
+"""The most names that an error lists."""
 PLAIN = "?biuf"
-"""Kinds of numpy that safetensors holds; a graph's words and its small floats stay in the graph alone."""
+"""The kinds of numpy arrays that safetensors can hold. Strings and floats of fewer bits stay in the graph alone."""
 
 
 def parse(content: bytes) -> Any:
-    """The graph as onnx's ModelProto; raises ArtefactError for bytes that are none."""
+    """The graph as onnx's ModelProto. Raises ArtefactError for bytes that are no graph, and for an empty graph."""
     import onnx
 
     try:
         model = onnx.load_model_from_string(content)
     except Exception as error:
-        # protobuf's own class, whose package this one would have to name for nothing else.
+        # Not by its class: that is protobuf's, a package that nothing else here needs to import.
         raise ArtefactError(f"model.onnx: expected an ONNX graph, got {error}") from None
     if not model.graph.node:
         raise ArtefactError("model.onnx: expected an ONNX graph, got one without operators")
@@ -34,9 +35,9 @@ def parse(content: bytes) -> Any:
 
 
 def check_plain(model: Any) -> int:
-    """How many operators it has, those of its subgraphs too.
+    """The number of operators in the graph and its subgraphs.
 
-    Raises ArtefactError where one is not of ONNX's own domains, where the graph brings functions of its own, and where
+    Raises ArtefactError if an operator is not of ONNX's own domains, if the graph brings functions of its own, and if
     its numbers lie in another file."""
     nodes = list(_nodes(model.graph))
     own = sorted({f"{node.domain}.{node.op_type}" for node in nodes if node.domain not in DOMAINS})
@@ -49,9 +50,10 @@ def check_plain(model: Any) -> int:
 
 
 def inlined(path: Path) -> bytes:
-    """The graph in `path` with the tensors of the files beside it inside.
+    """The graph in `path`, with the tensors of its data files put into it.
 
-    Raises ArtefactError for a file that is not below the graph's own folder, a link, or not there."""
+    Raises ArtefactError for a data file that is missing, a link, or not below the graph's own folder, and for a graph
+    that is too large for one file."""
     import onnx
 
     model = parse(path.read_bytes())
@@ -62,16 +64,18 @@ def inlined(path: Path) -> bytes:
             onnx.external_data_helper.load_external_data_for_tensor(tensor, str(path.parent))
         except (OSError, ValueError, onnx.checker.ValidationError) as error:
             raise ArtefactError(f"model.onnx: tensor {tensor.name}: expected its numbers, got {error}") from None
+        # The tensor holds its numbers now, so it must not name a file any more.
         tensor.ClearField("data_location")
         tensor.ClearField("external_data")
     try:
+        # A graph without data files keeps its bytes.
         return bytes(model.SerializeToString()) if outside else path.read_bytes()
     except ValueError as error:
         raise ArtefactError(f"model.onnx: expected a graph that fits into one file of 2 GB, got {error}") from None
 
 
 def weights(model: Any) -> dict[str, npt.NDArray[np.generic]]:
-    """The named tensors of the graph, for weights.safetensors."""
+    """The named tensors of the graph by name, for weights.safetensors."""
     import numpy as np
     from onnx import numpy_helper
 
@@ -80,7 +84,7 @@ def weights(model: Any) -> dict[str, npt.NDArray[np.generic]]:
 
 
 def check_rows_axis(model: Any) -> None:
-    """Raise ArtefactError for an input that takes one number of rows only."""
+    """Raise ArtefactError for an input that takes one fixed number of rows."""
     for given in model.graph.input:
         shape = given.type.tensor_type.shape.dim
         if shape and shape[0].HasField("dim_value"):
@@ -89,6 +93,7 @@ def check_rows_axis(model: Any) -> None:
 
 
 def _check_place(tensor: Any, folder: Path) -> None:
+    """Raise ArtefactError if the tensor's data file is not a plain file below `folder`; the graph names its path."""
     location = next((entry.value for entry in tensor.external_data if entry.key == "location"), "")
     file, home = folder / location, folder.resolve()
     below = location and not Path(location).is_absolute() and file.resolve().is_relative_to(home)
@@ -100,6 +105,7 @@ def _check_place(tensor: Any, folder: Path) -> None:
 
 
 def _nodes(graph: Any) -> Iterator[Any]:
+    """Every operator of the graph. Those of If, Loop and Scan have subgraphs in their attributes."""
     for node in graph.node:
         yield node
         for attribute in node.attribute:
@@ -108,7 +114,7 @@ def _nodes(graph: Any) -> Iterator[Any]:
 
 
 def _tensors(graph: Any) -> Iterator[Any]:
-    """Every tensor that the graph holds: named ones, constants of its operators, and those of its subgraphs."""
+    """Every tensor that the graph holds: its named ones, the constants of its operators, and those of its subgraphs."""
     yield from graph.initializer
     for sparse in graph.sparse_initializer:
         yield from (sparse.values, sparse.indices)

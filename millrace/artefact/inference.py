@@ -1,4 +1,4 @@
-"""A model artefact that answers: ONNX Runtime on one thread."""
+"""Answers with a model artefact, by ONNX Runtime on one thread."""
 
 from __future__ import annotations
 
@@ -18,13 +18,14 @@ if TYPE_CHECKING:
 
 OUTPUT = "output"
 ONNX_TYPES = {"float32": "tensor(float)", "int64": "tensor(int64)", "uint8": "tensor(uint8)"}
-"""ONNX Runtime's words for the types of a signature."""
+"""ONNX Runtime's names for the types of a signature."""
 
 
 class Model:
-    """The signature's tensors in, the answer's numbers out.
+    """A loaded model: the signature's tensors in, the answer's numbers out.
 
-    Raises ArtefactError when the graph is no valid one or takes other tensors than the description says."""
+    Its constructor raises ArtefactError if the graph is not valid, or if it has other inputs or another output than
+    the description says."""
 
     def __init__(self, artefact: Artefact) -> None:
         import onnxruntime
@@ -35,7 +36,7 @@ class Model:
         try:
             self._session = onnxruntime.InferenceSession(artefact.onnx, options, providers=["CPUExecutionProvider"])
         except Exception as error:
-            # onnxruntime's classes have no common one of their own.
+            # onnxruntime's exceptions have no base class of their own.
             raise ArtefactError(f"model.onnx: expected a graph that can be run, got {error}") from None
         given = sorted((one.name, one.type, tuple(one.shape[1:])) for one in self._session.get_inputs())
         expected = sorted(map(_input, self.description.signature))
@@ -47,12 +48,14 @@ class Model:
             )
 
     def outputs(self, tensors: Tensors) -> npt.NDArray[np.float32]:
-        """The answer's numbers (N, W) for the tensors (N, …) of the signature, as `task.answers` takes them.
+        """The numbers of the answers (N, W) for the tensors (N, …) of the signature; `task.answers` takes them.
 
-        A row's answer is the same bits alone and among others, wherever it stands."""
+        A row's answer has the same bits alone and among other rows, wherever it stands. Raises ArtefactError if the
+        graph answers another number of rows."""
         import numpy as np
 
         rows, most = len(next(iter(tensors.values()))), self.description.rows_per_pass.most
+        # Never more than `most` rows in one pass, and in `_pass` never fewer than `fewest`.
         if rows <= most:
             return self._pass(tensors, rows)
         blocks = [
@@ -62,6 +65,7 @@ class Model:
         return np.concatenate(blocks)
 
     def _pass(self, tensors: Tensors, rows: int) -> npt.NDArray[np.float32]:
+        """The answers of one pass through the graph; too few rows are filled up with copies of the last one."""
         import numpy as np
 
         if lacking := max(0, self.description.rows_per_pass.fewest - rows):

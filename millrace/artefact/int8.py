@@ -1,14 +1,15 @@
-"""Graphs for devices: folded, and in eight bits.
+"""Makes graphs for devices: folds a graph, and quantizes it to eight bits.
 
-Both are ONNX Runtime's own (https://onnxruntime.ai/docs/performance/model-optimizations/quantization.html); what comes
-out has operators of ONNX only. Measured with one thread on a CPU with AVX-512 VNNI, 32 to 128 rows a call:
+Both are done by ONNX Runtime (https://onnxruntime.ai/docs/performance/model-optimizations/quantization.html). The
+results have ONNX's own operators only. Measured with one thread on a CPU with AVX-512 VNNI, 32 to 128 rows a call:
 
-    folded    convolutions 2.0 times the speed of the graph as it is served, answers alike to 1e-7; others 1.0
+    folded    convolutions 2.0 times the speed of the served graph, with answers alike to 1e-7; other layers 1.0
     dynamic   attention 1.2 to 1.6 times the speed of the folded graph, layers of 128 units 1.0, convolutions 0.2
-    static    convolutions of 16 to 64 channels 1.9 times, of 8 to 32 channels 0.9
+    static    convolutions of 16 to 64 channels 1.9 times the speed of the folded graph, of 8 to 32 channels 0.9
 
-The layers of `gru` and `lstm` stay in float32: their graphs compute the weights' order in each call. Packages of them
-gain by the one row of a call that a dynamic scale has, where `rows_per_pass` of float32 asks for two: 1.5 times.
+The layers of `gru` and `lstm` stay in float32, since their graphs compute the order of the weights in each call. Still
+their packages are 1.5 times as fast: with a dynamic scale a call has one row, while `rows_per_pass` of the float32
+graph asks for two.
 """
 
 from __future__ import annotations
@@ -31,22 +32,24 @@ if TYPE_CHECKING:
     Tensors = Mapping[str, npt.NDArray[Any]]
 
 STATIC_OPERATORS = ("Conv", "Gemm", "MatMul", "Gather", "Relu", "Add")
+"""The operators that get a static scale."""
 ROWS_PER_STEP = 32
-"""Of the calibration, which keeps every layer's numbers of a step."""
+"""Rows that are calibrated together: the calibration keeps the numbers of every layer for them."""
 
 
 def fold(content: bytes) -> bytes:
-    """The graph with its constants computed and its normalisations in the weights of the layers before them.
+    """The folded graph: constants are computed, and normalisations become part of the weights of the layers before.
 
-    Of two passes the second joins what the first computed: ONNX Runtime does one when it loads a graph, which leaves
-    the normalisation behind a convolution. Raises ArtefactError where it cannot."""
+    It takes two passes, since the second joins what the first has computed. ONNX Runtime does one pass when it loads a
+    graph, which leaves the normalisation behind a convolution. Raises ArtefactError if a graph cannot be folded."""
     from onnxruntime.quantization.shape_inference import quant_pre_process
 
     model = graph.parse(content)
-    # The exporter's notes on shapes contradict those that a folded graph has.
+    # The exporter has noted the shapes between the operators; a folded graph has others, so the notes are removed.
     model.graph.ClearField("value_info")
 
     def run(given: Path, made: Path) -> None:
+        # The second pass reads what the first has written.
         for source in (given, made):
             quant_pre_process(source, made, skip_symbolic_shape=True)
 
@@ -54,9 +57,10 @@ def fold(content: bytes) -> bytes:
 
 
 def quantize(folded: bytes, how: Int8, calibration: Tensors) -> bytes:
-    """The folded graph in eight bits; `calibration` holds the tensors (N, …) of rows that a static scale is taken from.
+    """The folded graph in eight bits.
 
-    Raises ArtefactError where ONNX Runtime cannot make one, or none of standard operators."""
+    `calibration` holds the tensors (N, …) of the rows that static scales are taken from; a dynamic one needs no rows.
+    Raises ArtefactError if ONNX Runtime cannot make such a graph, or not of ONNX's own operators alone."""
     from onnxruntime import quantization
 
     weights: dict[str, Any] = {"per_channel": True, "weight_type": quantization.QuantType.QInt8}
@@ -70,7 +74,7 @@ def quantize(folded: bytes, how: Int8, calibration: Tensors) -> bytes:
             made,
             _reader(calibration),
             op_types_to_quantize=list(STATIC_OPERATORS),
-            # With signed ones the same convolutions take twice as long.
+            # Unsigned: with signed activations the same convolutions take twice as long.
             activation_type=quantization.QuantType.QUInt8,
             **weights,
         )
@@ -79,14 +83,16 @@ def quantize(folded: bytes, how: Int8, calibration: Tensors) -> bytes:
 
 
 def _changed(content: bytes, run: Callable[[Path, Path], None]) -> bytes:
-    """What `run` makes of the graph, from file to file."""
+    """The graph that `run` makes of `content`; ONNX Runtime's tools read and write files only.
+
+    Raises ArtefactError if `run` fails, or if its graph is not plain data."""
     with tempfile.TemporaryDirectory() as folder, _quiet():
         given, made = Path(folder) / "given.onnx", Path(folder) / "made.onnx"
         given.write_bytes(content)
         try:
             run(given, made)
         except Exception as error:
-            # onnxruntime's and onnx's classes have no common one of their own.
+            # The exceptions of onnxruntime and onnx have no common base class of their own.
             raise ArtefactError(f"model.onnx: expected a graph that can be quantized, got {error}") from None
         found = made.read_bytes()
     graph.check_plain(graph.parse(found))
@@ -94,10 +100,11 @@ def _changed(content: bytes, run: Callable[[Path, Path], None]) -> bytes:
 
 
 def _reader(calibration: Tensors) -> Any:
+    """The rows as ONNX Runtime's calibration asks for them. The class is here, as onnxruntime is imported late."""
     from onnxruntime.quantization import CalibrationDataReader
 
     class Reader(CalibrationDataReader):  # type: ignore[misc]
-        """The rows in steps."""
+        """The rows in steps of ROWS_PER_STEP; None after the last step."""
 
         def __init__(self) -> None:
             self._steps = _steps(calibration)
@@ -115,7 +122,7 @@ def _steps(tensors: Tensors) -> Iterator[Tensors]:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Without the library's advice to have done what was done."""
+    """Run a block without the library's log lines: they advise to prepare the graph, which `fold` has done already."""
     before = logging.root.manager.disable
     logging.disable(logging.WARNING)
     try:

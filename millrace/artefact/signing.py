@@ -1,9 +1,10 @@
-"""The signature of a version, in the format of OpenSSF Model Signing: a Sigstore bundle of plain JSON.
+"""The signature of a version, in the format of OpenSSF Model Signing: a Sigstore bundle in plain JSON.
 
-    bundle      `model.sig`: the envelope and the hint at the key that signed
-    envelope    DSSE: the statement and the signature over `encoded(statement)`
+    bundle      `model.sig`: the envelope, and a hint at the key that signed
+    envelope    DSSE: the statement, and the signature over `encoded(statement)`
     statement   in-toto: the version as its one subject, and the SHA-256 of each member of the archive
 
+This module writes and reads these documents. It neither signs nor verifies. The formats:
 https://github.com/ossf/model-signing-spec, https://github.com/secure-systems-lab/dsse/blob/v1.0.0/protocol.md and
 https://docs.sigstore.dev/about/bundle/.
 """
@@ -28,17 +29,19 @@ PREDICATE_TYPE = "https://model_signing/signature/v1.0"
 
 @dataclass(frozen=True, kw_only=True)
 class SignedVersion:
-    """What a signature is about."""
+    """The version that a signature is about."""
 
     name: str
-    """`<package group>/<run>`: one run registers one version."""
+    """`<package group>/<run>`; a run registers one version."""
     members: Mapping[str, str]
-    """The SHA-256 of each member of the archive."""
+    """The SHA-256 of each member of the archive by its name."""
     digests: Mapping[str, str]
     """The version's other digests as the registry keeps them: `data_digest`, `card_digest`, …"""
 
     def to_statement(self) -> bytes:
-        """The in-toto statement as JSON; verifiers of the format pass over `digests`, which it does not know."""
+        """The in-toto statement as JSON.
+
+        The format does not know the key `digests`, so its own verifiers pass over it."""
         names = sorted(self.members)
         resources = [{"name": name, "algorithm": "sha256", "digest": self.members[name]} for name in names]
         document = {
@@ -55,13 +58,14 @@ class SignedVersion:
 
 
 def read_statement(statement: bytes) -> SignedVersion:
-    """What was signed. Raises ArtefactError for a statement that is not as `to_statement` writes it."""
+    """The signed version of a statement. Raises ArtefactError for a statement that `to_statement` would not write."""
     try:
         document = json.loads(statement)
         if (document["_type"], document["predicateType"]) != (STATEMENT_TYPE, PREDICATE_TYPE):
             raise ValueError(f"{document['_type']} with {document['predicateType']}")
         [subject], predicate = document["subject"], document["predicate"]
         members = {str(one["name"]): str(one["digest"]) for one in predicate["resources"]}
+        # Two resources of one name are one entry of the dictionary: one of the two would never be compared.
         if len(members) != len(predicate["resources"]):
             raise ValueError("a member twice")
         if (came := subject["digest"]["sha256"]) != (root := _root(members)):
@@ -73,7 +77,7 @@ def read_statement(statement: bytes) -> SignedVersion:
 
 
 def encoded(statement: bytes) -> bytes:
-    """What the signature is made over: DSSE's encoding of the statement with its type, before authentication."""
+    """The bytes that are signed: DSSE's pre-authentication encoding of the statement with its type."""
     return b"DSSEv1 %d %s %d %s" % (len(PAYLOAD_TYPE), PAYLOAD_TYPE.encode(), len(statement), statement)
 
 
@@ -83,12 +87,13 @@ class SignedStatement:
 
     statement: bytes
     signature: bytes
-    """ECDSA in DER."""
+    """An ECDSA signature in DER."""
     hint: str
-    """At the public key: the SHA-256 of its PEM, hexadecimal. Nothing is decided by it."""
+    """A hint at the public key: the SHA-256 of its PEM, hexadecimal. Nothing is decided by it."""
 
     def to_bundle(self) -> bytes:
         """The content of `model.sig`."""
+        # No entry of a transparency log: the signature is verified with the public key alone.
         document = {
             "mediaType": BUNDLE_TYPE,
             "verificationMaterial": {"publicKey": {"hint": self.hint}, "tlogEntries": []},
@@ -102,7 +107,9 @@ class SignedStatement:
 
 
 def read_bundle(content: bytes) -> SignedStatement:
-    """The statement and its signature, which nobody has checked yet. Raises ArtefactError for another document."""
+    """The statement and the signature of a bundle; the signature is not checked here.
+
+    Raises ArtefactError for another document."""
     try:
         document = json.loads(content)
         envelope = document["dsseEnvelope"]
@@ -119,7 +126,7 @@ def read_bundle(content: bytes) -> SignedStatement:
 
 
 def _root(members: Mapping[str, str]) -> str:
-    """The SHA-256 over the digests themselves, in the order of the members' names, as the format has it."""
+    """The SHA-256 over the digests of all members as bytes, in the order of their names, as the format prescribes."""
     return hashlib.sha256(b"".join(bytes.fromhex(members[name]) for name in sorted(members))).hexdigest()
 
 

@@ -1,1 +1,1 @@
-"""AWS by plain calls: objects in S3, what its errors mean."""
+"""Plain calls to AWS that several parts share: objects in S3, endpoints, events, deletions, the meaning of errors."""

@@ -1,4 +1,4 @@
-"""Events that a function puts on the bus; those of machines are put by their states."""
+"""Puts an event of a function on the stage's bus. A machine puts its events by its own states."""
 
 from __future__ import annotations
 
@@ -10,8 +10,11 @@ from millrace.names import Platform
 
 
 def put_event(events: Any, platform: Platform, event: BusEvent) -> None:
-    """`events` is boto3's EventBridge client. Raises QueueError when the bus refuses the event."""
+    """Put the event on the bus of the stage. Raises QueueError if the bus refuses it.
+
+    `events` is boto3's EventBridge client."""
     entry = {"EventBusName": platform.bus_arn, "Source": SOURCE, "DetailType": event.detail_type}
     answer = events.put_events(Entries=[entry | {"Detail": event.model_dump_json()}])
+    # PutEvents answers a refused entry with 200 and counts it.
     if answer["FailedEntryCount"]:
         raise QueueError(f"the bus refused an event: {answer['Entries'][0]['ErrorMessage']}")

@@ -1,4 +1,4 @@
-"""Deletion of several things of one kind."""
+"""Deletes several resources of one kind."""
 
 from __future__ import annotations
 
@@ -14,9 +14,11 @@ from millrace.aws.errors import is_absent
 def delete_each(
     kind: str, found: Iterable[str], call: Callable[..., Any], *, parameter: str, at_most: int
 ) -> list[str]:
-    """The first `at_most` of them, deleted, as `<kind> <name>`; what is gone already counts as deleted.
+    """Delete the first `at_most` resources of `found`, and return them as `<kind> <name>`.
 
-    All are listed before the first is deleted, since a deletion shifts the pages of a listing."""
+    `call` deletes one resource; `parameter` is its argument for the name. A resource that is gone already counts as
+    deleted."""
+    # List all names before the first deletion: `found` is mostly a paginated listing, and a deletion shifts its pages.
     names = list(islice(found, at_most))
     for name in names:
         try:

@@ -1,4 +1,4 @@
-"""The statuses of a SageMaker endpoint, and what it serves.
+"""The statuses of SageMaker endpoints, and the model that an endpoint serves.
 
 https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_DescribeEndpoint.html"""
 
@@ -11,13 +11,13 @@ from botocore.exceptions import ClientError
 from millrace.aws.errors import is_not_found
 
 CHANGING = ("Creating", "Updating", "SystemUpdating", "RollingBack", "Deleting")
-"""SageMaker refuses to update or delete the endpoint, and ends these by itself."""
+"""Statuses in which SageMaker refuses to update or delete the endpoint. SageMaker ends them by itself."""
 BROKEN = ("Failed", "OutOfService", "UpdateRollbackFailed")
-"""Final, and none serves its configuration on all instances; such an endpoint can only be deleted."""
+"""Final statuses of an endpoint that does not serve its configuration on all instances. It can only be deleted."""
 
 
 def find_endpoint(client: Any, name: str) -> dict[str, Any] | None:
-    """What DescribeEndpoint says; None where there is no such endpoint. `client` is boto3's SageMaker."""
+    """The answer of DescribeEndpoint. None if there is no such endpoint. `client` is boto3's SageMaker client."""
     try:
         found: dict[str, Any] = client.describe_endpoint(EndpointName=name)
     except ClientError as error:
@@ -28,9 +28,9 @@ def find_endpoint(client: Any, name: str) -> dict[str, Any] | None:
 
 
 def served_model(client: Any, endpoint: str) -> str | None:
-    """The model's name; "" where there is no such endpoint, None while it changes or where it is broken.
+    """The name of the model that the endpoint serves.
 
-    `client` is boto3's SageMaker."""
+    "" if there is no such endpoint, None if it is changing or broken. `client` is boto3's SageMaker client."""
     found = find_endpoint(client, endpoint)
     if found is None:
         return ""

@@ -1,4 +1,4 @@
-"""Objects in S3 by their URI; `client` is boto3's S3 client."""
+"""Reads, writes and lists objects in S3. `client` is boto3's S3 client everywhere."""
 
 from __future__ import annotations
 
@@ -10,21 +10,22 @@ from typing import Any, TypeVar
 from millrace.errors import ConfigurationError
 
 AT_ONCE = 8
-"""Requests to S3 at the same time; boto3's client has ten connections."""
+"""The most requests to S3 at the same time. boto3's client has ten connections."""
 
 Item = TypeVar("Item")
 
 
 def at_once(do: Callable[[Item], object], items: Iterable[Item]) -> None:
-    """Do it for each item, AT_ONCE of them at the same time; returns when all are done, or raises the first error."""
+    """Call `do` with each item, AT_ONCE at the same time. Return when all calls have ended; raise the first error."""
     wanted = list(items)
     if wanted:
         with ThreadPoolExecutor(min(AT_ONCE, len(wanted))) as pool:
+            # `list` takes every result out of the iterator, which raises the error of a call.
             list(pool.map(do, wanted))
 
 
 def split_uri(uri: str) -> tuple[str, str]:
-    """Bucket and key of `s3://<bucket>/<key>`; raises ConfigurationError on anything else."""
+    """The bucket and the key of `s3://<bucket>/<key>`. Raises ConfigurationError for any other text."""
     bucket, _, key = uri.removeprefix("s3://").partition("/")
     if not uri.startswith("s3://") or not bucket or not key:
         raise ConfigurationError(where="object", field="uri", expected="s3://<bucket>/<key>", came=uri)
@@ -32,26 +33,27 @@ def split_uri(uri: str) -> tuple[str, str]:
 
 
 def key_of_version(uri: str) -> str:
-    """The key of `s3://<bucket>/<key>?versionId=<version>`; a key may itself have what stands before a version's id."""
+    """The key of `s3://<bucket>/<key>?versionId=<version>`, or of a URI without a version."""
     key = uri.removeprefix("s3://").partition("/")[2]
+    # `rpartition`, since a key itself may contain "?versionId=".
     return key.rpartition("?versionId=")[0] or key
 
 
 def read_object(client: Any, uri: str) -> bytes:
-    """The whole object in memory: for reports and settings, not for data."""
+    """The bytes of the whole object, in memory. It is for reports and settings, not for data."""
     bucket, key = split_uri(uri)
     content: bytes = client.get_object(Bucket=bucket, Key=key)["Body"].read()
     return content
 
 
 def put_object(client: Any, uri: str, content: bytes) -> None:
-    """Write the object, in place of one that is there."""
+    """Write the object, over an older one with the same key."""
     bucket, key = split_uri(uri)
     client.put_object(Bucket=bucket, Key=key, Body=content)
 
 
 def download(client: Any, uri: str, path: Path) -> None:
-    """Write the object to `path`, in pieces."""
+    """Download the object to the file `path`, in pieces of 1 MiB."""
     bucket, key = split_uri(uri)
     with path.open("wb") as file:
         for piece in client.get_object(Bucket=bucket, Key=key)["Body"].iter_chunks(1024 * 1024):
@@ -59,17 +61,21 @@ def download(client: Any, uri: str, path: Path) -> None:
 
 
 def keys_below(client: Any, bucket: str, prefix: str) -> Iterator[str]:
-    """The keys that begin so, in S3's order: by their bytes."""
+    """The keys that begin with `prefix`, in S3's order: by their bytes."""
     return (entry["Key"] for entry in entries_below(client, bucket, prefix))
 
 
 def entries_below(client: Any, bucket: str, prefix: str) -> Iterator[dict[str, Any]]:
-    """What S3 lists of each key that begins so (`Key`, `Size`, `LastModified`), in its order."""
+    """S3's entry for each key that begins with `prefix`, in S3's order.
+
+    An entry has `Key`, `Size` and `LastModified`."""
     for page in client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix):
         yield from page.get("Contents", [])
 
 
 def folders_below(client: Any, bucket: str, prefix: str) -> Iterator[str]:
-    """The next parts of the keys that begin so, each with its slash, in S3's order."""
+    """The folders right below `prefix`, each with a slash at its end, in S3's order.
+
+    Example: `date=1997-06-01/` for the prefix `electricity/decisions/`."""
     for page in client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix, Delimiter="/"):
         yield from (entry["Prefix"].removeprefix(prefix) for entry in page.get("CommonPrefixes", []))

@@ -1,4 +1,4 @@
-"""The SageMaker models of one workload's releases, and the endpoint configurations that serve them."""
+"""Lists the SageMaker models that the releases of one workload have made, and their endpoint configurations."""
 
 from __future__ import annotations
 
@@ -14,15 +14,18 @@ from millrace.names import MODEL_ROLE, WorkloadNames
 
 @dataclass(frozen=True, kw_only=True)
 class ReleasedModels:
-    """Known by their role: a name alone may be another workload's. `sagemaker` is boto3's client."""
+    """The models of one workload's releases. `sagemaker` is boto3's client.
+
+    A model is known by its role, since its name alone may belong to another workload."""
 
     sagemaker: Any
     names: WorkloadNames
     _known: dict[str, bool] = field(default_factory=dict)
 
     def is_ours(self, model: str) -> bool:
+        # The answers are kept: each is a call to SageMaker, and several configurations serve the same model.
         if model not in self._known:
-            # A name that does not begin as ours does is not looked at: a function's role may not.
+            # Other names are not looked up: the role of the function may describe only models with our prefix.
             self._known[model] = model.startswith(f"{self.names.prefix}-v") and self._has_our_role(model)
         return self._known[model]
 
@@ -31,7 +34,7 @@ class ReleasedModels:
         yield from (one["ModelName"] for page in pages for one in page["Models"] if self.is_ours(one["ModelName"]))
 
     def configs(self) -> Iterator[tuple[str, tuple[str, ...]]]:
-        """The configurations that serve one of them, each with its models."""
+        """The endpoint configurations that serve such a model, each with the names of its models."""
         pages = self.sagemaker.get_paginator("list_endpoint_configs").paginate(NameContains=f"{self.names.prefix}-v")
         for name in (one["EndpointConfigName"] for page in pages for one in page["EndpointConfigs"]):
             variants = self.sagemaker.describe_endpoint_config(EndpointConfigName=name)["ProductionVariants"]

@@ -1,1 +1,1 @@
-"""What a row must be: the contract's own light model, its reading, its rules on tables and on single rows."""
+"""What a row must be: our light model of a contract, its reader, and its rules on tables and on single rows."""

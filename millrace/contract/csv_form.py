@@ -1,4 +1,4 @@
-"""How a table's CSV files are written, where that is not with commas, points and UTF-8."""
+"""How a table's CSV files are written. Without a declaration it is with commas, decimal points and in UTF-8."""
 
 from __future__ import annotations
 
@@ -18,45 +18,48 @@ THOUSANDS = ("", ".", ",", "'", " ", "\u00a0", "\u202f")
 
 @dataclass(frozen=True, kw_only=True)
 class CsvForm:
-    """The custom property `csv` of a table."""
+    """The custom property `csv` of a table, for example `{delimiter: ";", decimal: ",", thousands: "."}`."""
 
     delimiter: str = ","
     quote: str = '"'
-    """Empty where a quotation mark is a character like any other."""
+    """Empty if a quotation mark is a character like any other."""
     encoding: str = "utf-8"
     decimal: str = "."
     """The mark before the decimals of a number."""
     thousands: str = ""
-    """The mark between each three digits before it; a number may have none of them, but not some."""
+    """The mark between each three digits of the whole part. A number has all of its marks or none: with `,`,
+    `1,234,567` and `1234567` are numbers, `1,234567` is not."""
     columns: tuple[str, ...] = ()
-    """The names of all cells of a line, in their order, for files without a line of names."""
+    """The names of all cells of a line, in order, for files without a line of names."""
 
     @cached_property
     def number(self) -> str:
-        """Regular expression of a number; without exponents of another form, currencies or percent signs."""
+        """The regular expression of a number: also `1.5e3`, `nan` and `inf`, but no currency and no percent sign."""
+        # The whole part has a mark before each three digits, or no mark at all.
         point, mark = re.escape(self.decimal), re.escape(self.thousands)
         whole = f"(?:[0-9]{{1,3}}(?:{mark}[0-9]{{3}})+|[0-9]+)" if mark else "[0-9]+"
         return f"^[+-]?(?:(?:{whole}(?:{point}[0-9]*)?|{point}[0-9]+)(?:[eE][+-]?[0-9]+)?|(?i:nan|inf|infinity))$"
 
     def value_of(self, text: str) -> float | None:
-        """The number that the text is, an integer of any size where it has only digits; None for another text and for
-        NaN."""
+        """The number that the text is: an integer of any size if it has only digits, else a float.
+
+        None for NaN and for a text that is no number."""
         if not re.match(self.number, text):
             return None
         plain = text.replace(self.thousands, "").replace(self.decimal, ".")
         with suppress(ValueError):
             return int(plain)
         value = float(plain)
-        return None if value != value else value
+        return None if value != value else value  # only NaN differs from itself
 
     @property
     def has_plain_numbers(self) -> bool:
-        """Whether numbers are written as JSON and Arrow write them."""
+        """Whether numbers are written as JSON and Arrow write them: `1234.5`."""
         return self.decimal == "." and not self.thousands
 
 
 def read_csv_form(value: object) -> CsvForm:
-    """The form that a contract declares; raises ValueError with what was expected."""
+    """The form that a contract declares. Raises ValueError for another value; its message is what was expected."""
     known = {field.name for field in fields(CsvForm)}
     if not isinstance(value, Mapping) or not set(value) <= known:
         raise ValueError(f"a mapping with {', '.join(sorted(known))}")
@@ -76,6 +79,7 @@ def read_csv_form(value: object) -> CsvForm:
         if not given["columns"] or len(set(given["columns"])) < len(given["columns"]):
             raise ValueError("columns: names that differ")
     form = CsvForm(**given)
+    # Without quotes nothing protects a delimiter within a number, so then the delimiter must differ too.
     marks = [form.decimal, form.thousands, form.quote, *([] if form.quote else [form.delimiter])]
     if len(set(filter(None, marks))) < len(list(filter(None, marks))):
         raise ValueError("decimal, thousands and quote that differ, and without quotes from the delimiter")
@@ -83,10 +87,10 @@ def read_csv_form(value: object) -> CsvForm:
 
 
 def read_words(value: object, *, as_they_are: bool = False) -> tuple[str, ...]:
-    """A list of texts, each once; raises ValueError with what was expected.
+    """The list of texts, each of them once. Raises ValueError for another value; its message is what was expected.
 
-    Cells are compared without spaces around them, so a text with some would match none; names of Parquet columns are
-    compared as they are."""
+    Cells are compared without the spaces around them, so a text with spaces around it would match no cell and is
+    refused. Names of Parquet columns are compared with their spaces: `as_they_are` allows them."""
     if not isinstance(value, list) or not all(isinstance(word, str) for word in value):
         raise ValueError("a list of texts (in quotation marks where YAML takes them for other values: 'no', '1', '')")
     if not as_they_are and any(word != word.strip() for word in value):

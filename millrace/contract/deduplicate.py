@@ -1,4 +1,4 @@
-"""The keys of rows: which rows have a key that the table holds, or that an earlier row of the drop has."""
+"""The keys of rows: finds the rows with a key that the table holds already, or that an earlier row of the drop has."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     Mask = npt.NDArray[np.bool_]
 
 BLOCK = 1 << 16
-"""So many keys are put into a table at a time: what is computed of them fits into the processor's cache."""
+"""The number of keys that go into a hash table at a time: what is computed of them fits into the processor's cache."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,27 +28,31 @@ class Keys:
 
     columns: tuple[str, ...]
     values: pa.Array
-    """As `key_of` makes them; with `beside`, as `key_beside` does."""
+    """The keys as `key_of` makes them; if there are columns `beside`, as `key_beside` makes them."""
     beside: tuple[str, ...] = ()
-    """Columns that must be equal as well: with another value there the row is a new one, of the same key."""
+    """Further columns that must be equal: a row of a known key with another value there is a new row.
+
+    A label that corrects an earlier one is such a row: it has the same key and another label."""
 
 
 class Seen:
-    """The keys of a drop, part after part, each with a number and the line of the row that was accepted with it.
+    """The keys of a drop, part after part. Each key has a number, and the line of the row that was accepted with it.
 
-    A row takes 24 to 34 bytes, 18 where the keys ascend. Of a key that is no number its hash is kept, of 128 bits,
-    whatever the key's length: 8 bytes more. Python's hash is keyed anew in each process (SipHash), so that no file can
-    be made whose keys have the same one."""
+    A row takes 24 to 34 bytes, or 18 if the keys ascend. A key that is no number is kept as a hash of 128 bits,
+    whatever its length; that takes 8 bytes more. Python's hash has a new secret in each process (SipHash), so nobody
+    can make a file with keys of the same hash."""
 
     def __init__(self) -> None:
         import numpy as np
 
         self._table = _HashTable()
         self._lines = np.empty(0, np.int64)
-        """By number; -1 for a key of which no row was accepted."""
+        """The line of the accepted row, by the number of its key; -1 for a key without an accepted row."""
 
     def number(self, keys: pa.Array, good: Mask) -> Numbers:
-        """The same number for equal keys of this part and of those before; -1 for null and for rows that are bad."""
+        """The number of each row's key. Equal keys have equal numbers, in this part and in the parts before.
+
+        -1 for a key that is null and for a row that is not good."""
         import numpy as np
         import pyarrow as pa
 
@@ -62,14 +66,14 @@ class Seen:
         return numbers
 
     def accept(self, numbers: Numbers, lines: pa.Array) -> None:
-        """Keep the lines of rows that are accepted, by the numbers of their keys."""
+        """Keep the lines of the accepted rows, by the numbers of their keys."""
         import numpy as np
 
         has_key = np.flatnonzero(numbers >= 0)
         self._lines[numbers.take(has_key)] = lines.to_numpy(zero_copy_only=False).take(has_key)
 
     def before(self, numbers: Numbers) -> list[tuple[int, int]]:
-        """The position of each key of which a row was accepted before, with its line."""
+        """The position and the earlier line of each key that has an accepted row already."""
         import numpy as np
 
         has_key = np.flatnonzero(numbers >= 0)
@@ -79,10 +83,11 @@ class Seen:
 
 
 class _HashTable:
-    """Keys as integers, one or two for each, and the place of the first one of equal keys by its hash.
+    """A hash table of keys, one or two integers each, that finds the first of equal keys.
 
-    Open addressing, for many keys at a time: those whose slot another key has go on to the next slot together. 1M keys
-    in no order took 50 ms; to sort those of each part, search for them and merge them took 290."""
+    A key's place is its number in the order in which keys were added. The table uses open addressing for many keys at
+    a time: all keys that find their slot taken by another key go on to the next slot together. 1M keys in random order
+    took 50 ms. To sort the keys of each part, search for them and merge them took 290 ms."""
 
     def __init__(self) -> None:
         import secrets
@@ -93,15 +98,16 @@ class _HashTable:
         self._columns: list[Numbers] = []
         self._highest: int | None = None
         self._slots = np.empty(0, np.int32)
-        """Places of keys, -1 for none, of which at most half are taken; their number is a power of two. The 2**31 keys
-        that are too many for int32 would take 48 GiB."""
+        """The place of the key in each slot, -1 for an empty slot. At most half of the slots are taken; the number of
+        slots is a power of two. int32 is enough: 2**31 keys would take 48 GiB."""
         self._placed = 0
-        """So many keys have a slot. Keys that ascend need none, until one comes that does not: each is a new one."""
-        # A random factor (multiply-shift, Dietzfelbinger 1997): no file can be made whose keys meet in few slots.
+        """The number of keys that have a slot. As long as keys ascend each is a new one, and none needs a slot."""
+        # The factor is random (multiply-shift, Dietzfelbinger 1997), so nobody can make a file whose keys meet in few
+        # slots.
         self._factor = np.uint64(secrets.randbits(64) | 1)
 
     def add(self, *columns: Numbers) -> Numbers:
-        """For each key the place of the first one that equals it, of all that were ever added."""
+        """The place of the first equal key, for each of these keys; all keys that were ever added count."""
         import numpy as np
 
         start, self.size = self.size, self.size + len(columns[0])
@@ -111,6 +117,7 @@ class _HashTable:
             own[start : self.size] = its
         if self._ascend(columns[0]):
             return np.arange(start, self.size)
+        # A larger table of slots starts empty: all earlier keys are placed again, then the new ones.
         if len(self._slots) < 2 * self.size:
             self._slots = np.full(1 << (2 * self.size).bit_length(), -1, np.int32)
             self._placed = 0
@@ -120,24 +127,27 @@ class _HashTable:
         return np.concatenate([self._place(at, min(at + BLOCK, self.size)) for at in range(start, self.size, BLOCK)])
 
     def _ascend(self, numbers: Numbers) -> bool:
-        """Whether they do, and begin above all that were there."""
+        """Whether the numbers ascend strictly and begin above all earlier ones; the highest number is kept."""
         before, highest = self._highest, int(numbers.max())
         self._highest = highest if before is None else max(before, highest)
         return (before is None or int(numbers[0]) > before) and bool((numbers[1:] > numbers[:-1]).all())
 
     def _place(self, start: int, stop: int) -> Numbers:
-        """Give each of these keys a slot, or find that of its first; the places of the first ones."""
+        """The places of the first equal keys, for the keys from `start` to `stop`; each new key gets a slot."""
         import numpy as np
 
         keys = [column[start:stop] for column in self._columns]
+        # Multiply-shift: the top k bits of the product are the slot, of 2**k slots.
         shift = np.uint64(65 - len(self._slots).bit_length())
         slots = ((keys[0].view(np.uint64) * self._factor) >> shift).view(np.int64)
+        # `left` are the keys that have no slot yet, `slots` the slot that each of them tries in this round.
         found, left = np.empty(stop - start, np.int64), np.arange(stop - start)
         while left.size:
-            # Backwards, as numpy writes in order: of keys that want the same slot the first one gets it.
+            # Backwards, since numpy writes in order: of several keys that want an empty slot the first one gets it.
             free = np.flatnonzero(self._slots.take(slots) < 0)[::-1]
             self._slots[slots.take(free)] = (left.take(free) + start).astype(np.int32)
             found[left] = first = self._slots.take(slots)
+            # If the slot now holds another key, the next one is tried; behind the last slot comes the first.
             differs = np.zeros(len(left), dtype=bool)
             for own, asked in zip(self._columns, keys, strict=True):
                 differs |= own.take(first) != asked.take(left)
@@ -147,14 +157,17 @@ class _HashTable:
 
 
 def _grown(numbers: Numbers, size: int) -> Numbers:
-    """With room for `size`, and some more: where it lies, so that many rows are never held twice. No view is kept."""
+    """The array with room for `size` numbers and an eighth more.
+
+    It grows in place, so many rows are never in memory twice."""
     if size > len(numbers):
+        # Nobody keeps a view of the array, so numpy need not look for references to it.
         numbers.resize(size + size // 8, refcheck=False)
     return numbers
 
 
 def _integers(keys: pa.Array) -> list[Numbers]:
-    """The keys, none of them null, as integers; of those that are none a hash in two halves."""
+    """The keys as one column of integers; keys that are no numbers as two, the halves of a hash. No key is null."""
     import numpy as np
     import pyarrow as pa
     import pyarrow.compute as pc
@@ -169,10 +182,11 @@ def _integers(keys: pa.Array) -> list[Numbers]:
 
 
 def key_of(rows: pa.Table, columns: tuple[str, ...]) -> pa.Array:
-    """One value per row that is equal where the key columns are: the column itself, or their texts joined.
+    """One value per row; the values of two rows are equal if their key columns are.
 
-    A text is preceded by its length, so that ("a", "bc") and ("ab", "c") differ. Null where a part is null. With a
-    binary column the key is bytes, since not all bytes are text."""
+    For one column it is the column itself, for several their texts joined. A text is preceded by its length, so that
+    ("a", "bc") and ("ab", "c") differ: `1:a:2:bc` and `2:ab:1:c`. It is null if one of the columns is null. With a
+    binary column it is bytes, since not all bytes are text."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
@@ -189,12 +203,12 @@ def key_of(rows: pa.Table, columns: tuple[str, ...]) -> pa.Array:
 
 
 def key_beside(rows: pa.Table, columns: tuple[str, ...], beside: tuple[str, ...]) -> pa.Array:
-    """`key_of`, of two rows equal only where the cells of `beside` are equal too, nothing included."""
+    """The key and the cells of `beside` as one value per row; two missing cells of `beside` are equal."""
     return key_of(with_marks(rows, beside), (*columns, *beside))
 
 
 def with_marks(rows: pa.Table, columns: Sequence[str]) -> pa.Table:
-    """The rows with each cell of the columns as a text that is never null: empty for nothing, else "=" and the cell."""
+    """The rows, with each cell of `columns` as a text that is never null: 5 becomes "=5", a missing cell ""."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
@@ -207,7 +221,7 @@ def with_marks(rows: pa.Table, columns: Sequence[str]) -> pa.Table:
 
 
 def _with_one_zero(cells: Any) -> Any:
-    """Numbers without -0.0, which equals 0.0 and neither hashes nor reads like it."""
+    """The numbers with 0.0 in place of -0.0, which is equal but has another hash and another text."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
@@ -224,16 +238,16 @@ def duplicates(
     *,
     is_alone: bool = True,
 ) -> dict[int, RuleViolation]:
-    """What is wrong with each good row whose key is in the table or stands in an earlier row; by position.
+    """The violation of each good row whose key the table holds or an earlier row has, by the position of the row.
 
-    `numbers` are those that `seen` gave to the keys. Where the key is not alone, only rows of earlier parts count here:
-    see `repeated`."""
+    `numbers` are the numbers that `seen` gave to the keys. If the table has several keys (not `is_alone`), only rows of
+    earlier parts count as earlier rows here; `repeated` then compares the rows of this part by all keys together."""
     import numpy as np
     import pyarrow as pa
     import pyarrow.compute as pc
 
     numbers = np.where(good, numbers, -1)
-    places: dict[int, str] = {}  # where the key was before
+    places: dict[int, str] = {}  # where the key was before, by position
     if known is not None and len(known.values):
         compared = key_beside(rows, key, known.beside) if known.beside else key_of(rows, key)
         held = pc.is_in(compared.filter(pa.array(good)), value_set=known.values.drop_null(), skip_nulls=True)
@@ -241,20 +255,21 @@ def duplicates(
     for at, line in seen.before(numbers):
         places.setdefault(at, f"first on line {line}")
     kept = good.copy()
-    kept[list(places)] = False  # what is refused keeps no key from others
+    kept[list(places)] = False  # a refused row does not use up its key
     found = repeated(rows, kept, {key: numbers}) if is_alone else {}
     return found | {at: _violation(rows, at, key, place) for at, place in places.items()}
 
 
 def repeated(rows: pa.Table, good: Mask, numbers: Mapping[tuple[str, ...], Numbers]) -> dict[int, RuleViolation]:
-    """What is wrong with each good row that has a key of an earlier one; by position. `numbers` are those of each key.
+    """The violation of each good row that has a key of an earlier row of this part, by the position of the row.
 
-    A row that is refused keeps no key from others. Of `A,x`, `B,x` and `B,z`, both columns keys, the second is refused
-    for its x, so the third is the first one with a B."""
+    `numbers` are the numbers of the rows' keys, by key. A refused row does not use up its keys. Of `A,x`, `B,x` and
+    `B,z`, with a key on each column, the second row is refused for its x, so the third is the first with a B."""
     import numpy as np
 
     found: dict[int, RuleViolation] = {}
     firsts: list[dict[int, int]] = [{} for _ in numbers]
+    # Only rows that share a key with another row are walked through, in order: there are few of them.
     is_twice = np.logical_or.reduce([_is_twice(np.where(good, each, -1)) for each in numbers.values()])
     for at in np.flatnonzero(is_twice).tolist():
         own = [int(each[at]) for each in numbers.values()]
@@ -272,7 +287,7 @@ def repeated(rows: pa.Table, good: Mask, numbers: Mapping[tuple[str, ...], Numbe
 
 
 def _is_twice(numbers: Numbers) -> Mask:
-    """Whether another row has the same number; never of -1."""
+    """Whether another row has the same number, for each row; False for the number -1."""
     import numpy as np
 
     is_twice = np.zeros(len(numbers), dtype=bool)
@@ -280,6 +295,7 @@ def _is_twice(numbers: Numbers) -> Mask:
     numbers = numbers[counted]
     if bool((numbers[1:] > numbers[:-1]).all()):
         return is_twice
+    # Each number keeps the position of its last row. A row that is not the last one of its number marks it by -1.
     last = np.empty(int(numbers.max()) + 1, np.int64)
     last[numbers] = counted
     last[numbers[last[numbers] != counted]] = -1
@@ -293,15 +309,15 @@ def _violation(rows: pa.Table, at: int, key: tuple[str, ...], where: str) -> Rul
 
 
 def _said(rows: pa.Table, at: int, key: tuple[str, ...]) -> str:
-    """The key of a row: its value or, of several columns, `machine='A', at=2020-01-01 00:00:00`."""
+    """The key of a row for a message: its value or, for several columns, `machine='A', at=2020-01-01 00:00:00`."""
     cells = {name: truncate(rows.column(name)[at].as_py()) for name in key}
     return ", ".join(cells.values() if len(key) == 1 else (f"{name}={cell}" for name, cell in cells.items()))
 
 
 def _number_type(kind: pa.DataType) -> Any:
-    """The integer type of the same width where keys of this type are numbers; None where they are not.
+    """The integer type of the same width, if keys of this type are numbers or times; else None.
 
-    Keys of floating point are finite and have one zero: equal ones have equal bits."""
+    Keys of floating point are finite and have no -0.0, so equal keys have equal bits."""
     import pyarrow as pa
 
     if pa.types.is_timestamp(kind) or pa.types.is_float64(kind):
@@ -312,7 +328,7 @@ def _number_type(kind: pa.DataType) -> Any:
 
 
 def decoded(rows: pa.Table) -> pa.Table:
-    """The rows with dictionary-encoded texts as plain ones."""
+    """The rows, with dictionary-encoded texts as plain texts."""
     import pyarrow as pa
 
     for place, kind in enumerate(rows.schema.types):

@@ -1,4 +1,4 @@
-"""How old the newest row may be, by the standard's service-level agreement `latency`:
+"""How old the newest row may be. The contract says it by the standard's service-level agreement `latency`:
 
 slaProperties:
   - {property: latency, value: 2, unit: d, element: rows.timestamp}
@@ -15,21 +15,22 @@ HOURS = {
     **dict.fromkeys(("d", "day", "days"), 24.0),
     **dict.fromkeys(("y", "yr", "year", "years"), 24 * 365.0),
 }
-"""By the standard's unit: https://bitol-io.github.io/open-data-contract-standard/latest/service-level-agreement/"""
+"""The hours of each unit of the standard:
+https://bitol-io.github.io/open-data-contract-standard/latest/service-level-agreement/"""
 
 
 @dataclass(frozen=True, kw_only=True)
 class AllowedAge:
-    """The newest value of a column of `rows` is at most so old."""
+    """The newest value in `column` of the table `rows` may be at most `hours` old."""
 
     column: str
     hours: float
 
 
 def read_freshness(agreements: list[Mapping[str, Any]]) -> AllowedAge | None:
-    """Of the contract's agreements the latency, None without one; the others are for people.
+    """The agreement `latency` of the contract, None if it has none; other agreements are for people and not read.
 
-    Raises ValueError, which says what was expected."""
+    Raises ValueError for two of them and for one that cannot be read; its message is what was expected."""
     found = [one for one in agreements if one.get("property") == "latency"]
     if not found:
         return None

@@ -26,12 +26,12 @@ Kind = Literal[
 ]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 INTEGERS: dict[Kind, int] = {"int32": 2**31, "int64": 2**63}
-"""A number v fits where -limit <= v < limit."""
+"""The limit of each kind of whole numbers: a number v fits if -limit <= v < limit."""
 FLOATS: tuple[Kind, ...] = ("float32", "float64")
 FLOAT32_MAX: float = struct.unpack("f", b"\xff\xff\x7f\x7f")[0]
 """The largest finite float32."""
 FLOAT32_END: float = 2.0**128 - 2.0**103
-"""The least number that is no longer rounded to FLOAT32_MAX, but to infinity."""
+"""The smallest number that float32 rounds to infinity; below it numbers are rounded to FLOAT32_MAX."""
 NUMBERS: tuple[Kind, ...] = (*INTEGERS, *FLOATS)
 TIMES: tuple[Kind, ...] = ("date", "timestamp", "timestamp_utc")
 FORMS: dict[Kind, str] = {
@@ -46,17 +46,19 @@ FORMS: dict[Kind, str] = {
     "timestamp": "a time without an offset, such as 2025-04-07T10:00:00",
     "timestamp_utc": "a time with an offset, such as 2025-04-07T10:00:00Z",
 }
-"""What a cell is, for people."""
+"""What a cell of each kind must be, for people."""
 DATE = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 TIMESTAMP = re.compile(
     r"\d{4}-\d\d-\d\d([ T]([01]\d|2[0-3])(:[0-5]\d(:[0-5]\d(\.\d{1,6})?)?)?(Z|[+-]([01]\d|2[0-3])(:?[0-5]\d)?)?)?",
     re.ASCII,
 )
-"""The timestamps in microseconds that Arrow reads: `datetime.fromisoformat` reads more, for example week dates."""
+"""The texts that Arrow reads as timestamps in microseconds.
+
+`datetime.fromisoformat` reads more, for example week dates."""
 
 
 def arrow_type(kind: Kind) -> pa.DataType:
-    """The Arrow type of one kind; timestamps in microseconds, as Iceberg keeps them."""
+    """The Arrow type of a kind. Timestamps are in microseconds, as Iceberg keeps them."""
     import pyarrow as pa
 
     return {
@@ -74,10 +76,10 @@ def arrow_type(kind: Kind) -> pa.DataType:
 
 
 def parse_cell(value: Any, kind: Kind) -> Any:
-    """The cell in its column's type, None for None; raises ValueError for a value that is not of the type.
+    """The JSON value as a cell of its column's type; None for None.
 
-    In plain Python: the prediction function has no Arrow. Times are ISO text, binary cells are base64 text; a number
-    too large for a float column is infinite."""
+    Times are ISO text, binary cells are base64 text. A number too large for a float column becomes infinite. Raises
+    ValueError for a value that is not of the type. This is plain Python, since the prediction function has no Arrow."""
     if value is None:
         return None
     if not has_json_type(value, kind):
@@ -95,7 +97,9 @@ def parse_cell(value: Any, kind: Kind) -> Any:
 
 
 def has_json_type(value: object, kind: Kind) -> bool:
-    """Whether JSON writes cells of this kind as such a value; whether the text of a time is one, only parsing tells."""
+    """Whether JSON writes cells of this kind as such a value.
+
+    Any text passes for a time and for bytes: only `parse_cell` tells whether the text can be read."""
     if limit := INTEGERS.get(kind):
         return isinstance(value, int) and not isinstance(value, bool) and -limit <= value < limit
     if kind in FLOATS:
@@ -106,7 +110,7 @@ def has_json_type(value: object, kind: Kind) -> bool:
 
 
 def to_float(value: float, kind: Kind = "float64") -> float:
-    """The nearest number that the column holds; infinite where the value is beyond its range."""
+    """The nearest number that a float column of this kind can hold; infinite if the value is beyond its range."""
     try:
         number = float(value)
         return float(struct.unpack("f", struct.pack("f", number))[0]) if kind == "float32" else number
@@ -115,28 +119,32 @@ def to_float(value: float, kind: Kind = "float64") -> float:
 
 
 def from_base64(text: str) -> bytes:
-    """The bytes; raises ValueError for a character outside of the standard alphabet or wrong padding."""
+    """The bytes that the text stands for.
+
+    Raises ValueError for a character outside of the standard alphabet and for wrong padding."""
     found = base64.b64decode(text, validate=True)
-    # Python's reader passes padding behind a whole group, and bits of the last letter that no byte has.
+    # Python's reader also takes padding behind a whole group, and set bits in the last letter that belong to no byte.
+    # So the bytes are written again and compared.
     if base64.b64encode(found) != text.encode():
         raise ValueError(text)
     return found
 
 
 def as_json(cell: object) -> object:
-    """The cell as JSON holds it, the reverse of `parse_cell`."""
+    """The cell as JSON holds it: the reverse of `parse_cell`."""
     if isinstance(cell, bytes):
         return to_base64(cell)
     return cell.isoformat() if isinstance(cell, date) else cell
 
 
 def to_base64(cell: bytes) -> str:
-    """The cell as text, the reverse of `from_base64`."""
+    """The bytes as base64 text: the reverse of `from_base64`."""
     return base64.b64encode(cell).decode()
 
 
 def _parse_timestamp(text: str, kind: Kind) -> datetime:
     moment = datetime.fromisoformat(_matching(TIMESTAMP, text))
+    # A `timestamp` must not have an offset, a `timestamp_utc` must have one.
     if (moment.tzinfo is None) is not (kind == "timestamp"):
         raise ValueError(text)
     try:
@@ -152,7 +160,7 @@ def _matching(form: re.Pattern[str], text: str) -> str:
 
 
 def _is_unicode(text: str) -> bool:
-    """False for half a surrogate pair, which JSON can write and UTF-8 cannot."""
+    """Whether UTF-8 can write the text: not if it has half a surrogate pair, which JSON can write."""
     try:
         text.encode()
     except UnicodeEncodeError:

@@ -1,7 +1,7 @@
-"""`contract.yaml` becomes a Contract: quick, without the standard's own package, for functions and jobs.
+"""Reads `contract.yaml` into a Contract: quickly and without the standard's own package, for functions and jobs.
 
-The whole standard is checked once, at synth, by `millrace.contract.odcs`. A rule that this reader does
-not know how to keep stops here: a rule that nothing runs is worse than no rule.
+`millrace.contract.odcs` checks the whole standard once, at synth. This reader stops at a rule that it does not know:
+a rule that nothing checks is worse than no rule.
 """
 
 from __future__ import annotations
@@ -43,29 +43,31 @@ DECLARED_TYPES: dict[str, dict[str, Kind]] = {
     "date": {"": "date", "DATE": "date"},
     "timestamp": {"": "timestamp", "TIMESTAMP": "timestamp"},
 }
+"""The kind of a column by `logicalType`, then by `physicalType`; "" stands for a column without a `physicalType`."""
 
 ROLES = ("label", "protected")
 RULE_PROPERTIES = tuple(word for rule in RULES for word in rule.custom_properties)
 NOT_ALLOWED = "words that are no values of the column: in one of the two, or missingValues of its own"
 BOOLEANS = ("true", "false", "0", "1")
-"""How files write the two values of a boolean, in small letters."""
+"""How files write the two values of a boolean, in lower case."""
 COLUMN_PROPERTIES = ("role", "generated", "input", "unit", "missingValues", *RULE_PROPERTIES)
-"""The custom properties of a column that have a meaning here,"""
+"""The custom properties of a column that are read."""
 TABLE_PROPERTIES = ("csv", "missingValues", "ignoredColumns")
-"""and of an object: how the files of its feeds are written;"""
+"""The custom properties of an object that are read: how the files of its feeds are written."""
 ROWS_PROPERTIES = (*TABLE_PROPERTIES, "nearestExample")
-"""of `rows` also whether explanations may show them."""
+"""The custom properties of the object `rows`; `nearestExample` says whether explanations may show its rows."""
 GENERATED: dict[Generated, tuple[Kind, ...]] = {
     "event_time": ("timestamp", "timestamp_utc"),
     "row_order": ("timestamp", "timestamp_utc"),
     "row_id": ("string",),
 }
+"""The kinds of columns that each value of the custom property `generated` can fill."""
 
 
 def load_contract(folder: Path) -> Contract:
     """The contract in `folder/contract.yaml`.
 
-    Raises WorkloadError that says file, field, what was expected and what came."""
+    Raises WorkloadError for a contract that cannot be read; it says file, field, what was expected and what came."""
     path = folder / "contract.yaml"
     where, document = f"{folder.name}/{path.name}", read_document(path)
     with named_places(document):
@@ -74,7 +76,7 @@ def load_contract(folder: Path) -> Contract:
 
 
 def read_document(path: Path) -> dict[str, Any]:
-    """The YAML document as plain values; raises WorkloadError when it is none."""
+    """The YAML document as plain values. Raises WorkloadError for a file that is missing or no mapping in YAML."""
     where = f"{path.parent.name}/{path.name}"
     try:
         document = yaml.load(path.read_bytes(), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # noqa: S506 # nosec B506 # both are safe
@@ -82,8 +84,9 @@ def read_document(path: Path) -> dict[str, Any]:
     except FileNotFoundError:
         raise WorkloadError(where=where, field="(file)", expected="a file", came="none") from None
     except (yaml.YAMLError, ValueError, TypeError, AttributeError, KeyError, RecursionError) as error:
-        # Of YAML's reader a date that no calendar has is a ValueError, `!!timestamp x` an AttributeError, `!!bool x` a
-        # KeyError. A value that holds itself, a key that is no text and values too deep have no digest.
+        # YAML's reader raises ValueError for a date that no calendar has, AttributeError for `!!timestamp x` and
+        # KeyError for `!!bool x`. The digest fails for a value that holds itself, for a key that is no text and for
+        # values nested too deep.
         raise WorkloadError(where=where, field="(file)", expected="YAML", came=str(error)) from None
     if not isinstance(document, dict):
         raise WorkloadError(where=where, field="(file)", expected="a mapping", came=document)
@@ -97,7 +100,7 @@ def digest(document: Mapping[str, Any]) -> str:
 
 
 class _Reader:
-    """Walks the document; every failure names its field."""
+    """Reads the document from top to bottom; every WorkloadError names its field."""
 
     def __init__(self, where: str) -> None:
         self.where = where
@@ -108,7 +111,7 @@ class _Reader:
             if name not in objects:
                 self._stop("schema", f"an object named {name!r}", sorted(str(key) for key in objects))
         rows, labels = (self._table(*objects[name]) for name in ("rows", "labels"))
-        # A file of whole rows is one of their labels too: what else it says of them is not read.
+        # A file of whole rows is also a file of labels: the other columns of `rows` are there and not read.
         others = [name for name in rows.name_of if name not in labels.name_of]
         contract = Contract(
             rows=rows,
@@ -126,13 +129,16 @@ class _Reader:
             self._stop("slaProperties", str(error), [one for one in agreements if one.get("property") == "latency"])
 
     def _check_labels(self, contract: Contract) -> None:
-        """One label or several booleans, the same in both tables, and every label can find its row."""
+        """Check the labels of both tables: one label or several booleans, the same in both, and each can find its row.
+
+        Raises WorkloadError otherwise."""
         for table in (contract.rows, contract.labels):
             labels = [column for column in table.columns if column.label]
             is_one = len(labels) == 1 or (labels and all(column.kind == "boolean" for column in labels))
             if not is_one:
                 expected = "one property with the custom property role: label, or several booleans"
                 self._stop(f"schema.{table.name}", expected, [column.name for column in labels])
+        # A generated id or order is made from the file of the labels, so it equals that of no row.
         if made := [c.name for c in contract.labels.columns if c.generated in ("row_id", "row_order")]:
             self._stop("schema.labels", "no generated row_id or row_order, which would find no row", made)
         for label in contract.label_columns:
@@ -148,11 +154,13 @@ class _Reader:
         field = f"schema.{index}.properties"
         properties: list[dict[str, Any]] = entry.get("properties") or self._stop(field, "at least one property", "none")
         at = f"schema.{index}.customProperties"
+        # The columns; a column without words of its own for missing cells takes those of its table.
         missing = self._words(f"{at}.missingValues", custom.get("missingValues", []))
         columns = tuple(self._column(f"{field}.{i}", prop, missing) for i, prop in enumerate(properties))
         names = [column.name for column in columns]
         if len(set(names)) != len(names) or any(name.startswith("_") for name in names):
             self._stop(field, "names that differ and do not start with '_'", names)
+        # The rules on rows together. A key may be declared in three ways, and the same one in several of them.
         rows = self._row_rules(f"schema.{index}.quality", entry.get("quality") or (), names)
         keys = [
             _primary_key(properties),
@@ -169,19 +177,23 @@ class _Reader:
             ignored=self._words(f"{at}.ignoredColumns", custom.get("ignoredColumns", []), as_they_are=True),
             may_be_shown=self._truth(f"{at}.nearestExample", custom.get("nearestExample", False)),
         )
+        # In this order: the names in `csv` are known before they are translated, and missing numbers are read as `csv`
+        # writes them.
         self._check_names(f"schema.{index}", table)
         table = replace(table, csv=self._by_names_in_files(f"{at}.csv", table)).with_missing_values()
         self._check_missing_numbers(field, table)
         return table
 
     def _check_missing_numbers(self, field: str, table: Table) -> None:
-        """What is missing is no value."""
+        """Raise WorkloadError for an allowed value of a column that is also one of its missing values."""
         for at, column in enumerate(table.columns):
             if both := sorted(value for value in column.allowed if column.means_missing(value)):
                 self._stop(f"{field}.{at}.customProperties.missingValues", NOT_ALLOWED, both)
 
     def _check_names(self, field: str, table: Table) -> None:
-        """A name in a file means one column, and files without names have every column that is not generated."""
+        """Check that a name in a file means one column, and that `csv.columns` has every column that a file must have.
+
+        Raises WorkloadError otherwise."""
         meant = [*table.ignored, *(name for c in table.columns for name in {c.name, c.name_in_file})]
         if twice := sorted({name for name in meant if meant.count(name) > 1}):
             self._stop(field, "names, physical names and ignored columns that differ", twice)
@@ -194,7 +206,7 @@ class _Reader:
             self._stop(f"{field}.customProperties.csv", expected, f"unknown: {unknown}, missing: {needed}")
 
     def _by_names_in_files(self, field: str, table: Table) -> CsvForm:
-        """The form with each listed column by its name in files."""
+        """The form of the CSV files, with each listed column by its name in files."""
         in_files = {column.name: column.name_in_file for column in table.columns}
         listed = tuple(in_files.get(name, name) for name in table.csv.columns)
         if twice := sorted({name for name in listed if listed.count(name) > 1}):
@@ -228,7 +240,9 @@ class _Reader:
     def _missing_words(
         self, field: str, value: object, of_table: tuple[str, ...], kind: Kind, rules: Sequence[Rule]
     ) -> tuple[str, ...]:
-        """Those of the column, or else of its table; raises WorkloadError for one that is a value of the column."""
+        """The words for missing cells: the column's own, or else its table's.
+
+        Raises WorkloadError for a word that is also a value of the column."""
         words = of_table if value is None else self._words(field, value)
         allowed = {each for rule in rules if isinstance(rule, Allowed) for each in rule.values}
         if both := sorted(
@@ -238,9 +252,11 @@ class _Reader:
         return words
 
     def _column(self, field: str, prop: dict[str, Any], missing: tuple[str, ...]) -> Column:
+        # `timezone` and `format` leave the options here; all that remain are words of rules.
         options = dict(prop.get("logicalTypeOptions") or {})
         kind = self._kind(field, prop, options)
         time_format = self._time_format(f"{field}.logicalTypeOptions.format", kind, options.pop("format", None))
+        # The words of rules are collected from four places of the property.
         declaration = Declaration(where=self.where, field=field, kind=kind)
         for word, value in options.items():
             declaration.add(word, f"{field}.logicalTypeOptions.{word}", value)
@@ -253,6 +269,7 @@ class _Reader:
                 declaration.add(word, f"{field}.customProperties.{word}", custom[word])
         if custom.get("role", "label") not in ROLES:
             self._stop(f"{field}.customProperties.role", " or ".join(ROLES), custom["role"])
+        # Each rule takes its words; `close` refuses the words that are left.
         rules = tuple(rule for each in RULES if kind in each.kinds for rule in each.declared(declaration))
         declaration.close()
         return Column(
@@ -274,7 +291,9 @@ class _Reader:
         )
 
     def _custom(self, field: str, entry: Mapping[str, Any], known: Sequence[str]) -> dict[str, Any]:
-        """The custom properties of an object or a column; the standard allows any, we refuse what we would ignore."""
+        """The custom properties of an object or a column, by name.
+
+        The standard allows any name. Raises WorkloadError for a name that is not `known`: nothing would read it."""
         custom = {each["property"]: each["value"] for each in entry.get("customProperties") or ()}
         if unknown := sorted(custom.keys() - set(known)):
             self._stop(f"{field}.customProperties", ", ".join(known) or "none on an object", ", ".join(unknown))
@@ -314,7 +333,7 @@ class _Reader:
         return "timestamp_utc" if zoned else kinds[physical]
 
     def _metrics(self, field: str, quality: Sequence[dict[str, Any]], declaration: Declaration) -> set[str]:
-        """The metrics on the column's cells; the arguments of `invalidValues` go into the declaration."""
+        """The names of the metrics on the column's cells; the arguments of `invalidValues` go into `declaration`."""
         metrics = set()
         for i, rule in enumerate(quality):
             at = f"{field}.quality.{i}"
@@ -332,6 +351,7 @@ class _Reader:
         return metrics
 
     def _row_rules(self, field: str, quality: Sequence[dict[str, Any]], names: Sequence[str]) -> Table:
+        """The rules on rows together, as a Table that has nothing else: its keys and its bounds on the rows' number."""
         keys: list[tuple[str, ...]] = []
         minimum, maximum = 0, None
         for i, rule in enumerate(quality):
@@ -356,6 +376,7 @@ class _Reader:
         return Table(name="", columns=(), keys=tuple(keys), minimum_rows=minimum, maximum_rows=maximum)
 
     def _row_count(self, field: str, rule: dict[str, Any]) -> tuple[int, int | None]:
+        """The lowest and the highest number of rows; None without an upper bound."""
         minimum = rule.get("mustBeGreaterOrEqualTo", rule.get("mustBeGreaterThan", -1) + 1)
         maximum = rule.get("mustBeLessOrEqualTo")
         if "mustBeLessThan" in rule:
@@ -365,7 +386,9 @@ class _Reader:
         return minimum, maximum
 
     def _check_none(self, field: str, rule: dict[str, Any]) -> None:
-        """A rule on cells is kept row by row, so the only count that makes sense is none."""
+        """Raise WorkloadError unless the rule says `mustBe: 0`.
+
+        A row that breaks a rule on cells is quarantined, so 0 is the only number of such rows that makes sense."""
         operators = {key: value for key, value in rule.items() if key.startswith("must")}
         if operators != {"mustBe": 0}:
             self._stop(field, "mustBe: 0 (a row that breaks the rule is quarantined)", operators)

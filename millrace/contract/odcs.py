@@ -1,4 +1,4 @@
-"""A contract against the whole standard, at synth: JSON schema, the standard's model, then ours."""
+"""Checks a contract against the whole standard, at synth: by its JSON schema, by its model, then by our reader."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ API_VERSIONS = ("v3.1.0", "v3.2.0")
 
 
 def check_contract(folder: Path) -> Contract:
-    """The contract of `folder`, valid against the standard.
+    """The contract in `folder/contract.yaml`, checked against the Open Data Contract Standard.
 
-    Both the JSON schema and the model are checked: the model alone lets wrong words in enumerations pass.
-    Raises WorkloadError that says file, field, what was expected and what came."""
+    It is checked by the standard's JSON schema and by its model: the model alone lets wrong words in enumerations pass.
+    Raises WorkloadError for a contract that is not valid; it says file, field, what was expected and what came."""
     path = folder / "contract.yaml"
     where = f"{folder.name}/{path.name}"
     document = read_document(path)
@@ -39,6 +39,7 @@ def _check_schema(where: str, document: dict[str, Any]) -> None:
     from jsonschema.exceptions import best_match
 
     schema = json.loads(files("open_data_contract_standard").joinpath("schema.json").read_text())
+    # YAML makes dates of some values; the JSON schema knows only texts, so the document goes through JSON.
     error = best_match(Draft201909Validator(schema).iter_errors(json.loads(json.dumps(document, default=str))))
     if error is not None:
         field = ".".join(str(part) for part in error.absolute_path) or "(file)"
@@ -59,6 +60,7 @@ def _check_model(where: str, document: dict[str, Any]) -> None:
 
 
 def _check_rules(where: str, contract: Contract) -> None:
+    """Raise WorkloadError for a rule whose parameters make no rule, such as an expression that RE2 cannot read."""
     for table in (contract.rows, contract.labels):
         for column in table.columns:
             for rule in column.rules:

@@ -1,4 +1,4 @@
-"""Why a row, or a whole drop, is quarantined: every code, stated once."""
+"""The reasons why a row or a whole drop is quarantined: every code, stated once."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from enum import StrEnum
 
 
 class Reason(StrEnum):
-    """The value is what the quarantine table, the prediction API and the console show."""
+    """A reason of a refusal. Its value is what the quarantine table, the prediction API and the console show."""
 
     # The whole drop cannot be read as rows.
     MISSING = "missing"
@@ -18,13 +18,13 @@ class Reason(StrEnum):
     TRUNCATED = "truncated"
     CORRUPT = "corrupt"
     TOO_LARGE = "too_large"
-    """Also a row of a request whose decision no message holds."""
+    """A limit of a file is exceeded. Also a row of a request with a decision that is too large for a message."""
     COLUMN_TYPE = "column_type"
     """A Parquet column whose type cannot hold the contract's cells."""
 
     # A line, or the whole drop.
     ENCODING = "encoding"
-    """Not UTF-8, or a NUL."""
+    """Not in the contract's encoding, or with a NUL."""
     COLUMNS = "columns"
     """Other columns than the contract's, or a line with too few or too many cells."""
 
@@ -45,7 +45,7 @@ class Reason(StrEnum):
     PATTERN = "pattern"
     MULTIPLE_OF = "multiple_of"
     IMAGE = "image"
-    """Another encoding or size than the contract's, by length and header; or data that cannot be decoded."""
+    """Another encoding or size than the contract's, by length and header; or image data that cannot be decoded."""
 
     # A row that keeps the contract has no answer.
     MODEL = "model"
@@ -59,4 +59,4 @@ class Reason(StrEnum):
 
 
 RowsByReason = Mapping[Reason, int]
-"""How many rows were quarantined, by the first rule that each breaks."""
+"""The number of quarantined rows, by the first reason of each row."""

@@ -1,4 +1,4 @@
-"""The rules on a request's row and on the past that it carries: in plain Python, for a function without Arrow."""
+"""Checks a row of a request, and the past that the row carries: in plain Python, for a function without Arrow."""
 
 from __future__ import annotations
 
@@ -16,20 +16,21 @@ if TYPE_CHECKING:
     from millrace.features.history import History
 
 MOST_ENTRIES = 16
-"""A past may hold so many rows for each step."""
+"""The most rows that a past may hold for each step of its history."""
 
 
 def as_declared(row: Mapping[str, Any], table: Table, histories: Sequence[History] = ()) -> dict[str, Any]:
-    """The row by the contract's names, its times in ISO 8601 and null for what is missing.
+    """The row with the contract's names, its times in ISO 8601 and null for missing cells.
 
-    A caller may send a row as its files have it. What is neither the contract's nor the files' stays as it came, for
-    `check_row` to refuse; so does a column by both of its names."""
+    A caller may send a row as the files have it: `{"Seen At": "7/4/2024 1:05 PM"}` becomes
+    `{"seen_at": "2024-07-04T13:05:00"}`. A name that neither the contract nor its files have stays as it came, and so
+    does a column that comes by both of its names: `check_row` refuses them."""
     found: dict[str, Any] = {}
     for name, value in row.items():
         match table.name_of.get(name):
             case None:
                 found[name] = value
-            case "":
+            case "":  # a column that is not read
                 continue
             case known:
                 found[name if known in row else known] = _as_json(value, table.column(known))
@@ -46,19 +47,20 @@ def _as_json(value: Any, column: Column) -> Any:
         return value
     try:
         return as_json(column.time_format.parse(value, column.kind)) if column.time_format else value
-    except ValueError:
+    except ValueError:  # it may be ISO 8601 already; `check_row` judges it
         return value
 
 
 def check_row(row: Mapping[str, Any], table: Table) -> tuple[RuleViolation, ...]:
-    """Every rule that one JSON row breaks in the order of the columns, () for a good one.
+    """Every rule that the JSON row breaks, in the order of the columns; () for a good row.
 
-    The verdict, good or not, is that of a drop with this row, where `table` has the bound that `future.up_to` gives
-    either's event time. A drop refuses a row for its cells of a wrong type before it applies any rule, so its reasons
-    may be fewer and the first of them another.
-    Times are ISO text, binary cells base64 text. Keys across rows are not looked at."""
+    Times are ISO text, binary cells are base64 text. Keys across rows are not compared.
+
+    A drop with this row would come to the same verdict, good or not, if `table` has the bound that `future.up_to` puts
+    on the event time of both. The reasons may differ: a drop refuses a row with cells of a wrong type before it applies
+    any rule, so it may have fewer reasons and another first one."""
     unknown = sorted(row.keys() - table.names)
-    # Of the first alone, as a caller may send any number of them.
+    # A spelling is proposed for the first unknown name alone: a caller may send any number of them.
     expected = f"one of {', '.join(table.names)}{did_you_mean(unknown[:1], table.names)}" if unknown else ""
     violations = [
         RuleViolation(reason=Reason.UNKNOWN_FIELD, column=name, expected=expected, got=truncate(row[name]))
@@ -74,7 +76,7 @@ def check_row(row: Mapping[str, Any], table: Table) -> tuple[RuleViolation, ...]
 
 
 def _check(value: Any, column: Column) -> Iterator[tuple[Reason, str, Any]]:
-    """Reason, expected and what came of each rule that the value breaks: an image as its bytes."""
+    """For each rule that the value breaks: the reason, what was expected, and what came (of an image its bytes)."""
     try:
         cell = parse_cell(value, column.kind)
     except ValueError:
@@ -94,7 +96,9 @@ def _check(value: Any, column: Column) -> Iterator[tuple[Reason, str, Any]]:
 def check_row_with_past(
     row: Mapping[str, Any], table: Table, histories: Sequence[History]
 ) -> tuple[RuleViolation, ...]:
-    """Every rule that the row breaks, then those of the first bad row of each past: its column is `past[3].load`."""
+    """Every rule that the row breaks; if it breaks none, what is wrong with each of its pasts.
+
+    Of a past the first bad row alone is named, with a column such as `past[3].load`."""
     names = {history.name for history in histories}
     own = check_row({name: value for name, value in row.items() if name not in names}, table)
     if own:
@@ -103,11 +107,14 @@ def check_row_with_past(
 
 
 def _check_past(row: Mapping[str, Any], table: Table, history: History) -> Iterator[RuleViolation]:
+    """The first thing that is wrong with the past of the row: its form, a row of it, a repeated time, its length."""
     past, most = row.get(history.name), MOST_ENTRIES * history.steps
+    # Each step is checked only if the ones before are right: the form, the rows, their times, how far they reach back.
     if not isinstance(past, list) or len(past) > most or not all(isinstance(entry, dict) for entry in past):
         expected = f"a list of at most {most} objects"
         yield RuleViolation(reason=Reason.TYPE, column=history.name, expected=expected, got=truncate(past))
         return
+    # A row of the past has the event time, which it must have, and the columns of the history.
     time = replace(table.column(history.event_time), required=True)
     entries = Table(name="past", columns=(time, *(table.column(name) for name in history.history)))
     for number, entry in enumerate(past):

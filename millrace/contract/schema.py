@@ -1,4 +1,4 @@
-"""The light model of a data contract: what the runtime needs of the Open Data Contract Standard."""
+"""The light model of a data contract: the part of the Open Data Contract Standard that the runtime needs."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 Feed = Literal["training", "scoring", "labels"]
 FEEDS: tuple[Feed, ...] = ("training", "scoring", "labels")
 LINE = "_line"
-"""The row's line in its text file, or its row in its Parquet file, counted from 1."""
+"""The column with a row's line in its text file, or its row in its Parquet file, counted from 1."""
 Generated = Literal["", "event_time", "row_order", "row_id"]
 R = TypeVar("R", bound=Rule)
 
@@ -40,32 +40,39 @@ class Column:
     label: bool = False
     """True for the column whose custom property `role` is `label`."""
     is_protected: bool = False
-    """Whether it says who a person is or what the law protects of them (`role: protected`): no feature is proposed."""
+    """Whether the column says who a person is, or what the law protects of a person (`role: protected`).
+
+    `millrace new` proposes no feature of it."""
     generated: Generated = ""
-    """What ingestion fills it with where a row has none (property `generated`): the time of the drop's object, that
-    time and a microsecond for each line before it, or an id made of the object's digest and the line."""
+    """What ingestion puts into an empty cell (property `generated`): "" nothing, `event_time` the time of the drop's
+    object, `row_order` that time plus a microsecond for each line before, `row_id` an id made of the object's digest
+    and the line."""
     physical_name: str | None = None
-    """Its name in files, where that is another."""
+    """The column's name in files, if that is another."""
     time_format: TimeFormat | None = None
-    """How files write its times, where that is not ISO 8601."""
+    """How files write the column's times, if not in ISO 8601."""
     missing_words: tuple[str, ...] = ()
-    """Texts that mean that nothing is known."""
+    """The texts that stand for a missing cell."""
     missing_numbers: frozenset[float] = frozenset()
-    """The numbers among them, of a column of numbers: their value means it in every format, -999 also -999.0, and 0
-    also -0.0. Of whole numbers they are exact, and else the nearest float64."""
+    """In a column of numbers: the numbers among `missing_words`.
+
+    Their value stands for a missing cell in every format: -999 also as -999.0, and 0 also as -0.0. In a column of whole
+    numbers they are exact, in a column of floats the nearest float64."""
     missing_times: frozenset[date] = frozenset()
-    """The times among them, of a column of times: 1900-01-01 also as a time of Parquet, or in ISO 8601."""
+    """In a column of times: the times among `missing_words`.
+
+    1900-01-01 stands for a missing cell also as a time of Parquet, or in ISO 8601."""
     is_input: bool = False
-    """Of a label: whether its value is known with the row, since a later row's is predicted (property `input`)."""
+    """Of a label: whether its value is known with the row, since the label of a later row is predicted (`input`)."""
     is_read_by_models: bool = False
-    """Whether its numbers become tensors, which are of float32; the workload says so, not the contract."""
+    """Whether the column's numbers become tensors, which are float32. The workload says so, not the contract."""
     unit: str = ""
-    """What a number counts, for people (property `unit`): µg/m³."""
+    """What a number counts, for people (property `unit`), for example µg/m³."""
     rules: tuple[Rule, ...] = ()
-    """Those that the contract declares, in the order of the catalogue, one of each class at most."""
+    """The declared rules, in the order of the catalogue; at most one of each class."""
 
     def means_missing(self, value: object) -> bool:
-        """Whether a text or a number of JSON means that nothing is known."""
+        """Whether the text or the number of JSON stands for a missing cell."""
         if isinstance(value, str):
             return value in self.missing_words or self._is_missing_time(value)
         is_number = isinstance(value, int | float) and not isinstance(value, bool)
@@ -75,7 +82,9 @@ class Column:
         return (number if self.kind in INTEGERS else to_float(number)) in self.missing_numbers
 
     def time_of(self, text: str) -> date:
-        """The time of a column of times, as its files write it or in ISO 8601; raises ValueError for another text."""
+        """The time that the text stands for in this column: as the column's files write it, or in ISO 8601.
+
+        Raises ValueError for another text."""
         if self.time_format:
             with suppress(ValueError):
                 return self.time_format.parse(text, self.kind)
@@ -94,27 +103,31 @@ class Column:
         return bool(self.generated)
 
     def first_time(self, at: datetime) -> datetime:
-        """Of a generated time: `at`, when the rows came, as the column holds it: in UTC, without a zone where it has
-        none."""
+        """`at`, the time at which the rows came, as a generated column of times holds it.
+
+        It is in UTC; without a zone if the column has none."""
         utc = at.astimezone(UTC)
         return utc if self.kind == "timestamp_utc" else utc.replace(tzinfo=None)
 
     @property
     def time_step(self) -> timedelta:
-        """Of a generated time: by how much a row's lies after that of the row before it.
+        """In a generated column of times: the distance from one row's time to the next row's.
 
-        A microsecond for `row_order`, the least that Iceberg keeps: the rows of one file stay within seconds, and in
-        their order."""
+        It is a microsecond for `row_order`, the smallest step that Iceberg keeps: the rows of a file stay in order and
+        within seconds of each other. Else it is 0."""
         return timedelta(microseconds=1 if self.generated == "row_order" else 0)
 
     @property
     def is_expected(self) -> bool:
-        """Whether a file without the column is refused whole. A label that is an input is one: rows need their past."""
+        """Whether a file without the column is refused whole.
+
+        A label that is also an input is such a column: later rows need it as their past."""
         return (self.required or self.is_input) and not self.is_generated
 
     @cached_property
     def checks(self) -> tuple[Rule, ...]:
-        """Every rule on its cells: `rules` after those that `required` and a float kind imply."""
+        """Every rule on the column's cells: the rules that `required` and a float kind imply, then `rules`."""
+        # The same order as in the catalogue: a missing cell first, then one that is not finite.
         required = (Required(),) if self.required else ()
         bounded = self.is_read_by_models and self.kind == "float64"
         finite = (Finite(largest=FLOAT32_MAX) if bounded else Finite(),) if self.kind in FLOATS else ()
@@ -126,37 +139,37 @@ class Column:
 
     @property
     def form(self) -> str:
-        """What a cell must be, for people: `a time written as MM/dd/yyyy`."""
+        """What a cell must be, for people, for example `a time written as MM/dd/yyyy`."""
         if self.time_format:
             return f"a {'date' if self.kind == 'date' else 'time'} written as {self.time_format.pattern}"
         return FORMS[self.kind]
 
     @property
     def allowed(self) -> tuple[str | int, ...]:
-        """The values that a cell may have, in the order of the contract; () where any may come."""
+        """The values that a cell may have, in the order of the contract; () if the contract lists none."""
         found = self.find(Allowed)
         return found.values if found else ()
 
     def find(self, kind: type[R]) -> R | None:
-        """The declared rule of this class, None without one."""
+        """The declared rule of this class, None if the column has none."""
         return next((rule for rule in self.rules if isinstance(rule, kind)), None)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Table:
-    """The columns of one feed, in order, and its rules on rows together."""
+    """The columns of a table or a feed, in order, and the rules on its rows together."""
 
     name: str
     columns: tuple[Column, ...]
     keys: tuple[tuple[str, ...], ...] = ()
-    """Each a set of columns whose values together occur once."""
+    """Each key is one or more columns; two rows never have equal cells in all of them."""
     minimum_rows: int = 0
     maximum_rows: int | None = None
     csv: CsvForm = field(default_factory=CsvForm)
     ignored: tuple[str, ...] = ()
-    """Names in files of columns that are not read."""
+    """The names of columns in files that are not read."""
     may_be_shown: bool = False
-    """Of `rows`: whether a person may see training rows beside a decision (property `nearestExample`)."""
+    """Of `rows`: whether people may see training rows beside a decision (property `nearestExample`)."""
 
     @cached_property
     def names(self) -> tuple[str, ...]:
@@ -167,7 +180,9 @@ class Table:
         return {column.name: column for column in self.columns}
 
     def with_missing_values(self) -> Table:
-        """The same with `missing_numbers`, as `csv` writes them, and `missing_times` of each column."""
+        """The same table, with `missing_numbers` and `missing_times` of each column read from its `missing_words`.
+
+        Numbers are read as `csv` writes them."""
         return replace(self, columns=tuple(map(self._with_missing_values, self.columns)))
 
     def _with_missing_values(self, column: Column) -> Column:
@@ -178,22 +193,23 @@ class Table:
         found = {value for word in column.missing_words if (value := self.csv.value_of(word)) is not None}
         if column.kind in FLOATS:
             found = {to_float(value) for value in found}
-        # A cell of float32 holds the number nearest to the word's.
+        # A float32 cell of Parquet holds the nearest float32, which is another number than the word's: of 0.1 it is
+        # 0.10000000149. Both stand for a missing cell.
         nearest = {to_float(value, "float32") for value in found} if column.kind == "float32" else set[float]()
         return replace(column, missing_numbers=frozenset(found | nearest))
 
     @cached_property
     def name_of(self) -> dict[str, str]:
-        """The column's name by every name that it may have in a file or a request; "" for one that is not read."""
+        """The name of a column, by every name that it may have in a file or a request; "" for an ignored column."""
         ignored = dict.fromkeys(self.ignored, "")
         return ignored | {name: c.name for c in self.columns for name in (c.name, c.name_in_file)}
 
     def column(self, name: str) -> Column:
-        """The column; raises KeyError when the table has none of that name."""
+        """The column of this name. Raises KeyError if the table has none."""
         return self._by_name[name]
 
     def without(self, name: str) -> Table:
-        """The same table without one column and without the keys that name it."""
+        """The same table without this column, and without the keys that name it."""
         in_file = self.column(name).name_in_file
         return replace(
             self,
@@ -204,13 +220,14 @@ class Table:
 
 
 def _times(column: Column) -> Iterator[date]:
+    """The missing words of the column that are times; another word, such as `NA`, is left out."""
     for word in column.missing_words:
         with suppress(ValueError):
             yield column.time_of(word)
 
 
 def arrow_schema(table: Table) -> pa.Schema:
-    """The columns of `table` in order, all nullable: `required` is a rule, so a null gets its reason."""
+    """The columns of `table`, in order. All are nullable: `required` is a rule, so that a null gets its reason."""
     import pyarrow as pa
 
     return pa.schema([(column.name, arrow_type(column.kind)) for column in table.columns])
@@ -225,26 +242,26 @@ def parsed_schema(table: Table) -> pa.Schema:
 
 @dataclass(frozen=True, kw_only=True)
 class Contract:
-    """The two tables that every workload declares, and the digest of what was declared."""
+    """The two tables that every workload declares, and the digest of the document that declares them."""
 
     rows: Table
     labels: Table
     digest: str
-    """SHA-256 of the document in canonical JSON: comments and layout do not change it."""
+    """SHA-256 of the document in canonical JSON, so comments and layout do not change it."""
     freshness: AllowedAge | None = None
 
     @property
     def label(self) -> Column:
-        """The label's column in `rows`, the first one of several."""
+        """The column of the label in `rows`; the first of them if there are several."""
         return self.label_columns[0]
 
     @property
     def label_columns(self) -> tuple[Column, ...]:
-        """Those of the label in `rows`: one, or the booleans of a row that has several."""
+        """The columns of the label in `rows`: one, or several booleans."""
         return tuple(column for column in self.rows.columns if column.label)
 
     def read_by_models(self, names: Collection[str]) -> Contract:
-        """The same where models read the columns of these names."""
+        """The same contract, with the columns of these names marked as read by models."""
 
         def marked(table: Table) -> Table:
             columns = (replace(column, is_read_by_models=column.name in names) for column in table.columns)
@@ -253,7 +270,7 @@ class Contract:
         return replace(self, rows=marked(self.rows), labels=marked(self.labels))
 
     def table(self, feed: Feed) -> Table:
-        """The table of this feed: `scoring` is `rows` without the label, unless that is an input too."""
+        """The table of this feed. `scoring` has `rows` without the label, unless the label is an input too."""
         if feed == "labels":
             return self.labels
         if feed == "training" or self.label.is_input:

@@ -1,5 +1,6 @@
-"""The shape of what is read of a contract, checked before anything of it is used: what is text, a list, an object;
-and its places by name, for errors."""
+"""Checks the shape of a contract before anything of it is used: which value is a text, a list, an object.
+
+It also turns a place in the document into names, for errors."""
 
 from __future__ import annotations
 
@@ -14,14 +15,16 @@ from millrace.errors import WorkloadError
 
 @dataclass(frozen=True, kw_only=True)
 class Shape:
-    """A value of one of `types`, called `name` in messages; of a list `each`, of an object `fields`."""
+    """What a value must be: of one of `types`, called `name` in messages.
+
+    `each` is the shape of a list's items, `fields` are the shapes of an object's fields."""
 
     name: str
     types: tuple[type, ...]
     each: Shape | None = None
     fields: Mapping[str, Shape] = field(default_factory=dict)
     required: frozenset[str] = frozenset()
-    """Fields that must be there; any other may be missing or null."""
+    """The fields that must be there; any other field may be missing or null."""
 
 
 def _list(each: Shape) -> Shape:
@@ -29,6 +32,7 @@ def _list(each: Shape) -> Shape:
 
 
 def _object(required: str = "", /, **fields: Shape) -> Shape:
+    """The shape of an object; `required` names its required fields, with spaces between them."""
     return Shape(name="an object", types=(dict,), fields=fields, required=frozenset(required.split()))
 
 
@@ -63,13 +67,13 @@ CONTRACT = _object(
     schema=_list(_object("name", name=TEXT, properties=_list(PROPERTY), quality=QUALITY, customProperties=CUSTOM)),
     slaProperties=_list(_object(property=TEXT, unit=TEXT, element=TEXT)),
 )
-"""What `millrace.contract.load` reads; the standard's other fields may be anything."""
+"""The shape of what `millrace.contract.load` reads; the standard's other fields may be anything."""
 PLACE = re.compile(r"schema\.(\d+)(?:\.properties\.(\d+))?(?:\.(.+))?")
-"""Such as `schema.0.properties.8.customProperties.missingValues`."""
+"""A place in the document, such as `schema.0.properties.8.customProperties.missingValues`."""
 
 
 def check_shape(document: Mapping[str, Any], *, where: str) -> None:
-    """Raise WorkloadError for the first value that is none of its kind; its field is as PLACE has it."""
+    """Raise WorkloadError for the first value that has another shape; the error's field has the form of PLACE."""
     _check(document, CONTRACT, "", where)
 
 
@@ -85,17 +89,18 @@ def _check(value: Any, kind: Shape, at: str, where: str) -> None:
         return
     if strays := [key for key in value if not isinstance(key, str)]:
         raise WorkloadError(where=where, field=at or "(file)", expected="names that are text", came=strays[0])
+    # Only fields with a shape are checked; a null counts as a field that is not there.
     for name, part in kind.fields.items():
         inner = f"{at}.{name}".removeprefix(".")
         if value.get(name) is not None:
             _check(value[name], part, inner, where)
-        elif name in kind.required and (part is not ANY or name not in value):
+        elif name in kind.required and (part is not ANY or name not in value):  # of all shapes only ANY takes null
             raise WorkloadError(where=where, field=inner, expected=part.name, came="nothing")
 
 
 @contextmanager
 def named_places(document: Mapping[str, Any]) -> Iterator[None]:
-    """In the block a WorkloadError names tables and columns where the document has them by number."""
+    """Within the block, a WorkloadError names tables and columns instead of their numbers in the document."""
     try:
         yield
     except WorkloadError as error:
@@ -104,7 +109,9 @@ def named_places(document: Mapping[str, Any]) -> Iterator[None]:
 
 
 def named_place(place: str, document: Mapping[str, Any]) -> str:
-    """`schema.rows, column `Rating`, missingValues` for PLACE's example; any other place as it is."""
+    """The place with names in place of numbers; a place that is not found in the document stays as it is.
+
+    `schema.0.properties.8.customProperties.missingValues` becomes ``schema.rows, column `Rating`, missingValues``."""
     found = PLACE.fullmatch(place)
     table = _entry(document.get("schema"), found[1]) if found else None
     if found is None or table is None:
@@ -117,7 +124,7 @@ def named_place(place: str, document: Mapping[str, Any]) -> str:
 
 
 def _entry(entries: object, number: str | None) -> dict[str, Any] | None:
-    """The entry of a list of objects, where it has a name."""
+    """The entry of this number in a list of objects; None if it is not there or has no name."""
     if not isinstance(entries, list) or number is None or int(number) >= len(entries):
         return None
     entry = entries[int(number)]

@@ -1,8 +1,8 @@
-"""How a column's times are written: a pattern in a part of the letters of Java's DateTimeFormatter, read strictly.
+"""How a column's times are written: a pattern in some of the letters of Java's DateTimeFormatter, read strictly.
 
 The standard's word is `logicalTypeOptions.format`; without it a time is ISO 8601 text. `M/d/yyyy h:mm a` reads
-`7/4/2024 1:05 PM`. A text is a time only where it is exactly what the pattern writes of that time: with `MM/dd/yyyy`
-neither `7/4/2024` nor `07/04/24` nor `02/30/2024` is one. Of an offset the time is kept, in UTC, not the offset.
+`7/4/2024 1:05 PM`. A text is a time only if it is exactly what the pattern writes of that time: with `MM/dd/yyyy`
+none of `7/4/2024`, `07/04/24` and `02/30/2024` is a time. A time with an offset is kept in UTC, without the offset.
 """
 
 from __future__ import annotations
@@ -21,18 +21,18 @@ MONTHS = (
 )  # fmt: skip
 SHORT_MONTHS = tuple(name[:3] for name in MONTHS)
 CENTURY = "20"
-"""Of a year of two digits, as DateTimeFormatter has it: 00 is 2000, 99 is 2099."""
+"""The first two digits of a year that is written with two, as in DateTimeFormatter: 00 is 2000, 99 is 2099."""
 HALVES = ("AM", "PM")
 
 
 class Letters(NamedTuple):
-    """What a run of one letter reads."""
+    """What a run of one letter in the pattern stands for: `MM` for a month of two digits."""
 
     field: str
     form: str
-    """Regular expression for Python and RE2, without groups."""
+    """The regular expression of its text, for Python and RE2, without groups."""
     is_open: bool = False
-    """Whether it is one digit or two."""
+    """Whether its text has one digit or two."""
 
 
 LETTERS: dict[str, Letters] = {
@@ -62,25 +62,31 @@ FIELDS = {
     "a month (MM, M, MMM or MMMM)": ("month", "month_name", "short_month_name"),
     "a day (dd or d)": ("day",),
 }
+"""The fields that a pattern must have, one of each line, by the words that ask for it."""
 CLOCK = (("hour", "hour_of_half"), ("minute",), ("second",), ("fraction",))
-"""Each needs the one before it."""
+"""The fields of a clock; each needs the one before it."""
 EXAMPLES = (datetime(2001, 2, 3, 4, 5, 6, 123456), datetime(2013, 10, 12, 11, 14, 15, 123456))  # noqa: DTZ001
-"""Whose fields differ and could change places: with two digits each, one digit where the pattern has it, and not."""
+"""Two times for `check`. The fields of each differ and could change places. In the first, month, day and clock have
+one digit if the pattern allows it; in the second they have two."""
 _PART = re.compile(r"'((?:[^']|'')*)'|([A-Za-z])\2*|[^A-Za-z'\[\]{}#]+", re.ASCII)
 
 
 @dataclass(frozen=True)
 class TimeFormat:
-    """A pattern that `check` has found good."""
+    """How the times of a column are written. `check` says at synth whether the pattern is good."""
 
     pattern: str
 
     @cached_property
     def parts(self) -> tuple[Letters | str, ...]:
-        """Letters, and texts that stand for themselves; raises ValueError with what was expected."""
+        """The pattern in parts: runs of letters, and texts that stand for themselves.
+
+        `d 'at' HH` has the parts `d`, " ", "at", " " and `HH`. Raises ValueError for letters that are not known and for
+        quotes that do not close; its message is what was expected."""
         found: list[Letters | str] = []
         at = 0
         while at < len(self.pattern):
+            # The next part is a text in quotes (group 1), a run of one letter (group 2) or other characters.
             match = _PART.match(self.pattern, at)
             if match is None:
                 raise ValueError(f"letters, text and quotes that close, not {self.pattern[at:]!r}")
@@ -96,12 +102,12 @@ class TimeFormat:
 
     @cached_property
     def fields(self) -> tuple[str, ...]:
-        """In the order of the pattern, which is that of the groups of `form`."""
+        """The fields in the order of the pattern, which is also the order of the groups in `form`."""
         return tuple(part.field for part in self.parts if isinstance(part, Letters))
 
     @cached_property
     def form(self) -> str:
-        """Regular expression of a whole text, a named group for each field."""
+        """The regular expression of a whole text, with a named group for each field."""
         parts = (f"(?P<{p.field}>{p.form})" if isinstance(p, Letters) else _escaped(p) for p in self.parts)
         return "".join(parts)
 
@@ -110,7 +116,10 @@ class TimeFormat:
         return re.compile(self.form)
 
     def check(self, kind: Kind) -> None:
-        """Raise ValueError, with what was expected, where a text in this pattern is not one `kind` for sure."""
+        """Raise ValueError unless a text in this pattern is always one `kind`, and only one time.
+
+        The message is what was expected."""
+        # The fields: a date is complete, a clock has no gap, and an offset is there if the column has a zone.
         names = self.fields
         for what, choices in FIELDS.items():
             _expect(sum(names.count(name) for name in choices) == 1, f"{what} once")
@@ -125,16 +134,16 @@ class TimeFormat:
         starts_with_space = isinstance(first, str) and first != first.lstrip()
         ends_with_space = isinstance(last, str) and last != last.rstrip()
         _expect(not (starts_with_space or ends_with_space), "no space around it, in quotes neither")
-        # JSON may hold ISO texts as well: of 2024-05-06 nobody could say which of both it is.
+        # JSON may also hold times in ISO 8601. With `yyyy-dd-MM`, nobody could say whether 2024-05-06 is in May.
         is_alike = all(self._is_read_alike(self._written(at), kind) for at in EXAMPLES)
         _expect(is_alike, "yyyy-MM-dd HH:mm:ss where ISO 8601 would read the same text as another time")
         for part, following in zip(self.parts, self.parts[1:], strict=False):
             if isinstance(part, Letters) and part.is_open:
-                # Whether 1123 is 1 November 23 or 11 February 3 is not written in it.
+                # With `Mdyy`, a text like 11123 could be 1/11/23 or 11/1/23.
                 _expect(not _may_begin_with_digit(following), "two digits (MM, dd, HH …) where another digit follows")
 
     def _written(self, at: datetime) -> str:
-        """The time in this pattern; of an offset, UTC's."""
+        """The time in this pattern, with UTC's offset."""
         hour = at.hour % 12 or 12
         texts = {
             "year": (f"{at.year}",),
@@ -147,6 +156,7 @@ class TimeFormat:
         }
         numbers = {"month": at.month, "day": at.day, "hour": at.hour, "hour_of_half": hour}
         numbers |= {"minute": at.minute, "second": at.second}
+        # Two digits or one: of the texts of a field, the first that fits the letters of the pattern is written.
         texts |= {name: (f"{number:02}", f"{number}") for name, number in numbers.items()}
         return "".join(
             part if isinstance(part, str) else next(text for text in texts[part.field] if re.fullmatch(part.form, text))
@@ -154,22 +164,26 @@ class TimeFormat:
         )
 
     def _is_read_alike(self, text: str, kind: Kind) -> bool:
-        """Whether ISO 8601 reads the text as the same time, or not at all."""
+        """Whether ISO 8601 reads the text as the same time, or does not read it at all."""
         try:
             return bool(parse_cell(text, kind) == self.parse(text, kind))
         except ValueError:
             return True
 
     def is_form_of(self, text: str) -> bool:
-        """Whether the text looks like one in this pattern, of a day that no month has as well."""
+        """Whether the text has the form of this pattern. The day need not exist: `02/30/2024` has a good form too."""
         return self._expression.fullmatch(text) is not None
 
     def parse(self, text: str, kind: Kind) -> date:
-        """The date or the time (in UTC where zoned); raises ValueError for a text that the pattern does not write."""
+        """The date or the time that the text stands for; a time with a zone is in UTC.
+
+        Raises ValueError for a text that the pattern does not write."""
         return parse_cell(self.to_iso(text, kind), kind)  # type: ignore[no-any-return]
 
     def to_iso(self, text: str, kind: Kind) -> str:
-        """The time as ISO text, which may be of a day that no month has; raises ValueError for one of another form."""
+        """The time as ISO text. The day need not exist: `02/30/2024` becomes `2024-02-30`.
+
+        Raises ValueError for a text of another form."""
         match = self._expression.fullmatch(text)
         if match is None:
             raise ValueError(text)
@@ -193,7 +207,7 @@ def _month(found: dict[str, str]) -> int:
 
 def _hour(found: dict[str, str]) -> int:
     if hour := found.get("hour_of_half"):
-        return int(hour) % 12 + 12 * HALVES.index(found["half"])
+        return int(hour) % 12 + 12 * HALVES.index(found["half"])  # 12 AM is 0, 12 PM is 12
     return int(found.get("hour") or 0)
 
 
@@ -202,7 +216,7 @@ def _unquoted(text: str) -> str:
 
 
 def _escaped(text: str) -> str:
-    """As Python and RE2 both read it."""
+    """The text as a regular expression that Python and RE2 read alike."""
     return re.sub(r"([^A-Za-z0-9\s\x80-\U0010ffff])", r"\\\1", text)
 
 

@@ -1,4 +1,4 @@
-"""Rows against their contract: each is accepted, or refused with every rule that it breaks; none is lost."""
+"""Judges rows by their contract: each row is accepted, or refused with every rule that it breaks. None is lost."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     Mask = npt.NDArray[np.bool_]
 
 Problems = defaultdict[int, list[RuleViolation]]
-"""By position of the row."""
+"""The violations of the bad rows, by the position of the row in its part."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,7 +39,7 @@ class ColumnViolation:
 
 @dataclass(frozen=True, kw_only=True)
 class ValidationResult:
-    """Every row of a part of a drop: `accepted.num_rows + len(refused)` is their number."""
+    """Every row of a part of a drop: a part has `accepted.num_rows + len(refused)` rows."""
 
     accepted: pa.Table
     """The contract's columns and `_line`, in the order of the drop."""
@@ -47,33 +47,35 @@ class ValidationResult:
 
 
 def validate(rows: pa.Table, table: Table, *, held: tuple[Keys, ...] = (), decodes: bool = False) -> ValidationResult:
-    """The result for a whole drop in memory: `rows` are the contract's columns and `_line`.
+    """The result for a whole drop in memory. `rows` has the contract's columns and `_line`.
 
-    A row that breaks a rule on its cells does not use up its key: the next row with that key may be accepted.
-    Of rows with the same key the first in the drop is accepted; `held` are keys that the table has already."""
+    `held` are keys that the table has already. Of several rows with the same key the first is accepted. A row that
+    breaks a rule on its cells does not use up its key: the next row with that key may be accepted."""
     result = Validator(table, held=held, decodes=decodes).judge(rows)
     violation = wrong_row_count(result.accepted.num_rows, table)
     return refuse_all(result, violation, table) if violation else result
 
 
 class Validator:
-    """Validates a drop part after part; it keeps the keys only, so memory does not grow with the rows."""
+    """Judges a drop part after part. It keeps the keys of the rows and no other cells, so memory grows little."""
 
     def __init__(self, table: Table, *, held: tuple[Keys, ...] = (), decodes: bool = False) -> None:
-        """With `decodes` an image is refused for its data too, by the decoder of the models, and not only for its
-        header: that needs Pillow."""
+        """With `decodes` images are also decoded, by the models' decoder, and refused if that fails; it needs Pillow.
+
+        Without it only their length and header are checked."""
         self._table, self._decodes = table, decodes
         self._held = {keys.columns: keys for keys in held}
         self._seen = {key: Seen() for key in table.keys}
 
     def judge(self, rows: pa.Table) -> ValidationResult:
-        """The result for the next part; `wrong_row_count` checks the number of rows at the end.
+        """The result for the next part. The number of rows is checked at the end, by `wrong_row_count`.
 
-        A text column may be dictionary-encoded: its rules are cheaper then."""
+        A text column may be dictionary-encoded; its rules are then cheaper."""
         import numpy as np
 
         rows = rows.select(parsed_schema(self._table).names).combine_chunks()
         problems: Problems = defaultdict(list)
+        # The rules on cells come first: a row that breaks one does not use up its key.
         for found in check_columns(rows, self._table):
             _note(problems, rows, found)
         good = np.ones(rows.num_rows, dtype=bool)
@@ -81,6 +83,9 @@ class Validator:
         for row, violation in undecodable(rows, good, self._table) if self._decodes else ():
             problems[row].append(violation)
             good[row] = False
+        # Then the keys: first the rows with keys of the table and of earlier parts are refused, then repeats within the
+        # part. If there are several keys, `repeated` compares all of them in one walk over the rows: a row that is
+        # refused for one key must not use up another.
         numbers = {key: seen.number(key_of(rows, key), good) for key, seen in self._seen.items()}
         is_alone = len(numbers) == 1
         for key, seen in self._seen.items():
@@ -99,14 +104,14 @@ class Validator:
 
 
 def refuse_all(result: ValidationResult, violation: RuleViolation, table: Table) -> ValidationResult:
-    """The same rows, those that were accepted refused for what `wrong_row_count` found."""
+    """The same rows, all of them refused: the accepted ones for the violation that `wrong_row_count` found."""
     problems = {row: [violation] for row in range(result.accepted.num_rows)}
     refused = sorted((*result.refused, *_refuse(result.accepted, problems, table)), key=lambda row: row.line or 0)
     return ValidationResult(accepted=result.accepted.slice(0, 0), refused=tuple(refused))
 
 
 def refuse_known(rows: pa.Table, table: Table, held: tuple[Keys, ...]) -> ValidationResult:
-    """The result for rows that were valid before the table got the keys `held`: only these keys are compared."""
+    """The result for rows that were valid before the table got the keys `held`; only these keys are compared."""
     import numpy as np
 
     good = np.ones(rows.num_rows, dtype=bool)
@@ -121,7 +126,7 @@ def refuse_known(rows: pa.Table, table: Table, held: tuple[Keys, ...]) -> Valida
 
 
 def wrong_row_count(accepted: int, table: Table) -> RuleViolation | None:
-    """What is wrong with this number of good rows; None where it is within the contract's bounds."""
+    """The violation of a drop with this number of good rows; None if the contract allows the number."""
     most = table.maximum_rows
     if accepted >= table.minimum_rows and (most is None or accepted <= most):
         return None
@@ -130,7 +135,7 @@ def wrong_row_count(accepted: int, table: Table) -> RuleViolation | None:
 
 
 def check_columns(batch: pa.Table | pa.RecordBatch, table: Table) -> Iterator[ColumnViolation]:
-    """Each rule that some rows of `batch` break, in the order of the columns; nothing for a good batch."""
+    """Each rule that some rows of `batch` break, in the order of the columns; none for a good batch."""
     for column in table.columns if batch.num_rows else ():
         for reason, expected, rows in _check(batch.column(column.name), column):
             if rows.any():
@@ -138,7 +143,9 @@ def check_columns(batch: pa.Table | pa.RecordBatch, table: Table) -> Iterator[Co
 
 
 def undecodable(rows: pa.Table, good: Mask, table: Table) -> Iterator[tuple[int, RuleViolation]]:
-    """Those of the `good` rows with an image whose header keeps the contract and whose data are none."""
+    """The position and the violation of each good row with an image that cannot be decoded.
+
+    The headers of these images keep the contract. An image of the encoding `raw` has nothing to decode."""
     import numpy as np
 
     for column in table.columns:
@@ -155,13 +162,15 @@ def undecodable(rows: pa.Table, good: Mask, table: Table) -> Iterator[tuple[int,
 
 
 def _check(cells: Any, column: Column) -> Iterator[tuple[Reason, str, Mask]]:
-    """A text column with a dictionary is judged by its dictionary: each word once, however many rows have it."""
+    """For each rule that cells break: the reason, what was expected, and which rows.
+
+    A dictionary-encoded column is judged by its dictionary: each word once, however many rows have it."""
     import pyarrow as pa
 
     whole = pa.concat_arrays(cells.chunks) if pa.types.is_dictionary(cells.type) and _is_chunked(cells) else cells
     indices = whole.indices if pa.types.is_dictionary(whole.type) else None
     each, values = ColumnCells(whole), ColumnCells(whole if indices is None else whole.dictionary)
-    judged: Mask | None = None  # rows that a further rule may judge; None for all
+    judged: Mask | None = None  # the rows that further rules judge; None for all
     for rule in column.checks:
         if not rule.judges_missing and whole.null_count == len(whole):
             return
@@ -170,6 +179,7 @@ def _check(cells: Any, column: Column) -> Iterator[tuple[Reason, str, Mask]]:
             rows = _rows(mask)
             if not rows.any():
                 continue
+            # From a mask of words to one of rows. A missing cell gets the first word's verdict, which is erased next.
             if words is not None:
                 rows = rows[words.fill_null(0).to_numpy(zero_copy_only=False)]
             if whole.null_count and not rule.judges_missing:
@@ -188,7 +198,7 @@ def _is_chunked(cells: Any) -> bool:
 
 
 def _rows(mask: Any) -> Mask:
-    """The mask as numpy, null as False."""
+    """The mask as a numpy array, with False for null."""
     import numpy as np
     import pyarrow.compute as pc
 
@@ -198,6 +208,7 @@ def _rows(mask: Any) -> Mask:
 
 
 def _note(problems: Problems, rows: pa.Table, found: ColumnViolation) -> None:
+    """Add the violation to each row that has it, with the cell that came."""
     import numpy as np
 
     at = np.flatnonzero(found.rows)
@@ -212,6 +223,7 @@ def _note(problems: Problems, rows: pa.Table, found: ColumnViolation) -> None:
 def _refuse(rows: pa.Table, problems: Mapping[int, list[RuleViolation]], table: Table) -> tuple[QuarantinedRow, ...]:
     if not problems:
         return ()
+    # Only the refused rows are decoded and written as text.
     order = sorted(problems)
     bad = decoded(rows.take(order))
     lines, keys = bad.column(LINE).to_pylist(), key_texts(bad, table)

@@ -1,4 +1,4 @@
-"""What is wrong with a row, as fields, and the row as text; the sentence for people is made of the fields."""
+"""What is wrong with a row, as fields and as a sentence for people, and the refused row as text."""
 
 from __future__ import annotations
 
@@ -19,13 +19,14 @@ if TYPE_CHECKING:
     from millrace.errors import DropError
 
 RAW_BYTES = 1024
-"""A binary cell of a refused row is kept as text up to this length,"""
+"""A binary cell of a refused row is kept as base64 up to this length; a longer one as its length and digest."""
 RAW_CHARACTERS = 20_000
-"""and the whole row up to this one: a Parquet file of kilobytes may hold gigabytes of texts."""
+"""A refused row is kept whole up to this length: a Parquet file of kilobytes may hold gigabytes of texts."""
 TEXT_CHARACTERS = (1_000, 100, 0)
-"""Of each text of a longer row: the first of these with which it is short enough, or the last."""
+"""How many characters of each text of a longer row are kept: the first of these numbers that makes the row short
+enough, or the last."""
 MOST_VIOLATIONS = 32
-"""Of a row whose cells are of wrong types."""
+"""How many violations are kept of a row with cells of wrong types."""
 
 _JSON = json.JSONEncoder(ensure_ascii=False, allow_nan=False)
 
@@ -36,7 +37,9 @@ class RuleViolation:
 
     reason: Reason
     column: str | None
-    """The names joined by ", " for a key of several columns; None where the rule is on the whole line or drop."""
+    """The column's name; for a key of several columns their names, joined by ", ".
+
+    None for a rule on the whole line or drop."""
     expected: str
     got: str
 
@@ -48,7 +51,7 @@ class RuleViolation:
 
 
 def of_line(reason: Reason, expected: str, got: str) -> RuleViolation:
-    """What is wrong with a line, whatever its columns."""
+    """The violation of a whole line, which names no column."""
     return RuleViolation(reason=reason, column=None, expected=expected, got=got)
 
 
@@ -57,11 +60,11 @@ class QuarantinedRow:
     """One row that is not accepted, or a whole drop that cannot be read as rows."""
 
     line: int | None
-    """Its line in the drop, counted from 1; None for a whole drop."""
+    """The row's line in the drop, counted from 1; None for a whole drop."""
     violations: tuple[RuleViolation, ...]
     """At least one; the first gives the row its reason."""
     key: str = ""
-    """The cells of its table's first key, as text; empty where one of them is missing or cannot be read."""
+    """The cells of the table's first key, as text; empty if one of them is missing or cannot be read."""
     raw: str
     """The row as JSON, or the text that could not be parsed."""
 
@@ -71,18 +74,18 @@ class QuarantinedRow:
 
     @property
     def detail(self) -> str:
-        """Every violation in one line."""
+        """Every violation, in one line."""
         return "; ".join(violation.sentence for violation in self.violations)
 
 
 def whole_drop(error: DropError) -> QuarantinedRow:
-    """The record of an object that cannot be read as rows; its bytes stay in the landing bucket."""
+    """The record of an object that cannot be read as rows. The object's bytes stay in the landing bucket."""
     violation = RuleViolation(reason=error.reason, column=None, expected=error.expected, got=error.got)
     return QuarantinedRow(line=None, violations=(violation,), raw="")
 
 
 def shown(reason: Reason, cell: object) -> str:
-    """What came, in words: of an image what its header says, of any other cell its value."""
+    """What came, in words: the value of the cell, or of an image what its header says."""
     if reason == Reason.IMAGE and isinstance(cell, bytes):
         from millrace.contract.rules.image import describe
 
@@ -94,7 +97,7 @@ def truncate(value: object) -> str:
     """The value in at most 80 characters: strings and bytes in quotes, None as `nothing`."""
     try:
         text = "nothing" if value is None else repr(value) if isinstance(value, str | bytes) else str(value)
-    except RecursionError:  # one thread may read a value that another, nearer its own limit, cannot write
+    except RecursionError:  # a thread may read a value that another thread, nearer to its own limit, cannot write
         text = "a value nested too deep"
     return _cut(text)
 
@@ -104,9 +107,9 @@ def _cut(text: str) -> str:
 
 
 def raw_rows(rows: pa.Table) -> Iterator[str]:
-    """Each row as `raw_row` writes it; only columns with values that JSON cannot write are converted cell by cell."""
+    """Each row as `raw_row` writes it. Only columns with values that JSON cannot write are converted cell by cell."""
     names = rows.column_names
-    # One after the other where they may be long: all of a part's at once are many times the memory of the file.
+    # Cells that may be long are converted one at a time: all cells of a part at once take many times the file's memory.
     columns = [
         column.to_pylist() if _is_json(column) else (_plain_cell(cell.as_py()) for cell in column)
         for column in rows.columns
@@ -115,31 +118,36 @@ def raw_rows(rows: pa.Table) -> Iterator[str]:
 
 
 def _is_json(column: pa.ChunkedArray) -> bool:
+    """Whether JSON can write all cells of the column as they are, and no text among them is long."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
     if pa.types.is_floating(column.type):
-        return math.isfinite(pc.sum(column, min_count=0).as_py())
+        return math.isfinite(pc.sum(column, min_count=0).as_py())  # a sum is infinite or NaN if a cell is
     if pa.types.is_string(column.type):
         return (pc.max(pc.binary_length(column)).as_py() or 0) <= RAW_CHARACTERS
     return bool(pa.types.is_integer(column.type) or pa.types.is_boolean(column.type))
 
 
 def key_texts(rows: pa.Table, table: Table) -> list[str]:
-    """The key of each of these typed rows, as `QuarantinedRow.key`."""
+    """The key of each of these typed rows, as `QuarantinedRow.key` has it."""
     names = table.keys[0] if table.keys else ()
     return [key_text(cells, table) for cells in rows.select(names).to_pylist()] if names else [""] * rows.num_rows
 
 
 def key_text(cells: Mapping[str, object], table: Table) -> str:
-    """The key of one row, by the contract's names, in at most 80 characters: `a17`, `north, 1997-05-01 00:30:00`."""
+    """The table's first key of one row in at most 80 characters, such as `a17` or `north, 1997-05-01 00:30:00`.
+
+    `cells` are by the contract's names. Empty if a cell of the key is missing."""
     found = [cells.get(name) for name in (table.keys[0] if table.keys else ())]
     return "" if any(cell is None for cell in found) else _cut(", ".join(str(_plain_cell(cell)) for cell in found))
 
 
 def raw_row(cells: Mapping[str, object]) -> str:
-    """The row as one line of JSON; what JSON cannot write (a time, bytes, NaN) as text. The texts of a long row are cut
-    with their length and digest: its drop stays in the landing bucket."""
+    """The row as one line of JSON, with text for what JSON cannot write: a time, bytes, NaN.
+
+    The texts of a long row are cut, with their length and digest: the whole row stays in its drop in the landing
+    bucket."""
     return _encoded({name: _plain_cell(cell) for name, cell in cells.items()})
 
 
@@ -148,8 +156,9 @@ def _encoded(cells: Mapping[str, object]) -> str:
         raw = _JSON.encode(cells)
         if len(raw) <= RAW_CHARACTERS:
             return raw
+    # The row is too long: its texts are cut more and more, until it is short enough.
     for most in TEXT_CHARACTERS:
-        # In ASCII, where each character takes a byte of memory: a single one beyond makes it four for all.
+        # In ASCII, a character takes one byte of memory. A single character beyond ASCII could make it four for each.
         raw = json.dumps({name: _shortened(cell, most) for name, cell in cells.items()})
         if len(raw) <= RAW_CHARACTERS:
             break
@@ -164,7 +173,7 @@ def _shortened(cell: object, most: int) -> object:
 
 
 def _plain_cell(cell: object) -> object:
-    if isinstance(cell, float) and cell - cell != 0:
+    if isinstance(cell, float) and cell - cell != 0:  # NaN or infinite
         return str(cell)
     if cell is None or isinstance(cell, str | int | float | bool):
         return cell
@@ -172,7 +181,7 @@ def _plain_cell(cell: object) -> object:
 
 
 def _plain_bytes(cell: bytes) -> str:
-    """Base64; of a long cell its length and digest, since its drop stays in the landing bucket."""
+    """The bytes as base64; of a long cell the length and the digest, since its drop stays in the landing bucket."""
     if len(cell) <= RAW_BYTES:
         return to_base64(cell)
     return f"{len(cell)} bytes, sha256 {hashlib.sha256(cell).hexdigest()}"

@@ -1,1 +1,1 @@
-"""The Iceberg tables of a workload: one commit per drop, tagged snapshots, late labels taken in."""
+"""The Iceberg tables of a workload: one snapshot per drop, tagged snapshots for trainings, rows joined with labels."""

@@ -1,7 +1,7 @@
-"""Column names with a dot in pyiceberg's filters.
+"""Lets pyiceberg's filters name columns with a dot in their name.
 
-pyiceberg takes the dot in a column's name for the path to a field of a struct: a scan or a delete by `No.` then finds
-no such column. A contract's columns are never nested, so that a name is always that of a whole column."""
+pyiceberg takes the dot for the path to a field of a struct: a scan or a delete by `No.` then finds no such column. A
+contract's columns are never nested, so a name is always the name of a whole column."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ from typing import Any
 
 
 def read_names_whole() -> None:
-    """Let pyiceberg's filters over Arrow name a column by its whole name; called again it changes nothing."""
+    """Let pyiceberg's filters over Arrow name a column by its whole name. A second call changes nothing."""
     from pyiceberg.io import pyarrow
 
+    # pyiceberg has no setting for it, so one private method of its visitor is replaced.
     pyarrow._ConvertToArrowExpression._get_field_name = _whole_name  # type: ignore[assignment,method-assign]
 
 

@@ -1,4 +1,4 @@
-"""A table whose contract has changed: columns are added and widened, none is taken away."""
+"""Lets a table follow a contract that has changed: columns are added and widened, none is taken away."""
 
 from __future__ import annotations
 
@@ -26,21 +26,25 @@ ICEBERG_TYPES: dict[Kind, str] = {
     "timestamp": "timestamp",
     "timestamp_utc": "timestamptz",
 }
-"""Source: https://iceberg.apache.org/spec/#primitive-types"""
+"""Iceberg's type of each kind. Source: https://iceberg.apache.org/spec/#primitive-types"""
 WIDER = {("int", "long"), ("float", "double")}
-"""A column of the first type may become one of the second, and takes its values; the others hold them all."""
+"""Pairs of a type and a wider one. A column of the first type may become one of the second, which holds all values of
+the first."""
 
 
 def follow(iceberg: IcebergTable, contract: Table, schema: pa.Schema) -> None:
-    """Give the table the columns that `schema` has and it has not, and the wider types.
+    """Give the table the columns and the wider types of `schema` that it lacks.
 
-    A column that the contract no longer has stays, as older snapshots and rows have it; it must not be required, since
-    new rows hold nothing in it. Raises WorkloadError for a type that the values of the table's column do not have."""
+    A column that the contract no longer has stays, since older snapshots and rows have it. It becomes optional, since
+    new rows hold nothing in it. Raises WorkloadError for a column whose type in the table cannot take the contract's
+    values."""
     there = types_of(iceberg.schema())
     check_types(there, contract, where=f"contract.yaml, {contract.name}")
     types = {column.name: ICEBERG_TYPES[column.kind] for column in contract.columns}
     is_wider = any((there.get(name), new) in WIDER for name, new in types.items())
+    # A column that is required in the table and absent in the contract would refuse every new row.
     gone = [field.name for field in iceberg.schema().fields if field.required and field.name not in schema.names]
+    # An update is a commit of its own, so there is none if nothing changes.
     if not (is_wider or gone or set(schema.names) - set(there)):
         return
     with iceberg.update_schema() as update:
@@ -50,7 +54,7 @@ def follow(iceberg: IcebergTable, contract: Table, schema: pa.Schema) -> None:
 
 
 def with_former(rows: pa.Table, schema: pa.Schema) -> pa.Table:
-    """The rows in the columns of `schema`, with nothing in those that the contract no longer has."""
+    """The rows in the columns of `schema`, with null in the columns that the rows do not have."""
     import pyarrow as pa
 
     there = set(rows.column_names)
@@ -62,14 +66,15 @@ def with_former(rows: pa.Table, schema: pa.Schema) -> pa.Table:
 
 
 def types_of(schema: Schema) -> dict[str, str]:
-    """The type of each column as Iceberg calls it."""
+    """Iceberg's type of each column, by name."""
     return {field.name: str(field.field_type) for field in schema.fields}
 
 
 def check_types(there: Mapping[str, str], contract: Table, *, where: str) -> None:
-    """Raise WorkloadError for a column whose type in the table does not take the contract's values."""
+    """Raise WorkloadError for a column whose type in the table cannot take the contract's values."""
     for column in contract.columns:
         new, old = ICEBERG_TYPES[column.kind], there.get(column.name)
+        # A narrower type in the contract is good too: the table's wider one takes its values.
         if old is None or new == old or {(new, old), (old, new)} & WIDER:
             continue
         kind = next(kind for kind, word in ICEBERG_TYPES.items() if word == old)

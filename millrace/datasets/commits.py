@@ -1,4 +1,4 @@
-"""Drops become snapshots: the digest of each is in its snapshot's summary, so the same bytes are never added twice."""
+"""Commits drops as snapshots of a table. A snapshot's summary has the drop's digest, so no bytes are added twice."""
 
 from __future__ import annotations
 
@@ -41,33 +41,36 @@ if TYPE_CHECKING:
 
 Done = TypeVar("Done")
 ATTEMPTS = 100
-"""Of ten writers, as many as there are slots, nine lose at once: 20 attempts would fail one drop of eight, if all
-ten had drops without end, these fail one in 38,000. Together with the pauses they stay within the function's time."""
+"""The most attempts at a commit. There are as many writers as slots, ten, and nine of them lose at a time. If all ten
+had drops without end, 20 attempts would fail one drop in eight, 100 attempts one in 38,000. With their pauses the
+attempts stay within the function's time."""
 PAUSE_S = 0.1
-"""The first pause at most; each is twice the one before up to 2 s, and random, so that writers part."""
+"""The longest first pause, in seconds. Each further one may be twice as long, up to 2 s. Pauses are random, so that
+writers do not meet again."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Commit:
-    """The result of a commit."""
+    """What became of a drop."""
 
     snapshot_id: int
     rows_added: int
     rows_total: int
+    """The rows of the table after the commit."""
     rows_quarantined: int
-    """By the contract or for a key that the table holds; 0 where the same bytes were there before."""
+    """The rows that were refused by the contract, or for a key that the table holds; 0 for bytes that it had before."""
     reasons: RowsByReason
-    """Of those."""
+    """The quarantined rows, by reason."""
     duplicate_of: str | None
-    """The source that brought the same bytes before; None when these rows are new."""
+    """The URI of the source that brought the same bytes before; None if the bytes are new."""
     refused_before: int = 0
     """How many rows of that source were refused when it came."""
     is_withdrawn: bool = False
-    """The rows of that source were withdrawn since."""
+    """Whether the rows of that source have been withdrawn since."""
     superseded_by: str | None = None
-    """The later version of the same object, which the table had before; None when this one is the latest."""
+    """The URI of a later version of the same object that the table has taken; None if this one is the latest."""
     rows_replaced: int = 0
-    """Of an earlier version of the same object, which left for this one."""
+    """How many rows of an earlier version of the same object left for these."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,11 +79,12 @@ class NewDrop:
 
     source: Source
     write: Callable[[IcebergTable], NewRows]
-    """The caller's, as the validation function's is of `RowsInFile`. Called before each attempt with the table as it is
-    then: an attempt that lost against another writer compares the keys again, and what it then quarantines is kept
-    before the commit."""
+    """Judges the rows and writes the data file: the validation function gives the method of a `RowsInFile`.
+
+    It is called before each attempt, with the table as it is then. After an attempt that lost against another writer
+    the keys are compared again. The quarantined rows are kept before the commit."""
     notes: Mapping[str, str] = field(default_factory=dict)
-    """They go into the snapshot's summary."""
+    """Further entries of the snapshot's summary."""
 
 
 def commit_once(
@@ -91,15 +95,17 @@ def commit_once(
     *,
     notes: Mapping[str, str] | None = None,
 ) -> Commit:
-    """The rows of `source` in one snapshot of `table`, once, however often it is called; as `commit_together`."""
+    """What became of one drop: its rows are in one snapshot of `table`, once, however often this is called.
+
+    As `commit_together`, for one drop."""
     (done,) = commit_together(lake, table, [NewDrop(source=source, write=write, notes=notes or {})])
     return done
 
 
 def commit_together(lake: Lake, table: str, drops: Sequence[NewDrop]) -> list[Commit]:
-    """What became of each drop: all in one commit, each in a snapshot of its own, once, however often it is called.
+    """What became of each drop: each is in a snapshot of its own, all in one commit, once however often this is called.
 
-    A drop is compared with those before it as with what the table holds. Raises ConflictError when other writers win
+    A drop is compared with the drops before it as with the rows of the table. Raises ConflictError if other writers win
     every time."""
 
     def commit() -> list[Commit] | None:
@@ -111,14 +117,14 @@ def commit_together(lake: Lake, table: str, drops: Sequence[NewDrop]) -> list[Co
 
 
 def _take(attempt: _Attempt, drop: NewDrop, *, corrects: bool) -> Commit:
-    """What becomes of the drop if the attempt wins, in one of four ways:
+    """What becomes of the drop if the attempt wins. The first case that holds decides:
 
-    this run has committed before (a retry)        -> its own result, whatever came since
-    a later version of this object came before     -> an empty snapshot says so once, no row is added
-    these bytes came in before, by another source  -> an empty snapshot says so once; an earlier version of this object
-                                                      leaves all the same
-    … but of labels, and others came since             -> as the next: they correct those back
-    else                                           -> a snapshot with its rows"""
+    - This run has committed the drop before (a retry): its own result of then, whatever came since.
+    - The table has taken a later version of this object: an empty snapshot says so once, no row is added.
+    - These bytes came before, from another source: an empty snapshot says so once. The rows of an earlier version of
+      this object leave all the same. But labels of the same bytes count as new if other labels came since: they correct
+      those back.
+    - Else: a snapshot with the drop's rows, in place of the rows of an earlier version of the object."""
     iceberg, source = attempt.table, drop.source
     journal = Journal.of(iceberg)
     if (own := find_own(journal, source)) is not None:
@@ -126,14 +132,18 @@ def _take(attempt: _Attempt, drop: NewDrop, *, corrects: bool) -> Commit:
     placed = {SEQUENCER: source.sequencer} if source.sequencer else {}
     summary = {DIGEST: source.digest, ORIGIN: source.uri, WRITTEN_BY: source.written_by, **placed, **drop.notes}
     earlier = find_commit(journal, source.digest, written_by=source.written_by)
+    # The same bytes came before, and the table says so already.
     if earlier is not None and (earlier.written_by == source.written_by or find_alias(journal, source)):
         return _result(iceberg, journal, earlier, source)
     if earlier is not None and corrects and _others_since(journal, source.digest):
         earlier = None
+    # The table has a later version of this object: the versions came in another order.
     if (later := find_later(journal, source)) is not None:
         if not is_recorded(journal, source):
             attempt.append(None, summary | {SUPERSEDED: later})
         return _superseded(attempt.table, later)
+    # This is the latest version of its object: an earlier one leaves, unless its rows are these very bytes. Rows of
+    # these bytes may have been refused beside the version that leaves: then they are judged again.
     replaces_rows = has_earlier(journal, source) and (earlier is None or earlier.key != source.key)
     instead = {REPLACED: source.key} if replaces_rows else {}
     is_there = earlier is not None and not (instead and _lacks_rows(journal, earlier))
@@ -141,45 +151,50 @@ def _take(attempt: _Attempt, drop: NewDrop, *, corrects: bool) -> Commit:
     if earlier is not None and new.file is None:
         said = attempt.append(None, summary | {ALIAS: earlier.uri} | instead)
         return replace(_result(attempt.table, journal, earlier, source), rows_replaced=said.rows_replaced)
-    # A later version without a good row takes nothing's place: what was right before stays.
+    # A later version without a good row replaces nothing: the rows of the earlier version stay.
     instead = instead if new.file is not None else {}
     said = attempt.append(new.file, summary | _counted(new) | instead)
     return _result(attempt.table, journal, said, source)
 
 
 def _others_since(journal: Journal, digest: str) -> bool:
-    """Whether rows of other bytes came after the last that were of these."""
+    """Whether rows of other bytes came after the last commit of these bytes."""
     last = max(entry.place for entry in journal.with_digest(digest) if entry.is_first)
     return any(entry.place > last and entry.digest and entry.rows_added for entry in journal)
 
 
 def _counted(new: NewRows) -> dict[str, str]:
+    """The numbers of quarantined and of unlabelled rows, as entries of a snapshot's summary."""
     reasons = {REASONS: json.dumps(new.quarantined)} if new.quarantined else {}
     unlabelled = {UNLABELLED: str(new.unlabelled)} if new.unlabelled else {}
     return {QUARANTINED: str(sum(new.quarantined.values())), **reasons, **unlabelled}
 
 
 def commit(lake: Lake, table: str, rows: pa.Table, source: Source, *, notes: Mapping[str, str] | None = None) -> Commit:
-    """As `commit_once`, for rows in memory (contract's columns and `_line`); those with a known key are left out."""
+    """As `commit_once`, for rows in memory: the contract's columns and `_line`.
+
+    Rows with a key that the table holds are left out."""
     with TemporaryDirectory() as folder:
         found = RowsInMemory(lake, table, rows, source, Path(folder, "rows.parquet"))
         return commit_once(lake, table, source, found.write, notes=notes)
 
 
 def find_commit(journal: Journal, digest: str, *, written_by: str = "") -> JournalEntry | None:
-    """The first commit that brought these bytes, or the one that this drop or run wrote; None also where a later
-    version of their object took their place."""
+    """The commit that brought these bytes: the last one that `written_by` wrote, or else the first one.
+
+    None if there is none, or if a later version of the object has replaced the rows."""
     brought = [entry for entry in journal.with_digest(digest) if entry.is_first and not _is_replaced(journal, entry)]
     own = [entry for entry in brought if written_by and entry.written_by == written_by]
     return own[-1] if own else brought[0] if brought else None
 
 
 def _is_replaced(journal: Journal, entry: JournalEntry) -> bool:
+    """Whether a later version of the object has replaced the rows of this commit."""
     return any(each.notes.get(REPLACED) == entry.key for each in journal.about(entry.key) if each.place > entry.place)
 
 
 def find_own(journal: Journal, source: Source) -> Commit | None:
-    """What this very run has made of the source before, as it was told then; None where it has made nothing."""
+    """The result that this very run had of the source before, as it was then; None if it had none."""
     mine = (
         entry
         for entry in journal.with_digest(source.digest)
@@ -205,18 +220,19 @@ def find_own(journal: Journal, source: Source) -> Commit | None:
 
 
 def _source_of_bytes(journal: Journal, uri: str, digest: str) -> JournalEntry | None:
+    """The commit by which this object brought these bytes as new ones."""
     return next((entry for entry in journal.with_digest(digest) if entry.uri == uri and entry.is_first), None)
 
 
 def find_alias(journal: Journal, source: Source) -> bool:
-    """Whether this object is already recorded as a duplicate."""
+    """Whether the table has an entry for these bytes from this object, for example as a duplicate."""
     return any(entry.uri == source.uri for entry in journal.with_digest(source.digest))
 
 
 def find_later(journal: Journal, source: Source) -> str | None:
-    """The URI of a later version of the same object that the table has taken; None where there is none.
+    """The URI of a later version of the same object that the table has taken; None if there is none.
 
-    None for a source without a sequencer as well: nobody knows its place."""
+    Also None for a source without a sequencer: nobody knows its place among the versions."""
     if not source.sequencer:
         return None
     taken = _versions(journal, source.key)
@@ -225,27 +241,28 @@ def find_later(journal: Journal, source: Source) -> str | None:
 
 
 def has_earlier(journal: Journal, source: Source) -> bool:
-    """Whether the table has taken another version of the same object; call it where `find_later` finds none."""
+    """Whether the table has taken an earlier version of the same object. Call it if `find_later` has found none."""
     return bool(source.sequencer) and bool(_versions(journal, source.key))
 
 
 def _versions(journal: Journal, key: str) -> list[JournalEntry]:
-    """The versions of the object that the table has taken."""
+    """The commits of all versions of the object that the table has taken, without the superseded ones."""
     return [entry for entry in journal.about(key) if entry.key == key and SUPERSEDED not in entry.notes]
 
 
 def is_recorded(journal: Journal, source: Source) -> bool:
-    """Whether the table says already that this version is superseded."""
+    """Whether an entry of the table already says that this version is superseded."""
     return any(SUPERSEDED in entry.notes and entry.uri == source.uri for entry in journal.about(source.key))
 
 
 def rows_in(iceberg: IcebergTable) -> int:
-    """The rows of the current snapshot."""
+    """The number of rows in the current snapshot."""
     snapshot = iceberg.current_snapshot()
     return JournalEntry.of(snapshot).rows_total if snapshot is not None else 0
 
 
 def _result(iceberg: IcebergTable, journal: Journal, found: JournalEntry, source: Source) -> Commit:
+    """The result of a drop by the commit `found`: its own, or the one that brought the same bytes before."""
     mine = found.written_by == source.written_by
     return Commit(
         snapshot_id=found.snapshot_id,
@@ -261,6 +278,7 @@ def _result(iceberg: IcebergTable, journal: Journal, found: JournalEntry, source
 
 
 def _superseded(iceberg: IcebergTable, later: str) -> Commit:
+    """The result of a version for which the table has a later one."""
     current = iceberg.current_snapshot()
     assert current is not None
     return Commit(
@@ -281,12 +299,14 @@ def _is_withdrawn(journal: Journal, found: JournalEntry) -> bool:
 
 
 def _lacks_rows(journal: Journal, found: JournalEntry) -> bool:
-    """Whether rows of these bytes may have been refused beside a version that leaves now; withdrawn ones stay away."""
+    """Whether rows of these bytes were refused, perhaps for keys of the version that leaves now.
+
+    Withdrawn rows do not come back."""
     return found.rows_quarantined > 0 and not _is_withdrawn(journal, found)
 
 
 class _Attempt:
-    """Snapshots on top of a table, which others see all at once or not at all."""
+    """Snapshots on top of a table in one transaction: others see all of them at once, or none."""
 
     def __init__(self, iceberg: IcebergTable) -> None:
         self._iceberg = iceberg
@@ -294,7 +314,7 @@ class _Attempt:
 
     @property
     def table(self) -> IcebergTable:
-        """The table as it will be."""
+        """The table as it will be after the commit, with the snapshots so far."""
         if self._transaction is None:
             return self._iceberg
         return type(self._iceberg)(
@@ -306,9 +326,10 @@ class _Attempt:
         )
 
     def append(self, file: DataFile | None, summary: dict[str, str]) -> JournalEntry:
-        """Add a snapshot, and what it says. Without a file it holds no new rows: it records why the drop brought none.
+        """Add a snapshot with this file and this summary; returns the entry of the snapshot.
 
-        Where the summary names what is replaced, the rows of that drop leave in a snapshot before it."""
+        Without a file the snapshot has no new rows: it records why the drop brought none. If the summary names an
+        object whose rows are replaced, these rows leave in a snapshot before it."""
         from pyiceberg.expressions import EqualTo
 
         before = EqualTo(term=SOURCE, value=summary.get(REPLACED, ""))
@@ -316,7 +337,7 @@ class _Attempt:
         from millrace.datasets.iceberg import begin
 
         transaction = self._transaction = self._transaction or begin(self._iceberg)
-        if rows:  # they may have been withdrawn
+        if rows:  # none if they have been withdrawn
             transaction.delete(before, snapshot_properties={WRITTEN_BY: summary[WRITTEN_BY], WITHDRAWN: str(rows)})
             summary = summary | {REPLACED_ROWS: str(rows)}
         with transaction.update_snapshot(snapshot_properties=summary).merge_append() as append:
@@ -327,14 +348,15 @@ class _Attempt:
         return JournalEntry.of(snapshot)
 
     def commit(self) -> bool:
-        """Whether the snapshots are in the table for certain, where there are any; False when another writer was first
-        or the outcome is unknown."""
+        """As `try_commit`; True if there is nothing to commit."""
         return self._transaction is None or try_commit(self._transaction)
 
 
 def try_commit(transaction: Transaction) -> bool:
-    """Whether the transaction is in the table for certain; False when another writer was first, or the outcome is
-    unknown: the next attempt looks at the table first, so that "perhaps" never becomes "twice"."""
+    """Whether the transaction is in the table for certain.
+
+    False if another writer was first, or if the outcome is unknown. The next attempt looks at the table first, so
+    "perhaps" never becomes "twice"."""
     from botocore.exceptions import BotoCoreError, ClientError
     from pyiceberg.exceptions import CommitFailedException
 
@@ -343,6 +365,7 @@ def try_commit(transaction: Transaction) -> bool:
     except (CommitFailedException, BotoCoreError):
         return False
     except ClientError as error:
+        # A further attempt would meet these errors again.
         if error.response["Error"]["Code"] in ("AccessDeniedException", "EntityNotFoundException"):
             raise
         return False
@@ -350,9 +373,9 @@ def try_commit(transaction: Transaction) -> bool:
 
 
 def until_won(attempt: Callable[[], Done | None], expected: str) -> Done:
-    """What the first attempt gives that does not lose, which is None; each looks at the table anew.
+    """The result of the first attempt that wins. An attempt that loses returns None; each looks at the table anew.
 
-    Raises ConflictError with `expected` when other writers win every time."""
+    Raises ConflictError with `expected` if other writers win every time."""
     for number in range(ATTEMPTS):
         if (done := attempt()) is not None:
             return done

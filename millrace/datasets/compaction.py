@@ -1,6 +1,6 @@
-"""Many small data files become few: every later drop looks at each of them, and every training opens it.
+"""Writes many small data files of a table as few larger ones: drops look at each file, and trainings open each.
 
-Rows keep their order within a file; a new file has its former ones in the order of their commits."""
+Rows keep their order within a file. A new file has the rows of its former files in the order of their commits."""
 
 from __future__ import annotations
 
@@ -21,42 +21,43 @@ if TYPE_CHECKING:
     from pyiceberg.table import Table as IcebergTable
 
 SMALL_BYTES, SMALL_ROWS = 8 * 2**20, 500_000
-"""A data file below both is written anew; pyiceberg reads one whole into memory."""
+"""A data file below both is small and written anew; pyiceberg reads a file whole into memory."""
 FEWEST = 50
-"""Fewer small files stay as they are."""
+"""The fewest small files that are compacted; fewer stay as they are."""
 FILE_BYTES = 64 * 2**20
-"""The small files of a new one take no more: to take a row out of it, the whole file is read into memory."""
+"""The most bytes of the small files that become one: to take a row out of it, the whole file is read into memory."""
 FILE_ROWS = 1_000_000
-"""As many rows at most, since few bytes may hold very many."""
+"""The most rows of a new file, since few bytes may hold very many rows."""
 MOST_BYTES, MOST_FILES = 2**30, 5_000
-"""Of small files in one call."""
+"""The most bytes and the most small files of one call."""
 GROUP_BYTES = 64 * 2**20
-"""A row group in memory."""
+"""A row group is written as soon as its rows take this many bytes in memory."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Compacted:
-    """One data file with the rows of several."""
+    """One new data file with the rows of several former ones."""
 
     former: tuple[DataFile, ...]
     file: DataFile
 
 
 def compact(lake: Lake, table: str) -> int:
-    """The number of small data files that are gone, their rows in larger ones; in one commit.
+    """The number of small data files that are gone. Their rows are in larger files, by one commit.
 
-    Raises ConflictError when other writers win every time, SnapshotError for a table with files of deletes."""
+    Raises ConflictError if other writers win every time, SnapshotError for a table with delete files."""
     iceberg = lake.find(table)
     small = _small(iceberg) if iceberg is not None else []
     if iceberg is None or len(small) < FEWEST:
         return 0
+    # The new files are written once. If another writer wins, only the commit is tried again.
     with TemporaryDirectory() as folder:
         done = [_write(iceberg, group, Path(folder, "rows.parquet")) for group in grouped(small) if len(group) > 1]
 
     def commit() -> int | None:
         if (iceberg := lake.find(table)) is None:
             return 0
-        # A file may have left meanwhile, by a withdrawal or a later version of its drop: its group stays as it is then.
+        # A file may have left meanwhile, by a withdrawal or a later version of its drop. Then its group stays as it is.
         there = {file.file_path for _, file in _data_files(iceberg)}
         kept = [each for each in done if all(file.file_path in there for file in each.former)]
         return sum(len(each.former) for each in kept) if not kept or _replace(iceberg, kept) else None
@@ -65,7 +66,7 @@ def compact(lake: Lake, table: str) -> int:
 
 
 def grouped(files: Iterable[DataFile]) -> Iterator[tuple[DataFile, ...]]:
-    """The files in turn, as many together as make a new one."""
+    """The files in their order, in groups that each become one new file."""
     group: list[DataFile] = []
     size = rows = 0
     for file in files:
@@ -79,7 +80,7 @@ def grouped(files: Iterable[DataFile]) -> Iterator[tuple[DataFile, ...]]:
 
 
 def _small(iceberg: IcebergTable) -> list[DataFile]:
-    """Those that came first first, MOST_BYTES and MOST_FILES at most."""
+    """The small files in the order of their commits, at most MOST_BYTES and MOST_FILES."""
     found: list[DataFile] = []
     size = 0
     for _, file in sorted(_data_files(iceberg), key=lambda each: each[0]):
@@ -91,8 +92,9 @@ def _small(iceberg: IcebergTable) -> list[DataFile]:
 
 
 def _data_files(iceberg: IcebergTable) -> Iterator[tuple[int, DataFile]]:
-    """Each file of the current snapshot with the place of the commit that added it; raises SnapshotError for one of
-    deletes, which would not be applied."""
+    """Each data file of the current snapshot, with the sequence number of the commit that added it.
+
+    Raises SnapshotError for a delete file, which would not be applied."""
     from pyiceberg.manifest import ManifestContent
 
     snapshot = iceberg.current_snapshot()
@@ -104,6 +106,7 @@ def _data_files(iceberg: IcebergTable) -> Iterator[tuple[int, DataFile]]:
 
 
 def _write(iceberg: IcebergTable, former: tuple[DataFile, ...], path: Path) -> Compacted:
+    """A new file with all rows of the former ones, uploaded. Raises SnapshotError if it has not as many rows."""
     new = NewDataFile(iceberg, path)
     for rows in _row_groups(_batches(iceberg, former)):
         new.add(rows)
@@ -115,7 +118,7 @@ def _write(iceberg: IcebergTable, former: tuple[DataFile, ...], path: Path) -> C
 
 
 def _batches(iceberg: IcebergTable, files: Iterable[DataFile]) -> Iterator[pa.RecordBatch]:
-    """Their rows in the table's present columns, whatever columns it had when they were written."""
+    """The rows of the files in the table's present columns, whatever columns it had when they were written."""
     from pyiceberg.expressions import AlwaysTrue
     from pyiceberg.io.pyarrow import ArrowScan
     from pyiceberg.table import FileScanTask
@@ -126,6 +129,7 @@ def _batches(iceberg: IcebergTable, files: Iterable[DataFile]) -> Iterator[pa.Re
 
 
 def _row_groups(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.Table]:
+    """The batches, put together to tables of about GROUP_BYTES."""
     import pyarrow as pa
 
     group, size = list[pa.RecordBatch](), 0
@@ -140,6 +144,7 @@ def _row_groups(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.Table]:
 
 
 def _replace(iceberg: IcebergTable, done: list[Compacted]) -> bool:
+    """Whether the new files are in the table in place of the former ones, by one commit; as `try_commit`."""
     from millrace.datasets.iceberg import begin
 
     transaction = begin(iceberg)

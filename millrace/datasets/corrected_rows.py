@@ -1,4 +1,6 @@
-"""Rows of the dataset whose label was corrected: each leaves and comes back with the later value, in one commit."""
+"""Puts corrected labels into rows of the dataset: each row leaves and comes back with the later label, in one commit.
+
+The rule is in `millrace.datasets.corrections`."""
 
 from __future__ import annotations
 
@@ -28,13 +30,14 @@ if TYPE_CHECKING:
     from millrace.workload.declaration import Prediction
 
 CORRECTED = "millrace.rows-corrected"
+"""How many rows of a snapshot came back with another label: an entry of its summary."""
 
 
 def correct_rows(lake: Lake, labels: pa.Table, prediction_spec: Prediction, *, run: str, snapshot_id: int) -> int:
-    """How many rows of the dataset had another value than their label, which arrived later, and have it now.
+    """The number of rows that got another label, because a label that arrived later says another value.
 
-    `labels` are those that count. Called again, it finds nothing to do. Raises ConflictError when other writers win
-    every time."""
+    `labels` are the labels that count (`corrections.current`). A second call finds nothing to do and returns 0. Raises
+    ConflictError if other writers win every time."""
 
     def commit() -> int | None:
         iceberg = lake.find("rows")
@@ -50,10 +53,11 @@ def correct_rows(lake: Lake, labels: pa.Table, prediction_spec: Prediction, *, r
 
 
 def _corrected(lake: Lake, iceberg: IcebergTable, labels: pa.Table, prediction_spec: Prediction) -> pa.Table:
-    """The rows that are to be corrected, with the values and the landing keys of their labels."""
+    """The rows that must be corrected, with the values and the landing keys of their labels."""
     import numpy as np
     import pyarrow as pa
 
+    # First only keys, labels and sources are read, to find the rows with an older value than their label's.
     key, values = prediction_spec.key, prediction_spec.label_columns
     there = iceberg.scan(row_filter=_between(key[0], labels), selected_fields=(*key, *values, SOURCE)).to_arrow()
     at = _places(there, labels, key)
@@ -63,6 +67,7 @@ def _corrected(lake: Lake, iceberg: IcebergTable, labels: pa.Table, prediction_s
     wrong = own.filter(pa.array(differs & _is_later(lake, iceberg, own, new)))
     if not wrong.num_rows:
         return wrong
+    # Then these few rows are read whole and get the cells of their labels.
     rows = iceberg.scan(row_filter=matching(wrong.select(key), key)).to_arrow()
     place = pa.array(_places(rows, labels, key))
     for name in (*values, SOURCE):
@@ -72,7 +77,7 @@ def _corrected(lake: Lake, iceberg: IcebergTable, labels: pa.Table, prediction_s
 
 
 def _is_later(lake: Lake, iceberg: IcebergTable, rows: pa.Table, labels: pa.Table) -> npt.NDArray[np.bool_]:
-    """Whether the label arrived after the row: always, where the row has its value from an earlier label."""
+    """Whether each label arrived after its row. It always did if the row has its value from an earlier label."""
     import numpy as np
 
     sources = rows.column(SOURCE).to_pylist()
@@ -88,7 +93,7 @@ def _is_later(lake: Lake, iceberg: IcebergTable, rows: pa.Table, labels: pa.Tabl
 
 
 def _arrivals_of_drops(journal: Journal, keys: Iterable[str]) -> dict[str, int]:
-    """When the last version of each dropped object came, in microseconds, by its landing key."""
+    """When the last version of each dropped object came, by its landing key, in microseconds since 1970."""
     found: dict[str, int] = {}
     for key in keys:
         for entry in journal.about(key):
@@ -102,7 +107,7 @@ def _arrivals_of_drops(journal: Journal, keys: Iterable[str]) -> dict[str, int]:
 def _replace(
     lake: Lake, iceberg: IcebergTable, rows: pa.Table, key: Sequence[str], *, run: str, snapshot_id: int
 ) -> bool:
-    """Whether the rows have left and come back, in one commit; False when another writer was first."""
+    """Whether the rows have left and come back, in one commit; False if another writer was first."""
     content = "\n".join(raw_row(row) for row in rows.to_pylist())
     summary = {
         DIGEST: hashlib.sha256(content.encode()).hexdigest(),
@@ -111,6 +116,8 @@ def _replace(
         LABELS_SNAPSHOT: str(snapshot_id),
         CORRECTED: str(rows.num_rows),
     }
+    # The file with the corrected rows is uploaded first. Then one transaction has two snapshots: one without the former
+    # rows, one with the file.
     with TemporaryDirectory() as folder:
         file = NewDataFile(iceberg, Path(folder, "rows.parquet"))
         file.add(rows)
@@ -125,7 +132,7 @@ def _replace(
 
 
 def matching(rows: pa.Table, key: Sequence[str]) -> BooleanExpression:
-    """The filter for rows with one of these keys."""
+    """The filter for the rows that have one of these keys."""
     from pyiceberg.expressions import AlwaysFalse, And, EqualTo, In, Or
 
     if len(key) == 1:
@@ -138,11 +145,12 @@ def matching(rows: pa.Table, key: Sequence[str]) -> BooleanExpression:
 
 
 def _literal(cell: Any) -> Any:
-    """pyiceberg reads times from text."""
+    """The cell as pyiceberg's filters take it: a time as ISO text."""
     return cell.isoformat() if isinstance(cell, date | datetime) else cell
 
 
 def _between(column: str, labels: pa.Table) -> BooleanExpression:
+    """The filter for the range of this column among the labels."""
     import pyarrow.compute as pc
 
     found = pc.min_max(labels.column(column)).as_py()
@@ -150,7 +158,7 @@ def _between(column: str, labels: pa.Table) -> BooleanExpression:
 
 
 def _places(rows: pa.Table, labels: pa.Table, key: Sequence[str]) -> npt.NDArray[np.int64]:
-    """The position of each row's label, -1 where it has none."""
+    """The position of each row's label, -1 for a row without one."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
@@ -162,5 +170,5 @@ def _places(rows: pa.Table, labels: pa.Table, key: Sequence[str]) -> npt.NDArray
 
 
 def _marks(rows: pa.Table, columns: Sequence[str]) -> Any:
-    """One text for each row, equal where all of the cells are, nothing included."""
+    """One text for each row; two texts are equal if all cells of the columns are, missing cells included."""
     return key_of(with_marks(rows, columns), tuple(columns)).to_numpy(zero_copy_only=False)

@@ -1,11 +1,12 @@
-"""A label that comes again with another value corrects the one before: the later counts everywhere, both are kept.
+"""Corrected labels: a label with another value for the same key corrects the one before. The later counts everywhere.
 
     labels/may.csv,   arrived 1 June: 1997-05-01, 0   counts until the next one is there
-    labels/again.csv, arrived 9 June: 1997-05-01, 1   counts from then on, also where it is ingested first
+    labels/again.csv, arrived 9 June: 1997-05-01, 1   counts from then on, even if it is ingested first
 
-The table of the labels keeps both; `_arrived` says which is the later: the time of S3's event about the object. A row
-of the dataset that holds the earlier value leaves it and comes back with the later one, in one commit; versions of the
-dataset that were pinned before keep the earlier one. A label that says the same again is a duplicate and no correction.
+The table of the labels keeps both. `_arrived`, the time of S3's event about the object, says which one is later. A row
+of the dataset with the earlier value leaves the dataset and comes back with the later value, in one commit. Versions of
+the dataset that were pinned before keep the earlier value. A label that repeats the value is a duplicate and corrects
+nothing.
 """
 
 from __future__ import annotations
@@ -29,9 +30,9 @@ def value_columns(table: Table) -> tuple[str, ...]:
 
 
 def current(labels: pa.Table, key: Sequence[str], values: Sequence[str]) -> pa.Table:
-    """The label that counts of each key: the one that arrived last; of two at the same moment the last row.
+    """The label that counts, for each key: the one that arrived last, or the last row of two at the same moment.
 
-    One without a value in any column of `values` says nothing: it counts where there is no other."""
+    A label without a value in any column of `values` says nothing: it counts only if the key has no other label."""
     import pyarrow as pa
 
     return labels.take(pa.array(last_of_each(labels, key, values)))
@@ -42,16 +43,17 @@ def last_of_each(labels: pa.Table, key: Sequence[str], values: Sequence[str]) ->
     import numpy as np
 
     says = np.logical_or.reduce([labels.column(name).is_valid().to_numpy() for name in values])
+    # From the labels that say nothing to those that do, and among each by arrival: the last one of a key counts.
     order = np.lexsort((arrivals(labels), says))
     codes = key_of(labels, tuple(key)).dictionary_encode(null_encoding="encode")
     last = np.full(len(codes.dictionary), -1, np.int64)
-    # Assignments to the same place go in order, so the last one stays.
+    # numpy assigns in order, so of several labels with one key the last one stays.
     last[codes.indices.to_numpy()[order]] = order
     return np.sort(last)
 
 
 def arrivals(labels: pa.Table) -> npt.NDArray[np.int64]:
-    """Microseconds; 0 where nobody knows."""
+    """When each label arrived, in microseconds since 1970; 0 if nobody knows."""
     import numpy as np
     import pyarrow as pa
     import pyarrow.compute as pc

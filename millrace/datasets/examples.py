@@ -1,4 +1,4 @@
-"""The rows of a dataset version that a model can learn from or be judged on: with a label and with their past."""
+"""The examples of a dataset version: the rows that a model can learn from or be judged on, with a label and a past."""
 
 from __future__ import annotations
 
@@ -27,17 +27,19 @@ if TYPE_CHECKING:
     Times = npt.NDArray[np.datetime64]
 
 FEWEST_GAP_DAYS = 31
+"""A row is a stray only if it lies more than this many days from all others, however short the parts of a split are."""
 LABEL = "_label"
-"""The column with the label that belongs to the row: its own, or that of a later row."""
+"""The column with the label of the row: its own, or the label of a later row."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Examples:
-    """Rows in the order of event time, or part after part where the split is not in time."""
+    """Rows in the order of event time, or one part after the other if the split is not in time."""
 
     table: pa.Table
-    """The contract's columns that were read, the past of histories, and `_label` without nulls."""
+    """The columns that were read, the past of each history, and `_label` without nulls."""
     times_N: Times
+    """The event time of each row."""
     parts: Split
 
     def part(self, rows: slice) -> pa.Table:
@@ -54,12 +56,12 @@ def read_examples(
     more_columns: Sequence[str] = (),
     files: RowFiles | None = None,
 ) -> Examples:
-    """The examples of the snapshot in `folder`; `features` are those of every model that is to be fed with them.
+    """The examples of the snapshot in `folder`. `features` are the features of every model that will read them.
 
-    `more_columns` are read beside those of the features, and may hold nothing in some rows. With `files` the rows lie
-    in them: in memory are keys, times and labels, and a piece of the rest at a time.
+    `more_columns` are read beside the columns of the features, and may be null in some rows. With `files` the rows lie
+    in files: in memory are their keys, times and labels, and a piece of the other cells at a time.
 
-    Raises SnapshotError as `read_snapshot`, and when no row has a label and a past that is long enough."""
+    Raises SnapshotError as `read_snapshot` does, and if no row has a label and a past that is long enough."""
     table = read_rows(
         folder, schema, workload=workload, contract=contract, features=features, more_columns=more_columns, files=files
     )
@@ -76,12 +78,12 @@ def read_rows(
     more_columns: Sequence[str] = (),
     files: RowFiles | None = None,
 ) -> pa.Table:
-    """All rows that examples are made of, as `read_examples`."""
+    """All rows of the snapshot, with the columns that examples are made of. Arguments as for `read_examples`."""
     prediction, division = workload.prediction, workload.training.split
     extra = (division.column,) if division.by == "column" else ()
     names, required = encoders.columns(features), {column.name for column in contract.rows.columns if column.required}
     beside = [name for name in more_columns if name not in (*names, *prediction.label_columns)]
-    # A label may come later, by a row that has it or by the feed of labels, where the contract does not require it.
+    # A label may be null: with a horizon it is in a later row, and if it is not required, a later label may bring it.
     later = [name for name in prediction.label_columns if prediction.horizon_hours or name not in required]
     return read_snapshot(
         folder,
@@ -95,17 +97,19 @@ def read_rows(
 
 
 def examples(table: pa.Table, *, workload: Workload, features: Features, files: RowFiles | None = None) -> Examples:
-    """The rows of `table`, which are in the order of event time, that have a label and a past, with their split."""
+    """The rows of `table` that have a label and a past, with their split. `table` is in the order of event time.
+
+    Raises SnapshotError if there is no such row."""
     import numpy as np
 
-    # Histories and labels are looked up among all rows; only then are rows left out, which are the past of others.
+    # Histories and labels are looked up among all rows. Only then rows are left out: they may be the past of others.
     label = label_of(table, workload.prediction)
     keep = label.is_valid().to_numpy(zero_copy_only=False)
     for history in encoders.histories(features):
         keep &= ~history.is_too_short(table)
     if left := int((~keep).sum()):
         print(f"left out {left} of {table.num_rows} rows: without a label, or without a whole past", flush=True)
-    # Rows of today are decoded where they are validated; a table may hold some of before that was so.
+    # Validation decodes images of new rows. A table may have older rows, from before it did so.
     decodable = np.concatenate([encoders.decodable(features, piece) for piece in slices(table)])
     if undecodable := int((keep & ~decodable).sum()):
         print(f"left out {undecodable} of {table.num_rows} rows: their image cannot be decoded", flush=True)
@@ -126,7 +130,7 @@ def examples(table: pa.Table, *, workload: Workload, features: Features, files: 
 def _kept(
     rows: pa.Table, keep_N: npt.NDArray[np.bool_], features: Features, before: pa.Table | None = None
 ) -> pa.Table:
-    """With the past of each history, which may lie in rows that are not kept."""
+    """The rows to keep, with the past of each history; the past may lie in rows that are not kept, and in `before`."""
     import pyarrow as pa
 
     whole = encoders.add_histories(features, rows, before)
@@ -136,26 +140,29 @@ def _kept(
 def _kept_pieces(
     table: pa.Table, keep_N: npt.NDArray[np.bool_], features: Features, event_time: str
 ) -> Iterator[pa.Table]:
-    """The same, a piece of the rows in the order of event time after the other."""
+    """As `_kept`, in pieces: one stretch of the rows after the other, in the order of event time."""
     import numpy as np
 
+    # The past of a row takes four bytes for each step and column: a piece is cut by what it becomes, not by what it is.
     time_N = times_us(table[event_time])
     reach_us = max((round(history.hours * HOUR_US) for history in encoders.histories(features)), default=0)
     a_row = sum(4 * history.steps * len(history.history) for history in encoders.histories(features))
     size = rows_at_once(table.nbytes + table.num_rows * a_row, table.num_rows)
     for at in range(0, table.num_rows, size):
-        # The oldest step of the piece's first row: what lies before it is the past of none of them.
+        # The oldest step of the piece's first row: earlier rows are the past of no row in the piece.
         first = int(np.searchsorted(time_N, time_N[at] - reach_us))
         yield _kept(table.slice(at, size), keep_N[at : at + size], features, table.slice(first, at - first))
 
 
 def with_label_and_past(table: pa.Table, prediction: Prediction, features: Features) -> pa.Table:
-    """The rows with what they take from other rows of the table: `_label`, and the past of each history."""
+    """The rows, with the columns that come from other rows of the table: `_label` and the past of each history."""
     return encoders.add_histories(features, table.append_column(LABEL, label_of(table, prediction)))
 
 
 def _without_strays(table: pa.Table, workload: Workload) -> pa.Table:
-    """A gap is longer than the parts that a split by time sets aside, and a month in any case."""
+    """The rows without the few that lie far from all others, by a wrong date.
+
+    Far is more days than a split by time sets aside for validation and test, and more than a month in any case."""
     training, times_N = workload.training, times(table, workload.prediction.event_time)
     near = without_strays(times_N, days=max(FEWEST_GAP_DAYS, training.validation_days + training.test_days))
     if left := table.num_rows - (near.stop - near.start):
@@ -165,9 +172,9 @@ def _without_strays(table: pa.Table, workload: Workload) -> pa.Table:
 
 
 def label_of(table: pa.Table, prediction: Prediction) -> pa.Array:
-    """The label of each row: its own, or that of the same entity's row exactly `horizon_hours` later; else null.
+    """The label of each row: its own, or the one of the same entity's row exactly `horizon_hours` later; else null.
 
-    Of several labels or horizons a list of theirs; null where one of them is missing."""
+    With several labels or horizons it is a list of them, and null if one of them is missing."""
     import numpy as np
     import pyarrow as pa
 
@@ -178,7 +185,7 @@ def label_of(table: pa.Table, prediction: Prediction) -> pa.Array:
         return own
     entity = [name for name in prediction.key if name != prediction.event_time]
     [here] = entity_times([table], entity=entity, event_time=prediction.event_time)
-    # A label ahead is a past with the sign turned: the same search, which takes exact times only.
+    # A label ahead is a past at a negative distance: the same search finds it. It takes exact times only.
     ahead_T = np.array([-round(hours * HOUR_US) for hours in prediction.horizons], dtype=np.int64)
     places = as_of(here, here, distances_T=ahead_T, tolerance_us=1)
     later = [own.take(pa.array(found, mask=found == NONE)) for found in places]
@@ -186,7 +193,7 @@ def label_of(table: pa.Table, prediction: Prediction) -> pa.Array:
 
 
 def _together(columns: Sequence[pa.Array]) -> pa.Array:
-    """The cells of each row as a list; null where one of them is."""
+    """The cells of each row as a list; null if one of them is null."""
     import numpy as np
     import pyarrow as pa
 
@@ -200,13 +207,14 @@ def _together(columns: Sequence[pa.Array]) -> pa.Array:
 
 
 def horizon_of(prediction: Prediction) -> np.timedelta64:
-    """How far ahead of a row its label lies, the farthest of several."""
+    """How far ahead of a row its label lies; with several horizons the farthest."""
     import numpy as np
 
     return np.timedelta64(round(prediction.horizon_hours * HOUR_US), "us")
 
 
 def _divided(table: pa.Table, workload: Workload, files: RowFiles | None) -> Examples:
+    """The examples with their split: by time as they are, otherwise in the order of their parts."""
     training, prediction = workload.training, workload.prediction
     times_N = times(table, prediction.event_time)
     if training.split.by == "time":
@@ -218,6 +226,7 @@ def _divided(table: pa.Table, workload: Workload, files: RowFiles | None) -> Exa
 
 
 def _parts(table: pa.Table, workload: Workload) -> npt.NDArray[np.int64]:
+    """The part of each row by the workload's split: 0 training, 1 validation, 2 test, -1 none."""
     import numpy as np
     import pyarrow as pa
     import pyarrow.compute as pc
@@ -226,6 +235,7 @@ def _parts(table: pa.Table, workload: Workload) -> npt.NDArray[np.int64]:
     if division.by == "column":
         names = pa.array([division.train, division.validation, division.test])
         given = table[division.column].combine_chunks().cast(pa.string())
+        # The place of the value among the three names is the part; null, for any other value, becomes -1.
         places = pc.index_in(given, value_set=names)
         found: npt.NDArray[np.int64] = places.fill_null(-1).cast(pa.int64()).to_numpy()
         if division.absent is None or not given.null_count:
@@ -240,6 +250,7 @@ def _parts(table: pa.Table, workload: Workload) -> npt.NDArray[np.int64]:
 
 
 def _parts_by_hash(table: pa.Table, division: ByKeyHash, prediction: Prediction) -> npt.NDArray[np.int64]:
+    """The part of each row by the hash of its entity: the key without the event time, so an entity is in one part."""
     import numpy as np
     import pyarrow as pa
 

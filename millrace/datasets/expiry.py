@@ -1,6 +1,7 @@
-"""Snapshots of a table expire: its metadata, which every commit reads and writes, grows with each of them.
+"""Lets snapshots of a table expire: every commit reads and writes the table's metadata, which grows with each snapshot.
 
-What they say stays, in the file of `millrace.datasets.journal`. The data is still there; `unreachable` deletes it."""
+What an expired snapshot says stays, in the file of `millrace.datasets.journal`. Its data files are still there;
+`unreachable` deletes them."""
 
 from __future__ import annotations
 
@@ -17,18 +18,20 @@ if TYPE_CHECKING:
     from pyiceberg.table.metadata import TableMetadata
 
 KEPT_DAYS = 7
-"""Every commit reads, copies and writes what is said of each snapshot that is there: of 280, at 40 drops a day."""
+"""How many days a snapshot stays. Every commit reads, copies and writes the metadata of each snapshot that is there: at
+40 drops a day these are 280."""
 MOST_AT_ONCE = 1000
-"""pyiceberg compares each snapshot that stays with each that goes."""
+"""The most snapshots that go in one commit: pyiceberg compares each snapshot that stays with each one that goes."""
 MOST = 20_000
-"""In one call."""
+"""The most snapshots that go in one call."""
 
 
 def expire(lake: Lake, table: str, *, before: datetime) -> int:
-    """The number of snapshots that are removed: those from before, but for the current one and each tagged one.
+    """The number of snapshots that are removed: those from before `before`, except the current one and tagged ones.
 
-    MOST of them, the oldest first. Raises ConflictError when other writers win every time."""
+    The oldest go first, about MOST of them in a call. Raises ConflictError if other writers win every time."""
 
+    # 0 says that nothing is left to remove, None that another writer was first.
     def commit() -> int | None:
         iceberg = lake.find(table)
         old = oldest(iceberg, before) if iceberg is not None else []
@@ -41,7 +44,7 @@ def expire(lake: Lake, table: str, *, before: datetime) -> int:
 
 
 def oldest(iceberg: IcebergTable, before: datetime) -> list[int]:
-    """The ids of the oldest snapshots from before that no branch and no tag names, MOST_AT_ONCE at most."""
+    """The ids of the oldest snapshots from before `before` that no branch and no tag names, at most MOST_AT_ONCE."""
     named = {ref.snapshot_id for ref in iceberg.metadata.refs.values()}
     old = [
         snapshot.snapshot_id
@@ -52,10 +55,10 @@ def oldest(iceberg: IcebergTable, before: datetime) -> list[int]:
 
 
 def _remove(iceberg: IcebergTable, ids: list[int]) -> bool:
-    """Whether the snapshots are gone, and the table names the file with what they said, both in one commit.
+    """Whether one commit has removed the snapshots and let the table name the file with their entries.
 
-    The commit holds for the tags and the file that were read: no snapshot goes that was pinned meanwhile, and no file
-    takes the place of one that another expiry has written."""
+    The commit fails if the tags or the journal have changed since they were read. So no snapshot goes that was pinned
+    meanwhile, and no file takes the place of one that another expiry has written."""
     from pyiceberg.table.update import RemoveSnapshotsUpdate, SetPropertiesUpdate
 
     from millrace.datasets.iceberg import begin
@@ -64,6 +67,7 @@ def _remove(iceberg: IcebergTable, ids: list[int]) -> bool:
     gone = (JournalEntry.of(snapshot) for snapshot in iceberg.metadata.snapshots if snapshot.snapshot_id in expiring)
     before = iceberg.metadata.properties.get(JOURNAL)
     location = f"{iceberg.location()}/metadata/{JOURNAL_FILE}{uuid.uuid4()}.jsonl.gz"
+    # The new file has the lines of the former one too. It is written before the commit that names it.
     with iceberg.io.new_output(location).create() as stream:
         stream.write((read_file(iceberg, before) if before else b"") + render(gone))
     transaction = begin(iceberg)
@@ -73,9 +77,10 @@ def _remove(iceberg: IcebergTable, ids: list[int]) -> bool:
 
 
 def unchanged(read: TableMetadata) -> Any:
-    """That the table has the tags and the file of its journal which were read.
+    """The requirement that the table has the tags and the journal that were read.
 
-    The catalogue holds it against the table whose version Glue then compares."""
+    The catalogue checks it against the metadata that it loads for the commit; Glue then compares the version of that
+    metadata, so nothing can come in between."""
     from pyiceberg.exceptions import CommitFailedException
     from pyiceberg.table.update import ValidatableTableRequirement
 
@@ -90,5 +95,6 @@ def unchanged(read: TableMetadata) -> Any:
 
 
 def _held(metadata: TableMetadata) -> tuple[dict[str, int], str | None]:
+    """The tags of the table and the URI of its journal."""
     tags = {name: ref.snapshot_id for name, ref in metadata.refs.items() if name != "main"}
     return tags, metadata.properties.get(JOURNAL)

@@ -1,11 +1,11 @@
-"""pyiceberg with fewer calls of S3 and fewer copies of a table's metadata.
+"""Makes pyiceberg need fewer calls of S3 and fewer copies of a table's metadata.
 
-Iceberg's files by plain calls to S3: one to write a file, one to read a small one. pyiceberg's own way, through Arrow,
-takes three to write (an upload in parts), two to read, and gives up on an answer that takes longer than three seconds;
-a commit is some ten small files.
+The files of a table are read and written by plain calls of S3: one to write a file, one to read a small file. A commit
+is some ten small files. pyiceberg's own way, through Arrow, takes three calls to write (an upload in parts) and two to
+read, and it gives up on an answer that takes longer than three seconds.
 
-Transactions for a table that thousands of small drops come into: they are cut short where pyiceberg looks at
-every manifest, and at every snapshot, for each of them."""
+Transactions are for tables that thousands of small drops come into: they take short cuts where pyiceberg would look at
+every manifest and at every snapshot for each drop."""
 
 from __future__ import annotations
 
@@ -33,14 +33,14 @@ if TYPE_CHECKING:
     from pyiceberg.table.metadata import TableMetadata
 
 WHOLE_BYTES = 8 * 2**20
-"""A file up to this size comes with one call; of a larger one Arrow reads the parts that it needs."""
+"""The bytes of the largest file that is read whole by one call; of a larger one Arrow reads the parts that it needs."""
 
 
 PLAIN_UPDATES = (AddSnapshotUpdate, SetSnapshotRefUpdate, SetPropertiesUpdate)
-"""What needs no snapshot before the last one."""
+"""The updates that concern no snapshot before the last one."""
 MERGING = {"commit.manifest-merge.enabled": "true", "commit.manifest.min-count-to-merge": "16"}
-"""Each drop leaves a manifest with one file, and each look at the table's keys reads all manifests: 16 become one.
-https://iceberg.apache.org/docs/latest/configuration/#write-properties"""
+"""The properties of a table by which 16 manifests become one: each drop leaves a manifest with one file, and each look
+at the table's keys reads all manifests. https://iceberg.apache.org/docs/latest/configuration/#write-properties"""
 
 
 @cache
@@ -51,13 +51,13 @@ def _client() -> Any:
 
 
 def upload(path: Path, location: str) -> None:
-    """Store the file at `path` as the object `location`, in parts where it is large."""
+    """Store the file at `path` as the object `location`, in parts if it is large."""
     bucket, key = split_uri(location)
     _client().upload_file(str(path), bucket, key)
 
 
 class S3FileIO(FileIO):
-    """Reads and writes below one account's buckets, with the credentials of the process."""
+    """Reads and writes objects in the buckets of one account, with the credentials of the process."""
 
     def new_input(self, location: str) -> InputFile:
         return Input(location, self)
@@ -66,7 +66,7 @@ class S3FileIO(FileIO):
         return Output(location, self)
 
     def delete(self, location: str | InputFile | OutputFile) -> None:
-        """Delete one file; one that is not there is deleted already."""
+        """Delete one file. A file that is not there is no error."""
         uri = location if isinstance(location, str) else location.location
         bucket, key = split_uri(uri)
         _client().delete_object(Bucket=bucket, Key=key)
@@ -79,7 +79,7 @@ class S3FileIO(FileIO):
 
 
 class Input(InputFile):
-    """One object to read."""
+    """An object to read."""
 
     def __init__(self, location: str, files: S3FileIO) -> None:
         super().__init__(location)
@@ -93,11 +93,11 @@ class Input(InputFile):
         raise NotImplementedError("Iceberg's files have names of their own: nobody asks whether one exists")
 
     def open(self, seekable: bool = True) -> InputStream:  # noqa: ARG002 - pyiceberg's signature
-        """Its bytes; raises FileNotFoundError when there is no such object."""
+        """A stream of its bytes. Raises FileNotFoundError if there is no such object."""
         bucket, key = split_uri(self.location)
         client = _client()
-        # The first 8 MiB, and how much there is, in one call: manifests and metadata are smaller. Of a larger file this
-        # beginning is thrown away, and Arrow fetches the parts that it needs.
+        # One call brings the first 8 MiB and says how large the file is: manifests and metadata are smaller. Of a
+        # larger file this beginning is thrown away, and Arrow fetches the parts that it needs.
         try:
             answer = client.get_object(Bucket=bucket, Key=key, Range=f"bytes=0-{WHOLE_BYTES - 1}")
         except client.exceptions.NoSuchKey:
@@ -109,7 +109,7 @@ class Input(InputFile):
 
 
 class Output(OutputFile):
-    """One object to write; it is there when the stream is closed, whole or not at all."""
+    """An object to write. It is there when the stream is closed, whole or not at all."""
 
     def __init__(self, location: str, files: S3FileIO) -> None:
         super().__init__(location)
@@ -120,20 +120,20 @@ class Output(OutputFile):
         return self.written
 
     def exists(self) -> bool:
-        """False without asking: every file gets a name with a UUID. To ask, S3 wants the right to list the bucket."""
+        """False, without a call: every file has a UUID in its name. A call would need the right to list the bucket."""
         return False
 
     def to_input_file(self) -> InputFile:
         return Input(self.location, self._files)
 
     def create(self, overwrite: bool = False) -> OutputStream:
-        """A stream to write to; its name is new, so `overwrite` is what it would be anyway."""
+        """A stream to write to. `overwrite` makes no difference, since the name is new."""
         del overwrite
         return _Upload(self)
 
 
 class _Upload(io.BytesIO):
-    """Collects the bytes and puts them at the end, unless the block that wrote them failed."""
+    """Collects the bytes and uploads them at the end, unless the block that wrote them has failed."""
 
     def __init__(self, output: Output) -> None:
         super().__init__()
@@ -150,7 +150,7 @@ class _Upload(io.BytesIO):
         else:
             super().close()
 
-    # pyiceberg closes what it has written, with or without a `with` block: closing is what uploads.
+    # pyiceberg closes its streams with or without a `with` block, so `close` is what uploads.
     def close(self) -> None:
         if not self.closed:
             bucket, key = split_uri(self._output.location)
@@ -161,9 +161,10 @@ class _Upload(io.BytesIO):
 
 
 class DropsTransaction(Transaction):
-    """A transaction whose metadata is computed once for each of its changes, without a look at former snapshots.
+    """A transaction that computes its metadata once for each change, without a look at former snapshots.
 
-    pyiceberg computes it at each look, some 16 times for a snapshot, by a copy of all snapshots of the table."""
+    pyiceberg computes the metadata each time it is read, some 16 times for a snapshot, and copies all snapshots of the
+    table each time."""
 
     def __init__(self, table: IcebergTable) -> None:
         super().__init__(table)
@@ -171,6 +172,8 @@ class DropsTransaction(Transaction):
 
     @property
     def table_metadata(self) -> TableMetadata:
+        # As long as updates are only added, the known metadata is taken, and the new updates alone are applied to it.
+        # Updates of other kinds go pyiceberg's own way.
         before, metadata = self._known
         if self._updates is not before:
             is_longer = self._updates[: len(before)] == before
@@ -181,9 +184,11 @@ class DropsTransaction(Transaction):
 
 
 def _later(metadata: TableMetadata, updates: tuple[TableUpdate, ...]) -> TableMetadata:
-    """The metadata after these updates, of which each adds a snapshot, names one that was added, or sets properties.
+    """The metadata after these updates. Each adds a snapshot, names one that was added, or sets properties.
 
-    The snapshots before the last one take no part in them; models of pyiceberg are frozen, so they are shared."""
+    Snapshots before the last one take no part in such updates. pyiceberg's models are frozen, so they are shared and
+    not copied."""
+    # The updates are applied to metadata with the last snapshot alone. The new snapshots then go behind all others.
     snapshots, log = metadata.snapshots, metadata.snapshot_log
     short = metadata.model_copy(update={"snapshots": snapshots[-1:], "snapshot_log": log[-1:]})
     done = update_table_metadata(short, updates)
@@ -192,7 +197,7 @@ def _later(metadata: TableMetadata, updates: tuple[TableUpdate, ...]) -> TableMe
 
 
 def begin(table: IcebergTable) -> Transaction:
-    """A transaction; from its commit on a table that was made before merges its manifests, too."""
+    """A transaction on the table. With its commit, a table that was made earlier also begins to merge its manifests."""
     transaction = DropsTransaction(table)
     if any(table.properties.get(name) != value for name, value in MERGING.items()):
         transaction.set_properties(MERGING)

@@ -1,4 +1,4 @@
-"""Labels meet the decisions that they are about and become training rows."""
+"""Joins labels with the decisions that they are about, as training rows."""
 
 from __future__ import annotations
 
@@ -31,35 +31,37 @@ if TYPE_CHECKING:
     from millrace.workload.declaration import Prediction
 
 GENERATED_DAYS = 90
-"""How old a decision may be whose label has no event time of its own, only the id of the decision."""
+"""How many days a decision may be older than its label, if the label has no event time but only the decision's id."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class JoinedLabels:
-    """What became of the labels that were not in the rows yet."""
+    """What became of the labels that were not in the rows yet, as numbers of labels."""
 
     rows: int
-    """Labels that are training rows now."""
+    """The labels that are training rows now."""
     unmatched: int
-    """Labels without a decision; they are looked at again the next time."""
+    """The labels without a decision; the next call looks at them again."""
     refused: int
-    """Labels whose decision held a row that the contract refuses; their rows never come in."""
+    """The labels with a decision about a row that the contract refuses. Their rows never come in."""
     corrected: int = 0
-    """Rows whose label a later one has replaced."""
+    """The rows with a label that a later one has replaced."""
 
 
 def join_labels(lake: Lake, s3: Any, prediction_spec: Prediction, *, run: str) -> JoinedLabels:
-    """What became of the labels: those whose decision is known are appended to `rows` in one commit, after one that
-    replaces the labels of rows that were corrected.
+    """What became of the labels. Two commits are made: one replaces corrected labels, one appends rows with new labels.
 
-    `DecisionIndex` finds the decision of a label. A line that is no decision is left out: its label stays
-    unmatched, and is counted. `s3` is boto3's client."""
+    A label whose decision is known becomes a row: the input of the decision with the label. `DecisionIndex` finds the
+    decision. A line that is no decision is left out, so its label stays unmatched and is counted. `s3` is boto3's
+    client."""
     labels = lake.find("labels")
     snapshot = labels.current_snapshot() if labels is not None else None
     if labels is None or snapshot is None:
         return JoinedLabels(rows=0, unmatched=0, refused=0)
+    # Of corrected labels only the latest counts, both in the rows that are there and in those that come now.
     known = current(labels.scan().to_arrow(), prediction_spec.key, prediction_spec.label_columns)
     corrected = correct_rows(lake, known, prediction_spec, run=run, snapshot_id=snapshot.snapshot_id)
+    # A decision lies in the folder of the day of its row, which is the day of its label.
     waiting = _waiting(lake, known, prediction_spec)
     bucket, days = lake.names.platform.bucket("lake"), {_day(row, prediction_spec) for row in waiting}
     if lake.contract.labels.column(prediction_spec.event_time).is_generated:
@@ -82,12 +84,12 @@ def join_labels(lake: Lake, s3: Any, prediction_spec: Prediction, *, run: str) -
 
 
 def _waiting(lake: Lake, labels: pa.Table, prediction_spec: Prediction) -> list[dict[str, Any]]:
-    """The labels whose key is not in the rows, first come first, one for each key."""
+    """The labels with keys that are not in the rows yet, in the order of the table. `labels` has one for each key."""
     import numpy as np
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    # What is already in the rows was joined before, or came with its label: an anti-join over the key.
+    # A label with a key in the rows was joined before, or its row came with a label: an anti-join by the key.
     for keys in existing_keys(lake, "rows", lake.find("rows"), labels):
         if keys.columns == prediction_spec.key:
             held = pc.is_in(key_of(labels, keys.columns), value_set=keys.values)
@@ -97,23 +99,25 @@ def _waiting(lake: Lake, labels: pa.Table, prediction_spec: Prediction) -> list[
 
 
 def _own(label: dict[str, Any], prediction_spec: Prediction) -> dict[str, Any]:
-    """The label as it completes the row of its own time.
+    """The label, as a label of the row of its own time.
 
-    With a horizon the label's id names the prediction of an earlier row: it is dropped."""
+    With a horizon, the label's id names the prediction of an earlier row, so the id is dropped."""
     return label | {PREDICTION_ID: None} if prediction_spec.horizon_hours else label
 
 
 def _days_before(days: set[date], stored: Iterable[date]) -> set[date]:
-    """The stored days of the GENERATED_DAYS before each of the days, and themselves: a label whose time is that of its
-    drop names its decision by the id alone, and that may lie on any of them."""
+    """The stored days among `days` and the GENERATED_DAYS before each of them.
+
+    A label with the time of its drop names its decision by the id alone. The decision may be on any of these days."""
     reach = timedelta(days=GENERATED_DAYS)
     return {day for day in stored if any(label - reach <= day <= label for label in days)}
 
 
 def _join(lake: Lake, prediction_spec: Prediction, matched: list[tuple[dict[str, Any], Decision]], s3: Any) -> pa.Table:
-    """Each label with the input of its decision, as rows of the contract; `_line` is the position, from 0.
+    """The inputs of the decisions with their labels, as rows of the contract; `_line` is the position, from 0.
 
-    An image that has expired, was altered or lies elsewhere is missing in its row, which the contract refuses then."""
+    An image that has expired, was altered or lies elsewhere is missing in its row. If the contract requires it, it then
+    refuses the row."""
     import pyarrow as pa
 
     from millrace.contract.schema import LINE, parsed_schema
@@ -121,6 +125,7 @@ def _join(lake: Lake, prediction_spec: Prediction, matched: list[tuple[dict[str,
     long = captured.LongCells(
         columns=captured.long_columns(lake.contract.rows), under=lake.names.lake_uri(captured.FOLDER, "")
     )
+    # A decision has references in place of images: they are all fetched first, since rows may share them.
     inputs = [json.loads(decision.input) for _, decision in matched]
     references = [captured.references(document, long) for document in inputs]
     contents = captured.read_all(s3, (uri for named in references for uri in named.values()))
@@ -131,6 +136,7 @@ def _join(lake: Lake, prediction_spec: Prediction, matched: list[tuple[dict[str,
         *([] if is_generated else [prediction_spec.event_time]),
     )
     rows = []
+    # The key and the label come from the label, and the time unless it is generated; other cells from the decision.
     for position, ((label, decision), document, named) in enumerate(zip(matched, inputs, references, strict=True)):
         known = document | dict(decision.key)
         row = {}
@@ -146,7 +152,9 @@ def _join(lake: Lake, prediction_spec: Prediction, matched: list[tuple[dict[str,
 
 
 def _commit(lake: Lake, rows: pa.Table, sources: list[str], labels_snapshot: str, run: str) -> None:
-    """Every row keeps the landing key of its label; the digest says which rows these are."""
+    """Append the rows to `rows`. Each has the landing key of its label as its source.
+
+    The snapshot's digest is the digest of the rows, so a repeated call adds none of them twice."""
     import pyarrow as pa
 
     from millrace.contract.schema import LINE
@@ -163,16 +171,17 @@ def _commit(lake: Lake, rows: pa.Table, sources: list[str], labels_snapshot: str
 
 
 def _leave(lake: Lake, prediction_spec: Prediction, run: str) -> int:
-    """How many rows have left again, as their labels were withdrawn while this run read and joined them.
+    """The number of rows that left again, because their labels were withdrawn while this run joined them.
 
-    A withdrawal takes rows out of the labels first and then out of `rows`. This looks at the labels when the rows are
-    in, so that one of both sees them, whoever is first."""
+    A withdrawal takes labels out of `labels` first, and rows out of `rows` then. This function looks at `labels` when
+    its rows are in `rows`. So one of the two sees the rows, whoever comes first."""
     import pyarrow.compute as pc
     from pyiceberg.expressions import And, StartsWith
 
     labels, rows = lake.find("labels"), lake.find("rows")
     if labels is None or rows is None:
         return 0
+    # The snapshot of the labels that this run has read, by its own entry; a retry of the run finds it there too.
     own = (entry.notes for entry in Journal.of(rows) if entry.notes.get(WRITTEN_BY) == run)
     read = next((int(notes[LABELS_SNAPSHOT]) for notes in own if LABELS_SNAPSHOT in notes), None)
     before = labels.snapshot_by_id(read) if read is not None else None
@@ -181,6 +190,7 @@ def _leave(lake: Lake, prediction_spec: Prediction, run: str) -> int:
     later = (entry.notes for entry in Journal.of(labels) if entry.place > (before.sequence_number or 0))
     if not any(WITHDRAWN in notes for notes in later):
         return 0
+    # Some labels were withdrawn since: those with keys that were there then and are not there now.
     then = labels.scan(selected_fields=prediction_spec.key, snapshot_id=before.snapshot_id).to_arrow()
     now = labels.scan(selected_fields=prediction_spec.key).to_arrow()
     gone = then.filter(
@@ -188,6 +198,7 @@ def _leave(lake: Lake, prediction_spec: Prediction, run: str) -> int:
     )
     if not gone.num_rows:
         return 0
+    # Only rows that came by a label leave: rows that were dropped as training rows have another source.
     condition = And(
         matching(gone, prediction_spec.key), StartsWith(term=SOURCE, value=f"{lake.names.workload}/labels/")
     )
@@ -205,9 +216,10 @@ def _leave(lake: Lake, prediction_spec: Prediction, run: str) -> int:
 
 
 def _day(label: Mapping[str, Any], prediction_spec: Prediction) -> date:
+    """The day of the label's event time, in UTC."""
     return _moment(label[prediction_spec.event_time]).date()
 
 
 def _moment(at: datetime) -> datetime:
-    """Times without a zone are UTC here, as everywhere."""
+    """The time in UTC; a time without a zone is taken for UTC, as everywhere."""
     return at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)

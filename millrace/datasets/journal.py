@@ -1,8 +1,8 @@
-"""What came into a table and what left it: an entry for each of its snapshots, those that have expired included.
+"""The journal of a table: what came into it and what left it, with an entry for each snapshot, also for expired ones.
 
-A snapshot says which bytes it brought (`millrace.datasets.notes`). It expires, and what it says must stay: the same
-bytes would come in again. The commit that removes snapshots names, in the table's property JOURNAL, a file with a line
-for each of them, as Iceberg's own metadata has it, without the data:
+The summary of a snapshot says which bytes it brought (`millrace.datasets.notes`). When the snapshot expires, this must
+stay known: otherwise the same bytes would come in again. So the commit that removes snapshots names a file in the
+table's property JOURNAL. The file has a line for each expired snapshot, as in Iceberg's own metadata, without the data:
 
     {"snapshot-id": 5, "sequence-number": 12, "timestamp-ms": 1767225600000, "summary": {"added-records": "48", …}}
 
@@ -44,32 +44,33 @@ if TYPE_CHECKING:
     from pyiceberg.table.snapshots import Snapshot
 
 JOURNAL = "millrace.journal"
-"""The property of a table with the URI of the file of its expired snapshots; not there before the first expired."""
+"""The property of a table with the URI of the file of its expired snapshots; absent before the first one expired."""
 JOURNAL_FILE = "journal-"
 """How the name of such a file begins."""
 ADDED, TOTAL = "added-records", "total-records"
-"""Iceberg's own notes: the rows of the data files that a snapshot added, and of all that it has."""
+"""Iceberg's own entries in a summary: the rows of the data files that the snapshot added, and of all its data files."""
 FILES_KNOWN = 2
-"""How many of those files a process keeps in memory, one for each table; one of 100,000 snapshots takes some 80 MB."""
+"""How many journal files a process keeps in memory: one for each table. One of 100,000 snapshots takes some 80 MB."""
 
 Read = Callable[[str], bytes]
-"""The content of an object by its URI."""
+"""Reads the content of an object, by its URI."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JournalEntry:
-    """What a snapshot says."""
+    """What a snapshot says of itself."""
 
     snapshot_id: int
     place: int
-    """Its sequence number: of two snapshots the later one has the greater."""
+    """The snapshot's sequence number: of two snapshots the later one has the greater number."""
     committed_ms: int
-    """Milliseconds since 1970."""
+    """When it was committed, in milliseconds since 1970."""
     notes: Mapping[str, str]
+    """The entries of its summary: Iceberg's own and those of `millrace.datasets.notes`."""
 
     @classmethod
     def of(cls, snapshot: Snapshot) -> Self:
-        """That of a snapshot which the table has."""
+        """The entry of a snapshot that the table still has."""
         return cls(
             snapshot_id=snapshot.snapshot_id,
             place=snapshot.sequence_number or 0,
@@ -79,7 +80,7 @@ class JournalEntry:
 
     @classmethod
     def parse(cls, document: Mapping[str, Any]) -> Self:
-        """That of a line of the file, or of a snapshot in the table's metadata, both JSON."""
+        """The entry of a JSON object: a line of the file, or a snapshot in the table's metadata file."""
         return cls(
             snapshot_id=document["snapshot-id"],
             place=document["sequence-number"],
@@ -88,7 +89,7 @@ class JournalEntry:
         )
 
     def line(self) -> str:
-        """The line of the file: our own notes and the numbers of rows."""
+        """The entry as a line of the file: our own notes and the numbers of rows."""
         ours = {name: text for name, text in self.notes.items() if name.startswith("millrace.")}
         rows = {name: self.notes[name] for name in (ADDED, TOTAL) if name in self.notes}
         document = {
@@ -109,7 +110,7 @@ class JournalEntry:
 
     @property
     def uri(self) -> str:
-        """The object and its version; empty for a snapshot that no object made."""
+        """The object and its version that the rows came from; empty for a snapshot that no object made."""
         return self.notes.get(ORIGIN, "")
 
     @property
@@ -119,7 +120,7 @@ class JournalEntry:
 
     @property
     def rows_added(self) -> int:
-        """0 where files were only written anew."""
+        """The number of rows that came; 0 for a snapshot that only wrote data files anew."""
         return 0 if COMPACTED in self.notes else int(self.notes.get(ADDED) or 0)
 
     @property
@@ -132,46 +133,46 @@ class JournalEntry:
 
     @property
     def rows_labelled(self) -> int:
-        """Of the rows that came, those with their label."""
+        """How many of the rows that came have their label."""
         return self.rows_added - int(self.notes.get(UNLABELLED) or 0)
 
     @property
     def rows_replaced(self) -> int:
-        """Of an earlier version of the object, which left for this one."""
+        """How many rows of an earlier version of the object left for these."""
         return int(self.notes.get(REPLACED_ROWS) or 0)
 
     @property
     def rows_refused(self) -> int:
-        """Those that could not be parsed as well."""
+        """All refused rows: the quarantined ones, and the rows that could not be parsed."""
         return self.rows_quarantined + int(self.notes.get(UNPARSABLE) or 0)
 
     @property
     def reasons(self) -> RowsByReason:
-        """Of the quarantined rows."""
+        """The quarantined rows, by reason."""
         return {Reason(name): rows for name, rows in json.loads(self.notes.get(REASONS) or "{}").items()}
 
     @property
     def is_first(self) -> bool:
-        """Whether the bytes were new, and of no earlier version than the table had."""
+        """Whether the bytes were new, and not of an earlier version than the table's."""
         return ALIAS not in self.notes and SUPERSEDED not in self.notes
 
     @property
     def concerns(self) -> frozenset[str]:
-        """The landing keys that it says something of."""
+        """The landing keys that the entry is about: its own, one whose rows it replaced, one that was withdrawn."""
         named = self.key, self.notes.get(REPLACED, ""), self.notes.get(WITHDRAWN_DROP, "")
         return frozenset(filter(None, named))
 
 
 class Expired:
-    """The entries of a file. A line is parsed when it is asked for: a drop asks for two or three of 100,000."""
+    """The entries of a file. A line is parsed only when it is needed: a drop needs two or three of 100,000 lines."""
 
     def __init__(self, lines: bytes = b"") -> None:
-        """`lines` end with a line break each."""
+        """Each of the `lines` ends with a line break."""
         self._lines = lines
 
     @classmethod
     def parse(cls, content: bytes) -> Self:
-        """Those of a file, which has been written in one or more parts."""
+        """The entries of a file's content. The file may be written in several parts, each compressed by itself."""
         return cls(gzip.decompress(content))
 
     def __iter__(self) -> Iterator[JournalEntry]:
@@ -192,6 +193,7 @@ class Expired:
         return _places(_KEY, self._lines)
 
     def _entry_at(self, place: int) -> JournalEntry:
+        """The entry of the line in which this place is."""
         begin, end = self._lines.rfind(b"\n", 0, place) + 1, self._lines.index(b"\n", place)
         return JournalEntry.parse(json.loads(self._lines[begin:end]))
 
@@ -201,12 +203,14 @@ _KEY = re.compile(
     rf'"(?:{re.escape(ORIGIN)}":"s3://[^/"]*/((?:[^"\\]|\\.)*)|(?:{re.escape(REPLACED)}|{re.escape(WITHDRAWN_DROP)})":'
     r'"((?:[^"\\]|\\.)*))'.encode()
 )
-"""What follows the bucket in an object's URI, as a line of the file has it, or a landing key."""
+"""Finds the landing keys of a line: the part of an object's URI behind the bucket (group 1), or a replaced or withdrawn
+landing key (group 2). Keys are as JSON writes them, with escapes."""
 
 
 def _places(pattern: re.Pattern[bytes], lines: bytes) -> Mapping[bytes, list[int]]:
-    """By what a group of the pattern finds where it was found; once for each line."""
+    """The places of each text that a group of the pattern finds in `lines`; a line has at most one place of a text."""
     found = defaultdict[bytes, list[int]](list)
+    # One pass over the bytes, without parsing a line. A URI is kept as its key, without its version.
     for match in pattern.finditer(lines):
         first = match[1] or b""
         places = found[first.rpartition(b"?versionId=")[0] or first or match[match.lastindex or 0]]
@@ -216,49 +220,51 @@ def _places(pattern: re.Pattern[bytes], lines: bytes) -> Mapping[bytes, list[int
 
 
 def _escaped(text: str) -> bytes:
+    """The text as JSON writes it, without the quotes: as a line of the file has it."""
     return json.dumps(text)[1:-1].encode()
 
 
 def render(entries: Iterable[JournalEntry]) -> bytes:
-    """A part of a file: behind the parts before it, it is a whole file.
+    """The entries as a compressed part of a file. Parts in a row make a file, since gzip files may be concatenated.
 
     Source: https://www.rfc-editor.org/rfc/rfc1952#section-2.2"""
     return gzip.compress("".join(f"{entry.line()}\n" for entry in entries).encode(), mtime=0)
 
 
 class Journal:
-    """All entries of a table."""
+    """All entries of a table: of expired snapshots and of those that it still has."""
 
     def __init__(self, expired: Expired, present: Iterable[JournalEntry]) -> None:
         self.expired, self.present = expired, tuple(present)
 
     @classmethod
     def of(cls, iceberg: IcebergTable) -> Self:
-        """That of the table as it is in memory; the file of its expired snapshots is read once in a process."""
+        """The journal of the table as it is in memory. The file of expired snapshots is read once in a process."""
         return cls.of_metadata(iceberg.metadata, partial(read_file, iceberg))
 
     @classmethod
     def of_metadata(cls, metadata: TableMetadata, read: Read) -> Self:
+        """The journal of a table by its metadata."""
         return cls(read_expired(metadata.properties, read), map(JournalEntry.of, metadata.snapshots))
 
     @classmethod
     def of_document(cls, document: Mapping[str, Any], read: Read) -> Self:
-        """That of the metadata file, JSON, for a function without pyiceberg."""
+        """The journal of a table by the JSON of its metadata file, for a function without pyiceberg."""
         return cls(
             read_expired(document.get("properties", {}), read), map(JournalEntry.parse, document.get("snapshots", []))
         )
 
     def __iter__(self) -> Iterator[JournalEntry]:
-        """In the order of their commits."""
+        """The entries in the order of their commits."""
         return iter(_in_order([*self.expired, *self.present]))
 
     def with_digest(self, digest: str) -> list[JournalEntry]:
-        """What says that it brought these bytes, or would have."""
+        """The entries of these bytes: snapshots that brought them, and snapshots that say why they brought no row."""
         recent = [entry for entry in self.present if entry.digest == digest]
         return _in_order([*self.expired.with_digest(digest), *recent])
 
     def about(self, key: str) -> list[JournalEntry]:
-        """What says something of the object with this landing key."""
+        """The entries that are about the object with this landing key."""
         recent = [entry for entry in self.present if key in entry.concerns]
         return _in_order([*self.expired.about(key), *recent])
 
@@ -270,27 +276,29 @@ class Journal:
 
 
 def _in_order(entries: list[JournalEntry]) -> list[JournalEntry]:
-    # A tagged snapshot stays where younger ones have expired.
+    # By their sequence numbers: a tagged snapshot may be older than snapshots that have expired.
     return sorted(entries, key=lambda entry: entry.place)
 
 
 _KNOWN: dict[str, Expired] = {}
+"""The entries of the journal files that this process has read, by URI."""
 
 
 def read_file(iceberg: IcebergTable, uri: str) -> bytes:
-    """One of the table's own files."""
+    """The content of one of the table's own files."""
     with iceberg.io.new_input(uri).open() as stream:
         return bytes(stream.read())
 
 
 def read_expired(properties: Mapping[str, str], read: Read) -> Expired:
-    """The entries of the file that the table's properties name. No such file is ever altered: a later one takes its
-    place."""
+    """The entries of the file that the table's properties name; none if they name no file.
+
+    A journal file is never altered, so it is kept in memory: a later file takes its place."""
     uri = properties.get(JOURNAL)
     if uri is None:
         return Expired()
     if uri not in _KNOWN:
         while len(_KNOWN) >= FILES_KNOWN:
-            _KNOWN.pop(next(iter(_KNOWN)))
+            _KNOWN.pop(next(iter(_KNOWN)))  # the one that was read first
         _KNOWN[uri] = Expired.parse(read(uri))
     return _KNOWN[uri]

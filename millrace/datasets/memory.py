@@ -1,9 +1,13 @@
-"""How much memory a job takes for the rows of a dataset version, told by the footers of its files before it reads them.
+"""Estimates how much memory a job needs for the rows of a dataset version, by the footers of its files.
 
-The whole version is read, and at the peak a column is there four times: as read, joined, and sorted twice. Measured of
-a training: 317 bytes a row for a million rows of `electricity` (68 of columns, 28 of tensors), 3,100 for 66,000 rows of
-`air_quality` (63 of columns, 480 of their histories, 540 of tensors); of an evaluation 500 a row of `electricity`. What
-is told here is somewhat less.
+The whole version is read. At the peak a column is there four times: as read, joined, and sorted twice. Measured bytes
+for each row, which are somewhat more than the estimate:
+
+| job | rows | bytes a row | of columns | of histories | of tensors |
+|---|---|---|---|---|---|
+| training | a million of `electricity` | 317 | 68 | 0 | 28 |
+| training | 66,000 of `air_quality` | 3,100 | 63 | 480 | 540 |
+| evaluation | of `electricity` | 500 | | | |
 """
 
 from __future__ import annotations
@@ -27,14 +31,14 @@ if TYPE_CHECKING:
     from millrace.workload.declaration import Workload
 
 COPIES = 4
-"""Of columns and histories, at the peak."""
+"""How often columns and histories are in memory at the peak."""
 FILES, TENSORS = 2, 3
-"""The same in files, each of which is written from the one before it, and tensors: of the model, of a model of earlier
-days, and of the rows that it is judged on."""
+"""How often they are in files, if rows lie in files: each file is written from the one before it. And how often tensors
+are in files: for the model, for a model of earlier days, and for the rows that it is judged on."""
 PLACES_BYTES = 64
-"""Of a row in memory where its cells lie in a file: numbers of eight bytes for its place in some orders."""
+"""The bytes in memory of a row that lies in a file: numbers of eight bytes for its places in some orders."""
 LIMIT = Path("/sys/fs/cgroup/memory.max")
-"""The container's own limit in bytes, or the word max: https://docs.kernel.org/admin-guide/cgroup-v2.html#memory"""
+"""The container's own limit: bytes, or the word `max`. https://docs.kernel.org/admin-guide/cgroup-v2.html#memory"""
 ITEM_BYTES = {"float32": 4, "int64": 8, "uint8": 1}
 
 
@@ -44,22 +48,22 @@ class RowMemory:
 
     rows: int
     bytes: int
-    """In memory, all of them."""
+    """The bytes in memory, if all rows are held there."""
     kept_bytes: int
-    """In memory where the rows lie in files: keys, times, labels and places."""
+    """The bytes in memory if the rows lie in files: keys, times, labels and places."""
     file_bytes: int
-    """In files."""
+    """The bytes in files, if the rows lie there."""
 
 
 def machine_memory(limit: Path = LIMIT) -> int:
-    """Bytes that this process and all beside it may have."""
+    """The bytes that this process and all beside it may have: the machine's, or the container's limit if it is less."""
     physical = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     said = limit.read_text().strip() if limit.exists() else ""
     return min(physical, int(said)) if said.isdigit() else physical
 
 
 def rows_of(folder: Path, schema: Path, workload: Workload, features: Features) -> RowMemory:
-    """What all rows of the dataset version below `folder` take, by their files' footers."""
+    """The memory for all rows of the dataset version below `folder`, by the footers of its files."""
     from millrace.features import catalogue as encoders
 
     prediction = workload.prediction
@@ -74,7 +78,7 @@ def rows_of(folder: Path, schema: Path, workload: Workload, features: Features) 
 
 
 def check_memory(needed: RowMemory, *, memory: int | None = None) -> None:
-    """Nothing where the rows fit. Raises SnapshotError."""
+    """Raise SnapshotError if the rows do not fit into `memory` bytes; without it, into the machine's memory."""
     memory = machine_memory() if memory is None else memory
     if needed.bytes <= memory:
         return
@@ -94,13 +98,16 @@ def row_memory(
     index: Sequence[str],
     signature: Signature,
 ) -> RowMemory:
-    """Of all Parquet files below `folder`. Text counts as its file holds it; rows without a label become no tensors;
-    sizes of the signature that are not known before the rows are read count nothing. `index` are key and time."""
+    """The memory for the rows of all Parquet files below `folder`.
+
+    `index` are the columns of key and time. Text counts as its file holds it. Rows without a label become no tensors.
+    Sizes of the signature that are not known before the rows are read count as nothing."""
     import pyarrow.parquet as pq
 
     names = {column.field_id: column.name for column in read_columns(schema)}
     histories = tuple(spec for spec in signature if spec.kind == "history")
     rows, needed, kept, written = 0, 0, 0, 0
+    # Four sums over the files: rows, bytes in memory, bytes in memory beside files, bytes in files.
     for path in folder.rglob("*.parquet"):
         with pq.ParquetFile(path) as file:
             own = _own_names(file, names, {*columns, *labels})
@@ -115,13 +122,13 @@ def row_memory(
 
 
 def _own_names(file: pq.ParquetFile, names: Mapping[int, str], wanted: Collection[str]) -> dict[str, str]:
-    """What the wanted columns are called in this file, each with its name of today."""
+    """The names of the wanted columns in this file, each with its present name."""
     fields = {field.name: int((field.metadata or {}).get(FIELD_ID, b"-1")) for field in file.schema_arrow}
     return {name: names[number] for name, number in fields.items() if names.get(number) in wanted}
 
 
 def _missing(file: pq.ParquetFile, own: Mapping[str, str], labels: Sequence[str]) -> int:
-    """Rows without a label; those of the label that most rows lack."""
+    """The number of rows without a label; with several labels, of the one that most rows lack."""
     nulls = dict.fromkeys((name for name, known in own.items() if known in labels), 0)
     for chunk in _chunks(file):
         if chunk.path_in_schema in nulls and chunk.statistics is not None and chunk.statistics.has_null_count:
@@ -130,7 +137,7 @@ def _missing(file: pq.ParquetFile, own: Mapping[str, str], labels: Sequence[str]
 
 
 def _column_bytes(file: pq.ParquetFile, name: str) -> int:
-    """Numbers and times by their width, all else as the file holds it before compression."""
+    """The bytes of a column: numbers and times by their width, other cells as the file has them before compression."""
     width = _width(file.schema_arrow.field(name).type)
     if width is not None:
         return int(width * file.metadata.num_rows)
@@ -138,6 +145,7 @@ def _column_bytes(file: pq.ParquetFile, name: str) -> int:
 
 
 def _width(kind: pa.DataType) -> float | None:
+    """The bytes of a cell of this type, a fraction for booleans; None if cells differ in size."""
     try:
         return float(kind.bit_width / 8)
     except ValueError:  # of text, bytes and lists
@@ -154,5 +162,5 @@ def _chunks(file: pq.ParquetFile) -> list[pq.ColumnChunkMetaData]:
 
 
 def _tensor_bytes(signature: Signature) -> int:
-    """Of one row."""
+    """The bytes of one row in these tensors."""
     return sum(prod(size or 0 for size in spec.shape) * ITEM_BYTES[spec.dtype] for spec in signature)

@@ -1,4 +1,4 @@
-"""The rows of a drop that are new to a table: they keep the contract, and the table holds none of their keys."""
+"""Finds the rows of a drop that are new to a table: they keep the contract, and the table holds none of their keys."""
 
 from __future__ import annotations
 
@@ -26,62 +26,64 @@ if TYPE_CHECKING:
     from pyiceberg.table import Table as IcebergTable
 
 Accept = Callable[["pa.Table"], object]
+"""Takes accepted rows, a part at a time."""
 Quarantine = Callable[[], AbstractContextManager[QuarantineFile]]
-"""A fresh quarantine file for each attempt, kept when its block ends."""
+"""Opens a new quarantine file for each attempt; the file is kept when its block ends."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Source:
-    """Where rows come from."""
+    """Where rows come from: one version of an object, or a run that joins labels."""
 
     uri: str
     """The object and its version."""
     key: str
-    """Its key in the landing bucket, kept with every row."""
+    """The object's key in the landing bucket, which is kept with every row."""
     digest: str
-    """SHA-256 of its bytes, or of what says which rows these are."""
+    """SHA-256 of the object's bytes, or of a text that says which rows these are."""
     written_by: str
-    """The drop's id, or the name of the run that joins them with late labels."""
+    """The drop's id, or the name of the run that joins labels."""
     sequencer: str = ""
-    """S3's, which says which version of the key is the later one; empty where nobody knows."""
+    """S3's sequencer, which says which version of the key is the later one; empty if nobody knows."""
     arrived: datetime | None = None
     """When the object came, with a time zone."""
 
     @property
     def replaceable(self) -> str:
-        """The key whose rows these take the place of, so that they are not in each other's way; empty for none."""
+        """The landing key whose rows these rows replace, so its keys do not count as known; empty for none."""
         return self.key if self.sequencer else ""
 
 
 @dataclass(frozen=True, kw_only=True)
 class NewRows:
-    """Rows that a table can take as it is: none of their keys is in it."""
+    """Rows that the table can take as it is now, since it holds none of their keys."""
 
     file: DataFile | None
-    """Uploaded; None where no row is left."""
+    """The uploaded data file; None if no row is left."""
     quarantined: RowsByReason
-    """The other rows."""
+    """The other rows, by reason."""
     unlabelled: int = 0
-    """Of the rows in the file, those without a label yet."""
+    """How many rows of the file have no label yet."""
 
 
 class RowsInFile:
-    """The accepted rows of a drop whose keys the table does not hold, as one data file of it.
+    """Writes the good rows of a drop, with keys that the table does not hold, as one data file of the table.
 
-    `write` is called again after another writer won; the rows are then judged anew only where the table has come to
-    hold other keys in the range of the drop."""
+    `write` is called again after another writer has won. The rows are then judged anew only if the table has got other
+    keys in the range of the drop."""
 
     def __init__(
         self, lake: Lake, table: str, contract: Table, *, parsed: Path, source: Source, quarantine: Quarantine
     ) -> None:
-        """`contract` is that of the table, which this drop may have bounds of its own for."""
+        """`contract` is the contract of the table, with bounds of this drop's own: see `future.up_to`."""
         self._lake, self._table, self._contract = lake, table, contract
         self._parsed, self._source, self._quarantine = parsed, source, quarantine
         self._held: tuple[Keys, ...] = ()
         self._written: NewRows | None = None
 
     def write(self, iceberg: IcebergTable) -> NewRows:
-        """The data file and the quarantined rows, counted; those are kept before this returns."""
+        """The data file and the numbers of quarantined rows. These rows are in the quarantine when this returns."""
+        # A key of which the table holds nothing in this range refuses no row.
         found = existing_in_range_of(self._lake, self._table, iceberg, self._parsed, but_of=self._source.replaceable)
         held = tuple(keys for keys in found if len(keys.values))
         if self._written is None or not _same(held, self._held):
@@ -90,6 +92,7 @@ class RowsInFile:
         return self._written
 
     def _screen(self, iceberg: IcebergTable) -> NewRows:
+        """Judge the rows, write the data file and the quarantine file, and upload both."""
         file = NewDataFile(iceberg, self._parsed.with_name("rows"))
         with self._quarantine() as refused:
             rows = screen(
@@ -103,7 +106,9 @@ class RowsInFile:
         return NewRows(file=stored, quarantined=refused.reasons, unlabelled=self._unlabelled(iceberg, stored))
 
     def _unlabelled(self, iceberg: IcebergTable, file: DataFile | None) -> int:
-        """By the file's own counts of gaps; of a label of several columns the most that one of them has."""
+        """The number of rows without a label, by the nulls that the file has counted.
+
+        With several labels it is the most nulls of one of them."""
         if file is None or self._table != "rows":
             return 0
         schema, gaps = iceberg.schema(), file.null_value_counts or {}
@@ -111,20 +116,21 @@ class RowsInFile:
 
 
 class RowsInMemory:
-    """Rows in memory whose keys the table does not hold, as one data file of it.
+    """Writes rows in memory, with keys that the table does not hold, as one data file of the table.
 
-    They are written anew only when the table has come to hold another of their keys."""
+    The file is written anew only if the table has got another of their keys."""
 
     def __init__(self, lake: Lake, table: str, rows: pa.Table, source: Source, path: Path) -> None:
         self._lake, self._table, self._rows, self._source, self._path = lake, table, rows, source, path
         self._written: dict[int, DataFile | None] = {}
 
     def write(self, iceberg: IcebergTable) -> NewRows:
-        """The data file and the number of rows with a known key, which are left out."""
+        """The data file, and the number of rows with a known key, which are left out."""
         but_of = self._source.replaceable
         held = existing_keys(self._lake, self._table, iceberg, self._rows, but_of=but_of)
         result = refuse_known(self._rows, self._lake.contract_of(self._table), held)
-        # By their number: a table only gains keys, so between two attempts new rows can become fewer, never others.
+        # Their number says which rows are new: a table only gains keys, so between two attempts there can be fewer new
+        # rows, never others.
         new = result.accepted
         if new.num_rows not in self._written:
             file = NewDataFile(iceberg, self._path)
@@ -136,17 +142,18 @@ class RowsInMemory:
 
 
 def screen(parsed: Path, table: Table, accept: Accept, refused: QuarantineFile, *, held: tuple[Keys, ...] = ()) -> int:
-    """The number of rows that went to `accept`, a part at a time and in order; all the others went to `refused`.
+    """The number of rows that went to `accept`, a part at a time and in order. All other rows went to `refused`.
 
-    0 when there are too few or too many good rows: all are in `refused` then, and what went to `accept` is void."""
+    0 if there are too few or too many good rows for the contract: then all rows are in `refused`, and the caller must
+    drop what went to `accept`."""
     rows, validator = 0, Validator(table, held=held, decodes=True)
     for part in parts(parsed, table):
         result = validator.judge(part)
         accept(result.accepted)
         refused.add(result.refused)
         rows += result.accepted.num_rows
-    # Only after the last row is it known that there are too few or too many. They are read again to be quarantined,
-    # since all of them were never in memory at once.
+    # Whether there are too few or too many good rows is known only after the last row. They are then read again to be
+    # quarantined, since all of them were never in memory at once.
     if violation := wrong_row_count(rows, table):
         again = Validator(table, held=held, decodes=True)
         for part in parts(parsed, table):
@@ -157,9 +164,10 @@ def screen(parsed: Path, table: Table, accept: Accept, refused: QuarantineFile, 
 
 
 def parts(parsed: Path, table: Table, *, is_decoded: bool = False) -> Iterator[pa.Table]:
-    """The rows a row group at a time: each is a part of the drop as ingestion read it, which bounds the memory.
+    """The rows of the file, one row group at a time: each is a part of the drop as ingestion read it.
 
-    Texts that the file holds as a dictionary stay one, unless `is_decoded`; page checksums are verified."""
+    This bounds the memory. Texts that the file holds as a dictionary stay a dictionary, unless `is_decoded`. Checksums
+    of pages are verified."""
     import pyarrow.parquet as pq
 
     texts = set() if is_decoded else {column.name for column in table.columns if column.kind == "string"}
@@ -170,11 +178,12 @@ def parts(parsed: Path, table: Table, *, is_decoded: bool = False) -> Iterator[p
 
 
 def _with_dictionary(metadata: pq.FileMetaData, texts: set[str]) -> list[str]:
-    """The texts that take less than four bytes a row: without a dictionary their length alone takes four."""
+    """The columns among `texts` that the file holds as a dictionary, by the sizes in its first row group."""
     if not metadata.num_row_groups:
         return []
     first = metadata.row_group(0)
     chunks = [first.column(place) for place in range(first.num_columns)]
+    # Without a dictionary, the length alone takes four bytes for each text.
     return [
         chunk.path_in_schema
         for chunk in chunks
@@ -183,7 +192,9 @@ def _with_dictionary(metadata: pq.FileMetaData, texts: set[str]) -> list[str]:
 
 
 def with_source(rows: pa.Table, source: Source) -> pa.Table:
-    """The rows with the landing key that they came from, and when it came; `rows` may name a key for each already."""
+    """The rows with two more columns: the landing key that they came from, and when they came.
+
+    If `rows` has a landing key for each row already, these keys stay."""
     import pyarrow as pa
 
     if SOURCE not in rows.column_names:
@@ -195,9 +206,9 @@ def with_source(rows: pa.Table, source: Source) -> pa.Table:
 def existing_keys(
     lake: Lake, table: str, iceberg: IcebergTable | None, rows: pa.Table, *, but_of: str = ""
 ) -> tuple[Keys, ...]:
-    """For each key of the contract what the table holds of it between the least and the greatest of `rows`.
+    """The keys that the table holds, for each key of the contract, from the lowest to the highest key of `rows`.
 
-    Rows of the landing key `but_of` are left out."""
+    Rows of the landing key `but_of` do not count."""
     if iceberg is None or iceberg.current_snapshot() is None or not rows.num_rows:
         return ()
     beside = _beside(lake, table)
@@ -207,12 +218,12 @@ def existing_keys(
 def existing_in_range_of(
     lake: Lake, table: str, iceberg: IcebergTable | None, parsed: Path, *, but_of: str = ""
 ) -> tuple[Keys, ...]:
-    """As `existing_keys`, for the rows of a Parquet file of which only the footer is read."""
+    """As `existing_keys`, for the rows of a Parquet file. Only its footer is read."""
     import pyarrow.parquet as pq
 
     if iceberg is None or iceberg.current_snapshot() is None:
         return ()
-    # The footer has the least and the greatest value of each row group: no row is read to know the range.
+    # The footer has the lowest and the highest value of each row group, so no row is read to know the range.
     metadata, beside = pq.read_metadata(parsed), _beside(lake, table)
     return tuple(
         _held(iceberg, key, beside, _bounds(metadata, key[0]), but_of)
@@ -222,7 +233,9 @@ def existing_in_range_of(
 
 
 def _beside(lake: Lake, table: str) -> tuple[str, ...]:
-    """The columns of a label in which another value is a correction; a row with a known key is a duplicate always."""
+    """The columns in which another value makes a correction: of labels the label, of rows none.
+
+    A row with a known key is always a duplicate."""
     return value_columns(lake.contract.labels) if table == "labels" else ()
 
 
@@ -233,11 +246,13 @@ def _held(
     bounds: tuple[Any, Any] | None,
     but_of: str,
 ) -> Keys:
+    """The keys that the table holds within the bounds; of labels with one key only the label that counts."""
     from pyiceberg.expressions import And, NotEqualTo
 
     wanted = between(columns[0], bounds)
     if but_of:
         wanted = And(wanted, NotEqualTo(term=SOURCE, value=but_of))
+    # A table of labels that was made before arrivals were kept has no such column.
     there = set(iceberg.schema().column_names)
     selected = (*columns, *beside, *((ARRIVED,) if beside and ARRIVED in there else ()))
     found = iceberg.scan(row_filter=wanted, selected_fields=selected).to_arrow()
@@ -247,6 +262,7 @@ def _held(
 
 
 def _extremes(rows: pa.Table, column: str) -> tuple[Any, Any] | None:
+    """The lowest and the highest value of the column, None if it has none."""
     import pyarrow.compute as pc
 
     found = pc.min_max(rows.column(column)).as_py()
@@ -254,24 +270,26 @@ def _extremes(rows: pa.Table, column: str) -> tuple[Any, Any] | None:
 
 
 def _bounds(metadata: pq.FileMetaData, column: str) -> tuple[Any, Any] | None:
-    """The least and the greatest value of the column, None where a row group does not say."""
+    """The lowest and the highest value of the column by the footer, None if a row group does not say them."""
     place = metadata.schema.names.index(column)
     groups = [metadata.row_group(number).column(place).statistics for number in range(metadata.num_row_groups)]
+    # A row group with nulls alone has no bounds and says nothing; one without statistics makes the range unknown.
     counted = [group for group in groups if group is None or group.num_values]
     if not counted or not all(group is not None and group.has_min_max for group in counted):
         return None
     try:
         return min(group.min for group in counted), max(group.max for group in counted)
     except OverflowError:
-        return None  # a time outside of Python's years
+        return None  # a time outside of the years that Python has
 
 
 def between(column: str, bounds: tuple[Any, Any] | None) -> BooleanExpression:
-    """A filter on the column's range: Iceberg reads no file and no row group that lies outside of it."""
+    """The filter for rows within these bounds of the column: Iceberg skips files and row groups outside of them.
+
+    Without bounds it is a filter for all rows."""
     from pyiceberg.expressions import AlwaysTrue, And, GreaterThanOrEqual, LessThanOrEqual
 
-    # Whole numbers, dates and times have bounds that Iceberg compares with its own; of any other key all files are
-    # read.
+    # Iceberg can compare bounds of whole numbers, dates and times with its own. For any other key it reads all files.
     if bounds is None or not isinstance(bounds[0], int | date) or isinstance(bounds[0], bool):
         return AlwaysTrue()
     low, high = (bound.isoformat() if isinstance(bound, date) else bound for bound in bounds)
@@ -279,6 +297,7 @@ def between(column: str, bounds: tuple[Any, Any] | None) -> BooleanExpression:
 
 
 def _same(held: tuple[Keys, ...], before: tuple[Keys, ...]) -> bool:
+    """Whether the table holds the same keys as at the attempt before."""
     return len(held) == len(before) and all(
         one.values.equals(other.values) for one, other in zip(held, before, strict=True)
     )

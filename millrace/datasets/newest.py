@@ -1,4 +1,4 @@
-"""The newest value of a column of times, by the bounds that Iceberg keeps of each data file: no row is read.
+"""Finds the newest value of a column of times, by the bounds that Iceberg keeps for each data file. No row is read.
 
 The manifests of the current snapshot are read whole. Source: https://iceberg.apache.org/spec/#manifests"""
 
@@ -14,7 +14,9 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def newest(table: Table, column: str) -> datetime | None:
-    """In UTC, which a time without a zone is; None where no row holds one, or the table has no such column."""
+    """The newest time in the column, in UTC; a time without a zone is taken for UTC.
+
+    None if no row has a time, or if the table has no such column of times."""
     from pyiceberg.conversions import from_bytes
     from pyiceberg.types import TimestampType, TimestamptzType
 
@@ -23,6 +25,7 @@ def newest(table: Table, column: str) -> datetime | None:
     field = table.schema().find_field(column)
     if not isinstance(field.field_type, TimestampType | TimestamptzType):
         return None
+    # The upper bound of each data file, as bytes; of a time it is a number of microseconds since 1970.
     bounds = (
         task.file.upper_bounds.get(field.field_id) for task in table.scan().plan_files() if task.file.upper_bounds
     )

@@ -1,4 +1,4 @@
-"""The table's rows before those of a drop, for the histories of a model."""
+"""Reads the past of a drop's rows from the table, for the histories of a model."""
 
 from __future__ import annotations
 
@@ -16,17 +16,20 @@ if TYPE_CHECKING:
 
 
 def columns_of(histories: Sequence[History]) -> list[str]:
-    """The columns that the histories read, each once."""
+    """The names of the columns that the histories read, each once."""
     return list(dict.fromkeys(name for history in histories for name in history.columns))
 
 
 def read_past(lake: Lake, histories: Sequence[History], rows: pa.Table) -> pa.Table | None:
-    """The table's rows from the oldest step of `rows` to the last of them; None before there is a table."""
+    """The table's rows from the oldest step of any of `rows` to the time of the last of them.
+
+    None if there is no table yet, or if `rows` is empty."""
     import pyarrow.compute as pc
 
     iceberg = lake.find("rows")
     if iceberg is None or iceberg.current_snapshot() is None or not rows.num_rows:
         return None
+    # The farthest history decides how far back rows are read.
     time = histories[0].event_time
     extremes = pc.min_max(rows.column(time)).as_py()
     reach, least = timedelta(hours=max(history.hours for history in histories)), extremes["min"]

@@ -1,4 +1,4 @@
-"""Quarantined rows, as Parquet files that Athena reads."""
+"""Writes quarantined rows as Parquet files, which Athena reads."""
 
 from __future__ import annotations
 
@@ -30,19 +30,20 @@ COLUMNS = {
     "raw": "string",
     "quarantined_at": "timestamp",
 }
-"""The Glue type of each column; the partitions are feed and date.
+"""The Glue type of each column. The partitions are feed and date.
 
-`run` is the drop's id: the name of its execution, where that had no other drop.
-`reason`, `column_name`, `expected` and `got` are those of the first violation, so that a query can group by them
-without UNNEST; `violations` holds all, the first included; `detail` is the sentence for people."""
+`run` is the drop's id, which is also the name of its execution if that had no other drop. `reason`, `column_name`,
+`expected` and `got` are the fields of the first violation, so that a query can group by them without UNNEST.
+`violations` has all violations, also the first. `detail` is the sentence for people."""
 PART_VIOLATIONS, PART_CHARACTERS = 16_384, 8 * 2**20
+"""A part is written as soon as it has so many violations, or so many characters of raw rows."""
 FIELDS = ("reason", "column_name", "expected", "got")
 PARTS = ("drop", "unparsable", "refused", "undecodable")
 """The steps that quarantine rows, each in a file of its own."""
 
 
 def schema() -> pa.Schema:
-    """The Parquet schema of a quarantine file; times in UTC without a zone, as Athena reads them."""
+    """The Parquet schema of a quarantine file. Times are in UTC without a zone, as Athena reads them."""
     import pyarrow as pa
 
     kinds = {"string": pa.string(), "bigint": pa.int64(), "timestamp": pa.timestamp("us")}
@@ -51,17 +52,21 @@ def schema() -> pa.Schema:
 
 
 def object_key(workload: str, feed: Feed, *, as_of: datetime, drop_id: str, part: str) -> str:
-    """The key in the lake: one per drop and step, so that a retry writes the same object again.
+    """The key of a quarantine file in the lake, for example `<workload>/quarantine/feed=training/date=2025-04-07/…`.
 
-    `part` says which step refused the rows: `drop` and `unparsable` at ingestion (the latter come here at validation,
-    unless the table holds the drop's bytes already), `refused` at validation,
-    `undecodable` at delivery, of rows whose image the model's container could not decode."""
+    There is one key for each drop and step, so a retry writes the same object again. `part` is one of PARTS and says
+    which step refused the rows:
+
+    - `drop`: ingestion, the whole drop
+    - `unparsable`: ingestion; validation puts the file here, unless the table has the drop's bytes already
+    - `refused`: validation
+    - `undecodable`: delivery, rows that the model's container did not take"""
     day = as_of.astimezone(UTC).date().isoformat()
     return f"{workload}/quarantine/feed={feed}/date={day}/{drop_id}-{part}.parquet"
 
 
 class QuarantineFile:
-    """A file of quarantined rows, which counts those that were written."""
+    """A file of quarantined rows. It counts the rows that were written, by reason."""
 
     def __init__(self, path: Path, *, drop_id: str, source: str, as_of: datetime) -> None:
         import pyarrow.parquet as pq
@@ -88,7 +93,7 @@ class QuarantineFile:
         return together(self._counts)
 
     def add(self, refused: Iterable[QuarantinedRow]) -> None:
-        """Write these rows, a few thousand at a time: as dictionaries they take many times the memory."""
+        """Write these rows, a part at a time: as Python's dictionaries, rows take many times the memory."""
         import pyarrow as pa
 
         for part in _parts(refused):
@@ -105,6 +110,7 @@ class QuarantineFile:
                 for row in part
             ]
             self._writer.write_table(pa.Table.from_pylist(rows, schema=schema()))
+            # A row counts once, by its first reason.
             self._counts.update(row.violations[0].reason for row in part)
 
     def _origin(self) -> dict[str, object]:
@@ -112,7 +118,7 @@ class QuarantineFile:
 
 
 def together(*found: RowsByReason) -> RowsByReason:
-    """Their sums, the most frequent reason first."""
+    """The sums by reason, the most frequent reason first."""
     total = Counter[Reason]()
     for one in found:
         total.update(one)
@@ -120,7 +126,7 @@ def together(*found: RowsByReason) -> RowsByReason:
 
 
 def _parts(refused: Iterable[QuarantinedRow]) -> Iterator[list[QuarantinedRow]]:
-    """The rows in lists of `PART_VIOLATIONS` violations and `PART_CHARACTERS`, or of few more."""
+    """The rows in lists: a list ends with the row that reaches PART_VIOLATIONS or PART_CHARACTERS."""
     part: list[QuarantinedRow] = []
     violations = characters = 0
     for row in refused:

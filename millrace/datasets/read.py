@@ -1,6 +1,6 @@
-"""The rows of a pinned dataset version, read from its Parquet files by Iceberg field id.
+"""Reads the rows of a pinned dataset version from its Parquet files.
 
-Field ids, not names: a column that was renamed later has another name in the older files.
+Columns are found by Iceberg's field ids, not by names: a column that was renamed has another name in the older files.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     import pyarrow.parquet as pq
 
 FIELD_ID = b"PARQUET:field_id"
+"""The key under which Arrow has a column's field id in its metadata."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,12 +47,13 @@ def read_snapshot(
     optional: Sequence[str] = (),
     files: RowFiles | None = None,
 ) -> pa.Table:
-    """The columns asked for, of all Parquet files below `folder`, in the order of event time.
+    """The rows of all Parquet files below `folder`, with `columns`, key and event time, in the order of event time.
 
-    With `files` the cells lie in a file; in memory are keys and times, and a piece of the rest at a time.
-    An `optional` column that came into the schema after a file is null in its rows. Raises SnapshotError when there is
-    no file or no row, a column is nowhere in the schema, one that is not `optional` holds nothing in some row, or two
-    rows have the same key."""
+    With `files` the cells lie in a file: in memory are keys and times, and a piece of the other cells at a time. An
+    `optional` column may be null; it is null in the rows of files that are older than the column.
+
+    Raises SnapshotError if there is no file or no row, if a column is not in the schema, if a column that is not
+    `optional` is null in some row, or if two rows have the same key."""
     import pyarrow as pa
 
     known = {column.name: column for column in read_columns(schema)}
@@ -64,7 +66,7 @@ def read_snapshot(
     asked = [known[name] for name in wanted]
     if files is not None:
         return _in_files(paths, asked, optional, key=key, order=_order(event_time, key), files=files)
-    # Sorted by the key first: equal keys become neighbours, whatever file they came from.
+    # Sorted by the key first, so that equal keys are neighbours, whatever file they came from.
     parts = [_read_part(path, asked, optional) for path in paths]
     table = pa.concat_tables(parts, promote_options="permissive").sort_by([(name, "ascending") for name in key])
     _refuse_nulls(table, optional)
@@ -81,13 +83,14 @@ def _in_files(
     order: Sequence[tuple[str, str]],
     files: RowFiles,
 ) -> pa.Table:
-    """As `read_snapshot`, in files: as the shards hold the rows first, then in the order of event time."""
+    """As `read_snapshot`, with the rows in files: first in the order in which they are read, then by event time."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
     none = pa.concat_tables([_read_none(path, columns, optional) for path in paths], promote_options="permissive")
     pieces = chain([none], *(_read_pieces(path, columns, optional) for path in paths))
-    # What is joined to no rows of the common types has them too: a file may lack a column, or hold smaller numbers.
+    # A file may lack a column or hold a narrower type. Each piece is put behind an empty table of the common types, so
+    # that all pieces have the same types.
     table = files.write(pa.concat_tables([none, piece], promote_options="permissive") for piece in pieces)
     _refuse_nulls(table, optional)
     few = table.select(list(dict.fromkeys(name for name, _ in order)))
@@ -96,11 +99,12 @@ def _in_files(
 
 
 def _order(event_time: str, key: Sequence[str]) -> list[tuple[str, str]]:
+    """The order of the rows: by event time, then by key, so that it is the same for the same rows."""
     return [(event_time, "ascending"), *((name, "ascending") for name in key)]
 
 
 def times(table: pa.Table, name: str) -> npt.NDArray[np.datetime64]:
-    """A column without nulls as datetime64[us]; UTC where the column has a time zone."""
+    """The cells of a column without nulls as datetime64[us]; in UTC if the column has a time zone."""
     import numpy as np
     import pyarrow as pa
 
@@ -118,7 +122,7 @@ def _read_part(path: Path, columns: Sequence[SchemaColumn], optional: Sequence[s
 
 
 def _read_none(path: Path, columns: Sequence[SchemaColumn], optional: Sequence[str]) -> pa.Table:
-    """No row, but the types of the columns."""
+    """An empty table with the types that the columns have in this file."""
     import pyarrow.parquet as pq
 
     with pq.ParquetFile(path) as file:
@@ -139,7 +143,9 @@ def _read_pieces(path: Path, columns: Sequence[SchemaColumn], optional: Sequence
 def _own_names(
     path: Path, file: pq.ParquetFile, columns: Sequence[SchemaColumn], optional: Sequence[str]
 ) -> dict[str, str]:
-    """What each column is called in this file; those that it lacks are left out. Raises SnapshotError."""
+    """The name of each column in this file; optional columns that the file lacks are left out.
+
+    Raises SnapshotError if the file lacks a column that is not optional."""
     names = {int((field.metadata or {}).get(FIELD_ID, b"-1")): field.name for field in file.schema_arrow}
     missing = [column for column in columns if column.field_id not in names]
     if needed := [column for column in missing if column.name not in optional]:
@@ -149,6 +155,7 @@ def _own_names(
 
 
 def _renamed(table: pa.Table, own: Mapping[str, str], columns: Sequence[SchemaColumn]) -> pa.Table:
+    """The table with the present names of the columns, and nulls in columns that it lacks."""
     import pyarrow as pa
 
     names = [column.name for column in columns]
@@ -156,6 +163,7 @@ def _renamed(table: pa.Table, own: Mapping[str, str], columns: Sequence[SchemaCo
 
 
 def _refuse_nulls(table: pa.Table, optional: Sequence[str]) -> None:
+    """Raise SnapshotError for a table without rows, and for nulls in a column that is not optional."""
     if not table.num_rows:
         raise SnapshotError("expected rows in the files of a snapshot, found none")
     required = [name for name in table.column_names if name not in optional]
@@ -166,9 +174,10 @@ def _refuse_nulls(table: pa.Table, optional: Sequence[str]) -> None:
 
 
 def _refuse_duplicates(table: pa.Table, key: Sequence[str]) -> None:
-    """`table` is in the order of `key`, so equal keys are neighbours."""
+    """Raise SnapshotError if two rows have the same key. `table` is in the order of `key`."""
     import pyarrow.compute as pc
 
+    # Equal keys are neighbours: each column is compared with itself, shifted by one row.
     same = None
     for name in key:
         column = table[name].combine_chunks()

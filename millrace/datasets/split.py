@@ -1,4 +1,4 @@
-"""The three parts of a snapshot: by event time, row order, a column, or the hash of the entity; never shuffled."""
+"""Splits a snapshot into three parts: by event time, row order, a column, or the hash of the entity. Never shuffled."""
 
 from __future__ import annotations
 
@@ -20,7 +20,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Split:
-    """Three slices of rows in the order of event time, or of their parts, and the times where they begin and end."""
+    """The three parts as slices of the rows, and the times at which they begin and end.
+
+    The rows are in the order of event time or, if the split is not in time, in the order of their parts."""
 
     train: slice
     validation: slice
@@ -28,16 +30,16 @@ class Split:
     validation_from: np.datetime64
     test_from: np.datetime64
     end: np.datetime64
-    """Exclusive: midnight after the last day."""
+    """The midnight after the last day, which itself is not in the split."""
     is_in_time: bool = True
-    """False where the parts overlap in time: then `validation_from` and `test_from` are the first day of all."""
+    """False if the parts overlap in time. Then `validation_from` and `test_from` are the first day of all rows."""
 
 
 def split(times_N: Times, *, validation_days: int, test_days: int, horizon: np.timedelta64 | None = None) -> Split:
-    """The last `test_days` days, the `validation_days` days before them, and what lies before.
+    """The split in time: the last `test_days` days test, the `validation_days` days before validate, all before train.
 
-    A day is a calendar day of event time. Rows whose label lies `horizon` ahead, in the next part, are left out.
-    Raises SnapshotError when one of the three is without rows."""
+    A day is a calendar day of event time. With a `horizon`, rows with a label that lies in the next part are left out.
+    Raises SnapshotError if one of the parts has no rows."""
     import numpy as np
 
     end = times_N[-1].astype("datetime64[D]") + np.timedelta64(1, "D")
@@ -45,13 +47,14 @@ def split(times_N: Times, *, validation_days: int, test_days: int, horizon: np.t
 
 
 def without_strays(times_N: Times, *, days: int) -> slice:
-    """The rows without the few at either end that lie more than `days` days from all others.
+    """The rows without strays: the few at either end that lie more than `days` days from all others.
 
-    Few are 1 in 100, and one in any case. A date that is wrong by years would otherwise be the last day of all, and
-    the parts before it empty: 1996-12-31, 9999-12-31."""
+    Few are 1 in 100, and one in any case. Otherwise a date that is wrong by years, such as 9999-12-31 after 1996-12-31,
+    would be the last day of all, and the days before it would be empty."""
     import numpy as np
 
     gaps = np.flatnonzero(np.diff(times_N) > np.timedelta64(max(days, 1), "D"))
+    # Of all gaps, the last one near the start and the first one near the end count: what lies outside is left out.
     few = max(1, len(times_N) // 100)
     start = max((int(at) + 1 for at in gaps if at + 1 <= few), default=0)
     stop = min((int(at) + 1 for at in gaps if len(times_N) - at - 1 <= few), default=len(times_N))
@@ -66,13 +69,14 @@ def split_at(
     test_days: int,
     horizon: np.timedelta64 | None = None,
 ) -> Split:
-    """The same for the rows before `end`, a midnight; later rows are in none of the three."""
+    """As `split`, for the rows before `end`, which is a midnight. Later rows are in none of the parts."""
     import numpy as np
 
     test_from = end - np.timedelta64(test_days, "D")
     validation_from = test_from - np.timedelta64(validation_days, "D")
     first, second, last = (int(at) for at in np.searchsorted(times_N, [validation_from, test_from, end]))
-    # The label of a row near the end of a part lies in the next part: with it, training would know of validation.
+    # With a horizon, the label of a row near the end of a part is known only in the next part: with such rows, training
+    # would know of validation.
     ahead = np.timedelta64(0, "us") if horizon is None else horizon
     trained, held = (int(at) for at in np.searchsorted(times_N, [validation_from - ahead, test_from - ahead]))
     for name, rows in (("training", trained), ("validation", held - first), ("test", last - second)):
@@ -92,9 +96,10 @@ def split_at(
 
 
 def split_by_parts(parts_N: Parts, times_N: Times) -> tuple[npt.NDArray[np.int64], Split]:
-    """The rows in the order of their parts (0 training, 1 validation, 2 test, else none), and their split.
+    """The numbers of the rows in the order of their parts, and their split.
 
-    Within a part the rows keep their order. Raises SnapshotError when a part is without rows."""
+    A part is 0 for training, 1 for validation, 2 for test; any other number is no part. Within a part the rows keep
+    their order. Raises SnapshotError if a part has no rows."""
     import numpy as np
 
     counts = [int((parts_N == part).sum()) for part in range(3)]
@@ -117,7 +122,7 @@ def split_by_parts(parts_N: Parts, times_N: Times) -> tuple[npt.NDArray[np.int64
 
 
 def parts_by_order(rows: int, *, validation_share: float, test_share: float) -> Parts:
-    """The part of each of so many rows in order (0 training, 1 validation, 2 test): the last test."""
+    """The part of each of `rows` rows in order: 0 for training, 1 for validation, 2 for test. The last rows test."""
     import numpy as np
 
     test, validation = (round(rows * share) for share in (test_share, validation_share))
@@ -125,10 +130,13 @@ def parts_by_order(rows: int, *, validation_share: float, test_share: float) -> 
 
 
 def parts_by_hash(keys: Iterable[str], *, validation_share: float, test_share: float) -> Parts:
-    """The part of each key (0 training, 1 validation, 2 test): the same for ever, whatever other keys there are."""
+    """The part of each key: 0 for training, 1 for validation, 2 for test.
+
+    A key has the same part for ever, whatever other keys there are."""
     import numpy as np
 
-    # Eight bytes of the hash as a number from 0 to 1: [0, test), [test, test + validation), the rest is training.
+    # Eight bytes of the hash make a number from 0 to 1. [0, test) is test, [test, test + validation) is validation, the
+    # rest is training.
     edges = (test_share, test_share + validation_share)
     places = (int.from_bytes(hashlib.sha256(key.encode()).digest()[:8]) / 2**64 for key in keys)
     return np.array([2 if at < edges[0] else 1 if at < edges[1] else 0 for at in places], dtype=np.int64)
@@ -136,12 +144,13 @@ def parts_by_hash(keys: Iterable[str], *, validation_share: float, test_share: f
 
 @dataclass(frozen=True, kw_only=True)
 class EarlierSplit:
-    """One step of a walk forward: the split of a model of earlier days, or why there is none."""
+    """One step of a walk forward: the split of a model of earlier days, or the reason why there is none."""
 
     end: np.datetime64
-    """Exclusive: midnight after the earlier model's own test days."""
+    """The midnight after the test days of the earlier model."""
     parts: Split | None
     reason: str = ""
+    """Why the step is skipped; empty if it is not."""
 
 
 def earlier_splits(
@@ -153,15 +162,16 @@ def earlier_splits(
     test_days: int,
     horizon: np.timedelta64 | None = None,
 ) -> list[EarlierSplit]:
-    """The splits whose test days end `test_days` apart, the oldest first; the last one ends where the test days begin.
+    """The splits of a walk forward, the oldest first. Each ends `test_days` later than the one before it.
 
-    A step is skipped, with its reason, where fewer than a third of the training rows lie before it, and where its own
-    validation or test days have no rows: data may have gaps."""
+    The last one ends where the test days of `parts` begin. A step is skipped, with a reason, if fewer than a third of
+    the training rows lie before its days, or if its own validation or test days have no rows: data may have gaps."""
     import numpy as np
 
     found = []
     for back in range(steps, 0, -1):
         end = parts.test_from - np.timedelta64(test_days * (back - 1), "D")
+        # Its training rows lie before its own validation and test days, which are as long as those of `parts`.
         if np.searchsorted(times_N, end - (parts.end - parts.validation_from)) * 3 < parts.train.stop:
             found.append(EarlierSplit(end=end, parts=None, reason="less than a third of the training rows before it"))
             continue
@@ -180,15 +190,15 @@ class RowWindow:
 
     start: np.datetime64
     end: np.datetime64
-    """Exclusive."""
+    """The end of the stretch, which itself is not in it."""
     rows: slice
 
 
 def windows(times_N: Times, *, start: np.datetime64, end: np.datetime64, days: int) -> list[RowWindow]:
-    """The whole windows of `days` days in [start, end), counted back from `end`; those without rows are left out."""
+    """The windows of `days` days in [start, end), counted back from `end`. Windows without rows are left out."""
     import numpy as np
 
-    # Back from the end, so that the last window is whole; what is short of one lies at the start, in no window.
+    # Counted back, so that the last window is whole. A remainder of less than a window is at the start, in no window.
     count = int((end - start) // np.timedelta64(days, "D"))
     edges = [end - np.timedelta64(days * back, "D") for back in range(count, -1, -1)]
     found = []

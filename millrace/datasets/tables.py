@@ -1,6 +1,6 @@
-"""The Iceberg tables in the Glue catalogue, opened or made, and the data files that go into them.
+"""Opens and makes the Iceberg tables in the Glue catalogue, and writes the data files that go into them.
 
-CloudFormation owns the database only."""
+CloudFormation owns only the database, not the tables."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     from pyiceberg.table import Table as IcebergTable
 
 SOURCE = "_source"
-"""The landing key that a row came from."""
+"""The column with the landing key that a row came from."""
 ARRIVED = "_arrived"
-"""When the object of a label came, in UTC: of two labels with the same key the later one counts."""
+"""The column with the time when a label's object came, in UTC: of two labels with the same key the later one counts."""
 PROPERTIES = {
     "format-version": "2",
     "write.delete.mode": "copy-on-write",
@@ -30,10 +30,12 @@ PROPERTIES = {
     "write.merge.mode": "copy-on-write",
     "commit.retry.num-retries": "0",
 }
-"""No retry inside a commit: ours looks first whether the drop is there already, pyiceberg's would not."""
+"""The properties of a new table. pyiceberg makes no retries within a commit: our retries first look whether the drop is
+there already, pyiceberg's would not."""
 CALL_ATTEMPTS = 8
-"""Of one call of Glue, with pauses that double up to 20 s: half a minute together, 71 s at most. AWS throttles an
-account's calls in a region together: https://repost.aws/knowledge-center/glue-throttling-rate-exceeded"""
+"""The attempts at one call of Glue, with pauses that double up to 20 s: half a minute together, at most 71 s. AWS
+throttles all calls of an account in a region together:
+https://repost.aws/knowledge-center/glue-throttling-rate-exceeded"""
 
 
 class Lake:
@@ -47,7 +49,7 @@ class Lake:
     def catalog(self) -> GlueCatalog:
         """The Glue catalogue, opened at its first use.
 
-        The region is given, since pyiceberg asks S3 for it otherwise and waits for seconds."""
+        It is given the region: otherwise pyiceberg asks S3 for it and waits for seconds."""
         from pyiceberg.catalog.glue import GlueCatalog
 
         from millrace.datasets.column_names import read_names_whole
@@ -56,6 +58,7 @@ class Lake:
         if self._catalog is None:
             read_names_whole()
             region = self.names.platform.region
+            # Arrow reads large files from S3 by itself, so it needs the endpoint of a local cloud too.
             endpoint = os.environ.get("AWS_ENDPOINT_URL")
             self._catalog = GlueCatalog(
                 "millrace",
@@ -67,7 +70,7 @@ class Lake:
         return self._catalog
 
     def find(self, table: str) -> IcebergTable | None:
-        """The current `rows` or `labels`; None before its first commit."""
+        """The table `rows` or `labels` as it is now; None if it has not been made yet."""
         from pyiceberg.exceptions import NoSuchTableError
 
         try:
@@ -76,15 +79,15 @@ class Lake:
             return None
 
     def open(self, table: str) -> IcebergTable:
-        """The table, made when it was not there, with the contract's columns where the contract has changed.
+        """The table. It is made if it is not there, and gets the contract's columns if the contract has changed.
 
-        Raises WorkloadError for a column of another type than the table's, where that is no wider one."""
+        Raises WorkloadError for a column whose type in the table cannot take the contract's values."""
         from pyiceberg.exceptions import TableAlreadyExistsError
 
         found = self.find(table)
         schema = self.schema(table)
         if found is None:
-            # Two first drops of a workload may come at once: who is second takes the table of the first.
+            # Two first drops of a workload may come at once: the second one takes the table that the first has made.
             try:
                 return self.catalog.create_table(
                     self._identifier(table), schema=schema, location=self.location(table), properties=PROPERTIES
@@ -95,11 +98,11 @@ class Lake:
         return found
 
     def location(self, table: str) -> str:
-        """The folder of the table's files: always explicit, never the database's location."""
+        """The URI of the folder with the table's files. It is always given: the database's location has no effect."""
         return self.names.lake_uri("iceberg", self.names.table(table))
 
     def schema(self, table: str) -> pa.Schema:
-        """The contract's columns and the landing key they came from; of a label its arrival, too."""
+        """The schema of the table: the contract's columns, SOURCE, and for `labels` also ARRIVED."""
         import pyarrow as pa
 
         schema = arrow_schema(self.contract_of(table)).append(pa.field(SOURCE, pa.string()))
@@ -113,32 +116,35 @@ class Lake:
 
 
 def _glue(region: str) -> Any:
-    """boto3's client of Glue: what was refused or not answered is sent again, but for a commit that may have arrived.
+    """boto3's client of Glue. It repeats calls that failed or had no answer, except a commit that may have arrived.
 
-    A commit that is sent twice looks like a conflict with another writer, and pyiceberg deletes the manifests of a
-    commit that has lost: the table could not be read any more."""
+    A commit that is sent twice looks like a conflict with another writer. pyiceberg then deletes the manifests of the
+    commit that it takes for lost, and the table could not be read any more."""
     import boto3
     from botocore.config import Config
 
     retries: Any = {"mode": "standard", "total_max_attempts": CALL_ATTEMPTS}
     glue = boto3.client("glue", region_name=region, config=Config(retries=retries))
-    # botocore takes the first answer, and calls what is registered on one operation before its own, which is on all.
+    # botocore takes the first answer that is not None. It calls handlers of one operation before its own handler of all
+    # operations, so ours decides first.
     glue.meta.events.register("needs-retry.glue.UpdateTable", _end_unless_throttled)
     return glue
 
 
 def _end_unless_throttled(response: tuple[Any, dict[str, Any]] | None, **_: Any) -> bool | None:
-    """False ends the attempts at a call; None leaves the decision to botocore."""
+    """None leaves the decision about a further attempt to botocore, False ends the attempts.
+
+    A throttled commit has not arrived for certain, so it may be sent again."""
     code = response[1].get("Error", {}).get("Code") if response else None
     return None if code == "ThrottlingException" else False
 
 
 class NewDataFile:
-    """A Parquet file of a table that is written part by part; it is in no snapshot yet.
+    """A new Parquet file of a table, written part by part. It is in no snapshot yet.
 
-    Each page has its checksum, which pyiceberg's own writer leaves out: a flipped bit would read as data. Each column
-    has its Iceberg field id. The file grows on disk, at `path`, so that memory holds one
-    part at a time, and is uploaded when it is whole."""
+    The file grows on disk, at `path`, so memory holds one part at a time; it is uploaded when it is whole. Each column
+    has its Iceberg field id. Each page has a checksum, which pyiceberg's own writer leaves out: a flipped bit would be
+    read as data."""
 
     def __init__(self, iceberg: IcebergTable, path: Path) -> None:
         import pyarrow.parquet as pq
@@ -150,13 +156,13 @@ class NewDataFile:
         self._writer = pq.ParquetWriter(path, self._schema, compression="zstd", write_page_checksum=True)
 
     def add(self, rows: pa.Table) -> None:
-        """Write a row group; `rows` has the contract's columns in any order, and nothing in the table's others."""
+        """Write a row group. `rows` has the contract's columns in any order; other columns of the table become null."""
         if rows.num_rows:
             self._writer.write_table(with_former(rows, self._schema))
             self.rows += rows.num_rows
 
     def store(self) -> DataFile | None:
-        """The uploaded file with the sizes and bounds that a manifest needs; None when it holds no rows.
+        """The uploaded file, with the sizes and bounds that a manifest needs; None if it has no rows.
 
         Source: https://iceberg.apache.org/spec/#manifests"""
         from pyiceberg.io.pyarrow import (
@@ -172,8 +178,8 @@ class NewDataFile:
         self._writer.close()
         if not self.rows:
             return None
-        # Uploaded before the commit: a commit that loses leaves an object that no snapshot names;
-        # the other order would name an object that is not there.
+        # The upload comes before the commit. If the commit loses, an object is left that no snapshot names; in the
+        # other order a snapshot could name an object that is not there.
         metadata = self._iceberg.metadata
         location = f"{self._iceberg.location()}/data/{uuid.uuid4()}.parquet"
         upload(self._path, location)

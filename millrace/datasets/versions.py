@@ -1,4 +1,4 @@
-"""A dataset version: a tagged snapshot, and what a job needs to read exactly its rows."""
+"""Pins dataset versions: a version is a tagged snapshot, with what a job needs to read exactly its rows."""
 
 from __future__ import annotations
 
@@ -26,29 +26,29 @@ class DatasetVersion:
     tag: str
     rows: int
     data_digest: str
-    """SHA-256 of what was committed up to here, in order: the digests of the sources and their numbers of rows."""
+    """SHA-256 of all that was committed up to this snapshot, in order: the sources' digests and numbers of rows."""
     manifest: str
-    """The data files as SageMaker's ManifestFile wants them, JSON."""
+    """The list of data files, as JSON in the form of SageMaker's ManifestFile."""
     schema: str
-    """The Iceberg schema, JSON."""
+    """The Iceberg schema, as JSON."""
 
 
 def pinned(lake: Lake, tag: str) -> DatasetVersion | None:
-    """The snapshot that has this tag already, or None."""
+    """The version that has this tag already, or None."""
     iceberg = lake.find("rows")
     snapshot = iceberg.snapshot_by_name(tag) if iceberg is not None else None
     return _describe(iceberg, snapshot, tag) if iceberg is not None and snapshot is not None else None
 
 
 def pin(lake: Lake, tag: str) -> DatasetVersion:
-    """The current snapshot of `rows`, tagged; for a tag that exists, its snapshot.
+    """The current snapshot of `rows`, tagged as a version. If the tag exists already, the version that has it.
 
-    Raises SnapshotError when there are no rows or a file of deletes would have to be applied, ConflictError when
+    Raises SnapshotError if there are no rows, or if delete files would have to be applied. Raises ConflictError if
     other writers win every time."""
     from pyiceberg.table.update.snapshot import ManageSnapshots
 
     def commit() -> DatasetVersion | None:
-        # A tag is never moved: a retry of the same run gets the snapshot of before, though the table has grown since.
+        # A tag is never moved: a retry of the same run gets the same snapshot, even if the table has grown since.
         if done := pinned(lake, tag):
             return done
         iceberg = lake.find("rows")
@@ -60,13 +60,14 @@ def pin(lake: Lake, tag: str) -> DatasetVersion:
         ManageSnapshots(transaction).create_tag(snapshot.snapshot_id, tag).commit()
         try:
             return found if try_commit(transaction) else None
-        except ValueError:  # the table has no such snapshot any more: others came since, and it expired
+        except ValueError:  # the snapshot is gone: others came since, and it expired
             return None
 
     return until_won(commit, f"{lake.names.table('rows')}: expected the tag {tag}")
 
 
 def _describe(iceberg: IcebergTable, snapshot: Snapshot, tag: str) -> DatasetVersion:
+    # The schema of this snapshot, which may be older than the table's.
     schema = iceberg.schemas()[snapshot.schema_id or 0]
     files = sorted(_data_files(iceberg, snapshot))
     return DatasetVersion(
@@ -80,7 +81,9 @@ def _describe(iceberg: IcebergTable, snapshot: Snapshot, tag: str) -> DatasetVer
 
 
 def _data_files(iceberg: IcebergTable, snapshot: Snapshot) -> list[tuple[str, int]]:
-    """Each data file with its number of rows; a snapshot with delete files is refused: a job reads whole files."""
+    """Each data file of the snapshot, with its number of rows.
+
+    Raises SnapshotError for a snapshot with delete files, since a job reads whole files, and for one without data."""
     files = []
     for task in iceberg.scan(snapshot_id=snapshot.snapshot_id).plan_files():
         if task.delete_files:
@@ -92,8 +95,11 @@ def _data_files(iceberg: IcebergTable, snapshot: Snapshot) -> list[tuple[str, in
 
 
 def manifest(uris: list[str]) -> str:
-    """The files in the shape of https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_S3DataSource.html."""
-    # SageMaker joins one prefix with each name: the bucket is all that the files have in common.
+    """The files as a manifest for SageMaker, such as `[{"prefix": "s3://bucket/"}, "a.parquet", "b.parquet"]`.
+
+    Raises SnapshotError for files in several buckets.
+    Source: https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_S3DataSource.html"""
+    # SageMaker joins one prefix with each name: the bucket is all that the files surely have in common.
     bucket = "/".join(uris[0].split("/", 3)[:3]) + "/"
     if strays := [uri for uri in uris if not uri.startswith(bucket)]:
         raise SnapshotError(f"expected files in {bucket}, got {strays[0]}")
@@ -101,7 +107,8 @@ def manifest(uris: list[str]) -> str:
 
 
 def data_digest(journal: Journal, snapshot_id: int) -> str:
-    """SHA-256 of what was committed up to the snapshot, in order: the digests of the sources and their rows."""
+    """SHA-256 of all that was committed up to the snapshot, in order: the sources' digests and numbers of rows."""
+    # Duplicates, and snapshots that only wrote data files anew, are left out.
     committed = [
         f"{entry.digest}:{entry.notes.get(ADDED, '0')}"
         for entry in journal.up_to(snapshot_id)

@@ -1,4 +1,6 @@
-"""Rows are taken out of a table again: a new snapshot without them, named in its summary; those before it expire."""
+"""Takes rows out of a table again: by a new snapshot without them, which says so. Earlier snapshots still have them.
+
+The earlier snapshots expire."""
 
 from __future__ import annotations
 
@@ -16,7 +18,8 @@ from millrace.datasets.tables import SOURCE, Lake
 from millrace.errors import WithdrawalError
 
 WITHDRAWN_IN_ORDER = ("labels", "rows")
-"""The labels first: theirs may be found by the rows, and a retry after a failure between the two still finds them."""
+"""The order of the tables: labels may be found by the rows, so they go first. A retry after a failure between the two
+still finds them."""
 
 if TYPE_CHECKING:
     from pyiceberg.expressions import BooleanExpression
@@ -24,9 +27,9 @@ if TYPE_CHECKING:
 
 
 def by_key(lake: Lake, key: Mapping[str, Any]) -> dict[str, Any]:
-    """The cells of the rows' key, in the contract's types; raises WithdrawalError for anything else.
+    """The cells of a key of `rows`, in the contract's types. In `key`, times are ISO text, as in a request.
 
-    Times are ISO text, as a request writes them."""
+    Raises WithdrawalError for columns that are no key of `rows`, and for a cell of another type."""
     table = lake.contract.rows
     if tuple(sorted(key)) not in {tuple(sorted(columns)) for columns in table.keys}:
         raise WithdrawalError(f"key: expected the columns of one of {list(table.keys)}, got {sorted(key)}")
@@ -43,16 +46,17 @@ def by_key(lake: Lake, key: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def by_drop(key: str) -> dict[str, Any]:
-    """What the rows of all drops under this landing key have in common."""
+    """The cells that the rows of all drops under this landing key have in common: the key itself, as their source."""
     return {SOURCE: key}
 
 
 def withdraw(lake: Lake, table: str, cells: Mapping[str, Any], *, cause: str) -> int:
-    """The number of rows that had these cells; they are in no later snapshot of `table`. Called again, the same.
+    """The number of rows that had these cells. They are in no later snapshot of `table`.
 
-    The table keeps their drop's digest: the same bytes do not come in again, other bytes may bring the keys anew.
-    Labels without a column of the cells leave by the key of the rows with these cells, as long as these are there.
-    Raises ConflictError when other writers win every time."""
+    A repeated call with the same cause returns the same number. The table keeps the digest of the rows' drop: the same
+    bytes do not come in again, but other bytes may bring the same keys. If `labels` lacks a column of the cells, the
+    labels leave that have a key of a row in `rows` with these cells, as long as such rows are there. Raises
+    ConflictError if other writers win every time."""
     said = json.dumps({name: str(cell) for name, cell in cells.items()}, sort_keys=True)
     digest = hashlib.sha256(f"{cause}\n{said}".encode()).hexdigest()
 
@@ -60,6 +64,7 @@ def withdraw(lake: Lake, table: str, cells: Mapping[str, Any], *, cause: str) ->
         iceberg = lake.find(table)
         if iceberg is None or iceberg.current_snapshot() is None:
             return 0
+        # An attempt with a lost answer may have won: then its snapshot is found by the digest.
         if (done := _done(iceberg, digest)) is not None:
             return done
         found = _condition(lake, iceberg, cells)
@@ -76,16 +81,18 @@ def withdraw(lake: Lake, table: str, cells: Mapping[str, Any], *, cause: str) ->
 
 
 def _done(iceberg: IcebergTable, digest: str) -> int | None:
+    """The number of rows that this very withdrawal has taken out before, None if it was not done yet."""
     entries = Journal.of(iceberg).with_digest(digest)
     return next((int(entry.notes.get(WITHDRAWN) or 0) for entry in entries), None)
 
 
 def _condition(lake: Lake, iceberg: IcebergTable, cells: Mapping[str, Any]) -> BooleanExpression:
-    """Whether a row of the table has these cells, or belongs to a row of `rows` that has them."""
+    """The filter for rows of the table with these cells or, if it lacks their columns, with the key of such a row."""
     from pyiceberg.expressions import AlwaysFalse, Or
 
     if _has(iceberg, cells):
         return _all_equal(cells)
+    # The table lacks a column of the cells: labels are found by the keys of the rows that have these cells.
     condition: BooleanExpression = AlwaysFalse()
     rows = lake.find("rows")
     key = next((key for key in lake.contract.rows.keys if _has(iceberg, key)), None)
@@ -111,7 +118,7 @@ def _all_equal(cells: Mapping[str, Any]) -> BooleanExpression:
 
 
 def _equal(name: str, cell: Any) -> BooleanExpression:
-    """Raises ValueError or TypeError for a cell that no row can equal: NaN, None."""
+    """The filter for rows with this cell. Raises ValueError or TypeError for a cell that equals none: NaN, None."""
     from pyiceberg.expressions import EqualTo
 
     # pyiceberg reads times from text.

@@ -1,1 +1,1 @@
-"""One decision per prediction: its record, and its join with the labels that come later."""
+"""Decisions: the record of each prediction, and its join with the label that comes later."""

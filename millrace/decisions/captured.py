@@ -1,7 +1,8 @@
-"""Inputs too long for a decision's line: their bytes are kept once, as an object that their digest names.
+"""Keeps cells that are too long for a decision's line: their bytes become an object that is named by their digest.
 
 A decision about a scan holds `{"id": "a17", "scan": {"uri": "s3://lake/xray/captured/9f86d0…"}}` in place of the
-scan's base64 text. The digest of that input covers the scan, since its URI ends with the scan's own."""
+scan's base64 text. The digest of the decision's input also covers the scan, since the URI ends with the scan's own
+digest."""
 
 from __future__ import annotations
 
@@ -17,27 +18,28 @@ from millrace.contract.schema import Table
 from millrace.errors import DecisionError
 
 FOLDER = "captured"
-"""Below the workload's folder in the lake."""
+"""The folder of the objects, below the workload's folder in the lake."""
 DIGEST = re.compile("[0-9a-f]{64}")
+"""A SHA-256."""
 
 
 def long_columns(table: Table) -> tuple[str, ...]:
-    """Every binary column of a contract's table; texts and numbers stay in the decision's line."""
+    """The columns with long cells: all binary ones. Texts and numbers stay in the decision's line."""
     return tuple(column.name for column in table.columns if column.kind == "binary")
 
 
 @dataclass(frozen=True, kw_only=True)
 class LongCells:
-    """The columns whose cells are kept beside the decisions, and where."""
+    """Columns whose cells are kept beside the decisions, and the place where they are kept."""
 
     columns: tuple[str, ...]
     under: str
     """`s3://<lake>/<workload>/captured/`."""
 
     def split(self, rows: Iterable[Mapping[str, Any]]) -> tuple[list[dict[str, Any]], dict[str, bytes]]:
-        """The rows, which keep the contract, with a reference in place of each long cell; the bytes by URI, each once.
+        """The rows with a reference in place of each long cell, and the bytes of these cells by URI.
 
-        Each cell is decoded and hashed once."""
+        The rows keep the contract. Each cell is decoded and hashed once, and equal cells share a URI."""
         short: list[dict[str, Any]] = []
         contents: dict[str, bytes] = {}
         for row in rows:
@@ -47,7 +49,7 @@ class LongCells:
         return short, contents
 
     def holds(self, uri: str) -> bool:
-        """Whether the URI names an object as this class names them: the folder, then a digest."""
+        """Whether the URI is one that this class makes: its folder, then a digest."""
         return uri.startswith(self.under) and DIGEST.fullmatch(uri.removeprefix(self.under)) is not None
 
     def _cells(self, row: Mapping[str, Any]) -> Iterator[tuple[str, bytes]]:
@@ -60,7 +62,7 @@ class LongCells:
 
 
 def keep(s3: Any, contents: Mapping[str, bytes]) -> None:
-    """Put the objects; one that is there already is put again, which renews its age. `s3` is boto3's client."""
+    """Put the objects. One that is there already is put again, which renews its age. `s3` is boto3's client."""
 
     def put(uri: str) -> None:
         bucket, key = split_uri(uri)
@@ -70,11 +72,11 @@ def keep(s3: Any, contents: Mapping[str, bytes]) -> None:
 
 
 def references(document: Mapping[str, Any], long: LongCells) -> dict[str, str]:
-    """The URI by column of an input's references; those of the long columns and below their folder only."""
+    """The URIs in an input, by column. Only references of long columns that lead into their folder are taken."""
     return {
         name: cell["uri"]
         for name, cell in document.items()
-        # Exactly `{"uri": …}` of a long column, in our own folder: a caller may not make us read another object.
+        # Exactly `{"uri": …}` of a long column, in our own folder: no caller can make us read another object.
         if isinstance(cell, dict)
         and cell.keys() == {"uri"}
         and isinstance(cell["uri"], str)
@@ -84,7 +86,7 @@ def references(document: Mapping[str, Any], long: LongCells) -> dict[str, str]:
 
 
 def read(s3: Any, uri: str) -> bytes:
-    """The bytes; raises DecisionError where they are not those that the URI names, S3's error where they are gone."""
+    """The bytes at the URI. Raises DecisionError if they have another digest, and S3's error if they are gone."""
     content = read_object(s3, uri)
     digest, expected = hashlib.sha256(content).hexdigest(), uri.rpartition("/")[2]
     if digest != expected:
@@ -93,7 +95,7 @@ def read(s3: Any, uri: str) -> bytes:
 
 
 def read_all(s3: Any, uris: Iterable[str]) -> dict[str, bytes]:
-    """The bytes by URI, as far as they are there, since they expire, and are those that their URI names."""
+    """The bytes by URI. Objects that have expired or have another digest are left out."""
     from botocore.exceptions import ClientError
 
     found: dict[str, bytes] = {}

@@ -1,4 +1,4 @@
-"""Decisions joined with their late labels: which label belongs to which decision, and the error."""
+"""Joins decisions with the labels that come later: which label belongs to which decision, and how wrong it was."""
 
 from __future__ import annotations
 
@@ -16,12 +16,15 @@ if TYPE_CHECKING:
     from millrace.workload.declaration import Prediction
 
 PREDICTION_ID = "prediction_id"
+"""The column in which a label may name its decision."""
 Key = tuple[str, ...]
+"""What a decision is about: the texts of its key's columns and of its event time."""
 NOW = timedelta(0)
 FIRST_MOMENT = datetime.min.replace(tzinfo=UTC)
 ENOUGH_PARTS = 0.9
-"""Share of a decision's labels, where it has several, that must be known before its error counts: one hour that is
-missing in a series is a label of every forecast that reaches over it."""
+"""If a decision has several labels, this share of them must be known before its error counts, 0 to 1.
+
+Not all need be known: one hour that is missing in a series is a label of every forecast that reaches over it."""
 Label = Mapping[str, Any]
 """One row of the labels: the key's columns, the event time, the label and perhaps `prediction_id`."""
 
@@ -32,13 +35,13 @@ class Outcome:
 
     decision: Decision
     label: Any | None
-    """A list where a decision has several, with None for one that has not come."""
+    """The label; None if it has not come. A list if the decision has several, with None for one that has not come."""
     error: float | None
-    """As the task counts it; None without a label, or with too few of several."""
+    """The error as the task counts it; None without a label, or if too few of several are known."""
 
 
 class DecisionIndex:
-    """Decisions by their id, and by entity and event time: the one that a label is about."""
+    """Finds the decision that a label is about, by its id, or by entity and event time."""
 
     def __init__(self, decisions: Iterable[Decision], *, prediction_spec: Prediction, table: Table) -> None:
         """`table` is the contract's table of the labels."""
@@ -53,21 +56,24 @@ class DecisionIndex:
                 self._by_key.setdefault(key, []).append(decision)
 
     def find(self, label: Label, *, ahead: timedelta = NOW) -> Decision | None:
-        """The decision that the label names by id, else the first one about its entity and event time: that one was
-        acted on. None where there is none.
+        """The decision that the label names by id, else the first one about its entity and event time.
 
-        `ahead` is how far a decision's row lies before its label. A label that names an id counts for that decision
-        only: for none where no decision has the id or where, with `ahead`, its row lies at another distance."""
+        The first one counts because it was acted on. `ahead` is how far the decision's row lies before its label. A
+        label that names an id counts for that decision only. Returns None if no decision has the id, or if, with
+        `ahead`, its row lies at another distance."""
         return next(iter(self.find_all(label, ahead=ahead)), None)
 
     def find_all(self, label: Label, *, ahead: timedelta = NOW) -> Sequence[Decision]:
-        """That of `find`, and then the later ones about the same entity and event time, where no id is named."""
+        """The decision of `find`, then the later ones about the same entity and event time.
+
+        A label that names an id has one decision at most."""
         if name := label.get(PREDICTION_ID):
             named, at = self._by_id.get(name), label.get(self._event_time)
             if named is None:
                 return ()
             is_it = not ahead or at is None or parse_utc(_text(at, "timestamp")) - named.event_time == ahead
             return (named,) if is_it else ()
+        # The row lies `ahead` before its label. Earlier than the first moment that Python has there is no row.
         cells = {name: label[name] for name in self._names}
         if ahead:
             at = parse_utc(_text(cells[self._event_time], "timestamp"))
@@ -77,7 +83,7 @@ class DecisionIndex:
         return self._by_key.get(self._key(cells), ())
 
     def key(self, decision: Decision) -> Key | None:
-        """What the decision is about; None where it does not hold that as the contract says."""
+        """What the decision is about; None if its cells are not as the contract says."""
         cells = {name: decision.key.get(name) for name in self._names}
         try:
             return self._key(cells | {self._event_time: decision.event_time})
@@ -91,19 +97,20 @@ class DecisionIndex:
 def join(
     decisions: Iterable[Decision], labels: Iterable[Label], *, prediction_spec: Prediction, table: Table, task: Task
 ) -> list[Outcome]:
-    """One outcome per entity and event time that a model decided on; the first decision counts.
+    """One outcome for each entity and event time that a model decided on. The first decision counts.
 
-    A label counts for the entity's first decision, even if it names a later one; labels that name a decision go before
-    those that do not. Fallbacks, which no model made, have no outcome."""
+    A label counts for this first decision, even if it names a later one. Labels that name a decision go before those
+    that do not. Fallbacks have no outcome, since no model made them. `table` is the contract's table of the labels."""
     kept = list(decisions)
     index = DecisionIndex(kept, prediction_spec=prediction_spec, table=table)
     truth: dict[Key | None, Any] = {}
-    # `setdefault` keeps the first: labels with an id come first (False sorts before True), a second label changes
-    # nothing.
+    # The truth about each key. Labels that name a decision come first (False sorts before True), and `_learn` keeps the
+    # first that it hears: a second label changes nothing.
     for label in sorted(labels, key=lambda label: not label.get(PREDICTION_ID)):
         for part, hours in enumerate(prediction_spec.horizons):
             if (found := index.find(label, ahead=timedelta(hours=hours))) is not None:
                 _learn(truth, index.key(found), label, part, prediction_spec)
+    # The first decision of a model about each key.
     first: dict[Key | None, Decision] = {}
     for decision in sorted(kept, key=_first):
         if not decision.fallback and decision.value is not None:
@@ -112,7 +119,7 @@ def join(
 
 
 def _learn(truth: dict[Key | None, Any], key: Key | None, label: Label, part: int, prediction_spec: Prediction) -> None:
-    """Add what the label says about its decision, unless that is known: all of its columns, or one of the horizons."""
+    """Add what the label says about its decision, unless it is known: all label columns, or one of several horizons."""
     if not prediction_spec.horizons_hours:
         cells = [label[name] for name in prediction_spec.label_columns]
         truth.setdefault(key, cells if prediction_spec.labels else cells[0])
@@ -132,8 +139,8 @@ def _first(decision: Decision) -> tuple[datetime, str]:
 
 
 def _text(cell: Any, kind: str) -> str:
-    """One text per value, however JSON or Arrow wrote it; raises ValueError for a text that is no time."""
-    # The decision has its key from JSON ("1997-05-01T00:00:00Z", 1), the label from Arrow (a datetime, 1.0).
+    """One text for each value, however JSON or Arrow wrote it. Raises ValueError for a text that is no time."""
+    # A decision has its key from JSON ("1997-05-01T00:00:00Z", 1), a label has it from Arrow (a datetime, 1.0).
     if isinstance(cell, datetime):
         return format_utc(parse_utc(cell.isoformat()))
     if kind.startswith("timestamp") and isinstance(cell, str):

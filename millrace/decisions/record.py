@@ -1,7 +1,14 @@
-"""One decision: a prediction as it was made, one JSON line each in the shape of Model Monitor's data capture.
+"""The record of a decision: a prediction as it was made, as one JSON line.
 
-https://docs.aws.amazon.com/sagemaker/latest/dg/model-monitor-data-capture-endpoint.html (the line),
-with what Millrace adds under "millrace". `store` reads the lines: one may come twice.
+The line has the shape of Model Monitor's data capture, with what Millrace adds under "millrace":
+https://docs.aws.amazon.com/sagemaker/latest/dg/model-monitor-data-capture-endpoint.html
+
+    {"captureData": {"endpointInput": {"data": "the row as JSON", …},
+                     "endpointOutput": {"data": "the answer as JSON", …}},
+     "eventMetadata": {"eventId": "r-0", "inferenceTime": "…", …}, "eventVersion": "0",
+     "millrace": {"event_time": "…", "input_digest": "…", "model_version": "2", "phase": "live", …}}
+
+`store` reads the lines. A line may come twice.
 """
 
 from __future__ import annotations
@@ -21,9 +28,9 @@ from millrace.workload.rollout import PHASES, Phase
 
 Scalar = str | int | float | bool | None
 Answered = Scalar | Sequence[Scalar]
-"""One field of an answer; a list where the answer has parts."""
+"""One field of an answer; a list if the answer has parts."""
 
-# Lines have sorted keys, so that equal decisions are equal texts; the answer keeps its fields' order, `value` first.
+# Lines have sorted keys, so that equal decisions are equal texts. Answers keep the order of their fields.
 _IN_ORDER = json.JSONEncoder(separators=(",", ":"), allow_nan=False)
 _ENCODER = json.JSONEncoder(separators=(",", ":"), allow_nan=False, sort_keys=True)
 
@@ -35,24 +42,24 @@ class Decision:
     id: str
     workload: str
     event_time: datetime
-    """UTC; the contract's event time of the row, which says where the decision is kept."""
+    """The row's event time (UTC). Its date says where the decision is kept."""
     key: Mapping[str, Scalar]
-    """The contract's entity key: labels join by it when they carry no prediction id."""
+    """The row's cells of the contract's key. Labels without a prediction id are joined by it."""
     input: str
-    """The row as canonical JSON, as it was sent to the model; a reference in place of each long cell
-    (`millrace.decisions.captured`)."""
+    """The row as it was sent to the model, as canonical JSON. Long cells are references (`decisions.captured`)."""
     output: Mapping[str, Answered]
-    """The fields of the task's answer, `value` first; all None where the fallback declares nothing."""
+    """The fields of the task's answer, `value` first. All are None if a fallback answered that declares nothing."""
     model_version: str | None
-    """None when no model answered."""
+    """None if no model answered."""
     phase: Phase
     fallback: bool
+    """Whether the declared fallback answered in place of a model."""
     latency_ms: float
-    """Of the whole call that carried the row."""
+    """The time of the whole call that carried the row."""
     inferred_at: datetime
-    """UTC, wall clock."""
+    """When the prediction was made (UTC), by the wall clock."""
     watched: Mapping[str, float] = field(default_factory=dict)
-    """What the monitors watch and the input does not show, measured by the model's container: `scan.brightness`."""
+    """What the monitors watch and the input does not show, such as `scan.brightness`. The container measured it."""
 
     @property
     def value(self) -> Answered:
@@ -64,7 +71,7 @@ class Decision:
 
 
 def canonical(row: Mapping[str, Any]) -> str:
-    """The row as JSON with sorted keys and no spaces; ValueError for a number that is not finite."""
+    """The row as JSON with sorted keys and no spaces. Raises ValueError for a number that is not finite."""
     return _ENCODER.encode(row)
 
 
@@ -74,7 +81,7 @@ def digest(text: str) -> str:
 
 
 def to_line(decision: Decision) -> str:
-    """The decision as one JSON line, without its line feed."""
+    """The decision as one JSON line, without a line feed."""
     return _ENCODER.encode(
         {
             "captureData": {
@@ -105,9 +112,10 @@ def to_line(decision: Decision) -> str:
 def from_line(line: str | bytes) -> Decision:
     """The decision of one line.
 
-    Raises DecisionError that names the field, what was expected and what came; also when the input does not
-    match its digest."""
+    Raises DecisionError, which names the field, what was expected and what came, also if the input does not match its
+    digest."""
     with _decision_errors():
+        # The input stays text. It is only parsed to see that it is an object, as all readers expect.
         decision = _decision(line)
         if not isinstance(row := _parsed(decision.input, "endpointInput"), dict):
             raise DecisionError(field="endpointInput.data", expected="an object", came=row)
@@ -116,8 +124,9 @@ def from_line(line: str | bytes) -> Decision:
 
 @contextmanager
 def _decision_errors() -> Iterator[None]:
-    """DecisionError for every cell that JSON can write and Python cannot hold: a value too deep, a number or a time
-    beyond the range, half a surrogate pair."""
+    """Turn errors of cells that JSON can write and Python cannot hold into DecisionError.
+
+    Such cells are a value that is too deep, a number or a time beyond the range, and half a surrogate pair."""
     try:
         yield
     except (ValueError, OverflowError, RecursionError) as error:
@@ -125,7 +134,7 @@ def _decision_errors() -> Iterator[None]:
 
 
 def _decision(line: str | bytes) -> Decision:
-    """As `from_line`; the input is compared with its digest and not parsed."""
+    """The same as `from_line`, but the input is only compared with its digest and not parsed."""
     document: Any = json.loads(line)
     ours = _Part(document).part("millrace")
     decision = Decision(
@@ -148,9 +157,9 @@ def _decision(line: str | bytes) -> Decision:
 
 
 def lines_by_date(lines: Iterable[str]) -> dict[date, list[str]]:
-    """The lines under the date of their event time, order kept; DecisionError as `from_line`.
+    """The lines by the date of their event time, in order. Raises DecisionError as `from_line` does.
 
-    Their inputs are not parsed: by its digest an input is what the prediction function wrote."""
+    Inputs are not parsed: their digests say that they are what the prediction function wrote."""
     grouped: dict[date, list[str]] = defaultdict(list)
     for line in lines:
         with _decision_errors():
@@ -160,12 +169,12 @@ def lines_by_date(lines: Iterable[str]) -> dict[date, list[str]]:
 
 
 def prefix(workload: str, day: date) -> str:
-    """The key prefix in the lake under which the decisions of one event date lie."""
+    """The prefix of the keys of decisions with this event date: `electricity/decisions/date=1997-05-01/`."""
     return f"{workload}/decisions/date={day.isoformat()}/"
 
 
 def object_key(workload: str, day: date, messages: Iterable[str]) -> str:
-    """The key of the object that these queue messages become: the same messages always give the same key."""
+    """The key of the object that these queue messages become. The same messages, in any order, have the same key."""
     name = hashlib.sha256("\n".join(sorted(messages)).encode()).hexdigest()[:32]
     return f"{prefix(workload, day)}{name}.jsonl"
 
@@ -190,7 +199,9 @@ def _parsed(text: str, side: str) -> Any:
 
 
 def _answer(document: Any) -> dict[str, Answered]:
-    """Which fields there are depends on the task of the model that answered; `value` is always one."""
+    """The fields of an answer. The task of the model decides which they are; `value` is always one.
+
+    Raises DecisionError for anything else."""
     if not isinstance(document, dict) or "value" not in document:
         raise DecisionError(field="endpointOutput.data", expected="an object with a value", came=document)
     for name, value in document.items():
@@ -205,7 +216,7 @@ def _is_scalar(value: object) -> bool:
 
 
 class _Part:
-    """One object of a line, read field by field."""
+    """One object of a line, which is read field by field. Each method raises DecisionError for any other value."""
 
     def __init__(self, document: Any, name: str = "(line)") -> None:
         if not isinstance(document, dict):
@@ -241,7 +252,7 @@ class _Part:
         return value
 
     def numbers(self, field: str) -> Mapping[str, float]:
-        """Finite numbers by name; none where the field is not there."""
+        """Finite numbers by name; empty if there is no such field."""
         part = _Part(self._document.get(field) or {}, field)
         return {name: part.number(name) for name in part._document}
 

@@ -1,8 +1,8 @@
-"""The decisions as they are kept: JSON lines below `<workload>/decisions/date=…/`, in the lake or in a job's folder.
+"""Reads the decisions that are kept: JSON lines below `<workload>/decisions/date=…/`, in the lake or in a job's folder.
 
-A line may come twice, and an id may have several lines. Objects come in no order that means anything (their names are
-digests), so the lines themselves decide: the one that was inferred last counts, of two of the same moment the one
-whose text is the greater.
+A line may come twice, and an id may have several lines. The order of objects means nothing, since their names are
+digests. So the lines themselves decide: the line with the latest `inferenceTime` counts. Of two lines with the same
+time it is the one with the greater text.
 
     {"eventId": "r-0", "inferenceTime": "…T12:00:00Z", …}    a request that was repeated with its id …
     {"eventId": "r-0", "inferenceTime": "…T12:00:03Z", …}    … and this line counts, in whichever object it lies
@@ -23,23 +23,23 @@ from millrace.decisions.record import Decision, from_line, prefix, to_line
 from millrace.errors import DecisionError
 
 READERS = 10
-"""As many connections as a boto3 client keeps open."""
+"""Objects that are read at once. A boto3 client keeps so many connections open."""
 AHEAD = 200
-"""Objects whose lines wait to be parsed at most: a window's are some hundred kilobytes."""
+"""The most objects with lines that wait to be parsed. A window's lines are some hundred kilobytes."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class StoredDecisions:
-    """One decision per id, and how many lines are none."""
+    """One decision for each id, and the number of lines that are no decisions."""
 
     decisions: tuple[Decision, ...]
-    """In order of event time and id."""
+    """In the order of event time and id."""
     unreadable: int
 
 
 @dataclass(frozen=True, kw_only=True)
 class LocatedDecision:
-    """One decision and the object whose line it is."""
+    """A decision, and the address of the object that holds its line."""
 
     uri: str
     decision: Decision
@@ -63,20 +63,20 @@ def read_lines(lines: Iterable[bytes]) -> StoredDecisions:
 
 
 def read_folder(folder: Path) -> StoredDecisions:
-    """Those of the `.jsonl` files below the folder."""
+    """The decisions in the `.jsonl` files below the folder."""
     paths = sorted(folder.rglob("*.jsonl"))
     return read_lines(line for path in paths for line in path.read_bytes().splitlines())
 
 
 def read_days(client: Any, bucket: str, workload: str, days: Collection[date]) -> StoredDecisions:
-    """Those whose event time lies on one of the days (UTC); `client` is boto3's S3 client."""
+    """The decisions with an event time on one of the days (UTC). `client` is boto3's S3 client."""
     found = _objects(client, bucket, stored_keys(client, bucket, workload, days))
     return read_lines(line for lines in found for line in lines)
 
 
 def find_decision(client: Any, bucket: str, workload: str, wanted: str, days: Iterable[date]) -> LocatedDecision | None:
-    """The decision with this id on the first of the days that has it; None when none has."""
-    # A search for bytes spares parsing a day's lines; it relies on `to_line` writing no space behind the colon.
+    """The decision with the id `wanted`, on the first of the days that has it; None if no day has it."""
+    # A search for bytes saves parsing all lines of a day. It relies on `to_line`, which writes no space behind a colon.
     marked = f'"eventId":"{wanted}"'.encode()
     for day in days:
         found = [
@@ -91,7 +91,7 @@ def find_decision(client: Any, bucket: str, workload: str, wanted: str, days: It
 
 
 def find_unreadable(client: Any, bucket: str, workload: str, day: date) -> dict[str, int]:
-    """The keys of the day's objects with lines that are no decisions, and how many lines of each."""
+    """The number of lines that are no decisions, by the key of their object, for the objects of a day that have any."""
     keys = list(stored_keys(client, bucket, workload, [day]))
     found = zip(keys, _objects(client, bucket, iter(keys)), strict=True)
     counts = {key: read_lines(lines).unreadable for key, lines in found}
@@ -99,18 +99,20 @@ def find_unreadable(client: Any, bucket: str, workload: str, day: date) -> dict[
 
 
 def stored_days(client: Any, bucket: str, workload: str) -> Iterator[date]:
-    """The days of event time that have decisions, in their order."""
+    """The event dates that have decisions, in order."""
     folders = folders_below(client, bucket, f"{workload}/decisions/")
     return (date.fromisoformat(folder.removeprefix("date=").rstrip("/")) for folder in folders)
 
 
 def stored_keys(client: Any, bucket: str, workload: str, days: Collection[date]) -> Iterator[str]:
-    """The keys of all objects with decisions of these days, by one listing from the first day on, which ends after the
-    last one: a call for a thousand objects, and none for a day without decisions."""
+    """The keys of all objects with decisions of these days, in order.
+
+    One listing begins at the first day and ends behind the last one. It takes a call for a thousand objects, and none
+    for a day without decisions."""
     if not days:
         return
-    # Keys sort by day: `StartAfter` the first day's prefix without its slash sorts before all its keys, and the first
-    # key beyond the last day ends the pages. Days in between that are not wanted are listed and skipped.
+    # Keys sort by day. The prefix of the first day without its slash sorts before all keys of that day, so the listing
+    # starts after it. The first key beyond the last day ends it. Days in between that are not wanted are skipped.
     under = f"{workload}/decisions/date="
     wanted, last = {prefix(workload, day) for day in days}, prefix(workload, max(days))
     pages = client.get_paginator("list_objects_v2").paginate(
@@ -125,14 +127,14 @@ def stored_keys(client: Any, bucket: str, workload: str, days: Collection[date])
 
 
 def _order(decision: Decision) -> tuple[datetime, str]:
-    """The greater one of an id's lines counts."""
+    """What the lines of one id are compared by: the greatest line counts."""
     return decision.inferred_at, to_line(decision)
 
 
 def _objects(client: Any, bucket: str, keys: Iterator[str]) -> Iterator[list[bytes]]:
-    """The lines of each object, READERS read at once, AHEAD of them held at most."""
-    # A day of continuous traffic is 4,320 objects (a window of 20 s); one after another, at 25 ms each, four days of
-    # them take longer than a function may.
+    """The lines of each object, in the order of the keys. READERS are read at once, and AHEAD are held at most."""
+    # A day of continuous traffic has 4,320 objects, one for each window of 20 s. One after the other, at 25 ms each,
+    # four days of them take longer than a function may run.
     with ThreadPoolExecutor(READERS) as readers:
         while ahead := list(islice(keys, AHEAD)):
             yield from readers.map(lambda key: _lines(client, bucket, key), ahead)

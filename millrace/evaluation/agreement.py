@@ -1,6 +1,6 @@
-"""How far answers are apart from those of the evaluation.
+"""Compares answers with the answers that the evaluation wrote down for the same rows.
 
-The inference image imports this module: no pydantic here."""
+The inference image imports this module, so it must not import pydantic."""
 
 from __future__ import annotations
 
@@ -9,16 +9,20 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 SAMPLE_FILE = "sample.json"
-"""Rows of the test days with their answers, a `Sample`, below a run's `evaluation/`."""
+"""The file of a run's `evaluation/` folder with some rows of the test days and their answers, a `Sample`."""
 TOLERANCE = 1e-4
-"""How far a number of an answer may lie from the evaluation's, in units of the number itself where that is above 1:
-float32 as text, on another processor."""
+"""The largest `largest_difference` at which two answers count as the same.
+
+It leaves room for float32 that was written as text and computed on another processor."""
 
 
 def largest_difference(came: Sequence[Mapping[str, Any]], expected: Sequence[Mapping[str, Any]]) -> float:
-    """How far the answers are apart: of numbers as TOLERANCE counts, of text 0 or infinity; 0.0 without answers.
+    """The largest difference of any field of any pair of answers; 0.0 without answers.
 
-    A field that is null on one side only, missing or of another type is infinitely far."""
+    Numbers differ by |came - expected| / max(1, |expected|): 0.75 and 0.5 by 0.25, 12345.9 and 12345 by 0.9 / 12345.
+    Texts differ by 0 if they are equal, else by infinity. A field that is missing, of another type, or null on one
+    side only differs by infinity. Fields that only `came` has are ignored."""
+    # Not strict: callers compare the number of answers themselves.
     return max(
         (
             _difference(one.get(name), value)
@@ -33,6 +37,7 @@ def _difference(came: object, expected: object) -> float:
     if isinstance(came, list) and isinstance(expected, list) and len(came) == len(expected):
         return max(map(_difference, came, expected), default=0.0)
     if _is_number(came) and _is_number(expected):
+        # Relative for large numbers, absolute for small ones: float32 keeps digits, not decimals.
         difference = abs(came - expected) / max(1.0, abs(expected))  # type: ignore[operator, arg-type]
         return difference if math.isfinite(difference) else math.inf
     return 0.0 if came == expected and (expected is None or isinstance(expected, str)) else math.inf

@@ -1,4 +1,4 @@
-"""Challenger against champion on the same rows, with a bound that respects that neighbours are alike.
+"""Compares the errors of challenger and champion on the same rows, with a bound by a bootstrap over blocks of rows.
 
 Axes: N rows.
 """
@@ -22,23 +22,25 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Comparison:
-    """How much better the challenger is, in the unit of the errors."""
+    """How much better the challenger is than the champion, in the unit of the errors."""
 
     rows: int
     champion: float
-    """Mean error."""
+    """The champion's mean error."""
     challenger: float
+    """The challenger's mean error."""
     difference: float
-    """Champion's error minus challenger's."""
+    """Champion's mean error minus challenger's: above 0 the challenger is better."""
     lower_bound: float
-    """The difference is above it with the requested confidence (one-sided); NaN for rows of too few days."""
+    """The difference lies above this bound with the requested confidence (one-sided); NaN with too few blocks."""
 
 
 def compare(champion_N: Errors, challenger_N: Errors, times_N: Times | None, *, confidence: float) -> Comparison:
-    """Both models' errors compared, row by row.
+    """The comparison of both models' errors, row by row.
 
-    The bound is the basic percentile bootstrap over days, over blocks of successive rows where they have no time; fewer
-    than five of them have none. The seed is fixed: equal rows, equal bound."""
+    `times_N` is None if the rows have no order in time. The bound is the percentile bootstrap over days, or over blocks
+    of successive rows without times. With fewer than five days or blocks the bound is NaN. The seed is fixed: equal
+    rows have an equal bound."""
     improvement_N = champion_N - challenger_N
     bootstrap = Bootstrap(successive(len(improvement_N)) if times_N is None else days(times_N))
     return Comparison(

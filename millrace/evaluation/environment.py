@@ -1,4 +1,6 @@
-"""environment.json: what was installed where a model was evaluated; the serving image has the same constraints."""
+"""environment.json: the Python and the packages of the process that evaluated a model.
+
+The serving image is built with the same version constraints."""
 
 from __future__ import annotations
 
@@ -12,16 +14,16 @@ ENVIRONMENT_FILE = "environment.json"
 
 
 class Installed(BaseModel):
-    """The Python and its packages, by name."""
+    """A Python and its packages: `{"python": "3.11.9", "packages": {"numpy": …, "onnx": …}}`."""
 
     model_config = ConfigDict(defer_build=True, frozen=True)
 
     python: str
     packages: Mapping[str, str]
-    """Versions."""
+    """The version of each package by its name."""
 
 
 def installed() -> Installed:
-    """What this process could import."""
+    """The Python of this process, and the packages that it could import, in the order of their names."""
     found = {one.metadata["Name"]: one.version for one in distributions() if one.metadata["Name"]}
     return Installed(python=platform.python_version(), packages=dict(sorted(found.items())))

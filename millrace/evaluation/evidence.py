@@ -1,6 +1,7 @@
-"""The parts of evaluation.json that declared gates judge: figures with their 95 % intervals, a class for each gate.
+"""The parts of evaluation.json that gates and pages read: figures with their 95 % intervals.
 
-A part that no gate asks for is not measured. Errors are the task's own: a share of answers, or an amount of the label.
+Each gate that needs evidence has a class here, such as `SlicesEvidence`. The evidence of a gate is measured only if the
+gate is declared. An error is the task's own: a share of answers, 0 to 1, or an amount in the label's unit.
 """
 
 from __future__ import annotations
@@ -14,21 +15,25 @@ from millrace.features.parts import PartKind
 
 Who = Literal["candidate", "champion", "naive", "simple"]
 Measure = Literal["error", "log_loss"]
-"""By what models are compared: the task's error, or the log loss of answers that are probabilities of classes."""
+"""What models are compared by: the task's error, or the log loss of answers that are probabilities of classes."""
 
 
 FEWEST_BLOCKS = 5
-"""Of days, entities or successive rows: with fewer an interval says nothing. Its ends are NaN, which passes no gate."""
+"""The fewest blocks of rows (days, entities or successive rows) for which an interval says anything.
+
+With fewer blocks the ends of an interval are NaN, which passes no gate."""
 
 
 class Figures(BaseModel):
-    """NaN and infinity are written as they are: a gate refuses them. Keys that a reader does not know are ignored."""
+    """A part of evaluation.json.
+
+    JSON holds NaN and infinity as they are, and gates refuse them. A reader ignores keys that it does not know."""
 
     model_config = ConfigDict(defer_build=True, frozen=True, populate_by_name=True, ser_json_inf_nan="constants")
 
 
 class Estimate(Figures):
-    """A figure and its two-sided 95 % interval, by a bootstrap over blocks; NaN where there are too few blocks."""
+    """A figure and its two-sided 95 % interval, by a bootstrap over blocks; the ends are NaN with too few blocks."""
 
     value: float
     low: float
@@ -44,87 +49,98 @@ class Contender(Figures):
 
     who: Who
     name: str
-    """For a page: "version 3", "seasonal naive", "boosted trees"."""
+    """The name for a page: "version 3", "seasonal naive", "boosted trees"."""
     rows: int
     scores: Mapping[str, Estimate]
-    """`error`, and `log_loss` where answers are probabilities of classes."""
+    """`error`; also `log_loss` if the answers are probabilities of classes."""
     improvements: Mapping[str, Estimate] = {}
-    """By score: the contender's minus the candidate's on the same rows; above 0 the candidate is better."""
+    """The contender's score minus the candidate's on the same rows, by the name of the score.
+
+    Above 0 the candidate is better. Empty for the candidate itself."""
 
 
 class PartFigures(Figures):
-    """One part of the answers: one horizon of a forecast, one of several labels."""
+    """The figures of one part of the answers: of one horizon of a forecast, or of one of several labels."""
 
     name: str
-    """For a page: "24 h"."""
+    """The name for a page: "24 h"."""
     figures: Mapping[str, float | None]
-    """As the task names them, `error` among them."""
+    """The model's figures as the task names them; `error` is always among them."""
     naive: Mapping[str, float | None]
-    """The naive rule's, on the rows that it can answer."""
+    """The naive rule's figures, on the rows that the rule can answer."""
 
 
 class Mistake(Figures):
-    """Test rows of one class that were answered as another one."""
+    """Test rows of the class `truth` that were answered as the class `answered`."""
 
     truth: str
     answered: str
     rows: int
     of: int
-    """All test rows of the class."""
+    """The number of all test rows of the class `truth`."""
 
 
 class ForecastExample(Figures):
-    """One test row's forecast beside what was known then and what came; each a value for each of `hours`."""
+    """One test row's forecast, beside the label's values up to the row and the values that came.
+
+    `value`, `lower`, `upper` and `truth` have one number for each of `hours`, in the label's unit."""
 
     at: str
     """Event time of the row, ISO 8601."""
     entity: str
-    """Whose row it is; empty where all rows are of one."""
+    """The cells of the row's key without its event time, joined by commas; empty if all rows belong to one entity."""
     past_hours: tuple[float, ...]
-    """Hours from the row, 0 or below, of what was known."""
+    """Hours from the row to each value of `past`, 0 or below."""
     past: tuple[float, ...]
+    """The label's known values of the same entity at `past_hours`."""
     hours: tuple[float, ...]
+    """The horizons of the forecast: hours from the row, above 0."""
     value: tuple[float, ...]
     lower: tuple[float, ...]
     upper: tuple[float, ...]
     truth: tuple[float, ...]
+    """The labels that came."""
 
 
 class AnswerBin(Figures):
-    """Test rows with much the same answer; each figure is of the bin's rows, in the label's unit."""
+    """Test rows with similar answers; each figure is taken over the bin's rows, in the label's unit."""
 
     rows: int
     value: float
     """The median of the answers."""
     lower: float | None = None
-    """The median of the answered lower ends; None where an answer has no interval."""
+    """The median of the answered lower ends; None if the answers have no interval."""
     upper: float | None = None
+    """The median of the answered upper ends; None if the answers have no interval."""
     truth_low: float
-    """The lower of the quantiles of what came."""
+    """The lower one of `TruthByAnswer.quantiles` of the labels."""
     truth: float
-    """Its median."""
+    """The median of the labels."""
     truth_high: float
+    """The upper one of `TruthByAnswer.quantiles` of the labels."""
 
 
 class TruthByAnswer(Figures):
-    """What came by what was answered, for a number or one horizon of a forecast."""
+    """The labels that came, by the answers that were given; for a number, or for one horizon of a forecast."""
 
     name: str
-    """Of the horizon, "24 h"; empty where the answer has no parts."""
+    """The name of the horizon, "24 h"; empty if the answer has no parts."""
     quantiles: tuple[float, float]
-    """Those of the answered interval, where there is one: then what came has the same spread as it, if it is right."""
+    """Which quantiles of the labels `truth_low` and `truth_high` are.
+
+    If the answers have an interval, these are its declared quantiles. A right interval then spreads like the labels."""
     bins: tuple[AnswerBin, ...]
-    """By rising answers."""
+    """The bins in the order of rising answers."""
 
 
 class SliceFigures(Figures):
-    """The rows of the test part with one value in one column."""
+    """The test rows with one value in one column."""
 
     column: str
     value: str
     rows: int
     error: Estimate | None = None
-    """None where the rows are fewer than the gate's minimum."""
+    """The mean error; None if the rows are fewer than the gate's `minimum_rows`."""
 
 
 class SlicesEvidence(Figures):
@@ -132,7 +148,10 @@ class SlicesEvidence(Figures):
 
 
 class GroupFigures(Figures):
-    """One group of people, or of whatever the column divides; shares are None for a task without a positive class."""
+    """One group of people, or of whatever the column divides: the test rows with one value in one column.
+
+    The three rates are shares, 0 to 1. They are None for a task without a positive class, and if the group has no row
+    to count."""
 
     column: str
     value: str
@@ -141,19 +160,22 @@ class GroupFigures(Figures):
     selection_rate: float | None = None
     """Share of the answers that are the positive class."""
     true_positive_rate: float | None = None
+    """Share of the rows of the positive class that are answered as it."""
     false_positive_rate: float | None = None
+    """Share of the rows of the other class that are answered as the positive one."""
 
 
 class Disparity(Figures):
-    """How far the groups of one column are apart."""
+    """How far apart the groups of one column are by one measure."""
 
     column: str
     measure: str
-    """One of the measures of the gate `fairness`, without `max_` or `min_`."""
+    """A key of the gate `fairness` without `max_` or `min_`, such as `demographic_parity_difference`."""
     figure: Estimate
     lowest: str
-    """The group with the lowest figure."""
+    """The group with the lowest rate, with that rate: "f (0.123)"."""
     highest: str
+    """The group with the highest rate, written like `lowest`."""
 
 
 class FairnessEvidence(Figures):
@@ -162,36 +184,37 @@ class FairnessEvidence(Figures):
 
 
 class ValueEvidence(Figures):
-    """What the decisions are worth in a period, in the owner's unit."""
+    """What the decisions are worth in one period of the gate `value`, in the unit that the gate declares."""
 
     today: str
-    """What decides today: the champion, or the naive rule before there is one."""
+    """The name of what decides today: the champion, or the naive rule before there is a champion."""
     value: Estimate
-    """The candidate's."""
+    """The worth of the candidate's decisions."""
     gain: Estimate
-    """The candidate's value minus today's, on the same rows."""
+    """The worth of the candidate's decisions minus the worth of today's decisions, on the same rows."""
 
 
 class SelectiveEvidence(Figures):
-    """Answers whose confidence reaches a threshold, which the validation rows gave."""
+    """The answers that are used alone: those whose confidence reaches a threshold found on the validation rows."""
 
     threshold: float | None
-    """None where no threshold keeps the promise on the validation rows."""
+    """The least confidence of a used answer, 0 to 1; None if no threshold keeps the promised error."""
     calibration_rows: int
+    """The number of validation rows that the threshold was found on."""
     coverage: Estimate
     """Share of the test rows whose answer is used."""
     error: Estimate
-    """Of these."""
+    """Share of the used answers that are wrong."""
 
 
 class PerturbedFigures(Figures):
     """The test rows with one kind of damage."""
 
     damage: str
-    """For a page: "noise of 0.1 standard deviations"."""
+    """The name for a page: "noise of 0.1 standard deviations"."""
     error: Estimate
     rise: Estimate
-    """Error minus the error of the undamaged rows."""
+    """The error of the damaged rows minus the error of the same rows undamaged."""
 
 
 class RobustnessEvidence(Figures):
@@ -200,55 +223,63 @@ class RobustnessEvidence(Figures):
 
 class MemorisationEvidence(Figures):
     rows: int
-    """Training rows that were answered, spread evenly."""
+    """The number of training rows that were answered, spread evenly over all training rows."""
     train_error: float
     gap: Estimate
-    """Test error minus train error."""
+    """The error on the test rows minus the error on these training rows."""
 
 
 class FeatureLeak(Figures):
     column: str
     explained: float
-    """Share of the error of the best constant answer that a rule of this column alone removes; 1 where it is right
-    always."""
+    """How well this column alone predicts the label.
+
+    It is the share of the best constant answer's error that a rule of this column removes. If the rule is always right,
+    it is 1."""
 
 
 class LeakageEvidence(Figures):
     features: tuple[FeatureLeak, ...]
-    """The most telling first."""
+    """The columns, the one that explains most first."""
     duplicates: float
-    """Share of the test rows that a training row equals, or nearly equals, in every feature."""
+    """Share of the test rows for which some training row is equal, or nearly equal, in every feature."""
 
 
 class PlausibilityEvidence(Figures):
-    """Mistakes that a figure of quality only hints at."""
+    """Signs of mistakes that the error alone only hints at: a constant answer, exchanged classes, another unit."""
 
     constant_share: float
-    """Share of the test rows with the most frequent answer (numbers are compared to six digits)."""
+    """Share of the test rows with the most frequent answer (numbers are compared to six decimals)."""
     exchanged: tuple[str, ...] = ()
-    """Of classes: "a answered as b" for each one that is mostly answered as another; empty without."""
+    """For classes: "a answered as b" for each class that looks exchanged with another one; else empty."""
     exchange_gain: float = 0.0
     """How much lower the error would be if the exchanged names were put right; a share of answers."""
     scale: float | None = None
-    """Of numbers: the factor on the answers that fits the labels best (least absolute error); 1 is none."""
+    """For a task with one number per answer: the factor on the answers that has the least absolute error.
+
+    1 means that the answers have the labels' unit; 1000 that the answers may be in kW and the labels in W. None for
+    other tasks, and if every answer is 0."""
 
 
 class ColumnImportance(Figures):
-    """One column of the contract, over rows that are spread over the test days."""
+    """How much one column of the contract moves the answers, over rows that are spread over the test days."""
 
     column: str
     mean: float
-    """Of the absolute contributions: log odds of a class, or an amount of the label."""
+    """The mean of its absolute contributions: in log odds for classes, in the label's unit for numbers."""
     rise: Estimate | None = None
-    """Of the error, where the column's cells are those of other rows."""
+    """How much the error rises if the column's cells are exchanged for the cells of other rows."""
 
 
 class PlaceImportance(Figures):
-    """An hour of a history, a patch of an image, a word, a part of a calendar."""
+    """How much one place in a column's cells moves the answers.
+
+    A place is an hour of a history, a patch of an image, a word, or a part of a calendar."""
 
     column: str
     place: str
     mean: float
+    """The mean of its absolute contributions, in the unit of `ColumnImportance.mean`."""
 
 
 class ExampleContribution(Figures):
@@ -257,45 +288,51 @@ class ExampleContribution(Figures):
     column: str
     place: str
     value: str
-    """"protected" for a column that the contract protects."""
+    """The cell as a person reads it; "protected" for a column that the contract protects."""
     contribution: float
     kind: PartKind = "cell"
     box: tuple[int, int, int, int] | None = None
-    """Of a patch: left, top, width and height in pixels."""
+    """The patch of an image: left, top, width and height in pixels; None for other parts."""
 
 
 class ExampleExplanation(Figures):
-    """One test row, taken apart by integrated gradients."""
+    """One test row whose answer is taken apart by the model's method of explanation."""
 
     explains: str
     """What the contributions add up to, for a page: "log odds of fan", "value", "value, 24 h"."""
     output: float
+    """The explained score of this row, in the unit that `explains` names."""
     answer: str
-    """In words: "fan with confidence 0.87"; of a forecast that of the horizon that is explained."""
+    """The answer in words: "fan with confidence 0.87"; for a forecast the answer at the explained horizon alone."""
     contributions: tuple[ExampleContribution, ...]
-    """In the order of the row."""
+    """The contributions in the order of the row's parts."""
     image: str = ""
-    """PNG in base64; empty without an image, and for one that the contract protects."""
+    """The row's image as PNG in base64; empty without an image, and if the contract protects it."""
     size: tuple[int, int] = (0, 0)
-    """Width and height of the image in pixels."""
+    """Width and height of the image in pixels; (0, 0) without an image."""
 
 
 class ExplanationEvidence(Figures):
-    """What moves the model's answers, and how good explanations of them are."""
+    """What moves the model's answers, and how exact the explanations of its answers are."""
 
     method: str
     """`integrated gradients`, or `shapley` for a network that does not say where its tensors enter."""
     rows: int
+    """The number of test rows that were explained."""
     completeness_error: float
-    """Of integrated gradients: how far a sum is from the score less the reference's, the largest of the rows, as a
-    share of the largest such difference."""
+    """How inexact integrated gradients are on the worst row.
+
+    A row's contributions should add up to its score minus the reference's score. This is the largest deviation of any
+    row, as a share of the largest such score difference of any row."""
     columns: tuple[ColumnImportance, ...]
     places: tuple[PlaceImportance, ...] = ()
     endpoint_difference: float
-    """How far the endpoint's Shapley values are from integrated gradients: the mean over rows of half the sum of the
-    differences, each row's contributions as shares of their absolute sum. 0: the same, 1: nothing in common."""
+    """How far the endpoint's Shapley values are from integrated gradients: 0 is the same, 1 has nothing in common.
+
+    Each row's contributions are taken as shares of their absolute sum. The figure is half the sum of the differences of
+    these shares, as a mean over the rows."""
     endpoint_standard_error: float
-    """Of the value that is known worst; 0 where no orders were drawn."""
+    """The largest standard error of a Shapley value; 0 if all values are exact, as no orders were drawn."""
     endpoint_ms: float
-    """Median time of one row's explanation."""
+    """Median time of one row's explanation by the endpoint's method, in milliseconds."""
     example: ExampleExplanation | None = None

@@ -1,4 +1,6 @@
-"""The evaluation's report, `evaluation.json`: written by the job, read by the gates, the console and the tracking."""
+"""The report on one evaluated model, `evaluation.json`.
+
+The evaluation job writes it; the gates, the console and the tracking read it."""
 
 from __future__ import annotations
 
@@ -33,9 +35,10 @@ EVALUATION_FILE = "evaluation.json"
 
 
 def why_outdated(beside: str, live: str) -> str:
-    """What is wrong where a model was evaluated beside another version than the live one; empty where nothing is.
+    """Why an evaluation no longer counts: the model was compared with another version than the live one.
 
-    Both are numbers of versions, empty for none."""
+    `beside` is the number of the version that it was compared with, `live` the number of the live version; each is
+    empty for no version. The text is empty if both are the same."""
     if beside == live:
         return ""
     came, now = (f"version {one}" if one else "no version" for one in (beside, live))
@@ -48,39 +51,42 @@ class RowCounts(Figures):
 
 
 class Span(Figures):
-    """Event time, ISO 8601, half open."""
+    """A span of event time in ISO 8601: `from_` belongs to it, `to` does not."""
 
     from_: str = Field(alias="from")
     to: str
 
 
 class ErrorMeaning(Figures):
-    """The meaning of `error` in the whole report; the smaller, the better."""
+    """What `error` means in the whole report; the smaller an error, the better."""
 
     name: str
-    """For a page: "share of wrong answers", "mean absolute error"."""
+    """The name for a page: "share of wrong answers", "mean absolute error"."""
     is_share: bool
-    """A share of answers, 0 to 1: a margin is then a difference of two errors. Else the error is an amount in the
-    label's unit, and a margin is a share of the error that is to be beaten."""
+    """Whether an error is a share of answers, 0 to 1, and not an amount in the label's unit.
+
+    For a share, a margin of a gate is a difference of two errors. For an amount, it is a share of the error that is to
+    be beaten."""
 
     unit: str = ""
-    """Of an amount, where the contract names it: µg/m³."""
+    """The unit of an amount, such as µg/m³; empty for a share, and if the contract names no unit."""
 
     def amount(self, error: float) -> str:
-        """The bare error: "0.132", "82.29 µg/m³"."""
+        """The error with its unit: "0.1320" for a share, "82.29 µg/m³" for an amount."""
         return f"{error:.4f}" if self.is_share else f"{short(error)} {self.unit}".rstrip()
 
     def quality(self, error: float | None, *, decimals: int = 1) -> str:
-        """The error in words: "86.8% right", "mean absolute error 0.417 kWh"."""
+        """The error in words: "86.8% right", "mean absolute error 0.417 kWh"; "… unknown" for None."""
         if error is None:
             return f"{self.name} unknown"
         return f"{1 - error:.{decimals}%} right" if self.is_share else f"{self.name} {self.amount(error)}"
 
 
 class NaiveFigures(Figures):
-    """What the workload's naive rule reaches on the test rows that it can answer."""
+    """The figures of the workload's naive rule, on the test rows that the rule can answer."""
 
     rule: str
+    """The rule's `kind`, such as `seasonal_naive`."""
     rows: int
     metrics: Mapping[str, float | None]
 
@@ -94,25 +100,30 @@ class CallTime(Figures):
 
 
 class ChampionComparison(Figures):
-    """The champion and the challenger on the same recent rows."""
+    """The errors of champion and challenger on the same recent rows."""
 
     model_version: str
+    """The champion's version."""
     measure: Measure = "error"
     rows: int
     error: float
-    """The champion's mean `measure`."""
+    """The champion's mean of `measure`."""
     challenger_error: float
+    """The challenger's mean of `measure`."""
     difference: float
-    """The champion's minus the challenger's: above 0 the challenger is better."""
+    """`error` minus `challenger_error`: above 0 the challenger is better."""
     lower_bound: float
-    """One-sided bound of the difference, by a bootstrap over days, over successive rows where they have no time; NaN
-    with fewer than five of either."""
+    """The one-sided lower bound of the difference.
+
+    It comes from a bootstrap over days, or over blocks of successive rows if the rows have no order in time. With fewer
+    than five days or blocks it is NaN."""
 
 
 class WindowError(Figures):
     """The mean error of the answers in one window of event time."""
 
     from_: str = Field(alias="from")
+    """ISO time, inclusive."""
     to: str
     """ISO time, exclusive."""
     rows: int
@@ -120,55 +131,60 @@ class WindowError(Figures):
 
 
 class FrozenErrors(Figures):
-    """How the error of a model that was not retrained moved in the windows after its training."""
+    """The error of a model that was not retrained, in the windows after its training."""
 
     trained_until: str
+    """ISO time: the model has seen no row from this time on."""
     weeks: tuple[WindowError, ...]
+    """Successive windows from `trained_until` on."""
 
 
 class Evaluation(Figures):
-    """All figures are of the test days, which nothing of the model has seen.
+    """The report. All figures are measured on the test rows, from which the model has learnt nothing.
 
-    `Evaluation.model_validate_json(text)` raises pydantic's ValidationError on another shape."""
+    `Evaluation.model_validate_json(text)` raises pydantic's ValidationError for another shape."""
 
     task: str
     rows: RowCounts
     split: Span
     error: ErrorMeaning
     metrics: Mapping[str, float | None]
-    """The figures that the task names, `error` always among them; None where one cannot be computed."""
+    """The task's figures by name, `error` always among them; None for a figure that cannot be computed."""
     intervals: Mapping[str, Estimate] = {}
-    """Of those that can have one, with the 95 % interval; empty in a report of before there were any."""
+    """The figures of `metrics` that can have a 95 % interval, each with it; empty in reports of former versions."""
     naive: NaiveFigures
     finite_weights: bool
     latency_ms: CallTime
     size_mb: float
-    """Of model.tar.gz."""
+    """The size of model.tar.gz in MB of 10⁶ bytes."""
     model_digest: str = ""
-    """Of the artefact's members: what was evaluated is what may be registered."""
+    """The digest of the artefact's members: only the model that was evaluated may be registered."""
     champion: ChampionComparison | None = None
+    """None if no version was live."""
     reliability: tuple[ReliabilityBin, ...] = ()
     """Empty for a task whose answers have no confidence."""
     weekly_error: tuple[WindowError, ...] = ()
-    """The test days' windows."""
+    """The windows of the test days, each as long as a window of the monitors."""
     walk_forward: tuple[FrozenErrors, ...] = ()
-    """How models of earlier days, left alone, fared up to the end of the test days."""
+    """The errors of models of earlier days that were left alone, up to the end of the test days."""
     seed_errors: tuple[float, ...] = ()
-    """Mean errors on the test rows by the seed of the training, its own first; empty where no gate asks for others."""
+    """The mean error on the test rows for each seed of the training, the model's own seed first.
+
+    Empty if no gate asks for other seeds."""
     age_days: float | None = None
-    """From the end of the test days to the time as of which the model was trained."""
+    """Days from the end of the test days to the time as of which the model was trained."""
     contenders: tuple[Contender, ...] = ()
-    """The candidate first, then what it is held against, each with its interval."""
+    """The candidate first, then the models and rules that it is compared with."""
     parts: tuple[PartFigures, ...] = ()
-    """Of an answer that has parts, in their order."""
+    """The parts of the answers in their order, for a task whose answers have parts."""
     examples: tuple[ForecastExample, ...] = ()
-    """Of a forecast: a good one, a middling one and a bad one."""
+    """For a forecast: a good one, a middling one and a bad one."""
     truth_by_answer: tuple[TruthByAnswer, ...] = ()
-    """Of answers that are numbers; of a forecast at its first, its middle and its last horizon."""
+    """For answers that are numbers; for a forecast at its first, its middle and its last horizon."""
     mistakes: tuple[Mistake, ...] = ()
-    """Of answers that are classes, the most frequent first."""
+    """For answers that are classes: the most frequent mistakes, the most frequent one first."""
+    # The next eight fields: each is measured if the gate of the same name is declared, and None otherwise.
     slices: SlicesEvidence | None = None
-    """This and the following: measured where the gate of the same name is declared."""
     fairness: FairnessEvidence | None = None
     value: ValueEvidence | None = None
     selective: SelectiveEvidence | None = None
@@ -177,15 +193,15 @@ class Evaluation(Figures):
     leakage: LeakageEvidence | None = None
     plausibility: PlausibilityEvidence | None = None
     explanations: ExplanationEvidence | None = None
-    """None where the workload declares none."""
+    """None if the workload declares no explanations."""
 
     def contender(self, who: Who) -> Contender | None:
-        """The first one of this kind."""
+        """The first contender of this kind; None if there is none."""
         return next((one for one in self.contenders if one.who == who), None)
 
     @property
     def beside(self) -> str:
-        """Number of the live version that it was compared with; empty where none was live."""
+        """The number of the version that the model was compared with; empty if none was live."""
         return self.champion.model_version if self.champion else ""
 
     def to_json(self) -> str:

@@ -1,4 +1,4 @@
-"""sample.json: a few real rows of the test days with the answers of the evaluated graph."""
+"""sample.json: a few real rows of the test days, with the answers of the evaluated model."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from pydantic import BaseModel, ConfigDict
 
 
 class Sample(BaseModel):
-    """Rows as a caller sends them, and the answer to each."""
+    """Rows as a caller sends them, and the answer to each: `rows` and `answers` have the same order and length."""
 
     model_config = ConfigDict(defer_build=True, frozen=True)
 
     rows: tuple[dict[str, Any], ...]
     answers: tuple[dict[str, Any], ...]
-    """The fields of the task's answer; a number that was none is null."""
+    """The fields of the task's answer, such as `{"value": 1, "probability": 0.87}`; NaN and infinity are null."""

@@ -1,4 +1,6 @@
-"""What each part of one row added to an answer, over the answer to the reference."""
+"""Attributions: by how much each part of one row moved the answer away from the answer to a reference row.
+
+Axes: N rows, W numbers of an answer, P parts of a row, L levels."""
 
 from __future__ import annotations
 
@@ -14,34 +16,36 @@ if TYPE_CHECKING:
     from millrace.tasks.task import Objective, Task
 
 MOST_EXPLAINED = 8
-"""Rows of one request with explanations: each takes as long as a thousand rows without."""
+"""The most rows of a request with explanations. An explanation takes as long as the answers to a thousand rows."""
 MOST_LISTED = 24
-"""Parts that an answer lists, the largest ones; the others are summed."""
+"""An answer lists so many parts, those with the largest contributions. The others are summed."""
 LEAST_SHARE = 1e-7
-"""A probability is held so far from 0 and 1, as float32 can tell it from them: log odds of 16 at most."""
+"""A probability is kept at least so far from 0 and 1, as float32 can tell it from them. So log odds are 16 at most."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Attribution:
-    """The score of a row's answer, taken apart: `base` plus the contributions is `output`, but for the error."""
+    """The score of a row's answer, taken apart. `base` plus the contributions is `output`, but for an error."""
 
     parts: tuple[Part, ...]
     contributions: npt.NDArray[np.float64]
-    """Of each part (P), in the unit of the score: log odds of a class, an amount of the label."""
+    """The contribution of each part (P), in the unit of the score: log odds of a class, or an amount of the label."""
     base: float
     """The score of the reference."""
     output: float
     """The score of the row."""
     standard_error: float = 0.0
-    """Of the contribution that is known worst, where they are sampled."""
+    """The standard error of the least certain contribution; 0 if they are not sampled."""
 
     @property
     def completeness_error(self) -> float:
-        """How far base and contributions together are from the output."""
+        """How far `base` plus all contributions is from `output`."""
         return abs(float(self.contributions.sum()) - (self.output - self.base))
 
     def document(self, *, explains: str, method: str) -> dict[str, Any]:
-        """As JSON: the largest contributions first, `others` for the sum of those that are not listed."""
+        """The attribution as JSON. The largest contributions come first; `others` is the sum of those not listed.
+
+        docs/explanations.md has an example."""
         import numpy as np
 
         order = np.argsort(-np.abs(self.contributions), kind="stable")
@@ -59,22 +63,26 @@ class Attribution:
 
 
 def part_document(part: Part, contribution: float) -> dict[str, Any]:
-    """`{"column": "demand", "place": "-3 h", "value": "0.41", "contribution": 0.12}`; empty words are left out."""
+    """A part as JSON: `{"column": "demand", "place": "-3 h", "value": "0.41", "contribution": 0.12}`.
+
+    Empty words are left out."""
     words = {"column": part.column, "place": part.place, "value": part.value}
     return {name: word for name, word in words.items() if word} | {"contribution": rounded(contribution)}
 
 
 def rounded(number: float) -> float:
-    """To six digits: more say nothing, and make an answer longer."""
+    """The number with six digits. More digits say nothing and make an answer longer."""
     return float(f"{number:.6g}")
 
 
 def score(task: Task, output_NW: npt.NDArray[Any], at: int) -> npt.NDArray[np.float64]:
-    """What contributions add up to (N): the log odds of a probability, any other number as it is.
+    """The score of each answer (N), to which contributions add up: log odds of a probability, else the number itself.
 
-    Near 0 and 1 a probability hardly moves, whatever a column says; log odds do, and what columns add to them adds
-    up in most networks. Quantiles of one horizon count as an answer has them, sorted."""
+    Near 0 and 1 a probability hardly moves, whatever a column says. Log odds do move, and in most networks the columns'
+    contributions to them add up. Quantiles of one horizon are sorted, as in an answer."""
     import numpy as np
+
+    # (N, W) as (N, P, L): the levels of each part are sorted among themselves. With one level nothing changes.
 
     sorted_NPL = np.sort(output_NW.reshape(len(output_NW), -1, task.objective.levels), axis=2)
     found = np.asarray(sorted_NPL.reshape(output_NW.shape)[:, at], np.float64)
@@ -85,11 +93,11 @@ def score(task: Task, output_NW: npt.NDArray[Any], at: int) -> npt.NDArray[np.fl
 
 
 def is_share(objective: Objective) -> bool:
-    """Whether the numbers of an answer are probabilities."""
+    """Whether the numbers of an answer are probabilities: shares from 0 to 1."""
     return objective.activation in ("sigmoid", "softmax")
 
 
 def explained_words(task: Task, at: int) -> str:
-    """What the contributions add up to, for a person: "log odds of fan", "value"."""
+    """The name of what the contributions add up to, for a person: "log odds of fan", "value"."""
     name = task.output_names[at]
     return f"log odds of {name}" if is_share(task.objective) else name

@@ -1,9 +1,9 @@
-"""How far training rows lie from one row, feature by feature: Gower's distance, as the model's encoders read both.
+"""Finds the training rows that are most like one row, by Gower's distance. Rows are taken as the encoders read them.
 
-J. C. Gower 1971, "A general coefficient of similarity and some of its properties", Biometrics 27 (4), 857-871: the mean
-over the features of a distance between 0 and 1, weighted. Each kind of tensor has its own (`features/tensors`).
+J. C. Gower 1971, "A general coefficient of similarity and some of its properties", Biometrics 27 (4), 857-871: the
+weighted mean over the features of a distance from 0 to 1. Each kind of tensor has its own (`features/tensors`).
 
-N rows, F features.
+Axes: N rows, F features.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ if TYPE_CHECKING:
     Floats = npt.NDArray[np.float64]
 
 RANKED = 4096
-"""Training rows, evenly spread, that ranks are counted among: a share is known to a hundredth."""
+"""Ranks are counted among so many training rows, evenly spread. Then a share is known to a hundredth."""
 BLOCK = 1024
-"""Rows that are encoded at a time: of images of 256 × 256 pixels 128 MB."""
+"""Rows that are encoded at a time. With images of 256 × 256 pixels they take 128 MB."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,26 +37,30 @@ class Near:
     """One of the nearest rows."""
 
     place: int
-    """In the table."""
+    """The row's place in the table, counted from 0."""
     distance: float
-    """From 0 for a row that the model reads as the same to 1."""
+    """0 to 1; 0 is a row that the model reads as the same."""
     apart: Mapping[str, float]
-    """The distance of each feature, by its name, from 0 to 1."""
+    """The distance of each feature by its name, 0 to 1."""
 
 
 def nearest(
     table: pa.Table, row: Mapping[str, Any], features: Features, weights_F: Floats, *, count: int
 ) -> tuple[Near, ...]:
-    """The rows of `table` with the smallest distances from `row`, the nearest first; of equal ones the later first.
+    """The `count` rows of `table` with the smallest distances from `row`, the nearest first.
 
-    `row` is as JSON holds it; weights need no sum of their own."""
+    Of rows with equal distances the later one comes first. `row` is as JSON holds it. The weights (F) may have any
+    sum."""
     import numpy as np
+
+    # Ranks among an even sample, then the distances of all rows, block by block.
 
     spread = np.unique(np.linspace(0, table.num_rows - 1, RANKED).astype(np.int64))
     sample = table.take(spread)
     measures = [_Measure(encoder, sample, row) for encoder in features]
     apart_NF = np.concatenate([np.column_stack([one.apart(block) for one in measures]) for block in _blocks(table)])
     distance_N = apart_NF @ weights_F / weights_F.sum()
+    # `lexsort` sorts by its last key first: the distance, then the later place.
     order = np.lexsort((-np.arange(len(distance_N)), distance_N))[:count]
     return tuple(
         Near(
@@ -69,9 +73,9 @@ def nearest(
 
 
 def weights(features: Features, explained: Explained | None) -> Floats:
-    """How much each feature moves the model's answers: the mean contribution of its columns (F).
+    """How much each feature moves the model's answers (F): the mean contributions of its columns together.
 
-    Equal for a model without explanations, and where none of the features moves an answer."""
+    All weights are equal for a model without explanations, and if none of the features moves an answer."""
     import numpy as np
 
     means = {one.column: one.mean for one in explained.columns} if explained else {}
@@ -84,9 +88,10 @@ def _blocks(table: pa.Table) -> Iterator[pa.Table]:
 
 
 class _Measure:
-    """The distance of one feature from one row."""
+    """Measures how far rows lie from one row in one feature."""
 
     def __init__(self, encoder: Encoder, sample: pa.Table, row: Mapping[str, Any]) -> None:
+        """`sample` are the training rows among which ranks are counted."""
         import numpy as np
 
         self._encoder = encoder
@@ -94,5 +99,5 @@ class _Measure:
         self._distance = ENTRIES[encoder.spec.kind].distance(lambda: encoder.encode(sample))
 
     def apart(self, rows: pa.Table) -> Floats:
-        """From 0 to 1 (N)."""
+        """The distance of each row (N), 0 to 1."""
         return self._distance(self._encoder.encode(rows), self._row)

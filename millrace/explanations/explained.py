@@ -1,6 +1,6 @@
-"""What training measured of a model, by its gradients or, where it has none, by its answers.
+"""The explanation of a model as a whole, which the training measures by its gradients or, without these, its answers.
 
-model.json holds it, as serving and evaluation have no torch."""
+It lies in model.json, since serving and evaluation have no torch."""
 
 from __future__ import annotations
 
@@ -17,28 +17,30 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
 MOST_PLACES = 256
-"""Places of columns that are kept, those of the largest means."""
+"""So many places in columns are kept, those with the largest means."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class MeanContribution:
-    """How much a column, or a place in it, moved answers: the mean of its contributions' absolute values."""
+    """How much a column, or a place in it, moved the answers."""
 
     column: str
     place: str = ""
+    """The place in the column's cell: an hour, a patch, a word. Empty for the whole column."""
     mean: float
+    """The mean over the rows of the absolute value of the contribution."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ExplainedRow:
-    """One test row by the model's method, for comparison with what the endpoint would say of it."""
+    """One explained test row, to be compared with what the endpoint's method says of it."""
 
     row: int
-    """Its place among the test rows, counted from 0."""
+    """The row's place among the test rows, counted from 0."""
     at: int
-    """Which number of the answer is explained."""
+    """Which number of the answer is explained, counted from 0."""
     contributions: tuple[float, ...]
-    """Of its parts, in the order of their layout."""
+    """The contributions of the row's parts, in the order of its layout."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,22 +50,29 @@ class Explained:
     method: str
     """`integrated gradients`, or `shapley` for a network without an entrance for each of its tensors."""
     reference: Reference
+    """The row that all rows are compared with."""
     rows: int
+    """The number of explained rows."""
     completeness_error: float
-    """How far a row's sum of contributions is from its score less the reference's: the largest, as a share of the
-    largest such difference of the rows."""
+    """The contributions of a row should add up to its score minus the reference's score. This is the largest deviation
+    of a row, as a share of the largest such difference of scores."""
     columns: tuple[MeanContribution, ...]
     """In the order of the features. A column's contribution is the sum over its places."""
     places: tuple[MeanContribution, ...]
-    """Hours of histories, patches of images, words; empty where every column is one cell."""
+    """Hours of histories, patches of images, words; empty if every column is one cell."""
     compared: tuple[ExplainedRow, ...]
+    """A few of the rows."""
 
 
 def mean_contributions(
     found: Sequence[Attribution],
 ) -> tuple[tuple[MeanContribution, ...], tuple[MeanContribution, ...]]:
-    """By column, and by place in a column, over the rows; a word counts 0 in a row that does not have it."""
+    """The mean contributions of columns, and those of places in columns, over the rows.
+
+    A word counts 0 in a row that does not have it."""
     import numpy as np
+
+    # One array (N) for each column and each place: a row that lacks the place keeps its 0.
 
     columns: defaultdict[str, npt.NDArray[np.float64]] = defaultdict(lambda: np.zeros(len(found)))
     places: defaultdict[tuple[str, str], npt.NDArray[np.float64]] = defaultdict(lambda: np.zeros(len(found)))
@@ -85,12 +94,12 @@ def mean_contributions(
 
 
 def to_document(explained: Explained) -> dict[str, Any]:
-    """As model.json holds it."""
+    """The explanation as model.json holds it."""
     return asdict(explained)
 
 
 def from_document(document: Mapping[str, Any]) -> Explained:
-    """Raises KeyError, TypeError or ValueError for another shape."""
+    """The explanation in a document of model.json. Raises KeyError, TypeError or ValueError for another shape."""
     means = {name: tuple(map(float, found)) for name, found in document["reference"]["means"].items()}
     rows = (
         ExplainedRow(row=int(one["row"]), at=int(one["at"]), contributions=tuple(map(float, one["contributions"])))

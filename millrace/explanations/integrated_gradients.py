@@ -1,7 +1,9 @@
-"""Integrated gradients (Sundararajan, Taly and Yan 2017, arXiv 1703.01365) of any family, at its entrances.
+"""Integrated gradients (Sundararajan, Taly and Yan 2017, arXiv 1703.01365) of a network of any family.
 
-The way from the reference to a row is a straight line in what passes the entrances, so that a category, a word and a
-missing cell have gradients too. N rows, K nodes of the integral, W numbers of an answer.
+They are taken at the network's entrances, where tensors have become floats. The way from the reference to a row is a
+straight line between what passes the entrances for both. So a category, a word and a missing cell have gradients too.
+
+Axes: N rows, W numbers of an answer, P parts of an answer, L levels of a part.
 """
 
 from __future__ import annotations
@@ -24,26 +26,28 @@ if TYPE_CHECKING:
     from millrace.models.predictor import Predictor
 
 DOUBLINGS = 3
-"""Of the nodes, for rows whose sum is not yet near enough: a network that is sure of itself has steep places."""
+"""How often at most the nodes are doubled for rows whose sum is not near enough. A network that is sure of itself has
+steep places."""
 NEAR = 0.02
-"""Near enough: of the largest change that a row of the same call shows."""
+"""A sum is near enough if its error is at most this share of the largest change of score among the rows of the call."""
 ROWS_AT_ONCE = 64
-"""Of one pass with gradients: what the layers keep of more images would be gigabytes."""
+"""Rows of one pass with gradients. With more images, what the layers keep would be gigabytes."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class EntryAttributions:
-    """What the entries of each row's tensors added to the score of its answer."""
+    """What each entry of a row's tensors added to the score of the row's answer."""
 
     entries: Mapping[str, npt.NDArray[np.float64]]
-    """By tensor (N, *spec.shape)."""
+    """By the name of the tensor (N, *spec.shape)."""
     base_N: npt.NDArray[np.float64]
-    """The reference's score."""
+    """The score of each row's reference."""
     output_N: npt.NDArray[np.float64]
+    """The score of each row."""
 
     @property
     def completeness_error(self) -> npt.NDArray[np.float64]:
-        """How far the sum of a row's entries is from output less base (N)."""
+        """How far the sum of a row's entries is from `output_N` minus `base_N` (N)."""
         sums = [value.reshape(len(value), -1).sum(axis=1) for value in self.entries.values()]
         return np.asarray(np.abs(np.sum(sums, axis=0) - (self.output_N - self.base_N)))
 
@@ -56,10 +60,11 @@ def integrated_gradients(
     *,
     nodes: int,
 ) -> EntryAttributions:
-    """Of the score of number `at_N` of each row's answer: log odds of a probability, else the number.
+    """The attributions of the score of each row's answer: log odds of a probability, any other number as it is.
 
-    `tensors` and the `reference` of each row (N, ...) are on the CPU, the predictor is in evaluation mode.
-    Rows whose sum is not yet near enough have twice the nodes, and so on."""
+    `at_N` says which number of each row's answer is explained. `tensors` and the `reference` of each row (N, …) are on
+    the CPU, and the predictor is in evaluation mode. Rows whose sum is not near enough are done again with twice the
+    nodes, up to DOUBLINGS times."""
     todo, found = np.arange(len(at_N)), _empty(tensors)
     for doubling in range(DOUBLINGS + 1):
         for chosen in np.split(todo, range(ROWS_AT_ONCE, len(todo), ROWS_AT_ONCE)):
@@ -83,7 +88,9 @@ def _empty(tensors: Mapping[str, Tensor]) -> EntryAttributions:
 
 
 def output_scores(predictor: Predictor, tensors: Mapping[str, Tensor], at_N: Tensor) -> Tensor:
-    """As `attribution.score`, from the raw numbers: a probability near 1 has no gradient left."""
+    """The same score (N) as `attribution.score`, but from the network's raw numbers, and with gradients.
+
+    A probability near 1 has no gradient left; its raw number has one."""
     objective = predictor.objective
     raw_NW: Tensor = predictor.network(**tensors)
     if not is_share(objective):
@@ -94,6 +101,7 @@ def output_scores(predictor: Predictor, tensors: Mapping[str, Tensor], at_N: Ten
     raw_N = raw_NW.gather(1, at_N[:, None])[:, 0]
     if objective.activation == "sigmoid":
         return raw_N
+    # The log odds of a softmax: the raw number less the log of the sum of the others' exponentials.
     others_NW = raw_NW.scatter(1, at_N[:, None], -torch.inf)
     return raw_N - others_NW.logsumexp(1)
 
@@ -105,10 +113,13 @@ def _attributed(
     at_N: Tensor,
     nodes: int,
 ) -> EntryAttributions:
+    """The attributions of some rows, by an integral with so many nodes."""
+
     def answer() -> Tensor:
         return output_scores(predictor, tensors, at_N)
 
     with watched(predictor) as entrances:
+        # What passes the entrances for the rows, and for their references: the ends of the way.
         with torch.no_grad(), _read(entrances) as there:
             output_N = answer()
         with torch.no_grad(), _read(entrances) as start:
@@ -116,7 +127,8 @@ def _attributed(
         passed = [entrance for entrance in entrances if entrance in there]
         way = {entrance: there[entrance] - start[entrance] for entrance in passed}
         total = {entrance: torch.zeros_like(way[entrance], dtype=torch.float64) for entrance in passed}
-        # Gauss and Legendre's nodes: of a smooth function two dozen are as good as hundreds of equal steps.
+        # The mean gradient along the way, by Gauss-Legendre quadrature: for a smooth function two dozen nodes are as
+        # good as hundreds of equal steps. Its nodes lie in [-1, 1] and are moved to [0, 1].
         places, weights = np.polynomial.legendre.leggauss(nodes)
         for place, weight in zip((places + 1) / 2, weights / 2, strict=True):
             points = {one: (start[one] + float(place) * way[one]).requires_grad_() for one in passed}
@@ -128,6 +140,7 @@ def _attributed(
                     total[one] += weight * gradient
     entries = _empty(tensors).entries
     changed = {name: _changed(tensors[name], reference[name]) for name in tensors}
+    # Mean gradient times way is what passed each entrance, attributed. It is brought back to the tensors' entries.
     for one in passed:
         for name, value in _folded(one, total[one] * way[one], changed).items():
             entries[name][...] += value
@@ -136,7 +149,7 @@ def _attributed(
 
 @contextmanager
 def _read(entrances: Sequence[Entrance]) -> Iterator[dict[Entrance, Tensor]]:
-    """What passes each entrance while the block runs."""
+    """What passes each entrance while the block runs. Entrances that the network does not use are left out."""
     found: dict[Entrance, Tensor] = {}
 
     def note(entrance: Any, _: Any, x: Tensor) -> None:
@@ -150,7 +163,7 @@ def _read(entrances: Sequence[Entrance]) -> Iterator[dict[Entrance, Tensor]]:
 
 @contextmanager
 def _replaced(points: Mapping[Entrance, Tensor]) -> Iterator[None]:
-    """Each entrance gives its point, whatever comes."""
+    """While the block runs, each entrance gives its point, whatever comes in."""
 
     def give(entrance: Any, _: Any, __: Any) -> Tensor:
         return points[entrance]
@@ -164,8 +177,11 @@ def _replaced(points: Mapping[Entrance, Tensor]) -> Iterator[None]:
 def _folded(
     entrance: Entrance, attributed: Tensor, changed: Mapping[str, npt.NDArray[np.float64]]
 ) -> dict[str, npt.NDArray[np.float64]]:
-    """What passed, summed by the entry of the tensor that it was made of; what is of all, spread over `changed`."""
+    """The attributions at an entrance, by tensor, summed for each entry of the tensor that they belong to.
+
+    What belongs to a tensor as a whole is spread over its entries by the shares of `changed`."""
     values = _exact(attributed)
+    # An entrance of one tensor has its axes first: what lies behind them, such as a vector, is summed.
     if entrance.tensor:
         return {entrance.tensor: values.sum(axis=tuple(range(1 + entrance.axes, values.ndim)))}
     found = {name: np.zeros_like(changed[name]) for name in {name for name, _ in entrance.owners}}
@@ -178,7 +194,7 @@ def _folded(
 
 
 def _changed(tensor: Tensor, reference: Tensor) -> npt.NDArray[np.float64]:
-    """Of each entry its share among those of its row that differ from the reference (N, *shape)."""
+    """The shares (N, *shape) of the entries of a row that differ from the reference: equal among them, 0 for others."""
     differs = (tensor != reference) & ~(tensor.isnan() & reference.isnan())
     count_N = differs.flatten(1).sum(1).clamp(min=1).view(-1, *[1] * (tensor.ndim - 1))
     return _exact(differs / count_N)

@@ -1,6 +1,8 @@
-"""The parts of a row over all tensors of a model: entries folded to parts, and rows that keep some parts only.
+"""The layout of a row: which part each entry of the model's tensors belongs to.
 
-P parts, M rows."""
+With it, numbers for entries are summed by part, and rows are made that keep only some parts.
+
+Axes: P parts, M made rows."""
 
 from __future__ import annotations
 
@@ -21,14 +23,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Layout:
-    """Each entry of the row's tensors belongs to one part, or to none."""
+    """The parts of one row. Each entry of the row's tensors belongs to one part, or to none."""
 
     parts: tuple[Part, ...]
     of_entry: Mapping[str, npt.NDArray[np.int64]]
-    """By tensor (*spec.shape): the place of each entry's part, or NOWHERE."""
+    """By the name of the tensor (*spec.shape): the place of each entry's part in `parts`, or NOWHERE."""
 
     def fold(self, entries: Tensors) -> npt.NDArray[np.float64]:
-        """The sums over the entries of each part (P) of one row's tensors (*spec.shape)."""
+        """The sum over the entries of each part (P). `entries` are shaped as one row's tensors (*spec.shape)."""
         import numpy as np
 
         found = np.zeros(len(self.parts))
@@ -38,17 +40,19 @@ class Layout:
         return found
 
     def keep(self, row: Tensors, reference: Tensors, kept_MP: npt.NDArray[np.bool_]) -> dict[str, npt.NDArray[Any]]:
-        """M rows: the row where a part is kept, else the reference; both (*spec.shape), the result (M, *spec.shape)."""
+        """M rows (M, *spec.shape): each has the row's entries of the parts that it keeps, else the reference's entries.
+
+        `row` and `reference` are (*spec.shape)."""
         import numpy as np
 
-        # One more part, never kept, which NOWHERE points to.
+        # One more part that is never kept. NOWHERE is -1, so as an index it is this last one.
         kept = np.concatenate([kept_MP, np.zeros((len(kept_MP), 1), np.bool_)], axis=1)
         return {
             name: np.where(kept[:, of_entry], row[name], reference[name]) for name, of_entry in self.of_entry.items()
         }
 
     def differs(self, row: Tensors, reference: Tensors) -> npt.NDArray[np.bool_]:
-        """Whether a part says anything that the reference does not (P)."""
+        """Whether a part differs from the reference in any entry (P)."""
         import numpy as np
 
         entries = {name: (row[name] != reference[name]).astype(np.float64) for name in self.of_entry}
@@ -56,9 +60,12 @@ class Layout:
 
 
 def lay_out(features: Features, row: Mapping[str, Any]) -> Layout:
-    """The parts of one row, as JSON holds it or a table gave it, in the order of the features."""
+    """The layout of one row, with its parts in the order of the features.
+
+    The row is as JSON holds it or as a table gave it."""
     import numpy as np
 
+    # Each encoder counts its own parts from 0. Features that share a tensor are joined along its first axis.
     parts: list[Part] = []
     joined: dict[str, list[npt.NDArray[np.int64]]] = {}
     for encoder in features:

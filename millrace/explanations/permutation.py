@@ -1,4 +1,4 @@
-"""Columns whose cells are exchanged between rows: what a model loses without them (Breiman 2001, Random Forests)."""
+"""Exchanges the cells of a column between rows, to see what a model loses without it (Breiman 2001, Random Forests)."""
 
 from __future__ import annotations
 
@@ -22,9 +22,12 @@ SEED = 5
 
 
 def column_masks(features: Features, row: Mapping[str, Any]) -> dict[str, Masks]:
-    """By column of the contract which entries of each tensor (*spec.shape) it fills; `row` is any row."""
+    """For each column of the contract, by name, the masks (*spec.shape) of the entries that it fills in each tensor.
+
+    `row` is any row."""
     import numpy as np
 
+    # The number of a column stands in for its parts. NOWHERE is -1: as an index it is the last of `numbers`.
     layout = lay_out(features, row)
     # A text may be empty: its places are its column's all the same.
     texts = [encoder for encoder in features if isinstance(encoder, FreeText)]
@@ -39,7 +42,9 @@ def column_masks(features: Features, row: Mapping[str, Any]) -> dict[str, Masks]
 
 
 def permuted(tensors: Tensors, masks: Masks) -> dict[str, npt.NDArray[Any]]:
-    """The rows' tensors (N, *spec.shape) with the entries of the masks taken from other rows, in a fixed order."""
+    """The tensors (N, *spec.shape) of the rows, with the entries of the masks taken from other rows.
+
+    The rows are exchanged in an order that is always the same."""
     import numpy as np
 
     order = np.random.default_rng(SEED).permutation(len(next(iter(tensors.values()))))

@@ -1,6 +1,8 @@
-"""The row that explanations compare with: a mean number, a missing category, an empty text, a blank image.
+"""The reference: the row that explanations compare with. It has mean numbers, no category, a blank image, no words.
 
-The serving container imports this module: numpy inside functions only.
+The serving container imports this module, so numpy is imported inside functions only.
+
+Axes: N rows.
 """
 
 from __future__ import annotations
@@ -23,35 +25,39 @@ if TYPE_CHECKING:
 
 
 PIECE_BYTES = 2**26
-"""Of a tensor whose means are taken: it may be more than the machine's memory holds."""
+"""The means of a tensor are taken in pieces of so many bytes: it may be larger than the machine's memory."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Reference:
-    """By tensor the means of the training rows, for those that hold amounts, and what stands for a word.
+    """The means of tensors that hold amounts, and what stands for a word in tensors of text.
 
-    Example: `Reference(means={"numbers": (0.5, 3.1), "past": (10.2,), "scan": (127.0,)}, blanks={"note": 1})` for two
-    numbers, a history of one column, whose steps all have its mean, a grey image, whose pixels all have theirs, and a
-    text whose pieces all become the piece 1. Every other entry is 0."""
+    Example: `Reference(means={"numbers": (0.5, 3.1), "past": (10.2,), "scan": (127.0,)}, blanks={"note": 1})`. It has
+    two numbers, a history of one column whose steps all have the mean 10.2, a grey image whose pixels all have the mean
+    127, and a text whose pieces all become the piece 1. Every other entry is 0."""
 
     means: Mapping[str, tuple[float, ...]]
+    """The means of the training rows, by the name of the tensor."""
     blanks: Mapping[str, int]
+    """The number that stands for every word or piece, by the name of the tensor."""
 
     def tensors(self, signature: Signature, rows: Tensors) -> dict[str, npt.NDArray[Any]]:
-        """The reference of each row, as the model takes it, shaped as the tensors of the rows (N, *spec.shape)."""
+        """The reference of each row as the model takes it, in the shapes of the rows' tensors (N, *spec.shape)."""
         return {spec.name: self._tensor(spec, rows[spec.name]) for spec in signature}
 
     def _tensor(self, spec: TensorSpec, rows: npt.NDArray[Any]) -> npt.NDArray[Any]:
         import numpy as np
 
+        # Without means, ids of words become the blank, and padding (0) stays. Categories become 0, the missing one.
         if (means := self.means.get(spec.name)) is None:
             return np.where(rows > 0, self.blanks.get(spec.name, 0), 0).astype(spec.dtype)
         return ENTRIES[spec.kind].reference(means, rows).astype(spec.dtype)
 
 
 def fit_reference(features: Features, tensors: Tensors) -> Reference:
-    """The means of the training rows' tensors (N, ...); what is missing does not count, and a column without any
-    known cell has 0."""
+    """The reference by the tensors (N, …) of the training rows.
+
+    Missing cells do not count for a mean. A column without any known cell has the mean 0."""
     axes = {spec: ENTRIES[spec.kind].mean_axis for spec in signature(features)}
     return Reference(
         means={spec.name: _means(tensors[spec.name], axis) for spec, axis in axes.items() if axis is not None},
@@ -60,9 +66,10 @@ def fit_reference(features: Features, tensors: Tensors) -> Reference:
 
 
 def _means(tensor: npt.NDArray[Any], kept: int) -> tuple[float, ...]:
-    """Of each entry of the axis `kept`."""
+    """The mean of each entry along the axis `kept`, over all other axes."""
     import numpy as np
 
+    # Sums in float64 and counts of known cells, piece by piece.
     others = tuple(axis for axis in range(tensor.ndim) if axis != kept)
     size = max(1, PIECE_BYTES * len(tensor) // max(1, tensor.nbytes))
     sums, counts = np.zeros(tensor.shape[kept]), np.zeros(tensor.shape[kept], np.int64)

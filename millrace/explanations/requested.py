@@ -1,4 +1,4 @@
-"""The explanation of one row by the answers of a served model."""
+"""Explains one row by the answers of a model that is served."""
 
 from __future__ import annotations
 
@@ -16,12 +16,13 @@ if TYPE_CHECKING:
 
 
 def explanation_of(model: Model, row: Mapping[str, Any], *, rows: int = shapley.ROWS) -> dict[str, Any]:
-    """As JSON for the answer to one row, which the model takes; about so many rows are answered for it.
+    """The explanation of the answer to `row`, as JSON. The model must take the row.
 
-    Raises ArtefactError for a model without a reference."""
+    The model answers about `rows` rows for it. Raises ArtefactError for a model without a reference."""
     explained, features, task = model.description.explained, model.description.features, model.description.task
     if explained is None:
         raise ArtefactError("model.json: explained: expected a reference to explain answers with, got none")
+    # A batch of one row, its reference, and the game between the two.
     tensors = encoders.stack(features, [[encoder.encode_one(row) for encoder in features]])
     reference = explained.reference.tensors(model.description.signature, tensors)
     output_NW = model.outputs(tensors)

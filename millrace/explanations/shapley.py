@@ -1,7 +1,9 @@
-"""Shapley values of the parts of one row, from the model's answers alone: for graphs that have no gradients.
+"""Shapley values of the parts of one row, from the model's answers alone. They suit graphs, which have no gradients.
 
-A part's value is what it adds to the answer on average over all orders in which the parts replace the reference's
-(Lundberg and Lee 2017, arXiv 1705.07874, with one reference row). P parts, M rows, W numbers of an answer.
+Parts of the row replace those of the reference, one after the other. The value of a part is what its turn adds to the
+answer, on average over all orders (Lundberg and Lee 2017, arXiv 1705.07874, with one reference row).
+
+Axes: P parts, M rows, W numbers of an answer, S subsets of parts.
 """
 
 from __future__ import annotations
@@ -25,36 +27,40 @@ if TYPE_CHECKING:
     Outputs = Callable[[Tensors], npt.NDArray[np.floating[Any]]]
 
 MOST_EXACT = 9
-"""Parts up to which all subsets are answered, 512 rows; of more, orders are drawn."""
+"""For up to so many parts, all subsets are answered: 512 rows. For more parts, orders are drawn."""
 ROWS = 1024
-"""Answered for one explanation, about: orders are drawn until there are so many."""
+"""About how many rows the model answers for one explanation with drawn orders."""
 METHOD = "shapley"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Game:
-    """The score of one row's answer as a function of the parts that are kept."""
+    """The score of one row's answer, as a function of the parts that are kept."""
 
     outputs: Outputs
+    """The model: tensors (M, *spec.shape) in, numbers (M, W) out."""
     task: Task
     layout: Layout
     row: Tensors
-    """(*spec.shape) each, as its reference."""
+    """The tensors of the row, each of the shape (*spec.shape)."""
     reference: Tensors
+    """The tensors of its reference, of the same shapes."""
     at: int
     """Which of the W numbers is explained."""
 
     def answers(self, kept_MP: npt.NDArray[np.bool_]) -> npt.NDArray[np.float64]:
-        """The score (M) where those parts are kept."""
+        """The scores (M) of rows that keep these parts; the other parts are the reference's."""
         return score(self.task, self.outputs(self.layout.keep(self.row, self.reference, kept_MP)), self.at)
 
 
 def explain(game: Game, *, rows: int = ROWS, seed: int = 0) -> Attribution:
-    """Exact for few parts; else over random orders and their reverses, the same for the same seed.
+    """The attribution of the row's answer: exact for few parts, else over random orders and their reverses.
 
-    Either way the contributions add up to the answer, less the reference's, but for rounding."""
+    An equal seed gives equal orders. Either way the contributions add up to the row's score less the reference's, but
+    for rounding."""
     import numpy as np
 
+    # The players are the parts that differ from the reference: all others add nothing.
     players = np.flatnonzero(game.layout.differs(game.row, game.reference))
     ends = np.zeros((2, len(game.layout.parts)), np.bool_)
     ends[1, players] = True
@@ -75,12 +81,13 @@ def explain(game: Game, *, rows: int = ROWS, seed: int = 0) -> Attribution:
 
 
 def _exact(game: Game, players: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
-    """By all subsets S, as numbers whose bits say who is in: |S|! (n - |S| - 1)! / n! × what a player adds to S."""
+    """The sum over all subsets S of what a player adds to S, each times |S|! (n - |S| - 1)! / n!."""
     import numpy as np
 
     count = len(players)
     if not count:
         return np.zeros(0)
+    # A subset is a number: bit k says whether player k is in it.
     subsets = np.arange(2**count)
     inside = (subsets[:, None] >> np.arange(count) & 1).astype(np.bool_)
     kept = np.zeros((len(subsets), len(game.layout.parts)), np.bool_)
@@ -89,6 +96,7 @@ def _exact(game: Game, players: npt.NDArray[np.int64]) -> npt.NDArray[np.float64
     weight_S = np.array([factorial(size) * factorial(count - size - 1) for size in range(count)]) / factorial(count)
     found = np.zeros(count)
     for player in range(count):
+        # Each subset without the player, beside the same subset with the player's bit set.
         without = subsets[~inside[:, player]]
         added = answer_S[without | 1 << player] - answer_S[without]
         found[player] = (weight_S[inside[without].sum(axis=1)] * added).sum()
@@ -98,15 +106,16 @@ def _exact(game: Game, players: npt.NDArray[np.int64]) -> npt.NDArray[np.float64
 def _sampled(
     game: Game, players: npt.NDArray[np.int64], rows: int, rng: np.random.Generator
 ) -> tuple[npt.NDArray[np.float64], float]:
-    """The means over pairs of an order and its reverse, and the largest standard error of them."""
+    """The mean of what each player adds, over pairs of an order and its reverse, and the largest standard error."""
     import numpy as np
 
+    # An order takes a row for each player and one more, and a pair has two orders.
     pairs = max(2, rows // (2 * len(players)))
     added = np.zeros((pairs, len(players)))
     for pair in range(pairs):
         order = rng.permutation(len(players))
         for one in (order, order[::-1]):
-            # Row k keeps the first k players of the order.
+            # Row k keeps the first k players of the order: what player k adds is the difference of two rows.
             kept = np.zeros((len(players) + 1, len(game.layout.parts)), np.bool_)
             for before, after in pairwise(range(len(players) + 1)):
                 kept[after] = kept[before]

@@ -1,1 +1,1 @@
-"""How a column of the contract becomes a model's input."""
+"""The encoders: how a feature of a workload, mostly a column of the contract, becomes a part of the model's input."""

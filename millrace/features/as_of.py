@@ -1,7 +1,11 @@
-"""The as-of join on key and event time: for each row the latest row of the same entity at given distances in time.
+"""The as-of join on key and event time: it finds, for each row, the rows of the same entity at given distances in time.
 
-N rows that look, M rows that are looked at, T distances; times in microseconds. Example, one entity, hourly rows at
-10:00, 11:00 and 13:00: the row at 13:00 with the distances 3 h, 2 h, 1 h, 0 h finds 10:00, 11:00, none, 13:00.
+Example for one entity with rows at 10:00, 11:00 and 13:00, and a tolerance of one hour. The row at 13:00 finds:
+
+    distance   3 h     2 h     1 h    0 h
+    row        10:00   11:00   none   13:00
+
+Axes: N rows that look, M rows that are looked at, T distances. Times are in microseconds.
 """
 
 from __future__ import annotations
@@ -19,12 +23,12 @@ if TYPE_CHECKING:
 
 HOUR_US = 3_600_000_000
 NONE = -1
-"""The index where no row is found."""
+"""The index that stands for no row."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class EntityTimes:
-    """The entity of each row, as a number, and its event time."""
+    """The entity of each row, as a number, and its event time in microseconds since 1970."""
 
     entity_N: Integers
     time_N: Integers
@@ -34,24 +38,29 @@ class EntityTimes:
 
 
 def as_of(rows: EntityTimes, others: EntityTimes, *, distances_T: Integers, tolerance_us: int) -> Iterator[Integers]:
-    """For each distance the indices (N) into `others`, NONE where there is none.
+    """For each distance, in order, the index into `others` of the row that each row finds (N); NONE without one.
 
-    At a distance d that is the latest row whose time t fulfils `time - d - tolerance_us < t <= time - d`: never one
-    of a later time than `time - d`. Of rows at the same time the last one counts. A negative distance looks ahead."""
+    At the distance d, a row finds the latest row of its entity whose time t fulfils
+    `time - d - tolerance_us < t <= time - d`. It never finds a row that is later than `time - d`. Of several rows at
+    the same time, it finds the last one. A negative distance looks ahead."""
     import numpy as np
 
     if not len(others):
         yield from (np.full(len(rows), NONE, dtype=np.int64) for _ in distances_T)
         return
+    # All rows sorted by entity, then by time. The sort is stable, so the last of equal rows stays the last.
     order = np.lexsort((others.time_N, others.entity_N))
     known = np.unique(others.time_N)
-    # One number per (entity, time), ascending: ranks of times, so that entity × time cannot overflow.
+    # One number for each (entity, time), ascending like the sorted rows: so one binary search finds entity and time.
+    # It holds the rank of the time, since entity × time could overflow. The + 1 keeps a rank of -1 (before all known
+    # times) apart from the last rank of the entity before.
     width = len(known) + 1
     place_M = others.entity_N[order] * width + np.searchsorted(known, others.time_N[order])
     for distance in distances_T:
         wanted_N = rows.time_N - distance
         rank_N = np.searchsorted(known, wanted_N, side="right") - 1
         at_N = np.searchsorted(place_M, rows.entity_N * width + rank_N, side="right") - 1
+        # The search may have ended at another entity, or too far back.
         index_N = order[np.maximum(at_N, 0)]
         good = (at_N >= 0) & (rank_N >= 0) & (others.entity_N[index_N] == rows.entity_N)
         good &= others.time_N[index_N] > wanted_N - tolerance_us
@@ -59,7 +68,7 @@ def as_of(rows: EntityTimes, others: EntityTimes, *, distances_T: Integers, tole
 
 
 def entity_times(tables: Sequence[pa.Table], *, entity: Sequence[str], event_time: str) -> list[EntityTimes]:
-    """Entity and event time of the rows of each table; equal entities have equal numbers in all of them."""
+    """Entity and event time of the rows of each table; equal entities have equal numbers in all tables."""
     import numpy as np
 
     cuts = np.cumsum([table.num_rows for table in tables])[:-1]
@@ -80,7 +89,7 @@ def times_us(column: Any) -> Integers:
 
 
 def _entities(tables: Sequence[pa.Table], entity: Sequence[str]) -> Integers:
-    """A number for the entity of each row of all tables, one table after the other."""
+    """A number for the entity of each row, for all tables one after the other."""
     import numpy as np
     import pyarrow as pa
 
@@ -88,7 +97,8 @@ def _entities(tables: Sequence[pa.Table], entity: Sequence[str]) -> Integers:
     for name in entity:
         column = pa.chunked_array([chunk for table in tables for chunk in table[name].chunks], tables[0][name].type)
         places_N = column.combine_chunks().dictionary_encode(null_encoding="encode").indices.to_numpy()
-        # Compact after each column, so that the product of many cannot overflow.
+        # A pair (entity so far, value of this column) as one number, then renumbered from 0: otherwise the product of
+        # many columns could overflow.
         pairs_N = numbers_N * (int(places_N.max(initial=0)) + 1) + places_N
         numbers_N = np.unique(pairs_N, return_inverse=True)[1].astype(np.int64)
     return numbers_N

@@ -1,4 +1,4 @@
-"""True or false, as a category of two."""
+"""The encoder `boolean`: true or false, as a category of two values."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Boolean(OneColumn):
 
     @classmethod
     def declare(cls, feature: Feature, table: Table) -> Self | None:
-        """For a column of booleans."""
+        """The encoder for a column of booleans; None for any other column."""
         if table.column(feature.name).kind != "boolean":
             return None
         return cls(name=feature.name, optional=not table.column(feature.name).required)
@@ -45,6 +45,7 @@ class Boolean(OneColumn):
         import pyarrow as pa
 
         cells = rows[self.name].combine_chunks().cast(pa.int64())
+        # null, false, true: -1, 0, 1, then 0, 1, 2.
         return np.from_dlpack(cells.fill_null(-1)).view(np.int64)[:, None] + 1
 
     def takes(self, rows: pa.Table) -> npt.NDArray[np.bool_]:

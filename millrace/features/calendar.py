@@ -1,4 +1,4 @@
-"""The hour, the weekday and the month of a time, as categories."""
+"""The encoder `calendar`: the hour, the weekday and the month of a time, as categories."""
 
 from __future__ import annotations
 
@@ -25,16 +25,17 @@ if TYPE_CHECKING:
     Integers = npt.NDArray[np.int64]
 
 VALUES = {"hour": 24, "weekday": 7, "month": 12}
-"""Each part with its number of values, in the order of the tensor."""
+"""The parts of a calendar with their numbers of values, in the order of the tensor."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Calendar(OneColumn):
-    """Up to three columns of the tensor `categories` (N, C), int64: 0 is missing, then the value counted from 1.
+    """Up to three columns of the tensor `categories` (N, C), int64: 0 is missing, values are counted from 1.
 
-    `{name: when, calendar: timestamp, parts: [hour, weekday]}` reads the column `timestamp`: 1996-05-07T13:30, a
-    Tuesday, is hour 14 and weekday 2. A time with a zone is read in UTC, one without a zone as it is. Categories and
-    no sine and cosine: an hour may differ from both of its neighbours, as shops open and shifts begin."""
+    `{name: when, calendar: timestamp, parts: [hour, weekday]}` reads the column `timestamp`. 1996-05-07T13:30, a
+    Tuesday, becomes hour 14 and weekday 2. A time with a zone is read in UTC, a time without a zone as it is. The parts
+    are categories, not sine and cosine: an hour may differ from both of its neighbours, as shops open and shifts
+    begin."""
 
     kind: ClassVar[str] = "calendar"
     takes_features: ClassVar[str] = "a column of times"
@@ -43,11 +44,14 @@ class Calendar(OneColumn):
     calendar: str
     """The column of times."""
     parts: tuple[str, ...]
+    """The parts that are encoded, in the order of VALUES."""
     optional: bool = False
 
     @classmethod
     def declare(cls, feature: Feature, table: Table) -> Self | None:
-        """For a column of times, and for a feature that names one as its `calendar`."""
+        """The encoder for a column of times, or for a feature that names one as its `calendar`; None for other columns.
+
+        Raises WorkloadError if the named column has no times, and if the feature has the name of another column."""
         column = table.column(feature.calendar or feature.name)
         if column.kind not in TIMES and not feature.calendar:
             return None
@@ -70,10 +74,12 @@ class Calendar(OneColumn):
         return TensorSpec(name="categories", dtype="int64", shape=(len(self.parts),), cardinalities=cardinalities)
 
     def encode(self, rows: pa.Table) -> Integers:
-        """(N, parts). By whole numbers: Arrow's own functions need a database of time zones, which images lack."""
+        """The parts of each time: (N, parts)."""
         import numpy as np
         import pyarrow as pa
 
+        # Computed with whole numbers: Arrow's functions for times with a zone need a database of time zones, which the
+        # images lack.
         cells = rows[self.calendar].combine_chunks()
         kind = pa.timestamp("us", cells.type.tz if pa.types.is_timestamp(cells.type) else None)
         times_N = np.from_dlpack(cells.cast(kind).cast(pa.int64()).fill_null(0)).view(np.int64)
@@ -85,12 +91,12 @@ class Calendar(OneColumn):
         import pyarrow as pa
 
         cells = rows[self.calendar].combine_chunks()
-        # Of another unit a time may be none of ours: too far, or between two microseconds.
+        # A time in another unit may have no exact value in microseconds: it is too far, or lies between two of them.
         is_time = pa.types.is_date(cells.type) or (pa.types.is_timestamp(cells.type) and cells.type.unit == "us")
         return _is_valid(cells) | self.optional if is_time else np.zeros(len(cells), np.bool_)
 
     def encode_one(self, row: Mapping[str, Any]) -> list[int]:
-        """The cell is ISO text, or a time where a table gave it."""
+        """The parts of one time: ISO text, or a time if the row comes from a table."""
         cell = row[self.calendar]
         if cell is None and self.optional:
             return [0] * len(self.parts)
@@ -105,7 +111,7 @@ class Calendar(OneColumn):
         import numpy as np
 
         values = self.encode_one(row)
-        # Counted as people do: hours from 0, weekdays from 1 for Monday, months from 1 for January.
+        # Counted as people count: hours from 0, weekdays from 1 for Monday, months from 1 for January.
         pairs = zip(self.parts, values, strict=True)
         counted = [(part, value - (part == "hour") if value else MISSING) for part, value in pairs]
         found = tuple(Part(column=self.calendar, place=part, value=str(value)) for part, value in counted)
@@ -113,19 +119,20 @@ class Calendar(OneColumn):
 
     @property
     def watched(self) -> tuple[str, ...]:
-        """The hour alone: weekday and month differ from window to window while nothing has drifted."""
+        """The hour alone. Weekday and month differ from window to window even if nothing has drifted."""
         return (f"{self.name}.hour",) if "hour" in self.parts else ()
 
     def summarise(self, rows: pa.Table) -> pa.Table:
         import pyarrow as pa
 
+        # The hour is the first part wherever it is one.
         hours = self.encode(rows)[:, :1]
         cells = pa.array(hours[:, 0] - 1, pa.int64(), mask=hours[:, 0] == 0)
         return pa.table(dict.fromkeys(self.watched, cells))
 
 
 def _part(part: str, times_N: Integers) -> Integers:
-    """The values, counted from 0, of microseconds since 1970."""
+    """The value of one part, counted from 0, for times in microseconds since 1970 (N)."""
     import numpy as np
 
     if part == "hour":
@@ -144,13 +151,13 @@ def _time(cell: object) -> datetime:
         at = cell if isinstance(cell, datetime) else datetime.fromisoformat(cell) if isinstance(cell, str) else None
         if at is not None:
             return at if at.tzinfo is None else at.astimezone(UTC)
-    except (ValueError, OverflowError):  # of the calendar's first and last hours, in another zone
+    except (ValueError, OverflowError):  # the first and the last hours of the calendar may overflow in another zone
         pass
     raise ValueError("a time as ISO text")
 
 
 def times_to_arrow(cells: Sequence[str | None]) -> pa.Array:
-    """Times as JSON writes them; in UTC where one of them has a zone."""
+    """A column of times, given as ISO text or None; it is in UTC if one of them has a zone."""
     import pyarrow as pa
 
     times = [None if cell is None else datetime.fromisoformat(cell) for cell in cells]

@@ -42,9 +42,10 @@ Features = tuple[Encoder, ...]
 
 
 def declare(features: Sequence[Feature], table: Table) -> Features:
-    """The encoder of each declared feature by the contract's `table`: the one it names, else its kind's default.
+    """The encoder of each declared feature, not fitted yet: the one it names, else the default for its column's kind.
 
-    Raises WorkloadError for a feature that its encoder cannot encode, and for one without an encoder."""
+    `table` is the contract's table with the columns. Raises WorkloadError for an unknown column, for a feature that its
+    encoder cannot encode, and for a feature without an encoder."""
     return tuple(_declare(feature, table) for feature in features)
 
 
@@ -54,6 +55,7 @@ def _declare(feature: Feature, table: Table) -> Encoder:
         raise WorkloadError(where="workload.yaml", field="prediction.features", expected="columns", came=came)
     if feature.encoder is not None:
         return _declare_by(feature.encoder, feature, table)
+    # Without a named encoder the form of the feature decides (`history`, `calendar`), or the kind of its column.
     kind = feature.form or table.column(feature.name).kind
     encoder = next((encoder for encoder in ENCODERS.values() if kind in encoder.default_for), None)
     if encoder is not None and (declared := declared_by(encoder, feature, table)) is not None:
@@ -77,17 +79,20 @@ def _declare_by(name: str, feature: Feature, table: Table) -> Encoder:
 
 
 def declared_by(encoder: type[Encoder], feature: Feature, table: Table) -> Encoder | None:
-    """The encoder for this feature; None where it encodes no such form, or no such column."""
+    """The encoder of this class for the feature; None if the class encodes no such form or no such column."""
     return encoder.declare(feature, table) if feature.form in encoder.forms else None
 
 
 def fit(features: Features, rows: pa.Table) -> Features:
-    """The encoders with what they learn from the training rows."""
+    """The encoders with what they have learnt from the training rows."""
     return tuple(encoder.fit(rows) for encoder in features)
 
 
 def signature(features: Features) -> Signature:
-    """The tensors of these features: those of the same name joined along their first axis, in declared order."""
+    """The tensors of these features, in declared order.
+
+    Features with the same name of tensor share one: their parts are joined along its first axis. So five numbers are
+    one tensor `numbers` of shape (5,)."""
     joined: dict[str, TensorSpec] = {}
     for encoder in features:
         spec, before = encoder.spec, joined.get(encoder.spec.name)
@@ -106,29 +111,34 @@ def _joined(a: TensorSpec, b: TensorSpec) -> TensorSpec:
 
 
 def histories(features: Features) -> tuple[History, ...]:
-    """Those of the features that need other rows."""
+    """The histories among the features. They alone need other rows than the row itself."""
     return tuple(encoder for encoder in features if isinstance(encoder, History))
 
 
 def add_histories(features: Features, rows: pa.Table, before: pa.Table | None = None) -> pa.Table:
-    """`rows` with the past of each, looked up in `before` and in themselves; before rows are cut or encoded."""
+    """`rows` with the past of each row, looked up in `before` and in `rows` themselves.
+
+    Call it before rows are cut into parts or encoded: afterwards a row may lack its past."""
     for encoder in histories(features):
         rows = encoder.add_steps(rows, before)
     return rows
 
 
 def images(features: Features) -> tuple[Image, ...]:
-    """Those of the features whose cells can only be judged by decoding them: the contract looks at headers."""
+    """The images among the features. Their cells can only be judged by decoding: the contract looks at headers."""
     return tuple(encoder for encoder in features if isinstance(encoder, Image))
 
 
 def measured(features: Features) -> tuple[Image | FreeText, ...]:
-    """Those of the features that are watched by what their tensors show: the input itself is no number and no word."""
+    """The images and texts among the features.
+
+    Monitors watch numbers that are measured on their tensors, such as brightness: the cells themselves are neither
+    numbers nor words."""
     return tuple(encoder for encoder in features if isinstance(encoder, Image | FreeText))
 
 
 def measure(features: Features, tensors: Mapping[str, npt.NDArray[Any]]) -> dict[str, npt.NDArray[np.float64]]:
-    """What is watched of images and texts, by column, from the tensors of the same rows."""
+    """The watched columns of images and texts, such as `scan.brightness` (N), from the tensors of the rows."""
     found: dict[str, npt.NDArray[np.float64]] = {}
     for encoder in measured(features):
         found |= encoder.measure(tensors[encoder.spec.name])
@@ -136,12 +146,12 @@ def measure(features: Features, tensors: Mapping[str, npt.NDArray[Any]]) -> dict
 
 
 def encode(features: Features, rows: pa.Table) -> dict[str, npt.NDArray[Any]]:
-    """The tensors (N, …) of `rows`, which have at least the columns of the features."""
+    """The tensors (N, …) of `rows` by name. The rows must have the columns of the features."""
     return _together(features, [encoder.encode(rows) for encoder in features])
 
 
 def decodable(features: Features, rows: pa.Table) -> npt.NDArray[np.bool_]:
-    """Whether every image of each row (N) can be decoded; all rows of features without images can."""
+    """Whether all images of each row can be decoded (N); true for features without images."""
     import numpy as np
 
     found = np.ones(rows.num_rows, np.bool_)
@@ -153,18 +163,20 @@ def decodable(features: Features, rows: pa.Table) -> npt.NDArray[np.bool_]:
 def encode_taken(
     features: Features, rows: pa.Table
 ) -> tuple[dict[str, npt.NDArray[Any]], dict[str, npt.NDArray[np.bool_]]]:
-    """The tensors (T, …) of the T rows that all encoders take, and by encoder which of the N rows it takes (N).
+    """The tensors (T, …) of the T rows that all encoders take, and for each encoder which of the N rows it takes (N).
 
-    Each image is decoded once; the same bits as `encode`. Where no row is taken there are no tensors: a column may be
-    of a type that its encoder cannot read at all."""
+    The tensors have the same bits as those of `encode`. If no row is taken, there are no tensors: a column may have a
+    type that its encoder cannot read at all."""
     import numpy as np
     import pyarrow as pa
 
+    # `takes` would decode each image, and `encode` again. Here each image is decoded once, for both.
     decoded = {image.name: image.decode(rows) for image in images(features)}
     taken = {
         encoder.name: decoded[encoder.name][1] if encoder.name in decoded else encoder.takes(rows)
         for encoder in features
     }
+    # Everything else is encoded for the good rows alone: `encode` is not defined for others.
     good_N = np.logical_and.reduce([*taken.values()])
     if rows.num_rows and not good_N.any():
         return {}, taken
@@ -177,12 +189,14 @@ def encode_taken(
 
 
 def _together(features: Features, encoded: Sequence[npt.NDArray[Any]]) -> dict[str, npt.NDArray[Any]]:
+    """The tensors by name, from the part of each feature; parts of the same tensor are joined."""
     import numpy as np
 
     parts: dict[str, list[npt.NDArray[Any]]] = {}
     for encoder, part in zip(features, encoded, strict=True):
         parts.setdefault(encoder.spec.name, []).append(part)
-    # Arrow's memory is read-only, which torch warns of: what is alone in its tensor is copied then.
+    # Arrow's memory is read-only, of which torch warns. Joined parts are a copy anyway; a part that is alone in its
+    # tensor is copied if it is read-only.
     return {
         name: np.concatenate(found, axis=1) if len(found) > 1 else np.require(found[0], requirements="W")
         for name, found in parts.items()
@@ -190,7 +204,9 @@ def _together(features: Features, encoded: Sequence[npt.NDArray[Any]]) -> dict[s
 
 
 def stack(features: Features, encoded: Sequence[Sequence[Any]]) -> dict[str, npt.NDArray[Any]]:
-    """The tensors (N, …) of rows whose features `encode_one` has encoded one by one; the same bits as `encode`."""
+    """The tensors (N, …) of rows that `encode_one` has encoded; they have the same bits as those of `encode`.
+
+    `encoded[row][feature]` is the part of one feature of one row."""
     import numpy as np
 
     parts: dict[str, list[npt.NDArray[Any]]] = {}
@@ -206,12 +222,12 @@ def columns(features: Features) -> tuple[str, ...]:
 
 
 def inputs(features: Features) -> tuple[str, ...]:
-    """What a row carries to a model of these features, each once, in declared order."""
+    """The names of what a row carries to a model of these features, each once, in declared order."""
     return tuple(dict.fromkeys(name for encoder in features for name in encoder.inputs))
 
 
 def summarise(features: Features, rows: pa.Table) -> pa.Table:
-    """The columns that the monitors watch, each once: numbers, text or booleans."""
+    """The table of the columns that the monitors watch, each once: numbers, text or booleans."""
     import pyarrow as pa
 
     found: dict[str, pa.ChunkedArray] = {}
@@ -222,12 +238,12 @@ def summarise(features: Features, rows: pa.Table) -> pa.Table:
 
 
 def to_documents(features: Features) -> list[dict[str, Any]]:
-    """The fitted encoders as JSON, for model.json."""
+    """The fitted encoders as JSON for model.json: `[{"encoder": "number", "name": "a", "optional": false}, …]`."""
     return [{"encoder": encoder.kind, **asdict(encoder)} for encoder in features]  # type: ignore[call-overload]
 
 
 def from_documents(documents: Sequence[Mapping[str, Any]]) -> Features:
-    """The encoders of model.json; raises ArtefactError for an unknown one or a wrong field."""
+    """The encoders of model.json. Raises ArtefactError for an unknown encoder or a wrong field."""
     return tuple(_from_document(document) for document in documents)
 
 

@@ -1,4 +1,6 @@
-"""Text of few different words: the place of the word in a list."""
+"""The encoder `category`: text with few different values, as the place of the value in a list.
+
+A value is called a word here, also if it has spaces."""
 
 from __future__ import annotations
 
@@ -21,12 +23,12 @@ if TYPE_CHECKING:
     from millrace.workload.declaration import Feature
 
 MOST_WORDS = 4096
-"""A list that is learnt keeps so many of the most frequent words; every other word counts as missing."""
+"""A learnt list keeps this many of the most frequent words. Every other word counts as missing."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Category(OneColumn):
-    """One column of the tensor `categories` (N, C), int64: 0 is missing or unknown, then the words in their order."""
+    """One column of the tensor `categories` (N, C), int64: 0 is missing or unknown, 1 is the first word, and so on."""
 
     kind: ClassVar[str] = "category"
     arrow: ClassVar[str] = "string"
@@ -34,13 +36,15 @@ class Category(OneColumn):
     default_for: ClassVar[tuple[FeatureKind, ...]] = ("string",)
     optional: bool = False
     words: tuple[str, ...] | None = None
-    """None: not learnt yet, because the contract lists no validValues."""
+    """The words in their order. None if they are not learnt yet, as the contract lists no validValues."""
     learnt: bool = False
-    """Whether the words come from the training rows: then an unknown one counts as missing."""
+    """Whether the words come from the training rows. An unknown word then counts as missing; else it is refused."""
 
     @classmethod
     def declare(cls, feature: Feature, table: Table) -> Self | None:
-        """For a column of text; its words are the contract's validValues, else those of the training rows."""
+        """The encoder for a column of text; None for any other column.
+
+        Its words are the contract's validValues, else the words of the training rows."""
         if table.column(feature.name).kind != "string":
             return None
         column = table.column(feature.name)
@@ -48,12 +52,15 @@ class Category(OneColumn):
         return cls(name=feature.name, optional=not column.required, words=words, learnt=words is None)
 
     def fit(self, rows: pa.Table) -> Self:
-        """With the most frequent words of the rows, in the order of the alphabet, unless the contract lists them."""
+        """The encoder with the most frequent words of the rows, in the order of the alphabet.
+
+        If the contract lists the words, nothing is learnt."""
         import pyarrow.compute as pc
 
         if not self.learnt:
             return self
         tally = pc.value_counts(rows[self.name]).to_pylist()
+        # Among equally frequent words the first of the alphabet: the list must not depend on the order of rows.
         tally.sort(key=lambda entry: (-entry["counts"], str(entry["values"])))
         kept = [entry["values"] for entry in tally if entry["values"] is not None][:MOST_WORDS]
         return replace(self, words=tuple(sorted(kept)))
@@ -69,6 +76,7 @@ class Category(OneColumn):
         import pyarrow.compute as pc
 
         cells = rows[self.name].combine_chunks()
+        # `index_in` gives null for a word that is not in the list, and for a missing one: -1, then 0.
         place = pc.index_in(cells, value_set=pa.array(self.words or (), pa.string()), skip_nulls=True)
         return np.from_dlpack(place.fill_null(-1).cast(pa.int64())).view(np.int64)[:, None] + 1
 

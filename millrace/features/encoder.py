@@ -1,4 +1,4 @@
-"""What every encoder offers: one feature of a workload, and how its column becomes a part of a tensor."""
+"""The interface of encoders: an encoder turns one feature of a workload into a part of a tensor."""
 
 from __future__ import annotations
 
@@ -23,37 +23,40 @@ if TYPE_CHECKING:
 
 
 class Encoder(Protocol):
-    """A frozen dataclass whose fields are all that must be known to encode: they lie in the artefact as JSON.
+    """An encoder is a frozen dataclass. Its fields are all that it needs to encode; the artefact keeps them as JSON.
 
-    Encoders only cast, look up and decode. Standardisation and embeddings are weights of the network, so the same
-    bits are made in training, evaluation, serving, batch and monitoring."""
+    Encoders only cast, look up and decode. Standardisation and embeddings are weights of the network. So training,
+    evaluation, serving, batch and monitoring make the same bits of a row."""
 
     kind: ClassVar[str]
-    """Its name in the catalogue."""
+    """The encoder's name in the catalogue."""
     takes_features: ClassVar[str]
-    """The features that it can encode, in words: `a column of text`."""
+    """The features that it can encode, in words for an error: `a column of text`."""
     forms: ClassVar[tuple[FeatureForm | None, ...]]
-    """The forms of features that it is offered; None is a column."""
+    """The forms of features that `declare` is asked about: `history`, `calendar`; None stands for a plain column."""
     default_for: ClassVar[tuple[FeatureKind, ...]]
-    """The kinds of columns, and the forms of features, that it encodes where workload.yaml names no encoder; no two
-    encoders share one."""
+    """The kinds of columns and the forms of features that it encodes if workload.yaml names no encoder.
+
+    No two encoders share one of them."""
     examples: ClassVar[tuple[Any, ...]]
-    """Cells as JSON holds them, for an encoder that refuses some cells of its columns; the tests encode them."""
+    """Cells as JSON holds them, for the tests. An encoder that refuses some cells of its columns needs them."""
 
     @property
     def name(self) -> str:
-        """The feature's name; for a column that is the column's."""
+        """The feature's name; for a plain column it is the column's name."""
         ...
 
     @classmethod
     def declare(cls, feature: Feature, table: Table) -> Self | None:
-        """The encoder of `feature` before any row was read; None where this encoder cannot encode it.
+        """The encoder of `feature`, not fitted yet; None if this encoder cannot encode the feature.
 
-        Raises WorkloadError for a feature that is meant for this encoder and cannot work."""
+        Raises WorkloadError for a feature that is meant for this encoder but cannot work."""
         ...
 
     def fit(self, rows: pa.Table) -> Self:
-        """The encoder with what it learns from the training rows; most learn nothing and return themselves."""
+        """The encoder with what it has learnt from the training rows.
+
+        Most encoders learn nothing and return themselves."""
         ...
 
     @property
@@ -63,39 +66,41 @@ class Encoder(Protocol):
 
     @property
     def inputs(self) -> tuple[str, ...]:
-        """What a row carries to a model: its columns, and what was looked up in other rows."""
+        """The names of what a row carries to a model: columns, and what was looked up in other rows."""
         ...
 
     @property
     def spec(self) -> TensorSpec:
-        """Its part of the signature; features with the same tensor's name are joined along their first axis."""
+        """Its part of the signature. Parts with the same name of tensor are joined along their first axis."""
         ...
 
     def encode(self, rows: pa.Table) -> npt.NDArray[Any]:
-        """The cells of all rows as (N, *spec.shape)."""
+        """The encoded cells of all rows, (N, *spec.shape). Only for rows that `takes` allows."""
         ...
 
     def takes(self, rows: pa.Table) -> npt.NDArray[np.bool_]:
-        """Whether `encode_one` would take each row (N); `encode` is for rows that it takes."""
+        """Whether `encode_one` would take each row (N)."""
         ...
 
     def encode_one(self, row: Mapping[str, Any]) -> npt.NDArray[np.generic] | list[float] | list[int]:
-        """The cells of one JSON row as `spec.shape`, the same bits as `encode`.
+        """The encoded cells of one JSON row, in `spec.shape`, with the same bits as those of `encode`.
 
-        Raises ValueError whose message is what was expected."""
+        Raises ValueError for a row that it does not take; the message says what was expected."""
         ...
 
     def to_arrow(self, name: str, rows: Rows) -> pa.Array:
-        """The cells of one of its `inputs` in rows of JSON, in the type in which a batch transform sends them."""
+        """One of its `inputs` from JSON rows, as a column of the type in which a batch transform sends it."""
         ...
 
     def meaning(self, row: Mapping[str, Any]) -> Meaning:
-        """What of a row that it takes each entry of its tensor says, for explanations."""
+        """The parts of a row that an explanation names, and which entry of the tensor comes from which part.
+
+        The row must be one that `encode_one` takes."""
         ...
 
     @property
     def watched(self) -> tuple[str, ...]:
-        """The columns whose distribution the monitors watch; a summary column such as `<name>.brightness` counts."""
+        """The columns whose distributions the monitors watch, also summary columns such as `<name>.brightness`."""
         ...
 
     def summarise(self, rows: pa.Table) -> pa.Table:
@@ -105,13 +110,13 @@ class Encoder(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class OneColumn:
-    """What encoders of one column have in common: most learn nothing, and the column itself is watched."""
+    """The base class of encoders of one column. By default they learn nothing, and the column itself is watched."""
 
     forms: ClassVar[tuple[FeatureForm | None, ...]] = (None,)
     default_for: ClassVar[tuple[FeatureKind, ...]] = ()
     examples: ClassVar[tuple[Any, ...]] = ()
     arrow: ClassVar[str]
-    """Arrow's name of the type in which a batch transform sends the column's cells."""
+    """Arrow's alias of the type in which a batch transform sends the column's cells: `float64`."""
 
     name: str
 
@@ -136,7 +141,7 @@ class OneColumn:
         return pa.array([row[name] for row in rows], pa.type_for_alias(self.arrow))
 
     def meaning(self, row: Mapping[str, Any]) -> Meaning:
-        """The cell as a whole."""
+        """One part, the cell as a whole; every entry comes from it."""
         import numpy as np
 
         shape = tuple(size or 0 for size in self.spec.shape)

@@ -1,6 +1,6 @@
-"""The past of several columns of the same entity, as steps of equal distance that end at the row itself.
+"""The encoder `history`: the past of several columns of the same entity, as equal steps of time up to the row itself.
 
-T steps, F columns."""
+Axes: N rows, M rows that the past is looked up in, T steps, F columns."""
 
 from __future__ import annotations
 
@@ -30,15 +30,18 @@ if TYPE_CHECKING:
 
 MOST_STEPS = 4096
 STRETCHES = 24
-"""Of a history for explanations; one of more steps has several in each."""
+"""The most stretches that an explanation divides a history into; each has several steps if there are more steps."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class History:
-    """A tensor of its own (N, T, F), float32, named by the feature; NaN where nothing was known.
+    """A tensor of its own (N, T, F), float32, with the name of the feature; NaN where nothing was known.
 
-    The last step is the row itself. `add_steps` looks up the rows before it and adds the column that `encode` reads:
-    a fixed list of T × F numbers. A request holds the past itself: `"past": [{"timestamp": …, "load": 1.5}, …]`."""
+    The last step is the row itself. The past comes in two ways:
+
+    - In training and scoring `add_steps` looks it up in other rows. It adds a column with a fixed list of T × F numbers
+      for each row, and `encode` reads that column.
+    - A request holds the past itself: `"past": [{"timestamp": …, "load": 1.5}, …]`."""
 
     kind: ClassVar[str] = "history"
     takes_features: ClassVar[str] = "a feature with history and hours"
@@ -48,14 +51,19 @@ class History:
     name: str
     history: tuple[str, ...]
     entity: tuple[str, ...]
-    """The key without the event time."""
+    """The columns of the key without the event time."""
     event_time: str
     steps: int
+    """T, the row itself included."""
     every_hours: float
+    """The hours from one step to the next."""
 
     @classmethod
     def declare(cls, feature: Feature, table: Table) -> Self | None:
-        """For a feature with a `history` of columns of numbers."""
+        """The encoder for a feature with a `history` of columns of numbers.
+
+        Raises WorkloadError if `hours` are no whole number of steps from 2 to MOST_STEPS, if the feature has the name
+        of a column or of a shared tensor, and for a column that is no number."""
         assert feature.hours is not None  # as the declaration has it of a history
         steps = round(feature.hours / feature.every_hours)
         if not 2 <= steps <= MOST_STEPS or not math.isclose(steps * feature.every_hours, feature.hours):
@@ -97,13 +105,14 @@ class History:
 
     @property
     def hours(self) -> float:
-        """How far back the oldest step reaches, its own width included."""
+        """How many hours the oldest step reaches back, its own width included."""
         return self.steps * self.every_hours
 
     def add_steps(self, rows: pa.Table, before: pa.Table | None = None) -> pa.Table:
-        """`rows` with the column of their past, looked up in `before` and in themselves.
+        """`rows` with the column of their past, looked up in `before` and in `rows` themselves.
 
-        Of two rows of an entity at one time that of `rows` counts. Both have the columns of `columns`."""
+        Both tables must have the columns of `columns`. If both have a row of an entity at the same time, the row of
+        `rows` counts. Rows that have the column already stay as they are."""
         import numpy as np
         import pyarrow as pa
 
@@ -112,6 +121,7 @@ class History:
         if self.name in rows.column_names:
             return rows
         names = list(dict.fromkeys(self.columns))
+        # `rows` last: of rows at the same time `as_of` takes the last one.
         tables = [table.select(names) for table in (before, rows) if table is not None]
         known = pa.concat_tables(tables, promote_options="permissive")
         here, there = entity_times([rows, known], entity=self.entity, event_time=self.event_time)
@@ -120,7 +130,7 @@ class History:
         return rows.append_column(self.name, self._column(steps))
 
     def is_too_short(self, rows: pa.Table, before: pa.Table | None = None) -> npt.NDArray[np.bool_]:
-        """Whether nothing is known of a row's entity at the oldest step or before it (N)."""
+        """Whether the past of each row is too short (N): no row of its entity lies at the oldest step or before it."""
         import numpy as np
         import pyarrow as pa
 
@@ -130,12 +140,13 @@ class History:
         known = pa.concat_tables([table.select(names) for table in (before, rows) if table is not None])
         here, there = entity_times([rows, known], entity=self.entity, event_time=self.event_time)
         oldest = np.array([round((self.steps - 1) * self.every_hours * HOUR_US)], dtype=np.int64)
+        # Any row that is old enough will do, so the tolerance is as long as all time.
         [found_N] = as_of(here, there, distances_T=oldest, tolerance_us=2**62)
         short_N: npt.NDArray[np.bool_] = found_N == NONE
         return short_N
 
     def encode(self, rows: pa.Table) -> Floats:
-        """The column of `add_steps`; raises KeyError without it."""
+        """The steps of all rows (N, T, F), from the column of `add_steps`. Raises KeyError without that column."""
         import numpy as np
 
         cells = rows[self.name].combine_chunks()
@@ -146,7 +157,7 @@ class History:
         return found.reshape(len(cells), self.steps, len(self.history))
 
     def takes(self, rows: pa.Table) -> npt.NDArray[np.bool_]:
-        """Rows of the column of `add_steps` whose numbers are finite or null."""
+        """Whether each row has a past in the form of `add_steps`, with numbers that are finite or null (N)."""
         import numpy as np
         import pyarrow as pa
 
@@ -154,24 +165,28 @@ class History:
         if cells.type != pa.list_(pa.float32(), self.steps * len(self.history)):
             return np.zeros(len(cells), np.bool_)
         there_N = cells.is_valid().to_numpy(zero_copy_only=False)
+        # A missing list becomes a list of nulls, and a null 0, so that all rows have the same length for `reshape`.
         flat = np.from_dlpack(cells.fill_null([None] * cells.type.list_size).flatten().fill_null(0.0))
         taken_N: npt.NDArray[np.bool_] = there_N & np.isfinite(flat).reshape(len(cells), -1).all(axis=1)
         return taken_N
 
     def encode_one(self, row: Mapping[str, Any]) -> Floats:
-        """The past as a request writes it, or the T × F numbers as `add_steps` wrote them, null where unknown."""
+        """The steps of one row (T, F).
+
+        The row has the past as a request writes it, or as the T × F numbers of `add_steps`, null for unknown ones."""
         import numpy as np
 
         cell = row.get(self.name)
         if isinstance(cell, list) and cell and not isinstance(cell[0], dict):
             return self._flat(cell)
+        # The request's past is one entity; its last entry is the row itself, which looks it up.
         times, values = self._entries(row)
         known = np.array(values, dtype=np.float64).astype(np.float32)
         steps: Floats = self._look_up(_entities(times[-1:], [1]), _entities(times, [len(times)]), known)[0]
         return steps
 
     def to_arrow(self, name: str, rows: Rows) -> pa.Array:
-        """The past as `add_steps` writes it, the row's own time and numbers."""
+        """The past in the form of `add_steps`; for the other inputs the row's own times or numbers."""
         import numpy as np
         import pyarrow as pa
 
@@ -183,15 +198,17 @@ class History:
         return self._column(steps)
 
     def meaning(self, row: Mapping[str, Any]) -> Meaning:
-        """Each column's stretches of steps, the oldest first; their hours are counted from the row."""
+        """A part for each column and stretch of steps, the oldest stretch first; hours are counted from the row."""
         import numpy as np
 
         steps_TF = self.encode_one(row)
+        # Steps in one stretch: steps / STRETCHES, rounded up.
         together = -(-self.steps // STRETCHES)
-        # Counted from the newest step, so that it alone may lack company.
+        # Counted from the newest step, so that only the oldest stretch may be shorter; then numbered from the oldest.
         stretch_T = (self.steps - 1 - np.arange(self.steps)) // together
         stretch_T = stretch_T.max() - stretch_T
         features = len(self.history)
+        # In the order of `of_entry` below: stretch by stretch, and in each the columns.
         parts = [
             Part(column=column, place=self._hours(steps), value=_mean(steps_TF[steps, place]), kind="hours")
             for steps in (np.flatnonzero(stretch_T == stretch) for stretch in range(int(stretch_T[-1]) + 1))
@@ -200,16 +217,17 @@ class History:
         return Meaning(parts=tuple(parts), of_entry=stretch_T[:, None] * features + np.arange(features))
 
     def _hours(self, steps: npt.NDArray[np.integer[Any]]) -> str:
-        """How far before the row the steps lie: "-3 h", "-5 to -3 h"."""
+        """How far before the row the steps lie, in words: "-3 h", "-5 to -3 h"."""
         first, last = ((int(step) - self.steps + 1) * self.every_hours for step in steps[[0, -1]])
         return f"{first:g} h" if first == last else f"{first:g} to {last:g} h"
 
     def add_requested(self, rows: pa.Table, requests: Sequence[Mapping[str, Any]]) -> pa.Table:
         """`rows` with the column of `add_steps`, looked up in the past that each request carries.
 
-        Of a request whose past has another form nothing is known."""
+        For a request with a past of another form, every step is unknown."""
         import numpy as np
 
+        # Every request is an entity of its own, so one look-up serves all of them.
         times: list[int] = []
         values: list[list[float]] = []
         counts: list[int] = []
@@ -227,9 +245,10 @@ class History:
         return rows.append_column(self.name, self._column(steps))
 
     def repeated(self, row: Mapping[str, Any]) -> int | None:
-        """The first place in a request's past whose time came before; None where each comes once.
+        """The place of the first entry in a request's past with a time that an earlier entry has; None without one.
 
-        Of two rows of one time a drop takes the first and quarantines the other: here too, none is chosen silently."""
+        Of two rows at the same time, a drop takes the first and quarantines the other. A request, too, must not choose
+        one silently, so its row is rejected."""
         seen: set[int] = set()
         for place, entry in enumerate(row.get(self.name) or ()):
             time = self._time(entry)
@@ -239,7 +258,9 @@ class History:
         return None
 
     def is_request_too_short(self, row: Mapping[str, Any]) -> bool:
-        """Whether a request's past reaches back less than to the oldest step; without numpy. ValueError as above."""
+        """Whether a request's past does not reach back to the oldest step. Works without numpy.
+
+        Raises ValueError for a past of another form."""
         cell = row.get(self.name)
         if not isinstance(cell, list):
             raise ValueError("a list of rows")
@@ -251,9 +272,9 @@ class History:
         return tuple(f"{self.name}.{column}" for column in self.history)
 
     def summarise(self, rows: pa.Table) -> pa.Table:
-        """The mean of each column over the steps that are known; null where fewer than half of them are.
+        """The mean of each column over its known steps; null if fewer than half of the steps are known.
 
-        So a sensor that falls silent shows as missing values, however the last steps before that were."""
+        So a sensor that falls silent shows as missing values, whatever its last values were."""
         import numpy as np
         import pyarrow as pa
 
@@ -266,29 +287,32 @@ class History:
         return pa.table(dict(zip(self.watched, columns, strict=True)))
 
     def _column(self, steps: Floats) -> pa.Array:
-        """All rows' numbers, one after the other, as a fixed list of T × F for each row."""
+        """The numbers of all rows, one row after the other, as a column with a fixed list of T × F for each row."""
         import pyarrow as pa
 
         numbers = pa.array(steps, pa.float32(), from_pandas=True)  # NaN becomes null
         return pa.FixedSizeListArray.from_arrays(numbers, self.steps * len(self.history))
 
     def _look_up(self, here: EntityTimes, there: EntityTimes, values_MF: Floats) -> Floats:
-        """The steps (N, T, F), the oldest first. The one place that says which row a step is."""
+        """The steps (N, T, F), the oldest first. Every way to a history calls this to find the row of a step."""
         import numpy as np
 
         from millrace.features.as_of import HOUR_US, as_of
 
         every_us = round(self.every_hours * HOUR_US)
         distances_T: Integers = np.arange(self.steps - 1, -1, -1, dtype=np.int64) * every_us
-        # A step at a time: indices of all steps would take more memory than what they find.
+        # One step at a time: the indices of all steps would take more memory than the values that they find.
+        # A row of NaN is added at the end, so that the index NONE, -1, finds it.
         known = np.concatenate([values_MF, np.full((1, values_MF.shape[1]), np.nan, dtype=np.float32)])
         found: Floats = np.empty((len(here), self.steps, values_MF.shape[1]), dtype=np.float32)
         for step, index_N in enumerate(as_of(here, there, distances_T=distances_T, tolerance_us=every_us)):
-            found[:, step] = known[index_N]  # NONE is the last row
+            found[:, step] = known[index_N]
         return found
 
     def _entries(self, row: Mapping[str, Any]) -> tuple[list[int], list[list[float]]]:
-        """Times and values of a request's past, the row itself last."""
+        """The times (microseconds since 1970) and the values of a request's past; the row itself is the last entry.
+
+        Raises ValueError for a past of another form."""
         cell = row.get(self.name)
         if not isinstance(cell, list):
             raise ValueError(f"a list of rows, or of {self.steps * len(self.history)} numbers")
@@ -305,7 +329,9 @@ class History:
         return np.array([_number(value) for value in cell], dtype=np.float64).astype(np.float32).reshape(self.steps, -1)
 
     def _time(self, entry: Any) -> int:
-        """Microseconds since 1970; a time without a zone is UTC, as everywhere."""
+        """The time of an entry in microseconds since 1970; a time without a zone is UTC, as everywhere.
+
+        Raises ValueError if the entry has no ISO time."""
         text = entry.get(self.event_time) if isinstance(entry, Mapping) else None
         try:
             at = datetime.fromisoformat(str(text))
@@ -317,7 +343,7 @@ class History:
 
 
 def _number(cell: Any) -> float:
-    """NaN for None; ValueError for anything else that is no finite number of float32."""
+    """The cell as a number, NaN for None. Raises ValueError for anything that is no finite number of float32."""
     if cell is None:
         return math.nan
     if type(cell) not in (int, float) or not -FLOAT32_END < cell < FLOAT32_END:
@@ -326,7 +352,7 @@ def _number(cell: Any) -> float:
 
 
 def _mean(cells: Floats) -> str:
-    """The mean of the known cells as a part shows it."""
+    """The mean of the known cells, as a part of an explanation shows it."""
     import numpy as np
 
     known = cells[~np.isnan(cells)]
@@ -334,7 +360,8 @@ def _mean(cells: Floats) -> str:
 
 
 def _numbers(column: Any) -> Floats:
-    """By float64, as a number of JSON goes."""
+    """The cells of a column as float32, NaN for null."""
+    # By float64, the way that a number of a JSON request takes: so both round alike.
     import numpy as np
     import pyarrow as pa
 
@@ -344,7 +371,7 @@ def _numbers(column: Any) -> Floats:
 
 
 def _entities(times: Sequence[int], counts: Sequence[int]) -> EntityTimes:
-    """The first `counts[0]` times are of one entity, and so on."""
+    """Times of several entities one after the other: the first `counts[0]` belong to the first entity, and so on."""
     import numpy as np
 
     from millrace.features.as_of import EntityTimes

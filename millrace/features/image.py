@@ -1,4 +1,6 @@
-"""An image as bytes of one pixel each: decoded, never scaled nor cropped."""
+"""The encoder `image`: an image as samples of one byte each; it is decoded, but never scaled or cropped.
+
+Axes: N rows, C channels, H × W pixels. A sample is one channel of one pixel, 0 to 255."""
 
 from __future__ import annotations
 
@@ -26,14 +28,16 @@ if TYPE_CHECKING:
     Pixels = npt.NDArray[np.uint8]
 
 SUMMARIES = ("brightness", "contrast")
-"""Mean and standard deviation of an image's samples, 0 to 255. Its height and width are fixed by the contract."""
+"""The watched columns: mean and standard deviation of an image's samples, 0 to 255.
+
+Height and width need no watching, as the contract fixes them."""
 PATCHES = 7
-"""Along each side of an image, for explanations: 49 patches of 4 x 4 pixels of an image of 28 x 28."""
+"""The most patches along each side of an image in an explanation: an image of 28 x 28 has 49 patches of 4 x 4."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Image(OneColumn):
-    """A tensor of its own (N, C, H, W), uint8, named by the feature; a missing image is all zeros, as a black one."""
+    """A tensor of its own (N, C, H, W), uint8, with the name of the feature; a missing image is all 0, so black."""
 
     kind: ClassVar[str] = "image"
     takes_features: ClassVar[str] = "a binary column with the custom property image"
@@ -46,7 +50,9 @@ class Image(OneColumn):
 
     @classmethod
     def declare(cls, feature: Feature, table: Table) -> Self | None:
-        """For a binary column whose contract says encoding and shape of its images."""
+        """The encoder for a binary column for which the contract says how its images are encoded; None for others.
+
+        Raises WorkloadError if the column has the name of a tensor that several features share."""
         rules = table.column(feature.name).rules
         rule: Any = next((rule for rule in rules if rule.reason == cls.kind), None)
         if rule is None:
@@ -63,7 +69,7 @@ class Image(OneColumn):
         return TensorSpec(name=self.name, dtype="uint8", shape=self.shape)
 
     def encode(self, rows: pa.Table) -> Pixels:
-        """Raises ValueError for a cell whose header is good and whose data is not."""
+        """The samples of all images. Raises ValueError for an image with a good header and bad data."""
         import numpy as np
 
         cells = rows[self.name].combine_chunks()
@@ -80,18 +86,21 @@ class Image(OneColumn):
         return self.decode(rows)[1]
 
     def decode(self, rows: pa.Table) -> tuple[Pixels, npt.NDArray[np.bool_]]:
-        """The pixels of each row, and whether its cell is an image: where it is none, they mean nothing."""
+        """The samples of each row (N, C, H, W), and whether its cell is taken (N).
+
+        A cell is taken if it is an image, or missing and allowed to be. The samples of other cells mean nothing."""
         import numpy as np
         import pyarrow as pa
         import pyarrow.compute as pc
 
         cells = rows[self.name].combine_chunks()
-        # A table's file may have long offsets, a drop's has short ones.
+        # A table's file may have long offsets (large_binary), a drop has short ones.
         is_binary = pa.types.is_binary(cells.type) or pa.types.is_large_binary(cells.type)
         lacking_N = np.array(pc.is_null(cells).to_numpy(zero_copy_only=False), np.bool_) & self.optional & is_binary
         taken_N = lacking_N.copy()
         pixels = np.zeros((len(cells), *self.shape), dtype=np.uint8)
         if is_binary and self.encoding == "raw":
+            # Raw images need no decoding: each cell of the right length is one. If all are, they are not even copied.
             fits = pc.fill_null(pc.equal(pc.binary_length(cells), self._samples), False)
             fits_N = np.array(fits.to_numpy(zero_copy_only=False), np.bool_)
             if fits_N.all():
@@ -104,7 +113,7 @@ class Image(OneColumn):
         return pixels, taken_N
 
     def encode_one(self, row: Mapping[str, Any]) -> Pixels:
-        """The cell is base64 text, or bytes where a table gave it."""
+        """The samples of one image: base64 text, or bytes if the row comes from a table."""
         import numpy as np
 
         cell = row[self.name]
@@ -125,9 +134,10 @@ class Image(OneColumn):
         return pa.array([None if cell is None else base64.b64decode(cell) for cell in cells], pa.binary())
 
     def meaning(self, row: Mapping[str, Any]) -> Meaning:
-        """Patches, row by row from the upper left; pixels are counted from 1."""
+        """A part for each patch, row by row from the upper left; the names count pixels from 1."""
         import numpy as np
 
+        # The patch row of each pixel row, and the patch column of each pixel column; sides are divided rounding up.
         _, height, width = self.shape
         rows, columns = (np.arange(size) // -(-size // PATCHES) for size in (height, width))
         across = int(columns[-1]) + 1
@@ -149,7 +159,7 @@ class Image(OneColumn):
         return tuple(f"{self.name}.{summary}" for summary in SUMMARIES)
 
     def measure(self, pixels: Pixels) -> dict[str, npt.NDArray[np.float64]]:
-        """The watched columns of images that are decoded already, each (N)."""
+        """The watched columns of images, each (N), from their decoded samples."""
         return dict(zip(self.watched, _moments(pixels), strict=True))
 
     def summarise(self, rows: pa.Table) -> pa.Table:
@@ -161,7 +171,7 @@ class Image(OneColumn):
         return pa.table(dict(zip(self.watched, names, strict=True)))
 
     def _pixels(self, content: Any) -> Pixels:
-        """Of one cell, (C, H, W)."""
+        """The samples of one cell (C, H, W). Raises ValueError if its content is no such image."""
         import numpy as np
 
         if self.encoding != "raw":
@@ -171,7 +181,7 @@ class Image(OneColumn):
         return np.frombuffer(content, dtype=np.uint8).reshape(self.shape)
 
     def _decode_into(self, pixels: Pixels, content: Any) -> bool:
-        """Whether the content is an image, which is in `pixels` then."""
+        """Whether the content is an image. If it is, its samples are written to `pixels`."""
         try:
             pixels[...] = decode(content, self.encoding, self.shape)
         except ValueError:
@@ -184,7 +194,7 @@ class Image(OneColumn):
         return channels * height * width
 
     def _raw(self, cells: Any) -> Pixels:
-        """All cells are of one length and lie one after the other: no copy."""
+        """The samples of raw cells (N, C, H, W), as a view of Arrow's memory. Raises ValueError for another length."""
         import numpy as np
         import pyarrow as pa
         import pyarrow.compute as pc
@@ -194,6 +204,8 @@ class Image(OneColumn):
         extremes = pc.min_max(pc.binary_length(cells)).as_py()
         if cells.null_count or {extremes["min"], extremes["max"]} != {self._samples}:
             raise ValueError(f"{self.name}: expected {self._samples} bytes in each cell, got {extremes}")
+        # All cells have one length and lie one after the other, so Arrow's buffer is the array already. A sliced column
+        # begins in the middle of its buffer.
         fixed = cells.cast(pa.binary(self._samples))
         content = np.frombuffer(fixed.buffers()[1], dtype=np.uint8)
         first = fixed.offset * self._samples
@@ -201,15 +213,16 @@ class Image(OneColumn):
 
 
 def _band(band_of: npt.NDArray[np.integer[Any]], band: int) -> tuple[int, int]:
-    """The first and the last pixel of a band."""
+    """The first and the last pixel of a band, counted from 0; `band_of` has the band of each pixel along one side."""
     pixels = (band_of == band).nonzero()[0]
     return int(pixels[0]), int(pixels[-1])
 
 
 def _moments(pixels: Pixels) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """Mean and standard deviation of each image, by whole sums: the same bits however many share the call."""
+    """Mean and standard deviation of each image (N)."""
     import numpy as np
 
+    # Sums of whole numbers are exact, so an image has the same bits however many images share the call.
     flat = pixels.reshape(len(pixels), -1).astype(np.int64)
     count = max(flat.shape[1], 1)
     mean = flat.sum(axis=1) / count
@@ -218,6 +231,6 @@ def _moments(pixels: Pixels) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.fl
 
 
 def _slices(rows: pa.Table, samples: int) -> Iterable[pa.Table]:
-    """At most 64 MiB of samples at a time, or one image."""
+    """The rows in slices whose samples take at most 64 MiB as int64, or of one image each."""
     step = max(1, 2**26 // (8 * samples))
     return (rows.slice(at, step) for at in range(0, rows.num_rows, step))

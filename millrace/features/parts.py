@@ -1,4 +1,4 @@
-"""The parts of one row that an explanation names, each in the contract's words, and which tensor entries say them."""
+"""The parts of one row that an explanation names, in the contract's words, and which entries of tensors they become."""
 
 from __future__ import annotations
 
@@ -10,31 +10,31 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
 NOWHERE = -1
-"""The part of an entry that says nothing of the row: padding."""
+"""Stands for the part of an entry that comes from no part of the row: padding."""
 MISSING = "missing"
 MOST_CHARACTERS = 60
-"""Of a cell that is shown."""
+"""A shown cell has at most this many characters."""
 
 
 PartKind = Literal["cell", "hours", "patch", "word"]
-"""How a page draws it."""
+"""What a part is; a page draws each kind in its own way."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Part:
-    """One column of the contract, or a place in its cell.
+    """One cell of a row, or a place in a cell.
 
-    `Part(column="demand", place="-3 h", value="0.41")` is an hour of a history, `Part(column="note", place="late")` a
-    word, `Part(column="scan", place="rows 1-4, columns 9-12")` a patch of an image."""
+    `Part(column="demand", place="-3 h", value="0.41")` is an hour of a history. `Part(column="note", place="late")` is
+    a word. `Part(column="scan", place="rows 1-4, columns 9-12")` is a patch of an image."""
 
     column: str
     place: str = ""
-    """Empty where the whole cell is meant."""
+    """The place in the cell; empty for the whole cell."""
     value: str = ""
     """The cell, as a person reads it."""
     kind: PartKind = "cell"
     box: tuple[int, int, int, int] | None = None
-    """Of a patch: left, top, width and height in pixels."""
+    """For a patch: left, top, width and height in pixels; None for other parts."""
 
     @property
     def name(self) -> str:
@@ -43,15 +43,15 @@ class Part:
 
 @dataclass(frozen=True, kw_only=True)
 class Meaning:
-    """What one encoder's part of a tensor says of a row."""
+    """The parts of a row that one encoder reads, and which entry of its tensor comes from which part."""
 
     parts: tuple[Part, ...]
     of_entry: npt.NDArray[np.int64]
-    """Of the encoder's own shape: the place of each entry's part in `parts`, or NOWHERE."""
+    """The place in `parts` for each entry of the encoder's tensor, in its shape; NOWHERE for padding."""
 
 
 def written(cell: object) -> str:
-    """The cell as a part shows it."""
+    """The cell as a part shows it: "0.41", "true", "missing"; a long text is cut and ends with "…"."""
     if cell is None or (isinstance(cell, float) and cell != cell):
         return MISSING
     text = f"{cell:.6g}" if isinstance(cell, float) else str(cell).lower() if isinstance(cell, bool) else str(cell)

@@ -1,4 +1,4 @@
-"""The signature of a model: the named tensors that it takes."""
+"""The signature of a model: the names, types and shapes of the tensors that it takes."""
 
 from __future__ import annotations
 
@@ -8,32 +8,36 @@ from typing import Literal
 Dtype = Literal["float32", "int64", "uint8"]
 TensorKind = Literal["numbers", "categories", "text", "image", "history"]
 JOINED: tuple[TensorKind, ...] = ("numbers", "categories")
-"""The tensors that several features share, named as their kind; every other one belongs to the feature of its name."""
+"""The tensors that several features share; their name is their kind. Every other tensor belongs to one feature, and has
+its name."""
 _OWN: dict[Dtype, TensorKind] = {"int64": "text", "uint8": "image", "float32": "history"}
-"""What the tensor of one feature alone is, by its type."""
+"""The kind of a tensor that belongs to one feature, by its type."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class TensorSpec:
     """One input tensor. The axis of rows comes first and is not part of `shape`.
 
-    Example: seven numbers are `TensorSpec(name="numbers", dtype="float32", shape=(7,))`, a grey image of 28 × 28
-    pixels is `TensorSpec(name="image", dtype="uint8", shape=(1, 28, 28))`."""
+    Seven numbers are `TensorSpec(name="numbers", dtype="float32", shape=(7,))`. A grey image of 28 × 28 pixels is
+    `TensorSpec(name="image", dtype="uint8", shape=(1, 28, 28))`."""
 
     name: str
     dtype: Dtype
     shape: tuple[int | None, ...]
-    """None: not known before the training rows were read."""
+    """A size is None until the training rows were read."""
     cardinalities: tuple[int | None, ...] = ()
-    """Of `categories` the number of values of each entry, of a text one for all its places; 0 stands for a missing
-    one, or for padding."""
+    """How many different values an entry has, 0 included: one number for each entry of `categories`, one for a text.
+
+    The value 0 stands for a missing category, or for padding of a text. None until the training rows were read."""
     optional: tuple[bool, ...] = ()
-    """Of `numbers` only: whether each entry may be missing, which NaN stands for."""
+    """For `numbers` only: whether each entry may be missing. NaN stands for a missing number."""
 
     @property
     def kind(self) -> TensorKind:
-        """What its entries are: numbers or categories of several features, ids of one text (length), pixels of one
-        image (channels, height, width), the numbers of one history (steps, columns)."""
+        """What the entries are.
+
+        `numbers` and `categories` are of several features. A `text` is the ids of one text (length), an `image` the
+        samples of one image (channels, height, width), a `history` the numbers of one history (steps, columns)."""
         return next((kind for kind in JOINED if kind == self.name), _OWN[self.dtype])
 
 

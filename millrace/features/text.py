@@ -1,7 +1,8 @@
-"""Free text as a bag of hashed n-grams: of words, and of characters where texts are short.
+"""The encoder `text`: free text as a bag of hashed n-grams of words, and of characters if the training texts are short.
 
-N rows, L ids per text. An n-gram is an id of a fixed table by its hash, so nothing but the length is learnt from the
-training rows, and what words occurred there. The weights of rare and frequent n-grams are the network's.
+The hash of an n-gram is its id in a table of fixed size. So little is learnt from the training rows: the length of a
+text, whether texts are short, and which words occur. How much a rare n-gram weighs is learnt by the network. Axes: N
+rows, L ids of a text.
 """
 
 from __future__ import annotations
@@ -24,31 +25,34 @@ if TYPE_CHECKING:
 
 
 BUCKETS = 2**16
-"""Ids of the table; 0 is padding."""
+"""The number of ids; 0 is padding."""
 WORD_BUCKETS = BUCKETS // 4
-"""Ids below it are single words, so that a tensor alone says how many words of a text are unknown."""
+"""Ids below this one are single words. So a tensor alone shows how many words of a text are unknown."""
 MOST_IDS = 512
-"""N-grams of one text that are kept: single words first, then pairs, pairs with a gap, characters."""
+"""The most n-grams of a text: single words come first, then pairs, pairs with a gap, and groups of characters."""
 LONGEST_WORD = 32
-"""Characters of a word whose n-grams are taken."""
+"""The n-grams of characters are taken from this many characters of a word."""
 SHORT_TEXT = 20
-"""Words on average up to which pairs with a gap and n-grams of characters are taken as well."""
+"""If the training texts have at most this many words on average, they are short.
+
+Pairs with a gap and n-grams of characters are then taken as well."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Text(FreeText):
-    """A tensor of its own (N, L), int64, named by the feature; a missing or empty text has no ids."""
+    """A tensor of its own (N, L), int64, with the name of the feature. A missing or empty text has no ids, only 0."""
 
     kind: ClassVar[str] = "text"
     is_short: bool = True
-    """Whether the training texts are so short that n-grams of characters are taken."""
+    """Whether the training texts are short, as SHORT_TEXT says."""
     seen: str = ""
-    """The words' ids of the training rows, one bit each, in base64."""
+    """Which ids of words the training rows have: one bit for each of the WORD_BUCKETS ids, packed, in base64."""
 
     def fit(self, rows: pa.Table) -> Self:
-        """With the length of the longest text, within MOST_IDS, and the words that occur."""
+        """The encoder with the number of ids of the longest text, MOST_IDS at most, and the words that occur."""
         import numpy as np
 
+        # Two passes over the texts: the ids of a text depend on whether texts are short, which all texts together say.
         counts = [len(words_of(text)) for text in self.texts(rows)]
         taught = replace(self, is_short=sum(counts) <= SHORT_TEXT * len(counts))
         bits = np.zeros(WORD_BUCKETS, np.bool_)
@@ -64,7 +68,7 @@ class Text(FreeText):
         return TensorSpec(name=self.name, dtype="int64", shape=(self.length,), cardinalities=(BUCKETS,))
 
     def measure(self, ids_NL: npt.NDArray[np.int64]) -> dict[str, npt.NDArray[np.float64]]:
-        """How many different words each text has, and the share of them that no training text has."""
+        """The number of different words of each text, and the share of them that no training text has."""
         import numpy as np
 
         word_NL = (ids_NL > 0) & (ids_NL < WORD_BUCKETS)
@@ -80,6 +84,7 @@ class Text(FreeText):
         return np.unpackbits(packed).astype(np.bool_)
 
     def ids(self, text: str) -> list[int]:
+        # The prefix keeps kinds of n-grams apart: the pair "a b" must not have the id of the pair with a gap "a b".
         words = words_of(text)
         grams = [_hashed(f"1 {word}", 1, WORD_BUCKETS) for word in words]
         grams += [_hashed(f"2 {a} {b}") for a, b in pairwise(words)]
@@ -89,7 +94,11 @@ class Text(FreeText):
         return list(dict.fromkeys(grams))[: self.length or MOST_IDS]
 
     def origins(self, text: str) -> tuple[list[str], list[int]]:
-        """An id of several words is of the first one. A word that comes twice has one id, so it is one word here."""
+        """The words of a text, and for each of its `ids` the place of the word that it comes from.
+
+        An id of several words comes from the first of them. A word that comes twice has one id, so it is one word
+        here."""
+        # The n-grams and their order are those of `ids`: entry by entry, both must be the same.
         words = words_of(text)
         place = {word: at for at, word in enumerate(dict.fromkeys(words))}
         grams = [(_hashed(f"1 {word}", 1, WORD_BUCKETS), word) for word in words]
@@ -105,7 +114,9 @@ class Text(FreeText):
 
 @lru_cache(maxsize=2**15)
 def _characters(word: str) -> tuple[int, ...]:
-    """The n-grams of three to five characters of a word with its ends. Kept, as most words come again."""
+    """The ids of the n-grams of three to five characters of a word with its ends marked, such as `<ab`, `abc`, `bc>`.
+
+    They are cached, as most words come again."""
     marked = f"<{word[:LONGEST_WORD]}>"
     return tuple(_hashed(f"c {gram}") for size in (3, 4, 5) for gram in _windows(marked, size))
 
@@ -115,5 +126,6 @@ def _windows(text: str, size: int) -> Iterable[str]:
 
 
 def _hashed(gram: str, first: int = WORD_BUCKETS, end: int = BUCKETS) -> int:
-    """An id from `first` to below `end`. JSON may hold half of a surrogate pair, which UTF-8 has no bytes for."""
+    """The id of an n-gram, from `first` to `end` - 1."""
+    # JSON may hold half of a surrogate pair, for which UTF-8 has no bytes: `surrogatepass` encodes it all the same.
     return first + zlib.crc32(gram.encode("utf-8", "surrogatepass")) % (end - first)

@@ -1,7 +1,7 @@
-"""Free text as a sequence of word pieces, learnt on the training rows by byte-pair encoding.
+"""The encoder `tokens`: free text as a sequence of word pieces, learnt on the training rows by byte-pair encoding.
 
-Sennrich et al. 2016, Neural Machine Translation of Rare Words with Subword Units (arXiv 1508.07909), on characters: the
-most frequent pair of neighbours becomes a piece, again and again. N rows, T pieces per text.
+Words begin as characters. The most frequent pair of neighbours becomes a new piece, again and again (Sennrich et al.
+2016, Neural Machine Translation of Rare Words with Subword Units, arXiv 1508.07909). Axes: N rows, T pieces of a text.
 """
 
 from __future__ import annotations
@@ -23,36 +23,36 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 MOST_PIECES = 4096
-"""Pieces that are learnt, characters included: about 50 kB of an artefact."""
+"""The most pieces that are learnt, single characters included: about 50 kB of an artefact."""
 MOST_WORDS = 20_000
-"""The most frequent words of the training rows that pieces are learnt from."""
+"""Pieces are learnt from this many of the most frequent words of the training rows."""
 FEWEST_PAIRS = 4
-"""A pair that is rarer in the training rows becomes no piece."""
+"""A pair that occurs less often in the training rows becomes no piece."""
 LONGEST = 256
-"""Pieces of one text that are kept."""
+"""The most pieces of a text that are kept."""
 LONGEST_WORD = 64
-"""Characters of a word that are kept: the time of merging grows with their square."""
+"""The most characters of a word that are read: the time to merge them grows with their square."""
 MOST_KEPT = 2**15
-"""Words whose pieces are remembered."""
+"""The most words whose pieces are cached."""
 UNKNOWN, FIRST = 1, 2
-"""The id of a character that no training text has, and that of the first piece."""
+"""The id of a character that no training text has, and the id of the first piece. 0 is padding."""
 START = "▁"
-"""Stands before the first character of each word."""
+"""Stands before the first character of each word, so that a piece shows where a word begins."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Tokens(FreeText):
-    """A tensor of its own (N, T), int64, named by the feature; 0 beyond the end of a text."""
+    """A tensor of its own (N, T), int64, with the name of the feature; 0 beyond the end of a text."""
 
     kind: ClassVar[str] = "tokens"
     blank: ClassVar[int] = UNKNOWN
     pieces: tuple[str, ...] | None = None
-    """Single characters first, then pairs in the order in which they were learnt; None: not learnt yet."""
+    """Single characters first, then merged pairs in the order in which they were learnt; None if not learnt yet."""
     characters: int = 0
     """How many of the pieces are single characters."""
 
     def fit(self, rows: pa.Table) -> Self:
-        """With the pieces of the rows' words, and the length of the longest text, within LONGEST."""
+        """The encoder with the pieces of the rows' words, and the length of the longest text, LONGEST at most."""
         counts = Counter(word for text in self.texts(rows) for word in _marked_words(text))
         common = sorted(counts.items(), key=lambda each: (-each[1], each[0]))[:MOST_WORDS]
         alphabet = sorted({symbol for word, _ in common for symbol in word})[:MOST_PIECES]
@@ -79,7 +79,9 @@ class Tokens(FreeText):
         return [word.removeprefix(START) for word in words], origins[: self.length or LONGEST]
 
     def measure(self, ids_NL: npt.NDArray[np.int64]) -> dict[str, npt.NDArray[np.float64]]:
-        """How many pieces each text has, and the share of them that are single characters: a new word falls apart."""
+        """The number of pieces of each text, and the share of them that are single characters.
+
+        A word that the training rows do not have falls apart into single characters."""
         import numpy as np
 
         pieces_N = (ids_NL > 0).sum(axis=1)
@@ -88,18 +90,21 @@ class Tokens(FreeText):
 
     @cached_property
     def _places(self) -> dict[str, int]:
+        """The id of each piece."""
         return {piece: place for place, piece in enumerate(self.pieces or (), start=FIRST)}
 
     @cached_property
     def _kept(self) -> dict[str, list[int]]:
+        """A cache: the ids of words that were cut already. It is no field, so it is neither compared nor stored."""
         return {}
 
     def _ids_of(self, word: str) -> list[int]:
-        """The pieces of a word; the pair that was learnt first is merged first."""
+        """The ids of a word's pieces. Of all pairs of neighbours, the pair that was learnt first is merged first."""
         if (kept := self._kept.get(word)) is not None:
             return kept
         places, parts = self._places, list(word)
         while len(parts) > 1:
+            # An id is a rank, too, as pieces have ids in the order of learning. A rank above all: the pair is no piece.
             ranks = [places.get(a + b, MOST_PIECES + FIRST) for a, b in pairwise(parts)]
             best = min(range(len(ranks)), key=ranks.__getitem__)
             if ranks[best] == MOST_PIECES + FIRST:
@@ -116,7 +121,11 @@ def _marked_words(text: str) -> list[str]:
 
 
 def _learn(counted: Sequence[tuple[str, int]], most: int) -> list[str]:
-    """The pieces that pairs become, in order; of two pairs of the same count the first in the alphabet."""
+    """At most `most` pieces that pairs become, in the order in which they are learnt.
+
+    Of two pairs with the same count, the first in the alphabet becomes a piece first. `counted` has each word with its
+    count."""
+    # How often each pair occurs in all words, and the numbers of the words that hold it.
     words = [list(word) for word, _ in counted]
     counts: Counter[tuple[str, str]] = Counter()
     holders: defaultdict[tuple[str, str], set[int]] = defaultdict(set)
@@ -124,10 +133,11 @@ def _learn(counted: Sequence[tuple[str, int]], most: int) -> list[str]:
         for pair in pairwise(parts):
             counts[pair] += count
             holders[pair].add(number)
-    # A heap of counts as they were when a pair changed: an entry that is no longer true is passed over.
+    # The heap holds counts as they were when a pair changed. A pair may have several entries: one with a count that is
+    # no longer true is passed over.
     heap = [(-count, pair) for pair, count in counts.items()]
     heapify(heap)
-    # A piece may come of several pairs ("ab" + "c", "a" + "bc"): it is listed once.
+    # A piece may come from several pairs ("ab" + "c", "a" + "bc"): it is listed once.
     pieces: dict[str, None] = {}
     while len(pieces) < most and heap:
         negative, pair = heappop(heap)
@@ -155,6 +165,7 @@ def _learn(counted: Sequence[tuple[str, int]], most: int) -> list[str]:
 
 
 def _merged(parts: Sequence[str], pair: tuple[str, str], merged: str) -> list[str]:
+    """The parts of a word with each such pair of neighbours merged, from left to right."""
     found: list[str] = []
     at = 0
     while at < len(parts):

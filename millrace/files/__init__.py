@@ -1,1 +1,1 @@
-"""Bytes become typed rows: CSV, JSON lines, Parquet, lone images; by the contract's schema, never an inferred one."""
+"""Reads bytes as typed rows: CSV, JSON lines, Parquet, single images. The schema is the contract's, never inferred."""

@@ -1,6 +1,6 @@
-"""The cells of a file against the contract's columns: texts are read, values are cast.
+"""Turns the cells of a file into the types of the contract's columns: texts are read, values are cast.
 
-A cell that is not of its column's type is reported, never dropped or made null."""
+A cell that is not of its column's type is reported by its position, so it is never lost in silence."""
 
 from __future__ import annotations
 
@@ -17,24 +17,25 @@ if TYPE_CHECKING:
 
 DAY_US = 86_400_000_000
 UNITS = {"s": 1, "ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}
-"""Of a time in a second."""
+"""How many of each unit of Arrow's times a second has."""
 FIRST_DAY, LAST_DAY = (day.toordinal() - date(1970, 1, 1).toordinal() for day in (date.min, date.max))
-"""Counted from 1970-01-01, as Arrow does."""
+"""Python's first and last day, in days since 1970-01-01, as Arrow counts them."""
 DAY = (
     r"([0-9]{4}-(0[13578]|1[02])-(0[1-9]|[12][0-9]|3[01])|[0-9]{4}-(0[469]|11)-(0[1-9]|[12][0-9]|30)"
     r"|[0-9]{4}-02-(0[1-9]|1[0-9]|2[0-8])"
     r"|([0-9]{2}(0[48]|[2468][048]|[13579][26])|([02468][048]|[13579][26])00)-02-29)"
 )
-"""Every day that there is, and no other: the last line is 29 February of the leap years."""
+"""The regular expression of every day that exists, and of no other: the last line is 29 February of leap years."""
 CLOCK = r"[ T]([01][0-9]|2[0-3])(:[0-5][0-9](:[0-5][0-9](\.[0-9]{1,6})?)?)?"
 ZONE = r"(Z|[+-]([01][0-9]|2[0-3])(:?[0-5][0-9])?)"
 NUMBER = r"^[+-]?(([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?|(?i:nan|inf|infinity))$"
 
 
 def _whole(limit: int) -> str:
-    """Regular expression of the whole numbers from -limit to limit - 1."""
+    """The regular expression of the whole numbers from -limit to limit - 1."""
 
     def up_to(largest: str) -> str:
+        # The number itself, any number of fewer digits, or one that is smaller at the first digit that differs.
         below = [
             f"{largest[:at]}[0-{int(digit) - 1}][0-9]{{{len(largest) - at - 1}}}"
             for at, digit in enumerate(largest)
@@ -54,13 +55,15 @@ PLAUSIBLE: dict[Kind, str] = {
     "timestamp_utc": rf"^{DAY}{CLOCK}{ZONE}$",
     "boolean": r"^(?i:true|false|0|1)$",
 }
-"""What Arrow reads of each kind: its cast says that a text is wrong, not which, and to search for it is slow."""
+"""The regular expression of the texts that Arrow reads for each kind.
+
+Arrow's cast only says that some text is wrong, not which, and to search for it by casts is slow."""
 
 
 def from_csv(cells: pa.Array, column: Column, form: CsvForm) -> tuple[pa.Array, list[int]]:
-    """The typed column and the positions of texts that are not of its type (null there).
+    """The typed column, and the positions of texts that are not of its type (null there).
 
-    Spaces around a cell do not count; an empty cell is null, and so is a word for what is missing."""
+    Spaces around a cell do not count. An empty cell and a word for missing cells are null."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
@@ -77,19 +80,20 @@ def from_csv(cells: pa.Array, column: Column, form: CsvForm) -> tuple[pa.Array, 
     typed, wrong = numbers_from_text(plain, column)
     if not form.has_plain_numbers:
         wrong = sorted({*wrong, *_positions(pc.and_(pc.is_valid(known), pc.is_null(plain)))})
-    # Among the wrong is -999.0 where the column is of whole numbers and -999 means nothing.
+    # In a column of whole numbers -999.0 is no number of the type, but if -999 stands for a missing cell, it does too.
     return typed, [at for at in wrong if form.value_of(known[at].as_py()) not in column.missing_numbers]
 
 
 def numbers_from_text(cells: pa.Array, column: Column) -> tuple[pa.Array, list[int]]:
-    """The typed column and the positions of texts that are no numbers of it; null where one is a number for what is
-    missing, which is found before any is rounded to float32, as in JSON."""
+    """The typed column of numbers, and the positions of texts that are not of its type (null there).
+
+    A number that stands for a missing cell is null. It is found before numbers are rounded to float32, as in JSON."""
     typed, wrong = from_text(cells, "float64" if column.kind in FLOATS else column.kind)
     return without_numbers(typed, column).cast(arrow_type(column.kind)), wrong
 
 
 def from_json(cells: pa.Array, column: Column) -> tuple[pa.Array, list[int]]:
-    """As `from_csv` for texts in JSON, where times may be ISO 8601 as well, and spaces count."""
+    """As `from_csv`, for texts in JSON: times may also be in ISO 8601, and spaces count."""
     import pyarrow.compute as pc
 
     if column.time_format:
@@ -98,7 +102,7 @@ def from_json(cells: pa.Array, column: Column) -> tuple[pa.Array, list[int]]:
 
 
 def without_numbers(cells: pa.Array, column: Column) -> pa.Array:
-    """The numbers of any type, null where one is a number for what is missing."""
+    """The numbers, of any type, with null for a number that stands for a missing cell."""
     import numpy as np
     import pyarrow as pa
     import pyarrow.compute as pc
@@ -106,13 +110,15 @@ def without_numbers(cells: pa.Array, column: Column) -> pa.Array:
     if not column.missing_numbers:
         return cells
     if column.kind in INTEGERS and pa.types.is_integer(cells.type):
+        # Whole numbers are compared as such: float64 would make neighbours beyond 2**53 equal.
         limits = np.iinfo(cells.type.to_pandas_dtype())
         wanted = sorted(
             {int(one) for one in column.missing_numbers if limits.min <= one <= limits.max and one % 1 == 0}
         )
         missing = pc.is_in(cells, value_set=pa.array(wanted, cells.type))
     else:
-        # Of whole numbers those that a float64 holds; 0.0 is added, as -0.0 is no 0.0 to `is_in`.
+        # In a column of whole numbers, only missing numbers count that float64 holds exactly. Adding 0.0 makes -0.0 to
+        # 0.0, since `is_in` takes them for two numbers.
         near = sorted({float(one) for one in column.missing_numbers if column.kind in FLOATS or to_float(one) == one})
         values = pc.add(cells.cast(pa.float64(), safe=False), 0.0)
         missing = pc.is_in(values, value_set=pc.add(pa.array(near, pa.float64()), 0.0))
@@ -120,7 +126,7 @@ def without_numbers(cells: pa.Array, column: Column) -> pa.Array:
 
 
 def without_times(cells: pa.Array, column: Column) -> pa.Array:
-    """The typed column, null where a time is one for what is missing."""
+    """The typed column, with null for a time that stands for a missing cell."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
@@ -131,7 +137,7 @@ def without_times(cells: pa.Array, column: Column) -> pa.Array:
 
 
 def without_words(cells: pa.Array, column: Column) -> pa.Array:
-    """The texts, null where one is a word for what is missing."""
+    """The texts, with null for a word that stands for a missing cell."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
@@ -142,10 +148,12 @@ def without_words(cells: pa.Array, column: Column) -> pa.Array:
 
 
 def from_format(cells: pa.Array, form: TimeFormat, kind: Kind) -> pa.Array:
-    """The texts as ISO 8601, null where one is not of the form; as `TimeFormat.to_iso`, many at once."""
+    """The texts in ISO 8601, with null for a text of another form: `TimeFormat.to_iso` for many texts at once."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
+    # The expression has a group for each field, in the order of the fields. `zero` stands for a field that is not in
+    # the pattern; it is null where the text has another form.
     found = pc.extract_regex(cells, pattern=f"^(?:{form.form})$")
     texts = {name: pc.struct_field(found, [at]) for at, name in enumerate(form.fields)}
     zero = pc.if_else(pc.is_valid(found), "00", pa.scalar(None, pa.string()))
@@ -195,7 +203,7 @@ def _two(texts: pa.Array) -> pa.Array:
 
 
 def _plain_numbers(cells: pa.Array, form: CsvForm) -> pa.Array:
-    """The texts as JSON writes numbers, null where one is not of the form."""
+    """The numbers as JSON writes them, with null for a text that is no number in this form: `1.234,5` is `1234.5`."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
@@ -207,7 +215,9 @@ def _plain_numbers(cells: pa.Array, form: CsvForm) -> pa.Array:
 
 
 def _read_again(cells: pa.Array, rewritten: pa.Array, kind: Kind) -> tuple[pa.Array, list[int]]:
-    """The column from its rewritten texts; one that could not be rewritten is a misfit too."""
+    """The typed column from its rewritten texts, and the positions of misfits.
+
+    A text that could not be rewritten is a misfit too."""
     import pyarrow.compute as pc
 
     typed, wrong = from_text(rewritten, kind)
@@ -215,7 +225,7 @@ def _read_again(cells: pa.Array, rewritten: pa.Array, kind: Kind) -> tuple[pa.Ar
 
 
 def from_text(cells: pa.Array, kind: Kind) -> tuple[pa.Array, list[int]]:
-    """The typed column and the positions of texts that are not of its type (null there)."""
+    """The typed column, and the positions of texts that are not of its type (null there)."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
@@ -225,10 +235,11 @@ def from_text(cells: pa.Array, kind: Kind) -> tuple[pa.Array, list[int]]:
         return _from_base64(cells)
     if kind in INTEGERS:
         cells = pc.replace_substring_regex(cells, r"^\+([0-9])", r"\1")  # Arrow reads +1.5 and no +1
-    # A text becomes the nearest double and that one the nearest number of the column, as JSON's reader can only do it.
+    # For float32 a text first becomes the nearest double, then the nearest float32: JSON's reader has no other way.
     read = arrow_type("float64" if kind == "float32" else kind)
     wanted = arrow_type(kind)
-    # Arrow reads `0x10` as 16 and `nan(1)` as NaN too: such a number is none here, whatever its neighbours are.
+    # Arrow also reads `0x10` as 16 and `nan(1)` as NaN. Here they are no numbers, whatever their neighbours are, so
+    # columns with such texts go the slow way.
     has_hex = kind in INTEGERS and pc.any(pc.match_substring(cells, "x", ignore_case=True)).as_py()
     try:
         if has_hex:
@@ -238,6 +249,7 @@ def from_text(cells: pa.Array, kind: Kind) -> tuple[pa.Array, list[int]]:
             raise pa.ArrowInvalid
         return _within_calendar(typed.cast(wanted), [])
     except pa.ArrowInvalid:
+        # Some text is wrong: the expression finds most of them at once, `cast` searches for the rest.
         plausible = pc.fill_null(pc.match_substring_regex(cells, PLAUSIBLE[kind]), True)
         wrong = _positions(pc.invert(plausible))
         kept = pc.if_else(plausible, cells, pa.scalar(None, pa.string()))
@@ -246,7 +258,7 @@ def from_text(cells: pa.Array, kind: Kind) -> tuple[pa.Array, list[int]]:
 
 
 def cast(cells: pa.Array, wanted: pa.DataType) -> tuple[pa.Array, list[int]]:
-    """The column as `wanted` and the positions of cells that are not of this type (null there)."""
+    """The column in the type `wanted`, and the positions of cells that are not of this type (null there)."""
     import numpy as np
     import pyarrow as pa
     import pyarrow.compute as pc
@@ -263,9 +275,10 @@ def cast(cells: pa.Array, wanted: pa.DataType) -> tuple[pa.Array, list[int]]:
 
 
 def _outside(cells: pa.Array, wanted: pa.DataType) -> pa.Array | None:
-    """Which cells cannot be cast, where comparisons tell: of numbers to whole ones, and of times to another unit.
+    """A mask of the cells that cannot be cast: from numbers to whole numbers, and from times to another unit.
 
-    None for other types, which `_misfits` searches: where all cells are wrong, that takes half a minute a million."""
+    None for other types: there `_misfits` has to search, which takes half a minute for a million cells if all of them
+    are wrong."""
     import numpy as np
     import pyarrow as pa
     import pyarrow.compute as pc
@@ -277,12 +290,13 @@ def _outside(cells: pa.Array, wanted: pa.DataType) -> pa.Array | None:
             low, high = (pa.scalar(one, cells.type) for one in (max(limits.min, own.min), min(limits.max, own.max)))
             return pc.or_(pc.less(cells, low), pc.greater(cells, high))
         numbers = cells.cast(pa.float64())
-        # 2**63 and its like are doubles, the largest whole numbers below them are not.
+        # Compared with the upper limit plus 1, such as 2**63: that is a double, the limit itself is not.
         is_within = pc.and_(pc.greater_equal(numbers, float(limits.min)), pc.less(numbers, float(limits.max) + 1))
         return pc.invert(pc.and_(is_within, pc.equal(numbers, pc.floor(numbers))))
     if pa.types.is_timestamp(wanted) and pa.types.is_timestamp(cells.type):
         own_s, wanted_s = (UNITS[one.unit] for one in (cells.type, wanted))
         counts = cells.view(pa.int64())
+        # To a coarser unit, a count must be a multiple; to a finer one, the product must fit into 64 bits.
         if own_s > wanted_s:
             whole = pc.multiply(pc.divide(counts, own_s // wanted_s), own_s // wanted_s)
             return pc.not_equal(whole, counts)
@@ -292,7 +306,9 @@ def _outside(cells: pa.Array, wanted: pa.DataType) -> pa.Array | None:
 
 
 def _within_calendar(cells: pa.Array, wrong: list[int]) -> tuple[pa.Array, list[int]]:
-    """Without dates and times outside of the years 1 to 9999 in UTC: Arrow holds them, Python has none."""
+    """The column with null for dates and times outside of the years 1 to 9999 in UTC, and `wrong` with their positions.
+
+    Arrow holds such times, Python does not. Columns of other types stay as they are."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
@@ -310,9 +326,10 @@ def _within_calendar(cells: pa.Array, wrong: list[int]) -> tuple[pa.Array, list[
 
 
 def _misfits(cells: pa.Array, wanted: pa.DataType, start: int) -> list[int]:
-    """Positions of cells that cannot be cast, counted from `start`, found by halving: quick where they are few.
+    """The positions of cells that cannot be cast, counted from `start`.
 
-    Of 8 cells with one misfit at 5: casts 0-3 (good), 4-7, 4-5, 4 (good), 5: found."""
+    The column is halved again and again, which is quick if there are few misfits. With 8 cells and a misfit at 5, the
+    casts are 0-7, 0-3 (good), 4-7, 4-5, 4 (good), 5 (found), 6-7 (good)."""
     import pyarrow as pa
     import pyarrow.compute as pc
 

@@ -1,4 +1,4 @@
-"""The formats of dropped files, by the words for which code knows them."""
+"""The formats of dropped files, by the names that the code uses for them."""
 
 from __future__ import annotations
 
@@ -16,6 +16,6 @@ FORMATS: Mapping[str, FileFormat] = {
 
 
 def named(formats: Iterable[FileFormat]) -> str:
-    """What people read of several: `CSV, Parquet or an image`."""
+    """The names of several formats for people: `CSV, Parquet or an image`."""
     *others, last = [name for one in formats for name in one.names]
     return f"{', '.join(others)} or {last}" if others else last

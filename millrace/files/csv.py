@@ -1,6 +1,7 @@
-"""CSV: with a header, commas, double quotes and UTF-8, or as the contract says. A broken line is quarantined alone.
+"""Reads CSV: with a header, commas, double quotes and UTF-8, or as the contract says.
 
-A block without quotes is split by Arrow at once; one with quotes is read line by line. Both give the same rows.
+A broken line is quarantined alone. Arrow splits a block without quotes at once; a block with quotes is read line by
+line. Both ways give the same rows.
 """
 
 from __future__ import annotations
@@ -29,20 +30,24 @@ if TYPE_CHECKING:
 
 CLOSED = "quotes that close"
 LONG = 20
-"""Lines of a record. A longer one whose lines look like records themselves may be two quotes that nobody meant,"""
+"""The most lines of a record that is taken as it is. A longer one may be two stray quotes with rows between them."""
 ALIKE = 0.9
-"""and so many of them as a share: it is quarantined whole, and no line of it becomes a row."""
+"""The share of lines within a long quoted cell, 0 to 1, that look like rows: from this share on the record is
+quarantined whole, and no line of it becomes a row."""
 BLANK = " \t\r\n\x0b\x0c"
 csv.field_size_limit(sys.maxsize)  # a cell may be as long as its line, with quotes in the block and without
 
 
 @dataclass
 class _Block:
-    """The lines of one block: records with as many cells as the header, and what is wrong with the others."""
+    """What one block holds: the records with as many cells as the header, and the violations of the others."""
 
     columns: list[pa.Array] = field(default_factory=list)
+    """The cells of the records as texts, one array for each cell of the header."""
     lines: list[int] = field(default_factory=list)
+    """The first line of each record, counted from 1 in the file."""
     raw: list[bytes] = field(default_factory=list)
+    """The bytes of each record."""
     unparsable: list[QuarantinedRow] = field(default_factory=list)
     rest: bytes = b""
     """The lines of a record that continues in the next block."""
@@ -53,7 +58,7 @@ class _Block:
 
 
 def read(path: Path, table: Table, limits: Limits, _: Origin | None = None) -> Iterator[Parsed]:
-    """The file in parts; raises DropError as `read_drop`."""
+    """The file in parts. Raises DropError as `read_drop` does."""
     form = table.csv
     header = check_names(form.columns, table) if form.columns else None
     # A record may cross the end of a block: its lines (`rest`) are read again with the next block. Whether a block is
@@ -63,6 +68,7 @@ def read(path: Path, table: Table, limits: Limits, _: Origin | None = None) -> I
     following: bytes | None = next(parts, None)
     while following is not None:
         block, following = rest + following, next(parts, None)
+        # The header is the first line that is not blank.
         if header is None:
             if not block.strip():
                 line += block.count(b"\n")
@@ -70,6 +76,8 @@ def read(path: Path, table: Table, limits: Limits, _: Origin | None = None) -> I
             skipped, header, block = _header(block, table)
             line += skipped
         elif is_first and form.columns:
+            # The contract says that files have no line of names: if the first line is one all the same, it is
+            # quarantined, so that it does not become a row.
             blank, first = _first_line(block, form)
             is_first = not first
             if not first.count(form.quote.encode() or b"\0") % 2 and _is_of_names(first, header, table):
@@ -87,6 +95,7 @@ def read(path: Path, table: Table, limits: Limits, _: Origin | None = None) -> I
 
 
 def _blocks(path: Path, table: Table, limits: Limits) -> Iterator[bytes]:
+    """The file in blocks of whole lines. Raises DropError `encoding` for UTF-8's mark before another encoding."""
     form = table.csv
     with path.open("rb") as file:
         if form.encoding != "utf-8" and file.read(len(BOM)) == BOM:
@@ -95,14 +104,17 @@ def _blocks(path: Path, table: Table, limits: Limits) -> Iterator[bytes]:
 
 
 def _as_utf8(block: bytes, form: CsvForm) -> bytes:
-    """The block in UTF-8; a byte that the encoding does not have stays as it is, which makes its line no UTF-8."""
+    """The block in UTF-8. A byte that its encoding does not have stays as it is, so its line is no valid UTF-8."""
     if form.encoding == "utf-8":
         return block
     return block.decode(form.encoding, errors="surrogateescape").encode(errors="surrogateescape")
 
 
 def _header(block: bytes, table: Table) -> tuple[int, list[str], bytes]:
-    """How many lines of the block, which is not blank, the header took, its names, and the block behind it."""
+    """The number of lines up to the header and with it, the header's names, and the rest of the block.
+
+    The block is not blank. Raises DropError for a header that is not the contract's, with the likely cause: another
+    encoding, or another delimiter."""
     skipped, first = 0, b""
     while not first.strip():
         first, _, block = block.partition(b"\n")
@@ -114,20 +126,20 @@ def _header(block: bytes, table: Table) -> tuple[int, list[str], bytes]:
 
 
 def _is_of_names(line: bytes, header: list[str], table: Table) -> bool:
-    """Whether a file that should have no line of names has one."""
+    """Whether the line is a line of names, in a file that should have none."""
     with suppress(DropError):
         return check_names(names_of(line, table.csv), table) == header
     return False
 
 
 def check_names(names: Sequence[str], table: Table) -> list[str]:
-    """As `check_header`; spaces around a name count neither in the file nor in the contract."""
+    """As `check_header`. Spaces around a name do not count, neither in the file nor in the contract."""
     trimmed = {name.strip(): name for name in table.name_of}
     return check_header([name if name in table.name_of else trimmed.get(name, name) for name in names], table)
 
 
 def _wrong_delimiter(header: bytes, table: Table) -> DropError | None:
-    """What is wrong with a header that has more of the contract's names with another delimiter."""
+    """The error of a header in which another delimiter finds more of the contract's names; None if none does."""
     own = _known(header, table, table.csv.delimiter)
     for delimiter in DELIMITERS:
         if _known(header, table, delimiter) > own:
@@ -137,7 +149,7 @@ def _wrong_delimiter(header: bytes, table: Table) -> DropError | None:
 
 
 def _known(header: bytes, table: Table, delimiter: str) -> int:
-    """How many of the cells are names of the contract."""
+    """How many cells of the header are names of the contract, if this is the delimiter."""
     with suppress(DropError):
         return sum(name in table.name_of for name in names_of(header, replace(table.csv, delimiter=delimiter)))
     return 0
@@ -148,7 +160,7 @@ def _named(delimiter: str) -> str:
 
 
 def _wrong_encoding(header: bytes, form: CsvForm) -> DropError | None:
-    """What is wrong with a header that is not as the contract knows it, if that is its encoding."""
+    """The error of a header in another encoding than the contract's; None if its encoding may be right."""
     says = "may say cp1252 or latin-1" if form.encoding == "utf-8" else "says so"
     declared = f"a header in {form.encoding.upper()} (`csv.encoding` of the contract {says})"
     try:
@@ -156,6 +168,7 @@ def _wrong_encoding(header: bytes, form: CsvForm) -> DropError | None:
     except UnicodeDecodeError as error:
         near = header[max(error.start - 20, 0) : error.start + 20]
         return DropError(Reason.ENCODING, expected=declared, got=f"{near!r}, which is not in it")
+    # The file's own bytes, read as UTF-8: if that works and gives another text, the header was written in UTF-8.
     try:
         as_utf8 = text.encode(form.encoding).decode()
     except UnicodeError:
@@ -164,26 +177,28 @@ def _wrong_encoding(header: bytes, form: CsvForm) -> DropError | None:
 
 
 def names_of(line: bytes, form: CsvForm) -> list[str]:
-    """The cells of a header without spaces around them."""
+    """The cells of a header, without the spaces around them.
+
+    Raises DropError `columns` if the line cannot be read as one record."""
     try:
         cells = next(_reader(raw_text(line).rstrip("\r"), form, strict=False))
     except csv.Error as error:
-        # Lines that end in carriage returns alone make one line of the whole file.
+        # A file with lines that end in carriage returns alone is one line.
         got = f"{truncate(raw_text(line))} ({_in_words(error, raw_text(line))})"
         raise DropError(Reason.COLUMNS, expected="a header in one line", got=got) from None
     return [cell.strip() for cell in cells]
 
 
 def _reader(text: str, form: CsvForm, *, strict: bool) -> Iterator[list[str]]:
-    # A quotation mark behind a delimiter and spaces opens a quoted cell, as spaces around a cell do not count.
+    # Spaces around a cell do not count: a quotation mark behind a delimiter and spaces opens a quoted cell.
     if not form.quote:
         return csv.reader([text], delimiter=form.delimiter, quoting=csv.QUOTE_NONE, skipinitialspace=True)
     return csv.reader([text], delimiter=form.delimiter, quotechar=form.quote, skipinitialspace=True, strict=strict)
 
 
 def _read_block(block: bytes, line: int, width: int, form: CsvForm, limits: Limits, *, last: bool) -> _Block:
-    """The records of a block whose first line has the number `line`."""
-    # The quick way is only for what both ways read alike: no quotes, no lone carriage returns, no NUL, valid UTF-8.
+    """The records of a block. `line` is the number of its first line, `width` the number of cells of the header."""
+    # The quick way is for blocks that both ways read alike: no quotes, no lone carriage returns, no NUL, valid UTF-8.
     plain = block.replace(b"\r\n", b"\n") if b"\r" in block else block
     has_quotes = bool(form.quote) and form.quote.encode() in plain
     if has_quotes or b"\r" in plain or b"\0" in plain or not _is_utf8(plain):
@@ -192,10 +207,10 @@ def _read_block(block: bytes, line: int, width: int, form: CsvForm, limits: Limi
 
 
 def _first_line(block: bytes, form: CsvForm) -> tuple[int, bytes]:
-    """Where the first line that is not blank begins, and the line; the block's end where there is none."""
+    """The place and the text of the first line that is not blank; the block's end and "" if all lines are blank."""
     at = 0
     while at < len(block):
-        end = block.find(b"\n", at) % (len(block) + 1)  # without a line end: the block's
+        end = block.find(b"\n", at) % (len(block) + 1)  # without a line end it is -1, which becomes the block's end
         if not _is_blank(line := block[at:end], form):
             return at, line.removesuffix(b"\r")
         at = end + 1
@@ -203,12 +218,12 @@ def _first_line(block: bytes, form: CsvForm) -> tuple[int, bytes]:
 
 
 def _is_blank(text: bytes, form: CsvForm) -> bool:
-    """Whether a line is none: a tab that separates cells is one, though all of them are empty."""
+    """Whether the line is blank. A line of tabs is not, if tabs separate cells: it is a record of empty cells."""
     return not text.strip(BLANK.replace(form.delimiter, "").encode())
 
 
 def _read_plain(block: bytes, line: int, width: int, form: CsvForm) -> _Block:
-    """Without quotes a line is a record and a delimiter ends a cell: Arrow splits the good lines at once."""
+    """The records of a block without quotes: each line is a record, and Arrow splits all good lines at once."""
     found, delimiter = _Block(), form.delimiter.encode()
     for number, text in enumerate(lines_of(block), line):
         if _is_blank(text, form):
@@ -224,12 +239,14 @@ def _read_plain(block: bytes, line: int, width: int, form: CsvForm) -> _Block:
 
 
 def _split(lines: list[bytes], width: int, form: CsvForm) -> list[pa.Array]:
+    """The cells of the lines as texts, one array for each column."""
     import pyarrow as pa
     from pyarrow import csv as arrow_csv
 
-    # One block and one thread: Arrow neither guesses types nor cuts the lines elsewhere, so row i is line i.
+    # One block, one thread and texts only: Arrow neither guesses types nor cuts lines elsewhere, so row i is line i.
     data = b"\n".join(lines) + b"\n"
-    # Arrow takes a mark at the start for that of the file, which is gone by now: this one is part of a cell.
+    # Arrow skips a byte order mark at the start. The file's own mark is gone by now, so a mark here is part of a cell
+    # and is put there twice.
     data = pa.py_buffer(BOM + data if data.startswith(BOM) else data)
     places = [str(place) for place in range(width)]
     table = arrow_csv.read_csv(
@@ -242,12 +259,12 @@ def _split(lines: list[bytes], width: int, form: CsvForm) -> list[pa.Array]:
 
 
 def _read_lines(lines: list[bytes], line: int, width: int, form: CsvForm, limits: Limits, *, last: bool) -> _Block:
-    """Line by line, each with the carriage return of its end, which within quotes is part of a cell.
+    """The records of a block with quotes, read line by line.
 
-    Of a record whose quotes do not stand around its cells only the first line is quarantined; reading continues behind
-    it. A quote that never closes would otherwise swallow good lines: of `1,"a`, `2,b` and `3,c` the first is
-    quarantined, and the other two are read. Where they do the record is quarantined whole, whatever is wrong with it:
-    what stands in a quoted cell is never a row."""
+    Each line has the carriage return of its end, which is part of a cell within quotes. A bad record is quarantined
+    whole if its quotes stand around its cells: text in a quoted cell is never a row. Else only its first line is
+    quarantined, and reading goes on behind that line. Otherwise a quote that never closes would swallow good lines:
+    of `1,"a`, `2,b` and `3,c` the first is quarantined, and the other two are read."""
     import pyarrow as pa
 
     found, records, at = _Block(), [], 0
@@ -255,6 +272,7 @@ def _read_lines(lines: list[bytes], line: int, width: int, form: CsvForm, limits
         if _is_blank(lines[at], form):
             at += 1
             continue
+        # The block may end within a record: then its lines go before the next block.
         span = span_of(lines, at, form, limits)
         if span == 0 and not last:
             found.rest = b"".join(text + b"\n" for text in lines[at:])
@@ -262,11 +280,12 @@ def _read_lines(lines: list[bytes], line: int, width: int, form: CsvForm, limits
         cells = _cells(lines[at : at + span], width, form) if span > 0 else of_line(Reason.QUOTE, CLOSED, "the end")
         if isinstance(cells, RuleViolation):
             whole = span if span > 1 and _is_well_quoted(lines[at : at + span], form) else 1
-            # Else the quote is to blame, whatever the cells of a record over several lines look like.
+            # If only the first line of a longer record is quarantined, its quote is to blame, whatever else is wrong.
             violation = replace(cells, reason=Reason.QUOTE) if span > whole else cells
             found.refuse(line + at, [violation], b"\n".join(lines[at : at + whole]).removesuffix(b"\r"))
             at += whole
             continue
+        # A good record, unless it is long and hides rows.
         raw = b"\n".join(lines[at : at + span]).removesuffix(b"\r")
         if span > LONG and _hides_rows(lines[at + 1 : at + span - 1], width, form):
             expected = "a quoted cell whose lines do not look like rows"
@@ -281,23 +300,23 @@ def _read_lines(lines: list[bytes], line: int, width: int, form: CsvForm, limits
 
 
 def _hides_rows(inner: list[bytes], width: int, form: CsvForm) -> bool:
-    """Whether the lines within a quoted cell look like rows: of two stray quotes all lines between them do."""
+    """Whether the lines within a quoted cell look like rows, as all lines between two stray quotes do."""
     delimiter, told = form.delimiter.encode(), [text for text in inner if not _is_blank(text, form)]
     alike = sum(text.count(delimiter) + 1 == width for text in told)
     return width > 1 and len(told) > LONG and alike >= ALIKE * len(told)
 
 
 def span_of(lines: list[bytes], at: int, form: CsvForm, limits: Limits) -> int:
-    """The lines of the record at `at`: as many as it takes for an even number of quotes.
+    """The number of lines of the record that begins at `at`: as many as it takes for an even number of quotes.
 
-    `1,"two` has one quote and `lines",3` the second: 2. A quote within quotes is doubled and changes nothing.
-    0 when the block ends first: the record continues in the next one. -1 when it is longer than a record may be: then
-    its quote counts as one that never closes."""
+    `1,"two` has one quote and `lines",3` the second, so it is 2. A quote within a cell is doubled and changes nothing.
+    0 if the block ends before the record does. -1 if the record is longer than a record may be: then its quote counts
+    as one that never closes."""
     quotes, size, quote = 0, 0, form.quote.encode()
     for place in range(at, len(lines)):
         quotes += lines[place].count(quote) if quote else 0
         size += len(lines[place])
-        if place > at and size > limits.line_bytes:  # of one line `blocks` has looked at the length
+        if place > at and size > limits.line_bytes:  # `blocks` has checked the length of a single line
             return -1
         if quotes % 2 == 0:
             return place - at + 1
@@ -305,7 +324,7 @@ def span_of(lines: list[bytes], at: int, form: CsvForm, limits: Limits) -> int:
 
 
 def _cells(lines: list[bytes], width: int, form: CsvForm) -> list[str] | RuleViolation:
-    """The cells of one record, or what is wrong with it."""
+    """The cells of one record, or its violation."""
     try:
         text = b"\n".join(lines).removesuffix(b"\r").decode()
         if "\0" in text:
@@ -319,7 +338,8 @@ def _cells(lines: list[bytes], width: int, form: CsvForm) -> list[str] | RuleVio
 
 
 def _is_well_quoted(lines: list[bytes], form: CsvForm) -> bool:
-    """Whether each quote of the record opens or closes a cell, or is doubled in one."""
+    """Whether each quote of the record opens or closes a cell, or is doubled within one."""
+    # Any bytes are texts in latin-1, and a NUL would be an error of its own: only the quotes matter here.
     try:
         next(_reader(b"\n".join(lines).removesuffix(b"\r").replace(b"\0", b"?").decode("latin-1"), form, strict=True))
     except (csv.Error, StopIteration):
@@ -328,14 +348,14 @@ def _is_well_quoted(lines: list[bytes], form: CsvForm) -> bool:
 
 
 def _in_words(error: Exception, text: str) -> str:
-    """Python's csv speaks of its own modes of files where a record ends before its text does."""
+    """The error of Python's csv in our words, if it speaks of modes of files: a record ended before its text did."""
     if "new-line character" not in str(error):
         return str(error)
     return "a carriage return within a line" if "\r" in text else "a quote in the midst of a cell, as in a later line"
 
 
 def _typed(found: _Block, header: list[str], table: Table) -> Parsed:
-    """The records in the contract's types; one with a cell of another type is quarantined."""
+    """The records in the contract's types. A record with a cell of another type is quarantined."""
     import numpy as np
     import pyarrow as pa
 
@@ -346,7 +366,7 @@ def _typed(found: _Block, header: list[str], table: Table) -> Parsed:
     columns: dict[str, pa.Array] = {}
     wrong: dict[int, list[RuleViolation]] = {}
     for name, cells in zip(header, found.columns, strict=True):
-        if not name:
+        if not name:  # a column that is not read
             continue
         column = table.column(name)
         columns[name], misfits = from_csv(cells, column, table.csv)

@@ -1,4 +1,4 @@
-"""What a format of dropped files says of itself."""
+"""What a format of dropped files has: names, a reader, and how its files begin."""
 
 from __future__ import annotations
 
@@ -16,8 +16,10 @@ class FileFormat:
     """One format of dropped files."""
 
     names: tuple[str, ...]
-    """As people read them, one for each sort of file that it takes."""
+    """The names of the sorts of files that the format takes, for people: CSV and TSV."""
     read: Callable[[Path, Table, Limits, Origin | None], Iterator[Parsed]]
-    """The file in parts; raises DropError as `read_drop`."""
+    """Reads the file in parts. Raises DropError as `read_drop` does."""
     begins: Callable[[bytes], bool] | None = None
-    """Whether a file that begins so is one, whatever the contract says; None for text, which is told by its lines."""
+    """Whether a file that begins with these bytes has this format, whatever the contract says.
+
+    None for text formats, which are known by their lines."""

@@ -1,4 +1,4 @@
-"""A drop that is one image: one row, whose key is the object's name."""
+"""Reads a drop that is a single image: it becomes one row, with the object's name as its key."""
 
 from __future__ import annotations
 
@@ -18,22 +18,25 @@ ENCODINGS = {PNG: "png", JPEG: "jpeg"}
 
 
 def is_image(head: bytes) -> bool:
-    """Whether the bytes begin as a PNG or a JPEG does."""
+    """Whether the bytes begin like a PNG or a JPEG."""
     return any(head.startswith(magic) for magic in ENCODINGS)
 
 
 def read(path: Path, table: Table, _: Limits, origin: Origin | None) -> Iterator[Parsed]:
-    """The one row; its other columns are empty, and required ones are a reason of quarantine.
+    """The one row, with the image and its key. The other columns are empty; if one is required, the row is quarantined.
 
-    Raises DropError `foreign` where the contract has no column for it, `too_large` for more than a cell may hold."""
+    Raises DropError `foreign` if the contract has no column for such an image, and `too_large` for a larger image than
+    a cell may hold."""
     import pyarrow as pa
 
     content = path.read_bytes()
     encoding = next(name for magic, name in ENCODINGS.items() if content.startswith(magic))
     images = [column for column in image_columns(table) if _encoding(column.find(ImageFormat)) == encoding]
     keys = [name for key in table.keys[:1] for name in key if table.column(name).kind == "string"]
+    # The contract must say by itself where image and name go: one column of this encoding, one text as the key.
     if origin is None or len(images) != 1 or len(keys) != 1:
         rules = [rule for column in image_columns(table) if (rule := column.find(ImageFormat))]
+        # If only the encoding is another one, the message says which.
         if origin is not None and len(keys) == 1 and len(rules) == 1 and rules[0].encoding != "raw":
             raise DropError(Reason.FOREIGN, expected=rules[0].expected, got=describe(content))
         expected = (

@@ -1,4 +1,4 @@
-"""JSON lines: one object per line, in strict JSON; a line that is not one is quarantined, the others are read."""
+"""Reads JSON lines: one object per line, in strict JSON. Any other line is quarantined, the others are read."""
 
 from __future__ import annotations
 
@@ -25,23 +25,24 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 IMAGE_LINE_BYTES = 6 * 2**20
-"""Of a line with one image of the largest size, in base64."""
+"""The bytes of a line with one image of the largest size, in base64."""
 HINTS = 16
-"""Unknown names of a part that are compared with the known ones, which takes longer than to read the line."""
+"""How many unknown names of a part get a proposed spelling: to find one takes longer than to read the line."""
 Each = Callable[..., Iterator[Any]]
-"""As `map`, whose results come in the order of what was given."""
+"""A function like `map`: its results come in the order of its arguments."""
 TEXT_KINDS = ("string", "binary", "date", "timestamp", "timestamp_utc")
 
 
 def read(path: Path, table: Table, limits: Limits, origin: Origin | None = None) -> Iterator[Parsed]:
-    """The file in parts; raises DropError as `read_drop`. An image's cell may name an object: see `manifest`."""
+    """The file in parts. Cells of images may name objects: see `manifest`. Raises DropError as `read_drop` does."""
     line, has_images = 1, bool(image_columns(table))
+    # Objects are counted before any is fetched, and again while they are: a name in escapes is not counted before.
     if has_images:
         limits = replace(limits, line_bytes=max(limits.line_bytes, IMAGE_LINE_BYTES))
         check_objects(blocks(path, limits, most_lines=limits.rows_of(table)), limits)
         origin = replace(origin, fetch=at_most(origin.fetch, limits.objects)) if origin else None
-    # Of a manifest each line is an object to fetch: one after the other, a hundred thousand would take half an hour.
-    with ThreadPoolExecutor(FETCHES_AT_ONCE) as pool:  # its threads begin with the first line that needs one
+    # Each line of a manifest is an object to fetch: one after the other, a hundred thousand would take half an hour.
+    with ThreadPoolExecutor(FETCHES_AT_ONCE) as pool:  # a thread starts only when a line needs one
         each: Each = pool.map if has_images else map
         for block in blocks(path, limits, most_lines=limits.rows_of(table)):
             lines = lines_of(block)
@@ -52,6 +53,7 @@ def read(path: Path, table: Table, limits: Limits, origin: Origin | None = None)
 
 
 def _read_lines(lines: list[bytes], first: int, table: Table, origin: Origin | None, each: Each) -> Parsed:
+    """The rows of these lines; `first` is the number of the first line. Blank lines are left out."""
     numbers: list[int] = []
     objects: list[dict[str, Any]] = []
     unparsable: list[QuarantinedRow] = []
@@ -72,9 +74,9 @@ def _read_lines(lines: list[bytes], first: int, table: Table, origin: Origin | N
 
 
 def object_of(text: bytes) -> dict[str, Any]:
-    """The object of one line of strict JSON, each of its fields once.
+    """The object of one line of strict JSON, with each field once.
 
-    Raises ValueError (JSONDecodeError, UnicodeDecodeError) and RecursionError for another line."""
+    Raises ValueError (also JSONDecodeError, UnicodeDecodeError) or RecursionError for any other line."""
     row = json.loads(text.decode(), object_pairs_hook=_pairs, parse_constant=_no_constant)
     if not isinstance(row, dict):
         raise ValueError(truncate(row))
@@ -82,13 +84,13 @@ def object_of(text: bytes) -> dict[str, Any]:
 
 
 def expected_of(error: ValueError | RecursionError) -> str:
-    """What a line should have been; where it ends too early, as of an object over several lines, all of that."""
+    """What a line should have been. If it ends too early, as in an object over several lines, that is said too."""
     is_cut = isinstance(error, json.JSONDecodeError) and error.pos >= len(error.doc.rstrip())
     return "a JSON object, the whole of it on one line" if is_cut else "a JSON object"
 
 
 def _object(text: bytes, table: Table, origin: Origin | None) -> dict[str, Any] | RuleViolation:
-    """The object of one line, or what is wrong with it."""
+    """The object of one line by the contract's names, or its violation. Objects that it names are fetched."""
     try:
         row = object_of(text)
     except UnicodeDecodeError as error:
@@ -112,7 +114,9 @@ def _object(text: bytes, table: Table, origin: Origin | None) -> dict[str, Any] 
 
 
 def _key(text: bytes, table: Table) -> str:
-    """Of a line that is refused as a whole, for a field that is unknown or an object that is gone."""
+    """The key of a line that is refused whole, as far as it can be read; else empty.
+
+    Such a line has an unknown field, for example, or names an object that is gone."""
     try:
         row = json.loads(text)
     except (ValueError, RecursionError):
@@ -120,7 +124,7 @@ def _key(text: bytes, table: Table) -> str:
     known = table.name_of
     cells = row.items() if isinstance(row, dict) else ()
     named = {known.get(name, ""): cell for name, cell in cells if isinstance(cell, str | int | float)}
-    return key_text(named, table).encode(errors="backslashreplace").decode()  # half a surrogate pair is in no file
+    return key_text(named, table).encode(errors="backslashreplace").decode()  # no file can hold half a surrogate pair
 
 
 def _typed(
@@ -130,6 +134,9 @@ def _typed(
     unparsable: list[QuarantinedRow],
     table: Table,
 ) -> Parsed:
+    """The objects as rows in the contract's types. A row with a cell of another type is quarantined.
+
+    `numbers` are the lines of the objects, `raw` is the bytes of each line."""
     import pyarrow as pa
 
     schema = parsed_schema(table)
@@ -151,12 +158,12 @@ def _typed(
 
 
 def _column(cells: list[Any], column: Column) -> tuple[pa.Array, list[int]]:
-    """The typed column and the positions of values that are not of its JSON type (null there)."""
+    """The typed column, and the positions of values that are not of its type (null there)."""
     import pyarrow as pa
 
     if column.missing_words:
         cells = [None if column.means_missing(cell) else cell for cell in cells]
-    # By JSON's type first: `"1"` is text and no number, and Arrow would read `true` as 1.
+    # JSON's types are checked first: `"1"` is a text and no number, and Arrow would read `true` as 1.
     wrong = [at for at, cell in enumerate(cells) if cell is not None and not has_json_type(cell, column.kind)]
     values = list(cells)
     for at in wrong:
@@ -172,6 +179,7 @@ def _column(cells: list[Any], column: Column) -> tuple[pa.Array, list[int]]:
 
 
 def _pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """The object of these fields. Raises ValueError for a field that comes twice: `json` would keep the last one."""
     row = dict(pairs)
     if len(row) < len(pairs):
         raise ValueError("a field that comes twice")

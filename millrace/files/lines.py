@@ -1,4 +1,4 @@
-"""A text file in blocks of whole lines."""
+"""Reads a text file in blocks of whole lines."""
 
 from __future__ import annotations
 
@@ -10,19 +10,20 @@ from millrace.errors import DropError
 from millrace.files.parsed import Limits
 
 BOM = b"\xef\xbb\xbf"
+"""The byte order mark of UTF-8."""
 
 
 def blocks(path: Path, limits: Limits, *, most_lines: int) -> Iterator[bytes]:
-    """Parts of the file of at most `most_lines` lines that each end where a line ends, without the byte order mark.
+    """The file in blocks of at most `most_lines` whole lines, without the byte order mark.
 
-    A refused row takes a kilobyte of memory though its line may have two bytes, so blocks are not cut by bytes alone.
-    Raises DropError `too_large` when a line is longer than `limits.line_bytes`."""
+    Blocks are not cut by bytes alone: a refused row takes a kilobyte of memory, even if its line has two bytes.
+    Raises DropError `too_large` for a line of more than `limits.line_bytes`."""
     rest = b""
     with path.open("rb") as file:
         if (start := file.read(len(BOM))) != BOM:
             rest = start
         while data := file.read(limits.block_bytes):
-            # What stands behind the last line end is the beginning of a line, and goes before the next block.
+            # Bytes behind the last line end are the beginning of a line: they go before the next block.
             whole, end, rest = (rest + data).rpartition(b"\n")
             _check_lines(whole, limits)
             _check_lines(rest, limits)
@@ -33,7 +34,7 @@ def blocks(path: Path, limits: Limits, *, most_lines: int) -> Iterator[bytes]:
 
 
 def _parts(block: bytes, most_lines: int) -> Iterator[bytes]:
-    """The block in parts of so many lines."""
+    """The block in parts of at most `most_lines` lines."""
     import numpy as np
 
     if block.count(b"\n", 0, len(block) - 1) < most_lines:
@@ -47,7 +48,9 @@ def _parts(block: bytes, most_lines: int) -> Iterator[bytes]:
 
 
 def _check_lines(block: bytes, limits: Limits) -> None:
-    """Looks at one line end in each stretch of `line_bytes`, not at each line."""
+    """Raise DropError for a line that is too long.
+
+    It looks for one line end in each stretch of `line_bytes`, not for each line."""
     most, at = limits.line_bytes, 0
     while len(block) - at > most:
         end = block.rfind(b"\n", at, at + most + 1)
@@ -57,12 +60,12 @@ def _check_lines(block: bytes, limits: Limits) -> None:
 
 
 def lines_of(block: bytes) -> list[bytes]:
-    """The lines of a block without their ends; "\\r\\n" and "\\n" end a line."""
+    """The lines of a block, without their ends. "\\r\\n" and "\\n" end a line."""
     return [line.removesuffix(b"\r") for line in ended_lines_of(block)]
 
 
 def ended_lines_of(block: bytes) -> list[bytes]:
-    """The lines of a block without the "\\n" of their ends, yet with a "\\r" that stands before it."""
+    """The lines of a block, without the "\\n" that ends them, but with a "\\r" before it."""
     lines = block.split(b"\n")
     if lines and not lines[-1]:
         lines.pop()
@@ -70,5 +73,5 @@ def ended_lines_of(block: bytes) -> list[bytes]:
 
 
 def raw_text(data: bytes) -> str:
-    """The bytes as text that can be kept anywhere; what is not UTF-8 as escapes."""
+    """The bytes as a text that can be kept anywhere: bytes that are no UTF-8 become escapes."""
     return data.decode("utf-8", errors="backslashreplace")

@@ -1,7 +1,7 @@
-"""A manifest: JSON lines whose image cells name objects, each at one version.
+"""Manifests: JSON lines with cells of images that name objects, each in one version.
 
-Example: `{"id": "a17", "image": {"object": "2024/a17.png", "version_id": "3sL4…"}}`, the object lying below
-`<workload>/objects/`. Without the version a retried drop could see another image."""
+Example: `{"id": "a17", "image": {"object": "2024/a17.png", "version_id": "3sL4…"}}`. The object is below
+`<workload>/objects/`. Without the version a retried drop could get another image."""
 
 from __future__ import annotations
 
@@ -18,23 +18,26 @@ from millrace.files.origin import Origin, image_columns
 from millrace.files.parsed import Limits
 
 LINES_PER_PART = 32
-"""Of a file whose table has images: 4 MiB each, they bound the memory."""
+"""How many lines of a file are read at once, if its table has images: 4 MiB each, which bounds the memory."""
 Fetch = Callable[[str, str], bytes]
+"""Fetches the bytes of an object, by its key and version."""
 FETCHES_AT_ONCE = 10
 """As many connections as botocore keeps to one host."""
 NAMED = b'"version_id"'
-"""Each reference has it once, unless it is written in escapes."""
+"""The bytes that each reference to an object has once, unless they are written in escapes."""
 
 
 def check_objects(blocks: Iterable[bytes], limits: Limits) -> None:
-    """Raises DropError `too_large` where the lines may name more objects than can be fetched: before any is."""
+    """Raise DropError `too_large` if the lines seem to name more than `limits.objects` objects.
+
+    It is called before any object is fetched."""
     if (named := sum(block.count(NAMED) for block in blocks)) > limits.objects:
         raise DropError(Reason.TOO_LARGE, expected=f"{limits.objects} objects at most", got=f"{named}")
 
 
 def at_most(fetch: Fetch, objects: int) -> Fetch:
-    """The same for so many objects; for each further one it raises DropError `too_large`, and fetches nothing."""
-    counted = count(1)
+    """`fetch` for at most so many objects. For each further one it raises DropError `too_large` and fetches nothing."""
+    counted = count(1)  # several threads fetch, and `next` on a count is one step for all of them
 
     def fetch_counted(key: str, version: str) -> bytes:
         if (number := next(counted)) > objects:
@@ -45,7 +48,7 @@ def at_most(fetch: Fetch, objects: int) -> Fetch:
 
 
 def fetch_objects(row: dict[str, Any], table: Table, origin: Origin | None) -> RuleViolation | None:
-    """What is wrong with the row's references; else None, and the cells hold the objects' bytes as base64."""
+    """The violation of the row's references. None if they are good: its cells then hold the objects in base64."""
     for column in image_columns(table):
         cell = row.get(column.name)
         if not isinstance(cell, dict):

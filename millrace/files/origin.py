@@ -1,4 +1,4 @@
-"""Where a drop comes from: what its rows may need that is not in its bytes."""
+"""The origin of a drop: what its rows may need that is not in its bytes."""
 
 from __future__ import annotations
 
@@ -15,39 +15,42 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 ID_DIGITS = 16
-"""Of the digest in a generated id: 64 bits tell objects apart."""
+"""How many hexadecimal digits of the digest a generated id has: 64 bits tell objects apart."""
 
 RESOLUTION = timedelta(microseconds=1)
-"""Of the times of typed rows."""
+"""The resolution of times in typed rows."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Origin:
-    """One version of one object in the landing bucket."""
+    """The object of a drop: one version of it in the landing bucket."""
 
     name: str
-    """Its key below the folder of its feed: `scans/a17.png`."""
+    """The object's key below the folder of its feed: `scans/a17.png`."""
     at: datetime
-    """UTC; when the object was put there, which a generated column holds for rows without a time of their own."""
+    """When the object was put there, in UTC. A generated column holds it for rows without a time of their own."""
     digest: str
-    """SHA-256 of its bytes, in hexadecimal digits."""
+    """SHA-256 of the object's bytes, in hexadecimal digits."""
     fetch: Callable[[str, str], bytes]
-    """The bytes of an object below the workload's `objects/`, by key and version; raises DropError."""
+    """Fetches the bytes of an object below the workload's `objects/`, by key and version. Raises DropError."""
 
     @property
     def stem(self) -> str:
-        """The name without its suffix, with its folders: `scans/a17`, since `other/a17.png` is another image."""
+        """The name with its folders, without its suffix: `scans/a17`, since `other/a17.png` is another image."""
         folder, slash, file = self.name.rpartition("/")
         return folder + slash + (file.rpartition(".")[0] or file)
 
 
 def image_columns(table: Table) -> tuple[Column, ...]:
-    """The columns that the contract says images are in."""
+    """The columns that hold images, by the contract."""
     return tuple(column for column in table.columns if column.find(ImageFormat))
 
 
 def fill_generated(rows: pa.Table, table: Table, origin: Origin) -> pa.Table:
-    """The rows with what is made for a generated column where it holds nothing; again, the same."""
+    """The rows, with generated values in the empty cells of generated columns.
+
+    They depend on the origin and the row's line alone, so a repeated ingestion makes the same ones: with `row_id`, line
+    17 gets an id such as `9f86d081884c7d65-17`."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
@@ -60,6 +63,7 @@ def fill_generated(rows: pa.Table, table: Table, origin: Origin) -> pa.Table:
             prefix = row_id_of(origin.digest[:ID_DIGITS], "")
             made = pc.binary_join_element_wise(prefix, pc.cast(rows.column(LINE), pa.string()), "")
         else:
+            # Each row's distance from the time of the object: its line times the step, in microseconds.
             after = pc.multiply(rows.column(LINE), column.time_step // RESOLUTION).cast(pa.duration("us"))
             made = pc.add(pa.scalar(column.first_time(origin.at), kind), after)
         rows = rows.set_column(place, rows.schema.field(place), pc.coalesce(rows.column(place), made))

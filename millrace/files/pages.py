@@ -1,8 +1,8 @@
-"""A Parquet file by its footer and the headers of its pages: how much it would take, before any of it is unpacked.
+"""Tells how much memory a Parquet file would take, by its footer and the headers of its pages, before any is unpacked.
 
-Read from the bytes (https://parquet.apache.org/docs/file-format, in Thrift's compact protocol): pyarrow shows no page
-header, its reader of a column's metadata ends the process where a footer contradicts itself, and that of the schema
-where columns lie some ten thousand deep within each other."""
+Both are read from the bytes (https://parquet.apache.org/docs/file-format, in Thrift's compact protocol), for three
+reasons. pyarrow shows no page headers. Its reader of a column's metadata ends the process if a footer contradicts
+itself. Its reader of the schema does so if columns lie within each other some ten thousand deep."""
 
 from __future__ import annotations
 
@@ -15,21 +15,27 @@ from millrace.contract.reasons import Reason
 from millrace.errors import DropError
 
 FOOTER_BYTES = 8
-"""At the end of the file: the length of its metadata in four bytes, then PAR1."""
+"""The bytes at the end of the file: the length of its metadata in four bytes, then PAR1."""
 TRUE, FALSE, BYTE, DOUBLE, TEXT, LIST, SET, MAP, STRUCT = 1, 2, 3, 7, 8, 9, 10, 11, 12
+"""The types of Thrift's compact protocol."""
 INTEGERS = (4, 5, 6)
+"""The types of integers: of 16, 32 and 64 bits."""
 SCHEMA, ROW_GROUPS, CHILDREN = 2, 4, 5
-"""Fields of the footer, and of a column of its schema."""
+"""Two fields of the footer, and the number of children as a field of a column in its schema."""
 DATA_PAGE, INDEX_PAGE, DICTIONARY_PAGE = 0, 1, 2
+"""The types of pages that are told apart; a data page of version 2 has the type 3."""
 DICTIONARY_ENCODINGS = (2, 8)
+"""The encodings of cells that name words of a dictionary: PLAIN_DICTIONARY and RLE_DICTIONARY."""
 DELTA_LENGTHS, DELTA_PREFIXES = 6, 7
+"""The encodings DELTA_LENGTH_BYTE_ARRAY and DELTA_BYTE_ARRAY; in the latter a cell may repeat a prefix of the last."""
 MOST_PARTS, MOST_VALUES = 500_000, 5_000_000
-"""Of a footer: columns, row groups and columns of row groups, of which pyarrow makes some kilobyte each; and all texts
-and structures within them. Such a footer takes some hundred megabytes, one of 30 MB could take 7 GB."""
+"""The bounds of a footer. Parts are columns, row groups and columns of row groups: pyarrow makes about a kilobyte of
+each. Values are all texts and structures. A footer within the bounds takes some hundred megabytes of memory; without
+them, one of 30 MB could take 7 GB."""
 MOST_NESTED = 100
-"""Columns within each other."""
+"""How deep columns may lie within each other."""
 MOST_DEPTH = 16
-"""Of structures within each other; the format itself has six."""
+"""How deep structures of the footer may lie within each other; the format itself has six levels."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -37,20 +43,23 @@ class Page:
     """A data page of a column."""
 
     first: int
-    """Its first row, from 0."""
+    """The number of its first row in the file, from 0."""
     rows: int
+    """The number of its rows."""
     size: int
-    """Bytes, unpacked."""
+    """Its bytes, unpacked."""
     encoding: int
+    """The number of its encoding in Parquet's list."""
     words: int
-    """Number of words in the dictionary that its cells name; 0 where they name none."""
+    """The number of words in the dictionary of its cells; 0 if it has no dictionary."""
     words_size: int
-    """Bytes of that dictionary, unpacked."""
+    """The bytes of that dictionary, unpacked."""
 
 
 def check_footer(path: Path) -> None:
-    """Raise DropError `too_large` for a footer that pyarrow would take too much memory or stack to read, `corrupt` for
-    one that is none."""
+    """Raise DropError for a footer that pyarrow must not read.
+
+    The reason is `too_large` if pyarrow would take too much memory or stack for it, `corrupt` if it is no footer."""
     try:
         with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
             footer = _footer(data)
@@ -70,17 +79,21 @@ def check_footer(path: Path) -> None:
 
 
 def _bound(what: str, came: int, most: int) -> None:
+    """Raise DropError `too_large` if more came than may."""
     if came > most:
         raise DropError(Reason.TOO_LARGE, expected=f"a Parquet file of {most} {what} at most", got="more")
 
 
 def _footer(data: mmap.mmap) -> _Compact:
+    """A reader at the first byte of the footer's metadata."""
     end = len(data) - FOOTER_BYTES
     return _Compact(data, end - int.from_bytes(data[end : end + 4], "little"))
 
 
 def _columns(footer: _Compact) -> Iterator[int]:
-    """For each column of the schema, and each that others lie in, how deep it lies."""
+    """How deep each column of the schema lies; columns that others lie in are among them."""
+    # The schema is a flat list: each column says how many of the next ones are its children. `open_` has, for each
+    # column that is not complete, how many children are still to come.
     open_: list[int] = []
     for _ in footer.items():
         numbers, _ = footer.struct()
@@ -104,9 +117,9 @@ def _parts(footer: _Compact) -> Iterator[int]:
 
 
 def pages_of(path: Path, columns: Collection[str], *, most: int) -> dict[str, list[Page]]:
-    """The data pages of each of these columns, which are flat, in the order of the rows.
+    """The data pages of each of these columns, in the order of the rows. The columns are not nested.
 
-    Raises DropError `corrupt` where the headers cannot be read, `too_large` where there are more than `most`."""
+    Raises DropError `corrupt` if the headers cannot be read, `too_large` for more than `most` pages."""
     found: dict[str, list[Page]] = {name: [] for name in columns}
     left = most
     try:
@@ -131,27 +144,35 @@ class _Chunk:
 
     column: str
     values: int
+    """The number of cells in all pages."""
     start: int
+    """The place in the file where the first page begins."""
 
 
 def _chunks(footer: _Compact) -> Iterator[_Chunk]:
-    """Those of FileMetaData: its row groups are field 4, their columns field 1, a column's metadata field 3."""
+    """The chunks of all columns, by the footer: row groups are its field 4, their columns field 1 of each."""
     for _ in footer.find(ROW_GROUPS):
         for _ in footer.items():
             for _ in footer.find(1):
                 for _ in footer.items():
+                    # Field 3 of a column is its metadata, with the path (3), the number of values (5) and the places
+                    # of the first data page (9) and of the dictionary page (11), if there is one.
                     said, texts = footer.struct(inside=(3,))
                     start, words = said[309], said.get(311, 0)
                     yield _Chunk(
                         column=".".join(texts[303]),
                         values=said[305],
-                        start=words if 0 < words < start else start,  # some writers say 0 for none
+                        start=words if 0 < words < start else start,  # some writers say 0 if there is no dictionary
                     )
 
 
 def _pages(chunk: _Chunk, data: mmap.mmap, *, first: int) -> Iterator[Page]:
+    """The data pages of the chunk, whose first row has the number `first`. Only their headers are read."""
     at, rows, words, words_size = chunk.start, 0, 0, 0
     while rows < chunk.values:
+        # A header has the type (1), the sizes unpacked (2) and packed (3), and one of three structures: of a data page
+        # (5), of a dictionary page (7) or of a data page of version 2 (8). Each of them begins with its number of rows
+        # or words; the encoding is field 2 in version 1, and field 4 in version 2.
         header = _Compact(data, at)
         said, _ = header.struct(inside=(5, 7, 8))
         kind, unpacked, packed = said[1], said[2], said[3]
@@ -177,7 +198,9 @@ def _pages(chunk: _Chunk, data: mmap.mmap, *, first: int) -> Iterator[Page]:
 
 
 class _Compact:
-    """Thrift's compact protocol from a place in a file on; raises ValueError or IndexError where it is not that."""
+    """Reads Thrift's compact protocol, from a place in a file on.
+
+    Raises ValueError or IndexError for bytes that are not in this protocol."""
 
     def __init__(self, data: mmap.mmap, at: int) -> None:
         if at < 0:
@@ -186,8 +209,9 @@ class _Compact:
         self._values = 0
 
     def struct(self, inside: Collection[int] = ()) -> tuple[dict[int, int], dict[int, list[str]]]:
-        """The integers and the lists of texts of a structure, by field; those of the structures `inside` it by
-        their own field too: 305 is field 5 of field 3."""
+        """The integers and the lists of texts of a structure, each by the number of its field.
+
+        `inside` are fields with structures to read as well: 305 is then field 5 of the structure in field 3."""
         numbers: dict[int, int] = {}
         texts: dict[int, list[str]] = {}
         for number, kind in self.fields():
@@ -197,14 +221,16 @@ class _Compact:
                 its_numbers, its_texts = self.struct()
                 numbers |= {100 * number + each: value for each, value in its_numbers.items()}
                 texts |= {100 * number + each: value for each, value in its_texts.items()}
-            elif kind == LIST and self._data[self.at] & 15 == TEXT:
+            elif kind == LIST and self._data[self.at] & 15 == TEXT:  # a list begins with the type of its elements
                 texts[number] = [self._text() for _ in range(self._header()[0])]
             else:
                 self.skip(kind)
         return numbers, texts
 
     def find(self, wanted: int) -> Iterator[None]:
-        """Once at the field's value, which must be read before the next step; the other fields are skipped."""
+        """Stops once, at the list in the field `wanted`, which must be read before the next step.
+
+        The other fields are skipped."""
         for number, kind in self.fields():
             if number == wanted and kind == LIST:
                 yield
@@ -212,19 +238,21 @@ class _Compact:
                 self.skip(kind)
 
     def items(self) -> Iterator[None]:
-        """Once at each element of a list, which must be read before the next step."""
+        """Stops at each element of a list; the element must be read before the next step."""
         for _ in range(self._header()[0]):
             yield
 
     def fields(self) -> Iterator[tuple[int, int]]:
-        """Number and type of each field of a structure, whose value must be read before the next step."""
+        """The number and the type of each field of a structure; its value must be read before the next step."""
+        # A byte has the distance to the last field's number and the type. If the distance is 0, the number follows.
+        # The byte 0 ends the structure.
         number = 0
         while head := self._byte():
             number = number + (head >> 4) if head >> 4 else self._integer()
             yield number, head & 15
 
     def _header(self) -> tuple[int, int]:
-        """Number and type of a list's elements."""
+        """The number and the type of a list's elements."""
         head = self._byte()
         return (head >> 4 if head >> 4 < 15 else self._unsigned()), head & 15
 
@@ -234,6 +262,7 @@ class _Compact:
         return byte
 
     def _unsigned(self) -> int:
+        """A number in 7 bits a byte, the lowest first; the highest bit says that another byte follows."""
         value, shift = 0, 0
         while (byte := self._byte()) & 128:
             value |= (byte & 127) << shift
@@ -243,6 +272,7 @@ class _Compact:
         return value | byte << shift
 
     def _integer(self) -> int:
+        """A signed number, in zigzag: 0, -1, 1, -2 are written as 0, 1, 2, 3."""
         value = self._unsigned()
         return (value >> 1) ^ -(value & 1)
 
@@ -252,7 +282,7 @@ class _Compact:
         return self._data[self.at - size : self.at].decode()
 
     def skip(self, kind: int, depth: int = 0) -> None:
-        """Pass a value by."""
+        """Skip a value of this type."""
         if depth > MOST_DEPTH:
             raise ValueError("structures within each other")
         self._count(kind)
@@ -282,7 +312,7 @@ class _Compact:
             _bound("texts and structures of its footer", self._values, MOST_VALUES)
 
     def _skip_all(self, number: int, kinds: tuple[int, ...], depth: int) -> None:
-        """Elements of a list or a map: a boolean takes a byte there."""
+        """Skip the elements of a list or a map; a boolean takes a byte there, and none as a field."""
         if number * len(kinds) > len(self._data) - self.at:
             raise ValueError("a list longer than the file")
         for _ in range(number):

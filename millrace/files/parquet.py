@@ -1,4 +1,4 @@
-"""Parquet: each column's type must fit the contract's; a cell that does not fit quarantines its row only."""
+"""Reads Parquet. Each column's type must fit the contract's; a cell that does not fit quarantines only its row."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 MAGIC = b"PAR1"
-"""A file's first bytes, and its last."""
+"""The first and the last bytes of a file."""
 NAN = "NaN"
-"""Among the words for what is missing it means numbers that are none, too."""
+"""As a word for missing cells, it also stands for the floats that are not a number."""
 
 
 def read(path: Path, table: Table, limits: Limits, _: Origin | None = None) -> Iterator[Parsed]:
-    """The file in parts; page checksums are verified where the writer left them. Raises DropError as `read_drop`."""
+    """The file in parts. Checksums of pages are verified if the file has them. Raises DropError as `read_drop` does."""
     import pyarrow as pa
 
     with path.open("rb") as file:
@@ -42,8 +42,11 @@ def read(path: Path, table: Table, limits: Limits, _: Origin | None = None) -> I
 
 
 def _batches(path: Path, table: Table, limits: Limits) -> Iterator[Parsed]:
+    """The file in parts, once it has passed all checks of its size and of its columns."""
     import pyarrow.parquet as pq
 
+    # Each check makes the next step safe: the footer before pyarrow reads it, the schema before its columns are looked
+    # up, the pages before any of them is unpacked.
     check_footer(path)
     metadata = pq.read_metadata(path)
     schema = metadata.schema.to_arrow_schema()
@@ -53,7 +56,8 @@ def _batches(path: Path, table: Table, limits: Limits) -> Iterator[Parsed]:
     pages = pages_of(path, read, most=limits.pages)
     most = {name: size for name, kind in read.items() if (size := _most_bytes(kind, limits))}
     check_pages(pages, most, limits)
-    # Few words stay a dictionary until their size in the rows is known: a small file can hold gigabytes of one word.
+    # A column of few words stays a dictionary until `parts_of` knows the size of its rows: a small file can hold
+    # gigabytes of one word.
     words = [name for name in most if is_of_few_words(pages[name], limits)]
     texts = {name: pages[name] for name in most}
     rows = rows_at_once(texts, words, limits, most=limits.rows_of(table))
@@ -73,16 +77,18 @@ def _batches(path: Path, table: Table, limits: Limits) -> Iterator[Parsed]:
 
 
 def _in_int96(metadata: Any) -> set[str]:
+    """The names of the columns that hold times in Parquet's old form INT96."""
     columns = (metadata.schema.column(place) for place in range(metadata.num_columns))
-    # Within a struct a name is no column's: such a one is not read.
+    # A field within a struct may have the name of a column, but not its path.
     return {column.name for column in columns if column.physical_type == "INT96" and column.name == column.path}
 
 
 def unit_of_int96(path: Path, metadata: Any, read: Collection[str]) -> str:
-    """The unit in which times of this old form are read, of the columns `read`.
+    """The unit in which times in the old form INT96 are read: `us`, or `ns` if microseconds would cut digits off.
 
-    It has nanoseconds of any day, Arrow those of 1678 to 2262: a time outside of them would be read as another one. So
-    microseconds are read, but where that would cut digits off. Raises DropError for a file that needs both."""
+    `read` are the columns that are read. INT96 holds nanoseconds of any day, Arrow only those of 1678 to 2262: in
+    nanoseconds a time outside of these years would be read as another one. Raises DropError for a file that needs both
+    units."""
     import numpy as np
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -90,6 +96,7 @@ def unit_of_int96(path: Path, metadata: Any, read: Collection[str]) -> str:
     names = [name for name in read if name in _in_int96(metadata)]
     if not names:
         return "us"
+    # The columns are read twice, in both units, and compared batch by batch.
     whole, exact = (
         pq.ParquetFile(path, coerce_int96_timestamp_unit=unit).iter_batches(columns=names) for unit in ("us", "ns")
     )
@@ -97,7 +104,7 @@ def unit_of_int96(path: Path, metadata: Any, read: Collection[str]) -> str:
     for batch, fine in zip(whole, exact, strict=True):
         for column, other in zip(batch.columns, fine.columns, strict=True):
             us, ns = (each.view(pa.int64()).fill_null(0).to_numpy(zero_copy_only=False) for each in (column, other))
-            has_digits |= bool((us * 1000 != ns).any())  # both go round at 2**64
+            has_digits |= bool((us * 1000 != ns).any())  # a far time overflows alike on both sides, at 2**64
             is_far |= bool((np.abs(us) > (2**63 - 1) // 1000).any())
     if has_digits and is_far:
         expected = "times of whole microseconds, or of 1678 to 2262"
@@ -106,7 +113,7 @@ def unit_of_int96(path: Path, metadata: Any, read: Collection[str]) -> str:
 
 
 def _most_bytes(kind: pa.DataType, limits: Limits) -> int:
-    """The largest cell of such a column; 0 where all have the same size."""
+    """The most bytes that a cell of this type may have; 0 for a type with cells of one size."""
     if _is_text(_plain(kind)):
         return limits.line_bytes
     return limits.cell_bytes if _is_binary(_plain(kind)) else 0
@@ -121,6 +128,7 @@ def _check_rows(metadata: Any, limits: Limits) -> None:
 
 
 def _check_schema(schema: pa.Schema, table: Table) -> None:
+    """Raise DropError for columns that are not the contract's, and for a type that cannot hold the contract's cells."""
     for name, field in zip(check_header(schema.names, table), schema, strict=True):
         if name and not _fits(field.type, column := table.column(name)):
             expected = f"a {column.kind} in the column {field.name}{_remedy(field.type, column.kind)}"
@@ -128,7 +136,7 @@ def _check_schema(schema: pa.Schema, table: Table) -> None:
 
 
 def _remedy(stored: pa.DataType, kind: Kind) -> str:
-    """How the file or the contract becomes right where only the zone of a time differs."""
+    """How to correct the file or the contract, if only the zone of a time differs; else empty."""
     from pyarrow import types
 
     if not types.is_timestamp(stored):
@@ -141,7 +149,8 @@ def _remedy(stored: pa.DataType, kind: Kind) -> str:
 
 
 def _fits(stored: pa.DataType, column: Column) -> bool:
-    """Whether cells of the file's type can be the column's at all; the cast finds those that are not."""
+    """Whether cells of the file's type can be cells of the column at all. The cast then finds single cells that do not
+    fit."""
     from pyarrow import types
 
     stored = _plain(stored)
@@ -166,7 +175,7 @@ def _fits(stored: pa.DataType, column: Column) -> bool:
 
 
 def _plain(stored: pa.DataType) -> pa.DataType:
-    """The type of the cells themselves, which a file may keep as a dictionary."""
+    """The type of the cells: of a dictionary the type of its words."""
     from pyarrow import types
 
     return stored.value_type if types.is_dictionary(stored) else stored
@@ -186,6 +195,7 @@ def _is_binary(stored: pa.DataType) -> bool:
 
 
 def _typed(batch: pa.RecordBatch, first: int, table: Table) -> Parsed:
+    """The batch in the contract's types; `first` is the number of its first row. Rows with misfits are quarantined."""
     import numpy as np
     import pyarrow as pa
 
@@ -215,7 +225,9 @@ def _typed(batch: pa.RecordBatch, first: int, table: Table) -> Parsed:
 
 
 def _cells(cells: pa.Array, column: Column) -> tuple[pa.Array, list[int]]:
-    """The typed column and the positions of misfits; texts may be words for what is missing, or times."""
+    """The typed column, and the positions of cells that are not of its type.
+
+    Texts may be words for missing cells, or times."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
@@ -227,12 +239,13 @@ def _cells(cells: pa.Array, column: Column) -> tuple[pa.Array, list[int]]:
         typed, misfits = from_json(texts, column) if column.kind in TIMES else (texts, [])
         return without_times(typed, column), sorted({*wrong, *misfits})
     if pa.types.is_decimal(cells.type):
-        # Arrow divides by a power of ten, which may miss the nearest number; its text has one value in every format.
+        # Arrow would divide by a power of ten, which may miss the nearest number. A decimal's text has the same value
+        # in every format.
         return numbers_from_text(cells.cast(pa.string()), column)
     if not pa.types.is_null(cells.type):
         cells = without_numbers(cells, column)
     if pa.types.is_integer(cells.type) and column.kind in FLOATS:
-        # The nearest number, as of the same digits in CSV and JSON: Arrow's own cast refuses all beyond 2**53.
+        # The nearest number, as for the same digits in CSV and JSON: Arrow's safe cast refuses numbers beyond 2**53.
         return cells.cast(pa.float64(), safe=False).cast(arrow_type(column.kind)), []
     typed, misfits = cast(cells, arrow_type(column.kind))
     return without_times(typed, column), misfits
@@ -243,17 +256,17 @@ def _values(batch: pa.RecordBatch, at: int) -> dict[str, Any]:
 
 
 def _value(cell: pa.Scalar) -> Any:
-    """The cell in Python; a time that Python does not know as its number, text that is none as bytes."""
+    """The cell in Python: a time that Python does not have as its number, a text that is no UTF-8 as bytes."""
     try:
         return cell.as_py()
     except UnicodeDecodeError:
         return cell.as_buffer().to_pybytes()
-    except (OverflowError, ValueError, KeyError):  # KeyError: a zone that there is not
+    except (OverflowError, ValueError, KeyError):  # KeyError: a zone that does not exist
         return cell.value
 
 
 def _unread(cells: pa.Array) -> pa.Array:
-    """Texts as the bytes that they are in the file: only a cast from bytes finds those that are not UTF-8."""
+    """The texts as bytes, as they are in the file: only a cast from bytes finds texts that are no UTF-8."""
     import pyarrow as pa
 
     if pa.types.is_string(cells.type):

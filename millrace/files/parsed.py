@@ -1,4 +1,4 @@
-"""What the readers of all formats share: a part of a drop that was read, how large one may be, whose columns it has."""
+"""What the readers of all formats share: a parsed part of a drop, the limits of a drop, the check of its columns."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ IGNORED = "`ignoredColumns` in contract.yaml may name others that no model reads
 
 @dataclass(frozen=True, kw_only=True)
 class Parsed:
-    """A part of a drop: each of its rows is in exactly one of both."""
+    """A part of a drop: each of its rows is either in `rows` or in `unparsable`."""
 
     rows: pa.Table
     """The contract's columns in their types, and `_line`; the rules on cells are not checked yet."""
@@ -30,46 +30,48 @@ class Parsed:
 
 @dataclass(frozen=True, kw_only=True)
 class Limits:
-    """The largest drop; a larger one is refused whole with the reason `too_large`."""
+    """The limits of a drop; a larger one is refused whole, with the reason `too_large`."""
 
     file_bytes: int = 512 * 2**20
     rows: int = 20_000_000
     decoded_bytes: int = 4 * 2**30
-    """Unpacked size of a Parquet file, by the headers of its pages, and of its cells as they are read."""
+    """The unpacked bytes of a Parquet file, by the headers of its pages, and again of its cells as they are read."""
     row_groups: int = 10_000
-    """Of a Parquet file: each costs half a millisecond, whatever it holds."""
+    """The row groups of a Parquet file: each costs half a millisecond, whatever it holds."""
     pages: int = 500_000
-    """Of a Parquet file: the headers of some ten thousand of them are read in a second."""
+    """The pages of a Parquet file: the headers of some ten thousand pages are read in a second."""
     page_bytes: int = 2**29
-    """Of a Parquet file: the largest page of each column and its dictionary, unpacked, together."""
+    """The bytes of the largest page of each column of a Parquet file, with its dictionary, unpacked and added up."""
     cell_bytes: int = 8 * 2**20
-    """Of one binary cell of Parquet; an image has 4 MiB at most."""
+    """The bytes of one binary cell of Parquet; an image has 4 MiB at most."""
     objects: int = 100_000
-    """That the lines of a manifest name: each is fetched, ten at a time, and the function has a quarter of an hour."""
+    """The objects that a manifest names: each is fetched, ten at a time, and the function has a quarter of an hour."""
     line_bytes: int = 2**20
-    """Of one record in a text file, and of one text in Parquet."""
+    """The bytes of one record in a text file, and of one text in Parquet."""
     block_bytes: int = 4 * 2**20
-    """A text file is read in parts of this size, which bounds the memory."""
+    """The bytes of a block of a text file: the file is read block by block, which bounds the memory."""
     batch_rows: int = 65_536
-    """Any file is read in parts of this many rows at most,"""
+    """The most rows of a part, of any file."""
     batch_cells: int = 2**21
-    """and of so many cells, since each of them may be a reason to refuse its row;"""
+    """The most cells of a part, of any file: each cell may be a reason to refuse its row."""
     batch_bytes: int = 64 * 2**20
-    """one of Parquet in parts of about this many bytes at most."""
+    """About the most bytes of a part of a Parquet file."""
 
     def rows_of(self, table: Table) -> int:
-        """How many rows of the table a part may have."""
+        """The most rows of the table that a part may have."""
         return max(1, min(self.batch_rows, self.batch_cells // max(1, len(table.columns))))
 
 
 def check_header(names: Sequence[str], table: Table) -> list[str]:
-    """The contract's name of each of the file's columns, "" for one that is not read.
+    """The contract's name of each column of the file, "" for a column that is not read.
 
-    Raises DropError when the file lacks a column, has one that the contract does not know, or has one twice."""
+    Raises DropError `foreign` if no name is the contract's, and `columns` if a column is missing, is not known or comes
+    twice."""
     known = table.name_of
     expected = ", ".join(column.name_in_file for column in table.columns if column.is_expected)
     if optional := ", ".join(column.name_in_file for column in table.columns if not column.is_expected):
         expected = f"{expected} and, where they are known, {optional}" if expected else f"some of {optional}"
+    # None stands for a name that is not known, "" for a column that is not read.
     found = [known.get(name) for name in names]
     if not any(found):
         raise DropError(Reason.FOREIGN, expected=f"the columns {expected}", got=f"the line {truncate(','.join(names))}")
@@ -88,7 +90,9 @@ def check_header(names: Sequence[str], table: Table) -> list[str]:
 
 
 def keys_of(rows: pa.Table, wrong: Iterable[int], table: Table) -> Iterator[tuple[int, str]]:
-    """The positions of rows with cells of a wrong type, each with the row's key, where its cells could be read."""
+    """The positions `wrong` of the bad rows in ascending order, each with the row's key.
+
+    A key is empty if one of its cells could not be read."""
     import pyarrow as pa
 
     order = sorted(wrong)
@@ -96,12 +100,12 @@ def keys_of(rows: pa.Table, wrong: Iterable[int], table: Table) -> Iterator[tupl
 
 
 def note_wrong_type(wrong: dict[int, list[RuleViolation]], at: int, column: Column, value: object) -> None:
-    """Add what is wrong with a cell to its row's, of which the first few tell enough."""
+    """Add the violation of a cell to those of its row; of a row the first MOST_VIOLATIONS are kept."""
     found = wrong.setdefault(at, [])
     if len(found) < MOST_VIOLATIONS:
         found.append(wrong_type(column, value))
 
 
 def wrong_type(column: Column, value: object) -> RuleViolation:
-    """What is wrong with a cell that is not of its column's type."""
+    """The violation of a cell that is not of its column's type."""
     return RuleViolation(reason=Reason.TYPE, column=column.name, expected=column.form, got=truncate(value))

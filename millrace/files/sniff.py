@@ -1,4 +1,6 @@
-"""The format of a drop, found by its first bytes, not by its name: a CSV of the contract may begin with any of them."""
+"""Finds the format of a drop by its first bytes, not by its name, and reads it.
+
+A CSV file of the contract may begin with the first bytes of any other format."""
 
 from __future__ import annotations
 
@@ -19,6 +21,7 @@ from millrace.files.parsed import Limits, Parsed
 UTF_16 = (b"\xff\xfe", b"\xfe\xff")
 UTF_32 = (b"\xff\xfe\0\0", b"\0\0\xfe\xff")
 HEAD_BYTES = 65_536
+"""How many bytes of a file are read to find its format."""
 KNOWN = named(FORMATS.values())
 NOT_TEXT = {
     b"\x1f\x8b": "a gzip file",
@@ -29,24 +32,25 @@ NOT_TEXT = {
     b"ORC": "an ORC file",
     b"Obj\x01": "an Avro file",
 }
+"""Formats that are not read, by their first bytes, with the words for them in the refusal."""
 JSON_ITEM = b'{["-0123456789tfn]'
-"""What an item of a list of JSON begins with, or the end of an empty one."""
+"""The bytes with which an item of a JSON list begins, and the end of an empty list."""
 
 
 def read_drop(path: Path, table: Table, limits: Limits | None = None, origin: Origin | None = None) -> Iterator[Parsed]:
-    """The drop in parts, in its order; every row of it is in exactly one part, typed or raw.
+    """The drop in parts, in its order. Every row is in exactly one part, typed or raw.
 
-    `origin` is needed for what is not in the bytes: generated columns, objects of a manifest, a lone image's key.
+    `origin` is needed for what is not in the bytes: generated columns, objects of a manifest, a single image's key.
 
-    Raises DropError when the object cannot be read as rows, possibly after some parts: these must then be
-    thrown away, for the drop is quarantined whole."""
+    Raises DropError if the object cannot be read as rows, perhaps after some parts. These must then be thrown away,
+    since the drop is quarantined whole."""
     limits = limits or Limits()
     size = path.stat().st_size
     if size > limits.file_bytes:
         raise DropError(Reason.TOO_LARGE, expected=f"{limits.file_bytes} bytes at most", got=f"{size}")
     form = FORMATS[format_in(path, table)]
     has_generated = any(column.is_generated for column in table.columns)
-    # Limits hold while reading: a small compressed file may unpack to any size.
+    # Rows are counted while they are read: a small compressed file may unpack to any size.
     rows = 0
     for read in form.read(path, table, limits, origin):
         part = replace(read, rows=fill_generated(read.rows, table, origin)) if origin and has_generated else read
@@ -59,20 +63,22 @@ def read_drop(path: Path, table: Table, limits: Limits | None = None, origin: Or
 
 
 def format_in(path: Path, table: Table) -> str:
-    """The format of a drop of the table, a key of `FORMATS`; raises DropError for an empty file, and as `format_of`."""
+    """The format of a drop of this table: a key of `FORMATS`.
+
+    Raises DropError `empty` for a file without text, and the errors of `format_of`."""
     with path.open("rb") as file:
         head = file.read(HEAD_BYTES)
         while not head.strip() and (more := file.read(HEAD_BYTES)):
-            head = head[:1] + more  # behind blank lines there is text, whatever it begins with
+            head = head[:1] + more  # one blank byte stays: behind blank lines there is text, whatever it begins with
     if not head.strip():
         raise DropError(Reason.EMPTY, expected="rows", got=f"{path.stat().st_size} bytes without any")
     return "csv" if is_csv(head, table) else format_of(head)
 
 
 def is_csv(head: bytes, table: Table) -> bool:
-    """Whether the first line is the contract's header, or of a file without one has the contract's cells.
+    """Whether the first line is the contract's header or, for files without one, has the contract's number of cells.
 
-    `ORCID,y` begins as an ORC file does and `[kWh] e,y` as a JSON list."""
+    The header `ORCID,y` begins like an ORC file, and `[kWh] e,y` like a JSON list."""
     first = next((line for line in head.removeprefix(BOM).split(b"\n") if line.strip()), b"")
     try:
         text = first.removesuffix(b"\r").decode(table.csv.encoding)
@@ -81,7 +87,8 @@ def is_csv(head: bytes, table: Table) -> bool:
             return bool(check_names(names, table))
     except (DropError, UnicodeDecodeError):
         return False
-    # One cell is no sign, and a NUL in it costs its line; other bytes that are no text are of another format.
+    # Files without a header: the number of cells must be right and more than one, since one cell is no sign. All
+    # characters must be text, except for a NUL, which only costs its line. And no line may be JSON.
     return (
         len(names) == len(table.csv.columns) > 1
         and all(character.isprintable() or character in "\t\0\u00a0\u202f" for character in text)
@@ -92,7 +99,7 @@ def is_csv(head: bytes, table: Table) -> bool:
 
 
 def _is_json(line: bytes) -> bool:
-    """Whether the line is an object or a list of JSON, whole."""
+    """Whether the line is a whole object or a whole list of JSON."""
     if not line.lstrip().startswith((b"{", b"[")):
         return False
     try:
@@ -103,14 +110,16 @@ def _is_json(line: bytes) -> bool:
 
 
 def _is_cut_json(head: bytes) -> bool:
-    """Whether the first line that is not blank begins as an object of JSON and is longer than the head."""
+    """Whether the first line that is not blank begins like a JSON object and is longer than the head."""
     text = head.removeprefix(BOM).lstrip()
     return b"\n" not in text and text.startswith(b"{") and text[1:].lstrip().startswith(b'"')
 
 
 def format_of(head: bytes) -> str:
-    """The format of a file that begins so, a key of `FORMATS`; raises DropError `foreign` or `encoding` for what is
-    none of them."""
+    """The format of a file that begins with these bytes: a key of `FORMATS`.
+
+    Raises DropError `foreign` or `encoding` for a file in none of the formats."""
+    # Formats and foreign formats with first bytes of their own come before text.
     if known := next((key for key, one in FORMATS.items() if one.begins and one.begins(head)), ""):
         return known
     if foreign := _foreign(head):
@@ -118,13 +127,13 @@ def format_of(head: bytes) -> str:
     if head.startswith(UTF_32 + UTF_16):
         got = "UTF-32" if head.startswith(UTF_32) else "UTF-16"
         raise DropError(Reason.ENCODING, expected="UTF-8", got=got)
-    # Of JSON lines the first is as good as any other: what is wrong with it is a matter of that line. A list of objects
-    # has a comma behind each but the last.
+    # JSON lines: at least half of the lines are whole objects. A broken first line proves nothing, it is quarantined
+    # alone. In a list of objects each line but the last ends with a comma, so it is no whole object.
     lines = [line.strip() for line in head.split(b"\n") if line.strip()]
     is_list = lines[0].startswith(b"[") and not _is_json(lines[0])
     if not is_list and 2 * sum(line.startswith(b"{") and _is_json(line) for line in lines) >= len(lines):
         return "jsonlines"
-    # A NUL in the first line means that it is no text; one further down is a matter of its own line.
+    # A NUL in the first line means that the file is no text. Further down it only costs its own line.
     if b"\0" in head.partition(b"\n")[0]:
         raise DropError(Reason.FOREIGN, expected=KNOWN, got=f"binary data {head[:8]!r}")
     text = head.removeprefix(BOM).lstrip()
@@ -134,8 +143,9 @@ def format_of(head: bytes) -> str:
 
 
 def _foreign(head: bytes) -> str:
-    """What a file is that is no text; empty where it may be text. In an ORC file other bytes follow its name at once,
-    in the header `ORCID,y` letters do."""
+    """The words for a foreign format that begins with these bytes; empty if the file may be text.
+
+    Behind `ORC`, an ORC file has bytes that are no text. The header `ORCID,y` has letters there."""
     if head.startswith(b"ORC") and all(chr(byte).isprintable() or byte in b"\t\r\n" for byte in head[:64]):
         return ""
     return next((what for magic, what in NOT_TEXT.items() if head.startswith(magic)), "")

@@ -1,4 +1,4 @@
-"""The events of the audit table and the details that each carries."""
+"""The events of the audit table, and the details that a record of each event carries."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ class AuditEvent(StrEnum):
 
 
 class VersionLive(Message):
-    """A version became the champion."""
+    """A version became the champion: {"version": "2", "revision": 3}."""
 
     version: str
     revision: int
-    """Of the release pointers."""
+    """The revision of the release pointers after the move."""
 
 
 class VersionRolledBack(VersionLive):
@@ -43,24 +43,28 @@ class VersionRolledBack(VersionLive):
     reason: str
     """In the person's words."""
     replaced: str
-    """The version that was live."""
+    """The version that was live before the rollback."""
 
 
 class ReleaseFailed(Message):
-    """A release ended otherwise than planned."""
+    """A release failed, timed out or was stopped. The fields are those of the execution."""
 
     status: Unwanted
     error: str | None
     cause: str | None
+    """Step Functions' cause of the error."""
     input: str | None
-    """JSON."""
+    """The input of the execution, as JSON."""
 
 
 class ResourcesRemoved(Message):
-    """What one step of a teardown took away."""
+    """What one step of a teardown removed or switched off.
+
+    {"step": "endpoints", "found": ["endpoint millrace-dev-electricity"]}"""
 
     step: TeardownStep
     found: tuple[str, ...]
+    """The kind and the name of each resource."""
 
 
 class RowsWithdrawn(Withdrawn):
@@ -71,7 +75,9 @@ class RowsWithdrawn(Withdrawn):
     reason: str
     """In the person's words."""
     key: Mapping[str, str | int | float | bool]
+    """As `WithdrawalRequest.key`; empty if a drop was withdrawn."""
     drop: str
+    """As `WithdrawalRequest.drop`; empty if a key was withdrawn."""
 
 
 DETAILS: Mapping[AuditEvent, type[Message]] = {
@@ -85,4 +91,4 @@ DETAILS: Mapping[AuditEvent, type[Message]] = {
     AuditEvent.TEARDOWN_STEP: ResourcesRemoved,
     AuditEvent.ROWS_WITHDRAWN: RowsWithdrawn,
 }
-"""The class of the details by event."""
+"""The class of the details of each event."""

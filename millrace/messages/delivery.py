@@ -1,4 +1,4 @@
-"""How long EventBridge tries to deliver an event to a target of ours, before it is a dead letter.
+"""How long EventBridge tries to deliver an event to a target of our rules before the event becomes a dead letter.
 
 https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-rule-retry-policy.html"""
 
@@ -7,6 +7,6 @@ from __future__ import annotations
 from datetime import timedelta
 
 LONGEST = timedelta(hours=1)
-"""From the event on; a rule that says nothing tries for a day."""
+"""The time from the event to the last attempt. Without this setting a rule tries for a day."""
 RETRIES = 8
-"""After the first attempt, within that time."""
+"""The most attempts after the first one, within LONGEST."""

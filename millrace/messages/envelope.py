@@ -1,13 +1,15 @@
-"""How state machines and rules call functions, and the place of a step's answer in a machine's state.
+"""The envelope of the messages: how state machines and rules call functions, and where a machine keeps an answer.
 
-A machine calls a function with `StepInput`:
+A machine calls a function with `StepInput`. The state holds the input of the execution and the answers so far:
 
     {"run": "train-7f", "execution": "arn:…:train-7f", "state": {"cause": "…", "as_of": "…", "budget": {"answer": {…}}}}
 
-The function returns a message; the machine keeps it as `StepResult` under the step's name.
+The function returns a message. The machine keeps the message as `StepResult` in its state, under the step's name.
+A rule calls a function with `Event`: {"cause": "<id of the event>", "as_of": "1997-06-01T06:00:00Z", "detail": {…}}.
+A handler is written from message to message:
 
-    @handles(StepInput[Evaluated])
-    def handler(call: StepInput[Evaluated]) -> Gated: ...
+    @handles(StepInput[PinnedState])
+    def handler(call: StepInput[PinnedState]) -> GatesJudged: ...
 """
 
 from __future__ import annotations
@@ -25,25 +27,30 @@ if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
 Moment = Annotated[datetime, AfterValidator(lambda at: parse_utc(at.isoformat()))]
-"""In UTC; a text without an offset is UTC."""
+"""A time in UTC. A text without an offset counts as UTC."""
 
 
 class Message(BaseModel):
-    """Base of all messages: immutable, and unknown fields are ignored.
+    """Base of all messages. A message is immutable, and unknown fields in its JSON are ignored.
 
-    A class is built when it is first used, here and in what `workload.yaml` and the reports are made of: a cold start
-    of a function builds those alone that the function needs."""
+    Pydantic builds the validator of a class when the class is first used (`defer_build`). So a cold start of a function
+    builds only the classes that the function needs. The classes of `workload.yaml` and of the reports do the same."""
 
     model_config = ConfigDict(defer_build=True, extra="ignore", frozen=True)
 
 
 class ExecutionInput(Message):
-    """The input of every execution; each machine adds its own fields."""
+    """The input of every execution. Each machine adds its own fields.
+
+    Example: {"cause": "17793124-05d4-b198-2fde-7ededc63b103", "as_of": "1997-06-01T06:00:00Z"}"""
 
     cause: str
-    """Id of the event that started the execution; `command` for a command of ours, `console` for an input by hand."""
+    """What started the execution: mostly the id of an event or of a schedule's call.
+
+    `command`: a command of `millrace`. `console`: a person who gave no cause. After a failed release it is the ARN of
+    that release. The sweep calls `cleanup` with `sweep`."""
     as_of: Moment
-    """The time that the execution counts as now."""
+    """The time that counts as now in the execution."""
 
 
 StateT = TypeVar("StateT", bound=ExecutionInput)
@@ -55,20 +62,21 @@ class StepInput(Message, Generic[StateT]):
     """One call of a function by a state machine."""
 
     run: str
-    """The name of the execution that calls."""
+    """The name of the calling execution."""
     execution_arn: str = Field(alias="execution")
-    """Its ARN: the holder of leases and slots."""
+    """The ARN of the calling execution. Leases and slots have it as their holder."""
     state: StateT
+    """The machine's whole state: the input of the execution and the answers of earlier steps."""
 
 
 class Event(ExecutionInput, Generic[DetailT]):
-    """One call of a function by a rule: the event's id (`cause`), time (`as_of`) and detail."""
+    """One call of a function by a rule: the event's id is `cause`, its time is `as_of`."""
 
     detail: DetailT
 
 
 class StepResult(Message, Generic[MessageT]):
-    """The answer of an earlier step, in the state under the step's name."""
+    """The answer of an earlier step. The state has it under the step's name: {"budget": {"answer": {…}}}."""
 
     answer: MessageT
 
@@ -78,9 +86,10 @@ Handler = Callable[[Mapping[str, Any], "LambdaContext"], dict[str, Any]]
 
 
 def handles(message: type[InputT]) -> Callable[[Callable[[InputT], Message]], Handler]:
-    """Make a function from message to message a Lambda handler.
+    """The decorator that makes a Lambda handler of a function from message to message.
 
-    The event is parsed as `message` (pydantic's ValidationError when it does not fit); the answer goes out as JSON."""
+    The handler parses the event as `message` and answers the returned message as JSON. It raises pydantic's
+    ValidationError if the event does not fit."""
 
     def decorate(function: Callable[[InputT], Message]) -> Handler:
         @wraps(function)

@@ -1,9 +1,10 @@
-"""The events of our own bus: one class per detail, one catalogue.
+"""The events of the stage's own bus: one class for each detail, and the catalogue of all of them.
 
     {"source": "millrace", "detail-type": "model.refused",
      "detail": {"workload": "electricity", "run": "arn:…:train-7f", "cause": "…", "run_name": "train-7f", …}}
 
-A machine puts an event by its class, a rule matches it by its class; nobody writes a detail type by hand.
+A machine puts an event by its class, and a rule matches the event by the same class. No detail type is written by hand.
+Many classes take their fields from the message of a step: `DatasetCommitted` is a `BusEvent` and a `Committed`.
 """
 
 from __future__ import annotations
@@ -21,15 +22,15 @@ SOURCE = "millrace"
 
 
 class BusEvent(Message):
-    """The detail of every event of ours."""
+    """The fields that the detail of every event has."""
 
     detail_type: ClassVar[str]
 
     workload: str
     run: str
-    """ARN of the execution, or of the function on a schedule, that put the event."""
+    """The ARN of the execution that put the event, or of the function if a function on a schedule put it."""
     cause: str
-    """The cause of that execution."""
+    """The `cause` of that execution or call."""
 
 
 class DatasetCommitted(BusEvent, Committed):
@@ -39,19 +40,21 @@ class DatasetCommitted(BusEvent, Committed):
 
 
 class DropRejected(BusEvent, RejectedDrop):
-    """A drop could not become rows at all; it is quarantined whole."""
+    """A drop could not become rows at all. It is quarantined whole."""
 
     detail_type = "drop.rejected"
 
 
 class DataLate(BusEvent):
-    """Rows are older than the contract allows, or the labels of decisions are overdue; `run` is the function's ARN."""
+    """Rows are older than the contract allows, or the labels of decisions are overdue.
+
+    `run` is the ARN of the function `lateness`."""
 
     detail_type = "data.late"
 
     of: Literal["rows", "labels"]
     newest: Moment | None
-    """Event time of the newest row or label."""
+    """The event time of the newest row or label. None if there is none."""
     allowed_hours: float
 
 
@@ -62,17 +65,20 @@ class TrainingRefused(BusEvent):
 
     reason: BudgetRefusal
     projected_usd: float
+    """The most that the training may cost, in US dollars."""
     monthly_usd: float
+    """The month's budget, in US dollars."""
 
 
 class ModelJudged(BusEvent):
-    """What both verdicts of the gates carry."""
+    """The fields that both verdicts on a model have: refused and registered."""
 
     run_name: str
-    """The train execution's name."""
+    """The name of the train execution."""
     reason: TrainingReason
+    """Why the model was trained."""
     gates: tuple[str, ...]
-    """One sentence per gate."""
+    """One sentence for each gate: `passed: size: model.tar.gz is 0.050 MB; at most 10.0 MB allowed`."""
 
 
 class ModelRefused(ModelJudged):
@@ -101,56 +107,63 @@ class ModelReleased(BusEvent):
 
 
 class ReleaseRefused(BusEvent):
-    """A version was evaluated beside another one than the live one, which is `previous_version`."""
+    """A version is not released, since it was compared with another version than the one that is live now."""
 
     detail_type = "release.refused"
 
     package_arn: str
     version: str
     previous_version: str
+    """The live version, which stays live."""
     refusal: str
     """What is wrong and what to do, for a person."""
 
 
 class ReleaseUntidy(BusEvent):
-    """A version is live, and what older ones have left could not be deleted."""
+    """A version is live, but models and configurations of older versions could not be deleted."""
 
     detail_type = "release.untidy"
 
     error: str
+    """The error of the function `tidy_release`."""
 
 
 class EndpointOrphaned(BusEvent):
-    """The live endpoint serves a version that the state table does not name; `run` is the function's ARN."""
+    """The live endpoint serves a version that the state table does not name. `run` is the ARN of the sweep."""
 
     detail_type = "endpoint.orphaned"
 
     endpoint: str
+    """The endpoint's name."""
 
 
 class RunUnheard(BusEvent):
-    """An execution did not end well, and Step Functions' event of that never came; `run` is the function's ARN."""
+    """An execution did not end well, and Step Functions' event of it never came. `run` is the ARN of the sweep."""
 
     detail_type = "run.unheard"
 
     name: str
-    """Of the execution."""
+    """The name of the execution that ended."""
     machine: str
-    """ARN of its state machine."""
+    """The ARN of its state machine."""
     status: Unwanted
     ended: Moment
+    """When it ended."""
 
 
 class RetrainRequested(BusEvent):
-    """Alarms were in ALARM before a monitor run and still are: no change of state starts `retrain`, this event does."""
+    """Alarms were in ALARM before a monitor run and still are.
+
+    CloudWatch reports changes of state only, so its event does not start `retrain` again. This event does."""
 
     detail_type = "retrain.requested"
 
     alarms: tuple[str, ...]
+    """The names of the alarms."""
 
 
 class RetrainDecision(BusEvent):
-    """What both decisions of the guard carry."""
+    """The fields that both decisions of the guard have: accepted and refused. They are those of `RetrainingDecided`."""
 
     reason: RetrainingReason
     trigger: RetrainingTrigger
@@ -197,4 +210,4 @@ EVENTS: dict[str, type[BusEvent]] = {
         ScoresDelivered,
     )
 }
-"""By detail type."""
+"""The class of each event, by detail type."""

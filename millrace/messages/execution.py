@@ -1,4 +1,4 @@
-"""An execution has ended: Step Functions' event, which the sweep repeats where it was lost.
+"""Step Functions' event that an execution has ended. AWS may lose the event; then the sweep makes it anew.
 
 https://docs.aws.amazon.com/step-functions/latest/dg/eventbridge-integration.html"""
 
@@ -12,23 +12,31 @@ from millrace.messages.envelope import Message
 
 Unwanted = Literal["FAILED", "TIMED_OUT", "ABORTED"]
 UNWANTED: tuple[Unwanted, ...] = get_args(Unwanted)
-"""Ends of an execution that people are told of."""
+"""The statuses of an ended execution that people are told of."""
 Ended = Literal["SUCCEEDED", Unwanted]
 ENDED: tuple[str, ...] = get_args(Ended)
-"""Every other status is of an execution that runs, or is about to run again."""
+"""The statuses of an ended execution. With every other status it runs, or is about to run again."""
 FAILURES: tuple[Ended, ...] = ("FAILED", "TIMED_OUT")
-"""Ends that nobody asked for: after one the intake gives each of several drops an execution of its own."""
+"""The statuses of an execution that ended by itself and badly.
+
+If it worked on several drops, the intake then gives each of them an execution of its own."""
 
 
 class ExecutionEnded(Message):
-    """Detail of "Step Functions Execution Status Change"; DescribeExecution answers with the same fields."""
+    """The detail of the event "Step Functions Execution Status Change". DescribeExecution answers with the same fields.
+
+    {"executionArn": "arn:…:execution:millrace-local-electricity-retrain:c4c1c1c9", "stateMachineArn": "arn:…",
+     "status": "FAILED", "input": "{}", "error": "States.TaskFailed", "cause": "the training job failed"}"""
 
     execution_arn: str = Field(alias="executionArn")
     machine: str = Field(alias="stateMachineArn")
+    """ARN of the state machine."""
     status: Ended
     input: str | None = None
+    """The input of the execution, as JSON."""
     error: str | None = None
     reason: str | None = Field(default=None, alias="cause")
+    """Why it failed. AWS calls it `cause`; in the messages of Millrace a `cause` is the id of what started a run."""
 
     @property
     def run(self) -> str:
@@ -36,5 +44,5 @@ class ExecutionEnded(Message):
         return self.execution_arn.rpartition(":")[2]
 
     def detail(self) -> dict[str, Any]:
-        """As Step Functions writes it."""
+        """The detail of the event, with the names that Step Functions gives its fields."""
         return self.model_dump(mode="json", by_alias=True)

@@ -1,4 +1,12 @@
-"""Drops on their way into a table or to a model: the messages of the steps, and where their pieces are."""
+"""The messages of the machines `ingest` and `score` about drops, and the keys of a drop's temporary files.
+
+A drop is one version of one object in the landing bucket. `ingest` commits its rows to a table. `score` has a model
+answer them, and its further messages are in `millrace.messages.score`. Both machines begin like this:
+
+    intake      makes the input, with a DropGroup as its detail, and starts the execution
+    ingestion   IngestState → Ingested: bytes become typed rows, or the whole drop is rejected
+    validation  IngestState → CommittedDrops in `ingest`, Sharded in `score`
+"""
 
 from __future__ import annotations
 
@@ -18,51 +26,60 @@ from millrace.names import WorkloadNames
 
 
 class DropObject(Message):
-    """One version of one object in the landing bucket."""
+    """One version of one object in the landing bucket.
+
+    A person who starts an execution may give the key alone; the intake fills all fields."""
 
     bucket: str = ""
-    """The landing bucket where none is named."""
+    """Empty: the landing bucket."""
     key: str
     version_id: str = ""
-    """The newest where none is named."""
+    """Empty: the newest version."""
     sequencer: str = ""
-    """S3's place of this version among those of the key; empty where a person starts the execution."""
+    """S3's order of the versions of one key; `is_later` of `millrace.datasets.notes` compares two. Empty: not known."""
     drop_id: str = ""
-    """Names what the drop leaves in the lake; the execution's name where a person starts it."""
+    """The id that names the drop's files in the lake. Empty: the execution's name is used."""
     as_of: Moment | None = None
-    """When it came; the execution's where none is given."""
+    """When the object came. None: the `as_of` of the execution is used."""
 
 
 MOST_TOGETHER = 25
-"""Drops of one execution: with the answers to each, its state stays below Step Functions' 256 KiB, since the intake
-gives those with a long name one of their own."""
+"""The most drops in one execution. The state holds an answer for each drop and must stay below Step Functions' 256 KiB.
+
+So the intake gives a drop with a long key or version an execution of its own."""
 
 
 def bytes_in_json(text: str) -> int:
-    """Of the text as a state holds it: a letter that is not of ASCII takes six or twelve."""
+    """The number of bytes of the text as JSON. A character beyond ASCII is escaped and takes six or twelve bytes."""
     return len(json.dumps(text)) - len('""')
 
 
 MOST_WORDS, MOST_JSON = 500, 2000
-"""Of a reason in words: characters, and bytes as JSON writes them. A header may be longer than all of a state."""
+"""The most characters, and the most bytes in JSON, of a reason in words.
+
+A reason may quote the header of a file, and a header may be longer than the whole state may be."""
 
 
 def cut(text: str) -> str:
-    """The beginning of the text that an answer has room for."""
+    """The beginning of the text, as long as MOST_WORDS and MOST_JSON allow."""
+    # `ends[i]` is the number of bytes up to and with character i. It only rises, so the number of ends within the limit
+    # is the number of characters to keep.
     ends = accumulate(map(bytes_in_json, text[:MOST_WORDS]))
     return text[: sum(end <= MOST_JSON for end in ends)]
 
 
 class DropGroup(Message):
-    """The objects that one execution works on, as the intake function names them."""
+    """The objects that one execution works on: `detail` of its input, as the intake function writes it.
+
+    {"feed": "training", "objects": [{"key": "electricity/training/1996-05.parquet", "drop_id": "5d7c39d7b8…", …}]}"""
 
     feed: Feed
     objects: Annotated[tuple[DropObject, ...], Field(max_length=MOST_TOGETHER)] = ()
-    """One, or several small ones; the feed `scoring` may name none and then means its newest object."""
+    """One object, or several small ones. () is allowed for the feed `scoring` and means its newest object."""
 
     @model_validator(mode="after")
     def _apart(self) -> DropGroup:
-        """What drops leave in the lake lies by their ids."""
+        """Several drops need different ids: the id is a part of the keys of a drop's files in the lake."""
         ids = {each.drop_id for each in self.objects}
         if len(self.objects) > 1 and ("" in ids or len(ids) < len(self.objects)):
             raise ValueError(f"objects: expected a drop_id of its own for each of several, got {sorted(ids)}")
@@ -70,126 +87,162 @@ class DropGroup(Message):
 
     @property
     def table(self) -> Literal["rows", "labels"]:
-        """Where the rows of the feed `training` or `labels` go."""
+        """The table that the feed's rows go to; for the feeds `training` and `labels` only."""
         return "rows" if self.feed == "training" else "labels"
 
 
 @dataclass(frozen=True, kw_only=True)
 class DropInWork:
-    """One drop of an execution."""
+    """One drop of an execution, with the defaults of `DropObject` filled in."""
 
     drop_id: str
     as_of: datetime
     feed: Feed
     object: DropObject | None
-    """None: the newest of the feed."""
+    """None: the newest object of the feed."""
 
 
 class ParsedDrop(Message):
-    """A drop that is typed rows now."""
+    """A drop whose rows are parsed.
+
+    {"drop_id": "5b5c7a4e1f", "as_of": "1997-01-01T08:00:12Z", "source_key": "electricity/scoring/week.csv",
+     "source": "s3://…/electricity/scoring/week.csv?versionId=…", "source_digest": "9f86…", "sequencer": "0055AE…",
+     "rows": 101, "unparsable": 2, "reasons": {"type": 2}}"""
 
     drop_id: str
     as_of: Moment
+    """When the object came."""
     source: str
-    """The object: URI and version."""
+    """The URI of the object with its version: `s3://<bucket>/<key>?versionId=<version>`."""
     source_key: str
-    """Its key in the landing bucket."""
+    """The object's key in the landing bucket."""
     source_digest: str
-    """SHA-256 of its bytes."""
+    """SHA-256 of the object's bytes."""
     sequencer: str
+    """As `DropObject.sequencer`."""
     rows: int
+    """Rows that could be parsed. The contract's rules have not judged them yet."""
     unparsable: int
+    """Rows that could not be parsed. They go to the quarantine."""
     reasons: RowsByReason = Field(default_factory=dict)
-    """Of the unparsable rows."""
+    """How many unparsable rows have which reason."""
 
 
 class RejectedDrop(Message):
-    """A drop that cannot become rows at all; it is quarantined whole. `drop.rejected` carries it."""
+    """A drop that cannot become rows at all and is quarantined whole. The event `drop.rejected` carries this message.
+
+    {"drop_id": "5b5c7a4e1f", "feed": "training", "source": "s3://…?versionId=…", "source_digest": "9f86…",
+     "reason": "too_large", "expected": "…", "got": "…"}"""
 
     drop_id: str
     feed: Feed
     source: str
-    """The object: URI and version."""
+    """The URI of the object with its version."""
     source_digest: str
-    """SHA-256 of its bytes; empty where nothing was read."""
+    """SHA-256 of the object's bytes. Empty if nothing was read."""
     reason: Reason
     expected: str
+    """What was expected, in words."""
     got: str
-    """Both in words."""
+    """What came instead, in words."""
 
 
 class Ingested(Message):
-    """The answer of the ingestion function."""
+    """The answer of the ingestion function.
+
+    {"outcome": "parsed", "parsed": [{"drop_id": "5b5c7a4e1f", "rows": 101, …}], "rejected": []}"""
 
     outcome: Literal["parsed", "rejected", "held"]
-    """Held: drops to score while no model is live, nothing was read. Rejected: all of them."""
+    """`parsed`: at least one drop became rows. `rejected`: no drop did.
+
+    `held`: nothing was read, since the drops are to be scored and no model is live."""
     parsed: tuple[ParsedDrop, ...] = ()
     rejected: tuple[RejectedDrop, ...] = ()
 
 
 class Committed(Message):
-    """A drop of the feed `training` or `labels` that was validated; `dataset.committed` carries it."""
+    """A drop of the feed `training` or `labels` that was validated. The event `dataset.committed` carries this message.
+
+    {"drop_id": "5d7c39d7b8804f07", "feed": "training", "table": "electricity_rows", "snapshot_id": "4821940093718391",
+     "rows_accepted": 1488, "rows_quarantined": 0, "reasons": {}, "rows_replaced": 0, "rows_total": 11424,
+     "source": "s3://…/electricity/training/1996-12.parquet?versionId=…", "source_digest": "5e0a…", "duplicate": false,
+     "duplicate_of": "", "refused_before": 0, "withdrawn": false, "superseded_by": "", "has_champion": false,
+     "first_rows": 11000}
+
+    Fields with a default may be missing in answers that older code has written."""
 
     drop_id: str
     feed: str
     table: str
     snapshot_id: str
-    """As text: JSON's numbers are doubles to many readers."""
+    """The Iceberg snapshot, as text: many readers of JSON read a number as a double, which would lose digits."""
     rows_accepted: int
     rows_quarantined: int
     reasons: RowsByReason = Field(default_factory=dict)
-    """Of the quarantined rows; empty in answers that do not say."""
+    """How many quarantined rows have which reason."""
     rows_replaced: int = 0
-    """Of an earlier version of the same object, which left the table for these."""
+    """Rows of an earlier version of the same object. They left the table when these rows came."""
     rows_total: int
+    """Rows in the table after the commit."""
     source: str
+    """The URI of the object with its version."""
     source_digest: str
+    """SHA-256 of the object's bytes."""
     duplicate: bool
-    """The table held these very bytes before: no row was added."""
+    """Whether an earlier drop brought the very same bytes. Then no row was added."""
     duplicate_of: str = ""
-    """The source that brought them, where it is a duplicate; empty in answers that do not say."""
+    """The source of that earlier drop. Empty if this drop is no duplicate."""
     refused_before: int = 0
-    """How many rows of that source were refused when it came."""
+    """How many rows of the earlier drop were refused when it came."""
     withdrawn: bool = False
-    """The rows of that source were withdrawn since: the table is without them."""
+    """Whether the rows of the earlier drop were withdrawn since. Then the table does not have them."""
     superseded_by: str = ""
-    """The later version of the same object that came before this one, which therefore added no row."""
+    """The source of a later version of the same object, if that version came first. Then this drop added no row."""
     has_champion: bool
+    """Whether a version was live at the commit."""
     first_rows: int = 0
-    """Rows from which on the first training starts by itself; 0 in answers that do not say."""
+    """The number of rows at which the first training starts by itself. 0: not known."""
 
     @property
     def repeats(self) -> str:
-        """The name of the object that brought the same bytes, without its folder; empty where this one is new."""
+        """The file name of the object that brought the same bytes before. Empty if the bytes are new."""
         return self.duplicate_of.rpartition("/")[2].partition("?")[0]
 
     @property
     def rows_missing(self) -> int:
-        """Rows until the first training starts by itself; 0 where it has, and for what adds no rows to train on."""
+        """How many more rows the first training needs to start by itself.
+
+        0 once a version is live, and for the feed `labels`, which adds no rows to train on."""
         is_waited_for = self.feed == "training" and not self.has_champion
         return max(0, self.first_rows - self.rows_total) if is_waited_for else 0
 
 
 class CommittedDrops(Message):
-    """The answer of the validation function for `training` and `labels`: one commit."""
+    """The answer of the validation function for the feeds `training` and `labels`: one commit of all drops.
+
+    {"drops": [{"drop_id": "5d7c39d7b8804f07", "table": "electricity_rows", "rows_accepted": 1488, …}]}"""
 
     drops: tuple[Committed, ...]
 
 
 INPUT = ("cause", "as_of", "detail")
-"""Of an ingest execution, as the intake gives it."""
+"""The fields that the input of an `ingest` execution must have; the intake gives them all."""
 
 
 class IngestState(ExecutionInput):
-    """The state of an execution when it calls the ingestion or the validation function."""
+    """The state of an execution when it calls the ingestion or the validation function.
+
+    {"cause": "…", "as_of": "…", "detail": {"feed": "training", "objects": [{"key": "…"}]},
+     "ingestion": {"answer": {"outcome": "parsed", …}}}"""
 
     detail: DropGroup
     ingestion: StepResult[Ingested] | None = None
+    """None until the ingestion function has answered."""
 
     @model_validator(mode="before")
     @classmethod
     def _of_a_drop(cls, given: Any) -> Any:
-        """A person who starts the machine by hand learns what it wants."""
+        """Raises ValueError if the input lacks a field of INPUT, as it may when a person starts the machine by hand."""
         missing = [name for name in INPUT if isinstance(given, Mapping) and name not in given]
         if missing:
             raise ValueError(
@@ -200,13 +253,13 @@ class IngestState(ExecutionInput):
 
     @property
     def ingested(self) -> Ingested:
-        """Raises ValueError before the ingestion function has answered."""
+        """The answer of the ingestion function. Raises ValueError if it has not answered yet."""
         if self.ingestion is None:
             raise ValueError("state.ingestion: expected the answer of the ingestion function, got nothing")
         return self.ingestion.answer
 
     def drops(self, run: str) -> tuple[DropInWork, ...]:
-        """The drops that the execution of this name works on."""
+        """The drops of the execution, whose name is `run`, with their defaults filled in."""
         return tuple(
             DropInWork(
                 drop_id=(each.drop_id if each else "") or run,
@@ -220,11 +273,20 @@ class IngestState(ExecutionInput):
 
 @dataclass(frozen=True, kw_only=True)
 class Staging:
-    """Temporary keys in the lake: of a drop, and of the execution whose shards are of all its drops."""
+    """The keys of temporary files in the lake.
+
+    A drop has files of its own. Shards and their answers belong to the run, for all its drops together:
+
+        electricity/staging/<drop id>/parsed.parquet
+        electricity/staging/<drop id>/unparsable.parquet
+        electricity/staging/<drop id>/accepted.parquet
+        electricity/staging/<run>/shards/00000.arrow
+        electricity/staging/<run>/transformed/00000.arrow.out
+    """
 
     names: WorkloadNames
     of: str
-    """The drop's id, or the run's name."""
+    """The drop's id or the run's name. A run with a single drop bears the drop's id as its name."""
 
     @property
     def prefix(self) -> str:
@@ -232,17 +294,19 @@ class Staging:
 
     @property
     def parsed(self) -> str:
-        """Typed rows, before the contract's rules."""
+        """The key of the typed rows; the contract's rules have not judged them yet."""
         return f"{self.prefix}parsed.parquet"
 
     @property
     def unparsable(self) -> str:
-        """The rows that could not be parsed, as a file of the quarantine: they go there once the drop is judged."""
+        """The key of the rows that could not be parsed, in the format of the quarantine.
+
+        The file is copied to the quarantine when the drop is judged."""
         return f"{self.prefix}unparsable.parquet"
 
     @property
     def accepted(self) -> str:
-        """Rows to score, with all columns of the contract."""
+        """The key of the rows to score, with all columns of the contract."""
         return f"{self.prefix}accepted.parquet"
 
     @property
@@ -254,11 +318,11 @@ class Staging:
         return f"{self.prefix}transformed/"
 
     def shard(self, number: int) -> str:
-        """The key of one shard; five digits, so that their names sort as they were cut."""
+        """The key of one shard. The number has five digits, so that the keys sort in the order of the shards."""
         return f"{self.shards}{number:05d}.arrow"
 
     def answers(self, number: int) -> str:
-        """Where batch transform puts the answers to one shard."""
+        """The key under which batch transform writes the answers to one shard."""
         return f"{self.transformed}{number:05d}.arrow.out"
 
     def uri(self, key: str) -> str:

@@ -1,4 +1,4 @@
-"""What the function `lateness` answers."""
+"""The answer of the function `lateness`: how old rows and labels are, compared with what is allowed."""
 
 from __future__ import annotations
 
@@ -8,18 +8,20 @@ from millrace.messages.envelope import Message, Moment
 
 
 class Age(Message):
-    """Of the rows, or of the decisions that wait for labels."""
+    """The age of the newest row, or of the oldest decisions that wait for labels.
+
+    {"of": "rows", "newest": "1997-06-28T23:30:00Z", "allowed_hours": 48.0, "share": 1.11}"""
 
     of: Literal["rows", "labels"]
     newest: Moment | None
-    """Event time of the newest row or label; None where there is none."""
+    """The event time of the newest row or label. None if there is none."""
     allowed_hours: float
     share: float
-    """The age by what is allowed."""
+    """The age ÷ the allowed age; above 1 it is late."""
 
     @property
     def metric(self) -> str:
-        """`RowsAge` or `LabelsAge`, in CloudWatch."""
+        """The metric's name in CloudWatch: `RowsAge` or `LabelsAge`."""
         return f"{self.of.capitalize()}Age"
 
     @property
@@ -28,6 +30,8 @@ class Age(Message):
 
 
 class Lateness(Message):
-    """Of what the contract and the workload have agreed on."""
+    """The answer: an age for rows if the contract limits it, and one for labels if `workload.yaml` does.
+
+    {"ages": [{"of": "rows", …}, {"of": "labels", …}]}"""
 
     ages: tuple[Age, ...]

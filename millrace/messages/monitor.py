@@ -1,4 +1,11 @@
-"""The request (`request.json`) and the report (`report.json`) of a monitor run."""
+"""The messages of the machine `monitor`, and the request (`request.json`) and report (`report.json`) of its job.
+
+    plan_windows     → WindowsPlanned     which windows are complete, and the inputs of the job
+    drift job        MonitorRequest → MonitorReport
+    publish_metrics  → MetricsPublished   the report's figures are metrics now, and the cursors have moved
+
+A window is a stretch of event time, for example a week. Its input is judged once, as soon as it is over. Its error is
+judged again until the labels have come or are given up: the error is open until then, and settled after."""
 
 from __future__ import annotations
 
@@ -14,7 +21,7 @@ REQUEST_FILE = "request.json"
 BASELINE_FILE = "baseline.json"
 REPORT_FILE = "report.json"
 GIVE_UP_WINDOWS = 13
-"""Windows after which labels that have not come are no longer waited for."""
+"""A window's labels are given up when this many window lengths have passed since its end."""
 
 
 class NoWindows(StrEnum):
@@ -22,49 +29,70 @@ class NoWindows(StrEnum):
 
     NO_CHAMPION = "no_champion"
     NONE_COMPLETE = "none_complete"
-    """The next window, or the time that its labels need, is not over."""
+    """No new window is over, and no window of before waits for labels; also as long as there is no decision."""
 
 
 class WindowsPlanned(Message):
-    """What the function `plan_windows` answers: how many windows there are and where the job finds what it needs."""
+    """The answer of the function `plan_windows`: the number of windows to judge, and the inputs of the drift job.
+
+    {"count": 4, "reason": null, "decisions": 31, "labels": 1488, "days_left_out": 0, "model_version": "1",
+     "manifest_uri": "s3://…/electricity/windows/1f0d9a52/manifest.json",
+     "labels_uri": "s3://…/electricity/windows/1f0d9a52/labels/",
+     "config_uri": "s3://…/electricity/windows/1f0d9a52/config/",
+     "baseline_uri": "s3://…/electricity/runs/first/baseline.json",
+     "report_uri": "s3://…/electricity/monitor/run=1f0d9a52"}"""
 
     count: int
+    """Windows to judge. If it is 0, no job runs and the other fields are empty."""
     reason: NoWindows | None = None
-    """Why there are none."""
+    """Why there is no window to judge. None if there is one."""
     decisions: int = 0
-    """Objects in the manifest."""
+    """Objects in the manifest; each holds many decisions."""
     labels: int = 0
+    """Labels of the windows' time."""
     days_left_out: int = 0
-    """Days with decisions that lie before the first window of all, which no run judges."""
+    """Days with decisions before the first window of all. No run ever judges them."""
     model_version: str = ""
+    """The champion's version."""
     manifest_uri: str = ""
+    """SageMaker's manifest of the objects with decisions."""
     labels_uri: str = ""
     config_uri: str = ""
+    """The folder with `request.json`, `workload.yaml` and `contract.yaml`."""
     baseline_uri: str = ""
+    """The champion's baseline."""
     report_uri: str = ""
-    """The folder that the job writes to, without "/" at its end."""
+    """The folder that the job writes `report.json` to, without "/" at its end."""
 
 
 class MetricsPublished(Message):
-    """What the function `publish_metrics` answers."""
+    """The answer of the function `publish_metrics`.
+
+    {"judged": 4, "ratios": {"input-drift": 1.37, "error": null}, "ask_guard": true,
+     "alarms": ["millrace-local-electricity-input-drift"]}"""
 
     judged: int
+    """Windows whose input was judged."""
     ratios: dict[str, float | None]
-    """By the alarm's name; None where the report says nothing about it."""
+    """By alarm of RATIO_ALARMS the published figure; above 1 it alarms. None if the report has no figure for it."""
     ask_guard: bool
-    """Whether an alarm was in ALARM before and stays there: no state change will start the retraining."""
+    """Whether an alarm was in ALARM before and stays there.
+
+    CloudWatch then reports no change of state, so the machine itself asks the guard for a retraining."""
     alarms: tuple[str, ...]
-    """Those that stay."""
+    """The names of the alarms that stay in ALARM."""
 
 
 class PlannedState(ExecutionInput):
-    """The state once the windows are planned."""
+    """The state after the windows are planned: {"plan_windows": {"answer": {"count": 4, …}}, …}."""
 
     plan_windows: StepResult[WindowsPlanned]
 
 
 class WindowToJudge(Message):
-    """One window to judge; see `millrace.monitoring.windows.Window`."""
+    """One window to judge. `millrace.monitoring.windows.Window` explains the fields.
+
+    {"start": "1997-05-07T00:00:00Z", "end": "1997-05-14T00:00:00Z", "judge_input": true, "judge_error": true}"""
 
     start: Moment
     end: Moment
@@ -73,19 +101,20 @@ class WindowToJudge(Message):
 
 
 class MonitorRequest(Message):
-    """The drift job's request."""
+    """The request of the drift job: the content of `request.json`."""
 
     workload: str
     as_of: Moment
     model_version: str
-    """The champion's: the baseline is its own, and so is the error that is compared with it."""
+    """The champion's version. The baseline belongs to it, and only its own decisions count for the error."""
     baseline_digest: str = ""
-    """SHA-256 of the baseline's file, as approved; empty for a version from before it was kept."""
+    """The approved SHA-256 of the baseline's file. Empty for a version that was registered before digests were kept."""
     windows: tuple[WindowToJudge, ...]
+    """In order of time."""
 
 
 class DriftFinding(Message):
-    """One statistic of one column; ratio = value / bound, above 1 alarms."""
+    """One statistic of one column. `ratio` is value ÷ bound; above 1 it alarms."""
 
     column: str
     statistic: str
@@ -98,9 +127,11 @@ class InputReport(Message):
     """How a window's input compares with the baseline."""
 
     rows: int
+    """Decisions in the window."""
     usual_rows: int
+    """Rows that a window of the baseline usually has."""
     ratio: float | None
-    """The largest of all; None where the window had too few rows to judge."""
+    """The largest ratio of the findings. None if the window has too few rows to judge."""
     findings: tuple[DriftFinding, ...]
     """Largest ratio first."""
 
@@ -109,59 +140,66 @@ class ErrorReport(Message):
     """How wrong the window's decisions were."""
 
     answered: int
-    """Entities and moments that a model decided on; the first decision counts."""
+    """Entities at a moment that a model decided on. Of several decisions on one of them the first counts."""
     labelled: int
+    """How many of the answered have a label."""
     champions: int
-    """Of the labelled, those that the champion decided on."""
+    """How many of the labelled were decided by the champion."""
     error: float | None
-    """Mean error of the champion's, as the task counts it; None where too few have labels, or too few are its own."""
+    """The mean error of the champion's labelled decisions, as the task measures it.
+
+    None if too few decisions have a label, or too few are the champion's."""
     ratio: float | None
-    """The smallest error of the last windows in a row ÷ bound; None where one of them has none, or no bound is set."""
+    """The smallest error of the last windows in a row ÷ bound; above 1 it alarms.
+
+    None if one of these windows has no error, or if there is no bound."""
     bound: float | None = None
-    """Of windows with so many labelled decisions; None where none is set, and in former reports."""
+    """The bound for windows with that many labelled decisions. None without a bound, and in older reports."""
     settled: bool
-    """Whether later labels would change nothing."""
+    """Whether nearly all decisions have their label, so that the window need not be judged again."""
 
 
 class WindowReport(Message):
-    """What one window shows; the alarms of `millrace.monitoring.alarms` take their figures from it."""
+    """The judgement of one window. The alarms of `millrace.monitoring.alarms` take their figures from it."""
 
     start: Moment
     end: Moment
     decisions: int
     input: InputReport | None
-    """None where it was judged before."""
+    """None if an earlier run has judged the input."""
     error: ErrorReport | None
-    """None where it was settled before."""
+    """None if the error was settled or given up before."""
 
 
 class MonitorReport(Message):
-    """What one run found."""
+    """The judgement of all windows of one run: the content of `report.json`."""
 
     workload: str
     as_of: Moment
     model_version: str
     unreadable: int = Field(ge=0)
-    """Lines that are no decisions; left out, never silently."""
+    """Lines that are no decisions. They are left out of every figure, and an alarm counts them."""
     windows: tuple[WindowReport, ...]
 
     @property
     def judged(self) -> int:
-        """The metric WindowsJudged: windows whose input was judged."""
+        """The metric WindowsJudged: how many windows had enough rows for their input to be judged."""
         return sum(window.input is not None and window.input.ratio is not None for window in self.windows)
 
     @property
     def input_cursor(self) -> datetime | None:
-        """End of the windows whose input is judged, or recorded as too thin; None without a new one."""
+        """The end of the last window whose input is judged, or is recorded as too thin. None without a new window."""
         return max((window.end for window in self.windows if window.input), default=None)
 
     @property
     def error_cursor(self) -> datetime | None:
-        """End of the unbroken run of settled or abandoned windows, else the start of the first open one.
+        """The event time up to which every error is settled or given up. None if the report has no error at all.
 
-        None where no error was open."""
+        Example: if the windows 1 and 2 are settled, 3 is open and 4 is settled, it is the end of window 2. Window 3 and
+        all after it are judged again."""
         opened = [window for window in self.windows if window.error]
         reached = opened[0].start if opened else None
+        # Go forward over the windows that need no further look: settled, or too old for labels that have not come.
         for window in opened:
             waited, patience = self.as_of - window.end, GIVE_UP_WINDOWS * (window.end - window.start)
             if window.error and not window.error.settled and waited < patience:
@@ -171,7 +209,7 @@ class MonitorReport(Message):
 
 
 def read_request(text: str | bytes) -> MonitorRequest:
-    """The request; raises SettingsError that names the field."""
+    """The request in the text. Raises SettingsError, which names the field, if the text does not fit."""
     try:
         return MonitorRequest.model_validate_json(text)
     except ValidationError as error:
@@ -179,7 +217,7 @@ def read_request(text: str | bytes) -> MonitorRequest:
 
 
 def read_report(text: str | bytes) -> MonitorReport:
-    """The report; raises SettingsError that names the field."""
+    """The report in the text. Raises SettingsError, which names the field, if the text does not fit."""
     try:
         return MonitorReport.model_validate_json(text)
     except ValidationError as error:

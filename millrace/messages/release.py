@@ -1,4 +1,11 @@
-"""The machine `release`: its input and the answer of each step."""
+"""The messages of the machine `release`: its input, the answer of each function and the states in between.
+
+    start_release    ReleaseInput → ReleaseStarted     whose turn it is, and what is released
+    smoke_test       StartedState → SmokeTested        the challenger answers as the evaluation did, or not
+    advance_release  LiveState → ReleaseAdvanced       the release pointers have moved
+    tidy_release     LiveState → ReleaseTidied         old models and configurations are deleted
+
+SageMaker's states in between leave a `NamedResource`, a `Fleet` or an `InstanceType` in the machine's state."""
 
 from __future__ import annotations
 
@@ -10,28 +17,32 @@ from millrace.messages.envelope import ExecutionInput, Message, StepResult
 from millrace.workload.rollout import Phases
 
 Turn = Literal["open", "busy"]
-"""`open`: this release's turn; `busy`: another one has the lease."""
+"""`open`: this release has its turn. `busy`: another release has the lease."""
 ReleaseOutcome = Literal[Turn, "done", "outdated"]
-"""`done`: this version or a newer one is or was live; `outdated`: another version is live than the one that it was
-evaluated beside."""
+"""What a release does next. `open`: it goes on. `busy`: it waits.
+
+`done`: nothing, since this version or a newer one is or was live. `outdated`: nothing, since another version is live
+than the version that this one was compared with in its evaluation."""
 NOT_WATCHED = "NotWatched"
-"""The error of a release whose version is live while an alarm on it or the dashboard could not be made."""
+"""The error of a release that made its version live but could not make an alarm on it or the dashboard."""
 
 
 class Rollback(Message):
-    """A person's wish to have an earlier version live again: the key `rollback` of a release's input."""
+    """The key `rollback` of a release's input: an earlier version shall be live again.
+
+    {"reason": "wrong prices since Monday", "who": "arn:aws:iam::123456789012:user/operator", "to": "3"}"""
 
     reason: Annotated[str, Field(min_length=1)]
     who: str = "console"
-    """An identity, for the audit table."""
+    """Who wants the rollback, for the audit table: the ARN of a person, or a word such as `cleanup`."""
     to: str | None = None
-    """Number of the version; None: the previous one."""
+    """The number of the version. None: the previous version."""
     restores: bool = False
-    """Whether `to` is the live version already and the endpoint is to serve it, scaled and watched, again."""
+    """Whether the live version is restored: the endpoint serves it again, and is scaled and watched."""
 
 
 class PackageToRelease(Message):
-    """The detail of `model.registered`, as far as a release reads it."""
+    """The part of the detail of `model.registered` that a release reads."""
 
     package_arn: str
 
@@ -43,7 +54,10 @@ class ReleaseRollout(Message):
 
 
 class ReleaseInput(ExecutionInput):
-    """The input of a release execution: the package that was registered, or a rollback."""
+    """The input of a release execution: a registered package or a rollback, never both.
+
+    {"cause": "…", "as_of": "…", "detail": {"package_arn": "arn:…:model-package/millrace-local-electricity/1"},
+     "rollout": {"phases": ["canary", "live"]}}"""
 
     detail: PackageToRelease | None = None
     rollback: Rollback | None = None
@@ -58,53 +72,71 @@ class ReleaseInput(ExecutionInput):
 
 
 class ReleaseStarted(Message):
-    """Answer of `start_release`: the package, and which endpoints exist already."""
+    """The answer of `start_release`: the package to release, and which endpoints exist already.
+
+    {"outcome": "open", "label": "v1-5d2c7e", "has_canary": false, "version": "1", "run_name": "7c1b2f0e-first",
+     "previous_version": "none", "has_live": false, "has_challenger": false, …}"""
 
     outcome: ReleaseOutcome
     label: str
-    """`v2-1f0e4a`: the middle of the names of models and configurations."""
+    """The middle part of the names of the release's models and configurations: `v2-1f0e4a`."""
     has_canary: bool
+    """Whether the rollout begins with a canary."""
     package_arn: str
     version: str
     run_name: str
-    """The train execution that made the version."""
+    """The name of the train execution that made the version."""
     image: str
+    """The image of the serving container."""
     model_data_url: str
+    """The URI of the version's `model.tar.gz`."""
     model_digest: str = ""
-    """Of the artefact's members, and of the monitors' baseline, as the registry keeps them; empty where it has none."""
+    """The SHA-256 of the artefact's members, as the registry keeps it."""
     baseline_digest: str = ""
+    """The SHA-256 of the monitors' baseline, as the registry keeps it."""
     sample_digest: str = ""
-    """Of the rows and answers of the preflight; empty for a version from before it was kept."""
+    """The SHA-256 of `sample.json`, the rows and answers that the preflight compares with.
+
+    Empty for a version that was registered before this digest was kept."""
     previous_version: str
-    """The live version before this release; `none` before the first."""
+    """The live version before this release. `none` before the first release."""
     refusal: str = ""
-    """What is wrong where the outcome is `outdated`."""
+    """What is wrong if the outcome is `outdated`, else empty."""
     has_live: bool
+    """Whether there is a live endpoint to update. Without one the machine makes it."""
     has_challenger: bool
+    """Whether an earlier release left a challenger endpoint. Then the machine updates it."""
 
 
 class SmokeTested(Message):
-    """Answer of `smoke_test`: whether the challenger endpoint serves the model that was evaluated."""
+    """The answer of `smoke_test`: whether the challenger endpoint serves the model that was evaluated.
+
+    {"passed": true, "rows": 20, "maximum_difference": 1e-07, "sentence": "20 real rows answered within 1e-04 by …"}"""
 
     passed: bool
     rows: int
+    """Rows that were answered."""
     maximum_difference: float | None
-    """Between a served number and the evaluation's; None where an answer lacks a field or has another text."""
+    """The largest difference of a served number from the evaluation's.
+
+    None if an answer lacks a field or has another text."""
     sentence: str
+    """What was compared, or what is wrong, for a person."""
 
 
 class ReleaseAdvanced(Message):
-    """Answer of `advance_release`."""
+    """The answer of `advance_release`: {"revision": 3}."""
 
     revision: int
-    """Of the release pointers."""
+    """The revision of the release pointers. Each move of the pointers adds 1."""
 
 
 class ReleaseTidied(Message):
-    """Answer of `tidy_release`."""
+    """The answer of `tidy_release`."""
 
     deleted: tuple[str, ...]
-    """`endpoint config …` and `model …`."""
+    """For example `model millrace-local-electricity-v1-5d2c7e-0-0`; an endpoint configuration begins with
+    `endpoint config`."""
 
 
 class NamedResource(Message):
@@ -114,37 +146,47 @@ class NamedResource(Message):
 
 
 class StartedState(ExecutionInput):
-    """The state once the release has started."""
+    """The state after `start_release`: {"start_release": {"answer": {"outcome": "open", …}}, …}."""
 
     start_release: StepResult[ReleaseStarted]
 
 
 class LiveState(StartedState):
-    """The state once the live endpoint serves the version."""
+    """The state once the live endpoint serves the version.
+
+    {"start_release": {"answer": {…}}, "model": {"name": "millrace-local-electricity-v1-5d2c7e-0-0"},
+     "live_config": {"name": "millrace-local-electricity-v1-5d2c7e-0-0-live"}, …}"""
 
     rollback: Rollback | None = None
+    """None for the release of a registered model."""
     model: NamedResource
     live_config: NamedResource
+    """The endpoint configuration of the live endpoint."""
 
 
 class Fleet(Message):
-    """What the live endpoint serves by before an update."""
+    """The live endpoint before its update.
+
+    {"status": "InService", "config": "millrace-local-electricity-v1-5d2c7e-0-0-live", "instances": 2}"""
 
     status: str
-    """SageMaker's word for what it does now."""
+    """SageMaker's status of the endpoint."""
     config: str
+    """The name of its endpoint configuration."""
     instances: int
-    """That it should have."""
+    """The number of instances that it should have (DesiredInstanceCount)."""
 
 
 class InstanceType(Message):
-    """Of an endpoint configuration."""
+    """The instance type of an endpoint configuration: {"instance": "ml.m5.large"}."""
 
     instance: str
 
 
 class FromConfig(Message):
-    """What an update takes from the new configuration instead of keeping it."""
+    """The properties that an update takes from the new configuration; it keeps the others of the live fleet.
+
+    {"properties": [{"VariantPropertyType": "DesiredInstanceCount"}]}"""
 
     properties: tuple[dict[str, str], ...]
 

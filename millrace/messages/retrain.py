@@ -1,4 +1,4 @@
-"""The machine `retrain`: its input and the guard's decision."""
+"""The messages of the machine `retrain`: its input, and the decision of the function `guard`."""
 
 from __future__ import annotations
 
@@ -17,32 +17,45 @@ class RetrainingReason(StrEnum):
 
     ACCEPTED = "accepted"
     RUNNING = "running"
-    """Another retraining holds the lease."""
+    """Another retraining holds the lease `retrain`."""
     COOL_DOWN = "cool_down"
+    """The last retraining is too short ago."""
     RUNS_PER_MONTH = "runs_per_month"
+    """The month has had its most retrainings."""
     BUDGET = "budget"
+    """The month's budget has no room for the projected cost."""
     NEW_LABELS = "new_labels"
-    """Too few labels since the last retraining."""
+    """Too few labels have come since the last retraining."""
     NO_CHAMPION = "no_champion"
+    """No version is live yet."""
 
 
 class RetrainingRequest(Message):
-    """Detail of an alarm's state change, of the monitor's request or of a schedule; empty for a command."""
+    """The detail of a retrain execution's input. At most one field is set; for a command none is.
+
+    {"alarmName": "millrace-local-electricity-input-drift", …}       CloudWatch's event: an alarm was raised
+    {"alarms": ["millrace-local-electricity-input-drift"], …}        the monitor's event `retrain.requested`
+    {"schedule": "retrain", …}                                       the schedule
+    """
 
     alarm: str | None = Field(default=None, alias="alarmName")
+    """The alarm that was raised."""
     alarms: tuple[str, ...] = ()
+    """The alarms that stay in ALARM."""
     schedule: str | None = None
+    """The name of the schedule."""
 
 
 class RetrainInput(ExecutionInput):
     """The input of a retrain execution."""
 
     reason: RetrainingTrigger | None = None
+    """What triggered the retraining. None: it follows from the detail."""
     detail: RetrainingRequest = RetrainingRequest()
 
     @property
     def trigger(self) -> RetrainingTrigger:
-        """The input's reason, else derived from its detail, else a person's command."""
+        """What triggered the retraining: the input's reason, else what its detail shows, else a person's command."""
         if self.reason:
             return self.reason
         if self.detail.alarm or self.detail.alarms:
@@ -55,20 +68,32 @@ class RetrainingEvidence(Message):
 
     as_of: Moment
     last_started_at: Moment | None
+    """When the last accepted retraining started. None before the first."""
     new_labels: int
+    """Labels since the last accepted retraining."""
     runs_this_month: int
+    """Accepted retrainings in the month of `as_of` (UTC), without this one."""
     spent_usd: float
-    """Reserved in the month of `as_of`."""
+    """US dollars that are reserved in the month of `as_of`."""
     projected_usd: float
+    """The most that this retraining may cost, in US dollars."""
 
 
 class RetrainingDecided(Message):
-    """Answer of `guard`: accepted or refused, why, and the earliest next time."""
+    """The answer of `guard`: accepted or refused, and why.
+
+    {"accepted": false, "reason": "cool_down", "trigger": "alarm",
+     "sentence": "last retraining 1997-05-15T00:02:00Z, 35 days of cool-down", "earliest_next": "1997-06-19T00:02:00Z",
+     "evidence": {"as_of": "1997-06-01T06:01:00Z", "last_started_at": "1997-05-15T00:02:00Z", "new_labels": 0,
+                  "runs_this_month": 0, "spent_usd": 0.0, "projected_usd": 0.62}}"""
 
     accepted: bool
     reason: RetrainingReason
     trigger: RetrainingTrigger
     sentence: str
+    """The reason in words, for a person."""
     earliest_next: Moment | None = None
-    """When a request like this one could be accepted; None when accepted, or when no clock decides it."""
+    """The earliest time at which a request like this one could be accepted.
+
+    None if the request is accepted, or if waiting alone does not help."""
     evidence: RetrainingEvidence

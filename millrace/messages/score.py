@@ -1,4 +1,6 @@
-"""One batch-scoring execution: the messages of its steps, and the file that it delivers."""
+"""The messages of the machine `score` from its validation on, and the format of the file that it delivers.
+
+The messages of its first steps are in `millrace.messages.ingest`."""
 
 from __future__ import annotations
 
@@ -21,48 +23,65 @@ if TYPE_CHECKING:
 
 
 class ShardedDrop(Message):
-    """A drop whose rows are in shards now."""
+    """A drop whose accepted rows are in shards."""
 
     drop_id: str
     as_of: Moment
+    """When the object came."""
     source: str
-    """The object: URI and version."""
+    """The URI of the object with its version."""
     source_digest: str
-    """SHA-256 of its bytes."""
+    """SHA-256 of the object's bytes."""
     accepted: int
+    """Rows to score."""
     quarantined: int
     reasons: RowsByReason = Field(default_factory=dict)
-    """Of the quarantined rows."""
+    """How many quarantined rows have which reason."""
     first_shard: int
+    """The number of the drop's first shard in the run, from 0 on."""
     shards: int
+    """How many shards the drop has. A shard never holds rows of two drops."""
 
 
 class Sharded(Message):
-    """The answer of the validation function for the feed `scoring`: shards of all drops, for one transform."""
+    """The answer of the validation function for the feed `scoring`: the shards of all drops, for one transform job.
+
+    {"drops": [{"drop_id": "5b5c7a4e1f", "accepted": 100, "quarantined": 1, "reasons": {"type": 1}, "first_shard": 0,
+     "shards": 3, …}], "accepted": 100, "shards_uri": "s3://…/electricity/staging/5b5c7a4e1f/shards/",
+     "transformed_uri": "s3://…/electricity/staging/5b5c7a4e1f/transformed/",
+     "model_name": "millrace-local-electricity-v3-1f0e4a-0-0", "model_version": "3"}"""
 
     drops: tuple[ShardedDrop, ...]
     accepted: int
-    """Rows of all drops."""
+    """Rows to score in all drops. If there are none, the machine skips the transform job."""
     shards_uri: str
     transformed_uri: str
+    """The folder that the transform job writes the answers to."""
     model_name: str
+    """SageMaker's model of the champion."""
     model_version: str
-    """Of the champion when the rows were validated; every answer must be of it."""
+    """The champion's version when the rows were validated. Every answer must come from this version."""
 
 
 class Delivered(Message):
-    """The predictions of one drop; `scores.delivered` carries it."""
+    """The predictions of one drop. The event `scores.delivered` carries this message."""
 
     drop_id: str
     uri: str
+    """The Parquet file with the predictions."""
     rows: int
+    """Rows with a prediction."""
     quarantined: int
+    """Rows without one: refused by the contract, or by the model's container."""
     reasons: RowsByReason = Field(default_factory=dict)
-    """Of the quarantined rows; empty in answers that do not say."""
+    """How many quarantined rows have which reason. Empty in answers that older code has written."""
 
 
 class DeliveredDrops(Message):
-    """The answer of the delivery function."""
+    """The answer of the delivery function.
+
+    {"drops": [{"drop_id": "5b5c7a4e1f", "uri": "s3://…/electricity/predictions/run=5b5c7a4e1f/part-00000.parquet",
+     "rows": 100, "quarantined": 1, "reasons": {"type": 1}}]}"""
 
     drops: tuple[Delivered, ...]
 
@@ -74,19 +93,21 @@ class ScoreState(ExecutionInput):
 
 
 def delivered_key(names: WorkloadNames, drop_id: str) -> str:
-    """The key in the lake of the drop's predictions."""
+    """The key of the drop's predictions in the lake: `electricity/predictions/run=<drop id>/part-00000.parquet`."""
     return f"{names.workload}/predictions/run={drop_id}/part-00000.parquet"
 
 
 def delivered_types(task: Task) -> dict[str, str]:
-    """The columns of a delivered file beside the contract's, with Athena's types."""
+    """The columns that a delivered file has beside the contract's, each with its type in Athena.
+
+    Example for the task `binary`: `value`, `probability`, `confidence`, then VERSION and ROW."""
     return {field.name: athena_type(field) for field in task.answer} | {VERSION: "string", ROW: "bigint"}
 
 
 def delivered_schema(contract: Contract, task: Task) -> pa.Schema:
-    """The columns of a delivered file: the contract's without the label, then the answer.
+    """The schema of a delivered file: the contract's columns without the label, then those of `delivered_types`.
 
-    Raises WorkloadError when the contract has a column of the answer's names."""
+    Raises WorkloadError if the contract has a column with a name of `delivered_types`."""
     import pyarrow as pa
 
     columns, names = contract.table("scoring"), tuple(delivered_types(task))

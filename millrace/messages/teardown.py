@@ -1,4 +1,4 @@
-"""The machine `teardown`: the call of one step and its answer."""
+"""The messages of the machine `teardown`: the call of the function for one step, and its answer."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from millrace.messages.envelope import ExecutionInput, Message, StepInput
 TeardownStep = Literal["starters", "running", "endpoints", "versions", "tables"]
 
 TEARDOWN_ERROR = "Teardown"
-"""The error of executions that a teardown stopped: nothing is brought back after them."""
+"""The error of an execution that a teardown stopped. After such an error nothing is restored."""
 
 
 class TeardownStepInput(StepInput[ExecutionInput]):
-    """A machine's call, with the step that it has come to."""
+    """The machine's call for one step: {"run": "…", "execution": "arn:…", "step": "endpoints", "state": {…}}."""
 
     step: TeardownStep
 
 
 class TeardownStepDone(Message):
-    """Answer of `teardown`."""
+    """The answer of `teardown`: {"found": 2}."""
 
     found: int
-    """Resources that the step found; 0 ends the step."""
+    """Resources that the step found. The machine repeats the step until this is 0."""

@@ -1,4 +1,13 @@
-"""The machine `train`: its input and the answer of each step."""
+"""The messages of the machine `train`: its input, the answer of each function and the states in between.
+
+Each step takes the state and leaves its answer in it:
+
+    snapshot      TrainInput → DatasetPinned       the rows of this run are pinned, its files are written
+    budget        PinnedState → BudgetChecked      it may start, or why not
+    training job  leaves TrainingJobEnded; the evaluation job follows
+    gating        PinnedState → GatesJudged        each gate's verdict on the evaluation report
+    registration  JudgedState → VersionRegistered  a new version of the model registry
+"""
 
 from __future__ import annotations
 
@@ -12,31 +21,41 @@ from millrace.messages.envelope import ExecutionInput, Message, Moment, StepResu
 
 TrainingReason = Literal["first", "alarm", "schedule", "command"]
 GateBaseline = Literal["baseline", "non_inferiority"]
-"""What a model is judged against: the naive rule before a first champion, then the champion."""
+"""What a model is compared with: before the first champion its naive rule (`baseline`), then the champion."""
 
 
 class ExternalFiles(Message):
-    """An external model, to be judged in place of one that is trained."""
+    """An external model. The run judges it and trains none."""
 
     uri: str
-    """The folder of its two files, `s3://<artefacts>/<workload>/external/<digest>/`."""
+    """The folder of its two files: `s3://<artefacts>/<workload>/external/<digest>/`."""
     digest: str
-    """Of both files, as `millrace.artefact.external` makes it."""
+    """One SHA-256 over both files, as `millrace.artefact.external` makes it."""
 
 
 class TrainInput(ExecutionInput):
-    """The input once the machine has filled in why it trains."""
+    """The input, after the machine has filled in why it trains.
+
+    {"cause": "…", "as_of": "1997-01-01T00:10:00Z", "reason": "first"}"""
 
     reason: TrainingReason
     external_model: ExternalFiles | None = None
+    """None: a model is trained."""
 
 
 class DatasetPinned(Message):
-    """Answer of `snapshot`: the dataset version of this run, its digests, and the URIs of the run's files."""
+    """The answer of `snapshot`: the dataset version of this run, its digests, and the URIs of the run's files.
+
+    {"run": "7c1b2f0e-first", "snapshot_id": "4821940093718391", "tag": "7c1b2f0e-first", "data_digest": "dddd…",
+     "rows": 11424, "reason": "first", "gate": "baseline", "joined": 0, "unmatched": 0, "refused": 0, "corrected": 0,
+     "manifest_uri": "s3://…/runs/7c1b2f0e-first/manifest.json",
+     "config_uri": "s3://…/runs/7c1b2f0e-first/config/", …}
+
+    `millrace.messages.training_run` explains the fields that `run.json` has too."""
 
     run: str
     snapshot_id: str
-    """As text: JSON's numbers are doubles to many readers."""
+    """The Iceberg snapshot, as text: many readers of JSON read a number as a double, which would lose digits."""
     tag: str
     data_digest: str
     contract_digest: str
@@ -47,86 +66,105 @@ class DatasetPinned(Message):
     reason: TrainingReason
     gate: GateBaseline
     joined: int = 0
-    """Rows that were made of decisions and their late labels."""
+    """Rows that were made of decisions and their late labels before the snapshot was pinned."""
     unmatched: int = 0
-    """Late labels without a decision."""
+    """Late labels whose decision was not found."""
     refused: int = 0
+    """Late labels whose row the contract refuses."""
     corrected: int = 0
-    """Rows whose label a later one has replaced."""
+    """Rows whose label was replaced by a later one."""
     manifest_uri: str
+    """SageMaker's manifest of the snapshot's data files."""
     config_uri: str
+    """The folder with `run.json`, `workload.yaml`, `contract.yaml` and `schema.json`."""
 
 
 class BudgetRefusal(StrEnum):
     """Why a training may not start."""
 
     CHAMPION_EXISTS = "champion_exists"
-    """A version is live that was not when the run began: its gate would be the naive rule."""
+    """No version was live when the run began, but one is live now. The run's gate would still be the naive rule."""
     RELEASE = "release"
-    """No version is live, and the first one is on its way: what is trained now would be compared with none."""
+    """No version is live, but the first one is being released. A model of this run would be compared with none."""
     BUSY = "busy"
-    """Another training holds the lease."""
+    """Another training holds the lease `train`."""
     BUDGET = "budget"
     """The month's budget has no room for the projected cost."""
 
 
 class ChampionModel(Message):
-    """The live version, to be compared with."""
+    """The live version, which the new model is compared with."""
 
     version: str
     model_data_url: str
+    """The URI of its `model.tar.gz`."""
     model_digest: str = ""
-    """Of its members, as approved; empty for a version from before it was kept."""
+    """The approved SHA-256 of the archive's members. Empty for a version that was registered before it was kept."""
 
 
 class BudgetChecked(Message):
-    """Answer of `budget`: whether the training may start."""
+    """The answer of `budget`: whether the training may start.
+
+    {"accepted": true, "reason": null, "projected_usd": 0.62, "monthly_usd": 50.0, "champion": null}"""
 
     accepted: bool
     reason: BudgetRefusal | None = None
-    """None when accepted."""
+    """Why the training may not start. None if it may."""
     projected_usd: float
+    """The most that the run may cost, in US dollars."""
     monthly_usd: float
+    """The month's budget, in US dollars."""
     champion: ChampionModel | None = None
+    """None if no version is live."""
 
 
 class TrainingJobEnded(Message):
-    """What the machine keeps of the training job."""
+    """The training job, or the job that packed an external model, as the machine keeps it in its state."""
 
     job: str = ""
+    """The name of the job."""
     model_data_url: str
+    """The URI of the job's `model.tar.gz`."""
 
 
 FiniteOrNone = Annotated[float | None, AfterValidator(lambda it: it if it is not None and math.isfinite(it) else None)]
-"""JSON has no NaN and no infinity."""
+"""A number; NaN and infinity become None, since JSON has neither."""
 
 
 class GateVerdict(Message):
-    """One gate's judgement of a model."""
+    """One gate's judgement of a model.
+
+    {"name": "size", "passed": true, "measured": 0.05, "bound": 10.0, "direction": "at_most", "unit": "MB",
+     "sentence": "model.tar.gz is 0.050 MB; at most 10.0 MB allowed", …}"""
 
     name: str
     passed: bool
     measured: FiniteOrNone
-    """None when the measured value is not finite."""
+    """None if the measured value is not finite."""
     bound: FiniteOrNone
     sentence: str
-    """What was measured against what, for a person."""
+    """The measured value and its bound in words, for a person."""
     is_warning: bool = False
-    """Whether it passed, and a person should know something all the same."""
+    """Whether the gate passed, but a person should look at its sentence."""
     figure: str = ""
-    """What `measured` is; empty where the sentence alone says it."""
+    """What `measured` is. Empty if only the sentence says it."""
     unit: str = ""
-    """Of both numbers; % of a share, which is 0 to 1 all the same."""
+    """The unit of both numbers. `%` means that both are shares, 0 to 1."""
     direction: Literal["at_most", "at_least"] = "at_most"
+    """On which side of the bound the value passes."""
 
 
 class GatesJudged(Message):
-    """Answer of `gating`: each gate's verdict on the evaluation report."""
+    """The answer of `gating`: each gate's verdict on the evaluation report.
+
+    {"passed": true, "verdicts": [{"name": "size", "passed": true, …}, …],
+     "sentences": ["passed: size: model.tar.gz is 0.050 MB; at most 10.0 MB allowed", …]}"""
 
     passed: bool
+    """Whether every gate passed."""
     verdicts: tuple[GateVerdict, ...]
     sentences: tuple[str, ...] = ()
-    """One per gate, for a person."""
+    """One sentence for each gate, for a person."""
 
     @property
     def refusals(self) -> tuple[GateVerdict, ...]:
@@ -135,25 +173,27 @@ class GatesJudged(Message):
 
 
 class VersionRegistered(Message):
-    """Answer of `registration`: the new version in the model registry."""
+    """The answer of `registration`: the new version in the model registry.
+
+    {"package_arn": "arn:…:model-package/millrace-local-electricity/1", "version": "1"}"""
 
     package_arn: str
     version: str
 
 
 class PinnedState(TrainInput):
-    """The state once the dataset version is pinned."""
+    """The state after `snapshot`: {"reason": "first", "snapshot": {"answer": {"run": "7c1b2f0e-first", …}}, …}."""
 
     snapshot: StepResult[DatasetPinned]
 
 
 class TrainedState(TrainInput):
-    """The state once the training job has ended."""
+    """The state after the training job: {"training": {"job": "1f0e…-0-0", "model_data_url": "s3://…"}, …}."""
 
     training: TrainingJobEnded
 
 
 class JudgedState(TrainedState):
-    """The state once the gates have judged the model."""
+    """The state after `gating`: {"gating": {"answer": {"passed": true, …}}, …}."""
 
     gating: StepResult[GatesJudged]

@@ -1,4 +1,4 @@
-"""run.json: what a run was started with, as its jobs read it."""
+"""The file `run.json`: what a training run was started with. The run's jobs read it."""
 
 from __future__ import annotations
 
@@ -12,35 +12,48 @@ from millrace.errors import SettingsError
 from millrace.messages.train import GateBaseline, TrainingReason
 
 PINNED = ("data", "contract", "config", "code")
-"""What a run pins, each by its SHA-256, and the model that it makes must name."""
+"""What a run pins by a SHA-256. The model that the run makes must name the same digests."""
 
 
 class Run(BaseModel):
-    """One run; later fields may come, so unknown ones are let through."""
+    """One training run. Unknown fields are ignored, since newer code may write more of them.
+
+    {"run": "7c1b2f0e-first", "snapshot_id": 4821940093718391, "tag": "7c1b2f0e-first", "data_digest": "dddd…",
+     "contract_digest": "cccc…", "config_digest": "ffff…", "code_digest": "eeee…", "rows": 11424,
+     "as_of": "1997-01-01T00:10:00Z", "reason": "first", "gate": "baseline"}"""
 
     model_config = ConfigDict(defer_build=True, extra="ignore", frozen=True)
 
     run: str
-    """The train execution's name."""
+    """The name of the train execution."""
     snapshot_id: int
+    """The Iceberg snapshot of the table `rows`."""
     tag: str
+    """The tag that holds the snapshot in the table."""
     data_digest: str
+    """SHA-256 over the digests and row counts of all drops up to the snapshot."""
     contract_digest: str
     config_digest: str
+    """SHA-256 of what `workload.yaml` declares. A remark in the file does not change it."""
     code_digest: str
+    """SHA-256 of the training container's image, or of its sources where no image is built."""
     rows: int
+    """Rows in the snapshot."""
     as_of: datetime
+    """The time that counted as now when the run started."""
     reason: TrainingReason
     gate: GateBaseline
 
     @property
     def digests(self) -> dict[str, str]:
-        """SHA-256 of what is pinned, by its word in PINNED."""
+        """The four digests, by the words of PINNED: {"data": "dddd…", "contract": "cccc…", …}."""
         return {what: str(getattr(self, f"{what}_digest")) for what in PINNED}
 
 
 def read_run(path: Path) -> Run:
-    """The run described in `path`; raises SettingsError that says field, expected and came."""
+    """The run in the file `path`.
+
+    Raises SettingsError, which says field, expected and came, if the file cannot be read or does not fit."""
     try:
         return Run.model_validate(json.loads(path.read_bytes()))
     except ValidationError as error:

@@ -1,1 +1,1 @@
-"""The families of networks: what each declares, without torch, and its network in torch."""
+"""The families of networks. Each has a declaration, which needs no torch, and a network in torch."""

@@ -1,4 +1,4 @@
-"""The families by name, free of torch. Add a family: one folder in `millrace/models` and one line here."""
+"""The families by name; this module needs no torch. Add a family: one folder in `millrace/models` and one line here."""
 
 from __future__ import annotations
 

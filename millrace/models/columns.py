@@ -1,9 +1,11 @@
-"""The table's columns in a network: numbers and categories, standardised or embedded; for every family.
+"""The part of a network that reads the table's columns: numbers and categories, standardised or embedded.
 
-N rows, F columns. Numbers are columns as they are. One that may be missing has a second column that says so. A category
-of few values has a column of 0 and 1 for each; one of many values has an embedding. A missing or unknown category is
-all zeros. A family may embed its numbers, and categories of few values, too. Standardisation is in buffers, so it
-travels with the weights and the graph takes raw cells.
+Every family uses it. A number becomes one column; a number that may be missing gets a second column that says whether
+it is. A category with few values becomes a column of 0 and 1 for each value. A category with many values gets an
+embedding. A missing or unknown category is all zeros. A family may also embed its numbers, and categories with few
+values. Means and scales are buffers, so they travel with the weights, and the graph takes raw cells.
+
+Axes: N rows, A numbers, B categories, F columns.
 """
 
 from __future__ import annotations
@@ -20,21 +22,26 @@ from millrace.models.numbers import Numbers
 from millrace.models.standardise import standardised
 
 MOST_COLUMNS = 64
-"""A category of more values than this has an embedding."""
+"""A category with more values than this gets an embedding."""
 WIDEST_EMBEDDING = 32
+"""The most numbers of an embedding; one of fewer values has about the square root of their number."""
 
 
 class Columns(nn.Module):
-    """The tensors `numbers` (N, A) and `categories` (N, B), either or both of them or none, in; (N, `width`) out."""
+    """The tensors `numbers` (N, A) and `categories` (N, B) in, or one or none of them; (N, `width`) out."""
 
     mean_F: Tensor
     scale_F: Tensor
+    """1 / deviation; 0 for a column that never varies in training."""
 
     def __init__(
         self, signature: Signature, *, numbers: Numbers | None = None, most_columns: int = MOST_COLUMNS
     ) -> None:
-        """With an embedding of all numbers, and one of each category of more values than `most_columns`."""
+        """Make the columns, with `numbers` as the embedding of all numbers, if it is given.
+
+        Each category with more values than `most_columns` gets an embedding."""
         super().__init__()
+        # Which entries of the tensors there are: numbers that may be missing, and categories with few or many values.
         specs = {spec.name: spec for spec in signature}
         optional = specs["numbers"].optional if "numbers" in specs else ()
         values = [count or 1 for count in specs["categories"].cardinalities] if "categories" in specs else []
@@ -42,12 +49,15 @@ class Columns(nn.Module):
         self.few = [(place, count) for place, count in enumerate(values) if count - 1 <= most_columns]
         self.many = [(place, count) for place, count in enumerate(values) if count - 1 > most_columns]
         self.numbers = numbers
+        # How many columns are standardised (embeddings are not), and how many outputs each cell has.
         columns = (0 if numbers else len(optional)) + len(self.may_miss) + sum(count - 1 for _, count in self.few)
         sizes = [min(WIDEST_EMBEDDING, round(count**0.5)) for _, count in self.many]
         alone = [1] * len(optional) if not numbers else [numbers.width // len(optional)] * len(optional)
         self.spans = (*alone, *[1] * len(self.may_miss), *(count - 1 for _, count in self.few), *sizes)
-        """How many of the outputs, side by side, say the same cell; their sum is `width`."""
+        """How many outputs, side by side, come from the same cell. The sum is `width`."""
         self.width = sum(self.spans)
+        # The cell of each output, for explanations. The order is that of `forward`: numbers, whether each is missing,
+        # categories with few values, embeddings.
         numbered = [("numbers", place) for place in (*range(len(optional)), *self.may_miss)]
         said = [*numbered, *(("categories", place) for place, _ in (*self.few, *self.many))]
         owners = [entry for entry, span in zip(said, self.spans, strict=True) for _ in range(span)]
@@ -62,12 +72,12 @@ class Columns(nn.Module):
             self.register_buffer(f"values_{place}", torch.arange(1, count), persistent=False)
 
     def fit(self, tensors: Mapping[str, Tensor], target_N: Tensor) -> None:
-        """Take mean and scale from the training rows; a column that never varies there is switched off.
+        """Take mean and scale from the training rows.
 
-        Nothing was learnt about such a column: were it scaled by 1, its first new value would meet random weights
-        (measured on elec2, May 1997: accuracy 0.64 against 0.84). Sums in float64: in float32 a constant column gets
-        a deviation of rounding errors. What is missing counts as the mean. A category that never occurs counts as
-        missing."""
+        A column that never varies there is switched off, since nothing can be learnt about it. If it were scaled by 1,
+        its first new value would meet random weights (measured on elec2, May 1997: accuracy 0.64 instead of 0.84). Sums
+        are in float64: in float32 a constant column would get a deviation from rounding errors. A missing cell counts
+        as the mean. A category value that never occurs counts as missing."""
         if self.is_empty:
             return
         with torch.no_grad():
@@ -79,6 +89,7 @@ class Columns(nn.Module):
                 self.mean_F.copy_(found.mean_F)
                 self.scale_F.copy_(found.scale_F)
             for (place, count), embedding in zip(self.many, self.embeddings, strict=True):
+                # The untrained vector of a value that never occurs would be noise: it becomes zero, like a missing one.
                 occurs = torch.bincount(tensors["categories"][:, place], minlength=count) > 0
                 embedding.weight.mul_(occurs[:, None])  # type: ignore[operator]
 
@@ -97,11 +108,11 @@ class Columns(nn.Module):
         return entered
 
     def beside(self, state_NH: Tensor, tensors: Mapping[str, Tensor]) -> Tensor:
-        """The state with the columns at its end; the state alone where there is no column."""
+        """The state with the columns joined at its end; the state alone if there is no column."""
         return state_NH if self.is_empty else torch.cat([state_NH, self(tensors)], dim=1)
 
     def _columns(self, tensors: Mapping[str, Tensor]) -> Tensor:
-        """The columns (N, F) that are standardised."""
+        """The raw columns that are to be standardised (N, F): numbers, whether each is missing, and category values."""
         parts = []
         if "numbers" in tensors:
             if not self.numbers:
@@ -111,5 +122,6 @@ class Columns(nn.Module):
             values = getattr(self, f"values_{place}")
             parts.append((tensors["categories"][:, place : place + 1] == values).float())
         if not parts:
+            # No column, but as many rows: the graph must know their number.
             return tensors["numbers" if self.numbers else "categories"][:, :0].float()
         return parts[0] if len(parts) == 1 else torch.cat(parts, dim=1)

@@ -1,8 +1,8 @@
-"""Where a network turns tensors of its signature into the first floats: gradients for explanations are taken there.
+"""Entrances mark where a network turns its input tensors into floats: explanations take their gradients there.
 
-N rows. Behind the entrances of a network all is differentiable; before them lie look-ups, comparisons and what stands
-for a missing cell. The entrances of a network together carry all that its answer depends on, but for the mask of the
-places of a text.
+Behind the entrances everything is differentiable. Before them are look-ups, comparisons, and replacements of missing
+cells. All entrances of a network together carry everything that its answer depends on, except for the mask that says
+where a text ends. Axes: N rows.
 """
 
 from __future__ import annotations
@@ -13,29 +13,35 @@ from contextlib import contextmanager
 from torch import Tensor, nn
 
 Entry = tuple[str, int]
-"""A tensor and a place along its first axis, or EVERYWHERE."""
+"""The name of a tensor and a place along its first axis, or EVERYWHERE."""
 EVERYWHERE = -1
-"""All places of a tensor that differ from the reference's, alike: whether an input is there at all is of none alone."""
+"""Stands for all places of a tensor that differ from the reference, in equal parts.
+
+For example, whether an input is there at all belongs to no single place."""
 
 
 class Entrance(nn.Module):
-    """The identity. An example: `Entrance("past", axes=2)` passes steps (N, T, F); `Entrance(owners=(("numbers", 0),
-    ("categories", 0), ("categories", 0)))` passes (N, 3), one number and a category of two columns."""
+    """The identity, as a module with a hook for explanations.
+
+    `Entrance("past", axes=2)` passes the steps of a history (N, T, F). `Entrance(owners=(("numbers", 0),
+    ("categories", 0), ("categories", 0)))` passes (N, 3): one number, and one category that has two columns."""
 
     def __init__(self, tensor: str = "", *, axes: int = 0, owners: tuple[Entry, ...] = ()) -> None:
-        """What passes is of `tensor`, whose `axes` come first behind the rows, or each place of the last axis is of one
-        of the `owners`."""
+        """Say where the values that pass come from: either from one `tensor`, or from `owners`.
+
+        With `tensor`, the first `axes` axes behind the rows are those of the tensor; further axes belong to the same
+        entry. With `owners`, each place of the last axis belongs to the entry of its owner."""
         super().__init__()
         self.tensor, self.axes, self.owners = tensor, axes, owners
         self.is_watched = False
-        """Whether gradients are taken: a network that has a quicker way past the entrance must not take it then."""
+        """Whether gradients are being taken. A network with a faster way around the entrance must not use it then."""
 
     def forward(self, x: Tensor) -> Tensor:
         return x
 
 
 def are_whole(network: nn.Module, tensors: Iterable[str]) -> bool:
-    """Whether each of the tensors has an entrance: then gradients there explain all of an answer."""
+    """Whether each of the tensors has an entrance. Gradients at the entrances then explain the whole answer."""
     entrances = [module for module in network.modules() if isinstance(module, Entrance)]
     known = {one.tensor for one in entrances} | {name for one in entrances for name, _ in one.owners}
     return known.issuperset(tensors)
@@ -43,7 +49,7 @@ def are_whole(network: nn.Module, tensors: Iterable[str]) -> bool:
 
 @contextmanager
 def watched(network: nn.Module) -> Iterator[tuple[Entrance, ...]]:
-    """The entrances of the network, which all that it reads passes while the block runs."""
+    """The entrances of the network. While the block runs, everything that the network reads passes them."""
     found = tuple(module for module in network.modules() if isinstance(module, Entrance))
     for entrance in found:
         entrance.is_watched = True

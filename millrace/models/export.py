@@ -1,11 +1,18 @@
-"""A predictor as an ONNX graph, by torch's own exporter.
+"""Exports a predictor as an ONNX graph, by torch's own exporter.
 
-The exporter takes two seconds of CPU at its first use and its import as much again, but it needs shapes only: a process
-beside the training makes the graph, and the trained weights are put into it by name. So nothing in the graph may depend
-on the values of weights: it is exported without optimisation, which ONNX Runtime does when it loads the graph.
+The exporter takes two seconds of CPU at its first use, and its import as much again. But it needs only shapes. So a
+process beside the training makes the graph, and the trained weights are then put into it by name. Therefore nothing in
+the graph may depend on the values of weights: it is exported without optimisation. ONNX Runtime optimises it when it
+loads it.
 
-Measured with electricity's 3,185 steps on two cores: an interpreter of its own that began when the rows were encoded
-took 9.0 s until the artefact (12.9 s of CPU), a fork before the rows are read takes 7.0 s (9.2 s of CPU).
+Timeline of a training:
+
+    training process   exporter() … read rows, encode, begin() … train … finish(): weights into the graph
+    export process     import the exporter …           export the untrained network, send the graph
+
+Measured with electricity's 3,185 steps on two cores: with an interpreter of its own that began when the rows were
+encoded, a training took 9.0 s until the artefact (12.9 s of CPU). With a fork before the rows are read it takes 7.0 s
+(9.2 s of CPU).
 """
 
 from __future__ import annotations
@@ -39,28 +46,29 @@ if TYPE_CHECKING:
     from millrace.models.predictor import Predictor
 
 OPSET = 20
-"""The first with Gelu as an operator of its own."""
+"""The first version of ONNX's operators with Gelu as an operator of its own."""
 ROWS = 2
-"""Rows of the example: with one, the exporter takes the number of rows for a constant."""
+"""The rows of the example. With one row, the exporter would take the number of rows for a constant."""
 
 
 FORKED = sys.platform == "linux"
-"""Elsewhere a fork is not safe once libraries have threads; there the process imports torch itself."""
+"""Whether the export process is a fork. Elsewhere a fork is not safe once libraries have threads: a new process then
+imports torch itself."""
 
 
 class Exporter:
-    """A process that makes one graph. Its protocol: a request goes in, the graph or a traceback comes out."""
+    """A handle on a process that makes one graph. Protocol: one request goes in, the graph or a traceback comes out."""
 
     def __init__(self, pipe: Connection) -> None:
         self._pipe = pipe
 
     def begin(self, parameters: Parameters, signature: Signature, objective: Objective) -> None:
-        """Start the export of an untrained predictor; does not wait."""
-        with suppress(BrokenPipeError):  # `finish` says so
+        """Send the request to export an untrained predictor. Does not wait for the graph."""
+        with suppress(BrokenPipeError):  # if the process has ended, `finish` raises for it
             self._pipe.send((parameters, signature, objective))
 
     def finish(self, state: Mapping[str, Tensor]) -> bytes:
-        """The graph with the weights of `state`; waits for it. Raises ArtefactError when the export failed."""
+        """Wait for the graph, and return it with the weights of `state`. Raises ArtefactError if the export failed."""
         try:
             graph, failure = self._pipe.recv()
         except EOFError:
@@ -72,15 +80,16 @@ class Exporter:
 
 @contextmanager
 def exporter() -> Iterator[Exporter]:
-    """An exporter that warms up at once and ends with the block.
+    """An exporter whose process warms up at once and ends with the block.
 
-    To be called before torch has computed anything in this process: a fork takes the modules that are loaded, not the
-    threads of their pools."""
-    import_module("torch._dynamo")  # 1.3 s: both processes need it, torch's optimisers too
+    Call it before torch has computed anything in this process: a fork inherits the loaded modules, but not the threads
+    of their pools."""
+    import_module("torch._dynamo")  # 1.3 s, before the fork: both processes need it, also torch's optimisers
     context = multiprocessing.get_context("fork") if FORKED else multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()
     process = context.Process(target=_serve, args=(theirs, ours if FORKED else None), daemon=True)
     process.start()
+    # Now only the other process holds this end. If it ends, `recv` raises EOFError instead of waiting for ever.
     theirs.close()
     try:
         yield Exporter(ours)
@@ -91,18 +100,21 @@ def exporter() -> Iterator[Exporter]:
 
 
 def _serve(pipe: Connection, inherited: Connection | None) -> None:
-    """Make the one graph that is requested.
+    """Make the one graph that is requested, in the export process.
 
-    The end of the pipe that a fork inherits is closed, or the end of the training process would never be noticed."""
+    `inherited` is the training's end of the pipe, of which a fork has a copy."""
+    # As long as this copy is open, `recv` would not notice that the training process has ended.
     if inherited is not None:
         inherited.close()
+    # A fork inherits the training's handler, which only notes the signal; this process must end at once.
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     logging.disable(logging.WARNING)
-    warnings.simplefilter("ignore")  # of a network that is built without weights, too
+    warnings.simplefilter("ignore")  # also of a network that is built without weights
     os.nice(5)  # the training comes first
     torch.set_num_threads(1)
     with redirect_stdout(sys.stderr):
-        import_module("onnxscript.function_libs.torch_lib.ops")  # the exporter's first call would do it
+        # Warm up while the training reads its rows: the exporter's first call would import this.
+        import_module("onnxscript.function_libs.torch_lib.ops")
         try:
             parameters, signature, objective = pipe.recv()
         except EOFError:
@@ -115,10 +127,12 @@ def _serve(pipe: Connection, inherited: Connection | None) -> None:
 
 
 def export(predictor: Predictor, signature: Signature) -> bytes:
-    """The predictor as ONNX: the signature's tensors in, `output` (N, W) out, any N."""
+    """The predictor as an ONNX graph: the signature's tensors in, `output` (N, W) out, for any N."""
 
     class Positional(torch.nn.Module):
-        """Torch 2.13's exporter does not match dynamic shapes with `**tensors`; one dictionary it does."""
+        """The predictor with one dictionary as its argument.
+
+        Torch 2.13's exporter does not match dynamic shapes with `**tensors`, but it does with one dictionary."""
 
         def __init__(self) -> None:
             super().__init__()
@@ -134,7 +148,8 @@ def export(predictor: Predictor, signature: Signature) -> bytes:
         for spec in signature
     }
     with warnings.catch_warnings():
-        # The exporter warns of its own making (deprecated classes, names of axes); what it cannot export raises.
+        # The exporter's warnings are about its own code (deprecated classes, names of axes). If it cannot export
+        # something, it raises.
         warnings.simplefilter("ignore")
         program = torch.onnx.export(
             Positional().eval(),
@@ -147,18 +162,19 @@ def export(predictor: Predictor, signature: Signature) -> bytes:
             verbose=False,
             dynamo=True,
         )
-    assert program is not None  # None only where it is written to a file
+    assert program is not None  # it is None only if the graph is written to a file
     model = program.model_proto
-    # The exporter notes the lines of source and their files, which differ from machine to machine.
+    # The exporter notes lines of source code and their files, which differ from machine to machine.
     for part in (model, model.graph, *model.graph.node, *model.graph.value_info, *model.graph.initializer):
         part.ClearField("metadata_props")
     return bytes(model.SerializeToString(deterministic=True))
 
 
 def with_weights(graph: bytes, state: Mapping[str, Tensor]) -> bytes:
-    """The graph with each initializer that bears the name of a tensor of `state` set to it."""
+    """The graph with the tensors of `state` in place of the initializers of the same names."""
     model = onnx.load_model_from_string(graph)
     for initializer in model.graph.initializer:
+        # The graph was exported from `Positional`, which holds the predictor as `predictor`.
         name = initializer.name.removeprefix("predictor.")
         if name in state:
             value = state[name].cpu().numpy()

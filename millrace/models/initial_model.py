@@ -1,4 +1,7 @@
-"""A network that starts from another model's weights: which tensors it takes, and which of them learn on."""
+"""Starts a network from the weights of an initial model: which tensors it takes, and which of them go on learning.
+
+A network has two parts. Its trunk can be taken by another model of the same family. What is behind the trunk
+(`Parameters.behind_trunk`), such as the head, belongs to one workload."""
 
 from __future__ import annotations
 
@@ -18,30 +21,32 @@ from millrace.features.signature import JOINED
 from millrace.models.parameters import Parameters
 
 NETWORK = "network."
-"""Of a predictor's tensors those of its network; the others are the task's."""
+"""The prefix of the tensors of a predictor's network; the other tensors belong to the task."""
 FIELD = "training.weights"
+"""The key of workload.yaml that errors name."""
 NAMED = 8
-"""Of the tensors that do not fit."""
+"""An error names at most this many tensors that do not fit."""
 
 Tensors = dict[str, Tensor]
 
 
 @dataclass(frozen=True, kw_only=True)
 class InitialModel:
-    """A model whose trunk another one of its family starts from."""
+    """A model whose trunk another model of the same family starts from."""
 
     weights: bytes
-    """Safetensors."""
+    """The weights as safetensors."""
     description: Description | None
-    """None where the weights came alone: of which family they are, their names and shapes say."""
+    """None if the weights came alone. Only their names and shapes then show of which family they are."""
     is_frozen: bool
-    """Whether the trunk stays as it is."""
+    """Whether the trunk stays as it is, so that only what is behind it learns."""
 
     def encoders(self, fitted: Features, parameters: Parameters) -> Features:
-        """The encoders, each text as the model reads it: its ids are rows of the trunk's tables.
+        """The encoders of the new model; the encoders of texts are taken from the initial model.
 
-        Categories too, where the columns belong to the trunk. Raises ArtefactError for one that the model does not
-        read, or whose words nobody has told."""
+        The ids of a text are rows in a table of the trunk, so both models must number the words alike. Encoders of
+        categories are taken as well if the columns belong to the trunk. Raises ArtefactError for a feature that the
+        initial model does not read, and if the weights came alone, without the words."""
         trunk_has_columns = "columns" not in parameters.behind_trunk
         return tuple(
             self._known(encoder) if trunk_has_columns or encoder.spec.name not in JOINED else encoder
@@ -60,15 +65,15 @@ class InitialModel:
             came = ", ".join(f"{one.name} by {one.kind}" for one in features)
             raise ArtefactError(f"{FIELD}: expected a model that reads {fitted.name} by {fitted.kind}, got {came}")
         if isinstance(known, FreeText) and isinstance(fitted, FreeText):
-            # Whether a cell may be missing is the contract's word, not the model's.
+            # The contract decides whether a cell may be missing, not the initial model.
             return replace(known, optional=fitted.optional)
         return known
 
     def apply(self, network: nn.Module, parameters: Parameters) -> None:
-        """Set the trunk's tensors, and what is behind it where all of that fits; freeze the trunk where it is so
-        declared.
+        """Set the tensors of the network's trunk, and those behind it if all of them fit; freeze the trunk if declared.
 
-        Raises ArtefactError for another family, and for a trunk that does not fit: it names the tensors."""
+        Raises ArtefactError for another family, and for a trunk that does not fit; the error names the tensors."""
+        # `network` is "millrace.models.<family>.network".
         came, expected = self.description.family if self.description else "", parameters.network.split(".")[2]
         if came not in ("", expected):
             raise ArtefactError(f"{FIELD}: expected a model of the family {expected}, got {came}")
@@ -77,6 +82,7 @@ class InitialModel:
         if misfits := _misfits(trunk, given_trunk):
             more = f"; and {len(misfits) - NAMED} more" if len(misfits) > NAMED else ""
             raise ArtefactError(f"{FIELD}: {'; '.join(misfits[:NAMED])}{more}")
+        # Behind the trunk, all or nothing is taken.
         behind, given_behind = (_part(held, parameters, behind=True) for held in (own, given))
         taken = given_trunk if _misfits(behind, given_behind) else given
         network.load_state_dict(taken, strict=False)
@@ -85,6 +91,7 @@ class InitialModel:
                 parameter.requires_grad_(name in behind)
 
     def _given(self) -> Tensors:
+        """The tensors of the initial model's network, by the names that they have in a network."""
         try:
             tensors = load(self.weights)
         except SafetensorError as error:
@@ -93,12 +100,13 @@ class InitialModel:
 
 
 def _part(tensors: Mapping[str, Tensor], parameters: Parameters, *, behind: bool) -> Tensors:
-    """Those of the trunk, or those behind it."""
+    """The tensors of the trunk, or with `behind` the tensors behind it."""
+    # The first part of a tensor's name is its module: "head" of "head.weight".
     return {name: value for name, value in tensors.items() if (name.split(".")[0] in parameters.behind_trunk) is behind}
 
 
 def _misfits(expected: Tensors, came: Tensors) -> list[str]:
-    """A tensor of one that the other lacks or has in another shape."""
+    """A line for each tensor that one side lacks, or has in another shape."""
     return [
         f"{name}: expected {_shape(expected, name)}, got {_shape(came, name)}"
         for name in sorted(expected.keys() | came.keys())

@@ -1,4 +1,6 @@
-"""Losses by the name that an objective gives: our own, else torch's. N rows, P horizons, Q quantiles."""
+"""The losses by the name that an objective gives: our own, else torch's.
+
+Axes: N rows, P horizons, Q quantiles, W = P × Q numbers of an answer."""
 
 from __future__ import annotations
 
@@ -10,10 +12,11 @@ from torch.nn import functional
 
 
 def pinball(raw_NW: Tensor, target: Tensor, quantiles: tuple[float, ...]) -> Tensor:
-    """The mean pinball loss over rows and quantiles (Koenker and Bassett 1978), which each quantile makes smallest.
+    """The mean pinball loss over rows, horizons and quantiles (Koenker and Bassett 1978).
 
-    `target` is (N), or (N, P) where the W numbers are P times Q, horizon after horizon. Of the quantile 0.9 an answer 1
-    too low costs 0.9, one 1 too high 0.1."""
+    The true quantiles have the smallest loss. For the quantile 0.9, an answer that is 1 too low costs 0.9, and one that
+    is 1 too high costs 0.1. `target` is (N), or (N, P) for several horizons. `raw_NW` then has the quantiles horizon
+    after horizon."""
     count = len(quantiles)
     short_NPQ = target.reshape(len(raw_NW), -1, 1) - raw_NW.reshape(len(raw_NW), -1, count)
     q_Q = raw_NW.new_tensor(quantiles)
@@ -24,5 +27,5 @@ OWN = {"pinball": pinball}
 
 
 def loss_function(name: str) -> Any:
-    """The function; AttributeError where neither has one of this name."""
+    """The loss of this name. Raises AttributeError if neither this module nor torch has one."""
     return OWN.get(name) or getattr(functional, name)

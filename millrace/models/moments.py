@@ -1,6 +1,6 @@
-"""Sums over all training rows, a piece of them at a time: the rows may be more than the machine's memory holds.
+"""Means, deviations and extremes over all training rows, taken a piece at a time, as rows may not fit into the memory.
 
-N rows, F columns."""
+Axes: N rows, F columns."""
 
 from __future__ import annotations
 
@@ -11,26 +11,32 @@ import torch
 from torch import Tensor
 
 PIECE_BYTES = 2**22
-"""Of tensors that are looked at together. The pieces do not depend on where the rows lie: sums have the same bits."""
+"""The size of one piece, over all tensors together.
+
+Pieces are the same whether the rows lie in memory or in files, so sums have the same bits."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ColumnMoments:
-    """Of the known cells of each column, in float64; of one without any the mean is 0."""
+    """Figures of the known cells of each column, in float64."""
 
     rows: int
     known_F: Tensor
+    """The number of known cells."""
     mean_F: Tensor
+    """The mean; 0 for a column without any known cell."""
     squares_F: Tensor
     """The sum of squared distances from the mean."""
     least_F: Tensor
+    """The least known cell; infinity without one."""
     most_F: Tensor
+    """The greatest known cell; minus infinity without one."""
     scale_F: Tensor
-    """1 / deviation where a missing cell counts as the mean; 0 for a column that never varies."""
+    """1 / deviation, with a missing cell taken as the mean; 0 for a column that never varies."""
 
 
 def pieces(tensors: Mapping[str, Tensor], size_bytes: int = PIECE_BYTES) -> Iterator[dict[str, Tensor]]:
-    """The same rows of all tensors, one piece after the other."""
+    """Successive pieces of rows, each with the same rows of all tensors and about `size_bytes` large."""
     rows = len(next(iter(tensors.values())))
     size = max(1, size_bytes * rows // max(1, sum(value.nbytes for value in tensors.values())))
     for at in range(0, rows, size):
@@ -38,9 +44,11 @@ def pieces(tensors: Mapping[str, Tensor], size_bytes: int = PIECE_BYTES) -> Iter
 
 
 def moments(columns: Callable[[], Iterable[Tensor]]) -> ColumnMoments:
-    """Of columns (N, F) that come in pieces, NaN where missing; they are asked for twice.
+    """The moments of columns (N, F) that come in pieces, with NaN for missing cells.
 
-    Twice, since squares of distances from the mean are exact where those from 0 cancel."""
+    `columns` is called twice, and must give the same pieces each time."""
+    # First the means, then the squares: squares of distances from the mean are exact. In the difference of the sum of
+    # squares and the squared sum, digits would cancel.
     found = [_sums(piece.double()) for piece in columns()]
     counts, known, sums, least, most = zip(*found, strict=True)
     known_F: Tensor = sum(known[1:], known[0])
@@ -60,7 +68,7 @@ def moments(columns: Callable[[], Iterable[Tensor]]) -> ColumnMoments:
 
 
 def _sums(exact_NF: Tensor) -> tuple[int, Tensor, Tensor, Tensor, Tensor]:
-    """Rows, and of each column the known cells, their sum, the least and the greatest."""
+    """The number of rows, and for each column the number of known cells, their sum, the least and the greatest one."""
     missing_NF = exact_NF.isnan()
     least_F = torch.where(missing_NF, torch.inf, exact_NF).amin(0)
     most_F = torch.where(missing_NF, -torch.inf, exact_NF).amax(0)

@@ -1,4 +1,4 @@
-"""Hyperparameters that every family has, and the inputs it accepts; without torch."""
+"""The hyperparameters that every family has, and the interface of a family's declaration. It needs no torch."""
 
 from __future__ import annotations
 
@@ -15,11 +15,15 @@ if TYPE_CHECKING:
     from millrace.tasks.task import Task
 
 CLASS_LOSSES = ("cross_entropy", "binary_cross_entropy_with_logits")
-"""The losses of `torch.nn.functional` whose targets are one class per row."""
+"""The losses of `torch.nn.functional` for targets that are classes."""
 Int8 = Literal["dynamic", "static"]
-"""`dynamic`: the scale of a layer's input is computed in each call; `static`: it is fixed, by rows seen before."""
+"""How a graph is quantized to eight bits.
+
+`dynamic`: the scale of a layer's input is computed in each call. `static`: it is fixed, from rows seen before."""
 Schedule = Literal["constant", "cosine"]
-"""Of the learning rate, step by step: `cosine` falls to 0 over `epochs`, whenever `patience` ends the training."""
+"""How the learning rate changes from step to step.
+
+`cosine` falls to 0 over `epochs`, whether or not `patience` ends the training before."""
 
 
 class Parameters(BaseModel):
@@ -28,15 +32,15 @@ class Parameters(BaseModel):
     model_config = ConfigDict(defer_build=True, extra="forbid", frozen=True)
 
     network: ClassVar[str]
-    """The module with the family's `build`, which imports torch."""
+    """The name of the module with the family's `build`. That module imports torch."""
     rows_per_pass: ClassVar[RowsPerPass] = RowsPerPass()
-    """How many rows the graph may answer at once, so that an answer's bits do not depend on the others."""
+    """How many rows the graph may answer at once, so that an answer's bits do not depend on the other rows."""
     int8: ClassVar[Int8] = "dynamic"
-    """How its graph is made one of eight bits: convolutions are faster with a static scale, all else with a dynamic."""
+    """How the family's graph is quantized. Convolutions are faster with static scales, all else with dynamic ones."""
     behind_trunk: ClassVar[tuple[str, ...]] = ("columns", "hidden", "head")
-    """The network's modules that belong to one workload; the others are its trunk, which another one can start from."""
+    """The network's modules that belong to one workload. All others are its trunk: another model can start from it."""
     example: ClassVar[Signature] = ()
-    """Tensors that its default hyperparameters take beside `numbers` and `categories`; the tests fill them."""
+    """Tensors that the default hyperparameters take beside `numbers` and `categories`. The tests fill them."""
 
     epochs: Annotated[int, Field(ge=1, le=1000)] = 30
     batch_size: Annotated[int, Field(ge=8, le=65536)] = 512
@@ -47,14 +51,20 @@ class Parameters(BaseModel):
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
     schedule: Schedule = "constant"
     ema: Annotated[float, Field(ge=0, lt=1)] = 0.0
-    """Decay per step of an average of the weights, which validation and the artefact see; 0: the weights themselves."""
+    """The decay per step of a running average of the weights.
+
+    Validation and the artefact use the average. 0 means the weights themselves."""
     label_smoothing: Annotated[float, Field(ge=0, lt=0.5)] = 0.0
-    """Share of each training label that is spread over all classes."""
+    """The share of each training label that is spread over all classes."""
     class_balance: bool = False
-    """Whether the rows of each class together weigh as much as those of any other, in training and validation loss."""
+    """Whether all rows of a class together weigh as much as all rows of any other class.
+
+    It holds in the training loss and in the validation loss."""
 
     def suits(self, task: Task) -> None:
-        """Nothing, where the task has what these hyperparameters change; raises WorkloadError for another one."""
+        """Check that the task has what these hyperparameters change. Raises WorkloadError if it does not.
+
+        Labels that are no classes cannot be smoothed or balanced, and labels with parts cannot be balanced."""
         if (self.label_smoothing or self.class_balance) and task.objective.loss not in CLASS_LOSSES:
             field = "training.parameters." + ("label_smoothing" if self.label_smoothing else "class_balance")
             expected = f"no such parameter for the task {task.kind}, whose loss is {task.objective.loss}"
@@ -64,15 +74,15 @@ class Parameters(BaseModel):
             raise WorkloadError(where="workload.yaml", field=field, expected=f"{expected}: labels overlap", came="one")
 
     def accepts(self, signature: Signature, task: Task) -> None:
-        """Nothing, where a network of these hyperparameters can take the tensors and serve the task.
+        """Check that a network with these hyperparameters can take the tensors and serve the task.
 
-        Sizes that only the training rows tell are open in `signature`. Raises WorkloadError with field, expected
-        and came."""
+        In `signature` a size is None if only the training rows determine it. Raises WorkloadError with field, expected
+        and came if the network cannot."""
         raise NotImplementedError
 
 
 def refuse(family: str, expected: str, signature: Signature) -> NoReturn:
-    """Raise WorkloadError for inputs that the family cannot take."""
+    """Raise WorkloadError for inputs that the family cannot take; `expected` says which inputs it could take."""
     came = ", ".join(f"{spec.name} {spec.dtype} {list(spec.shape)}" for spec in signature)
     expected = f"{expected}, for the family {family}"
     raise WorkloadError(where="workload.yaml", field="prediction.features", expected=expected, came=came)

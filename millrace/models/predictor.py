@@ -1,6 +1,6 @@
-"""A network together with what makes its numbers an answer: temperature, activation, the target's unit.
+"""A network together with what turns its raw numbers into an answer: temperature, activation, and the target's unit.
 
-N rows, W numbers per row."""
+Axes: N rows, W numbers per row."""
 
 from __future__ import annotations
 
@@ -18,12 +18,14 @@ from millrace.tasks.task import Objective
 
 
 class Predictor(nn.Module):
-    """The signature's tensors (N, …) in, the numbers (N, W) that the task's answers are made of out."""
+    """The signature's tensors (N, …) in; out come the numbers (N, W) that the task's answers are made of."""
 
     temperature: Tensor
+    """What raw numbers are divided by before the activation, if the task is calibrated."""
     location: Tensor
-    """Mean of the training targets; 0 where they are not standardised. `scale` is their deviation, else 1."""
+    """The mean of the training targets; 0 if targets are not standardised."""
     scale: Tensor
+    """The deviation of the training targets; 1 if targets are not standardised, or never vary."""
 
     def __init__(self, network: nn.Module, objective: Objective) -> None:
         super().__init__()
@@ -32,7 +34,7 @@ class Predictor(nn.Module):
             self.register_buffer(name, torch.tensor(value))
 
     def fit(self, tensors: Mapping[str, Tensor], target_N: Tensor) -> None:
-        """Take what is no learnt weight from the training rows: mean and scale of inputs and of targets."""
+        """Take from the training rows whatever is not a learnt weight: mean and scale of inputs and of targets."""
         self.network.fit(tensors, target_N)  # type: ignore[operator]
         if self.objective.is_standardised:
             exact_N = target_N.double()
@@ -44,7 +46,7 @@ class Predictor(nn.Module):
         return self.answer(self.network(**tensors))
 
     def answer(self, raw_NW: Tensor) -> Tensor:
-        """The network's raw numbers as the task's answers need them."""
+        """The numbers of the answers (N, W) from the network's raw numbers."""
         if self.objective.is_calibrated:
             raw_NW = raw_NW / self.temperature
         if name := self.objective.activation:
@@ -53,17 +55,19 @@ class Predictor(nn.Module):
         return raw_NW * self.scale + self.location if self.objective.is_standardised else raw_NW
 
     def loss(self, raw_NW: Tensor, target_N: Tensor) -> Tensor:
-        """The mean loss of the network's raw numbers, on standardised targets where the objective wants them."""
+        """The mean loss of the network's raw numbers; targets are standardised here if the objective asks for it."""
         if self.objective.is_standardised:
             target_N = (target_N - self.location) / self.scale
+        # With one number per row the loss takes (N), the shape of the targets.
         raw = raw_NW[:, 0] if self.objective.width == 1 else raw_NW
         loss: Tensor = loss_function(self.objective.loss)(raw, target_N, **self.objective.options)
         return loss
 
     def log_loss(self, raw_NW: Tensor, target_N: Tensor) -> Tensor:
-        """The mean log loss of the probabilities that softmax or else sigmoid makes of raw numbers.
+        """The mean log loss of the probabilities that softmax, or else sigmoid, makes of raw numbers.
 
-        It is smallest at the true probabilities, which a loss of training need not be: the temperature follows it."""
+        The temperature is fitted by it: it is smallest at the true probabilities, and the loss of a training need not
+        be."""
         if self.objective.activation == "softmax":
             return functional.cross_entropy(raw_NW, target_N)
         raw = raw_NW[:, 0] if self.objective.width == 1 else raw_NW
@@ -71,6 +75,7 @@ class Predictor(nn.Module):
 
 
 def build(parameters: Parameters, signature: Signature, objective: Objective) -> Predictor:
-    """The untrained predictor of a family."""
+    """The untrained predictor of the family that `parameters` belong to."""
+    # By name: only the network of this family is imported.
     network = import_module(parameters.network).build(parameters, signature, objective.width)
     return Predictor(network, objective)

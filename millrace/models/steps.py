@@ -1,6 +1,7 @@
-"""The steps of one history in a network: standardised, and what is missing said so; for every family that takes them.
+"""The part of a network that reads the steps of one history: standardised, and with a mark for what is missing.
 
-N rows, T steps, F columns. Standardisation is in buffers, so it travels with the weights and the graph takes raw cells.
+Every family that takes a history uses it. Means and scales are buffers, so they travel with the weights, and the graph
+takes raw cells. Axes: N rows, T steps, F columns.
 """
 
 from __future__ import annotations
@@ -17,9 +18,10 @@ from millrace.models.standardise import standardised
 
 
 class Steps(nn.Module):
-    """The one tensor (N, T, F) of float32 that is no `numbers` and no `categories` in; known and missing (N, T, F) out.
+    """The tensor of one history (N, T, F) in; two tensors (N, T, F) out.
 
-    What is missing counts as the mean, 0, and is 1 in the second tensor."""
+    The first has the standardised cells, and 0, the mean, for missing ones. The second is 1 for missing cells, else 0.
+    The history is the one tensor of the signature that is neither `numbers` nor `categories`."""
 
     mean_F: Tensor
     scale_F: Tensor
@@ -34,10 +36,12 @@ class Steps(nn.Module):
         self.register_buffer("scale_F", torch.ones(self.features))
 
     def fit(self, tensors: Mapping[str, Tensor]) -> None:
-        """Mean and scale of the steps that are known, in float64; a column that never varies is switched off."""
+        """Take mean and scale of the known steps, in float64; a column that never varies is switched off."""
         with torch.no_grad():
             own = {self.name: tensors[self.name]}
             found = moments(lambda: (piece[self.name].flatten(0, 1) for piece in pieces(own)))
+            # The deviation is over the known cells only. Rounding may leave a constant column a tiny one, so it is
+            # compared with the mean.
             mean_F, deviation_F = found.mean_F, (found.squares_F / found.known_F.clamp(min=1)).sqrt()
             self.mean_F.copy_(mean_F)
             self.scale_F.copy_(torch.where(deviation_F > 1e-9 * (1 + mean_F.abs()), 1 / deviation_F, 0.0))

@@ -1,1 +1,1 @@
-"""Drift: is this window's input, and its error, what the training history leads one to expect?"""
+"""Monitoring: are a window's input and its error what the training history leads one to expect?"""

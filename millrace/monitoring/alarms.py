@@ -1,7 +1,7 @@
-"""The alarms on what monitors publish: add one by a line in `RATIO_ALARMS`, or in `COUNT_ALARMS` for what should be 0.
+"""The alarms on what monitors publish. Add one by a line in `RATIO_ALARMS` or `COUNT_ALARMS`.
 
-A figure of `RATIO_ALARMS` is a ratio to a calibrated bound, so it alarms above 1; a number of `COUNT_ALARMS` alarms
-above 0.
+`RATIO_ALARMS` watch figures that are divided by a calibrated bound, so they are raised above 1. `COUNT_ALARMS` watch
+numbers that should be 0, and are raised above 0.
 """
 
 from __future__ import annotations
@@ -16,24 +16,25 @@ from millrace.operations.alarms import Severity
 
 @dataclass(frozen=True, kw_only=True)
 class RatioAlarm:
-    """An alarm, the figure of a window that it watches, and the words for it."""
+    """An alarm on a figure of the windows, and the words for it."""
 
     metric: str
+    """The name of the metric in CloudWatch."""
     noun: str
-    """Of the figure: `drift` in `drift 0.57 × its bound`."""
+    """The word for the figure: `drift` in `drift 0.57 × its bound`."""
     figure: str
-    """What the figure is, before `over its bound`: the title of its chart."""
+    """What the figure is, in words. With `over its bound` behind it, it is the title of the figure's chart."""
     description: str
-    """When it is raised."""
+    """When the alarm is raised, in words."""
     of_window: Callable[[WindowReport], float | None]
-    """The figure; None where the window says nothing about it."""
+    """The figure of a window; None if the window says nothing about it."""
     starts_retraining: bool
-    """Whether `retrain` starts when it is raised: for a figure that a model of newer rows can mend."""
+    """Whether the alarm starts `retrain`: a model of newer rows can then mend the figure."""
     threshold: ClassVar[float] = 1
     severity: ClassVar[Severity] = "look"
 
     def ratio(self, report: MonitorReport) -> float | None:
-        """The metric: the largest figure of the report's windows; None where no window has one."""
+        """The value of the metric: the largest figure of the report's windows. None if no window has one."""
         figures = (self.of_window(window) for window in report.windows)
         return max((figure for figure in figures if figure is not None), default=None)
 
@@ -56,18 +57,19 @@ RATIO_ALARMS: dict[str, RatioAlarm] = {
         starts_retraining=True,
     ),
 }
-"""By name, as `WorkloadNames.alarm` takes it."""
+"""The alarms by name, as `WorkloadNames.alarm` takes it."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class CountAlarm:
-    """An alarm on a number of a report that should be 0; it starts no retraining."""
+    """An alarm on a number of a report that should be 0. It starts no retraining."""
 
     metric: str
+    """The name of the metric in CloudWatch."""
     noun: str
-    """Of one that is counted."""
+    """The word for one of what is counted."""
     description: str
-    """When it is raised."""
+    """When the alarm is raised, in words."""
     count: Callable[[MonitorReport], int]
     threshold: ClassVar[float] = 0
     severity: ClassVar[Severity] = "act"
@@ -81,16 +83,16 @@ COUNT_ALARMS: dict[str, CountAlarm] = {
         count=lambda report: report.unreadable,
     ),
 }
-"""By name, as `WorkloadNames.alarm` takes it."""
+"""The alarms by name, as `WorkloadNames.alarm` takes it."""
 
 
 def published(report: MonitorReport) -> dict[str, float | None]:
-    """What the metric of every alarm holds after the report, by the alarm's name; None where it gets no value."""
+    """The value that the report gives to the metric of each alarm, by the alarm's name. None means no value."""
     return ratios(report) | {name: alarm.count(report) for name, alarm in COUNT_ALARMS.items()}
 
 
 def exceeded(report: MonitorReport) -> frozenset[str]:
-    """The names of the alarms whose metric is above their threshold after the report."""
+    """The names of the alarms with a metric above their threshold after the report."""
     alarms = RATIO_ALARMS | COUNT_ALARMS
     return frozenset(
         name for name, value in published(report).items() if value is not None and value > alarms[name].threshold
@@ -103,5 +105,5 @@ def starters() -> tuple[str, ...]:
 
 
 def ratios(report: MonitorReport) -> dict[str, float | None]:
-    """The figure of every alarm, by its name."""
+    """The figure of each ratio alarm, by the alarm's name. None if no window of the report has one."""
     return {name: alarm.ratio(report) for name, alarm in RATIO_ALARMS.items()}

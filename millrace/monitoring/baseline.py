@@ -1,4 +1,6 @@
-"""The baseline: what a champion's own training rows lead one to expect of a window, in a small JSON file."""
+"""The baseline: what a champion's own training rows lead one to expect of a window, in a small JSON file.
+
+Axes: N rows, K windows."""
 
 from __future__ import annotations
 
@@ -27,20 +29,21 @@ if TYPE_CHECKING:
     from millrace.workload.declaration import Workload
 
 PROMISED_WINDOWS = 40
-"""Historic windows from which on the declared false alarm rate was found to hold."""
+"""With at least so many historic windows, the declared false alarm rate was found to hold."""
 FEWEST_WINDOWS = 8
+"""With fewer historic windows no baseline is made."""
 USUAL_SHARE = 0.8
-"""A window with a smaller share of the usual rows is neither calibrated on nor judged."""
+"""A window with less than this share of the usual rows is not judged, and no bound is calibrated on it."""
 
 
 @dataclass(frozen=True)
 class BaselineColumn:
-    """One column: how its values lay, and the moments of its statistics."""
+    """One column: the distribution of its values, and the moments of its statistics."""
 
     name: str
     sketch: Annotated[NumericSketch | CategoricalSketch | Constant, Field(discriminator="kind")]
     moments: Mapping[str, Moments]
-    """By statistic; empty for a constant column."""
+    """The moments by the name of the statistic; empty for a constant column."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,27 +52,30 @@ class Baseline:
 
     workload: str
     start: datetime
+    """The event time of the first row."""
     end: datetime
-    """Event times of the first and the last row."""
+    """The event time of the last row."""
     rows: int
     window_days: int
     rows_per_window: int
-    """Median over the historic windows."""
+    """The median of the rows of a historic window."""
     windows: int
-    """Historic windows that the bounds rest on."""
+    """The number of historic windows that the bounds rest on."""
     rate: float
-    """Declared probability of a false alarm per window, all columns together."""
+    """The declared probability of a false alarm in a window, for all columns together."""
     score_bounds: Mapping[str, float]
+    """The score that alarms, by the name of the statistic."""
     columns: tuple[BaselineColumn, ...]
     error: ErrorBound | None
+    """The bound on the error; None if the errors of the history are too few to set one."""
 
     def to_json(self) -> str:
-        """The file's text."""
+        """The text of the file."""
         return _ADAPTER.dump_json(self).decode()
 
     @classmethod
     def from_json(cls, text: str | bytes) -> Baseline:
-        """The baseline of a file; raises ArtefactError that names the field."""
+        """The baseline in the text of a file. Raises ArtefactError, which names the field."""
         try:
             return _ADAPTER.validate_json(text)
         except ValidationError as error:
@@ -91,15 +97,19 @@ def build(
 ) -> Baseline:
     """The baseline of a model with these features that was trained on `table`.
 
-    `table` has the event time and the columns that the features read, rows in any order; what their encoders watch
-    is sketched. `error` is the bound on the error of its decisions. Rows in no order of time have no windows of
-    their own: PROMISED_WINDOWS random parts of equal size stand for them, and their false alarm rate is not promised.
-    Raises ConfigurationError for a missing column, for a watched one of a type that has no sketch, and for a history
-    of fewer than FEWEST_WINDOWS complete windows."""
+    `table` has the event time and the columns that the features read. Its rows are in any order. The columns that the
+    encoders watch are sketched. `error` is the bound on the error of the model's decisions.
+
+    Rows in no order of time (`is_in_time=False`) have no windows of their own. PROMISED_WINDOWS random parts of equal
+    size stand for them, and the false alarm rate is not promised.
+
+    Raises ConfigurationError for a missing column, for a watched column whose type has no sketch, and for a history
+    with fewer than FEWEST_WINDOWS complete windows."""
     monitors = workload.monitors
     _require(table, [workload.prediction.event_time, *encoders.columns(features)])
     seconds_N = _seconds(table.column(workload.prediction.event_time))
     found = windows_of(seconds_N, monitors.window_days) if is_in_time else random_windows(len(seconds_N))
+    # `window_N` has the number of each row's window, `complete` the numbers of the windows that bounds may rest on.
     window_N, complete = found
     if len(complete) < FEWEST_WINDOWS:
         raise ConfigurationError(
@@ -108,6 +118,7 @@ def build(
             expected=f"at least {FEWEST_WINDOWS}",
             came=len(complete),
         )
+    # A sketch and the calibrated statistics of every watched column; then the bounds for all columns together.
     watched = encoders.summarise(features, table)
     columns = {name: _column(name, watched.column(name), window_N, complete) for name in watched.column_names}
     calibrated = {name: statistics for name, (_, statistics) in columns.items()}
@@ -137,7 +148,8 @@ def _require(table: pa.Table, names: Sequence[str]) -> None:
 def _column(
     name: str, values: pa.ChunkedArray, window_N: NDArray[np.int64], complete: NDArray[np.int64]
 ) -> tuple[NumericSketch | CategoricalSketch | Constant, dict[str, Calibrated]]:
-    """The column's sketch and its statistics over the history; none for a constant one."""
+    """The column's sketch and its statistics over the history. A constant column has no statistics."""
+    # For its error: a constant column of an unknown type is refused too.
     kind_of(name, values.type)
     if only := constant(values):
         return only, {}
@@ -148,10 +160,11 @@ def _column(
 
 
 def windows_of(moments_s: NDArray[np.int64], days: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """The window of every row, and which windows are complete.
+    """The number of each row's window (N), the oldest is 0, and the numbers of the complete windows (K).
 
-    They are counted back from the last day. One with less than USUAL_SHARE of the median rows is not complete."""
-    # Back from the last day, so that the most recent window is whole and the incomplete one is the oldest.
+    `moments_s` are event times in seconds. Windows have `days` days. One with less than USUAL_SHARE of the median rows
+    is not complete."""
+    # Counted back from the last day: so the most recent window is whole, and the one that is cut off is the oldest.
     end_s = (moments_s.max() // 86_400 + 1) * 86_400
     back_N = (end_s - 1 - moments_s) // (days * 86_400)
     window_N = back_N.max() - back_N
@@ -161,20 +174,22 @@ def windows_of(moments_s: NDArray[np.int64], days: int) -> tuple[NDArray[np.int6
 
 
 def random_windows(rows: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """As `windows_of`, of PROMISED_WINDOWS parts or one for each row; the same for the same number of rows."""
-    # A random place for each row, cut into `count` stretches whose lengths differ by one at most.
+    """The same as `windows_of`, for PROMISED_WINDOWS random parts, or one for each row if there are fewer rows.
+
+    The parts are the same whenever the number of rows is the same."""
+    # Each row gets a random place. The places are cut into `count` stretches whose lengths differ by one at most.
     count = min(PROMISED_WINDOWS, rows)
     places_N = np.random.default_rng(0).permutation(rows)
     return places_N * count // max(rows, 1), np.arange(count)
 
 
 def rows_of_random_window(rows: int) -> int:
-    """How many of the rows are in one of the `random_windows`."""
+    """The rows of one of the `random_windows`, rounded down."""
     return rows // min(PROMISED_WINDOWS, max(rows, 1))
 
 
 def _seconds(column: pa.ChunkedArray) -> NDArray[np.int64]:
-    """Seconds since 1970; times without a zone are UTC."""
+    """The times as seconds since 1970 (UTC). Times without a zone are UTC."""
     return np.asarray(pc.cast(pc.cast(column, pa.timestamp("s"), safe=False), pa.int64()).to_numpy())
 
 

@@ -1,8 +1,12 @@
-"""What each statistic does on historic windows of the same length, and how far it must go before it alarms.
+"""Measures what each statistic does on historic windows of the same length, and sets the bounds above which it alarms.
 
-Textbook p-values suppose independent rows; on a stream in time order they alarm every week. Here each historic
-window is compared with the rest of the history, the statistics are standardised per column by the other windows,
-and the bound is set on the largest over all columns, which is what alarms. Axes: K windows, D draws.
+Textbook p-values suppose independent rows. On a stream in time order they alarm every week. Instead:
+
+1. Each historic window is compared with the rest of the history, which gives a number per statistic and column.
+2. That number becomes a score: how many scales it lies above the location of the other windows of its column.
+3. The bound is set on the largest score over all columns, since any column alarms.
+
+Axes: K windows, B bins, D draws.
 """
 
 from __future__ import annotations
@@ -22,10 +26,11 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 EULER = 0.5772156649015329
+"""Euler's constant, the mean of the standard Gumbel distribution."""
 DRAWS = 200
-"""Independent windows drawn from the baseline: no column may look steadier than independent rows would."""
+"""Windows of independent rows that are drawn from the baseline. No column may look steadier than such rows would."""
 SKEWED = 2.0
-"""Statistics more skewed than this over the historic windows are judged by their logarithm."""
+"""A statistic with a larger skewness over the historic windows is judged by its logarithm."""
 
 
 @dataclass(frozen=True)
@@ -35,9 +40,10 @@ class Moments:
     location: float
     scale: float
     logged: bool
+    """Whether location and scale are those of the statistic's natural logarithm."""
 
     def bound(self, score: float) -> float:
-        """The statistic that lies `score` scales above the location."""
+        """The value of the statistic that lies `score` scales above the location."""
         bound = self.location + score * self.scale
         return math.exp(bound) if self.logged else bound
 
@@ -48,13 +54,14 @@ class Calibrated:
 
     moments: Moments
     scores: NDArray[np.float64]
-    """[K], each historic window in scales from the location of the others."""
+    """(K): how many scales each historic window lies above the location of the other windows."""
 
 
 def calibrate(sketch: Sketch, windows: Counts, seed: int = 0) -> dict[str, Calibrated]:
-    """Every calibrated statistic of a column, from the counts [K, B] of its historic windows.
+    """Each calibrated statistic of a column, by name, from the counts (K, B) of its historic windows.
 
-    The windows are all rows of the history but incomplete ends; `seed` draws the independent windows."""
+    The windows hold all rows of the history but those of incomplete windows. `seed` draws the independent windows."""
+    # What each window is compared with: all rows of the history less its own.
     rest = Counts(
         bins=windows.bins.sum(axis=0) - windows.bins,
         missing=windows.missing.sum() - windows.missing,
@@ -70,35 +77,40 @@ def calibrate(sketch: Sketch, windows: Counts, seed: int = 0) -> dict[str, Calib
 
 
 def score_bounds(columns: Iterable[Mapping[str, Calibrated]], rate: float) -> dict[str, float]:
-    """The score that alarms, per statistic: max(Gumbel quantile, largest historic score), over all columns.
+    """The score above which each statistic alarms, for all columns together.
 
-    Half of the declared rate is shared by the statistics; the other half pays for what is estimated."""
+    It is the Gumbel quantile of the largest historic scores, or the largest score of the history if that is higher. The
+    statistics share half of the declared `rate`. The other half pays for what is only estimated."""
     columns = list(columns)
     used = [name for name in STATISTICS if any(name in column for column in columns)]
     return {name: _score_bound([c[name] for c in columns if name in c], rate / (2 * len(used))) for name in used}
 
 
 def gumbel(values_K: NDArray[np.float64], rate: float) -> float:
-    """The value that the next one exceeds with probability `rate`, were they Gumbel distributed (by moments)."""
+    """The value that a further one exceeds with the probability `rate`, if they have a Gumbel distribution.
+
+    The distribution is fitted by its moments."""
     return float(values_K.mean() + values_K.std(ddof=1) * _unit_gumbel(rate))
 
 
 def _score_bound(columns: list[Calibrated], rate: float) -> float:
-    # Per historic window the largest score of any column, since any column alarms. The last term is the bound
-    # of one column whose scores have mean 0 and deviation 1: a history that happened to be quiet makes no tighter one.
+    # Of each historic window the largest score of any column counts, since any column alarms. The last term is the
+    # bound of one column whose scores have mean 0 and deviation 1: a history that happened to be quiet sets none below.
     largest_K = np.max([column.scores for column in columns], axis=0)
     return max(gumbel(largest_K, rate), float(largest_K.max()), _unit_gumbel(rate))
 
 
 def _calibrated(history_K: NDArray[np.float64], independent_D: NDArray[np.float64], rows: int) -> Calibrated:
-    """Location and scale over the windows, neither below that of independent windows of `rows` rows."""
+    """One statistic of one column, from its values on historic windows and on windows of independent rows.
+
+    Location and scale are not below those of the independent windows, which have `rows` rows each."""
     logged = _skewness(history_K) > SKEWED
     if logged:
-        # Zeros have no logarithm: everything below half of what independent rows give counts as that.
+        # Zeros have no logarithm. All values below half of what independent rows give are raised to that half.
         least = max(float(independent_D.mean()) / 2, 1 / rows)
         history_K, independent_D = (np.log(np.maximum(values, least)) for values in (history_K, independent_D))
-    # 1 / rows is the smallest share that one row can move: no scale is below it, so a column that never moved does not
-    # alarm at its first row.
+    # 1 / rows is the share that one row moves. No scale is below it, so a column that never moved does not alarm at the
+    # first row that differs.
     low = float(independent_D.mean())
     narrow = max(float(independent_D.std(ddof=1)), 1 / rows)
     location_K, scale_K = _of_others(history_K)
@@ -108,9 +120,9 @@ def _calibrated(history_K: NDArray[np.float64], independent_D: NDArray[np.float6
 
 
 def _of_others(values_K: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Mean and standard deviation [K] of all values but the k-th."""
-    # In closed form: of centred values the others of c_k add up to -c_k, so their mean is -c_k / (K-1), and their
-    # squares to the whole sum less c_k². The last factor makes the variance unbiased (ddof=1).
+    """For each k the mean and the standard deviation (K) of all values but the k-th."""
+    # In closed form. Centred values add up to 0, so all of them but c_k add up to -c_k and have the mean -c_k / (K-1).
+    # Their squares add up to the whole sum less c_k². The last factor makes the variance unbiased (ddof=1).
     others = len(values_K) - 1
     centred_K = values_K - values_K.mean()
     mean_K = -centred_K / others
@@ -119,13 +131,13 @@ def _of_others(values_K: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDAr
 
 
 def _unit_gumbel(rate: float) -> float:
-    """The upper quantile of a Gumbel distribution of mean 0 and standard deviation 1."""
+    """The value that a Gumbel variable of mean 0 and standard deviation 1 exceeds with the probability `rate`."""
     # The standard Gumbel has the quantile -ln(-ln(1 - rate)), the mean EULER and the standard deviation pi / sqrt(6).
     return (-math.log(-math.log1p(-rate)) - EULER) * math.sqrt(6) / math.pi
 
 
 def _independent(sketch: Sketch, rows: int, generator: np.random.Generator) -> dict[str, NDArray[np.float64]]:
-    """[D] by statistic: windows of independent rows against the baseline itself."""
+    """Each calibrated statistic (D) on windows of `rows` rows that are drawn from the baseline itself."""
     reference = sketch.reference(1.0)
     missing_D = generator.binomial(rows, sketch.missing, DRAWS).astype(np.float64)
     share_B = reference.bins / reference.bins.sum()
@@ -135,6 +147,7 @@ def _independent(sketch: Sketch, rows: int, generator: np.random.Generator) -> d
 
 
 def _skewness(values_K: NDArray[np.float64]) -> float:
+    """The third standardised moment; 0 if the values do not vary."""
     centred_K = values_K - values_K.mean()
     sd = float(np.sqrt((centred_K**2).mean()))
     return float((centred_K**3).mean() / sd**3) if sd > 1e-12 else 0.0

@@ -1,4 +1,4 @@
-"""The exact rule for a column that had one value only: histograms are blind there, counting is not."""
+"""The exact rule for a column that had only one value: a histogram shows nothing there, but rows can be counted."""
 
 from __future__ import annotations
 
@@ -15,14 +15,16 @@ Value = str | float | int | None
 
 @dataclass(frozen=True)
 class Constant:
-    """The one value that `rows` rows had (None: they had no value at all)."""
+    """The one value that all rows of the history had."""
 
     value: Value
+    """None if the rows had no value at all."""
     rows: int
+    """The rows of the history."""
     kind: Literal["constant"] = "constant"
 
     def differing(self, column: pa.ChunkedArray) -> int:
-        """The rows that have another value; missing ones are not counted."""
+        """The number of rows with another value. Missing values are not counted."""
         present = _present(column)
         if self.value is None:
             return len(present)
@@ -30,7 +32,7 @@ class Constant:
 
 
 def constant(column: pa.ChunkedArray) -> Constant | None:
-    """What the column constantly was; None where it had two values or more, or sometimes none."""
+    """The one value of the column; None if it has two values or more, or if only some rows have one."""
     present = _present(column)
     distinct = pc.unique(present)
     if len(distinct) > 1 or len(present) not in (0, len(column)):
@@ -39,7 +41,7 @@ def constant(column: pa.ChunkedArray) -> Constant | None:
 
 
 def _present(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    """The values that are neither null nor NaN; booleans as text, as everywhere in the sketches."""
+    """The values that are neither null nor NaN. Booleans become text, as in the sketches."""
     if pa.types.is_dictionary(column.type):
         column = column.cast(column.type.value_type)
     present = plain(column).drop_null()
@@ -47,12 +49,12 @@ def _present(column: pa.ChunkedArray) -> pa.ChunkedArray:
 
 
 def allowed(*, history: int, window: int, rate: float) -> int:
-    """The most differing rows in a window of `window` rows that `history` equal rows still allow.
+    """The most differing rows that are still allowed in a window of `window` rows, after `history` equal rows.
 
-    Laplace's rule of succession: with a uniform prior on the share of differing rows their number in the next
-    window is beta-binomial, and m or more occur with probability prod_{j<m} (window-j)/(history+window+1-j).
-    The answer is the smallest m such that more than m have at most the probability `rate`."""
-    # The product is taken factor by factor: after `count` factors it is the probability of `count` rows or more.
+    This is Laplace's rule of succession. With a uniform prior on the share of differing rows, their number in the next
+    window is beta-binomial: m or more occur with the probability prod_{j<m} (window-j)/(history+window+1-j). The answer
+    is the smallest m such that more than m have the probability `rate` at most."""
+    # The product grows factor by factor: in the turn of `count` it becomes the probability of more than `count` rows.
     probability, count = 1.0, 0
     while count <= window:
         probability *= (window - count) / (history + window + 1 - count)

@@ -1,4 +1,6 @@
-"""The bound on the error of decisions whose labels have come: a few windows in a row, each above it."""
+"""The bound on the error of decisions with labels: the alarm is raised if some windows in a row are all above it.
+
+Axes: T test rows, D drawn stretches of windows, K windows of a stretch, or stretches of the history."""
 
 from __future__ import annotations
 
@@ -14,14 +16,15 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 DRAWS = 2000
+"""Stretches of windows that `drawn_bound` draws."""
 FEWEST = 40
-"""Historic stretches below which no bound is set: on fewer, measured, false alarms are the rule."""
+"""With fewer historic stretches no bound is set: it was measured that false alarms are the rule then."""
 
 
 SIZES = tuple(dict.fromkeys(round(10 * 2 ** (step / 4)) for step in range(29)))
-"""Rows of the windows for which `drawn_bound` sets a bound: 10 to 1,280, each a fifth more than the one before."""
+"""The numbers of rows of a window for which `drawn_bound` sets a bound: 10, 12, 14, 17, 20, … 1,280."""
 RESAMPLED = 1000
-"""Test rows that are drawn again, at most, to see how uncertain their mean error is."""
+"""At most so many test rows are drawn again, to see how uncertain their mean error is."""
 
 
 @dataclass(frozen=True)
@@ -34,30 +37,34 @@ class BoundByRows:
 
 @dataclass(frozen=True)
 class ErrorBound:
-    """What `windows` successive windows must all exceed before the error alarms."""
+    """The error that `windows` successive windows must all exceed before the alarm is raised."""
 
     bound: float
     """In the unit of the task's error: a share of answers, or an amount in the label's unit."""
     windows: int
     by_rows: tuple[BoundByRows, ...] = ()
-    """For rows in no order of time, in ascending order of `rows`: the mean error of few rows strays further than that
-    of many. Empty where the history has windows of its own."""
+    """For rows in no order of time, the bounds by the size of the window, in ascending order of `rows`. The mean error
+    of few rows strays further than that of many. Empty if the history has windows of its own."""
 
     def of(self, rows: int) -> float | None:
-        """The bound for windows of at least `rows` rows; None for fewer than any bound was set for."""
+        """The bound for windows of at least `rows` rows; None if there are too few rows for every bound."""
+        # The bound of the largest size that the rows reach.
         if not self.by_rows:
             return self.bound
         return next((each.bound for each in reversed(self.by_rows) if each.rows <= rows), None)
 
 
 def error_bound(series: Sequence[Sequence[float]], *, windows: int, rate: float) -> ErrorBound | None:
-    """The bound from out-of-sample errors; None where they are too few to promise anything, and where no stretch
-    has an error in each of its windows: then the first error would alarm.
+    """The bound from errors on rows that the models had not seen; None if there are fewer than FEWEST stretches.
 
-    Each series holds successive windows of one model that was fitted before them and then left alone, as a
-    champion is. (Errors of a model that is refitted every month, or of the few held-out weeks, are too good to
-    compare with: measured, both alarm on the first months in service.) What is judged is the smallest of `windows`
-    successive errors, so the Gumbel quantile is taken of that, autocorrelation included."""
+    It is also None if no stretch has an error in each of its windows: then the first error would alarm.
+
+    Each series has the errors of successive windows of one model. The model was fitted before them and then left alone,
+    as a champion is. Errors of a model that is refitted every month, or of the few held-out weeks, are too good to
+    compare with: it was measured that both alarm in the first months of service.
+
+    The alarm judges the smallest of `windows` successive errors. So the Gumbel quantile is taken of these smallest
+    errors, and autocorrelation is in it."""
     lowest = lowest_of_all(series, windows)
     if len(lowest) < FEWEST:
         return None
@@ -68,10 +75,11 @@ def error_bound(series: Sequence[Sequence[float]], *, windows: int, rate: float)
 
 
 def drawn_bound(errors_T: NDArray[np.float64], *, rows: int, windows: int, rate: float) -> ErrorBound | None:
-    """The bound for rows in no order of time: by windows of `rows` rows, and for windows of other SIZES beside it.
+    """The bound for rows in no order of time, for windows of `rows` rows and of all SIZES.
 
-    No later window of such rows exists, and each row may stand for any other. None where fewer than `rate` of the drawn
-    stretches have an error in each of their windows: then the first errors would alarm."""
+    Such rows have no later windows, and each row may stand for any other. So stretches of windows are drawn from the
+    errors of the test rows. Returns None if fewer than `rate` of the stretches have an error in each of their windows:
+    then the first errors would alarm."""
 
     def bound(size: int) -> float:
         lowest_D = _drawn(errors_T, rows=size, windows=windows).min(axis=1)
@@ -84,10 +92,11 @@ def drawn_bound(errors_T: NDArray[np.float64], *, rows: int, windows: int, rate:
 
 
 def _drawn(errors_T: NDArray[np.float64], *, rows: int, windows: int) -> NDArray[np.float64]:
-    """The mean errors (D, K) of DRAWS stretches of `windows` windows of `rows` rows, drawn with repetition.
+    """The mean errors (D, K) of drawn stretches of `windows` windows with `rows` rows each, drawn with repetition.
 
-    What T test rows say of later rows is uncertain, and the windows of a stretch share that: each stretch is drawn at a
-    level of its own, the mean of so many test rows drawn again over their mean. A window without an error stays one."""
+    It is uncertain what T test rows say of later rows, and all windows of a stretch share this uncertainty. So each
+    stretch is drawn at a level of its own: the mean error of test rows that are drawn again, divided by the mean of
+    all. The level multiplies the errors, so a window without an error stays one."""
     random, count = np.random.default_rng(0), len(errors_T)
     resampled = min(count, RESAMPLED)
     again_D = errors_T[random.integers(0, count, (DRAWS, resampled), np.int32)].mean(axis=1)
@@ -105,5 +114,7 @@ def lowest_of_all(series: Sequence[Sequence[float]], windows: int) -> list[float
 
 
 def lowest_of(errors: Sequence[float], windows: int) -> list[float]:
-    """The smallest of each `windows` successive errors; empty when there are fewer."""
+    """The smallest of each `windows` successive errors; empty if there are fewer errors.
+
+    For example [3, 1, 2, 4] with two windows gives [1, 1, 2]."""
     return [min(errors[end - windows : end]) for end in range(windows, len(errors) + 1)]

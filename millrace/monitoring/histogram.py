@@ -1,6 +1,6 @@
-"""Counts over a sketch's bins, with as many leading axes as one likes (one per historic window).
+"""The counts of rows in the bins of a sketch.
 
-Axes: B bins; a leading axis is a stack of windows, so one call compares all of them.
+Axes: B bins. "…" stands for any leading axes: none for one window, K for a stack of windows, all compared in one call.
 """
 
 from __future__ import annotations
@@ -16,24 +16,24 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Counts:
-    """Rows per bin and rows without a value."""
+    """The rows in each bin, and the rows without a value."""
 
     bins: NDArray[np.float64]
-    """[…, B]"""
+    """(…, B)"""
     missing: NDArray[np.float64]
-    """[…]"""
+    """(…)"""
     widths: NDArray[np.float64]
-    """[B], in the column's unit; empty for categories."""
+    """The width of each bin (B), in the column's unit; empty for categories."""
     spread: float = 1.0
-    """The reference's standard deviation in the column's unit, never 0."""
+    """The standard deviation of the reference, in the column's unit; never 0."""
 
 
 def shares(bins: NDArray[np.float64]) -> NDArray[np.float64]:
-    """[…, B] that sums to 1; zeros where there are no rows."""
+    """The share of rows in each bin (…, B). They sum to 1, or are all 0 if there are no rows."""
     rows = bins.sum(axis=-1, keepdims=True)
     return np.asarray(bins / np.where(rows > 0, rows, 1))
 
 
 def cumulative(bins: NDArray[np.float64]) -> NDArray[np.float64]:
-    """[…, B], the share at or below each bin's upper edge."""
+    """The share of rows at or below the upper edge of each bin (…, B)."""
     return np.asarray(np.cumsum(shares(bins), axis=-1))

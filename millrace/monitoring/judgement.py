@@ -1,4 +1,4 @@
-"""A window judged against a baseline: every statistic with its bound, and the largest ratio of the two."""
+"""Judges a window against a baseline: each statistic with its bound, and the largest ratio of the two."""
 
 from __future__ import annotations
 
@@ -12,49 +12,51 @@ from millrace.monitoring.constant import Constant, allowed
 from millrace.monitoring.statistics.catalogue import STATISTICS, statistics_for
 
 CONSTANT = "differing_rows"
+"""The statistic of a column that was constant in the history."""
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One statistic of one column."""
+    """One statistic of one column in a window, with its bound."""
 
     column: str
     statistic: str
-    """Of the catalogue, or `differing_rows` for a column that was constant."""
+    """A name of the catalogue, or `differing_rows` for a column that was constant."""
     value: float
     bound: float
 
     @property
     def ratio(self) -> float:
-        """Above 1 alarms."""
+        """The value divided by its bound. Above 1 the alarm is raised."""
         return self.value / self.bound
 
 
 @dataclass(frozen=True, kw_only=True)
 class Judgement:
-    """What a window's input looks like against the baseline."""
+    """How a window's input compares with the baseline."""
 
     rows: int
     usual_rows: int
+    """The median of the rows of a historic window."""
     findings: tuple[Finding, ...]
     """Empty for a window with too few rows to judge."""
 
     @property
     def worst(self) -> Finding | None:
-        """The finding with the largest ratio; None where the window was not judged."""
+        """The finding with the largest ratio; None if the window was not judged."""
         return max(self.findings, key=lambda finding: finding.ratio, default=None)
 
     @property
     def ratio(self) -> float | None:
-        """The largest ratio, which is what the metric InputDrift says."""
+        """The largest ratio, which the metric InputDrift publishes; None if the window was not judged."""
         return self.worst.ratio if self.worst else None
 
 
 def judge(baseline: Baseline, table: pa.Table) -> Judgement:
-    """The judgement of a window's rows, which carry the baseline's columns.
+    """The judgement of a window's rows. `table` has the columns of the baseline.
 
-    A window with fewer than USUAL_SHARE of the usual rows has no findings: the bounds are not for it.
-    Raises ConfigurationError for a missing column."""
+    A window with fewer than USUAL_SHARE of the usual rows has no findings: the bounds do not hold for it. Raises
+    ConfigurationError for a missing column."""
     enough = table.num_rows >= USUAL_SHARE * baseline.rows_per_window
     findings = (
         [finding for column in baseline.columns for finding in _findings(baseline, column, table)] if enough else []
@@ -85,6 +87,7 @@ def _findings(baseline: Baseline, column: BaselineColumn, table: pa.Table) -> li
 
 
 def _bound(statistic: str, column: BaselineColumn, baseline: Baseline) -> float:
+    """The bound of a statistic of this column: fixed, or calibrated by the history."""
     known = STATISTICS[statistic]
     if known.fixed_bound is not None:
         return known.fixed_bound
@@ -92,7 +95,8 @@ def _bound(statistic: str, column: BaselineColumn, baseline: Baseline) -> float:
 
 
 def _constant(baseline: Baseline, name: str, bins: Constant, values: pa.ChunkedArray) -> Finding:
-    """The rows that differ; the bound lies half a row above those that the history still allows."""
+    """The rows of a constant column that differ. If one such row is still allowed, the bound is 1.5."""
+    # Half of the declared rate is shared by the constant columns.
     constants = sum(isinstance(column.sketch, Constant) for column in baseline.columns)
     still = allowed(history=bins.rows, window=len(values), rate=baseline.rate / (2 * constants))
     return Finding(column=name, statistic=CONSTANT, value=float(bins.differing(values)), bound=still + 0.5)

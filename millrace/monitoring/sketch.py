@@ -1,7 +1,9 @@
-"""A column of the baseline in at most 2 kB: bins, their shares, and how to count new rows on them.
+"""A sketch: the distribution of one column of the baseline in at most 2 kB, and how to count new rows in its bins.
 
-A number falls on a fine grid (multiply, cast), and the grid's cells are joined to some 200 bins of equal rows, so
-a million rows need no sort and no search. Heavy single cells keep a bin of their own.
+Each number falls into a cell of a fine grid, by a multiplication and a cast. The cells are joined to some 200 bins with
+equally many rows. So a million rows need no sort and no search. A single cell with many rows keeps a bin of its own.
+
+Axes: N rows, C cells, B bins, K windows.
 """
 
 from __future__ import annotations
@@ -24,38 +26,40 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 CELLS = 65_536
+"""The cells of a grid. The number of a cell fits into 16 bits."""
 BINS = 200
+"""About how many bins a sketch of numbers has."""
 PART = 1 << 16
-"""Rows counted at a time, so that every intermediate stays in the processor's cache."""
+"""Rows that are counted at a time, so that every intermediate stays in the processor's cache."""
 SCALE = 65_535
-"""Cumulative shares are kept in 16 bits: an error of at most 8e-6 each."""
+"""Cumulative shares are kept in 16 bits, as multiples of 1 / SCALE: an error of at most 8e-6 each."""
 REACH = 100
-"""Rows further out than so many times the middle 99.9 % do not stretch the grid."""
+"""The grid reaches at most so many times the width of the middle 99.9 % of the rows beyond them."""
 CATEGORY_BYTES = 1_200
-"""Names of categories kept; rarer ones are counted together."""
+"""Bytes for the names of categories. Rarer categories are counted together."""
 
 
 @dataclass(frozen=True)
 class NumericSketch:
-    """Bins over a grid of CELLS cells from `low` to `high`; what lies outside counts in the outermost cells."""
+    """Bins over a grid of CELLS cells from `low` to `high`. Values outside count in the outermost cells."""
 
     low: float
     high: float
     inner: tuple[float, float]
-    """The middle 99.9 % of the rows; areas are measured there, so that a few huge values do not raise the bound."""
+    """The ends of the middle 99.9 % of the rows. Areas are measured there, so that a few huge values raise no bound."""
     edges: str
-    """Base64 of little-endian uint16 [B-1]: the first cell of every bin but the first."""
+    """Base64 of little-endian uint16 (B-1): the first cell of each bin but the first."""
     cumulative: str
-    """Base64 of little-endian uint16 [B]: the share of rows up to each bin's end, times SCALE."""
+    """Base64 of little-endian uint16 (B): the share of rows up to the end of each bin, times SCALE."""
     sd: float
-    """Never 0: where all rows have one value it is that value's size."""
+    """The standard deviation. It is never 0: if the finite values are all alike, it is their size, at least 1."""
     missing: float
-    """Share of rows, 0 to 1."""
+    """The share of rows without a finite value, 0 to 1."""
     kind: Literal["numeric"] = "numeric"
 
     @cached_property
     def first_cells(self) -> NDArray[np.int64]:
-        """[B]"""
+        """The first cell of each bin (B)."""
         return np.concatenate([[0], _unpack(self.edges)]).astype(np.int64)
 
     def reference(self, rows: float) -> Counts:
@@ -65,9 +69,9 @@ class NumericSketch:
         return self._counts(bins_B, np.asarray(rows * self.missing))
 
     def count(self, column: pa.ChunkedArray) -> Counts:
-        """The rows of a column on these bins; null and NaN are missing, infinity falls in an outermost bin."""
-        # Cells first, then bins: a cell is one multiplication and a cast, a search for the bin would be eight
-        # comparisons a row. `reduceat` adds up the cells from each bin's first to the next one's.
+        """The rows of a column in these bins. Null and NaN are missing, infinity falls into an outermost bin."""
+        # First cells, then bins: a cell takes one multiplication and a cast, a search for the bin would take eight
+        # comparisons a row. `reduceat` adds up the cells from the first of each bin to the first of the next.
         cells_C, present = np.zeros(CELLS, dtype=np.int64), 0
         for chunk in column.chunks:
             values_N = _numbers(chunk)
@@ -79,8 +83,8 @@ class NumericSketch:
         return self._counts(bins_B, np.asarray(float(len(column) - present)))
 
     def count_windows(self, column: pa.ChunkedArray, window_N: NDArray[np.int64], windows: int) -> Counts:
-        """The rows per window [K, B]; `window_N` says which window a row is in, 0 to K-1."""
-        # One table [K, B] in one pass: window and bin together are one number.
+        """The rows of each window in these bins (K, B). `window_N` has the number of each row's window, 0 to K-1."""
+        # One table (K, B) in one pass: window and bin together are one number.
         values_N = pc.cast(column.combine_chunks(), pa.float64()).to_numpy(zero_copy_only=False)
         seen_N = ~np.isnan(values_N)
         bin_N = np.searchsorted(self.first_cells, self._cells(values_N[seen_N]), side="right") - 1
@@ -90,18 +94,18 @@ class NumericSketch:
         return self._counts(flat.reshape(windows, bins).astype(np.float64), missing_K)
 
     def _cells(self, values_N: NDArray[np.float64]) -> NDArray[np.intp]:
-        """The cell of each value that is not NaN."""
+        """The cell of each value that is not NaN, 0 to CELLS - 1."""
         position_N = np.clip(values_N, self.low, self.high)
         position_N -= self.low
-        # A hair less than CELLS, so that `high` itself falls in the last cell. NaN is sought by the sum: one pass
-        # without a mask, and most columns have none.
+        # The factor is a hair less than CELLS, so that `high` itself falls into the last cell. The sum shows whether
+        # there is any NaN, in one pass without a mask: most columns have none.
         position_N *= CELLS * (1 - 1e-12) / (self.high - self.low)
         if np.isnan(position_N.sum()):
             position_N = position_N[~np.isnan(position_N)]
         return position_N.astype(np.intp)
 
     def _counts(self, bins: NDArray[np.float64], missing: NDArray[np.float64]) -> Counts:
-        # Of the outermost bins only what lies within the middle 99.9 % counts as width.
+        # Only what lies within the middle 99.9 % of the rows counts as width of a bin.
         ends = self.low + np.append(self.first_cells, CELLS) * ((self.high - self.low) / CELLS)
         widths_B = np.diff(np.clip(ends, *self.inner))
         return Counts(bins=bins, missing=missing, widths=widths_B, spread=self.sd)
@@ -109,12 +113,13 @@ class NumericSketch:
 
 @dataclass(frozen=True)
 class CategoricalSketch:
-    """A bin per frequent value and a last one for every other."""
+    """One bin for each frequent value, and a last one for all other values."""
 
     values: tuple[str, ...]
     shares: tuple[float, ...]
-    """One more than values."""
+    """The share of each value among the rows with a value, then the share of all others: one more than `values`."""
     missing: float
+    """The share of rows without a value, 0 to 1."""
     kind: Literal["categorical"] = "categorical"
 
     def reference(self, rows: float) -> Counts:
@@ -123,7 +128,7 @@ class CategoricalSketch:
         return Counts(bins=bins_B, missing=np.asarray(rows * self.missing), widths=np.empty(0))
 
     def count(self, column: pa.ChunkedArray) -> Counts:
-        """The rows of a column on these bins."""
+        """The rows of a column in these bins."""
         tally = pc.value_counts(plain(column))
         bins_B, missing = np.zeros(len(self.shares)), 0.0
         place = {value: index for index, value in enumerate(self.values)}
@@ -131,12 +136,13 @@ class CategoricalSketch:
             if entry["values"] is None:
                 missing += entry["counts"]
             else:
+                # An unknown value counts in the last bin.
                 bins_B[place.get(str(entry["values"]), -1)] += entry["counts"]
         return Counts(bins=bins_B, missing=np.asarray(missing), widths=np.empty(0))
 
     def count_windows(self, column: pa.ChunkedArray, window_N: NDArray[np.int64], windows: int) -> Counts:
-        """The rows per window [K, B]; `window_N` says which window a row is in, 0 to K-1."""
-        # Sorted by window, each window is a slice.
+        """The rows of each window in these bins (K, B). `window_N` has the number of each row's window, 0 to K-1."""
+        # Once the rows are sorted by window, each window is a slice.
         order_N = np.argsort(window_N, kind="stable")
         sorted_column = column.take(pa.array(order_N))
         ends_K = np.searchsorted(window_N[order_N], np.arange(windows), side="right")
@@ -150,9 +156,9 @@ Sketch = NumericSketch | CategoricalSketch
 
 
 def kind_of(name: str, kind: pa.DataType) -> ValueKind:
-    """How a column is sketched: integers are numbers, booleans are categories.
+    """The kind of sketch for a column of this type. Integers are numbers, booleans are categories.
 
-    Raises ConfigurationError for a type that is neither a number, text nor boolean."""
+    Raises ConfigurationError for a type that is neither a number nor text nor boolean."""
     if pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind):
         return "numeric"
     value = kind.value_type if pa.types.is_dictionary(kind) else kind
@@ -162,12 +168,12 @@ def kind_of(name: str, kind: pa.DataType) -> ValueKind:
 
 
 def plain(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    """The column with booleans as `true` and `false`: categories are compared by their text."""
+    """The column, with booleans as the texts `true` and `false`. Categories are compared by their text."""
     return pc.cast(column, pa.string()) if pa.types.is_boolean(column.type) else column
 
 
 def sketch(name: str, column: pa.ChunkedArray) -> Sketch:
-    """The sketch of one column that has at least two different values; raises as `kind_of`."""
+    """The sketch of a column with at least two different values. Raises ConfigurationError as `kind_of` does."""
     return _numeric(column) if kind_of(name, column.type) == "numeric" else _categorical(column)
 
 
@@ -176,11 +182,12 @@ def _numeric(column: pa.ChunkedArray) -> NumericSketch:
     values_N = values_N[np.isfinite(values_N)]
     inner = _middle(values_N)
     sd = float(np.std(values_N)) or max(abs(inner[0]), 1.0)
-    # The grid spans the rows and two deviations more on both sides, where new rows of a drifted column will fall; but
-    # a single absurd value must not make its cells so wide that all other rows share one.
+    # The grid spans the rows and two deviations more on both sides, where new rows of a drifted column will fall. REACH
+    # keeps a single absurd value from making the cells so wide that all other rows share one.
     reach = REACH * (inner[1] - inner[0])
     low = max(float(values_N.min()), inner[0] - reach) - 2 * sd
     high = min(float(values_N.max()), inner[1] + reach) + 2 * sd
+    # The draft has the grid and no bins yet. How many rows fall into each of its cells decides where bins begin.
     draft = NumericSketch(low=low, high=high, inner=inner, edges="", cumulative="", sd=sd, missing=0.0)
     cells_C = np.bincount(draft._cells(values_N), minlength=CELLS)
     edges = _edges(cells_C, margin=int(CELLS * sd / (high - low)))
@@ -198,7 +205,7 @@ def _numeric(column: pa.ChunkedArray) -> NumericSketch:
 
 
 def _middle(values_N: NDArray[np.float64]) -> tuple[float, float]:
-    """The ends of the middle 99.9 % of the rows; of all rows where those are one value."""
+    """The ends of the middle 99.9 % of the rows; the ends of all rows if those in the middle have a single value."""
     low, high = np.quantile(values_N, [0.0005, 0.9995])
     if low == high:
         low, high = values_N.min(), values_N.max()
@@ -206,11 +213,12 @@ def _middle(values_N: NDArray[np.float64]) -> tuple[float, float]:
 
 
 def _edges(cells_C: NDArray[np.int64], margin: int) -> NDArray[np.int64]:
-    """First cells of the bins but the first: equal rows per bin; a cell of four bins' rows stands alone.
+    """The first cell of each bin but the first. Bins have equally many rows; `cells_C` has the rows of each cell.
 
-    The outermost bins begin `margin` cells outside the rows and are empty."""
-    # `after`: the cell where each further half per cent of the rows is reached. `heavy`: a bin boundary before and
-    # after each cell with many rows (a default of 0, say), so that its share is known by itself.
+    A cell with the rows of four bins stands alone. The outermost bins lie `margin` cells outside the rows, and are
+    empty."""
+    # `after` is behind the cells where each further half per cent of the rows is reached. `heavy` are cells with many
+    # rows, such as a default of 0: a boundary before and after each of them makes its share known by itself.
     rows = cells_C.sum()
     targets = np.arange(1, BINS) * rows / BINS
     after = np.searchsorted(np.cumsum(cells_C), targets) + 1
@@ -224,7 +232,7 @@ def _edges(cells_C: NDArray[np.int64], margin: int) -> NDArray[np.int64]:
 def _categorical(column: pa.ChunkedArray) -> CategoricalSketch:
     tally = [entry for entry in pc.value_counts(plain(column)).to_pylist() if entry["values"] is not None]
     tally.sort(key=lambda entry: (-entry["counts"], str(entry["values"])))
-    # The most frequent values that fit in CATEGORY_BYTES (16 for a name's share and punctuation); one bin for the rest.
+    # The most frequent values that fit into CATEGORY_BYTES keep a bin each. A name's share and punctuation take 16.
     room = np.cumsum([len(str(entry["values"]).encode()) + 16 for entry in tally]) <= CATEGORY_BYTES
     kept = [entry for entry, fits in zip(tally, room, strict=True) if fits]
     present = sum(entry["counts"] for entry in tally)
@@ -241,7 +249,7 @@ def _rounded(shares: Sequence[float]) -> list[float]:
 
 
 def _numbers(chunk: pa.Array) -> NDArray[np.float64]:
-    """The values of a chunk without its nulls; no copy for doubles without nulls."""
+    """The values of a chunk without its nulls. Doubles without nulls are not copied."""
     present = chunk.drop_null() if chunk.null_count else chunk
     if not pa.types.is_float64(present.type):
         present = pc.cast(present, pa.float64())
@@ -249,8 +257,10 @@ def _numbers(chunk: pa.Array) -> NDArray[np.float64]:
 
 
 def _pack(numbers: NDArray[np.float64] | NDArray[np.int64]) -> str:
+    """The numbers as base64 of little-endian uint16."""
     return base64.b64encode(numbers.astype("<u2").tobytes()).decode()
 
 
 def _unpack(text: str) -> NDArray[np.uint16]:
+    """The numbers that `_pack` has written."""
     return np.frombuffer(base64.b64decode(text), dtype="<u2")

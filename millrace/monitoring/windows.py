@@ -1,4 +1,4 @@
-"""Windows of event time: which are complete, and which of them a monitor run looks at."""
+"""Plans which windows of event time a monitor run looks at."""
 
 from __future__ import annotations
 
@@ -6,41 +6,44 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 
 MOST_WINDOWS = 60
-"""Of one run; what is left waits for the next."""
+"""The most windows of one run. Those that are left wait for the next run."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Window:
-    """A stretch of event time, half open."""
+    """A stretch of event time, from `start` until just before `end`."""
 
     start: datetime
     end: datetime
     judge_input: bool
     """Whether its input was not judged before."""
     judge_error: bool
-    """Whether its error is still open; the others are only there to make a row of successive windows."""
+    """Whether its error is still open. A window with neither only makes the row of successive windows complete."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Cursors:
-    """The end of the windows judged by earlier runs; None before the first."""
+    """How far earlier runs have come; None before the first run."""
 
     input: datetime | None
+    """The end of the windows whose input is judged."""
     error: datetime | None
+    """The end of the windows whose error is judged or given up."""
 
 
 def plan(*, cursors: Cursors, first: date | None, as_of: datetime, days: int, in_a_row: int) -> tuple[Window, ...]:
-    """The windows of `days` days that ended by `as_of` and have something open, in order of time; at most MOST_WINDOWS.
+    """The windows of `days` days that a run looks at, in order of time, at most MOST_WINDOWS; empty if nothing is open.
 
-    They follow on the input's cursor, or begin at midnight (UTC) of `first`, the first day with a decision, but with
-    the last MOST_WINDOWS at the earliest: one decision about a day long ago would else hold up those of now. Before
-    the first open error there are `in_a_row` - 1 more, which its judgement needs."""
+    All of them ended by `as_of`. New windows follow the input's cursor. Without a cursor they begin at midnight (UTC)
+    of `first`, the first day with a decision, but not before the last MOST_WINDOWS: otherwise one decision about a day
+    long ago would hold up those of now. In front of the first window with an open error there are `in_a_row` - 1 more,
+    which its judgement needs."""
     start = cursors.input or (_first_start(first, as_of, days) if first else None)
     if start is None:
         return ()
-    # Windows are numbered from the input's cursor: 0 is the first whose input is new, -1 the one before it. The error's
-    # cursor lies behind it by the windows whose labels have not come, e.g. with in_a_row = 3:
-    #   -4 -3 | -2 -1 | 0 1      -4, -3 for the row only; -2, -1 wait for labels; 0, 1 are new
+    # Windows are numbered from the input's cursor: 0 is the first with new input, -1 the one before it. The cursor of
+    # the error lies before it by the windows whose labels have not come. For example with in_a_row = 3:
+    #   -4 -3 | -2 -1 | 0 1      -4, -3 complete the row; -2, -1 wait for labels; 0, 1 are new
     step, open_from = timedelta(days=days), cursors.error or start
     before = max(-(-(start - open_from) // step), 0) + (in_a_row - 1 if cursors.error else 0)
     after = max((as_of - start) // step, 0)
@@ -53,6 +56,7 @@ def plan(*, cursors: Cursors, first: date | None, as_of: datetime, days: int, in
 
 
 def _first_start(first: date, as_of: datetime, days: int) -> datetime:
+    """The start of the first window of all. It is later than `first` by whole windows, if there would be too many."""
     start, step = datetime.combine(first, time(), UTC), timedelta(days=days)
     left_out = (as_of - start) // step - MOST_WINDOWS
     return start + max(left_out, 0) * step

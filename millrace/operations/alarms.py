@@ -1,8 +1,13 @@
-"""The alarms on what AWS and our functions publish: add one by a line in `ALARMS`, `ENDPOINT_ALARMS` or
-`STAGE_ALARMS`, and a section of the same name in docs/runbooks.md.
+"""The operations alarms: alarms on metrics that AWS and our functions publish.
 
-Those of `ENDPOINT_ALARMS` are made by the release that makes the endpoint and go with it: a workload without an
-endpoint does not pay for them. Prices: https://aws.amazon.com/cloudwatch/pricing/
+To add one, add a line in `ALARMS`, `ENDPOINT_ALARMS` or `STAGE_ALARMS`, and a section of the same name in
+docs/runbooks.md.
+
+    ALARMS           of each workload; its stack makes them
+    ENDPOINT_ALARMS  of each live endpoint; its release makes them, so a workload without an endpoint pays for none
+    STAGE_ALARMS     of each stage; its platform stack makes them
+
+Prices: https://aws.amazon.com/cloudwatch/pricing/
 """
 
 from __future__ import annotations
@@ -15,43 +20,49 @@ from millrace.names import AUDIT_CHAIN, VARIANT, Platform, WorkloadNames
 from millrace.operations.dead_letters import DEAD_LETTERS, EVENTS, dead
 
 Severity = Literal["act", "look"]
-"""`act`: something is lost, refused or wrong until a person acts. `look`: it may pass by itself."""
+"""`act`: something is lost, refused or wrong until a person acts. `look`: it may pass without a person."""
 Names = TypeVar("Names", Platform, WorkloadNames)
 RUNBOOKS = "docs/runbooks.md"
 USD_PER_METRIC = 0.10
-"""A month, of each metric that an alarm reads, also inside metric math."""
+"""The price of an alarm a month for each metric that it reads, also inside metric math."""
 USD_PER_COMPOSITE = 0.50
+"""The price of a composite alarm a month."""
 AUDIT_AGE = "AuditAge"
-"""The metric of how long a record has been in the audit table without a link of the chain, in milliseconds."""
+"""The metric for how long a record has been in the audit table without a link of the chain, in milliseconds."""
 LEAST_REQUESTS = 20
-"""Requests of a period below which errors and latency of an endpoint are not judged: one of fewer is too large a
-share. What such an endpoint does not answer is a fallback, which has an alarm of its own."""
+"""The least requests of a period for which errors and latency of an endpoint are judged.
+
+With fewer requests a single one is too large a share. A request that the endpoint does not answer gets a fallback, and
+fallbacks have an alarm of their own."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class WatchedMetric:
-    """One metric of CloudWatch, and what of its values in a period counts."""
+    """One metric of CloudWatch, and the statistic of its values in a period."""
 
     namespace: str
     name: str
     statistic: str
-    """As CloudWatch names it: `Sum`, `p99`."""
+    """CloudWatch's name of the statistic: `Sum`, `p99`."""
     dimensions: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
 class OperationsAlarm(Generic[Names]):
-    """An alarm above `threshold` in `needed` of `periods` periods; a period without data does not breach."""
+    """An alarm that is raised if the value is above `threshold` in `needed` of `periods` periods.
+
+    A period without data does not count as above."""
 
     severity: Severity
     description: str
     """When it is raised."""
     metrics: Callable[[Names], tuple[WatchedMetric, ...]]
     formula: str = ""
-    """Metric math over the metrics, `m0` the first; without it the largest of them counts."""
+    """Metric math over the metrics, of which `m0` is the first. Empty: the largest metric counts."""
     threshold: float | None = 0
-    """None: what the workload's gate `latency` allows, in microseconds."""
+    """None: the latency that the workload's gate `latency` allows, in microseconds."""
     period_s: int = 300
+    """The length of a period, in seconds."""
     periods: int = 1
     needed: int = 1
 
@@ -61,16 +72,16 @@ class OperationsAlarm(Generic[Names]):
 
 @dataclass(frozen=True, kw_only=True)
 class CompositeAlarm:
-    """In ALARM while one of `alarms` is; it notifies in their place, once for all of them."""
+    """An alarm that is in ALARM while any of `alarms` is. It notifies in their place, once for all of them."""
 
     severity: Severity
     description: str
     alarms: tuple[str, ...]
-    """Of the same workload, by name."""
+    """The names of alarms of the same workload."""
 
 
 def runbook(name: str) -> str:
-    """Where the runbook of this alarm or notice is."""
+    """The place of the runbook of this alarm or notice: `docs/runbooks.md#dead-letters`."""
     return f"{RUNBOOKS}#{name}"
 
 
@@ -88,7 +99,7 @@ def _own(names: WorkloadNames, metric: str) -> WatchedMetric:
 
 
 def enough(formula: str) -> str:
-    """Metric math: the formula in a period whose count `m1` is large enough, else 0."""
+    """The formula as metric math that is 0 in a period with fewer than LEAST_REQUESTS requests. `m1` counts them."""
     return f"IF(m1 >= {LEAST_REQUESTS}, {formula}, 0)"
 
 
@@ -107,7 +118,7 @@ ALARMS: dict[str, OperationsAlarm[WorkloadNames]] = {
         threshold=1800,
     ),
 }
-"""Of each workload, by name, as `WorkloadNames.alarm` takes it."""
+"""The alarms of each workload, by their names as `WorkloadNames.alarm` takes them."""
 
 ENDPOINT_ALARMS: dict[str, OperationsAlarm[WorkloadNames]] = {
     "prediction-errors": OperationsAlarm(
@@ -123,7 +134,7 @@ ENDPOINT_ALARMS: dict[str, OperationsAlarm[WorkloadNames]] = {
             _own(names, "Unavailable"),
         ),
     ),
-    # One request that was too slow is a fallback too: it takes two periods of an hour.
+    # One request that was too slow gets a fallback too. So it takes two of the twelve periods of an hour.
     "fallbacks": OperationsAlarm(
         severity="act",
         description="the endpoint gave no answer: callers got the declared fallback, in two periods of an hour",
@@ -131,7 +142,7 @@ ENDPOINT_ALARMS: dict[str, OperationsAlarm[WorkloadNames]] = {
         periods=12,
         needed=2,
     ),
-    # 1 for a request that failed and 0 for any other, so the average is the share of requests that failed:
+    # SageMaker sends 1 for a request that failed and 0 for any other. So the average is the share that failed:
     # https://docs.aws.amazon.com/sagemaker/latest/dg/monitoring-cloudwatch.html
     "endpoint-errors": OperationsAlarm(
         severity="act",
@@ -145,7 +156,7 @@ ENDPOINT_ALARMS: dict[str, OperationsAlarm[WorkloadNames]] = {
         periods=3,
         needed=2,
     ),
-    # CloudWatch can hold back a percentile of few samples by itself, but for p99 few means below 1,000 a period:
+    # CloudWatch can ignore a percentile of few samples by itself, but for p99 that is below 1,000 requests a period:
     # https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/AlarmThatSendsEmail.html#percentiles-with-low-samples
     "endpoint-latency": OperationsAlarm(
         severity="look",
@@ -159,7 +170,7 @@ ENDPOINT_ALARMS: dict[str, OperationsAlarm[WorkloadNames]] = {
         periods=3,
         needed=3,
     ),
-    # Fewer writers than decisions: nothing fails, no message dies, and the queue keeps them for 14 days.
+    # If fewer decisions are written than made, nothing else tells: nothing fails, and the queue keeps them for 14 days.
     "late-decisions": OperationsAlarm(
         severity="look",
         description="a decision has been in its queue for half an hour: more are made than are written",
@@ -167,7 +178,7 @@ ENDPOINT_ALARMS: dict[str, OperationsAlarm[WorkloadNames]] = {
         threshold=1800,
     ),
 }
-"""Of each live endpoint, as `ALARMS`. They notify nobody themselves: `SERVING` does."""
+"""The alarms of each live endpoint, by name. They notify nobody themselves; the composite alarm `SERVING` does."""
 
 SERVING = "serving"
 COMPOSITE = CompositeAlarm(
@@ -175,10 +186,10 @@ COMPOSITE = CompositeAlarm(
     description="the live endpoint fails, lags, has others answer for it or is not recorded: one message for all",
     alarms=tuple(ENDPOINT_ALARMS),
 )
-"""The alarm `SERVING`: what breaks an endpoint raises several alarms at once."""
+"""The alarm `SERVING`. A broken endpoint raises several alarms at once, and people get one message."""
 
 STAGE_ALARMS: dict[str, OperationsAlarm[Platform]] = {
-    # Concurrency is shared by all functions of an account and region, so is the metric without a dimension:
+    # All functions of an account and region share their concurrency, so the metric without a dimension is watched:
     # https://docs.aws.amazon.com/lambda/latest/dg/monitoring-metrics-types.html
     "throttles": OperationsAlarm(
         severity="look",
@@ -192,8 +203,8 @@ STAGE_ALARMS: dict[str, OperationsAlarm[Platform]] = {
         description="an event reached neither its machine or function nor the topic of alarms or the chat",
         metrics=lambda names: (_queue("ApproximateNumberOfMessagesVisible", names.queue(dead(EVENTS))),),
     ),
-    # A stream keeps a record for a day: what is an hour old is looked at in time. Where Lambda may not read the stream
-    # the function is not called and has no age: the sweep counts the links, and publishes each hour what it finds.
+    # A stream keeps a record for a day, so an alarm after an hour is in time. If Lambda may not read the stream, the
+    # function is not called and has no IteratorAge. So the sweep counts the links, and publishes a lag as AUDIT_AGE.
     # https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Streams.html
     "late-audit": OperationsAlarm(
         severity="act",
@@ -211,4 +222,4 @@ STAGE_ALARMS: dict[str, OperationsAlarm[Platform]] = {
         period_s=3600,
     ),
 }
-"""Of each stage, by name, as `Platform.alarm` takes it."""
+"""The alarms of each stage, by their names as `Platform.alarm` takes them."""

@@ -1,4 +1,4 @@
-"""The queues whose dead letters wait for a person."""
+"""The dead-letter queues. Their messages wait for a person."""
 
 from __future__ import annotations
 
@@ -7,21 +7,24 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, kw_only=True)
 class DeadLetters:
-    """What the queue `<name>-dead` holds."""
+    """One dead-letter queue, `<name>-dead`."""
 
     holds: str
+    """What its messages are, for people."""
     reader: str
-    """The function that reads the queue `<name>`, to which dead letters go back."""
+    """The function that reads the queue `<name>`. A redrive sends dead letters back to that queue."""
 
 
 DEAD_LETTERS: dict[str, DeadLetters] = {
     "drops": DeadLetters(holds="drops that started no run, and messages that are no drop", reader="intake"),
     "decisions": DeadLetters(holds="decisions that were not written to the lake", reader="decisions"),
 }
-"""Of each workload, by the queue's name, as `WorkloadNames.queue` takes it."""
+"""The dead-letter queues of each workload, by the name of their queue as `WorkloadNames.queue` takes it."""
 EVENTS = "events"
-"""The stage's own: `Platform.queue` of `dead(EVENTS)`. One for all workloads, since CloudWatch bills an alarm by the
-queues that it reads; its letters name the rule, the schedule, the function or the execution."""
+"""The stage's own dead-letter queue is `Platform.queue(dead(EVENTS))`: `millrace-dev-events-dead`.
+
+It is one for all workloads, since CloudWatch bills an alarm by the queues that it reads. Each message in it names the
+rule, the schedule, the function or the execution."""
 EVENTS_HOLD = (
     "events of all workloads that did not reach the bus, a machine, a function, the topic of alarms or the chat"
 )

@@ -1,5 +1,7 @@
-"""The events that go to the topic of alarms as they happen: they cost nothing while nothing happens. Add one by a line
-in `NOTICES` and a section of the same name in docs/runbooks.md.
+"""Notices: events that are sent to the topic of alarms, and so to people, as they happen.
+
+A notice costs nothing while nothing happens; an alarm costs by the month. To add one, add a line in `NOTICES` and a
+section of the same name in docs/runbooks.md.
 """
 
 from __future__ import annotations
@@ -27,22 +29,23 @@ from millrace.names import Platform
 from millrace.operations.alarms import Severity
 
 WEBHOOK_RULE = "webhook-alarms"
-"""The rule of a stage with a chat webhook that posts changes of alarms, as `Platform.rule` takes it."""
+"""The name, as `Platform.rule` takes it, of the rule that posts changes of alarms to the stage's chat webhook."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Notice:
-    """An event, and the sentence that is sent for it."""
+    """A kind of event, and the sentence that is sent for it."""
 
     severity: Severity
     description: str
     pattern: Callable[[Platform], dict[str, Any]]
+    """The event pattern of the rule."""
     is_ours: bool
-    """Whether the event is on the stage's own bus; else it is on the account's default bus."""
+    """Whether the event is on the stage's own bus. If not, it is on the account's default bus."""
     paths: Mapping[str, str]
-    """By word of the sentence: where the event has it."""
+    """The place of each word of the sentence in the event: {"status": "$.detail.status"}."""
     sentence: str
-    """One line, with `<word>` for each of `paths`."""
+    """One line with `<word>` for each of `paths`: `<status>: run <run> of <machine>. …`"""
 
 
 def _ours(
@@ -53,9 +56,10 @@ def _ours(
     only: Mapping[str, Any] | None = None,
     **fields: str,
 ) -> Notice:
-    """Of events of the stage's bus, `only` with such a detail; `fields` of the detail are by word of the sentence.
+    """The notice of events of the stage's own bus.
 
-    Raises ValueError where one of the events has no such field."""
+    `only` limits it to events with these values in their detail. `fields` says which field of the detail each word of
+    the sentence is. Raises ValueError if one of the events has no such field."""
     for one in kinds:
         if unknown := sorted({*fields.values(), *(only or {})} - one.model_fields.keys()):
             raise ValueError(f"{one.detail_type}: expected fields among {sorted(one.model_fields)}, got {unknown}")
@@ -71,8 +75,8 @@ def _ours(
 
 
 NOTICES: dict[str, Notice] = {
-    # Best effort, says AWS: https://docs.aws.amazon.com/eventbridge/latest/ref/events-ref-states.html
-    # The metrics of Step Functions are by machine and status: 21 a workload, 2.10 USD a month.
+    # AWS delivers this event as best effort: https://docs.aws.amazon.com/eventbridge/latest/ref/events-ref-states.html
+    # Alarms would cost 2.10 USD a month for a workload: Step Functions has 21 metrics, one by machine and status.
     "failed-run": Notice(
         severity="act",
         description="a run failed, timed out or was stopped",
@@ -99,7 +103,7 @@ NOTICES: dict[str, Notice] = {
         status="status",
         ended="ended",
     ),
-    # Of a retraining the guard says so, of any other training its own first step.
+    # The guard refuses a retraining; any other training is refused by its own function `budget`.
     "spent-budget": _ours(
         TrainingRefused,
         RetrainRefused,
@@ -164,4 +168,4 @@ NOTICES: dict[str, Notice] = {
         run="run",
     ),
 }
-"""By name of the rule, as `Platform.rule` takes it."""
+"""The notices, by the name of their rule as `Platform.rule` takes it."""

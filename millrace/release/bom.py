@@ -1,9 +1,9 @@
-"""The bill of materials of a version: an AI-BOM in CycloneDX 1.6, of the model, its rows, its images and libraries.
+"""The bill of materials of a version: an AI-BOM in CycloneDX 1.6. It names the model, its rows, images and libraries.
 
-The libraries are those of the image that evaluated the model; the image that serves it has fewer.
+The libraries are those of the image that evaluated the model. The image that serves the model has fewer.
 
-https://cyclonedx.org/docs/1.6/json/. Written as plain JSON: the function that makes it carries no library for it; the
-tests hold it against the published schema.
+The document is plain JSON, since the function that writes it has no library for the format. The tests check it against
+the published schema: https://cyclonedx.org/docs/1.6/json/.
 """
 
 from __future__ import annotations
@@ -24,20 +24,21 @@ BOM_FILE = "bom.cdx.json"
 SPEC = "1.6"
 MODEL, ROWS = "model", "rows"
 TRAINING, SERVING, EVALUATION = "training-image", "serving-image", "evaluation-image"
-"""References inside the document."""
+"""The `bom-ref` of the components inside the document. The evaluation image depends on the libraries."""
 Json = dict[str, Any]
 
 
 def bom_of(records: Records, installed: Installed) -> str:
-    """The document as JSON; the same records make the same bytes.
+    """The document as JSON. The same records make the same bytes.
 
-    Raises ArtefactError where nothing says which libraries were there."""
+    Raises ArtefactError if `installed` names no library."""
     if not installed.packages:
         raise ArtefactError(f"{records.run.run}: {BOM_FILE}: expected the libraries of the evaluation, got none")
     libraries = list(_libraries(installed))
     document = {
         "bomFormat": "CycloneDX",
         "specVersion": SPEC,
+        # Derived from the URI, not random: a retry of the registration must write the same document.
         "serialNumber": f"urn:uuid:{uuid.uuid5(uuid.NAMESPACE_URL, records.model_data_url)}",
         "version": 1,
         "metadata": {"timestamp": format_utc(records.run.as_of), "component": _model(records)},
@@ -122,11 +123,14 @@ def _rows(records: Records) -> Json:
 
 
 def _images(records: Records) -> Iterator[Json]:
-    """Containers by their digest; in the stage `local`, which runs no image, the training's is that of its sources."""
+    """The containers, with the digests of their images.
+
+    In the stage `local`, which runs no image, the digest of the training container is that of its sources."""
     if not records.is_external:
         hashes = [_sha256(records.run.code_digest)]
         yield {"type": "container", "bom-ref": TRAINING, "name": "training", "hashes": hashes}
     for reference, image in ((SERVING, records.image), (EVALUATION, records.evaluation_image)):
+        # An image is `<repository>@sha256:<digest>`, or has no digest.
         _, is_known, digest = image.rpartition("@sha256:")
         known = {"hashes": [_sha256(digest)]} if is_known else {}
         yield {"type": "container", "bom-ref": reference, "name": image, **known}

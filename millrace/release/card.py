@@ -1,8 +1,8 @@
 """The model card of a version: SageMaker's own form, filled from the records of the run and from the declaration.
 
-Fields, their lengths and what is required are those of AWS's schema:
-https://docs.aws.amazon.com/sagemaker/latest/dg/model-cards.html#model-cards-json-schema. What AWS leaves open and a
-card of ours must say is required here: a card with an empty field is no card.
+The classes are the parts of AWS's schema, with its fields and lengths:
+https://docs.aws.amazon.com/sagemaker/latest/dg/model-cards.html#model-cards-json-schema. A field that AWS leaves
+optional is required here if a card of ours must say it. A card with an empty field is refused.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ from millrace.workload.declaration import Workload
 
 CARD_FILE = "card.json"
 MOST_CHARACTERS = 100_000
-"""Of a card's content, by AWS's model."""
+"""The most characters of a card's content, by AWS's API."""
 MOST_PARTS = 60
-"""Slices or groups that a card names; evaluation.json has all."""
+"""The most slices, or groups, that a card names. evaluation.json has all of them."""
 Name = Annotated[str, StringConstraints(min_length=1, max_length=255, strip_whitespace=True)]
 Heading = Annotated[str, StringConstraints(min_length=1, max_length=63)]
 Line = Annotated[str, StringConstraints(min_length=1, max_length=1024, strip_whitespace=True)]
@@ -35,7 +35,7 @@ Text = Annotated[str, StringConstraints(min_length=1, max_length=2048, strip_whi
 
 
 class CardPart(BaseModel):
-    """AWS refuses a card with a key that its schema does not know."""
+    """A part of a card. An unknown key is refused here, since AWS would refuse the card for it."""
 
     model_config = ConfigDict(defer_build=True, extra="forbid", frozen=True)
 
@@ -46,7 +46,7 @@ class InferenceEnvironment(CardPart):
 
 class Overview(CardPart):
     model_id: Line
-    """The name of the train execution, which registers one version."""
+    """The name of the train execution. One execution registers one version."""
     model_name: Line
     model_description: Line
     problem_type: Line
@@ -83,7 +83,7 @@ class TrainingJob(CardPart):
 class TrainingDetails(CardPart):
     training_observations: Line
     training_job_details: TrainingJob | None = None
-    """None of an external model."""
+    """None for an external model."""
 
 
 class Metric(CardPart):
@@ -122,7 +122,7 @@ class ModelCard(CardPart):
     additional_information: AdditionalInformation
 
     def to_json(self) -> str:
-        """The content; raises ArtefactError where it is longer than AWS takes."""
+        """The content as JSON. Raises ArtefactError if it is longer than AWS allows."""
         content = self.model_dump_json(exclude_none=True)
         if len(content) > MOST_CHARACTERS:
             raise ArtefactError(f"model card: expected at most {MOST_CHARACTERS} characters, got {len(content)}")
@@ -131,7 +131,7 @@ class ModelCard(CardPart):
 
 @dataclass(frozen=True, kw_only=True)
 class Records:
-    """What a card is made of."""
+    """What a card and a bill of materials are made of."""
 
     workload: Workload
     run: Run
@@ -139,23 +139,24 @@ class Records:
     verdicts: Sequence[GateVerdict]
     description: Description
     image: str
-    """That serves the model, by its digest."""
+    """The image that serves the model, by its digest."""
     evaluation_image: str
-    """In which it was evaluated, by its digest."""
+    """The image in which the model was evaluated, by its digest."""
     model_data_url: str
+    """The URI of `model.tar.gz`."""
     manifest_uri: str
-    """Of the pinned rows."""
+    """The manifest of the pinned rows."""
     digests: Mapping[str, str]
-    """By link of the chain."""
+    """The SHA-256 of each link of the chain from data to model: {"data_digest": …, "onnx_digest": …}."""
 
     @property
     def is_external(self) -> bool:
-        """Whether nothing is known of the model's training."""
+        """Whether the model was not trained here, so that nothing is known of its training."""
         return self.description.family == EXTERNAL
 
 
 def card_of(records: Records) -> ModelCard:
-    """The card. Raises ArtefactError that names the field where the records or the declaration leave one empty."""
+    """The card. Raises ArtefactError, which names the field, if the records or the declaration leave a field empty."""
     if records.workload.card is None:
         raise ArtefactError("workload.yaml: card: expected intended_use and the other fields of a model card, got none")
     try:
@@ -167,6 +168,7 @@ def card_of(records: Records) -> ModelCard:
             additional_information=_additional(records),
         )
     except ValidationError as error:
+        # One error is enough for the message. `title` is the class of the part, such as `Overview`.
         first = error.errors()[0]
         field = ".".join(str(part) for part in first["loc"])
         raise ArtefactError(f"model card: {error.title}.{field}: {first['msg']}, got {first['input']!r:.80}") from None
@@ -237,6 +239,9 @@ def _evaluation(records: Records) -> EvaluationDetail:
 
 
 def _groups(records: Records) -> Iterator[tuple[str, tuple[Metric, ...]]]:
+    """The metric groups by their headings. A group may be empty.
+
+    Texts are cut to the lengths of AWS's schema: 63 characters of a heading, 255 of a name, 1024 of a note."""
     report = records.evaluation
     yield "metrics", tuple(_numbers(report.metrics))
     yield "intervals", tuple(found for name, one in report.intervals.items() for found in _estimate(name, one))
@@ -248,6 +253,7 @@ def _groups(records: Records) -> Iterator[tuple[str, tuple[Metric, ...]]]:
             for verdict in records.verdicts
         ),
     )
+    # A slice with too few rows has no error.
     slices = [one for one in (report.slices.slices if report.slices else ()) if one.error is not None]
     yield (
         "error by slice",
@@ -286,7 +292,9 @@ def _numbers(metrics: Mapping[str, float | None]) -> Iterator[Metric]:
 
 
 def _estimate(name: str, one: Estimate, *, rows: int | None = None) -> Iterator[Metric]:
-    """One metric, or none: JSON has no NaN. An estimate of too few rows has no interval."""
+    """The estimate as a metric, with its interval in the notes. Nothing if the value is not finite: JSON has no NaN.
+
+    An estimate of too few rows has no interval."""
     if not math.isfinite(one.value):
         return
     notes = f"95 % interval {one.low:.4g} to {one.high:.4g}" if math.isfinite(one.low + one.high) else "no interval"

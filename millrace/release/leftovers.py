@@ -1,4 +1,10 @@
-"""What a release that failed leaves behind: a challenger, alarms of its own, a live endpoint without a live version."""
+"""The leftovers of a release that failed: a challenger, the release's alarms, a live endpoint without a live version.
+
+`cleanup` deletes them when the release has ended, and the sweep deletes what `cleanup` could not:
+
+1. Look. Without leftovers nothing else happens.
+2. Take the lease `release`. If a release has it, stop. A release that begins later waits for it.
+3. Look again, delete, and free the lease."""
 
 from __future__ import annotations
 
@@ -16,12 +22,12 @@ from millrace.state.leases import Leases
 from millrace.state.pointers import ReleasePointers
 
 LEASE = timedelta(hours=1)
-"""Longer than a function may run; a lease that could not be given back is freed by the sweeps after it."""
+"""For how long the lease is taken: longer than a function may run. If it is not given back, later sweeps free it."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Leftovers:
-    """`sagemaker` and `cloudwatch` are boto3's clients."""
+    """Finds and deletes the leftovers. `sagemaker` and `cloudwatch` are boto3's clients."""
 
     sagemaker: Any
     cloudwatch: Any
@@ -31,26 +37,26 @@ class Leftovers:
     registry: Registry
 
     def orphan(self) -> str | None:
-        """The live endpoint that no version is known to serve, and that may not be deleted; None while a release runs.
+        """The live endpoint, if the release pointers name no version and it may not be deleted. Else None.
 
-        Callers may use it: the item of the release pointers is lost, or a release was stopped just before it wrote
-        that item."""
+        Its callers may still use it: the item of the pointers is lost, or a release was stopped just before it wrote
+        the item. None while a release runs."""
         if self.leases.find("release") is not None or not self._has_no_version():
             return None
         return None if self.registry.was_never_live() else self.names.endpoint
 
     def delete(self, *, holder: str, as_of: datetime) -> list[str]:
-        """What was deleted; nothing while a release runs.
+        """Delete the leftovers and return what was deleted. Nothing is deleted while a release runs.
 
-        An endpoint that SageMaker changes stays: it refuses to delete that. `holder` names the caller, for the lease of
-        release."""
+        An endpoint that SageMaker is changing stays, since SageMaker refuses to delete it. `holder` names the caller in
+        the lease `release`."""
         if not any(self._find()):
             return []
-        # A release that begins now would take over the challenger that is deleted here: it waits for this lease.
+        # A release that begins now would use the challenger that is deleted here, so it must wait for the lease.
         if not self.leases.take("release", holder=holder, as_of=as_of, expires_at=as_of + LEASE):
             return []
         try:
-            # Looked for again: a release may have begun and ended since.
+            # Look again under the lease: a release may have begun and ended since.
             endpoints, alarms = self._find()
             delete = self.sagemaker.delete_endpoint
             deleted = delete_each("endpoint", endpoints, delete, parameter="EndpointName", at_most=len(endpoints))
@@ -60,22 +66,22 @@ class Leftovers:
         return [*deleted, *(f"alarm {name}" for name in alarms)]
 
     def _find(self) -> tuple[list[str], list[str]]:
-        """The endpoints, and the alarms."""
+        """The names of the endpoints and of the alarms that are left."""
         return list(self._endpoints()), release_alarms.find(self.cloudwatch, self.names.prefix)
 
     def _endpoints(self) -> Iterator[str]:
         if self._is_final(self.names.challenger):
             yield self.names.challenger
-        # The first release has made it and has ended before its version was live: nobody calls it. That no version is
-        # named is no evidence of that, for the item may be lost.
+        # The first release has made the live endpoint and has ended before its version was live: nobody calls it. That
+        # the pointers name no version does not prove this, since their item may be lost. The registry proves it.
         if self._has_no_version() and self.registry.was_never_live():
             yield self.names.endpoint
 
     def _has_no_version(self) -> bool:
-        """Whether there is a live endpoint, and the pointers name no version that it could serve."""
+        """Whether there is a live endpoint, not being changed, while the pointers name no live version."""
         return self.pointers.champion() is None and self._is_final(self.names.endpoint)
 
     def _is_final(self, endpoint: str) -> bool:
-        """Whether there is such an endpoint, and SageMaker does not change it."""
+        """Whether the endpoint exists and SageMaker is not changing it."""
         found = find_endpoint(self.sagemaker, endpoint)
         return found is not None and found["EndpointStatus"] not in CHANGING

@@ -1,4 +1,13 @@
-"""The rules of a release: how the pointers move, what a smoke test proves. Pure."""
+"""The rules of a release: how the release pointers move, and what a smoke test proves. Nothing here calls AWS.
+
+An example, in order of time:
+
+    version 1 is released        champion 1, highest 1
+    version 2 is released        champion 2, previous 1, highest 2
+    a person rolls back to 1     champion 1, previous 2, highest 2
+    version 2's event is late    `done`: version 2 was live before, and only a person brings it back
+    version 3 is released        champion 3, previous 1, highest 3
+"""
 
 from __future__ import annotations
 
@@ -18,18 +27,20 @@ from millrace.workload.rollout import Phase
 APPROVED = "Approved"
 """The registry's status of a version that went live."""
 ROLLBACK_PHASES: tuple[Phase, ...] = ("live",)
-"""A version that was live once returns in one step, without canary; its smoke test and the release's alarms still
-apply."""
+"""The phases of a rollback: one step without a canary, since the version was live before.
+
+The smoke test and the release's alarms are the same as in every release."""
 NONE = "none"
-"""In place of a version's number, where no version was live."""
+"""Stands in place of a version's number if no version was live."""
 LEASE_DAYS = 60
-"""Longer than the machine may take; the lease is freed at its end in any case."""
+"""After this time the lease `release` ends. The machine may take less, and `cleanup` frees the lease at its end."""
 
 
 def outcome_of(pointers: Pointers, version: str, *, turn: Turn) -> ReleaseOutcome:
-    """`done` when this version or a newer one is or was live (a repeated or late event), else whose turn it is.
+    """The outcome for the release of a registered version: `done` if this version or a newer one is or was live.
 
-    A version that was rolled back stays so: only a person brings it back."""
+    Such a release comes from a repeated or late event. A version that was rolled back is not released again by it: only
+    a person brings it back. Else the outcome is `turn`."""
     # Versions are compared as numbers: as text, 9 would be newer than 10.
     if pointers.newest >= int(version):
         return "done"
@@ -37,13 +48,15 @@ def outcome_of(pointers: Pointers, version: str, *, turn: Turn) -> ReleaseOutcom
 
 
 def promote(pointers: Pointers, version: Version, *, replaced: str) -> Pointers:
-    """The pointers with `version` live and `replaced` as previous, NONE before the first; twice changes nothing.
+    """The pointers with `version` as champion and the champion so far as previous. A second call changes nothing.
 
-    Raises OvertakenError when a newer version is or was live, or another one than `replaced` is: an old release that
-    was redriven must not win, nor one that was rolled back or compared with another."""
+    `replaced` is the number of the version that was live when the release began, NONE before the first release. Raises
+    OvertakenError if a newer version is or was live, or if another version than `replaced` is live now. So an old
+    release that is redriven cannot win, nor one whose version was rolled back or compared with another version."""
     champion = pointers.champion
     if champion is not None and champion.package_arn == version.package_arn:
         return pointers
+    # `newest` includes versions that were rolled back.
     if champion is not None and (newest := pointers.newest) >= int(version.version):
         raise OvertakenError(f"release of version {version.version}: version {newest} is live already, or was")
     came = champion.version if champion else NONE
@@ -53,10 +66,10 @@ def promote(pointers: Pointers, version: Version, *, replaced: str) -> Pointers:
 
 
 def rollback_target(pointers: Pointers, wanted: str | None, *, restores: bool = False) -> str:
-    """The number of the version that a rollback brings back: the requested one, else the previous one.
+    """The number of the version that a rollback brings back: the version `wanted`, else the previous one.
 
-    One that `restores` brings the live version's own endpoint back. Raises ConflictError when nothing is live, there is
-    no previous version, or the version is live already."""
+    With `restores` it is the live version, whose endpoint is to serve it again. Raises ConflictError if no version is
+    live, if there is no previous version, or if the version is live already."""
     if pointers.champion is None:
         raise ConflictError("roll back: expected a live version, there is none")
     if restores:
@@ -70,20 +83,21 @@ def rollback_target(pointers: Pointers, wanted: str | None, *, restores: bool = 
 
 
 def check_proven(version: str, approval: str) -> None:
-    """Raise ConflictError for a version that was never live: a rollback returns to a proven one."""
+    """Raise ConflictError if the version was never live: a rollback returns to a proven version only."""
     if approval != APPROVED:
         message = f"expected a version that was live ({APPROVED}), version {version} is {approval}"
         raise ConflictError(f"roll back: {message}")
 
 
 def roll_back(pointers: Pointers, version: Version, *, replaced: str) -> Pointers:
-    """The pointers with an earlier version live again and `replaced` as previous; twice changes nothing.
+    """The pointers with an earlier version as champion and the champion so far as previous.
 
-    Raises OvertakenError when another version than `replaced` is live: an old rollback that was redriven must not
-    undo what came since."""
+    A second call changes nothing. Raises OvertakenError if another version than `replaced` is live: an old rollback
+    that is redriven must not undo what came since."""
     champion = pointers.champion
     if champion is not None and champion.package_arn == version.package_arn:
-        # A restored endpoint serves the same version as a model made anew: batch scoring takes that one too.
+        # A restored endpoint serves the same version by a new SageMaker model. The pointers name the new model, so that
+        # batch scoring uses it too.
         return replace(pointers, champion=version)
     if champion is None or champion.version != replaced:
         came = champion.version if champion else "none"
@@ -92,10 +106,11 @@ def roll_back(pointers: Pointers, version: Version, *, replaced: str) -> Pointer
 
 
 def outdated_by(pointers: Pointers, *, beside: str, approval: str) -> str:
-    """What is wrong where another version is live than the one that a version was evaluated beside; else empty.
+    """The reason why a version is outdated, for a person. Empty if it is not.
 
-    `beside` is as the registry keeps it: a number, NONE, or empty for a version from before it was kept. A version that
-    was live is proven: where the pointers were lost it comes back."""
+    A version is outdated if another version is live now than the one that it was compared with, `beside`. The registry
+    has `beside` as a number, as NONE, or empty for a version that was registered before it was kept. A version that was
+    live once is not outdated while no version is live: if the pointers were lost, it can come back."""
     if not beside or (pointers.champion is None and approval == APPROVED):
         return ""
     live = pointers.champion.version if pointers.champion else ""
@@ -104,15 +119,18 @@ def outdated_by(pointers: Pointers, *, beside: str, approval: str) -> str:
 
 @dataclass(frozen=True, kw_only=True)
 class SampleAnswers:
-    """What an endpoint answered to the rows of a sample."""
+    """The answers of an endpoint to the rows of a sample."""
 
     model_version: str
     answers: tuple[Mapping[str, Any], ...]
 
 
 def judge_smoke_test(came: SampleAnswers, sample: Sample, *, version: str) -> SmokeTested:
-    """Passed when the right version answered every row within TOLERANCE; no rows at all is no proof."""
+    """The verdict on a challenger: passed if the right version answered every row within TOLERANCE.
+
+    A sample without rows does not pass, since it proves nothing."""
     expected, largest = sample.answers, largest_difference(came.answers, sample.answers)
+    # Each pair is a sentence and whether it applies. An infinite difference has a sentence of its own.
     problems = [
         problem
         for problem, found in (

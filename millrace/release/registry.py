@@ -1,4 +1,10 @@
-"""Model versions in SageMaker Model Registry: one package group per workload, digests in the package's metadata."""
+"""Model versions in SageMaker Model Registry: a package group for each workload, and a package for each version.
+
+The package's metadata has the digests of all that the version was made of.
+
+    registered       PendingManualApproval
+    live, or was     Approved: a rollback returns to an approved version only
+"""
 
 from __future__ import annotations
 
@@ -9,24 +15,27 @@ from typing import Any
 from millrace.errors import ArtefactError
 
 PENDING = "PendingManualApproval"
-"""The registry's status of a version that was never live; no other is proof of that."""
+"""The registry's status of a version that was never live. No other status proves that."""
 MAXIMUM_METADATA = 50
-"""CustomerMetadataProperties of a package, by AWS's model."""
+"""The most entries in the CustomerMetadataProperties of a package, by AWS's API."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Candidate:
-    """A model that passed its gates."""
+    """A model that passed its gates and is to be registered."""
 
     run: str
-    """Name of the train execution: one run registers one version."""
+    """The name of the train execution. One run registers one version."""
     image: str
+    """The image of the serving container."""
     model_data_url: str
+    """The URI of `model.tar.gz`."""
     evaluation_uri: str
+    """The URI of `evaluation.json`."""
     instances: tuple[str, ...]
-    """Those it may be served on."""
+    """The instance types that it may be served on."""
     metadata: Mapping[str, str]
-    """Digests and what else the chain from data to release needs."""
+    """The digests, and what else leads from the version back to its rows."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,19 +47,20 @@ class Package:
     image: str
     model_data_url: str
     approval: str
+    """The registry's status: PENDING, or `Approved` for a version that is or was live."""
     metadata: Mapping[str, str]
 
 
 class Registry:
-    """The packages of one group; `client` is boto3's SageMaker client."""
+    """The packages of one group. `client` is boto3's SageMaker client."""
 
     def __init__(self, client: Any, *, group: str) -> None:
         self._client, self._group = client, group
 
     def register(self, candidate: Candidate) -> Package:
-        """The version of this run, made now or found from an earlier attempt; it waits for approval.
+        """The package of this run: made now, or found if an earlier attempt has made it. A new one waits for approval.
 
-        Raises ArtefactError when there is more metadata than AWS keeps."""
+        Raises ArtefactError if the metadata has more entries than AWS keeps."""
         metadata = {"run": candidate.run, **candidate.metadata}
         if len(metadata) > MAXIMUM_METADATA:
             raise ArtefactError(
@@ -59,7 +69,7 @@ class Registry:
         return self._of_run(candidate.run) or self._create(candidate, metadata)
 
     def describe(self, arn: str) -> Package:
-        """The package; a container without a model data URL is none of ours and raises ArtefactError."""
+        """The package with this ARN. Raises ArtefactError if its container has no model data URL: it is not ours."""
         answer = self._client.describe_model_package(ModelPackageName=arn)
         container = answer["InferenceSpecification"]["Containers"][0]
         if "ModelDataUrl" not in container:
@@ -74,16 +84,17 @@ class Registry:
         )
 
     def all(self) -> Iterator[Package]:
-        """Every version, the newest first."""
+        """Every package, the newest first."""
         for summary in self._listed():
             yield self.describe(summary["ModelPackageArn"])
 
     def was_never_live(self) -> bool:
-        """Whether the registry proves that no version went live: it has some, and each of them waits for approval."""
+        """Whether the registry proves that no version ever went live: it has versions, and all wait for approval."""
+        # Exactly this set: an empty registry proves nothing.
         return {summary["ModelApprovalStatus"] for summary in self._listed()} == {PENDING}
 
     def approve(self, package: Package, *, reason: str) -> None:
-        """Mark the package as approved; its metadata goes along since an update may replace it."""
+        """Mark the package as approved. The metadata is sent too, since an update may replace it."""
         self._client.update_model_package(
             ModelPackageArn=package.arn,
             ModelApprovalStatus="Approved",
@@ -105,7 +116,9 @@ class Registry:
         return [summary["ModelPackageArn"] for summary in answer["ModelPackageSummaryList"]]
 
     def _of_run(self, run: str) -> Package | None:
-        """An earlier attempt of the same run is among the newest: runs of one workload follow each other."""
+        """The package that an earlier attempt of the run has made. None if there is none.
+
+        It is among the newest packages, since runs of a workload follow each other."""
         packages = (self.describe(arn) for arn in self._arns(3))
         return next((package for package in packages if package.metadata.get("run") == run), None)
 

@@ -1,4 +1,4 @@
-"""Signs versions, and checks their signatures, by the stage's asymmetric key in AWS KMS."""
+"""Signs versions with the stage's asymmetric key in AWS KMS, and checks their signatures."""
 
 from __future__ import annotations
 
@@ -25,20 +25,24 @@ ALGORITHM = "ECDSA_SHA_256"
 
 
 class SigningKey:
-    """The key of this alias (ECC_NIST_P256), whose private half never leaves KMS; `client` is boto3's KMS client."""
+    """The key with this alias, of the type ECC_NIST_P256. Its private half never leaves KMS.
+
+    `client` is boto3's KMS client."""
 
     def __init__(self, client: Any, alias: str) -> None:
         self._client, self._alias = client, alias
 
     def sign(self, version: SignedVersion) -> bytes:
-        """The content of `model.sig`."""
+        """The content of `model.sig` for this version."""
         statement = version.to_statement()
         answer = self._client.sign(**self._request(statement))
         hint = hashlib.sha256(self.public_key().encode()).hexdigest()
         return SignedStatement(statement=statement, signature=answer["Signature"], hint=hint).to_bundle()
 
     def open(self, content: bytes) -> SignedVersion:
-        """What was signed; `content` is that of `model.sig`. Raises ArtefactError where this key did not sign it."""
+        """The version that was signed; `content` is that of `model.sig`.
+
+        Raises ArtefactError if this key did not make the signature."""
         signed = read_bundle(content)
         try:
             answer = self._client.verify(**self._request(signed.statement), Signature=signed.signature)
@@ -49,13 +53,13 @@ class SigningKey:
         return read_statement(signed.statement)
 
     def public_key(self) -> str:
-        """The public half as PEM, by which anybody checks a signature."""
+        """The public half as PEM. Anybody can check a signature with it."""
         der = self._client.get_public_key(KeyId=self._alias)["PublicKey"]
         lines = textwrap.wrap(base64.b64encode(der).decode(), 64)
         return "\n".join(["-----BEGIN PUBLIC KEY-----", *lines, "-----END PUBLIC KEY-----", ""])
 
     def _request(self, statement: bytes) -> dict[str, Any]:
-        """KMS takes 4,096 bytes at most, so it is given the digest."""
+        """The parameters that Sign and Verify share. KMS takes at most 4,096 bytes, so it gets the digest."""
         digest = hashlib.sha256(encoded(statement)).digest()
         return {"KeyId": self._alias, "Message": digest, "MessageType": "DIGEST", "SigningAlgorithm": ALGORITHM}
 
@@ -63,13 +67,17 @@ class SigningKey:
 def signed_version(
     names: WorkloadNames, *, run: str, members: Mapping[str, str], metadata: Mapping[str, str]
 ) -> SignedVersion:
-    """What is signed of the version that `run` registers with these members and this metadata."""
+    """What is signed for the version that `run` registers: its members, and every digest of its metadata.
+
+    `members` is the SHA-256 of each member of the archive by its name."""
     digests = {name: value for name, value in metadata.items() if name.endswith("_digest")}
     return SignedVersion(name=f"{names.package_group}/{run}", members=members, digests=digests)
 
 
 def check_members(signed: SignedVersion, members: Mapping[str, str]) -> None:
-    """Raises ArtefactError where a member is not the one that was signed; `members` are SHA-256 by name."""
+    """Raise ArtefactError if a member is not the one that was signed, if one is missing, or if there is one more.
+
+    `members` is the SHA-256 of each member of the archive by its name."""
     for name in sorted(signed.members.keys() | members.keys()):
         expected, came = signed.members.get(name), members.get(name)
         if expected != came:
@@ -79,17 +87,18 @@ def check_members(signed: SignedVersion, members: Mapping[str, str]) -> None:
 
 
 def is_signed(s3: Any, names: WorkloadNames, package: Package) -> bool:
-    """Whether the version's run has a signature, right or wrong; `s3` is boto3's S3 client."""
+    """Whether there is a signature of the version's run, right or wrong. `s3` is boto3's S3 client."""
     bucket, path = split_uri(names.run_uri(package.metadata.get("run", ""), SIGNATURE_FILE))
-    # Listed first: a reader who may list only below a prefix is told "access denied" for an object that is not there.
+    # By a listing, not by a failed read: a role that may list below a prefix only gets "access denied" when it reads an
+    # object that is not there.
     return path in keys_below(s3, bucket, path)
 
 
 def check_signature(s3: Any, key: SigningKey, names: WorkloadNames, package: Package) -> SignedVersion:
-    """What was signed of the version; `s3` is boto3's S3 client.
+    """The signed version, after its signature was checked. `s3` is boto3's S3 client.
 
-    Raises ArtefactError where there is no signature, where another key made it, and where it is that of another
-    version or of other digests than the registry keeps."""
+    Raises ArtefactError if there is no signature, if another key made it, or if it belongs to another version or to
+    other digests than the registry has."""
     run, where = package.metadata.get("run", ""), f"version {package.version}"
     uri = names.run_uri(run, SIGNATURE_FILE)
     if not is_signed(s3, names, package):
@@ -99,6 +108,8 @@ def check_signature(s3: Any, key: SigningKey, names: WorkloadNames, package: Pac
         signed = key.open(read_object(s3, uri))
     except ArtefactError as error:
         raise ArtefactError(f"{where}: {error}") from None
+    # The registry has no members, so those of the signature are taken as they are: `check_members` compares them with
+    # the archive. Name and digests must be those of the registry.
     known = signed_version(names, run=run, members=signed.members, metadata=package.metadata)
     if signed.name != known.name:
         raise ArtefactError(f"{where}: {SIGNATURE_FILE}: expected that of {known.name}, got that of {signed.name}")

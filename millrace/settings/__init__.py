@@ -1,1 +1,1 @@
-"""Settings of functions: the class that the stack renders is the class that the handler parses."""
+"""Settings of functions: the stack renders a class as environment variables, and the handler parses the same class."""

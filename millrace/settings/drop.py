@@ -1,4 +1,4 @@
-"""Settings of functions that hold a drop, or its rows, on their disk."""
+"""Settings of functions that have a drop, or its rows, on their disk."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from pydantic import Field
 from millrace.settings.environment import Environment
 
 COPIES = 3
-"""The drop, its typed rows and its refused rows are on the function's disk at once."""
+"""How often a drop may be on the function's disk at once: as it came, as typed rows and as refused rows."""
 
 
 class DropEnvironment(Environment):
-    """How large a drop may be."""
+    """The limit on the size of a drop."""
 
     drop_mb: Annotated[int, Field(ge=1, le=2048)] = 512
-    """The object as it was uploaded; a larger one is refused whole as `too_large`."""
+    """The largest object, in MiB, as it was uploaded. A larger one is refused whole with the reason `too_large`."""
 
     @property
     def disk_mb(self) -> int:
-        """The disk that the function needs for the largest drop."""
+        """The disk that the function needs for the largest drop, in MiB."""
         return COPIES * self.drop_mb

@@ -1,4 +1,9 @@
-"""A settings class as environment variables: rendered by infra, parsed by the function."""
+"""The base classes of settings. `infra` renders a settings class as environment variables, the function parses it.
+
+    Environment(stage="dev", account="123456789012", region="eu-west-1", workload="electricity").render()
+    {"MILLRACE_STAGE": "dev", …, "MILLRACE_WORKLOAD": "electricity", "POWERTOOLS_SERVICE_NAME": "electricity", …}
+
+So both sides agree on the names and types of all variables."""
 
 from __future__ import annotations
 
@@ -14,7 +19,7 @@ from millrace.names import Platform, WorkloadNames
 
 
 class PlatformEnvironment(BaseModel):
-    """The settings of every function: the stack calls `render`, the handler calls `parse` at cold start."""
+    """The settings of every function. The stack calls `render`, the handler calls `parse` at its cold start."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -22,27 +27,31 @@ class PlatformEnvironment(BaseModel):
     account: str
     region: str
     event_bus: str | None = None
-    """Where it is not the stage's own."""
+    """The name of the bus if it is not the stage's own. None: the stage's own."""
 
     @property
     def platform(self) -> Platform:
-        """The names of this environment."""
+        """The names of all resources of this environment."""
         return Platform(stage=self.stage, account=self.account, region=self.region, event_bus=self.event_bus)
 
     @property
     def service(self) -> str:
-        """Whose function it is, as its log lines name it."""
+        """The name of the service in the function's log lines."""
         return "platform"
 
     def render(self) -> dict[str, str]:
-        """The environment variables, `MILLRACE_<FIELD>` each, plus what powertools reads."""
+        """The environment variables: `MILLRACE_<FIELD>` for each field, and those that powertools reads.
+
+        A field that is None has no variable."""
         given = self.model_dump(mode="json", exclude_none=True)
         variables = {f"MILLRACE_{name.upper()}": str(value) for name, value in given.items()}
         return variables | {"POWERTOOLS_SERVICE_NAME": self.service, "POWERTOOLS_METRICS_NAMESPACE": "Millrace"}
 
     @classmethod
     def parse(cls, variables: Mapping[str, str] = os.environ) -> Self:
-        """The settings; raises SettingsError that names the variable, what was expected and what came."""
+        """The settings in the environment variables.
+
+        Raises SettingsError, which names the variable, what was expected and what came, if one is missing or wrong."""
         given = {
             name: variables[f"MILLRACE_{name.upper()}"]
             for name in cls.model_fields
@@ -68,12 +77,12 @@ class Environment(PlatformEnvironment):
 
     @property
     def names(self) -> WorkloadNames:
-        """The names of this workload in this environment."""
+        """The names of the workload's resources in this environment."""
         return WorkloadNames(platform=self.platform, workload=self.workload)
 
     @property
     def folder(self) -> Path:
-        """The folder of the workload's declaration: the root of a bundle mirrors the repository's."""
+        """The folder of the workload's declaration. In a bundle it has the same path as in the repository."""
         return Path(__file__).resolve().parents[2] / "workloads" / self.workload
 
     @property

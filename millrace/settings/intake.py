@@ -10,12 +10,16 @@ from millrace.settings.environment import Environment
 
 
 class IntakeSettings(Environment):
-    """The queue of drops, that for events that are not ours, and the number of drops in work at once."""
+    """The queues of the intake, and how many executions run at once."""
 
     queue_url: str
+    """The queue of drops."""
     dead_queue_url: str
+    """The dead-letter queue, for messages that are no drop."""
     slots: Annotated[int, Field(ge=1, le=10)] = 10
-    """Running executions of each machine at most; a further drop waits in the queue. More than ten would lose commits
-    to each other: `ATTEMPTS` in `millrace/datasets/commits.py` is for as many."""
+    """The most running executions of each machine. A further drop waits in the queue.
+
+    More than ten would lose too many commits to each other: `ATTEMPTS` in `millrace/datasets/commits.py` is for ten."""
     has_images: bool = False
-    """A drop of rows may name objects that are larger than itself: it goes alone."""
+    """Whether the workload has images. A drop of rows may then name objects that are larger than itself, so it has an
+    execution of its own."""

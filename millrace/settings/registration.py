@@ -6,8 +6,11 @@ from millrace.settings.environment import Environment
 
 
 class RegistrationSettings(Environment):
-    """Which images serve the versions that it registers, and evaluated them; the key that model cards are under."""
+    """The images of the versions that the function registers, and the key of their model cards."""
 
     inference_image: str
+    """The image that serves the versions."""
     processing_image: str
+    """The image that evaluated the versions."""
     key_arn: str
+    """The customer key that encrypts the model cards."""

@@ -6,7 +6,7 @@ from millrace.settings.environment import Environment
 
 
 class SnapshotSettings(Environment):
-    """Which code will train."""
+    """The code that will train."""
 
     code_digest: str
-    """Of the training container's image; the digest of its sources where the image is not built."""
+    """SHA-256 of the training container's image. If the image is not built, the digest of its sources."""

@@ -5,11 +5,11 @@ from __future__ import annotations
 from millrace.settings.environment import Environment
 
 RUN_ID_FILE = "mlflow_run"
-"""Beside a run's files: the id of the MLflow run that records it."""
+"""The file beside a run's files that holds the id of the MLflow run that records it."""
 
 
 class TrackingSettings(Environment):
-    """Where the runs are recorded."""
+    """The place where runs are recorded."""
 
     tracking_uri: str
-    """MLflow's: `sqlite:///<path>` locally, on AWS the ARN of an MLflow App or of a tracking server."""
+    """MLflow's tracking URI: `sqlite:///<path>` locally, on AWS the ARN of an MLflow App or of a tracking server."""

@@ -10,7 +10,7 @@ from millrace.settings.drop import DropEnvironment
 
 
 class ValidationSettings(DropEnvironment):
-    """How large a shard of rows to score may grow."""
+    """The limit on the size of a shard."""
 
     shard_bytes: Annotated[int, Field(ge=4096, le=6 * 1024 * 1024)] = 5 * 1024 * 1024
-    """Batch transform sends at most 6 MB at a time."""
+    """The most bytes of a shard. Batch transform sends at most 6 MB in one request."""

@@ -1,6 +1,7 @@
-"""The audit table: which function decided what, for which execution, when and why; records are added, never changed.
+"""The audit table: which function decided what, for which execution, when and why. Records are added, never changed.
 
-pk is the workload; sk is `<as_of>#<digest of the record>`, so a retry adds nothing and reading is in order of time.
+pk is the workload, sk is `<as_of>#<digest of the record>`. So a retry adds nothing, and records are read in order of
+time. A record has these attributes:
 
     {"actor": "gating", "execution": "arn:…:train-7f", "event": "model.refused", "as_of": "1997-06-01T06:00:00Z",
      "cause": "…", "details": "{\\"passed\\": false, \\"verdicts\\": […]}"}
@@ -28,15 +29,16 @@ class Record:
     actor: str
     """The function that decided."""
     execution_arn: str
-    """Of the execution that it decided for, or of the function that a person called; stored as `execution`."""
+    """The ARN of the execution that it decided for, or of the function that a person called. Stored as `execution`."""
     event: AuditEvent
     as_of: datetime
+    """The time that counts as now in the execution."""
     cause: str
-    """Id of the event that led here."""
+    """The `cause` of the execution."""
     details: Message
-    """The evidence, of the event's class in DETAILS."""
+    """The evidence. Its class is the one of the event in DETAILS."""
     key: str = field(default="", compare=False)
-    """The sort key of a record that was read."""
+    """The sort key. Empty for a record that was not read from the table."""
 
     @property
     def run(self) -> str:
@@ -45,9 +47,10 @@ class Record:
 
 
 def append(client: Any, *, table: str, workload: str, record: Record) -> str:
-    """The sort key of the record; `client` is boto3's DynamoDB client.
+    """Add the record to the table and return its sort key. The same record a second time adds nothing.
 
-    Raises ValueError when the details are not of the event's class: no reader could ever parse them."""
+    `client` is boto3's DynamoDB client. Raises ValueError if the details are not of the event's class in DETAILS: no
+    reader could ever parse them."""
     if not isinstance(record.details, DETAILS[record.event]):
         expected, came = DETAILS[record.event].__name__, type(record.details).__name__
         raise ValueError(f"audit record {record.event}: expected details {expected}, got {came}")
@@ -59,8 +62,8 @@ def append(client: Any, *, table: str, workload: str, record: Record) -> str:
         "cause": record.cause,
         "details": json.dumps(record.details.model_dump(mode="json"), sort_keys=True),
     }
-    # The time first, so that the table sorts by it; the digest makes the same record the same key, and a retry
-    # harmless.
+    # The key begins with the time, so that the table sorts by it. The digest gives the same record the same key, so a
+    # retry is harmless.
     digest = hashlib.sha256(json.dumps(fields, sort_keys=True).encode()).hexdigest()
     key = f"{fields['as_of']}#{digest[:32]}"
     with suppress(client.exceptions.ConditionalCheckFailedException):  # the same record, written before a retry
@@ -85,7 +88,7 @@ def read(client: Any, *, table: str, workload: str) -> Iterator[Record]:
 
 
 def count(client: Any, *, table: str, workload: str) -> int:
-    """The number of records; those of the last second may not be counted."""
+    """The number of the workload's records. Records of the last second may not be counted yet."""
     pages = client.get_paginator("query").paginate(
         TableName=table,
         KeyConditionExpression="pk = :pk",

@@ -1,15 +1,24 @@
-"""The audit's hash chain: each change of the audit table is an object of its own, which names the digest of the one
-before.
+"""The audit's hash chain: each change of the audit table becomes one object in S3, a link, with the digest of the link
+before it.
 
-The objects of a workload are numbered from 1. The 17th lies at `<workload>/9999999983.json` (10,000,000,000 less 17):
-S3 lists keys in ascending order, so the newest object comes first.
+The links of a workload are numbered from 1. Link 17 has the key `<workload>/9999999983.json`: 10,000,000,000 − 17. S3
+lists keys in ascending order, so the newest link comes first.
 
     {"change": "INSERT", "number": 17, "previous": "5d0f…", "record": {"pk": {"S": "electricity"}, "sk": {"S": "…"}, …}}
 
-All of it follows from the table and from the object before, so a changed byte is found in each object, also in the
-newest, which no other one names. The stream's number of the change is in the object's metadata, for a change that the
-stream brings again to be known. Two writers cannot fork the chain: S3 gives a number to the first of them only
-(https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-writes.html).
+A link holds only what follows from the table and from the link before. So a changed byte is found in every link, even
+in the newest, whose digest no other link names.
+
+The stream may bring a change again. So the metadata of a link has the stream's number of the change.
+
+Two writers cannot fork the chain, since S3 gives a key to the first of them only
+(https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-writes.html):
+
+    writer A  reads that link 17 is the newest
+    writer B  reads that link 17 is the newest
+    writer A  puts link 18
+    writer B  puts link 18: refused, the key is taken
+    writer B  reads the newest links again; if none has its change, it puts link 19
 """
 
 from __future__ import annotations
@@ -28,27 +37,27 @@ from botocore.exceptions import ClientError, FlexibleChecksumError
 from millrace.errors import AuditChainError
 
 BEFORE_THE_FIRST = "0" * 64
-"""What the first object names in the place of a digest."""
+"""The field `previous` of the first link."""
 KEYS = 10**10
-"""One more than the highest number."""
+"""One more than the highest number of a link. The key of a link is KEYS − number."""
 SKEW = timedelta(seconds=10)
-"""By which the clocks of DynamoDB and S3 may differ, with the seconds that both round to."""
+"""How far the clocks of DynamoDB and S3 may differ. It includes that both round to seconds."""
 RECENT = 20
-"""Objects that are listed at once to find the newest."""
+"""How many objects one call lists to find the newest."""
 REMEMBERED = 100
-"""Objects of its own that a chain does not read again."""
+"""How many links of its own a chain keeps in memory, so that it need not read them again."""
 SEQUENCE = "sequence"
-"""The object's metadata that says which change it is. The stream has each change once and numbers it:
+"""The key in the object's metadata for the stream's number of the change. Each change has one number in the stream:
 https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Streams.html"""
 TAKEN = ("PreconditionFailed", "ConditionalRequestConflict")
-"""S3's errors where another writer has put the key, or puts it now."""
+"""S3's errors if another writer has put the key, or is putting it."""
 
 Item = Mapping[str, Mapping[str, Any]]
-"""As DynamoDB writes it, each value with its type."""
+"""An item as DynamoDB writes it, each value with its type: {"pk": {"S": "electricity"}, …}."""
 
 
 class ChangeKind(StrEnum):
-    """What happened to an item of the table, in the words of DynamoDB's streams; only ADDED is as it should be."""
+    """What happened to an item of the table, in the words of DynamoDB's streams. Only ADDED is as it should be."""
 
     ADDED = "INSERT"
     CHANGED = "MODIFY"
@@ -61,31 +70,31 @@ class Change:
 
     kind: ChangeKind
     record: Item
-    """The item after the change; of a removed one its keys."""
+    """The item after the change. Of a removed item only its keys."""
     at: datetime
     """When the table was changed, to the second."""
     sequence: str
-    """The stream's number of this change: to add an item, remove it and add it again makes three numbers."""
+    """The stream's number of this change. To add an item, remove it and add it again makes three numbers."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Link:
-    """What an object of the chain says."""
+    """The content of one link."""
 
     number: int
     previous: str
-    """SHA-256 of the bytes of the object before."""
+    """SHA-256 of the bytes of the link before, hexadecimal."""
     kind: ChangeKind
     record: Item
 
     def encode(self) -> bytes:
-        """The bytes of the object: the same link has always the same."""
+        """The bytes of the object. The same link always has the same bytes."""
         words = {"change": self.kind, "number": self.number, "previous": self.previous, "record": self.record}
         return json.dumps(words, sort_keys=True, ensure_ascii=False, separators=(",", ":")).encode()
 
     @classmethod
     def decode(cls, body: bytes) -> Link:
-        """Raises AuditChainError where `encode` would have written other bytes."""
+        """The link in these bytes. Raises AuditChainError unless `encode` writes exactly the same bytes."""
         try:
             words = json.loads(body)
             link = cls(
@@ -104,22 +113,25 @@ class Link:
 
 @dataclass(frozen=True, kw_only=True)
 class StoredLink:
-    """A number of the chain as the bucket has it."""
+    """One link as the bucket lists it.
+
+    Only the oldest version of its key belongs to the chain; the bucket keeps every version."""
 
     number: int
     key: str
     version_id: str
-    """Of the oldest version, which alone belongs to the chain."""
+    """The oldest version of the key."""
     written_at: datetime
+    """When S3 took the oldest version."""
     later_versions: int
-    """Versions that somebody put over it."""
+    """How many versions somebody has put over it."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Object:
     body: bytes
     sequence: str
-    """Of its metadata; empty where somebody else has put it."""
+    """The stream's number from the metadata. Empty if somebody else has put the object."""
 
 
 def digest(body: bytes) -> str:
@@ -128,25 +140,25 @@ def digest(body: bytes) -> str:
 
 
 def link_key(workload: str, number: int) -> str:
-    """Where the link with this number lies."""
+    """The key of the link with this number: `electricity/9999999983.json` for 17."""
     return f"{workload}/{KEYS - number:010d}.json"
 
 
 class AuditChain:
-    """One workload's chain. `client` is boto3's S3 client; S3's lists are strongly consistent."""
+    """The chain of one workload. `client` is boto3's S3 client. S3's lists are strongly consistent."""
 
     def __init__(self, client: Any, *, bucket: str, workload: str) -> None:
         self._client, self._bucket, self._workload = client, bucket, workload
         self._written: dict[str, _Object] = {}
 
     def extend(self, changes: Sequence[Change]) -> int:
-        """How many of the changes were not in the chain yet: they are now, in their order.
+        """Add the changes that are not in the chain yet, in their order. Returns how many were added.
 
-        To call it again with the same changes, or at the same time elsewhere, adds nothing."""
+        A change is added once, even if this is called again, or elsewhere at the same time."""
         left, added = list(changes), 0
         while left:
-            # Another writer may have added changes, of these too, since the newest object was read: then its number is
-            # taken, and all is looked at anew.
+            # Read the newest links, then put one link after the other. A put fails if another writer has put that
+            # number since; this writer may have added some of the same changes. Then begin anew with what is left.
             known, (number, previous) = self._recent(min(change.at for change in left))
             left = [change for change in left if change.sequence not in known]
             while left and (body := self._put(number + 1, previous, left[0])) is not None:
@@ -155,9 +167,12 @@ class AuditChain:
         return added
 
     def links(self, page: int = 1000) -> Iterator[StoredLink]:
-        """The numbers of the chain, newest first; one behind a delete marker is among them. `page` go in one call."""
+        """The links of the chain, newest first. A link behind a delete marker is among them.
+
+        `page` is the number of objects that one call lists."""
         listed = (version for found in self._pages(page) for version in found.get("Versions", []))
         for key, versions in groupby(listed, key=lambda version: str(version["Key"])):
+            # S3 lists the versions of a key from the newest to the oldest.
             *later, first = versions
             if number := self._number(key):
                 yield StoredLink(
@@ -169,18 +184,18 @@ class AuditChain:
                 )
 
     def length(self) -> int:
-        """The number of the newest link; 0 without one."""
+        """The number of the newest link. 0 without a link."""
         newest = next(self.links(1), None)
         return newest.number if newest else 0
 
     def strangers(self) -> Iterator[str]:
-        """What is no part of the chain: keys with a delete marker, and keys that the chain does not use."""
+        """What does not belong to the chain: keys with a delete marker, and keys that no link has."""
         for page in self._pages(1000):
             yield from (f"{marker['Key']} (delete marker)" for marker in page.get("DeleteMarkers", []))
             yield from (version["Key"] for version in page.get("Versions", []) if not self._number(version["Key"]))
 
     def read(self, link: StoredLink) -> bytes:
-        """The bytes of the object; raises AuditChainError where S3's own checksum is another."""
+        """The bytes of the link. Raises AuditChainError if they do not match S3's own checksum."""
         return self._read(link).body
 
     def _read(self, link: StoredLink) -> _Object:
@@ -192,17 +207,18 @@ class AuditChain:
         return _Object(body=body, sequence=answer.get("Metadata", {}).get(SEQUENCE, ""))
 
     def _recent(self, since: datetime) -> tuple[set[str], tuple[int, str]]:
-        """The stream's numbers of the changes that the chain got since then; number and digest of its newest object.
+        """The stream's numbers of the changes that were chained since then, and number and digest of the newest link.
 
-        No change is in the chain before it was made, so what is older need not be read."""
+        A change is chained only after it was made, so links from before `since` need not be read."""
         known: set[str] = set()
         number, name = 0, BEFORE_THE_FIRST
         for stored in self.links(RECENT):
             if number and stored.written_at < since - SKEW:
                 break
-            # No version ever changes: mostly the chain has put the newest objects itself, and reads none.
+            # A version never changes, so what this chain has written is not read again. Mostly it has written the
+            # newest links itself and reads none.
             found = self._written.get(stored.version_id) or self._read(stored)
-            if not number:
+            if not number:  # the first link of the list is the newest
                 number, name = stored.number, digest(found.body)
             known.add(found.sequence)
         return known, (number, name)
@@ -214,7 +230,7 @@ class AuditChain:
         return pages
 
     def _put(self, number: int, previous: str, change: Change) -> bytes | None:
-        """The bytes of the new object; None where the number is taken."""
+        """Put the change as link `number` and return its bytes. Returns None if the number is taken."""
         body = Link(number=number, previous=previous, kind=change.kind, record=change.record).encode()
         try:
             answer = self._client.put_object(
@@ -233,12 +249,13 @@ class AuditChain:
                 return None
             raise
         self._written[answer["VersionId"]] = _Object(body=body, sequence=change.sequence)
+        # A dictionary keeps the order of insertion, so its first key is the oldest.
         if len(self._written) > REMEMBERED:
             del self._written[next(iter(self._written))]
         return body
 
     def _number(self, key: str) -> int:
-        """0 where it is no key of the chain."""
+        """The number of the link with this key. 0 if no link has such a key."""
         digits = key.removeprefix(f"{self._workload}/").removesuffix(".json")
         number = KEYS - int(digits) if digits.isascii() and digits.isdigit() else 0
         return number if key == link_key(self._workload, number) else 0

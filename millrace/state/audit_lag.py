@@ -1,12 +1,14 @@
-"""By how much the audit's chain lags behind its table, whatever keeps a record from it: the item `audit-chain`
-(records, lost, as_of).
+"""How far the audit's chain lags behind the audit table: item `audit-chain` (records, lost, as_of).
 
-The function of the chain is not even called where Lambda may not read the table's stream. So the links are counted
-against the records that were in the table hours ago:
+The function that writes the chain cannot report a lag itself: it is not even called if Lambda may not read the table's
+stream. So the sweep counts the links of the chain, and compares with the number of records of some hours ago:
 
-    06:00  17 records                  noted
-    09:00  17 links, and 18 records    17 of 17: no lag; 18 are noted
-    12:00  17 links                    17 of 18: a record has waited for three hours
+    06:00  17 records              17 are noted
+    09:00  17 links, 18 records    17 links for 17 noted records: no lag. Now 18 are noted
+    12:00  17 links                17 links for 18 noted records: a record has waited for at least three hours
+
+A record that waits for longer than the stream keeps it never becomes a link. It is then counted as `lost`, so that the
+lag ends and a later one is noticed again.
 """
 
 from __future__ import annotations
@@ -23,15 +25,15 @@ from millrace.timestamps import format_utc, parse_utc
 
 ITEM = "audit-chain"
 EVERY = timedelta(hours=3)
-"""Between two counts: each reads the workload's whole part of the audit table."""
+"""The least time between two counts. Each count reads all of the workload's records in the audit table."""
 KEPT = timedelta(hours=24)
-"""By a stream: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Streams.html"""
+"""How long a stream keeps a record: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Streams.html"""
 NONE = timedelta()
 
 
 @dataclass(frozen=True, kw_only=True)
 class AuditLag:
-    """`dynamodb` is boto3's client."""
+    """Compares the chain of one workload with its records. `dynamodb` is boto3's client."""
 
     dynamodb: Any
     names: WorkloadNames
@@ -39,22 +41,25 @@ class AuditLag:
     state: StateTable
 
     def check(self, as_of: datetime) -> timedelta:
-        """For how long at least a record has been in the table without a link; zero where none has.
+        """How long at least a record has been in the table without a link. Zero if no record lacks its link.
 
-        Counts, and notes the count, where the last one is EVERY old. What the stream does not keep any more is lost and
-        does not count again: `millrace audit verify` names it."""
+        Nothing is counted until the last note is EVERY old. A record that the stream no longer keeps is reported once
+        more and then counts as lost; `millrace audit verify` names it."""
         noted = self.state.get(ITEM)
         if not noted:
             self._note(lost=0, as_of=as_of)
             return NONE
         age = as_of - parse_utc(noted["as_of"]["S"])
+        # Too early: records of the last hours may be on their way to the chain, and a count reads many items.
         if age < EVERY:
             return NONE
+        # As long as links are missing the note stays, so `age` grows and the lag with it.
         records, lost = int(noted["records"]["N"]), int(noted["lost"]["N"])
         missing = records - lost - self.chain.length()
         if missing <= 0:
             self._note(lost=lost, as_of=as_of)
             return NONE
+        # The missing records were in the table by the time of the note, so the stream has dropped them by now.
         if age > KEPT + EVERY:
             self._note(lost=lost + missing, as_of=as_of)
         return age

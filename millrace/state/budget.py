@@ -1,4 +1,9 @@
-"""What a month's runs have reserved of its budget: items `spend#<yyyy-mm>` (usd, and by each run's ARN its part)."""
+"""What the runs of a month have reserved of the month's budget: items `spend#<yyyy-mm>`.
+
+An item has the sum, and one attribute for each run, whose name is the run's ARN:
+
+    spend#1997-06 = {"usd": {"N": "1.24"}, "arn:…-train:7f": {"N": "0.62"}, "arn:…-train:8a": {"N": "0.62"}}
+"""
 
 from __future__ import annotations
 
@@ -12,16 +17,17 @@ from millrace.timestamps import month
 
 PREFIX = "spend#"
 KEYS = ("pk", "sk", "usd")
-"""Attributes of an item that are no run."""
+"""The attributes of an item that are no ARN of a run."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Spend:
-    """What one month's runs have reserved."""
+    """What the runs of one month have reserved, in US dollars."""
 
     usd: Decimal
+    """The sum."""
     runs: Mapping[str, Decimal]
-    """By the ARN of the execution, or of the job that a person started, what it has reserved."""
+    """The part of each run, by the ARN of its execution or of the job that a person started."""
 
 
 class MonthlyBudget:
@@ -31,11 +37,11 @@ class MonthlyBudget:
         self._table = table
 
     def spent_usd(self, as_of: datetime) -> Decimal:
-        """What is reserved in the month of `as_of`."""
+        """The sum that is reserved in the month (UTC) of `as_of`."""
         return Decimal(self._table.get(f"{PREFIX}{month(as_of)}").get("usd", {"N": "0"})["N"])
 
     def months(self) -> dict[str, Spend]:
-        """What is reserved by month (yyyy-mm), the oldest first."""
+        """What is reserved in each month, by yyyy-mm, the oldest month first."""
         return {
             name: Spend(
                 usd=Decimal(item["usd"]["N"]),
@@ -45,15 +51,19 @@ class MonthlyBudget:
         }
 
     def reserve(self, usd: float, *, arn: str, as_of: datetime, monthly_usd: float) -> bool:
-        """Whether `usd` fits the month's budget and is now reserved, once, for the execution or the job of this ARN."""
+        """Reserve `usd`, rounded up to cents, for the run with this ARN in the month of `as_of`.
+
+        Returns whether it is reserved: False if the month's budget `monthly_usd` has no room. A run reserves once; a
+        second call for the same ARN returns True."""
         key = f"{PREFIX}{month(as_of)}"
         cost = Decimal(str(usd)).quantize(Decimal("0.01"), ROUND_CEILING)
         room = Decimal(str(monthly_usd)) - cost
         values: dict[str, Attribute] = {":usd": {"N": str(cost)}, ":room": {"N": str(room)}}
         # One conditional write, so that two runs at once cannot both take the last of the budget. A condition cannot
-        # add: spent + cost <= budget is written spent <= room. A retry finds its run among those that have reserved.
+        # add, so `spent + cost <= budget` is written as `spent <= room`.
         fits = "(attribute_not_exists(usd) OR usd <= :room) AND attribute_not_exists(#arn)"
         added = "ADD usd :usd SET #arn = :usd"
         if room >= 0 and self._table.update(key, added, values, condition=fits, attributes={"#arn": arn}):
             return True
+        # The write was refused: either there is no room, or the run has reserved before and this is a retry.
         return arn in self._table.get(key)

@@ -1,8 +1,18 @@
-"""Which execution works on a drop: items `drop#<id>` (execution) and `group#<execution>` (machine, input).
+"""Claims say which execution works on a drop, so that each drop is worked on once: items `drop#<id>` and
+`group#<execution>`.
 
-A drop is of one execution for 30 days, longer than its events can come again. Whoever finds a claim can start that
-execution, with the very same input: the claims of a group and its input are written together, before the execution is
-started."""
+    drop#a1  = {"execution": {"S": "77fe"}, "delete_after": …}       the claim: execution 77fe has the drop a1
+    drop#b2  = {"execution": {"S": "77fe"}, "delete_after": …}
+    group#77fe = {"machine": {"S": "ingest"}, "input": {"S": "{…}"}, "delete_after": …}
+
+S3 may send the event of a drop several times, and the intake may die at any point:
+
+    1. take a slot                                  dies after it: the sweep frees the slot
+    2. write all claims and the group at once       dies after it: the event comes again, and the intake starts 77fe
+    3. start the execution 77fe                     dies after it: starting the same name again does nothing
+
+A claim is never taken over. Whoever finds one can start its execution with the very same input. A claim is kept for 30
+days, longer than the event of a drop can come again."""
 
 from __future__ import annotations
 
@@ -15,8 +25,10 @@ from millrace.state.table import DELETE_AFTER, Attribute, StateTable
 
 DROP, GROUP = "drop#", "group#"
 KEPT_FOR, GROUP_KEPT_FOR = timedelta(days=30), timedelta(days=31)
-"""Longer than SQS keeps a message, and than a rule tries to deliver its event: 14 days and an hour. The group longer
-than its claims, though DynamoDB deletes each item when it likes, some days after its time."""
+"""Longer than an event can come again: SQS keeps a message for 14 days, after a rule has tried for an hour to send it.
+
+A group is kept for longer than its claims, so that a claim mostly finds its group. It may not: DynamoDB deletes each
+item when it likes, some days after its time."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,9 +37,9 @@ class Start:
 
     machine: Literal["ingest", "score"]
     name: str
-    """The drop's id; of several drops the SHA-256 of their ids."""
+    """The id of its drop. If there are several drops, the SHA-256 of their ids."""
     input: str
-    """JSON."""
+    """The input of the execution, as JSON."""
 
 
 class Claims:
@@ -37,14 +49,19 @@ class Claims:
         self._table = table
 
     def take(self, start: Start, drop_ids: Sequence[str], *, now: datetime) -> bool:
-        """Whether the execution has all these drops; nothing is written where another one, or it, had one before."""
+        """Claim all these drops for the execution, and store its input. Returns whether that was written.
+
+        It is all or nothing: nothing is written if any drop is claimed already, even by the same execution.
+        Raises ConflictError if another transaction writes one of the items at the same time."""
         group = _item(now + GROUP_KEPT_FOR, machine=start.machine, input=start.input)
         claims = {f"{DROP}{each}": _item(now + KEPT_FOR, execution=start.name) for each in drop_ids}
         return self._table.put_new({f"{GROUP}{start.name}": group, **claims})
 
     def take_apart(self, start: Start, *, of: str, now: datetime) -> None:
-        """The execution has the drop that it is named by, which the execution `of` had with others; twice is once."""
-        # Its input first: whoever finds the claim can start the execution.
+        """Claim one drop anew for an execution of its own, after the execution `of`, which had several drops, failed.
+
+        The execution bears the id of the drop as its name. A second call changes nothing."""
+        # The input first: as soon as the claim names the execution, whoever finds the claim must be able to start it.
         group = _item(now + GROUP_KEPT_FOR, machine=start.machine, input=start.input)
         self._table.put(f"{GROUP}{start.name}", group)
         self._table.update(
@@ -55,18 +72,18 @@ class Claims:
         )
 
     def find(self, drop_id: str) -> Start | None:
-        """The execution that has the drop, with its input; None where none has, or had and ended long ago."""
+        """The execution that has claimed the drop, with its input. None without a claim, or if its group is deleted."""
         name = self.execution_of(drop_id)
         return self.group(name) if name else None
 
     def execution_of(self, drop_id: str) -> str:
-        """The name of the execution that has the drop; empty where none has."""
+        """The name of the execution that has claimed the drop. Empty without a claim."""
         claim = self._table.get(f"{DROP}{drop_id}")
         name: str = claim["execution"]["S"] if claim else ""
         return name
 
     def group(self, run: str) -> Start | None:
-        """The execution that was claimed by this name; None where none was, or its claims are being deleted."""
+        """The execution of this name, with its input. None if nothing was claimed for it, or its group is deleted."""
         group = self._table.get(f"{GROUP}{run}")
         if not group:
             return None

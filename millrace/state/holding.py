@@ -1,4 +1,13 @@
-"""A slot or a lease with its holder, as the sweep looks at it."""
+"""A slot or a lease with its holder, as the sweep looks at it.
+
+An execution that was never started does not end, so `cleanup` does not free what it holds. The sweep does, but only if
+it misses the execution twice: a slot is taken before its execution is started, so the first time may be too early.
+
+    07:00  no execution of the holder is found            mark_missing: the item keeps the mark 07:00
+    08:00  none is found again, and the mark is 07:00     free_missing: the slot is free
+
+If the holder takes its slot again in between, `take` removes the mark, and the sweep of 08:00 marks the holding anew.
+"""
 
 from __future__ import annotations
 
@@ -9,24 +18,28 @@ from typing import Protocol
 
 @dataclass(frozen=True, kw_only=True)
 class Holding:
-    """Who holds what, and whether a sweep has missed the holder before."""
+    """One slot or lease that is held."""
 
     key: str
-    """Sort key of the item: `slots#ingest`, `lease#release`."""
+    """The sort key of the item: `slots#ingest`, `lease#release`."""
     holder: str
-    """ARN of an execution."""
+    """The ARN of an execution. Of a lease it may be another text (`millrace.state.leases.Lease`)."""
     missing_since: datetime | None = None
-    """When a sweep first found no execution of this ARN; None where none did since the holder took it."""
+    """When a sweep first found no execution of the holder. None if no sweep has missed it since the holder took it."""
 
 
 class Holdings(Protocol):
-    """What `Slots` and `Leases` offer to the sweep."""
+    """The methods of `Slots` and `Leases` that the sweep calls."""
 
     def holdings(self) -> list[Holding]:
         """Everything that is held."""
 
     def mark_missing(self, holding: Holding, *, as_of: datetime) -> bool:
-        """Note that the holder has no execution; False where it has let go or taken it again meanwhile."""
+        """Note in the item that the holder has no execution. A mark that is there already keeps its time.
+
+        Returns whether a mark was written: False if there is one, or if the holder holds nothing any more."""
 
     def free_missing(self, holding: Holding) -> bool:
-        """Release a holding that is marked; False where the holder has let go or taken it again since the mark."""
+        """Free a marked holding. Returns whether it was freed.
+
+        False if it has no mark, or if the holder has freed it or taken it again since the mark was read."""

@@ -1,4 +1,16 @@
-"""The right to do one thing at a time: items `lease#<name>` (holder, as_of, expires_at, missing_since)."""
+"""A lease lets one holder at a time do a thing, such as a training: items `lease#<name>`.
+
+    lease#train = {"holder": {"S": "arn:…:execution:…-train:7f"}, "as_of": {"S": "1997-06-01T06:00:00Z"},
+                   "expires_at": {"S": "1997-06-02T14:30:00Z"}, "missing_since": {"S": "1997-06-01T09:00:00Z"}}
+
+    06:00  A takes `train` until 14:30 of the next day    True
+    07:00  B takes `train`                                False: A has it
+    07:00  A takes `train` again, until 15:00             True, with a later end
+    09:00  the execution of A has ended                   `cleanup` frees all leases of A
+
+If the event of its end is lost, the sweep finds that A has ended and calls `cleanup`. In any case the lease ends when
+it expires. `missing_since` is the sweep's mark (`millrace.state.holding`).
+"""
 
 from __future__ import annotations
 
@@ -14,26 +26,33 @@ PREFIX = "lease#"
 
 @dataclass(frozen=True, kw_only=True)
 class Lease:
-    """Who holds it, and until when."""
+    """Who holds a lease, and until when."""
 
     holder: str
-    """ARN of an execution; of `first` that of a registered version; `sweep <id>` or `cleanup <id>` while one of these
-    tidies up after a release."""
+    """The ARN of an execution. The lease `first` has the ARN of a registered version.
+
+    `sweep <id>` or `cleanup <id>`: this function holds the lease `release` while it deletes what a release left."""
     as_of: datetime
+    """When the holder took it last."""
     expires_at: datetime
+    """From this time on another holder may take it."""
 
 
 class Leases:
-    """The workload's leases by name: `train`, `release`, `retrain`; `first` has the first version that is registered,
-    until its release has `release`. Time is always an argument."""
+    """The workload's leases. Time is always an argument, never the wall clock.
+
+    `train`, `release` and `retrain`: one execution of the machine works at a time.
+    `first`: the first version is registered, and its release has not taken the lease `release` yet."""
 
     def __init__(self, table: StateTable) -> None:
         self._table = table
 
     def take(self, name: str, *, holder: str, as_of: datetime, expires_at: datetime) -> bool:
-        """Whether `holder` has the lease now: it was free, expired at `as_of`, or the holder's already."""
-        # Times are compared as text, which is right since `format_utc` has one format. One write decides: of two that
-        # find the lease expired the second sees the first one's.
+        """Whether `holder` has the lease now, until `expires_at`.
+
+        It gets the lease if the lease is free, has expired at `as_of`, or is the holder's already."""
+        # One conditional write decides. Of two that find the lease expired, the second finds the item of the first.
+        # DynamoDB compares the times as text, which is right since `format_utc` writes one format only.
         return self._table.put(
             f"{PREFIX}{name}",
             {"holder": {"S": holder}, "as_of": {"S": format_utc(as_of)}, "expires_at": {"S": format_utc(expires_at)}},
@@ -42,7 +61,7 @@ class Leases:
         )
 
     def find(self, name: str) -> Lease | None:
-        """The lease, expired or not; None when free."""
+        """The lease, even if it has expired. None if it is free."""
         item = self._table.get(f"{PREFIX}{name}")
         if not item:
             return None
@@ -53,13 +72,13 @@ class Leases:
         )
 
     def free(self, holder: str) -> list[str]:
-        """Release all leases of `holder`; the keys of those that it still had."""
-        # The condition again at each delete: between the reading and it an expired lease may have another holder.
+        """Free all leases of `holder`. Returns the keys of the leases that it still had."""
+        # Each delete checks the holder again: another one may have taken an expired lease since the items were read.
         held = [f"{PREFIX}{name}" for name, item in self._table.items(PREFIX).items() if item["holder"]["S"] == holder]
         return [key for key in held if self._table.delete(key, "holder = :holder", {":holder": {"S": holder}})]
 
     def holdings(self) -> list[Holding]:
-        """Every lease that is held, expired or not."""
+        """Every lease that is held, even if it has expired."""
         return [
             Holding(
                 key=f"{PREFIX}{name}",
@@ -70,7 +89,7 @@ class Leases:
         ]
 
     def mark_missing(self, holding: Holding, *, as_of: datetime) -> bool:
-        """As `Holdings`; the first mark stays. `take` writes the whole item, and so removes it."""
+        """See `Holdings.mark_missing`. `take` writes the whole item, so it removes the mark."""
         return self._table.update(
             holding.key,
             "SET missing_since = :as_of",
@@ -79,7 +98,7 @@ class Leases:
         )
 
     def free_missing(self, holding: Holding) -> bool:
-        """As `Holdings`."""
+        """See `Holdings.free_missing`."""
         if holding.missing_since is None:
             return False
         marked = {":holder": {"S": holding.holder}, ":mark": {"S": format_utc(holding.missing_since)}}

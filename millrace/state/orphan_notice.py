@@ -1,4 +1,6 @@
-"""The event of a live endpoint whose version is not known, once a day: item `orphan-notice` (as_of)."""
+"""The event `endpoint.orphaned`, at most once a day: item `orphan-notice` (as_of).
+
+An endpoint is orphaned if the release pointers do not name the version that it serves."""
 
 from __future__ import annotations
 
@@ -18,19 +20,19 @@ EVERY = timedelta(days=1)
 
 @dataclass(frozen=True, kw_only=True)
 class OrphanNotice:
-    """`events` is boto3's EventBridge client."""
+    """Sends the event. `events` is boto3's EventBridge client."""
 
     events: Any
     names: WorkloadNames
     state: StateTable
 
     def send(self, endpoint: str, *, cause: str, as_of: datetime) -> None:
-        """Put the event, unless one was put in the last day. Raises QueueError when the bus refuses it."""
+        """Put the event, unless one was put in the last day. Raises QueueError if the bus refuses it."""
         last = self.state.get(ITEM)
         if last and as_of - parse_utc(last["as_of"]["S"]) < EVERY:
             return
         run = self.names.function_arn("sweep")
         event = EndpointOrphaned(workload=self.names.workload, run=run, cause=cause, endpoint=endpoint)
         put_event(self.events, self.names.platform, event)
-        # After the event: where this write fails, the next sweep sends it once more.
+        # Written after the event: if this write fails, the next sweep sends the event once more.
         self.state.put(ITEM, {"as_of": {"S": format_utc(as_of)}})

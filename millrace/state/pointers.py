@@ -1,4 +1,11 @@
-"""Who is live: the release pointers, item `release` (champion, previous, highest, revision)."""
+"""The release pointers say which version is live: item `release` (champion, previous, highest, revision).
+
+    release = {"champion": {"M": {"version": {"S": "3"}, …}}, "previous": {"M": {"version": {"S": "1"}, …}},
+               "highest": {"N": "3"}, "revision": {"N": "5"}}
+
+A write names the revision that it has read. Of two releases that read revision 5, the first writes revision 6 and the
+second gets ConflictError.
+"""
 
 from __future__ import annotations
 
@@ -16,35 +23,43 @@ class Version:
 
     package_arn: str
     version: str
-    """Number of the package in its group."""
+    """The number of the package in its group."""
     model_name: str
+    """The SageMaker model that the release made of the version."""
     run: str
-    """Name of the train execution that made it."""
+    """The name of the train execution that made the version."""
     baseline_uri: str
     """The monitors' baseline, made of the rows that this version was trained on."""
     model_data_url: str = ""
+    """The URI of the version's `model.tar.gz`."""
     model_digest: str = ""
-    """Of the artefact's members, as registered; empty for a version from before it was kept, as `baseline_digest`."""
+    """The SHA-256 of the artefact's members, as the registry keeps it.
+
+    This digest and the next are empty for a version that was released before they were kept."""
     baseline_digest: str = ""
+    """The SHA-256 of the baseline's file, as the registry keeps it."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Pointers:
-    """The live version. A write names the revision that it has read and fails if another write was first."""
+    """The live version, and what a release must know of earlier ones."""
 
     champion: Version | None = None
+    """The live version. None before the first release."""
     previous: Version | None = None
+    """The version that was live before: a rollback returns to it."""
     highest: int = 0
-    """The highest version that was ever live; 0 before the first release and in items from before this field."""
+    """The highest number of a version that was ever live. 0 before the first release, and in old items."""
     revision: int = 0
+    """How often the pointers were written."""
 
     @property
     def newest(self) -> int:
-        """The number of the newest version that is live or ever was; 0 before the first release."""
+        """The highest number of a version that is or was live. 0 before the first release."""
         return max(self.highest, *(int(one.version) for one in (self.champion, self.previous) if one), 0)
 
     def with_live(self, version: Version) -> Pointers:
-        """The same with `version` live and the champion as previous."""
+        """The pointers with `version` as champion and the champion so far as previous. The revision stays."""
         newest = max(self.newest, int(version.version))
         return replace(self, champion=version, previous=self.champion, highest=newest)
 
@@ -56,7 +71,7 @@ class ReleasePointers:
         self._table = table
 
     def read(self) -> Pointers:
-        """All None and revision 0 before the first release."""
+        """The pointers as stored. Before the first release there is no version, and the revision is 0."""
         item = self._table.get(KEY)
         return Pointers(
             champion=_version(item.get("champion")),
@@ -66,13 +81,13 @@ class ReleasePointers:
         )
 
     def champion(self) -> Version | None:
-        """The live version, None before the first release."""
+        """The live version. None before the first release."""
         return self.read().champion
 
     def move(self, pointers: Pointers) -> Pointers:
-        """The pointers as written, one revision later; `pointers.revision` is the revision that was read.
+        """Write the pointers over the revision that was read, `pointers.revision`. Returns them with the next revision.
 
-        Raises ConflictError when another release moved them since."""
+        Raises ConflictError if another write came since."""
         item: dict[str, Attribute] = {
             "revision": {"N": str(pointers.revision + 1)},
             "highest": {"N": str(pointers.highest)},
@@ -80,7 +95,8 @@ class ReleasePointers:
         for role, version in (("champion", pointers.champion), ("previous", pointers.previous)):
             if version:
                 item[role] = {"M": _attributes(version)}
-        # Optimistic: who read an older revision is refused and must read again. The first write finds no item.
+        # Compare and set: the write is refused if the stored revision is not the one that was read. Before the first
+        # write there is no item to compare with.
         is_current = "revision = :revision"
         if pointers.revision == 0:
             is_current = f"attribute_not_exists(pk) OR {is_current}"
@@ -93,7 +109,7 @@ class ReleasePointers:
 def _version(attribute: Attribute | None) -> Version | None:
     if attribute is None:
         return None
-    # A rolled-back stack may read what newer code has written: fields that it does not know are left out.
+    # After the rollback of a deployment, this code may read what newer code has written. It leaves out unknown fields.
     known = {field.name for field in fields(Version)}
     return Version(**{name: value["S"] for name, value in attribute["M"].items() if name in known})
 

@@ -1,4 +1,10 @@
-"""The last retraining: item `retraining` (last_run, last_started_at, labels_total, counted_month, runs_this_month)."""
+"""The last accepted retraining: item `retraining`.
+
+The guard writes it under the lease `retrain`:
+
+    retraining = {"last_run": {"S": "arn:…:execution:…-retrain:c4c1"}, "last_started_at": {"S": "1997-05-15T00:02:00Z"},
+                  "labels_total": {"N": "5712"}, "counted_month": {"S": "1997-05"}, "runs_this_month": {"N": "1"}}
+"""
 
 from __future__ import annotations
 
@@ -13,29 +19,32 @@ KEY = "retraining"
 
 @dataclass(frozen=True, kw_only=True)
 class LastRetraining:
-    """What the guard has to know of the retraining before."""
+    """The last accepted retraining, as far as the guard must know it. Empty before the first one."""
 
     execution_arn: str | None = None
-    """Of the `retrain` that started it."""
+    """The ARN of the `retrain` execution."""
     started_at: datetime | None = None
+    """The `as_of` of that execution."""
     labels_total: int = 0
-    """Labels in the table when it started."""
+    """Rows in the table `labels` when it started."""
     counted_month: str = ""
+    """The month (yyyy-mm, UTC) of the last retraining."""
     runs_in_month: int = 0
+    """Accepted retrainings in `counted_month`."""
 
     def runs_in(self, wanted: str) -> int:
-        """Accepted retrainings in the month `wanted` (yyyy-mm); only the last month is remembered."""
+        """Accepted retrainings in the month `wanted` (yyyy-mm). Only the last month is stored; for others it is 0."""
         return self.runs_in_month if wanted == self.counted_month else 0
 
 
 class Retrainings:
-    """The workload's accepted retrainings, of which the last one is kept."""
+    """The workload's accepted retrainings. Only the last one is stored."""
 
     def __init__(self, table: StateTable) -> None:
         self._table = table
 
     def last(self) -> LastRetraining:
-        """Its fields are empty before the first one."""
+        """The last accepted retraining. Its fields are empty before the first one."""
         item = self._table.get(KEY)
         if not item:
             return LastRetraining()
@@ -48,9 +57,9 @@ class Retrainings:
         )
 
     def record(self, *, execution_arn: str, as_of: datetime, labels_total: int) -> None:
-        """Count an accepted retraining once; only the holder of the lease `retrain` may call it."""
-        # Read, then written without a condition: the lease lets only one execution come here, and its retry finds its
-        # run.
+        """Store an accepted retraining and count it once. Only the holder of the lease `retrain` may call this."""
+        # This reads and then writes without a condition. That is safe: the lease lets only one execution come here, and
+        # a retry of the same execution finds itself stored already.
         before = self.last()
         if before.execution_arn == execution_arn:
             return

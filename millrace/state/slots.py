@@ -1,6 +1,13 @@
-"""How many executions of a machine may run at once: items `slots#<machine>` (holders, and an attribute per mark).
+"""The slots of each machine limit how many of its executions run at once: items `slots#<machine>`.
 
-A mark is an attribute of the holder's name: since when the sweep has found no execution of it."""
+The attribute `holders` is a set of ARNs. A mark of the sweep is one more attribute, whose name is the holder's ARN:
+
+    slots#ingest = {"holders": {"SS": ["arn:…:9f2c", "arn:…:c4c1"]}, "arn:…:c4c1": {"S": "1997-06-01T07:00:00Z"}}
+
+    intake   take     before it starts the execution
+    cleanup  free     when the execution has ended
+    sweep    mark_missing, free_missing: if the execution was never started, or if its end was not reported
+"""
 
 from __future__ import annotations
 
@@ -20,9 +27,9 @@ class Slots:
         self._table = table
 
     def take(self, machine: str, *, holder: str, limit: int) -> bool:
-        """Whether `holder` has one of the machine's `limit` slots; taken twice, it is one."""
-        # DynamoDB keeps no empty set: before the first holder, and after the last one has left, there is no attribute.
-        # Who takes its slot again is about to start its execution: a mark of before is gone in the same write.
+        """Whether `holder` has one of the machine's `limit` slots now. To take a slot twice is to take it once."""
+        # DynamoDB keeps no empty set: without a holder the attribute `holders` does not exist.
+        # The holder is about to start its execution, so the same write removes an older mark of the sweep.
         has_room = "attribute_not_exists(holders) OR size(holders) < :limit OR contains(holders, :name)"
         values: dict[str, Attribute] = {
             ":holder": {"SS": [holder]},
@@ -38,12 +45,12 @@ class Slots:
         )
 
     def free(self, machine: str, holder: str) -> list[str]:
-        """Release the holder's slot; the key of the slots, [] where it had none."""
+        """Free the holder's slot. Returns the key of the item, or [] if the holder had no slot."""
         key = f"{PREFIX}{machine}"
         return [key] if self._remove(key, holder, "contains(holders, :name)", {}) else []
 
     def holdings(self) -> list[Holding]:
-        """Every slot that is taken, by machine."""
+        """Every slot that is taken, in the order of the machines' names."""
         return [
             Holding(
                 key=f"{PREFIX}{machine}",
@@ -55,7 +62,7 @@ class Slots:
         ]
 
     def mark_missing(self, holding: Holding, *, as_of: datetime) -> bool:
-        """As `Holdings`; the first mark stays."""
+        """See `Holdings.mark_missing`."""
         return self._table.update(
             holding.key,
             "SET #mark = :as_of",
@@ -65,9 +72,10 @@ class Slots:
         )
 
     def free_missing(self, holding: Holding) -> bool:
-        """As `Holdings`."""
+        """See `Holdings.free_missing`."""
         if holding.missing_since is None:
             return False
+        # The mark must still be the one that was read: it is not if the holder has taken its slot again.
         condition = "contains(holders, :name) AND #mark = :mark"
         return self._remove(holding.key, holding.holder, condition, {":mark": {"S": format_utc(holding.missing_since)}})
 

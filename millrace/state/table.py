@@ -1,6 +1,6 @@
-"""The table `state`: the items of one workload. Only the module beside a key reads or writes its items.
+"""The DynamoDB table `state`: what a workload must remember between executions.
 
-pk is the workload; sk is one of
+Only the module named beside a key reads or writes its items. pk is the workload, sk is one of
 
     release           `pointers`
     lease#<name>      `leases`
@@ -25,28 +25,32 @@ from millrace.errors import ConflictError
 from millrace.names import WorkloadNames
 
 DELETE_AFTER = "delete_after"
-"""The attribute by which DynamoDB deletes an item, some days after that time (seconds since 1970); of `claims` alone.
+"""The attribute with the time (seconds since 1970) after which DynamoDB deletes the item, some days late.
 
+Only the items of `claims` have it.
 https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/TTL.html"""
 Attribute = dict[str, Any]
-"""One DynamoDB value with its type, for example {"S": "…"}."""
+"""One value of DynamoDB with its type: {"S": "a text"}, {"N": "1.5"}, {"SS": ["a", "b"]}."""
 
 
 class StateTable:
-    """One workload's items. `client` is boto3's DynamoDB client; every read is strongly consistent."""
+    """The items of one workload. `client` is boto3's DynamoDB client.
+
+    Every read is strongly consistent: it returns what the last write has written. A write with a condition is atomic;
+    the protocols of `millrace.state` rest on such writes."""
 
     def __init__(self, client: Any, names: WorkloadNames) -> None:
         self._client, self._table = client, names.platform.state_table
         self.workload = names.workload
 
     def get(self, sort: str) -> dict[str, Attribute]:
-        """The item, {} where there is none."""
+        """The item with this sort key. {} without one."""
         answer = self._client.get_item(TableName=self._table, Key=self._key(sort), ConsistentRead=True)
         item: dict[str, Attribute] = answer.get("Item", {})
         return item
 
     def items(self, prefix: str) -> dict[str, dict[str, Attribute]]:
-        """The items whose sort keys begin so, by what follows the prefix, in order."""
+        """The items whose sort keys begin with `prefix`, in order, by the rest of the sort key."""
         pages = self._client.get_paginator("query").paginate(
             TableName=self._table,
             KeyConditionExpression="pk = :pk AND begins_with(sk, :prefix)",
@@ -62,7 +66,7 @@ class StateTable:
         condition: str | None = None,
         values: Mapping[str, Attribute] | None = None,
     ) -> bool:
-        """Whether the condition held and the whole item was written."""
+        """Write the whole item in place of an older one. Returns False, and writes nothing, if the condition fails."""
         guarded = {"ConditionExpression": condition, "ExpressionAttributeValues": values} if condition else {}
         try:
             self._client.put_item(TableName=self._table, Item=self._key(sort) | dict(item), **guarded)
@@ -71,9 +75,10 @@ class StateTable:
         return True
 
     def put_new(self, items: Mapping[str, Mapping[str, Attribute]]) -> bool:
-        """Whether all were written, by sort key; none of them where one is there already. 100 items at most.
+        """Write all items, given by sort key, in one transaction. At most 100.
 
-        Raises ConflictError where another transaction writes one of them at the same time.
+        Returns False, and writes nothing, if any of them exists already. Raises ConflictError if another transaction
+        writes one of them at the same time.
 
         https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_TransactWriteItems.html"""
         written = [
@@ -89,7 +94,9 @@ class StateTable:
         try:
             self._client.transact_write_items(TransactItems=written)
         except self._client.exceptions.TransactionCanceledException as error:
+            # One reason for each item. "None" means that this item did not cancel the transaction.
             reasons = {reason.get("Code") for reason in error.response.get("CancellationReasons", [])}
+            # A conflict decides nothing, since the other transaction may still fail: it is not "exists already".
             if "TransactionConflict" in reasons:
                 raise ConflictError(f"{self._table}: expected to be the only writer of {[*items]}") from None
             if reasons <= {"None", "ConditionalCheckFailed"}:
@@ -106,8 +113,9 @@ class StateTable:
         condition: str,
         attributes: Mapping[str, str] | None = None,
     ) -> bool:
-        """Whether the condition held and the update was made; `values` are those of both expressions, `attributes` the
-        names that `#name` stands for in them."""
+        """Update the item by DynamoDB's update expression. Returns False, and changes nothing, if the condition fails.
+
+        `values` holds the `:value` of both expressions. `attributes` says which attribute a `#name` in them means."""
         named = {"ExpressionAttributeNames": attributes} if attributes else {}
         try:
             self._client.update_item(
@@ -123,7 +131,7 @@ class StateTable:
         return True
 
     def delete(self, sort: str, condition: str, values: Mapping[str, Attribute]) -> bool:
-        """Whether the condition held and the item was deleted."""
+        """Delete the item. Returns False, and deletes nothing, if the condition fails."""
         try:
             self._client.delete_item(
                 TableName=self._table,

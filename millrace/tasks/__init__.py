@@ -1,1 +1,1 @@
-"""What is answered: one file per kind of answer, from the label to the figures by which a model is judged."""
+"""The tasks: one file per kind of answer, from the label to the figures by which a model is judged."""

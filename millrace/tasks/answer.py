@@ -1,4 +1,7 @@
-"""Answers by the fields that their task declares: checked where they come in, typed where they are kept."""
+"""Reads, checks and writes answers by the fields that their task declares.
+
+An answer is checked where it comes in, for example from an endpoint. It gets its types where it is kept: in JSON, Arrow
+and Athena."""
 
 from __future__ import annotations
 
@@ -19,18 +22,21 @@ if TYPE_CHECKING:
 
 _ATHENA: dict[FieldKind, str] = {"integer": "int", "number": "double", "share": "double", "text": "string"}
 MOST_SAID = 3
-"""Parts of an answer that are all written in words."""
+"""An answer with up to this many parts is written out in words; of a longer one the first and the last part are."""
 _JSON: dict[FieldKind, str] = {"integer": "%d", "number": "%r", "share": "%r", "text": "%s"}
-"""All digits of a number: an answer in JSON is the very number of the same answer in Arrow. A text is JSON already."""
+"""The format of one cell in JSON, by kind.
+
+`%r` writes all digits of a number, so the number in JSON is exactly the number in Arrow. A text is JSON already when it
+is formatted."""
 
 
 def has_parts(task: Task) -> bool:
-    """Whether an answer is several at once: of some horizons, of some labels."""
+    """Whether an answer has several parts: the horizons of a forecast, or several labels. Its fields are then lists."""
     return task.answer[0].length > 0
 
 
 def athena_type(field: AnswerField) -> str:
-    """The Athena type of one field: `double`, `array<double>` of a list."""
+    """The Athena type of one field: `double`, or `array<double>` for a list."""
     return f"array<{_ATHENA[field.kind]}>" if field.length else _ATHENA[field.kind]
 
 
@@ -38,12 +44,13 @@ def arrow_type(field: AnswerField) -> pa.DataType:
     """The Arrow type of one field."""
     import pyarrow as pa
 
+    # The types of _ATHENA in Arrow's words.
     kinds = {"integer": pa.int32(), "number": pa.float64(), "share": pa.float64(), "text": pa.string()}
     return pa.list_(kinds[field.kind]) if field.length else kinds[field.kind]
 
 
 def arrow_column(field: AnswerField, values: npt.NDArray[Any]) -> pa.Array:
-    """The cells of one field of `task.answers`, (N) or (N, length), in its Arrow type."""
+    """One field of `task.answers`, (N) or (N, length), as a column of the field's Arrow type."""
     import pyarrow as pa
 
     return pa.array(list(values) if field.length else values, arrow_type(field))
@@ -52,14 +59,15 @@ def arrow_column(field: AnswerField, values: npt.NDArray[Any]) -> pa.Array:
 def template(fields: Sequence[AnswerField]) -> str:
     """A format string for one answer as a JSON object without its braces: `"value":%d,"probability":%r`.
 
-    It takes the tuples of `cells`."""
+    It formats the tuples of `cells`. Serving makes it once and fills it for each row."""
+    # A cell that may be null, or is a list, comes as finished JSON text.
     return ",".join(
         f'"{field.name}":{"%s" if field.optional or field.length else _JSON[field.kind]}' for field in fields
     )
 
 
 def cells(answers: Mapping[str, npt.NDArray[Any]], fields: Sequence[AnswerField]) -> list[tuple[Any, ...]]:
-    """The answers of `task.answers` row by row, for `template`."""
+    """The answers of `task.answers` as one tuple per row, ready for `template`: `(1, 0.87, 0.87)`."""
     columns: list[list[Any]] = []
     for field in fields:
         column = answers[field.name].tolist()
@@ -76,14 +84,18 @@ def cells(answers: Mapping[str, npt.NDArray[Any]], fields: Sequence[AnswerField]
 
 
 def read_answer(document: object, fields: Sequence[AnswerField]) -> dict[str, Any]:
-    """The answer of one row as a model gave it; raises AnswerError that names field, expected and came."""
+    """The answer of one row, checked against its fields; keys that are no fields are dropped.
+
+    Raises AnswerError with the field, what was expected and what came."""
     if not isinstance(document, Mapping):
         raise AnswerError(f"expected an object, got {document!r}")
     return {field.name: _checked(field, document.get(field.name)) for field in fields}
 
 
 def check_fallback(fallback: DeclaredFallback, holds: str, *, among: Collection[object] | None = None) -> None:
-    """Raise WorkloadError where the workload's fallback holds another field than `holds`, or a value not in `among`."""
+    """Check the fallback that a workload declares.
+
+    Raises WorkloadError if it sets another field than `holds`, or a value of `holds` that is not in `among`."""
     field = "prediction.fallback"
     for name in ("probability", "value"):
         if name != holds and getattr(fallback, name) is not None:
@@ -95,15 +107,15 @@ def check_fallback(fallback: DeclaredFallback, holds: str, *, among: Collection[
 
 
 def empty_answer(fields: Sequence[AnswerField]) -> dict[str, Any]:
-    """An empty answer: every field None."""
+    """An answer with every field None."""
     return dict.fromkeys(field.name for field in fields)
 
 
 def in_words(answer: Mapping[str, Any]) -> str:
-    """An answer for a page: "1 with confidence 0.87", "61.2 between 41 and 88.3".
+    """An answer in words for a page: "1 with confidence 0.87", "61.2 between 41 and 88.3".
 
-    Of a forecast "1 h: 61.2 between 41 and 88.3, …, 24 h: 70.1 between 20.4 and 152"; of several labels those that are
-    answered with yes: "damp, mould"."""
+    A forecast is "1 h: 61.2 between 41 and 88.3, …, 24 h: 70.1 between 20.4 and 152". Several labels are the names of
+    the labels that are answered with yes: "damp, mould"."""
     value = answer["value"]
     if not isinstance(value, list | tuple):
         confidence, lower, upper = (answer.get(name) for name in ("confidence", "lower", "upper"))
@@ -114,6 +126,7 @@ def in_words(answer: Mapping[str, Any]) -> str:
         )
     if names := answer.get("label"):
         return ", ".join(name for name, said in zip(names, value, strict=True) if said) or "none of the labels"
+    # Each horizon is an answer of its own: the cell of every list at its place.
     lists = {name: cells for name, cells in answer.items() if isinstance(cells, list | tuple)}
     parts = [
         f"{hours:g} h: {in_words({name: cells[at] for name, cells in lists.items()})}"
@@ -123,7 +136,7 @@ def in_words(answer: Mapping[str, Any]) -> str:
 
 
 def is_finite(value: object) -> bool:
-    """Whether the value is a number, and one that a float can hold: JSON's whole numbers have no limit."""
+    """Whether the value is a finite number that a float can hold; whole numbers of JSON may be too large for one."""
     try:
         return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
     except OverflowError:
@@ -131,6 +144,7 @@ def is_finite(value: object) -> bool:
 
 
 def _checked(field: AnswerField, value: object) -> object:
+    """The value of one field, of the type that its kind says. Raises AnswerError for another value."""
     if value is None and field.optional:
         return None
     if not field.length:
@@ -145,6 +159,7 @@ def _checked_cell(field: AnswerField, value: object) -> object:
         if isinstance(value, str):
             return value
         raise AnswerError(f"{field.name}: expected text, got {value!r}")
+    # In Python a bool is an int, but JSON's true is no number.
     if isinstance(value, bool) or not isinstance(value, int | float) or not is_finite(value):
         raise AnswerError(f"{field.name}: expected a finite number, got {value!r:.80}")
     if field.kind == "integer":

@@ -1,4 +1,6 @@
-"""Two classes: the probability of the positive one, and 1 where it reaches the threshold."""
+"""The task `binary`: the answer is the probability of the positive class, and 1 if it reaches the threshold.
+
+Example: `{"value": 1, "probability": 0.87, "confidence": 0.87}`."""
 
 from __future__ import annotations
 
@@ -21,7 +23,7 @@ if TYPE_CHECKING:
     from millrace.tasks.task import Floats
 
 EVEN = 0.5
-"""The threshold at which the likelier class is answered."""
+"""The threshold at which the answer is always the likelier class."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,13 +42,16 @@ class Binary:
     error_unit: ClassVar[str] = ""
 
     positive: str | int | bool = 1
-    """The label's value that the answer 1 stands for."""
+    """The value of the label that the answer 1 stands for."""
     threshold: float = EVEN
-    """The probability from which on the answer is 1."""
+    """The answer is 1 if the probability is at least this."""
 
     @classmethod
     def declare(cls, prediction: DeclaredPrediction, label: Column) -> Self:
-        """For a boolean, or a column of two validValues, one of them the positive class."""
+        """The task for a label that is a boolean or has two validValues, one of them the positive class.
+
+        Raises WorkloadError for another label, and for a fallback that sets a `value`."""
+        # By type too: in Python True == 1, but a boolean label has no class 1.
         classes = (False, True) if label.kind == "boolean" else label.allowed
         positive = prediction.positive
         if len(classes) != 2 or positive not in [value for value in classes if type(value) is type(positive)]:
@@ -67,13 +72,15 @@ class Binary:
         import pyarrow as pa
         import pyarrow.compute as pc
 
+        # `from_dlpack`, since pyarrow's `to_numpy` imports pandas where it is installed. `np.array` copies: Arrow's
+        # memory is read-only, of which torch warns.
         is_positive = pc.equal(labels, self.positive).combine_chunks().cast(pa.float32())
         return np.array(np.from_dlpack(is_positive))
 
     def answers(self, output_NW: Floats) -> Mapping[str, npt.NDArray[Any]]:
         import numpy as np
 
-        # In float64, as a reader of the JSON answer computes it.
+        # In float64: whoever reads the JSON answer and compares the probability with the threshold gets this value.
         p_N = output_NW[:, 0].astype(np.float64)
         value_N = self._said(output_NW)
         return {
@@ -101,14 +108,17 @@ class Binary:
         return float(int(label == self.positive) != value)
 
     def metrics(self, output_NW: Floats, target_N: npt.NDArray[Any]) -> Mapping[str, float | None]:
-        """`accuracy`, `log_loss` (nats), `auc`, `ece` (expected calibration error); of the positive class `recall`, the
-        share of it that is found, and `precision`, the share of the answers 1 that are right."""
+        """`error`, `accuracy`, `log_loss` (nats), `auc`, `ece` (expected calibration error), `recall` and `precision`.
+
+        `recall` is the share of the positive class that is answered with 1. `precision` is the share of the answers 1
+        that are right. Either is None if there is nothing to count."""
 
         p_N = output_NW[:, 0]
         wrong_N = self.errors(output_NW, target_N)
         is_positive_N, said_N = target_N > 0, self._said(output_NW)
         found = int((is_positive_N & said_N).sum())
-        # Of the likelier answer, whatever the threshold: probabilities are calibrated, a threshold is chosen.
+        # Calibration looks at the likelier class, whatever the threshold: probabilities are calibrated, but a threshold
+        # is chosen.
         bins = metrics.reliability(metrics.confidence(p_N), (p_N >= EVEN) == (target_N > 0), lowest=EVEN)
         return {
             "error": float(wrong_N.mean()),
@@ -124,7 +134,7 @@ class Binary:
         return {}
 
     def fallback(self, declared: DeclaredFallback) -> Mapping[str, Any]:
-        """By the declared probability."""
+        """The answer with the declared probability; every field None without one."""
         p = declared.probability
         if p is None:
             return empty_answer(self.answer)
@@ -132,7 +142,7 @@ class Binary:
         return {"value": value, "probability": p, "confidence": p if value else 1 - p}
 
     def _said(self, output_NW: Floats) -> npt.NDArray[np.bool_]:
-        """Whether each answer is 1 (N); in float64, as a reader of the JSON answer computes it."""
+        """Whether each answer is 1 (N), compared in float64 like the probability of the answer."""
         import numpy as np
 
         said_N: npt.NDArray[np.bool_] = output_NW[:, 0].astype(np.float64) >= self.threshold

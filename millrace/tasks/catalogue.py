@@ -30,12 +30,16 @@ TASKS: dict[str, type[Task]] = {
     "multilabel": Multilabel,
 }
 WRITTEN = {"horizons_hours": "label.horizon_hours", "labels": "label"}
-"""The key in workload.yaml of a field that has another name than it."""
+"""The key in workload.yaml for each field of a task that has another name there."""
 
 
 def declare(prediction: DeclaredPrediction, label: Column) -> Task:
-    """The workload's task; raises WorkloadError when the label does not suit it, or a key that it has no use for."""
+    """The task that a workload declares for its label.
+
+    Raises WorkloadError if the label does not suit the task, and for a key that this task does not use."""
     task = TASKS[prediction.task].declare(prediction, label)
+    # A key such as `huber` belongs to some tasks only: set to anything but its default beside another task, it would do
+    # nothing, so it is refused.
     known = type(cast("BaseModel", prediction)).model_fields
     for key in sorted(_own_keys() & known.keys()):
         came, word = getattr(prediction, key), WRITTEN.get(key, key)
@@ -46,17 +50,18 @@ def declare(prediction: DeclaredPrediction, label: Column) -> Task:
 
 
 def _own_keys() -> set[str]:
-    """What some tasks have and others do not: a prediction may hold it for those alone that do."""
+    """The fields of all tasks together. A prediction may set one only for a task that has it."""
     return {one.name for task in TASKS.values() for one in fields(task)}  # type: ignore[arg-type]
 
 
 def to_document(task: Task) -> dict[str, Any]:
-    """The task as JSON, for model.json."""
+    """The task as JSON for model.json: `{"kind": "binary", "positive": 1, "threshold": 0.5}`."""
     return {"kind": task.kind, **asdict(task)}  # type: ignore[call-overload]
 
 
 def from_document(document: Mapping[str, Any]) -> Task:
-    """The task of model.json; raises ArtefactError for an unknown one or a wrong field."""
+    """The task of model.json. Raises ArtefactError for an unknown kind or a wrong field."""
+    # Fields are hashable tuples; JSON has lists.
     fields = {name: tuple(value) if isinstance(value, list) else value for name, value in document.items()}
     kind = fields.pop("kind", None)
     if kind not in TASKS:

@@ -1,4 +1,7 @@
-"""What a task reads of the prediction that a workload declares: `millrace/workload/declaration.py` has all of it."""
+"""The part of a workload's declaration that tasks read, as protocols.
+
+`millrace/workload/declaration.py` has the whole declaration and describes each key. It imports the tasks, so tasks must
+not import it."""
 
 from __future__ import annotations
 
@@ -7,7 +10,7 @@ from typing import Protocol
 
 
 class DeclaredFallback(Protocol):
-    """What is answered while no model answers."""
+    """The declared answer for the time when no model answers."""
 
     @property
     def probability(self) -> float | None: ...
@@ -17,7 +20,7 @@ class DeclaredFallback(Protocol):
 
 
 class DeclaredPrediction(Protocol):
-    """The keys of `prediction`, each as it is described there."""
+    """The keys of `prediction` that tasks read."""
 
     @property
     def task(self) -> str: ...

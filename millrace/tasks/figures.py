@@ -1,4 +1,4 @@
-"""The figures that tasks name in `metrics` and `parts`: what each is called, and where it is shown."""
+"""The figures that tasks give in `metrics` and `parts`: how each is called, and where pages show it."""
 
 from __future__ import annotations
 
@@ -12,13 +12,15 @@ class Figure:
     """One figure of a task."""
 
     words: str
-    """For a page: "mean absolute error"."""
+    """The name for a page: "expected calibration error"."""
     in_parts: bool = True
-    """Whether the table of an answer's parts shows it, where they have it: not what another figure says already."""
+    """Whether the table of an answer's parts shows the figure; False if another figure in that table says the same."""
     is_share: bool = False
-    """Whether it is from 0 to 1 and may be written in per cent."""
+    """Whether the figure is from 0 to 1, so that it may be written in per cent."""
     has_interval: bool = True
-    """Whether draws of the rows tell how certain it is: not of a sum of distances, which noise only makes larger."""
+    """Whether a bootstrap can tell how certain the figure is.
+
+    False for a sum of distances such as `ece`: noise only makes it larger, so its draws lie above it."""
 
 
 FIGURES: dict[str, Figure] = {
@@ -41,23 +43,24 @@ FIGURES: dict[str, Figure] = {
     "coverage_gap": Figure(words="coverage off by", in_parts=False, is_share=True, has_interval=False),
     "width": Figure(words="width of the interval"),
 }
-"""By name; a figure that is not here is called by its name."""
+"""The figures by name. A figure that is not here is called by its own name."""
 
 
 def short(value: float, sign: Literal["", "+"] = "") -> str:
-    """Four significant digits, without an exponent below a quadrillion: 0.1234, 94,180."""
+    """The number with four significant digits, without an exponent from 10,000 up to a quadrillion: 0.1234, 94,180."""
     if not 1e4 <= abs(value) < 1e15:
         return f"{value:{sign}.4g}"
+    # Rounded to 4 digits before the comma is set: a format of 4 digits would use an exponent here.
     return f"{round(value, 3 - math.floor(math.log10(abs(value)))):{sign},.0f}"
 
 
 def has_interval(name: str) -> bool:
-    """Whether draws of the rows tell how certain the figure is; of one that is not in FIGURES they do."""
+    """Whether a bootstrap can tell how certain the figure is; True for a figure that is not in FIGURES."""
     found = FIGURES.get(name)
     return found is None or found.has_interval
 
 
 def words(name: str) -> str:
-    """What a figure is called."""
+    """The name of a figure for a page: "log loss" for `log_loss`."""
     found = FIGURES.get(name)
     return found.words if found else name.replace("_", " ")

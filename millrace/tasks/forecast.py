@@ -1,4 +1,7 @@
-"""A number at several horizons at once, each with an interval around it: its median, and two declared quantiles."""
+"""The task `forecast`: a number at several horizons at once, each with its median and two declared quantiles.
+
+Example for two horizons: `{"value": [61.2, 70.1], "lower": [41.0, 20.4], "upper": [88.3, 152.0], "horizon_hours": [1.0,
+24.0]}`. Axes: N rows, P horizons, L the three levels of a horizon, W numbers of an answer."""
 
 from __future__ import annotations
 
@@ -23,23 +26,26 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Forecast:
-    """`output_NW` is (N, P x 3), horizon after horizon: the lower quantile, the median and the upper one, in the
-    label's unit. Those of one horizon are sorted, as an interval's are; horizons do not constrain each other."""
+    """`output_NW` is (N, P x 3): lower quantile, median and upper quantile, horizon after horizon, in the label's unit.
+
+    The three numbers of one horizon are sorted, as for `Interval`. Horizons do not constrain each other."""
 
     kind: ClassVar[str] = "forecast"
     error_name: ClassVar[str] = "mean absolute error"
     error_is_share: ClassVar[bool] = False
 
     unit: str = ""
-    """The label's."""
+    """The label's unit; empty if the contract names none."""
     quantiles: tuple[float, float]
-    """The lower and the upper one: of (0.05, 0.95) nine in ten labels lie in between."""
+    """The lower and the upper quantile: with (0.05, 0.95), nine in ten labels lie between them."""
     horizons_hours: tuple[float, ...]
-    """How far ahead of a row each part of its answer lies, rising."""
+    """How many hours ahead of its row each part of an answer lies, rising."""
 
     @classmethod
     def declare(cls, prediction: DeclaredPrediction, label: Column) -> Self:
-        """For a column of numbers, with horizons, and quantiles as an interval's."""
+        """The task for a column of numbers, with a list of horizons and two quantiles.
+
+        Raises WorkloadError for another label, and without these."""
         plain = Interval.declare(prediction, label)
         if not prediction.horizons_hours:
             expected, came = "a list of hours, such as [1, 2, 3]", prediction.horizon_hours
@@ -66,16 +72,17 @@ class Forecast:
         return objective_of(self.quantiles, numbers=len(self.horizons_hours))
 
     def targets(self, labels: pa.ChunkedArray) -> npt.NDArray[np.float32]:
-        """(N, P): of lists, one cell for each horizon."""
+        """The targets (N, P): each label is a list with one number for each horizon."""
         import pyarrow.compute as pc
 
         flat = Regression().targets(pc.list_flatten(labels))
         return flat.reshape(-1, len(self.horizons_hours))
 
     def answers(self, output_NW: Floats) -> Mapping[str, npt.NDArray[Any]]:
-        """Beside the three numbers of each horizon the horizons themselves, so that an answer can be read alone."""
+        """The three numbers of each horizon, and the horizons themselves, so that an answer can be read alone."""
         import numpy as np
 
+        # (N, P, L) to three arrays (N, P).
         lower_NP, median_NP, upper_NP = np.moveaxis(sorted_levels(output_NW), 2, 0)
         hours_NP = np.tile(np.array(self.horizons_hours, np.float64), (len(output_NW), 1))
         return {"value": median_NP, "lower": lower_NP, "upper": upper_NP, "horizon_hours": hours_NP}
@@ -87,10 +94,13 @@ class Forecast:
     def explained_output(self, output_NW: Floats) -> npt.NDArray[np.int64]:
         import numpy as np
 
+        # The last three numbers are the last horizon's; its median is the middle one.
         return np.full(len(output_NW), self.objective.width - 2)
 
     def errors(self, output_NW: Floats, target_N: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
-        """Of the medians; the intervals have figures of their own."""
+        """The absolute error of each row's medians, as the mean over its horizons (N).
+
+        The intervals have figures of their own in `metrics`."""
         import numpy as np
 
         errors_N: npt.NDArray[np.float64] = np.abs(sorted_levels(output_NW)[:, :, 1] - target_N).mean(axis=1)
@@ -101,13 +111,14 @@ class Forecast:
         return sum(abs(float(said) - float(true)) for said, true in known) / len(known)
 
     def metrics(self, output_NW: Floats, target_N: npt.NDArray[Any]) -> Mapping[str, float | None]:
-        """As an interval's, over all horizons."""
+        """The figures of `Interval`, over all horizons together."""
         import numpy as np
 
+        # Each horizon of a row counts as a row of its own: (N x P, 3).
         return self._interval.metrics(sorted_levels(output_NW).reshape(-1, LEVELS), np.ravel(target_N))
 
     def parts(self, output_NW: Floats, target_N: npt.NDArray[Any]) -> Mapping[str, Mapping[str, float | None]]:
-        """By horizon, `24 h`, as an interval's."""
+        """The figures of `Interval` for each horizon, by its name: `{"24 h": {"error": 81.2, …}}`."""
         levels_NPL = sorted_levels(output_NW)
         return {
             name: self._interval.metrics(levels_NPL[:, part], target_N[:, part])
@@ -115,7 +126,7 @@ class Forecast:
         }
 
     def fallback(self, declared: DeclaredFallback) -> Mapping[str, Any]:
-        """The declared number at every horizon."""
+        """The declared number at every horizon; every field None without one."""
         plain, count = self._interval.fallback(declared), len(self.horizons_hours)
         if plain["value"] is None:
             return dict.fromkeys(field.name for field in self.answer)
@@ -123,5 +134,5 @@ class Forecast:
 
     @property
     def _interval(self) -> Interval:
-        """What each horizon is on its own."""
+        """The task of one horizon alone."""
         return Interval(unit=self.unit, quantiles=self.quantiles)

@@ -1,4 +1,7 @@
-"""A number with an interval around it: its median, and two declared quantiles."""
+"""The task `interval`: a number with an interval around it, as its median and two declared quantiles.
+
+Example: `{"value": 61.2, "lower": 41.0, "upper": 88.3}`. Axes: N rows, P numbers of a row, L the three levels, W = 3 P
+numbers of an answer, Q quantiles."""
 
 from __future__ import annotations
 
@@ -20,11 +23,13 @@ if TYPE_CHECKING:
 
 MEDIAN = 0.5
 LEVELS = 3
-"""Numbers of an answer: the lower quantile, the median, the upper one."""
+"""How many numbers stand for one amount: the lower quantile, the median and the upper quantile."""
 
 
 def objective_of(quantiles: tuple[float, float], *, numbers: int = 1) -> Objective:
-    """The pinball loss of the lower quantile, the median and the upper one, for so many numbers of a row."""
+    """The objective with the pinball loss of the lower quantile, the median and the upper quantile.
+
+    `numbers` says how many amounts a row has: 1, or the number of horizons."""
     lower, upper = quantiles
     return Objective(
         loss="pinball",
@@ -38,7 +43,7 @@ def objective_of(quantiles: tuple[float, float], *, numbers: int = 1) -> Objecti
 
 
 def sorted_levels(output_NW: Floats) -> npt.NDArray[np.float64]:
-    """The lower quantile, the median and the upper one of each number of a row: (N, W / 3, 3)."""
+    """The lower quantile, the median and the upper quantile of each amount of a row, sorted: (N, W / 3, 3)."""
     import numpy as np
 
     levels_NPL: npt.NDArray[np.float64] = np.sort(
@@ -49,10 +54,11 @@ def sorted_levels(output_NW: Floats) -> npt.NDArray[np.float64]:
 
 @dataclass(frozen=True, kw_only=True)
 class Interval(Regression):
-    """`output_NW` is (N, 3): the lower quantile, the median and the upper one, in the label's unit.
+    """`output_NW` is (N, 3): the lower quantile, the median and the upper quantile, in the label's unit.
 
-    Three outputs of one network may cross. Each row's are sorted, after which none of them is a worse quantile than
-    before (Chernozhukov, Fernandez-Val and Galichon 2010, Quantile and Probability Curves Without Crossing)."""
+    Three outputs of one network may cross: the median may come out above the upper quantile. So each row's three
+    numbers are sorted. None of them is a worse quantile afterwards than before (Chernozhukov, Fernandez-Val and
+    Galichon 2010, Quantile and Probability Curves Without Crossing)."""
 
     kind: ClassVar[str] = "interval"
     answer: ClassVar[tuple[AnswerField, ...]] = (
@@ -62,11 +68,13 @@ class Interval(Regression):
     )
 
     quantiles: tuple[float, float]
-    """The lower and the upper one: of (0.05, 0.95) nine in ten labels lie in between."""
+    """The lower and the upper quantile: with (0.05, 0.95), nine in ten labels lie between them."""
 
     @classmethod
     def declare(cls, prediction: DeclaredPrediction, label: Column) -> Self:
-        """For a column of numbers, with one quantile below the median and one above it."""
+        """The task for a column of numbers, with one quantile below the median and one above it.
+
+        Raises WorkloadError for another label, and for other quantiles."""
         plain, quantiles = Regression.declare(prediction, label), prediction.quantiles
         if len(quantiles) != 2 or not quantiles[0] < MEDIAN < quantiles[1]:
             expected, field = "two quantiles, one below 0.5 and one above it", "prediction.quantiles"
@@ -93,21 +101,25 @@ class Interval(Regression):
         return np.full(len(output_NW), 1)
 
     def errors(self, output_NW: Floats, target_N: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
-        """Of the median; the interval has figures of its own."""
+        """The absolute error of each row's median (N). The interval has figures of its own in `metrics`."""
         import numpy as np
 
         errors_N: npt.NDArray[np.float64] = np.abs(self.answers(output_NW)["value"] - target_N)
         return errors_N
 
     def metrics(self, output_NW: Floats, target_N: npt.NDArray[Any]) -> Mapping[str, float | None]:
-        """As a regression's of the median; `coverage` is the share of labels in the interval, which should be the
-        upper quantile less the lower one and is `coverage_gap` away from it, `width` the interval's mean width and
-        `pinball` the mean pinball loss of the three, both in the label's unit."""
+        """The figures of `Regression` for the median, and four figures of the interval.
+
+        `coverage` is the share of the labels that lie in the interval. It should be the upper quantile minus the lower
+        one; `coverage_gap` is its distance from that. `width` is the mean width of the interval, and `pinball` the mean
+        pinball loss of the three numbers, both in the label's unit."""
         import numpy as np
 
         found = self.answers(output_NW)
         inside_N = (found["lower"] <= target_N) & (target_N <= found["upper"])
+        # How far each quantile lies below the label; negative if it lies above.
         short_NQ = target_N[:, None] - sorted_levels(output_NW)[:, 0]
+        # The pinball loss of a quantile q: q × the distance if the label is above, (1 - q) × the distance if below.
         q_Q = np.array(self.objective.options["quantiles"])
         return {
             **Regression(unit=self.unit).metrics(found["value"][:, None], target_N),

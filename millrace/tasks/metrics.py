@@ -1,4 +1,6 @@
-"""Figures of classes and of their probabilities. N rows, p the probability of class 1, y the label, 0 or 1."""
+"""Figures of classes and of their probabilities.
+
+Axes: N rows, G groups of rows with the same probability. p is the probability of class 1, y the label, 0 or 1."""
 
 from __future__ import annotations
 
@@ -14,20 +16,22 @@ if TYPE_CHECKING:
     Bools = npt.NDArray[np.bool_]
 
 BINS = 10
+"""Bins of confidence, of equal width."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ReliabilityBin:
-    """Answers of about the same confidence."""
+    """The answers with about the same confidence."""
 
     confidence: float
-    """Their mean, 0 to 1."""
+    """The mean confidence of the answers, 0 to 1."""
     accuracy: float
+    """The share of the answers that are right."""
     rows: int
 
 
 def log_loss(p_N: Floats, y_N: Floats) -> float:
-    """The mean of -log of the label's probability, in nats; probabilities are kept 1e-7 from 0 and 1."""
+    """The mean of −log of the probability of the label, in nats. Probabilities are kept 1e-7 away from 0 and 1."""
     import numpy as np
 
     p = np.clip(p_N.astype(np.float64), 1e-7, 1 - 1e-7)
@@ -35,32 +39,34 @@ def log_loss(p_N: Floats, y_N: Floats) -> float:
 
 
 def auc(p_N: Floats, y_N: Floats) -> float | None:
-    """The area under the ROC curve: how often a row of class 1 is above one of class 0, ties half.
+    """The area under the ROC curve: how often a row of class 1 has a higher p than a row of class 0; a tie counts half.
 
-    None where one of the classes is missing."""
+    None if one of the classes is missing."""
     import numpy as np
 
     positive = y_N > 0
     n1, n0 = int(positive.sum()), int((~positive).sum())
     if not n1 or not n0:
         return None
-    # By ranks (Mann and Whitney): equal values share the mean of their ranks, which counts a tie as one half.
+    # By ranks (Mann and Whitney): equal values share the mean of their ranks, which counts a tie as one half. The rank
+    # sum of class 1 less its smallest possible value is the number of pairs in the right order.
     _, group_N, count_G = np.unique(p_N, return_inverse=True, return_counts=True)
     rank_G = np.cumsum(count_G) - (count_G - 1) / 2
     return float((rank_G[group_N][positive].sum() - n1 * (n1 + 1) / 2) / (n1 * n0))
 
 
 def confidence(p_N: Floats) -> Floats:
-    """The probability of the likelier class, of two."""
+    """The probability of the likelier one of two classes (N)."""
     import numpy as np
 
     return np.maximum(p_N, 1 - p_N)
 
 
 def reliability(confidence_N: Floats, right_N: Bools, *, lowest: float) -> tuple[ReliabilityBin, ...]:
-    """Confidence against accuracy in ten bins of equal width from `lowest` to 1.
+    """Confidence and accuracy in ten bins of equal width from `lowest` to 1.
 
-    Empty bins are left out, and rows without a number."""
+    Empty bins and rows without a finite confidence are left out. `lowest` is the least possible confidence: 0.5 for two
+    classes, else 0."""
     import numpy as np
 
     finite_N = np.isfinite(confidence_N)
@@ -76,9 +82,9 @@ def reliability(confidence_N: Floats, right_N: Bools, *, lowest: float) -> tuple
 
 
 def ece(bins: tuple[ReliabilityBin, ...], *, rows: int) -> float:
-    """The expected calibration error: mean distance of confidence and accuracy over rows (Guo et al. 2017, 3).
+    """The expected calibration error: the mean distance of confidence and accuracy over all rows (Guo et al. 2017, 3).
 
-    NaN where not all of the `rows` rows are in the bins."""
+    NaN if not all of the `rows` rows are in the bins, since some then have no finite confidence."""
     if sum(one.rows for one in bins) != rows:
         return math.nan
     return sum(abs(one.confidence - one.accuracy) * one.rows for one in bins) / rows

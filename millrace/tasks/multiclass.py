@@ -1,4 +1,6 @@
-"""One of several classes: the likeliest one, with its probability."""
+"""The task `multiclass`: the answer is the likeliest of several classes, with its probability.
+
+Example: `{"value": "fan", "confidence": 0.87}`. Axes: N rows, K classes, W = K numbers of an answer."""
 
 from __future__ import annotations
 
@@ -36,11 +38,13 @@ class Multiclass:
     error_unit: ClassVar[str] = ""
 
     classes: tuple[str | int, ...]
-    """In the order of the network's outputs; an answer names a class by its text."""
+    """The classes in the order of the network's outputs. An answer names a class by its text: "3" for the class 3."""
 
     @classmethod
     def declare(cls, prediction: DeclaredPrediction, label: Column) -> Self:
-        """For a column of text or integers with three validValues or more."""
+        """The task for a column of text or integers with at least three validValues.
+
+        Raises WorkloadError for another label, and for a fallback that is none of the classes."""
         if len(label.allowed) < 3:
             expected = "three validValues or more"
             raise WorkloadError(where="contract.yaml", field=label.name, expected=expected, came=list(label.allowed))
@@ -54,11 +58,12 @@ class Multiclass:
         return Objective(loss="cross_entropy", activation="softmax", width=width, target="int64", is_calibrated=True)
 
     def targets(self, labels: pa.ChunkedArray) -> npt.NDArray[np.int64]:
-        """The place of each label among the classes."""
+        """The place of each label among the classes (N)."""
         import numpy as np
         import pyarrow as pa
         import pyarrow.compute as pc
 
+        # For `from_dlpack` and the copy see `Binary.targets`.
         places = pc.index_in(labels.combine_chunks(), value_set=pa.array(self.classes).cast(labels.type))
         return np.array(np.from_dlpack(places.cast(pa.int64())))
 
@@ -87,12 +92,15 @@ class Multiclass:
         return float(str(label) != value)
 
     def metrics(self, output_NW: Floats, target_N: npt.NDArray[Any]) -> Mapping[str, float | None]:
-        """`accuracy`, `log_loss` (nats), `macro_recall` (balanced accuracy, of the classes that occur), `ece`."""
+        """`error`, `accuracy`, `log_loss` (nats), `macro_recall` and `ece` (expected calibration error).
+
+        `macro_recall` is the mean recall of the classes that occur among the labels (balanced accuracy)."""
         import numpy as np
 
         wrong_N = self.errors(output_NW, target_N)
         bins = metrics.reliability(output_NW.max(axis=1), wrong_N == 0, lowest=0.0)
         likelihood_N = output_NW[np.arange(len(target_N)), target_N].astype(np.float64)
+        # Only classes that occur have a recall.
         recalls = [float((wrong_N[target_N == k] == 0).mean()) for k in np.unique(target_N)]
         return {
             "error": float(wrong_N.mean()),
@@ -106,5 +114,5 @@ class Multiclass:
         return {}
 
     def fallback(self, declared: DeclaredFallback) -> Mapping[str, Any]:
-        """The declared class, without a confidence."""
+        """The declared class, with a confidence of None; every field None without a declared class."""
         return empty_answer(self.answer) | {"value": None if declared.value is None else str(declared.value)}

@@ -1,4 +1,7 @@
-"""Several questions of yes or no about one row: the probability of each label, and 1 where it is high enough."""
+"""The task `multilabel`: several yes-or-no labels of one row, each with its probability, and 1 if that is high enough.
+
+Example: `{"value": [1, 0], "probability": [0.87, 0.1], "label": ["damp", "mould"]}`. Axes: N rows, P labels, W = P
+numbers of an answer."""
 
 from __future__ import annotations
 
@@ -24,7 +27,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Multilabel:
-    """`output_NW` is (N, P): the probability of each label. One temperature calibrates them all."""
+    """`output_NW` is (N, P): the probability of each label. One temperature calibrates all of them."""
 
     kind: ClassVar[str] = "multilabel"
     error_name: ClassVar[str] = "share of wrong labels"
@@ -32,13 +35,16 @@ class Multilabel:
     error_unit: ClassVar[str] = ""
 
     labels: tuple[str, ...]
-    """The columns, in the order of the network's outputs."""
+    """The names of the label columns, in the order of the network's outputs."""
     thresholds: tuple[float, ...]
-    """By label the probability from which on the answer is 1."""
+    """For each label, the probability from which on its answer is 1."""
 
     @classmethod
     def declare(cls, prediction: DeclaredPrediction, label: Column) -> Self:
-        """For two columns of booleans or more; the contract sees to it that all of them are."""
+        """The task for at least two columns of booleans.
+
+        `label` stands for all of them: the contract makes sure that all label columns are booleans. Raises
+        WorkloadError for other labels, for a threshold of an unknown label, and for a fallback that sets a `value`."""
         if len(prediction.labels) < 2:
             expected, came = "a list of two columns or more", prediction.label
             raise WorkloadError(where="workload.yaml", field="prediction.label", expected=expected, came=came)
@@ -76,7 +82,7 @@ class Multilabel:
         )
 
     def targets(self, labels: pa.ChunkedArray) -> npt.NDArray[np.float32]:
-        """(N, P): of lists of booleans, 1.0 for true."""
+        """The targets (N, P): each label is a list of booleans, and true is 1.0."""
         import numpy as np
         import pyarrow as pa
         import pyarrow.compute as pc
@@ -86,7 +92,7 @@ class Multilabel:
         return np.array(np.from_dlpack(whole.cast(pa.float32()))).reshape(-1, len(self.labels))
 
     def answers(self, output_NW: Floats) -> Mapping[str, npt.NDArray[Any]]:
-        """Beside value and probability of each label the labels themselves, so that an answer can be read alone."""
+        """The value and the probability of each label, and the labels' names, so that an answer can be read alone."""
         import numpy as np
 
         names_NP = np.tile(np.array(self.labels, dtype=object), (len(output_NW), 1))
@@ -106,7 +112,7 @@ class Multilabel:
         return np.asarray(output_NW.argmax(axis=1))
 
     def errors(self, output_NW: Floats, target_N: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
-        """The share of a row's labels that are answered wrongly."""
+        """The share of each row's labels that are answered wrongly (N)."""
         import numpy as np
 
         errors_N: npt.NDArray[np.float64] = (self._said(output_NW) != (target_N > 0)).mean(axis=1, dtype=np.float64)
@@ -117,8 +123,9 @@ class Multilabel:
         return sum(float(int(true) != said) for said, true in known) / len(known)
 
     def metrics(self, output_NW: Floats, target_N: npt.NDArray[Any]) -> Mapping[str, float | None]:
-        """The means of the labels' `accuracy`, `log_loss`, `auc`, `f1` and `ece`, of those that have the figure;
-        `all_right` is the share of the rows of which every label is right."""
+        """The figures of `parts` as means over the labels that have them, and `all_right`.
+
+        `all_right` is the share of the rows with every label right."""
         import numpy as np
 
         errors_N = self.errors(output_NW, target_N)
@@ -127,8 +134,10 @@ class Multilabel:
         return {**means, "error": float(errors_N.mean()), "all_right": float(np.mean(errors_N == 0))}
 
     def parts(self, output_NW: Floats, target_N: npt.NDArray[Any]) -> Mapping[str, Mapping[str, float | None]]:
-        """By label; `f1` is the harmonic mean of precision and recall, None where the label neither occurs nor is
-        answered."""
+        """The figures of each label by its name: `error`, `accuracy`, `log_loss`, `auc`, `f1`, `ece`, `base_rate`.
+
+        `f1` is the harmonic mean of precision and recall. It is None for a label that neither occurs nor is answered
+        with yes. `base_rate` is the share of the rows whose label is yes."""
         said_NP = self._said(output_NW)
         return {
             name: _figures(output_NW[:, part], said_NP[:, part], target_N[:, part])
@@ -136,7 +145,7 @@ class Multilabel:
         }
 
     def fallback(self, declared: DeclaredFallback) -> Mapping[str, Any]:
-        """By the declared probability, of every label."""
+        """The answer with the declared probability for every label; every field None without one."""
         p = declared.probability
         if p is None:
             return dict.fromkeys(field.name for field in self.answer)
@@ -147,16 +156,17 @@ class Multilabel:
         """Whether each label is answered with yes (N, P)."""
         import numpy as np
 
-        # In float64, as a reader of the JSON answer computes it.
+        # In float64: whoever reads the JSON answer and compares a probability with its threshold gets this value.
         said_NP: npt.NDArray[np.bool_] = output_NW.astype(np.float64) >= np.array(self.thresholds)
         return said_NP
 
 
 def _figures(p_N: Floats, said_N: npt.NDArray[np.bool_], y_N: npt.NDArray[Any]) -> dict[str, float | None]:
-    """Of one label."""
+    """The figures of one label."""
     right_N = said_N == (y_N > 0)
-    # Of the likelier answer, whatever the threshold: probabilities are calibrated, thresholds are chosen.
+    # Calibration looks at the likelier answer, whatever the threshold: probabilities are calibrated, thresholds chosen.
     bins = metrics.reliability(metrics.confidence(p_N), (p_N >= EVEN) == (y_N > 0), lowest=EVEN)
+    # F1 = 2 × found / (labels that are yes + answers that are yes).
     found = int(((y_N > 0) & said_N).sum())
     named = int((y_N > 0).sum()) + int(said_N.sum())
     return {
@@ -171,5 +181,6 @@ def _figures(p_N: Floats, said_N: npt.NDArray[np.bool_], y_N: npt.NDArray[Any]) 
 
 
 def _mean(figures: list[float | None]) -> float | None:
+    """The mean of the figures that are not None; None if all are."""
     known = [figure for figure in figures if figure is not None]
     return sum(known) / len(known) if known else None

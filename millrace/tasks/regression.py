@@ -1,4 +1,4 @@
-"""A number in the label's own unit."""
+"""The task `regression`: the answer is a number in the label's unit, `{"value": 61.2}`."""
 
 from __future__ import annotations
 
@@ -23,7 +23,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Regression:
-    """`output_NW` is (N, 1): the answer in the label's unit. Location and scale are weights of the network."""
+    """`output_NW` is (N, 1): the answer in the label's unit.
+
+    The network is trained on standardised labels; their mean and deviation are weights of the graph."""
 
     kind: ClassVar[str] = "regression"
     answer: ClassVar[tuple[AnswerField, ...]] = (AnswerField(name="value", kind="number"),)
@@ -32,13 +34,15 @@ class Regression:
     error_is_share: ClassVar[bool] = False
 
     unit: str = ""
-    """The label's."""
+    """The label's unit; empty if the contract names none."""
     huber: float = 1.0
-    """As the prediction declares it."""
+    """An error above this many deviations of the label counts in proportion, a smaller one by its square."""
 
     @classmethod
     def declare(cls, prediction: DeclaredPrediction, label: Column) -> Self:
-        """For a column of numbers."""
+        """The task for a column of numbers.
+
+        Raises WorkloadError for another label, and for a fallback that is no number."""
         if label.kind not in NUMBERS:
             raise WorkloadError(where="contract.yaml", field=label.name, expected="a number", came=f"a {label.kind}")
         if isinstance(prediction.fallback.value, str):
@@ -62,6 +66,7 @@ class Regression:
         import numpy as np
         import pyarrow as pa
 
+        # For `from_dlpack` and the copy see `Binary.targets`. Not safe: float32 may lack digits of the label.
         return np.array(np.from_dlpack(labels.combine_chunks().cast(pa.float32(), safe=False)))
 
     def answers(self, output_NW: Floats) -> Mapping[str, npt.NDArray[Any]]:
@@ -88,7 +93,9 @@ class Regression:
         return abs(float(value) - float(label))
 
     def metrics(self, output_NW: Floats, target_N: npt.NDArray[Any]) -> Mapping[str, float | None]:
-        """`mae` and `rmse` in the label's unit, `r2`; None for `r2` where all labels are equal."""
+        """`error` and `mae` (both the mean absolute error) and `rmse`, in the label's unit, and `r2`.
+
+        `r2` is None if all labels are equal."""
         import numpy as np
 
         errors_N = self.errors(output_NW, target_N)
@@ -105,5 +112,5 @@ class Regression:
         return {}
 
     def fallback(self, declared: DeclaredFallback) -> Mapping[str, Any]:
-        """The declared number."""
+        """The declared number; every field None without one."""
         return empty_answer(self.answer) | {"value": None if declared.value is None else float(declared.value)}

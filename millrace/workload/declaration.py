@@ -1,4 +1,6 @@
-"""A workload as its team declares it in `workloads/<name>/workload.yaml`."""
+"""A workload as its team declares it in `workloads/<name>/workload.yaml`: one class for each part of the file.
+
+`Workload` is the whole file. A key without a default must be there, and an unknown key is refused."""
 
 from __future__ import annotations
 
@@ -33,43 +35,50 @@ def _known_task(name: str) -> str:
 
 
 class Fallback(Section):
-    """What is answered while no model answers: a constant, or an answer whose fields are all empty.
+    """The answer that is given while no model answers: a constant. Without one the fields of the answer are empty.
 
-    Which of the two fields a workload may declare depends on its task."""
+    The task decides which of the two keys a workload may declare. Example: `fallback: {probability: 0.5}`."""
 
     probability: Annotated[float, Field(ge=0, le=1)] | None = None
-    """Of the positive class, for the task `binary`; of every label, for `multilabel`."""
+    """For the task `binary` the probability of the positive class, for `multilabel` that of every label."""
     value: StrictStr | StrictInt | StrictFloat | None = None
     """The answer itself: a class for `multiclass`, a number for `regression`, `interval` and `forecast`."""
 
 
 FeatureForm = Literal["history", "calendar"]
-"""The keys of a feature that is more than a column; an encoder is the default for each, as for a kind of column."""
+"""The keys that make a feature more than a column. Each has a default encoder, as each kind of column has."""
 
 
 class Feature(Section):
-    """One input of the model: a column of the same name, the past of several columns of the same key, or a calendar.
+    """One input of the model: a column, a history, or a calendar.
 
-    Example: `price` in workload.yaml is a column; `{name: load, history: [demand], hours: 24}` is a history;
-    `{name: when, calendar: timestamp}` is the hour, the weekday and the month of a column of times;
-    `{name: street, encoder: category}` names the encoder of its column."""
+    features:
+      - price                                          # the column `price`
+      - {name: street, encoder: category}              # the column `street`, with an encoder of your choice
+      - {name: load, history: [demand], hours: 24}     # `demand` in earlier rows of the same entity
+      - {name: when, calendar: timestamp}              # hour, weekday and month of a column of times
+    """
 
     name: str
+    """The name of the feature. A plain column has the same name."""
     encoder: str | None = None
-    """One of `millrace.features.catalogue`; None for the default of the column's kind."""
+    """An encoder of `millrace.features.catalogue`. None: the default for the kind of column or for the form."""
     history: tuple[str, ...] = ()
-    """The columns whose past is read; empty for a plain column."""
+    """The columns whose past is read. Empty for any other feature."""
     hours: Positive | None = None
-    """How far back a history reaches."""
+    """How far back a history reaches, in hours."""
     every_hours: Positive = 1
-    """The distance of a history's steps."""
+    """The hours from one step of a history to the next."""
     calendar: str = ""
-    """The column of times whose calendar is read."""
+    """The column of times whose calendar is read. Empty for any other feature."""
     parts: tuple[Literal["hour", "weekday", "month"], ...] = ()
-    """Of a calendar; all of them where none is named."""
+    """The parts of a calendar. Empty: all of them."""
     entity: tuple[str, ...] = ()
-    """The prediction's key without its event time, and `event_time`: set by the prediction, not in workload.yaml."""
+    """The prediction's key without its event time.
+
+    `Prediction` sets this field and the next in its histories. They are no keys of workload.yaml."""
     event_time: str = ""
+    """The prediction's event time."""
 
     @model_validator(mode="before")
     @classmethod
@@ -90,17 +99,19 @@ class Feature(Section):
 
     @property
     def form(self) -> FeatureForm | None:
-        """Which key makes it more than a column; None for a plain one."""
+        """The key that makes the feature more than a column: `history` or `calendar`. None for a plain column."""
         return next((key for key in get_args(FeatureForm) if getattr(self, key)), None)
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """The contract's columns that it reads."""
+        """The contract's columns that the feature reads."""
         return self.history or (self.calendar or self.name,)
 
     @property
     def inputs(self) -> tuple[str, ...]:
-        """What a row carries to the model for it; as `Encoder.inputs`."""
+        """The cells that a row brings to the model for this feature, as `Encoder.inputs`.
+
+        A history has its past under its own name; beside it the row brings its event time and its own cells."""
         return (self.name, self.event_time, *self.history) if self.history else self.columns
 
 
@@ -109,34 +120,45 @@ SET_BY_PREDICTION = ("entity", "event_time")
 
 
 class Prediction(Section):
+    """What is predicted, and from which columns.
+
+    `label` has one of these forms in workload.yaml, and a validator turns it into plain fields:
+
+        label: outcome                                     label="outcome"
+        label: {column: price, horizon_hours: 24}          label="price", horizon_hours=24
+        label: {column: price, horizon_hours: [1, 2, 3]}   label="price", horizon_hours=3, horizons_hours=(1, 2, 3)
+        label: [rain, wind]                                label="rain, wind", labels=("rain", "wind")
+    """
+
     task: Annotated[str, AfterValidator(_known_task)]
     label: str
-    """In workload.yaml its name, or `{column, horizon_hours}` for its value that many hours later; for the task
-    `forecast` a list of hours, for `multilabel` a list of names, of which this is all, with commas in between."""
+    """The column of the label. For several labels their names, with commas in between."""
     horizon_hours: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0
-    """How far ahead of a row its label lies, the farthest of several: that of the row of the same entity at exactly
-    that time.
+    """How many hours ahead of a row its label lies; of several horizons the farthest.
 
-    0 for a label of the row itself. Above 0 the label's own value in a row is known, and may be a feature."""
+    The label is then the cell of the row of the same entity at exactly that time. The row's own cell is known when the
+    prediction is made, so it may be a feature. 0: the label is that of the row itself."""
     horizons_hours: tuple[Positive, ...] = ()
-    """All of them, rising; empty where `horizon_hours` is the only one."""
+    """All horizons of the task `forecast`, rising. Empty if `horizon_hours` is the only one."""
     labels: tuple[str, ...] = ()
-    """The names of several labels; empty where `label` is the only one."""
+    """The names of all labels of the task `multilabel`. Empty if `label` is the only one."""
     positive: StrictStr | StrictBool | StrictInt = 1
-    """For the task `binary`: the label's value that a model's answer 1 stands for."""
+    """For the task `binary`: the label's value that the answer 1 stands for."""
     threshold: Annotated[float, Field(gt=0, lt=1)] = 0.5
-    """For the task `binary`: the probability of the positive class from which on the answer is 1. Where that class is
-    rare or dear to miss, less than one half finds more of it, at the price of more false alarms."""
+    """For the task `binary`: the probability of the positive class from which on the answer is 1.
+
+    If this class is rare, or if it is bad to miss it, a lower threshold finds more of it, with more false alarms."""
     huber: Annotated[float, Field(gt=0, le=100)] = 1.0
-    """For the task `regression`: errors above this many deviations of the label count in proportion, smaller ones by
-    their square. Large values answer the mean, which makes the squared error small; small ones the median, which makes
-    the absolute one small."""
+    """For the task `regression`: the error, in standard deviations of the label, where the loss changes its form.
+
+    The loss is quadratic below and linear above. With a large value the model learns the mean, which makes the squared
+    error small. With a small value it learns the median, which makes the absolute error small."""
     quantiles: tuple[Annotated[float, Field(gt=0, lt=1)], ...] = ()
-    """For the tasks `interval` and `forecast`: of the answer's lower and upper end, such as [0.05, 0.95]."""
+    """For the tasks `interval` and `forecast`: the quantiles of the answer's lower and upper end: [0.05, 0.95]."""
     thresholds: Annotated[dict[str, Annotated[float, Field(gt=0, lt=1)]], Field(default_factory=dict)]
-    """For the task `multilabel`: by label the probability from which on the answer is yes; 0.5 where none is given."""
+    """For the task `multilabel`: by label the probability from which on the answer is yes. 0.5 for any other label."""
     key: tuple[str, ...]
-    """The columns that identify an entity at a moment; labels join by them when no prediction id came."""
+    """The columns that identify an entity at a moment. A label without a prediction id finds its decision by them."""
     event_time: str
     features: Annotated[tuple[Feature, ...], Field(min_length=1)]
     fallback: Fallback = Fallback()
@@ -148,18 +170,19 @@ class Prediction(Section):
 
     @property
     def horizons(self) -> tuple[float, ...]:
-        """How many hours ahead of a row its labels lie, rising; one of them mostly."""
+        """How many hours ahead of a row its labels lie, rising. Mostly one number."""
         return self.horizons_hours or (self.horizon_hours,)
 
     @property
     def label_tables(self) -> tuple[str, ...]:
-        """The tables that labels come from: where a label lies ahead, a row is the label of an earlier one."""
+        """The tables that labels come from. If the label lies ahead, a row brings the label of an earlier row."""
         return ("labels", "rows") if self.horizon_hours else ("labels",)
 
     @model_validator(mode="before")
     @classmethod
     def _label_at_a_horizon(cls, values: Any) -> Any:
         label = values.get("label") if isinstance(values, dict) else None
+        # A list of names: several labels of the same row.
         if isinstance(label, list):
             if len({*map(str, label)}) != len(label) or len(label) < 2 or "labels" in values:
                 raise ValueError(f"label: expected the names of two columns or more, each once, got {label!r}")
@@ -168,6 +191,7 @@ class Prediction(Section):
             return values
         if set(label) != {"column", "horizon_hours"} or "horizon_hours" in values:
             raise ValueError(f"label: expected a column's name, or column and horizon_hours, got {label!r}")
+        # A column and a horizon, or a rising list of horizons, the last of which is the farthest.
         ahead = label["horizon_hours"]
         if not isinstance(ahead, list):
             return values | {"label": label["column"], "horizon_hours": ahead}
@@ -177,8 +201,8 @@ class Prediction(Section):
 
     @model_validator(mode="after")
     def _histories_know_the_key(self) -> Prediction:
-        # Both fields are empty in workload.yaml, or what this has set before (a declaration that was written and is
-        # read again); anything else was set by hand.
+        # The fields `entity` and `event_time` are empty in workload.yaml. In a declaration that was written and is read
+        # again they have what this validator has set. Anything else was set by hand and is refused.
         entity = tuple(name for name in self.key if name != self.event_time)
         if any(
             (feature.entity or entity, feature.event_time or self.event_time) != (entity, self.event_time)
@@ -188,10 +212,10 @@ class Prediction(Section):
             raise ValueError(f"features: expected the keys {keys} only")
         looks_around = self.horizon_hours > 0 or any(feature.history for feature in self.features)
         if looks_around and self.event_time not in self.key:
-            # Without its time in the key an entity has one row: no earlier one, no later one.
+            # Without the event time in the key an entity has one row only: none before it and none after it.
             expected = f"{self.event_time} in it for a history or a label ahead"
             raise ValueError(f"key: expected {expected}, got {list(self.key)}")
-        # `__setattr__` of object, since the model is frozen for everybody else.
+        # The model is frozen, so the validator sets the field by `__setattr__` of object.
         known = {"entity": entity, "event_time": self.event_time}
         object.__setattr__(
             self,
@@ -202,7 +226,7 @@ class Prediction(Section):
 
     @property
     def inputs(self) -> tuple[str, ...]:
-        """What a row carries to the model, each once, in declared order: columns, and the past of histories."""
+        """The cells that a row brings to the model, each once, in declared order: columns, and pasts of histories."""
         return tuple(dict.fromkeys(name for feature in self.features for name in feature.inputs))
 
     @property
@@ -212,63 +236,77 @@ class Prediction(Section):
 
     @property
     def tensor_columns(self) -> tuple[str, ...]:
-        """The contract's columns whose cells models read, the label among them."""
+        """The contract's columns whose cells become tensors: those of the features, and the labels."""
         return (*self.feature_columns, *self.label_columns)
 
 
 class Monitors(Section):
+    """How the live model is watched."""
+
     window_days: Annotated[int, Field(ge=1)]
+    """The length of a window, in days of event time."""
     schedule: str
+    """When the monitor runs (UTC), as EventBridge Scheduler writes it: `cron(0 6 ? * MON *)`."""
     false_alarm_rate: Annotated[float, Field(gt=0, lt=0.5)]
+    """The probability with which a window without any change exceeds its bound. The bounds are calibrated for it."""
     error_windows: Annotated[int, Field(ge=1)]
-    """The error alarm needs this many windows in a row above the bound."""
+    """The error alarm is raised after this many windows in a row above the bound."""
     label_delay_hours: Positive | None = None
-    """After this time from its event on a decision without a label is late; None where labels come whenever."""
+    """The hours after a decision's event time in which its label must come. None: labels may come at any time."""
 
 
 class Retraining(Section):
+    """When the guard lets a retraining start."""
+
     schedule: str
+    """When a retraining is requested without an alarm (UTC), as EventBridge Scheduler writes it."""
     cool_down_days: Annotated[int, Field(ge=0)]
+    """The least number of days from one retraining to the next. A person's command need not wait."""
     minimum_new_labels: Annotated[int, Field(ge=0)]
+    """The labels that must have come since the last retraining. A person's command needs none."""
     maximum_runs_per_month: Annotated[int, Field(ge=1)]
 
 
 class Budget(Section):
+    """What trainings may cost."""
+
     monthly_usd: Positive
+    """The most that all trainings and searches of a month (UTC) may reserve, in US dollars."""
 
 
 class Explanations(Section):
-    """How a model is explained: on test rows in its report, and row by row at the endpoint on request."""
+    """How a model is explained: on test rows in its report, and on request row by row at the endpoint."""
 
     rows: Annotated[int, Field(ge=0, le=4096)] = 32
-    """Test rows, spread evenly, whose answers training takes apart; 0 for no explanations, at the endpoint neither."""
+    """The number of test rows, spread evenly, that the report explains. 0: nothing is explained, even on request."""
     nodes: Annotated[int, Field(ge=4, le=512)] = 24
-    """Of the integral from the reference to a row: more make the completeness error smaller, and take longer."""
+    """The nodes of the integral from the reference to a row. More nodes make the completeness error smaller, but take
+    longer."""
 
 
 Sentence = Annotated[str, Field(min_length=1, max_length=900, pattern=r"\S")]
 
 
 class Card(Section):
-    """What only people can say of a model; the model card of each version holds it beside what the run measured."""
+    """What only people can say of a model. The model card of each version has it beside what the run measured."""
 
     intended_use: Sentence
     """Who uses the answers, and for which decision."""
     out_of_scope: Sentence
-    """What the answers are no reason for."""
+    """What the answers must not be used for."""
     limitations: Sentence
     """What makes the answers worse."""
     risk: Literal["low", "medium", "high"]
-    """Of a wrong answer."""
+    """How bad a wrong answer is."""
     risk_reason: Sentence
 
 
 class Workload(Section):
-    """The whole declaration; every default is written beside its field."""
+    """The whole declaration. Every default is beside its field."""
 
     name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{1,23}$")]
     owner: str
-    """Who answers for the workload: named by model card and bill of materials, and by `millrace validate`."""
+    """Who answers for the workload. The model card, the bill of materials and `millrace validate` name the owner."""
     prediction: Prediction
     training: Training
     gates: Gates
@@ -278,7 +316,7 @@ class Workload(Section):
     budget: Budget
     explanations: Explanations = Explanations()
     card: Card | None = None
-    """Every version needs it in the stages that people depend on; `local` does without."""
+    """Every version needs it, except in the stage `local`."""
     tuning: Tuning | None = None
     """The search for hyperparameters that `millrace tune` starts."""
 
@@ -287,6 +325,7 @@ class Workload(Section):
         if (tuning := self.tuning) is None:
             return self
         training = self.training
+        # Each hyperparameter that a tuning may try must suit the family: `with_parameters` validates it.
         for parameters in tuning.candidates(FAMILIES[training.family], training.parameters):
             training.with_parameters(parameters)
         for stage, instance in training.instance.items():
@@ -302,7 +341,7 @@ class Workload(Section):
 
 
 def check_card(workload: Workload, stage: str) -> None:
-    """Raise WorkloadError where a version of this stage could have no model card: without one, or without an owner."""
+    """Raise WorkloadError if the versions of this stage need a model card, and `card` or `owner` is missing."""
     where, needed = f"{workload.name}/workload.yaml", f"for the model cards of {stage}"
     if stage != "local" and workload.card is None:
         fields = ", ".join(Card.model_fields)

@@ -1,4 +1,4 @@
-"""A declaration against the contract, at synth: what cannot work stops before anything is paid for."""
+"""Checks at synth that a declaration fits its contract. What cannot work stops here, before anything costs money."""
 
 from __future__ import annotations
 
@@ -18,16 +18,17 @@ from millrace.workload.declaration import Workload
 
 
 def check_fit(workload: Workload, contract: Contract) -> Contract:
-    """The contract, where the workload can predict by it.
+    """The contract, if the workload can predict with it.
 
-    Its columns, its label for the task, an encoder for each feature, a family that takes them, gates that the task
-    has figures for. Raises WorkloadError that says file, field, what was expected and what came."""
+    Raises WorkloadError, which says file, field, what was expected and what came, if one of these does not fit: the
+    columns, the label for the task, the encoder of a feature, the family for the tensors, a gate for the task."""
     prediction = workload.prediction
     names = Counter(feature.name for feature in prediction.features)
     if twice := [name for name, count in names.items() if count > 1]:
         where, expected = f"{workload.name}/workload.yaml", "names that come once"
         raise WorkloadError(where=where, field="prediction.features", expected=expected, came=twice)
     _check_columns(workload, contract)
+    # `declare` raises WorkloadError for a label that the task does not take, and for a column without an encoder.
     task = tasks.declare(prediction, contract.label)
     declared = features.declare(prediction.features, contract.rows)
     for parameters in _searched(workload):
@@ -39,7 +40,7 @@ def check_fit(workload: Workload, contract: Contract) -> Contract:
 
 
 def _searched(workload: Workload) -> Iterator[Parameters]:
-    """The declared hyperparameters, and those that a tuning may try."""
+    """The declared hyperparameters, and then all that a tuning may try."""
     yield workload.training.family_parameters()
     if workload.tuning:
         family = type(workload.training.family_parameters())
@@ -48,6 +49,7 @@ def _searched(workload: Workload) -> Iterator[Parameters]:
 
 def _check_columns(workload: Workload, contract: Contract) -> None:
     prediction, where = workload.prediction, f"{workload.name}/contract.yaml"
+    # workload.yaml names the label's columns, and contract.yaml marks them with `role: label`. Both must say the same.
     named, marked = set(prediction.label_columns), {column.name for column in contract.label_columns}
     if named != marked:
         expected = f"{sorted(named)} as workload.yaml names them"
@@ -60,6 +62,7 @@ def _check_columns(workload: Workload, contract: Contract) -> None:
         raise WorkloadError(
             where=f"{workload.name}/workload.yaml", field="training.split", expected=expected, came="row_order"
         )
+    # A late label finds its decision by the key, and so its row: both tables must have the key and the event time.
     for table in (contract.rows, contract.labels):
         _expect(where, f"the key in {table.name}", {*prediction.key, prediction.event_time}, set(table.names))
         if tuple(prediction.key) not in table.keys:
@@ -76,7 +79,7 @@ def _check_columns(workload: Workload, contract: Contract) -> None:
 
 
 def _check_label(workload: Workload, contract: Contract, where: str) -> None:
-    """A label that is known with its row is predicted ahead, and only then it may be a feature."""
+    """A label may be an input of its own row only if it is predicted ahead, and then the contract must say so."""
     prediction, label = workload.prediction, contract.label
     if label.is_input is not bool(prediction.horizon_hours):
         expected = "the custom property input: true on the label where horizon_hours is above 0, and only there"
@@ -96,7 +99,7 @@ def _check_gates(workload: Workload, task: Task) -> None:
         expected = f"one of {', '.join(suiting(task))} for the task {task.kind}"
         raise WorkloadError(where=where, field="gates.baseline.kind", expected=expected, came=gates.baseline.kind)
     horizon, baseline = prediction.horizon_hours, gates.baseline
-    # Over several horizons the rule goes back as many times its hours as each of them needs.
+    # Over several horizons the naive rule goes back by a multiple of its hours, as far as each horizon needs.
     if not prediction.horizons_hours and baseline.label_age_hours < horizon:
         expected = f"labels of {horizon:g} hours before or more, since a label is known {horizon:g} hours after its row"
         came = f"{baseline.label_age_hours:g} hours in {baseline.kind}"
@@ -104,7 +107,7 @@ def _check_gates(workload: Workload, task: Task) -> None:
 
 
 def _check_evidence(workload: Workload, contract: Contract, task: Task, tensors: Signature) -> None:
-    """What the gates read exists, and they suit what is predicted from which tensors."""
+    """Each gate finds the columns that it reads, and suits the task and the tensors."""
     where = f"{workload.name}/workload.yaml"
     for name, gate in workload.gates.declared().items():
         _expect(

@@ -1,4 +1,4 @@
-"""The workloads of the repository, read from their files."""
+"""Reads the workloads of the repository from their files."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from millrace.workload.declaration import Workload
 
 
 def workloads_folder(repository: Path = Path()) -> Path:
-    """Where the workloads are: MILLRACE_WORKLOADS, or else the repository's own folder."""
+    """The folder of the workloads: the environment variable MILLRACE_WORKLOADS, else `workloads` of the repository."""
     elsewhere = os.environ.get("MILLRACE_WORKLOADS")
     return Path(elsewhere) if elsewhere else repository / "workloads"
 
 
 def workload_folders(root: Path) -> list[Path]:
-    """The folders of `root` that hold a `workload.yaml`, by name."""
+    """The folders in `root` that have a `workload.yaml`, sorted by name."""
     return sorted(path.parent for path in root.glob("*/workload.yaml"))
 
 
 def read_workloads(root: Path) -> tuple[list[Workload], list[WorkloadError]]:
-    """The workloads in the folders of `root`, and what is wrong with those that cannot be read."""
+    """The workloads in the folders of `root`, and an error for each workload that cannot be read."""
     found, broken = [], []
     for folder in workload_folders(root):
         try:
@@ -37,9 +37,10 @@ def read_workloads(root: Path) -> tuple[list[Workload], list[WorkloadError]]:
 
 
 def load_workload(folder: Path) -> Workload:
-    """The workload declared in `folder/workload.yaml`; the folder bears its name.
+    """The workload that `folder/workload.yaml` declares.
 
-    Raises WorkloadError that says file, field, what was expected and what came."""
+    Raises WorkloadError, which says file, field, what was expected and what came, if the file does not fit or if the
+    folder has another name than the workload."""
     path = folder / "workload.yaml"
     workload = read_workload(path)
     if workload.name != folder.name:
@@ -50,7 +51,9 @@ def load_workload(folder: Path) -> Workload:
 
 
 def read_workload(path: Path) -> Workload:
-    """The workload declared in `path`, wherever it lies (a job's configuration); raises as `load_workload`."""
+    """The workload that the file `path` declares, in any folder, such as that of a job's configuration.
+
+    Raises WorkloadError, which says file, field, what was expected and what came."""
     where, document = _where(path), read_document(path)
     try:
         return Workload.model_validate(document)
@@ -63,9 +66,12 @@ def read_workload(path: Path) -> Workload:
 
 
 def _by_name(place: Sequence[int | str], document: object) -> Iterator[str]:
-    """The parts of a place in the document; an entry of a list by its name, where it has one: `features.past.hours`."""
+    """The parts of a field's place in the document, `features`, `past`, `hours`. A list's entry has its name as a part.
+
+    An entry without a name has its number."""
     for part in place:
-        # Of a choice between kinds pydantic names the kind, too, which is no place: nothing below it has a name.
+        # If a field may have one of several kinds, pydantic adds the kind to the place. The kind is no key of the
+        # document: `document` is then None, and the parts below are written as pydantic names them.
         if isinstance(document, list) and isinstance(part, int):
             document = document[part]
         else:
@@ -79,5 +85,5 @@ def _where(path: Path) -> str:
 
 
 def _lower(message: str) -> str:
-    """Pydantic's sentence without its lead-in, to follow "expected"."""
+    """Pydantic's message without its first words, so that it can follow the word "expected"."""
     return re.sub(r"^(Value error, |Input should be )", "", message)

@@ -1,4 +1,4 @@
-"""What a row carries to the endpoint beside the declared features."""
+"""The columns that a row brings to the endpoint although no declared feature reads them."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ if TYPE_CHECKING:
 
 
 def other_columns(prediction: Prediction, table: Table) -> tuple[str, ...]:
-    """The contract's columns of a row to predict that no declared feature reads, without images and protected ones.
+    """The names of the table's columns that no declared feature reads, without images and protected columns.
 
-    The live version was trained under the declaration of its time. Until the next one passes its gates it takes its
-    own features from all that a row has, so that a feature can be declared, or taken back, without an outage."""
+    The live version was trained under an older declaration, and its features may be others. It finds them in all that a
+    row brings. So a feature can be declared, or taken back, without an outage until the next version is live."""
     return tuple(
         column.name
         for column in table.columns

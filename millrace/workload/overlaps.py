@@ -1,4 +1,6 @@
-"""Names of workloads that cannot be beside each other: roles may touch what begins with the name of theirs."""
+"""Which names of workloads cannot be in one stage together.
+
+The role of a workload may touch every resource whose name begins with the workload's. So no name may begin another."""
 
 from __future__ import annotations
 
@@ -6,7 +8,8 @@ from collections.abc import Iterable
 
 
 def overlaps(name: str, others: Iterable[str]) -> list[str]:
-    """Those of the others that begin with `name` and an underscore, or with which and an underscore `name` begins.
+    """The names among `others` that overlap with `name`: one of the two begins with the other and an underscore.
 
-    `cold` and `cold_2` overlap: the names of AWS have dashes, and `millrace-dev-cold-*` holds what is of both."""
+    Example: `cold` and `cold_2` overlap. In AWS's names an underscore is a dash, so `millrace-dev-cold-*` means the
+    resources of both. `cold` and `colder` do not overlap."""
     return [other for other in others if other.startswith(f"{name}_") or name.startswith(f"{other}_")]

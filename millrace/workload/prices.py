@@ -1,9 +1,10 @@
-"""What a run is projected to cost, from a static price table.
+"""The projected cost of a run, from a static price table.
 
-The table is never looked up at synth or in a run: templates stay the same everywhere and need no network.
-On-demand list prices in US dollars an hour; a spot run costs less, so a projection is an upper bound. Other regions
-cost up to a fifth more than us-east-1: REGION_FACTOR covers it. Refresh a row from the AWS Price List
-(service code AmazonSageMaker) and write its date.
+AWS is never asked for a price, neither at synth nor in a run: so templates are the same everywhere and need no network.
+The prices are on-demand list prices in US dollars an hour. A projection is an upper bound: a spot run costs less, and
+REGION_FACTOR covers that other regions cost up to a fifth more than us-east-1.
+
+To refresh a row, look its price up in the AWS Price List (service code AmazonSageMaker) and write the date.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from dataclasses import dataclass
 from millrace.errors import ConfigurationError
 
 REGION_FACTOR = 1.2
-"""From us-east-1 to the dearest of the common regions; an upper bound is what a budget needs."""
+"""The price in the dearest of the common regions ÷ the price in us-east-1. A budget needs an upper bound."""
 
 TABLES = "public SageMaker price tables in open source code, us-east-1"
 EC2 = "EC2 list price, us-east-1, times 1.2 (SageMaker's surcharge on this generation)"
@@ -23,7 +24,7 @@ P5 = "EC2 list price before the cuts of June 2025, us-east-1, times 1.15"
 
 @dataclass(frozen=True, kw_only=True)
 class Price:
-    """One row: what an instance costs and where that was read."""
+    """One row of the table: what an instance type costs, and the source and date (`as_of`) of the price."""
 
     instance: str
     usd_per_hour: float
@@ -47,7 +48,7 @@ PRICES: tuple[Price, ...] = (
 
 @dataclass(frozen=True, kw_only=True)
 class Usage:
-    """Instances of one kind for some time."""
+    """`count` instances of one type for `minutes` each."""
 
     instance: str
     count: int
@@ -55,7 +56,7 @@ class Usage:
 
 
 def usd_per_hour(instance: str) -> float:
-    """The upper bound of the instance's hourly price; raises ConfigurationError for one without a row."""
+    """The upper bound of the instance type's price an hour. Raises ConfigurationError for a type without a price."""
     for price in PRICES:
         if price.instance == instance:
             return price.usd_per_hour * REGION_FACTOR
@@ -66,16 +67,17 @@ def usd_per_hour(instance: str) -> float:
 
 
 def is_known(instance: str) -> bool:
-    """Whether it has a price."""
+    """Whether the instance type has a price."""
     return any(price.instance == instance for price in PRICES)
 
 
 def gpus_of(instance: str) -> int:
-    """Processes that train on such an instance: one for each GPU, else one. An unknown one counts as one; its price
-    stops it."""
+    """The number of processes that train on such an instance: one for each GPU, or one without a GPU.
+
+    It is one for an unknown type too. Such a type is refused elsewhere, since it has no price."""
     return max(1, next((price.gpus for price in PRICES if price.instance == instance), 1))
 
 
 def projected_usd(usages: Sequence[Usage]) -> float:
-    """Instances × price × hours, summed; raises ConfigurationError for an unknown instance."""
+    """The sum of instances × price × hours, in US dollars. Raises ConfigurationError for a type without a price."""
     return sum(usd_per_hour(usage.instance) * usage.count * usage.minutes / 60 for usage in usages)

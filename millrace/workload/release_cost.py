@@ -1,4 +1,4 @@
-"""What one run of the machine `release` uses beside the endpoints: the preflight of its version."""
+"""The machine time of one run of the machine `release`, without the endpoints: the preflight of its version."""
 
 from __future__ import annotations
 
@@ -6,10 +6,13 @@ from millrace.workload.declaration import Workload
 from millrace.workload.prices import Usage
 
 PREFLIGHT_MINUTES = 20
-"""The job is stopped after this long; eight of them its container may take to start, as an endpoint and for a transform
-job each."""
+"""The preflight job is stopped after this time.
+
+It starts the container twice, as an endpoint and as a transform job do. Each start may take eight minutes."""
 
 
 def usages(workload: Workload, stage: str) -> tuple[Usage, ...]:
-    """The preflight at its longest, on the instance that serves; a version that has passed on it needs none."""
+    """The usage of a preflight as long as it may take, on the instance type of the endpoint.
+
+    A version that has passed on this type before needs no preflight."""
     return (Usage(instance=workload.rollout.instance[stage], count=1, minutes=PREFLIGHT_MINUTES),)

@@ -1,7 +1,9 @@
-"""How a version goes live: on which instances, and in which phases, in their order.
+"""The part `rollout` of workload.yaml: on which instances a version goes live, and in which phases.
 
-canary   a part of the new fleet takes its part of the traffic first, watched by the release's alarms
-live     the new fleet takes all of it; every rollout ends here
+    canary   a part of the new fleet takes its share of the traffic first, watched by the release's alarms
+    live     the new fleet takes all traffic; every rollout ends with this phase
+
+`phases: [live]` and `phases: [canary, live]` are the two possible rollouts.
 """
 
 from __future__ import annotations
@@ -18,7 +20,7 @@ PHASES: tuple[Phase, ...] = get_args(Phase)
 
 
 def check_order(phases: tuple[Phase, ...]) -> tuple[Phase, ...]:
-    """The phases; raises ValueError unless they are some of PHASES in their order, `live` the last."""
+    """The phases. Raises ValueError unless they are some of PHASES, in their order, with `live` as the last."""
     if phases[-1:] != ("live",) or phases != tuple(phase for phase in PHASES if phase in phases):
         raise ValueError(
             f"some of {list(PHASES)} in this order, each at most once, that ends with 'live'; got {list(phases)}"
@@ -31,9 +33,12 @@ Phases = Annotated[tuple[Phase, ...], AfterValidator(check_order)]
 
 
 class Rollout(Section):
+    """How a version goes live."""
+
     phases: Phases
     instance: dict[Stage, str]
+    """By stage the instance type of the endpoint. The jobs of evaluation and monitoring run on it too."""
     min_instances: Annotated[int, Field(ge=1)]
     max_instances: Annotated[int, Field(ge=1)]
     invocations_per_instance: Positive
-    """Invocations per instance and minute that target tracking holds."""
+    """The invocations per instance and minute that scaling aims at (target tracking)."""

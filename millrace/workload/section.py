@@ -1,4 +1,4 @@
-"""What the parts of a declaration have in common."""
+"""The base class of all parts of a declaration."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ Stage = Annotated[str, Field(pattern=STAGE_PATTERN)]
 
 
 class Section(BaseModel):
-    """A key that is not supported is refused everywhere."""
+    """One part of workload.yaml. It is immutable, and an unknown key is refused.
+
+    Pydantic builds the validator of a class when the class is first used (`defer_build`): a cold start needs few."""
 
     model_config = ConfigDict(defer_build=True, extra="forbid", frozen=True)

@@ -1,4 +1,4 @@
-"""How a model is trained, as `training` of workload.yaml declares it: family, split, initial weights, machines."""
+"""The part `training` of workload.yaml: the family, the split, the initial weights and the machines of a training."""
 
 from __future__ import annotations
 
@@ -16,46 +16,59 @@ Precision = Literal["float32", "bfloat16"]
 
 
 class ByTime(Section):
-    """The last days, as `validation_days` and `test_days` say."""
+    """The last `test_days` are for tests, and the `validation_days` before them for validation."""
 
     by: Literal["time"]
 
 
 class ByKeyHash(Section):
-    """The hash of a row's entity (its key without the event time): an entity is in one part for ever."""
+    """The hash of a row's entity decides, so all rows of an entity are in the same part for ever.
+
+    The entity is the key without the event time."""
 
     by: Literal["key_hash"]
     validation_share: Annotated[float, Field(gt=0, lt=0.5)]
+    """The share of entities for validation, 0 to 0.5."""
     test_share: Annotated[float, Field(gt=0, lt=0.5)]
+    """The share of entities for tests, 0 to 0.5."""
 
 
 class ByRowOrder(Section):
-    """The last rows in the order of event time, however many fall on one day."""
+    """The last rows in the order of event time are for tests, the rows before them for validation.
+
+    It does not matter how many rows fall on one day."""
 
     by: Literal["row_order"]
     validation_share: Annotated[float, Field(gt=0, lt=0.5)]
+    """The share of rows for validation, 0 to 0.5."""
     test_share: Annotated[float, Field(gt=0, lt=0.5)]
+    """The share of rows for tests, 0 to 0.5."""
 
 
 class ByColumn(Section):
-    """A column of the contract says which part a row belongs to; rows of any other value are left out."""
+    """A column of the contract says which part a row belongs to. A row with any other value is left out.
+
+    Example: `split: {by: column, column: part, validation: dev}`"""
 
     by: Literal["column"]
     column: str
     train: str = "train"
+    """The value of the training rows. `validation` and `test` are the values of the other parts."""
     validation: str = "validation"
     test: str = "test"
     absent: ByKeyHash | None = None
-    """How rows without a value are divided, such as decisions whose label came late; None leaves them out."""
+    """How rows without a value are divided, such as rows of decisions with a late label. None: they are left out."""
 
 
 class InitialWeights(Section):
     """The model whose weights a training starts from.
 
-    Example: `{from: "s3://bucket/xray/runs/r-7/training/job/output/model.tar.gz", digest: "sha256:9f86…",
-    freeze: trunk}`; the registry keeps both of a version, as its model data and its metadata `model_digest`."""
+        weights:
+          {from: "s3://bucket/xray/runs/r-7/training/job/output/model.tar.gz", digest: "sha256:9f86…", freeze: trunk}
 
-    # It is written again by field names, too.
+    The registry has both values of a version: its model data URL, and `model_digest` in its metadata."""
+
+    # `populate_by_name`: `model_dump` writes the field as `source`, and `with_parameters` reads that again.
     model_config = ConfigDict(defer_build=True, extra="forbid", frozen=True, populate_by_name=True)
 
     source: Annotated[
@@ -65,12 +78,13 @@ class InitialWeights(Section):
             pattern=r"^s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]/((.+/)?model\.tar\.gz|(.+/)?[^/]+\.safetensors)$",
         ),
     ]
-    """The archive of a training job, of this workload or of another one of the same family; or weights alone, under the
-    names that the network's tensors have in an archive's `weights.safetensors`."""
+    """The URI of `model.tar.gz` of a training job, of any workload with the same family; or of weights alone.
+
+    Weights alone are a file `*.safetensors`. Its tensors have the names that an archive's `weights.safetensors` has."""
     digest: Annotated[str, Field(pattern="^sha256:[0-9a-f]{64}$")]
-    """Of the artefact's members, as the registry keeps it (`model_digest`); of weights alone the file's SHA-256."""
+    """For an archive the SHA-256 of its members, as the registry keeps it (`model_digest`). Else that of the file."""
     freeze: Literal["none", "trunk"] = "none"
-    """`trunk`: only what is behind the trunk learns."""
+    """`trunk`: the trunk keeps its weights, and only the layers behind it learn."""
 
     @property
     def is_archive(self) -> bool:
@@ -79,31 +93,40 @@ class InitialWeights(Section):
 
     @property
     def file_name(self) -> str:
-        """What the source is called in its folder."""
+        """The last part of the URI."""
         return self.source.rpartition("/")[2]
 
 
 class Training(Section):
+    """How a model is trained."""
+
     family: str
+    """A family of `millrace.models.catalogue`."""
     parameters: Annotated[dict[str, Any], Field(default_factory=dict)]
+    """Hyperparameters of the family. A missing one has the family's default."""
     weights: InitialWeights | None = None
     """None: a training starts from random weights."""
     split: Annotated[ByTime | ByColumn | ByKeyHash | ByRowOrder, Field(discriminator="by")] = ByTime(by="time")
     validation_days: Annotated[int, Field(ge=0)] = 0
-    """For a split by time, as `test_days`; 0 for every other."""
+    """The days for validation, right before the test days. At least 1 for a split by time, 0 for any other split."""
     test_days: Annotated[int, Field(ge=0)] = 0
+    """The last days, for tests. At least 1 for a split by time, 0 for any other split."""
     walk_forward_steps: Annotated[int, Field(ge=0, le=52)] = 4
-    """Models of earlier days, `test_days` apart, that show how the error moves when a model is left alone."""
+    """The number of models of earlier days, each `test_days` before the next.
+
+    They show how the error grows if a model is not retrained. Only for a split by time; 0 for any other."""
     first_rows: Annotated[int, Field(ge=1)]
-    """Rows in the table `rows`, with a label or without, that start the first training; later ones are started by
-    `retrain`."""
+    """The number of rows in the table `rows`, with or without a label, that starts the first training.
+
+    `retrain` starts all later trainings."""
     instance: dict[Stage, str]
+    """The instance type, by stage."""
     instances: Annotated[int, Field(ge=1, le=8)] = 1
-    """How many of them train together, each with a part of every batch."""
+    """How many instances train together. Each takes a part of every batch."""
     precision: Precision = "float32"
-    """Of the forward pass on a GPU: `bfloat16` is faster there, its weights and sums stay float32. CPU ignores it."""
+    """The precision of a forward pass on a GPU. `bfloat16` is faster; weights and sums stay float32. CPUs ignore it."""
     compile: bool = False
-    """Whether a GPU's forward pass is compiled first, which takes a minute that a short training does not win back."""
+    """Whether the forward pass on a GPU is compiled first. That takes a minute, too long for a short training."""
     max_runtime_minutes: Annotated[int, Field(ge=1, le=5 * 24 * 60)]
 
     @model_validator(mode="after")
@@ -125,6 +148,7 @@ class Training(Section):
 
     @model_validator(mode="after")
     def _batches_can_be_divided(self) -> Training:
+        # Each GPU of each instance has a process of its own, and all processes take equal parts of a batch.
         batch = self.family_parameters().batch_size
         for stage, instance in self.instance.items():
             processes = self.instances * gpus_of(instance)
@@ -134,9 +158,9 @@ class Training(Section):
         return self
 
     def with_parameters(self, parameters: Mapping[str, Any]) -> Training:
-        """The same training with these hyperparameters; raises pydantic's ValueError where it could not have them."""
+        """The same training with these hyperparameters. Raises pydantic's ValidationError if it cannot have them."""
         return Training.model_validate({**self.model_dump(), "parameters": parameters})
 
     def family_parameters(self) -> Parameters:
-        """The hyperparameters, complete with the family's defaults."""
+        """The hyperparameters, with the family's defaults filled in."""
         return FAMILIES[self.family](**self.parameters)

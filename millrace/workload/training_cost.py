@@ -1,4 +1,5 @@
-"""What one run of the machine `train` uses: a training, or the job that takes in a model, and the evaluation."""
+"""The machine time of one run of the machine `train`: a training or the packing of an external model, then the
+evaluation."""
 
 from __future__ import annotations
 
@@ -6,22 +7,22 @@ from millrace.workload.declaration import Workload
 from millrace.workload.prices import Usage
 
 EVALUATION_MINUTES = 30
-"""The evaluation job is stopped after this long."""
+"""The evaluation job is stopped after this time."""
 EXTERNAL_MINUTES = 30
-"""The job that makes the archive of an external model is stopped after this long."""
+"""The job that packs an external model is stopped after this time."""
 TRAININGS = 2
-"""Training jobs of one run at most: one whose instance died is followed by another.
+"""The most training jobs of one run. If the instance of the first job dies, a second job follows.
 
-It goes on from the last checkpoint (one every ten seconds, and one when the job is told to stop), or begins anew where
-there is none yet."""
+It goes on from the last checkpoint, or begins anew if there is none. A job writes a checkpoint every ten seconds, and
+one when it is told to stop."""
 
 
 def usages(workload: Workload, stage: str, *, is_external: bool = False) -> tuple[Usage, ...]:
-    """Every job at its longest; raises KeyError for a stage that the workload names no instance for.
+    """The usage of every job of a run, each as long as it may take.
 
-    An external model needs no training: a job on the instance that serves makes its archive.
-
-    The evaluation runs on the instance that serves, so that the latency it measures is the one that counts."""
+    The evaluation runs on the instance type of the endpoint, so that it measures the latency that counts. An external
+    model is not trained; a job on the same instance type packs it. Raises KeyError if the workload names no instance
+    for the stage."""
     training, serving = workload.training, workload.rollout.instance[stage]
     trained = Usage(
         instance=training.instance[stage],
@@ -33,5 +34,6 @@ def usages(workload: Workload, stage: str, *, is_external: bool = False) -> tupl
 
 
 def longest_hours(workload: Workload) -> float:
-    """After this long a training run has certainly ended: all jobs, waiting for capacity and a day for a redrive."""
+    """The time in hours after which a training run has certainly ended."""
+    # Each training job may wait for capacity as long as it may run, hence the 2. The last day is for a redrive.
     return (2 * TRAININGS * workload.training.max_runtime_minutes + EVALUATION_MINUTES) / 60 + 24

@@ -1,4 +1,13 @@
-"""The search for better hyperparameters, as a workload declares it: ranges, an objective, limits, a budget."""
+"""The part `tuning` of workload.yaml: the search for better hyperparameters that `millrace tune` starts.
+
+    tuning:
+      parameters: {learning_rate: {min: 0.0005, max: 0.01, scale: log}, dropout: [0.0, 0.2, 0.5]}
+      objective: validation_error
+      max_jobs: 20
+      budget_usd: 15
+
+Every training of the search is one training job of SageMaker with hyperparameters of its own.
+"""
 
 from __future__ import annotations
 
@@ -14,22 +23,24 @@ from millrace.workload.prices import Usage, projected_usd
 
 Objective = Literal["validation_error", "validation_loss"]
 METRICS: dict[Objective, str] = {"validation_error": KEPT_ERROR, "validation_loss": KEPT_LOSS}
-"""By objective the metric of a training job that has it."""
+"""The metric of a training job that shows the objective."""
 
 
 MOST_TRIED = 64
-"""Whole numbers of a range that are tried at synth: enough to meet one that is no multiple of another parameter."""
+"""How many whole numbers of a range are tried at synth.
+
+That is enough to meet a number that the family refuses because it is no multiple of another hyperparameter."""
 
 
 class SearchRange(BaseModel):
-    """All numbers from `min` to `max`; whole ones where the hyperparameter is one."""
+    """All numbers from `min` to `max`. For a hyperparameter that is a whole number, all whole numbers."""
 
     model_config = ConfigDict(defer_build=True, extra="forbid", frozen=True)
 
     min: int | float
     max: int | float
     scale: Literal["linear", "log"] = "linear"
-    """`log` tries as many values between 0.001 and 0.01 as between 0.01 and 0.1."""
+    """`log` draws as many values between 0.001 and 0.01 as between 0.01 and 0.1."""
 
     @model_validator(mode="after")
     def _is_a_range(self) -> SearchRange:
@@ -39,7 +50,7 @@ class SearchRange(BaseModel):
 
 
 class Tuning(BaseModel):
-    """One tuning job of SageMaker: so many trainings, each with hyperparameters of its own."""
+    """One tuning job of SageMaker: up to `max_jobs` trainings."""
 
     model_config = ConfigDict(defer_build=True, extra="forbid", frozen=True)
 
@@ -49,14 +60,15 @@ class Tuning(BaseModel):
     ]
     """By hyperparameter a range, or a list of values to choose from."""
     objective: Objective = "validation_error"
-    """What is minimised, on the validation rows; the test rows are for the gates."""
+    """What the search minimises on the validation rows. The test rows are for the gates."""
     strategy: Literal["bayesian", "random"] = "bayesian"
+    """How SageMaker chooses the values of the next training: by the results so far, or at random."""
     max_jobs: Annotated[int, Field(ge=1, le=750)]
     max_parallel: Annotated[int, Field(ge=1, le=10)] = 1
     early_stopping: bool = False
-    """Whether SageMaker stops trainings that do worse than the median of the earlier ones."""
+    """Whether SageMaker stops a training that does worse than the median of the earlier ones."""
     budget_usd: Annotated[float, Field(gt=0, allow_inf_nan=False)]
-    """A tuning whose trainings could cost more is refused before it starts."""
+    """The most that all trainings together may cost, in US dollars. A tuning that could cost more does not start."""
 
     @model_validator(mode="after")
     def _can_be_parallel(self) -> Tuning:
@@ -65,15 +77,20 @@ class Tuning(BaseModel):
         return self
 
     def candidates(self, family: type[Parameters], declared: dict[str, Any]) -> Iterator[dict[str, Any]]:
-        """Hyperparameters as trainings may get them, for the family to refuse: every value of a list, both ends of a
-        range and its first whole numbers, and every two of these values and ends, the others at their first.
+        """Sets of hyperparameters that a training of the search may get. The caller lets the family refuse them.
 
-        So a hyperparameter that must be a multiple of another one is searched by a list. Raises ValueError for a name
-        that the family does not have, and for a range of what is no number."""
+        They are a sample: every value of a list, both ends of a range and its first whole numbers, each with all other
+        hyperparameters at their first value; and then every two values or ends together. So a range cannot be declared
+        for a hyperparameter that must be a multiple of another one. A list of good values can.
+
+        Raises ValueError for a name that the family does not have, and for a range of a hyperparameter that is no
+        number."""
         ends = {name: self._ends(name, family) for name in self.parameters}
         first = {**declared, **{name: values[0] for name, values in ends.items()}}
+        # Each hyperparameter alone: the others keep their first value.
         for name, values in ends.items():
             yield from ({**first, name: value} for value in (*values, *self._whole_numbers(name, family)))
+        # Then each pair: a family may refuse two values together that it takes alone.
         for (one, values), (other, others) in combinations(ends.items(), 2):
             yield from ({**first, one: value, other: beside} for value, beside in product(values, others))
 
@@ -89,7 +106,7 @@ class Tuning(BaseModel):
         return (values.min, values.max)
 
     def _whole_numbers(self, name: str, family: type[Parameters]) -> Iterator[int]:
-        """The whole numbers of a range of them, behind its first one."""
+        """The first whole numbers of a range, without `min` itself. None for a list or a range of other numbers."""
         values = self.parameters[name]
         if isinstance(values, SearchRange) and self.is_whole(name, family):
             yield from range(int(values.min) + 1, min(int(values.max), int(values.min) + MOST_TRIED))
@@ -100,7 +117,7 @@ class Tuning(BaseModel):
 
 
 def tuning_usd(tuning: Tuning, *, instance: str, instances: int, max_minutes: float) -> float:
-    """The upper bound of its cost, every training at its longest.
+    """The most that the tuning can cost in US dollars: every training takes `max_minutes`.
 
-    Raises ConfigurationError for an instance without a price."""
+    Raises ConfigurationError for an instance type without a price."""
     return projected_usd([Usage(instance=instance, count=instances, minutes=tuning.max_jobs * max_minutes)])

@@ -1,1 +1,1 @@
-"""What a label may be, a module each: how it is recognised, its column in the contract, its gates."""
+"""Kinds of labels, one module each: how the kind is recognised, its column in the contract, its gates."""

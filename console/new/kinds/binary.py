@@ -1,4 +1,4 @@
-"""One of two classes."""
+"""The kind of a label that is one of two classes."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Binary:
-    """Text, whole numbers or true and false."""
+    """A label of two values: text, whole numbers, or true and false."""
 
     name: ClassVar[str] = "binary"
     wanted: ClassVar[str] = "a column of two classes: text, whole numbers or true/false"

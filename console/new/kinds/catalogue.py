@@ -1,4 +1,4 @@
-"""The kinds by name. Add a kind: one module and one line here. A task without one is declared by hand."""
+"""The kinds of labels by name. A new kind is a module and a line here. A task without a kind is declared by hand."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ LABEL_KINDS: dict[str, LabelKind] = {
 
 
 def described() -> str:
-    """The kinds, each with the label that it is for."""
+    """The kinds in words, each with the label that it is for."""
     return ", ".join(f"{name} ({kind.wanted.split(':')[0]})" for name, kind in LABEL_KINDS.items())
 
 
 def likely_kind(column: Observed) -> LabelKind | None:
-    """The kind that the column is taken for; None where it can be no label."""
+    """The kind for which the column is taken; None if it can be no label."""
     return next((kind for kind in LABEL_KINDS.values() if kind.is_likely(column)), None)

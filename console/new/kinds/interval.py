@@ -1,4 +1,4 @@
-"""A number with an interval around it; only where it is named."""
+"""The kind of a label that is a number, answered with an interval. Only `--kind interval` proposes it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Interval(Regression):
-    """As a number's, with the quantiles between which nine in ten labels lie."""
+    """A number as in `Regression`, with the quantiles between which nine in ten labels lie."""
 
     name: ClassVar[str] = "interval"
 

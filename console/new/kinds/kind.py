@@ -1,4 +1,4 @@
-"""What every kind of label offers to a proposal."""
+"""The interface of a kind of label, by which a proposal uses it."""
 
 from __future__ import annotations
 
@@ -13,28 +13,29 @@ if TYPE_CHECKING:
 
 
 class LabelKind(Protocol):
-    """The kind of a label; its name is that of the task."""
+    """A kind of label."""
 
     name: ClassVar[str]
+    """The name of the kind, and of its task."""
     wanted: ClassVar[str]
-    """A column that suits it, for errors."""
+    """Describes a column that suits the kind, for errors."""
     calibration: ClassVar[str]
-    """The bound of the calibration gate; empty where an answer is no probability."""
+    """The bound of the calibration gate; empty if an answer is no probability."""
 
     def suits(self, column: Observed) -> bool:
         """Whether the column can be such a label."""
         ...
 
     def is_likely(self, column: Observed) -> bool:
-        """Whether the column is taken for such a label where nothing else is said."""
+        """Whether the column is taken for such a label if no `--kind` is given."""
         ...
 
     def reason(self, column: Observed) -> str:
-        """Why it is taken for one."""
+        """Why the column is taken for such a label."""
         ...
 
     def settings(self, column: Observed) -> Mapping[str, Any]:
-        """Further keys of `prediction` in workload.yaml, with what is proposed for them."""
+        """Further keys of `prediction` in workload.yaml, with their proposed values: `{"quantiles": [0.05, 0.95]}`."""
         ...
 
     def column(self, column: Observed, unit: str) -> Column:
@@ -42,19 +43,23 @@ class LabelKind(Protocol):
         ...
 
     def horizon(self, hours: float, every_hours: float) -> float | list[float]:
-        """What stands in workload.yaml for a label so many hours ahead, where rows lie `every_hours` apart."""
+        """The value of `horizon_hours` in workload.yaml for a label so many hours ahead.
+
+        `every_hours` is the distance of the rows."""
         ...
 
     def naive_rule(self, lag_hours: float | None) -> NaiveGate:
-        """The gate against the label so many hours before; None: against a rule that looks at no row."""
+        """The gate against the rule that answers with the label so many hours before.
+
+        None gives the gate against a rule that looks at no earlier row."""
         ...
 
     def find_problem(self, values: Sequence[object]) -> str:
-        """Why a model cannot be judged on labels of these values; nothing where it can."""
+        """Why a model cannot be judged on labels of these values; "" if it can."""
         ...
 
 
 def one_class(values: Sequence[object]) -> str:
-    """What is wrong with the labels of a part where they are all equal."""
+    """What is wrong with the labels of a part if they are all equal; "" if they are not."""
     kinds = set(values)
     return f"only the class {next(iter(kinds))!r}" if len(kinds) == 1 else ""

@@ -1,4 +1,4 @@
-"""One of several classes."""
+"""The kind of a label that is one of several classes."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ if TYPE_CHECKING:
 
 MOST_CLASSES = 200
 MOST_NUMBERED = 20
-"""Whole numbers of more values are taken for amounts."""
+"""Whole numbers of more different values are taken for amounts."""
 
 
 @dataclass(frozen=True)
 class Multiclass(Binary):
-    """Text or whole numbers, three classes or more; gates as those of two classes."""
+    """A label of three values or more: text or whole numbers. It has the gates of two classes."""
 
     name: ClassVar[str] = "multiclass"
     wanted: ClassVar[str] = f"a column of 3 to {MOST_CLASSES} classes: text or whole numbers"

@@ -1,4 +1,4 @@
-"""A number."""
+"""The kind of a label that is a number."""
 
 from __future__ import annotations
 
@@ -17,9 +17,11 @@ if TYPE_CHECKING:
     from millrace.contract.schema import Column
 
 TAILED = 1.1
-"""From so many times the median's absolute error on, that of the mean says that a label has a tail."""
+"""A label has a tail if the mean's absolute error is more than so many times the median's."""
 TAIL_HUBER = 0.03
-"""In deviations, which a tail makes large: with 1 a model answers about the mean, and is worse than the median."""
+"""The proposed `huber` for a label with a tail, in standard deviations.
+
+A tail makes these large: with 1 a model answers about the mean, and is worse than the median."""
 
 
 def has_tail(column: Observed) -> bool:
@@ -28,13 +30,14 @@ def has_tail(column: Observed) -> bool:
 
     known = np.asarray(column.cells.drop_null().to_numpy(zero_copy_only=False), dtype=np.float64)
     known = known[np.isfinite(known)]
+    # Without a tail the mean is about as near to all numbers as the median, which is the nearest.
     of_mean, of_median = (float(np.abs(known - middle).mean()) for middle in (known.mean(), np.median(known)))
     return of_mean > TAILED * of_median
 
 
 @dataclass(frozen=True)
 class Regression:
-    """Whole numbers of many values, and every column of other numbers."""
+    """A label that is a number: whole numbers of many values, and all other numbers."""
 
     name: ClassVar[str] = "regression"
     wanted: ClassVar[str] = "a column of numbers"

@@ -1,1 +1,1 @@
-"""The rules on cells: one file each, with how a contract declares it and both of its forms."""
+"""The rules on cells. Each has a file, which says how a contract declares it and has both of its forms."""

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Allowed(Rule):
-    """`values` are of the column's type, in the order of the contract."""
+    """A cell must be one of `values`, which are of the column's type and in the order of the contract."""
 
     reason: ClassVar[Reason] = Reason.ALLOWED
     kinds: ClassVar[tuple[Kind, ...]] = (*INTEGERS, "string")
@@ -52,15 +52,16 @@ class Allowed(Rule):
         import pyarrow as pa
         import pyarrow.compute as pc
 
+        # If the values have no gap, the extremes answer for all cells; else each cell is looked up.
         if pa.types.is_integer(cells.cells.type) and self._is_run(*cells.extremes):
             return
         allowed = pa.array(self.values).cast(cells.cells.type)
         yield self.expected, pc.invert(pc.is_in(cells.cells, value_set=allowed, skip_nulls=True))
 
     def _is_run(self, low: Any, high: Any) -> bool:
-        """Whether the values are integers without a gap and the extremes lie within: then every cell is allowed.
+        """Whether the values are integers without a gap, and the lowest and the highest cell lie within them.
 
-        [2, 0, 1] with extremes 0 and 2: good, without a look at each cell."""
+        Then every cell is allowed, without a look at each: [2, 0, 1] allows all cells of a column from 0 to 2."""
         first, last = min(self.values), max(self.values)
         gapless = last - first + 1 == len(set(self.values))  # type: ignore[operator]
         return bool(gapless and first <= low.as_py() and high.as_py() <= last)

@@ -1,4 +1,4 @@
-"""The rules on cells, in the order in which a cell is judged: the first that it breaks is its row's reason."""
+"""The rules on cells, in the order in which a cell is judged: the first rule that it breaks is its row's reason."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The cells of one column of a batch, with the figures that several rules need, each computed at most once."""
+"""The cells of one column of a batch, and the figures of them that several rules need, each computed at most once."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from typing import Any
 
 
 class ColumnCells:
-    """`cells` is an Arrow array of the column's type; of a column with a dictionary it is the dictionary."""
+    """The cells of a column. `cells` is an Arrow array; of a dictionary-encoded column it is the dictionary."""
 
     def __init__(self, cells: Any) -> None:
         self.cells = cells
 
     @cached_property
     def finite_extremes(self) -> tuple[float, float] | None:
-        """The lowest and the highest cell of a column of float64, nulls left out; None where a cell is not finite.
+        """The lowest and the highest cell of a column of float64, without nulls; None if a cell is not finite.
 
-        numpy takes a tenth of Arrow's time for it, and unlike Arrow it gives NaN when one cell is NaN: one pass answers
-        both `finite` and `range`. A null is NaN for numpy too, so with nulls all NaN are counted first."""
+        Also None for a column of another type or in several chunks. numpy needs a tenth of Arrow's time for it. Unlike
+        Arrow, it answers NaN if one cell is NaN, so one pass is enough for the rules Finite and Range."""
         import numpy as np
         import pyarrow as pa
 
@@ -31,6 +31,7 @@ class ColumnCells:
         if not pa.types.is_float64(whole.type):
             return None
         numbers = whole.to_numpy(zero_copy_only=False)
+        # In numpy a null is NaN too: more NaN than nulls means that a cell is NaN.
         if whole.null_count and np.count_nonzero(np.isnan(numbers)) > whole.null_count:
             return None
         lowest, highest = (np.fmin, np.fmax) if whole.null_count else (np.minimum, np.maximum)
@@ -39,7 +40,7 @@ class ColumnCells:
 
     @cached_property
     def extremes(self) -> tuple[Any, Any]:
-        """The lowest and the highest cell as Arrow scalars; nulls and NaN are left out."""
+        """The lowest and the highest cell, without nulls and NaN, as Arrow scalars."""
         import pyarrow.compute as pc
 
         low, high = operator.itemgetter("min", "max")(pc.min_max(self.cells))
@@ -47,7 +48,7 @@ class ColumnCells:
 
     @cached_property
     def lengths(self) -> Any:
-        """Characters of each string, bytes of each binary."""
+        """The length of each cell: of a text in characters, of a binary cell in bytes."""
         import pyarrow as pa
         import pyarrow.compute as pc
 

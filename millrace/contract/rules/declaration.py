@@ -1,4 +1,4 @@
-"""What `contract.yaml` declares of the cells of one column, until every rule has taken its own words."""
+"""The words of `contract.yaml` on the cells of one column, from which each rule takes its own."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ if TYPE_CHECKING:
 
 
 class Declaration:
-    """Words of the Open Data Contract Standard with their values.
+    """The words that declare rules on a column, with their values, for example `{"minimum": 0, "maximum": 100}`.
 
-    The words are those of `logicalTypeOptions`, the arguments of the metric `invalidValues` and the custom
-    properties of rules, such as `image`."""
+    They come from `logicalTypeOptions`, from `enum`, from the arguments of the metric `invalidValues` and from the
+    custom properties of rules, such as `image`."""
 
     def __init__(self, *, where: str, field: str, kind: Kind) -> None:
         self.kind = kind
@@ -23,27 +23,28 @@ class Declaration:
         self._values: dict[str, Any] = {}
 
     def add(self, word: str, field: str, value: Any) -> None:
-        """Raises WorkloadError when the word was there before: one of the two values would be ignored."""
+        """Add a word. Raises WorkloadError if it is there already: one of the two values would be ignored."""
         if word in self._fields:
             raise WorkloadError(where=self._where, field=field, expected=f"{word} once", came=value)
         self._fields[word], self._values[word] = field, value
 
     def take(self, word: str) -> Any:
-        """The value, None where the contract does not have the word."""
+        """The value of the word, which then counts as read; None if the contract does not have it."""
         return self._values.pop(word, None)
 
     def take_count(self, word: str) -> int | None:
-        """The value, a whole number from 0; raises WorkloadError for another."""
+        """As `take`, for a whole number from 0. Raises WorkloadError for another value."""
         value = self.take(word)
         if value is not None and (type(value) is not int or value < 0):
             self.refuse(word, "a whole number from 0", value)
         return value
 
     def refuse(self, word: str, expected: str, value: object) -> NoReturn:
+        """Raise WorkloadError for the value of a word, with the place of the word in the contract."""
         raise WorkloadError(where=self._where, field=self._fields[word], expected=expected, came=value)
 
     def close(self) -> None:
-        """Raise WorkloadError for words that no rule has taken: a rule that is never checked is worse than none."""
+        """Raise WorkloadError if a word is left that no rule took: a rule that nothing checks is worse than none."""
         if self._values:
             expected = f"options that are checked for a {self.kind}"
             field = f"{self._field}.logicalTypeOptions"

@@ -19,9 +19,9 @@ FINITE, BOUNDED = "a finite number", "a number of float32"
 
 @dataclass(frozen=True)
 class Finite(Rule):
-    """Every float column has it, undeclared; a cell that breaks it is checked by no other rule.
+    """Every float column has this rule without a declaration. A cell that breaks it is checked by no other rule.
 
-    A model takes float32: of a column that it reads, a number beyond that range is none either."""
+    Models take float32. In a column that they read, a number beyond the range of float32 breaks the rule too."""
 
     reason: ClassVar[Reason] = Reason.NOT_FINITE
     kinds: ClassVar[tuple[Kind, ...]] = FLOATS
@@ -29,6 +29,7 @@ class Finite(Rule):
     is_last: ClassVar[bool] = True
 
     largest: float = math.inf
+    """The largest absolute value that a cell may have; infinite if no model reads the column."""
 
     def of_cell(self, cell: Any) -> Iterator[str]:
         if not math.isfinite(cell):
@@ -39,8 +40,9 @@ class Finite(Rule):
     def of_column(self, cells: ColumnCells) -> Iterator[tuple[str, Any]]:
         import pyarrow.compute as pc
 
+        # The extremes of float64 columns come from one cheap pass; float32 and chunked columns take the slower way.
         is_finite = cells.finite_extremes is not None
-        # A sum is infinite or NaN when a cell is. It can also overflow: then the mask is all False.
+        # A sum is infinite or NaN if a cell is. It can also overflow with finite cells: then the mask is all False.
         if not is_finite and not math.isfinite(pc.sum(cells.cells).as_py()):
             yield FINITE, pc.invert(pc.is_finite(cells.cells))
         if math.isinf(self.largest):

@@ -19,32 +19,36 @@ if TYPE_CHECKING:
     from millrace.contract.rules.declaration import Declaration
 
 MOST_BYTES = 4 * 2**20
-"""Of one cell: as base64 it fits into a request and a shard of 6 MB."""
+"""The most bytes of one cell: as base64 it fits into a request and into a shard of 6 MB."""
 
 PNG_CHANNELS = {0: 1, 2: 3, 3: 3}
-"""By colour type: grey, RGB, palette (https://www.w3.org/TR/png-3/#11IHDR). Transparency is refused."""
+"""The channels of an image, by the colour type of its PNG: grey, RGB, palette. Types with transparency are refused.
+https://www.w3.org/TR/png-3/#11IHDR"""
 JPEG_FRAMES = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}
-"""The markers SOF0 to SOF15 without tables (ITU T.81, table B.1)."""
+"""The markers of a frame's header, SOF0 to SOF15: three codes in this range are others (ITU T.81, table B.1)."""
 JPEG_WITHOUT_LENGTH = {0x01, *range(0xD0, 0xD8)}
+"""The markers that no length follows: TEM and RST0 to RST7."""
 JPEG_FILL = re.compile(rb"\xff+")
 JPEG_SEGMENTS = 1000
-"""The frame's header comes within so many. An image of the largest size has room for about 70 full ones."""
+"""The frame's header must come within so many segments. The largest image has room for about 70 full ones."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ImageSize:
-    """Size and form of an image, by its header."""
+    """The size of an image in pixels and its form, by its header."""
 
     channels: int
     height: int
     width: int
     bits: int
-    """Of one sample."""
+    """The bits of one sample."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ImageFormat(Rule):
-    """`raw` is C × H × W bytes, row by row, one channel after another."""
+    """The encoding and the size of the images in a column.
+
+    A cell in the encoding `raw` has C × H × W bytes, one channel after another, each row by row."""
 
     reason: ClassVar[Reason] = Reason.IMAGE
     kinds: ClassVar[tuple[Kind, ...]] = ("binary",)
@@ -60,8 +64,7 @@ class ImageFormat(Rule):
     shape: tuple[int, int, int]
     """Channels (1 or 3), height, width."""
     scale: bool = False
-    """Whether the console scales images of another size before it drops or predicts them: the system itself never
-    does."""
+    """Whether the console scales images of other sizes before it drops or predicts them. The system never scales."""
 
     @classmethod
     def declared(cls, declaration: Declaration) -> Iterator[ImageFormat]:
@@ -75,6 +78,7 @@ class ImageFormat(Rule):
             declaration.refuse("image", f"an encoding of {', '.join(get_args(Encoding))}", encoding)
         if not isinstance(shape, list) or not all(type(size) is int and size > 0 for size in shape):
             declaration.refuse("image", "a shape of whole numbers from 1", shape)
+        # A shape [height, width] has one channel.
         full = (1, *shape) if len(shape) == 2 else tuple(shape)
         if len(full) != 3 or full[0] not in (1, 3):
             declaration.refuse("image", "a shape [height, width] or [1 or 3, height, width]", shape)
@@ -95,7 +99,7 @@ class ImageFormat(Rule):
         if self.encoding == "raw":
             yield self.expected, pc.not_equal(cells.lengths, self.shape[0] * self.shape[1] * self.shape[2])
             return
-        # Arrow counts its bytes from -128.
+        # Arrow's buffers have signed bytes, from -128; a header needs bytes from 0 to 255.
         views = (cell.as_buffer() for cell in cells.cells)
         bad = [view is not None and not self._is_good(memoryview(view).cast("B")) for view in views]
         yield self.expected, np.array(bad, dtype=bool)
@@ -110,7 +114,7 @@ class ImageFormat(Rule):
         return f"a {self.encoding.upper()} of {size}" + (f", {SCANS} scans" if self.encoding == "jpeg" else "")
 
     def undecodable(self, cell: Any) -> str:
-        """What its data must be, of a cell whose header is good; empty where they are."""
+        """What the data of a cell with a good header must be, if it cannot be decoded; empty if it can be decoded."""
 
         try:
             decode(cell, self.encoding, self.shape)
@@ -129,7 +133,7 @@ class ImageFormat(Rule):
 
 
 def describe(cell: bytes) -> str:
-    """What the cell is by its header: `a JPEG of 48 x 48 pixels, 3 x 8 bits, 1204 bytes`; whether it is cut off."""
+    """What the cell is by its header, and whether it is cut off: `a JPEG of 48 x 48 pixels, 3 x 8 bits, 1204 bytes`."""
     is_cut = is_cut_off(cell)
     for name, found in (("PNG", read_png(cell)), ("JPEG", read_jpeg(cell))):
         if found is not None:
@@ -142,7 +146,9 @@ def describe(cell: bytes) -> str:
 
 
 def read_png(cell: bytes | memoryview) -> ImageSize | None:
-    """What the header says; None where it is none of a PNG."""
+    """What the header of a PNG says; None if the cell is no PNG, or one with transparency in its colour type."""
+    # Signature (8 bytes), then the chunk IHDR: length (4), kind (4), width (4), height (4), bits, colour type and three
+    # more, checksum (4).
     head = bytes(cell[:33])
     if len(head) < 33 or not head.startswith(PNG) or head[8:16] != b"\0\0\0\x0dIHDR":
         return None
@@ -152,10 +158,11 @@ def read_png(cell: bytes | memoryview) -> ImageSize | None:
 
 
 def read_jpeg(cell: bytes | memoryview) -> ImageSize | None:
-    """What the frame's header says; None where none is found before the image's data."""
+    """What the frame's header of a JPEG says; None if no such header comes before the image's data."""
     if bytes(cell[:2]) != JPEG:
         return None
     at = 2
+    # Segment after segment: FF, a marker, for most markers two bytes of length, and the rest of the segment.
     for _ in range(JPEG_SEGMENTS):
         start = JPEG_FILL.match(cell, at)  # one byte FF, or more of them to fill up
         if start is None or start.end() + 3 > len(cell):
@@ -174,6 +181,7 @@ def read_jpeg(cell: bytes | memoryview) -> ImageSize | None:
 
 
 def _frame(head: bytes) -> ImageSize | None:
+    """The size in a frame's header: bits, height, width and channels in 1, 2, 2 and 1 bytes."""
     if len(head) < 6:
         return None
     height, width = int.from_bytes(head[1:3]), int.from_bytes(head[3:5])

@@ -1,18 +1,21 @@
-"""Whether the bytes of an image end before the image does, as those of a copy that was not finished."""
+"""Tells whether the bytes of an image end before the image does, as in a copy that was not finished."""
 
 from __future__ import annotations
 
 PNG, JPEG = b"\x89PNG\r\n\x1a\n", b"\xff\xd8"
 JPEG_SCAN, JPEG_END = b"\xff\xda", b"\xff\xd9"
 CHUNK = 12
-"""Bytes of a PNG's chunk without its data: length, type and checksum (https://www.w3.org/TR/png-3/#5Chunk-layout)."""
+"""The bytes of a PNG's chunk beside its data: length, type and checksum, four each.
+https://www.w3.org/TR/png-3/#5Chunk-layout"""
 
 
 def is_cut_off(cell: bytes | memoryview) -> bool:
-    """Whether no end follows the last scan of a JPEG, or no chunk IEND comes in a PNG; False for other bytes."""
+    """Whether the image is cut off: a JPEG without an end after its last scan, or a PNG without a whole chunk IEND.
+
+    False for other bytes."""
     data = bytes(cell)
     if data.startswith(JPEG):
-        # Within a scan's data FF is followed by 00: what looks like a mark is one.
+        # Within the data of a scan 00 follows each FF, so what looks like a marker is one.
         return data.rfind(JPEG_END) <= data.rfind(JPEG_SCAN)
     if not data.startswith(PNG):
         return False

@@ -1,4 +1,4 @@
-"""A text has so many characters, a binary cell so many bytes."""
+"""A text has a number of characters, or a binary cell a number of bytes, within bounds."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Length(Rule):
-    """Unicode code points of a string, bytes of a binary."""
+    """Bounds of a cell's length, both included: of a text in Unicode code points, of a binary cell in bytes."""
 
     reason: ClassVar[Reason] = Reason.LENGTH
     kinds: ClassVar[tuple[Kind, ...]] = ("string", "binary")

@@ -1,4 +1,4 @@
-"""A number is a multiple of another, as 0.05 for prices in steps of five cents."""
+"""A number is a multiple of another, for example of 0.05 for prices in steps of five cents."""
 
 from __future__ import annotations
 
@@ -16,12 +16,13 @@ if TYPE_CHECKING:
     from millrace.contract.rules.declaration import Declaration
 
 ROUNDING: dict[Kind, float] = {"float32": 2.0**-22, "float64": 2.0**-50}
-"""Relative error that a quotient of two rounded numbers may have: 0.3 / 0.1 is 2.9999999999999996, and 0.3 is good."""
+"""The relative error that a quotient of two rounded numbers may have: 0.3 / 0.1 is 2.9999999999999996, and 0.3 must
+pass as a multiple of 0.1."""
 
 
 @dataclass(frozen=True)
 class MultipleOf(Rule):
-    """A whole number on integer columns, any number above 0 on float columns."""
+    """`divisor` is a whole number above 0 on integer columns, and any number above 0 on float columns."""
 
     reason: ClassVar[Reason] = Reason.MULTIPLE_OF
     kinds: ClassVar[tuple[Kind, ...]] = (*INTEGERS, *FLOATS)
@@ -32,7 +33,7 @@ class MultipleOf(Rule):
 
     divisor: int | float
     rounding: float = 0.0
-    """0 for integers."""
+    """The relative error that a quotient may have; 0 for integers."""
 
     @classmethod
     def declared(cls, declaration: Declaration) -> Iterator[MultipleOf]:
@@ -64,11 +65,12 @@ class MultipleOf(Rule):
         import pyarrow.compute as pc
 
         wide = pa.float64() if self.rounding else pa.int64()
+        # A missing cell becomes 0, which is a multiple of every number.
         numbers = pc.fill_null(pc.cast(cells.cells, wide), 0).to_numpy(zero_copy_only=False)
         if not self.rounding:
             wrong = numbers % self.divisor != 0
         else:
-            with np.errstate(all="ignore"):  # NaN and infinite cells break `finite` before
+            with np.errstate(all="ignore"):  # the rule Finite has judged NaN and infinite cells before
                 quotients = numbers / self.divisor
                 distances = np.abs(quotients - np.rint(quotients))
             wrong = ~(np.isinf(quotients) | (distances <= np.abs(quotients) * self.rounding))

@@ -1,4 +1,4 @@
-"""A text holds a match of a regular expression, in RE2's syntax."""
+"""A text has a match of a regular expression in RE2's syntax."""
 
 from __future__ import annotations
 
@@ -18,11 +18,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Pattern(Rule):
-    """The expression is searched for, as in JSON schema: `^` and `$` bind it to the whole text.
+    """The expression may match anywhere in the text, as in JSON schema: `^` and `$` bind it to the whole text.
 
-    Arrow's engine is RE2, so `of_cell` uses RE2 too and not `re`: where both know a pattern they differ (`$` before
-    a last newline, `\\d` and `\\w` beyond ASCII), and `re` needs exponential time for some (`^(a+)+$` on 35 letters).
-    RE2 is linear in the text and has neither lookaround nor backreferences."""
+    Arrow's engine is RE2, so `of_cell` uses RE2 too and not `re`. The two differ even in patterns that both know: in
+    `$` before a last newline, and in `\\d` and `\\w` beyond ASCII. And `re` needs exponential time for some patterns,
+    such as `^(a+)+$` on 35 letters. RE2 takes time linear in the text, and has neither lookaround nor
+    backreferences."""
 
     reason: ClassVar[Reason] = Reason.PATTERN
     kinds: ClassVar[tuple[Kind, ...]] = ("string",)
@@ -66,5 +67,5 @@ class Pattern(Rule):
         import re2
 
         options = re2.Options()
-        options.log_errors = False
+        options.log_errors = False  # RE2 would also write a bad pattern to stderr; `check` reports it
         return re2.compile(self.expression, options)

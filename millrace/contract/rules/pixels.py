@@ -1,4 +1,4 @@
-"""The pixels of a PNG or JPEG: one decoder for what is dropped, trained on and predicted."""
+"""The pixels of a PNG or JPEG: one decoder for images that are dropped, trained on and predicted."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ Encoding = Literal["raw", "png", "jpeg"]
 
 
 def decode(content: Any, encoding: Encoding, shape: tuple[int, int, int]) -> npt.NDArray[np.uint8]:
-    """The image as (C, H, W), `shape`; `content` is a buffer of bytes.
+    """The pixels of the image, of the shape (C, H, W). `content` is a buffer of bytes.
 
-    Raises ValueError, whose message is what was expected, for data that are cut off, altered, transparent or of another
-    size: Pillow has many errors for them, and for some none."""
+    Raises ValueError for data that are cut off, altered, transparent or of another size; its message is what was
+    expected. Pillow raises many errors for such data, and for some of them none."""
     from io import BytesIO
 
     import numpy as np
@@ -37,14 +37,14 @@ def decode(content: Any, encoding: Encoding, shape: tuple[int, int, int]) -> npt
         with Picture.open(BytesIO(content), formats=[kind]) as picture:
             if (picture.height, picture.width) != (height, width):
                 raise ValueError(expected)
-            # After the size: a header that says a million rows would have so many inflated.
+            # Only after the check of the size: a header that says a million rows would have as many inflated.
             if encoding == "png" and not has_all_rows(content):
                 raise ValueError(expected)
-            # Pillow draws in black what is beyond the palette, and leaves transparency out.
+            # Pillow draws pixels beyond the palette in black and leaves transparency out, without an error.
             colours = palette_of(content) if encoding == "png" else None
             if colours is not None and np.asarray(picture).max() >= colours:
                 raise ValueError(expected)
             pixels = np.asarray(picture.convert("L" if channels == 1 else "RGB"), dtype=np.uint8)
-    except Exception:  # the sender's bytes decide which one Pillow raises: IndexError, AssertionError and others
+    except Exception:  # the bytes of the sender decide what Pillow raises: IndexError, AssertionError and others
         raise ValueError(expected) from None
     return pixels.reshape(shape) if channels == 1 else pixels.transpose(2, 0, 1)

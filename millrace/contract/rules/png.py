@@ -1,5 +1,7 @@
-"""Whether the pixels of a PNG are what it says: Pillow takes one whose data end early, each checksum right, and leaves
-the rest black; so it does with places beyond a palette."""
+"""Checks of a PNG that Pillow does not make.
+
+Pillow takes a PNG with right checksums whose data end early, and leaves the rest black. It also draws pixels in black
+that name a colour beyond the palette."""
 
 from __future__ import annotations
 
@@ -9,30 +11,37 @@ from collections.abc import Iterator
 from typing import Any
 
 SIGNATURE = 8
+"""The bytes of a PNG before its first chunk."""
 CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
-"""By the colour type of the header."""
+"""The samples of a pixel, by the colour type of the header."""
 REFUSED = (b"tRNS", b"acTL", b"fcTL", b"fdAT")
-"""Transparency, and the frames of an animation: Pillow draws an image in the box of its first frame."""
+"""The chunks of transparency, and of animations: Pillow draws an image in the box of its first frame."""
 INDEXED = 3
 """The colour type of pixels that are places in a palette."""
 GREY = (0, 4)
-"""Colour types whose pixels no palette is about: https://www.w3.org/TR/png-3/#11PLTE"""
+"""The colour types that have no palette: https://www.w3.org/TR/png-3/#11PLTE"""
 ADAM7 = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2))
-"""First column and row, and the distance to the next ones, of each pass: https://www.w3.org/TR/png-3/#8Interlace"""
+"""The seven passes of an interlaced PNG: first column, first row, and the distances to the next column and row.
+https://www.w3.org/TR/png-3/#8Interlace"""
 
 
 def palette_of(content: Any) -> int | None:
-    """How many colours the palette has that the pixels name; None where the pixels are colours themselves.
+    """The number of colours in the palette of an indexed PNG; None if the pixels are colours themselves.
 
-    Raises ValueError for transparency, of whatever colour type, and for chunks that decoders read in different ways: a
-    header or a palette that comes twice or too late, a palette of no whole colours or beside pixels that are grey,
-    pixels in several places, frames of an animation, methods and critical chunks that are unknown."""
+    Raises ValueError for transparency, of whatever colour type, and for chunks that decoders read in different ways:
+
+    - a header or a palette that comes twice or too late
+    - a palette with a part of a colour, or beside grey pixels
+    - pixels in several places, and the frames of an animation
+    - methods and critical chunks that are unknown"""
+    # Of all chunks only these may change pixels. They must come in one order: header, palette, data in one piece, end.
     order = [(kind, chunk) for kind, chunk in _chunks(memoryview(content)) if _is_critical(kind) or kind in REFUSED]
     kinds = [kind for kind, _ in order]
     pixels = kinds.count(b"IDAT")
     has_palette = b"PLTE" in kinds
     if kinds != [b"IHDR", *[b"PLTE"] * has_palette, *[b"IDAT"] * pixels, b"IEND"]:
         raise ValueError(f"chunks in the order {kinds[:8]}")
+    # Behind width, height and bits, the header has the colour type, two methods and the interlace, a byte each.
     colour, *methods, interlace = order[0][1][9:13]
     if any(methods) or interlace > 1:
         raise ValueError(f"methods {methods} and interlace {interlace}")
@@ -45,14 +54,14 @@ def palette_of(content: Any) -> int | None:
 
 
 def _is_critical(kind: bytes) -> bool:
-    """Such as a decoder must know: its first letter is large."""
+    """Whether a decoder must know chunks of this kind: then the first letter is a capital."""
     return not kind[0] & 0x20
 
 
 def has_all_rows(content: Any) -> bool:
-    """Whether the data are as long as the header says; `content` is a PNG whose checksums are right.
+    """Whether the pixels' data are as long as the header says. `content` is a PNG with right checksums.
 
-    Raises struct.error, KeyError or zlib.error for what is none."""
+    Raises struct.error, KeyError or zlib.error for other bytes."""
     data, packed = memoryview(content), []
     header = b""
     for kind, chunk in _chunks(data):
@@ -61,26 +70,29 @@ def has_all_rows(content: Any) -> bool:
         elif kind == b"IDAT":
             packed.append(chunk)
     width, height, depth, colour, _, _, interlace = struct.unpack(">IIBBBBB", header)
+    # The expected bytes are those of all passes; an image without interlace is one pass over all pixels.
     bits = depth * CHANNELS[colour]
     passes = ADAM7 if interlace else ((0, 0, 1, 1),)
     expected = sum(
         _size(-(-(width - left) // across), -(-(height - top) // down), bits) for left, top, across, down in passes
     )
+    # At most as many bytes are inflated as the image needs, whatever the data could become.
     reader = zlib.decompressobj()
     return len(reader.decompress(b"".join(packed), expected)) == expected
 
 
 def _chunks(data: memoryview) -> Iterator[tuple[bytes, memoryview]]:
+    """The kind and the data of each chunk, IEND included. A chunk is its length, its kind, its data and a checksum."""
     at = SIGNATURE
     while at < len(data):
         (length,) = struct.unpack_from(">I", data, at)
         kind = bytes(data[at + 4 : at + 8])
         yield kind, data[at + 8 : at + 8 + length]
         if kind == b"IEND":
-            return  # what stands behind it is no chunk
+            return  # bytes behind the end are no chunk
         at += 12 + length
 
 
 def _size(width: int, height: int, bits: int) -> int:
-    """Bytes of the rows of a pass, each behind the byte of its filter; a pass without columns has none."""
+    """The bytes of the rows of a pass. Each row follows a byte for its filter; a pass without columns has no rows."""
     return height * (1 + -(-width * bits // 8)) if width > 0 and height > 0 else 0

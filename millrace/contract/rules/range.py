@@ -20,12 +20,12 @@ if TYPE_CHECKING:
 
 Bound = int | float | date | datetime
 EXACT = 2**53
-"""Below it every whole number is a float64."""
+"""Below this number every whole number has a float64 of its own."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Range(Rule):
-    """Bounds of the column's type: whole numbers on integers, in UTC for `timestamp_utc`."""
+    """Bounds in the column's type: whole numbers on integers, and times in UTC on `timestamp_utc`."""
 
     reason: ClassVar[Reason] = Reason.RANGE
     kinds: ClassVar[tuple[Kind, ...]] = (*INTEGERS, *FLOATS, *TIMES)
@@ -60,7 +60,7 @@ class Range(Rule):
                 yield f"{symbol} {bound}"
 
     def of_column(self, cells: ColumnCells) -> Iterator[tuple[str, Any]]:
-        """The extremes first: masks are made for bounds that some cell breaks."""
+        """As `Rule.of_column`. The extremes are compared first; a mask is made only for a bound that a cell breaks."""
         import pyarrow as pa
         import pyarrow.compute as pc
 
@@ -78,7 +78,9 @@ class Range(Rule):
 
     @cached_property
     def _comparisons(self) -> tuple[tuple[str, Bound, Callable[[Any, Any], bool], str, int], ...]:
-        """Of each bound: its symbol, itself, what breaks it in Python and in Arrow, and which extreme can (0 or 1)."""
+        """For each bound: its symbol, the bound, the comparison that breaks it in Python and in Arrow, and the extreme.
+
+        The extreme is the one that can break it: 0 for the lowest cell, 1 for the highest."""
         comparisons = (
             (">=", self.minimum, operator.lt, "less", 0),
             ("<=", self.maximum, operator.gt, "greater", 1),
@@ -93,6 +95,7 @@ class Range(Rule):
 
 
 def _read_bound(declaration: Declaration, word: str) -> Bound | None:
+    """The bound in the column's type, None if it is not declared. Raises WorkloadError for a value of another type."""
     value, kind = declaration.take(word), declaration.kind
     if value is None:
         return None
@@ -101,6 +104,7 @@ def _read_bound(declaration: Declaration, word: str) -> Bound | None:
             bound: Bound = parse_cell(str(value), kind)  # YAML may have made a datetime of it
             return bound
         if kind in FLOATS and has_json_type(value, kind) and math.isfinite(value):
+            # A whole number from EXACT on is rounded to the nearest float64, as cells are; a smaller one stays.
             return float(value) if abs(value) >= EXACT else value
         if kind in INTEGERS and has_json_type(value, "int64"):
             return int(value)

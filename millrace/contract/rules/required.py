@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Required(Rule):
-    """Every column with `Column.required` has it: the loader reads `required`, `primaryKey` and `nullValues`."""
+    """Every column with `Column.required` has this rule.
+
+    The loader sets `Column.required` for `required`, `primaryKey` and the metric `nullValues`."""
 
     reason: ClassVar[Reason] = Reason.REQUIRED
     kinds: ClassVar[tuple[Kind, ...]] = KINDS

@@ -1,4 +1,4 @@
-"""What a rule on the cells of a column is."""
+"""What a rule on the cells of a column has."""
 
 from __future__ import annotations
 
@@ -14,40 +14,43 @@ if TYPE_CHECKING:
 
 
 class Rule(Protocol):
-    """A rule with its parameters: a frozen dataclass.
+    """A rule with its parameters, as a frozen dataclass.
 
-    Both forms must find the same cells: `of_column` in drops, many cells at once with Arrow; `of_cell` in
-    prediction requests, one cell without Arrow. A test compares them for every rule of the catalogue."""
+    A rule has two forms, which must find the same cells. `of_column` judges drops: many cells at once, with Arrow.
+    `of_cell` judges prediction requests: one cell, without Arrow. A test compares the two for every rule of the
+    catalogue."""
 
     reason: ClassVar[Reason]
     kinds: ClassVar[tuple[Kind, ...]]
-    """Of columns that can have the rule."""
+    """The kinds of columns that can have the rule."""
     examples: ClassVar[tuple[Mapping[str, Any], ...]]
-    """Properties of `contract.yaml` that declare it, at least one for each kind; the test of both forms runs them."""
+    """Properties of `contract.yaml` that declare the rule, at least one for each kind. The test of both forms runs
+    them."""
     cells: ClassVar[tuple[Any, ...]] = ()
-    """Cells as JSON holds them that keep an example or break one, where the tests' values do neither."""
+    """Further cells for that test, as JSON holds them: cells that keep or break an example, if the test has none."""
     custom_properties: ClassVar[tuple[str, ...]] = ()
-    """The custom properties that declare it: each is a word of the Declaration."""
+    """The custom properties that declare the rule; each is a word of the Declaration."""
     judges_missing: ClassVar[bool] = False
-    """True for a rule on cells that are missing; every other rule sees only cells with a value."""
+    """Whether the rule judges missing cells; every other rule sees only cells with a value."""
     is_last: ClassVar[bool] = False
-    """True where a cell that breaks this rule is judged by no further one."""
+    """Whether no further rule judges a cell that breaks this one."""
 
     @classmethod
     def declared(cls, declaration: Declaration) -> Iterator[Rule]:  # noqa: ARG003 - an implied rule is not declared
-        """The rule as the contract declares it for a column of one of `kinds`; nothing where it does not."""
+        """The rule as the contract declares it for a column of one of `kinds`; nothing if it does not declare it."""
         yield from ()
 
     def check(self) -> None:
-        """Raise ValueError where the parameters make no rule. Called at synth only: it may need a package."""
+        """Raise ValueError if the parameters make no rule. Only synth calls this, so it may need a package."""
         return
 
     def of_cell(self, cell: Any) -> Iterator[str]:
-        """What was expected, for each part of the rule that the cell breaks; `cell` is as `parse_cell` gives it."""
+        """What was expected, for each part of the rule that the cell breaks. `cell` is as `parse_cell` returns it."""
         ...
 
     def of_column(self, cells: ColumnCells) -> Iterator[tuple[str, Any]]:
-        """What was expected, with a mask of the cells that break it; nothing for a column where all cells are good.
+        """What was expected and a mask of the cells that break it, for each broken part of the rule.
 
-        The mask is an Arrow or numpy array of booleans; null counts as False."""
+        Nothing, or a mask without a True, if all cells are good. The mask is an Arrow or numpy array of booleans; null
+        counts as False."""
         ...

@@ -1,4 +1,4 @@
-"""The probabilities mean what they say."""
+"""The gate `calibration`: the model's probabilities mean what they say."""
 
 from __future__ import annotations
 
@@ -14,9 +14,10 @@ if TYPE_CHECKING:
 
 
 class Calibration(Gate):
-    """For a task whose answers are probabilities."""
+    """Refuses a model whose probabilities are off, for a task whose answers are probabilities: `{max_ece: 0.15}`."""
 
     max_ece: Positive
+    """The largest expected calibration error that passes, a share 0 to 1."""
 
     def misfit(self, task: Task, features: Signature) -> str:
         if task.objective.is_calibrated:
@@ -24,7 +25,7 @@ class Calibration(Gate):
         return f"no such gate for the task {task.kind}, whose answers are no probabilities"
 
     def judge(self, report: Evaluation) -> Verdict:
-        """Passed when the expected calibration error is at most `max_ece`; a report without one fails."""
+        """Passed if the expected calibration error is at most `max_ece`; a report without that figure fails."""
         ece = report.metrics.get("ece")
         measured = math.nan if ece is None else ece
         return at_most(

@@ -30,18 +30,21 @@ from millrace.evaluation.report import Evaluation
 from millrace.messages.train import GateBaseline
 
 ALTERNATIVES: tuple[GateBaseline, ...] = get_args(GateBaseline)
-"""A run uses one of these: first models must beat the naive rule, later ones must not be worse than the champion."""
+"""The names of two gates; a run is judged by one of them.
+
+A first model must beat the naive rule (`baseline`). A later one must not be worse than the champion
+(`non_inferiority`)."""
 
 
 class Gates(BaseModel):
-    """`gates` of workload.yaml; one that may be left out is then not judged."""
+    """The key `gates` of workload.yaml. A gate that is None was left out, and is not judged."""
 
     model_config = ConfigDict(defer_build=True, extra="forbid", frozen=True)
 
     finite_weights: FiniteWeights = FiniteWeights()
     calibration: Calibration | None = None
     latency: Latency
-    """Required: the bound is also that of the release's alarm."""
+    """Required, since the alarm of a release has the same bound."""
     size: Size | None = None
     baseline: NaiveRule
     non_inferiority: NonInferiority
@@ -59,7 +62,7 @@ class Gates(BaseModel):
     freshness: Freshness | None = None
 
     def declared(self) -> dict[str, Gate]:
-        """The gates that are declared, by name, in the order in which they are judged."""
+        """The declared gates by name, in the order in which they are judged."""
         found = {name: getattr(self, name) for name in type(self).model_fields}
         return {name: gate for name, gate in found.items() if gate is not None}
 
@@ -70,11 +73,11 @@ class Gates(BaseModel):
 
 
 def judge_all(report: Evaluation, gates: Gates, *, against: GateBaseline) -> tuple[Verdict, ...]:
-    """The verdict of every declared gate, of the alternatives only `against`."""
+    """The verdict of every declared gate; of the two ALTERNATIVES only `against` is judged."""
     judged = {name: gate for name, gate in gates.declared().items() if name == against or name not in ALTERNATIVES}
     return tuple(gate.judge(report) for gate in judged.values())
 
 
 def passed(verdicts: Sequence[Verdict]) -> bool:
-    """Whether all passed; no verdicts at all is no pass."""
+    """Whether all verdicts passed; without any verdict nothing has passed."""
     return bool(verdicts) and all(verdict.passed for verdict in verdicts)

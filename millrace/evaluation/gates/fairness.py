@@ -1,7 +1,8 @@
-"""The groups of a column are answered alike.
+"""The gate `fairness`: the groups of a column are answered alike.
 
-The measures are those of fairlearn (Hardt, Price and Srebro 2016 for equalised odds); a ratio below 0.8 is what the
-four-fifths rule of the US Uniform Guidelines (29 CFR 1607.4 D) takes for evidence of adverse impact.
+The measures have the names and definitions of fairlearn (equalised odds: Hardt, Price and Srebro 2016). The four-fifths
+rule of the US Uniform Guidelines (29 CFR 1607.4 D) takes a demographic parity ratio below 0.8 for evidence of adverse
+impact.
 """
 
 from __future__ import annotations
@@ -21,20 +22,22 @@ if TYPE_CHECKING:
 
 
 class Fairness(IntervalGate):
-    """One bar at least is declared; each is held for each column."""
+    """Refuses a model that answers the groups of a column too differently.
+
+    At least one bar must be declared. Each bar holds for each of the columns."""
 
     columns: Annotated[tuple[str, ...], Field(min_length=1)]
-    """Of the contract; they need not be features, and mostly must not."""
+    """Columns of the contract. They need not be features, and mostly they must not be."""
     max_demographic_parity_difference: Share | None = None
-    """Of the shares of positive answers: highest group minus lowest."""
+    """Bar on the share of positive answers: the highest group's minus the lowest group's."""
     min_demographic_parity_ratio: Share | None = None
-    """Lowest group over highest."""
+    """Bar on the share of positive answers: the lowest group's divided by the highest group's."""
     max_equalized_odds_difference: Share | None = None
-    """The larger difference of the true and of the false positive rates."""
+    """Bar on the larger one of two differences between groups: of the true and of the false positive rates."""
     max_error_difference: Positive | None = None
-    """Of the mean errors; for every task."""
+    """Bar on the mean error: the highest group's minus the lowest group's. The one bar for every task."""
     minimum_rows: Annotated[int, Field(ge=1)] = 100
-    """Of a group that is judged."""
+    """A group with fewer test rows is not judged."""
     refuse: Refusal = "when_certain"
 
     @model_validator(mode="after")
@@ -48,7 +51,7 @@ class Fairness(IntervalGate):
         return self.columns
 
     def bars(self) -> dict[str, float]:
-        """The declared bars by their keys."""
+        """The declared bars by their keys: `{"min_demographic_parity_ratio": 0.8}`."""
         found = {name: getattr(self, name) for name in type(self).model_fields if name[:4] in ("max_", "min_")}
         return {name: bar for name, bar in found.items() if bar is not None}
 
@@ -58,16 +61,20 @@ class Fairness(IntervalGate):
         return "max_error_difference alone, as there is no positive class"
 
     def judge(self, report: Evaluation) -> Verdict:
-        """Passed when each column keeps each bar; without two groups of enough rows it fails."""
+        """Passed if each column keeps each bar; a column without two groups of enough rows fails.
+
+        The verdict has the figure and the bar of the hardest case, and the sentences of all."""
         found = report.fairness.disparities if report.fairness else ()
         judged = [
             self._judged(name, bar, column, found) for column in self.columns for name, bar in self.bars().items()
         ]
+        # One verdict for all cases: a refused one first, else one with a warning, else the first.
         hardest = max(judged, key=lambda one: (not one.passed, one.is_warning))
         return replace(hardest, name="fairness", sentence="; ".join(one.sentence for one in judged))
 
     def _judged(self, name: str, bar: float, column: str, found: tuple[Disparity, ...]) -> Verdict:
-        """Of one column and one bar."""
+        """The verdict on one column by one bar; `found` has the disparities of all columns."""
+        # The key holds measure and direction: `max_error_difference` is an upper bar, `min_…_ratio` a lower one.
         measure, is_most = name[4:], name.startswith("max_")
         one = next((one for one in found if (one.column, one.measure) == (column, measure)), None)
         words = measure.replace("_", " ")

@@ -1,4 +1,4 @@
-"""Every weight is a finite number: safetensors loads NaN and infinity without a word."""
+"""The gate `finite_weights`: every weight is a finite number. Safetensors loads NaN and infinity without an error."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from millrace.evaluation.report import Evaluation
 
 
 class FiniteWeights(Gate):
-    """Always judged; there is no bound to declare."""
+    """Refuses a model with a weight that is NaN or infinity. It is always judged and has no bound to declare."""
 
     def judge(self, report: Evaluation) -> Verdict:
-        """Passed when the job found no NaN and no infinity among the weights."""
+        """Passed if the evaluation job found neither NaN nor infinity among the weights."""
         found = "are all finite" if report.finite_weights else "hold NaN or infinity"
         return Verdict(
             name="finite_weights",

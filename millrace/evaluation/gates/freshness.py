@@ -1,4 +1,4 @@
-"""The rows that it was judged on are recent."""
+"""The gate `freshness`: the rows that the model was evaluated on are recent."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from millrace.evaluation.report import Evaluation
 
 class Freshness(Gate):
     max_age_days: Positive
-    """From the end of the test days to the time of the training."""
+    """The most days from the end of the test days to the time of the training."""
 
     def judge(self, report: Evaluation) -> Verdict:
-        """Passed when the test days ended at most `max_age_days` before the training."""
+        """Passed if the test days ended at most `max_age_days` before the training; a report without the age fails."""
         age = math.nan if report.age_days is None else report.age_days
         return at_most(
             "freshness",

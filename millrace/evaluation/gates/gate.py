@@ -1,4 +1,6 @@
-"""What every gate offers: its bound as workload.yaml declares it, and its judgement of an evaluation."""
+"""The base classes of gates, and the verdicts that gates give.
+
+A gate holds its bounds as workload.yaml declares them, and judges an evaluation by them."""
 
 from __future__ import annotations
 
@@ -17,40 +19,42 @@ if TYPE_CHECKING:
     from millrace.tasks.task import Task
 
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-"""A bound without an end would refuse nothing."""
+"""A bound above 0. Infinity is excluded: it would refuse nothing."""
 Share = Annotated[float, Field(gt=0, lt=1)]
 Direction = Literal["at_most", "at_least"]
 """On which side of the bound a figure passes."""
 Refusal = Literal["when_certain", "when_likely", "unless_certain"]
-"""Which end of a 95 % interval is held against the bar.
+"""Which end of a 95 % interval a gate holds against its bar, the most lenient first.
 
-`when_certain` refuses where the whole interval is on the wrong side, `when_likely` where the figure itself is,
-`unless_certain` where any part of the interval is."""
+`when_certain` refuses only if the whole interval is on the wrong side of the bar. `when_likely` refuses if the figure
+itself is. `unless_certain` refuses if any part of the interval is."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Verdict:
-    """One gate's judgement; a measured value that is no number never passes."""
+    """One gate's judgement. If `measured` is NaN, the gate has not passed."""
 
     name: str
+    """The gate's key in workload.yaml."""
     passed: bool
     measured: float
     bound: float
     sentence: str
-    """What was measured against what, for a person."""
+    """What was measured and which bound it was held against, for a person."""
     is_warning: bool = False
-    """Whether it passed, and a person should know something all the same."""
+    """Whether the gate passed, but a person should know how narrowly or why."""
     figure: str = ""
-    """What `measured` is, "p99 of one call"; empty where the sentence alone says it."""
+    """What `measured` is: "p99 of one call"; empty if the sentence alone says it."""
     unit: str = ""
-    """Of both numbers; % of a share, which is 0 to 1 all the same."""
+    """The unit of `measured` and `bound`: "ms". "%" is for display alone: the numbers are still shares, 0 to 1."""
     direction: Direction = "at_most"
 
 
 def at_most(
     name: str, measured: float, bound: float, *, sentence: str, figure: str, unit: str = "", warns: bool = False
 ) -> Verdict:
-    """Passed when `measured` ≤ `bound`; `warns` counts where it passed."""
+    """The verdict that passes if `measured` ≤ `bound`; `warns` makes it a warning if it passes."""
+    # False for NaN: every comparison with NaN is.
     passed = measured <= bound
     verdict = Verdict(name=name, passed=passed, measured=measured, bound=bound, sentence=sentence, figure=figure)
     return replace(verdict, is_warning=passed and warns, unit=unit, direction="at_most")
@@ -59,72 +63,80 @@ def at_most(
 def at_least(
     name: str, measured: float, bound: float, *, sentence: str, figure: str, unit: str = "", warns: bool = False
 ) -> Verdict:
-    """Passed when `measured` ≥ `bound`; `warns` counts where it passed."""
+    """The verdict that passes if `measured` ≥ `bound`; `warns` makes it a warning if it passes."""
     passed = measured >= bound
     verdict = Verdict(name=name, passed=passed, measured=measured, bound=bound, sentence=sentence, figure=figure)
     return replace(verdict, is_warning=passed and warns, unit=unit, direction="at_least")
 
 
 def unknown(name: str, bound: float, sentence: str) -> Verdict:
-    """Refused, since the report lacks what the gate judges by."""
+    """The verdict that refuses because the report lacks what the gate judges by."""
     return Verdict(name=name, passed=False, measured=math.nan, bound=bound, sentence=sentence)
 
 
 def worst(value: float) -> float:
-    """A key of `max` over errors: no number is the worst of all."""
+    """The sort key of an error: the error itself, and infinity for NaN, so that `max` finds NaN the worst."""
     return math.inf if math.isnan(value) else value
 
 
 def scaled(bar: float, report: Evaluation) -> float:
-    """A bar on a difference of errors: of shares as it is, of amounts as a share of the model's own error."""
+    """The declared bar on a difference of errors, in the unit of the errors.
+
+    If errors are shares, it is the bar as declared. If they are amounts, the bar is a share of the model's own error:
+    at an error of 80 µg/m³ a bar of 0.05 is 4 µg/m³."""
     own = report.metrics.get("error")
     return bar * (1.0 if report.error.is_share else (math.nan if own is None else own))
 
 
 def unsuited(measure: Measure, task: Task) -> str:
-    """What is expected of a gate that compares models in `measure`, where the task's answers lack it; else empty."""
+    """Why the task's answers cannot be compared by `measure`, as an expectation for an error; empty if they can."""
     if measure == "log_loss" and not task.objective.is_calibrated:
         return "measure: error for answers that are no probabilities"
     return ""
 
 
 def words_of(measure: Measure, error: ErrorMeaning) -> tuple[str, Callable[[float], str]]:
-    """The name of the measure, and how an amount of it is written."""
+    """The name of the measure for a sentence, and a function that writes an amount of it."""
     if measure == "log_loss":
         return "log loss", "{:.4f}".format
     return error.name, error.amount
 
 
 class Gate(BaseModel):
-    """The bounds of one gate; a key that is not supported is refused."""
+    """The bounds of one gate. A key that the gate does not have is refused."""
 
     model_config = ConfigDict(defer_build=True, extra="forbid", frozen=True)
 
     @property
     def columns_read(self) -> tuple[str, ...]:
-        """The contract's columns that are read for it, besides those of the features."""
+        """The contract's columns that the gate reads, besides the columns of the features."""
         return ()
 
     def misfit(self, task: Task, features: Signature) -> str:
-        """What it expects of the task and of the features' tensors, where they do not suit it; else empty."""
+        """What the gate would expect instead of this task or these tensors; empty if it can judge them.
+
+        The text completes an error: "no such gate, as a row's answer is one"."""
         return ""
 
     def judge(self, report: Evaluation) -> Verdict:
-        """Whether the evaluated model keeps the bound."""
+        """The verdict on the evaluated model."""
         raise NotImplementedError
 
 
 class IntervalGate(Gate):
-    """A gate on figures that have an interval; it warns where the next stricter `refuse` would have refused."""
+    """A gate on figures that have an interval. If it passes, it warns if the next stricter `refuse` would refuse."""
 
     refuse: Refusal = "when_likely"
 
     def held(self, figure: Estimate, *, at_most: bool) -> float:
-        """The end that is held against the bar; NaN, which passes no bar, where there is no interval."""
+        """The end of the figure's interval that `refuse` holds against the bar.
+
+        Without an interval it is NaN, which passes no bar, or for `when_likely` the figure itself."""
         better, worse = (figure.low, figure.high) if at_most else (figure.high, figure.low)
         return {"when_certain": better, "when_likely": figure.value, "unless_certain": worse}[self.refuse]
 
     def doubted(self, figure: Estimate, *, at_most: bool) -> float:
-        """The end that the next stricter `refuse` holds against the bar."""
+        """The end of the figure's interval that the next stricter `refuse` would hold against the bar."""
+        # Nothing is stricter than `unless_certain`: it doubts the end that it holds already, and so never warns.
         worse = figure.high if at_most else figure.low
         return figure.value if self.refuse == "when_certain" else worse

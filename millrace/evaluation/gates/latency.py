@@ -1,4 +1,4 @@
-"""One answer is fast enough on the serving engine."""
+"""The gate `latency`: the serving engine answers one row fast enough."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ class Latency(Gate):
     max_p99_ms: Positive
 
     def judge(self, report: Evaluation) -> Verdict:
-        """Passed when the 99th percentile of one call, in milliseconds, is at most `max_p99_ms`."""
+        """Passed if the 99th percentile of the time of one call, in milliseconds, is at most `max_p99_ms`."""
         measured, bound = report.latency_ms.p99, self.max_p99_ms
         return at_most(
             "latency",

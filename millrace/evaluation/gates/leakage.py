@@ -1,4 +1,4 @@
-"""No column gives the label away, and no test row was seen in training."""
+"""The gate `leakage`: no column gives the label away, and no test row was seen in training."""
 
 from __future__ import annotations
 
@@ -16,10 +16,12 @@ if TYPE_CHECKING:
 
 
 class Leakage(Gate):
-    """One bar at least is declared. Too good a model is refused by it, since its figures are of rows that lie."""
+    """Refuses a model that is too good to be true: leaked rows make its figures wrong. One bar at least is declared."""
 
     max_feature: Share | None = None
-    """Share of the error of a constant answer that a rule of one column alone may remove; 0.95 is next to the label."""
+    """How much of the best constant answer's error a rule of one column alone may remove.
+
+    A column that removes 0.95 of it is nearly the label itself."""
     max_duplicates: Share | None = None
     """Share of the test rows that may equal a training row in every feature, up to rounding."""
 
@@ -35,7 +37,7 @@ class Leakage(Gate):
         return ""
 
     def judge(self, report: Evaluation) -> Verdict:
-        """Passed when both declared bars are kept."""
+        """Passed if every declared bar is kept; a report without the evidence fails."""
         found = report.leakage
         if found is None:
             return unknown("leakage", 0.0, "the report holds no search for leaks")
@@ -50,7 +52,8 @@ class Leakage(Gate):
             )
             if bar is not None
         ]
-        # The first that is broken, else the first.
+        # The verdict has the numbers of the first bar that is broken, else of the first one. `not <=` instead of `>`
+        # counts NaN as broken.
         measured, bound, _ = next((each for each in judged if not each[0] <= each[1]), judged[0])
         return Verdict(
             name="leakage",

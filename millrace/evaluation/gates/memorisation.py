@@ -1,4 +1,4 @@
-"""The model has learnt a rule, and not its training rows by heart."""
+"""The gate `memorisation`: the model has learnt a rule, and not its training rows by heart."""
 
 from __future__ import annotations
 
@@ -7,14 +7,17 @@ from millrace.evaluation.report import Evaluation
 
 
 class Memorisation(IntervalGate):
-    """Where rows are in time, the gap holds what has changed since the training as well."""
+    """Refuses a model whose error on test rows is far above its error on training rows.
+
+    If rows are in the order of time, the gap also contains what has changed since the training."""
 
     max_gap: Share
-    """Of test error minus train error: a difference of two shares, or a share of the test error where it is an
-    amount."""
+    """The largest gap, test error minus train error.
+
+    It is a difference of two shares; for an error that is an amount, a share of the test error."""
 
     def judge(self, report: Evaluation) -> Verdict:
-        """Passed when the test error lies at most `max_gap` above the train error."""
+        """Passed if the test error lies at most `max_gap` above the train error; a report without the gap fails."""
         found, bar = report.memorisation, scaled(self.max_gap, report)
         if found is None:
             return unknown("memorisation", bar, "the report holds no error on the training rows")

@@ -1,6 +1,7 @@
-"""The model is not worse than the champion on recent rows, by more than a margin.
+"""The gate `non_inferiority`: on recent rows the model is not worse than the champion by more than a margin.
 
-After an alarm the gate is non-inferiority, not superiority: on a time-ordered stream a superiority test needs months.
+It does not ask for a better model, also not after an alarm: on a stream of rows in time order, a test of superiority
+needs months.
 """
 
 from __future__ import annotations
@@ -20,28 +21,34 @@ if TYPE_CHECKING:
 
 
 class NonInferiority(Gate):
-    """Where one class is rare, `measure: log_loss`: a good model and one that has forgotten that class are right nearly
-    equally often, and either passes a margin on the error."""
+    """Refuses a model that may be worse than the champion: `{recent_days: 28, margin: 0.02, confidence: 0.95}`.
+
+    If one class is rare, use `measure: log_loss`. A good model and a model that has forgotten the rare class are right
+    nearly equally often, so both pass a margin on the error."""
 
     recent_days: Annotated[int, Field(ge=FEWEST_BLOCKS)]
-    """Of the test days, so many last ones are compared; rows of fewer days have no bound, and the gate refuses."""
+    """How many of the last test days are compared. The gate refuses if these rows are of fewer than FEWEST_BLOCKS days,
+    since there is then no bound."""
     margin: Annotated[float, Field(gt=0, lt=1)]
-    """By how much the error may lie above the champion's: of numbers, and of the log loss, as a share of the
-    champion's."""
+    """By how much the challenger's error may lie above the champion's.
+
+    It is a difference of two shares; for amounts and for the log loss, a share of the champion's figure."""
     confidence: Annotated[float, Field(gt=0.5, lt=1)]
-    """Of the one-sided bound."""
+    """The confidence of the one-sided bound."""
     measure: Measure = "error"
 
     def misfit(self, task: Task, features: Signature) -> str:
         return unsuited(self.measure, task)
 
     def judge(self, report: Evaluation) -> Verdict:
-        """Passed when the lower bound of (champion's error − challenger's) is ≥ −margin.
+        """Passed if the lower bound of (champion's error − challenger's error) is ≥ −margin.
 
-        Without a comparison it fails: a report that forgot the champion must not pass, nor one of another measure."""
+        A report without a comparison fails, and so does a comparison by another measure."""
         champion = report.champion if report.champion and report.champion.measure == self.measure else None
+        # The margin in the unit of the bound: as it is for shares, times the champion's figure for anything else.
         is_share = self.measure == "error" and report.error.is_share
         scale = champion.error if champion and not is_share else 1.0
+        # Without rows, or with an error that is no finite number, `measured` is NaN and the gate refuses.
         is_known = champion and champion.rows and math.isfinite(champion.challenger_error)
         measured, bound = champion.lower_bound if champion and is_known else math.nan, -self.margin * scale
         return at_least(

@@ -1,4 +1,6 @@
-"""Each horizon of a forecast, each of several labels, is better than the naive rule, not their mean alone."""
+"""The gate `parts`: each horizon of a forecast, or each of several labels, is better than the naive rule.
+
+A good mean over all parts is not enough."""
 
 from __future__ import annotations
 
@@ -18,16 +20,19 @@ if TYPE_CHECKING:
 
 
 class Parts(Gate):
-    """Example: `{margin: 0.05, max_coverage_gap: 0.1}`: at every horizon the error is 5 % below the naive rule's, and
-    the share of labels in the interval at most 0.1 from the declared one."""
+    """Refuses a model whose worst part is too bad: `{margin: 0.05, max_coverage_gap: 0.1}`.
+
+    In the example the error at every horizon must be 5 % below the naive rule's. The share of labels in the interval
+    must be at most 0.1 from the declared share."""
 
     margin: Annotated[float, Field(ge=0, lt=1)]
-    """By how much the worst part must beat the rule, as a share of the rule's figure: of labels that are yes or no the
-    log loss, of others the error."""
+    """By how much the worst part must beat the naive rule, as a share of the rule's figure.
+
+    The figure is the log loss for labels that are yes or no, and the error for other parts."""
     max_coverage_gap: Share | None = None
-    """Of an answer with an interval: how far its coverage may be from the declared one."""
+    """For an answer with an interval: how far its coverage may be from the declared one, as a difference of shares."""
     only: tuple[str, ...] = ()
-    """The parts that are judged, such as `24 h`; all where none is named."""
+    """The names of the parts that are judged, such as `24 h`; empty for all parts."""
 
     def misfit(self, task: Task, features: Signature) -> str:
         if not has_parts(task):
@@ -39,13 +44,13 @@ class Parts(Gate):
         return ""
 
     def judge(self, report: Evaluation) -> Verdict:
-        """Passed when the worst part keeps the margin and the worst interval the gap; a missing figure fails."""
+        """Passed if the worst part keeps the margin, and the worst interval keeps the gap; a missing figure fails."""
         judged = [part for part in report.parts if not self.only or part.name in self.only]
         if not judged or len(judged) < len(self.only):
             sentence = "the report holds no figures of the parts"
             return unknown("parts", self.margin, sentence)
         gains = [_gain(part) for part in judged]
-        # NaN is the worst of all.
+        # The part with the least gain is the worst; a part without a finite gain is worse than all.
         worst = min(range(len(judged)), key=lambda at: gains[at] if math.isfinite(gains[at]) else -math.inf)
         name, own, naive = _compared(judged[worst])
         sentence = (
@@ -53,6 +58,7 @@ class Parts(Gate):
             f"rule, {gains[worst]:.1%} below it; at least {self.margin:.1%} required"
         )
         passed = gains[worst] >= self.margin
+        # The widest gap of coverage may be in another part than the smallest gain.
         if self.max_coverage_gap is not None:
             widest, gap = max(((part, _gap(part)) for part in judged), key=lambda one: one[1])
             sentence += (
@@ -72,18 +78,21 @@ class Parts(Gate):
 
 
 def _compared(part: PartFigures) -> tuple[str, float, float]:
-    """Which figure is held against the naive rule's, the part's own one and the rule's; NaN for one that is missing."""
+    """The name of the figure that is compared, the part's own figure and the naive rule's; NaN if one is missing."""
     name = "log_loss" if "log_loss" in part.figures else "error"
     own, naive = (math.nan if each.get(name) is None else float(each[name] or 0) for each in (part.figures, part.naive))
     return name.replace("_", " "), own, naive
 
 
 def _gain(part: PartFigures) -> float:
-    """1 - the part's figure over the rule's."""
+    """How far the part's figure lies below the rule's, as a share of the rule's.
+
+    NaN if either figure is missing, or if the rule's is 0."""
     _, own, naive = _compared(part)
     return 1 - own / naive if naive else math.nan
 
 
 def _gap(part: PartFigures) -> float:
+    """How far the coverage of the part's interval is from the declared one; infinity if it is not known."""
     gap = part.figures.get("coverage_gap")
     return math.inf if gap is None or not math.isfinite(gap) else gap

@@ -1,4 +1,4 @@
-"""The answers are no constant, in the labels' own unit, and no two classes are exchanged."""
+"""The gate `plausibility`: the answers are not constant, have the labels' unit, and no classes are exchanged."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ from millrace.evaluation.report import Evaluation
 
 
 class Plausibility(Gate):
-    """It names mistakes that a gate on the error only notices; `plausibility: {}` takes its bounds as they are here."""
+    """Names three mistakes that a gate on the error can only notice. `plausibility: {}` has the defaults below."""
 
     max_constant: Share = 0.95
-    """Share of the test rows that may have the most frequent answer, by its numbers."""
+    """Share of the test rows that may have the most frequent answer. Answers are compared by all of their numbers."""
     max_exchange_gain: Share = 0.02
-    """How much lower the error may be with other names for the classes."""
+    """How much lower the error may be with other names for the classes; a share of answers."""
     max_scale: Annotated[float, Field(gt=1)] = 1.5
-    """Factor on the answers that may fit the labels best; its inverse is the other bound."""
+    """The largest factor on the answers that may fit the labels best; 1 / `max_scale` is the smallest one."""
 
     def judge(self, report: Evaluation) -> Verdict:
-        """Passed when none of the three is beyond its bound."""
+        """Passed if none of the three figures is beyond its bound; a report without the evidence fails."""
         found = report.plausibility
         if found is None:
             return unknown("plausibility", 1.0, "the report holds no look at the answers")
         judged = self._judged(found)
-        # The first that is broken, else the first.
+        # The verdict has the numbers of the first bound that is broken, else of the first one.
         measured, bound, _ = next((each for each in judged if not each[0] <= each[1]), judged[0])
         return Verdict(
             name="plausibility",
@@ -39,7 +39,7 @@ class Plausibility(Gate):
         )
 
     def _judged(self, found: PlausibilityEvidence) -> list[tuple[float, float, str]]:
-        """Figure, bound and sentence of each."""
+        """Figure, bound and sentence for each of the three mistakes that the task can make."""
         share = f"{found.constant_share:.1%} of the rows have the same answer, at most {self.max_constant:.1%} allowed"
         judged = [(found.constant_share, self.max_constant, share)]
         if found.exchanged:
@@ -47,6 +47,7 @@ class Plausibility(Gate):
             words = f"classes look exchanged ({names}): the error would be {found.exchange_gain:.1%} lower"
             judged.append((found.exchange_gain, self.max_exchange_gain, words))
         if found.scale is not None:
+            # Too large and too small answers count alike; answers of the wrong sign never pass.
             factor = max(found.scale, 1 / found.scale) if found.scale > 0 else math.inf
             words = f"the labels are {found.scale:.3g} times the answers, at most {self.max_scale:g} or its inverse"
             judged.append((factor, self.max_scale, f"{words} allowed"))

@@ -1,4 +1,4 @@
-"""Answers bear noise and missing inputs."""
+"""The gate `robustness`: noise and missing cells in the inputs do not make the answers much worse."""
 
 from __future__ import annotations
 
@@ -16,14 +16,21 @@ if TYPE_CHECKING:
 
 
 class Robustness(IntervalGate):
-    """One damage at least is declared; inputs are damaged, not labels."""
+    """Refuses a model whose error rises too much when its inputs are damaged.
+
+    Example: `{noise: 0.1, missing: 0.1, max_rise: 0.05}`. At least one damage must be declared. The inputs are damaged,
+    the labels are not."""
 
     noise: Positive | None = None
-    """Normal noise on numbers and pixels, in standard deviations of the column in the training rows, or of 255."""
+    """Normal noise that is added to numbers and pixels.
+
+    For numbers it is in standard deviations of the column in the training rows, for pixels in shares of 255."""
     missing: Share | None = None
-    """Share of the cells that may be missing and are emptied: optional numbers, categories, histories."""
+    """Share of the cells that are emptied, of those that may be missing: optional numbers, categories, histories."""
     max_rise: Share
-    """Of the error: a difference of two shares, or a share of the undamaged rows' error where it is an amount."""
+    """The largest rise of the error.
+
+    It is a difference of two shares; for an error that is an amount, a share of the error of the undamaged rows."""
 
     @model_validator(mode="after")
     def _has_a_damage(self) -> Robustness:
@@ -32,6 +39,7 @@ class Robustness(IntervalGate):
         return self
 
     def misfit(self, task: Task, features: Signature) -> str:
+        # Noise needs a tensor of amounts, and emptying needs cells that may be missing.
         has_amounts = any(ENTRIES[spec.kind].mean_axis is not None for spec in features)
         if self.noise is not None and not has_amounts:
             return "missing alone, as no feature is a number or an image"
@@ -39,7 +47,7 @@ class Robustness(IntervalGate):
         return "" if self.missing is None or can_miss else "noise alone, as no feature may be missing"
 
     def judge(self, report: Evaluation) -> Verdict:
-        """Passed when no damage lets the error rise by more than `max_rise`."""
+        """Passed if no damage raises the error by more than `max_rise`; a report that lacks a declared damage fails."""
         found = report.robustness.damaged if report.robustness else ()
         bar = scaled(self.max_rise, report)
         if len(found) != (self.noise is not None) + (self.missing is not None):

@@ -1,4 +1,4 @@
-"""Enough answers are sure enough to be used without a person, at a promised error."""
+"""The gate `selective`: enough answers are so sure that they can be used without a person, at a promised error."""
 
 from __future__ import annotations
 
@@ -14,29 +14,34 @@ if TYPE_CHECKING:
 
 
 class Selective(IntervalGate):
-    """The threshold of the confidence is found on the validation rows (learn then test, Angelopoulos et al. 2021), and
-    tried on the test rows. The promise is of rows like those: while they drift it does not hold."""
+    """Refuses a model with too few sure answers: `{max_error: 0.05, min_coverage: 0.6}`.
+
+    An answer is used if its confidence reaches a threshold. The threshold is found on the validation rows (learn then
+    test, Angelopoulos et al. 2021) and tried on the test rows. The promised error holds for rows like the validation
+    rows. It does not hold while the rows drift."""
 
     max_error: Share
-    """Of the answers that are used."""
+    """The promised error: the largest share of the used answers that may be wrong."""
     min_coverage: Share
-    """Share of the rows whose answer is used."""
+    """The smallest share of the rows whose answer must be used."""
     risk: Share = 0.05
-    """How probable it may be that the promise is broken on rows like the validation rows."""
+    """The largest probability that the promise is broken on rows like the validation rows."""
 
     def misfit(self, task: Task, features: Signature) -> str:
         has_confidence = any(field.name == "confidence" for field in task.answer)
         return "" if has_confidence and task.error_is_share else "a task whose answers have a confidence"
 
     def judge(self, report: Evaluation) -> Verdict:
-        """Passed when the coverage is at least `min_coverage` and the error on the used test rows at most
-        `max_error`."""
+        """Passed if the coverage is at least `min_coverage` and the error of the used answers at most `max_error`.
+
+        Both are of the test rows. If no threshold keeps the promise on the validation rows, the gate refuses."""
         found, bar = report.selective, self.min_coverage
         if found is None or found.threshold is None:
             sentence = f"no confidence of the validation rows promises an error of at most {self.max_error:.1%}"
             return Verdict(name="selective", passed=False, measured=0.0, bound=bar, sentence=sentence)
         coverage, error = self.held(found.coverage, at_most=False), self.held(found.error, at_most=True)
         passed = coverage >= bar and error <= self.max_error
+        # A warning if the figure itself, or the error's upper end, is on the wrong side.
         is_over = found.coverage.value < bar or not found.error.high <= self.max_error
         return Verdict(
             name="selective",

@@ -1,4 +1,6 @@
-"""The network is worth its price: it beats a strong simple model, fitted on the same rows, for certain."""
+"""The gate `simple`: the network certainly beats a strong simple model that was fitted on the same rows.
+
+A network that does not is not worth its price."""
 
 from __future__ import annotations
 
@@ -19,22 +21,25 @@ TAKES: dict[SimpleKind, tuple[TensorKind, ...]] = {
     "boosted_trees": ("numbers", "categories", "history"),
     "linear": ("numbers", "categories", "history", "image", "text"),
 }
-"""The tensors that each simple model takes; the strongest model first."""
+"""The kinds of tensors that each simple model takes; the strongest model comes first."""
 
 
 def strongest(kinds: Iterable[TensorKind]) -> SimpleKind:
-    """The strongest simple model that takes tensors of all these kinds."""
+    """The strongest simple model that takes tensors of all these kinds: `["numbers", "text"]` needs `linear`."""
     wanted = set(kinds)
     return next(kind for kind, taken in TAKES.items() if wanted <= set(taken))
 
 
 class Simple(Gate):
-    """For tables and histories `boosted_trees` is the model to beat; `linear` takes images and texts as well."""
+    """Refuses a network that is not better than a simple model, or warns of it.
+
+    For tables and histories `boosted_trees` is the model to beat. `linear` takes images and texts as well."""
 
     kind: SimpleKind
     measure: Measure = "error"
+    """What the two models are compared by."""
     otherwise: Literal["refuse", "warn"] = "refuse"
-    """What is done with a model that only ties, or loses."""
+    """What happens to a network that is only as good as the simple model, or worse."""
 
     def misfit(self, task: Task, features: Signature) -> str:
         if task.objective.width > 1 and task.objective.target != "int64":
@@ -47,14 +52,16 @@ class Simple(Gate):
         return ""
 
     def judge(self, report: Evaluation) -> Verdict:
-        """Passed when the whole interval of (the simple model's error − the model's) is above 0, or it is to warn.
+        """Passed if the whole interval of (simple model's error − network's error) is above 0.
 
-        Without a comparison it fails, whatever is declared."""
+        With `otherwise: warn` any other network passes too, with a warning. A report without a comparison fails,
+        whatever is declared."""
         rival = report.contender("simple")
         gain = rival.improvements.get(self.measure) if rival else None
         if rival is None or gain is None or not math.isfinite(gain.low):
             sentence = f"the report holds no comparison with {self.kind.replace('_', ' ')}, or too few days for one"
             return unknown("simple", 0.0, sentence)
+        # The verdict holds the lower end of the interval against 0.
         is_better = gain.low > 0
         return Verdict(
             name="simple",
@@ -67,6 +74,7 @@ class Simple(Gate):
         )
 
     def _sentence(self, report: Evaluation, rival: Contender) -> str:
+        """Whether the network is better, then both errors on the rows that were compared."""
         own, gain = report.contender("candidate"), rival.improvements[self.measure]
         word, amount = words_of(self.measure, report.error)
         found = f"{amount(own.scores[self.measure].value)} against" if own else f"of {rival.name}"
@@ -75,7 +83,7 @@ class Simple(Gate):
 
 
 def _worth(rival: str, gain: Estimate) -> str:
-    """Whether the deep model is needed beside its rival, whose error is higher by `gain`."""
+    """Whether the deep model is needed, in words; `gain` is the rival's error minus the deep model's."""
     if gain.low > 0:
         return f"better than {rival} by {gain.value:.4g} (at least {gain.low:.4g})"
     needless = "so the simple model is enough and the deep one is not needed"

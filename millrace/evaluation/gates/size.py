@@ -1,4 +1,4 @@
-"""The artefact is small enough to be loaded quickly."""
+"""The gate `size`: the model's archive is small enough to be loaded quickly."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ class Size(Gate):
     max_mb: Positive
 
     def judge(self, report: Evaluation) -> Verdict:
-        """Passed when model.tar.gz is not empty and at most `max_mb` MB."""
+        """Passed if model.tar.gz is not empty and at most `max_mb` MB of 10⁶ bytes."""
         measured, bound = report.size_mb, self.max_mb
         return Verdict(
             name="size",

@@ -1,4 +1,4 @@
-"""No part of the rows is served much worse than the whole."""
+"""The gate `slices`: the error is not too high on any value of the named columns."""
 
 from __future__ import annotations
 
@@ -11,23 +11,25 @@ from millrace.evaluation.report import Evaluation
 
 
 class Slices(IntervalGate):
-    """The values of each column apart: each value of a text, a boolean and few integers, else quarters."""
+    """Refuses a model with too high an error on one slice: `{columns: [region, age], max_error: 0.3}`.
+
+    A slice is the test rows with one value of one column. A number with many values is cut into quarters."""
 
     columns: Annotated[tuple[str, ...], Field(min_length=1)]
-    """Of the contract; they need not be features."""
+    """Columns of the contract; they need not be features."""
     max_error: Positive
-    """Of the worst slice: a share of answers, or an amount in the label's unit."""
+    """The largest mean error of the worst slice: a share of answers, or an amount in the label's unit."""
     minimum_rows: Annotated[int, Field(ge=1)] = 100
-    """Of a slice that is judged."""
+    """A slice with fewer test rows is not judged."""
     refuse: Refusal = "when_certain"
-    """The worst of many is bad by chance, too."""
+    """More lenient than the default of other gates, since the worst of many slices is bad by chance, too."""
 
     @property
     def columns_read(self) -> tuple[str, ...]:
         return self.columns
 
     def judge(self, report: Evaluation) -> Verdict:
-        """Passed when the worst slice's error is at most `max_error`; without a slice of enough rows it fails."""
+        """Passed if the worst slice's error is at most `max_error`; without a slice of enough rows the gate refuses."""
         found = report.slices.slices if report.slices else ()
         errors = [(one.error, one) for one in found if one.error is not None]
         if not errors:

@@ -1,4 +1,4 @@
-"""The same training with another seed gives as good a model."""
+"""The gate `stability`: the same training with another seed gives a model that is about as good."""
 
 from __future__ import annotations
 
@@ -11,17 +11,20 @@ from millrace.evaluation.report import Evaluation
 
 
 class Stability(Gate):
-    """A recipe whose errors lie far apart owes its figure to chance, and the next training's may be another."""
+    """Refuses a model if models of other seeds have very different errors.
+
+    Its error is then chance, and the next training of the same declaration may have another one."""
 
     seeds: Annotated[int, Field(ge=1, le=9)] = 2
-    """How many more models are trained, each with another seed, and judged on the test rows. Nothing else is done with
-    them."""
+    """How many more models are trained, each with a seed of its own. They are only judged on the test rows."""
     max_spread: Share
-    """Of the highest error minus the lowest, its own among them: a difference of two shares, or a share of the model's
-    error where that is an amount."""
+    """The largest spread: the highest error minus the lowest, the model's own error included.
+
+    It is a difference of two shares; for an error that is an amount, a share of the model's error."""
 
     def judge(self, report: Evaluation) -> Verdict:
-        """Passed when the errors lie at most `max_spread` apart."""
+        """Passed if the errors lie at most `max_spread` apart; a report without the other seeds' errors fails."""
+        # NaN is sorted last, so the spread is NaN and the gate refuses.
         bar, errors = scaled(self.max_spread, report), sorted(report.seed_errors, key=worst)
         if len(errors) <= self.seeds:
             return unknown("stability", bar, f"the report holds no errors of {self.seeds} other seeds")

@@ -1,4 +1,4 @@
-"""The decisions are worth more than today's, in the owner's unit."""
+"""The gate `value`: the model's decisions are worth more than today's, in a unit that the workload declares."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ if TYPE_CHECKING:
 
 
 class Worth(BaseModel):
-    """What one decision is worth; a cost is below 0. The keys say for which task it is."""
+    """What one decision is worth, in the gate's unit; a cost is below 0. Each subclass is for one kind of task."""
 
     model_config = ConfigDict(defer_build=True, extra="forbid", frozen=True)
 
 
 class BinaryWorth(Worth):
-    """By answer and label of two classes."""
+    """The worth of a decision between two classes, by answer and label."""
 
     true_positive: float
     false_positive: float
@@ -31,49 +31,55 @@ class BinaryWorth(Worth):
 
 
 class ClassWorth(Worth):
-    """Of several classes: any right answer and any wrong one, but for the pairs that are named."""
+    """The worth of a decision among several classes: of any right answer, of any wrong one, and of named pairs."""
 
     right: float
     wrong: float
     pairs: dict[str, dict[str, float]] = {}
-    """By label, then by answer."""
+    """The worth of single pairs, by label, then by answer: `{"fire": {"smoke": -1}}` for fire answered as smoke."""
 
 
 class NumberWorth(Worth):
-    """Of each unit of the label by which an answer lies above or below it."""
+    """The worth of each unit of the label by which an answer lies above or below the label; mostly below 0."""
 
     above: float
     below: float
 
 
 class Value(IntervalGate):
-    """Example: `{unit: EUR, per: month, decisions: 20000, worth: {true_positive: 50, false_positive: -5,
+    """Refuses a model whose decisions are worth too little.
+
+    Example: `{unit: EUR, per: month, decisions: 20000, worth: {true_positive: 50, false_positive: -5,
     false_negative: -20, true_negative: 0}, more_than_today: 0}`."""
 
     unit: str
-    """What the amounts count."""
+    """The unit of all amounts, such as EUR."""
     per: str = "month"
+    """The name of the period, for sentences."""
     decisions: Positive
-    """In one such period."""
+    """The number of decisions in one period."""
     worth: BinaryWorth | ClassWorth | NumberWorth
     more_than_today: float = 0.0
-    """In the unit and period: how much more than the decisions of the champion, or of the naive rule before there is
-    one."""
+    """How much more the decisions must be worth in one period than today's decisions.
+
+    Today's decisions are those of the champion, or of the naive rule before there is a champion."""
 
     def misfit(self, task: Task, features: Signature) -> str:
         if has_parts(task):
             return "no such gate, as a row's answer has several parts"
+        # Pydantic has chosen the class by the keys of `worth`; the task says which class it must be.
         expected: type[Worth] = NumberWorth
         if task.error_is_share:
             expected = BinaryWorth if task.objective.width == 1 else ClassWorth
         if not isinstance(self.worth, expected):
             return f"worth: {', '.join(expected.model_fields)}"
+        # Pairs may name only classes of the task; tasks without classes have no pairs.
         named = {name for label, row in getattr(self.worth, "pairs", {}).items() for name in (label, *row)}
         unknown = sorted(named - {str(name) for name in getattr(task, "classes", ())})
         return f"worth.pairs of its classes, and none called {', '.join(unknown)}" if unknown else ""
 
     def judge(self, report: Evaluation) -> Verdict:
-        """Passed when the gain over today's decisions is at least `more_than_today`."""
+        """Passed if the gain over today's decisions is at least `more_than_today`; a report without the value fails."""
         value, bar = report.value, self.more_than_today
         if value is None:
             return unknown("value", bar, "the report holds no value of the decisions")

@@ -1,1 +1,1 @@
-"""What the evaluation job measures for the gates that are declared: one file for each, no gate is judged here."""
+"""What the evaluation job measures for declared gates: one file per gate. The gates themselves judge elsewhere."""

@@ -1,4 +1,4 @@
-"""All that a measure may look at: the candidate, the pinned rows, what decides today.
+"""All that a measure may look at: the candidate, the pinned rows, and what decides today.
 
 Axes: N all rows, T test rows, W numbers of an answer.
 """
@@ -28,35 +28,41 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Answered:
-    """What a model or rule answers on the test rows, as its task takes it."""
+    """The answers of one model or rule to the test rows."""
 
     who: Who
     name: str
     task: Task
+    """The task of this model or rule. The classes of a champion may have another order than the candidate's."""
     output_TW: Floats
-    """This and the targets: of the rows in `rows_T` only, in their order."""
+    """The numbers of the answers, only for the rows that `rows_T` selects, in their order."""
     target_T: npt.NDArray[Any]
+    """The targets of the same rows, as `task` takes them."""
     rows_T: npt.NDArray[np.bool_]
+    """Which of all test rows are answered."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Case:
-    """One evaluation."""
+    """One evaluation of a candidate."""
 
     task: Task
     features: Features
     """The candidate's encoders, fitted on the training rows."""
     outputs: Callable[[Tensors], Floats]
-    """The candidate's answers to the tensors of its features."""
+    """The candidate as a function: the tensors of its features in, its answers out."""
     table: pa.Table
-    """All rows in the order of `parts`, with the columns of the features and those that the gates name."""
+    """All rows in the order of `parts`, with the columns of the features and the columns that the gates name."""
     target_N: npt.NDArray[Any]
     parts: Split
     output_TW: Floats
+    """The candidate's answers to the test rows."""
     today: Answered
-    """The champion, or the naive rule before there is one."""
+    """What decides today: the champion, or the naive rule before there is a champion."""
     block_T: npt.NDArray[np.intp]
+    """The block of each test row for the bootstrap: its day, or its entity if rows are not in time order."""
 
+    # The cached properties are computed when a declared gate first reads them, and then shared by all measures.
     @cached_property
     def bootstrap(self) -> Bootstrap:
         return Bootstrap(self.block_T)
@@ -82,7 +88,7 @@ class Case:
         return self.table.slice(rows.start, rows.stop - rows.start)
 
     def spread(self, rows: slice, most: int) -> npt.NDArray[np.int64]:
-        """At most so many rows of a part, spread evenly over it, in their order."""
+        """The indices of at most `most` rows of a part, spread evenly over it, rising."""
         import numpy as np
 
         count = rows.stop - rows.start

@@ -1,4 +1,4 @@
-"""The measures by the name of the gate that judges them. Add one: a file and a line here."""
+"""The measures by the name of the gate that judges them. Add a measure: one file and one line here."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ MEASURES: dict[str, Callable[[Any, Case], Figures]] = {
     "leakage": leakage.measure,
     "plausibility": plausibility.measure,
 }
-"""Each takes the gate as declared."""
+"""Each function takes the declared gate and the case, and returns the gate's evidence."""
 
 
 def measure(gates: Gates, case: Case) -> dict[str, Figures]:
-    """The evidence of every declared gate that needs some, as the fields of the report."""
+    """The evidence of every declared gate that needs some, by the gate's name, which is a field of the report."""
     return {name: MEASURES[name](gate, case) for name, gate in gates.declared().items() if name in MEASURES}

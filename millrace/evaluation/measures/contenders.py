@@ -1,6 +1,6 @@
-"""The candidate and what it is held against, each with its interval, and the paired differences.
+"""The scores of the candidate and of what it is compared with, with intervals, and their paired differences.
 
-Axes: T test rows, R those that a contender answers, W numbers of an answer.
+Axes: T test rows, R the test rows that a contender answers, P parts of an answer, W numbers of an answer.
 """
 
 from __future__ import annotations
@@ -22,11 +22,13 @@ if TYPE_CHECKING:
     Scores = dict[str, npt.NDArray[np.float64]]
 
 LEAST = 1e-7
-"""Probabilities are kept so far from 0, as the log loss of the metrics does."""
+"""Probabilities are kept this far from 0 and 1. `log_loss` in `millrace/tasks/metrics.py` keeps the same distance."""
 
 
 def contenders(case: Case, others: Iterable[Answered]) -> tuple[Contender, ...]:
-    """The candidate first. Differences are of the rows that both answer; above 0 the candidate is better."""
+    """The candidate, then each of the others.
+
+    An improvement is the other's score minus the candidate's, on the rows that both answer."""
     own = scores(case.task, case.output_TW, case.test_targets)
     intervals = {name: case.bootstrap.mean(score_T) for name, score_T in own.items()}
     candidate = Contender(who="candidate", name="this model", rows=len(case.test_targets), scores=intervals)
@@ -35,6 +37,7 @@ def contenders(case: Case, others: Iterable[Answered]) -> tuple[Contender, ...]:
 
 def _contender(case: Case, own: Scores, other: Answered) -> Contender:
     rows_T = other.rows_T
+    # If some rows are missing, whole blocks may be. `unique` numbers the blocks that are left from 0 again.
     bootstrap = case.bootstrap if rows_T.all() else Bootstrap(np.unique(case.block_T[rows_T], return_inverse=True)[1])
     theirs = scores(other.task, other.output_TW, other.target_T)
     return Contender(
@@ -47,17 +50,23 @@ def _contender(case: Case, own: Scores, other: Answered) -> Contender:
 
 
 def scores(task: Task, output_RW: Floats, target_R: npt.NDArray[Any]) -> Scores:
-    """By name what each row costs (R): its error, and -log of its label's probability where answers have one."""
+    """The cost of each row (R) by the name of the score.
+
+    `error` is the task's error. `log_loss` is −log of the probability that the answer gave to the label; only tasks
+    whose answers are probabilities have it."""
     found: Scores = {"error": task.errors(output_RW, target_R).astype(np.float64)}
     if task.objective.is_calibrated:
         costs = -np.log(np.clip(likelihood(output_RW, target_R), LEAST, 1 - LEAST))
+        # (R) stays (R); of several labels, (R, P), each row has the mean of its parts.
         found["log_loss"] = costs.reshape(len(costs), -1).mean(axis=1)
     return found
 
 
 def likelihood(output_RW: Floats, target_R: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
-    """The probability of each row's label (R), of several labels that of each (R, P): of two classes one number is
-    given, of several classes one for each."""
+    """The probability that each answer gave to the row's label: (R), or (R, P) for several labels per row.
+
+    For two classes the output has one number, the probability of the positive class. For several classes it has one
+    for each class, for several labels one for each label."""
     if target_R.ndim == 2:
         p_RP = output_RW.astype(np.float64)
         return np.where(target_R > 0, p_RP, 1 - p_RP)

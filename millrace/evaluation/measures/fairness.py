@@ -1,4 +1,4 @@
-"""How differently the groups of a column are answered. Axes: T test rows, G groups, D draws."""
+"""Measures how differently the groups of a column are answered. Axes: T test rows, G groups, D draws."""
 
 from __future__ import annotations
 
@@ -20,7 +20,10 @@ if TYPE_CHECKING:
 
 
 class Rates:
-    """One rate of each group, and its draws: the sum of `value_T` over the count of `of_T`, rows of the group only."""
+    """One rate for each group (G), and the same rate in each draw (D, G).
+
+    The rate is the sum of `value_T` over the rows of the group that `of_T` counts (1 or 0), divided by their number.
+    For the true positive rate, `value_T` says whether the answer is positive, and `of_T` whether the label is."""
 
     def __init__(self, case: Case, found: list[Group], value_T: Floats, of_T: Floats) -> None:
         masks = [group.rows_T.astype(np.float64) for group in found]
@@ -37,7 +40,7 @@ class Rates:
 
 
 def measure(gate: Fairness, case: Case) -> FairnessEvidence:
-    """The figures of every group, and of each column the disparities of its groups with enough rows."""
+    """The figures of every group, and for each column the disparities between its groups with enough rows."""
     found = list(groups(case, gate.columns))
     of_all = _rates(case, found)
     figures = tuple(
@@ -50,6 +53,7 @@ def measure(gate: Fairness, case: Case) -> FairnessEvidence:
         )
         for place, group in enumerate(found)
     )
+    # All groups are reported. Only groups with enough rows are compared, and only within their column.
     disparities = []
     for column in gate.columns:
         judged = [group for group in found if group.column == column and group.rows >= gate.minimum_rows]
@@ -59,7 +63,7 @@ def measure(gate: Fairness, case: Case) -> FairnessEvidence:
 
 
 def _rates(case: Case, found: list[Group]) -> dict[str, Rates]:
-    """By the field of GroupFigures."""
+    """The rates of the groups by the field of `GroupFigures`; only binary tasks have more than `error`."""
     ones_T = np.ones(len(case.errors))
     rates = {"error": Rates(case, found, case.errors, ones_T)}
     if case.task.kind == "binary":
@@ -72,9 +76,10 @@ def _rates(case: Case, found: list[Group]) -> dict[str, Rates]:
 
 
 def _disparities(case: Case, judged: list[Group], gate: Fairness) -> Iterator[Disparity]:
+    """One disparity for each declared bar, between the groups `judged` of one column."""
     rates, column = _rates(case, judged), judged[0].column
     for name in gate.bars():
-        measure_name = name[4:]
+        measure_name = name[4:]  # without "max_" or "min_"
         if measure_name == "equalized_odds_difference":
             parts = [rates["true_positive_rate"], rates["false_positive_rate"]]
         else:
@@ -83,6 +88,7 @@ def _disparities(case: Case, judged: list[Group], gate: Fairness) -> Iterator[Di
             value, drawn_D = _ratio(parts[0].rate_G), _ratio(parts[0].drawn_DG)
             widest = parts[0]
         else:
+            # Equalised odds are the larger of two differences, also in each draw; `widest` names the groups.
             widest = max(parts, key=lambda one: float(np.nan_to_num(_difference(one.rate_G))))
             value = _difference(widest.rate_G)
             drawn_D = np.fmax.reduce([_difference(one.drawn_DG) for one in parts])
@@ -96,19 +102,21 @@ def _disparities(case: Case, judged: list[Group], gate: Fairness) -> Iterator[Di
 
 
 def _difference(rate_G: Floats) -> Floats:
-    """Highest minus lowest over the last axis; a group without a rate is left out."""
+    """The highest rate minus the lowest over the last axis; groups without a rate (NaN) are left out."""
+    # `fmax` and `fmin` pass over NaN.
     found: Floats = np.fmax.reduce(rate_G, axis=-1) - np.fmin.reduce(rate_G, axis=-1)
     return found
 
 
 def _ratio(rate_G: Floats) -> Floats:
-    """Lowest over highest; 1 where nobody is selected."""
+    """The lowest rate divided by the highest over the last axis; 1 if all rates are 0, as nobody is selected."""
     low, high = np.fmin.reduce(rate_G, axis=-1), np.fmax.reduce(rate_G, axis=-1)
     found: Floats = np.divide(low, high, out=np.ones_like(high), where=high > 0)
     return found
 
 
 def _named(judged: list[Group], rates: Rates, *, lowest: bool) -> str:
+    """The group with the lowest or the highest rate, with that rate: "f (0.123)"."""
     ranked_G = np.where(np.isnan(rates.rate_G), np.inf if lowest else -np.inf, rates.rate_G)
     place = int(ranked_G.argmin() if lowest else ranked_G.argmax())
     return f"{judged[place].value} ({rates.rate_G[place]:.3f})"

@@ -1,4 +1,4 @@
-"""The test rows by the values of one column. Axes: T test rows."""
+"""Divides the test rows into groups by the values of a column. Axes: T test rows."""
 
 from __future__ import annotations
 
@@ -17,18 +17,22 @@ if TYPE_CHECKING:
     from millrace.evaluation.measures.case import Case
 
 MOST_VALUES = 20
-"""Of a column whose values are taken one by one; of text with more the most frequent, and all others together."""
+"""The most values of a column that are groups of their own.
+
+A number with more values is cut into quarters. A text with more has its most frequent ones, and one group OTHERS."""
 QUARTERS = (0.25, 0.5, 0.75)
 MISSING, OTHERS = "missing", "others"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Group:
-    """The rows with one value in one column, or with one of a range of numbers."""
+    """The test rows with one value in one column, or with a number from one range."""
 
     column: str
     value: str
+    """The value as text, or the range: "up to 2", "2 to 5", "above 5", "missing", "others"."""
     rows_T: npt.NDArray[np.bool_]
+    """Which test rows belong to the group."""
 
     @property
     def rows(self) -> int:
@@ -36,7 +40,9 @@ class Group:
 
 
 def groups(case: Case, columns: tuple[str, ...]) -> Iterator[Group]:
-    """Every row is in one group of each column; quarters of a number are those of the training rows."""
+    """The groups of each column; every test row is in exactly one group of each column.
+
+    The quarters of a number are taken from the training rows."""
     for column in columns:
         name_T = _names(case.part(case.parts.train)[column], case.test[column])
         for value in sorted(set(name_T)):
@@ -44,8 +50,10 @@ def groups(case: Case, columns: tuple[str, ...]) -> Iterator[Group]:
 
 
 def _names(train: pa.ChunkedArray, test: pa.ChunkedArray) -> list[str]:
+    """The name of the group of each test row (T) in one column."""
     if pa.types.is_dictionary(test.type):
         test = test.cast(pa.string())
+    # Few values are groups of their own, also for numbers; a number with many values is cut into quarters instead.
     counts = pc.value_counts(test.drop_null().combine_chunks())
     if len(counts) > MOST_VALUES and (pa.types.is_integer(test.type) or pa.types.is_floating(test.type)):
         return _quarters(train, test)
@@ -54,6 +62,7 @@ def _names(train: pa.ChunkedArray, test: pa.ChunkedArray) -> list[str]:
 
 
 def _quarters(train: pa.ChunkedArray, test: pa.ChunkedArray) -> list[str]:
+    """The name of the quarter of each test row (T); equal quartiles make fewer than four."""
     edges = np.unique(pc.quantile(train.drop_null(), q=list(QUARTERS)).to_pylist())
     names = [f"up to {edges[0]:g}", *(f"above {edge:g}" for edge in edges)]
     if len(edges) > 1:

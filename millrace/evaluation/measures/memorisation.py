@@ -1,4 +1,4 @@
-"""The error on training rows beside that on test rows."""
+"""Measures the error on training rows beside the error on test rows."""
 
 from __future__ import annotations
 
@@ -13,7 +13,9 @@ if TYPE_CHECKING:
 
 
 def measure(gate: Memorisation, case: Case) -> MemorisationEvidence:  # noqa: ARG001 - one shape for all measures
-    """Of as many training rows as there are test rows; the interval is that of the test error."""
+    """The gap between both errors, on as many training rows as there are test rows.
+
+    The interval of the gap is the interval of the test error, moved by the train error."""
     rows = case.spread(case.parts.train, len(case.errors))
     output_NW = case.outputs(encode(case.features, case.table.take(rows)))
     train = float(case.task.errors(output_NW, case.target_N[rows]).mean())

@@ -1,4 +1,7 @@
-"""Answers that are all the same, classes that are exchanged, a wrong unit. Axes: T test rows, W numbers, K classes."""
+"""Looks for constant answers, exchanged classes and a wrong unit.
+
+Axes: T test rows, R the test rows with an answer other than 0, W numbers of an answer, K classes.
+"""
 
 from __future__ import annotations
 
@@ -17,14 +20,16 @@ if TYPE_CHECKING:
     from millrace.tasks.task import Floats, Task
 
 DIGITS = 6
+"""Answers that agree to this many decimals count as the same answer."""
 
 
 def measure(gate: Plausibility, case: Case) -> PlausibilityEvidence:  # noqa: ARG001 - one shape for all measures
-    """Of the test rows."""
+    """The evidence from the answers to the test rows; NaN if an answer is no finite number."""
     if not np.isfinite(case.output_TW).all():
         return PlausibilityEvidence(constant_share=np.nan)
     _, count = np.unique(np.round(case.output_TW.astype(np.float64), DIGITS), axis=0, return_counts=True)
     share = float(count.max()) / len(case.output_TW)
+    # Exchanged classes are looked for in answers that are one class, a wrong unit in answers that are one number.
     if has_parts(case.task):
         return PlausibilityEvidence(constant_share=share)
     if case.task.error_is_share:
@@ -37,11 +42,15 @@ def measure(gate: Plausibility, case: Case) -> PlausibilityEvidence:  # noqa: AR
 
 
 def _exchanged(task: Task, output_TW: Floats, target_T: npt.NDArray[Any]) -> tuple[tuple[str, ...], float]:
-    """The names that would be right for the answers, by the best assignment (Kuhn 1955), and what it would gain."""
+    """The classes that look exchanged, "a answered as b", and the share of answers that other names would put right.
+
+    The best names are found by the assignment of answers to classes with the most right answers (Kuhn 1955)."""
     from scipy.optimize import linear_sum_assignment
 
     answer_T = output_TW.argmax(axis=1) if output_TW.shape[1] > 1 else task.answers(output_TW)["value"]
     names = [str(name) for name in getattr(task, "classes", ("other", "positive"))]
+    # How often each class (second axis) was answered as each class (first axis). `add.at` counts repeated pairs, `+=`
+    # would not.
     counts_KK = np.zeros((len(names), len(names)))
     np.add.at(counts_KK, (np.asarray(answer_T, np.int64), target_T.astype(np.int64)), 1)
     answers, labels = linear_sum_assignment(-counts_KK)
@@ -53,7 +62,10 @@ def _exchanged(task: Task, output_TW: Floats, target_T: npt.NDArray[Any]) -> tup
 
 
 def _scale(answer_T: npt.NDArray[np.float64], target_T: npt.NDArray[np.float64]) -> float | None:
-    """The factor that makes the absolute error least: the median of label / answer, weighted by the answer."""
+    """The factor on the answers that has the least absolute error; None if every answer is 0.
+
+    |label - factor × answer| = |answer| × |label / answer - factor|: so it is the median of label / answer, weighted by
+    |answer|."""
     there_T = np.isfinite(answer_T) & (answer_T != 0)
     if not there_T.any():
         return None

@@ -1,4 +1,6 @@
-"""The error on damaged test rows: noise on numbers and pixels, cells that are missing. The seed is fixed."""
+"""Measures the error on damaged test rows: with noise on numbers and pixels, and with cells that are missing.
+
+The seed of the damage is fixed: equal rows are damaged equally."""
 
 from __future__ import annotations
 
@@ -20,23 +22,27 @@ if TYPE_CHECKING:
     Array = npt.NDArray[Any]
 
 MOST_ROWS = 5_000
-"""Training rows that the standard deviations are of."""
+"""The most training rows that the standard deviations are taken from."""
 SEED = 7
 
 
 def measure(gate: Robustness, case: Case) -> RobustnessEvidence:
-    """One entry for each declared damage."""
+    """The error and its rise for each declared damage."""
     return RobustnessEvidence(damaged=tuple(_figures(case, name, tensors) for name, tensors in _damaged(gate, case)))
 
 
 def _figures(case: Case, name: str, tensors: Tensors) -> PerturbedFigures:
     errors_T = case.task.errors(case.outputs(tensors), case.test_targets)
+    # The rise is paired: the same rows, damaged and undamaged, in the same draws.
     return PerturbedFigures(
         damage=name, error=case.bootstrap.mean(errors_T), rise=case.bootstrap.mean(errors_T - case.errors)
     )
 
 
 def _damaged(gate: Robustness, case: Case) -> Iterator[tuple[str, Tensors]]:
+    """The name of each declared damage, and the tensors of the test rows with that damage.
+
+    Each kind of tensor says itself what noise and emptying do to its entries (`millrace/features/tensors`)."""
     specs = {spec.name: spec for spec in signature(case.features)}
     if gate.noise is not None:
         rng, spread = np.random.default_rng(SEED), _spread(case)
@@ -46,6 +52,7 @@ def _damaged(gate: Robustness, case: Case) -> Iterator[tuple[str, Tensors]]:
         }
         yield f"noise of {gate.noise:g} standard deviations", noisy
     if gate.missing is not None:
+        # One generator for all tensors, in their order: the seed fixes every draw. The second `for` only names `spec`.
         rng = np.random.default_rng(SEED)
         emptied = {
             name: ENTRIES[spec.kind].emptied(x, spec, rng.random(x.shape) < gate.missing)
@@ -56,7 +63,7 @@ def _damaged(gate: Robustness, case: Case) -> Iterator[tuple[str, Tensors]]:
 
 
 def _spread(case: Case) -> dict[str, Array]:
-    """The standard deviation of each number in the training rows."""
+    """The standard deviation of each number over training rows, by tensor; only float32 tensors have one."""
     rows = case.spread(case.parts.train, MOST_ROWS)
     tensors = encode(case.features, case.table.take(rows))
     floats = {name: x.astype(np.float64) for name, x in tensors.items() if x.dtype == np.float32}

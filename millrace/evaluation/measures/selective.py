@@ -1,7 +1,8 @@
-"""The threshold of the confidence from which on answers keep a promised error, and what it does on the test rows.
+"""Finds the confidence from which on answers keep a promised error, and tries it on the test rows.
 
-Learn then test (Angelopoulos, Bates, Candès, Jordan and Lei 2021): candidate thresholds are tested from several
-starting points towards lower ones, each by the binomial tail, until the first that is not proved. Axes: N rows.
+Learn then test (Angelopoulos, Bates, Candès, Jordan and Lei 2021): candidate thresholds are tested one after the other,
+from several starting points towards lower thresholds. Each test is a binomial tail. A series ends at the first
+threshold that is not proved. Axes: N rows, S candidate thresholds.
 """
 
 from __future__ import annotations
@@ -22,13 +23,17 @@ if TYPE_CHECKING:
     Floats = npt.NDArray[np.float64]
 
 STARTS = (0.1, 0.3, 0.5, 0.7, 0.9)
-"""Shares of the rows that are used at the starting points: the strictest threshold alone has too few rows."""
+"""Where the series of tests start, as shares of the candidate thresholds, the strictest first.
+
+One series from the strictest threshold is not enough: so few rows reach it that its test often proves nothing."""
 STEPS = 100
-"""Thresholds between none and all of the rows."""
+"""The number of candidate thresholds, from one row used to all rows used."""
 
 
 def measure(gate: Selective, case: Case) -> SelectiveEvidence:
-    """Found on the validation rows, which gave the temperature too, and tried on the test rows."""
+    """The threshold from the validation rows, and coverage and error of the test rows that reach it.
+
+    The validation rows also gave the model's temperature."""
     rows = case.parts.validation
     output_NW = case.outputs(encode(case.features, case.part(rows)))
     held_N = case.task.answers(output_NW)["confidence"].astype(np.float64)
@@ -47,17 +52,22 @@ def measure(gate: Selective, case: Case) -> SelectiveEvidence:
 
 
 def find_threshold(confidence_N: Floats, wrong_N: Floats, *, error: float, risk: float) -> float | None:
-    """The lowest threshold whose error is at most `error`, but for a probability of `risk`; None without one."""
+    """The lowest confidence whose answers have an error of at most `error`; None if none is proved.
+
+    `wrong_N` is 1 for a wrong answer, else 0. The promise is broken with a probability of at most `risk`."""
     from scipy.stats import binom
 
+    # The surest answers first: wrongs[k] is the number of wrong answers among the surest k + 1.
     order = np.argsort(-confidence_N, kind="stable")
     wrongs = np.cumsum(wrong_N[order])
     sorted_N = confidence_N[order]
     steps = np.unique(np.linspace(1, len(order), STEPS).astype(int))
-    # Equal confidences are used together.
+    # A candidate uses the surest `count` rows. Rows of equal confidence are used together.
     counts = np.unique(np.searchsorted(-sorted_N, -sorted_N[steps - 1], side="right"))
-    # The probability of so few wrong answers among so many, were the error just above the promised one.
+    # The p-value of each candidate: the probability of so few wrong answers if the error were just above the promise.
     p_S = binom.cdf(wrongs[counts - 1], counts, error)
+    # Each series may fail with its share of the risk, so all together fail with `risk` at most. Within a series no
+    # further correction is needed, since it ends at the first candidate that is not proved.
     proved: list[int] = []
     for start in STARTS:
         for place in range(int(start * len(counts)), len(counts)):

@@ -1,4 +1,4 @@
-"""The error of each slice of the test rows."""
+"""Measures the error of each slice of the test rows."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def measure(gate: Slices, case: Case) -> SlicesEvidence:
-    """By column and value; without an error where the rows are too few."""
+    """The slices by column and value; a slice with fewer than the gate's `minimum_rows` has no error."""
     return SlicesEvidence(
         slices=tuple(
             SliceFigures(

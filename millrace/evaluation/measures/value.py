@@ -1,4 +1,7 @@
-"""What the decisions are worth, and how much more than today's. Axes: T test rows, R those that today answers."""
+"""Measures what the decisions are worth, and how much more than today's decisions.
+
+Axes: T test rows, R the test rows that today's model or rule answers, W numbers of an answer.
+"""
 
 from __future__ import annotations
 
@@ -21,8 +24,11 @@ if TYPE_CHECKING:
 
 
 def measure(gate: Value, case: Case) -> ValueEvidence:
-    """Per period: the mean of a decision times their number, on the rows that both answer."""
+    """The worth of the decisions in one period: the mean of a decision times the declared number of decisions.
+
+    Both sides are measured on the rows that both answer."""
     today, rows_T = case.today, case.today.rows_T
+    # `unique` numbers the blocks that are left from 0 again.
     bootstrap = Bootstrap(np.unique(case.block_T[rows_T], return_inverse=True)[1])
     own_R = amounts(gate.worth, case.task, case.output_TW[rows_T], case.test_targets[rows_T])
     gain_R = own_R - amounts(gate.worth, today.task, today.output_TW, today.target_T)
@@ -31,13 +37,13 @@ def measure(gate: Value, case: Case) -> ValueEvidence:
 
 
 def amounts(worth: Any, task: Task, output_RW: Floats, target_R: npt.NDArray[Any]) -> Amounts:
-    """What each decision is worth (R)."""
+    """The worth of each decision (R), in the gate's unit."""
     if isinstance(worth, NumberWorth):
         off_R = task.answers(output_RW)["value"] - target_R
         of_numbers: Amounts = np.where(off_R > 0, worth.above * off_R, -worth.below * off_R)
         return of_numbers
     if isinstance(worth, BinaryWorth):
-        # By answer, then by label.
+        # table[answer, label]; 1 is the positive class.
         table = np.array(
             [[worth.true_negative, worth.false_negative], [worth.false_positive, worth.true_positive]], np.float64
         )
@@ -45,6 +51,7 @@ def amounts(worth: Any, task: Task, output_RW: Floats, target_R: npt.NDArray[Any
         found: Amounts = table[answer_R, (target_R > 0).astype(int)]
         return found
     assert isinstance(worth, ClassWorth)
+    # table[answer, label] too: `wrong` everywhere, `right` on the diagonal, then the declared pairs.
     names = [str(name) for name in task.classes]  # type: ignore[attr-defined]
     table = np.full((len(names), len(names)), worth.wrong)
     np.fill_diagonal(table, worth.right)
@@ -56,4 +63,5 @@ def amounts(worth: Any, task: Task, output_RW: Floats, target_R: npt.NDArray[Any
 
 
 def _times(figure: Estimate, decisions: float) -> Estimate:
+    """The figure of one decision as the figure of a period."""
     return Estimate(value=figure.value * decisions, low=figure.low * decisions, high=figure.high * decisions)

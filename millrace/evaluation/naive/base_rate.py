@@ -1,4 +1,4 @@
-"""The rule that always answers how often each class occurs."""
+"""The naive rule `base_rate`: it always answers how often each class occurs."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ if TYPE_CHECKING:
 
 
 class BaseRate(NaiveGate):
-    """How often each class occurs before the test days, always: for rows without a season, and for rare classes.
+    """Answers each row with the shares of the classes before the test days. For rows without a season and rare classes.
 
-    It is beaten in log loss, by `margin` as a share of the rule's: where one class is rare, a good model and none are
-    right equally often."""
+    A model must beat it in log loss, by `margin` as a share of the rule's log loss. The error would not do: if one
+    class is rare, a good model and no model are right equally often."""
 
     kind: Literal["base_rate"]
 
     @classmethod
     def suits(cls, task: Task) -> bool:
-        """Whether the task's error is a share of answers: it then has a log loss."""
+        """Whether the task's error is a share of answers: such a task has a log loss."""
         return task.error_is_share
 
     def answer(self, rows: LabelledRows, task: Task) -> NaiveAnswer:
         return mean_answer(rows, task)
 
     def judge(self, report: Evaluation) -> Verdict:
-        """Passed when 1 − log loss / the rule's ≥ margin; without both figures it fails."""
+        """Passed if 1 − (model's log loss / rule's log loss) ≥ margin; a report without both figures fails."""
         loss, naive = report.metrics.get("log_loss"), report.naive.metrics.get("log_loss")
         measured = math.nan if loss is None or not naive else 1 - loss / naive
         sentence = (

@@ -1,4 +1,4 @@
-"""The naive rules of a workload's gate `baseline`. Add one: a file with its class and its name in `NaiveRule`."""
+"""The naive rules of a workload's gate `baseline`. Add a rule: one file with its class, and its name in `NaiveRule`."""
 
 from __future__ import annotations
 
@@ -18,10 +18,11 @@ if TYPE_CHECKING:
 
 NaiveRule = Annotated[SeasonalNaive | BaseRate | Median | Mean, Field(discriminator="kind")]
 
+# The kind of a rule is its discriminator: the one value of the Literal that annotates the field `kind`.
 NAIVE_RULES: dict[str, type[NaiveGate]] = {
     get_args(rule.model_fields["kind"].annotation)[0]: rule for rule in get_args(get_args(NaiveRule)[0])
 }
-"""By kind."""
+"""The classes of the rules by kind: `{"seasonal_naive": SeasonalNaive, …}`."""
 
 
 def suiting(task: Task) -> list[str]:
@@ -30,13 +31,13 @@ def suiting(task: Task) -> list[str]:
 
 
 def naive_figures(rule: NaiveGate, rows: LabelledRows, task: Task) -> NaiveFigures:
-    """The task's metrics of the rule that the workload's gate names, on the test rows that the rule can answer.
+    """The task's metrics of the rule, on the test rows that the rule can answer.
 
-    Raises SnapshotError where it can answer none of them."""
+    Raises SnapshotError if it can answer none of them."""
     return figures_of(rule, rule.answer(rows, task), rows, task)
 
 
 def figures_of(rule: NaiveGate, found: NaiveAnswer, rows: LabelledRows, task: Task) -> NaiveFigures:
-    """The task's metrics of what the rule has answered."""
+    """The task's metrics of the rule's answers `found`."""
     target_T = rows.target_N[rows.test][found.rows_T]
     return NaiveFigures(rule=rule.kind, rows=len(target_T), metrics=task.metrics(found.output_TW, target_T))

@@ -1,4 +1,4 @@
-"""The rule that always answers the mean."""
+"""The naive rule `mean`: it always answers the mean."""
 
 from __future__ import annotations
 
@@ -11,7 +11,9 @@ if TYPE_CHECKING:
 
 
 class Mean(NaiveGate):
-    """The mean of the labels before the test days, always: easy to beat where a few labels are very large."""
+    """Answers each row with the mean of the labels before the test days.
+
+    It is easy to beat if a few labels are very large."""
 
     kind: Literal["mean"]
 

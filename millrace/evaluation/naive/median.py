@@ -1,4 +1,4 @@
-"""The rule that always answers the median."""
+"""The naive rule `median`: it always answers the median."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ if TYPE_CHECKING:
 
 
 class Median(NaiveGate):
-    """The median of the labels before the test days, always: no constant has a smaller absolute error on them.
+    """Answers each row with the median of the labels before the test days.
 
-    The error of a number, of an interval's median and of a forecast's medians is the absolute one. Where a few labels
-    are very large, the mean is far above most of them, and a model that beats it may be worse than the median."""
+    No constant has a smaller absolute error on those labels, and the error of a number, of an interval and of a
+    forecast is absolute. If a few labels are very large, the mean is far above most labels: a model that beats the mean
+    may still be worse than the median."""
 
     kind: Literal["median"]
 

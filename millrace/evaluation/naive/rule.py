@@ -1,7 +1,7 @@
-"""What every naive rule offers: as the gate `baseline` its bounds and judgement, and its answers to the test rows.
+"""The base class of naive rules: the gate `baseline` with its bounds and judgement, and the rule's own answers.
 
-A rule answers in the task's own form, so the task's metrics judge it as they judge a model. N rows of the snapshot in
-its order, those to train on before the T test rows; W numbers of an answer.
+A rule answers in the form of the task, so the task's metrics judge it like a model. Axes: N rows of the snapshot in its
+order, the rows to train on before the T test rows; P parts and W numbers of an answer.
 """
 
 from __future__ import annotations
@@ -24,7 +24,9 @@ if TYPE_CHECKING:
 
 Margin = Annotated[float, Field(ge=0, lt=1)]
 BEFORE_TEST_DAYS = math.inf
-"""The age of the labels of a rule that looks back from no row: the horizon is left out between the parts."""
+"""The `label_age_hours` of a rule that answers all test rows by the labels before the test days.
+
+Such labels are known in time whatever the horizon: the split leaves rows out whose label lies in the next part."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,33 +34,38 @@ class LabelledRows:
     """All labelled rows, and which of them are the test rows."""
 
     target_N: npt.NDArray[Any]
-    """As `task.targets` gives them."""
+    """The labels as `task.targets` gives them."""
     times_N: npt.NDArray[np.datetime64]
+    """The event time of each row."""
     entity_N: Sequence[Hashable]
-    """Whose row it is: its key without the event time."""
+    """The entity of each row: the cells of its key without the event time."""
     test: slice
 
 
 @dataclass(frozen=True, kw_only=True)
 class NaiveAnswer:
-    """What a rule answers on the test rows."""
+    """The answers of a rule to the test rows."""
 
     output_TW: npt.NDArray[np.floating]
-    """Of the rows that it can answer, in their order."""
+    """The answers to the rows that the rule can answer, in their order."""
     rows_T: npt.NDArray[np.bool_]
-    """Which ones these are."""
+    """Which of all test rows the rule can answer."""
 
 
 class NaiveGate(Gate):
-    """One rule; a class declares its `kind` and, where the labels have an age, `label_age_hours`."""
+    """One naive rule. A subclass declares its `kind`, and `label_age_hours` if it looks back from each row."""
 
     kind: str
     margin: Margin
-    """By how much the model's error must lie below the rule's: of an amount in the label's unit a share of it."""
+    """By how much the model's error must lie below the rule's.
+
+    It is a difference of two shares; for an error that is an amount, a share of the rule's error."""
 
     @property
     def label_age_hours(self) -> float:
-        """How long before a row the youngest label lies that the rule answers it from."""
+        """How many hours before a row the youngest label lies that its answer uses.
+
+        A label is known only `horizon_hours` after its row, so a declaration with younger labels is refused."""
         return BEFORE_TEST_DAYS
 
     @classmethod
@@ -67,11 +74,13 @@ class NaiveGate(Gate):
         return True
 
     def answer(self, rows: LabelledRows, task: Task) -> NaiveAnswer:
-        """The rule's answers to the test rows; raises SnapshotError where it can answer none of them."""
+        """The rule's answers to the test rows. Raises SnapshotError if it can answer none of them."""
         raise NotImplementedError
 
     def judge(self, report: Evaluation) -> Verdict:
-        """Passed when the error is at most the rule's error − margin (of an amount: × (1 − margin))."""
+        """Passed if the model's error is at most the rule's error − margin; for amounts, the rule's × (1 − margin).
+
+        A report without both errors fails."""
         measured, naive = number(report.metrics.get("error")), number(report.naive.metrics.get("error"))
         bound = naive - self.margin if report.error.is_share else naive * (1 - self.margin)
         words = self.kind.replace("_", " ")
@@ -84,33 +93,36 @@ class NaiveGate(Gate):
 
 
 def number(value: float | None) -> float:
-    """The figure; NaN, which passes no gate, where there is none."""
+    """The figure; NaN for None."""
     # Each comparison with NaN is false: without a figure the gate fails.
     return math.nan if value is None else value
 
 
 def as_output(target_N: npt.NDArray[Any], task: Task) -> npt.NDArray[np.float32]:
-    """The answers (N, W) of a model that is sure of each target and right: a class has probability 1, a count its rate.
+    """The answers (N, W) of a model that gives each target with certainty.
 
-    A task's metrics bear such extremes: `log_loss` keeps away from 0 and 1."""
+    The label's class has probability 1, a number is the number itself (for a count, its rate). The task's metrics can
+    take such extremes: `log_loss` keeps away from 0 and 1."""
     import numpy as np
 
     if task.objective.target == "int64":
         certain_NW: npt.NDArray[np.float32] = np.eye(task.objective.width, dtype=np.float32)[target_N]
         return certain_NW
-    # Of an interval both ends are the amount too, of a forecast those of each horizon.
+    # An interval of no width: its lower and upper end are the amount too, for a forecast at each horizon.
     amounts_NP = target_N.astype(np.float32).reshape(len(target_N), -1)
     amounts_NW: npt.NDArray[np.float32] = np.repeat(amounts_NP, task.objective.width // amounts_NP.shape[1], axis=1)
     return amounts_NW
 
 
 def mean_answer(rows: LabelledRows, task: Task) -> NaiveAnswer:
-    """The mean of the rows before the test days, always: of classes their shares, of numbers the mean."""
+    """The mean label of the rows before the test days, as the answer to every test row.
+
+    For classes the mean is their shares."""
     return constant_answer(as_output(rows.target_N[: rows.test.start], task).mean(axis=0), rows)
 
 
 def constant_answer(output_W: npt.NDArray[np.floating], rows: LabelledRows) -> NaiveAnswer:
-    """The same answer to every test row."""
+    """The same answer `output_W` to every test row."""
     import numpy as np
 
     count = len(rows.target_N[rows.test])

@@ -1,4 +1,4 @@
-"""Gradient-boosted trees, the model to beat on tables: scikit-learn's, by histograms."""
+"""The simple model `boosted_trees`, the one to beat on tables: scikit-learn's gradient-boosted trees by histograms."""
 
 from __future__ import annotations
 
@@ -16,17 +16,19 @@ if TYPE_CHECKING:
 
 ROUNDS = 200
 MOST_TREES = 2000
-"""A round has a tree for each class of several."""
+"""The most trees in all rounds together: with several classes a round has a tree for each class."""
 FEWEST_TO_STOP = 500
+"""With at least this many training rows, some are set aside to stop the fit early."""
 MOST_VALUES = 255
-"""A category with more values than a histogram has bins is taken as a number."""
+"""A histogram has this many bins. A category with more values is taken as a number."""
 
 
 class BoostedTrees:
-    """Numbers and categories as they are, a missing number too.
+    """Trees take numbers and categories as they are, missing numbers too.
 
-    They stop on a tenth of the rows that is set aside, where those are enough: 200 rounds of a few thousand rows with a
-    rare class know the rows by heart, and are worse than the shares of the classes."""
+    With at least FEWEST_TO_STOP rows, a tenth of the rows is set aside, and the fit stops when the loss there no longer
+    falls. Without that, 200 rounds on a few thousand rows with a rare class know the rows by heart, and are worse than
+    the shares of the classes."""
 
     kind: ClassVar[str] = "boosted_trees"
 
@@ -34,7 +36,7 @@ class BoostedTrees:
     def answers(train: Matrix, target_M: npt.NDArray[Any], test: Matrix, task: Task) -> Floats:
         from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 
-        # The histograms of a column of which nothing is known fail in scikit-learn.
+        # Scikit-learn fails on the histogram of a column without any known number, so such columns are left out.
         is_known_C = ~np.isnan(train.number_NC).all(axis=0)
         train_x, test_x = (
             np.concatenate([one.number_NC[:, is_known_C], one.category_NK], axis=1) for one in (train, test)
@@ -46,7 +48,7 @@ class BoostedTrees:
             "categorical_features": _is_category(int(is_known_C.sum()), train),
         }
         if task.objective.target == "float32" and not task.objective.is_calibrated:
-            # The error of numbers is absolute: trees that minimise squares would be a weaker rival.
+            # The task's error of numbers is absolute: trees that minimise squares would be a weaker rival.
             trees = HistGradientBoostingRegressor(loss="absolute_error", **settings).fit(train_x, target_M)
             found: Floats = trees.predict(test_x)[:, None]
             return found
@@ -55,5 +57,6 @@ class BoostedTrees:
 
 
 def _is_category(numbers: int, train: Matrix) -> npt.NDArray[np.bool_]:
+    """Which columns are categories: none of the numbers, and the categories with few enough values."""
     few_K = np.array(train.cardinality_K, np.int64) <= MOST_VALUES
     return np.concatenate([np.zeros(numbers, np.bool_), few_K])

@@ -1,5 +1,5 @@
-"""The simple models by kind. Add one: a file with its class, a line here, its kind and what it takes in
-`gates/simple.py`."""
+"""The simple models by kind. Add a model: one file with its class, one line here, and in `gates/simple.py` its kind and
+the tensors that it takes."""
 
 from __future__ import annotations
 
@@ -25,13 +25,15 @@ SIMPLE: dict[SimpleKind, type[SimpleModel]] = {
 
 
 def fit_and_answer(kind: SimpleKind, case: Case) -> Answered:
-    """The answers of the simple model of this kind, fitted on the training rows of the candidate."""
+    """The answers of the simple model of this kind to all test rows.
+
+    It is fitted on the candidate's training rows, at most MOST_ROWS of them."""
     from threadpoolctl import threadpool_limits
 
     declared, rows = signature(case.features), case.spread(case.parts.train, MOST_ROWS)
     train = matrix(encode(case.features, case.table.take(rows)), declared)
     test = matrix(case.test_tensors, declared)
-    # One thread: so small a model gains little from more, and waits long for them where cores are shared.
+    # One thread: so small a model gains little from more threads, and waits long for them if cores are shared.
     with threadpool_limits(limits=1):
         output_TW = SIMPLE[kind].answers(train, case.target_N[rows], test, case.task)
     everywhere_T = np.ones(len(output_TW), np.bool_)

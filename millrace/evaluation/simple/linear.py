@@ -1,4 +1,8 @@
-"""A linear model: logistic regression for classes, ridge regression for numbers."""
+"""The simple model `linear`: logistic regression for classes, ridge regression for numbers.
+
+Axes: N rows, M training rows, T test rows, C numbers, K categories or classes, L words of a text, W numbers of an
+answer.
+"""
 
 from __future__ import annotations
 
@@ -14,17 +18,20 @@ if TYPE_CHECKING:
 
 ITERATIONS = 200
 PENALTY, TEXT_PENALTY = 1.0, 0.1
-"""Of squared weights; a row of rare words has small values, which need large weights."""
+"""The penalties on squared weights. A row of rare words has small values, which need large weights: texts get less."""
 MOST_GRADIENT, LEFT = 1e-3, 0.1
-"""The fit ends where no weight's gradient is above the first, nor above this share of the largest one at its start:
-of many classes and rare words even that one is below the first, and nothing would be fitted."""
+"""The fit ends when no weight's gradient is above MOST_GRADIENT, or above the share LEFT of the largest gradient at its
+start, whichever is smaller. With many classes and rare words even the largest gradient at the start is below
+MOST_GRADIENT: by that bound alone nothing would be fitted."""
 MOST_DENSE = 512
-"""Values of all categories together, of which columns are kept dense."""
+"""The most values of all categories together for which the columns are a dense matrix."""
 
 
 class Linear:
-    """On standardised numbers (the mean where nothing is known, and that it is missing), a column for each category,
-    words weighted by how rare they are."""
+    """The linear model reads three kinds of columns.
+
+    Numbers are standardised; a missing one counts as the mean, and a second column says that it is missing. Each value
+    of a category has a column of 0 and 1. Each word has a column, weighted by how rare the word is."""
 
     kind: ClassVar[str] = "linear"
 
@@ -44,7 +51,9 @@ class Linear:
 
 
 def by_class(p_TK: Floats, class_K: npt.NDArray[np.int64], task: Task) -> Floats:
-    """Probabilities of the classes that occurred as those of all (T, W); of two classes that of the positive one."""
+    """The probabilities of the classes `class_K` that occurred in training, as the task's answers (T, W).
+
+    A class that did not occur has probability 0. For two classes W is 1: the probability of the positive class."""
     width = max(task.objective.width, 2)
     p_TW = np.zeros((len(p_TK), width), np.float32)
     p_TW[:, class_K] = p_TK
@@ -52,13 +61,15 @@ def by_class(p_TK: Floats, class_K: npt.NDArray[np.int64], task: Task) -> Floats
 
 
 def _first_gradient(x_MC: Any, class_M: npt.NDArray[np.int64]) -> float:
-    """The largest gradient of the mean loss, where all weights are 0: every class is equally probable."""
+    """The largest gradient of the mean loss when all weights are 0, so that every class is equally probable."""
     wrong_MK = 1 / (class_M.max() + 1) - np.eye(class_M.max() + 1, dtype=np.float32)[class_M]
     return float(np.abs(x_MC.T @ wrong_MK).max() / len(class_M))
 
 
 def _columns(train: Matrix, test: Matrix) -> tuple[Any, Any]:
-    """The columns of both, standardised by the training rows; sparse where there are texts or many categories."""
+    """The columns of training and test rows, standardised by the training rows.
+
+    They are sparse matrices if there are texts or many categories, else dense ones."""
     numbers = _standardised(train, test)
     if not train.tokens and sum(train.cardinality_K) <= MOST_DENSE:
         dense = [
@@ -68,6 +79,7 @@ def _columns(train: Matrix, test: Matrix) -> tuple[Any, Any]:
         return dense[0], dense[1]
     from scipy import sparse
 
+    # `_weighted` gives a pair (train, test) for each text; `zip` turns these into all texts of train and all of test.
     words = zip(*(_weighted(*pair) for pair in zip(train.tokens, test.tokens, strict=True)), strict=True)
     found = [
         sparse.hstack([sparse.csr_matrix(number_NC), *map(sparse.csr_matrix, _indicators(one)), *weighted]).tocsr()
@@ -77,6 +89,10 @@ def _columns(train: Matrix, test: Matrix) -> tuple[Any, Any]:
 
 
 def _standardised(train: Matrix, test: Matrix) -> list[npt.NDArray[np.float32]]:
+    """The standardised numbers of training and test rows, then a column for each number that some training row lacks.
+
+    The added column is 1 if the number is missing."""
+    # Means and deviations of the known cells; a column that never varies keeps a scale of 1.
     known_MC = ~np.isnan(train.number_NC)
     number_MC, count_C = train.number_NC.astype(np.float64), np.maximum(known_MC.sum(axis=0), 1)
     mean_C = np.where(known_MC, number_MC, 0.0).sum(axis=0) / count_C
@@ -90,12 +106,14 @@ def _standardised(train: Matrix, test: Matrix) -> list[npt.NDArray[np.float32]]:
 
 
 def _indicators(one: Matrix) -> list[npt.NDArray[np.float32]]:
-    """A column (0 or 1) for each value of each category."""
+    """For each category (N, values): 1 in the column of the row's value, else 0."""
     return [(one.category_NK[:, [k]] == np.arange(size)).astype(np.float32) for k, size in enumerate(one.cardinality_K)]
 
 
 def _weighted(train_ML: npt.NDArray[np.int64], test_TL: npt.NDArray[np.int64]) -> tuple[Any, Any]:
-    """How often each word occurs in each row of both, weighted by how rare it is in the training rows."""
+    """The weight of each word in each row of training and test rows, as sparse matrices (TF-IDF).
+
+    It is how often the word occurs in the row, weighted by how rare the word is in the training rows."""
     from sklearn.feature_extraction.text import TfidfTransformer
 
     size = int(max(train_ML.max(), test_TL.max())) + 1
@@ -105,9 +123,10 @@ def _weighted(train_ML: npt.NDArray[np.int64], test_TL: npt.NDArray[np.int64]) -
 
 
 def _counts(token_NL: npt.NDArray[np.int64], size: int) -> Any:
-    """(N, size); place 0 is no word."""
+    """How often each word occurs in each row: a sparse matrix (N, size). Column 0 stays empty, as 0 is no word."""
     from scipy import sparse
 
+    # Repeated entries of a sparse matrix are added up: so they are counted.
     row_P, column_P = np.nonzero(token_NL)
     ones = np.ones(len(row_P), np.float32)
     return sparse.csr_matrix((ones, (row_P, token_NL[row_P, column_P])), shape=(len(token_NL), size))

@@ -1,6 +1,6 @@
-"""The tensors of a model's features as one table of numbers for scikit-learn.
+"""The tensors of a model's features as tables of numbers for scikit-learn.
 
-Axes: N rows, C numbers, K categories."""
+Axes: N rows, C numbers, K categories, L words of a text."""
 
 from __future__ import annotations
 
@@ -20,19 +20,21 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Matrix:
-    """Numbers and categories apart, since models take them differently."""
+    """The numbers, the categories and the texts of rows, kept apart since models take them differently."""
 
     number_NC: npt.NDArray[np.float32]
-    """NaN where nothing is known; images and histories are flattened."""
+    """NaN where nothing is known. Images and histories are flattened to columns."""
     category_NK: npt.NDArray[np.int64]
-    """Places of values; 0 stands for a missing or unknown one."""
+    """The place of each value in its category's list; 0 stands for a missing or unknown value."""
     cardinality_K: tuple[int, ...]
+    """The number of values of each category, 0 included."""
     tokens: tuple[npt.NDArray[np.int64], ...] = ()
-    """Texts as lists of the places of their words (N, L); 0 is none."""
+    """For each text the ids of its words or pieces (N, L); 0 is none."""
 
 
 def matrix(tensors: Mapping[str, npt.NDArray[Any]], signature: Signature) -> Matrix:
-    """All tensors of the signature, in its order."""
+    """The tables of all tensors of the signature, columns in its order."""
+    # Each list begins with a table of no columns, so that rows without any number or category can be joined too.
     rows = len(next(iter(tensors.values())))
     tables: dict[str, list[npt.NDArray[Any]]] = {
         "numbers": [np.empty((rows, 0), np.float32)],
@@ -52,4 +54,5 @@ def matrix(tensors: Mapping[str, npt.NDArray[Any]], signature: Signature) -> Mat
 
 
 def _cardinalities(spec: TensorSpec, values: npt.NDArray[Any]) -> list[int]:
+    """The number of values of each category; one that the signature leaves open is read from the values."""
     return [cardinality or int(values.max()) + 1 for cardinality in spec.cardinalities]

@@ -1,4 +1,4 @@
-"""What every simple model offers: it is fitted on the training rows and answers the test rows, in seconds.
+"""The interface of simple models: a model is fitted on the training rows and answers the test rows, in seconds.
 
 Axes: M training rows, T test rows, W numbers of an answer.
 """
@@ -14,15 +14,15 @@ if TYPE_CHECKING:
     from millrace.tasks.task import Floats, Task
 
 MOST_ROWS = 50_000
-"""Training rows that are read, spread evenly: enough for a model of this size."""
+"""The most training rows that a simple model is fitted on, spread evenly: enough for a model of this size."""
 
 
 class SimpleModel(Protocol):
-    """Equal rows, equal answers: there is no chance without a seed."""
+    """One kind of simple model. Equal rows give equal answers: whatever is random has a fixed seed."""
 
     kind: ClassVar[str]
 
     @staticmethod
     def answers(train: Matrix, target_M: npt.NDArray[Any], test: Matrix, task: Task) -> Floats:
-        """The answers (T, W) as the task takes them, of a model fitted on the training rows."""
+        """The answers (T, W), in the form of the task, of a model that is fitted on the training rows."""
         ...

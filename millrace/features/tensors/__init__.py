@@ -1,1 +1,1 @@
-"""What the entries of a tensor are, by its kind: one file for each."""
+"""What the entries of a tensor mean, by the tensor's kind: one file per kind."""

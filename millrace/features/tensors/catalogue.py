@@ -1,4 +1,4 @@
-"""The kinds of tensors. Add one: one file and one line in ENTRIES, and its name in `TensorKind` of the signature."""
+"""The kinds of tensors. Add a kind: one file, one line in ENTRIES, and its name in `TensorKind` of the signature."""
 
 from __future__ import annotations
 

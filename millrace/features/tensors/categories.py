@@ -1,4 +1,4 @@
-"""Categories of several features: places of values, 0 where one is missing or unknown."""
+"""The tensor of the categories of several features: each entry is the place of a value, 0 if missing or unknown."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ if TYPE_CHECKING:
 
 
 class CategoryEntries(Entries):
-    """Int64 (N, C)."""
+    """Entries of `categories`: int64 (N, C), a column for each category."""
 
     table: ClassVar = "categories"
 
     def distance(self, sample: Callable[[], Array]) -> Distance:
-        """The share of the entries that are not the same."""
+        """A function that gives the share of the entries that differ."""
         return _share_of_others
 
     def may_be_missing(self, spec: TensorSpec) -> bool:
-        """Any may: 0 is a value that the network has learnt."""
+        """True: 0 is a value that the network has learnt."""
         return True
 
     def emptied(self, rows: Array, spec: TensorSpec, empty: npt.NDArray[np.bool_]) -> Array:
-        """Anywhere."""
+        """The rows with 0 wherever `empty` is true."""
         import numpy as np
 
         return np.where(empty, 0, rows).astype(rows.dtype)

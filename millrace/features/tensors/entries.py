@@ -1,6 +1,7 @@
-"""What every kind of tensor says of its entries: as a table, in a distance, in the mean, damaged.
+"""The interface of kinds of tensors: their entries as a table, at a distance, in the mean, and damaged.
 
-The serving container imports this package: numpy inside functions only. N rows; rows are tensors of a signature (N, …).
+The serving container imports this package, so numpy is imported inside of functions only. Axes: N rows. The argument
+`rows` is always one tensor of a signature (N, …).
 """
 
 from __future__ import annotations
@@ -20,35 +21,39 @@ if TYPE_CHECKING:
 
 
 class Entries:
-    """One kind of tensor. What it does not say itself holds for entries that are no amounts and never missing."""
+    """One kind of tensor. The defaults are for entries that are not amounts and never missing."""
 
     table: ClassVar[Literal["numbers", "categories", "tokens"]]
-    """What `flat` gives to a model of tables: numbers, places of values, or the places of a text's words."""
+    """What `flat` gives to a simple model of tables: numbers, places of values, or the ids of a text's words."""
     mean_axis: ClassVar[int | None] = None
-    """The axis of the columns or channels whose entries have a mean, rows being 0; None where they are no amounts."""
+    """The axis of columns or channels, each of which has a mean; rows are axis 0. None if entries are not amounts."""
 
     def flat(self, rows: Array) -> Array:
-        """As one table (N, C)."""
+        """The entries as one table (N, C)."""
         return rows.reshape(len(rows), -1)
 
     def distance(self, sample: Callable[[], Array]) -> Distance:
-        """How far rows lie from one row, 0 to 1 (N), among the training rows that `sample` gives if they matter."""
+        """A function that gives how far rows lie from one row, 0 to 1 (N).
+
+        `sample` returns training rows. It is called only if the distance depends on them."""
         raise NotImplementedError
 
     def reference(self, means: Sequence[float], rows: Array) -> Array:
-        """The mean of each column or channel in place of every entry; asked where there is a `mean_axis`."""
+        """Rows of the same shape with the mean of the column or channel in every entry; only with a `mean_axis`."""
         import numpy as np
 
         return np.broadcast_to(np.array(means), rows.shape)
 
     def may_be_missing(self, spec: TensorSpec) -> bool:
-        """Whether an entry can be missing and the row still be taken."""
+        """Whether any entry can be missing in a row that the encoders take."""
         return any(spec.optional)
 
     def emptied(self, rows: Array, spec: TensorSpec, empty: npt.NDArray[np.bool_]) -> Array:
-        """The rows, with nothing where it is asked for and may be."""
+        """The rows with entries missing wherever `empty` is true and an entry may be missing."""
         return rows
 
     def noisy(self, rows: Array, deviations: Array | None, noise: float, rng: np.random.Generator) -> Array:
-        """The rows with normal noise of `noise` deviations, which `deviations` has for floats; else as they are."""
+        """The rows with normal noise of `noise` standard deviations; rows that are not amounts stay as they are.
+
+        `deviations` has the standard deviations of floats."""
         return rows

@@ -1,4 +1,4 @@
-"""The numbers of one history: steps of several columns, NaN where nothing was known."""
+"""The tensor of one history: steps of several columns, NaN where nothing was known."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ if TYPE_CHECKING:
 
 
 class HistoryEntries(NumberEntries):
-    """Float32 (N, T, F); each column has one mean over all its steps."""
+    """Entries of a history: float32 (N, T, F). Each column has one mean over all its steps."""
 
     mean_axis: ClassVar[int | None] = 2
 
     def may_be_missing(self, spec: TensorSpec) -> bool:
-        """Any step may."""
+        """True: any step may be missing."""
         return True
 
     def emptied(self, rows: Array, spec: TensorSpec, empty: npt.NDArray[np.bool_]) -> Array:
-        """At any step."""
+        """The rows with NaN wherever `empty` is true."""
         import numpy as np
 
         return np.where(empty, np.nan, rows).astype(np.float32)

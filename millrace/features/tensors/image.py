@@ -1,4 +1,4 @@
-"""The pixels of one image."""
+"""The tensor of one image: its samples, 0 to 255."""
 
 from __future__ import annotations
 
@@ -20,29 +20,29 @@ WHITE = 255.0
 
 
 class PixelEntries(Entries):
-    """Uint8 (N, C, H, W); the channels come first."""
+    """Entries of an image: uint8 (N, C, H, W)."""
 
     table: ClassVar = "numbers"
     mean_axis: ClassVar[int | None] = 1
 
     def flat(self, rows: Array) -> Array:
-        """From 0 to 1."""
+        """The samples as one table (N, C × H × W), scaled to 0 to 1."""
         import numpy as np
 
         return super().flat(rows).astype(np.float32) / np.float32(WHITE)
 
     def distance(self, sample: Callable[[], Array]) -> Distance:
-        """The mean difference of the samples, as a share of white."""
+        """A function that gives the mean difference of the samples, as a share of white."""
         return _difference
 
     def reference(self, means: Sequence[float], rows: Array) -> Array:
-        """Whole samples, one for each channel."""
+        """Images with the mean of the channel in every pixel, rounded to a whole sample."""
         import numpy as np
 
         return np.broadcast_to(np.array(means).round()[:, None, None], rows.shape)
 
     def noisy(self, rows: Array, deviations: Array | None, noise: float, rng: np.random.Generator) -> Array:
-        """In shares of white; whole samples between black and white."""
+        """The images with normal noise of `noise` × 255, rounded to whole samples and kept within 0 to 255."""
         import numpy as np
 
         return np.clip(np.round(rows + rng.normal(0, noise * WHITE, rows.shape)), 0, WHITE).astype(np.uint8)
@@ -51,5 +51,6 @@ class PixelEntries(Entries):
 def _difference(rows: Array, row: Array) -> Floats:
     import numpy as np
 
+    # In int16: a difference of uint8 would wrap around.
     apart = np.abs(rows.astype(np.int16) - row) / np.float32(WHITE)
     return np.asarray(apart.reshape(len(rows), -1).mean(axis=1))

@@ -1,4 +1,4 @@
-"""Numbers of several features: one entry each, NaN where it is missing."""
+"""The tensor of the numbers of several features: one entry for each, NaN if it is missing."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ if TYPE_CHECKING:
 
 
 class NumberEntries(Entries):
-    """Float32 (N, F); the columns are the last axis."""
+    """Entries of `numbers`: float32 (N, F), a column for each number. A history has its columns last, too."""
 
     table: ClassVar = "numbers"
     mean_axis: ClassVar[int | None] = 1
 
     def distance(self, sample: Callable[[], Array]) -> Distance:
-        """The share of the training rows between the two; 1 where one of the two is missing."""
+        """A function that gives the share of the training rows between two numbers; 1 if one of them is missing."""
         return distance_by_ranks(sample())
 
     def emptied(self, rows: Array, spec: TensorSpec, empty: npt.NDArray[np.bool_]) -> Array:
-        """Of optional numbers alone."""
+        """The rows with NaN wherever `empty` is true and the number is optional."""
         import numpy as np
 
         if not any(spec.optional):
@@ -37,7 +37,7 @@ class NumberEntries(Entries):
         return np.where(empty & np.array(spec.optional), np.nan, rows).astype(np.float32)
 
     def noisy(self, rows: Array, deviations: Array | None, noise: float, rng: np.random.Generator) -> Array:
-        """In standard deviations of the column; what is missing stays so."""
+        """The numbers with noise in standard deviations of their column; a missing number stays missing."""
         import numpy as np
 
         spread = np.ones(rows.shape[1:]) if deviations is None else deviations

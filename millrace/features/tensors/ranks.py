@@ -1,4 +1,4 @@
-"""How far numbers lie apart by their ranks, so that neither their unit nor a few extreme rows matter.
+"""The distance of numbers by their ranks among the training rows, so that neither units nor a few extreme rows matter.
 
 J. Podani 1999, "Extending Gower's general coefficient of similarity to ordinal characters", Taxon 48 (2), 331-340."""
 
@@ -17,12 +17,15 @@ if TYPE_CHECKING:
 
 
 def distance_by_ranks(sample: Array) -> Distance:
-    """The mean over all entries; the last axis are columns, each with ranks of its own over all steps of a history."""
+    """A function that gives the mean distance over all entries of rows (N, …, F) from one row (…, F), 0 to 1.
+
+    Each column of the last axis has ranks of its own; a column of a history has one ranking over all its steps."""
     import numpy as np
 
     columns = [_Ranks(column) for column in np.moveaxis(sample, -1, 0)]
 
     def distance(rows: Array, row: Array) -> Floats:
+        # Column by column, then the mean over all entries of a row.
         cells = [ranks.apart(rows[..., at], row[..., at]) for at, ranks in enumerate(columns)]
         return np.asarray(np.stack(cells, axis=-1).reshape(len(rows), -1).mean(axis=1))
 
@@ -30,10 +33,10 @@ def distance_by_ranks(sample: Array) -> Distance:
 
 
 class _Ranks:
-    """Where numbers lie among those of the training rows."""
+    """The ranks of numbers among the values that one column has in the training rows."""
 
     def __init__(self, sample: Array) -> None:
-        """Each value's rank is the share of the sample below it, and half of the share that equals it."""
+        """Take the ranks from a sample: the share of the sample below a value, plus half of the share equal to it."""
         import numpy as np
 
         known = sample[~np.isnan(sample)]
@@ -41,7 +44,9 @@ class _Ranks:
         self._ranks = (np.cumsum(counts) - counts / 2) / max(len(known), 1)
 
     def apart(self, rows: Array, row: Array) -> Floats:
-        """The share of the training rows between the two; 1 where one of the two is missing, 0 where both are."""
+        """The share of the training rows between each number and the number of `row`.
+
+        It is 1 if one of the two is missing, and 0 if both are."""
         import numpy as np
 
         one_is_missing = np.isnan(rows) != np.isnan(row)
@@ -49,7 +54,9 @@ class _Ranks:
         return np.where(one_is_missing, 1.0, np.where(np.isnan(rows), 0.0, shares))
 
     def _rank(self, values: Array) -> Floats:
-        """In a straight line between the values of the sample, so that others differ from them too; 0 or 1 beyond."""
+        """The rank of each value: interpolated between the values of the sample, 0 below all of them, 1 above all.
+
+        Interpolation makes a value that is not in the sample differ from its neighbours."""
         import numpy as np
 
         if not len(self._values):

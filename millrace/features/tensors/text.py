@@ -1,4 +1,4 @@
-"""The ids of one free text: its words or pieces, 0 beyond its end."""
+"""The tensor of one free text: the ids of its words or pieces, 0 beyond its end."""
 
 from __future__ import annotations
 
@@ -18,12 +18,14 @@ if TYPE_CHECKING:
 
 
 class WordEntries(Entries):
-    """Int64 (N, L)."""
+    """Entries of a text: int64 (N, L)."""
 
     table: ClassVar = "tokens"
 
     def distance(self, sample: Callable[[], Array]) -> Distance:
-        """1 less the share of the pieces of either text that both have (Jaccard); 0 for two texts without any."""
+        """A function that gives the Jaccard distance: 1 minus (ids that both texts have / ids that either has).
+
+        Two texts without any id are at a distance of 0."""
         return _apart_in_words
 
 
@@ -31,7 +33,8 @@ def _apart_in_words(ids_NL: Array, ids_L: Array) -> Floats:
     import numpy as np
 
     own = np.unique(ids_L[ids_L > 0])
-    # A piece that comes twice counts once: sorted, it equals the one before it.
+    # An id that comes twice counts once: in a sorted row, a repeated id equals the one before it. Padding, 0, does not
+    # count: it equals the 0 that is prepended.
     sorted_NL = np.sort(ids_NL, axis=1)
     is_first = np.diff(sorted_NL, axis=1, prepend=0) > 0
     common_N = (is_first & np.isin(sorted_NL, own)).sum(axis=1)

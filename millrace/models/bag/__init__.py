@@ -1,1 +1,1 @@
-"""Bags of n-grams: the weighted mean of their vectors, with the table's numbers and categories beside it."""
+"""The family `bag`: the weighted mean of the vectors of a text's n-grams, beside the table's numbers and categories."""

@@ -1,7 +1,7 @@
-"""A bag of n-grams: the mean of their vectors, weighted by how rare they are, with the table's columns beside it.
+"""A bag of n-grams: the mean of their vectors, weighted by how rare they are, beside the table's columns.
 
-N rows, L ids per text, B ids of the table, D numbers per vector, F numbers of the columns, W numbers out. An n-gram
-that no training text has counts nothing, so its untrained vector is never added.
+An n-gram that no training text has gets the weight 0, so its untrained vector is never added. Axes: N rows, L ids of a
+text, B different ids, D numbers of a vector, F numbers of the columns, W numbers out.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ class NgramBag(nn.Module):
     """Ids (N, L) in, the weighted mean of their vectors (N, D) out."""
 
     rarity_B: Tensor
-    """The inverse document frequency of each id; 0 for padding and for an id that no training text has."""
+    """The inverse document frequency of each id. It is 0 for padding, and for an id that no training text has."""
 
     def __init__(self, name: str, buckets: int, dimension: int, dropout: float) -> None:
         super().__init__()
@@ -34,7 +34,8 @@ class NgramBag(nn.Module):
         self.register_buffer("rarity_B", torch.ones(buckets))
 
     def fit(self, ids_NL: Tensor) -> None:
-        """Count in how many training texts each id occurs; an encoder names an id once per text."""
+        """Take the rarity of each id from the number of training texts that it occurs in."""
+        # Each text has an id once, so counting ids counts texts.
         buckets = len(self.rarity_B)
         ids = (piece["ids"] for piece in pieces({"ids": ids_NL}))
         counts_B = torch.stack([torch.bincount(some[some > 0], minlength=buckets) for some in ids]).sum(0)
@@ -45,19 +46,20 @@ class NgramBag(nn.Module):
     def forward(self, ids_NL: Tensor) -> Tensor:
         weight_NL = self.rarity_B[ids_NL]  # (N, L)
         # Unit length, as for TF-IDF: a long text does not weigh more than a short one. A running sum adds one by one;
-        # an engine's sum over a row adds in an order that depends on where the row lies in memory.
+        # an engine's sum over a row adds in an order that depends on where the row lies in memory, so its bits vary.
         weight_NL = weight_NL / weight_NL.square().cumsum(1)[:, -1:].clamp(min=1.0).sqrt()
-        if torch.compiler.is_exporting() or self.entrance.is_watched:  # no operator of ONNX does it at once
+        # The plain way: ONNX has no operator for `embedding_bag`, and explanations need the vectors at the entrance.
+        if torch.compiler.is_exporting() or self.entrance.is_watched:
             gathered: Tensor = self.entrance(self.vectors(ids_NL) * weight_NL[:, :, None]).sum(1)
             return gathered
         weight_NL = functional.dropout(weight_NL, self.dropout, self.training)
-        # In one pass: the vectors of all n-grams (N, L, D) of a validation part would be gigabytes.
+        # In one operator: the vectors (N, L, D) of all n-grams of a validation part would take gigabytes.
         summed: Tensor = functional.embedding_bag(ids_NL, self.vectors.weight, mode="sum", per_sample_weights=weight_NL)
         return summed
 
 
 class BagNetwork(nn.Module):
-    """Tensors (N, L) of int64, `numbers` and `categories` if there are any, in; raw numbers (N, W) out."""
+    """Texts (N, L) of int64 in, with `numbers` and `categories` if there are any; raw numbers (N, W) out."""
 
     def __init__(self, parameters: Bag, signature: Signature, width: int) -> None:
         super().__init__()
@@ -88,5 +90,5 @@ class BagNetwork(nn.Module):
 
 
 def build(parameters: Bag, signature: Signature, width: int) -> BagNetwork:
-    """The untrained network that gives `width` numbers per row."""
+    """The untrained network, with `width` numbers out per row."""
     return BagNetwork(parameters, signature, width)

@@ -1,1 +1,1 @@
-"""Convolutional networks for one image, with the table's numbers and categories beside it."""
+"""The family `cnn`: convolutions over one image or one history, beside the table's numbers and categories."""

@@ -1,6 +1,7 @@
-"""Images turned, scaled and moved by a little, which changes no answer: more to learn from few images.
+"""Turns, scales and moves training images by a little. That changes no answer, so few images teach more.
 
-N images, C channels, H × W pixels. Each image of a batch has draws of its own, on its device: nothing is read back."""
+Each image of a batch is changed by draws of its own. They are drawn on the images' device, so nothing is read back from
+it. Axes: N images, C channels, H × W pixels."""
 
 from __future__ import annotations
 
@@ -12,8 +13,11 @@ from torch.nn import functional
 
 
 def augmented(x: Tensor, *, rotation: float, scale: float, shift: int) -> Tensor:
-    """The images turned by up to `rotation` degrees either way, made larger or smaller by up to the share `scale`, and
-    moved by up to `shift` pixels along both axes, all drawn evenly; the pixels of the edges are repeated outwards."""
+    """The images, each turned, scaled and moved by random amounts, which are drawn evenly.
+
+    An image is turned by up to `rotation` degrees either way, made larger or smaller by up to the share `scale`, and
+    moved by up to `shift` pixels along both axes. The pixels at its edges are repeated outwards."""
+    # Four numbers for each image, from -1 to 1.
     drawn_4N = 2 * torch.rand(4, len(x), device=x.device) - 1
     angle_N = drawn_4N[0] * math.radians(rotation)
     return warped(
@@ -24,8 +28,10 @@ def augmented(x: Tensor, *, rotation: float, scale: float, shift: int) -> Tensor
 def warped(x: Tensor, *, angle_N: Tensor, size_N: Tensor, right_N: Tensor, down_N: Tensor) -> Tensor:
     """Each image turned counter-clockwise by an angle in radians, then made `size` times as large, then moved.
 
-    The grid says for each new pixel where it comes from, in halves of the image's sides from its centre: so the map is
-    the inverse one, and turning an image that is no square takes the ratio of its sides."""
+    `right_N` and `down_N` are in pixels."""
+    # `grid_sample` asks, for each new pixel, where in the old image it comes from. So the map is the inverse one: move
+    # back, divide by the size, turn back. Coordinates are in halves of the image's sides from its centre (-1 to 1), so
+    # turning an image that is no square needs the ratio of its sides.
     height, width = x.shape[2:]
     cos_N, sin_N = angle_N.cos() / size_N, angle_N.sin() / size_N
     across_N, along_N = -2 * right_N / width, -2 * down_N / height
@@ -37,8 +43,9 @@ def warped(x: Tensor, *, angle_N: Tensor, size_N: Tensor, right_N: Tensor, down_
 
 
 def shifted(x: Tensor, pixels: int) -> list[Tensor]:
-    """The images as they are, and moved by so many pixels down, up, right and left."""
+    """Five copies of the images: as they are, and moved by this many pixels down, up, right and left."""
     height, width = x.shape[2:]
     padded = functional.pad(x, (pixels,) * 4, mode="replicate")
+    # A window that begins further up shows the image further down.
     corners = [(pixels, pixels), (0, pixels), (2 * pixels, pixels), (pixels, 0), (pixels, 2 * pixels)]
     return [padded[:, :, top : top + height, left : left + width] for top, left in corners]

@@ -1,6 +1,6 @@
-"""Brightness and contrast of an image as inputs of their own: its standardised pixels have neither.
+"""Gives a network the brightness and contrast of an image as inputs of their own: its standardised pixels have neither.
 
-N images, C channels, H × W pixels, F = 2 C numbers out.
+Axes: N images, C channels, H × W pixels, F = 2 C numbers out.
 """
 
 from __future__ import annotations
@@ -13,15 +13,15 @@ from millrace.models.entrance import EVERYWHERE, Entrance
 from millrace.models.moments import moments, pieces
 
 PIECE = 2**24
-"""Pixels of the training images that are summed at a time: as float64 128 MiB."""
+"""How many pixels of the training images are summed at a time: 128 MiB as float64."""
 
 
 class Brightness(nn.Module):
-    """Images (N, C, H, W) of uint8 in; mean and deviation of each channel, as the training images had them, (N, 2 C)
-    out.
+    """Images (N, C, H, W) of uint8 in; the standardised mean and deviation of each channel (N, 2 C) out.
 
-    One that is darker, brighter, flatter or harder than every training image counts as the last of those: nothing was
-    learnt about what is beyond. In explanations they are of all pixels that differ from the reference, alike."""
+    Both are kept within the range of the training images, as nothing was learnt about what is beyond: an image that is
+    darker than every training image counts as the darkest of them. In explanations these numbers belong in equal parts
+    to all pixels that differ from the reference."""
 
     mean_F: Tensor
     scale_F: Tensor
@@ -36,9 +36,9 @@ class Brightness(nn.Module):
             self.register_buffer(name, torch.full((self.width,), value))
 
     def fit(self, pixels: Tensor) -> None:
-        """Take place and width from the training images; a number that never varies there is switched off.
+        """Take mean, scale and range from the training images; a number that never varies there is switched off.
 
-        An image that is all black does not count, as a missing one is."""
+        Images that are all black are left out, since a missing image is black."""
         some = (piece["pixels"] for piece in pieces({"pixels": pixels}, PIECE))
         known_NF = torch.cat([_moments(piece[(piece != 0).flatten(1).any(1)]) for piece in some])
         if not len(known_NF):
@@ -49,15 +49,15 @@ class Brightness(nn.Module):
             getattr(self, name).copy_(getattr(found, name))
 
     def forward(self, pixels: Tensor) -> Tensor:
+        # Clip to the range of the training images, then standardise.
         within_NF = torch.minimum(torch.maximum(_moments(pixels), self.least_F), self.most_F)  # (N, 2 C)
         found: Tensor = self.entrance((within_NF - self.mean_F) * self.scale_F)
         return found
 
 
 def _moments(pixels: Tensor) -> Tensor:
-    """Mean and deviation of each channel (N, 2 C), by sums of whole numbers in float64 (see `standardised`).
-
-    Not the deviation's logarithm: an engine's depends in its last bit on the place within a register."""
+    """Mean and deviation of each channel (N, 2 C), by sums of whole numbers in float64 (see `standardised`)."""
+    # Not the logarithm of the deviation: the last bit of an engine's logarithm depends on the place within a register.
     exact = pixels.double()  # (N, C, H, W)
     mean_NC = exact.mean((2, 3))  # (N, C)
     variance_NC = (exact.square().mean((2, 3)) - mean_NC.square()).clamp(min=0)  # (N, C)

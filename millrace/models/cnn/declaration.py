@@ -1,4 +1,4 @@
-"""The hyperparameters of a convolutional network, and which inputs it takes."""
+"""The hyperparameters of the family `cnn`, and which inputs it takes."""
 
 from __future__ import annotations
 
@@ -14,26 +14,26 @@ if TYPE_CHECKING:
     from millrace.tasks.task import Task
 
 LAST_SIDE = 4
-"""Pixels that are left of an image's side behind the last block, at least."""
+"""Behind the last block each side of an image must still have this many pixels."""
 OF_IMAGES = frozenset({"rotation", "scale", "shift", "answer_shift", "brightness"})
-"""Parameters that an image alone has."""
+"""The parameters that are for images alone."""
 
 
 def too_small(image: TensorSpec, *, blocks: int) -> str:
-    """What is expected of an image whose sides the blocks would halve to nothing; empty for one that is large enough.
+    """What is expected of an image that is too small for this many blocks, for an error; empty if it is large enough.
 
-    Each block after the first halves them."""
+    Each block after the first halves the sides."""
     smallest = LAST_SIDE * 2 ** (blocks - 1)
     is_small = min(size for size in image.shape[1:] if size is not None) < smallest
     return f"sides of {smallest} pixels or more for {blocks} blocks" if is_small else ""
 
 
 class Cnn(Parameters):
-    """Convolutions and residual blocks: over an image (ResNet), or over the steps of a history (TCN).
+    """Convolutions with residual blocks, over an image (ResNet) or over the steps of a history (TCN).
 
-    Of an image each block after the first halves height and width; of a history it looks twice as far back.
-    The defaults are for small images of any kind, a few thousand of them. What turns an image into one of another
-    answer must be switched off: a 6 of a digit is a 9 when it is turned far enough, a ripe fruit no larger one."""
+    Over an image, each block after the first halves height and width. Over a history, it looks twice as far back. The
+    defaults are for a few thousand small images of any kind. A change of images that changes the answer must be
+    switched off: a 6 that is turned far enough is a 9, and a ripe fruit may differ from an unripe one by its size."""
 
     network: ClassVar[str] = "millrace.models.cnn.network"
     int8: ClassVar[Int8] = "static"
@@ -45,30 +45,38 @@ class Cnn(Parameters):
         32,
         64,
     )
+    """The channels of each block; there are as many blocks."""
     hidden: Annotated[int, Field(ge=1, le=8192)] = 64
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.2
     rotation: Annotated[float, Field(ge=0, le=180)] = 10.0
-    """Training images are turned by up to so many degrees either way."""
+    """Training images are turned by up to this many degrees either way."""
     scale: Annotated[float, Field(ge=0, lt=1)] = 0.1
     """Training images are made larger or smaller by up to this share of their size."""
     shift: Annotated[int, Field(ge=0, le=64)] = 2
-    """Training images are moved by up to so many pixels, the edges repeated."""
+    """Training images are moved by up to this many pixels; their edges are repeated."""
     answer_shift: Annotated[int, Field(ge=0, le=8)] = 0
-    """An answer is the mean of five: for the image, and for it moved by so many pixels to each side. It takes five
-    times as long; 0: one answer for the image as it is."""
+    """An answer is the mean of five: of the image as it is, and moved by this many pixels to each side.
+
+    That takes five times as long. 0 means one answer, for the image as it is."""
     brightness: bool = True
-    """Whether mean and deviation of each channel of an image, by which its pixels are standardised, are inputs of their
-    own; false where they say the camera and not the answer."""
+    """Whether the mean and the deviation of each channel are inputs of their own: the pixels are standardised by them.
+
+    Set it to false if they show the camera and not the answer."""
     epochs: Annotated[int, Field(ge=1, le=1000)] = 12
     batch_size: Annotated[int, Field(ge=8, le=65536)] = 64
     learning_rate: Annotated[float, Field(gt=0, lt=1)] = 2e-3
     schedule: Schedule = "cosine"
     ema: Annotated[float, Field(ge=0, lt=1)] = 0.99
     patience: Annotated[int, Field(ge=1)] = 12
-    """All epochs: while the learning rate is high, the validation loss of few images jumps."""
+    """As many as there are epochs, so that the training does not stop early.
+
+    While the learning rate is high, the validation loss of few images jumps."""
 
     def accepts(self, signature: Signature, task: Task) -> None:
-        """One image or one history, and numbers and categories, for every task."""
+        """The family takes one image or one history, with or without numbers and categories, for every task.
+
+        Raises WorkloadError for other inputs, for an image that is too small for the blocks, and for a parameter of
+        images beside a history."""
         own = tuple(spec for spec in signature if spec.name not in JOINED)
         if len(own) != 1 or own[0].kind not in ("image", "history"):
             refuse("cnn", "one image or one history, and numbers and categories beside it", signature)

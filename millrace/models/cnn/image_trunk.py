@@ -1,8 +1,8 @@
 """The trunk of a residual network over one standardised image (He et al. 2016, arXiv 1512.03385).
 
-N rows, C channels, H × W pixels, F numbers out. Each image is standardised by its own mean and deviation, so a darker
-camera changes nothing here; `brightness.py` has what is lost. Batch normalisation is folded into fixed numbers when it
-answers: rows do not touch each other.
+Each image is standardised by its own mean and deviation, so a darker camera changes nothing here. `brightness.py` has
+what is lost by that. When the network answers, batch normalisation uses fixed numbers, so rows do not affect each
+other. Axes: N rows, C channels, H × W pixels, F numbers out.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from millrace.models.cnn.norm import Norm
 
 
 class ImageTrunk(nn.Module):
-    """Standardised images (N, C, H, W) in; mean and maximum of each of the last channels (N, `width`) out."""
+    """Standardised images (N, C, H, W) in; mean and maximum of each channel of the last block (N, `width`) out."""
 
     def __init__(self, spec: TensorSpec, channels: tuple[int, ...]) -> None:
         super().__init__()
@@ -34,10 +34,10 @@ class ImageTrunk(nn.Module):
 
 
 def standardised(image: Tensor) -> Tensor:
-    """Each image minus its mean, by its deviation.
-
-    Sums of whole numbers are exact in float64 in whatever order they are added: an engine adds an image that does not
-    begin at a multiple of its registers' width in another order, which is one bit of its answer in company."""
+    """Each image (N, C, H, W) minus its mean, divided by its deviation."""
+    # Sums of whole numbers are exact in float64, in whatever order they are added. That matters: an engine adds an
+    # image in another order if it does not begin at a multiple of the registers' width. With float32, the last bit of
+    # an answer would depend on the rows before it.
     exact = image.double()
     mean = exact.mean((1, 2, 3), keepdim=True)  # (N, 1, 1, 1)
     deviation = (exact.square().mean((1, 2, 3), keepdim=True) - mean.square()).clamp(min=0).sqrt()
@@ -45,7 +45,7 @@ def standardised(image: Tensor) -> Tensor:
 
 
 class _Block(nn.Module):
-    """Two 3 × 3 convolutions, whose result is added to the block's input; that is projected where shapes differ."""
+    """Two 3 × 3 convolutions. Their result is added to the block's input, which is projected if its shape differs."""
 
     def __init__(self, channels_in: int, channels_out: int, stride: int) -> None:
         super().__init__()

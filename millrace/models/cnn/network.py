@@ -1,6 +1,6 @@
-"""A residual network over one standardised image, or over the steps of one history; the table's columns beside it.
+"""A residual network over one standardised image or over the steps of one history, beside the table's columns.
 
-N rows, C channels, H × W pixels, T steps, F numbers of the trunk, G of the columns, W numbers out.
+Axes: N rows, C channels, H × W pixels, T steps, F numbers of the trunk, G numbers of the columns, W numbers out.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ from millrace.models.entrance import Entrance
 
 
 class ImageNetwork(nn.Module):
-    """One tensor (N, C, H, W) of uint8, `numbers` and `categories` if there are any, in; raw numbers (N, W) out.
+    """One image (N, C, H, W) of uint8 in, with `numbers` and `categories` if there are any; raw numbers (N, W) out.
 
-    Behind the trunk its brightness and contrast stand beside what the trunk saw in the standardised image."""
+    The trunk sees the standardised image. Behind it, the image's brightness and contrast are joined to its output."""
 
     def __init__(self, parameters: Cnn, signature: Signature, width: int) -> None:
         super().__init__()
@@ -32,6 +32,7 @@ class ImageNetwork(nn.Module):
         self.image, self.options, self.entrance = image.name, parameters, Entrance(image.name, axes=3)
         self.trunk, self.columns = ImageTrunk(image, parameters.channels), Columns(signature)
         self.brightness = Brightness(image) if parameters.brightness else None
+        # The hidden layer reads the trunk, two numbers of brightness for each channel, and the columns.
         seen = self.trunk.width + (self.brightness.width if self.brightness else 0)
         self.hidden = nn.Linear(seen + self.columns.width, parameters.hidden)
         self.head = nn.Linear(parameters.hidden, width)
@@ -47,13 +48,14 @@ class ImageNetwork(nn.Module):
             x = augmented(x, rotation=given.rotation, scale=given.scale, shift=given.shift)  # (N, C, H, W)
         if self.training or not given.answer_shift:
             return self._numbers(self.trunk(x), tensors)
-        # One copy after the other: five at once would take five times the memory.
+        # The mean over five shifted copies, one after the other: five at once would take five times the memory.
         first_NW, *others = (self._numbers(self.trunk(view), tensors) for view in shifted(x, given.answer_shift))
         for other_NW in others:
             first_NW = first_NW + other_NW
         return first_NW / (1 + len(others))
 
     def _numbers(self, seen_NF: Tensor, tensors: Mapping[str, Tensor]) -> Tensor:
+        """The raw numbers (N, W) from the trunk's output, the brightness and the columns."""
         if self.brightness:
             seen_NF = torch.cat([seen_NF, self.brightness(tensors[self.image])], dim=1)  # (N, F + 2 C)
         state = functional.gelu(self.hidden(self.columns.beside(seen_NF, tensors)))  # (N, hidden), of F + 2 C + G
@@ -62,7 +64,7 @@ class ImageNetwork(nn.Module):
 
 
 class StepsNetwork(nn.Module):
-    """One tensor (N, T, F) of float32, `numbers` and `categories` if there are any, in; raw numbers (N, W) out."""
+    """One history (N, T, F) of float32 in, with `numbers` and `categories` if there are any; raw numbers (N, W) out."""
 
     def __init__(self, parameters: Cnn, signature: Signature, width: int) -> None:
         super().__init__()
@@ -84,7 +86,7 @@ class StepsNetwork(nn.Module):
 
 
 def build(parameters: Cnn, signature: Signature, width: int) -> ImageNetwork | StepsNetwork:
-    """The untrained network that gives `width` numbers per row."""
+    """The untrained network for the image or the history of the signature, with `width` numbers out per row."""
     [own] = [spec for spec in signature if spec.name not in JOINED]
     network = ImageNetwork if own.kind == "image" else StepsNetwork
     return network(parameters, signature, width)

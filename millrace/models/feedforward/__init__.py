@@ -1,1 +1,1 @@
-"""Feedforward networks."""
+"""The family `feedforward`: dense layers over the table's numbers and categories."""

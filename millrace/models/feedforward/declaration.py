@@ -1,4 +1,4 @@
-"""The hyperparameters of a feedforward network, and which inputs it takes."""
+"""The hyperparameters of the family `feedforward`, and which inputs it takes."""
 
 from __future__ import annotations
 
@@ -23,24 +23,31 @@ class Feedforward(Parameters):
     behind_trunk: ClassVar[tuple[str, ...]] = ("head", "skip")
 
     hidden: Annotated[tuple[Annotated[int, Field(ge=1, le=8192)], ...], Field(min_length=1, max_length=16)] = (64, 64)
+    """The units of each hidden layer."""
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.1
     numbers: Literal["plain", "piecewise_linear", "periodic"] = "plain"
-    """How a number enters: standardised, as lengths of intervals that a tree finds, as waves of learnt frequencies."""
+    """How a number enters the network.
+
+    `plain`: standardised. `piecewise_linear`: as lengths of intervals that a tree finds. `periodic`: as waves of learnt
+    frequencies."""
     pieces: Annotated[int, Field(ge=1, le=256)] = 32
-    """Intervals per number at most, where they are piecewise linear."""
+    """With `piecewise_linear`: the most intervals of a number."""
     frequencies: Annotated[int, Field(ge=1, le=256)] = 24
-    """Per number, where they are periodic."""
+    """With `periodic`: the frequencies of a number."""
     frequency_deviation: Annotated[float, Field(gt=0, le=10)] = 0.1
-    """Of the frequencies before training, in periods per standard deviation of the number."""
+    """With `periodic`: the deviation of the frequencies before training, in periods per standard deviation of the
+    number."""
     embed_categories: bool = False
-    """Whether categories of few values have an embedding too, and not a column for each value."""
+    """Whether categories with few values get an embedding too, instead of a column for each value."""
     heads: Annotated[int, Field(ge=1, le=64)] = 1
-    """Networks that share their weights but for a factor per unit (BatchEnsemble); the answer is their mean."""
+    """The number of networks that share their weights, except for a factor per unit (BatchEnsemble).
+
+    The answer is the mean of theirs."""
     skip: bool = False
     """Whether a linear path leads around the hidden layers."""
 
     def accepts(self, signature: Signature, task: Task) -> None:
-        """Numbers and categories, for every task."""
+        """The family takes numbers and categories, for every task. Raises WorkloadError for other inputs."""
         if others := [spec.name for spec in signature if spec.name not in TENSORS]:
             expected, came = "numbers and categories for the family feedforward", ", ".join(others)
             raise WorkloadError(where="workload.yaml", field="prediction.features", expected=expected, came=came)

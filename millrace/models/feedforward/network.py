@@ -1,6 +1,7 @@
-"""Feedforward: linear layers with GELU and dropout over the table's columns.
+"""A feedforward network: linear layers with GELU and dropout over the table's columns.
 
-N rows, F numbers of the columns, H hidden units, K heads, I and O numbers in and out of a layer, W outputs."""
+Axes: N rows, A numbers, B categories, F numbers of the columns, H hidden units, K heads, I and O numbers in and out of
+a layer, W numbers out."""
 
 from __future__ import annotations
 
@@ -17,13 +18,15 @@ from millrace.models.numbers import Numbers, Periodic, PiecewiseLinear
 
 
 class FeedforwardNetwork(Columns):
-    """The tensors `numbers` (N, A) and `categories` (N, B) in, raw numbers (N, W) out.
+    """The tensors `numbers` (N, A) and `categories` (N, B) in; raw numbers (N, W) out.
 
-    Several heads give (N, K, W) in training, for a loss of each; their mean is what they answer."""
+    With several heads, training gets (N, K, W), so that each head has a loss of its own. Otherwise the output is the
+    mean over the heads."""
 
     def __init__(self, parameters: Feedforward, signature: Signature, width: int) -> None:
         numbers = _numbers(parameters, signature)
         super().__init__(signature, numbers=numbers, most_columns=0 if parameters.embed_categories else MOST_COLUMNS)
+        # One head is a plain network. Several heads share the matrices of the hidden layers, each with its own factors.
         widths, heads = [self.width, *parameters.hidden], parameters.heads
         if heads == 1:
             self.hidden = nn.ModuleList(nn.Linear(a, b) for a, b in pairwise(widths))
@@ -48,12 +51,14 @@ class FeedforwardNetwork(Columns):
 
 
 class _SharedLinear(nn.Module):
-    """One matrix for K heads, each of which scales its inputs and outputs (Wen et al. 2020, arXiv 2002.06715).
+    """One matrix for K heads. Each head scales the inputs and outputs by its own factors (Wen et al. 2020, arXiv
+    2002.06715).
 
-    The factors of the first layer differ from head to head, one for all outputs of the same cell as TabM has it
-    (Gorishniy et al. 2024, arXiv 2410.24210), so that the heads do; all else begins equal."""
+    The factors of the first layer begin with random numbers, so that the heads differ; all other factors begin with 1.
+    All columns of one cell have the same factor, as in TabM (Gorishniy et al. 2024, arXiv 2410.24210)."""
 
     def __init__(self, wide_in: int, wide_out: int, heads: int, spans: tuple[int, ...]) -> None:
+        """Make the layer; `spans` of the first layer says how many inputs, side by side, come from the same cell."""
         super().__init__()
         shared = nn.Linear(wide_in, wide_out)
         self.weight = shared.weight
@@ -78,12 +83,13 @@ class _HeadsLinear(nn.Module):
         self.bias_KO = nn.Parameter(torch.empty(heads, wide_out).uniform_(-bound, bound))
 
     def forward(self, x_NKI: Tensor) -> Tensor:
-        # By heads, not by rows: eight products of many rows take a quarter of the time of thousands of one row.
+        # Head by head, not row by row: eight products of many rows take a quarter of the time of thousands of products
+        # of one row.
         return (x_NKI.transpose(0, 1) @ self.weight_KIO).transpose(0, 1) + self.bias_KO
 
 
 def _numbers(parameters: Feedforward, signature: Signature) -> Numbers | None:
-    """The embedding of the numbers; None where they are plain, or there are none."""
+    """The embedding of the numbers; None if they are plain, or if there are none."""
     for spec in signature:
         if spec.name == "numbers" and parameters.numbers == "piecewise_linear":
             return PiecewiseLinear(spec.optional, parameters.pieces)
@@ -93,5 +99,5 @@ def _numbers(parameters: Feedforward, signature: Signature) -> Numbers | None:
 
 
 def build(parameters: Feedforward, signature: Signature, width: int) -> FeedforwardNetwork:
-    """The untrained network that gives `width` numbers per row."""
+    """The untrained network, with `width` numbers out per row."""
     return FeedforwardNetwork(parameters, signature, width)

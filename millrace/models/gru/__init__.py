@@ -1,1 +1,1 @@
-"""Gated recurrent networks for one history, with the table's numbers and categories beside it."""
+"""The family `gru`: gated recurrent layers over one history, beside the table's numbers and categories."""

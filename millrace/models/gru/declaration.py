@@ -1,4 +1,4 @@
-"""The hyperparameters of a gated recurrent network."""
+"""The hyperparameters of the family `gru`."""
 
 from __future__ import annotations
 
@@ -8,6 +8,6 @@ from millrace.models.recurrent.declaration import Recurrent
 
 
 class Gru(Recurrent):
-    """Gated recurrent layers: two gates, three quarters of the weights of an LSTM."""
+    """Gated recurrent layers: two gates, and three quarters of the weights of an LSTM."""
 
     network: ClassVar[str] = "millrace.models.gru.network"

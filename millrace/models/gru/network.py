@@ -10,5 +10,5 @@ from millrace.models.recurrent.layers import RecurrentNetwork
 
 
 def build(parameters: Gru, signature: Signature, width: int) -> RecurrentNetwork:
-    """The untrained network that gives `width` numbers per row."""
+    """The untrained network, with `width` numbers out per row."""
     return RecurrentNetwork(nn.GRU, parameters, signature, width)

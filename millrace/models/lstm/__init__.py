@@ -1,1 +1,1 @@
-"""Networks of long short-term memory for one history, with the table's numbers and categories beside it."""
+"""The family `lstm`: long short-term memory over one history, beside the table's numbers and categories."""

@@ -1,4 +1,4 @@
-"""The hyperparameters of a network of long short-term memory."""
+"""The hyperparameters of the family `lstm`."""
 
 from __future__ import annotations
 
@@ -8,6 +8,6 @@ from millrace.models.recurrent.declaration import Recurrent
 
 
 class Lstm(Recurrent):
-    """Layers of long short-term memory: a cell beside the state keeps what lies far back."""
+    """Layers of long short-term memory: beside the state, a cell keeps what lies far back."""
 
     network: ClassVar[str] = "millrace.models.lstm.network"

@@ -1,1 +1,1 @@
-"""Texts, images, histories and the table in one network, any of which may be missing."""
+"""The family `multimodal`: texts, images, histories and the table in one network. A row may lack any of them."""

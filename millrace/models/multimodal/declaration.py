@@ -1,4 +1,4 @@
-"""The hyperparameters of a network over several kinds of input at once, and which of them it takes."""
+"""The hyperparameters of the family `multimodal`, and which inputs it takes."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ if TYPE_CHECKING:
 
 
 class Multimodal(Parameters):
-    """A trunk for each text, image and history, all of them and the table's columns in one linear layer and one hidden.
+    """A trunk for each text, image and history. One linear layer and one hidden layer read all trunks and the columns.
 
-    In training any input is left out now and then, so a row may lack any of them: a text without a word, an image
-    that is missing or all black, a table whose cells are all missing. A history that is too short is refused."""
+    In training, inputs are left out at random, so a row may lack any of them: a text without a word, an image that is
+    missing or all black, a table with all cells missing. A history that is too short is still refused."""
 
     network: ClassVar[str] = "millrace.models.multimodal.network"
     int8: ClassVar[Int8] = "static"
     behind_trunk: ClassVar[tuple[str, ...]] = ("columns", "missing_F", "brightness", "linear", "hidden", "head")
     rows_per_pass: ClassVar[RowsPerPass] = RowsPerPass(fewest=2, most=32)
-    """As for the families whose trunks it has."""
+    """The range that suits all of its trunks: the families `bag`, `cnn` and `transformer` have them too."""
     example: ClassVar[Signature] = (
         TensorSpec(name="words", dtype="int64", shape=(12,), cardinalities=(64,)),
         TensorSpec(name="scan", dtype="uint8", shape=(1, 16, 16)),
@@ -34,28 +34,32 @@ class Multimodal(Parameters):
     )
 
     text: Literal["bag", "transformer"] = "bag"
-    """The trunk of each text: the mean of its pieces' vectors, or attention among them."""
+    """The trunk of each text: the mean of its pieces' vectors, or attention among its pieces."""
     dimension: Annotated[int, Field(ge=2, le=1024)] = 32
-    """Numbers per text, image and history where they meet."""
+    """How many numbers each trunk gives to the layers behind."""
     channels: Annotated[tuple[Annotated[int, Field(ge=1, le=1024)], ...], Field(min_length=1, max_length=6)] = (16, 32)
-    """Of the convolutions over an image, and of those over a history."""
+    """The channels of each block of convolutions, over images and over histories."""
     rotation: Annotated[float, Field(ge=0, le=180)] = 10.0
-    """Training images are turned by up to so many degrees either way."""
+    """Training images are turned by up to this many degrees either way."""
     scale: Annotated[float, Field(ge=0, lt=1)] = 0.1
     """Training images are made larger or smaller by up to this share of their size."""
     shift: Annotated[int, Field(ge=0, le=64)] = 2
-    """Training images are moved by up to so many pixels, the edges repeated."""
+    """Training images are moved by up to this many pixels; their edges are repeated."""
     brightness: bool = True
-    """Whether mean and deviation of each channel of an image, by which its pixels are standardised, are inputs of their
-    own; false where they say the camera and not the answer."""
+    """Whether the mean and the deviation of each channel are inputs of their own: the pixels are standardised by them.
+
+    Set it to false if they show the camera and not the answer."""
     layers: Annotated[int, Field(ge=1, le=24)] = 1
-    """Of a transformer; `heads` too."""
+    """With `text: transformer`: its layers."""
     heads: Annotated[int, Field(ge=1, le=64)] = 4
+    """With `text: transformer`: the heads of each layer."""
     hidden: Annotated[int, Field(ge=0, le=8192)] = 32
-    """Units of a layer beside the linear way; 0 for the linear way alone."""
+    """The units of a hidden layer beside the linear layer; 0 for the linear layer alone."""
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.2
     left_out: Annotated[float, Field(ge=0, lt=1)] = 0.1
-    """Share of the training rows that lack an input, for each input by itself; no row lacks all of them."""
+    """The share of the training rows in which an input is left out, drawn for each input by itself.
+
+    No row lacks all inputs."""
     epochs: Annotated[int, Field(ge=1, le=1000)] = 8
     batch_size: Annotated[int, Field(ge=8, le=65536)] = 128
     learning_rate: Annotated[float, Field(gt=0, lt=1)] = 2e-3
@@ -68,7 +72,9 @@ class Multimodal(Parameters):
         return self
 
     def accepts(self, signature: Signature, task: Task) -> None:
-        """Two inputs or more: texts, images, histories, and the table as one of them; for every task."""
+        """The family takes two inputs or more: texts, images, histories, and the table as one input; for every task.
+
+        Raises WorkloadError for other inputs, and for an image that is too small for the blocks."""
         own = [spec for spec in signature if spec.name not in JOINED]
         has_table = len(own) < len(signature)
         if not own or len(own) + has_table < 2:

@@ -1,7 +1,8 @@
-"""Texts, images, histories and the table's columns in one network, any of which may be missing.
+"""A network over texts, images, histories and the table's columns; a row may lack any of them.
 
-N rows, M inputs (the table is the last of them), D numbers per input, F of the table, W numbers out. Inputs are left
-out at random in training (ModDrop, Neverova et al. 2015, arXiv 1501.00102); what stands for a missing one is learnt.
+In training, inputs are left out at random (ModDrop, Neverova et al. 2015, arXiv 1501.00102). A learnt vector stands for
+a missing input. Axes: N rows, M inputs (the table is the last one), D numbers of an input, F numbers of the table, C
+channels of an image, W numbers out.
 """
 
 from __future__ import annotations
@@ -21,10 +22,11 @@ from millrace.models.multimodal.trunks import entry_of, trunk_of
 
 
 class MultimodalNetwork(nn.Module):
-    """The tensors of two inputs or more in, raw numbers (N, W) out."""
+    """The tensors of two inputs or more in; raw numbers (N, W) out."""
 
     def __init__(self, parameters: Multimodal, signature: Signature, width: int) -> None:
         super().__init__()
+        # A trunk for each input but the table, and a layer that brings its output to `dimension` numbers.
         own = [spec for spec in signature if spec.name not in JOINED]
         self.names, self.options = [spec.name for spec in own], parameters
         trunks = [trunk_of(spec, parameters) for spec in own]
@@ -33,8 +35,10 @@ class MultimodalNetwork(nn.Module):
         self.columns = Columns(signature)
         self.images = [spec.name for spec in own if spec.kind == "image" and parameters.brightness]
         self.brightness = nn.ModuleList(Brightness(spec) for spec in own if spec.name in self.images)
+        # Whether an input is there is one number for each input. That of the table belongs to the first of its tensors.
         owners = [*self.names, *[name for name in JOINED if name in {spec.name for spec in signature}][:1]]
         self.presence = Entrance(owners=tuple((name, EVERYWHERE) for name in owners))
+        # What stands for a missing input: learnt, and 0 in the beginning.
         self.missing_MD = nn.Parameter(torch.zeros(len(own), parameters.dimension))
         self.missing_F = None if self.columns.is_empty else nn.Parameter(torch.zeros(self.columns.width))
         seen = sum(bright.width for bright in self.brightness)  # type: ignore[misc]
@@ -51,20 +55,24 @@ class MultimodalNetwork(nn.Module):
             bright.fit(tensors[name])  # type: ignore[operator]
 
     def forward(self, **tensors: Tensor) -> Tensor:
+        # Which inputs are there; in training some of them are left out.
         known_NM = self._known(tensors)  # (N, M)
         if self.training and self.options.left_out:
             known_NM = some_left_out(known_NM, self.options.left_out)  # (N, M)
+        # For explanations presence is a float: on the way from the reference to a row it lies between 0 and 1.
         if self.presence.is_watched:
-            known_NM = self.presence(known_NM.float())  # (N, M), between 0 and 1 on the way from the reference to a row
+            known_NM = self.presence(known_NM.float())  # (N, M)
+        # Each input, or what stands for it: the trunks, the brightness of images, the columns.
         parts = []
         for place, (name, trunk, entry) in enumerate(zip(self.names, self.trunks, self.entries, strict=True)):
             seen = entry(trunk(tensors[name]))  # (N, D)
             parts.append(self._or_missing(known_NM[:, place, None], seen, self.missing_MD[place]))  # (N, D)
         for name, bright in zip(self.images, self.brightness, strict=True):
             place = self.names.index(name)
-            parts.append(known_NM[:, place, None].float() * bright(tensors[name]))  # (N, 2 C), 0 where it is missing
+            parts.append(known_NM[:, place, None].float() * bright(tensors[name]))  # (N, 2 C), 0 if it is missing
         if self.missing_F is not None:
             parts.append(self._or_missing(known_NM[:, -1:], self.columns(tensors), self.missing_F))  # (N, F)
+        # One linear layer over all of them, and a hidden layer beside it.
         state = torch.cat(parts, dim=1)  # (N, inputs D + images 2 C + F)
         raw_NW: Tensor = self.linear(state)
         if self.hidden is not None and self.head is not None:
@@ -75,13 +83,13 @@ class MultimodalNetwork(nn.Module):
 
     @staticmethod
     def _or_missing(known_N1: Tensor, seen: Tensor, missing: Tensor) -> Tensor:
-        """What is seen of an input where it is there, else what is learnt for it."""
+        """The input as its trunk sees it if it is there, else the learnt vector that stands for it."""
         if known_N1.is_floating_point():
             return known_N1 * seen + (1 - known_N1) * missing
         return torch.where(known_N1, seen, missing)
 
     def _known(self, tensors: Mapping[str, Tensor]) -> Tensor:
-        """Which inputs a row has (N, M)."""
+        """Which inputs each row has (N, M). The table is there if any of its cells is."""
         found = [_is_known(tensors[name]) for name in self.names]
         table = [_is_known(tensors[name]) for name in JOINED if name in tensors]
         if table:
@@ -90,17 +98,19 @@ class MultimodalNetwork(nn.Module):
 
 
 def _is_known(x: Tensor) -> Tensor:
-    """Whether a row (N) has any cell: a number, or an id or a sample above 0."""
+    """Whether each row has anything in this tensor (N): a number, or an id or a sample above 0."""
     cells = x.flatten(1)
     return ~cells.isnan().all(1) if x.is_floating_point() else (cells != 0).any(1)
 
 
 def some_left_out(known_NM: Tensor, share: float) -> Tensor:
-    """Each known input left out with this probability; a row that would lack all of them keeps what it has."""
+    """Which inputs are there when each known one is left out with this probability (N, M).
+
+    A row that would lose all of its inputs keeps them."""
     kept_NM = known_NM & (torch.rand(known_NM.shape, device=known_NM.device) >= share)
     return torch.where(kept_NM.any(1, keepdim=True), kept_NM, known_NM)
 
 
 def build(parameters: Multimodal, signature: Signature, width: int) -> MultimodalNetwork:
-    """The untrained network that gives `width` numbers per row."""
+    """The untrained network, with `width` numbers out per row."""
     return MultimodalNetwork(parameters, signature, width)

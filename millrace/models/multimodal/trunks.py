@@ -1,4 +1,4 @@
-"""A trunk for each kind of input: its tensor in, a vector out."""
+"""The trunks of the family `multimodal`: for each kind of input a module with its tensor in and a vector out."""
 
 from __future__ import annotations
 
@@ -17,26 +17,26 @@ from millrace.models.transformer.network import TransformerTrunk
 
 
 class Trunk(Protocol):
-    """A module over one tensor (N, …)."""
+    """The interface of a trunk: one tensor (N, …) in, (N, `width`) out."""
 
     width: int
 
     def fit(self, tensor: Tensor) -> None:
-        """Take what is no learnt weight from the training rows."""
+        """Take from the training rows whatever is not a learnt weight."""
 
     def __call__(self, tensor: Tensor) -> Tensor:
-        """(N, `width`)."""
+        """The vectors (N, `width`)."""
 
 
 class RawImages(ImageTrunk):
-    """Images (N, C, H, W) of uint8, each standardised by itself; turned, scaled and moved while they train."""
+    """Images (N, C, H, W) of uint8 in, each standardised by itself; in training they are turned, scaled and moved."""
 
     def __init__(self, spec: TensorSpec, parameters: Multimodal) -> None:
         super().__init__(spec, parameters.channels)
         self.options, self.entrance = parameters, Entrance(spec.name, axes=3)
 
     def fit(self, pixels: Tensor) -> None:
-        """Nothing: all of it is learnt."""
+        """Do nothing: all of this trunk is learnt."""
 
     def forward(self, pixels: Tensor) -> Tensor:
         x, given = self.entrance(standardised(pixels)), self.options  # (N, C, H, W)
@@ -46,7 +46,7 @@ class RawImages(ImageTrunk):
 
 
 def trunk_of(spec: TensorSpec, parameters: Multimodal) -> Trunk:
-    """The untrained trunk of one text, image or history."""
+    """The untrained trunk for one text, image or history."""
     given = parameters
     if spec.kind == "image":
         return RawImages(spec, given)
@@ -60,5 +60,5 @@ def trunk_of(spec: TensorSpec, parameters: Multimodal) -> Trunk:
 
 
 def entry_of(trunk: Trunk, dimension: int) -> nn.Module:
-    """What brings a trunk's numbers to `dimension`."""
+    """A layer that brings a trunk's output to `dimension` numbers; the identity if it has that many already."""
     return nn.Identity() if trunk.width == dimension else nn.Sequential(nn.Linear(trunk.width, dimension), nn.GELU())

@@ -1,4 +1,4 @@
-"""The hyperparameters of a network on the means of a history at several scales, and which inputs it takes."""
+"""The hyperparameters of the family `multiscale`, and which inputs it takes."""
 
 from __future__ import annotations
 
@@ -15,24 +15,27 @@ if TYPE_CHECKING:
 
 
 class Multiscale(Parameters):
-    """Dense layers, and a linear path beside them, over the means of the last step, the last two, three, four, six, …
+    """Dense layers and a linear path beside them, over the means of the last 1, 2, 3, 4, 6, … steps.
 
-    A tenth of a recurrent network's time for a step, and as good where slow averages say most. Of a number the linear
-    path begins at least squares, so that few epochs at a low learning rate are enough."""
+    A step takes a tenth of the time of a recurrent network, and the model is as good if slow averages say most. If the
+    target is a number, the linear path begins with the weights of least squares: so few epochs at a low learning rate
+    are enough."""
 
     network: ClassVar[str] = "millrace.models.multiscale.network"
     behind_trunk: ClassVar[tuple[str, ...]] = ("head", "linear")
     example: ClassVar[Signature] = (TensorSpec(name="past", dtype="float32", shape=(6, 2)),)
 
     scales: tuple[Annotated[int, Field(ge=1)], ...] = ()
-    """Numbers of steps, each ascending, over which a mean is taken; none for 1, 2, 3, 4, 6, 8, 12, … and all steps."""
+    """How many of the last steps each mean is taken over, rising. Empty for 1, 2, 3, 4, 6, 8, 12, … and all steps."""
     hidden: Annotated[tuple[Annotated[int, Field(ge=1, le=8192)], ...], Field(max_length=16)] = (64,)
-    """None of them leaves the linear path alone."""
+    """The units of each hidden layer; empty for the linear path alone."""
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.3
     batch_size: Annotated[int, Field(ge=8, le=65536)] = 256
 
     def accepts(self, signature: Signature, task: Task) -> None:
-        """One history, and numbers and categories, for every task."""
+        """The family takes one history, with or without numbers and categories, for every task.
+
+        Raises WorkloadError for other inputs, and for scales that do not rise or are longer than the history."""
         own = [spec for spec in signature if spec.name not in JOINED]
         if [spec.kind for spec in own] != ["history"]:
             refuse("multiscale", "one history, and numbers and categories beside it", signature)
@@ -47,6 +50,6 @@ class Multiscale(Parameters):
 
 
 def default_scales(steps: int) -> tuple[int, ...]:
-    """1, 2, 3, 4, 6, 8, 12, 16, 24, …: each power of two and the middle to the next, below `steps`; and `steps`."""
+    """1, 2, 3, 4, 6, 8, 12, 16, 24, …: the powers of two and the middles between them, below `steps`; then `steps`."""
     powers = [2**power for power in range(steps.bit_length())]
     return tuple(sorted({one for power in powers for one in (power, power * 3 // 2) if one < steps} | {steps}))

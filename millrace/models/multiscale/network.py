@@ -1,7 +1,7 @@
-"""Dense layers on the means of one history at several scales, with a linear path beside them.
+"""Dense layers over the means of one history at several scales, with a linear path beside them.
 
-N rows, T steps, F columns, S scales, G numbers of the table's columns, W numbers out. A mean is that of the steps that
-are known; of what is missing the share counts too.
+A mean is taken over the known steps. The share of the missing steps is an input, too. Axes: N rows, T steps, F columns,
+S scales, G numbers of the table's columns, P horizons, W numbers out.
 """
 
 from __future__ import annotations
@@ -22,15 +22,18 @@ from millrace.models.standardise import standardised
 from millrace.models.steps import Steps
 
 RIDGE = 1e-3
-"""Of the inputs' variance, which is 1. Means at neighbouring scales are alike: without it their weights are huge."""
+"""The penalty on squared weights, as a share of the inputs' variance, which is 1.
+
+Means at neighbouring scales are alike: without a penalty their weights would be huge."""
 
 
 class MultiscaleNetwork(nn.Module):
-    """One tensor (N, T, F) of float32, `numbers` and `categories` if there are any, in; raw numbers (N, W) out."""
+    """One history (N, T, F) of float32 in, with `numbers` and `categories` if there are any; raw numbers (N, W) out."""
 
     mean_F: Tensor
-    """Of the summary's columns, that of the training rows; `scale_F` is 1 / deviation."""
+    """The mean of each column of the summary over the training rows."""
     scale_F: Tensor
+    """1 / deviation of each column of the summary; 0 for a column that never varies."""
 
     def __init__(self, parameters: Multiscale, signature: Signature, width: int) -> None:
         super().__init__()
@@ -48,9 +51,11 @@ class MultiscaleNetwork(nn.Module):
             nn.init.zeros_(self.linear.weight)
 
     def fit(self, tensors: Mapping[str, Tensor], target_N: Tensor) -> None:
-        """Mean and scale of the summary, long means vary less; a column that never varies is switched off.
+        """Take mean and scale of the steps, the columns and the summary from the training rows.
 
-        Where the target is a number the linear path begins as the best one, so that the layers learn what is left."""
+        The summary has its own, since long means vary less than short ones; a column that never varies is switched off.
+        If the target is a number, the linear path begins with the weights of ridge regression, so that the dense layers
+        learn what is left."""
         self.steps.fit(tensors)
         self.columns.fit(tensors, target_N)
         with torch.no_grad():
@@ -60,7 +65,7 @@ class MultiscaleNetwork(nn.Module):
             self.scale_F.copy_(torch.where(deviation_F > 1e-6, 1 / deviation_F, 0.0))
             if self.linear is not None and _are_numbers(target_N):
                 weights_PF = _ridge(partial(self._exact_inputs, tensors), target_N.double())
-                # Of several horizons each has weights of its own, for all of its numbers.
+                # Each horizon has weights of its own, which all of its numbers (quantiles and median) begin with.
                 rows = len(self.linear.weight) // weights_PF.shape[0]
                 self.linear.weight.copy_(weights_PF.repeat_interleave(rows, 0))
 
@@ -72,17 +77,22 @@ class MultiscaleNetwork(nn.Module):
         return raw_NW if self.linear is None else raw_NW + self.linear(x_NF)
 
     def _inputs(self, tensors: Mapping[str, Tensor]) -> Tensor:
+        """The standardised summary, with the columns beside it (N, 3 S F + G)."""
         return self.columns.beside(standardised(self._summary(tensors), self.mean_F, self.scale_F), tensors)
 
     def _exact_inputs(self, tensors: Mapping[str, Tensor]) -> Iterator[Tensor]:
+        """The inputs of all rows in float64, a piece at a time."""
         return (self._inputs(piece).double() for piece in pieces(tensors))
 
     def _summary(self, tensors: Mapping[str, Tensor]) -> Tensor:
-        """By scale the mean of what is known (F), of its asinh (F), which like a logarithm holds peaks down but takes
-        negative numbers, and the share that is missing (F): (N, 3 S F)."""
+        """Three figures for each scale and column (N, 3 S F), scale after scale.
+
+        They are the mean of the known steps, the mean of their asinh, and the share of missing steps. asinh makes peaks
+        smaller, like a logarithm, but takes negative numbers too."""
         known, missing = self.steps(tensors)  # each (N, T, F)
-        # A running sum from the newest step back adds step by step; an engine's sum over an axis adds in an order that
-        # depends on where a row lies in memory, which is one bit of its answer in company.
+        # A running sum from the newest step back: its value at step k is the sum of the last k steps, so one sum serves
+        # all scales. It also adds step by step. An engine's sum over an axis adds in an order that depends on where a
+        # row lies in memory, so the last bit of an answer would depend on the rows beside it.
         sums = [one.flip(1).cumsum(1) for one in (known, torch.asinh(known), 1 - missing)]  # each (N, T, F)
         parts = []
         for steps in self.scales:
@@ -93,14 +103,15 @@ class MultiscaleNetwork(nn.Module):
 
 
 def _are_numbers(target_N: Tensor) -> bool:
-    """Whether the targets are amounts, which are trained on standardised, and no classes."""
+    """Whether the targets are amounts and not classes: floats that are not all 0 or 1."""
     return target_N.is_floating_point() and not bool(((target_N == 0) | (target_N == 1)).all())
 
 
 def _ridge(inputs: Callable[[], Iterator[Tensor]], target_N: Tensor) -> Tensor:
-    """The weights (P, F) of least squares on the standardised target (N) or (N, P), held small by RIDGE.
+    """The weights (P, F) of least squares on the standardised target (N) or (N, P), with the penalty RIDGE.
 
-    The inputs (N, F) come in pieces."""
+    `inputs` gives the inputs (N, F) in pieces. It is called several times, and must give the same pieces each time."""
+    # The normal equations: the scatter of the inputs and their product with the targets are summed piece by piece.
     target_N = (target_N - target_N.mean()) / target_N.std(correction=0).clamp(min=1e-12)
     target_NP, at = target_N.reshape(len(target_N), -1), 0
     mean_F = moments(inputs).mean_F
@@ -116,5 +127,5 @@ def _ridge(inputs: Callable[[], Iterator[Tensor]], target_N: Tensor) -> Tensor:
 
 
 def build(parameters: Multiscale, signature: Signature, width: int) -> MultiscaleNetwork:
-    """The untrained network that gives `width` numbers per row."""
+    """The untrained network, with `width` numbers out per row."""
     return MultiscaleNetwork(parameters, signature, width)

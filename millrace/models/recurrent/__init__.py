@@ -1,1 +1,1 @@
-"""What the recurrent families (rnn, lstm, gru) share; no family of its own."""
+"""What the recurrent families `rnn`, `lstm` and `gru` share. It is no family itself."""

@@ -1,4 +1,4 @@
-"""The hyperparameters of recurrent networks, and which inputs they take."""
+"""The hyperparameters of the recurrent families, and which inputs they take."""
 
 from __future__ import annotations
 
@@ -15,10 +15,12 @@ if TYPE_CHECKING:
 
 
 class Recurrent(Parameters):
-    """Recurrent layers over the steps of a history; the last step's state and the columns go through two layers."""
+    """Recurrent layers over the steps of a history. Two dense layers read the last step's state and the columns."""
 
     rows_per_pass: ClassVar[RowsPerPass] = RowsPerPass(fewest=2)
-    """The engine multiplies one row's state by another kernel than two's or more: a bit in 1 of 30 answers differed."""
+    """The engine multiplies the state of one row with another kernel than the states of several: so two rows at least.
+
+    With one row, a bit differed in 1 of 30 answers."""
     example: ClassVar[Signature] = (TensorSpec(name="past", dtype="float32", shape=(6, 2)),)
 
     layers: Annotated[int, Field(ge=1, le=8)] = 1
@@ -29,7 +31,9 @@ class Recurrent(Parameters):
     learning_rate: Annotated[float, Field(gt=0, lt=1)] = 2e-3
 
     def accepts(self, signature: Signature, task: Task) -> None:
-        """One history, and numbers and categories, for every task."""
+        """The family takes one history, with or without numbers and categories, for every task.
+
+        Raises WorkloadError for other inputs."""
         own = [spec for spec in signature if spec.name not in JOINED]
         if [spec.kind for spec in own] != ["history"]:
             family = type(self).__name__.lower()

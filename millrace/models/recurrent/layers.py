@@ -1,7 +1,7 @@
-"""Recurrent layers over the steps of one history, the table's columns beside the last state.
+"""The network of the recurrent families: layers over the steps of one history, with the table's columns beside them.
 
-N rows, T steps, F columns, U units, G numbers of the table's columns, W numbers out. The last known value of each
-column is handed to the head too: most series are near to where they were.
+The last step itself goes to the dense layers too: most series stay near to where they were. Axes: N rows, T steps, F
+columns, U units, G numbers of the table's columns, W numbers out.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ Layers = type[nn.RNN] | type[nn.LSTM] | type[nn.GRU]
 
 
 class RecurrentNetwork(nn.Module):
-    """One tensor (N, T, F) of float32, `numbers` and `categories` if there are any, in; raw numbers (N, W) out."""
+    """One history (N, T, F) of float32 in, with `numbers` and `categories` if there are any; raw numbers (N, W) out."""
 
     def __init__(self, layers: Layers, parameters: Recurrent, signature: Signature, width: int) -> None:
         super().__init__()

@@ -1,1 +1,1 @@
-"""Plain recurrent networks for one history, with the table's numbers and categories beside it."""
+"""The family `rnn`: plain recurrent layers over one history, beside the table's numbers and categories."""

@@ -1,4 +1,4 @@
-"""The hyperparameters of a plain recurrent network."""
+"""The hyperparameters of the family `rnn`."""
 
 from __future__ import annotations
 
@@ -10,6 +10,6 @@ from millrace.models.recurrent.declaration import Recurrent
 class Rnn(Recurrent):
     """Plain recurrent layers: the cheapest step, and the shortest memory.
 
-    ONNX has no such layer in the exporter: the steps are unrolled in the graph, half a kilobyte each."""
+    The exporter has no operator of ONNX for such a layer. It unrolls the steps in the graph, half a kilobyte each."""
 
     network: ClassVar[str] = "millrace.models.rnn.network"

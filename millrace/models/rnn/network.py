@@ -10,5 +10,5 @@ from millrace.models.rnn.declaration import Rnn
 
 
 def build(parameters: Rnn, signature: Signature, width: int) -> RecurrentNetwork:
-    """The untrained network that gives `width` numbers per row."""
+    """The untrained network, with `width` numbers out per row."""
     return RecurrentNetwork(nn.RNN, parameters, signature, width)

@@ -1,1 +1,1 @@
-"""Self-attention over the pieces of a text or the steps of a history, with the table's columns beside it."""
+"""The family `transformer`: self-attention over the pieces of a text or the steps of a history, beside the columns."""

@@ -1,4 +1,4 @@
-"""The hyperparameters of a transformer encoder, and which inputs it takes."""
+"""The hyperparameters of the family `transformer`, and which inputs it takes."""
 
 from __future__ import annotations
 
@@ -15,14 +15,17 @@ if TYPE_CHECKING:
 
 
 class Transformer(Parameters):
-    """Layers of self-attention over the pieces of one text or the steps of one history; every place sees all others."""
+    """Layers of self-attention over the pieces of one text or the steps of one history. Each place sees all others."""
 
     network: ClassVar[str] = "millrace.models.transformer.network"
     rows_per_pass: ClassVar[RowsPerPass] = RowsPerPass(fewest=2, most=32)
-    """As for the other families, one row is multiplied by another kernel; 32 rows of 256 pieces attend in 32 MB."""
+    """The engine multiplies one row with another kernel than several rows: so two rows at least.
+
+    The attention of 32 rows of 256 pieces takes 32 MB."""
     example: ClassVar[Signature] = (TensorSpec(name="pieces", dtype="int64", shape=(10,), cardinalities=(50,)),)
 
     dimension: Annotated[int, Field(ge=2, le=2048)] = 64
+    """The numbers of each place; a multiple of `heads`."""
     layers: Annotated[int, Field(ge=1, le=24)] = 2
     heads: Annotated[int, Field(ge=1, le=64)] = 4
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.2
@@ -37,7 +40,9 @@ class Transformer(Parameters):
         return self
 
     def accepts(self, signature: Signature, task: Task) -> None:
-        """One text or one history, and numbers and categories, for every task."""
+        """The family takes one text or one history, with or without numbers and categories, for every task.
+
+        Raises WorkloadError for other inputs."""
         own = [spec for spec in signature if spec.name not in JOINED]
         if len(own) != 1 or own[0].kind not in ("text", "history"):
             refuse("transformer", "one text or one history, and numbers and categories beside it", signature)

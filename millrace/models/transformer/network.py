@@ -1,7 +1,8 @@
 """A transformer encoder over one sequence: the pieces of a text, or the steps of a history.
 
-Vaswani et al. 2017, Attention Is All You Need (arXiv 1706.03762), with normalisation before each part (Xiong et al.
-2020, arXiv 2002.04745). N rows, T places, F columns of a history, D numbers per place, H heads, W numbers out.
+It follows Vaswani et al. 2017, Attention Is All You Need (arXiv 1706.03762), with normalisation before each part (Xiong
+et al. 2020, arXiv 2002.04745). Axes: N rows, T places, F columns of a history, D numbers of a place, H heads, W numbers
+out.
 """
 
 from __future__ import annotations
@@ -19,13 +20,13 @@ from millrace.models.steps import Steps
 from millrace.models.transformer.declaration import Transformer
 
 ROWS_AT_ONCE = 256
-"""Of a part that is judged: the scores (N, H, T, T) of all its rows would be gigabytes."""
+"""How many rows pass together when a whole part is judged: the scores (N, H, T, T) of all rows would take gigabytes."""
 FAR_BELOW = -1e9
-"""Added to the scores of padding. Not minus infinity: a text without any piece would have no softmax."""
+"""Added to the scores of padding. Not minus infinity: the softmax of a text without any piece would be NaN."""
 
 
 class Pieces(nn.Module):
-    """Ids (N, T) in; a vector per place (N, T, D), and which places are no padding (N, T), out."""
+    """The ids of a text (N, T) in; a vector for each place (N, T, D), and which places are not padding (N, T), out."""
 
     def __init__(self, spec: TensorSpec, dimension: int) -> None:
         super().__init__()
@@ -34,14 +35,16 @@ class Pieces(nn.Module):
         self.entrance = Entrance(spec.name, axes=1)
 
     def fit(self, ids_NT: Tensor) -> None:
-        """Nothing: all of it is learnt."""
+        """Do nothing: all of this module is learnt."""
 
     def forward(self, ids_NT: Tensor) -> tuple[Tensor, Tensor]:
         return self.entrance(self.vectors(ids_NT)), ids_NT > 0
 
 
 class StepTokens(nn.Module):
-    """A history (N, T, F) in, as `Pieces` out. What is missing counts as the mean, and a second column says so."""
+    """A history (N, T, F) in; vectors (N, T, D) and places (N, T) out, as for `Pieces`. No step is padding.
+
+    A missing cell counts as the mean, and a second column says that it is missing."""
 
     def __init__(self, spec: TensorSpec, dimension: int) -> None:
         super().__init__()
@@ -58,12 +61,13 @@ class StepTokens(nn.Module):
 
 
 class Layer(nn.Module):
-    """Attention among the places, then two linear layers at each; both are added to what came in."""
+    """Attention among the places, then two linear layers at each place. The result of each is added to its input."""
 
     def __init__(self, dimension: int, heads: int, dropout: float) -> None:
         super().__init__()
         self.heads, self.dropout = heads, dropout
         self.norm, self.norm_after = nn.LayerNorm(dimension), nn.LayerNorm(dimension)
+        # Query, key and value of all heads by one matrix.
         self.all = nn.Linear(dimension, 3 * dimension)
         self.out = nn.Linear(dimension, dimension)
         self.wide, self.narrow = nn.Linear(dimension, 4 * dimension), nn.Linear(4 * dimension, dimension)
@@ -74,6 +78,7 @@ class Layer(nn.Module):
         return x + self._drop(self.narrow(inner))  # (N, T, D)
 
     def _attend(self, x: Tensor, mask_N11T: Tensor) -> Tensor:
+        """What each place takes from all places (N, T, D); the mask is added to the scores."""
         split = self.all(x).unflatten(2, (3, self.heads, -1))  # (N, T, 3, H, D / H)
         query, key, value = split.permute(2, 0, 3, 1, 4)  # each (N, H, T, D / H)
         scores = query @ key.transpose(2, 3) * query.shape[3] ** -0.5  # (N, H, T, T)
@@ -86,12 +91,13 @@ class Layer(nn.Module):
 
 
 class TransformerTrunk(nn.Module):
-    """Ids (N, T) of a text or steps (N, T, F) of a history in; two summaries of the places (N, `width`) out."""
+    """The ids of a text (N, T) or the steps of a history (N, T, F) in; two summaries of all places (N, `width`) out."""
 
     def __init__(self, spec: TensorSpec, *, dimension: int, layers: int, heads: int, dropout: float) -> None:
         super().__init__()
         self.dropout, self.ends_now, self.width = dropout, spec.kind == "history", 2 * dimension
         self.enter: Pieces | StepTokens = StepTokens(spec, dimension) if self.ends_now else Pieces(spec, dimension)
+        # A learnt vector for each place, as attention itself does not know the order of places.
         self.places_TD = nn.Parameter(torch.randn(spec.shape[0] or 1, dimension) * 0.02)
         self.layers = nn.ModuleList(Layer(dimension, heads, dropout) for _ in range(layers))
         self.norm = nn.LayerNorm(dimension)
@@ -100,11 +106,13 @@ class TransformerTrunk(nn.Module):
         self.enter.fit(sequence)
 
     def forward(self, sequence: Tensor) -> Tensor:
+        # In training the batch size bounds the rows, and whoever runs the graph keeps to `rows_per_pass`.
         if self.training or torch.compiler.is_exporting() or len(sequence) <= ROWS_AT_ONCE:
             return self._summary(sequence)
         return torch.cat([self._summary(part) for part in torch.split(sequence, ROWS_AT_ONCE)])
 
     def _summary(self, sequence: Tensor) -> Tensor:
+        """The mean over the places that are not padding, and the strongest or the last place (N, 2 D)."""
         x, known_NT = self.enter(sequence)  # (N, T, D), (N, T)
         x = functional.dropout(x + self.places_TD, self.dropout, self.training)  # (N, T, D)
         mask_N11T = torch.where(known_NT, 0.0, FAR_BELOW)[:, None, None, :]
@@ -113,13 +121,15 @@ class TransformerTrunk(nn.Module):
         x = self.norm(x)
         known = known_NT[:, :, None].float()  # (N, T, 1)
         mean = (x * known).sum(1) / known.sum(1).clamp(min=1.0)  # (N, D)
-        # Of a text the strongest place counts besides, of a history the last one, which is now.
+        # Beside the mean: the largest value over the places of a text, or the last step of a history, which is now.
         most = torch.where(known > 0, x, FAR_BELOW).amax(1) * (known.sum(1) > 0)  # (N, D)
         return torch.cat([mean, x[:, -1] if self.ends_now else most], dim=1)  # (N, 2 D)
 
 
 class TransformerNetwork(nn.Module):
-    """One tensor (N, T) of int64 or (N, T, F) of float32, and the table's if there are any, in; (N, W) out."""
+    """One text (N, T) of int64 or one history (N, T, F) of float32 in; raw numbers (N, W) out.
+
+    It also takes `numbers` and `categories`, if there are any."""
 
     def __init__(self, parameters: Transformer, signature: Signature, width: int) -> None:
         super().__init__()
@@ -145,5 +155,5 @@ class TransformerNetwork(nn.Module):
 
 
 def build(parameters: Transformer, signature: Signature, width: int) -> TransformerNetwork:
-    """The untrained network that gives `width` numbers per row."""
+    """The untrained network, with `width` numbers out per row."""
     return TransformerNetwork(parameters, signature, width)

@@ -1,6 +1,6 @@
-"""The catalogue of drift statistics: add one by a file in `statistics` and a line here.
+"""The catalogue of drift statistics. Add one by a file in `statistics` and a line here.
 
-Every statistic takes counts over the same bins (reference, window) and returns a number that grows with change.
+Each statistic compares the counts of a reference and of a window in the same bins. Its number grows with the change.
 """
 
 from __future__ import annotations
@@ -22,14 +22,15 @@ ValueKind = Literal["numeric", "categorical"]
 
 @dataclass(frozen=True, kw_only=True)
 class Statistic:
-    """One way to measure a change, and the kinds of column it is for."""
+    """One way to measure a change, and the kinds of column that it is for."""
 
     distance: Callable[[Counts, Counts], NDArray[np.float64]]
+    """The number for a reference and a window, one for each window of a stack (…)."""
     kinds: tuple[ValueKind, ...]
     fixed_bound: float | None = None
-    """The bound of a statistic that history cannot calibrate; None: it is calibrated."""
+    """The bound of a statistic that history cannot calibrate; None if history calibrates it."""
     highest_bound: float = math.inf
-    """A calibrated bound above it counts as this one."""
+    """The highest bound that calibration may set."""
 
 
 STATISTICS: dict[str, Statistic] = {
@@ -44,10 +45,10 @@ STATISTICS: dict[str, Statistic] = {
 
 
 def statistics_for(kind: ValueKind) -> tuple[str, ...]:
-    """The names of the statistics that apply to a kind of column, in the catalogue's order."""
+    """The names of the statistics for a kind of column, in the order of the catalogue."""
     return tuple(name for name, statistic in STATISTICS.items() if kind in statistic.kinds)
 
 
 def calibrated_for(kind: ValueKind) -> tuple[str, ...]:
-    """Those of them that are calibrated on the history."""
+    """The names of the statistics for a kind of column whose bounds are calibrated on the history."""
     return tuple(name for name in statistics_for(kind) if STATISTICS[name].fixed_bound is None)

@@ -13,6 +13,6 @@ if TYPE_CHECKING:
 
 
 def distance(reference: Counts, window: Counts) -> NDArray[np.float64]:
-    """The distance, 0 to 1, per leading axis; taken at the bins' edges, so never above the exact one."""
+    """The distance (…), 0 to 1. It is measured at the edges of the bins, so it is never above the exact one."""
     difference = np.abs(cumulative(reference.bins) - cumulative(window.bins))
     return np.asarray(difference.max(axis=-1))

@@ -9,16 +9,17 @@ import numpy as np
 from millrace.monitoring.histogram import Counts
 
 HIGHEST_BOUND = 0.5
-"""Difference of shares. Where a column is silent for days now and then, its history allows any share, and since the
-columns share one score, of every other column too: a column that falls silent for half of the rows alarms all the same.
-"""
+"""The highest bound on the difference of the shares.
+
+If a column is silent for days now and then, its history allows any share. Since all columns share one score, it allows
+that for every other column too. With this bound a column that falls silent for half of the rows alarms all the same."""
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
 def distance(reference: Counts, window: Counts) -> NDArray[np.float64]:
-    """The difference of the two shares, 0 to 1, per leading axis."""
+    """The difference of the two shares (…), 0 to 1."""
     return np.asarray(np.abs(_share(reference) - _share(window)))
 
 

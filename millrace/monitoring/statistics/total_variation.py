@@ -1,4 +1,4 @@
-"""Half the sum of differences between two distributions over categories."""
+"""Half the sum of the differences between two distributions over categories (total variation distance)."""
 
 from __future__ import annotations
 
@@ -13,5 +13,5 @@ if TYPE_CHECKING:
 
 
 def distance(reference: Counts, window: Counts) -> NDArray[np.float64]:
-    """The distance, 0 to 1, per leading axis; categories the reference never named count as one."""
+    """The distance (…), 0 to 1. All categories that the reference does not name count as one."""
     return np.asarray(np.abs(shares(reference.bins) - shares(window.bins)).sum(axis=-1) / 2)

@@ -13,16 +13,18 @@ if TYPE_CHECKING:
 
 
 def distance(reference: Counts, window: Counts) -> NDArray[np.float64]:
-    """The area, in standard deviations, per leading axis; both distributions are linear inside a bin."""
+    """The area (…), in standard deviations of the reference. Both distributions are taken as linear inside a bin."""
     difference = cumulative(reference.bins) - cumulative(window.bins)
-    # A bin's left end is where the bin before it ended; before the first one nothing has been counted.
+    # The left end of a bin is the right end of the bin before. At the left end of the first bin nothing is counted yet.
     left = np.concatenate([np.zeros_like(difference[..., :1]), difference[..., :-1]], axis=-1)
     return np.asarray((_area(left, difference) * reference.widths).sum(axis=-1) / reference.spread)
 
 
 def _area(left: NDArray[np.float64], right: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The mean of |line from left to right| over a bin: a trapezium, or two triangles where the sign changes."""
-    # Where the line crosses zero it makes two triangles of the heights l and r, whose widths share the bin as l : r.
+    """The mean over a bin of the absolute value of a line from `left` to `right`.
+
+    The line makes a trapezium, or two triangles if its sign changes."""
+    # A line that crosses zero makes two triangles. Their heights are l and r, and their widths share the bin as l : r.
     # Together they have the area (l² + r²) / (2 (l + r)).
     total = np.abs(left) + np.abs(right)
     crossing = left * right < 0

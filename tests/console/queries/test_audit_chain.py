@@ -97,6 +97,21 @@ def test_a_whole_audit_has_nothing_wrong(audit: Audit) -> None:
     assert audit.verify(Head.parse(found.head)).wrong == (), "the head of earlier is still in the chain"
 
 
+def test_a_record_that_comes_while_the_audit_is_read_is_no_finding(audit: Audit) -> None:
+    """It is put and chained after one of table and chain was read, and before the other is."""
+    clients: list[str] = []
+
+    def client(name: str) -> Any:
+        clients.append(name)
+        if len(clients) == 2:
+            audit.add(RECORDS + 1)
+        return audit.environment.client(name)
+
+    environment = Environment(platform=NAMES.platform, client=client)
+    found = verify_chain(environment, NAMES.workload, patience_s=5)
+    assert (found.wrong, found.links) == ((), RECORDS + 1)
+
+
 @pytest.mark.parametrize("number", range(1, RECORDS + 1))
 def test_each_changed_byte_is_found(audit: Audit, number: int) -> None:
     """Also one of the newest link, which no other link names."""

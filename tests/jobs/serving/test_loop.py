@@ -108,6 +108,18 @@ def test_a_client_that_never_ends_its_request_is_sent_away(monkeypatch: pytest.M
         assert idle.recv(1000).startswith(b"HTTP/1.1 200")
 
 
+def test_a_client_that_never_sends_the_body_of_its_request_is_sent_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The second one of its connection: that of the first began when it was accepted."""
+    monkeypatch.setattr(module, "REQUEST_S", 0.2)
+    monkeypatch.setattr(module, "SWEEP_S", 0.05)
+    with serving(Counting()) as port, connect(port) as client:
+        client.sendall(PING)
+        assert client.recv(1000).startswith(b"HTTP/1.1 200")
+        client.sendall(b"POST /invocations HTTP/1.1\r\nContent-Length: 10\r\n\r\n")
+        client.settimeout(5)
+        assert client.recv(10) == b""
+
+
 def test_clients_above_the_limit_wait_until_one_leaves(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "MAX_CONNECTIONS", 2)
     with serving(Counting()) as port, connect(port) as first, connect(port) as second:
