@@ -162,8 +162,13 @@ def _gates(prediction: ProposedPrediction, family: Family, spans: Spans, naive: 
     held = f"recent_days: {recent}, margin: {margin}, confidence: 0.95{measure}"
     yield f"  non_inferiority: {{{held}}}   # to the live model"
     if "quantiles" not in prediction.settings:  # an answer of several numbers has no simple rival
-        special: dict[TensorKind, bool] = {"text": bool(prediction.texts), "image": bool(prediction.image_side)}
-        rival = strongest(kind for kind, is_there in special.items() if is_there)
+        special: dict[TensorKind, bool] = {
+            "history": prediction.has_history,
+            "text": bool(prediction.texts),
+            "image": bool(prediction.image_side),
+        }
+        # Nearly every table has numbers and categories, so the rival must take both.
+        rival = strongest(["numbers", "categories", *(kind for kind, is_there in special.items() if is_there)])
         told = "says of each model whether a simple one is enough"
         yield f"  simple: {{kind: {rival}, otherwise: warn{measure}}}   # {told}"
 

@@ -9,23 +9,11 @@ from typing import Any
 
 from console.new.prediction import ProposedPrediction, remark, word
 from millrace.contract.csv_form import CsvForm
-from millrace.contract.kinds import Kind
+from millrace.contract.load import TYPES_OF_KIND
 from millrace.contract.rules.image import ImageFormat
 from millrace.contract.rules.length import Length
 from millrace.contract.rules.range import Range
 from millrace.contract.schema import Column, Generated, Table
-
-PROPOSED_TYPES: dict[Kind, tuple[str, str]] = {
-    "int64": ("integer", "BIGINT"),
-    "float64": ("number", "DOUBLE"),
-    "string": ("string", "STRING"),
-    "binary": ("string", "BINARY"),
-    "boolean": ("boolean", "BOOLEAN"),
-    "date": ("date", "DATE"),
-    "timestamp": ("timestamp", "TIMESTAMP"),
-    "timestamp_utc": ("timestamp", "TIMESTAMP"),
-}
-"""`logicalType` and `physicalType` of a column, by its kind."""
 
 
 def contract_document(prediction: ProposedPrediction, rows: Table, *, source: str, rows_seen: int) -> str:
@@ -111,7 +99,7 @@ def _missing_words(table: Table) -> tuple[str, ...]:
 
 
 def _property(column: Column, key: tuple[str, ...], usual: tuple[str, ...]) -> Iterator[str]:
-    logical, physical = PROPOSED_TYPES[column.kind]
+    logical, physical = TYPES_OF_KIND[column.kind]
     yield f"      - name: {word(column.name)}"
     if column.physical_name is not None:
         yield f"        physicalName: {word(column.physical_name)}"

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from console.queries.versions import ModelVersion
-from millrace.evaluation.evidence import Measure
 from millrace.evaluation.gates.gate import words_of
+from millrace.evaluation.naive.catalogue import measure_of
 from millrace.evaluation.report import Evaluation
 
-BASE_RATE = "base_rate"
-"""The naive rule that answers how often each class occurs."""
 RELEASED = ("live", "previous", "retired")
 """The statuses of a version that is or was live."""
 
@@ -16,11 +14,11 @@ RELEASED = ("live", "previous", "retired")
 def naive_is_better(version: ModelVersion, evaluation: Evaluation | None) -> str:
     """A sentence if the naive rule does better on the test rows than this released version; else empty.
 
-    They are compared as the gate `baseline` compares them: by the log loss if the rule answers how often each class
-    occurs, else by the error. A version with a verdict of this gate has beaten the rule."""
+    They are compared as the gate `baseline` compares them, by the rule's `measure`. A version with a verdict of this
+    gate has beaten the rule."""
     if evaluation is None or version.status not in RELEASED:
         return ""
-    measure: Measure = "log_loss" if evaluation.naive.rule == BASE_RATE else "error"
+    measure = measure_of(evaluation.naive.rule)
     own, naive = evaluation.metrics.get(measure), evaluation.naive.metrics.get(measure)
     if own is None or naive is None or own <= naive or any(gate.name == "baseline" for gate in version.gates):
         return ""
@@ -39,4 +37,5 @@ def losses_beside(evaluation: Evaluation) -> tuple[float, float] | None:
     (error, of_rule), (loss, loss_of_rule) = ((own.get(name), naive.get(name)) for name in ("error", "log_loss"))
     if error is None or of_rule is None or loss is None or loss_of_rule is None:
         return None
-    return (loss, loss_of_rule) if evaluation.naive.rule == BASE_RATE and error > of_rule else None
+    by_loss = measure_of(evaluation.naive.rule) == "log_loss"
+    return (loss, loss_of_rule) if by_loss and error > of_rule else None

@@ -19,14 +19,17 @@ from infra.local.sagemaker.jobs.forked import begin_fork_servers
 
 
 class Interrupted(BaseException):
-    """Raised in the main thread by the first SIGINT or SIGTERM; the later ones are ignored, the end is under way."""
+    """Raised in the main thread by the first SIGINT or SIGTERM. Later ones are ignored, since the end is under way."""
 
 
 def main() -> None:
-    """Print one JSON line, the address and the secret's file, when the cloud is ready; end upon SIGINT or SIGTERM."""
+    """Run a cloud until SIGINT or SIGTERM. When it is ready, print one line of JSON:
+
+    `{"endpoint_url": "http://localhost:40123", "secret_file": "…/build/local/secret"}`."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _interrupt)
-    # Inherited by every process that the cloud starts: one whose call tracer is not loaded yet is not ended by it.
+    # Every process that the cloud starts inherits this. So the signal does not end a process whose call tracer is not
+    # loaded yet.
     signal.signal(call_tracer.SIGNAL, signal.SIG_IGN)
     arguments = _arguments()
     try:
@@ -38,7 +41,7 @@ def main() -> None:
             cloud.after_deployment.append(lambda: begin_fork_servers(cloud))
             threading.Event().wait()
     except Interrupted:
-        # All has ended by now. To free what moto has loaded takes the interpreter a second or more of its own.
+        # Everything has ended by now. The interpreter would take a second or more to free what moto has loaded.
         os._exit(0)
 
 

@@ -1,4 +1,4 @@
-"""Deploys a synthesized CDK assembly into the local cloud: bootstrap, assets, stacks after those they depend on."""
+"""Deploys a synthesized CDK assembly into the local cloud: bootstrap, assets, each stack after those that it needs."""
 
 from __future__ import annotations
 
@@ -21,20 +21,20 @@ from infra.local.kernel.cloud import ACCOUNT, REGION
 from infra.local.kernel.control import PREFIX, SECRET_HEADER, SECRET_VARIABLE
 
 LARGE_BYTES = 512 * 1024
-"""An asset above this size goes by reference: its bytes stay where the assembly has them."""
+"""An asset with more bytes is not copied: a reference to its place in the assembly goes into the bucket."""
 
 
 class DeploymentError(Exception):
-    """A stack did not reach a complete state; the message names the stack, the resource and CloudFormation's reason."""
+    """A stack was not deployed. The message names the stack, the resource and CloudFormation's reason."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Deployed:
-    """One stack after deployment."""
+    """A stack after its deployment."""
 
     name: str
     status: str
-    """CREATE_COMPLETE, UPDATE_COMPLETE or UNCHANGED."""
+    """`CREATE_COMPLETE`, `UPDATE_COMPLETE` or `UNCHANGED`."""
     resources: int
     seconds: float
 
@@ -42,11 +42,12 @@ class Deployed:
 def deploy(
     cloud_url: str, assembly: Path, stacks: Sequence[str] | None = None, *, secret: str | None = None
 ) -> list[Deployed]:
-    """What became of each stack, in the order of deployment; `stacks` limits it to these and what they depend on.
+    """Deploy the assembly, and return the stacks in the order of their deployment.
 
-    `secret` is that of the cloud's run, by default the environment's.
+    With `stacks`, only these and the stacks on which they depend are deployed. `secret` is the secret of the cloud's
+    run, by default that of the environment.
 
-    Raises DeploymentError at the first stack that fails; on AWS as here the stacks before it stay."""
+    Raises DeploymentError at the first stack that fails. As on AWS, the stacks before it stay."""
     session = boto3.Session("local", "local", region_name=REGION)
     clients = {name: session.client(name, endpoint_url=cloud_url) for name in ("cloudformation", "s3", "ssm")}
     artifacts = _artifacts(assembly)
@@ -67,13 +68,16 @@ def _artifacts(assembly: Path) -> dict[str, Any]:
 
 
 def _in_order(artifacts: dict[str, Any], stacks: Sequence[str] | None) -> Iterator[tuple[str, dict[str, Any]]]:
-    """The stacks, each after those it depends on, as (name, artifact)."""
+    """The stacks as (name, artifact), each after the stacks on which it depends.
+
+    Raises DeploymentError if the assembly has no such stack."""
     by_stack = {_stack_name(key, one): key for key, one in artifacts.items() if _is_stack(one)}
     unknown = set(stacks or ()) - set(by_stack) - set(artifacts)
     if unknown:
         raise DeploymentError(f"the assembly has no stack {sorted(unknown)}, it has {sorted(by_stack)}")
     done: set[str] = set()
 
+    # Depth first: what an artifact depends on comes before it, and each artifact once. Assets are passed through.
     def visit(key: str) -> Iterator[tuple[str, dict[str, Any]]]:
         if key in done:
             return
@@ -101,7 +105,7 @@ def _asset_manifests(artifacts: dict[str, Any], stack: dict[str, Any]) -> list[s
 
 
 def _bootstrap(clients: dict[str, Any]) -> None:
-    """What `cdk bootstrap` leaves behind, as far as a template looks at it: the bucket and the version parameter."""
+    """Make the part of `cdk bootstrap` that templates read: the bucket, and the parameter with its version."""
     # hnb659fds is CDK's default qualifier; the templates name the bucket and the parameter by it.
     bucket = f"cdk-hnb659fds-assets-{ACCOUNT}-{REGION}"
     try:
@@ -114,9 +118,10 @@ def _bootstrap(clients: dict[str, Any]) -> None:
 
 
 def _publish(s3: Any, assembly: Path, manifest: str, published: set[str]) -> None:
-    """Put each file asset under the key that the templates name, once; templates are sent with their stack.
+    """Put each file asset under the key that the templates name. Templates are left out: they go with their stack.
 
-    Keys are digests of the content: `published` holds those that this deployment has put already."""
+    Keys are digests of the content. `published` has the keys that this deployment has put already, and gets the new
+    ones. Raises DeploymentError for an asset that is an image."""
     described = json.loads((assembly / manifest).read_text())
     if described.get("dockerImages"):
         raise DeploymentError(f"{manifest}: image assets are not known to the local cloud; images are built apart")
@@ -132,7 +137,7 @@ def _publish(s3: Any, assembly: Path, manifest: str, published: set[str]) -> Non
 
 
 def _content(source: Path, packaging: str) -> bytes:
-    """The bytes of the object: a small file as it is; a folder, and a large archive, as a reference to its place."""
+    """The bytes of the object: a small file's own, or a reference to the place of a folder or of a large archive."""
     if source.is_dir() or (packaging == "zip" and source.stat().st_size > LARGE_BYTES):
         return _reference(source)
     if source.suffix == ".zip" and source.stat().st_size > LARGE_BYTES:
@@ -141,7 +146,9 @@ def _content(source: Path, packaging: str) -> bytes:
 
 
 def _reference(source: Path) -> bytes:
-    """A zip with one member, `.asset.json`, that says where the staged file or folder lies."""
+    """A zip with one member, `.asset.json`, which says where the staged file or folder lies.
+
+    `infra/local/awslambda/bundles.py` reads it."""
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w") as archive:
         archive.writestr(".asset.json", json.dumps({"path": str(source.resolve())}))
@@ -163,7 +170,7 @@ def _create_or_update(cloudformation: Any, name: str, template: str, parameters:
     settings = {"StackName": name, "TemplateBody": template, "Parameters": given}
     settings["Capabilities"] = ["CAPABILITY_NAMED_IAM"]
     status = _status(cloudformation, name)
-    # A stack whose creation was rolled back can only be deleted, on AWS too.
+    # As on AWS, a stack whose creation was rolled back can only be deleted.
     if status == "ROLLBACK_COMPLETE":
         cloudformation.delete_stack(StackName=name)
         status = None
@@ -189,7 +196,7 @@ def _status(cloudformation: Any, name: str) -> str | None:
 
 
 def _why(cloudformation: Any, name: str) -> str:
-    """The newest failed resource and its reason."""
+    """The stack's newest failed resource, and the reason."""
     for event in cloudformation.describe_stack_events(StackName=name)["StackEvents"]:
         if event["ResourceStatus"].endswith("_FAILED"):
             reason = event.get("ResourceStatusReason", "no reason given")
@@ -198,7 +205,7 @@ def _why(cloudformation: Any, name: str) -> str:
 
 
 def _report(cloud_url: str, secret: str, assembly: Path, deployed: list[Deployed]) -> None:
-    """Tell the cloud what was deployed, for `/_millrace/deployments`."""
+    """Report to the cloud what was deployed. The route `/_millrace/deployments` keeps it."""
     body = json.dumps({"assembly": str(assembly), "stacks": [asdict(stack) for stack in deployed]}).encode()
     request = urllib.request.Request(  # noqa: S310 - this machine
         f"{cloud_url}{PREFIX}deployments", body, {"content-type": "application/json", SECRET_HEADER: secret}

@@ -9,8 +9,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from millrace.evaluation.evidence import Mistake
-from millrace.tasks.binary import Binary
-from millrace.tasks.multiclass import Multiclass
 
 if TYPE_CHECKING:
     from millrace.evaluation.measures.case import Case
@@ -21,13 +19,14 @@ MOST = 10
 def find_mistakes(case: Case) -> tuple[Mistake, ...]:
     """Up to MOST kinds of mistakes, the most frequent first; empty for a task whose answers are no classes."""
     task, target_T = case.task, case.test_targets
-    if isinstance(task, Binary):
-        words: tuple[str, ...] = (f"not {task.positive}", str(task.positive))
-        true_T, answered_T = (target_T > 0).astype(np.int64), task.answers(case.output_TW)["value"].astype(np.int64)
-    elif isinstance(task, Multiclass):
-        words, true_T, answered_T = task.output_names, target_T, case.output_TW.argmax(axis=1)
-    else:
+    words = task.class_names
+    if not words:
         return ()
+    if task.objective.width == 1:
+        # One output stands for the second of two classes. Its value is 0 or 1, by the task's threshold.
+        true_T, answered_T = (target_T > 0).astype(np.int64), task.answers(case.output_TW)["value"].astype(np.int64)
+    else:
+        true_T, answered_T = target_T, case.output_TW.argmax(axis=1)
     # How many rows each class has, then how often each pair of true and answered class occurs among the wrong answers.
     of_K = np.bincount(true_T, minlength=len(words))
     wrong_T = true_T != answered_T

@@ -12,7 +12,6 @@ import numpy as np
 from millrace.evaluation.evidence import AnswerBin, TruthByAnswer
 from millrace.tasks.forecast import Forecast
 from millrace.tasks.interval import Interval
-from millrace.tasks.regression import Regression
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -34,7 +33,7 @@ def truth_by_answer(case: Case) -> tuple[TruthByAnswer, ...]:
 
     Empty for another task or too few rows."""
     task = case.task
-    if not isinstance(task, Regression | Forecast):
+    if task.error_is_share:
         return ()
     # A number has one part without a name. Every column below is (T, P).
     names = task.part_names or ("",)

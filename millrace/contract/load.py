@@ -44,6 +44,17 @@ DECLARED_TYPES: dict[str, dict[str, Kind]] = {
     "timestamp": {"": "timestamp", "TIMESTAMP": "timestamp"},
 }
 """The kind of a column by `logicalType`, then by `physicalType`; "" stands for a column without a `physicalType`."""
+# Read from the end, so that of several physical types of one kind the first in the table remains.
+TYPES_OF_KIND: dict[Kind, tuple[str, str]] = {
+    kind: (logical, physical)
+    for logical, kinds in DECLARED_TYPES.items()
+    for physical, kind in reversed(kinds.items())
+    if physical
+}
+TYPES_OF_KIND["timestamp_utc"] = TYPES_OF_KIND["timestamp"]
+"""`logicalType` and `physicalType` of a column by its kind: `{"int64": ("integer", "BIGINT"), …}`.
+
+A `timestamp_utc` has `logicalTypeOptions: {timezone: true}` beside them."""
 
 ROLES = ("label", "protected")
 RULE_PROPERTIES = tuple(word for rule in RULES for word in rule.custom_properties)

@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from millrace.contract.kinds import FLOATS, arrow_type, has_json_type, to_float
+from millrace.contract.kinds import FLOATS, TIMES, Kind, arrow_type, has_json_type, to_float
 from millrace.contract.reasons import Reason
 from millrace.contract.schema import Column, Table, parsed_schema
 from millrace.contract.violation import QuarantinedRow, RuleViolation, key_text, of_line, truncate
@@ -30,7 +30,7 @@ HINTS = 16
 """How many unknown names of a part get a proposed spelling: to find one takes longer than to read the line."""
 Each = Callable[..., Iterator[Any]]
 """A function like `map`: its results come in the order of its arguments."""
-TEXT_KINDS = ("string", "binary", "date", "timestamp", "timestamp_utc")
+TEXT_KINDS: tuple[Kind, ...] = ("string", "binary", *TIMES)
 
 
 def read(path: Path, table: Table, limits: Limits, origin: Origin | None = None) -> Iterator[Parsed]:

@@ -93,6 +93,10 @@ class Binary:
     def output_names(self) -> tuple[str, ...]:
         return (str(self.positive),)
 
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        return (f"not {self.positive}", str(self.positive))
+
     def explained_output(self, output_NW: Floats) -> npt.NDArray[np.int64]:
         import numpy as np
 

@@ -32,6 +32,7 @@ class Forecast:
 
     kind: ClassVar[str] = "forecast"
     error_name: ClassVar[str] = "mean absolute error"
+    class_names: ClassVar[tuple[str, ...]] = ()
     error_is_share: ClassVar[bool] = False
 
     unit: str = ""

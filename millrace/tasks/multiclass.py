@@ -77,6 +77,10 @@ class Multiclass:
     def output_names(self) -> tuple[str, ...]:
         return tuple(map(str, self.classes))
 
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        return self.output_names
+
     def explained_output(self, output_NW: Floats) -> npt.NDArray[np.int64]:
         import numpy as np
 

@@ -31,6 +31,7 @@ class Multilabel:
 
     kind: ClassVar[str] = "multilabel"
     error_name: ClassVar[str] = "share of wrong labels"
+    class_names: ClassVar[tuple[str, ...]] = ()
     error_is_share: ClassVar[bool] = True
     error_unit: ClassVar[str] = ""
 

@@ -31,6 +31,7 @@ class Regression:
     answer: ClassVar[tuple[AnswerField, ...]] = (AnswerField(name="value", kind="number"),)
     error_name: ClassVar[str] = "mean absolute error"
     part_names: ClassVar[tuple[str, ...]] = ()
+    class_names: ClassVar[tuple[str, ...]] = ()
     error_is_share: ClassVar[bool] = False
 
     unit: str = ""

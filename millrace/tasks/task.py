@@ -141,6 +141,13 @@ class Task(Protocol):
         ...
 
     @property
+    def class_names(self) -> tuple[str, ...]:
+        """The names of the classes of which an answer is one; empty for other answers.
+
+        One output of the network stands for the second of two classes, several outputs for a class each."""
+        ...
+
+    @property
     def part_names(self) -> tuple[str, ...]:
         """The names of the parts of an answer in their order, such as `24 h`; empty if an answer has no parts."""
         ...

@@ -21,7 +21,7 @@ from infra.deployer.__main__ import deployer
 from infra.options import options_of
 from infra.rules.assembly import read
 from infra.settings import settings_for
-from millrace.workload.load import workload_folders
+from tests.shipped import SHIPPED
 
 ELECTRICITY = REPOSITORY / "workloads" / "electricity"
 
@@ -37,7 +37,7 @@ def assemblies(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 @pytest.fixture(scope="session")
 def other_workloads(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The cloud assembly of `dev` with every workload but `electricity`, whose templates differ in values only."""
-    others = [folder for folder in workload_folders(REPOSITORY / "workloads") if folder != ELECTRICITY]
+    others = [folder for folder in SHIPPED if folder != ELECTRICITY]
     return shared("dev", others, tmp_path_factory, "other-workloads")
 
 

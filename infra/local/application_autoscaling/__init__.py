@@ -1,1 +1,1 @@
-"""Application Auto Scaling."""
+"""Application Auto Scaling of endpoint variants."""

@@ -1,7 +1,7 @@
-"""Scale endpoint variants while a policy's alarm is in ALARM.
+"""Scales endpoint variants while the alarm of a policy is in ALARM.
 
-As on AWS: bounds hold at once, an alarm that stays is followed again after the cool-down, of several policies the
-largest proposal wins, and a target that is deregistered takes its policies with it."""
+As on AWS, bounds hold at once. An alarm that stays is followed again after the cool-down. Of several policies the
+largest proposal wins. A target that is deregistered takes its policies with it."""
 
 from __future__ import annotations
 
@@ -27,22 +27,25 @@ from infra.local.sagemaker.endpoints.fleets import Variant
 _DIMENSION = "sagemaker:variant:DesiredInstanceCount"
 _METRIC = "SageMakerVariantInvocationsPerInstance"
 _TICK_S = 0.25
+"""Real seconds between two evaluations."""
 _COOLDOWN_S = 300.0
-"""AWS's default for both directions."""
+"""AWS's default cool-down for both directions, in seconds of the cloud's clock."""
 
 
 @dataclass(kw_only=True)
 class Activities:
-    """What scaling did, and when it did it last."""
+    """What scaling has done, and when it last did so."""
 
     lines: list[dict[str, Any]] = field(default_factory=list)
-    """Newest last, in the shape of DescribeScalingActivities."""
+    """The activities, newest last, in the shape of DescribeScalingActivities."""
     last: dict[tuple[str, str], float] = field(default_factory=dict)
-    """By resource and direction (`In`, `Out`), in seconds of the cloud's clock."""
+    """The time of the last scaling by resource and direction (`In`, `Out`), in seconds of the cloud's clock."""
     lock: threading.Lock = field(default_factory=threading.Lock)
+    """Held by an evaluation, and while a policy gets its alarms."""
 
 
 def follow_policies(cloud: Cloud) -> None:
+    """Scale endpoint variants from now on, as time passes and after each move of the clock."""
     _check_registrations(cloud)
     _keep_policies(cloud)
     _answer_activities(cloud)
@@ -51,6 +54,8 @@ def follow_policies(cloud: Cloud) -> None:
 
 
 def _check_registrations(cloud: Cloud) -> None:
+    # moto registers a variant that does not exist, and keeps the policies of a target that is deregistered. May go when
+    # moto does neither.
     backend = ApplicationAutoscalingBackend
     register, deregister = backend.register_scalable_target, backend.deregister_scalable_target
 
@@ -69,7 +74,7 @@ def _check_registrations(cloud: Cloud) -> None:
 
 
 def _check_bounds(former: Any, low: int | None, high: int | None) -> None:
-    """A bound that a registration leaves out stays as it was."""
+    """Raises AWSValidationException if the bounds cross. A bound that the registration leaves out stays as it was."""
     lowest = low if low is not None else getattr(former, "min_capacity", None)
     highest = high if high is not None else getattr(former, "max_capacity", None)
     if lowest is not None and highest is not None and lowest > highest:
@@ -77,6 +82,7 @@ def _check_bounds(former: Any, low: int | None, high: int | None) -> None:
 
 
 def _keep_policies(cloud: Cloud) -> None:
+    # moto makes the alarms of a policy for DynamoDB and ECS only. It deletes those in `policy.alarms` with the policy.
     put = ApplicationAutoscalingBackend.put_scaling_policy
 
     def put_watched(self: Any, **named: Any) -> Any:
@@ -115,7 +121,8 @@ def activities(cloud: Cloud) -> Activities:
 
 
 def _variant(cloud: Cloud, resource: str) -> tuple[Endpoint, Variant] | None:
-    """Endpoint and variant of `endpoint/NAME/variant/NAME`."""
+    """The endpoint and the variant of `endpoint/NAME/variant/NAME`; None if one of them is not in service."""
+    # A shorter id is filled up with empty names, which nothing has.
     _, name, _, variant = [*resource.split("/"), "", "", ""][:4]
     endpoint = endpoints(cloud).get(name)
     if endpoint is None or endpoint.blue is None or variant not in endpoint.blue.variants:
@@ -129,7 +136,7 @@ def _tick(cloud: Cloud) -> None:
 
 
 def evaluate(cloud: Cloud) -> None:
-    """Scale each registered variant as its bounds and policies say now."""
+    """Scale each registered variant as its bounds and policies ask now."""
     backend = applicationautoscaling_backends[ACCOUNT][cloud.region]
     with activities(cloud).lock:
         for resource, target in list(backend.targets.get(_DIMENSION, {}).items()):
@@ -137,15 +144,16 @@ def evaluate(cloud: Cloud) -> None:
             if found is None:
                 continue
             endpoint, variant = found
-            # An endpoint that is busy is looked at again when it no longer is; its lock keeps it so meanwhile. Locks
-            # are taken in this order only: the activities', then an endpoint's, which `set_weights` takes again.
+            # A busy endpoint is left alone; a later evaluation looks at it again. Under its lock an endpoint that is
+            # not busy stays so. Locks are taken in this order only: first that of the activities, then that of the
+            # endpoint, which `set_weights` takes again.
             with endpoint.lock:
                 if not endpoint.busy and (wanted := _wanted(cloud, backend, target, variant.desired)):
                     _scale(cloud, endpoint, variant, resource, wanted)
 
 
 def _wanted(cloud: Cloud, backend: Any, target: Any, desired: int) -> Proposal | None:
-    """What the bounds ask for, else what the policies do; None when all is as it should be."""
+    """What the bounds ask for, else what the policies ask for within the bounds; None if nothing is to change."""
     low, high = int(target.min_capacity), int(target.max_capacity)
     if desired < low:
         return Proposal(instances=low, cause=f"minimum capacity was set to {low}")
@@ -169,13 +177,14 @@ def _direction(wanted: int, desired: int) -> str:
 
 
 def _cooled(cloud: Cloud, policy: Any, direction: str) -> bool:
-    """Whether the last scaling in this direction is long enough ago."""
+    """Whether the cool-down since the last scaling in this direction is over."""
     given_s = policy.target_tracking_scaling_policy_configuration.get(f"Scale{direction}Cooldown")
     last = activities(cloud).last.get((policy.resource_id, direction), -math.inf)
     return cloud.clock.timestamp() - last >= (_COOLDOWN_S if given_s is None else float(given_s))
 
 
 def _scale(cloud: Cloud, endpoint: Endpoint, variant: Variant, resource: str, wanted: Proposal) -> None:
+    # Only the wanted number is set here: the instances boot on a thread of the endpoint's.
     now, kept = cloud.clock.timestamp(), activities(cloud)
     kept.last[resource, _direction(wanted.instances, variant.desired)] = now
     kept.lines.append(

@@ -1,9 +1,9 @@
 """Application Auto Scaling of endpoint variants.
 
-AWS does: keep bounds, and add or remove instances while an alarm of target tracking is in ALARM.
-moto does: keep targets and policies and do nothing with them.
-We do: make the two alarms and change the number of processes, cool-downs kept.
-Weaker: other metrics and step scaling are refused; scheduled actions do nothing.
+AWS does: keep the bounds, and add or remove instances while an alarm of target tracking is in ALARM.
+moto does: keep targets and policies, and do nothing with them.
+We do: make the two alarms, and change the number of processes. Cool-downs hold.
+Weaker: other metrics and step scaling are refused. Scheduled actions do nothing.
 """
 
 from infra.local.application_autoscaling.autoscaling import follow_policies

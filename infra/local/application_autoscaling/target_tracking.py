@@ -1,7 +1,7 @@
-"""The two alarms of target tracking, and the capacity that they ask for.
+"""The two alarms of target tracking, and the capacity for which they ask.
 
-As on AWS: three minutes above the target start the one, fifteen below nine tenths of it the other, and minutes without
-requests neither. moto makes them for DynamoDB and ECS only."""
+As on AWS, three minutes above the target raise the high alarm, and fifteen minutes below 0.9 of the target raise the
+low alarm. Minutes without requests raise neither. moto makes these alarms for DynamoDB and ECS only."""
 
 from __future__ import annotations
 
@@ -21,20 +21,24 @@ _MINUTE_S = 60
 _MINUTES_OUT = 3
 _MINUTES_IN = 15
 _IN_BELOW = 0.9
-"""Share of the target. The numbers are those of the alarms that AWS makes; its documentation does not give them."""
+"""The share of the target below which instances are removed.
+
+These three numbers are those of the alarms that AWS makes. Its documentation does not give them."""
 _NAMESPACE = "AWS/SageMaker"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Proposal:
-    """How many instances a policy wants, and which of its alarms is in ALARM."""
+    """How many instances are wanted, and why, in the words of a scaling activity."""
 
     instances: int
     cause: str
 
 
 def watch(cloud: Cloud, policy: Any, former: list[Any]) -> list[Any]:
-    """The policy's two alarms, high and low, made or changed; a policy that is put again keeps their names."""
+    """Make or change the policy's two alarms, and return the high and the low one.
+
+    `former` are the alarms of a policy that is put again: these keep their names. Else it is empty."""
     settings = policy.target_tracking_scaling_policy_configuration
     target = float(settings["TargetValue"])
     kept = [alarm.name for alarm in former]
@@ -62,14 +66,15 @@ def watch(cloud: Cloud, policy: Any, former: list[Any]) -> list[Any]:
 
 
 def propose(cloud: Cloud, policy: Any, desired: int) -> Proposal | None:
-    """The capacity that the alarm in ALARM asks for; None without one, or when the desired capacity fits.
+    """The capacity for which the alarm in ALARM asks; None if no alarm is, or if the desired capacity fits.
 
-    The requests are divided by the target. The metric, requests per instance, would not do: it depends on how many
-    instances there were at the time."""
+    The capacity is the number of requests divided by the target: 40 requests a minute at a target of 10 need 4
+    instances. The alarm's metric, requests per instance, would not do: it depends on how many instances there were."""
     settings = policy.target_tracking_scaling_policy_configuration
     target = float(settings["TargetValue"])
     high, low = policy.alarms
-    # The minute under way counts for more only: what it has so far is no sign of less.
+    # To add instances, the last minute counts and the one under way. To remove instances, all minutes of the low alarm
+    # count: the few requests of a minute under way are no sign that less is needed.
     if _sounds(high) and (wanted := _needed(cloud, policy, 1, target)) > desired:
         return _proposal(wanted, high, policy)
     if _sounds(low) and not settings.get("DisableScaleIn"):
@@ -79,6 +84,7 @@ def propose(cloud: Cloud, policy: Any, desired: int) -> Proposal | None:
 
 
 def _sounds(alarm: Any) -> bool:
+    """Whether moto's alarm is in ALARM."""
     return bool(alarm.state_value == "ALARM")
 
 
@@ -88,7 +94,7 @@ def _proposal(wanted: int, alarm: Any, policy: Any) -> Proposal:
 
 
 def _needed(cloud: Cloud, policy: Any, minutes: int, target: float) -> int:
-    """Instances for the busiest of the last minutes and the one under way; 0 without any data."""
+    """The instances for the busiest of the last `minutes` and the minute under way; 0 without any data."""
     metrics: Metrics = cloud.parts[Metrics]
     key = key_of(_NAMESPACE, "Invocations", _dimensions(policy.resource_id))
     now = cloud.clock.timestamp()
@@ -98,6 +104,6 @@ def _needed(cloud: Cloud, policy: Any, minutes: int, target: float) -> int:
 
 
 def _dimensions(resource: str) -> Mapping[str, str]:
-    """Of `endpoint/NAME/variant/NAME`."""
+    """The dimensions of the metrics of the resource `endpoint/NAME/variant/NAME`."""
     _, endpoint, _, variant = resource.split("/")
     return {"EndpointName": endpoint, "VariantName": variant}

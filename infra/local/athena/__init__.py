@@ -1,1 +1,1 @@
-"""Amazon Athena, SQL over the catalogue's tables."""
+"""Amazon Athena: SQL over the tables of the catalogue."""

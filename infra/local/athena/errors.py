@@ -1,16 +1,18 @@
-"""Why a query fails, in Athena's words."""
+"""The reasons for which a query fails, in Athena's words."""
 
 from __future__ import annotations
 
 
 class QueryError(Exception):
-    """A query that ends as FAILED; the message is its StateChangeReason."""
+    """The query ends as FAILED. The message is its StateChangeReason."""
 
 
 class ScanLimitError(Exception):
-    """A query that would scan more than its workgroup allows; it ends as CANCELLED."""
+    """The query would scan more bytes than its workgroup allows. It ends as CANCELLED."""
 
 
 def denied(what: str, error: object) -> QueryError:
-    """A call that the caller's role may not make: a query reads the catalogue and the files in the caller's name."""
+    """The error of a query that needs a call which the role of its caller may not make; `what` names the object.
+
+    A query reads the catalogue and the files by the permissions of its caller."""
     return QueryError(f"PERMISSION_DENIED: {what}: {error}")

@@ -1,4 +1,7 @@
-"""Query executions: each runs in the background, by the rights of who started it, and leaves its result in S3."""
+"""Query executions: each runs in the background by the permissions of its caller, and leaves its result in S3.
+
+A query is QUEUED, then RUNNING, and ends as SUCCEEDED, FAILED or CANCELLED. It is CANCELLED if it is stopped, if it
+would scan more bytes than it may, or if the cloud ends."""
 
 from __future__ import annotations
 
@@ -25,34 +28,39 @@ from infra.local.kernel.patching import replace
 from infra.local.kernel.transport import connect
 
 OVER = ("SUCCEEDED", "FAILED", "CANCELLED")
+"""The states in which a query has ended."""
 MOST_ROWS = 1000
-"""Of one page of GetQueryResults. https://docs.aws.amazon.com/athena/latest/APIReference/API_GetQueryResults.html"""
+"""The most rows on one page of GetQueryResults. https://docs.aws.amazon.com/athena/latest/APIReference/API_GetQueryResults.html"""
 
 
 @dataclass(kw_only=True)
 class Execution:
-    """One query, as it goes."""
+    """One query and how far it is."""
 
     id: str
     statement: Statement
     schema: str
     workgroup: Any
     output: str
-    """The URI of its result."""
+    """The URI of the file with its result."""
     encryption: dict[str, str]
+    """The member EncryptionConfiguration of its ResultConfiguration, if it has one."""
     clients: dict[str, Any]
-    """Of the caller."""
+    """Clients of `glue` and `s3` with the keys of the caller."""
     submitted: datetime
     state: str = "QUEUED"
     reason: str = ""
     completed: datetime | None = None
     result: Result | None = None
     scanned: int = 0
+    """Bytes."""
     connection: Any = None
+    """The connection of duckdb while the query runs on it. Another thread interrupts the query by it."""
     lock: threading.Lock = field(default_factory=threading.Lock)
+    """Guards `state`: of those who want to end a query at once, the first one does."""
 
     def described(self) -> dict[str, Any]:
-        """As GetQueryExecution answers."""
+        """The execution as GetQueryExecution answers it."""
         end = self.completed or self.submitted
         took = round((end - self.submitted).total_seconds() * 1000)
         status: dict[str, Any] = {"State": self.state, "SubmissionDateTime": self.submitted.timestamp()}
@@ -79,13 +87,16 @@ class Execution:
 
 @dataclass(kw_only=True)
 class Executions:
-    """All of the cloud's queries; moto's own backend keeps them by their id."""
+    """The cloud's queries. moto's own backend keeps all of them by their ids."""
 
     cloud: Cloud
     running: list[Execution] = field(default_factory=list)
+    """Those that a thread works on."""
 
     def start(self, response: Any) -> str:
-        """Accept the query of a request; it runs on a thread of the dispatcher."""
+        """Accept the query of a request and return its id. The query runs on a thread of the dispatcher.
+
+        Raises QueryError for an unknown workgroup, a statement that cannot be run, or no place for the result."""
         given = json.loads(response.body)
         group = _workgroup(given.get("WorkGroup", "primary"))
         statement = parse(given["QueryString"])
@@ -106,31 +117,34 @@ class Executions:
         return name
 
     def stop(self, execution: Execution) -> None:
-        """Cancel the query, unless it is over."""
+        """Cancel the query, unless it has ended."""
         with execution.lock:
             if execution.state in OVER:
                 return
             self._end(execution, "CANCELLED", "Query cancelled by user")
+        # The answer does not wait until duckdb has stopped.
         dispatcher(self.cloud).submit(f"stop of query {execution.id}", lambda: self._interrupt(execution))
 
     def stop_all(self) -> None:
-        """The cloud ends: so do its queries."""
+        """Cancel all running queries at the end of the cloud, and return when none runs."""
         for execution in list(self.running):
             with execution.lock:
                 self._end(execution, "CANCELLED", "The cloud ends")
             self._interrupt(execution)
 
     def _interrupt(self, execution: Execution) -> None:
-        """Until it has ended: the query may be about to begin, and duckdb forgets an interrupt that comes before."""
+        """Interrupt the query until it has ended."""
+        # Again and again: the query may be about to begin, and duckdb forgets an interrupt that comes before.
         import duckdb
 
         while execution in self.running:
-            with suppress(duckdb.ConnectionException):  # it has just ended
+            with suppress(duckdb.ConnectionException):  # the query has just ended and closed its connection
                 if (connection := execution.connection) is not None:
                     connection.interrupt()
             time.sleep(0.01)
 
     def _run(self, execution: Execution) -> None:
+        # The query may have been stopped before its turn came.
         with execution.lock:
             if execution.state in OVER:
                 return
@@ -148,6 +162,7 @@ class Executions:
         finally:
             execution.connection = None
             self.running.remove(execution)
+        # A query that was stopped meanwhile stays CANCELLED, whatever became of it.
         with execution.lock:
             if execution.state not in OVER:
                 self._end(execution, state, reason)
@@ -156,6 +171,7 @@ class Executions:
         def reader(database: Any) -> TableReader:
             return TableReader(**execution.clients, database=database, now=self.cloud.clock.now())
 
+        # First the connection, then the look at the state: a stop that comes after the look can interrupt.
         def started(database: Any) -> None:
             execution.connection = database
             if execution.state in OVER:
@@ -182,7 +198,9 @@ class Executions:
 
 
 def run_queries(cloud: Cloud) -> None:
-    """Replace moto's answers about queries, and add what it lacks about workgroups."""
+    """Replace moto's answers about queries, and add what it lacks about workgroups.
+
+    It may go when moto itself runs queries over the files of the tables."""
     kept = Executions(cloud=cloud)
     cloud.at_stop(kept.stop_all)
 
@@ -218,6 +236,7 @@ def _find(response: Any) -> Execution | None:
 
 
 def _page(execution: Execution, given: dict[str, Any]) -> Any:
+    # Athena's first row of a query has the names of the columns. The token is the index of the next page's first row.
     if execution.state != "SUCCEEDED" or execution.result is None:
         said = "Query has not yet finished" if execution.state not in OVER else "Query did not finish successfully"
         return _invalid(f"{said}. Final query state: {execution.state}")
@@ -231,8 +250,10 @@ def _page(execution: Execution, given: dict[str, Any]) -> Any:
 
 
 def _output(configuration: dict[str, Any], given: dict[str, Any]) -> tuple[str, dict[str, Any]]:
-    """Where the result goes and under which key: the workgroup's, where it is enforced or the query says nothing.
+    """The folder of the result, and its encryption as a member of ResultConfiguration.
 
+    Both are the workgroup's if it enforces them or the query names no folder, else the query's. Raises QueryError if
+    nobody names a folder.
     https://docs.aws.amazon.com/athena/latest/ug/workgroups-settings-override.html"""
     own = configuration.get("ResultConfiguration") or {}
     wanted = own if configuration["EnforceWorkGroupConfiguration"] or not given.get("OutputLocation") else given
@@ -246,6 +267,7 @@ def _output(configuration: dict[str, Any], given: dict[str, Any]) -> tuple[str, 
 
 
 def _encrypted(encryption: dict[str, Any]) -> dict[str, str]:
+    """The arguments of PutObject by which the result is encrypted as the configuration says."""
     found = encryption.get("EncryptionConfiguration", {})
     if found.get("EncryptionOption") != "SSE_KMS":
         return {}
@@ -253,9 +275,10 @@ def _encrypted(encryption: dict[str, Any]) -> dict[str, str]:
 
 
 def _clients_of(response: Any, cloud: Cloud) -> dict[str, Any]:
-    """Athena reads the catalogue and S3 by the permissions of the caller.
+    """Clients of `glue` and `s3` with the keys of the caller: Athena reads the catalogue and S3 by its permissions.
 
     https://docs.aws.amazon.com/athena/latest/ug/s3-permissions.html"""
+    # The guard of roles looks at access key and token; nobody checks signatures, so the secret may be any text.
     keys = {
         "aws_access_key_id": response.get_access_key(),
         "aws_secret_access_key": "local",
@@ -285,7 +308,9 @@ def _get_workgroup(response: Any) -> Any:
 
 
 def _update_workgroup(response: Any) -> Any:
-    """The settings that the request names; an empty string in the result's takes one away."""
+    """Change the settings of the workgroup that the request names; all others stay.
+
+    An empty string takes away a setting of the result's configuration."""
     given = json.loads(response.body)
     try:
         group = _workgroup(given["WorkGroup"])

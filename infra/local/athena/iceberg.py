@@ -1,4 +1,4 @@
-"""The data files of a snapshot, by its manifests. https://iceberg.apache.org/spec/#manifests"""
+"""Finds the data files of an Iceberg snapshot by its manifests: https://iceberg.apache.org/spec/#manifests"""
 
 from __future__ import annotations
 
@@ -12,12 +12,13 @@ if TYPE_CHECKING:
     from pyiceberg.table.metadata import TableMetadata
 
 Get = Callable[[str], bytes]
+"""Reads the object at an `s3://` URI."""
 
 
 def files_of(metadata: TableMetadata, snapshot_id: int | None, get: Get) -> Iterator[str]:
-    """The URI of each Parquet file of the snapshot; none for a table without one.
+    """Yields the URI of each Parquet file of the snapshot. A table without a snapshot (`snapshot_id` None) has none.
 
-    Raises QueryError for a snapshot that the table has not, NotImplementedError for files of deletes."""
+    Raises QueryError for a snapshot that the table does not have, NotImplementedError if the table has delete files."""
     from pyiceberg.manifest import DataFileContent
 
     if snapshot_id is None:
@@ -34,11 +35,11 @@ def files_of(metadata: TableMetadata, snapshot_id: int | None, get: Get) -> Iter
 
 
 def _files(get: Get) -> Any:
-    """What pyiceberg reads manifests by: objects that the query's caller may read."""
+    """The FileIO by which pyiceberg reads manifests: `get` reads what the caller of the query may read."""
     from pyiceberg.io import FileIO, InputFile
 
     class Input(InputFile):
-        """One object, in memory."""
+        """One object, which is read into memory."""
 
         def __len__(self) -> int:
             return len(get(self.location))
@@ -50,7 +51,7 @@ def _files(get: Get) -> Any:
             return io.BytesIO(get(self.location))
 
     class Files(FileIO):
-        """Reads only."""
+        """Only reads objects."""
 
         def new_input(self, location: str) -> InputFile:
             return Input(location)

@@ -1,4 +1,4 @@
-"""Rows of JSON lines, as the OpenX SerDe reads them: names without regard to case, text of what is no text.
+"""Reads rows of JSON lines as the OpenX SerDe does: names without regard to case, and any value as text if need be.
 
 https://docs.aws.amazon.com/athena/latest/ug/openx-json-serde.html"""
 
@@ -15,7 +15,10 @@ if TYPE_CHECKING:
 
 
 def read_lines(content: bytes, schema: pa.Schema) -> pa.Table:
-    """A row for each line that is not empty; raises QueryError for one that is no JSON object."""
+    """A table with a row for each line that is not empty. Raises QueryError for a line that is no JSON object.
+
+    A column is null if the line lacks it, or if its value cannot be read as the column's type. Of the line
+    `{"Value": "7", "Score": "high"}` the column `value string` is `7`, and `score double` is null."""
     import pyarrow as pa
 
     documents = [_document(line) for line in content.splitlines() if line.strip()]
@@ -41,7 +44,7 @@ def _lowered(document: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _cell(value: Any, kind: pa.DataType) -> Any:
-    """The value as Arrow takes it for the type; None where it cannot be one."""
+    """The value as Arrow takes it for the type; None if it cannot be read as that type."""
     import pyarrow as pa
 
     types = pa.types

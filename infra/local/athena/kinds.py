@@ -1,4 +1,4 @@
-"""Types: those that the catalogue writes as text, Arrow's, and the names that Athena gives them in a result."""
+"""Types of columns: as text in the catalogue, as Arrow's types, and by the names that Athena gives them in a result."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ if TYPE_CHECKING:
 
 
 def arrow_type(text: str) -> pa.DataType:
-    """The type that a Glue column declares, for example `struct<data:string,seen:array<double>>`.
+    """Arrow's type for the text that a Glue column declares, such as `struct<data:string,seen:array<double>>`.
 
-    Raises ValueError for one that is not known. https://docs.aws.amazon.com/athena/latest/ug/data-types.html"""
+    Raises ValueError for an unknown type. https://docs.aws.amazon.com/athena/latest/ug/data-types.html"""
     import pyarrow as pa
 
     text = text.strip().lower()
@@ -25,6 +25,7 @@ def arrow_type(text: str) -> pa.DataType:
     if name == "struct":
         fields = (part.partition(":") for part in parts)
         return pa.struct([(field, arrow_type(kind)) for field, _, kind in fields])
+    # Any other type has one word and no parts.
     simple = {
         "boolean": pa.bool_(),
         "tinyint": pa.int8(),
@@ -45,7 +46,7 @@ def arrow_type(text: str) -> pa.DataType:
 
 
 def athena_name(kind: pa.DataType) -> str:
-    """What the metadata of a result calls the type of a column."""
+    """The name of a column's type in the metadata of a result, such as `bigint`."""
     import pyarrow as pa
 
     types = pa.types
@@ -55,7 +56,7 @@ def athena_name(kind: pa.DataType) -> str:
         return "array"
     if types.is_struct(kind):
         return "row"
-    # The sum of integers is a bigint in Athena, of 128 bits here; Arrow has that as a decimal without places.
+    # The sum of integers is a bigint in Athena. In duckdb it has 128 bits, which Arrow has as a decimal without places.
     if types.is_decimal(kind):
         return "bigint" if kind.scale == 0 else "decimal"
     names = {
@@ -73,7 +74,7 @@ def athena_name(kind: pa.DataType) -> str:
 
 
 def _split(text: str) -> Iterator[str]:
-    """At the commas that lie in no brackets."""
+    """Split the text at the commas that lie in no brackets: `a:int,b:map<string,int>` has two parts."""
     depth, start = 0, 0
     for at, letter in enumerate(text):
         depth += {"<": 1, ">": -1}.get(letter, 0)

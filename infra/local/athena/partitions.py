@@ -1,4 +1,9 @@
-"""Partitions of an external table: the values that its properties project, and which of them a condition leaves.
+"""Partitions of an external table: those that its properties project, and those that a query's conditions leave.
+
+    storage.location.template   s3://bucket/refused/feed=${feed}/date=${date}/
+    projection.feed.values      training,labels
+    a key of an object          refused/feed=labels/date=1997-05-01/a.parquet
+    its partition               {"feed": "labels", "date": "1997-05-01"}
 
 https://docs.aws.amazon.com/athena/latest/ug/partition-projection-supported-types.html"""
 
@@ -16,6 +21,7 @@ if TYPE_CHECKING:
     from sqlglot import exp
 
 UNITS = {"DAYS": 1, "WEEKS": 7}
+"""The days of each unit in a range such as `NOW-2WEEKS`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,13 +30,16 @@ class StoredFile:
 
     key: str
     size: int
+    """Bytes."""
     partition: Mapping[str, str]
 
 
 def partition_of(key: str, location: str, parameters: Mapping[str, str], now: datetime) -> dict[str, str] | None:
-    """The values in the object's key; None where no projected partition has them, or where it lies elsewhere.
+    """The partition of the object with this key; None if the table does not project it, or the object lies elsewhere.
 
-    `location` is the template of a partition's folder, or that of the table, without the bucket."""
+    `location` is the template of the partitions' folders, or the table's folder, without the bucket. Raises
+    NotImplementedError for a type of projection that is not covered."""
+    # `feed=${feed}/` becomes the pattern `feed=(?P<feed>[^/]+)/`; `re.escape` has put backslashes before $, { and }.
     pattern = re.sub(r"\\\$\\\{(\w+)\\\}", r"(?P<\1>[^/]+)", re.escape(location))
     found = re.match(pattern, key)
     values = found.groupdict() if found else None
@@ -51,6 +60,7 @@ def _is_projected(name: str, value: str, parameters: Mapping[str, str], now: dat
 
 
 def _is_in_range(value: str, bounds: str, now: datetime) -> bool:
+    """Whether the day lies between the bounds, such as `1990-01-01,NOW+1DAYS`."""
     try:
         day = datetime.fromisoformat(value).replace(tzinfo=UTC)
     except ValueError:
@@ -60,7 +70,7 @@ def _is_in_range(value: str, bounds: str, now: datetime) -> bool:
 
 
 def _bound(text: str, now: datetime) -> datetime:
-    """`1990-01-01` or `NOW+1DAYS`."""
+    """The time of one bound: `1990-01-01` or `NOW+1DAYS`."""
     found = re.fullmatch(r"NOW(?:([+-]\d+)(DAYS|WEEKS))?", text.strip())
     if found is None:
         return datetime.fromisoformat(text.strip()).replace(tzinfo=UTC)
@@ -68,13 +78,17 @@ def _bound(text: str, now: datetime) -> datetime:
 
 
 def conditions_on(table: exp.Table, names: Sequence[str]) -> list[exp.Expr]:
-    """The parts of the WHERE around the table that hold for its partitions alone: columns of others are not in them."""
+    """The parts of the WHERE around the table that are about its partitions only.
+
+    `names` are the columns of the partitions. With `feed` among them, `WHERE feed = 'labels' AND line > 3` has one such
+    part."""
     from sqlglot import exp
 
     select = table.find_ancestor(exp.Select)
     where = select.args.get("where") if select else None
     if where is None:
         return []
+    # The parts between the ANDs: each must hold, so each may leave out partitions by itself.
     parts = where.this.flatten() if isinstance(where.this, exp.And) else [where.this]
     return [part for part in parts if _is_about(part, table, names)]
 
@@ -82,6 +96,7 @@ def conditions_on(table: exp.Table, names: Sequence[str]) -> list[exp.Expr]:
 def _is_about(part: exp.Expr, table: exp.Table, names: Sequence[str]) -> bool:
     from sqlglot import exp
 
+    # Every column must be one of the partitions', of this table, and the part must hold no query of its own.
     columns = list(part.find_all(exp.Column))
     own = ("", table.alias_or_name.lower())
     return (
@@ -92,7 +107,7 @@ def _is_about(part: exp.Expr, table: exp.Table, names: Sequence[str]) -> bool:
 
 
 def check_injected(conditions: Sequence[exp.Expr], parameters: Mapping[str, str], names: Sequence[str]) -> None:
-    """Raises QueryError for a query that does not say which values of an injected partition it reads.
+    """Raises QueryError if the query does not say by `=` or IN which values of an injected partition it reads.
 
     https://docs.aws.amazon.com/athena/latest/ug/partition-projection-dynamic-id-partitioning.html"""
     from sqlglot import exp
@@ -115,9 +130,10 @@ def _names(part: exp.Expr) -> set[str]:
 def pruned(
     files: Sequence[StoredFile], conditions: Sequence[exp.Expr], names: Sequence[str], database: Any
 ) -> Iterator[StoredFile]:
-    """The files of the partitions for which all of the conditions hold; `database` is a connection of duckdb."""
+    """Yields the files of the partitions for which all conditions hold. `database` is a connection of duckdb."""
     from sqlglot import exp
 
+    # duckdb judges the conditions: the partitions are the rows of a table that the query itself lists.
     wanted = set(_partitions(files, names))
     if conditions and wanted:
         rows = ", ".join(f"({', '.join(exp.Literal.string(cell).sql('duckdb') for cell in row)})" for row in wanted)
@@ -135,6 +151,7 @@ def _partitions(files: Sequence[StoredFile], names: Sequence[str]) -> Iterator[t
 
 
 def _unqualified(node: exp.Expr) -> exp.Expr:
+    """The column without the name of its table: `r.date` becomes `date`."""
     from sqlglot import exp
 
     return exp.column(node.name) if isinstance(node, exp.Column) else node

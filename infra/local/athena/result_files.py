@@ -1,4 +1,4 @@
-"""A result as Athena keeps it: cells as text, a CSV file of quoted cells, and pages of GetQueryResults.
+"""Writes a result as Athena does: cells as text, in a CSV file with quotes and on the pages of GetQueryResults.
 
 https://docs.aws.amazon.com/athena/latest/ug/querying-finding-output-files.html"""
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def rows_of(result: Result) -> Iterator[list[str | None]]:
-    """The cells of each row; None where nothing is."""
+    """Yields each row as a list of texts; the text of null is None."""
     for batch in result.rows.to_batches():
         columns = [
             [_text(cell.as_py(), field.type) for cell in batch.column(at)] for at, field in enumerate(batch.schema)
@@ -25,18 +25,20 @@ def rows_of(result: Result) -> Iterator[list[str | None]]:
 
 
 def to_csv(result: Result) -> str:
-    """A line of names, then one for each row: what is there is quoted, what is not is empty."""
+    """The result of a query as CSV: a line of names, then a line for each row. Every cell is quoted, null is empty.
+
+    An example: `"load","kind"`, then `"1.5","a"`, then `,"b"`."""
     lines = [_line(result.rows.schema.names), *(_line(row) for row in rows_of(result))]
     return "".join(lines)
 
 
 def to_text(result: Result) -> str:
-    """Of a statement that is no query: the cells between tabs, without names."""
+    """The result of a statement that is no query: cells with tabs between them, no line of names."""
     return "".join("\t".join(cell or "" for cell in row) + "\n" for row in rows_of(result))
 
 
 def column_info(result: Result) -> list[dict[str, Any]]:
-    """What GetQueryResults says of each column."""
+    """The columns as GetQueryResults describes them (ColumnInfo)."""
     return [
         {
             "CatalogName": "hive",
@@ -60,6 +62,8 @@ def _line(cells: list[str | None] | list[str]) -> str:
 
 
 def _text(value: Any, kind: pa.DataType) -> str | None:
+    """A cell as Athena writes it: `true`, `1997-05-01 00:00:00.000`, `{id=e2, key={at=1}}`, `[1, 2]`; None for null."""
+    # datetime before date, of which it is a subclass.
     if value is None:
         return None
     if isinstance(value, bool):
@@ -82,6 +86,7 @@ def _text(value: Any, kind: pa.DataType) -> str | None:
 def _several(value: list[Any], kind: pa.DataType) -> str:
     import pyarrow as pa
 
+    # Arrow gives a map as a list of pairs.
     if pa.types.is_map(kind):
         pairs = ((_part(name, kind.key_type), _part(one, kind.item_type)) for name, one in value)
         return "{" + ", ".join(f"{name}={one}" for name, one in pairs) + "}"
@@ -89,12 +94,13 @@ def _several(value: list[Any], kind: pa.DataType) -> str:
 
 
 def _part(value: Any, kind: pa.DataType) -> str:
+    """A value within another one: there null is written `null`."""
     found = _text(value, kind)
     return "null" if found is None else found
 
 
 def _time(value: datetime) -> str:
-    """To the millisecond, to the microsecond where there are some."""
+    """The time with three digits of a second, or with six if the last three are not zero."""
     exact = "microseconds" if value.microsecond % 1000 else "milliseconds"
     text = value.replace(tzinfo=None).isoformat(sep=" ", timespec=exact)
     return text if value.tzinfo is None else f"{text} UTC"

@@ -1,4 +1,6 @@
-"""One statement of Athena's dialect, run by duckdb over the tables that it names."""
+"""Runs one statement of Athena's dialect: sqlglot translates it, duckdb runs it over the tables that it names.
+
+`SELECT kind, 7 / 2 FROM loads` becomes `SELECT "kind", DIVIDED(7, 2) AS "_col1" FROM "table_0" AS "loads"`."""
 
 from __future__ import annotations
 
@@ -22,23 +24,24 @@ SHOW = {
     r"show\s+columns\s+(?:in|from)\s+(?P<table>[\w.\"`]+)(?:\s+(?:in|from)\s+(?P<schema>\w+))?": "columns",
     r"desc(?:ribe)?\s+(?:extended\s+|formatted\s+)?(?P<table>[\w.\"`]+)": "describe",
 }
+"""Statements about the catalogue, as patterns, and their keys in `_LISTS`."""
 LIMITS: dict[str, str | bool | int | float | list[str]] = {"enable_external_access": "false", "memory_limit": "2GB"}
-"""A query reads the tables that it is given: no file and no address of this machine."""
+"""Settings of duckdb. A query reads the tables that it is given, but no file and no address of this machine."""
 DIVISION = """CREATE MACRO divided(a, b) AS CASE
     WHEN regexp_matches(typeof(a), '^U?(TINY|SMALL|BIG|HUGE)?INT(EGER)?$')
      AND regexp_matches(typeof(b), '^U?(TINY|SMALL|BIG|HUGE)?INT(EGER)?$') THEN a // b ELSE a / b END"""
-"""Athena divides integers without a remainder, duckdb does not."""
+"""In Athena the division of two integers drops the remainder (7 / 2 is 3); in duckdb it does not (3.5)."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Result:
-    """What a statement answers."""
+    """The answer of a statement."""
 
     rows: pa.Table
     types: tuple[str, ...]
     """Athena's type of each column."""
     scanned: int
-    """Bytes."""
+    """The bytes that Athena would read and bill."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,15 +50,19 @@ class Statement:
 
     text: str
     kind: str
-    """`DML` for what answers rows of tables, `UTILITY` for what tells of the catalogue or the plan."""
+    """`DML` for a query, `UTILITY` for a statement about the catalogue or about the plan of a query."""
     tree: exp.Expr | None = None
-    """Of a query."""
+    """The syntax tree of a query; None for a statement about the catalogue."""
     explains: bool = False
+    """Whether only the plan of the query is wanted (EXPLAIN)."""
 
 
 def parse(text: str) -> Statement:
-    """The statement. Raises QueryError for what is no SQL or is not covered here; Athena says so at the start, too."""
+    """The statement of the text. Raises QueryError if the text is no SQL, or a statement that is not covered.
+
+    Athena, too, refuses such a text when the query is started."""
     plain = text.strip().rstrip(";").strip()
+    # A statement about the catalogue needs no tree: patterns recognise it.
     if _shown(plain):
         return Statement(text=plain, kind="UTILITY")
     explained = re.sub(r"(?i)^explain(\s+analyze)?\s+", "", plain)
@@ -84,6 +91,7 @@ def _query(text: str) -> exp.Expr:
 
 
 def _refuse(error: Any) -> NoReturn:
+    """Raises QueryError with sqlglot's reason in Athena's form: `line 1:8: mismatched input …`."""
     found = (error.errors or [{}])[0] if hasattr(error, "errors") else {}
     where = f"line {found.get('line', 1)}:{found.get('col', 1)}"
     came = found.get("highlight") or "input"
@@ -91,6 +99,9 @@ def _refuse(error: Any) -> NoReturn:
 
 
 def _shown(text: str) -> tuple[str, dict[str, str]] | None:
+    """The key in `_LISTS` and the names in the text; None if the text is no statement about the catalogue.
+
+    `show tables in queried 'lo*'` is `("tables", {"schema": "queried", "like": "lo*"})`."""
     for pattern, name in SHOW.items():
         if found := re.fullmatch(pattern, text, re.IGNORECASE):
             return name, {key: re.sub(r'["`]', "", value) for key, value in found.groupdict().items() if value}
@@ -105,11 +116,15 @@ def run(
     limit: int | None,
     started: Callable[[Any], object],
 ) -> Result:
-    """The answer; `started` is given the connection, which may be interrupted. Raises QueryError, and ScanLimitError
-    where the tables' files have more than `limit` bytes."""
+    """Run the statement and return its answer.
+
+    `schema` is the database of tables that are named without one. `started` gets the connection, by which another
+    thread may interrupt the query. Raises QueryError if the statement fails, ScanLimitError if it would scan more than
+    `limit` bytes."""
     import duckdb
 
     with duckdb.connect(config=LIMITS) as database:
+        # Times have UTC as on Athena, whatever the time zone of this machine.
         database.execute("SET TimeZone = 'UTC'")
         database.execute(DIVISION)
         started(database)
@@ -121,8 +136,10 @@ def run(
 def _of_tables(statement: Statement, schema: str, reader: TableReader, database: Any, limit: int | None) -> Result:
     import duckdb
 
+    # Each table is read into memory and registered under a name without meaning; the query then names that one.
     assert statement.tree is not None
     tree, scanned = statement.tree.copy(), 0
+    # A list, since each table's node is replaced in the tree while the loop runs.
     for number, node in enumerate(list(_tables(tree))):
         rows, size = reader.read(node, (node.db or schema).lower(), _names(tree))
         scanned += size
@@ -142,7 +159,7 @@ def _of_tables(statement: Statement, schema: str, reader: TableReader, database:
 
 
 def _plan(database: Any, sql: str) -> pa.Table:
-    """As duckdb plans it, a line each."""
+    """The plan of duckdb, a row for each line."""
     return _texts(
         ["query_plan"],
         [[line] for _, plan in database.execute(f"EXPLAIN {sql}").fetchall() for line in plan.splitlines()],
@@ -150,7 +167,7 @@ def _plan(database: Any, sql: str) -> pa.Table:
 
 
 def _tables(tree: exp.Expr) -> Iterator[exp.Table]:
-    """Those of the catalogue; a name that WITH declares is none."""
+    """Yields the tables of the catalogue in the query. A name that WITH declares is no such table."""
     from sqlglot import exp
 
     declared = {cte.alias.lower() for cte in tree.find_all(exp.CTE)}
@@ -160,24 +177,29 @@ def _tables(tree: exp.Expr) -> Iterator[exp.Table]:
 
 
 def _names(tree: exp.Expr) -> frozenset[str] | None:
-    """Every name in the query: a column that has none of them is not read. None where `*` names all."""
+    """Every name in the query, in lower case: a column with another name is not read. None if `*` names all columns."""
     from sqlglot import exp
 
+    # The `*` of `count(*)` names no column.
     if any(not isinstance(star.parent, exp.Count) for star in tree.find_all(exp.Star)):
         return None
     return frozenset(name.name.lower() for name in tree.find_all(exp.Identifier))
 
 
 def _replace(node: exp.Table, name: str) -> None:
+    """Name the registered table in place of the catalogue's. The old name stays as its alias, for `loads.kind`."""
     from sqlglot import exp
 
+    # In `FROM (a JOIN b ON …)` the joins hang on the node of the first table: the new node takes them over.
     alias = node.args.get("alias") or exp.TableAlias(this=exp.to_identifier(node.name))
     joins = node.args.get("joins")
     node.replace(exp.Table(this=exp.to_identifier(name), alias=alias.copy(), joins=joins))
 
 
 def _named(tree: exp.Expr) -> exp.Expr:
-    """Athena calls the n-th expression without a name `_coln`."""
+    """Name the columns that have no name as Athena does: `_col1` is the second one.
+
+    The tree itself is changed. In a UNION the first SELECT gives the names."""
     from sqlglot import exp
 
     first = tree
@@ -191,13 +213,14 @@ def _named(tree: exp.Expr) -> exp.Expr:
 
 
 def _divided(node: exp.Expr) -> exp.Expr:
+    """The call of the macro `divided` in place of a division; any other node as it is."""
     from sqlglot import exp
 
     return exp.Anonymous(this="divided", expressions=[node.left, node.right]) if isinstance(node, exp.Div) else node
 
 
 def _in_words(error: Exception) -> str:
-    """The reason as Athena's codes name it, with what duckdb says."""
+    """duckdb's error with the code that Athena has for it."""
     text = str(error).strip()
     if found := re.search(r'Referenced column "([^"]+)" not found', text):
         column = f"Column '{found[1]}' cannot be resolved or requester is not authorized to access requested resources"
@@ -210,6 +233,7 @@ def _in_words(error: Exception) -> str:
 
 
 def _of_catalogue(text: str, schema: str, reader: TableReader) -> Result:
+    """The answer of a statement about the catalogue. Raises QueryError if the caller may not read it."""
     found = _shown(text)
     assert found is not None
     what, given = found
@@ -241,7 +265,7 @@ def _describe(reader: TableReader, schema: str, given: dict[str, str]) -> tuple[
 
 
 def _columns(reader: TableReader, schema: str, table: str) -> list[tuple[str, str, str]]:
-    """Name, type and comment; the partitions' come last."""
+    """Name, type and comment of each column of the table (`name` or `schema.name`); those of partitions come last."""
     *given, name = table.split(".")
     found = reader.find((given or [schema])[-1].lower(), name.lower())
     every = [*found["StorageDescriptor"]["Columns"], *found.get("PartitionKeys", ())]
@@ -257,12 +281,13 @@ _LISTS: dict[str, Callable[[TableReader, str, dict[str, str]], tuple[list[str], 
 
 
 def _is_like(name: str, pattern: str | None) -> bool:
-    """`elec*|*_rows`."""
+    """Whether the name matches a pattern such as `elec*|*_rows`; without a pattern every name does."""
     parts = (pattern or "*").lower().split("|")
     return any(re.fullmatch(re.escape(part).replace(r"\*", ".*"), name) for part in parts)
 
 
 def _texts(names: list[str], rows: list[list[str]]) -> Result:
+    """A result whose columns all are text."""
     import pyarrow as pa
 
     columns = [pa.array([row[at] for row in rows], pa.string()) for at in range(len(names))]

@@ -1,6 +1,6 @@
-"""Tables of the catalogue as Arrow: Iceberg by its metadata, others by their location, serde and projection.
+"""Reads tables of the catalogue into Arrow: Iceberg by its metadata, others by location, serde and projection.
 
-Everything is read by the clients of the query's caller, so what the caller's role may not read fails the query."""
+Everything is read by the clients of the query's caller. So a query fails that reads what the caller's role may not."""
 
 from __future__ import annotations
 
@@ -29,16 +29,17 @@ PARQUET_SERDE = "org.apache.hadoop.hive.ql.io.parquet.serde.ParquetHiveSerDe"
 
 @dataclass(frozen=True, kw_only=True)
 class TableReader:
-    """The tables that one query reads."""
+    """Reads the tables of one query."""
 
     glue: Any
     s3: Any
     database: Any
-    """A connection of duckdb, which judges conditions on partitions."""
+    """A connection of duckdb, which judges the conditions on partitions."""
     now: datetime
+    """What NOW means in the range of a projected date."""
 
     def find(self, schema: str, name: str) -> dict[str, Any]:
-        """The catalogue's entry. Raises QueryError where there is none, or the caller may not see it."""
+        """The table's entry in the catalogue. Raises QueryError if there is none, or if the caller may not see it."""
         try:
             found: dict[str, Any] = self.glue.get_table(DatabaseName=schema, Name=name)["Table"]
         except ClientError as error:
@@ -48,7 +49,10 @@ class TableReader:
         return found
 
     def read(self, node: exp.Table, schema: str, names: frozenset[str] | None) -> tuple[pa.Table, int]:
-        """The rows in the columns of these names (None for all), and the bytes that Athena would read for them."""
+        """All rows with the columns of these names, and the bytes that Athena would read for them.
+
+        `names` None means all columns. Raises QueryError if the table cannot be read, or has no version that the query
+        asks for; NotImplementedError for a serde, a projection or files that are not covered."""
         table = self.find(schema, node.name.lower())
         if table.get("Parameters", {}).get("table_type", "").upper() == "ICEBERG":
             return self._iceberg(table, _version(node), names)
@@ -64,11 +68,13 @@ class TableReader:
 
         from infra.local.athena.iceberg import files_of
 
+        # The columns are those of the present schema. Data files are read by field id, as old files may have old names.
         content = self._get(table["Parameters"]["metadata_location"])
         metadata = TableMetadataUtil.parse_raw(content.decode())
         fields = [field for field in metadata.schema().fields if names is None or field.name.lower() in names]
         arrow = schema_to_pyarrow(metadata.schema(), include_field_ids=False)
         types = {field.field_id: arrow.field(field.name) for field in fields}
+        # The first part has no rows: it keeps the columns of a table without files.
         parts, size = [arrow.empty_table().select([field.name for field in fields])], 0
         for uri in files_of(metadata, version(metadata), self._get):
             part, read = _by_field_id(self._get(uri), types)
@@ -81,6 +87,8 @@ class TableReader:
     ) -> tuple[pa.Table, int]:
         import pyarrow as pa
 
+        # The columns of partitions (`keys`) are in no file: they come from the object's key. Conditions on them alone
+        # leave out files before they are read.
         keys = [column["Name"] for column in table.get("PartitionKeys", ())]
         conditions = conditions_on(node, keys)
         check_injected(conditions, table.get("Parameters", {}), keys)
@@ -94,6 +102,7 @@ class TableReader:
         read_file = _reader(table["StorageDescriptor"]["SerdeInfo"]["SerializationLibrary"])
         for file in pruned(files, conditions, keys, self.database):
             part, read = read_file(self._get(f"s3://{bucket}/{file.key}"), schema)
+            # Each row gets the values of its file's partition.
             for key in shown:
                 part = part.append_column(key, pa.repeat(pa.scalar(file.partition[key]), part.num_rows))
             parts.append(part)
@@ -101,12 +110,14 @@ class TableReader:
         return _joined(parts), size
 
     def _files(self, table: Mapping[str, Any], keys: Sequence[str]) -> tuple[str, list[StoredFile]]:
+        """The bucket of the table, and its files in the partitions that it projects."""
         parameters = table.get("Parameters", {})
         if keys and parameters.get("projection.enabled") != "true":
             raise NotImplementedError("athena: partitions that are registered in the catalogue")
         template = parameters.get("storage.location.template", table["StorageDescriptor"]["Location"])
         bucket, _, location = template.removeprefix("s3://").partition("/")
         found = []
+        # All objects below the last folder whose name is fixed: `refused/` of `refused/feed=${feed}/`.
         for entry in self._list(bucket, location.partition("$")[0].rpartition("/")[0] + "/"):
             partition = partition_of(entry["Key"], location, parameters, self.now)
             # Names that begin with "_" or "." are no data. https://docs.aws.amazon.com/athena/latest/ug/tables-location-format.html
@@ -131,8 +142,10 @@ class TableReader:
 
 
 def _version(node: exp.Table) -> Callable[[Any], int | None]:
-    """The snapshot that the query names, by its id or by a time; None for the current one.
+    """A function that finds the id of the query's snapshot in the metadata of the table.
 
+    The query may name the snapshot by its id or by a time; else it is the present one, None for a table without any.
+    Raises QueryError if the time is none. The function raises QueryError if there was no snapshot at that time.
     https://docs.aws.amazon.com/athena/latest/ug/querying-iceberg-time-travel-and-version-travel-queries.html"""
     version = node.args.get("version")
     if version is None:
@@ -143,6 +156,7 @@ def _version(node: exp.Table) -> Callable[[Any], int | None]:
     found = re.search(r"'([^']+)'", text)
     if found is None:
         raise QueryError(f"INVALID_ARGUMENTS: expected a timestamp, got {text}")
+    # `TIMESTAMP '1997-05-01 00:00:00 UTC'`: times are UTC here, with or without the word.
     moment = datetime.fromisoformat(f"{found[1].removesuffix(' UTC')}+00:00")
 
     def at_that_time(metadata: Any) -> int:
@@ -155,10 +169,14 @@ def _version(node: exp.Table) -> Callable[[Any], int | None]:
 
 
 def _by_field_id(content: bytes, types: Mapping[int, pa.Field]) -> tuple[pa.Table, int]:
-    """A data file in the columns of the table as it is now, whatever their names were when it was written."""
+    """The rows of a data file in the present columns of the table, and the bytes of these columns in the file.
+
+    Columns are found by their field ids, whatever their names were when the file was written. A column that the file
+    does not have is null."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
+    # Iceberg writes the id of each field into the metadata of the Parquet column; -1 is no field's id.
     with pq.ParquetFile(io.BytesIO(content)) as file:
         names = {int((field.metadata or {}).get(FIELD_ID, b"-1")): field.name for field in file.schema_arrow}
         there = {field_id: names[field_id] for field_id in types if field_id in names}
@@ -172,6 +190,9 @@ def _by_field_id(content: bytes, types: Mapping[int, pa.Field]) -> tuple[pa.Tabl
 
 
 def _reader(serde: str) -> Callable[[bytes, pa.Schema], tuple[pa.Table, int]]:
+    """What reads a file of the serde: it returns the rows, and the bytes that Athena reads for them.
+
+    Of JSON lines Athena reads the whole file. Raises NotImplementedError for another serde."""
     if serde == JSON_SERDE:
         return lambda content, schema: (_counted(content, schema), len(content))
     if serde == PARQUET_SERDE:
@@ -180,6 +201,7 @@ def _reader(serde: str) -> Callable[[bytes, pa.Schema], tuple[pa.Table, int]]:
 
 
 def _counted(content: bytes, schema: pa.Schema) -> pa.Table:
+    """The rows of JSON lines, also if no column is wanted: then as many rows as there are lines."""
     import pyarrow as pa
 
     if len(schema):
@@ -188,7 +210,9 @@ def _counted(content: bytes, schema: pa.Schema) -> pa.Table:
 
 
 def _by_name(content: bytes, schema: pa.Schema) -> tuple[pa.Table, int]:
-    """Parquet by the names of the catalogue, without regard to case."""
+    """The rows of a Parquet file in the catalogue's columns, and the bytes of these columns in the file.
+
+    Columns are found by name, without regard to case. A column that the file does not have is null."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -205,24 +229,26 @@ def _by_name(content: bytes, schema: pa.Schema) -> tuple[pa.Table, int]:
 
 
 def _size(file: Any, names: set[str]) -> int:
-    """Bytes of these columns as they are compressed in the file: what Athena reads and bills of Parquet."""
+    """The compressed bytes of these columns in the file: what Athena reads and bills of Parquet."""
+    # A nested column lies in several chunks, whose paths begin with its name: `meta.id`, `meta.key.value`.
     groups = (file.metadata.row_group(number) for number in range(file.metadata.num_row_groups))
     chunks = (group.column(place) for group in groups for place in range(group.num_columns))
     return sum(chunk.total_compressed_size for chunk in chunks if chunk.path_in_schema.partition(".")[0] in names)
 
 
 def _only_rows(rows: pa.Table) -> pa.Table:
-    """As many rows in one column that no query names: `count(*)` reads no column at all."""
+    """A table of as many rows, with one column that no query names: `count(*)` reads no column at all."""
     import pyarrow as pa
 
     return pa.table({ROW: pa.nulls(rows.num_rows, pa.bool_())})
 
 
 ROW = "$row"
+"""The name of the only column of such a table."""
 
 
 def _joined(parts: Sequence[pa.Table]) -> pa.Table:
-    """The parts in one; the first has no row, and says the columns where there is no other."""
+    """The parts as one table. The first part has no rows: it names the columns if there is no other part."""
     import pyarrow as pa
 
     first, *others = parts if parts[0].num_columns else [_only_rows(parts[0]), *parts[1:]]

@@ -1,1 +1,1 @@
-"""AWS Lambda; named as moto names it, since `lambda` is a word of Python."""
+"""AWS Lambda. The folder is named as moto names it, since `lambda` is a word of Python."""

@@ -1,4 +1,10 @@
-"""Asynchronous invocations: answered at once, tried three times, then handed to a destination or dead-letter queue."""
+"""Asynchronous invocations: answered at once, tried three times, then handed to a destination or dead-letter queue.
+
+With two retries, which is the default, an event goes this way:
+
+    attempt 1 --1 s--> attempt 2 --2 s--> attempt 3 -> OnFailure destination, dead-letter queue
+        any attempt that succeeds                   -> OnSuccess destination
+"""
 
 from __future__ import annotations
 
@@ -15,11 +21,13 @@ from infra.local.kernel.dispatcher import dispatcher
 LOG = logging.getLogger(__name__)
 PRINCIPAL = "lambda.amazonaws.com"
 RETRY_WAITS_S = (1.0, 2.0)
-"""Real seconds before the second and the third attempt; AWS waits one and two minutes."""
+"""Real seconds before the second and the third attempt. AWS waits one and two minutes."""
 
 
 def send(cloud: Cloud, function: Any, payload: bytes, request_id: str, *, attempt: int = 1) -> None:
-    """Queue the event; the function's event-invoke configuration decides how often it is tried."""
+    """Queue the event and return. The function's event-invoke configuration says how often it is tried.
+
+    `attempt` counts from 1."""
     wait_s = RETRY_WAITS_S[attempt - 2] if attempt > 1 else 0.0
     dispatcher(cloud).submit(
         f"invocation of {function.function_name}",
@@ -29,6 +37,7 @@ def send(cloud: Cloud, function: Any, payload: bytes, request_id: str, *, attemp
 
 
 def _attempt(cloud: Cloud, function: Any, payload: bytes, request_id: str, attempt: int) -> None:
+    # A thread of the dispatcher runs this. The configuration is read after the invocation, as it is by then.
     functions: Functions = cloud.parts[Functions]
     outcome = functions.invoke(function, payload, request_id)
     config = function.event_invoke_config[-1].config if function.event_invoke_config else {}
@@ -45,6 +54,9 @@ def _attempt(cloud: Cloud, function: Any, payload: bytes, request_id: str, attem
 def _to_destination(
     cloud: Cloud, function: Any, destination: dict[str, str], payload: bytes, outcome: Outcome, attempt: int
 ) -> None:
+    """Send the invocation record to the destination, if there is one.
+
+    https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-retain-records.html"""
     arn = destination.get("Destination")
     if not arn:
         return
@@ -78,7 +90,8 @@ def _to_destination(
 def _to_dead_letters(cloud: Cloud, function: Any, payload: bytes, outcome: Outcome) -> None:
     if not function.dead_letter_arn:
         return
-    # As documented for dead-letter queues: ErrorCode is an HTTP status, ErrorMessage the first 1 KB of the error.
+    # A dead letter is the event itself. As documented, its attributes say what failed: ErrorCode is an HTTP status,
+    # ErrorMessage the first 1 KB of the error.
     message = str(_read(outcome.payload).get("errorMessage", ""))[:1024]
     attributes: dict[str, str | int] = {"RequestID": outcome.request_id, "ErrorCode": 200, "ErrorMessage": message}
     _as_function(cloud, function, function.dead_letter_arn, payload.decode(), attributes)
@@ -87,7 +100,7 @@ def _to_dead_letters(cloud: Cloud, function: Any, payload: bytes, outcome: Outco
 def _as_function(
     cloud: Cloud, function: Any, arn: str, body: str, attributes: dict[str, str | int] | None = None
 ) -> None:
-    """Send under the function's role. What the role may not send is lost, as on AWS; the cloud's log says so."""
+    """Send under the function's role. What the role may not send is lost, as on AWS. The cloud's log then says so."""
     target = {"Arn": arn, "RoleArn": function.role}
     try:
         role_calls.call(cloud, target, body, principal=PRINCIPAL, attributes=attributes)

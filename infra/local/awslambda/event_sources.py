@@ -1,4 +1,4 @@
-"""Event source mappings: made where the function's role may read the source, polled by the source's own service."""
+"""Event source mappings. One is made only if the function's role may read the source; the source's service polls it."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ from infra.local.kernel.patching import replace
 
 @dataclass(frozen=True, kw_only=True)
 class EventSource:
-    """One kind of source."""
+    """A kind of event source, such as SQS."""
 
     name: str
-    """As Lambda's errors name it."""
+    """The name of the service in Lambda's errors."""
     rights: Callable[[str], Iterator[Request]]
-    """By the source's ARN: what the poller does in the role's name."""
+    """Takes a source's ARN; gives the permissions that the poller uses in the role's name."""
     start: Callable[[Any, Any], None]
-    """Called with moto's backend and the new mapping."""
+    """Starts to poll. Takes moto's Lambda backend and the new mapping."""
     refused: frozenset[str]
-    """Settings that nothing here carries out."""
+    """Settings of a mapping that nothing here carries out. A mapping that has one is refused."""
 
 
 class EventSources(dict[str, EventSource]):
-    """By service, as ARNs name it."""
+    """The kinds of event sources by the service's name in ARNs. Each service adds its own: `{"sqs": …}`."""
 
 
 def make_event_source_mappings(cloud: Cloud) -> None:
@@ -40,13 +40,13 @@ def make_event_source_mappings(cloud: Cloud) -> None:
         source = _source(cloud, spec)
         _check_role(cloud, self.get_function(spec["FunctionName"]).role, source, spec["EventSourceArn"])
         mapping = create(self, spec)
-        # A template writes true as "true"; the text "false" must not enable.
+        # moto keeps what it gets. A template writes the text "false", which would count as true.
         mapping.enabled = str(mapping.enabled).lower() != "false"
         source.start(self, mapping)
         return mapping
 
     def list_event_source_mappings(self: Any, event_source_arn: str, function_name: str) -> list[Any]:
-        # By the name as well as by the ARN, whichever of the two made the mapping; moto compares the texts.
+        # moto compares texts. On AWS a mapping is found by the function's name and by its ARN, whichever made it.
         wanted = _function_of(function_name or "")
         return [one for one in listed(self, event_source_arn, "") if wanted in ("", _function_of(one.function_name))]
 
@@ -63,14 +63,17 @@ def make_event_source_mappings(cloud: Cloud) -> None:
 
 
 def is_wanted(cloud: Cloud, backend: Any, mapping: Any) -> bool:
-    """Whether a poller of the mapping goes on: the mapping is there and the cloud runs."""
+    """Whether a poller of the mapping goes on: the mapping still exists and the cloud runs."""
     return not cloud.stopping.is_set() and mapping.uuid in backend._event_source_mappings
 
 
 @contextmanager
 def polling(mapping: Any) -> Iterator[bool]:
-    """Whether the mapping is enabled; until the end of the block one that is disabled meanwhile is `Disabling`."""
-    # Marked before the look: who disables the mapping after the look sees the mark.
+    """Gives whether the mapping is enabled, and marks it as polled until the end of the block.
+
+    A mapping that is disabled within the block is `Disabling` until the block ends, as on AWS: its poller may still
+    take a message."""
+    # Marked before the look: whoever disables the mapping after the look sees the mark.
     mapping.is_polled = True
     try:
         yield mapping.enabled
@@ -79,7 +82,8 @@ def polling(mapping: Any) -> Iterator[bool]:
 
 
 def _function_of(name: str) -> str:
-    """The function's name, of a name, an ARN or a part of one:
+    """The function's name in a name, an ARN or a part of an ARN, each with or without a version.
+
     https://docs.aws.amazon.com/lambda/latest/api/API_ListEventSourceMappings.html"""
     return name.rpartition("function:")[2].partition(":")[0]
 
@@ -87,6 +91,7 @@ def _function_of(name: str) -> str:
 def _source(cloud: Cloud, spec: dict[str, Any]) -> EventSource:
     from moto.awslambda.exceptions import InvalidParameterValueException
 
+    """The kind of the source. Raises moto's InvalidParameterValueException for a source or setting without cover."""
     arn = str(spec.get("EventSourceArn", ""))
     sources = cloud.part(EventSources)
     source = sources.get("".join(arn.split(":")[2:3]))
@@ -100,7 +105,7 @@ def _source(cloud: Cloud, spec: dict[str, Any]) -> EventSource:
 
 
 def _check_role(cloud: Cloud, role: str, source: EventSource, arn: str) -> None:
-    """AWS makes no mapping whose function's role may not read the source."""
+    """Raise InvalidParameterValueException if the function's role may not read the source, as AWS does."""
     from moto.awslambda.exceptions import InvalidParameterValueException
 
     from infra.local.iam.identity import refused

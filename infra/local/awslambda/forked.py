@@ -1,6 +1,7 @@
-"""The processes of functions as forks of one that has imported the packages of their layers: half a second each.
+"""Starts functions as forks of a process that has imported the packages of their layers. That saves half a second each.
 
-AWS starts each in a sandbox of its own. Here the first function with a list of layers starts a fork server with them.
+AWS starts each function in a sandbox of its own. Here the first function with a list of layers starts a fork server
+with these layers, and all functions with the same list are forks of it.
 """
 
 from __future__ import annotations
@@ -15,12 +16,12 @@ from infra.local.kernel.cloud import Cloud
 from infra.local.kernel.forks import READ_AT_IMPORT, Fork, ForkServer, fork_servers
 
 INTERPRETER = (sys.executable, "-I", "-S")
-"""Nothing of the host's packages or environment is on the path."""
+"""`-I` and `-S` keep the host's environment and packages off the path."""
 LARGE = (
     "boto3.s3.inject",
     "simplejson",
     "zoneinfo",
-    "pydantic.dataclasses",  # and with it nearly all that the package else imports when it is first needed
+    "pydantic.dataclasses",  # with it comes nearly all that the package would else import on first use
     "yaml",
     "aws_lambda_powertools.utilities.data_classes",
     "numpy",
@@ -28,13 +29,17 @@ LARGE = (
     "pyarrow.compute",
     "pyiceberg.catalog.glue",
 )
-"""What functions import, as far as their layers have it."""
+"""The modules that functions import. Those that the layers do not have are skipped."""
 
 
 def forked(
     cloud: Cloud, libraries: Sequence[Path], arguments: Sequence[str], environment: Mapping[str, str]
 ) -> Fork | None:
-    """What starts a function's process as a fork of one with these folders; None where it is to start by itself."""
+    """What starts a function's process as a fork of the server with these folders; None if no fork is possible.
+
+    `libraries` are the folders of the layers and of the runtime, as they stand on the import path."""
+    # The server imports under the runtime's own variables. They are a part of its name, so that functions for which
+    # they differ get another server.
     own = {name: text for name, text in environment.items() if _is_of_runtime(name)}
     server = ForkServer(
         name=f"layers-{sha256(str((libraries, sorted(own.items()))).encode()).hexdigest()[:16]}",

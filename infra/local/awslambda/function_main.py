@@ -1,7 +1,7 @@
-"""First file of a function's process: sets the import path of AWS's Python runtime, then runs AWS's own client.
+"""The first file of a function's process: sets the import path of AWS's Python runtime, then runs AWS's own client.
 
-Started with `python -I -S`, so that nothing of the host's packages or environment is on the path.
-Arguments: the folders in front of the standard library joined by `:`, the handler."""
+It is started as `python -I -S function_main.py FOLDERS HANDLER`. The options keep the host's packages and environment
+off the path. FOLDERS are those in front of the standard library, joined by `:`."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from importlib.util import module_from_spec, spec_from_file_location
 class Lines(io.TextIOBase):
     """Writes whole lines to a descriptor, each in one piece.
 
-    The workers of a function append to one log; AWS's client flushes after each part of a line, so that without this
-    the lines of two workers, and with them metrics in log lines, run into each other."""
+    The workers of a function append to one log, and AWS's client flushes after each part of a line. Without this class
+    the lines of two workers would run into each other, and with them the metrics that lines hold."""
 
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
@@ -30,7 +30,7 @@ class Lines(io.TextIOBase):
         return len(text)
 
     def end(self) -> None:
-        """Write what is left of a line."""
+        """Write the last line, if it has no line break."""
         self._put(self._rest)
         self._rest = ""
 
@@ -42,6 +42,7 @@ class Lines(io.TextIOBase):
 
     def _put(self, text: str) -> None:
         data = text.encode(errors="backslashreplace")
+        # `os.write` may take a part only, and says how many bytes it took.
         while data:
             data = data[os.write(self._descriptor, data) :]
 
@@ -49,7 +50,7 @@ class Lines(io.TextIOBase):
 def main() -> None:
     folders, handler = sys.argv[1:]
     sys.path[:0] = folders.split(":")
-    # A bundle is read-only on AWS; its folder stays as it was staged.
+    # On AWS a bundle is read-only. Here its folder must stay as it was staged.
     sys.dont_write_bytecode = True
     sys.stdout, sys.stderr = Lines(1), Lines(2)
     atexit.register(sys.stdout.end)
@@ -60,7 +61,7 @@ def main() -> None:
 
 
 def _trace_calls() -> None:
-    """Load the call tracer by its file, since the repository is not on the import path of a function."""
+    """Load the call tracer from its file, since the repository is not on the import path of a function."""
     path = os.path.join(os.path.dirname(os.path.dirname(__file__)), "kernel", "call_tracer.py")
     spec = spec_from_file_location("call_tracer", path)
     assert spec is not None

@@ -1,7 +1,7 @@
-"""Invoke: synchronous, asynchronous and dry runs, with the answer, log tail and error that AWS gives.
+"""The operation Invoke: synchronous, asynchronous and dry runs, with AWS's answer, log tail and error.
 
-Every way to a function (Invoke, Step Functions, SNS, SQS, EventBridge, S3) ends in moto's `LambdaFunction.invoke`, so
-that is what is replaced."""
+Every call of a function (by Invoke, Step Functions, SNS, SQS, EventBridge, S3) ends in moto's `LambdaFunction.invoke`.
+So this method is replaced."""
 
 from __future__ import annotations
 
@@ -28,7 +28,8 @@ UNTRUSTED = "The role defined for the function cannot be assumed by Lambda."
 
 def run_functions(cloud: Cloud) -> None:
     models: Any = import_module("moto.awslambda.models")
-    # The name of the backend that has layers and versions.
+    # moto has two backends for Lambda. The one with layers and versions is chosen by this setting; no Docker is used,
+    # since `invoke` is replaced below.
     replace_entries(cast("dict[str, Any]", default_user_config), **{"lambda": {"use_docker": True}})
     functions = cloud.parts[Functions] = Functions(cloud)
 
@@ -36,33 +37,38 @@ def run_functions(cloud: Cloud) -> None:
         return _answer(cloud, functions, self, _bytes(body), request_headers, response_headers)
 
     replace(models.LambdaFunction, invoke=invoke)
-    # moto refuses answers of 6,000,000 bytes; `payload_limits` has AWS's limit.
+    # moto refuses answers above 6,000,000 bytes, which it measures by `sys.getsizeof`. This stand-in for `sys` lets all
+    # pass; `payload_limits` keeps AWS's limit. May go when moto has AWS's limit.
     replace(import_module("moto.awslambda.responses"), sys=SimpleNamespace(getsizeof=lambda _: 0))
     _keep_dead_letter_queues(models.LambdaFunction)
     _keep_the_last_invoke_config(models.LambdaBackend)
 
 
 def function_of(cloud: Cloud, name_or_arn: str) -> Any:
-    """moto's function by name or ARN, version or alias included; raises moto's error when there is none."""
+    """moto's function by its name or ARN, also with a version or an alias. Raises moto's error if there is none."""
     from moto.awslambda.models import lambda_backends
 
     return lambda_backends[ACCOUNT][cloud.region].get_function(name_or_arn)
 
 
 def cold_starts(cloud: Cloud) -> dict[str, int]:
-    """How many workers were started so far, by function."""
+    """The number of workers started so far, by function."""
     functions: Functions = cloud.parts[Functions]
     return dict(functions.cold_starts)
 
 
 def pending(cloud: Cloud) -> list[str]:
-    """The asynchronous invocations and deliveries under way; the dispatcher's whole queue."""
+    """The asynchronous invocations and deliveries under way: the whole queue of the dispatcher."""
     return dispatcher(cloud).pending()
 
 
 def _answer(
     cloud: Cloud, functions: Functions, function: Any, payload: bytes, headers: Mapping[str, str], answered: Any
 ) -> bytes:
+    """The payload of Invoke's answer; `answered` are the headers of the answer, which are filled here.
+
+    Raises LambdaClientError with AWS's code for an event that is too large, a throttled function, and a role or key
+    that cannot be used."""
     request_id = answered["x-amzn-requestid"] = str(uuid.uuid4())
     kind = {name.lower(): value for name, value in dict(headers).items()}.get("x-amz-invocation-type")
     if kind == "DryRun":
@@ -87,7 +93,8 @@ def _answer(
 
 
 def _refuse_when_throttled(function: Any) -> None:
-    # AWS throttles what exceeds the reserved concurrency; here such calls wait, but for 0, the documented off switch.
+    # AWS throttles calls above the reserved concurrency; here they wait. A concurrency of 0 is AWS's documented way to
+    # switch a function off, and throttles here too.
     if function.reserved_concurrency is not None and int(function.reserved_concurrency) == 0:
         raise _refused("TooManyRequestsException", "Rate Exceeded.", 429)
 
@@ -105,7 +112,9 @@ def _bytes(body: Any) -> bytes:
 
 
 def _keep_dead_letter_queues(kind: Any) -> None:
-    """moto drops `DeadLetterConfig`, and tracing on update."""
+    """Keep `DeadLetterConfig`, and an update of tracing: moto drops both. May go when moto keeps them.
+
+    A function whose role does not trust Lambda is refused when it is made."""
     initialise, configure, describe = kind.__init__, kind.update_configuration, kind.get_configuration
 
     def start(self: Any, account_id: str, spec: dict[str, Any], region: str, version: Any = 1) -> None:
@@ -132,7 +141,7 @@ def _check_trust(role_arn: str) -> None:
 
     from infra.local.kernel.trust import check_trust
 
-    with suppress(NotFoundException):  # moto says it itself, in AWS's words
+    with suppress(NotFoundException):  # moto itself refuses a role that does not exist, in AWS's words
         try:
             check_trust(role_arn, "lambda.amazonaws.com")
         except PermissionError as error:
@@ -140,7 +149,9 @@ def _check_trust(role_arn: str) -> None:
 
 
 def _keep_the_last_invoke_config(kind: Any) -> None:
-    """moto appends each event-invoke configuration and goes on answering the first."""
+    """Keep only the last event-invoke configuration: moto appends each, and goes on answering the first.
+
+    May go when moto replaces it."""
     put = kind.put_function_event_invoke_config
 
     def put_function_event_invoke_config(self: Any, function_name: str, config: dict[str, Any]) -> Any:

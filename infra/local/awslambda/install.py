@@ -1,10 +1,10 @@
-"""AWS Lambda: functions run as processes under their own role.
+"""AWS Lambda: functions that run as processes under their own role.
 
-AWS does: start a sandbox per concurrent invocation, keep it warm, end it on timeout, crash or too much memory; retry
-    asynchronous invocations twice.
-moto does: need Docker, or answer a constant; know no asynchronous path and no dead letters.
-We do: run AWS's own runtime client in warm processes, by the Lambda Runtime API, for every way to a function.
-Weaker: few workers per function; memory is watched every 50 ms; /tmp is the host's; no VPC.
+AWS does: start a sandbox for each concurrent invocation, keep it warm, end it on a timeout, a crash or too much memory,
+    and retry asynchronous invocations twice.
+moto does: need Docker, or answer a constant. It knows no asynchronous invocations and no dead letters.
+We do: run AWS's own runtime client in warm processes, by the Lambda Runtime API, whichever service invokes.
+Weaker: a function has few workers; memory is read every 50 ms; /tmp is the host's; there is no VPC.
 """
 
 from functools import partial

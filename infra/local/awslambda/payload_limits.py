@@ -10,12 +10,15 @@ from dataclasses import replace
 from infra.local.awslambda.pools import Outcome
 
 EVENT_BYTES = {"RequestResponse": 6_291_456, "Event": 1_048_576}
-"""By the type of the invocation."""
+"""The most bytes of an event, by the type of its invocation."""
 ANSWER_BYTES = 6_291_556
+"""The most bytes of an answer."""
 
 
 def why_too_large(payload: bytes, kind: str) -> str | None:
-    """What AWS says to an event that is too large for this type of invocation."""
+    """AWS's message for an event that is too large for this type of invocation, or None if it is not.
+
+    `kind` is `RequestResponse` or `Event`."""
     limit = EVENT_BYTES[kind]
     return (
         None
@@ -25,7 +28,7 @@ def why_too_large(payload: bytes, kind: str) -> str | None:
 
 
 def limited(outcome: Outcome) -> Outcome:
-    """The outcome; one whose answer is too large becomes AWS's error."""
+    """The same outcome, or AWS's error in its place if the answer is too large."""
     if len(outcome.payload) <= ANSWER_BYTES:
         return outcome
     message = f"Response payload size exceeded maximum allowed payload size ({ANSWER_BYTES} bytes)."

@@ -1,4 +1,4 @@
-"""The workers of each function: one is taken for each invocation, started where none is idle, and put back."""
+"""The workers of each function. An invocation takes an idle one, or starts one, and puts it back afterwards."""
 
 from __future__ import annotations
 
@@ -19,12 +19,13 @@ from infra.local.awslambda.workers import Worker, fingerprint
 from infra.local.kernel.cloud import Cloud
 
 WORKERS_PER_FUNCTION = max(2, os.cpu_count() or 1)
-"""More invocations at once wait their turn: more processes than cores only cost their start. AWS starts up to a
-thousand."""
+"""The most workers of a function. Further invocations wait their turn: more processes than cores only cost their start.
+
+AWS starts up to a thousand."""
 LIFETIME_S = 45 * 60.0
-"""A worker older than this is not reused: its role's keys last an hour, as on AWS."""
+"""Seconds after which a worker is not reused: its role's keys last an hour, as on AWS."""
 TAIL_BYTES = 4096
-"""Invoke answers the last 4 KB of the log (`X-Amz-Log-Result`), as on AWS."""
+"""The most bytes of the log's end that Invoke answers (`X-Amz-Log-Result`), as on AWS."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,13 +35,15 @@ class Outcome:
     request_id: str
     payload: bytes
     error: str = ""
-    """`Unhandled` when the function failed for any reason; as in X-Amz-Function-Error."""
+    """`Unhandled` if the function failed for any reason, else empty; as in the header X-Amz-Function-Error."""
     log_tail: bytes = b""
+    """The end of what the log got meanwhile, at most TAIL_BYTES."""
     duration_s: float = 0.0
+    """Seconds from the imported handler to the answer."""
 
 
 class Pool:
-    """The workers of one function; a change of its code or configuration retires those that are idle."""
+    """The workers of one function. A change of its code or configuration retires the idle ones."""
 
     def __init__(self, cloud: Cloud, name: str) -> None:
         self.log = cloud.workspace / "logs" / "functions" / f"{name}.log"
@@ -50,16 +53,18 @@ class Pool:
         self._changed = threading.Condition()
 
     def invoke(self, function: Any, invocation: Invocation, cold_starts: Counter[str]) -> Outcome:
-        # All workers append to one log: the tail may have lines of invocations that ran at the same time.
+        """Run the event in a worker and return the outcome. Counts the start of a new worker in `cold_starts`."""
+        # All workers append to one log, so the tail may have lines of invocations that ran at the same time.
         start = self.log.stat().st_size if self.log.exists() else 0
         worker, cold = self._take(function)
-        # `Duration` begins when the handler is imported; the time before is `Init Duration`, of a cold start alone.
+        # As on AWS: `Duration` begins when the handler is imported. The time before is `Init Duration`, which only a
+        # cold start has.
         began = time.monotonic()
         if worker is None:
             worker = self._start(function, cold_starts)
         ready = time.monotonic()
         try:
-            # One that ended while it was imported has its reason in `ended_for` or `initialisation_error`.
+            # If the worker ended during its import, `ended_for` or `initialisation_error` says why.
             if worker.alive:
                 worker.run(invocation)
         finally:
@@ -70,16 +75,16 @@ class Pool:
         return self._outcome(worker, invocation, error_type, start, duration_s)
 
     def _take(self, function: Any) -> tuple[Worker | None, bool]:
-        """An idle worker, or None and the right to start one; waits while all are busy."""
-        # A worker belongs to one version of code and settings (its fingerprint); `_retire` ends old ones. `_count`
-        # holds idle, busy and starting workers: it is raised here, under the lock, before the slow start outside of
-        # it, so that two callers cannot both start the last one.
+        """An idle worker and False, or None and True for the right to start one. Waits while all are busy."""
+        # A worker belongs to one version of code and settings, its fingerprint; `_retire` ends old ones. `_count` is
+        # the number of idle, busy and starting workers. It is raised here, under the lock, before the slow start
+        # outside of the lock, so that two callers cannot both start the last worker.
         wanted = fingerprint(function)
         limit = min(WORKERS_PER_FUNCTION, int(function.reserved_concurrency or WORKERS_PER_FUNCTION))
         with self._changed:
             while True:
                 self._retire(wanted, function.function_arn)
-                # The one that was put back last is the warmest; the others get old and are retired.
+                # The worker that was put back last is the warmest. The others get old and are retired.
                 for worker in reversed(self._idle):
                     if worker.fingerprint == wanted:
                         self._idle.remove(worker)
@@ -87,7 +92,7 @@ class Pool:
                 if self._count < limit:
                     self._count += 1
                     return None, True
-                # Not without end: a worker that died while idle is noticed by `_retire` alone, and tells nobody.
+                # Not for ever: a worker that dies while idle wakes nobody. Only `_retire` notices it.
                 self._changed.wait(1.0)
 
     def _start(self, function: Any, cold_starts: Counter[str]) -> Worker:
@@ -114,9 +119,10 @@ class Pool:
             self._changed.notify()
 
     def _retire(self, wanted: str, function_arn: str) -> None:
+        """End idle workers that are old, dead, of a former state of the function, or in the way of another version."""
         oldest = time.monotonic() - LIFETIME_S
         for worker in list(self._idle):
-            # Two versions of a function may serve at once; only a full house makes the other version go.
+            # Two versions of a function may serve at once. Only if the pool is full, another version's worker goes.
             full = self._count >= WORKERS_PER_FUNCTION
             changed = worker.fingerprint != wanted and (worker.function_arn == function_arn or full)
             if changed or worker.born < oldest or not worker.alive:
@@ -155,7 +161,9 @@ class Pool:
 
 
 def _failure_type(worker: Worker, invocation: Invocation) -> str:
-    """Empty when the function answered; else who failed, in the words of Lambda's REPORT line."""
+    """Empty if the function answered, else the type of the error in the words of Lambda's REPORT line.
+
+    Examples: `Sandbox.Timedout`, `Runtime.ExitError`, or the function's own `ValueError`."""
     if invocation.response is not None:
         return ""
     if invocation.error is not None or worker.api.initialisation_error is not None:
@@ -165,6 +173,7 @@ def _failure_type(worker: Worker, invocation: Invocation) -> str:
 
 
 def _platform_error(worker: Worker, invocation: Invocation, error_type: str) -> bytes:
+    """The error that Lambda itself reports, as JSON, for a worker that has ended without a report of its own."""
     start = f"RequestId: {invocation.request_id} Error: "
     if error_type == "Sandbox.Timedout":
         message = f"{start}Task timed out after {invocation.timeout_s:.2f} seconds"
@@ -184,7 +193,7 @@ def _tail(log: Path, start: int) -> bytes:
 
 
 class Functions:
-    """The pools of the cloud's functions, by name; the versions of a function share one pool."""
+    """The pools of the cloud's functions, by the functions' names. All versions of a function share one pool."""
 
     def __init__(self, cloud: Cloud) -> None:
         self.cold_starts: Counter[str] = Counter()
@@ -194,7 +203,7 @@ class Functions:
         self._after: list[Callable[[Any, Outcome], None]] = []
 
     def invoke(self, function: Any, payload: bytes, request_id: str | None = None) -> Outcome:
-        """What the function answered; waits for it."""
+        """The outcome of the invocation, once the function has answered or failed."""
         invocation = Invocation(
             request_id=request_id or str(uuid.uuid4()),
             function_arn=function.function_arn,

@@ -1,6 +1,11 @@
 """The Lambda Runtime API (2018-06-01) as one worker sees it: next invocation, response, error, initialisation error.
 
-Each worker has an address of its own, since AWS's client cannot say who it is: part of it takes only host and port."""
+    process: GET  /2018-06-01/runtime/invocation/next              waits, then gets the event
+    process: POST /2018-06-01/runtime/invocation/<id>/response     or …/error
+    process: POST /2018-06-01/runtime/init/error                   if the handler cannot be imported
+
+Each worker has an address of its own. AWS's client cannot say which worker it is: a part of it takes only a host and a
+port."""
 
 from __future__ import annotations
 
@@ -21,27 +26,32 @@ PREFIX = "/2018-06-01/runtime/"
 
 @dataclass(kw_only=True)
 class Invocation:
-    """One event on its way through a worker; `done` is set when there is an answer or the worker has ended."""
+    """One event on its way through a worker."""
 
     request_id: str
     function_arn: str
     payload: bytes
     timeout_s: float
     deadline: float = 0.0
-    """Seconds since the epoch on the machine's clock; set when the worker takes the event."""
+    """Seconds since the epoch on the machine's clock. Set when the worker takes the event."""
     taken: threading.Event = field(default_factory=threading.Event)
+    """Set when the worker has taken the event."""
     done: threading.Event = field(default_factory=threading.Event)
+    """Set when there is an answer, or when the worker has ended."""
     response: bytes | None = None
+    """The function's answer; None if it failed."""
     error: bytes | None = None
+    """The error that the function's process reported, as JSON; None if it did not."""
 
 
 class RuntimeApi:
-    """Serves one worker on a loopback port: hands over what is `given`, keeps what comes back."""
+    """Serves one worker on a port of loopback: hands it one event at a time and takes its answers."""
 
     def __init__(self, background: Callable[[str, Callable[[], None]], object]) -> None:
         self.ready = threading.Event()
-        """The handler's module is imported and the worker asks for events."""
+        """Set when the handler's module is imported and the worker asks for events."""
         self.initialisation_error: bytes | None = None
+        """The error by which the import of the handler failed, as JSON."""
         # An event goes from `_given` (handed over by the pool) to `_current` (taken by the process); one at a time.
         self._given: Invocation | None = None
         self._current: Invocation | None = None
@@ -56,6 +66,7 @@ class RuntimeApi:
         return f"127.0.0.1:{self._port}"
 
     def give(self, invocation: Invocation) -> None:
+        """Hand the event to the worker, and return at once."""
         with self._changed:
             self._given = invocation
             self._changed.notify_all()
@@ -76,10 +87,10 @@ class RuntimeApi:
                 self._server.handle_request()
 
     def next(self) -> Invocation | None:
-        """The next event, as soon as there is one; None after `close`."""
+        """The next event, as soon as there is one, or None after `close`."""
         self.ready.set()
-        # The worker's own thread waits here between two events: an open GET is the sign that it is idle, as on AWS. The
-        # deadline starts when it takes the event, so a cold start does not use up the function's time.
+        # The thread of the worker's open GET waits here between two events: so an idle worker looks on AWS too. The
+        # deadline is set when the worker takes the event, so a cold start does not use up the function's time.
         with self._changed:
             self._changed.wait_for(lambda: self._given is not None or self._closed)
             self._current, self._given = self._given, None
@@ -89,8 +100,8 @@ class RuntimeApi:
         return self._current
 
     def answer(self, request_id: str, *, response: bytes | None = None, error: bytes | None = None) -> bool:
-        """Whether the answer belongs to the event that the worker has."""
-        # A function that was timed out may still answer: its event is done, or another one is current.
+        """Take the worker's answer. Returns False if it does not belong to the event that the worker has."""
+        # A function that was timed out may still answer. Then its event is done, or another one is current.
         current = self._current
         if current is None or current.request_id != request_id or current.done.is_set():
             return False
@@ -106,7 +117,7 @@ class _Server(ThreadingMixIn, TCPServer):
 class _Handler(BaseHTTPRequestHandler):
     api: ClassVar[RuntimeApi]
     protocol_version = "HTTP/1.1"
-    # Header and body leave in one packet; otherwise small answers wait 40 ms for an acknowledgement.
+    # Header and body leave in one packet. Otherwise a small answer waits 40 ms for an acknowledgement.
     wbufsize = -1
     disable_nagle_algorithm = True
 
@@ -148,7 +159,7 @@ class _Handler(BaseHTTPRequestHandler):
         return self._reply(202 if accepted else 400)
 
     def _is_of_a_page(self) -> bool:
-        """A page in a browser could else take an event from the worker, or answer it."""
+        """Whether a browser sent the request for a web page, which could else take an event from the worker."""
         headers = {f"HTTP_{name.upper().replace('-', '_')}": value for name, value in self.headers.items()}
         return why_refused({"REQUEST_METHOD": self.command, **headers}, hosts=("127.0.0.1",)) is not None
 

@@ -1,4 +1,4 @@
-"""The processes that run functions: started on demand, reused while idle, ended on timeout or too much memory."""
+"""The processes that run functions: started on demand, reused while idle, ended on a timeout or too much memory."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ from infra.local.kernel.cloud import Cloud
 from infra.local.kernel.processes import Process, started_by_itself
 
 INITIALISATION_S = 60.0
-"""AWS gives 10 s on its machines; a first import on a busy laptop compiles every module."""
+"""Seconds for the import of the handler. AWS gives 10 s; a first import on a busy laptop compiles every module."""
 WATCH_S = 0.05
-"""How often the memory of a busy worker is read."""
+"""Seconds between two readings of a busy worker's memory."""
 
 
 class KeyRefusedError(PermissionError):
@@ -33,15 +33,19 @@ class KeyRefusedError(PermissionError):
 
 
 class Worker:
-    """One process of one function, with its Runtime API; it takes one event at a time."""
+    """One process of one function, with its Runtime API. It takes one event at a time."""
 
     def __init__(self, cloud: Cloud, function: Any, log: Path) -> None:
+        """Start the process. Raises PermissionError if the role does not trust Lambda.
+
+        Raises KeyRefusedError if the role may not decrypt the function's variables."""
         self.fingerprint = fingerprint(function)
         self.function_arn = function.function_arn
         self.born = time.monotonic()
         self.memory_mb = int(function.memory_size)
         self.peak_mb = 0.0
         self.ended_for = ""
+        # The import path as on AWS: the code, the layers, then what the runtime brings.
         root = code_root(cloud, function)
         libraries = [*_library_folders(layer_roots(cloud, function)), runtime_root(cloud)]
         main = Path(__file__).with_name("function_main.py")
@@ -55,13 +59,13 @@ class Worker:
             start = forked(cloud, libraries, arguments, environment) or started_by_itself
             self.process: Process = cloud.spawn(arguments, environment=environment, cwd=root, log=log, start=start)
         except BaseException:
-            # A role that does not trust Lambda, or a cloud that stops.
+            # The role does not trust Lambda, or the cloud stops. The Runtime API's thread must end too.
             self._leave_nothing()
             raise
         cloud.background("reaper", self._reap)
 
     def wait_until_ready(self) -> None:
-        """Returns when the handler is imported, the worker has ended or has taken too long."""
+        """Returns when the handler is imported, or when the worker has ended. Ends a worker that takes too long."""
         deadline = time.monotonic() + INITIALISATION_S
         while not self.api.ready.wait(WATCH_S) and self.alive and time.monotonic() < deadline:
             self._watch()
@@ -69,12 +73,14 @@ class Worker:
             self.end("Sandbox.Timedout")
 
     def run(self, invocation: Invocation) -> None:
-        """Returns when `invocation` is done; the worker has ended if it was not answered in time."""
-        # Before `give`: a process that ends right away must find the event that its reaper has to end.
+        """Returns when `invocation` is done. A worker that does not answer in time, or needs too much memory, is ended.
+
+        Then `ended_for` says why."""
+        # Before `give`: if the process ends right away, its reaper must find the event that it has to end.
         self._current = invocation
         self.api.give(invocation)
-        # Three threads share an invocation: the Runtime API's hands it over and takes the answer, the reaper sets
-        # `done` when the process ends without one, and this one watches memory and time in between.
+        # Three threads share an invocation. The Runtime API's hands it over and takes the answer. The reaper sets
+        # `done` if the process ends without an answer. This one watches memory and time in between.
         while not invocation.done.wait(WATCH_S) and self.alive:
             self._watch()
             if invocation.taken.is_set() and time.time() > invocation.deadline:
@@ -87,18 +93,19 @@ class Worker:
         return self.process.poll() is None
 
     def end(self, reason: str = "") -> None:
-        """Kill the process and what it started; `reason` in the words of Lambda's REPORT line."""
+        """Kill the process and all that it has started. `reason` is in the words of Lambda's REPORT line."""
         if self.alive:
-            # The reason first: the reaper wakes the pool, which reads it, as soon as the process is gone.
+            # The reason first: as soon as the process is gone, the reaper wakes the pool, which reads it.
             self.ended_for = reason
             with suppress(ProcessLookupError):
                 os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
 
     def _reap(self) -> None:
+        """Wait on a thread of its own for the end of the process, and clean up after it."""
         self.process.wait()
-        # Whoever waits for the answer is woken; without one the pool calls it `Runtime.ExitError`. Read once: `run` may
-        # clear the field between a check and its use.
+        # Wakes whoever waits for the answer. Without an answer the pool reports `Runtime.ExitError`. The field is read
+        # once, since `run` may clear it between a check and its use.
         current = self._current
         if current is not None:
             current.done.set()
@@ -142,10 +149,10 @@ class Worker:
 
 
 def _check_role(cloud: Cloud, function: Any) -> None:
-    """Check what Lambda itself does in the role's name: raise KeyRefusedError where it may not decrypt the variables.
+    """Check the permissions that Lambda itself uses in the role's name.
 
-    Without permissions for its log a function runs and leaves no log on AWS; here the refusal is recorded, and no
-    more."""
+    Raises KeyRefusedError if the role may not decrypt the function's variables. On AWS a function without permissions
+    for its log runs and leaves no log. Here such a refusal is only recorded."""
     group = resource_arn("logs", f"log-group:{function.logs_group_name}")
     for verb in ("CreateLogStream", "PutLogEvents"):
         request = permission(f"logs:{verb}", group, f"{group}:*", f"{group}:log-stream:one")
@@ -162,7 +169,7 @@ def _check_role(cloud: Cloud, function: Any) -> None:
 
 
 def fingerprint(function: Any) -> str:
-    """Equal for two states of a function that the same worker may serve."""
+    """A text of all that a worker depends on. If two states of a function have the same, one worker may serve both."""
     parts = (
         function.function_arn,
         function.code_sha_256,
@@ -177,7 +184,7 @@ def fingerprint(function: Any) -> str:
 
 
 def _library_folders(layers: list[Path]) -> list[Path]:
-    # The folders of a layer that are on the path of AWS's Python runtime, in its order.
+    # These folders of a layer are on the path of AWS's Python runtime, in this order.
     minor = f"python{sys.version_info.major}.{sys.version_info.minor}"
     in_order = [
         folder for root in layers for folder in (root / "python/lib" / minor / "site-packages", root / "python")
@@ -186,7 +193,7 @@ def _library_folders(layers: list[Path]) -> list[Path]:
 
 
 def _resident_mb(pid: int) -> float:
-    """Memory of the process that is not backed by files, MiB, as the limit of a sandbox counts it; 0 off Linux."""
+    """The process's memory in MiB that no file backs, as the limit of a sandbox counts it; 0 if there is no Linux."""
     try:
         status = Path(f"/proc/{pid}/status").read_text()
     except OSError:

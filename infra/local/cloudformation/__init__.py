@@ -1,1 +1,1 @@
-"""Templates become resources, through the services' own APIs."""
+"""AWS CloudFormation: makes the resources of templates through the services' own APIs."""

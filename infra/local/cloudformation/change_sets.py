@@ -1,9 +1,13 @@
 """Change sets: what a deployment would do to a stack, kept until it is executed or deleted.
 
-`cdk bootstrap`, `cdk deploy` by its default method, `cdk diff` and `aws cloudformation deploy` work through them. moto
-5.2.5 finds them by name across all stacks, refuses a change set without changes instead of making a failed one, answers
-500 when one is deleted that does not exist, does not know a parameter's default as its previous value, and fails half
-way without a word in the stack's events.
+`cdk bootstrap`, `cdk deploy` by its default method, `cdk diff` and `aws cloudformation deploy` use change sets. moto
+5.2.5 differs from AWS in these points, so its change sets are replaced until it does not:
+
+- It finds a change set by its name across all stacks.
+- It refuses a change set without changes. AWS makes one that has failed.
+- It answers 500 if a change set is deleted that does not exist.
+- It does not know a parameter's default as the parameter's previous value.
+- It fails half way, without a word in the stack's events.
 """
 
 from __future__ import annotations
@@ -28,23 +32,27 @@ NO_CHANGES = "The submitted information didn't contain changes. Submit different
 
 
 class ChangeSetNotFound(exceptions.CloudFormationError):  # type: ignore[misc]
+    """AWS's answer if there is no such change set."""
+
     code = "ChangeSetNotFound"
     status_code = 404
 
 
 @dataclass(kw_only=True)
 class ChangeSet:
-    """The input of CreateChangeSet, and the status."""
+    """A change set: the input of CreateChangeSet, the changes that it foresees, and its status."""
 
     name: str
     arn: str
     stack: Any
     kind: str
-    """CREATE or UPDATE."""
+    """`CREATE` or `UPDATE`."""
     template: str
+    """The template as text."""
     parameters: dict[str, str]
+    """All parameters of the request with their values, previous values included."""
     given: Mapping[str, Any]
-    """Description, Tags, Capabilities, NotificationARNs and DeploymentMode of the request."""
+    """The fields of the request. Description, Tags, Capabilities, NotificationARNs and DeploymentMode are used."""
     changes: list[dict[str, Any]]
     status: str = "CREATE_COMPLETE"
     execution_status: str = "AVAILABLE"
@@ -52,7 +60,7 @@ class ChangeSet:
     made_at: datetime = field(default_factory=lambda: datetime.now(UTC))
 
     def summary(self) -> dict[str, Any]:
-        """As ListChangeSets answers."""
+        """The change set as ListChangeSets answers it."""
         return {
             "ChangeSetName": self.name,
             "ChangeSetId": self.arn,
@@ -66,7 +74,7 @@ class ChangeSet:
         }
 
     def described(self) -> dict[str, Any]:
-        """As DescribeChangeSet answers."""
+        """The change set as DescribeChangeSet answers it."""
         parameters = [{"ParameterKey": key, "ParameterValue": value} for key, value in self.parameters.items()]
         kept = {key: self.given.get(key) or [] for key in ("Tags", "Capabilities", "NotificationARNs")}
         changes = [{"Type": "Resource", "ResourceChange": change} for change in self.changes]
@@ -75,7 +83,7 @@ class ChangeSet:
 
     @property
     def reverts_drift(self) -> bool:
-        """Whether what people have changed beside the template becomes again what it says."""
+        """Whether resources that people have changed beside the template become again what the template says."""
         return self.given.get("DeploymentMode") == "REVERT_DRIFT"
 
     @property
@@ -84,9 +92,9 @@ class ChangeSet:
 
 
 def create(backend: Any, given: Mapping[str, Any], template: str | None) -> ChangeSet:
-    """A new change set. For a stack that does not exist yet, one in REVIEW_IN_PROGRESS is registered, as on AWS.
+    """A new change set. If its stack does not exist yet, a stack in REVIEW_IN_PROGRESS is registered, as on AWS.
 
-    Raises moto's ValidationError for an unknown stack or type, a second creation, or no template."""
+    Raises moto's ValidationError for an unknown stack, an unknown type, a second creation, or a missing template."""
     name, kind = given["StackName"], given.get("ChangeSetType") or "UPDATE"
     stack = _stack(backend, name)
     is_there = stack is not None and stack.status != "REVIEW_IN_PROGRESS"
@@ -99,6 +107,7 @@ def create(backend: Any, given: Mapping[str, Any], template: str | None) -> Chan
     if stack is not None:
         return _create(backend, stack, kind, given, template)
     stack = register_stack(backend, name, {}, {}, tags={}, role_arn=given.get("RoleARN"))
+    # A change set that cannot be made must leave no stack behind.
     try:
         made = _create(backend, stack, kind, given, template)
     except Exception:
@@ -110,6 +119,7 @@ def create(backend: Any, given: Mapping[str, Any], template: str | None) -> Chan
 
 
 def _create(backend: Any, stack: Any, kind: str, given: Mapping[str, Any], template: str | None) -> ChangeSet:
+    """A new change set of a stack that is registered. It replaces one with the same name."""
     text = stack.template if given.get("UsePreviousTemplate") else template
     if not text:
         raise exceptions.ValidationError(message="Either Template URL or Template Body must be specified.")
@@ -126,7 +136,7 @@ def _create(backend: Any, stack: Any, kind: str, given: Mapping[str, Any], templ
         given=given,
         changes=foreseen(stack.resource_map, after),
     )
-    # As on AWS a change set without changes is made and has failed; `cdk deploy` reads that, and says "no changes".
+    # As on AWS, a change set without changes is made, and has failed. `cdk deploy` reads that and says "no changes".
     of_stack = stack.template_dict, stack.resource_map.resolved_parameters, stack.tags
     if made.reverts_drift:
         made.changes += _reverted(stack, {change["LogicalResourceId"] for change in made.changes})
@@ -138,7 +148,7 @@ def _create(backend: Any, stack: Any, kind: str, given: Mapping[str, Any], templ
 
 
 def _reverted(stack: Any, changed: set[str]) -> list[dict[str, Any]]:
-    """A ResourceChange for each resource that is put again; AWS lists those alone that have drifted."""
+    """A ResourceChange for each resource that is put again. AWS lists only the resources that have drifted."""
     live = [one for one in stack.resource_map.values() if one.type in REVERTED]
     return [
         {
@@ -156,7 +166,9 @@ def _reverted(stack: Any, changed: set[str]) -> list[dict[str, Any]]:
 
 
 def find(backend: Any, name: str, stack: str | None) -> ChangeSet:
-    """The change set of that ARN, or of that name at that stack (name or ARN). Raises ChangeSetNotFound."""
+    """The change set with this ARN, or with this name at the stack, which is named by its name or its ARN.
+
+    Raises ChangeSetNotFound."""
     for change_set in _kept(backend):
         of_stack = stack is None or stack in (change_set.stack.name, change_set.stack.stack_id)
         if of_stack and name in (change_set.arn, change_set.name):
@@ -165,13 +177,15 @@ def find(backend: Any, name: str, stack: str | None) -> ChangeSet:
 
 
 def delete(backend: Any, name: str, stack: str | None) -> None:
-    """Delete the change set; one that does not exist is no error, as on AWS."""
+    """Delete the change set. As on AWS it is no error if there is none."""
     kept = _kept(backend)
     kept[:] = [one for one in kept if not (name == one.arn or (name == one.name and stack in _words(one.stack)))]
 
 
 def execute(backend: Any, change_set: ChangeSet) -> None:
-    """Do what the change set says; the other change sets of the stack are gone afterwards. Raises ValidationError."""
+    """Execute the change set. As on AWS, the other change sets of the stack are gone afterwards.
+
+    Raises ValidationError if it has failed or was executed before."""
     if change_set.execution_status != "AVAILABLE":
         state = f"status [{change_set.status}], execution status [{change_set.execution_status}]"
         message = f"ChangeSet [{change_set.arn}] cannot be executed in its current {state}"
@@ -183,8 +197,8 @@ def execute(backend: Any, change_set: ChangeSet) -> None:
         with stack.resource_map.reverting_drift() if change_set.reverts_drift else nullcontext():
             stack.update(change_set.template, stack.role_arn, parameters=change_set.parameters, tags=change_set.tags)
         return
-    # A stack in review has no template yet: it gets what its creation would have given it, then is filled like any
-    # other.
+    # A stack in review has no template yet. It gets here what moto's creation of a stack would have given it, and is
+    # then filled like any other.
     stack.template, stack.parameters, stack.tags = change_set.template, change_set.parameters, change_set.tags
     stack._parse_template()
     stack.resource_map = _resources(stack, stack.template_dict, stack.parameters)
@@ -197,20 +211,20 @@ def _stack(backend: Any, name: str) -> Any:
 
 
 def _words(stack: Any) -> tuple[str, str]:
-    """What a stack may be called by."""
+    """The two texts by which a request may name a stack: its name and its id."""
     return stack.name, stack.stack_id
 
 
 def _kept(backend: Any) -> list[ChangeSet]:
     """The change sets of stacks that are still there."""
-    # On the backend, so that moto's reset forgets them with the stacks.
+    # Kept on moto's backend, so that its reset forgets them together with the stacks.
     kept: list[ChangeSet] = backend.__dict__.setdefault("kept_change_sets", [])
     kept[:] = [one for one in kept if one.stack.stack_id in backend.stacks]
     return kept
 
 
 def _resources(stack: Any, template: dict[str, Any], parameters: dict[str, str]) -> StackResources:
-    """The resources of a template with its parameters and conditions resolved; none of them is made."""
+    """The resources of a template, with its parameters and conditions resolved. None of them is made."""
     made = StackResources(
         stack.stack_id,
         stack.name,
@@ -226,6 +240,7 @@ def _resources(stack: Any, template: dict[str, Any], parameters: dict[str, str])
 
 
 def _given(response: Any) -> dict[str, Any]:
+    """The fields of a request that are used here, None where the request has none."""
     names = (
         "StackName",
         "ChangeSetName",
@@ -282,7 +297,7 @@ def serve_change_sets() -> None:
         delete_change_set=_answer_delete,
         execute_change_set=_answer_execute,
         list_change_sets=_answer_list,
-        # moto's transformers of this answer are for its own change sets.
+        # moto changes this answer on its way, by rules for its own change sets: they are left out.
         RESPONSE_KEY_PATH_TO_TRANSFORMER={
             key: shape for key, shape in shapes.items() if not key.startswith("DescribeChangeSetOutput")
         },

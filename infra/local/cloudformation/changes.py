@@ -1,4 +1,4 @@
-"""What a change of a stack's template or parameters would do to each of its resources."""
+"""Foresees what a change of a stack's template or parameters would do to each of its resources."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from infra.local.cloudformation.stack_resources import KINDS, StackResources
 
 
 def foreseen(before: StackResources, after: StackResources) -> list[dict[str, Any]]:
-    """A ResourceChange for each resource that would be added, modified or removed, by what the templates say.
+    """A ResourceChange for each resource that would be added, modified or removed, judged by the templates.
 
-    A replacement that depends on a reference, whose value is known only after the execution, is Conditional, as on
-    AWS."""
+    `Replacement` is `True`, `False` or `Conditional`. As on AWS it is `Conditional` if it depends on a reference, whose
+    value is known only after the execution."""
     moved = {key for key, value in after.resolved_parameters.items() if before.resolved_parameters.get(key) != value}
-    # A resource that is replaced gets another id, which moves all that refer to it, and may replace them in turn: begin
-    # with the parameters that changed, add what is replaced, until nothing is added.
+    # A replaced resource gets another id. That changes all resources that refer to it, and may replace them in turn.
+    # So begin with the parameters that changed, and add the replaced resources until nothing is added.
     while True:
         changes = list(_changes(before, after, moved))
         replaced = {one["LogicalResourceId"] for one in changes if one.get("Replacement", "False") != "False"}
@@ -26,7 +26,7 @@ def foreseen(before: StackResources, after: StackResources) -> list[dict[str, An
 
 
 def _changes(before: StackResources, after: StackResources, moved: set[str]) -> Iterator[dict[str, Any]]:
-    """The changes, where `moved` names the parameters and resources whose values will be others."""
+    """The changes, if the parameters and resources in `moved` get other values."""
     live = {one.logical_resource_id: one for one in before.values()}
     was = {key: one for key, one in before.definitions.items() if key in live}
     for key, definition in after.definitions.items():
@@ -52,7 +52,7 @@ def _changes(before: StackResources, after: StackResources, moved: set[str]) -> 
 
 
 def _properties_moved(was: Mapping[str, Any], now: Mapping[str, Any], moved: set[str]) -> Iterator[str]:
-    """The properties whose text differs, or that refer to what moves."""
+    """The properties whose text differs, or that refer to a name in `moved`."""
     old, new = was.get("Properties", {}), now.get("Properties", {})
     for name in sorted(old.keys() | new.keys()):
         if old.get(name) != new.get(name) or references(new.get(name)) & moved:
@@ -60,6 +60,7 @@ def _properties_moved(was: Mapping[str, Any], now: Mapping[str, Any], moved: set
 
 
 def _replacement(was: Mapping[str, Any], now: Mapping[str, Any], names: list[str]) -> str:
+    """`True`, `False` or `Conditional`: whether a change of these properties replaces the resource."""
     kind = KINDS.get(now["Type"])
     fixed = kind.fixed if kind else ()
     if was["Type"] != now["Type"]:
@@ -72,6 +73,7 @@ def _replacement(was: Mapping[str, Any], now: Mapping[str, Any], names: list[str
 
 
 def _detail(name: str, definition: Mapping[str, Any], replacement: str) -> dict[str, Any]:
+    """The change of one property, as DescribeChangeSet answers it."""
     kind = KINDS.get(definition["Type"])
     fixed = kind.fixed if kind else ()
     recreated = {"True": "Always", "Conditional": "Conditionally"}.get(replacement, "Never")

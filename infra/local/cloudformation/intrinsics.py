@@ -1,8 +1,12 @@
-"""CloudFormation's intrinsic functions, evaluated against a stack's resources.
+"""Evaluates CloudFormation's intrinsic functions against a stack's resources.
 
-AWS resolves all of them; moto 5.2.5 answers `Fn::GetAZs` for us-east-1 everywhere, leaves `{{resolve:ssm:…}}` as text,
-keeps `AWS::NoValue` in lists, and evaluates one condition function within another as if it were a value. Known here is
-what CDK writes; anything else raises by name.
+The functions that CDK writes are known; any other raises an error that names it. moto 5.2.5 differs from AWS in these
+points, and the module may go when it does not:
+
+- It answers `Fn::GetAZs` for us-east-1 in every region.
+- It leaves `{{resolve:ssm:…}}` as text.
+- It keeps `AWS::NoValue` in lists.
+- It evaluates a condition function within another as if it were a value.
 """
 
 from __future__ import annotations
@@ -13,24 +17,27 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 _PLACEHOLDER = re.compile(r"\$\{(!?)([^}]+)\}")
-"""`${Name}` or `${Name.Attribute}`; `${!Name}` is the text `${Name}` itself."""
+"""`${Name}` or `${Name.Attribute}`. `${!Name}` stands for the text `${Name}` itself."""
 _DYNAMIC = re.compile(r"\{\{resolve:(\w[\w-]*):([^}]+)\}\}")
-"""https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/dynamic-references.html"""
+"""A dynamic reference: `{{resolve:ssm:/cdk-bootstrap/hnb659fds/version}}`.
+
+https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/dynamic-references.html"""
 
 
 class NoValue:
-    """The value of `AWS::NoValue`: the property or list item is left out."""
+    """The value of `AWS::NoValue`. A property or list item with this value is left out."""
 
 
 NO_VALUE = NoValue()
 
 
 def evaluate(value: Any, resources: Any) -> Any:
-    """`value` with every intrinsic function replaced by what it gives; `resources` is the stack's resource map.
+    """`value` with every intrinsic function replaced by its result; `resources` is the stack's resource map.
 
-    Raises ValueError for a function that is not known, KeyError for a reference to nothing."""
+    To evaluate a reference makes the resource that it names. Raises ValueError for an unknown function, and KeyError
+    for a reference to nothing."""
     if isinstance(value, dict):
-        # A function is an object with one member; of several members `Ref` and `Fn::…` are plain names.
+        # A function is an object with one member. Among several members, `Ref` and `Fn::…` are plain names.
         if len(value) == 1:
             (name, argument) = next(iter(value.items()))
             if name == "Ref" or name.startswith("Fn::"):
@@ -45,9 +52,9 @@ def evaluate(value: Any, resources: Any) -> Any:
 
 
 def holds(condition: Any, resources: Any, conditions: Mapping[str, Any]) -> bool:
-    """Whether a condition is true; `conditions` are those of its template by name.
+    """Whether a condition is true. `conditions` has the conditions of its template by name.
 
-    Raises ValueError for a function that is none of conditions."""
+    Raises ValueError for a function that conditions do not have."""
     ((name, argument),) = condition.items()
     match name:
         case "Condition":
@@ -65,7 +72,7 @@ def holds(condition: Any, resources: Any, conditions: Mapping[str, Any]) -> bool
 
 
 def references(value: Any) -> set[str]:
-    """The names that `value` refers to, by `Ref`, `Fn::GetAtt` or `Fn::Sub`."""
+    """The names of resources and parameters to which `value` refers, by `Ref`, `Fn::GetAtt` or `Fn::Sub`."""
     if isinstance(value, list):
         return set().union(*map(references, value)) if value else set()
     if not isinstance(value, dict):
@@ -91,6 +98,7 @@ def _function(name: str) -> Callable[[Any, Any], Any]:
 def _ref(name: Any, resources: Any) -> Any:
     if name == "AWS::NoValue":
         return NO_VALUE
+    # A resource gives its physical id, a parameter its value.
     found = resources[name]
     return getattr(found, "physical_resource_id", found)
 
@@ -121,7 +129,7 @@ def _join(argument: Any, resources: Any) -> str:
 
 
 def _text(part: Any) -> str:
-    # CloudFormation writes `true`, Python's str would write `True`.
+    # CloudFormation writes `true`, where `str` would write `True`.
     return json.dumps(part) if isinstance(part, bool) else str(part)
 
 
@@ -153,6 +161,7 @@ def _zones(argument: Any, resources: Any) -> list[str]:
 
 
 def _dynamic(match: re.Match[str], resources: Any) -> str:
+    """The text of a parameter of Systems Manager or of a secret."""
     service, rest = match.groups()
     if service in {"ssm", "ssm-secure"}:
         return str(resources.parse_ssm_parameter(rest.split(":")[0], "String"))
@@ -163,7 +172,7 @@ def _dynamic(match: re.Match[str], resources: Any) -> str:
 
 
 def _secret(name: str, region: str) -> str:
-    """The whole text of the secret's newest version."""
+    """The whole text of the newest version of a secret."""
     import boto3
 
     return str(boto3.client("secretsmanager", region_name=region).get_secret_value(SecretId=name)["SecretString"])
@@ -182,6 +191,6 @@ _FUNCTIONS: dict[str, Callable[[Any, Any], Any]] = {
     "Fn::GetAZs": _zones,
 }
 CONDITIONS = frozenset({"Condition", "Fn::Equals", "Fn::Not", "Fn::And", "Fn::Or"})
-"""What a condition may be made of."""
+"""The functions that a condition may use."""
 KNOWN = frozenset(_FUNCTIONS)
-"""The functions that templates may use."""
+"""The functions that the other parts of a template may use."""

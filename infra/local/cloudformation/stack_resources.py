@@ -1,6 +1,15 @@
 """The resources of one stack: made, changed, replaced and deleted in the order of their references, with events.
 
-Every type goes through the service's own API; a type or property that is not known raises by name."""
+Every resource type goes through the service's own API. An unknown type or property raises an error that names it.
+
+An update with a replacement goes in these steps, as on AWS:
+
+    1. settle each resource of the template: leave it, create it, change it in place, or make its replacement
+    2. delete what was replaced, in the reverse order
+    3. delete what the template no longer has, in the reverse order
+
+If a step fails, the same is done once more with the former template. Resources that were to be replaced still live
+then, and are taken back."""
 
 from __future__ import annotations
 
@@ -42,12 +51,12 @@ REVERTED = frozenset(
         "AWS::Scheduler::Schedule",
     }
 )  # fmt: skip
-"""Types that a change set which reverts drift makes again what the template says."""
+"""The types that a change set puts again as the template says, if it reverts drift."""
 POLICIES: tuple[str, ...] = ("DeletionPolicy", "UpdateReplacePolicy")
 
 
 class ResourceError(Exception):
-    """A resource could not be made, changed or deleted; the message says which one, of what type, and why."""
+    """A resource could not be made, changed or deleted. The message says which one, its type, and why."""
 
     def __init__(self, logical_id: str, type_name: str, reason: object) -> None:
         super().__init__(f"{logical_id} ({type_name}): {reason}")
@@ -56,13 +65,13 @@ class ResourceError(Exception):
 
 @dataclass(kw_only=True)
 class Resource:
-    """A resource of a stack, with the attributes that moto's CloudFormation API reads."""
+    """A resource of a stack that exists, with the attributes that moto's CloudFormation API reads."""
 
     logical_resource_id: str
     type: str
     made: Made
     policies: dict[str, str]
-    """`DeletionPolicy` and `UpdateReplacePolicy`, where given."""
+    """`DeletionPolicy` and `UpdateReplacePolicy`, if the template has them: `{"DeletionPolicy": "Retain"}`."""
 
     @property
     def physical_resource_id(self) -> str:
@@ -79,19 +88,26 @@ class Resource:
 
 
 class StackResources(parsing.ResourceMap):  # type: ignore[misc]
-    """The resources of one stack: asking for one makes it, after those that it refers to or depends on."""
+    """The resources of one stack by logical id. To ask for a resource makes it, after those that it refers to.
+
+    It takes the place of moto's ResourceMap, and may go when that knows our types and replaces resources."""
 
     cloud: ClassVar[Cloud]
 
     def __init__(self, *arguments: Any, **named: Any) -> None:
         super().__init__(*arguments, **named)
+        # What exists, in the order in which it was completed. moto's `_parsed_resources` has the values of names that
+        # this operation has settled already: resources, parameters, mappings, `AWS::Region`.
         self._live: dict[str, Resource] = {}
+        # The resources that are being made, outermost first: a circle of references meets itself here.
         self._under_way: list[str] = []
+        # The resources that this operation replaces. They are deleted at its end.
         self._replaced: list[Resource] = []
         self._reverts_drift = False
 
     def __getitem__(self, key: str) -> Any:
-        # `evaluate` and `_settle` come back here for whatever a resource refers to: the recursion makes the order.
+        # `evaluate` and `_settle` come back here for each resource that a resource refers to. The recursion makes the
+        # order.
         if key not in self._parsed_resources:
             definition = self._resource_json_map[key]
             condition = definition.get("Condition")
@@ -105,11 +121,11 @@ class StackResources(parsing.ResourceMap):  # type: ignore[misc]
 
     @property
     def definitions(self) -> dict[str, dict[str, Any]]:
-        """The resources that the template wants, as it has them."""
+        """The definitions of the resources whose conditions hold, as the template has them."""
         return {key: one for key, one in self._resource_json_map.items() if self.is_wanted(one)}
 
     def validate_outputs(self) -> None:
-        """Outputs are checked when they are evaluated."""
+        """Does nothing, in the place of moto's method: outputs are checked when they are evaluated."""
 
     def parse_ssm_parameter(self, value: str, value_type: str) -> Any:
         try:
@@ -128,7 +144,7 @@ class StackResources(parsing.ResourceMap):  # type: ignore[misc]
         self._template = template
         if parameters:
             self.input_parameters = parameters
-        # moto caches values by name: those that may change are looked up anew, parameters of AWS (`AWS::Region`) stay.
+        # Values that may change are looked up anew. Those of AWS's own names (`AWS::Region`) stay.
         for key in [*self._live, *template.get("Parameters", {}), *template.get("Mappings", {})]:
             self._parsed_resources.pop(key, None)
         self.resolved_parameters: dict[str, Any] = {}
@@ -138,7 +154,9 @@ class StackResources(parsing.ResourceMap):  # type: ignore[misc]
         self._apply(template, rolled_back=rolled_back)
 
     def delete(self, *, rolled_back: bool = False) -> None:
-        """All that is not retained; where a creation is `rolled_back`, also what is retained except then."""
+        """Delete all resources that are not retained, the last made first.
+
+        `rolled_back` says that a creation is rolled back: then `RetainExceptOnCreate` does not retain."""
         for resource in reversed(list(self._live.values())):
             if not _is_kept(resource, rolled_back=rolled_back):
                 self._drop(resource)
@@ -146,9 +164,9 @@ class StackResources(parsing.ResourceMap):  # type: ignore[misc]
 
     @contextmanager
     def reverting_drift(self) -> Iterator[None]:
-        """In the block an update puts also what the template leaves as it was, of the types that it can revert.
+        """Within the block, let an update put the resources of REVERTED again, even if the template leaves them.
 
-        What is there is not compared: what has not drifted is put as it is."""
+        Their present state is not compared: a resource that has not drifted is put again as it is."""
         self._reverts_drift = True
         try:
             yield
@@ -159,22 +177,22 @@ class StackResources(parsing.ResourceMap):  # type: ignore[misc]
         return True
 
     def _restore_replaced(self) -> None:
-        """Take back what the failed update replaced: it was not deleted yet. Its replacements are, at the end."""
+        """Take back the resources that the failed update replaced. They still exist; their replacements are deleted."""
         replaced, self._replaced = self._replaced, []
         for resource in replaced:
             current = self._live[resource.logical_resource_id]
-            # The same one where making the replacement is what failed.
+            # Still the resource itself, if the making of its replacement has failed.
             if current is not resource:
                 self._replaced.append(current)
             self._live[resource.logical_resource_id] = resource
 
     def _apply(self, template: dict[str, Any], *, rolled_back: bool = False) -> None:
-        """Settle every resource of the template, then delete what was replaced and what it no longer holds."""
+        """Settle every resource of the template, then delete the replaced ones and those that it no longer has."""
         self._template, self._resource_json_map = template, template["Resources"]
         for key, definition in self._resource_json_map.items():
             if definition["Type"] not in KINDS:
                 raise ResourceError(key, definition["Type"], "the local cloud has no handler for this type")
-        # CloudFormation's order: first make and update everything, so that nothing refers any more to what goes, then
+        # CloudFormation's order: first make and update everything, so that nothing refers any more to what goes. Then
         # clean up, the last made first.
         wanted = [key for key, definition in self._resource_json_map.items() if self.is_wanted(definition)]
         for key in wanted:
@@ -193,7 +211,9 @@ class StackResources(parsing.ResourceMap):  # type: ignore[misc]
         return "Condition" not in definition or bool(self.lazy_condition_map[definition["Condition"]])
 
     def _settle(self, key: str, definition: dict[str, Any]) -> Resource:
-        """The resource as the template wants it: as it is, created, updated in place, or replaced."""
+        """The resource as the template wants it: left as it is, created, updated in place, or replaced.
+
+        Raises ResourceError, which names the resource at fault."""
         if key in self._under_way:
             raise ResourceError(key, definition["Type"], f"circular reference {[*self._under_way, key]}")
         self._under_way.append(key)
@@ -204,13 +224,14 @@ class StackResources(parsing.ResourceMap):  # type: ignore[misc]
                     _ = self[other]
             properties = evaluate(definition.get("Properties", {}), self)
             resource = self._make(key, definition, properties)
+        # A resource that this one refers to has failed: the error names that one already.
         except ResourceError:
             raise
         except Exception as error:
             raise ResourceError(key, definition["Type"], _reason(error)) from error
         finally:
             self._under_way.pop()
-        # Kept in the order of completion, which is the order of the references.
+        # Moved to the end: the order of completion is the order of the references, and deletions reverse it.
         self._live.pop(key, None)
         self._live[key] = resource
         return resource
@@ -219,8 +240,8 @@ class StackResources(parsing.ResourceMap):  # type: ignore[misc]
         type_name = definition["Type"]
         kind, before = KINDS[type_name], self._live.get(key)
         policies = {name: str(definition[name]) for name in POLICIES if name in definition}
-        # Compared as evaluated: a reference to a resource that was replaced has another value now, though the
-        # template's text is the same.
+        # The evaluated properties are compared: a reference to a replaced resource has another value now, though the
+        # text of the template is the same.
         is_put_again = self._reverts_drift and type_name in REVERTED
         if before and before.type == type_name and before.made.properties == properties and not is_put_again:
             return replace(before, policies=policies)
@@ -254,7 +275,7 @@ class StackResources(parsing.ResourceMap):  # type: ignore[misc]
         self._record_event(resource, "DELETE_COMPLETE")
 
     def _record_event(self, resource: Resource, status: str) -> None:
-        """Among the stack's events, by which command lines count; AWS records the beginning of each, too."""
+        """Add an event to the stack's events, which command lines count. AWS also records each beginning."""
         stack = models.cloudformation_backends[self._account_id][self._region_name].stacks.get(self.stack_id)
         if stack is not None:
             recorded = event(stack, resource.logical_resource_id, resource.type, status, ref=resource.made.ref)
@@ -262,17 +283,20 @@ class StackResources(parsing.ResourceMap):  # type: ignore[misc]
 
 
 def _is_kept(resource: Resource, *, rolled_back: bool) -> bool:
-    """Whether a resource outlives its stack; `RetainExceptOnCreate` goes where the operation that made it goes back."""
+    """Whether a resource outlives its stack.
+
+    One with `RetainExceptOnCreate` does not, if the operation that made it is rolled back."""
     policy = resource.policies.get("DeletionPolicy", "Delete")
     return policy == "Retain" or (policy == "RetainExceptOnCreate" and not rolled_back)
 
 
 def _reason(error: Exception) -> str:
+    # A KeyError's text is the bare key, so its type is added.
     return f"{type(error).__name__}: {error}" if isinstance(error, KeyError) else str(error)
 
 
 def event(stack: Any, logical_id: str, type_name: str, status: str, *, reason: str | None = None, ref: str = "") -> Any:
-    """An event as moto's API answers it."""
+    """An event of a stack in moto's form."""
     return models.Event(
         stack_id=stack.stack_id,
         stack_name=stack.name,

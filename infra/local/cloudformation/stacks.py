@@ -1,7 +1,12 @@
-"""The stack engine over the tables of `infra.local.cloudformation.resources`; moto keeps API, parameters and events.
+"""The stack engine: creates, updates, rolls back and deletes stacks.
 
-moto 5.2.5 ignores most properties, removes before it adds, compares only the template's text (so that a replaced
-resource's new id never reaches those that refer to it) and forgets exports on update.
+`stack_resources.py` makes their resources, by the tables of `infra.local.cloudformation.resources`. moto keeps the API,
+the parameters and the events. The engine of moto 5.2.5 differs from AWS in these points:
+
+- It ignores most properties.
+- It removes resources before it adds others.
+- It compares only the template's text. So the new id of a replaced resource never reaches those that refer to it.
+- It forgets exports on an update.
 """
 
 from __future__ import annotations
@@ -23,7 +28,9 @@ exceptions: Any = import_module("moto.cloudformation.exceptions")
 
 
 def _create_stack(self: Any, name: str, template: str, parameters: dict[str, Any], **settings: Any) -> Any:
-    """The stack, complete or rolled back; the reason of a failure is in its events, as on AWS."""
+    """A new stack, complete or rolled back. As on AWS, the reason of a failure is in its events.
+
+    Raises AlreadyExistsException if there is a stack with this name."""
     if any(stack.name == name for stack in self.stacks.values()):
         raise exceptions.AlreadyExistsException(f"Stack {name} already exists")
     stack = register_stack(self, name, template, parameters, **settings)
@@ -32,7 +39,7 @@ def _create_stack(self: Any, name: str, template: str, parameters: dict[str, Any
 
 
 def register_stack(backend: Any, name: str, template: Any, parameters: dict[str, Any], **settings: Any) -> Any:
-    """A stack that is known and has no resource yet; an empty dictionary is the template until one comes."""
+    """A stack that moto knows and that has no resource yet. Until a template comes, it is an empty dictionary."""
     stack = models.Stack(
         stack_id=models.generate_stack_id(name, backend.region_name, backend.account_id),
         name=name,
@@ -42,14 +49,15 @@ def register_stack(backend: Any, name: str, template: Any, parameters: dict[str,
         region_name=backend.region_name,
         **settings,
     )
-    # moto replaces an empty dictionary by one of its own, and the first stack would never see an export.
+    # While the backend has no exports, moto gives the stack an empty dictionary of its own. So the first stack would
+    # never see an export.
     stack.cross_stack_resources = stack.resource_map.cross_stack_resources = backend.exports
     backend.stacks[stack.stack_id] = stack
     return stack
 
 
 def fill(backend: Any, stack: Any) -> None:
-    """Make the resources of a new stack; a failure rolls all of them back."""
+    """Make the resources of a new stack. If one fails, all of them are deleted again."""
     stack._add_stack_event("CREATE_IN_PROGRESS", resource_status_reason="User Initiated")
     try:
         stack.create_resources()
@@ -62,6 +70,7 @@ def fill(backend: Any, stack: Any) -> None:
 
 
 def _update(self: Any, template: str, _role: Any = None, parameters: Any = None, tags: Any = None) -> None:
+    """Update the stack, or roll it back. Takes the place of moto's `Stack.update`."""
     before, before_parameters = self.template_dict, dict(self.resource_map.input_parameters)
     self.status = "UPDATE_IN_PROGRESS"
     self._add_stack_event(self.status, resource_status_reason="User Initiated")
@@ -71,7 +80,7 @@ def _update(self: Any, template: str, _role: Any = None, parameters: Any = None,
         self.output_map = self._create_output_map()
         _export(_backend(self), self)
     except Exception as error:
-        # A rollback is an update to the template of before: what was made goes, what was changed is changed back.
+        # A rollback is an update to the former template: what was made goes, and what was changed is changed back.
         _record_event(self, error, "UPDATE_FAILED")
         self.template_dict = before
         self.resource_map.update(before, before_parameters, rolled_back=True)
@@ -89,13 +98,17 @@ _all_outputs = models.Stack.outputs.fget
 
 
 def _outputs(self: Any) -> Any:
-    """None while a stack is under way or was rolled back: to ask for an output must not make a resource."""
+    """The outputs of a complete stack, else None.
+
+    To evaluate an output makes the resource that it names. So an incomplete stack must not be asked."""
     complete = {"CREATE_COMPLETE", "UPDATE_COMPLETE", "UPDATE_ROLLBACK_COMPLETE"}
     return _all_outputs(self) if self.status in complete else None
 
 
 def _parameter_list(self: Any) -> list[dict[str, str]]:
-    """As they were given; moto answers a list in Python's syntax, which the next `cdk bootstrap` would give back."""
+    """The parameters as they were given.
+
+    moto answers a list in Python's syntax, which the next `cdk bootstrap` would then give back."""
     given = self.resource_map.input_parameters
     listed = []
     for key, declared in self.template_dict.get("Parameters", {}).items():
@@ -107,10 +120,11 @@ def _parameter_list(self: Any) -> list[dict[str, str]]:
 
 
 def _delete_stack(self: Any, name_or_stack_id: str) -> None:
-    """Delete the stack; one that does not exist is no error. Where a resource cannot be deleted it is DELETE_FAILED."""
+    """Delete the stack; it is no error if there is none. A stack whose deletion fails is DELETE_FAILED."""
     for stack in list(self.stacks.values()):
         if name_or_stack_id not in (stack.name, stack.stack_id):
             continue
+        # The exports go last: a stack whose deletion fails keeps them.
         names = [name for name, export in self.exports.items() if export.exporting_stack_id == stack.stack_id]
         try:
             stack.delete()
@@ -128,14 +142,16 @@ def _backend(stack: Any) -> Any:
 
 
 def _record_event(stack: Any, error: Exception, status: str) -> None:
-    """Put the failed resource and its reason among the events, where clients look for them."""
+    """Put the failed resource and the reason among the stack's events, where clients look for them."""
     whole = ResourceError(stack.name, "AWS::CloudFormation::Stack", error)
     failed = error if isinstance(error, ResourceError) else whole
     stack.events.append(event(stack, failed.logical_id, failed.type_name, status, reason=failed.reason))
 
 
 def _export(backend: Any, stack: Any) -> None:
-    """Make the stack's exports known; those of another stack by the same name are an error."""
+    """Make the stack's exports known, and drop those that it no longer has.
+
+    Raises ValueError if another stack has an export with the same name."""
     mine = {export.name: export for export in stack.exports}
     for name, export in list(backend.exports.items()):
         if export.exporting_stack_id == stack.stack_id and name not in mine:
@@ -146,7 +162,9 @@ def _export(backend: Any, stack: Any) -> None:
 
 
 def update_parameters(_: Any, instance: Any, incoming_params: list[dict[str, Any]]) -> dict[str, str]:
-    """moto looks a previous value up among the given ones only; it may be the template's default."""
+    """The values of the parameters of an update; one without a value keeps its previous one.
+
+    That may be the template's default. moto looks only among the values that were given. `instance` is the stack."""
     declared = instance.template_dict.get("Parameters", {})
     defaults = {key: value["Default"] for key, value in declared.items() if "Default" in value}
     previous = defaults | instance.parameters
@@ -156,7 +174,9 @@ def update_parameters(_: Any, instance: Any, incoming_params: list[dict[str, Any
 
 
 def _refuse_same(_: Any, incoming_params: list[dict[str, Any]], stack_body: str, old_stack: Any) -> None:
-    """moto compares only when parameters are given."""
+    """Raise ValidationError if neither the template nor a parameter changes.
+
+    moto compares them only if parameters are given."""
     given = {one["ParameterKey"]: one.get("ParameterValue") for one in incoming_params or []}
     before = old_stack.resource_map.input_parameters
     same = all(value is None or before.get(key) == value for key, value in given.items())
@@ -165,7 +185,7 @@ def _refuse_same(_: Any, incoming_params: list[dict[str, Any]], stack_body: str,
 
 
 def _parse_template(template: str) -> dict[str, Any]:
-    """JSON is tried first: moto's YAML parser takes a second per 100 kB."""
+    """The template as a dictionary. JSON is tried first: moto's parser of YAML takes a second for 100 kB."""
     try:
         parsed: dict[str, Any] = json.loads(template)
     except ValueError:
@@ -177,6 +197,7 @@ _parse_yaml = models.Stack.parse_template
 
 
 def replace_engine(cloud: Cloud) -> None:
+    # moto makes the resources of a stack as `ResourceMap(…)`, without the cloud: so the class gets it.
     StackResources.cloud = cloud
     patching.replace(models, ResourceMap=StackResources)
     patching.replace(
@@ -200,6 +221,7 @@ def replace_engine(cloud: Cloud) -> None:
     )
     responses: Any = import_module("moto.cloudformation.responses")
     patching.replace(responses.CloudFormationResponse, _validate_different_update=_refuse_same)
-    # moto writes an access log object, and its event, inside every request of a bucket with logging.
+    # moto writes an object for the access log, and sends its event, inside every request to a bucket with access logs.
+    # May go when moto writes access logs apart from the requests.
     buckets: Any = import_module("moto.s3.models")
     patching.replace(buckets.S3Backend, log_incoming_request=lambda *_, **__: None)

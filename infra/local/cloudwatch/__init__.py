@@ -1,1 +1,1 @@
-"""Numbers, their statistics, and alarms."""
+"""Amazon CloudWatch: metrics, their statistics, and alarms."""

@@ -1,7 +1,7 @@
-"""What an alarm's data points say: OK, ALARM or INSUFFICIENT_DATA, and CloudWatch's sentence for it.
+"""Judges an alarm by its data points: OK, ALARM or INSUFFICIENT_DATA, with CloudWatch's sentence for it.
 
-https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/alarms-and-missing-data.html: points are read over a
-range somewhat longer than the evaluation periods; missing ones count only where too few are there."""
+Points are read over a range that is somewhat longer than the evaluation periods. Missing points count only if too few
+points are there: https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/alarms-and-missing-data.html"""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 RANGE_BEYOND = 2
-"""Periods read before the evaluation periods; AWS's own example reads five for three."""
+"""So many periods before the evaluation periods are read too. In AWS's own example five are read for three."""
 
 COMPARISONS = {
     "GreaterThanThreshold": (operator.gt, "greater than"),
@@ -23,45 +23,57 @@ COMPARISONS = {
 
 @dataclass(frozen=True, kw_only=True)
 class Rule:
-    """The part of an alarm that decides."""
+    """The settings of an alarm that decide its state."""
 
     comparison: str
     threshold: float
     evaluation_periods: int
     datapoints_to_alarm: int
+    """So many of the evaluation periods must breach for an alarm."""
     missing: str = "missing"
-    """`missing`, `ignore`, `breaching` or `notBreaching`."""
+    """How a missing point counts (TreatMissingData): `missing`, `ignore`, `breaching` or `notBreaching`."""
 
     def is_breaching(self, value: float) -> bool:
+        """Whether the value is on the wrong side of the threshold."""
         return bool(COMPARISONS[self.comparison][0](value, self.threshold))
 
 
 @dataclass(frozen=True, kw_only=True)
 class Judgement:
-    """The state, the points that decide it (newest first: start of the period, value) and the sentence."""
+    """The state of an alarm, and why it is so."""
 
     state: str
     points: tuple[tuple[float, float], ...]
+    """The points that decide, newest first: the start of the period in seconds since the epoch, and the value."""
     reason: str
+    """CloudWatch's sentence (StateReason)."""
 
 
 def judge(rule: Rule, periods: Sequence[tuple[float, float | None]], current: str) -> Judgement:
-    """The state that the periods (oldest first, None where data is missing) of the evaluation range lead to.
+    """The state to which the periods of the evaluation range lead.
 
-    `current` is kept where AWS keeps the state it had."""
+    `periods` are (start, value), oldest first; the value is None if data is missing. `current` is the state of the
+    alarm so far, which stays where AWS lets it stay. With 3 evaluation periods that must all breach (X breaches, 0 does
+    not, - is missing):
+
+        range   missing             ignore  breaching  notBreaching
+        0-X-X   OK                  OK      OK         OK
+        0XX-X   ALARM               ALARM   ALARM      ALARM
+        --X--   ALARM               stays   ALARM      OK
+        -----   INSUFFICIENT_DATA   stays   ALARM      OK"""
     existing = [(at, value) for at, value in reversed(periods) if value is not None]
     if not existing:
         return _without_data(rule, current)
-    # Missing points are skipped as long as older ones of the range take their place: of three periods in a range of
-    # five, `- X - X X` is judged by its three points. Only what is short after that is filled, by `rule.missing`.
+    # Missing points are skipped as long as older points of the range take their place: for three periods in a range of
+    # five, `- X - X X` is judged by its three points. Only those that still lack then are filled, by `rule.missing`.
     evaluated = tuple(existing[: rule.evaluation_periods])
     breaching = [point for point in evaluated if rule.is_breaching(point[1])]
     filled = rule.evaluation_periods - len(evaluated)
     treated = filled if rule.missing == "breaching" else 0
     if len(breaching) + treated >= rule.datapoints_to_alarm:
         state = "ALARM"
-    # Too few points for an alarm by their number, but all there are breach: ALARM when the oldest is as many periods
-    # old as points are needed, for then those since can only be breaching or missing; else the state stays.
+    # There are too few points for an alarm, but all of them breach. ALARM if the oldest is as many periods old as
+    # points are needed: then the periods since are breaching or missing. Else the state stays.
     elif filled and rule.missing in ("missing", "ignore") and len(breaching) == len(evaluated):
         state = "ALARM" if rule.missing == "missing" and _is_old_enough(rule, periods) else current
     else:
@@ -70,12 +82,13 @@ def judge(rule: Rule, periods: Sequence[tuple[float, float | None]], current: st
 
 
 def _is_old_enough(rule: Rule, periods: Sequence[tuple[float, float | None]]) -> bool:
-    """All there is breaches, and the oldest of it is at least `datapoints_to_alarm` periods old: ALARM at once."""
+    """Whether the oldest point is at least `datapoints_to_alarm` periods old; the newest period is 1 period old."""
     ages = [age for age, (_, value) in enumerate(reversed(periods), start=1) if value is not None]
     return max(ages) >= rule.datapoints_to_alarm
 
 
 def _without_data(rule: Rule, current: str) -> Judgement:
+    """The judgement of a range in which every point is missing."""
     periods = rule.evaluation_periods
     treated = {"breaching": ("ALARM", "Breaching"), "notBreaching": ("OK", "NonBreaching")}
     if rule.missing in treated:
@@ -100,8 +113,8 @@ def _reason(
     breaching: Sequence[tuple[float, float]],
     filled: int,
 ) -> str:
-    # CloudWatch names the points that decided: those that breach for ALARM, the others for OK. "minimum" is how many of
-    # them it takes: for 3 out of 5, three to alarm and three (5 - 3 + 1) that do not breach to be OK.
+    # CloudWatch names the points that decided: for ALARM those that breach, for OK the others. "minimum" says how many
+    # it takes: with 3 out of 5 it takes three to alarm, and three (5 - 3 + 1) that do not breach to be OK.
     decisive = breaching if state == "ALARM" else [point for point in evaluated if point not in breaching]
     decisive = list(decisive or evaluated)
     words = COMPARISONS[rule.comparison][1]

@@ -1,4 +1,4 @@
-"""The shapes in which CloudWatch reports a change of an alarm: the event, the notification, the function's payload.
+"""The three shapes in which CloudWatch reports an alarm's change: event, notification, payload for a function.
 
 https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/cloudwatch-and-eventbridge.html"""
 
@@ -17,15 +17,17 @@ from infra.local.kernel.cloud import ACCOUNT
 
 @dataclass(frozen=True, kw_only=True)
 class State:
-    """One state of an alarm, as it is in events."""
+    """A state of an alarm, with its reason and time."""
 
     value: str
     reason: str
     reason_data: str
+    """The reason as JSON text; may be empty."""
     changed_at: datetime
-    """Naive UTC, as moto keeps it."""
+    """UTC without a time zone, as moto keeps it."""
 
     def as_event(self) -> dict[str, str]:
+        """The state as an event shows it."""
         shown = {"value": self.value, "reason": self.reason, "timestamp": _stamp(self.changed_at)}
         if self.reason_data not in ("", "{}"):
             shown["reasonData"] = self.reason_data
@@ -33,7 +35,7 @@ class State:
 
 
 def state_of(alarm: Any) -> State:
-    """The state that moto's alarm is in."""
+    """The present state of moto's alarm."""
     return State(
         value=alarm.state_value,
         reason=alarm.state_reason,
@@ -43,7 +45,9 @@ def state_of(alarm: Any) -> State:
 
 
 def reason_data(alarm: Any, rule: Rule, judgement: Judgement, period_s: int, now: datetime) -> str:
-    """The JSON text behind the sentence; points newest first, as AWS lists them in `evaluatedDatapoints`."""
+    """The judgement as the JSON text of StateReasonData.
+
+    `evaluatedDatapoints` lists the points newest first, as AWS does, `recentDatapoints` oldest first."""
     data: dict[str, Any] = {"version": "1.0", "queryDate": _stamp(now)}
     if judgement.points:
         data["startDate"] = _stamp_of(judgement.points[-1][0])
@@ -69,6 +73,7 @@ def event_detail(alarm: Any, before: State) -> dict[str, Any]:
 
 
 def configuration(alarm: Any) -> dict[str, Any]:
+    """What the alarm looks at, as the event shows it: the rule of a composite alarm, or the metrics."""
     described = {"description": alarm.description} if alarm.description else {}
     if alarm.rule:
         return {**described, "alarmRule": alarm.rule}
@@ -76,13 +81,13 @@ def configuration(alarm: Any) -> dict[str, Any]:
         return {**described, "metrics": [_query(query) for query in alarm.metric_data_queries]}
     metric = _metric(alarm.namespace, alarm.metric_name, alarm.dimensions)
     statistic = {"metric": metric, "period": int(alarm.period), "stat": alarm.statistic or alarm.extended_statistic}
-    # AWS makes this id up; the same alarm keeps its own.
+    # AWS makes this id up. Here it follows from the ARN, so that an alarm always has the same one.
     made_up = str(uuid.uuid5(uuid.NAMESPACE_URL, alarm.alarm_arn))
     return {**described, "metrics": [{"id": made_up, "metricStat": statistic, "returnData": True}]}
 
 
 def function_payload(alarm: Any, before: State, region: str) -> dict[str, Any]:
-    """What an alarm action hands to a function."""
+    """The payload with which an alarm action invokes a function."""
     return {
         "source": "aws.cloudwatch",
         "alarmArn": alarm.alarm_arn,
@@ -94,7 +99,7 @@ def function_payload(alarm: Any, before: State, region: str) -> dict[str, Any]:
 
 
 def notification(alarm: Any, before: State, region: str) -> tuple[str, str]:
-    """Subject and message of an alarm action to a topic."""
+    """Subject and message (JSON text) that an alarm action publishes to a topic."""
     message = {
         "AlarmName": alarm.name,
         "AlarmDescription": alarm.description,
@@ -111,7 +116,7 @@ def notification(alarm: Any, before: State, region: str) -> tuple[str, str]:
         "InsufficientDataActions": alarm.insufficient_data_actions,
         **({"AlarmRule": alarm.rule} if alarm.rule else {"Trigger": _trigger(alarm)}),
     }
-    # A subject of SNS has 100 characters at most.
+    # A subject has 100 characters at most in SNS.
     return f'{alarm.state_value}: "{alarm.name}" in {region}'[:100], json.dumps(message)
 
 
@@ -148,7 +153,7 @@ def _query(query: Any) -> dict[str, Any]:
 
 
 def returns_data(query: Any) -> bool:
-    """Whether this is the query that the alarm compares; a missing flag means yes."""
+    """Whether this is the query that the alarm compares with its threshold. A query without the flag is."""
     return str(query.return_data).lower() != "false"
 
 
@@ -157,6 +162,7 @@ def _metric(namespace: str, name: str, dimensions: Any) -> Mapping[str, Any]:
 
 
 def _stamp(when: datetime) -> str:
+    """`2026-11-20T10:07:30.250+0000`; `when` is UTC."""
     return when.strftime("%Y-%m-%dT%H:%M:%S.") + f"{when.microsecond // 1000:03d}+0000"
 
 

@@ -1,4 +1,4 @@
-"""The rule of a composite alarm: states of other alarms joined by AND, OR and NOT."""
+"""Reads the rule of a composite alarm: `ALARM("a") AND NOT OK("b")`, states of other alarms joined by words."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ _WORDS = {"AND": "and", "OR": "or", "NOT": "not", "TRUE": "True", "FALSE": "Fals
 
 
 def holds(rule: str, states: Mapping[str, str]) -> bool:
-    """Whether the rule is true for the states of the alarms, by name; an alarm may also be named by its ARN.
+    """Whether the rule is true. `states` has the state of each alarm by its name; the rule may name an alarm by ARN.
 
-    Raises ValueError when the rule cannot be read or names an alarm that is not there."""
+    Raises ValueError if the rule cannot be read, or names an alarm that does not exist."""
 
-    # Each `ALARM("name")` is replaced by True or False, AND, OR and NOT by Python's words, whose parser reads the rest.
-    # Nothing is executed: `_truth` takes constants and these three operators only.
+    # Each `ALARM("name")` becomes True or False, and AND, OR and NOT become Python's words, so that Python's parser can
+    # read the rest. Nothing is executed: `_truth` takes only constants and these three operators.
     def decided(found: re.Match[str]) -> str:
         name = found[2].rsplit(":alarm:", 1)[-1]
         if name not in states:

@@ -1,8 +1,13 @@
-"""Evaluate alarms and send what AWS sends when one changes its state.
+"""Evaluates alarms, and sends what AWS sends when one changes its state.
 
-Periods are aligned to their own length; the period under way counts as soon as it has data, unless what is still to
-come could undo a breach (a sum that is too low so far). Not evaluated: low sample counts, suppression of a composite
-alarm's actions, mute rules; anomaly alarms are refused by name."""
+Periods begin at multiples of their own length. The period under way counts as soon as it has data, unless later data
+could undo a breach (a sum that is too low so far). Not evaluated: low sample counts, mute rules. Refused by name:
+anomaly alarms, suppression of a composite alarm's actions.
+
+    PutMetricData, PutMetricAlarm -> evaluate_soon -> (0.05 s later, on a thread of the dispatcher) evaluate
+    a move of the clock           -> evaluate, before the move returns
+    every 5 s                     -> evaluate
+"""
 
 from __future__ import annotations
 
@@ -25,9 +30,9 @@ from infra.local.kernel.patching import replace
 
 LOG = logging.getLogger(__name__)
 TICK_S = 5.0
-"""Real seconds; for alarms that change as time passes without any metric (missing data)."""
+"""Real seconds between two evaluations that nothing asks for. Missing data changes an alarm as time passes."""
 DEBOUNCE_S = 0.05
-"""A function's log brings many metrics at once: one evaluation for all of them."""
+"""Seconds from a metric to the evaluation. A function's log brings many metrics at once: one evaluation does."""
 
 
 class Alarms:
@@ -37,28 +42,32 @@ class Alarms:
         self._cloud = cloud
         self._evaluating = threading.Lock()
         self._begun = 0
-        """Evaluations."""
+        """How many evaluations have begun."""
         self._is_due = threading.Event()
+        """Set while an evaluation is submitted that has not begun."""
         self._refused: set[str] = set()
+        """The names of alarms that cannot be evaluated and are in the log already."""
 
     def evaluate_soon(self) -> None:
-        """Once for all that is put within `DEBOUNCE_S`; `dispatcher.pending` knows of it."""
-        # One evaluation answers for all metrics put before it starts: the flag is cleared at its start, so a metric
+        """Submit one evaluation for all that is put within `DEBOUNCE_S`. Until it has run, the cloud is not idle."""
+        # An evaluation sees all metrics that were put before it began. It clears the flag when it begins, so a metric
         # that is put while it runs asks for another one.
         if self._all() and not self._is_due.is_set():
             self._is_due.set()
             dispatcher(self._cloud).submit("evaluation of alarms", self.evaluate, after_s=DEBOUNCE_S)
 
     def evaluate(self) -> None:
-        """Returns when each alarm is in the state that its metric asks for."""
+        """Evaluate all alarms. Returns when each alarm has the state that its metrics ask for."""
+        # Who waits at the lock shares an evaluation: if one has begun since the call and has ended by now, it has seen
+        # all that the caller put. Under load the callers would otherwise pile up at the lock, one evaluation each.
         before = self._begun
         with self._evaluating:
             if self._begun > before:
-                return  # one that has begun since has ended: under load each would find more who wait than the last
+                return
             self._begun += 1
             self._is_due.clear()
             queue_metrics.report(self._cloud, self._all())
-            # Composite alarms last: they read the states that the others have just got.
+            # Composite alarms come last: they read the states that the others have just got.
             for alarm in sorted(self._all(), key=lambda alarm: bool(alarm.rule)):
                 try:
                     if alarm.rule:
@@ -69,7 +78,7 @@ class Alarms:
                     self._refuse(alarm, error)
 
     def change(self, alarm: Any, value: str, reason: str, data: str) -> None:
-        """Put the alarm into the state; a change is sent to the bus and to the actions."""
+        """Put the alarm into the state `value`. If that is a change, the bus and the alarm's actions get it."""
         before = state_of(alarm)
         alarm.update_state(reason, data, value)
         if before.value == value:
@@ -78,7 +87,8 @@ class Alarms:
         self._cloud.emit("aws.cloudwatch", "CloudWatch Alarm State Change", detail, resources=[alarm.alarm_arn])
         if alarm.actions_enabled:
             for arn in _actions(alarm):
-                # A scaling policy is not an action here: it reads the alarm's state itself, as long as it is ALARM.
+                # A scaling policy is no action here: scaling reads the state of the alarm itself, and does so as long
+                # as the state is ALARM.
                 if arn.split(":")[2] != "autoscaling":
                     self._act(alarm, before, arn)
 
@@ -103,14 +113,16 @@ class Alarms:
             self.change(alarm, value, f"{alarm.rule} is {'true' if value == 'ALARM' else 'false'}", "")
 
     def _series(self, alarm: Any, rule: Rule, period_s: int, now: float) -> list[tuple[float, float | None]]:
-        """The evaluation range, oldest first; the period under way only if it has data that can be judged."""
-        # Periods begin at multiples of their length, whatever the time now. The one under way takes the place of the
-        # oldest in the range, so that a breach is seen at once and the range keeps its length.
+        """The periods of the evaluation range as (start, value), oldest first.
+
+        The period under way is among them only if it has data that can be judged."""
+        # Periods begin at multiples of their length, whatever the time is. The period under way takes the place of the
+        # oldest one, so that a breach is seen at once and the range keeps its length.
         metrics: Metrics = self._cloud.parts[Metrics]
         under_way = now // period_s * period_s
         count = rule.evaluation_periods + RANGE_BEYOND
         queries = _queries(alarm)
-        # The end is exclusive: a metric that was put right now counts.
+        # The end is exclusive: with 1 ms more a metric that was put right now counts.
         wanted = next(query["Id"] for query in queries if query["ReturnData"])
         found = metrics.series(queries, under_way - count * period_s, now + 0.001)[wanted]
         starts = [under_way - n * period_s for n in range(count, 0, -1)]
@@ -119,6 +131,7 @@ class Alarms:
         return [(at, found.get(at)) for at in starts]
 
     def _act(self, alarm: Any, before: State, arn: str) -> None:
+        # Sent from the dispatcher: the evaluation, and a move of the clock, do not wait for receivers.
         subject, message = alarm_messages.notification(alarm, before, self._cloud.region)
         service = "cloudwatch.amazonaws.com"
         if ":lambda:" in arn:
@@ -140,6 +153,7 @@ class Alarms:
 
 
 def evaluate_alarms(cloud: Cloud) -> None:
+    """Evaluate the cloud's alarms from now on. Needs `Metrics`, which `keep_metrics` makes."""
     models: Any = import_module("moto.cloudwatch.models")
     alarms = cloud.parts[Alarms] = Alarms(cloud)
     metrics: Metrics = cloud.parts[Metrics]
@@ -156,6 +170,8 @@ def _tick(cloud: Cloud, evaluate: Callable[[], None]) -> None:
 
 
 def _start_without_data(backend: Any, alarms: Alarms) -> None:
+    # moto makes an alarm whose state is OK, and replaces the whole alarm at an update. May go when moto begins with
+    # INSUFFICIENT_DATA and keeps the state.
     put = backend.put_metric_alarm
 
     def put_metric_alarm(self: Any, *arguments: Any, **named: Any) -> Any:
@@ -168,7 +184,7 @@ def _start_without_data(backend: Any, alarms: Alarms) -> None:
         before = self.alarms.get(name)
         alarm = put(self, *arguments, **named)
         alarm.state_value, alarm.state_reason = "INSUFFICIENT_DATA", "Unchecked: Initial alarm creation"
-        # A change of its settings keeps an alarm's state and history until it is evaluated.
+        # An alarm whose settings change keeps its state and history until it is evaluated.
         if before is not None:
             for field in ("state_value", "state_reason", "state_reason_data", "state_updated_timestamp", "history"):
                 setattr(alarm, field, getattr(before, field))
@@ -186,6 +202,7 @@ def _refusal(named: dict[str, Any]) -> str:
 
 
 def _send_forced_states(backend: Any, alarms: Alarms) -> None:
+    # moto's SetAlarmState changes the state and tells nobody. Its own function is called for its checks.
     validate = backend.set_alarm_state
 
     def set_alarm_state(self: Any, alarm_name: str, reason: str, reason_data: str, state_value: str) -> None:
@@ -193,7 +210,8 @@ def _send_forced_states(backend: Any, alarms: Alarms) -> None:
         kept = state_of(alarm) if alarm is not None else None
         validate(self, alarm_name, reason, reason_data, state_value)
         if alarm is not None and kept is not None:
-            # The check above has already written the state; it is put back so that the change is seen.
+            # The checks above have written the new state too, and an entry of the history. Both are taken back, so that
+            # `change` sees a change and sends it.
             alarm.history.pop()
             alarm.state_value, alarm.state_reason = kept.value, kept.reason
             alarm.state_reason_data, alarm.state_updated_timestamp = kept.reason_data, kept.changed_at
@@ -219,6 +237,7 @@ def _rule(alarm: Any) -> Rule:
 
 
 def _period_s(alarm: Any) -> int:
+    """The length of the alarm's periods in seconds: the longest of several metrics, 60 if nothing says it."""
     if not alarm.metric_data_queries:
         return int(alarm.period)
     periods = [query.metric_stat.period for query in alarm.metric_data_queries if query.metric_stat]
@@ -226,7 +245,7 @@ def _period_s(alarm: Any) -> int:
 
 
 def _queries(alarm: Any) -> list[dict[str, Any]]:
-    """The alarm as queries of GetMetricData."""
+    """The alarm's metrics as queries of GetMetricData. Exactly one of them returns data: the one that is compared."""
     if not alarm.metric_data_queries:
         statistic = alarm.statistic or alarm.extended_statistic
         described = _stat(alarm.namespace, alarm.metric_name, alarm.dimensions, alarm.period, statistic, alarm.unit)
@@ -251,5 +270,5 @@ def _stat(namespace: str, name: str, dimensions: Any, period: Any, statistic: st
 
 
 def _may_still_rise(alarm: Any) -> bool:
-    """A sum or count that is too low so far may be high enough when its period is over."""
+    """Whether a breach may still be undone: a sum that is too low so far may be high enough when its period is over."""
     return alarm.comparison_operator.startswith("LessThan") and alarm.statistic in ("Sum", "SampleCount")

@@ -1,9 +1,9 @@
 """Amazon CloudWatch: metrics and alarms.
 
-AWS does: keep points, compute percentiles and metric math, evaluate alarms each minute, notify bus and topics.
-moto does: have no percentiles and no math, never evaluate an alarm, send nothing.
-We do: keep a store of our own and evaluate after each metric, each move of the clock and every few seconds.
-Weaker: a move of the clock is judged at its end; no Insights, no SEARCH, no anomaly detection: refused by name.
+AWS does: keep data points, compute percentiles and metric math, evaluate alarms each minute, notify bus and topics.
+moto does: compute no percentiles and no math, evaluate no alarm, send nothing.
+We do: keep the points in our own store. Evaluate alarms after each metric, each move of the clock and every 5 seconds.
+Weaker: a move of the clock is judged at its end only. Insights, SEARCH and anomaly detection are refused by name.
 """
 
 from infra.local.cloudwatch.alarms import evaluate_alarms

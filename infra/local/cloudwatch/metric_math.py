@@ -1,8 +1,11 @@
-"""CloudWatch metric math: an expression over series, evaluated period by period.
+"""CloudWatch metric math: evaluates an expression over series, period by period.
 
 https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/using-metric-math.html
-Covered: arithmetic, comparison, AND, OR and the functions in `_FUNCTIONS`; anything else is refused by name.
-Alarms on several queues (`MAX(METRICS())`) and on rates, such as errors ÷ requests, are made of them."""
+Covered: arithmetic, comparisons, AND, OR and the functions in `_FUNCTIONS`. Anything else is refused by name.
+Alarms on several queues (`MAX(METRICS())`) and on rates (errors ÷ requests) use it.
+
+    errors / calls   {12:00: 3, 12:01: 1} / {12:00: 4, 12:02: 5}   is   {12:00: 0.75}
+"""
 
 from __future__ import annotations
 
@@ -18,6 +21,7 @@ from typing import Any
 from infra.local.cloudwatch.metric_store import Series
 
 Value = float | str | Series | list[Series]
+"""What a part of an expression may be: a number, a word (`REPEAT`), a series, or several series."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,18 +29,21 @@ class Frame:
     """What an expression can refer to."""
 
     series: Mapping[str, Series]
-    """By query id."""
+    """The series that are known, by the id of their query."""
     metrics: Sequence[str]
     """The ids that METRICS() means: the metrics of the request, not its expressions."""
     timeline: Sequence[float]
-    """The start of every period of the request; FILL and TIME_SERIES need it."""
+    """The start of every period of the request, in seconds since the epoch. FILL and TIME_SERIES need it."""
     period_s: int
+    """The length of a period in seconds."""
 
 
 def evaluate(expression: str, frame: Frame) -> Series:
-    """The expression's series; a number gives the same value for every period. Raises ValueError by name."""
-    # With these words replaced, an expression is one of Python's grammar too, whose parser makes the tree. Nothing is
-    # executed: `_value` knows the few nodes that metric math has and refuses the others.
+    """The series of the expression. A number gives the same value for every period.
+
+    Raises ValueError for an expression that cannot be read or is not covered; the message names the part."""
+    # With these words replaced, an expression is one of Python's too, so Python's parser makes its tree. Nothing is
+    # executed: `_value` knows the few nodes that metric math has, and refuses all others.
     text = re.sub(r"\bAND\b|&&", " and ", expression)
     text = re.sub(r"\bOR\b|\|\|", " or ", text).replace("^", "**")
     try:
@@ -70,6 +77,7 @@ _OPERATORS: dict[type[ast.AST], Callable[[float, float], float]] = {
 
 
 def _value(node: ast.expr, frame: Frame) -> Value:
+    # One case for each kind of node of Python's tree that an expression of metric math may have.
     match node:
         case ast.Constant(value=int() | float() as number):
             return float(number)
@@ -101,6 +109,7 @@ def _value(node: ast.expr, frame: Frame) -> Value:
 
 
 def _series(value: Value, frame: Frame) -> Series:
+    """The value as a series: a number stands for itself in every period. Raises ValueError for anything else."""
     if isinstance(value, dict):
         return value
     if isinstance(value, int | float):
@@ -109,12 +118,12 @@ def _series(value: Value, frame: Frame) -> Series:
 
 
 def _pairwise(act: Callable[[float, float], float], left: Value, right: Value) -> Value:
-    """Where both sides have a value; a division by zero has none, as on AWS."""
+    """The operation in each period in which both sides have a value. A division by zero has no value, as on AWS."""
     if isinstance(left, list) or isinstance(right, list):
         return _over_lists(act, left, right)
     if isinstance(left, str) or isinstance(right, str):
         raise ValueError(f"metric math: cannot calculate with {left!r} and {right!r}")
-    # Periods, not positions, are paired: {12:00: 4, 12:05: 6} / {12:05: 2} is {12:05: 3}.
+    # Values of the same period are paired, not of the same position: {12:00: 4, 12:05: 6} / {12:05: 2} is {12:05: 3}.
     if isinstance(left, dict):
         times = [at for at in left if not isinstance(right, dict) or at in right]
     elif isinstance(right, dict):
@@ -126,6 +135,7 @@ def _pairwise(act: Callable[[float, float], float], left: Value, right: Value) -
 
 
 def _over_lists(act: Callable[[float, float], float], left: Value, right: Value) -> Value:
+    """The operation with each member of a list; what is no list is paired with each member."""
     size = len(left) if isinstance(left, list) else len(right)  # type: ignore[arg-type]
     lefts = left if isinstance(left, list) else [left] * size
     rights = right if isinstance(right, list) else [right] * size
@@ -137,6 +147,7 @@ def _at(value: float | Series, at: float) -> float:
 
 
 def _safely(act: Callable[..., float], *values: float) -> float | None:
+    """The result of `act`; None if mathematics knows none (1 / 0, LOG(0))."""
     try:
         return float(act(*values))
     except (ZeroDivisionError, ValueError, OverflowError):
@@ -148,7 +159,7 @@ def _kept(found: Mapping[float, float | None]) -> Series:
 
 
 def _each(act: Callable[[float], float]) -> Callable[..., Value]:
-    """A function of each value."""
+    """Metric math's function that applies `act` to each value of a number, a series or several series (ABS)."""
 
     def apply(frame: Frame, value: Value) -> Value:
         if isinstance(value, list):
@@ -161,7 +172,10 @@ def _each(act: Callable[[float], float]) -> Callable[..., Value]:
 
 
 def _over(act: Callable[[list[float]], float]) -> Callable[..., Value]:
-    """Of one series: a number. Of a list: a series, over the members that have a value at the time."""
+    """Metric math's function that sums up several values by `act` (MAX).
+
+    One series gives a number: MAX({12:00: 4, 12:05: 6}) is 6. Several series give a series: its value in a period is
+    that of `act` over the members that have a value there."""
 
     def apply(frame: Frame, *values: Value) -> Value:
         members = values[0] if len(values) == 1 else list(values)
@@ -177,7 +191,7 @@ def _over(act: Callable[[list[float]], float]) -> Callable[..., Value]:
 
 
 def _if(frame: Frame, condition: Value, then: Value, otherwise: Value | None = None) -> Value:
-    # IF without a third argument has no value where the condition does not hold; the period is then absent.
+    # Without a third argument IF has no value in a period in which the condition does not hold: the period is absent.
     if isinstance(condition, int | float):
         return then if condition else {} if otherwise is None else otherwise
     chosen: Series = {}
@@ -213,6 +227,7 @@ def _repeated(series: Series, times: Sequence[float]) -> Series:
 
 
 def _between_neighbours(series: Series, at: float) -> float | None:
+    """The value on the line between the nearest values before and after; None if one of the two lacks."""
     before, after = [t for t in series if t < at], [t for t in series if t > at]
     if not before or not after:
         return None
@@ -222,7 +237,7 @@ def _between_neighbours(series: Series, at: float) -> float | None:
 
 
 def _steps(frame: Frame, value: Value, act: Callable[[float, float, float], float]) -> Series:
-    """Of each value and the one before it; the first has none."""
+    """`act(value, value before it, seconds between them)` for each value of a series but the first (DIFF, RATE)."""
     items = sorted(_series(value, frame).items())
     return {at: act(now, before, at - earlier) for (earlier, before), (at, now) in pairwise(items)}
 

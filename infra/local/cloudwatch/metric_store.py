@@ -1,4 +1,4 @@
-"""The data points behind CloudWatch: kept by metric and minute, read as statistics of aligned periods."""
+"""Keeps CloudWatch's data points by metric and minute, and reads them as statistics of aligned periods."""
 
 from __future__ import annotations
 
@@ -10,18 +10,19 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 Key = tuple[str, str, frozenset[tuple[str, str]]]
-"""Namespace, name, dimensions: two metrics are the same only if all of it is."""
+"""Namespace, name and dimensions. Two metrics are the same one only if all three are equal."""
 Series = dict[float, float]
-"""Value by the start of its period, seconds since the epoch; a period without data is absent."""
+"""The value of each period by its start in seconds since the epoch. A period without data is absent."""
 
 _PERCENTILE = re.compile(r"p(\d{1,2}(?:\.\d+)?|100)$")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Point:
-    """One reported value, or a set of values of which only the summary was reported."""
+    """One reported value, or several values that were reported as a summary (StatisticValues)."""
 
     timestamp: float
+    """Seconds since the epoch."""
     total: float
     count: float
     lowest: float
@@ -30,6 +31,7 @@ class Point:
 
     @property
     def is_one_value(self) -> bool:
+        """Whether all values behind the point are known: there is one, or all are equal."""
         return self.count == 1 or self.lowest == self.highest
 
 
@@ -38,7 +40,7 @@ def key_of(namespace: str, name: str, dimensions: Mapping[str, str]) -> Key:
 
 
 class MetricStore:
-    """All points of the cloud's custom and service metrics; nothing is forgotten."""
+    """All points of the cloud's custom and service metrics. Nothing is ever forgotten."""
 
     def __init__(self) -> None:
         self._minutes: dict[Key, dict[int, list[Point]]] = defaultdict(lambda: defaultdict(list))
@@ -49,7 +51,9 @@ class MetricStore:
             self._minutes[key][int(point.timestamp // 60)].append(point)
 
     def add_changed(self, key: Key, point: Point) -> None:
-        """Add the point of a gauge, unless its minute ends with the same value: alarms read gauges often."""
+        """Add the point of a gauge, unless the last point of its minute has the same value.
+
+        Alarms are evaluated often, and each time the gauges are read."""
         with self._lock:
             points = self._minutes[key][int(point.timestamp // 60)]
             if not points or points[-1].total != point.total:
@@ -60,9 +64,9 @@ class MetricStore:
     ) -> Series:
         """The statistic of each aligned period that overlaps [start, end) and has data.
 
-        Raises ValueError for a statistic that is not covered."""
-        # Periods begin at multiples of their length, as CloudWatch aligns them; the one that holds `start` counts
-        # whole.
+        `start` and `end` are seconds since the epoch. Raises ValueError for a statistic that is not covered."""
+        # Periods begin at multiples of their length, as CloudWatch aligns them. Of the period in which `start` lies all
+        # points count.
         by_period: dict[float, list[Point]] = defaultdict(list)
         for point in self._between(key, start // period_s * period_s, end):
             if unit is None or point.unit == unit:
@@ -79,10 +83,11 @@ class MetricStore:
 
 
 def summary(points: list[Point], statistic: str) -> float | None:
-    """One of Sum, Average, Minimum, Maximum, SampleCount, pNN, tmNN; None where the points are not enough for it.
+    """The statistic of the points: Sum, Average, Minimum, Maximum, SampleCount or a percentile (`p90`, `p99.9`).
 
-    Percentiles interpolate linearly between values; AWS does not publish its method. As on AWS, a reported summary of
-    several values has none. Raises ValueError for any other statistic."""
+    None if the points do not suffice for it: as on AWS, a reported summary of several values has no percentile.
+    Percentiles interpolate linearly between values; AWS does not publish its method. Raises ValueError for any other
+    statistic."""
     count = sum(point.count for point in points)
     match statistic:
         case "Sum":
@@ -105,7 +110,7 @@ def summary(points: list[Point], statistic: str) -> float | None:
 
 
 def percentile(values: list[float], quantile: float) -> float | None:
-    """The quantile (0 to 1) of sorted values, linear between neighbours."""
+    """The quantile (0 to 1) of the sorted values, linear between two neighbours; None without a value."""
     if not values:
         return None
     position = quantile * (len(values) - 1)
@@ -115,7 +120,9 @@ def percentile(values: list[float], quantile: float) -> float | None:
 
 
 def as_points(datum: Mapping[str, object], timestamp: float) -> Iterable[Point]:
-    """The points of one member of PutMetricData's `MetricData`."""
+    """Yields the points of one member of PutMetricData's `MetricData`.
+
+    A member brings values with counts (`Values`, `Counts`), a summary (`StatisticValues`) or one `Value`."""
     unit = str(datum["Unit"]) if datum.get("Unit") else None
     values, summary_of = datum.get("Values"), datum.get("StatisticValues")
     if isinstance(values, list) and values:

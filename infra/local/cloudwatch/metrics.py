@@ -1,6 +1,6 @@
-"""Keep every point in a store of our own and answer GetMetricData, GetMetricStatistics and the alarms from it.
+"""Keeps every data point in our own store, and answers GetMetricData, GetMetricStatistics and the alarms from it.
 
-Lambda's own metrics (Invocations, Errors, Throttles, Duration) are reported too, since alarms read them."""
+Lambda's metrics (Invocations, Errors, Throttles, Duration) are reported here too, since alarms read them."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class Metrics:
-    """The store of all points, and the listeners that are called after each put."""
+    """The store of all points, and the listeners that are called when points were added."""
 
     def __init__(self, cloud: Cloud) -> None:
         self.store = MetricStore()
@@ -30,10 +30,11 @@ class Metrics:
         self._listeners: list[Callable[[], None]] = []
 
     def on_put(self, listener: Callable[[], None]) -> None:
+        """Call `listener` after each put."""
         self._listeners.append(listener)
 
     def keep(self, namespace: str, data: Sequence[Mapping[str, Any]]) -> None:
-        """Keep what PutMetricData brings; a datum without a time has happened now, by the cloud's clock."""
+        """Keep what PutMetricData brings. A datum without a time gets the present time of the cloud's clock."""
         for datum in data:
             dimensions = {one["Name"]: one["Value"] for one in datum.get("Dimensions") or ()}
             key = key_of(namespace, datum["MetricName"], dimensions)
@@ -44,16 +45,20 @@ class Metrics:
             listener()
 
     def series(self, queries: Sequence[Mapping[str, Any]], start: float, end: float) -> dict[str, Series]:
-        """By query id: the metrics of the request, expressions over them. Raises ValueError for what is not covered."""
+        """The series of each query of GetMetricData by its id: metrics, and expressions over them.
+
+        `start` and `end` are seconds since the epoch; `end` is exclusive. Raises ValueError for what is not covered."""
         periods = [int(query["MetricStat"]["Period"]) for query in queries if "MetricStat" in query]
         period_s = max(periods or [int(query.get("Period") or 60) for query in queries] or [60])
         found = {q["Id"]: self._metric(q["MetricStat"], start, end) for q in queries if "MetricStat" in q}
         metrics = list(found)
-        # `end` is exclusive: a request that ends on the hour has no period that begins then; 1e-9 takes it away.
+        # `end` is exclusive: a request that ends on the hour has no period that begins on the hour. Subtracting 1e-9 s
+        # takes it away.
         first = start // period_s * period_s
         timeline = [first + n * period_s for n in range(int(max(0.0, end - first - 1e-9) // period_s) + 1)]
         waiting = {q["Id"]: str(q["Expression"]) for q in queries if "MetricStat" not in q}
-        # Expressions may name each other in any order: those whose names are all known come first, until none is left.
+        # Expressions may name each other in any order. In each round those are evaluated that name no expression that
+        # still waits. If no such expression is left, they name each other in a circle.
         while waiting:
             ready = [name for name, text in waiting.items() if not _names_one_of(text, set(waiting) - {name})]
             if not ready:
@@ -71,6 +76,7 @@ class Metrics:
 
 
 def keep_metrics(cloud: Cloud) -> None:
+    """Keep and answer metrics from now on: those of API calls, of functions' logs, and of invocations."""
     from infra.local.awslambda.pools import Functions
 
     models: Any = import_module("moto.cloudwatch.models")
@@ -81,6 +87,7 @@ def keep_metrics(cloud: Cloud) -> None:
     _answer_statistics(models, metrics)
     reader = LogMetrics(cloud, put_data)
     functions: Functions = cloud.parts[Functions]
+    # A function's own metrics first, then those that Lambda reports about the invocation.
     functions.after_invocation(reader.read)
     functions.after_invocation(lambda function, outcome: _report_invocation(cloud, function, outcome))
 
@@ -95,7 +102,7 @@ def put(
     unit: str = "None",
     timestamp: datetime | None = None,
 ) -> None:
-    """Report one value as a service of AWS would, without an API call; now, unless `timestamp` says otherwise."""
+    """Report one value as a service of AWS does, without an API call. Without `timestamp` it has happened now."""
     datum: dict[str, Any] = {
         "MetricName": name,
         "Value": value,
@@ -108,13 +115,14 @@ def put(
 
 
 def put_data(cloud: Cloud, namespace: str, data: list[dict[str, Any]]) -> None:
-    """As PutMetricData, without an API call."""
+    """Put the data as PutMetricData does, without an API call."""
     from moto.cloudwatch.models import cloudwatch_backends
 
     cloudwatch_backends[ACCOUNT][cloud.region].put_metric_data(namespace, data)
 
 
 def _keep_points(backend: Any, metrics: Metrics) -> None:
+    # moto keeps the points too: it answers ListMetrics from them.
     keep = backend.put_metric_data
 
     def put_metric_data(self: Any, namespace: str, metric_data: list[dict[str, Any]]) -> None:
@@ -125,6 +133,7 @@ def _keep_points(backend: Any, metrics: Metrics) -> None:
 
 
 def _answer_queries(backend: Any, metrics: Metrics) -> None:
+    # May go when moto computes percentiles and metric math.
     from moto.cloudwatch.exceptions import ValidationError
 
     def get_metric_data(
@@ -189,7 +198,8 @@ def _answer_statistics(models: Any, metrics: Metrics) -> None:
 
 
 def _report_invocation(cloud: Cloud, function: Any, outcome: Outcome) -> None:
-    # By function and, without a dimension, for all functions of the account. Nothing is ever throttled here.
+    # Each value is put for the function and, without a dimension, for all functions of the account. Nothing is ever
+    # throttled here.
     # https://docs.aws.amazon.com/lambda/latest/dg/monitoring-metrics-view.html
     by_function = [{"Name": "FunctionName", "Value": function.function_name}]
     errors, duration_ms = float(bool(outcome.error)), outcome.duration_s * 1000
@@ -210,11 +220,12 @@ def _evaluate(expression: str, frame: Frame) -> Series:
 
 
 def _names_one_of(expression: str, names: set[str]) -> bool:
+    """Whether one of the names is a word of the expression."""
     return bool(names & set(re.findall(r"[A-Za-z_]\w*", expression)))
 
 
 def _seconds(when: Any, default: float | None = None) -> float:
-    """Seconds since the epoch of a datetime (naive means UTC, as in moto), a number or ISO text."""
+    """Seconds since the epoch of a datetime, a number or ISO text. A time without a zone is UTC, as in moto."""
     if when is None:
         return time.time() if default is None else default
     if isinstance(when, str):
@@ -225,4 +236,5 @@ def _seconds(when: Any, default: float | None = None) -> float:
 
 
 def _naive(timestamp: float) -> datetime:
+    """The time in UTC without a time zone, as moto's answers need it."""
     return datetime.fromtimestamp(timestamp, UTC).replace(tzinfo=None)

@@ -1,6 +1,6 @@
-"""What SQS reports to CloudWatch about its queues, for the queues that an alarm looks at.
+"""Reports SQS's gauges of the queues at which an alarm looks.
 
-AWS reports each minute for every queue; here the gauges are read whenever alarms are evaluated."""
+AWS reports the gauges of every queue each minute. Here they are read whenever alarms are evaluated."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ NAMESPACE = "AWS/SQS"
 
 
 def report(cloud: Cloud, alarms: list[Any]) -> None:
-    """Put the gauges of each queue that an alarm names, without starting another evaluation."""
+    """Put the gauges of each queue that one of the alarms names, without starting another evaluation."""
     models: Any = import_module("moto.sqs.models")
     queues = models.sqs_backends[ACCOUNT][cloud.region].queues
     metrics: Metrics = cloud.parts[Metrics]
@@ -24,7 +24,7 @@ def report(cloud: Cloud, alarms: list[Any]) -> None:
             now = cloud.clock.timestamp()
             for metric, value in _gauges(queues[name], now).items():
                 point = Point(timestamp=now, total=value, count=1, lowest=value, highest=value)
-                # Into the store itself: `metrics.keep` would call the alarms, which are being evaluated.
+                # Into the store itself: `metrics.keep` would ask for an evaluation of the alarms, which is under way.
                 metrics.store.add_changed(key_of(NAMESPACE, metric, {"QueueName": name}), point)
 
 
@@ -35,6 +35,7 @@ def _queues_of(alarm: Any) -> list[str]:
 
 
 def _gauges(queue: Any, now: float) -> dict[str, float]:
+    # `_messages` of moto holds the visible messages, those in flight and the delayed ones; `messages` the visible ones.
     messages = list(queue._messages)
     oldest = min((message.sent_timestamp / 1000 for message in messages), default=now)
     return {

@@ -1,1 +1,1 @@
-"""Amazon DynamoDB."""
+"""Amazon DynamoDB: conditional writes and streams."""

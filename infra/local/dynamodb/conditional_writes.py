@@ -1,4 +1,4 @@
-"""Let one thread at a time test a condition and write, or read."""
+"""Lets one thread at a time test a condition and write, or read."""
 
 from __future__ import annotations
 
@@ -12,12 +12,16 @@ from infra.local.kernel.patching import replace
 
 WRITES = ("put_item", "update_item", "delete_item", "transact_write_items")
 READS = ("get_item", "query", "scan")
-"""moto's transaction copies its tables before it writes; a read of a key that is not there adds an entry to them."""
+"""Reads take the lock too.
+
+moto's transaction copies its tables before it writes, and a read of a key that does not exist adds an entry to them."""
 
 
 def make_writes_atomic() -> None:
+    """Make the test and the write of a conditional write one step. May go when moto holds a lock for both."""
     backend: Any = import_module("moto.dynamodb.models").DynamoDBBackend
-    # One lock for all tables, since a transaction writes several; it may be entered again, as a transaction puts items.
+    # One lock for all tables, since a transaction writes several of them. Its holder may take it again: a transaction
+    # puts items by the same methods.
     turn = threading.RLock()
 
     def alone(call: Callable[..., Any]) -> Callable[..., Any]:

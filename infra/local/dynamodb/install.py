@@ -1,10 +1,11 @@
 """Amazon DynamoDB: conditional writes, on which leases, slots and release pointers rest, and streams.
 
 AWS does: test the condition and write the item as one step; feed functions from a table's stream, in order.
-moto does: test first and write then: of two threads that both pass the test the second overwrites the first; call a
-    stream's function inside PutItem, once.
-We do: let one thread at a time write; poll streams with a thread each, which tries a batch until it succeeds.
-Weaker: a stream has one shard and keeps its records for ever; capacity and global tables are moto's.
+moto does: test, then write. If two threads pass the test, the second one overwrites what the first has written. It
+    calls the function of a stream inside PutItem, once.
+We do: let one thread at a time write. A thread for each event source polls its stream, and tries a batch until it
+    succeeds.
+Weaker: a stream has one shard, and keeps its records for ever. Capacity and global tables are moto's.
 """
 
 from functools import partial

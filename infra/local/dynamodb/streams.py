@@ -1,6 +1,7 @@
-"""Streams of tables as event sources: batches in order, one at a time, each until it succeeds.
+"""Streams of tables as event sources: batches in order, one at a time, each tried until it succeeds.
 
-moto calls the function inside PutItem, on the writer's time and once, and forgets all records when it answers."""
+moto calls the function inside PutItem, once and while the writer waits. It forgets all records when the function
+answers."""
 
 from __future__ import annotations
 
@@ -20,11 +21,11 @@ from infra.local.kernel.patching import replace
 
 LOG = logging.getLogger(__name__)
 POLL_S = 0.5
-"""Longest wait of a poller that has nothing to do."""
+"""The longest wait of a poller that has nothing to do, in real seconds."""
 LONGEST_WAIT_S = 8.0
-"""Between two attempts with a batch that fails; the first waits are shorter."""
+"""The longest wait between two attempts with a batch that fails, in real seconds: 0.5, 1, 2, 4, 8, 8, …"""
 ACTIONS = ("DescribeStream", "GetRecords", "GetShardIterator")
-"""Of the poller on the stream; besides, it lists the streams, which takes no resource."""
+"""What the poller does with the stream. It also lists the streams, an action without a resource."""
 NOT_CARRIED_OUT = frozenset(
     {
         "BisectBatchOnFunctionError",
@@ -38,21 +39,24 @@ NOT_CARRIED_OUT = frozenset(
         "TumblingWindowInSeconds",
     }
 )
+"""Settings of an event source mapping that are refused by name."""
 
 
 class Streams:
-    """The pollers, and the condition that a new record notifies."""
+    """The pollers of one cloud, and the condition that a new record of any stream notifies."""
 
     def __init__(self) -> None:
         self.pollers: list[Poller] = []
         self.changed = threading.Condition()
 
     def notify(self) -> None:
+        """Wake all pollers."""
         with self.changed:
             self.changed.notify_all()
 
 
 def poll_streams(cloud: Cloud) -> None:
+    """Make streams of tables event sources of functions. May go when moto polls its streams."""
     model: Any = import_module("moto.dynamodb.models.table")
     streams, add = cloud.part(Streams), model.StreamShard.add
 
@@ -60,7 +64,7 @@ def poll_streams(cloud: Cloud) -> None:
         add(self, old, new)
         streams.notify()
 
-    # moto's tables call the functions listed here, inside PutItem; nothing is ever listed.
+    # Inside PutItem moto's tables call the functions that are listed here. The list stays empty: our pollers call.
     replace(model.Table, lambda_event_source_mappings=property(lambda _: {}, lambda *_: None))
     replace(model.StreamShard, add=add_and_notify)
 
@@ -76,44 +80,48 @@ def poll_streams(cloud: Cloud) -> None:
 
 
 def pending(cloud: Cloud) -> list[str]:
-    """The tables whose functions have not done every record of the stream."""
+    """The tables with records that a function has not done, as `2 records in the stream of TABLE`."""
     left = [(poller.table, poller.left()) for poller in cloud.part(Streams).pollers if poller.is_enabled()]
     return [f"{count} records in the stream of {table}" for table, count in left if count]
 
 
 def _rights(arn: str) -> Iterator[Request]:
+    """Yields what the poller of the stream does in the name of the function's role."""
     yield from (Request(action=f"dynamodb:{action}", resources=(arn,)) for action in ACTIONS)
     yield Request(action="dynamodb:ListStreams", resources=("*",))
-    # A stream is encrypted as its table.
+    # A stream is encrypted by the same key as its table.
     yield from table_key(_table(arn))
 
 
 def _table(arn: str) -> str:
-    """`audit` of `arn:aws:dynamodb:…:table/audit/stream/2026-11-21T09:00:00`."""
+    """The table of a stream: `audit` for `arn:aws:dynamodb:…:table/audit/stream/2026-11-21T09:00:00`."""
     return arn.split("/")[1]
 
 
 class Poller:
-    """Feeds one function from one stream; moto's streams have one shard."""
+    """Feeds one function from one stream. moto's streams have one shard, so the records have one order."""
 
     def __init__(self, cloud: Cloud, backend: Any, mapping: Any) -> None:
         self._cloud, self._backend, self._mapping = cloud, backend, mapping
         self.table = _table(mapping.event_source_arn)
+        # How many records of the stream are done. The stream keeps all its records, so this is an index too.
         self._done = len(self._records()) if mapping.starting_position == "LATEST" else 0
 
     def is_enabled(self) -> bool:
+        """Whether the mapping exists and is enabled, and the cloud runs."""
         return bool(self._mapping.enabled) and is_wanted(self._cloud, self._backend, self._mapping)
 
     def left(self) -> int:
-        """Records that the function has not done."""
+        """How many records the function has not done."""
         return len(self._records()) - self._done
 
     def run(self) -> None:
-        """A batch that fails is tried again before any later one, as on AWS."""
+        """Feed the function until the mapping is deleted. As on AWS, a failed batch is tried before any later one."""
         # https://docs.aws.amazon.com/lambda/latest/dg/services-ddb-params.html (MaximumRetryAttempts, -1)
         failures = 0
         changed = self._cloud.part(Streams).changed
         while is_wanted(self._cloud, self._backend, self._mapping):
+            # The look and the wait are one step under the condition: no record comes between them unnoticed.
             with changed:
                 if not self.is_enabled() or not self.left():
                     changed.wait(POLL_S)
@@ -134,6 +142,7 @@ class Poller:
         return shard.items if shard else ()
 
     def _succeeds(self, batch: Sequence[Any]) -> bool:
+        """Call the function with the batch. Returns whether it has succeeded."""
         from infra.local.awslambda.functions import function_of
         from infra.local.awslambda.pools import Functions
 
@@ -148,7 +157,7 @@ class Poller:
             return False
 
     def _event(self, record: dict[str, Any]) -> dict[str, Any]:
-        """As Lambda's poller writes it, the time in seconds."""
+        """The record as Lambda's poller writes it, with its time in seconds since the epoch."""
         changed = dict(record["dynamodb"])
         at = changed["ApproximateCreationDateTime"].replace(tzinfo=UTC)
         changed["ApproximateCreationDateTime"] = int(at.timestamp())

@@ -1,1 +1,1 @@
-"""Amazon EventBridge."""
+"""Amazon EventBridge: rules that deliver events."""

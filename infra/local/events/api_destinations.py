@@ -1,7 +1,8 @@
-"""API destinations: what a rule sends to one is posted to its URL, under the rule's role.
+"""API destinations: what a rule sends to one is posted to its URL, if the rule's role allows it.
 
 https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-api-destinations.html
-AWS takes https only and keeps to a rate; here any URL is called, at once. Of a connection the API key is sent."""
+AWS takes https only and keeps to a rate. Here any URL is called, and at once. Of a connection's ways to authorize only
+the API key is sent."""
 
 from __future__ import annotations
 
@@ -14,12 +15,14 @@ from infra.local.iam.policies import Request
 from infra.local.kernel.cloud import ACCOUNT, Cloud
 
 TIMEOUT_S = 5
-"""AWS's own."""
+"""Seconds for the answer, as on AWS."""
 
 
 def call_api(cloud: Cloud, arn: str, body: str, role_arn: str) -> None:
-    """Raises PermissionError where the role may not, LookupError without such a destination, ConnectionError where the
-    server does not take it."""
+    """Send the body to the API destination `arn`, with its HTTP method and its connection's API key.
+
+    Raises LookupError if there is no such destination, PermissionError if there is no role or it may not call the
+    destination, ConnectionError if the server does not answer or answers with an error."""
     from moto.events.models import events_backends
 
     backend: Any = events_backends[ACCOUNT][cloud.region]

@@ -1,10 +1,11 @@
 """Amazon EventBridge: rules deliver events.
 
-AWS does: match, render the input, deliver on its own time, retry for a day, then use the dead-letter queue.
-moto does: know queues and log groups only, render templates wrongly, raise a target's failure to the sender, let
-anybody speak for AWS's services.
-We do: deliver from a queue of our own, each target's policy and role checked.
-Weaker: retries are few and fast; the role of a bus or log group as target is not checked.
+AWS does: match events, render the target's input, deliver after the answer, try again for a day, then use the
+    dead-letter queue.
+moto does: deliver to few kinds of targets, render templates wrongly, raise a target's failure to the sender, let
+    anybody send events in the name of AWS's services.
+We do: deliver from our own queue, and check the policy or role of each target.
+Weaker: tries are few and fast. The role of a bus as target is not checked. A log group is no target.
 """
 
 from infra.local.events.entry_sizes import limit_entries

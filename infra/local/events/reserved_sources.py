@@ -1,6 +1,6 @@
-"""PutEvents keeps sources that begin with `aws.` to AWS's own services; moto takes them of anybody.
+"""Lets PutEvents refuse events whose source begins with `aws.`: such sources belong to AWS's services.
 
-https://docs.aws.amazon.com/eventbridge/latest/APIReference/API_PutEventsResultEntry.html"""
+moto takes them from anybody. https://docs.aws.amazon.com/eventbridge/latest/APIReference/API_PutEventsResultEntry.html"""
 
 from __future__ import annotations
 
@@ -16,9 +16,13 @@ REFUSED = {"ErrorCode": "NotAuthorizedForSourceException", "ErrorMessage": "Not 
 
 
 def refuse_reserved_sources() -> None:
-    """Of callers alone: what rules carry from bus to bus keeps its source."""
+    """Refuse such entries in the answer to a caller. An event that a rule carries to another bus keeps its source.
+
+    May go when moto refuses the sources itself."""
 
     def put_events(self: Any) -> str:
+        # The handler is replaced, not the backend: rules and services deliver without it. moto sees the allowed entries
+        # only; the answers come in the order of all entries.
         given = self._get_param("Entries")
         put = iter(self.events_backend.put_events([entry for entry in given if not _is_reserved(entry)]))
         answers = [REFUSED if _is_reserved(entry) else next(put) for entry in given]

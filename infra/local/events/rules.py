@@ -1,4 +1,4 @@
-"""Match events against the rules of a bus and deliver them to each target, with retries and dead letters."""
+"""Matches events against the rules of a bus, and delivers them to each target, with retries and dead letters."""
 
 from __future__ import annotations
 
@@ -29,12 +29,15 @@ class Delivery:
     target: Mapping[str, Any]
     event: Mapping[str, Any]
     body: str
-    """What the target gets: the event, or what its input setting makes of it."""
+    """What the target gets: the event, or what the target's input setting makes of it."""
 
 
 def deliver_events(cloud: Cloud) -> None:
+    """Deliver the events of all rules from the dispatcher, by the cloud's clock."""
     models: Any = import_module("moto.events.models")
 
+    # moto's PutEvents and our `deliver` call `send_to_targets` of each rule. moto's own knows few kinds of targets and
+    # raises a target's failure to the sender. May go when moto delivers after the answer, with retries.
     def send_to_targets(self: Any, original_event: Mapping[str, Any], **_: Any) -> None:
         _send(cloud, self, original_event)
 
@@ -43,7 +46,7 @@ def deliver_events(cloud: Cloud) -> None:
 
 
 def deliver_to_targets(cloud: Cloud, rule: Any, event: Mapping[str, Any]) -> None:
-    """Send the event to each target of moto's `Rule`, whatever the rule's pattern; for schedules."""
+    """Send the event to each target of moto's `Rule` without a look at its pattern. Schedules do the same."""
     reserved = {
         "aws.events.rule-arn": rule.arn,
         "aws.events.rule-name": rule.name,
@@ -58,7 +61,7 @@ def deliver_to_targets(cloud: Cloud, rule: Any, event: Mapping[str, Any]) -> Non
 
 
 def _send(cloud: Cloud, rule: Any, original: Mapping[str, Any]) -> None:
-    # moto takes a rule without a pattern, which is a schedule, for one that matches all.
+    # A rule without a pattern is a schedule. moto takes it for a rule that matches every event.
     if rule.state != "ENABLED" or not rule.event_pattern.get_pattern():
         return
     event = _as_delivered(original)
@@ -67,7 +70,7 @@ def _send(cloud: Cloud, rule: Any, original: Mapping[str, Any]) -> None:
 
 
 def _as_delivered(original: Mapping[str, Any]) -> dict[str, Any]:
-    """The event as AWS shows it: ISO time, no field of moto's own."""
+    """The event as AWS delivers it: with an ISO time, and without the fields that moto adds."""
     event = {key: value for key, value in original.items() if key not in ("ingestion-time", "event-bus-name")}
     if isinstance(event.get("time"), int | float):
         event["time"] = _iso(event["time"])
@@ -77,6 +80,7 @@ def _as_delivered(original: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _submit(cloud: Cloud, delivery: Delivery, *, attempt: int) -> None:
+    # The first attempt is 1 and waits for nothing; the second one waits for the first of the waits.
     wait_s = targets.RETRY_WAITS_S[attempt - 2] if attempt > 1 else 0.0
     label = f"event {delivery.event.get('detail-type')} to {delivery.target['Arn']}"
     dispatcher(cloud).submit(label, lambda: _attempt(cloud, delivery, attempt), after_s=wait_s)
@@ -121,7 +125,7 @@ def _give_up_or_retry(cloud: Cloud, delivery: Delivery, failure: targets.Undeliv
 
 
 def _to_bus(delivery: Delivery) -> None:
-    """A bus as target gets the event itself, same id and source; its rules decide further."""
+    """Deliver to a bus: it gets the event itself, with its id and source, and its rules decide further."""
     from moto.events.exceptions import ResourceNotFoundException
 
     try:
@@ -131,8 +135,9 @@ def _to_bus(delivery: Delivery) -> None:
 
 
 def _execution_name(delivery: Delivery) -> str:
-    """As AWS names the executions it starts: the event's id, then an id that is the target's; a retry has the same."""
-    # 80: the longest name of an execution. The same name and input again is the same execution, so a retry starts none.
+    """The name of an execution, as AWS makes it: the event's id, then an id of the target. A retry has the same one."""
+    # StartExecution takes a name and input that it knows for the same execution, so a retry starts no second one. A
+    # name has 80 characters at most.
     target = uuid.uuid5(uuid.NAMESPACE_URL, f"{delivery.rule_arn}/{delivery.target.get('Id')}")
     return f"{delivery.event.get('id', uuid.uuid4())}_{target}"[:80]
 

@@ -1,8 +1,13 @@
 """What a rule's target gets of an event: all of it, a part (InputPath), a constant (Input) or a filled template.
 
-AWS fills a template as text: a placeholder outside quotes becomes JSON, inside quotes it becomes plain text that is
-not escaped. A path that leads nowhere becomes `null` outside quotes and nothing inside. moto fills in strings without
-quotes, so what CDK writes (`{"key":<detail-key>}`) is not JSON any more."""
+AWS fills a template as text. A placeholder outside quotes becomes JSON, one inside quotes becomes plain text that is
+not escaped. A path that leads nowhere becomes `null` outside quotes, and nothing inside them:
+
+    InputPathsMap   {"key": "$.detail.key", "no": "$.none"}
+    InputTemplate   {"key": <key>, "text": "put <key>", "no": <no>}
+    delivered       {"key":"a.csv","text":"put a.csv","no":null}
+
+moto fills in strings without quotes, so what CDK writes (`{"key":<detail-key>}`) is no JSON any more."""
 
 from __future__ import annotations
 
@@ -14,10 +19,11 @@ from typing import Any
 _PLACEHOLDER = re.compile(r"<([^<>\s]+)>")
 _STEP = re.compile(r"\.?\['([^']+)'\]|\.?\[(\d+|\*)\]|\.([^.\[\]]+)")
 _NOWHERE = object()
+"""What a path gives that leads nowhere. It is not None, since null is a value that an event may have."""
 
 
 def target_input(target: Mapping[str, Any], event: Mapping[str, Any], reserved: Mapping[str, Any]) -> str:
-    """The text that is delivered; `reserved` holds AWS's variables (`aws.events.rule-name` ...)."""
+    """The text that is delivered. `reserved` holds AWS's variables, such as `aws.events.rule-name`."""
     if target.get("Input") is not None:
         return str(target["Input"])
     if target.get("InputPath"):
@@ -29,8 +35,10 @@ def target_input(target: Mapping[str, Any], event: Mapping[str, Any], reserved: 
 
 
 def at_path(event: Any, path: str) -> Any:
-    """What lies at a path such as `$.detail.object.key`, `$.resources[0]` or `$.detail.rows[*].id`; else a marker."""
-    # All values reached so far: one at most until the first wildcard, which makes the result a list.
+    """The value at a path such as `$.detail.object.key`, `$.resources[0]` or `$.detail.rows[*].id`.
+
+    A path with a wildcard gives a list. A path that leads nowhere gives the marker `_NOWHERE`."""
+    # `found` holds all values that are reached so far: one at most, until the first wildcard.
     found, rest = [event], path.removeprefix("$")
     has_wildcard = False
     for step in _STEP.finditer(rest):
@@ -60,11 +68,12 @@ def _children(value: Any) -> list[Any]:
 
 
 def _fill(transformer: Mapping[str, Any], event: Mapping[str, Any], reserved: Mapping[str, Any]) -> str:
+    """The template with its placeholders filled in. A placeholder of an unknown name stays as it is."""
     template: str = transformer["InputTemplate"]
     paths: Mapping[str, str] = transformer.get("InputPathsMap") or {}
     values = {**{name: at_path(event, path) for name, path in paths.items()}, **reserved}
-    # Character by character: whether a placeholder is inside quotes depends on all quotes before it. A backslash is
-    # taken with the character behind it, so that `\\"` does not end the quotes.
+    # The template is read character by character: whether a placeholder is inside quotes depends on all quotes before
+    # it. A backslash is taken together with the character behind it, so that an escaped quote does not end the quotes.
     filled, position, is_quoted = "", 0, False
     while position < len(template):
         placeholder = _PLACEHOLDER.match(template, position)
@@ -81,7 +90,7 @@ def _fill(transformer: Mapping[str, Any], event: Mapping[str, Any], reserved: Ma
         is_quoted ^= character == '"'
         filled += character
         position += 1
-    # A template of several lines is delivered as compact JSON; text that is no JSON as it is.
+    # A template of several lines is delivered as compact JSON. Text that is no JSON is delivered as it is.
     try:
         return _json(json.loads(filled))
     except ValueError:

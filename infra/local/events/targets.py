@@ -1,4 +1,4 @@
-"""Deliver one message to one target: a queue, a topic, a function, a state machine, a bus, an HTTP API."""
+"""Delivers one message to one target: a queue, a topic, a function, a state machine, a bus or an HTTP API."""
 
 from __future__ import annotations
 
@@ -15,12 +15,15 @@ from infra.local.iam.service_permissions import refusal
 from infra.local.kernel.cloud import ACCOUNT, Cloud
 
 RETRY_WAITS_S = (0.5, 1.0, 2.0)
-"""Real seconds between attempts after a failure that may pass; AWS tries as often, and for as long, as the
-target's retry policy says, without one 185 times within a day."""
+"""Real seconds between attempts, after a failure that may pass: four attempts at most.
+
+AWS tries as often and as long as the target's retry policy says; without one, 185 times within a day."""
 
 
 class Undelivered(Exception):  # noqa: N818 - says what became of the delivery
-    """A target did not take what it was sent; `code` is EventBridge's word for the reason."""
+    """A target did not take a message. `code` is EventBridge's word for the reason (`NO_PERMISSIONS`).
+
+    A permanent failure is not tried again."""
 
     def __init__(self, code: str, message: str, *, is_permanent: bool) -> None:
         super().__init__(message)
@@ -29,7 +32,9 @@ class Undelivered(Exception):  # noqa: N818 - says what became of the delivery
 
 
 def is_tried_again(target: Mapping[str, Any], failure: Undelivered, attempt: int) -> bool:
-    """Whether another attempt follows this one, counted from 1; `target` is as its rule or schedule declares it."""
+    """Whether another attempt follows the failed attempt, which is 1 for the first one.
+
+    `target` is the target as its rule or schedule declares it, with its RetryPolicy."""
     allowed = int(target.get("RetryPolicy", {}).get("MaximumRetryAttempts", 185))
     return not failure.is_permanent and attempt <= min(allowed, len(RETRY_WAITS_S))
 
@@ -46,14 +51,15 @@ def send(
     subject: str = "",
     sender: tuple[str, str] | None = None,
 ) -> None:
-    """Deliver `body` to the target; raises `Undelivered`.
+    """Deliver `body` to the target. Raises Undelivered if the target does not take it.
 
-    `role_arn` makes the call to a state machine; the policies of queues, topics and functions decide whether they
-    take it from `sender`: the service and the ARN of what it acts for (`events.amazonaws.com`, a rule).
-    `parameters` are the target's own (`SqsParameters`); `attributes` go with a message; `name` names an execution;
-    `subject` is of a notification."""
-    # moto's backends are called below without HTTP: a service has no keys that could sign a call, and whether the
-    # receiver lets it is decided here.
+    `role_arn`: the role that calls a state machine or an HTTP API.
+    `sender`: the service and the ARN for which it acts (`events.amazonaws.com`, a rule). The policies of queues, topics
+    and functions decide whether they take the message from it; None asks no policy.
+    `parameters`: the target's SqsParameters. `attributes`: those of a message to a queue or topic.
+    `name`: that of an execution. `subject`: that of a notification."""
+    # A service has no keys that could sign a call. So moto's backends are called below without HTTP, and the policy of
+    # the receiver is checked here.
     if sender is not None and (reason := refusal(arn, *sender)):
         raise Undelivered("NO_PERMISSIONS", reason, is_permanent=True)
     try:
@@ -79,7 +85,7 @@ def send(
     except ConnectionError as error:
         raise Undelivered("SDK_CLIENT_ERROR", str(error), is_permanent=False) from error
     except (ServiceException, JsonRESTError) as error:
-        # moto's own errors, where its backends are called without HTTP.
+        # moto's own errors: its backends were called without HTTP.
         code = getattr(error, "error_type", None) or error.code
         raise undelivered({"Code": str(code), "Message": str(error.message)}, 400) from error
 
@@ -87,7 +93,7 @@ def send(
 def put_event(
     cloud: Cloud, bus_arn: str, source: str, detail_type: str, detail: Any, *, resources: Sequence[str] = ()
 ) -> None:
-    """Put a custom event on the bus with that ARN; raises `Undelivered`."""
+    """Put a custom event on the bus with this ARN. Raises Undelivered if that fails."""
     from moto.events.models import events_backends
 
     entry = {
@@ -130,7 +136,9 @@ def _to_topic(cloud: Cloud, arn: str, body: str, subject: str, attributes: Mappi
 
 
 def invoke_later(cloud: Cloud, name_or_arn: str, payload: str) -> None:
-    """Put the event into the function's queue, as `InvocationType: Event` does; raises when there is no function."""
+    """Put the event into the function's queue, as an invocation of the type `Event` does.
+
+    Raises one of moto's errors if there is no such function."""
     from moto.awslambda.models import lambda_backends
 
     function: Any = lambda_backends[ACCOUNT][cloud.region].get_function(name_or_arn)
@@ -146,7 +154,7 @@ def _start_execution(cloud: Cloud, arn: str, body: str, role_arn: str, name: str
 
 
 def undelivered(error: Mapping[str, Any], status: int) -> Undelivered:
-    """The failure that an API error means, in EventBridge's words."""
+    """The failure for an error of the API, in EventBridge's words. `status` is the HTTP status of the error."""
     code, message = str(error.get("Code", "")), str(error.get("Message", ""))
     if "AccessDenied" in code or "NotAuthorized" in code:
         return Undelivered("NO_PERMISSIONS", message, is_permanent=True)

@@ -1,1 +1,1 @@
-"""AWS Glue, the catalogue of tables."""
+"""AWS Glue: the catalogue of tables."""

@@ -1,7 +1,8 @@
-"""AWS Glue: the versions of a table, on which each commit of an Iceberg table rests.
+"""AWS Glue: the versions of a table. Each commit of an Iceberg table relies on them.
 
-AWS does: refuse an update whose VersionId is not the latest (ConcurrentModificationException).
-moto does: ignore it: of two writers the second overwrites the first, rows are lost without an error.
+AWS does: refuse an update whose VersionId is not the latest version (ConcurrentModificationException).
+moto does: ignore VersionId. Of two writers the second overwrites what the first has written: rows are lost without an
+    error.
 We do: compare the versions under a lock.
 Weaker: partitions, crawlers and jobs are moto's.
 """

@@ -1,4 +1,4 @@
-"""Refuse UpdateTable with a version that is not the latest."""
+"""Refuses UpdateTable with a version that is not the latest one of the table."""
 
 from __future__ import annotations
 
@@ -10,13 +10,15 @@ from infra.local.kernel.patching import replace
 
 
 def check_table_versions() -> None:
+    """Let UpdateTable compare VersionId with the table's version. May go when moto compares them as one step."""
     response: Any = import_module("moto.glue.responses").GlueResponse
     exceptions: Any = import_module("moto.glue.exceptions")
     update, changing = response.update_table, threading.Lock()
 
     def update_table(self: Any) -> Any:
         wanted = self.parameters.get("VersionId")
-        # Compare and write are one step: Iceberg commits are optimistic, of two writers the second must be told.
+        # To compare and to write is one step. Iceberg's writers commit optimistically, so the second of two must get an
+        # error. moto keeps the number of the latest version in the table's private `_current_version`.
         place = self.parameters["DatabaseName"], self.parameters["TableInput"]["Name"]
         with changing:
             table = self.glue_backend.get_table(*place)

@@ -1,1 +1,1 @@
-"""Who may do what: roles, policies, and what each call needs."""
+"""AWS IAM: who may do what, by roles, policies and the permissions that each call needs."""

@@ -1,4 +1,4 @@
-"""Condition keys that a call's own parameters give, by service."""
+"""The condition keys whose values a call's own parameters give, by service."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ from infra.local.kernel.cloud import ACCOUNT, REGION
 
 
 def context(parsed: ParsedCall) -> dict[str, tuple[str, ...]]:
-    """The condition values that the parameters give, for the keys of the services we use."""
+    """The values of the condition keys that the parameters give, for the services we use.
+
+    Keys are in lower case: `{"aws:requesttag/team": ("a",), "aws:tagkeys": ("team",), "s3:prefix": ("x/",)}`."""
     tags = parsed.get("Tags") or []
     pairs = tags.items() if isinstance(tags, dict) else [_tag(tag) for tag in tags if isinstance(tag, dict)]
     values: dict[str, tuple[str, ...]] = {f"aws:requesttag/{key}".lower(): (str(value),) for key, value in pairs}
@@ -30,10 +32,13 @@ def _tag(tag: Mapping[str, Any]) -> tuple[Any, Any]:
 
 
 def _inner(*path: str) -> Callable[[ParsedCall], Any]:
-    """Reads a nested parameter, through lists too."""
+    """A function that reads a nested parameter, through lists too.
+
+    `_inner("Entries", "Source")` gives `["a", "b"]` for `{"Entries": [{"Source": "a"}, {"Source": "b"}]}`."""
 
     def read(parsed: ParsedCall) -> Any:
         values: list[Any] = [parsed.parameters]
+        # Each step goes from all values to all their members of that name.
         for name in path:
             values = [value[name] for value in values if isinstance(value, Mapping) and name in value]
             values = [item for value in values for item in (value if isinstance(value, list) else [value])]
@@ -100,11 +105,11 @@ _KEYS: Mapping[str, Mapping[str, Callable[[ParsedCall], Any]]] = {
         "sagemaker:modelapprovalstatus": _inner("ModelApprovalStatus"),
     },
 }
-"""Condition keys by service and how each is read from the call; a key that is not here is not decided."""
+"""Condition keys by service, and how each is read from the call. A key that is not here is not decided."""
 
 
 def _mapped_function(parsed: ParsedCall) -> str | None:
-    """The function of an event source mapping; the call names the mapping only."""
+    """The ARN of the function of an event source mapping. The call names only the mapping."""
     from moto.awslambda.models import lambda_backends
 
     mapping = lambda_backends[ACCOUNT][REGION]._event_source_mappings.get(parsed.get("UUID") or "")
@@ -112,8 +117,8 @@ def _mapped_function(parsed: ParsedCall) -> str | None:
 
 
 def _leading_keys(parsed: ParsedCall) -> list[str]:
-    """The partition keys that the request touches: the first value of `Key`, `Item`, or of each batch entry."""
-    # A query names its keys in text (`pk = :pk AND begins_with(sk, :p)`): what is compared by `=` counts as one.
+    """The partition keys that the request names, in `Key`, in `Item` or in the condition of a query."""
+    # A query has its keys in text, `pk = :pk AND begins_with(sk, :p)`: each value that is compared by `=` counts.
     found = []
     for key in ("Key", "Item"):
         if isinstance(parsed.parameters.get(key), Mapping):
@@ -125,6 +130,7 @@ def _leading_keys(parsed: ParsedCall) -> list[str]:
 
 
 def _first_value(item: Mapping[str, Any], parsed: ParsedCall) -> Any:
+    """The value of the partition key: `a` for `{"pk": {"S": "a"}}`, or None."""
     from moto.dynamodb.models import dynamodb_backends
 
     table = dynamodb_backends[ACCOUNT][REGION].tables.get(parsed.parameters.get("TableName", ""))
@@ -133,4 +139,4 @@ def _first_value(item: Mapping[str, Any], parsed: ParsedCall) -> Any:
 
 
 KEYS = frozenset(key for keys in _KEYS.values() for key in keys)
-"""Condition keys of services that are decided from the parameters of a call."""
+"""The condition keys of services that are decided by the parameters of a call."""

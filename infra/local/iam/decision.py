@@ -1,4 +1,4 @@
-"""One decision: what a role's policies, its boundary and the resource's own policy say to a request."""
+"""Decides one request by a role's policies, its permissions boundary and the resource's own policy."""
 
 from __future__ import annotations
 
@@ -10,22 +10,23 @@ from infra.local.kernel.cloud import ACCOUNT
 
 @dataclass(frozen=True, kw_only=True)
 class Case:
-    """A request of a role and the documents that speak of it; `request.principal` is the role."""
+    """A request of a role, and the policy documents that decide it. `request.principal` is the role."""
 
     request: Request
     of_role: tuple[str, ...]
-    """The role's own policies."""
+    """The role's own policies, as JSON texts."""
     of_resource: tuple[str, ...] = ()
+    """The policy of the resource, if it has one."""
     boundary: str | None = None
     """The role's permissions boundary, if it has one."""
 
 
 def why_not(case: Case) -> str | None:
-    """The reason of a refusal in AWS's words, or None when the request is allowed.
+    """The reason of a refusal in AWS's words, or None if the request is allowed.
 
     https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_evaluation-logic.html"""
-    # In AWS's order: an explicit Deny wins over everything; the boundary must allow too; then, within one account, an
-    # Allow by the role or by the resource is enough, but for keys, whose own policy must agree in any case.
+    # In AWS's order. An explicit Deny wins over everything. The boundary, if there is one, must allow. Then, within one
+    # account, an Allow by the role or by the resource is enough. Only for a key its own policy must agree in any case.
     request = case.request
     by_role = verdict(case.of_role, request)
     by_resource = verdict(case.of_resource, request, with_principal=True)
@@ -35,7 +36,8 @@ def why_not(case: Case) -> str | None:
     if case.boundary is not None and verdict([case.boundary], request) != "Allow":
         return "because no permissions boundary allows the action"
     if request.action.startswith("kms:") and by_resource != "Allow":
-        # A key's policy must leave the decision to the account, or name the caller.
+        # The key's policy does not name the caller. Then it must name the account, which leaves the decision to the
+        # role's policies.
         account = replace(request, principal=(f"arn:aws:iam::{ACCOUNT}:root", ACCOUNT))
         if verdict(case.of_resource, account, with_principal=True) != "Allow":
             return "because no resource-based policy allows the action"
@@ -45,6 +47,6 @@ def why_not(case: Case) -> str | None:
 
 
 def _open(documents: tuple[str, ...], request: Request) -> str:
-    """What was left undecided, so that the reader knows where to look."""
+    """The end of a refusal's message: what the local cloud could not decide, so that the reader knows where to look."""
     reasons = sorted(set(undecided(documents, request)))
     return f" (not decided by the local cloud: {', '.join(reasons)})" if reasons else ""

@@ -1,7 +1,7 @@
-"""Decide each call with keys of an assumed role (`ASIA…`) before moto sees it.
+"""Decides each call with the keys of an assumed role (`ASIA…`) before moto sees it.
 
-The session's token is verified. Loopback counts as secure transport. A condition key without a value here makes an
-Allow void and a Deny apply.
+The session's token must belong to the key. Loopback counts as secure transport. A condition key that is not decided
+here makes an Allow void and lets a Deny apply.
 """
 
 from __future__ import annotations
@@ -53,20 +53,22 @@ GLOBAL_KEYS: dict[str, str] = {
     "iam:passedtoservice": "the service that is handed the role",
     "aws:tagkeys": "the tags of the request",
 }
-"""Condition keys that every call carries, and how each is decided."""
+"""The condition keys that every call has, and how each is decided. The ledger prints these texts.
+
+A key whose text begins with "absent" has no value in a role's call."""
 
 DECIDED = frozenset(GLOBAL_KEYS) | KEYS
-"""All condition keys that are decided, in lower case; besides `policies.FAMILIES`."""
+"""All condition keys that are decided, in lower case, except those of `policies.FAMILIES`."""
 
 
 def is_decided(key: str) -> bool:
-    """Whether a condition key is decided here; an Allow under any other one does not count."""
+    """Whether a condition key is decided here. An Allow under any other key does not count."""
     return key.lower() in DECIDED or key.lower().startswith(FAMILIES)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Denial:
-    """A call that was refused."""
+    """A call of a role that was refused."""
 
     role: str
     operation: str
@@ -80,6 +82,7 @@ class Caller:
     """The role behind temporary keys."""
 
     role: Any
+    """moto's role."""
     session: str
 
     @property
@@ -97,30 +100,34 @@ def guard_calls(cloud: Cloud) -> None:
     cloud.watchers.append(identity.recording.start)
     cloud.routes["/_millrace/denials"] = identity.serve_denials
     cloud.routes["/_millrace/permissions"] = identity.recording.serve
-    # moto ignores a bucket policy's conditions and would refuse everything; the guard decides such policies.
+    # moto ignores the conditions of a bucket policy, so that a Deny without TLS would refuse everything. The guard
+    # decides these policies. May go when moto decides conditions.
     patching.replace(buckets.FakeBucket, get_permission=lambda *_: PermissionResult.NEUTRAL)
 
 
 def refused(cloud: Cloud, role_arn: str, operation: str, request: Request) -> Denial | None:
-    """Why a service may not do `operation` in the role's name; None where it may, or where nobody enforces IAM."""
+    """The denial of what a service does in the role's name, or None if it is allowed.
+
+    None also in a cloud without the filler of IAM."""
     identity: Identity | None = cloud.parts.get(Identity)
     return identity.decide(role_arn, operation, request) if identity else None
 
 
 class Identity:
-    """The guard, and the denials that it gave."""
+    """The guard of the cloud's calls."""
 
     def __init__(self, cloud: Cloud) -> None:
         self._cloud = cloud
+        # By access key: the caller and the session token that belongs to the key.
         self._callers: dict[str, tuple[Caller, str]] = {}
         self.recording = Recording()
 
     def refusal(self, call: Call) -> Refusal | None:
-        """The answer to a call that is not allowed; None lets it pass."""
+        """The answer to a call that is not allowed, or None if the call may pass."""
         return self._refusal_of_caller(call) or self._refusal_of_service(call)
 
     def _refusal_of_service(self, call: Call) -> Refusal | None:
-        """For every caller: the role that is passed to a service must allow what the service will do."""
+        """Refuse a call that passes on a role without the permissions that its service will use, whoever calls."""
         from moto.iam.exceptions import NotFoundException
 
         for role_arn, request in passed_role_permissions(self._cloud, call):
@@ -131,6 +138,8 @@ class Identity:
         return None
 
     def _refusal_of_caller(self, call: Call) -> Refusal | None:
+        """Refuse a call of a role that lacks one of the permissions which the call requires."""
+        # Only assumed roles have such keys. The operator's may do everything.
         if not call.access_key.startswith("ASIA"):
             return None
         caller = self._caller(call)
@@ -143,15 +152,15 @@ class Identity:
         return None
 
     def decide(self, role_arn: str, operation: str, request: Request) -> Denial | None:
-        """Why the role may not do what a service does in its name; None where it may."""
+        """The denial of what a service does in the role's name, or None if it is allowed."""
         from moto.iam.models import iam_backends
 
         role = iam_backends[ACCOUNT]["aws"].get_role_by_arn(role_arn)
         return self._decide(Caller(role=role, session="service"), request, operation)
 
     def _decide(self, caller: Caller, request: Request, operation: str) -> Denial | None:
-        """Record a refusal, and what was allowed while recording is on."""
-        # What the call itself says comes last: it overrides what holds for every call (`kms:viaservice`).
+        """The denial of the request, or None if it is allowed. Keeps denials, and allowed requests while recording."""
+        # The values of the call itself come last: they override those that hold for every call (`kms:viaservice`).
         context = {**self._context(caller, request), **self._resource_tags(request), **request.context}
         full = replace(request, context=context, principal=(caller.role.arn, caller.arn))
         case = Case(
@@ -180,8 +189,9 @@ class Identity:
         return [body]
 
     def _caller(self, call: Call) -> Caller | None:
-        """The role whose keys signed the call; None where key and token do not belong together."""
-        # moto's list of assumed roles has no index; a key belongs to one session for as long as the cloud runs.
+        """The role whose keys signed the call, or None if key and token do not belong together."""
+        # moto's list of assumed roles has no index, so what was found is kept: a key belongs to one session for as long
+        # as the cloud runs.
         if call.access_key not in self._callers:
             from moto.iam.models import iam_backends
             from moto.sts.models import sts_backends
@@ -195,13 +205,16 @@ class Identity:
         return known[0] if known and known[1] == call.session_token else None
 
     def _resource_tags(self, request: Request) -> dict[str, tuple[str, ...]]:
-        """Of SageMaker's resources; those of other services are not read, so a condition on them is void."""
+        """The tags of a resource of SageMaker as condition values.
+
+        Tags of other services' resources are not read, so a condition on them finds no value."""
         from infra.local.sagemaker.api import records
 
         tags = [one for arn in request.resources for one in records(self._cloud).tags.get(arn, [])]
         return {f"aws:resourcetag/{one['Key']}".lower(): (one["Value"],) for one in tags}
 
     def _context(self, caller: Caller, request: Request) -> dict[str, tuple[str, ...]]:
+        """The values of the condition keys that every call has (GLOBAL_KEYS), and of the role's tags."""
         now = self._cloud.clock.now()
         inner = request.context.get("kms:viaservice")
         tags = {f"aws:principaltag/{key}".lower(): (tag,) for key, tag in _tags(caller.role)}
@@ -251,6 +264,6 @@ def _boundary(role: Any) -> str | None:
 
 
 def _tags(role: Any) -> list[tuple[str, str]]:
-    """moto keeps a role's tags as a list, or by their key."""
+    """The role's tags as pairs. moto keeps them as a list, or by their keys."""
     tags = role.tags.values() if isinstance(role.tags, dict) else role.tags
     return [(tag["Key"], tag["Value"]) for tag in tags]

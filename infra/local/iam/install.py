@@ -1,9 +1,10 @@
-"""AWS IAM: every call of a role is decided by its policies.
+"""AWS IAM: the policies of a role decide every call of it.
 
-AWS does: weigh role, boundary and resource policies with their conditions against action and resource of the call.
-moto does: ask for a grant on `*`, ignore conditions, know no PassRole.
+AWS does: weigh the policies of role, boundary and resource, with their conditions, against the call's action and
+    resource.
+moto does: ask for a grant on `*` and ignore conditions. It does not know PassRole.
 We do: decide each call with temporary keys before moto sees it; the operator's keys may do everything.
-Weaker: signatures are not verified; no session policies, no organisations, no VPC endpoint policies.
+Weaker: signatures are not verified; there are no session policies, organisations or policies of VPC endpoints.
 """
 
 from infra.local.iam.identity import guard_calls

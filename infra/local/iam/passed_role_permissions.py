@@ -1,8 +1,9 @@
-"""Check, at the call that passes a role to a service, what the service will do under that role.
+"""Checks, at the call that passes a role to a service, what the service will do under that role.
 
-AWS pulls the image, enters the VPC, makes its managed rules and sends logs in the name of the role. Some of it AWS
-refuses at once (a machine without its rules), some ends the job later, and missing log permissions lose lines without
-an error; here the call is refused with the role and the action in the message."""
+In the name of the role AWS pulls the image, enters the VPC, makes its managed rules and sends logs. If a permission is
+missing, AWS acts in different ways: it refuses some calls at once (a machine without its rules), it ends some jobs
+later, and without permissions for logs it loses lines without an error. Here the call is always refused, and the
+message names the role and the action."""
 
 from __future__ import annotations
 
@@ -16,20 +17,20 @@ from infra.local.kernel.calls import Call
 from infra.local.kernel.cloud import ACCOUNT, Cloud
 
 RolePermission = tuple[str, Request]
-"""A role's ARN and what it must be allowed."""
+"""A role's ARN, and a permission that it must have."""
 
 _DELIVERY = (
     "CreateLogDelivery", "GetLogDelivery", "UpdateLogDelivery", "DeleteLogDelivery", "ListLogDeliveries",
     "PutResourcePolicy", "DescribeResourcePolicies", "DescribeLogGroups",
 )  # fmt: skip
-"""https://docs.aws.amazon.com/step-functions/latest/dg/cw-logs.html"""
+"""What Step Functions does to deliver logs: https://docs.aws.amazon.com/step-functions/latest/dg/cw-logs.html"""
 _RULES = {
     "sagemaker:createTrainingJob": "SageMakerTrainingJobs",
     "sagemaker:createProcessingJob": "SageMakerProcessingJobs",
     "sagemaker:createTransformJob": "SageMakerTransformJobs",
     "states:startExecution": "StepFunctionsExecution",
 }
-"""The managed rule by which Step Functions hears of an end.
+"""The managed rule by which Step Functions learns of the end of a job or an execution, by the task that waits for it.
 
 https://docs.aws.amazon.com/step-functions/latest/dg/sagemaker-iam.html"""
 _PULL = ("BatchCheckLayerAvailability", "BatchGetImage", "GetDownloadUrlForLayer")
@@ -39,11 +40,13 @@ _INTERFACES = (
     "DescribeSubnets", "DescribeVpcs",
 )  # fmt: skip
 _STREAM = ("CreateLogGroup", "CreateLogStream", "DescribeLogStreams", "PutLogEvents")
-"""The last three: https://docs.aws.amazon.com/sagemaker/latest/dg/sagemaker-roles.html"""
+"""What SageMaker does to pull an image (_PULL), to enter a VPC (_INTERFACES) and to write logs (_STREAM):
+
+https://docs.aws.amazon.com/sagemaker/latest/dg/sagemaker-roles.html"""
 
 
 def passed_role_permissions(cloud: Cloud, call: Call) -> list[RolePermission]:
-    """The roles that the call hands over, each with one permission that its service will use."""
+    """The permissions that services will use under the roles that the call hands over, each with its role."""
     found = _BY_CALL.get(call.name)
     return list(found(cloud, ParsedCall(call=call, parameters=call.parameters()))) if found else []
 
@@ -60,7 +63,7 @@ def _of_machine(_: Cloud, parsed: ParsedCall) -> Iterator[RolePermission]:
 
 
 def _waited(program: Mapping[str, Any]) -> Iterator[str]:
-    """What the tasks with `.sync` of a definition wait for, at any depth."""
+    """The managed rules that the tasks of a definition need, at any depth: `SageMakerTrainingJobs`."""
     for state in program.get("States", {}).values():
         # `arn:aws:states:::sagemaker:createTrainingJob.sync` waits for the end, and needs its rule.
         task, found, _ = str(state.get("Resource", "")).partition(":states:::")[2].partition(".sync")
@@ -112,8 +115,10 @@ def _of_endpoint(cloud: Cloud, parsed: ParsedCall) -> Iterator[RolePermission]:
 def _of_container(
     role: str | None, image: str | None, *, vpc: Any = None, key: str | None = None
 ) -> Iterator[RolePermission]:
+    """What SageMaker needs to start a container: its image, its network interfaces, the key of its volume."""
     if not role:
         return
+    # `123456789012.dkr.ecr.eu-west-1.amazonaws.com/name:tag` or `…/name@sha256:…`; others' images need no permission.
     host, _, rest = (image or "").partition("/")
     if host.startswith(f"{ACCOUNT}.dkr.ecr."):
         repository = resource_arn("ecr", f"repository/{rest.partition('@')[0].partition(':')[0]}")
@@ -132,7 +137,7 @@ def _of_output(role: str, output: Mapping[str, Any] | None) -> Iterator[RolePerm
 
 
 def _described(role: str | None, namespace: str, group: str) -> Iterator[RolePermission]:
-    """Logs and metrics, which SageMaker writes in the role's name."""
+    """The logs and metrics that SageMaker writes in the role's name."""
     if not role:
         return
     own = resource_arn("logs", f"log-group:/aws/sagemaker/{group}")
@@ -142,6 +147,7 @@ def _described(role: str | None, namespace: str, group: str) -> Iterator[RolePer
 
 
 def _role_of(cloud: Cloud, model: str | None) -> str | None:
+    """The role of a model that exists: calls that name only the model pass its role on."""
     return _kept(cloud, "model", model).get("ExecutionRoleArn")
 
 
@@ -150,6 +156,7 @@ def _variants(cloud: Cloud, config: str | None) -> list[Mapping[str, Any]]:
 
 
 def _kept(cloud: Cloud, kind: str, name: str | None) -> Mapping[str, Any]:
+    """The description of a resource of SageMaker, or an empty one if there is none."""
     from infra.local.sagemaker.api import records
 
     return records(cloud).of(kind).get(str(name), {})

@@ -1,4 +1,7 @@
-"""Decides IAM policy documents: which statements a request meets, conditions included.
+"""Decides IAM policy documents: finds the statements that a request meets, conditions included.
+
+A statement says Allow or Deny. Where this module cannot decide a condition, it decides against the call: such an Allow
+does not count, such a Deny does.
 
 Sources: IAM User Guide, "Policy evaluation logic", "IAM JSON policy elements: Condition operators",
 "Creating a condition with multiple keys or values". moto 5.2.5 ignores conditions, NotResource and principals.
@@ -16,12 +19,13 @@ from functools import lru_cache
 from typing import Any
 
 FAMILIES = ("aws:requesttag/", "aws:resourcetag/", "aws:principaltag/", "kms:encryptioncontext:")
-"""Beginnings of condition keys whose rest the customer chooses (`aws:requesttag/team`); without a value one is absent,
-not undecided."""
+"""The beginnings of condition keys whose rest the customer chooses, such as `aws:requesttag/team`.
+
+If a request has no value for such a key, the key is absent, not undecided."""
 
 
 class UndecidedError(Exception):
-    """A policy uses what is not decided here; the message names the key, operator or element."""
+    """A policy uses something that is not decided here. The message names the key, the operator or the element."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,13 +33,15 @@ class Request:
     """One permission that a call needs."""
 
     action: str
-    """`s3:GetObject`"""
+    """The action, such as `s3:GetObject`."""
     resources: tuple[str, ...]
-    """Names of the one resource, any of which a policy may use (`log-group:x` and `log-group:x:*`)."""
+    """The names of the one resource. A policy may use any of them (`log-group:x`, `log-group:x:*`)."""
     context: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    """Condition keys in lower case with their values; a key that a request lacks is absent, or maps to `()`."""
+    """The condition keys in lower case, with their values: `{"s3:prefix": ("x/",), "aws:sourcearn": ()}`.
+
+    `()` means that the request has no value. A key that is not here at all is not decided (see FAMILIES)."""
     principal: tuple[str, ...] = ()
-    """The ARNs of the caller: its role and its session; or a service's name."""
+    """The ARNs of the caller's role and of its session, or the name of a service."""
 
 
 @lru_cache(maxsize=2048)
@@ -46,14 +52,15 @@ def statements(document: str) -> tuple[dict[str, Any], ...]:
 
 
 def verdict(documents: Iterable[str], request: Request, *, with_principal: bool = False) -> str | None:
-    """`Deny`, `Allow`, or None where no statement speaks of the request; a Deny in any document wins.
+    """`Deny`, `Allow`, or None if no statement speaks of the request. A Deny in any document wins.
 
-    A Deny that cannot be decided counts as Deny; an Allow that cannot be decided does not count."""
+    A Deny that cannot be decided counts as Deny; an Allow that cannot be decided does not count. `with_principal` is
+    for policies of resources, whose statements name the caller."""
     found = None
     for document in documents:
         for statement in statements(document):
             effect = statement["Effect"]
-            # When in doubt it is refused: a key that is not known here must not let a call pass that AWS would stop.
+            # When in doubt the call is refused: a key that is unknown here must let no call pass that AWS would stop.
             try:
                 met = _meets(statement, request, with_principal)
             except UndecidedError:
@@ -66,7 +73,7 @@ def verdict(documents: Iterable[str], request: Request, *, with_principal: bool 
 
 
 def undecided(documents: Iterable[str], request: Request) -> list[str]:
-    """What stood in the way of a decision, for the message of a refusal."""
+    """The keys, operators and elements that could not be decided, for the message of a refusal."""
     reasons = []
     for document in documents:
         for statement in statements(document):
@@ -78,6 +85,8 @@ def undecided(documents: Iterable[str], request: Request) -> list[str]:
 
 
 def _meets(statement: Mapping[str, Any], request: Request, with_principal: bool) -> bool:
+    """Whether the statement speaks of the request, whatever its effect. Raises UndecidedError."""
+    # In this order: only a statement about the request's action and resource can be undecided by its conditions.
     if with_principal and not _names(statement, request.principal):
         return False
     if not _has(statement, "Action", "NotAction", (request.action,), ignore_case=True):
@@ -96,8 +105,8 @@ def _meets(statement: Mapping[str, Any], request: Request, with_principal: bool)
 def _names(statement: Mapping[str, Any], principal: tuple[str, ...]) -> bool:
     """Whether the statement's principal is the caller.
 
-    The account as principal names no role of it: it leaves the decision to the roles' own policies. `why_not` asks
-    for that apart, with the account in the place of the caller."""
+    The account as principal does not name its roles: it leaves the decision to their own policies. `decision.why_not`
+    asks for that in a second request, with the account in the place of the caller."""
     if "NotPrincipal" in statement:
         raise UndecidedError("NotPrincipal")
     named = statement.get("Principal", {})
@@ -116,6 +125,7 @@ def _has(
     ignore_case: bool = False,
     context: Mapping[str, tuple[str, ...]] | None = None,
 ) -> bool:
+    """Whether one of the names in `wanted` matches the element `positive`, or none of them the element `negative`."""
     patterns = _listed(statement[positive] if positive in statement else statement[negative])
     filled = [_fill(pattern, context) for pattern in patterns] if context is not None else patterns
     hit = any(_like(pattern, name, ignore_case) for pattern in filled for name in wanted)
@@ -123,9 +133,11 @@ def _has(
 
 
 def _fill(pattern: str, context: Mapping[str, tuple[str, ...]]) -> str:
-    """Policy variables (`${aws:PrincipalAccount}`) replaced; one without a value matches nothing.
+    """The pattern with its policy variables (`${aws:PrincipalAccount}`) replaced.
 
-    `${*}`, `${?}` and `${$}` are these characters themselves: they stay, `_pattern` and `_equal_text` know them."""
+    `${*}`, `${?}` and `${$}` stand for these characters themselves. They stay: `_pattern` and `_equal_text` read them.
+
+    Raises UndecidedError for an unknown variable."""
 
     def value(match: re.Match[str]) -> str:
         key = match[1].lower()
@@ -133,6 +145,7 @@ def _fill(pattern: str, context: Mapping[str, tuple[str, ...]]) -> str:
             return match[0]
         if key not in context:
             raise UndecidedError(f"policy variable {match[1]}")
+        # A variable without a value must match nothing: no name has the character 0.
         return context[key][0] if context[key] else "\0"
 
     return re.sub(r"\$\{([^}]+)\}", value, pattern)
@@ -140,13 +153,15 @@ def _fill(pattern: str, context: Mapping[str, tuple[str, ...]]) -> str:
 
 @lru_cache(maxsize=8192)
 def _pattern(pattern: str) -> re.Pattern[str]:
+    """The pattern as a regular expression: `a*${*}` becomes `a.*\\*`."""
+    # The group keeps what it splits at: `a*${*}` gives "a", "*", "", "${*}", "".
     parts = re.split(r"(\$\{[*?$]\}|[*?])", pattern)
     escaped = "".join({"*": ".*", "?": "."}.get(part) or re.escape(_unquoted(part)) for part in parts)
     return re.compile(escaped, re.DOTALL)
 
 
 def _unquoted(text: str) -> str:
-    """`a*` of `a${*}`."""
+    """The text with its quoted characters plain: `a${*}` becomes `a*`."""
     return re.sub(r"\$\{([*?$])\}", r"\1", text)
 
 
@@ -165,7 +180,10 @@ def _word(value: Any) -> str:
 
 
 def _holds(operator: str, key: str, values: Any, context: Mapping[str, tuple[str, ...]]) -> bool:
-    """One key of one operator: any of the policy's values may match, none may where the operator is negated."""
+    """Whether one key of one operator holds, such as `{"StringLike": {"s3:prefix": ["a/*", "b/*"]}}`.
+
+    Any of the policy's values may match. For a negated operator (`StringNotLike`) none of them may match. Raises
+    UndecidedError for an unknown key or operator."""
     every, name = _set_operator(operator)
     wanted = _listed(values)
     if key.lower() not in context and not key.lower().startswith(FAMILIES):
@@ -178,8 +196,8 @@ def _holds(operator: str, key: str, values: Any, context: Mapping[str, tuple[str
     if name not in OPERATORS:
         raise UndecidedError(f"condition operator {operator}")
     negated, test = OPERATORS[name]
-    # AWS's table for a key without a value: `…IfExists`, the negated operators and ForAllValues hold, all others do
-    # not.
+    # The request has no value for the key. Then, by AWS's table, `…IfExists`, the negated operators and ForAllValues
+    # hold, and all others do not.
     if not actual:
         return optional or negated or every == "ForAllValues"
     wanted = [_fill(value, context) for value in wanted]
@@ -188,6 +206,7 @@ def _holds(operator: str, key: str, values: Any, context: Mapping[str, tuple[str
 
 
 def _set_operator(operator: str) -> tuple[str, str]:
+    """`ForAllValues:StringLike` as ("ForAllValues", "StringLike"), `StringLike` as ("", "StringLike")."""
     every, found, name = operator.partition(":")
     return (every, name) if found else ("", operator)
 
@@ -201,14 +220,15 @@ def _date(test: Any) -> Any:
 
 
 def _moment(text: str) -> float:
+    """Seconds since the epoch: a policy gives a time as such a number, or in ISO 8601."""
     if re.fullmatch(r"\d+(\.\d+)?", text):
         return float(text)
     return datetime.fromisoformat(text.replace("Z", "+00:00")).timestamp()
 
 
 def _arn_like(actual: str, wanted: str) -> bool:
-    """Part by part: a wildcard does not reach over a colon, but in the last part."""
-    # 5: the sixth part, the resource, may have colons of its own (`function:name:alias`).
+    """Whether two ARNs match part by part. A wildcard does not reach over a colon, except in the last part."""
+    # 5 splits: the sixth part, the resource, may have colons of its own (`function:name:alias`).
     theirs, ours = actual.split(":", 5), wanted.split(":", 5)
     return len(theirs) == len(ours) and all(map(_like, ours, theirs))
 
@@ -249,11 +269,13 @@ OPERATORS: Mapping[str, tuple[bool, Any]] = {
     "IpAddress": (False, lambda actual, wanted: ipaddress.ip_address(actual) in ipaddress.ip_network(wanted)),
     "NotIpAddress": (True, lambda actual, wanted: ipaddress.ip_address(actual) in ipaddress.ip_network(wanted)),
 }
-"""Condition operators: whether negated, and the test of (request's value, policy's value). `Null` is apart."""
+"""Condition operators: whether it is negated, and the test of (request's value, policy's value).
+
+`_holds` decides the operator `Null` itself."""
 
 
 def text_of(document: Any) -> str:
-    """A policy as text, whatever moto keeps it as."""
+    """A policy as JSON text. moto keeps policies as bytes, as texts or as documents."""
     if isinstance(document, bytes):
         return document.decode()
     return document if isinstance(document, str) else json.dumps(document)

@@ -1,4 +1,4 @@
-"""Record allowed requests with the policies that allowed them, on demand, for tests of least privilege."""
+"""Records allowed requests, with the policies that allowed them. Tests of least privilege switch it on."""
 
 from __future__ import annotations
 
@@ -12,21 +12,22 @@ from infra.local.iam.decision import Case
 from infra.local.iam.policies import Request
 
 MOST = 20_000
-"""Different decisions and started processes that are kept; more are counted only."""
+"""The most different decisions, and the most started processes, that are kept. Further ones are only counted."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Allowed:
-    """One allowed request of a role; equal ones are kept once."""
+    """One allowed request of a role. Equal requests are kept once."""
 
     role: str
+    """The role's name."""
     operation: str
-    """The call that needed it, `s3:PutObject`, or what a service did in the role's name."""
+    """The call that needed the permission, such as `s3:PutObject`, or what a service did in the role's name."""
     case: Case
 
 
 class Recording:
-    """Off until it is switched on; then it costs a look into a set for each decision."""
+    """The record. It is off until it is switched on. Then each decision costs a look into a set."""
 
     def __init__(self) -> None:
         self.is_on = False
@@ -40,16 +41,17 @@ class Recording:
         self._dropped = 0
 
     def switch(self, *, on: bool) -> None:
-        """Begin anew, or end; what was written stays until the next beginning."""
+        """Begin with an empty record, or end. After the end the record stays until the next beginning."""
         with self._lock:
             if on:
                 self._clear()
             self.is_on = on
 
     def allow(self, role: str, operation: str, case: Case, own: Mapping[str, tuple[str, ...]]) -> None:
-        """Write down an allowed request; `own` are the condition values of the call alone, without the hour's."""
+        """Record an allowed request. `own` are the condition values of the call itself."""
         if not self.is_on:
             return
+        # The whole context has the time, by which each request would differ from all others.
         request = case.request
         seen = role, operation, request.action, request.resources, tuple(sorted(own.items()))
         with self._lock:
@@ -62,7 +64,7 @@ class Recording:
             self._allowed.append(Allowed(role=role, operation=operation, case=case))
 
     def start(self, arguments: Sequence[str], environment: Mapping[str, str]) -> None:
-        """Write down a process that the cloud starts."""
+        """Record a process that the cloud starts."""
         if not self.is_on:
             return
         with self._lock:
@@ -72,7 +74,9 @@ class Recording:
             self._started.append({"arguments": list(arguments), "environment": dict(environment)})
 
     def as_json(self) -> dict[str, Any]:
-        """As JSON takes it: documents once, and each decision with their places among them."""
+        """The record for JSON. Each policy document is there once, and decisions refer to it by its place.
+
+        Example: `{"documents": ["{…}"], "allowed": [{"role": "r", "of_role": [0], …}], "started": [], "dropped": 0}`"""
         with self._lock:
             allowed, started, dropped = list(self._allowed), list(self._started), self._dropped
         documents: dict[str, int] = {}
@@ -94,7 +98,7 @@ class Recording:
         return {"documents": list(documents), "allowed": rows, "started": started, "dropped": dropped}
 
     def serve(self, environ: dict[str, Any], start: Any) -> list[bytes]:
-        """The control route `/_millrace/permissions`: POST `{"on": true}` begins, GET reads."""
+        """The control route `/_millrace/permissions`: POST `{"on": true}` begins, GET answers the record."""
         if environ["REQUEST_METHOD"] == "POST":
             body = json.loads(environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0)) or "{}")
             self.switch(on=bool(body.get("on")))
@@ -107,7 +111,7 @@ class Recording:
 
 
 def read(recorded: Mapping[str, Any]) -> list[Allowed]:
-    """The decisions in an answer of the control route."""
+    """The decisions in an answer of the control route, with their documents in place."""
     documents = recorded["documents"]
     return [
         Allowed(

@@ -1,4 +1,4 @@
-"""The policies of resources themselves: of buckets, queues, topics, customer keys and buses."""
+"""Finds the policy of a resource itself: of a bucket, a queue, a topic, a customer key or a bus."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from infra.local.kernel.cloud import ACCOUNT, REGION
 
 
 def resource_policies(request: Request) -> Iterator[str]:
-    """The policy of the resource that the request names, where it has one."""
+    """The policy of the resource that the request names, as JSON text; nothing if it has none."""
     name = request.resources[0]
     service = name.split(":")[2] if name.startswith("arn:") else ""
     document = _READERS[service](name) if service in _READERS else None

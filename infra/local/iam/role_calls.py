@@ -1,4 +1,4 @@
-"""Call a target under the role that a service was given; Scheduler may call any operation."""
+"""Calls a target under the role that a service was given. EventBridge Scheduler may call any operation of AWS."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from infra.local.events.targets import Undelivered, undelivered
 from infra.local.iam.roles import as_role
 from infra.local.kernel.cloud import ACCOUNT, Cloud
 
-# Universal targets name services as the JavaScript SDK does; these differ from botocore's names.
+# Scheduler's universal targets name services as the JavaScript SDK does. These names differ from botocore's.
 _SDK_NAMES = {"sfn": "stepfunctions", "eventbridge": "events", "cloudwatchlogs": "logs"}
 
 
@@ -25,10 +25,12 @@ def call(
     principal: str,
     attributes: Mapping[str, str | int] | None = None,
 ) -> None:
-    """Make the call of the target with the target's role; raises `Undelivered`.
+    """Make the target's call under the target's role. `body` is the message, the input or the parameters as JSON.
 
-    `principal` is the service that assumes the role (`scheduler.amazonaws.com`); `attributes` go with the message to
-    a queue or topic."""
+    `principal` is the service that assumes the role (`scheduler.amazonaws.com`). `attributes` go with the message to a
+    queue or topic.
+
+    Raises Undelivered if the call fails; it says whether another attempt can help."""
     try:
         service, operation, parameters = _call_of(cloud, target, body)
         if attributes:
@@ -49,7 +51,9 @@ def call(
 
 
 def _call_of(cloud: Cloud, target: Mapping[str, Any], body: str) -> tuple[str, str, dict[str, Any]]:
-    """Service and method in botocore's names, and the parameters."""
+    """The service and the method of its client in botocore's names, and the parameters of the call.
+
+    Raises Undelivered if nothing can be delivered to the target."""
     arn: str = target["Arn"]
     match arn.split(":")[2]:
         case "states":
@@ -67,6 +71,7 @@ def _call_of(cloud: Cloud, target: Mapping[str, Any], body: str) -> tuple[str, s
             entry = {"EventBusName": arn, "Source": named["Source"], "DetailType": named["DetailType"], "Detail": body}
             return "events", "put_events", {"Entries": [entry]}
         case "scheduler":
+            # A universal target: `arn:aws:scheduler:::aws-sdk:sqs:sendMessage`.
             service, operation = arn.split(":")[-2:]
             return _SDK_NAMES.get(service, service), xform_name(operation), json.loads(body or "{}")
     raise Undelivered("NO_RESOURCE", f"no delivery to {arn}", is_permanent=True)

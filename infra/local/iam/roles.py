@@ -1,4 +1,4 @@
-"""Clients that act as a role: the role's policies decide what a state machine, a job or an endpoint may do."""
+"""Clients that act as a role, so that its policies decide what a state machine, a job or an endpoint may do."""
 
 from __future__ import annotations
 
@@ -15,17 +15,18 @@ from infra.local.kernel.cloud import Cloud
 from infra.local.kernel.transport import connect
 
 _KEYS_LAST_S = 3000.0
-"""A little less than the hour that assumed keys live."""
+"""Seconds after which a client is made anew: a little less than the hour that assumed keys live."""
 
 
 @dataclass(kw_only=True)
 class RoleClients:
-    """One client per role, service and principal, renewed before its keys end."""
+    """One client for each role, service and principal. It is made anew before its keys end."""
 
     cloud: Cloud
     session: boto3.session.Session = field(default_factory=boto3.session.Session)
-    """Shared, since a session reads the service models again."""
+    """Shared by all clients, since each session reads the service models again."""
     _made: dict[tuple[str, str, str | None], tuple[float, Any]] = field(default_factory=dict)
+    """By (role's ARN, service, principal): the time of `time.monotonic` when the client was made, and the client."""
     _lock: threading.RLock = field(default_factory=threading.RLock)
 
     def get(self, role_arn: str, service: str, principal: str | None) -> Any:
@@ -49,13 +50,13 @@ class RoleClients:
             aws_secret_access_key=keys["AWS_SECRET_ACCESS_KEY"],
             aws_session_token=keys["AWS_SESSION_TOKEN"],
             config=Config(
-                # Step Functions hands parameters over as they are; the service refuses them.
+                # Step Functions passes parameters on as they are: not the client but the service refuses them.
                 parameter_validation=False,
                 request_checksum_calculation="when_required",
                 retries={"total_max_attempts": 1},
             ),
         )
-        # moto's tasks read the request's id also from a refusal, which need not carry one.
+        # moto's tasks read the request's id from a refusal too, and it may have none.
         client.meta.events.register("after-call", _with_request_id)
         return connect(client, self.cloud.application)
 
@@ -65,7 +66,7 @@ def _with_request_id(parsed: dict[str, Any], **_: Any) -> None:
 
 
 def as_role(cloud: Cloud, role_arn: str, service: str, *, principal: str | None = None) -> Any:
-    """A client of `service` that is the role, assumed by `principal` (`states.amazonaws.com`); safe in threads.
+    """A client of `service` that acts as the role, which `principal` (`states.amazonaws.com`) assumes. Safe in threads.
 
-    Raises PermissionError where the role does not trust the principal; with None no trust policy is checked."""
+    Raises PermissionError if the role does not trust the principal. With None no trust policy is checked."""
     return cloud.part(RoleClients, lambda: RoleClients(cloud=cloud)).get(role_arn, service, principal)

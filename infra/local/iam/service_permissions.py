@@ -1,9 +1,9 @@
-"""Whether a service of AWS may deliver to a queue, topic or function: its resource policy and its customer key decide.
+"""Decides whether a service of AWS may deliver to a queue, a topic or a function.
 
-On AWS EventBridge, SNS and CloudWatch act as service principals: the receiver's own policy must let them, and so must
-the key policy of the key that encrypts it. What is forgotten there is lost without an error.
+On AWS EventBridge, SNS and CloudWatch act as service principals. The receiver's own policy must allow them, and so must
+the policy of the customer key that encrypts the receiver. If one of them does not, messages are lost without an error.
 
-Weaker than AWS: a queue that has no policy at all takes what services of the account send (`OPEN_WITHOUT_POLICY`)."""
+Weaker than AWS: a queue without any policy takes what services of the account send (`OPEN_WITHOUT_POLICY`)."""
 
 from __future__ import annotations
 
@@ -20,9 +20,10 @@ _ACTIONS = {"sqs": "sqs:SendMessage", "sns": "sns:Publish", "lambda": "lambda:In
 
 
 def refusal(arn: str, service: str, source_arn: str) -> str:
-    """Why the service (`events.amazonaws.com`) may not deliver to `arn` for `source_arn`; empty when it may.
+    """The reason why the service may not deliver to `arn`; empty if it may.
 
-    An `arn` of something that does not exist is not refused: the delivery itself says so better."""
+    `service` is for example `events.amazonaws.com`, `source_arn` the rule, topic or alarm that it acts for. If there is
+    nothing under `arn`, nothing is refused: the delivery itself says that better."""
     receiver = _receiver(arn)
     if receiver is None or _is_open(arn, receiver):
         return ""
@@ -48,10 +49,10 @@ def _allows(document: Any, action: str, resource: str, service: str, context: di
 
 
 def _context(arn: str, service: str, source_arn: str) -> dict[str, tuple[str, ...]]:
-    # Of a topic EventBridge says neither rule nor account: a condition on them, in the policy of the topic or of its
-    # key, is never met. https://docs.aws.amazon.com/sns/latest/dg/sns-key-management.html
+    # To a topic EventBridge names neither its rule nor its account. So a condition on them, in the policy of the topic
+    # or of its key, is never met. https://docs.aws.amazon.com/sns/latest/dg/sns-key-management.html
     is_silent = service == "events.amazonaws.com" and ":sns:" in arn
-    # Alarms publish in the name of the account, which is what the default policy of a topic asks for.
+    # Alarms publish in the name of the account. The default policy of a topic asks for that.
     owner = (ACCOUNT,) if service == "cloudwatch.amazonaws.com" else ()
     return {
         **dict.fromkeys(GLOBAL_KEYS, ()),
@@ -66,7 +67,7 @@ def _context(arn: str, service: str, source_arn: str) -> dict[str, tuple[str, ..
 
 
 def _receiver(arn: str) -> Any:
-    """moto's queue, topic or function."""
+    """moto's queue, topic or function, or None if there is none in this account."""
     _, _, service, region, account, name = arn.split(":", 5)
     if account != ACCOUNT:
         return None
@@ -83,11 +84,13 @@ def _receiver(arn: str) -> Any:
 
 
 def _policy(receiver: Any) -> Any:
+    """The receiver's policy as text or as a document: moto keeps that of a function as an object."""
     statements = getattr(receiver.policy, "statements", None)
     return receiver.policy if statements is None else {"Statement": statements}
 
 
 def _customer_key(receiver: Any) -> Any:
+    """moto's customer key that encrypts the receiver, or None: a key of AWS's own (`alias/aws/sns`) asks nobody."""
     name = str(getattr(receiver, "kms_master_key_id", None) or "")
     backend = import_module("moto.kms.models").kms_backends[ACCOUNT][getattr(receiver, "region", "eu-west-1")]
     if not name or name.startswith("alias/aws/"):

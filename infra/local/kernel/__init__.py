@@ -1,1 +1,1 @@
-"""The server, the clock, the threads and the processes: what every service of the local cloud uses."""
+"""What every service of the local cloud uses: the server, the clock, the threads and the processes."""

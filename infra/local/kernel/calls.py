@@ -1,4 +1,4 @@
-"""One API call as it arrived: service, operation, parameters and access key, read by AWS's own request models."""
+"""Reads an API call as it arrived: service, operation, parameters and access key, by AWS's own request models."""
 
 from __future__ import annotations
 
@@ -18,41 +18,46 @@ from moto.core.routing import get_service_router
 from moto.core.utils import get_service_model
 from werkzeug.exceptions import NotFound
 
+# Credential=ASIA…/20260131/eu-west-1/states/aws4_request: the access key, the region and the service that signed.
 _SCOPE = re.compile(r"Credential=([^/]+)/\d{8}/([^/]+)/([^/]+)/aws4_request")
 
-# The name in the signature's scope where it is not botocore's name of the service.
+# Services whose name in a signature's scope differs from botocore's name.
 _SIGNED_AS = {
     "monitoring": "cloudwatch",
     "states": "stepfunctions",
     "eventbridge": "events",
 }
-# SageMaker's data plane signs with the name of its control plane.
+# SageMaker Runtime signs as `sagemaker`, as SageMaker does; only the ends of its paths tell the two apart.
 _INVOCATIONS = ("/invocations", "/async-invocations", "/invocations-response-stream")
 
 
 @dataclass(kw_only=True)
 class Call:
-    """One API call; `parameters` are parsed on demand."""
+    """One API call. Its parameters are parsed only when `parameters()` is called."""
 
     service: str
     """botocore's name of the service (`stepfunctions`, not `states`)."""
     operation: str
-    """As in the API reference (`PutObject`); empty where no operation matches."""
+    """The name in the API reference (`PutObject`); empty if the request matches no operation."""
     access_key: str
     session_token: str
+    """Empty for the operator's keys, which have none."""
     environ: dict[str, Any]
+    """The WSGI environment of the request."""
     path_parameters: dict[str, Any]
+    """The parameters that stand in the URL's path, such as `{"Bucket": "b", "Key": "a/b.csv"}`."""
 
     @property
     def name(self) -> str:
         return f"{self.service}:{self.operation}"
 
     def parameters(self) -> dict[str, Any]:
-        """The operation's input, members named as in the API; the bodies of S3 objects are never read."""
+        """The operation's input, with its members named as in the API. The body of an S3 object is never read."""
         if not self.operation:
             return {}
         if not _is_upload(self):
             keep_body(self.environ)
+        # moto's own parsers read the request: so guards and moto see the same parameters.
         request = Request(self.environ)
         model = get_service_model(self.service)
         protocol = determine_request_protocol(model, request.content_type)
@@ -72,9 +77,9 @@ class Call:
 
 
 def read_call(environ: dict[str, Any]) -> Call | None:
-    """The call in a WSGI environment, or None for a request that is not signed.
+    """The call in a WSGI environment, or None if the request is not signed.
 
-    The body of every service but S3 is put into memory so that it can be read again by moto."""
+    The body is put into memory, so that moto can read it again. The bodies of S3 stay where they are."""
     scope = _SCOPE.search(environ.get("HTTP_AUTHORIZATION", "")) or _presigned(environ)
     if scope is None:
         return None
@@ -82,6 +87,7 @@ def read_call(environ: dict[str, Any]) -> Call | None:
     service = _SIGNED_AS.get(signed_as, signed_as)
     if service == "sagemaker" and environ.get("PATH_INFO", "").endswith(_INVOCATIONS):
         service = "sagemaker-runtime"
+    # The operation's name may stand in the body (`Action=…`), so it is read before the operation is looked for.
     if service != "s3":
         keep_body(environ)
     try:
@@ -130,7 +136,7 @@ def _presigned(environ: dict[str, Any]) -> re.Match[str] | None:
 
 
 Refusal = tuple[str, list[tuple[str, str]], bytes]
-"""Status line, headers and body of an answer that moto does not give."""
+"""Status line, headers and body of an answer that the guards give in moto's place."""
 
 _STATUS = {
     "AccessDenied": 403,
@@ -140,15 +146,17 @@ _STATUS = {
     "SlowDown": 503,
     "TooManyRequestsException": 429,
 }
-"""Of other errors 400."""
+"""HTTP status by error code. Errors that are not listed have 400."""
 _JSON_NAME = {
     "AccessDenied": "AccessDeniedException",
     "InvalidClientTokenId": "UnrecognizedClientException",  # pragma: allowlist secret
 }
+"""The names that the JSON protocols have for an error of the XML protocols."""
 
 
 def error_answer(call: Call, code: str, message: str) -> Refusal:
-    """An error in the words of the call's protocol, as botocore parses it."""
+    """An error in the format of the call's protocol, so that botocore raises it as ClientError with this code."""
+    # Four formats: S3's XML, EC2's XML, the XML of the query protocol (IAM, CloudFormation), and JSON for the rest.
     content = call.environ.get("CONTENT_TYPE", "")
     text, status = escape(message), _STATUS.get(code, 400)
     if call.service == "s3":
@@ -160,7 +168,7 @@ def error_answer(call: Call, code: str, message: str) -> Refusal:
         inner = f"<Error><Type>Sender</Type><Code>{code}</Code><Message>{text}</Message></Error>"
         return _sent(status, "text/xml", f"<ErrorResponse>{inner}</ErrorResponse>")
     name = _JSON_NAME.get(code, code)
-    # The JSON protocols answer a refusal with 400; the code in the body and header is what clients tell it by.
+    # The JSON protocols answer a refusal with 400. Clients tell it by the code in the body and in the header.
     if code in _JSON_NAME and "amz-json" in content:
         status = 400
     body = json.dumps({"__type": name, "message": message, "Message": message})

@@ -1,4 +1,4 @@
-"""The one clock of the local cloud: the machine's time plus an offset that can only grow."""
+"""The clock of the local cloud: the computer's time plus an offset, which can only grow."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 
 
 class Clock:
-    """Read by alarms, schedules, queue visibility and event times; moved by the operator, never backwards."""
+    """The cloud's time: alarms, schedules, queue visibility and event times read it, the operator moves it forward."""
 
     def __init__(self) -> None:
         self._offset_s = 0.0
@@ -20,26 +20,29 @@ class Clock:
         return datetime.fromtimestamp(self.timestamp(), UTC)
 
     def timestamp(self) -> float:
-        """Seconds since the epoch."""
+        """Seconds since the epoch, on the cloud's clock."""
         return time.time() + self._offset_s
 
     def set(self, to: datetime) -> None:
-        """Set the clock before anything has run; afterwards only `move` is allowed."""
+        """Set the clock to any time, without a call of the listeners.
+
+        Only for the start of a cloud. Once anything has run, only `move` is allowed."""
         with self._lock:
             self._offset_s = to.timestamp() - time.time()
 
     def move(self, to: datetime) -> None:
-        """Move forward to `to` and call the listeners (schedules fire in order, alarms are evaluated).
+        """Move the clock forward to `to` and call the listeners: schedules fire in order, alarms are evaluated.
 
-        Raises ValueError when `to` lies in the past: AWS's clock does not go back."""
+        Returns when all listeners have returned. Raises ValueError if `to` lies in the past: AWS's clock never goes
+        back."""
         with self._lock:
             before = self.now()
             if to < before:
                 raise ValueError(f"clock: expected a time after {before.isoformat()}, got {to.isoformat()}")
-            # An offset and no time of its own: between two moves the clock runs on with the machine's.
+            # The clock keeps an offset, not a time: between two moves it runs on with the machine's clock.
             self._offset_s += (to - before) / timedelta(seconds=1)
-        # Outside of the lock, so that a listener may move the clock itself. They are called one after the other in the
-        # caller's thread: when `move` returns, each has seen both times and started what fell due between them.
+        # Outside of the lock, so that a listener may move the clock itself. The listeners are called one after the
+        # other in the caller's thread. When `move` returns, each has started what fell due between the two times.
         for listener in list(self._listeners):
             listener(before, to)
 

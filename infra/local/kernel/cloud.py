@@ -1,4 +1,6 @@
-"""What the fillers (the folders that fill a gap of moto, one per service) share: address, clock, processes, bus."""
+"""The object that one running local cloud is: address, clock, processes and bus.
+
+All fillers share it. A filler is a folder that fills the gaps of moto for one service, such as `infra/local/sqs`."""
 
 from __future__ import annotations
 
@@ -29,8 +31,9 @@ ACCOUNT = "123456789012"
 """The account id that moto answers with."""
 REGION = "eu-west-1"
 STOP_S = 2.0
+"""Seconds that processes have between TERM and KILL when the cloud stops."""
 SETTLE_S = 5.0
-"""The longest that a stopped cloud waits for its threads."""
+"""The most seconds that a stopped cloud waits for its threads."""
 
 LOG = logging.getLogger(__name__)
 PartT = TypeVar("PartT")
@@ -38,41 +41,47 @@ PartT = TypeVar("PartT")
 
 @dataclass(kw_only=True)
 class Cloud:
-    """One running local cloud; created by `infra.local.kernel.server`, handed to each filler's `install(cloud)`."""
+    """One running local cloud. `infra.local.kernel.server` makes it and hands it to each filler's `install(cloud)`."""
 
     workspace: Path
     """Everything that the cloud writes lies below this folder (`build/local`)."""
     port: int
     secret: str = field(default_factory=secrets.token_urlsafe, repr=False)
-    """Of this run; the routes below `/_millrace/` answer only to it."""
+    """The secret of this run. The routes below `/_millrace/` answer only to a request that has it."""
     region: str = REGION
     clock: Clock = field(default_factory=Clock)
     stopping: threading.Event = field(default_factory=threading.Event)
+    """Set when the cloud begins to stop. Every loop of a thread looks at it."""
     routes: dict[str, Callable[..., Iterable[bytes]]] = field(default_factory=dict)
-    """WSGI applications by path prefix below `/_millrace/`; the longest prefix answers."""
+    """WSGI applications by the beginning of their path, such as `/_millrace/denials`. The longest match answers."""
     guards: list[Callable[[Any], tuple[str, list[tuple[str, str]], bytes] | None]] = field(default_factory=list)
-    """Called with each signed call (`infra.local.kernel.calls.Call`) before moto; an answer other than None is sent."""
+    """Called with each signed call (`infra.local.kernel.calls.Call`) before moto sees it.
+
+    A guard returns None to let the call pass, or a status line, headers and body, which are sent in moto's place."""
     watchers: list[Callable[[Sequence[str], Mapping[str, str]], None]] = field(default_factory=list)
-    """Called for each process that is started, with its arguments and its whole environment."""
+    """Called before each start of a process, with its arguments and its whole environment."""
     parts: dict[type, Any] = field(default_factory=dict)
-    """What a filler keeps for as long as the cloud runs, by its class."""
+    """The objects that fillers keep for as long as the cloud runs, by their class (see `part`)."""
     pending: list[Callable[[], list[str]]] = field(default_factory=list)
-    """What is under way, in lines for people, by service; the cloud is idle when all of them are empty."""
+    """One function per service, which returns what is under way, in lines for people. Idle means: all return nothing.
+
+    A line is for example `invocation of millrace-local-electricity-intake`."""
     after_deployment: list[Callable[[], None]] = field(default_factory=list)
-    """Called, each on a thread of its own, when a deployer has told what it did."""
+    """Called, each on a thread of its own, after a deployer has reported what it deployed."""
     denials: list[Any] = field(default_factory=list)
-    """What roles were refused (`infra.local.iam.identity.Denial`), oldest first."""
+    """The calls of roles that were refused (`infra.local.iam.identity.Denial`), oldest first."""
     threads: Threads = field(default_factory=Threads)
-    """All that run for the cloud; its end waits for them."""
+    """All threads that run for the cloud. Its end waits for them."""
     application: Any = None
-    """The WSGI application behind the address; the server sets it before the fillers are installed."""
+    """The WSGI application behind the address. The server sets it before it installs the fillers."""
     _clients: dict[str, Any] = field(default_factory=dict)
     _processes: dict[int, Process] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _at_stop: list[Callable[[], None]] = field(default_factory=list)
 
     def part(self, kind: type[PartT], make: Callable[[], PartT] | None = None) -> PartT:
-        """The cloud's one part of a class, made on first use; of two threads at once the first one's stays."""
+        """The cloud's one object of the class `kind`, made on first use by `make` or by the class itself."""
+        # `setdefault` is one step: if two threads make the object at once, both get the first one's.
         if kind not in self.parts:
             self.parts.setdefault(kind, (make or kind)())
         kept: PartT = self.parts[kind]
@@ -80,21 +89,22 @@ class Cloud:
 
     @property
     def endpoint_url(self) -> str:
-        """`http://localhost:PORT`; never 127.0.0.1, which moto's template-URL parser does not know."""
+        """`http://localhost:PORT`. Never 127.0.0.1: moto's parser of template URLs does not know that host."""
         return f"http://localhost:{self.port}"
 
     @property
     def entered(self) -> Path:
-        """Written by the call tracers (`infra.local.kernel.call_tracer`); exists only while calls are traced."""
+        """The file that the call tracers write (`infra.local.kernel.call_tracer`). It exists only while they trace."""
         return self.workspace / "entered"
 
     def client(self, service: str) -> Any:
-        """A boto3 client with the operator's keys, for fillers that act on the cloud's own behalf.
+        """A boto3 client with the operator's keys, for what fillers do on the cloud's own behalf.
 
-        One per service, shared: clients are safe in threads, making them is not. It calls the application
-        without a socket (see `infra.local.kernel.transport`), so its calls are not counted as served."""
+        There is one client per service, for all threads. It calls the application without a socket (see
+        `infra.local.kernel.transport`), so its calls are not counted among those that the cloud serves."""
         from infra.local.kernel.transport import connect
 
+        # Under the lock: a client is safe in threads, but to make one is not.
         with self._lock:
             if service not in self._clients:
                 made = boto3.client(
@@ -109,9 +119,10 @@ class Cloud:
             return self._clients[service]
 
     def role_environment(self, role_arn: str, session: str, *, service: str | None = None) -> dict[str, str]:
-        """The environment that makes a process the given role: temporary keys, address, region.
+        """The environment variables by which a process acts as the role: temporary keys, address, region.
 
-        `service` (`lambda.amazonaws.com`) is who assumes the role; PermissionError where the role does not trust it."""
+        `service` (`lambda.amazonaws.com`) is the service that assumes the role. Raises PermissionError if the role
+        does not trust it; with None no trust policy is checked."""
         if service is not None:
             check_trust(role_arn, service)
         assumed = self.client("sts").assume_role(RoleArn=role_arn, RoleSessionName=session[:64])
@@ -124,7 +135,7 @@ class Cloud:
             "AWS_REGION": self.region,
             "AWS_DEFAULT_REGION": self.region,
             "AWS_EC2_METADATA_DISABLED": "true",
-            # The SDK would compute a checksum of each body, which on loopback only costs time.
+            # The SDK would compute a checksum of each body. On loopback that only costs time.
             "AWS_REQUEST_CHECKSUM_CALCULATION": "when_required",
         }
 
@@ -137,32 +148,36 @@ class Cloud:
         log: Path,
         start: Start = started_by_itself,
     ) -> Process:
-        """Start a process in a group of its own, its output appended to `log`; `stop` ends what is left.
+        """Start a process in a process group of its own, with its output appended to `log`.
 
-        The process sees `environment` and nothing of the cloud's own but the call tracer's file."""
+        The process sees `environment` and the path of the call tracer's file, and no other variable of the cloud.
+        `stop` ends it if it still runs then. Raises RuntimeError if the cloud stops."""
         log.parent.mkdir(parents=True, exist_ok=True)
         whole = {**environment, call_tracer.FILE: str(self.entered)}
         for watcher in self.watchers:
             watcher(arguments, whole)
-        # Under the lock, so that a process started at the very end is still seen by `stop`.
+        # `stop` takes the lock after it has set `stopping`. So it sees each process that was started before, and none
+        # is started after.
         with self._lock, log.open("ab") as output:
             if self.stopping.is_set():
                 raise RuntimeError(f"the cloud stops: {arguments[0]} is not started")
             process = start(arguments, whole, cwd, output)
-            # Those that have ended are forgotten: the system gives their ids, and groups, to other processes.
+            # Processes that have ended are forgotten: the system gives their ids to others, which must get no signal.
             self._processes = {pid: other for pid, other in self._processes.items() if other.poll() is None}
             self._processes[process.pid] = process
         return process
 
     def background(self, name: str, run: Callable[[], None]) -> threading.Thread:
-        """Run `run` on a daemon thread; it must return soon after `stopping` is set."""
+        """Run `run` on a daemon thread and return the thread. `run` must return soon after `stopping` is set."""
         thread = threading.Thread(target=run, name=name, daemon=True)
         self.threads.append(thread)
         thread.start()
         return thread
 
     def emit(self, source: str, detail_type: str, detail: Mapping[str, Any], *, resources: Sequence[str] = ()) -> str:
-        """The id of the service event put on the default bus, as AWS itself would put it there."""
+        """Put an event on the default bus in the name of a service of AWS, and return the event's id.
+
+        Example: `emit("aws.states", "Step Functions Execution Status Change", {"status": "FAILED", …})`."""
         event_id = str(uuid.uuid4())
         event = {
             "version": "0",
@@ -173,17 +188,21 @@ class Cloud:
             "time": self.clock.now().strftime("%Y-%m-%dT%H:%M:%SZ"),
             "region": self.region,
             "resources": list(resources),
+            # As JSON has it: times become text.
             "detail": json.loads(json.dumps(detail, default=str)),
         }
         deliver(event, bus="default")
         return event_id
 
     def at_stop(self, action: Callable[[], None]) -> None:
-        """Call `action` when the cloud stops, before its processes are ended."""
+        """Call `action` when the cloud stops, after `stopping` is set and before its processes are ended."""
         self._at_stop.append(action)
 
     def follow(self, wanted: bool) -> None:
-        """Let every process of functions, jobs and endpoints write its calls to `entered`, or stop it."""
+        """Let every process of functions, jobs and endpoints write its calls to `entered`, or stop that.
+
+        Raises ValueError if this process does not ignore the tracers' signal."""
+        # A process that this one started inherits what it does with the signal, and may have no tracer yet.
         if signal.getsignal(call_tracer.SIGNAL) is not signal.SIG_IGN:
             raise ValueError("follow: expected a cloud in a process of its own, which ignores the call tracers' signal")
         if wanted:
@@ -196,8 +215,8 @@ class Cloud:
                     signal_group(process, call_tracer.SIGNAL)
 
     def stop(self) -> None:
-        """End every process that the cloud started: TERM to its group, KILL to all that are left after STOP_S."""
-        # First the flag, which keeps `spawn` from starting another process, then those that wait are woken.
+        """End every process that the cloud started: TERM to each group, then KILL to those left after STOP_S."""
+        # First the flag, which keeps `spawn` from starting another process. Then the actions wake waiting threads.
         self.stopping.set()
         for action in self._at_stop:
             action()
@@ -205,7 +224,7 @@ class Cloud:
             left = [process for process in self._processes.values() if process.poll() is None]
         for process in left:
             signal_group(process, signal.SIGTERM)
-        # One deadline for all: they end side by side, so many of them take no longer than one.
+        # One deadline for all: the processes end side by side, so many of them take no longer than one.
         end = time.monotonic() + STOP_S
         for process in left:
             try:
@@ -215,7 +234,7 @@ class Cloud:
                 process.wait()
 
     def settle(self) -> None:
-        """Wait for the threads of a cloud that has stopped; those that hang are named in the log and left behind."""
+        """Wait for the threads of a cloud that has stopped. The log names those that hang; they are left behind."""
         left = self.threads.join(SETTLE_S)
         if left:
             LOG.error("the cloud ended, these of its threads did not: %s", sorted(thread.name for thread in left))

@@ -1,4 +1,4 @@
-"""The routes below `/_millrace/` that report on and steer the cloud, for clients that know the secret of the run."""
+"""The control routes below `/_millrace/`, which report on the cloud and steer it. They take the secret of the run."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 PREFIX = "/_millrace/"
 SECRET_HEADER = "X-Millrace-Secret"  # noqa: S105 - a header's name  # pragma: allowlist secret
 SECRET_VARIABLE = "MILLRACE_LOCAL_SECRET"  # noqa: S105 - a variable's name  # pragma: allowlist secret
-"""The environment variable from which our own clients take the secret; the processes of roles do not get it."""
+"""The environment variable from which our own clients take the secret. Processes with a role do not get it."""
 ROLE_KEYS = "ASIA"
-"""How the access keys of an assumed role begin."""
+"""The beginning of the access keys of an assumed role, on AWS as here."""
 
 Start = Callable[..., Any]
 Answer = Iterable[bytes]
@@ -30,8 +30,9 @@ Application = Callable[[dict[str, Any], Start], Answer]
 
 
 def write_secret(cloud: Cloud) -> None:
-    """Leave the secret in a file of the workspace that only its owner can read."""
+    """Write the secret into a file of the workspace that only its owner can read."""
     path = secret_file(cloud.workspace)
+    # The rights come before the content: at no time can anybody else read the secret.
     path.touch(mode=0o600)
     path.chmod(0o600)
     path.write_text(cloud.secret)
@@ -42,7 +43,10 @@ def secret_file(workspace: Path) -> Path:
 
 
 class Control:
-    """The routes below `/_millrace/` that report on and steer the cloud; all answers are JSON."""
+    """The WSGI application of the control routes. All answers are JSON.
+
+    A route is a method: GET `/_millrace/api-calls` is answered by `get_api_calls`. Fillers mount routes of their own
+    in `Cloud.routes`."""
 
     def __init__(self, cloud: Cloud, fillers: Sequence[str]) -> None:
         self._cloud = cloud
@@ -53,6 +57,7 @@ class Control:
         self._deployments: list[dict[str, Any]] = []
 
     def count(self, call: Call | None) -> None:
+        """Count a call that the port got; None is a request without a signature."""
         name = call.name if call else "unsigned"
         with self._lock:
             self._calls[name] += 1
@@ -60,7 +65,9 @@ class Control:
                 self._of_people[name] += 1
 
     def serve(self, environ: dict[str, Any], start: Start) -> Answer:
-        """The answer of the route, here or mounted by a filler; only to a client that knows the run's secret."""
+        """The answer of the route, of this class or of a filler, if the client knows the secret of the run.
+
+        Answers 403 without the secret, and 415 if a POST is not JSON."""
         secret = environ.get("HTTP_" + SECRET_HEADER.upper().replace("-", "_"), "")
         if not hmac.compare_digest(secret.encode(), self._cloud.secret.encode()):
             message = f"expected the secret of this run in the header {SECRET_HEADER} (variable {SECRET_VARIABLE})"
@@ -92,12 +99,12 @@ class Control:
         return {"now": self._cloud.clock.now().isoformat()}
 
     def post_clock(self, body: dict[str, str]) -> dict[str, str]:
-        """Returns when every schedule due on the way has fired."""
+        """Move the clock to `body["to"]`. Returns when every schedule that falls due on the way has fired."""
         self._cloud.clock.move(datetime.fromisoformat(body["to"]))
         return self.get_clock(body)
 
     def get_api_calls(self, _: Any) -> dict[str, Any]:
-        """All calls, and those among them that no role made: by people, by the deployment, by tests."""
+        """The counts of all calls, and of those that no role made: by people, by the deployment, by tests."""
         with self._lock:
             return {
                 "total": self._calls.total(),
@@ -110,12 +117,12 @@ class Control:
         return {"idle": not running, "running": running}
 
     def get_entered(self, _: Any) -> list[str]:
-        """A line `<process> <file> <function>` for each function of ours called since `follow`, in order."""
+        """A line `<process> <file> <function>` for each function of ours that was called since `follow`, in order."""
         entered = self._cloud.entered
         return entered.read_text().splitlines() if entered.exists() else []
 
     def post_follow(self, body: dict[str, bool]) -> dict[str, bool]:
-        """Begin or end following; what was written is gone at the end."""
+        """Begin (`{"on": true}`) or end following. The end deletes the lines that were written."""
         self._cloud.follow(body["on"])
         return body
 
@@ -123,7 +130,10 @@ class Control:
         return self._deployments
 
     def post_deployments(self, body: dict[str, Any]) -> dict[str, Any]:
-        """Remembers what a deployer did: `{"assembly", "stacks": [{"name", "status", "resources", "seconds"}]}`."""
+        """Keep what a deployer did, and start the actions that follow a deployment.
+
+        `body` is for example `{"assembly": "build/cdk.out", "stacks": [{"name": "millrace-local-platform",
+        "status": "CREATE_COMPLETE", "resources": 40, "seconds": 2.1}]}`."""
         entry = {**body, "at": time.time()}
         self._deployments.append(entry)
         for number, action in enumerate(self._cloud.after_deployment):

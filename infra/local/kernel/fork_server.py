@@ -1,10 +1,18 @@
 """A process that has imported large libraries, and forks itself for each program that needs them.
 
-Runs as `python fork_server.py ADDRESS MODULES [FOLDERS]`: imports the MODULES, joined by commas, as far as they are
-there, from the FOLDERS, joined by colons, in front of the standard library. Whoever connects to the Unix socket sends
-one line, `{"arguments": […], "environment": {…}, "cwd": "…", "log": "…"}`, the arguments as the interpreter takes
-them: `-m` and a module, or a file. The answer is two lines: the id of the program's process, which is that of its
-group, and at its end its exit code, below 0 that of the signal that ended it, as Python counts.
+Runs as `python fork_server.py ADDRESS MODULES [FOLDERS]`. It imports the MODULES (joined by commas), as far as they
+are installed, from the FOLDERS (joined by colons), which come in front of the standard library. Then it listens at the
+Unix socket ADDRESS. Each connection starts one program:
+
+    client -> {"arguments": ["-m", "jobs.training.job"], "environment": {…}, "cwd": "…", "log": "…"}
+    server -> 4711            the id of the program's process and of its process group, as soon as it runs
+    server -> 0               its exit code, when it has ended; -9 if the signal 9 ended it, as Python counts
+
+The arguments are those that the interpreter takes: `-m` and a module, or a file. Three processes take part:
+
+    server    accepts connections, and forks a waiter for each
+    waiter    forks the program, waits for it, and sends both lines
+    program   takes environment, folder and log of the request, and runs it
 """
 
 from __future__ import annotations
@@ -22,17 +30,19 @@ from contextlib import suppress
 from typing import Any, NoReturn
 
 ORPHANED_S = 1.0
-"""How often the server looks whether the process that started it is still there; without that it ends."""
+"""Seconds between two looks of the server whether the process that started it is still there. If not, it ends."""
 
 
 def main(address: str, modules: str, folders: str = "") -> None:
-    """Serve until the process is ended; in a fork, run its program as the interpreter does."""
+    """Serve until the process is ended. In the fork of a program, run the program as the interpreter does."""
     parent, path = os.getppid(), list(sys.path)
     sys.path[:0] = [folder for folder in folders.split(":") if folder]
     for name in modules.split(","):
         with suppress(ImportError):
             importlib.import_module(name)
+    # In the server this call never returns. What follows happens in the fork of a program.
     first, *words = _serve(address, parent)["arguments"]
+    # The program finds the import path that its interpreter would have given it.
     sys.path[:] = path
     if first == "-m":
         importlib.import_module("call_tracer").trace_on_signal()  # which lies beside this file in an image
@@ -44,22 +54,27 @@ def main(address: str, modules: str, folders: str = "") -> None:
 
 
 def _serve(address: str, parent: int) -> dict[str, Any]:
-    """Returns only in the process of a program: what is to run."""
-    # Those that wait for the programs are waited for themselves, so that the cloud knows the seconds that all used.
+    """Accept connections for ever. Returns only in the process of a program, with the request that says what to run."""
+    # The server waits for its waiters, as they wait for their programs. So the CPU seconds of all of them count as the
+    # server's, and with it as the cloud's.
     signal.signal(signal.SIGCHLD, lambda *_: _reap(os.WNOHANG))
     signal.signal(signal.SIGTERM, _end)
     with socket.socket(socket.AF_UNIX) as listener:
+        # The path of a socket has at most some hundred bytes, and a workspace may lie deeper. So the path goes by the
+        # descriptor of its folder.
         folder, name = os.path.split(address)
         descriptor = os.open(folder, os.O_RDONLY)
-        listener.bind(f"/proc/self/fd/{descriptor}/{name}.begun")  # the address itself may be too long
+        listener.bind(f"/proc/self/fd/{descriptor}/{name}.begun")
         os.close(descriptor)
         listener.listen()
         listener.settimeout(ORPHANED_S)
-        os.rename(f"{address}.begun", address)  # whoever finds it can connect
+        # Renamed only now: a client that finds the file can connect.
+        os.rename(f"{address}.begun", address)
         while True:
             try:
                 connection, _ = listener.accept()
             except TimeoutError:
+                # The system gives a process whose parent has ended another parent.
                 if os.getppid() != parent:
                     sys.exit("the cloud ended")
                 continue
@@ -67,30 +82,34 @@ def _serve(address: str, parent: int) -> dict[str, Any]:
                 if os.fork() == 0:
                     listener.close()
                     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-                    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # who waits for a program ends with that
+                    # The waiter outlives TERM, so that it can send the exit code of its program.
+                    signal.signal(signal.SIGTERM, signal.SIG_IGN)
                     return _begin(connection)
 
 
 def _reap(options: int) -> None:
+    """Collect the waiters that have ended; with `options` 0, wait for all of them."""
     with suppress(ChildProcessError):
         while os.waitpid(-1, options)[0]:
             continue
 
 
 def _end(_number: int, _frame: object) -> NoReturn:
-    """Once all programs have ended, which have got the signal too."""
+    """End the server upon TERM, once all its programs have ended. They have got the signal too."""
     _reap(0)
     os._exit(0)
 
 
 def _begin(connection: socket.socket) -> dict[str, Any]:
-    """As `_serve`: the process that waits for the program ends here."""
+    """Fork the program. Returns only in the program's process, with its request; the waiter ends in `_wait`."""
     connection.settimeout(None)
     with connection.makefile() as lines:
         wanted: dict[str, Any] = json.loads(lines.readline())
     process = os.fork()
     if process:
         _wait(process, connection)
+    # From here on the process becomes what `subprocess.Popen` would have started: its own group, output, folder and
+    # environment, and nothing of the server's that a library has kept (the time zone, the temporary folder).
     connection.close()
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     with suppress(PermissionError):
@@ -108,7 +127,9 @@ def _begin(connection: socket.socket) -> dict[str, Any]:
 
 
 def _wait(process: int, connection: socket.socket) -> NoReturn:
-    # Before anybody knows of it, so that whoever ends the group finds it; the program itself does the same.
+    """Send the program's id, wait for its end and send its exit code."""
+    # Both the waiter and the program put the program into its group, since either may run first. The client learns the
+    # id only afterwards, so a signal to the group always reaches the program.
     with suppress(PermissionError, ProcessLookupError):
         os.setpgid(process, process)
     connection.sendall(f"{process}\n".encode())

@@ -1,7 +1,8 @@
-"""Processes that are forks of one that has imported their large libraries, in place of interpreters of their own.
+"""Starts programs as forks of a process that has imported their large libraries, in place of new interpreters.
 
-What they import is most of what a function's start and a job's first seconds cost on a laptop. A fork has the same
-interpreter and packages as it would have by itself, but its own environment, working folder, log and process group.
+On a laptop the imports are most of what the start of a function and the first seconds of a job cost. A fork has the
+interpreter and the packages that it would have if it were started by itself. Environment, working folder, log and
+process group are its own. The other side of the protocol is `fork_server.py`.
 """
 
 from __future__ import annotations
@@ -23,8 +24,9 @@ from infra.local.kernel.cloud import Cloud
 from infra.local.kernel.processes import Process
 
 START_S = 120.0
-"""The server's imports take seconds; one that takes longer than this, or ends, is not asked."""
+"""Seconds that a server has for its imports. If it takes longer, or ends, programs are started by themselves."""
 ANSWER_S = 30.0
+"""Seconds within which a server sends the id of a program that it started."""
 READ_AT_IMPORT = (
     "ARROW_",
     "AWS_EXECUTION_ENV",
@@ -42,17 +44,23 @@ READ_AT_IMPORT = (
     "PYTHON",
     "TORCH",
 )
-"""How variables begin that libraries read when they are imported: a process whose values differ is no fork."""
+"""The beginnings of variables that libraries read when they are imported.
+
+A program whose values of them differ from the server's is not forked: the libraries have read the server's."""
 
 
 class ForkedProcess:
-    """What `subprocess.Popen` is for a process that was started: its id, which is that of its group, and its end."""
+    """A forked process, with the members of `subprocess.Popen` that the cloud needs.
+
+    Its id is also the id of its process group."""
 
     def __init__(self, connection: socket.socket) -> None:
-        """The request was sent over it. Raises OSError where no process answers."""
+        """Wait for the program's id on a connection over which its request was sent.
+
+        Raises OSError if the server does not answer."""
         connection.settimeout(ANSWER_S)
         self._connection, self._lines, self._lock = connection, connection.makefile("rb"), threading.Lock()
-        # Not at the end of the process: another thread may be waiting for it.
+        # The connection is closed with this object, not when the process ends: another thread may be waiting on it.
         weakref.finalize(self, _close, self._lines, connection)
         told = self._lines.readline()
         if not told:
@@ -62,11 +70,13 @@ class ForkedProcess:
         self.returncode: int | Any = None
 
     def poll(self) -> int | None:
-        """The exit code once it has ended."""
+        """The exit code if the process has ended, else None."""
         return self._ended(0.0)
 
     def wait(self, timeout: float | None = None) -> int:
-        """As `Popen.wait`."""
+        """The exit code, as soon as the process has ended.
+
+        Raises TimeoutExpired if it still runs after `timeout` seconds; with None it waits for ever."""
         code = self._ended(timeout)
         if code is None:
             raise subprocess.TimeoutExpired(str(self.pid), timeout or 0.0)
@@ -74,12 +84,14 @@ class ForkedProcess:
 
     def _ended(self, timeout_s: float | None) -> int | None:
         if self.returncode is None:
+            # Several threads may wait for one process. The exit code comes once: each waits for a readable connection
+            # without the lock, then one of them reads the line and the others find `returncode`.
             poller = select.poll()
             poller.register(self._connection, select.POLLIN)
             if poller.poll(None if timeout_s is None else 1000 * timeout_s):
                 with self._lock:
                     if self.returncode is None:
-                        # Nothing comes where who waits for it was killed: then the cloud itself ends.
+                        # An empty line means that the waiter was killed, which happens when the cloud itself ends.
                         self.returncode = int(self._lines.readline() or -9)
         return self.returncode
 
@@ -91,11 +103,12 @@ def _close(lines: BinaryIO, connection: socket.socket) -> None:
 
 @dataclass(frozen=True, kw_only=True)
 class Fork:
-    """Starts a program as a fork of the server at `address`; called as `Cloud.spawn` calls what starts a process."""
+    """Starts a program as a fork of the server at `address`. An object of it is the `start` of `Cloud.spawn`."""
 
     address: Path
+    """The path of the server's Unix socket."""
     interpreter: Sequence[str]
-    """What the arguments begin with; the program's own come behind it."""
+    """The beginning of the arguments, such as `python -I -S`, which the server has been started with already."""
 
     def __call__(
         self, arguments: Sequence[str], environment: Mapping[str, str], cwd: Path, output: BinaryIO
@@ -117,32 +130,38 @@ class Fork:
 
 @dataclass(frozen=True, kw_only=True)
 class ForkServer:
-    """One that may be started, and what it is started with."""
+    """How a fork server is started. It is started only once it is needed."""
 
     name: str
-    """Of its folder in the workspace and of its log; one server for each name."""
+    """The name of its folder in the workspace and of its log. There is one server for each name."""
     before: Sequence[str] = ()
-    """The command by which the interpreter is run."""
+    """The command in front of the interpreter, such as the `unshare` that takes the network away."""
     interpreter: Sequence[str]
-    """And its own words."""
+    """The interpreter with its options. Only a program whose arguments begin so can be its fork."""
     program: Sequence[str]
-    """The fork server itself, as the interpreter takes it."""
+    """The fork server itself, as the interpreter takes it: a file, or `-m` and a module."""
     modules: Sequence[str]
+    """The modules that it imports, as far as they are installed."""
     folders: Sequence[Path] = ()
+    """The folders in front of the standard library, from which it imports them."""
     environment: Mapping[str, str]
+    """The environment while it imports. Its programs get their own."""
     cwd: Path
+    """The working folder while it imports. Its programs get their own."""
 
 
 @dataclass(kw_only=True)
 class ForkServers:
-    """Those of one cloud, each begun by its first program, or ahead of it by `begin`."""
+    """The fork servers of one cloud. The first program starts its server, or `begin` does so ahead of it."""
 
     cloud: Cloud
     _begun: dict[str, _Begun] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def find(self, server: ForkServer, arguments: Sequence[str], environment: Mapping[str, str]) -> Fork | None:
-        """What starts the program as a fork of this server; None where it is to be started by itself."""
+        """What starts the program as a fork of this server, or None if the program must be started by itself.
+
+        It must if its interpreter differs, if a variable of READ_AT_IMPORT differs, or if the server cannot start."""
         if list(arguments[: len(server.interpreter)]) != list(server.interpreter):
             return None
         names = {name for name in {*server.environment, *environment} if name.startswith(READ_AT_IMPORT)}
@@ -152,7 +171,9 @@ class ForkServers:
         return Fork(address=address, interpreter=server.interpreter) if address else None
 
     def begin(self, server: ForkServer) -> Path | None:
-        """Where the server answers, once it has imported what it imports; None where it could not be started."""
+        """The path of the server's socket, once its imports are done; None if it could not be started."""
+        # This lock is held only to find the entry. The long start has a lock of its own, so that servers of other
+        # names start side by side.
         with self._lock:
             begun = self._begun.setdefault(server.name, _Begun(folder=self.cloud.workspace / "forks" / server.name))
         return begun.address(self.cloud, server)
@@ -160,14 +181,16 @@ class ForkServers:
 
 @dataclass(kw_only=True)
 class _Begun:
+    """A fork server that was asked for, and its process once it was started."""
+
     folder: Path
     process: Process | None = None
     is_refused: bool = False
-    """Whether it could not be started: it is not tried again."""
+    """Whether its start has failed. Then it is not tried again."""
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def address(self, cloud: Cloud, server: ForkServer) -> Path | None:
-        """Where it answers; it is started where it does not run."""
+        """The path of the server's socket; starts the server if it does not run, and waits for its imports."""
         found = self.folder / "socket"
         with self.lock:
             if self.is_refused:
@@ -185,6 +208,7 @@ class _Begun:
                 log=cloud.workspace / "logs" / "forks" / f"{server.name}.log",
             )
             deadline = time.monotonic() + START_S
+            # The server makes the socket's file when it is ready. Until then look for the file, and for its end.
             while not found.exists():
                 if self.process.poll() is not None or time.monotonic() > deadline or cloud.stopping.wait(0.01):
                     self.is_refused = True
@@ -193,5 +217,5 @@ class _Begun:
 
 
 def fork_servers(cloud: Cloud) -> ForkServers:
-    """Those of this cloud."""
+    """The fork servers of this cloud."""
     return cloud.part(ForkServers, lambda: ForkServers(cloud=cloud))

@@ -1,10 +1,10 @@
-"""Make moto's own server fast enough, and let a test throttle calls.
+"""moto's own server, made fast enough, and calls that a test throttles.
 
-AWS does: answers any number of requests, but for those that it throttles.
-moto does: lists its own folder at every request and builds a parser for each JSONPath of each state: a sixth of the
-    server's CPU. It builds routes of syntax trees on any thread, which CPython before 3.11.8 cannot.
-We do: cache the host lookup and the parsed paths; build one tree at a time on such a Python; refuse so many calls of an
-    operation as a test says.
+AWS does: answer any number of requests, except those that it throttles.
+moto does: list its own folder at every request, and build a parser for each JSONPath of each state. Both take a sixth
+    of the server's CPU. It also builds routes from syntax trees on any thread, which CPython before 3.11.8 cannot do.
+We do: cache the host lookup and the parsed paths. On such a Python, build one syntax tree at a time. Refuse as many
+    calls of an operation as a test says.
 Weaker: moto's threaded server answers some 160 requests a second in all.
 """
 

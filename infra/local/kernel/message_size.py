@@ -1,4 +1,4 @@
-"""The size of a message as SQS and SNS measure it: its body, and names, types and values of its attributes."""
+"""The size of a message as SQS and SNS measure it: the body, and the names, types and values of the attributes."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 
 def size_of(body: str, attributes: Mapping[str, Mapping[str, Any]] | None) -> int:
-    """Bytes of the message."""
+    """The bytes of the message. `attributes` is for example `{"n": {"DataType": "Number", "StringValue": "1"}}`."""
     return _bytes(body) + sum(
         _bytes(name) + sum(map(_bytes, attribute.values())) for name, attribute in (attributes or {}).items()
     )

@@ -1,4 +1,4 @@
-"""Replace members of moto that all of a process shares; the end of the cloud restores them."""
+"""Replaces members of moto. moto is one for the whole process, so the end of the cloud puts the members back."""
 
 from __future__ import annotations
 
@@ -9,22 +9,24 @@ from functools import partial
 from typing import Any
 
 _ABSENT = object()
+"""Stands for a member that was not there, since None may be a member's value."""
 _undoing: ContextVar[list[Callable[[], None]] | None] = ContextVar("undoing", default=None)
 
 
 def replace(owner: Any, **members: Any) -> None:
-    """Set each member on a class or a module of moto, whatever its declared type.
+    """Set each member on a class or a module of moto, whatever type it is declared with.
 
-    Raises LookupError outside of `undone`: nobody would put it back."""
+    Raises LookupError outside of `undone`: nobody would put the members back."""
     undoing = _current()
-    # The owner's own members only (`vars`, not `getattr`): to undo, one that was inherited is deleted, not set.
+    # `vars` has the owner's own members only, `getattr` the inherited ones too. An inherited member is absent here, so
+    # it is restored by a deletion.
     for name, value in members.items():
         undoing.append(partial(_set, owner, name, vars(owner).get(name, _ABSENT)))
         setattr(owner, name, value)
 
 
 def replace_entries(mapping: MutableMapping[Any, Any], **entries: Any) -> None:
-    """Set each entry of a dictionary that moto's modules share. Raises LookupError outside of `undone`."""
+    """Set each entry of a dictionary that modules of moto share. Raises LookupError outside of `undone`."""
     undoing = _current()
     for key, value in entries.items():
         undoing.append(partial(_set_entry, mapping, key, mapping.get(key, _ABSENT)))
@@ -33,14 +35,14 @@ def replace_entries(mapping: MutableMapping[Any, Any], **entries: Any) -> None:
 
 @contextmanager
 def undone() -> Iterator[None]:
-    """What is replaced within the block is as it was before when the block ends."""
+    """Put back at the end of the block whatever is replaced within it."""
     undoing: list[Callable[[], None]] = []
     _undoing.set(undoing)
     try:
         yield
     finally:
         _undoing.set(None)
-        # Backwards: of a member that was replaced twice the first replacement knows the original.
+        # Backwards: if a member was replaced twice, its first replacement has kept the original.
         for undo in reversed(undoing):
             undo()
 

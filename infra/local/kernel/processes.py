@@ -1,4 +1,4 @@
-"""The processes that the cloud starts, each in a group of its own."""
+"""The processes that the cloud starts, each in a process group of its own."""
 
 from __future__ import annotations
 
@@ -11,35 +11,35 @@ from typing import Any, BinaryIO, Protocol
 
 
 class Process(Protocol):
-    """What the cloud needs of one: as `subprocess.Popen` has it."""
+    """The members of `subprocess.Popen` that the cloud needs of a process."""
 
     pid: int
-    """Of its group, too."""
+    """The id of the process and of its group."""
     returncode: int | Any
 
     def poll(self) -> int | None:
-        """The exit code once it has ended."""
+        """The exit code if the process has ended, else None."""
         ...
 
     def wait(self, timeout: float | None = None) -> int:
-        """The exit code; raises TimeoutExpired."""
+        """The exit code, as soon as the process has ended. Raises TimeoutExpired after `timeout` seconds."""
         ...
 
 
 class Start(Protocol):
-    """What starts one, its output appended to the file `output`."""
+    """What starts a process whose output is appended to the file `output`."""
 
     def __call__(
         self, arguments: Sequence[str], environment: Mapping[str, str], cwd: Path, output: BinaryIO
     ) -> Process:
-        """Return once it runs."""
+        """The process, once it runs."""
         ...
 
 
 def started_by_itself(
     arguments: Sequence[str], environment: Mapping[str, str], cwd: Path, output: BinaryIO
 ) -> subprocess.Popen[bytes]:
-    """A program that is begun anew."""
+    """A program started as a new process of its own, not as a fork of a fork server."""
     return subprocess.Popen(
         arguments,
         env=environment,
@@ -52,7 +52,7 @@ def started_by_itself(
 
 
 def signal_group(process: Process, number: signal.Signals) -> None:
-    """Send it to the process and all that it has started; nothing where they have ended."""
+    """Send the signal to the process and to all that it has started. If they have ended, nothing happens."""
     try:
         os.killpg(process.pid, number)
     except ProcessLookupError:

@@ -1,4 +1,4 @@
-"""Start the local cloud: fill moto's gaps, then serve it on http://localhost, with control routes."""
+"""Starts the local cloud: fills moto's gaps and serves it on http://localhost, beside its control routes."""
 
 from __future__ import annotations
 
@@ -48,11 +48,11 @@ IN_ORDER = (
     "sagemaker_runtime",
     "application_autoscaling",
 )
-"""Metrics and logs watch functions, alarms read metrics."""
+"""Fillers that are installed first, in this order: metrics and logs watch functions, alarms read metrics."""
 
 
 def find_fillers(local: Path) -> tuple[str, ...]:
-    """The folders of `local` whose `install.install(cloud)` fills a gap of moto: those IN_ORDER first."""
+    """The names of the folders of `local` that have an `install.py`: first those of IN_ORDER, then the others."""
     found = sorted(path.parent.name for path in local.glob("*/install.py"))
     return *IN_ORDER, *(name for name in found if name not in IN_ORDER)
 
@@ -73,13 +73,15 @@ WARMED = (
     "dynamodb",
     "sagemaker",
 )
-"""Services whose API models are read right after the start."""
+"""Services whose API models are read right after the start (see `warm`)."""
 
 SWITCH_S = 0.001
-"""How long a thread may compute while others wait for the interpreter. A request comes to its turn some fifty times:
-with Python's own five milliseconds, four threads that compute make it last for seconds, and clients that wait for
-three, such as Arrow's, give up one after the other."""
+"""Seconds that a thread may compute while others wait for the interpreter.
+
+A request waits for its turn some fifty times. With Python's own five milliseconds, four computing threads make a
+request last for seconds. Clients that wait for three seconds, such as Arrow's, then give up one after the other."""
 CALL = "millrace.call"
+"""The key of a WSGI environment that holds the parsed call (`infra.local.kernel.calls.Call`), or None if unsigned."""
 
 _ONE_CLOUD = threading.Lock()
 
@@ -88,11 +90,12 @@ _ONE_CLOUD = threading.Lock()
 def running(
     workspace: Path, *, port: int = 0, clock: datetime | None = None, fillers: Sequence[str] = FILLERS
 ) -> Iterator[Cloud]:
-    """A cloud that answers on `cloud.endpoint_url` until the block ends; then no process and no port of it is left.
+    """A cloud that answers on `cloud.endpoint_url` until the block ends. Then no process and no port of it is left.
 
-    `clock` sets the cloud's time before anything runs; fewer `fillers` show what moto lacks. Only one cloud can run
-    in a process, since moto's state is global: a second one is a RuntimeError. One after the other is no matter: each
-    starts empty, and at its end moto is as it was."""
+    `clock` sets the cloud's time before anything runs. Tests pass fewer `fillers` to show what moto lacks.
+
+    Raises RuntimeError if a cloud runs in this process already, since moto's state is global. One cloud may follow
+    another: each starts empty, and at its end moto is as it was before."""
     workspace.mkdir(parents=True, exist_ok=True)
     listener = _listen(port)
     cloud = Cloud(workspace=workspace.resolve(), port=listener.getsockname()[1])
@@ -141,7 +144,7 @@ def _short_thread_switches() -> Iterator[None]:
 
 @contextmanager
 def _empty() -> Iterator[None]:
-    """moto without any resource, before and after."""
+    """Empty moto of all resources, before the block and after it."""
     everything: Any = importlib.import_module("moto.moto_api._internal").moto_api_backend
     everything.reset()
     try:
@@ -151,7 +154,9 @@ def _empty() -> Iterator[None]:
 
 
 def _listen(port: int) -> socket.socket:
-    """The port is taken before moto is imported, so that a port in use fails at once."""
+    """A socket that listens on the port of loopback; 0 takes a free port.
+
+    It is made before moto is imported, so that a port in use fails at once."""
     listener = socket.socket()
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     listener.bind(("127.0.0.1", port))
@@ -161,7 +166,7 @@ def _listen(port: int) -> socket.socket:
 
 @contextmanager
 def _own_environment(cloud: Cloud) -> Iterator[None]:
-    """This process, and moto's own clients in it, see the cloud and no profile or proxy of the host."""
+    """Let this process, and moto's own clients in it, see the cloud and no profile or proxy of the host."""
     temporary = cloud.workspace / "tmp"
     temporary.mkdir(exist_ok=True)
     before, before_temporary = dict(os.environ), tempfile.tempdir
@@ -198,7 +203,7 @@ def _make_server(cloud: Cloud, listener: socket.socket, application: Application
     log.parent.mkdir(exist_ok=True)
 
     class LoggingHandler(MotoRequestHandler):
-        # Without it the kernel holds small answers back for 40 ms.
+        # Nagle's algorithm would hold small answers back for 40 ms.
         disable_nagle_algorithm = True
 
         def log(self, kind: str, message: str, *values: Any) -> None:
@@ -209,7 +214,8 @@ def _make_server(cloud: Cloud, listener: socket.socket, application: Application
     fd = listener.fileno()
     server: Any = make_server("localhost", 0, application, threaded=True, request_handler=LoggingHandler, fd=fd)
 
-    # socketserver would start a thread that nobody waits for: at its end the cloud joins all of its own.
+    # socketserver would start a thread for each request that nobody waits for. The end of the cloud waits for its own
+    # threads, so the request gets one of these.
     def on_a_thread_of_the_cloud(request: Any, address: Any) -> None:
         cloud.background("request", lambda: server.process_request_thread(request, address))
 
@@ -218,18 +224,19 @@ def _make_server(cloud: Cloud, listener: socket.socket, application: Application
 
 
 def _guarded(cloud: Cloud) -> Application:
-    """moto behind the guards: what the clients of this process call."""
+    """moto behind the guards. The clients of this process call it directly, without the port."""
     from moto.moto_server import werkzeug_app
     from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 
     from infra.local.kernel.calls import read_call
 
-    # moto reads its environment variable for this once, when it is imported: before any cloud, in most processes.
+    # Switches off moto's CORS headers for web pages. moto reads its environment variable for this only when it is
+    # imported, which in most processes is before any cloud. May go when moto reads it for each application.
     replace(werkzeug_app, DISABLE_GLOBAL_CORS=True)
     moto = DomainDispatcherApplication(create_backend_app)
 
     def application(environ: dict[str, Any], start: Start) -> Answer:
-        # Read already for a request of the port; a client of this process comes here without having passed it.
+        # A request that came by the port has its call already. One of a client of this process is parsed here.
         call = environ.get(CALL) or read_call(environ)
         for guard in cloud.guards if call else ():
             refusal = guard(call)
@@ -244,14 +251,16 @@ def _guarded(cloud: Cloud) -> Application:
 
 
 def _served(cloud: Cloud, fillers: Sequence[str]) -> Application:
-    """What the port answers: control and mounted routes, or the guarded moto, each call counted."""
+    """The application behind the port: the control routes, the routes of fillers, and the guarded moto.
+
+    Each call is counted."""
     from infra.local.kernel.calls import read_call
 
     control = Control(cloud, fillers)
     cloud.routes[PREFIX] = control
 
     def application(environ: dict[str, Any], start: Start) -> Answer:
-        # Before the path is looked at: moto would answer a preflight of any page.
+        # First of all, before the path is looked at: moto would answer a preflight (OPTIONS) of any web page.
         refusal = why_refused(environ)
         if refusal is not None:
             return json_answer(start, "403 Forbidden", {"message": refusal})
@@ -265,7 +274,7 @@ def _served(cloud: Cloud, fillers: Sequence[str]) -> Application:
 
 
 def _or_error(cloud: Cloud, environ: dict[str, Any], start: Start) -> Answer:
-    """The answer; an error of the cloud itself becomes a 501 with its name, which clients do not retry."""
+    """The answer. An exception of the cloud itself becomes a 501 that names it: clients do not retry that status."""
     from infra.local.kernel.calls import error_answer
 
     try:
@@ -283,7 +292,7 @@ def _or_error(cloud: Cloud, environ: dict[str, Any], start: Start) -> Answer:
 
 
 def warm(cloud: Cloud) -> None:
-    """Read the API models that a deployment needs, ahead of it: a second and a half of the first one."""
+    """Read the API models that a deployment needs, ahead of it. They take a second and a half of the first one."""
     from moto.core.routing import get_service_router
 
     for service in WARMED:

@@ -1,8 +1,9 @@
-"""One syntax tree at a time on a Python that cannot build two.
+"""Builds one syntax tree at a time, on a Python that cannot build two at once.
 
-Up to CPython 3.11.7 all threads share the count of a tree's depth, so a thread that is switched to while another
-builds one ends it with "AST constructor recursion depth mismatch" (https://github.com/python/cpython/issues/106905).
-moto's routes, alarm rules and metric math are built of such trees, on any thread."""
+Up to CPython 3.11.7 all threads share one count of a tree's depth. If another thread gets its turn while a tree is
+built, `ast.parse` raises "AST constructor recursion depth mismatch"
+(https://github.com/python/cpython/issues/106905). moto's routes, alarm rules and metric math are built from such trees,
+on any thread. May go when the project needs CPython 3.11.8 or later."""
 
 from __future__ import annotations
 
@@ -14,14 +15,15 @@ from typing import Any
 from infra.local.kernel.patching import replace
 
 MENDED = (3, 11, 8)
+"""The first version of CPython without the defect."""
 
 
 def build_one_by_one(version: tuple[int, ...] = sys.version_info[:3]) -> None:
-    """Let `ast.parse` wait for its other callers for the life of this cloud, where Python needs it."""
+    """Let each caller of `ast.parse` wait for the others, for the life of this cloud, if this Python needs it."""
     if version >= MENDED:
         return
     parse = ast.parse
-    # Reentrant: building collects garbage, and what that calls may parse too.
+    # Reentrant: to build a tree may collect garbage, and finalizers that this calls may parse too.
     building = RLock()
 
     def one_by_one(*arguments: Any, **named: Any) -> Any:

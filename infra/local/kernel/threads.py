@@ -1,4 +1,4 @@
-"""The threads of one cloud: each is kept here from its start, so that the cloud's end can wait for it."""
+"""The threads of one cloud. Each is kept from its start, so that the end of the cloud can wait for it."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import threading
 import time
 
 PRUNED_FROM = 256
-"""Ended threads are forgotten when there are more than these."""
+"""Above this number of kept threads, those that have ended are forgotten."""
 
 
 class Threads:
-    """Takes threads before or after they were started."""
+    """A list of threads. A thread may be appended before or after its start."""
 
     def __init__(self) -> None:
         self._threads: list[threading.Thread] = []
@@ -23,9 +23,11 @@ class Threads:
             self._threads.append(thread)
 
     def join(self, within_s: float) -> list[threading.Thread]:
-        """The threads that have not ended within `within_s` in all, those that were started meanwhile included."""
+        """Wait at most `within_s` seconds in all, and return the threads that have not ended.
+
+        Threads that were started meanwhile count too."""
         deadline = time.monotonic() + within_s
-        # Asked anew after each: a thread that ends may have started another one.
+        # Looked up anew after each thread: a thread that ends may have started another one.
         while (running := self._running()) and (left_s := deadline - time.monotonic()) > 0:
             running[0].join(left_s)
         return running
@@ -37,5 +39,5 @@ class Threads:
 
 
 def _has_ended(thread: threading.Thread) -> bool:
-    # A thread that was not started yet is not alive either; it has no `ident`, and is kept.
+    # A thread that was not started yet is not alive either. It has no `ident`, so it is kept.
     return thread.ident is not None and not thread.is_alive()

@@ -1,7 +1,7 @@
-"""Throttle calls on demand: the next so many calls of an operation get the service's own refusal.
+"""Throttles calls on demand: the next calls of an operation, as many as a test says, get the service's own refusal.
 
-Nothing here is slow enough to be throttled by itself, and AWS throttles whom it likes: a test says which calls. Only
-calls with a role's keys are counted, those of functions, machines, jobs and rules; the operator's own pass."""
+Nothing here throttles by itself, and AWS throttles when it likes, so a test says which calls. Only calls with a role's
+keys are refused: those of functions, machines, jobs and rules. Calls with the operator's keys pass."""
 
 from __future__ import annotations
 
@@ -29,33 +29,36 @@ ERRORS = {
     "sqs": ("RequestThrottled", "The request was denied due to request throttling."),
     "sts": ("Throttling", "Rate exceeded"),
 }  # fmt: skip
-"""Code and message, by botocore's name of the service.
+"""Error code and message, by botocore's name of the service.
 
 https://docs.aws.amazon.com/lambda/latest/dg/troubleshooting-invocation.html
 https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Programming.Errors.html
 https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html"""
 OTHERS = ("ThrottlingException", "Rate exceeded")
-"""https://docs.aws.amazon.com/step-functions/latest/apireference/CommonErrors.html"""
+"""Error code and message of all other services.
+
+https://docs.aws.amazon.com/step-functions/latest/apireference/CommonErrors.html"""
 
 
 @dataclass(kw_only=True)
 class Throttles:
-    """What is left to be refused, and what was."""
+    """How many calls are still to be refused, and how many were."""
 
     left: dict[str, int] = field(default_factory=dict)
-    """By pattern of an operation, such as `sagemaker:Create*`."""
+    """The number of calls still to be refused, by pattern of an operation: `{"sagemaker:Create*": 3}`."""
     refused: Counter[str] = field(default_factory=Counter)
-    """By operation."""
+    """The number of refused calls by operation: `{"sagemaker:CreateTrainingJob": 2}`."""
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def throttle(self, calls: Mapping[str, int]) -> None:
-        """Refuse the next so many calls of each of these patterns; what was left of an earlier burst is dropped."""
+        """Refuse, for each pattern, the next calls, as many as its number says. An earlier burst ends."""
         with self._lock:
             self.left = dict(calls)
             self.refused.clear()
 
     def refusal(self, call: Call) -> Refusal | None:
-        """The refusal of a call whose turn it is."""
+        """The refusal of the call if it is one of those to be refused, else None."""
+        # Asked without the lock: nearly always nothing is throttled.
         if not self.left or not call.access_key.startswith(ROLE_KEYS):
             return None
         with self._lock:
@@ -67,7 +70,7 @@ class Throttles:
         return error_answer(call, *ERRORS.get(call.service, OTHERS))
 
     def serve(self, environ: dict[str, Any], start: Any) -> Iterable[bytes]:
-        """GET: `{"left": {…}, "refused": {…}}`; POST `{"sagemaker:Create*": 3}` begins a burst."""
+        """The control route: GET answers `{"left": {…}, "refused": {…}}`, POST `{"sagemaker:Create*": 3}` begins."""
         if environ["REQUEST_METHOD"] == "POST":
             self.throttle(json.loads(environ["wsgi.input"].read(int(environ["CONTENT_LENGTH"]))))
         return json_answer(start, "200 OK", {"left": self.left, "refused": dict(self.refused)})

@@ -1,7 +1,7 @@
-"""Lets a boto3 client of this process reach the cloud without a socket: the same WSGI application, called directly.
+"""Lets a boto3 client of this process reach the cloud without a socket: it calls the WSGI application directly.
 
-A call takes about half the time of one over HTTP, holds no connection, and is not one of the API calls that the
-cloud serves: on AWS too, what a service does inside another is not the customer's call.
+Such a call takes about half the time of one over HTTP and holds no connection. It is not counted among the API calls
+that the cloud serves: on AWS too, what one service does inside another is not a call of the customer.
 """
 
 from __future__ import annotations
@@ -18,8 +18,9 @@ Application = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
 
 def connect(client: Any, application: Application) -> Any:
-    """The client, from now on answered by `application`."""
+    """The same client, which `application` answers from now on."""
 
+    # botocore sends nothing itself if a handler of this event returns a response.
     def send(request: Any, **_: Any) -> AWSResponse:
         return _answer(request, application)
 
@@ -28,7 +29,7 @@ def connect(client: Any, application: Application) -> Any:
 
 
 class _Body(io.BytesIO):
-    """What botocore expects of a response that it may stream."""
+    """The body of a response, with the method `stream` by which botocore reads it."""
 
     def stream(self, amt: int = 65536, **_: Any) -> Iterator[bytes]:
         while chunk := self.read(amt):
@@ -44,7 +45,7 @@ def _answer(request: Any, application: Application) -> AWSResponse:
     chunks = application(_environ(request), start)
     body = b"".join(chunks)
     status, headers = started[-1]
-    # The server of the application adds the date where a call comes over HTTP.
+    # Over HTTP the server adds the date.
     dated = {"Date": formatdate(usegmt=True), **dict(headers)}
     return AWSResponse(request.url, int(status.split()[0]), dated, _Body(body))
 
@@ -72,7 +73,7 @@ def _environ(request: Any) -> dict[str, Any]:
         "wsgi.multiprocess": False,
         "wsgi.run_once": False,
     }
-    # Headers of the transfer do not apply: the body is whole, in memory, and its length is set above.
+    # Headers of the transfer do not apply: the whole body is in memory, and its length is set above.
     for name, value in request.headers.items():
         key = name.upper().replace("-", "_")
         if key not in {"CONTENT_LENGTH", "TRANSFER_ENCODING", "EXPECT"}:

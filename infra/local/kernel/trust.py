@@ -1,4 +1,4 @@
-"""Who may be given a role."""
+"""Checks whether a role trusts the service that wants to assume it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ from infra.local.iam.policies import Request, text_of, verdict
 
 
 def check_trust(role_arn: str, service: str) -> None:
-    """Raise PermissionError unless the role's trust policy lets the service (`lambda.amazonaws.com`) assume it."""
+    """Raise PermissionError unless the role's trust policy lets the service (`lambda.amazonaws.com`) assume the role.
+
+    Raises moto's NotFoundException if there is no such role."""
     from moto.iam.models import iam_backends
 
     account = role_arn.split(":")[4]

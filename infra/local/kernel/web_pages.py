@@ -1,4 +1,4 @@
-"""Refuse what a browser sends for a web page: pages of any site can reach a port of this machine."""
+"""Refuses requests that a browser sends for a web page: pages of any site can reach a port of this machine."""
 
 from __future__ import annotations
 
@@ -6,15 +6,18 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 BROWSED_TO = "none"
-"""`Sec-Fetch-Site` of an address that a person opened: no page had a part in it."""
+"""The header `Sec-Fetch-Site` of an address that a person opened. No page had a part in it."""
 
 
 def why_refused(environ: Mapping[str, Any], *, hosts: Collection[str] = ("localhost",)) -> str | None:
-    """Why the request is not answered, or None. No AWS client sends any of these headers.
+    """The reason why the request is refused, or None if it is answered. Four signs of a web page are refused:
 
-    A page sends `Origin` with everything but a plain GET, and a preflight (OPTIONS) before what is not simple; with a
-    plain GET, such as of an image, browsers send `Sec-Fetch-Site`. A page whose own name was made to lead here (DNS
-    rebinding) sends that name as `Host`; `hosts` are those that our own clients write.
+    - `OPTIONS`: a browser sends this preflight before a request that is not simple.
+    - `Origin`: a browser sends it with every request of a page except a plain GET.
+    - `Sec-Fetch-Site`: a browser sends it also with a plain GET, such as that of an image.
+    - another `Host` than `hosts`: the name of a page that was made to lead to this machine (DNS rebinding).
+
+    No AWS client sends these headers. `hosts` are the hosts that our own clients write.
     https://fetch.spec.whatwg.org/#origin-header
     """
     if environ["REQUEST_METHOD"] == "OPTIONS":
@@ -24,7 +27,7 @@ def why_refused(environ: Mapping[str, Any], *, hosts: Collection[str] = ("localh
     if environ.get("HTTP_SEC_FETCH_SITE", BROWSED_TO) != BROWSED_TO:
         return "the local cloud answers no web page, a browser sent this for one (Sec-Fetch-Site)"
     host = str(environ.get("HTTP_HOST", "")).partition(":")[0].lower()
-    # The CDK's command line writes the bucket before the host; no name below `localhost` is anybody's.
+    # The CDK's command line writes the bucket before the host: `bucket.localhost`. No site can own such a name.
     if host in hosts or host.endswith(".localhost"):
         return None
     return f"expected the Host {' or '.join(hosts)}, got {host!r}"

@@ -1,1 +1,1 @@
-"""AWS KMS, of which the local cloud signs and verifies."""
+"""AWS KMS: signatures. The local cloud signs and verifies, but encrypts nothing."""

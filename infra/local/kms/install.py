@@ -1,10 +1,10 @@
-"""AWS KMS: signatures by an asymmetric key, which stand beside each model version.
+"""AWS KMS: signatures by an asymmetric key. One stands beside each model version.
 
-AWS does: sign the message, or with MessageType DIGEST what is its digest already; Verify refuses a signature that the
-    key did not make (KMSInvalidSignatureException).
-moto does: sign the message's base64 text whatever its type, which nobody else can verify, and answer false.
-We do: sign and verify the digest by the key's own private half, which moto keeps.
-Weaker: keys of ECC_NIST_P256 only, digests only; nothing is encrypted by any key.
+AWS does: sign a message, or with MessageType DIGEST its digest. Verify refuses a signature that the key has not made
+    (KMSInvalidSignatureException).
+moto does: sign the base64 text of the message whatever its type, which nobody else can verify. Verify answers false.
+We do: sign and verify the digest with the private half of the key, which moto keeps.
+Weaker: only digests, and only keys of the kind ECC_NIST_P256. No key encrypts anything.
 """
 
 from infra.local.kernel.cloud import Cloud

@@ -1,4 +1,4 @@
-"""Sign and verify digests as AWS does, so that whoever has the public key can verify them too."""
+"""Signs and verifies digests as AWS does, so that anybody with the public key can verify a signature too."""
 
 from __future__ import annotations
 
@@ -10,10 +10,13 @@ from typing import Any
 from infra.local.kernel.patching import replace
 
 COVERED = {"MessageType": "DIGEST", "SigningAlgorithm": "ECDSA_SHA_256"}
+"""The only values of these members of a request that are covered."""
 DIGEST_BYTES = 32
+"""The length of a digest of SHA-256."""
 
 
 def sign_digests() -> None:
+    """Answer Sign and Verify. May go when moto signs the digest itself, and Verify refuses a wrong signature."""
     replace(import_module("moto.kms.responses").KmsResponse, sign=_sign, verify=_verify)
 
 
@@ -37,7 +40,10 @@ def _verify(response: Any) -> str:
 
 
 def _request(response: Any) -> tuple[Any, bytes]:
-    """The key and the digest. Raises moto's errors as AWS does, NotImplementedError for what is not covered."""
+    """The key and the digest of a request.
+
+    Raises moto's errors, as AWS does, for an unknown key, a key of another usage or a digest of another length.
+    Raises NotImplementedError for what is not covered."""
     from moto.kms.exceptions import InvalidKeyUsageException, ValidationException
 
     asked = json.loads(response.body)
@@ -55,6 +61,7 @@ def _request(response: Any) -> tuple[Any, bytes]:
 
 
 def _private(key: Any) -> Any:
+    # moto's key has moto's own wrapper, which has the key of the package `cryptography`.
     return key.private_key.private_key
 
 
@@ -62,6 +69,7 @@ def _ecdsa() -> Any:
     from cryptography.hazmat.primitives import hashes
     from cryptography.hazmat.primitives.asymmetric import ec, utils
 
+    # Prehashed: the message is a digest already and is not hashed again.
     return ec.ECDSA(utils.Prehashed(hashes.SHA256()))
 
 

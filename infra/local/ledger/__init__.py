@@ -1,1 +1,1 @@
-"""What the templates use, and what the local cloud does of it: executed, simulated or not covered."""
+"""The parity ledger: the features that templates use, and whether the local cloud executes, simulates or lacks them."""

@@ -1,4 +1,4 @@
-"""What a template holds: resources, states, calls, features of policies; each a feature that the ledger must know."""
+"""Lists the features of a template that the ledger must know: resources, states, calls, elements of policies."""
 
 from __future__ import annotations
 
@@ -27,20 +27,21 @@ GROUPS = (
 
 
 class LedgerGapError(Exception):
-    """The assembly holds features without a row in `infra.local.ledger.parity`; the message lists them."""
+    """The assembly has features without a row in `infra.local.ledger.parity`, or features that cannot be read."""
 
 
 @dataclass(frozen=True, kw_only=True, order=True)
 class Feature:
-    """Something that the assembly holds."""
+    """A feature that a template uses."""
 
     group: str
     """One of GROUPS."""
     name: str
+    """The name within its group, such as `AWS::SQS::Queue`, `Retry` or `sqs:SendMessage`."""
 
 
 def features(template: Mapping[str, Any]) -> Iterator[Feature]:
-    """What one template holds."""
+    """The features of one template. One that is used often comes often."""
     yield from _of_template(template)
     for resource in template["Resources"].values():
         kind, properties = resource["Type"], resource.get("Properties", {})
@@ -70,7 +71,7 @@ def _of_template(template: Mapping[str, Any]) -> Iterator[Feature]:
 
 def _functions_in(value: Any) -> Iterator[str]:
     if isinstance(value, Mapping):
-        # As CloudFormation: an object with one member is a function, with several they are plain names.
+        # As CloudFormation does: the one member of an object may be a function, several members are plain names.
         if len(value) == 1:
             yield from (name for name in value if name == "Ref" or name.startswith("Fn::"))
         for one in value.values():
@@ -83,7 +84,7 @@ def _functions_in(value: Any) -> Iterator[str]:
 def definition_of(properties: Mapping[str, Any]) -> dict[str, Any]:
     """A machine's definition, with a text in the place of each reference.
 
-    Raises LedgerGapError when it lies in a file of its own."""
+    Raises LedgerGapError if it lies in a file of its own."""
     if "Definition" in properties:
         return dict(properties["Definition"])
     if "DefinitionString" not in properties:
@@ -93,6 +94,7 @@ def definition_of(properties: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _plain(value: Any) -> str:
+    """A text that a template joins together, with `reference` for each part that is known only at deployment."""
     if isinstance(value, str):
         return value
     if isinstance(value, dict) and "Fn::Join" in value:
@@ -113,6 +115,8 @@ def _of_machine(definition: Mapping[str, Any]) -> Iterator[Feature]:
         yield from _of_state(state)
     for field in definition:
         yield Feature(group="state field", name=field)
+    # These stand inside of texts (`"x.$": "States.Format('{}', $$.Execution.Name)"`), so they are searched for in the
+    # definition's own text.
     text = json.dumps(definition)
     for name in re.findall(r"States\.[A-Z]\w*(?=\()", text):
         yield Feature(group="intrinsic function", name=name)
@@ -137,14 +141,16 @@ def _of_state(state: Mapping[str, Any]) -> Iterator[Feature]:
 
 
 def _choices(rules: Iterable[Mapping[str, Any]]) -> Iterator[Mapping[str, Any]]:
-    """The rules of a Choice, those within And, Or and Not too."""
+    """The rules of a Choice, and the rules within their And, Or and Not."""
     for rule in rules:
         yield rule
         yield from _choices([*rule.get("And", []), *rule.get("Or", []), *([rule["Not"]] if "Not" in rule else [])])
 
 
 def _of_pattern(pattern: Any) -> Iterator[Feature]:
-    """The operators of an event pattern: `$or`, and the keys of the objects in its other lists."""
+    """The operators of an event pattern: `$or`, and the keys of the objects in its other lists.
+
+    `{"detail": {"size": [{"numeric": [">", 0]}]}}` has the operator `numeric`."""
     if not isinstance(pattern, Mapping):
         return
     for key, value in pattern.items():
@@ -160,6 +166,7 @@ def _of_pattern(pattern: Any) -> Iterator[Feature]:
 
 
 def _operators(values: Iterable[Any]) -> Iterator[Feature]:
+    # An operator may hold another one: `{"anything-but": {"prefix": "x"}}`.
     for one in values:
         if isinstance(one, Mapping) and not any(key == "Ref" or key.startswith("Fn::") for key in one):
             for name, value in one.items():
@@ -176,7 +183,7 @@ def _of_policies(kind: str, properties: Mapping[str, Any]) -> Iterator[Feature]:
 
 
 def _documents(kind: str, properties: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """The policy documents of a resource, each with the feature that it is."""
+    """The policy documents of a resource, each with its name as a feature: `identity policy`."""
     if kind == "AWS::IAM::Role":
         yield "trust policy", properties["AssumeRolePolicyDocument"]
         for policy in properties.get("Policies", []):
@@ -203,6 +210,7 @@ def _of_statement(statement: Mapping[str, Any], *, calls: bool) -> Iterator[Feat
             yield Feature(group="policy feature", name=element)
     if statement["Effect"] == "Deny":
         yield Feature(group="policy feature", name="Deny")
+    # Only the actions of identity policies are calls of ours, which the ledger must know.
     actions = statement.get("Action", [])
     for action in [actions] if isinstance(actions, str) else actions:
         if action == "iam:PassRole":

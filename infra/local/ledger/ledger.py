@@ -1,7 +1,7 @@
-"""The parity ledger: each feature that an assembly uses is executed, simulated or not covered; no fourth kind.
+"""Writes the parity ledger: each feature that an assembly uses is executed, simulated or not covered.
 
-`python -m infra.local.ledger cdk.out --write PARITY.md` writes it down, of several assemblies in one; what has no row
-is an error.
+`python -m infra.local.ledger cdk.out --write PARITY.md` writes one page for one assembly or several. A feature without
+a row in `parity.py` is an error: there is no fourth kind.
 """
 
 from __future__ import annotations
@@ -89,7 +89,7 @@ SDK_NAMES = {
     "sagemakerruntime": "sagemaker",
     "sfn": "states",
 }
-"""Services whose name in `aws-sdk:` integrations is not their prefix in actions."""
+"""Services whose name in `aws-sdk:` integrations differs from their prefix in actions."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,13 +99,15 @@ class Entry:
     feature: Feature
     status: Status
     sentence: str
+    """What happens here, in the words of `parity.py`."""
     stacks: tuple[str, ...]
+    """The names of the stacks that use the feature."""
 
 
 def ledger(*assemblies: Path) -> list[Entry]:
-    """The lines of the ledger, by group and name.
+    """The lines of the ledger, in the order of GROUPS and then by name.
 
-    Raises LedgerGapError when a feature of the assemblies has no row."""
+    Raises LedgerGapError if a feature of the assemblies has no row, or if an assembly holds no template."""
     found: dict[Feature, set[str]] = defaultdict(set)
     for template in _templates(assemblies):
         for feature in features(json.loads(template.read_text())):
@@ -129,7 +131,9 @@ def _templates(assemblies: Iterable[Path]) -> Iterator[Path]:
 
 
 def row_of(feature: Feature) -> Row | None:
-    """The row of a feature, or None where nobody has decided about it."""
+    """The row of a feature, or None if nobody has decided about it yet."""
+    # Eight groups have a table in `parity.py`. The rows of the others (functions of templates, tasks, condition keys
+    # and operators) follow from what the code of the local cloud knows.
     tables: Mapping[str, Mapping[str, Row]] = {
         "resource type": parity.RESOURCE_TYPES,
         "state": parity.STATE_TYPES,
@@ -158,6 +162,7 @@ def _row_of_template(name: str) -> Row | None:
 
 
 def _row_of_task(name: str) -> Row | None:
+    # An `aws-sdk` integration is the call of the same name: `aws-sdk:sfn:startExecution` is `states:StartExecution`.
     if not name.startswith("aws-sdk:"):
         return parity.TASKS.get(name)
     _, service, action = name.split(":", 2)
@@ -172,12 +177,13 @@ def _row_of_key(name: str) -> Row | None:
 
 
 def _row_of_operator(name: str) -> Row | None:
+    # `ForAllValues:StringLikeIfExists` is the operator `StringLike`.
     plain = (name.partition(":")[2] or name).removesuffix("IfExists")
     return (Status.EXECUTED, "Decided as AWS decides it.") if plain in {*OPERATORS, "Null"} else None
 
 
 def as_markdown(entries: list[Entry]) -> str:
-    """The ledger as a page: what it means, then a table per group, what is not executed first."""
+    """The ledger as a page: what it means, its counts, its limits, then a table for each group."""
     lines = [HEAD, "| | " + " | ".join(Status) + " |", "|---|---:|---:|---:|"]
     groups = {group: [entry for entry in entries if entry.feature.group == group] for group in GROUPS}
     for group, rows in groups.items():
@@ -192,8 +198,9 @@ def as_markdown(entries: list[Entry]) -> str:
 
 
 def _merged(rows: list[Entry]) -> Iterator[str]:
-    """A line for each sentence, with all that it is true of."""
+    """A line for each sentence, with the names of all features that share it."""
     alike: dict[Row, list[str]] = defaultdict(list)
+    # In this order: not covered, simulated, executed.
     for row in sorted(rows, key=lambda row: (-list(Status).index(row.status), row.feature.name)):
         alike[row.status, row.sentence].append(row.feature.name)
     for (status, sentence), names in alike.items():

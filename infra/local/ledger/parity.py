@@ -1,10 +1,10 @@
-"""What the local cloud does of what AWS does: one row for each thing that an assembly may hold.
+"""The rows of the parity ledger: one for each feature that an assembly may have, with a status and a sentence.
 
-*executed*: the behaviour that the platform relies on happens, by the same calls and with the same outcome.
-*simulated*: it is accepted and answered, what it does on AWS happens only in part, or not at all; the sentence says so.
+*executed*: the behaviour on which the platform relies happens, by the same calls and with the same outcome.
+*simulated*: it is accepted and answered. What it does on AWS happens in part or not at all; the sentence says which.
 *not covered*: it is refused by name, at deployment or when it is called.
 
-What has no row has not been looked at: the ledger refuses an assembly that holds it.
+Nobody has looked at a feature without a row: the ledger refuses an assembly that has one.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _DOES, _ACTS, _LACKS = Status.EXECUTED, Status.SIMULATED, Status.NOT_COVERED
 
 
 def _each(row: Row, prefix: str, names: str) -> dict[str, Row]:
-    """The same row for several names."""
+    """The same row for several names: `_each(row, "sqs:", "SendMessage ReceiveMessage")` has two keys."""
     return {f"{prefix}{name}": row for name in names.split()}
 
 
@@ -171,7 +171,7 @@ STATE_TYPES: Mapping[str, Row] = {
     "HeartbeatSeconds": (_DOES, "Real seconds, whatever the cloud's clock says."),
     "JSONata": (_LACKS, "Refused when the machine is made."),
 }
-"""Types of states, and what hangs on states."""
+"""Types of states, and features of states such as Retry and time limits."""
 
 STATE_FIELDS: Mapping[str, Row] = {
     **_each((_DOES, "Says nothing on AWS either."), "", "Comment Version"),
@@ -211,7 +211,7 @@ STATE_FIELDS: Mapping[str, Row] = {
     "Assign": (_LACKS, "Variables need JSONata to be read: refused when the machine is made."),
     **_each((_LACKS, "Of JSONata: refused when the machine is made."), "", "Arguments Output QueryLanguage"),
 }
-"""Words of a machine's definition: of states, of what they retry and catch, and of choices."""
+"""Fields of a machine's definition: those of states, of their retriers and catchers, and of choices."""
 
 CONTEXT_FIELDS: Mapping[str, Row] = {
     **_each((_DOES, "As AWS gives it."), "$$.", "Execution.Id Execution.Name Execution.Input Execution.RoleArn"),
@@ -222,7 +222,7 @@ CONTEXT_FIELDS: Mapping[str, Row] = {
     "$$.Task.Token": (_DOES, "What SendTaskSuccess and SendTaskFailure take."),
     **_each((_DOES, "Of an inline Map."), "$$.Map.Item.", "Index Value"),
 }
-"""What a machine reads of its own execution."""
+"""Fields of the context object (`$$.`), by which a machine reads its own execution."""
 
 TEMPLATE_FEATURES: Mapping[str, Row] = {
     **_each((_DOES, "Says nothing on AWS either."), "", "AWSTemplateFormatVersion Description Metadata"),
@@ -238,8 +238,9 @@ TEMPLATE_FEATURES: Mapping[str, Row] = {
     ),
     **_each((_DOES, "Kept or deleted when it is replaced, as it says."), "UpdateReplacePolicy ", "Delete Retain"),
 }
-"""Sections of templates, attributes of resources, types of parameters; functions are looked up where they are
-evaluated."""
+"""Sections of templates, attributes of resources, types of parameters.
+
+Intrinsic functions are looked up where they are evaluated (`infra/local/cloudformation/intrinsics.py`)."""
 
 INTRINSIC_FUNCTIONS: Mapping[str, Row] = _each(
     (_DOES, "Evaluated by moto's interpreter."),
@@ -283,7 +284,7 @@ TASKS: Mapping[str, Row] = {
     "sagemaker:createEndpoint": (_DOES, "The endpoint's processes start."),
     "sagemaker:updateEndpoint": (_DOES, "Blue and green, canary, rollback by alarms, waits by the cloud's clock."),
 }
-"""Optimized integrations, `service:action` with its pattern; `aws-sdk:` integrations are looked up among the calls."""
+"""Optimized integrations: `service:action` with its pattern. `aws-sdk:` integrations are looked up among CALLS."""
 
 CALLS: Mapping[str, Row] = {
     **_each(
@@ -469,7 +470,7 @@ CALLS: Mapping[str, Row] = {
         "GetSamplingRules GetSamplingTargets PutTelemetryRecords PutTraceSegments",
     ),
 }
-"""Actions of identity policies; an action that is not here has not been looked at."""
+"""Actions of identity policies. Nobody has looked at an action that is not here."""
 
 PATTERN_OPERATORS: Mapping[str, Row] = _each(
     (_DOES, "Matched by moto as AWS matches it."),
@@ -507,10 +508,13 @@ POLICY_FEATURES: Mapping[str, Row] = {
     "resource policy AWS::EC2::VPCEndpoint": (_ACTS, "Kept; no request passes the endpoint."),
     "iam:PassRole": (_DOES, "Checked for each role that a call hands to a service, with `iam:PassedToService`."),
 }
-"""Elements of policies; condition keys and operators are looked up where they are decided."""
+"""Elements of policies. Condition keys and operators are looked up where they are decided (`infra/local/iam`)."""
 
 
 def task_name(resource: str) -> str:
-    """`sagemaker:createTrainingJob.sync` of a Task's Resource; a function's own ARN is the old way to call it."""
+    """The name of a task by its Resource: `arn:aws:states:::sqs:sendMessage` is `sqs:sendMessage`.
+
+    A function's own ARN, which is the old way to call it, is `lambda:invoke`."""
+    # `reference` stands for a partition or region that is known only at deployment (see `inventory.definition_of`).
     _, found, name = resource.partition(":states:")
     return name.lstrip(":").replace("reference:", "") if found else "lambda:invoke"

@@ -1,1 +1,1 @@
-"""Amazon CloudWatch Logs."""
+"""Amazon CloudWatch Logs: the lines of functions, jobs and endpoints."""

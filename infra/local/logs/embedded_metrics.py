@@ -1,4 +1,7 @@
-"""Metrics that functions write into their logs in the embedded metric format.
+"""Reads the metrics that functions write into their logs in the embedded metric format, one JSON object a line.
+
+    {"_aws": {"Timestamp": 1574109732004, "CloudWatchMetrics": [{"Namespace": "Millrace", "Dimensions": [["Workload"]],
+     "Metrics": [{"Name": "Rows", "Unit": "Count"}]}]}, "Workload": "xray", "Rows": 7}
 
 https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html"""
 
@@ -16,24 +19,28 @@ from typing import Any
 from infra.local.kernel.cloud import Cloud
 
 NOW_S = 300.0
-"""A time this near to the machine's was not chosen by the function: it means now, by the cloud's clock."""
+"""A time that is less than so many seconds off the machine's time means now, by the cloud's clock.
+
+The function has not chosen such a time itself."""
 
 
 class LogMetrics:
-    """Reads the lines that functions have added to their logs since it last looked."""
+    """Reads the lines that functions have added to their logs since the last look."""
 
     def __init__(self, cloud: Cloud, put: Callable[[Cloud, str, list[dict[str, Any]]], None]) -> None:
-        """`put` takes the data of one namespace."""
+        """`put(cloud, namespace, data)` takes the data of one namespace, as PutMetricData has them."""
         self._cloud = cloud
         self._put_data = put
         self._read_to: dict[Path, int] = defaultdict(int)
+        """How many bytes of each log were read."""
         self._lock = threading.Lock()
 
     def read(self, function: Any, _outcome: Any) -> None:
-        """Put the metrics of the function's new log lines, before its caller gets the answer."""
+        """Put the metrics in the function's new log lines. Called before the function's caller gets the answer."""
         log = self._cloud.workspace / "logs" / "functions" / f"{function.function_name}.log"
         with self._lock:
             for line in self._new_lines(log):
+                # A cheap test: most lines are no metrics.
                 if '"_aws"' in line:
                     self._put(line)
 
@@ -41,7 +48,7 @@ class LogMetrics:
         with log.open("rb") as file:
             file.seek(self._read_to[log])
             text = file.read()
-        # A line that is still being written stays for the next look.
+        # A line without its end is still being written: it stays for the next look.
         complete = text[: text.rfind(b"\n") + 1]
         self._read_to[log] += len(complete)
         return complete.decode(errors="replace").splitlines()
@@ -60,7 +67,7 @@ class LogMetrics:
 
 
 def _data(entry: Mapping[str, Any], directive: Mapping[str, Any], when: datetime) -> Iterator[dict[str, Any]]:
-    """One datum for each metric and set of dimensions."""
+    """Yields one datum of PutMetricData for each metric and each set of dimensions."""
     for metric in directive.get("Metrics", ()):
         value = entry.get(metric["Name"])
         if value is None:

@@ -1,9 +1,9 @@
 """Amazon CloudWatch Logs: the lines of functions, jobs and endpoints.
 
 AWS does: collect what runtimes write, in groups and streams.
-moto does: know only what is put by an API call, and ignore a prefix of streams.
-We do: read the processes' log files before each answer; their embedded metrics go to CloudWatch.
-Weaker: a file keeps no times: lines have the time of their invocation's or process's end; nothing expires.
+moto does: know only what an API call has put, and ignore the prefix of streams' names in a filter.
+We do: read the log files of the processes before each answer. Metrics in functions' lines go to CloudWatch.
+Weaker: a file keeps no times, so lines have the time at which their invocation or process ended. Nothing expires.
 """
 
 from infra.local.kernel.cloud import Cloud

@@ -1,7 +1,11 @@
-"""Read the log files of functions, jobs and endpoints into moto's groups and streams, before each answer.
+"""Reads the log files of functions, jobs and endpoints into moto's groups and streams, before each answer.
 
-The lines of an invocation have the time of its end, those of a job the time of its process's end; the workers of a
-function share one stream. https://docs.aws.amazon.com/sagemaker/latest/dg/logging-cloudwatch.html"""
+    logs/functions/intake.log             /aws/lambda/intake                  [$LATEST]local
+    logs/jobs/training/nightly.log        /aws/sagemaker/TrainingJobs         nightly/algo-1
+    logs/endpoints/xray/main-0.log        /aws/sagemaker/Endpoints/xray       main/i-0
+
+The lines of an invocation have the time at which it ended, those of a job the time at which its process ended. The
+workers of a function share one stream. https://docs.aws.amazon.com/sagemaker/latest/dg/logging-cloudwatch.html"""
 
 from __future__ import annotations
 
@@ -17,34 +21,37 @@ from infra.local.kernel.cloud import ACCOUNT, Cloud
 from infra.local.kernel.patching import replace
 
 JOBS = {"training": "TrainingJobs", "processing": "ProcessingJobs", "transform": "TransformJobs"}
+# The operations of moto's backend before which the files are read.
 _READS = ("get_log_events", "filter_log_events", "describe_log_streams", "describe_log_groups")
 
 
 class LogStreams:
-    """Takes lines from files into moto's streams; knows at what time a file was how long."""
+    """Takes lines from files into moto's streams. It knows how long a file was at which times."""
 
     def __init__(self, cloud: Cloud) -> None:
         self._cloud = cloud
         self._folder = cloud.workspace / "logs"
         self._marks: dict[Path, list[tuple[int, float]]] = defaultdict(list)
-        """Length in bytes and seconds of the cloud's clock, in order."""
+        """For each file (its length in bytes, seconds of the cloud's clock), in order."""
         self._taken: dict[Path, int] = defaultdict(int)
+        """How many bytes of each file are in its stream."""
         self._lock = threading.Lock()
 
     def mark(self, log: Path) -> None:
-        """Note the time by which all that the file holds now was written."""
+        """Note that all lines which the file has now were written by now."""
         size = log.stat().st_size if log.exists() else 0
         with self._lock:
             self._marks[log].append((size, self._cloud.clock.timestamp()))
 
     def take_in(self) -> None:
-        """Put every complete line that is new into its stream."""
+        """Put every new complete line of all files into its stream."""
         with self._lock:
             for log, group, stream in self._files():
                 if log.stat().st_size > self._taken[log]:
                     self._put(group, stream, list(self._new_lines(log)))
 
     def _files(self) -> Iterator[tuple[Path, str, str]]:
+        """Yields each log file with its group and its stream."""
         for log in sorted(self._folder.glob("functions/*.log")):
             yield log, f"/aws/lambda/{log.stem}", "[$LATEST]local"
         for kind, group in JOBS.items():
@@ -57,15 +64,16 @@ class LogStreams:
             yield log, f"/aws/sagemaker/Endpoints/{log.parent.name}", f"{variant}/i-{instance}"
 
     def _new_lines(self, log: Path) -> Iterator[dict[str, Any]]:
+        """Yields the new complete lines as log events, and counts them as taken. Empty lines are left out."""
         marks, now = self._marks[log], self._cloud.clock.timestamp()
         with log.open("rb") as file:
             file.seek(self._taken[log])
             text = file.read()
         for line in text[: text.rfind(b"\n") + 1].splitlines(keepends=True):
             self._taken[log] += len(line)
-            # Marks are (length of the file, time), both growing: the first one that is as long as the end of this line
-            # says by when the line was there. With marks (100, 9:00) and (250, 9:05) a line that ends at 180 is of
-            # 9:05.
+            # Length and time grow from mark to mark. The first mark whose length reaches the end of this line says by
+            # when the line was there: with the marks (100, 9:00) and (250, 9:05) a line that ends at byte 180 has the
+            # time 9:05. A line behind the last mark has the present time.
             mark = bisect_left(marks, (self._taken[log], 0.0))
             at = marks[mark][1] if mark < len(marks) else now
             if message := line.decode(errors="replace").rstrip("\r\n"):
@@ -75,7 +83,7 @@ class LogStreams:
         models: Any = import_module("moto.logs.models")
         backend = models.logs_backends[ACCOUNT][self._cloud.region]
         if group not in backend.groups:
-            # As the services do for a group that nobody has made.
+            # The services make a group that does not exist yet.
             backend.create_log_group(group, {})
         backend.ensure_log_stream(group, stream)
         if events:
@@ -83,10 +91,12 @@ class LogStreams:
 
 
 def log_streams(cloud: Cloud) -> LogStreams:
+    """The one LogStreams of the cloud, made at the first call."""
     return cloud.part(LogStreams, lambda: LogStreams(cloud))
 
 
 def read_log_files(cloud: Cloud) -> None:
+    """Answer operations on logs from the log files, too."""
     from infra.local.awslambda.pools import Functions
 
     streams = log_streams(cloud)
@@ -99,6 +109,8 @@ def read_log_files(cloud: Cloud) -> None:
 
 
 def _taking_in(streams: LogStreams, read: Any) -> Any:
+    """The operation `read` of moto's backend, which reads the files before it answers."""
+
     def answer(self: Any, *given: Any, **named: Any) -> Any:
         streams.take_in()
         return read(self, *given, **named)
@@ -107,6 +119,7 @@ def _taking_in(streams: LogStreams, read: Any) -> Any:
 
 
 def _filter_by_prefix(streams: LogStreams) -> None:
+    """Let FilterLogEvents know logStreamNamePrefix. May go when moto knows it."""
     responses: Any = import_module("moto.logs.responses")
     read = responses.LogsResponse.filter_log_events
 
@@ -114,8 +127,9 @@ def _filter_by_prefix(streams: LogStreams) -> None:
         prefix, read_parameter = self._get_param("logStreamNamePrefix"), self._get_param
         streams.take_in()
         group = self.logs_backend.groups.get(self._get_param("logGroupName"))
-        # moto filters by names only: the prefix becomes the list of streams that begin with it; with none, the prefix
-        # itself, which names no stream, since an empty list would mean all.
+        # moto filters by names only. So the prefix becomes the list of the streams that begin with it, which moto's
+        # handler finds where it looks for names. If no stream does, the list is the prefix itself, which names none: an
+        # empty list would mean all streams.
         if prefix and group is not None:
             names = [name for name in group.streams if name.startswith(prefix)] or [prefix]
             self._get_param = lambda name, *default: (

@@ -1,1 +1,1 @@
-"""Amazon S3."""
+"""Amazon S3: events of objects, and conditional puts."""

@@ -1,4 +1,4 @@
-"""Let one conditional put at a time look for the key and write it: of two at once moto lets both through."""
+"""Lets one conditional put at a time look for the key and write it. Of two at once moto lets both through."""
 
 from __future__ import annotations
 
@@ -10,11 +10,14 @@ from typing import Any
 from infra.local.kernel.patching import replace
 
 CONDITIONS = ("If-None-Match", "If-Match")
+"""The headers that make a put conditional."""
 
 
 def make_conditional_puts_atomic() -> None:
+    """Make the test and the write of a conditional put one step. May go when moto holds a lock for both."""
     response: Any = import_module("moto.s3.responses").S3Response
     put = response.put_object
+    # One lock for all buckets. Puts without a condition do not take it.
     writing = threading.Lock()
 
     @wraps(put)

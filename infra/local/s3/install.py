@@ -1,10 +1,11 @@
 """Amazon S3: events of objects, conditional puts.
 
-AWS does: send one event per written object, with an id and growing sequencers; let one of two conditional puts through.
-moto does: repeat ids and sequencers, send two events for a multipart upload and none for a delete marker; let both
-    through when they come at once.
-We do: rewrite the events that go to EventBridge; let one conditional put at a time look and write.
-Weaker: notifications to queues and functions keep moto's shape; lifecycle and access logs are settings only.
+AWS does: send one event for each written object, with an id and a growing sequencer. Of two conditional puts of a key
+    at once it lets one through.
+moto does: repeat ids and sequencers, send two events for a multipart upload and none for a delete marker. Of two
+    conditional puts at once it lets both through.
+We do: rewrite the events that go to EventBridge. One conditional put at a time may look for the key and write it.
+Weaker: notifications to queues and functions keep moto's shape. Lifecycle rules and access logs are settings only.
 """
 
 from infra.local.kernel.cloud import Cloud

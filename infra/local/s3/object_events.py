@@ -1,10 +1,16 @@
-"""S3 events as AWS sends them: an id each, growing sequencers, one event per object written.
+"""Sends S3's events as AWS does: each with its own id, growing sequencers, one event for each written object.
 
-moto gives every event the same id, sequencer and request id, names the reason wrongly (`ObjectCreated` for
-`PutObject`), sends two events for a multipart upload and one more for the tags of each put, none for a delete marker,
-writes `eTag` where AWS writes `etag`, and offers them to every bus, before metadata and tags of the object are set.
-Here what happens to an object within a request is sent once, when the request is done. Only events to EventBridge are
-rewritten; notifications to queues and functions keep moto's shape."""
+moto gives every event the same id, sequencer and request id. It names the reason wrongly (`ObjectCreated` for
+`PutObject`), and writes `eTag` where AWS writes `etag`. It sends two events for a multipart upload, one more for the
+tags of each put, and none for a delete marker. It offers the events to every bus, before the object has its metadata
+and tags. Here what happens to an object within a request is sent once, when the request is done:
+
+    PutObject with tags begins   changes = []
+    moto writes the object       changes = [ObjectCreated:Put]
+    moto sets the tags           changes = [ObjectCreated:Put, ObjectTagging:Put]
+    PutObject ends               one event: "Object Created"
+
+Only events to EventBridge are rewritten. Notifications to queues and functions keep moto's shape."""
 
 from __future__ import annotations
 
@@ -22,6 +28,7 @@ from infra.local.kernel.bus import deliver
 from infra.local.kernel.cloud import ACCOUNT, Cloud
 from infra.local.kernel.patching import replace
 
+# S3's reasons in events to EventBridge, by the kinds of its classic notifications.
 _REASONS = {
     "ObjectCreated:Put": "PutObject",
     "ObjectCreated:Post": "POST Object",
@@ -32,30 +39,35 @@ _REASONS = {
 
 @dataclass(frozen=True, kw_only=True)
 class Change:
-    """What happened to one object; `kind` in the words of S3's classic notifications (`ObjectCreated:Put`)."""
+    """What has happened to one object."""
 
     kind: str
+    """In the words of S3's classic notifications: `ObjectCreated:Put`."""
     bucket: Any
+    """moto's bucket."""
     key: str
     size: int = 0
+    """Bytes."""
     etag: str = ""
     version_id: str = ""
     deletion_type: str = ""
 
     @property
     def is_creation(self) -> bool:
+        """Whether an object, or a version of it, was written."""
         return self.kind.startswith("ObjectCreated")
 
 
 class _Request(threading.local):
-    """The changes made so far by the request that this thread serves; None outside a request."""
+    """The changes that the request of this thread has made so far; None outside a request."""
 
     changes: list[Change] | None = None
 
 
 def send_object_events(cloud: Cloud) -> None:
+    """Send the events of objects to the default bus from now on. May go when moto's events are as AWS's."""
     notifications: Any = import_module("moto.s3.notifications")
-    # From the machine's time on, so that a later cloud's sequencers are greater than those of an earlier one.
+    # The sequence begins with the machine's time, so that a later cloud has greater sequencers than an earlier one.
     request = _Request()
     sequence = itertools.count(time.time_ns())
 
@@ -67,7 +79,7 @@ def send_object_events(cloud: Cloud) -> None:
 
     @contextmanager
     def sent_at_the_end() -> Iterator[None]:
-        # Both handlers of moto are surrounded, and one may call the other: the outer one sends.
+        # Two handlers of moto are surrounded, and one may call the other. Only the outer one sends.
         if request.changes is not None:
             yield
             return
@@ -79,6 +91,8 @@ def send_object_events(cloud: Cloud) -> None:
             for change in _once_per_object(changes):
                 _deliver(cloud, change, next(sequence))
 
+    # A private function of moto, which is called for each event of a bucket that sends events to EventBridge. Deletions
+    # come from `_send_deletions` instead, which tells a delete marker from a deletion.
     def send_event(_: str, bucket: Any, event_name: Any, key: Any) -> None:
         kind = str(getattr(event_name, "value", event_name)).removeprefix("s3:")
         if not kind.startswith("ObjectRemoved"):
@@ -91,13 +105,16 @@ def send_object_events(cloud: Cloud) -> None:
 
 
 def _once_per_object(changes: list[Change]) -> list[Change]:
-    """The last creation of an object stands for all that its request did to it: inner put, tags, permissions."""
+    """The changes to send. The last creation of an object stands for all that the request has done to it.
+
+    That is an inner put, its tags and its permissions."""
     created = {(change.bucket.name, change.key): change for change in changes if change.is_creation}
     kept = [change for change in changes if (change.bucket.name, change.key) not in created]
     return [*created.values(), *kept]
 
 
 def _surround(kind: Any, name: str, surrounding: Callable[[], Any]) -> None:
+    """Let the method of the class run within the context that `surrounding` makes."""
     handle = getattr(kind, name)
 
     def surrounded(self: Any, *arguments: Any, **named: Any) -> Any:
@@ -115,6 +132,7 @@ def _send_deletions(backend: Any, send: Callable[[Change], None]) -> None:
     ) -> Any:
         is_deleted, meta = delete(self, bucket_name, key_name, version_id, bypass)
         bucket = self.get_bucket(bucket_name)
+        # Without a version, in a bucket with versions, S3 only puts a delete marker on top.
         if is_deleted and _goes_to_eventbridge(bucket):
             is_marker = version_id is None and bucket.is_versioned
             send(
@@ -137,12 +155,14 @@ def _goes_to_eventbridge(bucket: Any) -> bool:
 
 
 def _change(kind: str, bucket: Any, key: Any) -> Change:
+    """The change for an object of moto."""
     version_id = "" if key.version_id in (None, "null") else str(key.version_id)
     etag = key.etag.replace('"', "")
     return Change(kind=kind, bucket=bucket, key=key.name, size=key.size, etag=etag, version_id=version_id)
 
 
 def _deliver(cloud: Cloud, change: Change, sequence: int) -> None:
+    # A deletion has no size and no etag, an object of a bucket without versions no version id.
     from moto.s3.notifications import _detail_type
 
     shown: dict[str, Any] = {"key": change.key}

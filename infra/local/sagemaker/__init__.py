@@ -1,1 +1,1 @@
-"""Jobs and the model registry: containers as processes."""
+"""Amazon SageMaker: jobs and endpoints run containers as processes; beside them the model registry."""

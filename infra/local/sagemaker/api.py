@@ -1,7 +1,7 @@
-"""SageMaker's control plane as the fillers keep it: requests checked by AWS's model, resources as AWS describes them.
+"""SageMaker's control plane: checks requests by AWS's model and keeps resources as AWS describes them.
 
 AWS answers a Describe with the whole request plus status and times, and refuses what its model forbids.
-moto keeps a hand-written selection of fields, accepts any name and value, and accepts a job name twice.
+moto keeps a selection of the fields. It accepts any name and value, and the name of a job twice.
 """
 
 from __future__ import annotations
@@ -24,27 +24,31 @@ from infra.local.kernel.cloud import ACCOUNT, Cloud
 from infra.local.kernel.patching import replace
 
 Fields = dict[str, Any]
-"""A request, or a resource as its Describe operation answers it, members named as in the API."""
+"""A request, or a resource as its Describe operation answers it. Members are named as in the API."""
 
 
 class RefusedError(ServiceException):
-    """An error answer; the first argument is AWS's error code."""
+    """An error answer of the API: the first argument is AWS's error code, the second is the message."""
 
 
 def invalid(message: str) -> RefusedError:
+    """SageMaker's error for a request that it does not accept."""
     return RefusedError("ValidationException", message)
 
 
 @dataclass(kw_only=True)
 class Records:
-    """Every SageMaker resource of one cloud, by kind (`training-job`) and name."""
+    """Every SageMaker resource of one cloud.
+
+    `kinds` is `{"training-job": {"nightly": {"TrainingJobStatus": "Completed", …}}}`."""
 
     kinds: dict[str, dict[str, Fields]] = field(default_factory=dict)
     tags: dict[str, list[dict[str, str]]] = field(default_factory=dict)
-    """By resource ARN."""
+    """The tags of each resource, by its ARN."""
     lock: threading.RLock = field(default_factory=threading.RLock)
 
     def of(self, kind: str) -> dict[str, Fields]:
+        """The resources of one kind (`training-job`), by name. A change of this dictionary is kept."""
         return self.kinds.setdefault(kind, {})
 
 
@@ -54,12 +58,14 @@ def records(cloud: Cloud) -> Records:
 
 
 def arn(cloud: Cloud, kind: str, name: str) -> str:
-    """`arn:aws:sagemaker:REGION:ACCOUNT:KIND/name`; SageMaker lowers the name in it."""
+    """`arn:aws:sagemaker:REGION:ACCOUNT:KIND/name`. SageMaker writes the name in lower case."""
     return f"arn:aws:sagemaker:{cloud.region}:{ACCOUNT}:{kind}/{name.lower()}"
 
 
 def answer(operation: str, respond: Callable[[Fields], Mapping[str, Any]]) -> None:
-    """Let moto's SageMaker endpoint answer `operation` with `respond(checked request)`."""
+    """Let moto's SageMaker endpoint answer `operation` (`CreateModel`) with what `respond` makes of the request.
+
+    First the request is checked by AWS's model. What the model forbids gets AWS's ValidationException."""
     shape = get_service_model("sagemaker").operation_model(operation).input_shape
 
     def method(response: Any) -> ActionResult:
@@ -70,11 +76,16 @@ def answer(operation: str, respond: Callable[[Fields], Mapping[str, Any]]) -> No
             raise invalid(f"{len(wrong)} validation {plural} detected: {'; '.join(wrong)}")
         return ActionResult(respond(request))
 
+    # moto finds the handler of an operation by its name in snake case; one that it lacks is added.
     replace(SageMakerResponse, **{xform_name(operation): method})
 
 
 def violations(value: Any, shape: Any, path: str = "") -> Iterator[str]:
-    """What AWS's model forbids in `value`, in the words of the service; nothing when it is allowed."""
+    """Yields a message for each thing that AWS's model forbids in `value`; an allowed value has none.
+
+    The messages have the words of the service, such as
+    `Value 'null' at 'trainingJobName' failed to satisfy constraint: Member must not be null`."""
+    # The value is walked along its shape. `path` grows on the way, as AWS writes it: `inputDataConfig.1.member`.
     if shape.type_name == "structure" and isinstance(value, dict):
         for name in shape.required_members:
             if value.get(name) is None:
@@ -92,7 +103,7 @@ def violations(value: Any, shape: Any, path: str = "") -> Iterator[str]:
             yield from violations(key, shape.key, path)
             yield from violations(item, shape.value, f"{path}.{key}")
     else:
-        # Also a structure, list or map that got a value of another type: `_scalar` says so.
+        # Also a structure, list or map whose value has another type: `_scalar` says so.
         yield from _scalar(value, shape, path)
 
 
@@ -105,10 +116,12 @@ _TYPES: dict[str, tuple[type, ...]] = {
     "boolean": (bool,),
     "timestamp": (int, float, str),
 }
+"""The Python types that the JSON value of each scalar type may have."""
 
 
 def _scalar(value: Any, shape: Any, path: str) -> Iterator[str]:
     expected = _TYPES.get(shape.type_name, (dict, list))
+    # In Python a bool is an int too, but `true` is no number in JSON.
     if not isinstance(value, expected) or (isinstance(value, bool) and bool not in expected):
         yield _failed(value, path, f"Member must be of type {shape.type_name}")
     elif isinstance(value, str) and shape.type_name == "string":
@@ -126,7 +139,7 @@ def _matches(pattern: str, value: str) -> bool:
     try:
         return re.fullmatch(pattern, value, re.DOTALL) is not None
     except re.error:
-        # A few of AWS's patterns use Java's syntax (possessive groups, \p{L}).
+        # A few of AWS's patterns use Java's syntax (possessive groups, \p{L}): such a value is allowed.
         return True
 
 
@@ -148,15 +161,18 @@ def _join(path: str, name: str) -> str:
 
 
 def page(found: Iterable[Fields], request: Fields, key: str, *, time: str = "CreationTime") -> Fields:
-    """A List answer: filtered, sorted (newest first unless the request says otherwise) and cut as the request says.
+    """The answer of a List operation: `{key: rows, "NextToken": "100"}`, the token only if rows are left.
 
-    `found` are resources that carry `Name` and `Status` for the filters beside their own members."""
+    The rows are filtered, sorted and cut as the request says. Without a word of the request they are sorted by time,
+    newest first; names ascend. Each resource in `found` has `Name` and `Status` for the filters beside its own
+    members. `time` names the member with its time."""
     rows = [row for row in found if _wanted(row, request, time)]
     by_name = request.get("SortBy") == "Name"
     rows.sort(
         key=lambda row: row["Name"] if by_name else row[time],
         reverse=request.get("SortOrder", "Ascending" if by_name else "Descending") == "Descending",
     )
+    # The token is the index of the first row of the next page.
     start = int(request.get("NextToken") or 0)
     end = start + int(request.get("MaxResults") or 100)
     return {key: rows[start:end], **({"NextToken": str(end)} if end < len(rows) else {})}
@@ -173,7 +189,7 @@ def _wanted(row: Fields, request: Fields, time: str) -> bool:
 
 
 def check_role(role_arn: str) -> None:
-    """Refuse a role that does not exist or does not trust SageMaker, as every Create operation does."""
+    """Raises RefusedError if the role does not exist or does not trust SageMaker, as every Create operation does."""
     from moto.iam.exceptions import NotFoundException
 
     from infra.local.kernel.trust import check_trust
@@ -188,7 +204,7 @@ def check_role(role_arn: str) -> None:
 
 
 def tag(cloud: Cloud, resource_arn: str, tags: Iterable[Mapping[str, str]]) -> None:
-    """Add tags to a resource; an existing key takes the new value."""
+    """Add tags to a resource. A key that it already has takes the new value."""
     kept = records(cloud)
     with kept.lock:
         merged = {one["Key"]: one["Value"] for one in [*kept.tags.get(resource_arn, []), *tags]}
@@ -214,7 +230,7 @@ def serve_tags(cloud: Cloud) -> None:
 
 
 def in_milliseconds(value: Any) -> Any:
-    """`value` with every time as epoch milliseconds, as SageMaker's events and `.sync` results carry them."""
+    """`value` with every time in milliseconds since the epoch, as SageMaker's events and `.sync` results have them."""
     if isinstance(value, datetime):
         return int(value.timestamp() * 1000)
     if isinstance(value, Mapping):

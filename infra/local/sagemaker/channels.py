@@ -1,7 +1,7 @@
-"""Files between S3 and a container's folders, moved with the job's role as SageMaker moves them.
+"""Moves files between S3 and the folders of a container, by the permissions of the job's role, as SageMaker does.
 
-Covered: S3Prefix and ManifestFile in File mode (FastFile is downloaded), whole for each instance. Anything else is
-refused by name.
+Covered: S3Prefix and ManifestFile in File mode. In FastFile mode the files are downloaded too. Every instance gets all
+files. Anything else is refused by name.
 """
 
 from __future__ import annotations
@@ -20,16 +20,18 @@ from infra.local.kernel.cloud import Cloud
 
 
 class MoveError(Exception):
-    """The message is a FailureReason as SageMaker words it."""
+    """Files could not be moved. The message is a FailureReason as SageMaker words it."""
 
 
 def s3_of(cloud: Cloud, role_arn: str) -> Any:
-    """An S3 client that is the role of a job or a model."""
+    """An S3 client with the keys of the role of a job or a model.
+
+    Raises PermissionError if the role does not trust SageMaker."""
     return as_role(cloud, role_arn, "s3", principal="sagemaker.amazonaws.com")
 
 
 def split(uri: str) -> tuple[str, str]:
-    """Bucket and key of `s3://bucket/key`."""
+    """Bucket and key of `s3://bucket/key`. Raises MoveError for anything else."""
     if not uri.startswith("s3://"):
         raise MoveError(f"ClientError: expected an S3 URI, got {uri}")
     bucket, _, key = uri.removeprefix("s3://").partition("/")
@@ -37,9 +39,9 @@ def split(uri: str) -> tuple[str, str]:
 
 
 def download(s3: Any, source: Mapping[str, Any], into: Path) -> list[str]:
-    """The paths below `into` that an S3DataSource was written to.
+    """Download the objects of an S3DataSource and return the paths of the files, sorted and relative to `into`.
 
-    Raises MoveError when nothing is found or the role may not read."""
+    Raises MoveError if nothing is found, if the role may not read, or for an S3DataType that is not covered."""
     kind = source.get("S3DataType", "S3Prefix")
     if kind not in {"S3Prefix", "ManifestFile"}:
         raise MoveError(f"ClientError: the local cloud does not cover S3DataType {kind}")
@@ -65,7 +67,8 @@ def _nothing_found(uri: str) -> str:
 
 
 def _prefix(s3: Any, uri: str) -> Iterator[tuple[str, tuple[str, str]]]:
-    # S3Prefix is a prefix of keys, not a folder: `s3://b/part` finds `part-1.csv` too, which then keeps its last name.
+    # S3Prefix is a prefix of keys, not a folder: `s3://b/in/part` finds `in/part-1.csv` too. The file of such a key has
+    # the name after its last slash. A key that ends with a slash stands for a folder and gets no file.
     bucket, prefix = split(uri)
     folder = prefix if prefix.endswith("/") or not prefix else f"{prefix}/"
     for key in keys(s3, bucket, prefix):
@@ -75,13 +78,17 @@ def _prefix(s3: Any, uri: str) -> Iterator[tuple[str, tuple[str, str]]]:
 
 
 def keys(s3: Any, bucket: str, prefix: str) -> Iterator[str]:
+    """Yields the keys of the bucket that begin with the prefix."""
     for answer in s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix):
         for item in answer.get("Contents", []):
             yield item["Key"]
 
 
 def _manifest(s3: Any, uri: str) -> Iterator[tuple[str, tuple[str, str]]]:
-    """`[{"prefix": "s3://bucket/folder/"}, "key1", ...]`: the paths after the prefix are kept on disk."""
+    """Yields the path below the channel and (bucket, key) of each object that a manifest lists.
+
+    A manifest is `[{"prefix": "s3://bucket/folder/"}, "a/1.csv", "2.csv"]`. The files keep their paths after the
+    prefix."""
     bucket, key = split(uri)
     first, *names = json.loads(s3.get_object(Bucket=bucket, Key=key)["Body"].read())
     bucket, prefix = split(first["prefix"])
@@ -98,7 +105,9 @@ def _fetch(s3: Any, source: tuple[str, str], path: Path) -> None:
 
 
 def upload(s3: Any, folder: Path, uri: str, *, kms_key: str | None = None) -> int:
-    """How many files of `folder` were put below `uri`; links are not followed, as in SageMaker."""
+    """Put the files of `folder` below `uri` and return how many there were. Raises MoveError as `put` does.
+
+    Symbolic links are not followed, as in SageMaker."""
     files = [path for path in sorted(folder.rglob("*")) if path.is_file() and not path.is_symlink()]
     for path in files:
         put(s3, path, f"{uri.rstrip('/')}/{path.relative_to(folder).as_posix()}", kms_key=kms_key)
@@ -106,24 +115,25 @@ def upload(s3: Any, folder: Path, uri: str, *, kms_key: str | None = None) -> in
 
 
 def put(s3: Any, path: Path, uri: str, *, kms_key: str | None = None) -> None:
+    """Put one file at `uri`, under the KMS key if there is one. Raises MoveError if it cannot be put."""
     bucket, key = split(uri)
     encryption = {"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": kms_key} if kms_key else {}
     try:
         s3.upload_file(str(path), bucket, key, ExtraArgs=encryption, Config=TransferConfig(use_threads=False))
     except Exception as error:
-        # boto3's transfer wraps a refusal in an error class of its own.
+        # Any error: boto3's transfer wraps a refusal in an error class of its own.
         raise MoveError(f"ClientError: Data upload failed: {error}") from error
 
 
 def pack(folder: Path, archive: Path) -> None:
-    """`folder`'s content as a tar.gz whose members start at its root."""
+    """Write the content of `folder` as a tar.gz. Its members start at its root: `a.onnx`, not `model/a.onnx`."""
     with tarfile.open(archive, "w:gz", compresslevel=1) as tar:
         for path in sorted(folder.iterdir()):
             tar.add(path, arcname=path.name)
 
 
 def unpack(archive: Path, into: Path) -> None:
-    """The archive's files below `into`; members that point outside are refused."""
+    """Unpack a tar.gz below `into`. Raises MoveError for a damaged archive, and for a member that points outside."""
     into.mkdir(parents=True, exist_ok=True)
     try:
         with tarfile.open(archive, "r:gz") as tar:

@@ -1,10 +1,10 @@
 """Amazon SageMaker: jobs, models, endpoints and the model registry.
 
-AWS does: run images with the container's contract; boot instances, shift traffic, watch alarms; version model packages.
-moto does: answer `Completed` and `InService` at once and run nothing.
-We do: run what the Dockerfile copies as processes without network and credentials; endpoints answer HTTP.
-Weaker: several instances for training only, on one machine; tuning draws at random; no serverless, asynchronous or
-shadow variants, no pipelines: refused by name.
+AWS does: run images by the container's contract; boot instances, shift traffic, watch alarms; keep versions of models.
+moto does: answer `Completed` and `InService` at once, and run nothing.
+We do: run what the Dockerfile copies, as processes without network and credentials. Endpoints answer by HTTP.
+Weaker: only training has several instances, all on this machine. Tuning draws at random. Refused by name: serverless,
+    asynchronous and shadow variants, and models of several containers (inference pipelines).
 """
 
 from functools import partial

@@ -1,7 +1,7 @@
 """SageMaker models: what an endpoint or a batch transform serves, and its artefact on this machine.
 
-AWS keeps image, artefact and role under a name. moto drops EnableNetworkIsolation and the package reference.
-Not covered and refused by name: several containers (pipelines), ModelDataSource prefixes.
+AWS keeps image, artefact and role under a name. moto drops EnableNetworkIsolation and the reference to a model package.
+Refused by name, as not covered: several containers (inference pipelines), and ModelDataSource.
 """
 
 from __future__ import annotations
@@ -23,23 +23,26 @@ from infra.local.sagemaker.channels import MoveError, s3_of, split, unpack
 
 @dataclass(frozen=True, kw_only=True)
 class Served:
-    """One container of a model, ready to be started."""
+    """What the one container of a model is started with."""
 
     image: str
+    """The URI of the image."""
     data_url: str | None
+    """The `s3://` address of the model's archive; None for a model without one."""
     environment: Mapping[str, str]
     role_arn: str
 
 
 @dataclass(kw_only=True)
 class Artefacts:
-    """Model archives that are unpacked on this machine, by what they hold."""
+    """The model archives that are unpacked on this machine."""
 
     locks: dict[str, threading.Lock] = field(default_factory=dict)
+    """A lock for each archive, by the name of its folder. That name depends on the archive's address and ETag."""
 
 
 def serve_models(cloud: Cloud) -> None:
-    """Serve Create, Describe, List and Delete of models."""
+    """Answer Create, Describe, List and Delete of models."""
     store = records(cloud).of("model")
 
     def create(request: Fields) -> Fields:
@@ -49,10 +52,10 @@ def serve_models(cloud: Cloud) -> None:
         _check(request)
         check_role(request["ExecutionRoleArn"])
         given = {key: value for key, value in request.items() if key != "Tags"}
-        store[name] = {"EnableNetworkIsolation": False, **given, "ModelArn": model_arn}
-        store[name]["CreationTime"] = cloud.clock.now()
+        fields = {"EnableNetworkIsolation": False, **given, "ModelArn": model_arn, "CreationTime": cloud.clock.now()}
+        _served(cloud, fields)  # raises for a model package that does not exist
+        store[name] = fields
         tag(cloud, model_arn, request.get("Tags", []))
-        served(cloud, name)
         return {"ModelArn": model_arn}
 
     def find(request: Fields) -> Fields:
@@ -86,6 +89,7 @@ def _check(request: Fields) -> None:
 
 
 def model(cloud: Cloud, name: str) -> Fields:
+    """The model as Describe answers it. Raises RefusedError if there is none of this name."""
     found = records(cloud).of("model").get(name)
     if found is None:
         raise invalid(f'Could not find model "{arn(cloud, "model", name)}".')
@@ -93,8 +97,14 @@ def model(cloud: Cloud, name: str) -> Fields:
 
 
 def served(cloud: Cloud, name: str) -> Served:
-    """What the model `name` serves; a package reference is followed."""
-    fields = model(cloud, name)
+    """What the model `name` serves. Raises RefusedError if the model, or the package that it names, does not exist.
+
+    A model that names a model package has the package's image and archive. Its own environment variables override
+    those of the package."""
+    return _served(cloud, model(cloud, name))
+
+
+def _served(cloud: Cloud, fields: Fields) -> Served:
     container = fields.get("PrimaryContainer") or fields["Containers"][0]
     environment = container.get("Environment", {})
     if "ModelPackageName" in container:
@@ -112,7 +122,10 @@ def served(cloud: Cloud, name: str) -> Served:
 
 
 def artefact(cloud: Cloud, one: Served) -> Path:
-    """The folder for `/opt/ml/model`, unpacked once per content with the model's role."""
+    """The folder that stands for `/opt/ml/model`: the model's archive, unpacked once for each content.
+
+    It is read by the permissions of the model's role. A model without an archive gets an empty folder. Raises
+    MoveError if the archive cannot be downloaded or unpacked."""
     folder = cloud.workspace / "models"
     if one.data_url is None:
         empty = folder / "none"
@@ -121,8 +134,9 @@ def artefact(cloud: Cloud, one: Served) -> Path:
     s3 = s3_of(cloud, one.role_arn)
     bucket, key = split(one.data_url)
     try:
-        # Named by address and ETag, so that an object that was overwritten in place is unpacked anew. The variants of
-        # an endpoint boot side by side and want the same archive: one unpacks it, the others wait at its lock.
+        # Address and ETag make the folder's name, so an object that was overwritten in place is unpacked anew. The
+        # variants of an endpoint boot side by side and want the same archive: one unpacks it, the others wait at its
+        # lock.
         etag = s3.head_object(Bucket=bucket, Key=key)["ETag"]
         target = folder / hashlib.sha256(f"{one.data_url}{etag}".encode()).hexdigest()[:24]
         locks = cloud.part(Artefacts).locks
@@ -135,6 +149,7 @@ def artefact(cloud: Cloud, one: Served) -> Path:
 
 
 def _fetch(s3: Any, bucket: str, key: str, target: Path) -> None:
+    # Unpacked under another name and renamed at the end: a folder with the final name is always complete.
     target.parent.mkdir(parents=True, exist_ok=True)
     archive, partial = target.with_suffix(".tar.gz"), target.with_suffix(".part")
     shutil.rmtree(partial, ignore_errors=True)

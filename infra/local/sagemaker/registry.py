@@ -1,8 +1,8 @@
-"""SageMaker Model Registry: groups and versions of model packages as AWS keeps them, and their events.
+"""SageMaker Model Registry: keeps groups and versions of model packages as AWS does, and sends their events.
 
-moto drops ModelLifeCycle, ModelCard, SourceUri and image digests, replaces what an update does not name by null,
-counts versions again after a deletion, takes a group twice, and puts no event on the bus.
-Not covered and refused by name: validation and algorithm specifications (marketplace).
+moto drops ModelLifeCycle, ModelCard, SourceUri and image digests. Its updates set to null what they do not name. After
+a deletion it gives the same version again. It takes the name of a group twice, and puts no event on the bus.
+Refused by name, as not covered: validation and algorithm specifications (marketplace).
 """
 
 from __future__ import annotations
@@ -27,24 +27,26 @@ from infra.local.sagemaker.api import (
 )
 
 _CREATOR = {"IamIdentity": {"Arn": f"arn:aws:iam::{ACCOUNT}:role/local", "PrincipalId": "local"}}
+"""Who made or changed a group or a package, as Describe shows it. It is the same for every caller."""
 
 
 @dataclass(kw_only=True)
 class Versions:
-    """The highest version that each group ever had."""
+    """The highest version that each group ever had: the version of a deleted package is not given again."""
 
     highest: Counter[str] = field(default_factory=Counter)
+    """By the group's name."""
 
 
 def serve_registry(cloud: Cloud) -> None:
-    """Serve groups and packages."""
+    """Answer the operations on groups, packages and their tags."""
     serve_tags(cloud)
     _install_groups(cloud)
     _install_packages(cloud)
 
 
 def _name(given: str) -> str:
-    """A group's name, also where its ARN is given."""
+    """The name of a group; `given` is its name or its ARN."""
     return given.rpartition("/")[2] if given.startswith("arn:") else given
 
 
@@ -97,7 +99,7 @@ def _packages(cloud: Cloud) -> list[Fields]:
 
 
 def _package(cloud: Cloud, given: str) -> Fields:
-    """A package by its ARN, or an unversioned one by its name."""
+    """The package; `given` is its ARN, or the name of one without versions. Raises RefusedError if there is none."""
     store = records(cloud).of("model-package")
     found = store.get(given) or store.get(arn(cloud, "model-package", given))
     if found is None:
@@ -135,6 +137,7 @@ def _create(cloud: Cloud, request: Fields) -> Fields:
         "ModelPackageStatusDetails": {"ValidationStatuses": [], "ImageScanStatuses": []},
     }
     _resolve_images(fields.get("InferenceSpecification", {}))
+    # Looked for and added as one step: of two requests at once with one name, the second is refused.
     with records(cloud).lock:
         if package_arn in records(cloud).of("model-package"):
             raise invalid(f"Model package already exists: {package_arn}")
@@ -145,7 +148,11 @@ def _create(cloud: Cloud, request: Fields) -> Fields:
 
 
 def _identity(cloud: Cloud, request: Fields) -> tuple[Fields, str]:
-    """Name or group and version, and the ARN."""
+    """What tells a new package from the others, as members of the resource, and its ARN.
+
+    A new version of the group `g` has `{"ModelPackageGroupName": "g", "ModelPackageVersion": 3}`. A package without
+    versions has `{}`: its name is in the request already. Raises RefusedError unless the request has exactly one of
+    the two names, or if the group does not exist."""
     if ("ModelPackageGroupName" in request) == ("ModelPackageName" in request):
         raise invalid("expected either ModelPackageName or ModelPackageGroupName")
     if "ModelPackageName" in request:
@@ -160,7 +167,7 @@ def _identity(cloud: Cloud, request: Fields) -> tuple[Fields, str]:
 
 
 def _resolve_images(specification: Fields) -> None:
-    """The digest that SageMaker notes for each image, where the URI names it."""
+    """Add `ImageDigest` to each container whose image URI ends with a digest (`@sha256:…`), as SageMaker does."""
     for container in specification.get("Containers", []):
         found = re.search(r"@(sha256:[0-9a-f]{64})$", container.get("Image", ""))
         if found and "ImageDigest" not in container:
@@ -176,12 +183,14 @@ _REPLACED = (
     "ModelCard",
     "ModelLifeCycle",
 )
+"""Members that an update replaces whole. Those that the update does not name stay as they are."""
 
 
 def _update(cloud: Cloud, request: Fields) -> Fields:
     package = _package(cloud, request["ModelPackageArn"])
     with records(cloud).lock:
         package |= {key: request[key] for key in _REPLACED if key in request}
+        # Metadata properties are merged key by key, and further inference specifications are appended.
         properties = {**package.get("CustomerMetadataProperties", {}), **request.get("CustomerMetadataProperties", {})}
         for key in request.get("CustomerMetadataPropertiesToRemove", []):
             properties.pop(key, None)
@@ -194,12 +203,14 @@ def _update(cloud: Cloud, request: Fields) -> Fields:
             ]
         package |= {"LastModifiedTime": cloud.clock.now(), "LastModifiedBy": _CREATOR}
         _resolve_images(package.get("InferenceSpecification", {}))
+    # The event says that the state has changed, and only these two members belong to the state.
     if {"ModelApprovalStatus", "ModelLifeCycle"} & set(request):
         _put_event(cloud, package)
     return {"ModelPackageArn": package["ModelPackageArn"]}
 
 
 def _listed(cloud: Cloud, request: Fields) -> Fields:
+    # Without a type in the request: the versions of the group if it names one, else the packages without versions.
     kind = request.get("ModelPackageType", "Versioned" if "ModelPackageGroupName" in request else "Unversioned")
     group = _name(request["ModelPackageGroupName"]) if "ModelPackageGroupName" in request else None
     if group is not None:
@@ -219,7 +230,8 @@ def _listed(cloud: Cloud, request: Fields) -> Fields:
         return {**one, **life, "Name": name, "Status": one["ModelPackageStatus"]}
 
     found = [row(one) for one in _packages(cloud) if wanted(one)]
-    # Versions made within one tick of the clock keep their order.
+    # `page` sorts by time, and leaves resources of equal time in their order. So versions that were made within one
+    # tick of the clock come in order too.
     found.sort(key=lambda one: one.get("ModelPackageVersion", 0), reverse=request.get("SortOrder") != "Ascending")
     return page(found, request, "ModelPackageSummaryList")
 

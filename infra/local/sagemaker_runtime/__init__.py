@@ -1,1 +1,1 @@
-"""Amazon SageMaker Runtime: the calls to endpoints."""
+"""Amazon SageMaker Runtime: calls to endpoints."""

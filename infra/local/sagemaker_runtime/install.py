@@ -1,8 +1,8 @@
 """Amazon SageMaker Runtime: InvokeEndpoint.
 
-AWS does: send the request to an instance of a variant by the variants' weights, and report metrics.
-moto does: answer static text.
-We do: send it to a serving process by HTTP.
+AWS does: choose a variant by the weights, send the request to one of its instances, and report metrics.
+moto does: answer a fixed text.
+We do: send the request by HTTP to a process that serves, and report the metrics.
 Weaker: no asynchronous invocations, no response streams.
 """
 

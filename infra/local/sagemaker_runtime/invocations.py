@@ -1,6 +1,6 @@
-"""Answer InvokeEndpoint from a serving process, and report SageMaker's metrics.
+"""Answers InvokeEndpoint from a process that serves, and reports SageMaker's metrics.
 
-Metrics are put into the CloudWatch backend directly: AWS's own are not API calls either."""
+The metrics are put into the CloudWatch backend directly: those that AWS reports are no API calls either."""
 
 from __future__ import annotations
 
@@ -23,19 +23,22 @@ from infra.local.sagemaker.endpoints.fleets import Fleet, Variant
 from infra.local.sagemaker.endpoints.serving import Reply, UnansweredError
 
 PAYLOAD_LIMIT_BYTES = 6_291_456
+"""The most bytes of a request, and of an answer: 6 MiB."""
 TIME_LIMIT_S = 60.0
-"""InvokeEndpoint: a model must answer within 60 seconds."""
+"""Seconds within which a model must answer InvokeEndpoint."""
 
 _PREFIX = "X-Amzn-SageMaker-"
 _FORWARDED = ("Content-Type", "Accept", f"{_PREFIX}Custom-Attributes", f"{_PREFIX}Inference-Id")
+"""The headers of the caller that the container gets too."""
 
 _random = random.SystemRandom()
 
 Answer = tuple[int, dict[str, Any], bytes]
+"""HTTP status, headers and body, as moto takes them from a handler."""
 
 
 class RefusalError(Exception):
-    """An error answer: HTTP status, AWS's code, message and further members of the body."""
+    """An error answer: its HTTP status, AWS's code, the message, and further members of the body."""
 
     def __init__(self, status: int, code: str, message: str, **members: Any) -> None:
         super().__init__(message)
@@ -43,11 +46,11 @@ class RefusalError(Exception):
 
 
 class RetiredError(UnansweredError):
-    """The fleet was replaced between the choice and the call."""
+    """The fleet was replaced between the choice of a variant and the call of its server."""
 
 
 def serve_invocations(cloud: Cloud) -> None:
-    # Without it moto decodes the body as text.
+    # Without this setting moto decodes the body as text, which an image or a Parquet file is not.
     replace(SageMakerRuntimeResponse, use_raw_body=True)
 
     def invoke(response: Any) -> Answer:
@@ -66,7 +69,9 @@ def serve_invocations(cloud: Cloud) -> None:
 
 
 def call(cloud: Cloud, name: str, body: bytes, headers: Mapping[str, str]) -> Answer:
-    """The answer of the endpoint `name`. Raises RefusalError."""
+    """The answer of the endpoint `name` to the body.
+
+    Raises RefusalError if the body is too large, if nothing serves under the name, or if the model fails."""
     if len(body) > PAYLOAD_LIMIT_BYTES:
         raise RefusalError(413, "413", f"HTTP content length exceeded {PAYLOAD_LIMIT_BYTES} bytes.")
     endpoint = endpoints(cloud).get(name)
@@ -80,7 +85,7 @@ def call(cloud: Cloud, name: str, body: bytes, headers: Mapping[str, str]) -> An
         try:
             reply: Reply | UnansweredError = _post(variant, body, forwarded)
         except RetiredError:
-            # An update ended the fleet between the choice and the call: the new fleet is blue by now.
+            # An update has ended the fleet between the choice and the call. The new fleet is blue by now.
             fleet, variant = choose(endpoint, target)
             reply = _post(variant, body, forwarded)
     except UnansweredError as error:
@@ -91,7 +96,11 @@ def call(cloud: Cloud, name: str, body: bytes, headers: Mapping[str, str]) -> An
 
 
 def choose(endpoint: Endpoint, target: str | None) -> tuple[Fleet, Variant]:
-    """Fleet and variant of one request: green by its share, then by weight; `target` overrides the weights."""
+    """Choose the fleet and the variant for one request, at random.
+
+    The fleet is green with the probability `green_share`. A variant's probability is its weight, divided by the sum of
+    all weights; `target` names the variant instead. Raises RefusalError for an unknown `target`, or if all weights are
+    0."""
     with endpoint.lock:
         blue, green = endpoint.blue, endpoint.green
         assert blue is not None
@@ -108,6 +117,7 @@ def choose(endpoint: Endpoint, target: str | None) -> tuple[Fleet, Variant]:
 
 
 def _post(variant: Variant, body: bytes, headers: Mapping[str, str]) -> Reply:
+    """The reply of one of the variant's servers. Raises UnansweredError, or RetiredError if the fleet has ended."""
     with variant.lease() as server:
         if server is None:
             raise RetiredError if variant.ended else UnansweredError("no instance of the variant is healthy")
@@ -135,6 +145,7 @@ def _answer(cloud: Cloud, endpoint: Endpoint, variant: Variant, reply: Reply | U
 
 
 def _model_error(cloud: Cloud, endpoint: Endpoint, status: int, original: str) -> RefusalError:
+    # AWS answers 424 whatever the container said, and hands its status and text over. Status 0: there was no answer.
     log = f"arn:aws:logs:{cloud.region}:{ACCOUNT}:log-group:/aws/sagemaker/Endpoints/{endpoint.name}"
     side = "client" if 400 <= status < 500 else "server"
     message = (
@@ -149,6 +160,7 @@ def _model_error(cloud: Cloud, endpoint: Endpoint, status: int, original: str) -
 def _measure(
     endpoint: Endpoint, fleet: Fleet, variant: Variant, latency_us: float, reply: Reply | UnansweredError
 ) -> None:
+    # An answer that did not come counts as an error of the server.
     status = reply.status if isinstance(reply, Reply) else 500
     values = {
         "Invocations": (1.0, "None"),
@@ -163,13 +175,13 @@ def _measure(
     ]
     sets = [dimensions]
     if endpoint.green is not None:
-        # Only while an update runs, so that an alarm can separate the new fleet from the old one.
+        # Only while an update runs: by this dimension an alarm tells the new fleet from the old one.
         sets.append([*dimensions, {"Name": "EndpointConfigName", "Value": fleet.config}])
     put(endpoint.cloud, values, sets, endpoint.cloud.clock.now())
 
 
 def put(cloud: Cloud, values: Mapping[str, tuple[float, str]], sets: list[list[dict[str, str]]], at: datetime) -> None:
-    """Put each value with each set of dimensions into AWS/SageMaker."""
+    """Put each value (`name: (value, unit)`) once for each set of dimensions into the namespace AWS/SageMaker."""
     data = [
         {"MetricName": name, "Value": value, "Unit": unit, "Timestamp": at, "Dimensions": dimensions}
         for name, (value, unit) in values.items()

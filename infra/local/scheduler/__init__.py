@@ -1,1 +1,1 @@
-"""What starts by the clock."""
+"""Amazon EventBridge Scheduler: what the clock starts."""

@@ -1,9 +1,10 @@
 """Amazon EventBridge Scheduler, and the schedules of rules.
 
-AWS does: fire in the schedule's time zone, under its role, and retry for a day where its target says no less.
-moto does: keep schedules and fire none.
-We do: fire every due time in order, also on a move of the clock, with the time that was due.
-Weaker: a flexible window fires at its start; retries are few and fast.
+AWS does: call the target at each due time, in the schedule's time zone and under its role. It tries again for a day,
+    unless the target says less.
+moto does: keep schedules, and fire none.
+We do: fire at every due time in order, also at those that a move of the clock passes. The target gets the due time.
+Weaker: a flexible window fires at its start. Tries are few and fast.
 """
 
 from infra.local.kernel.cloud import Cloud

@@ -1,6 +1,7 @@
-"""Fire schedules of EventBridge Scheduler and of rules at each due time, in order, before a move of the clock returns.
+"""Fires the schedules of EventBridge Scheduler and of rules at each due time, in order.
 
-A target gets the time that was due (`<aws.scheduler.scheduled-time>`), not that of the machine."""
+When a move of the clock returns, everything has fired that was due on the way. A target gets the time that was due
+(`<aws.scheduler.scheduled-time>`), not the time of the machine."""
 
 from __future__ import annotations
 
@@ -27,6 +28,7 @@ from infra.local.scheduler.schedule_times import next_due
 
 LOG = logging.getLogger(__name__)
 TICK_S = 0.25
+"""Real seconds between two looks whether something is due while nobody moves the clock."""
 PRINCIPAL = "scheduler.amazonaws.com"
 
 
@@ -38,20 +40,25 @@ class Occurrence:
     """moto's `Schedule`."""
     due: datetime
     execution_id: str
+    """The same for all attempts."""
 
 
 class Schedules:
-    """Knows when each schedule and schedule rule is due next; fires what is due."""
+    """Knows when each schedule, and each rule with a schedule, is due next. Fires what is due."""
 
     def __init__(self, cloud: Cloud) -> None:
         self._cloud = cloud
         self._firing = threading.RLock()
         self._fired_to = cloud.clock.now()
+        """Up to this time everything has fired."""
         self._next: dict[str, tuple[str, datetime | None]] = {}
+        """By ARN the signature of a schedule and its next due time; None if it is never due again."""
 
     def fire(self, until: datetime) -> None:
-        """Returns when everything due up to `until` has been fired, in order of time."""
-        # A move of the clock and the tick call this from two threads: under the lock each due time fires once.
+        """Fire everything that is due up to `until`, in the order of time, and return when that is done."""
+        # A move of the clock and the tick call this from two threads. Under the lock each due time fires once.
+        # `waiting` is a heap with one due time of each schedule. A schedule that has fired comes back into it with its
+        # next due time, so schedules fire in turn: a 0:30, b 6:30, a 12:30, b 18:30.
         with self._firing:
             waiting = [(due, arn) for arn, due in self._all_due().items() if due <= until]
             heapq.heapify(waiting)
@@ -65,11 +72,11 @@ class Schedules:
                 following = self._following(arn, due)
                 if following is not None and following <= until:
                     heapq.heappush(waiting, (following, arn))
-            # The tick may have read the time before a move, and come here after it.
+            # The tick may have read the time before a move of the clock and come here after it: never go back.
             self._fired_to = max(self._fired_to, until)
 
     def _all_due(self) -> dict[str, datetime]:
-        """The next time of each schedule by ARN; a schedule that changed is worked out anew."""
+        """The next due time of each schedule by its ARN. That of a new or changed schedule is worked out here."""
         found = {}
         for arn, schedule in self._schedules().items():
             text = _signature(schedule)
@@ -82,8 +89,8 @@ class Schedules:
         return found
 
     def _first_due(self, arn: str, schedule: Any) -> datetime | None:
-        # A schedule that is seen for the first time counts from its creation, which the clock may have left behind
-        # since. One that was changed must not fire again for times for which it has fired before.
+        # A schedule that is seen for the first time counts from its creation: the clock may have moved on since. A
+        # schedule that was changed must not fire again for times at which it has fired before.
         after = max(_created(schedule), self._fired_to) if arn in self._next else _created(schedule)
         return self._due_after(schedule, after)
 
@@ -96,7 +103,7 @@ class Schedules:
         return following
 
     def _due_after(self, schedule: Any, after: datetime) -> datetime | None:
-        """None when it is off, over, or cannot be read."""
+        """The next due time after `after`; None if the schedule is off, is over, or cannot be read."""
         expression, zone, start, end = _timing(schedule)
         if schedule.state != "ENABLED" or not expression:
             return None
@@ -111,7 +118,7 @@ class Schedules:
         schedule = self._schedules().get(arn)
         if schedule is None:
             return
-        # moto's rules have `targets`, Scheduler's schedules one `target`.
+        # A rule of moto has `targets`, a schedule of Scheduler has one `target`.
         if not hasattr(schedule, "target"):
             deliver_to_targets(self._cloud, schedule, self._rule_event(schedule, due))
             return
@@ -120,6 +127,7 @@ class Schedules:
             self._groups()[schedule.group_name].delete_schedule(schedule.name)
 
     def _schedules(self) -> dict[str, Any]:
+        """moto's schedules, and its rules that have a schedule, by ARN."""
         models: Any = import_module("moto.events.models")
         buses = models.events_backends[ACCOUNT][self._cloud.region].event_buses.values()
         rules = [rule for bus in list(buses) for rule in list(bus.rules.values()) if rule.scheduled_expression]
@@ -146,6 +154,7 @@ class Schedules:
 
 
 def fire_schedules(cloud: Cloud) -> None:
+    """Fire the cloud's schedules from now on, as time passes and as the clock is moved."""
     models: Any = import_module("moto.scheduler.models")
     replace(models, unix_time=cloud.clock.timestamp, utcnow=lambda: cloud.clock.now().replace(tzinfo=None))
     _remember_when_rules_were_made(cloud)
@@ -160,7 +169,7 @@ def _tick(cloud: Cloud, schedules: Schedules) -> None:
 
 
 def _remember_when_rules_were_made(cloud: Cloud) -> None:
-    """A rate counts from the time at which its rule was made; moto does not keep it."""
+    """Keep the time at which a rule was made, from which its rate counts. May go when moto keeps that time."""
     models: Any = import_module("moto.events.models")
     put = models.EventsBackend.put_rule
 
@@ -174,6 +183,7 @@ def _remember_when_rules_were_made(cloud: Cloud) -> None:
 
 
 def _attempt(cloud: Cloud, occurrence: Occurrence, attempt: int) -> None:
+    # The first attempt is made before a move of the clock returns; further ones wait real seconds on the dispatcher.
     target = occurrence.schedule.target
     body = _body(cloud, occurrence, attempt)
     try:
@@ -189,9 +199,9 @@ def _attempt(cloud: Cloud, occurrence: Occurrence, attempt: int) -> None:
 
 
 def _decrypt(cloud: Cloud, schedule: Any) -> None:
-    """The input lies under the schedule's customer key, which is used in the name of the schedule's role.
+    """Check that the schedule's role may decrypt its input, which lies under the schedule's own key, if it has one.
 
-    https://docs.aws.amazon.com/scheduler/latest/UserGuide/encryption-rest.html"""
+    Raises Undelivered if it may not. https://docs.aws.amazon.com/scheduler/latest/UserGuide/encryption-rest.html"""
     if not schedule.kms_key_arn:
         return
     mine = {"kms:encryptioncontext:aws:scheduler:schedule:arn": (schedule.arn,)}
@@ -227,7 +237,7 @@ def _give_up(cloud: Cloud, occurrence: Occurrence, body: str, failure: targets.U
 
 
 def _body(cloud: Cloud, occurrence: Occurrence, attempt: int) -> str:
-    """The target's Input with AWS's variables filled in; without Input, the event that AWS sends."""
+    """The target's Input with AWS's variables filled in. Without an Input, the event that AWS sends."""
     schedule = occurrence.schedule
     if schedule.target.get("Input") is None:
         event = {
@@ -255,7 +265,7 @@ def _body(cloud: Cloud, occurrence: Occurrence, attempt: int) -> str:
 
 
 def _timing(schedule: Any) -> tuple[str, str, datetime | None, datetime | None]:
-    """Expression, time zone, first and last time; the two times only of a Scheduler schedule."""
+    """Expression, time zone, first and last time. Only a schedule of Scheduler has the two times."""
     if not hasattr(schedule, "target"):
         return schedule.scheduled_expression or "", "UTC", None, None
     zone = schedule.schedule_expression_timezone or "UTC"
@@ -263,6 +273,7 @@ def _timing(schedule: Any) -> tuple[str, str, datetime | None, datetime | None]:
 
 
 def _signature(schedule: Any) -> str:
+    """A text that changes when the schedule's due times may change."""
     return repr((_timing(schedule), schedule.state, _created(schedule)))
 
 
@@ -272,7 +283,7 @@ def _created(schedule: Any) -> datetime:
 
 
 def _moment(given: Any) -> datetime | None:
-    # moto keeps what came: seconds since the epoch, as number or text, or ISO 8601.
+    # moto keeps what the request has: seconds since the epoch as a number or text, or ISO 8601.
     if given in (None, ""):
         return None
     if isinstance(given, str) and not given.replace(".", "", 1).isdigit():

@@ -1,1 +1,1 @@
-"""Amazon SNS."""
+"""Amazon SNS: topics and their subscriptions."""

@@ -1,9 +1,9 @@
-"""Amazon SNS: topics deliver to queues and functions (alarms and failures reach the owners of a workload by them).
+"""Amazon SNS: topics deliver to queues and functions. By topics the owners of a workload hear of alarms and failures.
 
-AWS does: ask the receiver's policy and invoke functions asynchronously.
-moto does: ask no policy, call a function inside Publish, raise its failure to the publisher.
-We do: ask the policy; a function gets the whole notification from a queue of our own.
-Weaker: an e-mail is kept as a line of the log group /local/mail, its address stays pending; telephones get nothing.
+AWS does: ask the policy of the receiver, and invoke functions asynchronously.
+moto does: ask no policy, call a function inside Publish, and raise its failure to the publisher.
+We do: ask the policy. A function gets the whole notification from our own queue.
+Weaker: an e-mail becomes a line of the log group /local/mail, and its address stays pending. Telephones get nothing.
 """
 
 from infra.local.kernel.cloud import Cloud

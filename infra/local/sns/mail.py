@@ -1,4 +1,4 @@
-"""E-mail subscriptions: they stay pending, as nobody here can confirm; what they would be sent is kept.
+"""E-mail subscriptions. They stay pending, as nobody here can confirm them; the messages to them are kept.
 
 AWS sends nothing to an address whose owner has not confirmed:
 https://docs.aws.amazon.com/sns/latest/dg/sns-email-notifications.html"""
@@ -13,11 +13,13 @@ from infra.local.kernel.cloud import Cloud
 from infra.local.kernel.patching import replace
 
 PENDING = "PendingConfirmation"
-"""What SNS lists in place of the ARN of such a subscription."""
+"""What SNS lists in place of the ARN of a subscription that nobody has confirmed."""
 
 
 def keep(cloud: Cloud, subscription: Any, message: str, subject: str | None) -> None:
-    """Append the message to `logs/mail/<address>.log`; CloudWatch Logs has it as a stream of the group /local/mail."""
+    """Append the message to `logs/mail/<address>.log`. CloudWatch Logs shows it in the group /local/mail.
+
+    The line is `{"topic": "alarms", "subject": "…", "message": "…"}`."""
     folder = cloud.workspace / "logs" / "mail"
     folder.mkdir(parents=True, exist_ok=True)
     topic = subscription.topic.arn.rpartition(":")[2]
@@ -27,7 +29,9 @@ def keep(cloud: Cloud, subscription: Any, message: str, subject: str | None) -> 
 
 
 def list_as_pending() -> None:
-    """An address is listed without an ARN, as long as its owner has not confirmed it."""
+    """Let ListSubscriptionsByTopic show each address as pending, without an ARN.
+
+    May go when moto lists unconfirmed subscriptions as AWS does."""
     responses: Any = import_module("moto.sns.responses").SNSResponse
     action: Any = import_module("moto.core.responses").ActionResult
 

@@ -1,6 +1,6 @@
-"""The size of a notification in bytes with its attributes; moto counts the characters of its text.
+"""Limits the size of a notification in bytes, with its attributes. moto counts the characters of its text.
 
-A topic takes 256 KiB. On AWS its attribute MaximumMessageSize may raise that, which moto does not know.
+A topic takes 256 KiB. On AWS its attribute MaximumMessageSize may raise that; moto does not know the attribute.
 https://docs.aws.amazon.com/sns/latest/dg/large-message-payloads.html"""
 
 from __future__ import annotations
@@ -12,9 +12,11 @@ from infra.local.kernel.message_size import size_of
 from infra.local.kernel.patching import replace
 
 LIMIT_BYTES = 262_144
+"""256 KiB."""
 
 
 def limit_messages() -> None:
+    """Let Publish refuse a notification that is too large. May go when moto counts bytes as AWS does."""
     backend: Any = import_module("moto.sns.models").SNSBackend
     error: Any = import_module("moto.sns.exceptions").InvalidParameterValue
     publish = backend.publish

@@ -1,4 +1,4 @@
-"""Deliver a topic's notifications to queues and functions; what an e-mail would say is kept."""
+"""Delivers a topic's notifications to queues and functions, and keeps what would be sent by e-mail."""
 
 from __future__ import annotations
 
@@ -17,6 +17,9 @@ LOG = logging.getLogger(__name__)
 
 
 def deliver_notifications(cloud: Cloud) -> None:
+    """Deliver the notifications of all subscriptions from now on.
+
+    May go when moto asks the receiver's policy and invokes functions asynchronously with the whole notification."""
     kind: Any = import_module("moto.sns.models").Subscription
     publish = kind.publish
 
@@ -28,6 +31,8 @@ def deliver_notifications(cloud: Cloud) -> None:
         message_attributes: dict[str, Any] | None = None,
         **other: Any,
     ) -> None:
+        # moto calls this for each subscription of the topic. It still delivers to queues itself, once their policy has
+        # been checked here.
         if self.protocol in ("sqs", "lambda") and (
             reason := refusal(self.endpoint, "sns.amazonaws.com", self.topic.arn)
         ):
@@ -37,6 +42,7 @@ def deliver_notifications(cloud: Cloud) -> None:
         elif self.protocol != "lambda":
             publish(self, message, message_id, subject, message_attributes, **other)
         elif _is_wanted(self, message, message_attributes):
+            # With this structure the publisher gives a text for each protocol: {"default": "…", "lambda": "…"}.
             if other.get("message_structure") == "json":
                 message = self._parse_message_structure(message, "lambda")
             event = _event(cloud, self, message, message_id, subject, message_attributes or {})
@@ -46,6 +52,7 @@ def deliver_notifications(cloud: Cloud) -> None:
 
 
 def _is_wanted(subscription: Any, message: str, attributes: dict[str, Any] | None) -> bool:
+    """Whether the subscription's filter policy lets the notification through; moto keeps the policy as a matcher."""
     matcher = subscription._filter_policy_matcher
     return matcher is None or bool(matcher.matches(attributes, message))
 

@@ -1,1 +1,1 @@
-"""Amazon SQS."""
+"""Amazon SQS: queues, and the functions that they feed."""

@@ -1,9 +1,10 @@
 """Amazon SQS: queues, and functions that they feed.
 
-AWS does: poll with several pollers, delete what succeeded, move what failed too often to the dead-letter queue.
-moto does: call the function inside SendMessage with one message, once; lose messages under concurrent deletes.
-We do: poll with threads, by the cloud's clock; a lock per queue ends the races; dead letters can be moved back.
-Weaker: at most four batches of a queue at once; no message filters; windows are real seconds.
+AWS does: poll a queue with several pollers, delete the messages that the function has done, move those that failed too
+    often to the dead-letter queue.
+moto does: call the function inside SendMessage, once and with one message; lose messages while others are deleted.
+We do: poll with threads, by the cloud's clock. A lock for each queue ends the races. Dead letters can be moved back.
+Weaker: at most four batches of an event source at once. No message filters. Batching windows are real seconds.
 """
 
 from functools import partial

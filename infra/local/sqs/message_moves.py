@@ -1,7 +1,8 @@
-"""StartMessageMoveTask: dead letters go back to the queue that they came from, or to another.
+"""StartMessageMoveTask: moves dead letters back to the queue from which they came, or to another one.
 
 https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_StartMessageMoveTask.html
-The messages are moved before the answer; AWS moves them in the background, up to 500 a second."""
+moto lacks the operation. Here the messages are moved before the answer; AWS moves them in the background, up to 500 a
+second."""
 
 from __future__ import annotations
 
@@ -17,12 +18,14 @@ from infra.local.kernel.patching import replace
 
 @dataclass(kw_only=True)
 class Moves:
-    """The tasks of all queues, by the queue's ARN, oldest first."""
+    """The tasks that were started on one cloud."""
 
     by_source: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+    """By the ARN of the dead-letter queue, oldest first, in the shape of ListMessageMoveTasks."""
 
 
 def move_dead_letters(cloud: Cloud) -> None:
+    """Answer StartMessageMoveTask and ListMessageMoveTasks. May go when moto answers both."""
     responses: Any = import_module("moto.sqs.responses").SQSResponse
     action: Any = import_module("moto.core.responses").ActionResult
 
@@ -32,13 +35,17 @@ def move_dead_letters(cloud: Cloud) -> None:
 
     def list_message_move_tasks(self: Any) -> Any:
         tasks = cloud.part(Moves).by_source.get(self._get_param("SourceArn"), [])
-        # The newest first; one of them, unless more are wanted.
+        # The newest task comes first. AWS answers with one, unless the request wants more.
         return action({"Results": tasks[::-1][: int(self._get_param("MaxResults") or 1)]})
 
     replace(responses, start_message_move_task=start_message_move_task, list_message_move_tasks=list_message_move_tasks)
 
 
 def _move(cloud: Cloud, source_arn: str, destination_arn: str | None) -> dict[str, Any]:
+    """Move all visible messages of the queue and return the task.
+
+    Without a destination they go to the first queue whose dead letters come here. Raises moto's errors, as AWS does, if
+    a queue does not exist or the source is no dead-letter queue."""
     exceptions: Any = import_module("moto.sqs.exceptions")
     models: Any = import_module("moto.sqs.models")
     queues = models.sqs_backends[ACCOUNT][cloud.region].queues
@@ -53,7 +60,7 @@ def _move(cloud: Cloud, source_arn: str, destination_arn: str | None) -> dict[st
         raise exceptions.QueueDoesNotExist
     moved = _take(source)
     for message in moved:
-        # As a new message: its receives count from none, and its visibility is the queue's own.
+        # It is sent as a new message: its receives are counted from 0, and its visibility is that of the new queue.
         again = models.Message(message.id, message.body, message.system_attributes)
         again.message_attributes = message.message_attributes
         again.mark_sent()
@@ -72,7 +79,10 @@ def _move(cloud: Cloud, source_arn: str, destination_arn: str | None) -> dict[st
 
 
 def _take(queue: Any) -> list[Any]:
-    """All messages that can be seen, out of the queue; one that somebody has received stays, as on AWS."""
+    """Take all visible messages out of the queue and return them.
+
+    A message that somebody has received and not deleted stays, as on AWS."""
+    # Both steps under the lock of moto's queue, under which messages are sent, received and deleted.
     with queue._messages_lock:
         taken = list(queue.messages)
         queue._messages = [message for message in queue._messages if message not in taken]
@@ -80,6 +90,7 @@ def _take(queue: Any) -> list[Any]:
 
 
 def _dead_letter_target(queue: Any) -> str:
+    """The ARN of the queue's dead-letter queue; empty without one."""
     policy = queue.redrive_policy or {}
     found = json.loads(policy) if isinstance(policy, str) else policy
     return str(found.get("deadLetterTargetArn", ""))

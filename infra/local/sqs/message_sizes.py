@@ -1,5 +1,6 @@
-"""The size of a message in bytes with its attributes, and of all messages of a batch; moto counts characters of bodies.
+"""Limits the size of a message, and of all messages of a batch, in bytes and with attributes.
 
+moto counts the characters of the bodies.
 https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/quotas-messages.html"""
 
 from __future__ import annotations
@@ -11,10 +12,11 @@ from infra.local.kernel.message_size import size_of
 from infra.local.kernel.patching import replace
 
 LIMIT_BYTES = 1_048_576
-"""Of a batch; of a message it is the queue's own, this at most."""
+"""The most bytes of a batch: 1 MiB. The limit of a message is its queue's MaximumMessageSize, which is this at most."""
 
 
 def limit_messages() -> None:
+    """Let SendMessage and SendMessageBatch refuse what is too large. May go when moto counts bytes as AWS does."""
     backend: Any = import_module("moto.sqs.models").SQSBackend
     errors: Any = import_module("moto.sqs.exceptions")
     send, send_batch = backend.send_message, backend.send_message_batch

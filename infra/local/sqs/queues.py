@@ -1,7 +1,11 @@
-"""Poll queues for event source mappings: batches, windows, partial failures, dead letters.
+"""Polls queues for event source mappings: batches, windows, partial failures, dead letters.
 
-moto loses a message that is sent while another is deleted and hands one message to two receivers at once; a lock per
-queue prevents both. Visibility, delays, long polls and retention follow the cloud's clock."""
+moto loses a message that is sent while another one is deleted, and gives one message to two receivers at once. A lock
+for each queue prevents both. Visibility, delays, long polls and retention follow the cloud's clock.
+
+    one thread for each mapping   receives a batch, counts it in `_busy`, starts a thread for it
+    one thread for each batch     calls the function, deletes what it has done, takes the batch out of `_busy`
+"""
 
 from __future__ import annotations
 
@@ -21,15 +25,19 @@ from infra.local.kernel.patching import replace
 
 LOG = logging.getLogger(__name__)
 POLLERS = 4
-"""Batches of one event source under way at once, where MaximumConcurrency does not say less."""
+"""The most batches of one event source under way at once, unless MaximumConcurrency says less."""
 POLL_S = 0.5
-"""Longest wait of an idle poller: a message whose visibility timeout ends becomes visible without a notification."""
+"""The longest wait of an idle poller, in real seconds.
+
+A message whose visibility timeout ends becomes visible without a notification."""
 
 
 def poll_event_sources(cloud: Cloud) -> None:
+    """Make queues event sources of functions, and let the queues follow the cloud's clock."""
     models: Any = import_module("moto.sqs.models")
     replace(models, unix_time=cloud.clock.timestamp, unix_time_millis=lambda: cloud.clock.timestamp() * 1000)
-    # moto's queues call the functions listed here, inside SendMessage; nothing is ever listed.
+    # Inside SendMessage moto's queues call the functions that are listed here. The list stays empty: our pollers call.
+    # May go when moto polls its queues.
     replace(models.Queue, lambda_event_source_mappings=property(lambda _: {}, lambda *_: None))
     _lock_queues(cloud, models)
     cloud.part(EventSources)["sqs"] = EventSource(
@@ -43,7 +51,9 @@ def poll_event_sources(cloud: Cloud) -> None:
 
 
 def pending(cloud: Cloud) -> list[str]:
-    """The queues with an enabled event source that still hold messages, visible or in flight."""
+    """The queues with an enabled event source that still hold messages, as `3 messages in QUEUE`.
+
+    Visible messages count, and those in flight and delayed ones too."""
     return [
         f"{len(queue._messages)} messages in {queue.name}"
         for queue in {id(queue): queue for mapping, queue in _sources(cloud) if mapping.enabled}.values()
@@ -52,6 +62,7 @@ def pending(cloud: Cloud) -> list[str]:
 
 
 def _sources(cloud: Cloud) -> list[tuple[Any, Any]]:
+    """Each event source mapping of a queue, with the queue."""
     from moto.awslambda.models import lambda_backends
 
     mappings = list(lambda_backends[ACCOUNT][cloud.region]._event_source_mappings.values())
@@ -60,6 +71,7 @@ def _sources(cloud: Cloud) -> list[tuple[Any, Any]]:
 
 
 def _queue(cloud: Cloud, mapping: Any) -> Any:
+    """The queue of the mapping; None if its source is no queue, or if the queue does not exist."""
     from moto.sqs.models import sqs_backends
 
     if mapping.event_source_arn.split(":")[2] != "sqs":
@@ -68,6 +80,7 @@ def _queue(cloud: Cloud, mapping: Any) -> Any:
 
 
 def _wake_all(cloud: Cloud) -> None:
+    """Wake everybody who waits for messages: at a move of the clock, and when the cloud stops."""
     from moto.sqs.models import sqs_backends
 
     for queue in list(sqs_backends[ACCOUNT][cloud.region].queues.values()):
@@ -76,6 +89,9 @@ def _wake_all(cloud: Cloud) -> None:
 
 
 def _lock_queues(cloud: Cloud, models: Any) -> None:
+    """Let receivers and deleters hold the lock of the queue, which moto takes for sending only.
+
+    May go when moto receives and deletes under `_messages_lock`, but the waits by the cloud's clock stay ours."""
     receive, change, delete = (
         models.SQSBackend.receive_message,
         models.SQSBackend.change_message_visibility,
@@ -91,13 +107,14 @@ def _lock_queues(cloud: Cloud, models: Any) -> None:
         message_attribute_names: list[str] | None = None,
     ) -> list[Any]:
         queue = self.get_queue(queue_name)
-        # A long poll: the lock is a condition that send, change and delete notify. Waits are cut into POLL_S, since
-        # visibility ends by the cloud's clock, which nothing notifies while it only runs.
+        # A long poll. The lock is a condition that a new message, a changed visibility and a move of the clock notify.
+        # No wait is longer than POLL_S: visibility ends by the clock, and nothing notifies while it only runs.
         lock = queue._messages_lock
         until = models.unix_time() + float(wait_seconds_timeout or 0)
         with lock:
             while True:
                 _drop_expired(queue, models.unix_time())
+                # moto itself does not wait (0): this loop does, and it ends when the cloud stops.
                 found: list[Any] = receive(self, queue_name, count, 0, visibility_timeout, message_attribute_names)
                 left_s = until - models.unix_time()
                 if found or left_s <= 0 or cloud.stopping.is_set():
@@ -119,12 +136,15 @@ def _lock_queues(cloud: Cloud, models: Any) -> None:
 
 
 def _drop_expired(queue: Any, now: float) -> None:
-    """moto hands out no message that is older than the queue's retention, but keeps it for ever."""
+    """Drop the messages that are older than the queue's retention. moto hands none of them out, but keeps them.
+
+    The caller holds the queue's lock; `now` is in seconds since the epoch."""
     oldest = (now - float(queue.message_retention_period)) * 1000
     queue._messages = [message for message in queue._messages if message.sent_timestamp > oldest]
 
 
 def _rights(arn: str) -> Iterator[Request]:
+    """Yields what the poller of the queue does in the name of the function's role."""
     from infra.local.iam.required_permissions.messaging import queue_permissions
 
     for verb in ("ReceiveMessage", "DeleteMessage", "GetQueueAttributes"):
@@ -132,24 +152,27 @@ def _rights(arn: str) -> Iterator[Request]:
 
 
 class Pollers:
-    """The pollers of one event source mapping; they end when the mapping is deleted."""
+    """The pollers of one event source mapping. They end when the mapping is deleted or the cloud stops."""
 
     def __init__(self, cloud: Cloud, backend: Any, mapping: Any) -> None:
         self._cloud = cloud
         self._backend = backend
         self._mapping = mapping
         self._busy = 0
+        """How many batches are under way."""
         self._changed = threading.Condition()
+        """Guards `_busy`, and is notified when a batch has ended."""
 
     def start(self) -> None:
+        """Begin to poll, on a thread of its own."""
         self._cloud.background(f"poll-{self._mapping.function_name}", self._poll)
 
     def _poll(self) -> None:
-        """Receives batches and gives each to a thread of its own, as many at once as are allowed."""
+        """Receive batches, and give each to a thread of its own; so many at once as are allowed."""
         from moto.sqs.exceptions import QueueDoesNotExist
 
-        # This thread alone receives for the mapping; what it has received is invisible to all others, so the thread
-        # that runs the batch needs no lock on the queue. `_busy` is raised before that thread starts.
+        # Only this thread receives for the mapping. What it has received is invisible to all others, so the thread that
+        # runs the batch needs no lock on the queue. `_busy` is raised before that thread starts.
         while is_wanted(self._cloud, self._backend, self._mapping):
             queue = _queue(self._cloud, self._mapping)
             if queue is None or not self._mapping.enabled or not self._has_room():
@@ -159,7 +182,8 @@ class Pollers:
                 with polling(self._mapping) as is_enabled:
                     batch = self._receive(queue) if is_enabled else []
             except QueueDoesNotExist:
-                # Deleted since it was looked up; its mapping goes with the stack, or waits for another of the name.
+                # The queue was deleted since it was looked up. Its mapping is deleted too, or waits for a new queue of
+                # this name.
                 continue
             if batch:
                 with self._changed:
@@ -167,17 +191,18 @@ class Pollers:
                 self._cloud.background(f"batch-{queue.name}", partial(self._run, queue, batch))
 
     def _has_room(self) -> bool:
+        """Wait up to POLL_S until another batch may begin, and return whether it may."""
         limit = int((self._mapping.scaling_config or {}).get("MaximumConcurrency", POLLERS))
         with self._changed:
             return self._changed.wait_for(lambda: self._busy < min(limit, POLLERS), timeout=POLL_S)
 
     def _receive(self, queue: Any) -> list[Any]:
-        """One batch; with a window, what arrives within it after the first message (real seconds)."""
+        """One batch, empty if there is no message. A window of the mapping is waited for after the first message."""
         from moto.sqs.models import sqs_backends
 
         backend = sqs_backends[ACCOUNT][self._cloud.region]
         size = int(self._mapping.batch_size)
-        # The wait ends by SendMessage's notification, or when the next message becomes visible again by the clock.
+        # The wait ends when SendMessage notifies, or when the next message becomes visible by the clock.
         with queue._messages_lock:
             if not queue.messages:
                 queue._messages_lock.wait(_until_next(queue, self._cloud.clock.timestamp()))
@@ -188,6 +213,7 @@ class Pollers:
         return batch
 
     def _fill(self, queue: Any, backend: Any, batch: list[Any], size: int, window_s: float) -> None:
+        """Add to the batch what arrives within the window (real seconds), until the batch is full."""
         until = time.monotonic() + window_s
         while len(batch) < size and (left_s := until - time.monotonic()) > 0 and not self._cloud.stopping.is_set():
             with queue._messages_lock:
@@ -198,8 +224,8 @@ class Pollers:
 
     def _run(self, queue: Any, batch: list[Any]) -> None:
         try:
-            # What failed is not given back: it stays invisible for the rest of its timeout, as on AWS, and moto moves
-            # it to the dead letters when it is received once too often.
+            # A message that failed is not given back: as on AWS it stays invisible for the rest of its timeout. moto
+            # moves it to the dead letters when it is received once too often.
             failed = self._invoke(queue, batch)
             for message in batch:
                 if message.id not in failed:
@@ -213,7 +239,7 @@ class Pollers:
                 self._changed.notify_all()
 
     def _invoke(self, queue: Any, batch: list[Any]) -> set[str]:
-        """The ids of the messages that the function did not do; they stay in the queue."""
+        """Call the function with the batch. Returns the ids of the messages that failed: these stay in the queue."""
         from infra.local.awslambda.functions import function_of
         from infra.local.awslambda.pools import Functions
 
@@ -230,11 +256,14 @@ class Pollers:
 
 
 def _reported(answer: Any, everything: set[str]) -> set[str]:
-    """What the answer names; all of the batch when an id is empty or unknown, or the answer is malformed, as on AWS."""
+    """The ids of the failed messages that the function's answer names.
+
+    The answer is `{"batchItemFailures": [{"itemIdentifier": "ID"}]}`. As on AWS all messages of the batch have failed
+    if an id is empty or unknown, or if the answer has another shape."""
     if answer is None or answer == {}:
         return set()
     failures = answer.get("batchItemFailures") if isinstance(answer, Mapping) else ()
-    # An empty list and null mean success; an answer of the wrong shape fails the whole batch, so that nothing is lost.
+    # An empty list and null mean success. An answer of the wrong shape fails the whole batch, so that nothing is lost.
     if failures is None:
         return set()
     if not isinstance(failures, list):
@@ -249,17 +278,20 @@ def _delete(queue: Any, message: Any) -> None:
     try:
         queue.delete_message(message.receipt_handle)
     except ReceiptHandleIsInvalid:
-        # It took longer than the visibility timeout, and another one has deleted the message or moved it.
+        # The function took longer than the visibility timeout, and another receiver has deleted or moved the message.
         return
 
 
 def _until_next(queue: Any, now: float) -> float:
-    """Seconds until the next message in flight or delayed can be seen, at most `POLL_S`."""
+    """Seconds until the next message that is in flight or delayed becomes visible, at most `POLL_S`.
+
+    `now` is in seconds since the epoch. One more millisecond makes sure that the message is visible then."""
     times = [max(message.visible_at, message.delayed_until) / 1000 - now for message in queue._messages]
     return float(min([max(0.001, left_s + 0.001) for left_s in times] + [POLL_S]))
 
 
 def _record(queue: Any, message: Any, region: str) -> dict[str, Any]:
+    """The message as a record of the event that the function gets."""
     attributes = {
         "ApproximateReceiveCount": str(message.approximate_receive_count),
         "SentTimestamp": str(message.sent_timestamp),

@@ -1,1 +1,1 @@
-"""Executions, their tasks, their redrive."""
+"""AWS Step Functions: executions, their tasks and their redrive."""

@@ -1,4 +1,12 @@
-"""One execution of a state machine: its worker, its status, what Describe says and what the bus hears."""
+"""One execution of a state machine: its worker, its status, its description and its events on the bus.
+
+An execution has one worker for each run, each with an environment of its own (the object of moto that holds the state
+of a running program). The first run begins with `start`, each later one with a redrive:
+
+    start -> RUNNING -> SUCCEEDED | FAILED | TIMED_OUT | ABORTED
+                ^                      |
+                +------- redrive ------+
+"""
 
 from __future__ import annotations
 
@@ -18,30 +26,35 @@ from moto.stepfunctions.parser.asl.utils.encoding import to_json_str
 from infra.local.kernel.cloud import Cloud
 from infra.local.sagemaker.api import in_milliseconds
 
-# moto's declared types know nothing of what is added here.
+# By `import_module`, so that they are of any type: moto's declared types do not have what is added here.
 _execution: Any = import_module("moto.stepfunctions.parser.backend.execution")
 _worker: Any = import_module("moto.stepfunctions.parser.backend.execution_worker")
 
 _REDRIVABLE = {"FAILED", "TIMED_OUT", "ABORTED"}
 _REDRIVE_WITHIN = timedelta(days=14)
-"""AWS's redrivable period, from the end of the execution."""
+"""AWS's redrivable period. It begins with the end of the execution."""
 _LONGEST = timedelta(days=365)
 """AWS's longest execution, redrives included."""
 _REDRIVE_EVENTS = 24_999
-"""A history of fewer events has room for ExecutionRedriven and one more.
+"""A history with fewer events than these has room for ExecutionRedriven and one more: AWS's limit is 25,000.
+
 https://docs.aws.amazon.com/step-functions/latest/apireference/API_RedriveExecution.html"""
 
 
 @dataclass(kw_only=True)
 class Executions:
+    """All executions of the cloud."""
+
     by_arn: dict[str, LocalExecution] = field(default_factory=dict)
 
 
 def executions(cloud: Cloud) -> dict[str, LocalExecution]:
+    """The executions of the cloud by their ARNs."""
     return cloud.part(Executions).by_arn
 
 
 def find(cloud: Cloud, arn: str) -> LocalExecution:
+    """The execution with this ARN. Raises moto's ExecutionDoesNotExist if there is none."""
     found = executions(cloud).get(arn)
     if found is None:
         raise ExecutionDoesNotExist(f"Execution Does Not Exist: '{arn}'")
@@ -49,13 +62,12 @@ def find(cloud: Cloud, arn: str) -> LocalExecution:
 
 
 def ended(cloud: Cloud, arn: str) -> threading.Event:
-    """Set while the execution is closed."""
+    """The event that is set while the execution is closed. A redrive clears it."""
     return find(cloud, arn).ended
 
 
 class Worker(_worker.ExecutionWorker):  # type: ignore[misc]
-    """Runs the program on a thread; the environment exists from the start, so that nothing meets an execution
-    without one."""
+    """Runs the program on a thread. Its environment exists from the start: Describe and Stop may come at once."""
 
     execution: LocalExecution
 
@@ -64,6 +76,7 @@ class Worker(_worker.ExecutionWorker):  # type: ignore[misc]
         self.execution.cloud.background(f"execution-{self.execution.name}", self._execution_logic)
 
     def _get_evaluation_environment(self) -> Any:
+        # moto's `_execution_logic` asks for an environment once more, and must get the same one.
         if self.env is not None:
             return self.env
         env = super()._get_evaluation_environment()
@@ -76,8 +89,9 @@ class Worker(_worker.ExecutionWorker):  # type: ignore[misc]
 
 
 class Redriven(Worker):
-    """Goes on in the history of the execution with an ExecutionRedriven event."""
+    """The worker of a redrive: goes on in the history of the execution, with the event ExecutionRedriven."""
 
+    # moto's method with ExecutionRedriven in the place of ExecutionStarted.
     def _execution_logic(self) -> None:
         program = self._get_evaluation_entrypoint()
         self.env.event_manager.add_event(
@@ -90,7 +104,7 @@ class Redriven(Worker):
 
 
 class Communication(_execution.BaseExecutionWorkerCommunication):  # type: ignore[misc]
-    """Called by the worker when its program has ended."""
+    """What the worker calls when its program has ended: it closes the execution with the program's outcome."""
 
     def __init__(self, execution: LocalExecution, env: Callable[[], Any]) -> None:
         super().__init__(execution)
@@ -99,7 +113,7 @@ class Communication(_execution.BaseExecutionWorkerCommunication):  # type: ignor
     def terminated(self) -> None:
         env = self._env()
         if env is not self.execution.env:
-            # A worker that was left behind when the execution was stopped, and redriven since.
+            # The worker of a former run: the execution was stopped while a task ran on, and was redriven since.
             return
         state = env.program_state()
         if isinstance(state, ProgramEnded):
@@ -112,7 +126,7 @@ class Communication(_execution.BaseExecutionWorkerCommunication):  # type: ignor
 
 
 class LocalExecution(_execution.Execution):  # type: ignore[misc]
-    """moto's execution with the cloud's time, events, a redrive count, and one event at its end."""
+    """moto's execution, with the cloud's time, events on the bus, redrives, and one event at the end of its history."""
 
     def __init__(self, *, cloud: Cloud, **given: Any) -> None:
         super().__init__(**given)
@@ -123,11 +137,12 @@ class LocalExecution(_execution.Execution):  # type: ignore[misc]
         self.redrive_count = 0
         self.redrive_date: datetime | None = None
         self.redrive_tokens: dict[str, datetime] = {}
-        """The client tokens of redrives and when they were answered, oldest first."""
+        """The client tokens of redrives, and the times that were answered to them, oldest first."""
         self.redriving = threading.Lock()
         self.earlier_tokens: list[Any] = []
-        """The pools of task tokens of the runs before the present one."""
+        """moto's pools of the task tokens of former runs."""
         self.closed = False
+        """Whether the present run has an outcome."""
         self.ended = threading.Event()
         """Set when the execution is closed and its event is on the bus."""
         self._closing = threading.Lock()
@@ -145,6 +160,8 @@ class LocalExecution(_execution.Execution):  # type: ignore[misc]
         self.exec_worker.start()
 
     def make_worker(self, kind: type[Worker]) -> Worker:
+        """A worker for a new run, which does not run yet."""
+        # moto makes one of its own class; only its details are taken over.
         worker = super()._get_start_execution_worker()
         made = kind(
             evaluation_details=worker._evaluation_details,
@@ -152,14 +169,14 @@ class LocalExecution(_execution.Execution):  # type: ignore[misc]
             cloud_watch_logging_session=None,
             activity_store={},
         )
-        # The communication gets this worker's own environment: a later run has another one (see `terminated`).
+        # The communication compares this worker's environment with that of the present run (see `terminated`).
         made.execution = self
         made._execution_communication = Communication(self, lambda: made.env)
         return made
 
     def stop_for(self, error: str | None, cause: str | None) -> None:
-        """StopExecution: closed at once; the thread that runs a task learns of it within milliseconds."""
-        # Taken before `close`: as soon as it is closed the execution may be redriven, and have another environment.
+        """StopExecution: close the execution at once. A thread that runs a task learns of it within milliseconds."""
+        # Taken before `close`: a closed execution may be redriven at once, and then has another environment.
         env = self.env
         if self.close(ExecutionStatus.ABORTED, error=error, cause=cause):
             env.set_stop(stop_date=self.stop_date, error=error, cause=cause)
@@ -167,8 +184,11 @@ class LocalExecution(_execution.Execution):  # type: ignore[misc]
     def close(
         self, status: ExecutionStatus, *, output: Any = None, error: str | None = None, cause: str | None = None
     ) -> bool:
-        """Whether this call closed the execution; the status is set last, since pollers read the rest after it."""
+        """Close the execution with this outcome. Returns False if it is closed already.
+
+        The end of the program, a time limit and StopExecution may come at once: the first one counts."""
         with self._closing:
+            # The status last: whoever reads the new status also finds the history, the end and the output.
             if self.closed:
                 return False
             self._end_history(status, error, cause)
@@ -176,14 +196,16 @@ class LocalExecution(_execution.Execution):  # type: ignore[misc]
             self.output, self.error, self.cause = output, error, cause
             self.exec_status = status
             self.closed = True
-        # The event after the status that it carries, `ended` after the event: a parent that waits for it (`.sync`), and
-        # the idle check, find the event on the bus.
+        # The event comes after the status that it carries, and `ended` after the event: a parent that waits (`.sync`),
+        # and the check whether the cloud is idle, find the event on the bus.
         self.put_status_event()
         self.ended.set()
         return True
 
     def _end_history(self, status: ExecutionStatus, error: str | None, cause: str | None) -> None:
-        """moto writes the last event when the program ends; one that is stopped or overdue may never do so."""
+        """Write the last event of an execution that was stopped or has timed out: moto's program may never do so.
+
+        moto writes the other last events itself, when the program ends."""
         env = self.env
         if status == ExecutionStatus.ABORTED:
             kind = HistoryEventType.ExecutionAborted
@@ -193,11 +215,11 @@ class LocalExecution(_execution.Execution):  # type: ignore[misc]
         else:
             return
         env.event_manager.add_event(EventHistoryContext.of_program_start(), kind, details)
-        # The thread of a task may still run for a while: nothing that it does comes behind the last event.
+        # The thread of a task may still run for a while. Its events are dropped, since none may follow the last one.
         env.event_manager.add_event = lambda *_, **__: 0
 
     def describe(self) -> dict[str, Any]:
-        """As DescribeExecution answers."""
+        """The answer of DescribeExecution."""
         fields: dict[str, Any] = {
             "executionArn": self.execution_arn,
             "stateMachineArn": self.state_machine_arn,
@@ -219,7 +241,9 @@ class LocalExecution(_execution.Execution):  # type: ignore[misc]
         return fields | {key: value for key in ("error", "cause") if (value := getattr(self, key)) is not None}
 
     def to_describe_state_machine_for_execution_output(self) -> dict[str, Any]:
-        """With the definition that the execution began with; the machine may have another since."""
+        """The answer of DescribeStateMachineForExecution, with the definition with which the execution began.
+
+        The machine may have another one since."""
         machine = self.state_machine
         return {
             "stateMachineArn": machine.arn,
@@ -238,7 +262,7 @@ class LocalExecution(_execution.Execution):  # type: ignore[misc]
         return {"redriveStatus": "NOT_REDRIVABLE", "redriveStatusReason": reason}
 
     def why_not_redrivable(self) -> str | None:
-        """None when RedriveExecution is allowed; the words are AWS's, of DescribeExecution."""
+        """Why RedriveExecution is refused, in the words of AWS's DescribeExecution; None if it is allowed."""
         now = self.cloud.clock.now()
         if self.status not in _REDRIVABLE:
             return f"Execution is {self.status} and cannot be redriven"
@@ -251,12 +275,13 @@ class LocalExecution(_execution.Execution):  # type: ignore[misc]
         return None
 
     def knows_token(self, token: str) -> bool:
-        """Whether a task of this execution had this token, in this run or before a redrive."""
+        """Whether a task of this execution has or had this token, in this run or in one before a redrive."""
         pools = [*self.earlier_tokens, *([self.env.callback_pool_manager] if self.exec_worker else [])]
         return any(pool.get(token) is not None for pool in pools)
 
     def put_status_event(self) -> None:
-        """The event that AWS puts on the default bus at each change of status."""
+        """Put on the default bus the event that AWS puts there at each change of status."""
+        # AWS's event has all these fields, null where DescribeExecution leaves them out.
         nothing = dict.fromkeys(
             ("stopDate", "output", "outputDetails", "redriveDate", "redriveStatusReason", "error", "cause",
              "stateMachineVersionArn", "stateMachineAliasArn")

@@ -1,4 +1,4 @@
-"""What TestState tells of a state besides its output: the data on its way, and what took an error."""
+"""Collects what TestState answers besides a state's output: the data on its way, and who took an error."""
 
 from __future__ import annotations
 
@@ -21,38 +21,42 @@ _PARTS = {
     "result_selector": "afterResultSelector",
     "result_path": "afterResultPath",
 }
-"""Parts of moto's component of a state, and the name of what each leaves in the answer."""
+"""Attributes of moto's component of a state, and the field of the answer that each of them fills."""
 
 
 @dataclass(kw_only=True)
 class Inspected:
-    """What the answer says besides the output."""
+    """What the answer of TestState has besides the output."""
 
     data: dict[str, Any] = field(default_factory=dict)
+    """The data after each step, as JSON texts: `{"input": "{…}", "afterInputPath": "{…}", "result": "{…}"}`."""
     error: dict[str, str] = field(default_factory=dict)
-    """Error and cause of a task that was retried or caught."""
+    """The error of a task that was retried or caught: `{"error": "States.Timeout", "cause": ""}`."""
     handler: dict[str, int] = field(default_factory=dict)
-    """Which retrier or catcher took the error."""
+    """The retrier or catcher that took the error: `{"catchIndex": 0}`."""
 
 
 class WouldRetryError(Exception):
-    """A retrier with an attempt left has matched."""
+    """Raised when a retrier matches that has an attempt left: TestState does not retry."""
 
 
 class _Retry(RetryDecl):
-    """The state's retriers, asked once."""
+    """The state's retriers. The first one that matches ends the test, or lets the catchers have the error."""
 
     def __init__(self, retriers: Any, inspected: Inspected, retries: int) -> None:
         super().__init__(retriers)
         self._inspected, self._retries = inspected, retries
 
     def _eval_body(self, env: Any) -> None:
+        # moto's components speak by a stack: here lies the error's name, and `error_equals` takes it from there and
+        # leaves whether it matches.
         error = env.stack.pop()
         for index, retrier in enumerate(self.retriers):
             env.stack.append(error)
             retrier.error_equals.eval(env)
             if not env.stack.pop():
                 continue
+            # As on AWS the first retrier that matches decides alone, even if its attempts are used up.
             if self._retries >= retrier.max_attempts.attempts:
                 break
             self._inspected.handler = {"retryIndex": index, "retryBackoffIntervalSeconds": self._interval_s(retrier)}
@@ -61,13 +65,13 @@ class _Retry(RetryDecl):
         env.stack.append(RetryOutcome.CannotRetry)
 
     def _interval_s(self, retrier: Any) -> int:
-        """Before the next attempt; with a jitter the most that it can be."""
+        """Seconds before the next attempt. With a jitter: the most that they can be."""
         interval_s = retrier.interval_seconds.seconds * retrier.backoff_rate.rate**self._retries
         return int(min(interval_s, retrier.max_delay_seconds.max_delays_seconds))
 
 
 class _Catch(CatchDecl):
-    """The state's catchers; which one caught is kept."""
+    """The state's catchers. Keeps which of them has caught."""
 
     def __init__(self, catchers: Any, inspected: Inspected) -> None:
         super().__init__(catchers)
@@ -90,7 +94,9 @@ def _error(env: Any) -> dict[str, str]:
 
 
 def inspect(state: Any, inspected: Inspected, retries: int) -> None:
-    """Let moto's component of a state fill `inspected`; `retries` of the retrier that matches are over already."""
+    """Change moto's component of a state so that its evaluation fills `inspected`.
+
+    `retries` is the number of attempts that the matching retrier has used up already."""
     if getattr(state, "retry", None):
         state.retry = _Retry(state.retry.retriers, inspected, retries)
     if getattr(state, "catch", None):
@@ -103,6 +109,7 @@ def inspect(state: Any, inspected: Inspected, retries: int) -> None:
 
 
 def _note(part: Any, method: str, data: dict[str, Any], key: str) -> None:
+    """Let the method of this one object also write what it leaves on the stack into `data[key]`."""
     evaluate: Callable[[Any], None] = getattr(part, method)
 
     def noted(env: Any) -> None:

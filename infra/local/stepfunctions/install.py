@@ -1,7 +1,8 @@
-"""AWS Step Functions: moto's interpreter with what it lacks.
+"""AWS Step Functions: moto's interpreter, with the parts that it lacks.
 
 AWS does: run machines under their role, put status changes on the bus, redrive failed executions.
-moto does: execute nothing that CloudFormation made, keep its own time, know no `.sync` of SageMaker and no redrive.
+moto does: execute no machine that CloudFormation made, and wait by the machine's clock. It knows no `.sync` of
+    SageMaker and no redrive.
 We do: put executions, tasks, waits, a journal and redrive around moto's interpreter.
 Weaker: Express machines run as Standard ones; Distributed Map, JSONata and variables are refused by name.
 """

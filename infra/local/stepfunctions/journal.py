@@ -1,12 +1,25 @@
-"""Record what an execution has done, so that a redrive continues from there.
+"""Records what an execution has done, so that a redrive goes on from there.
 
-A redriven run walks the program again from its start. Each visit of a state is recorded with the ids of the events of
-its beginning and, when it succeeded, its output and next state:
+A redriven run walks the program again from its start, over the record. Each visit of a state is recorded: the ids of
+the events of its beginning and, if it succeeded, its output and its next state.
 
-    first run:  A succeeded -> output kept;  B (Map): iteration 0 succeeded, iteration 1 failed
-    redrive:    A restored, no new event;    B continues without a second MapStateStarted; 0 restored; 1 runs again
+    first run:  A succeeded: output kept.    B (Map): iteration 0 succeeded, iteration 1 failed.
+    redrive:    A is restored, no new event. B goes on without a second MapStateStarted: 0 is restored, 1 runs again.
 
-As on AWS, the next event links back to the first entry of the state, and its EnteredTime stays.
+As on AWS, a state that was entered before is not entered again in the history. Its next event links back to its first
+entry, and its EnteredTime stays. Here a task G fails, and a redrive runs it again:
+
+    id  type                previousEventId
+     7  TaskStateEntered    6
+     8  TaskScheduled       7
+     9  TaskStarted         8
+    10  TaskFailed          9
+    11  ExecutionFailed     10
+    12  ExecutionRedriven   11
+    13  TaskScheduled       7
+
+moto has no redrive. Three of its methods are wrapped here: the evaluation of a state, the writing of an event, and the
+opening of an inner environment. All this may go when moto has RedriveExecution.
 """
 
 from __future__ import annotations
@@ -27,62 +40,76 @@ from infra.local.kernel import patching
 from infra.local.stepfunctions.error_names import TOO_LARGE
 
 EventKey = tuple[str, int | None]
-"""The type of an event that happens once in the life of a visit; for an iteration, with its index."""
+"""The type of an event that a visit has once, and the index of its iteration: `("MapIterationStarted", 1)`.
 
+Without an iteration: `("TaskStateEntered", None)`."""
+
+# Besides the entry of a state, these are the events that a redrive does not write again.
 _ONCE = {"ParallelStateStarted", "MapStateStarted", "MapIterationStarted", "MapIterationSucceeded"}
 
 
 @dataclass(kw_only=True)
 class Visit:
-    """One time that a state was entered."""
+    """One visit: one time that the program entered a state, over all runs of the execution."""
 
     kind: str
     """`Map`, `Task`, …"""
     events: dict[EventKey, int] = field(default_factory=dict)
-    """The ids of its events, of this run and of earlier ones."""
+    """The ids of the visit's events, written in this run or in an earlier one: `{("TaskStateEntered", None): 7}`."""
     reached: set[EventKey] = field(default_factory=set)
-    """Those of them that the present run has reached: only the first time does an earlier event replace a new one."""
+    """The events that the present run has reached.
+
+    An earlier event stands for a new one only the first time that a run reaches it. If the run reaches it again, which
+    is a retry, the event is new."""
     entered_at: str = ""
+    """The EnteredTime of the first run."""
     succeeded: bool = False
     output: Any = None
     following: str | None = None
-    """The next state; None at an end."""
+    """The name of the next state; None if the program ends with this state."""
     last_event: int = 0
+    """The id of the visit's last event, to which the next state's first event links."""
     inner: dict[int | None, Scope] = field(default_factory=dict)
-    """By iteration; None for the branches of a Parallel."""
+    """The records of inner programs: by the iteration's index for a Map, under None for the branches of a Parallel."""
 
     def earlier_event(self, key: EventKey) -> int | None:
-        """The id of the event of an earlier run, when this run reaches it for the first time."""
+        """The id of the event that an earlier run has written, if this run reaches it for the first time."""
         return None if key in self.reached else self.events.get(key)
 
     def note(self, key: EventKey, event: int) -> None:
+        """Keep the id of an event that was written now."""
         if key[0] in ("ParallelStateStarted", "MapStateStarted") and key in self.reached:
-            # Retried within this run: its branches and iterations all run again.
+            # The state is retried within this run: all its branches and iterations run again.
             self.inner.clear()
         self.events[key] = event
 
     def forget(self) -> None:
-        """After a result that was too large: a redrive runs the branches that succeeded, too."""
+        """Forget all branches and iterations. After a result that was too large, a redrive runs all of them again."""
         self.inner.clear()
         self.events = {key: event for key, event in self.events.items() if key[0] not in _ONCE}
 
     def for_redrive(self) -> Visit:
+        """A copy with which a redriven run begins: it has reached none of the events."""
+        # A thread of the former run may still write into the original: hence the copies, and `list`.
         inner = {index: scope.for_redrive() for index, scope in list(self.inner.items())}
         return replace(self, events=dict(self.events), reached=set(), inner=inner)
 
 
 @dataclass(kw_only=True)
 class Scope:
-    """One run of a program: the machine's own, a Parallel's branches (no name is in two of them), an iteration's."""
+    """The record of one program: that of the machine, of one iteration of a Map, or of the branches of a Parallel.
+
+    All branches share one record, since no name of a state is in two of them."""
 
     visits: dict[tuple[str, int], Visit] = field(default_factory=dict)
-    """By state and how often it was entered before: a loop enters the same state several times."""
+    """By the state's name and the number of the entry, from 1: `("Add", 2)`. A loop enters a state several times."""
     entries: Counter[str] = field(default_factory=Counter)
-    """Of the present run."""
+    """How often the present run has entered each state."""
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def enter(self, state: str, kind: str) -> Visit:
-        # The branches of a Parallel enter their states side by side, into one scope.
+        """The visit of the state that the run enters now: the recorded one of an earlier run, or a new one."""
+        # The branches of a Parallel enter their states side by side, into one record.
         with self.lock:
             self.entries[state] += 1
             return self.visits.setdefault((state, self.entries[state]), Visit(kind=kind))
@@ -93,10 +120,11 @@ class Scope:
 
 
 def scope_of(env: Any) -> Scope:
-    """The record of the program that `env` evaluates.
+    """The record of the program that `env` evaluates. It is looked up once, and kept as the attribute `scope`.
 
-    moto opens an inner environment per branch and iteration, without a link to its parent; `_link_frames` adds `outer`.
-    The nearest parent that visits a Map or Parallel owns the scope: one per iteration, one for all branches.
+    moto opens an inner environment for each branch and iteration, without a link to its parent. `_link_frames` adds the
+    link `outer`. The nearest parent that visits a state (a Map or a Parallel) owns the record: one for each iteration,
+    one for all branches.
     """
     known: Scope | None = vars(env).get("scope")
     if known is not None:
@@ -115,7 +143,7 @@ def scope_of(env: Any) -> Scope:
 
 
 def keep_journal() -> None:
-    """Record each visit; in a redriven run restore what succeeded, and continue what had begun."""
+    """Let moto record each visit. A redriven run restores the visits that succeeded, and goes on with the others."""
     _evaluate_or_restore()
     _add_events_once()
     _link_frames()
@@ -125,8 +153,8 @@ def _evaluate_or_restore() -> None:
     evaluate, take_input = CommonStateField._eval_body, CommonStateField._eval_state_input
 
     def evaluate_or_restore(self: Any, env: Any) -> None:
-        # In the order of AWS's own history: a visit that succeeded writes no event and calls nothing, the program only
-        # takes its output and goes to its next state; one that failed is evaluated anew, its earlier events are reused.
+        # A visit that succeeded writes no event and calls nothing: the program takes its output and goes to its next
+        # state. A visit that failed is evaluated anew, and its earlier events are reused.
         visit = scope_of(env).enter(self.name, self.state_type.name)
         env.visit = env.event_history_context.visit = visit
         if visit.succeeded:
@@ -142,7 +170,8 @@ def _evaluate_or_restore() -> None:
 
     def keep_entry(self: Any, env: Any) -> None:
         state = env.states.context_object.context_object_data["State"]
-        # A redriven run shows the time at which the state was entered first; `or` keeps it.
+        # A redriven run shows the time at which the state was first entered: `or` takes the earlier time if there is
+        # one.
         env.visit.entered_at = state["EnteredTime"] = env.visit.entered_at or state["EnteredTime"]
         take_input(self, env)
 
@@ -150,6 +179,7 @@ def _evaluate_or_restore() -> None:
 
 
 def _restore(visit: Visit, env: Any) -> None:
+    """Leave the environment as the visit left it: the output, the id of the last event, the next state."""
     env.states.reset(visit.output)
     env.event_history_context.source_event_id = visit.last_event
     if visit.following is None:
@@ -159,7 +189,8 @@ def _restore(visit: Visit, env: Any) -> None:
 
 
 def _keep_result(visit: Visit, env: Any) -> None:
-    # Stopped, timed out, failed: nothing is kept, and a redrive evaluates the state again.
+    """Keep what `_restore` needs, if the state has succeeded."""
+    # After a stop, a time limit or a failure nothing is kept, and a redrive evaluates the state again.
     state = env.program_state()
     if not isinstance(state, ProgramRunning | ProgramEnded):
         return
@@ -169,6 +200,7 @@ def _keep_result(visit: Visit, env: Any) -> None:
 
 
 def _add_events_once() -> None:
+    """Let a redriven run reuse the events of its visits: it gets their ids, and nothing is written."""
     add = EventManager.add_event
 
     def add_once(
@@ -181,15 +213,16 @@ def _add_events_once() -> None:
     ) -> int:
         visit: Visit | None = getattr(context, "visit", None)
         key = _event_key(event_type, event_details)
-        # Events are linked by `previousEventId` through two fields of the context. A reused event must move both to its
-        # id, as adding it would have; else the next event links to the failure of the run before.
+        # moto links each event to the one before through two fields of the context. A reused event must set both to its
+        # id, as the writing of it would have done. Otherwise the next event links to the failure of the former run.
         known = visit.earlier_event(key) if visit and key else None
         if known is None:
             known = add(self, context, event_type, event_details, timestamp, update_source_event_id)
             if visit and key:
                 visit.note(key, known)
         elif update_source_event_id:
-            # No new event: later events link to the earlier one. A Fail state fails right after ExecutionRedriven.
+            # Nothing is written, and later events link to the earlier event. AWS's history of a Fail state differs: its
+            # failure links to ExecutionRedriven.
             again = self.redriven if event_type == HistoryEventType.FailStateEntered else known
             context.source_event_id = context.last_published_event_id = again
         if visit and key:
@@ -202,6 +235,7 @@ def _add_events_once() -> None:
 
 
 def _event_key(event_type: HistoryEventType, details: Any) -> EventKey | None:
+    """The key of an event that a visit has once, or None for an event that each run writes."""
     name = event_type.value
     if name.endswith("StateEntered"):
         return name, None
@@ -214,7 +248,10 @@ def _event_key(event_type: HistoryEventType, details: Any) -> EventKey | None:
 
 
 def _link_frames() -> None:
-    """Give inner environments a link to their parent, and its `$$.Map` (moto hides it from tasks of an iteration)."""
+    """Give each inner environment a link to its parent, the parent's visit, and the parent's `$$.Map`.
+
+    moto hides `$$.Map` from the tasks of an iteration."""
+    # A class method: the function beneath it is called with whatever class opens the frame.
     method: Any = Environment.as_inner_frame_of
     open_frame = method.__func__
 

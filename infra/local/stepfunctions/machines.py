@@ -1,8 +1,14 @@
-"""Serve state machines by moto's interpreter: definitions, executions, histories, redrive.
+"""Serves state machines by moto's interpreter: definitions, executions, histories, redrive.
 
-The parts: `executions.py` (one execution, its life and its answers), `tasks.py` (the calls of Task states),
-`journal.py` and `redrive.py`, `waits.py`, `error_names.py`, `payloads.py`, and `single_state.py` (the operation
-TestState). moto names a nameless execution "None", which is mended here."""
+The parts are:
+
+- `executions.py`: one execution, its life and its answers
+- `tasks.py`, `sagemaker_tasks.py`: the calls of Task states
+- `journal.py`, `redrive.py`: what an execution has done, and how it goes on after a failure
+- `waits.py`, `error_names.py`, `payloads.py`: times, matching of errors, sizes
+- `single_state.py`: the operation TestState
+
+moto names an execution that is started without a name "None". Here it gets a name of its own."""
 
 from __future__ import annotations
 
@@ -43,17 +49,20 @@ _WITH_THREADS = (
     f"{_STATES}.state_parallel.branch_worker",
     f"{_STATES}.state_task.service.state_task_service_callback",
 )
-"""Where moto starts threads of its own."""
+"""The modules in which moto starts threads of its own."""
 _PAGE = 1000
+"""The events on a page of a history, unless the caller says less."""
 
 
 def pending(cloud: Cloud) -> list[str]:
-    """The executions that run, but for those in a Wait longer than a minute or waiting for a token."""
+    """The executions that run. One in a Wait with more than a minute left, or waiting for a token, does not count."""
     running = [one for one in list(executions(cloud).values()) if not one.ended.is_set()]
     return [f"execution {one.execution_arn}" for one in running if not is_waiting(cloud, one.execution_arn)]
 
 
 def run_machines(cloud: Cloud) -> None:
+    # moto has two backends: one that only keeps machines, and its parser's, which executes them. The setting gives API
+    # calls the second one, and the replacement gives moto's own models the second one too.
     replace_entries(cast("dict[str, Any]", default_user_config), stepfunctions={"execute_state_machine": True})
     replace(standard, stepfunctions_backends=parsed.stepfunctions_parser_backends)
     replace(parsed, Execution=functools.partial(LocalExecution, cloud=cloud))
@@ -67,13 +76,15 @@ def run_machines(cloud: Cloud) -> None:
     wait_by_clock(cloud)
     keep_journal()
     call_as_role(cloud)
+    # moto appends each of its threads to a list that it never reads. Here the list is the cloud's, so that the end of
+    # the cloud waits for them.
     for module in _WITH_THREADS:
         replace(import_module(module), TMP_THREADS=cloud.threads)
     cloud.at_stop(lambda: _end_all(cloud))
 
 
 def _end_all(cloud: Cloud) -> None:
-    """Stop every execution that runs, in all its branches, without an event: the bus stops too."""
+    """Stop every execution that runs, in all its branches. No event is sent: the bus stops too."""
     for execution in list(executions(cloud).values()):
         if execution.exec_worker is not None and not execution.ended.is_set():
             execution.env.set_stop(stop_date=cloud.clock.now(), error=None, cause=None)
@@ -84,8 +95,9 @@ def _log_nothing(*_: Any, **__: Any) -> None:
 
 
 def _parse_once() -> None:
-    """A definition is read once, not at each execution: reading one of thirty states takes a large part of a second."""
-    # Executions may share the parsed program: moto keeps what changes (attempts, results) in their environments.
+    """Parse each definition once, not at each execution: one of thirty states takes a large part of a second."""
+    # Executions may share the parsed program: moto keeps what changes (attempts, results) in their environments. May
+    # go when moto parses once.
     read = AmazonStateLanguageParser.parse
 
     @functools.lru_cache(maxsize=256)
@@ -97,7 +109,7 @@ def _parse_once() -> None:
 
 
 def _refuse_uncovered(program: Mapping[str, Any]) -> None:
-    """Raise NotImplementedError for what moto accepts here and then ignores, or fails at later without a reason."""
+    """Raise NotImplementedError for what moto would accept, and then ignore or fail at without a reason."""
     states = program.get("States", {}).values()
     if any(part.get("QueryLanguage") == "JSONata" for part in (program, *states)):
         raise NotImplementedError("the local cloud does not cover JSONata: use JSONPath")
@@ -133,7 +145,7 @@ def _start(cloud: Cloud) -> None:
             raise ValidationException(f"Input must have length less than or equal to {LIMIT_BYTES} bytes")
         if name:
             self._validate_name(name)
-        # Two equal starts at once must not both find the name free.
+        # moto looks whether the name is free, then takes it: two equal starts at once must not both find it free.
         with lock:
             return start(self, state_machine_arn, name or str(uuid.uuid4()), given, trace_header)
 
@@ -146,7 +158,9 @@ def _start(cloud: Cloud) -> None:
 
 
 def _timed_out(cloud: Cloud, operation: str) -> Any:
-    """AWS answers TaskTimedOut for the token of a task that is over; moto InvalidToken, as for an unknown one."""
+    """An operation that answers TaskTimedOut for the token of a task that is over, as AWS does.
+
+    moto answers InvalidToken, as for an unknown token. May go when moto tells them apart."""
     send = getattr(parsed.StepFunctionsParserBackend, operation)
 
     def answer(self: Any, task_token: str, *given: Any, **named: Any) -> Any:
@@ -161,13 +175,13 @@ def _timed_out(cloud: Cloud, operation: str) -> Any:
 
 
 def _answer(cloud: Cloud) -> None:
-    """The operations on one execution, answered from `executions.py`."""
+    """Answer the operations on one execution from `executions.py`, and the operation TestState."""
 
     def describe(self: Any) -> ActionResult:
         return ActionResult(find(cloud, self._get_param("executionArn")).describe())
 
     def own_definition(self: Any) -> ActionResult:
-        # moto answers the definition that the machine has now.
+        # moto answers the definition that the machine has now. An execution keeps the one with which it began.
         execution = find(cloud, self._get_param("executionArn"))
         return ActionResult(execution.to_describe_state_machine_for_execution_output())
 
@@ -190,7 +204,7 @@ def _answer(cloud: Cloud) -> None:
         return ActionResult({"redriveDate": redrive(execution, self._get_param("clientToken"))})
 
     def fail_task(self: Any) -> ActionResult:
-        # moto drops the cause.
+        # moto drops the cause. May go when moto keeps it.
         self.stepfunction_backend.send_task_failure(
             self._get_param("taskToken"), error=self._get_param("error"), cause=self._get_param("cause")
         )

@@ -1,4 +1,4 @@
-"""TestState of a Map state: what its items and their inputs would be; no iteration runs, all end as the mock says.
+"""TestState of a Map state: shows its items and their inputs. No iteration runs; the mock says how they end.
 
 https://docs.aws.amazon.com/step-functions/latest/apireference/API_InspectionData.html"""
 
@@ -18,8 +18,9 @@ from infra.local.stepfunctions.inspection import Inspected
 
 
 def check_iterations(state: Mapping[str, Any], given: Mapping[str, Any]) -> None:
-    """Raise ValidationException where AWS would, NotImplementedError for a Map state that the local cloud does not
-    try."""
+    """Raise ValidationException for a request that AWS refuses too.
+
+    Raises NotImplementedError for a distributed Map state, which the local cloud does not cover."""
     processor, mock = state.get("ItemProcessor") or {}, given.get("mock")
     is_inline = processor.get("ProcessorConfig", {}).get("Mode", "INLINE") == "INLINE"
     if not processor or not is_inline or "ItemReader" in state:
@@ -34,8 +35,9 @@ def check_iterations(state: Mapping[str, Any], given: Mapping[str, Any]) -> None
 
 
 def mock_iterations(state: Any, mock: Mapping[str, Any], inspected: Inspected) -> None:
-    """Let moto's component of a Map state end as the mock says, once its items are known."""
+    """Change moto's component of a Map state: once its items are known, it ends as the mock says."""
 
+    # moto evaluates the items first, and leaves them on the stack for the iterations. This stands in their place.
     def ended(env: Any) -> None:
         given = env.stack.pop()
         inspected.data["afterItemsPath"] = to_json_str(given.input_items)
@@ -50,9 +52,10 @@ def mock_iterations(state: Any, mock: Mapping[str, Any], inspected: Inspected) -
 
 
 def _selected(env: Any, given: Any) -> Iterator[Any]:
-    """The input of each iteration."""
+    """The input of each iteration, by the state's ItemSelector."""
     whole = env.states.get_input()
     for index, item in enumerate(given.input_items):
+        # As in an iteration: a frame whose context has the item, and the state's whole input as its data.
         frame = env.open_frame()
         try:
             frame.states.context_object.context_object_data["Map"] = {"Item": {"Index": index, "Value": item}}

@@ -1,4 +1,4 @@
-"""How a task ends: wait for an event, write the result as JSON, build the failure."""
+"""Helpers for the end of a task: wait for its event, write its result as JSON, build its failure."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from moto.stepfunctions.parser.asl.component.common.error_name.error_name import
 from moto.stepfunctions.parser.asl.component.common.error_name.failure_event import FailureEvent
 
 _POLL_S = 0.05
-"""How often a task that waits looks whether its execution still runs; nothing sets its event when it is stopped."""
+"""Seconds between two looks of a waiting task whether its execution still runs: a stop does not set its event."""
 
 
 def waited(env: Any, event: threading.Event) -> bool:
-    """True when `event` was set, False when the task was stopped, timed out or aborted before."""
+    """Wait for `event`. Returns False if the task was stopped or has timed out before the event was set."""
     while env.is_running():
         if event.wait(_POLL_S):
             return True
@@ -24,6 +24,7 @@ def waited(env: Any, event: threading.Event) -> bool:
 
 
 def failure(task: Any, env: Any, error: str, cause: str) -> FailureEvent:
+    """The failure of a task with this error name and Cause, in moto's form. The history gets it as TaskFailed."""
     details: Any = {
         "taskFailedEventDetails": {
             "error": error,
@@ -41,7 +42,7 @@ def failure(task: Any, env: Any, error: str, cause: str) -> FailureEvent:
 
 
 def as_text(value: Any) -> Any:
-    """`value` as JSON: times in ISO 8601 and bodies as text, as the aws-sdk integrations give them."""
+    """`value` as JSON can hold it, as the aws-sdk integrations give it: times in ISO 8601, bodies as text."""
     if isinstance(value, datetime):
         return value.isoformat(timespec="milliseconds").replace("+00:00", "Z")
     if isinstance(value, Mapping):
@@ -54,7 +55,7 @@ def as_text(value: Any) -> Any:
 
 
 def pascal(value: Any) -> Any:
-    """`value` with every key beginning with a capital, as Step Functions shows its own API."""
+    """`value` with a capital at the beginning of each key, as tasks show Step Functions' own API (`executionArn`)."""
     if isinstance(value, Mapping):
         return {key[:1].upper() + key[1:]: pascal(item) for key, item in value.items()}
     return [pascal(item) for item in value] if isinstance(value, list) else value

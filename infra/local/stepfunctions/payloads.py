@@ -1,6 +1,6 @@
-"""The 256 KiB of a state's input and output, and of a task's parameters and result.
+"""Keeps AWS's limit of 256 KiB for a state's input and output, and for a task's parameters and result.
 
-moto measures them written with spaces, refuses one of exactly the limit, and never measures parameters.
+moto measures the JSON with spaces, refuses a value of exactly the limit, and never measures parameters.
 https://docs.aws.amazon.com/step-functions/latest/dg/service-quotas.html"""
 
 from __future__ import annotations
@@ -25,14 +25,16 @@ LIMIT_BYTES = 262_144
 
 
 def is_within_limit(value: Any) -> bool:
-    """Whether the value, as JSON without spaces, may leave a state."""
+    """Whether the value, as JSON without spaces in UTF-8, has at most LIMIT_BYTES."""
     return len(json.dumps(value, separators=(",", ":"), ensure_ascii=False).encode()) <= LIMIT_BYTES
 
 
 def limit_payloads() -> None:
+    # Each of these modules has imported the function under its own name. May go when moto measures as AWS does.
     for module in (states, state_task_lambda, state_task_service):
         replace(module, is_within_size_quota=is_within_limit)
     kind: Any = state_task_service.StateTaskService
+    # moto calls this with the parameters before it makes the call.
     begin = kind._before_eval_execution
 
     def begin_within_limit(self: Any, env: Any, **given: Any) -> None:
@@ -44,7 +46,7 @@ def limit_payloads() -> None:
 
 
 def _too_large(task: Any, env: Any) -> FailureEvent:
-    """Of parameters, in the words that AWS has for results."""
+    """The failure of a task with parameters that are too large, in the words that AWS has for results."""
     cause = (
         f"The state/task '{task.name}' has parameters of a size exceeding the maximum number of bytes service limit."
     )

@@ -1,8 +1,12 @@
-"""RedriveExecution: an execution goes on where it failed, with its own definition and input.
+"""The operation RedriveExecution: an execution goes on where it failed, with its own definition and input.
 
 moto has no such operation. Here the program runs again over the journal of what it has done (`journal.py`). As on AWS:
-retries count from 0 again and time limits begin anew; `$$.Execution.RedriveCount` and `RedriveTime` change, StartTime
-does not; the history goes on with ExecutionRedriven; a call with the same client token is answered as before.
+
+- Retries count from 0 again, and time limits begin anew.
+- `$$.Execution.RedriveCount` and `$$.Execution.RedriveTime` change, `$$.Execution.StartTime` stays.
+- The history goes on with the event ExecutionRedriven.
+- A call with the same client token gets the answer of the first one.
+
 https://docs.aws.amazon.com/step-functions/latest/dg/redrive-executions.html"""
 
 from __future__ import annotations
@@ -19,23 +23,29 @@ from infra.local.stepfunctions.executions import LocalExecution, Redriven
 from infra.local.stepfunctions.journal import scope_of
 
 _TOKEN_LIFE = timedelta(minutes=15)
+"""How long a client token is known, on the cloud's clock."""
 _TOKENS = 10
-"""So many of the last client tokens are remembered."""
+"""The most client tokens that an execution keeps."""
 
 
 class NotRedrivableError(AWSError):
+    """AWS's answer to a redrive that is not possible; the message says why."""
+
     TYPE = "ExecutionNotRedrivable"
     STATUS = 400
 
 
 def redrive(execution: LocalExecution, token: str | None = None) -> datetime:
-    """The time at which the execution goes on, or went on when the token arrived before.
+    """Redrive the execution, and return the time of the redrive on the cloud's clock.
 
-    Raises NotRedrivableError; InvalidArn for an Express execution."""
+    If the client token is known, nothing happens and the earlier time is returned.
+
+    Raises NotRedrivableError if the execution cannot be redriven, and InvalidArn if it is an Express execution."""
     if execution.state_machine.type == StateMachineType.EXPRESS:
         raise InvalidArn(
             f"Invalid Arn: 'Resource type not valid in this context: express': '{execution.execution_arn}'"
         )
+    # One redrive at a time: of two at once the second one finds the execution running, or its token known.
     with execution.redriving:
         now = execution.cloud.clock.now()
         known = execution.redrive_tokens.get(token or "")
@@ -52,9 +62,10 @@ def redrive(execution: LocalExecution, token: str | None = None) -> datetime:
 
 
 def _go_on(execution: LocalExecution, now: datetime) -> None:
-    # The order matters to those who poll: the new worker has its environment and history before the status is RUNNING
-    # again, and `closed` and `ended` are cleared before it can end. The worker of before, if its thread still runs,
-    # sees in `Communication.terminated` that its environment is no longer the execution's.
+    """Start a new worker over the journal and the history of the run before."""
+    # The order matters to whoever polls. The new worker has its environment and history before the status is RUNNING
+    # again; `closed` and `ended` are cleared before the worker can end. If the thread of the former worker still runs,
+    # it sees in `Communication.terminated` that its environment is no longer the execution's.
     before: Any = execution.env
     execution.earlier_tokens.append(before.callback_pool_manager)
     execution.redrive_count += 1
@@ -74,8 +85,11 @@ def _go_on(execution: LocalExecution, now: datetime) -> None:
 
 
 def _continue_history(before: EventManager, env: Any) -> None:
-    # moto has no way to begin a history in the middle: the list and the next id are set by hand, and the first event
-    # of this run links to the last one of the run before.
+    """Let the history of the new environment begin with the events of the run before.
+
+    Example: 11 events that end with ExecutionFailed. ExecutionRedriven becomes event 12, with previousEventId 11."""
+    # moto cannot begin a history in the middle, so its private list and its next id are set by hand. May go when moto
+    # has RedriveExecution.
     events = before.get_event_history()
     env.event_manager._history_event_list.extend(events)
     env.event_manager._event_id_gen._next_id = len(events) + 1

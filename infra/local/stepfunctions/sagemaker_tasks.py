@@ -1,7 +1,6 @@
-"""The optimized SageMaker integration of Step Functions: create, and `.sync` that waits, describes and stops.
+"""The optimized SageMaker integration of Step Functions: a task creates, and with `.sync` waits, describes and stops.
 
-moto's interpreter does not know it. Error names are AWS's: what SageMaker's model names keeps its name, the rest
-(validation, access, throttling) is AmazonSageMakerException.
+moto's interpreter does not know this integration. It may go when moto does.
 """
 
 from __future__ import annotations
@@ -34,17 +33,21 @@ _OPTIMIZED = {
     "CreateTransformJob",
     "UpdateEndpoint",
 }
-"""Of the optimized integration, what is covered (labelling and tuning jobs are not)."""
+"""The operations of the optimized integration that are covered. Labelling and tuning jobs are not."""
 
+# The errors that SageMaker's model names.
 _MODELED = {"ConflictException", "ResourceInUse", "ResourceLimitExceeded", "ResourceNotFound"}
 
 
 def serve_sagemaker(cloud: Cloud, client_for: Callable[..., Any]) -> None:
-    """The optimized integration; its tasks are made by the factory that moto's parser calls."""
+    """Let moto's parser make tasks of the optimized integration.
+
+    `client_for(region, service, credentials)` gives a client under the machine's role."""
 
     class SageMakerTask(StateTaskServiceCallback):
         def __init__(self) -> None:
-            # moto's callback code needs the token's endpoint also for .sync.
+            # moto's code for `.sync` ends with `callback_endpoint.interrupt_all()`, and makes that endpoint only for
+            # classes that support tokens too.
             patterns: Any = {ResourceCondition.WaitForTaskToken, ResourceCondition.Sync}
             super().__init__(supported_integration_patterns=patterns)
 
@@ -55,7 +58,8 @@ def serve_sagemaker(cloud: Cloud, client_for: Callable[..., Any]) -> None:
             return set(get_service_model("sagemaker").operation_model(name).input_shape.members)
 
         def _eval_parameters(self, env: Any) -> Any:
-            # moto drops a parameter that the API does not know; AWS refuses the whole definition.
+            # moto drops a parameter that the API does not know, where AWS refuses the whole definition. Here the task
+            # fails by States.Runtime, which nothing can catch.
             assert self.parargs is not None
             self.parargs.eval(env=env)
             parameters = env.stack.pop()
@@ -87,8 +91,10 @@ def serve_sagemaker(cloud: Cloud, client_for: Callable[..., Any]) -> None:
             kind = next(key for key in submitted if key.endswith("JobArn")).removesuffix("JobArn")
             named = {f"{kind}JobName": normalised_parameters[f"{kind}JobName"]}
 
+            # moto calls this again and again until it returns something; here it waits for the job's end itself.
             def resolve() -> Any:
-                # Stopped or timed out: as documented for `.sync`, Step Functions then tries to stop the job.
+                # False if the task was stopped or has timed out. Then Step Functions tries to stop the job, as is
+                # documented for `.sync`.
                 if not waited(env, jobs(cloud).ended[submitted[f"{kind}JobArn"]]):
                     getattr(client, f"stop_{kind.lower()}_job")(**named)
                     return {}
@@ -111,9 +117,10 @@ def serve_sagemaker(cloud: Cloud, client_for: Callable[..., Any]) -> None:
 
 
 def sagemaker_error(error: ClientError) -> tuple[str, str]:
-    """Error name and Cause of a refused SageMaker call.
+    """The error name and the Cause of a task whose SageMaker call was refused.
 
-    What SageMaker's model does not name (validation, access, throttling) is AmazonSageMakerException."""
+    An error that SageMaker's model names keeps its name: `SageMaker.ResourceInUseException`. All others (validation,
+    access, throttling) are `SageMaker.AmazonSageMakerException`."""
     code, message = error.response["Error"]["Code"], error.response["Error"]["Message"]
     answer = error.response["ResponseMetadata"]
     name = f"{code.removesuffix('Exception')}Exception" if code in _MODELED else "AmazonSageMakerException"

@@ -1,7 +1,8 @@
-"""TestState: one state of a definition, with a mock in place of its call.
+"""The operation TestState: runs one state of a definition, with a mock in place of its call.
 
-moto has no such operation. The state runs in its interpreter, alone: an error is not tried again, the answer says which
-retrier would, and when. https://docs.aws.amazon.com/step-functions/latest/apireference/API_TestState.html"""
+moto has no such operation. Here the state runs alone in moto's interpreter. A failed task is not retried: the answer
+says which retrier would retry it, and after how many seconds.
+https://docs.aws.amazon.com/step-functions/latest/apireference/API_TestState.html"""
 
 from __future__ import annotations
 
@@ -34,15 +35,19 @@ from infra.local.stepfunctions.mocked_iterations import check_iterations, mock_i
 from infra.local.stepfunctions.mocked_results import check_result
 
 LONGEST_S = 5 * 60
-"""AWS's time limit for the state."""
+"""AWS's time limit for the state, in seconds."""
 ALONE = "TestState"
-"""The name of a state whose definition comes without a machine."""
+"""The name of a state whose definition comes without its machine."""
 WAITING = (".sync", ".sync:2", ".waitForTaskToken")
+"""The ends of the resource of a task that waits. Such a task needs a mock."""
 _NAME = "test"
+"""The name of the machine, of the execution and of the test case of a mock."""
 
 
 def try_state(cloud: Cloud, given: Mapping[str, Any]) -> dict[str, Any]:
-    """What TestState answers to this request."""
+    """The answer of TestState to the request `given`, whose fields have the API's names.
+
+    Raises ValidationException for a request that AWS refuses too, and NotImplementedError for what is not covered."""
     name, definition = _state_of(given)
     _check(definition, given)
     inspected = Inspected()
@@ -60,7 +65,7 @@ def try_state(cloud: Cloud, given: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _state_of(given: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
-    """The name of the state and its definition."""
+    """The name of the state and its definition. The request has the state alone, or a machine and a state's name."""
     definition = json.loads(given["definition"])
     name = given.get("stateName")
     if name is None:
@@ -71,6 +76,7 @@ def _state_of(given: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
 
 
 def _check(state: Mapping[str, Any], given: Mapping[str, Any]) -> None:
+    """Raise for a request that cannot be answered, before anything runs."""
     mock, kind = given.get("mock"), state.get("Type")
     if kind == "Parallel":
         raise NotImplementedError("the local cloud does not cover TestState of a Parallel state")
@@ -95,13 +101,15 @@ def _check(state: Mapping[str, Any], given: Mapping[str, Any]) -> None:
 
 
 def _parsed(name: str, state: Mapping[str, Any]) -> Any:
-    """moto's component of the state, of nobody else: what is changed in it changes no machine."""
+    """moto's component of the state, parsed for this test alone, so that changes of it change no machine."""
+    # `__wrapped__` goes past the cache of `machines._parse_once`, whose programs are shared by executions.
     parse: Any = AmazonStateLanguageParser.parse
     program, _ = parse.__wrapped__(json.dumps({"StartAt": name, "States": {name: state}}))
     return program.states.states[name]
 
 
 def _environment(cloud: Cloud, name: str, given: Mapping[str, Any]) -> Any:
+    """moto's environment for the state: its input, its context object, the role and the mock."""
     started = json.loads(given.get("input") or "{}")
     machine = f"arn:aws:states:{cloud.region}:{ACCOUNT}:stateMachine:{_NAME}"
     context: dict[str, Any] = {
@@ -115,6 +123,7 @@ def _environment(cloud: Cloud, name: str, given: Mapping[str, Any]) -> Any:
         },
         "StateMachine": {"Id": machine, "Name": _NAME},
     }
+    # The request's own context wins, field by field: `{"Execution": {"Name": "x"}}` leaves the other fields.
     for key, value in json.loads(given.get("context") or "{}").items():
         context[key] = {**context.get(key, {}), **value} if isinstance(value, dict) else value
     details = AWSExecutionDetails(account=ACCOUNT, region=cloud.region, role_arn=given.get("roleArn", ""))
@@ -133,6 +142,7 @@ def _environment(cloud: Cloud, name: str, given: Mapping[str, Any]) -> Any:
 
 
 def _mock(name: str, mock: Mapping[str, Any] | None) -> MockTestCase | None:
+    """The mock in moto's form: one response, of the first attempt (0 to 0)."""
     if not mock:
         return None
     response: Any
@@ -145,7 +155,7 @@ def _mock(name: str, mock: Mapping[str, Any] | None) -> MockTestCase | None:
 
 
 def _evaluated(cloud: Cloud, name: str, state: Any, env: Any, inspected: Inspected) -> dict[str, Any]:
-    """The answer without its inspection data."""
+    """Run the state, and return the answer without its inspection data."""
     failed: list[dict[str, str]] = []
     would_retry = threading.Event()
     ended = threading.Event()
@@ -162,6 +172,7 @@ def _evaluated(cloud: Cloud, name: str, state: Any, env: Any, inspected: Inspect
         finally:
             ended.set()
 
+    # On a thread of its own, which outlives the time limit: moto's interpreter cannot be interrupted.
     cloud.background(f"test-{name}", run)
     end = cloud.clock.timestamp() + LONGEST_S
     while not ended.wait(0.2) and not cloud.stopping.is_set():
@@ -176,6 +187,7 @@ def _evaluated(cloud: Cloud, name: str, state: Any, env: Any, inspected: Inspect
 
 
 def _succeeded(env: Any, inspected: Inspected) -> dict[str, Any]:
+    """The answer for a state without an error of its own: SUCCEEDED, CAUGHT_ERROR, or FAILED for a Fail state."""
     program = env.program_state()
     if not isinstance(program, ProgramEnded | ProgramRunning):  # a Fail state
         error = getattr(program, "error", None) or {}

@@ -1,8 +1,12 @@
-"""What a Task state calls: the service integrations of Step Functions, made with the machine's role.
+"""The calls of Task states: the service integrations of Step Functions, made under the machine's role.
 
-moto's interpreter calls with the keys ak/sk, so no machine's policy is ever checked. It knows no SageMaker integration,
-names aws-sdk services by their lower-case endpoint, starts nested executions with parameters that botocore refuses,
-and leaves datetime objects in results, which no later state can read.
+moto's interpreter differs from AWS in these points, which are mended here:
+
+- It calls with the keys `ak` and `sk`, so that no policy of a machine is checked.
+- It has no SageMaker integration (`sagemaker_tasks.py`).
+- In error names it writes a service of `aws-sdk` as its lower-case endpoint.
+- It starts nested executions with parameters that botocore refuses.
+- It leaves datetime objects in results, which no later state can read.
 """
 
 from __future__ import annotations
@@ -33,7 +37,7 @@ from infra.local.sagemaker.api import in_milliseconds
 from infra.local.stepfunctions.outcomes import as_text, failure, pascal, waited
 from infra.local.stepfunctions.sagemaker_tasks import serve_sagemaker
 
-# aws-sdk names (the packages of the Java SDK) where botocore's name of the service is another.
+# Names of `aws-sdk` integrations (packages of the Java SDK) that differ from botocore's name of the service.
 _BOTOCORE = {
     "applicationautoscaling": "application-autoscaling",
     "cloudwatchlogs": "logs",
@@ -42,7 +46,7 @@ _BOTOCORE = {
     "sfn": "stepfunctions",
     "states": "stepfunctions",
 }
-# As the Java SDK writes a service in its exceptions, and so Step Functions in error names.
+# The names of services in the Java SDK's exceptions. Step Functions uses them in error names: `DynamoDb.…Exception`.
 _IN_ERRORS = {
     "applicationautoscaling": "ApplicationAutoScaling",
     "athena": "Athena",
@@ -65,6 +69,7 @@ _IN_ERRORS = {
     "ssm": "Ssm",
     "sts": "Sts",
 }
+# moto's modules that make clients.
 _WITH_CLIENTS = (
     lambda_eval_utils,
     state_task_service_aws_sdk,
@@ -77,6 +82,8 @@ _WITH_CLIENTS = (
 )
 
 
+# Optimized integrations whose refusals moto names wrongly: moto's class, botocore's name of the service, its name in
+# error names, and the base exception of the SDK for Java.
 _BASES = (
     (state_task_service_sfn.StateTaskServiceSfn, "stepfunctions", "StepFunctions", "AWSStepFunctionsException"),
     (state_task_service_events.StateTaskServiceEvents, "events", "EventBridge", "AmazonEventBridgeException"),
@@ -84,6 +91,7 @@ _BASES = (
 
 
 def call_as_role(cloud: Cloud) -> None:
+    # Each module has imported moto's function under its own name, so it is replaced in each of them.
     def client_for(region: str, service: str, state_credentials: Any) -> Any:  # noqa: ARG001 (moto names it)
         return as_role(cloud, state_credentials.role_arn, service, principal="states.amazonaws.com")
 
@@ -111,9 +119,10 @@ def _use_aws_names() -> None:
 
 
 def _name_refusals() -> None:
-    """What an API's model does not name has the name of the service's base exception in the SDK for Java.
+    """Name a refused call as AWS does.
 
-    So a throttled start is StepFunctions.AWSStepFunctionsException; moto makes up a name, and of PutEvents
+    An error that the API's model does not name has the name of the service's base exception in the SDK for Java. So a
+    throttled start is `StepFunctions.AWSStepFunctionsException`. moto makes up a name, or for PutEvents gives
     States.Runtime, which no retrier takes."""
     for task, service, prefix, base in _BASES:
         replace(task, _from_error=_namer(task, service, prefix, base))
@@ -140,7 +149,7 @@ def _namer(task: Any, service: str, prefix: str, base: str) -> Callable[..., Any
 
 
 def _to_members(service: str, action: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
-    """The top-level parameters in the case of the API's own members (`StateMachineArn` → `stateMachineArn`)."""
+    """The top-level parameters, named as the API's members: `StateMachineArn` becomes `stateMachineArn`."""
     name = action[:1].upper() + action[1:]
     shape = get_service_model(service).operation_model(name).input_shape
     known = {member.lower(): member for member in (shape.members if shape else ())}
@@ -148,7 +157,7 @@ def _to_members(service: str, action: str, parameters: Mapping[str, Any]) -> dic
 
 
 def _start_nested(cloud: Cloud, client_for: Callable[..., Any]) -> None:
-    """`states:startExecution` plain, `.sync` (output as a string) and `.sync:2` (output as JSON)."""
+    """Serve `states:startExecution`: plain, with `.sync` (Output is a string) and with `.sync:2` (Output is JSON)."""
     from infra.local.stepfunctions.executions import ended
 
     task = state_task_service_sfn.StateTaskServiceSfn
@@ -174,7 +183,8 @@ def _start_nested(cloud: Cloud, client_for: Callable[..., Any]) -> None:
             arn = env.stack.pop()["ExecutionArn"]
 
             def resolve() -> Any:
-                # As documented for `.sync`: a parent that is stopped tries to stop the execution that it started.
+                # False if the parent was stopped. Then it tries to stop the execution that it started, as is documented
+                # for `.sync`.
                 if not waited(env, ended(cloud, arn)):
                     client.stop_execution(executionArn=arn)
                     return {}

@@ -1,7 +1,10 @@
-"""Waiting inside an execution by the cloud's clock: Wait states, retry intervals, task tokens, time limits.
+"""Lets an execution wait by the cloud's clock: Wait states, retry intervals, task tokens, a machine's time limit.
 
-moto waits by the machine's clock, so that moving the cloud's time would leave a Wait of a day waiting for a day; its
-retry intervals cannot be interrupted, and its Wait for a timestamp takes the host's time zone for UTC.
+moto waits by the clock of this computer: a Wait of a day would last a day, however the cloud's time is moved. Its retry
+intervals cannot be interrupted, and its Wait for a timestamp takes the host's time zone for UTC.
+
+Still moto's, so in real seconds: HeartbeatSeconds, and TimeoutSeconds of a task that waits for no token. The patches
+may go when moto reads all its times from one clock that can be replaced.
 """
 
 from __future__ import annotations
@@ -34,22 +37,24 @@ from infra.local.kernel.patching import replace
 from infra.local.stepfunctions.executions import stamp
 
 _POLL_S = 0.1
-"""Real seconds after which the cloud's clock is read again: a move of it does not wake those that wait."""
+"""Real seconds after which a waiting thread reads the cloud's clock again: a move of the clock wakes nobody."""
 _LONG_S = 60.0
-"""An execution in a longer wait counts as idle: only a move of the clock will end it soon."""
+"""An execution whose wait has more seconds left counts as idle: only a move of the clock can end it soon."""
 _FOR_EVER = float("inf")
 
 
 @dataclass(kw_only=True)
 class Waits:
-    """Until when (seconds of the cloud's clock) something of an execution waits."""
+    """The waits of all executions that are under way."""
 
     until: dict[int, tuple[str, float]] = field(default_factory=dict)
-    """By thread, since each branch of an execution waits on its own: the execution's ARN and the time."""
+    """By the id of the waiting thread: the execution's ARN, and the end of the wait on the cloud's clock (seconds).
+
+    By thread, since each branch of an execution waits on its own."""
 
 
 def is_waiting(cloud: Cloud, execution_arn: str) -> bool:
-    """Whether the execution is in a Wait that has more than a minute left, or waits for a token."""
+    """Whether a branch of the execution is in a Wait with more than a minute left, or waits for a token."""
     kept = cloud.part(Waits)
     soon = cloud.clock.timestamp() + _LONG_S
     return any(arn == execution_arn and until > soon for arn, until in list(kept.until.values()))
@@ -57,6 +62,7 @@ def is_waiting(cloud: Cloud, execution_arn: str) -> bool:
 
 @contextmanager
 def _noted(cloud: Cloud, env: Any, until: float) -> Iterator[None]:
+    """Note within the block that this thread waits until that time."""
     kept = cloud.part(Waits)
     kept.until[threading.get_ident()] = env.states.context_object.context_object_data["Execution"]["Id"], until
     try:
@@ -70,7 +76,8 @@ def pause(cloud: Cloud, env: Any, seconds: float) -> None:
     end = cloud.clock.timestamp() + seconds
     with _noted(cloud, env, end):
         while env.is_running() and not cloud.stopping.is_set() and (left := end - cloud.clock.timestamp()) > 0:
-            # Cut short, since the clock may be moved and the event is cleared as soon as it is set.
+            # In short steps: the clock may be moved meanwhile, and moto clears the event as soon as it has set it, so
+            # that a thread may miss it.
             env.program_state_event.wait(min(left, _POLL_S))
 
 
@@ -83,6 +90,9 @@ def wait_by_clock(cloud: Cloud) -> None:
 
 
 def _use_clock(cloud: Cloud) -> None:
+    """Let events, the context object and Waits for a timestamp read the cloud's clock."""
+
+    # A stand-in for `datetime` in moto's module of states, which asks it for the present time only.
     class ClockTime(datetime):
         @classmethod
         def now(cls, tz: Any = None) -> ClockTime:
@@ -91,7 +101,7 @@ def _use_clock(cloud: Cloud) -> None:
         def isoformat(self, *_: Any, **__: Any) -> str:
             return stamp(datetime.fromtimestamp(self.timestamp(), UTC))
 
-    # The context object's EnteredTime.
+    # It writes the context object's EnteredTime.
     replace(state_module, datetime=SimpleNamespace(datetime=ClockTime, timezone=timezone))
     replace(EventManager, _get_current_timestamp=staticmethod(cloud.clock.now))
 
@@ -106,7 +116,7 @@ def _use_clock(cloud: Cloud) -> None:
 
 
 def _wait_for_retries(cloud: Cloud) -> None:
-    # As moto's own evaluation, step by step, but for the pause, which moto sleeps through.
+    # moto's own evaluation step by step, except for the pause, which moto sleeps through.
     def evaluate(self: Any, env: Any) -> None:
         self.error_equals.eval(env)
         if not env.stack.pop():
@@ -125,6 +135,7 @@ def _wait_for_retries(cloud: Cloud) -> None:
 
 
 def _wait_for_tokens(cloud: Cloud) -> None:
+    # Ends with the token's answer, at the time limit, or when the execution is stopped.
     def wait(env: Any, seconds: float, endpoint: Any) -> Any:
         end = cloud.clock.timestamp() + seconds
         while env.is_running() and not cloud.stopping.is_set() and (left := end - cloud.clock.timestamp()) > 0:
@@ -136,7 +147,7 @@ def _wait_for_tokens(cloud: Cloud) -> None:
 
     def evaluate(self: Any, env: Any, timeout_seconds: float, callback_endpoint: Any, heartbeat_endpoint: Any) -> Any:
         if self.resource.condition != "waitForTaskToken":
-            # A .sync task: moto would keep a second thread waiting for a token that nobody has.
+            # A `.sync` task: moto would let a second thread wait for a token that nobody has.
             return None
         with _noted(cloud, env, _FOR_EVER):
             if heartbeat_endpoint is not None:
@@ -147,7 +158,7 @@ def _wait_for_tokens(cloud: Cloud) -> None:
 
 
 def _limit_programs(cloud: Cloud) -> None:
-    """A machine's TimeoutSeconds by the cloud's clock."""
+    """Count a machine's TimeoutSeconds by the cloud's clock."""
 
     def evaluate(self: Any, env: Any) -> None:
         env.next_state_name = self.start_at.start_at_name
@@ -157,7 +168,8 @@ def _limit_programs(cloud: Cloud) -> None:
             EvalComponent.eval(self, env)
             done.set()
 
-        # The program runs on a thread of its own, which outlives a time limit until its task looks at the state.
+        # The program runs on a thread of its own. After a time limit this thread lives on until its task looks at the
+        # state of the environment. The present thread waits in steps of at most a second, since the clock may move.
         limit_s = self.timeout_seconds.timeout_seconds if self.timeout_seconds else _FOR_EVER
         end = cloud.clock.timestamp() + limit_s
         cloud.background("program", run)

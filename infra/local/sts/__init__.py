@@ -1,1 +1,1 @@
-"""AWS STS."""
+"""AWS STS: roles that are assumed."""

@@ -1,4 +1,4 @@
-"""Refuse AssumeRole of a role that does not exist: moto 5.2.5 hands out keys for any name."""
+"""Refuses AssumeRole of a role that does not exist: moto 5.2.5 gives keys for any name."""
 
 from __future__ import annotations
 
@@ -12,11 +12,14 @@ if TYPE_CHECKING:
 
 
 def refuse_missing_roles(cloud: Cloud) -> None:
+    """Let a guard answer such calls before moto sees them. May go when moto refuses them."""
     cloud.guards.append(_refusal)
 
 
 def _refusal(call: Call) -> Refusal | None:
-    """AWS's answer does not say whether the role is missing or does not trust the caller."""
+    """The answer to AssumeRole of a role that does not exist; None for any other call.
+
+    As on AWS it does not say whether the role does not exist or does not trust the caller."""
     if call.name != "sts:AssumeRole":
         return None
     role = str(call.parameters().get("RoleArn"))
@@ -27,6 +30,7 @@ def _refusal(call: Call) -> Refusal | None:
 
 
 def _roles() -> set[str]:
+    """The ARNs of all roles."""
     from moto.iam.models import iam_backends
 
     return {role.arn for role in iam_backends[ACCOUNT]["aws"].roles.values()}

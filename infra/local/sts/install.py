@@ -1,9 +1,9 @@
-"""AWS STS.
+"""AWS STS: AssumeRole.
 
 AWS does: refuse to assume a role that does not exist.
-moto does: hand out keys for any name.
+moto does: give keys for any name.
 We do: refuse what AWS refuses, in its words.
-Weaker: a role that assumes another needs its own policy only, the other's trust is not checked.
+Weaker: a role that assumes another one needs only its own policy. The trust policy of the other one is not checked.
 """
 
 from infra.local.kernel.cloud import Cloud

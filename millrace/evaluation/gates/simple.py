@@ -6,7 +6,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from pydantic import AfterValidator
 
 from millrace.evaluation.evidence import Contender, Estimate, Measure
 from millrace.evaluation.gates.gate import Gate, Verdict, unknown, unsuited, words_of
@@ -16,18 +18,23 @@ from millrace.features.signature import Signature, TensorKind
 if TYPE_CHECKING:
     from millrace.tasks.task import Task
 
-SimpleKind = Literal["boosted_trees", "linear"]
-TAKES: dict[SimpleKind, tuple[TensorKind, ...]] = {
+TAKES: dict[str, tuple[TensorKind, ...]] = {
     "boosted_trees": ("numbers", "categories", "history"),
     "linear": ("numbers", "categories", "history", "image", "text"),
 }
 """The kinds of tensors that each simple model takes; the strongest model comes first."""
 
 
-def strongest(kinds: Iterable[TensorKind]) -> SimpleKind:
+def strongest(kinds: Iterable[TensorKind]) -> str:
     """The strongest simple model that takes tensors of all these kinds: `["numbers", "text"]` needs `linear`."""
     wanted = set(kinds)
     return next(kind for kind, taken in TAKES.items() if wanted <= set(taken))
+
+
+def _known_kind(kind: str) -> str:
+    if kind not in TAKES:
+        raise ValueError(f"expected one of {', '.join(TAKES)}, got {kind!r}")
+    return kind
 
 
 class Simple(Gate):
@@ -35,7 +42,7 @@ class Simple(Gate):
 
     For tables and histories `boosted_trees` is the model to beat. `linear` takes images and texts as well."""
 
-    kind: SimpleKind
+    kind: Annotated[str, AfterValidator(_known_kind)]
     measure: Measure = "error"
     """What the two models are compared by."""
     otherwise: Literal["refuse", "warn"] = "refuse"

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
+from millrace.evaluation.evidence import Measure
 from millrace.evaluation.gates.gate import Verdict, at_least
 from millrace.evaluation.naive.rule import LabelledRows, NaiveAnswer, NaiveGate, mean_answer, number
 from millrace.evaluation.report import Evaluation
@@ -19,6 +20,7 @@ class BaseRate(NaiveGate):
     A model must beat it in log loss, by `margin` as a share of the rule's log loss. The error would not do: if one
     class is rare, a good model and no model are right equally often."""
 
+    measure: ClassVar[Measure] = "log_loss"
     kind: Literal["base_rate"]
 
     @classmethod

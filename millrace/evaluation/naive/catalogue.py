@@ -14,6 +14,7 @@ from millrace.evaluation.naive.seasonal_naive import SeasonalNaive
 from millrace.evaluation.report import NaiveFigures
 
 if TYPE_CHECKING:
+    from millrace.evaluation.evidence import Measure
     from millrace.tasks.task import Task
 
 NaiveRule = Annotated[SeasonalNaive | BaseRate | Median | Mean, Field(discriminator="kind")]
@@ -23,6 +24,11 @@ NAIVE_RULES: dict[str, type[NaiveGate]] = {
     get_args(rule.model_fields["kind"].annotation)[0]: rule for rule in get_args(get_args(NaiveRule)[0])
 }
 """The classes of the rules by kind: `{"seasonal_naive": SeasonalNaive, …}`."""
+
+
+def measure_of(kind: str) -> Measure:
+    """What a model and the rule of this kind are compared by; the error for a rule that is gone from the catalogue."""
+    return NAIVE_RULES.get(kind, NaiveGate).measure
 
 
 def suiting(task: Task) -> list[str]:

@@ -9,10 +9,11 @@ from __future__ import annotations
 import math
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 from pydantic import Field
 
+from millrace.evaluation.evidence import Measure
 from millrace.evaluation.gates.gate import Gate, Verdict, at_most
 from millrace.evaluation.report import Evaluation
 
@@ -55,6 +56,8 @@ class NaiveAnswer:
 class NaiveGate(Gate):
     """One naive rule. A subclass declares its `kind`, and `label_age_hours` if it looks back from each row."""
 
+    measure: ClassVar[Measure] = "error"
+    """What a model and the rule are compared by."""
     kind: str
     margin: Margin
     """By how much the model's error must lie below the rule's.

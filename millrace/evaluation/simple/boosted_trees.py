@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -29,8 +29,6 @@ class BoostedTrees:
     With at least FEWEST_TO_STOP rows, a tenth of the rows is set aside, and the fit stops when the loss there no longer
     falls. Without that, 200 rounds on a few thousand rows with a rare class know the rows by heart, and are worse than
     the shares of the classes."""
-
-    kind: ClassVar[str] = "boosted_trees"
 
     @staticmethod
     def answers(train: Matrix, target_M: npt.NDArray[Any], test: Matrix, task: Task) -> Floats:

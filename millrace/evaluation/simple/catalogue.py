@@ -1,5 +1,5 @@
-"""The simple models by kind. Add a model: one file with its class, one line here, and in `gates/simple.py` its kind and
-the tensors that it takes."""
+"""The simple models by kind. Add a model: one file with its class, one line here, and one in `TAKES` of
+`gates/simple.py`."""
 
 from __future__ import annotations
 
@@ -15,16 +15,15 @@ from millrace.evaluation.simple.model import MOST_ROWS, SimpleModel
 from millrace.features.catalogue import encode, signature
 
 if TYPE_CHECKING:
-    from millrace.evaluation.gates.simple import SimpleKind
     from millrace.evaluation.measures.case import Case
 
-SIMPLE: dict[SimpleKind, type[SimpleModel]] = {
+SIMPLE: dict[str, type[SimpleModel]] = {
     "linear": Linear,
     "boosted_trees": BoostedTrees,
 }
 
 
-def fit_and_answer(kind: SimpleKind, case: Case) -> Answered:
+def fit_and_answer(kind: str, case: Case) -> Answered:
     """The answers of the simple model of this kind to all test rows.
 
     It is fitted on the candidate's training rows, at most MOST_ROWS of them."""

@@ -6,7 +6,7 @@ answer.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -32,8 +32,6 @@ class Linear:
 
     Numbers are standardised; a missing one counts as the mean, and a second column says that it is missing. Each value
     of a category has a column of 0 and 1. Each word has a column, weighted by how rare the word is."""
-
-    kind: ClassVar[str] = "linear"
 
     @staticmethod
     def answers(train: Matrix, target_M: npt.NDArray[Any], test: Matrix, task: Task) -> Floats:

@@ -5,7 +5,7 @@ Axes: M training rows, T test rows, W numbers of an answer.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -19,8 +19,6 @@ MOST_ROWS = 50_000
 
 class SimpleModel(Protocol):
     """One kind of simple model. Equal rows give equal answers: whatever is random has a fixed seed."""
-
-    kind: ClassVar[str]
 
     @staticmethod
     def answers(train: Matrix, target_M: npt.NDArray[Any], test: Matrix, task: Task) -> Floats:

@@ -15,8 +15,6 @@ if TYPE_CHECKING:
 
 LAST_SIDE = 4
 """Behind the last block each side of an image must still have this many pixels."""
-OF_IMAGES = frozenset({"rotation", "scale", "shift", "answer_shift", "brightness"})
-"""The parameters that are for images alone."""
 
 
 def too_small(image: TensorSpec, *, blocks: int) -> str:
@@ -28,12 +26,33 @@ def too_small(image: TensorSpec, *, blocks: int) -> str:
     return f"sides of {smallest} pixels or more for {blocks} blocks" if is_small else ""
 
 
-class Cnn(Parameters):
+class ImageParameters(Parameters):
+    """The hyperparameters of every family that reads images: what training does to an image, and what stands beside it.
+
+    A change of images that changes the answer must be switched off: a 6 that is turned far enough is a 9, and a ripe
+    fruit may differ from an unripe one by its size."""
+
+    rotation: Annotated[float, Field(ge=0, le=180)] = 10.0
+    """Training images are turned by up to this many degrees either way."""
+    scale: Annotated[float, Field(ge=0, lt=1)] = 0.1
+    """Training images are made larger or smaller by up to this share of their size."""
+    shift: Annotated[int, Field(ge=0, le=64)] = 2
+    """Training images are moved by up to this many pixels; their edges are repeated."""
+    brightness: bool = True
+    """Whether the mean and the deviation of each channel are inputs of their own: the pixels are standardised by them.
+
+    Set it to false if they show the camera and not the answer."""
+
+
+OF_IMAGES = frozenset({*ImageParameters.__annotations__, "answer_shift"})
+"""The parameters that are for images alone."""
+
+
+class Cnn(ImageParameters):
     """Convolutions with residual blocks, over an image (ResNet) or over the steps of a history (TCN).
 
     Over an image, each block after the first halves height and width. Over a history, it looks twice as far back. The
-    defaults are for a few thousand small images of any kind. A change of images that changes the answer must be
-    switched off: a 6 that is turned far enough is a 9, and a ripe fruit may differ from an unripe one by its size."""
+    defaults are for a few thousand small images of any kind."""
 
     network: ClassVar[str] = "millrace.models.cnn.network"
     int8: ClassVar[Int8] = "static"
@@ -48,20 +67,10 @@ class Cnn(Parameters):
     """The channels of each block; there are as many blocks."""
     hidden: Annotated[int, Field(ge=1, le=8192)] = 64
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.2
-    rotation: Annotated[float, Field(ge=0, le=180)] = 10.0
-    """Training images are turned by up to this many degrees either way."""
-    scale: Annotated[float, Field(ge=0, lt=1)] = 0.1
-    """Training images are made larger or smaller by up to this share of their size."""
-    shift: Annotated[int, Field(ge=0, le=64)] = 2
-    """Training images are moved by up to this many pixels; their edges are repeated."""
     answer_shift: Annotated[int, Field(ge=0, le=8)] = 0
     """An answer is the mean of five: of the image as it is, and moved by this many pixels to each side.
 
     That takes five times as long. 0 means one answer, for the image as it is."""
-    brightness: bool = True
-    """Whether the mean and the deviation of each channel are inputs of their own: the pixels are standardised by them.
-
-    Set it to false if they show the camera and not the answer."""
     epochs: Annotated[int, Field(ge=1, le=1000)] = 12
     batch_size: Annotated[int, Field(ge=8, le=65536)] = 64
     learning_rate: Annotated[float, Field(gt=0, lt=1)] = 2e-3

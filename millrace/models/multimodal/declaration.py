@@ -9,14 +9,14 @@ from pydantic import Field, model_validator
 from millrace.artefact.rows_per_pass import RowsPerPass
 from millrace.errors import WorkloadError
 from millrace.features.signature import JOINED, Signature, TensorSpec
-from millrace.models.cnn.declaration import too_small
-from millrace.models.parameters import Int8, Parameters, Schedule, refuse
+from millrace.models.cnn.declaration import ImageParameters, too_small
+from millrace.models.parameters import Int8, Schedule, refuse
 
 if TYPE_CHECKING:
     from millrace.tasks.task import Task
 
 
-class Multimodal(Parameters):
+class Multimodal(ImageParameters):
     """A trunk for each text, image and history. One linear layer and one hidden layer read all trunks and the columns.
 
     In training, inputs are left out at random, so a row may lack any of them: a text without a word, an image that is
@@ -39,16 +39,6 @@ class Multimodal(Parameters):
     """How many numbers each trunk gives to the layers behind."""
     channels: Annotated[tuple[Annotated[int, Field(ge=1, le=1024)], ...], Field(min_length=1, max_length=6)] = (16, 32)
     """The channels of each block of convolutions, over images and over histories."""
-    rotation: Annotated[float, Field(ge=0, le=180)] = 10.0
-    """Training images are turned by up to this many degrees either way."""
-    scale: Annotated[float, Field(ge=0, lt=1)] = 0.1
-    """Training images are made larger or smaller by up to this share of their size."""
-    shift: Annotated[int, Field(ge=0, le=64)] = 2
-    """Training images are moved by up to this many pixels; their edges are repeated."""
-    brightness: bool = True
-    """Whether the mean and the deviation of each channel are inputs of their own: the pixels are standardised by them.
-
-    Set it to false if they show the camera and not the answer."""
     layers: Annotated[int, Field(ge=1, le=24)] = 1
     """With `text: transformer`: its layers."""
     heads: Annotated[int, Field(ge=1, le=64)] = 4

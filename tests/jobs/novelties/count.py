@@ -28,6 +28,7 @@ class Count:
     error_name: ClassVar[str] = "mean absolute error"
     error_is_share: ClassVar[bool] = False
     part_names: ClassVar[tuple[str, ...]] = ()
+    class_names: ClassVar[tuple[str, ...]] = ()
     error_unit: ClassVar[str] = ""
 
     @classmethod

@@ -24,9 +24,10 @@ from millrace.contract.validate import validate
 from millrace.features import catalogue
 from millrace.files.origin import Origin
 from millrace.files.sniff import read_drop
-from millrace.workload.load import load_workload, workload_folders, workloads_folder
+from millrace.workload.load import load_workload
+from tests.shipped import SHIPPED
 
-FOLDERS = {folder.name: folder for folder in workload_folders(workloads_folder())}
+FOLDERS = {folder.name: folder for folder in SHIPPED}
 MOST, COMPARED = 6_000, 150
 """Rows of a sample that are read, and those that are sent."""
 

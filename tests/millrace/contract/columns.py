@@ -13,22 +13,14 @@ import yaml
 from PIL import Image as Picture
 
 from millrace.contract.kinds import Kind, to_base64
-from millrace.contract.load import DECLARED_TYPES, load_contract
+from millrace.contract.load import TYPES_OF_KIND, load_contract
 from millrace.contract.rules.catalogue import RULES
 from millrace.contract.schema import Column
-
-LOGICAL: dict[Kind, tuple[str, str]] = {
-    kind: (logical, physical)
-    for logical, kinds in DECLARED_TYPES.items()
-    for physical, kind in kinds.items()
-    if physical
-}
-LOGICAL["timestamp_utc"] = LOGICAL["timestamp"]
 
 
 def declared(kind: Kind, properties: Mapping[str, Any]) -> Column:
     """The column `c` as `load_contract` reads it; raises WorkloadError as it does."""
-    logical, physical = LOGICAL[kind]
+    logical, physical = TYPES_OF_KIND[kind]
     options = {"timezone": True} if kind == "timestamp_utc" else {}
     column = {"name": "c", "logicalType": logical, "physicalType": physical} | properties
     column["logicalTypeOptions"] = options | properties.get("logicalTypeOptions", {})

@@ -19,9 +19,9 @@ from millrace.messages.training_run import Run
 from millrace.release.card import Records, card_of
 from millrace.tasks.binary import Binary
 from millrace.workload.declaration import check_card
-from millrace.workload.load import load_workload, workload_folders
+from millrace.workload.load import load_workload
+from tests.shipped import SHIPPED, WORKLOADS
 
-WORKLOADS = Path(__file__).resolve().parents[3] / "workloads"
 SCHEMA = json.loads(Path(__file__).with_name("model_card_schema.json").read_text())
 ESTIMATE = {"value": 0.13, "low": 0.11, "high": 0.15}
 REPORT = {
@@ -176,7 +176,7 @@ def test_a_card_needs_what_only_people_can_say() -> None:
     check_card(lacking, "local")
 
 
-@pytest.mark.parametrize("folder", workload_folders(WORKLOADS), ids=lambda folder: folder.name)
+@pytest.mark.parametrize("folder", SHIPPED, ids=lambda folder: folder.name)
 def test_every_workload_here_can_have_cards(folder: Path) -> None:
     check_card(load_workload(folder), "prod")
 

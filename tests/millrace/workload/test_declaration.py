@@ -12,8 +12,7 @@ from millrace.models.catalogue import FAMILIES
 from millrace.tasks.catalogue import TASKS
 from millrace.workload.declaration import Feature
 from millrace.workload.load import load_workload
-
-SHIPPED = sorted(path.parent for path in (Path(__file__).resolve().parents[3] / "workloads").glob("*/workload.yaml"))
+from tests.shipped import SHIPPED
 
 
 @pytest.fixture

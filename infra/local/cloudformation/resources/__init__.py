@@ -1,1 +1,1 @@
-"""CloudFormation's resource types as tables: one file per service family, each type made by the service's own API."""
+"""CloudFormation's resource types as tables: one file for each family of services. The services' own APIs make them."""

@@ -1,7 +1,7 @@
-"""Lambda functions, their versions, aliases, layers, permissions and event sources, and log groups.
+"""Lambda functions with their versions, aliases, layers, permissions and event sources, and log groups.
 
-Aliases with their versions are of stages that choose how `prediction` starts; people make them to roll a function back.
-No template has `EventInvokeConfig`, by which failed asynchronous invocations reach an owner.
+Stages that choose how `prediction` starts have aliases and versions. People make them to roll a function back. No
+template has an `EventInvokeConfig`, by which failed asynchronous invocations reach an owner.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import Any
 from infra.local.cloudformation.resources.kind import Kind, Made, Wanted, arn, by_ref
 
 _CONCURRENCY = "ReservedConcurrentExecutions"
+# Properties that CreateFunction does not take.
 _OWN = ("FunctionName", "Code", _CONCURRENCY, "RecursiveLoop", "RuntimeManagementConfig")
 
 
@@ -31,7 +32,7 @@ def _put_function(wanted: Wanted) -> Made:
 
 
 def _code(wanted: Wanted) -> dict[str, Any]:
-    """Source text in a template becomes a zip with `index.py`, as CloudFormation makes it."""
+    """The function's code. Source text of a template becomes a zip with `index.py`, as CloudFormation makes it."""
     code = dict(wanted.properties["Code"])
     if "ZipFile" in code:
         packed = io.BytesIO()
@@ -55,6 +56,7 @@ def _drop_version(wanted: Wanted, made: Made) -> None:
 
 def _put_alias(wanted: Wanted) -> Made:
     function = wanted.properties["FunctionName"].split(":function:")[-1].split(":")[0]
+    # A template lists the weights, the API maps a version to its weight: `{"2": 0.1}`.
     settings: dict[str, Any] = wanted.get("Name", "FunctionVersion", "Description")
     weights = wanted.properties.get("RoutingConfig", {}).get("AdditionalVersionWeights")
     if weights:
@@ -86,6 +88,7 @@ def _drop_layer(wanted: Wanted, made: Made) -> None:
 
 def _put_permission(wanted: Wanted) -> Made:
     function, qualifier = _qualified(wanted.properties["FunctionName"])
+    # No property names a permission, so CloudFormation makes the statement's id.
     statement = wanted.name("", longest=100)
     wanted.call(
         "lambda",
@@ -104,7 +107,7 @@ def _drop_permission(wanted: Wanted, made: Made) -> None:
 
 
 def _qualified(name_or_arn: str) -> tuple[str, str | None]:
-    """Function name and qualifier of `name`, `name:alias` or an ARN with or without alias."""
+    """The function's name and the alias or version, from `name`, `name:alias` or an ARN with or without alias."""
     name, _, qualifier = name_or_arn.split(":function:")[-1].partition(":")
     return name, qualifier or None
 

@@ -1,4 +1,7 @@
-"""A resource type of the stack engine, and the desired and previous state that its handler gets."""
+"""What a resource type is for the stack engine: how it is put and deleted, and what its handler is given.
+
+A table of types is for example `{"AWS::SQS::Queue": Kind(put=_put_queue, drop=…, fixed=("QueueName",))}`.
+"""
 
 from __future__ import annotations
 
@@ -16,16 +19,19 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Made:
-    """A resource that exists: its physical id (what `Ref` gives), its attributes and the properties it was made of."""
+    """A resource that exists."""
 
     ref: str
+    """The physical id, which `Ref` gives."""
     attributes: Mapping[str, str] = field(default_factory=dict)
+    """The attributes, which `Fn::GetAtt` gives: `{"Arn": "arn:…"}`."""
     properties: Mapping[str, Any] = field(default_factory=dict)
+    """The evaluated properties from which it was made. The engine adds them."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Wanted:
-    """One resource of a template, its intrinsic functions evaluated."""
+    """One resource of a template, with its intrinsic functions evaluated."""
 
     cloud: Cloud
     stack: str
@@ -33,10 +39,12 @@ class Wanted:
     logical_id: str
     properties: dict[str, Any]
     before: Made | None = None
-    """The resource that is to be updated in place; None when it is to be created."""
+    """The resource to be updated in place, or None if one is to be created."""
 
     def call(self, service: str, operation: str, **parameters: Any) -> dict[str, Any]:
-        """The answer of an API call; `parameters` may be written as CloudFormation writes them (see `conform`)."""
+        """The answer of an API call. `parameters` may be written as CloudFormation writes them (see `conform`).
+
+        A parameter that is None is left out. Raises ValueError for one that the API does not have."""
         client = self.cloud.client(service)
         shape = client.meta.service_model.operation_model(operation).input_shape
         wanted = {key: value for key, value in parameters.items() if value is not None}
@@ -45,59 +53,65 @@ class Wanted:
         return answer
 
     def name(self, key: str, *, longest: int = 64, lower: bool = False) -> str:
-        """The property, or a name made the way CloudFormation makes one: stack, logical id, 12 characters."""
+        """The name in the property `key`, or a name as CloudFormation makes one: `<stack>-<logical id>-0A1B2C3D4E5F`.
+
+        Such a name has at most `longest` characters. With `lower` it is in lower case."""
         given = self.properties.get(key)
         if given:
             return str(given)
-        # A made-up name is not made up again at an update. It is the end of the physical id:
+        # An update keeps the name that was made. It is the end of the physical id:
         #   my-queue | bus|my-rule | arn:aws:sns:…:my-topic | https://sqs…/123456789012/my-queue
         if self.before is not None:
             ref = self.before.ref.rpartition("|")[2]
             return re.split("[:/]", ref)[-1] if ref.startswith(("arn:", "http")) else ref
         suffix = uuid.uuid4().hex[:12].upper()
-        # 13: the suffix and its hyphen must fit, so the rest is cut.
+        # The suffix and its hyphen have 13 characters; what comes before is cut.
         made = f"{self.stack}-{self.logical_id}"[: longest - 13].rstrip("-") + f"-{suffix}"
         return made.lower() if lower else made
 
     def get(self, *keys: str) -> dict[str, Any]:
-        """Those of the properties that are given."""
+        """Those of these properties that the template has."""
         return {key: self.properties[key] for key in keys if key in self.properties}
 
     def rest(self, *keys: str) -> dict[str, Any]:
-        """All properties but these: what the API does not know is refused by name, nothing is dropped silently."""
+        """All properties except these. They go to the API, which refuses an unknown one by name: none is dropped."""
         return {key: value for key, value in self.properties.items() if key not in keys}
 
     def changed(self, *keys: str) -> bool:
-        """Whether one of the properties is new or differs from before."""
+        """Whether one of these properties differs from the resource before, or is new."""
         before = self.before.properties if self.before else {}
         return any(self.properties.get(key) != before.get(key) for key in keys)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Kind:
-    """How one resource type is created or updated, and deleted."""
+    """How a resource type is created or updated, and how it is deleted."""
 
     put: Callable[[Wanted], Made]
+    """Creates the resource, or updates it in place if `Wanted.before` is set."""
     drop: Callable[[Wanted, Made], Any] | None = None
-    """None: it is deleted with another resource, or cannot be deleted."""
+    """Deletes the resource. None if it is deleted together with another one, or cannot be deleted."""
     fixed: tuple[str, ...] = ()
-    """Properties whose change makes AWS replace the resource; `*` means all of them."""
+    """The properties whose change makes AWS replace the resource. `*` means all of them."""
 
     def is_replaced(self, before: Mapping[str, Any], after: Mapping[str, Any]) -> bool:
+        """Whether a change of the properties replaces the resource."""
         keys = set(before) | set(after) if "*" in self.fixed else set(self.fixed)
         return any(before.get(key) != after.get(key) for key in keys)
 
 
 def conform(shape: Any, value: Any, where: str) -> Any:
-    """`value` as the API's shape wants it: members by exact name, numbers and booleans from text, documents as text.
+    """`value` in the form of the API's shape.
 
-    Raises ValueError naming a member that the API does not have."""
+    Members get their exact names, numbers and booleans are made from text, and documents become text. Raises ValueError
+    for a member that the API does not have; `where` is its place in the message."""
     if shape.type_name == "structure":
         return {**_members(shape, value, where)}
     if shape.type_name == "list":
         items = value if isinstance(value, list) else [value]
         return [conform(shape.member, item, where) for item in items]
     if shape.type_name == "map":
+        # A template writes tags as a list of keys and values, where some APIs have a map.
         pairs = {item["Key"]: item["Value"] for item in value} if isinstance(value, list) else value
         return {key: conform(shape.value, item, f"{where}.{key}") for key, item in pairs.items()}
     return _scalar(shape.type_name, value)
@@ -130,16 +144,17 @@ def _scalar(kind: str, value: Any) -> Any:
 
 
 def as_text(value: Any) -> str:
-    """`true`, `300` or a JSON document, as an attribute of a queue or topic is written."""
+    """The value as an attribute of a queue or topic is written: `true`, `300` or a JSON document."""
     return value if isinstance(value, str) else json.dumps(value)
 
 
 def arn(service: str, wanted: Wanted, rest: str) -> str:
+    """`arn:aws:sqs:eu-west-1:123456789012:jobs` for the service `sqs` and the rest `jobs`."""
     from infra.local.kernel.cloud import ACCOUNT
 
     return f"arn:aws:{service}:{wanted.cloud.region}:{ACCOUNT}:{rest}"
 
 
 def by_ref(service: str, operation: str, key: str) -> Callable[[Wanted, Made], Any]:
-    """What deletes a resource by its physical id alone: one call, the id under that key."""
+    """A `drop` that needs only the physical id: it makes one call, with the id as the parameter `key`."""
     return lambda wanted, made: wanted.call(service, operation, **{key: made.ref})

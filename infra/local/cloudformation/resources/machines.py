@@ -1,4 +1,4 @@
-"""State machines and groups of the model registry; machines make endpoints and their scaling by API calls."""
+"""State machines, and groups of the model registry. No template has endpoints: machines make them by API calls."""
 
 from __future__ import annotations
 
@@ -33,6 +33,7 @@ def _put_machine(wanted: Wanted) -> Made:
 
 
 def _definition(wanted: Wanted) -> str:
+    """The machine's definition as text, from S3, from a string or from an object, with its substitutions made."""
     if "DefinitionS3Location" in wanted.properties:
         place = wanted.properties["DefinitionS3Location"]
         answer = wanted.cloud.client("s3").get_object(Bucket=place["Bucket"], Key=place["Key"])

@@ -1,6 +1,6 @@
 """Queues, topics, buses, rules and schedules.
 
-A stage with an address for its alarms subscribes it to its topic; people add others of their own.
+A stage that has an address for its alarms subscribes this address to its topic. People add further subscriptions.
 """
 
 from __future__ import annotations
@@ -84,7 +84,7 @@ def _put_rule(wanted: Wanted) -> Made:
     settings = wanted.rest("Name", "EventBusName", "EventPattern", "Targets", *(["Tags"] if wanted.before else []))
     document = json.dumps(pattern) if pattern is not None else None
     rule = wanted.call("events", "PutRule", Name=name, EventBusName=bus, EventPattern=document, **settings)
-    # PutTargets only adds and replaces: those that the template no longer has are removed by name.
+    # PutTargets only adds and replaces. Targets that the template no longer has are removed by their ids.
     targets = wanted.properties.get("Targets", [])
     kept = {target["Id"] for target in targets}
     gone = [one["Id"] for one in (wanted.before.properties.get("Targets", []) if wanted.before else [])]
@@ -92,6 +92,7 @@ def _put_rule(wanted: Wanted) -> Made:
         wanted.call("events", "RemoveTargets", Rule=name, EventBusName=bus, Ids=left)
     if targets:
         wanted.call("events", "PutTargets", Rule=name, EventBusName=bus, Targets=targets)
+    # `Ref` of a rule on a bus of its own has the bus too, as on AWS.
     ref = name if bus == "default" else f"{bus}|{name}"
     return Made(ref=ref, attributes={"Arn": rule["RuleArn"]})
 
@@ -99,6 +100,7 @@ def _put_rule(wanted: Wanted) -> Made:
 def _drop_rule(wanted: Wanted, made: Made) -> None:
     bus, _, name = made.ref.rpartition("|")
     place = {"EventBusName": bus or "default"}
+    # A rule with targets cannot be deleted.
     if targets := [target["Id"] for target in made.properties.get("Targets", [])]:
         wanted.call("events", "RemoveTargets", Rule=name, Ids=targets, **place)
     wanted.call("events", "DeleteRule", Name=name, **place)

@@ -1,4 +1,4 @@
-"""The virtual network: kept as moto keeps it, no packet is filtered by it."""
+"""The virtual network. moto keeps it; it filters and routes no packet."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from infra.local.cloudformation.resources.kind import Kind, Made, Wanted, by_ref
 
 
 def _tags(wanted: Wanted, kind: str) -> list[dict[str, Any]] | None:
+    """The resource's tags as the calls of EC2 take them, or None if it has none."""
     tags = wanted.properties.get("Tags")
     return [{"ResourceType": kind, "Tags": tags}] if tags else None
 
@@ -64,7 +65,7 @@ def _put_association(wanted: Wanted) -> Made:
 
 
 _WAYS = {"SecurityGroupIngress": "Ingress", "SecurityGroupEgress": "Egress"}
-# EC2 gives each new group a rule that lets everything out; a template that has egress rules of its own replaces it.
+# EC2 gives each new group this rule, which lets everything out. Egress rules of a template take its place.
 _ANYWHERE = {"IpProtocol": "-1", "IpRanges": [{"CidrIp": "0.0.0.0/0"}]}
 
 
@@ -82,6 +83,7 @@ def _put_security_group(wanted: Wanted) -> Made:
             wanted.call("ec2", "RevokeSecurityGroupEgress", GroupId=made, IpPermissions=[_ANYWHERE])
     else:
         made = before.ref
+    # Rules have no names: what is not in both lists is revoked, or authorized.
     for key, way in _WAYS.items():
         old = [_permission(rule) for rule in (before.properties.get(key, []) if before else [])]
         new = [_permission(rule) for rule in wanted.properties.get(key, [])]
@@ -93,11 +95,11 @@ def _put_security_group(wanted: Wanted) -> Made:
 
 
 def _permission(rule: dict[str, Any]) -> dict[str, Any]:
-    """CloudFormation's flat rule as the API's permission."""
+    """CloudFormation's flat rule as a permission of the API, which has lists of ranges, prefixes and groups."""
     ports = ("IpProtocol", "FromPort", "ToPort")
     made: dict[str, Any] = {str(key): rule[key] for key in ports if key in rule}
     if made["IpProtocol"] not in ("tcp", "udp", "icmp", "-1"):
-        # Such a protocol (ESP is 50) has no ports, which EC2 ignores and moto wants.
+        # Such a protocol (ESP is 50) has no ports. EC2 ignores them, moto wants some. May go when moto does not.
         made |= {"FromPort": -1, "ToPort": -1}
     note = {"Description": rule["Description"]} if "Description" in rule else {}
     if "CidrIp" in rule:

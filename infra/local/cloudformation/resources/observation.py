@@ -1,6 +1,6 @@
 """Alarms, dashboards, budgets, the catalogue's databases and tables, and Athena's workgroups.
 
-Of a dashboard and a composite alarm no template has one, an account may.
+No template has a dashboard or a composite alarm; the templates of an account may have them.
 """
 
 from __future__ import annotations
@@ -74,6 +74,7 @@ def _put_workgroup(wanted: Wanted) -> Made:
     if wanted.before is None:
         wanted.call("athena", "CreateWorkGroup", Configuration=configuration, **settings, **wanted.get("Tags"))
     elif wanted.changed("WorkGroupConfiguration"):
+        # An update names one member otherwise than the creation does.
         updates = dict(configuration or {})
         updates["ResultConfigurationUpdates"] = updates.pop("ResultConfiguration", {})
         wanted.call("athena", "UpdateWorkGroup", WorkGroup=name, ConfigurationUpdates=updates)

@@ -1,4 +1,4 @@
-"""Roles and the policies on them; `cdk bootstrap` deploys policies of their own and managed ones."""
+"""Roles and their policies. `cdk bootstrap` deploys policies as resources of their own, and managed policies."""
 
 from __future__ import annotations
 
@@ -27,7 +27,9 @@ def _put_role(wanted: Wanted) -> Made:
 
 
 def _attach(wanted: Wanted, role: str) -> None:
-    """moto has none of AWS's own policies at start; the ones that a template names are taken from moto's copy."""
+    """Attach the managed policies that the template has, and detach those that it no longer has.
+
+    moto begins without AWS's own policies. One that a template names is taken from moto's copy of them."""
     before = set(wanted.before.properties.get("ManagedPolicyArns", []) if wanted.before else [])
     now = set(wanted.properties.get("ManagedPolicyArns", []))
     for policy in sorted(now - before):
@@ -39,6 +41,7 @@ def _attach(wanted: Wanted, role: str) -> None:
 
 
 def _know_managed(policy_arn: str) -> None:
+    """Add a managed policy of AWS to moto's. Raises ValueError if moto's copy does not have it."""
     from moto.iam.aws_managed_policies import aws_managed_policies_data
     from moto.iam.models import AWSManagedPolicy, iam_backends
 
@@ -55,6 +58,7 @@ def _know_managed(policy_arn: str) -> None:
 
 
 def _inline(wanted: Wanted, role: str) -> None:
+    """Put the inline policies that the template has, and delete those that it no longer has."""
     before = {one["PolicyName"] for one in (wanted.before.properties.get("Policies", []) if wanted.before else [])}
     now = wanted.properties.get("Policies", [])
     for policy in now:
@@ -65,6 +69,7 @@ def _inline(wanted: Wanted, role: str) -> None:
 
 
 def _drop_role(wanted: Wanted, made: Made) -> None:
+    # A role that still has policies cannot be deleted.
     for policy in made.properties.get("ManagedPolicyArns", []):
         wanted.call("iam", "DetachRolePolicy", RoleName=made.ref, PolicyArn=policy)
     for policy in made.properties.get("Policies", []):
@@ -79,6 +84,7 @@ def _roles(wanted: Wanted) -> list[str]:
 
 
 def _gone_roles(wanted: Wanted) -> list[str]:
+    """The roles that had the policy and are not to have it any more."""
     before: list[str] = wanted.before.properties.get("Roles", []) if wanted.before else []
     return [role for role in before if role not in _roles(wanted)]
 
@@ -117,7 +123,7 @@ def _put_managed_policy(wanted: Wanted) -> Made:
 
 
 def _make_room(wanted: Wanted, policy: str) -> None:
-    """A policy holds five versions at most."""
+    """Delete all versions but the default one: a policy has at most five, and can only be deleted with one."""
     versions = wanted.call("iam", "ListPolicyVersions", PolicyArn=policy)["Versions"]
     for version in versions:
         if not version["IsDefaultVersion"]:

@@ -20,6 +20,7 @@ def _put_bucket(wanted: Wanted) -> Made:
             CreateBucketConfiguration=place,
             ObjectLockEnabledForBucket=wanted.properties.get("ObjectLockEnabled"),
         )
+    # Each other property of a bucket is a call of its own.
     for key in wanted.rest("BucketName", "ObjectLockEnabled"):
         if wanted.changed(key):
             _BUCKET_SETTINGS[key](wanted, name, wanted.properties[key])
@@ -29,11 +30,14 @@ def _put_bucket(wanted: Wanted) -> Made:
 
 
 class _BucketSettings(dict[str, Any]):
+    """Handlers of a bucket's properties by name. An unknown property raises ValueError."""
+
     def __missing__(self, key: str) -> Any:
         raise ValueError(f"AWS::S3::Bucket: property {key} is not known to the local cloud")
 
 
 def _setting(operation: str, parameter: str) -> Any:
+    """A handler that passes the property on unchanged, as one parameter of one call."""
     return lambda wanted, name, value: wanted.call("s3", operation, Bucket=name, **{parameter: value})
 
 
@@ -61,7 +65,9 @@ def _lifecycle(wanted: Wanted, name: str, value: dict[str, Any]) -> None:
 
 
 def _lifecycle_rule(rule: dict[str, Any]) -> dict[str, Any]:
-    """CloudFormation's flat rule as the API's nested one."""
+    """CloudFormation's flat rule in the API's nested form: `{"ExpirationInDays": 7}` is `{"Expiration": {"Days": 7}}`.
+
+    Members that both write alike are taken over."""
     rest = dict(rule)
     made: dict[str, Any] = {"Status": rest.pop("Status"), "Filter": {"Prefix": rest.pop("Prefix", "")}}
     if "ExpirationInDays" in rest:
@@ -83,7 +89,10 @@ def _lifecycle_rule(rule: dict[str, Any]) -> dict[str, Any]:
 
 
 def _logging(_: Wanted, name: str, value: dict[str, Any]) -> None:
-    """moto asks for the old log-delivery group, AWS takes a bucket policy too. The setting is kept, no log written."""
+    """Keep the setting, by which no log is written.
+
+    It is set on moto's bucket directly: moto's call reads the target's policy first, and knows few forms of one (a
+    single text as the resource). May go when moto reads such a policy as AWS does."""
     from moto.s3.models import s3_backends
 
     from infra.local.kernel.cloud import ACCOUNT
@@ -94,7 +103,9 @@ def _logging(_: Wanted, name: str, value: dict[str, Any]) -> None:
 
 
 def _acl(wanted: Wanted, name: str, value: str) -> None:
-    """`LogDeliveryWrite` of a template is `log-delivery-write` of the API; `cdk bootstrap` sets one."""
+    """Set the bucket's canned list of grants: a template's `LogDeliveryWrite` is the API's `log-delivery-write`.
+
+    The template of `cdk bootstrap` has one."""
     kebab = re.sub(r"(?<=[a-z])(?=[A-Z])", "-", value).lower()
     wanted.call("s3", "PutBucketAcl", Bucket=name, ACL=kebab)
 
@@ -114,7 +125,7 @@ _BUCKET_SETTINGS = _BucketSettings(
 
 
 def _put_bucket_policy(wanted: Wanted) -> Made:
-    """The whole policy is kept; `infra.local.iam.identity` decides it, its conditions included."""
+    """Keep the whole policy. `infra.local.iam.identity` decides calls by it, its conditions included."""
     bucket = wanted.properties["Bucket"]
     wanted.call("s3", "PutBucketPolicy", Bucket=bucket, Policy=wanted.properties["PolicyDocument"])
     return Made(ref=bucket)
@@ -122,6 +133,8 @@ def _put_bucket_policy(wanted: Wanted) -> Made:
 
 def _put_table(wanted: Wanted) -> Made:
     name = wanted.name("TableName", longest=255)
+    # `extras` have calls of their own. For stream and encryption the API has a switch where a template has none, or
+    # names it otherwise.
     extras = ("PointInTimeRecoverySpecification", "TimeToLiveSpecification", "ContributorInsightsSpecification")
     stream = wanted.properties.get("StreamSpecification")
     sse = dict(wanted.properties.get("SSESpecification", {}))
@@ -181,7 +194,7 @@ def _put_key_alias(wanted: Wanted) -> Made:
 
 
 def _pairs(tags: dict[str, str] | list[dict[str, str]]) -> list[dict[str, str]]:
-    """A parameter's tags are an object in a template, a list in the API."""
+    """A parameter's tags as the API's list. In a template they are an object."""
     return [{"Key": key, "Value": value} for key, value in tags.items()] if isinstance(tags, dict) else tags
 
 

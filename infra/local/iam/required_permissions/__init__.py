@@ -1,1 +1,1 @@
-"""The permissions that a call requires, by service."""
+"""The permissions that each call requires, by service."""

@@ -1,7 +1,7 @@
-"""Permissions that a call requires: action, resource and condition values, for every service that we use.
+"""Finds the permissions that a call requires: actions, resources and condition values, for every service that we use.
 
 Source: Service Authorization Reference, the tables of actions and resource types of each service. A call of a service
-that is not listed here requires its action on `*`: only a statement with `"Resource": "*"` can allow it."""
+that is not listed here requires its action on `*`. Only a statement with `"Resource": "*"` can allow it."""
 
 from __future__ import annotations
 
@@ -16,12 +16,13 @@ from infra.local.iam.required_permissions.permission import ParsedCall, permissi
 from infra.local.kernel.calls import Call
 
 _PREFIX = {"stepfunctions": "states", "sagemaker-runtime": "sagemaker"}
-"""Where the service's prefix in actions is not botocore's name of it."""
+"""Services whose prefix in actions differs from botocore's name."""
 
+# Operations whose action has another name.
 _ACTION = {"lambda:Invoke": "lambda:InvokeFunction", "lambda:InvokeAsync": "lambda:InvokeFunction"}
 
 FREE = frozenset({"sts:GetCallerIdentity", "sts:GetSessionToken"})
-"""What every caller may ask."""
+"""The actions that every caller may use without a permission."""
 
 _BY_SERVICE: Mapping[str, Callable[[str, ParsedCall], Iterator[Request]]] = {
     "application-autoscaling": services.of_scaling,
@@ -46,17 +47,20 @@ _BY_SERVICE: Mapping[str, Callable[[str, ParsedCall], Iterator[Request]]] = {
     "sts": services.of_sts,
 }
 SERVICES = frozenset(_BY_SERVICE)
-"""Services whose calls are checked against the resource that they name."""
+"""The services whose calls are checked against the resource that they name."""
 
 
 def required_permissions(call: Call) -> list[Request]:
-    """The permissions that the call needs, all of them; none for what every caller may do."""
+    """The permissions that the call needs. The caller must have all of them; an empty list means that every caller may.
+
+    Example: PutObject with a customer key needs `s3:PutObject` on the object and `kms:GenerateDataKey` on the key."""
     parsed = ParsedCall(call=call, parameters=call.parameters())
     action = f"{_PREFIX.get(call.service, call.service)}:{call.operation}"
     if action in FREE:
         return []
     name = _ACTION.get(action, action)
     found = list(_BY_SERVICE.get(call.service, _anything)(name, parsed))
+    # The condition values of the whole call hold for each permission; a permission's own values win.
     given = context(parsed)
     return [replace(one, context={**given, **one.context}) for one in [*found, *_passed_roles(parsed)]]
 
@@ -66,7 +70,7 @@ def _anything(action: str, _: ParsedCall) -> Iterator[Request]:
 
 
 def _passed_roles(parsed: ParsedCall) -> Iterator[Request]:
-    """`iam:PassRole` for each role that the call hands to a service."""
+    """`iam:PassRole` for each role that the call passes to a service."""
     service = _RECEIVER.get(parsed.call.service, f"{parsed.call.service}.amazonaws.com")
     if parsed.call.service in {"sts", "iam", "s3"}:
         return
@@ -78,6 +82,7 @@ _RECEIVER = {"stepfunctions": "states.amazonaws.com"}
 
 
 def _roles_in(value: Any, name: str = "") -> set[str]:
+    """The ARNs of the roles in the parameters. `name` is that of the parameter that holds `value`."""
     if isinstance(value, Mapping):
         return set().union(*(_roles_in(item, key) for key, item in value.items())) if value else set()
     if isinstance(value, list):

@@ -1,4 +1,4 @@
-"""Permissions that calls to queues, topics, buses and schedules require, customer keys included."""
+"""The permissions that calls to queues, topics, buses and schedules require, those on customer keys included."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from infra.local.kernel.cloud import ACCOUNT, REGION
 
 
 def of_sqs(action: str, parsed: ParsedCall) -> Iterator[Request]:
+    """A batch needs the action of a single message. A move of dead letters names its queue as `SourceArn`."""
     url, name = parsed.get("QueueUrl"), parsed.get("QueueName")
     operation = action.removesuffix("Batch")
     if source := parsed.get("SourceArn"):
@@ -22,10 +23,10 @@ def of_sqs(action: str, parsed: ParsedCall) -> Iterator[Request]:
 
 
 def queue_permissions(action: str, queue: str) -> Iterator[Request]:
-    """The action on the queue (`sqs:ReceiveMessage`), and what it asks of the queue's customer key."""
+    """The action on the queue (`sqs:ReceiveMessage`), and the actions on the queue's customer key that it needs."""
     from moto.sqs.models import sqs_backends
 
-    # SQS calls KMS in the name of who sends or receives; AWS documents both actions for senders.
+    # SQS calls KMS in the name of whoever sends or receives. AWS documents both actions for senders.
     yield permission(action, resource_arn("sqs", queue))
     kept = sqs_backends[ACCOUNT][REGION].queues.get(queue)
     key = getattr(kept, "kms_master_key_id", None)
@@ -38,8 +39,10 @@ def queue_permissions(action: str, queue: str) -> Iterator[Request]:
 
 
 def of_sns(action: str, parsed: ParsedCall) -> Iterator[Request]:
+    """The action on the topic, and for Publish the actions on the topic's customer key."""
     from moto.sns.models import sns_backends
 
+    # A call names its topic in one of five parameters. A subscription's ARN is that of its topic with an id behind it.
     topic = parsed.get("TopicArn", "TargetArn", "ResourceArn")
     if topic is None and parsed.get("Name"):
         topic = resource_arn("sns", parsed.get("Name"))
@@ -55,6 +58,7 @@ def of_sns(action: str, parsed: ParsedCall) -> Iterator[Request]:
 
 
 def of_events(action: str, parsed: ParsedCall) -> Iterator[Request]:
+    """PutEvents needs a permission for each entry, with the entry's own source and detail type as condition values."""
     if action == "events:PutEvents":
         for entry in parsed.parameters.get("Entries") or []:
             bus = str(entry.get("EventBusName") or "default").rpartition("/")[2]
@@ -75,6 +79,7 @@ def of_events(action: str, parsed: ParsedCall) -> Iterator[Request]:
 
 
 def of_scheduler(action: str, parsed: ParsedCall) -> Iterator[Request]:
+    """The action on the schedule, and for a schedule that is made or changed the actions on its customer key."""
     group, name = parsed.get("GroupName") or "default", parsed.get("Name")
     schedule = resource_arn("scheduler", f"schedule/{group}/{name or '*'}")
     yield permission(action, schedule)

@@ -1,4 +1,4 @@
-"""The parameters of a call, and how a required permission is written."""
+"""Helpers of all services: the parsed parameters of a call, and short ways to write a required permission."""
 
 from __future__ import annotations
 
@@ -13,13 +13,15 @@ from infra.local.kernel.cloud import ACCOUNT, REGION
 
 @dataclass(frozen=True, kw_only=True)
 class ParsedCall:
-    """A call with its parameters parsed once."""
+    """A call with its parameters, which are parsed once."""
 
     call: Call
     parameters: Mapping[str, Any]
 
     def get(self, *names: str) -> Any:
-        """The first of the parameters that is given, in whatever case."""
+        """The value of the first of the names that the call has, whatever their case; None if it has none of them.
+
+        An empty text counts as missing."""
         lowered = {key.lower(): value for key, value in self.parameters.items()}
         return next((lowered[name.lower()] for name in names if lowered.get(name.lower()) not in (None, "")), None)
 
@@ -29,12 +31,12 @@ def resource_arn(service: str, rest: str, region: str = REGION) -> str:
 
 
 def permission(action: str, *resources: str, **context: tuple[str, ...]) -> Request:
-    """The permission for an action on a resource, which may have several names; `*` where it names none."""
+    """The permission for an action on one resource, which may have several names. Without a name it is `*`."""
     return Request(action=action, resources=resources or ("*",), context=context)
 
 
 def key_arn(key: str) -> str:
-    """The ARN of a customer key named by id, ARN or alias."""
+    """The ARN of a customer key that is named by its id, its ARN or an alias."""
     from moto.kms.models import kms_backends
 
     backend = kms_backends[ACCOUNT][REGION]
@@ -42,6 +44,6 @@ def key_arn(key: str) -> str:
 
 
 def grant_of(key: str) -> Request:
-    """What it takes to let SageMaker keep using the key for a volume."""
+    """The permission to let SageMaker use the key for a volume, or for another resource, after the call."""
     mine = {"kms:grantisforawsresource": ("true",), "kms:viaservice": (f"sagemaker.{REGION}.amazonaws.com",)}
     return Request(action="kms:CreateGrant", resources=(key_arn(key),), context=mine)

@@ -1,4 +1,4 @@
-"""Permissions that calls to S3 require: the object or bucket, the source of a copy, and the customer key."""
+"""The permissions that calls to S3 require: on the object or bucket, on the source of a copy, on the customer key."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from infra.local.iam.policies import Request
 from infra.local.iam.required_permissions.permission import ParsedCall, key_arn, permission
 from infra.local.kernel.cloud import ACCOUNT, REGION
 
+# Operations whose action has another name. A name that is not here is the action's own.
 _S3_ACTIONS = {
     "HeadObject": "GetObject",
     "ListObjects": "ListBucket",
@@ -35,9 +36,10 @@ _VERSIONED = {"GetObject", "DeleteObject", "GetObjectTagging", "PutObjectTagging
 
 
 def of_s3(_: str, parsed: ParsedCall) -> Iterator[Request]:
+    """The permissions of one call. A deletion of several objects needs one for each of them."""
     operation = parsed.call.operation
     name = _S3_ACTIONS.get(operation, operation)
-    # With a version S3 checks another action: `s3:GetObjectVersion` in place of `s3:GetObject`.
+    # For a version S3 checks another action: `s3:GetObjectVersion` in place of `s3:GetObject`.
     if name in _VERSIONED and parsed.parameters.get("VersionId"):
         name = name.replace("Object", "ObjectVersion", 1)
     bucket, key = parsed.parameters.get("Bucket"), parsed.parameters.get("Key")
@@ -50,6 +52,7 @@ def of_s3(_: str, parsed: ParsedCall) -> Iterator[Request]:
             yield permission(f"s3:DeleteObject{version}", f"arn:aws:s3:::{bucket}/{one['Key']}")
         return
     yield permission(f"s3:{name}", f"arn:aws:s3:::{bucket}" + (f"/{key}" if key else ""))
+    # Some parameters need permissions of their own: a copy's source, tags, a lock.
     if operation == "GetObjectAttributes":
         yield permission("s3:GetObject", f"arn:aws:s3:::{bucket}/{key}")
     if parsed.parameters.get("CopySource"):
@@ -63,7 +66,7 @@ def of_s3(_: str, parsed: ParsedCall) -> Iterator[Request]:
 
 
 def _s3_keys(parsed: ParsedCall, bucket: str, key: str | None) -> Iterator[Request]:
-    """S3 uses the customer key with the caller's permissions."""
+    """The permissions on customer keys, which S3 uses in the caller's name."""
     from moto.s3.models import s3_backends
 
     via = {"kms:viaservice": (f"s3.{REGION}.amazonaws.com",)}
@@ -73,13 +76,14 @@ def _s3_keys(parsed: ParsedCall, bucket: str, key: str | None) -> Iterator[Reque
     operation = parsed.call.operation
     if operation in {"PutObject", "CopyObject", "CreateMultipartUpload", "UploadPart"}:
         own = parsed.parameters.get("SSEKMSKeyId") or _default_key(kept)
-        # The parts of an upload are put together, for which S3 reads them again.
+        # S3 reads the parts of an upload again when it puts them together.
         verbs = ("GenerateDataKey", "Decrypt") if "Upload" in operation else ("GenerateDataKey",)
         if own:
             yield from (Request(action=f"kms:{verb}", resources=(key_arn(own),), context=via) for verb in verbs)
     stored = kept.keys.get(key)
     if operation in {"GetObject", "HeadObject"} and stored is None and not parsed.parameters.get("VersionId"):
-        # Without the right to list, AWS does not say that there is no such object; no prefix is in the request.
+        # Whoever may not list the bucket does not learn from AWS that there is no such object. The call has no prefix,
+        # so a permission under a condition on the prefix does not count.
         yield permission("s3:ListBucket", f"arn:aws:s3:::{bucket}")
     if operation == "GetObject":
         own = getattr(stored, "kms_key_id", None) or (
@@ -90,7 +94,7 @@ def _s3_keys(parsed: ParsedCall, bucket: str, key: str | None) -> Iterator[Reque
 
 
 def _default_key(bucket: Any) -> str | None:
-    """The customer key that the bucket encrypts with by default."""
+    """The customer key with which the bucket encrypts by default, or None."""
     encryption = getattr(bucket, "encryption", None) or {}
     rule = encryption.get("Rule") or encryption.get("Rules") or {}
     rule = rule[0] if isinstance(rule, list) and rule else rule

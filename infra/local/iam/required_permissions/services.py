@@ -1,4 +1,4 @@
-"""Permissions that calls to the other services require: one short function each."""
+"""The permissions that calls to the other services require: one short function for each service."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ def of_kms(action: str, parsed: ParsedCall) -> Iterator[Request]:
 
 
 def of_dynamodb(action: str, parsed: ParsedCall) -> Iterator[Request]:
+    """A batch needs its action on each table, a transaction the action of each of its items."""
     batches = parsed.parameters.get("RequestItems") or {}
     for table in batches:
         yield permission(action, _table(table))
@@ -35,7 +36,9 @@ def of_dynamodb(action: str, parsed: ParsedCall) -> Iterator[Request]:
 
 
 def table_key(name: str) -> Iterator[Request]:
-    """DynamoDB decrypts the table's key in the name of each caller, and keeps it for him for minutes.
+    """The permission on a table's customer key: DynamoDB decrypts in the name of each caller.
+
+    It keeps the result for this caller for minutes.
 
     https://docs.aws.amazon.com/kms/latest/developerguide/services-dynamodb.html"""
     from moto.dynamodb.models import dynamodb_backends
@@ -59,6 +62,7 @@ def of_states(action: str, parsed: ParsedCall) -> Iterator[Request]:
 
 
 def of_lambda(action: str, parsed: ParsedCall) -> Iterator[Request]:
+    """The action on a function (with its version or alias), on an event source mapping or on a layer."""
     function = parsed.get("FunctionName")
     if function:
         name = function.split(":function:")[-1]
@@ -74,6 +78,7 @@ def of_lambda(action: str, parsed: ParsedCall) -> Iterator[Request]:
 
 
 def of_logs(action: str, parsed: ParsedCall) -> Iterator[Request]:
+    """The action on a log group. Policies write a group with and without `:*`, events belong to a stream."""
     group = parsed.get("logGroupName", "logGroupIdentifier", "logGroupNamePrefix")
     stream = parsed.get("logStreamName")
     if group is None:
@@ -85,8 +90,10 @@ def of_logs(action: str, parsed: ParsedCall) -> Iterator[Request]:
 
 
 def of_cloudwatch(action: str, parsed: ParsedCall) -> Iterator[Request]:
+    """The action on each dashboard or alarm that the call names. Actions on metrics have no resource."""
     if action.endswith("CompositeAlarm"):
-        # "You can't create a composite alarm if your permission has a narrower scope" than all alarms.
+        # From AWS's page of PutCompositeAlarm: "You can't create a composite alarm if your permission has a narrower
+        # scope" than all alarms.
         yield permission(action, "*")
         return
     if dashboards := parsed.get("DashboardNames") or ([parsed.get("DashboardName")] if "Dashboard" in action else []):
@@ -118,6 +125,7 @@ def of_athena(action: str, parsed: ParsedCall) -> Iterator[Request]:
 
 
 def _workgroup_of(query: str | None) -> str | None:
+    """The workgroup in which a query runs: a call about the query names only the query."""
     from moto.athena.models import athena_backends
 
     kept: Any = athena_backends[ACCOUNT][REGION].executions.get(query or "")
@@ -142,6 +150,7 @@ def of_sts(action: str, parsed: ParsedCall) -> Iterator[Request]:
     yield permission(action, parsed.get("RoleArn") or "*")
 
 
+# The parameter that names a resource, and the resource's type in its ARN. The first one that a call has counts.
 _SAGEMAKER = {
     "HyperParameterTuningJobName": "hyper-parameter-tuning-job",
     "TrainingJobName": "training-job",
@@ -158,15 +167,20 @@ _SAGEMAKER = {
 
 
 def of_sagemaker(action: str, parsed: ParsedCall) -> Iterator[Request]:
-    """SageMaker's ARNs are in lower case. Creating or changing an endpoint needs the configuration too; what is made
-    with tags needs AddTags, a volume or a model card under a customer key a grant."""
+    """The action on the named resource, and further permissions:
+
+    - `sagemaker:AddTags` on a resource that is made with tags
+    - the action on the configuration, to make or change an endpoint
+    - a grant on the customer key of a volume or of a model card
+
+    SageMaker's ARNs are in lower case."""
     if parsed.get("Tags") and parsed.call.operation.startswith("Create"):
         yield from (replace(one, action="sagemaker:AddTags") for one in _of_sagemaker(action, parsed))
     if parsed.call.operation == "CreateEndpointConfig" and parsed.get("KmsKeyId"):
         yield grant_of(parsed.get("KmsKeyId"))
     card_key = (parsed.get("SecurityConfig") or {}).get("KmsKeyId")
     if parsed.call.operation == "CreateModelCard" and card_key:
-        # As CloudFormation's handler of the type: AWS's guide names no rights.
+        # The permissions of CloudFormation's handler of this type, since AWS's guide names none.
         # https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-sagemaker-modelcard.html
         via = {"kms:viaservice": (f"sagemaker.{REGION}.amazonaws.com",)}
         for verb in ("DescribeKey", "GenerateDataKey"):
@@ -176,9 +190,11 @@ def of_sagemaker(action: str, parsed: ParsedCall) -> Iterator[Request]:
 
 
 def _of_sagemaker(action: str, parsed: ParsedCall) -> Iterator[Request]:
+    """The action on each resource that the call names."""
     operation = parsed.call.operation
     if operation == "CreateModelPackage" and parsed.get("ModelPackageGroupName"):
-        # The version is not known before the call: 1 stands for it, which a policy on `model-package/<group>/*` allows.
+        # The version's number is not known before the call. 1 stands for it: a policy on `model-package/<group>/*`
+        # allows it.
         group = parsed.get("ModelPackageGroupName").rpartition("/")[2].lower()
         yield permission(action, resource_arn("sagemaker", f"model-package/{group}/1"))
         yield permission(action, resource_arn("sagemaker", f"model-package-group/{group}"))
@@ -202,7 +218,7 @@ def _of_sagemaker(action: str, parsed: ParsedCall) -> Iterator[Request]:
 
 
 def of_glue(action: str, parsed: ParsedCall) -> Iterator[Request]:
-    """A table call needs the catalogue, the database and the table."""
+    """A call to a table needs the action on the catalogue, on the database and on the table."""
     database = parsed.get("DatabaseName") or (parsed.get("Name") if "Database" in action else None)
     if database is None:
         database = (parsed.get("DatabaseInput") or {}).get("Name")

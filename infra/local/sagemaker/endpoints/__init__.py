@@ -1,1 +1,1 @@
-"""Endpoints: processes that answer, fleets that change."""
+"""Endpoints: their API, the processes that answer, and the change from one fleet to the next."""

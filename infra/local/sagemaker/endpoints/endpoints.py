@@ -15,16 +15,17 @@ from infra.local.sagemaker.endpoints.rollouts import update
 from infra.local.sagemaker.models import model, serve_models
 
 _WATCH_S = 0.05
+"""Seconds between two looks for servers whose process has ended."""
 
 
 def pending(cloud: Cloud) -> list[str]:
-    """The endpoints that are on their way to another state."""
+    """The endpoints that are changing, or whose last event is on its way, as `endpoint NAME STATUS`."""
     found = list(endpoints(cloud).values())
     return [f"endpoint {one.name} {one.fields['EndpointStatus']}" for one in found if one.busy or one.events_under_way]
 
 
 def serve_endpoints(cloud: Cloud) -> None:
-    """Serve models, endpoint configurations and endpoints, and the calls to them."""
+    """Answer the operations on models, endpoint configurations and endpoints; start ended processes again."""
     serve_tags(cloud)
     serve_models(cloud)
     _install_configs(cloud)
@@ -33,6 +34,7 @@ def serve_endpoints(cloud: Cloud) -> None:
 
 
 def _watch(cloud: Cloud) -> None:
+    """Until the cloud stops, have servers whose process has ended started again."""
     while not cloud.stopping.wait(_WATCH_S):
         for endpoint in list(endpoints(cloud).values()):
             for one in endpoint.fleets():
@@ -50,6 +52,7 @@ _UNCOVERED_IN_VARIANT = ("ServerlessConfig", "ManagedInstanceScaling", "Instance
 
 def _refuse(given: Fields, names: Iterable[str]) -> None:
     for name in names:
+        # DataCaptureConfig may say that nothing is captured.
         if name in given and not (name == "DataCaptureConfig" and not given[name].get("EnableCapture")):
             raise invalid(f"the local cloud does not cover {name}")
 
@@ -105,6 +108,7 @@ def _install_endpoints(cloud: Cloud) -> None:
 
 
 def _create(cloud: Cloud, request: Fields) -> Fields:
+    # The answer comes at once. The processes boot on a thread, whose end changes the status.
     name, settings = request["EndpointName"], config(cloud, request["EndpointConfigName"])
     endpoint_arn = arn(cloud, "endpoint", name)
     made = fleet(cloud, name, settings)
@@ -137,16 +141,17 @@ def _boot(endpoint: Endpoint, made: Fleet) -> None:
         return
     except Exception as error:
         if endpoint.cloud.stopping.is_set():
-            return
+            return  # the cloud has ended the processes: no failure of the endpoint
         endpoint.set("Failed", FailureReason=f"InternalServerError: {type(error).__name__}: {error}")
         raise
+    # In this order: who sees InService may call the endpoint at once.
     endpoint.blue = made
     endpoint.set("InService")
 
 
 def _delete(cloud: Cloud, request: Fields) -> Fields:
     endpoint = find(cloud, request["EndpointName"])
-    # The check and the status that makes it fail for others are one step: every change of an endpoint begins so.
+    # The check and the status that makes the check fail for others are one step. Every change of an endpoint begins so.
     with endpoint.lock:
         refuse_when_busy(endpoint)
         endpoint.set("Deleting")
@@ -163,13 +168,16 @@ def _delete(cloud: Cloud, request: Fields) -> Fields:
 
 
 def set_weights(cloud: Cloud, request: Fields) -> Fields:
-    """UpdateEndpointWeightsAndCapacities: weights at once, instances on a thread of their own."""
+    """UpdateEndpointWeightsAndCapacities: change the weights at once, and the instances on a thread of their own.
+
+    Raises RefusedError if the endpoint does not exist, is busy or not in service, or for an unknown variant."""
     endpoint = find(cloud, request["EndpointName"])
     with endpoint.lock:
         refuse_when_busy(endpoint)
         blue = endpoint.blue
         if blue is None:
             raise invalid(f'Cannot update endpoint "{endpoint.fields["EndpointArn"]}" that is not in service.')
+        # All names are checked before the first variant changes, so that a refused request changes nothing.
         for wanted in request["DesiredWeightsAndCapacities"]:
             if wanted["VariantName"] not in blue.variants:
                 raise invalid(

@@ -1,6 +1,6 @@
-"""The instances behind one endpoint configuration: each variant is as many serving processes as it has instances.
+"""The instances behind one endpoint configuration: a variant has as many serving processes as it has instances.
 
-SageMaker replaces an instance that is not healthy; here a process that died is started again and gets no requests
+SageMaker replaces an instance that is not healthy. Here a process that has ended is started again, and gets no requests
 until it answers /ping. A process that hangs is not detected.
 """
 
@@ -20,16 +20,16 @@ from infra.local.sagemaker.endpoints.serving import Server
 from infra.local.sagemaker.models import Served, artefact, served
 
 _START_LIMIT_S = 240.0
-"""Where the variant declares no ContainerStartupHealthCheckTimeoutInSeconds."""
+"""Seconds for the start of a server whose variant declares no ContainerStartupHealthCheckTimeoutInSeconds."""
 _DRAIN_S = 60.0
-"""The longest that a request may take, and so that a server which is taken away is waited for."""
+"""Seconds that a request may take at most. A server that is taken away gets so long to answer its requests."""
 _RESTART_FIRST_S = 0.1
 _RESTART_LONGEST_S = 10.0
-"""Between two starts of a server that does not come up: each pause is twice the one before, up to this."""
+"""Seconds between two starts of a server that does not come up: each pause is twice the one before, up to this."""
 
 
 class BootError(Exception):
-    """The message becomes the endpoint's FailureReason."""
+    """A server did not come up. The message becomes the endpoint's FailureReason."""
 
 
 @dataclass(kw_only=True)
@@ -42,15 +42,20 @@ class Variant:
     """The ProductionVariant of the endpoint configuration."""
     served: Served
     weight: float
+    """The variant's part of the requests is its weight, divided by the sum of all weights."""
     desired: int
-    """Desired instances; `current` follows."""
+    """The desired number of instances. `current` follows it."""
     servers: list[Server] = field(default_factory=list)
     lock: threading.RLock = field(default_factory=threading.RLock)
-    """Guards `servers`, their `busy` counts, `_restarting` and `ended`; never held while a server boots or drains."""
+    """Guards `servers`, their `busy` counts, `_restarting` and `ended`. Not held while a server boots or drains."""
     _numbers: itertools.count[int] = field(default_factory=itertools.count)
+    """Numbers the servers, for their folders and logs."""
     _turn: itertools.count[int] = field(default_factory=itertools.count)
+    """Counts the requests, which go to the servers in turn."""
     _restarting: set[int] = field(default_factory=set)
+    """The `id` of each server that a thread is starting again."""
     ended: bool = False
+    """Whether the fleet was taken away: no server is started any more."""
 
     @property
     def name(self) -> str:
@@ -59,10 +64,14 @@ class Variant:
 
     @property
     def current(self) -> int:
+        """The number of instances that have come up and not been taken away."""
         return len(self.servers)
 
     def grow(self) -> None:
-        """Add servers, in parallel, until there are as many as desired. Raises BootError."""
+        """Add servers, in parallel, until there are as many as desired.
+
+        Raises BootError if one of them does not come up; those that came up stay. Raises MoveError if the model cannot
+        be read."""
         missing = self.desired - self.current
         if missing <= 0:
             return
@@ -70,7 +79,7 @@ class Variant:
         made = [self._make(model) for _ in range(missing)]
         with ThreadPoolExecutor(missing) as pool:
             ready = list(pool.map(self._boot, made))
-        # Only now do they get requests.
+        # `lease` gives requests to the servers in this list only, so they get none before they are ready.
         with self.lock:
             self.servers += [server for server, good in zip(made, ready, strict=True) if good]
         for server, good in zip(made, ready, strict=True):
@@ -84,7 +93,7 @@ class Variant:
 
     def _make(self, model: object) -> Server:
         number = next(self._numbers)
-        # Blue and green have variants of the same name: `id` keeps their folders apart.
+        # Blue and green have variants of the same name: `id` keeps the folders of their servers apart.
         folder = self.cloud.workspace / "endpoints" / self.endpoint / f"{self.name}-{id(self):x}-{number}"
         return Server(
             cloud=self.cloud,
@@ -102,17 +111,18 @@ class Variant:
 
     def shrink(self) -> None:
         """End the newest servers until there are as many as desired."""
-        # Out of the list first, so that `lease` gives them no more requests, then drained and ended outside of the
-        # lock.
+        # First they leave the list, so that `lease` gives them no more requests. Then they are drained and ended,
+        # without the lock.
         with self.lock:
             over, self.servers = self.servers[self.desired :], self.servers[: self.desired]
         _end(over)
 
     def share(self) -> float:
-        """How much one request adds to InvocationsPerInstance."""
+        """What one request adds to the metric InvocationsPerInstance: 1 divided by the number of instances."""
         return 1.0 / max(1, self.current)
 
     def end(self) -> None:
+        """End all servers once they have answered their requests, and start none any more."""
         with self.lock:
             self.ended = True
             servers, self.servers = self.servers, []
@@ -120,7 +130,7 @@ class Variant:
 
     @contextmanager
     def lease(self) -> Iterator[Server | None]:
-        """The next server in turn that is up, kept until the block ends; None when none is."""
+        """Give the next server in turn that is up, or None if none is up. It counts as busy until the block ends."""
         with self.lock:
             up = [one for one in self.servers if one.alive and id(one) not in self._restarting]
             server = up[next(self._turn) % len(up)] if up else None
@@ -134,7 +144,7 @@ class Variant:
                     server.busy -= 1
 
     def replace_dead(self) -> None:
-        """Start servers again whose process ended; returns at once."""
+        """Start servers again whose process has ended, each on a thread of its own. Returns at once."""
         with self.lock:
             dead = [one for one in self.servers if not one.alive and id(one) not in self._restarting]
             self._restarting |= {id(one) for one in dead}
@@ -142,10 +152,10 @@ class Variant:
             self.cloud.background(f"restart-{self.name}", lambda server=server: self._restart(server))  # type: ignore[misc]
 
     def _restart(self, server: Server) -> None:
+        # Until the server answers /ping, or is taken out of the variant.
         wait_s = _RESTART_FIRST_S
         while not self.cloud.stopping.is_set():
-            # Under the lock: a server that `shrink` or `end` has just taken out must not be started again by this
-            # thread.
+            # Under the lock: this thread must not start a server again that `shrink` or `end` has just taken out.
             with self.lock:
                 if self.ended or server not in self.servers:
                     break
@@ -157,12 +167,12 @@ class Variant:
         with self.lock:
             self._restarting.discard(id(server))
             gone = self.ended or server not in self.servers
-        # It was taken out while it booted: whoever did so ended the process of before, perhaps not this one.
+        # The server was taken out while it booted. Who took it out ended its former process, but perhaps not this one.
         if gone:
             server.end()
 
     def describe(self) -> Fields:
-        """As DescribeEndpoint shows it."""
+        """The variant as DescribeEndpoint shows it."""
         return {
             "VariantName": self.name,
             "DeployedImages": [
@@ -193,13 +203,14 @@ class Fleet:
     variants: dict[str, Variant]
 
     def boot(self) -> None:
-        """Bring every variant up, in parallel. Raises BootError; nothing is left then."""
+        """Bring every variant up, in parallel.
+
+        Raises BootError if a server does not come up, MoveError if a model cannot be read. No server is left then."""
         try:
             with ThreadPoolExecutor(len(self.variants)) as pool:
                 list(pool.map(Variant.grow, self.variants.values()))
         except BaseException:
-            # The pool has waited for every variant, also for those after the one that failed: all their servers are
-            # seen.
+            # The pool has waited for every variant, also for those after the one that failed: `end` sees all servers.
             self.end()
             raise
 
@@ -215,7 +226,10 @@ class Fleet:
 def fleet(
     cloud: Cloud, endpoint: str, config: Fields, *, keep: Fleet | None = None, kept: Collection[str] = ()
 ) -> Fleet:
-    """A fleet of `config` that is not started; counts and weights named in `kept` come from the fleet `keep`."""
+    """A fleet of the endpoint configuration `config`, not started yet.
+
+    `kept` may hold `DesiredInstanceCount` and `DesiredWeight`: a variant takes these from the variant of the same name
+    in the fleet `keep`, not from the configuration. Raises RefusedError if a model does not exist."""
     variants = {}
     for settings in config["ProductionVariants"]:
         name = settings["VariantName"]

@@ -1,8 +1,10 @@
-"""UpdateEndpoint as AWS's deployment guardrails do it: a green fleet beside the blue one, traffic shifted in steps,
-alarms watched, back to blue when one of them is in ALARM.
+"""UpdateEndpoint as AWS's deployment guardrails do it: traffic moves in steps from the blue fleet to a green one.
+
+    green boots -> its first instances are switched on, wait -> all are switched on, wait -> green becomes blue
+      at any wait an alarm is in ALARM -> all requests go to blue again -> green ends, FailureReason says why
 
 https://docs.aws.amazon.com/sagemaker/latest/dg/deployment-guardrails-blue-green.html. Waits run by the cloud's clock.
-Rolling updates are refused by name. The share of the requests that green gets is its share of switched-on instances.
+Rolling updates are refused by name. While 2 of 10 green instances are switched on, green gets 0.2 of the requests.
 """
 
 from __future__ import annotations
@@ -21,15 +23,18 @@ from infra.local.sagemaker.endpoints.fleets import BootError, Fleet, fleet
 
 _POLL_S = 0.02
 _LONGEST_S = 28_800.0
-"""The most that MaximumExecutionTimeoutInSeconds may be on AWS: 8 hours."""
+"""The largest MaximumExecutionTimeoutInSeconds that AWS takes, 8 hours: the limit of a deployment that has none."""
 
 
 class RollbackError(Exception):
-    """The message becomes the endpoint's FailureReason."""
+    """The update goes back to the blue fleet. The message becomes the endpoint's FailureReason."""
 
 
 def update(cloud: Cloud, request: Fields) -> Fields:
-    """UpdateEndpoint: checked here, done on a thread of its own."""
+    """UpdateEndpoint: check the request here, and carry it out on a thread of its own.
+
+    Raises RefusedError if the endpoint or its configuration does not exist, if the endpoint is busy or not in service,
+    or for a deployment that AWS would refuse or that is not covered."""
     endpoint = find(cloud, request["EndpointName"])
     settings = config(cloud, request["EndpointConfigName"])
     deployment = request.get("DeploymentConfig", {})
@@ -48,6 +53,7 @@ def update(cloud: Cloud, request: Fields) -> Fields:
 
 
 def _kept(request: Fields) -> set[str]:
+    """The properties of the blue variants that the green ones keep."""
     if not request.get("RetainAllVariantProperties"):
         return set()
     excluded = {one["VariantPropertyType"] for one in request.get("ExcludeRetainedVariantProperties", [])}
@@ -55,6 +61,8 @@ def _kept(request: Fields) -> set[str]:
 
 
 def _check(cloud: Cloud, endpoint: Endpoint, green: Fleet, deployment: Fields) -> None:
+    # Three things are refused: what is not covered, a first step that is too large, and another instance type under
+    # autoscaling.
     if "RollingUpdatePolicy" in deployment:
         raise invalid("the local cloud does not cover RollingUpdatePolicy")
     assert endpoint.blue is not None
@@ -87,6 +95,7 @@ def _is_autoscaled(cloud: Cloud, endpoint: str, variant: str) -> bool:
 
 
 def _routing(deployment: Fields) -> Fields:
+    """How the requests move to green; without a word of the request all at once."""
     at_once: Fields = {"Type": "ALL_AT_ONCE", "WaitIntervalInSeconds": 0}
     policy = deployment.get("BlueGreenUpdatePolicy", {})
     routing: Fields = policy.get("TrafficRoutingConfiguration", at_once)
@@ -94,24 +103,25 @@ def _routing(deployment: Fields) -> Fields:
 
 
 def _instances(size: Mapping[str, Any], total: int) -> int:
-    """How many instances a CapacitySize means; at least one."""
+    """How many of `total` instances a CapacitySize means; a percentage is rounded up and means one at least."""
     if size["Type"] == "INSTANCE_COUNT":
         return int(size["Value"])
     return max(1, math.ceil(total * float(size["Value"]) / 100))
 
 
 def _steps(routing: Fields, total: int) -> list[int]:
-    """The numbers of green instances that are switched on, one after the other; the last is all of them."""
+    """How many green instances are switched on at each step. At the last step it is all of them."""
     if routing["Type"] == "CANARY":
         return [_instances(routing["CanarySize"], total), total]
     if routing["Type"] == "LINEAR":
-        # Ten instances by steps of three: 3, 6, 9, 10.
+        # Ten instances in steps of three: 3, 6, 9, 10.
         step = _instances(routing["LinearStepSize"], total)
         return [*range(step, total, step), total]
     return [total]
 
 
 def _roll_out(endpoint: Endpoint, green: Fleet, deployment: Fields) -> None:
+    # The whole update, on its own thread. It ends with the status InService, by the green fleet or by the blue one.
     cloud, blue = endpoint.cloud, endpoint.blue
     assert blue is not None
     policy = deployment.get("BlueGreenUpdatePolicy", {})
@@ -122,7 +132,7 @@ def _roll_out(endpoint: Endpoint, green: Fleet, deployment: Fields) -> None:
         endpoint.green = green
         routing = _routing(deployment)
         total = sum(variant.desired for variant in green.variants.values())
-        # Each wait begins where the one before was due, so that one move of the clock can end several.
+        # Each wait begins at the time at which the one before was due: so one move of the clock can end several.
         until = cloud.clock.timestamp()
         for switched_on in _steps(routing, total):
             endpoint.green_share = switched_on / total
@@ -134,11 +144,11 @@ def _roll_out(endpoint: Endpoint, green: Fleet, deployment: Fields) -> None:
         return
     except Exception as error:
         if cloud.stopping.is_set():
-            return
+            return  # the cloud has ended the processes
         _roll_back(endpoint, green, f"InternalServerError: {type(error).__name__}: {error}")
         raise
-    # Without the lock: whatever mixture of old and new `choose` reads names a fleet that serves, or the old blue one. A
-    # request that comes to that one when it has ended is sent once more (RetiredError).
+    # Without the lock: `choose` may read a mixture of old and new values. Each mixture names a fleet that serves, or
+    # the old blue fleet. A request that comes to that one after its end is sent once more (RetiredError).
     endpoint.blue, endpoint.green, endpoint.green_share = green, None, 0.0
     endpoint.fields.pop("PendingDeploymentSummary", None)
     kept = {"LastDeploymentConfig": deployment} if deployment else {}
@@ -147,7 +157,7 @@ def _roll_out(endpoint: Endpoint, green: Fleet, deployment: Fields) -> None:
 
 
 def _roll_back(endpoint: Endpoint, green: Fleet, reason: str) -> None:
-    # Traffic first, so that no further request fails; the processes end after that.
+    # First the requests go to blue again, so that no further one fails. The green processes end after that.
     endpoint.green_share = 0.0
     endpoint.set("RollingBack")
     endpoint.green = None
@@ -157,9 +167,12 @@ def _roll_back(endpoint: Endpoint, green: Fleet, reason: str) -> None:
 
 
 def _bake(cloud: Cloud, until: float, alarms: list[str], end: float) -> None:
-    """Wait by the cloud's clock. Raises RollbackError when an alarm is in ALARM or the deployment takes too long."""
+    """Wait until the cloud's clock says `until`, and watch the alarms meanwhile.
+
+    `until` and `end` are seconds since the epoch. Raises RollbackError if an alarm is in ALARM, if the deployment lasts
+    beyond `end`, or if the cloud stops."""
     known = cloudwatch_backends[ACCOUNT][cloud.region].alarms
-    # Alarms before the time: one that is in ALARM at the end of the wait rolls back, too.
+    # The alarms are looked at before the time: one that is in ALARM at the end of the wait rolls back too.
     while True:
         firing = [name for name in alarms if name in known and known[name].state_value == "ALARM"]
         if firing:

@@ -1,6 +1,6 @@
 """One serving container: a process that answers /ping and /invocations on a loopback port.
 
-SageMaker starts the image with `serve`; the port comes by SAGEMAKER_BIND_TO_PORT, as it does for multi-model images.
+SageMaker starts the image with `serve`. The variable SAGEMAKER_BIND_TO_PORT says the port, as for multi-model images.
 """
 
 from __future__ import annotations
@@ -20,51 +20,57 @@ from infra.local.kernel.processes import Process, signal_group
 from infra.local.sagemaker.containers import Image
 
 _PING_POLL_S = 0.02
+"""Seconds between two questions, whether a server is ready or has nothing left to answer."""
 _PING_LIMIT_S = 2.0
+"""Seconds for the answer to a GET, such as of /ping."""
 _STOP_GRACE_S = 30.0
-"""Between SIGTERM and SIGKILL of a serving container."""
+"""Seconds between SIGTERM and SIGKILL of a serving container."""
 
 
 class UnansweredError(Exception):
-    """No answer: the process died or the time was over; the message says which."""
+    """There was no answer: the process has ended, or the time was over. The message says which."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Reply:
+    """What the container answered."""
+
     status: int
     headers: Mapping[str, str]
-    """Names in lower case."""
+    """The names are in lower case."""
     body: bytes
 
 
 @dataclass(kw_only=True)
 class Server:
-    """One process of a model; `start` it, wait until `ready`, `post` to it, `end` it."""
+    """One process of a model: `start` it, wait until it is `ready`, `post` to it, `end` it."""
 
     cloud: Cloud
     image: Image
     model: Path
-    """The folder for `/opt/ml/model`."""
+    """The folder that stands for `/opt/ml/model`."""
     root: Path
-    """The folder for `/opt/ml`, this server's own."""
+    """The folder that stands for `/opt/ml`. Each server has its own."""
     environment: Mapping[str, str]
     log: Path
     port: int = 0
     process: Process | None = None
     busy: int = 0
-    """Requests on their way; a server is ended when it has answered them."""
+    """How many requests are on their way. `end` waits until they are answered."""
     _idle: list[http.client.HTTPConnection] = field(default_factory=list)
+    """Open connections that no request uses; guarded by `_lock`."""
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def start(self) -> None:
-        """Start the process, also again after it died."""
-        # At the first start only: a server that died is started again by the same object.
+        """Start the process, for the first time or again after it has ended."""
+        # At the first start only: the same object starts its process again, and one action at the cloud's end does.
         if self.process is None:
             self.cloud.at_stop(self._close_idle)
         self.root.mkdir(parents=True, exist_ok=True)
         link = self.root / "model"
         if not link.exists():
             link.symlink_to(self.model, target_is_directory=True)
+        # Connections to the former process lead nowhere.
         self._close_idle()
         self.port = free_port()
         variables = self.image.variables(self.root, self.environment)
@@ -85,10 +91,13 @@ class Server:
 
     @property
     def alive(self) -> bool:
+        """Whether the process runs; it may not answer yet."""
         return self.process is not None and self.process.poll() is None
 
     def ready(self, limit_s: float, given_up: threading.Event | None = None) -> bool:
-        """Whether /ping answered 200 within `limit_s`; False at once when the process ends or `given_up` is set."""
+        """Wait until /ping answers 200, and return True; False if it does not within `limit_s` seconds.
+
+        Returns False at once if the process ends, `given_up` is set or the cloud stops."""
         end = time.monotonic() + limit_s
         while time.monotonic() < end and self.alive and not self.cloud.stopping.is_set():
             if given_up is not None and given_up.is_set():
@@ -99,22 +108,24 @@ class Server:
         return False
 
     def ping(self) -> bool:
+        """Whether /ping answers 200."""
         try:
             return self._exchange(self._connect(_PING_LIMIT_S), "GET", "/ping", b"", {}).status == 200
         except (OSError, http.client.HTTPException):
             return False
 
     def get(self, path: str) -> Reply | None:
+        """The answer to a GET of the path; None if there was none."""
         try:
             return self._exchange(self._connect(_PING_LIMIT_S), "GET", path, b"", {})
         except (OSError, http.client.HTTPException):
             return None
 
     def post(self, body: bytes, headers: Mapping[str, str], limit_s: float) -> Reply:
-        """The answer of /invocations. Raises UnansweredError."""
+        """The answer of /invocations. Raises UnansweredError if there is none within `limit_s` seconds."""
         with self._lock:
             kept = self._idle.pop() if self._idle else None
-        # First on a connection that was kept, then, if the server had closed that one, on a new one.
+        # First over a connection that was kept; over a new one if the server had closed that one, or none was kept.
         for connection in (kept, None) if kept else (None,):
             fresh = connection is None
             try:
@@ -126,7 +137,8 @@ class Server:
                     "latency metrics for each container in Amazon CloudWatch, resolve the issue, and try again."
                 ) from error
             except (OSError, http.client.HTTPException) as error:
-                # A kept connection may have been closed while idle; a process that died is no reason to ask again.
+                # The server may have closed a kept connection while it was idle: the request goes out once more. It
+                # does not if the process has ended.
                 if fresh or not self.alive:
                     raise UnansweredError(f"the container closed the connection: {type(error).__name__}") from error
         raise AssertionError("unreachable")
@@ -153,6 +165,7 @@ class Server:
         except BaseException:
             connection.close()
             raise
+        # When the cloud stops, `_close_idle` may have run already: then no connection is kept any more.
         with self._lock:
             if answer.will_close or method == "GET" or self.cloud.stopping.is_set():
                 connection.close()
@@ -168,7 +181,9 @@ class Server:
             self._idle.clear()
 
     def end(self, drain_s: float = 0.0) -> None:
-        """Wait until nothing is on its way, then TERM, then KILL after the grace; returns when the process is gone."""
+        """End the process and return when it is gone: TERM, then KILL after the grace.
+
+        Before that, wait up to `drain_s` seconds until the requests on their way are answered."""
         end = time.monotonic() + drain_s
         while self.busy and time.monotonic() < end and not self.cloud.stopping.is_set():
             time.sleep(_PING_POLL_S)
@@ -184,6 +199,7 @@ class Server:
 
 
 def free_port() -> int:
+    """The number of a loopback port that is free now."""
     with socket.socket() as probe:
         # The kernel keeps the number out of its ephemeral choices for a moment after a plain bind and close.
         probe.bind(("127.0.0.1", 0))

@@ -1,1 +1,1 @@
-"""Training, processing and transform jobs."""
+"""Training, processing, transform and tuning jobs."""

@@ -1,8 +1,8 @@
-"""The instances of one training job: containers that reach each other and nothing else, as processes of one program.
+"""Runs the instances of one training job as processes that reach each other and nothing else.
 
-Run as `python instances.py <file>`, in a network of its own where the kernel lets: SageMaker isolates a job's network,
-but not its instances from each other. The instances are known by addresses of the loopback interface, 127.0.0.1,
-127.0.0.2 and so on, where AWS names them algo-1, algo-2. One that fails ends the others, as SageMaker ends the job.
+It is run as `python instances.py <file>`, in a network of its own if the kernel allows that: SageMaker isolates a job's
+network, but not its instances from each other. The instances have addresses of the loopback interface, 127.0.0.1,
+127.0.0.2 and so on, where AWS names them algo-1, algo-2. If one fails, the others are ended, as SageMaker ends the job.
 The file: `[{"arguments": [...], "environment": {...}, "cwd": "..."}, ...]`.
 """
 
@@ -17,16 +17,17 @@ import time
 from pathlib import Path
 
 GRACE_S, POLL_S = 30.0, 0.05
+"""Seconds between SIGTERM and SIGKILL, and between two looks at the instances."""
 
 
 def address(number: int) -> str:
-    """Of the instance with this number, from 1 on."""
+    """The address of the instance with this number; the first has the number 1."""
     return f"127.0.0.{number}"
 
 
 def main(file: Path) -> int:
-    """The exit code of the first that failed; 0 when all ended well."""
-    # The signal is sent to the whole group: the instances have it, this program waits for what they do.
+    """Run the instances to their end. Returns the exit code of the first one that failed; 0 if none did."""
+    # SIGTERM goes to the whole process group, so the instances get it themselves. This program waits until they end.
     signal.signal(signal.SIGTERM, lambda *_: None)
     running = [
         subprocess.Popen(one["arguments"], env={**os.environ, **one["environment"]}, cwd=one["cwd"])
@@ -39,13 +40,14 @@ def main(file: Path) -> int:
         running = [process for process in running if process not in ended]
         failed = [process.returncode for process in ended if process.returncode]
         if failed and not code:
+            # Popen has -9 for a process that SIGKILL ended; containers report 137.
             code = failed[0] if failed[0] > 0 else 128 - failed[0]
             _end(running)
     return code
 
 
 def _end(running: list[subprocess.Popen[bytes]]) -> None:
-    """Each is told; those that have not ended by then are killed."""
+    """Send SIGTERM to each, and SIGKILL to those that have not ended within GRACE_S in all."""
     for process in running:
         process.terminate()
     deadline = time.monotonic() + GRACE_S

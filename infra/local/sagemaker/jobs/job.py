@@ -1,4 +1,4 @@
-"""One SageMaker job that is running: its status, its events and its container process."""
+"""One running SageMaker job: its status, its events and the process of its container."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ from infra.local.sagemaker.jobs import instances
 from infra.local.sagemaker.jobs.forked import forked
 
 STOP_GRACE_S = 120.0
-"""Between SIGTERM and SIGKILL when a job is stopped."""
+"""Seconds between SIGTERM and SIGKILL when a job is stopped."""
 
 _POLL_S = 0.02
 
 
 class JobError(Exception):
-    """The message becomes the job's FailureReason."""
+    """The job has failed. The message becomes its FailureReason."""
 
 
 @dataclass(kw_only=True)
@@ -40,12 +40,16 @@ class Job:
     """`Training`, `Processing` or `Transform`."""
     fields: Fields
     root: Path
-    """The folder for `/opt/ml`."""
+    """The folder that stands for `/opt/ml`."""
     role_arn: str
     limit_s: float
+    """Real seconds that the container may run; infinite for a transform job."""
     stop: threading.Event = field(default_factory=threading.Event)
+    """Set when the job shall end: somebody stops it, its time is over, or the cloud stops."""
     finished: threading.Event = field(default_factory=threading.Event)
+    """Set when the job has its last status."""
     overdue: bool = False
+    """Whether its time was over."""
 
     @property
     def name(self) -> str:
@@ -54,15 +58,16 @@ class Job:
 
     @property
     def log(self) -> Path:
+        """The file with the output of the container."""
         return self.cloud.workspace / "logs" / "jobs" / self.kind.lower() / f"{self.name}.log"
 
     def set(self, status: str, **fields: Any) -> None:
-        """Change the job and put the event on the bus."""
+        """Change the job's status and fields, and put the event of the change on the bus."""
         now = self.cloud.clock.now()
         self.fields.update({**fields, "LastModifiedTime": now})
         if self.kind == "Training":
             _note_transition(self.fields, now)
-        # Last, since a poller that sees the end reads the rest at once.
+        # The status is written last: who sees the end of the job reads the other fields at once.
         self.fields[f"{self.kind}JobStatus"] = status
         self.cloud.emit(
             "aws.sagemaker",
@@ -72,7 +77,7 @@ class Job:
         )
 
     def note(self, secondary: str) -> None:
-        """Enter a secondary status of a training job; no event, as nothing listens for these."""
+        """Enter a secondary status of a training job (`Downloading`). No event is sent: nothing listens for it."""
         now = self.cloud.clock.now()
         self.fields |= {"SecondaryStatus": secondary, "LastModifiedTime": now}
         _note_transition(self.fields, now)
@@ -80,8 +85,10 @@ class Job:
     def execute(
         self, image: Image, arguments: Sequence[str], given: Mapping[str, str], *, roots: Sequence[Path] = ()
     ) -> int:
-        """The exit code of the container, 128 + the signal that ended it; TERM, then KILL, when the job is stopped or
-        its time is over. Several `roots` are several instances, each with its own folder for `/opt/ml`."""
+        """Run the container and return its exit code: 128 + the signal if a signal ended it.
+
+        If the job is stopped or its time is over, the container gets TERM, then KILL. Several `roots` are several
+        instances, each with its own folder for `/opt/ml`."""
         if len(roots) > 1:
             arguments = self._instances(image, arguments, given, roots)
         environment = image.variables(self.root, given)
@@ -93,8 +100,9 @@ class Job:
             log=self.log,
             start=fork or started_by_itself,
         )
-        # Real seconds, as what the process does takes. Overdue counts as stopped: SageMaker, too, ends a job that
-        # exceeds MaxRuntimeInSeconds with the status Stopped, and keeps what it has written.
+        # Real seconds, since the process computes in real time, whatever the cloud's clock says. A job whose time is
+        # over counts as stopped: SageMaker, too, gives a job that exceeds MaxRuntimeInSeconds the status Stopped, and
+        # keeps what it has written.
         deadline = threading.Event()
         timer = threading.Timer(self.limit_s, deadline.set)
         timer.daemon = True
@@ -115,7 +123,7 @@ class Job:
     def _instances(
         self, image: Image, arguments: Sequence[str], given: Mapping[str, str], roots: Sequence[Path]
     ) -> list[str]:
-        """The command that starts one container for each root."""
+        """The command that starts one container for each root (see `instances.py`)."""
         file = self.root.with_name(f"{self.name}.json")
         containers = [
             {"arguments": list(arguments), "environment": image.variables(root, given), "cwd": str(image.cwd)}
@@ -146,6 +154,7 @@ _MESSAGES = {
 
 
 def _note_transition(fields: Fields, now: datetime) -> None:
+    """Enter the secondary status in SecondaryStatusTransitions, which also says when the one before ended."""
     transitions = fields.setdefault("SecondaryStatusTransitions", [])
     secondary = fields["SecondaryStatus"]
     if transitions and transitions[-1]["Status"] == secondary:

@@ -1,6 +1,6 @@
 """The API of training, processing and transform jobs, and the life of a job.
 
-What differs by kind is in `training.py`, `processing.py` and `transform.py`."""
+What differs between the kinds is in `training.py`, `processing.py` and `transform.py`."""
 
 from __future__ import annotations
 
@@ -35,24 +35,28 @@ class Kind:
     """What differs between the three kinds of job."""
 
     name: str
+    """`Training`, `Processing` or `Transform`."""
     prepare: Callable[[Cloud, Fields], tuple[str, float]]
-    """Role ARN and time limit in seconds of a request; raises RefusedError for what is not covered."""
+    """Returns the role ARN and the time limit in seconds of a request. Raises RefusedError for what is not covered."""
     run: Callable[[Job], None]
-    """Runs the job to its end; raises JobError or MoveError."""
+    """Runs the job to its end. Raises JobError or MoveError if it fails."""
     defaults: Mapping[str, Any] = field(default_factory=dict)
+    """Members that Describe answers from the start, beside those of the request."""
 
     @property
     def resource(self) -> str:
+        """The kind in ARNs (`training-job`)."""
         return f"{self.name.lower()}-job"
 
 
 @dataclass(kw_only=True)
 class Jobs:
-    """The jobs of one cloud that have not ended, and an event for each that is set at its end."""
+    """The jobs of one cloud that have not ended, and for every job an event that is set at its end."""
 
     running: dict[str, Job] = field(default_factory=dict)
     """By ARN."""
     ended: dict[str, threading.Event] = field(default_factory=dict)
+    """By ARN. It stays when the job has ended."""
 
 
 def jobs(cloud: Cloud) -> Jobs:
@@ -60,7 +64,7 @@ def jobs(cloud: Cloud) -> Jobs:
 
 
 def pending(cloud: Cloud) -> list[str]:
-    """The jobs in progress."""
+    """The jobs in progress, as `training job NAME`."""
     return [f"{job.kind.lower()} job {job.name}" for job in list(jobs(cloud).running.values())]
 
 
@@ -78,7 +82,7 @@ KINDS = (
 
 
 def serve_jobs(cloud: Cloud) -> None:
-    """Serve Create, Describe, Stop, List and Delete of the three kinds, and tags."""
+    """Answer Create, Describe, Stop, List and Delete of the three kinds of job, and the operations on tags."""
     serve_tags(cloud)
     for kind in KINDS:
         _install(cloud, kind)
@@ -105,6 +109,7 @@ def _install(cloud: Cloud, kind: Kind) -> None:
         job = jobs(cloud).running.get(fields[f"{kind.name}JobArn"])
         if job is None:
             raise invalid(_ended(kind, fields))
+        # The status says Stopping first: `stop` wakes the job's thread, which may end the job at once.
         secondary = {"SecondaryStatus": "Stopping"} if kind.name == "Training" else {}
         job.set("Stopping", **secondary)
         job.stop.set()
@@ -147,13 +152,16 @@ def _ended(kind: Kind, fields: Fields) -> str:
 
 
 def create(cloud: Cloud, kind: Kind, request: Fields) -> Fields:
-    """The ARN of the job, which is about to start; raises RefusedError for what is not covered."""
+    """Make the job, which is about to start on a thread of its own, and answer with its ARN.
+
+    Raises RefusedError for a request that is not covered, a role that SageMaker cannot assume, or a name in use."""
     role_arn, limit_s = kind.prepare(cloud, request)
     check_role(role_arn)
     name = request[f"{kind.name}JobName"]
     job_arn = arn(cloud, kind.resource, name)
     kept = records(cloud)
     now = cloud.clock.now()
+    # Looked for and added as one step: of two requests at once with one name, the second is refused.
     with kept.lock:
         if name in kept.of(kind.resource):
             raise RefusedError("ResourceInUse", _taken(kind, job_arn))
@@ -170,7 +178,7 @@ def create(cloud: Cloud, kind: Kind, request: Fields) -> Fields:
     shutil.rmtree(root, ignore_errors=True)
     root.mkdir(parents=True)
     job = Job(cloud=cloud, kind=kind.name, fields=fields, root=root, role_arn=role_arn, limit_s=limit_s)
-    # Known before its first event: whoever hears of the job can stop it, or wait for its end.
+    # The job is entered before its first event: who hears of it can stop it, or wait for its end.
     jobs(cloud).running[job_arn] = job
     jobs(cloud).ended[job_arn] = job.finished
     job.set("InProgress")
@@ -187,7 +195,7 @@ def _taken(kind: Kind, job_arn: str) -> str:
 
 
 def _live(job: Job, kind: Kind) -> None:
-    """The whole life of one job on its thread; ends with a terminal status, whatever happens."""
+    """Live through the whole life of a job, on its thread. Whatever happens, the job ends with a terminal status."""
     started = job.cloud.clock.now()
     job.fields[f"{job.kind}StartTime"] = started
     try:
@@ -196,17 +204,18 @@ def _live(job: Job, kind: Kind) -> None:
     except (JobError, MoveError, LookupError, ValueError) as error:
         status, reason = "Failed", str(error)
     except Exception as error:
-        # An error of the local cloud itself must end the job too, else the state machine waits for ever.
+        # An error of the local cloud itself must end the job too. Else the state machine would wait for ever.
         job.log.parent.mkdir(parents=True, exist_ok=True)
         with job.log.open("a") as log:
             log.write(traceback.format_exc())
         status, reason = "Failed", f"InternalServerError: {type(error).__name__}: {error}"
-    # A job that was told to stop is Stopped, whatever the exit code of its container.
+    # A job that somebody stopped has the status Stopped, whatever the exit code of its container.
     if job.stop.is_set():
         status, reason = "Stopped", None
     if job.cloud.stopping.is_set():
         return
-    # The status and its event, then `running`, by which the cloud is idle, then whoever waits (`.sync`).
+    # In this order: the status and its event; then `running`, without which the cloud counts as idle; then `finished`,
+    # for which `.sync` waits.
     _close(job, status, reason, started)
     jobs(job.cloud).running.pop(job.fields[f"{job.kind}JobArn"], None)
     job.finished.set()

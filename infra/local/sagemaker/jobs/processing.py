@@ -1,7 +1,8 @@
-"""A processing job as SageMaker runs it: inputs below /opt/ml/processing, outputs uploaded at the end.
+"""Runs a processing job as SageMaker does: inputs below /opt/ml/processing, outputs uploaded at the end.
 
-Contract: https://docs.aws.amazon.com/sagemaker/latest/dg/build-your-own-processing-container.html. Not covered and
-refused by name: several instances, dataset definitions, feature store outputs. Continuous upload happens at the end.
+Contract: https://docs.aws.amazon.com/sagemaker/latest/dg/build-your-own-processing-container.html
+Refused by name, as not covered: several instances, dataset definitions, feature store outputs. Outputs with continuous
+upload are uploaded at the end too.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ _DAY_S = 86_400.0
 
 
 def prepare(_: Cloud, request: Fields) -> tuple[str, float]:
-    """Role ARN and time limit in seconds."""
+    """Role ARN and time limit in seconds. Raises RefusedError for what is not covered."""
     if int(request["ProcessingResources"]["ClusterConfig"]["InstanceCount"]) != 1:
         raise invalid("the local cloud does not cover processing on more than one instance")
     if any("S3Input" not in one for one in request.get("ProcessingInputs", [])):
@@ -39,7 +40,10 @@ def _outputs(request: Fields) -> list[Fields]:
 
 
 def run(job: Job) -> None:
-    """Run the job to its end; outputs are uploaded also when it failed or was stopped."""
+    """Run the job to its end. The outputs are uploaded also if it fails or is stopped.
+
+    Raises JobError if the container fails, MoveError if files cannot be moved."""
+    # Configuration and inputs in, the container's run, then outputs and the container's message out.
     request = job.fields
     application = request["AppSpecification"]
     image = images(job.cloud).find(application["ImageUri"])
@@ -66,9 +70,10 @@ def run(job: Job) -> None:
 
 
 def _serving_variables() -> dict[str, str]:
-    """For a job that starts a serving container itself, as `endpoints.serving` has them: one process is one instance.
+    """The variables of a serving container, for a job that starts one itself. `endpoints.serving` sets the same ones.
 
-    In a network of its own the container's port is free; in the host's it may be taken."""
+    One process is one instance. In a network of its own the container's port is free. In the host's network it may be
+    taken: then the container gets a port that is free now."""
     port = {} if without_network() else {"SAGEMAKER_BIND_TO_PORT": str(free_port())}
     return {"MILLRACE_BIND": "127.0.0.1", "MILLRACE_WORKERS": "1", **port}
 

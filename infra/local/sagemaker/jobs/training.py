@@ -1,9 +1,9 @@
-"""A training job as SageMaker runs it: channels and configuration in, model, outputs and checkpoints out.
+"""Runs a training job as SageMaker does: channels and configuration in, model, outputs and checkpoints out.
 
-Contract: https://docs.aws.amazon.com/sagemaker/latest/dg/your-algorithms-training-algo.html. Not covered and refused
-by name: groups of instances, channels sharded among them, Pipe mode, compressed channels, augmented manifests, file
-systems as channels. Spot is accepted and never interrupted. Several instances are processes of this machine (see
-`instances.py`); the model is what the first of them leaves.
+Contract: https://docs.aws.amazon.com/sagemaker/latest/dg/your-algorithms-training-algo.html
+Refused by name, as not covered: groups of instances, channels sharded among instances, Pipe mode, compressed channels,
+augmented manifests, file systems as channels. Spot training is accepted and never interrupted. Several instances are
+processes of this machine (see `instances.py`). The model is what the first instance leaves.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ from infra.local.sagemaker.jobs.job import Job, JobError
 
 _DAY_S = 86_400.0
 _MOST = 8
-"""Instances of a job: each is a process of this machine."""
+"""The largest number of instances of a job: each is a process of this machine."""
 
 
 def prepare(_: Cloud, request: Fields) -> tuple[str, float]:
-    """Role ARN and time limit in seconds."""
+    """Role ARN and time limit in seconds. Raises RefusedError for what AWS would refuse or what is not covered."""
     resources = request.get("ResourceConfig", {})
     count = int(resources.get("InstanceCount", 1))
     if count > _MOST or resources.get("InstanceGroups"):
@@ -61,7 +61,10 @@ def _check_channel(channel: Mapping[str, Any], *, alone: bool) -> None:
 
 
 def run(job: Job) -> None:
-    """Run the job to its end; what the container left is uploaded also when it failed or was stopped."""
+    """Run the job to its end. What the container left is uploaded also if it fails or is stopped.
+
+    Raises JobError if the container fails, MoveError if files cannot be moved."""
+    # Each instance has its own folder, with its own copies of configuration, channels and checkpoints.
     request = job.fields
     image = images(job.cloud).find(request["AlgorithmSpecification"]["TrainingImage"])
     s3 = s3_of(job.cloud, job.role_arn)
@@ -87,8 +90,8 @@ def run(job: Job) -> None:
         "TRAINING_JOB_ARN": request["TrainingJobArn"],
     }
     code = job.execute(image, arguments, given, roots=list(hosts.values()))
-    # As SageMaker does: checkpoints always (there while it runs, here at its end), the model also of a job that was
-    # stopped, but not of one that failed.
+    # As SageMaker does: checkpoints are always uploaded (there while the job runs, here at its end). The model is
+    # uploaded also if the job was stopped, but not if it failed.
     job.note("Uploading")
     _read_metrics(job)
     if checkpoints.is_dir() and "CheckpointConfig" in request:
@@ -102,7 +105,10 @@ def run(job: Job) -> None:
 
 
 def _hosts(job: Job) -> dict[str, Path]:
-    """The folder for `/opt/ml` of each instance, by its name; the first one's is the job's."""
+    """The folder that stands for `/opt/ml` of each instance, by the name of the instance.
+
+    The first folder is the job's own. One instance has the name `algo-1`; several have addresses, as `instances.py`
+    says: `{"127.0.0.1": …/nightly, "127.0.0.2": …/nightly.2}`."""
     count = int(job.fields.get("ResourceConfig", {}).get("InstanceCount", 1))
     if count == 1:
         return {"algo-1": job.root}
@@ -146,22 +152,23 @@ def _write(path: Path, value: Any) -> None:
 
 
 def _checkpoints(job: Job, root: Path) -> Path:
-    """The folder of checkpoints of the instance whose `/opt/ml` is `root`."""
+    """The folder with the checkpoints of the instance whose `/opt/ml` is `root`."""
     return inside(root, job.fields.get("CheckpointConfig", {}).get("LocalPath", "/opt/ml/checkpoints"))
 
 
 def _restore_checkpoints(job: Job, s3: Any, root: Path) -> None:
-    """Fill the folder of checkpoints with what an earlier job left at the same S3Uri."""
+    """Fill the folder of checkpoints with those that an earlier job left at the same S3Uri."""
     settings, folder = job.fields.get("CheckpointConfig", {}), _checkpoints(job, root)
     folder.mkdir(parents=True, exist_ok=True)
     if settings:
         bucket, prefix = split(settings["S3Uri"])
+        # `download` would refuse an S3Uri at which no job has left anything yet.
         if next(keys(s3, bucket, prefix), None) is not None:
             download(s3, {"S3Uri": settings["S3Uri"]}, folder)
 
 
 def inside(root: Path, path: str) -> Path:
-    """Where `/opt/ml/...` of the container lies on this machine."""
+    """Where the path `/opt/ml/...` of the container lies on this machine. Raises MoveError for any other path."""
     if not f"{path}/".startswith("/opt/ml/"):
         raise MoveError(f"ClientError: expected a path below /opt/ml, got {path}")
     return root / path.removeprefix("/opt/ml").lstrip("/")
@@ -181,6 +188,7 @@ def _upload_outputs(job: Job, s3: Any, *, model: bool) -> None:
 
 
 def _send(folder: Path, target: str, s3: Any, kms_key: str | None) -> None:
+    """Upload the folder: file by file if the target ends with a slash, else as one archive of that name."""
     if target.endswith("/"):
         upload(s3, folder, target, kms_key=kms_key)
         return
@@ -191,7 +199,7 @@ def _send(folder: Path, target: str, s3: Any, kms_key: str | None) -> None:
 
 
 def _read_metrics(job: Job) -> None:
-    """The last value that each MetricDefinition's regular expression finds in the log."""
+    """Enter FinalMetricDataList: for each MetricDefinition the last value that its expression finds in the log."""
     definitions = job.fields["AlgorithmSpecification"].get("MetricDefinitions", [])
     text = job.log.read_text(errors="replace") if definitions and job.log.exists() else ""
     found = {one["Name"]: re.findall(one["Regex"], text) for one in definitions}

@@ -1,8 +1,9 @@
-"""A batch transform job as SageMaker runs it: each object of the prefix is POSTed to the model, answers are put back.
+"""Runs a batch transform job as SageMaker does: posts each object of the prefix to the model, puts the answers back.
 
-Contract: https://docs.aws.amazon.com/sagemaker/latest/dg/your-algorithms-batch-code.html. Not covered and refused by
-name: several instances, RecordIO and TFRecord, compressed input, data capture, filters and joins (DataProcessing).
-The container listens on loopback, so it is not cut off from the network.
+Contract: https://docs.aws.amazon.com/sagemaker/latest/dg/your-algorithms-batch-code.html
+Refused by name, as not covered: several instances, RecordIO and TFRecord, compressed input, filters and joins
+(DataProcessing). Data capture is accepted and captures nothing. The container is not cut off from the network, since it
+listens on the host's loopback interface.
 """
 
 from __future__ import annotations
@@ -23,10 +24,13 @@ from infra.local.sagemaker.models import artefact, served
 
 _MB = 1024 * 1024
 _START_LIMIT_S = 240.0
+"""Seconds for the start of the container."""
 
 
 def prepare(cloud: Cloud, request: Fields) -> tuple[str, float]:
-    """Role ARN (the model's: a transform job has none of its own) and no time limit."""
+    """Role ARN and an infinite time limit. The role is the model's: a transform job has none of its own.
+
+    Raises RefusedError for what AWS would refuse or what is not covered."""
     if int(request["TransformResources"]["InstanceCount"]) != 1:
         raise invalid("the local cloud does not cover batch transform on more than one instance")
     source = request["TransformInput"]
@@ -43,7 +47,10 @@ def prepare(cloud: Cloud, request: Fields) -> tuple[str, float]:
 
 
 def run(job: Job) -> None:
-    """Run the job to its end; the first request that fails fails the job, as in SageMaker."""
+    """Run the job to its end. If a request fails the job fails, as in SageMaker.
+
+    Raises JobError if the container does not come up or a request fails, MoveError if files cannot be moved."""
+    # Inputs down, container up, then object by object: post its records, put the answers under its name and `.out`.
     one = served(job.cloud, job.fields["ModelName"])
     image = images(job.cloud).find(one.image)
     s3 = s3_of(job.cloud, job.role_arn)
@@ -74,7 +81,9 @@ def run(job: Job) -> None:
 
 
 def _batch_variables(fields: Fields) -> dict[str, str]:
-    """The variables by which the container knows that it runs in batch; the last three only if the caller set them."""
+    """The variables by which the container knows that it runs in batch.
+
+    SAGEMAKER_BATCH is always there, the other three only if the request sets them."""
     names = {
         "MaxPayloadInMB": "SAGEMAKER_MAX_PAYLOAD_IN_MB",
         "BatchStrategy": "SAGEMAKER_BATCH_STRATEGY",
@@ -84,7 +93,8 @@ def _batch_variables(fields: Fields) -> dict[str, str]:
 
 
 def _settings(fields: Fields, server: Server) -> Fields:
-    """Strategy, payload and concurrency: the request's, else the container's, else the defaults."""
+    """Strategy, payload and concurrency: those of the request, else those of the container, else the defaults."""
+    # The container may answer with its wishes, such as {"MaxConcurrentTransforms": 4, "BatchStrategy": "MULTI_RECORD"}.
     reply = server.get("/execution-parameters")
     parameters = json.loads(reply.body) if reply is not None and reply.status == 200 else {}
     strategy = {"MULTI_RECORD": "MultiRecord", "SINGLE_RECORD": "SingleRecord"}.get(parameters.pop("BatchStrategy", ""))
@@ -95,7 +105,7 @@ def _settings(fields: Fields, server: Server) -> Fields:
 
 def _transform(job: Job, server: Server, settings: Fields, source: Path, output: Path) -> None:
     split = job.fields["TransformInput"].get("SplitType", "None")
-    # MaxPayloadInMB 0 means no limit (AWS sends such bodies in chunks).
+    # MaxPayloadInMB 0 means that there is no limit (AWS sends such bodies in chunks).
     limit = int(settings["MaxPayloadInMB"]) * _MB or None
     together = settings["BatchStrategy"] == "MultiRecord"
     payloads = _batches(source, limit, together) if split == "Line" else _whole(source, limit)
@@ -111,7 +121,8 @@ def _transform(job: Job, server: Server, settings: Fields, source: Path, output:
 def _in_order(
     pool: ThreadPoolExecutor, invoke: Callable[[bytes], bytes], payloads: Iterator[bytes], workers: int
 ) -> Iterator[bytes]:
-    """The answers in the payloads' order, with never more than `workers` payloads in memory at a time."""
+    """Yields the answers in the order of the payloads. Never more than `workers` payloads are in memory at a time."""
+    # The next payload is read only when the oldest answer has been taken.
     waiting = []
     for payload in payloads:
         waiting.append(pool.submit(invoke, payload))
@@ -128,7 +139,9 @@ def _whole(source: Path, limit: int | None) -> Iterator[bytes]:
 
 
 def _batches(source: Path, limit: int | None, together: bool) -> Iterator[bytes]:
-    """Lines, alone or as many as fit into the limit; SageMaker cuts at newlines only, so a header is a record."""
+    """Yields the lines of the file as payloads: one by one, or `together` as many as fit into `limit` bytes.
+
+    SageMaker cuts at newlines only, so a header is a record too. Raises JobError for a line beyond the limit."""
     batch: list[bytes] = []
     size = 0
     with source.open("rb") as file:

@@ -1,9 +1,9 @@
-"""Hyperparameter tuning jobs: training jobs whose hyperparameters are drawn, at most so many at once.
+"""Hyperparameter tuning jobs: training jobs with hyperparameters that are drawn at random, several at once.
 
-Contract: https://docs.aws.amazon.com/sagemaker/latest/dg/automatic-model-tuning.html. Weaker: the strategy Bayesian
-draws at random as Random does, and early stopping stops no training. Not covered and refused by name: the strategies
-Grid and Hyperband, several training job definitions, warm start, Autotune, reversed logarithmic scales, a limit of
-time.
+Contract: https://docs.aws.amazon.com/sagemaker/latest/dg/automatic-model-tuning.html
+Weaker than AWS: the strategy Bayesian draws at random, as Random does, and early stopping stops no training.
+Refused by name, as not covered: the strategies Grid and Hyperband, several training job definitions, warm start,
+Autotune, reversed logarithmic scales, a limit of time.
 """
 
 from __future__ import annotations
@@ -52,11 +52,12 @@ class Tuning:
     """One tuning job in progress."""
 
     fields: Fields
-    """What Describe answers, but for what follows from the training jobs."""
+    """What Describe answers, without what follows from the training jobs."""
     trainings: list[str] = field(default_factory=list)
     """The names of its training jobs, in the order in which they were started."""
     stop: threading.Event = field(default_factory=threading.Event)
     lock: threading.Lock = field(default_factory=threading.Lock)
+    """Guards `trainings` and the drawing of hyperparameters: the workers share both."""
 
 
 def tunings(cloud: Cloud) -> Tunings:
@@ -64,12 +65,12 @@ def tunings(cloud: Cloud) -> Tunings:
 
 
 def pending(cloud: Cloud) -> list[str]:
-    """The tuning jobs in progress."""
+    """The tuning jobs in progress, as `tuning job NAME`."""
     return [f"tuning job {name}" for name in list(tunings(cloud).running)]
 
 
 def serve_tuning(cloud: Cloud) -> None:
-    """Serve Create, Describe, Stop, List and Delete of tuning jobs, and the list of one's training jobs."""
+    """Answer Create, Describe, Stop, List and Delete of tuning jobs, and the list of a tuning job's training jobs."""
     kept: dict[str, Tuning] = {}
 
     def find(request: Fields) -> Tuning:
@@ -126,7 +127,7 @@ def serve_tuning(cloud: Cloud) -> None:
 
 
 def begin(cloud: Cloud, request: Fields) -> Tuning:
-    """The tuning job, its first trainings about to start. Raises RefusedError for what is not covered."""
+    """Begin the tuning job: its first trainings are about to start. Raises RefusedError as `check` does."""
     check(cloud, request)
     now, tuning_arn = cloud.clock.now(), arn(cloud, RESOURCE, request[NAME])
     kept = {key: value for key, value in request.items() if key != "Tags"}
@@ -135,6 +136,7 @@ def begin(cloud: Cloud, request: Fields) -> Tuning:
     tag(cloud, tuning_arn, request.get("Tags", []))
     tunings(cloud).running[request[NAME]] = found
     limits = request[CONFIG]["ResourceLimits"]
+    # One thread for each training that may run at once; one more waits for these threads and writes the end.
     drawn = draws(request)
     workers = [
         cloud.background(f"{request[NAME]}-{number}", lambda: _work(cloud, found, drawn, request.get("Tags", [])))
@@ -172,7 +174,9 @@ def _of(config: Fields, kind: str) -> list[Fields]:
 
 
 def draws(request: Fields) -> Iterator[dict[str, str]]:
-    """The hyperparameters of each training, as text; the same for the same name or RandomSeed."""
+    """Yields the hyperparameters of each training, as text. The same RandomSeed, or else the same name, draws the same.
+
+    An example: `{"learning_rate": "0.0031", "layers": "2", "optimizer": "adam"}`."""
     config = request[CONFIG]
     chance = random.Random(config.get("RandomSeed", zlib.crc32(request[NAME].encode())))  # noqa: S311 # nosec B311
     for _ in range(int(config["ResourceLimits"]["MaxNumberOfTrainingJobs"])):
@@ -190,13 +194,13 @@ def _between(chance: random.Random, values: Fields) -> float:
 
 
 def _request(definition: Fields) -> Fields:
-    """The training job's part of the definition."""
+    """The part of the definition that is a request of CreateTrainingJob."""
     left_out = {"DefinitionName", "TuningObjective", "HyperParameterRanges", "StaticHyperParameters", "RetryStrategy"}
     return {key: value for key, value in definition.items() if key not in left_out}
 
 
 def _work(cloud: Cloud, tuning: Tuning, drawn: Iterator[dict[str, str]], tags: list[dict[str, str]]) -> None:
-    """Run one training after the other until none is left to draw."""
+    """Run one training after the other, until none is left to draw or the tuning job is stopped."""
     definition, objective = tuning.fields[DEFINITION], tuning.fields[CONFIG][OBJECTIVE]["MetricName"]
     while not (tuning.stop.is_set() or cloud.stopping.is_set()):
         with tuning.lock:
@@ -208,8 +212,10 @@ def _work(cloud: Cloud, tuning: Tuning, drawn: Iterator[dict[str, str]], tags: l
         request = {**_request(definition), "TrainingJobName": name, "HyperParameters": given, "Tags": tags}
         made = create(cloud, TRAINING, request)["TrainingJobArn"]
         records(cloud).of("training-job")[name] |= {"TuningJobArn": tuning.fields[ARN], "TunedHyperParameters": chosen}
+        # A stop finds the trainings that run. It may have come after the look above and before this one ran.
         if tuning.stop.is_set() and (job := jobs(cloud).running.get(made)):
             job.stop.set()
+        # Short waits, since a job that the cloud's end interrupts never sets `ended`.
         ended = jobs(cloud).ended[made]
         while not (ended.wait(0.1) or cloud.stopping.is_set()):
             pass
@@ -233,7 +239,7 @@ def _end(cloud: Cloud, tuning: Tuning, workers: list[threading.Thread]) -> None:
 
 
 def summaries(cloud: Cloud, tuning: Tuning) -> list[Fields]:
-    """Its training jobs as the list of them has them, in the order of their start."""
+    """The trainings in the order of their start, as ListTrainingJobsForHyperParameterTuningJob shows them."""
     store = records(cloud).of("training-job")
     metric = tuning.fields[CONFIG][OBJECTIVE]
     return [_summary(store[name], metric) for name in list(tuning.trainings) if name in store]
@@ -259,10 +265,11 @@ def _value_of(row: Fields) -> Any:
 
 
 def described(cloud: Cloud, tuning: Tuning) -> Fields:
-    """What Describe answers: the request, counters, the best training so far."""
+    """What Describe answers: the request, the counters, and the best training so far."""
     rows = summaries(cloud, tuning)
     jobs_by = Counter(row["TrainingJobStatus"] for row in rows)
     objectives_by = Counter(row["ObjectiveStatus"] for row in rows)
+    # The sign turns "the largest" into "the smallest".
     sign = 1 if tuning.fields[CONFIG][OBJECTIVE]["Type"] == "Minimize" else -1
     done = [row for row in rows if row["TrainingJobStatus"] == "Completed" and _value_of(row) is not None]
     best = min(done, key=lambda row: sign * _value_of(row), default=None)

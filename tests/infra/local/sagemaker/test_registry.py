@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
+from tests.infra.local import tiny_images
+
 DIGEST = "sha256:" + "a" * 64
 
 
@@ -85,6 +87,19 @@ def test_refusals(register: Any, sagemaker: Any, group: str) -> None:
         sagemaker.delete_model_package_group(ModelPackageGroupName=group)
     with pytest.raises(ClientError, match="does not exist"):
         register(ModelPackageGroupName="nobody")
+
+
+def test_a_model_of_a_package_that_is_gone_is_refused_and_not_there(
+    register: Any, sagemaker: Any, fresh: Callable[..., str], client: Callable[[str], Any]
+) -> None:
+    package, name = register(), fresh("model")
+    trust = tiny_images.trust("sagemaker.amazonaws.com")
+    role = client("iam").create_role(RoleName=name, AssumeRolePolicyDocument=trust)["Role"]["Arn"]
+    sagemaker.delete_model_package(ModelPackageName=package)
+    with pytest.raises(ClientError, match="does not exist"):
+        sagemaker.create_model(ModelName=name, ExecutionRoleArn=role, PrimaryContainer={"ModelPackageName": package})
+    with pytest.raises(ClientError, match="Could not find model"):
+        sagemaker.describe_model(ModelName=name)
 
 
 def test_approval_is_told_on_the_bus(register: Any, sagemaker: Any, group: str, client: Any, fresh: Any) -> None:
