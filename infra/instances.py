@@ -1,4 +1,4 @@
-"""Properties of SageMaker's instance types: own disks, memory."""
+"""Which of SageMaker's instance types have a disk of their own."""
 
 from __future__ import annotations
 
@@ -6,20 +6,6 @@ WITH_OWN_DISK = ("c5d", "c6gd", "c6id", "c7gd", "g4dn", "g5", "g6", "g6e", "m5d"
                  "p4d", "p4de", "p5", "p5e", "p5en", "p6-b200", "r5d", "r6gd", "r6id", "r7gd", "trn1", "trn1n",
                  "trn2")  # fmt: skip
 """Families with a local NVMe disk. They encrypt it themselves, and SageMaker refuses a volume key for them."""
-
-
-MEMORY_GIB = {
-    "ml.t3.medium": 4,
-    "ml.m5.large": 8,
-    "ml.m5.xlarge": 16,
-    "ml.c6i.xlarge": 8,
-    "ml.c7i.4xlarge": 32,
-    "ml.g5.xlarge": 16,
-    "ml.g6.xlarge": 16,
-    "ml.p4d.24xlarge": 1152,
-    "ml.p5.48xlarge": 2048,
-}
-"""GiB of memory of each instance type that has a price: https://aws.amazon.com/ec2/instance-types/."""
 
 
 def has_own_disk(instance: str) -> bool:

@@ -34,6 +34,8 @@ from millrace.state.budget import MonthlyBudget
 from millrace.timestamps import next_month, parse_utc
 from millrace.workload.declaration import Workload
 
+BESIDE = ("monitor", "score")
+"""The machines with jobs, beside `train`, whose runs a budget counts, and `release`, whose jobs are preflights."""
 MOST_BYTES = 256 * 2**20
 """A month's decisions are only counted up to this size. Beyond it the price of a thousand predictions is not known."""
 
@@ -93,7 +95,7 @@ def find_cost(environment: Environment, names: WorkloadNames, workload: Workload
     spent = spends.get(wanted)
     runs = {_name(arn): float(usd) for arn, usd in (spent.runs if spent else {}).items()}
     releases = _begun(environment, names, "release", first)
-    beside = {name for machine in ("monitor", "score") for name in _begun(environment, names, machine, first)}
+    beside = {name for machine in BESIDE for name in _begun(environment, names, machine, first)}
     jobs = list(jobs_of(environment, JOBS, [*runs, *releases, *beside], since=first))
     # The month may not be over yet.
     end = min(now, next_month(first))

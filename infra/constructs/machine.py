@@ -12,19 +12,27 @@ from infra.constructs.acknowledgement import acknowledge
 from infra.constructs.log_group import log_group
 from infra.constructs.role import Role
 from infra.context import Context
-from infra.iam import log_groups
+from infra.iam import functions, log_groups
 from infra.iam.resource import Statement
-from infra.machines.states import Definition, in_partition
+from infra.machines.states import Definition, in_partition, invoked
 
 ACCEPTED = {"AwsSolutions-SF1": "The owner wants failures alone; an execution's history has every event for 90 days"}
 """The finding of cdk-nag in a machine that only logs failures, and why it is accepted."""
 
 
 class Machine(Construct):
-    """A machine of `infra/machines`, deployed as `<workload prefix>-<name>`."""
+    """A machine of `infra/machines`, deployed as `<workload prefix>-<name>`.
+
+    It may call the functions of its definition. `statements` are its other rights."""
 
     def __init__(
-        self, scope: Construct, name: str, *, context: Context, definition: Definition, statements: Sequence[Statement]
+        self,
+        scope: Construct,
+        name: str,
+        *,
+        context: Context,
+        definition: Definition,
+        statements: Sequence[Statement] = (),
     ) -> None:
         super().__init__(scope, f"{name}-machine")
         self.name = context.names.machine(name)
@@ -36,7 +44,12 @@ class Machine(Construct):
             f"{name}-machine",
             context=context,
             service="states.amazonaws.com",
-            statements=[log_groups.deliver(), log_groups.trace_executions(), *statements],
+            statements=[
+                log_groups.deliver(),
+                log_groups.trace_executions(),
+                functions.invoke(*invoked(definition)),
+                *statements,
+            ],
         )
         self.resource = stepfunctions.CfnStateMachine(
             self,

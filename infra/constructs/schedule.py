@@ -72,7 +72,7 @@ class Schedule(Construct):
     def of_function(cls, function: Function, *, context: Context, expression: str, is_on: bool = True) -> Self:
         """The schedule of a function, in the same scope and with the same name."""
         name, scope = function.node.id, cast("Construct", function.node.scope)
-        target = functions.invoke(context.names, name)
+        target = functions.invoke(context.names.function_arn(name))
         schedule = cls(scope, name, context=context, expression=expression, target=target, is_on=is_on)
         schedule.node.add_dependency(function)
         return schedule

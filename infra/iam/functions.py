@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from infra.iam.resource import Statement, resource
-from millrace.names import WorkloadNames
 
 
-def invoke(names: WorkloadNames, *functions: str) -> Statement:
+def invoke(*arns: str) -> Statement:
     """Call the functions."""
-    return resource("lambda", *(names.function_arn(function) for function in functions)).may("InvokeFunction")
+    return resource("lambda", *arns).may("InvokeFunction")

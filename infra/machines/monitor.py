@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from infra.context import Context
-from infra.iam import functions, sagemaker_jobs
+from infra.iam import sagemaker_jobs
 from infra.iam.resource import Statement
 from infra.machines import jobs, states
 from infra.machines.paths import Result
@@ -12,7 +12,6 @@ from millrace.messages.events import RetrainRequested
 from millrace.messages.monitor import MetricsPublished, WindowsPlanned
 from millrace.names import DRIFT_ROLE
 
-FUNCTIONS = ("plan_windows", "publish_metrics")
 JOB_MINUTES = 60
 WINDOWS = Result("plan_windows", WindowsPlanned)
 METRICS = Result("publish_metrics", MetricsPublished)
@@ -89,9 +88,8 @@ def _drift(context: Context) -> State:
 
 
 def statements(context: Context) -> list[Statement]:
-    """The rights of the machine itself."""
+    """The rights of the machine itself, beside calling its functions."""
     return [
-        functions.invoke(context.names, *FUNCTIONS),
         *states.put_event_statements(context),
         *sagemaker_jobs.run(context.names, {"Processing": [DRIFT_ROLE]}),
     ]

@@ -16,13 +16,13 @@ from infra.context import Context
 from infra.iam import sagemaker_jobs
 from infra.iam.buckets import ARTEFACTS
 from infra.iam.resource import Statement
-from infra.instances import MEMORY_GIB
 from infra.machines import jobs, states
 from infra.machines.calls import call
 from infra.machines.endpoints import RELEASE, instance
 from infra.machines.states import State
 from millrace.evaluation.agreement import SAMPLE_FILE
 from millrace.names import PREFLIGHT_ROLE
+from millrace.workload.prices import price_of
 from millrace.workload.release_cost import PREFLIGHT_MINUTES
 
 FIRST = "Preflights"
@@ -80,7 +80,8 @@ def _in_run(template: str) -> str:
 def _environment(context: Context) -> dict[str, Any]:
     """The variables that CreateModel gives to the container, and those that the job needs in addition."""
     # The local cloud runs the job on this machine, so it gets the memory of the instance type as a bound.
-    bound = {"MILLRACE_MEMORY_MB": str(MEMORY_GIB[instance(context)] * 1024)} if jobs.stage(context) == "local" else {}
+    is_local, memory_mib = jobs.stage(context) == "local", price_of(instance(context)).memory_gib * 1024
+    bound = {"MILLRACE_MEMORY_MB": str(memory_mib)} if is_local else {}
     return {
         "MILLRACE_MODEL_VERSION.$": RELEASE.path("version"),
         "MILLRACE_MODEL_DIGEST.$": RELEASE.path("model_digest"),

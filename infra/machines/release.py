@@ -10,7 +10,7 @@ before an endpoint.
 from __future__ import annotations
 
 from infra.context import Context
-from infra.iam import alarms, functions, key, sagemaker_endpoints, sagemaker_jobs
+from infra.iam import alarms, key, sagemaker_endpoints, sagemaker_jobs
 from infra.iam.resource import Statement
 from infra.machines import endpoints, preflight, release_alarms, scaling, states, watch
 from infra.machines.endpoints import RELEASE
@@ -22,7 +22,6 @@ from millrace.messages.release import NOT_WATCHED, ReleaseAdvanced, ReleaseTidie
 from millrace.names import MODEL_ROLE
 from millrace.workload.declaration import Workload
 
-FUNCTIONS = ("start_release", "smoke_test", "advance_release", "tidy_release")
 SMOKE_TEST = Result("smoke_test", SmokeTested)
 ADVANCE = Result("advance_release", ReleaseAdvanced)
 TIDY = Result("tidy_release", ReleaseTidied)
@@ -363,13 +362,12 @@ def _pause_s(context: Context, seconds: int) -> int:
 
 
 def statements(context: Context) -> list[Statement]:
-    """The rights of the machine itself."""
+    """The rights of the machine itself, beside calling its functions."""
     names = context.names
     challenger, both = sagemaker_endpoints.challenger(names), sagemaker_endpoints.both(names)
     configs = sagemaker_endpoints.configs(names)
     seen = "SageMaker and Auto Scaling look at all alarms before they take one"
     return [
-        functions.invoke(names, *FUNCTIONS),
         *states.put_event_statements(context),
         sagemaker_endpoints.models(names).may("CreateModel", "AddTags"),
         sagemaker_jobs.pass_roles(names, MODEL_ROLE),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from infra.context import Context
-from infra.iam import functions, step_functions
+from infra.iam import step_functions
 from infra.iam.resource import Statement
 from infra.machines import states
 from infra.machines.parameters import checked
@@ -88,11 +88,10 @@ def _train(context: Context) -> State:
 
 
 def statements(context: Context) -> list[Statement]:
-    """The rights of the machine itself."""
+    """The rights of the machine itself, beside calling its functions."""
     names = context.names
     named = "The execution that is waited for gets its name when it is started"
     return [
-        functions.invoke(names, "guard"),
         *states.put_event_statements(context),
         step_functions.machines(names, "train").may("StartExecution"),
         step_functions.executions(names, "train", because=named).may("DescribeExecution", "StopExecution"),

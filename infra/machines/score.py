@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from infra.context import Context
-from infra.iam import functions, sagemaker_jobs
+from infra.iam import sagemaker_jobs
 from infra.iam.resource import Statement
 from infra.machines import jobs, states
 from infra.machines.paths import Result
@@ -13,7 +13,6 @@ from millrace.messages.events import DropRejected, ScoresDelivered
 from millrace.messages.ingest import Ingested
 from millrace.messages.score import DeliveredDrops, Sharded
 
-FUNCTIONS = ("ingestion", "validation", "delivery")
 INGESTION = Result("ingestion", Ingested)
 VALIDATION, DELIVERY = Result("validation", Sharded), Result("delivery", DeliveredDrops)
 PAYLOAD_MB = 6
@@ -114,9 +113,10 @@ def definition(context: Context) -> Definition:
 
 
 def statements(context: Context) -> list[Statement]:
-    """The rights of the machine itself. A transform job runs in the role of its model, so no role is passed."""
+    """The rights of the machine itself, beside calling its functions.
+
+    A transform job runs in the role of its model, so no role is passed."""
     return [
-        functions.invoke(context.names, *FUNCTIONS),
         *states.put_event_statements(context),
         *sagemaker_jobs.run(context.names, {"Transform": []}),
     ]

@@ -160,6 +160,17 @@ def invoke(
     }
 
 
+def invoked(definition: Definition) -> list[str]:
+    """The ARNs of the functions that the machine calls, each once."""
+    found: dict[str, None] = {}
+    for state in definition["States"].values():
+        if state.get("Resource") == integration("lambda:invoke"):
+            found[state["Parameters"]["FunctionName"]] = None
+        if "ItemProcessor" in state:
+            found |= dict.fromkeys(invoked(state["ItemProcessor"]))
+    return list(found)
+
+
 def put_event(
     context: Context,
     name: str,

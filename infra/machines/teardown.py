@@ -7,8 +7,6 @@ stopped, and redriven at any point.
 from __future__ import annotations
 
 from infra.context import Context
-from infra.iam import functions
-from infra.iam.resource import Statement
 from infra.machines import states
 from infra.machines.paths import Result
 from infra.machines.states import Definition, State
@@ -65,8 +63,3 @@ def _step(context: Context, step: TeardownStep, next_state: str) -> dict[str, St
             "What was told to go takes its time", seconds=context.settings.poll_s, next_state=name
         ),
     }
-
-
-def statements(context: Context) -> list[Statement]:
-    """The rights of the machine itself."""
-    return [functions.invoke(context.names, "teardown")]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from infra.context import Context
-from infra.iam import functions, sagemaker_jobs
+from infra.iam import sagemaker_jobs
 from infra.iam.resource import Statement
 from infra.machines import jobs, states
 from infra.machines.paths import Result, path
@@ -22,7 +22,6 @@ from millrace.messages.train import (
 from millrace.names import EVALUATION_ROLE, TRAINING_ROLE
 from millrace.workload.training_cost import EVALUATION_MINUTES, EXTERNAL_MINUTES, longest_hours
 
-FUNCTIONS = ("snapshot", "budget", "gating", "registration")
 SNAPSHOT = Result("snapshot", DatasetPinned)
 BUDGET = Result("budget", BudgetChecked)
 GATING = Result("gating", GatesJudged)
@@ -225,10 +224,9 @@ def _reason(reason: str, comment: str) -> State:
 
 
 def statements(context: Context) -> list[Statement]:
-    """The rights of the machine itself."""
+    """The rights of the machine itself, beside calling its functions."""
     handed = {"Training": [TRAINING_ROLE], "Processing": [EVALUATION_ROLE]}
     return [
-        functions.invoke(context.names, *FUNCTIONS),
         *states.put_event_statements(context),
         *sagemaker_jobs.run(context.names, handed),
     ]

@@ -66,7 +66,6 @@ class TeardownStack(WorkloadStack):
             "teardown",
             context=context,
             definition=teardown.definition(context),
-            statements=teardown.statements(context),
         )
 
     def _starters(self) -> Iterator[Statement]:

@@ -271,7 +271,7 @@ class TrainingStack(WorkloadStack):
                 state_table.own_items(names).may("Query", "GetItem", "PutItem", "UpdateItem", "DeleteItem"),
                 step_functions.executions(names, *MACHINES, because=by_name).may("DescribeExecution"),
                 step_functions.machines(names, *MACHINES).may("ListExecutions"),
-                functions.invoke(names, "cleanup"),
+                functions.invoke(names.function_arn("cleanup")),
                 sagemaker_endpoints.both(names).may("DescribeEndpoint", "DeleteEndpoint"),
                 every("sagemaker", because=listed).may("ListModelPackages"),
                 bus.put_events(names),

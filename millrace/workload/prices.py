@@ -28,21 +28,23 @@ class Price:
 
     instance: str
     usd_per_hour: float
+    memory_gib: int
+    """Its memory: https://aws.amazon.com/ec2/instance-types/."""
     source: str
     as_of: str
     gpus: int = 0
 
 
 PRICES: tuple[Price, ...] = (
-    Price(instance="ml.t3.medium", usd_per_hour=0.05, source=EC2, as_of="2026-11-20"),
-    Price(instance="ml.m5.large", usd_per_hour=0.115, source=EC2, as_of="2026-11-20"),
-    Price(instance="ml.m5.xlarge", usd_per_hour=0.23, source=TABLES, as_of="2026-11-20"),
-    Price(instance="ml.c6i.xlarge", usd_per_hour=0.204, source=EC2, as_of="2026-11-20"),
-    Price(instance="ml.c7i.4xlarge", usd_per_hour=0.945, source=TABLES, as_of="2026-11-20"),
-    Price(instance="ml.g5.xlarge", usd_per_hour=1.408, source=TABLES, as_of="2026-11-20", gpus=1),
-    Price(instance="ml.g6.xlarge", usd_per_hour=1.127, source=TABLES, as_of="2026-11-20", gpus=1),
-    Price(instance="ml.p4d.24xlarge", usd_per_hour=37.688, source=TABLES, as_of="2025-06-01", gpus=8),
-    Price(instance="ml.p5.48xlarge", usd_per_hour=113.07, source=P5, as_of="2025-06-01", gpus=8),
+    Price(instance="ml.t3.medium", usd_per_hour=0.05, memory_gib=4, source=EC2, as_of="2026-11-20"),
+    Price(instance="ml.m5.large", usd_per_hour=0.115, memory_gib=8, source=EC2, as_of="2026-11-20"),
+    Price(instance="ml.m5.xlarge", usd_per_hour=0.23, memory_gib=16, source=TABLES, as_of="2026-11-20"),
+    Price(instance="ml.c6i.xlarge", usd_per_hour=0.204, memory_gib=8, source=EC2, as_of="2026-11-20"),
+    Price(instance="ml.c7i.4xlarge", usd_per_hour=0.945, memory_gib=32, source=TABLES, as_of="2026-11-20"),
+    Price(instance="ml.g5.xlarge", usd_per_hour=1.408, memory_gib=16, source=TABLES, as_of="2026-11-20", gpus=1),
+    Price(instance="ml.g6.xlarge", usd_per_hour=1.127, memory_gib=16, source=TABLES, as_of="2026-11-20", gpus=1),
+    Price(instance="ml.p4d.24xlarge", usd_per_hour=37.688, memory_gib=1152, source=TABLES, as_of="2025-06-01", gpus=8),
+    Price(instance="ml.p5.48xlarge", usd_per_hour=113.07, memory_gib=2048, source=P5, as_of="2025-06-01", gpus=8),
 )
 
 
@@ -57,9 +59,14 @@ class Usage:
 
 def usd_per_hour(instance: str) -> float:
     """The upper bound of the instance type's price an hour. Raises ConfigurationError for a type without a price."""
+    return price_of(instance).usd_per_hour * REGION_FACTOR
+
+
+def price_of(instance: str) -> Price:
+    """The instance type's row. Raises ConfigurationError for a type without a price."""
     for price in PRICES:
         if price.instance == instance:
-            return price.usd_per_hour * REGION_FACTOR
+            return price
     known = ", ".join(price.instance for price in PRICES)
     raise ConfigurationError(
         where="millrace/workload/prices.py", field="instance", expected=f"one of {known}", came=instance

@@ -41,6 +41,12 @@ def test_a_bundle_mirrors_the_repository_and_is_small(function: str) -> None:
 
 
 @pytest.mark.parametrize("function", FUNCTIONS)
+def test_each_function_has_tests_and_an_event_to_call_it_with(function: str) -> None:
+    assert list((ROOT / "tests" / "functions" / function).glob("test_*.py"))
+    assert list((ROOT / "events").glob(f"{function}*.json"))
+
+
+@pytest.mark.parametrize("function", FUNCTIONS)
 def test_bundle_and_layer_fit_into_lambda(function: str) -> None:
     code, _ = bundle(ROOT, function, workload=ROOT / "workloads" / "electricity", platform="manylinux2014_aarch64")
     packages, _ = layer(ROOT, ROOT / "functions" / function / "requirements.txt", "host", "3.11")

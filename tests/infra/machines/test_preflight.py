@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from infra.instances import MEMORY_GIB
 from infra.machines import preflight, release
-from millrace.workload.prices import PRICES
 from tests.infra.machines.contexts import states_before
 
 
@@ -59,10 +57,6 @@ def test_the_job_runs_the_version_as_its_model_does(context):
 def test_memory_is_bounded_where_the_instance_is_only_a_name(context, stage, bound):
     environment = release.definition(context(stage))["States"]["Preflight"]["Parameters"]["Environment"]
     assert environment.get("MILLRACE_MEMORY_MB") == bound
-
-
-def test_each_instance_type_with_a_price_has_a_memory():
-    assert {price.instance for price in PRICES} == set(MEMORY_GIB)
 
 
 def test_the_machine_may_list_the_records_and_run_its_job_alone(context):

@@ -1,0 +1,102 @@
+"""What people can declare, in `workload.yaml` or below `stages` of cdk.json, is read by some code and named in docs/.
+
+A key that nothing reads would be refused by nobody and do nothing."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from typing import Any, get_args
+
+from pydantic import BaseModel
+
+from infra.options import Options
+from millrace.evaluation.gates.fairness import Fairness
+from millrace.models.catalogue import FAMILIES
+from millrace.workload.declaration import Workload
+from tests.documentation import EVERYTHING, ROOT
+
+ROOMS = ("millrace", "functions", "jobs", "console", "infra")
+ONLY_JUDGING = {"accepts", "misfit", "suits"}
+"""Functions that refuse a value and, as validators, give it no effect."""
+BY_NAME = {(Fairness.__name__, name) for name in Fairness.model_fields if name[:4] in ("max_", "min_")}
+"""Read by `Fairness.bars`, which goes over the names."""
+
+
+def inside(annotation: Any) -> Iterator[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for part in get_args(annotation):
+        yield from inside(part)
+
+
+def declared(*models: type[BaseModel]) -> set[tuple[str, str]]:
+    """Class and key of all that can be declared in these models and within them."""
+    waiting, seen = list(models), set(models)
+    found = set()
+    while waiting:
+        model = waiting.pop()
+        for name, field in model.model_fields.items():
+            found.add((model.__name__, name))
+            new = set(inside(field.annotation)) - seen
+            seen |= new
+            waiting += new
+    return found
+
+
+class Reads(ast.NodeVisitor):
+    """The names of attributes that are read, but for those that only decide whether a value is refused."""
+
+    def __init__(self) -> None:
+        self.found: set[str] = set()
+
+    def visit_FunctionDef(self, node: ast.FunctionDef) -> None:
+        is_validator = any("validator" in ast.unparse(decorator) for decorator in node.decorator_list)
+        if not is_validator and node.name not in ONLY_JUDGING:
+            self.generic_visit(node)
+
+    def visit_Attribute(self, node: ast.Attribute) -> None:
+        if isinstance(node.ctx, ast.Load):
+            self.found.add(node.attr)
+        self.generic_visit(node)
+
+
+def read_names(*sources: str) -> set[str]:
+    reads = Reads()
+    for source in sources:
+        reads.visit(ast.parse(source))
+    return reads.found
+
+
+def production() -> list[str]:
+    """The sources of the product; the local cloud does not know them."""
+    paths = (path for room in ROOMS for path in sorted((ROOT / room).rglob("*.py")))
+    return [
+        path.read_text()
+        for path in paths
+        if path.parts[-3:-1] != ("infra", "local") and "/infra/local/" not in str(path)
+    ]
+
+
+def test_each_key_is_read() -> None:
+    names = read_names(*production())
+    unread = {(model, key) for model, key in declared(Workload, Options, *FAMILIES.values()) if key not in names}
+    assert unread - BY_NAME == set()
+
+
+def test_each_key_of_a_workload_is_in_the_docs() -> None:
+    unnamed = {key for key in declared(Workload) if not re.search(rf"\b{key[1]}\b", EVERYTHING)}
+    assert unnamed == set()
+
+
+def test_a_key_that_nothing_reads_is_found() -> None:
+    """The negative control."""
+    source = """
+@model_validator(mode="after")
+def _checked(self): return self.shadow
+def misfit(self): return self.shadow
+def use(self): return self.schedule
+"""
+    assert read_names(source) == {"schedule"}
+    assert ("Retraining", "cool_down_days") in declared(Workload)

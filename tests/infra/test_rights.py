@@ -1,0 +1,91 @@
+"""Roles have the rights for what machines and functions visibly call, so that a missing one is found without a cloud.
+
+Only actions are compared, not resources: `tests/end_to_end/test_permissions.py` runs all of it under the roles."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from infra.context import REPOSITORY
+from infra.local.ledger.ledger import SDK_NAMES
+from tests.infra.machines.contexts import DEFINITIONS, all_states, context_of
+
+Templates = dict[str, dict[str, dict[str, Any]]]
+
+FUNCTIONS = sorted(path.parent for path in (REPOSITORY / "functions").glob("*/handler.py"))
+ACTIONS = {"lambda:Invoke": "lambda:InvokeFunction", "s3:ListObjectsV2": "s3:ListBucket"}
+"""Calls whose action has another name."""
+NEEDED = {
+    ("millrace.aws.bus", "put_event"): "events:PutEvents",
+    ("millrace.state.audit", "append"): "dynamodb:PutItem",
+    ("millrace.state.table", "StateTable"): "dynamodb:GetItem dynamodb:PutItem dynamodb:Query dynamodb:UpdateItem",
+}
+"""What a function imports, and the actions of which it then needs one at least."""
+
+
+def rights(templates: Templates) -> dict[str, list[dict[str, Any]]]:
+    """The statements of every role of the stage `local`, by its owner: `guard`, `train-machine`."""
+    found = {}
+    for template in templates["local"].values():
+        for resource in template["Resources"].values():
+            if resource["Type"] == "AWS::IAM::Role":
+                (policy,) = resource["Properties"]["Policies"]
+                owner = resource["Properties"]["RoleName"].removeprefix("millrace-local-").removeprefix("electricity-")
+                found[owner] = policy["PolicyDocument"]["Statement"]
+    return found
+
+
+def allowed(statements: list[dict[str, Any]], resource: str = "") -> set[str]:
+    """The actions of the statements, or of those on resources whose ARN holds `resource`."""
+    return {action for one in statements if resource in str(one["Resource"]) for action in one["Action"]}
+
+
+def action_of(integration: str) -> str:
+    """`arn:aws:states:::aws-sdk:s3:putObject` is `s3:PutObject`."""
+    service, action = re.sub(r"^.*:::(aws-sdk:)?|\.sync(:2)?$|\.waitForTaskToken$", "", integration).split(":")[:2]
+    call = f"{SDK_NAMES.get(service, service)}:{action[:1].upper()}{action[1:]}"
+    return ACTIONS.get(call, call)
+
+
+@pytest.mark.parametrize("machine", DEFINITIONS)
+def test_a_machine_may_make_the_calls_of_its_definition(machine: str, templates: Templates) -> None:
+    tasks = [one for one in all_states(DEFINITIONS[machine](context_of())).values() if one["Type"] == "Task"]
+    assert tasks
+    needed = {action_of(task["Resource"]) for task in tasks}
+    assert needed - allowed(rights(templates)[f"{machine}-machine"]) == set()
+
+
+def imported(source: str) -> Iterator[tuple[str, str]]:
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.ImportFrom):
+            yield from ((str(node.module), alias.name) for alias in node.names)
+
+
+@pytest.mark.parametrize("folder", FUNCTIONS, ids=lambda folder: folder.name)
+def test_a_function_may_do_what_it_imports(folder: Any, templates: Templates) -> None:
+    found = {one for path in folder.glob("*.py") for one in imported(path.read_text())}
+    statements = rights(templates)[folder.name]
+    lacking = {
+        one for one, actions in NEEDED.items() if one in found and not allowed(statements) & set(actions.split())
+    }
+    assert lacking == set()
+    if ("millrace.state.audit", "append") in found:
+        assert "dynamodb:PutItem" in allowed(statements, "audit")
+
+
+def test_the_tests_see_what_is_there() -> None:
+    """The negative controls."""
+    assert action_of("arn:aws:states:::sagemaker:createTrainingJob.sync") == "sagemaker:CreateTrainingJob"
+    assert action_of("arn:aws:states:::aws-sdk:applicationautoscaling:putScalingPolicy") == (
+        "application-autoscaling:PutScalingPolicy"
+    )
+    assert ("millrace.aws.bus", "put_event") in set(imported("from millrace.aws.bus import put_event"))
+    everything = {one for folder in FUNCTIONS for path in folder.glob("*.py") for one in imported(path.read_text())}
+    assert set(NEEDED) <= everything
+    statement = {"Action": ["dynamodb:PutItem"], "Resource": ["arn:aws:dynamodb:::table/millrace-prod-state"]}
+    assert allowed([statement], "audit") == set()
