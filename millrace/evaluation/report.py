@@ -183,7 +183,7 @@ class Evaluation(Figures):
     """For answers that are numbers; for a forecast at its first, its middle and its last horizon."""
     mistakes: tuple[Mistake, ...] = ()
     """For answers that are classes: the most frequent mistakes, the most frequent one first."""
-    # The next eight fields: each is measured if the gate of the same name is declared, and None otherwise.
+    # Each of the next fields is measured if the gate of the same name is declared, and None otherwise.
     slices: SlicesEvidence | None = None
     fairness: FairnessEvidence | None = None
     value: ValueEvidence | None = None

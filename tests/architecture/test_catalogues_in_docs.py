@@ -18,6 +18,7 @@ from millrace.evaluation.gates.catalogue import Gates
 from millrace.evaluation.gates.simple import TAKES
 from millrace.evaluation.naive.catalogue import NAIVE_RULES
 from millrace.features.catalogue import ENCODERS
+from millrace.files.catalogue import FORMATS
 from millrace.messages.events import EVENTS
 from millrace.models.catalogue import FAMILIES
 from millrace.monitoring.statistics.catalogue import STATISTICS
@@ -65,6 +66,12 @@ def test_a_row_too_much_or_too_little_is_found() -> None:
 
 def test_what_stands_in_sentences_is_named_there() -> None:
     assert set(TASKS) <= set(CODE.findall(section("Other kinds of answers").replace("task: ", "")))
+    assert set(TASKS) <= rows("Fields of an answer")
+    formats = re.search(
+        r"^- The format is found by the content, not by the name: (.*)\.$", section("Drops and feeds"), re.M
+    )
+    assert formats
+    assert all(name in formats[1] for kind in FORMATS.values() for name in kind.names)
     assert set(TAKES) <= set(re.findall(r"\w+", section("Gates that you may declare")))
     assert set(NOTICES) <= set(re.findall(r"[\w-]+", section("Notifications")))
     number = ("one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")[len(ROOMS) - 1]

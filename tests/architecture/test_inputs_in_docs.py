@@ -31,8 +31,6 @@ INSIDE: dict[tuple[str, str], tuple[type[BaseModel], ...]] = {
     ("ingest", "detail"): (DropGroup, DropObject),
 }
 """What a field that is an object holds."""
-BY_LATER_STATES = {"ingestion"}
-"""Of the state that a machine hands on: not of its input."""
 
 
 def states_of(machine: str) -> dict[str, Any]:
@@ -53,6 +51,12 @@ def read_first(machine: str) -> type[BaseModel]:
     return state.annotation if state else found
 
 
+def given(state: type[BaseModel]) -> set[str]:
+    """The fields of a state that an input has: not those that hold the answers of functions."""
+    fields = state.model_fields.items()
+    return {name for name, field in fields if "StepResult[" not in str(field.annotation)}
+
+
 def defaults(machine: str) -> dict[str, Any]:
     """What holds when the input says nothing; empty for a machine that asks for everything."""
     state = states_of(machine).get("Defaults", {})
@@ -70,9 +74,7 @@ def wrong_inputs(page: str) -> set[tuple[str, str]]:
     """Machine and field of what the page says and the definitions do not, or the other way."""
     told = inputs(page)
     real = {
-        (machine, field)
-        for machine in DEFINITIONS
-        for field in set(read_first(machine).model_fields) - BY_LATER_STATES | set(defaults(machine))
+        (machine, field) for machine in DEFINITIONS for field in given(read_first(machine)) | set(defaults(machine))
     }
     return set(told) ^ real
 

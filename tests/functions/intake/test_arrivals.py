@@ -20,6 +20,7 @@ from functions.intake.arrivals import (
     start_of,
 )
 from millrace.contract.reasons import Reason
+from millrace.contract.rules.catalogue import RULES
 from millrace.messages.ingest import (
     MOST_TOGETHER,
     Committed,
@@ -42,10 +43,7 @@ OTHER_KEY = "\x01" * 1000
 EVENT_BYTES = 1200
 """Of what is kept of one event that was put, with the metadata of the call."""
 UNPARSABLE = (Reason.ENCODING, Reason.COLUMNS, Reason.QUOTE, Reason.JSON, Reason.UNKNOWN_FIELD, Reason.TYPE)
-JUDGED = (
-    Reason.REQUIRED, Reason.NOT_FINITE, Reason.RANGE, Reason.ALLOWED, Reason.LENGTH, Reason.PATTERN,
-    Reason.MULTIPLE_OF, Reason.IMAGE, Reason.DUPLICATE_KEY, Reason.ROW_COUNT,
-)  # fmt: skip
+JUDGED = (*(rule.reason for rule in RULES), Reason.DUPLICATE_KEY, Reason.ROW_COUNT)
 """What a row can be refused for by ingestion, and by validation."""
 AT = datetime(1997, 1, 1, tzinfo=UTC)
 

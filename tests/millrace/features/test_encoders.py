@@ -136,6 +136,18 @@ def test_categories_lie_within_their_cardinality(case: Case, encoder: Encoder, d
     assert (found < np.array(encoder.spec.cardinalities)).all()
 
 
+@QUICK
+@given(data=st.data())
+def test_only_a_number_that_may_be_missing_is_nan(case: Case, encoder: Encoder, data: st.DataObject) -> None:
+    """Training encodes each row that keeps the contract, also cells that `takes` refuses in serving. A network of which
+    an input is NaN, and that does not know it may be, answers NaN."""
+    if encoder.spec.name != "numbers":
+        return
+    cells = data.draw(st.lists(case.form.cells, min_size=1, max_size=12))
+    is_nan_F = np.isnan(encoder.fit(case.rows(cells)).encode(case.rows(cells))).any(axis=0)
+    assert (is_nan_F <= np.array(encoder.spec.optional)).all(), f"{case.kind} needs `optional` in its spec"
+
+
 def test_a_missing_cell_is_refused_where_it_is_required(case: Case, encoder: Encoder) -> None:
     assert is_taken(encoder.fit(case.rows([])), None) is not case.form.required
 
