@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
@@ -93,19 +93,16 @@ def verify_chain(
 ) -> Verified:
     """Compare the chain with itself, with the table, and with a `head` that somebody has kept.
 
-    It waits up to `patience_s` seconds for records that the chain does not have yet."""
-    chain = _chain(environment, workload)
+    It waits up to `patience_s` seconds for records of the first reading that the chain does not have yet."""
+    table, examined = _pass(environment, workload)
+    missing = [sort for sort in table if sort not in examined.recorded]
+    # A reading may take long, so the waiting begins after the first one. Later readings have newer records, which may
+    # have no link yet either: those are for the next verification.
     until = time.monotonic() + patience_s
-    while True:
-        # Each pass reads both anew, the list of links first: a record is in the table before it has a link, so a link
-        # of this list without a record is one whose record was removed. Records without a link yet are waited for.
-        stored = list(chain.links())[::-1]
-        table = _table(environment, workload)
-        examined = _examine(chain, stored, environment.platform.bucket("audit"), table)
-        missing = [sort for sort in table if sort not in examined.recorded]
-        if not missing or time.monotonic() >= until:
-            break
+    while missing and time.monotonic() < until:
         time.sleep(min(1.0, patience_s))
+        table, examined = _pass(environment, workload)
+        missing = [sort for sort in missing if sort not in examined.recorded]
     for sort in missing:
         examined.wrong.append(
             Wrong(where=f"{environment.platform.audit_table}: {sort}", expected="a link of this record", came="none")
@@ -134,6 +131,16 @@ class _Examined:
     recorded: set[str] = field(default_factory=set)
     """The sort keys of the records that the chain says were added."""
     wrong: list[Wrong] = field(default_factory=list)
+
+
+def _pass(environment: Environment, workload: str) -> tuple[dict[str, Item], _Examined]:
+    """One reading of the table and of the chain."""
+    chain = _chain(environment, workload)
+    # The list of links first: a record is in the table before it has a link, so a link of this list without a record is
+    # one whose record was removed.
+    stored = list(chain.links())[::-1]
+    table = _table(environment, workload)
+    return table, _examine(chain, stored, environment.platform.bucket("audit"), table)
 
 
 def _chain(environment: Environment, workload: str) -> AuditChain:
@@ -173,8 +180,11 @@ def _examine(chain: AuditChain, links: Sequence[StoredLink], bucket: str, table:
         else:
             found.wrong += _wrong_link(link, stored, previous, place)
             found.wrong += _wrong_record(link, table, place)
+            found.wrong += _wrong_again(link, found.recorded, place)
             if link.kind is ChangeKind.ADDED:
                 found.recorded.add(_sort(link))
+            elif link.kind is ChangeKind.REMOVED:
+                found.recorded.discard(_sort(link))
         # Also for a broken link: the next one is compared with what is really there.
         previous = stored.number, "none" if isinstance(body, AuditChainError) else digest(body)
         found.newest, found.digests[stored.number] = previous
@@ -236,6 +246,12 @@ def _wrong_record(link: Link, table: Mapping[str, Item], place: str) -> Iterator
             expected=f"{_value(kept.get(name))}, as in the table",
             came=_value(link.record.get(name)),
         )
+
+
+def _wrong_again(link: Link, recorded: Set[str], place: str) -> Iterator[Wrong]:
+    """A record cannot be added twice unless it was removed between."""
+    if link.kind is ChangeKind.ADDED and _sort(link) in recorded:
+        yield Wrong(where=place, expected=f"one link of {_sort(link)}", came="another one")
 
 
 def _sort(link: Link) -> str:

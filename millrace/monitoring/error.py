@@ -23,6 +23,8 @@ FEWEST = 40
 
 SIZES = tuple(dict.fromkeys(round(10 * 2 ** (step / 4)) for step in range(29)))
 """The numbers of rows of a window for which `drawn_bound` sets a bound: 10, 12, 14, 17, 20, … 1,280."""
+ROUNDING = 1e-9
+"""A mean of equal errors may differ from them by its rounding, and must not alarm."""
 RESAMPLED = 1000
 """At most so many test rows are drawn again, to see how uncertain their mean error is."""
 
@@ -83,9 +85,9 @@ def drawn_bound(errors_T: NDArray[np.float64], *, rows: int, windows: int, rate:
 
     def bound(size: int) -> float:
         lowest_D = _drawn(errors_T, rows=size, windows=windows).min(axis=1)
-        return float(np.quantile(lowest_D, 1 - rate, method="higher"))
+        return float(np.quantile(lowest_D, 1 - rate, method="higher")) * (1 + ROUNDING)
 
-    usual = bound(rows)
+    usual = bound(min(rows, SIZES[-1]))
     by_rows = (BoundByRows(rows=size, bound=bound(size)) for size in SIZES)
     found = tuple(each for each in by_rows if each.bound > 0)
     return ErrorBound(bound=usual, windows=windows, by_rows=found) if usual > 0 else None

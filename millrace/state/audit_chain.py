@@ -104,8 +104,11 @@ class Link:
                 record=words["record"],
             )
             whole = link.encode()
-        except (ValueError, TypeError, KeyError) as error:
+        except (ValueError, TypeError, KeyError, RecursionError) as error:
             raise AuditChainError(f"expected a link of the audit's chain, got {body[:80]!r}") from error
+        # 5.0 would be equal to 5.
+        if type(link.number) is not int or not _is_item(link.record):
+            raise AuditChainError(f"expected a link of the audit's chain, got {body[:80]!r}")
         if whole != body:
             raise AuditChainError(f"expected {whole[:80]!r}…, got {body[:80]!r}…")
         return link
@@ -132,6 +135,11 @@ class _Object:
     body: bytes
     sequence: str
     """The stream's number from the metadata. Empty if somebody else has put the object."""
+
+
+def _is_item(record: object) -> bool:
+    """Whether it has the form of an item: `{"pk": {"S": "electricity"}, …}`."""
+    return isinstance(record, dict) and all(isinstance(value, dict) and len(value) == 1 for value in record.values())
 
 
 def digest(body: bytes) -> str:

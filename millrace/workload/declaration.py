@@ -247,8 +247,10 @@ class Monitors(Section):
     """The length of a window, in days of event time."""
     schedule: str
     """When the monitor runs (UTC), as EventBridge Scheduler writes it: `cron(0 6 ? * MON *)`."""
-    false_alarm_rate: Annotated[float, Field(gt=0, lt=0.5)]
-    """The probability with which a window without any change exceeds its bound. The bounds are calibrated for it."""
+    false_alarm_rate: Annotated[float, Field(ge=0.001, lt=0.5)]
+    """The probability with which a window without any change exceeds its bound. The bounds are calibrated for it.
+
+    A smaller one would need a longer history than the bounds are calibrated with."""
     error_windows: Annotated[int, Field(ge=1)]
     """The error alarm is raised after this many windows in a row above the bound."""
     label_delay_hours: Positive | None = None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from typing import Any
@@ -16,11 +17,12 @@ from moto import mock_aws
 from moto.s3.models import s3_backends
 
 from console.environment import Environment
+from console.queries import audit_chain
 from console.queries.audit_chain import Head, Verified, audited_workloads, verify_chain
 from infra.local.kernel.patching import undone
 from infra.local.s3.conditional_writes import make_conditional_puts_atomic
 from millrace.errors import EnvironmentNotFoundError
-from millrace.state.audit_chain import BEFORE_THE_FIRST, AuditChain, Change, ChangeKind, link_key
+from millrace.state.audit_chain import BEFORE_THE_FIRST, AuditChain, Change, ChangeKind, Link, digest, link_key
 from tests.audit_bucket import create_bucket
 from tests.credentials import set_credentials
 from tests.functions.cold_start import NAMES
@@ -110,6 +112,82 @@ def test_a_record_that_comes_while_the_audit_is_read_is_no_finding(audit: Audit)
     environment = Environment(platform=NAMES.platform, client=client)
     found = verify_chain(environment, NAMES.workload, patience_s=5)
     assert (found.wrong, found.links) == ((), RECORDS + 1)
+
+
+def test_a_record_is_waited_for_however_long_the_first_reading_took(
+    audit: Audit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It has its link only after the chain was listed, and the reading lasts longer than the patience."""
+    audit.add(RECORDS + 1, chained=False)
+    read = AuditChain.read
+
+    def slowly(chain: AuditChain, link: Any) -> bytes:
+        if link.number == 1 and not late:
+            late.append(audit.item(RECORDS + 1))
+            time.sleep(0.3)
+            audit.link(late[0], ChangeKind.ADDED)
+        return read(chain, link)
+
+    late: list[Any] = []
+    monkeypatch.setattr(AuditChain, "read", slowly)
+    found = verify_chain(audit.environment, NAMES.workload, patience_s=0.2)
+    assert (found.wrong, found.links) == ((), RECORDS + 1)
+
+
+def test_records_that_keep_coming_are_for_the_next_verification(audit: Audit, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each reading finds a record that has no link yet, while those of the reading before have theirs."""
+    days, waiting = iter(range(5, 10)), []
+    table = audit_chain._table
+
+    def growing(environment: Environment, workload: str) -> Any:
+        for number in waiting:
+            audit.link(audit.item(number), ChangeKind.ADDED)
+        waiting[:] = [next(days)]
+        audit.add(waiting[0], chained=False)
+        return table(environment, workload)
+
+    monkeypatch.setattr(audit_chain, "_table", growing)
+    assert verify_chain(audit.environment, NAMES.workload, patience_s=3).wrong == ()
+
+
+def put_next(audit: Audit, record: Any) -> bytes:
+    """Put a link behind the last one, with the right number and the digest of the link before."""
+    link = Link(number=RECORDS + 1, previous=digest(audit.body(RECORDS)), kind=ChangeKind.ADDED, record=record)
+    put(audit, link.encode())
+    return link.encode()
+
+
+def put(audit: Audit, body: bytes) -> None:
+    key = link_key(NAMES.workload, RECORDS + 1)
+    audit.s3.put_object(Bucket=BUCKET, Key=key, Body=body, ChecksumAlgorithm="SHA256")
+
+
+@pytest.mark.parametrize(
+    "record", ["abc", [], None, {"sk": "x"}, {"sk": {"S": "1997-06-01T06:00:00Z#0a"}, "actor": "guild"}, {"sk": {}}]
+)
+def test_a_link_whose_record_is_no_item_is_found(audit: Audit, record: Any) -> None:
+    put_next(audit, record)
+    where, expected, _ = audit.first()
+    assert (where.split(",")[0], expected) == (f"link {RECORDS + 1}", "a link")
+
+
+@pytest.mark.parametrize("body", [b"[" * 200_000, b"5"])
+def test_a_link_that_is_no_link_is_found(audit: Audit, body: bytes) -> None:
+    put(audit, body)
+    assert audit.first()[1] == "a link"
+
+
+def test_a_number_that_is_only_equal_is_found(audit: Audit) -> None:
+    audit.add(RECORDS + 1, chained=False)
+    body = put_next(audit, audit.item(RECORDS + 1))
+    assert audit.verify().wrong == ()
+    audit.rewrite(RECORDS + 1, body.replace(b'"number":5', b'"number":5.0'))
+    assert audit.first()[1] == "a link"
+
+
+def test_a_second_link_of_a_record_is_found(audit: Audit) -> None:
+    put_next(audit, audit.item(1))
+    assert audit.first()[1:] == ("one link of 1997-06-01T06:00:00Z#0a", "another one")
 
 
 @pytest.mark.parametrize("number", range(1, RECORDS + 1))

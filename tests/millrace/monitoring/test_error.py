@@ -79,7 +79,23 @@ def test_errors_that_do_not_vary_set_no_bound_or_themselves() -> None:
     always = drawn_bound(np.ones(300), rows=40, windows=2, rate=0.01)
     assert always is not None
     assert {each.rows for each in always.by_rows} == {*SIZES}
-    assert {each.bound for each in always.by_rows} == {1.0}
+    assert {each.bound for each in always.by_rows} == {pytest.approx(1.0)}
+
+
+def test_equal_errors_stay_below_their_bound() -> None:
+    """However their sum is rounded, in the monitor by Python and here by numpy."""
+    bound = drawn_bound(np.full(300, 0.1), rows=40, windows=2, rate=0.01)
+    assert bound is not None
+    for rows in range(SIZES[0], 400):
+        limit = bound.of(rows)
+        assert limit is not None
+        assert sum([0.1] * rows) / rows <= limit
+
+
+def test_a_larger_table_needs_no_more_draws() -> None:
+    errors = (np.random.default_rng(1).random(400) < 0.05).astype(float)
+    largest = drawn_bound(errors, rows=SIZES[-1], windows=2, rate=0.01)
+    assert drawn_bound(errors, rows=10**9, windows=2, rate=0.01) == largest
 
 
 def test_a_rise_alarms() -> None:

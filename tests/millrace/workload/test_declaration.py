@@ -63,6 +63,7 @@ def test_every_shipped_workload_loads(shipped: Path) -> None:
         ("monitors.label_delay_hours", 0, "greater than 0"),
         ("consumers", [], "a supported key, got 'consumers'"),
         ("monitors.false_alarm_rate", 2, "less than 0.5"),
+        ("monitors.false_alarm_rate", 0.0001, "greater than or equal to 0.001"),
         ("budget.monthly_usd", "much", "a valid number"),
         ("gates.beauty", {}, "a supported key, got 'beauty'"),
         ("name", "gas", "the folder's name 'electricity'"),
