@@ -166,8 +166,8 @@ def invoked(definition: Definition) -> list[str]:
     for state in definition["States"].values():
         if state.get("Resource") == integration("lambda:invoke"):
             found[state["Parameters"]["FunctionName"]] = None
-        if "ItemProcessor" in state:
-            found |= dict.fromkeys(invoked(state["ItemProcessor"]))
+        for inner in [*([state["ItemProcessor"]] if "ItemProcessor" in state else []), *state.get("Branches", [])]:
+            found |= dict.fromkeys(invoked(inner))
     return list(found)
 
 

@@ -57,7 +57,12 @@ def test_a_machine_may_make_the_calls_of_its_definition(machine: str, templates:
     tasks = [one for one in all_states(DEFINITIONS[machine](context_of())).values() if one["Type"] == "Task"]
     assert tasks
     needed = {action_of(task["Resource"]) for task in tasks}
-    assert needed - allowed(rights(templates)[f"{machine}-machine"]) == set()
+    statements = rights(templates)[f"{machine}-machine"]
+    assert needed - allowed(statements) == set()
+    arns = (task["Parameters"]["FunctionName"] for task in tasks if action_of(task["Resource"]).startswith("lambda:"))
+    called = {arn.rpartition("-")[2] for arn in arns}
+    granted = [str(one["Resource"]) for one in statements if "lambda:InvokeFunction" in one["Action"]]
+    assert {name for name in called if not any(f"electricity-{name}" in one for one in granted)} == set()
 
 
 def imported(source: str) -> Iterator[tuple[str, str]]:

@@ -111,8 +111,13 @@ def _served(cloud: Cloud, fields: Fields) -> Served:
         package = records(cloud).of("model-package").get(container["ModelPackageName"])
         if package is None:
             raise invalid(f"Model package {container['ModelPackageName']} does not exist")
+        status = package.get("ModelApprovalStatus")
+        if status in ("PendingManualApproval", "Rejected"):
+            raise invalid(f"Model package {container['ModelPackageName']} is {status}, expected Approved")
         container = package["InferenceSpecification"]["Containers"][0]
         environment = {**container.get("Environment", {}), **environment}
+    if "Image" not in container:
+        raise invalid("Expected Image or ModelPackageName in the container, got neither")
     return Served(
         image=container["Image"],
         data_url=container.get("ModelDataUrl"),

@@ -102,6 +102,23 @@ def test_a_model_of_a_package_that_is_gone_is_refused_and_not_there(
         sagemaker.describe_model(ModelName=name)
 
 
+def test_only_an_approved_package_becomes_a_model(
+    register: Any, sagemaker: Any, fresh: Callable[..., str], client: Callable[[str], Any]
+) -> None:
+    package, name = register(), fresh("model")
+    trust = tiny_images.trust("sagemaker.amazonaws.com")
+    role = client("iam").create_role(RoleName=name, AssumeRolePolicyDocument=trust)["Role"]["Arn"]
+    container = {"ModelPackageName": package}
+    for status in ("PendingManualApproval", "Rejected"):
+        sagemaker.update_model_package(ModelPackageArn=package, ModelApprovalStatus=status)
+        with pytest.raises(ClientError, match=f"is {status}, expected Approved"):
+            sagemaker.create_model(ModelName=name, ExecutionRoleArn=role, PrimaryContainer=container)
+    with pytest.raises(ClientError, match="Expected Image or ModelPackageName"):
+        sagemaker.create_model(ModelName=name, ExecutionRoleArn=role, PrimaryContainer={"Environment": {}})
+    sagemaker.update_model_package(ModelPackageArn=package, ModelApprovalStatus="Approved")
+    sagemaker.create_model(ModelName=name, ExecutionRoleArn=role, PrimaryContainer=container)
+
+
 def test_approval_is_told_on_the_bus(register: Any, sagemaker: Any, group: str, client: Any, fresh: Any) -> None:
     sqs, name = client("sqs"), fresh("heard")
     url = sqs.create_queue(QueueName=name)["QueueUrl"]
