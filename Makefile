@@ -19,6 +19,7 @@ $(STAMP): pyproject.toml constraints.txt $(wildcard functions/*/requirements.txt
 	$(BIN)/python -m infra.bundles
 	$(MAKE) --no-print-directory aws
 	@echo $$(( $$(date +%s) - $$(cat build/setup.begin) )) > $@
+	@echo 'Set up. Next: `make demo`; or for your own rows `source $(VENV)/bin/activate`, then `millrace new --help`'
 
 # AWS's own command line, in an environment of its own: it pins what it stands on and carries its own botocore.
 aws:

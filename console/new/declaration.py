@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from console.new.families import Family, suited
 from console.new.kinds.catalogue import LABEL_KINDS
+from console.new.margin import CONFIDENCE, least, margin
 from console.new.prediction import ProposedPrediction, remark, word
 from console.new.spans import Naive, Spans
 from millrace.evaluation.evidence import FEWEST_BLOCKS
@@ -157,10 +158,9 @@ def _gates(prediction: ProposedPrediction, family: Family, spans: Spans, naive: 
     # A later model is compared on as many days as test, but on no fewer than an interval of errors needs.
     recent = max(spans.test_days, FEWEST_BLOCKS) if spans.test_days else RECENT_DAYS
     # Models of a rare class hardly differ in their share of wrong answers, so they are compared by the log loss.
-    margin = 0.02 if naive.is_share and not naive.has_rare_class else 0.05
     measure = ", measure: log_loss" if naive.has_rare_class else ""
-    held = f"recent_days: {recent}, margin: {margin}, confidence: 0.95{measure}"
-    yield f"  non_inferiority: {{{held}}}   # to the live model"
+    held = f"recent_days: {recent}, margin: {margin(naive)}, confidence: {CONFIDENCE}{measure}"
+    yield f"  non_inferiority: {{{held}}}   # to the live model{_why_wide(naive)}"
     if "quantiles" not in prediction.settings:  # an answer of several numbers has no simple rival
         special: dict[TensorKind, bool] = {
             "history": prediction.has_history,
@@ -171,6 +171,12 @@ def _gates(prediction: ProposedPrediction, family: Family, spans: Spans, naive: 
         rival = strongest(["numbers", "categories", *(kind for kind, is_there in special.items() if is_there)])
         told = "says of each model whether a simple one is enough"
         yield f"  simple: {{kind: {rival}, otherwise: warn{measure}}}   # {told}"
+
+
+def _why_wide(naive: Naive) -> str:
+    if margin(naive) == least(naive):
+        return ""
+    return f"; on {naive.rows:,} test rows a smaller margin often refuses a model that is as good"
 
 
 def _windows(prediction: ProposedPrediction, spans: Spans) -> str:

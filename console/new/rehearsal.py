@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from contextlib import redirect_stdout
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
@@ -16,8 +16,9 @@ from millrace.contract.schema import LINE
 from millrace.datasets.examples import LABEL, Examples, examples, horizon_of
 from millrace.datasets.split import earlier_splits, windows
 from millrace.errors import ConfigurationError, SnapshotError
+from millrace.evaluation.measures.contenders import scores
 from millrace.evaluation.naive.catalogue import naive_figures
-from millrace.evaluation.naive.rule import LabelledRows
+from millrace.evaluation.naive.rule import LabelledRows, NaiveGate
 from millrace.features import catalogue as encoders
 from millrace.monitoring.baseline import rows_of_random_window
 from millrace.monitoring.error import FEWEST, lowest_of_all
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     import pyarrow as pa
 
+    from millrace.evaluation.evidence import Measure
     from millrace.tasks.task import Task
     from millrace.workload.declaration import Workload
 
@@ -217,4 +219,16 @@ def _naive(found: Examples, target_N: npt.NDArray[Any], workload: Workload, task
         error = float(figures.metrics["error"] or 0)
         if figures.rows >= SEASONAL_SHARE * (parts.test.stop - parts.test.start) and error < best.error:
             best = Naive(lag_hours=hours, error=error, is_share=task.error_is_share, unit=unit)
-    return best
+    measure: Measure = "log_loss" if best.has_rare_class else "error"
+    deviation = _deviation(kind.naive_rule(best.lag_hours), rows, task, measure)
+    return replace(best, rows=_count(parts.test), deviation=deviation)
+
+
+def _deviation(rule: NaiveGate, rows: LabelledRows, task: Task, measure: Measure) -> float:
+    """The standard deviation of the rule's figure from row to row, as a share of its mean; 0 for a rule that is right.
+
+    Only the test rows count, of these the rows that the rule can answer."""
+    found = rule.answer(rows, task)
+    score_T = scores(task, found.output_TW, rows.target_N[rows.test][found.rows_T])[measure]
+    mean = float(score_T.mean())
+    return float(score_T.std()) / mean if mean > 0 else 0.0

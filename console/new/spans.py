@@ -64,11 +64,20 @@ class Naive:
     unit: str = ""
     log_loss: float | None = None
     """The log loss of the rule that answers how often each class occurs. The gate compares a model with it."""
+    rows: int = 0
+    """The number of test rows; 0 if the rule is not measured."""
+    deviation: float = 0.0
+    """The standard deviation from row to row of the figure by which models are compared, as a share of its mean."""
 
     @property
     def has_rare_class(self) -> bool:
         """Whether nearly all rows are of one class. Then a share of wrong answers hardly tells models apart."""
         return self.log_loss is not None and self.lag_hours is None and self.error < RARE
+
+    @property
+    def is_compared_by_share(self) -> bool:
+        """Whether two models are compared by their shares of wrong answers, and not by amounts or the log loss."""
+        return self.is_share and not self.has_rare_class
 
     @property
     def rule(self) -> str:
