@@ -1,18 +1,26 @@
-"""`millrace audit verify`: check that the audit is whole."""
+"""`millrace audit list` and `millrace audit verify`: read the audit, and check that it is whole."""
 
 from __future__ import annotations
 
 import sys
 from dataclasses import asdict
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from console.cli.completion import workload_names
-from console.cli.options import Build, Json, Stage
+from console.cli.completion import audit_events, workload_names
+from console.cli.environment import find
+from console.cli.options import Build, Json, Stage, Workload
 from console.cli.printing import show_json, show_rows
 
-audit = typer.Typer(no_args_is_help=True, help="Show that the audit is whole: `millrace audit verify`.")
+if TYPE_CHECKING:
+    from millrace.state.audit import Record
+
+audit = typer.Typer(no_args_is_help=True, help="Show who decided what, and that no record was changed since.")
+Event = Annotated[
+    str, typer.Option(autocompletion=audit_events, help="With this event, for example model.refused or release.live.")
+]
+Limited = Annotated[int, typer.Option(min=0, help="Records at most, the newest; 0 for all.")]
 Audited = Annotated[
     str,
     typer.Option(
@@ -22,9 +30,42 @@ Audited = Annotated[
 EarlierHead = Annotated[str, typer.Option("--head", help="A head that an earlier verification printed, as 17:5d0f….")]
 
 
-@audit.callback()
-def main() -> None:
-    """Keeps `verify` a command of its own: typer runs the only command of a group in place of the group."""
+@audit.command("list")
+def list_records(
+    workload: Workload, stage: Stage, build: Build, as_json: Json, event: Event = "", limit: Limited = 20
+) -> None:
+    """List a workload's decisions, the newest first: event, function, run or person, and the details in a sentence.
+
+    Example: millrace audit list --event model.refused. A person is known of rollbacks and withdrawals. --json has the
+    records whole, with the evidence of each decision."""
+    from console.presenters.audit_records import record_rows
+    from console.queries.audit_records import event_of, find_records
+
+    wanted = event_of(event)
+    environment, names = find(stage, build, workload)
+    # One record more than is shown tells whether there are earlier ones.
+    found = find_records(environment, names, event=wanted, limit=limit + 1 if limit else None)
+    shown = found[:limit] if limit else found
+    if as_json:
+        show_json([_document(one) for one in shown])
+        return
+    nothing = f"No {f'{wanted} of' if wanted else 'decision about'} {names.workload} has been recorded."
+    show_rows(record_rows(shown), as_json=False, nothing=nothing)
+    if len(found) > len(shown):
+        print("\nand earlier ones: --limit 0 shows all", file=sys.stderr)
+
+
+def _document(record: Record) -> dict[str, Any]:
+    """The record as JSON, with the names that the table has."""
+    return {
+        "as_of": record.as_of,
+        "event": record.event,
+        "actor": record.actor,
+        "execution": record.execution_arn,
+        "cause": record.cause,
+        "details": record.details.model_dump(mode="json"),
+        "sk": record.key,
+    }
 
 
 @audit.command()

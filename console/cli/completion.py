@@ -1,4 +1,4 @@
-"""Completes names in a shell: of workloads, stages, feeds, machines and runs.
+"""Completes names in a shell: of workloads, stages, feeds, machines, events of the audit and runs.
 
 Nothing is printed. If names cannot be looked up, the shell completes nothing."""
 
@@ -43,6 +43,13 @@ def label_kinds(incomplete: str) -> list[str]:
     from console.new.kinds.catalogue import LABEL_KINDS
 
     return _beginning(incomplete, LABEL_KINDS)
+
+
+def audit_events(incomplete: str) -> list[str]:
+    """The events of `millrace audit list --event`."""
+    from millrace.messages.audit import AuditEvent
+
+    return _beginning(incomplete, AuditEvent)
 
 
 def runs(ctx: click.Context, incomplete: str) -> list[tuple[str, str]]:

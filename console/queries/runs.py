@@ -114,12 +114,13 @@ def find_run(states: Any, names: WorkloadNames, word: str) -> Run:
 
 
 def short_names(runs: list[Run]) -> dict[str, str]:
-    """By ARN: the shortest prefix of the run's name that no other name has, of at least SHORT characters."""
+    """By ARN: the short name of the run among these runs."""
     names = {run.name for run in runs}
-    return {run.arn: _short(run.name, names - {run.name}) for run in runs}
+    return {run.arn: short_name(run.name, names - {run.name}) for run in runs}
 
 
-def _short(name: str, others: set[str]) -> str:
+def short_name(name: str, others: set[str]) -> str:
+    """The shortest prefix of the name that none of the `others` has, of at least SHORT characters."""
     size = SHORT
     while size < len(name) and any(other.startswith(name[:size]) for other in others):
         size += 1

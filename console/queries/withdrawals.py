@@ -27,13 +27,14 @@ def find_withdrawals(records: Iterable[Record]) -> tuple[Withdrawal, ...]:
     """The withdrawals among the records, in the order of the records."""
     return tuple(
         Withdrawal(
-            at=record.as_of, what=_what(details), rows=details.rows, labels=details.labels, reason=details.reason
+            at=record.as_of, what=what_of(details), rows=details.rows, labels=details.labels, reason=details.reason
         )
         for record in records
         if isinstance(details := record.details, RowsWithdrawn)
     )
 
 
-def _what(details: RowsWithdrawn) -> str:
+def what_of(details: RowsWithdrawn) -> str:
+    """What was withdrawn, as `Withdrawal.what` says it."""
     cells = ", ".join(f"{name} {cell}" for name, cell in details.key.items())
     return cells or details.drop.partition("/")[2]

@@ -75,12 +75,15 @@ def append(client: Any, *, table: str, workload: str, record: Record) -> str:
     return key
 
 
-def read(client: Any, *, table: str, workload: str) -> Iterator[Record]:
-    """The records in order of time."""
+def read(client: Any, *, table: str, workload: str, newest_first: bool = False) -> Iterator[Record]:
+    """The records in order of time, or the newest first. Records of one second have no order among themselves.
+
+    Pages are fetched as they are consumed, so a caller that stops early reads no more of the table."""
     pages = client.get_paginator("query").paginate(
         TableName=table,
         KeyConditionExpression="pk = :pk",
         ExpressionAttributeValues={":pk": {"S": workload}},
+        ScanIndexForward=not newest_first,
     )
     for page in pages:
         for item in page["Items"]:

@@ -19,6 +19,7 @@ from millrace.evaluation.gates.simple import TAKES
 from millrace.evaluation.naive.catalogue import NAIVE_RULES
 from millrace.features.catalogue import ENCODERS
 from millrace.files.catalogue import FORMATS
+from millrace.messages.audit import AuditEvent
 from millrace.messages.events import EVENTS
 from millrace.models.catalogue import FAMILIES
 from millrace.monitoring.statistics.catalogue import STATISTICS
@@ -74,6 +75,7 @@ def test_what_stands_in_sentences_is_named_there() -> None:
     assert all(name in formats[1] for kind in FORMATS.values() for name in kind.names)
     assert set(TAKES) <= set(re.findall(r"\w+", section("Gates that you may declare")))
     assert set(NOTICES) <= set(re.findall(r"[\w-]+", section("Notifications")))
+    assert set(AuditEvent) <= set(re.findall(r"`([\w.]+)`", section("Read the audit")))
     number = ("one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")[len(ROOMS) - 1]
     assert f"| {number} stacks of each workload |" in section("What the templates hold")
 

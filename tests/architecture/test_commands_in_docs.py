@@ -16,14 +16,15 @@ from tests.documentation import DOCS as PAGE
 from tests.documentation import EVERYTHING, PAGES, README, ROOT
 from tests.infra.machines.contexts import DEFINITIONS, context_of
 
-COMMAND_ROW = re.compile(r"^\| `millrace (\w+)(.*) \|$", re.M)
+COMMAND_ROW = re.compile(r"^\| `millrace (\w+(?: [a-z]+)?)(.*) \|$", re.M)
+"""Of a command of a group with its whole name, `audit verify`. Arguments begin with a capital, `[` or `--`."""
 COMMON_ROW = re.compile(r"^\| `(--\w+)` \|.*\|(.*)\|$", re.M)
 OPTION = re.compile(r"(?<![\w-])(--[a-z][a-z0-9-]*)")
 CODE = re.compile(r"`([^`]+)`")
 
 
 def options_of(command: Any) -> set[str]:
-    """Of a command, or of all that stand behind it (`millrace audit verify`)."""
+    """Of a command, or of all commands of a group (`millrace audit`)."""
     commands = [command, *getattr(command, "commands", {}).values()]
     return {option for one in commands for parameter in one.params for option in parameter.opts}
 
@@ -109,11 +110,13 @@ def test_a_command_line_without_such_an_option_is_found() -> None:
 
 
 def options() -> dict[str, set[str]]:
-    """By command, as the app has them."""
-    commands = typer.main.get_group(app).commands
+    """By command, as the app has them; of a group by each of its commands: `audit verify`."""
+    named: dict[str, Any] = {}
+    for name, command in typer.main.get_group(app).commands.items():
+        inner = getattr(command, "commands", {})
+        named |= {f"{name} {one}": each for one, each in inner.items()} or {name: command}
     return {
-        name: {option for option in options_of(command) if option.startswith("--")}
-        for name, command in commands.items()
+        name: {option for option in options_of(command) if option.startswith("--")} for name, command in named.items()
     }
 
 
@@ -136,6 +139,7 @@ def test_a_row_that_says_too_much_or_too_little_is_found() -> None:
     """The negative controls."""
     row = next(line for line in PAGE.splitlines() if line.startswith("| `millrace rollback"))
     assert ("rollback", "") in wrong_commands(PAGE.replace(row + "\n", ""))
+    assert ("audit list", "--head") in wrong_commands(PAGE.replace("`--event`: only", "`--head`, `--event`: only"))
     assert wrong_commands(PAGE.replace(row, row.replace("`--wait`", ""))) == {("rollback", "--wait")}
     assert wrong_commands(PAGE.replace(row, row.replace("`--wait`", "`--wait`, `--now`"))) == {("rollback", "--now")}
     assert wrong_commands(PAGE.replace("`bom`, `demo`, `down`, `report` |", "`bom`, `demo`, `down` |")) == {
@@ -144,9 +148,9 @@ def test_a_row_that_says_too_much_or_too_little_is_found() -> None:
 
 
 def listed(page: str) -> list[str]:
-    """The commands of the list at the top of docs/commands.md; `audit` of `audit verify`."""
+    """The commands of the list at the top of docs/commands.md."""
     top = page[page.index("- [Local cloud") : page.index("## ")]
-    return [name.split()[0] for name in CODE.findall(top)]
+    return CODE.findall(top)
 
 
 def test_the_list_at_the_top_has_every_command_once() -> None:

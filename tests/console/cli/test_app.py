@@ -43,6 +43,7 @@ def test_the_version_is_the_package_s() -> None:
         ("millrace runs --machine exp", "experiment"),
         ("millrace versions --stage pr", "prod"),
         ("millrace new x --kind multi", "multiclass"),
+        ("millrace audit list --event model.r", "model.refused"),
         ("millrace show abc", ""),
     ],
 )

@@ -76,6 +76,7 @@ def test_records_are_read_back_in_order(table):
     found = list(read(table, table="audit", workload="w"))
     assert found == [earlier, RECORD]
     assert [(one.run, one.key) for one in found] == [("t-1", key) for key in sorted(keys(table))[:2]]
+    assert list(read(table, table="audit", workload="w", newest_first=True)) == found[::-1]
 
 
 def test_details_of_another_class_are_refused(table):

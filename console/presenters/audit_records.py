@@ -1,0 +1,110 @@
+"""The records of the audit as rows of a table: who decided what, and the details in a sentence."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from console.presenters.gates import compared
+from console.presenters.train import warnings_of
+from console.queries.failures import failure_of
+from console.queries.runs import short_name
+from console.queries.withdrawals import what_of
+from console.words import count, day
+from millrace.messages.audit import (
+    AuditEvent,
+    ReleaseFailed,
+    ResourcesRemoved,
+    RowsWithdrawn,
+    VersionLive,
+    VersionRolledBack,
+)
+from millrace.messages.retrain import RetrainingDecided
+from millrace.messages.train import GatesJudged
+from millrace.state.audit import Record
+
+MOST_NAMED = 3
+"""How many removed resources a sentence names."""
+
+
+def record_rows(records: Sequence[Record]) -> list[dict[str, Any]]:
+    """The records as rows. A run's name is as short as the names of these records allow."""
+    runs = {one.run for one in records if _has_run(one)}
+    return [
+        {
+            "as_of": one.as_of,
+            "event": str(one.event),
+            "function": one.actor,
+            "run": short_name(one.run, runs - {one.run}) if _has_run(one) else "",
+            "who": _who(one),
+            "details": sentence(one),
+        }
+        for one in records
+    ]
+
+
+def sentence(record: Record) -> str:
+    """The details for people: `calibration: expected calibration error 0.08 > 0.05`."""
+    return SENTENCES[record.event](record.details)
+
+
+def _has_run(record: Record) -> bool:
+    """Whether an execution called the function. A withdrawal is called by a person's command."""
+    return ":execution:" in record.execution_arn
+
+
+def _who(record: Record) -> str:
+    """The person, as IAM names them without the account: `user/operator`; empty if nobody is known."""
+    if isinstance(record.details, VersionRolledBack | RowsWithdrawn):
+        return record.details.by.rpartition(":")[2]
+    return ""
+
+
+def _passed(judged: GatesJudged) -> str:
+    return "; ".join(filter(None, (f"passed {count(len(judged.verdicts), 'gate')}", warnings_of(judged))))
+
+
+def _refused(judged: GatesJudged) -> str:
+    return "; ".join(f"{one.name}: {compared(one)}" for one in judged.refusals)
+
+
+def _live(details: VersionLive) -> str:
+    return f"version {details.version} is live"
+
+
+def _rolled_back(details: VersionRolledBack) -> str:
+    return f"version {details.version} is live in place of version {details.replaced}: {details.reason}"
+
+
+def _release_failed(details: ReleaseFailed) -> str:
+    failure = failure_of(details.error or "", details.cause or "")
+    return ", ".join(filter(None, (details.status.lower(), failure)))
+
+
+def _retraining(details: RetrainingDecided) -> str:
+    until = f"; earliest {day(details.earliest_next)}" if details.earliest_next else ""
+    return f"trigger {details.trigger}: {details.sentence}{until}"
+
+
+def _removed(details: ResourcesRemoved) -> str:
+    left = len(details.found) - MOST_NAMED
+    return f"{details.step}: {', '.join(details.found[:MOST_NAMED])}{f' and {left} more' if left > 0 else ''}"
+
+
+def _withdrawn(details: RowsWithdrawn) -> str:
+    gone = f"{count(details.rows, 'row')} and {count(details.labels, 'label')}"
+    return f"{what_of(details)}: {gone} withdrawn: {details.reason}"
+
+
+SENTENCES: Mapping[AuditEvent, Callable[[Any], str]] = {
+    AuditEvent.MODEL_PASSED: _passed,
+    AuditEvent.MODEL_REFUSED: _refused,
+    AuditEvent.RELEASE_LIVE: _live,
+    AuditEvent.RELEASE_ROLLED_BACK: _rolled_back,
+    AuditEvent.RELEASE_FAILED: _release_failed,
+    AuditEvent.RETRAIN_ACCEPTED: _retraining,
+    AuditEvent.RETRAIN_REFUSED: _retraining,
+    AuditEvent.TEARDOWN_STEP: _removed,
+    AuditEvent.ROWS_WITHDRAWN: _withdrawn,
+}
+"""By event: makes a sentence of details of the class that DETAILS has for the event."""
