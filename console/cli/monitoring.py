@@ -10,6 +10,8 @@ import typer
 from console.cli.environment import find_deployed
 from console.cli.options import Build, Json, Stage, Workload
 from console.cli.printing import show_json, show_rows
+from console.cli.runs import AsOf, Wait, start_run
+from console.commands import command
 from console.words import count
 from millrace.tasks.figures import short
 
@@ -24,8 +26,10 @@ RUNS = 100
 """So many of the newest monitor runs are read at most."""
 NONE_RAN = (
     "No monitor run has judged a window yet. Windows hold the decisions of `predict`; files scored whole have none. "
-    "The machine `monitor` runs on its schedule; its input `as_of` says for which day, where rows are of the past."
+    "The machine `monitor` runs on its schedule; `{start}` starts it now. Where rows are of the past, "
+    "add `--as-of MOMENT`: windows of event time that ended by then are judged."
 )
+"""What is shown before the first window. `start` is a command."""
 NOTHING = "No judged window has decisions."
 Limited = Annotated[int, typer.Option(min=0, help="Windows at most, the newest; 0 for all.")]
 
@@ -86,15 +90,35 @@ def _show_receivers(receivers: tuple[Receiver, ...], names: WorkloadNames, *, ma
         print(f"\nSent to {one.endpoint} ({one.protocol}){state}.")
 
 
-def monitor(workload: Workload, stage: Stage, build: Build, json: Json, limit: Limited = 20) -> None:
+def monitor(
+    workload: Workload,
+    stage: Stage,
+    build: Build,
+    json: Json,
+    limit: Limited = 20,
+    start: Annotated[
+        bool, typer.Option("--start", help="Show no window: start a run that judges those that are over.")
+    ] = False,
+    as_of: AsOf = "",
+    wait: Wait = False,
+) -> None:
     """Show each judged window of event time: decisions, labels, drift and error beside their bounds.
 
-    Example: millrace monitor --limit 8. Each alarm's figure is a ratio to its bound: above 1 it alarms. The figure of
-    the error is the lowest of the windows in a row; `mean error` is the window's own. An error needs labels: `labelled`
-    says how many decisions have one. Only decisions of `predict` are watched; rows of scored files are not."""
+    Each alarm's figure is a ratio to its bound: above 1 it alarms. The figure of the error is the lowest of the windows
+    in a row; `mean error` is the window's own. An error needs labels: `labelled` says how many decisions have one. Only
+    decisions of `predict` are watched; rows of scored files are not.
+
+    Example: millrace monitor --limit 8
+
+    Example: millrace monitor --start --as-of 1997-05-15T06:00:00Z --wait"""
     from console.queries.monitoring_limits import read_champion
     from console.queries.unjudged import find_unjudged
 
+    if start:
+        start_run("monitor", workload, stage, build, as_of=as_of, wait=wait, as_json=json)
+        return
+    if as_of or wait:
+        raise typer.BadParameter("expected --start beside it, got none", param_hint="--as-of" if as_of else "--wait")
     environment, names = find_deployed(stage, build, workload)
     runs, is_whole = _runs(environment, names)
     watched, judged = read_champion(environment, names), _windows(runs)
@@ -104,16 +128,19 @@ def monitor(workload: Workload, stage: Stage, build: Build, json: Json, limit: L
         shown = judged[-limit:] if limit else judged
         show_json({"windows": [asdict(window) for window in shown], "limits": [asdict(one) for one in limits]})
         return
-    _show_windows(judged, watched, limit=limit)
+    _show_windows(names, judged, watched, limit=limit)
     _show_limits(limits)
 
 
-def _show_windows(judged: tuple[MonitoredWindow, ...], watched: Watched | None, *, limit: int) -> None:
+def _show_windows(
+    names: WorkloadNames, judged: tuple[MonitoredWindow, ...], watched: Watched | None, *, limit: int
+) -> None:
     """Print the newest `limit` windows with decisions (0: all), and one line on the windows without."""
     # Windows without decisions have no figures, so they are only counted.
     filled, empty = _split(judged)
     shown = filled[-limit:] if limit else filled
-    show_rows([_row(window, watched) for window in shown], as_json=False, nothing=NOTHING if empty else NONE_RAN)
+    nothing = NOTHING if empty else NONE_RAN.format(start=command(names, "monitor", "--start"))
+    show_rows([_row(window, watched) for window in shown], as_json=False, nothing=nothing)
     if left := len(filled) - len(shown):
         typer.echo(f"\nand {left:,} earlier: --limit 0 shows all", err=True)
     if empty:

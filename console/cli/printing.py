@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import textwrap
 from base64 import b64encode
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime, time
 from typing import Any
 
-from rich.console import Console
+from rich.console import Console, Group
 from rich.table import Table
 from rich.text import Text
 
@@ -17,6 +18,12 @@ from millrace.tasks.figures import short
 
 WIDE = 250
 """Characters of a line if there is no terminal."""
+UNBOUNDED = 1_000_000
+"""The width at which a table is measured: nothing in it is wrapped."""
+WRAPPED = 24
+"""Least characters of a column whose cells are wrapped at spaces. In fewer a sentence is a column of single words."""
+NAME = 12
+"""The name of a column is wrapped at spaces to so many characters, if its cells have no more."""
 MOST_CELLS = 6
 """A list of at most so many cells is shown whole."""
 
@@ -24,6 +31,7 @@ MOST_CELLS = 6
 def show_rows(rows: Sequence[Mapping[str, Any]], *, as_json: bool, nothing: str, has_words: bool = True) -> None:
     """Print a table with the columns of all rows, or a JSON array. `nothing` replaces an empty table.
 
+    Where a terminal is too narrow for the table, each row is a record: a name and a value per line.
     With `has_words`, `_` in the name of a column becomes a space. Without it the names stay as SQL is written with."""
     if as_json:
         show_json(list(rows))
@@ -35,11 +43,59 @@ def show_rows(rows: Sequence[Mapping[str, Any]], *, as_json: bool, nothing: str,
     table = Table(box=None, pad_edge=False, header_style="bold")
     # Rows may lack columns that others have: the table has all, in the order in which they first come.
     columns = dict.fromkeys(name for row in rows for name in row)
-    for name in columns:
-        table.add_column(literal(name.replace("_", " ") if has_words else name), overflow="fold")
-    for row in rows:
-        table.add_row(*(literal(plain(row.get(name))) for name in columns))
-    console.print(table)
+    names = [literal(name.replace("_", " ") if has_words else name) for name in columns]
+    cells = [[literal(plain(row.get(name))) for name in columns] for row in rows]
+    for name in names:
+        table.add_column(name, overflow="fold")
+    for row_cells in cells:
+        table.add_row(*row_cells)
+    if console.is_terminal and not _fits(console, table):
+        _show_records(console, names, cells)
+    else:
+        console.print(table)
+
+
+def _fits(console: Console, table: Table) -> bool:
+    """Whether the terminal can show the table without breaking a word such as an id.
+
+    Where it is too narrow for the whole lines, wraps the names and sets how far the columns may be narrowed."""
+    unbounded = console.options.update(width=UNBOUNDED)
+    if console.measure(table, options=unbounded).maximum <= console.width:
+        return True
+    for column in table.columns:
+        _, line = console.measure(Group(*column.cells), options=unbounded)
+        column.header = Text("\n".join(_wrap(str(column.header), max(line, NAME))))
+        word, line = console.measure(Group(column.header, *column.cells), options=unbounded)
+        # rich narrows the widest columns first, whatever words they have: a column with a long word is not narrowed.
+        column.no_wrap = line <= WRAPPED or word > WRAPPED
+        column.min_width = line if column.no_wrap else WRAPPED
+    return console.measure(table, options=unbounded).minimum <= console.width
+
+
+def _show_records(console: Console, names: Sequence[Text], rows: Sequence[Sequence[Text]]) -> None:
+    """Print a name and a value per line, and an empty line between rows. A long value is wrapped at spaces alone."""
+    indent = max(name.cell_len for name in names) + 2
+    for number, cells in enumerate(rows):
+        if number:
+            console.print()
+        for name, cell in zip(names, cells, strict=True):
+            first, *others = _wrap(cell.plain, max(console.width - indent, WRAPPED)) or [""]
+            # A cell without a name is the mark of its row: it stands first, and alone.
+            line = Text.assemble((name.plain, "bold"), " " * (indent - name.cell_len), first) if name else Text(first)
+            line.rstrip()
+            # A word that is longer than the line runs over its end: without a line break in it, it can be copied.
+            console.print(line, soft_wrap=True)
+            for text in others:
+                console.print(Text(" " * indent + text), soft_wrap=True)
+
+
+def _wrap(text: str, width: int) -> list[str]:
+    """The lines of the text, wrapped at spaces to the width. A longer word is a line of its own."""
+    return [
+        line
+        for given in text.splitlines()
+        for line in textwrap.wrap(given, width, break_long_words=False, break_on_hyphens=False) or [""]
+    ]
 
 
 def literal(text: str) -> Text:

@@ -12,6 +12,8 @@ from console.cli.options import Build, Json, Stage, Workload
 from millrace.names import BY_HAND, EVERY_MACHINE, MACHINE_OF_FEED
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from console.environment import Environment
     from console.queries.by_hand import JobByHand
     from console.queries.runs import Run, RunDetail
@@ -203,17 +205,18 @@ def train(workload: Workload, stage: Stage, build: Build, json: Json, as_of: AsO
     """Start a training now; the month's budget decides whether it starts, its gates whether the model is registered.
 
     Example: millrace train --wait"""
-    _start("train", workload, stage, build, as_of=as_of, wait=wait, as_json=json)
+    start_run("train", workload, stage, build, as_of=as_of, wait=wait, as_json=json)
 
 
 def retrain(workload: Workload, stage: Stage, build: Build, json: Json, as_of: AsOf = "", wait: Wait = False) -> None:
     """Request a retraining; the guard checks champion, lease, runs of the month and budget first.
 
     Example: millrace retrain --wait"""
-    _start("retrain", workload, stage, build, as_of=as_of, wait=wait, as_json=json)
+    start_run("retrain", workload, stage, build, as_of=as_of, wait=wait, as_json=json)
 
 
-def _start(machine: str, workload: str, stage: str, build: Any, *, as_of: str, wait: bool, as_json: bool) -> None:
+def start_run(machine: str, workload: str, stage: str, build: Path, *, as_of: str, wait: bool, as_json: bool) -> None:
+    """Start a run of the machine at this moment, or as of `as_of`, and print it as `end` does."""
     from console.actions.start import start
     from console.cli.follow import when
 

@@ -48,6 +48,8 @@ ACCOUNT = "needs an account"
 LOCALLY = "needs an account; tests/infra/local/test_cdk_cli.py does it in the local cloud"
 TYPED = "tests/infra/local/test_aws_cli.py types it"
 OWN = "tests/end_to_end/test_own_workload.py types it"
+LATER = "tests/end_to_end/test_own_workload.py has decisions judged with late labels"
+DROPPED = "tests/console/cli/test_runs.py drops and waits"
 DELIVERED = "tests/end_to_end/test_readers.py reads a delivered file by it"
 NOT_RUN = {
     "make demo": "tests/end_to_end lives through what it starts",
@@ -66,7 +68,12 @@ NOT_RUN = {
     "millrace up --workload mine": OWN,
     "millrace drop build/drops/mine/training/rows.csv --workload mine --feed training --wait": OWN,
     "millrace predict build/drops/mine/to_predict.jsonl --workload mine": OWN,
-    "millrace drop next.csv --feed scoring --workload mine --wait": "tests/console/cli/test_runs.py drops and waits",
+    "millrace drop next.csv --feed scoring --workload mine --wait": DROPPED,
+    "millrace predict later.csv --workload mine": LATER,
+    "millrace drop outcomes.csv --workload mine --feed labels --wait": DROPPED,
+    "millrace monitor --workload mine --start --as-of 2024-07-27T00:00:00Z --wait": "tests/console/cli/test_runs.py "
+    "starts and waits",
+    "millrace monitor --workload mine": LATER,
     "millrace query \"SELECT * FROM mine_predictions WHERE run = '<drop>'\" --csv answers.csv": DELIVERED,
     "aws s3 cp "
     "s3://millrace-local-lake-123456789012-eu-west-1/mine/predictions/run=<drop>/part-00000.parquet .": DELIVERED,

@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from datetime import UTC, datetime
 
 import pytest
+from click import unstyle
 
 from console.cli.models import _quality
 from console.cli.predict import _show_answers
-from console.cli.printing import plain, show_rows
+from console.cli.printing import WRAPPED, plain, show_rows
 from console.cli.records import _short
 from console.queries.quarantine import Row
 from console.queries.report import WorkloadReport
 
 MARKUP = "[/bar] [min] :smile:"
+ID = "3e771b36-2aff-415a-b2d5-4924624cb806-439"
+PATH = "electricity/runs/42d482cf-6ac6-4492-95ab-63baf91bd260/config/contract.yaml"
+AT = datetime(2024, 9, 24, 21, tzinfo=UTC)
+GATE = "share of wrong answers 0.2372 on 624 rows; at most 0.4003 allowed"
 
 
 @pytest.fixture(autouse=True)
@@ -119,3 +125,58 @@ def test_bytes_are_counted_for_people_and_base64_for_programs(capsys: pytest.Cap
     assert capsys.readouterr().out.split() == ["image", "4", "bytes"]
     show_rows([{"image": b"\x89PNG", "all": [b"\xff"]}], as_json=True, nothing="")
     assert json.loads(capsys.readouterr().out) == [{"image": "iVBORw==", "all": ["/w=="]}]
+
+
+@pytest.fixture
+def in_terminal(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., list[str]]:
+    """The lines of a table in a terminal of so many columns."""
+
+    def lines(width: int, *rows: dict[str, object]) -> list[str]:
+        monkeypatch.setenv("TTY_COMPATIBLE", "1")
+        monkeypatch.setenv("COLUMNS", str(width))
+        show_rows(rows, as_json=False, nothing="")
+        return [line.rstrip() for line in unstyle(capsys.readouterr().out).splitlines()]
+
+    return lines
+
+
+def test_rows_are_records_where_a_table_would_break_their_words(in_terminal: Callable[..., list[str]]) -> None:
+    rows = [{"": mark, "id": ID, "event_time": AT, "gate": GATE, "phase": None, "in": PATH} for mark in "✓✗"]
+    first = [
+        "✓",
+        f"id          {ID}",
+        "event time  2024-09-24 21:00:00",
+        "gate        share of wrong answers 0.2372 on 624 rows; at most",
+        "            0.4003 allowed",
+        "phase",
+        f"in          {PATH}",
+    ]
+    assert in_terminal(66, *rows) == [*first, "", "✗", *first[1:]]
+    assert len(in_terminal(220, *rows)) == 3, "wide enough: a table"
+
+
+def test_a_table_in_a_terminal_wraps_sentences_at_spaces(in_terminal: Callable[..., list[str]]) -> None:
+    row = {"id": ID, "event_time": AT, "gate": GATE}
+    least = len(f"{ID}  2024-09-24 21:00:00  ") + WRAPPED
+    table = in_terminal(least, row)
+    assert table[1].startswith(f"{ID}  2024-09-24 21:00:00  share of wrong answers")
+    assert " ".join(line[least - WRAPPED :] for line in table[1:]) == GATE
+    assert in_terminal(least - 1, row)[0] == f"id          {ID}"
+
+
+def test_names_of_columns_are_wrapped_before_rows_become_records(in_terminal: Callable[..., list[str]]) -> None:
+    row = {"input-drift_/_bound": "224.00", "error_/_bound": "0.38"}
+    assert in_terminal(34, row)[0] == "input-drift / bound  error / bound"
+    assert [line.split() for line in in_terminal(20, row)] == [
+        ["input-drift", "error", "/"],
+        ["/", "bound", "bound"],
+        ["224.00", "0.38"],
+    ]
+
+
+def test_a_pipe_gets_a_table_whatever_its_rows_hold(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delenv("COLUMNS")
+    show_rows([{"id": ID, "in": PATH, "gate": GATE}] * 2, as_json=False, nothing="")
+    assert len(capsys.readouterr().out.splitlines()) == 3

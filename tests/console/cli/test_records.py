@@ -14,6 +14,7 @@ from console.actions.predict import RowAnswer
 from console.cli.app import app
 from console.cli.monitoring import NOTHING, _show_windows
 from console.cli.predict import _Counted, _show_answers, _summarize, _tell_hours
+from console.commands import command
 from console.demo.electricity import STORY
 from console.queries.report import WorkloadReport
 from console.words import brief
@@ -95,11 +96,13 @@ def test_links_are_told_without_what_all_of_them_share() -> None:
 
 def test_windows_without_decisions_are_one_line(report: WorkloadReport, capsys: pytest.CaptureFixture[str]) -> None:
     filled, empty = report.windows[:2], tuple(replace(one, decisions=0) for one in report.windows[2:5])
-    _show_windows((*filled, *empty), None, limit=0)
+    _show_windows(STORY.names, (*filled, *empty), None, limit=0)
     shown = capsys.readouterr().out
     assert f"Three windows without decisions, {empty[0].start} to {empty[-1].end}." in shown
     assert str(filled[0].start) in shown
-    _show_windows(empty, None, limit=0)
+    _show_windows(STORY.names, empty, None, limit=0)
     assert NOTHING in capsys.readouterr().out
-    _show_windows((), None, limit=0)
-    assert "No monitor run has judged a window yet." in capsys.readouterr().out
+    _show_windows(STORY.names, (), None, limit=0)
+    none_ran = " ".join(capsys.readouterr().out.split())
+    assert "No monitor run has judged a window yet." in none_ran
+    assert f"`{command(STORY.names, 'monitor', '--start')}` starts it now" in none_ran

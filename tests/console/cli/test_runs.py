@@ -133,6 +133,22 @@ def test_a_run_is_started_by_command(machine: Callable[..., str], command: str) 
     assert told(command).endswith("started\n")
 
 
+def test_a_monitor_run_is_started_for_windows_of_the_past(machine: Callable[..., str]) -> None:
+    machine("monitor", {"A": PASS})
+    done = typed("monitor", "--start", "--as-of", "1997-05-15T06:00:00Z", "--wait")
+    assert done.exit_code == 0
+    name = done.stdout.split()[1]
+    assert done.stdout == f"monitor {name} started\n"
+    assert done.stderr.startswith(f"monitor {name[:8]} (windows until 1997-05-15): SUCCEEDED, ")
+    given = json.loads(told("show", name, "--json"))["input"]
+    assert given == {"cause": "command", "as_of": "1997-05-15T06:00:00+00:00"}
+    assert "--as-of: expected a moment" in refused("monitor", "--start", "--as-of", "May")
+    for words in (("--as-of", "1997-05-15T06:00:00Z"), ("--wait",)):
+        alone = typed("monitor", *words)
+        assert alone.exit_code == 2
+        assert f"{words[0]}: expected --start beside it, got none" in " ".join(alone.stderr.split())
+
+
 REFUSED = {
     "accepted": False,
     "reason": "cool_down",
