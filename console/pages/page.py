@@ -98,7 +98,7 @@ def page(
         facts=(*facts(report), *extra_facts),
         notes=(*notes(report), *extra_notes),
         timeline=timeline(report),
-        chart=weeks(report.windows, report.alarms, report.champions, staying),
+        chart=weeks(report, staying),
         staying=staying,
         limits=list(_limits(report)),
         landing=f"s3://{report.names.platform.bucket('landing')}/{report.names.workload}/",

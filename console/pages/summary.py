@@ -7,20 +7,18 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from functools import partial
 
-from console.presenters.alarms import explain, monitor_run_before, worst_window
+from console.pages.changes import changes
+from console.presenters.alarms import monitor_run_before, worst_window
 from console.queries.answers import answer, reason_of
 from console.queries.drops import Drop
-from console.queries.naive_rule import losses_beside, naive_is_better
+from console.queries.naive_rule import losses_beside, naive_is_better, newer_rows_of_rule
 from console.queries.report import JudgedModel, WorkloadReport
-from console.words import count, day, last_day, listed, span, spelled
-from millrace.messages.release import ReleaseStarted
+from console.words import count, day, last_day, span
 from millrace.messages.retrain import RetrainingDecided
 from millrace.timestamps import parse_utc
 
 RECENT = 4
 """How many windows the recent decisions are counted over."""
-NEWEST = 3
-"""How many alarms, and how many refused models, have a sentence each: the newest ones."""
 ACCEPTED = {"training": "training rows accepted", "scoring": "rows scored", "labels": "labels accepted"}
 """By feed, what its accepted rows are."""
 CLOSE = 0.01
@@ -38,8 +36,8 @@ class Fact:
 
 
 def summary(report: WorkloadReport) -> str:
-    """Sentences about the live version, the newest alarms, and what was refused."""
-    return " ".join([*_live(report), *_alarmed(report), *_refused(report), *_guarded(report)])
+    """Sentences about the live version, the newest alarms and changes of versions, and what was refused."""
+    return " ".join([*_live(report), *changes(report), *_guarded(report)])
 
 
 def facts(report: WorkloadReport) -> tuple[Fact, ...]:
@@ -105,6 +103,7 @@ def _live(report: WorkloadReport) -> Iterator[str]:
         if gate.is_warning:
             yield f"It passed the gate {gate.name} with a warning: {gate.sentence}."
     yield from _recent(model, report)
+    yield from _of_rule(model, report)
 
 
 def _quality(model: JudgedModel) -> str:
@@ -146,28 +145,6 @@ def _recent(model: JudgedModel, report: WorkloadReport) -> Iterator[str]:
         yield f"Its last {decisions:,} decisions with labels were worse: {quality}, {when}."
 
 
-def _alarmed(report: WorkloadReport) -> Iterator[str]:
-    """A sentence for each of the newest alarms, with its cause and the version that was released after it."""
-    released = [run for run in report.of("release") if "advance_release" in run.output]
-    for alarm in report.alarms[-NEWEST:]:
-        run = monitor_run_before(report, alarm.at)
-        cause = explain(alarm.name, run, report) if run else ""
-        why = f" ({cause})" if cause else ""
-        # The first release after the alarm that made a version live.
-        after = next((run for run in released if alarm.starts_retraining and run.started > alarm.at), None)
-        opened = answer(after, "start_release", ReleaseStarted) if after else None
-        then = f" Version {opened.version} was released on {day(after.started)}." if opened and after else ""
-        yield f"On {day(alarm.at)} the {spelled(alarm.name)} alarm was raised{why}.{then}"
-
-
-def _refused(report: WorkloadReport) -> Iterator[str]:
-    """A sentence for each of the newest models that a gate refused."""
-    for model in [model for model in report.models if not model.is_passed][-NEWEST:]:
-        gates = listed([gate.name for gate in model.version.gates if not gate.passed])
-        at = model.version.trained_at
-        yield f"The model trained{f' on {day(at)}' if at else ''} did not pass ({gates}); nothing changed."
-
-
 def _guarded(report: WorkloadReport) -> Iterator[str]:
     """How many requests for a retraining the guard refused."""
     decided = (answer(run, "guard", RetrainingDecided) for run in report.of("retrain"))
@@ -191,6 +168,21 @@ def _notes(report: WorkloadReport) -> Iterator[str]:
             "storage and its requests, the key, alarms, logs, queues, events, tables, challengers, and what every "
             "account has free."
         )
+
+
+def _of_rule(model: JudgedModel, report: WorkloadReport) -> Iterator[str]:
+    """How good the version and its naive rule are on the rows of a later model's test, if the rule is better there."""
+    evaluations = [each.evaluation for each in report.models if each.evaluation]
+    later = newer_rows_of_rule(model.version, evaluations)
+    if later is None or later.champion is None:
+        return
+    error, own, naive = later.error, later.champion.error, later.naive.metrics.get("error")
+    quality = partial(error.quality, decimals=_decimals(own, naive))
+    when = span(later.split.from_, later.split.to)
+    yield (
+        f"On {later.champion.rows:,} rows that a later model was tested on, {when}, version {model.version.version} "
+        f"{'is' if error.is_share else 'has'} {quality(own)}, the naive rule {quality(naive)}."
+    )
 
 
 def _unjudged(report: WorkloadReport) -> Iterator[str]:

@@ -2,32 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date
 
 from markupsafe import Markup
 
+from console.pages.alarm_flags import hollow_flags, raised_flags
 from console.pages.markup import element, together
-from console.pages.scale import Scale, months, short
-from console.queries.monitoring import AlarmRaised, AlarmStays, ChampionPeriod, MonitoredWindow
+from console.pages.scale import Scale, short
+from console.pages.time_axis import is_on, ticks, time_axis
+from console.queries.monitoring import AlarmStays, ChampionPeriod, MonitoredWindow
+from console.queries.report import WorkloadReport
 from console.words import listed, spelled
 from millrace.monitoring.alarms import RATIO_ALARMS
 
 WIDTH, LEFT, RIGHT = 1056.0, 56.0, 104.0
 """Width of the chart and margins on both sides, in pixels."""
-PANEL, GAP, TOP, LABEL, FOOT = 148.0, 52.0, 58.0, 17.0, 74.0
-"""Height of a panel, gap between panels, margin above, distance of the two levels of flags, margin below."""
+PANEL, GAP, TOP, FOOT = 148.0, 52.0, 58.0, 74.0
+"""Height of a panel, gap between panels, margin above, margin below."""
 BAND = 22.0
 """Height of the band of versions, in pixels."""
-STAYS_Y = 27.0
-"""Top of the flags of alarms that stay, in pixels: below the flags of alarms that were raised."""
 FAR = 8.0
 """A value so many times its bound makes the axis logarithmic."""
 LEAST = 1 / 16
 """The low end of a logarithmic axis: a sixteenth of the bound."""
 NARROW = 20.0
 """If a version's part of the band is narrower than this, in pixels, its number is left out: it would stand outside."""
+
+LONGEST = 50
+"""Characters of a label; a longer one is cut, so that it has room on one side of its mark."""
+CHARACTER = 7.0
+"""The room of a character of a label, in pixels; most are narrower."""
+NONE_LIVE = "By the clock no version was live for long in the time of these rows; releases are on the timeline below."
+"""Stands in the place of the band of versions."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,32 +112,26 @@ class Panel:
         return f"{_span(window)}\n{RATIO_ALARMS[self.name].noun} {value:.2f} × bound{self.extras.tip(window)}"
 
 
-def weeks(
-    windows: Sequence[MonitoredWindow],
-    alarms: Sequence[AlarmRaised],
-    champions: Sequence[ChampionPeriod],
-    staying: Sequence[AlarmStays] = (),
-) -> Markup:
+def weeks(report: WorkloadReport, staying: Sequence[AlarmStays] = ()) -> Markup:
     """The chart as SVG; empty if no window was judged."""
+    windows = report.windows
     if not windows:
         return Markup("")
-    first = min([window.start for window in windows] + [period.start for period in champions])
-    last = max([window.end for window in windows] + [period.end for period in champions])
     # Dates as day numbers: one unit of the scale is a day.
-    time = Scale(low=first.toordinal(), high=last.toordinal(), start=LEFT, stop=WIDTH - RIGHT)
+    time = time_axis(windows, report.champions, start=LEFT, stop=WIDTH - RIGHT)
     panels = [Panel(name=name, number=number) for number, name in enumerate(RATIO_ALARMS)]
     bottom = panels[-1].bottom
     nouns = listed([alarm.noun for alarm in RATIO_ALARMS.values()]).capitalize()
     return element(
         "svg",
-        _months(time, first, last, bottom),
-        _band(time, champions, bottom),
-        *_stays(staying, time, last),
-        *_flags(alarms, time, {panel.name: panel.bottom for panel in panels}),
+        _ticks(time, bottom),
+        _band(time, report.champions, bottom),
+        *hollow_flags(staying, report, time),
+        *raised_flags(report, time, {panel.name: panel.bottom for panel in panels}),
         *(_panel(panel, windows, time) for panel in panels),
         viewBox=f"0 0 {WIDTH:.0f} {bottom + FOOT:.0f}",
         role="img",
-        aria_label=f"{nouns} of {len(windows)} windows over their bounds, with {len(alarms)} alarms",
+        aria_label=f"{nouns} of {len(windows)} windows over their bounds, with {len(report.alarms)} alarms",
     )
 
 
@@ -218,77 +219,61 @@ def _loudest(panel: Panel, known: Sequence[tuple[MonitoredWindow, float]], time:
     name = panel.extras.label(window)
     if value <= 1 or not name:
         return None
-    label = f"{name} {short(round(value, 1))} ×"
-    return element("text", label, x=_middle(window, time) + 6, y=scale(value) - 13, class_="note end")
+    shown = name if len(name) <= LONGEST else f"{name[: LONGEST - 1]}…"
+    label = f"{shown} {short(round(value, 1))} ×"
+    x, y = _middle(window, time), scale(value) - 13
+    # To the left of the mark, unless it would reach over the figures beside the axis.
+    if x + 6 - CHARACTER * len(label) >= LEFT:
+        return element("text", label, x=x + 6, y=y, class_="note end")
+    return element("text", label, x=max(x - 6, LEFT), y=y, class_="note")
 
 
-def _months(time: Scale, first: date, last: date, bottom: float) -> Markup:
+def _ticks(time: Scale, bottom: float) -> Markup:
     lines = [
         together(
             element("line", x1=x, x2=x, y1=TOP, y2=bottom + 8, class_="month"),
-            element("text", _month(day, first), x=x + 4, y=bottom + 18, class_="axis"),
+            element("text", label, x=x + 4, y=bottom + 18, class_="axis"),
         )
-        for day in months(first, last)
-        if (x := time(day.toordinal())) < WIDTH - RIGHT - 20
+        for x, label in ticks(time)
+        if x < WIDTH - RIGHT - 20
     ]
     return together(*lines)
 
 
 def _band(time: Scale, champions: Sequence[ChampionPeriod], bottom: float) -> Markup:
-    """Which version decided on each day, as a band below all panels."""
+    """Which version decided on each day, as a band below all panels.
+
+    In its place a sentence if no part of it has room for a number, as with rows of 2024 and a clock of 2026."""
     top = bottom + 30
     if not champions:
         return Markup("")
-    parts: list[Markup] = [element("text", "decided by", x=WIDTH - RIGHT + 8, y=top + 15, class_="axis")]
-    for number, period in enumerate(champions):
-        x, end = time(period.start.toordinal()), time(period.end.toordinal())
-        back = "↶ " if period.by_rollback else ""
-        name = f"{back}version {period.version}"
-        # The whole name if there is room, else the number alone, else nothing.
-        label = name if end - x > 70 + 14 * bool(back) else f"{back}{period.version}" if end - x > NARROW else ""
-        how = " (brought back by a rollback)" if back else ""
-        tip = element("title", f"version {period.version}{how}: {period.start} to {period.end}")
-        parts += [
-            element(
-                "rect", tip, x=x, y=top, width=max(end - x - 2, 2), height=BAND, rx=4, class_=f"version v{number % 4}"
-            ),
-            element("text", label, x=x + 8, y=top + 15, class_="on-band"),
-        ]
-    return together(*parts)
+    parts = [
+        _period(period, time, top, f"v{number % 4}")
+        for number, period in enumerate(champions)
+        if is_on(time, period.start) or is_on(time, period.end)
+    ]
+    if not any(_label(period, time) for period in champions):
+        return element("text", NONE_LIVE, x=LEFT, y=top + 15, class_="axis")
+    return together(element("text", "decided by", x=WIDTH - RIGHT + 8, y=top + 15, class_="axis"), *parts)
 
 
-def _flags(alarms: Sequence[AlarmRaised], time: Scale, bottoms: Mapping[str, float]) -> Iterator[Markup]:
-    """Each raised alarm as a line with a flag, down to the bottom of its panel.
-
-    Flags close to each other are on two levels."""
-    level, before = 0, -1e9
-    for alarm in sorted(alarms, key=lambda alarm: alarm.at):
-        x = time(alarm.at.toordinal())
-        # The levels alternate while flags are closer than a label is wide.
-        level = 1 - level if x - before < 190 else 0
-        before = x
-        y, left = 13.0 + level * LABEL, x > WIDTH - RIGHT - 150
-        bottom = bottoms.get(alarm.name, max(bottoms.values()))
-        label = f"{spelled(alarm.name)}, {alarm.at:%-d %b}"
-        yield element(
-            "g",
-            element("title", f"Alarm {spelled(alarm.name)}, {alarm.at:%Y-%m-%d}"),
-            element("line", x1=x, x2=x, y1=y + 5, y2=bottom, class_="alarm"),
-            element("path", d=f"M{x:.1f} {y - 9:.1f}h9l-3 4.5l3 4.5h-9z", class_="flag"),
-            element("text", label, x=x - 6 if left else x + 14, y=y, class_="note end" if left else "note"),
-        )
+def _period(period: ChampionPeriod, time: Scale, top: float, colour: str) -> Markup:
+    x, end = time(period.start.toordinal()), time(period.end.toordinal())
+    how = " (brought back by a rollback)" if period.by_rollback else ""
+    tip = element("title", f"version {period.version}{how}: {period.start} to {period.end}")
+    return together(
+        element("rect", tip, x=x, y=top, width=max(end - x - 2, 2), height=BAND, rx=4, class_=f"version {colour}"),
+        element("text", _label(period, time), x=x + 8, y=top + 15, class_="on-band"),
+    )
 
 
-def _stays(staying: Sequence[AlarmStays], time: Scale, last: date) -> Iterator[Markup]:
-    """Hollow flags where a monitor run found that an alarm stays. The chart's last day stands for any later day."""
-    for alarm in staying:
-        x = time(min(alarm.at.date(), last).toordinal())
-        yield element(
-            "path",
-            element("title", f"The alarm stays: {spelled(alarm.name)}, {alarm.at:%Y-%m-%d}; the guard decides again"),
-            d=f"M{x:.1f} {STAYS_Y + 9:.1f}v-9h9l-3 4.5l3 4.5h-9z",
-            class_="stays",
-        )
+def _label(period: ChampionPeriod, time: Scale) -> str:
+    """The version's whole name if its part of the band has room, else the number alone, else nothing."""
+    room = time(period.end.toordinal()) - time(period.start.toordinal())
+    back = "↶ " if period.by_rollback else ""
+    if room > 70 + 14 * bool(back):
+        return f"{back}version {period.version}"
+    return f"{back}{period.version}" if room > NARROW else ""
 
 
 def _middle(window: MonitoredWindow, time: Scale) -> float:
@@ -297,7 +282,3 @@ def _middle(window: MonitoredWindow, time: Scale) -> float:
 
 def _span(window: MonitoredWindow) -> str:
     return f"{window.start} to {window.end}"
-
-
-def _month(day: date, first: date) -> str:
-    return f"{day:%b} {day.year}" if day.month == 1 or (day - first).days < 31 else f"{day:%b}"

@@ -47,7 +47,7 @@ def _exceeded(name: str, report: MonitorReport) -> str:
     if worst is None or worst[1] <= 1:
         return ""
     window, figure = worst
-    return f"{RATIO_ALARMS[name].noun} {times(figure)} × its bound, {_span(window)}"
+    return f"{RATIO_ALARMS[name].noun} {times(figure)} × its bound, {_span(window, report)}"
 
 
 def _moved(run: MonitorRun, _: WorkloadReport) -> str:
@@ -59,7 +59,7 @@ def _moved(run: MonitorRun, _: WorkloadReport) -> str:
     above = [finding for finding in judged.findings if finding.ratio > 1]
     # A column with several statistics above their bounds is named once.
     columns = listed(list(dict.fromkeys(finding.column for finding in above)))
-    return f"{columns}: {_statistic(above[0], judged.rows)}, {_span(window)}" if above else ""
+    return f"{columns}: {_statistic(above[0], judged.rows)}, {_span(window, run.report)}" if above else ""
 
 
 def _lasting(run: MonitorRun, report: WorkloadReport) -> str:
@@ -68,13 +68,13 @@ def _lasting(run: MonitorRun, report: WorkloadReport) -> str:
     limit = run.bound_of(found[0].error) if found else None
     if found is None or limit is None:
         return ""
-    window, ratio = found
+    ratio, until = found[1], _end(found[0], run.report)
     meaning = report.error_of(run.report.model_version)
     if meaning is None:
-        return f"{times(ratio)} × its bound in each of the last windows until {window.end:%-d %B}"
+        return f"{times(ratio)} × its bound in each of the last windows until {until}"
     # The figure of the alarm is a ratio to the bound, and people read errors in the task's own unit.
     least, bound = meaning.amount(ratio * limit), meaning.amount(limit)
-    return f"{meaning.name} {least} or more in each of the last windows until {window.end:%-d %B}; the bound is {bound}"
+    return f"{meaning.name} {least} or more in each of the last windows until {until}; the bound is {bound}"
 
 
 def _statistic(finding: DriftFinding, rows: int) -> str:
@@ -84,8 +84,13 @@ def _statistic(finding: DriftFinding, rows: int) -> str:
     return f"{spelled(finding.statistic)} {times(finding.ratio)} × its bound"
 
 
-def _span(window: WindowReport) -> str:
-    return f"from {window.start:%-d %B} to {window.end:%-d %B}"
+def _span(window: WindowReport, report: MonitorReport) -> str:
+    return f"from {window.start:%-d %B} to {_end(window, report)}"
+
+
+def _end(window: WindowReport, report: MonitorReport) -> str:
+    """The day of the window's end, with its year if the window was not judged in that year."""
+    return f"{window.end:%-d %B}" if window.end.year == report.as_of.year else f"{window.end:%-d %B %Y}"
 
 
 EXPLANATIONS: Mapping[str, Callable[[MonitorRun, WorkloadReport], str]] = {"input-drift": _moved, "error": _lasting}

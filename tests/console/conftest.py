@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,9 +15,10 @@ from pydantic import TypeAdapter
 from console.demo.steps import Step
 from console.local_cloud.local_cloud import PLATFORM
 from console.queries.drops import find_drops
-from console.queries.monitoring import raised_alarms, windows
-from console.queries.report import WorkloadReport
+from console.queries.monitoring import MonitorRun, raised_alarms, windows
+from console.queries.report import JudgedModel, WorkloadReport
 from millrace.names import WorkloadNames
+from millrace.timestamps import parse_utc
 
 if TYPE_CHECKING:
     from infra.local.kernel.cloud import Cloud
@@ -55,6 +57,31 @@ def renewed(report: WorkloadReport) -> WorkloadReport:
         alarms=raised_alarms(report.names, report.runs, report.monitor_runs),
         drops=find_drops(intake, report.quarantined),
     )
+
+
+@pytest.fixture(scope="session")
+def past_report(report: WorkloadReport) -> WorkloadReport:
+    """The same run on rows two years older, so that event times and clock are of different times."""
+    return with_older_rows(report, timedelta(days=731))
+
+
+def with_older_rows(report: WorkloadReport, by: timedelta) -> WorkloadReport:
+    """The report as if all its rows were older by that much, while the clock stays."""
+
+    def older(run: MonitorRun) -> MonitorRun:
+        windows = (
+            each.model_copy(update={"start": each.start - by, "end": each.end - by}) for each in run.report.windows
+        )
+        return replace(run, report=run.report.model_copy(update={"windows": tuple(windows)}))
+
+    def tested(model: JudgedModel) -> JudgedModel:
+        assert model.evaluation is not None
+        split = model.evaluation.split
+        days = {"from_": f"{parse_utc(split.from_) - by:%Y-%m-%d}", "to": f"{parse_utc(split.to) - by:%Y-%m-%d}"}
+        return replace(model, evaluation=model.evaluation.model_copy(update={"split": split.model_copy(update=days)}))
+
+    models, runs = tuple(map(tested, report.models)), tuple(map(older, report.monitor_runs))
+    return renewed(replace(report, models=models, monitor_runs=runs))
 
 
 @pytest.fixture(scope="session")

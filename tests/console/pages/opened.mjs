@@ -17,11 +17,24 @@ page.on("console", (message) => complaints.push(message.text()));
 page.on("pageerror", (error) => complaints.push(error.message));
 await page.goto(process.argv[2]);
 const dom = await page.content();
+const crossed = await page.evaluate(() => {
+  const chart = document.querySelector(".wide svg")?.getBoundingClientRect();
+  const labels = [...document.querySelectorAll(".wide svg :is(.axis, .note)")].map((label) => [
+    label.textContent,
+    label.getBoundingClientRect(),
+  ]);
+  const overlap = (one, other) =>
+    one.left < other.right && other.left < one.right && one.top < other.bottom && other.top < one.bottom;
+  return labels
+    .filter(([, box], at) =>
+      box.left < chart.left || box.right > chart.right || labels.some(([, other], number) => number !== at && overlap(box, other)))
+    .map(([text]) => text);
+});
 await page.setViewport({ width: 420, height: 900 });
 const tooWide = await page.evaluate(() =>
   [...document.querySelectorAll(".scroll")]
     .filter((box) => box.scrollWidth > box.clientWidth)
     .map((box) => box.querySelector("table")?.className),
 );
-console.log(JSON.stringify({ asked, complaints, dom, tooWide }));
+console.log(JSON.stringify({ asked, complaints, crossed, dom, tooWide }));
 await browser.close();

@@ -34,6 +34,8 @@ class Seen:
     """Addresses the page asked for, also where that came to nothing."""
     complaints: list[str]
     """What its console says."""
+    crossed: list[str]
+    """The labels of the chart of windows that overlap another one or reach over its edge."""
     tooWide: list[str]
     """The tables that are wider than a window of 420 pixels has room for."""
 
@@ -91,3 +93,14 @@ def test_the_drops_fit_into_a_narrow_window(report: WorkloadReport, seen: Callab
     repeated = replace(report.drops[0], accepted=0, repeats="bestellungen-2026-11-21-0600.csv")
     opened = seen(page(replace(report, drops=(*report.drops, long, repeated))))
     assert "drops" not in opened.tooWide
+
+
+def test_no_label_of_the_chart_overlaps_another_or_is_cut_off(
+    report: WorkloadReport, past_report: WorkloadReport, seen: Callable[[str], Seen]
+) -> None:
+    assert seen(page(report)).crossed == []
+    # The highest window is the first one, its column has a long name, and one alarm was raised three times.
+    column, ratios = "durchschnittliche_entfernung_km_im_vormonat", {"input-drift": 900.0}
+    first = replace(past_report.windows[0], column=column, ratios=past_report.windows[0].ratios | ratios)
+    windows, alarms = (first, *past_report.windows[1:]), past_report.alarms * 3
+    assert seen(page(replace(past_report, windows=windows, alarms=alarms))).crossed == []

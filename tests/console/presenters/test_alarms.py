@@ -95,3 +95,13 @@ def test_an_alarm_that_the_table_lost_has_no_explanation(report: WorkloadReport)
     assert explain("gone", report.monitor_runs[-1], report) == ""
     alarms = tuple(replace(alarm, name="gone") for alarm in report.alarms)
     assert "Alarm: gone" in page(replace(report, alarms=alarms))
+
+
+def test_a_window_of_another_year_than_its_judgement_has_its_year(
+    report: WorkloadReport, past_report: WorkloadReport
+) -> None:
+    def why(found: WorkloadReport) -> str:
+        return next(entry.detail for entry in timeline(found) if entry.what == "Alarm: input drift")
+
+    assert why(report).endswith(", from 7 May to 14 May")
+    assert why(past_report).endswith(", from 7 May to 14 May 1995")
