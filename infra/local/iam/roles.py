@@ -11,7 +11,7 @@ from typing import Any
 import boto3
 from botocore.config import Config
 
-from infra.local.kernel.cloud import Cloud
+from infra.local.kernel.cloud import ACCOUNT, Cloud
 from infra.local.kernel.transport import connect
 
 _KEYS_LAST_S = 3000.0
@@ -20,17 +20,20 @@ _KEYS_LAST_S = 3000.0
 
 @dataclass(kw_only=True)
 class RoleClients:
-    """One client for each role, service and principal. It is made anew before its keys end."""
+    """One client for each role, service and principal. It is made anew before its keys end.
+
+    Keys of a role that was deleted stay without rights, so a later role of the same name gets a client of its own."""
 
     cloud: Cloud
     session: boto3.session.Session = field(default_factory=boto3.session.Session)
     """Shared by all clients, since each session reads the service models again."""
-    _made: dict[tuple[str, str, str | None], tuple[float, Any]] = field(default_factory=dict)
-    """By (role's ARN, service, principal): the time of `time.monotonic` when the client was made, and the client."""
+    _made: dict[tuple[str, str, str, str | None], tuple[float, Any]] = field(default_factory=dict)
+    """By (role's ARN, its id, service, principal): the time of `time.monotonic` when the client was made, and the
+    client."""
     _lock: threading.RLock = field(default_factory=threading.RLock)
 
     def get(self, role_arn: str, service: str, principal: str | None) -> Any:
-        key = role_arn, service, principal
+        key = role_arn, _role_id(role_arn), service, principal
         with self._lock:
             made_at, client = self._made.get(key, (0.0, None))
             if client is None or time.monotonic() - made_at > _KEYS_LAST_S:
@@ -59,6 +62,14 @@ class RoleClients:
         # moto's tasks read the request's id from a refusal too, and it may have none.
         client.meta.events.register("after-call", _with_request_id)
         return connect(client, self.cloud.application)
+
+
+def _role_id(role_arn: str) -> str:
+    """The id that IAM gave the role when it was made; empty if there is no such role."""
+    from moto.iam.models import iam_backends
+
+    roles = list(iam_backends[ACCOUNT]["aws"].roles.values())
+    return next((str(role.id) for role in roles if role.arn == role_arn), "")
 
 
 def _with_request_id(parsed: dict[str, Any], **_: Any) -> None:
