@@ -18,7 +18,7 @@ from infra.cdk_context import text_of, unread
 from infra.context import REPOSITORY
 from infra.images import image_tags, images, missing_digests, say_of_bases
 from infra.options import options_of
-from infra.published import deployed_key
+from infra.published import deployed_key, without_folder
 from infra.settings import StageSettings, settings_for
 from infra.stacks.audit import AuditStack
 from infra.stacks.catalogue import ROOMS
@@ -160,6 +160,12 @@ def warn_of_no_receiver(app: cdk.App, settings: StageSettings) -> None:
         )
 
 
+def warn_of_folders_gone(app: cdk.App, settings: StageSettings) -> None:
+    """Add a warning for each workload of the stage that is deployed and has no folder any more."""
+    for number, warning in enumerate(without_folder(settings.platform, workloads_folder(REPOSITORY))):
+        cdk.Annotations.of(app.node.children[0]).add_warning_v2(f"millrace:folder-gone-{number}", warning)
+
+
 def warn_of_unread(app: cdk.App, context: Mapping[str, Any]) -> None:
     """Add a warning for each part of the context that has no effect, such as a misspelled key or stage."""
     for name, sentence in unread(context).items():
@@ -246,6 +252,7 @@ def synthesize() -> None:
     if is_deployed and settings.platform.account == os.environ.get("CDK_DEFAULT_ACCOUNT"):
         refuse_missing_images(app, settings)
         refuse_another_key(app, settings)
+        warn_of_folders_gone(app, settings)
     app.synth()
 
 

@@ -1,8 +1,9 @@
-"""Reads what a deployed stage has published as SSM parameters, for a synth by somebody who may read them."""
+"""Reads what a deployed stage has published as SSM parameters, and its stacks, for a synth by whoever may read them."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 
 from millrace.names import Platform
 
@@ -32,3 +33,16 @@ def deployed_key(platform: Platform) -> str | None:
     https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-ecr-repository.html"""
     name = platform.parameter("key-arn")
     return (published(platform, [name]) or {}).get(name)
+
+
+def without_folder(platform: Platform, root: Path) -> list[str]:
+    """A warning for each deployed workload that has no folder in `root`; none if the stacks cannot be listed."""
+    import boto3
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    from millrace.aws.workload_stacks import warnings_without_folder
+
+    try:
+        return warnings_without_folder(boto3.client("cloudformation", platform.region), platform, root)
+    except (BotoCoreError, ClientError):
+        return []

@@ -28,6 +28,8 @@ LONGEST_PREFIX = len("millrace-prod-") + 24
 MACHINES = ("ingest", "train", "release", "score", "monitor", "retrain")
 """The state machines that do a workload's work. `teardown` is not among them: it stops them."""
 EVERY_MACHINE = (*MACHINES, "teardown")
+ROOMS = ("ingestion", "training", "release", "serving", "scoring", "monitoring", "teardown")
+"""The stacks of a workload. `teardown` is last, since a removal deletes it last: until then it can be repeated."""
 TABLES = ("rows", "labels")
 """The Iceberg tables of a workload."""
 IMAGES = ("training", "processing", "inference")

@@ -8,7 +8,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -50,17 +50,9 @@ def teardown(
     # A missing `cdk` must show before anything is deleted.
     program = _find_cdk() if destroys else None
     machines = teardown_machines(environment)
-    states = environment.client("stepfunctions")
-    # All machines are started first, so that they run side by side.
-    begun = {arn: _begin(states, arn) for arn in machines}
-    for machine, execution in begun.items():
-        said(f"{machine.rsplit(':', 1)[1]} runs: {execution}")
     if not machines:
         said(f"{environment.platform.prefix}: no teardown machine is deployed: its stacks do not exist")
-    for execution in begun.values():
-        _wait(states, execution, poll_s)
-        for line in _removed(environment, execution):
-            said(line)
+    run_machines(environment, machines, said=said, poll_s=poll_s)
     _destroy(environment.platform, program, said)
     for one in left(environment):
         said(f"left: {one.what}; {one.costs}")
@@ -72,6 +64,23 @@ def teardown_machines(environment: Environment) -> list[str]:
     found = [one["stateMachineArn"] for page in pages for one in page["stateMachines"]]
     ours = f":{environment.platform.prefix}-"
     return sorted(arn for arn in found if ours in arn and arn.endswith(MACHINE))
+
+
+def run_machines(
+    environment: Environment, machines: Sequence[str], *, said: Callable[[str], None], poll_s: float
+) -> None:
+    """Run these teardown machines side by side to their ends. `said(line)` reports each resource that they deleted.
+
+    Raises RunError if a machine fails."""
+    states = environment.client("stepfunctions")
+    # All machines are started first, so that they run side by side.
+    begun = {arn: _begin(states, arn) for arn in machines}
+    for machine, execution in begun.items():
+        said(f"{machine.rsplit(':', 1)[1]} runs: {execution}")
+    for execution in begun.values():
+        _wait(states, execution, poll_s)
+        for line in _removed(environment, execution):
+            said(line)
 
 
 def destroy_command(platform: Platform) -> list[str]:

@@ -1,10 +1,11 @@
-"""`millrace up` and `millrace down`: start and end a local cloud; tear down a stage on AWS."""
+"""`millrace up` and `millrace down`: start and end a local cloud; tear down a stage on AWS; remove workloads."""
 
 from __future__ import annotations
 
 import shlex
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -47,7 +48,16 @@ Workloads = Annotated[
         "--workload",
         show_default="all",
         autocompletion=workload_names,
-        help="Deploy this folder of workloads/ only; may be repeated.",
+        help="Deploy this folder of workloads/ only; may be repeated. Workloads that are deployed already stay.",
+    ),
+]
+Removed = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--workload",
+        show_default="the whole stage",
+        autocompletion=workload_names,
+        help="Remove this workload alone, also one whose folder is gone; may be repeated.",
     ),
 ]
 
@@ -57,7 +67,7 @@ Yes = Annotated[
         "--yes",
         default_factory=lambda: False,
         show_default=False,
-        help="Without a confirmation; on AWS run `cdk destroy` too.",
+        help="Without a confirmation; of a stage on AWS run `cdk destroy` too.",
     ),
 ]
 
@@ -77,6 +87,8 @@ def up(build: Build, empty: Empty, export: Export, as_json: Json, workload: Work
     # `eval "$(millrace up --export)"` runs what is on stdout, so everything else goes to stderr.
     said = partial(print, file=sys.stderr)
     instance = start_instance(build, is_empty=empty, said=said, workloads=workload or ())
+    if not empty:
+        _warn(instance, said)
     if as_json:
         url = instance.cloud.endpoint_url
         show_json({"endpoint_url": url, "pid": instance.pid, "environment": instance.environment})
@@ -84,6 +96,20 @@ def up(build: Build, empty: Empty, export: Export, as_json: Json, workload: Work
     print("\n".join(_exports(instance)))
     if not export:
         print(_next(instance, empty=empty, workloads=workload or ()))
+
+
+def _warn(instance: Instance, said: Callable[[str], None]) -> None:
+    """Report the workloads of the cloud whose folder is gone."""
+    from botocore.exceptions import BotoCoreError
+
+    from console.local_cloud.local_cloud import PLATFORM
+    from millrace.aws.workload_stacks import warnings_without_folder
+
+    # The cloud is up and deployed: a shell that names a profile which does not exist gets no warning, but no error.
+    with suppress(BotoCoreError):
+        cloudformation = instance.cloud.client("cloudformation")
+        for warning in warnings_without_folder(cloudformation, PLATFORM, workloads_folder()):
+            said(warning)
 
 
 def _check_names(names: Sequence[str]) -> None:
@@ -120,12 +146,16 @@ def _readable(folder: Path) -> Contract | None:
         return None
 
 
-def down(stage: Stage, build: Build, yes: Yes) -> None:
+def down(stage: Stage, build: Build, yes: Yes, workload: Removed = None) -> None:
     """End the local cloud of `millrace up` with all its processes and remove its files: rows, models, decisions, runs.
 
     It says what will be lost and wants a confirmation: from a terminal, or by --yes. For another stage it deletes
-    the resources that CloudFormation does not manage, then the stacks; data and audit are retained.
-    Example: millrace down. On AWS: millrace down --stage dev --yes."""
+    the resources that CloudFormation does not manage, then the stacks; data and audit are retained. With --workload it
+    does so for this workload alone, in the local cloud too; the other workloads stay.
+    Example: millrace down; millrace down --workload income. On AWS: millrace down --stage dev --yes."""
+    if workload:
+        _remove(stage, build, workload, unasked=yes)
+        return
     if stage != "local":
         _tear_down(stage, build, unasked=yes)
         return
@@ -146,6 +176,24 @@ def _tear_down(stage: str, build: Path, *, unasked: bool) -> None:
     if not unasked:
         _confirm(f"This ends every endpoint, job and schedule of {where}.")
     teardown(environment, said=print, destroys=unasked)
+
+
+def _remove(stage: str, build: Path, workloads: Sequence[str], *, unasked: bool) -> None:
+    from console.actions.removal import find_removable, remove
+    from console.environment import find_environment
+
+    environment = find_environment(stage, build)
+    found = find_removable(environment, workloads)
+    prefixes, platform = ", ".join(names.prefix for names in found), environment.platform
+    if not unasked:
+        _confirm(
+            f"This ends every endpoint, job and schedule of {prefixes} in account {platform.account}, "
+            f"{platform.region}, and deletes its models and stacks; rows, decisions and audit stay."
+        )
+    remove(environment, found, said=print)
+    folders = [folder for folder in workload_folders(workloads_folder()) if folder.name in workloads]
+    for folder in folders:
+        print(f"{folder}/ is still there: the next deployment of all workloads deploys {folder.name} again")
 
 
 def _loss(instance: Instance) -> str:

@@ -89,6 +89,11 @@ NOT_RUN = {
     "cdk deploy --all -c stage=dev": LOCALLY,
     "aws s3 cp --recursive build/drops/electricity "
     "s3://millrace-dev-landing-<account>-<region>/electricity/training/": ACCOUNT,
+    "aws s3api list-object-versions --no-paginate --max-keys 500 --bucket <bucket> --prefix income/ --output json "
+    "--query '{Objects: [Versions, DeleteMarkers][].{Key: Key, VersionId: VersionId}, Quiet: `true`}' "
+    "> build/versions.json": ACCOUNT,
+    "aws s3api delete-objects --bucket <bucket> --delete file://build/versions.json": ACCOUNT,
+    "millrace down --stage dev --workload income --yes": "tests/console/cli/test_local.py removes it locally",
     "millrace down --stage dev --yes": "tests/end_to_end/test_teardown.py does it to a cloud that has lived",
 }
 """Command by the reason why it is not run here."""

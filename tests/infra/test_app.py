@@ -6,13 +6,17 @@ import json
 import shutil
 from pathlib import Path
 
+import boto3
 import pytest
+from moto import mock_aws
 
-from infra.app import build, chosen, main, warn_of_no_receiver, without
+from infra.app import build, chosen, main, warn_of_folders_gone, warn_of_no_receiver, without
 from infra.context import REPOSITORY
+from infra.published import without_folder
 from infra.settings import settings_for
 from millrace.errors import ConfigurationError
 from millrace.workload.load import read_workloads
+from tests.credentials import set_credentials
 
 FOLDERS = [Path("workloads/electricity"), Path("workloads/mine"), Path("workloads/yours")]
 
@@ -86,3 +90,30 @@ def test_a_warning_has_no_place_in_the_cdk_s_own_program(tmp_path: Path) -> None
     metadata = json.loads((tmp_path / "millrace-dev-platform.metadata.json").read_text())
     entries = metadata["/millrace-dev-platform"]
     assert [entry.get("trace") for entry in entries if entry["type"] == "aws:cdk:warning"] == [None]
+
+
+def test_a_deployed_workload_whose_folder_is_gone_is_a_warning_with_the_remedy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    set_credentials(monkeypatch)
+    settings = settings_for("dev", account="123456789012", region="eu-west-1")
+    template = json.dumps({"Resources": {"queue": {"Type": "AWS::SQS::Queue"}}})
+    with mock_aws():
+        for workload in ("electricity", "delay"):
+            name = f"millrace-dev-{workload}-training"
+            boto3.client("cloudformation").create_stack(StackName=name, TemplateBody=template)
+        app = build(settings, workloads=[], outdir=str(tmp_path))
+        warn_of_folders_gone(app, settings)
+    app.synth()
+    metadata = json.loads((tmp_path / "millrace-dev-platform.metadata.json").read_text())
+    (warning,) = [one for one in metadata["/millrace-dev-platform"] if one["type"] == "aws:cdk:warning"]
+    assert warning["data"].startswith("delay is deployed and has no folder in ")
+    assert "`millrace down --workload delay --stage dev` removes it" in warning["data"]
+
+
+def test_whoever_may_not_list_stacks_is_not_warned(monkeypatch: pytest.MonkeyPatch) -> None:
+    set_credentials(monkeypatch)
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://localhost:1")
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
+    settings = settings_for("dev", account="123456789012", region="eu-west-1")
+    assert without_folder(settings.platform, REPOSITORY / "workloads") == []

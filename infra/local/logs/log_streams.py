@@ -21,8 +21,9 @@ from infra.local.kernel.cloud import ACCOUNT, Cloud
 from infra.local.kernel.patching import replace
 
 JOBS = {"training": "TrainingJobs", "processing": "ProcessingJobs", "transform": "TransformJobs"}
-# The operations of moto's backend before which the files are read.
-_READS = ("get_log_events", "filter_log_events", "describe_log_streams", "describe_log_groups")
+# The operations of moto's backend before which the files are read. A deletion is among them: lines that were written
+# before it and read after it would make the group again.
+_READS = ("get_log_events", "filter_log_events", "describe_log_streams", "describe_log_groups", "delete_log_group")
 
 
 class LogStreams:

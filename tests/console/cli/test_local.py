@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -26,7 +27,9 @@ from console.environment import local_environment
 from console.local_cloud.lifecycle import Instance, _command, find_instance
 from console.local_cloud.local_cloud import PLATFORM, LocalCloud
 from console.local_cloud.processes import WORKER
+from millrace.aws.workload_stacks import deployed_workloads
 from millrace.contract.load import load_contract
+from millrace.names import ROOMS
 from millrace.state.pointers import ReleasePointers
 from tests.console.queries.test_table_types import put_table
 
@@ -268,6 +271,62 @@ def test_a_local_cloud_is_not_ended_unasked(build: Path) -> None:
     assert done.returncode == 1
     assert f"removes {build.resolve()}/up: all rows, models, decisions and runs. Expected --yes" in done.stderr
     assert find_instance(build) is not None
+
+
+@pytest.fixture
+def deployed_income(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """An account with a stack of the workload `income` at `dev`."""
+    for name, value in KEYS.items():
+        monkeypatch.setenv(name, value)
+    template = json.dumps({"Resources": {"queue": {"Type": "AWS::SQS::Queue"}}})
+    with mock_aws():
+        cloudformation = boto3.client("cloudformation")
+        cloudformation.create_stack(StackName="millrace-dev-income-training", TemplateBody=template)
+        yield
+
+
+@pytest.mark.usefixtures("deployed_income")
+@pytest.mark.parametrize(
+    ("workload", "said"),
+    [
+        (
+            "income",
+            r"every endpoint, job and schedule of millrace-dev-income in account 123456789012, .*Expected --yes",
+        ),
+        ("delay", r"--workload: expected one of \['income'\] \(deployed at stage dev\), got 'delay'"),
+    ],
+)
+def test_no_workload_is_removed_unasked_nor_one_that_is_not_deployed(tmp_path: Path, workload: str, said: str) -> None:
+    words = ["down", "--stage", "dev", "--workload", workload, "--build", str(tmp_path)]
+    assert re.search(said, str(CliRunner().invoke(cli.app, words, input="y\n").exception))
+    assert boto3.client("cloudformation").describe_stacks()["Stacks"]
+
+
+@pytest.mark.slow
+def test_a_workload_whose_folder_is_gone_is_reported_and_removed_and_the_others_stay(
+    build: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "workloads"
+    for workload in ("electricity", "income"):
+        shutil.copytree(ROOT / "workloads" / workload, folder / workload)
+    own = {"MILLRACE_WORKLOADS": str(folder)}
+    up = ("up", "--build", str(build))
+    assert "has no folder" not in millrace(*up, **own).stderr
+    (folder / "income").rename(tmp_path / "income")
+    assert f"income is deployed and has no folder in {folder}/" in millrace(*up, **own).stderr
+    removed = told("down", "--workload", "income", "--yes", "--build", str(build), **own)
+    assert [line for line in removed.splitlines() if line.endswith(": deleted")] == [
+        f"millrace-local-income-{room}: deleted" for room in ROOMS
+    ]
+    assert "is still there" not in removed
+    instance = find_instance(build)
+    assert instance is not None
+    assert deployed_workloads(instance.cloud.client("cloudformation"), PLATFORM) == ["electricity"]
+    assert "has no folder" not in millrace(*up, **own).stderr
+    (tmp_path / "income").rename(folder / "income")
+    assert millrace(*up, **own).returncode == 0, "it can be deployed again"
+    removed = told("down", "--workload", "income", "--yes", "--build", str(build), **own)
+    assert f"{folder}/income/ is still there: the next deployment of all workloads deploys income again" in removed
 
 
 def test_an_unknown_stage_is_told(tmp_path: Path) -> None:

@@ -8,6 +8,9 @@ from typing import Any
 
 import pytest
 
+from infra.stacks import catalogue
+from millrace.names import ROOMS
+
 Templates = dict[str, dict[str, Any]]
 CALLED = re.compile(r"arn:aws:(?:(?:lambda|iam):[^:]*:\d+):((?:function:|role/)[a-z0-9_-]+)")
 """Functions and roles in a machine's definition."""
@@ -29,6 +32,11 @@ def elsewhere(templates: Templates) -> dict[str, set[str]]:
     assert used.keys() <= there.keys()
     assert len(used) > 15
     return {called: stacks for called, stacks in used.items() if there[called] not in stacks}
+
+
+def test_who_removes_a_workload_knows_every_room() -> None:
+    assert [room.room for room in catalogue.ROOMS] == [*ROOMS]
+    assert ROOMS[-1] == "teardown"
 
 
 @pytest.mark.parametrize("stage", ["local", "dev", "prod"])

@@ -58,6 +58,16 @@ def test_what_is_still_written_is_read_as_it_comes(logs: Any, cloud: Any) -> Non
     assert abs(said - cloud.clock.now()) < timedelta(minutes=1)
 
 
+def test_a_group_that_was_deleted_is_not_made_again_by_the_lines_of_before(logs: Any, cloud: Any) -> None:
+    """Else a workload that was removed could not be deployed again: its template makes the group."""
+    logs.create_log_group(logGroupName="/aws/lambda/removed")
+    write(cloud, "functions/removed.log", "one")
+    logs.delete_log_group(logGroupName="/aws/lambda/removed")
+    assert logs.describe_log_groups(logGroupNamePrefix="/aws/lambda/removed")["logGroups"] == []
+    write(cloud, "functions/removed.log", "two")
+    assert messages(logs, "/aws/lambda/removed") == ["two"]
+
+
 @pytest.mark.parametrize(
     ("path", "group", "stream"),
     [
