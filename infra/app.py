@@ -26,9 +26,9 @@ from infra.stacks.platform import PlatformStack
 from infra.stacks.workload import WorkloadStack
 from millrace.errors import ConfigurationError, MillraceError, WorkloadError
 from millrace.names import LONGEST_PREFIX, Platform, WorkloadNames
-from millrace.workload.declaration import Workload
+from millrace.workload.declaration import Workload, check_card
 from millrace.workload.load import load_workload, workload_folders, workloads_folder
-from millrace.workload.overlaps import overlaps
+from millrace.workload.overlaps import WHY_NOT, overlaps
 
 
 def build(settings: StageSettings, *, workloads: Sequence[Path], outdir: str | None = None) -> cdk.App:
@@ -42,6 +42,7 @@ def build(settings: StageSettings, *, workloads: Sequence[Path], outdir: str | N
     every = sorted({folder.name for folder in [*workloads, *workload_folders(workloads_folder(REPOSITORY))]})
     _check_names(every)
     _check_stage(settings.platform, [workload for _, workload in loaded])
+    check_cards(settings.platform, [workload for _, workload in loaded])
     tags = image_tags(REPOSITORY, settings.platform)
     platform = PlatformStack(app, settings=settings, workloads=every)
     audit = AuditStack(app, settings=settings)
@@ -64,7 +65,7 @@ def _check_names(workloads: Sequence[str]) -> None:
                 raise ConfigurationError(
                     where=f"workloads/{name}",
                     field="name",
-                    expected=f"a name that does not begin with {other}_, the name of another workload",
+                    expected=f"a name that does not begin with {other}_, the name of another workload: {WHY_NOT}",
                     came=name,
                 )
 
@@ -81,6 +82,20 @@ def _check_stage(platform: Platform, workloads: Sequence[Workload]) -> None:
         if platform.stage != "local" and len(prefix) > LONGEST_PREFIX:
             expected = f"a name that makes {LONGEST_PREFIX} letters at most with the stage's: {prefix}"
             raise WorkloadError(where=where, field="name", expected=expected, came=len(prefix))
+
+
+def check_cards(platform: Platform, workloads: Sequence[Workload]) -> None:
+    """Raise WorkloadError if versions of the stage cannot have a model card; it names all files that lack the field."""
+    lacking: list[WorkloadError] = []
+    for workload in workloads:
+        try:
+            check_card(workload, platform.stage)
+        except WorkloadError as error:
+            lacking.append(error)
+    if lacking:
+        first = lacking[0]
+        where = ", ".join(error.where for error in lacking if error.field == first.field)
+        raise WorkloadError(where=where, field=first.field, expected=first.expected, came=first.came)
 
 
 def chosen(folders: Sequence[Path], names: object) -> list[Path]:
@@ -179,20 +194,24 @@ def main() -> None:
     try:
         synthesize()
     except WorkloadError as error:
-        sys.exit(f"{error}{without(error, [folder.name for folder in listed(cdk.App().node)])}")
+        context = cdk.App().node
+        names, stage = [folder.name for folder in listed(context)], context.try_get_context("stage") or "local"
+        sys.exit(f"{error}{without(error, names, stage)}")
     except MillraceError as error:
         sys.exit(str(error))
 
 
-def without(error: ConfigurationError, names: Sequence[str]) -> str:
+def without(error: ConfigurationError, names: Sequence[str], stage: str) -> str:
     """How to deploy the other ones of these workloads, as the end of the error's line.
 
-    "" if the error names no workload of them, or the only one."""
+    "" if the error names no workload of them, or all."""
     others = [name for name in names if name not in re.split("[/, ]", error.where)]
     if not others or len(others) == len(names):
         return ""
-    up = " ".join(f"--workload {name}" for name in others)
-    return f": `millrace up {up}` (`-c workloads={','.join(others)}`) leaves it out"
+    chosen_names = ",".join(others)
+    up = f"`millrace up {' '.join(f'--workload {name}' for name in others)}`, " if stage == "local" else ""
+    out = "it" if len(names) == len(others) + 1 else "them"
+    return f": {up}`cdk … -c workloads={chosen_names}` or `make synth WORKLOADS={chosen_names}` leaves {out} out"
 
 
 def _check_place(account: object, region: object) -> None:

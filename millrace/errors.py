@@ -46,12 +46,22 @@ class MillraceError(Exception):
 class ConfigurationError(MillraceError):
     """A file or a setting is wrong. The message says where, the field, what was expected and what came.
 
-    Example: `mine/workload.yaml: budgt: expected a supported key, got 'budgt'`. A long value is cut."""
+    Example: `mine/workload.yaml: name: expected the folder's name 'mine', got 'yours'`. A long value is cut."""
 
     def __init__(self, *, where: str, field: str, expected: str, came: object) -> None:
         self.where, self.field, self.expected, self.came = where, field, expected, came
         got = repr(came)
         super().__init__(f"{where}: {field}: expected {expected}, got {got if len(got) <= 200 else f'{got[:197]}...'}")
+
+
+class FieldError(ValueError):
+    """A validator refuses one field of what it validates; pydantic puts it into a ValidationError.
+
+    The reader of the file makes it a ConfigurationError. `field` is empty if it is what is validated itself."""
+
+    def __init__(self, *, field: str = "", expected: str, came: object) -> None:
+        self.field, self.expected, self.came = field, expected, came
+        super().__init__(f"{field}: expected {expected}, got {came!r}".removeprefix(": "))
 
 
 class WorkloadError(ConfigurationError):

@@ -65,5 +65,5 @@ def check(workload: Workload, parameters: Mapping[str, Any]) -> None:
         training.model_validate(training.model_dump() | {"parameters": {**training.parameters, **parameters}})
     except ValidationError as error:
         first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"]) or "training"
+        where = ".".join(str(part) for part in first["loc"]).removeprefix("parameters.") or "training"
         raise RunError(f"--parameter: {where}: {first['msg']}, got {dict(parameters)}") from None

@@ -18,7 +18,7 @@ from millrace.release.promotion import check_proven, rollback_target
 from millrace.state.leases import Leases
 from millrace.state.pointers import ReleasePointers
 
-COMMAND = "millrace rollback"
+COMMAND = "rollback"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -118,7 +118,7 @@ def _check_names(names: Sequence[str]) -> None:
     for name in names:
         if name not in known:
             expected = f"one of {', '.join(known)} (the folders of {workloads_folder()}/)"
-            raise ConfigurationError(where="millrace up", field="--workload", expected=expected, came=name)
+            raise ConfigurationError(where="up", field="--workload", expected=expected, came=name)
 
 
 def _check_tables(build: Path, names: Sequence[str]) -> None:

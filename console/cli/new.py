@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from console.new.proposal import Proposal
     from console.new.writing import Written
     from millrace.contract.schema import Column
+    from millrace.contract.violation import QuarantinedRow
     from millrace.errors import ConfigurationError
 
 SHOWN_REFUSED = 3
@@ -251,6 +252,15 @@ def _rule(column: Column) -> str:
     return ", ".join(bounds) or (f"{length.maximum} characters at most" if length else "")
 
 
+def _samples(refused: Sequence[QuarantinedRow], most: int) -> list[QuarantinedRow]:
+    """At most so many of the rows, by their lines: of each reason and column the first one, then the first others."""
+    first_of_kind: dict[object, int] = {}
+    for at, row in enumerate(refused):
+        first_of_kind.setdefault((row.reason, row.violations[0].column), at)
+    places = list(dict.fromkeys([*first_of_kind.values(), *range(min(most, len(refused)))]))
+    return [refused[at] for at in sorted(places[:most])]
+
+
 def _remarks(proposal: Proposal) -> list[str]:
     from millrace.evaluation.evidence import FEWEST_BLOCKS
     from millrace.monitoring.error import FEWEST
@@ -261,8 +271,11 @@ def _remarks(proposal: Proposal) -> list[str]:
     become = "left out of the drop" if has_images else "would be quarantined"
     shown = SHOWN_LEFT_OUT if has_images else SHOWN_REFUSED
     lines = [f"{rows:,} rows keep the contract, {len(refused):,} {become}"]
-    lines += [f"  {row.key if has_images and row.key else f'line {row.line}'}: {row.detail}" for row in refused[:shown]]
-    lines += [f"  and {len(refused) - shown:,} more"] * (has_images and len(refused) > shown)
+    lines += [
+        f"  {row.key if has_images and row.key else f'line {row.line}'}: {row.detail}"
+        for row in _samples(refused, shown)
+    ]
+    lines += [f"  and {len(refused) - shown:,} more"] * (len(refused) > shown)
     lines += [f"{one.name} is not in the contract: {one.reason}" for one in proposal.not_in_contract]
     lines += [f"{one.name} is no feature: {one.reason}" for one in proposal.no_features if _is_long(one.reason)]
     if proposal.may_be_missing:

@@ -16,5 +16,5 @@ def chosen(workloads: Sequence[str]) -> list[Story]:
     for workload in workloads:
         if workload not in STORIES:
             expected = f"one of {', '.join(STORIES)}"
-            raise ConfigurationError(where="millrace demo", field="--workload", expected=expected, came=workload)
+            raise ConfigurationError(where="demo", field="--workload", expected=expected, came=workload)
     return [STORIES[workload] for workload in workloads]

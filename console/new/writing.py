@@ -21,7 +21,7 @@ from millrace.errors import ConfigurationError
 from millrace.features import catalogue
 from millrace.workload.fit import check_fit
 from millrace.workload.load import load_workload, workload_folders
-from millrace.workload.overlaps import overlaps
+from millrace.workload.overlaps import WHY_NOT, overlaps
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -85,7 +85,7 @@ def _check_name(name: str, workloads: Path) -> None:
     for other in overlaps(name, known):
         begins = f"a name that does not begin with {other}_"
         is_begun = f"a name with which, and _ behind it, no other begins as {other} does"
-        expected = f"{begins if name.startswith(other) else is_begun}; there are {', '.join(known)}"
+        expected = f"{begins if name.startswith(other) else is_begun}: {WHY_NOT}; there are {', '.join(known)}"
         raise ConfigurationError(where=str(workloads), field="NAME", expected=expected, came=name)
 
 

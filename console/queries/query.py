@@ -62,7 +62,8 @@ class KnownTable:
 def run_query(environment: Environment, sql: str) -> Answer:
     """The answer to one statement in the stage's workgroup and database.
 
-    Raises QueryError in Athena's own words. If Athena does not know a table, the error lists the known ones."""
+    Raises QueryError in Athena's own words. If Athena does not know a table or a column, the error lists the known
+    ones."""
     platform = environment.platform
     with _wrangler(environment) as wrangler:
         session = _session(environment)
@@ -74,7 +75,7 @@ def run_query(environment: Environment, sql: str) -> Answer:
             if error.response["Error"]["Code"] != "InvalidRequestException":
                 raise
             raise QueryError(error.response["Error"]["Message"]) from None
-        done = _ended(environment, wrangler, session, query)
+        done = _ended(environment, wrangler, session, query, sql)
         # Only queries are billed by what they read.
         if is_query := done["StatementType"] == "DML":
             rows = _arrow(wrangler.athena.get_query_results(query_execution_id=query, boto3_session=session))
@@ -112,24 +113,28 @@ def find_tables(environment: Environment, *, workload: str = "") -> tuple[KnownT
     )
 
 
-def _ended(environment: Environment, wrangler: Any, session: Any, query: str) -> dict[str, Any]:
+def _ended(environment: Environment, wrangler: Any, session: Any, query: str, sql: str) -> dict[str, Any]:
     """The execution when it has ended. If the command is interrupted, the query is stopped: it would go on costing."""
     try:
         done: dict[str, Any] = wrangler.athena.wait_query(
             query_execution_id=query, boto3_session=session, athena_query_wait_polling_delay=POLL_S
         )
     except (wrangler.exceptions.QueryFailed, wrangler.exceptions.QueryCancelled) as error:
-        raise QueryError(_with_remedy(environment, str(error))) from None
+        raise QueryError(_with_remedy(environment, str(error), sql)) from None
     except BaseException:
         wrangler.athena.stop_query_execution(query_execution_id=query, boto3_session=session)
         raise
     return done
 
 
-def _with_remedy(environment: Environment, reason: str) -> str:
+def _with_remedy(environment: Environment, reason: str, sql: str) -> str:
     """Athena's reason, with advice where there is any."""
     if found := INJECTED.match(reason):
         return f"{reason} Say which it reads: WHERE {found[1]} = '…'"
+    if reason.startswith("COLUMN_NOT_FOUND"):
+        words = {word.lower() for word in re.findall(r"\w+", sql)}
+        of_tables = [table for table in find_tables(environment) if table.table in words]
+        return ". ".join([reason, *(f"The columns of {one.table} are: {', '.join(one.columns)}" for one in of_tables)])
     if not reason.startswith("TABLE_NOT_FOUND"):
         return reason
     names = [table.table for table in find_tables(environment)]

@@ -231,7 +231,7 @@ def _with_hyperparameters(workload: Workload, given: Mapping[str, str]) -> Workl
         return workload.model_copy(update={"training": Training.model_validate(changed), "gates": gates})
     except ValidationError as error:
         first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
+        where = ".".join(str(part) for part in first["loc"]).removeprefix("parameters.")
         raise TrainingError(f"hyperparameters: {where}: {first['msg']}, got {chosen}") from None
 
 

@@ -94,6 +94,8 @@ def read_document(path: Path) -> dict[str, Any]:
         digest(document if isinstance(document, dict) else {})
     except FileNotFoundError:
         raise WorkloadError(where=where, field="(file)", expected="a file", came="none") from None
+    except yaml.MarkedYAMLError as error:
+        raise _no_yaml(error, where) from None
     except (yaml.YAMLError, ValueError, TypeError, AttributeError, KeyError, RecursionError) as error:
         # YAML's reader raises ValueError for a date that no calendar has, AttributeError for `!!timestamp x` and
         # KeyError for `!!bool x`. The digest fails for a value that holds itself, for a key that is no text and for
@@ -102,6 +104,16 @@ def read_document(path: Path) -> dict[str, Any]:
     if not isinstance(document, dict):
         raise WorkloadError(where=where, field="(file)", expected="a mapping", came=document)
     return document
+
+
+def _no_yaml(error: yaml.MarkedYAMLError, where: str) -> WorkloadError:
+    """The reader's error, with the line and column where the reader stopped, counted from 1, as the field."""
+    mark, begun = error.problem_mark, error.context_mark
+    field = f"line {mark.line + 1}, column {mark.column + 1}" if mark else "(file)"
+    # What the reader was at is often lines above: `while parsing a flow sequence` of a bracket that is not closed.
+    context = f" {error.context}" if error.context else ""
+    since = f" from line {begun.line + 1} on" if begun and context else ""
+    return WorkloadError(where=where, field=field, expected="YAML", came=f"{error.problem}{context}{since}")
 
 
 def digest(document: Mapping[str, Any]) -> str:

@@ -11,12 +11,15 @@ from millrace.contract.reasons import Reason
 from millrace.contract.schema import Column, Table
 from millrace.contract.violation import MOST_VIOLATIONS, QuarantinedRow, RuleViolation, key_texts, truncate
 from millrace.errors import DropError
+from millrace.spelling import did_you_mean
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 
-IGNORED = "`ignoredColumns` in contract.yaml may name others that no model reads"
+HOW_TO_NAME = (
+    "in contract.yaml, `physicalName` says what a column is called in files, `ignoredColumns` what is not read"
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,15 +79,21 @@ def check_header(names: Sequence[str], table: Table) -> list[str]:
     if not any(found):
         raise DropError(Reason.FOREIGN, expected=f"the columns {expected}", got=f"the line {truncate(','.join(names))}")
     there = {name for name in found if name}
-    missing = [column.name_in_file for column in table.columns if column.is_expected and column.name not in there]
+    absent = [column for column in table.columns if column.name not in there and not column.is_generated]
+    missing = [column.name_in_file for column in absent if column.is_expected]
+    # Beside a name that is not known, a column that may be left out may be missing by its spelling alone.
+    left_out = [column.name_in_file for column in absent if not column.is_expected]
     unknown = [name for name in names if name not in known]
     counts = Counter(found)
     twice = [name for name, meant in zip(names, found, strict=True) if meant and counts[meant] > 1]
     problems = {"missing": missing, "unknown": unknown, "more than once": twice}
-    if told := "; ".join(f"{what}: {', '.join(map(repr, those))}" for what, those in problems.items() if those):
-        others = f" ({IGNORED})" if unknown else ""
+    if any(problems.values()):
+        problems["left out"] = left_out if unknown else []
+        told = "; ".join(f"{what}: {', '.join(map(repr, those))}" for what, those in problems.items() if those)
+        meant = did_you_mean(unknown, [column.name_in_file for column in absent])
+        hint = f"{meant}; {HOW_TO_NAME}" if unknown else ""
         raise DropError(
-            Reason.COLUMNS, expected=f"the columns {expected}, each once{others}", got=f"{', '.join(names)} ({told})"
+            Reason.COLUMNS, expected=f"each column once ({told}{hint}), of {expected}", got=truncate(", ".join(names))
         )
     return [name or "" for name in found]
 

@@ -16,11 +16,13 @@ from pydantic import (
     model_validator,
 )
 
-from millrace.errors import WorkloadError
+from millrace.errors import FieldError, WorkloadError
 from millrace.evaluation.gates.catalogue import Gates
 from millrace.evaluation.gates.gate import Positive
 from millrace.models.catalogue import FAMILIES
+from millrace.spelling import did_you_mean
 from millrace.tasks.catalogue import TASKS
+from millrace.workload.places import within
 from millrace.workload.prices import is_known
 from millrace.workload.rollout import Rollout
 from millrace.workload.section import Section
@@ -30,7 +32,7 @@ from millrace.workload.tuning import Tuning, tuning_usd
 
 def _known_task(name: str) -> str:
     if name not in TASKS:
-        raise ValueError(f"expected one of {', '.join(TASKS)}, got {name!r}")
+        raise FieldError(expected=f"one of {', '.join(TASKS)}{did_you_mean([name], TASKS)}", came=name)
     return name
 
 
@@ -119,6 +121,10 @@ SET_BY_PREDICTION = ("entity", "event_time")
 """The fields of a feature that are no keys of workload.yaml."""
 
 
+SET_BY_LABEL = ("horizon_hours", "horizons_hours", "labels")
+"""The fields of a prediction that are no keys of workload.yaml: its `label` says them."""
+
+
 class Prediction(Section):
     """What is predicted, and from which columns.
 
@@ -185,18 +191,18 @@ class Prediction(Section):
         # A list of names: several labels of the same row.
         if isinstance(label, list):
             if len({*map(str, label)}) != len(label) or len(label) < 2 or "labels" in values:
-                raise ValueError(f"label: expected the names of two columns or more, each once, got {label!r}")
+                raise FieldError(field="label", expected="the names of two columns or more, each once", came=label)
             return values | {"label": ", ".join(map(str, label)), "labels": label}
         if not isinstance(label, dict):
             return values
         if set(label) != {"column", "horizon_hours"} or "horizon_hours" in values:
-            raise ValueError(f"label: expected a column's name, or column and horizon_hours, got {label!r}")
+            raise FieldError(field="label", expected="a column's name, or column and horizon_hours", came=label)
         # A column and a horizon, or a rising list of horizons, the last of which is the farthest.
         ahead = label["horizon_hours"]
         if not isinstance(ahead, list):
             return values | {"label": label["column"], "horizon_hours": ahead}
         if not ahead or not all(isinstance(one, int | float) for one in ahead) or ahead != sorted({*ahead}):
-            raise ValueError(f"label.horizon_hours: expected hours that rise, got {ahead!r}")
+            raise FieldError(field="label.horizon_hours", expected="hours that rise", came=ahead)
         return values | {"label": label["column"], "horizon_hours": ahead[-1], "horizons_hours": ahead}
 
     @model_validator(mode="after")
@@ -214,7 +220,7 @@ class Prediction(Section):
         if looks_around and self.event_time not in self.key:
             # Without the event time in the key an entity has one row only: none before it and none after it.
             expected = f"{self.event_time} in it for a history or a label ahead"
-            raise ValueError(f"key: expected {expected}, got {list(self.key)}")
+            raise FieldError(field="key", expected=expected, came=list(self.key))
         # The model is frozen, so the validator sets the field by `__setattr__` of object.
         known = {"entity": entity, "event_time": self.event_time}
         object.__setattr__(
@@ -329,7 +335,8 @@ class Workload(Section):
         training = self.training
         # Each hyperparameter that a tuning may try must suit the family: `with_parameters` validates it.
         for parameters in tuning.candidates(FAMILIES[training.family], training.parameters):
-            training.with_parameters(parameters)
+            with within("tuning"):
+                training.with_parameters(parameters)
         for stage, instance in training.instance.items():
             if not is_known(instance):
                 continue
@@ -338,7 +345,7 @@ class Workload(Section):
             if usd > tuning.budget_usd:
                 cost = f"{tuning.max_jobs} trainings of {minutes} minutes on {training.instances} {instance}"
                 expected = f"budget_usd of {usd:.2f} at least, the cost of {cost} in the stage {stage}"
-                raise ValueError(f"tuning: expected {expected}, got {tuning.budget_usd:g}")
+                raise FieldError(field="tuning", expected=expected, came=tuning.budget_usd)
         return self
 
 

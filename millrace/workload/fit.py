@@ -15,18 +15,21 @@ from millrace.spelling import did_you_mean
 from millrace.tasks import catalogue as tasks
 from millrace.tasks.task import Task
 from millrace.workload.declaration import Workload
+from millrace.workload.prices import PRICES, is_known
 
 
 def check_fit(workload: Workload, contract: Contract) -> Contract:
     """The contract, if the workload can predict with it.
 
-    Raises WorkloadError, which says file, field, what was expected and what came, if one of these does not fit: the
-    columns, the label for the task, the encoder of a feature, the family for the tensors, a gate for the task."""
+    Raises WorkloadError, which says file, field, what was expected and what came, if one of these does not fit: an
+    instance type, the columns, the label for the task, the encoder of a feature, the family for the tensors, a gate for
+    the task."""
     prediction = workload.prediction
     names = Counter(feature.name for feature in prediction.features)
     if twice := [name for name, count in names.items() if count > 1]:
         where, expected = f"{workload.name}/workload.yaml", "names that come once"
         raise WorkloadError(where=where, field="prediction.features", expected=expected, came=twice)
+    _check_instances(workload)
     _check_columns(workload, contract)
     # `declare` raises WorkloadError for a label that the task does not take, and for a column without an encoder.
     task = tasks.declare(prediction, contract.label)
@@ -49,11 +52,7 @@ def _searched(workload: Workload) -> Iterator[Parameters]:
 
 def _check_columns(workload: Workload, contract: Contract) -> None:
     prediction, where = workload.prediction, f"{workload.name}/contract.yaml"
-    # workload.yaml names the label's columns, and contract.yaml marks them with `role: label`. Both must say the same.
-    named, marked = set(prediction.label_columns), {column.name for column in contract.label_columns}
-    if named != marked:
-        expected = f"{sorted(named)} as workload.yaml names them"
-        raise WorkloadError(where=where, field="the label", expected=expected, came=sorted(marked))
+    named = _check_marks(workload, contract)
     division = workload.training.split
     if division.by == "column":
         _expect(where, "the split", {division.column}, set(contract.rows.names) - named)
@@ -76,6 +75,29 @@ def _check_columns(workload: Workload, contract: Contract) -> None:
     kind = contract.rows.column(prediction.event_time).kind
     if not kind.startswith("timestamp"):
         raise WorkloadError(where=where, field=prediction.event_time, expected="a timestamp", came=kind)
+
+
+def _check_marks(workload: Workload, contract: Contract) -> set[str]:
+    """The label's columns as workload.yaml names them. contract.yaml must mark the same ones with `role: label`."""
+    named = set(workload.prediction.label_columns)
+    marked = {column.name for column in contract.label_columns}
+    if named != marked:
+        expected = f"{', '.join(sorted(marked))}, which contract.yaml marks with role: label among its columns"
+        where, columns = f"{workload.name}/workload.yaml", ", ".join(contract.rows.names)
+        raise WorkloadError(
+            where=where, field="prediction.label", expected=f"{expected} {columns}", came=", ".join(sorted(named))
+        )
+    return named
+
+
+def _check_instances(workload: Workload) -> None:
+    """Raise WorkloadError for an instance type without a price, in any stage."""
+    where, known = f"{workload.name}/workload.yaml", [price.instance for price in PRICES]
+    for section, instances in (("training", workload.training.instance), ("rollout", workload.rollout.instance)):
+        for stage, instance in instances.items():
+            if not is_known(instance):
+                expected = f"one of {', '.join(known)}{did_you_mean([instance], known)}"
+                raise WorkloadError(where=where, field=f"{section}.instance.{stage}", expected=expected, came=instance)
 
 
 def _check_label(workload: Workload, contract: Contract, where: str) -> None:

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from pydantic import ValidationError
+from pydantic_core import ErrorDetails
 
 from millrace.contract.load import read_document
-from millrace.errors import WorkloadError
-from millrace.workload.declaration import Workload
+from millrace.errors import FieldError, WorkloadError
+from millrace.models.catalogue import FAMILIES
+from millrace.spelling import did_you_mean
+from millrace.workload.declaration import SET_BY_LABEL, SET_BY_PREDICTION, Workload
+from millrace.workload.places import Place, keys_at
 
 
 def workloads_folder(repository: Path = Path()) -> Path:
@@ -58,14 +63,35 @@ def read_workload(path: Path) -> Workload:
     try:
         return Workload.model_validate(document)
     except ValidationError as error:
-        first = error.errors()[0]
-        field = ".".join(_by_name(first["loc"], document)) or "(file)"
+        first = _first(error)
+        place, refused = first["loc"], first.get("ctx", {}).get("error")
+        field, expected, came = ".".join(_by_name(place, document)), _lower(first["msg"]), first["input"]
+        if isinstance(refused, FieldError):
+            field, expected, came = f"{field}.{refused.field}".strip("."), refused.expected, refused.came
         if first["type"] == "extra_forbidden":
-            raise WorkloadError(where=where, field=field, expected="a supported key", came=first["loc"][-1]) from None
-        raise WorkloadError(where=where, field=field, expected=_lower(first["msg"]), came=first["input"]) from None
+            expected, came = _one_of_the_keys(place, document), place[-1]
+        raise WorkloadError(where=where, field=field or "(file)", expected=expected, came=came) from None
 
 
-def _by_name(place: Sequence[int | str], document: object) -> Iterator[str]:
+def _first(error: ValidationError) -> ErrorDetails:
+    """The first error. Of a part of the file that lacks a key and has an unknown one, it is the unknown one."""
+    first, *others = error.errors()
+    parts = [other for other in others if other["loc"][:-1] == first["loc"][:-1]] if first["type"] == "missing" else []
+    return next((other for other in parts if other["type"] == "extra_forbidden"), first)
+
+
+def _one_of_the_keys(place: Place, document: Mapping[str, Any]) -> str:
+    """What is expected instead of the unknown key that is the end of `place`."""
+    # Which hyperparameters there are depends on the family, so no type of a field says it.
+    if tuple(place[:2]) == ("training", "parameters"):
+        keys: Sequence[str] = tuple(FAMILIES[document["training"]["family"]].model_fields)
+    else:
+        no_keys = SET_BY_PREDICTION if "features" in place else SET_BY_LABEL
+        keys = [key for key in keys_at(place[:-1], Workload) if key not in no_keys]
+    return f"one of the keys {', '.join(keys)}{did_you_mean([str(place[-1])], keys)}"
+
+
+def _by_name(place: Place, document: object) -> Iterator[str]:
     """The parts of a field's place in the document, `features`, `past`, `hours`. A list's entry has its name as a part.
 
     An entry without a name has its number."""
@@ -86,4 +112,4 @@ def _where(path: Path) -> str:
 
 def _lower(message: str) -> str:
     """Pydantic's message without its first words, so that it can follow the word "expected"."""
-    return re.sub(r"^(Value error, |Input should be )", "", message)
+    return re.sub(r"^(Value error, (expected )?|Input should be )", "", message)

@@ -6,6 +6,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+WHY_NOT = "the roles of one workload could touch the resources of the other"
+"""Why such names are refused, for error messages."""
+
 
 def overlaps(name: str, others: Iterable[str]) -> list[str]:
     """The names among `others` that overlap with `name`: one of the two begins with the other and an underscore.

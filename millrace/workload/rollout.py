@@ -12,6 +12,7 @@ from typing import Annotated, Literal, get_args
 
 from pydantic import AfterValidator, Field
 
+from millrace.errors import FieldError
 from millrace.evaluation.gates.gate import Positive
 from millrace.workload.section import Section, Stage
 
@@ -22,9 +23,8 @@ PHASES: tuple[Phase, ...] = get_args(Phase)
 def check_order(phases: tuple[Phase, ...]) -> tuple[Phase, ...]:
     """The phases. Raises ValueError unless they are some of PHASES, in their order, with `live` as the last."""
     if phases[-1:] != ("live",) or phases != tuple(phase for phase in PHASES if phase in phases):
-        raise ValueError(
-            f"some of {list(PHASES)} in this order, each at most once, that ends with 'live'; got {list(phases)}"
-        )
+        expected = f"some of {list(PHASES)} in this order, each at most once, that ends with 'live'"
+        raise FieldError(expected=expected, came=list(phases))
     return phases
 
 

@@ -7,8 +7,11 @@ from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field, model_validator
 
+from millrace.errors import FieldError
 from millrace.models.catalogue import FAMILIES
 from millrace.models.parameters import Parameters
+from millrace.spelling import did_you_mean
+from millrace.workload.places import within
 from millrace.workload.prices import gpus_of
 from millrace.workload.section import Section, Stage
 
@@ -132,8 +135,11 @@ class Training(Section):
     @model_validator(mode="after")
     def _known_family(self) -> Training:
         if self.family not in FAMILIES:
-            raise ValueError(f"family: expected one of {', '.join(sorted(FAMILIES))}, got {self.family!r}")
-        self.family_parameters()
+            known = sorted(FAMILIES)
+            expected = f"one of {', '.join(known)}{did_you_mean([self.family], known)}"
+            raise FieldError(field="family", expected=expected, came=self.family)
+        with within("parameters"):
+            self.family_parameters()
         return self
 
     @model_validator(mode="after")
@@ -154,7 +160,7 @@ class Training(Section):
             processes = self.instances * gpus_of(instance)
             if batch % processes:
                 expected = f"a multiple of {processes} in the stage {stage}, {self.instances} of {instance}"
-                raise ValueError(f"parameters.batch_size: expected {expected}, got {batch}")
+                raise FieldError(field="parameters.batch_size", expected=expected, came=batch)
         return self
 
     def with_parameters(self, parameters: Mapping[str, Any]) -> Training:

@@ -17,8 +17,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from millrace.errors import FieldError
 from millrace.messages.training_job import KEPT_ERROR, KEPT_LOSS
 from millrace.models.parameters import Parameters
+from millrace.spelling import did_you_mean
 from millrace.workload.prices import Usage, projected_usd
 
 Objective = Literal["validation_error", "validation_loss"]
@@ -73,7 +75,8 @@ class Tuning(BaseModel):
     @model_validator(mode="after")
     def _can_be_parallel(self) -> Tuning:
         if self.max_parallel > self.max_jobs:
-            raise ValueError(f"max_parallel: expected {self.max_jobs} at most, as max_jobs, got {self.max_parallel}")
+            expected = f"{self.max_jobs} at most, as max_jobs"
+            raise FieldError(field="max_parallel", expected=expected, came=self.max_parallel)
         return self
 
     def candidates(self, family: type[Parameters], declared: dict[str, Any]) -> Iterator[dict[str, Any]]:
@@ -96,13 +99,13 @@ class Tuning(BaseModel):
 
     def _ends(self, name: str, family: type[Parameters]) -> tuple[Any, ...]:
         if name not in family.model_fields:
-            known = ", ".join(family.model_fields)
-            raise ValueError(f"tuning.parameters: expected one of {known}, got {name!r}")
+            expected = f"one of {', '.join(family.model_fields)}{did_you_mean([name], family.model_fields)}"
+            raise FieldError(field="tuning.parameters", expected=expected, came=name)
         values = self.parameters[name]
         if not isinstance(values, SearchRange):
             return values
         if family.model_fields[name].annotation not in (int, float):
-            raise ValueError(f"tuning.parameters.{name}: expected a list of values, got a range")
+            raise FieldError(field=f"tuning.parameters.{name}", expected="a list of values", came="a range")
         return (values.min, values.max)
 
     def _whole_numbers(self, name: str, family: type[Parameters]) -> Iterator[int]:

@@ -10,12 +10,13 @@ import boto3
 import pytest
 from moto import mock_aws
 
-from infra.app import build, chosen, main, warn_of_folders_gone, warn_of_no_receiver, without
+from infra.app import build, check_cards, chosen, main, warn_of_folders_gone, warn_of_no_receiver, without
 from infra.context import REPOSITORY
 from infra.published import without_folder
 from infra.settings import settings_for
-from millrace.errors import ConfigurationError
-from millrace.workload.load import read_workloads
+from millrace.errors import ConfigurationError, WorkloadError
+from millrace.names import Platform
+from millrace.workload.load import load_workload, read_workloads
 from tests.credentials import set_credentials
 
 FOLDERS = [Path("workloads/electricity"), Path("workloads/mine"), Path("workloads/yours")]
@@ -52,8 +53,22 @@ def test_an_unknown_name_is_refused(names: str) -> None:
 def test_advice_names_the_other_workloads_and_is_never_what_was_typed(
     where: str, names: list[str], others: str
 ) -> None:
-    advice = without(ConfigurationError(where=where, field="x", expected="y", came="z"), names)
+    error = ConfigurationError(where=where, field="x", expected="y", came="z")
+    advice = without(error, names, "local")
     assert (f"`millrace up {others}`" in advice) == bool(others) == bool(advice)
+    assert "millrace up" not in without(error, names, "dev"), "it starts a local cloud"
+
+
+def test_all_workloads_without_a_card_are_named_and_none_of_them_is_proposed() -> None:
+    """What `make synth STAGE=dev` types needs one more run for each that is not named."""
+    shipped = [load_workload(REPOSITORY / "workloads" / name) for name in ("income", "electricity", "xray")]
+    lacking = [shipped[0].model_copy(update={"card": None}), shipped[1], shipped[2].model_copy(update={"card": None})]
+    with pytest.raises(WorkloadError) as refused:
+        check_cards(Platform(stage="dev", account="123456789012", region="eu-west-1"), lacking)
+    assert str(refused.value).startswith("income/workload.yaml, xray/workload.yaml: card: expected intended_use, ")
+    advice = without(refused.value, ["electricity", "income", "xray"], "dev")
+    assert advice == ": `cdk … -c workloads=electricity` or `make synth WORKLOADS=electricity` leaves them out"
+    check_cards(Platform(stage="local", account="123456789012", region="eu-west-1"), lacking)
 
 
 def test_a_workload_that_cannot_be_read_is_one_line_and_stops_only_itself(
@@ -65,7 +80,7 @@ def test_a_workload_that_cannot_be_read_is_one_line_and_stops_only_itself(
     monkeypatch.setenv("MILLRACE_WORKLOADS", str(tmp_path))
     monkeypatch.setenv("CDK_DEFAULT_ACCOUNT", "123456789012")
     monkeypatch.setenv("CDK_DEFAULT_REGION", "eu-west-1")
-    advice = r": `millrace up --workload electricity` \(`-c workloads=electricity`\) leaves it out$"
+    advice = r": `millrace up --workload electricity`, .* `make synth WORKLOADS=electricity` leaves it out$"
     with pytest.raises(SystemExit, match=rf"^broken/workload.yaml: .*{advice}"):
         main()
     found, broken = read_workloads(tmp_path)

@@ -25,6 +25,8 @@ SHOW = {
     r"desc(?:ribe)?\s+(?:extended\s+|formatted\s+)?(?P<table>[\w.\"`]+)": "describe",
 }
 """Statements about the catalogue, as patterns, and their keys in `_LISTS`."""
+BEGINNINGS = ("SELECT", "WITH", "VALUES", "SHOW", "DESCRIBE", "EXPLAIN")
+"""The words that a statement of the local cloud begins with."""
 LIMITS: dict[str, str | bool | int | float | list[str]] = {"enable_external_access": "false", "memory_limit": "2GB"}
 """Settings of duckdb. A query reads the tables that it is given, but no file and no address of this machine."""
 DIVISION = """CREATE MACRO divided(a, b) AS CASE
@@ -82,7 +84,7 @@ def _query(text: str) -> exp.Expr:
     try:
         trees = [tree for tree in sqlglot.parse(text, dialect=DIALECT) if tree is not None]
     except SqlglotError as error:
-        _refuse(error)
+        _refuse(text, error)
     if len(trees) != 1:
         raise QueryError(f"Only one sql statement is allowed. Got: {text}")
     if not isinstance(trees[0], exp.Query):
@@ -90,12 +92,21 @@ def _query(text: str) -> exp.Expr:
     return trees[0]
 
 
-def _refuse(error: Any) -> NoReturn:
-    """Raises QueryError with sqlglot's reason in Athena's form: `line 1:8: mismatched input …`."""
+def _refuse(text: str, error: Any) -> NoReturn:
+    """Raises QueryError in Athena's form, with the place where sqlglot stopped: `line 1:8: mismatched input …`."""
+    first = re.match(r"\s*(\w+)", text)
+    if first and first[1].upper() not in BEGINNINGS:
+        expecting = ", ".join(map(repr, BEGINNINGS))
+        raise QueryError(
+            f"line 1:{first.start(1) + 1}: mismatched input '{first[1]}'. Expecting: {expecting}"
+        ) from None
     found = (error.errors or [{}])[0] if hasattr(error, "errors") else {}
-    where = f"line {found.get('line', 1)}:{found.get('col', 1)}"
     came = found.get("highlight") or "input"
-    raise QueryError(f"{where}: mismatched input '{came}'. {found.get('description') or error}") from None
+    # sqlglot has the column where the input ends, Athena where it begins.
+    where = f"line {found.get('line', 1)}:{max(found.get('col', 1) - len(came) + 1, 1)}"
+    # What sqlglot misses is often a class of its own: `missing for <class 'sqlglot.expressions.core.Mul'>`.
+    why = found.get("description") or str(error)
+    raise QueryError(f"{where}: mismatched input '{came}'. {'' if '<' in why else why}".removesuffix(". ")) from None
 
 
 def _shown(text: str) -> tuple[str, dict[str, str]] | None:

@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import AfterValidator
 
+from millrace.errors import FieldError
 from millrace.evaluation.evidence import Contender, Estimate, Measure
 from millrace.evaluation.gates.gate import Gate, Verdict, unknown, unsuited, words_of
 from millrace.evaluation.report import Evaluation
 from millrace.features.signature import Signature, TensorKind
+from millrace.spelling import did_you_mean
 
 if TYPE_CHECKING:
     from millrace.tasks.task import Task
@@ -33,7 +35,7 @@ def strongest(kinds: Iterable[TensorKind]) -> str:
 
 def _known_kind(kind: str) -> str:
     if kind not in TAKES:
-        raise ValueError(f"expected one of {', '.join(TAKES)}, got {kind!r}")
+        raise FieldError(expected=f"one of {', '.join(TAKES)}{did_you_mean([kind], TAKES)}", came=kind)
     return kind
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, Self
 from pydantic import Field, model_validator
 
 from millrace.artefact.rows_per_pass import RowsPerPass
-from millrace.errors import WorkloadError
+from millrace.errors import FieldError, WorkloadError
 from millrace.features.signature import JOINED, Signature, TensorSpec
 from millrace.models.cnn.declaration import ImageParameters, too_small
 from millrace.models.parameters import Int8, Schedule, refuse
@@ -58,7 +58,7 @@ class Multimodal(ImageParameters):
     @model_validator(mode="after")
     def _heads_share_the_dimension(self) -> Self:
         if self.text == "transformer" and self.dimension % self.heads:
-            raise ValueError(f"dimension: expected a multiple of heads ({self.heads}), got {self.dimension}")
+            raise FieldError(field="dimension", expected=f"a multiple of heads ({self.heads})", came=self.dimension)
         return self
 
     def accepts(self, signature: Signature, task: Task) -> None:

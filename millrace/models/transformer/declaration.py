@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Self
 from pydantic import Field, model_validator
 
 from millrace.artefact.rows_per_pass import RowsPerPass
+from millrace.errors import FieldError
 from millrace.features.signature import JOINED, Signature, TensorSpec
 from millrace.models.parameters import Parameters, refuse
 
@@ -36,7 +37,7 @@ class Transformer(Parameters):
     @model_validator(mode="after")
     def _heads_share_the_dimension(self) -> Self:
         if self.dimension % self.heads:
-            raise ValueError(f"dimension: expected a multiple of heads ({self.heads}), got {self.dimension}")
+            raise FieldError(field="dimension", expected=f"a multiple of heads ({self.heads})", came=self.dimension)
         return self
 
     def accepts(self, signature: Signature, task: Task) -> None:

@@ -84,6 +84,17 @@ def test_a_text_without_its_list_takes_a_new_word_as_unknown(file: Path) -> None
     assert check_row(request, contract.table("scoring")) == ()
 
 
+def test_of_refused_rows_each_reason_is_shown_and_how_many_are_not(file: Path) -> None:
+    lines = file.read_text().splitlines()
+    for at in (100, 101, 102, 103):
+        lines[at] = lines[at].replace(lines[at].split(",")[0], "soon")
+    lines[200] = "2024-03-09T07:00:00,4"
+    file.write_text("\n".join(lines))
+    told = run("mine", "--from", "rows.csv", "--label", "outcome").stdout
+    assert "475 rows keep the contract, 5 would be quarantined" in told
+    assert re.search(r"  line 101: time: .*\n.*  line 102: time: .*\n.*  line 201: .*4 cells.*\n.*  and 2 more\n", told)
+
+
 def readme_commands() -> list[str]:
     """What README's section types, without remarks."""
     section = README.read_text().split("### Your own workload in fifteen minutes")[1]

@@ -91,7 +91,10 @@ def test_what_is_there_is_replaced_only_by_force(market: list[Row], as_csv: Writ
     [
         ("mark", None),
         ("markets", None),
-        ("market_2", "with which, and _ behind it, no other begins as market_2 does; there are income, market_2, got"),
+        (
+            "market_2",
+            "with which, and _ behind it, no other begins as market_2 does: .*; there are income, market_2, got",
+        ),
     ],
 )
 def test_a_name_that_synthesis_refuses_beside_another_is_refused(
@@ -107,7 +110,8 @@ def test_a_name_that_synthesis_refuses_beside_another_is_refused(
 def test_a_name_that_begins_with_another_is_refused(market: list[Row], as_csv: Writer, tmp_path: Path) -> None:
     declare(tmp_path / "workloads", "cold", "income")
     path, proposal = as_csv(market), proposed(as_csv(market), name="cold_2")
-    said = r"NAME: expected a name that does not begin with cold_; there are cold, income, got 'cold_2'"
+    why = "the roles of one workload could touch the resources of the other"
+    said = rf"NAME: expected a name that does not begin with cold_: {why}; there are cold, income, got 'cold_2'"
     with pytest.raises(ConfigurationError, match=said):
         write(proposal, path, tmp_path / "workloads", tmp_path / "drops", pieces=0, force=False)
     assert not (tmp_path / "workloads" / "cold_2").exists()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -133,6 +134,15 @@ def test_an_unknown_table_names_those_that_there_are(environment: Environment) -
         "TABLE_NOT_FOUND: Table 'awsdatacatalog.millrace_local.rows_of_mine' does not exist. "
         "The tables of millrace_local are: electricity_decisions, electricity_quarantine"
     )
+
+
+def test_an_unknown_column_names_those_of_the_tables_in_the_query(environment: Environment) -> None:
+    with pytest.raises(QueryError) as failed:
+        run_query(environment, "select resaon from electricity_quarantine")
+    told = str(failed.value)
+    assert told.startswith("COLUMN_NOT_FOUND: Column 'resaon' cannot be resolved")
+    assert re.search(r"\. The columns of electricity_quarantine are: .*\breason\b", told)
+    assert "electricity_decisions" not in told
 
 
 def test_a_part_that_a_query_must_name_is_told(environment: Environment) -> None:

@@ -321,7 +321,7 @@ def test_the_machine_is_asked_for_the_previous_version(second_live: Environment)
 def test_a_rollback_that_cannot_be_starts_nothing(second_live: Environment, to: str, told: str) -> None:
     with pytest.raises(ConfigurationError if to == "9" else ConflictError, match=told):
         roll_back(second_live, NAMES, reason="r", to=to)
-    with pytest.raises(ConfigurationError, match=r"millrace rollback: --reason: expected a sentence .*, got ' '"):
+    with pytest.raises(ConfigurationError, match=r"^rollback: --reason: expected a sentence .*, got ' '"):
         roll_back(second_live, NAMES, reason=" ")
     machine = NAMES.machine_arn("release")
     assert second_live.client("stepfunctions").list_executions(stateMachineArn=machine)["executions"] == []

@@ -228,6 +228,20 @@ def test_a_file_without_names_has_its_columns_by_their_places(read: Read) -> Non
     assert read(b"1,..,2.5\n", table.without("y")).rows.num_rows == 1
 
 
+def test_a_renamed_column_is_told_first_with_its_remedy(read: Read) -> None:
+    """Of a column that must be there and of one that may be left out."""
+    must, may = Column(name="weight_kg", kind="float64", required=True), Column(name="depot", kind="string")
+    table = Table(name="rows", columns=(Column(name="x", kind="float64"), must, may))
+    told = r"expected each column once \(missing: 'weight_kg'; unknown: 'Weight', 'Depots'; left out: 'depot' "
+    remedy = (
+        r"\(did you mean 'weight_kg' and 'depot'\?\); in contract\.yaml, `physicalName` says .*\), of weight_kg and"
+    )
+    with pytest.raises(DropError, match=told + remedy):
+        read(b"x,Weight,Depots\n1,2,a\n", table)
+    with pytest.raises(DropError, match=r"each column once \(missing: 'weight_kg'\), of weight_kg and"):
+        read(b"x,depot\n1,a\n", table)
+
+
 @pytest.mark.parametrize(
     ("header", "told"),
     [

@@ -50,7 +50,11 @@ def test_every_shipped_workload_loads(shipped: Path) -> None:
         ("training.instances", 3, "expected a multiple of 3 in the stage "),
         ("training.instances", 9, "less than or equal to 8"),
         ("prediction.task", "ranking", f"expected one of {', '.join(TASKS)}, got 'ranking'"),
-        ("prediction.kind", "binary", "a supported key, got 'kind'"),
+        (
+            "prediction.kind",
+            "binary",
+            "the keys task, label, positive, threshold, huber, quantiles, thresholds, key, event_time, features, ",
+        ),
         ("prediction.features", [], "at least 1 item"),
         ("gates.size.max_mb", float("inf"), "a finite number"),
         ("prediction.features", [{"name": "load", "history": ["demand"]}], "history and hours together"),
@@ -59,13 +63,13 @@ def test_every_shipped_workload_loads(shipped: Path) -> None:
         ("rollout.phases", ["canary", "canary", "live"], "at most once"),
         ("rollout.phases", ["shadow", "live"], "expected 'canary' or 'live', got 'shadow'"),
         ("rollout.phases", ["assisted", "live"], "expected 'canary' or 'live', got 'assisted'"),
-        ("prediction.label_delay", 24, "a supported key, got 'label_delay'"),
+        ("prediction.label_delay", 24, "(did you mean 'label'?), got 'label_delay'"),
         ("monitors.label_delay_hours", 0, "greater than 0"),
-        ("consumers", [], "a supported key, got 'consumers'"),
+        ("consumers", [], "expected one of the keys name, owner, prediction, "),
         ("monitors.false_alarm_rate", 2, "less than 0.5"),
         ("monitors.false_alarm_rate", 0.0001, "greater than or equal to 0.001"),
         ("budget.monthly_usd", "much", "a valid number"),
-        ("gates.beauty", {}, "a supported key, got 'beauty'"),
+        ("gates.beauty", {}, "expected one of the keys finite_weights, "),
         ("name", "gas", "the folder's name 'electricity'"),
     ],
 )
@@ -76,6 +80,64 @@ def test_a_wrong_field_is_named(folder: Path, path: str, value: object, expected
     assert str(caught.value).startswith("electricity/workload.yaml: ")
     assert path.split(".")[0] in caught.value.field
     assert expected in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "told"),
+    [
+        (
+            "training.validaton_days",
+            3,
+            r"training\.validaton_days: expected one of the keys family, .*'validation_days'\?",
+        ),
+        ("training.parameters.epoch", 3, r"training\.parameters\.epoch: expected one of the keys epochs, .*'epochs'\?"),
+        ("training.parameters.epochs", 0, r"training\.parameters\.epochs: expected greater than or equal to 1, got 0$"),
+        (
+            "training.split",
+            {"by": "column", "column": "part", "tests": "x"},
+            r"column\.tests: expected one of the keys by, column, train, validation, test, absent \(did you .*'test'",
+        ),
+        (
+            "training.split",
+            {"by": "column", "column": "part", "absent": {"by": "key_hash", "share": 0.1}},
+            r"absent\.share: expected one of the keys by, validation_share, test_share \(did you .*got 'share'$",
+        ),
+        (
+            "prediction.features",
+            [{"name": "nswprice", "encode": "number"}],
+            r"nswprice\.encode: expected one of the keys name, .*, parts \(did you mean 'encoder'\?\), got 'encode'$",
+        ),
+        (
+            "training.family",
+            "multimodel",
+            r"yaml: training\.family: expected one of bag, .* \(did you mean 'multimodal'\?\), got 'multimodel'$",
+        ),
+        ("prediction.task", "binry", r"task: expected one of binary, .*\(did you mean 'binary'\?\), got 'binry'$"),
+        (
+            "prediction.label",
+            ["a"],
+            r"prediction\.label: expected the names of two columns or more, each once, got \['a'\]$",
+        ),
+    ],
+)
+def test_an_unknown_word_is_told_once_with_the_known_ones(folder: Path, path: str, value: object, told: str) -> None:
+    change(folder, path, value)
+    with pytest.raises(WorkloadError, match=told) as caught:
+        load_workload(folder)
+    said = str(caught.value)
+    assert (said.count("expected "), said.count(", got ")) == (1, 1)
+
+
+def test_a_place_where_yaml_cannot_be_read_has_its_line_and_column(folder: Path) -> None:
+    (folder / "workload.yaml").write_text("name: electricity\ntraining:\n  split: {by: time\nowner: me\n")
+    told = r"^electricity/workload\.yaml: line 4, column \d+: expected YAML, got .* while parsing a flow mapping from"
+    with pytest.raises(WorkloadError, match=f"{told} line 3 on"):
+        load_workload(folder)
+    (folder / "workload.yaml").write_text("name: a: b\n")
+    with pytest.raises(
+        WorkloadError, match=r"line 1, column 8: expected YAML, got 'mapping values are not allowed [a-z ]+'$"
+    ):
+        load_workload(folder)
 
 
 def test_a_batch_is_divided_among_the_gpus_of_an_instance(folder: Path) -> None:

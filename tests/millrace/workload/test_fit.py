@@ -219,6 +219,25 @@ def test_of_a_feature_that_is_misspelt_the_column_is_named(folder: Path) -> None
         check(folder)
 
 
+@pytest.mark.parametrize("section", ["training", "rollout"])
+def test_an_instance_type_without_a_price_is_named_with_file_and_stage(folder: Path, section: str) -> None:
+    document = yaml.safe_load((folder / "workload.yaml").read_text())
+    document[section]["instance"]["prod"] = "ml.m5.lrge"
+    (folder / "workload.yaml").write_text(yaml.safe_dump(document))
+    told = rf"^electricity/workload\.yaml: {section}\.instance\.prod: expected one of ml\.t3\.medium, ml\.m5\.large, .*"
+    with pytest.raises(WorkloadError, match=rf"{told}\(did you mean 'ml\.m5\.large'\?\), got 'ml\.m5\.lrge'$"):
+        check(folder)
+
+
+def test_a_wrong_label_is_told_of_the_file_that_names_it(folder: Path) -> None:
+    change(folder, "workload.yaml", "label: class\n", "label: clas\n")
+    told = (
+        r"^electricity/workload\.yaml: prediction\.label: expected class, which contract\.yaml marks with role: label "
+    )
+    with pytest.raises(WorkloadError, match=rf"{told}among its columns timestamp, .*, transfer, class, got 'clas'$"):
+        check(folder)
+
+
 def test_a_family_that_cannot_take_the_tensors_stops_here(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("millrace.models.feedforward.declaration.TENSORS", ("categories",))
     with pytest.raises(WorkloadError, match=r"prediction\.features: expected .*feedforward, got 'numbers'"):

@@ -60,7 +60,7 @@ def test_its_cost_is_every_training_at_its_longest(folder: Path) -> None:
         ({"parameters": {"learning_rate": {"min": 0, "max": 0.1, "scale": "log"}}}, "above 0 where the scale is log"),
         ({"parameters": {"learning_rate": {"min": 0.2, "max": 0.1}}}, "min below max"),
         ({"parameters": {"schedule": ["cosine", "steps"]}}, "schedule"),
-        ({"parameters": {"hidden": {"min": 1, "max": 2}}}, "hidden: expected a list of values, got a range"),
+        ({"parameters": {"hidden": {"min": 1, "max": 2}}}, "hidden: expected a list of values, got 'a range'"),
         ({"parameters": {"epochs": {"min": 1.5, "max": 4}}}, "epochs"),
         ({"parameters": {}}, "at least 1 item"),
         ({"max_parallel": 11}, "less than or equal to 10"),

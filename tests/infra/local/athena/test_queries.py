@@ -123,6 +123,9 @@ def test_a_query_fails_with_its_reason(queries: Queries, sql: str, reason: str) 
     ("sql", "reason"),
     [
         ("select from where", "line 1:"),
+        ("selec * from loads", "line 1:1: mismatched input 'selec'. Expecting: 'SELECT', 'WITH', "),
+        ("select a b c from loads", "line 1:12: mismatched input 'c'. Invalid expression"),
+        ("select * from loads where a =", "line 1:29: mismatched input '='"),
         ("insert into loads values (1)", "SELECT, SHOW, DESCRIBE and EXPLAIN only, got INSERT"),
         ("drop table loads", "only, got DROP"),
         ("show partitions refused", "only, got SHOW"),
@@ -133,6 +136,7 @@ def test_what_is_no_query_is_refused_at_once(queries: Queries, sql: str, reason:
     with pytest.raises(ClientError, match="InvalidRequestException") as refused:
         queries.end(sql)
     assert reason in str(refused.value)
+    assert "sqlglot" not in str(refused.value)
 
 
 @pytest.mark.slow
