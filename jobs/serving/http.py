@@ -10,9 +10,15 @@ MAX_HEAD_BYTES = 16 * 1024
 MAX_HEADS = 256
 """The most parsed heads that are kept. A client sends the same head from request to request."""
 
-_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+").fullmatch
-"""Matches a header's name (RFC 9110, section 5.6.2). It has no spaces: two readers of one request could understand them
-differently."""
+_NAME = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
+"""A method, or a header's name: a token (RFC 9110, section 5.6.2). It has no spaces: two readers of one request could
+understand them differently."""
+_START = re.compile(rf"({_NAME}) (/[!-~]*) HTTP/1\.([01])").fullmatch
+_FIELD = re.compile(rf"({_NAME}):([\t -~\x80-\xff]*)").fullmatch
+"""Matches a header. Its value has no control characters (RFC 9110, section 5.5): some readers end a line at a lone LF
+or CR, others do not, and NUL ends it for a third."""
+_SPACES = " \t"
+"""What may stand around a value. `str.strip` alone would remove more, such as the no-break space of Latin-1."""
 _REASONS = {status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n" for status in HTTPStatus}
 
 
@@ -62,15 +68,16 @@ def _parse(block: bytes, max_body_bytes: int) -> Head:
     """Raises BadRequest for anything but the head of a request that this server can answer."""
     # Latin-1 decodes every byte. What is wrong is found by its form below, never by a decoding error.
     start, *lines = block.decode("latin-1").split("\r\n")
-    words = start.split(" ")
-    if len(words) != 3 or words[2] not in ("HTTP/1.1", "HTTP/1.0") or not words[1].startswith("/"):
+    request_line = _START(start)
+    if not request_line:
         raise BadRequest(400, "a request line of HTTP/1.1", start[:80])
+    method, target, minor = request_line.groups()
     fields: dict[str, str] = {}
     for line in lines:
-        name, colon, value = line.partition(":")
-        if not colon or not _TOKEN(name):
-            raise BadRequest(400, "a header 'name: value'", line[:80])
-        name, value = name.lower(), value.strip()
+        field = _FIELD(line)
+        if not field:
+            raise BadRequest(400, "a header 'name: value' without control characters", line[:80])
+        name, value = field[1].lower(), field[2].strip(_SPACES)
         # Two headers of these names, or a length beside an encoding, are how one request is smuggled in another
         # (RFC 9112, section 11.2).
         if name in fields and name in ("content-length", "transfer-encoding", "host"):
@@ -86,17 +93,25 @@ def _parse(block: bytes, max_body_bytes: int) -> Head:
         raise BadRequest(413, f"a body of at most {max_body_bytes} bytes", f"{length[:20]} bytes")
     connection = fields.get("connection", "").lower()
     return Head(
-        method=words[0],
-        path=words[1].partition("?")[0],
-        content_type=fields.get("content-type", "").partition(";")[0].strip().lower(),
+        method=method,
+        path=target.partition("?")[0],
+        content_type=fields.get("content-type", "").partition(";")[0].strip(_SPACES).lower(),
         body_bytes=int(length),
-        keep_alive="close" not in connection and (words[2] == "HTTP/1.1" or "keep-alive" in connection),
-        expects_continue=fields.get("expect", "").lower() == "100-continue",
+        keep_alive="close" not in connection and (minor == "1" or "keep-alive" in connection),
+        # A client of HTTP/1.0 knows no `100 Continue` (RFC 9110, section 10.1.1).
+        expects_continue=minor == "1" and fields.get("expect", "").lower() == "100-continue",
     )
 
 
-def write(status: int, body: bytes, content_type: str = "application/json", *, keep_alive: bool = True) -> bytes:
-    """The bytes of an answer."""
+def write(
+    status: int,
+    body: bytes,
+    content_type: str = "application/json",
+    *,
+    keep_alive: bool = True,
+    has_body: bool = True,
+) -> bytes:
+    """The bytes of an answer. One to HEAD has no body: it only says the length (RFC 9110, section 9.3.2)."""
     kept = "" if keep_alive else "connection: close\r\n"
     head = f"{_REASONS[status]}content-type: {content_type}\r\ncontent-length: {len(body)}\r\n{kept}\r\n"
-    return head.encode() + body
+    return head.encode() + body if has_body else head.encode()

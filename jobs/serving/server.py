@@ -2,7 +2,8 @@
 
 Each turn of the loop reads from all clients that have sent something, answers all requests that are complete in one
 pass of the model, and writes the answers. So load makes the passes larger, and nobody waits for a batch to fill. A
-client that is slow, stalls or sends garbage costs only its own connection.
+client that is slow, stalls or sends garbage costs only its own connection. One that sends many requests without pause
+has a few of them answered in each turn.
 
 A connection is in one of three states, told by two of its fields:
 
@@ -14,12 +15,15 @@ A connection is in one of three states, told by two of its fields:
 
 from __future__ import annotations
 
+import errno
+import resource
 import selectors
 import signal
 import socket
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Protocol
 
 from jobs.serving import http
@@ -28,8 +32,12 @@ from jobs.serving.settings import Settings
 
 READ_BYTES = 256 * 1024
 """The most bytes that one turn reads from one client."""
+TURN_REQUESTS = 32
+"""The most requests of one client that one turn answers. What else it has sent waits for the next turns."""
 MAX_CONNECTIONS = 1024
-"""The most clients of one worker process."""
+"""The most clients of one worker process. A low limit of file descriptors makes them fewer."""
+RESERVED_DESCRIPTORS = 64
+"""File descriptors of a process that are left for everything but its clients: the model, the selector, imports."""
 REQUEST_S = 60.0
 """Seconds after which a request that is not whole is given up, and an answer that the client does not take.
 
@@ -40,6 +48,9 @@ DRAIN_S = 20.0
 """For so many seconds after SIGTERM, requests under way are still answered. SIGKILL comes after 30 s."""
 SWEEP_S = 1.0
 """Seconds between two looks for stalled and idle connections, and the longest wait of a turn."""
+CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+EXHAUSTED = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
+"""The system has no descriptor or memory for a further connection. The client goes on waiting at the listener."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -70,7 +81,7 @@ class Answering(Protocol):
 class Connection:
     """A client: what it has sent and is not answered, and what it is to get and has not taken."""
 
-    __slots__ = ("closes", "head", "received", "refusal", "since", "socket", "unsent", "used")
+    __slots__ = ("behind", "closes", "head", "received", "since", "socket", "unsent", "used")
 
     def __init__(self, client: socket.socket) -> None:
         self.socket = client
@@ -82,8 +93,8 @@ class Connection:
         """The head of the request whose body is waited for."""
         self.closes = False
         """Whether the connection is closed once all is written."""
-        self.refusal = b""
-        """Written behind the answers of this turn, if the client sent garbage behind its good requests."""
+        self.behind = b""
+        """Written behind the answers of this turn: the refusal of garbage, or `100 Continue` for the next request."""
         self.since = time.monotonic()
         """When the request or the answer under way began, by the monotonic clock in seconds; 0 if none is under way.
 
@@ -113,6 +124,9 @@ class Server:
         self._listener, self._application, self._heads = listener, application, heads
         self._selector = selectors.DefaultSelector()
         self._connections: set[Connection] = set()
+        self._more: set[Connection] = set()
+        """Clients that had TURN_REQUESTS requests in the last turn, and bytes of another one."""
+        self._most_connections = _most_connections()
         self._accepts = self._stops = False
         # A byte on this pair ends the wait in `select`. A signal alone would not: the wait goes on after its handler.
         self._wake, self._woken = socket.socketpair()
@@ -130,7 +144,7 @@ class Server:
         self._accept_more(True)
         swept = time.monotonic()
         while not self._stops:
-            self._turn()
+            self._turn(SWEEP_S)
             if (now := time.monotonic()) - swept > SWEEP_S:
                 swept = now
                 self._sweep(now)
@@ -138,15 +152,19 @@ class Server:
 
     def _drain(self, until: float) -> None:
         """Finish what is under way, until the clock shows `until` at most; then close everything."""
-        # No client is accepted any more, and those without a request under way go at once. The others get their answer
-        # with `connection: close`, which `_turn` writes as soon as `_stops` is set.
+        # A last look at what has arrived: clients that wait at the listener, and requests that wait in the kernel.
+        while self._accept():
+            pass
         self._accept_more(False)
         self._listener.close()
         self._selector.unregister(self._woken)
+        self._turn(0)
+        # Clients without a request under way go at once. The others get their answer with `connection: close`, which
+        # `_reply` writes as soon as `_stops` is set.
         for connection in [one for one in self._connections if not (one.received or one.head or one.unsent)]:
             self._close(connection)
         while self._connections and time.monotonic() < until:
-            self._turn()
+            self._turn(SWEEP_S)
         for connection in list(self._connections):
             self._close(connection)
         self._selector.close()
@@ -161,45 +179,42 @@ class Server:
             self._selector.unregister(self._listener)
         self._accepts = wanted
 
-    def _turn(self) -> None:
-        """One turn of the loop: read, answer, write."""
-        # First read from everybody who has sent something. `asking` has the connection of each request in `requests`.
-        requests: list[Request] = []
-        asking: list[Connection] = []
-        for key, events in self._selector.select(SWEEP_S):
+    def _turn(self, wait_s: float) -> None:
+        """One turn of the loop: read, answer, write. It waits for `wait_s` at most until there is something to do."""
+        # First read from everybody who has sent something. Nothing is read from those with requests of the last turn.
+        asking = [one for one in self._more if not one.unsent]
+        for key, events in self._selector.select(0 if asking else wait_s):
             connection = key.data
             # Only clients are registered with a connection: without one it is the listener, or the byte that wakes.
             if connection is None:
                 self._accept() if key.fileobj is self._listener else self._woken.recv(64)
             elif events & selectors.EVENT_WRITE:
                 self._send(connection, b"")
-            else:
-                found = self._receive(connection)
-                requests += found
-                asking += [connection] * len(found)
-        if not requests:
+            elif connection not in self._more and self._receive(connection):
+                asking.append(connection)
+        found = {connection: requests for connection in asking if (requests := self._take(connection))}
+        if not found:
             return
-        # Then all requests go through the model in one pass. A client may have sent several of them (pipelining): its
-        # answers leave in one write, in the order of its requests.
-        replies: dict[Connection, bytes] = {}
-        for connection, request, answer in zip(asking, requests, self._application.answer(requests), strict=True):
-            keep_alive = request.head.keep_alive and not self._stops
-            connection.closes |= not keep_alive
-            written = http.write(answer.status, answer.body, answer.content_type, keep_alive=keep_alive)
-            replies[connection] = replies.get(connection, b"") + written
-        for connection, reply in replies.items():
-            self._send(connection, reply + connection.refusal)
+        # Then all requests go through the model in one pass.
+        answers = iter(self._application.answer([request for requests in found.values() for request in requests]))
+        for connection, requests in found.items():
+            self._reply(connection, requests, list(islice(answers, len(requests))))
 
-    def _accept(self) -> None:
-        """Take one client of those that wait at the listener."""
-        if len(self._connections) >= MAX_CONNECTIONS:
-            # The others wait in the kernel's backlog, or another worker takes them. `_close` starts to accept again.
+    def _accept(self) -> bool:
+        """Take one client of those that wait at the listener. False if none waits, or no further one fits."""
+        # At the limit the others wait in the kernel's backlog, or another worker takes them. `_close` and `_sweep`
+        # start to accept again.
+        if len(self._connections) >= self._most_connections:
             self._accept_more(False)
-            return
+            return False
         try:
             client, _ = self._listener.accept()
-        except OSError:
-            return  # another worker was faster, or the client has gone
+        except OSError as error:
+            # Without a descriptor the listener stays readable: to go on accepting would be a loop without a pause.
+            # Else another worker was faster, or the client has gone.
+            if error.errno in EXHAUSTED:
+                self._accept_more(False)
+            return False
         client.setblocking(False)
         # A small answer leaves at once: the kernel does not wait for more to send with it.
         if client.family in (socket.AF_INET, socket.AF_INET6):
@@ -207,33 +222,44 @@ class Server:
         connection = Connection(client)
         self._connections.add(connection)
         self._selector.register(client, selectors.EVENT_READ, connection)
+        return True
 
-    def _receive(self, connection: Connection) -> list[Request]:
-        """Read from a client, and return the requests that are whole now. Garbage is refused here."""
+    def _receive(self, connection: Connection) -> bool:
+        """Read from a client, and return whether something came. One that has ended the connection is closed."""
         # No bytes mean that the client has ended the connection, and an error is taken as such an end.
         try:
             data = connection.socket.recv(READ_BYTES)
         except BlockingIOError:
-            return []
+            return False
         except OSError:
             data = b""
         if not data:
             self._close(connection)
-            return []
-        # Cut off one request after the other, up to one that closes the connection: what follows it gets no answer.
         connection.received += data
+        return bool(data)
+
+    def _take(self, connection: Connection) -> list[Request]:
+        """The next requests of a client that are whole, TURN_REQUESTS at most. Garbage is refused here."""
+        # Cut off one request after the other, up to one that closes the connection: what follows it gets no answer.
+        # A client may have sent several of them (pipelining).
+        self._more.discard(connection)
         found: list[Request] = []
+        stays = True
         try:
-            while not (found and not found[-1].head.keep_alive) and (request := self._cut(connection)):
+            while stays and len(found) < TURN_REQUESTS and (request := self._cut(connection)):
                 found.append(request)
+                stays = request.head.keep_alive
         except BadRequest as bad:
             refusal = self._application.refuse(bad)
             connection.closes = True
-            connection.refusal = http.write(refusal.status, refusal.body, refusal.content_type, keep_alive=False)
-            # Good requests in front of the garbage are answered first; `_turn` writes the refusal behind their answers.
-            if not found:
-                self._send(connection, connection.refusal)
+            connection.behind = http.write(refusal.status, refusal.body, refusal.content_type, keep_alive=False)
+        # Good requests in front are answered first; `_reply` writes what comes behind their answers.
+        if connection.behind and not found:
+            self._reply(connection, [], [])
+        if connection.closes:
             return found
+        if connection.received and stays and len(found) == TURN_REQUESTS:
+            self._more.add(connection)
         # The next request has begun and is not whole: from now on it has REQUEST_S.
         # Its head may be whole without a byte of its body: then nothing is left in `received`.
         if (connection.received or connection.head) and not connection.since:
@@ -253,13 +279,29 @@ class Server:
             head = connection.head = self._heads.read(bytes(received[:end]))
             del received[: end + 4]
             if head.expects_continue and len(received) < head.body_bytes:
-                self._send(connection, b"HTTP/1.1 100 Continue\r\n\r\n")
+                connection.behind = CONTINUE
         if len(received) < head.body_bytes:
             return None
         body = bytes(received[: head.body_bytes])
         del received[: head.body_bytes]
         connection.head, connection.since, connection.used = None, 0.0, time.monotonic()
         return Request(head=head, body=body)
+
+    def _reply(self, connection: Connection, requests: Sequence[Request], answers: Sequence[Answer]) -> None:
+        """Write a client's answers of this turn, in the order of its requests, and what comes behind them."""
+        # Only the last request can be one that closes the connection. When the server stops, the last one that has
+        # arrived closes it too.
+        ends = self._stops and connection not in self._more
+        written: list[bytes] = []
+        for place, (request, answer) in enumerate(zip(requests, answers, strict=True), 1):
+            keep_alive = request.head.keep_alive and not (ends and place == len(requests))
+            connection.closes |= not keep_alive
+            has_body = request.head.method != "HEAD"
+            written.append(
+                http.write(answer.status, answer.body, answer.content_type, keep_alive=keep_alive, has_body=has_body)
+            )
+        behind, connection.behind = connection.behind, b""
+        self._send(connection, b"".join([*written, behind]))
 
     def _send(self, connection: Connection, reply: bytes) -> None:
         """Write what the client takes now. The rest waits in `unsent`, and nothing is read from the client until then.
@@ -289,22 +331,33 @@ class Server:
             self._selector.modify(connection.socket, selectors.EVENT_READ, connection)
 
     def _sweep(self, now: float) -> None:
-        """Close connections that stall and, if no further connection fits, those that are idle."""
-        is_full = len(self._connections) >= MAX_CONNECTIONS
+        """Close connections that stall and, if a client waits that does not fit, those that are idle."""
+        is_full = not self._accepts
         # `since` is 0 while nothing is under way: such a connection cannot stall, but it can be idle.
         for connection in list(self._connections):
             stalls = connection.since and now - connection.since > REQUEST_S
             idles = is_full and not connection.since and now - connection.used > IDLE_S
             if stalls or idles:
                 self._close(connection)
+        # Another process may have freed what the system had run out of.
+        self._accept_more(True)
 
     def _close(self, connection: Connection) -> None:
         # It may be closed already, by another write of the same turn.
         if connection not in self._connections:
             return
         self._connections.remove(connection)
+        self._more.discard(connection)
         self._selector.unregister(connection.socket)
         connection.socket.close()
         # There is room for one more client again.
         if not self._stops:
             self._accept_more(True)
+
+
+def _most_connections() -> int:
+    """The most clients of this process: MAX_CONNECTIONS, or fewer if it may not open so many files."""
+    descriptors, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if descriptors == resource.RLIM_INFINITY:
+        return MAX_CONNECTIONS
+    return max(1, min(MAX_CONNECTIONS, descriptors - RESERVED_DESCRIPTORS))

@@ -39,6 +39,14 @@ def test_the_client_says_whether_the_connection_stays(start: str, connection: st
 
 def test_a_client_may_wait_before_it_sends() -> None:
     assert HEADS.read(head(Expect="100-Continue", Content_Length="5")).expects_continue
+    assert not HEADS.read(head("POST / HTTP/1.0", Expect="100-Continue", Content_Length="5")).expects_continue
+
+
+def test_spaces_and_tabs_around_a_value_are_no_part_of_it() -> None:
+    found = HEADS.read(
+        b"POST / HTTP/1.1\r\ncontent-length:\t 5 \t\r\ncontent-type:text/csv ;header=absent\r\nx:\xe9 \xff"
+    )
+    assert (found.body_bytes, found.content_type) == (5, "text/csv")
 
 
 @pytest.mark.parametrize(
@@ -50,12 +58,25 @@ def test_a_client_may_wait_before_it_sends() -> None:
         (b"GET ping HTTP/1.1", 400),
         (b"GET /ping HTTP/2", 400),
         (b"GET /a b HTTP/1.1", 400),
+        (b"GET  /ping HTTP/1.1", 400),
+        (b"GE(T) /ping HTTP/1.1", 400),
+        (b"\xe9GET /ping HTTP/1.1", 400),
+        (b" /ping HTTP/1.1", 400),
+        (b"GET /a\nb HTTP/1.1", 400),
+        (b"GET /a\tb HTTP/1.1", 400),
+        (b"GET /ping HTTP/1.1\n", 400),
         (b"GET /ping HTTP/1.1\r\nno colon", 400),
         (b"GET /ping HTTP/1.1\r\n folded: line", 400),
         (b"GET /ping HTTP/1.1\r\ncontent-length : 1", 400),
         (b"GET /ping HTTP/1.1\r\na b: c", 400),
         (b"GET /ping HTTP/1.1\r\na(b): c", 400),
         (b"GET /ping HTTP/1.1\r\na\xe9b: c", 400),
+        (b"POST / HTTP/1.1\r\na: b\ncontent-length: 5", 400),
+        (b"POST / HTTP/1.1\r\na: b\rcontent-length: 5", 400),
+        (b"GET /ping HTTP/1.1\r\na: b\0c", 400),
+        (b"GET /ping HTTP/1.1\r\na: b\x7fc", 400),
+        (b"GET /ping HTTP/1.1\r\na: b\n", 400),
+        (b"POST / HTTP/1.1\r\ncontent-length:\xa05\xa0", 400),
         (b"POST / HTTP/1.1\r\ncontent-length: -1", 400),
         (b"POST / HTTP/1.1\r\ncontent-length: 1_0", 400),
         ("POST / HTTP/1.1\r\ncontent-length: \u00b2".encode("latin-1"), 400),
@@ -82,6 +103,7 @@ def test_the_memory_of_heads_is_bounded() -> None:
 
 def test_an_answer_says_its_length_and_whether_the_connection_stays() -> None:
     assert write(200, b"") == b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 0\r\n\r\n"
+    assert write(200, b"{}", has_body=False).endswith(b"\r\ncontent-length: 2\r\n\r\n")
     closing = write(413, b"{}", keep_alive=False)
     assert closing.startswith(b"HTTP/1.1 413 ")
     assert b"connection: close\r\n\r\n{}" in closing
