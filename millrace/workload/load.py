@@ -6,10 +6,9 @@ import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
-from pydantic_core import ErrorDetails
 
 from millrace.contract.load import read_document
 from millrace.errors import FieldError, WorkloadError
@@ -17,6 +16,9 @@ from millrace.models.catalogue import FAMILIES
 from millrace.spelling import did_you_mean
 from millrace.workload.declaration import SET_BY_LABEL, SET_BY_PREDICTION, Workload
 from millrace.workload.places import Place, keys_at
+
+if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
 
 
 def workloads_folder(repository: Path = Path()) -> Path:

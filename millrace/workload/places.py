@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 from pydantic import BaseModel, ValidationError
-from pydantic_core import InitErrorDetails
+
+if TYPE_CHECKING:
+    from pydantic_core import InitErrorDetails
 
 Place = Sequence[int | str]
 
@@ -20,8 +22,8 @@ def within(*place: str) -> Iterator[None]:
     try:
         yield
     except ValidationError as error:
-        moved = [
-            InitErrorDetails(type=one["type"], loc=(*place, *one["loc"]), input=one["input"], ctx=one.get("ctx", {}))
+        moved: list[InitErrorDetails] = [
+            {"type": one["type"], "loc": (*place, *one["loc"]), "input": one["input"], "ctx": one.get("ctx", {})}
             for one in error.errors()
         ]
         raise ValidationError.from_exception_data(error.title, moved) from None

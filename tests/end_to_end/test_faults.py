@@ -393,7 +393,7 @@ def test_a_slot_whose_execution_ended_unheard_is_freed_by_the_sweep(lived: Lived
     [
         ("workload.yaml", "epochs: 30", "epochs: many", "electricity/workload.yaml: training.* got .*many"),
         ("workload.yaml", "max_p99_ms: 50", "max_p99_ms: -5", "gates.latency.max_p99_ms: expected .*greater than 0"),
-        ("workload.yaml", "owner:", "owned_by:", "owner: expected Field required"),
+        ("workload.yaml", "owner:", "owned_by:", "owned_by: expected .*did you mean .owner.*got .owned_by"),
         ("contract.yaml", "physicalType: TIMESTAMP", "physicalType: MOMENT", "physicalType: expected .*, got 'MOMENT'"),
         ("contract.yaml", "value: label", "value: truth", "role: expected label or protected, got .truth."),
     ],
