@@ -11,7 +11,7 @@ from typing import Any
 
 from millrace.errors import ConfigurationError
 from millrace.names import STAGES
-from millrace.spelling import did_you_mean
+from millrace.spelling import did_you_mean, one_of
 
 EXAMPLES = {
     "stages": '{"dev": {"tags": {"cost-centre": "4711"}}}',
@@ -63,8 +63,7 @@ def unread(context: Mapping[str, Any]) -> dict[str, str]:
     found = {}
     for key in context:
         if key not in KEYS and not OF_CDK.match(key):
-            expected = f"one of {', '.join(KEYS)}{did_you_mean([key], KEYS)}"
-            found[key] = f"{key} in the context: expected {expected}; nothing reads it"
+            found[key] = f"{key} in the context: expected {one_of(key, KEYS)}; nothing reads it"
     said = {key: by_stage(context.get(key), key) for key in EXAMPLES}
     # A stage of its own name is known if its options say which of ours it is like.
     likes = {stage for stage, options in said["stages"].items() if isinstance(options, Mapping) and "like" in options}

@@ -7,16 +7,16 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from infra.cdk_context import by_stage
 from millrace.errors import ConfigurationError
 from millrace.names import OWN_TAGS
-from millrace.spelling import did_you_mean
+from millrace.spelling import one_of
+from millrace.workload.places import keys_at
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
@@ -156,10 +156,9 @@ def _expected(error: ErrorDetails) -> str:
     place, context = error["loc"], error.get("ctx", {})
     match error["type"]:
         case "extra_forbidden":
-            keys = tuple(_model_at(place[:-1]).model_fields)
-            return f"one of {', '.join(keys)}{did_you_mean([str(place[-1])], keys)}"
+            return one_of(str(place[-1]), keys_at(place[:-1], Options))
         case "model_type":
-            return f"an object with some of {', '.join(_model_at(place).model_fields)}"
+            return f"an object with some of {', '.join(keys_at(place, Options))}"
         case "dict_type":
             return "an object"
         case "missing":
@@ -168,15 +167,6 @@ def _expected(error: ErrorDetails) -> str:
             return f"a text that matches {context['pattern']}"
         case _:
             return LEAD.sub("", error["msg"])
-
-
-def _model_at(place: Sequence[int | str]) -> type[BaseModel]:
-    """The class of the options at this place, such as `Network` at `("network",)`; `Options` at `()`."""
-    model: type[BaseModel] = Options
-    for name in place:
-        kind = model.model_fields[str(name)].annotation
-        model = next(one for one in (kind, *get_args(kind)) if isinstance(one, type) and issubclass(one, BaseModel))
-    return model
 
 
 def declared_options(root: Path, stage: str) -> Options:

@@ -7,7 +7,7 @@ from typing import Any
 
 from botocore.exceptions import WaiterError
 
-from console.actions.teardown import POLL_S, Left, run_machines, teardown_machines
+from console.actions.teardown import ITEMS, POLL_S, STORED, Left, run_machines, teardown_machines
 from console.environment import Environment
 from millrace.aws.workload_stacks import deployed_workloads
 from millrace.errors import EnvironmentNotFoundError, RunError
@@ -88,7 +88,6 @@ def _left(environment: Environment, names: WorkloadNames) -> Iterator[Left]:
     s3 = environment.client("s3")
     for bucket in [names.platform.bucket(purpose) for purpose in BUCKETS]:
         if s3.list_object_versions(Bucket=bucket, Prefix=f"{names.workload}/", MaxKeys=1).get("Versions"):
-            costs = "0.023 USD a GB and month, older versions included"
-            yield Left(what=f"s3://{bucket}/{names.workload}/", costs=costs)
+            yield Left(what=f"s3://{bucket}/{names.workload}/", costs=STORED)
     tables = f"{names.platform.state_table} and {names.platform.audit_table}"
-    yield Left(what=f"items of {names.workload} in the tables {tables}", costs="0.25 USD a GB and month")
+    yield Left(what=f"items of {names.workload} in the tables {tables}", costs=ITEMS)

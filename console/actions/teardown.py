@@ -24,6 +24,8 @@ from millrace.state import audit
 
 MACHINE = "-teardown"
 """How the name of a teardown machine ends."""
+STORED, ITEMS = "0.023 USD a GB and month, older versions included", "0.25 USD a GB and month"
+"""What objects of S3 cost, and items of DynamoDB."""
 BUCKETS = ("landing", "lake", "artefacts", "audit", "access-logs")
 """The buckets that outlive the stacks, by purpose."""
 POLL_S = 10.0
@@ -174,7 +176,7 @@ def _buckets(environment: Environment) -> Iterator[Left]:
     for purpose in BUCKETS:
         name = environment.platform.bucket(purpose)
         if _is_there(s3.head_bucket, Bucket=name) is not None:
-            yield Left(what=f"bucket {name}", costs="0.023 USD a GB and month, older versions included")
+            yield Left(what=f"bucket {name}", costs=STORED)
 
 
 def _tables(environment: Environment) -> Iterator[Left]:
@@ -183,7 +185,7 @@ def _tables(environment: Environment) -> Iterator[Left]:
         found = _is_there(dynamodb.describe_table, TableName=name)
         if found is not None:
             size = found["Table"].get("TableSizeBytes", 0)
-            costs = f"{size / 1e6:.1f} MB at 0.25 USD a GB and month, 0.20 more for point-in-time recovery"
+            costs = f"{size / 1e6:.1f} MB at {ITEMS}, 0.20 more for point-in-time recovery"
             yield Left(what=f"table {name}", costs=costs)
 
 

@@ -6,17 +6,11 @@ from typing import Annotated
 
 import typer
 
-from console.cli.completion import workload_names
-from console.cli.options import Build
+from console.cli.options import Build, several_workloads
 
 Workloads = Annotated[
     list[str] | None,
-    typer.Option(
-        "--workload",
-        show_default="electricity",
-        autocompletion=workload_names,
-        help="Whose story is played; may be repeated.",
-    ),
+    several_workloads("electricity", "Whose story is played; may be repeated."),
 ]
 All = Annotated[
     bool,

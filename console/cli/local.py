@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from console.cli.completion import workload_names
-from console.cli.options import Build, Json, Stage
+from console.cli.options import Build, Json, Stage, several_workloads
 from console.commands import command
 from millrace.errors import ConfigurationError, RunError, WorkloadError
 from millrace.workload.load import workload_folders, workloads_folder
@@ -44,20 +43,16 @@ Export = Annotated[
 
 Workloads = Annotated[
     list[str] | None,
-    typer.Option(
-        "--workload",
-        show_default="all",
-        autocompletion=workload_names,
-        help="Deploy this folder of workloads/ only; may be repeated. Workloads that are deployed already stay.",
+    several_workloads(
+        "all",
+        "Deploy this folder of workloads/ only; may be repeated. Workloads that are deployed already stay.",
     ),
 ]
 Removed = Annotated[
     list[str] | None,
-    typer.Option(
-        "--workload",
-        show_default="the whole stage",
-        autocompletion=workload_names,
-        help="Remove this workload alone, also one whose folder is gone; may be repeated.",
+    several_workloads(
+        "the whole stage",
+        "Remove this workload alone, also one whose folder is gone; may be repeated.",
     ),
 ]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -38,6 +38,13 @@ Workload = Annotated[
         help="A folder of workloads/.",
     ),
 ]
+
+
+def several_workloads(default: str, help_: str) -> Any:
+    """The option `--workload` of a command that takes several. `default` says which ones it takes without it."""
+    return typer.Option("--workload", show_default=default, autocompletion=workload_names, help=help_)
+
+
 Json = Annotated[
     bool,
     typer.Option("--json", default_factory=lambda: False, show_default=False, help="Print JSON, for programs."),

@@ -10,7 +10,7 @@ from markupsafe import Markup
 
 from console.pages.markup import element
 from console.pages.scale import Scale
-from console.pages.time_axis import is_on
+from console.pages.time_axis import is_on, middle
 from console.presenters.alarms import monitor_run_before, worst_window
 from console.queries.monitoring import AlarmRaised, AlarmStays
 from console.queries.report import WorkloadReport
@@ -75,7 +75,7 @@ def _placed(alarms: Iterable[AlarmT], report: WorkloadReport, time: Scale) -> It
     for alarm in alarms:
         window = _window(alarm, report)
         is_by_clock = window is None or (is_on(time, alarm.at.date()) and _is_recent(window, alarm.at))
-        yield alarm, time(alarm.at.toordinal()) if window is None or is_by_clock else _middle(window, time), is_by_clock
+        yield alarm, time(alarm.at.toordinal()) if window is None or is_by_clock else middle(window, time), is_by_clock
 
 
 def _window(alarm: AlarmRaised | AlarmStays, report: WorkloadReport) -> WindowReport | None:
@@ -91,7 +91,3 @@ def _window(alarm: AlarmRaised | AlarmStays, report: WorkloadReport) -> WindowRe
 def _is_recent(window: WindowReport, at: datetime) -> bool:
     """Whether labels of the window may still have come at that time."""
     return at - window.end <= GIVE_UP_WINDOWS * (window.end - window.start)
-
-
-def _middle(window: WindowReport, time: Scale) -> float:
-    return (time(window.start.toordinal()) + time(window.end.toordinal())) / 2

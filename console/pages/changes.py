@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from console.presenters.alarms import explain, monitor_run_before
 from console.queries.answers import answer
 from console.queries.executions import Execution
+from console.queries.monitoring import AlarmRaised
 from console.queries.report import WorkloadReport
 from console.queries.versions import NEVER
 from console.words import day, listed, spelled
@@ -22,8 +23,11 @@ Sentence = tuple[datetime, str]
 
 def changes(report: WorkloadReport) -> list[str]:
     """The sentences on the newest alarms, and on the newest of all other changes."""
-    newest = sorted([*_moved(report), *_refused(report)], key=_time)[-NEWEST:]
-    return [sentence for _, sentence in sorted([*_alarmed(report), *newest], key=_time)]
+    moves = _moves(report)
+    # The release after an alarm is told with the alarm.
+    after = [_release_after(alarm, moves) for alarm in report.alarms[-NEWEST:]]
+    newest = sorted([*_moved(moves, after), *_refused(report)], key=_time)[-NEWEST:]
+    return [sentence for _, sentence in sorted([*_alarmed(report, after), *newest], key=_time)]
 
 
 def _time(sentence: Sentence) -> datetime:
@@ -41,30 +45,28 @@ def _rollback(run: Execution) -> Rollback | None:
     return Rollback.model_validate(asked) if asked else None
 
 
-def _release_after(at: datetime, report: WorkloadReport) -> Execution | None:
-    """The first release after this time that made a version live."""
-    return next((run for run in _moves(report) if run.started > at and not _rollback(run)), None)
+def _release_after(alarm: AlarmRaised, moves: Sequence[Execution]) -> Execution | None:
+    """The first release after an alarm that starts a retraining; None for another alarm."""
+    later = (run for run in moves if alarm.starts_retraining and run.started > alarm.at and not _rollback(run))
+    return next(later, None)
 
 
-def _alarmed(report: WorkloadReport) -> Iterator[Sentence]:
+def _alarmed(report: WorkloadReport, releases: Sequence[Execution | None]) -> Iterator[Sentence]:
     """A sentence for each of the newest alarms, with its cause and the version that was released after it."""
-    for alarm in report.alarms[-NEWEST:]:
+    for alarm, after in zip(report.alarms[-NEWEST:], releases, strict=True):
         run = monitor_run_before(report, alarm.at)
         cause = explain(alarm.name, run, report) if run else ""
         why = f" ({cause})" if cause else ""
-        after = _release_after(alarm.at, report) if alarm.starts_retraining else None
         opened = answer(after, "start_release", ReleaseStarted) if after else None
         then = f" Version {opened.version} was released on {day(after.started)}." if opened and after else ""
         yield alarm.at, f"On {day(alarm.at)} the {spelled(alarm.name)} alarm was raised{why}.{then}"
 
 
-def _moved(report: WorkloadReport) -> Iterator[Sentence]:
+def _moved(moves: Sequence[Execution], after_alarms: Sequence[Execution | None]) -> Iterator[Sentence]:
     """A sentence for each rollback, and for each release that no other sentence tells.
 
     The first sentence of the page tells the release of the live version, a sentence on an alarm the release after it.
     The release of a first version changed no other."""
-    moves = _moves(report)
-    mentioned = [_release_after(alarm.at, report) for alarm in report.alarms[-NEWEST:] if alarm.starts_retraining]
     for run in moves:
         opened, back = answer(run, "start_release", ReleaseStarted), _rollback(run)
         if opened is None:
@@ -73,7 +75,7 @@ def _moved(report: WorkloadReport) -> Iterator[Sentence]:
         if back:
             place = f" in the place of version {opened.previous_version}" if opened.previous_version.isdigit() else ""
             yield run.started, f"On {when} a rollback brought version {opened.version} back{place} ({back.reason})."
-        elif opened.previous_version.isdigit() and run not in (*mentioned, moves[-1]):
+        elif opened.previous_version.isdigit() and run not in (*after_alarms, moves[-1]):
             yield run.started, f"Version {opened.version} was released on {when}."
 
 

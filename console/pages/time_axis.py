@@ -7,6 +7,7 @@ from datetime import date, timedelta
 
 from console.pages.scale import Scale, months
 from console.queries.monitoring import ChampionPeriod, MonitoredWindow
+from millrace.messages.monitor import WindowReport
 
 NEAR = timedelta(days=31)
 """Monitors run on a schedule, and labels come late. So a version that was live so shortly before the first window or
@@ -31,6 +32,11 @@ def time_axis(
     low = min([first, *(max(each.start, first - room) for each in near)])
     high = max([last, *(min(each.end, last + room) for each in near)])
     return Scale(low=low.toordinal(), high=high.toordinal(), start=start, stop=stop)
+
+
+def middle(window: MonitoredWindow | WindowReport, time: Scale) -> float:
+    """The position of the window's middle."""
+    return (time(window.start.toordinal()) + time(window.end.toordinal())) / 2
 
 
 def is_on(time: Scale, day: date) -> bool:

@@ -10,7 +10,7 @@ from markupsafe import Markup
 from console.pages.alarm_flags import hollow_flags, raised_flags
 from console.pages.markup import element, together
 from console.pages.scale import Scale, short
-from console.pages.time_axis import is_on, ticks, time_axis
+from console.pages.time_axis import is_on, middle, ticks, time_axis
 from console.queries.monitoring import AlarmStays, ChampionPeriod, MonitoredWindow
 from console.queries.report import WorkloadReport
 from console.words import listed, spelled
@@ -144,7 +144,7 @@ def _panel(panel: Panel, windows: Sequence[MonitoredWindow], time: Scale) -> Mar
         element("text", panel.title, x=LEFT, y=panel.top - 12, class_="title"),
         *(_tick(scale, value) for value in scale.ticks() if abs(value - 1) > 1e-9),
         _bound(scale),
-        *(_line([(_middle(window, time), scale(value)) for window, value in row]) for row in _rows(known)),
+        *(_line([(middle(window, time), scale(value)) for window, value in row]) for row in _rows(known)),
         *(_ring(window, value, time, scale) for window, value in beside),
         *(_mark(panel, window, value, time, scale) for window, value in known),
         _loudest(panel, known, time, scale) if known else None,
@@ -200,7 +200,7 @@ def _line(points: Sequence[tuple[float, float]]) -> Markup:
 
 
 def _mark(panel: Panel, window: MonitoredWindow, value: float, time: Scale, scale: Scale) -> Markup:
-    x, y = _middle(window, time), scale(value)
+    x, y = middle(window, time), scale(value)
     tip = element("title", panel.tip(window, value))
     if value > 1:
         # A diamond instead of a circle, so that the shape too says that it is above the bound.
@@ -210,7 +210,7 @@ def _mark(panel: Panel, window: MonitoredWindow, value: float, time: Scale, scal
 
 def _ring(window: MonitoredWindow, value: float, time: Scale, scale: Scale) -> Markup:
     tip = element("title", f"{_span(window)}\nthis window's error {window.mean_error:.4g}, {value:.2f} × bound")
-    return element("circle", tip, cx=_middle(window, time), cy=scale(value), r=3.2, class_="ring")
+    return element("circle", tip, cx=middle(window, time), cy=scale(value), r=3.2, class_="ring")
 
 
 def _loudest(panel: Panel, known: Sequence[tuple[MonitoredWindow, float]], time: Scale, scale: Scale) -> Markup | None:
@@ -221,7 +221,7 @@ def _loudest(panel: Panel, known: Sequence[tuple[MonitoredWindow, float]], time:
         return None
     shown = name if len(name) <= LONGEST else f"{name[: LONGEST - 1]}…"
     label = f"{shown} {short(round(value, 1))} ×"
-    x, y = _middle(window, time), scale(value) - 13
+    x, y = middle(window, time), scale(value) - 13
     # To the left of the mark, unless it would reach over the figures beside the axis.
     if x + 6 - CHARACTER * len(label) >= LEFT:
         return element("text", label, x=x + 6, y=y, class_="note end")
@@ -274,10 +274,6 @@ def _label(period: ChampionPeriod, time: Scale) -> str:
     if room > 70 + 14 * bool(back):
         return f"{back}version {period.version}"
     return f"{back}{period.version}" if room > NARROW else ""
-
-
-def _middle(window: MonitoredWindow, time: Scale) -> float:
-    return (time(window.start.toordinal()) + time(window.end.toordinal())) / 2
 
 
 def _span(window: MonitoredWindow) -> str:

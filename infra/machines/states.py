@@ -9,6 +9,7 @@ from infra.context import Context
 from infra.iam import bus, key, queues
 from infra.iam.resource import Statement
 from infra.machines.paths import Result
+from infra.rules.assembly import every_state
 from millrace.errors import MillraceError
 from millrace.messages.events import SOURCE, BusEvent
 
@@ -162,13 +163,8 @@ def invoke(
 
 def invoked(definition: Definition) -> list[str]:
     """The ARNs of the functions that the machine calls, each once."""
-    found: dict[str, None] = {}
-    for state in definition["States"].values():
-        if state.get("Resource") == integration("lambda:invoke"):
-            found[state["Parameters"]["FunctionName"]] = None
-        for inner in [*([state["ItemProcessor"]] if "ItemProcessor" in state else []), *state.get("Branches", [])]:
-            found |= dict.fromkeys(invoked(inner))
-    return list(found)
+    called = [state for _, state in every_state(definition) if state.get("Resource") == integration("lambda:invoke")]
+    return list(dict.fromkeys(state["Parameters"]["FunctionName"] for state in called))
 
 
 def put_event(

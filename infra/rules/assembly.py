@@ -64,7 +64,7 @@ class Machine:
 
     def tasks(self) -> Iterator[Task]:
         """Every task, also inside maps and branches."""
-        for name, state in _states(self.definition):
+        for name, state in every_state(self.definition):
             if state["Type"] == "Task":
                 # `arn:aws:states:::sagemaker:createTrainingJob.sync`, `arn:aws:states:::aws-sdk:s3:listObjectsV2`.
                 called = state["Resource"].partition("states:::")[2].removesuffix(":2")  # of `.sync:2`
@@ -129,10 +129,10 @@ def listed(value: Any) -> list[Any]:
     return list(value) if isinstance(value, list | tuple) else [value]
 
 
-def _states(definition: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
+def every_state(definition: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
     """Every state with its name, also inside maps and branches."""
     for name, state in definition["States"].items():
         yield name, state
         inner = [state[key] for key in ("ItemProcessor", "Iterator") if key in state]
         for branch in [*inner, *state.get("Branches", [])]:
-            yield from _states(branch)
+            yield from every_state(branch)

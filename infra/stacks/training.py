@@ -36,9 +36,6 @@ from millrace.settings.environment import Environment
 from millrace.settings.registration import RegistrationSettings
 from millrace.settings.snapshot import SnapshotSettings
 from millrace.settings.tracking import RUN_ID_FILE, TrackingSettings
-from millrace.workload.declaration import check_card
-from millrace.workload.prices import projected_usd
-from millrace.workload.training_cost import usages
 
 SNAPSHOT_MEMORY_MB = 3008
 SWEEP = "rate(1 hour)"
@@ -53,8 +50,6 @@ class TrainingStack(WorkloadStack):
     images = IMAGES
 
     def build(self) -> None:
-        projected_usd(usages(self.context.workload, self.context.platform.stage))  # an unknown instance stops here
-        check_card(self.context.workload, self.context.platform.stage)
         names = self.context.names
         sagemaker.CfnModelPackageGroup(
             self,

@@ -10,7 +10,7 @@ from millrace.contract.kinds import as_json, parse_cell
 from millrace.contract.reasons import Reason
 from millrace.contract.schema import Column, Table
 from millrace.contract.violation import RuleViolation, shown, truncate
-from millrace.spelling import did_you_mean
+from millrace.spelling import one_of
 
 if TYPE_CHECKING:
     from millrace.features.history import History
@@ -61,7 +61,7 @@ def check_row(row: Mapping[str, Any], table: Table) -> tuple[RuleViolation, ...]
     any rule, so it may have fewer reasons and another first one."""
     unknown = sorted(row.keys() - table.names)
     # A spelling is proposed for the first unknown name alone: a caller may send any number of them.
-    expected = f"one of {', '.join(table.names)}{did_you_mean(unknown[:1], table.names)}" if unknown else ""
+    expected = one_of(unknown[0], table.names) if unknown else ""
     violations = [
         RuleViolation(reason=Reason.UNKNOWN_FIELD, column=name, expected=expected, got=truncate(row[name]))
         for name in unknown

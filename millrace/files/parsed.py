@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 
-HINTS = 16
-"""How many unknown names get a proposed spelling: a file may have tens of thousands."""
 HOW_TO_NAME = (
     "in contract.yaml, `physicalName` says what a column is called in files, `ignoredColumns` what is not read"
 )
@@ -92,7 +90,7 @@ def check_header(names: Sequence[str], table: Table) -> list[str]:
     if any(problems.values()):
         problems["left out"] = left_out if unknown else []
         told = "; ".join(f"{what}: {', '.join(map(repr, those))}" for what, those in problems.items() if those)
-        meant = did_you_mean(unknown[:HINTS], [column.name_in_file for column in absent])
+        meant = did_you_mean(unknown, [column.name_in_file for column in absent])
         hint = f"{meant}; {HOW_TO_NAME}" if unknown else ""
         raise DropError(
             Reason.COLUMNS, expected=f"each column once ({told}{hint}), of {expected}", got=", ".join(names)

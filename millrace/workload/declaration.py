@@ -20,7 +20,7 @@ from millrace.errors import FieldError, WorkloadError
 from millrace.evaluation.gates.catalogue import Gates
 from millrace.evaluation.gates.gate import Positive
 from millrace.models.catalogue import FAMILIES
-from millrace.spelling import did_you_mean
+from millrace.spelling import one_of
 from millrace.tasks.catalogue import TASKS
 from millrace.workload.places import within
 from millrace.workload.prices import is_known
@@ -32,7 +32,7 @@ from millrace.workload.tuning import Tuning, tuning_usd
 
 def _known_task(name: str) -> str:
     if name not in TASKS:
-        raise FieldError(expected=f"one of {', '.join(TASKS)}{did_you_mean([name], TASKS)}", came=name)
+        raise FieldError(expected=one_of(name, TASKS), came=name)
     return name
 
 

@@ -11,7 +11,7 @@ from millrace.evaluation.naive.catalogue import suiting
 from millrace.features import catalogue as features
 from millrace.features.signature import Signature
 from millrace.models.parameters import Parameters
-from millrace.spelling import did_you_mean
+from millrace.spelling import did_you_mean, one_of
 from millrace.tasks import catalogue as tasks
 from millrace.tasks.task import Task
 from millrace.workload.declaration import Workload
@@ -96,8 +96,8 @@ def _check_instances(workload: Workload) -> None:
     for section, instances in (("training", workload.training.instance), ("rollout", workload.rollout.instance)):
         for stage, instance in instances.items():
             if not is_known(instance):
-                expected = f"one of {', '.join(known)}{did_you_mean([instance], known)}"
-                raise WorkloadError(where=where, field=f"{section}.instance.{stage}", expected=expected, came=instance)
+                field, expected = f"{section}.instance.{stage}", one_of(instance, known)
+                raise WorkloadError(where=where, field=field, expected=expected, came=instance)
 
 
 def _check_label(workload: Workload, contract: Contract, where: str) -> None:

@@ -1,4 +1,4 @@
-"""Places of values in workload.yaml, as pydantic's errors have them: `("prediction", "features", 2, "encoder")`."""
+"""Places of values in a declaration, as pydantic's errors have them: `("prediction", "features", 2, "encoder")`."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def keys_at(place: Place, root: type[BaseModel]) -> tuple[str, ...]:
     """The keys that the part of the document at `place` may have, where `root` is the whole document."""
     models = [root]
     for part in place:
-        if inner := [model for each in models for model in _models_in(_fields(each).get(part))]:
+        if inner := [model for each in models for model in models_in(_fields(each).get(part))]:
             models = inner
         # Behind a field of several kinds, pydantic's place has the kind: `training`, `split`, `column`, `absent`.
         elif kind := [model for model in models if _is_of_kind(model, part)]:
@@ -46,12 +46,12 @@ def _fields(model: type[BaseModel]) -> dict[int | str, Any]:
     return {field.alias or name: field.annotation for name, field in model.model_fields.items()}
 
 
-def _models_in(annotation: Any) -> Iterator[type[BaseModel]]:
+def models_in(annotation: Any) -> Iterator[type[BaseModel]]:
     """Yields the models in a type: of `tuple[Feature, ...] | None` it is `Feature`."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         yield annotation
     for part in get_args(annotation):
-        yield from _models_in(part)
+        yield from models_in(part)
 
 
 def _is_of_kind(model: type[BaseModel], kind: int | str) -> bool:

@@ -10,7 +10,7 @@ from pydantic import ConfigDict, Field, model_validator
 from millrace.errors import FieldError
 from millrace.models.catalogue import FAMILIES
 from millrace.models.parameters import Parameters
-from millrace.spelling import did_you_mean
+from millrace.spelling import one_of
 from millrace.workload.places import within
 from millrace.workload.prices import gpus_of
 from millrace.workload.section import Section, Stage
@@ -135,9 +135,7 @@ class Training(Section):
     @model_validator(mode="after")
     def _known_family(self) -> Training:
         if self.family not in FAMILIES:
-            known = sorted(FAMILIES)
-            expected = f"one of {', '.join(known)}{did_you_mean([self.family], known)}"
-            raise FieldError(field="family", expected=expected, came=self.family)
+            raise FieldError(field="family", expected=one_of(self.family, sorted(FAMILIES)), came=self.family)
         with within("parameters"):
             self.family_parameters()
         return self

@@ -20,7 +20,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from millrace.errors import FieldError
 from millrace.messages.training_job import KEPT_ERROR, KEPT_LOSS
 from millrace.models.parameters import Parameters
-from millrace.spelling import did_you_mean
+from millrace.spelling import one_of
 from millrace.workload.prices import Usage, projected_usd
 
 Objective = Literal["validation_error", "validation_loss"]
@@ -99,8 +99,7 @@ class Tuning(BaseModel):
 
     def _ends(self, name: str, family: type[Parameters]) -> tuple[Any, ...]:
         if name not in family.model_fields:
-            expected = f"one of {', '.join(family.model_fields)}{did_you_mean([name], family.model_fields)}"
-            raise FieldError(field="tuning.parameters", expected=expected, came=name)
+            raise FieldError(field="tuning.parameters", expected=one_of(name, family.model_fields), came=name)
         values = self.parameters[name]
         if not isinstance(values, SearchRange):
             return values

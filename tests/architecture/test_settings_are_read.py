@@ -6,8 +6,6 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterator
-from typing import Any, get_args
 
 from pydantic import BaseModel
 
@@ -15,6 +13,7 @@ from infra.options import Options
 from millrace.evaluation.gates.fairness import Fairness
 from millrace.models.catalogue import FAMILIES
 from millrace.workload.declaration import Workload
+from millrace.workload.places import models_in
 from tests.documentation import EVERYTHING, ROOT
 
 ROOMS = ("millrace", "functions", "jobs", "console", "infra")
@@ -22,13 +21,6 @@ ONLY_JUDGING = {"accepts", "misfit", "suits"}
 """Functions that refuse a value and, as validators, give it no effect."""
 BY_NAME = {(Fairness.__name__, name) for name in Fairness.model_fields if name[:4] in ("max_", "min_")}
 """Read by `Fairness.bars`, which goes over the names."""
-
-
-def inside(annotation: Any) -> Iterator[type[BaseModel]]:
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        yield annotation
-    for part in get_args(annotation):
-        yield from inside(part)
 
 
 def declared(*models: type[BaseModel]) -> set[tuple[str, str]]:
@@ -39,7 +31,7 @@ def declared(*models: type[BaseModel]) -> set[tuple[str, str]]:
         model = waiting.pop()
         for name, field in model.model_fields.items():
             found.add((model.__name__, name))
-            new = set(inside(field.annotation)) - seen
+            new = set(models_in(field.annotation)) - seen
             seen |= new
             waiting += new
     return found

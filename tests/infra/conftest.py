@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -77,6 +77,15 @@ def templates(assemblies: dict[str, Path]) -> dict[str, dict[str, dict[str, Any]
         }
         for stage, folder in assemblies.items()
     }
+
+
+def roles_of(templates: dict[str, dict[str, dict[str, Any]]], stage: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Every role of the stage: its name without stage and workload, such as `guard`, and its properties."""
+    for template in templates[stage].values():
+        for resource in template["Resources"].values():
+            if resource["Type"] == "AWS::IAM::Role":
+                role = resource["Properties"]
+                yield role["RoleName"].removeprefix(f"millrace-{stage}-").removeprefix("electricity-"), role
 
 
 @pytest.fixture(scope="session")

@@ -13,6 +13,7 @@ import pytest
 
 from infra.context import REPOSITORY
 from infra.local.ledger.ledger import SDK_NAMES
+from tests.infra.conftest import roles_of
 from tests.infra.machines.contexts import DEFINITIONS, all_states, context_of
 
 Templates = dict[str, dict[str, dict[str, Any]]]
@@ -31,12 +32,9 @@ NEEDED = {
 def rights(templates: Templates) -> dict[str, list[dict[str, Any]]]:
     """The statements of every role of the stage `local`, by its owner: `guard`, `train-machine`."""
     found = {}
-    for template in templates["local"].values():
-        for resource in template["Resources"].values():
-            if resource["Type"] == "AWS::IAM::Role":
-                (policy,) = resource["Properties"]["Policies"]
-                owner = resource["Properties"]["RoleName"].removeprefix("millrace-local-").removeprefix("electricity-")
-                found[owner] = policy["PolicyDocument"]["Statement"]
+    for owner, role in roles_of(templates, "local"):
+        (policy,) = role["Policies"]
+        found[owner] = policy["PolicyDocument"]["Statement"]
     return found
 
 

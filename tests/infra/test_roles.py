@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from tests.end_to_end.test_permissions import ON_AWS, OnAws
+from tests.infra.conftest import roles_of
 
 Templates = dict[str, dict[str, dict[str, Any]]]
 
@@ -19,14 +20,10 @@ ONLY_LOCAL = {"tracking"}
 def statements(templates: Templates, stage: str) -> dict[str, set[str]]:
     """Every statement of each role, and whom it trusts, with the stage's name taken out."""
     found = {}
-    for template in templates[stage].values():
-        for resource in template["Resources"].values():
-            if resource["Type"] == "AWS::IAM::Role":
-                role = resource["Properties"]
-                (policy,) = role["Policies"]
-                parts = [*policy["PolicyDocument"]["Statement"], role["AssumeRolePolicyDocument"]]
-                owner = role["RoleName"].removeprefix(f"millrace-{stage}-").removeprefix("electricity-")
-                found[owner] = {_without_stage(part, stage) for part in parts}
+    for owner, role in roles_of(templates, stage):
+        (policy,) = role["Policies"]
+        parts = [*policy["PolicyDocument"]["Statement"], role["AssumeRolePolicyDocument"]]
+        found[owner] = {_without_stage(part, stage) for part in parts}
     return found
 
 

@@ -15,7 +15,7 @@ from millrace.evaluation.evidence import Contender, Estimate, Measure
 from millrace.evaluation.gates.gate import Gate, Verdict, unknown, unsuited, words_of
 from millrace.evaluation.report import Evaluation
 from millrace.features.signature import Signature, TensorKind
-from millrace.spelling import did_you_mean
+from millrace.spelling import one_of
 
 if TYPE_CHECKING:
     from millrace.tasks.task import Task
@@ -35,7 +35,7 @@ def strongest(kinds: Iterable[TensorKind]) -> str:
 
 def _known_kind(kind: str) -> str:
     if kind not in TAKES:
-        raise FieldError(expected=f"one of {', '.join(TAKES)}{did_you_mean([kind], TAKES)}", came=kind)
+        raise FieldError(expected=one_of(kind, TAKES), came=kind)
     return kind
 
 

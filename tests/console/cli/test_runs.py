@@ -120,28 +120,27 @@ def test_a_new_run_takes_the_new_definition(machine: Callable[..., str], ran: Ca
     assert refused("rerun", arn, "--keep-definition", "--wait").startswith("1 of 1 runs did not succeed")
 
 
-@pytest.mark.parametrize("command", ["train", "retrain"])
-def test_a_run_is_started_by_command(machine: Callable[..., str], command: str) -> None:
-    machine(command, {"A": PASS})
-    done = typed(command, "--as-of", "1997-05-15T06:00:00Z", "--wait")
+def check_start(command: str, *words: str, title: str) -> None:
+    """The run of a command that waits, as of a moment: what it says, and the input that it gives."""
+    done = typed(command, *words, "--as-of", "1997-05-15T06:00:00Z", "--wait")
     assert done.exit_code == 0
     name = done.stdout.split()[1]
     assert done.stdout == f"{command} {name} started\n"
-    assert done.stderr.startswith(f"{command} {name[:8]} (command): SUCCEEDED, ")
+    assert done.stderr.startswith(f"{command} {name[:8]} ({title}): SUCCEEDED, ")
     given = json.loads(told("show", name, "--json"))["input"]
     assert given == {"cause": "command", "as_of": "1997-05-15T06:00:00+00:00"}
+
+
+@pytest.mark.parametrize("command", ["train", "retrain"])
+def test_a_run_is_started_by_command(machine: Callable[..., str], command: str) -> None:
+    machine(command, {"A": PASS})
+    check_start(command, title="command")
     assert told(command).endswith("started\n")
 
 
 def test_a_monitor_run_is_started_for_windows_of_the_past(machine: Callable[..., str]) -> None:
     machine("monitor", {"A": PASS})
-    done = typed("monitor", "--start", "--as-of", "1997-05-15T06:00:00Z", "--wait")
-    assert done.exit_code == 0
-    name = done.stdout.split()[1]
-    assert done.stdout == f"monitor {name} started\n"
-    assert done.stderr.startswith(f"monitor {name[:8]} (windows until 1997-05-15): SUCCEEDED, ")
-    given = json.loads(told("show", name, "--json"))["input"]
-    assert given == {"cause": "command", "as_of": "1997-05-15T06:00:00+00:00"}
+    check_start("monitor", "--start", title="windows until 1997-05-15")
     assert "--as-of: expected a moment" in refused("monitor", "--start", "--as-of", "May")
     for words in (("--as-of", "1997-05-15T06:00:00Z"), ("--wait",)):
         alone = typed("monitor", *words)

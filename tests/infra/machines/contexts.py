@@ -6,10 +6,12 @@ import importlib
 import pkgutil
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import infra.machines
 from infra.context import Context
 from infra.machines.states import Definition, State
+from infra.rules.assembly import every_state
 from infra.settings import settings_for
 from millrace.workload.declaration import Workload
 from millrace.workload.load import load_workload
@@ -49,10 +51,7 @@ def context_of(stage: str = "prod", **parts: dict[str, object]) -> Context:
 
 def all_states(definition: Definition) -> dict[str, State]:
     """The states by name, those of each iteration of a Map among them: names are unique in a machine."""
-    found = dict(definition["States"])
-    for state in definition["States"].values():
-        if "ItemProcessor" in state:
-            found |= all_states(state["ItemProcessor"])
+    found: dict[str, Any] = dict(every_state(definition))
     return found
 
 
