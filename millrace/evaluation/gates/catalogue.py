@@ -7,23 +7,25 @@ from typing import get_args
 
 from pydantic import BaseModel, ConfigDict
 
-from millrace.evaluation.gates.calibration import Calibration
+from millrace.evaluation.gates.bounds import (
+    Calibration,
+    FiniteWeights,
+    Freshness,
+    Latency,
+    Memorisation,
+    Size,
+    Stability,
+)
 from millrace.evaluation.gates.fairness import Fairness
-from millrace.evaluation.gates.finite_weights import FiniteWeights
-from millrace.evaluation.gates.freshness import Freshness
 from millrace.evaluation.gates.gate import Gate, Verdict
-from millrace.evaluation.gates.latency import Latency
 from millrace.evaluation.gates.leakage import Leakage
-from millrace.evaluation.gates.memorisation import Memorisation
 from millrace.evaluation.gates.non_inferiority import NonInferiority
 from millrace.evaluation.gates.parts import Parts
 from millrace.evaluation.gates.plausibility import Plausibility
 from millrace.evaluation.gates.robustness import Robustness
 from millrace.evaluation.gates.selective import Selective
 from millrace.evaluation.gates.simple import Simple
-from millrace.evaluation.gates.size import Size
 from millrace.evaluation.gates.slices import Slices
-from millrace.evaluation.gates.stability import Stability
 from millrace.evaluation.gates.value import Value
 from millrace.evaluation.naive.catalogue import NaiveRule
 from millrace.evaluation.report import Evaluation

@@ -8,7 +8,7 @@ from millrace.evaluation.evidence import Estimate, MemorisationEvidence
 from millrace.features.catalogue import encode
 
 if TYPE_CHECKING:
-    from millrace.evaluation.gates.memorisation import Memorisation
+    from millrace.evaluation.gates.bounds import Memorisation
     from millrace.evaluation.measures.case import Case
 
 

@@ -15,10 +15,10 @@ from sklearn.metrics import recall_score
 from millrace.datasets.split import Split
 from millrace.evaluation.bootstrap import successive
 from millrace.evaluation.evidence import Figures
+from millrace.evaluation.gates.bounds import Memorisation
 from millrace.evaluation.gates.catalogue import Gates
 from millrace.evaluation.gates.fairness import Fairness
 from millrace.evaluation.gates.leakage import Leakage
-from millrace.evaluation.gates.memorisation import Memorisation
 from millrace.evaluation.gates.plausibility import Plausibility
 from millrace.evaluation.gates.robustness import Robustness
 from millrace.evaluation.gates.selective import Selective

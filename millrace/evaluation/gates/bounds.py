@@ -1,0 +1,144 @@
+"""Gates that hold one figure of the report against one declared bound. A report without the figure is refused."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Annotated
+
+from pydantic import Field
+
+from millrace.evaluation.gates.gate import (
+    Gate,
+    IntervalGate,
+    Positive,
+    Share,
+    Verdict,
+    at_most,
+    scaled,
+    unknown,
+    worst,
+)
+from millrace.evaluation.report import Evaluation
+
+if TYPE_CHECKING:
+    from millrace.features.signature import Signature
+    from millrace.tasks.task import Task
+
+
+class FiniteWeights(Gate):
+    """Refuses a model with a weight that is NaN or infinity, which safetensors loads without an error.
+
+    It is always judged and has no bound to declare."""
+
+    def judge(self, report: Evaluation) -> Verdict:
+        found = "are all finite" if report.finite_weights else "hold NaN or infinity"
+        measured = float(report.finite_weights)
+        return Verdict(
+            name="finite_weights", passed=measured == 1, measured=measured, bound=1.0, sentence=f"the weights {found}"
+        )
+
+
+class Latency(Gate):
+    max_p99_ms: Positive
+    """The largest 99th percentile of the time of one call, in milliseconds."""
+
+    def judge(self, report: Evaluation) -> Verdict:
+        measured, rows = report.latency_ms.p99, report.latency_ms.rows
+        sentence = f"p99 {measured:.3f} ms for {rows} row(s); at most {self.max_p99_ms} ms allowed"
+        return at_most("latency", measured, self.max_p99_ms, figure="p99 of one call", unit="ms", sentence=sentence)
+
+
+class Size(Gate):
+    max_mb: Positive
+    """The largest model.tar.gz, in MB of 10⁶ bytes, so that an instance loads it quickly."""
+
+    def judge(self, report: Evaluation) -> Verdict:
+        measured = report.size_mb if report.size_mb > 0 else math.nan  # there is no empty archive
+        sentence = f"model.tar.gz is {report.size_mb:.3f} MB; at most {self.max_mb} MB allowed"
+        return at_most("size", measured, self.max_mb, figure="model.tar.gz", unit="MB", sentence=sentence)
+
+
+class Freshness(Gate):
+    max_age_days: Positive
+    """The most days from the end of the test days to the time of the training."""
+
+    def judge(self, report: Evaluation) -> Verdict:
+        age = math.nan if report.age_days is None else report.age_days
+        sentence = f"the test days ended {age:.1f} days before the training; at most {self.max_age_days:g} allowed"
+        return at_most(
+            "freshness", age, self.max_age_days, figure="age of the test days", unit="days", sentence=sentence
+        )
+
+
+class Calibration(Gate):
+    """Refuses a model whose probabilities are off, for a task whose answers are probabilities: `{max_ece: 0.15}`."""
+
+    max_ece: Positive
+    """The largest expected calibration error that passes, a share 0 to 1."""
+
+    def misfit(self, task: Task, features: Signature) -> str:
+        if task.objective.is_calibrated:
+            return ""
+        return f"no such gate for the task {task.kind}, whose answers are no probabilities"
+
+    def judge(self, report: Evaluation) -> Verdict:
+        figure, ece = "expected calibration error", report.metrics.get("ece")
+        measured = math.nan if ece is None else ece
+        sentence = f"{figure} {measured:.4f}; at most {self.max_ece} allowed"
+        return at_most("calibration", measured, self.max_ece, figure=figure, sentence=sentence)
+
+
+class Stability(Gate):
+    """Refuses a model if models of other seeds have very different errors.
+
+    Its error is then chance, and the next training of the same declaration may have another one."""
+
+    seeds: Annotated[int, Field(ge=1, le=9)] = 2
+    """How many more models are trained, each with a seed of its own. They are only judged on the test rows."""
+    max_spread: Share
+    """The largest spread: the highest error minus the lowest, the model's own error included.
+
+    It is a difference of two shares; for an error that is an amount, a share of the model's error."""
+
+    def judge(self, report: Evaluation) -> Verdict:
+        # NaN is sorted last, so the spread is NaN and the gate refuses.
+        bar, errors = scaled(self.max_spread, report), sorted(report.seed_errors, key=worst)
+        if len(errors) <= self.seeds:
+            return unknown("stability", bar, f"the report holds no errors of {self.seeds} other seeds")
+        amount, spread = report.error.amount, errors[-1] - errors[0]
+        return at_most(
+            "stability",
+            spread,
+            bar,
+            figure="errors of other seeds apart",
+            unit=report.error.unit,
+            sentence=f"{report.error.name} {amount(errors[0])} to {amount(errors[-1])} with {len(errors)} seeds, "
+            f"{spread:.4g} apart; at most {bar:.4g} allowed",
+        )
+
+
+class Memorisation(IntervalGate):
+    """Refuses a model whose error on test rows is far above its error on training rows.
+
+    If rows are in the order of time, the gap also contains what has changed since the training."""
+
+    max_gap: Share
+    """The largest gap, test error minus train error.
+
+    It is a difference of two shares; for an error that is an amount, a share of the test error."""
+
+    def judge(self, report: Evaluation) -> Verdict:
+        found, bar = report.memorisation, scaled(self.max_gap, report)
+        if found is None:
+            return unknown("memorisation", bar, "the report holds no error on the training rows")
+        amount = report.error.amount
+        return at_most(
+            "memorisation",
+            self.held(found.gap, at_most=True),
+            bar,
+            warns=self.doubted(found.gap, at_most=True) > bar,
+            figure="error on test rows above that on training rows",
+            unit=report.error.unit,
+            sentence=f"{report.error.name} {amount(found.train_error)} on {found.rows} training rows, on the test rows "
+            f"{found.gap.words('+.4g')} above that; at most {bar:+.4g} allowed",
+        )
