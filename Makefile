@@ -7,7 +7,7 @@ STATIC := build/static
 # Of `synth`, `diff`, `images`, `prune`, `logs` and `adopt`: dev, prod or another one that cdk.json declares.
 STAGE ?= dev
 
-.PHONY: setup aws static demo test test-slow check bandit secrets dockerfiles bench synth diff parity images bases prune logs adopt clean
+.PHONY: setup aws static demo test test-night durations size check types format lint imports workflows bandit secrets dockerfiles bench synth diff parity images bases prune logs adopt clean
 
 setup: $(STAMP)
 
@@ -42,18 +42,40 @@ $(STATIC)/stamp: constraints-static.txt | $(STAMP)
 demo: setup
 	$(BIN)/millrace demo
 
-# In two processes, as on the two cores that the suite's ten minutes are measured on.
+# What a change can break; in two processes, as on the two cores that the suite's quarter of an hour is measured on.
 test: setup static
 	$(BIN)/python -m pytest --numprocesses 2 --no-loadscope-reorder
 
-test-slow: setup static
-	$(BIN)/python -m pytest --numprocesses 2 --no-loadscope-reorder -m slow
+# Fuzzes with all their examples, and what is large, rare or close to a test of the day; each says why the day does
+# without it. Once a night, and by hand before a large change.
+test-night: setup static
+	$(BIN)/python -m pytest --numprocesses 2 --no-loadscope-reorder -m night
 
-check: setup bandit secrets dockerfiles
-	$(BIN)/ruff format --check .
-	$(BIN)/ruff check .
+# What the test files cost, as the runs in this folder recorded it; the list by which a fresh checkout starts the
+# longest first is written anew.
+durations: setup
+	$(BIN)/python -m tests.durations
+
+# The lines of each room beside its ceiling.
+size: setup
+	$(BIN)/python -m tests.size
+
+# With `make -j2 check` two at a time; the longest is first.
+check: types bandit secrets workflows format lint imports dockerfiles
+
+types: setup
 	$(BIN)/mypy
+
+format: setup
+	$(BIN)/ruff format --check .
+
+lint: setup
+	$(BIN)/ruff check .
+
+imports: setup
 	$(BIN)/lint-imports
+
+workflows: setup
 	$(BIN)/zizmor --offline --no-progress --quiet --persona auditor .github/workflows
 
 # Settings in pyproject.toml; a line that is right as it is says so (nosec, and why).

@@ -6,7 +6,7 @@ between two that run a cloud. To start one takes a few hundredths of a second.""
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from functools import cache
 from typing import TYPE_CHECKING
 
@@ -15,8 +15,10 @@ import pytest
 from hypothesis import is_hypothesis_test
 from xdist.remote import Producer
 from xdist.scheduler import LoadScopeScheduling
+from xdist.workermanage import WorkerController
 
 from tests import fuzz
+from tests.durations import Durations, expected, file_of
 
 if TYPE_CHECKING:
     from infra.local.kernel.cloud import Cloud
@@ -50,16 +52,43 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Schedul
     return Scheduling(config, log)
 
 
+durations = Durations()
+
+
 def pytest_configure(config: pytest.Config) -> None:
-    fuzz.is_whole = config.option.markexpr != "not slow"
+    fuzz.is_whole = config.option.markexpr != "not night"
 
 
 @pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Where the slow tests run, each fuzz is one of them and draws all its examples."""
-    for item in items if fuzz.is_whole else ():
-        if is_hypothesis_test(getattr(item, "obj", None)):
-            item.add_marker(pytest.mark.slow)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """At night each fuzz draws all its examples. Where processes share the tests, the longest files go first."""
+    for item in items:
+        if fuzz.is_whole and is_hypothesis_test(getattr(item, "obj", None)):
+            item.add_marker(pytest.mark.night(fuzz.REASON))
+        for marker in item.iter_markers("night"):
+            if [type(word) for word in marker.args] != [str] or marker.kwargs:
+                raise pytest.UsageError(f"{item.nodeid}: the mark `night` takes one reason")
+    if hasattr(config, "workerinput"):
+        seconds = expected()
+        items.sort(key=lambda item: -seconds.get(file_of(item.nodeid), 0.0))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    with durations.measuring(item.nodeid):
+        return (yield)
+
+
+def pytest_testnodedown(node: WorkerController) -> None:
+    durations.seconds.update(getattr(node, "workeroutput", {}).get("durations", {}))
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    if hasattr(session.config, "workeroutput"):
+        session.config.workeroutput["durations"] = durations.seconds
+    else:
+        durations.keep()
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -1,9 +1,10 @@
-"""How many examples a fuzz draws: a fifth beside the fast tests, all of them with the slow ones (`make test-slow`)."""
+"""How many examples a fuzz draws: a fifth by day, all of them at night (`make test-night`)."""
 
 from __future__ import annotations
 
 is_whole = False
 """Set before the tests are collected."""
+REASON = "by day a fifth of the examples"
 
 
 def examples(whole: int) -> int:

@@ -107,7 +107,14 @@ def test_without_a_gpu_training_fails_with_its_reason() -> None:
 
 
 @pytest.mark.parametrize(
-    "network", ["feedforward", *(pytest.param(one, marks=pytest.mark.slow) for one in ("cnn", "lstm", "transformer"))]
+    "network",
+    [
+        "feedforward",
+        *(
+            pytest.param(one, marks=pytest.mark.night("by day the loop trains the smallest network"))
+            for one in ("cnn", "lstm", "transformer")
+        ),
+    ],
 )
 def test_the_networks_of_that_benchmark_are_trained_by_the_loop(network: str) -> None:
     assert importlib.import_module("tests.benchmarks.training").ours(network, epochs=2, rows=8) > 0

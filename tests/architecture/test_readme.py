@@ -189,7 +189,7 @@ def test_each_command_is_run_or_excused() -> None:
     assert strange_commands(TYPED_PAGES) == set()
 
 
-@pytest.mark.slow
+@pytest.mark.night("by day the CDK's command line is not run; app.py is synthesized for all stages")
 def test_make_synth_writes_the_templates_where_the_readme_says(synthesized: Path) -> None:
     assert f"`{(synthesized.parent / '<stage>').relative_to(ROOT)}`" in DOCS
     workloads = len(list(ROOT.glob("workloads/*/workload.yaml")))

@@ -215,7 +215,7 @@ def test_the_inference_image_answers_as_the_model_was_evaluated(run: Run, images
     assert probabilities == pytest.approx([one["probability"] for one in sample["answers"]], abs=1e-5)
 
 
-@pytest.mark.slow
+@pytest.mark.night("by day the images train and serve electricity")
 def test_the_images_train_and_serve_three_classes(images: dict[str, Image], tmp_path: Path) -> None:
     root = training_root(tmp_path / "ml", write_shop(tmp_path, "multiclass", training={"walk_forward_steps": 0}))
     code, output = ended(start(images["training"], root, "train"))
@@ -279,7 +279,11 @@ FAST = ("/opt/requirements/", "/opt/program/jobs/")
     ("name", "left_out"),
     [
         pytest.param(
-            name, one, id=f"{name}: {one.split()[-1]}", marks=[pytest.mark.slow] * (one.split()[-1] not in FAST)
+            name,
+            one,
+            id=f"{name}: {one.split()[-1]}",
+            marks=[pytest.mark.night("by day one copy of each kind is left out, and the start fails")]
+            * (one.split()[-1] not in FAST),
         )
         for name in IMAGES
         for one in copies(name)

@@ -30,8 +30,6 @@ from millrace.aws.objects import read_object
 from millrace.messages.monitor import WindowReport
 from millrace.messages.score import DeliveredDrops
 
-pytestmark = pytest.mark.slow
-
 [JANUARY, FEBRUARY, _] = LIVE
 NAMES = STORY.names
 HOURS = Hours()

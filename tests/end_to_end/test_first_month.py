@@ -10,7 +10,7 @@ import pytest
 from tests.first_month.month import FirstMonth, live
 from tests.first_month.page import page, shortcomings
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.night("a month of days; by day fourteen months are lived through in larger drops")
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "first-month.md"
 

@@ -130,7 +130,7 @@ def test_small_drops_to_score_are_one_transform_job(lived: Lived) -> None:
     assert (foreign["source"], foreign["reason"]) == (uris["b.csv"], "foreign")
 
 
-@pytest.mark.slow
+@pytest.mark.night("millions of rows; by day a group whose run fails is split")
 def test_a_small_file_with_millions_of_rows_keeps_no_neighbour_out(lived: Lived, catalog: GlueCatalog) -> None:
     """Ingestion runs out of time over it: the run of all three fails, then each has a run of its own."""
     rows = a_year_later("1997-01", "1997-01")

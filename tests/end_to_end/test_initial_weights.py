@@ -28,7 +28,9 @@ from millrace.aws.objects import download
 from millrace.workload.load import load_workload
 from tests.end_to_end.conftest import REST_S
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.night(
+    "by day the job reads initial weights from its channel, and a role's right to them is in the template"
+)
 
 ROOT = Path(__file__).resolve().parents[2]
 NAMES = STORY.names

@@ -51,7 +51,7 @@ TIMES = [
     pytest.param(
         name,
         random.Random(f"{name} {turn}").uniform(0, WITHIN_S),
-        marks=[pytest.mark.slow] * (turn > 0 or name in LATE),
+        marks=[pytest.mark.night("by day each early phase is interrupted once")] * (turn > 0 or name in LATE),
     )
     for name in MOMENTS
     for turn in range(3)

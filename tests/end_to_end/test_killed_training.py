@@ -23,7 +23,7 @@ from tests.end_to_end.conftest import REST_S
 from tests.infra.local.waiting import until
 from tests.processes import writing
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.night("by day the machine's retries are walked by recorded failures")
 
 ROOT = Path(__file__).resolve().parents[2]
 NAMES = STORY.names

@@ -19,7 +19,7 @@ from millrace.messages.events import SOURCE, DatasetCommitted, ModelRegistered, 
 from tests.end_to_end.conftest import REST_S, Witness, control
 from tests.end_to_end.test_faults import parquet
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.night("by day the rules on a bus and the local cloud's buses are tested by themselves")
 
 ROOT = Path(__file__).resolve().parents[2]
 NAMES = STORY.names

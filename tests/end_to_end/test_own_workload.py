@@ -23,8 +23,6 @@ from console.cli.app import app
 from console.local_cloud.local_cloud import PLATFORM, LocalCloud, started
 from millrace.names import WorkloadNames
 
-pytestmark = pytest.mark.slow
-
 ROOT = Path(__file__).resolve().parents[2]
 SAMPLE = ROOT / "workloads" / "electricity" / "sample" / "elec2.parquet"
 DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")

@@ -339,7 +339,7 @@ def rolled_back(lived: Lived, package: str, *, champion_before: str, config_befo
     assert approval == "PendingManualApproval"
 
 
-@pytest.mark.slow
+@pytest.mark.night("by day a broken canary is rolled back by the same states")
 def test_a_slow_canary_is_rolled_back_and_no_request_fails(canary: Lived, plain: Callers) -> None:
     before, config, package = champion(canary), live(canary)["EndpointConfigName"], register(canary)
     version = package.rpartition("/")[2]

@@ -25,8 +25,6 @@ from tests.infra.local.waiting import until
 from tests.mails import mails
 from tests.processes import writing
 
-pytestmark = pytest.mark.slow
-
 NAMES = STORY.names
 HOUR = timedelta(hours=1)
 RULE, SCHEDULE = f"{NAMES.prefix}-cleanup", f"{NAMES.prefix}-sweep"

@@ -16,7 +16,7 @@ from console.local_cloud.local_cloud import LocalCloud, started
 from console.queries.dead_letters import find_dead_queues
 from tests.end_to_end.conftest import REST_S, control
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.night("by day the machines' retries are walked by recorded failures")
 
 NAMES = STORY.names
 BURST = {

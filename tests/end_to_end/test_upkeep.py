@@ -20,8 +20,6 @@ from millrace.datasets.tables import Lake
 from tests.end_to_end.conftest import REST_S
 from tests.functions.ingestion.test_ingest import parquet
 
-pytestmark = pytest.mark.slow
-
 NAMES = STORY.names
 DROPS = FEWEST + 1
 

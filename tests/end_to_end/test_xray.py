@@ -47,9 +47,6 @@ class Loop:
     decisions: tuple[Decision, ...]
 
 
-pytestmark = pytest.mark.slow
-
-
 @pytest.fixture(scope="module")
 def loop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Loop]:
     build = tmp_path_factory.mktemp("xray")

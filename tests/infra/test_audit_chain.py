@@ -38,7 +38,9 @@ RECORD = Record(
     details=ResourcesRemoved(step="running", found=()),
 )
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.night(
+    "by day the functions and the template are tested by themselves; an audit record goes through six services here"
+)
 
 
 @pytest.fixture(scope="module")

@@ -157,7 +157,7 @@ class Compiled(StageSettings):
     compiler = sys.executable
 
 
-@pytest.mark.slow
+@pytest.mark.night("one more synthesis; by day what is compiled for a stage is tested by itself")
 def test_a_stage_with_a_compiler_ships_bytecode(tmp_path: Path) -> None:
     """In the bundle and in the layer of the function that all workloads share."""
     settings = settings_for("dev", account="123456789012", region="eu-west-1")

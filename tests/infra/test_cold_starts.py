@@ -157,14 +157,20 @@ def test_a_cold_start_loads_nothing_heavy_and_reads_what_the_stack_says(
 
 
 @pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=[pytest.mark.slow] * (name != "prediction")) for name in FUNCTIONS]
+    "name",
+    [
+        pytest.param(
+            name, marks=[pytest.mark.night("by day the function that somebody waits for")] * (name != "prediction")
+        )
+        for name in FUNCTIONS
+    ],
 )
 def test_a_cold_start_is_light(find: Callable[[str], Function], tmp_path: Path, name: str) -> None:
     """Somebody waits for a prediction: the others are measured beside the slow tests."""
     assert starts_light(find(name), tmp_path)
 
 
-@pytest.mark.slow
+@pytest.mark.night("negative controls; by day the checks themselves")
 def test_what_is_not_bundled_or_not_said_stops_the_start(find: Callable[[str], Function], tmp_path: Path) -> None:
     """The negative controls: the checks above see what they are there for."""
     function = find("prediction")
@@ -181,7 +187,7 @@ def test_what_is_not_bundled_or_not_said_stops_the_start(find: Callable[[str], F
     assert not starts_light(heavy, tmp_path)
 
 
-@pytest.mark.slow
+@pytest.mark.night("seconds of CPU; by day a start is light by what it imports")
 @pytest.mark.parametrize("name", ["prediction", "snapshot", "intake"])
 def test_a_cold_start_without_bytecode_is_within_its_bound(find: Callable[[str], Function], name: str) -> None:
     """What a deployment without a compiler costs, which `cdk` then warns of: measured 1.6 times the CPU time."""

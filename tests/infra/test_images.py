@@ -237,7 +237,7 @@ def test_a_missing_digest_is_an_error_that_says_what_writes_it(ecr: Any, tmp_pat
     assert not any(errors_in(tmp_path / "with").values())
 
 
-@pytest.mark.slow
+@pytest.mark.night("two more syntheses; by day a missing digest is an error")
 def test_another_key_than_the_deployed_one_is_an_error(ecr: Any, tmp_path: Path) -> None:
     """The repositories of images keep theirs. Before the first deployment there is none."""
     first, second = (f"arn:aws:kms:eu-west-1:123456789012:key/{letter * 8}" for letter in "ab")
@@ -254,7 +254,7 @@ def test_another_key_than_the_deployed_one_is_an_error(ecr: Any, tmp_path: Path)
     ]
 
 
-@pytest.mark.slow
+@pytest.mark.night("one more synthesis; by day one in the stage's own account asks")
 def test_synth_for_another_account_looks_nothing_up(ecr: Any, tmp_path: Path) -> None:
     assert not any(synthesize(tmp_path, account="210987654321", region="eu-west-1").values())
 

@@ -359,7 +359,10 @@ def outcome(cloud: Cloud, role: str, what: str, names: WorkloadNames) -> str:
     return "done"
 
 
-@pytest.mark.parametrize(("mine", "theirs"), [BOTH_WAYS[0], pytest.param(*BOTH_WAYS[1], marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    ("mine", "theirs"),
+    [BOTH_WAYS[0], pytest.param(*BOTH_WAYS[1], marks=pytest.mark.night("by day the same calls in one direction"))],
+)
 def test_calls_with_the_keys_of_a_role_are_refused(
     deployed: Cloud, policies: dict[str, dict[str, Any]], mine: str, theirs: str
 ) -> None:

@@ -134,7 +134,7 @@ def test_no_finding_is_left(checked: tuple[Path, set[tuple[str, str]]]) -> None:
     assert checked[1] == set()
 
 
-@pytest.mark.slow
+@pytest.mark.night("by day electricity; the others differ in values")
 def test_no_finding_is_left_in_another_workload(tmp_path: Path) -> None:
     others = [folder for folder in workload_folders(REPOSITORY / "workloads") if folder != ELECTRICITY]
     assert found(app_of("dev", tmp_path, others)) == set()

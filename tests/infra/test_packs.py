@@ -84,12 +84,12 @@ def failed(assemblies: dict[str, Path], tmp_path_factory: pytest.TempPathFactory
     return checkov(folder)
 
 
-@pytest.mark.slow
+@pytest.mark.night("checkov takes a minute; by day cdk-nag and our own rules read the same templates")
 def test_checkov_finds_nothing(failed: Places) -> None:
     assert {place for place in failed if not place[0].startswith("bare/")} == set()
 
 
-@pytest.mark.slow
+@pytest.mark.night("the reasons of what checkov finds")
 def test_what_checkov_lets_stand_is_needed(failed: Places, assemblies: dict[str, Path]) -> None:
     """Without the reasons it finds exactly what they are given for: it looks, and none of them is stale."""
     said = {(f"bare/{path}", resource, one["id"]) for path, resource, one in acknowledged(assemblies["prod"])}
@@ -176,7 +176,7 @@ def make(target: str, source: Path) -> subprocess.CompletedProcess[str]:
     [
         ("bandit", "one.py", "import json\n", "import pickle\npickle.loads(b'')\n", "B301"),
         *(
-            pytest.param(*one, marks=pytest.mark.slow)
+            pytest.param(*one, marks=pytest.mark.night("by day one finding of each checker"))
             for one in (
                 ("bandit", "one.py", "import yaml\nyaml.safe_load('')\n", "import yaml\nyaml.load('')\n", "B506"),
                 ("secrets", "one.py", "RUN = 1\n", f"RUN = '{DIGEST}'\n", "High Entropy"),

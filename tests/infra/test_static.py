@@ -56,7 +56,9 @@ def validate(definitions: dict[str, dict[str, Any]], folder: Path) -> subprocess
     return subprocess.run(words, capture_output=True, text=True, check=False)
 
 
-@pytest.mark.parametrize("stage", [pytest.param("dev", marks=pytest.mark.slow), "prod"])
+@pytest.mark.parametrize(
+    "stage", [pytest.param("dev", marks=pytest.mark.night("by day prod; dev differs in settings")), "prod"]
+)
 def test_cfn_lint_is_clean(assemblies: dict[str, Path], stage: str) -> None:
     templates = sorted(assemblies[stage].glob("*.template.json"))
     assert templates
@@ -64,7 +66,7 @@ def test_cfn_lint_is_clean(assemblies: dict[str, Path], stage: str) -> None:
     assert done.returncode == 0, done.stdout
 
 
-@pytest.mark.slow
+@pytest.mark.night("by day electricity; the others differ in values")
 def test_another_workload_is_clean_too(other_workloads: Path, tmp_path: Path) -> None:
     done = lint(*sorted(other_workloads.glob("*.template.json")))
     assert done.returncode == 0, done.stdout

@@ -113,7 +113,9 @@ app.run()
 """
 
 
-@pytest.mark.parametrize("status", [pytest.param(0, marks=pytest.mark.slow), 3])
+@pytest.mark.parametrize(
+    "status", [pytest.param(0, marks=pytest.mark.night("by day another status, by the same road")), 3]
+)
 def test_a_command_that_has_read_a_file_ends_with_its_status(status: int) -> None:
     """By `sys.exit` most of these processes abort: Arrow's threads are not ended in time."""
     for _ in range(4):

@@ -84,7 +84,7 @@ def test_it_is_found_again_exported_and_ended(build: Path) -> None:
         instance.cloud.now()
 
 
-@pytest.mark.slow
+@pytest.mark.night("by day a cloud is stopped; a killed one is a rare event of one laptop")
 def test_what_a_killed_cloud_left_is_swept_and_nobody_else(build: Path) -> None:
     """The control is the second process: it belongs to a cloud in another folder."""
     instance = json.loads(told("up", "--empty", "--json", "--build", str(build)))
@@ -106,7 +106,7 @@ def test_what_a_killed_cloud_left_is_swept_and_nobody_else(build: Path) -> None:
         stranger.kill()
 
 
-@pytest.mark.slow
+@pytest.mark.night("by day a cloud is stopped; a killed one is a rare event of one laptop")
 def test_of_a_cloud_that_was_killed_the_next_one_says_that_what_it_held_is_gone(build: Path) -> None:
     first = millrace("up", "--empty", "--json", "--build", str(build))
     assert "has gone" not in first.stderr
@@ -118,7 +118,7 @@ def test_of_a_cloud_that_was_killed_the_next_one_says_that_what_it_held_is_gone(
     assert "has gone" not in millrace("up", "--empty", "--build", str(build)).stderr
 
 
-@pytest.mark.slow
+@pytest.mark.night("by day a cloud is stopped; a killed one is a rare event of one laptop")
 def test_an_interrupt_on_the_way_leaves_nothing(build: Path) -> None:
     program = [sys.executable, "-m", "console.cli", "up", "--build", str(build)]
     quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
@@ -147,7 +147,7 @@ def test_a_file_of_another_process_is_not_believed(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.slow
+@pytest.mark.night("by day a cloud is deployed into at its start")
 def test_what_was_left_empty_is_bootstrapped_before_it_is_deployed_into(build: Path) -> None:
     """Else `cdk bootstrap` would find a bucket of the name that it wants."""
     address = json.loads(told("up", "--empty", "--json", "--build", str(build)))["endpoint_url"]
@@ -199,7 +199,7 @@ def test_up_proposes_commands_for_what_is_deployed(monkeypatch: pytest.MonkeyPat
     assert "  aws events create-event-bus --name company\n  cdk deploy" in _next(instance, empty=True, workloads=())
 
 
-@pytest.mark.slow
+@pytest.mark.night("a cloud of its own; by day the comparison of types is tested by itself")
 def test_a_type_that_the_table_does_not_take_is_refused_before_a_deployment(build: Path, tmp_path: Path) -> None:
     told("up", "--empty", "--build", str(build))
     instance = find_instance(build)
@@ -302,7 +302,7 @@ def test_no_workload_is_removed_unasked_nor_one_that_is_not_deployed(tmp_path: P
     assert boto3.client("cloudformation").describe_stacks()["Stacks"]
 
 
-@pytest.mark.slow
+@pytest.mark.night("a cloud of its own; by day teardown and the refusals of removal are tested")
 def test_a_workload_whose_folder_is_gone_is_reported_and_removed_and_the_others_stay(
     build: Path, tmp_path: Path
 ) -> None:

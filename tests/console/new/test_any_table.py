@@ -75,7 +75,7 @@ def tables(draw: st.DrawFn) -> pa.Table:
     return pa.table(columns)
 
 
-@pytest.mark.parametrize("examples", [15, pytest.param(150, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("examples", [15, pytest.param(150, marks=pytest.mark.night("by day a tenth of the tables"))])
 def test_the_contract_accepts_the_rows_or_says_why_not(examples: int, tmp_path_factory: pytest.TempPathFactory) -> None:
     def one(table: pa.Table) -> None:
         folder = tmp_path_factory.mktemp("any")
@@ -84,7 +84,7 @@ def test_the_contract_accepts_the_rows_or_says_why_not(examples: int, tmp_path_f
     settings(max_examples=examples, deadline=None)(given(table=tables())(one))()
 
 
-@pytest.mark.parametrize("examples", [8, pytest.param(80, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("examples", [8, pytest.param(80, marks=pytest.mark.night("by day a tenth of the tables"))])
 def test_so_does_what_is_left_of_it_in_csv(examples: int, tmp_path_factory: pytest.TempPathFactory) -> None:
     def one(table: pa.Table) -> None:
         _check_csv(table, tmp_path_factory.mktemp("any"))

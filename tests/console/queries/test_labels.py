@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from infra.local.kernel.cloud import Cloud
 
 
-pytestmark = pytest.mark.slow
 lake, names = conftest.lake, conftest.names
 
 

@@ -102,13 +102,11 @@ def test_an_answer_has_rows_types_bytes_and_its_price(environment: Environment) 
     assert price(12_345_678) == pytest.approx(13e6 * 5 / 1e12)
 
 
-@pytest.mark.slow
 def test_a_time_keeps_its_zone(environment: Environment) -> None:
     [row] = run_query(environment, "select timestamp '2026-01-02 03:04:05 UTC' as at").rows.to_pylist()
     assert row["at"] == datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 
 
-@pytest.mark.slow
 def test_the_sql_of_decisions_shows_the_last_line_of_an_id(environment: Environment) -> None:
     rows = run_query(environment, decisions_sql(NAMES, first=None, last=None, limit=50)).rows.to_pylist()
     assert [(row["id"], json.loads(row["output"])["value"]) for row in rows] == [("b", 0.75), ("a", 0.25)]
@@ -116,7 +114,6 @@ def test_the_sql_of_decisions_shows_the_last_line_of_an_id(environment: Environm
     assert run_query(environment, one).rows.num_rows == 0
 
 
-@pytest.mark.slow
 def test_the_sql_of_the_quarantine_has_its_filters(environment: Environment) -> None:
     def reasons(**asked: Any) -> list[str]:
         rows = run_query(environment, quarantine_sql(NAMES, **asked)).rows.to_pylist()
@@ -177,14 +174,12 @@ def test_the_command_prints_a_table_and_says_the_cost(typed: Any) -> None:
     assert "and 1 more" in few.stderr
 
 
-@pytest.mark.slow
 def test_the_command_prints_json(typed: Any) -> None:
     said = json.loads(typed("select max(line) as line from electricity_quarantine", "--json").stdout)
     assert said["rows"] == [{"line": 7}]
     assert said["bytes_scanned"] > 0
 
 
-@pytest.mark.slow
 def test_the_command_writes_files(typed: Any, tmp_path: Path) -> None:
     csv, parquet = tmp_path / "rows.csv", tmp_path / "rows.parquet"
     sql = "select line, date, current_date as today from electricity_quarantine order by line"
@@ -198,14 +193,12 @@ def test_the_command_writes_files(typed: Any, tmp_path: Path) -> None:
     assert "expected a file that ends with one of .csv" in str(typed(sql, "--csv", str(parquet)).exception)
 
 
-@pytest.mark.slow
 def test_an_answer_without_rows_says_so(typed: Any) -> None:
     done = typed("select line from electricity_quarantine where line > 100")
     assert done.stdout.strip() == "No row."
     assert "no rows" in done.stderr
 
 
-@pytest.mark.slow
 def test_without_sql_the_tables_are_listed(typed: Any, environment: Environment) -> None:
     assert "electricity_quarantine" in typed().stdout
     assert [one.table for one in find_tables(environment, workload="income")] == []
@@ -215,7 +208,6 @@ def test_without_sql_the_tables_are_listed(typed: Any, environment: Environment)
     assert "free of charge" in typed("describe electricity_decisions").stderr
 
 
-@pytest.mark.slow
 def test_an_interrupted_command_stops_its_query(environment: Environment, monkeypatch: pytest.MonkeyPatch) -> None:
     import awswrangler
 

@@ -52,7 +52,7 @@ def transform(port: int, shards: str, answers: str) -> None:
         connection.close()
 
 
-@pytest.mark.slow
+@pytest.mark.night("a million rows; by day a few are scored")
 def test_a_million_rows_are_scored(aws: Aws, tmp_path: Path, load: Any, event: Any) -> None:
     aws.s3.create_bucket(Bucket=LANDING, CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})
     version = Version(

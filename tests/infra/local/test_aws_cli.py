@@ -22,7 +22,7 @@ import pytest
 from console.local_cloud.lifecycle import _command
 from console.local_cloud.local_cloud import SECRET_VARIABLE, LocalCloud
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.night("AWS's own command line over a whole deployment; by day boto3 makes the same calls")
 ROOT = Path(__file__).resolve().parents[3]
 README = (ROOT / "README.md").read_text()
 PREDICTION = "millrace-local-electricity-prediction"
@@ -143,7 +143,7 @@ def test_a_second_up_deploys_what_was_edited(person: Person) -> None:
     assert len(person.ask(said("aws stepfunctions"))["executions"]) == 1, "what was there before the edit stays"
 
 
-@pytest.mark.slow
+@pytest.mark.night("the CDK's command line once more")
 def test_the_cdks_command_line_deploys_what_was_edited(person: Person) -> None:
     """Only that: to what `up` has deployed it has nothing to add."""
     person.edit("infra/machines/score.py", 'f"Score drops of', 'f"Edited, drops of')

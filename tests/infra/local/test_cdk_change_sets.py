@@ -11,7 +11,7 @@ import pytest
 
 from tests.infra.local.cdk_account import INGEST, Account, Copy, account_below, edited
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.night("by day change sets are tested by themselves")
 
 DEPLOY = ("deploy", "--all", "--require-approval", "never")
 INGESTION = "millrace-local-electricity-ingestion"

@@ -17,7 +17,9 @@ from infra.local.kernel.cloud import ACCOUNT, REGION
 from tests.infra.local.cdk_account import ASSETS, INGEST, OLDEST, WAIT_S, Account, account_below, edited, retained
 from tests.infra.local.control import control
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.night(
+    "AWS's own command line, unchanged since its last release; by day the same calls come from our deployment"
+)
 DIRECT = ("deploy", "--all", "--require-approval", "never", "--method", "direct")
 HEAVY_BYTES = 100_000_000
 

@@ -116,7 +116,9 @@ def test_what_is_no_mlflow_is_refused() -> None:
 
 
 @pytest.mark.parametrize(("requirements", "speaks"), [("requirements-managed.txt", True), ("requirements.txt", False)])
-@pytest.mark.parametrize("arn", [APP, pytest.param(SERVER, marks=pytest.mark.slow)], ids=["app", "server"])
+@pytest.mark.parametrize(
+    "arn", [APP, pytest.param(SERVER, marks=pytest.mark.night("by day the ARN of an app"))], ids=["app", "server"]
+)
 def test_the_layer_speaks_to_what_an_arn_names(arn: str, requirements: str, speaks: bool) -> None:
     """The layer of a file does not know ARNs: the control."""
     python = f"{sys.version_info.major}.{sys.version_info.minor}"

@@ -248,7 +248,14 @@ def test_a_planted_bad_model_is_refused(tmp_path: Path, case: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "task", ["binary", *(pytest.param(one, marks=pytest.mark.slow) for one in ("multiclass", "regression"))]
+    "task",
+    [
+        "binary",
+        *(
+            pytest.param(one, marks=pytest.mark.night("by day models of two classes are judged, by the same gates"))
+            for one in ("multiclass", "regression")
+        ),
+    ],
 )
 def test_truly_better_models_are_let_through(tmp_path: Path, task: str) -> None:
     """Five times a champion that sees less well, and a challenger that has understood; four must pass every gate."""

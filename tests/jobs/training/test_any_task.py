@@ -27,11 +27,31 @@ from millrace.workload.load import load_workload
 from tests.jobs.synthetic import FEATURES, make_rows, workload, write_shop
 
 TASKS = (
-    pytest.param("multiclass", marks=pytest.mark.slow),
+    pytest.param(
+        "multiclass",
+        marks=pytest.mark.night(
+            "by day two classes, electricity's, and a number are trained; the tasks' own tests have the others' losses"
+        ),
+    ),
     "regression",
-    pytest.param("interval", marks=pytest.mark.slow),
-    pytest.param("forecast", marks=pytest.mark.slow),
-    pytest.param("multilabel", marks=pytest.mark.slow),
+    pytest.param(
+        "interval",
+        marks=pytest.mark.night(
+            "by day two classes, electricity's, and a number are trained; the tasks' own tests have the others' losses"
+        ),
+    ),
+    pytest.param(
+        "forecast",
+        marks=pytest.mark.night(
+            "by day two classes, electricity's, and a number are trained; the tasks' own tests have the others' losses"
+        ),
+    ),
+    pytest.param(
+        "multilabel",
+        marks=pytest.mark.night(
+            "by day two classes, electricity's, and a number are trained; the tasks' own tests have the others' losses"
+        ),
+    ),
 )
 
 

@@ -74,7 +74,7 @@ runpy.run_module("jobs.training", run_name="__main__")
 """
 
 
-@pytest.mark.slow
+@pytest.mark.night("the walk forward's models three times over; by day its error is tested")
 def test_the_models_of_earlier_days_are_the_same_beside_the_training_and_after_it(
     model_1996: Path, snapshot_1996: Any, training_at: Any, tmp_path: Path
 ) -> None:
@@ -92,7 +92,7 @@ def test_tells_its_figures_on_standard_output(training_1996: Path) -> None:
     assert not list(training_1996.glob("checkpoints/*"))
 
 
-@pytest.mark.slow
+@pytest.mark.night("by day the loop goes on from one checkpoint, and another training's is refused")
 def test_a_stopped_job_goes_on_and_gives_the_same_model(
     tmp_path: Path, snapshot_1996: Any, model_1996: Path, run_job: Any, training_at: Any
 ) -> None:

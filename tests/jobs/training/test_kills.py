@@ -25,7 +25,7 @@ checkpoint.restore = forgetful
 """
 
 
-@pytest.mark.slow
+@pytest.mark.night("a hundred kills; by day the loop goes on from one checkpoint")
 @pytest.mark.parametrize("fault", ["", FORGETFUL], ids=["as it is", "a step twice"])
 def test_ten_kills_leave_the_same_weights(tmp_path: Path, fault: str) -> None:
     """In a process of its own: this one has threads, which a fork loses. A step that is done twice is noticed."""

@@ -39,7 +39,19 @@ GIVEN = {
 
 
 @pytest.fixture(
-    scope="module", params=["scans", *(pytest.param(one, marks=pytest.mark.slow) for one in ("load", "notes", "mixed"))]
+    scope="module",
+    params=[
+        "scans",
+        *(
+            pytest.param(
+                one,
+                marks=pytest.mark.night(
+                    "by day images are trained; the other kinds' examples and families have their own tests"
+                ),
+            )
+            for one in ("load", "notes", "mixed")
+        ),
+    ],
 )
 def trained(request: Any, run_job: Any, training_at: Any, tmp_path_factory: Any) -> tuple[Snapshot, Artefact]:
     table, contract, workload = (make() for make in GIVEN[request.param])

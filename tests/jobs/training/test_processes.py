@@ -94,7 +94,7 @@ def of_two(snapshot: Any, training_at: Any, run_job: Any, tmp_path_factory: pyte
     return root
 
 
-@pytest.mark.slow
+@pytest.mark.night("by day one process trains; how rows are divided among two is tested by itself")
 def test_two_processes_lose_what_one_loses(
     snapshot: Any, training_at: Any, run_job: Any, of_two: Path, tmp_path: Path
 ) -> None:
@@ -111,7 +111,7 @@ def test_two_processes_lose_what_one_loses(
         torch.testing.assert_close(weights[name], others[name], rtol=1e-2, atol=1e-3)
 
 
-@pytest.mark.slow
+@pytest.mark.night("by day one process goes on from a checkpoint")
 def test_two_processes_that_were_stopped_go_on_to_the_same_bits(
     snapshot: Any, training_at: Any, run_job: Any, of_two: Path, tmp_path: Path
 ) -> None:
@@ -138,7 +138,7 @@ def test_two_processes_that_were_stopped_go_on_to_the_same_bits(
     assert (root / "model" / name).read_bytes() == (of_two / "model" / name).read_bytes()
 
 
-@pytest.mark.slow
+@pytest.mark.night("by day the failure of one process is told")
 def test_the_first_failure_is_the_one_that_is_told(
     snapshot: Any, training_at: Any, run_job: Any, tmp_path: Path
 ) -> None:

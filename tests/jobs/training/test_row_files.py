@@ -76,7 +76,19 @@ def load(folder: Path) -> Snapshot:
 
 
 @pytest.mark.parametrize(
-    "write", [shop, *(pytest.param(one, marks=pytest.mark.slow) for one in (multilabel, scans, notes, load))]
+    "write",
+    [
+        shop,
+        *(
+            pytest.param(
+                one,
+                marks=pytest.mark.night(
+                    "by day one table with numbers and words; the parts of rows in files have tests of their own"
+                ),
+            )
+            for one in (multilabel, scans, notes, load)
+        ),
+    ],
 )
 def test_the_model_is_the_same_bit_for_bit(
     write: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
@@ -109,7 +121,7 @@ def trained(root: Path, snapshot: Snapshot, *, too_large: bool = False) -> Artef
     return read_folder(places.model)
 
 
-@pytest.mark.slow
+@pytest.mark.night("a limit of memory over a large table")
 @pytest.mark.skipif(sys.platform != "linux", reason="a limit of what a process allocates")
 def test_rows_in_files_take_a_part_of_the_room(tmp_path: Path) -> None:
     hour_N = np.arange(HOURS)

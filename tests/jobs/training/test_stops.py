@@ -99,7 +99,7 @@ def test_several_processes_are_not_started_once_the_signal_has_come(
     assert (root / "output.txt").read_text() == "stopped: before the processes were started\n"
 
 
-@pytest.mark.slow
+@pytest.mark.night("random moments of a whole job; by day the loop goes on from one checkpoint")
 @pytest.mark.parametrize("processes", [1, 2])
 def test_stops_at_random_moments_take_less_than_half_a_minute_and_leave_the_same_weights(
     snapshot: Any, training_at: Callable[..., Path], run_job: Any, tmp_path: Path, processes: int

@@ -57,7 +57,14 @@ def loads(folder: Path, text: str | bytes) -> bool:
     return True
 
 
-@pytest.mark.parametrize("drawn", [range(100), pytest.param(range(100, 20_000), marks=pytest.mark.slow)], ids=str)
+@pytest.mark.parametrize(
+    "drawn",
+    [
+        range(100),
+        pytest.param(range(100, 20_000), marks=pytest.mark.night("by day a hundred of the 20,000 alterations")),
+    ],
+    ids=str,
+)
 def test_an_altered_contract_loads_or_names_its_field(drawn: range, tmp_path: Path) -> None:
     found = [loads(tmp_path, altered(Random(seed))) for seed in drawn]
     assert any(found)

@@ -129,7 +129,6 @@ def test_without_the_order_of_arrival_the_last_ingested_would_count(
     assert counted(lake) == [OLD]
 
 
-@pytest.mark.slow
 def test_by_the_key_alone_a_correction_would_be_a_duplicate(
     lake: Lake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -148,7 +147,6 @@ def test_a_label_that_says_the_same_again_is_a_duplicate(lake: Lake, tmp_path: P
     assert counted(lake) == [OLD, NEW]
 
 
-@pytest.mark.slow
 def test_two_lines_of_one_file_are_no_correction(lake: Lake, tmp_path: Path) -> None:
     """Nobody knows which of them is the later: the first counts, as of rows."""
     parsed = tmp_path / "twice.parquet"
@@ -182,7 +180,6 @@ def test_a_row_that_was_completed_before_is_corrected(lake: Lake, cloud: Any, tm
     assert old["class"].to_pylist() == [OLD, OLD, NEW]
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(("arrived", "wanted"), [(2, "label"), (4, "row")])
 def test_of_a_row_with_its_label_and_a_late_label_the_later_counts(
     lake: Lake, tmp_path: Path, arrived: int, wanted: str
@@ -195,7 +192,6 @@ def test_of_a_row_with_its_label_and_a_late_label_the_later_counts(
     assert rows(lake)["class"].to_pylist() == [1 - own if wanted == "label" else own]
 
 
-@pytest.mark.slow
 def test_an_overwritten_file_of_labels_corrects_the_rows_too(lake: Lake, cloud: Any, tmp_path: Path) -> None:
     s3 = cloud.client("s3")
     keep(cloud, lake, [decision(row) for row in SAMPLE.slice(0, 2).to_pylist()])
@@ -221,7 +217,6 @@ def test_a_label_without_a_value_corrects_nothing() -> None:
     assert current(table, ["id"], ["class"])["class"].to_pylist() == [1, None]
 
 
-@pytest.mark.slow
 def test_a_correction_waits_for_another_writer(
     lake: Lake, cloud: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -89,7 +89,11 @@ def content(lake: Lake) -> pa.Table:
 
 
 @pytest.mark.parametrize(
-    ("seed", "number_of"), [(0, 15), *(pytest.param(each, 40, marks=pytest.mark.slow) for each in range(1, 8))]
+    ("seed", "number_of"),
+    [
+        (0, 15),
+        *(pytest.param(each, 40, marks=pytest.mark.night("by day one history of eight")) for each in range(1, 8)),
+    ],
 )
 def test_a_table_that_is_kept_up_answers_as_one_that_never_was(
     pair: tuple[Lake, Lake], cloud: Cloud, seed: int, number_of: int, monkeypatch: pytest.MonkeyPatch

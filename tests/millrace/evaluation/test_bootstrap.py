@@ -66,7 +66,7 @@ def test_a_block_is_a_day_or_an_entity() -> None:
     assert entities(list(range(1000))).tolist() == successive(1000).tolist()
 
 
-@pytest.mark.slow
+@pytest.mark.night("coverage over sixty draws; by day the interval of a mean covers what is true")
 def test_the_interval_of_an_auc_covers_what_is_true() -> None:
     """Of two normal classes one apart it is Φ(1/√2); days go together, as a whole day's scores are moved."""
     rng, truth, covered, widths = np.random.default_rng(0), norm.cdf(1 / math.sqrt(2)), 0, []

@@ -42,7 +42,7 @@ def test_a_higher_confidence_gives_a_lower_bound() -> None:
     assert bounds == sorted(bounds, reverse=True)
 
 
-@pytest.mark.slow
+@pytest.mark.night("coverage over 300 draws; by day single bounds are on the right side")
 def test_the_bound_holds_as_often_as_it_says_where_days_hang_together() -> None:
     """1 - 0.95 of the bounds of two equally good models lie above 0, not far more as when rows were drawn singly."""
     rng = np.random.default_rng(0)

@@ -59,7 +59,7 @@ def test_no_drop_makes_an_uncaught_error(kind: str, tmp_path: Path) -> None:
     assert any(found)
 
 
-@pytest.mark.slow
+@pytest.mark.night("by day sixty of the 5,000 drops of each format")
 @pytest.mark.parametrize("kind", hostile.FORMATS)
 def test_no_drop_of_thousands_makes_an_uncaught_error(kind: str, tmp_path: Path) -> None:
     found = [survives(tmp_path, kind, seed) for seed in range(60, 5_000)]
@@ -132,7 +132,7 @@ def test_a_request_and_a_drop_give_the_same_verdict(tmp_path: Path) -> None:
     assert [one for one in verdicts(1, 300, tmp_path) if one[2] != one[3]] == []
 
 
-@pytest.mark.slow
+@pytest.mark.night("by day a tenth of the 100,000 cells")
 def test_a_request_and_a_drop_give_the_same_verdict_on_100_000_cells(tmp_path: Path) -> None:
     found = list(verdicts(2, 10_000, tmp_path))
     assert len(found) == 100_000

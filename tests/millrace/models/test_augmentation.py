@@ -133,7 +133,7 @@ def test_an_answer_is_the_mean_of_those_of_the_copies() -> None:
         torch.testing.assert_close(averaged(scan=x), torch.stack(each).mean(0), rtol=0, atol=1e-6)
 
 
-@pytest.mark.slow
+@pytest.mark.night("by day an answer is the mean of the copies, outside a graph")
 def test_the_mean_of_the_copies_is_in_the_graph_and_the_same_bits_in_any_company() -> None:
     """Sides of 28 pixels end in blocks of 7 × 7: no image begins at a multiple of a register's width."""
     spec = TensorSpec(name="scan", dtype="uint8", shape=(1, 28, 28))

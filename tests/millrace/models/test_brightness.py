@@ -68,7 +68,16 @@ def accuracy(trained: Trained, family: str, differs_in: str) -> float:
     return float(((p_N1[:, 0] > 0.5) == (test.target_N > 0.5)).float().mean())
 
 
-@pytest.fixture(scope="module", params=["cnn", pytest.param("multimodal", marks=pytest.mark.slow)])
+@pytest.fixture(
+    scope="module",
+    params=[
+        "cnn",
+        pytest.param(
+            "multimodal",
+            marks=pytest.mark.night("by day the cnn; the multimodal family reads images by the same layers"),
+        ),
+    ],
+)
 def family(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
@@ -82,7 +91,7 @@ def test_classes_that_differ_in_brightness_alone_are_learnt(family: str, trained
     assert accuracy(trained, family, "brightness") > 0.95
 
 
-@pytest.mark.slow
+@pytest.mark.night("a training of some seconds; by day classes that differ in brightness are learnt")
 def test_classes_that_differ_in_contrast_alone_are_learnt(family: str) -> None:
     assert accuracy(train(inputs(family, "contrast")), family, "contrast") > 0.95
 

@@ -117,7 +117,12 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "family" in metafunc.fixturenames:
         exports = "exported" in metafunc.fixturenames
         names = [
-            pytest.param(one, marks=[pytest.mark.slow] * (exports and one in EXPORTED_LIKE)) for one in sorted(FAMILIES)
+            pytest.param(
+                one,
+                marks=[pytest.mark.night("by day a family of the same layers is exported")]
+                * (exports and one in EXPORTED_LIKE),
+            )
+            for one in sorted(FAMILIES)
         ]
         metafunc.parametrize("family", names, scope="module")
 
@@ -270,7 +275,7 @@ def test_what_a_family_accepts_it_takes(family: str, task: Binary | Regression) 
         assert of(predictor.eval(), rows).shape == (ROWS, 1)
 
 
-@pytest.mark.slow
+@pytest.mark.night("by day a family learns numbers and classes")
 @pytest.mark.parametrize("task", [FORECAST, MULTILABEL], ids=["forecast", "multilabel"])
 def test_a_family_learns_answers_with_parts(family: str, task: Forecast | Multilabel) -> None:
     target_NP = torch.stack([torch.linspace(-5, 20, ROWS) + part for part in range(len(task.part_names))], dim=1)

@@ -66,7 +66,14 @@ def test_what_is_answered_is_finite_and_one_row_of_numbers_each(
     assert np.ptp(found, axis=0).min() > 1e-4
 
 
-@pytest.mark.parametrize("variant", [pytest.param("pieces", marks=pytest.mark.slow), "waves", "all"])
+@pytest.mark.parametrize(
+    "variant",
+    [
+        pytest.param("pieces", marks=pytest.mark.night("by day the two other variants, one of which has all options")),
+        "waves",
+        "all",
+    ],
+)
 def test_the_graph_answers_as_torch_does(variant: str) -> None:
     """From an untrained network: what is fitted comes in by name, as the weights do."""
     graph = export(build(Feedforward(**VARIANTS[variant]), SIGNATURES[0], MULTICLASS.objective), SIGNATURES[0])

@@ -16,7 +16,6 @@ from tests.infra.local.athena.conftest import Queries
 if TYPE_CHECKING:
     from infra.local.kernel.cloud import Cloud
 
-pytestmark = pytest.mark.slow
 TRUST = {"Effect": "Allow", "Principal": {"Service": "lambda.amazonaws.com"}, "Action": "sts:AssumeRole"}
 ACCOUNT = "eu-west-1:123456789012"
 GRANTS: dict[str, tuple[list[str], list[str]]] = {

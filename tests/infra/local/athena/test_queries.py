@@ -29,7 +29,6 @@ def test_names_and_types_are_athenas(queries: Queries) -> None:
     ]
 
 
-@pytest.mark.slow
 def test_the_result_lies_in_s3_where_the_workgroup_says(queries: Queries) -> None:
     elsewhere = {"OutputLocation": f"s3://{queries.bucket}/elsewhere/"}
     done = queries.end("select load, kind from loads order by timestamp limit 3", ResultConfiguration=elsewhere)
@@ -57,7 +56,6 @@ def test_the_dialect_is_athenas(queries: Queries, sql: str, wanted: tuple[str | 
     assert queries.rows(sql) == [wanted]
 
 
-@pytest.mark.slow
 def test_an_earlier_version_is_read(queries: Queries) -> None:
     first, _ = queries.loads.metadata.snapshots
     assert queries.rows(f"select count(*) from loads for version as of {first.snapshot_id}") == [("4",)]
@@ -78,7 +76,6 @@ def test_a_condition_on_a_partition_spares_its_bytes(queries: Queries) -> None:
     assert queries.rows("select count(*) from refused where date in ('1997-05-01') or line > 7") == [("2",)]
 
 
-@pytest.mark.slow
 def test_only_the_columns_of_the_query_are_read(queries: Queries) -> None:
     one, every = (
         queries.end(f"select {what} from loads")["Statistics"]["DataScannedInBytes"] for what in ("kind", "*")
@@ -98,7 +95,6 @@ def test_json_lines_are_read_by_the_catalogues_types(queries: Queries) -> None:
     assert queries.rows("select meta from events where score = 1") == [("{id=e2, key={at=1997-05-02}}",)]
 
 
-@pytest.mark.slow
 def test_a_line_that_is_no_json_fails_the_query(queries: Queries) -> None:
     queries.external("broken", {"value": "int"}, {"run": {"type": "enum", "values": "a"}}, json=True)
     queries.put("broken/run=a/a.jsonl", b'{"value": 1}\nno json\n')
@@ -139,7 +135,6 @@ def test_what_is_no_query_is_refused_at_once(queries: Queries, sql: str, reason:
     assert "sqlglot" not in str(refused.value)
 
 
-@pytest.mark.slow
 def test_the_catalogue_is_shown(queries: Queries) -> None:
     assert ("loads",) in queries.rows("SHOW TABLES")
     assert queries.rows("show tables in queried 'lo*|ev*'") == [("events",), ("loads",)]
@@ -152,7 +147,6 @@ def test_the_catalogue_is_shown(queries: Queries) -> None:
     assert "loads" not in str(queries.rows("explain select 1"))
 
 
-@pytest.mark.slow
 def test_a_query_beyond_the_workgroups_limit_is_cancelled(queries: Queries) -> None:
     queries.athena.update_work_group(
         WorkGroup=queries.database, ConfigurationUpdates={"BytesScannedCutoffPerQuery": 10_000_000}
@@ -172,7 +166,6 @@ def test_a_query_beyond_the_workgroups_limit_is_cancelled(queries: Queries) -> N
     assert status["StateChangeReason"].startswith("Bytes scanned limit was exceeded")
 
 
-@pytest.mark.slow
 def test_pages_of_a_result(queries: Queries) -> None:
     done = queries.end("select kind from loads order by timestamp")
     first = queries.athena.get_query_results(QueryExecutionId=done["QueryExecutionId"], MaxResults=4)
@@ -182,7 +175,6 @@ def test_pages_of_a_result(queries: Queries) -> None:
     assert "NextToken" not in rest
 
 
-@pytest.mark.slow
 def test_a_query_is_stopped(queries: Queries) -> None:
     numbers = "unnest(sequence(1, 100000))"
     long = f"select count(*) from {numbers} as a(x) cross join {numbers} as b(y) where x * y % 7 = 0"

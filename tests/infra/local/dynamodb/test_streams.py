@@ -15,7 +15,6 @@ from infra.local.dynamodb import streams
 from infra.local.kernel.cloud import Cloud
 from tests.infra.local.waiting import until
 
-pytestmark = pytest.mark.slow
 SOURCE = """
 import json
 seen = []
