@@ -32,7 +32,6 @@ from console.cli.records import cost, decisions, quarantine, why
 from console.cli.register import register
 from console.cli.report import report
 from console.cli.runs import rerun, retrain, runs, show, train
-from console.cli.state import state
 from console.cli.tuning import tune
 from console.cli.validate import validate
 from console.cli.verify import verify
@@ -51,7 +50,6 @@ for command in (
     runs,
     show,
     rerun,
-    state,
     train,
     retrain,
     register,

@@ -34,10 +34,6 @@ def machines(incomplete: str) -> list[str]:
     return _beginning(incomplete, (*EVERY_MACHINE, *BY_HAND))
 
 
-def deployed_machines(incomplete: str) -> list[str]:
-    return _beginning(incomplete, EVERY_MACHINE)
-
-
 def label_kinds(incomplete: str) -> list[str]:
     """The kinds of labels of `millrace new --kind`."""
     from console.new.kinds.catalogue import LABEL_KINDS

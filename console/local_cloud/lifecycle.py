@@ -57,6 +57,8 @@ class Instance:
         return {
             "MILLRACE_BUILD": str(self.folder),
             "AWS_ENDPOINT_URL": self.cloud.endpoint_url,
+            # Else the AWS CLI asks another host for some operations: `sync-localhost` for TestState.
+            "AWS_DISABLE_HOST_PREFIX_INJECTION": "true",
             SECRET_VARIABLE: self.cloud.secret,
             "AWS_DEFAULT_REGION": REGION,
             "AWS_REGION": REGION,
