@@ -7,7 +7,7 @@ STATIC := build/static
 # Of `synth`, `diff`, `images`, `prune`, `logs` and `adopt`: dev, prod or another one that cdk.json declares.
 STAGE ?= dev
 
-.PHONY: setup aws static demo test test-night durations size check types format lint imports workflows bandit secrets dockerfiles bench synth diff parity images bases prune logs adopt clean
+.PHONY: setup aws static docs demo test test-night durations size check types format lint imports workflows bandit secrets dockerfiles bench synth diff parity images bases prune logs adopt clean
 
 setup: $(STAMP)
 
@@ -38,6 +38,10 @@ $(STATIC)/stamp: constraints-static.txt | $(STAMP)
 	$(BIN)/npm install --prefix $(STATIC) --no-save --no-audit --no-fund --silent \
 		@sparticuz/chromium@153.0.0 puppeteer-core@25.16.0
 	touch $@
+
+# Writes the tables of README and docs/ anew that the code knows (tests/documentation).
+docs: setup
+	$(BIN)/python -m tests.documentation
 
 demo: setup
 	$(BIN)/millrace demo

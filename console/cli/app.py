@@ -41,42 +41,18 @@ from millrace.errors import MillraceError
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 app = typer.Typer(no_args_is_help=True, add_completion=True, pretty_exceptions_enable=False)
 
-for command in (
-    demo,
-    new,
-    up,
-    down,
-    drop,
-    runs,
-    show,
-    rerun,
-    train,
-    retrain,
-    register,
-    tune,
-    experiment,
-    predict,
-    versions,
-    card,
-    bom,
-    export,
-    monitor,
-    alarms,
-    dead,
-    rollback,
-    decisions,
-    why,
-    quarantine,
-    query,
-    cost,
-    report,
-    doctor,
-    validate,
-    verify,
-    withdraw,
-):
-    app.command()(command)  # in this order they are listed by `--help`
-app.add_typer(audit, name="audit")
+PANELS = {
+    "The first hour": (demo, new, up, drop, predict),
+    "Runs": (runs, show, rerun, train, retrain, register, tune, experiment),
+    "Models": (versions, validate, rollback, card, bom, verify, export),
+    "Operations": (alarms, monitor, dead, cost, report, doctor, down),
+    "Records": (decisions, why, quarantine, query, withdraw),
+}
+"""The commands by their group of `--help`, in the order in which they are listed."""
+for panel, commands in PANELS.items():
+    for command in commands:
+        app.command(rich_help_panel=panel)(command)
+app.add_typer(audit, name="audit", rich_help_panel="Records")
 
 
 def _version(is_wanted: bool) -> None:

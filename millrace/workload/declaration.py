@@ -137,6 +137,7 @@ class Prediction(Section):
     """
 
     task: Annotated[str, AfterValidator(_known_task)]
+    """What is answered: a task of `millrace.tasks.catalogue`."""
     label: str
     """The column of the label. For several labels their names, with commas in between."""
     horizon_hours: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0
@@ -166,6 +167,7 @@ class Prediction(Section):
     key: tuple[str, ...]
     """The columns that identify an entity at a moment. A label without a prediction id finds its decision by them."""
     event_time: str
+    """The column that says when the row was true."""
     features: Annotated[tuple[Feature, ...], Field(min_length=1)]
     fallback: Fallback = Fallback()
 
@@ -273,6 +275,7 @@ class Retraining(Section):
     minimum_new_labels: Annotated[int, Field(ge=0)]
     """The labels that must have come since the last retraining. A person's command needs none."""
     maximum_runs_per_month: Annotated[int, Field(ge=1)]
+    """The retrainings that a month (UTC) may have."""
 
 
 class Budget(Section):
@@ -307,12 +310,14 @@ class Card(Section):
     risk: Literal["low", "medium", "high"]
     """How bad a wrong answer is."""
     risk_reason: Sentence
+    """Why."""
 
 
 class Workload(Section):
     """The whole declaration. Every default is beside its field."""
 
     name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{1,23}$")]
+    """The name of the folder in `workloads/`."""
     owner: str
     """Who answers for the workload. The model card, the bill of materials and `millrace validate` name the owner."""
     prediction: Prediction

@@ -36,9 +36,11 @@ class Rollout(Section):
     """How a version goes live."""
 
     phases: Phases
+    """The phases in their order; `[live]` or `[canary, live]`."""
     instance: dict[Stage, str]
     """By stage the instance type of the endpoint. The jobs of evaluation and monitoring run on it too."""
     min_instances: Annotated[int, Field(ge=1)]
     max_instances: Annotated[int, Field(ge=1)]
+    """The most and the least instances between which the endpoint scales."""
     invocations_per_instance: Positive
     """The invocations per instance and minute that scaling aims at (target tracking)."""

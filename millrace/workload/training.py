@@ -131,6 +131,7 @@ class Training(Section):
     compile: bool = False
     """Whether the forward pass on a GPU is compiled first. That takes a minute, too long for a short training."""
     max_runtime_minutes: Annotated[int, Field(ge=1, le=5 * 24 * 60)]
+    """The training is stopped then; the budget counts this long."""
 
     @model_validator(mode="after")
     def _known_family(self) -> Training:

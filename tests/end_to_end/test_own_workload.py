@@ -22,6 +22,7 @@ from typer.testing import CliRunner
 from console.cli.app import app
 from console.local_cloud.local_cloud import PLATFORM, LocalCloud, started
 from millrace.names import WorkloadNames
+from tests.documentation.pages import typed
 
 ROOT = Path(__file__).resolve().parents[2]
 SAMPLE = ROOT / "workloads" / "electricity" / "sample" / "elec2.parquet"
@@ -206,8 +207,7 @@ def test_what_the_readme_types_ends_in_predictions(tmp_path: Path) -> None:
         writer = csv.writer(file)
         writer.writerow([*list(rows[0])[:-1], "outcome"])
         writer.writerows(row.values() for row in rows)
-    section = (ROOT / "README.md").read_text().split("### Your own workload in fifteen minutes")[1]
-    *lines, question = section.split("```bash\n")[1].split("```")[0].splitlines()
+    *lines, question = typed("millrace new mine")
     elsewhere = {"MILLRACE_WORKLOADS": str(tmp_path / "workloads")}
     environment = {**os.environ, **elsewhere, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
 

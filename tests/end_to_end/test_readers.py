@@ -22,9 +22,10 @@ from console.environment import local_environment
 from console.queries.query import find_tables, run_query
 from millrace.aws.objects import read_object
 from millrace.decisions.store import read_days, stored_days
-from tests.documentation import DOCS
+from tests.documentation.pages import PAGES
 from tests.end_to_end.conftest import Lived
 
+DOCS = "\n\n".join(PAGES.values())
 DOCS_SQL = re.findall(r"```sql\n(.*?)```", DOCS, re.S)
 HISTORY, LIVE = months(SAMPLE, "1996-05", "1996-12"), months(SAMPLE, "1997-01", "1997-06")
 

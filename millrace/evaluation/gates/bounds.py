@@ -39,6 +39,8 @@ class FiniteWeights(Gate):
 
 
 class Latency(Gate):
+    """Refuses a model that answers one row too slowly: `{max_p99_ms: 20}`."""
+
     max_p99_ms: Positive
     """The largest 99th percentile of the time of one call, in milliseconds."""
 
@@ -49,6 +51,8 @@ class Latency(Gate):
 
 
 class Size(Gate):
+    """Refuses a model whose archive is too large: `{max_mb: 10}`."""
+
     max_mb: Positive
     """The largest model.tar.gz, in MB of 10⁶ bytes, so that an instance loads it quickly."""
 
@@ -59,6 +63,8 @@ class Size(Gate):
 
 
 class Freshness(Gate):
+    """Refuses a model whose test days ended long before the training: `{max_age_days: 30}`."""
+
     max_age_days: Positive
     """The most days from the end of the test days to the time of the training."""
 

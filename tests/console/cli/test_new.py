@@ -21,8 +21,7 @@ from millrace.contract.row import check_row
 from millrace.errors import ConfigurationError
 from millrace.workload.fit import check_fit
 from millrace.workload.load import load_workload
-
-README = Path(__file__).resolve().parents[3] / "README.md"
+from tests.documentation.pages import typed
 
 
 @pytest.fixture
@@ -51,7 +50,7 @@ def test_it_tells_guesses_columns_and_what_to_type_next(file: Path) -> None:
     assert "480 rows keep the contract, 0 would be quarantined" in told.stdout
     assert told.stdout.count("a row with another value is quarantined") == 1
     assert "- site has a list of 2 values: " in told.stdout
-    for line in readme_commands()[1:]:
+    for line in typed("millrace new mine")[1:]:
         assert f"  {line}\n" in told.stdout
     assert "\nto_predict.jsonl holds the last 5 rows as a request holds them, without outcome.\n" in told.stdout
     assert sorted(path.name for path in Path("workloads/mine").iterdir()) == ["contract.yaml", "workload.yaml"]
@@ -95,13 +94,6 @@ def test_of_refused_rows_each_reason_is_shown_and_how_many_are_not(file: Path) -
     assert re.search(r"  line 101: time: .*\n.*  line 102: time: .*\n.*  line 201: .*4 cells.*\n.*  and 2 more\n", told)
 
 
-def readme_commands() -> list[str]:
-    """What README's section types, without remarks."""
-    section = README.read_text().split("### Your own workload in fifteen minutes")[1]
-    block = section.split("```bash\n")[1].split("```")[0]
-    return [re.sub(r"\s+# .*$", "", line) for line in block.splitlines()]
-
-
 def test_readme_types_what_it_prints() -> None:
     drops = Path("build/drops/mine")
     here = Written(
@@ -110,7 +102,7 @@ def test_readme_types_what_it_prints() -> None:
         to_predict=drops / "to_predict.jsonl",
         predicted="the last 5 rows",
     )
-    assert readme_commands() == ["millrace new mine --from rows.csv --label outcome", *commands("mine", here)]
+    assert typed("millrace new mine") == ["millrace new mine --from rows.csv --label outcome", *commands("mine", here)]
 
 
 def test_as_json_it_holds_the_same(file: Path) -> None:

@@ -16,7 +16,6 @@ from millrace.evaluation.bootstrap import Bootstrap
 from millrace.evaluation.gates.non_inferiority import NonInferiority
 from tests.console.new.conftest import proposed
 from tests.console.new.test_rehearsal import ROWS, hours
-from tests.documentation import section
 from tests.millrace.evaluation.gates.test_catalogue import report
 
 Writer = Callable[..., Path]
@@ -92,18 +91,6 @@ def test_the_margin_is_never_smaller_than_with_rows_enough() -> None:
     assert margin(share(0.05, 500)) == LEAST_SHARE, "without a log loss a share is compared"
     assert margin(share(0.9, 200)) == margin(share(0.5, 200)), "a model of ten classes may err half of the time"
     assert margin(Naive(lag_hours=None, error=3.0, is_share=False, rows=20, deviation=9.0)) == STEPS[-1]
-
-
-def test_the_table_of_margins_is_what_is_proposed() -> None:
-    head, _, *rows = [
-        [cell.strip() for cell in line.strip("|").split("|")]
-        for line in section("How wide the margin must be").splitlines()
-        if line.startswith("|")
-    ]
-    errors = [float(cell.removeprefix("error ").removesuffix("%")) / 100 for cell in head[1:]]
-    for count, *margins in rows:
-        tested = int(count.replace(",", ""))
-        assert [float(cell) for cell in margins] == [margin(share(error, tested)) for error in errors], count
 
 
 def test_a_proposal_says_why_its_margin_is_wide(as_csv: Writer) -> None:

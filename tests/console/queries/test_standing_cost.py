@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Iterator
 from typing import Any
 
 import boto3
@@ -11,12 +10,11 @@ import pytest
 from botocore.stub import Stubber
 from moto import mock_aws
 
-from console.queries.standing_cost import StandingLine, find_alarms, find_ready, metrics_of, standing
+from console.queries.standing_cost import find_alarms, find_ready, metrics_of, standing
 from infra.rules.assembly import Stack, read, tasks
 from millrace.names import Platform, WorkloadNames
 from millrace.operations.alarms import ALARMS, ENDPOINT_ALARMS
 from tests.alarm import put_alarm
-from tests.documentation import DOCS
 from tests.infra.conftest import ELECTRICITY, synthesized
 
 NAMES = WorkloadNames(
@@ -67,34 +65,6 @@ def test_an_endpoint_adds_its_alarms_and_its_dashboard(stacks: list[Stack]) -> N
     # Five dashboards in the account, of which two are paid: each workload has its fifth of these.
     (shared,) = standing(queue_metrics=0, endpoint_metrics=0, composites=0, dashboards=2 / 5, polled=0)
     assert (shared.count, round(shared.usd, 2)) == (1, 1.20)
-
-
-def told(page: str, lines: Sequence[StandingLine]) -> list[str]:
-    """What of these lines, and of their sums, the page of operations does not have in its example."""
-    sums = {
-        "together, without an endpoint": sum(line.usd for line in lines if not line.with_endpoint),
-        "together, beside the endpoint's hours": sum(line.usd for line in lines),
-    }
-    wanted = [f"{line.what} {line.count} {line.usd:.2f}" for line in lines]
-    wanted += [f"{what} {usd:.2f}" for what, usd in sums.items()]
-    rows = {" ".join(row.split()) for row in page.splitlines()}
-    return [one for one in wanted if one not in rows]
-
-
-def test_the_pages_say_what_it_costs(stacks: list[Stack]) -> None:
-    made = [task.parameters for task in tasks(stacks, "putMetricAlarm") if "AlarmName" in task.parameters]
-    lines = standing(
-        queue_metrics=sum(map(metrics_of, of_kind(stacks, "AWS::CloudWatch::Alarm"))),
-        endpoint_metrics=sum(map(metrics_of, made)) + OF_SCALING,
-        composites=1,
-        dashboards=0,
-        polled=len(of_kind(stacks, "AWS::Lambda::EventSourceMapping")),
-    )
-    assert told(DOCS, lines) == []
-    idle = sum(line.usd for line in lines if not line.with_endpoint)
-    assert f"a workload without one costs {idle:.2f} USD a month while nothing happens" in DOCS
-    # The control: an alarm more is a row and two sums that nobody wrote.
-    assert len(told(DOCS, [replace(lines[1], count=4, usd=0.4), *lines])) == 3
 
 
 def test_the_alarms_of_target_tracking_count_and_those_of_others_do_not() -> None:

@@ -21,10 +21,10 @@ import pytest
 
 from console.local_cloud.lifecycle import _command
 from console.local_cloud.local_cloud import SECRET_VARIABLE, LocalCloud
+from tests.documentation.pages import typed
 
 pytestmark = pytest.mark.night("AWS's own command line over a whole deployment; by day boto3 makes the same calls")
 ROOT = Path(__file__).resolve().parents[3]
-README = (ROOT / "README.md").read_text()
 PREDICTION = "millrace-local-electricity-prediction"
 INGEST = "arn:aws:states:eu-west-1:123456789012:stateMachine:millrace-local-electricity-ingest"
 SCORE = INGEST.replace("-ingest", "-score")
@@ -33,9 +33,8 @@ WAIT_S = 300.0
 
 def said(beginning: str) -> str:
     """The command of README's section that begins like this, without its remark."""
-    block = README.split("### Keep it running\n")[1].split("```bash\n")[1].split("```")[0]
-    (line,) = (line for line in block.splitlines() if line.startswith(beginning))
-    return re.sub(r"\s+# .*$", "", line)
+    (line,) = (line for line in typed("eval") if line.startswith(beginning))
+    return line
 
 
 @dataclass(kw_only=True)

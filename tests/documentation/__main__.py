@@ -1,0 +1,10 @@
+"""`make docs`: write the generated tables of all pages anew."""
+
+from tests.documentation.pages import PATHS
+from tests.documentation.tables import filled
+
+for path in PATHS:
+    before = path.read_text()
+    if (after := filled(before)) != before:
+        path.write_text(after)
+        print(f"written: {path.name}")

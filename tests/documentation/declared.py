@@ -1,0 +1,100 @@
+"""What classes say of their fields: the docstring beneath each, its type and its default, as Markdown cells."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import textwrap
+from collections.abc import Iterator, Mapping, Sequence
+from enum import Enum
+from typing import Any, Literal, get_args, get_origin
+
+from pydantic import BaseModel
+from pydantic_core import PydanticUndefined
+
+from millrace.workload.places import models_in
+
+
+def table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A Markdown table; cells are texts in one line each."""
+    lines = [headings, ["---"] * len(headings), *rows]
+    return "\n".join(f"| {' | '.join(' '.join(cell.split()) for cell in line)} |" for line in lines)
+
+
+def code(text: object) -> str:
+    """The text as code in a cell of a table; `""` for an empty one."""
+    return "`" + str(text).replace("|", "\\|") + "`" if str(text) else ""
+
+
+def summary(thing: Any) -> str:
+    """The first paragraph of a docstring, in one line."""
+    return " ".join((inspect.getdoc(thing) or "").split("\n\n")[0].split())
+
+
+def field_docstrings(owner: type[Any]) -> dict[str, str]:
+    """The docstring beneath each field or member of the class and of the classes that it extends."""
+    found: dict[str, str] = {}
+    for each in reversed(owner.__mro__):
+        if each.__module__.split(".")[0] in ("builtins", "pydantic", "enum", "typing", "abc"):
+            continue
+        (node,) = ast.parse(textwrap.dedent(inspect.getsource(each))).body
+        assert isinstance(node, ast.ClassDef)
+        for field, after in zip(node.body, node.body[1:], strict=False):
+            target = field.target if isinstance(field, ast.AnnAssign) else getattr(field, "targets", [None])[0]
+            if isinstance(target, ast.Name) and isinstance(after, ast.Expr) and isinstance(after.value, ast.Constant):
+                found[target.id] = " ".join(str(after.value.value).split("\n\n    ")[0].split())
+    return found
+
+
+def members(owner: type[Enum]) -> Iterator[tuple[Enum, str]]:
+    """Each member of an enumeration with its docstring."""
+    told = field_docstrings(owner)
+    return ((member, told.get(member.name, "")) for member in owner)
+
+
+def words(annotation: Any) -> tuple[str, ...]:
+    """The words that a field with this type may hold; nothing for a type without a closed list."""
+    if get_origin(annotation) is Literal:
+        return tuple(map(str, get_args(annotation)))
+    return tuple(word for inner in get_args(annotation) for word in words(inner))
+
+
+def default(field: Any) -> str:
+    """What holds without the key, as workload.yaml writes it: `required`, or empty for nothing."""
+    if field.is_required():
+        return "required"
+    value = field.get_default(call_default_factory=True)
+    if value is None or value is PydanticUndefined or value in ((), {}, ""):
+        return ""
+    if isinstance(value, BaseModel):
+        return ""
+    if isinstance(value, bool):
+        return code(str(value).lower())
+    return code(list(value) if isinstance(value, tuple) else value)
+
+
+def keys(
+    model: type[BaseModel], *, prefix: str = "", without: Sequence[str] = (), within: Mapping[str, str] | None = None
+) -> Iterator[tuple[str, str, str]]:
+    """Key, default and meaning of all that can be declared in the model, those of models within it behind their key.
+
+    `without` are keys that another table has; `within` says for a key where its own keys stand."""
+    told = field_docstrings(model)
+    for name, field in model.model_fields.items():
+        key = f"{prefix}{field.alias or name}"
+        if key in without:
+            continue
+        meaning = told.get(name, "")
+        inner = [each for each in models_in(field.annotation) if issubclass(each, BaseModel)]
+        if within and key in within:
+            yield code(key), default(field), within[key]
+        elif inner:
+            for each in inner:
+                # Several forms of one key, such as the ways of a split, differ in their own keys.
+                at = words(each.model_fields["by"].annotation) if "by" in each.model_fields else ()
+                yield code(f"{key}: {{by: {at[0]}}}" if at else key), default(field), summary(each)
+                yield from keys(each, prefix=f"{key}.", without=(f"{key}.by", *without), within=within)
+        else:
+            offered = words(field.annotation)
+            listed = f"{', '.join(map(code, offered))}. " if offered else ""
+            yield code(key), default(field), listed + meaning

@@ -1,0 +1,329 @@
+"""The tables of README and docs/, made of the catalogues, declarations, messages and commands of the product.
+
+A table stands in a page between `<!-- table: gates -->` and `<!-- end -->`; `make docs` writes it anew."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import typer
+from pydantic import BaseModel
+
+from console.cli.app import app
+from infra.options import Options
+from millrace.contract.load import COLUMN_PROPERTIES
+from millrace.contract.reasons import Reason
+from millrace.contract.rules.catalogue import RULES
+from millrace.evaluation.gates.catalogue import Gates
+from millrace.evaluation.gates.gate import Gate
+from millrace.evaluation.naive.catalogue import NAIVE_RULES
+from millrace.evaluation.naive.rule import NaiveGate
+from millrace.features.catalogue import ENCODERS
+from millrace.messages.audit import DETAILS
+from millrace.messages.events import EVENTS, BusEvent
+from millrace.models.catalogue import FAMILIES
+from millrace.models.parameters import Parameters
+from millrace.monitoring.alarms import COUNT_ALARMS, RATIO_ALARMS
+from millrace.monitoring.statistics.catalogue import STATISTICS
+from millrace.names import Platform, WorkloadNames
+from millrace.operations.alarms import ALARMS, COMPOSITE, ENDPOINT_ALARMS, SERVING, STAGE_ALARMS, USD_PER_METRIC
+from millrace.operations.dead_letters import DEAD_LETTERS, EVENTS_HOLD, dead
+from millrace.operations.notices import NOTICES
+from millrace.tasks.catalogue import TASKS
+from millrace.workload import release_cost, training_cost
+from millrace.workload.declaration import SET_BY_LABEL, SET_BY_PREDICTION, Workload
+from millrace.workload.load import load_workload
+from millrace.workload.places import models_in
+from millrace.workload.prices import PRICES, REGION_FACTOR, projected_usd, usd_per_hour
+from tests.documentation.catalogues import CATALOGUES
+from tests.documentation.declared import code, default, field_docstrings, keys, members, summary, table
+
+ROOT = Path(__file__).resolve().parents[2]
+HOURS_A_MONTH = 730
+COMMON = ("--workload", "--stage", "--build", "--json", "--help")
+"""The options that nearly all commands have; they stand once, above the tables."""
+PLATFORM = Platform(stage="dev", account="123456789012", region="eu-west-1")
+
+
+def commands() -> str:
+    """Every command by its group of `millrace --help`: what it does and its own options."""
+    parts: dict[str, list[tuple[str, str, str]]] = {}
+    for name, command in typer.main.get_group(app).commands.items():
+        panel = command.rich_help_panel if isinstance(command.rich_help_panel, str) else "Commands"
+        inner = getattr(command, "commands", None)
+        each = {f"{name} {sub}": one for sub, one in inner.items()} if inner else {name: command}
+        parts.setdefault(panel, []).extend(_command(words, one) for words, one in each.items())
+    return "\n\n".join(
+        f"## {panel}\n\n{table(('command', 'does', 'own options'), rows)}" for panel, rows in parts.items()
+    )
+
+
+def _command(words: str, command: Any) -> tuple[str, str, str]:
+    arguments = [
+        name if one.required else f"[{name}]"
+        for one in command.params
+        if one.param_type_name == "argument" and (name := one.metavar or one.name.upper())
+    ]
+    options = [one for one in command.params if one.param_type_name == "option" and one.opts[0] not in COMMON]
+    asked = [f"{one.opts[0]} …" for one in options if one.required]
+    own = [code(one.opts[0]) for one in options]
+    return code(" ".join(["millrace", words, *arguments, *asked])), summary(command.callback), ", ".join(own)
+
+
+def workload_keys() -> str:
+    """Every key of workload.yaml; families, gates and naive rules have tables of their own."""
+    elsewhere = {
+        "prediction.task": f"What is answered: {', '.join(map(code, TASKS))}.",
+        "training.family": f"The network: {', '.join(map(code, FAMILIES))}.",
+        "prediction.label": "The column of the label, `{column, horizon_hours}`, or a list of columns.",
+        "training.parameters": "The family's hyperparameters: [below](#hyperparameters).",
+        "gates": "What a model must pass: [Gates](models.md#gates).",
+    }
+    unset = tuple(f"prediction.{key}" for key in SET_BY_LABEL) + tuple(
+        f"prediction.features.{key}" for key in SET_BY_PREDICTION
+    )
+    return table(("key", "default", "means"), list(keys(Workload, without=unset, within=elsewhere)))
+
+
+def hyperparameters() -> str:
+    """The hyperparameters that every family has, then those of some; equal ones of several families share a row."""
+    common = {code(name) for name in Parameters.model_fields}
+    shared: dict[tuple[str, str, str], list[str]] = {row: ["every family"] for row in keys(Parameters)}
+    for name, family in FAMILIES.items():
+        for row in keys(family):
+            if row[0] not in common:
+                shared.setdefault(row, []).append(code(name))
+    return table(("family", "key", "default", "means"), [(", ".join(who), *row) for row, who in shared.items()])
+
+
+def stage_settings() -> str:
+    """The choices for one stage, below `stages.<stage>` of cdk.json."""
+    return table(("key", "default", "means"), list(keys(Options)))
+
+
+def gates() -> str:
+    """Each gate with its bounds; the naive rules, any of which is the gate `baseline`, have a table of their own."""
+    told = field_docstrings(Gates)
+    rows = []
+    for name, field in Gates.model_fields.items():
+        judged = next(iter(one for one in _classes(field.annotation)))
+        if issubclass(judged, NaiveGate):
+            rows.append((code(name), "[below](#naive-rules)", "Refuses a first model that does not beat a naive rule."))
+            continue
+        must = f" {told.get(name, 'Required.')}" if field.is_required() else ""
+        rows.append((code(name), _bounds(judged), summary(judged) + must))
+    return table(("gate", "keys", "refuses"), rows)
+
+
+def _classes(annotation: Any) -> list[type[Gate]]:
+    return [one for one in models_in(annotation) if issubclass(one, Gate)]
+
+
+def _bounds(gate: type[BaseModel]) -> str:
+    """`max_mb`, `minimum_rows: 100`: the keys of a gate with their defaults."""
+    held = {name: default(field).strip("`") for name, field in gate.model_fields.items() if name != "kind"}
+    return ", ".join(code(name if value in ("required", "") else f"{name}: {value}") for name, value in held.items())
+
+
+def naive_rules() -> str:
+    return table(
+        ("kind", "keys", "answers", "tasks"),
+        [(code(kind), _bounds(rule), summary(rule), ", ".join(_suited(rule))) for kind, rule in NAIVE_RULES.items()],
+    )
+
+
+def _suited(rule: type[NaiveGate]) -> list[str]:
+    return [name for name, task in TASKS.items() if rule.suits(task)]  # type: ignore[arg-type]
+
+
+def families() -> str:
+    return table(("family", "network"), [(code(name), summary(family)) for name, family in FAMILIES.items()])
+
+
+def encoders() -> str:
+    rows = [
+        (code(name), one.takes_features, ", ".join(one.default_for) or "name it by `encoder`", summary(one))
+        for name, one in ENCODERS.items()
+    ]
+    return table(("encoder", "takes", "default for", "becomes"), rows)
+
+
+def tasks() -> str:
+    return table(("task", "an answer"), [(code(name), _module(task)) for name, task in TASKS.items()])
+
+
+def _module(owner: Any) -> str:
+    """What the module of a class or function says of itself."""
+    return summary(sys.modules[owner.__module__])
+
+
+def rules() -> str:
+    """The rules of a contract in the order in which a cell is judged, with an example that declares each."""
+    rows = [
+        (code(rule.reason.value), ", ".join(rule.kinds), "; ".join(_yaml(rule.examples)) or "implied", _module(rule))
+        for rule in RULES
+    ]
+    return table(("reason", "columns of", "declared by", "rule"), rows)
+
+
+def _yaml(examples: Iterable[Mapping[str, Any]]) -> list[str]:
+    words: dict[str, None] = {}
+    for example in examples:
+        for key, value in example.items():
+            if key == "logicalTypeOptions":
+                words |= dict.fromkeys(map(code, value))
+            elif key == "customProperties":
+                words |= {code(each["property"]): None for each in value}
+            elif key == "quality":
+                words |= {code(each["metric"]): None for each in value}
+            else:
+                words[code(key)] = None
+    return list(words)
+
+
+def reasons() -> str:
+    """The reasons of quarantine."""
+    return table(("reason", "means"), [(code(reason.value), told) for reason, told in members(Reason)])
+
+
+def properties() -> str:
+    return ", ".join(map(code, COLUMN_PROPERTIES))
+
+
+def statistics() -> str:
+    rows = [
+        (
+            code(name),
+            ", ".join(one.kinds),
+            f"{one.fixed_bound:g}" if one.fixed_bound is not None else "calibrated",
+            _module(one.distance),
+        )
+        for name, one in STATISTICS.items()
+    ]
+    return table(("statistic", "columns", "bound", "measures"), rows)
+
+
+def alarms() -> str:
+    """Every alarm and notice with its severity, its runbook, and what it costs a month."""
+    names = WorkloadNames(platform=PLATFORM, workload="electricity")
+    rows: list[tuple[str, str, str, float, str]] = [
+        *((name, one.severity, "workload", one.usd_per_month(names), one.description) for name, one in ALARMS.items()),
+        (SERVING, COMPOSITE.severity, "endpoint", 0.5, COMPOSITE.description),
+        *(
+            (name, one.severity, "endpoint", one.usd_per_month(names), one.description)
+            for name, one in ENDPOINT_ALARMS.items()
+        ),
+        *(
+            (name, one.severity, "endpoint", USD_PER_METRIC, one.description)
+            for name, one in {**RATIO_ALARMS, **COUNT_ALARMS}.items()
+        ),
+        *(
+            (name, one.severity, "stage", one.usd_per_month(PLATFORM), one.description)
+            for name, one in STAGE_ALARMS.items()
+        ),
+        *((name, one.severity, "stage", 0, one.description) for name, one in NOTICES.items()),
+    ]
+    return table(
+        ("name", "severity", "of", "is raised when", "USD a month"),
+        [(f"[{name}](#{name})", severity, of, when, f"{usd:.2f}") for name, severity, of, usd, when in rows],
+    )
+
+
+def events() -> str:
+    common = set(BusEvent.model_fields)
+    rows = [
+        (code(name), summary(event), ", ".join(code(field) for field in event.model_fields if field not in common))
+        for name, event in EVENTS.items()
+    ]
+    return table(("detail type", "when", "fields beside `workload`, `run`, `cause`"), rows)
+
+
+def audit() -> str:
+    return table(
+        ("event", "details", "fields"),
+        [
+            (code(event.value), summary(kind), ", ".join(map(code, kind.model_fields)))
+            for event, kind in DETAILS.items()
+        ],
+    )
+
+
+def dead_letters() -> str:
+    rows = [(code(f"…-{dead(name)}"), one.holds, code(one.reader)) for name, one in DEAD_LETTERS.items()]
+    return table(("queue", "holds", "read by"), [*rows, (code("…-events-dead"), EVENTS_HOLD, "nobody")])
+
+
+def prices() -> str:
+    return table(
+        ("instance", "USD an hour", "of", "source"),
+        [(code(one.instance), f"{one.usd_per_hour:g}", one.as_of, one.source) for one in PRICES],
+    )
+
+
+def costs() -> str:
+    """What the workload electricity costs in dev and prod, at the prices by which its budget is kept."""
+    workload, stages = load_workload(ROOT / "workloads" / "electricity"), ("dev", "prod")
+    hourly = [usd_per_hour(workload.rollout.instance[stage]) for stage in stages]
+    fleet = [usd * HOURS_A_MONTH * workload.rollout.min_instances for usd in hourly]
+    rows = {
+        "a training run, at most": [projected_usd(training_cost.usages(workload, stage)) for stage in stages],
+        "the endpoint's smallest fleet, a month": fleet,
+        "two monitor runs, at most": [2 * usd for usd in hourly],
+        "the preflight of a release, at most": [
+            projected_usd(release_cost.usages(workload, stage)) for stage in stages
+        ],
+    }
+    written = [(what, *(f"{usd:.2f}" for usd in each)) for what, each in rows.items()]
+    return table((f"what (list price × {REGION_FACTOR})", "dev", "prod"), written)
+
+
+def catalogues() -> str:
+    return table(
+        ("X", "folder", "one line in", "write", "asked unasked by"),
+        [
+            (
+                one.what,
+                code(one.folder),
+                f"{code(one.catalogue)} of {code(one.file)}",
+                code(one.protocol),
+                code(one.test),
+            )
+            for one in CATALOGUES
+        ],
+    )
+
+
+TABLES: Mapping[str, Callable[[], str]] = {
+    "commands": commands,
+    "workload": workload_keys,
+    "hyperparameters": hyperparameters,
+    "stage": stage_settings,
+    "gates": gates,
+    "naive": naive_rules,
+    "families": families,
+    "encoders": encoders,
+    "tasks": tasks,
+    "rules": rules,
+    "reasons": reasons,
+    "properties": properties,
+    "statistics": statistics,
+    "alarms": alarms,
+    "events": events,
+    "audit": audit,
+    "dead-letters": dead_letters,
+    "prices": prices,
+    "costs": costs,
+    "catalogues": catalogues,
+}
+"""By the name in a page's mark."""
+
+MARKED = re.compile(r"(<!-- table: ([\w-]+) -->\n).*?(<!-- end -->)", re.S)
+
+
+def filled(text: str) -> str:
+    """The page with its tables as the code has them now."""
+    return MARKED.sub(lambda found: f"{found[1]}\n{TABLES[found[2]]()}\n\n{found[3]}", text)
