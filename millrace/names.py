@@ -106,6 +106,11 @@ class Platform:
     def prefix(self) -> str:
         return f"millrace-{self.stage}"
 
+    @property
+    def metrics(self) -> str:
+        """CloudWatch's namespace of the metrics that our functions publish."""
+        return f"Millrace/{self.stage}"
+
     def bucket(self, purpose: str) -> str:
         """The bucket for a purpose: `landing`, `lake`, `artefacts`, `audit` or `access-logs`."""
         return f"{self.prefix}-{purpose}-{self.account}-{self.region}"

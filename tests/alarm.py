@@ -8,7 +8,7 @@ from typing import Any
 def put_alarm(cloudwatch: Any, name: str, **settings: Any) -> None:
     """Above 0 in one minute; `settings` are of PutMetricAlarm, `cloudwatch` is boto3's client."""
     usual: dict[str, Any] = {
-        "Namespace": "Millrace",
+        "Namespace": "Millrace/local",
         "MetricName": "m",
         "Statistic": "Sum",
         "Period": 60,

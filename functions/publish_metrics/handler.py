@@ -30,7 +30,7 @@ def handler(call: StepInput[PlannedState]) -> MetricsPublished:
     report = read_report(read_object(S3, f"{call.state.plan_windows.answer.report_uri}/{REPORT_FILE}"))
     # The alarms are read before the metrics are put, which may change their states.
     before = CLOUDWATCH.describe_alarms(AlarmNames=[NAMES.alarm(name) for name in starters()])
-    CLOUDWATCH.put_metric_data(Namespace="Millrace", MetricData=metrics_of(report))
+    CLOUDWATCH.put_metric_data(Namespace=NAMES.platform.metrics, MetricData=metrics_of(report))
     # The cursors move after the metrics: until then the next run would judge the same windows again.
     for name, reached in (("monitor", report.input_cursor), ("monitor-error", report.error_cursor)):
         if reached:

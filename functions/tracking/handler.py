@@ -32,7 +32,7 @@ IDS = RunIds(s3=S3, names=SETTINGS.names)
 def handler(event: TrackedEvent) -> RunTracked:
     """Record the event. Both events of a training write to the same MLflow run."""
     entry = _trained(event.detail) if isinstance(event.detail, TrainingJobCompleted) else _judged(event.detail)
-    run_id = Store(SETTINGS.tracking_uri, experiment=SETTINGS.workload, ids=IDS).write(entry, at=event.as_of)
+    run_id = Store(SETTINGS.tracking_uri, experiment=SETTINGS.names.prefix, ids=IDS).write(entry, at=event.as_of)
     LOGGER.info("recorded", extra={"run": entry.run, "mlflow_run": run_id})
     return RunTracked(run=entry.run, mlflow_run=run_id)
 

@@ -1,4 +1,4 @@
-"""Writes entries to MLflow: one experiment for each workload, one MLflow run for each training run."""
+"""Writes entries to MLflow: one experiment for each workload of a stage, one MLflow run for each training run."""
 
 from __future__ import annotations
 

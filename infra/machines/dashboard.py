@@ -92,7 +92,7 @@ def _metric(namespace: str, name: str, dimensions: Mapping[str, str], **options:
 
 
 def _own(names: WorkloadNames, name: str) -> list[Any]:
-    return _metric("Millrace", name, {"Workload": names.workload})
+    return _metric(names.platform.metrics, name, {"Workload": names.workload})
 
 
 def _monitors(names: WorkloadNames, alarms: Mapping[str, monitors.RatioAlarm | monitors.CountAlarm]) -> Metrics:

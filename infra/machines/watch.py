@@ -57,7 +57,7 @@ def _monitor(context: Context, name: str) -> tuple[str, Mapping[str, Any]]:
     return "putMetricAlarm", {
         "AlarmName": context.names.alarm(name),
         "AlarmDescription": description(name, context.workload.name, alarm.description, alarm.severity),
-        "Namespace": "Millrace",
+        "Namespace": context.platform.metrics,
         "MetricName": alarm.metric,
         "Dimensions": [{"Name": "Workload", "Value": context.workload.name}],
         "Statistic": "Maximum",

@@ -107,7 +107,7 @@ class MonitoringStack(WorkloadStack):
                 state_table.own_items(names).may("PutItem"),
                 LAKE.read(names, "monitor"),
                 alarms.named(names, *starters()).may("DescribeAlarms"),
-                alarms.put_metrics("Millrace"),
+                alarms.put_metrics(names.platform.metrics),
             ],
         )
 

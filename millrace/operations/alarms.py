@@ -95,7 +95,9 @@ def _endpoint(names: WorkloadNames, metric: str, statistic: str) -> WatchedMetri
 
 
 def _own(names: WorkloadNames, metric: str) -> WatchedMetric:
-    return WatchedMetric(namespace="Millrace", name=metric, statistic="Sum", dimensions={"Workload": names.workload})
+    return WatchedMetric(
+        namespace=names.platform.metrics, name=metric, statistic="Sum", dimensions={"Workload": names.workload}
+    )
 
 
 def enough(formula: str) -> str:
@@ -216,7 +218,9 @@ STAGE_ALARMS: dict[str, OperationsAlarm[Platform]] = {
                 statistic="Maximum",
                 dimensions={"FunctionName": names.function(AUDIT_CHAIN)},
             ),
-            WatchedMetric(namespace="Millrace", name=AUDIT_AGE, statistic="Maximum", dimensions={"Stage": names.stage}),
+            WatchedMetric(
+                namespace=names.metrics, name=AUDIT_AGE, statistic="Maximum", dimensions={"Stage": names.stage}
+            ),
         ),
         threshold=3600 * 1000,
         period_s=3600,

@@ -45,7 +45,10 @@ class PlatformEnvironment(BaseModel):
         A field that is None has no variable."""
         given = self.model_dump(mode="json", exclude_none=True)
         variables = {f"MILLRACE_{name.upper()}": str(value) for name, value in given.items()}
-        return variables | {"POWERTOOLS_SERVICE_NAME": self.service, "POWERTOOLS_METRICS_NAMESPACE": "Millrace"}
+        return variables | {
+            "POWERTOOLS_SERVICE_NAME": self.service,
+            "POWERTOOLS_METRICS_NAMESPACE": self.platform.metrics,
+        }
 
     @classmethod
     def parse(cls, variables: Mapping[str, str] = os.environ) -> Self:

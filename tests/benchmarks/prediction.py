@@ -33,7 +33,7 @@ ENVIRONMENT = {
     "MILLRACE_REGION": "eu-west-1",
     "MILLRACE_WORKLOAD": "electricity",
     "MILLRACE_DECISIONS_QUEUE_URL": "https://sqs.eu-west-1.amazonaws.com/123456789012/decisions",
-    "POWERTOOLS_METRICS_NAMESPACE": "Millrace",
+    "POWERTOOLS_METRICS_NAMESPACE": "Millrace/local",
 }
 
 

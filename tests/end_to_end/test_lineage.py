@@ -140,7 +140,7 @@ def test_every_run_is_in_mlflow(lived: Lived) -> None:
         from mlflow.tracking import MlflowClient
 
         client = MlflowClient(tracking_uri=f"sqlite:///{Path(lived.build, 'mlflow.db')}")
-        (experiment,) = client.search_experiments(filter_string="name = 'electricity'")
+        (experiment,) = client.search_experiments(filter_string="name = 'millrace-local-electricity'")
         runs = client.search_runs([experiment.experiment_id])
     assert sorted(run.data.tags["model_version"] for run in runs) == ["", "1", "2"]
     for run in runs:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import pytest
 from infra.app import build
 from infra.context import REPOSITORY
 from infra.options import declared_options, options_of
-from infra.rules.assembly import Stack, read
+from infra.rules.assembly import Stack, given, listed, read, text
 from infra.rules.catalogue import findings
 from infra.settings import settings_for
 from millrace.errors import ConfigurationError, WorkloadError
@@ -92,3 +93,50 @@ def test_what_runs_beside_the_cdk_reads_the_same_file(tmp_path: Path) -> None:
     (tmp_path / "cdk.json").write_text(json.dumps({"context": {"stages": {"staging": {"like": "prod"}}}}))
     assert declared_options(tmp_path, "staging").like == "prod"
     assert declared_options(REPOSITORY, "dev").like is None
+
+
+def metrics(value: Any) -> Iterator[tuple[str, ...]]:
+    """Every metric of alarms and dashboards in a template: namespace, name, then the names and values of dimensions."""
+    match value:
+        case {"Fn::Join": _}:
+            yield from metrics(text(value))
+        case {"Namespace": str(namespace), "MetricName": name}:
+            yield (
+                namespace,
+                name,
+                *(part for one in value.get("Dimensions", ()) for part in (one["Name"], str(given(one, "Value")))),
+            )
+        case {"metrics": [*charted], "view": _}:
+            yield from (tuple(part for part in one if isinstance(part, str)) for one in charted)
+        case dict():
+            for one in value.values():
+                yield from metrics(one)
+        case list():
+            for one in value:
+                yield from metrics(one)
+        case str() if '"MetricName"' in value or '"widgets"' in value:
+            yield from metrics(json.loads(value))
+
+
+def test_two_stages_of_an_account_share_no_metric_and_no_log_group(assemblies: dict[str, Path]) -> None:
+    """But the metrics of the whole account, which have no dimension."""
+    dev, prod = (
+        {metric for stack in read(assemblies[stage]) for metric in metrics(stack.template)} for stage in ("dev", "prod")
+    )
+    assert {metric[1] for metric in dev} >= {"InputDrift", "Fallbacks", "AuditAge", "RowsAge"}
+    assert {metric for metric in dev & prod if len(metric) > 2} == set()
+    groups = (names(read(assemblies[stage]), "AWS::Logs::LogGroup", "LogGroupName") for stage in ("dev", "prod"))
+    assert set.intersection(*groups) == set()
+
+
+@pytest.mark.parametrize("stage", ["dev", "prod"])
+def test_functions_publish_in_the_namespace_of_their_stage(assemblies: dict[str, Path], stage: str) -> None:
+    functions = [one for stack in read(assemblies[stage]) for one in stack.resources("AWS::Lambda::Function")]
+    published = [one.properties.get("Environment", {}).get("Variables", {}) for one in functions]
+    assert {one["POWERTOOLS_METRICS_NAMESPACE"] for one in published if one} == {f"Millrace/{stage}"}
+    roles = [one for stack in read(assemblies[stage]) for one in stack.resources("AWS::IAM::Role")]
+    policies = [one for role in roles for one in role.properties.get("Policies", ())]
+    statements = [one for policy in policies for one in policy["PolicyDocument"]["Statement"]]
+    conditions = [one["Condition"]["StringEquals"] for one in statements if "cloudwatch:PutMetricData" in one["Action"]]
+    allowed = {name for one in conditions for name in listed(one["cloudwatch:namespace"])}
+    assert {name for name in allowed if not name.startswith("/aws/")} == {f"Millrace/{stage}"}

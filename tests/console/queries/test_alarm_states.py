@@ -27,7 +27,7 @@ def environment(report: WorkloadReport, monkeypatch: pytest.MonkeyPatch) -> Iter
             found.client("cloudwatch").put_metric_alarm(
                 AlarmName=report.names.alarm(name),
                 AlarmDescription=f"electricity: {alarm.description}",
-                Namespace="Millrace",
+                Namespace=report.names.platform.metrics,
                 MetricName=alarm.metric,
                 Threshold=alarm.threshold,
                 ComparisonOperator="GreaterThanThreshold",

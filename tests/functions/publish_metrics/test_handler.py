@@ -73,7 +73,7 @@ def test_metrics_are_put_and_the_cursors_move(aws: Aws, publish: Callable[[Monit
     answer = publish(report(0.4, 0.7))
     assert answer["ratios"].items() >= {"input-drift": 0.4, "error": 0.7}.items()
     assert (answer["judged"], answer["ask_guard"], answer["alarms"]) == (1, False, [])
-    found = boto3.client("cloudwatch").list_metrics(Namespace="Millrace")["Metrics"]
+    found = boto3.client("cloudwatch").list_metrics(Namespace="Millrace/local")["Metrics"]
     assert {metric["MetricName"] for metric in found} >= {"WindowsJudged", "InputDrift", "Error"}
     assert aws.cursors.find("monitor") == aws.cursors.find("monitor-error") == NEW_YEAR + WEEK
     aws.cursors.advance("monitor", end=NEW_YEAR + 3 * WEEK)
@@ -113,7 +113,7 @@ def test_an_alarm_that_is_added_is_published_and_asks_the_guard_again(
     answer = publish(late.model_copy(update={"windows": (few_labels(late.windows[0]),)}))
     assert answer["ratios"].items() >= {"input-drift": 0.4, "error": None, unlabelled: 1.5}.items()
     assert (answer["ask_guard"], answer["alarms"]) == (True, [f"millrace-local-electricity-{unlabelled}"])
-    (metric,) = boto3.client("cloudwatch").list_metrics(Namespace="Millrace", MetricName="Unlabelled")["Metrics"]
+    (metric,) = boto3.client("cloudwatch").list_metrics(Namespace="Millrace/local", MetricName="Unlabelled")["Metrics"]
     assert metric["Dimensions"] == [{"Name": "Workload", "Value": "electricity"}]
 
 

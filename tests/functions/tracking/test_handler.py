@@ -30,11 +30,17 @@ def run(tmp_path, run_id):
 
 
 def test_both_events_write_to_one_run(aws, trained_run, track, event, tmp_path):
+    """In the experiment of the workload and its stage: several stages may share one MLflow."""
+    from mlflow.tracking import MlflowClient
+
     trained_run()
     first = track(event("tracking_trained"))
     assert track(event("tracking_trained")) == first
     assert track(event("tracking_registered")) == first
     found, curve = run(tmp_path, first["mlflow_run"])
+    assert MlflowClient(f"sqlite:///{tmp_path}/mlflow.db").get_experiment(found.info.experiment_id).name == (
+        "millrace-local-electricity"
+    )
     assert found.info.run_name == "7c1b2f0e-first"
     assert found.info.status == "FINISHED"
     assert found.data.params["family"] == "feedforward"
@@ -60,9 +66,9 @@ def test_of_two_events_at_once_one_makes_the_run(aws, trained_run, track, event,
     """The other takes the run away that it has made, and writes to the first one's."""
     from mlflow.tracking import MlflowClient
 
-    name, uri = trained_run(), f"sqlite:///{tmp_path}/mlflow.db"
+    name, uri, experiment = trained_run(), f"sqlite:///{tmp_path}/mlflow.db", aws.names.prefix
     first = track(event("tracking_trained"))["mlflow_run"]
-    late = Store(uri, experiment="electricity", ids=Late(s3=aws.s3, names=aws.names))
+    late = Store(uri, experiment=experiment, ids=Late(s3=aws.s3, names=aws.names))
     assert late.write(Entry(run=name, tags={"registered": "true"}), at=datetime.now(UTC)) == first
     found, _ = run(tmp_path, first)
     assert found.data.tags["registered"] == "true"

@@ -27,7 +27,7 @@ def resources(templates: Templates, stage: str, kind: str) -> list[dict[str, Any
 def test_alarms_on_ratios_have_the_threshold_1(templates: Templates, stage: str) -> None:
     release = Stack(name="release", template=templates[stage][f"millrace-{stage}-electricity-release"])
     made = [task.parameters for task in tasks([release], "putMetricAlarm")]
-    alarms = [alarm for alarm in made if alarm.get("Namespace") == "Millrace"]
+    alarms = [alarm for alarm in made if alarm.get("Namespace") == f"Millrace/{stage}"]
     assert {alarm["MetricName"]: alarm["AlarmName"] for alarm in alarms} == {
         one.metric: f"millrace-{stage}-electricity-{name}" for name, one in (RATIO_ALARMS | COUNT_ALARMS).items()
     }
