@@ -6,6 +6,7 @@ import json
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,10 @@ class Environment:
     """The boto3 client of a service, with the caller's credentials. Each service has one client."""
     cloud: LocalCloud | None = None
     """The local cloud; None on AWS."""
+
+    def now(self) -> datetime:
+        """The environment's own time: the clock of a local cloud can be moved."""
+        return self.cloud.now() if self.cloud else datetime.now(UTC)
 
     def names(self, workload: str) -> WorkloadNames:
         """The names of a workload. An empty string means the only workload folder, or the only one that is deployed

@@ -45,6 +45,11 @@ def figure(value: float) -> str:
     return f"{round(value, 3) + 0.0:.3f}" if abs(value) < 10 else short(value)  # + 0.0: no "-0.000"
 
 
+def units(number: float) -> str:
+    """A count or a measured amount: `4,343`, `44`, `0.795`."""
+    return f"{number:,.0f}" if number >= 100 or number == int(number) else f"{number:.3g}"
+
+
 def usd(amount: float) -> str:
     """An amount in US dollars: `599.37`, `< 0.01`."""
     return f"{amount:,.2f}" if amount >= 0.01 or amount == 0 else "< 0.01"

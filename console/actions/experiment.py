@@ -9,7 +9,6 @@ from typing import Any
 
 from console.actions.tune import check_weights, deployed_training, job_parts, own_run, reserve, write_configuration
 from console.environment import Environment
-from console.queries.usage import now_at
 from millrace.errors import RunError
 from millrace.messages.training_run import Run
 from millrace.names import WorkloadNames
@@ -34,7 +33,7 @@ def experiment(
     check(workload, parameters)
     training = deployed_training(environment, names)
     check_weights(workload, training)
-    name = names.by_hand("experiment", now_at(environment))
+    name = names.by_hand("experiment", environment.now())
     # The cost is reserved at the longest run time, before anything is written or started: if the budget refuses,
     # nothing is left behind.
     resources = training["ResourceConfig"]

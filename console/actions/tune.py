@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 from console.environment import Environment
-from console.queries.usage import now_at
 from millrace.aws.objects import split_uri
 from millrace.contract.load import digest, read_document
 from millrace.errors import RunError
@@ -58,7 +57,7 @@ def tune(environment: Environment, names: WorkloadNames, workload: Workload, *, 
         raise RunError(f"{workload.name}/workload.yaml: expected the key tuning, got none")
     training = deployed_training(environment, names)
     check_weights(workload, training)
-    name = names.by_hand("tune", now_at(environment))
+    name = names.by_hand("tune", environment.now())
     # All checks come before the reservation, and the reservation before anything is written or started.
     usd = _cost(tuning, training)
     request = tuning_request(names, workload, training, name=name, source=source)
@@ -79,7 +78,7 @@ def tune(environment: Environment, names: WorkloadNames, workload: Workload, *, 
 def reserve(environment: Environment, names: WorkloadNames, workload: Workload, usd: float, *, arn: str) -> None:
     """Reserve `usd` US dollars of the month's budget for the job with this ARN; raises RunError if there is no room."""
     budget = MonthlyBudget(StateTable(environment.client("dynamodb"), names))
-    now, monthly = now_at(environment), workload.budget.monthly_usd
+    now, monthly = environment.now(), workload.budget.monthly_usd
     if not budget.reserve(usd, arn=arn, as_of=now, monthly_usd=monthly):
         spent = budget.spent_usd(now)
         raise RunError(

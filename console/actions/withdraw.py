@@ -7,7 +7,6 @@ import secrets
 from collections.abc import Mapping
 
 from console.environment import Environment
-from console.queries.usage import now_at
 from millrace.aws.objects import keys_below
 from millrace.contract.schema import Feed
 from millrace.errors import WithdrawalError
@@ -55,7 +54,7 @@ def withdraw(
         raise WithdrawalError(f"expected --key or --drop, got {'both' if key else 'neither'}")
     request = WithdrawalRequest(
         cause=f"withdraw-{secrets.token_hex(8)}",
-        as_of=now_at(environment),
+        as_of=environment.now(),
         by=environment.client("sts").get_caller_identity()["Arn"],
         reason=reason,
         key=key,

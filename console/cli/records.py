@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import asdict
 from datetime import date
 from itertools import chain, islice
@@ -20,8 +20,6 @@ from console.words import brief, count
 if TYPE_CHECKING:
     from console.environment import Environment
     from console.queries.quarantine import Row
-    from console.queries.standing_cost import StandingLine
-    from console.queries.usage import CostLine, ServingCost
     from millrace.decisions.record import Decision
     from millrace.names import WorkloadNames
 
@@ -153,105 +151,24 @@ def cost(
 
     Example: millrace cost --month 1997-05. Reserved amounts are upper bounds that the budget counts; estimates are
     billed seconds times list prices. Neither is a bill."""
+    from console.columns import table
     from console.queries.cost import find_cost
-    from console.queries.idle import find_idle
-    from console.queries.standing_cost import find_standing
-    from console.queries.tracking_cost import find_tracking_cost
     from millrace.workload.load import load_workload, workloads_folder
 
     environment, names = find_deployed(stage, build, workload)
     found = find_cost(environment, names, load_workload(workloads_folder() / names.workload), month=month)
-    idle = find_idle(environment, names)
-    lines = find_standing(environment, names)
-    tracking = find_tracking_cost(environment, names)
-    # `asdict` has the fields alone, and the price of a thousand predictions is a property.
     if as_json:
-        per_1000 = {"usd_per_1000": found.serving.usd_per_1000} if found.serving else {}
-        document = asdict(found)
-        serving = document["serving"] and document["serving"] | per_1000
-        show_json(
-            document
-            | {
-                "serving": serving,
-                "idle": asdict(idle) if idle else None,
-                "standing": [asdict(line) for line in lines],
-                "tracking": asdict(tracking) if tracking else None,
-            }
-        )
+        show_json(asdict(found) | {"usd_per_1000": found.usd_per_1000})
         return
-    # For people, in sections: trainings by version, preflights, other work, the endpoint, what is billed anyway.
     print(f"{found.month}: {found.reserved_usd:.2f} of {found.budget_usd:.2f} USD reserved (upper bounds)\n")
-    show_rows(
-        [
-            {
-                "run": run.run[:18],
-                "version": run.version or "-",
-                "jobs": run.jobs,
-                "billed_seconds": round(run.billed_s, 1),
-                "estimated_usd": f"{run.estimated_usd:.4f}",
-                "reserved_usd_(at_most)": f"{run.reserved_usd:.2f}",
-            }
-            for run in found.runs
-        ],
-        as_json=False,
-        nothing="No training was reserved in this month.",
-    )
-    if made := found.preflights.jobs:
-        took = f"{made} job{'s' if made > 1 else ''}, {found.preflights.billed_s:,.1f} billed seconds"
-        print(f"\nPreflights, estimated: {found.preflights.estimated_usd:.4f} USD ({took})")
-    _show_others(found.others)
-    if serving := found.serving:
-        each = serving.usd_per_1000
-        thousand = _uncounted(serving) if each is None else f"{each:.4f} USD ({serving.predictions:,} predictions)"
-        since = f" since {serving.since:%Y-%m-%d %H:%M}, when it was made" if serving.since else ""
-        stands = f"{serving.count} × {serving.instance}, {serving.hours:,.1f} hours{since}"
-        print(f"\nEndpoint, estimated: {serving.usd:.2f} USD ({stands})")
-        print(f"A thousand predictions, estimated: {thousand}")
-    else:
-        print("\nEndpoint: not known, there is none now, or it was made after this month")
-    if idle:
-        print(f"Endpoint now: {idle.sentence}")
-    _show_standing(lines)
-    if tracking:
-        print(f"\n{tracking.sentence}")
-
-
-def _show_others(lines: Sequence[CostLine]) -> None:
-    """Print the cost of what ran beside trainings and releases, and of what is stored now."""
-    units = {"processing": "s", "transform": "s", "functions": "GB s", "storage": "GB"}
-    print("\nMonitors, batch scoring, functions and storage, estimated:\n")
-    rows = [
-        {
-            "what": f"{line.what} {line.instance}".strip(),
-            "count": line.count,
-            "amount": f"{line.amount:,.2f} {units[line.what]}",
-            "usd": f"{line.usd:.4f}",
-        }
-        for line in lines
-    ]
-    show_rows(rows, as_json=False, nothing="")
-
-
-def _show_standing(lines: Sequence[StandingLine]) -> None:
-    """Print what is billed by the month, whether anything happens or not."""
-    print("\nWhile nothing happens, a month at list prices:\n")
-    rows = [{"what": line.what, "count": line.count, "usd": f"{line.usd:.2f}"} for line in lines]
-    without = sum(line.usd for line in lines if not line.with_endpoint)
-    whole = sum(line.usd for line in lines)
-    # The first sum leaves out what a teardown of the endpoint would take away, such as its alarms.
-    rows.append({"what": "together, without an endpoint", "count": "", "usd": f"{without:.2f}"})
-    if whole > without:
-        rows.append({"what": "together, beside the endpoint's hours", "count": "", "usd": f"{whole:.2f}"})
-    show_rows(rows, as_json=False, nothing="")
-
-
-def _uncounted(serving: ServingCost) -> str:
-    """Why a thousand predictions have no known price."""
-    from console.queries.cost import MOST_BYTES
-
-    if serving.predictions is None:
-        return f"not known, the month's decisions are more than {MOST_BYTES // 2**20} MiB and were not counted"
-    return "not known: predictions count by the day that their row is about, and none is about a day of this month"
+    show_rows(table(found.lines), as_json=False, nothing="Nothing is deployed or was done that is billed.")
+    monthly, endpoint = found.sum("monthly"), found.sum("monthly with an endpoint")
+    print(f"\nEstimated for {found.month}: {found.sum('once'):.2f} USD")
+    print(f"A month while nothing happens: {monthly:.2f} USD, with an endpoint {monthly + endpoint:.2f} and its hours")
+    each = "not known" if found.usd_per_1000 is None else f"{found.usd_per_1000:.4f} USD"
+    print(f"A thousand predictions: {each} ({count(found.predictions or 0, 'prediction')} about days of the month)")
+    if found.idle:
+        print(f"Endpoint now: {found.idle.sentence}")
 
 
 def why(

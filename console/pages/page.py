@@ -85,6 +85,7 @@ def page(
         day=words.day,
         days=words.days,
         usd=words.usd,
+        units=words.units,
         spelled=words.spelled,
         percent="{:.1%}".format,
         figure=words.figure,

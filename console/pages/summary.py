@@ -63,8 +63,8 @@ def _facts(report: WorkloadReport) -> Iterator[Fact]:
         yield Fact(figure=f"{sum(each.decisions for each in report.windows):,}", what="decisions monitored")
         yield Fact(figure=f"{len(report.alarms)}", what=f"alarm{'' if len(report.alarms) == 1 else 's'} raised")
     if report.usage:
-        total = sum(line.usd for line in report.usage)
-        share = report.usage[0].usd / total if total else 0
+        total = sum(line.usd or 0 for line in report.usage)
+        share = (report.usage[0].usd or 0) / total if total else 0
         part = "nearly all" if share > 0.99 else f"{share:.0%}"
         figure = f"$ {total:,.0f}" if total >= 10 else f"$ {total:,.2f}"
         yield Fact(figure=figure, what=f"estimated cost on AWS; {part} of it the {report.usage[0].what}")

@@ -1,67 +1,68 @@
-"""What a month cost: its trainings against the budget, preflights, the endpoint, a thousand predictions, and what else
-ran or is stored.
+"""One table of what a workload costs: a month's work, the endpoint, what is stored, and what is billed while nothing
+happens.
 
-All figures are estimates, not bills. `reserved` is what the budget counted when a run began: an upper bound with every
-job at its longest runtime. `estimated` is the time that SageMaker reports as billed, times the list prices of
-millrace/workload/prices.py for the most expensive region."""
+All figures are estimates at list prices, not bills. Runs are estimated by the time that SageMaker reports as billed."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from itertools import takewhile
+from itertools import islice, takewhile
+from typing import Any
+
+from botocore.exceptions import ClientError
 
 from console.environment import Environment
 from console.queries.decisions import find_days, size_of_decisions
 from console.queries.executions import list_executions
-from console.queries.storage_cost import storage_line
 from console.queries.usage import (
+    DAY_S,
     JOBS,
     CostLine,
     Job,
-    ServingCost,
-    function_line,
+    by_price,
+    endpoint_lines,
+    function_lines,
     job_lines,
     jobs_of,
-    now_at,
-    serving_cost,
+    live_fleet,
+    priced,
 )
 from console.queries.versions import registry_of, state_of
+from millrace.aws.objects import entries_below
 from millrace.errors import EnvironmentNotFoundError
-from millrace.names import WorkloadNames
+from millrace.names import VARIANT, WorkloadNames
+from millrace.operations.alarms import ALARMS, USD_PER_COMPOSITE, USD_PER_METRIC
 from millrace.state.budget import MonthlyBudget
 from millrace.timestamps import next_month, parse_utc
 from millrace.workload.declaration import Workload
+from millrace.workload.prices import RATES
 
 BESIDE = ("monitor", "score")
 """The machines with jobs, beside `train`, whose runs a budget counts, and `release`, whose jobs are preflights."""
 MOST_BYTES = 256 * 2**20
 """A month's decisions are only counted up to this size. Beyond it the price of a thousand predictions is not known."""
+BUCKETS = ("landing", "lake", "artefacts")
+"""The buckets in which each workload has a folder of its name."""
+MOST_OBJECTS = 200_000
+"""If a bucket has more objects, the size is not known. One call lists a thousand."""
+LIVE = "live"
+"""The alias of a prediction function that is ready before its first request, by `prediction_starts` in `cdk.json`."""
+FREE_DASHBOARDS = 3
+"""How many dashboards an account has free."""
+POLLERS, POLL_S, MONTH_S = 5, 20, 30 * 24 * 3600
+"""Lambda reads an empty queue with five long polls of 20 seconds at once.
 
-
-@dataclass(frozen=True, kw_only=True)
-class RunCost:
-    """The cost of one training run, or of a job that a person started."""
-
-    run: str
-    """The name of the train execution, of the tuning job or of the experiment."""
-    version: str | None
-    """The model version that it registered; None if it registered none."""
-    jobs: int
-    billed_s: float
-    """Seconds that SageMaker billed, summed over all its jobs and instances."""
-    estimated_usd: float
-    reserved_usd: float
-
-
-@dataclass(frozen=True, kw_only=True)
-class PreflightCost:
-    """The cost of the jobs that start a version before its endpoint. No budget counts them: they train nothing."""
-
-    jobs: int
-    billed_s: float
-    estimated_usd: float
+https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-scaling.html"""
+IDLE_DAYS = 7
+"""An endpoint without a request for this many days is idle."""
+LOOK_BACK_DAYS = 90
+"""How many days back the last request is searched. Without a request in them, the endpoint counts as never called."""
+HOURS_PER_MONTH = 730
+"""An average month: 365 days in 12 months."""
+ALTERNATIVES = "docs/releases.md#an-endpoint-that-nobody-calls"
+"""Where it is written what can be done about an idle endpoint."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,12 +74,36 @@ class MonthCost:
     budget_usd: float
     reserved_usd: float
     """The sum that the month's runs have reserved."""
-    runs: tuple[RunCost, ...]
-    preflights: PreflightCost
-    serving: ServingCost | None
-    """The cost of the present endpoint; None if there is none, or if it was made after the month."""
-    others: tuple[CostLine, ...]
-    """Monitors, batch scoring, functions, and what is stored now; the most expensive first."""
+    lines: tuple[CostLine, ...]
+    """What the month's work cost, the most expensive first; then what a month costs while nothing happens."""
+    predictions: int | None
+    """How many predictions there were about days of the month; None if they are too many bytes to count."""
+    idle: IdleEndpoint | None
+
+    @property
+    def usd_per_1000(self) -> float | None:
+        """The endpoint's price of a thousand predictions; None if either is not known."""
+        usd = sum(line.usd or 0 for line in self.lines if line.what == "endpoint")
+        return usd / self.predictions * 1000 if usd and self.predictions else None
+
+    def sum(self, *billed: str) -> float:
+        """The sum of the lines that are billed like this."""
+        return sum(line.usd or 0 for line in self.lines if line.billed in billed)
+
+
+@dataclass(frozen=True, kw_only=True)
+class IdleEndpoint:
+    """A live endpoint without a request for `IDLE_DAYS` days or more."""
+
+    endpoint: str
+    days: int
+    """Whole days since the last request; since the endpoint was made if there was none."""
+    usd_per_month: float
+    """US dollars a month for its present instances; an upper bound."""
+
+    @property
+    def sentence(self) -> str:
+        return f"no request for {self.days} days, at {self.usd_per_month:.2f} USD a month ({ALTERNATIVES})"
 
 
 def find_cost(environment: Environment, names: WorkloadNames, workload: Workload, *, month: str = "") -> MonthCost:
@@ -87,11 +112,9 @@ def find_cost(environment: Environment, names: WorkloadNames, workload: Workload
 
     Raises EnvironmentNotFoundError if the text is not a month."""
     spends = MonthlyBudget(state_of(environment, names)).months()
-    now = now_at(environment)
+    now = environment.now()
     wanted = month or max(spends, default=f"{now:%Y-%m}")
     first = _first_of(wanted)
-    # Runs are matched by name: with the version that they registered, and with the jobs that they started.
-    versions = {package.metadata.get("run", ""): package.version for package in registry_of(environment, names).all()}
     spent = spends.get(wanted)
     runs = {_name(arn): float(usd) for arn, usd in (spent.runs if spent else {}).items()}
     releases = _begun(environment, names, "release", first)
@@ -99,21 +122,21 @@ def find_cost(environment: Environment, names: WorkloadNames, workload: Workload
     jobs = list(jobs_of(environment, JOBS, [*runs, *releases, *beside], since=first))
     # The month may not be over yet.
     end = min(now, next_month(first))
-    serving = serving_cost(environment, names, first, end)
-    others = [
+    work = by_price(
+        *_training_lines(environment, names, runs, jobs),
+        *job_lines((job for job in jobs if job.run in releases), what="preflight"),
         *job_lines(job for job in jobs if job.run in beside),
-        # `function_line` reads up to one day after the moment that it is given.
-        function_line(environment, names, first, end - timedelta(days=1)),
-        storage_line(environment, names),
-    ]
+        *endpoint_lines(environment, names, first, end),
+        # `function_lines` reads up to one day after the moment that it is given.
+        *function_lines(environment, names, first, end - timedelta(days=1)),
+    )
     return MonthCost(
         month=wanted,
         budget_usd=workload.budget.monthly_usd,
         reserved_usd=float(spent.usd) if spent else 0.0,
-        runs=tuple(_run(run, usd, versions, [job for job in jobs if job.run == run]) for run, usd in runs.items()),
-        preflights=_preflights([job for job in jobs if job.run in releases]),
-        serving=serving and replace(serving, predictions=_predictions(environment, names, first)),
-        others=tuple(sorted(filter(None, others), key=lambda line: -line.usd)),
+        lines=(*work, *find_monthly(environment, names)),
+        predictions=_predictions(environment, names, first),
+        idle=find_idle(environment, names),
     )
 
 
@@ -130,29 +153,30 @@ def _name(arn: str) -> str:
     return arn.rpartition(":")[2].rpartition("/")[2]
 
 
-def _run(run: str, reserved_usd: float, versions: Mapping[str, str], jobs: Sequence[Job]) -> RunCost:
-    return RunCost(
-        run=run,
-        version=versions.get(run),
-        jobs=len(jobs),
-        billed_s=sum(job.billed_s for job in jobs),
-        estimated_usd=sum(job.usd for job in jobs),
-        reserved_usd=reserved_usd,
-    )
+def _training_lines(
+    environment: Environment, names: WorkloadNames, runs: Mapping[str, float], jobs: Iterable[Job]
+) -> Iterator[CostLine]:
+    """A line for each run that reserved budget: `train` executions, and what a person started."""
+    versions = {package.metadata.get("run", ""): package.version for package in registry_of(environment, names).all()}
+    for run, reserved_usd in runs.items():
+        own = [job for job in jobs if job.run == run]
+        version = f", version {versions[run]}" if run in versions else ""
+        yield CostLine(
+            what="training",
+            which=f"{run}{version}",
+            count=sum(job.billed_s for job in own),
+            unit="seconds",
+            usd=sum(job.usd for job in own),
+            reserved_usd=reserved_usd,
+        )
 
 
 def _begun(environment: Environment, names: WorkloadNames, machine: str, first: datetime) -> set[str]:
     """The names of the machine's executions that began in the month."""
-    found = list_executions(environment.client("stepfunctions"), names, machine) or ()
     # The newest first.
-    since = takewhile(lambda one: one["startDate"] >= first, found)
-    return {one["name"] for one in since if one["startDate"] < next_month(first)}
-
-
-def _preflights(jobs: Sequence[Job]) -> PreflightCost:
-    return PreflightCost(
-        jobs=len(jobs), billed_s=sum(job.billed_s for job in jobs), estimated_usd=sum(job.usd for job in jobs)
-    )
+    listed = list_executions(environment.client("stepfunctions"), names, machine) or ()
+    since = takewhile(lambda each: each["startDate"] >= first, listed)
+    return {each["name"] for each in since if each["startDate"] < next_month(first)}
 
 
 def _predictions(environment: Environment, names: WorkloadNames, first: datetime) -> int | None:
@@ -161,3 +185,195 @@ def _predictions(environment: Environment, names: WorkloadNames, first: datetime
     if size_of_decisions(environment, names, f"{first:%Y-%m}") > MOST_BYTES:
         return None
     return sum(len(day.decisions) for day in find_days(environment, names, first=first.date(), last=last))
+
+
+def find_monthly(environment: Environment, names: WorkloadNames) -> tuple[CostLine, ...]:
+    """What a month costs whether anything happens or not, as far as it is above 0, for what is deployed now.
+
+    The stage's key and alarms belong to no workload."""
+    return (*storage_lines(environment, names), *find_standing(environment, names), *mlflow_lines(environment, names))
+
+
+def storage_lines(environment: Environment, names: WorkloadNames) -> tuple[CostLine, ...]:
+    """What is stored now, without replaced versions. Empty if it cannot be listed, or if a bucket has more than
+    MOST_OBJECTS objects."""
+    s3, sizes = environment.client("s3"), list[int]()
+    for purpose in BUCKETS:
+        entries = entries_below(s3, names.platform.bucket(purpose), f"{names.workload}/")
+        try:
+            own = [entry["Size"] for entry in islice(entries, MOST_OBJECTS + 1)]
+        except ClientError:
+            return ()
+        if len(own) > MOST_OBJECTS:
+            return ()
+        sizes += own
+    line = priced("storage", sum(sizes) / 1e9, "GB", "stored GB month")
+    return (replace(line, which=f"{len(sizes):,} objects", billed="monthly"),)
+
+
+def find_standing(environment: Environment, names: WorkloadNames) -> tuple[CostLine, ...]:
+    """The resources of the workload that are billed by the month."""
+    cloudwatch, functions = environment.client("cloudwatch"), environment.client("lambda")
+    metric, composite = find_alarms(cloudwatch, names)
+    boards = [
+        entry["DashboardName"]
+        for page in cloudwatch.get_paginator("list_dashboards").paginate()
+        for entry in page["DashboardEntries"]
+    ]
+    polled = [
+        mapping
+        for page in functions.get_paginator("list_event_source_mappings").paginate()
+        for mapping in page["EventSourceMappings"]
+        if f":function:{names.prefix}-" in mapping["FunctionArn"] and mapping.get("State") != "Disabled"
+    ]
+    own = {names.alarm(name) for name in ALARMS}
+    return standing(
+        queue_metrics=sum(metrics_of(alarm) for alarm in metric if alarm["AlarmName"] in own),
+        endpoint_metrics=sum(metrics_of(alarm) for alarm in metric if alarm["AlarmName"] not in own),
+        composites=len(composite),
+        # The dashboards that are not free, shared evenly among all.
+        dashboards=max(0, len(boards) - FREE_DASHBOARDS) / len(boards) if names.dashboard in boards else 0,
+        polled=len(polled),
+        ready=find_ready(functions, names),
+    )
+
+
+def find_alarms(cloudwatch: Any, names: WorkloadNames) -> tuple[list[Any], list[Any]]:
+    """Metric alarms and composite alarms, also those by which target tracking scales the endpoint. `cloudwatch` is
+    boto3's client."""
+    listed = cloudwatch.get_paginator("describe_alarms")
+    pages = [
+        page
+        for prefix in (f"{names.prefix}-", names.scaling_alarms)
+        for page in listed.paginate(AlarmNamePrefix=prefix, AlarmTypes=["MetricAlarm", "CompositeAlarm"])
+    ]
+    metric, composite = (
+        [alarm for page in pages for alarm in page.get(kind, [])] for kind in ("MetricAlarms", "CompositeAlarms")
+    )
+    return metric, composite
+
+
+def find_ready(client: Any, names: WorkloadNames) -> Mapping[str, float]:
+    """The GB of memory that Lambda keeps ready for the alias of the prediction function, by the rate that it is billed
+    at; empty if nothing is. `client` is boto3's Lambda client."""
+    function = {"FunctionName": names.function("prediction")}
+    try:
+        version = client.get_alias(**function, Name=LIVE)["FunctionVersion"]
+    except client.exceptions.ResourceNotFoundException:
+        return {}
+    made = client.get_function_configuration(**function, Qualifier=version)
+    try:
+        kept = client.get_provisioned_concurrency_config(**function, Qualifier=LIVE)
+    except client.exceptions.ProvisionedConcurrencyConfigNotFoundException:
+        kept = {}
+    copies = {
+        "snapshot": int(made.get("SnapStart", {}).get("OptimizationStatus") == "On"),
+        "provisioned": kept.get("RequestedProvisionedConcurrentExecutions", 0),
+    }
+    return {f"lambda {kind} GB second": made["MemorySize"] / 1024 * number for kind, number in copies.items() if number}
+
+
+def standing(
+    *,
+    queue_metrics: int,
+    endpoint_metrics: int,
+    composites: int,
+    dashboards: float,
+    polled: int,
+    ready: Mapping[str, float] | None = None,
+) -> tuple[CostLine, ...]:
+    """The lines for so many of each resource.
+
+    `dashboards` is the workload's share of the account's dashboards beyond the free ones; `ready` is as `find_ready`
+    returns it."""
+    # Requests of one queue in a month.
+    polls = POLLERS * MONTH_S / POLL_S * RATES["queue request"].usd
+    lines = (
+        ("queues that functions poll", polled, "queues", polls, False),
+        ("alarms on queues", queue_metrics, "metrics", USD_PER_METRIC, False),
+        *(
+            ("prediction function kept ready", gb, f"GB of {rate.split()[1]}", MONTH_S * RATES[rate].usd, False)
+            for rate, gb in (ready or {}).items()
+        ),
+        ("alarms of the endpoint", endpoint_metrics, "metrics", USD_PER_METRIC, True),
+        ("composite alarms", composites, "alarms", USD_PER_COMPOSITE, True),
+        ("dashboard beyond three of the account", dashboards, "dashboards", RATES["dashboard month"].usd, True),
+    )
+    return tuple(
+        CostLine(
+            what=what,
+            count=count,
+            unit=unit,
+            usd=count * usd,
+            billed="monthly with an endpoint" if endpoint else "monthly",
+        )
+        for what, count, unit, usd, endpoint in lines
+        if count
+    )
+
+
+def metrics_of(alarm: Mapping[str, Any]) -> int:
+    """How many metrics an alarm reads, as the API or a template describes it."""
+    queries: Iterable[Mapping[str, Any]] = alarm.get("Metrics") or ()
+    # An alarm on one metric has no list of queries.
+    return sum("MetricStat" in query for query in queries) or 1
+
+
+def mlflow_lines(environment: Environment, names: WorkloadNames) -> tuple[CostLine, ...]:
+    """The MLflow of SageMaker that the function `tracking` writes to, without what it stores; empty if there is none.
+
+    All workloads and stages that name it share it. A stopped server bills no hours."""
+    client = environment.client("lambda")
+    try:
+        made = client.get_function_configuration(FunctionName=names.function("tracking"))
+    except client.exceptions.ResourceNotFoundException:
+        return ()
+    uri: str = made["Environment"].get("Variables", {}).get("MILLRACE_TRACKING_URI", "")
+    # The address is an ARN: `arn:aws:sagemaker:…:mlflow-tracking-server/<name>`.
+    kind, _, name = uri.rpartition(":")[2].partition("/")
+    if kind not in ("mlflow-app", "mlflow-tracking-server"):
+        return ()
+    which, hours, rate = name, 0, RATES.get("mlflow-app month")
+    if kind == "mlflow-tracking-server":
+        server = environment.client("sagemaker").describe_mlflow_tracking_server(TrackingServerName=name)
+        which, hours = f"{name}, {server['TrackingServerSize']}", HOURS_PER_MONTH * (server["IsActive"] == "Active")
+        rate = RATES.get(f"mlflow {server['TrackingServerSize']} hour")
+    usd = hours * rate.usd if rate else None if hours else 0.0
+    return (
+        CostLine(
+            what=kind.replace("-", " "), which=which, count=hours, unit="hours", usd=usd, billed="monthly for all"
+        ),
+    )
+
+
+def find_idle(environment: Environment, names: WorkloadNames) -> IdleEndpoint | None:
+    """The workload's idle endpoint. None if there is no live endpoint, or if it was made or called less than IDLE_DAYS
+    days ago.
+
+    A release sends its own requests to the challenger, so all requests to the live endpoint come from callers."""
+    fleet, now = live_fleet(environment, names), environment.now()
+    if fleet is None or now - fleet.created < timedelta(days=IDLE_DAYS):
+        return None
+    # An endpoint that was replaced may have requests from before it was made, so the later of both counts.
+    days = (now - max(fleet.created, _last_request(environment, names, now) or fleet.created)).days
+    if days < IDLE_DAYS:
+        return None
+    return IdleEndpoint(endpoint=names.endpoint, days=days, usd_per_month=fleet.usd_per_hour * HOURS_PER_MONTH)
+
+
+def _last_request(environment: Environment, names: WorkloadNames, now: datetime) -> datetime | None:
+    """The end of the last day (UTC) with a request; None if there is none within LOOK_BACK_DAYS days."""
+    midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)
+    dimensions = {"EndpointName": names.endpoint, "VariantName": VARIANT}
+    answer = environment.client("cloudwatch").get_metric_statistics(
+        Namespace="AWS/SageMaker",
+        MetricName="Invocations",
+        Dimensions=[{"Name": name, "Value": value} for name, value in dimensions.items()],
+        StartTime=midnight - timedelta(days=LOOK_BACK_DAYS),
+        EndTime=now,
+        Period=DAY_S,
+        Statistics=["Sum"],
+    )
+    days: list[datetime] = [point["Timestamp"] for point in answer["Datapoints"] if point["Sum"] > 0]
+    # A point stands for the day that begins at its time. The request may have come at the day's end.
+    return min(max(days) + timedelta(days=1), now) if days else None

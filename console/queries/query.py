@@ -14,16 +14,12 @@ import boto3
 from botocore.exceptions import ClientError
 
 from console.environment import Environment
-from console.queries.usage import Rate
 from millrace.errors import QueryError
+from millrace.workload.prices import RATES
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-SCANNED = Rate(
-    usd=5.0 / 1e12, source="athena.guide/articles/athena-basics-pricing-model, of a byte", as_of="2026-11-21"
-)
-"""The price of a byte that a query reads."""
 LEAST_BYTES, BILLED_BYTES = 10_000_000, 1_000_000
 """A query is billed for LEAST_BYTES at least; more is rounded up to a multiple of BILLED_BYTES."""
 POLL_S = 0.2
@@ -93,7 +89,7 @@ def run_query(environment: Environment, sql: str) -> Answer:
 
 def price(scanned: int) -> float:
     """The price in US dollars of a query that read so many bytes."""
-    return SCANNED.usd * max(LEAST_BYTES, math.ceil(scanned / BILLED_BYTES) * BILLED_BYTES)
+    return RATES["scanned byte"].usd * max(LEAST_BYTES, math.ceil(scanned / BILLED_BYTES) * BILLED_BYTES)
 
 
 def find_tables(environment: Environment, *, workload: str = "") -> tuple[KnownTable, ...]:

@@ -31,7 +31,7 @@ from console.queries.newest_examples import examples_of_newest
 from console.queries.quarantine import ReasonCount, count_reasons, find_rows
 from console.queries.training_curves import Epoch, read_epochs
 from console.queries.unjudged import find_unjudged
-from console.queries.usage import CostLine, find_usage, now_at
+from console.queries.usage import CostLine, find_usage
 from console.queries.versions import ModelVersion, audit_of, find_versions, read_evaluation
 from console.queries.withdrawals import Withdrawal, find_withdrawals
 from millrace.evaluation.report import ErrorMeaning, Evaluation
@@ -108,7 +108,7 @@ def read_report(environment: Environment, names: WorkloadNames, *, question: str
     """Read everything that the report shows. It takes about four calls for each execution, version and drop.
 
     Raises EnvironmentNotFoundError if the workload is not deployed."""
-    s3, now = environment.client("s3"), now_at(environment)
+    s3, now = environment.client("s3"), environment.now()
     runs = executions(environment.client("stepfunctions"), names, limit=MOST_RUNS)
     # Executions come first: drops, monitor runs and alarms are all read from them.
     by_machine = {machine: [run for run in runs if run.machine == machine] for machine in {run.machine for run in runs}}

@@ -1,21 +1,22 @@
 """The work of a workload that AWS bills, at list prices: jobs, the live endpoint, functions, state machines.
 
-All figures are estimates: the time that SageMaker and Lambda report, times the prices of millrace/workload/prices.py
-and of the table below. What every account has free is not taken off."""
+All figures are estimates: the time that SageMaker and Lambda report, times the prices of `millrace.workload.prices`."""
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any, Literal
 
+from console.columns import column
 from console.environment import Environment
 from console.queries.executions import Execution
+from console.words import units
 from millrace.aws.endpoints import find_endpoint
 from millrace.names import WorkloadNames, hash_of_run
-from millrace.workload.prices import PRICES, REGION_FACTOR, usd_per_hour
+from millrace.workload.prices import PRICES, RATES, REGION_FACTOR, usd_per_hour
 
 MOST_DAYS = 366
 """The longest period of a query, in days. GetMetricData returns at most 100,800 points per call; a metric has one a
@@ -32,17 +33,27 @@ JOBS: Mapping[JobKind, tuple[tuple[str, ...], str, str]] = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class Rate:
-    """The price of one unit, its source, and the date on which it was read."""
+class CostLine:
+    """One line of the table of costs: so many units of something, and their price."""
 
-    usd: float
-    source: str
-    as_of: str
-
-
-LAMBDA_REQUEST = Rate(usd=0.20 / 1e6, source="aws.amazon.com/lambda/pricing, eu-west-1, Arm", as_of="2026-11-20")
-LAMBDA_GB_S = Rate(usd=0.0000133334, source="aws.amazon.com/lambda/pricing, eu-west-1, Arm", as_of="2026-11-20")
-TRANSITION = Rate(usd=0.025 / 1e3, source="aws.amazon.com/step-functions/pricing, eu-west-1", as_of="2026-11-20")
+    what: str = column()
+    """`endpoint`, `training`, `functions`, `storage`, …"""
+    which: str = column(default="")
+    """Of what exactly: instances, jobs, a run with its version."""
+    count: float = column(units)
+    unit: str = column()
+    """`seconds`, `instance hours`, `GB`, …"""
+    usd: float | None = column("{:,.4f}".format)
+    """None if it has no known price."""
+    since: datetime | None = column("{:%Y-%m-%d %H:%M}".format, default=None)
+    """When it began; None if that is not within the period of the table."""
+    billed: Literal["once", "monthly", "monthly with an endpoint", "monthly for all"] = column(default="once")
+    """`once`: for work that was done. Else a month's price whether anything happens or not: `with an endpoint` for what
+    a teardown of the endpoint removes, `for all` for what several workloads share."""
+    reserved_usd: float | None = column("{:,.2f}".format, heading="at most", default=None)
+    """What the budget counted when the run began: an upper bound with every job at its longest runtime."""
+    source: str = ""
+    """Where the price was read, and when."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,58 +86,28 @@ class Fleet:
         return usd_per_hour(self.instance) * self.count
 
 
-@dataclass(frozen=True, kw_only=True)
-class ServingCost:
-    """The cost of the live endpoint in a period, as if it had always had its present instances."""
-
-    instance: str
-    count: int
-    hours: float
-    usd: float
-    since: datetime | None
-    """When the endpoint was made, if that is within the period. What an endpoint before it cost is not known here."""
-    predictions: int | None = None
-    """How many predictions there were about days of the month; None if they were not counted."""
-
-    @property
-    def usd_per_1000(self) -> float | None:
-        return self.usd / self.predictions * 1000 if self.predictions else None
-
-
-@dataclass(frozen=True, kw_only=True)
-class CostLine:
-    """One kind of work over the whole time of the given executions."""
-
-    what: Literal["endpoint", "training", "processing", "transform", "functions", "state machines", "storage"]
-    instance: str
-    """The instance type; empty if there is none."""
-    count: int
-    """A number of instances of the endpoint, jobs, calls of functions, transitions between states, or objects."""
-    amount: float
-    """Hours of the endpoint, seconds of jobs, GB-seconds of functions, or stored GB. 0 for state machines."""
-    usd: float
-    source: str
-    """Where the price was read, and when."""
-
-
 def find_usage(environment: Environment, names: WorkloadNames, runs: Sequence[Execution]) -> tuple[CostLine, ...]:
     """One line for each kind of work since the first of the executions began, the most expensive first."""
     if not runs:
         return ()
-    first, now = min(run.started for run in runs), now_at(environment)
-    serving = serving_cost(environment, names, first, now)
-    lines = [
-        *([_endpoint_line(serving)] if serving else []),
+    first, now = min(run.started for run in runs), environment.now()
+    return by_price(
+        *endpoint_lines(environment, names, first, now),
         *job_lines(jobs_of(environment, JOBS, [run.name for run in runs], since=first)),
-        function_line(environment, names, first, now),
-        _transition_line(sum(run.transitions for run in runs)),
-    ]
-    return tuple(sorted(lines, key=lambda line: -line.usd))
+        *function_lines(environment, names, first, now),
+        priced("state machines", sum(run.transitions for run in runs), "transitions", "state transition"),
+    )
 
 
-def now_at(environment: Environment) -> datetime:
-    """The environment's own time: the clock of a local cloud can be moved."""
-    return environment.cloud.now() if environment.cloud else datetime.now(UTC)
+def by_price(*lines: CostLine) -> tuple[CostLine, ...]:
+    """The lines, the most expensive first."""
+    return tuple(sorted(lines, key=lambda line: -(line.usd or 0)))
+
+
+def priced(what: str, count: float, unit: str, rate: str) -> CostLine:
+    """The line for so many units at a price of RATES."""
+    price = RATES[rate]
+    return CostLine(what=what, count=count, unit=unit, usd=count * price.usd, source=f"{price.source}, {price.as_of}")
 
 
 def jobs_of(
@@ -175,6 +156,22 @@ def _job_names(sagemaker: Any, kind: JobKind, since: datetime) -> Iterator[str]:
             yield summary[f"{kind.title()}JobName"]
 
 
+def job_lines(jobs: Iterable[Job], *, what: str = "") -> Iterator[CostLine]:
+    """One line for each kind of job and instance type; all are called `what` if that is given."""
+    groups: dict[tuple[JobKind, str], list[Job]] = defaultdict(list)
+    for job in jobs:
+        groups[job.kind, job.instance].append(job)
+    for (kind, instance), alike in groups.items():
+        yield CostLine(
+            what=what or kind,
+            which=f"{len(alike)} job{'s' if len(alike) > 1 else ''} on {instance}",
+            count=sum(job.billed_s for job in alike),
+            unit="seconds",
+            usd=sum(job.usd for job in alike),
+            source=_instance_source(instance),
+        )
+
+
 def live_fleet(environment: Environment, names: WorkloadNames) -> Fleet | None:
     """The instances of the live endpoint; None if there is none."""
     sagemaker = environment.client("sagemaker")
@@ -189,52 +186,27 @@ def live_fleet(environment: Environment, names: WorkloadNames) -> Fleet | None:
     )
 
 
-def serving_cost(environment: Environment, names: WorkloadNames, first: datetime, end: datetime) -> ServingCost | None:
-    """The cost of the endpoint from `first`, or from its creation, to `end`.
+def endpoint_lines(
+    environment: Environment, names: WorkloadNames, first: datetime, end: datetime
+) -> tuple[CostLine, ...]:
+    """The endpoint from `first`, or from its creation, to `end`, as if it had always had its present instances.
 
-    None if the endpoint does not exist, or if it was made after `end`."""
+    Empty if the endpoint does not exist, or if it was made after `end`. What an endpoint before it cost is not known
+    here."""
     fleet = live_fleet(environment, names)
     hours = (end - max(first, fleet.created)).total_seconds() / 3600 if fleet else 0
     if fleet is None or hours <= 0:
-        return None
-    return ServingCost(
-        instance=fleet.instance,
-        count=fleet.count,
-        hours=hours,
+        return ()
+    line = CostLine(
+        what="endpoint",
+        which=f"{fleet.count} × {fleet.instance}",
+        count=fleet.count * hours,
+        unit="instance hours",
         usd=fleet.usd_per_hour * hours,
         since=fleet.created if fleet.created > first else None,
+        source=_instance_source(fleet.instance),
     )
-
-
-def _endpoint_line(serving: ServingCost) -> CostLine:
-    return CostLine(
-        what="endpoint",
-        instance=serving.instance,
-        count=serving.count,
-        amount=serving.hours,
-        usd=serving.usd,
-        source=_instance_source(serving.instance),
-    )
-
-
-def job_lines(jobs: Iterable[Job]) -> Iterator[CostLine]:
-    """One line for each kind of job and instance type."""
-    groups: dict[tuple[JobKind, str], list[Job]] = defaultdict(list)
-    for job in jobs:
-        groups[job.kind, job.instance].append(job)
-    for (kind, instance), alike in groups.items():
-        yield _job_line(kind, instance, alike)
-
-
-def _job_line(kind: JobKind, instance: str, jobs: Sequence[Job]) -> CostLine:
-    return CostLine(
-        what=kind,
-        instance=instance,
-        count=len(jobs),
-        amount=sum(job.billed_s for job in jobs),
-        usd=sum(job.usd for job in jobs),
-        source=_instance_source(instance),
-    )
+    return (line,)
 
 
 def _instance_source(instance: str) -> str:
@@ -243,14 +215,9 @@ def _instance_source(instance: str) -> str:
     return f"{price.source}; times {REGION_FACTOR} for the most expensive region; {price.as_of}"
 
 
-def _transition_line(count: int) -> CostLine:
-    source = f"{TRANSITION.source}, {TRANSITION.as_of}"
-    return CostLine(
-        what="state machines", instance="", count=count, amount=0, usd=count * TRANSITION.usd, source=source
-    )
-
-
-def function_line(environment: Environment, names: WorkloadNames, first: datetime, now: datetime) -> CostLine:
+def function_lines(
+    environment: Environment, names: WorkloadNames, first: datetime, now: datetime
+) -> tuple[CostLine, ...]:
     """Calls and GB-seconds of the workload's functions from `first` to `now`, by Lambda's metrics."""
     pages = environment.client("lambda").get_paginator("list_functions").paginate()
     listed = [each for page in pages for each in page["Functions"]]
@@ -263,13 +230,9 @@ def function_line(environment: Environment, names: WorkloadNames, first: datetim
     # A function that was never called has no metric.
     calls = sum(sums.get((name, "Invocations"), 0.0) for name in memory_gb)
     gb_s = sum(sums.get((name, "Duration"), 0.0) / 1000 * gb for name, gb in memory_gb.items())
-    return CostLine(
-        what="functions",
-        instance="",
-        count=int(calls),
-        amount=gb_s,
-        usd=calls * LAMBDA_REQUEST.usd + gb_s * LAMBDA_GB_S.usd,
-        source=f"{LAMBDA_GB_S.source}, {LAMBDA_GB_S.as_of}",
+    return (
+        priced("functions", gb_s, "GB-seconds", "lambda GB second"),
+        priced("functions", calls, "calls", "lambda call"),
     )
 
 

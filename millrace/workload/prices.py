@@ -49,6 +49,34 @@ PRICES: tuple[Price, ...] = (
 
 
 @dataclass(frozen=True, kw_only=True)
+class Rate:
+    """The price of one unit of a service, its source, and the date on which it was read."""
+
+    usd: float
+    source: str
+    as_of: str = "2026-11-21"
+
+
+LAMBDA = "aws.amazon.com/lambda/pricing, eu-west-1, Arm"
+RATES = {
+    "lambda call": Rate(usd=0.20 / 1e6, source=LAMBDA),
+    "lambda GB second": Rate(usd=0.0000133334, source=LAMBDA),
+    "lambda snapshot GB second": Rate(usd=0.0000015046, source=f"{LAMBDA}, SnapStart, cached"),
+    "lambda provisioned GB second": Rate(usd=0.0000033334, source=f"{LAMBDA}, provisioned concurrency"),
+    "state transition": Rate(usd=0.025 / 1e3, source="aws.amazon.com/step-functions/pricing, eu-west-1"),
+    "queue request": Rate(usd=0.40 / 1e6, source="aws.amazon.com/sqs/pricing, standard queues"),
+    "dashboard month": Rate(usd=3.00, source="aws.amazon.com/cloudwatch/pricing, beyond three an account"),
+    "stored GB month": Rate(usd=0.023, source="aws.amazon.com/s3/pricing, Standard, eu-west-1"),
+    "scanned byte": Rate(usd=5.0 / 1e12, source="athena.guide/articles/athena-basics-pricing-model"),
+    # An MLflow App costs nothing for being there; the platform makes a Small tracking server.
+    "mlflow-app month": Rate(usd=0.0, source="aws.amazon.com/sagemaker/pricing, serverless MLflow"),
+    "mlflow Small hour": Rate(usd=0.642, source="public SageMaker prices in open source code, us-east-2"),
+}
+"""The prices of all that is not billed by the hour of an instance; for stored GB the dearest tier. What every account
+has free is not taken off."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Usage:
     """`count` instances of one type for `minutes` each."""
 

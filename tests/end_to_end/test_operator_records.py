@@ -148,23 +148,23 @@ def test_decisions(run: Run, lived: Lived, last_decision: str) -> None:
 def test_cost(run: Run) -> None:
     """One run in May, for whose version the month's money was reserved."""
     may = json.loads(run("cost", "--month", "1997-05", "--json").stdout)
-    (spent,) = may["runs"]
-    assert (spent["version"], spent["jobs"]) == ("2", 2)
+    lines = {line["what"]: line for line in may["lines"] if line["billed"] == "once"}
+    assert set(lines) == {"training", "processing", "functions", "endpoint"}, "nothing was scored by file in May"
+    spent, endpoint = lines["training"], lines["endpoint"]
+    assert spent["which"].endswith(", version 2")
     assert may["reserved_usd"] == pytest.approx(spent["reserved_usd"], abs=0.01)
     assert may["budget_usd"] == 50
-    assert 0 < spent["estimated_usd"] == pytest.approx(spent["billed_s"] / 3600 * usd_per_hour("ml.m5.large"))
-    assert spent["estimated_usd"] < spent["reserved_usd"]
-    serving = may["serving"]
-    assert (serving["instance"], serving["hours"]) == ("ml.m5.large", 31 * 24)
-    assert serving["predictions"] == months(SAMPLE, "1997-05", "1997-05")[0].rows.num_rows
-    assert serving["usd_per_1000"] == pytest.approx(serving["usd"] / serving["predictions"] * 1000)
-    others = {line["what"]: line for line in may["others"]}
-    assert set(others) == {"processing", "functions", "storage"}, "nothing was scored by file in May"
-    assert others["processing"]["count"] == 2
-    assert all(line["count"] and line["usd"] > 0 for line in others.values())
+    assert 0 < spent["usd"] == pytest.approx(spent["count"] / 3600 * usd_per_hour("ml.m5.large"))
+    assert spent["usd"] < spent["reserved_usd"]
+    assert (endpoint["count"], endpoint["unit"]) == (31 * 24, "instance hours")
+    assert may["predictions"] == months(SAMPLE, "1997-05", "1997-05")[0].rows.num_rows
+    assert may["usd_per_1000"] == pytest.approx(endpoint["usd"] / may["predictions"] * 1000)
+    assert lines["processing"]["which"] == "2 jobs on ml.m5.large"
+    assert all(line["count"] and line["usd"] > 0 for line in lines.values())
     assert json.loads(run("cost", "--json").stdout)["month"] == "1997-07"
     none = json.loads(run("cost", "--month", "1996-12", "--json").stdout)
-    assert (none["runs"], none["serving"], none["reserved_usd"]) == ([], None, 0)
+    assert {line["what"] for line in none["lines"] if line["billed"] == "once"} == {"functions"}
+    assert none["reserved_usd"] == 0
 
 
 def test_report(run: Run, lived: Lived, tmp_path: Path) -> None:

@@ -34,9 +34,9 @@ from console.environment import local_environment
 from console.local_cloud.local_cloud import LocalCloud, deploy, find_cloud, start_cloud, start_synthesis
 from console.local_cloud.processes import Processes
 from console.queries.answers import drops_of
+from console.queries.cost import find_standing
 from console.queries.dead_letters import find_dead_queues
 from console.queries.executions import executions
-from console.queries.standing_cost import find_standing
 from infra.stacks.ingestion import GATHERED
 from millrace.state.leases import Leases
 from millrace.state.slots import Slots
@@ -445,7 +445,8 @@ def rows_of(cloud: LocalCloud) -> int:
 
 
 def _lines(cloud: LocalCloud) -> tuple[str, ...]:
-    found = [f"{one.count} {one.what}: {one.usd:.2f} USD" for one in find_standing(local_environment(cloud), NAMES)]
+    lines = find_standing(local_environment(cloud), NAMES)
+    found = [f"{line.count} {line.what}: {line.usd or 0:.2f} USD" for line in lines]
     found += [f"endpoint {one['EndpointName']}" for one in cloud.client("sagemaker").list_endpoints()["Endpoints"]]
     return tuple(found)
 

@@ -188,7 +188,7 @@ def test_axes_have_their_units(report: WorkloadReport) -> None:
 
 
 def test_costs_add_up(report: WorkloadReport) -> None:
-    total = sum(line.usd for line in report.usage)
+    total = sum(line.usd or 0 for line in report.usage)
     assert f'<td class="number strong">{total:.2f}</td>' in page(report)
 
 

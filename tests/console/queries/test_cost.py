@@ -1,9 +1,75 @@
-"""The cost of a month has the jobs of every machine. `tests/end_to_end/test_operator_records.py` reads one."""
+"""The table of costs: which jobs belong to a month, what a month costs while nothing happens, an idle endpoint."""
 
 from __future__ import annotations
 
-from console.queries.cost import BESIDE
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+from botocore.stub import Stubber
+from moto import mock_aws
+from moto.sagemaker.models import sagemaker_backends
+
+from console.environment import Environment
+from console.local_cloud.local_cloud import ACCOUNT, PLATFORM, REGION
+from console.queries import cost, usage
+from console.queries.cost import (
+    BESIDE,
+    BUCKETS,
+    HOURS_PER_MONTH,
+    MonthCost,
+    find_cost,
+    find_idle,
+    find_ready,
+    metrics_of,
+    mlflow_lines,
+    standing,
+    storage_lines,
+)
+from console.queries.usage import CostLine, Fleet, Job, endpoint_lines
+from console.queries.versions import state_of
+from infra.rules.assembly import Stack, read, tasks
+from millrace.errors import EnvironmentNotFoundError
+from millrace.names import Platform, WorkloadNames, hash_of_run
+from millrace.operations.alarms import ALARMS, ENDPOINT_ALARMS
+from millrace.state.budget import MonthlyBudget
+from millrace.timestamps import parse_utc
+from millrace.workload.load import load_workload
+from millrace.workload.prices import usd_per_hour
+from tests.credentials import set_credentials
+from tests.infra.conftest import ELECTRICITY, synthesized
 from tests.infra.machines.contexts import DEFINITIONS, all_states, context_of
+from tests.state_table import create_table
+
+NAMES = WorkloadNames(platform=PLATFORM, workload="electricity")
+DEV = WorkloadNames(platform=Platform(stage="dev", account=ACCOUNT, region=REGION), workload="electricity")
+WORKLOAD = load_workload(Path("workloads/electricity"))
+KEYS = {"aws_access_key_id": "local", "aws_secret_access_key": "local", "region_name": REGION}
+ROLE = f"arn:aws:iam::{ACCOUNT}:role/machine-role"
+CLUSTER = {"InstanceType": "ml.m5.large", "InstanceCount": 1, "VolumeSizeInGB": 10}
+MOST_USD = 1.00
+"""The most that a workload without an endpoint costs while nothing happens."""
+
+
+@pytest.fixture
+def environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[Environment]:
+    set_credentials(monkeypatch)
+    with mock_aws():
+        made = Environment(platform=PLATFORM, client=lambda name: boto3.client(name, region_name=REGION))
+        for purpose in BUCKETS:
+            place = {"LocationConstraint": REGION}
+            made.client("s3").create_bucket(Bucket=PLATFORM.bucket(purpose), CreateBucketConfiguration=place)
+        for table in (PLATFORM.state_table, PLATFORM.audit_table):
+            create_table(made.client("dynamodb"), table)
+        made.client("sagemaker").create_model_package_group(ModelPackageGroupName=NAMES.package_group)
+        yield made
+
+
+def lines_of(found: MonthCost, what: str) -> list[CostLine]:
+    return [line for line in found.lines if line.what == what]
 
 
 def test_each_machine_that_runs_jobs_is_in_the_cost_of_a_month() -> None:
@@ -11,5 +77,250 @@ def test_each_machine_that_runs_jobs_is_in_the_cost_of_a_month() -> None:
         name: [str(state.get("Resource")) for state in all_states(define(context_of())).values()]
         for name, define in DEFINITIONS.items()
     }
-    with_jobs = {name for name, found in resources.items() if any("Job.sync" in one for one in found)}
+    with_jobs = {name for name, found in resources.items() if any("Job.sync" in each for each in found)}
     assert with_jobs == {"train", "release", *BESIDE}
+
+
+def test_without_a_month_it_is_the_last_one_with_a_run(environment: Environment) -> None:
+    found = find_cost(environment, NAMES, WORKLOAD)
+    assert (found.month, lines_of(found, "training")) == (f"{datetime.now(UTC):%Y-%m}", [])
+    budget = MonthlyBudget(state_of(environment, NAMES))
+    budget.reserve(1.5, arn="arn:x:failed-early", as_of=parse_utc("1997-05-03T00:00:00Z"), monthly_usd=50)
+    may = find_cost(environment, NAMES, WORKLOAD)
+    assert (may.month, may.reserved_usd, may.budget_usd) == ("1997-05", 1.5, 50)
+    (run,) = lines_of(may, "training")
+    assert (run.which, run.count, run.usd, run.reserved_usd) == ("failed-early", 0, 0, 1.5)
+    with pytest.raises(EnvironmentNotFoundError, match="--month"):
+        find_cost(environment, NAMES, WORKLOAD, month="May")
+
+
+def test_the_preflight_of_a_release_counts_in_its_month_alone(environment: Environment) -> None:
+    states, sagemaker = environment.client("stepfunctions"), environment.client("sagemaker")
+    definition = '{"StartAt": "A", "States": {"A": {"Type": "Wait", "Seconds": 600, "End": true}}}'
+    states.create_state_machine(name=NAMES.machine("release"), definition=definition, roleArn=ROLE)
+    started = states.start_execution(stateMachineArn=NAMES.machine_arn("release"))["executionArn"]
+    for name in (f"{hash_of_run(started.rpartition(':')[2])}-0-0", "another"):
+        sagemaker.create_processing_job(
+            ProcessingJobName=name,
+            AppSpecification={"ImageUri": "i"},
+            RoleArn=ROLE,
+            ProcessingResources={"ClusterConfig": CLUSTER},
+        )
+        # moto keeps neither.
+        job = sagemaker_backends[ACCOUNT][REGION].processing_jobs[name]
+        job.processing_resources = {"ClusterConfig": CLUSTER}
+        job.processing_start_time = job.processing_end_time - timedelta(seconds=90)
+    (line,) = lines_of(find_cost(environment, NAMES, WORKLOAD), "preflight")
+    assert (line.count, line.unit) == (90, "seconds")
+    assert line.usd == pytest.approx(usd_per_hour("ml.m5.large") * 90 / 3600)
+    assert lines_of(find_cost(environment, NAMES, WORKLOAD, month="1997-05"), "preflight") == []
+
+
+def test_each_job_by_hand_belongs_to_what_reserved_it(environment: Environment) -> None:
+    """A model that is registered takes no training, a tuning many: each reserves an amount of its own."""
+    now = datetime.now(UTC)
+    tuning = NAMES.by_hand("tune", now)
+    reserved = {
+        NAMES.execution_arn("train", "trained"): 1.5,
+        NAMES.platform.arn("sagemaker", f"hyper-parameter-tuning-job/{tuning}"): 4.0,
+    }
+    for arn, usd in reserved.items():
+        assert MonthlyBudget(state_of(environment, NAMES)).reserve(usd, arn=arn, as_of=now, monthly_usd=50)
+    for name in (f"{tuning}-001-abc", f"{tuning}-002-def", "another"):
+        environment.client("sagemaker").create_training_job(
+            TrainingJobName=name,
+            AlgorithmSpecification={"TrainingImage": "i", "TrainingInputMode": "File"},
+            RoleArn=ROLE,
+            OutputDataConfig={"S3OutputPath": "s3://b/"},
+            ResourceConfig=CLUSTER,
+            StoppingCondition={"MaxRuntimeInSeconds": 60},
+        )
+        sagemaker_backends[ACCOUNT][REGION].training_jobs[name].billable_time_in_seconds = 60
+    found = {line.which: line for line in lines_of(find_cost(environment, NAMES, WORKLOAD), "training")}
+    assert {which: line.reserved_usd for which, line in found.items()} == {"trained": 1.5, tuning: 4.0}
+    assert found["trained"].count == 0 < found[tuning].count
+
+
+def test_what_ran_beside_and_what_is_stored_has_lines(
+    environment: Environment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    began = parse_utc("1997-05-15T06:00:00Z")
+    listed = {
+        "monitor": [
+            {"name": "june", "startDate": began + timedelta(days=30)},
+            {"name": "windows", "startDate": began},
+        ]
+    }
+    job = Job(run="windows", kind="processing", instance="ml.m5.large", billed_s=90.0)
+    monkeypatch.setattr(cost, "list_executions", lambda _states, _names, machine: iter(listed.get(machine, [])))
+    monkeypatch.setattr(cost, "jobs_of", lambda _environment, _kinds, runs, since: [job] if runs == ["windows"] else [])
+    (before,) = storage_lines(environment, NAMES)
+    for key in (f"{NAMES.workload}/rows/a", "another/rows/a"):
+        environment.client("s3").put_object(Bucket=PLATFORM.bucket("lake"), Key=key, Body=b"x" * 1000)
+    (after,) = storage_lines(environment, NAMES)
+    assert round((after.count - before.count) * 1e9) == 1000
+    found = find_cost(environment, NAMES, WORKLOAD, month="1997-05")
+    assert [line.what for line in found.lines] == ["processing", "functions", "functions", "storage"]
+    assert found.sum("once") == pytest.approx(usd_per_hour("ml.m5.large") * 90 / 3600)
+    monkeypatch.setattr(cost, "MOST_OBJECTS", 0)
+    assert storage_lines(environment, NAMES) == ()
+
+
+@pytest.mark.parametrize(
+    ("created", "hours", "since"),
+    [
+        (datetime(1997, 4, 1, tzinfo=UTC), 720.0, None),
+        (datetime(1997, 5, 30, tzinfo=UTC), 24.0, datetime(1997, 5, 30, tzinfo=UTC)),
+    ],
+    ids=["before the month", "within it"],
+)
+def test_an_endpoint_that_was_made_within_the_month_says_since_when(
+    monkeypatch: pytest.MonkeyPatch, created: datetime, hours: float, since: datetime | None
+) -> None:
+    fleet = Fleet(instance="ml.m5.large", count=2, created=created)
+    monkeypatch.setattr(usage, "live_fleet", lambda *_: fleet)
+    bare = Environment(platform=PLATFORM, client=lambda _: None)
+    first, end = datetime(1997, 5, 1, tzinfo=UTC), datetime(1997, 5, 31, tzinfo=UTC)
+    (line,) = endpoint_lines(bare, NAMES, first, end)
+    assert (line.count, line.since) == (2 * hours, since)
+    assert line.usd == pytest.approx(hours * fleet.usd_per_hour)
+    assert endpoint_lines(bare, NAMES, first, first - timedelta(days=40)) == ()
+
+
+@pytest.fixture(scope="module")
+def stacks(tmp_path_factory: pytest.TempPathFactory) -> list[Stack]:
+    found = read(synthesized("dev", [ELECTRICITY], tmp_path_factory.mktemp("standing")))
+    return [stack for stack in found if not stack.name.endswith(("-platform", "-audit"))]
+
+
+def of_kind(stacks: list[Stack], kind: str) -> list[Any]:
+    return [resource.properties for stack in stacks for resource in stack.resources(kind)]
+
+
+NOTHING = {"queue_metrics": 0, "endpoint_metrics": 0, "composites": 0, "dashboards": 0, "polled": 0}
+
+
+def test_without_an_endpoint_it_is_below_a_dollar(stacks: list[Stack]) -> None:
+    alarms = of_kind(stacks, "AWS::CloudWatch::Alarm")
+    assert {alarm["AlarmName"] for alarm in alarms} == {DEV.alarm(name) for name in ALARMS}
+    lines = standing(
+        queue_metrics=sum(map(metrics_of, alarms)),
+        endpoint_metrics=0,
+        composites=len(of_kind(stacks, "AWS::CloudWatch::CompositeAlarm")),
+        dashboards=len(of_kind(stacks, "AWS::CloudWatch::Dashboard")),
+        polled=len(of_kind(stacks, "AWS::Lambda::EventSourceMapping")),
+    )
+    assert [(line.count, round(line.usd or 0, 2)) for line in lines] == [(2, 0.52), (3, 0.30)]
+    # The control: with the alarms of an endpoint it would not be.
+    above = standing(**NOTHING | {"queue_metrics": 3 + len(ENDPOINT_ALARMS), "polled": 2})
+    assert sum(line.usd or 0 for line in lines) <= MOST_USD < sum(line.usd or 0 for line in above)
+
+
+def test_an_endpoint_adds_its_alarms_and_its_dashboard(stacks: list[Stack]) -> None:
+    made = [task.parameters for task in tasks(stacks, "putMetricAlarm") if "AlarmName" in task.parameters]
+    metrics = sum(map(metrics_of, made))
+    lines = standing(**NOTHING | {"endpoint_metrics": metrics, "composites": 1, "dashboards": 1})
+    assert [(line.count, round(line.usd or 0, 2)) for line in lines] == [(11, 1.10), (1, 0.50), (1, 3.00)]
+    assert {line.billed for line in lines} == {"monthly with an endpoint"}
+
+
+@pytest.mark.parametrize(
+    ("snapstart", "provisioned", "usd"),
+    [("On", 0, 3.90), ("Off", 2, 17.28), (None, 0, 0)],
+    ids=["snapshot", "provisioned", "no alias"],
+)
+def test_a_function_that_is_kept_ready_costs_by_its_memory(snapstart: str | None, provisioned: int, usd: float) -> None:
+    """Moto knows no provisioned concurrency."""
+    client = boto3.client("lambda", **KEYS)
+    function = {"FunctionName": DEV.function("prediction")}
+    with Stubber(client) as stubber:
+        if snapstart is None:
+            stubber.add_client_error("get_alias", "ResourceNotFoundException", http_status_code=404)
+        else:
+            stubber.add_response("get_alias", {"FunctionVersion": "7"}, {**function, "Name": "live"})
+            made = {"MemorySize": 1024, "SnapStart": {"OptimizationStatus": snapstart}}
+            stubber.add_response("get_function_configuration", made, {**function, "Qualifier": "7"})
+            if provisioned:
+                kept = {"RequestedProvisionedConcurrentExecutions": provisioned}
+                stubber.add_response("get_provisioned_concurrency_config", kept, {**function, "Qualifier": "live"})
+            else:
+                none = "ProvisionedConcurrencyConfigNotFoundException"
+                stubber.add_client_error("get_provisioned_concurrency_config", none, http_status_code=404)
+        lines = standing(**NOTHING, ready=find_ready(client, DEV))
+    assert round(sum(line.usd or 0 for line in lines), 2) == usd
+
+
+SERVER = "arn:aws:sagemaker:eu-west-1:123456789012:mlflow-tracking-server/shared"
+
+
+@pytest.mark.parametrize(
+    ("uri", "size", "state", "usd"),
+    [
+        (SERVER, "Small", "Active", [0.642 * HOURS_PER_MONTH]),
+        (SERVER, "Small", "Inactive", [0]),
+        (SERVER, "Large", "Active", [None]),
+        ("arn:aws:sagemaker:eu-west-1:123456789012:mlflow-app/app-ABC", "", "", [0]),
+        ("sqlite:////build/mlflow.db", "", "", []),
+        (None, "", "", []),
+    ],
+    ids=["server", "stopped server", "unknown size", "app", "file", "no tracking"],
+)
+def test_the_mlflow_that_runs_are_recorded_in_costs_by_the_hour(
+    uri: str | None, size: str, state: str, usd: list[float | None]
+) -> None:
+    """Moto knows neither Apps nor servers."""
+    clients: dict[str, Any] = {name: boto3.client(name, **KEYS) for name in ("lambda", "sagemaker")}
+    with Stubber(clients["lambda"]) as functions, Stubber(clients["sagemaker"]) as sagemaker:
+        if uri is None:
+            functions.add_client_error("get_function_configuration", "ResourceNotFoundException", http_status_code=404)
+        else:
+            variables = {"Environment": {"Variables": {"MILLRACE_TRACKING_URI": uri}}}
+            functions.add_response("get_function_configuration", variables, {"FunctionName": DEV.function("tracking")})
+        if size:
+            described = {"TrackingServerSize": size, "IsActive": state}
+            sagemaker.add_response("describe_mlflow_tracking_server", described, {"TrackingServerName": "shared"})
+        lines = mlflow_lines(Environment(platform=DEV.platform, client=clients.__getitem__), DEV)
+    assert [line.usd for line in lines] == pytest.approx(usd)
+    assert {line.billed for line in lines} <= {"monthly for all"}
+
+
+@pytest.fixture
+def endpoint(environment: Environment) -> Callable[..., None]:
+    """`endpoint(made=30, called=[9])`: made 30 days ago, with a request 9 days ago."""
+
+    def make(*, made: int, called: tuple[int, ...] = ()) -> None:
+        sagemaker, now = environment.client("sagemaker"), datetime.now(UTC)
+        sagemaker.create_model(ModelName="m", ExecutionRoleArn=ROLE, PrimaryContainer={"Image": "i"})
+        variant = {"VariantName": "main", "ModelName": "m", "InitialInstanceCount": 2, "InstanceType": "ml.m5.large"}
+        sagemaker.create_endpoint_config(EndpointConfigName="c", ProductionVariants=[variant])
+        sagemaker.create_endpoint(EndpointName=NAMES.endpoint, EndpointConfigName="c")
+        found = sagemaker_backends[ACCOUNT][REGION].endpoints[NAMES.endpoint]
+        found.creation_time = (now - timedelta(days=made)).strftime("%Y-%m-%d %H:%M:%S")
+        dimensions = {"EndpointName": NAMES.endpoint, "VariantName": "main"}
+        for days in called:
+            datum = {
+                "MetricName": "Invocations",
+                "Value": 1.0,
+                "Timestamp": now - timedelta(days=days),
+                "Dimensions": [{"Name": name, "Value": value} for name, value in dimensions.items()],
+            }
+            environment.client("cloudwatch").put_metric_data(Namespace="AWS/SageMaker", MetricData=[datum])
+
+    return make
+
+
+@pytest.mark.parametrize(
+    ("made", "called", "days"),
+    [(30, (), 30), (30, (20,), 19), (30, (20, 2), None), (6, (), None), (200, (), 200)],
+    ids=["never called", "long ago", "lately", "new", "old"],
+)
+def test_an_endpoint_is_idle_after_a_week_without_requests(
+    environment: Environment, endpoint: Callable[..., None], made: int, called: tuple[int, ...], days: int | None
+) -> None:
+    assert find_idle(environment, NAMES) is None
+    endpoint(made=made, called=called)
+    found = find_idle(environment, NAMES)
+    assert (found is None) == (days is None)
+    if found is not None and days is not None:
+        assert days <= found.days <= days + 1
+        assert found.usd_per_month == pytest.approx(2 * 0.115 * 1.2 * HOURS_PER_MONTH)

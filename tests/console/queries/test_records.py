@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import io
 import json
-import math
 from collections.abc import Iterator
-from contextlib import suppress
 from dataclasses import replace
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -17,20 +15,15 @@ import boto3
 import pyarrow.parquet as pq
 import pytest
 from moto import mock_aws
-from moto.sagemaker.models import sagemaker_backends
 
 from console.actions.rollback import roll_back
 from console.demo.electricity import STORY
 from console.environment import Environment
 from console.presenters.run_title import run_title
-from console.queries import cost, storage_cost
-from console.queries.cost import find_cost
 from console.queries.decisions import find_days, find_decision
 from console.queries.executions import Execution
 from console.queries.lineage import trace
 from console.queries.quarantine import ReasonCount, find_rows, read_file, reasons_of
-from console.queries.storage_cost import BUCKETS, storage_line
-from console.queries.usage import Job
 from console.queries.versions import find_versions, registry_of, state_of, status_of
 from millrace.contract.reasons import Reason
 from millrace.contract.violation import QuarantinedRow, RuleViolation
@@ -38,14 +31,10 @@ from millrace.datasets.quarantine import QuarantineFile
 from millrace.datasets.quarantine import object_key as quarantine_key
 from millrace.decisions.record import Decision, object_key, to_line
 from millrace.errors import ConfigurationError, ConflictError, EnvironmentNotFoundError
-from millrace.names import hash_of_run
 from millrace.release.registry import Candidate, Package
-from millrace.state.budget import MonthlyBudget
 from millrace.state.leases import Leases
 from millrace.state.pointers import Pointers, ReleasePointers, Version
 from millrace.timestamps import parse_utc
-from millrace.workload.load import load_workload
-from millrace.workload.prices import usd_per_hour
 from tests.credentials import set_credentials
 from tests.state_table import create_table
 
@@ -336,122 +325,6 @@ def test_a_lease_counts_while_its_holder_runs(second_live: Environment) -> None:
         roll_back(second_live, NAMES, reason="r")
     second_live.client("stepfunctions").stop_execution(executionArn=first.execution)
     assert roll_back(second_live, NAMES, reason="r").version == "1"
-
-
-def test_a_month_without_anything_and_one_that_is_none(environment: Environment) -> None:
-    workload = load_workload(Path("workloads/electricity"))
-    environment = replace(environment, platform=replace(environment.platform, stage="dev"))
-    names = replace(NAMES, platform=environment.platform)
-    create_table(environment.client("dynamodb"), names.platform.state_table)
-    environment.client("sagemaker").create_model_package_group(ModelPackageGroupName=names.package_group)
-    found = find_cost(environment, names, workload)
-    assert found.month == f"{datetime.now(UTC):%Y-%m}"
-    assert (found.runs, found.serving, found.reserved_usd) == ((), None, 0)
-    MonthlyBudget(state_of(environment, names)).reserve(
-        1.5, arn="arn:x:failed-early", as_of=parse_utc("1997-05-03T00:00:00Z"), monthly_usd=50
-    )
-    environment.client("s3").create_bucket(
-        Bucket=names.platform.bucket("artefacts"), CreateBucketConfiguration={"LocationConstraint": "eu-west-1"}
-    )
-    may = find_cost(environment, names, workload)
-    assert (may.month, may.reserved_usd) == ("1997-05", 1.5)
-    (run,) = may.runs
-    assert (run.run, run.jobs, run.estimated_usd, run.reserved_usd) == ("failed-early", 0, 0, 1.5)
-    assert math.isclose(may.budget_usd, 50)
-    with pytest.raises(EnvironmentNotFoundError, match="--month: expected a month as 1997-06, got 'May'"):
-        find_cost(environment, names, workload, month="May")
-
-
-def test_the_preflight_of_a_release_has_its_own_line(second_live: Environment) -> None:
-    """Beside the runs: no training reserved it."""
-    started = roll_back(second_live, NAMES, reason="r").execution
-    sagemaker = second_live.client("sagemaker")
-    cluster = {"InstanceType": "ml.m5.large", "InstanceCount": 1, "VolumeSizeInGB": 10}
-    for name in (f"{hash_of_run(started.rpartition(':')[2])}-0-0", "another"):
-        sagemaker.create_processing_job(
-            ProcessingJobName=name,
-            AppSpecification={"ImageUri": "i"},
-            RoleArn="arn:aws:iam::123456789012:role/r",
-            ProcessingResources={"ClusterConfig": cluster},
-        )
-        # moto keeps neither.
-        job = sagemaker_backends["123456789012"]["eu-west-1"].processing_jobs[name]
-        job.processing_resources = {"ClusterConfig": cluster}
-        job.processing_start_time = job.processing_end_time - timedelta(seconds=90)
-    workload = load_workload(Path("workloads/electricity"))
-    found = find_cost(second_live, NAMES, workload)
-    assert (found.runs, found.preflights.jobs) == ((), 1)
-    assert found.preflights.billed_s == 90
-    assert found.preflights.estimated_usd == pytest.approx(usd_per_hour("ml.m5.large") * 90 / 3600)
-    earlier = find_cost(second_live, NAMES, workload, month="1997-05")
-    assert earlier.preflights.jobs == 0, "the release began in another month"
-
-
-def test_what_ran_beside_and_what_is_stored_has_lines(
-    second_live: Environment, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    began = parse_utc("1997-05-15T06:00:00Z")
-    monitor = {"name": "windows", "startDate": began}
-    listed = {"monitor": [{"name": "june", "startDate": began + timedelta(days=30)}, monitor]}
-    monkeypatch.setattr(cost, "list_executions", lambda _states, _names, machine: iter(listed.get(machine, [])))
-    seconds = {"processing": 90.0, "transform": 60.0}
-    monkeypatch.setattr(
-        cost,
-        "jobs_of",
-        lambda _environment, kinds, runs, since: [
-            Job(run="windows", kind=kind, instance="ml.m5.large", billed_s=seconds[kind])
-            for kind in kinds
-            if kind in seconds and "windows" in runs and "june" not in runs and since < began
-        ],
-    )
-    s3 = second_live.client("s3")
-    for purpose in BUCKETS:
-        with suppress(s3.exceptions.BucketAlreadyOwnedByYou):
-            s3.create_bucket(
-                Bucket=NAMES.platform.bucket(purpose),
-                CreateBucketConfiguration={"LocationConstraint": "eu-west-1"},
-            )
-    before = storage_line(second_live, NAMES)
-    s3.put_object(Bucket=NAMES.platform.bucket("lake"), Key=f"{NAMES.workload}/rows/a", Body=b"x" * 1000)
-    s3.put_object(Bucket=NAMES.platform.bucket("lake"), Key="another/rows/a", Body=b"x" * 5000)
-    after = storage_line(second_live, NAMES)
-    assert before is not None
-    assert after is not None
-    assert (after.count - before.count, round((after.amount - before.amount) * 1e9)) == (1, 1000)
-    workload = load_workload(Path("workloads/electricity"))
-    found = {line.what: line for line in find_cost(second_live, NAMES, workload, month="1997-05").others}
-    assert set(found) == {"processing", "transform", "functions", "storage"}
-    assert found["storage"] == after
-    assert found["processing"].usd == pytest.approx(usd_per_hour("ml.m5.large") * 90 / 3600)
-    monkeypatch.setattr(storage_cost, "MOST_OBJECTS", 0)
-    assert storage_line(second_live, NAMES) is None
-
-
-def test_each_run_and_each_job_by_hand_costs_what_it_reserved(environment: Environment) -> None:
-    """A model that is registered takes no training, a tuning many: each reserves an amount of its own."""
-    names, now = NAMES, datetime.now(UTC)
-    tuning = names.by_hand("tune", now)
-    reserved = {
-        names.execution_arn("train", "trained"): 1.5,
-        names.execution_arn("train", "registered"): 0.25,
-        names.platform.arn("sagemaker", f"hyper-parameter-tuning-job/{tuning}"): 4.0,
-    }
-    budget = MonthlyBudget(state_of(environment, names))
-    for arn, usd in reserved.items():
-        assert budget.reserve(usd, arn=arn, as_of=now, monthly_usd=50)
-    sagemaker = environment.client("sagemaker")
-    for name in (f"{tuning}-001-abc", f"{tuning}-002-def", "another"):
-        sagemaker.create_training_job(
-            TrainingJobName=name,
-            AlgorithmSpecification={"TrainingImage": "i", "TrainingInputMode": "File"},
-            RoleArn="arn:aws:iam::123456789012:role/r",
-            OutputDataConfig={"S3OutputPath": "s3://b/"},
-            ResourceConfig={"InstanceType": "ml.m5.large", "InstanceCount": 1, "VolumeSizeInGB": 10},
-            StoppingCondition={"MaxRuntimeInSeconds": 60},
-        )
-    found = {run.run: run for run in find_cost(environment, names, load_workload(Path("workloads/electricity"))).runs}
-    assert {name: run.reserved_usd for name, run in found.items()} == {"trained": 1.5, "registered": 0.25, tuning: 4.0}
-    assert {name: run.jobs for name, run in found.items()} == {"trained": 0, "registered": 0, tuning: 2}
 
 
 def test_the_reasons_of_a_run_name_what_was_wrong_most_often(environment: Environment, tmp_path: Path) -> None:
