@@ -19,6 +19,8 @@ from infra.context import REPOSITORY
 from infra.images import image_tags, images, missing_digests, say_of_bases
 from infra.options import options_of
 from infra.published import deployed_key, without_folder
+from infra.rules.assembly import read
+from infra.rules.catalogue import findings
 from infra.settings import StageSettings, settings_for
 from infra.stacks.audit import AuditStack
 from infra.stacks.catalogue import ROOMS
@@ -29,6 +31,9 @@ from millrace.names import LONGEST_PREFIX, Platform, WorkloadNames
 from millrace.workload.declaration import Workload, check_card
 from millrace.workload.load import load_workload, workload_folders, workloads_folder
 from millrace.workload.overlaps import WHY_NOT, overlaps
+
+NOT_ON_THE_LAPTOP = ("history", "sizes")
+"""Rules that the stage `local` breaks on purpose: it looks every second, and takes a hundred messages at once."""
 
 
 def build(settings: StageSettings, *, workloads: Sequence[Path], outdir: str | None = None) -> cdk.App:
@@ -272,7 +277,16 @@ def synthesize() -> None:
         refuse_missing_images(app, settings)
         refuse_another_key(app, settings)
         warn_of_folders_gone(app, settings)
-    app.synth()
+    check_rules(Path(app.synth().directory), is_deployed=is_deployed)
+
+
+def check_rules(assembly: Path, *, is_deployed: bool) -> None:
+    """Check the templates by `infra.rules`, which has what no public pack checks.
+
+    Prints each place that breaks a rule on stderr, and raises ConfigurationError if there is one."""
+    if broken := findings(read(assembly), but=() if is_deployed else NOT_ON_THE_LAPTOP):
+        print(*broken, sep="\n", file=sys.stderr)
+        raise ConfigurationError(where="templates", field="rules", expected="0 findings", came=len(broken))
 
 
 if __name__ == "__main__":

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from infra.rules.assembly import Stack, given, listed, text
-from infra.rules.finding import Finding
+from infra.rules.assembly import Finding, Stack, given, listed, text
 
 RESULTS = ("WorkGroupConfiguration", "ResultConfiguration", "EncryptionConfiguration", "KmsKey")
 KEYS: dict[str, tuple[str, ...]] = {

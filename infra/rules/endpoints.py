@@ -1,13 +1,13 @@
-"""Reads where an endpoint of a VPC leads to: its service, and the calls that its policy allows."""
+"""Reads where an endpoint of a VPC leads to: its service, its private names, and the calls that its policy allows."""
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
-from infra.rules.assembly import Resource, listed, text
+from infra.rules.assembly import Finding, Resource, Stack, given, listed, text
 from infra.rules.network import Call
 
 OWN_REGION = "<AWS::Region>"
@@ -68,3 +68,23 @@ def _named(arn: str, names: Mapping[str, str]) -> str:
 
 def _fits(pattern: str, value: str) -> bool:
     return re.fullmatch(re.escape(pattern).replace(r"\*", ".*").replace(r"\?", "."), value) is not None
+
+
+def check_private_names(stacks: Sequence[Stack]) -> Iterator[Finding]:
+    """A finding for each VPC endpoint with private DNS in a network without DNS names.
+
+    https://docs.aws.amazon.com/vpc/latest/privatelink/create-interface-endpoint.html"""
+    for stack in stacks:
+        # By the text of a reference to the network, as a property has it.
+        networks = {f"<{one.logical_id}>": one for one in stack.resources("AWS::EC2::VPC")}
+        for endpoint in stack.resources("AWS::EC2::VPCEndpoint"):
+            network = networks.get(text(endpoint.properties.get("VpcId", "")))
+            if network and given(endpoint.properties, "PrivateDnsEnabled") is True and not _has_names(network):
+                expected = "EnableDnsSupport and EnableDnsHostnames of its network for PrivateDnsEnabled"
+                yield Finding(where=endpoint.where, expected=expected, came=network.where)
+
+
+def _has_names(network: Resource) -> bool:
+    """Whether the network has DNS names. CloudFormation's defaults are DNS support, but no host names."""
+    support = network.properties.get("EnableDnsSupport", True)
+    return support is True and network.properties.get("EnableDnsHostnames") is True

@@ -12,8 +12,8 @@ from functools import cached_property
 from typing import Any
 
 from infra.rules.assembly import Resource, Stack, given, listed, tasks, text
-from infra.rules.private_network import TASKS
-from infra.rules.statements import documents
+from infra.rules.policies import documents
+from infra.rules.values import VPC
 
 REFERENCE = re.compile(r"<([\w:]+)(\.\w+)?>")
 READ_AT_DEPLOYMENT = re.compile(r"\{\{resolve:ssm:([^:}]+)(:\d+)?\}\}")
@@ -104,9 +104,9 @@ class StageNetwork:
     def residents(self) -> Iterator[Resident]:
         """Every job, model and function with a `VpcConfig`: tasks of machines, and resources."""
         for stack in self.stacks:
-            for task in tasks([stack], *TASKS):
+            for task in tasks([stack], *VPC):
                 role = given(task.parameters, "RoleArn") or given(task.parameters, "ExecutionRoleArn")
-                yield from self._resident(stack, task.where, given(task.parameters, *TASKS[task.action]), role)
+                yield from self._resident(stack, task.where, given(task.parameters, *VPC[task.action]), role)
             for one in stack.resources("AWS::SageMaker::Model", "AWS::Lambda::Function"):
                 role = given(one.properties, "Role") or given(one.properties, "ExecutionRoleArn")
                 is_function = one.kind == "AWS::Lambda::Function"

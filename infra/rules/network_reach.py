@@ -16,9 +16,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain
 from typing import Any, Literal
 
-from infra.rules.assembly import Resource, Stack, text
+from infra.rules.assembly import Finding, Resource, Stack, text
 from infra.rules.endpoints import leads_to, refused
-from infra.rules.finding import Finding
 from infra.rules.network import Resident, StageNetwork
 from infra.rules.security_groups import EVERYWHERE, ways
 

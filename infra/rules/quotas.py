@@ -9,8 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from infra.rules.assembly import Stack, given, text
-from infra.rules.finding import Finding
+from infra.rules.assembly import Finding, Stack, given, text
 
 
 @dataclass(frozen=True, kw_only=True)

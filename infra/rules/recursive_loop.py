@@ -8,9 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from infra.rules.assembly import Resource, Stack, listed, text
-from infra.rules.finding import Finding
-from infra.rules.statements import documents
+from infra.rules.assembly import Finding, Resource, Stack, listed, text
+from infra.rules.policies import documents
 
 SEND = "sqs:SendMessage"
 

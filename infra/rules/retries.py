@@ -6,8 +6,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from infra.rules.assembly import Stack, Task, machines
-from infra.rules.finding import Finding
+from infra.rules.assembly import Finding, Stack, Task, machines
 
 WILDCARDS = {"States.TaskFailed", "States.ALL"}
 THROTTLED = {

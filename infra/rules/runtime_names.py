@@ -5,8 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
-from infra.rules.assembly import Stack, given, tasks
-from infra.rules.finding import Finding
+from infra.rules.assembly import Finding, Stack, given, tasks
 
 NAMES = {
     "createTrainingJob": ("TrainingJobName", 63),

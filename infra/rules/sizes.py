@@ -7,9 +7,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from infra.rules.assembly import Resource, Stack, given, text
-from infra.rules.finding import Finding
-from infra.rules.statements import documents
+from infra.rules.assembly import Finding, Resource, Stack, given, text
+from infra.rules.policies import documents
 
 
 @dataclass(frozen=True, kw_only=True)

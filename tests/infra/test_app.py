@@ -10,7 +10,7 @@ import boto3
 import pytest
 from moto import mock_aws
 
-from infra.app import build, check_cards, chosen, main, warn_of_folders_gone, warn_of_no_receiver, without
+from infra.app import build, check_cards, check_rules, chosen, main, warn_of_folders_gone, warn_of_no_receiver, without
 from infra.context import REPOSITORY
 from infra.published import without_folder
 from infra.settings import settings_for
@@ -132,3 +132,13 @@ def test_whoever_may_not_list_stacks_is_not_warned(monkeypatch: pytest.MonkeyPat
     monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
     settings = settings_for("dev", account="123456789012", region="eu-west-1")
     assert without_folder(settings.platform, REPOSITORY / "workloads") == []
+
+
+def test_a_template_that_breaks_a_rule_stops_the_synthesis(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    queue = {"Type": "AWS::SQS::Queue", "Properties": {"Tags": []}}
+    (tmp_path / "edited.template.json").write_text(json.dumps({"Resources": {"Queue": queue}}))
+    with pytest.raises(ConfigurationError) as refused:
+        check_rules(tmp_path, is_deployed=True)
+    printed = capsys.readouterr().err.splitlines()
+    assert {line.partition(":")[0] for line in printed} == {"customer-key", "tags"}
+    assert (refused.value.field, refused.value.came) == ("rules", len(printed))

@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 
 from infra.rules.assembly import read
+from infra.rules.policies import ATTACHED, INLINE, documents
 from infra.rules.sizes import plain
-from infra.rules.statements import ATTACHED, INLINE, documents
 
 ROOT = Path(__file__).resolve().parents[2]
 BIN = ROOT / "build" / "static" / "bin"
