@@ -41,18 +41,15 @@ def find_drop(environment: Environment, names: WorkloadNames, drop: str) -> str:
     )
 
 
-def withdraw(
-    environment: Environment, names: WorkloadNames, *, reason: str, key: Mapping[str, str | int], drop: str
-) -> Withdrawn:
-    """How many rows left each table.
+def request_of(environment: Environment, *, reason: str, key: Mapping[str, str | int], drop: str) -> WithdrawalRequest:
+    """The request of this person, with an id of its own.
 
-    Raises WithdrawalError for an empty reason, unless exactly one of `key` and `drop` is given, and in the function's
-    own words if the function refuses."""
+    Raises WithdrawalError for an empty reason, unless exactly one of `key` and `drop` is given."""
     if not reason.strip():
         raise WithdrawalError("--reason: expected a sentence for the audit table, got an empty one")
     if bool(key) is bool(drop):
         raise WithdrawalError(f"expected --key or --drop, got {'both' if key else 'neither'}")
-    request = WithdrawalRequest(
+    return WithdrawalRequest(
         cause=f"withdraw-{secrets.token_hex(8)}",
         as_of=environment.now(),
         by=environment.client("sts").get_caller_identity()["Arn"],
@@ -60,6 +57,12 @@ def withdraw(
         key=key,
         drop=drop,
     )
+
+
+def withdraw(environment: Environment, names: WorkloadNames, request: WithdrawalRequest) -> Withdrawn:
+    """How many rows left each table, or would leave it: see `WithdrawalRequest.is_preview`.
+
+    Raises WithdrawalError in the function's own words if the function refuses."""
     # botocore repeats a call that takes longer than a minute. The request has an id of its own in `cause`, so the
     # function recognises the repetition and answers the same.
     answer = environment.client("lambda").invoke(

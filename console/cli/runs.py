@@ -12,6 +12,7 @@ from console.cli.options import Build, Json, Stage, Workload
 from millrace.names import BY_HAND, EVERY_MACHINE, MACHINE_OF_FEED
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from console.environment import Environment
@@ -201,11 +202,22 @@ def rerun(
     end(environment, names, find_run(states, names, done.arn), how=done.how, wait=wait, as_json=json)
 
 
-def train(workload: Workload, stage: Stage, build: Build, json: Json, as_of: AsOf = "", wait: Wait = False) -> None:
+def train(
+    workload: Workload,
+    stage: Stage,
+    build: Build,
+    json: Json,
+    as_of: AsOf = "",
+    wait: Wait = False,
+    accept_corrections: Annotated[
+        bool, typer.Option("--accept-corrections", help="However many labels have been corrected.")
+    ] = False,
+) -> None:
     """Start a training now; the month's budget decides whether it starts, its gates whether the model is registered.
 
     Example: millrace train --wait"""
-    start_run("train", workload, stage, build, as_of=as_of, wait=wait, as_json=json)
+    more = {"accept_corrections": True} if accept_corrections else {}
+    start_run("train", workload, stage, build, as_of=as_of, wait=wait, as_json=json, more=more)
 
 
 def retrain(workload: Workload, stage: Stage, build: Build, json: Json, as_of: AsOf = "", wait: Wait = False) -> None:
@@ -215,14 +227,26 @@ def retrain(workload: Workload, stage: Stage, build: Build, json: Json, as_of: A
     start_run("retrain", workload, stage, build, as_of=as_of, wait=wait, as_json=json)
 
 
-def start_run(machine: str, workload: str, stage: str, build: Path, *, as_of: str, wait: bool, as_json: bool) -> None:
-    """Start a run of the machine at this moment, or as of `as_of`, and print it as `end` does."""
+def start_run(
+    machine: str,
+    workload: str,
+    stage: str,
+    build: Path,
+    *,
+    as_of: str,
+    wait: bool,
+    as_json: bool,
+    more: Mapping[str, Any] | None = None,
+) -> None:
+    """Start a run of the machine at this moment, or as of `as_of`, and print it as `end` does.
+
+    `more` are further fields of the machine's input."""
     from console.actions.start import start
     from console.cli.follow import when
 
     moment = when(as_of, "--as-of")
     environment, names = find(stage, build, workload)
-    run = start(environment.client("stepfunctions"), names, machine, as_of=moment)
+    run = start(environment.client("stepfunctions"), names, machine, as_of=moment, more=more)
     end(environment, names, run, how="started", wait=wait, as_json=as_json)
 
 

@@ -20,7 +20,7 @@ from millrace.messages.audit import (
     VersionRolledBack,
 )
 from millrace.messages.retrain import RetrainingDecided
-from millrace.messages.train import GatesJudged
+from millrace.messages.train import Corrections, GatesJudged
 from millrace.state.audit import Record
 
 MOST_NAMED = 3
@@ -93,7 +93,13 @@ def _removed(details: ResourcesRemoved) -> str:
 
 def _withdrawn(details: RowsWithdrawn) -> str:
     gone = f"{count(details.rows, 'row')} and {count(details.labels, 'label')}"
-    return f"{what_of(details)}: {gone} withdrawn: {details.reason}"
+    again = f", {count(details.relabelled, 'row')} with the earlier label again" if details.relabelled else ""
+    return f"{what_of(details)}: {gone} withdrawn{again}: {details.reason}"
+
+
+def _corrected(details: Corrections) -> str:
+    held = f": held, at most {details.bound:.1%} allowed" if details.is_held else ""
+    return f"{count(details.rows, 'label')} of {details.labelled:,} corrected ({details.share:.1%}){held}"
 
 
 SENTENCES: Mapping[AuditEvent, Callable[[Any], str]] = {
@@ -106,5 +112,6 @@ SENTENCES: Mapping[AuditEvent, Callable[[Any], str]] = {
     AuditEvent.RETRAIN_REFUSED: _retraining,
     AuditEvent.TEARDOWN_STEP: _removed,
     AuditEvent.ROWS_WITHDRAWN: _withdrawn,
+    AuditEvent.LABELS_CORRECTED: _corrected,
 }
 """By event: makes a sentence of details of the class that DETAILS has for the event."""

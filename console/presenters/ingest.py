@@ -65,8 +65,6 @@ def _outcome_of(drop: DropAnswer, reasons: Sequence[ReasonCount] = (), *, waits:
         return Outcome(text="no row added: a later version of the same object came before")
     if committed.duplicate:
         text = f"no row added{_instead_of(committed.rows_replaced)}: the bytes of {committed.repeats} again"
-        if committed.withdrawn:
-            return Outcome(text=f"{text}, whose rows were withdrawn", is_refused=True)
         refused = rows_refused_before(committed.repeats) if committed.refused_before else ()
         return Outcome(text=f"{text}{until_training}", look=refused)
     accepted, quarantined = committed.rows_accepted, committed.rows_quarantined

@@ -27,6 +27,7 @@ NOT_TRAINED: Mapping[BudgetRefusal, str] = {
     BudgetRefusal.CHAMPION_EXISTS: "a version is live already",
     BudgetRefusal.RELEASE: "the first version is being released",
     BudgetRefusal.BUSY: "another training runs",
+    BudgetRefusal.CORRECTIONS: "more labels are corrected than allowed",
     BudgetRefusal.BUDGET: "the budget has no room for it",
 }
 """Why a training was not started, in words."""
@@ -37,7 +38,8 @@ def _outcome(run: Execution, _: Sequence[ReasonCount]) -> Outcome:
     registered = answer(run, "registration", VersionRegistered)
     if budgeted and not budgeted.accepted:
         return _not_started(run, budgeted)
-    waiting = _waiting(answer(run, "snapshot", DatasetPinned))
+    pinned = answer(run, "snapshot", DatasetPinned)
+    waiting = f"{_corrected(pinned)}{_waiting(pinned)}"
     if registered:
         return Outcome(text=f"registered version {registered.version}{waiting}", warning=warnings_of(gated))
     if gated is None:
@@ -57,14 +59,26 @@ def _waiting(pinned: DatasetPinned | None) -> str:
     return f", {count(pinned.unmatched, 'label')} without a decision left out" if pinned and pinned.unmatched else ""
 
 
+def _corrected(pinned: DatasetPinned | None) -> str:
+    """How many labels are others than when the live version was trained; empty if there are none."""
+    if pinned is None or not pinned.corrections.rows:
+        return ""
+    return f", {count(pinned.corrections.rows, 'label')} corrected ({pinned.corrections.share:.1%})"
+
+
 def _not_started(run: Execution, budgeted: BudgetChecked) -> Outcome:
     """The outcome of a training that was not started.
 
     Rows that are ingested during the first training, or just after it, start such a run. It is needless rather than
     refused."""
     reason = budgeted.reason
-    is_needless = reason_of(run) == "first" and reason is not BudgetRefusal.BUDGET
+    is_needless = reason_of(run) == "first" and reason not in (BudgetRefusal.BUDGET, BudgetRefusal.CORRECTIONS)
     figures = ""
+    if reason is BudgetRefusal.CORRECTIONS:
+        pinned = answer(run, "snapshot", DatasetPinned)
+        allowed = f", {pinned.corrections.bound:.1%} allowed" if pinned else ""
+        text = f"held: {NOT_TRAINED[reason]}{_corrected(pinned)}{allowed}"
+        return Outcome(text=text, is_refused=True, look=("train", "--accept-corrections"))
     if reason is BudgetRefusal.BUDGET:
         figures = f": up to {budgeted.projected_usd:.2f} USD, {budgeted.monthly_usd:.2f} USD a month"
     text = f"not started: {NOT_TRAINED[reason] if reason else 'refused'}{figures}"
@@ -84,9 +98,7 @@ def _summary(run: Execution, _: WorkloadReport) -> RunSummary:
     rows = f"{pinned.rows:,} rows" if pinned else ""
     if pinned and pinned.joined:
         rows += f", {pinned.joined:,} of them decisions with their late labels"
-    if pinned and pinned.corrected:
-        rows += f", {count(pinned.corrected, 'label')} corrected"
-    rows += _waiting(pinned)
+    rows += f"{_corrected(pinned)}{_waiting(pinned)}"
     if registered:
         detail = f"{rows}; passed {count(len(gated.verdicts), 'gate')}: {gated.verdicts[-1].sentence}"
         return RunSummary(what=f"{title}: version {registered.version}", detail=detail, tone="good")

@@ -52,6 +52,8 @@ def _decide(call: StepInput[PinnedState], usd: float) -> tuple[BudgetRefusal | N
 
     It takes the lease first and reserves the money last, so that a run that may not start reserves nothing."""
     as_of, live = call.state.as_of, POINTERS.champion()
+    if call.state.snapshot.answer.corrections.is_held:
+        return BudgetRefusal.CORRECTIONS, live
     if _is_late(call.state, live):
         return BudgetRefusal.CHAMPION_EXISTS, live
     until = as_of + timedelta(hours=longest_hours(WORKLOAD))

@@ -128,7 +128,6 @@ def commit(drops: Sequence[FetchedDrop], detail: DropGroup) -> CommittedDrops:
                 duplicate=one.duplicate_of is not None,
                 duplicate_of=one.duplicate_of or "",
                 refused_before=one.refused_before,
-                withdrawn=one.is_withdrawn,
                 superseded_by=one.superseded_by or "",
                 has_champion=has_champion,
                 first_rows=WORKLOAD.training.first_rows,

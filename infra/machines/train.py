@@ -66,7 +66,7 @@ def _beginning(context: Context) -> dict[str, State]:
         ),
         "Budget": states.invoke(
             function("budget"),
-            comment="One training at a time, and the month's budget has room for its projected cost",
+            comment="Labels as expected, one training at a time, and room in the month's budget",
             result=BUDGET,
             next_state="Start?",
         ),
@@ -77,7 +77,11 @@ def _beginning(context: Context) -> dict[str, State]:
             context,
             "Training refused",
             event=TrainingRefused,
-            detail=states.fields(BUDGET, "reason", "projected_usd", "monthly_usd"),
+            detail={
+                **states.fields(BUDGET, "reason", "projected_usd", "monthly_usd"),
+                "corrected.$": SNAPSHOT.path("corrections", "rows"),
+                "labelled.$": SNAPSHOT.path("corrections", "labelled"),
+            },
             comment="Tell why nothing was trained",
             next_state="Not started",
         ),

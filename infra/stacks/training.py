@@ -112,6 +112,7 @@ class TrainingStack(WorkloadStack):
                 iceberg.tables(names, "rows").may("UpdateTable"),
                 iceberg.remove_manifests(names, "rows"),
                 state_table.own_items(names).may("GetItem"),
+                state_table.append_audit(names),
             ],
             timeout_s=900,
             memory_mb=SNAPSHOT_MEMORY_MB,

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import json
-import random
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 from millrace.contract.reasons import RowsByReason
+from millrace.datasets.changes import Attempt, Change, change
 from millrace.datasets.journal import Journal, JournalEntry
 from millrace.datasets.new_rows import NewRows, RowsInMemory, Source
 from millrace.datasets.notes import (
@@ -25,28 +24,15 @@ from millrace.datasets.notes import (
     SEQUENCER,
     SUPERSEDED,
     UNLABELLED,
-    WITHDRAWN,
     WITHDRAWN_DROP,
     WRITTEN_BY,
     is_later,
 )
 from millrace.datasets.tables import SOURCE, Lake
-from millrace.errors import ConflictError
 
 if TYPE_CHECKING:
     import pyarrow as pa
-    from pyiceberg.manifest import DataFile
     from pyiceberg.table import Table as IcebergTable
-    from pyiceberg.table import Transaction
-
-Done = TypeVar("Done")
-ATTEMPTS = 100
-"""The most attempts at a commit. There are as many writers as slots, ten, and nine of them lose at a time. If all ten
-had drops without end, 20 attempts would fail one drop in eight, 100 attempts one in 38,000. With their pauses the
-attempts stay within the function's time."""
-PAUSE_S = 0.1
-"""The longest first pause, in seconds. Each further one may be twice as long, up to 2 s. Pauses are random, so that
-writers do not meet again."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,8 +51,6 @@ class Commit:
     """The URI of the source that brought the same bytes before; None if the bytes are new."""
     refused_before: int = 0
     """How many rows of that source were refused when it came."""
-    is_withdrawn: bool = False
-    """Whether the rows of that source have been withdrawn since."""
     superseded_by: str | None = None
     """The URI of a later version of the same object that the table has taken; None if this one is the latest."""
     rows_replaced: int = 0
@@ -108,15 +92,10 @@ def commit_together(lake: Lake, table: str, drops: Sequence[NewDrop]) -> list[Co
     A drop is compared with the drops before it as with the rows of the table. Raises ConflictError if other writers win
     every time."""
 
-    def commit() -> list[Commit] | None:
-        attempt = _Attempt(lake.open(table))
-        done = [_take(attempt, drop, corrects=table == "labels") for drop in drops]
-        return done if attempt.commit() else None
-
-    return until_won(commit, f"{lake.names.table(table)}: expected the drops to be committed")
+    return change(lake, table, lambda attempt: [_take(attempt, drop, corrects=table == "labels") for drop in drops])
 
 
-def _take(attempt: _Attempt, drop: NewDrop, *, corrects: bool) -> Commit:
+def _take(attempt: Attempt, drop: NewDrop, *, corrects: bool) -> Commit:
     """What becomes of the drop if the attempt wins. The first case that holds decides:
 
     - This run has committed the drop before (a retry): its own result of then, whatever came since.
@@ -134,27 +113,37 @@ def _take(attempt: _Attempt, drop: NewDrop, *, corrects: bool) -> Commit:
     earlier = find_commit(journal, source.digest, written_by=source.written_by)
     # The same bytes came before, and the table says so already.
     if earlier is not None and (earlier.written_by == source.written_by or find_alias(journal, source)):
-        return _result(iceberg, journal, earlier, source)
+        return _result(iceberg, earlier, source)
     if earlier is not None and corrects and _others_since(journal, source.digest):
         earlier = None
     # The table has a later version of this object: the versions came in another order.
     if (later := find_later(journal, source)) is not None:
         if not is_recorded(journal, source):
-            attempt.append(None, summary | {SUPERSEDED: later})
+            attempt.apply(Change(notes=summary | {SUPERSEDED: later}))
         return _superseded(attempt.table, later)
     # This is the latest version of its object: an earlier one leaves, unless its rows are these very bytes. Rows of
     # these bytes may have been refused beside the version that leaves: then they are judged again.
     replaces_rows = has_earlier(journal, source) and (earlier is None or earlier.key != source.key)
     instead = {REPLACED: source.key} if replaces_rows else {}
-    is_there = earlier is not None and not (instead and _lacks_rows(journal, earlier))
+    is_there = earlier is not None and not (instead and _lacks_rows(earlier))
     new = NewRows(file=None, quarantined={}) if is_there else drop.write(iceberg)
     if earlier is not None and new.file is None:
-        said = attempt.append(None, summary | {ALIAS: earlier.uri} | instead)
-        return replace(_result(attempt.table, journal, earlier, source), rows_replaced=said.rows_replaced)
+        said = attempt.apply(_replacing(Change(notes=summary | {ALIAS: earlier.uri} | instead)))
+        return replace(_result(attempt.table, earlier, source), rows_replaced=said.rows_replaced)
     # A later version without a good row replaces nothing: the rows of the earlier version stay.
     instead = instead if new.file is not None else {}
-    said = attempt.append(new.file, summary | _counted(new) | instead)
-    return _result(attempt.table, journal, said, source)
+    add = (new.file,) if new.file is not None else ()
+    said = attempt.apply(_replacing(Change(notes=summary | _counted(new) | instead, add=add)))
+    return _result(attempt.table, said, source)
+
+
+def _replacing(drop: Change) -> Change:
+    """The change of a drop, by which the rows of the object that it replaces leave."""
+    from pyiceberg.expressions import EqualTo
+
+    if REPLACED not in drop.notes:
+        return drop
+    return replace(drop, remove=EqualTo(term=SOURCE, value=drop.notes[REPLACED]), removed_as=REPLACED_ROWS)
 
 
 def _others_since(journal: Journal, digest: str) -> bool:
@@ -182,15 +171,16 @@ def commit(lake: Lake, table: str, rows: pa.Table, source: Source, *, notes: Map
 def find_commit(journal: Journal, digest: str, *, written_by: str = "") -> JournalEntry | None:
     """The commit that brought these bytes: the last one that `written_by` wrote, or else the first one.
 
-    None if there is none, or if a later version of the object has replaced the rows."""
-    brought = [entry for entry in journal.with_digest(digest) if entry.is_first and not _is_replaced(journal, entry)]
+    None if there is none, or if its rows have left: for a later version of the object, or by a withdrawal."""
+    brought = [entry for entry in journal.with_digest(digest) if entry.is_first and not _has_left(journal, entry)]
     own = [entry for entry in brought if written_by and entry.written_by == written_by]
     return own[-1] if own else brought[0] if brought else None
 
 
-def _is_replaced(journal: Journal, entry: JournalEntry) -> bool:
-    """Whether a later version of the object has replaced the rows of this commit."""
-    return any(each.notes.get(REPLACED) == entry.key for each in journal.about(entry.key) if each.place > entry.place)
+def _has_left(journal: Journal, entry: JournalEntry) -> bool:
+    """Whether the rows of this commit were replaced by a later version of the object, or withdrawn with their drop."""
+    later = (each.notes for each in journal.about(entry.key) if each.place > entry.place)
+    return any(entry.key in (notes.get(REPLACED), notes.get(WITHDRAWN_DROP)) for notes in later)
 
 
 def find_own(journal: Journal, source: Source) -> Commit | None:
@@ -213,7 +203,6 @@ def find_own(journal: Journal, source: Source) -> Commit | None:
         reasons=found.reasons,
         duplicate_of=duplicate_of,
         refused_before=first.rows_refused if first else 0,
-        is_withdrawn=first is not None and _is_withdrawn(journal, first),
         superseded_by=found.notes.get(SUPERSEDED),
         rows_replaced=found.rows_replaced,
     )
@@ -261,7 +250,7 @@ def rows_in(iceberg: IcebergTable) -> int:
     return JournalEntry.of(snapshot).rows_total if snapshot is not None else 0
 
 
-def _result(iceberg: IcebergTable, journal: Journal, found: JournalEntry, source: Source) -> Commit:
+def _result(iceberg: IcebergTable, found: JournalEntry, source: Source) -> Commit:
     """The result of a drop by the commit `found`: its own, or the one that brought the same bytes before."""
     mine = found.written_by == source.written_by
     return Commit(
@@ -272,7 +261,6 @@ def _result(iceberg: IcebergTable, journal: Journal, found: JournalEntry, source
         reasons=found.reasons if mine else {},
         duplicate_of=None if mine else found.uri,
         refused_before=0 if mine else found.rows_refused,
-        is_withdrawn=not mine and _is_withdrawn(journal, found),
         rows_replaced=found.rows_replaced if mine else 0,
     )
 
@@ -292,93 +280,6 @@ def _superseded(iceberg: IcebergTable, later: str) -> Commit:
     )
 
 
-def _is_withdrawn(journal: Journal, found: JournalEntry) -> bool:
-    """Whether the drop of these rows was withdrawn after their commit."""
-    after = (entry for entry in journal.about(found.key) if entry.place >= found.place)
-    return any(entry.notes.get(WITHDRAWN_DROP) == found.key for entry in after)
-
-
-def _lacks_rows(journal: Journal, found: JournalEntry) -> bool:
-    """Whether rows of these bytes were refused, perhaps for keys of the version that leaves now.
-
-    Withdrawn rows do not come back."""
-    return found.rows_quarantined > 0 and not _is_withdrawn(journal, found)
-
-
-class _Attempt:
-    """Snapshots on top of a table in one transaction: others see all of them at once, or none."""
-
-    def __init__(self, iceberg: IcebergTable) -> None:
-        self._iceberg = iceberg
-        self._transaction: Transaction | None = None
-
-    @property
-    def table(self) -> IcebergTable:
-        """The table as it will be after the commit, with the snapshots so far."""
-        if self._transaction is None:
-            return self._iceberg
-        return type(self._iceberg)(
-            identifier=self._iceberg.name(),
-            metadata=self._transaction.table_metadata,
-            metadata_location=self._iceberg.metadata_location,
-            io=self._iceberg.io,
-            catalog=self._iceberg.catalog,
-        )
-
-    def append(self, file: DataFile | None, summary: dict[str, str]) -> JournalEntry:
-        """Add a snapshot with this file and this summary; returns the entry of the snapshot.
-
-        Without a file the snapshot has no new rows: it records why the drop brought none. If the summary names an
-        object whose rows are replaced, these rows leave in a snapshot before it."""
-        from pyiceberg.expressions import EqualTo
-
-        before = EqualTo(term=SOURCE, value=summary.get(REPLACED, ""))
-        rows = self.table.scan(row_filter=before).count() if REPLACED in summary else 0
-        from millrace.datasets.iceberg import begin
-
-        transaction = self._transaction = self._transaction or begin(self._iceberg)
-        if rows:  # none if they have been withdrawn
-            transaction.delete(before, snapshot_properties={WRITTEN_BY: summary[WRITTEN_BY], WITHDRAWN: str(rows)})
-            summary = summary | {REPLACED_ROWS: str(rows)}
-        with transaction.update_snapshot(snapshot_properties=summary).merge_append() as append:
-            if file is not None:
-                append.append_data_file(file)
-        snapshot = self.table.current_snapshot()
-        assert snapshot is not None
-        return JournalEntry.of(snapshot)
-
-    def commit(self) -> bool:
-        """As `try_commit`; True if there is nothing to commit."""
-        return self._transaction is None or try_commit(self._transaction)
-
-
-def try_commit(transaction: Transaction) -> bool:
-    """Whether the transaction is in the table for certain.
-
-    False if another writer was first, or if the outcome is unknown. The next attempt looks at the table first, so
-    "perhaps" never becomes "twice"."""
-    from botocore.exceptions import BotoCoreError, ClientError
-    from pyiceberg.exceptions import CommitFailedException
-
-    try:
-        transaction.commit_transaction()
-    except (CommitFailedException, BotoCoreError):
-        return False
-    except ClientError as error:
-        # A further attempt would meet these errors again.
-        if error.response["Error"]["Code"] in ("AccessDeniedException", "EntityNotFoundException"):
-            raise
-        return False
-    return True
-
-
-def until_won(attempt: Callable[[], Done | None], expected: str) -> Done:
-    """The result of the first attempt that wins. An attempt that loses returns None; each looks at the table anew.
-
-    Raises ConflictError with `expected` if other writers win every time."""
-    for number in range(ATTEMPTS):
-        if (done := attempt()) is not None:
-            return done
-        longest_s = min(2.0, PAUSE_S * 2**number)
-        time.sleep(random.uniform(0, longest_s))  # noqa: S311 # nosec B311 # parts writers, guards nothing
-    raise ConflictError(f"{expected}, others won {ATTEMPTS} times")
+def _lacks_rows(found: JournalEntry) -> bool:
+    """Whether rows of these bytes were refused, perhaps for keys of the version that leaves now."""
+    return found.rows_quarantined > 0

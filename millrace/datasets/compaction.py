@@ -10,7 +10,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
-from millrace.datasets.commits import try_commit, until_won
+from millrace.datasets.changes import Attempt, Change, change
 from millrace.datasets.notes import COMPACTED
 from millrace.datasets.tables import Lake, NewDataFile
 from millrace.errors import SnapshotError
@@ -54,15 +54,17 @@ def compact(lake: Lake, table: str) -> int:
     with TemporaryDirectory() as folder:
         done = [_write(iceberg, group, Path(folder, "rows.parquet")) for group in grouped(small) if len(group) > 1]
 
-    def commit() -> int | None:
-        if (iceberg := lake.find(table)) is None:
-            return 0
+    def replace(attempt: Attempt) -> int:
         # A file may have left meanwhile, by a withdrawal or a later version of its drop. Then its group stays as it is.
-        there = {file.file_path for _, file in _data_files(iceberg)}
+        there = {file.file_path for _, file in _data_files(attempt.table)}
         kept = [each for each in done if all(file.file_path in there for file in each.former)]
-        return sum(len(each.former) for each in kept) if not kept or _replace(iceberg, kept) else None
+        former = [file for each in kept for file in each.former]
+        if former:
+            notes = {COMPACTED: str(len(former))}
+            attempt.apply(Change(notes=notes, remove=former, add=[each.file for each in kept]))
+        return len(former)
 
-    return until_won(commit, f"{lake.names.table(table)}: expected its files to be compacted")
+    return change(lake, table, replace, without=0)
 
 
 def grouped(files: Iterable[DataFile]) -> Iterator[tuple[DataFile, ...]]:
@@ -141,17 +143,3 @@ def _row_groups(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.Table]:
             group, size = [], 0
     if group:
         yield pa.Table.from_batches(group)
-
-
-def _replace(iceberg: IcebergTable, done: list[Compacted]) -> bool:
-    """Whether the new files are in the table in place of the former ones, by one commit; as `try_commit`."""
-    from millrace.datasets.iceberg import begin
-
-    transaction = begin(iceberg)
-    files = sum(len(each.former) for each in done)
-    with transaction.update_snapshot(snapshot_properties={COMPACTED: str(files)}).overwrite() as overwrite:
-        for each in done:
-            for file in each.former:
-                overwrite.delete_data_file(file)
-            overwrite.append_data_file(each.file)
-    return try_commit(transaction)

@@ -9,7 +9,7 @@ import uuid
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from millrace.datasets.commits import try_commit, until_won
+from millrace.datasets.changes import try_commit, until_won
 from millrace.datasets.journal import JOURNAL, JOURNAL_FILE, JournalEntry, read_file, render
 from millrace.datasets.tables import Lake
 

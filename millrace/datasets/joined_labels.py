@@ -13,12 +13,12 @@ from millrace.contract.deduplicate import key_of
 from millrace.contract.kinds import parse_cell
 from millrace.contract.validate import validate
 from millrace.contract.violation import raw_row
-from millrace.datasets.commits import commit, try_commit, until_won
-from millrace.datasets.corrected_rows import correct_rows, matching
+from millrace.datasets.commits import commit
 from millrace.datasets.corrections import current
 from millrace.datasets.journal import Journal
 from millrace.datasets.new_rows import Source, existing_keys
 from millrace.datasets.notes import LABELS_SNAPSHOT, WITHDRAWN, WRITTEN_BY
+from millrace.datasets.relabelled_rows import correct_rows, restore_keys
 from millrace.datasets.tables import SOURCE, Lake
 from millrace.decisions import captured
 from millrace.decisions.outcomes import PREDICTION_ID, DecisionIndex
@@ -48,7 +48,7 @@ class JoinedLabels:
     """The rows with a label that a later one has replaced."""
 
 
-def join_labels(lake: Lake, s3: Any, prediction_spec: Prediction, *, run: str) -> JoinedLabels:
+def join_labels(lake: Lake, s3: Any, prediction_spec: Prediction, *, run: str, corrects: bool = True) -> JoinedLabels:
     """What became of the labels. Two commits are made: one replaces corrected labels, one appends rows with new labels.
 
     A label whose decision is known becomes a row: the input of the decision with the label. `DecisionIndex` finds the
@@ -60,7 +60,8 @@ def join_labels(lake: Lake, s3: Any, prediction_spec: Prediction, *, run: str) -
         return JoinedLabels(rows=0, unmatched=0, refused=0)
     # Of corrected labels only the latest counts, both in the rows that are there and in those that come now.
     known = current(labels.scan().to_arrow(), prediction_spec.key, prediction_spec.label_columns)
-    corrected = correct_rows(lake, known, prediction_spec, run=run, snapshot_id=snapshot.snapshot_id)
+    # A training that is held for a person corrects nothing: the next one finds the same corrections again.
+    corrected = correct_rows(lake, known, prediction_spec, run=run, snapshot_id=snapshot.snapshot_id) if corrects else 0
     # A decision lies in the folder of the day of its row, which is the day of its label.
     waiting = _waiting(lake, known, prediction_spec)
     bucket, days = lake.names.platform.bucket("lake"), {_day(row, prediction_spec) for row in waiting}
@@ -176,7 +177,6 @@ def _leave(lake: Lake, prediction_spec: Prediction, run: str) -> int:
     A withdrawal takes labels out of `labels` first, and rows out of `rows` then. This function looks at `labels` when
     its rows are in `rows`. So one of the two sees the rows, whoever comes first."""
     import pyarrow.compute as pc
-    from pyiceberg.expressions import And, StartsWith
 
     labels, rows = lake.find("labels"), lake.find("rows")
     if labels is None or rows is None:
@@ -198,21 +198,7 @@ def _leave(lake: Lake, prediction_spec: Prediction, run: str) -> int:
     )
     if not gone.num_rows:
         return 0
-    # Only rows that came by a label leave: rows that were dropped as training rows have another source.
-    condition = And(
-        matching(gone, prediction_spec.key), StartsWith(term=SOURCE, value=f"{lake.names.workload}/labels/")
-    )
-
-    def leave() -> int | None:
-        iceberg = lake.open("rows")
-        found = iceberg.scan(row_filter=condition).count()
-        if not found:
-            return 0
-        transaction = iceberg.transaction()
-        transaction.delete(condition, snapshot_properties={WRITTEN_BY: run, WITHDRAWN: str(found)})
-        return found if try_commit(transaction) else None
-
-    return until_won(leave, f"{lake.names.table('rows')}: expected rows of withdrawn labels to leave")
+    return restore_keys(lake, gone, prediction_spec, run=run).left
 
 
 def _day(label: Mapping[str, Any], prediction_spec: Prediction) -> date:

@@ -7,7 +7,7 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from millrace.datasets.commits import try_commit, until_won
+from millrace.datasets.changes import try_commit, until_won
 from millrace.datasets.journal import ADDED, Journal
 from millrace.datasets.notes import ALIAS, COMPACTED
 from millrace.datasets.tables import Lake

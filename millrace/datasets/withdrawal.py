@@ -11,15 +11,11 @@ from datetime import date, datetime
 from typing import TYPE_CHECKING, Any
 
 from millrace.contract.kinds import INTEGERS, parse_cell
-from millrace.datasets.commits import try_commit, until_won
-from millrace.datasets.journal import Journal
+from millrace.datasets.changes import Attempt, Change, change, count
+from millrace.datasets.journal import Journal, JournalEntry
 from millrace.datasets.notes import DIGEST, WITHDRAWN, WITHDRAWN_DROP, WRITTEN_BY
 from millrace.datasets.tables import SOURCE, Lake
 from millrace.errors import WithdrawalError
-
-WITHDRAWN_IN_ORDER = ("labels", "rows")
-"""The order of the tables: labels may be found by the rows, so they go first. A retry after a failure between the two
-still finds them."""
 
 if TYPE_CHECKING:
     from pyiceberg.expressions import BooleanExpression
@@ -50,40 +46,38 @@ def by_drop(key: str) -> dict[str, Any]:
     return {SOURCE: key}
 
 
-def withdraw(lake: Lake, table: str, cells: Mapping[str, Any], *, cause: str) -> int:
+def withdraw(lake: Lake, table: str, cells: Mapping[str, Any], *, cause: str, is_preview: bool = False) -> int:
     """The number of rows that had these cells. They are in no later snapshot of `table`.
 
-    A repeated call with the same cause returns the same number. The table keeps the digest of the rows' drop: the same
-    bytes do not come in again, but other bytes may bring the same keys. If `labels` lacks a column of the cells, the
-    labels leave that have a key of a row in `rows` with these cells, as long as such rows are there. Raises
-    ConflictError if other writers win every time."""
-    said = json.dumps({name: str(cell) for name, cell in cells.items()}, sort_keys=True)
-    digest = hashlib.sha256(f"{cause}\n{said}".encode()).hexdigest()
+    A repeated call with the same cause returns the same number. With `is_preview` nothing changes. When all rows of
+    bytes have left, the same bytes come in again like new ones. If `labels` lacks a column of the cells, the labels
+    leave that have a key of a row in `rows` with these cells, as long as such rows are there. Raises ConflictError if
+    other writers win every time."""
+    digest = digest_of(cells, cause)
 
-    def commit() -> int | None:
-        iceberg = lake.find(table)
-        if iceberg is None or iceberg.current_snapshot() is None:
-            return 0
-        # An attempt with a lost answer may have won: then its snapshot is found by the digest.
-        if (done := _done(iceberg, digest)) is not None:
-            return done
-        found = _condition(lake, iceberg, cells)
-        rows = iceberg.scan(row_filter=found).count()
-        if not rows:
-            return 0
+    def take_out(attempt: Attempt) -> int:
+        if (done := withdrawn_before(attempt.table, digest)) is not None:
+            return int(done.notes.get(WITHDRAWN) or 0)
+        which = _condition(lake, attempt.table, cells)
+        if not (rows := count(attempt.table, which)) or is_preview:
+            return rows
         drop = {WITHDRAWN_DROP: str(cells[SOURCE])} if SOURCE in cells else {}
-        summary = {DIGEST: digest, WRITTEN_BY: cause, WITHDRAWN: str(rows), **drop}
-        transaction = iceberg.transaction()
-        transaction.delete(found, snapshot_properties=summary)
-        return rows if try_commit(transaction) else None
+        notes = {DIGEST: digest, WRITTEN_BY: cause, **drop}
+        attempt.apply(Change(notes=notes, remove=which, removed_as=WITHDRAWN))
+        return rows
 
-    return until_won(commit, f"{lake.names.table(table)}: expected the withdrawal to be committed")
+    return change(lake, table, take_out, without=0)
 
 
-def _done(iceberg: IcebergTable, digest: str) -> int | None:
-    """The number of rows that this very withdrawal has taken out before, None if it was not done yet."""
-    entries = Journal.of(iceberg).with_digest(digest)
-    return next((int(entry.notes.get(WITHDRAWN) or 0) for entry in entries), None)
+def digest_of(cells: Mapping[str, Any], cause: str) -> str:
+    """SHA-256 that names one withdrawal: which rows, and by which request."""
+    said = json.dumps({name: str(cell) for name, cell in cells.items()}, sort_keys=True)
+    return hashlib.sha256(f"{cause}\n{said}".encode()).hexdigest()
+
+
+def withdrawn_before(iceberg: IcebergTable, digest: str) -> JournalEntry | None:
+    """The entry of this very withdrawal; None if it was not done yet."""
+    return next(iter(Journal.of(iceberg).with_digest(digest)), None)
 
 
 def _condition(lake: Lake, iceberg: IcebergTable, cells: Mapping[str, Any]) -> BooleanExpression:

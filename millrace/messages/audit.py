@@ -9,7 +9,7 @@ from millrace.messages.envelope import Message
 from millrace.messages.execution import Unwanted
 from millrace.messages.retrain import RetrainingDecided
 from millrace.messages.teardown import TeardownStep
-from millrace.messages.train import GatesJudged
+from millrace.messages.train import Corrections, GatesJudged
 from millrace.messages.withdrawal import Withdrawn
 
 
@@ -25,6 +25,7 @@ class AuditEvent(StrEnum):
     RETRAIN_REFUSED = "retrain.refused"
     TEARDOWN_STEP = "teardown.step"
     ROWS_WITHDRAWN = "rows.withdrawn"
+    LABELS_CORRECTED = "labels.corrected"
 
 
 class VersionLive(Message):
@@ -90,5 +91,6 @@ DETAILS: Mapping[AuditEvent, type[Message]] = {
     AuditEvent.RETRAIN_REFUSED: RetrainingDecided,
     AuditEvent.TEARDOWN_STEP: ResourcesRemoved,
     AuditEvent.ROWS_WITHDRAWN: RowsWithdrawn,
+    AuditEvent.LABELS_CORRECTED: Corrections,
 }
 """The class of the details of each event."""

@@ -68,6 +68,10 @@ class TrainingRefused(BusEvent):
     """The most that the training may cost, in US dollars."""
     monthly_usd: float
     """The month's budget, in US dollars."""
+    corrected: int
+    """Rows with another label than when the live version was trained."""
+    labelled: int
+    """Rows that had a label then."""
 
 
 class ModelJudged(BusEvent):

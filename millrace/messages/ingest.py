@@ -166,7 +166,7 @@ class Committed(Message):
     {"drop_id": "5d7c39d7b8804f07", "feed": "training", "table": "electricity_rows", "snapshot_id": "4821940093718391",
      "rows_accepted": 1488, "rows_quarantined": 0, "reasons": {}, "rows_replaced": 0, "rows_total": 11424,
      "source": "s3://…/electricity/training/1996-12.parquet?versionId=…", "source_digest": "5e0a…", "duplicate": false,
-     "duplicate_of": "", "refused_before": 0, "withdrawn": false, "superseded_by": "", "has_champion": false,
+     "duplicate_of": "", "refused_before": 0, "superseded_by": "", "has_champion": false,
      "first_rows": 11000}
 
     Fields with a default may be missing in answers that older code has written."""
@@ -194,8 +194,6 @@ class Committed(Message):
     """The source of that earlier drop. Empty if this drop is no duplicate."""
     refused_before: int = 0
     """How many rows of the earlier drop were refused when it came."""
-    withdrawn: bool = False
-    """Whether the rows of the earlier drop were withdrawn since. Then the table does not have them."""
     superseded_by: str = ""
     """The source of a later version of the same object, if that version came first. Then this drop added no row."""
     has_champion: bool

@@ -41,6 +41,25 @@ class TrainInput(ExecutionInput):
     reason: TrainingReason
     external_model: ExternalFiles | None = None
     """None: a model is trained."""
+    accept_corrections: bool = False
+    """Whether a person has accepted the corrected labels, however many they are."""
+
+
+class Corrections(Message):
+    """The labels of this run's rows beside those that the live version was trained on.
+
+    {"rows": 11472, "labelled": 11472, "share": 1.0, "moved": 1.0, "bound": 0.05, "is_held": true}"""
+
+    rows: int = 0
+    """The rows with another label now."""
+    labelled: int = 0
+    share: float = 0.0
+    moved: float = 0.0
+    """The most by which an error on these rows can have moved with their labels, as a share. -1 without a limit."""
+    bound: float = 1.0
+    """`retraining.maximum_corrected` of workload.yaml."""
+    is_held: bool = False
+    """Whether the training waits for a person. Then no label was corrected."""
 
 
 class DatasetPinned(Message):
@@ -73,6 +92,7 @@ class DatasetPinned(Message):
     """Late labels whose row the contract refuses."""
     corrected: int = 0
     """Rows whose label was replaced by a later one."""
+    corrections: Corrections = Corrections()
     manifest_uri: str
     """SageMaker's manifest of the snapshot's data files."""
     config_uri: str
@@ -88,6 +108,8 @@ class BudgetRefusal(StrEnum):
     """No version is live, but the first one is being released. A model of this run would be compared with none."""
     BUSY = "busy"
     """Another training holds the lease `train`."""
+    CORRECTIONS = "corrections"
+    """More labels are corrected than the workload allows; a person may accept them."""
     BUDGET = "budget"
     """The month's budget has no room for the projected cost."""
 

@@ -24,7 +24,10 @@ class WithdrawalRequest(ExecutionInput):
     key: Mapping[str, str | int | float | bool] = {}
     """A key of the contract: its columns with their cells, as a prediction request writes cells."""
     drop: str = ""
-    """A key in the landing bucket. Every row of every version of the object is withdrawn."""
+    """A key in the landing bucket. Every row of every version of the object is withdrawn; rows that it only labelled
+    get their earlier label."""
+    is_preview: bool = False
+    """Only say what would become of the rows; nothing changes."""
 
     @model_validator(mode="after")
     def _one_of_both(self) -> Self:
@@ -34,9 +37,11 @@ class WithdrawalRequest(ExecutionInput):
 
 
 class Withdrawn(Message):
-    """The answer: how many rows left the tables `rows` and `labels`.
+    """The answer: how many rows left the tables `rows` and `labels`, and how many have their earlier label again.
 
-    {"rows": 1488, "labels": 0}"""
+    {"rows": 1488, "labels": 0, "relabelled": 0}"""
 
     rows: int
     labels: int
+    relabelled: int = 0
+    """Rows of `rows` that the withdrawn label file had corrected."""

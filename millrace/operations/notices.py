@@ -113,6 +113,16 @@ NOTICES: dict[str, Notice] = {
         sentence="NOT TRAINED: <workload>, its month's budget has no room for a training. "
         "Look: millrace cost --workload <workload>",
     ),
+    "held-training": _ours(
+        TrainingRefused,
+        severity="look",
+        only={"reason": [BudgetRefusal.CORRECTIONS.value]},
+        description="more labels are corrected than the workload allows; the training did not start",
+        sentence="HELD: a training of <workload>, <corrected> of <labelled> labels are corrected. "
+        "Look: millrace runs --machine train --workload <workload>",
+        corrected="corrected",
+        labelled="labelled",
+    ),
     "rejected-drop": _ours(
         DropRejected,
         severity="look",

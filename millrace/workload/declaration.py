@@ -276,6 +276,9 @@ class Retraining(Section):
     """The labels that must have come since the last retraining. A person's command needs none."""
     maximum_runs_per_month: Annotated[int, Field(ge=1)]
     """The retrainings that a month (UTC) may have."""
+    maximum_corrected: Annotated[float, Field(ge=0, le=1)] = 0.05
+    """The share of labelled rows that may have another label than when the live version was trained; of numbers also
+    how far the labels may have moved, as a share of their spread. Beyond it a training waits for a person."""
 
 
 class Budget(Section):

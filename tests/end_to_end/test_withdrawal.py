@@ -41,7 +41,7 @@ def test_a_row_is_withdrawn_through_the_deployed_function(
     assert len(rows()) == 1
     words = ["withdraw", "--key", f"timestamp={MISTAKE}", "--reason", "the year is wrong", "--json"]
     result = CliRunner().invoke(app, words, catch_exceptions=False)
-    assert json.loads(result.stdout) == {"rows": 1, "labels": 0}
+    assert json.loads(result.stdout) == {"rows": 1, "labels": 0, "relabelled": 0}
     assert rows() == []
     items = lived.cloud.client("dynamodb").scan(TableName=lived.names.platform.audit_table)["Items"]
     (record,) = [item for item in items if item["event"]["S"] == "rows.withdrawn"]

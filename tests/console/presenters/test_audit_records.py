@@ -15,7 +15,7 @@ from millrace.messages.audit import (
 )
 from millrace.messages.envelope import Message
 from millrace.messages.retrain import RetrainingDecided, RetrainingEvidence
-from millrace.messages.train import GatesJudged, GateVerdict
+from millrace.messages.train import Corrections, GatesJudged, GateVerdict
 from millrace.state.audit import Record
 from millrace.timestamps import parse_utc
 from tests.console.conftest import NAMES
@@ -77,6 +77,11 @@ CASES = [
     ),
     (AuditEvent.TEARDOWN_STEP, removed("endpoint a", "alarm b"), "endpoints: endpoint a, alarm b"),
     (AuditEvent.TEARDOWN_STEP, removed("a", "b", "c", "d", "e"), "endpoints: a, b, c and 2 more"),
+    (
+        AuditEvent.LABELS_CORRECTED,
+        Corrections(rows=96, labelled=96, share=1.0, moved=1.0, bound=0.05, is_held=True),
+        "96 labels of 96 corrected (100.0%): held, at most 5.0% allowed",
+    ),
     (AuditEvent.ROWS_WITHDRAWN, WITHDRAWN, "id 7: one row and no labels withdrawn: a typing error"),
 ]
 

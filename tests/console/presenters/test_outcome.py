@@ -137,10 +137,6 @@ def test_bytes_that_the_table_holds_already_are_no_refusal(report: WorkloadRepor
     found = outcome(validated(run, **alias, refused_before=3))
     again = ("quarantine", "--drop", "june.csv", "--rows", "june-refused.csv")
     assert found == Outcome(text="no row added: the bytes of june.csv again", look=again)
-    gone = outcome(validated(run, **alias, withdrawn=True))
-    assert gone == Outcome(
-        text="no row added: the bytes of june.csv again, whose rows were withdrawn", is_refused=True
-    ), "the table is without them"
 
 
 def test_a_version_that_came_too_late_is_no_refusal(report: WorkloadReport) -> None:

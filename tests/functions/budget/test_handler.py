@@ -58,6 +58,15 @@ def test_a_month_without_money_is_refused(aws, load, event):
     assert load("budget")(event("budget", as_of="1997-02-01T00:00:00Z"))["accepted"]
 
 
+def test_corrected_labels_hold_a_training_before_it_reserves_money(aws, load, event):
+    asked = event("budget")
+    asked["state"]["snapshot"]["answer"]["corrections"] = {"rows": 9, "labelled": 9, "is_held": True}
+    answer = load("budget")(asked)
+    assert (answer["accepted"], answer["reason"]) == (False, "corrections")
+    assert aws.leases.find("train") is None
+    assert aws.budget.spent_usd(AS_OF) == 0
+
+
 @pytest.mark.parametrize("reason", ["first", "command"])
 @pytest.mark.parametrize(("lease", "holder"), [("first", PACKAGE), ("release", RELEASE)])
 def test_beside_the_first_release_nothing_is_trained(aws, load, event, reason, lease, holder):

@@ -66,9 +66,10 @@ class Ingest:
         (one,) = answer["drops"] if "drops" in answer else answer["parsed"] + answer["rejected"]
         return {**answer, **one}
 
-    def run(self, feed: str, name: str, body: bytes) -> dict[str, Any]:
-        """The answer of the last function that was called."""
+    def run(self, feed: str, name: str, body: bytes, **more: str) -> dict[str, Any]:
+        """The answer of the last function that was called. `more` is said of the object, such as `as_of`."""
         payload = self.drop(feed, name, body)
+        payload["state"]["detail"]["objects"][0] |= more
         answer = self.step("ingestion", payload)
         if answer["outcome"] == "rejected":
             return answer

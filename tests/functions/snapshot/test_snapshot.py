@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 
 from millrace.contract.load import load_contract
@@ -14,8 +15,10 @@ from millrace.messages.training_run import Run
 from millrace.state.pointers import Pointers, ReleasePointers, Version
 from millrace.state.table import StateTable
 from tests.functions.ingestion.conftest import EVENTS
-from tests.functions.ingestion.test_ingest import parquet
+from tests.functions.ingestion.test_ingest import csv, parquet
+from tests.state_table import create_table
 
+LATER = "1997-08-01T06:00:00Z"
 FOLDER = Path(__file__).parents[3] / "workloads" / "electricity"
 CHAMPION = Version(
     package_arn="arn", version="1", model_name="m", run="r",
@@ -67,6 +70,71 @@ def test_beside_a_champion_the_gate_is_non_inferiority(
     event["state"]["reason"] = "alarm"
     answer = ingest.load("snapshot")(event)
     assert (answer["gate"], answer["reason"]) == ("non_inferiority", "alarm")
+
+
+@pytest.fixture
+def audit(cloud: Any, names: Any) -> Any:
+    client, table = cloud.client("dynamodb"), names.platform.audit_table
+    create_table(client, table)
+    return lambda: [json.loads(item["details"]["S"]) for item in client.scan(TableName=table)["Items"]]
+
+
+def labels(rows: pa.Table, *, flipped: int) -> bytes:
+    """The rows' labels, the first ones inverted."""
+    values = [1 - one if at < flipped else one for at, one in enumerate(rows["class"].to_pylist())]
+    return csv(rows.select(["timestamp"]).append_column("class", pa.array(values)))
+
+
+def classes(lake: Any) -> list[int]:
+    return lake.find("rows").scan().to_arrow().sort_by("timestamp")["class"].to_pylist()
+
+
+def test_a_label_file_that_inverts_the_rows_holds_the_training_until_a_person_accepts(
+    ingest: Any, sample: Any, event: Any, lake: Any, audit: Any
+) -> None:
+    rows = sample.slice(0, 96)
+    ingest.run("training", "a.parquet", parquet(rows))
+    ingest.run("labels", "flip.csv", labels(rows, flipped=96), as_of=LATER)
+    snapshot = ingest.load("snapshot")
+    for run in ("first-run", "second", "second"):
+        answer = snapshot(event | {"run": run})
+        assert answer["corrections"] == {
+            "rows": 96, "labelled": 96, "share": 1.0, "moved": 1.0, "bound": 0.05, "is_held": True,
+        }  # fmt: skip
+    assert classes(lake) == rows["class"].to_pylist()
+    assert all(record["is_held"] for record in audit())
+    event["state"]["accept_corrections"] = True
+    answer = snapshot(event | {"run": "accepted"})
+    assert (answer["corrected"], answer["corrections"]["is_held"]) == (96, False)
+    assert classes(lake) == [1 - one for one in rows["class"].to_pylist()]
+
+
+@pytest.mark.parametrize(("flipped", "is_held"), [(4, False), (5, True)])
+def test_a_few_corrections_pass_and_stand_in_the_audit(
+    ingest: Any, sample: Any, event: Any, lake: Any, audit: Any, flipped: int, is_held: bool
+) -> None:
+    rows = sample.slice(0, 96)
+    ingest.run("training", "a.parquet", parquet(rows))
+    ingest.run("labels", "mend.csv", labels(rows, flipped=flipped), as_of=LATER)
+    answer = ingest.load("snapshot")(event)
+    assert (answer["corrections"]["is_held"], answer["corrected"]) == (is_held, 0 if is_held else flipped)
+    assert [(record["rows"], record["labelled"]) for record in audit()] == [(flipped, 96)]
+
+
+def test_few_corrections_at_a_time_are_counted_since_the_live_version_was_trained(
+    ingest: Any, sample: Any, event: Any, lake: Any, audit: Any, cloud: Any, names: Any
+) -> None:
+    rows = sample.slice(0, 96)
+    ingest.run("training", "a.parquet", parquet(rows))
+    snapshot = ingest.load("snapshot")
+    assert snapshot(event | {"run": "r"})["corrections"]["rows"] == 0
+    ReleasePointers(StateTable(cloud.client("dynamodb"), names)).move(Pointers(champion=CHAMPION))
+    ingest.run("labels", "one.csv", labels(rows.slice(0, 4), flipped=4), as_of=LATER)
+    assert not snapshot(event | {"run": "r1"})["corrections"]["is_held"]
+    ingest.run("labels", "two.csv", labels(rows.slice(4, 4), flipped=4), as_of=LATER)
+    assert snapshot(event | {"run": "r2"})["corrections"] | {"share": 0, "moved": 0} == {
+        "rows": 8, "labelled": 96, "share": 0, "moved": 0, "bound": 0.05, "is_held": True,
+    }  # fmt: skip
 
 
 def test_without_rows_there_is_nothing_to_train_on(ingest: Any, event: Any) -> None:

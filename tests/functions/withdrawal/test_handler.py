@@ -11,6 +11,7 @@ import pyarrow as pa
 import pytest
 
 from infra.local.kernel.cloud import Cloud
+from millrace.datasets.joined_labels import join_labels
 from millrace.datasets.tables import Lake
 from millrace.errors import ConflictError, WithdrawalError
 from millrace.names import WorkloadNames
@@ -48,13 +49,14 @@ def test_a_drop_leaves_the_table_once(
     before = held(lake, "rows")
     gone = month(sample, 1996, 5).num_rows
     handler = load("withdrawal")
-    assert handler(asked) == handler(asked) == {"rows": gone, "labels": 0}
+    assert handler(asked) == handler(asked) == {"rows": gone, "labels": 0, "relabelled": 0}
     assert held(lake, "rows") == before - gone
     (record,) = audit()
     assert (record["event"], record["as_of"]) == ("rows.withdrawn", asked["as_of"])
     details = json.loads(record["details"])
     assert details == {
         "by": asked["by"], "reason": asked["reason"], "drop": asked["drop"], "key": {}, "rows": gone, "labels": 0,
+        "relabelled": 0,
     }  # fmt: skip
     assert set(details) == set(DETAILS["rows.withdrawn"].model_fields)  # type: ignore[index]
 
@@ -67,8 +69,29 @@ def test_a_row_and_its_label_leave_together(
     ingest.run("labels", "1996-05.csv", csv(may.select(["timestamp", "class"])))
     del asked["drop"]
     key = {"timestamp": may["timestamp"][7].as_py().isoformat()}
-    assert load("withdrawal")(asked | {"key": key}) == {"rows": 1, "labels": 1}
+    assert load("withdrawal")(asked | {"key": key}) == {"rows": 1, "labels": 1, "relabelled": 0}
     assert (held(lake, "rows"), held(lake, "labels")) == (may.num_rows - 1, may.num_rows - 1)
+
+
+def test_a_label_file_is_taken_back_and_its_rows_have_their_labels_again(
+    ingest: Any, load: Any, lake: Lake, sample: pa.Table, audit: Any, asked: Any
+) -> None:
+    may = month(sample, 1996, 5)
+    ingest.run("training", "1996-05.parquet", parquet(may))
+    flipped = may.select(["timestamp"]).append_column("class", pa.array([1 - one for one in may["class"].to_pylist()]))
+    ingest.run("labels", "flip.csv", csv(flipped), as_of="1997-08-01T06:00:00Z")
+    handler = load("withdrawal")
+    prediction = sys.modules["functions.withdrawal.handler"].WORKLOAD.prediction
+    join_labels(lake, None, prediction, run="r")
+    asked |= {"drop": "electricity/labels/flip.csv"}
+    expected = {"rows": 0, "labels": may.num_rows, "relabelled": may.num_rows}
+    assert handler(asked | {"is_preview": True}) == expected
+    assert (held(lake, "labels"), audit()) == (may.num_rows, [])
+    assert handler(asked) == handler(asked) == expected
+    rows = lake.open("rows").scan().to_arrow().sort_by("timestamp")
+    assert rows["class"].to_pylist() == may.sort_by("timestamp")["class"].to_pylist()
+    (record,) = audit()
+    assert json.loads(record["details"])["relabelled"] == may.num_rows
 
 
 def test_a_failure_half_way_is_healed_by_a_retry(
@@ -97,7 +120,7 @@ def test_a_failure_half_way_is_healed_by_a_retry(
     monkeypatch.setattr(module, "withdraw", interrupted)
     with pytest.raises(ConflictError):
         handler(asked | {"key": key})
-    assert handler(asked | {"key": key}) == {"rows": 1, "labels": 1}
+    assert handler(asked | {"key": key}) == {"rows": 1, "labels": 1, "relabelled": 0}
     assert (held(lake, "rows"), held(lake, "labels")) == (may.num_rows - 1, may.num_rows - 1)
     assert [json.loads(record["details"])["labels"] for record in audit()] == [1]
 

@@ -342,25 +342,26 @@ def test_the_webhook_gets_what_the_topic_gets_and_no_template_its_url(chatting: 
 
 
 @pytest.mark.parametrize(
-    ("kind", "reason", "is_sent"),
+    ("kind", "reason", "notice"),
     [
-        ("training.refused", "budget", True),
-        ("training.refused", "busy", False),
-        ("training.refused", "champion_exists", False),
-        ("retrain.refused", "budget", True),
-        ("retrain.refused", "cool_down", False),
-        ("model.refused", "budget", False),
+        ("training.refused", "budget", "spent-budget"),
+        ("training.refused", "corrections", "held-training"),
+        ("training.refused", "busy", ""),
+        ("training.refused", "champion_exists", ""),
+        ("retrain.refused", "budget", "spent-budget"),
+        ("retrain.refused", "cool_down", ""),
+        ("model.refused", "budget", ""),
     ],
 )
-def test_a_budget_that_is_spent_is_told(kind: str, reason: str, is_sent: bool) -> None:
+def test_a_refusal_that_needs_a_person_is_told(kind: str, reason: str, notice: str) -> None:
     """Of a training and, after an alarm, of a retraining; what else keeps one from starting passes by itself."""
     event = {"source": "millrace", "detail-type": kind, "detail": {"workload": "electricity", "reason": reason}}
     matching = [
         name
-        for name, notice in NOTICES.items()
-        if EventPattern.load(json.dumps(notice.pattern(names_of("prod").platform))).matches_event(event)
+        for name, one in NOTICES.items()
+        if EventPattern.load(json.dumps(one.pattern(names_of("prod").platform))).matches_event(event)
     ]
-    assert matching == (["spent-budget"] if is_sent else [])
+    assert matching == ([notice] if notice else [])
 
 
 @pytest.mark.parametrize("chosen", [{}, {"alarm_email": "team@example.com"}, {"alarm_webhook": "chat/url"}])

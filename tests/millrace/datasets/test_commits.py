@@ -255,14 +255,6 @@ def test_a_correction_with_the_bytes_of_another_file_takes_the_place_of_its_earl
     assert len(lake.open("rows").metadata.snapshots) - snapshots == (0 if order.index("a2") < order.index("a1") else 1)
 
 
-def test_a_correction_with_withdrawn_bytes_brings_none_of_them_back(lake: Lake) -> None:
-    commit(lake, "rows", corrected(), version(1))
-    assert commit(lake, "rows", rows(24), version(1, name="b.parquet", digest="b")).rows_quarantined == 24
-    withdraw(lake, "rows", by_drop("b.parquet"), cause="w")
-    done = commit(lake, "rows", rows(24), version(2, digest="b"))
-    assert (done.is_withdrawn, done.rows_total) == (True, 0)
-
-
 def test_the_same_bytes_under_a_later_version_keep_their_rows(lake: Lake) -> None:
     commit(lake, "rows", rows(0), version(1, digest="same"))
     again = commit(lake, "rows", rows(0), version(2, digest="same"))

@@ -19,7 +19,7 @@ from functions.plan_windows.labels import labels_between
 from millrace.contract.load import load_contract
 from millrace.contract.schema import parsed_schema
 from millrace.contract.validate import validate
-from millrace.datasets import corrected_rows, corrections, new_rows
+from millrace.datasets import corrections, new_rows, relabelled_rows
 from millrace.datasets.commits import commit, commit_once
 from millrace.datasets.corrections import current
 from millrace.datasets.joined_labels import JoinedLabels, join_labels
@@ -27,8 +27,10 @@ from millrace.datasets.journal import Journal
 from millrace.datasets.new_rows import RowsInFile, Source
 from millrace.datasets.notes import ARRIVAL
 from millrace.datasets.quarantine import QuarantineFile
+from millrace.datasets.relabelled_rows import restore_rows
 from millrace.datasets.tables import Lake
 from millrace.datasets.versions import pin
+from millrace.datasets.withdrawal import by_drop, withdraw
 from tests.millrace.datasets.test_joined_labels import PREDICTION_SPEC, SAMPLE, decision, keep, rows
 
 FIRST = datetime(2026, 1, 1, tzinfo=UTC)
@@ -202,6 +204,56 @@ def test_an_overwritten_file_of_labels_corrects_the_rows_too(lake: Lake, cloud: 
     assert rows(lake)["class"].to_pylist() == counted(lake) == [OLD, NEW]
 
 
+FLIP = "electricity/labels/flip.csv"
+
+
+@pytest.mark.parametrize(
+    ("own_day", "other_day", "restored"),
+    [(1, None, "own"), (1, 2, "other"), (3, 2, "own"), (1, 9, "flipped again")],
+    ids=["no other label", "an earlier label", "an earlier label than the row", "a later label"],
+)
+def test_a_withdrawn_label_file_gives_its_rows_the_label_of_before(
+    lake: Lake, tmp_path: Path, own_day: int, other_day: int | None, restored: str
+) -> None:
+    drop_rows(lake, 3, day=own_day)
+    before = rows(lake)
+    own = before["class"].to_pylist()
+    other = [1 - own[0], own[1], own[2]]
+    if other_day:
+        drop_labels(lake, tmp_path, "other", other, day=other_day)
+        join_labels(lake, None, PREDICTION_SPEC, run="r0")
+    drop_labels(lake, tmp_path, "flip", [1 - one for one in own], day=5)
+    join_labels(lake, None, PREDICTION_SPEC, run="r1")
+    assert rows(lake)["_source"].to_pylist() == before["_source"].to_pylist(), "a row stays a row of its drop"
+    preview = restore_rows(lake, FLIP, PREDICTION_SPEC, cause="w", is_preview=True)
+    assert withdraw(lake, "labels", by_drop(FLIP), cause="w") == 3 - (other_day == 2 or other_day == 9)
+    done = restore_rows(lake, FLIP, PREDICTION_SPEC, cause="w")
+    assert done == restore_rows(lake, FLIP, PREDICTION_SPEC, cause="w"), "a retry says the same"
+    assert preview == done
+    assert done.left == 0
+    assert rows(lake)["class"].to_pylist() == (own if restored == "own" else other)
+    assert rows(lake).drop_columns(["_own_label", "_labelled_by", "class"]).equals(before.drop_columns(["class"]))
+    join_labels(lake, None, PREDICTION_SPEC, run="r2")
+    assert rows(lake)["class"].to_pylist() == (own if restored == "own" else other), "the next training changes nothing"
+    pq.read_table(tmp_path / "flip-5.parquet")
+    assert drop_labels(lake, tmp_path, "again", [1 - one for one in own], day=10, digest="flip-5")[0] > 0
+
+
+def test_rows_made_of_decisions_leave_with_their_last_label(lake: Lake, cloud: Any, tmp_path: Path) -> None:
+    s3 = cloud.client("s3")
+    keep(cloud, lake, [decision(row) for row in SAMPLE.slice(0, 2).to_pylist()])
+    drop_labels(lake, tmp_path, "a", [OLD], day=1)
+    join_labels(lake, s3, PREDICTION_SPEC, run="r1")
+    drop_labels(lake, tmp_path, "flip", [NEW, NEW], day=2)
+    join_labels(lake, s3, PREDICTION_SPEC, run="r2")
+    assert rows(lake)["class"].to_pylist() == [NEW, NEW]
+    withdraw(lake, "labels", by_drop(FLIP), cause="w")
+    done = restore_rows(lake, FLIP, PREDICTION_SPEC, cause="w")
+    assert (done.relabelled, done.left) == (1, 1)
+    assert rows(lake)["class"].to_pylist() == [OLD]
+    assert rows(lake)["_source"].to_pylist() == ["electricity/labels/a.csv"]
+
+
 def test_labels_of_before_arrivals_were_kept_are_the_oldest() -> None:
     key, values = ["id"], ["class"]
     table = pa.table({"id": ["a", "b", "a"], "class": [1, 2, 3]})
@@ -223,18 +275,18 @@ def test_a_correction_waits_for_another_writer(
     drop_rows(lake, 2, day=1)
     own = SAMPLE.slice(0, 2)["class"].to_pylist()
     drop_labels(lake, tmp_path, "a", [1 - one for one in own], day=2)
-    real, lost = corrected_rows._replace, []
+    real, lost = relabelled_rows._replace, []
 
-    def beaten(lake: Lake, iceberg: Any, *given: Any, **more: Any) -> bool:
+    def beaten(*given: Any) -> None:
         if not lost:
             lost.append(1)
             table = SAMPLE.slice(5, 1).append_column("_line", pa.array([0]))
             commit(
                 lake, "rows", table, Source(uri="s3://l/k", key="electricity/training/k", digest="k", written_by="k")
             )
-        return real(lake, iceberg, *given, **more)
+        real(*given)
 
-    monkeypatch.setattr(corrected_rows, "_replace", beaten)
+    monkeypatch.setattr(relabelled_rows, "_replace", beaten)
     assert join_labels(lake, None, PREDICTION_SPEC, run="r").corrected == 2
     assert rows(lake)["class"].to_pylist()[:2] == [1 - one for one in own]
     assert rows(lake).num_rows == 3
@@ -243,7 +295,7 @@ def test_a_correction_waits_for_another_writer(
 def test_entities_of_several_columns_are_told_apart() -> None:
     from pyiceberg.expressions import Or
 
-    found = corrected_rows.matching(pa.table({"machine": ["a", "b"], "n": [1, 2]}), ("machine", "n"))
+    found = relabelled_rows.matching(pa.table({"machine": ["a", "b"], "n": [1, 2]}), ("machine", "n"))
     assert isinstance(found, Or)
     assert len(re.findall(r"machine", str(found))) == 2
 

