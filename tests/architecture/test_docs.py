@@ -12,6 +12,7 @@ import typer
 from botocore import xform_name
 
 from console.cli.app import app
+from tests.documentation.catalogues import CATALOGUES
 from tests.documentation.pages import PAGES, ROOT
 from tests.documentation.tables import TABLES, filled
 from tests.infra.machines.contexts import DEFINITIONS, context_of
@@ -55,6 +56,12 @@ def test_every_page_that_the_product_names_is_there() -> None:
     places = {place for source in sources for place in PLACE.findall(source)}
     assert places
     assert dead_links(" ".join(f"[]({place})" for place in places), ROOT) == []
+
+
+def test_each_catalogue_is_where_its_row_says() -> None:
+    for one in CATALOGUES:
+        assert (ROOT / "tests" / one.test).is_file(), one.test
+        assert not one.file or re.search(rf"\b{one.name}\b", (ROOT / one.file).read_text()), one.file
 
 
 def commands_of(text: str) -> list[str]:

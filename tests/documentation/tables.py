@@ -81,7 +81,7 @@ def workload_keys() -> str:
         "training.family": f"The network: {', '.join(map(code, FAMILIES))}.",
         "prediction.label": "The column of the label, `{column, horizon_hours}`, or a list of columns.",
         "training.parameters": "The family's hyperparameters: [below](#hyperparameters).",
-        "gates": "What a model must pass: [Gates](models.md#gates).",
+        "gates": "What a model must pass: [Gates](gates.md).",
     }
     unset = tuple(f"prediction.{key}" for key in SET_BY_LABEL) + tuple(
         f"prediction.features.{key}" for key in SET_BY_PREDICTION
@@ -282,19 +282,17 @@ def costs() -> str:
 
 
 def catalogues() -> str:
-    return table(
-        ("X", "folder", "one line in", "write", "asked unasked by"),
-        [
-            (
-                one.what,
-                code(one.folder),
-                f"{code(one.catalogue)} of {code(one.file)}",
-                code(one.protocol),
-                code(one.test),
-            )
-            for one in CATALOGUES
-        ],
-    )
+    rows = [
+        (
+            f"**{one.what}**",
+            code(one.new) or "–",
+            f"{code(one.name)} of {code(one.file)}" if one.file else "the folder is found",
+            code(one.write),
+            code(one.test),
+        )
+        for one in CATALOGUES
+    ]
+    return table(("X", "write", "one line in", "of the class", "asked unasked by `tests/`"), rows)
 
 
 TABLES: Mapping[str, Callable[[], str]] = {
