@@ -12,7 +12,7 @@ from millrace.evaluation.report import ErrorMeaning, NaiveFigures
 from millrace.messages.audit import AuditEvent, RowsWithdrawn
 from millrace.messages.monitor import ErrorReport, MonitorReport
 from millrace.state.audit import Record
-from tests.console.presenters.test_outcome import rejected, together
+from tests.console.executions import rejected, together
 
 FEEDS = ("training", "scoring", "labels")
 

@@ -7,7 +7,7 @@ from console.queries.drops import Drop, find_drops
 from console.queries.executions import Execution
 from console.queries.quarantine import ReasonCount, Row, count_reasons
 from console.queries.report import WorkloadReport
-from tests.console.presenters.test_outcome import rejected, together
+from tests.console.executions import rejected, together
 
 
 def test_the_rows_of_a_drop_are_counted(report: WorkloadReport) -> None:
