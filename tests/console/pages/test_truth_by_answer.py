@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 
-from console.pages.page import page
 from console.pages.truth_by_answer import truth_by_answer
-from console.queries.report import WorkloadReport
 from millrace.evaluation.evidence import AnswerBin, TruthByAnswer
 
 BINS = tuple(
@@ -44,13 +41,3 @@ def test_one_answer_for_all_rows_is_drawn_too() -> None:
     same = AnswerBin(rows=20, value=5, truth_low=5, truth=5, truth_high=5)
     assert "<circle" in truth_by_answer(TruthByAnswer(name="", quantiles=(0.1, 0.9), bins=(same,)))
     assert truth_by_answer(TruthByAnswer(name="", quantiles=(0.1, 0.9), bins=())) == ""
-
-
-def test_it_stands_on_the_page(report: WorkloadReport) -> None:
-    model = report.models[1]
-    assert model.evaluation is not None
-    shown = replace(model, evaluation=model.evaluation.model_copy(update={"truth_by_answer": (PLAIN,)}))
-    html = page(replace(report, models=(shown,)))
-    assert 'class="by-answer"' in html
-    assert "from its 0.1 to its" in html
-    assert 'class="by-answer"' not in page(replace(report, models=(model,)))

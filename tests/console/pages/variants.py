@@ -1,0 +1,384 @@
+"""The stored report with other contents: each kind of thing that a page can show."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from datetime import timedelta
+from math import nan
+from typing import Any
+
+from console.pages.timeline import timeline
+from console.queries.executions import Execution
+from console.queries.monitoring_limits import Limit
+from console.queries.nearest_examples import NearestExample, NearestExamples
+from console.queries.quarantine import ReasonCount
+from console.queries.report import WorkloadReport
+from console.queries.withdrawals import Withdrawal, find_withdrawals
+from millrace.evaluation.evidence import (
+    AnswerBin,
+    ColumnImportance,
+    Contender,
+    Disparity,
+    Estimate,
+    ExampleContribution,
+    ExampleExplanation,
+    ExplanationEvidence,
+    FairnessEvidence,
+    FeatureLeak,
+    ForecastExample,
+    GroupFigures,
+    LeakageEvidence,
+    PartFigures,
+    PerturbedFigures,
+    RobustnessEvidence,
+    SliceFigures,
+    SlicesEvidence,
+    TruthByAnswer,
+)
+from millrace.evaluation.report import ErrorMeaning, NaiveFigures
+from millrace.messages.audit import AuditEvent, RowsWithdrawn
+from millrace.messages.monitor import ErrorReport
+from millrace.messages.train import GateVerdict
+from millrace.monitoring.alarms import RATIO_ALARMS
+from millrace.state.audit import Record
+from tests.console.conftest import renewed, with_older_rows
+from tests.console.executions import rejected, together
+
+UNKNOWN = dict.fromkeys(RATIO_ALARMS)
+LATER = timedelta(days=60)
+"""From the release of version 2 to what a variant adds; the model of 1 July was refused before."""
+PARTS = ("runs", "models", "monitor_runs", "windows", "champions", "alarms", "drops", "lineage", "usage")
+BINS = tuple(
+    AnswerBin(rows=30, value=value, truth_low=value - 4, truth=value + 2, truth_high=value + 9)
+    for value in (10.0, 20.0, 30.0)
+)
+FORECAST = ForecastExample(
+    at="2026-05-01T06:00:00",
+    entity="<north>",
+    past_hours=(-2.0, -1.0, 0.0),
+    past=(90.0, 95.0, 100.0),
+    hours=(1.0, 2.0),
+    value=(104.0, 106.0),
+    lower=(100.0, 98.0),
+    upper=(109.0, 118.0),
+    truth=(103.0, 120.0),
+)
+AMOUNT = ErrorMeaning(name="mean absolute error", is_share=False, unit="µg/m³")
+
+
+def bare(report: WorkloadReport) -> WorkloadReport:
+    """A workload that was deployed and nothing else."""
+    return replace(report, **dict.fromkeys(PARTS, ()), quarantined={})
+
+
+def near(value: float) -> Estimate:
+    return Estimate(value=value, low=value - 0.01, high=value + 0.01)
+
+
+def live(report: WorkloadReport, **changes: Any) -> WorkloadReport:
+    """With changes of the live version's evaluation."""
+    model = report.live
+    assert model is not None
+    assert model.evaluation is not None
+    changed = replace(model, evaluation=model.evaluation.model_copy(update=changes))
+    return replace(report, models=tuple(changed if each is model else each for each in report.models))
+
+
+def figures(report: WorkloadReport, *, naive: dict[str, float], champion: Any = None, **own: Any) -> WorkloadReport:
+    """With other figures of the live version and of its naive rule."""
+    assert report.live is not None
+    assert report.live.evaluation is not None
+    rule = NaiveFigures(rule="base_rate", rows=10, metrics=naive)
+    return live(report, metrics=report.live.evaluation.metrics | own, naive=rule, champion=champion)
+
+
+def gate(report: WorkloadReport, **changes: Any) -> WorkloadReport:
+    """With changes of the live version's first gate."""
+    model = report.live
+    assert model is not None
+    first, *others = model.version.gates
+    gates = (first.model_copy(update=changes), *others)
+    changed = replace(model, version=replace(model.version, gates=gates))
+    return replace(report, models=tuple(changed if each is model else each for each in report.models))
+
+
+def with_runs(report: WorkloadReport, *runs: Execution) -> WorkloadReport:
+    return replace(report, runs=runs)
+
+
+def also(report: WorkloadReport, *runs: Execution) -> WorkloadReport:
+    return replace(report, runs=(*report.runs, *runs))
+
+
+def released(report: WorkloadReport, *, version: str, previous: str, after: timedelta) -> Execution:
+    """A release of the report again, of another version and later than the release of version 2."""
+    last = report.of("release")[-1]
+    opened = last.answer("start_release") | {"version": version, "previous_version": previous}
+    output = last.output | {"start_release": last.output["start_release"] | {"answer": opened}}
+    at = last.started + after
+    return replace(last, arn=f"arn:{at}", output=output, started=at, stopped=at)
+
+
+def rolled_back(run: Execution, **asked: object) -> Execution:
+    return replace(run, input={**run.input, "rollback": {"reason": "wrong since noon", "who": "kim", **asked}})
+
+
+def by_hand(report: WorkloadReport) -> WorkloadReport:
+    """A version that was registered by hand: no run, no gates, no evaluation, no curve."""
+    known = report.models[1].version
+    version = replace(known, run="", snapshot_id="", rows=None, trained_at=None, reason="", live_at=None, gates=())
+    return replace(bare(report), models=(replace(report.models[1], version=version, evaluation=None, epochs=()),))
+
+
+def strange_drops(report: WorkloadReport) -> WorkloadReport:
+    """A file refused whole, one with the bytes of another, one that came too late, one in the place of another."""
+    empty = replace(report.drops[0], accepted=0, quarantined=0, reasons=())
+    why = ReasonCount(reason="columns", rows=1, example="expected the columns a, b, got a")
+    drops = (
+        replace(empty, rejected="columns", reasons=(why,)),
+        replace(empty, repeats="may.csv"),
+        replace(empty, is_superseded=True),
+        replace(empty, replaced=12_014),
+    )
+    return replace(report, drops=drops)
+
+
+def of_amounts(report: WorkloadReport) -> WorkloadReport:
+    """The same run, as if its task were a regression whose error alarm had been raised."""
+    error = ErrorReport(answered=9, labelled=9, champions=9, error=120.0, ratio=1.25, settled=True)
+    models = tuple(
+        replace(model, evaluation=model.evaluation and model.evaluation.model_copy(update={"error": AMOUNT}))
+        for model in report.models
+    )
+    runs = []
+    for run in report.monitor_runs:
+        *others, last = run.report.windows
+        windows = (*others, last.model_copy(update={"error": error}))
+        runs.append(replace(run, report=run.report.model_copy(update={"windows": windows}), error_bound=80.0))
+    alarms = tuple(replace(alarm, name="error") for alarm in report.alarms)
+    return replace(report, models=models, monitor_runs=tuple(runs), alarms=alarms)
+
+
+def withdrawn(report: WorkloadReport) -> WorkloadReport:
+    def record(at: int, **given: object) -> Withdrawal:
+        details = RowsWithdrawn.model_validate(
+            {"by": "arn:x", "reason": "another meter", "key": {}, "drop": ""} | given
+        )
+        when = timeline(report)[at].at
+        made = Record(
+            actor="withdrawal",
+            execution_arn="e",
+            event=AuditEvent.ROWS_WITHDRAWN,
+            as_of=when,
+            cause="c",
+            details=details,
+        )
+        (found,) = find_withdrawals([made])
+        return found
+
+    drop = record(1, drop="electricity/training/may.csv", rows=1200, labels=1)
+    key = record(-1, key={"timestamp": "1996-05-07"}, rows=1, labels=0)
+    return replace(report, withdrawals=(drop, key))
+
+
+def thin(report: WorkloadReport) -> WorkloadReport:
+    """A monitor run whose windows have too few decisions."""
+    run = next(run for run in report.of("monitor") if any(each.arn == run.arn for each in report.monitor_runs))
+    judged = next(each for each in report.monitor_runs if each.arn == run.arn)
+    windows = tuple(
+        window.model_copy(update={"input": window.input and window.input.model_copy(update={"ratio": None})})
+        for window in judged.report.windows
+    )
+    few = replace(judged, report=judged.report.model_copy(update={"windows": windows}))
+    return replace(bare(report), runs=(run,), monitor_runs=(few,))
+
+
+def unknown(report: WorkloadReport, **changes: Any) -> WorkloadReport:
+    """Windows of which no figure is known."""
+    windows = tuple(replace(window, ratios=UNKNOWN, error=None, **changes) for window in report.windows)
+    return replace(report, windows=windows)
+
+
+def worse(report: WorkloadReport) -> WorkloadReport:
+    """The live version's last decisions are worse than its test rows."""
+    assert report.live is not None
+    assert report.live.evaluation is not None
+    expected = report.live.evaluation.metrics["error"]
+    assert expected is not None
+    first = replace(report.windows[-1], version="2", decisions=300, mean_error=expected + 0.1)
+    return replace(report, windows=(first, replace(first, decisions=100, mean_error=expected - 0.1)))
+
+
+def with_evidence(report: WorkloadReport) -> WorkloadReport:
+    scores = {"error": near(0.25)}
+    contenders = (
+        Contender(who="candidate", name="this model", rows=900, scores={"error": near(0.2)}),
+        Contender(who="simple", name="boosted trees", rows=900, scores=scores, improvements={"error": near(0.05)}),
+    )
+    slices = (
+        SliceFigures(column="region", value="<north>", rows=300, error=near(0.1)),
+        SliceFigures(column="region", value="south", rows=590, error=near(0.3)),
+        SliceFigures(column="region", value="west", rows=10),
+    )
+    groups = (GroupFigures(column="sex", value="f", rows=400, error=0.2, selection_rate=0.111, true_positive_rate=0.7),)
+    apart = Disparity(
+        column="sex", measure="demographic_parity_ratio", figure=near(0.9), lowest="f (0.111)", highest="m (0.120)"
+    )
+    damaged = (PerturbedFigures(damage="5% missing cells", error=near(0.21), rise=near(0.01)),)
+    return live(
+        report,
+        contenders=contenders,
+        slices=SlicesEvidence(slices=slices),
+        fairness=FairnessEvidence(groups=groups, disparities=(apart,)),
+        robustness=RobustnessEvidence(damaged=damaged),
+        leakage=LeakageEvidence(features=(FeatureLeak(column="price", explained=0.444),), duplicates=0.0),
+        explanations=explained(("cell", 2.0, "7"), ("cell", -1.0, "red")),
+        truth_by_answer=(TruthByAnswer(name="", quantiles=(0.1, 0.9), bins=BINS),),
+    )
+
+
+def explained(*parts: tuple[str, float, str]) -> ExplanationEvidence:
+    contributions = tuple(
+        ExampleContribution(column="x", place="-1 h", value=value, kind=kind, contribution=contribution)  # type: ignore[arg-type]
+        for kind, contribution, value in parts
+    )
+    example = ExampleExplanation(
+        explains="value", output=8.66404, answer="8.664", contributions=contributions, image="", size=(8, 4)
+    )
+    rise = Estimate(value=0.302, low=0.2, high=0.4)
+    columns = (ColumnImportance(column="<price>", mean=1.5, rise=rise), ColumnImportance(column="noise", mean=0.01))
+    return ExplanationEvidence(
+        method="integrated gradients",
+        rows=32,
+        completeness_error=0.01,
+        columns=columns,
+        places=(),
+        endpoint_difference=0.1,
+        endpoint_standard_error=0.0,
+        endpoint_ms=3.0,
+        example=example,
+    )
+
+
+def of_forecast(report: WorkloadReport) -> WorkloadReport:
+    parts = tuple(
+        PartFigures(
+            name=f"{hours} h",
+            figures={"error": 10.0 + hours, "coverage": 0.912, "r2": 0.5},
+            naive={"error": 20.0 + hours},
+        )
+        for hours in range(1, 73)
+    )
+    meaning = ErrorMeaning(name="mean absolute error", is_share=False, unit="MW")
+    return live(report, parts=parts, error=meaning, examples=(FORECAST,), contenders=())
+
+
+def of_labels(report: WorkloadReport) -> WorkloadReport:
+    known = {"error": 0.05, "log_loss": 0.123, "auc": None, "f1": 0.8, "regret": 2.0}
+    return live(report, parts=(PartFigures(name="damp", figures=known, naive={"log_loss": 0.3}),), contenders=())
+
+
+def nearest(report: WorkloadReport) -> WorkloadReport:
+    row = {"note": "<b>late</b>", "scan": "AAAAAAAAAAAAAAAAAAAAAA=="}
+    example = NearestExample(distance=0.25, label="bad & worse", row=row, apart={"note": 0.5, "scan": 0.0})
+    found = NearestExamples(
+        decision="d-1",
+        version="2",
+        answer="bad",
+        row=row,
+        weights={"note": 0.5, "scan": 0.5},
+        hidden=("age",),
+        images=("scan",),
+        compared=1200,
+        examples=(example,),
+    )
+    return replace(report, nearest=found)
+
+
+def broken_link(report: WorkloadReport) -> WorkloadReport:
+    drops = [link for link in report.lineage if link.what == "drop"]
+    return replace(report, lineage=(drops[0], replace(drops[1], state="broken", detail="no such object"), drops[2]))
+
+
+def unreadable(report: WorkloadReport) -> WorkloadReport:
+    """An alarm that starts nothing: a run could not read 3 decisions."""
+    *before, last = report.monitor_runs
+    broken = replace(last, report=last.report.model_copy(update={"unreadable": 3}))
+    return renewed(replace(report, monitor_runs=(*before, broken)))
+
+
+def moves(report: WorkloadReport) -> WorkloadReport:
+    """More releases than the summary tells, and a rollback."""
+    runs = [
+        released(report, version=str(number), previous=str(number - 1), after=LATER * number) for number in (3, 4, 5)
+    ]
+    back = released(report, version="4", previous="5", after=LATER * 5 + timedelta(hours=1))
+    return also(report, *runs, rolled_back(back))
+
+
+def several_models(report: WorkloadReport) -> WorkloadReport:
+    """Refused models of one day, hours and seconds apart."""
+    refused = report.models[-1]
+    at = refused.version.trained_at
+    assert at is not None
+    more = [
+        replace(refused, version=replace(refused.version, trained_at=at + timedelta(seconds=seconds)))
+        for seconds in (9, 3 * 3600)
+    ]
+    return replace(report, models=(*report.models, *more))
+
+
+FIGURES = {"error": 0.05, "log_loss": 0.2}
+UNNUMBERED = GateVerdict(name="fairness", passed=True, measured=1.0, bound=2.0, sentence="fair {north} enough")
+
+VARIANTS: Mapping[str, Callable[[WorkloadReport], WorkloadReport]] = {
+    "bare": bare,
+    "no live version": lambda report: replace(bare(report), models=report.models[-1:]),
+    "registered by hand": by_hand,
+    "older rows": lambda report: with_older_rows(report, timedelta(days=731)),
+    "rollback": lambda report: with_runs(report, rolled_back(report.of("release")[-1])),
+    "brought back": lambda report: replace(
+        report, champions=(*report.champions[:-1], replace(report.champions[-1], by_rollback=True))
+    ),
+    "moves": moves,
+    "several models": several_models,
+    "strange drops": strange_drops,
+    "failed and running": lambda report: with_runs(
+        report,
+        replace(report.of("monitor")[0], arn="a", status="FAILED", output={}, failure="Boom: no bytes"),
+        replace(report.of("monitor")[0], arn="b", status="RUNNING", output={}),
+        replace(report.of("train")[0], arn="c", machine="audit"),
+    ),
+    "refused files": lambda report: with_runs(
+        report,
+        rejected(report.of("ingest")[-1]),
+        together(report),
+        replace(report.of("score")[0], output={}),
+    ),
+    "of amounts": of_amounts,
+    "unreadable decisions": unreadable,
+    "an alarm without words": lambda report: replace(
+        report, alarms=tuple(replace(alarm, name="gone") for alarm in report.alarms)
+    ),
+    "withdrawn rows": withdrawn,
+    "thin windows": thin,
+    "windows without figures": lambda report: unknown(report, labelled=0),
+    "no bound": lambda report: unknown(report, labelled=9, error_bound=None),
+    "worse decisions": worse,
+    "limits": lambda report: replace(report, limits=(Limit(what="error watching is off", why="no bound was set"),)),
+    "a gate that warns": lambda report: gate(report, is_warning=True, sentence="they only tie"),
+    "a gate without a number": lambda report: gate(report, **UNNUMBERED.model_dump()),
+    "close to the rule": lambda report: figures(report, naive={"error": 0.248}, error=0.245),
+    "less right than the rule": lambda report: figures(report, naive=FIGURES, error=0.06, log_loss=0.17),
+    "intervals": lambda report: live(
+        report,
+        metrics={"error": 0.1, "auc": 0.92, "recall": 0.8},
+        intervals={"auc": near(0.92), "recall": Estimate(value=0.8, low=nan, high=nan)},
+    ),
+    "evidence": with_evidence,
+    "forecast": of_forecast,
+    "labels": of_labels,
+    "nearest": nearest,
+    "broken link": broken_link,
+}
