@@ -14,6 +14,7 @@ import typer
 from pydantic import BaseModel
 
 from console.cli.app import app
+from console.queries.cost import MONTH_S, POLL_S, POLLERS, RATES
 from infra.options import Options
 from millrace.contract.load import COLUMN_PROPERTIES
 from millrace.contract.reasons import Reason
@@ -207,10 +208,10 @@ def statistics() -> str:
     return table(("statistic", "columns", "bound", "measures"), rows)
 
 
-def alarms() -> str:
-    """Every alarm and notice with its severity, its runbook, and what it costs a month."""
+def _alarms() -> list[tuple[str, str, str, float, str]]:
+    """Every alarm and notice: name, severity, whose it is, USD a month, and when it is raised."""
     names = WorkloadNames(platform=PLATFORM, workload="electricity")
-    rows: list[tuple[str, str, str, float, str]] = [
+    return [
         *((name, one.severity, "workload", one.usd_per_month(names), one.description) for name, one in ALARMS.items()),
         (SERVING, COMPOSITE.severity, "endpoint", 0.5, COMPOSITE.description),
         *(
@@ -227,10 +228,29 @@ def alarms() -> str:
         ),
         *((name, one.severity, "stage", 0, one.description) for name, one in NOTICES.items()),
     ]
+
+
+def alarms() -> str:
+    """Every alarm and notice with its severity, its runbook, and what it costs a month."""
     return table(
         ("name", "severity", "of", "is raised when", "USD a month"),
-        [(f"[{name}](#{name})", severity, of, when, f"{usd:.2f}") for name, severity, of, usd, when in rows],
+        [(f"[{name}](#{name})", severity, of, when, f"{usd:.2f}") for name, severity, of, usd, when in _alarms()],
     )
+
+
+def idle() -> str:
+    """What is billed by the month while nothing happens, beside the hours of an endpoint and what is stored."""
+    alarms = {
+        of: sum(usd for _, _, whose, usd, _ in _alarms() if whose == of) for of in ("workload", "endpoint", "stage")
+    }
+    polled = len(DEAD_LETTERS) * POLLERS * MONTH_S / POLL_S * RATES["queue request"].usd
+    rows = {
+        f"{len(DEAD_LETTERS)} queues of a workload that functions poll": polled,
+        "alarms of a workload": alarms["workload"],
+        "alarms on a live endpoint": alarms["endpoint"],
+        "alarms of a stage": alarms["stage"],
+    }
+    return table(("what", "USD a month"), [(what, f"{usd:.2f}") for what, usd in rows.items()])
 
 
 def events() -> str:
@@ -310,6 +330,7 @@ TABLES: Mapping[str, Callable[[], str]] = {
     "properties": properties,
     "statistics": statistics,
     "alarms": alarms,
+    "idle": idle,
     "events": events,
     "audit": audit,
     "dead-letters": dead_letters,

@@ -16,11 +16,10 @@ and rows of {LATENCY_DAYS} days at most; mails go to {ADDRESS}, posts to a chat 
 {{how}}People dropped files, asked for predictions and typed what is shown; the clock moved, and
 `python -m tests.first_month` wrote this page. What is cut off ends with `…`."""
 IN_BURSTS = f"""\
-The drops come in {BURSTS} bursts a day, {BURST_HOURS} hours apart, as a source sends what it has gathered. Those of a
-burst go together: one run and one commit for up to 25.
+The drops come in {BURSTS} bursts a day, {BURST_HOURS} hours apart.
 
 """
-LONGEST = 260
+LONGEST = 120
 """Characters of a line; one that is longer ends with `…`."""
 
 
@@ -73,8 +72,11 @@ def _introduction(drops_a_day: int) -> str:
 def _incident(incident: Incident) -> Iterator[str]:
     yield f"## Day {incident.day}: {incident.fault}"
     yield ""
-    yield from _listed("mailed", incident.mails)
-    yield from _listed("posted", incident.posts)
+    if incident.mails == incident.posts:
+        yield from _listed("mailed and posted", incident.mails)
+    else:
+        yield from _listed("mailed", incident.mails)
+        yield from _listed("posted", incident.posts)
     yield from _listed("typed", incident.typed)
     yield f"- the end: {incident.end}"
     yield ""
