@@ -279,8 +279,8 @@ def dead_letters() -> str:
 
 def prices() -> str:
     return table(
-        ("instance", "USD an hour", "of", "source"),
-        [(code(one.instance), f"{one.usd_per_hour:g}", one.as_of, one.source) for one in PRICES],
+        ("instance", "USD an hour", "of"),
+        [(code(one.instance), f"{one.usd_per_hour:g}", one.as_of) for one in PRICES],
     )
 
 
