@@ -6,13 +6,13 @@ import argparse
 import json
 import os
 import signal
-import threading
 from datetime import datetime
 from pathlib import Path
 from typing import NoReturn
 
 from infra.local.iam.identity import Identity
 from infra.local.kernel import call_tracer
+from infra.local.kernel.checkpoints import Checkpoints
 from infra.local.kernel.control import secret_file
 from infra.local.kernel.server import running, warm
 from infra.local.sagemaker.jobs.forked import begin_fork_servers
@@ -34,12 +34,13 @@ def main() -> None:
     arguments = _arguments()
     try:
         with running(arguments.workspace, port=arguments.port, clock=arguments.clock) as cloud:
+            checkpoints = cloud.parts[Checkpoints] = Checkpoints(cloud)
             cloud.parts[Identity].recording.switch(on=arguments.record)
             secret = str(secret_file(cloud.workspace))
             print(json.dumps({"endpoint_url": cloud.endpoint_url, "secret_file": secret}), flush=True)
             cloud.background("warm", lambda: warm(cloud))
             cloud.after_deployment.append(lambda: begin_fork_servers(cloud))
-            threading.Event().wait()
+            checkpoints.make_when_asked()
     except Interrupted:
         # Everything has ended by now. The interpreter would take a second or more to free what moto has loaded.
         os._exit(0)

@@ -50,7 +50,7 @@ def follow_policies(cloud: Cloud) -> None:
     _keep_policies(cloud)
     _answer_activities(cloud)
     cloud.clock.on_move(lambda _, __: evaluate(cloud))
-    cloud.background("autoscaling", lambda: _tick(cloud))
+    cloud.loop("autoscaling", lambda: _tick(cloud))
 
 
 def _check_registrations(cloud: Cloud) -> None:

@@ -161,7 +161,7 @@ def evaluate_alarms(cloud: Cloud) -> None:
     cloud.clock.on_move(lambda _before, _after: alarms.evaluate())
     _start_without_data(models.CloudWatchBackend, alarms)
     _send_forced_states(models.CloudWatchBackend, alarms)
-    cloud.background("alarms", lambda: _tick(cloud, alarms.evaluate))
+    cloud.loop("alarms", lambda: _tick(cloud, alarms.evaluate))
 
 
 def _tick(cloud: Cloud, evaluate: Callable[[], None]) -> None:

@@ -71,7 +71,7 @@ def poll_streams(cloud: Cloud) -> None:
     def start(backend: Any, mapping: Any) -> None:
         poller = Poller(cloud, backend, mapping)
         streams.pollers.append(poller)
-        cloud.background(f"stream-{mapping.function_name}", poller.run)
+        cloud.loop(f"stream-{mapping.function_name}", poller.run)
 
     cloud.part(EventSources)["dynamodb"] = EventSource(
         name="DynamoDB", rights=_rights, start=start, refused=NOT_CARRIED_OUT

@@ -74,6 +74,10 @@ class Cloud:
     """All threads that run for the cloud. Its end waits for them."""
     application: Any = None
     """The WSGI application behind the address. The server sets it before it installs the fillers."""
+    end_server: Callable[[], None] = lambda: None
+    """Ends the threads that accept connections and answer requests. The server sets it."""
+    loops: list[tuple[str, Callable[[], None]]] = field(default_factory=list)
+    """The threads that run as long as the cloud does (see `loop`)."""
     _clients: dict[str, Any] = field(default_factory=dict)
     _processes: dict[int, Process] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -173,6 +177,17 @@ class Cloud:
         self.threads.append(thread)
         thread.start()
         return thread
+
+    def loop(self, name: str, run: Callable[[], None]) -> threading.Thread:
+        """As `background`, for a thread that runs as long as the cloud. After a checkpoint it is started again."""
+        self.loops.append((name, run))
+        return self.background(name, run)
+
+    def resume(self) -> None:
+        """Go on after `stop`, in a fork of the process in which all threads had ended."""
+        self.stopping.clear()
+        for name, run in self.loops:
+            self.background(name, run)
 
     def emit(self, source: str, detail_type: str, detail: Mapping[str, Any], *, resources: Sequence[str] = ()) -> str:
         """Put an event on the default bus in the name of a service of AWS, and return the event's id.

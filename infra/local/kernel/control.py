@@ -12,6 +12,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from infra.local.kernel.checkpoints import Checkpoints
 from infra.local.kernel.cloud import Cloud
 
 if TYPE_CHECKING:
@@ -125,6 +126,17 @@ class Control:
         """Begin (`{"on": true}`) or end following. The end deletes the lines that were written."""
         self._cloud.follow(body["on"])
         return body
+
+    def post_checkpoint(self, body: dict[str, Any]) -> dict[str, str]:
+        """Make a checkpoint, such as `{"name": "deployed", "beside": ["build/mlflow.db"]}`, once this is answered.
+
+        It is there when the socket is. Who connects to the socket gets a line when the cloud is as it was then."""
+        beside = [Path(file) for file in body.get("beside", ())]
+        return {"socket": str(self._cloud.parts[Checkpoints].ask(body["name"], beside))}
+
+    def post_end_life(self, _: Any) -> None:
+        """End this process, without an answer. The templates of its checkpoints stay."""
+        self._cloud.parts[Checkpoints].end_life()
 
     def get_deployments(self, _: Any) -> list[dict[str, Any]]:
         return self._deployments

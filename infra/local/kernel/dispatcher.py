@@ -96,6 +96,9 @@ class Dispatcher:
                     return job
                 # Woken early by a new job, which may be due before the others, or by the cloud's end.
                 self._changed.wait(wait_s)
+            # Counted down, so that a cloud that goes on after a checkpoint starts its threads anew.
+            self._threads -= 1
+            self._idle -= 1
         return None
 
 

@@ -210,7 +210,9 @@ class _Begun:
             deadline = time.monotonic() + START_S
             # The server makes the socket's file when it is ready. Until then look for the file, and for its end.
             while not found.exists():
-                if self.process.poll() is not None or time.monotonic() > deadline or cloud.stopping.wait(0.01):
+                if cloud.stopping.wait(0.01):
+                    return None
+                if self.process.poll() is not None or time.monotonic() > deadline:
                     self.is_refused = True
                     return None
         return found

@@ -10,9 +10,10 @@ import tempfile
 import threading
 import traceback
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
+from socketserver import BaseServer
 from typing import Any
 
 from infra.local.kernel.cloud import Cloud
@@ -108,7 +109,9 @@ def running(
         installed = [importlib.import_module(f"infra.local.{name}.install") for name in fillers]
         cloud.application = _guarded(cloud)
         server = _make_server(cloud, listener, _served(cloud, fillers))
-        thread = cloud.background("server", lambda: server.serve_forever(poll_interval=0.1))
+        # werkzeug's own method closes the listener at its end: a cloud that goes on after a checkpoint needs it.
+        thread = cloud.loop("server", lambda: BaseServer.serve_forever(server, poll_interval=0.1))
+        cloud.end_server = lambda: _end_server(server)
         try:
             for filler in installed:
                 filler.install(cloud)
@@ -116,7 +119,7 @@ def running(
         finally:
             # Processes end while the server still answers: what they do upon TERM may need it.
             cloud.stop()
-            server.shutdown()
+            cloud.end_server()
             thread.join()
             server.server_close()
             cloud.settle()
@@ -217,10 +220,26 @@ def _make_server(cloud: Cloud, listener: socket.socket, application: Application
     # socketserver would start a thread for each request that nobody waits for. The end of the cloud waits for its own
     # threads, so the request gets one of these.
     def on_a_thread_of_the_cloud(request: Any, address: Any) -> None:
-        cloud.background("request", lambda: server.process_request_thread(request, address))
+        server.connections.add(request)
+        cloud.background("request", lambda: serve(request, address))
 
+    def serve(request: Any, address: Any) -> None:
+        try:
+            server.process_request_thread(request, address)
+        finally:
+            server.connections.discard(request)
+
+    server.connections = set()
     server.process_request = on_a_thread_of_the_cloud
     return server
+
+
+def _end_server(server: Any) -> None:
+    """Accept no more connections, and no more requests on those that clients keep open. Answers are still sent."""
+    server.shutdown()
+    for connection in list(server.connections):
+        with suppress(OSError):
+            connection.shutdown(socket.SHUT_RD)
 
 
 def _guarded(cloud: Cloud) -> Application:

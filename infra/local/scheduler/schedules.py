@@ -160,7 +160,7 @@ def fire_schedules(cloud: Cloud) -> None:
     _remember_when_rules_were_made(cloud)
     schedules = cloud.parts[Schedules] = Schedules(cloud)
     cloud.clock.on_move(lambda _before, after: schedules.fire(after))
-    cloud.background("schedules", lambda: _tick(cloud, schedules))
+    cloud.loop("schedules", lambda: _tick(cloud, schedules))
 
 
 def _tick(cloud: Cloud, schedules: Schedules) -> None:

@@ -165,7 +165,7 @@ class Pollers:
 
     def start(self) -> None:
         """Begin to poll, on a thread of its own."""
-        self._cloud.background(f"poll-{self._mapping.function_name}", self._poll)
+        self._cloud.loop(f"poll-{self._mapping.function_name}", self._poll)
 
     def _poll(self) -> None:
         """Receive batches, and give each to a thread of its own; so many at once as are allowed."""

@@ -30,7 +30,7 @@ def serve_endpoints(cloud: Cloud) -> None:
     serve_models(cloud)
     _install_configs(cloud)
     _install_endpoints(cloud)
-    cloud.background("endpoint-health", lambda: _watch(cloud))
+    cloud.loop("endpoint-health", lambda: _watch(cloud))
 
 
 def _watch(cloud: Cloud) -> None:

@@ -8,7 +8,6 @@ import json
 import logging
 import sys
 import threading
-import time
 import zipfile
 from collections.abc import Iterator
 from contextlib import suppress
@@ -117,11 +116,8 @@ def test_nothing_of_a_busy_cloud_lives_on(tmp_path: Path, caplog: pytest.LogCapt
         # The task's, the asynchronous and the queue's invocation, as many as there are workers for.
         until(lambda: log.exists() and log.read_text().count("SLEEPS") == min(3, WORKERS_PER_FUNCTION))
         caplog.set_level(logging.ERROR, logger="infra.local.kernel.cloud")
-        ends = time.monotonic()
-    took_s = time.monotonic() - ends
     asking.join()
     assert not [record.getMessage() for record in caplog.records if record.name == "infra.local.kernel.cloud"]
-    assert took_s < 4.5, "less than a stopped cloud waits for threads that hang"
     # A connection's thread ends once its last answer is sent.
     until(lambda: not [thread for thread in set(threading.enumerate()) - before if thread.is_alive()])
 
