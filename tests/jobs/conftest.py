@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -19,6 +21,10 @@ import pyarrow.parquet as pq
 import pytest
 from filelock import FileLock
 
+from infra.local.kernel.forks import READ_AT_IMPORT, Fork
+from infra.local.kernel.processes import signal_group
+from infra.local.sagemaker.jobs.forked import LARGE, OWN
+from tests.infra.local.waiting import until
 from tests.jobs.run_document import run_document
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -26,6 +32,7 @@ WORKLOAD = REPOSITORY / "workloads" / "electricity"
 COLUMNS = ("timestamp", "day_of_week", "period", "nswprice", "nswdemand", "vicprice", "vicdemand", "transfer", "class")
 CHILD = {"PATH": os.environ["PATH"], "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
 """The environment of a job's process: one thread, as in the tests' own processes."""
+INTERPRETER = (sys.executable, "-W", "error")
 FIELD_IDS = {name: number for number, name in enumerate((*COLUMNS, "_source"), start=1)}
 
 
@@ -109,20 +116,35 @@ RunJob = Callable[..., Ended]
 
 
 @pytest.fixture(scope="session")
-def run_job() -> RunJob:
-    """Runs `python -m <module>` as its container would; the process is waited for."""
+def fork(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fork]:
+    """Starts a job as a fork of a process that has imported what jobs import, which takes seconds."""
+    folder = tmp_path_factory.mktemp("forks")
+    for name in ("fork_server.py", "call_tracer.py"):
+        (folder / name).symlink_to(REPOSITORY / "infra" / "local" / "kernel" / name)
+    modules = (*LARGE, *(f"jobs.{path.parent.name}.job" for path in sorted(REPOSITORY.glob(OWN))))
+    words = [*INTERPRETER, "-m", "fork_server", str(folder / "socket"), ",".join(modules)]
+    with subprocess.Popen(words, cwd=REPOSITORY, env={**CHILD, "PYTHONPATH": str(folder)}) as server:
+        until(lambda: (folder / "socket").exists() or server.poll() is not None)
+        yield Fork(address=folder / "socket", interpreter=INTERPRETER)
+        server.terminate()
+
+
+@pytest.fixture(scope="session")
+def run_job(fork: Fork, tmp_path_factory: pytest.TempPathFactory) -> RunJob:
+    """Runs `python -m <module>` in the environment of its container; the process is waited for."""
+    folder = tmp_path_factory.mktemp("outputs")
 
     def run(module: str, root: Path, *arguments: str, **environment: str) -> Ended:
-        done = subprocess.run(
-            [sys.executable, "-W", "error", "-m", module, *arguments],
-            cwd=REPOSITORY,
-            env={**CHILD, "MILLRACE_ML_ROOT": str(root), **environment},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            timeout=300,
-        )
-        return Ended(code=done.returncode, output=done.stdout)
+        assert not [name for name in environment if name.startswith(READ_AT_IMPORT)], "a fork has imported by now"
+        with tempfile.NamedTemporaryFile(dir=folder, delete=False) as output:
+            variables = {**CHILD, "MILLRACE_ML_ROOT": str(root), **environment}
+            process = fork([*INTERPRETER, "-m", module, *arguments], variables, REPOSITORY, output)  # type: ignore[arg-type]
+            try:
+                code = process.wait(300)
+            except subprocess.TimeoutExpired:
+                signal_group(process, signal.SIGKILL)
+                raise
+        return Ended(code=code, output=Path(output.name).read_text())
 
     return run
 
