@@ -93,10 +93,11 @@ def _entities(tables: Sequence[pa.Table], entity: Sequence[str]) -> Integers:
     import numpy as np
     import pyarrow as pa
 
+    # Text is large in the lake and plain in a file.
+    keys = pa.concat_tables([table.select(list(entity)) for table in tables], promote_options="permissive")
     numbers_N: Integers = np.zeros(sum(table.num_rows for table in tables), dtype=np.int64)
     for name in entity:
-        column = pa.chunked_array([chunk for table in tables for chunk in table[name].chunks], tables[0][name].type)
-        places_N = column.combine_chunks().dictionary_encode(null_encoding="encode").indices.to_numpy()
+        places_N = keys[name].combine_chunks().dictionary_encode(null_encoding="encode").indices.to_numpy()
         # A pair (entity so far, value of this column) as one number, then renumbered from 0: otherwise the product of
         # many columns could overflow.
         pairs_N = numbers_N * (int(places_N.max(initial=0)) + 1) + places_N

@@ -114,16 +114,12 @@ class History:
         Both tables must have the columns of `columns`. If both have a row of an entity at the same time, the row of
         `rows` counts. Rows that have the column already stay as they are."""
         import numpy as np
-        import pyarrow as pa
 
         from millrace.features.as_of import entity_times
 
         if self.name in rows.column_names:
             return rows
-        names = list(dict.fromkeys(self.columns))
-        # `rows` last: of rows at the same time `as_of` takes the last one.
-        tables = [table.select(names) for table in (before, rows) if table is not None]
-        known = pa.concat_tables(tables, promote_options="permissive")
+        known = _known(rows, before, self.columns)
         here, there = entity_times([rows, known], entity=self.entity, event_time=self.event_time)
         values_MF = np.column_stack([_numbers(known[name]) for name in self.history])
         steps = self._look_up(here, there, values_MF).reshape(-1)
@@ -132,12 +128,10 @@ class History:
     def is_too_short(self, rows: pa.Table, before: pa.Table | None = None) -> npt.NDArray[np.bool_]:
         """Whether the past of each row is too short (N): no row of its entity lies at the oldest step or before it."""
         import numpy as np
-        import pyarrow as pa
 
         from millrace.features.as_of import HOUR_US, NONE, as_of, entity_times
 
-        names = [*self.entity, self.event_time]
-        known = pa.concat_tables([table.select(names) for table in (before, rows) if table is not None])
+        known = _known(rows, before, [*self.entity, self.event_time])
         here, there = entity_times([rows, known], entity=self.entity, event_time=self.event_time)
         oldest = np.array([round((self.steps - 1) * self.every_hours * HOUR_US)], dtype=np.int64)
         # Any row that is old enough will do, so the tolerance is as long as all time.
@@ -340,6 +334,17 @@ class History:
         at = at.replace(tzinfo=UTC) if at.tzinfo is None else at
         since = at - datetime(1970, 1, 1, tzinfo=UTC)
         return (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
+
+
+def _known(rows: pa.Table, before: pa.Table | None, columns: Sequence[str]) -> pa.Table:
+    """The columns of `before` and of `rows`; text is large in the lake and plain in a file.
+
+    `rows` come last, as of rows at the same time `as_of` takes the last one."""
+    import pyarrow as pa
+
+    names = list(dict.fromkeys(columns))
+    tables = [table.select(names) for table in (before, rows) if table is not None]
+    return pa.concat_tables(tables, promote_options="permissive")
 
 
 def _number(cell: Any) -> float:

@@ -99,3 +99,13 @@ def test_words_that_repeat_are_kept_as_words(tmp_path: Path) -> None:
     found = staged(tmp_path, rows(*(("a", hour, 1.0) for hour in range(500))), None, group=999)
     assert found.done == (498, {"history": 2})
     assert found.accepted["city"].to_pylist() == ["a"] * 498
+
+
+def test_the_past_comes_from_a_table_of_another_width_of_text(tmp_path: Path) -> None:
+    """Iceberg reads text as large strings, the drop's file has plain ones; both are the same city."""
+    drop = rows(("a", 10, 1.0), ("b", 10, 5.0))
+    before = rows(("a", 8, 8.0), ("a", 9, 9.0)).drop_columns(["_line"])
+    large = before.set_column(0, "city", before["city"].cast(pa.large_string()))
+    found = staged(tmp_path, drop, large, group=99)
+    assert found.done == (1, {"history": 1})
+    assert found.scored["past"].to_pylist() == [[8, 9, 1]]
