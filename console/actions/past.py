@@ -1,43 +1,53 @@
-"""Find the past of each row among the other rows of its file, in the form in which a request carries it."""
+"""Rows as a request holds them: each with its past, which is found among the other rows of its file."""
 
 from __future__ import annotations
 
 import json
 from bisect import bisect_left
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from millrace.contract.row import check_row
-from millrace.contract.schema import Table
+from millrace.contract.kinds import as_json
 from millrace.files.lines import BOM
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+
     from millrace.features.history import History
 
-Entity = tuple[Any, ...]
-"""The values of the key columns without the event time."""
-Entry = tuple[datetime, dict[str, Any]]
+Row = dict[str, Any]
+Entry = tuple[datetime, Row]
 """The event time of a row, and the row as an entry of a past."""
-AsJson = Callable[[str, Any], Any]
-"""Turns a column's name and its cell into the value that JSON holds."""
 
 
-def read_pasts(path: Path, names: Sequence[str]) -> dict[int, dict[str, Any]]:
+def json_rows(rows: pa.Table) -> list[Row]:
+    """The rows as a request holds them: times as ISO text, bytes as base64, a float32 as its shortest number."""
+    import pyarrow as pa
+
+    for place, column in enumerate(rows.schema):
+        if column.type == pa.float32():  # 0.1 and not 0.10000000149, as the file had it
+            shortest = rows.column(place).cast(pa.string()).cast(pa.float64())
+            rows = rows.set_column(place, column.name, shortest)
+    return [{name: as_json(cell) for name, cell in row.items()} for row in rows.to_pylist()]
+
+
+def read_pasts(path: Path, histories: Sequence[History]) -> dict[int, Row]:
     """The pasts that the lines of a JSON lines file carry themselves: by line number from 1, then by the history's
     name.
 
     All of them are held in memory. A line that is not a JSON object is skipped: the file's reader refuses it later."""
-    if not names:
+    if not histories:
         return {}
+    names = [history.name for history in histories]
     with path.open("rb") as file:
         found = {line: _held(text.removeprefix(BOM), names) for line, text in enumerate(file, 1)}
     return {line: past for line, past in found.items() if past}
 
 
-def _held(text: bytes, names: Sequence[str]) -> dict[str, Any]:
+def _held(text: bytes, names: Sequence[str]) -> Row:
     """The fields of these names in the JSON object of a line; empty if the line is not a JSON object."""
     if not text.lstrip().startswith(b"{"):
         return {}
@@ -48,44 +58,35 @@ def _held(text: bytes, names: Sequence[str]) -> dict[str, Any]:
     return {name: row[name] for name in names if name in row}
 
 
-class FilePast:
-    """The rows of a typed file by entity and time, in memory. A row that breaks the contract is in no past."""
+class Pasts:
+    """Rows that keep the contract, by entity and time, in memory."""
 
-    def __init__(self, typed: Path, table: Table, histories: Sequence[History], *, as_json: AsJson) -> None:
-        import pyarrow.parquet as pq
-
-        self._histories, self._as_json = histories, as_json
-        self._entries: dict[str, dict[Entity, list[Entry]]] = {}
+    def __init__(self, rows: pa.Table, histories: Sequence[History]) -> None:
+        """`rows` has the columns of the histories. Of rows of an entity at the same time the last counts, as in
+        `History.add_steps`."""
+        self._known: dict[History, dict[tuple[Any, ...], list[Entry]]] = {}
         for history in histories:
-            known: dict[Entity, list[Entry]] = defaultdict(list)
-            # Only the columns that the history reads are checked: a bad cell elsewhere in a row does not spoil the
-            # past.
-            read = Table(name=table.name, columns=tuple(table.column(name) for name in dict.fromkeys(history.columns)))
-            for row in pq.read_table(typed, columns=list(read.names)).to_pylist():
-                if not check_row({name: as_json(name, cell) for name, cell in row.items()}, read):
-                    known[_entity(row, history)].append((row[history.event_time], self._entry(row, history)))
-            for entries in known.values():
-                entries.sort(key=_time)
-            self._entries[history.name] = known
+            known: dict[tuple[Any, ...], dict[datetime, Row]] = defaultdict(dict)
+            read = rows.select(list(dict.fromkeys((*history.entity, history.event_time)))).to_pylist()
+            entries = json_rows(rows.select(list(dict.fromkeys((history.event_time, *history.history)))))
+            for row, entry in zip(read, entries, strict=True):
+                known[_entity(row, history)][row[history.event_time]] = entry
+            self._known[history] = {entity: sorted(at.items(), key=_time) for entity, at in known.items()}
 
-    def of(self, row: Mapping[str, Any]) -> dict[str, list[dict[str, Any]]]:
-        """The past of a row by the history's name: the rows of its entity within the history's hours before it."""
-        return {history.name: self._before(row, history) for history in self._histories}
+    def of(self, row: Mapping[str, Any]) -> Row:
+        """The past of a typed row by the history's name: the rows of its entity within the history's hours before."""
+        return {history.name: self._before(row, history) for history in self._known}
 
-    def _before(self, row: Mapping[str, Any], history: History) -> list[dict[str, Any]]:
-        at, known = row[history.event_time], self._entries[history.name].get(_entity(row, history), [])
+    def _before(self, row: Mapping[str, Any], history: History) -> list[Row]:
+        at, known = row[history.event_time], self._known[history].get(_entity(row, history), [])
         if at is None:
             return []
-        # `known` is sorted by time. The slice has the times t with at - hours <= t < at, so the row itself is not in
-        # it.
+        # The times t with at - hours <= t < at: the row itself is not among them.
         first = bisect_left(known, at - timedelta(hours=history.hours), key=_time)
         return [entry for _, entry in known[first : bisect_left(known, at, key=_time)]]
 
-    def _entry(self, row: Mapping[str, Any], history: History) -> dict[str, Any]:
-        return {name: self._as_json(name, row[name]) for name in (history.event_time, *history.history)}
 
-
-def _entity(row: Mapping[str, Any], history: History) -> Entity:
+def _entity(row: Mapping[str, Any], history: History) -> tuple[Any, ...]:
     return tuple(row[name] for name in history.entity)
 
 

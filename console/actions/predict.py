@@ -5,20 +5,19 @@ from __future__ import annotations
 import hashlib
 import heapq
 import json
-import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
-from console.actions.past import FilePast, read_pasts
-from millrace.contract.kinds import to_base64
+from console.actions.past import Pasts, Row, json_rows, read_pasts
 from millrace.contract.reasons import Reason
-from millrace.contract.row import check_row
-from millrace.contract.schema import LINE, Contract, Feed, Table, parsed_schema
-from millrace.contract.violation import RuleViolation, key_text
+from millrace.contract.schema import LINE, Contract, Table, parsed_schema
+from millrace.contract.validate import Validator
+from millrace.contract.violation import QuarantinedRow, key_text
+from millrace.datasets.past import columns_of
 from millrace.errors import AnswerError, DropError
 from millrace.explanations.attribution import MOST_EXPLAINED
 from millrace.files.image import is_image
@@ -36,8 +35,8 @@ if TYPE_CHECKING:
 CALL_BYTES = 4 * 2**20
 """The most bytes of rows in one call; Lambda takes 6 MB.
 https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html"""
-LINE_BYTES = 2**20
-"""The most bytes of the first line that are read to see whether it is a JSON object."""
+OF_A_FILE = frozenset({Reason.DUPLICATE_KEY, Reason.NOT_FINITE})
+"""Reasons that the function cannot give: it judges each row by itself, and JSON has no word for NaN."""
 BEFORE = {"line": "int64", "key": "string", "id": "string"}
 """The columns of an answer before the task's own fields, with Arrow's types."""
 AFTER = {
@@ -48,7 +47,6 @@ AFTER = {
     "column": "string",
     "expected": "string",
     "came": "string",
-    "also": "string",
 }
 """The columns of an answer after the task's own fields, with Arrow's types."""
 
@@ -74,8 +72,6 @@ class RowAnswer:
     column: str | None = None
     expected: str | None = None
     came: str | None = None
-    also: str | None = None
-    """All other rules that the row breaks, in sentences."""
     explanation: Mapping[str, Any] | None = None
     """What each part of the row added to the answer; None unless an explanation was requested."""
 
@@ -96,21 +92,22 @@ class SentRow:
     line: int
     """Counted from 1, as in `RowAnswer`."""
     key: str | None
-    cells: Mapping[str, Any]
-    """By column: a time as ISO text, bytes as base64 text. A past is a list of rows under its history's name."""
+    cells: Row
+    """By column; a past is a list of rows under its history's name."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Opened:
-    """A file whose rows are all either typed or refused."""
+    """A file whose rows are all either to be sent or refused."""
 
     table: Table
-    """The contract's table with the columns that were kept."""
     typed: Path
-    """A Parquet file with the typed rows."""
+    """A Parquet file with the rows to send, typed."""
     refused: tuple[RowAnswer, ...]
-    """Rows that could not be typed, in the order of their lines."""
-    pasts: Mapping[int, dict[str, Any]] = field(default_factory=dict)
+    """Rows that no request can hold, in the order of their lines."""
+    pasts: Pasts
+    """The rows that keep the contract: of rows with the same key the first, as in a drop."""
+    own_pasts: Mapping[int, Row]
     """The pasts that lines of JSON carry themselves: by line, then by the history's name."""
 
 
@@ -140,7 +137,7 @@ def predict(
     the decisions on the rows answered by then are kept."""
     with TemporaryDirectory() as folder:
         opened = open_file(path, contract, Path(folder), histories)
-        answered = ask(client, function, opened, histories, explain=explain)
+        answered = ask(client, function, opened, explain=explain)
         # Both sides are in the order of lines, so a merge keeps the file's order without holding the answers in memory.
         yield from heapq.merge(opened.refused, answered, key=lambda answer: answer.line)
 
@@ -148,80 +145,50 @@ def predict(
 def open_file(path: Path, contract: Contract, folder: Path, histories: Sequence[History] = ()) -> Opened:
     """The file as typed rows to score, below `folder`. Labels that are not inputs are left out.
 
-    Raises DropError if the file cannot become rows."""
-    pasts = read_pasts(path, [history.name for history in histories])
-    typed = folder / "rows.parquet"
-
-    def opened(feed: Feed, labels: Sequence[str] = ()) -> Opened:
-        return _typed(path, contract.table(feed), typed, labels=labels, pasts=pasts)
-
-    # Three cases. The label is an input: the file is read with it. The first JSON line has the label: the file is read
-    # as a training file. Else it is read as a scoring file, and again as a training file if the columns do not fit; the
-    # first error is reported if neither fits.
-    if contract.label.is_input:
-        return opened("scoring")
-    labels = [column.name for column in contract.label_columns]
-    if _lines_have(path, {name for column in contract.label_columns for name in (column.name, column.name_in_file)}):
-        return opened("training", labels)
-    try:
-        return opened("scoring")
-    except DropError as error:
-        if error.reason != Reason.COLUMNS:
-            raise
-        try:
-            return opened("training", labels)
-        except DropError:
-            raise error from None
-
-
-def _lines_have(path: Path, names: Set[str]) -> bool:
-    """Whether the first line is a JSON object with one of these fields.
-
-    A file of JSON lines is never refused whole for an additional field, so its label has to be looked for here."""
-    with path.open("rb") as file:
-        try:
-            first = json.loads(file.readline(LINE_BYTES))
-        except ValueError:
-            return False
-    return isinstance(first, dict) and not names.isdisjoint(first)
-
-
-def ask(
-    client: Any, function: str, opened: Opened, histories: Sequence[History] = (), *, explain: bool = False
-) -> Iterator[RowAnswer]:
-    """The answers to the typed rows, in their order."""
-    for piece in _pieces(_sendable(opened, histories), most=MOST_EXPLAINED if explain else ROWS_PER_CALL):
-        rows, refused = [], []
-        for row in piece:
-            found = _unsendable(row, opened.table)
-            if found:
-                refused.append(found)
-            else:
-                rows.append(row)
-        answered = _call(client, function, rows, opened.table, explain=explain) if rows else []
-        yield from sorted([*refused, *answered], key=lambda answer: answer.line)
-
-
-def _typed(
-    path: Path, table: Table, typed: Path, *, labels: Sequence[str], pasts: Mapping[int, dict[str, Any]]
-) -> Opened:
-    """The file as typed rows of the table without its labels; `typed` is the Parquet file that is written."""
+    A row whose key an earlier row of the file has is refused, as in a drop. Raises DropError if the file cannot become
+    rows."""
+    import pyarrow as pa
     import pyarrow.parquet as pq
 
-    refused: list[RowAnswer] = []
-    kept = table
-    for label in labels:
-        kept = kept.without(label)
-    # The reader would refuse the field of a past as unknown; it was read by `read_pasts`.
-    held = sorted({name for past in pasts.values() for name in past})
-    read = replace(table, ignored=(*table.ignored, *held))
-    with pq.ParquetWriter(typed, parsed_schema(kept), compression="zstd") as writer:
+    table, typed = contract.table("scoring"), folder / "rows.parquet"
+    # Names that the file may have and no request: labels, and pasts, which are read beside.
+    labels = [name for column in contract.label_columns for name in (column.name, column.name_in_file)]
+    others = {*labels, *(history.name for history in histories)} - table.name_of.keys()
+    read = replace(table, ignored=(*table.ignored, *sorted(others)))
+    # The function fills generated columns: none of them is judged here.
+    judged = table
+    for column in table.columns:
+        judged = judged.without(column.name) if column.is_generated else judged
+    validator, refused, known = Validator(judged), list[RowAnswer](), [parsed_schema(table).empty_table()]
+    with pq.ParquetWriter(typed, parsed_schema(table), compression="zstd") as writer:
         for part in read_drop(path, read, origin=_origin(path)):
-            writer.write_table(part.rows.select(parsed_schema(kept).names))
-            refused += [_refusal(row.line or 0, row.key or None, row.violations) for row in part.unparsable]
-    # `heapq.merge` needs them in order.
-    refused.sort(key=lambda answer: answer.line)
-    return Opened(table=kept, typed=typed, refused=tuple(refused), pasts=pasts)
+            result = validator.judge(part.rows)
+            here = [row for row in result.refused if OF_A_FILE & {each.reason for each in row.violations}]
+            lines = pa.array([row.line for row in here], pa.int64())
+            writer.write_table(_without(part.rows.select(parsed_schema(table).names), lines))
+            refused += [_refusal(row) for row in (*part.unparsable, *here)]
+            if histories:
+                known.append(result.accepted)
+    rows = pa.concat_tables([part.select(columns_of(histories)) for part in known], promote_options="permissive")
+    return Opened(
+        table=table,
+        typed=typed,
+        refused=tuple(sorted(refused, key=lambda answer: answer.line)),
+        pasts=Pasts(rows, histories),
+        own_pasts=read_pasts(path, histories),
+    )
+
+
+def _without(rows: pa.Table, lines: pa.Array) -> pa.Table:
+    import pyarrow.compute as pc
+
+    return rows.filter(pc.invert(pc.is_in(rows.column(LINE), lines)))
+
+
+def ask(client: Any, function: str, opened: Opened, *, explain: bool = False) -> Iterator[RowAnswer]:
+    """The answers to the typed rows, in their order."""
+    for piece in _pieces(_sendable(opened), most=MOST_EXPLAINED if explain else ROWS_PER_CALL):
+        yield from _call(client, function, piece, explain=explain)
 
 
 def _origin(path: Path) -> Origin | None:
@@ -240,37 +207,18 @@ def _origin(path: Path) -> Origin | None:
     return Origin(name=path.name, at=datetime.now(UTC), digest=digest, fetch=fetch)
 
 
-def _sendable(opened: Opened, histories: Sequence[History]) -> Iterator[SentRow]:
-    """The typed rows as a request holds them, each with its past."""
+def _sendable(opened: Opened) -> Iterator[SentRow]:
+    """The typed rows as a request holds them, each with its past: its own, or that found in the file."""
+    import pyarrow as pa
     import pyarrow.parquet as pq
 
-    singles = {column.name for column in opened.table.columns if column.kind == "float32"}
-
-    def as_json(name: str, cell: Any) -> Any:
-        return _plain(cell, single=name in singles)
-
-    past = FilePast(opened.typed, opened.table, histories, as_json=as_json)
     with pq.ParquetFile(opened.typed) as file:
         for batch in file.iter_batches(batch_size=ROWS_PER_CALL):
-            for row in batch.to_pylist():
-                line, key = row.pop(LINE), key_text(row, opened.table) or None
-                # The past that the line carries itself wins over the one found in the file.
-                own = opened.pasts.get(line, {})
-                cells = {name: as_json(name, cell) for name, cell in row.items()} | past.of(row) | own
-                yield SentRow(line=line, key=key, cells=cells)
-
-
-def _plain(cell: Any, *, single: bool) -> Any:
-    """The cell as JSON holds it; `single` says that the column is of float32."""
-    if isinstance(cell, datetime | date):
-        return cell.isoformat()
-    if isinstance(cell, bytes):
-        return to_base64(cell)
-    if single and cell is not None:
-        import numpy as np
-
-        return float(str(np.float32(cell)))  # the shortest number that is this float32: as the file had it
-    return cell
+            rows = pa.Table.from_batches([batch])
+            for row, cells in zip(rows.to_pylist(), json_rows(rows.drop_columns([LINE])), strict=True):
+                line = row[LINE]
+                past = opened.pasts.of(row) | opened.own_pasts.get(line, {})
+                yield SentRow(line=line, key=key_text(row, opened.table) or None, cells=cells | past)
 
 
 def _pieces(rows: Iterable[SentRow], *, most: int = ROWS_PER_CALL) -> Iterator[list[SentRow]]:
@@ -289,38 +237,19 @@ def _pieces(rows: Iterable[SentRow], *, most: int = ROWS_PER_CALL) -> Iterator[l
         yield piece
 
 
-def _unsendable(row: SentRow, table: Table) -> RowAnswer | None:
-    """The refusal of a row with NaN or infinity, which JSON cannot hold; None for a row that can be sent.
-
-    The function refuses all other bad rows itself."""
-    if all(not isinstance(cell, float) or math.isfinite(cell) for cell in row.cells.values()):
-        return None
-    return _refusal(row.line, row.key, _violations(row, table))
-
-
-def _violations(row: SentRow, table: Table) -> tuple[RuleViolation, ...]:
-    """Every rule that the row breaks; its past is not checked."""
-    return check_row({name: row.cells[name] for name in table.names}, table)
-
-
-def _refusal(line: int, key: str | None, violations: Sequence[RuleViolation]) -> RowAnswer:
-    first, *others = violations
+def _refusal(row: QuarantinedRow) -> RowAnswer:
+    first = row.violations[0]
     return RowAnswer(
-        line=line,
-        key=key,
+        line=row.line or 0,
+        key=row.key or None,
         reason=first.reason,
         column=first.column,
         expected=first.expected,
         came=first.got,
-        also=_sentences(others),
     )
 
 
-def _sentences(violations: Sequence[RuleViolation]) -> str | None:
-    return "; ".join(each.sentence for each in violations) or None
-
-
-def _call(client: Any, function: str, rows: list[SentRow], table: Table, *, explain: bool) -> list[RowAnswer]:
+def _call(client: Any, function: str, rows: list[SentRow], *, explain: bool) -> list[RowAnswer]:
     """The answers to these rows in one call. Raises AnswerError unless the function answers each row exactly once."""
     request = {"rows": [row.cells for row in rows]} | ({"explain": True} if explain else {})
     answer = client.invoke(FunctionName=function, Payload=json.dumps(request).encode())
@@ -331,23 +260,16 @@ def _call(client: Any, function: str, rows: list[SentRow], table: Table, *, expl
         )
     if "predictions" not in document:
         raise AnswerError(f"{function}: expected predictions, got {json.dumps(document)[:300]}")
-    both = [*document["predictions"], *document["rejected"]]
-    if sorted(one["row"] for one in both) != list(range(len(rows))):
+    both = sorted([*document["predictions"], *document["rejected"]], key=lambda one: one["row"])
+    if [one["row"] for one in both] != list(range(len(rows))):
         raise AnswerError(f"{function}: expected one answer to each of {len(rows)} rows, got {len(both)}")
-    return [_answer(rows[one.pop("row")], one, table) for one in both]
+    return [_answer(row, one) for row, one in zip(rows, both, strict=True)]
 
 
-def _answer(row: SentRow, document: dict[str, Any], table: Table) -> RowAnswer:
-    """One answer of the function as a RowAnswer.
-
-    All fields that the function does not give for every row are the task's own answer. A fallback has no phase, as no
-    model answered. For a refused row the function names only the first broken rule; the others are found here."""
+def _answer(row: SentRow, document: dict[str, Any]) -> RowAnswer:
+    """One answer of the function as a RowAnswer: all fields that it does not give for every row are the task's own."""
+    said = {name: document[name] for name in ("id", "explanation", *AFTER) if name in document}
     if document.get("fallback"):
-        document["phase"] = None
-    said = {"id", "explanation", *AFTER}
-    if "reason" in document:
-        said_first = (document["reason"], document.get("column"))
-        others = [each for each in _violations(row, table) if (each.reason, each.column) != said_first]
-        document["also"] = _sentences(others)
-    output = {name: document.pop(name) for name in list(document) if name not in said}
-    return RowAnswer(line=row.line, key=row.key, output=output, **document)
+        said["phase"] = None  # no model answered
+    output = {name: value for name, value in document.items() if name not in ("row", *said)}
+    return RowAnswer(line=row.line, key=row.key, output=output, **said)

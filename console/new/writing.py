@@ -11,10 +11,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
-from console.actions.past import FilePast
+from console.actions.past import Pasts, json_rows
 from console.new.pieces import write_pieces
 from console.new.proposal import Proposal
-from millrace.contract.kinds import as_json
 from millrace.contract.odcs import check_contract
 from millrace.contract.schema import LINE, Contract
 from millrace.errors import ConfigurationError
@@ -142,7 +141,7 @@ def _write_rows(proposal: Proposal, histories: Sequence[History], path: Path) ->
     unknown += [column.name for column in proposal.contract.columns if column.is_generated]
     # With histories, the last rows that have a whole past; else simply the last rows.
     last = rows.drop_columns(unknown)
-    lines = _with_past(last, proposal, histories) if histories else _as_json(last.slice(max(0, len(last) - PREDICTED)))
+    lines = _with_past(last, proposal, histories) if histories else json_rows(last.slice(max(0, len(last) - PREDICTED)))
     path.write_text("".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines))
     said = f"the last {len(lines)} rows"
     if histories:
@@ -155,20 +154,12 @@ def _with_past(rows: pa.Table, proposal: Proposal, histories: Sequence[History])
     """The last rows whose past reaches back far enough; simply the last rows if there are none."""
     import pyarrow as pa
     import pyarrow.compute as pc
-    import pyarrow.parquet as pq
 
     event_time = proposal.prediction.event_time
     last = rows.slice(max(0, len(rows) - TRIED))
     oldest = last[event_time][0].as_py() - timedelta(hours=max(history.hours for history in histories))
     read = rows.filter(pc.greater_equal(rows[event_time], pa.scalar(oldest, rows[event_time].type)))
-    # `FilePast` reads a file, as `millrace predict FILE` does, so the rows that the oldest past needs become one.
-    with TemporaryDirectory() as temporary:
-        pq.write_table(read, path := Path(temporary) / "rows.parquet")
-        past = FilePast(path, proposal.contract, histories, as_json=lambda _, cell: as_json(cell))
-    lines = [line | past.of(row) for line, row in zip(_as_json(last), last.to_pylist(), strict=True)]
+    past = Pasts(read, histories)
+    lines = [line | past.of(row) for line, row in zip(json_rows(last), last.to_pylist(), strict=True)]
     whole = [line for line in lines if not any(history.is_request_too_short(line) for history in histories)]
     return (whole or lines)[-PREDICTED:]
-
-
-def _as_json(rows: pa.Table) -> list[dict[str, Any]]:
-    return [{name: as_json(cell) for name, cell in row.items()} for row in rows.to_pylist()]

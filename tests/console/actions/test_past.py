@@ -101,3 +101,12 @@ def test_without_a_history_nothing_is_sent_of_other_rows(tmp_path: Path) -> None
     function = Function()
     found: list[RowAnswer] = list(predict(function, "f", written(tmp_path / "rows.parquet", SAMPLE), CONTRACT))
     assert {answer.column for answer in found} == {"history"}
+
+
+def test_after_a_repeated_hour_only_the_repeat_is_refused(tmp_path: Path) -> None:
+    """As where the file is dropped to be scored: the rows after it have a past with each hour once."""
+    table = pa.concat_tables([SAMPLE.slice(0, 40), SAMPLE.slice(39, 1), SAMPLE.slice(40)])
+    function = Function()
+    found = list(predict(function, "f", written(tmp_path / "x.parquet", table), CONTRACT, histories=HISTORIES))
+    assert [answer.reason for answer in found] == ["history"] * 23 + [None] * 17 + ["duplicate_key"] + [None] * 20
+    assert all(len({entry["timestamp"] for entry in row["history"]}) == 24 for row in function.rows[1:])

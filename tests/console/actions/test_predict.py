@@ -126,7 +126,7 @@ def test_each_format_asks_the_same(tmp_path: Path) -> None:
 
 
 def test_refused_rows_stand_where_they_stood(tmp_path: Path) -> None:
-    """What cannot be parsed is refused here, what breaks a rule by the function; neither is lost, neither has an id."""
+    """What cannot be sent is refused here, what breaks a rule by the function; neither is lost, neither has an id."""
     good = rows(4)
     lines = [line(good[0]), line(good[1], nswprice="dear"), line(good[2], nswdemand=17.5), line(good[3])]
     answers = list(predict(Function(), "f", csv(tmp_path / "rows.csv", lines), CONTRACT))
@@ -137,22 +137,15 @@ def test_refused_rows_stand_where_they_stood(tmp_path: Path) -> None:
     assert (answers[1].column, answers[1].expected, answers[1].came) == ("nswprice", "a number", "'dear'")
 
 
-def test_every_rule_that_a_refused_row_breaks_is_told(tmp_path: Path) -> None:
-    """Of a row that is refused before the call, by the function, and for a number that JSON has no word for."""
-    good = rows(4)
-    lines = [
-        line(good[0], nswprice="dear", nswdemand="much"),
-        line(good[1], nswprice=9, nswdemand=17.5),
-        line(good[2], nswprice="inf", nswdemand=17.5),
-        line(good[3], nswdemand=17.5),
-    ]
-    answers = list(predict(Function(), "f", csv(tmp_path / "rows.csv", lines), CONTRACT))
-    assert [(answer.column, answer.also) for answer in answers] == [
-        ("nswprice", "nswdemand: expected a number, got 'much'"),
-        ("nswprice", "nswdemand: expected <= 1, got 17.5"),
-        ("nswprice", "nswdemand: expected <= 1, got 17.5"),
-        ("nswdemand", None),
-    ]
+def test_of_rows_with_the_same_key_the_first_is_answered(tmp_path: Path) -> None:
+    """As of a drop; a row that is refused does not use up its key."""
+    good = rows(3)
+    lines = [line(good[0]), line(good[0], nswprice=0.5), line(good[1], nswprice="inf"), line(good[1]), line(good[2])]
+    function = Function()
+    answers = list(predict(function, "f", csv(tmp_path / "rows.csv", lines), CONTRACT))
+    assert [answer.reason for answer in answers] == [None, "duplicate_key", "not_finite", None, None]
+    assert (answers[1].column, answers[1].key) == ("timestamp", str(good[0]["timestamp"]))
+    assert [row["nswprice"] for call in function.calls for row in call] == [0.056443] * 3
 
 
 def test_a_number_that_json_has_no_word_for_does_not_spoil_the_call(tmp_path: Path) -> None:
@@ -264,5 +257,5 @@ def test_an_image_of_a_folder_is_known_by_its_name(tmp_path: Path) -> None:
         Image.new("L", (4, 4), 7).save(tmp_path / "scans" / name)
     with packed(tmp_path / "scans", contract, "scoring") as path:
         opened = open_file(path, contract, tmp_path)
-        found = {row.key for row in _sendable(opened, ())}
+        found = {row.key for row in _sendable(opened)}
     assert found == {"north/a", "b"}

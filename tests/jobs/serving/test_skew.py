@@ -10,14 +10,12 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 
-from console.actions.past import FilePast
+from console.actions.past import Pasts, json_rows
 from functions.prediction.endpoint import request_body
 from functions.prediction.request import check_rows, complete
 from jobs.serving.rows import Reader
-from millrace.contract.kinds import as_json
 from millrace.contract.load import load_contract
 from millrace.contract.schema import LINE
 from millrace.contract.validate import validate
@@ -71,12 +69,10 @@ def test_a_request_has_the_bits_of_the_table(workload: str, tmp_path: Path) -> N
     chosen = whole_K[np.unique(np.linspace(0, len(whole_K) - 1, COMPARED, dtype=np.int64))]
     assert len(chosen) == COMPARED
 
-    typed = tmp_path / "typed.parquet"
-    pq.write_table(rows, typed)
-    past = FilePast(typed, table, catalogue.histories(features), as_json=lambda _, cell: as_json(cell))
+    past, plain = Pasts(rows, catalogue.histories(features)), rows.take(chosen)
     sent = [
-        {name: as_json(cell) for name, cell in row.items() if name in table.names} | past.of(row)
-        for row in rows.take(chosen).to_pylist()
+        {name: cell for name, cell in cells.items() if name in table.names} | past.of(row)
+        for cells, row in zip(json_rows(plain), plain.to_pylist(), strict=True)
     ]
     served = serve(json.loads(json.dumps(sent)), features, folder)
     trained = catalogue.encode(features, with_past.take(chosen))
