@@ -243,9 +243,13 @@ def start_run(
     `more` are further fields of the machine's input."""
     from console.actions.start import start
     from console.cli.follow import when
+    from millrace.errors import RunError
+    from millrace.timestamps import format_utc
 
     moment = when(as_of, "--as-of")
     environment, names = find(stage, build, workload)
+    if moment and moment > (now := environment.now()):
+        raise RunError(f"--as-of: expected a moment that has come, until {format_utc(now)}, got {as_of}")
     run = start(environment.client("stepfunctions"), names, machine, as_of=moment, more=more)
     end(environment, names, run, how="started", wait=wait, as_json=as_json)
 

@@ -11,6 +11,7 @@ from console.queries.answers import answer
 from console.words import count, listed, times
 from millrace.messages.monitor import MetricsPublished, NoWindows, WindowsPlanned
 from millrace.monitoring.alarms import RATIO_ALARMS, exceeded
+from millrace.timestamps import format_utc
 
 if TYPE_CHECKING:
     from console.queries.executions import Execution
@@ -25,6 +26,7 @@ def _subject(given: Document, _: Document) -> str:
 
 NOT_JUDGED: Mapping[NoWindows, str] = {
     NoWindows.NO_CHAMPION: "no version is live",
+    NoWindows.NOT_YET: "the moment to judge as of has not come",
     NoWindows.NONE_COMPLETE: "no new window is complete; decisions for earlier windows are not judged again",
 }
 """Why a run judged nothing, in words."""
@@ -35,7 +37,10 @@ def _outcome(run: Execution, _: Sequence[ReasonCount]) -> Outcome:
     published = answer(run, "publish_metrics", MetricsPublished)
     if published is None:
         why = f": {NOT_JUDGED[planned.reason]}" if planned and planned.reason else ""
-        return Outcome(text=f"nothing judged{why}")
+        if planned is None or planned.reason is not NoWindows.NOT_YET:
+            return Outcome(text=f"nothing judged{why}")
+        detail = f"expected a moment until the run's start, {format_utc(run.started)}, got {run.input['as_of']}"
+        return Outcome(text=f"nothing judged{why}", detail=detail, is_refused=True)
     figures = ((_noun(name), ratio) for name, ratio in published.ratios.items() if ratio is not None)
     findings = [f"{noun} {ratio:.3g} × its bound" for noun, ratio in figures]
     left = planned.days_left_out if planned else 0

@@ -12,8 +12,8 @@ from functions.plan_windows.labels import labels_between
 from millrace.contract.load import load_contract
 from millrace.datasets.tables import Lake
 from millrace.decisions.store import stored_days
-from millrace.messages.envelope import ExecutionInput, StepInput, handles
-from millrace.messages.monitor import NoWindows, WindowsPlanned
+from millrace.messages.envelope import StepInput, handles
+from millrace.messages.monitor import MonitorInput, NoWindows, WindowsPlanned
 from millrace.monitoring.windows import Cursors, plan
 from millrace.settings.environment import Environment
 from millrace.state.cursors import StoredCursors
@@ -32,11 +32,13 @@ POINTERS, CURSORS = ReleasePointers(STATE), StoredCursors(STATE)
 
 
 @LOGGER.inject_lambda_context
-@handles(StepInput[ExecutionInput])
-def handler(call: StepInput[ExecutionInput]) -> WindowsPlanned:
+@handles(StepInput[MonitorInput])
+def handler(call: StepInput[MonitorInput]) -> WindowsPlanned:
     """Write the job's inputs. Returns the number of windows, and the URIs of request, decisions, labels and baseline.
 
-    The number is 0, with a reason, if no model is live or no window is complete."""
+    The number is 0, with a reason, if no model is live, no window is complete, or `as_of` has not come."""
+    if call.state.started and call.state.as_of > call.state.started:
+        return WindowsPlanned(count=0, reason=NoWindows.NOT_YET)
     champion = POINTERS.champion()
     if champion is None:
         return WindowsPlanned(count=0, reason=NoWindows.NO_CHAMPION)

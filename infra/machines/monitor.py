@@ -27,7 +27,13 @@ def definition(context: Context) -> Definition:
         timeout_s=TIMEOUT_S,
         states={
             **states.defaults(
-                {"cause": "console", "as_of.$": "$$.Execution.StartTime", "detail": {}}, next_state="Windows"
+                {
+                    "cause": "console",
+                    "as_of.$": "$$.Execution.StartTime",
+                    "started.$": "$$.Execution.StartTime",
+                    "detail": {},
+                },
+                next_state="Windows",
             ),
             "Windows": states.invoke(
                 function("plan_windows"),

@@ -30,6 +30,15 @@ class NoWindows(StrEnum):
     NO_CHAMPION = "no_champion"
     NONE_COMPLETE = "none_complete"
     """No new window is over, and no window of before waits for labels; also as long as there is no decision."""
+    NOT_YET = "not_yet"
+    """`as_of` lies after the start of the run: rows of windows that are not over would be judged once and for all."""
+
+
+class MonitorInput(ExecutionInput):
+    """The input of a monitor run: {"cause": "command", "as_of": "1997-05-15T06:00:00Z", "started": "1997-05-16T…"}."""
+
+    started: Moment | None = None
+    """When the run started, by the machine's clock. None in runs of a machine that does not say it."""
 
 
 class WindowsPlanned(Message):

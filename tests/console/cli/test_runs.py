@@ -142,6 +142,9 @@ def test_a_monitor_run_is_started_for_windows_of_the_past(machine: Callable[...,
     machine("monitor", {"A": PASS})
     check_start("monitor", "--start", title="windows until 1997-05-15")
     assert "--as-of: expected a moment" in refused("monitor", "--start", "--as-of", "May")
+    came = refused("monitor", "--start", "--as-of", "2999-01-01T00:00:00Z")
+    assert "has come" in came
+    assert came.endswith("got 2999-01-01T00:00:00Z")
     for words in (("--as-of", "1997-05-15T06:00:00Z"), ("--wait",)):
         alone = typed("monitor", *words)
         assert alone.exit_code == 2

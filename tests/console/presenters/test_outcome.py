@@ -111,6 +111,9 @@ REFUSED: Runs = {
     "one of two scored drops": lambda report: scored(
         report.of("score")[-1], {"rows": 7, "quarantined": 0}, {"rows": 0, "quarantined": 3}
     ),
+    "windows of a day to come": lambda report: only(
+        report.of("monitor")[0], "plan_windows", {"count": 0, "reason": "not_yet"}, as_of="1997-04-16T06:00:00Z"
+    ),
     "command, busy": budget("command", "busy"),
     "first training, budget": budget("first", "budget"),
     "rollback that released nothing": release(RELEASED, rollback={"reason": "worse"}),

@@ -58,6 +58,18 @@ def test_without_a_complete_window(aws: Aws, load: Load, event: Event) -> None:
     assert (answer["count"], answer["reason"]) == (0, "none_complete")
 
 
+def test_a_day_that_has_not_come_is_not_judged(aws: Aws, load: Load, event: Event) -> None:
+    """Its windows look complete by `as_of`, and their cursors would move past rows that are still to come."""
+    aws.pointers.move(Pointers(champion=CHAMPION))
+    decide(aws, date(1997, 1, 1))
+    asked = event("plan_windows")
+    asked["state"]["started"] = "1997-01-05T12:00:00Z"
+    answer = load("plan_windows")(asked)
+    assert (answer["count"], answer["reason"]) == (0, "not_yet")
+    asked["state"]["started"] = asked["state"]["as_of"]
+    assert load("plan_windows")(asked)["count"] == 4
+
+
 def test_complete_windows_from_the_first_decision_on(aws: Aws, load: Load, event: Event) -> None:
     aws.pointers.move(Pointers(champion=CHAMPION))
     keys = [decide(aws, day) for day in (date(1997, 1, 1), date(1997, 1, 20), date(1997, 1, 28), date(1997, 1, 30))]
