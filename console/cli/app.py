@@ -14,8 +14,6 @@ import typer
 from botocore.exceptions import BotoCoreError, ClientError, EndpointConnectionError
 
 from console.cli.audit import audit
-from console.cli.bom import bom
-from console.cli.card import card
 from console.cli.dead import dead
 from console.cli.demo import demo
 from console.cli.doctor import doctor
@@ -23,18 +21,14 @@ from console.cli.drop import drop
 from console.cli.edge import export
 from console.cli.experiment import experiment
 from console.cli.local import down, up
-from console.cli.models import rollback, versions
+from console.cli.models import bom, card, register, rollback, validate, verify, versions
 from console.cli.monitoring import alarms, monitor
 from console.cli.new import new
 from console.cli.predict import predict
 from console.cli.query import query
-from console.cli.records import cost, decisions, quarantine, why
-from console.cli.register import register
-from console.cli.report import report
+from console.cli.records import cost, decisions, quarantine, report, why
 from console.cli.runs import rerun, retrain, runs, show, train
 from console.cli.tuning import tune
-from console.cli.validate import validate
-from console.cli.verify import verify
 from console.cli.withdraw import withdraw
 from millrace.errors import MillraceError
 

@@ -20,10 +20,9 @@ from console.presenters.outcome import outcome
 from console.presenters.presenter import Outcome
 from console.presenters.run_title import run_title
 from console.queries.answers import of_drop, quarantined_of
-from console.queries.drop_runs import claims_of
 from console.queries.executions import Execution
 from console.queries.quarantine import reasons_of
-from console.queries.runs import SHORT, RunDetail
+from console.queries.runs import SHORT, RunDetail, claims_of
 from millrace.errors import RunError
 from millrace.names import WorkloadNames
 

@@ -1,20 +1,25 @@
-"""The commands on the versions of a model: `millrace versions`, `rollback`."""
+"""The commands on the versions of a model: `millrace versions`, `rollback`, `card`, `bom`, `verify`, `validate`,
+`register`."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict
+from json import dumps as json_text
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from console.cli.environment import find_deployed
-from console.cli.options import Build, Json, Stage, Workload
+from console.cli.environment import find, find_deployed
+from console.cli.options import Build, Json, Stage, Version, Workload
 from console.cli.printing import show_json, show_rows
+from console.cli.runs import AsOf, Wait, end
 from millrace.tasks.figures import words
 
 if TYPE_CHECKING:
     from console.queries.call_times import CallTimes
+    from console.queries.model_validation import Finding
     from console.queries.monitoring_limits import Limit
     from console.queries.versions import ModelVersion
     from millrace.evaluation.report import Evaluation
@@ -161,3 +166,151 @@ def rollback(
         print(
             f"Version {started.version} is on its way back, {started.replaced} serves until then:\n{started.execution}"
         )
+
+
+CardOutput = Annotated[
+    Path | None,
+    typer.Option(show_default="card-<workload>-<stage>-<version>.html in the build folder", help="The HTML file."),
+]
+
+
+def card(
+    workload: Workload, stage: Stage, build: Build, json: Json, version: Version = "", output: CardOutput = None
+) -> None:
+    """Write the model card of a version as a page: use, limits, risk, figures with intervals, gates, data, digests.
+
+    The card is as registration wrote it, for SageMaker as well. A card that was altered since is refused. What people
+    change in SageMaker's copy is not shown.
+
+    Example: millrace card 3 --output card.html"""
+    from console.pages.card import card_page
+    from console.queries.cards import read_card
+
+    environment, names = find_deployed(stage, build, workload)
+    found = read_card(environment, names, version)
+    if json:
+        show_json(found.card.model_dump(mode="json", exclude_none=True))
+        return
+    path = output or build / f"card-{names.workload}-{stage}-{found.version}.html"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(card_page(found), encoding="utf-8")
+    print(path)
+
+
+BomOutput = Annotated[Path | None, typer.Option(show_default="the standard output", help="The JSON file to write.")]
+
+
+def bom(workload: Workload, stage: Stage, build: Build, version: Version = "", output: BomOutput = None) -> None:
+    """Print the AI-BOM of a version: the model, its rows, images and libraries, in CycloneDX 1.6.
+
+    A document that was altered, or that breaks the schema, is refused.
+
+    Example: millrace bom 3 --output bom.cdx.json"""
+    from console.queries.boms import read_bom
+
+    _, document = read_bom(*find(stage, build, workload), version)
+    text = json_text(document, indent=1)
+    if output is None:
+        print(text)
+        return
+    output.write_text(text, encoding="utf-8")
+    print(output)
+
+
+DIGEST = 12
+"""Characters of a digest that the table shows."""
+
+VerifyOutput = Annotated[
+    Path | None,
+    typer.Option(show_default="nothing is written", help="A folder for the members, the signature and the key."),
+]
+
+
+def verify(
+    workload: Workload, stage: Stage, build: Build, as_json: Json, version: Version = "", output: VerifyOutput = None
+) -> None:
+    """Check a version's signature, then each digest in it: of the archive, of the run's files, of the registry.
+
+    The exit status is 1 if the signature is absent or wrong. What --output writes can be verified by others too.
+
+    Example: millrace verify 3 --output signed"""
+    from console.queries.signatures import PUBLIC_KEY, verify_version
+    from millrace.artefact.signing import SIGNATURE_FILE
+
+    signed, found = verify_version(*find(stage, build, workload), version, folder=output)
+    if as_json:
+        show_rows([asdict(one) for one in found], as_json=True, nothing="")
+        return
+    show_rows([asdict(one) | {"digest": one.digest[:DIGEST]} for one in found], as_json=False, nothing="")
+    print(f"signed as {signed.name}")
+    if output:
+        key, signature = output / PUBLIC_KEY, output / SIGNATURE_FILE
+        print(f"model_signing verify key {output / 'model'} --signature {signature} --public_key {key}")
+
+
+Candidate = Annotated[
+    str, typer.Argument(metavar="VERSION", help="A version's number, a model package's ARN, or a model.tar.gz.")
+]
+
+
+def validate(candidate: Candidate, workload: Workload, stage: Stage, build: Build, json: Json) -> None:
+    """Check whether a candidate model may be released. The exit status is 1 if it may not.
+
+    Digests are recomputed, weights looked through, gates judged and rows answered again.
+
+    Example: millrace validate 3
+
+    Example: millrace validate model.tar.gz --json"""
+    from console.queries.model_validation import is_valid
+
+    findings = _findings(candidate, workload, stage, build)
+    words = {True: "passed", False: "FAILED", None: "not looked at"}
+    rows = [asdict(one) if json else {**asdict(one), "passed": words[one.passed]} for one in findings]
+    show_rows(rows, as_json=json, nothing="")
+    if not is_valid(findings):
+        raise typer.Exit(1)
+
+
+def _findings(candidate: str, workload: str, stage: str, build: Path) -> tuple[Finding, ...]:
+    """The findings on a candidate. An archive is checked wherever it lies; only a package needs an environment."""
+    import boto3
+
+    from console.environment import Environment
+    from console.local_cloud.local_cloud import PLATFORM
+    from console.queries.model_validation import validate_archive, validate_package
+
+    # An archive needs only the workload's name, so any platform will do.
+    if candidate.endswith(".tar.gz"):
+        names = Environment(platform=PLATFORM, client=boto3.client).names(workload)
+        return validate_archive(Path(candidate), names.workload)
+    return validate_package(*find(stage, build, workload), candidate)
+
+
+Folder = Annotated[Path, typer.Argument(help="A folder with model.onnx, its data files and signature.json.")]
+
+
+def register(
+    folder: Folder,
+    workload: Workload,
+    stage: Stage,
+    build: Build,
+    json: Json,
+    as_of: AsOf = "",
+    wait: Wait = False,
+) -> None:
+    """Have an external model judged, registered and released by the same gates and steps as a trained one.
+
+    The graph takes the tensors of the workload's features, and gives the numbers of which the task makes its answers. A
+    graph with other inputs or outputs is refused here. One that fails on real rows is refused by the machine.
+
+    Example: millrace register my_model --wait"""
+    from console.actions.register import read_model
+    from console.actions.register import register as start
+    from console.cli.follow import when
+    from millrace.workload.load import workloads_folder
+
+    moment = when(as_of, "--as-of")
+    environment, names = find_deployed(stage, build, workload)
+    model = read_model(folder, workloads_folder() / names.workload)
+    run = start(environment.client("s3"), environment.client("stepfunctions"), names, model, as_of=moment)
+    end(environment, names, run, how="started", wait=wait, as_json=json)

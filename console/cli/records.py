@@ -1,4 +1,4 @@
-"""The commands on records: `millrace quarantine`, `decisions`, `cost`, `why`."""
+"""The commands on records: `millrace quarantine`, `decisions`, `cost`, `why`, `report`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from console.cli.environment import find_deployed
+from console.cli.environment import find, find_deployed
 from console.cli.options import Build, Json, Stage, Workload
 from console.cli.printing import show_json, show_rows
 from console.words import brief, count
@@ -55,7 +55,7 @@ def quarantine(
     from console.cli.export import check_ending
     from console.cli.export import export as write
     from console.queries import quarantine as refused
-    from console.queries.equal_sql import quarantine_sql
+    from console.queries.query import quarantine_sql
     from millrace.contract.load import load_contract
     from millrace.workload.load import workloads_folder
 
@@ -111,7 +111,7 @@ def decisions(
     Example: millrace decisions --from 1997-05-01 --to 1997-05-02 --limit 10. Days are days of the rows' event time."""
     from console.cli.export import json_line
     from console.queries.decisions import find_decision
-    from console.queries.equal_sql import decisions_sql
+    from console.queries.query import decisions_sql
     from millrace.errors import EnvironmentNotFoundError
 
     environment, names = find_deployed(stage, build, workload)
@@ -292,3 +292,26 @@ def _decision_row(decision: Decision) -> dict[str, Any]:
         "key": dict(decision.key),
         "input": decision.input,
     }
+
+
+ReportOutput = Annotated[
+    Path | None,
+    typer.Option(show_default="report-<workload>-<stage>.html in the build folder", help="The HTML file to write."),
+]
+
+
+def report(workload: Workload, stage: Stage, build: Build, output: ReportOutput = None) -> None:
+    """Write a workload's state as one HTML page: models with gates and curves, drift, error, runs, lineage, cost.
+
+    Example: millrace report --stage dev --output report.html. It reads the newest 100 runs of each machine."""
+    from console.pages.page import page
+    from console.queries.report import question_of, read_report
+    from millrace.workload.load import workloads_folder
+
+    environment, names = find(stage, build, workload)
+    question = question_of(workloads_folder() / names.workload / "workload.yaml")
+    html = page(read_report(environment, names, question=question))
+    path = output or build / f"report-{names.workload}-{stage}.html"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(html, encoding="utf-8")
+    print(path)

@@ -147,10 +147,9 @@ def show(
     from console.presenters.remedy import find_remedy
     from console.presenters.run_title import run_title
     from console.queries.answers import of_drop
-    from console.queries.drop_runs import find_run_or_drop
     from console.queries.history import failed_step
     from console.queries.run_logs import read_log
-    from console.queries.runs import SHORT, describe_run
+    from console.queries.runs import SHORT, describe_run, find_run_or_drop
     from millrace.messages.execution import UNWANTED
 
     environment, names = find(stage, build, workload)
@@ -190,8 +189,7 @@ def rerun(
 
     Example: millrace rerun 93a5562f --wait"""
     from console.actions.redrive import redrive, start_again
-    from console.queries.drop_runs import find_run_or_drop
-    from console.queries.runs import find_run
+    from console.queries.runs import find_run, find_run_or_drop
 
     environment, names = find(stage, build, workload)
     states = environment.client("stepfunctions")

@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 from console.queries.executions import Execution
-from console.queries.former_answers import answer_of
 from millrace.messages.envelope import Message
 from millrace.messages.ingest import Committed, CommittedDrops, Ingested, RejectedDrop
 from millrace.messages.retrain import RetrainingRequest
@@ -100,7 +99,7 @@ def objects_of(detail: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
 
 def _answer(execution: Execution, state: str, kind: type[AnswerT]) -> AnswerT | None:
     """As `answer`; also for runs of the time when each run had one drop."""
-    found = answer_of(execution, state)
+    found = execution.answer(state)
     return kind.model_validate(found) if found else None
 
 

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from console.environment import Environment
-from console.queries.queue_length import queue_length
+from console.queries.waiting import queue_length
 from millrace.errors import EnvironmentNotFoundError
 from millrace.names import WorkloadNames
 from millrace.operations.dead_letters import DEAD_LETTERS, EVENTS, EVENTS_HOLD, dead

@@ -9,15 +9,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from botocore.exceptions import ClientError
+
 from console.environment import Environment
-from console.queries.decision_explanation import AnsweredDecision, answered_decision
+from console.queries.decision_explanation import AnsweredDecision, answered, answered_decision
 from console.queries.pinned_rows import pinned_files, read_pinned
 from console.queries.same_rows import also_in
 from console.queries.table_files import data_files, read_metadata, read_rows
+from millrace.aws.objects import split_uri
 from millrace.contract.kinds import as_json
 from millrace.contract.load import load_contract
 from millrace.datasets.examples import LABEL, with_label_and_past
-from millrace.errors import EnvironmentNotFoundError, WorkloadError
+from millrace.errors import EnvironmentNotFoundError, SnapshotError, WorkloadError
 from millrace.explanations.distance import Near, nearest, weights
 from millrace.features import catalogue as encoders
 from millrace.names import WorkloadNames
@@ -28,12 +31,17 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from millrace.contract.schema import Contract
+    from millrace.decisions.store import LocatedDecision
     from millrace.features.catalogue import Features
     from millrace.features.encoder import Encoder
     from millrace.workload.declaration import Prediction
 
 SHOWN = 3
 """How many rows are shown."""
+MOST_BYTES = 2**28
+"""The largest size of the pinned files: nobody waits for a page that fetches more."""
+UNREADABLE = {"NoSuchKey", "404", "AccessDenied", "403"}
+"""Errors of S3 for a file that has expired, or that the caller may not read."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -173,3 +181,32 @@ def _example(rows: pa.Table, near: Near, names: list[str]) -> NearestExample:
         row={name: as_json(row[name]) for name in names},
         apart=near.apart,
     )
+
+
+def examples_of_newest(
+    environment: Environment, names: WorkloadNames, decision: LocatedDecision | None, run: str
+) -> NearestExamples | None:
+    """The nearest training rows of the decision, whose version the train execution `run` has made.
+
+    None if the contract does not allow it, if a file is gone or may not be read, if nothing is left to compare, and if
+    the files are larger than MOST_BYTES."""
+    if decision is None or not run:
+        return None
+    try:
+        contract = load_contract(workloads_folder() / names.workload)
+        if not contract.rows.may_be_shown or _pinned_bytes(environment, names, run) > MOST_BYTES:
+            return None
+        return nearest_to(environment, names, answered(environment, names, decision.decision), contract)
+    except (EnvironmentNotFoundError, SnapshotError, WorkloadError):
+        return None
+    except ClientError as error:
+        if error.response["Error"]["Code"] in UNREADABLE:
+            return None
+        raise
+
+
+def _pinned_bytes(environment: Environment, names: WorkloadNames, run: str) -> int:
+    """The size in bytes of all data files that the run has pinned."""
+    s3 = environment.client("s3")
+    places = [split_uri(uri) for uri in pinned_files(s3, names, run)]
+    return sum(s3.head_object(Bucket=bucket, Key=key)["ContentLength"] for bucket, key in places)

@@ -26,8 +26,7 @@ from console.queries.monitoring import (
     windows,
 )
 from console.queries.monitoring_limits import Limit, find_limits, read_watched
-from console.queries.nearest_examples import NearestExamples
-from console.queries.newest_examples import examples_of_newest
+from console.queries.nearest_examples import NearestExamples, examples_of_newest
 from console.queries.quarantine import ReasonCount, count_reasons, find_rows
 from console.queries.training_curves import Epoch, read_epochs
 from console.queries.unjudged import find_unjudged

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -11,6 +12,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
+from console.environment import Environment
 from console.queries.executions import (
     STARTED_BY,
     Execution,
@@ -24,6 +26,8 @@ from console.queries.failures import failure_of
 from console.queries.history import Step, read_steps
 from millrace.errors import RunError
 from millrace.names import BY_HAND, EVERY_MACHINE, MACHINES, WorkloadNames
+from millrace.state.claims import Claims
+from millrace.state.table import StateTable
 
 STATUSES = ("RUNNING", "SUCCEEDED", "FAILED", "TIMED_OUT", "ABORTED")
 """The statuses that runs can be listed by."""
@@ -31,6 +35,9 @@ SHORT = 8
 """How many characters of a run's name are shown at least."""
 SHOWN = 5
 """How many runs an error names if a prefix fits several."""
+
+DROP_ID = re.compile("[0-9a-f]{64}")
+"""A SHA-256 in hexadecimal digits."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -226,3 +233,22 @@ def _run(machine: str, described: Mapping[str, Any]) -> Run:
         stopped=described.get("stopDate"),
         redrives=int(described.get("redriveCount") or 0),
     )
+
+
+def claims_of(environment: Environment, names: WorkloadNames) -> Claims:
+    """The records of which run has which drop. A record is kept for 30 days."""
+    return Claims(StateTable(environment.client("dynamodb"), names))
+
+
+def find_run_or_drop(environment: Environment, names: WorkloadNames, word: str) -> tuple[Run, str]:
+    """The run of this name, and an empty text; or the run that has the drop of this id, and the id.
+
+    Raises RunError if the word is neither."""
+    states = environment.client("stepfunctions")
+    try:
+        return find_run(states, names, word), ""
+    except RunError:
+        claim = claims_of(environment, names).find(word) if DROP_ID.fullmatch(word) else None
+        if claim is None:
+            raise
+    return find_run(states, names, names.execution_arn(claim.machine, claim.name)), word

@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from botocore.exceptions import ClientError
 
 from console.commands import command
 from console.environment import Environment
-from console.queries.queue_length import queue_length
 from console.words import count
 from millrace.names import WorkloadNames
 from millrace.state.pointers import ReleasePointers
 from millrace.state.table import StateTable
+
+COUNTERS = (
+    "ApproximateNumberOfMessages",
+    "ApproximateNumberOfMessagesDelayed",
+    "ApproximateNumberOfMessagesNotVisible",
+)
+"""The attributes that count messages: to be received, delayed, and received but not deleted yet.
+
+https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_GetQueueAttributes.html"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,3 +70,9 @@ def lacks_model(environment: Environment, names: WorkloadNames) -> bool:
         return ReleasePointers(StateTable(environment.client("dynamodb"), names)).champion() is None
     except ClientError:
         return False
+
+
+def queue_length(sqs: Any, url: str) -> int:
+    """The approximate number of messages: SQS counts with a delay of a minute. `sqs` is boto3's client."""
+    found = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=COUNTERS)["Attributes"]
+    return sum(int(found.get(name, 0)) for name in COUNTERS)

@@ -20,7 +20,7 @@ from console.cli.app import app
 from console.environment import Environment
 from console.local_cloud.local_cloud import PLATFORM
 from console.pages.page import page
-from console.queries import newest_examples
+from console.queries import nearest_examples as queried
 from console.queries.nearest_examples import NearestExamples, _may_be_shown, nearest_examples
 from console.queries.report import read_report
 from millrace.artefact.artefact import write_archive
@@ -318,7 +318,7 @@ def test_the_report_is_whole_without_them(
         for name in ("load", "kind", "open"):
             change(folder, protect(name))
     elif gone == "size":
-        monkeypatch.setattr(newest_examples, "MOST_BYTES", 100)
+        monkeypatch.setattr(queried, "MOST_BYTES", 100)
     else:
         part = ("model", gone) if gone == "model.tar.gz" else (gone,)
         uri = NAMES.run_uri(RUN, *part)

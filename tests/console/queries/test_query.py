@@ -16,8 +16,7 @@ from typer.testing import CliRunner
 from console.cli.app import app
 from console.environment import Environment, local_environment
 from console.local_cloud.local_cloud import PLATFORM, LocalCloud
-from console.queries.equal_sql import decisions_sql, quarantine_sql
-from console.queries.query import find_tables, price, run_query
+from console.queries.query import decisions_sql, find_tables, price, quarantine_sql, run_query
 from infra.stacks.serving import DECISIONS
 from millrace.datasets.quarantine import COLUMNS
 from millrace.errors import QueryError

@@ -4,7 +4,7 @@ import boto3
 import pytest
 from moto import mock_aws
 
-from console.queries.queue_length import queue_length
+from console.queries.waiting import queue_length
 
 
 def test_a_message_counts_wherever_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
