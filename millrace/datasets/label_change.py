@@ -91,10 +91,10 @@ def compare(lake: Lake, prediction_spec: Prediction, then: pa.Table, now: pa.Tab
         if lake.contract.rows.column(name).kind in FLOATS:
             was, has = (part.column(name).to_numpy(zero_copy_only=False)[labelled] for part in (old, new))
             spread = np.abs(was - was.mean()).sum() if len(was) else 0.0
-            # A label that has gone, or became infinite, moves the error without bound.
             distance = np.abs(has - was).sum()
-            if distance > 0 or np.isnan(distance):
-                moved = max(moved, float(np.nan_to_num(distance / spread, nan=np.inf)) if spread else np.inf)
+            # A label that has gone, or became infinite, moves the error without bound.
+            if distance != 0:
+                moved = max(moved, float(distance / spread) if spread and np.isfinite(distance) else np.inf)
     return LabelChange(labelled=int(labelled.sum()), corrected=corrected, moved=float(moved))
 
 

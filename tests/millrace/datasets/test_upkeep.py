@@ -12,7 +12,7 @@ import pytest
 from pyiceberg.manifest import ManifestContent, ManifestFile
 from pyiceberg.table.snapshots import Snapshot
 
-from millrace.datasets import compaction, expiry, journal
+from millrace.datasets import changes, compaction, expiry, journal
 from millrace.datasets.commits import commit, find_commit
 from millrace.datasets.compaction import compact
 from millrace.datasets.expiry import expire, oldest
@@ -229,15 +229,17 @@ def test_a_withdrawal_that_comes_during_a_compaction_wins(lake: Lake, monkeypatc
 def test_a_drop_that_comes_during_a_compaction_stays(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(compaction, "FEWEST", 2)
     fill(lake, 2)
-    real, calls = compaction._replace, []
+    real, done = changes.try_commit, []
 
-    def disturbed(iceberg: Any, done: Any) -> bool:
-        if not calls:
-            calls.append(commit(lake, "rows", rows(40, 4), source("new.parquet")))
-        return real(iceberg, done)
+    def disturbed(transaction: Any) -> bool:
+        monkeypatch.setattr(changes, "try_commit", real)
+        commit(lake, "rows", rows(40, 4), source("new.parquet"))
+        done.append(real(transaction))
+        return done[-1]
 
-    monkeypatch.setattr(compaction, "_replace", disturbed)
+    monkeypatch.setattr(changes, "try_commit", disturbed)
     assert compact(lake, "rows") == 2
+    assert done == [False], "the drop was first"
     assert committed(lake).num_rows == 12
     assert len(list(table(lake).scan().plan_files())) == 2
 
