@@ -232,6 +232,12 @@ SELDOM = (
         because="a commit that lost against another takes its manifests away",
     ),
     Seldom(
+        roles=("snapshot",),
+        actions=("dynamodb:PutItem",),
+        resource="*-audit",
+        because="a training found corrected labels, and whether they hold it is audited",
+    ),
+    Seldom(
         roles=("upkeep",),
         actions=("glue:GetDatabase", "glue:UpdateTable", "s3:PutObject", "s3:DeleteObject", "kms:GenerateDataKey"),
         because="fifty small files, snapshots older than a week, a file that none names: test_upkeep.py has the first",
