@@ -40,7 +40,6 @@ class StageSettings:
     Under COMPLIANCE nobody can delete a version before its time, not even the account's root. Under GOVERNANCE
     somebody with the right to bypass it can."""
     audit_lock_days: int
-    use_spot: bool
     poll_s: int
     """Seconds between two looks at an endpoint that is being made."""
     bake_s: int
@@ -177,7 +176,6 @@ def settings_for(
             log_retention_days=7,
             audit_lock="GOVERNANCE",
             audit_lock_days=1,
-            use_spot=False,
             poll_s=1,
             bake_s=1,
             lateness_schedule="cron(0 5 1 * ? *)",
@@ -203,7 +201,6 @@ def settings_for(
             log_retention_days=365 if production else 30,
             audit_lock="COMPLIANCE" if production else "GOVERNANCE",
             audit_lock_days=365 if production else 30,
-            use_spot=True,
             poll_s=60,
             bake_s=600,
             lateness_schedule="cron(0 5 * * ? *)",

@@ -47,14 +47,19 @@ def _of(workload: Workload, stage: str) -> tuple[Need, ...]:
     """What one workload requires."""
     rollout, name = workload.rollout, workload.name
     training, serving = workload.training.instance[stage], rollout.instance[stage]
-    use = "spot training job" if stage != "local" else "training job"
     fleets = f"two fleets of {rollout.min_instances} to {rollout.max_instances} in an update, and the challenger"
     return (
         Need(
-            quota=f"{training} for {use} usage",
-            least=workload.training.instances,
+            quota=f"{training} for spot training job usage",
+            least=0,
             most=workload.training.instances,
             reason=f"{name} trains",
+        ),
+        Need(
+            quota=f"{training} for training job usage",
+            least=workload.training.instances,
+            most=workload.training.instances,
+            reason=f"{name} trains on demand when no spot instance comes",
         ),
         Need(
             quota=f"{serving} for processing job usage",

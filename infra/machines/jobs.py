@@ -13,6 +13,7 @@ from infra.instances import has_own_disk
 from infra.machines import states
 from infra.machines.parameters import checked
 from infra.machines.states import State
+from millrace.artefact.artefact import ARCHIVE
 from millrace.messages.training_job import (
     CONFIG_CHANNEL,
     DATA_CHANNEL,
@@ -21,7 +22,6 @@ from millrace.messages.training_job import (
     pattern,
 )
 from millrace.workload.section import Stage
-from millrace.workload.training_cost import TRAININGS
 
 SERVICE_ERROR = "SageMaker.AmazonSageMakerException"
 """The call itself failed. Errors that the API's model does not name, such as throttling, have this name:
@@ -29,6 +29,11 @@ https://github.com/aws/aws-step-functions-data-science-sdk-python/pull/162
 
 A job that ran and failed is another case. Only a training is then started again by itself, once, since it goes on from
 its last checkpoint if there is one. All other jobs need a redrive."""
+STOPPED = "Job stopped"
+"""The state that ends an execution whose job has not completed, and the error's name.
+
+Whether `.sync` ends a task as failed if its job ends as `Stopped` is documented nowhere, so a Choice follows each job.
+https://docs.aws.amazon.com/sagemaker/latest/dg/model-managed-spot-training-status.html"""
 QUOTA_ERROR = "SageMaker.ResourceLimitExceededException"
 """Other jobs use all instances of the type that the account may use at once, or the account may use none.
 
@@ -114,6 +119,7 @@ def made(name: str, uri: str) -> dict[str, Any]:
 
 def processing(
     context: Context,
+    state: str,
     *,
     comment: str,
     module: str,
@@ -127,7 +133,7 @@ def processing(
     environment: Mapping[str, str] | None = None,
     name: str = states.NAME,
     image: str = "",
-) -> State:
+) -> dict[str, State]:
     """Run `python -m <module>` in a processing job and wait for it. The job's name is then at `$.<result>.job`.
 
     It runs in the processing image, or in the image that the path `image` names. A second processing job of an
@@ -148,11 +154,12 @@ def processing(
     }
     if environment:
         parameters["Environment"] = dict(environment)
-    return _task("createProcessingJob", comment, parameters, {"job.$": "$.ProcessingJobName"}, result, next_state)
+    return {state: _task(state, "Processing", comment, parameters, result), **_completed(state, result, next_state)}
 
 
 def transform(
     context: Context,
+    state: str,
     *,
     comment: str,
     model_name: str,
@@ -163,7 +170,7 @@ def transform(
     payload_mb: int,
     result: str,
     next_state: str,
-) -> State:
+) -> dict[str, State]:
     """Send each object below `input_uri` through the model as a whole, and wait for the transform job.
 
     `model_name`, `input_uri` and `output_uri` are paths into the state. The job's name is then at `$.<result>.job`."""
@@ -186,17 +193,45 @@ def transform(
         "TransformResources": instances(context, instance, count=1),
         "Tags": tags(context),
     }
-    return _task("createTransformJob", comment, parameters, {"job.$": "$.TransformJobName"}, result, next_state)
+    return {state: _task(state, "Transform", comment, parameters, result), **_completed(state, result, next_state)}
 
 
-def training(context: Context, *, comment: str, role_arn: str, result: str, next_state: str) -> State:
+def training(
+    context: Context, state: str, *, comment: str, role_arn: str, result: str, next_state: str
+) -> dict[str, State]:
     """Train on the snapshot of this run and wait. Job and artefact are then at `$.<result>.job` and `.model_data_url`.
 
-    If the job dies, another one follows: the number of the retry is in its name, and it finds the checkpoints of the
-    first. Step Functions cannot tell a dead instance from wrong code, so the budget reserves both jobs beforehand."""
-    workload, spot = context.workload.training, context.settings.use_spot
+    If no spot instance comes or the job dies, a second job follows on demand. It finds the checkpoints of the first.
+    Step Functions cannot tell a dead instance from wrong code, so the budget reserves both jobs beforehand."""
+    spot, second = _training(context, role_arn), f"{state} on demand"
+    on_demand = {
+        **spot,
+        "TrainingJobName.$": states.name_of("on-demand"),
+        "EnableManagedSpotTraining": False,
+        "StoppingCondition": {"MaxRuntimeInSeconds": spot["StoppingCondition"]["MaxRuntimeInSeconds"]},
+    }
+    # The URI is where SageMaker puts an artefact: a job without an instance is described without one.
+    template = context.names.run_uri("{}", "training", "{}", "output", ARCHIVE)
+    selected = {
+        "model_data_url.$": f"States.Format('{template}', $$.Execution.Name, $.TrainingJobName)",
+        "secondary_status.$": "$.SecondaryStatus",
+    }
+    refused = {"Variable": f"$.{result}.secondary_status", "StringEquals": "MaxWaitTimeExceeded"}
+    died = {"ErrorEquals": ["States.TaskFailed"], "ResultPath": "$.died", "Next": second}
+    why = "Train again from the last checkpoint, on an instance that nobody takes away"
+    return {
+        state: {**_task(state, "Training", comment, spot, result, selected), "Catch": [died]},
+        **_completed(state, result, next_state, (refused, second)),
+        second: _task(second, "Training", why, on_demand, result, selected),
+        **_completed(second, result, next_state),
+    }
+
+
+def _training(context: Context, role_arn: str) -> dict[str, Any]:
+    """The parameters of a training job on spot instances."""
+    workload = context.workload.training
     seconds = workload.max_runtime_minutes * 60
-    parameters = {
+    return {
         "TrainingJobName.$": states.NAME,
         "RoleArn": role_arn,
         "AlgorithmSpecification": {
@@ -213,38 +248,50 @@ def training(context: Context, *, comment: str, role_arn: str, result: str, next
         "OutputDataConfig": {"S3OutputPath.$": run_uri(context, "training"), "KmsKeyId": context.key_arn},
         "CheckpointConfig": {"S3Uri.$": f"States.Format('{context.names.checkpoints_uri('{}')}', $$.Execution.Name)"},
         "ResourceConfig": cluster(context, workload.instance[stage(context)], count=workload.instances, volume_gb=50),
-        "StoppingCondition": {
-            "MaxRuntimeInSeconds": seconds,
-            # For a spot training: the time of the training and as much to wait for an instance.
-            **({"MaxWaitTimeInSeconds": 2 * seconds} if spot else {}),
-        },
-        "EnableManagedSpotTraining": spot,
+        # The time of the training and as much to wait for an instance.
+        "StoppingCondition": {"MaxRuntimeInSeconds": seconds, "MaxWaitTimeInSeconds": 2 * seconds},
+        "EnableManagedSpotTraining": True,
         # Isolation does not keep the instances of a training from each other: they reach each other, and nothing else.
         "EnableNetworkIsolation": True,
         **({"EnableInterContainerTrafficEncryption": True} if workload.instances > 1 else {}),
         "VpcConfig": vpc(context),
         "Tags": tags(context),
     }
-    selected = {"job.$": "$.TrainingJobName", "model_data_url.$": "$.ModelArtifacts.S3ModelArtifacts"}
-    # Step Functions takes the first retrier that matches. This one matches every failure, so it comes last.
-    once_more = states.retry("States.TaskFailed", interval_s=10, attempts=TRAININGS - 1)
-    task = _task("createTrainingJob", comment, parameters, selected, result, next_state)
-    return {**task, "Retry": [*task["Retry"], once_more]}
 
 
 def _task(
-    action: str, comment: str, parameters: Mapping[str, Any], selected: Mapping[str, str], result: str, next_state: str
+    state: str,
+    kind: str,
+    comment: str,
+    parameters: Mapping[str, Any],
+    result: str,
+    selected: Mapping[str, str] | None = None,
 ) -> State:
-    """A task that starts a job, and waits for its end (`.sync`). Its parameters are checked against the API."""
+    """A task that starts a job, and waits for its end (`.sync`). Its parameters are checked against the API.
+
+    Name and status are then at `$.<result>.job` and `.status`."""
     return checked(
         {
             "Type": "Task",
             "Comment": comment,
-            "Resource": states.integration(f"sagemaker:{action}.sync"),
+            "Resource": states.integration(f"sagemaker:create{kind}Job.sync"),
             "Parameters": dict(parameters),
-            "ResultSelector": dict(selected),
+            "ResultSelector": {"job.$": f"$.{kind}JobName", "status.$": f"$.{kind}JobStatus", **(selected or {})},
             "ResultPath": f"$.{result}",
             "Retry": retried(),
-            "Next": next_state,
+            "Next": f"{state} completed?",
         }
     )
+
+
+def _completed(state: str, result: str, next_state: str, *others: tuple[State, str]) -> dict[str, State]:
+    """The Choice `<state> completed?` after a job, and the end of an execution whose job was stopped."""
+    completed = (states.equals(f"$.{result}.status", "Completed"), next_state)
+    return {
+        f"{state} completed?": states.choice("Has the job done its work?", [completed, *others], otherwise=STOPPED),
+        STOPPED: states.fail(
+            "What was live stays; start the run again",
+            error="JobStopped",
+            cause="The job was stopped by a person, or its time was over",
+        ),
+    }

@@ -47,7 +47,7 @@ def definition(context: Context) -> Definition:
                 otherwise="Drift",
             ),
             "Nothing new": states.succeed("Nothing to judge; the cursors stay"),
-            "Drift": _drift(context),
+            **_drift(context),
             "Publish metrics": states.invoke(
                 function("publish_metrics"),
                 comment="Put the metrics, move the cursors forward, look for alarms that stay in ALARM",
@@ -72,10 +72,11 @@ def definition(context: Context) -> Definition:
     )
 
 
-def _drift(context: Context) -> State:
+def _drift(context: Context) -> dict[str, State]:
     """The job that judges the windows. `plan_windows` names its inputs and where its report goes."""
     return jobs.processing(
         context,
+        "Drift",
         comment="Judge the windows' input and error against the champion's baseline",
         module="jobs.monitoring",
         role_arn=context.names.role_arn(DRIFT_ROLE),

@@ -52,8 +52,9 @@ def preflight(context: Context, *, next_state: str) -> dict[str, State]:
             [({"Variable": RECORDS, "NumericGreaterThan": 0}, next_state)],
             otherwise="Preflight",
         ),
-        "Preflight": jobs.processing(
+        **jobs.processing(
             context,
+            "Preflight",
             comment="Start the version as an endpoint would, and compare its answers with those of the evaluation",
             module="jobs.preflight",
             image=RELEASE.path("image"),

@@ -81,8 +81,9 @@ def definition(context: Context) -> Definition:
                 [({"Variable": VALIDATION.path("accepted"), "NumericEquals": 0}, "Delivery")],
                 otherwise="Transform",
             ),
-            "Transform": jobs.transform(
+            **jobs.transform(
                 context,
+                "Transform",
                 comment="The champion's model over every shard; its container has no network",
                 model_name=VALIDATION.path("model_name"),
                 instance=context.workload.rollout.instance[jobs.stage(context)],

@@ -27,12 +27,15 @@ NAME = (
 
 The name of a job is unique in an account until the job is deleted. SHA-1 leaves room within its 63 characters. Code
 that looks for a job computes `millrace.names.hash_of_run`."""
-EXTERNAL_NAME = NAME.replace("'{}-{}-{}'", "'{}-{}-{}-external'")
-"""The name of a job that runs before another job of its kind in the same execution."""
 
 
 NOT_PUT = "$.not_put"
 """The path of the error of an event that the bus did not take."""
+
+
+def name_of(suffix: str) -> str:
+    """NAME with a suffix, for a job of an execution that has another job of the same kind."""
+    return NAME.replace("'{}-{}-{}'", f"'{{}}-{{}}-{{}}-{suffix}'")
 
 
 def integration(action: str) -> str:

@@ -96,14 +96,15 @@ def _training(context: Context) -> dict[str, State]:
             [({"Variable": path(TrainInput, "external_model"), "IsPresent": True}, "External model")],
             otherwise="Training",
         ),
-        "Training": jobs.training(
+        **jobs.training(
             context,
+            "Training",
             comment="Train on the pinned rows; after a spot interruption it resumes from the last checkpoint",
             role_arn=context.names.role_arn(TRAINING_ROLE),
             result="training",
             next_state="Champion?",
         ),
-        "External model": _external_model(context),
+        **_external_model(context),
         "External model archived": {
             "Type": "Pass",
             "Comment": "Its archive lies where that of a training would",
@@ -120,19 +121,20 @@ def _training(context: Context) -> dict[str, State]:
             otherwise="Evaluation beside the champion",
         ),
         # Two states of one job: an input of a job cannot be left out by a condition at run time.
-        "Evaluation": _evaluation(context, "Measure the model on the last days, which it never saw", beside=False),
-        "Evaluation beside the champion": _evaluation(
+        **_evaluation(context, "Measure the model on the last days, which it never saw", beside=False),
+        **_evaluation(
             context, "Measure the model and the champion on the same rows, which the model never saw", beside=True
         ),
     }
 
 
-def _external_model(context: Context) -> State:
+def _external_model(context: Context) -> dict[str, State]:
     """A job that tries the graph of the external model on the pinned rows.
 
     It gets the digest that was named when the run started, so a changed file is noticed."""
     return jobs.processing(
         context,
+        "External model",
         comment="Check the external model and make of it the archive that a training would have left",
         module="jobs.external_model",
         role_arn=context.names.role_arn(EVALUATION_ROLE),
@@ -145,18 +147,19 @@ def _external_model(context: Context) -> State:
         outputs=[jobs.made("model", jobs.run_uri(context, "training"))],
         environment={"MILLRACE_EXTERNAL_DIGEST.$": path(TrainInput, "external_model", "digest")},
         minutes=EXTERNAL_MINUTES,
-        name=states.EXTERNAL_NAME,
+        name=states.name_of("external"),
         result="external",
         next_state="External model archived",
     )
 
 
-def _evaluation(context: Context, comment: str, *, beside: bool) -> State:
+def _evaluation(context: Context, comment: str, *, beside: bool) -> dict[str, State]:
     """The evaluation job, `beside` the champion or alone.
 
     It runs on the instance type that serves, so the latency that it measures is the one that counts."""
     return jobs.processing(
         context,
+        "Evaluation beside the champion" if beside else "Evaluation",
         comment=comment,
         module="jobs.evaluation",
         role_arn=context.names.role_arn(EVALUATION_ROLE),

@@ -65,8 +65,10 @@ LIMITS = """\
   packages, on its processor. Instance types, GPUs and volumes mean nothing. The instances of a training job are
   processes of this machine, at 127.0.0.1, 127.0.0.2 and so on, other jobs have one; `/opt/ml` is a folder that
   `MILLRACE_ML_ROOT` names.
-- **Scarcity.** Spot is never interrupted, capacity never short, no quota or rate is reached by itself, every read is
-  consistent. A test says which calls are throttled (`infra/local/kernel/throttling.py`).
+- **Scarcity.** Spot is never interrupted, and refused where a test says so; capacity is never short, no quota or rate
+  is reached by itself, every read is consistent. A test says which calls are throttled
+  (`infra/local/kernel/throttling.py`).
+- **Stopped jobs.** The task of a job that ends as `Stopped` succeeds; AWS's pages do not say what it does there.
 - **Searches.** A tuning job draws its hyperparameters at random, also where its strategy is Bayesian, and ends no
   training early.
 - **Limits.** Kept: time and memory of functions, time of jobs; sizes of what states take and give (256 KiB), functions
@@ -77,7 +79,7 @@ LIMITS = """\
   target says, in these templates 8 times within an hour), an asynchronous invocation after 1 and 2 s (AWS: minutes),
   alarms are judged at once, an endpoint is in service as soon as its process answers.
 - **Age.** Logs, metrics, items with a TTL, records of a stream and objects with a lifecycle never expire; messages do.
-- **Cost, latency, throughput** are those of the host. The stage `local` asks for less besides: no spot, short polls and
+- **Cost, latency, throughput** are those of the host. The stage `local` asks for less besides: short polls and
   windows (`infra/settings.py`).
 
 Listed is what the templates hold. What else may be deployed has its row in `infra/local/ledger/parity.py`."""

@@ -101,7 +101,9 @@ def serve_sagemaker(cloud: Cloud, client_for: Callable[..., Any]) -> None:
                 described = getattr(client, f"describe_{kind.lower()}_job")(**named)
                 described.pop("ResponseMetadata", None)
                 result = in_milliseconds(described)
-                if described[f"{kind}JobStatus"] == "Completed":
+                # AWS's pages do not say how the task of a stopped job ends. Here it ends well, so that a machine that
+                # does not look at the status is found.
+                if described[f"{kind}JobStatus"] in ("Completed", "Stopped"):
                     return result
                 raise FailureEventException(failure(self, env, "States.TaskFailed", json.dumps(result)))
 

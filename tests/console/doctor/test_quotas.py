@@ -44,7 +44,7 @@ class ServiceQuotas:
 
 def test_two_workloads_take_turns_with_jobs_but_their_endpoints_stand() -> None:
     needs = {need.quota: need for need in required_instances([WORKLOAD, WORKLOAD], "prod")}
-    training, endpoint = needs["ml.g5.xlarge for spot training job usage"], needs["ml.c6i.xlarge for endpoint usage"]
+    training, endpoint = needs["ml.g5.xlarge for training job usage"], needs["ml.c6i.xlarge for endpoint usage"]
     assert (training.least, training.most) == (1, 2)
     assert (endpoint.least, endpoint.most) == (6, 18)
 
@@ -80,9 +80,9 @@ def test_a_new_account_is_told_what_to_ask_for() -> None:
     needs = required_instances([WORKLOAD], "prod")
     new = ServiceQuotas({need.quota: 0.0 for need in needs} | {"Concurrent executions": 10.0}, {})
     checks = list(check_quotas(new, needs))
-    assert Counter(check.verdict for check in checks) == {"missing": 5}
+    assert Counter(check.verdict for check in checks) == {"missing": 5, "ok": 1}
     grown = ServiceQuotas({}, {need.quota: 20.0 for need in needs} | {"Concurrent executions": 1000.0})
-    assert Counter(check.verdict for check in check_quotas(grown, needs)) == {"ok": 5}
+    assert Counter(check.verdict for check in check_quotas(grown, needs)) == {"ok": 6}
 
 
 def test_a_quota_over_all_types_counts_where_the_account_has_one() -> None:
@@ -92,7 +92,7 @@ def test_a_quota_over_all_types_counts_where_the_account_has_one() -> None:
     checks = {check.name: check for check in check_quotas(ServiceQuotas(fine, across), needs)}
     found = {name: (checks[name].needed, checks[name].verdict) for name in across}
     assert list(found.values()) == [("1, at most 3", "ok"), ("3, at most 9", "missing")]
-    assert len(checks) == 7
+    assert len(checks) == 8
 
 
 def test_who_may_not_list_quotas_is_told_so() -> None:

@@ -127,7 +127,7 @@ def test_a_later_function_reads_an_answer_where_its_machine_keeps_it(
 def test_the_training_job_s_artefact_lies_where_registration_reads_it(context: Any) -> None:
     task = train.definition(context())["States"]["Training"]
     assert task["ResultPath"] == path(TrainedState, "training")
-    assert {key.removesuffix(".$") for key in task["ResultSelector"]} == {"job", "model_data_url"}
+    assert {key.removesuffix(".$") for key in task["ResultSelector"]} >= {"job", "model_data_url"}
 
 
 def test_what_an_input_reads_of_an_event_is_in_the_event() -> None:

@@ -8,7 +8,7 @@ from dataclasses import fields
 
 import pytest
 
-from infra.machines import jobs, release, retrain, states, train, watch
+from infra.machines import jobs, monitor, release, retrain, score, states, train, watch
 from infra.rules.assembly import Stack
 from infra.rules.catalogue import findings
 from jobs.training.job import _print
@@ -70,16 +70,41 @@ def test_its_metrics_are_in_the_line_that_the_job_prints(context, capsys):
     }
 
 
-def test_a_training_that_dies_is_started_once_more_and_no_other_job_is(context):
-    states = train.definition(context("prod"))["States"]
-    dead = {
-        name: retrier["MaxAttempts"]
-        for name, state in states.items()
-        for retrier in state.get("Retry", ())
-        if retrier["ErrorEquals"] == ["States.TaskFailed"] and "sagemaker" in state["Resource"]
+def test_a_training_that_dies_is_started_once_more_on_demand_and_no_other_job_is(context):
+    found = train.definition(context("prod"))["States"]
+    started = {name: state for name, state in found.items() if "sagemaker" in state.get("Resource", "")}
+    caught = {name: [one["Next"] for one in state["Catch"]] for name, state in started.items() if "Catch" in state}
+    assert caught == {"Training": ["Training on demand"]}
+    retried = [[jobs.SERVICE_ERROR], [jobs.QUOTA_ERROR]]
+    assert all([one["ErrorEquals"] for one in state["Retry"]] == retried for state in started.values())
+    spot, second = (found[name]["Parameters"] for name in ("Training", "Training on demand"))
+    assert [one["EnableManagedSpotTraining"] for one in (spot, second)] == [True, False]
+    assert second["CheckpointConfig"] == spot["CheckpointConfig"]
+    assert len({one["TrainingJobName.$"] for one in (spot, second)}) == 2
+
+
+@pytest.mark.parametrize("machine", [train, monitor, score, release])
+def test_nothing_follows_a_job_but_a_look_at_its_status(context, machine):
+    found = machine.definition(context())["States"]
+    started = [name for name, state in found.items() if state.get("Resource", "").endswith("Job.sync")]
+    assert started
+    for name in started:
+        path = f"{found[name]['ResultPath']}.status"
+        assert found[name]["ResultSelector"]["status.$"].endswith("JobStatus")
+        look = found[found[name]["Next"]]
+        assert (look["Choices"][0]["Variable"], look["Choices"][0]["StringEquals"]) == (path, "Completed")
+        assert found[look["Default"]]["Type"] == "Fail"
+
+
+def test_a_spot_instance_that_never_comes_is_replaced_by_one_on_demand(context):
+    found = train.definition(context())["States"]
+    completed, refused = found["Training completed?"]["Choices"]
+    assert refused == {
+        "Variable": "$.training.secondary_status",
+        "StringEquals": "MaxWaitTimeExceeded",
+        "Next": "Training on demand",
     }
-    assert dead == {"Training": 1}
-    assert [one["ErrorEquals"] for one in states["Training"]["Retry"][:2]] == [[jobs.SERVICE_ERROR], [jobs.QUOTA_ERROR]]
+    assert completed["Next"] == found["Training on demand completed?"]["Choices"][0]["Next"] == "Champion?"
 
 
 def test_a_job_without_an_instance_waits_as_long_as_another_job_lasts(context):
@@ -93,14 +118,10 @@ def test_a_job_without_an_instance_waits_as_long_as_another_job_lasts(context):
         assert (waits["BackoffRate"], average_s) == (1.0, 1800)
 
 
-def test_spot_waits_longer_than_it_runs_and_the_laptop_has_none(context):
-    parameters = train.definition(context("prod"))["States"]["Training"]["Parameters"]
-    stopping = parameters["StoppingCondition"]
-    assert parameters["EnableManagedSpotTraining"] is True
+@pytest.mark.parametrize("stage", ["local", "dev", "prod"])
+def test_spot_waits_longer_than_it_runs(context, stage):
+    stopping = train.definition(context(stage))["States"]["Training"]["Parameters"]["StoppingCondition"]
     assert stopping["MaxWaitTimeInSeconds"] >= stopping["MaxRuntimeInSeconds"]
-    local = train.definition(context("local"))["States"]["Training"]["Parameters"]
-    assert local["EnableManagedSpotTraining"] is False
-    assert "MaxWaitTimeInSeconds" not in local["StoppingCondition"]
 
 
 @pytest.mark.parametrize(
@@ -127,11 +148,15 @@ def test_the_evaluation_knows_the_champion_only_where_there_is_one(context):
 
 def test_no_failure_is_caught_but_of_what_may_be_gone_or_comes_after_the_release(context):
     watched = watch.watch(context(), next_state="")
-    allowed = ["Stop scaling", "Delete challenger", *watched, "Tidy release"]
-    for machine in (train, retrain, release):
+    allowed = {
+        train: ["Training"],
+        retrain: [],
+        release: ["Stop scaling", "Delete challenger", *watched, "Tidy release"],
+    }
+    for machine, names in allowed.items():
         found = machine.definition(context())["States"]
         caught = [name for name, state in found.items() if "Catch" in state and not keeps_an_event(state)]
-        assert caught == (allowed if machine is release else [])
+        assert caught == names
 
 
 def keeps_an_event(state):
@@ -165,5 +190,5 @@ def test_an_external_model_takes_the_place_of_a_training(context):
     assert external["Environment"] == {"MILLRACE_EXTERNAL_DIGEST.$": "$.external_model.digest"}
     assert [given["InputName"] for given in external["ProcessingInputs"]] == ["external_model", "data", "config"]
     assert external["ProcessingJobName.$"] != states["Evaluation"]["Parameters"]["ProcessingJobName.$"]
-    assert states["External model archived"]["Next"] == states["Training"]["Next"]
-    assert set(states["External model archived"]["Parameters"]) == set(states["Training"]["ResultSelector"])
+    assert states["External model archived"]["Next"] == states["Training completed?"]["Choices"][0]["Next"]
+    assert set(states["External model archived"]["Parameters"]) <= set(states["Training"]["ResultSelector"])

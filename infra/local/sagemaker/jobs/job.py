@@ -48,8 +48,8 @@ class Job:
     """Set when the job shall end: somebody stops it, its time is over, or the cloud stops."""
     finished: threading.Event = field(default_factory=threading.Event)
     """Set when the job has its last status."""
-    overdue: bool = False
-    """Whether its time was over."""
+    exceeded: str = ""
+    """The secondary status of a job whose time was over."""
 
     @property
     def name(self) -> str:
@@ -109,8 +109,9 @@ class Job:
         timer.start()
         try:
             while process.poll() is None:
-                self.overdue = deadline.is_set()
-                if self.overdue or self.stop.is_set():
+                if deadline.is_set():
+                    self.exceeded = "MaxRuntimeExceeded"
+                if self.exceeded or self.stop.is_set():
                     self.stop.set()
                     _end(process)
                 self.stop.wait(_POLL_S)

@@ -57,6 +57,8 @@ class Jobs:
     """By ARN."""
     ended: dict[str, threading.Event] = field(default_factory=dict)
     """By ARN. It stays when the job has ended."""
+    no_spot: bool = False
+    """Whether no spot instance ever comes. A test sets it."""
 
 
 def jobs(cloud: Cloud) -> Jobs:
@@ -199,7 +201,11 @@ def _live(job: Job, kind: Kind) -> None:
     started = job.cloud.clock.now()
     job.fields[f"{job.kind}StartTime"] = started
     try:
-        kind.run(job)
+        if jobs(job.cloud).no_spot and job.fields.get("EnableManagedSpotTraining"):
+            job.exceeded = "MaxWaitTimeExceeded"
+            job.stop.set()
+        else:
+            kind.run(job)
         status, reason = "Completed", None
     except (JobError, MoveError, LookupError, ValueError) as error:
         status, reason = "Failed", str(error)
@@ -229,5 +235,5 @@ def _close(job: Job, status: str, reason: str | None, started: datetime) -> None
     if job.kind == "Training":
         seconds = max(1, round((now - started).total_seconds()))
         extra |= {"TrainingTimeInSeconds": seconds, "BillableTimeInSeconds": seconds}
-        extra["SecondaryStatus"] = "MaxRuntimeExceeded" if job.overdue else status
+        extra["SecondaryStatus"] = job.exceeded or status
     job.set(status, **extra)

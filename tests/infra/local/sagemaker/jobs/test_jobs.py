@@ -14,9 +14,11 @@ import pytest
 from botocore.exceptions import ClientError
 
 from infra.local.sagemaker.containers import without_network
-from infra.local.sagemaker.jobs.jobs import pending
+from infra.local.sagemaker.jobs.jobs import jobs, pending
+from infra.machines import jobs as jobs_of_train
 from tests.infra.local import tiny_images
 from tests.infra.local.waiting import until
+from tests.infra.machines.contexts import context_of
 
 
 @pytest.fixture(scope="module")
@@ -368,24 +370,32 @@ def test_a_record_that_the_model_refuses_fails_the_transform(transform: Any) -> 
 
 
 @pytest.fixture
-def machine(client: Any, fresh: Callable[..., str]) -> Callable[..., str]:
-    """The ARN of a machine of one task that trains `.sync` with the given parameters."""
+def machine_of(client: Any, fresh: Callable[..., str]) -> Callable[[dict[str, Any]], str]:
+    """The ARN of a machine of the given states; the first one is its start."""
     iam, name = client("iam"), fresh("machine")
     role_arn = iam.create_role(RoleName=name, AssumeRolePolicyDocument=tiny_images.trust("states.amazonaws.com"))
     statement = {"Effect": "Allow", "Action": ["sagemaker:*", "events:*", "iam:PassRole"], "Resource": "*"}
     policy = {"Version": "2012-10-17", "Statement": [statement]}
     iam.put_role_policy(RoleName=name, PolicyName="all", PolicyDocument=json.dumps(policy))
 
-    def make(resource: str, parameters: dict[str, Any], **more: Any) -> str:
-        task = {"Type": "Task", "Resource": resource, "Parameters": parameters, "End": True, **more}
+    def make(steps: dict[str, Any]) -> str:
         arn: str = client("stepfunctions").create_state_machine(
             name=fresh("machine"),
             roleArn=role_arn["Role"]["Arn"],
-            definition=json.dumps({"StartAt": "T", "States": {"T": task}}),
+            definition=json.dumps({"StartAt": next(iter(steps)), "States": steps}),
         )["stateMachineArn"]
         return arn
 
     return make
+
+
+@pytest.fixture
+def machine(machine_of: Any) -> Callable[..., str]:
+    """The ARN of a machine of one task that trains `.sync` with the given parameters."""
+    task = {"Type": "Task", "End": True}
+    return lambda resource, parameters, **more: machine_of(
+        {"T": {**task, "Resource": resource, "Parameters": parameters, **more}}
+    )
 
 
 TRAIN_SYNC = "arn:aws:states:::sagemaker:createTrainingJob.sync"
@@ -424,6 +434,52 @@ def test_sync_fails_with_the_job_as_cause(training: Any, machine: Any, run: Any)
     told = run(machine(TRAIN_SYNC, training(fail="no")))
     assert told["error"] == "States.TaskFailed"
     assert json.loads(told["cause"])["FailureReason"] == "AlgorithmError: no, exit code: 3"
+
+
+@pytest.fixture
+def training_machine(training: Any, machine_of: Any, role: str) -> Callable[..., str]:
+    """The states of a training as `train` has them, with tiny jobs."""
+
+    def make(**hyperparameters: str) -> str:
+        steps: dict[str, Any] = jobs_of_train.training(
+            context_of(), "Training", comment="Train", role_arn=role, result="training", next_state="Done"
+        )
+        own = ("TrainingJobName.$", "EnableManagedSpotTraining", "StoppingCondition")
+        for state in steps.values():
+            if state["Type"] == "Task":
+                request = {**training(**hyperparameters), **{key: state["Parameters"][key] for key in own}}
+                request.pop("TrainingJobName")
+                state["Parameters"] = request
+        return str(machine_of({**steps, "Done": {"Type": "Succeed"}}))
+
+    return make
+
+
+def test_a_training_without_a_spot_instance_goes_on_on_demand(
+    training_machine: Any, run: Any, cloud: Any, sagemaker: Any
+) -> None:
+    jobs(cloud).no_spot = True
+    try:
+        told = run(training_machine())
+    finally:
+        jobs(cloud).no_spot = False
+    assert told["status"] == "SUCCEEDED", told
+    ended_as = json.loads(told["output"])["training"]
+    assert (ended_as["status"], ended_as["job"][40:]) == ("Completed", "-0-0-on-demand")
+    spot = sagemaker.describe_training_job(TrainingJobName=ended_as["job"].removesuffix("-on-demand"))
+    assert (spot["TrainingJobStatus"], spot["SecondaryStatus"]) == ("Stopped", "MaxWaitTimeExceeded")
+    assert ended_as["model_data_url"].endswith(f"/training/{ended_as['job']}/output/model.tar.gz")
+
+
+def test_a_training_that_a_person_stops_ends_the_execution(
+    training_machine: Any, client: Any, sagemaker: Any, cloud: Any
+) -> None:
+    states = client("stepfunctions")
+    execution = states.start_execution(stateMachineArn=training_machine(sleep="30"))["executionArn"]
+    (job,) = until(lambda: list(jobs(cloud).running.values()))
+    sagemaker.stop_training_job(TrainingJobName=job.name)
+    until(lambda: states.describe_execution(executionArn=execution)["status"] != "RUNNING")
+    assert states.describe_execution(executionArn=execution)["error"] == "JobStopped"
 
 
 def test_names_of_refusals(training: Any, machine: Any, run: Any) -> None:
