@@ -112,7 +112,8 @@ synth: ACCOUNT ?= 123456789012
 synth: REGION ?= eu-west-1
 synth: setup
 	PATH="$(abspath $(BIN)):$$PATH" build/node/node_modules/.bin/cdk synth --quiet --output build/synth/$(STAGE) \
-		-c stage=$(STAGE) -c account=$(ACCOUNT) -c region=$(REGION) $(if $(WORKLOADS),-c workloads=$(WORKLOADS))
+		-c stage=$(STAGE) -c account=$(ACCOUNT) -c region=$(REGION) -c bases=unpinned \
+		$(if $(WORKLOADS),-c workloads=$(WORKLOADS))
 
 # What a change does to the templates of a stage, as text in build/synth/<stage>.diff: those of the commit BASE are made
 # beside them, by the same set-up.
@@ -125,7 +126,8 @@ diff: synth
 	git archive $(BASE) | tar -x -C build/base
 	ln -s $(abspath build/bundles) $(abspath build/layers) build/base/build/
 	cd build/base && PATH="$(abspath $(BIN)):$$PATH" $(abspath build/node/node_modules/.bin/cdk) synth --quiet \
-		--output $(abspath build/synth)/base-$(STAGE) -c stage=$(STAGE) -c account=$(ACCOUNT) -c region=$(REGION)
+		--output $(abspath build/synth)/base-$(STAGE) -c stage=$(STAGE) -c account=$(ACCOUNT) -c region=$(REGION) \
+		-c bases=unpinned
 	cd build/synth && { diff -ruN -x 'asset.*' -x '*.assets.json' -x cdk.out -x manifest.json -x tree.json -x '*.metadata.json' \
 		base-$(STAGE) $(STAGE) > $(STAGE).diff || test $$? = 1; }
 	rm -rf build/base

@@ -162,10 +162,16 @@ def warn_of_slow_starts(app: cdk.App, settings: StageSettings) -> None:
     )
 
 
-def warn_of_bases(app: cdk.App, settings: StageSettings) -> None:
-    """Add a warning that names the base images that no digest pins, if there are any."""
+def check_bases(app: cdk.App, settings: StageSettings) -> None:
+    """Name the base images that no digest pins, if there are any: an error in a stage like `prod`, else a warning.
+
+    With `-c bases=unpinned` it is a warning in every stage, for templates that nobody deploys."""
     if said := say_of_bases(REPOSITORY, images(REPOSITORY, settings.platform)):
-        cdk.Annotations.of(app.node.children[0]).add_warning_v2("millrace:unpinned", said)
+        annotations = cdk.Annotations.of(app.node.children[0])
+        if settings.is_production and app.node.try_get_context("bases") != "unpinned":
+            annotations.add_error(said)
+        else:
+            annotations.add_warning_v2("millrace:unpinned", said)
 
 
 def warn_of_no_receiver(app: cdk.App, settings: StageSettings) -> None:
@@ -269,7 +275,7 @@ def synthesize() -> None:
     if is_deployed and settings.compiler is None:
         warn_of_slow_starts(app, settings)
     if is_deployed:
-        warn_of_bases(app, settings)
+        check_bases(app, settings)
         warn_of_no_receiver(app, settings)
     # The command line sets CDK_DEFAULT_ACCOUNT to the account of its credentials. Without credentials for this account
     # nothing can be looked up.

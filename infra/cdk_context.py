@@ -20,7 +20,7 @@ EXAMPLES = {
     "alarm_webhook": '{"prod": "chat/url"}',
 }
 """The keys that have values by stage, each with an example."""
-KEYS = ("stage", "account", "region", "workloads", *EXAMPLES)
+KEYS = ("stage", "account", "region", "workloads", "bases", *EXAMPLES)
 """All keys that the app reads."""
 OF_CDK = re.compile("cli-telemetry$|acknowledged-issue-numbers$|.*[:@]")
 """Keys that the CDK itself reads: two names, and all names with a colon or an at sign (`@aws-cdk/…`, `aws:cdk:…`)."""

@@ -171,7 +171,7 @@ def context_of(
         workload=workload,
         folder=folder,
         key_arn=published("key-arn"),
-        subnet_ids=(published("subnet-a"), published("subnet-b")) if in_network else (),
+        subnet_ids=tuple(published(f"subnet-{one}") for one in range(settings.subnets)) if in_network else (),
         security_group_id=published("security-group") if in_network else "",
         component=component,
         images={name: image(name, tag) for name, tag in image_tags.items()},

@@ -1,9 +1,9 @@
-"""`make logs`: gives SageMaker's log groups of jobs a retention and the stage's key.
+"""`make logs`: gives SageMaker's log groups of jobs a retention, the longest of all stages of the account.
 
-SageMaker writes the lines of all jobs of an account and region into three log groups. It makes them itself, without a
-key, and keeps their lines for ever. They belong to no stage, so they can be in no template: in a second stage, or in an
-account where a job ran before, their names would be taken. Settings that somebody has made already stay as they are.
-https://docs.aws.amazon.com/sagemaker/latest/dg/logging-cloudwatch.html"""
+SageMaker writes the lines of all jobs of an account and region into three log groups. It makes them itself, and keeps
+their lines for ever. They belong to no stage, so they can be in no template: in a second stage, or in an account where
+a job ran before, their names would be taken. They are under the key of CloudWatch Logs: the key of a stage goes with
+it. https://docs.aws.amazon.com/sagemaker/latest/dg/logging-cloudwatch.html"""
 
 from __future__ import annotations
 
@@ -16,27 +16,18 @@ from infra.settings import settings_for
 from millrace.names import JOB_LOGS
 
 
-def settle(logs: Any, *, key_arn: str, retention_days: int) -> list[str]:
-    """Make the missing groups and set what is not set; one sentence for each group that changed.
+def settle(logs: Any, *, retention_days: int) -> list[str]:
+    """Make the missing groups, and keep no group for a shorter time; one sentence for each group that changed.
 
     `logs` is boto3's client of CloudWatch Logs."""
     done = []
     for group in JOB_LOGS:
-        # The key: given to a new group, added to a group without one, and otherwise left. The retention likewise.
         found = _found(logs, group)
         if found is None:
-            logs.create_log_group(logGroupName=group, kmsKeyId=key_arn)
-            changes = [f"made under {key_arn}"]
-        elif "kmsKeyId" not in found:
-            logs.associate_kms_key(logGroupName=group, kmsKeyId=key_arn)
-            changes = [f"under {key_arn}"]
-        else:
-            changes = []
-        if not (found or {}).get("retentionInDays"):
+            logs.create_log_group(logGroupName=group)
+        if (found or {}).get("retentionInDays", 0) < retention_days:
             logs.put_retention_policy(logGroupName=group, retentionInDays=retention_days)
-            changes.append(f"kept for {retention_days} days")
-        if changes:
-            done.append(f"{group}: {', '.join(changes)}")
+            done.append(f"{group}: kept for {retention_days} days")
     return done
 
 
@@ -49,16 +40,13 @@ def _found(logs: Any, group: str) -> dict[str, Any] | None:
 def run(stage: str) -> list[str]:
     """Settle the groups for the stage; one sentence for each group that changed.
 
-    Account and region are those of the caller's credentials. The platform's stack must be deployed, as it publishes the
-    key."""
+    Account and region are those of the caller's credentials."""
     import boto3
 
     account, region = boto3.client("sts").get_caller_identity()["Account"], boto3.session.Session().region_name
     options = declared_options(REPOSITORY, stage)
     settings = settings_for(stage, account=account, region=region, options=options)
-    named = boto3.client("ssm").get_parameter(Name=settings.platform.parameter("key-arn"))
-    key_arn = named["Parameter"]["Value"]
-    return settle(boto3.client("logs"), key_arn=key_arn, retention_days=settings.log_retention_days)
+    return settle(boto3.client("logs"), retention_days=settings.log_retention_days)
 
 
 def main() -> None:

@@ -41,15 +41,15 @@ class Network(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    subnets: tuple[SubnetId, SubnetId]
-    """Two subnets in two availability zones."""
+    subnets: tuple[SubnetId, ...]
+    """Two to six subnets, each in an availability zone of its own."""
     security_group: Annotated[str, Field(pattern=r"^sg-[0-9a-f]{8,17}$")]
 
     @field_validator("subnets", mode="before")
     @classmethod
-    def _are_two(cls, subnets: Any) -> Any:
-        if not isinstance(subnets, list | tuple) or len(subnets) != 2 or subnets[0] == subnets[1]:
-            raise ValueError("two subnets, in two zones")
+    def _are_several(cls, subnets: Any) -> Any:
+        if not isinstance(subnets, list | tuple) or not 2 <= len(set(map(str, subnets))) == len(subnets) <= 6:
+            raise ValueError("two to six subnets, each in a zone of its own")
         return subnets
 
 

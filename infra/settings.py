@@ -20,6 +20,9 @@ Tracking = Literal["none", "file", "app", "server"]
 tracking server of SageMaker (billed by the hour)."""
 WITHOUT_SNAPSTART = ("ap-east-2", "ap-southeast-6")
 """Regions without SnapStart: Taipei and New Zealand. https://docs.aws.amazon.com/lambda/latest/dg/snapstart.html"""
+ZONES, TWO_ZONES = 3, ("us-west-1",)
+"""How many subnets the platform makes, each in a zone of its own; in these regions an account has two zones only.
+https://docs.aws.amazon.com/global-infrastructure/latest/regions/aws-availability-zones.html"""
 MANAGED: dict[str, Tracking] = {"mlflow-app": "app", "mlflow-tracking-server": "server"}
 """The MLflow that SageMaker manages, by the type of resource in its ARN."""
 
@@ -69,6 +72,18 @@ class StageSettings:
     def tags_of(self, component: str) -> dict[str, str]:
         """The tags of resources that all workloads share. `component` is the stack, such as `platform`."""
         return {**self.options.tags, **self.platform.tags(component)}
+
+    @property
+    def subnets(self) -> int:
+        """The number of subnets of jobs and models: those of the account's network, else the platform's own."""
+        if self.options.network:
+            return len(self.options.network.subnets)
+        return 2 if self.platform.region in TWO_ZONES else ZONES
+
+    @property
+    def is_production(self) -> bool:
+        """Whether it is `prod` or set up as `prod`."""
+        return (self.options.like or self.platform.stage) == "prod"
 
     @property
     def makes_mlflow(self) -> bool:

@@ -7,7 +7,7 @@ from typing import Any
 
 from botocore.exceptions import WaiterError
 
-from console.actions.teardown import ITEMS, POLL_S, STORED, Left, run_machines, teardown_machines
+from console.actions.teardown import ITEMS, POLL_S, STORED, Left, run_machines, teardown_machines, unprotect
 from console.environment import Environment
 from millrace.aws.workload_stacks import deployed_workloads
 from millrace.errors import EnvironmentNotFoundError, RunError
@@ -61,6 +61,7 @@ def _delete(environment: Environment, stacks: Sequence[str], said: Callable[[str
     """Delete the stacks side by side, and wait until they are gone. One that does not exist counts as deleted.
 
     `cdk destroy` would not do: it knows no stack of a workload whose folder is gone."""
+    unprotect(environment, lambda name: name in stacks)
     cloudformation = environment.client("cloudformation")
     for stack in stacks:
         cloudformation.delete_stack(StackName=stack)

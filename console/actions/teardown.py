@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shlex
 import shutil
@@ -55,7 +56,7 @@ def teardown(
     if not machines:
         said(f"{environment.platform.prefix}: no teardown machine is deployed: its stacks do not exist")
     run_machines(environment, machines, said=said, poll_s=poll_s)
-    _destroy(environment.platform, program, said)
+    _destroy(environment, program, said)
     for one in left(environment):
         said(f"left: {one.what}; {one.costs}")
 
@@ -107,7 +108,8 @@ def _begin(states: Any, machine: str) -> str:
     running = states.list_executions(stateMachineArn=machine, statusFilter="RUNNING")["executions"]
     if running:
         return str(running[0]["executionArn"])
-    return str(states.start_execution(stateMachineArn=machine, input="{}")["executionArn"])
+    confirmed = json.dumps({"confirm": machine.rpartition(":")[2].removesuffix(MACHINE)})
+    return str(states.start_execution(stateMachineArn=machine, input=confirmed)["executionArn"])
 
 
 def _wait(states: Any, execution_arn: str, poll_s: float) -> None:
@@ -139,13 +141,25 @@ def _find_cdk() -> str:
     return program
 
 
-def _destroy(platform: Platform, program: str | None, said: Callable[[str], None]) -> None:
+def unprotect(environment: Environment, is_ours: Callable[[str], bool]) -> None:
+    """Take the termination protection from those stacks that have it, in a stage like `prod`."""
+    cloudformation = environment.client("cloudformation")
+    pages = cloudformation.get_paginator("describe_stacks").paginate()
+    for stack in [one for page in pages for one in page["Stacks"]]:
+        if stack.get("EnableTerminationProtection") and is_ours(stack["StackName"]):
+            cloudformation.update_termination_protection(
+                StackName=stack["StackName"], EnableTerminationProtection=False
+            )
+
+
+def _destroy(environment: Environment, program: str | None, said: Callable[[str], None]) -> None:
     """Run the command that deletes the stacks; without a program, report the command."""
-    command = destroy_command(platform)
+    command = destroy_command(environment.platform)
     if program is None:
         said(f"to destroy the stacks: {shlex.join(command)}")
         return
     said(shlex.join(command))
+    unprotect(environment, lambda name: name.startswith(f"{environment.platform.prefix}-"))
     # `cdk` starts the app as `python`. The folder of this interpreter comes first on the PATH, so that it finds this
     # one.
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
@@ -196,7 +210,9 @@ def _key(environment: Environment) -> Iterator[Left]:
         return
     rules = s3.get_bucket_encryption(Bucket=name)["ServerSideEncryptionConfiguration"]["Rules"]
     key = rules[0]["ApplyServerSideEncryptionByDefault"].get("KMSMasterKeyID")
-    if key:
+    if key and key in {group.get("kmsKeyId") for group in _groups_of_jobs(environment)}:
+        yield Left(what="customer key of the stage", costs="1 USD a month; job logs of the whole account need it")
+    elif key:
         yield Left(what=f"customer key {key}", costs="1 USD a month, and 1 more for each of its first two rotations")
 
 
@@ -209,11 +225,13 @@ def _signing_key(environment: Environment) -> Iterator[Left]:
 
 def _job_logs(environment: Environment) -> Iterator[Left]:
     """The log groups of SageMaker's jobs. A teardown keeps them, since all jobs of the account write into them."""
-    pages = (
-        environment.client("logs").get_paginator("describe_log_groups").paginate(logGroupNamePrefix="/aws/sagemaker/")
-    )
-    for group in [one for page in pages for one in page["logGroups"]]:
-        if group["logGroupName"] in JOB_LOGS:
-            size = group.get("storedBytes", 0)
-            costs = f"{size / 1e6:.1f} MB at 0.03 USD a GB and month, shared with the account's other jobs"
-            yield Left(what=f"log group {group['logGroupName']}", costs=costs)
+    for group in _groups_of_jobs(environment):
+        size = group.get("storedBytes", 0)
+        costs = f"{size / 1e6:.1f} MB at 0.03 USD a GB and month, shared with the account's other jobs"
+        yield Left(what=f"log group {group['logGroupName']}", costs=costs)
+
+
+def _groups_of_jobs(environment: Environment) -> list[dict[str, Any]]:
+    paginator = environment.client("logs").get_paginator("describe_log_groups")
+    pages = paginator.paginate(logGroupNamePrefix="/aws/sagemaker/")
+    return [one for page in pages for one in page["logGroups"] if one["logGroupName"] in JOB_LOGS]

@@ -151,6 +151,7 @@ def _account(stage: str, build: Path, workloads: Sequence[Workload]) -> Iterator
     yield from check_quotas(
         environment.client("service-quotas"),
         required_instances(workloads, stage),
+        workloads=len(workloads),
         provisioned=len(workloads) * declared_provisioned(stage),
     )
 

@@ -15,9 +15,10 @@ from console.doctor.required_quotas import Need
 LAMBDA_CONCURRENCY = "L-B99A9384"
 """The code of the quota "Concurrent executions".
 https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html"""
-LEAST_AT_ONCE, MOST_AT_ONCE = 20, 100
-"""Functions that run at once: at least, and at most. The queues of a workload take seven, the machines a few, and the
-rest is for predictions. A new account may have only 10."""
+QUEUES_AT_ONCE, MACHINES_AT_ONCE = 7, 20
+"""Functions of one workload that run at once: those of its queues, and those of runs that have a slot."""
+LEAST_BESIDE, MOST_BESIDE = 13, 73
+"""Functions that run at once beside those, for predictions of all workloads. A new account may have only 10."""
 LEAST_UNRESERVED = 100
 """How much concurrency Lambda leaves to functions without reserved or provisioned concurrency.
 https://docs.aws.amazon.com/lambda/latest/dg/configuration-concurrency.html"""
@@ -59,10 +60,10 @@ def find_quotas(client: Any, service: str) -> dict[str, Quota]:
     return found
 
 
-def check_quotas(client: Any, required: Sequence[Need], *, provisioned: int = 0) -> Iterator[Check]:
+def check_quotas(client: Any, required: Sequence[Need], *, workloads: int = 1, provisioned: int = 0) -> Iterator[Check]:
     """A check of each required quota, and of Lambda's concurrency. `unknown` if the service gives no value.
 
-    `provisioned` prediction functions are kept started. `client` is boto3's Service Quotas client."""
+    `provisioned` prediction functions of the workloads are kept started. `client` is boto3's Service Quotas client."""
     try:
         sagemaker = find_quotas(client, "sagemaker")
         functions = find_quotas(client, "lambda")
@@ -81,8 +82,9 @@ def check_quotas(client: Any, required: Sequence[Need], *, provisioned: int = 0)
     yield from _across(required, sagemaker.values())
     concurrency = next((one for one in functions.values() if one.code == LAMBDA_CONCURRENCY), None)
     # Lambda keeps LEAST_UNRESERVED for other functions, so provisioned concurrency comes on top of it.
-    least = LEAST_UNRESERVED + provisioned if provisioned else LEAST_AT_ONCE
-    most, reason = MOST_AT_ONCE + provisioned, "functions at once"
+    least, reason = LEAST_BESIDE + QUEUES_AT_ONCE * workloads, "functions at once"
+    least = max(least, LEAST_UNRESERVED) + provisioned if provisioned else least
+    most = MOST_BESIDE + (QUEUES_AT_ONCE + MACHINES_AT_ONCE) * workloads + provisioned
     yield judge(Need(quota="Concurrent executions", least=least, most=most, reason=reason), concurrency)
 
 

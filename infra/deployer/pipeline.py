@@ -53,7 +53,7 @@ def deploying(platform: Platform, bases: Sequence[str]) -> list[Statement]:
         *_pull_bases(bases),
         ours.may(*PUSH),
         every("logs", because="The action takes no resource").may("DescribeLogGroups"),
-        groups.may("AssociateKmsKey", "CreateLogGroup", "PutRetentionPolicy"),
+        groups.may("CreateLogGroup", "PutRetentionPolicy"),
     ]
 
 

@@ -19,6 +19,8 @@ from infra.rules.assembly import Stack
 from infra.settings import StageSettings
 
 ISSUER = "token.actions.githubusercontent.com"
+SESSION_S = 2 * 3600
+"""Seconds of a pipeline's credentials: a first deployment takes more than the usual hour, and they are not renewed."""
 AUDIENCE = "sts.amazonaws.com"
 """The audience of a token that `aws-actions/configure-aws-credentials` fetches.
 https://docs.github.com/en/actions/how-tos/secure-your-work/security-harden-deployments/oidc-in-aws"""
@@ -76,6 +78,7 @@ class DeployerStack(cdk.Stack):
             f"{word}-role",
             role_name=name,
             description=f"The pipelines of {self._github.repository} in its environment {environment}",
+            max_session_duration=SESSION_S,
             permissions_boundary=self._settings.options.permissions_boundary,
             assume_role_policy_document=policy([self._trust(provider, environment)]),
             policies=[

@@ -24,7 +24,9 @@ TIMEOUT_S = 6 * 3600
 
 
 def definition(context: Context) -> Definition:
-    """The definition. It needs no input. It does not touch the buckets, the tables and the audit."""
+    """The definition. Input: `confirm`, the prefix of the workload's names, such as `millrace-dev-electricity`.
+
+    It does not touch the buckets, the tables and the audit."""
     # The state that follows each step: the first state of the next step, and `Torn down` after the last.
     following = [*(step.capitalize() for step in STEPS), "Torn down"][1:]
     found = {
@@ -37,7 +39,19 @@ def definition(context: Context) -> Definition:
         start="Defaults",
         timeout_s=TIMEOUT_S,
         states={
-            **states.defaults({"cause": "console", "as_of.$": "$$.Execution.StartTime"}, next_state="Starters"),
+            **states.defaults(
+                {"cause": "console", "as_of.$": "$$.Execution.StartTime", "confirm": ""}, next_state="Confirmed?"
+            ),
+            "Confirmed?": states.choice(
+                "Does the input name what is to be torn down?",
+                [(states.equals("$.confirm", context.names.prefix), "Starters")],
+                otherwise="Not confirmed",
+            ),
+            "Not confirmed": states.fail(
+                "Nothing was touched",
+                error="NotConfirmed",
+                cause=f'expected {{"confirm": "{context.names.prefix}"}} as input',
+            ),
             **found,
             "Torn down": states.succeed("What is left is in the stacks, and what they retain"),
         },

@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from functools import partial
 
 from infra.rules import (
+    addresses,
     asynchronous_function,
     customer_key,
     endpoints,
@@ -29,6 +30,7 @@ from infra.rules.assembly import Finding, Stack
 Rule = Callable[[Sequence[Stack]], Iterator[Finding]]
 
 TEMPLATE_RULES: Mapping[str, Rule] = {
+    "addresses": addresses.check,
     "asynchronous-function": asynchronous_function.check,
     "customer-key": customer_key.check,
     "drop-memory": partial(values.check, values.DROP_MEMORY),

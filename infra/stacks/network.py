@@ -1,4 +1,4 @@
-"""The platform's own network: two isolated subnets without a route out, and the rules of its security group."""
+"""The platform's own network: isolated subnets without a route out, and the rules of its security group."""
 
 from __future__ import annotations
 
@@ -25,26 +25,28 @@ class PlatformNetwork:
 
     vpc_id: str
     subnets: tuple[str, ...]
-    """Two subnets, in the zones a and b."""
+    """One in each zone, of 4,091 addresses. A subnet in which SageMaker has interfaces cannot be replaced."""
     security_group: str
 
 
-def isolated_network(stack: Construct, *, region: str) -> PlatformNetwork:
-    """Make the network in the stack. A gateway endpoint reaches S3, and nothing else can be reached."""
+def isolated_network(stack: Construct, *, region: str, subnets: int) -> PlatformNetwork:
+    """Make the network in the stack, with so many subnets in as many zones.
+
+    A gateway endpoint reaches S3, and nothing else can be reached."""
     vpc = ec2.CfnVPC(stack, "Vpc", cidr_block=NETWORK, enable_dns_hostnames=True, enable_dns_support=True)
     routes = ec2.CfnRouteTable(stack, "Routes", vpc_id=vpc.ref)
-    subnets: list[str] = []
-    for index, zone in enumerate("ab"):
+    made: list[str] = []
+    for index, zone in enumerate("abcdef"[:subnets]):
         subnet = ec2.CfnSubnet(
             stack,
             f"Subnet{zone}",
             vpc_id=vpc.ref,
-            cidr_block=f"10.84.{index}.0/24",
+            cidr_block=f"10.84.{index * 16}.0/20",
             availability_zone=cdk.Fn.select(index, cdk.Fn.get_azs()),
             map_public_ip_on_launch=False,
         )
         ec2.CfnSubnetRouteTableAssociation(stack, f"Route{zone}", subnet_id=subnet.ref, route_table_id=routes.ref)
-        subnets.append(subnet.ref)
+        made.append(subnet.ref)
     ec2.CfnVPCEndpoint(
         stack,
         "S3Endpoint",
@@ -72,7 +74,7 @@ def isolated_network(stack: Construct, *, region: str) -> PlatformNetwork:
             ec2.CfnSecurityGroup.IngressProperty(cidr_ip=NETWORK, **one) for one in _AMONG_INSTANCES
         ],
     )
-    return PlatformNetwork(vpc_id=vpc.ref, subnets=tuple(subnets), security_group=group.attr_group_id)
+    return PlatformNetwork(vpc_id=vpc.ref, subnets=tuple(made), security_group=group.attr_group_id)
 
 
 def log_connections(stack: Construct, vpc_id: str, *, bucket_arn: str) -> ec2.CfnFlowLog:

@@ -74,6 +74,7 @@ class PlatformStack(cdk.Stack):
             scope,
             f"{names.prefix}-platform",
             env=cdk.Environment(account=names.account, region=names.region),
+            termination_protection=settings.is_production,
             description="Millrace platform: key, network, buckets, bus, catalogue, tables",
         )
         self._settings = settings
@@ -82,9 +83,9 @@ class PlatformStack(cdk.Stack):
         # The other stacks read these parameters at deployment, so no stack exports values to another.
         self._publish("key-arn", self.key_arn)
         self._publish("signing-key-arn", signing_key(self, names, kept=KEPT))
-        network = settings.options.network or isolated_network(self, region=names.region)
-        for zone, subnet in zip("ab", network.subnets, strict=True):
-            self._publish(f"subnet-{zone}", subnet)
+        network = settings.options.network or isolated_network(self, region=names.region, subnets=settings.subnets)
+        for number, subnet in enumerate(network.subnets):
+            self._publish(f"subnet-{number}", subnet)
         self._publish("security-group", network.security_group)
         Buckets(self, settings=settings, key_arn=self.key_arn, workloads=workloads, kept=KEPT)
         # A network of the account has a flow log of its owner's, or none.

@@ -35,6 +35,7 @@ class WorkloadStack(cdk.Stack):
             scope,
             names.stack(self.room),
             env=cdk.Environment(account=settings.platform.account, region=settings.platform.region),
+            termination_protection=settings.is_production,
             description=f"Millrace {workload.name}: {self.room}",
         )
         self.context = context_of(

@@ -12,6 +12,8 @@ from typing import Any
 import pytest
 import yaml
 
+from infra.deployer.stack import SESSION_S
+
 ROOT = Path(__file__).resolve().parents[2]
 WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
 PINNED = re.compile(r"[\w-]+/[\w-]+@[0-9a-f]{40}")
@@ -112,6 +114,19 @@ def test_what_they_call_is_there(path: Path) -> None:
     called = {next(word for word in words if not word.startswith("-")) for words in made}
     assert called
     assert called <= targets
+
+
+def test_what_changes_the_account_has_credentials_as_long_as_its_role_lets_it() -> None:
+    """Two jobs: neither the images nor the stacks of a first deployment may outlast what was left by the other."""
+    jobs = read(ROOT / ".github" / "workflows" / "deploy.yml")["jobs"]
+    durations = {
+        name: step["with"].get("role-duration-seconds")
+        for name, job in jobs.items()
+        for step in job["steps"]
+        if "configure-aws-credentials" in step.get("uses", "")
+    }
+    assert durations == {"diff": None, "images": SESSION_S, "deploy": SESSION_S}
+    assert SESSION_S == 7200
 
 
 def test_there_is_disk_for_the_images_before_they_are_built() -> None:

@@ -93,7 +93,10 @@ def test_no_account_and_no_region_is_refused(key: str, value: object, told: str)
     ("said", "told"),
     [
         ({"alarm_emial": {"dev": "team@example.com"}}, {"alarm_emial": "did you mean 'alarm_email'?"}),
-        ({"colour": "red"}, {"colour": "expected one of stage, account, region, workloads, stages, tracking, alarm_"}),
+        (
+            {"colour": "red"},
+            {"colour": "expected one of stage, account, region, workloads, bases, stages, tracking, alarm_"},
+        ),
         ({"stages": {"dve": {"machine_log": "errors"}}}, {"stages.dve": "did you mean 'dev'?"}),
         ({"alarm_email": '{"pord": "team@example.com"}'}, {"alarm_email.pord": "did you mean 'prod'?"}),
         (

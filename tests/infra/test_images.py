@@ -10,7 +10,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import aws_cdk as cdk
 import boto3
@@ -19,8 +19,9 @@ from aws_cdk.assertions import Annotations, Match
 from moto.server import ThreadedMotoServer
 
 from infra import aws_images, bases, images
-from infra.app import build, refuse_missing_images, warn_of_bases
+from infra.app import build, check_bases, refuse_missing_images
 from infra.context import REPOSITORY as ROOT
+from infra.options import Options
 from infra.settings import settings_for
 from millrace.errors import ConfigurationError
 from millrace.workload.load import load_workload
@@ -309,19 +310,32 @@ def test_a_base_without_a_digest_is_named_and_one_with_is_not(
     assert capsys.readouterr().err == ""
 
 
-@pytest.mark.parametrize("stage", ["dev", "prod"])
-def test_the_synthesis_warns_of_it(stage: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """With the stage's own base of AWS, and the command that writes the digests; without a word once they are there."""
-    settings, bare = settings_for(stage, account="123456789012", region="eu-west-1"), cdk.App(analytics_reporting=False)
-    stack = cdk.Stack(bare, "one")
+@pytest.mark.parametrize(("stage", "like"), [("dev", None), ("prod", None), ("live", "prod")])
+def test_a_base_without_a_digest_is_an_error_of_prod(
+    stage: str, like: Literal["prod"] | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = settings_for(stage, account="123456789012", region="eu-west-1", options=Options(like=like))
+    instances = aws_images.training_instances(ROOT, like or stage)
     known = dict.fromkeys(bases.pins(ROOT), f"sha256:{'a' * 64}")
     monkeypatch.setattr(bases, "pins", lambda _: known)
-    warn_of_bases(bare, settings)
-    assert Annotations.from_stack(stack).find_warning("*", Match.any_value()) == []
+    # No workload of this repository has an instance for the stage `live`.
+    monkeypatch.setattr(aws_images, "training_instances", lambda root, _: instances)
+
+    def told(**context: str) -> list[tuple[str, str]]:
+        bare = cdk.App(analytics_reporting=False, context=context)
+        stack = cdk.Stack(bare, "one")
+        check_bases(bare, settings)
+        return [(one.level.value, str(one.entry)) for one in annotations_of(stack)]
+
+    assert told() == []
     known.update(dict.fromkeys(known))
-    warn_of_bases(bare, settings)
-    (warning,) = Annotations.from_stack(stack).find_warning("*", Match.any_value())
-    listed = f"{aws_images.training_base(ROOT, stage, 'eu-west-1')}, {bases.PYTHON}"
-    assert f"expected their digests in {bases.FILE}, got none for {listed}; `make bases AWS=--aws`" in str(
-        warning.entry
-    )
+    ((level, said),) = told()
+    assert level == ("WARNING" if stage == "dev" else "ERROR")
+    assert "make bases AWS=--aws" in said
+    ((level, _),) = told(bases="unpinned")
+    assert level == "WARNING", "templates that nobody deploys"
+
+
+def annotations_of(stack: cdk.Stack) -> list[Any]:
+    found = Annotations.from_stack(stack)
+    return [*found.find_warning("*", Match.any_value()), *found.find_error("*", Match.any_value())]

@@ -13,7 +13,7 @@ from tests.infra.test_own_resources import OWN
 NETWORK: dict[str, Any] = OWN["network"]
 ONE: str = NETWORK["subnets"][0]
 KEYS = ", ".join(Options.model_fields)
-TWO = "stages.dev.network.subnets: expected two subnets, in two zones, got "
+TWO = "stages.dev.network.subnets: expected two to six subnets, each in a zone of its own, got "
 
 
 @pytest.mark.parametrize(

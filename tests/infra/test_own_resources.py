@@ -65,8 +65,8 @@ def test_the_platform_publishes_them_as_its_own(stacks: list[Stack]) -> None:
     ours = {"/millrace-dev/audit-stream-arn", "/millrace-dev/signing-key-arn"}
     assert {name: value for name, value in found.items() if name not in ours} == {
         "/millrace-dev/key-arn": OWN["key_arn"],
-        "/millrace-dev/subnet-a": network["subnets"][0],
-        "/millrace-dev/subnet-b": network["subnets"][1],
+        "/millrace-dev/subnet-0": network["subnets"][0],
+        "/millrace-dev/subnet-1": network["subnets"][1],
         "/millrace-dev/security-group": network["security_group"],
     }
     encrypted = [one for one in platform.resources("AWS::S3::Bucket") if OWN["key_arn"] in json.dumps(one.properties)]

@@ -11,10 +11,10 @@ import pytest
 from moto import mock_aws
 
 import console.actions.teardown
-from console.actions.teardown import destroy_command, left, teardown, teardown_machines
+from console.actions.teardown import destroy_command, left, teardown, teardown_machines, unprotect
 from console.environment import Environment
 from millrace.errors import RunError
-from millrace.names import Platform
+from millrace.names import JOB_LOGS, Platform
 from tests.credentials import set_credentials
 from tests.signing_key import create_signing_key
 
@@ -109,6 +109,41 @@ def test_what_is_left_is_what_is_there(environment: Environment) -> None:
         "customer key arn:aws:kms:eu-west-1:123456789012:key/k",
         f"signing key {signing_key}",
     ]
+
+
+def test_a_key_that_job_logs_of_the_account_carry_is_not_named(environment: Environment) -> None:
+    s3, bucket, key = boto3.client("s3"), PLATFORM.bucket("lake"), "arn:aws:kms:eu-west-1:123456789012:key/k"
+    s3.create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": PLATFORM.region})
+    rule = {"ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "aws:kms", "KMSMasterKeyID": key}}
+    s3.put_bucket_encryption(Bucket=bucket, ServerSideEncryptionConfiguration={"Rules": [rule]})
+    assert key in str(left(environment))
+    boto3.client("logs").create_log_group(logGroupName=JOB_LOGS[0], kmsKeyId=key)
+    assert key not in str(left(environment))
+
+
+class Protected:
+    """CloudFormation with these stacks, all of them protected: moto cannot lift a protection."""
+
+    def __init__(self, *names: str) -> None:
+        self.names = names
+        self.lifted: list[str] = []
+
+    def get_paginator(self, _: str) -> Protected:
+        return self
+
+    def paginate(self) -> list[dict[str, list[dict[str, object]]]]:
+        return [{"Stacks": [{"StackName": name, "EnableTerminationProtection": True} for name in self.names]}]
+
+    def update_termination_protection(self, *, StackName: str, EnableTerminationProtection: bool) -> None:
+        assert not EnableTerminationProtection
+        self.lifted.append(StackName)
+
+
+def test_protection_is_taken_from_the_stages_own_stacks() -> None:
+    stacks = Protected("millrace-dev-income-train", "millrace-prod-income-train")
+    environment = Environment(platform=PLATFORM, client=lambda _: stacks)
+    unprotect(environment, lambda name: name.startswith(f"{PLATFORM.prefix}-"))
+    assert stacks.lifted == ["millrace-dev-income-train"]
 
 
 def test_an_mlflow_server_is_not_ours_to_list(environment: Environment) -> None:

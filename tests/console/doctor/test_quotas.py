@@ -95,6 +95,15 @@ def test_a_quota_over_all_types_counts_where_the_account_has_one() -> None:
     assert len(checks) == 8
 
 
+@pytest.mark.parametrize(
+    ("workloads", "needed", "verdict"), [(1, "20, at most 100", "ok"), (50, "363, at most 1423", "missing")]
+)
+def test_functions_at_once_grow_with_the_workloads(workloads: int, needed: str, verdict: str) -> None:
+    account = ServiceQuotas({"Concurrent executions": 300.0}, {})
+    (check,) = check_quotas(account, [], workloads=workloads)
+    assert (check.needed, check.verdict) == (needed, verdict)
+
+
 def test_who_may_not_list_quotas_is_told_so() -> None:
     (check,) = check_quotas(ServiceQuotas({}, {}, denied=True), [NEED])
     assert (check.verdict, check.found) == ("unknown", "AccessDenied: no")

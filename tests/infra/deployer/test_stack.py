@@ -28,13 +28,13 @@ OUR_ALIAS = {"ForAnyValue:StringEquals": {"kms:ResourceAliases": "alias/millrace
 IDS = "octo-org@1/mill@2"
 RUNS = {
     "diff": ["make setup", 'cdk diff --all --ignore-errors --method=template -c stage="$STAGE"'],
-    "deploy": [
+    "images": [
         "make setup",
         'cdk deploy "millrace-$STAGE-platform" -c stage="$STAGE" --require-approval never',
         'make images STAGE="$STAGE"',
         'make logs STAGE="$STAGE"',
-        'cdk deploy --all -c stage="$STAGE" --require-approval never',
     ],
+    "deploy": ["make setup", 'cdk deploy --all --concurrency 8 -c stage="$STAGE" --require-approval never'],
     "patch": ["make setup", "make bases AWS=--aws"],
     "validate-model": [
         "make setup",

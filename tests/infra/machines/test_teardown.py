@@ -20,6 +20,15 @@ def test_each_step_is_asked_until_it_finds_nothing(context):
         assert states[f"{name} wait"]["Next"] == name
 
 
+def test_nothing_is_touched_before_the_input_names_the_workload(context):
+    states = teardown.definition(context("prod"))["States"]
+    assert states["Input"]["Next"] == "Confirmed?"
+    (confirmed,) = states["Confirmed?"]["Choices"]
+    assert confirmed == {"Variable": "$.confirm", "StringEquals": "millrace-prod-electricity", "Next": "Starters"}
+    assert states["Defaults"]["Parameters"]["defaults"]["confirm"] == ""
+    assert states[states["Confirmed?"]["Default"]]["Type"] == "Fail"
+
+
 def test_nothing_starts_anew_before_anything_is_deleted(context):
     assert list(teardown.STEPS)[:2] == ["starters", "running"]
 

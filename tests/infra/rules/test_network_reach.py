@@ -69,7 +69,7 @@ def move_function(templates: Templates) -> None:
         return f"{{{{resolve:ssm:/millrace-dev/{name}}}}}"
 
     ingestion_function(templates)["VpcConfig"] = {
-        "SubnetIds": [read_at_deployment("subnet-a"), read_at_deployment("subnet-b")],
+        "SubnetIds": [read_at_deployment("subnet-0"), read_at_deployment("subnet-1")],
         "SecurityGroupIds": [read_at_deployment("security-group")],
     }
 
@@ -86,7 +86,7 @@ def publish(name: str, value: Any) -> Callable[[Templates], None]:
 
 
 def publish_elsewhere(templates: Templates) -> None:
-    templates[PLATFORM]["Resources"]["subnetaparameter"]["Properties"]["Name"] = "/millrace-dev/subnet"
+    templates[PLATFORM]["Resources"]["subnet0parameter"]["Properties"]["Name"] = "/millrace-dev/subnet"
 
 
 SPOILT: dict[str, tuple[Callable[[Templates], None], str]] = {
@@ -99,9 +99,9 @@ SPOILT: dict[str, tuple[Callable[[Templates], None], str]] = {
     "another region": (name_another_region, "'com.amazonaws.us-east-1.s3'"),
     "a function": (move_function, "a route table with a gateway endpoint of dynamodb"),
     "a function elsewhere": (move_function_elsewhere, "(AWS::Lambda::Function): expected subnets of the stage's"),
-    "another subnet": (publish("subneta", "subnet-0a1b2c3d"), "expected subnets of the stage's network"),
+    "another subnet": (publish("subnet0", "subnet-0a1b2c3d"), "expected subnets of the stage's network"),
     "another group": (publish("securitygroup", "sg-0a1b2c3d"), "expected a security group of its network"),
-    "another name": (publish_elsewhere, "got ['/millrace-dev/subnet-a', 'millrace-dev-platform/Subnetb']"),
+    "another name": (publish_elsewhere, "got ['/millrace-dev/subnet-0', 'millrace-dev-platform/Subnetb', "),
 }  # fmt: skip
 
 
