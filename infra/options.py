@@ -111,6 +111,8 @@ class Options(BaseModel):
     event_bus: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]+$", max_length=256)] | None = None
     """The name of an event bus of this account and region that replaces the platform's own."""
 
+    dashboards: bool = False
+    """Whether each workload has a dashboard, which costs 3 USD a month beyond the three that an account has free."""
     prediction_starts: Starts | None = None
     """Without it the first requests to the prediction function wait for its cold start, which costs nothing."""
     github: GitHub | None = None

@@ -9,7 +9,6 @@ from console.queries.failures import error_type, is_of_child
 from console.queries.history import Step
 from console.queries.runs import RunDetail
 from millrace.messages.execution import ENDED
-from millrace.messages.release import NOT_WATCHED
 
 START_NEW = ", then start a new run"
 DECLARATION = (
@@ -38,10 +37,6 @@ UNHEALED: Mapping[str, str] = {
     "ArtefactError": "the same artefact fails again: a new run makes another",
 }
 """By the class of the error: why a redrive fails in the same way, and what helps."""
-UNWATCHED = (
-    "the version is live, and a new run of its release has nothing to do: mend the cause, then make the alarms anew"
-)
-"""The remedy for a release whose alarms could not be made."""
 PURPOSE = "the machine ended it on purpose, and a redrive ends the same way: mend the cause, then start a new run"
 """The remedy for a run that the machine itself ended as failed."""
 WAITED = "the run that it waited for failed, and redriven it starts a new one: {why}"
@@ -74,10 +69,8 @@ def find_remedy(detail: RunDetail, broken: Step | None, *, short: str) -> Remedy
             # A new run of the parent would be a new request, which its guard might refuse for the one before.
             return Remedy(advice=WAITED.format(why=why.removesuffix(START_NEW)), words=("rerun", short))
         return Remedy(advice=why, words=new)
-    # From the most special case to the most general: the alarms are missing, the machine ended the run on purpose, a
-    # redrive can go on, nothing but a new run is left.
-    if broken and broken.error == NOT_WATCHED:
-        return Remedy(advice=UNWATCHED, words=("rollback", "--restore", "--reason", "alarms missing"))
+    # From the most special case to the most general: the machine ended the run on purpose, a redrive can go on, nothing
+    # but a new run is left.
     if broken and broken.kind == "Fail":
         return Remedy(advice=PURPOSE, words=new)
     if detail.redrivable:

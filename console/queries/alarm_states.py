@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from console.environment import Environment
 from console.queries.monitoring import MonitorRun
-from millrace.monitoring.alarms import COUNT_ALARMS, RATIO_ALARMS, published
+from millrace.monitoring.alarms import monitor_alarms, published
 from millrace.names import WorkloadNames
 from millrace.operations import alarms as operations
 from millrace.operations.alarms import Severity
@@ -120,10 +120,9 @@ def _name(alarm: Mapping[str, Any]) -> str:
 
 def _severities() -> dict[str, Severity]:
     """The severity of every alarm that a template deploys, by the alarm's name without a prefix."""
+    of_workload = operations.ALARMS | operations.ENDPOINT_ALARMS | monitor_alarms()
     return {
-        **{name: alarm.severity for name, alarm in RATIO_ALARMS.items()},
-        **{name: alarm.severity for name, alarm in COUNT_ALARMS.items()},
-        **{name: alarm.severity for name, alarm in (operations.ALARMS | operations.ENDPOINT_ALARMS).items()},
+        **{name: alarm.severity for name, alarm in of_workload.items()},
         operations.SERVING: operations.COMPOSITE.severity,
         **{name: alarm.severity for name, alarm in operations.STAGE_ALARMS.items()},
     }

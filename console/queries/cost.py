@@ -33,7 +33,7 @@ from console.queries.versions import registry_of, state_of
 from millrace.aws.objects import entries_below
 from millrace.errors import EnvironmentNotFoundError
 from millrace.names import VARIANT, WorkloadNames
-from millrace.operations.alarms import ALARMS, USD_PER_COMPOSITE, USD_PER_METRIC
+from millrace.operations.alarms import USD_PER_COMPOSITE, USD_PER_METRIC
 from millrace.state.budget import MonthlyBudget
 from millrace.timestamps import next_month, parse_utc
 from millrace.workload.declaration import Workload
@@ -226,10 +226,10 @@ def find_standing(environment: Environment, names: WorkloadNames) -> tuple[CostL
         for mapping in page["EventSourceMappings"]
         if f":function:{names.prefix}-" in mapping["FunctionArn"] and mapping.get("State") != "Disabled"
     ]
-    own = {names.alarm(name) for name in ALARMS}
+    scaling = [alarm for alarm in metric if alarm["AlarmName"].startswith(names.scaling_alarms)]
     return standing(
-        queue_metrics=sum(metrics_of(alarm) for alarm in metric if alarm["AlarmName"] in own),
-        endpoint_metrics=sum(metrics_of(alarm) for alarm in metric if alarm["AlarmName"] not in own),
+        metrics=sum(metrics_of(alarm) for alarm in metric if alarm not in scaling),
+        scaling=sum(map(metrics_of, scaling)),
         composites=len(composite),
         # The dashboards that are not free, shared evenly among all.
         dashboards=max(0, len(boards) - FREE_DASHBOARDS) / len(boards) if names.dashboard in boards else 0,
@@ -275,29 +275,30 @@ def find_ready(client: Any, names: WorkloadNames) -> Mapping[str, float]:
 
 def standing(
     *,
-    queue_metrics: int,
-    endpoint_metrics: int,
+    metrics: int,
+    scaling: int,
     composites: int,
     dashboards: float,
     polled: int,
     ready: Mapping[str, float] | None = None,
 ) -> tuple[CostLine, ...]:
-    """The lines for so many of each resource.
+    """The lines for that many of each resource.
 
+    `metrics` are those that alarms of the stacks read, `scaling` those of the alarms by which the endpoint is scaled.
     `dashboards` is the workload's share of the account's dashboards beyond the free ones; `ready` is as `find_ready`
     returns it."""
     # Requests of one queue in a month.
     polls = POLLERS * MONTH_S / POLL_S * RATES["queue request"].usd
     lines = (
         ("queues that functions poll", polled, "queues", polls, False),
-        ("alarms on queues", queue_metrics, "metrics", USD_PER_METRIC, False),
+        ("alarms", metrics, "metrics", USD_PER_METRIC, False),
+        ("composite alarms", composites, "alarms", USD_PER_COMPOSITE, False),
         *(
             ("prediction function kept ready", gb, f"GB of {rate.split()[1]}", MONTH_S * RATES[rate].usd, False)
             for rate, gb in (ready or {}).items()
         ),
-        ("alarms of the endpoint", endpoint_metrics, "metrics", USD_PER_METRIC, True),
-        ("composite alarms", composites, "alarms", USD_PER_COMPOSITE, True),
-        ("dashboard beyond three of the account", dashboards, "dashboards", RATES["dashboard month"].usd, True),
+        ("dashboard beyond three of the account", dashboards, "dashboards", RATES["dashboard month"].usd, False),
+        ("alarms of the scaling", scaling, "metrics", USD_PER_METRIC, True),
     )
     return tuple(
         CostLine(

@@ -1,4 +1,4 @@
-"""The step `endpoints` of a teardown: deletes the endpoints, their scaling and what watches them.
+"""The step `endpoints` of a teardown: deletes the endpoints and their scaling.
 
 They come before the other steps of deletion, since they cost by the hour."""
 
@@ -11,35 +11,16 @@ from botocore.exceptions import ClientError
 
 from millrace.aws.endpoints import CHANGING
 from millrace.aws.errors import is_absent
-from millrace.monitoring import alarms as monitors
 from millrace.names import WorkloadNames
-from millrace.operations import alarms as operations
 
 
 def delete(client: Callable[[str], Any], names: WorkloadNames) -> list[str]:
-    """Delete the endpoints, their scaling, alarms and dashboard. Returns what still existed."""
+    """Delete the endpoints and their scaling. Returns what still existed."""
     # Scalable targets go first: one that outlives its endpoint cannot be told from the target of a new endpoint.
     found = list(_scaling(client("application-autoscaling"), names.endpoint))
     for name in (names.endpoint, names.challenger):
         found += _endpoint(client("sagemaker"), name)
-    return [*found, *_watch(client("cloudwatch"), names)]
-
-
-def _watch(cloudwatch: Any, names: WorkloadNames) -> list[str]:
-    """Delete the alarms and the dashboard that releases made to watch the endpoint."""
-    # They are looked up first, since those that existed are reported. DeleteAlarms takes one composite alarm at most.
-    watching = (*monitors.RATIO_ALARMS, *monitors.COUNT_ALARMS, *operations.ENDPOINT_ALARMS, operations.SERVING)
-    described = cloudwatch.describe_alarms(
-        AlarmNames=[names.alarm(name) for name in watching], AlarmTypes=["MetricAlarm", "CompositeAlarm"]
-    )
-    found = [one["AlarmName"] for kind in ("CompositeAlarms", "MetricAlarms") for one in described.get(kind, [])]
-    if found:
-        cloudwatch.delete_alarms(AlarmNames=found)
-    listed = cloudwatch.list_dashboards(DashboardNamePrefix=names.dashboard)["DashboardEntries"]
-    dashboards = [one["DashboardName"] for one in listed if one["DashboardName"] == names.dashboard]
-    if dashboards:
-        cloudwatch.delete_dashboards(DashboardNames=dashboards)
-    return [*(f"alarm {name}" for name in found), *(f"dashboard {name}" for name in dashboards)]
+    return found
 
 
 def _scaling(scaling: Any, endpoint: str) -> Iterator[str]:

@@ -1,22 +1,31 @@
-"""An operations alarm of the catalogue, which sends to the topic of alarms."""
+"""Alarms of the catalogues as resources: each on its metrics, and the composite alarm that notifies for several."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
 
-from aws_cdk import CfnResource
+from aws_cdk import aws_cloudwatch as cloudwatch
 from constructs import Construct
 
-from infra.alarm_parameters import parameters
-from millrace.operations.alarms import OperationsAlarm, WatchedMetric
+from infra.context import Context
+from millrace.monitoring.alarms import monitor_alarms
+from millrace.operations.alarms import (
+    ALARMS,
+    COMPOSITE,
+    ENDPOINT_ALARMS,
+    SERVING,
+    OperationsAlarm,
+    Severity,
+    WatchedMetric,
+    runbook,
+)
 
 
 class Alarm(Construct):
-    """The alarm `name` of the catalogue, deployed as `alarm_name`.
+    """The alarm `name` of a catalogue, deployed as `alarm_name`.
 
-    It reads `metrics`, and sends a message when it is raised and when it is over. Raises ValueError if its threshold
-    depends on the workload."""
+    It reads `metrics`. If there is a topic, it sends a message when it is raised and when it is over."""
 
     def __init__(
         self,
@@ -27,19 +36,90 @@ class Alarm(Construct):
         alarm_name: str,
         about: str,
         metrics: Sequence[WatchedMetric],
-        topic_arn: str,
+        threshold: float,
+        topic_arn: str = "",
     ) -> None:
         super().__init__(scope, f"{name}-alarm")
-        if alarm.threshold is None:
-            raise ValueError(f"{name}: expected a threshold, got one that only a workload has")
-        given = parameters(
-            name,
-            alarm,
+        notified = [topic_arn] if topic_arn else None
+        self.resource = cloudwatch.CfnAlarm(
+            self,
+            "Resource",
             alarm_name=alarm_name,
-            about=about,
-            metrics=metrics,
-            threshold=alarm.threshold,
-            topic_arn=topic_arn,
+            alarm_description=_description(name, about, alarm.description, alarm.severity),
+            metrics=_queries(alarm, metrics),
+            threshold=threshold,
+            comparison_operator="GreaterThanThreshold",
+            evaluation_periods=alarm.periods,
+            datapoints_to_alarm=alarm.needed,
+            treat_missing_data=alarm.missing,
+            alarm_actions=notified,
+            ok_actions=notified,
         )
-        # Not `CfnAlarm`: the release machine makes other alarms from the same parameters, by CloudWatch's API.
-        CfnResource(self, "Resource", type="AWS::CloudWatch::Alarm", properties=given)
+
+
+class WorkloadAlarms(Construct):
+    """All alarms of a workload but those by which a release rolls back, which name its endpoint configuration.
+
+    The endpoint has a fixed name, so the alarms on it are there before it is. Failed runs and rejected drops are
+    notices of the stage."""
+
+    def __init__(self, scope: Construct, *, context: Context) -> None:
+        super().__init__(scope, "alarms")
+        names, topic = context.names, context.platform.alarm_topic_arn
+        slowest_us = context.workload.gates.latency.max_p99_ms * 1000
+        composite = cloudwatch.CfnCompositeAlarm(
+            self,
+            SERVING,
+            alarm_name=names.alarm(SERVING),
+            alarm_description=_description(SERVING, names.workload, COMPOSITE.description, COMPOSITE.severity),
+            alarm_rule=" OR ".join(f'ALARM("{names.alarm(name)}")' for name in COMPOSITE.alarms),
+            alarm_actions=[topic],
+            ok_actions=[topic],
+        )
+        for name, alarm in (ALARMS | ENDPOINT_ALARMS | monitor_alarms()).items():
+            is_spoken_for = name in COMPOSITE.alarms
+            made = Alarm(
+                self,
+                name,
+                alarm,
+                alarm_name=names.alarm(name),
+                about=names.workload,
+                metrics=alarm.metrics(names),
+                threshold=slowest_us if alarm.threshold is None else alarm.threshold,
+                topic_arn="" if is_spoken_for else topic,
+            )
+            if is_spoken_for:  # its rule names the alarm, which CloudFormation does not see
+                composite.add_resource_dependency(made.resource)
+
+
+def _description(name: str, about: str, raised: str, severity: Severity) -> str:
+    """What the alarm is about, when it is raised, its severity and its runbook."""
+    return f"{about}: {raised} ({severity}; {runbook(name)})"
+
+
+def _queries(
+    alarm: OperationsAlarm[Any], metrics: Sequence[WatchedMetric]
+) -> list[cloudwatch.CfnAlarm.MetricDataQueryProperty]:
+    """One query for each metric, as `m0`, `m1` and so on.
+
+    If the alarm has a formula or several metrics, one more query is compared: the formula, else the largest value."""
+    # CloudWatch compares the one query that returns data. METRICS() stands for all other queries.
+    formula = alarm.formula or ("MAX(METRICS())" if len(metrics) > 1 else "")
+    query, dimension = cloudwatch.CfnAlarm.MetricDataQueryProperty, cloudwatch.CfnAlarm.DimensionProperty
+    queries = [
+        query(
+            id=f"m{index}",
+            return_data=not formula,
+            metric_stat=cloudwatch.CfnAlarm.MetricStatProperty(
+                stat=metric.statistic,
+                period=alarm.period_s,
+                metric=cloudwatch.CfnAlarm.MetricProperty(
+                    namespace=metric.namespace,
+                    metric_name=metric.name,
+                    dimensions=[dimension(name=key, value=value) for key, value in metric.dimensions.items()],
+                ),
+            ),
+        )
+        for index, metric in enumerate(metrics)
+    ]
+    return [*queries, query(id="judged", expression=formula, return_data=True)] if formula else queries

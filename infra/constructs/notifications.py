@@ -53,6 +53,7 @@ class Notifications(Construct):
             for needed in (publishers, undelivered, *([bus] if bus and notice.is_ours else [])):
                 rule.add_resource_dependency(needed)
         for name, alarm in STAGE_ALARMS.items():
+            assert alarm.threshold is not None, f"{name}: a stage has no latency gate"
             Alarm(
                 self,
                 name,
@@ -60,6 +61,7 @@ class Notifications(Construct):
                 alarm_name=self._names.alarm(name),
                 about=f"stage {self._names.stage}",
                 metrics=alarm.metrics(self._names),
+                threshold=alarm.threshold,
                 topic_arn=self._names.alarm_topic_arn,
             )
 

@@ -17,5 +17,3 @@ def tag(stack: cdk.Stack, tags: Mapping[str, str]) -> None:
         if manager is not None:
             for key, value in tags.items():
                 manager.set_tag(key, value)
-        elif type(construct) is cdk.CfnResource:  # without a class of its own it has no manager: an alarm
-            construct.add_property_override("Tags", [{"Key": key, "Value": value} for key, value in tags.items()])

@@ -160,11 +160,12 @@ def resources_of(platform: Platform, *, secret: str) -> Mapping[str, Resource]:
     buses = (f"event-bus/{prefix}", f"rule/{prefix}-*", f"rule/{platform.bus}/{prefix}-*")
     models = (f"model-package-group/{prefix}-*", "mlflow-app/*", f"mlflow-tracking-server/{prefix}")
     logs = ("/aws/lambda", "/aws/vendedlogs/states", "/aws/sagemaker/Endpoints")
+    dashboards = _global(platform, "cloudwatch", f"dashboard/{prefix}-*", because=NAMED)
     return {
         "athena": named("athena", f"workgroup/{platform.workgroup}"),
         "billing": _global(platform, "billing", "billingview/*", because="The account has one view of its bill"),
         "budgets": _global(platform, "budgets", f"budget/{prefix}-*", because=NAMED),
-        "cloudwatch": named("cloudwatch", f"alarm:{prefix}-*"),
+        "cloudwatch": named("cloudwatch", f"alarm:{prefix}-*") + dashboards,
         "dynamodb": named("dynamodb", f"table/{prefix}-*"),
         "ec2": resource("ec2", arn("ec2", "*"), because=f"Of a part of a network. {NAMELESS}"),
         "ecr": named("ecr", f"repository/{prefix}-*"),

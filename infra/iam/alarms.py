@@ -1,4 +1,4 @@
-"""Rights on CloudWatch: alarms, dashboards, metrics."""
+"""Rights on CloudWatch: alarms, metrics."""
 
 from __future__ import annotations
 
@@ -9,22 +9,6 @@ from millrace.names import WorkloadNames
 def named(names: WorkloadNames, *which: str) -> Resource:
     """The workload's alarms of these names."""
     return _alarms(names, *(names.alarm(name) for name in which))
-
-
-def put_composite() -> Statement:
-    """Make a composite alarm. AWS grants this for all alarms or not at all.
-
-    https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_PutCompositeAlarm.html"""
-    because = "PutCompositeAlarm is refused under a permission that is narrower than all alarms"
-    return every("cloudwatch", because=because).may("PutCompositeAlarm")
-
-
-def dashboard(names: WorkloadNames) -> Resource:
-    """The workload's dashboard. A dashboard belongs to the account, so its ARN has no region."""
-    platform = names.platform
-    return resource(
-        "cloudwatch", f"arn:{platform.partition}:cloudwatch::{platform.account}:dashboard/{names.dashboard}"
-    )
 
 
 def of_releases(names: WorkloadNames) -> Resource:

@@ -1,6 +1,6 @@
 """The machine `release`: a challenger that answers real rows, then the live endpoint, then the release pointers.
 
-    Start release ─> Preflight ─> challenger, Smoke test ─> live endpoint, scaling ─> Advance release ─> Watch, Tidy
+    Start release ─> Preflight ─> challenger, Smoke test ─> live endpoint, scaling ─> Advance release ─> Tidy
         └─ one release at a time       └─ no traffic             └─ by a canary, if declared; alarms watch it
 
 Endpoints and their scaling are made here and not in a stack. A variant must exist before it can be scaled, and a model
@@ -12,13 +12,13 @@ from __future__ import annotations
 from infra.context import Context
 from infra.iam import alarms, key, sagemaker_endpoints, sagemaker_jobs
 from infra.iam.resource import Statement
-from infra.machines import endpoints, preflight, release_alarms, scaling, states, watch
+from infra.machines import endpoints, preflight, release_alarms, scaling, states
 from infra.machines.endpoints import RELEASE
 from infra.machines.paths import Result, path
 from infra.machines.states import Definition, State
 from millrace.errors import EndpointChangingError, WorkloadError
 from millrace.messages.events import ModelReleased, ReleaseRefused, ReleaseUntidy
-from millrace.messages.release import NOT_WATCHED, ReleaseAdvanced, ReleaseTidied, SmokeTested, UpdateState
+from millrace.messages.release import ReleaseAdvanced, ReleaseTidied, SmokeTested, UpdateState
 from millrace.names import MODEL_ROLE
 from millrace.workload.declaration import Workload
 
@@ -58,7 +58,6 @@ def definition(context: Context) -> Definition:
             **_update(context),
             **_scaling(context),
             **_advance_release(context),
-            **watch.watch(context, next_state="New version?"),
             **_tidy_release(context),
         },
     )
@@ -112,7 +111,7 @@ def _start_release(context: Context) -> dict[str, State]:
             next_state="Start release",
         ),
         "Restored?": states.choice(
-            "Was the live version to be restored? Then its scaling and what watches it are put anew",
+            "Was the live version to be restored? Then its scaling is put anew",
             [({"And": [{"Variable": RESTORES, "IsPresent": True}, states.is_true(RESTORES)]}, "Scalable target")],
             otherwise="Nothing to do",
         ),
@@ -276,26 +275,20 @@ def _scaling(context: Context) -> dict[str, State]:
         "Scaling policy": scaling.put_policy(context, next_state="Live before?"),
         "Live before?": states.choice(
             "Do the pointers name the version already, which is merely restored?",
-            [(states.equals(RELEASE.path("outcome"), "done"), watch.FIRST)],
+            [(states.equals(RELEASE.path("outcome"), "done"), "Live")],
             otherwise="Advance release",
         ),
     }
 
 
 def _advance_release(context: Context) -> dict[str, State]:
-    # From the pointers on, the version counts as live: nothing after them may undo it. A restored version has made no
-    # challenger and no alarms, so there is nothing to delete.
+    # From the pointers on, the version counts as live: nothing after them may undo it.
     return {
         "Advance release": states.invoke(
             context.names.function_arn("advance_release"),
             comment="The version becomes champion by compare-and-set, the one before previous; the package is approved",
             result=ADVANCE,
-            next_state=watch.FIRST,
-        ),
-        "New version?": states.choice(
-            "Has this release made a challenger and alarms of its own?",
-            [(states.equals(RELEASE.path("outcome"), "done"), "Watched?")],
-            otherwise="Delete challenger",
+            next_state="Delete challenger",
         ),
         "Delete challenger": endpoints.delete(
             context.names.challenger, comment="It has answered; it costs by the hour", next_state="Updated?"
@@ -320,14 +313,12 @@ def _advance_release(context: Context) -> dict[str, State]:
 def _tidy_release(context: Context) -> dict[str, State]:
     """The last states, when the version is live already.
 
-    A model or configuration that cannot be deleted now is reported to a person, and deleted after the next release. If
-    an alarm on the endpoint is missing, the run ends as failed so that a person sees it. `cleanup` finds nothing to
-    undo then."""
+    A model or configuration that cannot be deleted now is reported to a person, and deleted after the next release."""
     tidy = states.invoke(
         context.names.function_arn("tidy_release"),
         comment="Models and configurations that neither an endpoint nor a rollback needs go; packages stay",
         result=TIDY,
-        next_state="Watched?",
+        next_state="Live",
     )
     goes_on = {"ErrorEquals": ["States.TaskFailed"], "ResultPath": "$.not_tidied", "Next": "Not tidied"}
     notice = states.put_event(
@@ -336,22 +327,11 @@ def _tidy_release(context: Context) -> dict[str, State]:
         event=ReleaseUntidy,
         detail={"error.$": "$.not_tidied.Error"},
         comment="A notice: models and configurations are left, which the next release tries to delete again",
-        next_state="Watched?",
+        next_state="Live",
     )
     return {
         "Tidy release": {**tidy, "Catch": [goes_on]},
         **notice,
-        "Watched?": states.choice(
-            "Could all alarms on the endpoint and the dashboard be made?",
-            [({"Variable": watch.FAILED, "IsPresent": True}, "Not watched")],
-            otherwise="Live",
-        ),
-        "Not watched": states.fail(
-            "The version is live, but an alarm on it or the dashboard could not be made",
-            error=NOT_WATCHED,
-            cause="see the states Watch … and Dashboard of this execution; "
-            "millrace rollback --restore --reason 'alarms missing' makes them anew",
-        ),
         "Live": states.succeed("The version is live"),
     }
 
@@ -378,7 +358,6 @@ def statements(context: Context) -> list[Statement]:
         key.lend(context.key_arn),
         (alarms.of_releases(names) + alarms.of_scaling(names)).may("PutMetricAlarm", "DeleteAlarms"),
         alarms.describe(because=seen),
-        *watch.statements(context),
         *preflight.statements(context),
         *sagemaker_endpoints.scale(names),
     ]

@@ -16,7 +16,7 @@ STEPS: dict[TeardownStep, str] = {
     "starters": "Rules, schedules and the queue of drops are switched off: nothing starts anew",
     "running": "Executions, tunings and jobs are stopped",
     "endpoints": "Endpoints and their scaling go: they cost by the hour",
-    "versions": "Delete alarms, configurations, models and packages; clear the live version",
+    "versions": "Delete configurations, models, packages and leftover alarms; clear the live version",
     "tables": "The Iceberg tables leave the catalogue; their files stay in the lake",
 }
 TIMEOUT_S = 6 * 3600

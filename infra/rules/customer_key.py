@@ -27,7 +27,7 @@ EXCEPTIONS = {
 """Buckets without the key, by their purpose."""
 WITHOUT_DATA = {
     "AWS::Budgets::Budget": "an amount and names",
-    "AWS::CloudWatch::Alarm": "a threshold and names",
+    "AWS::CloudWatch::": "names of metrics, thresholds and titles",
     "AWS::EC2::": "the network itself",
     "AWS::Events::ApiDestination": "a URL, which Secrets Manager keeps",
     "AWS::Events::Connection": "a header with the stage's name, no credential",

@@ -62,7 +62,6 @@ def check_pass_role(stacks: Sequence[Stack]) -> Iterator[Finding]:
 WITHOUT_RESOURCE = {
     "application-autoscaling:DescribeScalableTargets",
     "cloudwatch:DescribeAlarms",
-    "cloudwatch:ListDashboards",
     "cloudwatch:PutCompositeAlarm",
     "cloudwatch:PutMetricData",
     "dynamodb:ListStreams",

@@ -1,12 +1,13 @@
-"""The monitoring room: the machine that judges windows, the function that judges the age of data, alarms on queues."""
+"""The monitoring room: the machine that judges windows, the function that judges the age of data, alarms."""
 
 from __future__ import annotations
 
+from infra.constructs.alarm import WorkloadAlarms
 from infra.constructs.budget import Budget
+from infra.constructs.dashboard import dashboard
 from infra.constructs.function import Function
 from infra.constructs.job_role import JobRole
 from infra.constructs.machine import Machine
-from infra.constructs.operations import Operations
 from infra.constructs.schedule import Schedule
 from infra.iam import alarms, bus, iceberg, state_table
 from infra.iam.buckets import ARTEFACTS, LAKE
@@ -45,7 +46,9 @@ class MonitoringStack(WorkloadStack):
             expression=context.workload.monitors.schedule,
             target=resource("states", machine.arn).may("StartExecution"),
         )
-        Operations(self, context=context)
+        WorkloadAlarms(self, context=context)
+        if context.settings.options.dashboards:
+            dashboard(self, context)
         Budget(self, context=context)
         if load_contract(context.folder).freshness or context.workload.monitors.label_delay_hours:
             self._lateness()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from infra.constructs.acknowledgement import acknowledge
 from infra.constructs.function import Function
 from infra.constructs.job_role import JobRole
 from infra.constructs.log_group import log_group
@@ -32,14 +31,13 @@ class ReleaseStack(WorkloadStack):
         self._model_role()
         self._preflight_role()
         self._functions()
-        machine = Machine(
+        Machine(
             self,
             "release",
             context=context,
             definition=release.definition(context),
             statements=release.statements(context),
         )
-        acknowledge(machine.role.resource, {"CKV_AWS_111": "PutCompositeAlarm is granted on all alarms or not at all"})
         Rule(
             self,
             "registered",

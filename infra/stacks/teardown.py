@@ -20,14 +20,11 @@ from infra.iam import (
 from infra.iam.resource import Statement, every, resource
 from infra.machines import teardown
 from infra.stacks.workload import WorkloadStack
-from millrace.monitoring import alarms as monitors
 from millrace.names import MACHINES, SCHEDULED_FUNCTIONS, STARTING_QUEUES, TABLES
-from millrace.operations import alarms as operations
 from millrace.settings.environment import Environment
 
 LISTED = (
-    "application-autoscaling:DescribeScalableTargets", "cloudwatch:DescribeAlarms", "cloudwatch:ListDashboards",
-    "lambda:ListEventSourceMappings",
+    "application-autoscaling:DescribeScalableTargets", "cloudwatch:DescribeAlarms", "lambda:ListEventSourceMappings",
     "sagemaker:ListEndpointConfigs", "sagemaker:ListHyperParameterTuningJobs", "sagemaker:ListModelPackages",
     "sagemaker:ListModels", "sagemaker:ListProcessingJobs", "sagemaker:ListTrainingJobs",
     "sagemaker:ListTransformJobs", "scheduler:ListSchedules",
@@ -94,9 +91,6 @@ class TeardownStack(WorkloadStack):
         names = self.context.names
         yield sagemaker_endpoints.scalable_targets(names).may("DeregisterScalableTarget")
         yield sagemaker_endpoints.both(names).may("DescribeEndpoint", "DeleteEndpoint")
-        watching = (*monitors.RATIO_ALARMS, *monitors.COUNT_ALARMS, *operations.ENDPOINT_ALARMS, operations.SERVING)
-        yield alarms.named(names, *watching).may("DeleteAlarms")
-        yield alarms.dashboard(names).may("DeleteDashboards")
 
     def _versions(self) -> Iterator[Statement]:
         names = self.context.names

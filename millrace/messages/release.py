@@ -23,8 +23,6 @@ ReleaseOutcome = Literal[Turn, "done", "outdated"]
 
 `done`: nothing, since this version or a newer one is or was live. `outdated`: nothing, since another version is live
 than the version that this one was compared with in its evaluation."""
-NOT_WATCHED = "NotWatched"
-"""The error of a release that made its version live but could not make an alarm on it or the dashboard."""
 
 
 class Rollback(Message):
@@ -38,7 +36,7 @@ class Rollback(Message):
     to: str | None = None
     """The number of the version. None: the previous version."""
     restores: bool = False
-    """Whether the live version is restored: the endpoint serves it again, and is scaled and watched."""
+    """Whether the live version is restored: the endpoint serves it again, and is scaled."""
 
 
 class PackageToRelease(Message):

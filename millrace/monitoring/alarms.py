@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from millrace.messages.monitor import MonitorReport, WindowReport
-from millrace.operations.alarms import Severity
+from millrace.names import WorkloadNames
+from millrace.operations.alarms import OperationsAlarm, Severity, own_metric
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,6 +85,24 @@ COUNT_ALARMS: dict[str, CountAlarm] = {
     ),
 }
 """The alarms by name, as `WorkloadNames.alarm` takes it."""
+
+
+def monitor_alarms() -> dict[str, OperationsAlarm[WorkloadNames]]:
+    """The alarms as a template makes them, by name.
+
+    Their metrics come with each monitor run. In between, an alarm keeps its state."""
+
+    def made(alarm: RatioAlarm | CountAlarm) -> OperationsAlarm[WorkloadNames]:
+        return OperationsAlarm(
+            severity=alarm.severity,
+            description=alarm.description,
+            metrics=lambda names: (own_metric(names, alarm.metric, "Maximum"),),
+            threshold=alarm.threshold,
+            period_s=60,
+            missing="ignore",
+        )
+
+    return {name: made(alarm) for name, alarm in (RATIO_ALARMS | COUNT_ALARMS).items()}
 
 
 def published(report: MonitorReport) -> dict[str, float | None]:

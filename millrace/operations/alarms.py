@@ -3,9 +3,11 @@
 To add one, add a line in `ALARMS`, `ENDPOINT_ALARMS` or `STAGE_ALARMS`, and a section of the same name in
 docs/runbooks.md.
 
-    ALARMS           of each workload; its stack makes them
-    ENDPOINT_ALARMS  of each live endpoint; its release makes them, so a workload without an endpoint pays for none
-    STAGE_ALARMS     of each stage; its platform stack makes them
+    ALARMS           of each workload, on its queues
+    ENDPOINT_ALARMS  of each workload, on its live endpoint and its decisions
+    STAGE_ALARMS     of each stage
+
+Templates make all of them. The alarms on what monitors publish are in `millrace.monitoring.alarms`.
 
 Prices: https://aws.amazon.com/cloudwatch/pricing/
 """
@@ -49,9 +51,7 @@ class WatchedMetric:
 
 @dataclass(frozen=True, kw_only=True)
 class OperationsAlarm(Generic[Names]):
-    """An alarm that is raised if the value is above `threshold` in `needed` of `periods` periods.
-
-    A period without data does not count as above."""
+    """An alarm that is raised if the value is above `threshold` in `needed` of `periods` periods."""
 
     severity: Severity
     description: str
@@ -65,6 +65,8 @@ class OperationsAlarm(Generic[Names]):
     """The length of a period, in seconds."""
     periods: int = 1
     needed: int = 1
+    missing: Literal["notBreaching", "ignore"] = "notBreaching"
+    """What a period without data does. `notBreaching`: it is not above. `ignore`: the alarm keeps its state."""
 
     def usd_per_month(self, names: Names) -> float:
         return USD_PER_METRIC * len(self.metrics(names))
@@ -94,9 +96,10 @@ def _endpoint(names: WorkloadNames, metric: str, statistic: str) -> WatchedMetri
     return WatchedMetric(namespace="AWS/SageMaker", name=metric, statistic=statistic, dimensions=dimensions)
 
 
-def _own(names: WorkloadNames, metric: str) -> WatchedMetric:
+def own_metric(names: WorkloadNames, metric: str, statistic: str) -> WatchedMetric:
+    """A metric that functions of the workload publish."""
     return WatchedMetric(
-        namespace=names.platform.metrics, name=metric, statistic="Sum", dimensions={"Workload": names.workload}
+        namespace=names.platform.metrics, name=metric, statistic=statistic, dimensions={"Workload": names.workload}
     )
 
 
@@ -133,14 +136,14 @@ ENDPOINT_ALARMS: dict[str, OperationsAlarm[WorkloadNames]] = {
                 statistic="Sum",
                 dimensions={"FunctionName": names.function("prediction")},
             ),
-            _own(names, "Unavailable"),
+            own_metric(names, "Unavailable", "Sum"),
         ),
     ),
     # One request that was too slow gets a fallback too. So it takes two of the twelve periods of an hour.
     "fallbacks": OperationsAlarm(
         severity="act",
         description="the endpoint gave no answer: callers got the declared fallback, in two periods of an hour",
-        metrics=lambda names: (_own(names, "Fallbacks"),),
+        metrics=lambda names: (own_metric(names, "Fallbacks", "Sum"),),
         periods=12,
         needed=2,
     ),
@@ -180,7 +183,7 @@ ENDPOINT_ALARMS: dict[str, OperationsAlarm[WorkloadNames]] = {
         threshold=1800,
     ),
 }
-"""The alarms of each live endpoint, by name. They notify nobody themselves; the composite alarm `SERVING` does."""
+"""The alarms on the live endpoint, by name. They notify nobody themselves; the composite alarm `SERVING` does."""
 
 SERVING = "serving"
 COMPOSITE = CompositeAlarm(

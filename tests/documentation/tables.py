@@ -28,10 +28,10 @@ from millrace.messages.audit import DETAILS
 from millrace.messages.events import EVENTS, BusEvent
 from millrace.models.catalogue import FAMILIES
 from millrace.models.parameters import Parameters
-from millrace.monitoring.alarms import COUNT_ALARMS, RATIO_ALARMS
+from millrace.monitoring.alarms import monitor_alarms
 from millrace.monitoring.statistics.catalogue import STATISTICS
 from millrace.names import Platform, WorkloadNames
-from millrace.operations.alarms import ALARMS, COMPOSITE, ENDPOINT_ALARMS, SERVING, STAGE_ALARMS, USD_PER_METRIC
+from millrace.operations.alarms import ALARMS, COMPOSITE, ENDPOINT_ALARMS, SERVING, STAGE_ALARMS, USD_PER_COMPOSITE
 from millrace.operations.dead_letters import DEAD_LETTERS, EVENTS_HOLD, dead
 from millrace.operations.notices import NOTICES
 from millrace.tasks.catalogue import TASKS
@@ -212,16 +212,11 @@ def _alarms() -> list[tuple[str, str, str, float, str]]:
     """Every alarm and notice: name, severity, whose it is, USD a month, and when it is raised."""
     names = WorkloadNames(platform=PLATFORM, workload="electricity")
     return [
-        *((name, one.severity, "workload", one.usd_per_month(names), one.description) for name, one in ALARMS.items()),
-        (SERVING, COMPOSITE.severity, "endpoint", 0.5, COMPOSITE.description),
         *(
-            (name, one.severity, "endpoint", one.usd_per_month(names), one.description)
-            for name, one in ENDPOINT_ALARMS.items()
+            (name, one.severity, "workload", one.usd_per_month(names), one.description)
+            for name, one in (ALARMS | ENDPOINT_ALARMS | monitor_alarms()).items()
         ),
-        *(
-            (name, one.severity, "endpoint", USD_PER_METRIC, one.description)
-            for name, one in {**RATIO_ALARMS, **COUNT_ALARMS}.items()
-        ),
+        (SERVING, COMPOSITE.severity, "workload", USD_PER_COMPOSITE, COMPOSITE.description),
         *(
             (name, one.severity, "stage", one.usd_per_month(PLATFORM), one.description)
             for name, one in STAGE_ALARMS.items()
@@ -240,14 +235,12 @@ def alarms() -> str:
 
 def idle() -> str:
     """What is billed by the month while nothing happens, beside the hours of an endpoint and what is stored."""
-    alarms = {
-        of: sum(usd for _, _, whose, usd, _ in _alarms() if whose == of) for of in ("workload", "endpoint", "stage")
-    }
+    alarms = {of: sum(usd for _, _, whose, usd, _ in _alarms() if whose == of) for of in ("workload", "stage")}
     polled = len(DEAD_LETTERS) * POLLERS * MONTH_S / POLL_S * RATES["queue request"].usd
     rows = {
         f"{len(DEAD_LETTERS)} queues of a workload that functions poll": polled,
         "alarms of a workload": alarms["workload"],
-        "alarms on a live endpoint": alarms["endpoint"],
+        "two alarms that scale a live endpoint": 2 * USD_PER_METRIC,
         "alarms of a stage": alarms["stage"],
     }
     return table(("what", "USD a month"), [(what, f"{usd:.2f}") for what, usd in rows.items()])

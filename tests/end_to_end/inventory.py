@@ -9,8 +9,6 @@ from botocore import xform_name
 
 from console.local_cloud.local_cloud import PLATFORM, LocalCloud
 from infra.local.kernel.cloud import ACCOUNT
-from millrace.monitoring.alarms import COUNT_ALARMS, RATIO_ALARMS
-from millrace.operations.alarms import ENDPOINT_ALARMS
 
 Client = Callable[[str], Any]
 Lister = Callable[[Client], list[str]]
@@ -112,6 +110,7 @@ OF_STACKS: Mapping[str, Lister] = {
         one["BudgetName"] for one in client("budgets").describe_budgets(AccountId=ACCOUNT).get("Budgets", [])
     ],
     "AWS::CloudWatch::Alarm": _listed("cloudwatch", "describe_alarms", "MetricAlarms", "AlarmName"),
+    "AWS::CloudWatch::CompositeAlarm": _listed("cloudwatch", "describe_alarms", "CompositeAlarms", "AlarmName"),
     "AWS::EC2::FlowLog": _listed("ec2", "describe_flow_logs", "FlowLogs", "FlowLogId"),
     "AWS::EC2::RouteTable": _in_networks("describe_route_tables", "RouteTables", "RouteTableId"),
     "AWS::EC2::SecurityGroup": _in_networks("describe_security_groups", "SecurityGroups", "GroupId"),
@@ -162,15 +161,6 @@ OF_MACHINES: Mapping[str, Lister] = {
     ),
     "alarm of a release": lambda client: [
         name for name in OF_STACKS["AWS::CloudWatch::Alarm"](client) if "-v" in name or name.startswith("TargetTr")
-    ],
-    "alarm of an endpoint": lambda client: [
-        name
-        for name in OF_STACKS["AWS::CloudWatch::Alarm"](client)
-        if name.endswith(tuple(f"-{alarm}" for alarm in (*RATIO_ALARMS, *COUNT_ALARMS, *ENDPOINT_ALARMS)))
-    ],
-    "composite alarm": _listed("cloudwatch", "describe_alarms", "CompositeAlarms", "AlarmName"),
-    "dashboard": lambda client: [
-        one["DashboardName"] for one in client("cloudwatch").list_dashboards()["DashboardEntries"]
     ],
     "execution": _executions,
     "job": lambda client: [name for kind in ("Training", "Processing", "Transform") for name in _jobs(kind)(client)],

@@ -8,7 +8,6 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from botocore import xform_name
 from typer.testing import CliRunner
 
 from console.cli.app import app
@@ -19,7 +18,8 @@ from console.local_cloud.local_cloud import SECRET_VARIABLE, LocalCloud, started
 from console.queries.alarm_states import Receiver, find_alarm_states, find_receivers
 from console.queries.dead_letters import find_dead_queues, read_dead_letters, redrive
 from millrace.errors import EnvironmentNotFoundError
-from millrace.operations.alarms import ALARMS, STAGE_ALARMS
+from millrace.monitoring.alarms import monitor_alarms
+from millrace.operations.alarms import ALARMS, ENDPOINT_ALARMS, SERVING, STAGE_ALARMS
 from tests.end_to_end.conftest import REST_S, control
 from tests.infra.local.waiting import until
 from tests.mails import ADDRESS, mails
@@ -56,7 +56,8 @@ def counted(environment: Environment) -> dict[str, int]:
 
 def test_at_rest_nothing_is_raised_and_the_address_waits_for_its_owner(environment: Environment) -> None:
     found = {one.name: one for one in find_alarm_states(environment, NAMES, ())}
-    assert found.keys() == ALARMS.keys() | STAGE_ALARMS.keys()
+    of_workload = ALARMS | ENDPOINT_ALARMS | monitor_alarms()
+    assert found.keys() == of_workload.keys() | STAGE_ALARMS.keys() | {SERVING}
     assert [one.name for one in found.values() if one.state == "ALARM"] == []
     assert (found["dead-letters"].severity, found["dead-letters"].runbook) == (
         "act",
@@ -111,15 +112,6 @@ def test_a_rejected_drop_is_mailed_with_its_key_and_reason(cloud: LocalCloud) ->
     assert mail.endswith("(look; docs/runbooks.md#rejected-drop)")
 
 
-def watch_the_endpoint(cloud: LocalCloud) -> None:
-    """What the release machine makes, by its own states, without a model that could be released."""
-    machine = cloud.client("stepfunctions").describe_state_machine(stateMachineArn=NAMES.machine_arn("release"))
-    for name, state in json.loads(machine["definition"])["States"].items():
-        if name.startswith("Watch ") or name == "Dashboard":
-            action = xform_name(state["Resource"].rpartition(":")[2])
-            getattr(cloud.client("cloudwatch"), action)(**state["Parameters"])
-
-
 def predict(cloud: LocalCloud) -> None:
     """A call that gets fallbacks: no endpoint is there."""
     (month,) = months(SAMPLE, "1997-01", "1997-01")
@@ -131,7 +123,7 @@ def predict(cloud: LocalCloud) -> None:
 
 
 def test_an_endpoint_without_answers_is_one_mail(cloud: LocalCloud, environment: Environment) -> None:
-    watch_the_endpoint(cloud)
+    """The alarms are there before an endpoint is."""
     predict(cloud)
     cloud.wait(timeout_s=REST_S)
     assert states(environment)["fallbacks"] != "ALARM"
@@ -140,8 +132,6 @@ def test_an_endpoint_without_answers_is_one_mail(cloud: LocalCloud, environment:
     assert mailed(cloud, f"ALARM {NAMES.alarm('serving')}").endswith("(act; docs/runbooks.md#serving)")
     found = states(environment)
     assert (found["fallbacks"], found["serving"], found["prediction-errors"]) == ("ALARM", "ALARM", "OK")
-    dashboard = cloud.client("cloudwatch").get_dashboard(DashboardName=NAMES.dashboard)
-    assert json.loads(dashboard["DashboardBody"])["widgets"]
 
 
 def test_the_console_shows_the_letters_the_alarms_and_who_is_sent_them(

@@ -37,8 +37,6 @@ SHARED = {
     "application-autoscaling:* on scalable-target/*": "a target is named by an id; no condition knows what it scales",
     "application-autoscaling:DescribeScalableTargets on *": "the list takes no resource",
     "cloudwatch:DescribeAlarms on *": "by prefix it takes no resource, and SageMaker looks at all alarms",
-    "cloudwatch:ListDashboards on *": "the list takes no resource",
-    "cloudwatch:PutCompositeAlarm on *": "AWS refuses it under a permission that names alarms",
     "cloudwatch:PutMetricData on *": "it takes no resource; the namespace is a condition, not the dimension",
     "ec2:* on *": "network interfaces have no name before a job has them; all jobs stand in the platform's network",
     "ecr:* on *": "the token takes no resource, and the images are the platform's",
@@ -314,7 +312,10 @@ CALLS: dict[str, Call] = {
         ),
     ),
     "read a parameter": ("ssm", lambda client, _: client.get_parameter(Name=f"/{PLATFORM.prefix}/key-arn")),
-    "delete an alarm": ("cloudwatch", lambda client, names: client.delete_alarms(AlarmNames=[names.alarm("error")])),
+    "delete an alarm": (
+        "cloudwatch",
+        lambda client, names: client.delete_alarms(AlarmNames=[names.alarm("v1-0-0-live-errors")]),
+    ),
     "stop a rule": ("events", lambda client, names: client.disable_rule(Name=f"{names.prefix}-drop")),
 }
 OWNERS = {

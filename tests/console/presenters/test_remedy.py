@@ -16,7 +16,6 @@ from console.queries.history import Step
 from console.queries.report import WorkloadReport
 from console.queries.runs import Run, RunDetail
 from millrace import errors
-from millrace.messages.release import NOT_WATCHED
 
 AT = datetime(2026, 1, 1, tzinfo=UTC)
 SNAPSHOT = "SnapshotError: walk-forward step 3 got no validation rows"
@@ -61,12 +60,6 @@ def test_what_a_redrive_repeats_needs_a_new_run(broken: Step, word: str) -> None
     assert remedy is not None
     assert word in remedy.advice
     assert remedy.words == ("rerun", "f477", "--new")
-
-
-def test_alarms_of_a_live_version_are_made_anew_without_a_release_of_it() -> None:
-    remedy = find_remedy(failed(), step(NOT_WATCHED, "see the states", kind="Fail"), short="f477")
-    assert remedy is not None
-    assert remedy.words == ("rollback", "--restore", "--reason", "alarms missing")
 
 
 def test_what_a_redrive_can_heal_is_redriven() -> None:

@@ -31,10 +31,9 @@ from console.queries.cost import (
 )
 from console.queries.usage import CostLine, Fleet, Job, endpoint_lines
 from console.queries.versions import state_of
-from infra.rules.assembly import Stack, read, tasks
+from infra.rules.assembly import Stack, read
 from millrace.errors import EnvironmentNotFoundError
 from millrace.names import Platform, WorkloadNames, hash_of_run
-from millrace.operations.alarms import ALARMS, ENDPOINT_ALARMS
 from millrace.state.budget import MonthlyBudget
 from millrace.timestamps import parse_utc
 from millrace.workload.load import load_workload
@@ -50,8 +49,8 @@ WORKLOAD = load_workload(Path("workloads/electricity"))
 KEYS = {"aws_access_key_id": "local", "aws_secret_access_key": "local", "region_name": REGION}
 ROLE = f"arn:aws:iam::{ACCOUNT}:role/machine-role"
 CLUSTER = {"InstanceType": "ml.m5.large", "InstanceCount": 1, "VolumeSizeInGB": 10}
-MOST_USD = 1.00
-"""The most that a workload without an endpoint costs while nothing happens."""
+MOST_USD = 3.00
+"""Of a workload a month, beside the hours of its endpoint."""
 
 
 @pytest.fixture
@@ -197,31 +196,33 @@ def of_kind(stacks: list[Stack], kind: str) -> list[Any]:
     return [resource.properties for stack in stacks for resource in stack.resources(kind)]
 
 
-NOTHING = {"queue_metrics": 0, "endpoint_metrics": 0, "composites": 0, "dashboards": 0, "polled": 0}
+NOTHING = {"metrics": 0, "scaling": 0, "composites": 0, "dashboards": 0, "polled": 0}
 
 
-def test_without_an_endpoint_it_is_below_a_dollar(stacks: list[Stack]) -> None:
-    alarms = of_kind(stacks, "AWS::CloudWatch::Alarm")
-    assert {alarm["AlarmName"] for alarm in alarms} == {DEV.alarm(name) for name in ALARMS}
-    lines = standing(
-        queue_metrics=sum(map(metrics_of, alarms)),
-        endpoint_metrics=0,
-        composites=len(of_kind(stacks, "AWS::CloudWatch::CompositeAlarm")),
-        dashboards=len(of_kind(stacks, "AWS::CloudWatch::Dashboard")),
-        polled=len(of_kind(stacks, "AWS::Lambda::EventSourceMapping")),
-    )
-    assert [(line.count, round(line.usd or 0, 2)) for line in lines] == [(2, 0.52), (3, 0.30)]
-    # The control: with the alarms of an endpoint it would not be.
-    above = standing(**NOTHING | {"queue_metrics": 3 + len(ENDPOINT_ALARMS), "polled": 2})
-    assert sum(line.usd or 0 for line in lines) <= MOST_USD < sum(line.usd or 0 for line in above)
+def test_it_is_at_most_three_dollars_line_by_line(stacks: list[Stack]) -> None:
+    assert of_kind(stacks, "AWS::CloudWatch::Dashboard") == []
+    deployed = {
+        "metrics": sum(map(metrics_of, of_kind(stacks, "AWS::CloudWatch::Alarm"))),
+        "composites": len(of_kind(stacks, "AWS::CloudWatch::CompositeAlarm")),
+        "polled": len(of_kind(stacks, "AWS::Lambda::EventSourceMapping")),
+        "scaling": 2,
+    }
+    lines = standing(**NOTHING | deployed)
+    assert [(line.what, line.count, round(line.usd, 2), line.billed) for line in lines] == [
+        ("queues that functions poll", 2, 0.52, "monthly"),
+        ("alarms", 14, 1.40, "monthly"),
+        ("composite alarms", 1, 0.50, "monthly"),
+        ("alarms of the scaling", 2, 0.20, "monthly with an endpoint"),
+    ]
+    assert sum(line.usd for line in lines) <= MOST_USD
+    # The control: with a dashboard that is not free it would be above.
+    assert sum(line.usd for line in standing(**NOTHING | deployed | {"dashboards": 1})) > MOST_USD
 
 
-def test_an_endpoint_adds_its_alarms_and_its_dashboard(stacks: list[Stack]) -> None:
-    made = [task.parameters for task in tasks(stacks, "putMetricAlarm") if "AlarmName" in task.parameters]
-    metrics = sum(map(metrics_of, made))
-    lines = standing(**NOTHING | {"endpoint_metrics": metrics, "composites": 1, "dashboards": 1})
-    assert [(line.count, round(line.usd or 0, 2)) for line in lines] == [(11, 1.10), (1, 0.50), (1, 3.00)]
-    assert {line.billed for line in lines} == {"monthly with an endpoint"}
+def test_dashboards_beyond_the_free_ones_are_shared() -> None:
+    """Five in the account, of which two are paid: each workload has its fifth of these."""
+    (shared,) = standing(**NOTHING | {"dashboards": 2 / 5})
+    assert round(shared.usd, 2) == 1.20
 
 
 @pytest.mark.parametrize(

@@ -11,11 +11,8 @@ import pytest
 
 from functions.teardown.running import stop
 from infra.machines import teardown
-from millrace.monitoring import alarms as monitors
 from millrace.names import SCHEDULED_FUNCTIONS
-from millrace.operations.alarms import ALARMS, ENDPOINT_ALARMS
 from millrace.state.pointers import Pointers, Version
-from tests.alarm import put_alarm
 
 ROLE = "arn:aws:iam::123456789012:role"
 STRANGER = "millrace-local-electricity-v2"
@@ -78,28 +75,6 @@ def test_models_of_this_workload_go_and_those_of_a_like_named_stay(aws, load, ev
     assert until_nothing(load("teardown"), event, "versions") == 2, "configurations first, then models"
     assert versions(aws) == ({theirs}, {f"{theirs}-live"}, {f"{theirs}-live-errors"})
     assert ours not in str(versions(aws))
-
-
-def watched(prefix):
-    """What a release makes to watch the endpoint of that workload, and the alarms on its queues."""
-    cloudwatch = boto3.client("cloudwatch")
-    for name in (*monitors.RATIO_ALARMS, *monitors.COUNT_ALARMS, *ENDPOINT_ALARMS, *ALARMS):
-        put_alarm(cloudwatch, f"{prefix}-{name}")
-    cloudwatch.put_dashboard(DashboardName=prefix, DashboardBody="{}")
-
-
-def test_what_watches_the_endpoint_goes_with_it(aws, load, event):
-    """The alarms on queues are a stack's; another workload's, whose name begins as ours does, stay."""
-    watched(aws.names.prefix)
-    watched(STRANGER)
-    assert until_nothing(load("teardown"), event, "endpoints") == 1
-    left = {one["AlarmName"] for one in boto3.client("cloudwatch").describe_alarms()["MetricAlarms"]}
-    assert {name for name in left if not name.startswith(STRANGER)} == {aws.names.alarm(name) for name in ALARMS}
-    assert len([name for name in left if name.startswith(STRANGER)]) == len(left) - len(ALARMS) > len(ALARMS)
-    listed = boto3.client("cloudwatch").list_dashboards()["DashboardEntries"]
-    assert [one["DashboardName"] for one in listed] == [STRANGER]
-    (record,) = aws.audit()
-    assert f"dashboard {aws.names.dashboard}" in record["details"]["found"]
 
 
 def test_more_than_one_call_can_hold_are_taken_in_turns(aws, load, event, monkeypatch):

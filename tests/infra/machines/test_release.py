@@ -8,7 +8,7 @@ from typing import get_args
 import pytest
 
 from functions.start_release.request import label_of
-from infra.machines import endpoints, release, release_alarms, watch
+from infra.machines import endpoints, release, release_alarms
 from infra.machines.endpoints import SHORT, EndpointKind
 from millrace.errors import EndpointChangingError, WorkloadError
 from millrace.operations.alarms import ALARMS, ENDPOINT_ALARMS, STAGE_ALARMS
@@ -56,6 +56,14 @@ def test_a_rolled_back_update_is_a_failure_and_not_a_release(context):
     choices = release.definition(context())["States"]["Live in service?"]["Choices"]
     assert [choice["Next"] for choice in choices] == ["Scalable target", "Rolled back", "Rolled back"]
     assert {"Variable": "$.endpoint.config", "StringEqualsPath": "$.live_config.name"} in choices[0]["And"]
+
+
+def test_only_the_alarms_of_its_own_rollout_are_made_by_a_release(context):
+    """All others are resources of stacks: a release neither makes nor changes what `cdk diff` shows."""
+    states = release.definition(context())["States"]
+    made = {name: one for name, one in states.items() if ":cloudwatch:put" in one.get("Resource", "")}
+    assert set(made) == {"Alarm on errors", "Alarm on latency"}
+    assert all("$.live_config.name" in one["Parameters"]["AlarmName.$"] for one in made.values())
 
 
 def test_challenger_and_live_have_the_same_variant_name(context):
@@ -122,7 +130,7 @@ def path_of(states, start, *, outcome, **taken):
     name = start
     while name:
         yield name
-        state, by_outcome = states[name], {"Open?": None, "Live before?": None, "New version?": None}
+        state, by_outcome = states[name], {"Open?": None, "Live before?": None}
         if state["Type"] == "Choice":
             turns = {one.get("StringEquals"): one["Next"] for one in state["Choices"]}
             chosen = turns.get(outcome, state["Default"]) if name in by_outcome else None
@@ -131,24 +139,17 @@ def path_of(states, start, *, outcome, **taken):
             name = state.get("Next")
 
 
-def test_a_restored_version_is_scaled_and_watched_again(context):
-    """Also where the endpoint serves it already: no stack makes its alarms, so an upgrade leaves it without."""
+def test_a_restored_version_is_scaled_again(context):
+    """Also where the endpoint serves it already: an update that failed may have cost it its scaling."""
     states = release.definition(context())["States"]
     came = [*path_of(states, "Open?", outcome="done", **{"Restored?": True})]
-    watching = [*watch.watch(context(), next_state="")]
-    assert came == [
-        *("Open?", "Restored?", "Scalable target", "Scaling policy", "Live before?"),
-        *watching,
-        *("New version?", "Watched?", "Live"),
-    ]
+    assert came == ["Open?", "Restored?", "Scalable target", "Scaling policy", "Live before?", "Live"]
     assert [*path_of(states, "Open?", outcome="done")] == ["Open?", "Restored?", "Nothing to do"]
     assert [*path_of(states, "Open?", outcome="outdated")] == ["Open?", "Release refused", "Not released"]
     released = [*path_of(states, "Scalable target", outcome="open", **{"Updated?": True})]
     assert released == [
         *("Scalable target", "Scaling policy", "Live before?", "Advance release"),
-        *watching,
-        *("New version?", "Delete challenger", "Updated?", "Delete alarms", "Released", "Tidy release"),
-        *("Watched?", "Live"),
+        *("Delete challenger", "Updated?", "Delete alarms", "Released", "Tidy release", "Live"),
     ]
 
 
@@ -186,8 +187,8 @@ def test_no_alarm_is_on_the_errors_of_a_function_that_waits_by_them(context):
 def test_a_live_version_stays_live_when_tidying_fails_and_a_notice_is_sent(context):
     states = release.definition(context())["States"]
     tidy, notice = states["Tidy release"], states["Not tidied"]
-    assert (tidy["Next"], [catch["Next"] for catch in tidy["Catch"]]) == ("Watched?", ["Not tidied"])
-    assert (notice["Next"], states["Keep release.untidy"]["Next"]) == ("Watched?", "Watched?")
+    assert (tidy["Next"], [catch["Next"] for catch in tidy["Catch"]]) == ("Live", ["Not tidied"])
+    assert (notice["Next"], states["Keep release.untidy"]["Next"]) == ("Live", "Live")
     (entry,) = notice["Parameters"]["Entries"]
     assert entry["DetailType"] == "release.untidy"
     assert entry["Detail"]["error.$"] == f"{tidy['Catch'][0]['ResultPath']}.Error"

@@ -19,11 +19,11 @@ from infra.constructs.webhook import alarm_changes
 from infra.local.cloudwatch.alarm_evaluation import Rule, judge
 from infra.local.cloudwatch.alarm_rule import holds
 from infra.local.cloudwatch.metric_math import Frame, evaluate
-from infra.rules.assembly import Stack, read, tasks
+from infra.rules.assembly import Stack, read
 from infra.rules.catalogue import findings
 from infra.settings import settings_for
 from millrace.errors import ConfigurationError
-from millrace.monitoring import alarms as monitors
+from millrace.monitoring.alarms import monitor_alarms
 from millrace.names import DEPLOYMENT_TAG, OWNER_TAG, Platform, WorkloadNames
 from millrace.operations.alarms import (
     ALARMS,
@@ -41,7 +41,7 @@ from millrace.workload.prices import usd_per_hour
 
 ROOT = Path(__file__).resolve().parents[3]
 STAGES = ("local", "dev", "prod")
-MONITORS = {**monitors.RATIO_ALARMS, **monitors.COUNT_ALARMS}
+OF_WORKLOADS = ALARMS | ENDPOINT_ALARMS | monitor_alarms()
 
 Template = dict[str, Any]
 Templates = dict[str, dict[str, Template]]
@@ -66,10 +66,10 @@ def deployed(templates: Templates, stage: str) -> dict[str, Template]:
     names = names_of(stage)
     found: dict[str, Template] = {}
     for template in templates[stage].values():
-        for alarm in of_type(template, "AWS::CloudWatch::Alarm").values():
-            found[alarm["AlarmName"].removeprefix(f"{names.prefix}-").removeprefix(f"{names.platform.prefix}-")] = alarm
-    for alarm in watching(templates, stage):
-        found[alarm["AlarmName"].removeprefix(f"{names.prefix}-")] = alarm
+        for kind in ("AWS::CloudWatch::Alarm", "AWS::CloudWatch::CompositeAlarm"):
+            for alarm in of_type(template, kind).values():
+                name = alarm["AlarmName"].removeprefix(f"{names.prefix}-").removeprefix(f"{names.platform.prefix}-")
+                found[name] = alarm
     for template in templates[stage].values():
         found |= {"budget": {} for _ in of_type(template, "AWS::Budgets::Budget")}  # noqa: B035 - there is one
     platform = templates[stage][f"millrace-{stage}-platform"]
@@ -78,16 +78,9 @@ def deployed(templates: Templates, stage: str) -> dict[str, Template]:
     return found
 
 
-def watching(templates: Templates, stage: str) -> list[Template]:
-    """The parameters of every alarm that a release makes and leaves: those that roll it back are named at run time."""
-    release = Stack(name="release", template=templates[stage][f"millrace-{stage}-electricity-release"])
-    made = [dict(task.parameters) for task in tasks([release], "putMetricAlarm", "putCompositeAlarm")]
-    return [one for one in made if "AlarmName" in one]
-
-
 def catalogue() -> set[str]:
     """Every alarm and notice that the product declares."""
-    return {*ALARMS, *MONITORS, *ENDPOINT_ALARMS, "budget", SERVING, *STAGE_ALARMS, *NOTICES}
+    return {*OF_WORKLOADS, "budget", SERVING, *STAGE_ALARMS, *NOTICES}
 
 
 @pytest.mark.parametrize("stage", STAGES)
@@ -105,7 +98,7 @@ def test_each_has_a_runbook() -> None:
 @pytest.mark.parametrize("stage", STAGES)
 def test_an_alarm_reads_the_metrics_of_its_entry(templates: Templates, stage: str) -> None:
     found, names = deployed(templates, stage), names_of(stage)
-    for name, alarm in (*ALARMS.items(), *ENDPOINT_ALARMS.items(), *STAGE_ALARMS.items()):
+    for name, alarm in (*OF_WORKLOADS.items(), *STAGE_ALARMS.items()):
         wanted = alarm.metrics(names.platform if name in STAGE_ALARMS else names)  # type: ignore[arg-type]
         stats = [query["MetricStat"] for query in found[name]["Metrics"] if "MetricStat" in query]
         assert [
@@ -121,6 +114,7 @@ def test_an_alarm_reads_the_metrics_of_its_entry(templates: Templates, stage: st
         )
         assert [(one["Stat"], one["Period"]) for one in stats] == [(one.statistic, alarm.period_s) for one in wanted]
         assert found[name]["AlarmDescription"].endswith(f"({alarm.severity}; {runbook(name)})")
+        assert found[name]["TreatMissingData"] == ("ignore" if name in monitor_alarms() else "notBreaching")
         # An alarm of the endpoint notifies nobody itself: the composite one does, once for all.
         topic = names.platform.alarm_topic_arn
         notified = [] if name in COMPOSITE.alarms else [topic]
@@ -189,16 +183,10 @@ def test_one_message_stands_for_all_alarms_of_the_endpoint(templates: Templates,
     assert holds(rule, states) is False
     for name in states:
         assert holds(rule, states | {name: "ALARM"}) is True
-
-
-@pytest.mark.parametrize("stage", STAGES)
-def test_a_workload_without_an_endpoint_pays_for_its_queues_only(templates: Templates, stage: str) -> None:
-    """What CloudWatch bills by the month is in no template but these two alarms."""
-    names = names_of(stage)
-    of_workload = [template for stack, template in templates[stage].items() if stack != f"millrace-{stage}-platform"]
-    alarms = [alarm for template in of_workload for alarm in of_type(template, "AWS::CloudWatch::Alarm").values()]
-    assert {alarm["AlarmName"] for alarm in alarms} == {names.alarm(name) for name in ALARMS}
-    assert not any(of_type(template, "AWS::CloudWatch::Dashboard") for template in of_workload)
+    # CloudFormation makes it after the alarms that its rule names.
+    template = templates[stage][f"{names.prefix}-monitoring"]["Resources"]
+    before = {template[one]["Properties"]["AlarmName"] for one in found[SERVING]["DependsOn"]}
+    assert before == states.keys()
 
 
 @pytest.mark.parametrize("stage", STAGES)

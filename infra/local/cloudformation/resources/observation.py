@@ -1,7 +1,4 @@
-"""Alarms, dashboards, budgets, the catalogue's databases and tables, and Athena's workgroups.
-
-No template has a dashboard or a composite alarm; the templates of an account may have them.
-"""
+"""Alarms, dashboards, budgets, the catalogue's databases and tables, and Athena's workgroups."""
 
 from __future__ import annotations
 

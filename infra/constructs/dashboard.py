@@ -1,17 +1,22 @@
 """The dashboard of a workload: the metrics of its alarms, and figures of the report that AWS has as metrics.
 
+A stage has dashboards if its options say so, since each costs 3 USD a month beyond the three that an account has free.
 https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/CloudWatch-Dashboard-Body-Structure.html
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Any
+
+from aws_cdk import aws_cloudwatch as cloudwatch
+from constructs import Construct
 
 from infra.context import Context
 from millrace.monitoring import alarms as monitors
 from millrace.names import MACHINES, VARIANT, WorkloadNames
-from millrace.operations.alarms import ALARMS, ENDPOINT_ALARMS
+from millrace.operations.alarms import ALARMS, ENDPOINT_ALARMS, own_metric
 
 WIDTH, HEIGHT, COLUMNS = 8, 6, 3
 """Width and height of a widget in the dashboard's grid of 24 columns, and widgets in a row."""
@@ -20,8 +25,14 @@ MOST_5XX = ENDPOINT_ALARMS["endpoint-errors"].threshold
 Metrics = list[list[Any]]
 
 
-def dashboard(context: Context) -> dict[str, Any]:
-    """The body of the dashboard: charts, three in a row. A free dashboard may show 50 metrics at most."""
+def dashboard(scope: Construct, context: Context) -> None:
+    """Add the dashboard of the workload to the scope."""
+    body = json.dumps(_body(context))
+    cloudwatch.CfnDashboard(scope, "dashboard", dashboard_name=context.names.dashboard, dashboard_body=body)
+
+
+def _body(context: Context) -> dict[str, Any]:
+    """Charts, three in a row. A free dashboard may show 50 metrics at most."""
     names = context.names
     bound_us = context.workload.gates.latency.max_p99_ms * 1000
     charts = [
@@ -92,7 +103,8 @@ def _metric(namespace: str, name: str, dimensions: Mapping[str, str], **options:
 
 
 def _own(names: WorkloadNames, name: str) -> list[Any]:
-    return _metric(names.platform.metrics, name, {"Workload": names.workload})
+    watched = own_metric(names, name, "")
+    return _metric(watched.namespace, watched.name, watched.dimensions)
 
 
 def _monitors(names: WorkloadNames, alarms: Mapping[str, monitors.RatioAlarm | monitors.CountAlarm]) -> Metrics:

@@ -1,0 +1,93 @@
+"""The dashboard of a workload, where the stage has dashboards."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from infra.app import build
+from infra.constructs.dashboard import COLUMNS, HEIGHT, WIDTH
+from infra.options import Options
+from infra.rules.assembly import read
+from infra.rules.catalogue import findings
+from infra.settings import settings_for
+from millrace.messages.lateness import Age
+from millrace.monitoring import alarms as monitors
+from millrace.names import MACHINES, Platform, WorkloadNames
+from millrace.operations.alarms import ALARMS, ENDPOINT_ALARMS
+from millrace.workload.load import load_workload
+from tests.infra.conftest import ELECTRICITY
+
+NAMES = WorkloadNames(
+    platform=Platform(stage="prod", account="123456789012", region="eu-west-1"), workload="electricity"
+)
+Charts = list[dict[str, Any]]
+
+
+@pytest.fixture(scope="module")
+def charts(tmp_path_factory: pytest.TempPathFactory) -> Charts:
+    folder = tmp_path_factory.mktemp("dashboards")
+    settings = settings_for("prod", account="123456789012", region="eu-west-1", options=Options(dashboards=True))
+    build(settings, workloads=[ELECTRICITY], outdir=str(folder)).synth()
+    stacks = read(folder)
+    assert [finding for finding in findings(stacks) if "Dashboard" in str(finding)] == []
+    (board,) = (one.properties for stack in stacks for one in stack.resources("AWS::CloudWatch::Dashboard"))
+    assert board["DashboardName"] == NAMES.dashboard
+    return list(json.loads(board["DashboardBody"])["widgets"])
+
+
+def test_no_stage_has_dashboards_unasked(assemblies: dict[str, Path]) -> None:
+    kinds = {one.kind for folder in assemblies.values() for stack in read(folder) for one in stack.resources()}
+    assert "AWS::CloudWatch::Alarm" in kinds
+    assert "AWS::CloudWatch::Dashboard" not in kinds
+
+
+def metrics(charts: Charts) -> Iterator[tuple[list[Any], dict[str, Any]]]:
+    """Each metric with the chart that draws it."""
+    for chart in charts:
+        for metric in chart["properties"]["metrics"]:
+            yield metric, chart["properties"]
+
+
+def test_the_dashboard_shows_what_the_alarms_watch(charts: Charts) -> None:
+    """Every metric of every alarm, what monitor runs judged, and the ages of rows and labels."""
+    shown = {metric[1] for metric, _ in metrics(charts)}
+    catalogue = ALARMS | ENDPOINT_ALARMS | monitors.monitor_alarms()
+    watched = {metric.name for alarm in catalogue.values() for metric in alarm.metrics(NAMES)} - {"Errors"}
+    ages = {Age(of=of, newest=None, allowed_hours=1, share=0).metric for of in ("rows", "labels")}
+    assert watched | {"WindowsJudged"} | ages <= shown
+
+
+def test_the_dashboard_has_the_reports_figures_of_runs(charts: Charts) -> None:
+    """How many ended how, and the median of their times, of each machine."""
+    drawn = {(metric[1], metric[3], chart["stat"]) for metric, chart in metrics(charts) if metric[0] == "AWS/States"}
+    ends = ("ExecutionsSucceeded", "ExecutionsFailed", "ExecutionsTimedOut", "ExecutionsAborted")
+    wanted = [*((end, "Sum") for end in ends), ("ExecutionTime", "p50")]
+    assert drawn == {(name, NAMES.machine_arn(machine), stat) for machine in MACHINES for name, stat in wanted}
+
+
+def test_the_dashboard_stays_within_what_is_free(charts: Charts) -> None:
+    assert len([*metrics(charts)]) <= 50
+
+
+def test_the_charts_fill_the_grid_without_covering_each_other(charts: Charts) -> None:
+    places = {(chart["x"], chart["y"]) for chart in charts}
+    assert len(places) == len(charts)
+    assert WIDTH * COLUMNS == 24
+    assert all(x % WIDTH == 0 and x + WIDTH <= 24 and y % HEIGHT == 0 for x, y in places)
+
+
+def test_a_line_is_where_the_alarm_is_raised(charts: Charts) -> None:
+    drawn = [chart["properties"] for chart in charts if "annotations" in chart["properties"]]
+    lines = {chart["title"]: chart["annotations"]["horizontal"][0]["value"] for chart in drawn}
+    of_metric = {metric[1]: lines[chart["title"]] for chart in drawn for metric in chart["metrics"]}
+    for alarm in (monitors.RATIO_ALARMS | monitors.COUNT_ALARMS).values():
+        assert of_metric[alarm.metric] == alarm.threshold
+    assert lines["p99 of the live endpoint, µs"] == load_workload(ELECTRICITY).gates.latency.max_p99_ms * 1000
+    assert lines["Share of requests with 5xx"] == ENDPOINT_ALARMS["endpoint-errors"].threshold
+    ages = {ALARMS["oldest-drop"].threshold, ENDPOINT_ALARMS["late-decisions"].threshold}
+    assert {lines["Age of the oldest message, s"]} == ages
