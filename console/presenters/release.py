@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from console.presenters.presenter import Document, Outcome, Presenter, RunSummary
 from console.queries.answers import answer
-from console.words import brief
-from millrace.messages.release import ReleaseOutcome, ReleaseStarted, Rollback, SmokeTested
+from console.words import brief, count
+from millrace.messages.release import ReleaseAdvanced, ReleaseOutcome, ReleaseStarted, Rollback, SmokeTested
 
 if TYPE_CHECKING:
     from console.queries.executions import Execution
@@ -38,6 +38,18 @@ def _restores(run: Execution) -> bool:
     return isinstance(rollback, Mapping) and rollback.get("restores") is True
 
 
+def _watched(run: Execution, opened: ReleaseStarted | None) -> list[str]:
+    """How many requests the alarms of the release have judged. Without any they say nothing of the version.
+
+    Empty for the first version, which replaces none and has no such alarms."""
+    advanced = answer(run, "advance_release", ReleaseAdvanced)
+    if advanced is None or opened is None or not opened.has_live:
+        return []
+    if not advanced.watched_requests:
+        return ["no request came while its fleet was watched"]
+    return [f"{count(advanced.watched_requests, 'request')} came while its fleet was watched"]
+
+
 def _outcome(run: Execution, _: Sequence[ReasonCount]) -> Outcome:
     opened = answer(run, "start_release", ReleaseStarted)
     if opened is None:
@@ -52,7 +64,7 @@ def _outcome(run: Execution, _: Sequence[ReasonCount]) -> Outcome:
         return Outcome(text=f"not released: {NOT_RELEASED[opened.outcome]}", is_refused=is_refused)
     if is_rollback:
         return Outcome(text=f"version {opened.version} is live again")
-    return Outcome(text=f"released version {opened.version}")
+    return Outcome(text="; ".join([f"released version {opened.version}", *_watched(run, opened)]))
 
 
 def _summary(run: Execution, _: WorkloadReport) -> RunSummary:
@@ -63,7 +75,7 @@ def _summary(run: Execution, _: WorkloadReport) -> RunSummary:
     if opened and opened.outcome != "open":
         why = opened.refusal or NOT_RELEASED[opened.outcome]
         return RunSummary(what=f"Version {version} not released", detail=why, tone="watch")
-    detail = [probed.sentence] if probed else []
+    detail = [*([probed.sentence] if probed else []), *_watched(run, opened)]
     if (rollback := run.input.get("rollback")) and opened:
         request = Rollback.model_validate(rollback)
         detail.insert(0, f"{request.reason} (requested by {brief(request.who)})")

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import timedelta
+from typing import Any
 
 import boto3
 from aws_lambda_powertools import Logger
 
-from functions.advance_release.version import version_of
 from millrace.aws.endpoints import find_endpoint
 from millrace.errors import ConflictError, OvertakenError
 from millrace.messages.audit import AuditEvent, VersionLive, VersionRolledBack
 from millrace.messages.envelope import StepInput, handles
+from millrace.messages.monitor import BASELINE_FILE
 from millrace.messages.release import LiveState, ReleaseAdvanced
+from millrace.names import VARIANT
 from millrace.release.promotion import LEASE_DAYS, promote, roll_back
 from millrace.release.registry import Registry
 from millrace.settings.environment import Environment
@@ -27,14 +30,16 @@ LOGGER = Logger()
 DYNAMODB = boto3.client("dynamodb")
 STATE = StateTable(DYNAMODB, NAMES)
 POINTERS, LEASES = ReleasePointers(STATE), Leases(STATE)
-SAGEMAKER = boto3.client("sagemaker")
+SAGEMAKER, CLOUDWATCH = boto3.client("sagemaker"), boto3.client("cloudwatch")
 REGISTRY = Registry(SAGEMAKER, group=NAMES.package_group)
+LONGEST = timedelta(hours=12)
+"""Longer than the update of an endpoint: SageMaker allows it 8 hours."""
 
 
 @LOGGER.inject_lambda_context
 @handles(StepInput[LiveState])
 def handler(call: StepInput[LiveState]) -> ReleaseAdvanced:
-    """The revision of the pointers after the move.
+    """The revision of the pointers after the move, and how many requests the release's alarms have judged.
 
     Raises ConflictError if another execution has the lease by now. Raises OvertakenError if another release has moved
     the pointers or changed the endpoint: a release that failed and is redriven finds the endpoint back at the version
@@ -44,25 +49,66 @@ def handler(call: StepInput[LiveState]) -> ReleaseAdvanced:
     if not LEASES.take("release", holder=call.execution_arn, as_of=as_of, expires_at=until):
         raise ConflictError(f"{call.execution_arn}: expected the lease of release, another execution took it meanwhile")
     # Under the lease no other release changes pointers or endpoint, so both are looked at now.
-    check_served(call.state.live_config.name)
-    version = version_of(call.state, NAMES)
+    endpoint = served(call.state.live_config.name)
+    requests = watched_requests(endpoint)
+    version = version_of(call.state)
     before = POINTERS.read()
     after = moved(call.state, before, version)
     # Approve before the pointers move. If the execution is stopped in between, the registry no longer proves that no
     # version was ever live, so the new endpoint is not deleted as a leftover of a failed first release.
     REGISTRY.approve(REGISTRY.describe(version.package_arn), reason=f"released by {call.execution_arn}")
     written = before if after == before else POINTERS.move(after)
-    kept = record(call, version=version.version, revision=written.revision)
+    kept = record(call, VersionLive(version=version.version, revision=written.revision, watched_requests=requests))
     append(DYNAMODB, table=NAMES.platform.audit_table, workload=SETTINGS.workload, record=kept)
-    return ReleaseAdvanced(revision=written.revision)
+    return ReleaseAdvanced(revision=written.revision, watched_requests=requests)
 
 
-def check_served(config: str) -> None:
-    """Raise OvertakenError if the live endpoint has another configuration than this release gave it."""
+def served(config: str) -> Mapping[str, Any]:
+    """The live endpoint as SageMaker describes it.
+
+    Raises OvertakenError if it has another configuration than this release gave it."""
     endpoint = find_endpoint(SAGEMAKER, NAMES.endpoint)
     came = endpoint["EndpointConfigName"] if endpoint else "nothing"
-    if came != config:
+    if endpoint is None or came != config:
         raise OvertakenError(f"endpoint {NAMES.endpoint}: expected it to serve {config} still, got {came}")
+    return endpoint
+
+
+def watched_requests(endpoint: Mapping[str, Any]) -> int:
+    """How many requests the endpoint's fleet has had while the alarms of its release watched it.
+
+    They read the same metric. CloudWatch may have the last minute's requests later, so there may have been more."""
+    dimensions = {
+        "EndpointName": endpoint["EndpointName"],
+        "VariantName": VARIANT,
+        "EndpointConfigName": endpoint["EndpointConfigName"],
+    }
+    answer = CLOUDWATCH.get_metric_statistics(
+        Namespace="AWS/SageMaker",
+        MetricName="Invocations",
+        Dimensions=[{"Name": name, "Value": value} for name, value in dimensions.items()],
+        # No other release has this configuration, so the time need not be exact.
+        StartTime=endpoint["LastModifiedTime"] - LONGEST,
+        EndTime=endpoint["LastModifiedTime"] + LONGEST,
+        Period=3600,
+        Statistics=["Sum"],
+    )
+    return round(sum(point["Sum"] for point in answer["Datapoints"]))
+
+
+def version_of(state: LiveState) -> Version:
+    """The version in the form that the release pointers store."""
+    release = state.start_release.answer
+    return Version(
+        package_arn=release.package_arn,
+        version=release.version,
+        model_name=state.model.name,
+        run=release.run_name,
+        baseline_uri=NAMES.run_uri(release.run_name, BASELINE_FILE),
+        model_data_url=release.model_data_url,
+        model_digest=release.model_digest,
+        baseline_digest=release.baseline_digest,
+    )
 
 
 def moved(state: LiveState, pointers: Pointers, version: Version) -> Pointers:
@@ -71,14 +117,13 @@ def moved(state: LiveState, pointers: Pointers, version: Version) -> Pointers:
     return (roll_back if state.rollback else promote)(pointers, version, replaced=replaced)
 
 
-def record(call: StepInput[LiveState], *, version: str, revision: int) -> Record:
+def record(call: StepInput[LiveState], live: VersionLive) -> Record:
     """The audit record of the release. That of a rollback also says who wanted it, why, and what it replaced."""
-    state, event, details = call.state, AuditEvent.RELEASE_LIVE, VersionLive(version=version, revision=revision)
+    state, event, details = call.state, AuditEvent.RELEASE_LIVE, live
     if state.rollback:
         event = AuditEvent.RELEASE_ROLLED_BACK
         details = VersionRolledBack(
-            version=version,
-            revision=revision,
+            **live.model_dump(),
             by=state.rollback.who,
             reason=state.rollback.reason,
             replaced=state.start_release.answer.previous_version,

@@ -26,6 +26,12 @@ def describe(*, because: str) -> Statement:
     return every("cloudwatch", because=because).may("DescribeAlarms")
 
 
+def read_metrics() -> Statement:
+    """Read figures of any metric."""
+    because = "GetMetricStatistics takes no resource"
+    return every("cloudwatch", because=because).may("GetMetricStatistics")
+
+
 def put_metrics(namespace: str | list[str]) -> Statement:
     """Publish metrics in the namespace, or in each of several."""
     named = {"StringEquals": {"cloudwatch:namespace": namespace}}

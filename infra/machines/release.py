@@ -303,7 +303,8 @@ def _advance_release(context: Context) -> dict[str, State]:
             context,
             "Released",
             event=ModelReleased,
-            detail=states.fields(RELEASE, "package_arn", "version", "previous_version"),
+            detail=states.fields(RELEASE, "package_arn", "version", "previous_version")
+            | states.fields(ADVANCE, "watched_requests"),
             comment="Tell who is live",
             next_state="Tidy release",
         ),

@@ -7,7 +7,7 @@ from infra.constructs.job_role import JobRole
 from infra.constructs.log_group import log_group
 from infra.constructs.machine import Machine
 from infra.constructs.rule import Rule, pattern_of
-from infra.iam import key, registry, sagemaker_endpoints, state_table
+from infra.iam import alarms, key, registry, sagemaker_endpoints, state_table
 from infra.iam.buckets import ARTEFACTS, LAKE
 from infra.iam.resource import resource
 from infra.machines import release
@@ -133,6 +133,7 @@ class ReleaseStack(WorkloadStack):
                 state_table.append_audit(names),
                 registry.versions(names).may("DescribeModelPackage", "UpdateModelPackage"),
                 sagemaker_endpoints.live(names).may("DescribeEndpoint"),
+                alarms.read_metrics(),
             ],
         )
         Function(

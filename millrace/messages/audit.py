@@ -29,11 +29,13 @@ class AuditEvent(StrEnum):
 
 
 class VersionLive(Message):
-    """A version became the champion: {"version": "2", "revision": 3}."""
+    """A version became the champion: {"version": "2", "revision": 3, "watched_requests": 48}."""
 
     version: str
     revision: int
     """The revision of the release pointers after the move."""
+    watched_requests: int
+    """Requests to the new fleet while the release's alarms watched it."""
 
 
 class VersionRolledBack(VersionLive):

@@ -108,6 +108,8 @@ class ModelReleased(BusEvent):
     package_arn: str
     version: str
     previous_version: str
+    watched_requests: int
+    """Requests to its fleet while the release's alarms watched it."""
 
 
 class ReleaseRefused(BusEvent):

@@ -123,10 +123,14 @@ class SmokeTested(Message):
 
 
 class ReleaseAdvanced(Message):
-    """The answer of `advance_release`: {"revision": 3}."""
+    """The answer of `advance_release`: {"revision": 3, "watched_requests": 48}."""
 
     revision: int
     """The revision of the release pointers. Each move of the pointers adds 1."""
+    watched_requests: int
+    """Requests to the new fleet while the release's alarms watched it. If there were none, they have judged nothing.
+
+    The first version has no alarms of a release, since no version is there to roll back to: it has 0."""
 
 
 class ReleaseTidied(Message):

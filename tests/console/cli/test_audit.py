@@ -39,7 +39,7 @@ def _records(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
                 event=AuditEvent.RELEASE_LIVE,
                 as_of=parse_utc(f"1997-06-0{day}T06:00:00Z"),
                 cause="event-1",
-                details=VersionLive(version=str(day), revision=day),
+                details=VersionLive(version=str(day), revision=day, watched_requests=48),
             )
             append(client, table=table, workload=DEV.workload, record=record)
         yield
@@ -76,7 +76,7 @@ def test_programs_get_the_records_whole() -> None:
         "actor": "advance_release",
         "execution": DEV.execution_arn("release", "release-3"),
         "cause": "event-1",
-        "details": {"version": "3", "revision": 3},
+        "details": {"version": "3", "revision": 3, "watched_requests": 48},
     }
 
 

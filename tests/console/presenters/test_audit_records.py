@@ -30,7 +30,9 @@ EVIDENCE = RetrainingEvidence(
     as_of=AT, last_started_at=None, new_labels=0, runs_this_month=0, spent_usd=0.0, projected_usd=0.62
 )
 PERSON = "arn:aws:sts::123456789012:assumed-role/Operators/ann"
-ROLLED_BACK = VersionRolledBack(version="1", revision=4, by=PERSON, reason="complaints", replaced="2")
+ROLLED_BACK = VersionRolledBack(
+    version="1", revision=4, watched_requests=0, by=PERSON, reason="complaints", replaced="2"
+)
 WITHDRAWN = RowsWithdrawn(by=PERSON, reason="a typing error", key={"id": 7}, drop="", rows=1, labels=0)
 
 
@@ -65,7 +67,7 @@ CASES = [
         GatesJudged(passed=False, verdicts=(SIZE, REFUSED)),
         "calibration: expected calibration error 0.08 > 0.05",
     ),
-    (AuditEvent.RELEASE_LIVE, VersionLive(version="2", revision=3), "version 2 is live"),
+    (AuditEvent.RELEASE_LIVE, VersionLive(version="2", revision=3, watched_requests=48), "version 2 is live"),
     (AuditEvent.RELEASE_ROLLED_BACK, ROLLED_BACK, "version 1 is live in place of version 2: complaints"),
     (AuditEvent.RELEASE_FAILED, failed("Smoke", '{"errorMessage": "no", "errorType": "X"}'), "timed_out, Smoke: X: no"),
     (AuditEvent.RELEASE_FAILED, failed(None, None), "timed_out"),

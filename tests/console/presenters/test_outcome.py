@@ -90,6 +90,9 @@ DONE: Runs = {
         verdicts=[*report.of("train")[0].output["gating"]["answer"]["verdicts"], WARNED],
     ),
     "released already": release(RELEASED),
+    "no request came while it was watched": lambda report: answering(
+        report.of("release")[-1], "advance_release", watched_requests=0
+    ),
     "rollback": lambda report: replace(
         report.of("release")[-1], input={**report.of("release")[-1].input, "rollback": {"reason": "worse"}}
     ),

@@ -35,7 +35,7 @@ def record(day: int, event: AuditEvent, details: Message) -> Record:
     )
 
 
-LIVES = [record(day, LIVE, VersionLive(version=str(day), revision=day)) for day in (1, 2, 4)]
+LIVES = [record(day, LIVE, VersionLive(version=str(day), revision=day, watched_requests=48)) for day in (1, 2, 4)]
 REMOVED = record(3, STEP, ResourcesRemoved(step="endpoints", found=("endpoint a",)))
 
 

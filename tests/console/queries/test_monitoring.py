@@ -52,11 +52,11 @@ def record(event: AuditEvent, details: Message, day: int) -> Record:
 
 
 def test_the_champion_of_each_day_is_by_the_audit() -> None:
-    back = VersionRolledBack(version="1", revision=3, by="someone", reason="worse", replaced="2")
+    back = VersionRolledBack(version="1", revision=3, watched_requests=0, by="someone", reason="worse", replaced="2")
     records = [
-        record(AuditEvent.RELEASE_LIVE, VersionLive(version="1", revision=1), 1),
+        record(AuditEvent.RELEASE_LIVE, VersionLive(version="1", revision=1, watched_requests=48), 1),
         record(AuditEvent.MODEL_PASSED, GatesJudged(passed=True, verdicts=()), 3),
-        record(AuditEvent.RELEASE_LIVE, VersionLive(version="2", revision=2), 4),
+        record(AuditEvent.RELEASE_LIVE, VersionLive(version="2", revision=2, watched_requests=48), 4),
         record(AuditEvent.RELEASE_ROLLED_BACK, back, 9),
     ]
     assert champion_periods(records, until=date(1997, 6, 1)) == (

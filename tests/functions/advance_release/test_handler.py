@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import timedelta
 
+import boto3
 import pytest
 
 from millrace.errors import ConflictError
@@ -56,7 +57,7 @@ def second(event, packages, *, replaced="none", **changes):
 
 
 def test_the_first_version_goes_live(aws, load, event, packages):
-    assert load("advance_release")(event("advance_release")) == {"revision": 1}
+    assert load("advance_release")(event("advance_release")) == {"revision": 1, "watched_requests": 0}
     champion = aws.pointers.champion()
     assert champion.version == "1"
     assert champion.model_name == "millrace-local-electricity-v1-5d2c7e-0-0"
@@ -70,6 +71,19 @@ def test_the_first_version_goes_live(aws, load, event, packages):
 def test_a_retry_changes_nothing(aws, load, event, packages):
     handler = load("advance_release")
     assert handler(event("advance_release")) == handler(event("advance_release"))
+
+
+def test_it_is_said_how_many_requests_the_alarms_of_the_release_have_judged(aws, load, event, packages):
+    """Those to this release's configuration: the live endpoint's others went to the fleet before it."""
+    config = event("advance_release")["state"]["live_config"]["name"]
+    for name, requests in ((config, 3), ("millrace-local-electricity-v0-2e7b01-0-0-live", 40)):
+        dimensions = {"EndpointName": aws.names.endpoint, "VariantName": "main", "EndpointConfigName": name}
+        datum = {"MetricName": "Invocations", "Dimensions": [{"Name": k, "Value": v} for k, v in dimensions.items()]}
+        data = [datum | {"Value": 1.0} for _ in range(requests)]
+        boto3.client("cloudwatch").put_metric_data(Namespace="AWS/SageMaker", MetricData=data)
+    assert load("advance_release")(event("advance_release"))["watched_requests"] == 3
+    (record,) = aws.audit()
+    assert record["details"] == {"version": "1", "revision": 1, "watched_requests": 3}
 
 
 def test_the_version_before_is_kept_as_previous(aws, load, event, packages):
@@ -122,7 +136,8 @@ def test_a_rollback_swaps_the_pointers_and_is_audited(aws, load, event, packages
     assert (pointers.champion.version, pointers.previous.version, pointers.revision) == ("1", "2", 3)
     (record,) = [record for record in aws.audit() if record["event"] == "release.rolled_back"]
     assert record["details"] == {
-        "version": "1", "revision": 3, "by": "arn:aws:iam::123456789012:user/kim", "reason": "worse since Tuesday",
+        "version": "1", "revision": 3, "watched_requests": 0,
+        "by": "arn:aws:iam::123456789012:user/kim", "reason": "worse since Tuesday",
         "replaced": "2",
     }  # fmt: skip
 
