@@ -93,7 +93,7 @@ def watched_requests(endpoint: Mapping[str, Any]) -> int:
         Period=3600,
         Statistics=["Sum"],
     )
-    return round(sum(point["Sum"] for point in answer["Datapoints"]))
+    return sum(int(point["Sum"]) for point in answer["Datapoints"])
 
 
 def version_of(state: LiveState) -> Version:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,6 @@ from console.cli.app import app
 from tests.documentation.catalogues import CATALOGUES
 from tests.documentation.pages import PAGES, ROOT
 from tests.documentation.tables import TABLES, filled
-from tests.infra.machines.contexts import DEFINITIONS, context_of
 
 ROOMS = ("millrace", "console", "functions", "jobs", "infra", "workloads")
 PLACE = re.compile(r"docs/[a-z-]+\.md(?:#[\w-]+)?")
@@ -100,14 +99,6 @@ def _is_aws(words: list[str]) -> bool:
     return {word for word in words if word.startswith("--")} <= known | own
 
 
-def texts(value: Any) -> Iterator[str]:
-    """Every text of a document."""
-    if isinstance(value, str):
-        yield value
-    for inner in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
-        yield from texts(inner)
-
-
 def without_required(lines: Iterable[str]) -> list[str]:
     """Command lines of `millrace` without an option that their command asks for."""
     commands = typer.main.get_group(app).commands
@@ -123,13 +114,6 @@ def test_every_command_on_a_page_can_be_typed() -> None:
     assert {page: wrong for page, text in PAGES.items() if (wrong := wrong_commands(commands_of(text)))} == {}
     # A runbook is typed in a hurry, so its commands are whole.
     assert without_required(commands_of(PAGES["docs/runbooks.md"])) == []
-
-
-def test_every_command_that_a_machine_tells_can_be_typed() -> None:
-    told = [text for define in DEFINITIONS.values() for text in texts(define(context_of()))]
-    lines = [line for text in told for line in re.findall(r"millrace [a-z]+ .*", text)]
-    assert lines
-    assert (wrong_commands(lines), without_required(lines)) == ([], [])
 
 
 def test_a_command_that_nobody_knows_is_noticed() -> None:

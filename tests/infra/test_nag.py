@@ -52,7 +52,12 @@ def app_of(stage: str, outdir: Path, folders: Sequence[Path] = (ELECTRICITY,)) -
 CHOSEN: dict[str, dict[str, Any]] = {
     "dev": {
         "tracking": "app",
-        "options": {"tags": {"team": "forecast"}, "prediction_starts": {"provisioned": 1}, "machine_log": "errors"},
+        "options": {
+            "tags": {"team": "forecast"},
+            "prediction_starts": {"provisioned": 1},
+            "machine_log": "errors",
+            "dashboards": True,
+        },
     },
     "prod": {
         "tracking": "server",
