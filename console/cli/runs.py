@@ -86,7 +86,8 @@ def runs(
         return {
             "run": run.name if json else short[run.arn],
             "machine": run.machine,
-            "status": run.status,
+            # A run that reached its end without its result: no row accepted, or a model that was refused.
+            "status": "REFUSED" if ended.is_refused and not json else run.status,
             "outcome": ended.line if json or execution.is_good else execution.failure[:FAILURE],
             "started": run.started,
             "seconds": None if run.seconds is None else round(run.seconds, 1),

@@ -46,7 +46,8 @@ def _outcome(run: Execution, _: Sequence[ReasonCount]) -> Outcome:
     left = planned.days_left_out if planned else 0
     older = [f"decisions of {count(left, 'day')} before the first window left out"] if left else []
     windows = "window" if published.judged == 1 else "windows"
-    return Outcome(text=", ".join([f"{published.judged} {windows} judged", *findings, *older]))
+    refused = [f"{share:.2%} of the rows of {feed} refused" for feed, share in published.refused.items() if share]
+    return Outcome(text=", ".join([f"{published.judged} {windows} judged", *findings, *refused, *older]))
 
 
 def _noun(alarm: str) -> str:

@@ -12,13 +12,15 @@ from millrace.messages.monitor import REPORT_FILE, MetricsPublished, PlannedStat
 from millrace.monitoring.alarms import ratios, starters
 from millrace.settings.environment import Environment
 from millrace.state.cursors import StoredCursors
+from millrace.state.refused_rows import RefusedRows
 from millrace.state.table import StateTable
 
 SETTINGS = Environment.parse()
 NAMES = SETTINGS.names
 LOGGER = Logger()
 S3, CLOUDWATCH = boto3.client("s3"), boto3.client("cloudwatch")
-CURSORS = StoredCursors(StateTable(boto3.client("dynamodb"), NAMES))
+STATE = StateTable(boto3.client("dynamodb"), NAMES)
+CURSORS, REFUSED = StoredCursors(STATE), RefusedRows(STATE)
 
 
 @LOGGER.inject_lambda_context
@@ -41,6 +43,7 @@ def handler(call: StepInput[PlannedState]) -> MetricsPublished:
         ratios=ratios(report),
         ask_guard=bool(alarms),
         alarms=alarms,
+        refused=REFUSED.shares(),
     )
     LOGGER.info("published", extra=published.model_dump(mode="json"))
     return published

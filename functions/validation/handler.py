@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import boto3
 from aws_lambda_powertools import Logger
+from aws_lambda_powertools.metrics import EphemeralMetrics, MetricUnit
 
 from functions.validation.shards import Shards, stage, stage_with_past
 from millrace.artefact.batch import CONTENT_TYPE
@@ -29,8 +30,10 @@ from millrace.features import catalogue as encoders
 from millrace.messages.envelope import StepInput, handles
 from millrace.messages.ingest import Committed, CommittedDrops, DropGroup, IngestState, ParsedDrop, Staging
 from millrace.messages.score import Sharded, ShardedDrop
+from millrace.operations.alarms import REFUSED_DROPS, REFUSED_ROWS, REFUSED_SHARE
 from millrace.settings.validation import ValidationSettings
 from millrace.state.pointers import ReleasePointers
+from millrace.state.refused_rows import RefusedRows
 from millrace.state.table import StateTable
 from millrace.workload.load import load_workload
 
@@ -47,7 +50,8 @@ HISTORIES = encoders.histories(encoders.declare(PREDICTION.features, SCORING))
 BUCKET = NAMES.platform.bucket("lake")
 LOGGER = Logger()
 S3 = boto3.client("s3")
-POINTERS = ReleasePointers(StateTable(boto3.client("dynamodb"), NAMES))
+STATE = StateTable(boto3.client("dynamodb"), NAMES)
+POINTERS, REFUSED = ReleasePointers(STATE), RefusedRows(STATE)
 
 
 @LOGGER.inject_lambda_context
@@ -58,7 +62,33 @@ def handler(call: StepInput[IngestState]) -> CommittedDrops | Sharded:
         drops = [fetch(drop, call.state.detail.feed, Path(folder)) for drop in call.state.ingested.parsed]
         answer = shard(drops, call.run) if call.state.detail.feed == "scoring" else commit(drops, call.state.detail)
     LOGGER.info("validated", extra=answer.model_dump())
+    judge_refused(call.state.detail.feed, answer)
     return answer
+
+
+def judge_refused(feed: Feed, answer: CommittedDrops | Sharded) -> None:
+    """Compare the share of refused rows with the usual one. Publish the metrics that the alarms watch, if a row was
+    refused."""
+    accepted = [one.rows_accepted if isinstance(one, Committed) else one.accepted for one in answer.drops]
+    refused = [one.rows_quarantined if isinstance(one, Committed) else one.quarantined for one in answer.drops]
+    rows = sum(accepted) + sum(refused)
+    ratio = REFUSED.ratio(feed, rows=rows, refused=sum(refused), declared=WORKLOAD.monitors.refused_share)
+    if not any(refused):
+        return
+    drops = sum(bad > 0 and not good for good, bad in zip(accepted, refused, strict=True))
+    publish({REFUSED_SHARE: ratio, REFUSED_DROPS: drops, REFUSED_ROWS: sum(refused)})
+    for reason, count in together(*(one.reasons for one in answer.drops)).items():
+        publish({REFUSED_ROWS: count}, Reason=reason)
+
+
+def publish(figures: Mapping[str, float], **dimensions: str) -> None:
+    """Publish metrics of the workload."""
+    metrics = EphemeralMetrics(service="")  # else powertools adds a dimension "service" beside ours
+    for name, value in {"Workload": SETTINGS.workload, **dimensions}.items():
+        metrics.add_dimension(name, value)
+    for name, figure in figures.items():
+        metrics.add_metric(name, MetricUnit.NoUnit, figure)
+    metrics.flush_metrics()
 
 
 @dataclass(frozen=True, kw_only=True)

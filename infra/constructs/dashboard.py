@@ -50,6 +50,7 @@ def _body(context: Context) -> dict[str, Any]:
             context, "Share of requests with 5xx", [_live(names, "Invocation5XXErrors")], stat="Average", at=MOST_5XX
         ),
         _chart(context, "Rows without a model's answer", [_own(names, name) for name in UNANSWERED], stat="Sum"),
+        _chart(context, "Refused rows of drops", [_own(names, "RefusedRows")], stat="Sum"),
         _chart(context, "Age of data, share of what the contract allows", [_own(names, name) for name in AGES], at=1),
         _chart(context, "Dead letters", _queues(names, "dead-letters"), at=ALARMS["dead-letters"].threshold),
         _chart(context, "Age of the oldest message, s", _queues(names, *OLDEST), at=ALARMS["oldest-drop"].threshold),

@@ -158,7 +158,7 @@ class IngestionStack(WorkloadStack):
                 iceberg.database(names).may("GetDatabase"),
                 iceberg.tables(names, *TABLES).may("GetTable", "CreateTable", "UpdateTable"),
                 iceberg.remove_manifests(names, *TABLES),
-                state_table.own_items(names).may("GetItem"),
+                state_table.own_items(names).may("GetItem", "UpdateItem"),
             ],
             timeout_s=900,
             memory_mb=TABLE_MEMORY_MB,

@@ -107,7 +107,7 @@ class MonitoringStack(WorkloadStack):
             description="What a monitor run found becomes metrics; the cursors move",
             settings=Environment(**context.environment()),
             statements=[
-                state_table.own_items(names).may("PutItem"),
+                state_table.own_items(names).may("PutItem", "Query"),
                 LAKE.read(names, "monitor"),
                 alarms.named(names, *starters()).may("DescribeAlarms"),
                 alarms.put_metrics(names.platform.metrics),

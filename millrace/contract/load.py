@@ -96,10 +96,10 @@ def read_document(path: Path) -> dict[str, Any]:
         raise WorkloadError(where=where, field="(file)", expected="a file", came="none") from None
     except yaml.MarkedYAMLError as error:
         raise _no_yaml(error, where) from None
-    except (yaml.YAMLError, ValueError, TypeError, AttributeError, KeyError, RecursionError) as error:
-        # YAML's reader raises ValueError for a date that no calendar has, AttributeError for `!!timestamp x` and
-        # KeyError for `!!bool x`. The digest fails for a value that holds itself, for a key that is no text and for
-        # values nested too deep.
+    except (yaml.YAMLError, ValueError, TypeError, AttributeError, LookupError, RecursionError) as error:
+        # YAML's reader raises ValueError for a date that no calendar has, AttributeError for `!!timestamp x`, KeyError
+        # for `!!bool x` and IndexError for `!!int ''`. The digest fails for a value that holds itself, for a key that
+        # is no text and for values nested too deep.
         raise WorkloadError(where=where, field="(file)", expected="YAML", came=str(error)) from None
     if not isinstance(document, dict):
         raise WorkloadError(where=where, field="(file)", expected="a mapping", came=document)

@@ -24,7 +24,7 @@ HEAD_BYTES = 65_536
 """How many bytes of a file are read to find its format."""
 KNOWN = named(FORMATS.values())
 NOT_TEXT = {
-    b"\x1f\x8b": "a gzip file",
+    b"\x1f\x8b": "a gzip file: unpack it with gunzip, or send Parquet, which is compressed",
     b"PK\x03\x04": "a zip file, as a workbook of Excel is one: save its sheet as CSV",
     b"\xd0\xcf\x11\xe0": "a file of an old Office: save a sheet of Excel as CSV",
     b"\x28\xb5\x2f\xfd": "a zstandard file",
@@ -130,8 +130,9 @@ def format_of(head: bytes) -> str:
     # JSON lines: at least half of the lines are whole objects. A broken first line proves nothing, it is quarantined
     # alone. In a list of objects each line but the last ends with a comma, so it is no whole object.
     lines = [line.strip() for line in head.split(b"\n") if line.strip()]
-    is_list = lines[0].startswith(b"[") and not _is_json(lines[0])
-    if not is_list and 2 * sum(line.startswith(b"{") and _is_json(line) for line in lines) >= len(lines):
+    is_whole = [line.startswith(b"{") and _is_json(line) for line in lines]
+    is_list = lines[0].startswith(b"[") and not any(is_whole[:-1])
+    if not is_list and 2 * sum(is_whole) >= len(lines):
         return "jsonlines"
     # A NUL in the first line means that the file is no text. Further down it only costs its own line.
     if b"\0" in head.partition(b"\n")[0]:

@@ -78,7 +78,7 @@ class MetricsPublished(Message):
     """The answer of the function `publish_metrics`.
 
     {"judged": 4, "ratios": {"input-drift": 1.37, "error": null}, "ask_guard": true,
-     "alarms": ["millrace-local-electricity-input-drift"]}"""
+     "alarms": ["millrace-local-electricity-input-drift"], "refused": {"labels": 0.0041}}"""
 
     judged: int
     """Windows whose input was judged."""
@@ -90,6 +90,8 @@ class MetricsPublished(Message):
     CloudWatch then reports no change of state, so the machine itself asks the guard for a retraining."""
     alarms: tuple[str, ...]
     """The names of the alarms that stay in ALARM."""
+    refused: dict[str, float] = Field(default_factory=dict)
+    """By feed: the usual share of refused rows (`millrace.state.refused_rows`)."""
 
 
 class PlannedState(ExecutionInput):

@@ -31,6 +31,9 @@ USD_PER_COMPOSITE = 0.50
 """The price of a composite alarm a month."""
 AUDIT_AGE = "AuditAge"
 """The metric for how long a record has been in the audit table without a link of the chain, in milliseconds."""
+REFUSED_DROPS, REFUSED_SHARE, REFUSED_ROWS = "RefusedDrops", "RefusedShare", "RefusedRows"
+"""The metrics of validation: drops without a good row, the refused share of a run's rows ÷ its bound, and refused rows,
+also by the dimension `Reason`. A run without a refused row publishes none, since each costs by the month."""
 LEAST_REQUESTS = 20
 """The least requests of a period for which errors and latency of an endpoint are judged.
 
@@ -121,6 +124,17 @@ ALARMS: dict[str, OperationsAlarm[WorkloadNames]] = {
         description="a drop has been in its queue for half an hour without being taken or put back",
         metrics=lambda names: (_queue("ApproximateAgeOfOldestMessage", names.queue("drops")),),
         threshold=1800,
+    ),
+    "refused-drops": OperationsAlarm(
+        severity="act",
+        description="every row of a drop was refused: its sender writes something else than the contract says",
+        metrics=lambda names: (own_metric(names, REFUSED_DROPS, "Sum"),),
+    ),
+    "refused-share": OperationsAlarm(
+        severity="look",
+        description="a larger share of a drop's rows was refused than is declared, and than three times the usual one",
+        metrics=lambda names: (own_metric(names, REFUSED_SHARE, "Maximum"),),
+        threshold=1,
     ),
 }
 """The alarms of each workload, by their names as `WorkloadNames.alarm` takes them."""

@@ -9,6 +9,7 @@ Only the module named beside a key reads or writes its items. pk is the workload
     group#<execution> `claims`
     retraining        `retraining`
     cursor#<name>     `cursors`
+    refused#<feed>    `refused_rows`
     reported#<execution> `reported_failures`
     spend#<yyyy-mm>   `budget`
     audit-chain       `audit_lag`
@@ -110,21 +111,22 @@ class StateTable:
         expression: str,
         values: Mapping[str, Attribute],
         *,
-        condition: str,
+        condition: str | None = None,
         attributes: Mapping[str, str] | None = None,
     ) -> bool:
         """Update the item by DynamoDB's update expression. Returns False, and changes nothing, if the condition fails.
 
         `values` holds the `:value` of both expressions. `attributes` says which attribute a `#name` in them means."""
         named = {"ExpressionAttributeNames": attributes} if attributes else {}
+        guarded = {"ConditionExpression": condition} if condition else {}
         try:
             self._client.update_item(
                 TableName=self._table,
                 Key=self._key(sort),
                 UpdateExpression=expression,
-                ConditionExpression=condition,
                 ExpressionAttributeValues=values,
                 **named,
+                **guarded,
             )
         except self._client.exceptions.ConditionalCheckFailedException:
             return False

@@ -263,6 +263,8 @@ class Monitors(Section):
     """The error alarm is raised after this many windows in a row above the bound."""
     label_delay_hours: Positive | None = None
     """The hours after a decision's event time in which its label must come. None: labels may come at any time."""
+    refused_share: Annotated[float, Field(gt=0, le=1)] = 0.05
+    """The share of refused rows that a drop may have without an alarm, if three times the usual share is less."""
 
 
 class Retraining(Section):

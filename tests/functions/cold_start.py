@@ -32,6 +32,7 @@ def set_variables(monkeypatch: pytest.MonkeyPatch, *, names: WorkloadNames = NAM
         "AWS_SECRET_ACCESS_KEY": "x",
         "AWS_DEFAULT_REGION": names.platform.region,
         "POWERTOOLS_SERVICE_NAME": names.workload,
+        "POWERTOOLS_METRICS_NAMESPACE": names.platform.metrics,
         "MILLRACE_STAGE": names.platform.stage,
         "MILLRACE_ACCOUNT": names.platform.account,
         "MILLRACE_REGION": names.platform.region,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 from datetime import datetime
 from typing import Any
 
@@ -290,3 +291,27 @@ def test_when_none_of_the_drops_can_become_rows_all_are_rejected(ingest: Any) ->
     assert (answer["outcome"], answer["parsed"]) == ("rejected", [])
     assert [one["reason"] for one in answer["rejected"]] == ["empty", "foreign"]
     assert {one["feed"] for one in answer["rejected"]} == {"training"}
+
+
+def published(text: str) -> dict[str, float]:
+    """The metrics in the log, by name, with a reason behind it: `RefusedRows range`."""
+    lines = [json.loads(line) for line in text.splitlines() if '"_aws"' in line]
+    return {
+        " ".join([metric["Name"], *filter(None, [line.get("Reason")])]): line[metric["Name"]][0]
+        for line in lines
+        for metric in line["_aws"]["CloudWatchMetrics"][0]["Metrics"]
+    }
+
+
+def test_a_drop_without_a_good_row_is_a_metric_of_its_own(
+    ingest: Any, sample: pa.Table, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A class that became a text costs every row. A good drop publishes nothing."""
+    ingest.run("training", "good.parquet", parquet(sample.slice(0, 480)))
+    assert published(capsys.readouterr().out) == {}
+    bad = [f'{{"timestamp": "1996-05-{day:02}T00:00:00", "class": "up"}}' for day in range(1, 31)]
+    answer = ingest.run("labels", "bad.jsonl", "\n".join(bad).encode())
+    assert (answer["rows_accepted"], answer["rows_quarantined"]) == (0, 30)
+    found = published(capsys.readouterr().out)
+    assert (found["RefusedDrops"], found["RefusedRows"], found["RefusedRows type"]) == (1, 30, 30)
+    assert found["RefusedShare"] == pytest.approx(1 / 0.05)

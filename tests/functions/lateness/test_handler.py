@@ -77,10 +77,8 @@ def test_an_event_is_put_for_labels_that_are_late(
     load: Load,
     event: Event,
     capsys: pytest.CaptureFixture[str],
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """840 hours behind the end of the 25th of May it is the 30th of June, behind that of the 26th the 1st of July."""
-    monkeypatch.setenv("POWERTOOLS_METRICS_NAMESPACE", aws.names.platform.metrics)
     queue = watched_bus(aws)
     aws.put(f"s3://{aws.names.platform.bucket('lake')}/{prefix('electricity', day)}x.jsonl", "")
     (age,) = load("lateness")(event("lateness", as_of="1997-06-30T05:00:00Z"))["ages"]

@@ -78,7 +78,6 @@ def queue_url(monkeypatch: pytest.MonkeyPatch, endpoint: Endpoint, workload: str
         monkeypatch,
         names=names,
         AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME=endpoint.url,
-        POWERTOOLS_METRICS_NAMESPACE=NAMES.platform.metrics,
     )
     with mock_aws():
         url = boto3.client("sqs").create_queue(QueueName=names.queue("decisions"))["QueueUrl"]

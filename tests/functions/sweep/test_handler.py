@@ -334,9 +334,8 @@ def test_a_lease_that_a_sweep_could_not_give_back_is_freed(aws, sweep):
     assert aws.leases.find("release") is None
 
 
-def test_a_record_that_the_chain_lacks_is_a_metric_of_the_stage(aws, sweep, capsys, monkeypatch):
+def test_a_record_that_the_chain_lacks_is_a_metric_of_the_stage(aws, sweep, capsys):
     """However it is kept from the chain; without one there is no metric, which would cost."""
-    monkeypatch.setenv("POWERTOOLS_METRICS_NAMESPACE", aws.names.platform.metrics)
     sweep()
     sweep(3)
     assert "AuditAge" not in capsys.readouterr().out

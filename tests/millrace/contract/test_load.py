@@ -162,7 +162,7 @@ def test_the_contract_and_objects_that_are_not_read_may_have_custom_properties(f
     assert check_contract(folder).rows.names
 
 
-@pytest.mark.parametrize("text", ["", "[]", "a: [", "5", "a: !!timestamp x", "a: !!bool maybe"])
+@pytest.mark.parametrize("text", ["", "[]", "a: [", "5", "a: !!timestamp x", "a: !!bool maybe", "a: !!int ''"])
 def test_a_file_that_is_no_contract(text: str, folder: Path) -> None:
     (folder / "contract.yaml").write_text(text)
     with pytest.raises(

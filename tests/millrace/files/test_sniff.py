@@ -21,7 +21,7 @@ from millrace.errors import DropError
 from millrace.files import csv
 from millrace.files.lines import BOM, blocks
 from millrace.files.parsed import Limits, Parsed
-from millrace.files.sniff import read_drop
+from millrace.files.sniff import format_of, read_drop
 from tests.fuzz import examples
 from tests.millrace.files.conftest import Read
 
@@ -519,3 +519,21 @@ def test_columns_that_may_all_be_missing_are_named_as_such(read: Read) -> None:
     table = Table(name="rows", columns=(Column(name="a", kind="string"), Column(name="b", kind="string")))
     with pytest.raises(DropError, match="expected the columns some of a, b, got the line"):
         read(b"x,y\n1,2\n", table)
+
+
+@pytest.mark.parametrize(
+    ("text", "is_lines"),
+    [
+        (b'[1,2\n{"k": 1}\n{"k": 2}\n', True),
+        (b'[{"k": 1},\n{"k": 2}]\n', False),
+        (b'[\n{"k": 1},\n{"k": 2}\n]\n', False),
+        (b'[{"k": 1},\n{"k": 2}', False),
+    ],
+)
+def test_a_broken_first_line_with_a_bracket_is_no_list(text: bytes, is_lines: bool) -> None:
+    """Whole objects below it tell it from a list, whose lines end with a comma."""
+    if is_lines:
+        assert format_of(text) == "jsonlines"
+    else:
+        with pytest.raises(DropError, match="a JSON list"):
+            format_of(text)
