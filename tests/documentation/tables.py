@@ -31,7 +31,15 @@ from millrace.models.parameters import Parameters
 from millrace.monitoring.alarms import monitor_alarms
 from millrace.monitoring.statistics.catalogue import STATISTICS
 from millrace.names import Platform, WorkloadNames
-from millrace.operations.alarms import ALARMS, COMPOSITE, ENDPOINT_ALARMS, SERVING, STAGE_ALARMS, USD_PER_COMPOSITE
+from millrace.operations.alarms import (
+    ALARMS,
+    COMPOSITE,
+    ENDPOINT_ALARMS,
+    SERVING,
+    STAGE_ALARMS,
+    USD_PER_COMPOSITE,
+    USD_PER_METRIC,
+)
 from millrace.operations.dead_letters import DEAD_LETTERS, EVENTS_HOLD, dead
 from millrace.operations.notices import NOTICES
 from millrace.tasks.catalogue import TASKS
