@@ -16,7 +16,7 @@ from constructs import Construct
 from infra.context import Context
 from millrace.monitoring import alarms as monitors
 from millrace.names import MACHINES, VARIANT, WorkloadNames
-from millrace.operations.alarms import ALARMS, ENDPOINT_ALARMS, own_metric
+from millrace.operations.alarms import ALARMS, ENDPOINT_ALARMS, REFUSED_DROPS, REFUSED_SHARE, own_metric
 
 WIDTH, HEIGHT, COLUMNS = 8, 6, 3
 """Width and height of a widget in the dashboard's grid of 24 columns, and widgets in a row."""
@@ -50,7 +50,7 @@ def _body(context: Context) -> dict[str, Any]:
             context, "Share of requests with 5xx", [_live(names, "Invocation5XXErrors")], stat="Average", at=MOST_5XX
         ),
         _chart(context, "Rows without a model's answer", [_own(names, name) for name in UNANSWERED], stat="Sum"),
-        _chart(context, "Refused rows of drops", [_own(names, "RefusedRows")], stat="Sum"),
+        _chart(context, "Drops without a good row, and the refused share over its bound", _refused(names), at=1),
         _chart(context, "Age of data, share of what the contract allows", [_own(names, name) for name in AGES], at=1),
         _chart(context, "Dead letters", _queues(names, "dead-letters"), at=ALARMS["dead-letters"].threshold),
         _chart(context, "Age of the oldest message, s", _queues(names, *OLDEST), at=ALARMS["oldest-drop"].threshold),
@@ -60,7 +60,7 @@ def _body(context: Context) -> dict[str, Any]:
 
 
 FAILURES = ("ExecutionsFailed", "ExecutionsTimedOut", "ExecutionsAborted")
-CHARTED = ("intake", "ingestion", "validation", "prediction")
+CHARTED = ("intake", "prediction")
 OLDEST = ("oldest-drop", "late-decisions")
 UNANSWERED = ("Fallbacks", "Unavailable", "RejectedRows")
 AGES = ("RowsAge", "LabelsAge")
@@ -106,6 +106,10 @@ def _metric(namespace: str, name: str, dimensions: Mapping[str, str], **options:
 def _own(names: WorkloadNames, name: str) -> list[Any]:
     watched = own_metric(names, name, "")
     return _metric(watched.namespace, watched.name, watched.dimensions)
+
+
+def _refused(names: WorkloadNames) -> Metrics:
+    return [_own(names, name) for name in (REFUSED_DROPS, REFUSED_SHARE)]
 
 
 def _monitors(names: WorkloadNames, alarms: Mapping[str, monitors.RatioAlarm | monitors.CountAlarm]) -> Metrics:

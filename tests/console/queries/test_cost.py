@@ -281,7 +281,7 @@ def test_the_mlflow_that_runs_are_recorded_in_costs_by_the_hour(
             described = {"TrackingServerSize": size, "IsActive": state}
             sagemaker.add_response("describe_mlflow_tracking_server", described, {"TrackingServerName": "shared"})
         lines = mlflow_lines(Environment(platform=DEV.platform, client=clients.__getitem__), DEV)
-    assert [line.usd or 0 for line in lines] == pytest.approx(usd)
+    assert [line.usd for line in lines] == pytest.approx(usd)
     assert {line.billed for line in lines} <= {"monthly for all"}
 
 

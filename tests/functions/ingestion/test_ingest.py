@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from millrace.contract.validate import Validator
-from millrace.datasets import commits
+from millrace.datasets import changes
 from millrace.datasets.tables import Lake
 from millrace.workload.load import load_workload
 from tests.millrace.datasets.conftest import WORKLOAD
@@ -165,14 +165,14 @@ def test_rows_that_another_run_commits_first_are_quarantined(
     """Another drop with half of the keys wins while this one commits: the loser compares the keys again."""
     payload = ingest.drop("training", "late.parquet", parquet(sample.slice(0, 48)))
     ingest.step("ingestion", payload)
-    commit, others = commits._Attempt.commit, [sample.slice(24, 48)]
+    commit, others = changes.Attempt.commit, [sample.slice(24, 48)]
 
     def late(attempt: Any) -> bool:
         if others:
             assert ingest.run("training", "first.parquet", parquet(others.pop()))["rows_accepted"] == 48
         return commit(attempt)
 
-    monkeypatch.setattr(commits._Attempt, "commit", late)
+    monkeypatch.setattr(changes.Attempt, "commit", late)
     answer = ingest.step("validation", payload)
     assert (answer["rows_accepted"], answer["rows_quarantined"], answer["rows_total"]) == (24, 24, 72)
     assert ingest.step("validation", payload) == answer
@@ -186,14 +186,14 @@ def test_another_commit_out_of_reach_judges_nothing_again(
 ) -> None:
     payload = ingest.drop("training", "late.parquet", parquet(sample.slice(0, 48)))
     ingest.step("ingestion", payload)
-    commit, others = commits._Attempt.commit, [sample.slice(96, 48)]
+    commit, others = changes.Attempt.commit, [sample.slice(96, 48)]
 
     def late(attempt: Any) -> bool:
         if others:
             ingest.run("training", "first.parquet", parquet(others.pop()))
         return commit(attempt)
 
-    monkeypatch.setattr(commits._Attempt, "commit", late)
+    monkeypatch.setattr(changes.Attempt, "commit", late)
     judged: list[int] = []
     judge = Validator.judge
     monkeypatch.setattr(Validator, "judge", lambda self, part: (judged.append(part.num_rows), judge(self, part))[1])
