@@ -92,8 +92,14 @@ class Machine:
 
 
 def read(folder: Path) -> list[Stack]:
-    """The stacks of an assembly folder, as `cdk synth` leaves it. Raises FileNotFoundError if it has no template."""
+    """The stacks of an assembly folder, as `cdk synth` leaves it. Raises FileNotFoundError if it has no template.
+
+    The manifest names them: the CDK leaves templates of an earlier synthesis in the folder."""
     templates = sorted(folder.glob("*.template.json"))
+    if (manifest := folder / "manifest.json").is_file():
+        artifacts = json.loads(manifest.read_text())["artifacts"].values()
+        named = {one["properties"]["templateFile"] for one in artifacts if one["type"] == "aws:cloudformation:stack"}
+        templates = [path for path in templates if path.name in named]
     if not templates:
         raise FileNotFoundError(f"{folder}: expected *.template.json of an assembly, found none")
     return [

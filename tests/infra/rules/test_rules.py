@@ -152,3 +152,11 @@ def test_the_command_says_what_is_broken(assemblies: dict[str, Path], tmp_path: 
 def test_a_folder_without_templates_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match=r"expected \*\.template\.json of an assembly, found none"):
         read(tmp_path)
+
+
+def test_a_template_of_an_earlier_synthesis_is_not_read(tmp_path: Path) -> None:
+    for name in ("now", "before"):
+        (tmp_path / f"{name}.template.json").write_text("{}")
+    artifact = {"type": "aws:cloudformation:stack", "properties": {"templateFile": "now.template.json"}}
+    (tmp_path / "manifest.json").write_text(json.dumps({"artifacts": {"now": artifact}}))
+    assert [stack.name for stack in read(tmp_path)] == ["now"]
