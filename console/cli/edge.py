@@ -36,7 +36,9 @@ def export(
     int8: Int8 = False,
     max_loss: MaxLoss = 0.05,
 ) -> None:
-    """Write a version's graph, encoders and digests to a folder, for a device with ONNX Runtime and no cloud.
+    """Write a version's graph to a folder with how its encoders are fitted, and with digests of both.
+
+    ONNX Runtime answers with the graph alone; the device's own code turns a row into tensors, as model.json says.
 
     With --int8 the graph is quantized; error, time of a row and size are measured beside float32 on the test rows of
     the version's run, and a package whose error grew by more than --max-loss of it is refused.

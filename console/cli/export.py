@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
 ENDINGS = (".parquet", ".csv", ".jsonl")
 ROW_GROUP_ROWS = 10_000
-FORMULA = ("=", "+", "-", "@", "\t", "\r")
+FORMULA = re.compile(r"[\t\r]|\s*[=+\-@＝＋－＠]")
 """A spreadsheet takes a text that begins so for a formula."""
 
 Row = Mapping[str, Any]
@@ -80,7 +81,7 @@ def _parquet(path: Path, schema: pa.Schema) -> Iterator[Write]:
 def _csv(path: Path, schema: pa.Schema) -> Iterator[Write]:
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, schema.names)
-        writer.writeheader()
+        writer.writerow({name: _as_text(name) for name in schema.names})
         yield lambda row: writer.writerow({name: _as_text(cell) for name, cell in row.items()})
 
 
@@ -93,7 +94,7 @@ def _as_text(cell: Any) -> Any:
         return json.dumps(cell, ensure_ascii=False, default=in_json)
     if isinstance(cell, bytes):
         return in_json(cell)
-    if not isinstance(cell, str) or not cell.startswith(FORMULA):
+    if not isinstance(cell, str) or not FORMULA.match(cell):
         return cell
     # A number such as -1 or +4.2 begins like a formula, and stays.
     try:

@@ -8,6 +8,11 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 
+POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
+"""What a page may load: nothing but its own style and pictures. It has no script, and none that came in runs.
+
+https://developer.mozilla.org/en-US/docs/Web/HTTP/Reference/Headers/Content-Security-Policy"""
+
 
 def template(name: str, **filters: Callable[..., Any]) -> Template:
     """The template of this name. Every value is escaped, and a value that is missing is an error."""
@@ -19,4 +24,5 @@ def template(name: str, **filters: Callable[..., Any]) -> Template:
         lstrip_blocks=True,
     )
     environment.filters.update(filters)
+    environment.globals["policy"] = POLICY
     return environment.get_template(name)

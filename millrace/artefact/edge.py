@@ -1,4 +1,4 @@
-"""Writes an edge package: a folder with all that a device needs to answer with a version, without a cloud.
+"""Writes an edge package: a version's graph and how its encoders are fitted, for a device without a cloud.
 
 model.onnx     the graph, in float32 or int8
 model.json     the `Description`: encoders, task, rows per pass, and the graph's digest

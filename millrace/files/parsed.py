@@ -22,6 +22,10 @@ HOW_TO_NAME = (
 )
 
 
+HINT = 3
+"""Characters of a name that are shown where none is the contract's: enough to find the line, too few for a person."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Parsed:
     """A part of a drop: each of its rows is either in `rows` or in `unparsable`."""
@@ -77,7 +81,9 @@ def check_header(names: Sequence[str], table: Table) -> list[str]:
     # None stands for a name that is not known, "" for a column that is not read.
     found = [known.get(name) for name in names]
     if not any(found):
-        raise DropError(Reason.FOREIGN, expected=f"the columns {expected}", got=f"the line {truncate(','.join(names))}")
+        # Such a line may be a row of a file without names, with values of people.
+        shown = truncate(", ".join(f"{name[:HINT]}…" if len(name) > HINT else name for name in names))
+        raise DropError(Reason.FOREIGN, expected=f"the columns {expected}", got=f"{len(names)} other names, {shown}")
     there = {name for name in found if name}
     absent = [column for column in table.columns if column.name not in there and not column.is_generated]
     missing = [column.name_in_file for column in absent if column.is_expected]

@@ -45,7 +45,7 @@ LIMITS = """\
   policies with their conditions, the receiver's own policy, the customer key's, trust and `iam:PassRole`. What a
   service would do under a role that it is handed (interfaces, images, rules, logs) is checked when it is handed over;
   what the tables call granted (traces, the first use of a service) is never checked.
-- **The loop flows.** Events, queues with dead letters, retries, task tokens, redrive, schedules and alarms carry a file
+- **The loop flows.** Events, queues with dead letters, retries, redrive, schedules and alarms carry a file
   from its bucket to a released model and on to the next training.
 - **The code has what it needs.** A function sees its bundle, its layers and the SDK, a container sees what its
   Dockerfile copies, and both speak the contracts of Lambda and SageMaker.

@@ -43,6 +43,9 @@ def test_each_format_holds_the_same(tmp_path: Path) -> None:
         ("-17.5", "-17.5"),
         ("+3e2", "+3e2"),
         ("a=1", "a=1"),
+        ("\n=1+1", "'\n=1+1"),
+        (" =1+1", "' =1+1"),
+        ("＝1+1", "'＝1+1"),
     ],
 )
 def test_no_spreadsheet_runs_a_cell_of_a_csv_file(tmp_path: Path, cell: str, written: str) -> None:
@@ -53,6 +56,12 @@ def test_no_spreadsheet_runs_a_cell_of_a_csv_file(tmp_path: Path, cell: str, wri
     with (tmp_path / "rows.csv").open(newline="") as file:
         assert [found["reason"] for found in csv.DictReader(file)] == [written]
     assert json.loads((tmp_path / "rows.jsonl").read_text())["reason"] == cell
+
+
+def test_no_spreadsheet_runs_a_name_of_a_csv_file(tmp_path: Path) -> None:
+    schema = pa.schema([("=cmd|'/C calc'!A0", pa.int64()), ("plain", pa.int64())])
+    export([dict.fromkeys(schema.names, 1)], tmp_path / "rows.csv", schema)
+    assert (tmp_path / "rows.csv").read_text().splitlines() == ["'=cmd|'/C calc'!A0,plain", "1,1"]
 
 
 def test_a_list_is_json_in_a_csv_file(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
 from difflib import unified_diff
+from html import unescape
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -17,6 +18,7 @@ import pytest
 from console.pages.changes import changes
 from console.pages.page import PageLink, page
 from console.pages.summary import accepted_rows, summary
+from console.pages.template import POLICY
 from console.pages.timeline import timeline
 from console.queries.monitoring import MonitoredWindow
 from console.queries.report import WorkloadReport
@@ -27,7 +29,7 @@ from tests.recorded import compare, compare_folder
 VOID = {"meta", "link", "img"}
 PARTS = ["monitoring", "timeline", "drops", "models", "runs", "lineage", "cost"]
 RECORDED = Path(__file__).parents[1] / "recorded/pages"
-ASKS = r"(?:src|href|url)\s*[=(]\s*[\"']?(?!data:)[^\"')\s>]+|<script|@import|http-equiv|https?://"
+ASKS = r"(?:src|href|url)\s*[=(]\s*[\"']?(?!data:)[^\"')\s>]+|<script|@import|http-equiv=\"(?!Content-Security-Policy\")|https?://"
 
 
 class Outline(HTMLParser):
@@ -78,6 +80,8 @@ def test_no_page_asks_the_network_or_shows_markup_of_its_data(report: WorkloadRe
     html = page(VARIANTS[name](report))
     assert re.findall(ASKS, html) == []
     assert not re.search(r"<(north|b|price)>", html)
+    policies = re.findall(r'http-equiv="Content-Security-Policy" content="([^"]+)"', html)
+    assert [unescape(policy) for policy in policies] == [POLICY]
 
 
 @pytest.mark.parametrize(

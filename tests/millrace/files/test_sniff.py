@@ -517,7 +517,7 @@ def test_where_a_line_of_json_breaks_is_told_within_it(read: Read) -> None:
 
 def test_columns_that_may_all_be_missing_are_named_as_such(read: Read) -> None:
     table = Table(name="rows", columns=(Column(name="a", kind="string"), Column(name="b", kind="string")))
-    with pytest.raises(DropError, match="expected the columns some of a, b, got the line"):
+    with pytest.raises(DropError, match="expected the columns some of a, b, got"):
         read(b"x,y\n1,2\n", table)
 
 
@@ -537,3 +537,11 @@ def test_a_broken_first_line_with_a_bracket_is_no_list(text: bytes, is_lines: bo
     else:
         with pytest.raises(DropError, match="a JSON list"):
             format_of(text)
+
+
+def test_of_a_first_row_in_place_of_names_only_hints_are_shown(read: Read) -> None:
+    """Its cells may be of people, and the refusal stands in logs and on pages."""
+    table = Table(name="rows", columns=(Column(name="a", kind="string"),))
+    with pytest.raises(DropError) as refused:
+        read(b"Zoe Secretperson,zoe@example.org,55\n", table)
+    assert refused.value.got == "3 other names, 'Zoe…, zoe…, 55'"
