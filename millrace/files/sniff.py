@@ -131,7 +131,7 @@ def format_of(head: bytes) -> str:
     # alone. In a list of objects each line but the last ends with a comma, so it is no whole object.
     lines = [line.strip() for line in head.split(b"\n") if line.strip()]
     is_whole = [line.startswith(b"{") and _is_json(line) for line in lines]
-    is_list = lines[0].startswith(b"[") and not any(is_whole[:-1])
+    is_list = lines[0].startswith(b"[") and not _is_json(lines[0]) and not any(is_whole[:-1])
     if not is_list and 2 * sum(is_whole) >= len(lines):
         return "jsonlines"
     # A NUL in the first line means that the file is no text. Further down it only costs its own line.
