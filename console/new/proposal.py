@@ -25,10 +25,9 @@ from console.new.series import Series, find_series, without_rows
 from console.new.source import Source
 from console.new.spans import HELD_OUT, NO_NAIVE, Naive, Spans, find_spans, spans_without_time
 from console.new.still import standing_still
-from millrace.contract.future import up_to
 from millrace.contract.rules.image import ImageFormat
 from millrace.contract.rules.range import Range
-from millrace.contract.schema import LINE, Table, arrow_schema
+from millrace.contract.schema import LINE, Table, arrow_schema, up_to
 from millrace.contract.validate import validate
 from millrace.contract.violation import QuarantinedRow
 from millrace.errors import ConfigurationError

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from console.queries.table_files import read_metadata
-from millrace.datasets.columns import check_types, types_of
+from millrace.datasets.tables import check_types, types_of
 
 if TYPE_CHECKING:
     from console.environment import Environment

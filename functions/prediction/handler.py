@@ -16,8 +16,8 @@ from botocore.exceptions import BotoCoreError, ClientError
 from functions.prediction import decisions, endpoint, request
 from functions.prediction.endpoint import EndpointAnswer
 from functions.prediction.request import Admitted, Refusal
-from millrace.contract.future import up_to
 from millrace.contract.load import load_contract
+from millrace.contract.schema import up_to
 from millrace.decisions import captured
 from millrace.errors import EndpointRefusedError, RequestRefusedError
 from millrace.features import catalogue as encoders

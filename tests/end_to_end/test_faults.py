@@ -317,7 +317,7 @@ def test_a_training_that_loses_its_instance_goes_on_from_its_checkpoint(lived: L
     tried = history(lived, arn, "TaskScheduled", "taskScheduledEventDetails")
     names = [json.loads(task["parameters"]).get("TrainingJobName") for task in tried]
     jobs = [name for name in names if name]
-    assert jobs == [fresh.stem, f"{fresh.stem.removesuffix('-0-0')}-1-0"]
+    assert jobs == [fresh.stem, f"{fresh.stem}-on-demand"]
     assert sagemaker.describe_training_job(TrainingJobName=jobs[1])["TrainingJobStatus"] == "Completed"
     epochs = re.findall(r"^epoch=(\d+) ", fresh.with_stem(jobs[1]).read_text(), re.MULTILINE)
     assert epochs[0] == stopped[1], "the second job begins in the epoch in which the first one ended"

@@ -149,7 +149,9 @@ def test_cost(run: Run) -> None:
     """One run in May, for whose version the month's money was reserved."""
     may = json.loads(run("cost", "--month", "1997-05", "--json").stdout)
     lines = {line["what"]: line for line in may["lines"] if line["billed"] == "once"}
-    assert set(lines) == {"training", "processing", "functions", "endpoint"}, "nothing was scored by file in May"
+    assert set(lines) == {"training", "processing", "preflight", "functions", "endpoint"}, (
+        "nothing was scored by file in May"
+    )
     spent, endpoint = lines["training"], lines["endpoint"]
     assert spent["which"].endswith(", version 2")
     assert may["reserved_usd"] == pytest.approx(spent["reserved_usd"], abs=0.01)

@@ -21,7 +21,7 @@ from console.queries.table_files import read_metadata
 from console.queries.table_types import check_tables
 from millrace.contract.load import load_contract
 from millrace.contract.schema import Contract
-from millrace.datasets.columns import ICEBERG_TYPES
+from millrace.datasets.tables import ICEBERG_TYPES
 from millrace.errors import WorkloadError
 from millrace.names import Platform, WorkloadNames
 from tests.credentials import set_credentials
