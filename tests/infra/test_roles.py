@@ -29,7 +29,7 @@ def statements(templates: Templates, stage: str) -> dict[str, set[str]]:
 
 def _without_stage(part: Any, stage: str) -> str:
     text = json.dumps(part, sort_keys=True)
-    for name in (f"millrace-{stage}", f"millrace_{stage}", f"millrace{stage}"):
+    for name in (f"millrace-{stage}", f"millrace_{stage}", f"millrace{stage}", f"Millrace/{stage}"):
         text = text.replace(name, "millrace")
     return text
 

@@ -123,7 +123,7 @@ def test_two_stages_of_an_account_share_no_metric_and_no_log_group(assemblies: d
     dev, prod = (
         {metric for stack in read(assemblies[stage]) for metric in metrics(stack.template)} for stage in ("dev", "prod")
     )
-    assert {metric[1] for metric in dev} >= {"InputDrift", "Fallbacks", "AuditAge", "RowsAge"}
+    assert {metric[1] for metric in dev} >= {"InputDrift", "Fallbacks", "AuditAge", "RefusedShare"}
     assert {metric for metric in dev & prod if len(metric) > 2} == set()
     groups = (names(read(assemblies[stage]), "AWS::Logs::LogGroup", "LogGroupName") for stage in ("dev", "prod"))
     assert set.intersection(*groups) == set()
