@@ -107,7 +107,7 @@ The test `b` of `test_a.py` is written `a: b`.
 - any web page is answered, its preflight too
   web_pages: no_page_is_answered
 - small answers wait for an acknowledgement, those after `Expect: 100-continue` for a second
-  server: a_small_object_is_put_without_delay
+  server: a_client_is_told_to_go_on_before_it_sends_the_body
 - requests last for seconds while a few threads compute, and clients give up
   server: threads_take_turns_quickly
 - checksums make a put ten times slower
