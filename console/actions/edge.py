@@ -4,9 +4,14 @@ An int8 graph is compared with the float32 graph on the test rows. Axes: N rows,
 
 from __future__ import annotations
 
+import io
 import statistics
 import tempfile
 import time
+import zipfile
+from importlib.metadata import version as installed
+from importlib.util import find_spec
+from modulefinder import ModuleFinder
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,13 +21,13 @@ from console.queries.pinned_rows import read_pinned
 from console.queries.signatures import signing_key
 from millrace.artefact import graph
 from millrace.artefact.artefact import ARCHIVE, Artefact, read_archive
-from millrace.artefact.edge import ExportedVersion, GraphFigures, Int8Comparison, with_graph, write_package
+from millrace.artefact.edge import ExportedVersion, GraphFigures, Int8Comparison, Program, with_graph, write_package
 from millrace.artefact.inference import Model
 from millrace.artefact.int8 import fold, quantize
 from millrace.aws.objects import download
 from millrace.datasets.examples import LABEL, Examples
 from millrace.errors import ArtefactError
-from millrace.features.catalogue import encode
+from millrace.features.catalogue import encode, images
 from millrace.models.catalogue import FAMILIES
 from millrace.names import WorkloadNames
 from millrace.release.signatures import check_signature
@@ -61,7 +66,7 @@ def export_version(
     artefact = with_graph(registered, fold(registered.onnx))
     source = ExportedVersion(workload=names.workload, version=package.version, model_digest=registered.digest)
     if not int8:
-        return write_package(folder, artefact, source)
+        return write_package(folder, artefact, source, program=program(artefact))
     rows = read_pinned(s3, names, package.metadata["run"], artefact.description.features).examples
     return write_int8(folder, artefact, source, rows, max_loss=max_loss)
 
@@ -82,7 +87,25 @@ def write_int8(
             f"version {source.version}: int8: expected an error on the test rows at most {max_loss:.1%} above that of "
             f"float32, {compared.float32.error:.4g}, got {compared.int8.error:.4g} ({compared.loss:+.1%})"
         )
-    return write_package(folder, made, source, how=how, compared=compared)
+    return write_package(folder, made, source, program=program(made), how=how, compared=compared)
+
+
+def program(artefact: Artefact) -> Program:
+    """The code that answers with the artefact's graph: `jobs.serving.package` and all of ours that it imports."""
+    spec = find_spec("jobs")
+    root = Path(next(iter(spec.submodule_search_locations or ()))).parent if spec else Path()
+    # With this root as its only path it follows imports of our modules alone.
+    finder = ModuleFinder(path=[str(root)])
+    finder.run_script(str(root / "jobs" / "serving" / "package.py"))
+    archive = io.BytesIO()
+    with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as made:
+        files = (getattr(module, "__file__", None) for module in finder.modules.values())
+        for path in sorted(Path(file) for file in files if file):
+            name = "__main__.py" if path.name == "package.py" else str(path.relative_to(root))
+            # Without a time, so that the same version is the same bytes.
+            made.writestr(zipfile.ZipInfo(name), path.read_bytes(), zipfile.ZIP_DEFLATED)
+    wanted = ["numpy", "onnxruntime", *(["pillow"] if images(artefact.description.features) else [])]
+    return Program(archive=archive.getvalue(), requires={name: installed(name) for name in wanted})
 
 
 def method_of(artefact: Artefact) -> Int8:

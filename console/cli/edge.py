@@ -36,9 +36,9 @@ def export(
     int8: Int8 = False,
     max_loss: MaxLoss = 0.05,
 ) -> None:
-    """Write a version's graph to a folder with how its encoders are fitted, and with digests of both.
+    """Write a version to a folder that answers rows without a cloud: `python FOLDER/answer.pyz rows.jsonl`.
 
-    ONNX Runtime answers with the graph alone; the device's own code turns a row into tensors, as model.json says.
+    It holds the graph, how the encoders are fitted, a program for Python with numpy and onnxruntime, and digests.
 
     With --int8 the graph is quantized; error, time of a row and size are measured beside float32 on the test rows of
     the version's run, and a package whose error grew by more than --max-loss of it is refused.

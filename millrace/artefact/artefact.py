@@ -290,7 +290,7 @@ def _artefact(contents: Mapping[str, bytes], *, where: str, approved: str) -> Ar
     found = digest_of(members)
     if approved and found != approved:
         raise ArtefactError(f"{where}: expected the members that were approved, digest {approved}, got {found}")
-    description = _description(contents["model.json"], where=where)
+    description = read_description(contents["model.json"], where=where)
     for name, expected in (
         ("weights.safetensors", description.digests.weights),
         ("model.onnx", description.digests.onnx),
@@ -343,7 +343,7 @@ def _frozen(document: dict[str, Any]) -> FrozenModel:
     return FrozenModel(trained_until=document["trained_until"], weeks=tuple(weeks))
 
 
-def _description(content: bytes, *, where: str) -> Description:
+def read_description(content: bytes, *, where: str) -> Description:
     """The description that model.json holds. Raises ArtefactError for another document.
 
     It also holds the signature, which must be the signature of its features."""

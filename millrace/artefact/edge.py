@@ -2,7 +2,9 @@
 
 model.onnx     the graph, in float32 or int8
 model.json     the `Description`: encoders, task, rows per pass, and the graph's digest
-package.json   the version that the package was made of, the digests of both files, and the comparison with float32
+answer.pyz     a program that answers rows with both: Python and the packages that package.json names are all it needs
+package.json   the version that the package was made of, the fields of a row, the digests of the other files, and the
+               comparison with float32
 """
 
 from __future__ import annotations
@@ -13,7 +15,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from millrace.artefact.artefact import Artefact, description_document, digest
+from millrace.artefact.artefact import Artefact, description_document, digest, read_description
 from millrace.artefact.rows_per_pass import RowsPerPass
 from millrace.errors import ArtefactError
 
@@ -78,6 +80,16 @@ class ExportedVersion:
     """The digest of the archive's members, as the registry keeps it."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Program:
+    """The code that answers with a package."""
+
+    archive: bytes
+    """A zip with a `__main__.py`, which Python runs."""
+    requires: Mapping[str, str]
+    """The packages that it imports, each with the version that the graph was tried with."""
+
+
 def with_graph(artefact: Artefact, onnx: bytes, how: Int8 | None = None) -> Artefact:
     """The artefact with the graph `onnx` in place of its own; `how` says how that graph was quantized, if it was.
 
@@ -94,21 +106,24 @@ def write_package(
     artefact: Artefact,
     source: ExportedVersion,
     *,
+    program: Program,
     how: Int8 | None = None,
     compared: Int8Comparison | None = None,
 ) -> dict[str, Any]:
-    """Write the three files of a package, and return the content of package.json.
+    """Write the files of a package, and return the content of package.json.
 
     `how` and `compared` are given for an int8 graph alone. Raises ArtefactError if the folder is not empty."""
     # Checked before anything is written.
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise ArtefactError(f"{folder}: expected a folder that is empty or not there, got one with files, or a file")
     described = json.dumps(description_document(artefact.description), indent=1).encode()
-    files = {"model.onnx": artefact.onnx, "model.json": described}
+    files = {"model.onnx": artefact.onnx, "model.json": described, "answer.pyz": program.archive}
     document = {
         **asdict(source),
         "precision": "int8" if how else "float32",
         "method": how,
+        "inputs": list(artefact.description.inputs),
+        "requires": dict(program.requires),
         "digests": {name: digest(content) for name, content in files.items()},
         "compared": compared.to_document() if compared else None,
     }
@@ -116,3 +131,19 @@ def write_package(
     for name, content in (files | {PACKAGE_FILE: json.dumps(document, indent=1).encode()}).items():
         (folder / name).write_bytes(content)
     return document
+
+
+def read_package(folder: Path) -> tuple[Artefact, dict[str, Any]]:
+    """The graph and description of a package, and its package.json. Raises ArtefactError for a file that is missing,
+    or that is not the one of which package.json has the digest."""
+    try:
+        package = json.loads((folder / PACKAGE_FILE).read_bytes())
+        files = {name: (folder / name).read_bytes() for name in ("model.onnx", "model.json")}
+        expected = {name: package["digests"][name] for name in files}
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ArtefactError(f"{folder}: expected a package of `millrace export`, got {error!r}") from None
+    for name, content in files.items():
+        if (came := digest(content)) != expected[name]:
+            raise ArtefactError(f"{folder / name}: expected digest {expected[name]}, got {came}")
+    description = read_description(files["model.json"], where=str(folder))
+    return Artefact(description=description, weights=b"", onnx=files["model.onnx"], history=b""), package

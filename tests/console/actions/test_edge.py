@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -128,7 +130,9 @@ def test_a_package_of_eight_bits_is_measured_and_says_its_digests(
     folder = tmp_path / "edge"
     document = export_version(environment, NAMES, "1", folder, int8=True, max_loss=0.05)
     assert json.loads((folder / "package.json").read_bytes()) == document
-    assert document["digests"] == {name: digest((folder / name).read_bytes()) for name in ("model.onnx", "model.json")}
+    assert document["digests"] == {
+        name: digest((folder / name).read_bytes()) for name in ("model.onnx", "model.json", "answer.pyz")
+    }
     described = json.loads((folder / "model.json").read_bytes())
     assert described["digests"]["onnx"] == document["digests"]["model.onnx"]
     assert described["rows_per_pass"] == {"fewest": 1, "most": 1}, "a dynamic scale is that of all rows of a call"
@@ -170,6 +174,68 @@ def test_without_int8_the_graph_answers_as_the_version_s(
     assert (document["precision"], document["compared"]) == ("float32", None)
     with pytest.raises(ArtefactError, match="expected a folder that is empty or not there"):
         export_version(environment, NAMES, "1", tmp_path / "edge", int8=False, max_loss=0.05)
+
+
+ALONE = """
+import importlib.abc, runpy, sys
+from pathlib import Path
+
+class Only(importlib.abc.MetaPathFinder):
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] in ("boto3", "pyarrow", "pydantic", "console", "infra", "torch"):
+            raise ModuleNotFoundError(name)
+
+sys.meta_path.insert(0, Only())
+program = sys.argv[0] = sys.argv[1]
+del sys.argv[1]
+sys.path.insert(0, program)
+runpy.run_path(program, run_name="__main__")
+assert sys.modules["millrace"].__file__.startswith(program), "our code comes from the package alone"
+"""
+
+
+def answer_alone(folder: Path, rows: str) -> subprocess.CompletedProcess[str]:
+    """What the package's own program answers, with Python, numpy and onnxruntime."""
+    words = [sys.executable, "-I", "-c", ALONE, str(folder / "answer.pyz")]
+    return subprocess.run(words, input=rows, capture_output=True, text=True, cwd=folder, timeout=60)
+
+
+def test_a_device_answers_with_the_package_alone(environment: Environment, plant: Plant, tmp_path: Path) -> None:
+    artefact = good(plant)
+    register(plant, artefact, tmp_path)
+    folder = tmp_path / "edge"
+    document = export_version(environment, NAMES, "1", folder, int8=False, max_loss=0.05)
+    assert {*document["requires"]} == {"numpy", "onnxruntime"}
+    rows = plant_rows("binary").slice(0, 5).select(document["inputs"])
+    lines = [json.dumps({"id": number} | row) for number, row in enumerate(rows.to_pylist())]
+    lines.insert(3, json.dumps({"id": "bad"} | dict.fromkeys(document["inputs"], "x")))
+    done = answer_alone(folder, "\n".join(lines))
+    assert not done.returncode, done.stderr
+    answered = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [row["id"] for row in answered] == [0, 1, 2, "bad", 3, 4]
+    assert answered.pop(3)["rejected"]["came"] == '"x"'
+    made = with_graph(artefact, (folder / "model.onnx").read_bytes())
+    outputs = Model(made).outputs(encode(made.description.features, rows))
+    for name, expected in made.description.task.answers(outputs).items():
+        assert [row[name] for row in answered] == expected.tolist()
+    again = export_version(environment, NAMES, "1", tmp_path / "again", int8=False, max_loss=0.05)
+    assert again == document, "the same version is the same bytes"
+
+
+def test_a_device_is_told_the_line_that_is_no_row_and_the_file_that_was_changed(
+    environment: Environment, plant: Plant, tmp_path: Path
+) -> None:
+    register(plant, good(plant), tmp_path)
+    folder = tmp_path / "edge"
+    document = export_version(environment, NAMES, "1", folder, int8=False, max_loss=0.05)
+    row = json.dumps(plant_rows("binary").slice(0, 1).select(document["inputs"]).to_pylist()[0])
+    done = answer_alone(folder, f"{row}\n" * 1000 + f"{row}\n[1]\n")
+    assert (done.returncode, len(done.stdout.splitlines())) == (1, 1000)
+    assert "line 2 (counted from line 1001): expected an object, got a list" in done.stderr
+    (folder / "model.onnx").write_bytes(b"other")
+    changed = answer_alone(folder, row)
+    assert (changed.returncode, changed.stdout) == (1, "")
+    assert "model.onnx: expected digest" in changed.stderr
 
 
 def test_a_model_that_is_not_the_registry_s_is_refused(environment: Environment, plant: Plant, tmp_path: Path) -> None:
