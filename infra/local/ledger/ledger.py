@@ -101,7 +101,7 @@ class Entry:
     feature: Feature
     status: Status
     sentence: str
-    """What happens here, in the words of `parity.py`."""
+    """What differs from AWS, in the words of `parity.py`; empty if nothing does."""
     stacks: tuple[str, ...]
     """The names of the stacks that use the feature."""
 
@@ -159,7 +159,7 @@ def row_of(feature: Feature) -> Row | None:
 
 def _row_of_template(name: str) -> Row | None:
     if name in KNOWN or name in CONDITIONS:
-        return Status.EXECUTED, "Evaluated against the stack's resources and parameters."
+        return Status.EXECUTED, ""
     return parity.TEMPLATE_FEATURES.get(name)
 
 
@@ -175,13 +175,13 @@ def _row_of_key(name: str) -> Row | None:
     if name.lower() in GLOBAL_KEYS:
         said = GLOBAL_KEYS[name.lower()]
         return Status.EXECUTED, f"{said[:1].upper()}{said[1:]}."
-    return (Status.EXECUTED, "Read from the call's parameters.") if is_decided(name) else None
+    return (Status.EXECUTED, "") if is_decided(name) else None
 
 
 def _row_of_operator(name: str) -> Row | None:
     # `ForAllValues:StringLikeIfExists` is the operator `StringLike`.
     plain = (name.partition(":")[2] or name).removesuffix("IfExists")
-    return (Status.EXECUTED, "Decided as AWS decides it.") if plain in {*OPERATORS, "Null"} else None
+    return (Status.EXECUTED, "") if plain in {*OPERATORS, "Null"} else None
 
 
 def as_markdown(entries: list[Entry]) -> str:
@@ -194,7 +194,7 @@ def as_markdown(entries: list[Entry]) -> str:
     lines += ["", LIMITS]
     for group, rows in groups.items():
         if rows:
-            lines += ["", f"## {group.capitalize()}s", "", "| name | status | what happens here |", "|---|---|---|"]
+            lines += ["", f"## {group.capitalize()}s", "", "| name | status | what differs |", "|---|---|---|"]
             lines += _merged(rows)
     return "\n".join(lines) + "\n"
 

@@ -1,16 +1,18 @@
-"""The rows of the parity ledger: one for each feature that an assembly may have, with a status and a sentence.
+"""The rows of the parity ledger: one for each feature that an assembly may have.
 
 *executed*: the behaviour on which the platform relies happens, by the same calls and with the same outcome.
-*simulated*: it is accepted and answered. What it does on AWS happens in part or not at all; the sentence says which.
+*simulated*: it is accepted and answered. What it does on AWS happens in part or not at all; a sentence says which.
 *not covered*: it is refused by name, at deployment or when it is called.
 
-Nobody has looked at a feature without a row: the ledger refuses an assembly that has one.
+What is executed has a sentence only where AWS does more. Nobody has looked at a feature without a row: the ledger
+refuses an assembly that has one.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from enum import StrEnum
+from functools import partial
 
 
 class Status(StrEnum):
@@ -20,493 +22,293 @@ class Status(StrEnum):
 
 
 Row = tuple[Status, str]
+"""The status, and how the feature differs from AWS; empty where it does not."""
 
-_DOES, _ACTS, _LACKS = Status.EXECUTED, Status.SIMULATED, Status.NOT_COVERED
+
+def _rows(status: Status, names: str, difference: str = "", *, prefix: str = "") -> dict[str, Row]:
+    """The same row for several names: `executed("SendMessage ReceiveMessage", prefix="sqs:")` has two keys."""
+    return {f"{prefix}{name}": (status, difference) for name in names.split()}
 
 
-def _each(row: Row, prefix: str, names: str) -> dict[str, Row]:
-    """The same row for several names: `_each(row, "sqs:", "SendMessage ReceiveMessage")` has two keys."""
-    return {f"{prefix}{name}": row for name in names.split()}
+executed, simulated, not_covered = (partial(_rows, status) for status in Status)
 
 
 RESOURCE_TYPES: Mapping[str, Row] = {
-    "AWS::Athena::WorkGroup": (_DOES, "Says where results go and how much a query may scan; no metrics of its own."),
-    "AWS::Budgets::Budget": (_ACTS, "Kept with its notifications; nothing is billed here, so none is ever sent."),
-    "AWS::CDK::Metadata": (_DOES, "Says nothing on AWS either."),
-    "AWS::CloudWatch::Alarm": (
-        _DOES,
-        "Statistics, percentiles, metric math, missing data, M out of N; actions and events are sent. Judged a moment "
-        "after a metric came, not once a minute; a move of the clock is judged at its end.",
+    **executed(
+        "CDK::Metadata CloudWatch::Alarm Events::EventBus Events::Rule Glue::Database Glue::Table IAM::ManagedPolicy "
+        "IAM::Policy IAM::Role KMS::Alias Lambda::EventInvokeConfig Lambda::LayerVersion Lambda::Permission "
+        "Lambda::Version Logs::LogGroup S3::BucketPolicy SNS::Topic SNS::TopicPolicy SQS::Queue SQS::QueuePolicy "
+        "SSM::Parameter SageMaker::ModelPackageGroup",
+        prefix="AWS::",
     ),
-    "AWS::CloudWatch::CompositeAlarm": (
-        _DOES,
-        "Its rule follows the alarms that it names; actions are never suppressed.",
+    **executed("AWS::Athena::WorkGroup", "No metrics of its own."),
+    **executed("AWS::CloudWatch::CompositeAlarm", "Actions are never suppressed."),
+    **executed("AWS::DynamoDB::Table", "Backups are settings only."),
+    **executed("AWS::Events::ApiDestination", "Without the rate limit; http too."),
+    **executed("AWS::Events::Connection", "API keys only; other kinds of authorization are kept."),
+    **executed("AWS::Lambda::Alias", "Weights between two versions are kept, not drawn."),
+    **executed(
+        "AWS::Lambda::EventSourceMapping",
+        "Queues (at most four batches at once) and streams of tables, whose records do not expire; other sources, "
+        "filters and other settings of a stream are refused.",
     ),
-    "AWS::CloudWatch::Dashboard": (_ACTS, "Kept as text; nothing draws it."),
-    "AWS::DynamoDB::Table": (
-        _DOES,
-        "Items, conditions, transactions and the stream; a passed TTL deletes nothing, backups and encryption are "
-        "settings only.",
+    **executed(
+        "AWS::Lambda::Function",
+        "Memory is looked at every 50 ms; as many at once as there are cores (two at least), the others wait. Python "
+        "and processor are the host's; network, tracing and the key of the variables are settings only. No recursive "
+        "loop is stopped.",
     ),
-    "AWS::EC2::SecurityGroup": (_ACTS, "Kept; no packet is filtered."),
-    **_each(
-        (_ACTS, "Kept; no packet is routed."),
-        "AWS::EC2::",
-        "RouteTable SubnetRouteTableAssociation",
+    **executed(
+        "AWS::S3::Bucket",
+        "Locks by the machine's own time; lifecycle, access logs and ownership are settings only.",
     ),
-    "AWS::EC2::FlowLog": (_ACTS, "Kept; no packet passes the network, so nothing is logged."),
-    **_each(
-        (_ACTS, "Kept; jobs and functions are processes of the host, outside of any network."),
-        "AWS::EC2::",
-        "Subnet VPC",
+    **executed(
+        "AWS::SNS::Subscription",
+        "Queues and functions receive. An e-mail address stays pending, its mails are lines of the log group "
+        "/local/mail; telephones receive nothing.",
     ),
-    "AWS::EC2::VPCEndpoint": (_ACTS, "Kept; no request passes it, its policy is not checked."),
-    "AWS::ECR::Repository": (
-        _ACTS,
+    **executed(
+        "AWS::Scheduler::Schedule",
+        "A flexible window fires at its start, a failed call is tried four times within seconds.",
+    ),
+    **executed(
+        "AWS::StepFunctions::StateMachine",
+        "The limit of a history is not kept; log group and traces stay empty; Express runs as Standard; variables "
+        "(Assign) are refused. TestState shows the inputs of an inline Map's iterations and runs none; no distributed "
+        "Map, no Parallel.",
+    ),
+    **simulated("AWS::Budgets::Budget", "Kept; nothing is billed here, so no notification is ever sent."),
+    **simulated("AWS::CloudWatch::Dashboard", "Kept as text; nothing draws it."),
+    **simulated(
+        "FlowLog RouteTable SecurityGroup SubnetRouteTableAssociation Subnet VPC VPCEndpoint",
+        "Kept; there is no network, so no packet is routed, filtered or logged, and no endpoint's policy is checked.",
+        prefix="AWS::EC2::",
+    ),
+    **simulated(
+        "AWS::ECR::Repository",
         "Kept without images: what a Dockerfile copies is what runs, on the host's Python and its packages.",
     ),
-    "AWS::Events::ApiDestination": (
-        _DOES,
-        "Its URL is called with what a rule sends, under the rule's role; without AWS's rate limit, http too.",
-    ),
-    "AWS::Events::Connection": (_DOES, "Its API key goes as a header; other kinds of authorization are kept only."),
-    "AWS::Events::EventBus": (_DOES, "Events reach the rules of their bus; its key is a setting only."),
-    "AWS::Events::Rule": (
-        _DOES,
-        "Patterns, schedules, input transformers, dead letters. A failed delivery is tried again three times within "
-        "seconds; AWS tries as its target says, in these templates 8 times more within an hour.",
-    ),
-    "AWS::Glue::Database": (_DOES, "Kept, with tables that have versions."),
-    "AWS::Glue::Table": (_DOES, "Kept; an update of an old version is refused, as Iceberg commits need it."),
-    **_each((_DOES, "Checked at each call of a role that has it."), "AWS::IAM::", "ManagedPolicy Policy"),
-    "AWS::IAM::Role": (
-        _DOES,
-        "Assumed by functions, machines, jobs, rules and schedules; each of their calls is decided by it.",
-    ),
-    "AWS::KMS::Alias": (_DOES, "Names its key."),
-    "AWS::KMS::Key": (
-        _ACTS,
+    **simulated(
+        "AWS::KMS::Key",
         "Its policy is checked by S3, SQS and SNS and at direct calls; one of ECC_NIST_P256 signs. Nothing is "
         "encrypted with it; tables, log groups, variables of functions, schedules and volumes do not check it.",
     ),
-    "AWS::Lambda::Alias": (_DOES, "Names its version; weights between two versions are kept, not drawn."),
-    "AWS::Lambda::EventInvokeConfig": (
-        _DOES,
-        "Retries and destinations of asynchronous invocations; the waits between are seconds instead of minutes.",
-    ),
-    "AWS::Lambda::EventSourceMapping": (
-        _DOES,
-        "Queues are polled in batches, with windows and failures of single items, at most four batches at once. "
-        "Streams of tables are read in order, a batch that fails is tried until it succeeds, no record expires. Other "
-        "sources, filters, and other settings of a stream are refused.",
-    ),
-    "AWS::Lambda::Function": (
-        _DOES,
-        "The staged bundle with its layers in processes under the function's role, by AWS's own runtime client. The "
-        "time limit is kept, memory is looked at every 50 ms; as many at once as there are cores (two at least), the "
-        "next ones wait. Python and processor are the host's; network, tracing and the key of the variables are "
-        "settings only. No recursive loop is stopped.",
-    ),
-    "AWS::Lambda::LayerVersion": (_DOES, "On the path of the function."),
-    "AWS::Lambda::Permission": (_DOES, "Checked when a service of AWS invokes the function."),
-    "AWS::Lambda::Url": (_ACTS, "Kept; the address answers nobody: the function is invoked by the API."),
-    "AWS::Lambda::Version": (_DOES, "Code and settings as they were when it was published."),
-    "AWS::Logs::LogGroup": (
-        _DOES,
-        "The lines of functions, jobs and endpoints, with the times at which their invocations and processes ended; "
-        "nothing expires.",
-    ),
-    "AWS::S3::Bucket": (
-        _DOES,
-        "Versions, parts, tags, events, and locks by the machine's own time; lifecycle, access logs, ownership and "
-        "encryption are settings only.",
-    ),
-    "AWS::S3::BucketPolicy": (_DOES, "Checked at each call of a role, conditions included."),
-    "AWS::SNS::Subscription": (
-        _DOES,
-        "Queues and functions receive. An e-mail address stays pending, what it would be sent is a line of the log "
-        "group /local/mail; telephones receive nothing.",
-    ),
-    "AWS::SNS::Topic": (_DOES, "Messages reach the subscriptions."),
-    "AWS::SNS::TopicPolicy": (_DOES, "Checked when a role or a service publishes."),
-    "AWS::SQS::Queue": (
-        _DOES,
-        "Visibility, delays and retention by the cloud's clock, dead letters after the last attempt.",
-    ),
-    "AWS::SQS::QueuePolicy": (_DOES, "Checked when a role or a service sends."),
-    "AWS::SSM::Parameter": (_DOES, "Kept, with versions."),
-    "AWS::SageMaker::MlflowApp": (_LACKS, "A stage of an account may have one; the stage `local` records in a file."),
-    "AWS::SageMaker::MlflowTrackingServer": (_LACKS, "As an App."),
-    "AWS::SageMaker::ModelPackageGroup": (_DOES, "Versions with metadata, approval and events."),
-    "AWS::Scheduler::Schedule": (
-        _DOES,
-        "Fires under its role by the cloud's clock, each due time once and in order; a flexible window fires at its "
-        "start, a failed call is tried four times within seconds.",
-    ),
-    "AWS::StepFunctions::StateMachine": (
-        _DOES,
-        "Interpreted, each call under the machine's role, with events, task tokens and redrive. The limit of a "
-        "history is not kept; log group and traces stay empty; Express runs as Standard; "
-        "variables (Assign) are refused. TestState runs one state; of an inline Map it shows the inputs of the "
-        "iterations and runs none; no distributed Map, no Parallel.",
+    **simulated("AWS::Lambda::Url", "Kept; the address answers nobody: the function is invoked by the API."),
+    **not_covered(
+        "MlflowApp MlflowTrackingServer",
+        "A stage of an account may have one; the stage `local` records in a file.",
+        prefix="AWS::SageMaker::",
     ),
 }
 
 STATE_TYPES: Mapping[str, Row] = {
-    "Pass": (_DOES, "Passes its result on."),
-    "Task": (_DOES, "Makes its call with the machine's role; see the calls."),
-    "Choice": (_DOES, "Every comparison of JSONPath machines."),
-    "Wait": (_DOES, "By the cloud's clock: a move of the clock ends it."),
-    "Succeed": (_DOES, "Ends the execution."),
-    "Fail": (_DOES, "Ends the execution with error and cause."),
-    "Parallel": (_DOES, "Branches run side by side; one that fails stops the others."),
-    "Map": (_DOES, "Inline, with MaxConcurrency."),
-    "Map (DISTRIBUTED)": (_LACKS, "Refused when the machine is made."),
-    "Retry": (_DOES, "Intervals by the cloud's clock, backoff, jitter and limits."),
-    "Catch": (_DOES, "Error names as AWS gives them."),
-    "TimeoutSeconds": (
-        _DOES,
-        "By the cloud's clock for machines and for tasks that wait for a token; real seconds for other tasks.",
-    ),
-    "HeartbeatSeconds": (_DOES, "Real seconds, whatever the cloud's clock says."),
-    "JSONata": (_LACKS, "Refused when the machine is made."),
+    **executed("Pass Task Choice Wait Succeed Fail Parallel Map Retry Catch"),
+    **executed("TimeoutSeconds", "Real seconds for tasks that wait for no token."),
+    **executed("HeartbeatSeconds", "Real seconds, whatever the cloud's clock says."),
+    "Map (DISTRIBUTED)": (Status.NOT_COVERED, "Refused when the machine is made."),
+    **not_covered("JSONata", "Refused when the machine is made."),
 }
 """Types of states, and features of states such as Retry and time limits."""
 
+COMPARISONS = " ".join(
+    f"{kind}{order}{path}"
+    for kind in ("String", "Numeric", "Timestamp")
+    for order in ("Equals", "LessThan", "GreaterThan", "LessThanEquals", "GreaterThanEquals")
+    for path in ("", "Path")
+)
+
 STATE_FIELDS: Mapping[str, Row] = {
-    **_each((_DOES, "Says nothing on AWS either."), "", "Comment Version"),
-    **_each((_DOES, "Which state comes first, which next."), "", "StartAt States Type Next Default End"),
-    **_each(
-        (_DOES, "JSONPath, evaluated by moto's interpreter."),
-        "",
-        "InputPath OutputPath Parameters ResultSelector ResultPath Result ItemsPath ItemSelector",
+    **executed(
+        "Comment Version StartAt States Type Next Default End Resource InputPath OutputPath Parameters ResultSelector "
+        "ResultPath Result ItemsPath ItemSelector Error ErrorPath Cause CausePath Seconds SecondsPath Timestamp "
+        "TimestampPath Retry Catch TimeoutSeconds HeartbeatSeconds ErrorEquals IntervalSeconds MaxAttempts BackoffRate "
+        "MaxDelaySeconds JitterStrategy Branches Iterator ItemProcessor MaxConcurrency Choices Variable And Or Not "
+        "BooleanEquals BooleanEqualsPath StringMatches IsBoolean IsNull IsNumeric IsPresent IsString IsTimestamp"
     ),
-    **_each((_DOES, "What is called; see the tasks."), "", "Resource"),
-    **_each((_DOES, "Kept by the execution that ends."), "", "Error ErrorPath Cause CausePath"),
-    **_each((_DOES, "Waited by the cloud's clock."), "", "Seconds SecondsPath Timestamp TimestampPath"),
-    **_each((_DOES, "As their rows among the states say."), "", "Retry Catch TimeoutSeconds HeartbeatSeconds"),
-    **_each(
-        (_DOES, "When and how often a task is tried again."),
-        "",
-        "ErrorEquals IntervalSeconds MaxAttempts BackoffRate MaxDelaySeconds JitterStrategy",
-    ),
-    **_each((_DOES, "Branches and items run side by side."), "", "Branches Iterator ItemProcessor MaxConcurrency"),
-    "ProcessorConfig": (_DOES, "Its mode: inline; the other one is refused."),
-    **_each((_DOES, "Decided by moto's interpreter, every comparison of JSONPath."), "", "Choices Variable And Or Not"),
-    **_each(
-        (_DOES, "Compared by moto's interpreter."),
-        "",
-        " ".join(
-            f"{kind}{comparison}{path}"
-            for kind in ("String", "Numeric", "Timestamp", "Boolean")
-            for comparison in (
-                ("Equals",)
-                if kind == "Boolean"
-                else ("Equals", "LessThan", "GreaterThan", "LessThanEquals", "GreaterThanEquals")
-            )
-            for path in ("", "Path")
-        )
-        + " StringMatches IsBoolean IsNull IsNumeric IsPresent IsString IsTimestamp",
-    ),
-    "Assign": (_LACKS, "Variables need JSONata to be read: refused when the machine is made."),
-    **_each((_LACKS, "Of JSONata: refused when the machine is made."), "", "Arguments Output QueryLanguage"),
+    **executed(COMPARISONS),
+    **executed("ProcessorConfig", "Inline only."),
+    **not_covered("Assign Arguments Output QueryLanguage", "Of JSONata: refused when the machine is made."),
 }
 """Fields of a machine's definition: those of states, of their retriers and catchers, and of choices."""
 
-CONTEXT_FIELDS: Mapping[str, Row] = {
-    **_each((_DOES, "As AWS gives it."), "$$.", "Execution.Id Execution.Name Execution.Input Execution.RoleArn"),
-    "$$.Execution.StartTime": (_DOES, "By the cloud's clock; a redrive does not change it."),
-    "$$.Execution.RedriveCount": (_DOES, "Counted here: moto has none."),
-    **_each((_DOES, "As AWS gives it."), "$$.", "State.Name State.EnteredTime StateMachine.Id StateMachine.Name"),
-    "$$.State.RetryCount": (_DOES, "Of what can be retried, as on AWS; from 0 again after a redrive."),
-    "$$.Task.Token": (_DOES, "What SendTaskSuccess and SendTaskFailure take."),
-    **_each((_DOES, "Of an inline Map."), "$$.Map.Item.", "Index Value"),
-}
+CONTEXT_FIELDS: Mapping[str, Row] = executed(
+    "Execution.Id Execution.Name Execution.Input Execution.RoleArn Execution.StartTime Execution.RedriveCount "
+    "State.Name State.EnteredTime State.RetryCount StateMachine.Id StateMachine.Name Task.Token Map.Item.Index "
+    "Map.Item.Value",
+    prefix="$$.",
+)
 """Fields of the context object (`$$.`), by which a machine reads its own execution."""
 
 TEMPLATE_FEATURES: Mapping[str, Row] = {
-    **_each((_DOES, "Says nothing on AWS either."), "", "AWSTemplateFormatVersion Description Metadata"),
-    **_each(
-        (_DOES, "Made, updated, replaced and deleted in the order of their references."), "", "Resources DependsOn"
+    **executed(
+        "AWSTemplateFormatVersion Description Metadata Resources DependsOn Conditions Condition Mappings Outputs "
+        "Parameters"
     ),
-    **_each((_DOES, "Evaluated when the stack is made."), "", "Conditions Condition Mappings Outputs Parameters"),
-    "Rules": (_ACTS, "Kept; an assertion on parameters is never checked."),
-    **_each((_DOES, "Given, or its default."), "parameter ", "String Number CommaDelimitedList List<Number>"),
-    "parameter AWS::SSM::Parameter::Value<String>": (_DOES, "The parameter's value when the stack is made."),
-    **_each(
-        (_DOES, "Kept or deleted with its stack, as it says."), "DeletionPolicy ", "Delete Retain RetainExceptOnCreate"
-    ),
-    **_each((_DOES, "Kept or deleted when it is replaced, as it says."), "UpdateReplacePolicy ", "Delete Retain"),
+    **executed("String Number CommaDelimitedList List<Number> AWS::SSM::Parameter::Value<String>", prefix="parameter "),
+    **executed("Delete Retain RetainExceptOnCreate", prefix="DeletionPolicy "),
+    **executed("Delete Retain", prefix="UpdateReplacePolicy "),
+    **simulated("Rules", "Kept; an assertion on parameters is never checked."),
 }
 """Sections of templates, attributes of resources, types of parameters.
 
 Intrinsic functions are looked up where they are evaluated (`infra/local/cloudformation/intrinsics.py`)."""
 
-INTRINSIC_FUNCTIONS: Mapping[str, Row] = _each(
-    (_DOES, "Evaluated by moto's interpreter."),
-    "States.",
+INTRINSIC_FUNCTIONS: Mapping[str, Row] = executed(
     "Array ArrayContains ArrayGetItem ArrayLength ArrayPartition ArrayRange ArrayUnique Base64Decode Base64Encode "
     "Format Hash JsonMerge JsonToString MathAdd MathRandom StringSplit StringToJson UUID",
+    prefix="States.",
 )
 """Intrinsic functions of state machines."""
 
-TASKS: Mapping[str, Row] = {
-    "lambda:invoke": (_DOES, "The function runs; its error type is the error's name."),
-    **_each(
-        (_DOES, "Waits for SendTaskSuccess or SendTaskFailure."),
-        "",
-        "lambda:invoke.waitForTaskToken sqs:sendMessage.waitForTaskToken",
-    ),
-    "sqs:sendMessage": (_DOES, "The message is sent."),
-    "sns:publish": (_DOES, "The message is published."),
-    "events:putEvents": (_DOES, "The events reach the bus; a failed entry fails the state."),
-    "states:startExecution": (_DOES, "The other machine starts."),
-    "states:startExecution.sync": (_DOES, "Waits for the end; its output is text."),
-    "states:startExecution.sync:2": (_DOES, "Waits for the end; its output is JSON."),
-    **_each(
-        (_DOES, "The item is read or written, conditions kept."), "dynamodb:", "getItem putItem updateItem deleteItem"
-    ),
-    **_each(
-        (_DOES, "The job starts as a process with the container's contract."),
-        "sagemaker:",
-        "createTrainingJob createProcessingJob createTransformJob",
-    ),
-    **_each(
-        (_DOES, "Waits for the job; a stopped execution stops it."),
-        "sagemaker:",
-        "createTrainingJob.sync createProcessingJob.sync createTransformJob.sync",
-    ),
-    **_each(
-        (_DOES, "The model or the configuration is kept, checked by AWS's own model of the call."),
-        "sagemaker:",
-        "createModel createEndpointConfig",
-    ),
-    "sagemaker:createEndpoint": (_DOES, "The endpoint's processes start."),
-    "sagemaker:updateEndpoint": (_DOES, "Blue and green, canary, rollback by alarms, waits by the cloud's clock."),
-}
+TASKS: Mapping[str, Row] = executed(
+    "lambda:invoke lambda:invoke.waitForTaskToken sqs:sendMessage sqs:sendMessage.waitForTaskToken sns:publish "
+    "events:putEvents states:startExecution states:startExecution.sync states:startExecution.sync:2 dynamodb:getItem "
+    "dynamodb:putItem dynamodb:updateItem dynamodb:deleteItem sagemaker:createTrainingJob "
+    "sagemaker:createProcessingJob sagemaker:createTransformJob sagemaker:createTrainingJob.sync "
+    "sagemaker:createProcessingJob.sync sagemaker:createTransformJob.sync sagemaker:createModel "
+    "sagemaker:createEndpointConfig sagemaker:createEndpoint sagemaker:updateEndpoint"
+)
 """Optimized integrations: `service:action` with its pattern. `aws-sdk:` integrations are looked up among CALLS."""
 
 CALLS: Mapping[str, Row] = {
-    **_each(
-        (_DOES, "The variants of endpoints follow their policies' alarms; a target takes its policies with it."),
-        "application-autoscaling:",
+    **executed(
         "DeleteScalingPolicy DeregisterScalableTarget DescribeScalableTargets DescribeScalingActivities "
         "DescribeScalingPolicies PutScalingPolicy RegisterScalableTarget",
+        prefix="application-autoscaling:",
     ),
-    **_each(
-        (
-            _DOES,
-            "SELECT, SHOW, DESCRIBE and EXPLAIN by the caller's rights, over the files that Glue names, by duckdb. "
-            "Functions and types as sqlglot translates them, divided integers are a double; no DML, views, federation.",
-        ),
-        "athena:",
+    **executed(
         "GetQueryExecution GetQueryResults GetWorkGroup StartQueryExecution StopQueryExecution UpdateWorkGroup",
+        "By duckdb, functions and types as sqlglot translates them, divided integers are a double. SELECT, SHOW, "
+        "DESCRIBE and EXPLAIN; no DML, views, federation.",
+        prefix="athena:",
     ),
-    **_each(
-        (_DOES, "Alarms as their row says; metrics with percentiles and metric math. Nothing ages out, no Insights."),
-        "cloudwatch:",
+    **executed(
         "DeleteAlarms DescribeAlarms GetMetricData GetMetricStatistics PutMetricAlarm PutMetricData SetAlarmState",
+        "Nothing ages out; no Insights.",
+        prefix="cloudwatch:",
     ),
-    "cloudwatch:PutCompositeAlarm": (_DOES, "Its rule is evaluated after the alarms that it names; no suppression."),
-    **_each(
-        (_ACTS, "Kept by name, its body checked as JSON; no chart is drawn."),
-        "cloudwatch:",
-        "DeleteDashboards ListDashboards PutDashboard",
-    ),
-    **_each(
-        (_DOES, "Items and conditions; throughput is not limited, every read is consistent."),
-        "dynamodb:",
+    **executed("cloudwatch:PutCompositeAlarm", "Actions are never suppressed."),
+    **executed(
         "BatchGetItem BatchWriteItem ConditionCheckItem DeleteItem GetItem PutItem Query Scan TransactWriteItems "
         "UpdateItem",
+        "Throughput is not limited, every read is consistent.",
+        prefix="dynamodb:",
     ),
-    **_each(
-        (_DOES, "Checked against the role when its function is fed from the stream."),
-        "dynamodb:",
-        "DescribeStream GetRecords GetShardIterator ListStreams",
+    **executed("DescribeStream GetRecords GetShardIterator ListStreams", prefix="dynamodb:"),
+    **executed(
+        "DescribeRule DisableRule EnableRule InvokeApiDestination ListRuleNamesByTarget PutEvents", prefix="events:"
     ),
-    **_each(
-        (_ACTS, "Checked against the role that a job or model in a network is handed; no interface is made."),
-        "ec2:",
-        "CreateNetworkInterface CreateNetworkInterfacePermission DeleteNetworkInterface "
-        "DeleteNetworkInterfacePermission DescribeDhcpOptions DescribeNetworkInterfaces DescribeSecurityGroups "
-        "DescribeSubnets DescribeVpcs",
-    ),
-    **_each(
-        (_ACTS, "Checked against the role that a job or model is handed; no image is pulled."),
-        "ecr:",
-        "BatchCheckLayerAvailability BatchGetImage GetAuthorizationToken GetDownloadUrlForLayer",
-    ),
-    "ecr:DescribeImages": (
-        _ACTS,
-        "Granted and not checked: the registry here does not look at the image of a version.",
-    ),
-    "events:InvokeApiDestination": (_DOES, "Checked when a rule calls the destination."),
-    "events:PutEvents": (_DOES, "The events reach their bus."),
-    **_each(
-        (_DOES, "Rules are found by what they start, and switched off and on: a disabled one matches nothing."),
-        "events:",
-        "DescribeRule DisableRule EnableRule ListRuleNamesByTarget",
-    ),
-    **_each(
-        (
-            _ACTS,
-            "Checked against a machine's role when it is made, for the rules behind `.sync` tasks; those wait without "
-            "one.",
-        ),
-        "events:",
-        "PutRule PutTargets",
-    ),
-    **_each(
-        (_DOES, "The catalogue, with its check of versions."),
-        "glue:",
-        "CreateTable DeleteTable GetDatabase GetTable GetTables UpdateTable",
-    ),
-    "iam:CreateServiceLinkedRole": (_ACTS, "Granted for the first use of a service; no such role is needed."),
-    **_each((_ACTS, "The right to it is checked; nothing is encrypted."), "kms:", "Decrypt Encrypt GenerateDataKey"),
-    **_each(
-        (_DOES, "Digests, by keys of ECC_NIST_P256; others verify the signatures too."),
-        "kms:",
-        "GetPublicKey Sign Verify",
-    ),
-    "kms:CreateGrant": (
-        _ACTS,
-        "Checked against a job's role for its volume, and who makes a model card; no grant is made.",
-    ),
-    "kms:DescribeKey": (
-        _ACTS,
-        "Checked against who puts a schedule or a model card under the customer key; nothing is encrypted.",
-    ),
-    **_each(
-        (_DOES, "The queue is polled while it is enabled; `Disabling` until its poller has stopped."),
-        "lambda:",
-        "ListEventSourceMappings UpdateEventSourceMapping",
-    ),
-    "lambda:InvokeFunction": (_DOES, "Synchronously and asynchronously, with retries and destinations."),
-    **_each(
-        (
-            _ACTS,
-            "Checked against the caller and the role passed to a job or model; lines are kept without it.",
-        ),
-        "logs:",
-        "CreateLogGroup CreateLogStream DescribeLogStreams PutLogEvents",
-    ),
-    **_each(
-        (_ACTS, "Checked against a machine's role when it is made; no log is delivered."),
-        "logs:",
-        "CreateLogDelivery DeleteLogDelivery DescribeLogGroups DescribeResourcePolicies GetLogDelivery "
-        "ListLogDeliveries PutResourcePolicy UpdateLogDelivery",
-    ),
-    "logs:DeleteLogGroup": (_DOES, "The group and its lines are gone."),
-    **_each(
-        (_DOES, "Objects with versions, parts, tags, locks and events."),
-        "s3:",
+    **executed("CreateTable DeleteTable GetDatabase GetTable GetTables UpdateTable", prefix="glue:"),
+    **executed("GetPublicKey Sign Verify", "Digests, by keys of ECC_NIST_P256.", prefix="kms:"),
+    **executed("InvokeFunction ListEventSourceMappings UpdateEventSourceMapping", prefix="lambda:"),
+    **executed("logs:DeleteLogGroup"),
+    **executed(
         "AbortMultipartUpload DeleteObject DeleteObjectVersion GetObject GetObjectTagging GetObjectVersion ListBucket "
         "ListBucketMultipartUploads ListBucketVersions ListMultipartUploadParts ListObjectsV2 PutObject "
         "PutObjectRetention PutObjectTagging",
+        prefix="s3:",
     ),
-    **_each(
-        (_DOES, "Jobs are processes with the container's contract, on the host's hardware."),
-        "sagemaker:",
+    **executed(
         "CreateProcessingJob CreateTrainingJob CreateTransformJob DescribeProcessingJob DescribeTrainingJob "
         "DescribeTransformJob ListProcessingJobs ListTrainingJobs ListTransformJobs StopProcessingJob StopTrainingJob "
         "StopTransformJob",
+        "Processes with the container's contract, on the host's hardware.",
+        prefix="sagemaker:",
     ),
-    **_each(
-        (
-            _ACTS,
-            "Training jobs run with drawn hyperparameters, so many at once; the strategy Bayesian draws at random too, "
-            "early stopping stops none.",
-        ),
-        "sagemaker:",
-        "CreateHyperParameterTuningJob DeleteHyperParameterTuningJob DescribeHyperParameterTuningJob "
-        "ListHyperParameterTuningJobs ListTrainingJobsForHyperParameterTuningJob StopHyperParameterTuningJob",
+    **executed(
+        "CreateEndpoint CreateEndpointConfig CreateModel CreateModelPackage DeleteEndpoint DeleteEndpointConfig "
+        "DeleteModel DeleteModelPackage DescribeEndpoint DescribeEndpointConfig DescribeModel DescribeModelPackage "
+        "DescribeModelPackageGroup InvokeEndpoint ListEndpointConfigs ListEndpoints ListModelPackages ListModels "
+        "UpdateEndpoint UpdateEndpointWeightsAndCapacities UpdateModelPackage AddTags DeleteTags ListTags",
+        prefix="sagemaker:",
     ),
-    **_each(
-        (_DOES, "Endpoints are processes that answer HTTP, as many as they have instances."),
-        "sagemaker:",
-        "CreateEndpoint CreateEndpointConfig CreateModel DeleteEndpoint DeleteEndpointConfig DeleteModel "
-        "DescribeEndpoint DescribeEndpointConfig DescribeModel ListEndpointConfigs ListEndpoints ListModels "
-        "UpdateEndpoint UpdateEndpointWeightsAndCapacities",
-    ),
-    "sagemaker:InvokeEndpoint": (_DOES, "Answered by a process of the variant, by the variants' weights."),
-    **_each(
-        (_DOES, "The registry: versions, metadata, approval, life cycle and their events."),
-        "sagemaker:",
-        "CreateModelPackage DeleteModelPackage DescribeModelPackage DescribeModelPackageGroup ListModelPackages "
-        "UpdateModelPackage",
-    ),
-    **_each(
-        (_DOES, "Model cards as moto keeps them: by name, the content as it is; AWS checks it against its schema."),
-        "sagemaker:",
-        "CreateModelCard DescribeModelCard",
-    ),
-    **_each((_DOES, "Tags of jobs, models, endpoints and packages."), "sagemaker:", "AddTags DeleteTags ListTags"),
-    **_each(
-        (_LACKS, "No MLflow server answers here: the local stage writes its runs to a file."),
-        "sagemaker-mlflow:",
-        "CreateExperiment CreateRun DeleteRun GetExperimentByName LogBatch UpdateRun",
-    ),
-    "sagemaker:CallMlflowAppApi": (_LACKS, "No MLflow App answers here: the local stage writes its runs to a file."),
-    **_each(
-        (_DOES, "Kept; a disabled schedule fires no more."), "scheduler:", "GetSchedule ListSchedules UpdateSchedule"
-    ),
-    "sns:Publish": (_DOES, "The message reaches the topic's subscriptions."),
-    **_each(
-        (_DOES, "Messages, visibility and delays by the cloud's clock, dead letters."),
-        "sqs:",
+    **executed("CreateModelCard DescribeModelCard", "AWS checks the content against its schema.", prefix="sagemaker:"),
+    **executed("GetSchedule ListSchedules UpdateSchedule", prefix="scheduler:"),
+    **executed("sns:Publish"),
+    **executed(
         "ChangeMessageVisibility DeleteMessage GetQueueAttributes GetQueueUrl ListMessageMoveTasks ReceiveMessage "
         "SendMessage StartMessageMoveTask",
+        prefix="sqs:",
     ),
-    **_each((_DOES, "Parameters with versions."), "ssm:", "GetParameter GetParameters PutParameter"),
-    **_each(
-        (_DOES, "Executions, histories, task tokens, redrive."),
-        "states:",
+    **executed("GetParameter GetParameters PutParameter", prefix="ssm:"),
+    **executed(
         "DescribeExecution GetExecutionHistory ListExecutions RedriveExecution SendTaskFailure SendTaskHeartbeat "
         "SendTaskSuccess StartExecution StopExecution",
+        prefix="states:",
     ),
-    **_each(
-        (_ACTS, "Granted; no trace is sent."),
-        "xray:",
+    **simulated("DeleteDashboards ListDashboards PutDashboard", "Kept; no chart is drawn.", prefix="cloudwatch:"),
+    **simulated(
+        "CreateNetworkInterface CreateNetworkInterfacePermission DeleteNetworkInterface "
+        "DeleteNetworkInterfacePermission DescribeDhcpOptions DescribeNetworkInterfaces DescribeSecurityGroups "
+        "DescribeSubnets DescribeVpcs",
+        "Checked against the role that a job or model in a network is handed; no interface is made.",
+        prefix="ec2:",
+    ),
+    **simulated(
+        "BatchCheckLayerAvailability BatchGetImage GetAuthorizationToken GetDownloadUrlForLayer",
+        "Checked against the role that a job or model is handed; no image is pulled.",
+        prefix="ecr:",
+    ),
+    **simulated("ecr:DescribeImages", "Granted and not checked: the registry does not look at a version's image."),
+    **simulated(
+        "PutRule PutTargets",
+        "Checked against a machine's role when it is made, for the rules behind `.sync` tasks; those need none here.",
+        prefix="events:",
+    ),
+    **simulated("iam:CreateServiceLinkedRole", "Granted for the first use of a service; no such role is needed."),
+    **simulated("Decrypt Encrypt GenerateDataKey", "The right to it is checked; nothing is encrypted.", prefix="kms:"),
+    **simulated("kms:CreateGrant", "Checked for a job's volume and a model card; no grant is made."),
+    **simulated("kms:DescribeKey", "Checked for schedules and model cards under a key; nothing is encrypted."),
+    **simulated(
+        "CreateLogGroup CreateLogStream DescribeLogStreams PutLogEvents",
+        "Checked against the caller and the role passed to a job or model; lines are kept without it.",
+        prefix="logs:",
+    ),
+    **simulated(
+        "CreateLogDelivery DeleteLogDelivery DescribeLogGroups DescribeResourcePolicies GetLogDelivery "
+        "ListLogDeliveries PutResourcePolicy UpdateLogDelivery",
+        "Checked against a machine's role when it is made; no log is delivered.",
+        prefix="logs:",
+    ),
+    **simulated(
+        "CreateHyperParameterTuningJob DeleteHyperParameterTuningJob DescribeHyperParameterTuningJob "
+        "ListHyperParameterTuningJobs ListTrainingJobsForHyperParameterTuningJob StopHyperParameterTuningJob",
+        "Training jobs run with drawn hyperparameters, as many at once as it says; the strategy Bayesian draws at "
+        "random too, early stopping stops none.",
+        prefix="sagemaker:",
+    ),
+    **simulated(
         "GetSamplingRules GetSamplingTargets PutTelemetryRecords PutTraceSegments",
+        "Granted; no trace is sent.",
+        prefix="xray:",
+    ),
+    **not_covered(
+        "sagemaker-mlflow:CreateExperiment sagemaker-mlflow:CreateRun sagemaker-mlflow:DeleteRun "
+        "sagemaker-mlflow:GetExperimentByName sagemaker-mlflow:LogBatch sagemaker-mlflow:UpdateRun "
+        "sagemaker:CallMlflowAppApi",
+        "No MLflow answers here: the local stage writes its runs to a file.",
     ),
 }
 """Actions of identity policies. Nobody has looked at an action that is not here."""
 
-PATTERN_OPERATORS: Mapping[str, Row] = _each(
-    (_DOES, "Matched by moto as AWS matches it."),
-    "",
-    "$or anything-but cidr equals-ignore-case exists numeric prefix suffix wildcard",
+PATTERN_OPERATORS: Mapping[str, Row] = executed(
+    "$or anything-but cidr equals-ignore-case exists numeric prefix suffix wildcard"
 )
 """Operators of event patterns."""
 
 POLICY_FEATURES: Mapping[str, Row] = {
-    **_each((_DOES, "Matched with wildcards, in any case."), "", "Action NotAction"),
-    "Resource": (_DOES, "Matched against the resource that the call names, with wildcards and policy variables."),
-    "NotResource": (_DOES, "Matched against the resource that the call names."),
-    "Principal": (_DOES, "Roles, sessions, the account and services."),
-    "NotPrincipal": (_LACKS, "An Allow with it is void, a Deny with it bites; the refusal names it."),
-    "Deny": (_DOES, "Wins over every Allow."),
-    "identity policy": (_DOES, "Checked at every call with a role's keys; the operator's keys are not checked."),
+    **executed("Action NotAction Resource NotResource Principal Deny iam:PassRole"),
+    "permissions boundary": (Status.EXECUTED, ""),
+    "identity policy": (Status.EXECUTED, "The operator's keys are not checked."),
     "trust policy": (
-        _DOES,
-        "Checked when a service assumes the role; a role that assumes another by a call of its own needs its own "
-        "policy only.",
+        Status.EXECUTED,
+        "A role that assumes another by a call of its own needs its own policy only.",
     ),
-    "permissions boundary": (_DOES, "Limits what the role's policies allow."),
-    "resource policy AWS::S3::BucketPolicy": (_DOES, "Checked at each call of a role."),
-    **_each(
-        (_DOES, "Checked at each call of a role and each delivery of a service."),
-        "resource policy AWS::",
-        "SQS::QueuePolicy SNS::TopicPolicy",
-    ),
-    "resource policy AWS::Lambda::Permission": (_DOES, "Checked at each delivery of a service."),
-    "resource policy AWS::KMS::Key": (
-        _DOES,
-        "Checked at each call of a role, also what S3, SQS and SNS need for the caller, and at deliveries of services.",
-    ),
-    "resource policy AWS::ECR::Repository": (_ACTS, "Kept; no image is pulled."),
-    "resource policy AWS::EC2::VPCEndpoint": (_ACTS, "Kept; no request passes the endpoint."),
-    "iam:PassRole": (_DOES, "Checked for each role that a call hands to a service, with `iam:PassedToService`."),
+    **executed("S3::BucketPolicy SQS::QueuePolicy SNS::TopicPolicy Lambda::Permission", prefix="resource policy AWS::"),
+    **executed("KMS::Key", "By S3, SQS and SNS, and at direct calls.", prefix="resource policy AWS::"),
+    **simulated("ECR::Repository", "Kept; no image is pulled.", prefix="resource policy AWS::"),
+    **simulated("EC2::VPCEndpoint", "Kept; no request passes the endpoint.", prefix="resource policy AWS::"),
+    **not_covered("NotPrincipal", "An Allow with it is void, a Deny with it bites; the refusal names it."),
 }
 """Elements of policies. Condition keys and operators are looked up where they are decided (`infra/local/iam`)."""
 
