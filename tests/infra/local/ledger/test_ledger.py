@@ -65,7 +65,7 @@ def test_a_whole_template_has_its_rows(assembly):
     assert by_name["AWS::EC2::VPC"].status is Status.SIMULATED
     assert by_name["aws:SecureTransport"].stacks == ("One",)
     page = as_markdown(entries)
-    assert "| `AWS::SQS::Queue` | executed |" in page
+    assert "| `AWS::S3::Bucket` | executed |" in page
     assert page.index("`AWS::EC2::VPC`") < page.index("`AWS::SQS::Queue`"), "what is not executed comes first"
 
 
