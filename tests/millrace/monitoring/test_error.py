@@ -56,6 +56,7 @@ def test_drawn_windows_bound_what_the_test_rows_would_do_and_not_a_rise(rows: in
     assert share_above(bound, {20: 0.4, 40: 0.2, 160: 0.12, 640: 0.1}[rows], rows=rows) > 0.5
 
 
+@pytest.mark.night("by day two windows of one size are drawn beside their bound")
 def test_what_few_test_rows_say_of_many_is_uncertain() -> None:
     """The bound of large windows lies above the error by what other test rows of the same kind would have changed."""
     rng = np.random.default_rng(4)
