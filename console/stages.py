@@ -29,6 +29,11 @@ def declared_stages() -> Mapping[str, Any]:
     return {stage: options for stage, options in found if isinstance(options, Mapping)}
 
 
+def is_production(stage: str) -> bool:
+    """Whether the stage is `prod` or set up as `prod`."""
+    return ((declared_stages().get(stage) or {}).get("like") or stage) == "prod"
+
+
 def declared_bus(stage: str) -> str | None:
     """The name of the account's event bus that the stage uses; None if the stage has a bus of its own."""
     name: str | None = (declared_stages().get(stage) or {}).get("event_bus")

@@ -105,6 +105,11 @@ class Context:
         return self.settings.platform
 
     @property
+    def least_instances(self) -> int:
+        """The least instances of the live endpoint."""
+        return self.workload.rollout.least_instances(production=self.settings.is_production)
+
+    @property
     def tags(self) -> dict[str, str]:
         """The tags of everything in the stack, and of everything that its machines make."""
         # A tag's value takes fewer characters than `owner` of workload.yaml, and 256 at most.

@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from console.stages import declared_stages
+from console.stages import declared_stages, is_production
 from millrace.settings.intake import IntakeSettings
 from millrace.workload.declaration import Workload
 
@@ -46,8 +46,9 @@ def required_instances(workloads: Iterable[Workload], stage: str) -> tuple[Need,
 def _of(workload: Workload, stage: str) -> tuple[Need, ...]:
     """What one workload requires."""
     rollout, name = workload.rollout, workload.name
+    least, most = rollout.least_instances(production=is_production(stage)), rollout.max_instances
     training, serving = workload.training.instance[stage], rollout.instance[stage]
-    fleets = f"two fleets of {rollout.min_instances} to {rollout.max_instances} in an update, and the challenger"
+    fleets = f"two fleets of {least} to {most} in an update, and the challenger"
     return (
         Need(
             quota=f"{training} for spot training job usage",
@@ -76,8 +77,8 @@ def _of(workload: Workload, stage: str) -> tuple[Need, ...]:
         Need(
             quota=f"{serving} for endpoint usage",
             # Two fleets during an update, and one instance for the challenger.
-            least=2 * rollout.min_instances + 1,
-            most=2 * rollout.max_instances + 1,
+            least=2 * least + 1,
+            most=2 * most + 1,
             reason=f"{name}: {fleets}",
         ),
     )

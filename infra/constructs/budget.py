@@ -73,7 +73,6 @@ class Budget(Construct):
 
 def expected_usd(context: Context) -> float:
     """USD a month: the workload's own budget for trainings, and its endpoint with the fewest instances."""
-    rollout, stage = context.workload.rollout, context.platform.stage
-    instance = rollout.instance[stage]
-    serving = usd_per_hour(instance) * rollout.min_instances * MONTH_HOURS
+    instance = context.workload.rollout.instance[context.platform.stage]
+    serving = usd_per_hour(instance) * context.least_instances * MONTH_HOURS
     return round(context.workload.budget.monthly_usd + serving, 2)

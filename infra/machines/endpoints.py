@@ -202,7 +202,7 @@ def blue_green(context: Context, *, canary: bool) -> dict[str, Any]:
     bake_s = context.settings.bake_s
     routing: dict[str, Any] = {"Type": "ALL_AT_ONCE", "WaitIntervalInSeconds": 0}
     if canary:
-        size = {"Type": "CAPACITY_PERCENT", "Value": canary_percent(context.workload.rollout.min_instances)}
+        size = {"Type": "CAPACITY_PERCENT", "Value": canary_percent(context.least_instances)}
         routing = {"Type": "CANARY", "WaitIntervalInSeconds": bake_s, "CanarySize": size}
     return {
         "BlueGreenUpdatePolicy": {

@@ -20,7 +20,6 @@ from millrace.errors import EndpointChangingError, WorkloadError
 from millrace.messages.events import ModelReleased, ReleaseRefused, ReleaseUntidy
 from millrace.messages.release import ReleaseAdvanced, ReleaseTidied, SmokeTested, UpdateState
 from millrace.names import MODEL_ROLE
-from millrace.workload.declaration import Workload
 
 SMOKE_TEST = Result("smoke_test", SmokeTested)
 ADVANCE = Result("advance_release", ReleaseAdvanced)
@@ -45,7 +44,7 @@ def definition(context: Context) -> Definition:
 
     Raises WorkloadError for a workload with a canary on one instance, since a part of one instance cannot take a part
     of the traffic. Phases of an input are not checked: SageMaker refuses such an update."""
-    _check(context.workload)
+    _check(context)
     return states.machine(
         f"Release a version of {context.workload.name}: challenger, live, pointers",
         start="Defaults",
@@ -63,14 +62,13 @@ def definition(context: Context) -> Definition:
     )
 
 
-def _check(workload: Workload) -> None:
-    rollout = workload.rollout
-    if "canary" in rollout.phases and rollout.min_instances < 2:
+def _check(context: Context) -> None:
+    if "canary" in context.workload.rollout.phases and context.least_instances < 2:
         raise WorkloadError(
-            where=f"{workload.name}/workload.yaml",
+            where=f"{context.workload.name}/workload.yaml",
             field="rollout.min_instances",
             expected="at least 2 with a canary",
-            came=rollout.min_instances,
+            came=context.least_instances,
         )
 
 
@@ -181,11 +179,11 @@ def _challenger(context: Context) -> dict[str, State]:
 
 
 def _live(context: Context) -> dict[str, State]:
-    name, rollout = context.names.endpoint, context.workload.rollout
+    name = context.names.endpoint
     # If there is a live endpoint, `Live stands?` goes on in `_update`, and the update comes back to `Live wait`.
     return {
         "Live config": endpoints.config(
-            context, instances=rollout.min_instances, result="live_config", next_state="Live stands?", kind="live"
+            context, instances=context.least_instances, result="live_config", next_state="Live stands?", kind="live"
         ),
         "Live stands?": states.choice(
             "Is there a live endpoint to update?",
@@ -213,7 +211,7 @@ def _update(context: Context) -> dict[str, State]:
       starts after it. https://docs.aws.amazon.com/sagemaker/latest/dg/endpoint-scaling-update.html
     - More instances at least: the count that scaling has set is kept, unless it is below the declared one. A canary is
       at most half of a fleet."""
-    name, rollout = context.names.endpoint, context.workload.rollout
+    name = context.names.endpoint
     # First the live fleet is read, once it does not change. Then scaling stops if it must, and the count is chosen.
     # Last come the alarms and the update itself.
     another = {"Not": states.equals(path(UpdateState, "live_config_now", "instance"), endpoints.instance(context))}
@@ -239,7 +237,7 @@ def _update(context: Context) -> dict[str, State]:
         "Stop scaling": scaling.deregister(context, next_state="Too few?"),
         "Too few?": states.choice(
             "Has the live fleet fewer instances than are declared?",
-            [({"Variable": count, "NumericLessThan": rollout.min_instances}, "Declared count")],
+            [({"Variable": count, "NumericLessThan": context.least_instances}, "Declared count")],
             otherwise="Present count",
         ),
         "Declared count": endpoints.take_from_config("DesiredInstanceCount", next_state="Alarm on errors"),

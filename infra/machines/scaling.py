@@ -9,8 +9,8 @@ from millrace.names import VARIANT
 
 
 def register(context: Context, *, next_state: str) -> State:
-    rollout = context.workload.rollout
-    parameters = {**_dimension(context), "MinCapacity": rollout.min_instances, "MaxCapacity": rollout.max_instances}
+    most = context.workload.rollout.max_instances
+    parameters = {**_dimension(context), "MinCapacity": context.least_instances, "MaxCapacity": most}
     action = "applicationautoscaling:registerScalableTarget"
     return call(action, "How few and how many instances", parameters, next_state=next_state)
 

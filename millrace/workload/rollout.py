@@ -28,6 +28,10 @@ def check_order(phases: tuple[Phase, ...]) -> tuple[Phase, ...]:
     return phases
 
 
+PRODUCTION_INSTANCES = 2
+"""The least instances in production without a declaration. SageMaker spreads two over two availability zones.
+
+https://docs.aws.amazon.com/sagemaker/latest/dg/deployment-best-practices.html"""
 Phases = Annotated[tuple[Phase, ...], AfterValidator(check_order)]
 """The phases of one rollout."""
 
@@ -39,8 +43,13 @@ class Rollout(Section):
     """The phases in their order; `[live]` or `[canary, live]`."""
     instance: dict[Stage, str]
     """By stage the instance type of the endpoint. The jobs of evaluation and monitoring run on it too."""
-    min_instances: Annotated[int, Field(ge=1)]
+    min_instances: Annotated[int, Field(ge=1)] | None = None
+    """The least instances that the endpoint has. None: 2 in stages like `prod` if the most allows it, 1 in others."""
     max_instances: Annotated[int, Field(ge=1)]
-    """The most and the least instances between which the endpoint scales."""
+    """The most instances to which the endpoint scales."""
     invocations_per_instance: Positive
     """The invocations per instance and minute that scaling aims at (target tracking)."""
+
+    def least_instances(self, *, production: bool) -> int:
+        """The least instances that the endpoint has in a stage like `prod`, or in another stage."""
+        return self.min_instances or min(PRODUCTION_INSTANCES if production else 1, self.max_instances)

@@ -289,7 +289,8 @@ def costs() -> str:
     """What the workload electricity costs in dev and prod, at the prices by which its budget is kept."""
     workload, stages = load_workload(ROOT / "workloads" / "electricity"), ("dev", "prod")
     hourly = [usd_per_hour(workload.rollout.instance[stage]) for stage in stages]
-    fleet = [usd * HOURS_A_MONTH * workload.rollout.min_instances for usd in hourly]
+    least = [workload.rollout.least_instances(production=stage == "prod") for stage in stages]
+    fleet = [usd * HOURS_A_MONTH * count for usd, count in zip(hourly, least, strict=True)]
     rows = {
         "a training run, at most": [projected_usd(training_cost.usages(workload, stage)) for stage in stages],
         "the endpoint's smallest fleet, a month": fleet,

@@ -35,8 +35,7 @@ from tests.end_to_end.conftest import Lived
 from tests.infra.local.waiting import until
 
 ROLLOUT = {
-    "phases: [live]": "phases: [canary, live]",
-    "min_instances: 1": "min_instances: 2",
+    "phases: [live]": "phases: [canary, live]\n  min_instances: 2",
     "local: ml.m5.large, dev: ml.m5.large": "local: ml.m5.xlarge, dev: ml.m5.large",
     "max_p99_ms: 50": "max_p99_ms: 500",
 }

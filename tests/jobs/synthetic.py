@@ -139,7 +139,6 @@ def workload(task: str, **changes: Any) -> dict[str, Any]:
         "rollout": {
             "phases": ["live"],
             "instance": instance,
-            "min_instances": 1,
             "max_instances": 1,
             "invocations_per_instance": 1000,
         },

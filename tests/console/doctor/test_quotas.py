@@ -46,7 +46,7 @@ def test_two_workloads_take_turns_with_jobs_but_their_endpoints_stand() -> None:
     needs = {need.quota: need for need in required_instances([WORKLOAD, WORKLOAD], "prod")}
     training, endpoint = needs["ml.g5.xlarge for training job usage"], needs["ml.c6i.xlarge for endpoint usage"]
     assert (training.least, training.most) == (1, 2)
-    assert (endpoint.least, endpoint.most) == (6, 18)
+    assert (endpoint.least, endpoint.most) == (10, 18)
 
 
 def test_a_changed_quota_counts_and_not_its_default() -> None:
@@ -91,7 +91,7 @@ def test_a_quota_over_all_types_counts_where_the_account_has_one() -> None:
     fine = {need.quota: 20.0 for need in needs} | {"Concurrent executions": 1000.0}
     checks = {check.name: check for check in check_quotas(ServiceQuotas(fine, across), needs)}
     found = {name: (checks[name].needed, checks[name].verdict) for name in across}
-    assert list(found.values()) == [("1, at most 3", "ok"), ("3, at most 9", "missing")]
+    assert list(found.values()) == [("1, at most 3", "ok"), ("5, at most 9", "missing")]
     assert len(checks) == 8
 
 

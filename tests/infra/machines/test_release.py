@@ -78,8 +78,20 @@ def test_challenger_and_live_have_the_same_variant_name(context):
 def test_a_canary_needs_two_instances(context):
     phases = ("canary", "live")
     with pytest.raises(WorkloadError, match=r"min_instances: expected at least 2"):
-        release.definition(context(rollout={"phases": phases}))
-    release.definition(context(rollout={"phases": phases, "min_instances": 2}))
+        release.definition(context("dev", rollout={"phases": phases}))
+    release.definition(context("dev", rollout={"phases": phases, "min_instances": 2}))
+    release.definition(context("prod", rollout={"phases": phases}))
+
+
+@pytest.mark.parametrize(
+    ("stage", "declared", "count"), [("dev", {}, 1), ("prod", {}, 2), ("prod", {"max_instances": 1}, 1),
+                                     ("prod", {"min_instances": 1}, 1), ("dev", {"min_instances": 3}, 3)],
+)  # fmt: skip
+def test_in_production_two_instances_serve_at_least(context, stage, declared, count):
+    states = release.definition(context(stage, rollout=declared))["States"]
+    (variant,) = states["Live config"]["Parameters"]["ProductionVariants"]
+    scaled, too_few = states["Scalable target"]["Parameters"], states["Too few?"]["Choices"][0]
+    assert (variant["InitialInstanceCount"], scaled["MinCapacity"], too_few["NumericLessThan"]) == (count,) * 3
 
 
 @pytest.mark.parametrize("instances", range(2, 30))

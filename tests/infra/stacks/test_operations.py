@@ -261,7 +261,7 @@ def test_a_budget_counts_what_has_the_tag_of_the_deployment(templates: Templates
     names, workload = names_of(stage), load_workload(ROOT / "workloads" / "electricity")
     (found,) = of_type(templates[stage][f"{names.prefix}-monitoring"], "AWS::Budgets::Budget").values()
     assert found["Budget"]["CostFilters"] == {"TagKeyValue": [f"user:{DEPLOYMENT_TAG}${names.prefix}"]}
-    serving = usd_per_hour(workload.rollout.instance[stage]) * workload.rollout.min_instances * 730
+    serving = usd_per_hour(workload.rollout.instance[stage]) * (2 if stage == "prod" else 1) * 730
     limit = found["Budget"]["BudgetLimit"]
     assert (limit["Amount"], limit["Unit"]) == (pytest.approx(workload.budget.monthly_usd + serving, abs=0.01), "USD")
     sent = {one["Notification"]["NotificationType"]: one for one in found["NotificationsWithSubscribers"]}

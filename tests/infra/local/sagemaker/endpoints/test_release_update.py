@@ -58,7 +58,7 @@ def live(sagemaker: Any, client: Any, config: Any, context: Context) -> Any:
         return {"VariantName": "main", "ModelName": model, "InstanceType": instance, "InitialInstanceCount": count}
 
     declared = context.workload.rollout
-    after = fleet_of(declared.instance["local"], declared.min_instances)
+    after = fleet_of(declared.instance["local"], context.least_instances)
     sagemaker.create_endpoint_config(EndpointConfigName=f"{name}-v2-next", ProductionVariants=[after])
     yield make
     if scaled(client, context):
