@@ -27,15 +27,11 @@ class CallTimes:
 
 
 def read_call_times(s3: Any, names: WorkloadNames, run: str) -> tuple[CallTimes, ...]:
-    """The times on each instance type on which the version passed; `run` is its train execution.
-
-    Records of former preflights, which measured no times, are left out."""
+    """The times on each instance type on which the version passed; `run` is its train execution."""
     bucket, prefix = split_uri(names.run_uri(run, "preflight", ""))
     records = [
         json.loads(read_object(s3, f"s3://{bucket}/{each['Key']}")) for each in entries_below(s3, bucket, prefix)
     ]
     return tuple(
-        CallTimes(instance=record["instance"], p50_ms=record["p50_ms"], p99_ms=record["p99_ms"])
-        for record in records
-        if "p50_ms" in record
+        CallTimes(instance=record["instance"], p50_ms=record["p50_ms"], p99_ms=record["p99_ms"]) for record in records
     )

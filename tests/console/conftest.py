@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from infra.local.kernel.cloud import Cloud
 
 NAMES = WorkloadNames(platform=PLATFORM, workload="electricity")
+STORED = Path(__file__).with_name("electricity.json")
 PASS = {"Type": "Pass", "End": True}
 
 
@@ -36,16 +37,21 @@ def _one_workload(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(scope="session")
 def electricity() -> Any:
     """What the demo's cloud held at the end, from April 1997 on; with it the driver's actions."""
-    return json.loads(Path(__file__).with_name("electricity.json").read_text())
+    return json.loads(STORED.read_text())
 
 
 @pytest.fixture(scope="session")
-def report(electricity: Any) -> WorkloadReport:
-    """As `read_report` returns it; what follows from the executions is computed, not stored."""
-    stored = {name: value for name, value in electricity.items() if name != "actions"}
-    bare = {**stored, "names": {"platform": vars(PLATFORM), "workload": "electricity"}}
-    empty = TypeAdapter(WorkloadReport).validate_python({**bare, "windows": [], "alarms": [], "drops": []})
-    return renewed(empty)
+def report() -> WorkloadReport:
+    return read_stored(PLATFORM.stage)
+
+
+def read_stored(stage: str) -> WorkloadReport:
+    """The stored run at a stage, as `read_report` returns it; what follows from the executions is computed."""
+    text = STORED.read_text().replace("millrace-local-", f"millrace-{stage}-")
+    stored = {name: value for name, value in json.loads(text).items() if name != "actions"}
+    names = {"platform": vars(replace(PLATFORM, stage=stage)), "workload": NAMES.workload}
+    bare = {**stored, "names": names, "windows": [], "alarms": [], "drops": []}
+    return renewed(TypeAdapter(WorkloadReport).validate_python(bare))
 
 
 def renewed(report: WorkloadReport) -> WorkloadReport:

@@ -9,7 +9,6 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -17,7 +16,6 @@ from click.testing import Result
 from typer.testing import CliRunner
 
 from console.cli import app as cli
-from console.cli import completion
 from millrace.contract.reasons import Reason
 from millrace.contract.violation import QuarantinedRow, RuleViolation
 from millrace.datasets.quarantine import QuarantineFile, object_key
@@ -395,13 +393,6 @@ def test_the_id_of_a_drop_stands_for_the_run_that_has_it(
     assert json.loads(told("show", again["arn"], "--json"))["input"] == given
     assert "or the id of a drop of the last 30 days, got" in refused("show", ids["c"])
     assert "or the id of a drop" in refused("show", ids["a"][:8])
-
-
-def test_runs_are_completed_by_their_names(machine: Callable[..., str], ran: Callable[..., str]) -> None:
-    name = ran(machine("monitor", {"A": PASS})).rpartition(":")[2]
-    context = SimpleNamespace(params={})
-    assert completion.runs(context, name[:6]) == [(name, "monitor, SUCCEEDED")]  # type: ignore[arg-type]
-    assert completion.runs(context, "none such") == []  # type: ignore[arg-type]
 
 
 def test_no_command_prints_escapes_where_there_is_no_terminal(ran: Callable[..., str]) -> None:

@@ -3,8 +3,6 @@
 from dataclasses import replace
 from datetime import UTC, date, datetime
 
-import pytest
-
 from console.queries.monitoring import ChampionPeriod, alarms, champion_periods, staying_alarms, windows
 from console.queries.report import WorkloadReport
 from millrace.messages.audit import AuditEvent, VersionLive, VersionRolledBack
@@ -13,26 +11,10 @@ from millrace.messages.train import GatesJudged
 from millrace.state.audit import Record
 
 
-def test_a_window_is_one_though_several_reports_looked_at_it(report: WorkloadReport) -> None:
-    """Its input is from the first report on it, its error from the last."""
-    assert len({(window.start, window.end) for window in report.windows}) == len(report.windows)
-    found = {window.start: window for window in report.windows}
-    moved, calm = found[date(1997, 5, 7)], found[date(1997, 4, 16)]
-    assert (moved.ratios["input-drift"], moved.column, moved.error, moved.version) == (224, "vicprice", None, "1")
-    assert calm.error == pytest.approx(0.2619048 / 0.282738, rel=1e-4)
-    assert calm.ratios["error"] == pytest.approx(0.8105263)
-
-
 def test_without_a_bound_the_error_has_no_ratio(report: WorkloadReport) -> None:
     bare = windows([replace(run, error_bound=None) for run in report.monitor_runs])
     assert {window.error for window in bare} == {None}
     assert [window.ratios for window in bare] == [window.ratios for window in report.windows]
-
-
-def test_a_window_that_only_completes_a_row_is_left_out(report: WorkloadReport) -> None:
-    read = {window.start.date() for run in report.monitor_runs for window in run.report.windows}
-    assert date(1997, 3, 19) in read
-    assert date(1997, 3, 19) not in {window.start for window in report.windows}
 
 
 def test_an_alarm_is_what_started_a_retraining(report: WorkloadReport) -> None:

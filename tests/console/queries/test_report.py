@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import replace
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 import boto3
 import pytest
@@ -97,18 +95,6 @@ def test_a_version_without_its_files_has_a_page(deployed: Environment) -> None:
     (model,) = read_report(deployed, NAMES, question="?").models
     assert (model.version.version, model.evaluation, model.epochs) == ("1", None, ())
     assert "Version 1" in page(read_report(deployed, NAMES, question="?"))
-
-
-def test_a_version_has_its_evaluation(deployed: Environment, electricity: Any) -> None:
-    registry_of(deployed, NAMES).register(CANDIDATE)
-    registry_of(deployed, NAMES).register(replace(CANDIDATE, run="run-2"))
-    evaluation = electricity["models"][0]["evaluation"]
-    bucket, key = PLATFORM.bucket("artefacts"), NAMES.run_uri("run-2", "evaluation", "evaluation.json").split("/", 3)[3]
-    deployed.client("s3").put_object(Bucket=bucket, Key=key, Body=json.dumps(evaluation).encode())
-    first, second = read_report(deployed, NAMES, question="?").models
-    assert first.evaluation is None
-    assert second.evaluation is not None
-    assert second.evaluation.metrics == evaluation["metrics"]
 
 
 def test_the_question_is_the_first_comment_of_the_declaration(tmp_path: Path) -> None:

@@ -12,9 +12,8 @@ import pytest
 from console.actions.follow import Follower
 from console.actions.redrive import redrive, start_again
 from console.actions.start import start
-from console.queries.runs import Run, describe_run, find_run, list_runs, short_names
-from millrace.errors import EnvironmentNotFoundError, RunError
-from millrace.names import MACHINES
+from console.queries.runs import Run, describe_run, find_run, short_names
+from millrace.errors import RunError
 from millrace.state.claims import Start
 from tests.console.conftest import NAMES, PASS
 
@@ -25,43 +24,6 @@ LISTED = datetime(2026, 1, 1, tzinfo=UTC)
 
 def run_named(name: str) -> Run:
     return Run(arn=f"arn:{name}", machine="train", name=name, status="FAILED", started=LISTED, stopped=None, redrives=0)
-
-
-def test_a_workload_that_is_not_deployed_is_told(states: Any) -> None:
-    with pytest.raises(
-        EnvironmentNotFoundError, match=r"expected the machines of millrace-local-electricity .*, got none"
-    ):
-        list_runs(states, NAMES)
-    with pytest.raises(
-        EnvironmentNotFoundError, match="expected the machine millrace-local-electricity-train, got none"
-    ):
-        start(states, NAMES, "train")
-
-
-def test_runs_of_all_machines_are_listed_newest_first(
-    states: Any, machine: Callable[..., str], ran: Callable[..., str]
-) -> None:
-    made = {name: machine(name, {"A": PASS}) for name in MACHINES if name != "monitor"}
-    arns = [ran(made[name]) for name in ("ingest", "train", "ingest")]
-    machine("train", {"F": FAIL})
-    arns.append(ran(made["train"]))
-    assert [run.arn for run in list_runs(states, NAMES)] == arns[::-1]
-    assert [run.arn for run in list_runs(states, NAMES, limit=2)] == arns[:1:-1]
-    assert [run.arn for run in list_runs(states, NAMES, machine="train")] == [arns[3], arns[1]]
-    (bad,) = list_runs(states, NAMES, status="FAILED")
-    assert (bad.arn, bad.machine, bad.status, bad.redrives) == (arns[3], "train", "FAILED", 0)
-    assert bad.seconds is not None
-    assert list_runs(states, NAMES, status="ABORTED") == []
-
-
-@pytest.mark.parametrize(
-    ("asked", "told"),
-    [({"machine": "trane"}, r"--machine: expected one of .*'train'.*, got 'trane'"),
-     ({"status": "BAD"}, r"--status: expected one of .*'FAILED'.*, got 'BAD'")],
-)  # fmt: skip
-def test_a_filter_that_is_none_is_told(states: Any, asked: dict[str, str], told: str) -> None:
-    with pytest.raises(RunError, match=told):
-        list_runs(states, NAMES, **asked)
 
 
 def test_a_run_is_found_by_arn_name_and_beginning(
@@ -89,22 +51,6 @@ def test_names_are_cut_where_they_differ() -> None:
     names = ("0123456789ab", "0123456789cd", "fedcba9876543210", "tiny")  # pragma: allowlist secret
     short = ["0123456789a", "0123456789c", "fedcba98", "tiny"]  # pragma: allowlist secret
     assert list(short_names([run_named(name) for name in names]).values()) == short
-
-
-def test_a_run_is_told_whole(states: Any, machine: Callable[..., str], ran: Callable[..., str]) -> None:
-    made = machine("ingest", {"A": {"Type": "Pass", "Next": "F"}, "F": FAIL})
-    given = {
-        "cause": "an-event",
-        "detail": {"objects": [{"key": "electricity/training/may.csv"}], "run": "arn:of:parent"},
-    }
-    told = describe_run(states, NAMES, find_run(states, NAMES, ran(made, given)))
-    assert (told.input, told.output, told.parent) == (given, None, "arn:of:parent")
-    assert (told.error, told.cause, told.redrivable) == ("Broken", "on purpose", True)
-    assert [(step.name, step.outcome) for step in told.steps] == [("A", "succeeded"), ("F", "failed")]
-    machine("ingest", {"A": PASS})
-    good = describe_run(states, NAMES, find_run(states, NAMES, ran(made, given)))
-    assert (good.output, good.redrivable) == (given, False)
-    assert good.why_not_redrivable == "Execution is SUCCEEDED and cannot be redriven"
 
 
 def test_children_are_found_by_start_and_by_event(
@@ -182,16 +128,6 @@ def test_of_a_drop_whose_run_with_others_failed_its_own_run_is_followed(
     assert follower.run_of_drop(lambda: good, "drop", limit_s=5).name == "good"
 
 
-def test_a_start_is_a_persons_command(states: Any, machine: Callable[..., str]) -> None:
-    machine("train", {"A": PASS})
-    run = start(states, NAMES, "train", as_of=datetime(1997, 5, 15, tzinfo=UTC))
-    given = json.loads(states.describe_execution(executionArn=run.arn)["input"])
-    assert given == {"cause": "command", "as_of": "1997-05-15T00:00:00+00:00"}
-    assert find_run(states, NAMES, run.name).arn == run.arn
-    plain = start(states, NAMES, "train")
-    assert json.loads(states.describe_execution(executionArn=plain.arn)["input"]) == {"cause": "command"}
-
-
 def test_a_failed_run_goes_on_and_a_good_one_does_not(
     states: Any, machine: Callable[..., str], ran: Callable[..., str]
 ) -> None:
@@ -205,23 +141,6 @@ def test_a_failed_run_goes_on_and_a_good_one_does_not(
     again = start_again(states, good)
     assert again.how == "started"
     assert again.arn != good.arn
-
-
-def test_a_changed_definition_is_asked_about_first(
-    states: Any, machine: Callable[..., str], ran: Callable[..., str]
-) -> None:
-    run = find_run(states, NAMES, ran(machine("ingest", {"F": FAIL})))
-    machine("ingest", {"A": PASS})
-    with pytest.raises(
-        RunError, match=r"the machine's definition has changed since it began.*--new.*--keep-definition"
-    ):
-        redrive(states, run)
-    assert states.describe_execution(executionArn=run.arn)["redriveCount"] == 0
-    assert redrive(states, run, keep_definition=True).how == "redriven"
-    follower = Follower(states=states, names=NAMES, poll_s=0.01)
-    assert follower.end_of(run.arn).run.status == "FAILED"  # by the old definition
-    fresh = start_again(states, find_run(states, NAMES, run.arn))
-    assert follower.end_of(fresh.arn).run.status == "SUCCEEDED"  # by the new one
 
 
 @pytest.mark.parametrize(("name", "kept"), [("release", set()), ("train", {"as_of"})])

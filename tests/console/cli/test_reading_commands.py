@@ -1,0 +1,93 @@
+"""What each command that reads prints of the stored cloud, as a table and as JSON: recorded in ../recorded/commands."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from moto import mock_aws
+from typer.testing import CliRunner
+
+from console.cli import completion
+from console.cli.app import app
+from console.environment import find_environment
+from console.presenters.audit_records import SENTENCES
+from console.queries.report import WorkloadReport, read_report
+from millrace.messages.audit import AuditEvent
+from tests.console import stored_cloud
+from tests.console.conftest import read_stored
+from tests.credentials import KEYS
+from tests.recorded import compare, compare_folder
+
+RECORDED = Path(__file__).parents[1] / "recorded/commands"
+COMMANDS = {
+    "runs": ("runs",),
+    "runs-of-train": ("runs", "--machine", "train", "--status", "succeeded", "--limit", "2"),
+    "runs-failed": ("runs", "--status", "failed"),
+    "show-refused": ("show", "39e4b78a"),
+    "versions": ("versions",),
+    "quarantine": ("quarantine", "--limit", "3"),
+    "quarantine-of-a-drop": ("quarantine", "--drop", "week.csv", "--reason", "range"),
+    "quarantine-without-rows": ("quarantine", "--drop", "eek.csv"),
+    "decisions": ("decisions",),
+    "decision": ("decisions", "--id", "call-1", "--from", "1997-06-30"),
+    "cost": ("cost", "--month", "1997-05"),
+    "alarms": ("alarms",),
+    "monitor": ("monitor",),
+    "audit": ("audit", "list"),
+    "audit-of-releases": ("audit", "list", "--event", "release.live", "--limit", "1"),
+    "audit-of-every-event": ("audit", "list", "--workload", "income"),
+    "audit-without-records": ("audit", "list", "--event", "teardown.step"),
+    "dead": ("dead",),
+}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def stored() -> Iterator[WorkloadReport]:
+    with pytest.MonkeyPatch.context() as patch, mock_aws():
+        for name, value in {**KEYS, "COLUMNS": "400"}.items():
+            patch.setenv(name, value)
+        patch.delenv("AWS_ENDPOINT_URL", raising=False)
+        report = read_stored(stage="dev")
+        stored_cloud.store(report)
+        yield report
+
+
+def printed(*words: str) -> str:
+    done = CliRunner().invoke(app, [*words, "--stage", "dev"])
+    assert done.exit_code == 0, done.exception
+    notes = f"--- stderr\n{done.stderr}" if done.stderr else ""
+    return "\n".join(line.rstrip() for line in f"{done.stdout}{notes}".splitlines())
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+@pytest.mark.parametrize("ending", ["txt", "json"])
+def test_what_a_command_prints_is_recorded(name: str, ending: str) -> None:
+    compare(RECORDED / f"{name}.{ending}", printed(*COMMANDS[name], *(["--json"] if ending == "json" else [])))
+
+
+def test_each_recorded_output_is_of_a_command() -> None:
+    compare_folder(RECORDED, {f"{name}.{ending}" for name in COMMANDS for ending in ("txt", "json")})
+
+
+def test_every_event_has_a_record_and_a_sentence() -> None:
+    assert set(SENTENCES) == set(AuditEvent) == {event for event, _ in stored_cloud.EVERY_EVENT}
+
+
+def test_runs_are_completed_by_their_names() -> None:
+    context: Any = SimpleNamespace(params={"stage": "dev"})
+    assert [help_ for _, help_ in completion.runs(context, "251ee4")] == ["train, SUCCEEDED"]
+    assert completion.runs(context, "none such") == []
+
+
+def test_the_report_reads_what_was_stored(stored: WorkloadReport) -> None:
+    environment = find_environment("dev", Path("build"))
+    found = read_report(environment, stored_cloud.NAMES, question=stored.question)
+    assert found.runs == stored.runs
+    assert found.windows == stored.windows
+    assert found.alarms == stored.alarms
+    assert found.drops == stored.drops
+    assert [model.evaluation for model in found.models] == [model.evaluation for model in stored.models]

@@ -1,0 +1,323 @@
+"""The run of electricity.json as a stage `dev` on moto: what commands that read find in a real account."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import datetime, timedelta
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import boto3
+from moto.cloudwatch.models import cloudwatch_backends
+from moto.stepfunctions.models import Execution as MotoExecution
+from moto.stepfunctions.models import stepfunctions_backends
+
+from console.queries.executions import Execution
+from console.queries.monitoring import MonitorRun
+from console.queries.report import JudgedModel, WorkloadReport
+from millrace.aws.objects import put_object
+from millrace.contract.reasons import Reason
+from millrace.contract.violation import QuarantinedRow, RuleViolation
+from millrace.datasets import quarantine
+from millrace.decisions.record import Decision, object_key, to_line
+from millrace.messages.audit import (
+    AuditEvent,
+    ReleaseFailed,
+    ResourcesRemoved,
+    RowsWithdrawn,
+    VersionLive,
+    VersionRolledBack,
+)
+from millrace.messages.envelope import Message
+from millrace.messages.monitor import WindowsPlanned
+from millrace.messages.retrain import RetrainingDecided, RetrainingEvidence
+from millrace.messages.train import Corrections, GatesJudged, GateVerdict
+from millrace.monitoring.alarms import COUNT_ALARMS, RATIO_ALARMS, exceeded
+from millrace.names import MACHINES, Platform, WorkloadNames
+from millrace.operations.alarms import STAGE_ALARMS
+from millrace.operations.dead_letters import DEAD_LETTERS, EVENTS, dead
+from millrace.release.registry import Candidate, Registry
+from millrace.state import audit
+from millrace.state.budget import MonthlyBudget
+from millrace.state.pointers import ReleasePointers, Version
+from millrace.state.table import StateTable
+from millrace.timestamps import parse_utc
+from tests.state_table import create_table
+
+PLATFORM = Platform(stage="dev", account="123456789012", region="eu-west-1")
+NAMES = WorkloadNames(platform=PLATFORM, workload="electricity")
+DECLARED = Path(__file__).resolve().parents[2] / "workloads" / "electricity"
+SECOND = timedelta(seconds=1)
+OTHER = replace(NAMES, workload="income")
+"""Of its audit alone: a record of each event."""
+AT = parse_utc("1997-06-01T06:00:00Z")
+SIZE = GateVerdict(name="size", passed=True, measured=0.05, bound=10.0, sentence="small enough")
+WARNED = SIZE.model_copy(update={"name": "simple", "is_warning": True, "sentence": "a line is better"})
+REFUSED = GateVerdict(
+    name="calibration", passed=False, measured=0.08, bound=0.05, sentence="off", figure="expected calibration error"
+)
+EVIDENCE = RetrainingEvidence(
+    as_of=AT, last_started_at=None, new_labels=0, runs_this_month=0, spent_usd=0.0, projected_usd=0.62
+)
+PERSON = "arn:aws:sts::123456789012:assumed-role/Operators/ann"
+WITHDRAWN = RowsWithdrawn(by=PERSON, reason="a typing error", key={"id": 7}, drop="", rows=1, labels=0)
+
+
+def _retraining(accepted: bool, sentence: str, earliest: str | None = None) -> RetrainingDecided:
+    decided = {"accepted": accepted, "reason": "accepted" if accepted else "cool_down", "trigger": "alarm"}
+    return RetrainingDecided.model_validate(
+        {**decided, "sentence": sentence, "earliest_next": earliest, "evidence": EVIDENCE}
+    )
+
+
+def _failed(error: str | None, cause: str | None) -> ReleaseFailed:
+    return ReleaseFailed(status="TIMED_OUT", error=error, cause=cause, input=None)
+
+
+EVERY_EVENT: tuple[tuple[AuditEvent, Message], ...] = (
+    (AuditEvent.MODEL_PASSED, GatesJudged(passed=True, verdicts=(SIZE,))),
+    (AuditEvent.MODEL_PASSED, GatesJudged(passed=True, verdicts=(SIZE, WARNED))),
+    (AuditEvent.MODEL_REFUSED, GatesJudged(passed=False, verdicts=(SIZE, REFUSED))),
+    (AuditEvent.RELEASE_LIVE, VersionLive(version="2", revision=3, watched_requests=48)),
+    (
+        AuditEvent.RELEASE_ROLLED_BACK,
+        VersionRolledBack(version="1", revision=4, watched_requests=0, by=PERSON, reason="complaints", replaced="2"),
+    ),
+    (AuditEvent.RELEASE_FAILED, _failed("Smoke", '{"errorMessage": "no", "errorType": "X"}')),
+    (AuditEvent.RELEASE_FAILED, _failed(None, None)),
+    (AuditEvent.RETRAIN_ACCEPTED, _retraining(True, "48 labels")),
+    (AuditEvent.RETRAIN_REFUSED, _retraining(False, "35 days of cool-down", "1997-06-19T00:02:00Z")),
+    (AuditEvent.TEARDOWN_STEP, ResourcesRemoved(step="endpoints", found=("endpoint a", "alarm b"))),
+    (AuditEvent.TEARDOWN_STEP, ResourcesRemoved(step="endpoints", found=("a", "b", "c", "d", "e"))),
+    (
+        AuditEvent.LABELS_CORRECTED,
+        Corrections(rows=96, labelled=96, share=1.0, moved=1.0, bound=0.05, is_held=True),
+    ),
+    (AuditEvent.ROWS_WITHDRAWN, WITHDRAWN),
+)
+
+
+class StoredExecution(MotoExecution):
+    """An execution that has ended, with a history of its states, its events and its children."""
+
+    def __init__(self, run: Execution) -> None:
+        names = {"state_machine_name": NAMES.machine(run.machine), "execution_name": run.name}
+        super().__init__(
+            PLATFORM.region,
+            PLATFORM.account,
+            **names,
+            state_machine_arn=NAMES.machine_arn(run.machine),
+            execution_input=json.dumps(run.input),
+        )
+        self.run, self.status, self.output = run, run.status, json.dumps(run.output)
+        self.start_date, self.stop_date = run.started, run.stopped
+
+    def get_execution_history(self, roleArn: str) -> list[dict[str, Any]]:
+        states = [f"State {number}" for number in range(1, self.run.transitions + 1)]
+        put = [{"Entries": [{"EventId": event}]} for event in self.run.events]
+        bodies = [
+            ("ExecutionStarted", {"executionStartedEventDetails": {"input": self.execution_input}}),
+            *(
+                (f"PassState{what}", {f"state{what}EventDetails": {"name": name}})
+                for name in states
+                for what in ("Entered", "Exited")
+            ),
+            *(("TaskSucceeded", _answer("taskSucceeded", "events", entries)) for entries in put),
+            *(
+                ("TaskSubmitted", _answer("taskSubmitted", "states", {"ExecutionArn": arn}))
+                for arn in self.run.children
+            ),
+            ("ExecutionSucceeded", {"executionSucceededEventDetails": {"output": self.output}}),
+        ]
+        return [
+            {"id": number, "previousEventId": number - 1, "timestamp": self.run.started, "type": kind, **details}
+            for number, (kind, details) in enumerate(bodies, 1)
+        ]
+
+
+def _answer(event: str, service: str, output: dict[str, Any]) -> dict[str, Any]:
+    return {f"{event}EventDetails": {"resourceType": service, "resource": "x", "output": json.dumps(output)}}
+
+
+def store(report: WorkloadReport) -> None:
+    """Put all that the report says into moto. Its names are those of the stage `dev`."""
+    _platform()
+    for run in report.runs:
+        backend = stepfunctions_backends[PLATFORM.account][PLATFORM.region]
+        backend.describe_state_machine(NAMES.machine_arn(run.machine)).executions.append(StoredExecution(run))
+    for model in report.models:
+        _model(model)
+    for run in report.monitor_runs:
+        _monitor_run(run, report)
+    for event, run, details in _decided(report):
+        _record(NAMES.workload, event, details, arn=run.arn, as_of=run.stopped)
+    for number, (event, details) in enumerate(EVERY_EVENT):
+        _record(OTHER.workload, event, details, arn=_called(event), as_of=AT + number * SECOND)
+    _alarms(report)
+    _quarantined(report)
+    _decisions()
+
+
+def _record(workload: str, event: AuditEvent, details: Message, *, arn: str, as_of: datetime) -> None:
+    record = audit.Record(
+        actor="a_function", execution_arn=arn, event=event, as_of=as_of, cause="a-cause", details=details
+    )
+    audit.append(boto3.client("dynamodb"), table=PLATFORM.audit_table, workload=workload, record=record)
+
+
+def _called(event: AuditEvent) -> str:
+    """A withdrawal has no run: a person's command calls its function."""
+    if event == AuditEvent.ROWS_WITHDRAWN:
+        return PLATFORM.arn("lambda", f"function:{OTHER.function('withdrawal')}:withdraw-5d7c39d7")
+    return OTHER.execution_arn("release", f"f7c1b2f0-{event}")
+
+
+def _platform() -> None:
+    for purpose in ("landing", "lake", "artefacts"):
+        where = {"LocationConstraint": PLATFORM.region}
+        boto3.client("s3").create_bucket(Bucket=PLATFORM.bucket(purpose), CreateBucketConfiguration=where)
+    for table in (PLATFORM.state_table, PLATFORM.audit_table):
+        create_table(boto3.client("dynamodb"), table)
+    role = f"arn:aws:iam::{PLATFORM.account}:role/machine"
+    for machine in MACHINES:
+        boto3.client("stepfunctions").create_state_machine(name=NAMES.machine(machine), definition="{}", roleArn=role)
+    boto3.client("sagemaker").create_model_package_group(ModelPackageGroupName=NAMES.package_group)
+    for name in (*(NAMES.queue(dead(name)) for name in DEAD_LETTERS), PLATFORM.queue(dead(EVENTS))):
+        boto3.client("sqs").create_queue(QueueName=name)
+    topic = boto3.client("sns").create_topic(Name=PLATFORM.alarm_topic_arn.rpartition(":")[2])["TopicArn"]
+    boto3.client("sns").subscribe(TopicArn=topic, Protocol="email", Endpoint="ann@example.com")
+
+
+def _model(model: JudgedModel) -> None:
+    """The files of the run; of a version the package, the budget and, of the live one, the pointers."""
+    s3, version = boto3.client("s3"), model.version
+    known = {"run": version.run, "snapshot_id": version.snapshot_id, "tag": version.tag, "rows": str(version.rows)}
+    known |= {"as_of": f"{version.trained_at:%Y-%m-%dT%H:%M:%SZ}", "reason": version.reason, "gate": "baseline"}
+    known |= {f"{name}_digest": value for name, value in version.digests.items()}
+    put_object(s3, NAMES.run_uri(version.run, "config", "run.json"), json.dumps(known).encode())
+    put_object(s3, NAMES.run_uri(version.run, "config", "workload.yaml"), (DECLARED / "workload.yaml").read_bytes())
+    assert model.evaluation is not None
+    evaluation = model.evaluation.model_dump_json(by_alias=True).encode()
+    put_object(s3, NAMES.run_uri(version.run, "evaluation", "evaluation.json"), evaluation)
+    times = {"instance": "ml.m5.large", "p50_ms": 3.0, "p99_ms": 6.5}
+    put_object(s3, NAMES.run_uri(version.run, "preflight", "ml.m5.large.json"), json.dumps(times).encode())
+    state = StateTable(boto3.client("dynamodb"), NAMES)
+    assert version.trained_at is not None
+    arn = NAMES.execution_arn("train", version.run)
+    MonthlyBudget(state).reserve(0.35, arn=arn, as_of=version.trained_at, monthly_usd=20)
+    if version.version is None:
+        return
+    registry = Registry(boto3.client("sagemaker"), group=NAMES.package_group)
+    package = registry.register(
+        Candidate(
+            run=version.run,
+            image="i",
+            model_data_url=NAMES.run_uri(version.run, "model.tar.gz"),
+            evaluation_uri="s3://b/e",
+            instances=("ml.m5.large",),
+            metadata={name: value for name, value in known.items() if name != "gate"},
+        )
+    )
+    registry.approve(package, reason="released")
+    pointers = ReleasePointers(state)
+    live = Version(package_arn=package.arn, version=version.version, model_name="m", run=version.run, baseline_uri="")
+    pointers.move(pointers.read().with_live(live))
+
+
+def _monitor_run(run: MonitorRun, report: WorkloadReport) -> None:
+    (execution,) = [each for each in report.of("monitor") if each.arn == run.arn]
+    planned = WindowsPlanned.model_validate(execution.answer("plan_windows"))
+    s3 = boto3.client("s3")
+    put_object(s3, f"{planned.report_uri}/report.json", run.report.model_dump_json(by_alias=True).encode())
+    bounds = {"error": {"bound": run.error_bound}, "windows": 34}
+    put_object(s3, planned.baseline_uri, json.dumps(bounds).encode())
+
+
+def _decided(report: WorkloadReport) -> Iterator[tuple[AuditEvent, Execution, Message]]:
+    for run in report.of("train"):
+        judged = GatesJudged.model_validate(run.answer("gating"))
+        yield AuditEvent.MODEL_PASSED if judged.passed else AuditEvent.MODEL_REFUSED, run, judged
+    for run in report.of("release"):
+        advanced = run.answer("advance_release")
+        live = VersionLive(
+            version=run.answer("start_release")["version"],
+            revision=advanced["revision"],
+            watched_requests=advanced["watched_requests"],
+        )
+        yield AuditEvent.RELEASE_LIVE, run, live
+    for run in report.of("retrain"):
+        decided = RetrainingDecided.model_validate(run.answer("guard"))
+        yield AuditEvent.RETRAIN_ACCEPTED if decided.accepted else AuditEvent.RETRAIN_REFUSED, run, decided
+
+
+def _alarms(report: WorkloadReport) -> None:
+    """The monitors' alarms as the last run left them, and one of the stage."""
+    client, last = boto3.client("cloudwatch"), report.monitor_runs[-1]
+    own = {NAMES.alarm(name): alarm for name, alarm in (RATIO_ALARMS | COUNT_ALARMS).items()}
+    shared = {PLATFORM.alarm(name): alarm for name, alarm in [next(iter(STAGE_ALARMS.items()))]}
+    for name, alarm in (own | shared).items():
+        client.put_metric_alarm(
+            AlarmName=name,
+            AlarmDescription=f"electricity: {alarm.description}",
+            Namespace=PLATFORM.metrics,
+            MetricName="m",
+            Threshold=alarm.threshold,
+            ComparisonOperator="GreaterThanThreshold",
+            EvaluationPeriods=1,
+            Period=60,
+            Statistic="Maximum",
+        )
+        kept = cloudwatch_backends[PLATFORM.account][PLATFORM.region].alarms[name]
+        kept.state_value = "ALARM" if name in {NAMES.alarm(each) for each in exceeded(last.report)} else "OK"
+        kept.state_updated_timestamp = last.started.replace(tzinfo=None)
+
+
+def _quarantined(report: WorkloadReport) -> None:
+    """The rows of the report's reasons, on the lines from 46 on."""
+    for run in report.runs:
+        for counted in report.quarantined.get(run.name, ()):
+            column, _, rest = counted.example.partition(": expected ")
+            expected, _, got = rest.partition(", got ")
+            wrong = RuleViolation(reason=Reason(counted.reason), column=column, expected=expected, got=got)
+            lines = range(46, 46 + counted.rows)
+            refused = [QuarantinedRow(line=line, violations=(wrong,), key=f"row {line}", raw="") for line in lines]
+            (given,), feed = run.input["detail"]["objects"], run.input["detail"]["feed"]
+            source = f"s3://{PLATFORM.bucket('landing')}/{given['key']}"
+            with TemporaryDirectory() as folder:
+                path = Path(folder) / "rows"
+                with quarantine.QuarantineFile(path, drop_id=run.name, source=source, as_of=run.started) as file:
+                    file.add(refused)
+                key = quarantine.object_key(NAMES.workload, feed, as_of=run.started, drop_id=run.name, part="refused")
+                boto3.client("s3").put_object(Bucket=PLATFORM.bucket("lake"), Key=key, Body=path.read_bytes())
+
+
+def _decisions() -> None:
+    """Of June: one answered, asked again, one with the fallback, and a line that is no decision."""
+    at = datetime.fromisoformat("1997-06-30T22:00:00+00:00")
+    answered = Decision(
+        id="call-0",
+        workload="electricity",
+        event_time=at,
+        key={"timestamp": "1997-06-30T22:00:00"},
+        input='{"nswprice":0.05}',
+        output={"value": 1, "probability": 0.75, "confidence": 0.75},
+        model_version="2",
+        phase="live",
+        fallback=False,
+        latency_ms=1.5,
+        inferred_at=at + SECOND,
+    )
+    nothing = {"value": None, "probability": None, "confidence": None}
+    lines = {
+        "z": [to_line(answered), "no decision"],
+        "a": [
+            to_line(replace(answered, latency_ms=7.0, inferred_at=at + 2 * SECOND)),
+            to_line(replace(answered, id="call-1", output=nothing, model_version=None, fallback=True)),
+        ],
+    }
+    for name, written in lines.items():
+        key = object_key("electricity", at.date(), [name])
+        boto3.client("s3").put_object(Bucket=PLATFORM.bucket("lake"), Key=key, Body="\n".join(written).encode())
