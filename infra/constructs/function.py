@@ -76,7 +76,7 @@ class Function(Construct):
             statements=[
                 log_groups.write(context.platform, log_name),
                 log_groups.trace(),
-                key.use(context.key_arn, own),
+                key.use(context.key_arn, statements),
                 *own,
             ],
         )

@@ -11,7 +11,7 @@ from constructs import Construct
 
 from infra.constructs.acknowledgement import acknowledge
 from infra.constructs.alarm import Alarm
-from infra.constructs.queue import RETENTION_S
+from infra.constructs.queue import RETENTION_S, WITHOUT_KEY
 from infra.constructs.rule import of_stage, retry_policy
 from infra.constructs.webhook import Webhook
 from infra.iam.resource import policy
@@ -30,7 +30,6 @@ class Notifications(Construct):
         """`bus` is the stage's own event bus; None if the stage uses a bus of the account."""
         super().__init__(scope, "notifications")
         self._names = settings.platform
-        self._key_arn = key_arn
         self._topic = sns.CfnTopic(self, "Topic", topic_name=self._names.alarm_topic, kms_master_key_id=key_arn)
         publishers = self._publishers()
         # Deployed stages have these logical ids. Under another id CloudFormation would make a second topic of the name.
@@ -47,6 +46,8 @@ class Notifications(Construct):
             acknowledge(email, {"Serverless-SNSRedrivePolicy": tried})
         # A rule must not send before the topic takes its messages, the queue takes what fails, and the bus is there.
         undelivered = self._undelivered()
+        if bus:
+            bus.add_resource_dependency(undelivered)
         self._webhook = Webhook(self, settings=settings) if settings.alarm_webhook else None
         for name, notice in NOTICES.items():
             rule = self._rule(name, notice)
@@ -111,8 +112,8 @@ class Notifications(Construct):
             self,
             "Undelivered",
             queue_name=name,
-            kms_master_key_id=self._key_arn,
             message_retention_period=RETENTION_S,
+            **WITHOUT_KEY,  # type: ignore[arg-type]
         )
         acknowledge(
             queue,

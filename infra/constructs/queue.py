@@ -15,13 +15,20 @@ from infra.iam.resource import policy
 
 RETENTION_S = 14 * 24 * 3600
 """SQS's longest retention, in seconds. So there is as much time for a redrive."""
+WITHOUT_KEY: dict[str, object] = {"sqs_managed_sse_enabled": True}
+"""The encryption of queues for what EventBridge could not deliver, as the reason may be the customer key itself.
+
+https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-encryption-event-bus-dlq.html"""
 NO_DESTINATION = "Lambda takes no failure destination for a queue: what fails goes to the queue's own dead letters"
 
 
 class Queue(Construct):
     """The queues `<workload prefix>-<name>` and `…-<name>-dead`.
 
-    After `receives` deliveries a message goes to the dead letters. `senders` are service principals that may send."""
+    After `receives` deliveries a message goes to the dead letters. `senders` are service principals that may send. They
+    send to the dead letters what they may not send to the queue: also if they may not use the key, so with `senders`
+    the dead letters are under a key of SQS's own. What SQS moves there stays under the key.
+    https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-server-side-encryption.html"""
 
     def __init__(
         self,
@@ -38,13 +45,15 @@ class Queue(Construct):
         self.arn = context.names.queue_arn(name)
         self.url = context.platform.queue_url(self.name)
         self.dead_arn = context.names.queue_arn(f"{name}-dead")
-        dead = self._queue("Dead", f"{name}-dead", context, senders)
+        under_key = {"kms_master_key_id": context.key_arn}
+        dead = self._queue("Dead", f"{name}-dead", context, senders, **(WITHOUT_KEY if senders else under_key))
         acknowledge(dead, {"Serverless-SQSRedrivePolicy": f"It keeps the dead letters of {name}; people redrive them"})
         self.resource = self._queue(
             "Resource",
             name,
             context,
             senders,
+            **under_key,
             visibility_timeout=visibility_s,
             redrive_policy={"deadLetterTargetArn": self.dead_arn, "maxReceiveCount": receives},
         )
@@ -58,7 +67,6 @@ class Queue(Construct):
             self,
             construct_id,
             queue_name=context.names.queue(name),
-            kms_master_key_id=context.key_arn,
             message_retention_period=RETENTION_S,
             **properties,  # type: ignore[arg-type]
         )

@@ -37,7 +37,7 @@ class Schedule(Construct):
             f"{name}-schedule",
             context=context,
             service="scheduler.amazonaws.com",
-            statements=[*own, key.use(context.key_arn, own)],
+            statements=[*own, key.use(context.key_arn, [target])],
         )
         scheduler.CfnSchedule(
             self,

@@ -1,11 +1,15 @@
-"""Rule: resources that keep data use the customer key. Exceptions are listed here with their reasons."""
+"""Rule: resources that keep data use the customer key. Exceptions are listed here with their reasons.
+
+A bus under the key has a dead-letter queue. Queues for what EventBridge could not deliver are under a key of SQS's own:
+the reason may be the customer key itself. An event that was encrypted on the bus stays encrypted there.
+https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-encryption-event-bus-dlq-decrypt.html"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from typing import Any
 
-from infra.rules.assembly import Finding, Stack, given, listed, text
+from infra.rules.assembly import Finding, Resource, Stack, given, listed, text
 
 RESULTS = ("WorkGroupConfiguration", "ResultConfiguration", "EncryptionConfiguration", "KmsKey")
 KEYS: dict[str, tuple[str, ...]] = {
@@ -56,21 +60,40 @@ WITHOUT_DATA = {
 
 def check(stacks: Sequence[Stack]) -> Iterator[Finding]:
     """A finding for each resource without the key, and for each type that no list names."""
+    undelivered = set(_undelivered(stacks))
     for stack in stacks:
         for resource in stack.resources():
-            # Every type is in one of the lists, so a new type must be judged before it passes.
-            if resource.kind in KEYS:
-                key = given(resource.properties, *KEYS[resource.kind])
-                if not key:
-                    yield Finding(where=resource.where, expected=f"a key in {'.'.join(KEYS[resource.kind])}", came=key)
-            elif resource.kind == "AWS::S3::Bucket":
-                if not _is_bucket_encrypted(resource.properties):
-                    came = resource.properties.get("BucketEncryption")
-                    yield Finding(where=resource.where, expected="the customer key in BucketEncryption", came=came)
-            elif not resource.kind.startswith((*WITHOUT_DATA, "AWS::CDK::")):
-                yield Finding(
-                    where=resource.where, expected="a type that KEYS or WITHOUT_DATA judges", came=resource.kind
-                )
+            for expected, came in _lacking(resource, undelivered):
+                yield Finding(where=resource.where, expected=expected, came=came)
+
+
+def _lacking(resource: Resource, undelivered: Container[str]) -> Iterator[tuple[str, Any]]:
+    """What is expected of the resource, and what came."""
+    kind, properties = resource.kind, resource.properties
+    if kind == "AWS::Events::EventBus" and not given(properties, "DeadLetterConfig", "Arn"):
+        yield "a queue in DeadLetterConfig.Arn", properties.get("DeadLetterConfig")
+    if kind == "AWS::SQS::Queue" and text(properties.get("QueueName", "")) in undelivered:
+        if properties.get("KmsMasterKeyId") or not properties.get("SqsManagedSseEnabled"):
+            yield "SqsManagedSseEnabled without the customer key", properties.get("KmsMasterKeyId")
+    # Every type is in one of the lists, so a new type must be judged before it passes.
+    elif kind in KEYS:
+        if not (key := given(properties, *KEYS[kind])):
+            yield f"a key in {'.'.join(KEYS[kind])}", key
+    elif kind == "AWS::S3::Bucket":
+        if not _is_bucket_encrypted(properties):
+            yield "the customer key in BucketEncryption", properties.get("BucketEncryption")
+    elif not kind.startswith((*WITHOUT_DATA, "AWS::CDK::")):
+        yield "a type that KEYS or WITHOUT_DATA judges", kind
+
+
+def _undelivered(stacks: Sequence[Stack]) -> Iterator[str]:
+    """The names of the queues that take what a bus or a rule could not deliver."""
+    for stack in stacks:
+        for resource in stack.resources():
+            targets = listed(resource.properties.get("Targets", [])) if resource.kind == "AWS::Events::Rule" else []
+            for sender in (resource.properties, *targets):
+                if arn := given(sender, "DeadLetterConfig", "Arn"):
+                    yield text(arn).rpartition(":")[2]
 
 
 def _is_bucket_encrypted(properties: Any) -> bool:

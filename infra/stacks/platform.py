@@ -165,5 +165,12 @@ class PlatformStack(cdk.Stack):
         """The platform's own bus and the notifications. The owner of a bus of the account chooses its key."""
         bus = None
         if self._names.event_bus is None:
-            bus = events.CfnEventBus(self, "Bus", name=self._names.bus, kms_key_identifier=self.key_arn)
+            context = PlatformContext(settings=self._settings, key_arn=self.key_arn)
+            bus = events.CfnEventBus(
+                self,
+                "Bus",
+                name=self._names.bus,
+                kms_key_identifier=self.key_arn,
+                dead_letter_config=events.CfnEventBus.DeadLetterConfigProperty(arn=context.dead_events_arn),
+            )
         Notifications(self, settings=self._settings, key_arn=self.key_arn, bus=bus)

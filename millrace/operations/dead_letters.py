@@ -26,7 +26,8 @@ EVENTS = "events"
 It is one for all workloads, since CloudWatch bills an alarm by the queues that it reads. Each message in it names the
 rule, the schedule, the function or the execution."""
 EVENTS_HOLD = (
-    "events of all workloads that did not reach the bus, a machine, a function, the topic of alarms or the chat"
+    "events of all workloads that did not reach the bus, a machine, a function, the topic of alarms or the chat, "
+    "or that the bus could not encrypt or decrypt"
 )
 
 

@@ -103,19 +103,15 @@ def _of_events(templates: Templates) -> Iterator[Use]:
     under_key = {arn for arn, queue in queues(templates).items() if queue.get("KmsMasterKeyId")}
     for where, rule in resources(templates, "AWS::Events::Rule"):
         for target in rule["Targets"]:
-            for kind, arn in (
-                ("target", target["Arn"]),
-                ("dead letters", target.get("DeadLetterConfig", {}).get("Arn")),
-            ):
-                if isinstance(arn, str) and arn in under_key:
-                    context = {"aws:sourceaccount": ACCOUNT, "kms:encryptioncontext:aws:sqs:arn": arn}
-                    yield Use(
-                        kind=f"EventBridge sends to a queue ({kind})",
-                        where=where,
-                        who="events.amazonaws.com",
-                        actions=SENDING,
-                        context=context,
-                    )
+            if isinstance(arn := target["Arn"], str) and arn in under_key:
+                context = {"aws:sourceaccount": ACCOUNT, "kms:encryptioncontext:aws:sqs:arn": arn}
+                yield Use(
+                    kind="EventBridge sends to a queue",
+                    where=where,
+                    who="events.amazonaws.com",
+                    actions=SENDING,
+                    context=context,
+                )
     for where, bus in resources(templates, "AWS::Events::EventBus"):
         if bus.get("KmsKeyIdentifier"):
             arn = f"arn:aws:events:{REGION}:{ACCOUNT}:event-bus/{bus['Name']}"
@@ -204,7 +200,7 @@ def _of_logs(templates: Templates) -> Iterator[Use]:
 
 
 def _of_schedule(where: str, template: Mapping[str, Any], schedule: Resource) -> Iterator[Use]:
-    """Scheduler reads the input and sends dead letters in the role's name.
+    """Scheduler reads the input in the role's name.
 
     https://docs.aws.amazon.com/scheduler/latest/UserGuide/encryption-rest.html"""
     role = role_of(template, schedule["Target"]["RoleArn"])
@@ -216,14 +212,6 @@ def _of_schedule(where: str, template: Mapping[str, Any], schedule: Resource) ->
         who=role,
         actions=("kms:Decrypt",),
         context={"kms:encryptioncontext:aws:scheduler:schedule:arn": arn},
-    )
-    dead = schedule["Target"]["DeadLetterConfig"]["Arn"]
-    yield Use(
-        kind="Scheduler sends to a queue (dead letters)",
-        where=where,
-        who=role,
-        actions=SENDING,
-        context={"kms:viaservice": f"sqs.{REGION}.amazonaws.com", "kms:encryptioncontext:aws:sqs:arn": dead},
     )
 
 
@@ -239,15 +227,6 @@ def _of_function(where: str, template: Mapping[str, Any], function: Resource) ->
         actions=("kms:Decrypt",),
         context={"kms:encryptioncontext:aws:lambda:functionarn": arn},
     )
-    if "DeadLetterConfig" in function:
-        dead = function["DeadLetterConfig"]["TargetArn"]
-        yield Use(
-            kind="Lambda sends to a queue (dead letters)",
-            where=where,
-            who=role,
-            actions=SENDING,
-            context={"kms:encryptioncontext:aws:sqs:arn": dead},
-        )
     if "sagemaker:CreateModelCard" in json.dumps(roles({"": dict(template)})[role]):
         # What CloudFormation's handler of the type needs; the guide names no rights.
         # https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-sagemaker-modelcard.html
@@ -344,17 +323,14 @@ def _of_task(where: str, task: Mapping[str, Any], machine: str, stack: str) -> I
 
 
 KINDS = {
-    "EventBridge sends to a queue (target)",
-    "EventBridge sends to a queue (dead letters)",
+    "EventBridge sends to a queue",
     "EventBridge keeps a bus's events",
     "EventBridge notifies a topic",
     "An alarm notifies a topic",
     "A budget notifies a topic",
     "CloudWatch keeps a log",
     "Scheduler reads a schedule's input",
-    "Scheduler sends to a queue (dead letters)",
     "Lambda reads a function's variables",
-    "Lambda sends to a queue (dead letters)",
     "Lambda polls a queue",
     "SageMaker encrypts a job's volume",
     "SageMaker keeps a model card",

@@ -13,11 +13,13 @@ from typing import Any
 
 from infra.local.events import targets
 from infra.local.events.target_input import target_input
+from infra.local.iam.service_permissions import key_refusal
 from infra.local.kernel.bus import deliver
 from infra.local.kernel.cloud import Cloud
 from infra.local.kernel.dispatcher import dispatcher
 from infra.local.kernel.patching import replace
 
+SERVICE = "events.amazonaws.com"
 LOG = logging.getLogger(__name__)
 
 
@@ -65,7 +67,15 @@ def _send(cloud: Cloud, rule: Any, original: Mapping[str, Any]) -> None:
     if rule.state != "ENABLED" or not rule.event_pattern.get_pattern():
         return
     event = _as_delivered(original)
-    if rule.event_pattern.matches_event(event):
+    if not rule.event_pattern.matches_event(event):
+        return
+    models: Any = import_module("moto.events.models")
+    bus = models.events_backends[rule.account_id][rule.region_name].event_buses[rule.event_bus_name]
+    if reason := key_refusal(bus.kms_key_identifier, bus.arn, SERVICE, bus.arn):
+        # The bus can keep no event. AWS tells of it once and encrypted, this cloud once for each rule that matches.
+        failure = targets.Undelivered("NO_PERMISSIONS", reason, is_permanent=True)
+        _to_dead_letters(cloud, bus.dead_letter_config, event, failure, bus.arn, EVENT_BUS_ARN=bus.arn)
+    else:
         deliver_to_targets(cloud, rule, event)
 
 
@@ -99,7 +109,7 @@ def _attempt(cloud: Cloud, delivery: Delivery, attempt: int) -> None:
                 role_arn=target.get("RoleArn", ""),
                 parameters=target.get("SqsParameters"),
                 name=_execution_name(delivery),
-                sender=("events.amazonaws.com", delivery.rule_arn),
+                sender=(SERVICE, delivery.rule_arn),
             )
     except targets.Undelivered as failure:
         _give_up_or_retry(cloud, delivery, failure, attempt)
@@ -108,20 +118,30 @@ def _attempt(cloud: Cloud, delivery: Delivery, attempt: int) -> None:
 def _give_up_or_retry(cloud: Cloud, delivery: Delivery, failure: targets.Undelivered, attempt: int) -> None:
     if targets.is_tried_again(delivery.target, failure, attempt):
         return _submit(cloud, delivery, attempt=attempt + 1)
-    LOG.warning("%s: event %s not delivered: %s", delivery.rule_arn, delivery.event.get("id"), failure)
-    queue = delivery.target.get("DeadLetterConfig", {}).get("Arn")
-    if queue:
-        attributes: dict[str, str | int] = {
-            "RULE_ARN": delivery.rule_arn,
-            "TARGET_ARN": delivery.target["Arn"],
-            "ERROR_CODE": failure.code,
-            "ERROR_MESSAGE": str(failure) or failure.code,
-        }
-        if not failure.is_permanent:
-            attributes |= {"EXHAUSTED_RETRY_CONDITION": "MaximumRetryAttempts", "RETRY_ATTEMPTS": str(attempt - 1)}
-        sender = ("events.amazonaws.com", delivery.rule_arn)
-        targets.send(cloud, queue, json.dumps(delivery.event), attributes=attributes, sender=sender)
-    return None
+    attributes = {"RULE_ARN": delivery.rule_arn, "TARGET_ARN": delivery.target["Arn"]}
+    if not failure.is_permanent:
+        attributes |= {"EXHAUSTED_RETRY_CONDITION": "MaximumRetryAttempts", "RETRY_ATTEMPTS": str(attempt - 1)}
+    queue = delivery.target.get("DeadLetterConfig")
+    return _to_dead_letters(cloud, queue, delivery.event, failure, delivery.rule_arn, **attributes)
+
+
+def _to_dead_letters(
+    cloud: Cloud,
+    config: Mapping[str, str] | None,
+    event: Mapping[str, Any],
+    failure: targets.Undelivered,
+    sender_arn: str,
+    **attributes: str,
+) -> None:
+    """Put the event into the queue of the DeadLetterConfig, if there is one, with the reason as attributes."""
+    LOG.warning("%s: event %s not delivered: %s", sender_arn, event.get("id"), failure)
+    if config:
+        said = {"ERROR_CODE": failure.code, "ERROR_MESSAGE": str(failure) or failure.code, **attributes}
+        body = json.dumps(event)
+        try:
+            targets.send(cloud, config["Arn"], body, attributes=said, sender=(SERVICE, sender_arn))
+        except targets.Undelivered as refused:  # as on AWS: whoever put the event has had the answer
+            LOG.warning("%s: event %s is lost: %s", sender_arn, event.get("id"), refused)
 
 
 def _to_bus(delivery: Delivery) -> None:

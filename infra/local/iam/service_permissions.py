@@ -31,8 +31,20 @@ def refusal(arn: str, service: str, source_arn: str) -> str:
     action = _ACTIONS[arn.split(":")[2]]
     if not _allows(_policy(receiver), action, arn, service, context):
         return f"the policy of {arn} does not allow {service} {action} for {source_arn}"
-    key = _customer_key(receiver)
-    for action in ("kms:GenerateDataKey", "kms:Decrypt") if key is not None else ():
+    return key_refusal(getattr(receiver, "kms_master_key_id", None), arn, service, source_arn)
+
+
+def key_refusal(name: str | None, arn: str, service: str, source_arn: str) -> str:
+    """The reason why the service may not use the key `name`, which encrypts `arn`; empty if it may.
+
+    A key of AWS's own asks nobody."""
+    key = _customer_key(name or "", region=arn.split(":")[3])
+    if key is None:
+        return ""
+    if not key.enabled:
+        return f"{key.arn}, which encrypts {arn}, is not enabled"
+    context = _context(arn, service, source_arn)
+    for action in ("kms:GenerateDataKey", "kms:Decrypt"):
         if not _allows(key.policy, action, key.arn, service, context):
             return f"the policy of {key.arn}, which encrypts {arn}, does not allow {service} {action}"
     return ""
@@ -89,10 +101,9 @@ def _policy(receiver: Any) -> Any:
     return receiver.policy if statements is None else {"Statement": statements}
 
 
-def _customer_key(receiver: Any) -> Any:
-    """moto's customer key that encrypts the receiver, or None: a key of AWS's own (`alias/aws/sns`) asks nobody."""
-    name = str(getattr(receiver, "kms_master_key_id", None) or "")
-    backend = import_module("moto.kms.models").kms_backends[ACCOUNT][getattr(receiver, "region", "eu-west-1")]
+def _customer_key(name: str, *, region: str) -> Any:
+    """moto's customer key of this id, ARN or alias, or None if it is AWS's own (`alias/aws/sns`)."""
+    backend = import_module("moto.kms.models").kms_backends[ACCOUNT][region]
     if not name or name.startswith("alias/aws/"):
         return None
     return backend.keys.get(backend.get_key_id_from_alias(name) or name.rpartition("/")[2])

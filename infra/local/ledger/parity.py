@@ -35,7 +35,7 @@ executed, simulated, not_covered = (partial(_rows, status) for status in Status)
 
 RESOURCE_TYPES: Mapping[str, Row] = {
     **executed(
-        "CDK::Metadata CloudWatch::Alarm Events::EventBus Events::Rule Glue::Database Glue::Table IAM::ManagedPolicy "
+        "CDK::Metadata CloudWatch::Alarm Events::Rule Glue::Database Glue::Table IAM::ManagedPolicy "
         "IAM::Policy IAM::Role KMS::Alias Lambda::EventInvokeConfig Lambda::LayerVersion Lambda::Permission "
         "Lambda::Version Logs::LogGroup S3::BucketPolicy SNS::Topic SNS::TopicPolicy SQS::Queue SQS::QueuePolicy "
         "SSM::Parameter SageMaker::ModelPackageGroup",
@@ -46,6 +46,7 @@ RESOURCE_TYPES: Mapping[str, Row] = {
     **executed("AWS::DynamoDB::Table", "Backups are settings only."),
     **executed("AWS::Events::ApiDestination", "Without the rate limit; http too."),
     **executed("AWS::Events::Connection", "API keys only; other kinds of authorization are kept."),
+    **executed("AWS::Events::EventBus", "Without its key its dead letters get each event once a rule, not encrypted."),
     **executed("AWS::Lambda::Alias", "Weights between two versions are kept, not drawn."),
     **executed(
         "AWS::Lambda::EventSourceMapping",

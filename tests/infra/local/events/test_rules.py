@@ -193,6 +193,35 @@ def test_a_function_is_invoked_and_its_failure_stays_with_it(
     assert message["MessageAttributes"]["ErrorMessage"]["StringValue"] == "'lost'"
 
 
+@pytest.mark.parametrize("cause", ["disabled", "refused"])
+def test_a_bus_without_its_key_delivers_to_its_dead_letters_unless_they_need_the_key(
+    cloud: Cloud, client: Any, queue: Any, rule: Any, put: Any, fresh: Any, cause: str
+) -> None:
+    target, open_dead = queue(), queue(SqsManagedSseEnabled="true")
+    kms, opening = client("kms"), allow("kms:*", "events.amazonaws.com")
+    key = kms.create_key(Policy=opening)["KeyMetadata"]["KeyId"]
+    closed_dead = queue(KmsMasterKeyId=key, Policy=allow("sqs:SendMessage", "events.amazonaws.com"))
+    for dead in (open_dead, closed_dead):
+        bus = fresh("bus")
+        client("events").create_event_bus(Name=bus, KmsKeyIdentifier=key, DeadLetterConfig={"Arn": dead.arn})
+        source = rule({"Arn": target.arn}, bus=bus)
+        kms.enable_key(KeyId=key)
+        kms.put_key_policy(KeyId=key, PolicyName="default", Policy=opening)
+        put(source, {"a": 1}, bus)
+        assert json.loads(target.take()["Body"])["detail"] == {"a": 1}
+        if cause == "disabled":
+            kms.disable_key(KeyId=key)
+        else:
+            kms.put_key_policy(KeyId=key, PolicyName="default", Policy=allow("kms:*", "sns.amazonaws.com"))
+        put(source, {"a": 2}, bus)
+        settle(cloud)
+        assert target.is_empty()
+    told = open_dead.take()
+    assert json.loads(told["Body"])["detail"] == {"a": 2}
+    assert told["MessageAttributes"]["ERROR_CODE"]["StringValue"] == "NO_PERMISSIONS"
+    assert closed_dead.is_empty()
+
+
 def test_what_cannot_be_delivered_goes_to_the_targets_dead_letters(queue: Any, rule: Any, put: Any) -> None:
     dead = queue()
     missing = f"arn:aws:sqs:{ACCOUNT_ARN}:no-such-queue"
