@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import socket
 from collections.abc import Sequence
@@ -47,10 +48,15 @@ def checkpoint(cloud: LocalCloud, name: str, build: Path, beside: Sequence[Path]
     return Checkpoint(cloud=cloud, address=address)
 
 
-def end_life(cloud: LocalCloud) -> None:
-    """End the cloud as it is. Only while it is up: else the next life would get the request, which waits for it."""
-    with suppress(*BROKEN):
-        call(cloud, "end-life", {})
+def end_life(cloud: LocalCloud, build: Path) -> None:
+    """End the cloud as it is, if it is up: a request that nobody takes would wait for the next life, and end it."""
+    with (build / "checkpoints" / "life").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            with suppress(*BROKEN):
+                call(cloud, "end-life", {})
+            fcntl.flock(lock, fcntl.LOCK_EX)
 
 
 def call(cloud: LocalCloud, route: str, body: dict[str, Any]) -> Any:

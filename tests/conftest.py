@@ -6,6 +6,7 @@ between two that run a cloud. To start one takes a few hundredths of a second.""
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Generator, Iterator
 from functools import cache
 from typing import TYPE_CHECKING
@@ -28,23 +29,36 @@ for pool in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
     # spin, and the networks of tests took twice the CPU time.
     os.environ.setdefault(pool, "1")
 
-ALONE = (
-    "tests/end_to_end/test_interrupt.py",
-    "tests/end_to_end/test_notifications.py",
-    "tests/end_to_end/test_own_workload.py",
-    "tests/end_to_end/test_xray.py",
+OWN_CLOUD = tuple(
+    f"tests/end_to_end/test_{name}.py"
+    for name in (
+        "air_quality",
+        "first_month",
+        "initial_weights",
+        "interrupt",
+        "killed_training",
+        "own_bus",
+        "own_workload",
+        "upkeep",
+        "xray",
+    )
 )
-"""End-to-end tests with clouds of their own."""
+"""End-to-end tests with clouds of their own. The others begin at states of one cloud, which one process makes."""
+
+
+def scope_of(test: str) -> str:
+    """What one process has all of: a file, or all files that begin at states of one cloud."""
+    file = file_of(test)
+    return "states of one cloud" if file.startswith("tests/end_to_end/") and file not in OWN_CLOUD else file
 
 
 class Scheduling(LoadScopeScheduling):
-    """Where several processes share the tests, one has all of a file, and one all files that share a cloud.
+    """Where several processes share the tests, one has all of a scope.
 
     pytest-xdist's own `loadgroup` does nothing with pytest 9.2: it marks tests in a field that is not read any more."""
 
     def _split_scope(self, nodeid: str) -> str:
-        file = nodeid.split("::", 1)[0]
-        return "one lived-through cloud" if file.startswith("tests/end_to_end/") and file not in ALONE else file
+        return scope_of(nodeid)
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Scheduling:
@@ -61,7 +75,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """At night each fuzz draws all its examples. Where processes share the tests, the longest files go first."""
+    """At night each fuzz draws all its examples. Where processes share the tests, the longest go first."""
     for item in items:
         if fuzz.is_whole and is_hypothesis_test(getattr(item, "obj", None)):
             item.add_marker(pytest.mark.night(fuzz.REASON))
@@ -69,8 +83,10 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             if [type(word) for word in marker.args] != [str] or marker.kwargs:
                 raise pytest.UsageError(f"{item.nodeid}: the mark `night` takes one reason")
     if hasattr(config, "workerinput"):
-        seconds = expected()
-        items.sort(key=lambda item: -seconds.get(file_of(item.nodeid), 0.0))
+        files, seconds = expected(), Counter[str]()
+        for file in {file_of(item.nodeid) for item in items}:
+            seconds[scope_of(file)] += files.get(file, 0.0)
+        items.sort(key=lambda item: -seconds[scope_of(item.nodeid)])
 
 
 @pytest.hookimpl(wrapper=True)

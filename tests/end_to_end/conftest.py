@@ -1,4 +1,4 @@
-"""One cloud that has lived through the fourteen months; the tests of this folder look at it and then break it."""
+"""Clouds of whole stories: a file begins at a state that is made once, and what it does is gone at its end."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ import json
 import sys
 import threading
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from copy import deepcopy
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,49 +23,21 @@ from pyiceberg.catalog.glue import GlueCatalog
 from console.demo.electricity import STORY
 from console.demo.run import run_in_cloud
 from console.local_cloud.local_cloud import PLATFORM, LocalCloud, started
+from infra.local.iam.recording import Allowed, read
 from millrace.aws.objects import split_uri
 from millrace.names import WorkloadNames
+from tests.checkpoints import Checkpoint, checkpoint, end_life
 from tests.infra.local.control import control as control_of
+from tests.infra.local.waiting import until
 
-LOOKING = (
-    "test_loop.py",
-    "test_lineage.py",
-    "test_readers.py",
-    "test_operator_runs.py",
-    "test_operator_records.py",
-    "test_validation.py",
-)
-BREAKING = (
-    "test_faults.py",
-    "test_console_inputs.py",
-    "test_groups.py",
-    "test_release_rollback.py",
-    "test_refusals.py",
-    "test_operator_rollback.py",
-    "test_teardown.py",
-    "test_permissions.py",
-)
-"""In this order: what the one leaves is in the other's way; the last reads what was allowed in all of them."""
 REST_S = 900.0
 """Only a cloud that never rests reaches it: a busy machine may take minutes."""
 
 
 @pytest.hookimpl(trylast=True)
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """These come after all other tests, so that the cloud is up no longer than it must be; where several processes
-    share the tests they come first, since they last longest.
-
-    First come those that look at what the fourteen months left, last those that break it."""
-    others = 3 + len(BREAKING) if hasattr(config, "workerinput") else 0
-    items.sort(key=lambda item: _turn(item.path, others))
-
-
-def _turn(file: Path, others: int) -> int:
-    if file.parent != Path(__file__).parent:
-        return others
-    if file.name in BREAKING:
-        return 3 + BREAKING.index(file.name)
-    return 1 if file.name in LOOKING else 2
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Order does not matter, but for the file that reads what was allowed in all others: it comes last."""
+    items.sort(key=lambda item: item.path == Path(__file__).with_name("test_permissions.py"))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -154,6 +127,32 @@ class Lived:
         version = self.cloud.client("s3").put_object(Bucket=bucket, Key=key, Body=body)["VersionId"]
         return f"s3://{bucket}/{key}?versionId={version}"
 
+    def put_together(self, feed: str, bodies: Mapping[str, bytes]) -> dict[str, str]:
+        """URIs by name of drops that the intake receives in one batch, in this order, when all of it has ended."""
+        functions, sqs = self.cloud.client("lambda"), self.cloud.client("sqs")
+        source, waiting = self.names.queue_arn("drops"), "ApproximateNumberOfMessages"
+        url = sqs.get_queue_url(QueueName=self.names.queue("drops"))["QueueUrl"]
+
+        def states() -> dict[str, str]:
+            found = functions.list_event_source_mappings(EventSourceArn=source)["EventSourceMappings"]
+            return {each["UUID"]: each["State"] for each in found}
+
+        def messages() -> int:
+            return int(sqs.get_queue_attributes(QueueUrl=url, AttributeNames=[waiting])["Attributes"][waiting])
+
+        (mapping,) = states()
+        functions.update_event_source_mapping(UUID=mapping, Enabled=False)
+        try:
+            until(lambda: states()[mapping] == "Disabled")
+            uris = {}
+            for number, (name, body) in enumerate(bodies.items(), start=1):
+                uris[name] = self.put(feed, f"together/{name}", body)
+                until(lambda number=number: messages() == number)
+        finally:
+            functions.update_event_source_mapping(UUID=mapping, Enabled=True)
+        self.rest()
+        return uris
+
     def read(self, uri: str) -> bytes:
         """The object's bytes; of the version that the URI names, if it names one."""
         plain, _, version = uri.partition("?versionId=")
@@ -186,7 +185,7 @@ def calls_of_people(cloud: LocalCloud) -> Counter[str]:
     return Counter(control(cloud, "api-calls")["of_people"])
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def catalog(lived: Lived) -> GlueCatalog:
     """pyiceberg's own catalogue and file reader, with the keys of somebody who reads."""
     place = {"region": PLATFORM.region, "access-key-id": "reader", "secret-access-key": "reader"}
@@ -213,17 +212,77 @@ def deployed_policies(cloud: LocalCloud) -> dict[str, dict[str, Any]]:
     }
 
 
+@dataclass(frozen=True, kw_only=True)
+class States:
+    """A cloud that goes back to each state that it was in, and what was allowed in all its lives."""
+
+    cloud: LocalCloud
+    build: Path
+    allowed: list[Allowed] = field(default_factory=list)
+    started: list[dict[str, Any]] = field(default_factory=list)
+    """The processes with their environments."""
+    _checkpoints: dict[str, Checkpoint] = field(default_factory=dict)
+
+    def keep(self, name: str) -> None:
+        """Make the state that the cloud is in now one to go back to."""
+        self.cloud.wait(timeout_s=REST_S)
+        self._checkpoints[name] = checkpoint(self.cloud, name, self.build, [self.build / "mlflow.db"])
+
+    @contextmanager
+    def life(self, name: str) -> Iterator[None]:
+        """In the block, the cloud goes on from this state."""
+        self._checkpoints[name].restore()
+        try:
+            yield
+        finally:
+            end_life(self.cloud, self.build)
+
+    @contextmanager
+    def recorded(self) -> Iterator[None]:
+        """What is allowed in the block is kept beyond the life that it happens in."""
+        control(self.cloud, "permissions", {"on": True})
+        yield
+        self.record()
+
+    def record(self) -> None:
+        """Keep what was allowed since the record began."""
+        told = control(self.cloud, "permissions")
+        assert told["dropped"] == 0
+        self.allowed.extend(read(told))
+        self.started.extend(told["started"])
+
+
 @pytest.fixture(scope="session")
-def lived(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lived]:
+def states(tmp_path_factory: pytest.TempPathFactory) -> Iterator[States]:
+    """The state *deployed*: the workload of electricity, and nothing else has happened."""
     build = tmp_path_factory.mktemp("build")
     with recording(), started(build, clock=STORY.start, workloads=[STORY.workload]) as cloud:
+        states = States(cloud=cloud, build=build)
+        states.record()
+        states.keep("deployed")
+        end_life(cloud, build)
+        yield states
+
+
+@pytest.fixture(scope="module")
+def deployed(states: States) -> Iterator[LocalCloud]:
+    """A cloud into which the workload of electricity is deployed, for this file alone."""
+    with states.life("deployed"):
+        yield states.cloud
+
+
+@pytest.fixture(scope="session")
+def fourteen_months(states: States) -> Lived:
+    """What happened in the fourteen months, on the way to the state of this name."""
+    cloud, build = states.cloud, states.build
+    with states.life("deployed"), states.recorded():
         witness = Witness(cloud=cloud)
         witness.stand_up()
         before = calls_of_people(cloud)
         with witness.watching():
             result = run_in_cloud(cloud, build, STORY, said=lambda line: print(line, file=sys.stderr)).result
         after = calls_of_people(cloud)
-        yield Lived(
+        lived = Lived(
             cloud=cloud,
             names=STORY.names,
             result=result,
@@ -233,3 +292,13 @@ def lived(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lived]:
             policies=deployed_policies(cloud),
             witness=witness,
         )
+        states.keep("fourteen months")
+    return lived
+
+
+@pytest.fixture(scope="module")
+def lived(states: States, fourteen_months: Lived) -> Iterator[Lived]:
+    """A cloud that has lived through the fourteen months, for this file alone."""
+    witness = replace(fourteen_months.witness, bodies=list(fourteen_months.witness.bodies))
+    with states.life("fourteen months"), states.recorded():
+        yield replace(fourteen_months, result=deepcopy(fourteen_months.result), witness=witness)

@@ -12,7 +12,6 @@ import shutil
 import signal
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -272,10 +271,8 @@ def test_two_writers_at_once(lived: Lived, table: Callable[[], Table], weeks: It
     shared = pa.concat_tables([one.slice(WEEK_ROWS - DAY_ROWS), other])
     before = table()
     alone = "a" * LONGEST_KEY  # so that they do not go together
-    drops = {f"one-{alone}": parquet(one), f"other-{alone}": parquet(shared)}
-    with ThreadPoolExecutor(2) as pool:
-        uris = list(pool.map(lambda name: lived.put("training", f"{name}.parquet", drops[name]), drops))
-    lived.rest()
+    drops = {f"one-{alone}.parquet": parquet(one), f"other-{alone}.parquet": parquet(shared)}
+    uris = list(lived.put_together("training", drops).values())
     runs = [run for uri in uris for run in runs_of(lived, uri)]
     assert [run["status"] for run in runs] == ["SUCCEEDED", "SUCCEEDED"]
     assert max(run["startDate"] for run in runs) < min(run["stopDate"] for run in runs)

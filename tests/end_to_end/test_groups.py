@@ -17,38 +17,10 @@ from millrace.state.claims import Claims
 from millrace.state.table import StateTable
 from tests.end_to_end.conftest import Lived
 from tests.end_to_end.test_faults import PNG, WEEK_ROWS, a_year_later, committed, dead_letters, held, parquet
-from tests.infra.local.waiting import until
 
 MANY_ROWS, SMALL_BYTES = 19_000_000, 2**20
 SHORT_S = 3
 """For a file of some hundred rows by far enough, for one of MANY_ROWS not."""
-
-
-def put_together(lived: Lived, feed: str, bodies: Mapping[str, bytes]) -> dict[str, str]:
-    """URIs by name of drops that the intake receives in one batch, in this order, when all of it has ended."""
-    functions, sqs = lived.cloud.client("lambda"), lived.cloud.client("sqs")
-    source, waiting = lived.names.queue_arn("drops"), "ApproximateNumberOfMessages"
-    url = sqs.get_queue_url(QueueName=lived.names.queue("drops"))["QueueUrl"]
-
-    def states() -> dict[str, str]:
-        found = functions.list_event_source_mappings(EventSourceArn=source)["EventSourceMappings"]
-        return {each["UUID"]: each["State"] for each in found}
-
-    def messages() -> int:
-        return int(sqs.get_queue_attributes(QueueUrl=url, AttributeNames=[waiting])["Attributes"][waiting])
-
-    (mapping,) = states()
-    functions.update_event_source_mapping(UUID=mapping, Enabled=False)
-    try:
-        until(lambda: states()[mapping] == "Disabled")
-        uris = {}
-        for number, (name, body) in enumerate(bodies.items(), start=1):
-            uris[name] = lived.put(feed, f"together/{name}", body)
-            until(lambda number=number: messages() == number)
-    finally:
-        functions.update_event_source_mapping(UUID=mapping, Enabled=True)
-    lived.rest()
-    return uris
 
 
 def ids_of(lived: Lived, feed: str, uris: Mapping[str, str]) -> dict[str, str]:
@@ -64,7 +36,7 @@ def test_small_drops_to_train_on_are_one_commit(lived: Lived, catalog: GlueCatal
     bodies = {"a.parquet": parquet(one), "b.parquet": PNG, "c.parquet": parquet(one), "d.parquet": parquet(other)}
     table = (lived.names.platform.database, lived.names.table("rows"))
     before = catalog.load_table(table)
-    uris = put_together(lived, "training", bodies)
+    uris = lived.put_together("training", bodies)
 
     ids = ids_of(lived, "training", uris)
     claims = Claims(StateTable(lived.cloud.client("dynamodb"), lived.names))
@@ -112,7 +84,7 @@ def test_small_drops_to_score_are_one_transform_job(lived: Lived) -> None:
         return {job["TransformJobName"] for page in jobs.paginate() for job in page["TransformJobSummaries"]}
 
     before = job_names()
-    uris = put_together(lived, "scoring", bodies)
+    uris = lived.put_together("scoring", bodies)
     assert len(job_names() - before) == 1
 
     ids = ids_of(lived, "scoring", uris)
@@ -142,7 +114,7 @@ def test_a_small_file_with_millions_of_rows_keeps_no_neighbour_out(lived: Lived,
     usual_s = lambdas.get_function_configuration(FunctionName=function)["Timeout"]
     lambdas.update_function_configuration(FunctionName=function, Timeout=SHORT_S)
     try:
-        uris = put_together(lived, "training", bodies)
+        uris = lived.put_together("training", bodies)
     finally:
         lambdas.update_function_configuration(FunctionName=function, Timeout=usual_s)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
@@ -14,7 +13,7 @@ from console.cli.app import app
 from console.demo.electricity import STORY
 from console.demo.months import SAMPLE, months
 from console.environment import Environment, local_environment
-from console.local_cloud.local_cloud import SECRET_VARIABLE, LocalCloud, started
+from console.local_cloud.local_cloud import SECRET_VARIABLE, LocalCloud
 from console.queries.alarm_states import Receiver, find_alarm_states, find_receivers
 from console.queries.dead_letters import find_dead_queues, read_dead_letters, redrive
 from millrace.errors import EnvironmentNotFoundError
@@ -29,10 +28,9 @@ LANDING = NAMES.platform.bucket("landing")
 
 
 @pytest.fixture(scope="module")
-def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCloud]:
-    """A cloud into which the workload is deployed, and nothing else has happened."""
-    with started(tmp_path_factory.mktemp("notified"), clock=STORY.start, workloads=[STORY.workload]) as cloud:
-        yield cloud
+def cloud(deployed: LocalCloud) -> LocalCloud:
+    """Nothing has happened in it, and it has witnesses of nothing."""
+    return deployed
 
 
 @pytest.fixture

@@ -15,8 +15,8 @@ from typing import Any
 
 import pytest
 
-from infra.local.iam.recording import Allowed, read
-from tests.end_to_end.conftest import Lived, control
+from infra.local.iam.recording import Allowed
+from tests.end_to_end.conftest import Lived, States
 from tests.end_to_end.test_loop import READING
 from tests.infra.local.iam.grants import Grant, grants, needed, refusal, without_statement
 
@@ -353,12 +353,10 @@ def policies(lived: Lived, request: pytest.FixtureRequest) -> dict[str, dict[str
 
 
 @pytest.fixture(scope="module")
-def allowed(lived: Lived) -> dict[str, list[Allowed]]:
-    """What was allowed, by role."""
-    told = control(lived.cloud, "permissions")
-    assert told["dropped"] == 0
+def allowed(lived: Lived, states: States) -> dict[str, list[Allowed]]:
+    """What was allowed in the fourteen months and in the files that were run before, by role."""
     found: dict[str, list[Allowed]] = defaultdict(list)
-    for one in read(told):
+    for one in states.allowed:
         found[one.role].append(one)
     return found
 
@@ -473,9 +471,9 @@ def test_every_role_was_at_work(policies: dict[str, dict[str, Any]], allowed: di
     assert [role for role in policies if not allowed.get(role)] == []
 
 
-def test_no_process_has_keys_but_those_of_its_role(lived: Lived) -> None:
+def test_no_process_has_keys_but_those_of_its_role(lived: Lived, states: States) -> None:
     """What the cloud starts sees its role's temporary keys or none, and no other way to credentials."""
-    started = control(lived.cloud, "permissions")["started"]
+    started = states.started
     assert wrong_environments(started, below=lived.build) == []
     keyed = [one for one in started if "AWS_ACCESS_KEY_ID" in one["environment"]]
     assert {"function_main.py" in " ".join(one["arguments"]) for one in keyed} == {True}

@@ -16,11 +16,11 @@ import pytest
 
 from console.demo.electricity import STORY
 from console.demo.months import SAMPLE
-from console.local_cloud.local_cloud import LocalCloud, started
+from console.local_cloud.local_cloud import LocalCloud
 from millrace.state.leases import Leases
 from millrace.state.slots import Slots
 from millrace.state.table import StateTable
-from tests.end_to_end.conftest import REST_S
+from tests.end_to_end.conftest import REST_S, States
 from tests.infra.local.waiting import until
 from tests.mails import mails
 from tests.processes import writing
@@ -31,16 +31,15 @@ RULE, SCHEDULE = f"{NAMES.prefix}-cleanup", f"{NAMES.prefix}-sweep"
 
 
 @pytest.fixture(scope="module")
-def build(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def build(states: States) -> Path:
     """The folder of the cloud."""
-    return tmp_path_factory.mktemp("swept")
+    return states.build
 
 
 @pytest.fixture(scope="module")
-def cloud(build: Path) -> Iterator[LocalCloud]:
-    """A cloud into which the workload is deployed, and nothing else has happened."""
-    with started(build, clock=STORY.start, workloads=[STORY.workload]) as cloud:
-        yield cloud
+def cloud(deployed: LocalCloud) -> LocalCloud:
+    """Nothing has happened in it, and it has witnesses of nothing."""
+    return deployed
 
 
 @pytest.fixture

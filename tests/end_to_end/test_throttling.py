@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -12,7 +11,7 @@ import pytest
 from console.demo.electricity import STORY
 from console.demo.months import SAMPLE, months
 from console.environment import local_environment
-from console.local_cloud.local_cloud import LocalCloud, started
+from console.local_cloud.local_cloud import LocalCloud
 from console.queries.dead_letters import find_dead_queues
 from tests.end_to_end.conftest import REST_S, control
 
@@ -33,10 +32,9 @@ BURST = {
 
 
 @pytest.fixture(scope="module")
-def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCloud]:
-    """A cloud into which the workload is deployed, and nothing else has happened."""
-    with started(tmp_path_factory.mktemp("throttled"), clock=STORY.start, workloads=[STORY.workload]) as cloud:
-        yield cloud
+def cloud(deployed: LocalCloud) -> LocalCloud:
+    """Nothing has happened in it, and it has witnesses of nothing."""
+    return deployed
 
 
 def drop(cloud: LocalCloud, name: str, body: bytes) -> dict[str, Any]:

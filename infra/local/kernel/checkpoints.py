@@ -117,8 +117,11 @@ def _stand_still(listener: socket.socket, put_back: Callable[[], None], life: Pa
         if answer:
             answer.close()
         answer = _next(listener)
-        with _locked(life):  # the life before has ended, so nobody writes
-            put_back()
+        lock = _locked(life)  # the life before has ended, so nobody writes
+        put_back()
+        # The process that deletes the old files has the lock's file open, too: to close it here would not free it.
+        fcntl.flock(lock, fcntl.LOCK_UN)
+        lock.close()
 
 
 def _next(listener: socket.socket) -> socket.socket:

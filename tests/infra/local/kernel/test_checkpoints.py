@@ -151,7 +151,7 @@ def test_each_life_begins_as_it_was_and_goes_on(cloud: LocalCloud, filled: Check
         (build / "beside.txt").write_text("changed")
         changed = state(cloud)
         assert [name for name, value in changed.items() if value == before[name]] == ["queue", "alarm"]
-        end_life(cloud)
+        end_life(cloud, build)
         filled.restore()
         assert state(cloud) == before
         assert (build / "beside.txt").read_text() == "as it was"
@@ -160,7 +160,7 @@ def test_each_life_begins_as_it_was_and_goes_on(cloud: LocalCloud, filled: Check
 
 
 def test_a_state_goes_on_from_another_and_both_stand(cloud: LocalCloud, filled: Checkpoint, build: Path) -> None:
-    end_life(cloud)
+    end_life(cloud, build)
     filled.restore()
     first = state(cloud)
     live(cloud)
@@ -168,9 +168,16 @@ def test_a_state_goes_on_from_another_and_both_stand(cloud: LocalCloud, filled: 
     second = state(cloud)
     assert second["items"] != first["items"]
     for one, wanted in ((filled, first), (later, second), (filled, first)):
-        end_life(cloud)
+        end_life(cloud, build)
         one.restore()
         assert state(cloud) == wanted
+
+
+def test_an_end_that_nobody_is_up_for_ends_no_later_life(cloud: LocalCloud, filled: Checkpoint, build: Path) -> None:
+    for _ in range(2):
+        end_life(cloud, build)
+    filled.restore()
+    live(cloud)
 
 
 def test_no_checkpoint_is_made_under_a_name_that_is_taken(cloud: LocalCloud, filled: Checkpoint) -> None:
@@ -186,7 +193,7 @@ def test_nothing_is_left_of_templates_and_lives(tmp_path: Path) -> None:
         cloud = find_cloud(start_cloud(processes, clock=START))
         first = checkpoint(cloud, "first", tmp_path)
         checkpoint(cloud, "second", tmp_path)
-        end_life(cloud)
+        end_life(cloud, tmp_path)
         first.restore()
         assert len(of_workspace(tmp_path)) == 3, "two templates and a life"
     finally:
