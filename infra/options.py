@@ -115,8 +115,19 @@ class Options(BaseModel):
     """Whether each workload has a dashboard, which costs 3 USD a month beyond the three that an account has free."""
     prediction_starts: Starts | None = None
     """Without it the first requests to the prediction function wait for its cold start, which costs nothing."""
+    prediction_reserved: Annotated[int, Field(ge=1, le=1000)] | None = None
+    """How many requests each prediction function answers at once at most. No other function of the account gets these.
+
+    Without it nothing is reserved. A new account has ten in all, of which Lambda lets nobody reserve one."""
     github: GitHub | None = None
     """For `infra/deployer`: the repository that may deploy the stage by its pipelines."""
+
+    @model_validator(mode="after")
+    def _keep_no_more_than_reserved(self) -> Options:
+        kept = self.prediction_starts.provisioned if self.prediction_starts else 0
+        if self.prediction_reserved is not None and kept > self.prediction_reserved:
+            raise ValueError(f"prediction_reserved of at least {kept}, which prediction_starts keeps started")
+        return self
 
     @field_validator("event_bus")
     @classmethod

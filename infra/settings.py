@@ -86,6 +86,14 @@ class StageSettings:
         return (self.options.like or self.platform.stage) == "prod"
 
     @property
+    def moves(self) -> str:
+        """CodeDeploy's configuration by which requests move to another version of a function.
+
+        In a canary they are a tenth for ten minutes: two periods of the alarm that watches them.
+        https://docs.aws.amazon.com/codedeploy/latest/userguide/deployment-configurations.html"""
+        return f"CodeDeployDefault.Lambda{'Canary10Percent10Minutes' if self.is_production else 'AllAtOnce'}"
+
+    @property
     def makes_mlflow(self) -> bool:
         """Whether the platform makes the MLflow that records the stage's runs."""
         return self.tracking in MANAGED.values() and not self.tracking_uri

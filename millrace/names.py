@@ -66,6 +66,8 @@ MODEL_ROLE = "model"
 """The role of the models of endpoints and transform jobs."""
 VARIANT = "main"
 """The variant of every endpoint. It is constant, since guardrails need the same name before and after an update."""
+LIVE = "live"
+"""The alias of the prediction function's version that its callers reach."""
 MACHINE_OF_FEED: dict[str, Literal["ingest", "score"]] = {"training": "ingest", "labels": "ingest", "scoring": "score"}
 """The machine that a drop of each feed starts."""
 
@@ -284,6 +286,11 @@ class WorkloadNames:
 
     def function_arn(self, function: str) -> str:
         return self.platform.arn("lambda", f"function:{self.function(function)}")
+
+    @property
+    def prediction(self) -> str:
+        """The prediction function as its callers name it, by the alias `LIVE`: `…-electricity-prediction:live`."""
+        return f"{self.function('prediction')}:{LIVE}"
 
     def queue(self, queue: str) -> str:
         return f"{self.prefix}-{queue}"

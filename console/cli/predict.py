@@ -77,7 +77,7 @@ def predict(
     with _readable(file) as given, packed(given, contract, "scoring", scale=scale) as path:
         if given.is_dir() and (left_out := find_images(given).left_out):
             print(f"warning: {left_out}", file=sys.stderr)
-        client, function = environment.client("lambda"), names.function("prediction")
+        client, function = environment.client("lambda"), names.prediction
         found = predict.predict(client, function, path, contract, histories=histories, explain=explain)
         # All of these are iterators: answers are counted, named and written as the pieces come back.
         answers = _Counted(found)

@@ -86,7 +86,7 @@ class Driver:
         return answers
 
     def _request(self, client: Any, rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
-        answer = client.invoke(FunctionName=self.names.function("prediction"), Payload=json.dumps({"rows": rows}))
+        answer = client.invoke(FunctionName=self.names.prediction, Payload=json.dumps({"rows": rows}))
         document: dict[str, Any] = json.load(answer["Payload"])
         # Each row is in one of the two lists.
         judged = len(document.get("predictions", [])) + len(document.get("rejected", []))

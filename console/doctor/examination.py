@@ -20,7 +20,7 @@ from console.doctor.counts import count_roles, count_rules
 from console.doctor.lake_formation import check_lake_formation
 from console.doctor.network import check_network
 from console.doctor.quotas import check_quotas
-from console.doctor.required_quotas import declared_provisioned, required_instances
+from console.doctor.required_quotas import declared_aside, required_instances
 from console.environment import Environment, find_environment
 from console.queries.alarm_states import MAIL_LOG, find_receivers
 from console.queries.cost import IDLE_DAYS, find_idle
@@ -152,7 +152,7 @@ def _account(stage: str, build: Path, workloads: Sequence[Workload]) -> Iterator
         environment.client("service-quotas"),
         required_instances(workloads, stage),
         workloads=len(workloads),
-        provisioned=len(workloads) * declared_provisioned(stage),
+        aside=len(workloads) * declared_aside(stage),
     )
 
 

@@ -60,10 +60,10 @@ def find_quotas(client: Any, service: str) -> dict[str, Quota]:
     return found
 
 
-def check_quotas(client: Any, required: Sequence[Need], *, workloads: int = 1, provisioned: int = 0) -> Iterator[Check]:
+def check_quotas(client: Any, required: Sequence[Need], *, workloads: int = 1, aside: int = 0) -> Iterator[Check]:
     """A check of each required quota, and of Lambda's concurrency. `unknown` if the service gives no value.
 
-    `provisioned` prediction functions of the workloads are kept started. `client` is boto3's Service Quotas client."""
+    `aside` of the concurrency is reserved for prediction functions. `client` is boto3's Service Quotas client."""
     try:
         sagemaker = find_quotas(client, "sagemaker")
         functions = find_quotas(client, "lambda")
@@ -81,10 +81,10 @@ def check_quotas(client: Any, required: Sequence[Need], *, workloads: int = 1, p
         yield judge(need, sagemaker.get(need.quota.lower()))
     yield from _across(required, sagemaker.values())
     concurrency = next((one for one in functions.values() if one.code == LAMBDA_CONCURRENCY), None)
-    # Lambda keeps LEAST_UNRESERVED for other functions, so provisioned concurrency comes on top of it.
+    # Lambda keeps LEAST_UNRESERVED for other functions, so what is set aside comes on top of it.
     least, reason = LEAST_BESIDE + QUEUES_AT_ONCE * workloads, "functions at once"
-    least = max(least, LEAST_UNRESERVED) + provisioned if provisioned else least
-    most = MOST_BESIDE + (QUEUES_AT_ONCE + MACHINES_AT_ONCE) * workloads + provisioned
+    least = max(least, LEAST_UNRESERVED) + aside if aside else least
+    most = MOST_BESIDE + (QUEUES_AT_ONCE + MACHINES_AT_ONCE) * workloads + aside
     yield judge(Need(quota="Concurrent executions", least=least, most=most, reason=reason), concurrency)
 
 

@@ -97,7 +97,9 @@ def _together(quota: str, required: list[Need]) -> Need:
     )
 
 
-def declared_provisioned(stage: str) -> int:
-    """How many prediction functions of each workload the stage keeps started, by `prediction_starts` in `cdk.json`."""
-    starts = declared_stages().get(stage, {}).get("prediction_starts") or {}
-    return int(starts.get("provisioned", 0))
+def declared_aside(stage: str) -> int:
+    """How much of Lambda's concurrency the stage sets aside for the prediction function of each workload.
+
+    It is `prediction_reserved` in `cdk.json`, of which `prediction_starts` keeps a part started; else that part."""
+    options = declared_stages().get(stage, {})
+    return int(options.get("prediction_reserved") or (options.get("prediction_starts") or {}).get("provisioned", 0))

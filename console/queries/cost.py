@@ -32,7 +32,7 @@ from console.queries.usage import (
 from console.queries.versions import registry_of, state_of
 from millrace.aws.objects import entries_below
 from millrace.errors import EnvironmentNotFoundError
-from millrace.names import VARIANT, WorkloadNames
+from millrace.names import LIVE, VARIANT, WorkloadNames
 from millrace.operations.alarms import USD_PER_COMPOSITE, USD_PER_METRIC
 from millrace.state.budget import MonthlyBudget
 from millrace.timestamps import next_month, parse_utc
@@ -47,8 +47,6 @@ BUCKETS = ("landing", "lake", "artefacts")
 """The buckets in which each workload has a folder of its name."""
 MOST_OBJECTS = 200_000
 """If a bucket has more objects, the size is not known. One call lists a thousand."""
-LIVE = "live"
-"""The alias of a prediction function that is ready before its first request, by `prediction_starts` in `cdk.json`."""
 FREE_DASHBOARDS = 3
 """How many dashboards an account has free."""
 POLLERS, POLL_S, MONTH_S = 5, 20, 30 * 24 * 3600

@@ -43,7 +43,8 @@ class Function(Construct):
     - `keeps_events`: an event that fails three times goes to the dead letters of the stage's events. Functions that are
       called asynchronously need this, and only they.
     - `has_snapshots`: its published versions start from snapshots.
-    - `feeds_itself`: it puts messages back into its own queue. Lambda stops other functions that do so."""
+    - `feeds_itself`: it puts messages back into its own queue. Lambda stops other functions that do so.
+    - `reserved`: so many calls run at once at most, and Lambda keeps as many for it."""
 
     def __init__(
         self,
@@ -60,6 +61,7 @@ class Function(Construct):
         requirements: str = "requirements.txt",
         has_snapshots: bool = False,
         feeds_itself: bool = False,
+        reserved: int | None = None,
     ) -> None:
         super().__init__(scope, name)
         self.name = context.names.function(name)
@@ -108,6 +110,7 @@ class Function(Construct):
             environment=lambda_.CfnFunction.EnvironmentProperty(variables=settings.render()),
             snap_start=lambda_.CfnFunction.SnapStartProperty(apply_on="PublishedVersions") if has_snapshots else None,
             # https://docs.aws.amazon.com/lambda/latest/dg/invocation-recursion.html
+            reserved_concurrent_executions=reserved,
             recursive_loop="Allow" if feeds_itself else None,
             kms_key_arn=context.key_arn,
             tracing_config=lambda_.CfnFunction.TracingConfigProperty(mode="Active"),

@@ -1,9 +1,10 @@
-"""A published version of a function, which is ready before its first request, under the alias `live`.
+"""The published version of a function that its callers reach, under the alias `LIVE`.
 
-Lambda keeps snapshots and provisioned environments only of versions, and a version never changes. So the logical id of
-the version has a digest of the deployed code and settings. Other code or settings are another version, and
-CloudFormation deletes the old one afterwards.
-https://docs.aws.amazon.com/lambda/latest/dg/snapstart.html"""
+Another version takes the requests step by step: CodeDeploy moves a part of them, and brings them back if an alarm is
+raised. A version never changes, so its logical id has a digest of the deployed code and settings. Other code or
+settings are another version, and CloudFormation deletes the old one when all requests have moved.
+https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/aws-attribute-updatepolicy.html
+"""
 
 from __future__ import annotations
 
@@ -11,23 +12,47 @@ import hashlib
 import json
 
 import aws_cdk as cdk
+from aws_cdk import aws_codedeploy as codedeploy
 from aws_cdk import aws_lambda as lambda_
 from constructs import Construct
 
 from infra.constructs.function import Function
+from infra.context import Context
 from infra.options import Starts
+from millrace.names import LIVE
 
-LIVE = "live"
+MOVER = "mover"
+"""The role of CodeDeploy, one for the aliases of all workloads of a stage."""
+ROLLBACKS = ("DEPLOYMENT_FAILURE", "DEPLOYMENT_STOP_ON_ALARM", "DEPLOYMENT_STOP_ON_REQUEST")
 
 
 class LiveAlias(Construct):
-    """The alias of a `Function` with these `starts`. Callers that name only the function still meet cold starts."""
+    """The alias of a `Function`. The alarm named `alarm` ends a move of its requests."""
 
-    def __init__(self, scope: Construct, function: Function, starts: Starts) -> None:
+    def __init__(
+        self, scope: Construct, function: Function, *, context: Context, starts: Starts | None, alarm: str
+    ) -> None:
         super().__init__(scope, f"{function.name}-{LIVE}")
         version = lambda_.CfnVersion(self, f"Version{_deployed(function)}", function_name=function.resource.ref)
+        group = codedeploy.CfnDeploymentGroup(
+            self,
+            "Moves",
+            application_name=context.platform.prefix,
+            deployment_group_name=function.name,
+            deployment_config_name=context.settings.moves,
+            deployment_style=codedeploy.CfnDeploymentGroup.DeploymentStyleProperty(
+                deployment_type="BLUE_GREEN", deployment_option="WITH_TRAFFIC_CONTROL"
+            ),
+            service_role_arn=context.platform.role_arn(MOVER),
+            alarm_configuration=codedeploy.CfnDeploymentGroup.AlarmConfigurationProperty(
+                enabled=True, alarms=[codedeploy.CfnDeploymentGroup.AlarmProperty(name=alarm)]
+            ),
+            auto_rollback_configuration=codedeploy.CfnDeploymentGroup.AutoRollbackConfigurationProperty(
+                enabled=True, events=list(ROLLBACKS)
+            ),
+        )
         kept = lambda_.CfnAlias.ProvisionedConcurrencyConfigurationProperty(
-            provisioned_concurrent_executions=starts.provisioned
+            provisioned_concurrent_executions=starts.provisioned if starts else 0
         )
         self.resource = lambda_.CfnAlias(
             self,
@@ -35,8 +60,14 @@ class LiveAlias(Construct):
             name=LIVE,
             function_name=function.resource.ref,
             function_version=version.attr_version,
-            provisioned_concurrency_config=kept if starts.provisioned else None,
+            provisioned_concurrency_config=kept if starts and starts.provisioned else None,
         )
+        self.resource.cfn_options.update_policy = cdk.CfnUpdatePolicy(
+            code_deploy_lambda_alias_update=cdk.CfnCodeDeployLambdaAliasUpdate(
+                application_name=context.platform.prefix, deployment_group_name=function.name
+            )
+        )
+        self.resource.add_resource_dependency(group)
 
 
 def _deployed(function: Function) -> str:

@@ -29,6 +29,8 @@ LEFT_OUT = frozenset(
         # Rights from elsewhere: our roles have all of theirs in themselves, and keep their boundary.
         "iam:AttachRolePolicy", "iam:DeleteRolePermissionsBoundary", "iam:DetachRolePolicy",
         "lambda:PassCapacityProvider", "glue:PassConnection",
+        # Of servers of one's own.
+        "codedeploy:RegisterOnPremisesInstance",
         # Of databases elsewhere.
         "glue:CreateConnection", "glue:DeleteConnection", "glue:GetConnection", "glue:UpdateConnection",
         # Names in the schemas that no service has.
@@ -38,6 +40,7 @@ LEFT_OUT = frozenset(
 """Actions that the schemas name and that no template needs."""
 WITHOUT_RESOURCE = frozenset(
     {
+        "codedeploy:StopDeployment",
         "ec2:DescribeAccountAttributes", "ec2:DescribeAvailabilityZones",
         "ec2:DescribeFlowLogs", "ec2:DescribeInstances", "ec2:DescribeNetworkAcls", "ec2:DescribeNetworkInterfaces",
         "ec2:DescribeRouteTables", "ec2:DescribeSecurityGroups", "ec2:DescribeSubnets", "ec2:DescribeTags",
@@ -57,15 +60,20 @@ NEEDED_BY: Mapping[str, frozenset[str]] = {
     "Fn::GetAZs": frozenset({
         "ec2:DescribeAccountAttributes", "ec2:DescribeAvailabilityZones", "ec2:DescribeSubnets",
     }),
+    # https://docs.aws.amazon.com/codedeploy/latest/userguide/auth-and-access-control-permissions-reference.html
+    "CodeDeployLambdaAliasUpdate": frozenset({
+        "codedeploy:CreateDeployment", "codedeploy:GetApplicationRevision", "codedeploy:GetDeployment",
+        "codedeploy:GetDeploymentConfig", "codedeploy:RegisterApplicationRevision", "codedeploy:StopDeployment",
+    }),
     **dict.fromkeys(("Fn::Contains", "Fn::GetAtt", "Fn::Join", "Fn::Not", "Fn::Select", "Fn::Split"), frozenset()),
 }  # fmt: skip
-"""The actions that CloudFormation calls when it evaluates an intrinsic function, by function."""
+"""The actions that CloudFormation calls for an intrinsic function or an update policy, by its name."""
 PASSED_FOR = {
     "AWS::SageMaker::MlflowApp": "sagemaker.amazonaws.com",
     "AWS::SageMaker::MlflowTrackingServer": "sagemaker.amazonaws.com",
 }
 """Services to which templates pass a role only for one type of resource, by that type."""
-PASSED_TO = ("events.amazonaws.com", "lambda.amazonaws.com", "scheduler.amazonaws.com", "states.amazonaws.com")
+PASSED_TO = tuple(f"{one}.amazonaws.com" for one in ("codedeploy", "events", "lambda", "scheduler", "states"))
 """Services to which every stage's templates pass roles."""
 LINKED = ("apidestinations.events.amazonaws.com", "delivery.logs.amazonaws.com")
 """Services that make a role of their own at first use: for the webhook, and for the flow log."""
@@ -121,8 +129,9 @@ def statements(platform: Platform, stacks: Sequence[Stack], options: Options, *,
 
 
 def evaluated(stacks: Iterable[Stack]) -> set[str]:
-    """The intrinsic functions in the templates (`Fn::GetAZs`)."""
-    return {name for stack in stacks for name in _names(stack.template) if name.startswith("Fn::")}
+    """The intrinsic functions in the templates (`Fn::GetAZs`), and the update policies in NEEDED_BY."""
+    found = {name for stack in stacks for name in _names(stack.template)}
+    return {name for name in found if name.startswith("Fn::") or name in NEEDED_BY}
 
 
 def _names(value: Any) -> Iterator[str]:
@@ -158,6 +167,7 @@ def resources_of(platform: Platform, *, secret: str) -> Mapping[str, Resource]:
     key = (arn("kms", "key/*"), arn("kms", f"alias/{prefix}"), arn("kms", f"alias/{prefix}-*"))
     functions = (f"function:{prefix}-*", f"layer:{prefix}-*", "event-source-mapping:*")
     buses = (f"event-bus/{prefix}", f"rule/{prefix}-*", f"rule/{platform.bus}/{prefix}-*")
+    moves = (f"application:{prefix}", f"deploymentgroup:{prefix}/{prefix}-*", "deploymentconfig:*")
     models = (f"model-package-group/{prefix}-*", "mlflow-app/*", f"mlflow-tracking-server/{prefix}")
     logs = ("/aws/lambda", "/aws/vendedlogs/states", "/aws/sagemaker/Endpoints")
     dashboards = _global(platform, "cloudwatch", f"dashboard/{prefix}-*", because=NAMED)
@@ -166,6 +176,7 @@ def resources_of(platform: Platform, *, secret: str) -> Mapping[str, Resource]:
         "billing": _global(platform, "billing", "billingview/*", because="The account has one view of its bill"),
         "budgets": _global(platform, "budgets", f"budget/{prefix}-*", because=NAMED),
         "cloudwatch": named("cloudwatch", f"alarm:{prefix}-*") + dashboards,
+        "codedeploy": named("codedeploy", *moves),
         "dynamodb": named("dynamodb", f"table/{prefix}-*"),
         "ec2": resource("ec2", arn("ec2", "*"), because=f"Of a part of a network. {NAMELESS}"),
         "ecr": named("ecr", f"repository/{prefix}-*"),

@@ -32,6 +32,7 @@ EXCEPTIONS = {
 WITHOUT_DATA = {
     "AWS::Budgets::Budget": "an amount and names",
     "AWS::CloudWatch::": "names of metrics, thresholds and titles",
+    "AWS::CodeDeploy::": "names of functions and alarms",
     "AWS::EC2::": "the network itself",
     "AWS::Events::ApiDestination": "a URL, which Secrets Manager keeps",
     "AWS::Events::Connection": "a header with the stage's name, no credential",

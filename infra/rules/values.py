@@ -193,6 +193,8 @@ NAMES: dict[str, tuple[tuple[str, ...], str]] = {
     "AWS::CloudWatch::Alarm": (("AlarmName",), r".{1,255}"),
     "AWS::CloudWatch::CompositeAlarm": (("AlarmName",), r".{1,255}"),
     "AWS::CloudWatch::Dashboard": (("DashboardName",), r"[\w-]{1,255}"),
+    "AWS::CodeDeploy::Application": (("ApplicationName",), r".{1,100}"),
+    "AWS::CodeDeploy::DeploymentGroup": (("DeploymentGroupName",), r".{1,100}"),
     "AWS::DynamoDB::Table": (("TableName",), r"[\w.-]{3,255}"),
     "AWS::ECR::Repository": (("RepositoryName",), r"(?=.{2,256}$)[a-z0-9]+([._/-][a-z0-9]+)*"),
     "AWS::Events::EventBus": (("Name",), r"[/.\w-]{1,256}"),

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import aws_cdk as cdk
+from aws_cdk import aws_codedeploy as codedeploy
 from aws_cdk import aws_dynamodb as dynamodb
 from aws_cdk import aws_ecr as ecr
 from aws_cdk import aws_events as events
@@ -14,10 +15,13 @@ from aws_cdk import aws_glue as glue
 from aws_cdk import aws_ssm as ssm
 from constructs import Construct
 
+from infra.constructs.live_alias import MOVER
 from infra.constructs.notifications import Notifications
+from infra.constructs.role import Role
 from infra.constructs.tags import tag
 from infra.constructs.workgroup import Workgroup
 from infra.context import PlatformContext
+from infra.iam import alarms, functions
 from infra.settings import StageSettings
 from infra.stacks import audit
 from infra.stacks.buckets import LOG_POLICY, Buckets
@@ -80,6 +84,7 @@ class PlatformStack(cdk.Stack):
         self._settings = settings
         self._names = names
         self.key_arn = settings.options.key_arn or customer_key(self, names, kept=KEPT)
+        self._context = PlatformContext(settings=settings, key_arn=self.key_arn)
         # The other stacks read these parameters at deployment, so no stack exports values to another.
         self._publish("key-arn", self.key_arn)
         self._publish("signing-key-arn", signing_key(self, names, kept=KEPT))
@@ -116,8 +121,8 @@ class PlatformStack(cdk.Stack):
         )
         Workgroup(self, names=names, key_arn=self.key_arn)
         if settings.makes_mlflow:
-            own = PlatformContext(settings=settings, key_arn=self.key_arn)
-            self._publish(MLFLOW_ARN, mlflow(self, own, kept=KEPT))
+            self._publish(MLFLOW_ARN, mlflow(self, self._context, kept=KEPT))
+        self._moves()
         self._tables()
         tag(self, settings.tags_of("platform"))
 
@@ -161,16 +166,24 @@ class PlatformStack(cdk.Stack):
             if table == "audit":
                 self._publish(audit.STREAM, resource.attr_stream_arn)
 
+    def _moves(self) -> None:
+        """CodeDeploy's application and role, by which a deployment moves requests to the functions that it changes."""
+        codedeploy.CfnApplication(self, "Moves", application_name=self._names.prefix, compute_platform="Lambda")
+        rights = [
+            functions.move_aliases(self._names),
+            alarms.describe(because="CodeDeploy asks for the alarms of a move, of any workload"),
+        ]
+        Role(self, MOVER, context=self._context, service="codedeploy.amazonaws.com", statements=rights)
+
     def _messaging(self) -> None:
         """The platform's own bus and the notifications. The owner of a bus of the account chooses its key."""
         bus = None
         if self._names.event_bus is None:
-            context = PlatformContext(settings=self._settings, key_arn=self.key_arn)
             bus = events.CfnEventBus(
                 self,
                 "Bus",
                 name=self._names.bus,
                 kms_key_identifier=self.key_arn,
-                dead_letter_config=events.CfnEventBus.DeadLetterConfigProperty(arn=context.dead_events_arn),
+                dead_letter_config=events.CfnEventBus.DeadLetterConfigProperty(arn=self._context.dead_events_arn),
             )
         Notifications(self, settings=self._settings, key_arn=self.key_arn, bus=bus)

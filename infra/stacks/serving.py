@@ -7,7 +7,7 @@ from aws_cdk import aws_lambda as lambda_
 
 from infra.constructs.external_table import ExternalTable, Partition
 from infra.constructs.function import Function
-from infra.constructs.live_alias import LIVE, LiveAlias
+from infra.constructs.live_alias import LiveAlias
 from infra.constructs.queue import Queue, feed
 from infra.iam import queues, sagemaker_endpoints, state_table
 from infra.iam.buckets import LAKE
@@ -15,6 +15,7 @@ from infra.iam.resource import Statement
 from infra.stacks.workload import WorkloadStack
 from millrace.contract.load import load_contract
 from millrace.decisions import captured
+from millrace.names import LIVE
 from millrace.settings.environment import Environment
 from millrace.settings.prediction import PredictionSettings
 
@@ -71,21 +72,21 @@ class ServingStack(WorkloadStack):
             timeout_s=30,
             memory_mb=PREDICTION_MEMORY_MB,
             has_snapshots=starts is not None and starts.snapstart,
+            reserved=context.settings.options.prediction_reserved,
         )
-        alias = LiveAlias(self, function, starts) if starts else None
+        alias = LiveAlias(self, function, context=context, starts=starts, alarm=names.alarm("prediction-errors"))
         url = lambda_.CfnUrl(
             self,
             "PredictionUrl",
             target_function_arn=function.resource.attr_arn,
-            qualifier=LIVE if alias else None,
+            qualifier=LIVE,
             auth_type="AWS_IAM",
             invoke_mode="BUFFERED",
         )
         cdk.CfnOutput(
             self, "Url", value=url.attr_function_url, description="Of the prediction function, for signed calls"
         )
-        if alias:
-            url.add_resource_dependency(alias.resource)
+        url.add_resource_dependency(alias.resource)
 
     def _capture(self) -> list[Statement]:
         """The right to keep images beside the decisions that name them, if the contract has long cells."""

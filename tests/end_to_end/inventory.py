@@ -170,9 +170,13 @@ OF_MACHINES: Mapping[str, Lister] = {
 """What no template knows."""
 PARTS = (
     "AWS::CDK::Metadata",
+    "AWS::CodeDeploy::Application",
+    "AWS::CodeDeploy::DeploymentGroup",
     "AWS::EC2::SubnetRouteTableAssociation",
+    "AWS::Lambda::Alias",
     "AWS::Lambda::Permission",
     "AWS::Lambda::Url",
+    "AWS::Lambda::Version",
     "AWS::S3::BucketPolicy",
     "AWS::SNS::Subscription",
     "AWS::SNS::TopicPolicy",

@@ -335,7 +335,7 @@ def test_an_endpoint_that_is_killed_is_replaced(lived: Lived, week: pa.Table) ->
     payload = json.dumps({"rows": [{**row, "timestamp": row["timestamp"].isoformat()}]})
 
     def predict() -> dict[str, Any]:
-        answer = functions.invoke(FunctionName=lived.names.function("prediction"), Payload=payload)
+        answer = functions.invoke(FunctionName=lived.names.prediction, Payload=payload)
         said = json.load(answer["Payload"])
         assert "FunctionError" not in answer, said
         return dict(said["predictions"][0])

@@ -100,7 +100,7 @@ def _drop_and_ask(lived: Lived, row: dict[str, Any], name: str) -> None:
     lived.rest()
     asked = {**{name: row[name] for name in row if name != "class"}, "timestamp": row["timestamp"].isoformat()}
     answer = lived.cloud.client("lambda").invoke(
-        FunctionName=lived.names.function("prediction"), Payload=json.dumps({"rows": [asked]})
+        FunctionName=lived.names.prediction, Payload=json.dumps({"rows": [asked]})
     )
     said = json.load(answer["Payload"])
     assert [each["fallback"] for each in said["predictions"]] == [False], said

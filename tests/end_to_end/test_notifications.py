@@ -114,9 +114,7 @@ def predict(cloud: LocalCloud) -> None:
     """A call that gets fallbacks: no endpoint is there."""
     (month,) = months(SAMPLE, "1997-01", "1997-01")
     rows: list[Any] = next(iter(month.days()))
-    answer = cloud.client("lambda").invoke(
-        FunctionName=NAMES.function("prediction"), Payload=json.dumps({"rows": rows}).encode()
-    )
+    answer = cloud.client("lambda").invoke(FunctionName=NAMES.prediction, Payload=json.dumps({"rows": rows}).encode())
     assert all(one["fallback"] for one in json.loads(answer["Payload"].read())["predictions"])
 
 

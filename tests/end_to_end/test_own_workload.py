@@ -49,7 +49,7 @@ class Own:
 
     def predict(self, rows: list[dict[str, Any]]) -> dict[str, Any]:
         payload = json.dumps({"rows": rows})
-        answer = self.cloud.client("lambda").invoke(FunctionName=NAMES.function("prediction"), Payload=payload)
+        answer = self.cloud.client("lambda").invoke(FunctionName=NAMES.prediction, Payload=payload)
         said: dict[str, Any] = json.load(answer["Payload"])
         return said
 

@@ -182,7 +182,7 @@ def predicting(canary: Lived) -> Callers:
     payload = json.dumps({"rows": [{**row, "timestamp": row["timestamp"].isoformat()}]})
 
     def ask() -> str:
-        answer = client.invoke(FunctionName=canary.names.function("prediction"), Payload=payload)
+        answer = client.invoke(FunctionName=canary.names.prediction, Payload=payload)
         (prediction,) = json.load(answer["Payload"])["predictions"]
         return "fallback" if prediction["fallback"] else str(prediction["model_version"])
 

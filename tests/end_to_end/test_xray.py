@@ -92,9 +92,7 @@ def test_a_corrupt_image_is_rejected_beside_the_answers_of_the_others(loop: Loop
     good, other = (image.as_py() for image in LATER["image"][-2:])
     cells = [good, good[:120], other]
     rows = [{"id": f"extra-{n}", "image": base64.b64encode(cell).decode()} for n, cell in enumerate(cells)]
-    invoked = loop.cloud.client("lambda").invoke(
-        FunctionName=NAMES.function("prediction"), Payload=json.dumps({"rows": rows})
-    )
+    invoked = loop.cloud.client("lambda").invoke(FunctionName=NAMES.prediction, Payload=json.dumps({"rows": rows}))
     said = json.load(invoked["Payload"])
     loop.cloud.wait(timeout_s=REST_S)
     assert [(one["row"], one["reason"], one["expected"]) for one in said["rejected"]] == [

@@ -184,9 +184,7 @@ class Month:
             {**row, "timestamp": row["timestamp"].isoformat()}
             for row in self.days[day].drop_columns(["class"]).to_pylist()
         ]
-        answer = self.cloud.client("lambda").invoke(
-            FunctionName=NAMES.function("prediction"), Payload=json.dumps({"rows": rows})
-        )
+        answer = self.cloud.client("lambda").invoke(FunctionName=NAMES.prediction, Payload=json.dumps({"rows": rows}))
         answered = json.load(answer["Payload"])["predictions"]
         self.predictions += len(answered)
         self.fallbacks += sum(bool(one["fallback"]) for one in answered)

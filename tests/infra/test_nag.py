@@ -30,7 +30,7 @@ from tests.infra.test_own_resources import OWN
 EXACT = re.compile(r"(AwsSolutions|Serverless)-(?!IAM[45]$)\w+(\[.+\])?")
 """A finding on a wildcard names the wildcard: the bare id would cover them all."""
 LEAST_REASON = 30
-MOST = {"platform": 2, "audit": 9, "ingestion": 54, "monitoring": 29, "release": 47, "scoring": 19, "serving": 15,
+MOST = {"platform": 5, "audit": 9, "ingestion": 54, "monitoring": 29, "release": 47, "scoring": 19, "serving": 15,
         "teardown": 29, "training": 77}  # fmt: skip
 """Acknowledged findings of each room. Only a new function, job, machine or kind of file raises a number; when one
 falls, lower it."""
@@ -57,6 +57,7 @@ CHOSEN: dict[str, dict[str, Any]] = {
             "prediction_starts": {"provisioned": 1},
             "machine_log": "errors",
             "dashboards": True,
+            "prediction_reserved": 5,
         },
     },
     "prod": {

@@ -81,6 +81,11 @@ RESOURCE_TYPES: Mapping[str, Row] = {
     **simulated("AWS::Budgets::Budget", "Kept; nothing is billed here, so no notification is ever sent."),
     **simulated("AWS::CloudWatch::Dashboard", "Kept as text; nothing draws it."),
     **simulated(
+        "Application DeploymentGroup",
+        "Kept in its stack; all requests of an alias move at once, whatever configuration and alarms say.",
+        prefix="AWS::CodeDeploy::",
+    ),
+    **simulated(
         "FlowLog RouteTable SecurityGroup SubnetRouteTableAssociation Subnet VPC VPCEndpoint",
         "Kept; there is no network, so no packet is routed, filtered or logged, and no endpoint's policy is checked.",
         prefix="AWS::EC2::",
@@ -148,6 +153,7 @@ TEMPLATE_FEATURES: Mapping[str, Row] = {
     **executed("String Number CommaDelimitedList List<Number> AWS::SSM::Parameter::Value<String>", prefix="parameter "),
     **executed("Delete Retain RetainExceptOnCreate", prefix="DeletionPolicy "),
     **executed("Delete Retain", prefix="UpdateReplacePolicy "),
+    **simulated("UpdatePolicy", "An update is made at once."),
     **simulated("Rules", "Kept; an assertion on parameters is never checked."),
 }
 """Sections of templates, attributes of resources, types of parameters.
@@ -236,6 +242,11 @@ CALLS: Mapping[str, Row] = {
         "DescribeExecution GetExecutionHistory ListExecutions RedriveExecution SendTaskFailure SendTaskHeartbeat "
         "SendTaskSuccess StartExecution StopExecution",
         prefix="states:",
+    ),
+    **simulated(
+        "GetAlias GetProvisionedConcurrencyConfig UpdateAlias",
+        "CodeDeploy moves no alias here: a deployment does.",
+        prefix="lambda:",
     ),
     **simulated("DeleteDashboards ListDashboards PutDashboard", "Kept; no chart is drawn.", prefix="cloudwatch:"),
     **simulated(

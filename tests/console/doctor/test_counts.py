@@ -22,7 +22,7 @@ from console.doctor.counts import (
     count_rules,
 )
 from console.doctor.quotas import check_quotas
-from console.doctor.required_quotas import declared_provisioned
+from console.doctor.required_quotas import declared_aside
 from console.environment import Environment
 from millrace.names import Platform
 from tests.console.doctor.test_quotas import ServiceQuotas
@@ -107,15 +107,19 @@ def test_the_stages_own_bus_is_judged_once_it_is_there() -> None:
 @pytest.mark.parametrize(("value", "verdict"), [(10.0, "missing"), (101.0, "missing"), (102.0, "ok")])
 def test_functions_that_are_kept_started_leave_a_hundred_to_the_others(value: float, verdict: str) -> None:
     account = ServiceQuotas({"Concurrent executions": 10.0}, {"Concurrent executions": value})
-    (check,) = check_quotas(account, [], provisioned=2)
+    (check,) = check_quotas(account, [], aside=2)
     assert (check.verdict, check.needed) == (verdict, "102")
 
 
-def test_how_many_are_kept_started_is_read_where_the_templates_read_it(
+def test_how_many_are_set_aside_is_read_where_the_templates_read_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MILLRACE_WORKLOADS", str(tmp_path / "workloads"))
-    assert declared_provisioned("dev") == 0
-    stages = {"dev": {"prediction_starts": {"provisioned": 2}}, "prod": {"prediction_starts": {"snapstart": True}}}
+    assert declared_aside("dev") == 0
+    stages = {
+        "dev": {"prediction_starts": {"provisioned": 2}},
+        "prod": {"prediction_starts": {"snapstart": True}},
+        "live": {"prediction_starts": {"provisioned": 2}, "prediction_reserved": 30},
+    }
     (tmp_path / "cdk.json").write_text(json.dumps({"context": {"stages": stages}}))
-    assert [declared_provisioned(stage) for stage in ("dev", "prod", "other")] == [2, 0, 0]
+    assert [declared_aside(stage) for stage in ("dev", "prod", "live", "other")] == [2, 0, 30, 0]

@@ -23,7 +23,7 @@ ROOT = Path(__file__).resolve().parents[3]
 CLI = ROOT / "build" / "node" / "node_modules" / ".bin" / "cdk"
 CONTEXT = ("-c", "stage=local", "-c", f"account={ACCOUNT}", "-c", f"region={REGION}", "-c", "workloads=electricity")
 ASSETS = f"cdk-hnb659fds-assets-{ACCOUNT}-{REGION}"
-PREDICTION = "millrace-local-electricity-prediction"
+PREDICTION = "millrace-local-electricity-prediction:live"
 INGEST = f"arn:aws:states:{REGION}:{ACCOUNT}:stateMachine:millrace-local-electricity-ingest"
 OLDEST = "millrace-local-electricity-oldest-drop"
 """An alarm whose threshold is 1, as of all monitors."""

@@ -25,7 +25,7 @@ from tests.documentation.pages import typed
 
 pytestmark = pytest.mark.night("AWS's own command line over a whole deployment; by day boto3 makes the same calls")
 ROOT = Path(__file__).resolve().parents[3]
-PREDICTION = "millrace-local-electricity-prediction"
+PREDICTION = "millrace-local-electricity-prediction:live"
 INGEST = "arn:aws:states:eu-west-1:123456789012:stateMachine:millrace-local-electricity-ingest"
 SCORE = INGEST.replace("-ingest", "-score")
 WAIT_S = 300.0

@@ -1,9 +1,8 @@
-"""The prediction function ready before its first request: as a stage says, and not at all where it says nothing."""
+"""The prediction function behind its alias: how requests move to another version, and how it is kept ready."""
 
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Any
 
 import aws_cdk as cdk
@@ -21,13 +20,12 @@ from millrace.errors import ConfigurationError
 from millrace.workload.load import load_workload
 from tests.infra.conftest import ELECTRICITY
 
-KINDS = ("AWS::Lambda::Version", "AWS::Lambda::Alias")
 REF = {"Ref": Match.string_like_regexp("prediction")}
 
 
-def serving(starts: dict[str, Any] | None, *, tags: dict[str, str] | None = None) -> Template:
-    """The room's template with these starts; `tags` are one more setting of the stage."""
-    options = options_of({"dev": {"prediction_starts": starts, "tags": tags or {}}}, "dev")
+def serving(starts: dict[str, Any] | None, **options_: Any) -> Template:
+    """The room's template with these starts and more options of the stage."""
+    options = options_of({"dev": {"prediction_starts": starts, **options_}}, "dev")
     settings = settings_for("dev", account="123456789012", region="eu-west-1", options=options)
     stack = ServingStack(
         cdk.App(analytics_reporting=False, context={"aws:cdk:disable-asset-staging": True}),
@@ -49,12 +47,54 @@ def provisioned() -> Template:
     return serving({"provisioned": 2})
 
 
-def test_without_a_word_there_is_no_version_and_no_cost(assemblies: dict[str, Path]) -> None:
-    made = Template.from_string((assemblies["dev"] / "millrace-dev-electricity-serving.template.json").read_text())
-    for kind in KINDS:
-        made.resource_count_is(kind, 0)
-    made.all_resources_properties("AWS::Lambda::Function", {"SnapStart": Match.absent()})
-    made.has_resource_properties("AWS::Lambda::Url", {"Qualifier": Match.absent()})
+@pytest.mark.parametrize(
+    ("stage", "moves"),
+    [("local", "LambdaAllAtOnce"), ("dev", "LambdaAllAtOnce"), ("prod", "LambdaCanary10Percent10Minutes")],
+)
+def test_requests_move_to_another_version_as_the_stage_says(template_of: Any, stage: str, moves: str) -> None:
+    prefix, platform, made = (
+        f"millrace-{stage}",
+        template_of(stage, "platform"),
+        template_of(stage, "electricity-serving"),
+    )
+    (role,) = platform.find_resources("AWS::IAM::Role", {"Properties": {"RoleName": f"{prefix}-mover"}}).values()
+    (trusted,) = role["Properties"]["AssumeRolePolicyDocument"]["Statement"]
+    assert trusted["Principal"] == {"Service": "codedeploy.amazonaws.com"}
+    platform.has_resource_properties(
+        "AWS::CodeDeploy::Application", {"ApplicationName": prefix, "ComputePlatform": "Lambda"}
+    )
+    group = {
+        "ApplicationName": prefix,
+        "DeploymentGroupName": f"{prefix}-electricity-prediction",
+        "DeploymentConfigName": f"CodeDeployDefault.{moves}",
+        "ServiceRoleArn": f"arn:aws:iam::123456789012:role/{prefix}-mover",
+        "DeploymentStyle": {"DeploymentType": "BLUE_GREEN", "DeploymentOption": "WITH_TRAFFIC_CONTROL"},
+        "AlarmConfiguration": {"Enabled": True, "Alarms": [{"Name": f"{prefix}-electricity-prediction-errors"}]},
+        "AutoRollbackConfiguration": {"Enabled": True, "Events": Match.array_with(["DEPLOYMENT_STOP_ON_ALARM"])},
+    }
+    made.has_resource_properties("AWS::CodeDeploy::DeploymentGroup", group)
+    policy = {"ApplicationName": prefix, "DeploymentGroupName": group["DeploymentGroupName"]}
+    made.has_resource("AWS::Lambda::Alias", {"UpdatePolicy": {"CodeDeployLambdaAliasUpdate": policy}})
+    monitoring = template_of(stage, "electricity-monitoring")
+    alarms = monitoring.find_resources("AWS::CloudWatch::Alarm").values()
+    assert group["AlarmConfiguration"]["Alarms"][0]["Name"] in {one["Properties"]["AlarmName"] for one in alarms}
+
+
+def test_without_a_word_nothing_is_kept_ready_or_reserved(template_of: Any) -> None:
+    made = template_of("dev", "electricity-serving")
+    unset = {"SnapStart": Match.absent(), "ReservedConcurrentExecutions": Match.absent()}
+    made.all_resources_properties("AWS::Lambda::Function", unset)
+    made.has_resource_properties("AWS::Lambda::Alias", {"ProvisionedConcurrencyConfig": Match.absent()})
+    made.has_resource_properties("AWS::Lambda::Url", {"Qualifier": "live"})
+
+
+def test_only_the_prediction_function_has_reserved_concurrency() -> None:
+    made = serving({"provisioned": 2}, prediction_reserved=2)
+    reserved = {"ReservedConcurrentExecutions": 2, "FunctionName": "millrace-dev-electricity-prediction"}
+    made.has_resource_properties("AWS::Lambda::Function", reserved)
+    made.resource_properties_count_is("AWS::Lambda::Function", {"ReservedConcurrentExecutions": Match.any_value()}, 1)
+    with pytest.raises(ConfigurationError, match="prediction_reserved of at least 2"):
+        options_of({"dev": {"prediction_starts": {"provisioned": 2}, "prediction_reserved": 1}}, "dev")
 
 
 def test_a_snapshot_is_taken_of_the_version_that_the_url_calls(snapstart: Template) -> None:

@@ -158,7 +158,14 @@ def _put_log_group(wanted: Wanted) -> Made:
     return Made(ref=name, attributes={"Arn": arn("logs", wanted, f"log-group:{name}:*")})
 
 
+def _kept(key: str) -> Kind:
+    """A type that is kept by its stack alone: an alias moves at once, whatever it says."""
+    return Kind(put=lambda wanted: Made(ref=wanted.name(key, longest=100)), fixed=(key,))
+
+
 KINDS = {
+    "AWS::CodeDeploy::Application": _kept("ApplicationName"),
+    "AWS::CodeDeploy::DeploymentGroup": _kept("DeploymentGroupName"),
     "AWS::Lambda::Function": Kind(
         put=_put_function,
         drop=by_ref("lambda", "DeleteFunction", "FunctionName"),
