@@ -25,10 +25,12 @@ from millrace.files.origin import Origin
 from millrace.files.sniff import HEAD_BYTES, read_drop
 from millrace.settings.prediction import ROWS_PER_CALL
 from millrace.tasks.answer import arrow_type
+from millrace.tasks.binary import Binary
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from millrace.contract.schema import Column
     from millrace.features.history import History
     from millrace.tasks.task import Task
 
@@ -273,3 +275,25 @@ def _answer(row: SentRow, document: dict[str, Any]) -> RowAnswer:
         said["phase"] = None  # no model answered
     output = {name: value for name, value in document.items() if name not in ("row", *said)}
     return RowAnswer(line=row.line, key=row.key, output=output, **said)
+
+
+def class_names(task: Task, label: Column) -> Mapping[int, str]:
+    """The name of each class by its answer, for example `{1: "Yes", 0: "No"}`.
+
+    Empty if the task has other answers than two classes, and if the label's own values are 0 and 1 already."""
+    if not isinstance(task, Binary):
+        return {}
+    classes = (False, True) if label.kind == "boolean" else label.allowed
+    [other] = [value for value in classes if value != task.positive]
+    names = {1: str(task.positive), 0: str(other)}
+    return {} if names == {1: "1", 0: "0"} else names
+
+
+def with_class(row: Mapping[str, Any], names: Mapping[int, str]) -> dict[str, Any]:
+    """A copy of the row with a column `class` right after `value`. Without `names` the row stays as it is."""
+    found: dict[str, Any] = {}
+    for name, value in row.items():
+        found[name] = value
+        if name == "value" and names:
+            found["class"] = None if value is None else names[value]
+    return found

@@ -1,14 +1,18 @@
-"""Start a run by hand, as "New execution" in AWS's console does."""
+"""Start a run by hand, start it again with the same input, or redrive it from the step that failed."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 
-from console.queries.runs import Run
-from millrace.errors import EnvironmentNotFoundError
+from console.presenters.remedy import UNHEALED
+from console.queries.executions import STARTED_BY
+from console.queries.failures import error_type, is_of_child, is_of_function
+from console.queries.runs import SHORT, Run, input_of, parent_of
+from millrace.errors import EnvironmentNotFoundError, RunError
 from millrace.names import WorkloadNames
 
 COMMAND = "command"
@@ -44,3 +48,95 @@ def start(
         stopped=None,
         redrives=0,
     )
+
+
+ADVICE = {
+    "RUNNING": "wait for its end, or stop it first",
+    "SUCCEEDED": "only what failed can go on; `millrace rerun {run} --new` starts a new run with the same input",
+}
+"""What to do about a run that cannot be redriven, by its status."""
+REREAD = ("ConfigurationError", "WorkloadError", "SettingsError", "SnapshotError")
+"""A function that ended with one of these errors reads the declaration and the rows anew when it is redriven. A job
+reads what its run has pinned, so it fails again."""
+READS_NOW = (
+    "the step reads the deployed declaration and the rows as they are now: unless they were mended, it fails again"
+)
+NEW = "`millrace rerun {run} --new` starts a new run with the same input"
+"""What to do about a run that cannot be redriven for any other reason."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rerun:
+    """The result of a rerun."""
+
+    arn: str
+    """The ARN of the run that goes on or was started."""
+    how: Literal["redriven", "started"]
+    notes: list[str]
+    """Warnings for the operator."""
+
+
+def redrive(states: Any, run: Run, *, keep_definition: bool = False) -> Rerun:
+    """Let the run go on from the step that failed, with its own definition and input.
+
+    Raises RunError if Step Functions would not redrive it. Raises RunError too if the machine's definition has changed
+    since the run began, unless `keep_definition` says that the old definition is meant. `states` is boto3's Step
+    Functions client."""
+    short = run.name[:SHORT]
+    described = states.describe_execution(executionArn=run.arn)
+    if described.get("redriveStatus") != "REDRIVABLE":
+        advice = ADVICE.get(described["status"], NEW).format(run=short)
+        reason = described.get("redriveStatusReason") or f"Execution is {described['status']} and cannot be redriven"
+        raise RunError(f"{run.machine} {short}: {reason}: {advice}")
+    if _definition_changed(states, run) and not keep_definition:
+        raise RunError(
+            f"{run.machine} {short}: the machine's definition has changed since it began, and a redrive keeps the one "
+            f"it began with: {NEW.format(run=short)} and the new definition, --keep-definition redrives it as it was"
+        )
+    # `described` was read before the redrive: its error and cause are those of the failure.
+    states.redrive_execution(executionArn=run.arn)
+    return Rerun(arn=run.arn, how="redriven", notes=_notes(states, run, described))
+
+
+def start_again(states: Any, run: Run) -> Rerun:
+    """Start a new run of the same machine, as it is defined now, with the input of the old run.
+
+    A new release begins now: its lease and its audit records carry its own time.
+    Raises RunError while the old run runs."""
+    if run.status == "RUNNING":
+        raise RunError(f"{run.machine} {run.name[:SHORT]}: Execution is RUNNING: {ADVICE['RUNNING']}")
+    given = input_of(states, run.arn)
+    # A person may have started the old run with any JSON as its input.
+    if isinstance(given, dict):
+        given.pop(STARTED_BY, None)  # no parent waits for the new one
+        if run.machine == "release":
+            given.pop("as_of", None)
+    machine = states.describe_execution(executionArn=run.arn)["stateMachineArn"]
+    arn = states.start_execution(stateMachineArn=machine, input=json.dumps(given))["executionArn"]
+    return Rerun(arn=arn, how="started", notes=[])
+
+
+def _definition_changed(states: Any, run: Run) -> bool:
+    """Whether the machine is defined otherwise now than when the run began."""
+    own = states.describe_state_machine_for_execution(executionArn=run.arn)
+    now = states.describe_state_machine(stateMachineArn=own["stateMachineArn"])
+    return bool(json.loads(own["definition"]) != json.loads(now["definition"]))
+
+
+def _notes(states: Any, run: Run, described: Any) -> list[str]:
+    """Warnings about what a redrive does not change: a failure that will repeat, and a parent run that failed too."""
+    cause = described.get("cause") or ""
+    kind = error_type(described.get("error") or "", cause)
+    reread = kind in REREAD and is_of_function(cause)
+    notes = (
+        [f"{kind}: {READS_NOW if reread else UNHEALED[kind]}"] if kind in UNHEALED and not is_of_child(cause) else []
+    )
+    given = json.loads(described.get("input") or "{}")
+    if not isinstance(given, dict) or STARTED_BY not in given:
+        return notes
+    parent = parent_of(given)
+    status = states.describe_execution(executionArn=parent)["status"]
+    if status in ("RUNNING", "SUCCEEDED"):
+        return notes
+    waited = f"{parent.rpartition(':')[2]}, which waited for {run.name}, stays {status}"
+    return [*notes, f"{waited}; redriven itself it starts a new {run.machine}"]

@@ -26,10 +26,9 @@ from console.cli.monitoring import alarms, monitor
 from console.cli.new import new
 from console.cli.predict import predict
 from console.cli.query import query
-from console.cli.records import cost, decisions, quarantine, report, why
+from console.cli.records import cost, decisions, quarantine, report, why, withdraw
 from console.cli.runs import rerun, retrain, runs, show, train
 from console.cli.tuning import tune
-from console.cli.withdraw import withdraw
 from millrace.errors import MillraceError
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)

@@ -46,8 +46,7 @@ def drop(
     from console.cli.follow import follow_drop, require_success
     from console.cli.printing import show_json
     from console.image_folder import find_images
-    from console.queries.intake import check_taken
-    from console.queries.waiting import lacks_model, tried_again
+    from console.queries.waiting import check_taken, lacks_model, tried_again
     from millrace.contract.load import load_contract
     from millrace.workload.load import workloads_folder
 

@@ -16,9 +16,8 @@ from rich.text import Text
 from console.actions.follow import Follower
 from console.commands import command
 from console.environment import Environment
-from console.presenters.outcome import outcome
+from console.presenters.catalogue import outcome, run_title
 from console.presenters.presenter import Outcome
-from console.presenters.run_title import run_title
 from console.queries.answers import of_drop, quarantined_of
 from console.queries.executions import Execution
 from console.queries.quarantine import reasons_of

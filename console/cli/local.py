@@ -120,7 +120,7 @@ def _check_tables(build: Path, names: Sequence[str]) -> None:
     """Raise WorkloadError if the tables of the running cloud do not take a contract. Each drop would fail."""
     from console.environment import local_environment
     from console.local_cloud.lifecycle import find_instance
-    from console.queries.table_types import check_tables
+    from console.queries.table_files import check_tables
 
     if (instance := find_instance(build)) is None:
         return

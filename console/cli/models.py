@@ -18,10 +18,9 @@ from console.cli.runs import AsOf, Wait, end
 from millrace.tasks.figures import words
 
 if TYPE_CHECKING:
-    from console.queries.call_times import CallTimes
     from console.queries.model_validation import Finding
     from console.queries.monitoring_limits import Limit
-    from console.queries.versions import ModelVersion
+    from console.queries.versions import CallTimes, ModelVersion
     from millrace.evaluation.report import Evaluation
 
 WORTH = ("r2", "auc", "recall", "macro_recall")
@@ -35,10 +34,9 @@ def versions(stage: Stage, workload: Workload, build: Build, as_json: Json) -> N
     back, `retired` was live, `registered` was not released, `refused` did not pass a gate and has no number. A
     first model must beat its naive rule; a later one is compared with the live version. Below the table it says what
     the monitors of the live version cannot watch, and which released version is worse than its rule."""
-    from console.queries.call_times import read_call_times
     from console.queries.monitoring_limits import read_limits
     from console.queries.naive_rule import naive_is_better
-    from console.queries.versions import find_versions, read_evaluation
+    from console.queries.versions import find_versions, read_call_times, read_evaluation
 
     environment, names = find_deployed(stage, build, workload)
     s3, found = environment.client("s3"), find_versions(environment, names)
@@ -183,7 +181,7 @@ def card(
     change in SageMaker's copy is not shown.
 
     Example: millrace card 3 --output card.html"""
-    from console.pages.card import card_page
+    from console.pages.template import card_page
     from console.queries.cards import read_card
 
     environment, names = find_deployed(stage, build, workload)
@@ -206,7 +204,7 @@ def bom(workload: Workload, stage: Stage, build: Build, version: Version = "", o
     A document that was altered, or that breaks the schema, is refused.
 
     Example: millrace bom 3 --output bom.cdx.json"""
-    from console.queries.boms import read_bom
+    from console.queries.cards import read_bom
 
     _, document = read_bom(*find(stage, build, workload), version)
     text = json_text(document, indent=1)

@@ -53,8 +53,8 @@ def predict(
     With two classes, `class` is the contract's word for the value 0 or 1. With --explain a piece has at most 8 rows.
     The exit status is 1 if the model answered no row."""
     from console.actions import predict
-    from console.actions.class_names import class_names, with_class
     from console.actions.pack import declares_scale, packed
+    from console.actions.predict import class_names, with_class
     from console.cli.export import check_ending, export, json_line
     from console.image_folder import find_images
     from console.presenters.drops import ADVICE

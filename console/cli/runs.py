@@ -61,8 +61,7 @@ def runs(
     Example: millrace runs --machine train --status failed"""
     from console.cli.follow import outcome_of
     from console.cli.printing import show_rows
-    from console.presenters.outcome import outcome
-    from console.presenters.run_title import run_title
+    from console.presenters.catalogue import outcome, run_title
     from console.queries.by_hand import list_by_hand
     from console.queries.runs import list_runs, read_execution, short_names
     from console.queries.waiting import find_waiting
@@ -145,8 +144,8 @@ def show(
     from console.cli.follow import outcome_of
     from console.cli.printing import show_json
     from console.cli.run_details import ShownRun, show_run
+    from console.presenters.catalogue import run_title
     from console.presenters.remedy import find_remedy
-    from console.presenters.run_title import run_title
     from console.queries.answers import of_drop
     from console.queries.history import failed_step
     from console.queries.run_logs import read_log
@@ -189,7 +188,7 @@ def rerun(
     """Redrive a failed run from the step that failed, or start a new run with the same input.
 
     Example: millrace rerun 93a5562f --wait"""
-    from console.actions.redrive import redrive, start_again
+    from console.actions.start import redrive, start_again
     from console.queries.runs import find_run, find_run_or_drop
 
     environment, names = find(stage, build, workload)

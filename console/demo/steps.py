@@ -7,8 +7,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
-from console.presenters.outcome import outcome
-from console.presenters.run_title import titled
+from console.presenters.catalogue import outcome, titled
 from console.queries.answers import objects_of
 from console.queries.executions import Execution
 from console.queries.monitoring import AlarmRaised, alarms

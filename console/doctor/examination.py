@@ -24,8 +24,8 @@ from console.doctor.required_quotas import declared_aside, required_instances
 from console.environment import Environment, find_environment
 from console.queries.alarm_states import MAIL_LOG, find_receivers
 from console.queries.cost import IDLE_DAYS, find_idle
-from console.queries.intake import is_switched_off, switched_on_by
 from console.queries.monitoring_limits import read_limits
+from console.queries.waiting import is_switched_off, switched_on_by
 from millrace.errors import MillraceError
 from millrace.names import IMAGES, WorkloadNames
 from millrace.workload.declaration import Workload

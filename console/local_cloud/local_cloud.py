@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import json
 import os
+import re
 import time
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -16,12 +17,15 @@ from typing import Any
 
 import boto3
 from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
 
 from console.local_cloud.processes import Process, Processes, workspace
-from console.local_cloud.waiting_drops import explain
 from console.stages import declared_bus, declared_context
 from millrace.errors import LocalCloudError
-from millrace.names import Platform
+from millrace.messages.execution import UNWANTED
+from millrace.names import Platform, WorkloadNames
+from millrace.state.pointers import ReleasePointers
+from millrace.state.table import StateTable
 
 ACCOUNT = "123456789012"
 REGION = "eu-west-1"
@@ -187,3 +191,33 @@ def _make_bus(cloud: LocalCloud) -> None:
         events = cloud.client("events")
         with suppress(events.exceptions.ResourceAlreadyExistsException):
             events.create_event_bus(Name=name)
+
+
+def explain(client: Callable[[str], Any], platform: Platform, moving: Sequence[str]) -> list[str]:
+    """A sentence for each queue of drops in `moving` whose workload has no live model. `client` makes boto3's clients.
+
+    Empty if the cloud does not answer."""
+    # The cloud's line for a queue: `3 messages in millrace-local-mine-drops`.
+    queue = re.compile(rf"\d+ messages in {re.escape(platform.prefix)}-(\S+)-drops")
+    slugs = [match[1] for line in moving if (match := queue.fullmatch(line))]
+    try:
+        return [*_sentences(client, platform, slugs)]
+    except (BotoCoreError, ClientError):
+        return []
+
+
+def _sentences(client: Callable[[str], Any], platform: Platform, slugs: Sequence[str]) -> Iterator[str]:
+    for slug in slugs:
+        names = WorkloadNames(platform=platform, workload=slug.replace("-", "_"))
+        if ReleasePointers(StateTable(client("dynamodb"), names)).champion() is None:
+            why = f"{names.queue('drops')}: a drop to score waits for a model, and {names.workload} has none"
+            yield "; ".join((why, *_last_training(client("stepfunctions"), names)))
+
+
+def _last_training(states: Any, names: WorkloadNames) -> Iterator[str]:
+    """The newest training, if it has failed: that may be why there is no model."""
+    newest = states.list_executions(stateMachineArn=names.machine_arn("train"), maxResults=1)["executions"]
+    for one in newest:
+        if one["status"] in UNWANTED:
+            error = states.describe_execution(executionArn=one["executionArn"]).get("error", "no error")
+            yield f"its training {one['name']} {one['status']}: {error} (`millrace show {one['name']}`)"

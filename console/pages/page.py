@@ -22,7 +22,7 @@ from console.pages.timeline import timeline
 from console.pages.truth_by_answer import truth_by_answer
 from console.pages.weeks import weeks
 from console.presenters import gates
-from console.presenters.run_title import titled
+from console.presenters.catalogue import titled
 from console.queries.executions import Execution
 from console.queries.lineage import Link
 from console.queries.monitoring import staying_alarms

@@ -1,4 +1,4 @@
-"""The Jinja templates of the pages, which lie in this folder."""
+"""The Jinja templates of the pages, which lie in this folder, and the page of a model card."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
+
+from console.queries.cards import VersionCard
 
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
 """What a page may load: nothing but its own style and pictures. It has no script, and none that came in runs.
@@ -26,3 +28,8 @@ def template(name: str, **filters: Callable[..., Any]) -> Template:
     environment.filters.update(filters)
     environment.globals["policy"] = POLICY
     return environment.get_template(name)
+
+
+def card_page(found: VersionCard) -> str:
+    """The page as HTML."""
+    return template("card.html.jinja").render(found=found, card=found.card)

@@ -5,15 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 
 from console.presenters.alarms import explain, monitor_run_before
-from console.presenters.catalogue import PRESENTERS
-from console.presenters.outcome import outcome
+from console.presenters.catalogue import PRESENTERS, outcome, titled
 from console.presenters.presenter import RunSummary, TimelineEntry
-from console.presenters.run_title import titled
+from console.queries.audit_records import Withdrawal
 from console.queries.executions import Execution
 from console.queries.monitoring import AlarmRaised
 from console.queries.report import WorkloadReport
 from console.queries.runs import parent_of
-from console.queries.withdrawals import Withdrawal
 from console.words import count, spelled
 
 

@@ -7,9 +7,9 @@ from typing import Any
 
 from console.presenters.gates import compared
 from console.presenters.train import warnings_of
+from console.queries.audit_records import what_of
 from console.queries.failures import failure_of
 from console.queries.runs import short_name
-from console.queries.withdrawals import what_of
 from console.words import count, day
 from millrace.messages.audit import (
     AuditEvent,

@@ -5,7 +5,7 @@ keeps them."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -14,9 +14,9 @@ from botocore.exceptions import ClientError
 from console.environment import Environment
 from console.queries.decision_explanation import AnsweredDecision, answered, answered_decision
 from console.queries.pinned_rows import pinned_files, read_pinned
-from console.queries.same_rows import also_in
 from console.queries.table_files import data_files, read_metadata, read_rows
 from millrace.aws.objects import split_uri
+from millrace.contract.deduplicate import key_of
 from millrace.contract.kinds import as_json
 from millrace.contract.load import load_contract
 from millrace.datasets.examples import LABEL, with_label_and_past
@@ -210,3 +210,49 @@ def _pinned_bytes(environment: Environment, names: WorkloadNames, run: str) -> i
     s3 = environment.client("s3")
     places = [split_uri(uri) for uri in pinned_files(s3, names, run)]
     return sum(s3.head_object(Bucket=bucket, Key=key)["ContentLength"] for bucket, key in places)
+
+
+def also_in(rows: pa.Table, there: Iterable[pa.Table], *, key: tuple[str, ...], columns: Sequence[str]) -> pa.Table:
+    """The rows, in their order, that one of the tables `there` has with the same cells in these columns. The key is one
+    of them.
+
+    A table may lack a column that is younger than its rows, and its numbers may have another width. All lists of a
+    column have the same length."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    # One table of both, so that Arrow brings types and missing columns into line. The first rows are `rows`.
+    both = pa.concat_tables(
+        [rows.select(columns), *(one.select([name for name in columns if name in one.column_names]) for one in there)],
+        promote_options="permissive",
+    ).combine_chunks()
+    own, now = both.slice(0, rows.num_rows), both.slice(rows.num_rows)
+    # For each row the place of its key in the other tables; null if it is not there.
+    places = pc.index_in(key_of(own, key), value_set=key_of(now, key), skip_nulls=True)
+    is_there = places.is_valid()
+    rows, own, now = rows.filter(is_there), own.filter(is_there), now.take(places.drop_null())
+    is_same = pa.repeat(True, rows.num_rows)
+    for name in columns:
+        is_same = pc.and_(is_same, _is_same(own[name].combine_chunks(), now[name].combine_chunks()))
+    return rows.filter(is_same).combine_chunks()
+
+
+def _is_same(own: Any, now: Any) -> Any:
+    """For each row, whether both cells are equal or both are missing."""
+    import numpy as np
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    # No table has any value in this column.
+    if pa.types.is_null(own.type):
+        return pa.repeat(True, len(own))
+    if not pa.types.is_nested(own.type):
+        is_missing = pc.and_(pc.is_null(own, nan_is_null=True), pc.is_null(now, nan_is_null=True))
+        return pc.or_(pc.fill_null(pc.equal(own, now), False), is_missing)
+    # Lists: compare the flat cells, then fold them into rows of equal length and require all to be the same.
+    whole = pc.and_(own.is_valid(), now.is_valid())
+    same_N = np.array(pc.and_(own.is_null(), now.is_null()))
+    if count := pc.sum(whole).as_py():
+        cells = _is_same(own.filter(whole).flatten(), now.filter(whole).flatten())
+        same_N[np.array(whole)] = np.array(cells).reshape(count, -1).all(axis=1)
+    return pa.array(same_N)

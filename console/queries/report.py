@@ -11,6 +11,7 @@ from typing import Any
 
 from console.environment import Environment
 from console.queries.answers import drops_of
+from console.queries.audit_records import Withdrawal, find_withdrawals
 from console.queries.decisions import newest_decision
 from console.queries.drops import Drop, find_drops
 from console.queries.executions import Execution, executions
@@ -32,7 +33,6 @@ from console.queries.training_curves import Epoch, read_epochs
 from console.queries.unjudged import find_unjudged
 from console.queries.usage import CostLine, find_usage
 from console.queries.versions import ModelVersion, audit_of, find_versions, read_evaluation
-from console.queries.withdrawals import Withdrawal, find_withdrawals
 from millrace.evaluation.report import ErrorMeaning, Evaluation
 from millrace.names import WorkloadNames
 

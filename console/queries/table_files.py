@@ -1,4 +1,4 @@
-"""The files of an Iceberg table, read with the command's own S3 client."""
+"""The files of an Iceberg table, read with the command's own S3 client, and whether it takes a contract's columns."""
 
 from __future__ import annotations
 
@@ -10,11 +10,16 @@ from botocore.exceptions import ClientError
 
 from console.environment import Environment
 from millrace.aws.objects import read_object
+from millrace.datasets.tables import check_types, types_of
 from millrace.names import WorkloadNames
 
 if TYPE_CHECKING:
     import pyarrow as pa
     from pyiceberg.table.metadata import TableMetadata
+
+    from console.environment import Environment
+    from millrace.contract.schema import Contract
+    from millrace.names import WorkloadNames
 
 
 def read_metadata(environment: Environment, names: WorkloadNames, table: str) -> TableMetadata | None:
@@ -85,3 +90,11 @@ def _manifests(s3: Any) -> Any:
             raise NotImplementedError(location)
 
     return Files()
+
+
+def check_tables(environment: Environment, names: WorkloadNames, contract: Contract) -> None:
+    """Raise WorkloadError if a drop under this contract would fail because its table has a column with another type."""
+    for table in (contract.rows, contract.labels):
+        metadata = read_metadata(environment, names, table.name)
+        if metadata is not None:
+            check_types(types_of(metadata.schema()), table, where=f"{names.workload}/contract.yaml, {table.name}")

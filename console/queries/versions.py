@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from console.environment import Environment
 from console.queries.stored import find_object
-from millrace.aws.objects import read_object
+from millrace.aws.objects import entries_below, read_object, split_uri
 from millrace.evaluation.report import EVALUATION_FILE, Evaluation
 from millrace.messages.audit import AuditEvent, VersionLive
 from millrace.messages.train import GatesJudged, GateVerdict
@@ -23,6 +23,7 @@ from millrace.state.audit import Record
 from millrace.state.pointers import Pointers, ReleasePointers
 from millrace.state.table import StateTable
 from millrace.timestamps import parse_utc
+from millrace.workload.prices import usd_per_hour
 
 Status = Literal["live", "previous", "retired", "registered", "refused"]
 """Where a version stands:
@@ -176,3 +177,29 @@ def as_document(version: ModelVersion) -> dict[str, Any]:
     document = {name: value for name, value in vars(version).items() if name not in ("gates", "digests")}
     gates = [json.loads(verdict.model_dump_json()) for verdict in version.gates]
     return {**document, "gates": gates, "digests": dict(version.digests)}
+
+
+@dataclass(frozen=True, kw_only=True)
+class CallTimes:
+    """Times of one row by HTTP, one request after another, on one instance type."""
+
+    instance: str
+    p50_ms: float
+    p99_ms: float
+
+    @property
+    def usd_per_1000(self) -> float:
+        """US dollars for a thousand answers one after another. The instance is never idle, so it is a lower bound."""
+        # 1,000 answers take p50_ms seconds, and an hour has 3,600.
+        return usd_per_hour(self.instance) * self.p50_ms / 3600
+
+
+def read_call_times(s3: Any, names: WorkloadNames, run: str) -> tuple[CallTimes, ...]:
+    """The times on each instance type on which the version passed; `run` is its train execution."""
+    bucket, prefix = split_uri(names.run_uri(run, "preflight", ""))
+    records = [
+        json.loads(read_object(s3, f"s3://{bucket}/{each['Key']}")) for each in entries_below(s3, bucket, prefix)
+    ]
+    return tuple(
+        CallTimes(instance=record["instance"], p50_ms=record["p50_ms"], p99_ms=record["p99_ms"]) for record in records
+    )

@@ -61,7 +61,7 @@ def test_a_forbidden_arrow_is_seen(tmp_path: Path) -> None:
         "jobs.monitoring.decisions": "jobs.serving.rows",
         "jobs.external_model.job": "jobs.evaluation.job",
         "console.queries.cost": "console.pages.page",
-        "console.queries.usage": "console.presenters.outcome",
+        "console.queries.usage": "console.presenters.catalogue",
         "console.pages.timeline": "boto3",
     }
     for source, target in arrows.items():

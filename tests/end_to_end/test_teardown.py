@@ -21,7 +21,7 @@ from console.actions.tune import tune
 from console.environment import Environment, local_environment
 from console.local_cloud.local_cloud import PLATFORM, LocalCloud
 from console.queries.by_hand import pinned_run
-from console.queries.intake import check_taken
+from console.queries.waiting import check_taken
 from millrace.errors import RunError
 from millrace.workload.load import load_workload, workloads_folder
 from millrace.workload.tuning import Tuning

@@ -31,7 +31,7 @@ from millrace.aws.workload_stacks import deployed_workloads
 from millrace.contract.load import load_contract
 from millrace.names import ROOMS
 from millrace.state.pointers import ReleasePointers
-from tests.console.queries.test_table_types import put_table
+from tests.console.queries.test_table_files import put_table
 
 ROOT = Path(__file__).resolve().parents[3]
 WAIT_S = 300.0

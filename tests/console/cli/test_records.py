@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from console.actions.predict import RowAnswer
 from console.cli.app import app
-from console.cli.monitoring import NOTHING, _show_windows
+from console.cli.monitoring import NOTHING, _row, _show_windows
 from console.cli.predict import _Counted, _show_answers, _summarize, _tell_hours
 from console.commands import command
 from console.demo.electricity import STORY
@@ -106,3 +106,16 @@ def test_windows_without_decisions_are_one_line(report: WorkloadReport, capsys: 
     none_ran = " ".join(capsys.readouterr().out.split())
     assert "No monitor run has judged a window yet." in none_ran
     assert f"`{command(STORY.names, 'monitor', '--start')}` starts it now" in none_ran
+
+
+@pytest.mark.parametrize(
+    ("decisions", "answered", "labelled", "said"),
+    [(158, 79, 79, "79 of 79"), (79, 79, 70, "70"), (79, None, None, "not looked at")],
+    ids=["asked twice", "asked once", "too early"],
+)
+def test_rows_that_were_asked_about_twice_have_one_label(
+    report: WorkloadReport, decisions: int, answered: int | None, labelled: int | None, said: str
+) -> None:
+    window = replace(report.windows[0], decisions=decisions, answered=answered, labelled=labelled)
+    row = _row(window, None)
+    assert (row["decisions"], row["labelled"]) == (decisions, said)

@@ -9,12 +9,12 @@ from math import nan
 from typing import Any
 
 from console.pages.timeline import timeline
+from console.queries.audit_records import Withdrawal, find_withdrawals
 from console.queries.executions import Execution
 from console.queries.monitoring_limits import Limit
 from console.queries.nearest_examples import NearestExample, NearestExamples
 from console.queries.quarantine import ReasonCount
 from console.queries.report import WorkloadReport
-from console.queries.withdrawals import Withdrawal, find_withdrawals
 from millrace.evaluation.evidence import (
     AnswerBin,
     ColumnImportance,

@@ -9,7 +9,7 @@ from console.pages.page import page
 from console.pages.summary import summary
 from console.pages.timeline import timeline
 from console.presenters.alarms import EXPLANATIONS, explain
-from console.presenters.outcome import outcome
+from console.presenters.catalogue import outcome
 from console.queries.monitoring import raised_alarms
 from console.queries.report import WorkloadReport
 from millrace.monitoring.alarms import RATIO_ALARMS, exceeded, ratios

@@ -3,10 +3,8 @@
 import pytest
 
 from console.pages.timeline import timeline
-from console.presenters.catalogue import PRESENTERS
-from console.presenters.outcome import outcome
+from console.presenters.catalogue import PRESENTERS, outcome, run_title
 from console.presenters.presenter import Outcome, Presenter, RunSummary
-from console.presenters.run_title import run_title
 from console.queries.report import WorkloadReport
 from millrace.names import EVERY_MACHINE
 

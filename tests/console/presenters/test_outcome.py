@@ -11,13 +11,12 @@ from typing import Any, get_args
 
 import pytest
 
+from console.presenters.catalogue import outcome, run_title, titled
 from console.presenters.ingest import PRESENTER
 from console.presenters.monitor import NOT_JUDGED
-from console.presenters.outcome import outcome
 from console.presenters.presenter import Outcome
 from console.presenters.release import NOT_RELEASED
 from console.presenters.retrain import NOT_RETRAINED
-from console.presenters.run_title import run_title, titled
 from console.presenters.train import NOT_TRAINED
 from console.queries.answers import of_drop
 from console.queries.executions import Execution

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from console.presenters.outcome import outcome
+from console.presenters.catalogue import outcome
 from console.presenters.remedy import UNHEALED, find_remedy
 from console.queries.failures import error_type, reason_of
 from console.queries.history import Step

@@ -12,7 +12,7 @@ import pytest
 from moto import mock_aws
 
 from console.environment import Environment
-from console.pages.card import card_page
+from console.pages.template import card_page
 from console.queries.cards import read_card
 from millrace.artefact.artefact import digest
 from millrace.errors import ArtefactError, EnvironmentNotFoundError

@@ -21,7 +21,7 @@ from console.environment import Environment
 from console.local_cloud.local_cloud import PLATFORM
 from console.pages.page import page
 from console.queries import nearest_examples as queried
-from console.queries.nearest_examples import NearestExamples, _may_be_shown, nearest_examples
+from console.queries.nearest_examples import NearestExamples, _may_be_shown, also_in, nearest_examples
 from console.queries.report import read_report
 from millrace.artefact.artefact import write_archive
 from millrace.aws.objects import put_object, split_uri
@@ -348,3 +348,22 @@ def test_the_command_prints_a_line_for_each_column(
     both = CliRunner().invoke(app, [*words, "--explain"])
     assert both.exit_code == 2
     assert "got both" in both.output
+
+
+def test_rows_are_found_in_files_of_another_width_and_of_fewer_columns() -> None:
+    own = pa.table({"k": pa.array([1, 2, 3], pa.int32()), "x": pa.array([0.5, None, 1], pa.float32()), "y": [None] * 3})
+    now = [pa.table({"k": [2, 1], "x": [None, 0.5]}), pa.table({"k": [3], "x": [1.0], "y": ["b"]})]
+    assert also_in(own, now, key=("k",), columns=("k", "x", "y"))["k"].to_pylist() == [1, 2]
+    assert also_in(own, [], key=("k",), columns=("k", "x", "y")).num_rows == 0
+
+
+def test_lists_are_compared_number_by_number() -> None:
+    def rows(*pasts: list[float | None] | None) -> pa.Table:
+        return pa.table({"k": list(range(len(pasts))), "past": pa.array(pasts, pa.list_(pa.float32(), 2))})
+
+    own = rows([1, 2], [1, 2], [None, 2], [None, 2], None, [1, 2], [float("nan"), 2])
+    now = rows([1, 2], [1, 3], [None, 2], [1, 2], None, None, [None, 2])
+    assert also_in(own, [now.take(list(reversed(range(7))))], key=("k",), columns=("k", "past"))["k"].to_pylist() == [
+        0, 2, 4, 6,
+    ]  # fmt: skip
+    assert also_in(own, [now.slice(7)], key=("k",), columns=("k", "past")).num_rows == 0

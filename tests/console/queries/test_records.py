@@ -19,7 +19,7 @@ from moto import mock_aws
 from console.actions.rollback import roll_back
 from console.demo.electricity import STORY
 from console.environment import Environment
-from console.presenters.run_title import run_title
+from console.presenters.catalogue import run_title
 from console.queries.decisions import find_days, find_decision
 from console.queries.executions import Execution
 from console.queries.lineage import trace

@@ -10,8 +10,7 @@ from typing import Any
 import pytest
 
 from console.actions.follow import Follower
-from console.actions.redrive import redrive, start_again
-from console.actions.start import start
+from console.actions.start import redrive, start, start_again
 from console.queries.runs import Run, describe_run, find_run, short_names
 from millrace.errors import RunError
 from millrace.state.claims import Start

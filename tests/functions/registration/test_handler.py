@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from console.queries.boms import invalid
+from console.queries.cards import invalid
 from millrace.artefact.artefact import digests_of, read_members
 from millrace.artefact.signing import SIGNATURE_FILE
 from millrace.aws.objects import download, read_object

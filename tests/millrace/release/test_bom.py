@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from console.queries.boms import invalid
+from console.queries.cards import invalid
 from millrace.errors import ArtefactError
 from millrace.evaluation.environment import Installed, installed
 from millrace.evaluation.report import Evaluation

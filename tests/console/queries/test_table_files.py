@@ -17,8 +17,7 @@ from pyiceberg.table.sorting import UNSORTED_SORT_ORDER
 from pyiceberg.types import NestedField
 
 from console.environment import Environment
-from console.queries.table_files import read_metadata
-from console.queries.table_types import check_tables
+from console.queries.table_files import check_tables, read_metadata
 from millrace.contract.load import load_contract
 from millrace.contract.schema import Contract
 from millrace.datasets.tables import ICEBERG_TYPES
