@@ -11,7 +11,7 @@ import boto3
 import pytest
 from moto import mock_aws
 
-from infra.local.dynamodb.conditional_writes import make_writes_atomic
+from infra.local.dynamodb.install import make_writes_atomic
 from infra.local.kernel.patching import undone
 from infra.local.kms.signatures import sign_digests
 from millrace.artefact.artefact import Artefact, Description, Digests, digest, read_archive

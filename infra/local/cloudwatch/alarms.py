@@ -18,10 +18,11 @@ from collections.abc import Callable
 from importlib import import_module
 from typing import Any
 
-from infra.local.cloudwatch import alarm_messages, queue_metrics
+from infra.local.cloudwatch import alarm_messages
 from infra.local.cloudwatch.alarm_evaluation import COMPARISONS, RANGE_BEYOND, Rule, judge
 from infra.local.cloudwatch.alarm_messages import State, state_of
-from infra.local.cloudwatch.alarm_rule import holds
+from infra.local.cloudwatch.composite_alarms import holds
+from infra.local.cloudwatch.metric_store import Point, key_of
 from infra.local.cloudwatch.metrics import Metrics
 from infra.local.events import targets
 from infra.local.kernel.cloud import ACCOUNT, Cloud
@@ -66,7 +67,7 @@ class Alarms:
                 return
             self._begun += 1
             self._is_due.clear()
-            queue_metrics.report(self._cloud, self._all())
+            report_queues(self._cloud, self._all())
             # Composite alarms come last: they read the states that the others have just got.
             for alarm in sorted(self._all(), key=lambda alarm: bool(alarm.rule)):
                 try:
@@ -272,3 +273,39 @@ def _stat(namespace: str, name: str, dimensions: Any, period: Any, statistic: st
 def _may_still_rise(alarm: Any) -> bool:
     """Whether a breach may still be undone: a sum that is too low so far may be high enough when its period is over."""
     return alarm.comparison_operator.startswith("LessThan") and alarm.statistic in ("Sum", "SampleCount")
+
+
+NAMESPACE = "AWS/SQS"
+
+
+def report_queues(cloud: Cloud, alarms: list[Any]) -> None:
+    """Put SQS's gauges of each queue that one of the alarms names, without starting another evaluation.
+
+    AWS reports the gauges of every queue each minute; here they are read whenever alarms are evaluated."""
+    models: Any = import_module("moto.sqs.models")
+    queues = models.sqs_backends[ACCOUNT][cloud.region].queues
+    metrics: Metrics = cloud.parts[Metrics]
+    for name in {name for alarm in alarms for name in _queues_of(alarm)}:
+        if name in queues:
+            now = cloud.clock.timestamp()
+            for metric, value in _gauges(queues[name], now).items():
+                point = Point(timestamp=now, total=value, count=1, lowest=value, highest=value)
+                # Into the store itself: `metrics.keep` would ask for an evaluation of the alarms, which is under way.
+                metrics.store.add_changed(key_of(NAMESPACE, metric, {"QueueName": name}), point)
+
+
+def _queues_of(alarm: Any) -> list[str]:
+    stats = [query.metric_stat.metric for query in alarm.metric_data_queries if query.metric_stat] or [alarm]
+    named = [metric for metric in stats if metric.namespace == NAMESPACE]
+    return [one.value for metric in named for one in metric.dimensions if one.name == "QueueName"]
+
+
+def _gauges(queue: Any, now: float) -> dict[str, float]:
+    # `_messages` of moto holds the visible messages, those in flight and the delayed ones; `messages` the visible ones.
+    messages = list(queue._messages)
+    oldest = min((message.sent_timestamp / 1000 for message in messages), default=now)
+    return {
+        "ApproximateNumberOfMessagesVisible": float(len(queue.messages)),
+        "ApproximateNumberOfMessagesNotVisible": float(sum(not message.visible for message in messages)),
+        "ApproximateAgeOfOldestMessage": max(0.0, now - oldest),
+    }

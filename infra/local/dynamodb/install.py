@@ -8,14 +8,43 @@ We do: let one thread at a time write. A thread for each event source polls its 
 Weaker: a stream has one shard, and keeps its records for ever. Capacity and global tables are moto's.
 """
 
-from functools import partial
+import threading
+from collections.abc import Callable
+from functools import partial, wraps
+from importlib import import_module
+from typing import Any
 
-from infra.local.dynamodb.conditional_writes import make_writes_atomic
 from infra.local.dynamodb.streams import pending, poll_streams
 from infra.local.kernel.cloud import Cloud
+from infra.local.kernel.patching import replace
 
 
 def install(cloud: Cloud) -> None:
     make_writes_atomic()
     poll_streams(cloud)
     cloud.pending.append(partial(pending, cloud))
+
+
+WRITES = ("put_item", "update_item", "delete_item", "transact_write_items")
+READS = ("get_item", "query", "scan")
+"""Reads take the lock too.
+
+moto's transaction copies its tables before it writes, and a read of a key that does not exist adds an entry to them."""
+
+
+def make_writes_atomic() -> None:
+    """Make the test and the write of a conditional write one step. May go when moto holds a lock for both."""
+    backend: Any = import_module("moto.dynamodb.models").DynamoDBBackend
+    # One lock for all tables, since a transaction writes several of them. Its holder may take it again: a transaction
+    # puts items by the same methods.
+    turn = threading.RLock()
+
+    def alone(call: Callable[..., Any]) -> Callable[..., Any]:
+        @wraps(call)
+        def locked(*given: Any, **named: Any) -> Any:
+            with turn:
+                return call(*given, **named)
+
+        return locked
+
+    replace(backend, **{name: alone(getattr(backend, name)) for name in (*WRITES, *READS)})

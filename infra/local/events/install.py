@@ -9,8 +9,7 @@ Weaker: tries are few and fast. A bus without its key tells its dead letters onc
     of a bus as target is not checked. A log group is no target.
 """
 
-from infra.local.events.entry_sizes import limit_entries
-from infra.local.events.reserved_sources import refuse_reserved_sources
+from infra.local.events.put_events import limit_entries, refuse_reserved_sources
 from infra.local.events.rules import deliver_events
 from infra.local.kernel.cloud import Cloud
 

@@ -8,8 +8,7 @@ Weaker: an e-mail becomes a line of the log group /local/mail, and its address s
 
 from infra.local.kernel.cloud import Cloud
 from infra.local.sns.mail import list_as_pending
-from infra.local.sns.message_sizes import limit_messages
-from infra.local.sns.subscriptions import deliver_notifications
+from infra.local.sns.subscriptions import deliver_notifications, limit_messages
 
 
 def install(cloud: Cloud) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 from infra.local.events.targets import invoke_later
 from infra.local.iam.service_permissions import refusal
 from infra.local.kernel.cloud import Cloud
+from infra.local.kernel.message_size import size_of
 from infra.local.kernel.patching import replace
 from infra.local.sns import mail
 
@@ -86,3 +87,21 @@ def _event(
         "Sns": notification,
     }
     return {"Records": [record]}
+
+
+LIMIT_BYTES = 262_144
+"""256 KiB."""
+
+
+def limit_messages() -> None:
+    """Let Publish refuse a notification that is too large. May go when moto counts bytes as AWS does."""
+    backend: Any = import_module("moto.sns.models").SNSBackend
+    error: Any = import_module("moto.sns.exceptions").InvalidParameterValue
+    publish = backend.publish
+
+    def limited(self: Any, message: str, *given: Any, message_attributes: Any = None, **named: Any) -> Any:
+        if size_of(message, message_attributes) > LIMIT_BYTES:
+            raise error("Invalid parameter: Message too long")
+        return publish(self, message, *given, message_attributes=message_attributes, **named)
+
+    replace(backend, publish=limited)

@@ -11,8 +11,7 @@ from functools import partial
 
 from infra.local.kernel.cloud import Cloud
 from infra.local.sqs.message_moves import move_dead_letters
-from infra.local.sqs.message_sizes import limit_messages
-from infra.local.sqs.queues import pending, poll_event_sources
+from infra.local.sqs.queues import limit_messages, pending, poll_event_sources
 
 
 def install(cloud: Cloud) -> None:

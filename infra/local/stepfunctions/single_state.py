@@ -31,8 +31,7 @@ from infra.local.kernel.cloud import ACCOUNT, Cloud
 from infra.local.stepfunctions.error_names import RUNTIME, TIMEOUT
 from infra.local.stepfunctions.executions import stamp
 from infra.local.stepfunctions.inspection import Inspected, WouldRetryError, inspect
-from infra.local.stepfunctions.mocked_iterations import check_iterations, mock_iterations
-from infra.local.stepfunctions.mocked_results import check_result
+from infra.local.stepfunctions.mocked_results import check_iterations, check_result, mock_iterations
 
 LONGEST_S = 5 * 60
 """AWS's time limit for the state, in seconds."""

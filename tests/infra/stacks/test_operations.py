@@ -17,7 +17,7 @@ from moto.events.models import EventPattern
 from infra.app import build, warn_of_no_receiver
 from infra.constructs.webhook import alarm_changes
 from infra.local.cloudwatch.alarm_evaluation import Rule, judge
-from infra.local.cloudwatch.alarm_rule import holds
+from infra.local.cloudwatch.composite_alarms import holds
 from infra.local.cloudwatch.metric_math import Frame, evaluate
 from infra.rules.assembly import Stack, read
 from infra.rules.catalogue import findings

@@ -9,7 +9,7 @@ import boto3
 import pytest
 from moto import mock_aws
 
-from infra.local.dynamodb.conditional_writes import make_writes_atomic
+from infra.local.dynamodb.install import make_writes_atomic
 from infra.local.kernel.patching import undone
 from millrace.names import Platform, WorkloadNames
 from millrace.state.table import StateTable

@@ -11,7 +11,7 @@ import pytest
 from moto import mock_aws
 
 from infra.local.kernel.patching import undone
-from infra.local.s3.conditional_writes import make_conditional_puts_atomic
+from infra.local.s3.install import make_conditional_puts_atomic
 from millrace.state.audit_chain import AuditChain, Change, ChangeKind
 from millrace.state.audit_lag import EVERY, AuditLag
 from millrace.state.table import StateTable

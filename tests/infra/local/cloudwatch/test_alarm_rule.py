@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from infra.local.cloudwatch.alarm_rule import holds
+from infra.local.cloudwatch.composite_alarms import holds
 
 STATES = {"errors": "ALARM", "drift high": "OK", "quiet": "INSUFFICIENT_DATA"}
 

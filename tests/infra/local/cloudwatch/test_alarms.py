@@ -206,7 +206,7 @@ def test_who_waits_for_an_evaluation_shares_the_next_one(
         begun.set()
         may_go.wait(30)
 
-    monkeypatch.setattr("infra.local.cloudwatch.queue_metrics.report", report)
+    monkeypatch.setattr("infra.local.cloudwatch.alarms.report_queues", report)
     first = Thread(target=alarms.evaluate)
     first.start()
     assert begun.wait(30)

@@ -12,9 +12,9 @@ import pytest
 from botocore.exceptions import ClientError
 
 from infra.local.awslambda import payload_limits
-from infra.local.events import entry_sizes
-from infra.local.sns import message_sizes as notifications
-from infra.local.sqs import message_sizes as messages
+from infra.local.events import put_events
+from infra.local.sns import subscriptions as notifications
+from infra.local.sqs import queues as messages
 from infra.local.stepfunctions import payloads
 from tests.infra.local.waiting import until
 
@@ -148,18 +148,18 @@ def test_entries_of_events(client: Any, parts: int) -> None:
 
     def put(size: int) -> Any:
         bare: dict[str, Any] = {"Source": "s", "DetailType": "d", "Resources": ["é"], "Time": 0, "Detail": '{"a": ""}'}
-        spare = size - parts * entry_sizes.size_of(bare)
+        spare = size - parts * put_events.size_of(bare)
         texts = ["x" * (spare // parts + (number < spare % parts)) for number in range(parts)]
         return client("events").put_events(Entries=[{**bare, "Detail": json.dumps({"a": text})} for text in texts])
 
-    assert put(entry_sizes.LIMIT_BYTES)["FailedEntryCount"] == 0
+    assert put(put_events.LIMIT_BYTES)["FailedEntryCount"] == 0
     with pytest.raises(ClientError, match="Total size of the entries in the request is over the limit"):
-        put(entry_sizes.LIMIT_BYTES + 1)
+        put(put_events.LIMIT_BYTES + 1)
 
 
 def test_an_entry_is_measured_as_eventbridge_does() -> None:
     entry = {"Source": "ab", "DetailType": "c", "Detail": "{}", "Resources": ["é", "f"]}
-    assert (entry_sizes.size_of(entry), entry_sizes.size_of({**entry, "Time": 5})) == (8, 22)
+    assert (put_events.size_of(entry), put_events.size_of({**entry, "Time": 5})) == (8, 22)
 
 
 ATTRIBUTE = {"DataType": "String", "StringValue": "é"}
