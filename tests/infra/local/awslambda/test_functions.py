@@ -20,6 +20,7 @@ from infra.local.awslambda import functions
 from infra.local.awslambda.pools import WORKERS_PER_FUNCTION
 from infra.local.kernel.cloud import Cloud
 from infra.local.kernel.forks import fork_servers
+from tests.infra.local.roles import allow, make_role
 from tests.infra.local.waiting import until
 from tests.processes import parent
 
@@ -61,22 +62,7 @@ def zipped(**files: str) -> bytes:
 
 @pytest.fixture
 def role(client: Callable[[str], Any], fresh: Callable[..., str]) -> str:
-    trust = {
-        "Version": "2012-10-17",
-        "Statement": [
-            {"Effect": "Allow", "Principal": {"Service": "lambda.amazonaws.com"}, "Action": "sts:AssumeRole"}
-        ],
-    }
-    iam, name = client("iam"), fresh("role")
-    arn: str = iam.create_role(RoleName=name, AssumeRolePolicyDocument=json.dumps(trust))["Role"]["Arn"]
-    iam.put_role_policy(
-        RoleName=name,
-        PolicyName="all",
-        PolicyDocument=json.dumps(
-            {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": ["sts:*", "sqs:*"], "Resource": "*"}]}
-        ),
-    )
-    return arn
+    return make_role(client("iam"), fresh("role"), "lambda", allow(["sts:*", "sqs:*"]))
 
 
 @pytest.fixture

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import io
-import json
-import zipfile
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -14,6 +11,7 @@ from botocore.exceptions import ClientError
 
 from infra.local.cloudwatch import metrics
 from infra.local.kernel.cloud import Cloud
+from tests.infra.local.roles import make_role, zipped
 
 LONG_AGO = datetime(1997, 3, 1, 12, 0, tzinfo=UTC)
 
@@ -168,14 +166,9 @@ def test_log_lines_become_metrics(cloud: Cloud, client: Any, fresh: Any) -> None
         f"import json, time\ndef handler(e, c):\n    line = {line!r}\n"
         "    line['_aws']['Timestamp'] = int(time.time() * 1000)\n    print(json.dumps(line))\n"
     )
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w") as archive:
-        archive.writestr("app.py", source)
-    principal = {"Effect": "Allow", "Principal": {"Service": "lambda.amazonaws.com"}, "Action": "sts:AssumeRole"}
-    trust = json.dumps({"Version": "2012-10-17", "Statement": [principal]})
-    role = client("iam").create_role(RoleName=name, AssumeRolePolicyDocument=trust)["Role"]["Arn"]
+    role = make_role(client("iam"), name, "lambda")
     client("lambda").create_function(
-        FunctionName=name, Runtime="python3.13", Role=role, Handler="app.handler", Code={"ZipFile": buffer.getvalue()}
+        FunctionName=name, Runtime="python3.13", Role=role, Handler="app.handler", Code={"ZipFile": zipped(source)}
     )
     assert "FunctionError" not in client("lambda").invoke(FunctionName=name)
     now = cloud.clock.now()

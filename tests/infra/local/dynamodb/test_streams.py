@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import io
 import json
-import zipfile
 from collections.abc import Callable
 from typing import Any
 
@@ -13,6 +11,7 @@ from botocore.exceptions import ClientError
 
 from infra.local.dynamodb import streams
 from infra.local.kernel.cloud import Cloud
+from tests.infra.local.roles import allow, make_role, zipped
 from tests.infra.local.waiting import until
 
 SOURCE = """
@@ -27,12 +26,6 @@ def handler(event, context):
         seen.append(keys)
         raise RuntimeError("fails")
 """
-ROLE = {
-    "Version": "2012-10-17",
-    "Statement": [
-        {"Effect": "Allow", "Principal": {"Service": "lambda.amazonaws.com"}, "Action": "sts:AssumeRole"},
-    ],
-}
 
 
 class Table:
@@ -48,23 +41,12 @@ class Table:
             StreamSpecification={"StreamEnabled": True, "StreamViewType": "NEW_IMAGE"},
         )
         self.stream = made["TableDescription"]["LatestStreamArn"]
-        role = client("iam").create_role(RoleName=name, AssumeRolePolicyDocument=json.dumps(ROLE))["Role"]["Arn"]
         actions = [f"dynamodb:{one}" for one in streams.ACTIONS if reads or one != "GetRecords"]
-        allow = [
-            {"Effect": "Allow", "Action": actions, "Resource": self.stream},
-            {"Effect": "Allow", "Action": "dynamodb:ListStreams", "Resource": "*"},
-        ]
-        client("iam").put_role_policy(
-            RoleName=name,
-            PolicyName="read",
-            PolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": allow}),
-        )
-        buffer = io.BytesIO()
-        with zipfile.ZipFile(buffer, "w") as archive:
-            archive.writestr("app.py", SOURCE)
+        reading = (allow(actions, self.stream), allow("dynamodb:ListStreams"))
+        role = make_role(client("iam"), name, "lambda", *reading)
         self._lambda.create_function(
             FunctionName=name, Runtime="python3.13", Role=role, Handler="app.handler",
-            Code={"ZipFile": buffer.getvalue()}, Timeout=10,
+            Code={"ZipFile": zipped(SOURCE)}, Timeout=10,
         )  # fmt: skip
 
     def feed(self, **settings: Any) -> str:

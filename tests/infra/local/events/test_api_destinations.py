@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from tests.infra.local.roles import allow, make_role
 from tests.infra.local.waiting import until
 
 
@@ -45,17 +46,8 @@ def rule_to(client: Any, fresh: Any, url: str, *, may: bool) -> tuple[str, str]:
     destination = events.create_api_destination(
         Name=name, ConnectionArn=connection, InvocationEndpoint=url, HttpMethod="POST"
     )["ApiDestinationArn"]
-    trust = {"Effect": "Allow", "Principal": {"Service": "events.amazonaws.com"}, "Action": "sts:AssumeRole"}
-    document = json.dumps({"Version": "2012-10-17", "Statement": [trust]})
-    role = client("iam").create_role(RoleName=name, AssumeRolePolicyDocument=document)["Role"]["Arn"]
-    allow = {
-        "Effect": "Allow",
-        "Action": "events:InvokeApiDestination",
-        "Resource": destination if may else f"{destination}-other",
-    }
-    client("iam").put_role_policy(
-        RoleName=name, PolicyName="p", PolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [allow]})
-    )
+    may_call = allow("events:InvokeApiDestination", destination if may else f"{destination}-other")
+    role = make_role(client("iam"), name, "events", may_call)
     dead = client("sqs").create_queue(QueueName=name)["QueueUrl"]
     arn = client("sqs").get_queue_attributes(QueueUrl=dead, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
     events.put_rule(Name=name, EventPattern=json.dumps({"source": [name]}))

@@ -11,9 +11,9 @@ from botocore.exceptions import ClientError
 from moto.events.models import EventPattern
 
 from infra.local.ledger import parity
+from tests.infra.local.roles import make_role
 from tests.infra.local.waiting import until
 
-TRUST = {"Effect": "Allow", "Principal": {"Service": "states.amazonaws.com"}, "Action": "sts:AssumeRole"}
 EARLY, LATE = "2026-01-01T00:00:00Z", "2026-01-02T00:00:00Z"
 SMALL = {"String": "a", "Numeric": 1, "Timestamp": EARLY}
 LARGE = {"String": "b", "Numeric": 2, "Timestamp": LATE}
@@ -51,9 +51,8 @@ def comparisons() -> dict[str, tuple[Any, Any, Any]]:
 @pytest.fixture
 def output(client: Callable[[str], Any], fresh: Callable[..., str]) -> Callable[..., Any]:
     """`output({"A": …}, {"x": 1})`: what a machine of these states says to that input; raises when it fails."""
-    iam, states, role = client("iam"), client("stepfunctions"), fresh("role")
-    document = json.dumps({"Version": "2012-10-17", "Statement": [TRUST]})
-    role_arn = iam.create_role(RoleName=role, AssumeRolePolicyDocument=document)["Role"]["Arn"]
+    states = client("stepfunctions")
+    role_arn = make_role(client("iam"), fresh("role"), "states")
 
     def run(steps: dict[str, Any], given: Any) -> Any:
         definition = json.dumps({"StartAt": next(iter(steps)), "States": steps})

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from tests.infra.local import tiny_images
+from tests.infra.local.roles import make_role
 
 DIGEST = "sha256:" + "a" * 64
 
@@ -93,8 +93,7 @@ def test_a_model_of_a_package_that_is_gone_is_refused_and_not_there(
     register: Any, sagemaker: Any, fresh: Callable[..., str], client: Callable[[str], Any]
 ) -> None:
     package, name = register(), fresh("model")
-    trust = tiny_images.trust("sagemaker.amazonaws.com")
-    role = client("iam").create_role(RoleName=name, AssumeRolePolicyDocument=trust)["Role"]["Arn"]
+    role = make_role(client("iam"), name, "sagemaker")
     sagemaker.delete_model_package(ModelPackageName=package)
     with pytest.raises(ClientError, match="does not exist"):
         sagemaker.create_model(ModelName=name, ExecutionRoleArn=role, PrimaryContainer={"ModelPackageName": package})
@@ -106,8 +105,7 @@ def test_only_an_approved_package_becomes_a_model(
     register: Any, sagemaker: Any, fresh: Callable[..., str], client: Callable[[str], Any]
 ) -> None:
     package, name = register(), fresh("model")
-    trust = tiny_images.trust("sagemaker.amazonaws.com")
-    role = client("iam").create_role(RoleName=name, AssumeRolePolicyDocument=trust)["Role"]["Arn"]
+    role = make_role(client("iam"), name, "sagemaker")
     container = {"ModelPackageName": package}
     for status in ("PendingManualApproval", "Rejected"):
         sagemaker.update_model_package(ModelPackageArn=package, ModelApprovalStatus=status)

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from infra.local.kernel.cloud import Cloud
+from tests.infra.local.roles import allow, make_role
 from tests.infra.local.waiting import until
 
 
@@ -33,15 +34,7 @@ def queue(client: Callable[[str], Any], fresh: Callable[..., str]) -> tuple[str,
 
 @pytest.fixture
 def role(client: Callable[[str], Any], fresh: Callable[..., str]) -> str:
-    principal = {"Effect": "Allow", "Principal": {"Service": "scheduler.amazonaws.com"}, "Action": "sts:AssumeRole"}
-    name = fresh("role")
-    trust = json.dumps({"Version": "2012-10-17", "Statement": [principal]})
-    arn = client("iam").create_role(RoleName=name, AssumeRolePolicyDocument=trust)["Role"]["Arn"]
-    allow = [{"Effect": "Allow", "Action": ["sqs:SendMessage", "ssm:PutParameter"], "Resource": "*"}]
-    client("iam").put_role_policy(
-        RoleName=name, PolicyName="p", PolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": allow})
-    )
-    return str(arn)
+    return make_role(client("iam"), fresh("role"), "scheduler", allow(["sqs:SendMessage", "ssm:PutParameter"]))
 
 
 @pytest.fixture

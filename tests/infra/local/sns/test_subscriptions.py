@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import io
 import json
-import zipfile
 from collections.abc import Callable
 from typing import Any
 
@@ -12,6 +10,7 @@ import pytest
 
 from infra.local.awslambda import functions
 from infra.local.kernel.cloud import Cloud
+from tests.infra.local.roles import make_role, zipped
 from tests.infra.local.waiting import until
 
 
@@ -20,15 +19,12 @@ def subscribed(client: Callable[[str], Any], fresh: Callable[..., str]) -> Calla
     """Makes a topic with a function behind it; gives the topic's ARN and the function's name."""
 
     def make(*, is_permitted: bool = True) -> tuple[str, str]:
-        name, buffer = fresh("function"), io.BytesIO()
-        with zipfile.ZipFile(buffer, "w") as archive:
-            archive.writestr("app.py", "import json\ndef handler(e, c):\n    print('GOT', json.dumps(e))")
-        principal = {"Effect": "Allow", "Principal": {"Service": "lambda.amazonaws.com"}, "Action": "sts:AssumeRole"}
-        trust = json.dumps({"Version": "2012-10-17", "Statement": [principal]})
-        role = client("iam").create_role(RoleName=name, AssumeRolePolicyDocument=trust)["Role"]["Arn"]
+        name = fresh("function")
+        code = zipped("import json\ndef handler(e, c):\n    print('GOT', json.dumps(e))")
+        role = make_role(client("iam"), name, "lambda")
         arn = client("lambda").create_function(
             FunctionName=name, Runtime="python3.13", Role=role, Handler="app.handler",
-            Code={"ZipFile": buffer.getvalue()},
+            Code={"ZipFile": code},
         )["FunctionArn"]  # fmt: skip
         topic: str = client("sns").create_topic(Name=name)["TopicArn"]
         client("sns").subscribe(TopicArn=topic, Protocol="lambda", Endpoint=arn)

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import io
 import json
 import time
-import zipfile
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
@@ -16,6 +14,7 @@ from botocore.exceptions import ClientError
 
 from infra.local.kernel.cloud import Cloud
 from infra.local.sqs import queues
+from tests.infra.local.roles import make_role, zipped
 from tests.infra.local.waiting import LIMIT_S, until
 
 SOURCE = """
@@ -41,22 +40,11 @@ def source(cloud: Cloud, client: Callable[[str], Any], fresh: Callable[..., str]
         url = sqs.create_queue(QueueName=name, Attributes={"RedrivePolicy": json.dumps(redrive), **(attributes or {})})[
             "QueueUrl"
         ]
-        statement = {"Effect": "Allow", "Principal": {"Service": "lambda.amazonaws.com"}, "Action": "sts:AssumeRole"}
-        role = client("iam").create_role(
-            RoleName=name, AssumeRolePolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [statement]})
-        )["Role"]["Arn"]
-        allow = {"Effect": "Allow" if polls else "Deny", "Action": "sqs:*", "Resource": "*"}
-        client("iam").put_role_policy(
-            RoleName=name,
-            PolicyName="poll",
-            PolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [allow]}),
-        )
-        buffer = io.BytesIO()
-        with zipfile.ZipFile(buffer, "w") as archive:
-            archive.writestr("app.py", SOURCE)
+        polling = {"Effect": "Allow" if polls else "Deny", "Action": "sqs:*", "Resource": "*"}
+        role = make_role(client("iam"), name, "lambda", polling)
         client("lambda").create_function(
             FunctionName=name, Runtime="python3.13", Role=role, Handler="app.handler",
-            Code={"ZipFile": buffer.getvalue()}, Timeout=10,
+            Code={"ZipFile": zipped(SOURCE)}, Timeout=10,
         )  # fmt: skip
         client("lambda").create_event_source_mapping(
             EventSourceArn=f"arn:aws:sqs:{cloud.region}:123456789012:{name}",

@@ -12,6 +12,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from infra.local.stepfunctions.machines import pending
+from tests.infra.local.roles import allow, make_role
 from tests.infra.local.waiting import until
 
 ROLE = "arn:aws:iam::123456789012:role/machine"
@@ -27,18 +28,7 @@ def role(client: Callable[[str], Any], fresh: Callable[..., str]) -> Callable[..
     """A role that Step Functions may take, with the given statements (everything when there are none)."""
 
     def make(*statements: dict[str, Any]) -> str:
-        iam, name = client("iam"), fresh("role")
-        trust = {
-            "Version": "2012-10-17",
-            "Statement": [
-                {"Effect": "Allow", "Principal": {"Service": "states.amazonaws.com"}, "Action": "sts:AssumeRole"}
-            ],
-        }
-        arn: str = iam.create_role(RoleName=name, AssumeRolePolicyDocument=json.dumps(trust))["Role"]["Arn"]
-        allowed = list(statements) or [{"Effect": "Allow", "Action": "*", "Resource": "*"}]
-        policy = {"Version": "2012-10-17", "Statement": allowed}
-        iam.put_role_policy(RoleName=name, PolicyName="all", PolicyDocument=json.dumps(policy))
-        return arn
+        return make_role(client("iam"), fresh("role"), "states", *(statements or [allow("*")]))
 
     return make
 

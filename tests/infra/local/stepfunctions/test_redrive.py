@@ -14,7 +14,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from infra.local.stepfunctions.executions import executions
-from tests.infra.local import tiny_images
+from tests.infra.local.roles import allow, make_role
 from tests.infra.local.waiting import until
 
 
@@ -39,16 +39,12 @@ def table(client: Any, fresh: Callable[..., str]) -> str:
 @pytest.fixture
 def machine(states: Any, client: Any, fresh: Callable[..., str]) -> Callable[..., str]:
     """The ARN of a machine of the given states; the first one is its start."""
-    iam, role = client("iam"), fresh("role")
-    arn = iam.create_role(RoleName=role, AssumeRolePolicyDocument=tiny_images.trust("states.amazonaws.com"))
-    statement = {"Effect": "Allow", "Action": "*", "Resource": "*"}
-    policy = {"Version": "2012-10-17", "Statement": [statement]}
-    iam.put_role_policy(RoleName=role, PolicyName="all", PolicyDocument=json.dumps(policy))
+    role = make_role(client("iam"), fresh("role"), "states", allow("*"))
 
     def make(steps: dict[str, Any], *, kind: str = "STANDARD", **more: Any) -> str:
         made: str = states.create_state_machine(
             name=fresh("machine"),
-            roleArn=arn["Role"]["Arn"],
+            roleArn=role,
             definition=json.dumps({"StartAt": next(iter(steps)), "States": steps, **more}),
             type=kind,
         )["stateMachineArn"]

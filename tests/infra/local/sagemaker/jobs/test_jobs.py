@@ -17,6 +17,7 @@ from infra.local.sagemaker.containers import without_network
 from infra.local.sagemaker.jobs.jobs import jobs, pending
 from infra.machines import jobs as jobs_of_train
 from tests.infra.local import tiny_images
+from tests.infra.local.roles import allow, make_role
 from tests.infra.local.waiting import until
 from tests.infra.machines.contexts import context_of
 
@@ -228,11 +229,7 @@ def test_time_limit(training: Any, train: Any) -> None:
 
 
 def test_the_role_must_trust_sagemaker(training: Any, sagemaker: Any, client: Any) -> None:
-    arn = client("iam").create_role(
-        RoleName="tiny-other", AssumeRolePolicyDocument=tiny_images.trust("lambda.amazonaws.com")
-    )["Role"]["Arn"]
-    policy = {"Version": "2012-10-17", "Statement": [tiny_images.IN_ITS_NAME]}
-    client("iam").put_role_policy(RoleName="tiny-other", PolicyName="all", PolicyDocument=json.dumps(policy))
+    arn = make_role(client("iam"), "tiny-other", "lambda", tiny_images.IN_ITS_NAME)
     with pytest.raises(ClientError, match="Could not assume role"):
         sagemaker.create_training_job(**training(more={"RoleArn": arn}))
 
@@ -372,16 +369,13 @@ def test_a_record_that_the_model_refuses_fails_the_transform(transform: Any) -> 
 @pytest.fixture
 def machine_of(client: Any, fresh: Callable[..., str]) -> Callable[[dict[str, Any]], str]:
     """The ARN of a machine of the given states; the first one is its start."""
-    iam, name = client("iam"), fresh("machine")
-    role_arn = iam.create_role(RoleName=name, AssumeRolePolicyDocument=tiny_images.trust("states.amazonaws.com"))
-    statement = {"Effect": "Allow", "Action": ["sagemaker:*", "events:*", "iam:PassRole"], "Resource": "*"}
-    policy = {"Version": "2012-10-17", "Statement": [statement]}
-    iam.put_role_policy(RoleName=name, PolicyName="all", PolicyDocument=json.dumps(policy))
+    may = allow(["sagemaker:*", "events:*", "iam:PassRole"])
+    role_arn = make_role(client("iam"), fresh("machine"), "states", may)
 
     def make(steps: dict[str, Any]) -> str:
         arn: str = client("stepfunctions").create_state_machine(
             name=fresh("machine"),
-            roleArn=role_arn["Role"]["Arn"],
+            roleArn=role_arn,
             definition=json.dumps({"StartAt": next(iter(steps)), "States": steps}),
         )["stateMachineArn"]
         return arn
