@@ -243,7 +243,8 @@ def _show_nearest(environment: Environment, names: WorkloadNames, decision: str,
 
 def _short(row: Row) -> dict[str, Any]:
     where = {"drop": row.drop, "line": row.line, "key": row.key, "reason": row.reason}
-    return where | {"column": row.column, "expected": row.expected, "got": row.got}
+    also = {"also": row.also} if row.also else {}
+    return where | {"column": row.column, "expected": row.expected, "got": row.got} | also
 
 
 def _day(option: str, text: str) -> date | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from itertools import groupby
 from statistics import median
 
@@ -124,7 +124,7 @@ def page(
         truth_by_answer=truth_by_answer,
         reliability=lambda bins: reliability(_finite(bins)),
         other_metrics=lambda evaluation: list(_other_metrics(evaluation)),
-        made_at=datetime.now(UTC),
+        made_at=report.now,
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -74,11 +75,14 @@ def accepted_rows(drops: Sequence[Drop]) -> list[tuple[str, int]]:
     """What the contract accepted, as (words, rows) for each feed with drops: `[("rows scored", 335)]`.
 
     Rows that left again for a later version of their object are not counted."""
-    there = {drop.feed for drop in drops}
+    rows, there = Counter[str](), {drop.name: drop.feed for drop in drops}
+    for drop in drops:
+        # All rows of an earlier version have left, whether its run is still known or not.
+        rows[drop.name] = drop.accepted + (0 if drop.replaced else rows[drop.name])
     return [
-        (what, sum(drop.accepted - drop.replaced for drop in drops if drop.feed == feed))
+        (what, sum(rows[name] for name in there if there[name] == feed))
         for feed, what in ACCEPTED.items()
-        if feed in there
+        if feed in there.values()
     ]
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from console.presenters.gates import compared
-from console.presenters.train import warnings_of
+from console.presenters.train import extent, warnings_of
 from console.queries.audit_records import what_of
 from console.queries.failures import failure_of
 from console.queries.runs import short_name
@@ -99,7 +99,7 @@ def _withdrawn(details: RowsWithdrawn) -> str:
 
 def _corrected(details: Corrections) -> str:
     held = f": held, at most {details.bound:.1%} allowed" if details.is_held else ""
-    return f"{count(details.rows, 'label')} of {details.labelled:,} corrected ({details.share:.1%}){held}"
+    return f"{count(details.rows, 'label')} of {details.labelled:,} corrected ({extent(details)}){held}"
 
 
 SENTENCES: Mapping[AuditEvent, Callable[[Any], str]] = {

@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING
 from console.presenters.presenter import Document, Outcome, Presenter, RunSummary
 from console.queries.answers import answer, reason_of
 from console.words import count, listed
-from millrace.messages.train import BudgetChecked, BudgetRefusal, DatasetPinned, GatesJudged, VersionRegistered
+from millrace.messages.train import (
+    BudgetChecked,
+    BudgetRefusal,
+    Corrections,
+    DatasetPinned,
+    GatesJudged,
+    VersionRegistered,
+)
 
 if TYPE_CHECKING:
     from console.queries.executions import Execution
@@ -63,7 +70,19 @@ def _corrected(pinned: DatasetPinned | None) -> str:
     """How many labels are others than when the live version was trained; empty if there are none."""
     if pinned is None or not pinned.corrections.rows:
         return ""
-    return f", {count(pinned.corrections.rows, 'label')} corrected ({pinned.corrections.share:.1%})"
+    return f", {count(pinned.corrections.rows, 'label')} corrected ({extent(pinned.corrections)})"
+
+
+def extent(corrections: Corrections) -> str:
+    """How far the labels have changed: the share of them, and of numbers how far they moved."""
+    said = [f"{corrections.share:.1%}"]
+    if corrections.moved is None:
+        said.append("all were equal before")
+    elif corrections.moved > corrections.share:
+        said.append(f"moved by {corrections.moved:.1%} of their spread")
+    if corrections.unmeasured:
+        said.append(f"{count(corrections.unmeasured, 'number')} missing or not finite: {corrections.first_unmeasured}")
+    return "; ".join(said)
 
 
 def _not_started(run: Execution, budgeted: BudgetChecked) -> Outcome:

@@ -43,6 +43,8 @@ class Row:
     """The column of the first rule that the row breaks; None if that rule is about the whole row or file."""
     expected: str
     got: str
+    also: str
+    """The further rules that the row breaks, with their columns: `range vicprice, missing transfer`."""
     detail: str
     """Every rule that the row breaks, in words."""
     raw: str
@@ -81,9 +83,10 @@ def read_file(content: bytes, *, feed: str) -> Iterator[Row]:
 
     rows = pq.read_table(io.BytesIO(content)).to_pylist()
     for row in sorted(rows, key=lambda row: row["line"] or 0):
-        del row["violations"]
+        _, *others = row.pop("violations")
+        also = ", ".join(f"{one['reason']} {one['column_name'] or ''}".rstrip() for one in others)
         row.setdefault("key", "")  # of a file from before it was kept
-        yield Row(feed=feed, drop=key_of_version(row["source"]), column=row.pop("column_name"), **row)
+        yield Row(feed=feed, drop=key_of_version(row["source"]), column=row.pop("column_name"), also=also, **row)
 
 
 @dataclass(frozen=True, kw_only=True)

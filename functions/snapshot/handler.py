@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 import boto3
 from aws_lambda_powertools import Logger
 
@@ -85,11 +83,14 @@ def judge(call: StepInput[TrainInput], *, trained_by: str, is_pinned: bool) -> C
     pinned_by = call.run if is_pinned else ""
     found = label_change(LAKE, WORKLOAD.prediction, trained_by=trained_by, pinned_by=pinned_by)
     bound = WORKLOAD.retraining.maximum_corrected
+    is_beyond = found.moved is None or max(found.share, found.moved) > bound
     return Corrections(
         rows=found.corrected,
         labelled=found.labelled,
         share=found.share,
-        moved=found.moved if math.isfinite(found.moved) else -1.0,
+        moved=found.moved,
+        unmeasured=found.unmeasured,
+        first_unmeasured=found.first_unmeasured,
         bound=bound,
-        is_held=max(found.share, found.moved) > bound and not (is_pinned or call.state.accept_corrections),
+        is_held=is_beyond and not (is_pinned or call.state.accept_corrections),
     )

@@ -16,6 +16,7 @@ from millrace.datasets.new_rows import NewRows, RowsInMemory, Source
 from millrace.datasets.notes import (
     ALIAS,
     DIGEST,
+    LABELLED_BEFORE,
     ORIGIN,
     QUARANTINED,
     REASONS,
@@ -153,10 +154,11 @@ def _others_since(journal: Journal, digest: str) -> bool:
 
 
 def _counted(new: NewRows) -> dict[str, str]:
-    """The numbers of quarantined and of unlabelled rows, as entries of a snapshot's summary."""
+    """The numbers of these rows, as entries of a snapshot's summary."""
     reasons = {REASONS: json.dumps(new.quarantined)} if new.quarantined else {}
-    unlabelled = {UNLABELLED: str(new.unlabelled)} if new.unlabelled else {}
-    return {QUARANTINED: str(sum(new.quarantined.values())), **reasons, **unlabelled}
+    counts = {UNLABELLED: new.unlabelled, LABELLED_BEFORE: new.labelled_before}
+    noted = {name: str(rows) for name, rows in counts.items() if rows}
+    return {QUARANTINED: str(sum(new.quarantined.values())), **reasons, **noted}
 
 
 def commit(lake: Lake, table: str, rows: pa.Table, source: Source, *, notes: Mapping[str, str] | None = None) -> Commit:

@@ -26,6 +26,7 @@ from millrace.datasets.notes import (
     ALIAS,
     COMPACTED,
     DIGEST,
+    LABELLED_BEFORE,
     ORIGIN,
     QUARANTINED,
     REASONS,
@@ -135,6 +136,11 @@ class JournalEntry:
     def rows_labelled(self) -> int:
         """How many of the rows that came have their label."""
         return self.rows_added - int(self.notes.get(UNLABELLED) or 0)
+
+    @property
+    def labelled_before(self) -> int:
+        """How many of the labels that came are of keys that had one already, so that they are no new labels."""
+        return int(self.notes.get(LABELLED_BEFORE) or 0)
 
     @property
     def rows_replaced(self) -> int:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from millrace.contract.kinds import FLOATS
@@ -11,11 +12,15 @@ from millrace.datasets.relabelled_rows import current_labels, differs, places, r
 from millrace.datasets.tables import Lake
 
 if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
     import pyarrow as pa
     from pyiceberg.table import Table as IcebergTable
     from pyiceberg.table.snapshots import Snapshot
 
     from millrace.workload.declaration import Prediction
+
+    Numbers = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,11 +31,15 @@ class LabelChange:
     """Rows that had a label then and are there now."""
     corrected: int = 0
     """Those with another label now."""
-    moved: float = 0.0
+    moved: float | None = 0.0
     """The most by which the error of any model on these rows can have moved with their labels.
 
     Of classes it is a share of the rows. Of numbers it is the mean absolute difference of the labels, as a share of
-    their mean distance from their mean."""
+    their mean distance from their mean. None if labels moved that were all equal before."""
+    unmeasured: int = 0
+    """Corrected numbers that are missing now, or not finite then or now. They count in `corrected`, not in `moved`."""
+    first_unmeasured: str = ""
+    """The first of them: `timestamp 1997-05-01 00:30:00, target inf, before 5.0`."""
 
     @property
     def share(self) -> float:
@@ -85,17 +94,40 @@ def compare(lake: Lake, prediction_spec: Prediction, then: pa.Table, now: pa.Tab
     held = np.flatnonzero(at >= 0)
     new, old = now.take(pa.array(held)), then.take(pa.array(at[held]))
     labelled = np.logical_and.reduce([old.column(name).is_valid().to_numpy(zero_copy_only=False) for name in values])
-    corrected = int((differs(new, old, values) & labelled).sum())
-    moved = corrected / max(1, int(labelled.sum()))
-    for name in values:
-        if lake.contract.rows.column(name).kind in FLOATS:
-            was, has = (part.column(name).to_numpy(zero_copy_only=False)[labelled] for part in (old, new))
-            spread = np.abs(was - was.mean()).sum() if len(was) else 0.0
-            distance = np.abs(has - was).sum()
-            # A label that has gone, or became infinite, moves the error without bound.
-            if distance != 0:
-                moved = max(moved, float(distance / spread) if spread and np.isfinite(distance) else np.inf)
-    return LabelChange(labelled=int(labelled.sum()), corrected=corrected, moved=float(moved))
+    corrected = differs(new, old, values) & labelled
+    share = float(corrected.sum() / max(1, labelled.sum()))
+    change = LabelChange(labelled=int(labelled.sum()), corrected=int(corrected.sum()), moved=share)
+    name, *_ = values  # several labels are booleans
+    if lake.contract.rows.column(name).kind not in FLOATS:
+        return change
+    was, has = (part.column(name).to_numpy(zero_copy_only=False) for part in (old, new))
+    distance = _distance(was[labelled], has[labelled])
+    lost = np.flatnonzero(corrected & ~(np.isfinite(was) & np.isfinite(has)))
+    first = [{**new.select(key).slice(at, 1).to_pylist()[0], name: has[at], "before": was[at]} for at in lost[:1]]
+    return replace(
+        change,
+        moved=None if distance is None else max(share, distance),
+        unmeasured=len(lost),
+        first_unmeasured=", ".join(f"{column} {cell}" for cells in first for column, cell in cells.items()),
+    )
+
+
+def _distance(was: Numbers, has: Numbers) -> float | None:
+    """The mean absolute difference of numbers, as a share of their mean distance from their mean before.
+
+    Numbers that are not finite, then or now, are left out. None if the others were all equal and differ now."""
+    import numpy as np
+
+    before, both = np.isfinite(was), np.isfinite(was) & np.isfinite(has)
+    # Sums of numbers near the end of floating point would be infinite.
+    largest = max(np.abs(was[before]).max(initial=0.0), np.abs(has[both]).max(initial=0.0)) or 1.0
+    was, has = was / largest, has / largest
+    distance = float(np.abs(has[both] - was[both]).sum())
+    if not distance:
+        return 0.0
+    spread = float(np.abs(was[before] - was[before].mean()).sum()) if np.ptp(was[before]) else 0.0
+    moved = distance / spread if spread else math.inf
+    return moved if math.isfinite(moved) else None
 
 
 def _pinned(iceberg: IcebergTable, run: str) -> Snapshot | None:

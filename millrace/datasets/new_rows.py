@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from millrace.contract.deduplicate import Keys, key_beside
+from millrace.contract.deduplicate import Keys, key_beside, key_of
 from millrace.contract.reasons import RowsByReason
 from millrace.contract.schema import Table
 from millrace.contract.validate import ValidationResult, Validator, refuse_all, refuse_known, wrong_row_count
@@ -64,6 +64,8 @@ class NewRows:
     """The other rows, by reason."""
     unlabelled: int = 0
     """How many rows of the file have no label yet."""
+    labelled_before: int = 0
+    """How many labels of the file are of keys that have a label already."""
 
 
 class RowsInFile:
@@ -94,16 +96,40 @@ class RowsInFile:
     def _screen(self, iceberg: IcebergTable) -> NewRows:
         """Judge the rows, write the data file and the quarantine file, and upload both."""
         file = NewDataFile(iceberg, self._parsed.with_name("rows"))
+        labelled, labelled_before = self._labelled(iceberg), 0
+
+        def accept(part: pa.Table) -> None:
+            nonlocal labelled_before
+            file.add(with_source(part, self._source))
+            labelled_before += _count_among(part, labelled)
+
         with self._quarantine() as refused:
-            rows = screen(
-                self._parsed,
-                self._contract,
-                lambda part: file.add(with_source(part, self._source)),
-                refused,
-                held=self._held,
-            )
+            rows = screen(self._parsed, self._contract, accept, refused, held=self._held)
         stored = file.store() if rows else None
-        return NewRows(file=stored, quarantined=refused.reasons, unlabelled=self._unlabelled(iceberg, stored))
+        return NewRows(
+            file=stored,
+            quarantined=refused.reasons,
+            unlabelled=self._unlabelled(iceberg, stored),
+            labelled_before=labelled_before if stored else 0,
+        )
+
+    def _labelled(self, labels: IcebergTable) -> list[Keys]:
+        """The keys in the range of a drop of labels that have a label: in the table of labels, and in that of rows."""
+        import pyarrow.parquet as pq
+        from pyiceberg.expressions import And, NotNull
+
+        if self._table != "labels":
+            return []
+        key = next(key for key in self._contract.keys if key in self._lake.contract.rows.keys)
+        wanted = _wanted(key[0], _bounds(pq.read_metadata(self._parsed), key[0]), self._source.replaceable)
+        for name in value_columns(self._contract):
+            wanted = And(wanted, NotNull(term=name))
+        scans = [
+            table.scan(row_filter=wanted, selected_fields=key)
+            for table in (labels, self._lake.find("rows"))
+            if table is not None
+        ]
+        return [Keys(columns=key, values=key_of(scan.to_arrow(), key)) for scan in scans]
 
     def _unlabelled(self, iceberg: IcebergTable, file: DataFile | None) -> int:
         """The number of rows without a label, by the nulls that the file has counted.
@@ -247,11 +273,7 @@ def _held(
     but_of: str,
 ) -> Keys:
     """The keys that the table holds within the bounds; of labels with one key only the label that counts."""
-    from pyiceberg.expressions import And, NotEqualTo
-
-    wanted = between(columns[0], bounds)
-    if but_of:
-        wanted = And(wanted, NotEqualTo(term=SOURCE, value=but_of))
+    wanted = _wanted(columns[0], bounds, but_of)
     # A table of labels that was made before arrivals were kept has no such column.
     there = set(iceberg.schema().column_names)
     selected = (*columns, *beside, *((ARRIVED,) if beside and ARRIVED in there else ()))
@@ -259,6 +281,26 @@ def _held(
     if beside:
         found = current(found, columns, beside)
     return Keys(columns=columns, beside=beside, values=key_beside(found, columns, beside))
+
+
+def _wanted(column: str, bounds: tuple[Any, Any] | None, but_of: str) -> BooleanExpression:
+    """The filter for rows within the bounds, without those of the landing key `but_of`."""
+    from pyiceberg.expressions import And, NotEqualTo
+
+    wanted = between(column, bounds)
+    return And(wanted, NotEqualTo(term=SOURCE, value=but_of)) if but_of else wanted
+
+
+def _count_among(rows: pa.Table, held: Sequence[Keys]) -> int:
+    """How many of the rows have one of these keys."""
+    import numpy as np
+    import pyarrow.compute as pc
+
+    found = np.zeros(rows.num_rows, dtype=bool)
+    for keys in held:
+        own = key_of(rows, keys.columns).cast(keys.values.type)
+        found |= pc.is_in(own, value_set=keys.values).to_numpy(zero_copy_only=False)
+    return int(found.sum())
 
 
 def _extremes(rows: pa.Table, column: str) -> tuple[Any, Any] | None:

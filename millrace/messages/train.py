@@ -24,6 +24,10 @@ GateBaseline = Literal["baseline", "non_inferiority"]
 """What a model is compared with: before the first champion its naive rule (`baseline`), then the champion."""
 
 
+FiniteOrNone = Annotated[float | None, AfterValidator(lambda it: it if it is not None and math.isfinite(it) else None)]
+"""A number; NaN and infinity become None, since JSON has neither."""
+
+
 class ExternalFiles(Message):
     """An external model. The run judges it and trains none."""
 
@@ -54,8 +58,12 @@ class Corrections(Message):
     """The rows with another label now."""
     labelled: int = 0
     share: float = 0.0
-    moved: float = 0.0
-    """The most by which an error on these rows can have moved with their labels, as a share. -1 without a limit."""
+    moved: FiniteOrNone = 0.0
+    """The most by which an error on these rows can have moved with their labels, as a share. None without a limit."""
+    unmeasured: int = 0
+    """Corrected numbers that are missing now, or not finite then or now. They count in `rows`, not in `moved`."""
+    first_unmeasured: str = ""
+    """The first of them, with its key."""
     bound: float = 1.0
     """`retraining.maximum_corrected` of workload.yaml."""
     is_held: bool = False
@@ -147,10 +155,6 @@ class TrainingJobEnded(Message):
     """The name of the job."""
     model_data_url: str
     """The URI of the job's `model.tar.gz`."""
-
-
-FiniteOrNone = Annotated[float | None, AfterValidator(lambda it: it if it is not None and math.isfinite(it) else None)]
-"""A number; NaN and infinity become None, since JSON has neither."""
 
 
 class GateVerdict(Message):

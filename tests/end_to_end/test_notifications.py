@@ -6,12 +6,13 @@ import json
 from datetime import timedelta
 from typing import Any
 
+import pyarrow as pa
 import pytest
 from typer.testing import CliRunner
 
 from console.cli.app import app
 from console.demo.electricity import STORY
-from console.demo.months import SAMPLE, months
+from console.demo.months import SAMPLE, Month, months
 from console.environment import Environment, local_environment
 from console.local_cloud.local_cloud import SECRET_VARIABLE, LocalCloud
 from console.queries.alarm_states import Receiver, find_alarm_states, find_receivers
@@ -110,6 +111,27 @@ def test_a_rejected_drop_is_mailed_with_its_key_and_reason(cloud: LocalCloud) ->
     assert mail.endswith("(look; docs/runbooks.md#rejected-drop)")
 
 
+def drop_refused(cloud: LocalCloud, name: str, *, every: int) -> None:
+    """Two days of rows; each so many of them has a demand beyond the contract's range."""
+    (month,) = months(SAMPLE, "1996-05", "1996-05")
+    rows = month.rows.slice(0, 96)
+    demand = pa.array(
+        [17.5 if at % every == 0 else cell for at, cell in enumerate(rows["nswdemand"].to_pylist())], pa.float64()
+    )
+    body = Month(name=name, rows=rows.set_column(rows.schema.get_field_index("nswdemand"), "nswdemand", demand)).drop()
+    cloud.client("s3").put_object(Bucket=LANDING, Key=f"{NAMES.workload}/training/{name}.parquet", Body=body)
+
+
+def test_a_larger_share_of_refused_rows_is_an_alarm_and_a_drop_without_a_good_row_another(
+    cloud: LocalCloud, environment: Environment
+) -> None:
+    drop_refused(cloud, "half", every=2)
+    assert mailed(cloud, f"ALARM {NAMES.alarm('refused-share')}").endswith("(look; docs/runbooks.md#refused-share)")
+    assert states(environment)["refused-drops"] != "ALARM"
+    drop_refused(cloud, "whole", every=1)
+    assert mailed(cloud, f"ALARM {NAMES.alarm('refused-drops')}").endswith("(act; docs/runbooks.md#refused-drops)")
+
+
 def predict(cloud: LocalCloud) -> None:
     """A call that gets fallbacks: no endpoint is there."""
     (month,) = months(SAMPLE, "1997-01", "1997-01")
@@ -177,4 +199,5 @@ def test_no_state_was_set_by_hand(cloud: LocalCloud) -> None:
     assert control(cloud, "api-calls")["by_operation"].get("cloudwatch:SetAlarmState", 0) == 0
     assert control(cloud, "denials") == []
     raised = {mail.partition(":")[0] for mail in mails(cloud) if mail.startswith("ALARM")}
-    assert raised == {f"ALARM {NAMES.alarm(name)}" for name in ("dead-letters", "serving")}
+    expected = "dead-letters", "refused-drops", "refused-share", "serving"
+    assert raised == {f"ALARM {NAMES.alarm(name)}" for name in expected}

@@ -202,6 +202,17 @@ def test_why(run: Run, last_decision: str) -> None:
     assert "✓" in run("why", last_decision).stdout
 
 
+def test_why_explained(run: Run, last_decision: str) -> None:
+    """What each column added to the answer, from the reference's score to the decision's own."""
+    found = json.loads(run("why", last_decision, "--explain", "--json").stdout)
+    added = sum(one["contribution"] for one in found["contributions"]) + found["others"]
+    assert found["base"] + added == pytest.approx(found["output"], abs=1e-5)
+    columns = [one["column"] for one in found["contributions"]]
+    assert columns[0] == "nswprice"
+    shown = run("why", last_decision, "--explain").stdout.splitlines()
+    assert [line.split()[0] for line in shown[2 : 2 + len(columns)]] == columns
+
+
 def test_why_nearest(run: Run, last_decision: str) -> None:
     """The training rows of version 2 that are most like the last decision's input, by what moves its answers."""
     found = json.loads(run("why", last_decision, "--nearest", "--json").stdout)

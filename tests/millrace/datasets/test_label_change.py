@@ -38,10 +38,8 @@ def compared(names: WorkloadNames, then: list[float | None], now: list[float | N
         ([0.0, 10.0, 0.0, 11.0], 1, 0.25),
         ([10.0, 0.0, 10.0, 0.0], 4, 2.0),
         ([0.0, 10.0, 0.0, 5010.0], 1, 250.0),
-        ([0.0, 10.0, 0.0, None], 1, math.inf),
-        ([0.0, 10.0, 0.0, math.inf], 1, math.inf),
     ],
-    ids=["none", "a little", "inverted", "one of them far", "gone", "infinite"],
+    ids=["none", "a little", "inverted", "one of them far"],
 )
 def test_numbers_move_the_error_by_their_distance_beside_their_spread(
     names: WorkloadNames, now: list[float | None], corrected: int, moved: float
@@ -52,8 +50,32 @@ def test_numbers_move_the_error_by_their_distance_beside_their_spread(
     assert found.moved == pytest.approx(moved)
 
 
+@pytest.mark.parametrize("lost", [None, math.inf, math.nan], ids=str)
+def test_a_number_that_is_lost_counts_in_the_share_and_is_named(names: WorkloadNames, lost: float | None) -> None:
+    found = compared(names, [0.0, 10.0, 0.0, 10.0], [0.0, 10.0, 0.0, lost], workload="air_quality")
+    assert (found.corrected, found.share, found.moved, found.unmeasured) == (1, 0.25, 0.25, 1)
+    assert found.first_unmeasured.startswith("timestamp 1970-01-01 00:00:00.000003, ")
+    assert found.first_unmeasured.endswith(f" {math.nan if lost is None else lost}, before 10.0")
+
+
+@pytest.mark.parametrize("stored", [math.inf, -math.inf, math.nan], ids=str)
+def test_a_number_that_was_not_finite_holds_nothing_as_long_as_it_stays(names: WorkloadNames, stored: float) -> None:
+    """The others are measured beside it."""
+    same = compared(names, [0.0, 10.0, 0.0, 10.0, stored], [0.0, 10.0, 0.0, 10.0, stored], workload="air_quality")
+    assert (same.corrected, same.moved, same.unmeasured) == (0, 0.0, 0)
+    moved = compared(names, [0.0, 10.0, 0.0, 10.0, stored], [0.0, 10.0, 0.0, 15.0, stored], workload="air_quality")
+    assert (moved.corrected, moved.moved, moved.unmeasured) == (1, pytest.approx(0.25), 0)
+    mended = compared(names, [0.0, 10.0, 0.0, 10.0, stored], [0.0, 10.0, 0.0, 10.0, 4.0], workload="air_quality")
+    assert (mended.corrected, mended.moved, mended.unmeasured) == (1, 0.2, 1)
+
+
+def test_the_largest_numbers_have_a_finite_distance(names: WorkloadNames) -> None:
+    found = compared(names, [0.0, 1.5e308, 0.0, 1.5e308], [1.5e308, 0.0, 1.5e308, 0.0], workload="air_quality")
+    assert found.moved == pytest.approx(2.0)
+
+
 def test_labels_without_spread_that_move_have_no_bound(names: WorkloadNames) -> None:
-    assert compared(names, [3.0, 3.0], [3.0, 4.0], workload="air_quality").moved == math.inf
+    assert compared(names, [3.0, 3.0], [3.0, 4.0], workload="air_quality").moved is None
     assert compared(names, [3.0, 3.0], [3.0, 3.0], workload="air_quality").moved == 0.0
 
 
