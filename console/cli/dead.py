@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from console.cli.environment import find_deployed
 from console.cli.options import Build, Json, Stage, Workload
 from console.cli.printing import show_json, show_rows
+from console.columns import table
 from console.words import count
 
 Queue = Annotated[
@@ -63,21 +65,12 @@ def dead(
         print(f"{queue}: {count(moved, 'message')} on the way back")
         return
     # Without a queue its numbers, with one its messages: looking moves nothing.
-    if not queue:
-        rows = [asdict(one) for one in dead_letters.find_dead_queues(environment, names)]
-        show_rows([{**row, "reader": row["reader"] or "none"} for row in rows], as_json=json, nothing="")
-        return
-    letters = dead_letters.read_dead_letters(environment, names, queue)
+    found: Sequence[Any] = (
+        dead_letters.read_dead_letters(environment, names, queue)
+        if queue
+        else dead_letters.find_dead_queues(environment, names)
+    )
     if json:
-        show_json([asdict(one) for one in letters])
-        return
-    rows = [
-        {
-            "sent": one.sent,
-            "message": one.id,
-            "says": ", ".join(f"{name}: {value}" for name, value in one.attributes.items()),
-            "body": one.body,
-        }
-        for one in letters
-    ]
-    show_rows(rows, as_json=False, nothing=f"No dead letter in {queue}.")
+        show_json([asdict(one) for one in found])
+    else:
+        show_rows(table(found), as_json=False, nothing=f"No dead letter in {queue}.")

@@ -15,6 +15,7 @@ from console.cli.environment import find, find_deployed
 from console.cli.options import Build, Json, Stage, Version, Workload
 from console.cli.printing import show_json, show_rows
 from console.cli.runs import AsOf, Wait, end
+from console.columns import table
 from millrace.tasks.figures import words
 
 if TYPE_CHECKING:
@@ -215,9 +216,6 @@ def bom(workload: Workload, stage: Stage, build: Build, version: Version = "", o
     print(output)
 
 
-DIGEST = 12
-"""Characters of a digest that the table shows."""
-
 VerifyOutput = Annotated[
     Path | None,
     typer.Option(show_default="nothing is written", help="A folder for the members, the signature and the key."),
@@ -237,9 +235,9 @@ def verify(
 
     signed, found = verify_version(*find(stage, build, workload), version, folder=output)
     if as_json:
-        show_rows([asdict(one) for one in found], as_json=True, nothing="")
+        show_json([asdict(one) for one in found])
         return
-    show_rows([asdict(one) | {"digest": one.digest[:DIGEST]} for one in found], as_json=False, nothing="")
+    show_rows(table(found), as_json=False, nothing="")
     print(f"signed as {signed.name}")
     if output:
         key, signature = output / PUBLIC_KEY, output / SIGNATURE_FILE

@@ -15,11 +15,11 @@ import typer
 from console.cli.environment import find, find_deployed
 from console.cli.options import Build, Json, Stage, Workload
 from console.cli.printing import show_json, show_rows
+from console.columns import table
 from console.words import brief, count
 
 if TYPE_CHECKING:
     from console.environment import Environment
-    from console.queries.quarantine import Row
     from millrace.decisions.record import Decision
     from millrace.messages.withdrawal import Withdrawn
     from millrace.names import WorkloadNames
@@ -90,7 +90,7 @@ def quarantine(
     show_rows(reasons, as_json=False, nothing=f"No row was refused{whose}.")
     if reasons:
         print()
-        show_rows([_short(row) for row in shown], as_json=False, nothing="")
+        show_rows(table(shown), as_json=False, nothing="")
     if left := counts.total() - len(shown):
         print(f"\nand {left:,} more: --limit 0 or --export FILE gives all", file=sys.stderr)
 
@@ -152,7 +152,6 @@ def cost(
 
     Example: millrace cost --month 1997-05. Reserved amounts are upper bounds that the budget counts; estimates are
     billed seconds times list prices. Neither is a bill."""
-    from console.columns import table
     from console.queries.cost import find_cost
     from millrace.workload.load import load_workload, workloads_folder
 
@@ -239,12 +238,6 @@ def _show_nearest(environment: Environment, names: WorkloadNames, decision: str,
         return
     show_rows(example_rows(found), as_json=False, nothing="")
     print("", *example_notes(found), sep="\n")
-
-
-def _short(row: Row) -> dict[str, Any]:
-    where = {"drop": row.drop, "line": row.line, "key": row.key, "reason": row.reason}
-    also = {"also": row.also} if row.also else {}
-    return where | {"column": row.column, "expected": row.expected, "got": row.got} | also
 
 
 def _day(option: str, text: str) -> date | None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from console.columns import column
 from console.environment import Environment
 from console.queries.waiting import queue_length
 from millrace.errors import EnvironmentNotFoundError
@@ -22,13 +23,13 @@ MOST = 10
 class DeadQueue:
     """One dead-letter queue."""
 
-    queue: str
+    queue: str = column()
     """The queue's name as `millrace dead` takes it."""
-    messages: int
+    messages: int = column()
     """An approximate number: SQS counts with a delay of a minute."""
-    holds: str
+    holds: str = column()
     """What its messages are, in words."""
-    reader: str
+    reader: str = column(lambda reader: reader or "none")
     """The function that reads the messages if they go back; empty if they cannot go back."""
 
 
@@ -36,11 +37,13 @@ class DeadQueue:
 class DeadLetter:
     """One message."""
 
-    id: str
-    sent: datetime
-    attributes: dict[str, str]
+    sent: datetime = column()
+    id: str = column(heading="message")
+    attributes: dict[str, str] = column(
+        lambda said: ", ".join(f"{name}: {value}" for name, value in said.items()), heading="says"
+    )
     """What EventBridge or the intake says about the message, such as the reason."""
-    body: str
+    body: str = column()
 
 
 def find_dead_queues(environment: Environment, names: WorkloadNames) -> tuple[DeadQueue, ...]:

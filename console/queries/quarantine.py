@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from console import columns
 from console.environment import Environment
 from console.queries.answers import drops_of
 from console.queries.executions import Execution
@@ -31,19 +32,19 @@ class Row:
     """One refused row, or one refused file, which has no line."""
 
     feed: str
-    drop: str
+    drop: str = columns.column()
     """The key of the dropped object, without its bucket."""
     source: str
     """The URI of the dropped object, with its version."""
-    line: int | None
-    key: str
+    line: int | None = columns.column()
+    key: str = columns.column()
     """The row's key as text; empty if it could not be read."""
-    reason: str
-    column: str | None
+    reason: str = columns.column()
+    column: str | None = columns.column()
     """The column of the first rule that the row breaks; None if that rule is about the whole row or file."""
-    expected: str
-    got: str
-    also: str
+    expected: str = columns.column()
+    got: str = columns.column()
+    also: str = columns.column()
     """The further rules that the row breaks, with their columns: `range vicprice, missing transfer`."""
     detail: str
     """Every rule that the row breaks, in words."""

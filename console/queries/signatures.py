@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from console.columns import column
 from console.environment import Environment
 from console.queries.cards import find_package
 from console.queries.stored import find_object
@@ -38,11 +39,11 @@ PUBLIC_KEY = "public-key.pem"
 class Verified:
     """One digest that the signature covers."""
 
-    what: str
+    what: str = column()
     """A member of the archive, a file of the run, or one of the registry's digests."""
-    digest: str
+    digest: str = column("{:.12}".format)
     """SHA-256 in hexadecimal digits."""
-    compared_with: str
+    compared_with: str = column()
     """What the digest was compared with: `archive`, `file` or `registry`."""
 
 

@@ -12,7 +12,7 @@ from click import unstyle
 from console.cli.models import _quality
 from console.cli.predict import _show_answers
 from console.cli.printing import WRAPPED, plain, show_rows
-from console.cli.records import _short
+from console.columns import table
 from console.queries.quarantine import Row
 from console.queries.report import WorkloadReport
 
@@ -67,7 +67,7 @@ def test_refused_rows_and_answers_show_brackets_of_the_file(capsys: pytest.Captu
         run="r",
         quarantined_at=datetime(2024, 1, 1, tzinfo=UTC),
     )
-    show_rows([_short(row)], as_json=False, nothing="")
+    show_rows(table([row]), as_json=False, nothing="")
     printed = capsys.readouterr().out
     assert printed.count(MARKUP) == 2
     assert "[b]" in printed
