@@ -62,6 +62,7 @@ def test_refused_rows_and_answers_show_brackets_of_the_file(capsys: pytest.Captu
         column="[b]",
         expected="[i]",
         got=MARKUP,
+        also="",
         detail="",
         raw="",
         run="r",
