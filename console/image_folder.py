@@ -7,7 +7,6 @@ from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from console.new.parts import PARTS
 from console.words import count
 from millrace.contract.rules.image import ImageFormat, read_png
 
@@ -18,6 +17,9 @@ if TYPE_CHECKING:
 
 SUFFIXES = (".png", ".jpg", ".jpeg")
 """The suffixes of files that are read."""
+PARTS = {"train": "train", "training": "train", "val": "validation", "valid": "validation", "validation": "validation"}
+PARTS |= {"dev": "validation", "test": "test", "testing": "test"}
+"""The part of a published split that each word means."""
 SHOWN = 5
 """How many names of left-out files are shown; more would fill the screen."""
 ID, SPLIT, IMAGE, LABEL = "id", "split", "image", "label"

@@ -36,7 +36,7 @@ def machines(incomplete: str) -> list[str]:
 
 def label_kinds(incomplete: str) -> list[str]:
     """The kinds of labels of `millrace new --kind`."""
-    from console.new.kinds.catalogue import LABEL_KINDS
+    from console.new.kinds import LABEL_KINDS
 
     return _beginning(incomplete, LABEL_KINDS)
 

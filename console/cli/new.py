@@ -33,7 +33,7 @@ from console.cli.options import Build, Json
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from console.new.prediction import ProposedPrediction
+    from console.new.declare import ProposedPrediction
     from console.new.proposal import Proposal
     from console.new.writing import Written
     from millrace.contract.schema import Column
@@ -86,9 +86,9 @@ def new(
     from datetime import UTC, datetime
 
     from console.cli.printing import show_json
-    from console.new.choices import Choices
-    from console.new.images import read_any
     from console.new.proposal import propose
+    from console.new.read import read_any
+    from console.new.roles import Choices
     from console.new.writing import write
     from millrace.errors import ConfigurationError
     from millrace.workload.load import workloads_folder

@@ -1,1 +1,8 @@
-"""`millrace new`: proposes a workload from a file of labelled rows. What the file does not show is an option."""
+"""`millrace new`: a workload proposed from a file of labelled rows, by four ideas.
+
+- read: the file as ingestion reads it (`read`), a `Source`
+- columns: what each column holds (`columns`, with `words`, `times` and `numbers`), an `Observed`
+- roles: label, key, event time and features, each with its reason (`roles`, `kinds`, `features`), a `Reading`
+- declare: what fits the rows (`spans`, `rehearsal`, `families`), a `Proposal`, and its files (`declare`, `writing`)
+
+`proposal.propose` leads from a `Source` to a `Proposal`; `remarks` says what is conspicuous on the way."""

@@ -10,8 +10,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from console.new.prediction import word
-
 SMALL_ROWS = 5_000
 LARGE_ROWS = 20_000
 SMALL_IMAGES = 3_000
@@ -21,12 +19,11 @@ ROWS_LEARNT = 1_500_000
 TABLE_INPUTS = 800
 """Inputs of the first layer, about. If there are many columns, each is cut into fewer pieces."""
 SIDE_OF_THREE_BLOCKS = 16
-"""An image whose shorter side has so many pixels is large enough for a third block of convolutions."""
+"""An image whose shorter side has 16 pixels is large enough for a third block of convolutions."""
 LARGE_SIDE = 48
-"""An image of so many pixels or more takes long. To move it by one pixel is too little for another answer."""
+"""An image of 48 pixels or more takes long. To move it by one pixel is too little for another answer."""
 VECTORS = 65_536
 """Vectors in the table of each text."""
-
 COLUMNS_ONLY = "dense layers, as there are columns only"
 COSINE = {"schedule": "cosine", "seed": 7}
 
@@ -40,11 +37,6 @@ class Family:
     why: str
     max_mb: int = 10
     """The size in megabytes of the largest artefact that passes the gate `size`."""
-
-    @property
-    def parameters(self) -> str:
-        """The hyperparameters in YAML, on one line."""
-        return word(dict(self.values))
 
 
 def suited(

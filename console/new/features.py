@@ -1,25 +1,40 @@
-"""Decides which columns become features: as they are, as a calendar or in a history. Other columns have a reason."""
+"""Decides which columns become features. Other columns have a reason, such as that they give the label away."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from console.new.observed import LeftOut, Observed
-from console.new.parts import says_part
-from console.new.rules import far_times, is_free_text, why_no_feature
-from console.new.series import Series
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
 
-if TYPE_CHECKING:
-    from millrace.contract.schema import Table
+from console.image_folder import PARTS
+from console.new.columns import LeftOut, Observed
+from console.new.contract import is_free_text, why_no_feature
+from console.new.times import Series, far_times
+from millrace.contract.schema import Table
+from millrace.datasets.examples import Examples
+from millrace.features.as_of import EntityTimes, entity_times
 
 DAYS_OF_WEEKDAYS = 14
-"""Times of so many days or more have the weekday as a feature."""
+"""Times of 14 days or more have the weekday as a feature."""
 DAYS_OF_MONTHS = 730
 """The same for the month: two years. In a single year a month is only a stretch of the past."""
 HISTORY = "history"
+Floats = npt.NDArray[np.float64]
+Integers = npt.NDArray[np.int64]
+BINS = 256
+FEWEST_IN_BIN = 5
+"""A bin of fewer training rows says nothing: the rule answers there as the naive rule does."""
+REMAINING = 0.1
+"""A column is a leak if the error of its rule is at most this share of the naive error."""
+REMAINING_AMOUNT = 0.05
+"""The same share if the label is a number: then the rule answers with the mean of a bin."""
+NEAREST_ROWS = (1, -1)
+"""The row of the same entity after, and before."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,6 +50,16 @@ class Features:
     """Columns that are no features, with their reasons."""
     texts: tuple[str, ...] = ()
     """The columns of `columns` whose words are read."""
+
+    def with_history(self, series: Series, seen: Sequence[Observed], contract: Table) -> Features:
+        """The same features, and the past of all numbers among them; the label's too, where it is an input."""
+        numbers = [column.name for column in seen if column.name in self.columns and column.is_number]
+        if not numbers:
+            return self
+        past: dict[str, Any] = {"name": _free(HISTORY, contract), "history": numbers, "hours": series.hours}
+        if series.every_hours != 1:
+            past["every_hours"] = series.every_hours
+        return replace(self, derived=(*self.derived, past))
 
     def without(self, left_out: Sequence[LeftOut]) -> Features:
         """The same features without these columns, which histories lose as well. They join `others`."""
@@ -57,18 +82,15 @@ def find_features(
     contract: Table,
     *,
     excluded: Sequence[str],
-    made: Sequence[str],
     keep: Sequence[str],
     event_time: str,
-    series: Series | None,
 ) -> Features:
     """The features of these columns.
 
-    `excluded` are no candidates and need no reason. `made` are columns that each drop generates, so they are none
-    either. Columns of `keep` are taken although they are of a person. With a `series`, the numbers have a history."""
+    `excluded` are no candidates and need no reason. Columns of `keep` are taken although they are of a person."""
     columns, others, derived, texts = [], [], [], []
     for observed in seen:
-        if observed.name in (*excluded, *made):
+        if observed.name in excluded:
             continue
         column = contract.column(observed.name)
         # The first reason against a column counts.
@@ -86,21 +108,11 @@ def find_features(
         else:
             texts += [observed.name] if is_free_text(column, observed) else []
             columns.append(observed.name)
-    # All numbers that are features also have a past; the label too, where it is an input.
-    if series is not None:
-        numbers = [one.name for one in seen if one.name in columns and one.is_number]
-        if numbers:
-            past: dict[str, Any] = {"name": _free(HISTORY, contract), "history": numbers, "hours": series.hours}
-            if series.every_hours != 1:
-                past["every_hours"] = series.every_hours
-            derived.append(past)
     return Features(columns=tuple(columns), derived=tuple(derived), others=tuple(others), texts=tuple(texts))
 
 
 def calendar_parts(column: Observed) -> list[str]:
     """The parts of the calendar that differ in these times and come again: of `hour`, `weekday` and `month`."""
-    import numpy as np
-    import pyarrow as pa
 
     kind = pa.timestamp("us", column.cells.type.tz if pa.types.is_timestamp(column.cells.type) else None)
     # Microseconds since 1970. Days that lie decades from the others would make the span look like years.
@@ -124,3 +136,150 @@ def _free(name: str, contract: Table) -> str:
     while name in contract.names:
         name += "_"
     return name
+
+
+def says_part(column: Observed) -> bool:
+    """Whether all words of the column are words for parts."""
+    if column.kind != "string" or not 2 <= column.distinct <= len(PARTS):
+        return False
+    return {str(word).lower() for word in column.cells.drop_null().unique().to_pylist()} <= PARTS.keys()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Leak:
+    """A column that predicts the label by itself."""
+
+    column: str
+    reason: str
+
+
+def find_leaks(
+    examples: Examples,
+    target_N: npt.NDArray[Any],
+    names: Sequence[str],
+    *,
+    entity: Sequence[str],
+    event_time: str,
+) -> list[Leak]:
+    """The columns of `names` that give the label away: of their own row, or of the row of the entity before or after.
+
+    `target_N` is the task's target: numbers of classes (int64, or the floats 0.0 and 1.0) or amounts. If it has several
+    horizons, the farthest counts."""
+    target_N = target_N[:, -1] if target_N.ndim == 2 else target_N
+    # Two classes come as floats of 0 and 1: the first thousand rows tell them from amounts.
+    is_class = target_N.dtype == np.int64 or set(np.unique(target_N[:1000]).tolist()) <= {0.0, 1.0}
+    train, test = examples.parts.train, examples.parts.test
+    naive = _naive_error(target_N, train, test, is_class=is_class)
+    [rows] = entity_times([examples.table], entity=entity, event_time=event_time)
+    found = []
+    for name in names:
+        place_N, width, number_N = _binned(examples.table[name], train)
+        error = _rule_error(place_N, width, target_N, train, test, is_class=is_class)
+        if not is_class and number_N is not None:
+            error = min(error, _line_error(number_N, target_N, train, test))
+        if naive and error <= (REMAINING if is_class else REMAINING_AMOUNT) * naive:
+            right = f"right on {1 - error:.1%} of the test rows" if is_class else f"off by {error:.3g} on average"
+            usual = f"class of most training rows on {1 - naive:.1%}" if is_class else f"median by {naive:.3g}"
+            reason = f"alone it is {right} (the {usual}): is it known at prediction time?"
+            found.append(Leak(column=name, reason=reason))
+        elif number_N is not None and (said := _shifted(rows, target_N, number_N, is_class=is_class)):
+            found.append(Leak(column=name, reason=said))
+    return found
+
+
+def _naive_error(target_N: npt.NDArray[Any], train: slice, test: slice, *, is_class: bool) -> float:
+    if is_class:
+        return float(np.mean(target_N[test] != _mode(target_N[train])))
+    return float(np.abs(target_N[test] - np.median(target_N[train])).mean())
+
+
+def _mode(target_N: npt.NDArray[Any]) -> Any:
+    values, counts = np.unique(target_N, return_counts=True)
+    return values[counts.argmax()]
+
+
+def _binned(column: pa.ChunkedArray, train: slice) -> tuple[Integers, int, Floats | None]:
+    """The bin of each row, the number of bins, and the numbers of a column of numbers.
+
+    Numbers are binned by the quantiles of the training rows, and each text has a bin of its own. Bin 0 has the missing
+    cells."""
+
+    cells = column.combine_chunks()
+    if pa.types.is_integer(cells.type) or pa.types.is_floating(cells.type):
+        number_N = np.asarray(cells.cast(pa.float64(), safe=False).fill_null(np.nan).to_numpy(zero_copy_only=False))
+        edges = _edges(number_N[train][np.isfinite(number_N[train])])
+        place_N = np.where(np.isfinite(number_N), np.searchsorted(edges, number_N, side="right") + 1, 0)
+        return place_N.astype(np.int64), len(edges) + 2, number_N
+    # The place of a text among the different texts, plus one; a missing cell is -1 plus one.
+    words = cells.dictionary_encode().indices.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int64) + 1
+    return words, int(words.max(initial=0)) + 1, None
+
+
+def _edges(known: Floats) -> Floats:
+    """The numbers at which bins begin. A value of many rows has a bin of its own, the others share bins.
+
+    For example, of 2,889 zeros and 111 different amounts the zeros are one bin. Each other bin has FEWEST_IN_BIN
+    amounts."""
+    values, counts = np.unique(known, return_counts=True)
+    many = FEWEST_IN_BIN if len(values) <= BINS else max(FEWEST_IN_BIN, len(known) / BINS)
+    alone, others = values[counts >= many], np.repeat(values[counts < many], counts[counts < many])
+    bins = min(BINS, len(others) // FEWEST_IN_BIN)
+    # A bin of its own begins at the value and ends at the next larger double.
+    shared = np.quantile(others, np.linspace(0, 1, bins + 1)[1:-1]) if bins else others[:0]
+    return np.unique(np.concatenate([alone, np.nextafter(alone, np.inf), shared]))
+
+
+def _rule_error(
+    place_N: Integers, width: int, target_N: npt.NDArray[Any], train: slice, test: slice, *, is_class: bool
+) -> float:
+    """The error of the rule on the test rows: a share of wrong answers, or a mean absolute error.
+
+    The rule answers with the class of most training rows in the bin, or with their mean. In a bin of few training rows
+    it answers with the class of most rows of all, or with the median."""
+    count = np.bincount(place_N[train], minlength=width)
+    enough_T = (count >= FEWEST_IN_BIN)[place_N[test]]
+    if not is_class:
+        sums = np.bincount(place_N[train], weights=target_N[train], minlength=width)
+        means = np.divide(sums, count, out=np.full(width, np.median(target_N[train])), where=count >= FEWEST_IN_BIN)
+        return float(np.abs(means[place_N[test]] - target_N[test]).mean())
+    classes, class_N = np.unique(target_N, return_inverse=True)
+    table = np.zeros((width, len(classes)), dtype=np.int64)
+    # Rows of each class in each bin. `add.at` counts a repeated place each time; `table[…] += 1` would count it once.
+    np.add.at(table, (place_N[train], class_N[train]), 1)
+    usual = table.sum(axis=0).argmax()
+    answer_T = np.where(enough_T, table.argmax(axis=1)[place_N[test]], usual)
+    return float(np.mean(answer_T != class_N[test]))
+
+
+def _line_error(number_N: Floats, target_N: npt.NDArray[Any], train: slice, test: slice) -> float:
+    """The mean absolute error on the test rows of a straight line through the training rows.
+
+    A missing cell counts as the mean. Infinite if the column has fewer than two different numbers."""
+    known = np.isfinite(number_N[train])
+    if known.sum() < 2 or np.ptp(number_N[train][known]) == 0:
+        return np.inf
+    scale = float(np.abs(number_N[train][known]).max())
+    x_N = np.where(np.isfinite(number_N), number_N, number_N[train][known].mean()) / scale
+    slope, start = np.polyfit(x_N[train][known], target_N[train][known].astype(np.float64), 1)
+    return float(np.abs(slope * x_N[test] + start - target_N[test]).mean())
+
+
+def _shifted(rows: EntityTimes, target_N: npt.NDArray[Any], number_N: Floats, *, is_class: bool) -> str:
+    """Why the column gives the label away of the row before or after it, of the same entity; "" if it does not."""
+    # Sorted by entity and time, neighbours are rows of one entity, but for those where an entity ends (`same`).
+    order_N = np.lexsort((rows.time_N, rows.entity_N))
+    value_N, label_N, owner_N = number_N[order_N], target_N[order_N].astype(np.float64), rows.entity_N[order_N]
+    for shift in NEAREST_ROWS:
+        # `far` is the row before `near` for a shift of 1, the row after it for a shift of -1.
+        near, far = (
+            (slice(shift, None), slice(None, -shift)) if shift > 0 else (slice(None, shift), slice(-shift, None))
+        )
+        same = owner_N[near] == owner_N[far]
+        if same.sum() < 100:
+            continue
+        value, label = value_N[near][same], label_N[far][same]
+        usual = np.mean(label != _mode(label)) if is_class else 1.0
+        if np.mean(value != label) <= REMAINING * usual:
+            which = "before" if shift > 0 else "after"
+            return f"it is the label of the row {which}: is that known at prediction time?"
+    return ""

@@ -4,36 +4,29 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, time
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import pyarrow as pa
 
 from console.image_folder import SPLIT
-from console.new.choices import FEWEST_ROWS, Choices, check_choices
-from console.new.declaration import workload_document
-from console.new.documents import contract_document
-from console.new.features import Features, find_features
-from console.new.findings import empty_cells, findings, spellings
-from console.new.guesses import Guess
-from console.new.identity import OBSERVED_AT, ROW_ID
-from console.new.in_file import read_rows
-from console.new.kinds.catalogue import LABEL_KINDS
-from console.new.leaks import find_leaks
-from console.new.observed import LeftOut, Observed
-from console.new.prediction import ProposedPrediction
-from console.new.reading import Reading, read
+from console.new.columns import LeftOut, Observed
+from console.new.contract import read_rows
+from console.new.declare import ProposedPrediction, contract_document, workload_document
+from console.new.features import Features, find_features, find_leaks
+from console.new.kinds import LABEL_KINDS
+from console.new.read import Source
+from console.new.reading import OBSERVED_AT, ROW_ID, Reading, read
 from console.new.rehearsal import Rehearsal, rehearse
-from console.new.series import Series, find_series, without_rows
-from console.new.source import Source
+from console.new.remarks import empty_cells, findings, spellings, standing_still
+from console.new.roles import FEWEST_ROWS, Choices, Guess, check_choices
 from console.new.spans import HELD_OUT, NO_NAIVE, Naive, Spans, find_spans, spans_without_time
-from console.new.still import standing_still
+from console.new.times import Series, find_series, without_rows
 from millrace.contract.rules.image import ImageFormat
 from millrace.contract.rules.range import Range
 from millrace.contract.schema import LINE, Table, arrow_schema, up_to
 from millrace.contract.validate import validate
 from millrace.contract.violation import QuarantinedRow
 from millrace.errors import ConfigurationError
-
-if TYPE_CHECKING:
-    import pyarrow as pa
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,22 +65,25 @@ def propose(source: Source, choices: Choices, *, today: date) -> Proposal:
     `today` stands for the time of the drop: rows without a time of their own get it. Raises ConfigurationError if
     something cannot be decided, with the candidates, or if training would stop, with the cause."""
     check_choices(choices, source)
-    # First round: guess the contract, and rehearse the training with every column that may be a feature.
     reading = read(source, choices, today)
+    features = _features(reading)
+    # What no model reads may be missing and hold anything, before any row is judged.
+    reading = reading.without_needing([column.name for column in features.others])
     accepted, refused = _validated(reading, today)
     series = find_series(accepted, key=reading.key, event_time=reading.event_time) if reading.is_in_time else None
     _check_horizon(choices.horizon_hours, series, reading.where)
-    features = _features(reading, series)
-    spans, rehearsal = _rehearsed(reading, features, accepted)
-    # Leaks are found on the rehearsal's training and test rows, so only now.
-    leaks = _leaks(reading, features, rehearsal)
-    features = features.without(leaks)
+    if series is not None and choices.horizon_hours:
+        features = features.with_history(series, reading.seen, reading.contract)
     _check_any(reading, features)
-    # Second round: the features are known, so the rules on all other columns are relaxed.
-    reading, few = reading.without_needing([one.name for one in features.others]), accepted.num_rows
-    accepted, refused = _validated(reading, today)
-    if accepted.num_rows != few:  # rows that a rule on a column that no model reads had refused
-        spans, rehearsal = _rehearsed(reading, features, accepted)
+    spans, rehearsal = _rehearsed(reading, features, accepted)
+    # The one correction: a rehearsal shows which columns give the label away, and these are no features.
+    if leaks := _leaks(reading, features, rehearsal):
+        features = features.without(leaks)
+        _check_any(reading, features)
+        reading, rows = reading.without_needing([column.name for column in leaks]), accepted.num_rows
+        accepted, refused = _validated(reading, today)
+        if accepted.num_rows != rows:
+            spans, rehearsal = _rehearsed(reading, features, accepted)
     # What is proposed, and the sentences on what is conspicuous.
     prediction, rows = reading.prediction(features), accepted.num_rows
     spans = replace(spans, walk_forward_steps=rehearsal.walk_forward_steps)
@@ -100,7 +96,7 @@ def propose(source: Source, choices: Choices, *, today: date) -> Proposal:
         accepted.drop_columns([LINE]),
         moments,
         reading.key,
-        horizon_hours=reading.horizon_hours,
+        horizon_hours=choices.horizon_hours,
     )
     found += spellings(reading.seen)
     if series is not None:
@@ -136,24 +132,20 @@ def _check_horizon(hours: float, series: Series | None, where: str) -> None:
         raise ConfigurationError(where=where, field="--horizon-hours", expected=expected, came=f"{hours:g} h")
 
 
-def _features(reading: Reading, series: Series | None) -> Features:
+def _features(reading: Reading) -> Features:
     choices = reading.choices
     has_made_time = reading.event_time == OBSERVED_AT and (choices.has_no_event_time or choices.is_in_order)
     made = [OBSERVED_AT] if has_made_time else []
     made += [ROW_ID] if choices.has_no_key else []
     excluded = [] if choices.horizon_hours else [reading.label.name]
     excluded += [] if reading.is_in_time else [reading.event_time, SPLIT]
-    found = find_features(
+    return find_features(
         reading.seen,
         reading.contract,
-        excluded=excluded,
-        made=made,
+        excluded=[*excluded, *made],
         keep=choices.keep,
         event_time=reading.event_time,
-        series=series if choices.horizon_hours else None,
     )
-    _check_any(reading, found)
-    return found
 
 
 def _read_columns(reading: Reading, features: Features) -> list[Observed]:
@@ -176,7 +168,6 @@ def _validated(reading: Reading, today: date) -> tuple[pa.Table, tuple[Quarantin
     """The rows that keep the contract, in the order of event time, and the rows that do not, in the order of lines.
 
     Raises ConfigurationError if fewer than FEWEST_ROWS rows keep it."""
-    import pyarrow as pa
 
     at = datetime.combine(today, time(), UTC)
     if reading.is_file_droppable:

@@ -7,15 +7,19 @@ from contextlib import redirect_stdout
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from console.new.kinds.kind import LabelKind
+import numpy.typing as npt
+import pyarrow as pa
+
+from console.new.kinds import LabelKind
 from console.new.spans import Naive
 from millrace.contract.load import load_contract
 from millrace.contract.schema import LINE
 from millrace.datasets.examples import LABEL, Examples, examples, horizon_of
 from millrace.datasets.split import earlier_splits, windows
 from millrace.errors import ConfigurationError, SnapshotError
+from millrace.evaluation.evidence import Measure
 from millrace.evaluation.measures.contenders import scores
 from millrace.evaluation.naive.catalogue import naive_figures
 from millrace.evaluation.naive.rule import LabelledRows, NaiveGate
@@ -23,16 +27,10 @@ from millrace.features import catalogue as encoders
 from millrace.monitoring.baseline import rows_of_random_window
 from millrace.monitoring.error import FEWEST, lowest_of_all
 from millrace.tasks import catalogue as tasks
+from millrace.tasks.task import Task
+from millrace.workload.declaration import Workload
 from millrace.workload.fit import check_fit
 from millrace.workload.load import load_workload
-
-if TYPE_CHECKING:
-    import numpy.typing as npt
-    import pyarrow as pa
-
-    from millrace.evaluation.evidence import Measure
-    from millrace.tasks.task import Task
-    from millrace.workload.declaration import Workload
 
 LAGS_HOURS = (24, 168)
 SEASONAL_SHARE = 0.9

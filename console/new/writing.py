@@ -9,24 +9,25 @@ from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
 
 from console.actions.past import Pasts, json_rows
-from console.new.pieces import write_pieces
+from console.files.catalogue import TABLE_FILES
 from console.new.proposal import Proposal
 from millrace.contract.odcs import check_contract
-from millrace.contract.schema import LINE, Contract
+from millrace.contract.schema import LINE, Contract, Table
 from millrace.errors import ConfigurationError
 from millrace.features import catalogue
+from millrace.features.history import History
+from millrace.files.sniff import HEAD_BYTES, format_of
+from millrace.workload.declaration import Workload
 from millrace.workload.fit import check_fit
 from millrace.workload.load import load_workload, workload_folders
 from millrace.workload.overlaps import WHY_NOT, overlaps
-
-if TYPE_CHECKING:
-    import pyarrow as pa
-
-    from millrace.features.history import History
-    from millrace.workload.declaration import Workload
 
 FILES = ("workload.yaml", "contract.yaml")
 MOST_BYTES = 64 * 2**20
@@ -34,7 +35,20 @@ MOST_BYTES = 64 * 2**20
 PREDICTED = 5
 """Number of rows that are written to ask the model about."""
 TRIED = 200
-"""These rows are chosen among so many last ones, since the first rows of an entity have too short a past."""
+"""These rows are chosen among the last 200, since the first rows of an entity have too short a past."""
+
+
+def write_pieces(source: Path, table: Table, folder: Path, pieces: int) -> Iterator[Path]:
+    """Write the drops into `folder`; the path of each. With 0 `pieces` there are as many as keep each at MOST_BYTES."""
+    count = pieces or -(-source.stat().st_size // MOST_BYTES)  # rounded up
+    if count == 1:
+        path = folder / source.name
+        shutil.copyfile(source, path)
+        yield path
+        return
+    with source.open("rb") as file:
+        form = format_of(file.read(HEAD_BYTES))
+    yield from TABLE_FILES[form].write_pieces(source, table, folder, count)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,7 +121,6 @@ def _write_drops(proposal: Proposal, source: Path, folder: Path, pieces: int) ->
     if source.is_file() and not prediction.image_side:
         yield from write_pieces(source, proposal.contract, training, pieces)
         return
-    import pyarrow.parquet as pq
 
     rows = proposal.accepted.drop_columns([LINE])
     rows = rows if prediction.is_in_time else rows.drop_columns([prediction.event_time])
@@ -152,8 +165,6 @@ def _write_rows(proposal: Proposal, histories: Sequence[History], path: Path) ->
 
 def _with_past(rows: pa.Table, proposal: Proposal, histories: Sequence[History]) -> list[dict[str, Any]]:
     """The last rows whose past reaches back far enough; simply the last rows if there are none."""
-    import pyarrow as pa
-    import pyarrow.compute as pc
 
     event_time = proposal.prediction.event_time
     last = rows.slice(max(0, len(rows) - TRIED))

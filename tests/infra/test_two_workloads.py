@@ -16,9 +16,9 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from console.new.choices import Choices
 from console.new.proposal import propose
-from console.new.source import read_source
+from console.new.read import read_source
+from console.new.roles import Choices
 from console.new.writing import write
 from infra.app import build
 from infra.context import REPOSITORY

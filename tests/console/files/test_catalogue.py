@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from console.files.catalogue import TABLE_FILES, TABLES
-from console.new.source import READERS
+from console.new.read import READERS
 from millrace.contract.schema import Column, Table
 from millrace.files.catalogue import FORMATS
 from millrace.files.lines import BOM
@@ -53,7 +53,7 @@ def rows_of(paths: Sequence[Path]) -> list[tuple[object, ...]]:
 def test_what_is_dropped_can_be_cut_mended_and_proposed_from() -> None:
     tables = set(FORMATS) - {"image"}
     assert set(TABLE_FILES) == tables, "add console/files/<format>.py and its line in TABLE_FILES"
-    assert set(READERS) == tables, "add its line in READERS of console/new/source.py"
+    assert set(READERS) == tables, "add its line in READERS of console/new/read.py"
     assert set(WRITERS) == tables, "add how it is written here"
     assert set(hostile.FORMATS) == tables, "add how it is damaged in FORMATS of tests/hostile.py"
     assert TABLES == "CSV, TSV, JSON lines or Parquet"

@@ -12,9 +12,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from console.new.choices import Choices
 from console.new.proposal import Proposal, propose
-from console.new.source import read_source
+from console.new.read import read_source
+from console.new.roles import Choices
 
 SAMPLE = Path(__file__).resolve().parents[3] / "workloads" / "electricity" / "sample" / "elec2.parquet"
 TODAY = date(2024, 7, 1)

@@ -14,9 +14,9 @@ from hypothesis import event, given, settings
 from hypothesis import strategies as st
 from pyarrow import csv
 
-from console.new.choices import Choices
 from console.new.proposal import Proposal, propose
-from console.new.source import read_source
+from console.new.read import read_source
+from console.new.roles import Choices
 from console.new.writing import write
 from millrace.contract.odcs import check_contract
 from millrace.contract.schema import Table

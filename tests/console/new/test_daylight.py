@@ -11,8 +11,8 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from console.new.daylight import looks_like_local_time
-from console.new.observed import Observed, observe
+from console.new.columns import Observed, observe
+from console.new.times import looks_like_local_time
 from millrace.errors import ConfigurationError
 from tests.console.new.conftest import Row, proposed
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from console.new.delimited import find_form
+from console.new.read import find_form
 
 
 @pytest.mark.parametrize(

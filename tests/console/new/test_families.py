@@ -32,7 +32,7 @@ def read(family: str, values: Mapping[str, Any]) -> Parameters:
 
 
 def of(found: Family) -> Parameters:
-    return read(found.name, yaml.safe_load(found.parameters))
+    return read(found.name, found.values)
 
 
 @pytest.mark.parametrize(
@@ -68,7 +68,7 @@ def test_the_amounts_of_images_have_no_recipe_of_classes() -> None:
 @pytest.mark.parametrize("columns", [1, 13, 200, 5_000])
 def test_a_table_is_learnt_in_bounded_time(rows: int, columns: int) -> None:
     """Passes over its rows, and the inputs of the first layer."""
-    found = yaml.safe_load(suited(rows=rows, columns=columns).parameters)
+    found = suited(rows=rows, columns=columns).values
     assert found["epochs"] * rows <= max(1_500_000, 5 * rows)
     assert found["pieces"] * columns <= max(800, 4 * columns)
 
@@ -92,14 +92,14 @@ def test_a_table_is_learnt_in_bounded_time(rows: int, columns: int) -> None:
 def test_a_family_is_proposed_for_inputs_that_it_takes(signature: Signature, family: str, rows: int) -> None:
     found = proposed(signature, rows)
     assert found.name == family
-    FAMILIES[family](**yaml.safe_load(found.parameters)).accepts(signature, Binary())
+    FAMILIES[family](**found.values).accepts(signature, Binary())
 
 
 def test_the_smallest_images_are_large_enough_for_the_blocks_that_are_proposed() -> None:
     for side in (8, 47, 48):
         spec = TensorSpec(name="scan", dtype="uint8", shape=(1, side, 2 * side))
         found = proposed((NUMBERS, spec), 5_000)
-        FAMILIES[found.name](**yaml.safe_load(found.parameters)).accepts((NUMBERS, spec), Binary())
+        FAMILIES[found.name](**found.values).accepts((NUMBERS, spec), Binary())
 
 
 def proposed(signature: Signature, rows: int) -> Family:

@@ -12,9 +12,9 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from console.new.columns import Observed, observe
 from console.new.features import calendar_parts
-from console.new.observed import Observed, observe
-from console.new.series import find_series, without_rows
+from console.new.times import find_series, without_rows
 from console.new.writing import write
 from millrace.contract.load import load_contract
 from millrace.contract.row import check_row_with_past

@@ -11,10 +11,10 @@ import pyarrow as pa
 import pytest
 import yaml
 
-from console.new.findings import _of_column, empty_cells, findings, spellings
-from console.new.negatives import few_below_zero
-from console.new.observed import Observed, observe
-from console.new.rules import all_far_values, column_of, far_values
+from console.new.columns import Observed, observe
+from console.new.contract import column_of
+from console.new.numbers import all_far_values, far_values, few_below_zero
+from console.new.remarks import _of_column, empty_cells, findings, spellings
 from millrace.contract.rules.range import Range
 from tests.console.new.conftest import Row, proposed
 

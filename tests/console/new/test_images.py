@@ -15,10 +15,10 @@ from typer.testing import CliRunner
 from console.cli.app import app
 from console.cli.new import _remarks
 from console.image_folder import find_images
-from console.new.choices import Choices
-from console.new.declaration import workload_document
-from console.new.images import read_any, read_folder
+from console.new.declare import workload_document
 from console.new.proposal import propose
+from console.new.read import read_any, read_folder
+from console.new.roles import Choices
 from console.new.writing import write
 from millrace.contract.odcs import check_contract
 from millrace.errors import ConfigurationError

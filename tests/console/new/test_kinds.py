@@ -9,8 +9,8 @@ import pyarrow as pa
 import pytest
 import yaml
 
-from console.new.kinds.catalogue import LABEL_KINDS, likely_kind
-from console.new.observed import Observed, observe
+from console.new.columns import Observed, observe
+from console.new.kinds import LABEL_KINDS, likely_kind
 from console.new.writing import write
 from millrace.errors import ConfigurationError
 from millrace.tasks.catalogue import TASKS

@@ -10,8 +10,18 @@ import numpy as np
 import pytest
 import yaml
 
-from console.new.margin import CONFIDENCE, LEAST, LEAST_SHARE, PAIRED, SHARE_PAIRED, STEPS, least, margin
-from console.new.spans import NO_NAIVE, Naive
+from console.new.spans import (
+    CONFIDENCE,
+    LEAST,
+    LEAST_SHARE,
+    NO_NAIVE,
+    PAIRED,
+    SHARE_PAIRED,
+    STEPS,
+    Naive,
+    least,
+    margin,
+)
 from millrace.evaluation.bootstrap import Bootstrap
 from millrace.evaluation.gates.non_inferiority import NonInferiority
 from tests.console.new.conftest import proposed

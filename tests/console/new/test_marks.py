@@ -9,8 +9,8 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from console.new.marks import looks_marked
-from console.new.observed import Observed, observe
+from console.new.columns import Observed, observe
+from console.new.words import looks_marked
 from millrace.errors import ConfigurationError
 from tests.console.new.conftest import Row, proposed
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from console.new.observed import Observed, observe
-from console.new.source import read_source
+from console.new.columns import Observed, observe
+from console.new.read import read_source
 from console.new.writing import write
 from millrace.contract.load import load_contract
 from tests.console.new.conftest import Row, proposed

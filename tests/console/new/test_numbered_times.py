@@ -8,7 +8,7 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from console.new.numbered_times import looks_like_times
+from console.new.times import looks_like_times
 from millrace.errors import ConfigurationError
 from tests.console.new.conftest import Row, proposed
 

@@ -8,10 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from console.new.choices import Choices
-from console.new.images import read_any
 from console.new.proposal import propose
-from console.new.source import read_source
+from console.new.read import read_any, read_source
+from console.new.roles import Choices
 from console.new.writing import write
 from millrace.contract.odcs import check_contract
 from millrace.contract.row import as_declared, check_row

@@ -8,8 +8,8 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from console.new.observed import Observed, observe
-from console.new.people import why_protected
+from console.new.columns import Observed, observe
+from console.new.words import why_protected
 from console.new.writing import write
 from millrace.contract.load import load_contract
 from millrace.contract.row import check_row

@@ -13,10 +13,9 @@ import pyarrow as pa
 import pytest
 import yaml
 
-from console.new.choices import FEWEST_ROWS
-from console.new.counts import is_identifier
-from console.new.guesses import Guesser
-from console.new.source import read_source
+from console.new.read import read_source
+from console.new.roles import FEWEST_ROWS, Guesser
+from console.new.words import is_identifier
 from millrace.contract.csv_form import CsvForm
 from millrace.contract.rules.allowed import Allowed
 from millrace.contract.rules.length import Length

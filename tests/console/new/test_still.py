@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from console.new.still import standing_still
+from console.new.remarks import standing_still
 from tests.console.new.conftest import proposed
 
 FIRST = datetime.fromisoformat("2023-01-01")

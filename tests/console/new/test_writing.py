@@ -11,8 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
-from console.new.pieces import write_pieces
-from console.new.writing import write
+from console.new.writing import write, write_pieces
 from millrace.contract.odcs import check_contract
 from millrace.contract.schema import Column, Table
 from millrace.errors import ConfigurationError

@@ -14,9 +14,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from console.new.choices import Choices
 from console.new.proposal import propose
-from console.new.source import read_source
+from console.new.read import read_source
+from console.new.roles import Choices
 from console.new.writing import write
 from infra.local.kernel.cloud import Cloud
 from millrace.contract.load import load_contract

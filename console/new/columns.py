@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from console.new.marks import looks_marked
-from console.new.missing import MISSING, taken_as_missing, without, words_of_no_amount
-from console.new.numbered_times import looks_like_times
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from console.new.times import looks_like_times
+from console.new.words import MISSING, looks_marked, taken_as_missing, without, words_of_no_amount
 from millrace.contract.csv_form import CsvForm
 from millrace.contract.kinds import TIMES, Kind, arrow_type
 from millrace.contract.schema import Column
@@ -17,9 +19,6 @@ from millrace.contract.time_format import TimeFormat
 from millrace.errors import ConfigurationError
 from millrace.files.cast import cast, from_csv, from_format, from_text
 from millrace.files.parquet import NAN
-
-if TYPE_CHECKING:
-    import pyarrow as pa
 
 WHOLE = r"^[+-]?(0|[1-9][0-9]*)$"
 DECIMAL = r"^[+-]?(([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?|(?i:inf|infinity))$"
@@ -38,14 +37,14 @@ MOST_MISFITS = 0.01
 Their rows will be quarantined."""
 FEWEST_WORDS = 3
 ROWS_OF_WORDS = 10_000
-"""Words are counted in so many first rows."""
+"""First rows in which words are counted."""
 CODE_OF_LETTERS = r"^([0-9]+[A-Za-z]+|[A-Za-z]+[-_ ]?[0-9]+)$"
 """A word of digits and letters: beside whole numbers it is a code (12 and 12a are two rooms)."""
 MOST_NUMBERS = 0.5
 """A column of text with at least this share of numbers is reported: it nearly was a column of numbers."""
 SHOWN = 3
 TRIED_FIRST = 50
-"""A pattern of times is given up if none of so many first texts has its form."""
+"""A pattern of times is given up if none of the first 50 texts has its form."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,7 +85,6 @@ class Observed:
     @property
     def is_sentences(self) -> bool:
         """Whether the texts have FEWEST_WORDS words or more on average. Names, codes and addresses have fewer."""
-        import pyarrow.compute as pc
 
         if self.kind != "string":
             return False
@@ -144,7 +142,6 @@ def observe(
     - `classes`: words of MISSING that are values of this column.
 
     Raises ConfigurationError if `time_format` is no pattern."""
-    import pyarrow as pa
 
     # Parquet may have texts as a dictionary: the cells are then numbers of its entries.
     flat = cells.combine_chunks()
@@ -175,8 +172,6 @@ def observe(
 
 
 def _of_values(name: str, cells: pa.Array) -> Observed | LeftOut:
-    import pyarrow as pa
-    import pyarrow.compute as pc
 
     came = cells.type
     if pa.types.is_boolean(came):
@@ -251,7 +246,6 @@ def _typed(name: str, known: pa.Array, typed_text: bool, form: CsvForm) -> Obser
 
 def _numbers(known: pa.Array, form: CsvForm) -> tuple[pa.Array, pa.Array]:
     """The cells that are written as numbers, and the others."""
-    import pyarrow.compute as pc
 
     cells = known.drop_null()
     is_number = pc.match_substring_regex(cells, form.number)
@@ -260,7 +254,6 @@ def _numbers(known: pa.Array, form: CsvForm) -> tuple[pa.Array, pa.Array]:
 
 def _mostly_numbers(name: str, known: pa.Array, form: CsvForm) -> Observed | None:
     """The column as numbers if hardly any cell is no number; None for other columns and for codes."""
-    import pyarrow.compute as pc
 
     numbers, others = _numbers(known, form)
     if not len(numbers) or len(others) > MOST_MISFITS * (len(numbers) + len(others)):
@@ -281,7 +274,6 @@ def _mostly_numbers(name: str, known: pa.Array, form: CsvForm) -> Observed | Non
 
 def _nearly_numbers(known: pa.Array, form: CsvForm) -> str:
     """Why a column with many numbers is text: the cells that are no numbers. "" for other texts."""
-    import pyarrow.compute as pc
 
     numbers, others = _numbers(known, form)
     cells = len(numbers) + len(others)
@@ -302,7 +294,6 @@ def _shown(cells: pa.Array) -> str:
 
 def _plain_kind(known: pa.Array, form: CsvForm) -> Kind | None:
     """The kind of which every cell is: boolean, int64 or float64. None for other cells, and for codes (01234)."""
-    import pyarrow.compute as pc
 
     def all_match(texts: pa.Array, pattern: str) -> bool:
         return bool(pc.all(pc.match_substring_regex(texts, pattern)).as_py())
@@ -355,7 +346,6 @@ def _most_misfits(known: pa.Array) -> float:
 
 def _nearly_times(known: pa.Array, tried: Sequence[tuple[TimeFormat, pa.Array, int]]) -> str:
     """Why a column with many times is text: the cells that are no times. "" for other texts."""
-    import pyarrow.compute as pc
 
     if not tried:
         return ""
@@ -370,7 +360,6 @@ def _nearly_times(known: pa.Array, tried: Sequence[tuple[TimeFormat, pa.Array, i
 
 def _no_times(known: pa.Array, values: pa.Array) -> str:
     """A sentence on the rows whose text is no time; "" if there are none."""
-    import pyarrow.compute as pc
 
     others = known.filter(pc.and_(known.is_valid(), values.is_null()))
     return (

@@ -2,30 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from hashlib import sha256
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from console.new.counts import counted, repeated_rows
-from console.new.negatives import few_below_zero
-from console.new.observed import Observed
-from console.new.rules import all_far_values, far_times, far_values
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from console.new.columns import Observed
+from console.new.numbers import all_far_values, far_values, few_below_zero, odd_zeros
 from console.new.spans import RARE
-
-if TYPE_CHECKING:
-    import numpy as np
-    import numpy.typing as npt
-    import pyarrow as pa
+from console.new.times import far_times
+from console.new.words import counted, repeated_rows
 
 FEW_OF_A_CLASS = 50
 """A class of fewer rows is reported."""
 REPEATED = 0.01
 """Repeated rows are reported if they are more than this share of the rows."""
 MOST_SPELLED = 200
-"""Spellings are compared in columns of so many different values at most."""
-ZEROS = 0.005
-"""Zeros are reported from this share of the cells on, if they lie apart from all other values."""
+"""Most different values of a column in which spellings are compared."""
 SHOWN = 5
+FEWEST_VALUES = 20
+"""A column of fewer different numbers moves in steps, and each of its steps lasts."""
+FEWEST_ROWS = 24
+"""A run of fewer rows is never unusual."""
+USUAL = 0.9
+"""The usual length: this share of the other rows lies in runs of equal numbers of at most that length."""
+LONGER = 4
+"""A run is unusual if it is at least 4 times as long as the usual length."""
+RESTING = 0.05
+"""A number of at least this share of the other rows is one at which the column rests, however long.
+
+In a column without negative numbers 0 is such a number, too: heating in summer."""
 
 
 def findings(
@@ -49,6 +58,15 @@ def findings(
     if times_N is not None:
         lines += _gaps(times_N)
     return lines
+
+
+def _first(words: Sequence[str], between: str = ", ") -> str:
+    """The first SHOWN words, and "…" for more of them."""
+    return between.join(words[:SHOWN]) + "…" * (len(words) > SHOWN)
+
+
+def _numbers(values: Iterable[float]) -> str:
+    return _first([f"{value:g}" for value in values])
 
 
 def _of_label(label: Observed, horizon_hours: float) -> Iterator[str]:
@@ -75,8 +93,7 @@ def _of_label(label: Observed, horizon_hours: float) -> Iterator[str]:
         yield f"{said}; of two classes `threshold` in workload.yaml moves the answer"
     rare = [f"{value!r} ({count})" for value, count in values if count < FEW_OF_A_CLASS]
     if rare:
-        shown = ", ".join(rare[:SHOWN]) + ("…" if len(rare) > SHOWN else "")
-        yield f"few rows of the class {shown}: hardly anything can be learnt of it"
+        yield f"few rows of the class {_first(rare)}: hardly anything can be learnt of it"
 
 
 def empty_cells(seen: Sequence[Observed]) -> Iterator[str]:
@@ -91,29 +108,25 @@ def empty_cells(seen: Sequence[Observed]) -> Iterator[str]:
 def _of_column(column: Observed) -> Iterator[str]:
     # Few far numbers are left out of the range; more of them stay in it, and are only reported.
     if far := far_values(column):
-        shown = ", ".join(f"{value:g}" for value in far[:SHOWN]) + ("…" if len(far) > SHOWN else "")
-        yield f"{column.name}: far from all other values, left out of the range and so quarantined: {shown}"
+        yield f"{column.name}: far from all other values, left out of the range and so quarantined: {_numbers(far)}"
     elif far := all_far_values(column):
-        values = list(dict.fromkeys(far))
-        shown = ", ".join(f"{value:g}" for value in values[:SHOWN]) + ("…" if len(values) > SHOWN else "")
+        shown = _numbers(dict.fromkeys(far))
         yield (
             f"{column.name}: {len(far):,} cells are far from all other values and stay in the range: {shown}; do they "
             "mean missing (`missingValues` in contract.yaml), or another unit (a range without them quarantines their "
             "rows)?"
         )
     if below := few_below_zero(column):
-        values = list(dict.fromkeys(below))
-        shown = ", ".join(f"{value:g}" for value in values[:SHOWN]) + ("…" if len(values) > SHOWN else "")
+        shown = _numbers(dict.fromkeys(below))
         cells = "1 cell is" if len(below) == 1 else f"{len(below):,} cells are"
         yield (
             f"{column.name}: {cells} below 0, all others are not: {shown}; the range takes such numbers: a minimum of "
             "0 in contract.yaml would quarantine their rows, `missingValues` take them as missing"
         )
-    if said := _zeros(column):
+    if said := odd_zeros(column):
         yield f"{column.name}: {said}"
     if far := far_times(column):
-        counts = [f"{value} ({many:,})" if many > 1 else f"{value}" for value, many in far[:SHOWN]]
-        shown = ", ".join(counts) + ("…" if len(far) > SHOWN else "")
+        shown = _first([f"{value} ({many:,})" if many > 1 else f"{value}" for value, many in far])
         yield (
             f"{column.name}: far from all other times: {shown}; if they mean missing, `missingValues` of the column in "
             "contract.yaml says so, with `required: false`"
@@ -130,31 +143,12 @@ def spellings(seen: Sequence[Observed]) -> Iterator[str]:
             alike.setdefault(" ".join(value.lower().split()), []).append(f"{value!r} ({rows:,})")
         several = [" and ".join(words) for words in alike.values() if len(words) > 1]
         if several:
-            shown = "; ".join(several[:SHOWN]) + ("…" if len(several) > SHOWN else "")
-            yield f"{column.name}: values that differ in capitals or spaces alone are different: {shown}"
-
-
-def _zeros(column: Observed) -> str:
-    """A question if 0 is frequent and lies apart from other values, so that it may mean missing; else ""."""
-    import numpy as np
-
-    if not column.is_number or column.distinct < 20:
-        return ""
-    known = np.asarray(column.cells.drop_null().to_numpy(zero_copy_only=False), dtype=np.float64)
-    zeros, others = int((known == 0).sum()), known[(known != 0) & np.isfinite(known)]
-    if not ZEROS * len(known) <= zeros <= len(others):
-        return ""
-    low, middle = np.quantile(np.abs(others), [0.01, 0.5])
-    values, counts = np.unique(others, return_counts=True)
-    # A count begins at 1, one step from 0: there 0 is a value like any other. So 0 must lie far from nearly all other
-    # values, by the middle value and by the usual step between two values, and be the most frequent number by far.
-    if low < 0.1 * middle or low < 5 * np.median(np.diff(values)) or zeros < 3 * counts.max():
-        return ""
-    return f"{zeros:,} cells are exactly 0 and hardly any lies near it: does 0 mean missing?"
+            yield (
+                f"{column.name}: values that differ in capitals or spaces alone are different: {_first(several, '; ')}"
+            )
 
 
 def _repeated(rows: pa.Table, key: Sequence[str]) -> Iterator[str]:
-    import pyarrow as pa
 
     # Rows with images are compared by `_repeated_images`.
     kept = [name for name in rows.column_names if name not in key and not pa.types.is_timestamp(rows[name].type)]
@@ -167,7 +161,6 @@ def _repeated(rows: pa.Table, key: Sequence[str]) -> Iterator[str]:
 
 def _repeated_images(rows: pa.Table, label: str, key: Sequence[str]) -> Iterator[str]:
     """Sentences on images that come more than once, byte for byte: with different labels, then with the same."""
-    import pyarrow as pa
 
     for image in (name for name in rows.column_names if pa.types.is_binary(rows[name].type)):
         names = [" ".join(map(str, row.values())) for row in rows.select(list(key)).to_pylist()]
@@ -179,8 +172,8 @@ def _repeated_images(rows: pa.Table, label: str, key: Sequence[str]) -> Iterator
         # Groups of equal images whose labels differ. Each other repeat is a plain one.
         apart = [places for places in same.values() if len({labels[at] for at in places}) > 1]
         if apart:
-            pairs = [" and ".join(f"{names[at]} ({labels[at]!r})" for at in places[:SHOWN]) for places in apart[:SHOWN]]
-            shown = "; ".join(pairs) + ("…" if len(apart) > SHOWN else "")
+            pairs = [" and ".join(f"{names[at]} ({labels[at]!r})" for at in places[:SHOWN]) for places in apart]
+            shown = _first(pairs, "; ")
             yield f"{image}: the same image with different labels, {len(apart):,}×: {shown}: no model is right on both"
         if more := sum(map(len, same.values())) - len(same) - sum(len(places) - 1 for places in apart):
             repeat = "1 image repeats" if more == 1 else f"{more:,} images repeat"
@@ -189,7 +182,6 @@ def _repeated_images(rows: pa.Table, label: str, key: Sequence[str]) -> Iterator
 
 def _gaps(times_N: npt.NDArray[np.datetime64]) -> Iterator[str]:
     """A sentence on gaps: neighbouring days with rows that lie much further apart than the median of all."""
-    import numpy as np
 
     # `_D` has one element for each day with rows. A gap is longer than three usual distances, and than a usual one and
     # two days.
@@ -205,3 +197,60 @@ def _gaps(times_N: npt.NDArray[np.datetime64]) -> Iterator[str]:
             "a window (the days that the monitors judge together) or a step of the walk forward (a model of the days "
             "before, to see how its error moves) without rows is skipped"
         )
+
+
+def standing_still(
+    rows: pa.Table, columns: Sequence[str], *, key: Sequence[str], event_time: str, series: int
+) -> Iterator[str]:
+    """A sentence on each of these columns of numbers that stands still, with the longest time in which it does.
+
+    `series` is the number of entities in the rows."""
+
+    from millrace.features.as_of import entity_times
+
+    entity = [name for name in key if name != event_time]
+    [found] = entity_times([rows], entity=entity, event_time=event_time)
+    order_N = np.lexsort((found.time_N, found.entity_N))
+    for name in columns:
+        all_N = rows[name].to_numpy().astype(np.float64)[order_N]
+        # A missing number ends no run: a sensor that stands still may fail now and then.
+        known_N = ~np.isnan(all_N)
+        values_N, places_N = all_N[known_N], order_N[known_N]
+        long = _unusual_runs(values_N, found.entity_N[places_N])
+        if not long:
+            continue
+        start, count = max(long, key=lambda run: run[1])
+        first, last = (rows[event_time][int(places_N[at])].as_py() for at in (start, start + count - 1))
+        whose = ", ".join(f"{part} {rows[part][int(places_N[start])].as_py()}" for part in entity) if series > 1 else ""
+        more = len(long) - 1
+        others = f", and {more} more such {'time' if more == 1 else 'times'}" if more else ""
+        yield (
+            f"{name}: {values_N[start]:g} in {count:,} rows in a row{f' of {whose}' if whose else ''}, from "
+            f"{first:%Y-%m-%d %H:%M} to {last:%Y-%m-%d %H:%M}{others}: did the sensor stand still?"
+        )
+
+
+def _unusual_runs(values_N: npt.NDArray[np.float64], entity_N: npt.NDArray[Any]) -> list[tuple[int, int]]:
+    """Start and length of each run of equal numbers that is unusually long. No number may be NaN."""
+
+    if not len(values_N):
+        return []
+    # A run ends where the number or the entity changes. `_R` has one element for each run.
+    changes_N = (values_N[1:] != values_N[:-1]) | (entity_N[1:] != entity_N[:-1])
+    starts_R = np.concatenate([[0], np.flatnonzero(changes_N) + 1])
+    lengths_R = np.diff([*starts_R, len(values_N)])
+    if len(np.unique(values_N[starts_R])) < FEWEST_VALUES:
+        return []
+    # The usual length without the longest run, which would count as usual itself. Each run is repeated by its length,
+    # so the quantile is one of rows and not of runs.
+    longest = int(lengths_R.argmax())
+    others_R = np.delete(lengths_R, longest)
+    usual = float(np.quantile(np.repeat(others_R, others_R), USUAL))
+    found = []
+    for run in np.flatnonzero(lengths_R >= max(FEWEST_ROWS, LONGER * usual)):
+        same_R = values_N[starts_R] == values_N[starts_R[run]]
+        resting = int(lengths_R[same_R].sum() - lengths_R[run])
+        rests_at_zero = values_N[starts_R[run]] == 0 <= values_N[starts_R].min()
+        if not rests_at_zero and resting < RESTING * int(lengths_R.sum() - lengths_R[run]):
+            found.append((int(starts_R[run]), int(lengths_R[run])))
+    return found

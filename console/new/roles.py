@@ -5,20 +5,22 @@ Each guess has its reason. Where no guess is safe, an error lists the candidates
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Generic, NoReturn, TypeVar
+from typing import Generic, NoReturn, TypeVar
 
-from console.new.counts import counted, is_identifier
-from console.new.kinds.catalogue import LABEL_KINDS, likely_kind
-from console.new.missing import MISSING
-from console.new.naming import are_evenly_spaced, rank_of_names
-from console.new.observed import MOST_MISFITS, Observed
-from console.new.source import NUMBER
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from console.new.columns import MOST_MISFITS, Observed
+from console.new.kinds import LABEL_KINDS, described, likely_kind
+from console.new.read import NUMBER, Source
+from console.new.times import REGULAR
+from console.new.words import MISSING, counted, is_identifier, why_protected
 from millrace.errors import ConfigurationError
-
-if TYPE_CHECKING:
-    import pyarrow as pa
+from millrace.tasks.catalogue import TASKS
 
 LABELS = ("label", "class", "target", "y", "outcome", "response", "truth", "churn", "churned", "survived", "fraud")
 TIMES = ("event_time", "timestamp", "time", "datetime", "date", "ts", "observed_at", "created_at")
@@ -27,8 +29,70 @@ NEGATIVE = ("0", "false", "no", "n", "negative", "neg", "-", "normal", "none", "
 NOTHING = ("none", "None", "-")
 """Words that mean a missing value in most columns. In a label they may be the class of rows that have nothing."""
 MOST_SHOWN = 8
-
 Value = TypeVar("Value")
+CODE = r"^[A-Za-z0-9][A-Za-z0-9_./:#-]{0,63}$"
+DIGIT = r"[0-9]"
+NAME = re.compile(r"^[a-z][a-z0-9_]{1,23}$")
+SIZE = re.compile(r"^([0-9]+)x([0-9]+)$")
+FEWEST_ROWS = 200
+
+
+@dataclass(frozen=True, kw_only=True)
+class Choices:
+    """The options of the command. What an empty option would say is guessed."""
+
+    name: str
+    label: str = ""
+    positive: str = ""
+    event_time: str = ""
+    has_no_event_time: bool = False
+    is_in_order: bool = False
+    """Whether the first row is the oldest."""
+    time_format: str = ""
+    key: tuple[str, ...] = ()
+    has_no_key: bool = False
+    kind: str = ""
+    unit: str = ""
+    """The unit of a predicted number, such as `EUR`."""
+    horizon_hours: float = 0
+    leave_out: tuple[str, ...] = ()
+    """Columns that the contract will not have."""
+    keep: tuple[str, ...] = ()
+    """Columns that become features although they are of a person or give the label away."""
+    image_size: str = ""
+    """Height and width in pixels to which all images are scaled: `64x64`."""
+    owner: str = "me"
+
+    @property
+    def size(self) -> tuple[int, int] | None:
+        """Height and width of `image_size`; None if it is empty or written in another way."""
+        found = SIZE.match(self.image_size)
+        return (int(found[1]), int(found[2])) if found else None
+
+
+def check_choices(choices: Choices, source: Source) -> None:
+    """Raise ConfigurationError if an option has an impossible value, or names columns that the file does not have."""
+    where, names = source.path.name, source.table.column_names
+    rows = source.table.num_rows
+    series = "the label so many hours later: --horizon-hours; images: --from with a folder"
+    task = f"{choices.kind}, a task that only a workload.yaml written by hand declares"
+    kind = task if choices.kind in TASKS else choices.kind
+    # A row for each check: the option, what it should be, what it is, and whether that is good.
+    for option, expected, came, good in (
+        ("NAME", "2 to 24 small letters, digits and _, a letter first", choices.name, NAME.match(choices.name)),
+        ("--kind", f"{described()}; {series}", kind, choices.kind in ("", *LABEL_KINDS)),
+        ("rows", f"{FEWEST_ROWS} labelled rows or more", rows, rows >= FEWEST_ROWS),
+        ("--image-size", "height x width such as 64x64", choices.image_size, not choices.image_size or choices.size),
+    ):
+        if not good:
+            raise ConfigurationError(where=where, field=option, expected=expected, came=came)
+    for option, columns in (("--leave-out", choices.leave_out), ("--keep", choices.keep)):
+        if unknown := sorted({*columns} - {*names}):
+            expected = f"columns of the file ({', '.join(names)})"
+            raise ConfigurationError(where=where, field=option, expected=expected, came=unknown)
+    if choices.is_in_order and (choices.event_time or choices.has_no_event_time):
+        expected = "no --event-time and no --no-event-time beside it: the order of the rows is their time"
+        raise ConfigurationError(where=where, field="--rows-in-order", expected=expected, came="both")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -221,8 +285,6 @@ def _of_unique_time(event_time: Observed, alone: list[Observed], *, looks_around
 
 def key_texts(cells: Sequence[pa.Array]) -> pa.Array:
     """One text for each row. Rows with equal cells have equal texts, and a row with a null cell has null."""
-    import pyarrow as pa
-    import pyarrow.compute as pc
 
     # U+001F, the unit separator, stands in no usual text: `a` and `bc` differ from `ab` and `c`.
     return pc.binary_join_element_wise(*[cell.cast(pa.string()) for cell in cells], "\x1f")
@@ -239,7 +301,6 @@ def own_classes(name: str, cells: pa.ChunkedArray, choice: str) -> tuple[str, ..
     Only a label has such a class: the column that `choice` names, or without a choice one that is called like a label.
     Beside a single other value each of the words is a class (`+` and `-`). Beside several, `none` is one (`cat`, `dog`,
     `none`) and `-` is not. If another value is a number or says no (`yes`, `no`, `none`), the word means missing."""
-    import pyarrow as pa
 
     kind = cells.type.value_type if pa.types.is_dictionary(cells.type) else cells.type
     is_text = pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind)
@@ -288,3 +349,44 @@ def _names(columns: Sequence[Observed]) -> tuple[str, ...]:
 
 def _without(names: tuple[str, ...], taken: Observed) -> tuple[str, ...]:
     return tuple(name for name in names if name != taken.name)
+
+
+def rank_of_names(column: Observed) -> int:
+    """How well a unique column names the rows, best first:
+
+    - 1: it is called like an identifier
+    - 2: its cells are codes
+    - 3: its numbers count the rows
+    - 0: nothing says that it names rows"""
+    if column.is_time:
+        return 0
+    if is_identifier(column.name):
+        return 1
+    if column.kind == "string":
+        return 2 if _are_codes(column) and not why_protected(column) else 0
+    return 3 if column.kind == "int64" and _count(column) else 0
+
+
+def are_evenly_spaced(times: Observed) -> bool:
+    """Whether REGULAR of the neighbours in time, or more, are equally far apart."""
+
+    kind = pa.timestamp("us", getattr(times.cells.type, "tz", None))
+    moments = np.sort(times.cells.drop_null().cast(kind).cast(pa.int64()).to_numpy())
+    apart, counts = np.unique(np.diff(moments), return_counts=True)
+    return bool(len(apart)) and bool(counts.max() >= REGULAR * counts.sum())
+
+
+def _are_codes(column: Observed) -> bool:
+    """Whether each cell is one word with a digit in it."""
+
+    known = column.cells.drop_null()
+    return all(bool(pc.all(pc.match_substring_regex(known, pattern)).as_py()) for pattern in (CODE, DIGIT))
+
+
+def _count(column: Observed) -> bool:
+    """Whether the whole numbers have no large gaps, or grow from row to row."""
+
+    # Dense: the numbers span less than twice as many values as there are rows.
+    known = column.cells.drop_null().to_numpy()
+    dense = int(known.max()) - int(known.min()) < 2 * len(known)
+    return dense or bool((np.diff(known) > 0).all())

@@ -1,0 +1,277 @@
+"""Declares a proposal: renders `workload.yaml` and `contract.yaml` from the templates beside this file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, fields, replace
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import yaml
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from console.new.families import Family, suited
+from console.new.kinds import LABEL_KINDS
+from console.new.spans import CONFIDENCE, Naive, Spans, least, margin
+from millrace.contract.csv_form import CsvForm
+from millrace.contract.load import TYPES_OF_KIND
+from millrace.contract.rules.image import ImageFormat
+from millrace.contract.rules.length import Length
+from millrace.contract.rules.range import Range
+from millrace.contract.schema import Column, Generated, Table
+from millrace.evaluation.evidence import FEWEST_BLOCKS
+from millrace.evaluation.gates.simple import strongest
+from millrace.features.signature import TensorKind
+from millrace.workload.declaration import Card
+
+RECENT_DAYS = 90
+"""Days of rows on which a later model is compared with the live one, if the rows are not split by days."""
+EVEN = 0.2
+"""Classes may weigh the same in training if at least this share of the rows is outside the most frequent class."""
+FIRST_SHARE = 0.9
+"""Share of the file's rows that starts the first training. Below 1, so a drop with a few rows less starts it too."""
+GRAINS = {
+    "rows": "One row for each thing to predict.",
+    "labels": "One row for each thing whose truth has become known.",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProposedPrediction:
+    """The proposed prediction: label, key, event time, features."""
+
+    name: str
+    owner: str
+    task: str
+    label: str
+    positive: str | int | bool | None
+    """None where the task has no positive class."""
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    """Further keys of `prediction` in workload.yaml."""
+    horizon_hours: float = 0
+    """How many hours after a row its label is known; 0 for the label of the row itself."""
+    key: tuple[str, ...]
+    event_time: str
+    features: tuple[str, ...]
+    """Columns that are features as they are."""
+    texts: tuple[str, ...] = ()
+    """The columns of `features` that are free text."""
+    derived: tuple[dict[str, Any], ...] = ()
+    """Calendars and histories, as workload.yaml has them."""
+    split_column: str = ""
+    """The column that says which part a row belongs to; "" without one."""
+    is_in_time: bool = True
+    """Whether the rows have times of their own, by which they are split."""
+    is_in_order: bool = False
+    """Whether rows without times are in the order of time, by which they are split."""
+    image_side: int = 0
+    """The shorter side of the images, in pixels; 0 without images."""
+
+    @property
+    def declared(self) -> tuple[str | dict[str, Any], ...]:
+        """All features as workload.yaml has them: a name, or more, such as `{"name": "text", "encoder": "text"}`."""
+        named = ({"name": name, "encoder": "text"} if name in self.texts else name for name in self.features)
+        return (*named, *self.derived)
+
+    @property
+    def has_history(self) -> bool:
+        return any("history" in feature for feature in self.derived)
+
+
+def workload_document(
+    prediction: ProposedPrediction, spans: Spans, naive: Naive, *, source: str, rows: int, stretches: int = 0
+) -> str:
+    """The text of `workload.yaml`.
+
+    `source` is the name of the file and `rows` the number of its rows that the contract accepts. `stretches` is the
+    number of stretches of windows that a bound on the error rests on."""
+    kind, hours = LABEL_KINDS[prediction.task], prediction.horizon_hours
+    # A history has the distance of the rows as its step, and leaves it out if it is one hour.
+    every = next((each.get("every_hours", 1.0) for each in prediction.derived if "history" in each), 1.0)
+    rule = kind.naive_rule(naive.lag_hours)
+    return _render(
+        "workload.yaml.j2",
+        prediction=prediction,
+        spans=spans,
+        naive=naive,
+        source=source,
+        rows=rows,
+        stretches=stretches,
+        question=_question(prediction),
+        ahead={"column": prediction.label, "horizon_hours": kind.horizon(hours, every)} if hours else None,
+        family=_family(prediction, naive, rows),
+        first_rows=max(1, int(FIRST_SHARE * rows)),
+        first_share=f"{FIRST_SHARE:.0%}",
+        gate={"kind": rule.kind} | rule.model_dump(),
+        calibration=kind.calibration,
+        # A later model is compared on as many days as test, but on no fewer than an interval of errors needs.
+        recent_days=max(spans.test_days, FEWEST_BLOCKS) if spans.test_days else RECENT_DAYS,
+        margin=margin(naive),
+        is_margin_wide=margin(naive) != least(naive),
+        confidence=CONFIDENCE,
+        # Models of a rare class hardly differ in their share of wrong answers, so they are compared by the log loss.
+        measure=", measure: log_loss" if naive.has_rare_class else "",
+        rival=_rival(prediction),
+        fewest_blocks=FEWEST_BLOCKS,
+        card=list(Card.model_fields),
+    )
+
+
+def _question(prediction: ProposedPrediction) -> str:
+    if prediction.positive is not None:
+        return f"Will {prediction.label} be {prediction.positive}?"
+    if prediction.horizon_hours:
+        return f"What will {prediction.label} be in {prediction.horizon_hours:g} hours?"
+    return f"What is {prediction.label}?"
+
+
+def _family(prediction: ProposedPrediction, naive: Naive, rows: int) -> Family:
+    return suited(
+        rows=rows,
+        image_side=prediction.image_side,
+        has_history=prediction.has_history,
+        texts=len(prediction.texts),
+        # Neither text, image nor history: these have networks or trunks of their own.
+        columns=len(prediction.declared) - len(prediction.texts) - bool(prediction.image_side) - prediction.has_history,
+        is_ordered=prediction.is_in_time or prediction.is_in_order,
+        has_even_classes=_has_even_classes(prediction, naive),
+    )
+
+
+def _has_even_classes(prediction: ProposedPrediction, naive: Naive) -> bool:
+    """Whether the label is a class and no class has nearly all rows.
+
+    Without a lag the naive rule answers the most frequent class, so its error is the share of all other rows."""
+    return bool(LABEL_KINDS[prediction.task].calibration) and naive.lag_hours is None and naive.error >= EVEN
+
+
+def _rival(prediction: ProposedPrediction) -> str:
+    """The simple model that a later one is compared with; "" if answers are several numbers, which have none."""
+    if "quantiles" in prediction.settings:
+        return ""
+    special: dict[TensorKind, bool] = {
+        "history": prediction.has_history,
+        "text": bool(prediction.texts),
+        "image": bool(prediction.image_side),
+    }
+    # Nearly every table has numbers and categories, so the rival must take both.
+    return strongest(["numbers", "categories", *(kind for kind, is_there in special.items() if is_there)])
+
+
+def contract_document(prediction: ProposedPrediction, rows: Table, *, source: str, rows_seen: int) -> str:
+    """The text of `contract.yaml`. `source` is the name of the file, `rows_seen` the number of its rows."""
+    return _render(
+        "contract.yaml.j2",
+        prediction=prediction,
+        source=source,
+        rows_seen=rows_seen,
+        tables=(replace(rows, name="rows"), _labels(prediction, rows)),
+        grains=GRAINS,
+        types=TYPES_OF_KIND,
+        of_files=_of_files,
+        options=_options,
+        properties=_properties,
+    )
+
+
+def _labels(prediction: ProposedPrediction, rows: Table) -> Table:
+    """The table of late labels.
+
+    A late label names its row by key and event time, or by the id of its prediction. A generated event time is not
+    known to whoever sends labels, so then the id is required."""
+    names = dict.fromkeys([*prediction.key, prediction.event_time, prediction.label])
+    known = (rows.column(name) for name in names)
+    columns = (
+        *(replace(column, required=True, generated=_generated_of_label(column)) for column in known),
+        Column(
+            name="prediction_id",
+            kind="string",
+            required=rows.column(prediction.event_time).is_generated,
+            rules=(Length(maximum=128),),
+            missing_words=_missing_words(rows),
+        ),
+    )
+    return Table(name="labels", columns=columns, csv=replace(rows.csv, columns=()))
+
+
+def _generated_of_label(column: Column) -> Generated:
+    """What generates this column in the table `labels`: "event_time", or "" if the labels' file has the column.
+
+    A generated event time is that of the labels' own drop. A generated row id is not generated again: a label names
+    the id of its row."""
+    return "event_time" if column.is_generated and column.kind != "string" else ""
+
+
+def _of_files(table: Table) -> Iterator[tuple[str, Any]]:
+    """Custom properties on how the files are written, only where that is unusual: `("csv", {"delimiter": ";"})`."""
+    usual = CsvForm()
+    form = {each.name: getattr(table.csv, each.name) for each in fields(CsvForm)}
+    if other := {name: value for name, value in form.items() if value != getattr(usual, name)}:
+        yield "csv", {name: list(value) if isinstance(value, tuple) else value for name, value in other.items()}
+    if words := _missing_words(table):
+        yield "missingValues", list(words)
+    if table.ignored:
+        yield "ignoredColumns", list(table.ignored)
+
+
+def _missing_words(table: Table) -> tuple[str, ...]:
+    """The words for missing cells that all columns share, the label aside: a word may be one of its classes."""
+    first, *others = [column.missing_words for column in table.columns if not column.label] or [()]
+    return tuple(word for word in first if all(word in words for words in others))
+
+
+def _properties(column: Column, table: Table) -> list[dict[str, Any]]:
+    """The column's custom properties. Words for missing cells that the table declares for all are not repeated."""
+    return [{"property": name, "value": value} for name, value in _custom(column, _missing_words(table))]
+
+
+def _custom(column: Column, usual: tuple[str, ...]) -> Iterator[tuple[str, Any]]:
+    if column.label or column.is_protected:
+        yield "role", "label" if column.label else "protected"
+    if column.is_input:
+        yield "input", True
+    if column.unit:
+        yield "unit", column.unit
+    if column.generated:
+        yield "generated", column.generated
+    if column.missing_words != usual:
+        yield "missingValues", list(column.missing_words)
+    if image := column.find(ImageFormat):
+        scale = {"scale": True} if image.scale else {}
+        yield "image", {"encoding": image.encoding, "shape": list(image.shape), **scale}
+
+
+def _options(column: Column) -> dict[str, Any]:
+    # A rule that the column does not have has no bounds, and what has no value is left out at the end.
+    bounds, length = column.find(Range) or Range(), column.find(Length) or Length()
+    found: dict[str, Any] = {
+        "minimum": bounds.minimum.isoformat() if isinstance(bounds.minimum, date) else bounds.minimum,
+        "maximum": bounds.maximum,
+        "maxLength": length.maximum,
+        "format": column.time_format.pattern if column.time_format else None,
+    }
+    if column.kind.startswith("timestamp"):
+        found["timezone"] = column.kind == "timestamp_utc"
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def _render(name: str, **values: Any) -> str:
+    """The template with these values. A value that is missing is an error."""
+    environment = Environment(  # noqa: S701 - YAML has no markup to escape; the filter `yaml` quotes
+        loader=FileSystemLoader(Path(__file__).parent),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters |= {"yaml": _yaml, "line": lambda text: " ".join(text.split()), "count": "{:,}".format}
+    return environment.get_template(name).render(values)
+
+
+def _yaml(value: Any) -> str:
+    """The value in YAML, on one line."""
+    # `safe_dump` ends a plain scalar with a line of three dots.
+    plain = dict(value) if isinstance(value, Mapping) else value
+    text: str = yaml.safe_dump(plain, default_flow_style=True, width=2**31, allow_unicode=True, sort_keys=False)
+    return text.removesuffix("\n").removesuffix("...").removesuffix("\n")

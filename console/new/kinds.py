@@ -1,0 +1,170 @@
+"""Kinds of labels: how a kind is recognised, its column in the contract, its gates."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from console.new.contract import column_of, column_of_classes
+from millrace.contract.schema import Column
+from millrace.evaluation.naive.base_rate import BaseRate
+from millrace.evaluation.naive.median import Median
+from millrace.evaluation.naive.rule import NaiveGate
+from millrace.evaluation.naive.seasonal_naive import SeasonalNaive
+
+if TYPE_CHECKING:
+    from console.new.columns import Observed
+
+MOST_CLASSES = 200
+MOST_NUMBERED = 20
+"""Whole numbers of more than 20 different values are taken for amounts."""
+MOST_HORIZONS = 48
+"""Most horizons of a forecast. If there are more steps, every second or third is predicted."""
+TAILED = 1.1
+"""A label has a tail if the mean's absolute error is more than 1.1 times the median's."""
+TAIL_HUBER = 0.03
+"""The proposed `huber` for a label with a tail, in standard deviations.
+
+A tail makes these large: with 1 a model answers about the mean, and is worse than the median."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Classes:
+    """A label that is a class: text, whole numbers or, of two classes, true and false."""
+
+    name: str
+    """The name of the kind, and of its task."""
+    wanted: str
+    """Describes a column that suits the kind, for errors."""
+    least: int
+    most: int
+    """Fewest and most classes."""
+    calibration: str = "0.15"
+    """The bound of the calibration gate; empty if an answer is no probability."""
+
+    def suits(self, column: Observed) -> bool:
+        """Whether the column can be such a label."""
+        kinds = ("string", "int64", "boolean") if self.most == 2 else ("string", "int64")
+        return self.least <= column.distinct <= self.most and column.kind in kinds
+
+    def is_likely(self, column: Observed) -> bool:
+        """Whether the column is taken for such a label if no `--kind` is given."""
+        return self.suits(column) and (column.kind != "int64" or column.distinct <= MOST_NUMBERED)
+
+    def reason(self, column: Observed) -> str:
+        """Why the column is taken for such a label."""
+        if self.most == 2:
+            return "the label has two values"
+        return (
+            f"the label has {column.distinct} values that are {'words' if column.kind == 'string' else 'whole numbers'}"
+        )
+
+    def settings(self, column: Observed) -> Mapping[str, Any]:  # noqa: ARG002 - all kinds are called alike
+        """Further keys of `prediction` in workload.yaml, with their proposed values: `{"quantiles": [0.05, 0.95]}`."""
+        return {}
+
+    def column(self, column: Observed, unit: str) -> Column:  # noqa: ARG002 - a class has no unit
+        """The label's column in the contract."""
+        return column_of_classes(column)
+
+    def horizon(self, hours: float, every_hours: float) -> float | list[float]:  # noqa: ARG002
+        """The value of `horizon_hours` in workload.yaml for a label `hours` ahead of rows `every_hours` apart."""
+        return hours
+
+    def naive_rule(self, lag_hours: float | None) -> NaiveGate:
+        """The gate against the label `lag_hours` before, or against a rule that looks at no earlier row."""
+        if lag_hours is None:
+            return BaseRate(kind="base_rate", margin=0.02)
+        return SeasonalNaive(kind="seasonal_naive", lag_hours=lag_hours, margin=0.01)
+
+    def find_problem(self, values: Sequence[object]) -> str:
+        """Why a model cannot be judged on labels of these values; "" if it can."""
+        kinds = set(values)
+        return f"only the class {next(iter(kinds))!r}" if len(kinds) == 1 else ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Amounts:
+    """A label that is a number: whole numbers of many values, and all other numbers."""
+
+    name: str
+    wanted: str = "a column of numbers"
+    calibration: str = ""
+    has_interval: bool = False
+    """Whether the quantiles are predicted between which nine in ten labels lie. Only `--kind` proposes them."""
+    has_steps: bool = False
+    """Whether the label is predicted at each step of the rows up to `--horizon-hours`."""
+
+    def suits(self, column: Observed) -> bool:
+        return column.is_number and column.distinct > 2
+
+    def is_likely(self, column: Observed) -> bool:
+        is_amount = column.kind == "float64" or column.distinct > MOST_NUMBERED
+        return not self.has_interval and self.suits(column) and is_amount
+
+    def reason(self, column: Observed) -> str:
+        return f"the label is a number with {column.distinct:,} values"
+
+    def settings(self, column: Observed) -> Mapping[str, Any]:
+        if self.has_interval:
+            return {"quantiles": [0.05, 0.95]}
+        return {"huber": TAIL_HUBER} if has_tail(column) else {}
+
+    def column(self, column: Observed, unit: str) -> Column:
+        return replace(column_of(column), required=True, label=True, unit=unit)
+
+    def horizon(self, hours: float, every_hours: float) -> float | list[float]:
+        if not self.has_steps:
+            return hours
+        steps = int(hours / every_hours + 1e-9)
+        every = max(1, -(-steps // MOST_HORIZONS))  # rounded up
+        # From the farthest one back, so that it is always among them.
+        return [round(step * every_hours, 9) for step in range(steps, 0, -every)][::-1] or hours
+
+    def naive_rule(self, lag_hours: float | None) -> NaiveGate:
+        if lag_hours is None:
+            return Median(kind="median", margin=0.02)
+        return SeasonalNaive(kind="seasonal_naive", lag_hours=lag_hours, margin=0.02)
+
+    def find_problem(self, values: Sequence[object]) -> str:
+        each = {amount for value in values for amount in (value if isinstance(value, list) else [value])}
+        return "only one value" if len(each) == 1 else ""
+
+
+LabelKind = Classes | Amounts
+KINDS: tuple[LabelKind, ...] = (
+    Classes(name="binary", wanted="a column of two classes: text, whole numbers or true/false", least=2, most=2),
+    Classes(
+        name="multiclass",
+        wanted=f"a column of 3 to {MOST_CLASSES} classes: text or whole numbers",
+        least=3,
+        most=MOST_CLASSES,
+    ),
+    Amounts(name="regression"),
+    Amounts(name="interval", has_interval=True),
+    Amounts(name="forecast", wanted="a column of numbers, with --horizon-hours", has_interval=True, has_steps=True),
+)
+LABEL_KINDS: dict[str, LabelKind] = {kind.name: kind for kind in KINDS}
+"""The kinds of labels by name. A task without a kind is declared by hand."""
+
+
+def described() -> str:
+    """The kinds in words, each with the label that it is for."""
+    return ", ".join(f"{name} ({kind.wanted.split(':')[0]})" for name, kind in LABEL_KINDS.items())
+
+
+def likely_kind(column: Observed) -> LabelKind | None:
+    """The kind for which the column is taken; None if it can be no label."""
+    return next((kind for kind in KINDS if kind.is_likely(column)), None)
+
+
+def has_tail(column: Observed) -> bool:
+    """Whether a few numbers draw the mean far away from most of the others."""
+    known = np.asarray(column.cells.drop_null().to_numpy(zero_copy_only=False), dtype=np.float64)
+    known = known[np.isfinite(known)]
+    # Without a tail the mean is about as near to all numbers as the median, which is the nearest.
+    of_mean, of_median = (float(np.abs(known - middle).mean()) for middle in (known.mean(), np.median(known)))
+    return of_mean > TAILED * of_median

@@ -1,0 +1,396 @@
+"""Reads the user's own file as columns: text from CSV and similar formats, typed values from others, or images."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, NoReturn
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from console.files.catalogue import TABLES
+from console.image_folder import SUFFIXES, find_images
+from console.new.words import without, words_of_no_amount
+from console.words import count
+from millrace.contract.csv_form import DELIMITERS, CsvForm
+from millrace.contract.schema import LINE, Column, Table
+from millrace.contract.violation import QuarantinedRow
+from millrace.errors import ConfigurationError, DropError
+from millrace.files import csv, jsonlines
+from millrace.files.lines import BOM, lines_of
+from millrace.files.pages import check_footer
+from millrace.files.parsed import Limits
+from millrace.files.sniff import HEAD_BYTES, format_of
+
+NUMBER = re.compile(r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$")
+MOST_BROKEN = 0.05
+"""Share of the lines that may be no rows. These lines will be quarantined."""
+SHOWN = 5
+LINE_ENDS = {"\x85", "\u2028", "\u2029"}
+"""YAML takes these for ends of lines, so a name with one would not come back from `contract.yaml` as it was.
+
+Python takes them for blanks: `strip` removes them at the ends of a name, so they are looked for before it."""
+LOOKED_AT = 200
+"""Number of first lines in which the quotation mark is looked for."""
+NUMBER_FORMS = (
+    CsvForm(), CsvForm(decimal=","), CsvForm(thousands=","), CsvForm(decimal=",", thousands="."),
+    CsvForm(decimal=",", thousands=" "), CsvForm(decimal=",", thousands="\u00a0"),
+    CsvForm(decimal=",", thousands="\u202f"), CsvForm(thousands=" "), CsvForm(thousands="'"),
+)  # fmt: skip
+"""Ways to write numbers, in the order of preference: 1234.5, then 1234,5, 1,234.5, 1.234,5 and so on."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Source:
+    """The columns of a file, and how the file is written."""
+
+    path: Path
+    table: pa.Table
+    has_typed_text: bool
+    """Whether every cell is text that may mean a number, as in CSV and its kin."""
+    notes: tuple[str, ...]
+    """Remarks on how the file is written, if that is not the usual way. The contract says the same."""
+    csv: CsvForm = field(default_factory=CsvForm)
+    names_in_file: Mapping[str, str] = field(default_factory=dict)
+    """The name of a column in the file by its name here, if the two differ: `{"price_2": "price"}`."""
+    unparsable: tuple[QuarantinedRow, ...] = ()
+    """Lines that are no rows. They are not in `table`, and will be quarantined."""
+
+
+def read_source(path: Path, *, columns: Sequence[str] = (), decimal: str = "") -> Source:
+    """The rows of a file.
+
+    `columns` are the names of the columns if the file has no line of names. `decimal` is the mark before decimals, ""
+    to find it. Raises ConfigurationError if the file has another format than those of `TABLE_FILES`, no rows, or
+    column names that are not unique."""
+    if not path.is_file():
+        stop(path, "--from", "a file", "none of that name")
+    with path.open("rb") as file:
+        head = file.read(HEAD_BYTES)
+    if not head.strip():
+        stop(path, "rows", "labelled rows", "an empty file")
+    try:
+        form = format_of(head)
+    except DropError as error:
+        stop(path, "format", TABLES, str(error))
+    if columns and form != "csv":
+        stop(path, "--columns", "a CSV or TSV file, which may lack a line with names", form)
+    if form not in READERS:
+        stop(path, "format", TABLES, form)
+    # The readers keep the names of the file; here they become names that a contract takes.
+    found = READERS[form](path, tuple(columns), decimal)
+    if not found.table.num_rows:
+        stop(path, "rows", "labelled rows", "none")
+    names = _names(path, found.table.column_names)
+    changed = {new: old for old, new in zip(found.table.column_names, names, strict=True) if old != new}
+    notes = (*found.notes, *(f"{old!r} is called {new!r}" for new, old in changed.items()))
+    return replace(found, table=found.table.rename_columns(names), names_in_file=changed, notes=notes)
+
+
+def _delimited(path: Path, columns: tuple[str, ...], decimal: str) -> Source:
+    form = replace(find_form(path), columns=columns)
+    read = read_delimited(path, form, decimal=decimal)
+    first = read.names
+    if columns and len(columns) != read.width:
+        stop(path, "--columns", f"{read.width} names, one for each cell of line {read.line}", len(columns))
+    # A number is no name, so the first line is data: taken for names, it would be lost as a row.
+    if not columns and (data := [cell for cell in first if NUMBER.match(cell)]):
+        stop(path, f"line {read.line}", "the names of the columns (or --columns a,b,c…)", f"data such as {data[0]!r}")
+    notes, broken = tuple(_said(read.form)), read.unparsable
+    return Source(path=path, table=read.table, has_typed_text=True, notes=notes, csv=read.form, unparsable=broken)
+
+
+def _said(form: CsvForm) -> list[str]:
+    """A remark for each property of the form that is not the usual one."""
+    usual = CsvForm()
+    # Each remark with whether it is made.
+    said = {
+        f"cells are separated by {form.delimiter!r}": form.delimiter != usual.delimiter,
+        f"cells are quoted by {form.quote!r}" if form.quote else "quotation marks are text": form.quote != usual.quote,
+        f"text is in {form.encoding}": form.encoding != usual.encoding,
+        f"decimals stand behind {form.decimal!r}": form.decimal != usual.decimal,
+        f"thousands are marked by {form.thousands!r}": form.thousands != usual.thousands,
+        "no line has the columns' names": bool(form.columns),
+    }
+    return [f"{text}: the contract says so" for text, is_other in said.items() if is_other]
+
+
+def _json_lines(path: Path, *_: object) -> Source:
+    """The rows of JSON lines, with a note on the lines that are no objects.
+
+    Raises ConfigurationError if more than MOST_BROKEN of the lines are none, or if a column has values of two types."""
+
+    rows: list[dict[str, Any]] = []
+    broken: list[tuple[int, str, str]] = []
+    for number, line in enumerate(path.read_bytes().splitlines(), 1):
+        if line.strip():
+            try:
+                rows.append(jsonlines.object_of(line))
+            except (ValueError, RecursionError) as error:
+                broken.append((number, jsonlines.expected_of(error), str(error) or type(error).__name__))
+    if len(broken) > MOST_BROKEN * (len(rows) + len(broken)):
+        number, expected, came = broken[0]
+        stop(path, f"line {number}", expected, came)
+    lines = ", ".join(str(number) for number, *_ in broken[:SHOWN]) + ("…" if len(broken) > SHOWN else "")
+    why = f" (line {broken[0][0]}: {broken[0][2]})" if broken else ""
+    notes = (f"lines that are no JSON objects and will be quarantined, {len(broken):,}: {lines}{why}",) * bool(broken)
+    # The columns in the order in which their names first come. An object without a name has null there.
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    arrays = []
+    for name in names:
+        cells = [row.get(name) for row in rows]
+        try:
+            arrays.append(pa.array(cells))
+        except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError):
+            kinds = ", ".join(sorted({type(cell).__name__ for cell in cells if cell is not None}))
+            stop(path, name, "values of one type", kinds)
+    table = pa.Table.from_arrays(arrays, names=names)
+    return Source(path=path, table=table, has_typed_text=False, notes=notes)
+
+
+def _parquet(path: Path, *_: object) -> Source:
+
+    try:
+        check_footer(path)
+        with pq.ParquetFile(path) as file:
+            table = file.read().replace_schema_metadata(None)
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, OSError, DropError) as error:
+        stop(path, "format", "a readable Parquet file", str(error)[:200])
+    return Source(path=path, table=table, has_typed_text=False, notes=())
+
+
+def _names(path: Path, came: list[str]) -> list[str]:
+    """A valid name for each column, in their order: `["Price", "price", " "]` gives `["Price", "price_2", "column_3"]`.
+
+    Of names that differ in capitals only, the later ones get a number, since Athena ignores capitals. Raises
+    ConfigurationError if a name comes twice or cannot be printed."""
+    if twice := sorted(name for name, count in Counter(came).items() if count > 1):
+        stop(path, "columns", "names that come once", f"{', '.join(map(repr, twice))} more than once")
+    if strange := [name for name in came if not name.strip().isprintable() or {*name} & LINE_ENDS]:
+        stop(path, "columns", "names that can be printed", strange)
+    names: list[str] = []
+    for place, name in enumerate(came, 1):
+        plain = name.strip().lstrip("_") or f"column_{place}"
+        # A changed name must also avoid the names that other columns have in the file; an unchanged one keeps its own.
+        taken = {other.lower() for other in names} | ({other.lower() for other in came} - {name.lower()})
+        number = 2
+        wanted = plain
+        while wanted.lower() in {other.lower() for other in names} or (wanted != name and wanted.lower() in taken):
+            wanted, number = f"{plain}_{number}", number + 1
+        names.append(wanted)
+    return names
+
+
+@dataclass(frozen=True, kw_only=True)
+class Delimited:
+    """The cells of a file, all as text."""
+
+    form: CsvForm
+    names: tuple[str, ...]
+    """The cells of the first line that is not blank, or the names that the form has."""
+    line: int
+    """The number of the first line that is not blank, counted from 1."""
+    width: int
+    """Number of cells in that line."""
+    table: pa.Table
+    unparsable: tuple[QuarantinedRow, ...]
+
+
+def find_form(path: Path) -> CsvForm:
+    """Encoding, delimiter and quotation mark of a file. How numbers are written is found later, column by column."""
+    data = path.read_bytes().removeprefix(BOM)
+    encoding = _encoding(data)
+    lines = [line for line in data.decode(encoding, errors="replace").splitlines() if line.strip()][:LOOKED_AT]
+    # A delimiter within quotes is text, so quoted cells are cut out of the first line before counting.
+    bare = re.sub(r'"[^"]*"', "", lines[0]) if lines else ""
+    delimiter = max(DELIMITERS, key=bare.count)
+    return CsvForm(delimiter=delimiter, quote=_quote(lines, delimiter), encoding=encoding)
+
+
+def read_delimited(path: Path, form: CsvForm, *, decimal: str = "") -> Delimited:
+    """The cells of the file, read by the code of ingestion. `decimal` is the mark before decimals, "" to find it.
+
+    Raises ConfigurationError if no line can be read, if `form.columns` names the columns of a file that has a line of
+    names, or if numbers may be read in two ways."""
+
+    line, first = _first(path, form)
+    width = len(first)
+    # The given names stand in the first line, so that line is no row: --columns was given for a file with names.
+    same = {name.casefold() for name in form.columns} & {cell.strip().casefold() for cell in first}
+    if 2 * len(same) > width:
+        stop(path, "--columns", "a file without a line of names", f"{', '.join(first)} in line {line}")
+    names = form.columns or tuple(first)
+    # Columns are named by their places here. The names of the file are judged later, by `source`.
+    places = tuple(f"\0{place}" for place in range(width))
+    in_file = names if not form.columns else places
+    columns = tuple(
+        Column(name=name, kind="string", physical_name=old) for name, old in zip(places, in_file, strict=True)
+    )
+    text = Table(name=path.name, columns=columns, csv=replace(form, columns=places if form.columns else ()))
+    size = path.stat().st_size
+    try:
+        parts = list(csv.read(path, text, Limits(line_bytes=max(size, 2**20))))
+    except DropError as error:
+        stop(path, f"line {line}", error.expected, error.got)
+    rows = pa.concat_tables([part.rows for part in parts]).drop_columns([LINE]).combine_chunks()
+    unparsable = tuple(row for part in parts for row in part.unparsable)
+    if unparsable and not rows.num_rows:
+        worst, line_of = unparsable[0].violations[0], unparsable[0].line
+        came = f"none: {count(len(unparsable), 'line')}, of line {line_of} expected {worst.expected}, got {worst.got}"
+        stop(path, "rows", "labelled rows", came)
+    known = _number_form(path, [rows.column(place) for place in range(width)], decimal, form)
+    return Delimited(
+        form=replace(form, decimal=known.decimal, thousands=known.thousands),
+        names=names,
+        line=line,
+        width=width,
+        table=rows.rename_columns(list(names)) if len(names) == width else rows,
+        unparsable=unparsable,
+    )
+
+
+def _first(path: Path, form: CsvForm) -> tuple[int, list[str]]:
+    """The number and the cells of the first line that is not blank. Raises ConfigurationError if a name comes twice."""
+    lines = enumerate(lines_of(path.read_bytes().removeprefix(BOM)), 1)
+    number, line = next(((number, line) for number, line in lines if line.strip()), (0, b""))
+    if not number:
+        stop(path, "rows", "labelled rows", "blank lines")
+    names = csv.names_of(line.decode(form.encoding, errors="backslashreplace").encode(), form)
+    if twice := sorted({name for name in names if names.count(name) > 1}) if not form.columns else []:
+        remedy = "which may be a title: then take it out" if twice == [""] else "where one of them needs another name"
+        expected = f"names that come once in line {number}, {remedy}"
+        stop(path, "columns", expected, f"{', '.join(map(repr, twice))} more than once")
+    return number, names
+
+
+def _encoding(data: bytes) -> str:
+    """UTF-8 if most characters beyond ASCII are valid UTF-8, so that a single damaged line does not change it.
+
+    Else cp1252, or latin-1 if cp1252 does not read the file."""
+    # A byte that is no UTF-8 becomes a surrogate from U+DC80 to U+DCFF, which is beyond U+007F as well.
+    text = data.decode("utf-8", errors="surrogateescape")
+    foreign = sum(char > "\x7f" for char in text)
+    damaged = sum("\udc80" <= char <= "\udcff" for char in text)
+    if damaged <= foreign - damaged or not damaged:
+        return "utf-8"
+    try:
+        data.decode("cp1252")
+    except UnicodeDecodeError:
+        return "latin-1"
+    return "cp1252"
+
+
+def _quote(lines: list[str], delimiter: str) -> str:
+    """The quotation mark: `'` if cells of most lines begin and end with it, "" if quotation marks are text, else `"`.
+
+    Double quotes are text if no cell begins and ends with them. A quoted cell may hold line breaks, but not between
+    single quotes, since an apostrophe is one, too."""
+    end = re.escape(delimiter)
+    single = sum(bool(re.search(rf"(^|{end})'[^']*'({end}|$)", line)) for line in lines)
+    double = sum(bool(re.search(rf'(^|{end}) *"[^"]*"', line)) for line in lines)
+    if single > max(double, len(lines) // 2):
+        return "'"
+    if double or not any('"' in line for line in lines):
+        return '"'
+    # No line has a whole quoted cell. One may still span several lines, so all of them are searched as one text.
+    broken = rf'(?:^|{end}) *"(?:[^"]|"")*" *(?:{end}|$)'
+    return '"' if re.search(broken, "\n".join(lines), re.MULTILINE) else ""
+
+
+def _number_form(path: Path, columns: list[pa.ChunkedArray], decimal: str, form: CsvForm) -> CsvForm:
+    """The form in which most columns are numbers.
+
+    Raises ConfigurationError if two forms are equally good and read different numbers, or if `decimal` is not the mark
+    by which most columns are numbers."""
+    known = [without(cells, words_of_no_amount(cells)).drop_null() for cells in columns]
+    counts = {}
+    for each in NUMBER_FORMS:
+        if decimal in ("", each.decimal):
+            counts[each] = sum(_is_number(cells, each) for cells in known)
+    most = max(counts.values(), default=0)
+    best = [each for each, count in counts.items() if count == most]
+    if not best:
+        stop(path, "--decimal", "'.' or ','", decimal)
+    other = "," if decimal == "." else "."
+    if decimal and (more := sum(_is_number(cells, CsvForm(decimal=other)) for cells in known)) > most:
+        stop(path, "--decimal", f"{other!r}, with which {count(more, 'column')} are numbers", decimal)
+    # Cells separated by semicolons leave the comma free for decimals: of equally good forms that one is taken.
+    if form.delimiter == ";" and not best[0].has_plain_numbers:
+        return next((each for each in best if each.decimal == ","), best[0])
+    if not best[0].has_plain_numbers and len({each.decimal for each in best}) > 1:
+        stop(path, "numbers", "--decimal , or --decimal . (1,234 may be either)", "no --decimal")
+    return best[0]
+
+
+def _is_number(known: pa.ChunkedArray, form: CsvForm) -> bool:
+    """Whether the column has cells, and all of them are numbers in this form."""
+
+    return len(known) > 0 and bool(pc.all(pc.match_substring_regex(known, form.number)).as_py())
+
+
+def stop(path: Path, field: str, expected: str, came: object) -> NoReturn:
+    """Raise ConfigurationError about a file of rows or a folder of images."""
+    raise ConfigurationError(where=path.name, field=field, expected=expected, came=came)
+
+
+def read_folder(folder: Path) -> Source:
+    """The images below `folder` as rows of `id`, `image`, `label` and, for `train/<class>`, `split`.
+
+    An image lies in the folder of its class. Raises ConfigurationError if no image does."""
+    found = find_images(folder)
+    paths, inside = found.paths, found.in_classes
+    if not inside:
+        expected = f"images ({', '.join(SUFFIXES)}) in a folder for each class: {folder.name}/<class>/a.png"
+        came = f"{len(paths)} images beside each other" if paths else "no images"
+        stop(folder, "--from", expected, f"{came}; a CSV file may name them: file,label")
+    notes = [f"{len(inside):,} images of the folder {folder}; an image's class is the folder that it lies in"]
+    if len(paths) > len(inside):
+        notes.append(f"{len(paths) - len(inside):,} images that lie in no class's folder are left out")
+    if found.left_out:
+        notes.append(found.left_out)
+    return Source(path=folder, table=found.labelled(), has_typed_text=False, notes=tuple(notes))
+
+
+def read_any(path: Path, *, columns: Sequence[str] = (), decimal: str = "") -> Source:
+    """The rows of a folder of images or of a file. In a column that names image files, images replace the names."""
+    return read_folder(path) if path.is_dir() else _with_images(read_source(path, columns=columns, decimal=decimal))
+
+
+def _with_images(source: Source) -> Source:
+
+    table, notes = source.table, list(source.notes)
+    for place, name in enumerate(table.column_names):
+        cells = table[name].combine_chunks()
+        if not pa.types.is_string(cells.type) or not _names_files(cells, source.path.parent):
+            continue
+        names = cells.to_pylist()
+        paths = [source.path.parent / str(cell) for cell in names]
+        if missing := [str(cell) for cell, path in zip(names, paths, strict=True) if not path.is_file()]:
+            stop(source.path, name, "names of image files beside the table", missing[:3])
+        images = pa.array([path.read_bytes() for path in paths], pa.binary())
+        table = table.set_column(place, name, images)
+        # The names made way for the images, but they tell the rows apart: without an `id` they become one.
+        if not {"id"} & set(table.column_names):
+            table = table.add_column(0, "id", pa.array([str(cell).rsplit(".", 1)[0] for cell in names]))
+        notes.append(f"{name} names image files: the drops hold the images themselves")
+    return replace(source, table=table, notes=tuple(notes))
+
+
+def _names_files(cells: pa.Array, folder: Path) -> bool:
+    first = [str(cell) for cell in cells[:20].to_pylist()]
+    return bool(first) and all(cell.lower().endswith(SUFFIXES) for cell in first) and (folder / first[0]).is_file()
+
+
+READERS: Mapping[str, Callable[[Path, tuple[str, ...], str], Source]] = {
+    "csv": _delimited,
+    "jsonlines": _json_lines,
+    "parquet": _parquet,
+}
+"""Reader by format, in the words of `TABLE_FILES`.
+
+A reader takes the path, the names of the columns if the file has none, and the mark before decimals."""

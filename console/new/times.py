@@ -1,0 +1,265 @@
+"""Recognises what is special about times: written as numbers, of a local clock, far from the others, in a series."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from console.new.words import words_of_name
+
+if TYPE_CHECKING:
+    from console.new.columns import Observed
+
+NAMES = {
+    "date", "day", "time", "datetime", "timestamp", "ts", "epoch", "when", "datum", "tag", "zeit", "zeitpunkt", "fecha",
+    "hora", "jour", "heure",
+}  # fmt: skip
+"""Words in the name of a column of times."""
+LAST_WORDS = {"at", "on"}
+"""Last words of such a name: measured_at, sold_on."""
+DAY_0 = datetime(1899, 12, 30, tzinfo=UTC)
+"""Day 0 of Excel, for all days from March 1900 on.
+https://support.microsoft.com/office/date-systems-in-excel-e7fe7167-48a9-4b96-bb53-5612a800b487"""
+DAYS = (20_000, 80_000)
+"""Excel's numbers of days from 1954 to 2119."""
+LONGEST = 20_000
+"""Most days from the first to the last. Amounts and durations spread further."""
+SECONDS = (3 * 10**8, 4 * 10**9)
+"""Seconds since 1970, from 1979 to 2096."""
+UNITS = {"seconds": 1, "milliseconds": 1_000, "microseconds": 1_000_000, "nanoseconds": 1_000_000_000}
+DIGITS = "yyyyMMdd"
+REGULAR = 0.9
+"""Least share of the distances between neighbours that must be the usual distance."""
+HOUR_S = 3600
+STEPS = 24
+"""Steps of a history if a day has fewer steps, or more than MOST_STEPS."""
+MOST_STEPS = 96
+"""Most steps of a history of a whole day: one for each quarter of an hour."""
+Times = npt.NDArray[np.datetime64]
+Places = npt.NDArray[np.int64]
+MONTHS = (3, 4, 9, 10, 11)
+"""Months in which clocks are changed, north and south of the equator."""
+HOURS = (0, 1, 2, 3)
+"""Hours of a Sunday at which clocks are changed."""
+SUNDAY = 3
+"""Days since 1970, modulo 7, on a Sunday: 1 January 1970 was a Thursday."""
+UNEVEN = 0.25
+"""Share by which the rows of an hour may differ from the rows of the hour before, in REGULAR of all hours."""
+TWICE = 1.5
+"""An hour came twice if it has 1.5 times the rows of either hour beside it."""
+SHOWN = 4
+MIDDLE_HALF = (0.25, 0.75)
+FAR_TIMES = 10
+"""A day lies far if it is 10 spans of the middle half away from that half, and at least DECADES."""
+DECADES = 30 * 365
+"""Days."""
+
+
+def looks_like_times(name: str, numbers: pa.Array, *, is_text: bool) -> str:
+    """A remark on a column of numbers that is called like a time and may hold times; "" for other columns.
+
+    `is_text` says that the file has the numbers as text, which `--time-format` can read."""
+
+    words = words_of_name(name)
+    if not (NAMES & {*words} or LAST_WORDS & {*words[-1:]}):
+        return ""
+    low, high = pc.min_max(numbers).as_py().values()
+    what = _what(low, high) if low < high else ""
+    if not what:
+        return ""
+    reads = f", or --event-time {name} --time-format {DIGITS}" if is_text and what.startswith(DIGITS) else ""
+    return (
+        f"looks like {what}, and is taken as a number, not as a time; for times export the column as text in ISO 8601 "
+        f"(2024-01-01 12:00:00){reads}"
+    )
+
+
+def _what(low: float, high: float) -> str:
+    """Which times the numbers from `low` to `high` may be; "" if they may be none."""
+    if DAYS[0] <= low < high <= min(DAYS[1], low + LONGEST):
+        return f"Excel's day numbers ({low:.10g} is {_of_excel(low)}, {high:.10g} is {_of_excel(high)})"
+    # Numbers that are no dates raise ValueError, and are tried as seconds.
+    with suppress(ValueError):
+        first, last = (datetime.strptime(f"{end:08}", "%Y%m%d").replace(tzinfo=UTC) for end in (low, high))
+        return f"{DIGITS} ({low} is {first:%Y-%m-%d}, {high} is {last:%Y-%m-%d})"
+    for unit, per_second in UNITS.items():
+        if SECONDS[0] <= low / per_second < high / per_second <= SECONDS[1]:
+            return f"{unit} since 1970 ({low:.20g} is {datetime.fromtimestamp(low // per_second, UTC):%Y-%m-%d %H:%M})"
+    return ""
+
+
+def _of_excel(day: float) -> str:
+    return f"{DAY_0 + timedelta(minutes=round(day * 1440)):%Y-%m-%d %H:%M}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Series:
+    """Rows of entities at equal distances."""
+
+    every_hours: float
+    """The distance of two rows of an entity, in hours."""
+    entities: int
+    """How many entities there are."""
+    missing: int = 0
+    """How many steps have no row, between the first and the last row of each entity."""
+    longest: int = 0
+    """How many of them are in the longest stretch."""
+
+    @property
+    def hours(self) -> float:
+        """How far back a history reaches: one day if that is STEPS to MOST_STEPS whole steps, else STEPS steps."""
+        a_day = 24 / self.every_hours
+        steps = int(a_day) if a_day.is_integer() and STEPS <= a_day <= MOST_STEPS else STEPS
+        return steps * self.every_hours
+
+    @property
+    def step(self) -> str:
+        """The distance in words."""
+        hours = self.every_hours
+        return f"{hours * 60:g} minutes" if hours < 1 else f"{hours:g} h" if hours < 48 else f"{hours / 24:g} days"
+
+
+def without_rows(series: Series, *, refused: int) -> list[str]:
+    """A sentence on the steps that have no row; empty if each has one.
+
+    `refused` is how many rows the contract refused. Such a row does not count as the row of its step."""
+    if not series.missing:
+        return []
+    of = " of an entity" if series.entities > 1 else ""
+    row = "row that the contract takes" if refused else "row"
+    return [f"{series.missing:,} steps of {series.step}{of} have no {row}, the longest stretch {series.longest:,}"]
+
+
+def find_series(rows: pa.Table, *, key: Sequence[str], event_time: str) -> Series | None:
+    """The series that the rows are; None if they are no series."""
+
+    from millrace.features.as_of import entity_times
+
+    if event_time not in key:
+        return None
+    [found] = entity_times([rows], entity=[name for name in key if name != event_time], event_time=event_time)
+    # Sorted by entity, then by time. A difference counts only between two rows of the same entity.
+    order = np.lexsort((found.time_N, found.entity_N))
+    same = np.diff(found.entity_N[order]) == 0
+    apart_s = np.diff(found.time_N[order])[same] // 1_000_000
+    entities = int(found.entity_N.max(initial=0)) + 1
+    if len(apart_s) < rows.num_rows // 2:
+        return None
+    distances, counts = np.unique(apart_s, return_counts=True)
+    usual = int(distances[counts.argmax()])
+    if usual <= 0 or counts.max() < REGULAR * len(apart_s):
+        return None
+    # A distance of three usual ones is a stretch of two steps without a row.
+    missing = apart_s // usual - 1
+    missing = missing[missing > 0]
+    return Series(
+        every_hours=usual / HOUR_S,
+        entities=entities,
+        missing=int(missing.sum()),
+        longest=int(missing.max(initial=0)),
+    )
+
+
+def looks_like_local_time(column: Observed) -> str:
+    """A remark on times that repeat an hour or leave one out just where clocks are changed; "" for other times."""
+
+    if column.kind != "timestamp":
+        return ""
+    known_N = np.flatnonzero(~np.asarray(column.cells.is_null()))
+    hour_N = _hours(column.cells)
+    first, rows_H = _per_hour(hour_N)
+    if not _is_even(rows_H):
+        return ""
+    # Three rows: the number of rows in each hour, in the one before and in the one after. The first and the last hour
+    # have no neighbour on one side and are left out.
+    near_H = np.stack([rows_H[1:-1], rows_H[:-2], rows_H[2:]])
+    twice_C = _changes(first, near_H[0] >= TWICE * near_H[1:].max(axis=0), near_H)
+    none_C = _changes(first, near_H[0] == 0, near_H)
+    said = [
+        *(f"the hour {_moment(hour)} comes twice ({_places(known_N[hour_N == hour])})" for hour in twice_C[:SHOWN]),
+        *(f"the hour {_moment(hour)} does not come" for hour in none_C[:SHOWN]),
+    ]
+    if not said:
+        return ""
+    return (
+        f"looks like local time with daylight saving: {', '.join(said)}; it is taken as it is written, as if all hours "
+        "were of one clock; with UTC or the offset in the text (2024-10-27T02:00:00+02:00) each time comes once"
+    )
+
+
+def _hours(cells: pa.Array) -> Places:
+    """The hour since 1970 of each known time."""
+
+    times: Times = cells.drop_null().cast(pa.timestamp("us")).to_numpy()
+    return times.astype("datetime64[h]").astype("int64")
+
+
+def _per_hour(hour_N: Places) -> tuple[int, Places]:
+    """The first hour since 1970, and the number of rows in each hour from it to the last.
+
+    Empty if more hours are without rows than in a series."""
+
+    hours_U, rows_U = np.unique(hour_N, return_counts=True)
+    if not len(hours_U) or hours_U[-1] - hours_U[0] >= len(hours_U) / REGULAR + 2:
+        return 0, np.zeros(0, np.int64)  # more gaps than a series has
+    rows_H = np.zeros(hours_U[-1] - hours_U[0] + 1, np.int64)
+    rows_H[hours_U - hours_U[0]] = rows_U
+    return int(hours_U[0]), rows_H
+
+
+def _is_even(rows_H: Places) -> bool:
+    """Whether nearly every hour has about as many rows as the hour before it. Two days of hours are needed."""
+
+    if len(rows_H) < 48:
+        return False
+    # Relative to the hour before; one without rows counts as one row.
+    apart_H = np.abs(np.diff(rows_H)) / np.maximum(rows_H[:-1], 1)
+    return bool(np.mean(apart_H <= UNEVEN) >= REGULAR)
+
+
+def _changes(first: int, odd_H: npt.NDArray[np.bool_], near_H: Places) -> Places:
+    """The odd hours, since 1970, at which a clock may have been changed.
+
+    Empty if as many odd hours lie elsewhere. `odd_H` and `near_H` begin with the second hour, since the first has none
+    before it: `first` is the number of that first hour, since 1970. `near_H` has three rows: how many rows each hour
+    has, the one before and the one after."""
+
+    # Both neighbours have rows: an hour at the edge of a gap is no change of the clock.
+    hour_C = np.flatnonzero(odd_H & (near_H[1:].min(axis=0) > 0)) + first + 1
+    months_C = hour_C.astype("datetime64[h]").astype("datetime64[M]").astype(int) % 12 + 1
+    is_change_C = (hour_C // 24 % 7 == SUNDAY) & np.isin(hour_C % 24, HOURS) & np.isin(months_C, MONTHS)
+    return hour_C[is_change_C] if 2 * is_change_C.sum() > len(hour_C) else hour_C[:0]
+
+
+def _moment(hour: np.int64) -> str:
+
+    return str(np.datetime64(int(hour), "h").astype("datetime64[m]")).replace("T", " ")
+
+
+def _places(place_N: Places) -> str:
+    """The rows in words, as in `data rows 1,395, 1,396`. They are counted from 1, without the line of names."""
+    numbers = [f"{int(place) + 1:,}" for place in place_N[:SHOWN]]
+    more = f" and {len(place_N) - SHOWN:,} more" if len(place_N) > SHOWN else ""
+    return f"data rows {', '.join(numbers)}{more}"
+
+
+def far_times(observed: Observed) -> list[tuple[date, int]]:
+    """The days that lie decades from the usual ones, ascending, each with its number of rows.
+
+    Such a day often means that there is none: 1900-01-01 or 9999-12-31."""
+
+    if not observed.is_time or observed.cells.null_count == len(observed.cells):
+        return []
+    days = np.asarray(pc.cast(observed.cells.drop_null(), pa.date32(), safe=False).view(pa.int32()))
+    low, high = np.quantile(days, MIDDLE_HALF)
+    room = max(DECADES, FAR_TIMES * (high - low))
+    values, counts = np.unique(days[(days < low - room) | (days > high + room)], return_counts=True)
+    return [(date(1970, 1, 1) + timedelta(int(day)), int(many)) for day, many in zip(values, counts, strict=True)]

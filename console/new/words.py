@@ -1,0 +1,195 @@
+"""Words of a column's name and of its cells: for missing values, for identifiers, for persons, beside numbers."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+if TYPE_CHECKING:
+    from console.new.columns import Observed
+
+
+MISSING = (
+    "", "?", "-", "NA", "N/A", "n/a", "na", "NaN", "nan", "NULL", "null", "None", "none", "#N/A", "NaT", "n.a.",
+    "N.A.", "k.A.", "k. A.", "k.a.", "#NV",
+)  # fmt: skip
+"""In every column, as spreadsheets, R and pandas write it in English and in German."""
+NO_AMOUNTS = (
+    *dict.fromkeys(word.lower() for word in MISSING), "--", "---", ".", "..", "<na>", "(null)", "(none)", "nil",
+    "n/d", "n.d.", "n/k", "unknown", "not known", "not available", "not applicable", "not reported", "missing",
+    "undefined", "no data", "unbekannt", "keine angabe", "fehlt",
+)  # fmt: skip
+"""In a column of numbers or times, in small letters. In a column of words `unknown` may be a class of its own."""
+WORD = re.compile(r"[A-ZÀ-ÖØ-Þ]?[a-zß-öø-ÿ]+|[A-ZÀ-ÖØ-Þ]+")
+"""A word of a name: customerId and prénom_client have two each."""
+IDENTIFIERS = {
+    "id", "key", "uuid", "guid", "index", "nr", "no", "number", "nummer", "numero", "número", "numéro", "code",
+}  # fmt: skip
+PROTECTED = {
+    "sex", "gender", "race", "ethnicity", "ethnic", "age", "religion", "nationality", "citizenship", "disability",
+    "pregnant", "pregnancy", "birthdate", "birthday", "dob", "marital", "orientation", "caste", "skin",
+    "alter", "geschlecht", "geburtsdatum", "geburtstag", "geburtsjahr", "familienstand", "behinderung",
+    "staatsangehörigkeit", "staatsangehoerigkeit", "staatsbürgerschaft", "konfession", "schwanger",
+    "sexe", "âge", "naissance", "nationalité", "nationalite",
+    "sexo", "edad", "género", "genero", "nacimiento", "nacionalidad", "religión", "raza", "discapacidad", "embarazada",
+}  # fmt: skip
+PERSONAL = {
+    "email", "phone", "mobile", "telephone", "fax", "ssn", "passport", "iban", "surname", "lastname", "firstname",
+    "fullname", "forename", "username", "address", "street", "ip",
+    "vorname", "nachname", "familienname", "anschrift", "adresse", "straße", "strasse", "telefon", "telefonnummer",
+    "handy", "handynummer", "kundenname", "fahrername", "mitarbeitername",
+    "patientenname", "steuernummer", "sozialversicherungsnummer",
+    "prénom", "prenom", "courriel", "téléphone", "rue",
+    "apellido", "apellidos", "dirección", "direccion", "correo", "teléfono", "telefono", "calle", "dni", "nif",
+}  # fmt: skip
+NAME = {"name", "nom", "nombre"}
+PAIRS = {
+    ("first", "name"), ("last", "name"), ("full", "name"), ("family", "name"),
+    ("birth", "date"), ("date", "birth"), ("birth", "year"), ("year", "birth"),
+    ("native", "country"), ("sexual", "orientation"), ("e", "mail"), ("social", "security"), ("ip", "address"),
+}  # fmt: skip
+PEOPLE = {
+    "agent", "applicant", "author", "borrower", "buyer", "caller", "candidate", "cashier", "child", "client", "contact",
+    "customer", "doctor", "driver", "employee", "guest", "holder", "manager", "member", "nurse", "operator", "owner",
+    "passenger", "patient", "person", "physician", "player", "rider", "seller", "student", "teacher", "tenant", "user",
+    "worker",
+}  # fmt: skip
+"""Words for persons. With `name` behind it such a word names a person: `driver name` does, `product name` does not."""
+WORDS: dict[str, set[str]] = {
+    "a sex": {"male", "female", "man", "woman", "f", "m", "husband", "wife"},
+    "an ethnicity": {"black", "white", "asian", "hispanic", "latino", "caucasian", "amer-indian-eskimo"},
+    "a religion": {"christian", "muslim", "jewish", "hindu", "buddhist", "catholic", "protestant"},
+}
+"""Words in the cells of a column by what they say. Two different ones in a column are enough."""
+EMAIL = r"^[^@\s]+@[^@\s]+\.[a-zA-Z]{2,}$"
+PHONE = r"^\+?[0-9][0-9 ()/.-]{7,16}[0-9]$"
+"""15 digits at most, and the characters between them. https://www.itu.int/rec/T-REC-E.164"""
+MOST = 0.5
+"""More than this share of the cells must look like an e-mail address or a phone number."""
+LOOKED_AT = 10_000
+"""Number of first cells that are looked at."""
+MOST_MARKED = 0.5
+"""A column is reported if at least this share of its cells has a mark."""
+FEW_MARKS = 3
+"""Most different marks of a column. A column of more is one of codes or of words."""
+NUMBER = r"[0-9](?:[0-9.,'’ \u00a0\u202f]*[0-9])?"
+SIGN = r"[$€£¥₹₽₺₩%‰°]"
+CURRENCY = r"(?:AUD|BRL|CAD|CHF|CNY|CZK|DKK|EUR|GBP|HKD|HUF|INR|JPY|KRW|MXN|NOK|NZD|PLN|RUB|SEK|SGD|TRY|USD|ZAR)"
+UNIT = r"(?!(?i:[ap]m)\b)[A-Za-zµμΩ°/%²³]{1,8}"
+"""A unit stands behind a space, as directly behind the digits it may be part of a code (12a). `AM` and `PM` are left
+out: 9 AM is a time."""
+SPACE = r"[ \u00a0\u202f]?"
+MARKED = re.compile(
+    rf"^\(?[+-]?(?:(?P<before>{SIGN}|{CURRENCY}){SPACE}[+-]?(?P<first>{NUMBER})"
+    rf"|(?P<second>{NUMBER})(?:{SPACE}(?P<after>{SIGN}[A-Z]?|{CURRENCY})|[ \u00a0\u202f](?P<unit>{UNIT})))\)?$"
+)
+SHOWN = 3
+
+
+def words_of_no_amount(texts: pa.Array | pa.ChunkedArray) -> tuple[str, ...]:
+    """The texts that are words of NO_AMOUNTS, each once, as they are written and in the order in which they come."""
+
+    came = texts.unique()
+    return tuple(came.filter(pc.is_in(pc.utf8_lower(came), value_set=pa.array(NO_AMOUNTS, pa.string()))).to_pylist())
+
+
+def without(texts: pa.Array | pa.ChunkedArray, words: tuple[str, ...]) -> pa.Array | pa.ChunkedArray:
+    """The texts with null in place of the words."""
+
+    return pc.if_else(pc.is_in(texts, value_set=pa.array(words, pa.string())), pa.scalar(None, pa.string()), texts)
+
+
+def taken_as_missing(texts: pa.Array, words: tuple[str, ...]) -> str:
+    """How many cells hold each of the words: `81 cells 'unknown' taken as missing (1.1%)`; "" without words."""
+
+    there = texts.filter(pc.is_in(texts, value_set=pa.array(words, pa.string())))
+    counts = {entry["values"]: entry["counts"] for entry in there.value_counts().to_pylist()}
+    said = [
+        f"{counts[word]:,} {'cell' if counts[word] == 1 else 'cells'} {word!r} taken as missing "
+        f"({counts[word] / len(texts):.1%})"
+        for word in words
+    ]
+    return ", ".join(said)
+
+
+def counted(cells: pa.Array | pa.ChunkedArray) -> list[tuple[Any, int]]:
+    """Each value with the number of its rows, most frequent first. Null is not counted."""
+    pairs = [(entry["values"], entry["counts"]) for entry in cells.drop_null().value_counts().to_pylist()]
+    return sorted(pairs, key=lambda pair: (-pair[1], str(pair[0])))
+
+
+def repeated_rows(columns: Sequence[pa.Array | pa.ChunkedArray]) -> int:
+    """How many rows equal an earlier row in all of these columns."""
+
+    # By place: a name such as `.` would be a path to Arrow.
+    rows = pa.table(list(columns), names=[str(place) for place in range(len(columns))])
+    return int(rows.num_rows - rows.group_by(rows.column_names).aggregate([]).num_rows)
+
+
+def words_of_name(name: str) -> list[str]:
+    """The words of a name in lower case: `customer` and `id` of `customerId`."""
+    return [word.lower() for word in WORD.findall(name)]
+
+
+def is_identifier(name: str) -> bool:
+    """Whether a column only numbers the rows, by the last word of its name: `customerId`."""
+    words = words_of_name(name)
+    return bool(words) and words[-1] in IDENTIFIERS
+
+
+def why_protected(column: Observed) -> str:
+    """What the column says of a person, such as "its name says age"; "" if it seems to say nothing."""
+    # `name` names a person if it is the whole name of a column of text. `product name` does not.
+    words = words_of_name(column.name)
+    if len(words) == 1 and words[0] in NAME and column.kind == "string":
+        return "its name says that it names a person"
+    if found := next((word for word in words if word in PROTECTED), ""):
+        return f"its name says {found}"
+    if found := next((word for word in words if word in PERSONAL), ""):
+        return f"its name says {found}, of a person"
+    if any(pair in PAIRS or (pair[0] in PEOPLE and pair[1] in NAME) for pair in pairwise(words)):
+        return "its name says something of a person"
+    return _by_cells(column.cells) if column.kind == "string" else ""
+
+
+def _by_cells(cells: pa.Array) -> str:
+
+    known = cells.drop_null()
+    for what, pattern in (("an e-mail address", EMAIL), ("a phone number", PHONE)):
+        if float(pc.mean(pc.match_substring_regex(known, pattern)).as_py()) > MOST and not _is_date(known):
+            return f"its cells look like {what}"
+    # A column with more values than the longest list of words is no column of such words: its texts are not compared.
+    distinct = known.unique()
+    if len(distinct) > max(map(len, WORDS.values())):
+        return ""
+    values = {str(value).strip().lower() for value in distinct.to_pylist()}
+    for what, words in WORDS.items():
+        if len(values & words) >= 2:
+            return f"its cells say {what}"
+    return ""
+
+
+def _is_date(known: pa.Array) -> bool:
+
+    return bool(pc.all(pc.match_substring_regex(known, r"^[0-9]{1,4}[-/.][0-9]{1,2}[-/.][0-9]{1,4}")).as_py())
+
+
+def looks_marked(known: pa.Array) -> str:
+    """A remark on a column of text whose numbers have a mark beside them; "" for other texts."""
+    cells: list[str] = known.drop_null()[:LOOKED_AT].to_pylist()
+    found = {cell: match for cell in dict.fromkeys(cells) if (match := MARKED.match(cell.strip()))}
+    # Each match has exactly one mark: before the number, behind it, or as a unit.
+    marks = {match["before"] or match["after"] or match["unit"] for match in found.values()}
+    if not 0 < len(marks) <= FEW_MARKS or sum(cell in found for cell in cells) < MOST_MARKED * len(cells):
+        return ""
+    shown = ", ".join(map(repr, list(found)[:SHOWN])) + ("…" if len(found) > SHOWN else "")
+    first = next(iter(found.values()))
+    return (
+        f"text, as its numbers have a mark beside them: {shown}; for numbers write them without it "
+        f"({first['first'] or first['second']}) and in one form in the whole file, as in all later files"
+    )
