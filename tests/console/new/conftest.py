@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from console.new.columns import Observed, observe
 from console.new.proposal import Proposal, propose
 from console.new.read import read_source
 from console.new.roles import Choices
@@ -20,6 +21,7 @@ SAMPLE = Path(__file__).resolve().parents[3] / "workloads" / "electricity" / "sa
 TODAY = date(2024, 7, 1)
 DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 Row = dict[str, Any]
+Writer = Callable[..., Path]
 
 
 @pytest.fixture(scope="session")
@@ -64,3 +66,10 @@ def proposed(path: Path, *, columns: Sequence[str] = (), **words: Any) -> Propos
 def written(path: Path, table: pa.Table) -> Path:
     pq.write_table(table, path)
     return path
+
+
+def observed(cells: Any, *, name: str = "x", typed_text: bool = False) -> Observed:
+    """A column of these cells, as a file would have it."""
+    found = observe(name, pa.chunked_array([pa.array(cells)]), typed_text=typed_text)
+    assert isinstance(found, Observed)
+    return found

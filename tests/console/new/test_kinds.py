@@ -5,25 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-import pyarrow as pa
 import pytest
 import yaml
 
-from console.new.columns import Observed, observe
 from console.new.kinds import LABEL_KINDS, likely_kind
 from console.new.writing import write
 from millrace.errors import ConfigurationError
 from millrace.tasks.catalogue import TASKS
 from millrace.workload.load import load_workload
-from tests.console.new.conftest import Row, proposed
+from tests.console.new.conftest import Row, observed, proposed
 
 Writer = Callable[..., Path]
-
-
-def column(cells: list[object]) -> Observed:
-    found = observe("label", pa.chunked_array([pa.array(cells)]), typed_text=False)
-    assert isinstance(found, Observed)
-    return found
 
 
 def test_every_kind_is_a_task() -> None:
@@ -56,7 +48,7 @@ def test_a_task_that_is_no_kind_of_label_is_declared_by_hand(
     ],
 )
 def test_a_label_is_taken_for_the_kind_that_its_values_suit(cells: list[object], kind: str | None) -> None:
-    found = likely_kind(column(cells))
+    found = likely_kind(observed(cells))
     assert (found.name if found else None) == kind
 
 

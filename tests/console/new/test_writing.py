@@ -45,20 +45,6 @@ def test_the_workload_is_one_that_synthesis_takes(market: list[Row], as_csv: Wri
     assert asked[0].num_rows == 5
 
 
-def test_every_line_that_holds_a_choice_has_a_remark(market: list[Row], as_csv: Writer) -> None:
-    lines = proposed(as_csv(market)).workload_yaml.splitlines()
-    for word in (
-        "positive",
-        "key",
-        "event_time",
-        "first_rows",
-        "test_days",
-        "baseline",
-        "window_days",
-    ):
-        assert "#" in next(line for line in lines if line.strip().startswith(f"{word}:")), word
-
-
 def test_what_a_model_card_needs_of_people_is_listed_and_not_made_up(market: list[Row], as_csv: Writer) -> None:
     text = proposed(as_csv(market)).workload_yaml
     _, listed = text.split("# card:")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -14,18 +15,11 @@ import yaml
 from console.new.columns import Observed, observe
 from console.new.contract import column_of
 from console.new.numbers import all_far_values, far_values, few_below_zero
-from console.new.remarks import _of_column, empty_cells, findings, spellings
+from console.new.remarks import _of_column, empty_cells, findings, spellings, standing_still
 from millrace.contract.rules.range import Range
-from tests.console.new.conftest import Row, proposed
+from tests.console.new.conftest import Row, Writer, observed, proposed
 
-Writer = Callable[..., Path]
 NOISE = np.random.default_rng(0)
-
-
-def column(cells: Any) -> Observed:
-    found = observe("x", pa.chunked_array([pa.array(cells)]), typed_text=False)
-    assert isinstance(found, Observed)
-    return found
 
 
 def test_empty_cells_are_counted_and_named() -> None:
@@ -47,24 +41,8 @@ def test_empty_cells_are_counted_and_named() -> None:
     assert "1 cell '' taken as missing" in words.changed
 
 
-def test_empty_cells_of_a_csv_are_told(market: list[Row], as_csv: Writer) -> None:
-    found = proposed(as_csv(market))
-    assert "empty cells, which are missing: price 39 (2.0%)" in found.notes
-
-
-def test_empty_texts_and_words_are_told_too(market: list[Row], as_csv: Writer) -> None:
-    words = ("please call me back", "it does not work at all", "when does it come back")
-    rows = [
-        row
-        | {"message": "" if at % 30 == 0 else f"{words[at % 3]} {at}", "city": "" if at % 40 == 0 else "abc"[at % 3]}
-        for at, row in enumerate(market)
-    ]
-    [said] = [line for line in proposed(as_csv(rows)).notes if line.startswith("empty cells")]
-    assert "message 64 (3.3%), city 48 (2.5%), price 39 (2.0%)" in said
-
-
 def test_a_few_numbers_far_from_all_others_set_no_range() -> None:
-    seen = column([*NOISE.normal(15, 5, 2000), 9999.0, -999.0])
+    seen = observed([*NOISE.normal(15, 5, 2000), 9999.0, -999.0])
     assert far_values(seen) == [-999.0, 9999.0]
     found = column_of(seen).find(Range)
     assert found is not None
@@ -83,7 +61,7 @@ def test_a_few_numbers_far_from_all_others_set_no_range() -> None:
     ids=["normal", "money", "waiting", "many of one value", "few values"],
 )
 def test_a_tail_is_no_mistake(cells: Any) -> None:
-    assert far_values(column(cells)) == []
+    assert far_values(observed(cells)) == []
 
 
 @pytest.mark.parametrize(
@@ -110,7 +88,7 @@ def test_a_tail_is_no_mistake(cells: Any) -> None:
     ],
 )
 def test_a_mark_that_comes_often_is_told_and_stays_in_the_range(cells: list[float], far: list[float]) -> None:
-    seen = column(cells)
+    seen = observed(cells)
     assert far_values(seen) == [], "too many to quarantine their rows unasked"
     assert list(dict.fromkeys(all_far_values(seen))) == far
     said = [line for line in _of_column(seen) if "stay in the range" in line]
@@ -135,13 +113,13 @@ AGES = NOISE.integers(18, 90, 2000).astype(float)
 )
 def test_few_numbers_below_0_are_told(others: Any, below: list[float]) -> None:
     cells = [*others, *below]
-    [said] = [line for line in _of_column(column(cells)) if "below 0" in line]
+    [said] = [line for line in _of_column(observed(cells)) if "below 0" in line]
     assert said.startswith(
         f"x: {len(below):,} cell{' is' if len(below) == 1 else 's are'} below 0, all others are not: "
     )
     assert ", ".join(f"{value:g}" for value in dict.fromkeys(below)) in said
-    assert few_below_zero(column(cells)) == below
-    found = column_of(column(cells)).find(Range)
+    assert few_below_zero(observed(cells)) == below
+    found = column_of(observed(cells)).find(Range)
     assert found is not None
     assert found.minimum is not None
     assert float(found.minimum) < 0  # type: ignore[arg-type]
@@ -160,7 +138,7 @@ def test_few_numbers_below_0_are_told(others: Any, below: list[float]) -> None:
     ids=["degrees", "both", "whole degrees", "many", "far from all others", "none"],
 )
 def test_a_tail_below_0_and_what_is_told_otherwise_are_no_few(cells: Any) -> None:
-    assert few_below_zero(column(cells)) == []
+    assert few_below_zero(observed(cells)) == []
 
 
 def told(market: list[Row], as_csv: Writer, change: Callable[[int, Row], Row | None], **words: Any) -> str:
@@ -172,8 +150,8 @@ def test_zeros_of_a_skewed_column_are_no_marks() -> None:
     """Distances of which some are 0.0 and others 0.1: nothing lies between them and the others."""
     kilometres = np.round(NOISE.exponential(18, 8000), 1)
     assert (kilometres == 0).sum() > 10
-    assert all_far_values(column(kilometres)) == []
-    assert set(all_far_values(column([*kilometres, *[-999.0] * 40]))) == {-999.0}
+    assert all_far_values(observed(kilometres)) == []
+    assert set(all_far_values(observed([*kilometres, *[-999.0] * 40]))) == {-999.0}
 
 
 def test_zeros_that_lie_apart_are_told(market: list[Row], as_csv: Writer) -> None:
@@ -268,3 +246,96 @@ def test_an_image_with_two_labels_is_told():
     assert "image: the same image with different labels, 1×: a/1 ('a') and b/1 ('b'): no model is right on both" in said
     assert "image: 1 image repeats another one of the same label: the same image may train and test" in said
     assert not [line for line in findings([], label, rows.slice(1, 2), None, ["id"]) if line.startswith("image")]
+
+
+FIRST = datetime.fromisoformat("2023-01-01")
+
+
+HOURS = 24 * 365
+
+
+DRAWS = np.random.default_rng(0)
+
+
+TEMPERATURE = (10 + 8 * np.sin(np.arange(HOURS) / 24 * 2 * np.pi) + DRAWS.normal(0, 2, HOURS)).round(1)
+
+
+STUCK = np.where((np.arange(HOURS) >= 2000) & (np.arange(HOURS) < 2168), 3.2, TEMPERATURE)
+
+
+def said(values: Any, **columns: Any) -> list[str]:
+    hours = pa.array([FIRST + timedelta(hours=at) for at in range(len(values))], pa.timestamp("us"))
+    rows = pa.table({"at": hours, "value": pa.array(values, from_pandas=True), **columns})
+    series = len(set(columns.get("site", [""])))
+    return list(standing_still(rows, ["value"], key=[*columns, "at"], event_time="at", series=series))
+
+
+def test_a_week_of_one_number_is_named_with_its_time() -> None:
+    [line] = said(STUCK)
+    assert line == (
+        "value: 3.2 in 168 rows in a row, from 2023-03-25 08:00 to 2023-04-01 07:00: did the sensor stand still?"
+    )
+
+
+def test_also_where_the_week_is_much_of_a_short_series() -> None:
+    [line] = said(STUCK[1900:2400])
+    assert "168 rows in a row" in line
+
+
+def test_the_longest_of_several_times_is_named() -> None:
+    [line] = said(np.where((np.arange(HOURS) >= 5000) & (np.arange(HOURS) < 5040), -9.0, STUCK))
+    assert "3.2 in 168 rows" in line
+    assert "2023-04-01 07:00, and 1 more such time:" in line
+
+
+def test_a_missing_number_ends_no_such_time() -> None:
+    [line] = said(np.where(np.arange(HOURS) == 2100, np.nan, STUCK))
+    assert "3.2 in 167 rows in a row, from 2023-03-25 08:00 to 2023-04-01 07:00" in line
+
+
+def test_of_several_sites_the_one_is_named() -> None:
+    """Rows of all sites at each hour; a run does not go on from one site to the next."""
+    other = DRAWS.normal(0, 9, 2400).round(1)
+    values = np.column_stack([other, STUCK[:2400]]).ravel()
+    sites = ["north", "south"] * 2400
+    hours = pa.array([FIRST + timedelta(hours=at // 2) for at in range(4800)], pa.timestamp("us"))
+    rows = pa.table({"site": sites, "at": hours, "value": values})
+    [line] = standing_still(rows, ["value"], key=["site", "at"], event_time="at", series=2)
+    assert "3.2 in 168 rows in a row of site south, from 2023-03-25 08:00" in line
+
+
+def rain() -> Any:
+    """Dry for four days of five: spells of some days."""
+    dry = np.repeat(DRAWS.random(HOURS // 8) < 0.8, 8)
+    return np.where(dry, 0.0, DRAWS.exponential(2, HOURS).round(1))
+
+
+USUAL: dict[str, Any] = {
+    "noise": TEMPERATURE,
+    "whole degrees": TEMPERATURE.round(),
+    "rain": rain(),
+    "sunshine": np.clip(np.sin(np.arange(HOURS) / 24 * 2 * np.pi) * DRAWS.uniform(0.5, 1, HOURS), 0, None).round(3),
+    "a tariff by the month": (np.arange(HOURS) // 720 * 1.7 + 0.1 * (np.arange(HOURS) // 300)).round(2),
+    "a switch": np.repeat(DRAWS.integers(0, 3, HOURS // 365), 365).astype(float),
+    "constant": np.full(HOURS, 4.0),
+    "heating": np.where(abs(np.arange(HOURS) - 4000) < 1500, 0.0, TEMPERATURE + 20),
+    "a dimmed lamp": np.where((abs(np.arange(HOURS) - 4000) < 90) | (DRAWS.random(HOURS) < 0.1), 5.0, TEMPERATURE),
+    "an afternoon": np.where(abs(np.arange(HOURS) - 4000) < 6, 3.2, TEMPERATURE),
+    "missing for a week": np.where(STUCK == 3.2, np.nan, STUCK),
+}
+
+
+@pytest.mark.parametrize("values", USUAL.values(), ids=USUAL)
+def test_what_rests_or_changes_by_steps_is_usual(values: Any) -> None:
+    assert said(values) == []
+
+
+def test_a_proposal_of_a_series_tells_it(as_csv: Callable[..., Path]) -> None:
+    rows = [
+        {"at": (FIRST + timedelta(hours=at)).isoformat(), "outside": float(STUCK[at]), "load": float(TEMPERATURE[at])}
+        for at in range(1200, 2400)
+    ]
+    found = proposed(as_csv(rows), label="load")
+    assert [note for note in found.notes if "stand still" in note] == [
+        "outside: 3.2 in 168 rows in a row, from 2023-03-25 08:00 to 2023-04-01 07:00: did the sensor stand still?"
+    ]
