@@ -1,4 +1,4 @@
-"""An operator takes a row out again that was dropped by mistake."""
+"""What was dropped by mistake: an operator takes a row out again, and labels that invert the rows train nothing."""
 
 from __future__ import annotations
 
@@ -6,18 +6,36 @@ import json
 from collections.abc import Callable
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 from pyiceberg.catalog.glue import GlueCatalog
 from typer.testing import CliRunner
 
 from console.cli.app import app
+from console.demo.months import HISTORY, SAMPLE, Month, months
+from console.environment import local_environment
 from console.local_cloud.local_cloud import SECRET_VARIABLE
-from tests.end_to_end.conftest import Lived
+from console.queries.versions import audit_of, state_of
+from millrace.errors import RunError
+from millrace.messages.audit import AuditEvent
+from millrace.messages.train import BudgetRefusal, Corrections
+from millrace.state.pointers import ReleasePointers
+from tests.end_to_end.conftest import Lived, control
+from tests.mails import mails
 
 HEADER = b"timestamp,day_of_week,period,nswprice,nswdemand,vicprice,vicdemand,transfer,class\n"
 ROW = HEADER + b"%b,1,0.5,0.1,0.2,0.1,0.2,0.3,1\n"
 MISTAKE = "1996-05-07T00:07:00"
 """Between two half hours, which no other row is."""
+
+
+@pytest.fixture
+def run(lived: Lived, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
+    """`run("runs")`: what the command prints with --json."""
+    monkeypatch.setenv("AWS_ENDPOINT_URL", lived.cloud.endpoint_url)
+    monkeypatch.setenv(SECRET_VARIABLE, lived.cloud.secret)
+    return lambda *words: json.loads(CliRunner().invoke(app, [*words, "--json"], catch_exceptions=False).stdout)
 
 
 @pytest.fixture
@@ -32,17 +50,67 @@ def rows(lived: Lived, catalog: GlueCatalog) -> Callable[[], list[dict[str, Any]
 
 
 def test_a_row_is_withdrawn_through_the_deployed_function(
-    lived: Lived, rows: Callable[[], list[dict[str, Any]]], monkeypatch: pytest.MonkeyPatch
+    lived: Lived, rows: Callable[[], list[dict[str, Any]]], run: Callable[..., Any]
 ) -> None:
-    monkeypatch.setenv("AWS_ENDPOINT_URL", lived.cloud.endpoint_url)
-    monkeypatch.setenv(SECRET_VARIABLE, lived.cloud.secret)
     lived.put("training", "mistake.csv", ROW % MISTAKE.encode())
     lived.rest()
     assert len(rows()) == 1
-    words = ["withdraw", "--key", f"timestamp={MISTAKE}", "--reason", "the year is wrong", "--json"]
-    result = CliRunner().invoke(app, words, catch_exceptions=False)
-    assert json.loads(result.stdout) == {"rows": 1, "labels": 0, "relabelled": 0}
+    withdrawn = run("withdraw", "--key", f"timestamp={MISTAKE}", "--reason", "the year is wrong")
+    assert withdrawn == {"rows": 1, "labels": 0, "relabelled": 0}
     assert rows() == []
     items = lived.cloud.client("dynamodb").scan(TableName=lived.names.platform.audit_table)["Items"]
     (record,) = [item for item in items if item["event"]["S"] == "rows.withdrawn"]
     assert json.loads(record["details"]["S"])["reason"] == "the year is wrong"
+
+
+def test_labels_that_invert_the_training_rows_train_nothing_until_a_person_accepts_them(
+    lived: Lived, run: Callable[..., Any]
+) -> None:
+    known = pa.concat_tables([month.rows for month in months(SAMPLE, *HISTORY)])
+    inverted = known.set_column(known.schema.get_field_index("class"), "class", pc.subtract(1, known["class"]))
+    place = local_environment(lived.cloud)
+    pointers, before = ReleasePointers(state_of(place, lived.names)), new_labels(lived)
+    live = pointers.champion()
+    lived.put("labels", "flip.csv", Month(name="all", rows=inverted).labels())
+    lived.rest()
+    assert new_labels(lived) == before
+
+    with pytest.raises(RunError):
+        run("train", "--wait")
+    corrections, refusal = judged(run)
+    assert (corrections.rows, corrections.is_held, refusal) == (known.num_rows, True, BudgetRefusal.CORRECTIONS)
+    (record,) = [one for one in audit_of(place, lived.names) if one.event is AuditEvent.LABELS_CORRECTED]
+    assert record.details == corrections
+    assert len([mail for mail in mails(lived.cloud) if mail.startswith("HELD")]) == 1
+    assert pointers.champion() == live
+
+    # The accepted run trains; of labels of which two thirds are inverted the gates take no model.
+    with pytest.raises(RunError):
+        run("train", "--accept-corrections", "--wait")
+    corrections, refusal = judged(run)
+    assert (corrections.rows, corrections.is_held, refusal) == (known.num_rows, False, None)
+    newest, *_ = run("runs", "--machine", "train")
+    assert not run("show", newest["arn"])["output"]["gating"]["answer"]["passed"]
+    assert pointers.champion() == live
+    assert control(lived.cloud, "denials") == lived.denials
+
+
+def new_labels(lived: Lived) -> int:
+    """How many new labels a retraining of the schedule would count."""
+    states, detail = lived.cloud.client("stepfunctions"), {"workload": lived.names.workload, "schedule": "retrain"}
+    arn = states.start_execution(
+        stateMachineArn=lived.names.machine_arn("retrain"), input=json.dumps({"detail": detail})
+    )["executionArn"]
+    lived.rest()
+    answer = json.loads(states.describe_execution(executionArn=arn)["output"])["guard"]["answer"]
+    assert not answer["accepted"]
+    return int(answer["evidence"]["new_labels"])
+
+
+def judged(run: Callable[..., Any]) -> tuple[Corrections, BudgetRefusal | None]:
+    """What the newest training found corrected, and why it did not start."""
+    newest, *_ = run("runs", "--machine", "train")
+    output = run("show", newest["arn"])["output"]
+    reason = output["budget"]["answer"]["reason"]
+    found = Corrections.model_validate(output["snapshot"]["answer"]["corrections"])
+    return found, BudgetRefusal(reason) if reason else None
