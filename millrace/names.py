@@ -53,8 +53,8 @@ OWN_TAGS = (STAGE_TAG, WORKLOAD_TAG, COMPONENT_TAG, DEPLOYMENT_TAG, OWNER_TAG)
 """Every resource of a stage has the first three tags. A resource of one workload has the other two as well."""
 SHARED = "all-workloads"
 """The value of WORKLOAD_TAG on a resource that all workloads share. No workload can have this name: it has a dash."""
-TRAINING_ROLE, EVALUATION_ROLE, DRIFT_ROLE = "training-job", "evaluation-job", "drift-job"
-PREFLIGHT_ROLE = "preflight-job"
+JOB_ROLE = "job"
+"""The role of all training and processing jobs."""
 ByHand = Literal["tune", "experiment"]
 """The kinds of jobs that a person starts without a machine."""
 BY_HAND: tuple[ByHand, ...] = get_args(ByHand)

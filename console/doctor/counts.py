@@ -11,9 +11,8 @@ from console.doctor.quotas import find_quotas
 from console.environment import Environment
 from millrace.operations.notices import NOTICES
 
-ROLES_OF_STAGE, ROLES_OF_WORKLOAD = 4, 46
-"""How many roles the templates make: one for each function, machine, job and schedule, and for each rule that starts a
-machine. A few are added as a reserve."""
+ROLES_OF_STAGE, ROLES_OF_WORKLOAD = 4, 19
+"""How many roles the templates make, with a few of the stage in reserve."""
 RULES_OF_STAGE, RULES_OF_WORKLOAD = sum(notice.is_ours for notice in NOTICES.values()), 7
 """How many rules the templates make on the stage's own bus, which has the most of them. The rules of the stage itself
 are those of the notices."""

@@ -12,7 +12,7 @@ from constructs import Construct
 from infra.bundles import bundle, layer
 from infra.constructs.acknowledgement import acknowledge
 from infra.constructs.log_group import log_group
-from infra.constructs.role import Role
+from infra.constructs.role import role_of
 from infra.context import REPOSITORY, Owner
 from infra.iam import key, log_groups, queues
 from infra.iam.resource import Statement
@@ -40,6 +40,7 @@ LEAST_DISK_MB = 512
 class Function(Construct):
     """The function `functions/<name>`, deployed as `<prefix>-<name>` of its owner. Its packages are in a layer.
 
+    - `role`: the owner of the role that it shares (see `Role`). Without it the function has a role of its own.
     - `keeps_events`: an event that fails three times goes to the dead letters of the stage's events. Functions that are
       called asynchronously need this, and only they.
     - `has_snapshots`: its published versions start from snapshots.
@@ -55,6 +56,7 @@ class Function(Construct):
         description: str,
         settings: PlatformEnvironment,
         statements: Sequence[Statement],
+        role: str | None = None,
         keeps_events: bool = False,
         timeout_s: int = 30,
         memory_mb: int = 512,
@@ -70,9 +72,9 @@ class Function(Construct):
         log = log_group(self, "Log", name=log_name, owner=context)
         # The statements decide whether the key is also needed to write (`key.use`).
         own = [*([queues.send(context.dead_events_arn)] if keeps_events else []), *statements]
-        self.role = Role(
+        self.role = role_of(
             self,
-            name,
+            role or name,
             context=context,
             service="lambda.amazonaws.com",
             statements=[

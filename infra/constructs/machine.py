@@ -10,7 +10,7 @@ from constructs import Construct
 
 from infra.constructs.acknowledgement import acknowledge
 from infra.constructs.log_group import log_group
-from infra.constructs.role import Role
+from infra.constructs.role import machines_role, role_of
 from infra.context import Context
 from infra.iam import functions, log_groups
 from infra.iam.resource import Statement
@@ -39,9 +39,9 @@ class Machine(Construct):
         self.arn = context.names.machine_arn(name)
         log_name = f"/aws/vendedlogs/states/{self.name}"
         log = log_group(self, "Log", name=log_name, owner=context)
-        self.role = Role(
+        self.role = role_of(
             self,
-            f"{name}-machine",
+            machines_role(context.component),
             context=context,
             service="states.amazonaws.com",
             statements=[

@@ -1,29 +1,80 @@
-"""A named role with inline statements."""
+"""A named role with inline statements, which several functions, machines, rules and schedules of a stack may share."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
+import aws_cdk as cdk
 from aws_cdk import aws_iam as iam
 from constructs import Construct
 
 from infra.constructs.acknowledgement import acknowledge
 from infra.context import Owner
+from infra.iam.merging import merged
 from infra.iam.resource import Statement, policy, trusted
 
 
-class Role(Construct):
-    """The role of one function, machine, job, rule or schedule, taken by one AWS service."""
+def machines_role(room: str) -> str:
+    """The owner of the role that the machines, rules and schedules of a room share."""
+    return f"{room}-machines"
 
-    def __init__(
-        self, scope: Construct, owner: str, *, context: Owner, service: str, statements: Sequence[Statement]
-    ) -> None:
+
+class Role(Construct):
+    """The role `<prefix>-<owner>` of everything in a stack that asks for it by this name. An account has 1,000 roles.
+
+    - The machines, rules and schedules of a room share `<room>-machines`: they do what their templates say, and nothing
+      that comes in changes it. `intake` and `teardown`, which start and stop machines, have it as well.
+    - The light functions of a room share `<room>`: they handle pointers, reports and metrics.
+    - Functions keep roles of their own that answer calls (`prediction`), write what they said (`decisions`), parse
+      bytes from outside (`ingestion`), delete files of tables (`upkeep`), hand out rows (`snapshot`, `delivery`) or
+      sign (`registration`). The two that change rows of tables share `tables`.
+    - All jobs of a workload share `job`, since a container has no network and no credentials. Endpoints have `model`.
+
+    A role's policy is complete when `write_roles` was called for the stack."""
+
+    def __init__(self, scope: Construct, owner: str, *, context: Owner) -> None:
         super().__init__(scope, f"{owner}-role")
         self.name = context.names.role(owner)
         self.arn = context.names.role_arn(owner)
-        self.resource = role_resource(
-            self, "Resource", context=context, service=service, statements=statements, name=self.name
+        self._account = context.platform.account
+        self._services: dict[str, None] = {}
+        self._statements: list[Statement] = []
+        self.resource = iam.CfnRole(
+            self,
+            "Resource",
+            role_name=self.name,
+            permissions_boundary=context.settings.options.permissions_boundary,
+            assume_role_policy_document={},
         )
+
+    def write(self) -> None:
+        """Write everybody's statements into the policy, each permission once, and acknowledge its wildcards."""
+        services = sorted(self._services)
+        statements = merged(self._statements)
+        self.resource.assume_role_policy_document = trusted(services, self._account)
+        self.resource.policies = [_statements(statements)]
+        acknowledge(self.resource, wildcards(statements, services))
+
+    def add(self, service: str, statements: Sequence[Statement]) -> None:
+        """Let the service take the role, and allow what the statements say."""
+        self._services[service] = None
+        self._statements += statements
+
+
+def role_of(scope: Construct, owner: str, *, context: Owner, service: str, statements: Sequence[Statement]) -> Role:
+    """The role of this owner in the stack, with these statements beside those of everybody else who has it."""
+    stack = cdk.Stack.of(scope)
+    existing = stack.node.try_find_child(f"{owner}-role")
+    role = existing if isinstance(existing, Role) else Role(stack, owner, context=context)
+    role.add(service, statements)
+    return role
+
+
+def write_roles(stack: cdk.Stack) -> None:
+    """Write the policies of the stack's roles, once everything that shares them is there."""
+    for role in stack.node.children:
+        if isinstance(role, Role):
+            role.write()
 
 
 def role_resource(
@@ -33,34 +84,33 @@ def role_resource(
     context: Owner,
     service: str,
     statements: Sequence[Statement],
-    name: str | None = None,
 ) -> iam.CfnRole:
-    """The resource of a role. Without a `name` CloudFormation chooses one."""
+    """The resource of a role of one owner. CloudFormation chooses its name."""
     resource = iam.CfnRole(
         scope,
         logical_id,
-        role_name=name,
         permissions_boundary=context.settings.options.permissions_boundary,
-        assume_role_policy_document=trusted(service, context.platform.account),
-        policies=[
-            iam.CfnRole.PolicyProperty(
-                policy_name="statements", policy_document=policy([one.document() for one in statements])
-            )
-        ],
+        assume_role_policy_document=trusted([service], context.platform.account),
+        policies=[_statements(statements)],
     )
-    acknowledge(resource, wildcards(statements, service))
+    acknowledge(resource, wildcards(statements, [service]))
     return resource
 
 
-def wildcards(statements: Sequence[Statement], service: str = "") -> dict[str, str]:
+def _statements(statements: Sequence[Statement]) -> iam.CfnRole.PolicyProperty:
+    document = policy([one.document() for one in statements])
+    return iam.CfnRole.PolicyProperty(policy_name="statements", policy_document=document)
+
+
+def wildcards(statements: Sequence[Statement], services: Sequence[str] = ()) -> dict[str, str]:
     """The findings on resources with a wildcard, each with the reasons of all statements that name the resource.
 
-    `service` is the principal that takes the role: for Lambda, the packs have one more finding on `*`."""
+    `services` are the principals that take the role: for Lambda, the packs have one more finding on `*`."""
     reasons: dict[str, dict[str, None]] = {}
     for statement in statements:
         for resource, reason in statement.reasons.items():
             reasons.setdefault(resource, {})[reason] = None
     found = {f"AwsSolutions-IAM5[Resource::{resource}]": "; ".join(whys) for resource, whys in reasons.items()}
-    if service == "lambda.amazonaws.com" and "*" in reasons:
+    if "lambda.amazonaws.com" in services and "*" in reasons:
         found["Serverless-LambdaStarPermissions"] = "On every resource: " + "; ".join(reasons["*"])
     return found

@@ -10,7 +10,7 @@ from aws_cdk import aws_lambda as lambda_
 from constructs import Construct
 
 from infra.constructs.queue import Queue
-from infra.constructs.role import Role
+from infra.constructs.role import machines_role, role_of
 from infra.context import Context
 from infra.iam.resource import resource
 from millrace.messages import delivery
@@ -81,9 +81,9 @@ class Rule(Construct):
 
     def to_machine(self, machine_arn: str) -> None:
         """Start the machine with the envelope as its input."""
-        role = Role(
+        role = role_of(
             self,
-            f"{self._name}-rule",
+            machines_role(self._context.component),
             context=self._context,
             service="events.amazonaws.com",
             statements=[resource("states", machine_arn).may("StartExecution")],

@@ -9,7 +9,7 @@ from aws_cdk import aws_scheduler as scheduler
 from constructs import Construct
 
 from infra.constructs.function import Function
-from infra.constructs.role import Role
+from infra.constructs.role import machines_role, role_of
 from infra.context import Context
 from infra.iam import functions, key, queues
 from infra.iam.resource import Statement
@@ -32,9 +32,9 @@ class Schedule(Construct):
     ) -> None:
         super().__init__(scope, f"{name}-schedule")
         own = [target, queues.send(context.dead_events_arn)]
-        role = Role(
+        role = role_of(
             self,
-            f"{name}-schedule",
+            machines_role(context.component),
             context=context,
             service="scheduler.amazonaws.com",
             statements=[*own, key.use(context.key_arn, [target])],

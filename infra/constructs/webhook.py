@@ -65,7 +65,7 @@ class Webhook(Construct):
             "Role",
             role_name=f"{names.prefix}-webhook",
             permissions_boundary=settings.options.permissions_boundary,
-            assume_role_policy_document=trusted("events.amazonaws.com", names.account),
+            assume_role_policy_document=trusted(["events.amazonaws.com"], names.account),
             policies=[
                 iam.CfnRole.PolicyProperty(policy_name="statements", policy_document=policy([allowed.document()]))
             ],

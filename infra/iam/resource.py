@@ -79,14 +79,14 @@ def every(service: str, *, because: str, where: Mapping[str, Mapping[str, Any]] 
     return resource(service, "*", because=because, where=where)
 
 
-def trusted(service: str, account: str) -> dict[str, Any]:
-    """The trust policy of a role that one AWS service may take, for resources of this account."""
+def trusted(services: Sequence[str], account: str) -> dict[str, Any]:
+    """The trust policy of a role that these AWS services may take, for resources of this account."""
     return {
         "Version": "2012-10-17",
         "Statement": [
             {
                 "Effect": "Allow",
-                "Principal": {"Service": service},
+                "Principal": {"Service": services[0] if len(services) == 1 else list(services)},
                 "Action": "sts:AssumeRole",
                 "Condition": {"StringEquals": {"aws:SourceAccount": account}},
             }

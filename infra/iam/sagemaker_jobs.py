@@ -18,7 +18,7 @@ def run(names: WorkloadNames, kinds: Mapping[str, Sequence[str]]) -> list[Statem
 
     `kinds` has the kinds of jobs (`Training`, `Processing`, `Transform`), each with the owners of the roles that are
     passed to its jobs. Jobs of other workloads and stages have similar names, but not the deployment's tag."""
-    owners = [owner for handed in kinds.values() for owner in handed]
+    owners = dict.fromkeys(owner for handed in kinds.values() for owner in handed)
     requested = {"StringEquals": {f"aws:RequestTag/{DEPLOYMENT_TAG}": names.prefix}}
     return [
         *(jobs(names, kind, where=requested).may(f"Create{kind}Job", "AddTags") for kind in kinds),

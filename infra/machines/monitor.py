@@ -10,7 +10,7 @@ from infra.machines.paths import Result
 from infra.machines.states import Definition, State
 from millrace.messages.events import RetrainRequested
 from millrace.messages.monitor import MetricsPublished, WindowsPlanned
-from millrace.names import DRIFT_ROLE
+from millrace.names import JOB_ROLE
 
 JOB_MINUTES = 60
 WINDOWS = Result("plan_windows", WindowsPlanned)
@@ -79,7 +79,7 @@ def _drift(context: Context) -> dict[str, State]:
         "Drift",
         comment="Judge the windows' input and error against the champion's baseline",
         module="jobs.monitoring",
-        role_arn=context.names.role_arn(DRIFT_ROLE),
+        role_arn=context.names.role_arn(JOB_ROLE),
         instance=context.workload.rollout.instance[jobs.stage(context)],
         inputs=[
             jobs.given("config", WINDOWS.path("config_uri")),
@@ -98,5 +98,5 @@ def statements(context: Context) -> list[Statement]:
     """The rights of the machine itself, beside calling its functions."""
     return [
         *states.put_event_statements(context),
-        *sagemaker_jobs.run(context.names, {"Processing": [DRIFT_ROLE]}),
+        *sagemaker_jobs.run(context.names, {"Processing": [JOB_ROLE]}),
     ]

@@ -21,7 +21,7 @@ from infra.machines.calls import call
 from infra.machines.endpoints import RELEASE, instance
 from infra.machines.states import State
 from millrace.evaluation.agreement import SAMPLE_FILE
-from millrace.names import PREFLIGHT_ROLE
+from millrace.names import JOB_ROLE
 from millrace.workload.prices import price_of
 from millrace.workload.release_cost import PREFLIGHT_MINUTES
 
@@ -58,7 +58,7 @@ def preflight(context: Context, *, next_state: str) -> dict[str, State]:
             comment="Start the version as an endpoint would, and compare its answers with those of the evaluation",
             module="jobs.preflight",
             image=RELEASE.path("image"),
-            role_arn=context.names.role_arn(PREFLIGHT_ROLE),
+            role_arn=context.names.role_arn(JOB_ROLE),
             instance=instance(context),
             inputs=[
                 jobs.given("model", RELEASE.path("model_data_url")),
@@ -96,5 +96,5 @@ def statements(context: Context) -> list[Statement]:
     """The rights that the preflight needs."""
     return [
         ARTEFACTS.find(context.names, "runs"),
-        *sagemaker_jobs.run(context.names, {"Processing": [PREFLIGHT_ROLE]}),
+        *sagemaker_jobs.run(context.names, {"Processing": [JOB_ROLE]}),
     ]

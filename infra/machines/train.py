@@ -19,7 +19,7 @@ from millrace.messages.train import (
     TrainInput,
     VersionRegistered,
 )
-from millrace.names import EVALUATION_ROLE, TRAINING_ROLE
+from millrace.names import JOB_ROLE
 from millrace.workload.training_cost import EVALUATION_MINUTES, EXTERNAL_MINUTES, longest_hours
 
 SNAPSHOT = Result("snapshot", DatasetPinned)
@@ -100,7 +100,7 @@ def _training(context: Context) -> dict[str, State]:
             context,
             "Training",
             comment="Train on the pinned rows; after a spot interruption it resumes from the last checkpoint",
-            role_arn=context.names.role_arn(TRAINING_ROLE),
+            role_arn=context.names.role_arn(JOB_ROLE),
             result="training",
             next_state="Champion?",
         ),
@@ -137,7 +137,7 @@ def _external_model(context: Context) -> dict[str, State]:
         "External model",
         comment="Check the external model and make of it the archive that a training would have left",
         module="jobs.external_model",
-        role_arn=context.names.role_arn(EVALUATION_ROLE),
+        role_arn=context.names.role_arn(JOB_ROLE),
         instance=context.workload.rollout.instance[jobs.stage(context)],
         inputs=[
             jobs.given("external_model", path(TrainInput, "external_model", "uri")),
@@ -162,7 +162,7 @@ def _evaluation(context: Context, comment: str, *, beside: bool) -> dict[str, St
         "Evaluation beside the champion" if beside else "Evaluation",
         comment=comment,
         module="jobs.evaluation",
-        role_arn=context.names.role_arn(EVALUATION_ROLE),
+        role_arn=context.names.role_arn(JOB_ROLE),
         instance=context.workload.rollout.instance[jobs.stage(context)],
         inputs=[
             jobs.given("model", path(TrainedState, "training", "model_data_url")),
@@ -232,7 +232,7 @@ def _reason(reason: str, comment: str) -> State:
 
 def statements(context: Context) -> list[Statement]:
     """The rights of the machine itself, beside calling its functions."""
-    handed = {"Training": [TRAINING_ROLE], "Processing": [EVALUATION_ROLE]}
+    handed = {"Training": [JOB_ROLE], "Processing": [JOB_ROLE]}
     return [
         *states.put_event_statements(context),
         *sagemaker_jobs.run(context.names, handed),

@@ -12,6 +12,7 @@ from constructs import Construct
 
 from infra.constructs.acknowledgement import acknowledge
 from infra.constructs.function import Function
+from infra.constructs.role import write_roles
 from infra.constructs.tags import tag
 from infra.context import platform_context
 from infra.iam import state_table
@@ -91,4 +92,5 @@ class AuditStack(cdk.Stack):
         )
         acknowledge(mapping, {"Serverless-LambdaEventSourceMappingDestination": NO_DESTINATION})
         mapping.add_resource_dependency(function.resource)
+        write_roles(self)
         tag(self, settings.tags_of("audit"))

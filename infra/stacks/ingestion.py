@@ -8,6 +8,7 @@ from infra.constructs.external_table import EARLIEST, ExternalTable, Partition
 from infra.constructs.function import Function
 from infra.constructs.machine import Machine
 from infra.constructs.queue import Queue, feed
+from infra.constructs.role import machines_role
 from infra.constructs.rule import Rule
 from infra.constructs.schedule import Schedule
 from infra.iam import iceberg, queues, state_table, step_functions
@@ -86,6 +87,7 @@ class IngestionStack(WorkloadStack):
             "intake",
             context=context,
             description="Dropped objects start the machine of their feed, small ones together, each once",
+            role=machines_role(self.room),
             settings=IntakeSettings(
                 **context.environment(),
                 queue_url=queue.url,
@@ -151,6 +153,7 @@ class IngestionStack(WorkloadStack):
             "validation",
             context=self.context,
             description="Typed rows are judged; the good ones are committed to their table or cut into shards",
+            role="tables",
             settings=ValidationSettings(**self.context.environment()),
             statements=[
                 LAKE.read(names, "staging", "iceberg"),
@@ -171,6 +174,7 @@ class IngestionStack(WorkloadStack):
             "withdrawal",
             context=self.context,
             description="Rows that a person withdraws leave the tables, with a record of who and why",
+            role="tables",
             settings=Environment(**self.context.environment()),
             statements=[
                 LAKE.read(names, "iceberg"),

@@ -6,17 +6,15 @@ from infra.constructs.alarm import WorkloadAlarms
 from infra.constructs.budget import Budget
 from infra.constructs.dashboard import dashboard
 from infra.constructs.function import Function
-from infra.constructs.job_role import JobRole
 from infra.constructs.machine import Machine
 from infra.constructs.schedule import Schedule
 from infra.iam import alarms, bus, iceberg, state_table
-from infra.iam.buckets import ARTEFACTS, LAKE
+from infra.iam.buckets import LAKE
 from infra.iam.resource import resource
 from infra.machines import monitor
 from infra.stacks.workload import WorkloadStack
 from millrace.contract.load import load_contract
 from millrace.monitoring.alarms import starters
-from millrace.names import DRIFT_ROLE
 from millrace.settings.environment import Environment
 
 
@@ -31,7 +29,6 @@ class MonitoringStack(WorkloadStack):
         context = self.context
         self._windows()
         self._publish_metrics()
-        self._job_role()
         machine = Machine(
             self,
             "monitor",
@@ -65,6 +62,7 @@ class MonitoringStack(WorkloadStack):
             "lateness",
             context=context,
             description="Rows that are older than agreed, decisions whose labels do not come",
+            role=self.room,
             settings=Environment(**context.environment()),
             keeps_events=True,
             statements=[
@@ -86,6 +84,7 @@ class MonitoringStack(WorkloadStack):
             "plan_windows",
             context=context,
             description="The complete windows since the cursors, and what the drift job needs to judge them",
+            role=self.room,
             settings=Environment(**context.environment()),
             statements=[
                 state_table.own_items(names).may("GetItem"),
@@ -105,27 +104,12 @@ class MonitoringStack(WorkloadStack):
             "publish_metrics",
             context=context,
             description="What a monitor run found becomes metrics; the cursors move",
+            role=self.room,
             settings=Environment(**context.environment()),
             statements=[
                 state_table.own_items(names).may("PutItem", "Query"),
                 LAKE.read(names, "monitor"),
                 alarms.named(names, *starters()).may("DescribeAlarms"),
                 alarms.put_metrics(names.platform.metrics),
-            ],
-        )
-
-    def _job_role(self) -> None:
-        context, names = self.context, self.context.names
-        JobRole(
-            self,
-            DRIFT_ROLE,
-            context=context,
-            image="processing",
-            statements=[
-                LAKE.read(names, "decisions", "windows"),
-                LAKE.find(names, "decisions", "windows"),
-                ARTEFACTS.read(names, "runs"),
-                ARTEFACTS.find(names, "runs"),
-                LAKE.write(names, "monitor"),
             ],
         )

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from infra.constructs.function import Function
-from infra.constructs.job_role import JobRole
+from infra.constructs.job_role import job_role
 from infra.constructs.log_group import log_group
 from infra.constructs.machine import Machine
 from infra.constructs.rule import Rule, pattern_of
 from infra.iam import alarms, key, registry, sagemaker_endpoints, state_table
 from infra.iam.buckets import ARTEFACTS, LAKE
-from infra.iam.resource import resource
 from infra.machines import release
-from infra.machines.preflight import FOLDER
 from infra.stacks.workload import WorkloadStack
 from millrace.messages.events import ModelRegistered
-from millrace.names import MODEL_ROLE, PREFLIGHT_ROLE
+from millrace.names import MODEL_ROLE
 from millrace.settings.environment import Environment
 
 
@@ -29,7 +27,6 @@ class ReleaseStack(WorkloadStack):
         context, names = self.context, self.context.names
         self._endpoint_logs()
         self._model_role()
-        self._preflight_role()
         self._functions()
         Machine(
             self,
@@ -56,11 +53,12 @@ class ReleaseStack(WorkloadStack):
     def _model_role(self) -> None:
         """The role of endpoints and of batch transform, which takes the model's role for its input and output too."""
         names = self.context.names
-        JobRole(
+        job_role(
             self,
             MODEL_ROLE,
             context=self.context,
-            image="inference",
+            images=["inference"],
+            kinds=["Endpoints", "TransformJobs"],
             statements=[
                 ARTEFACTS.read(names, "runs"),
                 ARTEFACTS.find(names, "runs"),
@@ -70,26 +68,8 @@ class ReleaseStack(WorkloadStack):
             ],
         )
 
-    def _preflight_role(self) -> None:
-        """The role of the job that starts a version before its endpoint does."""
-        names = self.context.names
-        by_run = "The record of a preflight lies in the folder of the run that made the version"
-        JobRole(
-            self,
-            PREFLIGHT_ROLE,
-            context=self.context,
-            image="inference",
-            kinds=["ProcessingJobs"],
-            statements=[
-                ARTEFACTS.read(names, "runs"),
-                ARTEFACTS.find(names, "runs"),
-                resource("s3", ARTEFACTS.arn(names, f"runs/*/{FOLDER}/*"), because=by_run).may("PutObject"),
-            ],
-        )
-
     def _functions(self) -> None:
         context, names = self.context, self.context.names
-        # Each function has only the rights of its own step.
         environment, items = (
             Environment(**context.environment()),
             state_table.own_items(names).may("GetItem", "PutItem"),
@@ -99,6 +79,7 @@ class ReleaseStack(WorkloadStack):
             "start_release",
             context=context,
             description="The release's lease, its package and signature, and what stands already",
+            role=self.room,
             settings=environment,
             statements=[
                 state_table.own_items(names).may("Query", "GetItem", "PutItem", "DeleteItem"),
@@ -115,6 +96,7 @@ class ReleaseStack(WorkloadStack):
             "smoke_test",
             context=context,
             description="Real rows to the challenger, the answers as evaluated",
+            role=self.room,
             settings=environment,
             statements=[
                 ARTEFACTS.read(names, "runs"),
@@ -127,6 +109,7 @@ class ReleaseStack(WorkloadStack):
             "advance_release",
             context=context,
             description="Move the release pointers, approve the package",
+            role=self.room,
             settings=environment,
             statements=[
                 items,
@@ -141,6 +124,7 @@ class ReleaseStack(WorkloadStack):
             "tidy_release",
             context=context,
             description="Delete models and configurations before the previous version's",
+            role=self.room,
             settings=environment,
             statements=[
                 state_table.own_items(names).may("GetItem"),

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from infra.constructs.function import Function
 from infra.constructs.machine import Machine
+from infra.constructs.role import machines_role
 from infra.iam import (
     alarms,
     bus,
@@ -20,7 +21,7 @@ from infra.iam import (
 from infra.iam.resource import Statement, every, resource
 from infra.machines import teardown
 from infra.stacks.workload import WorkloadStack
-from millrace.names import MACHINES, SCHEDULED_FUNCTIONS, STARTING_QUEUES, TABLES
+from millrace.names import MACHINES, STARTING_QUEUES, TABLES
 from millrace.settings.environment import Environment
 
 LISTED = (
@@ -30,6 +31,8 @@ LISTED = (
     "sagemaker:ListTransformJobs", "scheduler:ListSchedules",
 )  # fmt: skip
 """Actions that look for resources that no template names. They take no resource."""
+SCHEDULING = ("ingestion", "training", "monitoring")
+"""The rooms with schedules."""
 JOBS = ("HyperParameterTuning", "Training", "Processing", "Transform")
 
 
@@ -45,6 +48,7 @@ class TeardownStack(WorkloadStack):
             "teardown",
             context=context,
             description="One step of a teardown: what it finds, it takes away",
+            role=machines_role(self.room),
             settings=Environment(**context.environment()),
             statements=[
                 every("", because="These lists take no resource; what they name is asked for by its own ARN").may(
@@ -72,8 +76,7 @@ class TeardownStack(WorkloadStack):
         yield every("events", because=unnamed).may("ListRuleNamesByTarget")
         yield bus.rules(names).may("DescribeRule", "DisableRule")
         yield bus.schedules(names).may("GetSchedule", "UpdateSchedule")
-        schedules = ("monitor", "retrain", *SCHEDULED_FUNCTIONS)
-        roles = [f"{schedule}-schedule" for schedule in schedules]
+        roles = [machines_role(room) for room in SCHEDULING]
         yield sagemaker_jobs.pass_roles(names, *roles, to="scheduler.amazonaws.com")
         yield resource("kms", self.context.key_arn).may("DescribeKey")
         for function in STARTING_QUEUES.values():

@@ -12,7 +12,7 @@ from aws_cdk import aws_ssm as ssm
 
 from infra.bundles import closure
 from infra.constructs.function import Function
-from infra.constructs.job_role import JobRole
+from infra.constructs.job_role import job_role
 from infra.constructs.machine import Machine
 from infra.constructs.rule import Rule, pattern_of
 from infra.constructs.schedule import Schedule
@@ -29,7 +29,7 @@ from millrace.decisions import captured
 from millrace.messages.events import BusEvent, DatasetCommitted, ModelRefused, ModelRegistered, RetrainRequested
 from millrace.messages.execution import ENDED, UNWANTED
 from millrace.monitoring.alarms import starters
-from millrace.names import EVALUATION_ROLE, IMAGES, MACHINES, TABLES, TRAINING_ROLE
+from millrace.names import IMAGES, JOB_ROLE, MACHINES, TABLES
 from millrace.release.bom import BOM_FILE
 from millrace.release.card import CARD_FILE
 from millrace.settings.environment import Environment
@@ -67,26 +67,24 @@ class TrainingStack(WorkloadStack):
             self._tracking()
 
     def _jobs(self) -> None:
-        names = self.context.names
-        for owner, image, read in (
-            (TRAINING_ROLE, "training", ["runs", "checkpoints"]),
-            (EVALUATION_ROLE, "processing", ["runs", "external"]),
-        ):
-            written = ["runs", "checkpoints"] if owner == TRAINING_ROLE else ["runs"]
-            JobRole(
-                self,
-                owner,
-                context=self.context,
-                image=image,
-                statements=[
-                    ARTEFACTS.read(names, *read),
-                    ARTEFACTS.find(names, *read),
-                    ARTEFACTS.write(names, *written),
-                    LAKE.read(names, "iceberg"),
-                    LAKE.find(names, "iceberg"),
-                    *(self._weights() if owner == TRAINING_ROLE else []),
-                ],
-            )
+        """The role of all jobs of the workload: training, evaluation, preflight and drift."""
+        names, kept, read = self.context.names, ["runs", "checkpoints"], ["iceberg", "decisions", "windows"]
+        job_role(
+            self,
+            JOB_ROLE,
+            context=self.context,
+            images=IMAGES,
+            kinds=["TrainingJobs", "ProcessingJobs"],
+            statements=[
+                ARTEFACTS.read(names, *kept, "external"),
+                ARTEFACTS.find(names, *kept, "external"),
+                ARTEFACTS.write(names, *kept),
+                LAKE.read(names, *read),
+                LAKE.find(names, *read),
+                LAKE.write(names, "monitor"),
+                *self._weights(),
+            ],
+        )
 
     def _weights(self) -> list[Statement]:
         """The right to read the archive of the model from which a training starts, if the workload declares one."""
@@ -126,6 +124,7 @@ class TrainingStack(WorkloadStack):
             "budget",
             context=context,
             description="One training at a time, within the month's budget",
+            role=self.room,
             settings=Environment(**environment),
             statements=[items.may("GetItem", "PutItem", "UpdateItem")],
         )
@@ -134,6 +133,7 @@ class TrainingStack(WorkloadStack):
             "gating",
             context=context,
             description="The evaluation report against the workload's gates",
+            role=self.room,
             settings=Environment(**environment),
             statements=[ARTEFACTS.read(names, "runs"), items.may("GetItem"), state_table.append_audit(names)],
         )
@@ -185,6 +185,7 @@ class TrainingStack(WorkloadStack):
             "guard",
             context=context,
             description="May a retraining start: lease, cool-down, runs, budget, labels",
+            role=self.room,
             settings=Environment(**context.environment()),
             statements=[
                 state_table.own_items(names).may("GetItem", "PutItem"),
@@ -232,6 +233,7 @@ class TrainingStack(WorkloadStack):
             "cleanup",
             context=context,
             description="Free what an execution held when it has ended",
+            role=self.room,
             settings=Environment(**context.environment()),
             keeps_events=True,
             statements=[
@@ -261,6 +263,7 @@ class TrainingStack(WorkloadStack):
             "sweep",
             context=context,
             description="Each hour: free what no running execution holds",
+            role=self.room,
             settings=Environment(**context.environment()),
             keeps_events=True,
             statements=[
@@ -294,6 +297,7 @@ class TrainingStack(WorkloadStack):
             "tracking",
             context=context,
             description="Record runs in MLflow; never in the way of a run",
+            role=self.room,
             settings=TrackingSettings(**context.environment(), tracking_uri=tracking_uri),
             keeps_events=True,
             statements=[

@@ -9,6 +9,7 @@ from typing import ClassVar
 import aws_cdk as cdk
 from constructs import Construct
 
+from infra.constructs.role import write_roles
 from infra.constructs.tags import tag
 from infra.context import context_of
 from infra.settings import StageSettings
@@ -49,6 +50,7 @@ class WorkloadStack(cdk.Stack):
             has_signatures=self.has_signatures,
         )
         self.build()
+        write_roles(self)
         tag(self, self.context.tags)
 
     def build(self) -> None:

@@ -45,23 +45,16 @@ ON_AWS = (
         page="https://docs.aws.amazon.com/lambda/latest/dg/services-xray.html",
     ),
     OnAws(
-        roles=("*-machine",),
+        roles=("*-machines",),
         actions=("xray:GetSamplingRules", "xray:GetSamplingTargets"),
         because="the local cloud traces nothing",
         page="https://docs.aws.amazon.com/step-functions/latest/dg/xray-iam.html",
     ),
     OnAws(
-        roles=("*-machine",),
+        roles=("*-machines",),
         actions=("sagemaker:ListTags",),
         because="Step Functions looks for the jobs that it waits for; when, it does not say",
         page="https://docs.aws.amazon.com/step-functions/latest/dg/sagemaker-iam.html",
-    ),
-    OnAws(
-        roles=("evaluation-job", "training-job"),
-        actions=("s3:ListBucket",),
-        resource="*-lake-*",
-        because="SageMaker asks for the list of every bucket that it reads from, also where a manifest names the files",
-        page=ROLES_PAGE,
     ),
     OnAws(
         roles=("model",),
@@ -71,20 +64,20 @@ ON_AWS = (
         page=ROLES_PAGE,
     ),
     OnAws(
-        roles=("release-machine",),
+        roles=("release-machines",),
         actions=("cloudwatch:DeleteAlarms", "cloudwatch:PutMetricAlarm"),
         resource="*:alarm:TargetTracking-*",
         because="target tracking keeps its alarms in the name of who puts the policy",
         page=SCALING_PAGE,
     ),
     OnAws(
-        roles=("release-machine",),
+        roles=("release-machines",),
         actions=("cloudwatch:DescribeAlarms",),
         because="SageMaker and Auto Scaling look at the alarms that they are to obey",
         page=SCALING_PAGE,
     ),
     OnAws(
-        roles=("release-machine",),
+        roles=("release-machines",),
         actions=("sagemaker:UpdateEndpointWeightsAndCapacities",),
         because="Auto Scaling may change the count of the variant that is registered, for who registers it",
         page=SCALING_PAGE,
@@ -96,7 +89,7 @@ ON_AWS = (
         page="https://docs.aws.amazon.com/sagemaker/latest/dg/model-registry-version.html",
     ),
     OnAws(
-        roles=("release-machine",),
+        roles=("release-machines",),
         actions=("iam:CreateServiceLinkedRole",),
         because="asked once in an account, with its first scalable target",
         page=SCALING_PAGE,
@@ -119,7 +112,7 @@ class Seldom:
 SELDOM = (
     *(
         Seldom(
-            roles=("teardown",),
+            roles=("teardown-machines",),
             actions=("sagemaker:ListTags",),
             resource=f"*:{kind}-job/*",
             because=f"a {kind} job runs at the moment of the teardown",
@@ -134,20 +127,14 @@ SELDOM = (
         "event that the bus did not take from a machine",
     ),
     Seldom(
-        roles=("*-machine",),
+        roles=("*-machines",),
         actions=("kms:Decrypt", "kms:GenerateDataKey"),
         because="such an event, whose queue is under the key",
     ),
     Seldom(
-        roles=("cleanup", "intake", "sweep", "*-schedule"),
+        roles=("monitoring-machines",),
         actions=("kms:GenerateDataKey",),
-        because="closing, intake, the sweep and the schedules write dead letters only",
-    ),
-    Seldom(
-        roles=("cleanup",),
-        actions=("dynamodb:GetItem", "dynamodb:PutItem", "sagemaker:DeleteEndpoint", "cloudwatch:DescribeAlarms",
-                 "cloudwatch:DeleteAlarms"),
-        because="a release failed, and what it left is taken away and audited",
+        because="machines and schedules write dead letters only",
     ),
     Seldom(
         roles=("*-audit_chain",),
@@ -155,64 +142,98 @@ SELDOM = (
         because="the function started anew, and the newest link is not its own",
     ),
     Seldom(
-        roles=("sweep",),
-        actions=("dynamodb:PutItem", "dynamodb:UpdateItem", "dynamodb:DeleteItem", "sagemaker:DeleteEndpoint",
-                 "sagemaker:DescribeEndpoint", "cloudwatch:DescribeAlarms", "cloudwatch:DeleteAlarms"),
-        because="a holder has no execution, or a release whose cleanup failed left a challenger or an endpoint",
+        roles=("training",),
+        actions=("dynamodb:DeleteItem", "sagemaker:DeleteEndpoint", "sagemaker:DescribeEndpoint",
+                 "cloudwatch:DescribeAlarms", "cloudwatch:DeleteAlarms"),
+        because="a release failed and left a challenger, an endpoint or alarms, or a holder has no execution",
     ),
     Seldom(
-        roles=("cleanup", "sweep"),
-        actions=("sagemaker:ListModelPackages",),
-        because="an endpoint is there and no version is known to be live: it goes only if none ever was",
+        roles=("training",),
+        actions=("sagemaker:ListModelPackages", "events:PutEvents"),
+        because="an endpoint is there and no version is known to be live: it goes only if none ever was. If it stays, "
+        "or AWS lost the event of a failure, somebody is told",
     ),
     Seldom(
-        roles=("sweep",),
-        actions=("events:PutEvents",),
-        because="such an endpoint stays, or AWS lost the event of a failure, and somebody is told",
+        roles=("training",),
+        actions=("states:ListExecutions", "lambda:InvokeFunction"),
+        because="the schedule of the sweep is off in the stage `local`",
+        test="test_faults.py",
     ),
     Seldom(
-        roles=("start_release",),
+        roles=("training",),
+        actions=("logs:CreateLogStream", "logs:PutLogEvents"),
+        resource="*-sweep:*",
+        because="the schedule of the sweep is off in the stage `local`",
+        test="test_faults.py",
+    ),
+    Seldom(
+        roles=("training",),
+        actions=("dynamodb:Query",),
+        resource="*-audit",
+        because="the sweep counts the records that have no link of the chain yet",
+        test="test_faults.py",
+    ),
+    Seldom(
+        roles=("training",),
+        actions=("states:StartExecution", "sagemaker:DescribeEndpointConfig"),
+        because="a release ended, and the next version waits for one, or what it left is looked at",
+        test="test_release_rollback.py",
+    ),
+    Seldom(
+        roles=("tables",),
+        actions=("logs:CreateLogStream", "logs:PutLogEvents", "dynamodb:PutItem"),
+        because="a person withdrew rows, and that is audited",
+    ),
+    Seldom(
+        roles=("training-machines",),
+        actions=("lambda:InvokeFunction",),
+        resource="*-sweep",
+        because="the schedule of the sweep is off in the stage `local`",
+        test="test_faults.py",
+    ),
+    Seldom(
+        roles=("release",),
         actions=("sagemaker:DeleteEndpoint",),
         because="an endpoint failed: it can be neither used nor updated",
     ),
     Seldom(
-        roles=("release-machine",),
+        roles=("release-machines",),
         actions=("sagemaker:UpdateEndpoint",),
         resource="*-challenger",
         because="a release before this one was cut short, and its challenger stands",
     ),
     Seldom(
-        roles=("release-machine",),
+        roles=("release-machines",),
         actions=("application-autoscaling:DeregisterScalableTarget",),
         because="a release changed the instance type of the live endpoint",
         test="test_release_rollback.py",
     ),
     Seldom(
-        roles=("tidy_release",),
+        roles=("release",),
         actions=("sagemaker:DeleteEndpointConfig", "sagemaker:DeleteModel"),
         because="a third version was released, so the first one's model went",
         test="test_release_rollback.py",
     ),
     Seldom(
-        roles=("cleanup",),
+        roles=("training",),
         actions=("application-autoscaling:DescribeScalableTargets",),
         because="a release failed, and the live endpoint may have lost its scaling",
         test="test_release_rollback.py",
     ),
     Seldom(
-        roles=("sweep",),
+        roles=("training",),
         actions=("s3:ListBucketVersions",),
         because="records of hours ago have no link of the chain yet, and what the chain counted is looked at again",
     ),
     Seldom(
-        roles=("sweep",),
+        roles=("training",),
         actions=("states:DescribeExecution",),
         because="an execution of any machine may have ended without an event",
     ),
     Seldom(
-        roles=("lateness",),
-        actions=("events:PutEvents", "kms:GenerateDataKey"),
-        because="rows or labels are late, and the bus has a key",
+        roles=("monitoring",),
+        actions=("events:PutEvents",),
+        because="rows or labels are late",
     ),
     Seldom(
         roles=("prediction",),
@@ -226,7 +247,7 @@ SELDOM = (
         because="rows or whole files that are refused, for each feed and at each step",
     ),
     Seldom(
-        roles=("validation", "snapshot", "withdrawal"),
+        roles=("tables", "snapshot"),
         actions=("s3:DeleteObject",),
         resource="*/metadata/*",
         because="a commit that lost against another takes its manifests away",
@@ -243,45 +264,33 @@ SELDOM = (
         because="fifty small files, snapshots older than a week, a file that none names: test_upkeep.py has the first",
     ),
     Seldom(
-        roles=("withdrawal",),
-        actions=("glue:UpdateTable",),
-        resource="*_labels",
-        because="a withdrawn row had a late label, which goes too",
-    ),
-    Seldom(
-        roles=("intake",),
+        roles=("ingestion-machines",),
         actions=("sqs:SendMessage",),
         resource="*-drops",
         because="a drop found no free slot, and is sent again later",
     ),
     Seldom(
-        roles=("intake",),
+        roles=("ingestion-machines",),
         actions=("states:DescribeExecution",),
         because="the event of a drop came twice",
         test="test_refusals.py",
     ),
     Seldom(
-        roles=("*-machine",),
+        roles=("*-machines",),
         actions=("sagemaker:StopTrainingJob", "sagemaker:StopProcessingJob", "sagemaker:StopTransformJob",
                  "states:StopExecution"),
         because="a person stopped the execution while it waited for a job or another execution",
     ),
     Seldom(
-        roles=("teardown",),
+        roles=("teardown-machines",),
         actions=("states:StopExecution", "sagemaker:StopTrainingJob", "sagemaker:StopProcessingJob",
                  "sagemaker:StopTransformJob"),
         because="the teardown found it running",
     ),
     Seldom(
-        roles=("teardown",),
+        roles=("teardown-machines",),
         actions=("sagemaker:DeleteEndpoint", "cloudwatch:DeleteAlarms"),
         because="the teardown found a challenger, or alarms of target tracking",
-    ),
-    Seldom(
-        roles=("teardown",),
-        actions=("iam:PassRole",),
-        resource="*/*-sweep-schedule",
-        because="the stage `local` deploys the schedule of the sweep disabled, so there is nothing to disable",
     ),
     Seldom(
         roles=("ingestion",),
@@ -291,33 +300,33 @@ SELDOM = (
         test="test_refusals.py",
     ),
     Seldom(
-        roles=("intake",),
+        roles=("ingestion-machines",),
         actions=("sqs:SendMessage",),
         resource="*-dead",
         because="a message in the queue of the drops was none",
         test="test_refusals.py",
     ),
     Seldom(
-        roles=("cleanup", "tracking"),
+        roles=("training",),
         actions=("sqs:SendMessage",),
         because="called asynchronously, the function failed thrice",
         test="test_refusals.py",
     ),
     Seldom(
-        roles=("training-job",),
+        roles=("job",),
         actions=("s3:GetObject", "s3:PutObject"),
         resource="*/checkpoints/*",
         because="a training took longer than a minute, and went on from its checkpoint",
     ),
     Seldom(
-        roles=("evaluation-job",),
+        roles=("job",),
         actions=("s3:GetObject",),
         resource="*/external/*",
         because="a person had an external model judged",
         test="test_external_model.py",
     ),
     Seldom(
-        roles=("monitor-schedule",),
+        roles=("monitoring-machines",),
         actions=("sqs:SendMessage", "kms:GenerateDataKey"),
         because="the schedule was refused its target",
         test="test_refusals.py",
@@ -332,8 +341,7 @@ SELDOM = (
 )  # fmt: skip
 
 
-AT_WORK_IN = {"teardown": "test_teardown.py", "teardown-machine": "test_teardown.py", "sweep": "test_faults.py",
-              "sweep-schedule": "test_faults.py"}  # fmt: skip
+AT_WORK_IN = {"teardown-machines": "test_teardown.py"}
 """Roles that do nothing before a test of this folder lets them; without it nothing is said of them."""
 
 

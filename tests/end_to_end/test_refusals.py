@@ -69,7 +69,7 @@ def test_scoring_again_goes_well(lived: Lived) -> None:
 
 @pytest.mark.parametrize(
     ("owner", "action"),
-    [("delivery", "s3:PutObject"), ("score-machine", "lambda:InvokeFunction"), ("model", "s3:PutObject")],
+    [("delivery", "s3:PutObject"), ("scoring-machines", "lambda:InvokeFunction"), ("model", "s3:PutObject")],
     ids=["function", "machine", "model"],
 )
 def test_a_step_fails_without_its_statement(lived: Lived, owner: str, action: str) -> None:
@@ -112,7 +112,7 @@ def test_a_rule_starts_nothing_without_its_statement(lived: Lived) -> None:
         "Detail": json.dumps({"workload": lived.names.workload, "reason": "test"}),
     }
     dead_letters(lived, "events")
-    with without(lived, "retrain-requested-rule", "states:StartExecution"):
+    with without(lived, "training-machines", "states:StartExecution"):
         event_id = events.put_events(Entries=[entry])["Entries"][0]["EventId"]
         lived.rest()
     (message,) = dead_letters(lived, "events")
@@ -123,7 +123,7 @@ def test_a_rule_starts_nothing_without_its_statement(lived: Lived) -> None:
 def test_a_schedule_starts_nothing_without_its_statement(lived: Lived) -> None:
     runs = runs_of_monitor(lived)
     dead_letters(lived, "events")
-    with without(lived, "monitor-schedule", "states:StartExecution"):
+    with without(lived, "monitoring-machines", "states:StartExecution"):
         lived.cloud.move_clock(lived.cloud.now() + timedelta(days=16))
         lived.rest()
     refused = dead_letters(lived, "events")

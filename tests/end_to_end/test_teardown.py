@@ -172,7 +172,7 @@ def until(holds: Any, what: str) -> None:
 @contextmanager
 def a_right_missing(lived: Lived, action: str) -> Iterator[None]:
     """In the block, the role of the teardown function lacks an action."""
-    iam, role = lived.cloud.client("iam"), lived.names.role("teardown")
+    iam, role = lived.cloud.client("iam"), lived.names.role("teardown-machines")
     (policy,) = iam.list_role_policies(RoleName=role)["PolicyNames"]
     document = iam.get_role_policy(RoleName=role, PolicyName=policy)["PolicyDocument"]
     others = [{**one, "Action": [name for name in one["Action"] if name != action]} for one in document["Statement"]]

@@ -80,12 +80,31 @@ def templates(assemblies: dict[str, Path]) -> dict[str, dict[str, dict[str, Any]
 
 
 def roles_of(templates: dict[str, dict[str, dict[str, Any]]], stage: str) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Every role of the stage: its name without stage and workload, such as `guard`, and its properties."""
+    """Every role of the stage: its name without stage and workload, such as `snapshot`, and its properties."""
     for template in templates[stage].values():
         for resource in template["Resources"].values():
             if resource["Type"] == "AWS::IAM::Role":
                 role = resource["Properties"]
                 yield role["RoleName"].removeprefix(f"millrace-{stage}-").removeprefix("electricity-"), role
+
+
+def statements_of(templates: dict[str, dict[str, dict[str, Any]]], stage: str) -> dict[str, list[dict[str, Any]]]:
+    """What each function and machine of the stage may do, such as `guard` and `train-machine`."""
+    found = {}
+    for template in templates[stage].values():
+        for resource in template["Resources"].values():
+            properties = resource["Properties"]
+            match resource["Type"]:
+                case "AWS::Lambda::Function":
+                    name, role = properties["FunctionName"], properties["Role"]
+                case "AWS::StepFunctions::StateMachine":
+                    name, role = f"{properties['StateMachineName']}-machine", properties["RoleArn"]
+                case _:
+                    continue
+            (policy,) = template["Resources"][role["Fn::GetAtt"][0]]["Properties"]["Policies"]
+            owner = name.removeprefix(f"millrace-{stage}-").removeprefix("electricity-")
+            found[owner] = policy["PolicyDocument"]["Statement"]
+    return found
 
 
 @pytest.fixture(scope="session")

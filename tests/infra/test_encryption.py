@@ -497,10 +497,12 @@ def fewer(key: Mapping[str, Any]) -> Iterator[tuple[dict[str, Any], str]]:
 
 
 def test_a_forgotten_permission_of_a_role_is_found(stage: Templates) -> None:
-    """The control: without the key a schedule, a function and a job are found by name."""
+    """The control: without the key a function, a job and machines with their schedules are found by name."""
     key, policies = key_policy(stage), roles(stage)
-    prefix = next(name for name in policies if name.endswith("-monitor-schedule")).removesuffix("-monitor-schedule")
-    for owner in ("monitor-schedule", "intake", "registration", "training-job", "release-machine"):
+    prefix = next(name for name in policies if name.endswith("-monitoring-machines")).removesuffix(
+        "-monitoring-machines"
+    )
+    for owner in ("monitoring-machines", "ingestion-machines", "registration", "job", "release-machines"):
         policy = policies[f"{prefix}-{owner}"]
         less = [one for one in policy["Statement"] if not any(action.startswith("kms:") for action in one["Action"])]
         worse = {**policies, f"{prefix}-{owner}": {**policy, "Statement": less}}

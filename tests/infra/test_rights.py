@@ -13,7 +13,7 @@ import pytest
 
 from infra.context import REPOSITORY
 from infra.local.ledger.ledger import SDK_NAMES
-from tests.infra.conftest import roles_of
+from tests.infra.conftest import statements_of
 from tests.infra.machines.contexts import DEFINITIONS, all_states, context_of
 
 Templates = dict[str, dict[str, dict[str, Any]]]
@@ -27,15 +27,6 @@ NEEDED = {
     ("millrace.state.table", "StateTable"): "dynamodb:GetItem dynamodb:PutItem dynamodb:Query dynamodb:UpdateItem",
 }
 """What a function imports, and the actions of which it then needs one at least."""
-
-
-def rights(templates: Templates) -> dict[str, list[dict[str, Any]]]:
-    """The statements of every role of the stage `local`, by its owner: `guard`, `train-machine`."""
-    found = {}
-    for owner, role in roles_of(templates, "local"):
-        (policy,) = role["Policies"]
-        found[owner] = policy["PolicyDocument"]["Statement"]
-    return found
 
 
 def allowed(statements: list[dict[str, Any]], resource: str = "") -> set[str]:
@@ -55,7 +46,7 @@ def test_a_machine_may_make_the_calls_of_its_definition(machine: str, templates:
     tasks = [one for one in all_states(DEFINITIONS[machine](context_of())).values() if one["Type"] == "Task"]
     assert tasks
     needed = {action_of(task["Resource"]) for task in tasks}
-    statements = rights(templates)[f"{machine}-machine"]
+    statements = statements_of(templates, "local")[f"{machine}-machine"]
     assert needed - allowed(statements) == set()
     arns = (task["Parameters"]["FunctionName"] for task in tasks if action_of(task["Resource"]).startswith("lambda:"))
     called = {arn.rpartition("-")[2] for arn in arns}
@@ -72,7 +63,7 @@ def imported(source: str) -> Iterator[tuple[str, str]]:
 @pytest.mark.parametrize("folder", FUNCTIONS, ids=lambda folder: folder.name)
 def test_a_function_may_do_what_it_imports(folder: Any, templates: Templates) -> None:
     found = {one for path in folder.glob("*.py") for one in imported(path.read_text())}
-    statements = rights(templates)[folder.name]
+    statements = statements_of(templates, "local")[folder.name]
     lacking = {
         one for one, actions in NEEDED.items() if one in found and not allowed(statements) & set(actions.split())
     }

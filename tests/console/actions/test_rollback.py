@@ -48,7 +48,7 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[Environment]:
         found.client("stepfunctions").create_state_machine(
             name=NAMES.machine("release"),
             definition=json.dumps({"StartAt": "End", "States": {"End": {"Type": "Succeed"}}}),
-            roleArn=NAMES.role_arn("release-machine"),
+            roleArn=NAMES.role_arn("release-machines"),
         )
         ReleasePointers(state_of(found, NAMES)).move(Pointers(champion=version(2), previous=version(1)))
         yield found

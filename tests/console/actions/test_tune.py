@@ -177,7 +177,7 @@ def test_a_tuning_is_paid_recorded_and_found(
 ) -> None:
     with pytest.raises(RunError, match="none: is it deployed"):
         tune(environment, NAMES, WORKLOAD, folder=FOLDER, source=SOURCE)
-    role = tiny_images.role(cloud.client("iam"), NAMES.role("training-job"), "s3:*", "kms:*")
+    role = tiny_images.role(cloud.client("iam"), NAMES.role("job"), "s3:*", "kms:*")
     parameters = {
         "AlgorithmSpecification": {
             "TrainingImage": tiny_images.uri("train"),

@@ -50,7 +50,7 @@ def test_a_registration_signs(signing_key: dict[str, Any], role: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "role", ["administrator", "millrace-dev-electricity-start_release", "millrace-prod-electricity-registration"]
+    "role", ["administrator", "millrace-dev-electricity-release", "millrace-prod-electricity-registration"]
 )
 def test_nobody_else_does_whatever_his_own_policies_say(signing_key: dict[str, Any], role: str) -> None:
     assert "explicit deny in a resource-based policy" in (refused(signing_key, "kms:Sign", role) or "")
@@ -72,4 +72,4 @@ def rights(templates: dict[str, Template]) -> Iterator[tuple[str, str]]:
 def test_each_role_has_the_right_that_it_needs(templates: dict[str, dict[str, Template]]) -> None:
     found = set(rights(templates["dev"]))
     assert {role for role, action in found if action == "kms:Sign"} == {"registration"}
-    assert {role for role, action in found if action == "kms:Verify"} == {"start_release"}
+    assert {role for role, action in found if action == "kms:Verify"} == {"release"}

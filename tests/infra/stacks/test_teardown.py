@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 import pytest
@@ -25,7 +24,7 @@ def statements(templates: Templates, stage: str) -> list[dict[str, Any]]:
     return [
         statement
         for one in template["Resources"].values()
-        if one["Type"] == "AWS::IAM::Role" and one["Properties"]["RoleName"].endswith("-teardown")
+        if one["Type"] == "AWS::IAM::Role" and one["Properties"]["RoleName"].endswith("-teardown-machines")
         for policy in one["Properties"]["Policies"]
         for statement in policy["PolicyDocument"]["Statement"]
     ]
@@ -84,18 +83,18 @@ def test_it_knows_every_queue_whose_messages_start_a_machine(templates: Template
             if not function.startswith(prefix):
                 continue
             queue = resources[one["Properties"]["EventSourceArn"]["Fn::GetAtt"][0]]["Properties"]["QueueName"]
-            if "states:StartExecution" in actions(resources, f"{function}"):
+            if "states:StartExecution" in actions(resources, function):
                 starting[queue.removeprefix(prefix)] = function.removeprefix(prefix)
     assert starting == STARTING_QUEUES
 
 
-def actions(resources: dict[str, Any], role: str) -> set[str]:
-    """What the role of this name may do."""
+def actions(resources: dict[str, Any], function: str) -> set[str]:
+    """What the function of this name may do."""
     return {
         action
         for one in resources.values()
-        if one["Type"] == "AWS::IAM::Role" and one["Properties"]["RoleName"] == role
-        for policy in one["Properties"]["Policies"]
+        if one["Type"] == "AWS::Lambda::Function" and one["Properties"]["FunctionName"] == function
+        for policy in resources[one["Properties"]["Role"]["Fn::GetAtt"][0]]["Properties"]["Policies"]
         for statement in policy["PolicyDocument"]["Statement"]
         for action in texts(statement["Action"])
     }
@@ -103,13 +102,12 @@ def actions(resources: dict[str, Any], role: str) -> set[str]:
 
 @pytest.mark.parametrize("stage", STAGES)
 def test_it_may_pass_the_role_of_every_schedule(templates: Templates, stage: str) -> None:
-    """To disable a schedule is to replace it, role included: name a new one in the stack's `_starters`, or in
-    SCHEDULED_FUNCTIONS of millrace/names.py where it calls a function."""
+    """To disable a schedule is to replace it, role included: name its room in SCHEDULING of the stack."""
     roles = {
-        one["Properties"]["RoleName"]
+        template["Resources"][one["Properties"]["Target"]["RoleArn"]["Fn::GetAtt"][0]]["Properties"]["RoleName"]
         for template in templates[stage].values()
         for one in template["Resources"].values()
-        if one["Type"] == "AWS::IAM::Role" and re.search("-electricity-.*-schedule$", one["Properties"]["RoleName"])
+        if one["Type"] == "AWS::Scheduler::Schedule"
     }
     passed = {
         resource.rpartition("/")[2]

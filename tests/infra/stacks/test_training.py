@@ -109,9 +109,9 @@ def test_the_sweep_hears_of_what_people_are_told(room: Any) -> None:
     assert detail["status"] == list(UNWANTED)
     assert {arn.rpartition("-")[2] for arn in detail["stateMachineArn"]} == set(MACHINES)
     assert rule["Targets"][0]["Arn"].endswith("function:millrace-prod-electricity-sweep")
-    (listing,) = [one for one in statements(room, "training", "sweep") if "states:ListExecutions" in one["Action"]]
-    assert listing["Action"] == ["states:ListExecutions"]
-    assert {arn.rpartition(":stateMachine:")[2].rpartition("-")[2] for arn in listing["Resource"]} == set(MACHINES)
+    listing = [one for one in statements(room, "training", "training") if "states:ListExecutions" in one["Action"]]
+    listed = [arn.rpartition(":stateMachine:")[2] for one in listing for arn in one["Resource"]]
+    assert {name.rpartition("-")[2] for name in listed} == set(MACHINES)
 
 
 def test_the_sweep_is_called_each_hour(room: Any) -> None:
@@ -134,7 +134,7 @@ def test_no_identity_policy_has_a_wild_action(room: Any) -> None:
 
 
 def test_roles_are_passed_to_sagemaker_only(room: Any) -> None:
-    for name, role in (("training", "train-machine"), ("release", "release-machine")):
+    for name, role in (("training", "training-machines"), ("release", "release-machines")):
         passed = [one for one in statements(room, name, role) if "iam:PassRole" in one["Action"]]
         assert passed
         for one in passed:
@@ -144,9 +144,7 @@ def test_roles_are_passed_to_sagemaker_only(room: Any) -> None:
             )
 
 
-@pytest.mark.parametrize(
-    ("name", "role"), [("training", "budget"), ("training", "guard"), ("release", "advance_release")]
-)
+@pytest.mark.parametrize(("name", "role"), [("training", "training"), ("training", "snapshot"), ("release", "release")])
 def test_a_function_reaches_only_its_workload_s_items(room: Any, name: str, role: str) -> None:
     for one in statements(room, name, role):
         if "table/millrace-prod-state" in json.dumps(one["Resource"]):
@@ -154,17 +152,18 @@ def test_a_function_reaches_only_its_workload_s_items(room: Any, name: str, role
 
 
 def test_audit_records_can_only_be_added(room: Any) -> None:
-    for name, role in (("training", "gating"), ("training", "guard"), ("release", "advance_release")):
+    for name, role in (("training", "training"), ("training", "snapshot"), ("release", "release")):
         audit = [
             one for one in statements(room, name, role) if "table/millrace-prod-audit" in json.dumps(one["Resource"])
         ]
-        assert [one["Action"] for one in audit] == [["dynamodb:PutItem"]]
+        actions = {action for one in audit for action in one["Action"]}
+        assert {"dynamodb:PutItem"} <= actions <= {"dynamodb:PutItem", "dynamodb:Query"}
 
 
 def test_nobody_in_the_release_room_may_make_a_version_and_the_trainer_may_not_approve(room: Any) -> None:
     registration = json.dumps(statements(room, "training", "registration"))
     assert "sagemaker:CreateModelPackage" in registration
     assert "sagemaker:UpdateModelPackage" not in registration
-    conclusion = json.dumps(statements(room, "release", "advance_release"))
+    conclusion = json.dumps(statements(room, "release", "release"))
     assert "sagemaker:UpdateModelPackage" in conclusion
     assert "sagemaker:CreateModelPackage" not in conclusion

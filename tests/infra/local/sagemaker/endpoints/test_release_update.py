@@ -78,7 +78,7 @@ def update(client: Any, fresh: Callable[..., str], context: Context) -> Callable
 
     def run(*, without: str = "", meanwhile: Callable[[], Any] = lambda: None) -> tuple[dict[str, Any], set[str]]:
         iam, states, role = client("iam"), client("stepfunctions"), fresh("role")
-        trust = json.dumps(trusted("states.amazonaws.com", "123456789012"))
+        trust = json.dumps(trusted(["states.amazonaws.com"], "123456789012"))
         arn = iam.create_role(RoleName=role, AssumeRolePolicyDocument=trust)["Role"]["Arn"]
         statements = json.dumps(policy([one.document() for one in release.statements(context)]))
         iam.put_role_policy(RoleName=role, PolicyName="statements", PolicyDocument=statements)
