@@ -302,7 +302,7 @@ SELDOM = (
     Seldom(
         roles=("ingestion-machines",),
         actions=("sqs:SendMessage",),
-        resource="*-dead",
+        resource="*-drops-dead",
         because="a message in the queue of the drops was none",
         test="test_refusals.py",
     ),
