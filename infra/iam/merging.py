@@ -21,7 +21,7 @@ class _Permission:
 
 
 def merged(statements: Iterable[Statement]) -> list[Statement]:
-    """Statements that allow the same, with each action on each resource once. A service has statements of its own.
+    """Statements that allow the same, with each action on each resource once: actions on the same resources together.
 
     An action on a resource is left out if a wildcard covers it under the same condition."""
     reasons: dict[_Permission, list[str]] = {}
@@ -31,21 +31,21 @@ def merged(statements: Iterable[Statement]) -> list[Statement]:
     conditions: dict[tuple[str, str], list[str]] = defaultdict(list)
     for one in _uncovered(reasons):
         conditions[one.action, one.arn].append(one.condition)
-    actions: dict[tuple[str, str, str], list[str]] = defaultdict(list)
+    arns: dict[tuple[str, str], list[str]] = defaultdict(list)
     for (action, arn), alternatives in conditions.items():
         for condition in _together(alternatives):
-            actions[action.partition(":")[0], arn, condition].append(action)
-    arns: dict[tuple[tuple[str, ...], str], list[str]] = defaultdict(list)
-    for (_, arn, condition), several in actions.items():
-        arns[tuple(sorted(several)), condition].append(arn)
+            arns[action, condition].append(arn)
+    actions: dict[tuple[str, tuple[str, ...], str], list[str]] = defaultdict(list)
+    for (action, condition), where in arns.items():
+        actions[action.partition(":")[0], tuple(sorted(where)), condition].append(action)
     return [
         Statement(
-            actions=several,
-            resources=tuple(where),
+            actions=tuple(sorted(several)),
+            resources=where,
             conditions=json.loads(condition),
             reasons=_reasons(reasons, several, where),
         )
-        for (several, condition), where in arns.items()
+        for (_, where, condition), several in actions.items()
     ]
 
 

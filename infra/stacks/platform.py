@@ -17,7 +17,7 @@ from constructs import Construct
 
 from infra.constructs.live_alias import MOVER
 from infra.constructs.notifications import Notifications
-from infra.constructs.role import Role
+from infra.constructs.role import role_of, write_roles
 from infra.constructs.tags import tag
 from infra.constructs.workgroup import Workgroup
 from infra.context import PlatformContext
@@ -124,6 +124,7 @@ class PlatformStack(cdk.Stack):
             self._publish(MLFLOW_ARN, mlflow(self, self._context, kept=KEPT))
         self._moves()
         self._tables()
+        write_roles(self)
         tag(self, settings.tags_of("platform"))
 
     def _publish(self, name: str, value: str) -> None:
@@ -173,7 +174,7 @@ class PlatformStack(cdk.Stack):
             functions.move_aliases(self._names),
             alarms.describe(because="CodeDeploy asks for the alarms of a move, of any workload"),
         ]
-        Role(self, MOVER, context=self._context, service="codedeploy.amazonaws.com", statements=rights)
+        role_of(self, MOVER, context=self._context, service="codedeploy.amazonaws.com", statements=rights)
 
     def _messaging(self) -> None:
         """The platform's own bus and the notifications. The owner of a bus of the account chooses its key."""

@@ -18,6 +18,7 @@ ONLY_LOCAL = {
     ("s3:PutObject", "mlflow_run", ""),
     ("logs:CreateLogStream", "-tracking:", ""),
     ("logs:PutLogEvents", "-tracking:", ""),
+    ("kms:GenerateDataKey", "", ""),
 }
 """The rights of `tracking`: action, parts of the resource and of the condition. It records runs in a file of the cloud,
 and in `dev` and `prod` only where an MLflow is named."""
