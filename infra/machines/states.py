@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from infra.context import Context
-from infra.iam import bus, key, queues
+from infra.iam import bus, queues
 from infra.iam.resource import Statement
 from infra.machines.paths import Result
 from infra.rules.assembly import every_state
@@ -217,8 +217,7 @@ def put_event(
 
 def put_event_statements(context: Context) -> list[Statement]:
     """The rights that the states of `put_event` need."""
-    send = queues.send(context.dead_events_arn)
-    return [bus.put_events(context.names), send, key.use(context.key_arn, [send])]
+    return [bus.put_events(context.names), queues.send(context.dead_events_arn)]
 
 
 def _dead_letter(context: Context, event: type[BusEvent], detail: State, next_state: str | None) -> State:
