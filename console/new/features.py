@@ -117,7 +117,7 @@ def calendar_parts(column: Observed) -> list[str]:
     kind = pa.timestamp("us", column.cells.type.tz if pa.types.is_timestamp(column.cells.type) else None)
     # Microseconds since 1970. Days that lie decades from the others would make the span look like years.
     times = column.cells.drop_null().cast(kind).cast(pa.int64()).to_numpy()
-    far = [(day - date(1970, 1, 1)).days for day, _ in far_times(column)]
+    far = [(day - date(1970, 1, 1)).days for day, _ in far_times(column.cells)]
     days = np.setdiff1d(times // 86_400_000_000, far)
     span = int(days[-1] - days[0]) + 1 if len(days) else 0
     found = ["hour"] if len(np.unique(times // 3_600_000_000 % 24)) > 1 else []

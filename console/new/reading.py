@@ -249,7 +249,7 @@ def _contract(
         elif observed.name == ROW_ID and choices.has_no_key:
             column = Column(name=ROW_ID, kind="string", generated="row_id")
         else:
-            column = replace(column_of(observed), is_protected=bool(why_protected(observed)))
+            column = replace(column_of(observed), is_protected=bool(why_protected(observed.name, observed.cells)))
         columns.append(replace(column, required=True) if observed.name in (*key, event_time) else column)
     return Table(name="rows", columns=tuple(columns), keys=(key,))
 
@@ -295,7 +295,7 @@ def with_event_time(
         raise ConfigurationError(where=where, field="--event-time", expected="a time in each row", came=came)
     if missing := column.cells.null_count - column.misfits:
         notes.append(f"{column.name}: {few_rows(missing)}")
-    if said := looks_like_local_time(column):
+    if said := looks_like_local_time(column.cells):
         notes.append(f"{column.name}: {said}")
     # A date as the event time becomes the midnight at which it begins.
     if column.kind == "date":
@@ -377,7 +377,7 @@ def _in_time(event_time: str) -> str:
 
 def _with_local_time(error: ConfigurationError, event_time: Observed) -> ConfigurationError:
     """The error with the remark on daylight saving: an hour that comes twice keeps times from being a key."""
-    if not (said := looks_like_local_time(event_time)):
+    if not (said := looks_like_local_time(event_time.cells)):
         return error
     expected = f"{error.expected}; {event_time.name}: {said}"
     return ConfigurationError(where=error.where, field=error.field, expected=expected, came=error.came)

@@ -125,7 +125,7 @@ def _of_column(column: Observed) -> Iterator[str]:
         )
     if said := odd_zeros(column):
         yield f"{column.name}: {said}"
-    if far := far_times(column):
+    if far := far_times(column.cells):
         shown = _first([f"{value} ({many:,})" if many > 1 else f"{value}" for value, many in far])
         yield (
             f"{column.name}: far from all other times: {shown}; if they mean missing, `missingValues` of the column in "

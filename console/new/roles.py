@@ -363,7 +363,7 @@ def rank_of_names(column: Observed) -> int:
     if is_identifier(column.name):
         return 1
     if column.kind == "string":
-        return 2 if _are_codes(column) and not why_protected(column) else 0
+        return 2 if _are_codes(column) and not why_protected(column.name, column.cells) else 0
     return 3 if column.kind == "int64" and _count(column) else 0
 
 

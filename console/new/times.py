@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
-from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -14,9 +13,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from console.new.words import words_of_name
-
-if TYPE_CHECKING:
-    from console.new.columns import Observed
 
 NAMES = {
     "date", "day", "time", "datetime", "timestamp", "ts", "epoch", "when", "datum", "tag", "zeit", "zeitpunkt", "fecha",
@@ -168,13 +164,13 @@ def find_series(rows: pa.Table, *, key: Sequence[str], event_time: str) -> Serie
     )
 
 
-def looks_like_local_time(column: Observed) -> str:
+def looks_like_local_time(cells: pa.Array) -> str:
     """A remark on times that repeat an hour or leave one out just where clocks are changed; "" for other times."""
 
-    if column.kind != "timestamp":
+    if not pa.types.is_timestamp(cells.type) or cells.type.tz is not None:
         return ""
-    known_N = np.flatnonzero(~np.asarray(column.cells.is_null()))
-    hour_N = _hours(column.cells)
+    known_N = np.flatnonzero(~np.asarray(cells.is_null()))
+    hour_N = _hours(cells)
     first, rows_H = _per_hour(hour_N)
     if not _is_even(rows_H):
         return ""
@@ -251,14 +247,14 @@ def _places(place_N: Places) -> str:
     return f"data rows {', '.join(numbers)}{more}"
 
 
-def far_times(observed: Observed) -> list[tuple[date, int]]:
+def far_times(cells: pa.Array) -> list[tuple[date, int]]:
     """The days that lie decades from the usual ones, ascending, each with its number of rows.
 
     Such a day often means that there is none: 1900-01-01 or 9999-12-31."""
 
-    if not observed.is_time or observed.cells.null_count == len(observed.cells):
+    if not pa.types.is_temporal(cells.type) or cells.null_count == len(cells):
         return []
-    days = np.asarray(pc.cast(observed.cells.drop_null(), pa.date32(), safe=False).view(pa.int32()))
+    days = np.asarray(pc.cast(cells.drop_null(), pa.date32(), safe=False).view(pa.int32()))
     low, high = np.quantile(days, MIDDLE_HALF)
     room = max(DECADES, FAR_TIMES * (high - low))
     values, counts = np.unique(days[(days < low - room) | (days > high + room)], return_counts=True)

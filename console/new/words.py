@@ -5,14 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
-
-if TYPE_CHECKING:
-    from console.new.columns import Observed
-
 
 MISSING = (
     "", "?", "-", "NA", "N/A", "n/a", "na", "NaN", "nan", "NULL", "null", "None", "none", "#N/A", "NaT", "n.a.",
@@ -142,11 +138,11 @@ def is_identifier(name: str) -> bool:
     return bool(words) and words[-1] in IDENTIFIERS
 
 
-def why_protected(column: Observed) -> str:
+def why_protected(name: str, cells: pa.Array) -> str:
     """What the column says of a person, such as "its name says age"; "" if it seems to say nothing."""
     # `name` names a person if it is the whole name of a column of text. `product name` does not.
-    words = words_of_name(column.name)
-    if len(words) == 1 and words[0] in NAME and column.kind == "string":
+    words = words_of_name(name)
+    if len(words) == 1 and words[0] in NAME and pa.types.is_string(cells.type):
         return "its name says that it names a person"
     if found := next((word for word in words if word in PROTECTED), ""):
         return f"its name says {found}"
@@ -154,7 +150,7 @@ def why_protected(column: Observed) -> str:
         return f"its name says {found}, of a person"
     if any(pair in PAIRS or (pair[0] in PEOPLE and pair[1] in NAME) for pair in pairwise(words)):
         return "its name says something of a person"
-    return _by_cells(column.cells) if column.kind == "string" else ""
+    return _by_cells(cells) if pa.types.is_string(cells.type) else ""
 
 
 def _by_cells(cells: pa.Array) -> str:

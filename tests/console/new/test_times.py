@@ -81,7 +81,7 @@ def local(start: str, *, zone: str = "Europe/Berlin", days: int = 60, minutes: i
 
 
 def told(times: Sequence[str]) -> str:
-    return looks_like_local_time(observed(times, name="time", typed_text=True))
+    return looks_like_local_time(observed(times, name="time", typed_text=True).cells)
 
 
 @pytest.mark.parametrize(

@@ -140,7 +140,7 @@ def test_words_do_not_hide_the_decimal_comma(market: list[Row], as_csv: Writer) 
     ],
 )
 def test_a_column_of_a_person_is_known_by_its_name_or_its_cells(name: str, cells: list[object]) -> None:
-    assert why_protected(observed(cells, name=name))
+    assert why_protected(name, observed(cells, name=name).cells)
 
 
 @pytest.mark.parametrize(
@@ -162,7 +162,7 @@ def test_a_column_of_a_person_is_known_by_its_name_or_its_cells(name: str, cells
     ],
 )
 def test_other_columns_are_not_of_a_person(name: str, cells: list[object]) -> None:
-    assert why_protected(observed(cells, name=name)) == ""
+    assert why_protected(name, observed(cells, name=name).cells) == ""
 
 
 def test_it_is_in_the_contract_and_a_feature_only_where_it_is_kept(
