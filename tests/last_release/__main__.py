@@ -1,0 +1,22 @@
+"""Record the calls anew, when a version is released: `python -m tests.last_release`.
+
+A local cloud lives through fourteen months and is torn down, so that every machine has run."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+from console.actions.teardown import teardown
+from console.demo.electricity import STORY
+from console.demo.run import run_in_cloud
+from console.environment import local_environment
+from console.local_cloud.local_cloud import started
+from tests.last_release import calls, record
+
+with tempfile.TemporaryDirectory(prefix="millrace-last-release-") as folder:
+    build = Path(folder)
+    with started(build, clock=STORY.start, workloads=[STORY.workload]) as cloud:
+        run_in_cloud(cloud, build, STORY, said=print)
+        teardown(local_environment(cloud), said=print)
+        record(calls(cloud.client("stepfunctions")))
