@@ -31,23 +31,24 @@ class WaitingDrops:
 
     names: WorkloadNames
     drops: int
-    """An approximate number: SQS counts with a delay of a minute."""
+    """At least so many: SQS counts with a delay of a minute, and small drops that wait together are one message."""
     has_model: bool
     """Whether a model is live."""
 
     @property
     def sentence(self) -> str:
-        """For example `two drops wait in millrace-local-mine-drops for a free slot: …`."""
+        """For example `at least two drops wait in millrace-local-mine-drops for a free slot: …`."""
         verb = "waits" if self.drops == 1 else "wait"
         # The messages are not read, so their feeds are not known: without a model both reasons are given.
         why = "a free slot" if self.has_model else "a free slot or, of the feed scoring, a live model, and none is yet"
-        return f"{count(self.drops, 'drop')} {verb} in {self.names.queue('drops')} for {why}: {tried_again(self.names)}"
+        queue = self.names.queue("drops")
+        return f"at least {count(self.drops, 'drop')} {verb} in {queue} for {why}: {tried_again(self.names)}"
 
 
 def tried_again(names: WorkloadNames) -> str:
     """How often a waiting drop is tried again, and which command shows its run."""
     return (
-        "tried again after some 10 seconds, then ever less often, at last about every 5 minutes, and never given up; "
+        "tried again after some 2 seconds, then ever less often, at last about every 5 minutes, and never given up; "
         f"`{command(names, 'runs')}` lists its run once that has started"
     )
 

@@ -45,15 +45,15 @@ LEFTOVERS = Leftovers(
     pointers=POINTERS,
     registry=Registry(SAGEMAKER, group=NAMES.package_group),
 )
-OF_DROPS = {NAMES.machine_arn(machine): machine for machine in MACHINE_OF_FEED.values()}
-"""The machines that drops start, by their ARN."""
+OF_DROPS = {NAMES.machine_arn(machine) for machine in MACHINE_OF_FEED.values()}
+"""The ARNs of the machines that drops start."""
 
 
 class Freed(Message):
     """The answer: what was freed, deleted and started."""
 
     freed: tuple[str, ...]
-    """Keys such as `slots#ingest` and `lease#release`; then `endpoint …`, `alarm …` and `execution …`."""
+    """Keys such as `slots#ingest-labels` and `lease#release`; then `endpoint …`, `alarm …` and `execution …`."""
 
 
 @LOGGER.inject_lambda_context
@@ -72,9 +72,7 @@ def free(ended: ExecutionEnded) -> list[str]:
     """Free what the execution held, and return the keys.
 
     An execution that a drop started has a slot and no lease. Any other execution has leases and no slot."""
-    if machine := OF_DROPS.get(ended.machine):
-        return SLOTS.free(machine, ended.execution_arn)
-    return LEASES.free(ended.execution_arn)
+    return (SLOTS if ended.machine in OF_DROPS else LEASES).free(ended.execution_arn)
 
 
 def clean_up(call: Event[ExecutionEnded]) -> list[str]:

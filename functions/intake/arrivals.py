@@ -21,6 +21,7 @@ from millrace.messages.envelope import Message
 from millrace.messages.ingest import MOST_TOGETHER, bytes_in_json
 from millrace.names import MACHINE_OF_FEED, WorkloadNames, drop_id_of
 from millrace.state.claims import Start
+from millrace.state.slots import pool_of
 
 SMALL_BYTES, GROUP_BYTES = 2**20, 16 * 2**20
 """The most bytes of a drop that goes together with others, and of all drops of a group: one function reads them one by
@@ -69,11 +70,33 @@ class Arrival:
     """The event's time, in ISO 8601."""
     object: Mapping[str, Any]
     """The drop, as an item of `detail.objects` in the input of its execution."""
+    is_small: bool
+    """Whether it may go together with others. A drop of unknown size may not, nor one that may name images."""
+    event: str
+    """The event, as it came."""
 
 
-def arrival_of(body: str, names: WorkloadNames) -> Arrival:
-    """The arrival that the message is about.
+def events_in(body: str) -> list[str]:
+    """The events of a message: several if their drops have waited together (`bundle`)."""
+    try:
+        found = json.loads(body)
+    except (ValueError, RecursionError):
+        return [body]
+    is_bundle = isinstance(found, list) and found and all(isinstance(each, str) for each in found)
+    return found if is_bundle else [body]
 
+
+def bundle(arrivals: Sequence[Arrival]) -> str:
+    """The body of one message about all these drops."""
+    events = [each.event for each in arrivals]
+    return events[0] if len(events) == 1 else json.dumps(events)
+
+
+def arrival_of(body: str, names: WorkloadNames, *, has_images: bool = False) -> Arrival:
+    """The arrival that the event is about.
+
+    `has_images` says whether rows may have images. Then a small drop may be a manifest of large objects, and their size
+    is not known here. Drops of labels have no images.
     Raises NoDropError for any other message; it says what was expected and what came."""
     try:
         event = _Event.model_validate_json(body)
@@ -100,17 +123,16 @@ def arrival_of(body: str, names: WorkloadNames) -> Arrival:
             "drop_id": drop_id,
             "as_of": as_of,
         },
+        is_small=_is_small(item) and (feed == "labels" or not has_images),
+        event=body,
     )
 
 
-def groups(arrivals: Iterable[Arrival], *, has_images: bool = False) -> Iterator[list[Arrival]]:
-    """The drops in the groups in which they go together; a drop that is not small is alone.
-
-    `has_images` says whether rows may have images. Then a small drop may be a manifest of large objects, and their size
-    is not known here, so each drop is alone. Drops of labels have no images."""
+def groups(arrivals: Iterable[Arrival]) -> Iterator[list[Arrival]]:
+    """The drops in the groups in which they go together; a drop that is not small is alone."""
     small: dict[str, list[Arrival]] = {}
     for arrival in arrivals:
-        if is_small(arrival) and not (has_images and arrival.feed != "labels"):
+        if arrival.is_small:
             small.setdefault(arrival.feed, []).append(arrival)
         else:
             yield [arrival]
@@ -118,10 +140,9 @@ def groups(arrivals: Iterable[Arrival], *, has_images: bool = False) -> Iterator
         yield from _cut(of_feed)
 
 
-def is_small(arrival: Arrival) -> bool:
-    """Whether the drop may go together with others; a drop of unknown size may not."""
-    key, version = bytes_in_json(arrival.object["key"]), bytes_in_json(arrival.object["version_id"])
-    return 0 < arrival.size <= SMALL_BYTES and key <= LONGEST_KEY and version <= LONGEST_VERSION
+def _is_small(item: _Object) -> bool:
+    key, version = bytes_in_json(item.key), bytes_in_json(item.version_id)
+    return 0 < item.size <= SMALL_BYTES and key <= LONGEST_KEY and version <= LONGEST_VERSION
 
 
 def start_of(arrivals: Sequence[Arrival], names: WorkloadNames) -> Start:
@@ -136,7 +157,8 @@ def start_of(arrivals: Sequence[Arrival], names: WorkloadNames) -> Start:
     # A run of one drop has the drop's id as its name, a run of several drops the digest of their ids.
     ids = [each.drop_id for each in arrivals]
     name = ids[0] if len(ids) == 1 else hashlib.sha256("\n".join(ids).encode()).hexdigest()
-    return Start(machine=last.machine, name=name, input=json.dumps(document, sort_keys=True))
+    pool = pool_of(last.machine, last.feed, is_together=last.is_small)
+    return Start(machine=last.machine, pool=pool, name=name, input=json.dumps(document, sort_keys=True))
 
 
 def _feed(bucket: str, key: str, names: WorkloadNames) -> Feed:

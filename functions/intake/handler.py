@@ -7,7 +7,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -16,14 +16,15 @@ from aws_lambda_powertools import Logger
 from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSEvent, SQSRecord
 from botocore.exceptions import ClientError, HTTPClientError
 
-from functions.intake.arrivals import Arrival, arrival_of, groups, start_of
+from functions.intake.arrivals import Arrival, arrival_of, bundle, events_in, groups, start_of
 from functions.intake.redo import failed_run, one_by_one
 from millrace.errors import ConflictError, NoDropError
+from millrace.messages.execution import ENDED
 from millrace.names import MACHINE_OF_FEED
 from millrace.settings.intake import IntakeSettings
 from millrace.state.claims import Claims, Start
 from millrace.state.pointers import ReleasePointers
-from millrace.state.slots import Slots
+from millrace.state.slots import TOGETHER, Slots
 from millrace.state.table import StateTable
 
 if TYPE_CHECKING:
@@ -35,18 +36,26 @@ SETTINGS = IntakeSettings.parse()
 NAMES = SETTINGS.names
 LOGGER = Logger()
 STATES, SQS = boto3.client("stepfunctions"), boto3.client("sqs")
+NOT_STARTED = (STATES.exceptions.ExecutionDoesNotExist, STATES.exceptions.StateMachineDoesNotExist)
 STATE = StateTable(boto3.client("dynamodb"), NAMES)
 SLOTS, CLAIMS, POINTERS = Slots(STATE), Claims(STATE), ReleasePointers(STATE)
 MACHINES = frozenset(MACHINE_OF_FEED.values())
-DELAY_S, LONGER, MOST_DELAY_S = 10, 1.2, 300
-"""A drop that waits comes again after DELAY_S seconds. Each further delay is LONGER times as long, up to
-MOST_DELAY_S."""
+DELAY_S, LONGER, MOST_DELAY_S = 2, 1.2, 300
+"""A drop that waits comes again after DELAY_S seconds. Each further delay is LONGER times as long, up to MOST_DELAY_S:
+so a drop waits a fifth longer than it must."""
 MOST_EXPONENT = 100
 """A bound on the exponent of LONGER, far beyond the longest delay: after some thousand waits the power would be larger
 than any float."""
 SPREAD = 0.5
 """The share by which a delay may be shorter or longer, at random. Otherwise all drops of a burst would come back in one
-moment: ten groups of them would find a slot, and the slots would then be empty until the next such moment."""
+moment: some groups of them would find a slot, and the slots would then be empty until the next such moment."""
+LONG_WAITS = 10
+"""After so many waits, a minute, the intake looks whether the holders of the slots still run."""
+MISSING_FOR = timedelta(minutes=1)
+"""Longer than from taking a slot to the start of its execution."""
+SLOW = timedelta(minutes=2)
+"""An execution of small drops that runs for longer gives its slot to the next group, and goes on without it. It may
+have a small file of millions of rows, and would fail after an hour."""
 
 
 @LOGGER.inject_lambda_context
@@ -58,21 +67,23 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, list[dic
     records_of: dict[str, list[SQSRecord]] = {}
     failed: list[SQSRecord] = []
     for record in SQSEvent(event).records:
-        try:
-            arrival = arrival_of(record.body, NAMES)
-        except NoDropError as error:
-            if run_name := failed_run(record.body, NAMES, MACHINES):
-                failed += take(partial(redo, run_name), [record])
-                continue
-            failed += attempt(partial(reject, record, reason=str(error)), [record])
+        if run_name := failed_run(record.body, NAMES, MACHINES):
+            failed += take(partial(redo, run_name), [record], body=record.body)
             continue
-        # Several messages may be about one drop: it is in one group, and all of them share what becomes of it.
-        arrivals.setdefault(arrival.drop_id, arrival)
-        records_of.setdefault(arrival.drop_id, []).append(record)
-    for group in groups(arrivals.values(), has_images=SETTINGS.has_images):
+        for told in events_in(record.body):
+            try:
+                arrival = arrival_of(told, NAMES, has_images=SETTINGS.has_images)
+            except NoDropError as error:
+                failed += attempt(partial(reject, told, reason=str(error)), [record])
+                continue
+            # Several messages may be about one drop: it is in one group, and all of them share what becomes of it.
+            arrivals.setdefault(arrival.drop_id, arrival)
+            records_of.setdefault(arrival.drop_id, []).append(record)
+    for group in groups(arrivals.values()):
         records = [record for arrival in group for record in records_of[arrival.drop_id]]
-        failed += take(partial(start, group), records)
-    return {"batchItemFailures": [{"itemIdentifier": record.message_id} for record in failed]}
+        failed += take(partial(start, group), records, body=bundle(group))
+    # A message may be about the drops of several groups.
+    return {"batchItemFailures": [{"itemIdentifier": each} for each in dict.fromkeys(one.message_id for one in failed)]}
 
 
 def attempt(action: Callable[[], None], records: list[SQSRecord]) -> list[SQSRecord]:
@@ -90,36 +101,24 @@ def again(records: list[SQSRecord]) -> list[SQSRecord]:
     return records
 
 
-def reject(record: SQSRecord, *, reason: str) -> None:
+def reject(body: str, *, reason: str) -> None:
     """Send a message that is not about a drop to the dead letters, with the reason."""
     LOGGER.error("no drop", extra={"reason": reason})
     attributes = {"reason": {"DataType": "String", "StringValue": reason}}
-    SQS.send_message(QueueUrl=SETTINGS.dead_queue_url, MessageBody=record.body, MessageAttributes=attributes)
+    SQS.send_message(QueueUrl=SETTINGS.dead_queue_url, MessageBody=body, MessageAttributes=attributes)
 
 
-def take(action: Callable[[], None], records: list[SQSRecord]) -> list[SQSRecord]:
-    """Start the executions that the records are about. Without a free slot the records wait.
+def take(action: Callable[[], None], records: list[SQSRecord], *, body: str) -> list[SQSRecord]:
+    """Start the executions that the records are about. Without a free slot one message with this body waits.
 
     Returns the records that must come again because of an error."""
     try:
         action()
     except ConflictError as error:
-        return wait_together(records, reason=str(error))
+        return attempt(partial(wait, body, records, reason=str(error)), records)
     except Exception:
         return again(records)
     return []
-
-
-def wait_together(records: list[SQSRecord], *, reason: str) -> list[SQSRecord]:
-    """Let the records wait for the same time: then they come back together, and go together when a slot is free.
-
-    Returns the records that must come again because of an error."""
-    waits = max(waits_of(record) for record in records)
-    usual_s = min(MOST_DELAY_S, DELAY_S * LONGER ** min(waits, MOST_EXPONENT))
-    delay_s = round(usual_s * random.uniform(1 - SPREAD, 1 + SPREAD))  # noqa: S311 # nosec B311 # parts retries
-    LOGGER.info("waits", extra={"reason": reason, "delay_s": delay_s, "waits": waits + 1})
-    once = partial(wait, delay_s=delay_s, waits=waits + 1)
-    return [each for record in records for each in attempt(partial(once, record), [record])]
 
 
 def waits_of(record: SQSRecord) -> int:
@@ -128,18 +127,47 @@ def waits_of(record: SQSRecord) -> int:
     return int(given.get("waits", {}).get("stringValue", 0))
 
 
-def wait(record: SQSRecord, *, delay_s: int, waits: int) -> None:
-    """Send the message again with a delay, and let this one go: a wait then does not count as a receive.
+def sent_at(record: SQSRecord) -> datetime:
+    """When the message was sent the last time, by the clock of SQS."""
+    return datetime.fromtimestamp(int(record.attributes.sent_timestamp) / 1000, UTC)
 
-    A message that is left in flight instead would come back after minutes, when its visibility ends, and would become a
-    dead letter after some receives. The more often it has waited, the later it comes: a backlog of a day costs
-    little."""
+
+def wait(body: str, records: list[SQSRecord], *, reason: str) -> None:
+    """Send one message with a delay in place of those that came: a wait then does not count as a receive.
+
+    The drops of a group wait in one message, and come back together with others that wait: so groups grow. A message
+    that is left in flight instead would come back after minutes, when its visibility ends, and would become a dead
+    letter after some receives. The more often it has waited, the later it comes: a backlog of a day costs little."""
+    waits = max(map(waits_of, records)) + 1
+    if waits > LONG_WAITS:
+        free_idle(now=max(map(sent_at, records)))
+    usual_s = min(MOST_DELAY_S, DELAY_S * LONGER ** min(waits - 1, MOST_EXPONENT))
+    delay_s = round(usual_s * random.uniform(1 - SPREAD, 1 + SPREAD))  # noqa: S311 # nosec B311 # parts retries
+    LOGGER.info("waits", extra={"reason": reason, "delay_s": delay_s, "waits": waits})
     SQS.send_message(
         QueueUrl=SETTINGS.queue_url,
-        MessageBody=record.body,
+        MessageBody=body,
         DelaySeconds=delay_s,
         MessageAttributes={"waits": {"DataType": "Number", "StringValue": str(waits)}},
     )
+
+
+def free_idle(*, now: datetime) -> None:
+    """Free the slots of executions that have ended, are slow, or were not started within MISSING_FOR.
+
+    The event of an end may be lost, and an intake may die before the start. The other groups of the feed would then
+    wait until the sweep."""
+    for held in SLOTS.holdings():
+        try:
+            found = STATES.describe_execution(executionArn=held.holder)
+            is_slow = held.key.endswith(TOGETHER) and found["startDate"] + SLOW < now
+            if is_slow or found["status"] in ENDED:
+                SLOTS.free(held.holder)
+        except NOT_STARTED:
+            if held.missing_since is None:
+                SLOTS.mark_missing(held, as_of=now)
+            elif held.missing_since + MISSING_FOR <= now:
+                SLOTS.free_missing(held)
 
 
 def start(group: Sequence[Arrival]) -> None:
@@ -161,11 +189,13 @@ def start(group: Sequence[Arrival]) -> None:
         return
     # Some drop is claimed already. Either this very group was claimed before, even if single claims are deleted by now.
     if known := CLAIMS.group(wanted.name):
+        if known.pool != wanted.pool:  # a drop of a group that failed has a run of its own, in another pool
+            SLOTS.free(NAMES.execution_arn(wanted.machine, wanted.name))
         with slot(known):
             run(known)
         return
     # Or drops of it belong to other executions: these are started, if they have not been, and the rest is a new group.
-    SLOTS.free(wanted.machine, NAMES.execution_arn(wanted.machine, wanted.name))
+    SLOTS.free(NAMES.execution_arn(wanted.machine, wanted.name))
     found = {each.drop_id: CLAIMS.execution_of(each.drop_id) for each in group}
     for name in {name for name in found.values() if name}:
         if other := CLAIMS.group(name):
@@ -199,13 +229,14 @@ def slot(wanted: Start) -> Iterator[None]:
     In that case the next delivery finds the execution running, or the sweep finds that there is none. Raises
     ConflictError if every slot is taken."""
     holder = NAMES.execution_arn(wanted.machine, wanted.name)
-    if not SLOTS.take(wanted.machine, holder=holder, limit=SETTINGS.slots):
-        raise ConflictError(f"{NAMES.machine(wanted.machine)}: expected a free slot of {SETTINGS.slots}, all are taken")
+    limit = SETTINGS.slots_together if wanted.pool.endswith(TOGETHER) else SETTINGS.slots
+    if not SLOTS.take(wanted.pool, holder=holder, limit=limit):
+        raise ConflictError(f"{wanted.pool}: expected a free slot of {limit}, all are taken")
     try:
         yield
     except Exception as error:
         if not (is_answer_lost(error) or may_run(holder)):
-            SLOTS.free(wanted.machine, holder)
+            SLOTS.free(holder)
         raise
 
 
@@ -226,7 +257,7 @@ def may_run(holder: str) -> bool:
     """Whether the execution runs, or nobody can say. An earlier delivery may have started it."""
     try:
         return is_running(holder)
-    except (STATES.exceptions.ExecutionDoesNotExist, STATES.exceptions.StateMachineDoesNotExist):
+    except NOT_STARTED:
         return False
     except Exception:
         LOGGER.exception("keeps its slot", extra={"execution": holder})
@@ -241,7 +272,7 @@ def run(wanted: Start) -> None:
     except STATES.exceptions.ExecutionAlreadyExists:
         # If it has ended, `cleanup` has run already and will not free the slot that was taken now.
         if not is_running(holder):
-            SLOTS.free(wanted.machine, holder)
+            SLOTS.free(holder)
             LOGGER.info("known", extra={"execution": wanted.name})
             return
     LOGGER.info("started", extra={"execution": wanted.name})

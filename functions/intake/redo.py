@@ -14,6 +14,7 @@ from millrace.messages.envelope import Message
 from millrace.messages.execution import FAILURES, ExecutionEnded
 from millrace.names import WorkloadNames
 from millrace.state.claims import Start
+from millrace.state.slots import pool_of
 
 
 class _Event(Message):
@@ -43,6 +44,7 @@ def one_by_one(start: Start) -> list[Start]:
     return [
         Start(
             machine=start.machine,
+            pool=pool_of(start.machine, detail["feed"]),
             name=each["drop_id"],
             input=json.dumps(
                 {**document, "as_of": each["as_of"], "detail": {**detail, "objects": [each]}}, sort_keys=True

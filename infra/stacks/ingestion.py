@@ -100,7 +100,7 @@ class IngestionStack(WorkloadStack):
                 queues.send(queue.arn),
                 queues.send(queue.dead_arn),
                 queues.receive(queue.arn),
-                state_table.own_items(names).may("GetItem", "PutItem", "UpdateItem"),
+                state_table.own_items(names).may("GetItem", "PutItem", "Query", "UpdateItem"),
             ],
             # A waiting drop is a message that is sent again and again. Lambda would stop such a loop after 16 times.
             feeds_itself=True,

@@ -3,7 +3,7 @@
 
     drop#a1  = {"execution": {"S": "77fe"}, "delete_after": …}       the claim: execution 77fe has the drop a1
     drop#b2  = {"execution": {"S": "77fe"}, "delete_after": …}
-    group#77fe = {"machine": {"S": "ingest"}, "input": {"S": "{…}"}, "delete_after": …}
+    group#77fe = {"machine": {"S": "ingest"}, "pool": {"S": "ingest-labels"}, "input": {"S": "{…}"}, "delete_after": …}
 
 S3 may send the event of a drop several times, and the intake may die at any point:
 
@@ -36,6 +36,8 @@ class Start:
     """One execution to be started."""
 
     machine: Literal["ingest", "score"]
+    pool: str
+    """The pool of slots (`millrace.state.slots`) that it needs one of."""
     name: str
     """The id of its drop. If there are several drops, the SHA-256 of their ids."""
     input: str
@@ -53,7 +55,7 @@ class Claims:
 
         It is all or nothing: nothing is written if any drop is claimed already, even by the same execution.
         Raises ConflictError if another transaction writes one of the items at the same time."""
-        group = _item(now + GROUP_KEPT_FOR, machine=start.machine, input=start.input)
+        group = _group(start, now)
         claims = {f"{DROP}{each}": _item(now + KEPT_FOR, execution=start.name) for each in drop_ids}
         return self._table.put_new({f"{GROUP}{start.name}": group, **claims})
 
@@ -62,8 +64,7 @@ class Claims:
 
         The execution bears the id of the drop as its name. A second call changes nothing."""
         # The input first: as soon as the claim names the execution, whoever finds the claim must be able to start it.
-        group = _item(now + GROUP_KEPT_FOR, machine=start.machine, input=start.input)
-        self._table.put(f"{GROUP}{start.name}", group)
+        self._table.put(f"{GROUP}{start.name}", _group(start, now))
         self._table.update(
             f"{DROP}{start.name}",
             "SET execution = :own",
@@ -88,7 +89,11 @@ class Claims:
         if not group:
             return None
         machine = cast("Literal['ingest', 'score']", group["machine"]["S"])
-        return Start(machine=machine, name=run, input=group["input"]["S"])
+        return Start(machine=machine, pool=group["pool"]["S"], name=run, input=group["input"]["S"])
+
+
+def _group(start: Start, now: datetime) -> dict[str, Attribute]:
+    return _item(now + GROUP_KEPT_FOR, machine=start.machine, pool=start.pool, input=start.input)
 
 
 def _item(until: datetime, **fields: str) -> dict[str, Attribute]:

@@ -21,7 +21,7 @@ class Holding:
     """One slot or lease that is held."""
 
     key: str
-    """The sort key of the item: `slots#ingest`, `lease#release`."""
+    """The sort key of the item: `slots#ingest-labels`, `lease#release`."""
     holder: str
     """The ARN of an execution. Of a lease it may be another text (`millrace.state.leases.Lease`)."""
     missing_since: datetime | None = None

@@ -1,12 +1,16 @@
-"""The slots of each machine limit how many of its executions run at once: items `slots#<machine>`.
+"""Pools of slots limit how many executions run at once: items `slots#<pool>`.
 
 The attribute `holders` is a set of ARNs. A mark of the sweep is one more attribute, whose name is the holder's ARN:
 
-    slots#ingest = {"holders": {"SS": ["arn:…:9f2c", "arn:…:c4c1"]}, "arn:…:c4c1": {"S": "1997-06-01T07:00:00Z"}}
+    slots#ingest-labels = {"holders": {"SS": ["arn:…:9f2c", "arn:…:c4c1"]}, "arn:…:c4c1": {"S": "1997-06-01T07:00:00Z"}}
+
+A pool is of one feed, so that a burst of one feed holds up no other. Groups of small drops that come into a table have
+a smaller pool of their own: while its groups are committed, the next one gathers.
 
     intake   take     before it starts the execution
     cleanup  free     when the execution has ended
-    sweep    mark_missing, free_missing: if the execution was never started, or if its end was not reported
+    sweep    mark_missing, free_missing: if the execution was never started, or if its end was not reported;
+             the intake does the same if drops wait for long
 """
 
 from __future__ import annotations
@@ -18,16 +22,24 @@ from millrace.state.table import Attribute, StateTable
 from millrace.timestamps import format_utc, parse_utc
 
 PREFIX = "slots#"
+TOGETHER = "-together"
+"""How the name of a pool for groups of small drops ends."""
+
+
+def pool_of(machine: str, feed: str, *, is_together: bool = False) -> str:
+    """The name of the pool: `ingest-labels`, `ingest-labels-together`, `score-scoring`."""
+    # Only executions of `ingest` commit to a table, and so only they are in each other's way.
+    return f"{machine}-{feed}{TOGETHER if is_together and machine == 'ingest' else ''}"
 
 
 class Slots:
-    """The slots of the workload's machines; a holder is the ARN of an execution."""
+    """The slots of the workload; a holder is the ARN of an execution."""
 
     def __init__(self, table: StateTable) -> None:
         self._table = table
 
-    def take(self, machine: str, *, holder: str, limit: int) -> bool:
-        """Whether `holder` has one of the machine's `limit` slots now. To take a slot twice is to take it once."""
+    def take(self, pool: str, *, holder: str, limit: int) -> bool:
+        """Whether `holder` has one of the pool's `limit` slots now. To take a slot twice is to take it once."""
         # DynamoDB keeps no empty set: without a holder the attribute `holders` does not exist.
         # The holder is about to start its execution, so the same write removes an older mark of the sweep.
         has_room = "attribute_not_exists(holders) OR size(holders) < :limit OR contains(holders, :name)"
@@ -37,27 +49,27 @@ class Slots:
             ":name": {"S": holder},
         }
         return self._table.update(
-            f"{PREFIX}{machine}",
+            f"{PREFIX}{pool}",
             "ADD holders :holder REMOVE #mark",
             values,
             condition=has_room,
             attributes={"#mark": holder},
         )
 
-    def free(self, machine: str, holder: str) -> list[str]:
-        """Free the holder's slot. Returns the key of the item, or [] if the holder had no slot."""
-        key = f"{PREFIX}{machine}"
-        return [key] if self._remove(key, holder, "contains(holders, :name)", {}) else []
+    def free(self, holder: str) -> list[str]:
+        """Free the holder's slot. Returns the key of its pool, or [] if the holder had no slot."""
+        held = [one.key for one in self.holdings() if one.holder == holder]
+        return [key for key in held if self._remove(key, holder, "contains(holders, :name)", {})]
 
     def holdings(self) -> list[Holding]:
-        """Every slot that is taken, in the order of the machines' names."""
+        """Every slot that is taken, in the order of the pools' names."""
         return [
             Holding(
-                key=f"{PREFIX}{machine}",
+                key=f"{PREFIX}{pool}",
                 holder=holder,
                 missing_since=parse_utc(item[holder]["S"]) if holder in item else None,
             )
-            for machine, item in self._table.items(PREFIX).items()
+            for pool, item in self._table.items(PREFIX).items()
             for holder in sorted(item.get("holders", {"SS": []})["SS"])
         ]
 

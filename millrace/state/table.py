@@ -4,7 +4,7 @@ Only the module named beside a key reads or writes its items. pk is the workload
 
     release           `pointers`
     lease#<name>      `leases`
-    slots#<machine>   `slots`
+    slots#<pool>      `slots`
     drop#<id>         `claims`
     group#<execution> `claims`
     retraining        `retraining`

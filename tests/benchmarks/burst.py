@@ -21,7 +21,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -90,10 +90,12 @@ class Cloud:
     """A heap of executions by their end."""
     drops: dict[str, list[str]] = field(default_factory=dict)
     """The ids of the drops by execution."""
+    begun: dict[str, datetime] = field(default_factory=dict)
     ended: set[str] = field(default_factory=set)
     items: dict[str, dict[str, Any]] = field(default_factory=dict)
     """Claims, by sort key."""
-    holders: set[str] = field(default_factory=set)
+    holders: dict[str, set[str]] = field(default_factory=dict)
+    """By the sort key of their pool."""
     sent: int = 0
     dead: int = 0
     chance: random.Random = field(default_factory=lambda: random.Random(SEED))
@@ -126,7 +128,10 @@ class Cloud:
             if receives > RECEIVES:
                 self.dead += 1
                 continue
-            record["attributes"]["ApproximateReceiveCount"] = str(receives)
+            record["attributes"] |= {
+                "ApproximateReceiveCount": str(receives),
+                "SentTimestamp": f"{1000 * self.now_s:.0f}",
+            }
             batch.append(record | {"messageId": str(len(batch))})
         if batch and len(batch) < BATCH:
             self.now_s = until_s
@@ -137,11 +142,13 @@ class Cloud:
         if name in self.drops:
             raise AlreadyExists
         self.drops[name] = [each["drop_id"] for each in json.loads(input)["detail"]["objects"]]
+        self.begun[name] = datetime.fromtimestamp(self.now_s, UTC)
         lasts_s = self.chance.uniform(*EXECUTION_S) + FURTHER_S * (len(self.drops[name]) - 1)
         heapq.heappush(self.running, (self.now_s + lasts_s, name))
 
-    def describe_execution(self, *, executionArn: str) -> dict[str, str]:
-        return {"status": "SUCCEEDED" if executionArn.rpartition(":")[2] in self.ended else "RUNNING"}
+    def describe_execution(self, *, executionArn: str) -> dict[str, Any]:
+        name = executionArn.rpartition(":")[2]
+        return {"status": "SUCCEEDED" if name in self.ended else "RUNNING", "startDate": self.begun[name]}
 
     def transact_write_items(self, *, TransactItems: list[Any]) -> None:
         """Of DynamoDB: the claims of a group, which are new."""
@@ -155,19 +162,28 @@ class Cloud:
         found = self.items.get(Key["sk"]["S"])
         return {"Item": found} if found else {}
 
+    def get_paginator(self, operation: str) -> Cloud:
+        assert operation == "query"
+        return self
+
+    def paginate(self, **_: Any) -> list[dict[str, Any]]:
+        """Of DynamoDB: every pool of slots."""
+        pools = {key: held for key, held in self.holders.items() if held}
+        return [{"Items": [{"sk": {"S": key}, "holders": {"SS": sorted(held)}} for key, held in pools.items()]}]
+
     def update_item(
-        self, *, UpdateExpression: str, ConditionExpression: str, ExpressionAttributeValues: Any, **_: Any
+        self, *, Key: Any, UpdateExpression: str, ConditionExpression: str, ExpressionAttributeValues: Any, **_: Any
     ) -> None:
         """Of DynamoDB: the two updates of `Slots`, whose conditions moto and its tests know in full."""
-        given = ExpressionAttributeValues
+        given, held = ExpressionAttributeValues, self.holders.setdefault(Key["sk"]["S"], set())
         (holder,) = given[":holder"]["SS"]
         if UpdateExpression.startswith("ADD "):
             assert "size(holders) < :limit OR contains" in ConditionExpression
-            if len(self.holders) >= int(given[":limit"]["N"]) and holder not in self.holders:
+            if len(held) >= int(given[":limit"]["N"]) and holder not in held:
                 raise Refused
-            self.holders.add(holder)
-        elif holder in self.holders:
-            self.holders.remove(holder)
+            held.add(holder)
+        elif holder in held:
+            held.remove(holder)
         else:
             raise Refused
 
@@ -189,7 +205,7 @@ def simulate(drops: int, *, together: bool = True) -> Outcome:
         repeated=worked_on.total() - len(worked_on),
         executions=len(cloud.drops),
         dead=cloud.dead,
-        held=len(cloud.holders),
+        held=sum(map(len, cloud.holders.values())),
         hours=cloud.now_s / 3600,
     )
 
@@ -206,7 +222,7 @@ def live_through(cloud: Cloud, intake: Any, slots: Slots, drops: int) -> None:
         while cloud.running and cloud.running[0][0] <= cloud.now_s:
             name = heapq.heappop(cloud.running)[1]
             cloud.ended.add(name)
-            slots.free("ingest", NAMES.execution_arn("ingest", name))
+            slots.free(NAMES.execution_arn("ingest", name))
         if cloud.waiting and cloud.waiting[0][0] <= cloud.now_s and (batch := cloud.receive()):
             failed = {one["itemIdentifier"] for one in intake.handler({"Records": batch}, CONTEXT)["batchItemFailures"]}
             for record in batch:
@@ -232,6 +248,7 @@ def intake_of(cloud: Cloud) -> tuple[Any, Slots]:
         update_item=cloud.update_item,
         transact_write_items=cloud.transact_write_items,
         get_item=cloud.get_item,
+        get_paginator=cloud.get_paginator,
         exceptions=SimpleNamespace(ConditionalCheckFailedException=Refused, TransactionCanceledException=Refused),
     )
     states = SimpleNamespace(

@@ -351,12 +351,14 @@ def test_drops_that_wait_are_told(tmp_path: Path, cloud: Any) -> None:
     for delay_s in (0, 600):
         sqs.send_message(QueueUrl=url, MessageBody="drop", DelaySeconds=delay_s)
     listed = typed("runs")
-    waits = f"two drops wait in {queue} for a free slot or, of the feed scoring, a live model, and none is yet: tried "
+    waits = f"at least two drops wait in {queue} for a free slot or, of the feed scoring, a live model, and none is yet"
     assert listed.stderr.strip().startswith(waits)
     assert typed("runs", "--status", "failed").stderr == typed("runs", "--machine", "train").stderr == ""
     version = Version(package_arn="p/1", version="1", model_name="m", run="r", baseline_uri="")
     ReleasePointers(StateTable(cloud.client("dynamodb"), NAMES)).move(Pointers(champion=version))
-    assert f"two drops wait in {queue} for a free slot: tried again" in typed("runs", "--machine", "score").stderr
+    assert (
+        f"at least two drops wait in {queue} for a free slot: tried again" in typed("runs", "--machine", "score").stderr
+    )
     assert typed("drop", str(file), "--feed", "scoring").stdout.endswith(" starts score\n")
     sqs.delete_queue(QueueUrl=url)
 
@@ -367,7 +369,7 @@ def take_in(cloud: Any, claims: Claims, bucket: str, ran: Callable[..., str], ma
     s3 = cloud.client("s3")
     found = until(lambda: s3.list_object_versions(Bucket=bucket, Prefix=key).get("Versions"))
     drop_id = drop_id_of(bucket, key, found[0]["VersionId"])
-    start = Start(machine="ingest", name="together", input="{}")
+    start = Start(machine="ingest", pool="ingest-training", name="together", input="{}")
     assert claims.take(start, [drop_id, "another"], now=datetime.now(UTC))
     ran(machine, name=start.name)
 
@@ -382,7 +384,7 @@ def test_the_id_of_a_drop_stands_for_the_run_that_has_it(
     objects = [{"key": f"electricity/training/{name}.csv", "drop_id": ids[name]} for name in "ab"]
     given = {"cause": "c", "as_of": "1997-05-02T00:00:00Z", "detail": {"feed": "training", "objects": objects}}
     step = {**PASS, "Result": {"answer": {"drops": drops}}, "ResultPath": "$.validation"}
-    start = Start(machine="ingest", name="a-group", input=json.dumps(given))
+    start = Start(machine="ingest", pool="ingest-training", name="a-group", input=json.dumps(given))
     assert claims.take(start, [ids["a"], ids["b"]], now=datetime.now(UTC))
     assert "expected an execution that is there" in refused("show", ids["a"])
     ran(machine("ingest", {"Commit": step}), given, name=start.name)

@@ -114,7 +114,7 @@ def test_of_a_drop_whose_run_with_others_failed_its_own_run_is_followed(
     states: Any, machine: Callable[..., str], ran: Callable[..., str]
 ) -> None:
     ran(machine("ingest", {"F": FAIL}), name="group")
-    group, own = (Start(machine="ingest", name=name, input="{}") for name in ("group", "drop"))
+    group, own = (Start(machine="ingest", pool="ingest-training", name=name, input="{}") for name in ("group", "drop"))
     follower = Follower(states=states, names=NAMES, poll_s=0.01)
     with pytest.raises(RunError, match="expected a run within 0 s, got none"):
         follower.run_of_drop(lambda: group, "drop", limit_s=0.05)
@@ -123,7 +123,7 @@ def test_of_a_drop_whose_run_with_others_failed_its_own_run_is_followed(
     assert follower.run_of_drop(lambda: next(found), "drop", limit_s=5).name == "drop"
     assert follower.run_of_drop(lambda: own, "drop", limit_s=5).name == "drop"
     ran(NAMES.machine_arn("ingest"), name="good")
-    good = Start(machine="ingest", name="good", input="{}")
+    good = Start(machine="ingest", pool="ingest-training", name="good", input="{}")
     assert follower.run_of_drop(lambda: good, "drop", limit_s=5).name == "good"
 
 
@@ -215,7 +215,7 @@ def test_of_a_child_it_is_told_that_its_parent_stays(
 
 def test_a_run_that_does_not_come_is_told(states: Any) -> None:
     follower = Follower(states=states, names=NAMES, poll_s=0.01)
-    started = Start(machine="ingest", name="nobody", input="{}")
+    started = Start(machine="ingest", pool="ingest-training", name="nobody", input="{}")
     for named in (None, started):  # not noted, or noted and not started
         with pytest.raises(RunError, match=r"expected a run within 0 s, got none: .*electricity-drops-dead"):
             follower.wait_for(lambda named=named: named, limit_s=0.05)  # type: ignore[misc]

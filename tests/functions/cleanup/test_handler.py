@@ -33,12 +33,12 @@ def test_an_execution_that_a_drop_started_gives_its_slot_back(machine, aws, load
     ended = event("cleanup")
     ended["detail"]["stateMachineArn"] = aws.names.machine_arn(machine)
     ended["detail"]["executionArn"] = aws.names.execution_arn(machine, "0f3a")
-    aws.slots.take(machine, holder=ended["detail"]["executionArn"], limit=2)
-    aws.slots.take(machine, holder="another", limit=2)
+    aws.slots.take(f"{machine}-training", holder=ended["detail"]["executionArn"], limit=2)
+    aws.slots.take(f"{machine}-training", holder="another", limit=2)
     handler = load("cleanup")
-    assert handler(ended) == {"freed": [f"slots#{machine}"]}
+    assert handler(ended) == {"freed": [f"slots#{machine}-training"]}
     assert handler(ended) == {"freed": []}
-    assert not aws.slots.take(machine, holder="third", limit=1), "the other one keeps its slot"
+    assert not aws.slots.take(f"{machine}-training", holder="third", limit=1), "the other one keeps its slot"
 
 
 @pytest.fixture

@@ -48,9 +48,9 @@ JUDGED = (*(rule.reason for rule in RULES), Reason.DUPLICATE_KEY, Reason.ROW_COU
 AT = datetime(1997, 1, 1, tzinfo=UTC)
 
 
-def arrival(name: str, *, feed: str = "training", size: int = 1000) -> Arrival:
+def arrival(name: str, *, feed: str = "training", size: int = 1000, has_images: bool = False) -> Arrival:
     item = EVENT["detail"]["object"] | {"key": f"electricity/{feed}/{name}", "size": size}
-    return arrival_of(json.dumps(EVENT | {"detail": EVENT["detail"] | {"object": item}}), NAMES)
+    return arrival_of(json.dumps(EVENT | {"detail": EVENT["detail"] | {"object": item}}), NAMES, has_images=has_images)
 
 
 def test_feeds_large_drops_and_long_keys_are_apart() -> None:
@@ -63,8 +63,12 @@ def test_feeds_large_drops_and_long_keys_are_apart() -> None:
 
 def test_drops_of_images_are_alone() -> None:
     """A manifest of 1 MiB may name gigabytes of objects."""
-    rows, labels = [arrival("a"), arrival("b")], [arrival("c", feed="labels"), arrival("d", feed="labels")]
-    assert list(groups([*rows, *labels], has_images=True)) == [[rows[0]], [rows[1]], labels]
+    rows = [arrival(name, has_images=True) for name in "ab"]
+    labels = [arrival(name, feed="labels", has_images=True) for name in "cd"]
+    assert list(groups([*rows, *labels])) == [[rows[0]], [rows[1]], labels]
+    assert [start_of(group, NAMES).pool for group in groups([*rows, *labels])] == [
+        "ingest-training", "ingest-training", "ingest-labels-together"
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize("ids", [("", ""), ("a", ""), ("a", "a")])

@@ -10,7 +10,7 @@ import boto3
 import pytest
 from botocore.exceptions import ClientError, ReadTimeoutError
 
-from functions.intake.arrivals import arrival_of, start_of
+from functions.intake.arrivals import arrival_of, events_in, start_of
 from millrace.errors import NoDropError
 from millrace.messages.ingest import MOST_TOGETHER
 from millrace.state.pointers import Pointers, Version
@@ -18,6 +18,7 @@ from tests.functions.cold_start import NAMES
 from tests.functions.conftest import Aws
 
 CHAMPION = Version(package_arn="p/1", version="1", model_name="m", run="r", baseline_uri="")
+POOL = "ingest-training-together"
 WAIT = {"StartAt": "Wait", "States": {"Wait": {"Type": "Wait", "Seconds": 600, "End": True}}}
 
 
@@ -36,6 +37,7 @@ def states(aws: Aws, monkeypatch: pytest.MonkeyPatch) -> Any:
     )
     monkeypatch.setenv("MILLRACE_DEAD_QUEUE_URL", dead)
     monkeypatch.setenv("MILLRACE_SLOTS", "2")
+    monkeypatch.setenv("MILLRACE_SLOTS_TOGETHER", "2")
     return client
 
 
@@ -43,6 +45,7 @@ def states(aws: Aws, monkeypatch: pytest.MonkeyPatch) -> Any:
 def wide(states: Any, load: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
     """The handler with more slots than a test takes."""
     monkeypatch.setenv("MILLRACE_SLOTS", "10")
+    monkeypatch.setenv("MILLRACE_SLOTS_TOGETHER", "10")
     return load("intake")
 
 
@@ -120,7 +123,7 @@ def test_an_event_that_comes_when_its_execution_has_ended_keeps_no_slot(
     handler(event("intake"))
     arn = NAMES.execution_arn("ingest", running(states)[0])
     states.stop_execution(executionArn=arn)
-    aws.slots.free("ingest", arn)
+    aws.slots.free(arn)
     assert handler(changed(event("intake"), id="other")) == {"batchItemFailures": []}
     assert (len(running(states)), slots(aws)) == (1, [])
 
@@ -137,20 +140,24 @@ class Sent:
 
     def __init__(self) -> None:
         self.messages: list[dict[str, Any]] = []
+        self.sent_ms = "0"
 
     def send_message(self, **message: Any) -> None:
         self.messages.append(message)
 
     def record(self) -> dict[str, Any]:
         """The last message as Lambda brings it."""
-        (name, given), *_ = self.messages[-1]["MessageAttributes"].items()
+        return self.record_of(self.messages[-1])
+
+    def record_of(self, message: dict[str, Any]) -> dict[str, Any]:
+        (name, given), *_ = message["MessageAttributes"].items()
         attribute = {"stringValue": given["StringValue"], "dataType": given["DataType"]}
         record = {
-            "messageId": "again",
-            "body": self.messages[-1]["MessageBody"],
+            "messageId": f"again-{id(message)}",
+            "body": message["MessageBody"],
             "messageAttributes": {name: attribute},
         }
-        return {"receiptHandle": "r", "eventSource": "aws:sqs", "attributes": {}, **record}
+        return {"receiptHandle": "r", "eventSource": "aws:sqs", "attributes": {"SentTimestamp": self.sent_ms}, **record}
 
 
 def test_without_a_free_slot_a_message_waits_and_costs_no_receive(
@@ -167,11 +174,10 @@ def test_without_a_free_slot_a_message_waits_and_costs_no_receive(
     for _ in range(30):
         assert handler({"Records": [sent.record()]}) == {"batchItemFailures": []}
     delays = [message["DelaySeconds"] for message in sent.messages]
-    usual = [min(300, 10 * 1.2**waits) for waits in range(31)]
+    usual = [min(300, 2 * 1.2**waits) for waits in range(31)]
     assert all(0.5 * one - 1 <= delay <= 1.5 * one + 1 for one, delay in zip(usual, delays, strict=True))
-    assert (usual[1], usual[-1]) == (12, 300)
     assert len(set(delays[20:])) > 5, "drops of one burst come back one after the other"
-    aws.slots.free("ingest", slots(aws)[0])
+    aws.slots.free(slots(aws)[0])
     assert handler({"Records": [sent.record()]}) == {"batchItemFailures": []}
     assert len(running(states)) == 3
 
@@ -196,13 +202,13 @@ def test_drops_to_score_wait_for_the_first_model_without_a_slot(
     dropped = [changed(event("intake"), key=f"electricity/scoring/{n}.csv")["Records"][0] for n in range(3)]
     records = [record | {"messageId": f"m{n}"} for n, record in enumerate(dropped)]
     assert handler({"Records": records}) == {"batchItemFailures": []}
-    assert [message["MessageBody"] for message in sent.messages] == [record["body"] for record in records]
+    assert [events_in(message["MessageBody"]) for message in sent.messages] == [[each["body"] for each in records]]
     assert (running(states, "score"), aws.slots.holdings()) == ([], [])
     handler(changed(event("intake")))
     assert len(running(states)) == 1, "training goes on"
     aws.pointers.move(Pointers(champion=CHAMPION))
     handler({"Records": [sent.record()]})
-    assert len(running(states, "score")) == 1
+    assert drops_in(states, "score") == [["0.csv", "1.csv", "2.csv"]]
 
 
 @pytest.mark.parametrize(
@@ -315,16 +321,13 @@ def test_a_start_that_is_refused_at_once_frees_its_slot(
 
 def test_the_limit_of_slots_is_kept(states: Any, load: Any, aws: Aws, event: Any) -> None:
     for holder in ("one", "two"):
-        aws.slots.take("ingest", holder=holder, limit=2)
+        aws.slots.take(POOL, holder=holder, limit=2)
     assert load("intake")(event("intake")) == {"batchItemFailures": []}
     assert running(states) == []
 
 
 def slots(aws: Aws) -> list[str]:
-    key = {"pk": {"S": NAMES.workload}, "sk": {"S": "slots#ingest"}}
-    item = aws.dynamodb.get_item(TableName=NAMES.platform.state_table, Key=key).get("Item", {})
-    holders: list[str] = item.get("holders", {"SS": []})["SS"]
-    return sorted(holders)
+    return sorted(one.holder for one in aws.slots.holdings() if one.key.startswith("slots#ingest-"))
 
 
 def records_of(event: Any, *names: str, feed: str = "training", size: int = 1000) -> list[dict[str, Any]]:
@@ -435,38 +438,42 @@ def test_without_the_claims_a_drop_would_be_in_two_executions(
 def test_a_group_without_a_slot_waits_whole(
     states: Any, load: Any, aws: Aws, event: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Its messages come back at the same time, so that they go together then."""
+    """In one message, so that its drops go together then, also with those that another message brings."""
     for holder in ("one", "two"):
-        aws.slots.take("ingest", holder=holder, limit=2)
+        aws.slots.take(POOL, holder=holder, limit=2)
     handler, sent = load("intake"), Sent()
     monkeypatch.setattr(sys.modules["functions.intake.handler"], "SQS", sent)
     records = records_of(event, *"abcdef")
-    assert handler({"Records": records}) == {"batchItemFailures": []}
-    assert [message["MessageBody"] for message in sent.messages] == [record["body"] for record in records]
-    assert len({message["DelaySeconds"] for message in sent.messages}) == 1
+    assert handler({"Records": records[:3]}) == {"batchItemFailures": []}
+    first = sent.record()
+    assert handler({"Records": [first, *records[3:]]}) == {"batchItemFailures": []}
+    assert [len(events_in(message["MessageBody"])) for message in sent.messages] == [3, 6]
+    assert [message["MessageAttributes"]["waits"]["StringValue"] for message in sent.messages] == ["1", "2"]
     assert running(states) == []
-    aws.slots.free("ingest", "one")
-    assert load("intake")({"Records": records}) == {"batchItemFailures": []}
+    aws.slots.free("one")
+    assert handler({"Records": [sent.record(), first]}) == {"batchItemFailures": []}
     assert drops_in(states) == [[*"abcdef"]]
 
 
-def test_a_message_that_cannot_be_sent_again_comes_back_alone(
+def test_a_group_that_cannot_be_sent_again_comes_back(
     states: Any, load: Any, event: Any, aws: Aws, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for holder in ("one", "two"):
-        aws.slots.take("ingest", holder=holder, limit=2)
-    records = records_of(event, "a", "b", "c")
+        aws.slots.take(POOL, holder=holder, limit=2)
+    records = [*records_of(event, "a", "b"), *records_of(event, "c", size=2**20 + 1)]
+    for holder in ("three", "four"):
+        aws.slots.take("ingest-training", holder=holder, limit=2)
 
     class Refusing(Sent):
         def send_message(self, **message: Any) -> None:
-            if message["MessageBody"] == records[1]["body"]:
+            if len(events_in(message["MessageBody"])) > 1:
                 raise ClientError({"Error": {"Code": "RequestThrottled", "Message": ""}}, "SendMessage")
             super().send_message(**message)
 
     handler, sent = load("intake"), Refusing()
     monkeypatch.setattr(sys.modules["functions.intake.handler"], "SQS", sent)
-    assert handler({"Records": records}) == {"batchItemFailures": [{"itemIdentifier": "b"}]}
-    assert [message["MessageBody"] for message in sent.messages] == [records[0]["body"], records[2]["body"]]
+    assert handler({"Records": records}) == {"batchItemFailures": [{"itemIdentifier": "a"}, {"itemIdentifier": "b"}]}
+    assert [message["MessageBody"] for message in sent.messages] == [records[2]["body"]]
 
 
 def test_any_error_brings_back_the_messages_of_its_group_only_and_keeps_no_slot(
@@ -499,7 +506,7 @@ def test_drops_whose_claims_are_deleted_one_by_one_have_had_their_execution(
     (name,) = running(states)
     arn = NAMES.execution_arn("ingest", name)
     states.stop_execution(executionArn=arn)
-    aws.slots.free("ingest", arn)
+    aws.slots.free(arn)
     prefix = gone.removeprefix("one ")
     named = [f"{prefix}{key}" for key in sys.modules["functions.intake.handler"].STATE.items(prefix)]
     for key in named[:1] if gone.startswith("one") else named:
@@ -517,7 +524,7 @@ def test_drops_that_are_claimed_and_have_no_claim_wait(
     monkeypatch.setattr(module.CLAIMS, "take", lambda *_, **__: False)
     monkeypatch.setattr(module, "SQS", sent)
     assert wide({"Records": records_of(event, "a", "b")}) == {"batchItemFailures": []}
-    assert (len(sent.messages), running(states), slots(aws)) == (2, [], [])
+    assert (len(sent.messages), running(states), slots(aws)) == (1, [], [])
 
 
 def test_an_error_of_awss_brings_back_the_messages_of_its_group_only(
@@ -529,3 +536,71 @@ def test_an_error_of_awss_brings_back_the_messages_of_its_group_only(
     answer = load("intake")({"Records": records})
     assert answer == {"batchItemFailures": [{"itemIdentifier": "c"}, {"itemIdentifier": "d"}]}
     assert drops_in(states) == [["a", "b"]]
+
+
+@pytest.fixture
+def one_slot(states: Any, load: Any, monkeypatch: pytest.MonkeyPatch) -> tuple[Any, Sent]:
+    """The handler with one slot for groups of small drops, and what it sends."""
+    monkeypatch.delenv("MILLRACE_SLOTS")
+    monkeypatch.setenv("MILLRACE_SLOTS_TOGETHER", "1")
+    handler, sent = load("intake"), Sent()
+    monkeypatch.setattr(sys.modules["functions.intake.handler"], "SQS", sent)
+    return handler, sent
+
+
+def test_a_burst_of_small_drops_runs_group_by_group_and_holds_up_no_other_feed(
+    states: Any, one_slot: Any, event: Any, aws: Aws
+) -> None:
+    """What waits gathers: of forty drops that come two by two there are few runs, one after the other."""
+    handler, sent = one_slot
+    for at in range(0, 40, 2):
+        handler({"Records": records_of(event, f"{at:02}", f"{at + 1:02}", feed="labels")})
+    assert (len(running(states)), len(sent.messages)) == (1, 19)
+    assert handler({"Records": records_of(event, "t")}) == {"batchItemFailures": []}
+    assert handler({"Records": records_of(event, "l", feed="labels", size=2**20 + 1)}) == {"batchItemFailures": []}
+    assert drops_in(states) == [["00", "01"], ["l"], ["t"]], "neither another feed nor a large drop waits"
+    while sent.messages:
+        for holder in slots(aws):
+            states.stop_execution(executionArn=holder)
+            aws.slots.free(holder)
+        waiting, sent.messages = [sent.record_of(each) for each in sent.messages], []
+        assert handler({"Records": waiting}) == {"batchItemFailures": []}
+        assert len(slots(aws)) == 1
+    assert sorted(map(len, drops_in(states))) == [1, 1, 2, 13, MOST_TOGETHER]
+
+
+@pytest.mark.parametrize("case", ["ended", "slow", "not started", "runs"])
+def test_a_slot_that_is_held_for_nothing_is_found_by_those_that_wait(
+    case: str, states: Any, one_slot: Any, event: Any, aws: Aws
+) -> None:
+    """The event of its end is lost, a file takes an hour, or the intake died before the start."""
+    handler, sent = one_slot
+    handler({"Records": records_of(event, "a")})
+    (holder,) = slots(aws)
+    began = states.describe_execution(executionArn=holder)["startDate"].timestamp()
+    if case == "ended":
+        states.stop_execution(executionArn=holder)
+    if case == "not started":
+        aws.slots.free(holder)
+        holder = NAMES.execution_arn("ingest", "missing")
+        aws.slots.take(POOL, holder=holder, limit=1)
+    handler({"Records": records_of(event, "b")})
+    step_s = {"runs": 30, "slow": 130}.get(case, 70)
+    for waits in range(1, 13):
+        assert slots(aws) == [holder]
+        sent.sent_ms = str(int((began + step_s * max(0, waits - 9)) * 1000))
+        handler({"Records": [sent.record()]})
+        if slots(aws) != [holder]:
+            break
+    assert (slots(aws) == [holder]) == (case == "runs")
+
+
+def test_a_message_of_several_drops_is_as_good_as_one_each(states: Any, wide: Any, event: Any) -> None:
+    """One that is no drop goes to the dead letters by itself."""
+    records = records_of(event, "a", "b")
+    body = json.dumps([records[0]["body"], "{}", records[1]["body"]])
+    assert wide({"Records": [records[0] | {"body": body}]}) == {"batchItemFailures": []}
+    assert drops_in(states) == [["a", "b"]]
+    url = boto3.client("sqs").get_queue_url(QueueName=NAMES.queue("drops-dead"))["QueueUrl"]
+    (message,) = boto3.client("sqs").receive_message(QueueUrl=url)["Messages"]
+    assert message["Body"] == "{}"

@@ -33,7 +33,7 @@ def end(states: Any, aws: Aws, name: str) -> None:
     """The execution ends, and `cleanup` frees its slot."""
     arn = NAMES.execution_arn("ingest", name)
     states.stop_execution(executionArn=arn)
-    aws.slots.free("ingest", arn)
+    aws.slots.free(arn)
 
 
 @pytest.mark.parametrize("status", ["FAILED", "TIMED_OUT"])

@@ -70,11 +70,11 @@ def slots(aws):
 
 def test_what_a_running_execution_holds_stays(aws, start, sweep):
     drop, release = start("ingest", "a1"), start("release", "r1")
-    aws.slots.take("ingest", holder=drop, limit=2)
+    aws.slots.take("ingest-training", holder=drop, limit=2)
     aws.leases.take("release", holder=release, as_of=AS_OF, expires_at=AS_OF + timedelta(days=60))
     for hours in (0, 1, 2):
         assert sweep(hours) == ({"ended": [], "freed": [], "deleted": []}, [])
-    assert (slots(aws), aws.leases.find("release").holder) == ([("slots#ingest", drop)], release)
+    assert (slots(aws), aws.leases.find("release").holder) == ([("slots#ingest-training", drop)], release)
 
 
 @pytest.mark.parametrize("held", ["slot", "lease"])
@@ -82,7 +82,7 @@ def test_cleanup_is_called_for_an_execution_that_has_ended(held, aws, start, swe
     machine = "ingest" if held == "slot" else "release"
     arn = start(machine, "a1", '{"cause": "x"}')
     if held == "slot":
-        aws.slots.take("ingest", holder=arn, limit=2)
+        aws.slots.take("ingest-training", holder=arn, limit=2)
     else:
         aws.leases.take("release", holder=arn, as_of=AS_OF, expires_at=AS_OF + timedelta(days=60))
     boto3.client("stepfunctions").stop_execution(executionArn=arn)
@@ -100,11 +100,11 @@ def test_cleanup_is_called_for_an_execution_that_has_ended(held, aws, start, swe
 def test_an_execution_that_was_never_started_keeps_its_slot_until_the_second_sweep(aws, start, sweep):
     start("ingest", "another")
     missing = aws.names.execution_arn("ingest", "missing")
-    aws.slots.take("ingest", holder=missing, limit=2)
+    aws.slots.take("ingest-training", holder=missing, limit=2)
     assert sweep()[0]["freed"] == []
     assert sweep(0.4)[0]["freed"] == [], "a sweep that is repeated soon frees nothing"
-    assert slots(aws) == [("slots#ingest", missing)]
-    assert sweep(1)[0]["freed"] == ["slots#ingest"]
+    assert slots(aws) == [("slots#ingest-training", missing)]
+    assert sweep(1)[0]["freed"] == ["slots#ingest-training"]
     assert (slots(aws), sweep(2)[0]["freed"]) == ([], [])
 
 
@@ -112,19 +112,19 @@ def test_an_execution_that_is_about_to_start_keeps_its_slot(aws, start, sweep):
     """The intake takes the slot again, as a drop comes again whose first start failed; then it starts."""
     start("ingest", "another")
     missing = aws.names.execution_arn("ingest", "late")
-    aws.slots.take("ingest", holder=missing, limit=2)
+    aws.slots.take("ingest-training", holder=missing, limit=2)
     sweep()
-    aws.slots.take("ingest", holder=missing, limit=2)
+    aws.slots.take("ingest-training", holder=missing, limit=2)
     assert sweep(1)[0]["freed"] == [], "marked anew"
     start("ingest", "late")
     assert sweep(2)[0] == {"ended": [], "freed": [], "deleted": []}
-    assert slots(aws) == [("slots#ingest", missing)]
+    assert slots(aws) == [("slots#ingest-training", missing)]
 
 
 def test_a_slot_that_is_taken_again_while_the_sweep_looks_stays(aws, start, sweep):
     start("ingest", "another")
     missing = aws.names.execution_arn("ingest", "late")
-    aws.slots.take("ingest", holder=missing, limit=2)
+    aws.slots.take("ingest-training", holder=missing, limit=2)
     sweep()
     module = sys.modules["functions.sweep.handler"]
     describe = module.STATES.describe_execution
@@ -133,12 +133,12 @@ def test_a_slot_that_is_taken_again_while_the_sweep_looks_stays(aws, start, swee
         exceptions = module.STATES.exceptions
 
         def describe_execution(self, **given):
-            aws.slots.take("ingest", holder=missing, limit=2)
+            aws.slots.take("ingest-training", holder=missing, limit=2)
             return describe(**given)
 
     module.STATES = Slow()
     assert sweep(1)[0]["freed"] == []
-    assert slots(aws) == [("slots#ingest", missing)]
+    assert slots(aws) == [("slots#ingest-training", missing)]
 
 
 @pytest.fixture
@@ -354,7 +354,7 @@ def test_a_record_that_the_chain_lacks_is_a_metric_of_the_stage(aws, sweep, caps
 
 def test_a_mark_is_of_the_time_of_the_sweep(aws, start, sweep):
     start("ingest", "another")
-    aws.slots.take("ingest", holder=aws.names.execution_arn("ingest", "missing"), limit=2)
+    aws.slots.take("ingest-training", holder=aws.names.execution_arn("ingest", "missing"), limit=2)
     sweep()
     sweep(0.25)
     (one,) = aws.slots.holdings()

@@ -17,7 +17,7 @@ NOW = datetime(2026, 11, 21, tzinfo=UTC)
 
 
 def start(name: str) -> Start:
-    return Start(machine="ingest", name=name, input=f'{{"cause": "{name}"}}')
+    return Start(machine="ingest", pool="ingest-training", name=name, input=f'{{"cause": "{name}"}}')
 
 
 def test_a_group_has_all_of_its_drops_or_none(table):
