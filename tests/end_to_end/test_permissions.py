@@ -53,6 +53,7 @@ ON_AWS = (
     OnAws(
         roles=("*-machines",),
         actions=("sagemaker:ListTags",),
+        resource="[*]",  # "*" itself, since the teardown asks for the tags of each job that it finds
         because="Step Functions looks for the jobs that it waits for; when, it does not say",
         page="https://docs.aws.amazon.com/step-functions/latest/dg/sagemaker-iam.html",
     ),
