@@ -18,8 +18,8 @@ from console.cli.dead import dead
 from console.cli.demo import demo
 from console.cli.doctor import doctor
 from console.cli.drop import drop
-from console.cli.edge import export
 from console.cli.experiment import experiment
+from console.cli.export import export
 from console.cli.local import down, up
 from console.cli.models import bom, card, register, rollback, validate, verify, versions
 from console.cli.monitoring import alarms, monitor

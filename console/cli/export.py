@@ -1,115 +1,87 @@
-"""Writes rows of records as a file: Parquet, CSV or JSON lines, by the file's ending."""
+"""`millrace export`: a version as a package for devices."""
 
 from __future__ import annotations
 
-import csv
-import json
-import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Annotated, Any
 
-from console.cli.printing import in_json
-from millrace.errors import EnvironmentNotFoundError
+import typer
 
-if TYPE_CHECKING:
-    import pyarrow as pa
+from console.cli.environment import find_deployed
+from console.cli.options import Build, Json, Stage, Version, Workload
 
-ENDINGS = (".parquet", ".csv", ".jsonl")
-ROW_GROUP_ROWS = 10_000
-FORMULA = re.compile(r"[\t\r]|\s*[=+\-@＝＋－＠]")
-"""A spreadsheet takes a text that begins so for a formula."""
+NO_FASTER = 1.1
+"""Below so many times the speed of float32, eight bits are called no faster."""
+NO_SMALLER = 0.9
+"""Above this share of the size of float32, eight bits are called no smaller."""
 
-Row = Mapping[str, Any]
-Write = Callable[[Row], object]
+Output = Annotated[
+    Path | None, typer.Option(show_default="<workload>-edge", help="The folder to write; nothing may be in it.")
+]
+Int8 = Annotated[bool, typer.Option("--int8", help="With a graph of eight bits, measured on the test rows.")]
+MaxLoss = Annotated[
+    float,
+    typer.Option(min=0, max=10, help="By how much the error on the test rows may grow, as a share of it."),
+]
 
 
-def check_ending(path: Path, *endings: str) -> Path:
-    """The path as it is. Call this before any work is done.
+def export(
+    workload: Workload,
+    stage: Stage,
+    build: Build,
+    as_json: Json,
+    version: Version = "",
+    output: Output = None,
+    int8: Int8 = False,
+    max_loss: MaxLoss = 0.05,
+) -> None:
+    """Write a version to a folder that answers rows without a cloud: `python FOLDER/answer.pyz rows.jsonl`.
 
-    Raises EnvironmentNotFoundError if the path has none of the endings (those of all formats, if none is given), or if
-    its folder does not exist."""
-    if path.suffix not in (endings or ENDINGS):
-        raise EnvironmentNotFoundError(
-            f"{path}: expected a file that ends with one of {', '.join(endings or ENDINGS)}, got {path.suffix!r}"
+    It holds the graph, how the encoders are fitted, a program for Python with numpy and onnxruntime, and digests.
+
+    With --int8 the graph is quantized; error, time of a row and size are measured beside float32 on the test rows of
+    the version's run, and a package whose error grew by more than --max-loss of it is refused.
+
+    Example: millrace export 3 --int8 --output edge"""
+    from console.actions.edge import export_version
+    from console.cli.printing import show_json
+
+    environment, names = find_deployed(stage, build, workload)
+    folder = output or Path(f"{names.workload}-edge")
+    document = export_version(environment, names, version, folder, int8=int8, max_loss=max_loss)
+    if as_json:
+        show_json(document)
+        return
+    if compared := document["compared"]:
+        _show(compared, method=document["method"])
+    print(f"{folder}: version {document['version']} in {document['precision']}")
+
+
+def _show(compared: Mapping[str, Any], *, method: str) -> None:
+    from console.cli.printing import show_rows
+
+    # A row for each figure: what it is called, its key in both measurements, and how the two compare.
+    before, after = compared["float32"], compared["int8"]
+    rows = [
+        {"on_test_rows": name, "float32": before[key], "int8": after[key], "compared": ratio}
+        for name, key, ratio in (
+            ("error", "error", f"{compared['loss']:+.2%}"),
+            ("ms for a row", "ms", f"{compared['speed']:.2f} times the speed"),
+            ("bytes", "bytes", f"{compared['size']:.1%} of the size"),
         )
-    if not path.parent.is_dir():
-        raise EnvironmentNotFoundError(f"{path}: expected a folder {path.parent}, there is none")
-    return path
+    ]
+    show_rows(rows, as_json=False, nothing="")
+    print(f"{compared['rows']:,} rows, one in each call, one thread; {method} quantization")
+    for sentence in verdicts(compared):
+        print(sentence)
 
 
-def export(rows: Iterable[Row], path: Path, schema: pa.Schema) -> int:
-    """Write the rows; how many there were. After an error there is no file, never a part of one."""
-    writer = {".parquet": _parquet, ".csv": _csv, ".jsonl": _json_lines}[check_ending(path).suffix]
-    partial, count = path.with_name(f".{path.name}.part"), 0
-    # Written beside it and renamed at the end: a rename within a folder is all or nothing.
-    try:
-        with writer(partial, schema) as write:
-            for row in rows:
-                write(row)
-                count += 1
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
-    return count
-
-
-@contextmanager
-def _parquet(path: Path, schema: pa.Schema) -> Iterator[Write]:
-    """A writer of Parquet, which gathers rows into groups of ROW_GROUP_ROWS."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    waiting: list[Row] = []
-    with pq.ParquetWriter(path, schema, compression="zstd", write_page_checksum=True) as writer:
-
-        def flush() -> None:
-            writer.write_table(pa.Table.from_pylist([dict(row) for row in waiting], schema=schema))
-            waiting.clear()
-
-        def write(row: Row) -> None:
-            waiting.append(row)
-            if len(waiting) == ROW_GROUP_ROWS:
-                flush()
-
-        yield write
-        flush()
-
-
-@contextmanager
-def _csv(path: Path, schema: pa.Schema) -> Iterator[Write]:
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, schema.names)
-        writer.writerow({name: _as_text(name) for name in schema.names})
-        yield lambda row: writer.writerow({name: _as_text(cell) for name, cell in row.items()})
-
-
-def _as_text(cell: Any) -> Any:
-    """The cell as CSV has it: a list as JSON, bytes in base64.
-
-    A text that a spreadsheet would run as a formula gets an apostrophe before it, unless it is a number. Such a text
-    may come from a file of other people: https://owasp.org/www-community/attacks/CSV_Injection"""
-    if isinstance(cell, list):
-        return json.dumps(cell, ensure_ascii=False, default=in_json)
-    if isinstance(cell, bytes):
-        return in_json(cell)
-    if not isinstance(cell, str) or not FORMULA.match(cell):
-        return cell
-    # A number such as -1 or +4.2 begins like a formula, and stays.
-    try:
-        float(cell)
-    except ValueError:
-        return f"'{cell}"
-    return cell
-
-
-@contextmanager
-def _json_lines(path: Path, _: pa.Schema) -> Iterator[Write]:
-    with path.open("w", encoding="utf-8") as file:
-        yield lambda row: file.write(json_line(row) + "\n")
-
-
-def json_line(row: Row) -> str:
-    """The row as one line of JSON, with moments in ISO 8601 and bytes in base64."""
-    return json.dumps(row, ensure_ascii=False, default=in_json)
+def verdicts(compared: Mapping[str, Any]) -> list[str]:
+    """A sentence with the figure for speed and for size, where eight bits do not help."""
+    found = []
+    if compared["speed"] < NO_FASTER:
+        found.append(f"Eight bits make this model no faster: {compared['speed']:.2f} times the speed of float32.")
+    if compared["size"] > NO_SMALLER:
+        found.append(f"Eight bits make this model no smaller: {compared['size']:.1%} of the size of float32.")
+    return found

@@ -55,7 +55,7 @@ def predict(
     from console.actions import predict
     from console.actions.pack import declares_scale, packed
     from console.actions.predict import class_names, with_class
-    from console.cli.export import check_ending, export, json_line
+    from console.cli.record_files import check_ending, export, json_line
     from console.image_folder import find_images
     from console.presenters.drops import ADVICE
     from console.queries.fallbacks import why_fallback

@@ -52,7 +52,7 @@ def query(
 
     Example: millrace query "SELECT reason, count(*) AS refused FROM electricity_quarantine GROUP BY reason". The last
     line says how many rows came, how many bytes Athena read and what that costs. --workload narrows the list."""
-    from console.cli.export import check_ending
+    from console.cli.record_files import check_ending
     from console.environment import find_environment
     from console.queries.query import find_tables, run_query
 
@@ -80,7 +80,7 @@ def query(
 
 
 def _write(answer: Answer, path: Path) -> None:
-    from console.cli.export import export
+    from console.cli.record_files import export
 
     export(answer.rows.to_pylist(), path, answer.rows.schema)
     print(f"{count(answer.rows.num_rows, 'row')} in {path}", file=sys.stderr)

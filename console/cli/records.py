@@ -53,8 +53,8 @@ def quarantine(
     Example: millrace quarantine --drop week.csv. With --export the file also has the rows as they came, each as text in
     the column `raw`, where long cells are cut. With --rows a file has the rows as the dropped file had them: mend that
     file, or the contract, and drop it."""
-    from console.cli.export import check_ending
-    from console.cli.export import export as write
+    from console.cli.record_files import check_ending
+    from console.cli.record_files import export as write
     from console.queries import quarantine as refused
     from console.queries.query import quarantine_sql
     from millrace.contract.load import load_contract
@@ -110,7 +110,7 @@ def decisions(
     """Show stored predictions, the newest day first. Of several lines with one id the last is shown.
 
     Example: millrace decisions --from 1997-05-01 --to 1997-05-02 --limit 10. Days are days of the rows' event time."""
-    from console.cli.export import json_line
+    from console.cli.record_files import json_line
     from console.queries.decisions import find_decision
     from console.queries.query import decisions_sql
     from millrace.errors import EnvironmentNotFoundError

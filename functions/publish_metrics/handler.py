@@ -12,7 +12,7 @@ from millrace.messages.monitor import REPORT_FILE, MetricsPublished, PlannedStat
 from millrace.monitoring.alarms import ratios, starters
 from millrace.settings.environment import Environment
 from millrace.state.cursors import StoredCursors
-from millrace.state.refused_rows import RefusedRows
+from millrace.state.refused_share import RefusedRows
 from millrace.state.table import StateTable
 
 SETTINGS = Environment.parse()

@@ -32,7 +32,7 @@ from millrace.messages.score import Sharded, ShardedDrop
 from millrace.operations.alarms import REFUSED_DROPS, REFUSED_ROWS, REFUSED_SHARE
 from millrace.settings.validation import ValidationSettings
 from millrace.state.pointers import ReleasePointers
-from millrace.state.refused_rows import RefusedRows
+from millrace.state.refused_share import RefusedRows
 from millrace.state.table import StateTable
 from millrace.workload.load import load_workload
 

@@ -91,7 +91,7 @@ class MetricsPublished(Message):
     alarms: tuple[str, ...]
     """The names of the alarms that stay in ALARM."""
     refused: dict[str, float] = Field(default_factory=dict)
-    """By feed: the usual share of refused rows (`millrace.state.refused_rows`)."""
+    """By feed: the usual share of refused rows (`millrace.state.refused_share`)."""
 
 
 class PlannedState(ExecutionInput):

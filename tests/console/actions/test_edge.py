@@ -18,7 +18,7 @@ from onnx import helper, numpy_helper
 from typer.testing import CliRunner
 
 from console.actions.edge import export_version, method_of
-from console.cli import edge
+from console.cli import export
 from console.cli.app import app
 from console.environment import Environment
 from console.local_cloud.local_cloud import PLATFORM
@@ -270,11 +270,11 @@ def test_a_graph_of_elsewhere_is_quantized_by_its_operators(plant: Plant) -> Non
 
 
 def test_what_does_not_help_is_said_with_its_figure() -> None:
-    assert edge.verdicts({"speed": 0.85, "size": 0.26}) == [
+    assert export.verdicts({"speed": 0.85, "size": 0.26}) == [
         "Eight bits make this model no faster: 0.85 times the speed of float32."
     ]
-    assert edge.verdicts({"speed": 2.4, "size": 0.33}) == []
-    assert len(edge.verdicts({"speed": 1.0, "size": 0.95})) == 2
+    assert export.verdicts({"speed": 2.4, "size": 0.33}) == []
+    assert len(export.verdicts({"speed": 1.0, "size": 0.95})) == 2
 
 
 def test_the_command_prints_both(

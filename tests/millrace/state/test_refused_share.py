@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from millrace.state.refused_rows import RefusedRows
+from millrace.state.refused_share import RefusedRows
 
 
 def test_a_share_is_judged_by_the_declared_one_and_by_three_times_the_usual(table):
