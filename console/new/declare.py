@@ -258,7 +258,7 @@ def _options(column: Column) -> dict[str, Any]:
 
 def _render(name: str, **values: Any) -> str:
     """The template with these values. A value that is missing is an error."""
-    environment = Environment(  # noqa: S701 - YAML has no markup to escape; the filter `yaml` quotes
+    environment = Environment(  # noqa: S701 # nosec B701 - YAML has no markup to escape; `yaml` quotes
         loader=FileSystemLoader(Path(__file__).parent),
         undefined=StrictUndefined,
         trim_blocks=True,
