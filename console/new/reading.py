@@ -16,7 +16,7 @@ from console.new.declare import ProposedPrediction
 from console.new.features import Features
 from console.new.kinds import LABEL_KINDS
 from console.new.read import Source
-from console.new.roles import Choices, Guess, Guesser, key_texts, own_classes, repeated_cells
+from console.new.roles import Choices, Guess, Guesser, key_texts, own_classes, repeated_cells, two_classes
 from console.new.times import looks_like_local_time
 from console.new.words import repeated_rows, why_protected
 from millrace.contract.kinds import arrow_type
@@ -130,11 +130,13 @@ def read(source: Source, choices: Choices, today: date) -> Reading:
     if guesses["kind"].value == "binary":
         guesses["positive"] = guesser.positive(label, choices.positive)
     notes = [*source.notes, *(f"{column.name}: {column.changed}" for column in seen if column.changed)]
-    # Three cases: rows with times of their own; rows for which an option generates the time; images without times.
+    # Three cases: rows with times of their own; rows whose time is generated; images without times.
+    if not images and lacks_time(guesser, choices):
+        choices = replace(choices, has_no_event_time=True)
     is_generated = choices.has_no_event_time or choices.is_in_order
     is_in_time = not is_generated and (not images or bool(guesser.event_time(choices.event_time)))
     if is_in_time or is_generated:
-        seen, guesses["event time"] = with_event_time(seen, guesser, label, choices, where, today, notes)
+        seen, guesses["event time"] = with_event_time(seen, guesser, choices, where, today, notes)
     else:
         # The time of the drop's object or of the request: any one moment stands for it here.
         moment = pa.scalar(datetime.combine(today, time(), UTC), arrow_type("timestamp_utc"))
@@ -144,6 +146,7 @@ def read(source: Source, choices: Choices, today: date) -> Reading:
     # The key may hold the event time that was generated or changed a line above, so the guesser needs the new columns.
     guesser = replace(guesser, columns=seen)
     seen, guesses["key"] = with_key(seen, guesser, guesses["event time"].value, label, choices, where, notes)
+    choices = replace(choices, has_no_key=ROW_ID not in source.table.column_names and ROW_ID in guesses["key"].value)
     seen = _once_by_key(seen, guesses["key"].value)
     contract = as_in_file(_contract(seen, images, guesses, choices, is_in_time=is_in_time), seen, source)
     return Reading(
@@ -156,6 +159,12 @@ def read(source: Source, choices: Choices, today: date) -> Reading:
         left_out=(*left_out, *(LeftOut(name=name, reason="you said so") for name in choices.leave_out)),
         is_in_time=is_in_time,
     )
+
+
+def lacks_time(guesser: Guesser, choices: Choices) -> bool:
+    """Whether the file has no column of times, none that may be one, and no option that says so."""
+    is_said = choices.has_no_event_time or choices.is_in_order or choices.event_time or choices.horizon_hours
+    return not is_said and not any(one.is_time or one.may_be_time for one in guesser.columns)
 
 
 def _observe(source: Source, choices: Choices) -> tuple[tuple[Observed, ...], dict[str, Column], tuple[LeftOut, ...]]:
@@ -187,6 +196,8 @@ def _observe(source: Source, choices: Choices) -> tuple[tuple[Observed, ...], di
                 form=source.csv,
                 classes=own_classes(name, cells, choices.label),
             )
+        if isinstance(found, Observed) and name == choices.label and not choices.kind:
+            found = two_classes(found, cells)
         if isinstance(found, tuple):
             observed, images[name] = found
             seen.append(observed)
@@ -257,7 +268,6 @@ def _contract(
 def with_event_time(
     seen: tuple[Observed, ...],
     guesser: Guesser,
-    label: Observed,
     choices: Choices,
     where: str,
     today: date,
@@ -278,7 +288,6 @@ def with_event_time(
                 f"a column of times, or --rows-in-order (the first row is the oldest), or --no-event-time: the "
                 f"contract generates `{OBSERVED_AT}`" + "".join(f"; {one}" for one in unread)
             )
-            expected += _key_too(guesser, label, choices)
             kinds = {column.name: column.kind for column in seen}
             raise ConfigurationError(where=where, field="event time", expected=expected, came=kinds)
         option = "--rows-in-order" if choices.is_in_order else "--no-event-time"
@@ -286,7 +295,7 @@ def with_event_time(
         notes.append(f"`{OBSERVED_AT}` is generated: {IN_ORDER if choices.is_in_order else AT_RANDOM}")
         cells = pa.repeat(pa.scalar(datetime.combine(today, time()), arrow_type("timestamp")), len(seen[0].cells))
         made = Observed(name=OBSERVED_AT, kind="timestamp", cells=cells, distinct=1)
-        reason = "you said that the rows are in the order of time" if choices.is_in_order else "you said so"
+        reason = "the rows are in the order of time" if choices.is_in_order else "generated: the rows have no times"
         return (*seen, made), Guess(value=made, reason=reason)
     # The file has times: check that they are complete, and remark on what is odd about them.
     column = guess.value
@@ -305,24 +314,13 @@ def with_event_time(
     return seen, guess
 
 
-def _key_too(guesser: Guesser, label: Observed, choices: Choices) -> str:
-    """What else is missing, as the end of an error about the event time; "" if the key is found.
-
-    So the error names both options at once."""
-    try:
-        is_found = choices.has_no_key or guesser.key(choices.key, None, label) is not None
-    except ConfigurationError as error:
-        return f"; and {error.expected}"
-    return "" if is_found else f"; and {_key_wanted(guesser.columns, label)}"
-
-
-def _key_wanted(columns: Sequence[Observed], label: Observed) -> str:
-    """The options that help if no columns tell the rows apart. It offers the column that repeats in fewest rows."""
+def _nearly(columns: Sequence[Observed], label: Observed) -> str:
+    """The column that tells most rows apart and could be the key, as the end of a reason; "" if none comes near."""
     fit = [one for one in columns if one is not label and one.is_nearly_complete and one.may_identify]
     rows, name = min(((repeated_cells(one), one.name) for one in fit if not one.is_sentences), default=(0, ""))
-    seldom = name and rows <= MOST_REPEATED * len(columns[0].cells)
-    offered = f", such as {name} (the {rows:,} rows that repeat an earlier one's will be quarantined)" if seldom else ""
-    return f"--key with columns that tell rows apart{offered}, or --no-key: the contract generates `{ROW_ID}`"
+    if not name or rows > MOST_REPEATED * len(columns[0].cells):
+        return ""
+    return f" (--key {name} would quarantine the {rows:,} rows that repeat an earlier one's)"
 
 
 def with_key(
@@ -336,38 +334,41 @@ def with_key(
 ) -> tuple[tuple[Observed, ...], Guess[tuple[str, ...]]]:
     """The columns with the key among them, and the guess of it; appends remarks to `notes`.
 
-    Raises ConfigurationError if no key is found, or if `--no-key` does not fit a label that lies hours ahead."""
+    A file in which no columns tell the rows apart gets a generated one. Raises ConfigurationError if a label that lies
+    hours ahead lacks a key with the time in it."""
 
     is_made = event_time.name == OBSERVED_AT and (choices.has_no_event_time or choices.is_in_order)
     if not choices.has_no_key:
         # A generated time says when a row was dropped, and does not identify it.
         columns = tuple(one for one in seen if not (is_made and one is event_time))
         try:
-            return seen, _found_key(replace(guesser, columns=columns), None if is_made else event_time, label, choices)
+            found = _found_key(replace(guesser, columns=columns), None if is_made else event_time, label, choices)
         except ConfigurationError as error:
             raise _with_local_time(error, event_time) from None
+        if found is not None:
+            return seen, found
     if choices.horizon_hours > 0:
         came = "--horizon-hours, which finds a row's past and what lies ahead of it by its time"
         raise ConfigurationError(where=where, field="--no-key", expected=_in_time(event_time.name), came=came)
     _refuse_taken(seen, ROW_ID, "--no-key", where)
-    # `--no-key`: the system will generate ids. Here the numbers of the rows stand for them.
+    # The system will generate ids. Here the numbers of the rows stand for them.
     rows = len(seen[0].cells)
     notes.append(
         f"`{ROW_ID}` is generated: of the file's digest and the line, or the prediction's id, by which labels find it"
     )
     made = Observed(name=ROW_ID, kind="string", cells=pa.array(map(str, range(rows)), pa.string()), distinct=rows)
-    return (*seen, made), Guess(value=(ROW_ID,), reason="you said that the file has none")
+    return (*seen, made), Guess(
+        value=(ROW_ID,), reason="generated: no columns tell the rows apart" + _nearly(seen, label)
+    )
 
 
 def _found_key(
     guesser: Guesser, event_time: Observed | None, label: Observed, choices: Choices
-) -> Guess[tuple[str, ...]]:
+) -> Guess[tuple[str, ...]] | None:
     guess = guesser.key(choices.key, event_time, label, looks_around=choices.horizon_hours > 0)
-    if guess is not None:
+    if guess is not None or not choices.horizon_hours:
         return guess
-    expected = _key_wanted(guesser.columns, label)
-    if choices.horizon_hours > 0:
-        expected = _in_time(event_time.name if event_time else "the event time")
+    expected = _in_time(event_time.name if event_time else "the event time")
     raise ConfigurationError(where=guesser.where, field="key", expected=expected, came=_nearest(guesser.columns, label))
 
 

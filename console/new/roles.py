@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Generic, NoReturn, TypeVar
 
 import numpy as np
@@ -24,8 +24,8 @@ from millrace.tasks.catalogue import TASKS
 
 LABELS = ("label", "class", "target", "y", "outcome", "response", "truth", "churn", "churned", "survived", "fraud")
 TIMES = ("event_time", "timestamp", "time", "datetime", "date", "ts", "observed_at", "created_at")
-POSITIVE = ("1", "true", "yes", "y", "positive", "pos", "+")
-NEGATIVE = ("0", "false", "no", "n", "negative", "neg", "-", "normal", "none", "healthy", "ok", "good")
+POSITIVE = ("1", "1.0", "true", "yes", "y", "positive", "pos", "+")
+NEGATIVE = ("0", "0.0", "false", "no", "n", "negative", "neg", "-", "normal", "none", "healthy", "ok", "good")
 NOTHING = ("none", "None", "-")
 """Words that mean a missing value in most columns. In a label they may be the class of rows that have nothing."""
 MOST_SHOWN = 8
@@ -197,7 +197,8 @@ class Guesser:
         # A single column of times is safe whatever its name. Of several, exactly one must be called like an event time.
         named = [column for column in found if _is_called(column.name, TIMES)]
         if len(found) > 1 and len(named) != 1:
-            self._stop("event time", f"--event-time with one of {_names(found)}", "no --event-time")
+            first, *others = _names(sorted(found, key=lambda one: one not in named))
+            self._stop("event time", f"--event-time {first}, or {', or '.join(others)}", "several columns of times")
         value = named[0] if len(named) == 1 else found[0]
         reason = "the only column of times" if len(found) == 1 else "the only column of times that is called like one"
         return Guess(value=value, reason=reason, others=_without(_names(found), value))
@@ -225,7 +226,10 @@ class Guesser:
         if event_time and event_time.is_unique and not event_time.repeats:
             return _of_unique_time(event_time, alone, looks_around=looks_around)
         if alone and not looks_around:
-            chosen = self._only(alone, "key", "--key")
+            chosen = min(alone, key=lambda one: rank_of_names(one) or 4)
+            # Several columns that differ in each row, and none that names rows: they may be numbers that say something.
+            if len(alone) > 1 and not rank_of_names(chosen):
+                return None
             reason = f"each {chosen.name} comes once{_but_for(repeated_cells(chosen))}"
             return Guess(value=(chosen.name,), reason=reason, others=_without(_names(alone), chosen))
         # No column alone is different in each row. Tried in this order: a column that is so together with the event
@@ -235,22 +239,33 @@ class Guesser:
         exact = [column for column, repeated in pairs if not repeated]
         named = [column for column in others if column.is_nearly_unique and is_identifier(column.name)]
         if named and not exact and not looks_around:
-            chosen = self._only(named, "key", "--key")
+            chosen = named[0]
             reason = f"each {chosen.name} comes once{_but_for(repeated_cells(chosen))}"
             return Guess(value=(chosen.name,), reason=reason, others=_without(_names(named), chosen))
-        found = exact or [column for column, repeated in pairs if repeated <= MOST_MISFITS * len(column.cells)]
-        if not event_time or not found:
+        if event_time is None:
             return None
-        chosen = self._only(found, "key", "--key (with the event time)")
+        repeated = repeated_cells(event_time)
+        if repeated <= MOST_MISFITS * len(event_time.cells) and not any(is_identifier(one.name) for one in exact):
+            # A series in which an hour came twice, as when clocks are put back: no other column tells such rows apart.
+            reason = f"each {event_time.name} comes once{_but_for(repeated)}"
+            return Guess(value=(event_time.name,), reason=reason, others=_names(exact))
+        found = exact or [column for column, repeated in pairs if repeated <= MOST_MISFITS * len(column.cells)]
+        if not found:
+            return None
+        chosen = self._entity(found, event_time, is_asked=looks_around)
         reason = f"each {chosen.name} comes once at a time{_but_for(dict(_by_name(pairs))[chosen.name])}"
         return Guess(value=(chosen.name, event_time.name), reason=reason, others=_without(_names(found), chosen))
 
-    def _only(self, found: list[Observed], field: str, option: str) -> Observed:
-        """The only column, or of several the only one that is called like an identifier; else ConfigurationError."""
-        named = [column for column in found if is_identifier(column.name)]
-        if len(found) > 1 and len(named) != 1:
-            self._stop(field, f"{option} with one of {_names(found)}", "no --key, and each of them would do")
-        return named[0] if len(named) == 1 else found[0]
+    def _entity(self, found: list[Observed], event_time: Observed, *, is_asked: bool) -> Observed:
+        """The column that tells apart the rows of one time: the only one, or one that is called like an identifier.
+
+        Else it has the fewest values, or raises ConfigurationError if `is_asked`: a model looks for the rows of an
+        entity by it."""
+        best = sorted(found, key=lambda one: (not is_identifier(one.name), one.distinct))
+        if is_asked and sum(is_identifier(one.name) for one in found) != 1 < len(found):
+            ways = [f"{name},{event_time.name}" for name in _names(best)]
+            self._stop("key", f"--key {ways[0]}, or {', or '.join(ways[1:])}", "several columns that would do")
+        return best[0]
 
     def _named(self, option: str, name: str) -> Observed:
         for column in self.columns:
@@ -313,6 +328,20 @@ def own_classes(name: str, cells: pa.ChunkedArray, choice: str) -> tuple[str, ..
     if len(came) != 1 or not others or says_no or (came == ["-"] and len(others) > 1):
         return ()
     return tuple(came)
+
+
+def two_classes(label: Observed, cells: pa.ChunkedArray) -> Observed:
+    """The label as two classes, if it is two whole numbers that are written as decimals (0.0 and 1.0); else itself.
+
+    Programs that know no missing whole number write them so. Text stays as it is written."""
+    known = label.cells.drop_null()
+    if label.kind != "float64" or label.distinct != 2 or any(value % 1 for value in known.unique().to_pylist()):
+        return label
+    flat = cells.combine_chunks() if isinstance(cells, pa.ChunkedArray) else cells
+    if not (pa.types.is_string(flat.type) or pa.types.is_large_string(flat.type)):
+        return replace(label, kind="int64", cells=label.cells.cast(pa.int64()))
+    texts = pc.if_else(pc.is_valid(label.cells), pc.ascii_trim_whitespace(flat.cast(pa.string())), None)
+    return replace(label, kind="string", cells=texts) if len(texts.drop_null().unique()) == 2 else label
 
 
 def _is_called(name: str, words: Sequence[str]) -> bool:

@@ -378,26 +378,9 @@ def change(rows: Sequence[Row], **cells: Callable[[int], Any]) -> list[Row]:
         ({"leave_out": ("meter",)}, {}, "--leave-out: expected columns of the file"),
         ({"label": ""}, {}, r"label: expected --label with one of weekend .*; Trend .*got 'no --label'"),
         ({"label": ""}, {"sold": lambda at: at % 2}, r"with one of .*Trend \('down' .*sold \(0 960×, 1 960×\)"),
-        ({}, {"seen": lambda at: f"2024-01-{at % 28 + 1:02}"}, r"event time: expected --event-time with one of"),
-        ({"has_no_event_time": True, "leave_out": ("Half hour",)}, {}, "key: expected --key .* all of them"),
+        ({}, {"seen": lambda at: f"2024-01-{at % 28 + 1:02}"}, r"event time: expected --event-time Half hour, or seen"),
+        ({"horizon_hours": 1}, {"Half hour": lambda at: f"1996-05-{at % 28 + 1:02}"}, "key: expected --key Half hour"),
         ({"has_no_key": True}, {"row_id": lambda at: at}, "--no-key: expected no column `row_id`"),
-        (
-            {"leave_out": ("Half hour",)},
-            {},
-            r"event time: expected .*, or --rows-in-order .*, or --no-event-time.*; and --key with columns that tell "
-            "rows apart, or --no-key",
-        ),
-        (
-            {"leave_out": ("Half hour",)},
-            {"ticket": lambda at: f"T{at - (at % 20 == 0)}"},
-            r"event time: .*; and --key with columns .*, such as ticket \(the 95 rows that repeat an earlier one's ",
-        ),
-        (
-            {"has_no_event_time": True, "leave_out": ("Half hour",)},
-            {"ticket": lambda at: f"T{at - (at % 20 == 0)}"},
-            r"key: expected --key .*, such as ticket \(the 95 rows",
-        ),
-        ({"leave_out": ("Half hour",)}, {"ticket": lambda at: f"T{at}"}, "contract generates `observed_at`, got"),
         ({"leave_out": ("price", "demand", "weekend", "Day.of week")}, {}, "features: expected a column to"),
     ],
 )  # fmt: skip
@@ -408,6 +391,35 @@ def test_what_is_not_safe_is_asked_for(
     rows = [{**row, "Trend": row["Trend"]} for row in made]
     with pytest.raises(ConfigurationError, match=said):
         proposed(as_csv(rows), **words)
+
+
+@pytest.mark.parametrize(
+    ("cells", "key", "said"),
+    [
+        ({}, ("row_id",), ""),
+        ({"ticket": lambda at: f"T{at - (at % 20 == 0)}"}, ("row_id",), "--key ticket would quarantine the 95 rows"),
+        ({"ticket": lambda at: f"T{at}"}, ("ticket",), "each ticket comes once"),
+        ({"sold": lambda at: at * at * 13 % 1_000_003, "seen": lambda at: at * at * 17 % 1_000_003}, ("row_id",), ""),
+        ({"item_id": lambda at: 7 * at, "other_id": lambda at: 11 * at}, ("item_id",), "each item_id comes once"),
+    ],
+)
+def test_the_label_alone_is_enough(
+    market: list[Row], as_csv: Writer, cells: dict[str, Any], key: tuple[str, ...], said: str
+) -> None:
+    rows = [{name: cell for name, cell in row.items() if name != "Half hour"} for row in change(market, **cells)]
+    found = proposed(as_csv(rows))
+    assert (found.prediction.event_time, found.prediction.key) == ("observed_at", key)
+    assert said in found.guesses["key"].reason
+    assert "split: {by: key_hash" in found.workload_yaml
+
+
+def test_two_numbers_that_are_written_as_decimals_are_classes(market: list[Row], as_csv: Writer) -> None:
+    rows = [row | {"sold": "" if at % 90 == 0 else f"{at % 3 // 2}.0"} for at, row in enumerate(market)]
+    found = proposed(as_csv(rows), label="sold")
+    assert (found.prediction.task, found.guesses["positive"].value) == ("binary", "1.0")
+    assert found.accepted.num_rows == len(rows) - len(rows[::90])
+    several = [row | {"sold": f"{at % 3}.5"} for at, row in enumerate(market)]
+    assert proposed(as_csv(several), label="sold").prediction.task == "regression"
 
 
 def test_another_decimal_mark_than_the_file_has_is_refused(market: list[Row], as_csv: Writer) -> None:

@@ -121,12 +121,13 @@ def test_other_times_are_not() -> None:
     assert told([time[:10] for time in steady]) == "", "days"
 
 
-def test_it_is_told_with_and_without_a_key(market: list[Row], as_csv: Writer) -> None:
-    """Without a key the hour would come in twice without a word."""
+def test_the_time_is_the_key_of_a_series_in_which_an_hour_came_twice(market: list[Row], as_csv: Writer) -> None:
     times = local("2023-10-20", minutes=30, days=40)
     rows = [row | {"Half hour": time} for row, time in zip(market, times, strict=True)]
     rows = [{name: cell for name, cell in row.items() if name not in ("demand", "Day.of week")} for row in rows]
     said = "Half hour: looks like local time with daylight saving: the hour 2023-10-29 02:00 comes twice (data rows "
-    with pytest.raises(ConfigurationError, match=r"key: expected --key .*; Half hour: looks like local time"):
-        proposed(as_csv(rows))
-    assert any(note.startswith(said) for note in proposed(as_csv(rows), has_no_key=True).notes)
+    for words, refused in (({}, 2), ({"has_no_key": True}, 0)):
+        found = proposed(as_csv(rows), **words)
+        assert any(note.startswith(said) for note in found.notes)
+        assert len(found.refused) == refused
+    assert proposed(as_csv(rows)).prediction.key == ("Half hour",)
