@@ -18,6 +18,7 @@ from pydantic import Field, ValidationError
 from millrace.contract.schema import FEEDS, Feed
 from millrace.errors import NoDropError
 from millrace.messages.envelope import Message
+from millrace.messages.execution import FAILURES, ExecutionEnded
 from millrace.messages.ingest import MOST_TOGETHER, bytes_in_json
 from millrace.names import MACHINE_OF_FEED, WorkloadNames, drop_id_of
 from millrace.state.claims import Start
@@ -182,3 +183,43 @@ def _cut(arrivals: list[Arrival]) -> Iterator[list[Arrival]]:
             part = []
         part.append(arrival)
     yield part
+
+
+class _Ended(Message):
+    source: Literal["aws.states"]
+    detail: ExecutionEnded
+
+
+def failed_run(body: str, names: WorkloadNames, machines: Iterable[str]) -> str:
+    """The name of the failed execution that the message is about; empty for any other message.
+
+    The execution is one of the `machines` of this workload."""
+    try:
+        ended = _Ended.model_validate_json(body).detail
+    except ValidationError:
+        return ""
+    is_ours = ended.machine in {names.machine_arn(machine) for machine in machines}
+    return ended.run if is_ours and ended.status in FAILURES else ""
+
+
+def one_by_one(start: Start) -> list[Start]:
+    """An execution for each drop of this one, named as if the drop had come alone; none if it had only one drop.
+
+    So a failed run of several drops is redone: a small file may hold millions of rows, of which a function runs out of
+    memory or time for all drops of its run."""
+    # Cause and feed stay; time and objects become those of the one drop.
+    document = json.loads(start.input)
+    detail = document["detail"]
+    if len(detail["objects"]) == 1:
+        return []
+    return [
+        Start(
+            machine=start.machine,
+            pool=pool_of(start.machine, detail["feed"]),
+            name=each["drop_id"],
+            input=json.dumps(
+                {**document, "as_of": each["as_of"], "detail": {**detail, "objects": [each]}}, sort_keys=True
+            ),
+        )
+        for each in detail["objects"]
+    ]

@@ -16,8 +16,16 @@ from aws_lambda_powertools import Logger
 from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSEvent, SQSRecord
 from botocore.exceptions import ClientError, HTTPClientError
 
-from functions.intake.arrivals import Arrival, arrival_of, bundle, events_in, groups, start_of
-from functions.intake.redo import failed_run, one_by_one
+from functions.intake.arrivals import (
+    Arrival,
+    arrival_of,
+    bundle,
+    events_in,
+    failed_run,
+    groups,
+    one_by_one,
+    start_of,
+)
 from millrace.errors import ConflictError, NoDropError
 from millrace.messages.execution import ENDED
 from millrace.names import MACHINE_OF_FEED

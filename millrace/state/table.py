@@ -9,7 +9,7 @@ Only the module named beside a key reads or writes its items. pk is the workload
     group#<execution> `claims`
     retraining        `retraining`
     cursor#<name>     `cursors`
-    refused#<feed>    `refused_rows`
+    refused#<feed>    `refused_share`
     reported#<execution> `reported_failures`
     spend#<yyyy-mm>   `budget`
     audit-chain       `audit_lag`
