@@ -122,6 +122,12 @@ class Seldom:
 
 
 SELDOM = (
+    Seldom(
+        roles=("ingestion-machines",),
+        actions=("dynamodb:Query",),
+        resource="*:table/*-state",
+        because="drops that have waited for a slot for a minute look whether one is held for nothing",
+    ),
     *(
         Seldom(
             roles=("teardown-machines",),
