@@ -7,8 +7,12 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from console.new.contract import column_of, column_of_classes
+from console.new.read import NUMBER
+from console.new.words import MISSING, is_called
 from millrace.contract.schema import Column
 from millrace.evaluation.naive.base_rate import BaseRate
 from millrace.evaluation.naive.median import Median
@@ -18,6 +22,13 @@ from millrace.evaluation.naive.seasonal_naive import SeasonalNaive
 if TYPE_CHECKING:
     from console.new.columns import Observed
 
+LABELS = ("label", "class", "target", "y", "outcome", "response", "truth", "churn", "churned", "survived", "fraud")
+"""Names of columns that are called like a label."""
+NEGATIVE = ("0", "0.0", "false", "no", "n", "negative", "neg", "-", "normal", "none", "healthy", "ok", "good")
+"""Values of a label that say no."""
+NOTHING = ("none", "None", "-")
+"""Words that mean a missing value in most columns. In a label they may be the class of rows that have nothing."""
+"""Words that mean a missing value in most columns. In a label they may be the class of rows that have nothing."""
 MOST_CLASSES = 200
 MOST_NUMBERED = 20
 """Whole numbers of more than 20 different values are taken for amounts."""
@@ -168,3 +179,40 @@ def has_tail(column: Observed) -> bool:
     # Without a tail the mean is about as near to all numbers as the median, which is the nearest.
     of_mean, of_median = (float(np.abs(known - middle).mean()) for middle in (known.mean(), np.median(known)))
     return of_mean > TAILED * of_median
+
+
+def own_classes(name: str, cells: pa.ChunkedArray, choice: str) -> tuple[str, ...]:
+    """The word of NOTHING that is a class of this column, as a tuple of one; empty if there is none.
+
+    Only a label has such a class: the column that `choice` names, or without a choice one that is called like a label.
+    Beside a single other value each of the words is a class (`+` and `-`). Beside several, `none` is one (`cat`, `dog`,
+    `none`) and `-` is not. If another value is a number or says no (`yes`, `no`, `none`), the word means missing."""
+
+    if not _is_text(cells.type) or not (name == choice or (not choice and is_called(name, LABELS))):
+        return ()
+    # `came` are the words in question; `others` are the values that are no words for missing.
+    values = {value for value in cells.unique().to_pylist() if value is not None}
+    came, others = sorted(values & {*NOTHING}), values - {*MISSING}
+    says_no = any(NUMBER.match(value) or value.lower() in NEGATIVE for value in others)
+    if len(came) != 1 or not others or says_no or (came == ["-"] and len(others) > 1):
+        return ()
+    return tuple(came)
+
+
+def two_classes(label: Observed, cells: pa.ChunkedArray) -> Observed:
+    """The label as two classes, if it is two whole numbers that are written as decimals (0.0 and 1.0); else itself.
+
+    Programs that know no missing whole number write them so. Text stays as it is written."""
+    known = label.cells.drop_null()
+    if label.kind != "float64" or label.distinct != 2 or any(value % 1 for value in known.unique().to_pylist()):
+        return label
+    if not _is_text(cells.type):
+        return replace(label, kind="int64", cells=label.cells.cast(pa.int64()))
+    trimmed = pc.ascii_trim_whitespace(cells.combine_chunks().cast(pa.string()))
+    texts = pc.if_else(pc.is_valid(label.cells), trimmed, None)
+    return replace(label, kind="string", cells=texts) if len(texts.drop_null().unique()) == 2 else label
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    plain = kind.value_type if pa.types.is_dictionary(kind) else kind
+    return bool(pa.types.is_string(plain) or pa.types.is_large_string(plain) or pa.types.is_string_view(plain))

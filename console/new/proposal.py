@@ -134,8 +134,7 @@ def _check_horizon(hours: float, series: Series | None, where: str) -> None:
 
 def _features(reading: Reading) -> Features:
     choices = reading.choices
-    has_made_time = reading.event_time == OBSERVED_AT and (choices.has_no_event_time or choices.is_in_order)
-    made = [OBSERVED_AT] if has_made_time else []
+    made = [OBSERVED_AT] if choices.makes_time else []
     made += [ROW_ID] if choices.has_no_key else []
     excluded = [] if choices.horizon_hours else [reading.label.name]
     excluded += [] if reading.is_in_time else [reading.event_time, SPLIT]

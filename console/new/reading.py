@@ -14,9 +14,9 @@ from console.new.columns import LeftOut, Observed, few_rows, observe
 from console.new.contract import as_in_file, column_of, observe_images, relaxed
 from console.new.declare import ProposedPrediction
 from console.new.features import Features
-from console.new.kinds import LABEL_KINDS
+from console.new.kinds import LABEL_KINDS, own_classes, two_classes
 from console.new.read import Source
-from console.new.roles import Choices, Guess, Guesser, key_texts, own_classes, repeated_cells, two_classes
+from console.new.roles import Choices, Guess, Guesser, key_texts, lacks_time, repeated_cells
 from console.new.times import looks_like_local_time
 from console.new.words import repeated_rows, why_protected
 from millrace.contract.kinds import arrow_type
@@ -133,9 +133,8 @@ def read(source: Source, choices: Choices, today: date) -> Reading:
     # Three cases: rows with times of their own; rows whose time is generated; images without times.
     if not images and lacks_time(guesser, choices):
         choices = replace(choices, has_no_event_time=True)
-    is_generated = choices.has_no_event_time or choices.is_in_order
-    is_in_time = not is_generated and (not images or bool(guesser.event_time(choices.event_time)))
-    if is_in_time or is_generated:
+    is_in_time = not choices.makes_time and (not images or bool(guesser.event_time(choices.event_time)))
+    if is_in_time or choices.makes_time:
         seen, guesses["event time"] = with_event_time(seen, guesser, choices, where, today, notes)
     else:
         # The time of the drop's object or of the request: any one moment stands for it here.
@@ -159,12 +158,6 @@ def read(source: Source, choices: Choices, today: date) -> Reading:
         left_out=(*left_out, *(LeftOut(name=name, reason="you said so") for name in choices.leave_out)),
         is_in_time=is_in_time,
     )
-
-
-def lacks_time(guesser: Guesser, choices: Choices) -> bool:
-    """Whether the file has no column of times, none that may be one, and no option that says so."""
-    is_said = choices.has_no_event_time or choices.is_in_order or choices.event_time or choices.horizon_hours
-    return not is_said and not any(one.is_time or one.may_be_time for one in guesser.columns)
 
 
 def _observe(source: Source, choices: Choices) -> tuple[tuple[Observed, ...], dict[str, Column], tuple[LeftOut, ...]]:
@@ -276,13 +269,12 @@ def with_event_time(
     """The columns with the event time among them, and the guess of it; appends remarks to `notes`.
 
     A generated time is one more column, and dates become timestamps at midnight. Raises ConfigurationError if the file
-    has no time and no option says so, or if the chosen column lacks the time of too many rows."""
+    has a column that may be times and no option says so, or if the chosen one lacks the time of too many rows."""
 
-    # Three cases: an option generates the time, a column of the file has it, or there is none and that is an error.
-    is_made = choices.has_no_event_time or choices.is_in_order
-    guess = None if is_made else guesser.event_time(choices.event_time)
+    # Three cases: the time is generated, a column of the file has it, or one may have it and that is an error.
+    guess = None if choices.makes_time else guesser.event_time(choices.event_time)
     if guess is None:
-        if not is_made:
+        if not choices.makes_time:
             unread = [f"{column.name} {column.changed}" for column in seen if column.may_be_time]
             expected = (
                 f"a column of times, or --rows-in-order (the first row is the oldest), or --no-event-time: the "
@@ -295,7 +287,11 @@ def with_event_time(
         notes.append(f"`{OBSERVED_AT}` is generated: {IN_ORDER if choices.is_in_order else AT_RANDOM}")
         cells = pa.repeat(pa.scalar(datetime.combine(today, time()), arrow_type("timestamp")), len(seen[0].cells))
         made = Observed(name=OBSERVED_AT, kind="timestamp", cells=cells, distinct=1)
-        reason = "the rows are in the order of time" if choices.is_in_order else "generated: the rows have no times"
+        reason = (
+            "the rows are in the order of time"
+            if choices.is_in_order
+            else "generated: that of the drop or of the request"
+        )
         return (*seen, made), Guess(value=made, reason=reason)
     # The file has times: check that they are complete, and remark on what is odd about them.
     column = guess.value
@@ -337,12 +333,12 @@ def with_key(
     A file in which no columns tell the rows apart gets a generated one. Raises ConfigurationError if a label that lies
     hours ahead lacks a key with the time in it."""
 
-    is_made = event_time.name == OBSERVED_AT and (choices.has_no_event_time or choices.is_in_order)
     if not choices.has_no_key:
         # A generated time says when a row was dropped, and does not identify it.
-        columns = tuple(one for one in seen if not (is_made and one is event_time))
+        own_time = None if choices.makes_time else event_time
+        columns = tuple(one for one in seen if own_time or one is not event_time)
         try:
-            found = _found_key(replace(guesser, columns=columns), None if is_made else event_time, label, choices)
+            found = _found_key(replace(guesser, columns=columns), own_time, label, choices)
         except ConfigurationError as error:
             raise _with_local_time(error, event_time) from None
         if found is not None:
@@ -357,9 +353,8 @@ def with_key(
         f"`{ROW_ID}` is generated: of the file's digest and the line, or the prediction's id, by which labels find it"
     )
     made = Observed(name=ROW_ID, kind="string", cells=pa.array(map(str, range(rows)), pa.string()), distinct=rows)
-    return (*seen, made), Guess(
-        value=(ROW_ID,), reason="generated: no columns tell the rows apart" + _nearly(seen, label)
-    )
+    reason = "no columns tell the rows apart" + _nearly(seen, label)
+    return (*seen, made), Guess(value=(ROW_ID,), reason="you said so" if choices.has_no_key else f"generated: {reason}")
 
 
 def _found_key(

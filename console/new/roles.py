@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Generic, NoReturn, TypeVar
 
 import numpy as np
@@ -15,19 +15,15 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from console.new.columns import MOST_MISFITS, Observed
-from console.new.kinds import LABEL_KINDS, described, likely_kind
-from console.new.read import NUMBER, Source
+from console.new.kinds import LABEL_KINDS, LABELS, NEGATIVE, described, likely_kind
+from console.new.read import Source
 from console.new.times import REGULAR
-from console.new.words import MISSING, counted, is_identifier, why_protected
+from console.new.words import counted, is_called, is_identifier, why_protected
 from millrace.errors import ConfigurationError
 from millrace.tasks.catalogue import TASKS
 
-LABELS = ("label", "class", "target", "y", "outcome", "response", "truth", "churn", "churned", "survived", "fraud")
 TIMES = ("event_time", "timestamp", "time", "datetime", "date", "ts", "observed_at", "created_at")
 POSITIVE = ("1", "1.0", "true", "yes", "y", "positive", "pos", "+")
-NEGATIVE = ("0", "0.0", "false", "no", "n", "negative", "neg", "-", "normal", "none", "healthy", "ok", "good")
-NOTHING = ("none", "None", "-")
-"""Words that mean a missing value in most columns. In a label they may be the class of rows that have nothing."""
 MOST_SHOWN = 8
 Value = TypeVar("Value")
 CODE = r"^[A-Za-z0-9][A-Za-z0-9_./:#-]{0,63}$"
@@ -62,6 +58,11 @@ class Choices:
     image_size: str = ""
     """Height and width in pixels to which all images are scaled: `64x64`."""
     owner: str = "me"
+
+    @property
+    def makes_time(self) -> bool:
+        """Whether the rows have no times of their own, and the contract generates one."""
+        return self.has_no_event_time or self.is_in_order
 
     @property
     def size(self) -> tuple[int, int] | None:
@@ -119,7 +120,7 @@ class Guesser:
         found = [
             column for column in self.columns if (LABEL_KINDS[kind].suits(column) if kind else likely_kind(column))
         ]
-        named = [column for column in found if _is_called(column.name, LABELS)]
+        named = [column for column in found if is_called(column.name, LABELS)]
         others = tuple(column.name for column in found)
         # First by name. Columns that cannot be a label (of the kind, if one is wanted) are not in `found`.
         if len(named) == 1:
@@ -195,7 +196,7 @@ class Guesser:
         if not found:
             return None
         # A single column of times is safe whatever its name. Of several, exactly one must be called like an event time.
-        named = [column for column in found if _is_called(column.name, TIMES)]
+        named = [column for column in found if is_called(column.name, TIMES)]
         if len(found) > 1 and len(named) != 1:
             first, *others = _names(sorted(found, key=lambda one: one not in named))
             self._stop("event time", f"--event-time {first}, or {', or '.join(others)}", "several columns of times")
@@ -277,6 +278,12 @@ class Guesser:
         raise ConfigurationError(where=self.where, field=field, expected=expected, came=came)
 
 
+def lacks_time(guesser: Guesser, choices: Choices) -> bool:
+    """Whether the file has no column of times, none that may be one, and no option that says so."""
+    is_said = choices.makes_time or choices.event_time or choices.horizon_hours
+    return not is_said and not any(one.is_time or one.may_be_time for one in guesser.columns)
+
+
 def _of_unique_time(event_time: Observed, alone: list[Observed], *, looks_around: bool) -> Guess[tuple[str, ...]]:
     """The key of a file in which each event time comes once: the time of a series, else a column that names rows.
 
@@ -308,45 +315,6 @@ def key_texts(cells: Sequence[pa.Array]) -> pa.Array:
 def _kinds_wanted(kind: str) -> str:
     kinds = [LABEL_KINDS[kind]] if kind else list(LABEL_KINDS.values())
     return "; or ".join(f"{each.wanted} (kind {each.name})" for each in kinds)
-
-
-def own_classes(name: str, cells: pa.ChunkedArray, choice: str) -> tuple[str, ...]:
-    """The word of NOTHING that is a class of this column, as a tuple of one; empty if there is none.
-
-    Only a label has such a class: the column that `choice` names, or without a choice one that is called like a label.
-    Beside a single other value each of the words is a class (`+` and `-`). Beside several, `none` is one (`cat`, `dog`,
-    `none`) and `-` is not. If another value is a number or says no (`yes`, `no`, `none`), the word means missing."""
-
-    kind = cells.type.value_type if pa.types.is_dictionary(cells.type) else cells.type
-    is_text = pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind)
-    if not is_text or not (name == choice or (not choice and _is_called(name, LABELS))):
-        return ()
-    # `came` are the words in question; `others` are the values that are no words for missing.
-    values = {value for value in cells.unique().to_pylist() if value is not None}
-    came, others = sorted(values & {*NOTHING}), values - {*MISSING}
-    says_no = any(NUMBER.match(value) or value.lower() in NEGATIVE for value in others)
-    if len(came) != 1 or not others or says_no or (came == ["-"] and len(others) > 1):
-        return ()
-    return tuple(came)
-
-
-def two_classes(label: Observed, cells: pa.ChunkedArray) -> Observed:
-    """The label as two classes, if it is two whole numbers that are written as decimals (0.0 and 1.0); else itself.
-
-    Programs that know no missing whole number write them so. Text stays as it is written."""
-    known = label.cells.drop_null()
-    if label.kind != "float64" or label.distinct != 2 or any(value % 1 for value in known.unique().to_pylist()):
-        return label
-    flat = cells.combine_chunks() if isinstance(cells, pa.ChunkedArray) else cells
-    if not (pa.types.is_string(flat.type) or pa.types.is_large_string(flat.type)):
-        return replace(label, kind="int64", cells=label.cells.cast(pa.int64()))
-    texts = pc.if_else(pc.is_valid(label.cells), pc.ascii_trim_whitespace(flat.cast(pa.string())), None)
-    return replace(label, kind="string", cells=texts) if len(texts.drop_null().unique()) == 2 else label
-
-
-def _is_called(name: str, words: Sequence[str]) -> bool:
-    plain = name.lower().replace(" ", "_").replace("-", "_").replace(".", "_")
-    return plain.removeprefix("is_") in words
 
 
 def repeated_cells(*columns: Observed) -> int:

@@ -132,6 +132,12 @@ def words_of_name(name: str) -> list[str]:
     return [word.lower() for word in WORD.findall(name)]
 
 
+def is_called(name: str, words: Sequence[str]) -> bool:
+    """Whether the column has one of these names, as people write them."""
+    plain = name.lower().replace(" ", "_").replace("-", "_").replace(".", "_")
+    return plain.removeprefix("is_") in words
+
+
 def is_identifier(name: str) -> bool:
     """Whether a column only numbers the rows, by the last word of its name: `customerId`."""
     words = words_of_name(name)

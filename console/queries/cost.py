@@ -262,10 +262,7 @@ def find_ready(client: Any, names: WorkloadNames) -> Mapping[str, float]:
     made = client.get_function_configuration(**function, Qualifier=version)
     try:
         kept = client.get_provisioned_concurrency_config(**function, Qualifier=LIVE)
-    except ClientError as error:
-        # ProvisionedConcurrencyConfigNotFoundException; the local cloud, which keeps nothing ready, knows no such call.
-        if error.response["ResponseMetadata"]["HTTPStatusCode"] != 404:
-            raise
+    except client.exceptions.ProvisionedConcurrencyConfigNotFoundException:
         kept = {}
     copies = {
         "snapshot": int(made.get("SnapStart", {}).get("OptimizationStatus") == "On"),
