@@ -5,6 +5,7 @@ restored if the endpoint does not serve it."""
 
 from __future__ import annotations
 
+import json
 from uuid import uuid4
 
 import boto3
@@ -22,7 +23,7 @@ from millrace.settings.environment import Environment
 from millrace.state.audit import Record, append
 from millrace.state.leases import Leases
 from millrace.state.pointers import ReleasePointers
-from millrace.state.slots import Slots
+from millrace.state.slots import Slots, pool_of
 from millrace.state.table import StateTable
 
 SETTINGS = Environment.parse()
@@ -45,8 +46,8 @@ LEFTOVERS = Leftovers(
     pointers=POINTERS,
     registry=Registry(SAGEMAKER, group=NAMES.package_group),
 )
-OF_DROPS = {NAMES.machine_arn(machine) for machine in MACHINE_OF_FEED.values()}
-"""The ARNs of the machines that drops start."""
+OF_DROPS = {NAMES.machine_arn(machine): machine for machine in MACHINE_OF_FEED.values()}
+"""The machines that drops start, by their ARN."""
 
 
 class Freed(Message):
@@ -72,7 +73,12 @@ def free(ended: ExecutionEnded) -> list[str]:
     """Free what the execution held, and return the keys.
 
     An execution that a drop started has a slot and no lease. Any other execution has leases and no slot."""
-    return (SLOTS if ended.machine in OF_DROPS else LEASES).free(ended.execution_arn)
+    machine = OF_DROPS.get(ended.machine)
+    if machine is None:
+        return LEASES.free(ended.execution_arn)
+    # Most drops are small, and have a slot of those that go together.
+    feed = json.loads(ended.input or "{}").get("detail", {}).get("feed", "")
+    return SLOTS.free(ended.execution_arn, likely=pool_of(machine, feed, is_together=True))
 
 
 def clean_up(call: Event[ExecutionEnded]) -> list[str]:

@@ -32,7 +32,7 @@ from millrace.names import MACHINE_OF_FEED
 from millrace.settings.intake import IntakeSettings
 from millrace.state.claims import Claims, Start
 from millrace.state.pointers import ReleasePointers
-from millrace.state.slots import TOGETHER, Slots
+from millrace.state.slots import PREFIX, TOGETHER, Slots
 from millrace.state.table import StateTable
 
 if TYPE_CHECKING:
@@ -170,7 +170,7 @@ def free_idle(*, now: datetime) -> None:
             found = STATES.describe_execution(executionArn=held.holder)
             is_slow = held.key.endswith(TOGETHER) and found["startDate"] + SLOW < now
             if is_slow or found["status"] in ENDED:
-                SLOTS.free(held.holder)
+                SLOTS.free(held.holder, likely=held.key.removeprefix(PREFIX))
         except NOT_STARTED:
             if held.missing_since is None:
                 SLOTS.mark_missing(held, as_of=now)
@@ -198,12 +198,12 @@ def start(group: Sequence[Arrival]) -> None:
     # Some drop is claimed already. Either this very group was claimed before, even if single claims are deleted by now.
     if known := CLAIMS.group(wanted.name):
         if known.pool != wanted.pool:  # a drop of a group that failed has a run of its own, in another pool
-            SLOTS.free(NAMES.execution_arn(wanted.machine, wanted.name))
+            SLOTS.free(NAMES.execution_arn(wanted.machine, wanted.name), likely=wanted.pool)
         with slot(known):
             run(known)
         return
     # Or drops of it belong to other executions: these are started, if they have not been, and the rest is a new group.
-    SLOTS.free(NAMES.execution_arn(wanted.machine, wanted.name))
+    SLOTS.free(NAMES.execution_arn(wanted.machine, wanted.name), likely=wanted.pool)
     found = {each.drop_id: CLAIMS.execution_of(each.drop_id) for each in group}
     for name in {name for name in found.values() if name}:
         if other := CLAIMS.group(name):
@@ -244,7 +244,7 @@ def slot(wanted: Start) -> Iterator[None]:
         yield
     except Exception as error:
         if not (is_answer_lost(error) or may_run(holder)):
-            SLOTS.free(holder)
+            SLOTS.free(holder, likely=wanted.pool)
         raise
 
 
@@ -280,7 +280,7 @@ def run(wanted: Start) -> None:
     except STATES.exceptions.ExecutionAlreadyExists:
         # If it has ended, `cleanup` has run already and will not free the slot that was taken now.
         if not is_running(holder):
-            SLOTS.free(holder)
+            SLOTS.free(holder, likely=wanted.pool)
             LOGGER.info("known", extra={"execution": wanted.name})
             return
     LOGGER.info("started", extra={"execution": wanted.name})

@@ -26,3 +26,12 @@ def test_free_releases_only_the_holders_slot(table):
     assert not slots.take("ingest", holder=A, limit=1)
     assert slots.free(B) == ["slots#ingest"]
     assert slots.take("ingest", holder=A, limit=1)
+
+
+def test_a_slot_is_freed_wherever_it_is_taken(table):
+    slots = Slots(table)
+    slots.take("ingest-labels", holder=A, limit=2)
+    slots.take("ingest-training", holder=B, limit=2)
+    assert slots.free(B, likely="ingest-training") == ["slots#ingest-training"]
+    assert slots.free(A, likely="ingest-training") == ["slots#ingest-labels"]
+    assert slots.free(A, likely="ingest-labels") == []
