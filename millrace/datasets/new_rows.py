@@ -124,11 +124,9 @@ class RowsInFile:
         wanted = _wanted(key[0], _bounds(pq.read_metadata(self._parsed), key[0]), self._source.replaceable)
         for name in value_columns(self._contract):
             wanted = And(wanted, NotNull(term=name))
-        scans = [
-            table.scan(row_filter=wanted, selected_fields=key)
-            for table in (labels, self._lake.find("rows"))
-            if table is not None
-        ]
+        # Without a held key the table of labels has none in this range either.
+        tables = (labels if self._held else None, self._lake.find("rows"))
+        scans = [table.scan(row_filter=wanted, selected_fields=key) for table in tables if table is not None]
         return [Keys(columns=key, values=key_of(scan.to_arrow(), key)) for scan in scans]
 
     def _unlabelled(self, iceberg: IcebergTable, file: DataFile | None) -> int:

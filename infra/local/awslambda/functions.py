@@ -42,6 +42,7 @@ def run_functions(cloud: Cloud) -> None:
     replace(import_module("moto.awslambda.responses"), sys=SimpleNamespace(getsizeof=lambda _: 0))
     _keep_dead_letter_queues(models.LambdaFunction)
     _keep_the_last_invoke_config(models.LambdaBackend)
+    _answer_that_nothing_is_provisioned()
 
 
 def function_of(cloud: Cloud, name_or_arn: str) -> Any:
@@ -161,3 +162,18 @@ def _keep_the_last_invoke_config(kind: Any) -> None:
         return answer
 
     replace(kind, put_function_event_invoke_config=put_function_event_invoke_config)
+
+
+def _answer_that_nothing_is_provisioned() -> None:
+    """Let GetProvisionedConcurrencyConfig answer as AWS does where there is none: a stack that asks for it is refused.
+
+    May go when moto knows the call."""
+    responses = import_module("moto.awslambda.responses").LambdaResponse
+    message = "No Provisioned Concurrency Config found for this function"
+
+    def get_provisioned_concurrency_config(_: Any) -> None:
+        raise _refused("ProvisionedConcurrencyConfigNotFoundException", message, 404)
+
+    replace(responses, get_provisioned_concurrency_config=get_provisioned_concurrency_config)
+    path = r"{0}/(?P<api_version>[^/]+)/functions/(?P<function_name>[\w_:%-]+)/provisioned-concurrency/?$"
+    replace_entries(import_module("moto.awslambda.urls").url_paths, **{path: responses.dispatch})

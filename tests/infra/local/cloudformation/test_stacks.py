@@ -296,6 +296,8 @@ def test_a_new_version_has_the_new_code_and_the_alias_follows(stack, client):
     made = stack(versioned("two = 2", "VersionB"))
     second = client("lambda").get_alias(FunctionName=name, Name="live")["FunctionVersion"]
     assert second != first
+    with pytest.raises(client("lambda").exceptions.ProvisionedConcurrencyConfigNotFoundException):
+        client("lambda").get_provisioned_concurrency_config(FunctionName=name, Qualifier="live")
     latest = client("lambda").get_function_configuration(FunctionName=name)["CodeSha256"]
     live = client("lambda").get_function_configuration(FunctionName=name, Qualifier="live")["CodeSha256"]
     assert live == latest
