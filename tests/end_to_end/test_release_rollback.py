@@ -31,7 +31,7 @@ from infra.local.deploy import deploy
 from infra.settings import StageSettings, settings_for
 from millrace.state.pointers import Pointers, ReleasePointers
 from millrace.state.table import StateTable
-from tests.end_to_end.conftest import Lived
+from tests.end_to_end.conftest import REST_S, Lived
 from tests.infra.local.waiting import until
 
 ROLLOUT = {
@@ -301,14 +301,21 @@ def test_every_phase_is_walked_to_live(canary: Lived, plain: Callers) -> None:
         ]
         plain.wait_for(version)
         later(canary, 3 * WATCHED_S)
-        canary.rest()
+        over(canary, arn)
         assert set(plain.next()) == {version}
+    canary.rest()
     assert states.describe_execution(executionArn=arn)["status"] == "SUCCEEDED"
     assert set(plain.told) == {before, version}
     assert {"Update live by canary", "Stop scaling", "Declared count"} <= entered(states, arn)
     assert (fleet(canary), scaled(canary)) == (("ml.m5.xlarge", 2), [(2, 4)])
     assert [record["event"] for record in audited(canary) if record["execution"] == arn] == ["release.live"]
     assert (champion(canary), alarms(canary)) == (version, [])
+
+
+def over(lived: Lived, arn: str) -> None:
+    """Wait for the execution's end. While somebody asks all the time the cloud itself is never idle."""
+    states = lived.cloud.client("stepfunctions")
+    until(lambda: states.describe_execution(executionArn=arn)["status"] != "RUNNING", REST_S)
 
 
 def entered(states: Any, arn: str) -> set[str]:
@@ -320,6 +327,7 @@ def entered(states: Any, arn: str) -> set[str]:
 
 def rolled_back(lived: Lived, package: str, *, champion_before: str, config_before: str, alarm: str) -> None:
     """The release is closed as failed, the champion and its fleet stay, and it is written down."""
+    lived.rest()
     run = run_of(lived, package)
     assert (run["status"], run["error"]) == ("FAILED", "RolledBack")
     now = live(lived)
@@ -348,7 +356,7 @@ def test_a_slow_canary_is_rolled_back_and_no_request_fails(canary: Lived, plain:
         with held(processes):
             plain.wait_for(version)
             later(canary, 60)
-            canary.rest()
+            over(canary, run_of(canary, package)["executionArn"])
         assert set(plain.next()) == {before}
     assert set(plain.told) == {before, version}
     rolled_back(canary, package, champion_before=before, config_before=config, alarm="-latency")
@@ -370,7 +378,7 @@ def test_a_broken_canary_is_rolled_back_and_every_caller_is_answered(
             predicting.wait_for("fallback")
             until(lambda: any("ModelError" in told for told in plain.told))
             later(canary, 60)
-            canary.rest()
+            over(canary, run_of(canary, package)["executionArn"])
         # Five failures in a row open the circuit for half a minute; afterwards the model answers again.
         until(lambda: predicting.told[-1] == before)
     assert set(predicting.told) == {before, version, "fallback"}
@@ -409,8 +417,9 @@ def test_a_release_that_a_person_stops_halfway_leaves_one_truth(canary: Lived, p
         later(canary, 2 * WATCHED_S)
         until(lambda: plain.told[-1] == before.champion.version)
         later(canary, 2 * WATCHED_S)
-        canary.rest()
+        until(lambda: live(canary)["EndpointStatus"] == "InService")
         assert set(plain.next()) == {before.champion.version}
+    canary.rest()
     after = pointers(canary)
     assert after.champion is not None
     assert (after.champion.version, after.previous) == (before.champion.version, before.previous)
