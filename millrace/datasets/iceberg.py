@@ -2,7 +2,8 @@
 
 The files of a table are read and written by plain calls of S3: one to write a file, one to read a small file. A commit
 is some ten small files. pyiceberg's own way, through Arrow, takes three calls to write (an upload in parts) and two to
-read, and it gives up on an answer that takes longer than three seconds.
+read, and it gives up on an answer that takes longer than three seconds. Files of metadata never change, so a process
+that has read or written one keeps it in memory.
 
 Transactions are for tables that thousands of small drops come into: they take short cuts where pyiceberg would look at
 every manifest and at every snapshot for each drop."""
@@ -12,9 +13,11 @@ from __future__ import annotations
 import io
 from functools import cache
 from pathlib import Path
+from threading import Lock
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
+from cachetools import LRUCache
 from pyiceberg.io import FileIO, InputFile, OutputFile
 from pyiceberg.table import Transaction
 from pyiceberg.table.update import (
@@ -34,8 +37,9 @@ if TYPE_CHECKING:
 
 WHOLE_BYTES = 8 * 2**20
 """The bytes of the largest file that is read whole by one call; of a larger one Arrow reads the parts that it needs."""
-
-
+KEPT_BYTES, LONGEST_KEPT_BYTES = 16 * 2**20, 2**20
+"""The bytes of metadata that a process keeps in memory, and of the largest file that it keeps: a table of a thousand
+snapshots has a metadata file of about 1 MB."""
 PLAIN_UPDATES = (AddSnapshotUpdate, SetSnapshotRefUpdate, SetPropertiesUpdate)
 """The updates that concern no snapshot before the last one."""
 MERGING = {"commit.manifest-merge.enabled": "true", "commit.manifest.min-count-to-merge": "16"}
@@ -48,6 +52,33 @@ def _client() -> Any:
     import boto3
 
     return boto3.client("s3")
+
+
+class KeptFiles:
+    """The bytes of files of metadata, by location: the file that was used longest ago is dropped. Safe for threads."""
+
+    def __init__(self, most_bytes: int = KEPT_BYTES) -> None:
+        self._files: LRUCache[str, bytes] = LRUCache(most_bytes, getsizeof=len)
+        self._lock = Lock()
+
+    def get(self, location: str) -> bytes | None:
+        with self._lock:
+            return self._files.get(location)
+
+    def keep(self, location: str, content: bytes) -> None:
+        """Keep it if it is a small file of metadata. Data files have rows, which may be withdrawn: none is kept."""
+        if "/metadata/" in location and len(content) <= LONGEST_KEPT_BYTES:
+            with self._lock:
+                self._files[location] = content
+
+    def forget(self, location: str) -> None:
+        with self._lock:
+            self._files.pop(location, None)
+
+
+@cache
+def _kept() -> KeptFiles:
+    return KeptFiles()
 
 
 def upload(path: Path, location: str) -> None:
@@ -69,6 +100,7 @@ class S3FileIO(FileIO):
         """Delete one file. A file that is not there is no error."""
         uri = location if isinstance(location, str) else location.location
         bucket, key = split_uri(uri)
+        _kept().forget(uri)
         _client().delete_object(Bucket=bucket, Key=key)
 
     def arrow(self) -> FileIO:
@@ -94,6 +126,8 @@ class Input(InputFile):
 
     def open(self, seekable: bool = True) -> InputStream:  # noqa: ARG002 - pyiceberg's signature
         """A stream of its bytes. Raises FileNotFoundError if there is no such object."""
+        if (kept := _kept().get(self.location)) is not None:
+            return io.BytesIO(kept)
         bucket, key = split_uri(self.location)
         client = _client()
         # One call brings the first 8 MiB and says how large the file is: manifests and metadata are smaller. Of a
@@ -105,7 +139,9 @@ class Input(InputFile):
         if int(answer["ContentRange"].rpartition("/")[2]) > WHOLE_BYTES:
             answer["Body"].close()
             return self._files.arrow().new_input(self.location).open()
-        return io.BytesIO(answer["Body"].read())
+        content = answer["Body"].read()
+        _kept().keep(self.location, content)
+        return io.BytesIO(content)
 
 
 class Output(OutputFile):
@@ -156,6 +192,7 @@ class _Upload(io.BytesIO):
             bucket, key = split_uri(self._output.location)
             content = self.getvalue()
             _client().put_object(Bucket=bucket, Key=key, Body=content)
+            _kept().keep(self._output.location, content)
             self._output.written = len(content)
         super().close()
 

@@ -23,7 +23,7 @@ from tests.end_to_end.conftest import Lived, calls_of_people, control
 WORKLOAD = load_workload(Path(__file__).resolve().parents[2] / "workloads" / "electricity")
 HISTORY, LIVE = months(SAMPLE, "1996-05", "1996-12"), months(SAMPLE, "1997-01", "1997-06")
 COOL_DOWN = timedelta(days=WORKLOAD.retraining.cool_down_days)
-API_CALLS = 2600
+API_CALLS = 2300
 READING = ("Get", "List", "Describe", "Head", "Scan", "Query")
 WITNESSING = ("sqs:GetQueueUrl", "sqs:ReceiveMessage", "sqs:DeleteMessageBatch")
 """What the tests' own witness calls meanwhile."""
