@@ -1,22 +1,28 @@
 """Chooses the family of models that suits the features, with hyperparameters for the number of rows.
 
-Each recipe belongs to a kind of data. A workload below `workloads` that has data of this kind declares the same
-hyperparameters, and `tests/console/new/test_families.py` compares the two. Fewer or more rows change epochs and sizes.
+Each recipe belongs to a kind of data. Of tables and histories the validation rows end the training: `epochs` is a bound
+that few trainings reach. Texts and images have a fixed number of epochs, along which the learning rate falls.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 SMALL_ROWS = 5_000
-LARGE_ROWS = 20_000
 SMALL_IMAGES = 3_000
 """With fewer images, half the channels are nearly as good, in a quarter of the time."""
 ROWS_LEARNT = 1_500_000
-"""Rows of a table that a training reads in all epochs together: half a minute on two cores."""
-TABLE_INPUTS = 800
+"""Rows that a training of a table or a history reads at most in all epochs together: two minutes on one core."""
+EPOCHS = (5, 400)
+"""The fewest and the most epochs that ROWS_LEARNT is divided into."""
+PATIENT_STEPS = 300
+"""A training goes on for so many steps without a better validation loss. Few rows have few steps in an epoch."""
+TRAINED = 0.65
+"""The share of the rows that train, about."""
+TABLE_INPUTS = 512
 """Inputs of the first layer, about. If there are many columns, each is cut into fewer pieces."""
 SIDE_OF_THREE_BLOCKS = 16
 """An image whose shorter side has 16 pixels is large enough for a third block of convolutions."""
@@ -78,10 +84,7 @@ def suited(
 def _table(rows: int, columns: int) -> Family:
     """Intervals that a tree finds, and eight heads on one layer, as in `income`.
 
-    Few rows have too few steps with large batches. So their batches are a quarter as large, with a quarter of the
-    learning rate."""
-    # Few rows are read more often, and no table less than five times.
-    small, epochs = rows < SMALL_ROWS, max(5, min(25, ROWS_LEARNT // rows))
+    The average of the weights is validated and kept, so a constant learning rate ends as low as a falling one."""
     values = {
         "numbers": "piecewise_linear",
         "pieces": max(4, min(32, TABLE_INPUTS // max(columns, 1))),
@@ -89,13 +92,13 @@ def _table(rows: int, columns: int) -> Family:
         "heads": 8,
         "hidden": [128],
         "dropout": 0.1,
-        "epochs": epochs,
-        "batch_size": 128 if small else 512,
-        "learning_rate": 0.005 if small else 0.02,
+        "learning_rate": 0.003,
+        "ema": 0.99,
         "weight_decay": 0.01,
-        "patience": epochs,
     }
-    return Family(name="feedforward", values=values | COSINE, why=COLUMNS_ONLY)
+    trained = TRAINED * rows
+    stop = _until_it_stops(rows, batch_size=64 if trained < 1_000 else 128 if trained < 3_000 else 256, patience=12)
+    return Family(name="feedforward", values=values | stop, why=COLUMNS_ONLY)
 
 
 def _table_in_time(rows: int) -> Family:
@@ -103,18 +106,20 @@ def _table_in_time(rows: int) -> Family:
 
     Later numbers go beyond the numbers of the training, where a tree's intervals end. On three stretches of 16 weeks of
     `electricity`, intervals had an AUC of .87, .95 and .72, and plain numbers had .90, .94 and .91."""
-    small = rows < SMALL_ROWS
-    values = {
-        "hidden": [64, 64],
-        "epochs": 60 if small else 30,
-        "batch_size": 64 if small else 256,
-        "learning_rate": 0.002,
-        "weight_decay": 0.01,
-        "dropout": 0.1,
-        "patience": 6,
-        "seed": 7,
-    }
-    return Family(name="feedforward", values=values, why=COLUMNS_ONLY)
+    values = {"hidden": [64, 64], "learning_rate": 0.002, "weight_decay": 0.01, "dropout": 0.1}
+    stop = _until_it_stops(rows, batch_size=64 if rows < SMALL_ROWS else 256, patience=6)
+    return Family(name="feedforward", values=values | stop, why=COLUMNS_ONLY)
+
+
+def _until_it_stops(rows: int, *, batch_size: int, patience: int) -> dict[str, Any]:
+    """The hyperparameters of a training that ends when its validation loss no longer falls.
+
+    `patience` is the least number of epochs that it waits for that. The bound on the epochs is counted in rows and not
+    in seconds, so equal rows give an equal model."""
+    steps = max(1, int(TRAINED * rows) // batch_size)
+    epochs = max(EPOCHS[0], min(EPOCHS[1], ROWS_LEARNT // rows))
+    waited = max(patience, math.ceil(PATIENT_STEPS / steps))
+    return {"epochs": epochs, "batch_size": batch_size, "patience": min(waited, epochs), "seed": 7}
 
 
 def _texts(rows: int, texts: int) -> Family:
@@ -146,18 +151,9 @@ def _images(rows: int, side: int, *, has_even_classes: bool) -> Family:
 
 
 def _series(rows: int) -> Family:
-    values = {
-        "units": 32,
-        "hidden": 32,
-        "epochs": 4 if rows > LARGE_ROWS else 12,
-        "batch_size": 64 if rows < SMALL_ROWS else 256,
-        "learning_rate": 0.003,
-        "weight_decay": 0.01,
-        "dropout": 0.1,
-        "patience": 3,
-        "seed": 7,
-    }
-    return Family(name="gru", values=values, why="recurrent, as there is a history")
+    values = {"units": 32, "hidden": 32, "learning_rate": 0.003, "ema": 0.99, "weight_decay": 0.01, "dropout": 0.1}
+    stop = _until_it_stops(rows, batch_size=64 if rows < SMALL_ROWS else 256, patience=6)
+    return Family(name="gru", values=values | stop, why="recurrent, as there is a history")
 
 
 def _several(rows: int, image_side: int, texts: int) -> Family:

@@ -1,4 +1,4 @@
-"""The family that is proposed takes the inputs that it is proposed for, and has the recipe of the workloads."""
+"""The family that is proposed takes the inputs that it is proposed for. Recipes without a stop are the workloads'."""
 
 from __future__ import annotations
 
@@ -38,8 +38,6 @@ def of(found: Family) -> Parameters:
 @pytest.mark.parametrize(
     ("workload", "inputs"),
     [
-        ("income", {"columns": 13}),
-        ("electricity", {"columns": 7, "is_ordered": True}),
         ("intents", {"texts": 1}),
         ("reviews", {"texts": 2, "columns": 4}),
         ("xray", {"image_side": 28}),
@@ -64,13 +62,36 @@ def test_the_amounts_of_images_have_no_recipe_of_classes() -> None:
     of(suited(rows=5_856, image_side=28)).suits(Regression())
 
 
+def test_a_table_in_time_gets_the_network_of_electricity() -> None:
+    """Its declared epochs are fewer: they suit its rows."""
+    training = yaml.safe_load((WORKLOADS / "electricity" / "workload.yaml").read_text())["training"]
+    [sample] = (WORKLOADS / "electricity" / "sample").glob("*.parquet")
+    found = of(suited(rows=pq.read_metadata(sample).num_rows, columns=7, is_ordered=True))
+    declared = read(training["family"], training["parameters"])
+    assert found == declared.model_copy(update={"epochs": found.epochs})
+    assert found.epochs >= declared.epochs
+
+
+STOPPED: list[dict[str, Any]] = [{"columns": 13}, {"columns": 7, "is_ordered": True}, {"has_history": True}]
+
+
+@pytest.mark.parametrize("inputs", STOPPED)
+@pytest.mark.parametrize("rows", [200, 2_930, 60_000])
+def test_the_validation_rows_end_a_training_of_a_table_or_a_history(rows: int, inputs: dict[str, Any]) -> None:
+    found = of(suited(rows=rows, **inputs))
+    assert found.schedule == "constant", "a rate that falls along all epochs is still high where patience ends them"
+    steps = 0.65 * rows / found.batch_size
+    assert (found.patience + 1) * steps >= 300
+    assert found.epochs >= 2 * found.patience
+
+
 @pytest.mark.parametrize("rows", [200, 5_000, 60_000, 1_000_000])
 @pytest.mark.parametrize("columns", [1, 13, 200, 5_000])
 def test_a_table_is_learnt_in_bounded_time(rows: int, columns: int) -> None:
     """Passes over its rows, and the inputs of the first layer."""
     found = suited(rows=rows, columns=columns).values
     assert found["epochs"] * rows <= max(1_500_000, 5 * rows)
-    assert found["pieces"] * columns <= max(800, 4 * columns)
+    assert found["pieces"] * columns <= max(512, 4 * columns)
 
 
 @pytest.mark.parametrize("rows", [500, 8_000, 50_000])
