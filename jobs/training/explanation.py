@@ -57,7 +57,8 @@ def explain_model(
     base = reference.tensors(signature, encoded)
     at_N = task.explained_output(_outputs(predictor, encoded))
     layouts = [lay_out(features, row) for row in rows.to_pylist()]
-    has_gradients = are_whole(predictor, (spec.name for spec in signature))
+    # Trees have no gradients.
+    has_gradients = predictor.trees is None and are_whole(predictor, (spec.name for spec in signature))
     if has_gradients:
         attributions = _by_gradients(predictor, layouts, encoded, base, at_N, declared.nodes)
     else:

@@ -5,6 +5,7 @@ Axes: N all rows, W numbers of a row's answer."""
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
@@ -29,6 +30,7 @@ from jobs.training.memory import row_files
 from jobs.training.processes import ALONE, Processes
 from millrace.artefact.artefact import Artefact, Description, Digests, FrozenModel, Week, digest, write_folder
 from millrace.contract.load import load_contract
+from millrace.contract.rules.range import Range
 from millrace.contract.schema import Contract
 from millrace.datasets.examples import LABEL, Examples, horizon_of, read_examples
 from millrace.datasets.memory import rows_of
@@ -120,6 +122,7 @@ class Setting:
             validation=rows.encoded(fitted, parts.validation),
             identity=self.identity(fitted, parts),
             initial=self.initial,
+            bounds=declared.limits if (declared := self.contract.label.find(Range)) else (-math.inf, math.inf),
             precision=self.workload.training.precision,
             is_compiled=self.workload.training.compile,
         )
@@ -245,7 +248,7 @@ def _value(text: str) -> Any:
 
 def _calibrate(predictor: Predictor, held: Resident) -> None:
     """Set the temperature that suits the validation rows, if the task's answers are calibrated probabilities."""
-    if predictor.objective.is_calibrated:
+    if predictor.objective.is_calibrated and not predictor.is_trees_alone:
         with torch.no_grad():
             raw_NW = torch.cat([predictor.network(**piece.tensors) for piece in held.pieces()])
         predictor.temperature.fill_(fit_temperature(raw_NW, held.target_N, predictor.log_loss))

@@ -54,6 +54,8 @@ class TrainingInputs:
     """The model whose weights the training starts from; None for random weights."""
     precision: Precision = "float32"
     """The number format of the forward pass on a GPU. A CPU always computes in float32."""
+    bounds: tuple[float, float] = (-math.inf, math.inf)
+    """The least and the greatest answer, if it is a number."""
     is_compiled: bool = False
     """Whether the forward pass is compiled first; on a GPU only."""
 
@@ -164,6 +166,8 @@ def _train(
     torch.set_num_threads(_threads(predictor, inputs, together))
     predictor = _begun(predictor, inputs, rows, device)
     objective = loss.declare(settings, predictor, rows.target_N.to(device))
+    if predictor.is_trees_alone:
+        return _trees_alone(predictor, inputs, objective, together)
     average = Average(predictor, settings.ema) if settings.ema else None
     # The predictor whose answers are validated, and whose weights are the result.
     judged = average.predictor if average else predictor
@@ -237,7 +241,25 @@ def _train(
     # layout in memory, which `_begun` may have changed.
     predictor.load_state_dict(at.best)
     _arrange(predictor, torch.contiguous_format)
-    return Trained(predictor=predictor.eval().cpu(), history=_history(at))
+    predictor = predictor.eval().cpu()
+    _correct(predictor, inputs)
+    return Trained(predictor=predictor, history=_history(at))
+
+
+def _trees_alone(predictor: Predictor, inputs: TrainingInputs, objective: loss.Loss, together: Processes) -> Trained:
+    """The predictor whose trees are fitted already, with the one point of its curves. No network is trained."""
+    train, held = (
+        Validation(predictor, objective, inputs.task, rows, together)(0) for rows in (inputs.train, inputs.validation)
+    )
+    losses = {"train_loss": train[0], "validation_loss": held[0], "validation_error": held[1]}
+    predictor = predictor.eval().cpu()
+    _correct(predictor, inputs)
+    return Trained(predictor=predictor, history=(Epoch(epoch=0, **losses, seconds=0.0, **used(together.device)),))
+
+
+def _correct(predictor: Predictor, inputs: TrainingInputs) -> None:
+    with torch.no_grad():
+        predictor.correct((x.tensors, x.target_B) for x in (*inputs.train.pieces(), *inputs.validation.pieces()))
 
 
 def trainings_at_once(inputs: TrainingInputs, together: Processes) -> int:
@@ -263,7 +285,8 @@ def _begun(predictor: Predictor, inputs: TrainingInputs, rows: Resident, device:
     It has random weights or those of the initial model, and the statistics that are counted from the training rows."""
     # The statistics are counted where the rows lie, which is not the device if they are streamed.
     predictor = predictor.to(rows.target_N.device)
-    predictor.fit(rows.tensors, rows.target_N)
+    predictor.label.bound(*inputs.bounds)
+    predictor.fit(rows.tensors, rows.target_N, (inputs.validation.tensors, inputs.validation.target_N))
     predictor = predictor.to(device)
     # After `fit`: the initial model also sets the statistics that belong to its trunk.
     if inputs.initial:

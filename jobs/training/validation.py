@@ -27,7 +27,7 @@ class Validation:
         """The validation loss and the mean error of the answers. Raises TrainingError if the loss is not finite."""
         self._predictor.eval()
         with torch.no_grad():
-            raw_NW = torch.cat([self._predictor.network(**piece.tensors) for piece in self._held.pieces()])
+            raw_NW = torch.cat([self._predictor.raw(**piece.tensors) for piece in self._held.pieces()])
             own_loss = float(self._objective.validation(raw_NW, self._target_N))
             answers = self._predictor.answer(raw_NW).cpu().numpy()
         errors_N = self._task.errors(answers, self._target_N.cpu().numpy())

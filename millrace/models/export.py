@@ -36,6 +36,7 @@ from onnx import numpy_helper
 
 from millrace.errors import ArtefactError
 from millrace.features.signature import Signature
+from millrace.models import trees
 from millrace.models.predictor import build
 from millrace.tasks.task import Objective
 
@@ -179,5 +180,10 @@ def with_weights(graph: bytes, state: Mapping[str, Tensor]) -> bytes:
         if name in state:
             value = state[name].cpu().numpy()
             initializer.CopyFrom(numpy_helper.from_array(value, initializer.name))
+    for node in model.graph.node:
+        if f"{node.domain}::{node.op_type}" == trees.NODE:
+            found = {name.removeprefix("trees."): value for name, value in state.items() if name.startswith("trees.")}
+            node.ClearField("attribute")
+            node.attribute.extend(onnx.helper.make_attribute(*pair) for pair in trees.attributes(found).items())
     onnx.checker.check_model(model, full_check=True)
     return bytes(model.SerializeToString(deterministic=True))

@@ -8,12 +8,13 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from millrace.artefact.rows_per_pass import RowsPerPass
 from millrace.errors import WorkloadError
-from millrace.features.signature import Signature
+from millrace.features.signature import Signature, TensorKind
 from millrace.tasks.answer import has_parts
 
 if TYPE_CHECKING:
     from millrace.tasks.task import Task
 
+TREES_TAKE: tuple[TensorKind, ...] = ("numbers", "categories", "history")
 CLASS_LOSSES = ("cross_entropy", "binary_cross_entropy_with_logits")
 """The losses of `torch.nn.functional` for targets that are classes."""
 Int8 = Literal["dynamic", "static"]
@@ -24,6 +25,13 @@ Schedule = Literal["constant", "cosine"]
 """How the learning rate changes from step to step.
 
 `cosine` falls to 0 over `epochs`, whether or not `patience` ends the training before."""
+
+Scale = Literal["identity", "log", "sqrt"]
+"""The scale on which a number is learnt. Answers are in the label's unit whatever it is."""
+Beside = Literal["none", "mean", "alone"]
+"""Whether boosted trees answer too.
+
+`mean`: the answer is the plain mean of the network's and theirs. `alone`: it is theirs, and no network is trained."""
 
 
 class Parameters(BaseModel):
@@ -60,11 +68,16 @@ class Parameters(BaseModel):
     """Whether all rows of a class together weigh as much as all rows of any other class.
 
     It holds in the training loss and in the validation loss."""
+    label_scale: Scale = "identity"
+    """The scale on which a label that is a number is learnt; answers are in its unit, within its declared bounds."""
+    trees: Beside = "none"
+    """Whether boosted trees answer too: in the plain mean of both answers, or alone."""
 
-    def suits(self, task: Task) -> None:
+    def suits(self, task: Task, signature: Signature) -> None:
         """Check that the task has what these hyperparameters change. Raises WorkloadError if it does not.
 
-        Labels that are no classes cannot be smoothed or balanced, and labels with parts cannot be balanced."""
+        Labels that are no classes cannot be smoothed or balanced, labels with parts cannot be balanced, classes have no
+        scale, and trees take columns and histories for one class or one number."""
         if (self.label_smoothing or self.class_balance) and task.objective.loss not in CLASS_LOSSES:
             field = "training.parameters." + ("label_smoothing" if self.label_smoothing else "class_balance")
             expected = f"no such parameter for the task {task.kind}, whose loss is {task.objective.loss}"
@@ -72,6 +85,20 @@ class Parameters(BaseModel):
         if self.class_balance and has_parts(task):
             field, expected = "training.parameters.class_balance", f"no such parameter for the task {task.kind}"
             raise WorkloadError(where="workload.yaml", field=field, expected=f"{expected}: labels overlap", came="one")
+        if self.label_scale != "identity" and not task.objective.is_standardised:
+            field, expected = "training.parameters.label_scale", f"identity for the task {task.kind}"
+            raise WorkloadError(where="workload.yaml", field=field, expected=expected, came=self.label_scale)
+        if self.trees != "none" and (expected := self._without_trees(task, signature)):
+            field = "training.parameters.trees"
+            raise WorkloadError(where="workload.yaml", field=field, expected=f"none {expected}", came=self.trees)
+
+    def _without_trees(self, task: Task, signature: Signature) -> str:
+        """Why there can be no trees; empty if there can."""
+        if others := [spec.name for spec in signature if spec.kind not in TREES_TAKE]:
+            return f"beside {', '.join(others)}"
+        if has_parts(task) or task.objective.levels > 1 or task.objective.activation == "exp":
+            return f"for the task {task.kind}"
+        return "with class_balance" if self.class_balance else ""
 
     def accepts(self, signature: Signature, task: Task) -> None:
         """Check that a network with these hyperparameters can take the tensors and serve the task.

@@ -1,10 +1,11 @@
-"""A network together with what turns its raw numbers into an answer: temperature, activation, and the target's unit.
+"""A network together with what turns its raw numbers into an answer: temperature, activation, and the label's scale.
 
-Axes: N rows, W numbers per row."""
+Boosted trees may stand beside the network: the answer is then the plain mean of both answers, or that of the trees
+alone. Axes: N rows, W numbers per row."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from importlib import import_module
 
 import torch
@@ -12,8 +13,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from millrace.features.signature import Signature
+from millrace.models.label_scale import LabelScale, correcting_factor
 from millrace.models.losses import loss_function
 from millrace.models.parameters import Parameters
+from millrace.models.trees import Trees
 from millrace.tasks.task import Objective
 
 
@@ -22,42 +25,62 @@ class Predictor(nn.Module):
 
     temperature: Tensor
     """What raw numbers are divided by before the activation, if the task is calibrated."""
-    location: Tensor
-    """The mean of the training targets; 0 if targets are not standardised."""
-    scale: Tensor
-    """The deviation of the training targets; 1 if targets are not standardised, or never vary."""
+    factor: Tensor
+    """What the network's answers are multiplied by; 1 if labels are learnt as they are."""
 
-    def __init__(self, network: nn.Module, objective: Objective) -> None:
+    def __init__(
+        self, network: nn.Module, objective: Objective, *, label: LabelScale | None = None, trees: Trees | None = None
+    ) -> None:
         super().__init__()
         self.network, self.objective = network, objective
-        for name, value in (("temperature", 1.0), ("location", 0.0), ("scale", 1.0)):
-            self.register_buffer(name, torch.tensor(value))
+        self.label, self.trees, self.is_trees_alone = label or LabelScale(), trees, False
+        for name in ("temperature", "factor"):
+            self.register_buffer(name, torch.tensor(1.0))
 
-    def fit(self, tensors: Mapping[str, Tensor], target_N: Tensor) -> None:
-        """Take from the training rows whatever is not a learnt weight: mean and scale of inputs and of targets."""
-        self.network.fit(tensors, target_N)  # type: ignore[operator]
+    def fit(
+        self, tensors: Mapping[str, Tensor], target_N: Tensor, held: tuple[Mapping[str, Tensor], Tensor] | None = None
+    ) -> None:
+        """Take from the training rows whatever no step learns: moments of inputs and of targets, and the trees.
+
+        The trees stop by their loss on the `held` rows, given as tensors and targets."""
         if self.objective.is_standardised:
-            exact_N = target_N.double()
-            deviation = exact_N.std(correction=0)
-            self.location.copy_(exact_N.mean())
-            self.scale.copy_(torch.where(deviation > 0, deviation, 1.0))
+            self.label.fit(target_N)
+        # A network may look at the targets, on the scale on which it learns them.
+        self.network.fit(tensors, self.label.on_scale(target_N))  # type: ignore[operator]
+        if self.trees is not None:
+            stop = (held[0], self._target(held[1])) if held else None
+            self.trees.fit(tensors, self._target(target_N), self.objective, stop)
+
+    def correct(self, parts: Iterable[tuple[Mapping[str, Tensor], Tensor]]) -> None:
+        """Fit the factors of network and trees on rows in parts, if the label's scale makes their answers too low."""
+        if self.label.kind == "identity" or self.objective.width > 1:
+            return
+        found = [(self.network(**x), self.trees(**x) if self.trees else None, y) for x, y in parts]
+        one = torch.ones_like(self.factor)
+        self.factor.fill_(correcting_factor((self.label.answer(raw, one), y) for raw, _, y in found))
+        if self.trees is not None:
+            pairs = ((self.label.answer(raw, one), y) for _, raw, y in found if raw is not None)
+            self.trees.factor.fill_(correcting_factor(pairs))
 
     def forward(self, **tensors: Tensor) -> Tensor:
-        return self.answer(self.network(**tensors))
+        if self.trees is None:
+            return self.answer(self.network(**tensors))
+        beside_NW = self._unit(self._activated(self.trees(**tensors)), self.trees.factor)
+        return beside_NW if self.is_trees_alone else (self.answer(self.network(**tensors)) + beside_NW) / 2
+
+    def raw(self, **tensors: Tensor) -> Tensor:
+        """The raw numbers by which the training is judged: the network's, or those of trees alone."""
+        found: Tensor = self.trees(**tensors) if self.trees and self.is_trees_alone else self.network(**tensors)
+        return found
 
     def answer(self, raw_NW: Tensor) -> Tensor:
-        """The numbers of the answers (N, W) from the network's raw numbers."""
-        if self.objective.is_calibrated:
-            raw_NW = raw_NW / self.temperature
-        if name := self.objective.activation:
-            activation = getattr(torch, name)
-            raw_NW = activation(raw_NW, dim=1) if name == "softmax" else activation(raw_NW)
-        return raw_NW * self.scale + self.location if self.objective.is_standardised else raw_NW
+        """The numbers of the network's answers (N, W) from its raw numbers."""
+        raw_NW = raw_NW / self.temperature if self.objective.is_calibrated else raw_NW
+        return self._unit(self._activated(raw_NW), self.factor)
 
     def loss(self, raw_NW: Tensor, target_N: Tensor) -> Tensor:
         """The mean loss of the network's raw numbers; targets are standardised here if the objective asks for it."""
-        if self.objective.is_standardised:
-            target_N = (target_N - self.location) / self.scale
+        target_N = self._target(target_N)
         # With one number per row the loss takes (N), the shape of the targets.
         raw = raw_NW[:, 0] if self.objective.width == 1 else raw_NW
         loss: Tensor = loss_function(self.objective.loss)(raw, target_N, **self.objective.options)
@@ -73,9 +96,25 @@ class Predictor(nn.Module):
         raw = raw_NW[:, 0] if self.objective.width == 1 else raw_NW
         return functional.binary_cross_entropy_with_logits(raw, target_N)
 
+    def _activated(self, raw_NW: Tensor) -> Tensor:
+        if not (name := self.objective.activation):
+            return raw_NW
+        activation = getattr(torch, name)
+        found: Tensor = activation(raw_NW, dim=1) if name == "softmax" else activation(raw_NW)
+        return found
+
+    def _unit(self, answer_NW: Tensor, factor: Tensor) -> Tensor:
+        return self.label.answer(answer_NW, factor) if self.objective.is_standardised else answer_NW
+
+    def _target(self, target_N: Tensor) -> Tensor:
+        return self.label.standardised(target_N) if self.objective.is_standardised else target_N
+
 
 def build(parameters: Parameters, signature: Signature, objective: Objective) -> Predictor:
     """The untrained predictor of the family that `parameters` belong to."""
     # By name: only the network of this family is imported.
     network = import_module(parameters.network).build(parameters, signature, objective.width)
-    return Predictor(network, objective)
+    trees = None if parameters.trees == "none" else Trees(signature, objective.width)
+    predictor = Predictor(network, objective, label=LabelScale(parameters.label_scale), trees=trees)
+    predictor.is_trees_alone = parameters.trees == "alone"
+    return predictor

@@ -36,7 +36,7 @@ def check_fit(workload: Workload, contract: Contract) -> Contract:
     declared = features.declare(prediction.features, contract.rows)
     for parameters in _searched(workload):
         parameters.accepts(features.signature(declared), task)
-        parameters.suits(task)
+        parameters.suits(task, features.signature(declared))
     _check_gates(workload, task)
     _check_evidence(workload, contract, task, features.signature(declared))
     return contract

@@ -54,6 +54,15 @@ class Range(Rule):
         if any(bound is not None for bound in bounds.values()):
             yield cls(**bounds)
 
+    @property
+    def limits(self) -> tuple[float, float]:
+        """The least and the greatest number that the bounds allow, infinite without one; an excluded bound counts as
+        allowed, since no float is next to it in every type."""
+        low, high = (self.minimum, self.exclusive_minimum), (self.maximum, self.exclusive_maximum)
+        lows = [float(bound) for bound in low if isinstance(bound, int | float)]
+        highs = [float(bound) for bound in high if isinstance(bound, int | float)]
+        return max(lows, default=-math.inf), min(highs, default=math.inf)
+
     def of_cell(self, cell: Any) -> Iterator[str]:
         for symbol, bound, breaks, _, _ in self._comparisons:
             if breaks(cell, bound):

@@ -59,7 +59,7 @@ def test_thousands_of_small_images_get_the_recipe_that_reaches_the_bar() -> None
 
 
 def test_the_amounts_of_images_have_no_recipe_of_classes() -> None:
-    of(suited(rows=5_856, image_side=28)).suits(Regression())
+    of(suited(rows=5_856, image_side=28)).suits(Regression(), ())
 
 
 def test_a_table_in_time_gets_the_network_of_electricity() -> None:

@@ -86,7 +86,7 @@ def test_each_of_several_labels_is_smoothed_as_the_only_one_is() -> None:
 
 def test_several_labels_have_no_classes_to_balance() -> None:
     with pytest.raises(WorkloadError, match="class_balance: expected no such parameter for the task multilabel"):
-        Feedforward(class_balance=True).suits(Multilabel(labels=("a", "b"), thresholds=(0.5, 0.5)))
+        Feedforward(class_balance=True).suits(Multilabel(labels=("a", "b"), thresholds=(0.5, 0.5)), ())
 
 
 def test_probabilities_are_judged_by_the_log_loss_whatever_trained_them() -> None:
@@ -113,7 +113,7 @@ def test_each_head_has_its_own_loss(more: dict[str, object]) -> None:
 @pytest.mark.parametrize(("field", "value"), [("label_smoothing", 0.1), ("class_balance", True)])
 def test_what_is_for_classes_is_refused_for_other_tasks(field: str, value: object) -> None:
     for task in (Binary(), THREE):
-        Feedforward(**{field: value}).suits(task)
-    Feedforward().suits(Regression())
+        Feedforward(**{field: value}).suits(task, ())
+    Feedforward().suits(Regression(), ())
     with pytest.raises(WorkloadError, match=rf"training\.parameters\.{field}: expected no such parameter for the task"):
-        Feedforward(**{field: value}).suits(Regression())
+        Feedforward(**{field: value}).suits(Regression(), ())

@@ -182,7 +182,9 @@ def test_the_graph_holds_every_weight_by_name_and_nothing_of_this_machine(
 ) -> None:
     model = onnx.load_model_from_string(with_weights(exported, predictor.state_dict()))
     held = {one.name.removeprefix("predictor.") for one in model.graph.initializer}
-    assert held >= set(predictor.state_dict()) - {"location", "scale"}  # those are a regression's
+    assert held >= set(predictor.state_dict()) - {f"label.{name}" for name, _ in predictor.label.named_buffers()} - {
+        "factor"
+    }  # those are of numbers
     assert str(Path.cwd()).encode() not in exported
     assert b"site-packages" not in exported
 
@@ -311,9 +313,9 @@ def test_a_regression_is_trained_on_standardised_targets_and_answers_in_their_un
     predictor = build(FAMILIES[family](), signature_of(family), Regression().objective)
     target_N = torch.linspace(1000, 3000, ROWS)
     predictor.fit(of_torch(make_rows()), target_N)
-    assert float(predictor.location) == pytest.approx(2000)
-    assert float(predictor.scale) == pytest.approx(float(target_N.std(correction=0)))
-    raw_NW = ((target_N - 2000) / predictor.scale)[:, None]
+    assert float(predictor.label.location) == pytest.approx(2000)
+    assert float(predictor.label.scale) == pytest.approx(float(target_N.std(correction=0)))
+    raw_NW = ((target_N - 2000) / predictor.label.scale)[:, None]
     assert float(predictor.loss(raw_NW, target_N)) == pytest.approx(0, abs=1e-12)
     np.testing.assert_allclose(predictor.answer(raw_NW)[:, 0].numpy(), target_N.numpy(), rtol=1e-6)
 
@@ -321,7 +323,7 @@ def test_a_regression_is_trained_on_standardised_targets_and_answers_in_their_un
 def test_labels_that_never_vary_are_scaled_by_one(family: str) -> None:
     predictor = build(FAMILIES[family](), signature_of(family), Regression().objective)
     predictor.fit(of_torch(make_rows()), torch.full((ROWS,), 7.0))
-    assert (float(predictor.location), float(predictor.scale)) == (7.0, 1.0)
+    assert (float(predictor.label.location), float(predictor.label.scale)) == (7.0, 1.0)
 
 
 def test_an_export_that_fails_says_why() -> None:
