@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import heapq
 import json
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -74,6 +75,8 @@ class RowAnswer:
     column: str | None = None
     expected: str | None = None
     came: str | None = None
+    unlisted: tuple[str, ...] = ()
+    """The columns with a value outside of the contract's list, which the answer takes as unknown."""
     explanation: Mapping[str, Any] | None = None
     """What each part of the row added to the answer; None unless an explanation was requested."""
 
@@ -265,7 +268,11 @@ def _call(client: Any, function: str, rows: list[SentRow], *, explain: bool) -> 
     both = sorted([*document["predictions"], *document["rejected"]], key=lambda one: one["row"])
     if [one["row"] for one in both] != list(range(len(rows))):
         raise AnswerError(f"{function}: expected one answer to each of {len(rows)} rows, got {len(both)}")
-    return [_answer(row, one) for row, one in zip(rows, both, strict=True)]
+    columns = defaultdict[int, list[str]](list)
+    for one in document.get("warnings", ()):
+        columns[one["row"]].append(one["column"])
+    found = [_answer(row, one) for row, one in zip(rows, both, strict=True)]
+    return [replace(one, unlisted=tuple(columns[at])) if at in columns else one for at, one in enumerate(found)]
 
 
 def _answer(row: SentRow, document: dict[str, Any]) -> RowAnswer:

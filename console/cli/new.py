@@ -284,8 +284,8 @@ def _remarks(proposal: Proposal) -> list[str]:
             "not required and have no range and no list of values"
         )
     lines += [
-        f"{column.name} has a list of {len(column.allowed)} values: a row with another value is quarantined; take "
-        "the entry of `quality` with `validValues` out of contract.yaml to let it come as unknown"
+        f"{column.name} has a list of {len(column.allowed)} values: a row to score with another one is answered, as of "
+        "an unknown value, and counted; a row to train with it is quarantined"
         for column in proposal.contract.columns
         if column.allowed and column.kind == "string" and not column.label
     ]

@@ -117,12 +117,16 @@ def _summarize(names: WorkloadNames, answers: _Counted, *, why: Callable[[], str
     """Print how many rows the model answered if it were not all, and why fallbacks answered.
 
     Ends with the exit status 1 if the model answered none."""
+    from console.presenters.drops import unlisted_counts
+
     # A row has the model's answer, the declared fallback, or a refusal.
     answered = answers.rows - answers.fallbacks - answers.refused
     if answered < answers.rows:
         fallbacks = f"{answers.fallbacks:,} only have the declared fallback"
         counts = f"{answered:,} answered by the model, {fallbacks}, {answers.refused:,} refused"
         print(f"{answers.rows:,} rows: {counts}", file=sys.stderr)
+    if answers.unlisted:
+        print(f"Taken as unknown, as no value of its list: {unlisted_counts(answers.unlisted)}", file=sys.stderr)
     if answers.fallbacks:
         look = f"`{command(names, 'versions')}`, `{command(names, 'runs')}`"
         print(f"A fallback: {why()}; look with {look}", file=sys.stderr)
@@ -138,11 +142,14 @@ class _Counted:
         self.rows = self.fallbacks = 0
         self.reasons = Counter[str]()
         """How many rows were refused for each reason."""
+        self.unlisted = Counter[str]()
+        """By column, how many rows have a value outside of the contract's list."""
 
     def __iter__(self) -> Iterator[RowAnswer]:
         for answer in self._answers:
             self.rows += 1
             self.fallbacks += bool(answer.fallback)
+            self.unlisted.update(answer.unlisted)
             if answer.reason is not None:
                 self.reasons[answer.reason] += 1
             yield answer

@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 from console.new.columns import LeftOut, Observed
 from console.new.numbers import finite_bounds, usual_bounds
 from console.new.read import Source, stop
-from console.new.words import counted, is_identifier
+from console.new.words import counted, is_identifier, may_be_negative
 from millrace.contract.kinds import FLOAT32_MAX
 from millrace.contract.reasons import Reason
 from millrace.contract.rules.allowed import Allowed
@@ -35,6 +35,8 @@ from millrace.files.sniff import read_drop
 
 SLACK = 0.25
 """Share of the observed span by which a number may lie outside of the span, at either end."""
+SLACK_OF_SIGNED = 1
+"""The same for a temperature, a balance and such: the next season, or another place, may lie as far away again."""
 MOST_CATEGORIES = 64
 ROWS_PER_CATEGORY = 10
 """Text with fewer rows than this for each of its values, on average, is no category."""
@@ -117,10 +119,12 @@ def _number(observed: Observed, column: Column) -> Column:
     if not whole and low >= 0 and high <= 1:
         return replace(column, rules=(Range(minimum=0, maximum=1),))
     # A column of one single number has no span: then the room is that number, or 1 if it is smaller.
-    room = SLACK * (float(high) - float(low)) or max(abs(float(high)), 1.0)
+    is_signed = may_be_negative(observed.name)
+    room = (SLACK_OF_SIGNED if is_signed else SLACK) * (float(high) - float(low)) or max(abs(float(high)), 1.0)
     least, most = _rounded(low - room, room, math.floor), _rounded(high + room, room, math.ceil)
-    # The slack does not cross 0: a column without negative numbers keeps the minimum 0.
-    least, most = min(low, max(least, 0) if low >= 0 else least), max(high, min(most, 0) if high <= 0 else most)
+    # The slack does not cross 0: a column without negative numbers keeps the minimum 0, but for temperatures and such.
+    is_amount = low >= 0 and not is_signed
+    least, most = min(low, max(least, 0) if is_amount else least), max(high, min(most, 0) if high <= 0 else most)
     if whole:
         whole_range = Range(minimum=max(math.floor(least), -(2**63)), maximum=min(math.ceil(most), 2**63 - 1))
         return replace(column, rules=(whole_range,))

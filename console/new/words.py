@@ -43,6 +43,13 @@ PERSONAL = {
     "prénom", "prenom", "courriel", "téléphone", "rue",
     "apellido", "apellidos", "dirección", "direccion", "correo", "teléfono", "telefono", "calle", "dni", "nif",
 }  # fmt: skip
+SIGNED = {
+    "temp", "temperature", "celsius", "fahrenheit", "dewpoint", "change", "delta", "diff", "difference", "balance",
+    "net", "profit", "gain", "loss", "return", "growth", "margin", "anomaly", "offset", "lat", "latitude", "lon", "lng",
+    "longitude", "elevation", "altitude", "temperatur", "taupunkt", "saldo", "gewinn", "änderung", "differenz",
+    "breitengrad", "längengrad", "température", "temperatura", "solde", "variation", "variación",
+}  # fmt: skip
+"""Words of numbers that may be below 0 though none of a file is: a summer has no frost."""
 NAME = {"name", "nom", "nombre"}
 PAIRS = {
     ("first", "name"), ("last", "name"), ("full", "name"), ("family", "name"),
@@ -136,6 +143,11 @@ def is_called(name: str, words: Sequence[str]) -> bool:
     """Whether the column has one of these names, as people write them."""
     plain = name.lower().replace(" ", "_").replace("-", "_").replace(".", "_")
     return plain.removeprefix("is_") in words
+
+
+def may_be_negative(name: str) -> bool:
+    """Whether numbers of this name may be below 0 in a later file, by a word of it: `outdoor_temperature`."""
+    return bool(SIGNED & {*words_of_name(name)}) or "°" in name
 
 
 def is_identifier(name: str) -> bool:

@@ -76,6 +76,11 @@ def quarantined_counts(rows: int, reasons: RowsByReason) -> str:
     return f", {rows:,} quarantined{f' ({why})' if why else ''}" if rows else ""
 
 
+def unlisted_counts(cells: Mapping[str, int]) -> str:
+    """`kind 12, district 3`: by column, the cells with a value outside of the contract's list."""
+    return ", ".join(f"{name} {rows:,}" for name, rows in cells.items())
+
+
 def most_refused(accepted: int, quarantined: int, reasons: Sequence[ReasonCount]) -> str:
     """A warning if more than half of a drop's rows are refused, but not all; else empty.
 

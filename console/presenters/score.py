@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from console.presenters.drops import (
@@ -14,6 +15,7 @@ from console.presenters.drops import (
     quarantined_counts,
     quarantined_rows,
     rejected,
+    unlisted_counts,
 )
 from console.presenters.presenter import Document, Outcome, Presenter, RunSummary
 from console.queries.answers import DropAnswer, drops_of
@@ -47,11 +49,16 @@ def _result(drops: Sequence[DropAnswer]) -> str:
         return ""
     rows, quarantined = sum(one.rows for one in delivered), sum(one.quarantined for one in delivered)
     reasons = together(*(one.reasons for one in delivered))
-    return f"{_predictions(rows)}{quarantined_counts(quarantined, reasons)}"
+    others = sum((Counter(one.unlisted) for one in delivered), Counter[str]())
+    return f"{_predictions(rows)}{quarantined_counts(quarantined, reasons)}{_unlisted(others)}"
 
 
 def _predictions(rows: int) -> str:
     return f"{rows:,} {'prediction' if rows == 1 else 'predictions'} delivered" if rows else "no prediction delivered"
+
+
+def _unlisted(cells: Mapping[str, int]) -> str:
+    return f", taken as unknown: {unlisted_counts(cells)}" if cells else ""
 
 
 def _outcome_of(drop: DropAnswer, reasons: Sequence[ReasonCount]) -> Outcome:
@@ -60,7 +67,8 @@ def _outcome_of(drop: DropAnswer, reasons: Sequence[ReasonCount]) -> Outcome:
     if drop.delivered is None:
         return Outcome()
     rows, quarantined = drop.delivered.rows, drop.delivered.quarantined
-    text = f"{_predictions(rows)}{quarantined_counts(quarantined, drop.delivered.reasons)}"
+    counts = f"{quarantined_counts(quarantined, drop.delivered.reasons)}{_unlisted(drop.delivered.unlisted)}"
+    text = f"{_predictions(rows)}{counts}"
     return Outcome(
         text=text,
         detail=example(rows, reasons),

@@ -74,6 +74,7 @@ def deliver(
         rows=rows,
         quarantined=drop.quarantined + refused.rows,
         reasons=together(drop.reasons, refused.reasons),
+        unlisted=drop.unlisted,
     )
 
 

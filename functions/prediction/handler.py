@@ -96,7 +96,11 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     # Explanations are answered and not kept: the model of a decision gives them again (`millrace why --explain`).
     found = zip((row.number for row in answered), answer.explanations, strict=False)
     explanations = dict(found) if explain else None
-    return request.answer(event, request.document([(one.row, one.decision) for one in written], rejected, explanations))
+    document = request.document([(one.row, one.decision) for one in written], rejected, explanations)
+    if warnings := request.warnings([one.row for one in written], TABLE):
+        count("UnlistedValues", len(warnings))
+        document["warnings"] = warnings
+    return request.answer(event, document)
 
 
 def ask(rows: list[Admitted], *, explain: bool = False) -> EndpointAnswer | Refusal:

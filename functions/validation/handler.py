@@ -228,17 +228,17 @@ def shard_drop(fetched: FetchedDrop, shards: Shards) -> ShardedDrop:
     given = fetched.parsed, table, accepted, shards, fetched.quarantine
     before = partial(read_past, LAKE, HISTORIES)
     done = stage_with_past(*given, histories=HISTORIES, read_before=before) if HISTORIES else stage(*given)
-    rows, refused = done
     S3.upload_file(str(accepted), BUCKET, Staging(names=NAMES, of=drop.drop_id).accepted)
     return ShardedDrop(
         drop_id=drop.drop_id,
         as_of=drop.as_of,
         source=drop.source,
         source_digest=drop.source_digest,
-        accepted=rows,
-        quarantined=sum(refused.values()) + drop.unparsable,
-        reasons=together(refused, drop.reasons),
+        accepted=done.rows,
+        quarantined=sum(done.refused.values()) + drop.unparsable,
+        reasons=together(done.refused, drop.reasons),
+        unlisted=done.unlisted,
         first_shard=first,
         # Without an accepted row, shards that were put before the number of rows was known to be wrong do not count.
-        shards=shards.number - first if rows else 0,
+        shards=shards.number - first if done.rows else 0,
     )

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from millrace.artefact.batch import ROW, write_stream
 from millrace.contract.reasons import Reason, RowsByReason
 from millrace.contract.schema import LINE, Table, parsed_schema
+from millrace.contract.validate import unlisted
 from millrace.contract.violation import QuarantinedRow, RuleViolation, key_text, raw_row
 from millrace.datasets.new_rows import Quarantine, parts, screen
 from millrace.datasets.past import columns_of
@@ -71,6 +74,17 @@ def _pieces(batch: pa.RecordBatch, room: int) -> Iterator[pa.RecordBatch]:
     yield from _pieces(batch.slice(half), room)
 
 
+@dataclass(frozen=True, kw_only=True)
+class Staged:
+    """What became of the rows of a drop."""
+
+    rows: int
+    """The accepted rows."""
+    refused: RowsByReason
+    unlisted: Mapping[str, int]
+    """By column, how many cells of accepted rows have a value outside of the contract's list."""
+
+
 def stage_with_past(
     parsed: Path,
     table: Table,
@@ -80,7 +94,7 @@ def stage_with_past(
     *,
     histories: Sequence[History],
     read_before: Callable[[pa.Table], pa.Table | None],
-) -> tuple[int, RowsByReason]:
+) -> Staged:
     """As `stage`, for a model that reads the past of rows.
 
     The past is in the drop's own good rows, and in the table's rows that `read_before` returns for them. A row with a
@@ -89,7 +103,7 @@ def stage_with_past(
     import pyarrow.parquet as pq
 
     schema, good = parsed_schema(table), accepted.with_name("good")
-    rows = 0
+    rows, others = 0, Counter[str]()
     with quarantine() as refused, pq.ParquetWriter(accepted, schema, compression="zstd") as writer:
         # Good rows go into a file first: the past of a row may be in any of them, also in a later part.
         with pq.ParquetWriter(good, schema, compression="zstd", write_page_checksum=True) as first:
@@ -100,13 +114,14 @@ def stage_with_past(
         before = pa.concat_tables(known, promote_options="permissive")
         for part in parts(good, table, is_decoded=True) if enough else ():
             kept = _refuse_short(part, table, before, histories, refused)
+            others += unlisted(kept, table)
             writer.write_table(kept)
             for history in histories:
                 kept = history.add_steps(kept, before)
             shards.add(kept)
             rows += kept.num_rows
         shards.finish()
-    return rows, refused.reasons
+    return Staged(rows=rows, refused=refused.reasons, unlisted=others)
 
 
 def _refuse_short(
@@ -133,19 +148,18 @@ def _refuse_short(
     return part
 
 
-def stage(
-    parsed: Path, table: Table, accepted: Path, shards: Shards, quarantine: Quarantine
-) -> tuple[int, RowsByReason]:
-    """The number of accepted rows, and the numbers of refused rows by reason.
+def stage(parsed: Path, table: Table, accepted: Path, shards: Shards, quarantine: Quarantine) -> Staged:
+    """The numbers of accepted and of refused rows.
 
     The accepted rows are in the file `accepted` and in `shards`. If the contract refuses their number, `accepted` is
     empty, and the shards of this drop must not be used."""
     import pyarrow.parquet as pq
 
-    schema = parsed_schema(table)
+    schema, others = parsed_schema(table), Counter[str]()
     with pq.ParquetWriter(accepted, schema, compression="zstd", write_page_checksum=True) as writer:
 
         def accept(part: pa.Table) -> None:
+            others.update(unlisted(part, table))
             writer.write_table(part)
             shards.add(part)
 
@@ -154,4 +168,4 @@ def stage(
         shards.finish()
     if not rows:  # the file may have rows that were accepted before their number was known to be wrong
         pq.write_table(schema.empty_table(), accepted)
-    return rows, refused.reasons
+    return Staged(rows=rows, refused=refused.reasons, unlisted=others if rows else {})

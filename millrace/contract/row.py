@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from millrace.contract.kinds import as_json, parse_cell
 from millrace.contract.reasons import Reason
+from millrace.contract.rules.allowed import Allowed
 from millrace.contract.schema import Column, Table
 from millrace.contract.violation import RuleViolation, shown, truncate
 from millrace.spelling import one_of
@@ -91,6 +92,16 @@ def _check(value: Any, column: Column) -> Iterator[tuple[Reason, str, Any]]:
             yield rule.reason, expected, cell if rule.reason == Reason.IMAGE else value
         if broken and rule.is_last:
             return
+
+
+def unlisted(row: Mapping[str, Any], table: Table) -> Iterator[RuleViolation]:
+    """Each cell of the row with a value outside of the contract's list, where such values are taken."""
+    for column in table.columns:
+        rule, value = column.find(Allowed), row.get(column.name)
+        if rule is None or value is None or not column.takes_unlisted:
+            continue
+        for expected in rule.of_cell(value):
+            yield RuleViolation(reason=rule.reason, column=column.name, expected=expected, got=truncate(value))
 
 
 def check_row_with_past(

@@ -71,6 +71,8 @@ class Column:
     """What a number counts, for people (property `unit`), for example µg/m³."""
     rules: tuple[Rule, ...] = ()
     """The declared rules, in the order of the catalogue; at most one of each class."""
+    takes_unlisted: bool = False
+    """Whether a value outside of the contract's list breaks no rule: in rows to score, unless the list is strict."""
 
     def means_missing(self, value: object) -> bool:
         """Whether the text or the number of JSON stands for a missing cell."""
@@ -132,7 +134,8 @@ class Column:
         required = (Required(),) if self.required else ()
         bounded = self.is_read_by_models and self.kind == "float64"
         finite = (Finite(largest=FLOAT32_MAX) if bounded else Finite(),) if self.kind in FLOATS else ()
-        return (*required, *finite, *self.rules)
+        rules = (rule for rule in self.rules if not (self.takes_unlisted and isinstance(rule, Allowed)))
+        return (*required, *finite, *rules)
 
     @property
     def name_in_file(self) -> str:
@@ -271,15 +274,21 @@ class Contract:
         return replace(self, rows=marked(self.rows), labels=marked(self.labels))
 
     def table(self, feed: Feed) -> Table:
-        """The table of this feed. `scoring` has `rows` without the label, unless the label is an input too."""
-        if feed == "labels":
-            return self.labels
-        if feed == "training" or self.label.is_input:
-            return self.rows
-        table = self.rows
-        for column in self.label_columns:
+        """The table of this feed. `scoring` has `rows` without the label, unless the label is an input too.
+
+        Its lists of values are open, unless they are strict."""
+        if feed != "scoring":
+            return self.labels if feed == "labels" else self.rows
+        table = replace(self.rows, columns=tuple(map(_open, self.rows.columns)))
+        for column in () if self.label.is_input else self.label_columns:
             table = table.without(column.name)
         return table
+
+
+def _open(column: Column) -> Column:
+    """The column as rows to score have it."""
+    rule = column.find(Allowed)
+    return replace(column, takes_unlisted=rule is not None and not rule.strict and not column.label)
 
 
 AHEAD = timedelta(days=366)

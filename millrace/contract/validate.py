@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from millrace.contract.deduplicate import Keys, Seen, decoded, duplicates, key_of, repeated
 from millrace.contract.reasons import Reason
+from millrace.contract.rules.allowed import Allowed
 from millrace.contract.rules.column_cells import ColumnCells
 from millrace.contract.rules.image import ImageFormat
 from millrace.contract.rules.image_end import is_cut_off
@@ -140,6 +141,17 @@ def check_columns(batch: pa.Table | pa.RecordBatch, table: Table) -> Iterator[Co
         for reason, expected, rows in _check(batch.column(column.name), column):
             if rows.any():
                 yield ColumnViolation(reason=reason, column=column.name, expected=expected, rows=rows)
+
+
+def unlisted(rows: pa.Table, table: Table) -> Counter[str]:
+    """How many cells of each column have a value outside of the contract's list, where such values are taken."""
+    found = Counter[str]()
+    for column in table.columns if rows.num_rows else ():
+        if column.takes_unlisted and (rule := column.find(Allowed)):
+            one = replace(column, required=False, rules=(rule,), takes_unlisted=False)
+            cells = sum(int(mask.sum()) for _, _, mask in _check(rows.column(column.name), one))
+            found.update({column.name: cells} if cells else {})
+    return found
 
 
 def undecodable(rows: pa.Table, good: Mask, table: Table) -> Iterator[tuple[int, RuleViolation]]:

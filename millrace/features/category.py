@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
+from millrace.contract.rules.allowed import Allowed
 from millrace.features.encoder import OneColumn
 from millrace.features.signature import TensorSpec
 
@@ -38,7 +39,9 @@ class Category(OneColumn):
     words: tuple[str, ...] | None = None
     """The words in their order. None if they are not learnt yet, as the contract lists no validValues."""
     learnt: bool = False
-    """Whether the words come from the training rows. An unknown word then counts as missing; else it is refused."""
+    """Whether the words come from the training rows."""
+    strict: bool = False
+    """Whether a word that is not in the contract's list is refused. Otherwise an unknown word counts as missing."""
 
     @classmethod
     def declare(cls, feature: Feature, table: Table) -> Self | None:
@@ -49,7 +52,9 @@ class Category(OneColumn):
             return None
         column = table.column(feature.name)
         words = tuple(value for value in column.allowed if isinstance(value, str)) or None
-        return cls(name=feature.name, optional=not column.required, words=words, learnt=words is None)
+        rule = column.find(Allowed)
+        strict = rule is not None and rule.strict
+        return cls(name=feature.name, optional=not column.required, words=words, learnt=words is None, strict=strict)
 
     def fit(self, rows: pa.Table) -> Self:
         """The encoder with the most frequent words of the rows, in the order of the alphabet.
@@ -88,16 +93,16 @@ class Category(OneColumn):
         if cells.type != pa.string():
             return np.zeros(len(cells), np.bool_)
         missing_N = np.from_dlpack(cells.is_null().cast(pa.uint8())).astype(np.bool_)
-        known_N = ~missing_N if self.learnt else self.encode(rows)[:, 0] > 0
+        known_N = self.encode(rows)[:, 0] > 0 if self.strict else ~missing_N
         return known_N | (missing_N & self.optional)
 
     def encode_one(self, row: Mapping[str, Any]) -> list[int]:
         cell = row[self.name]
         if cell is None and self.optional:
             return [0]
-        if isinstance(cell, str) and (self.learnt or cell in self._places):
+        if isinstance(cell, str) and (cell in self._places or not self.strict):
             return [self._places.get(cell, 0)]
-        raise ValueError("text" if self.learnt else f"one of {json.dumps(self.words)[:200]}")
+        raise ValueError(f"one of {json.dumps(self.words)[:200]}" if self.strict else "text")
 
     @cached_property
     def _places(self) -> dict[str, int]:

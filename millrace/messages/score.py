@@ -4,6 +4,7 @@ The messages of its first steps are in `millrace.messages.ingest`."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from pydantic import Field
@@ -37,6 +38,8 @@ class ShardedDrop(Message):
     quarantined: int
     reasons: RowsByReason = Field(default_factory=dict)
     """How many quarantined rows have which reason."""
+    unlisted: Mapping[str, int] = Field(default_factory=dict)
+    """By column, how many accepted rows have a value outside of the contract's list."""
     first_shard: int
     """The number of the drop's first shard in the run, from 0 on."""
     shards: int
@@ -75,6 +78,8 @@ class Delivered(Message):
     """Rows without one: refused by the contract, or by the model's container."""
     reasons: RowsByReason = Field(default_factory=dict)
     """How many quarantined rows have which reason. Empty in answers that older code has written."""
+    unlisted: Mapping[str, int] = Field(default_factory=dict)
+    """By column, how many rows have a value outside of the contract's list, which their answers take as unknown."""
 
 
 class DeliveredDrops(Message):

@@ -1,4 +1,4 @@
-"""A cell is one of the listed values."""
+"""A cell is one of the listed values. Of rows to score another value may come too, unless the list is strict."""
 
 from __future__ import annotations
 
@@ -17,28 +17,36 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Allowed(Rule):
-    """A cell must be one of `values`, which are of the column's type and in the order of the contract."""
+    """A cell must be one of `values`, which are of the column's type and in the order of the contract.
+
+    A row to score may have another one, unless the list is `strict`: a new kind of flat is no mistake. An encoder of
+    categories takes it as unknown, and it is counted by column."""
 
     reason: ClassVar[Reason] = Reason.ALLOWED
     kinds: ClassVar[tuple[Kind, ...]] = (*INTEGERS, "string")
+    custom_properties: ClassVar[tuple[str, ...]] = ("strict",)
     examples: ClassVar[tuple[Mapping[str, Any], ...]] = (
         {"quality": [{"metric": "invalidValues", "arguments": {"validValues": [1, 3, 4]}, "mustBe": 0}]},
         {"quality": [{"metric": "invalidValues", "arguments": {"validValues": [2, 1, 0]}, "mustBe": 0}]},
         {"quality": [{"metric": "invalidValues", "arguments": {"validValues": ["a", "bb", ""]}, "mustBe": 0}]},
-        {"enum": ["a"]},
+        {"enum": ["a"], "customProperties": [{"property": "strict", "value": True}]},
     )
 
     values: tuple[str | int, ...]
+    strict: bool = False
+    """Whether rows to score with another value are refused too."""
 
     @classmethod
     def declared(cls, declaration: Declaration) -> Iterator[Allowed]:
-        values = declaration.take("validValues")
+        values, strict = declaration.take("validValues"), declaration.take("strict")
+        if strict is not None and (values is None or not isinstance(strict, bool)):
+            declaration.refuse("strict", "true or false, beside validValues", strict)
         if values is None:
             return
         good = isinstance(values, list) and all(has_json_type(value, declaration.kind) for value in values)
         if not values or not good:
             declaration.refuse("validValues", f"a list of values of the column's type, {declaration.kind}", values)
-        yield cls(tuple(values))
+        yield cls(tuple(values), strict=bool(strict))
 
     @property
     def expected(self) -> str:

@@ -509,3 +509,9 @@ def test_a_guesser_sees_no_key_in_a_time_that_was_made_up(market: list[Row], as_
     time = found.guesses["event time"].value
     columns = (label, replace(time, distinct=7))
     assert Guesser(where="x", columns=columns).key((), None, label) is None
+
+
+@pytest.mark.parametrize(("name", "least"), [("price", 0), ("outdoor_temperature", -26), ("Δ °C", -26)])
+def test_a_number_that_may_fall_below_zero_gets_room_there(name: str, least: float, as_csv: Writer) -> None:
+    rows: list[Row] = [{name: 2 + day * 7 % 29 + 0.5, "y": day % 2} for day in range(300)]
+    assert minimum(proposed(as_csv(rows), label="y").contract.column(name)) == pytest.approx(least, abs=2)

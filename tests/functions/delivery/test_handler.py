@@ -78,7 +78,14 @@ def delivered() -> bytes:
 def test_delivers_every_row_once(deliver: Deliver) -> None:
     assert deliver() == {
         "drops": [
-            {"drop_id": RUN, "uri": f"s3://{LAKE}/{DELIVERED}", "rows": 100, "quarantined": 1, "reasons": {"type": 1}}
+            {
+                "drop_id": RUN,
+                "uri": f"s3://{LAKE}/{DELIVERED}",
+                "rows": 100,
+                "quarantined": 1,
+                "reasons": {"type": 1},
+                "unlisted": {},
+            }
         ]
     }
     table = pq.read_table(io.BytesIO(delivered()), page_checksum_verification=True)

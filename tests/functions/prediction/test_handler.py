@@ -68,6 +68,16 @@ def test_bad_rows_are_rejected_with_reasons_and_good_ones_answered(predict: Pred
     assert len(decisions()) == 45
 
 
+def test_a_value_outside_of_a_list_is_answered_with_a_warning(predict: Predict, decisions: Any) -> None:
+    event = request()
+    event["rows"][2]["day_of_week"] = 7
+    answer = predict(event)
+    assert (len(answer["predictions"]), answer["rejected"], len(decisions())) == (48, [], 48)
+    [warning] = answer["warnings"]
+    assert (warning["row"], warning["reason"], warning["column"], warning["came"]) == (2, "allowed", "day_of_week", "7")
+    assert "warnings" not in predict(request())
+
+
 def test_half_a_surrogate_pair_comes_back_as_text(predict: Predict) -> None:
     """The caller's own word for a column, which no UTF-8 holds."""
     event = request()

@@ -84,7 +84,7 @@ def test_a_row_gets_its_past_or_its_reason(group: int, tmp_path: Path) -> None:
     drop = rows(("a", 10, 1.0), ("a", 11, 2.0), ("b", 11, 5.0), ("a", 12, -7.0), ("a", 13, 4.0))
     before = rows(("a", 8, 8.0), ("a", 9, 9.0)).drop_columns(["_line"])
     found = staged(tmp_path, drop, before, group=group)
-    assert found.done == (3, {"range": 1, "history": 1})
+    assert (found.done.rows, found.done.refused) == (3, {"range": 1, "history": 1})
     assert dict(zip(found.scored["row_number"].to_pylist(), found.scored["past"].to_pylist(), strict=True)) == {
         1: [8, 9, 1],
         2: [9, 1, 2],
@@ -97,7 +97,7 @@ def test_a_row_gets_its_past_or_its_reason(group: int, tmp_path: Path) -> None:
 def test_words_that_repeat_are_kept_as_words(tmp_path: Path) -> None:
     """Texts of few values are read as a dictionary; the file of accepted rows has plain ones."""
     found = staged(tmp_path, rows(*(("a", hour, 1.0) for hour in range(500))), None, group=999)
-    assert found.done == (498, {"history": 2})
+    assert (found.done.rows, found.done.refused) == (498, {"history": 2})
     assert found.accepted["city"].to_pylist() == ["a"] * 498
 
 
@@ -107,5 +107,5 @@ def test_the_past_comes_from_a_table_of_another_width_of_text(tmp_path: Path) ->
     before = rows(("a", 8, 8.0), ("a", 9, 9.0)).drop_columns(["_line"])
     large = before.set_column(0, "city", before["city"].cast(pa.large_string()))
     found = staged(tmp_path, drop, large, group=99)
-    assert found.done == (1, {"history": 1})
+    assert (found.done.rows, found.done.refused) == (1, {"history": 1})
     assert found.scored["past"].to_pylist() == [[8, 9, 1]]

@@ -65,6 +65,12 @@ def test_reading_needs_nothing_heavy() -> None:
     assert done.stdout.strip() == "[]"
 
 
+def test_a_list_of_values_may_be_strict(folder: Path) -> None:
+    change(folder, lambda d: column(d, 1).update(customProperties=[{"property": "strict", "value": True}]))
+    scoring = load_contract(folder).table("scoring")
+    assert (scoring.columns[1].allowed, scoring.columns[1].takes_unlisted) == ((0, 1, 2, 3, 4, 5, 6), False)
+
+
 def test_the_digest_follows_the_words_not_the_layout(folder: Path) -> None:
     before = load_contract(folder).digest
     path = folder / "contract.yaml"

@@ -19,12 +19,13 @@ from hypothesis import strategies as st
 from millrace.contract.deduplicate import Keys, key_beside, key_of
 from millrace.contract.load import load_contract
 from millrace.contract.row import check_row
+from millrace.contract.row import unlisted as unlisted_in_row
 from millrace.contract.rules.allowed import Allowed
 from millrace.contract.rules.length import Length
 from millrace.contract.rules.pattern import Pattern
 from millrace.contract.rules.range import Range
-from millrace.contract.schema import LINE, Column, Table, parsed_schema
-from millrace.contract.validate import Validator, validate
+from millrace.contract.schema import LINE, Column, Contract, Table, parsed_schema
+from millrace.contract.validate import Validator, unlisted, validate
 from millrace.contract.violation import key_text
 from tests.fuzz import examples
 
@@ -195,3 +196,54 @@ def test_zero_has_one_key_whatever_its_sign() -> None:
     table = Table(name="t", columns=(Column(name="x", kind="float32"),), keys=(("x",),))
     judged = validate(table_of([{"x": 0.0}, {"x": -0.0}], table), table)
     assert [row.reason for row in judged.refused] == ["duplicate_key"]
+
+
+LISTED = Table(
+    name="rows",
+    columns=(
+        Column(name="n", kind="int32", rules=(Allowed((1, 3, 4)),)),
+        Column(name="kind", kind="string", required=True, rules=(Allowed(("flat", "house")),)),
+        Column(name="side", kind="string", rules=(Allowed(("left", "right"), strict=True),)),
+        Column(name="label", kind="string", label=True, rules=(Allowed(("yes", "no")),)),
+    ),
+)
+LISTS = Contract(rows=LISTED, labels=LISTED, digest="")
+
+
+@settings(max_examples=examples(200), deadline=None)
+@given(
+    rows=st.lists(
+        st.fixed_dictionaries(
+            {
+                "n": st.none() | st.integers(0, 5),
+                "kind": st.sampled_from([None, "flat", "loft"]),
+                "side": st.sampled_from([None, "left", "top"]),
+            }
+        ),
+        max_size=12,
+    ),
+    words=st.booleans(),
+)
+def test_a_value_outside_of_a_list_is_counted_the_same_in_drops_and_requests(
+    rows: list[dict[str, Any]], words: bool
+) -> None:
+    table = LISTS.table("scoring")
+    typed = table_of(rows, table)
+    if words:  # as a drop's file holds texts of few values
+        typed = typed.set_column(1, "kind", typed["kind"].dictionary_encode())
+    result, good = validate(typed, table), [row for row in rows if not check_row(row, table)]
+    assert result.accepted.num_rows == len(good)
+    found = [one.column for row in good for one in unlisted_in_row(row, table)]
+    assert unlisted(result.accepted, table) == {name: found.count(name) for name in dict.fromkeys(found)}
+
+
+@pytest.mark.parametrize(
+    ("feed", "reasons"), [("scoring", ["allowed"]), ("training", ["allowed", "allowed", "allowed"])]
+)
+def test_a_list_is_open_in_rows_to_score_alone(feed: Any, reasons: list[str]) -> None:
+    table = LISTS.table(feed)
+    row = {"n": 2, "kind": "loft", "side": "top"} | ({"label": "yes"} if feed == "training" else {})
+    assert [one.reason for one in check_row(row, table)] == reasons
+    result = validate(table_of([row], table), table)
+    assert [one.reason for one in result.refused[0].violations] == reasons
+    assert [one.column for one in unlisted_in_row(row, table)] == (["n", "kind"] if feed == "scoring" else [])

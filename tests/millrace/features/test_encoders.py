@@ -172,7 +172,7 @@ def test_numbers_booleans_and_words_are_not_taken_for_one_another(cell: object, 
     assert is_taken(Number(name="x", optional=not required), cell) is is_number
     assert is_taken(Boolean(name="x", optional=not required), cell) is isinstance(cell, bool)
     assert is_taken(Category(name="x", optional=not required, learnt=True), cell) is isinstance(cell, str)
-    assert not is_taken(Category(name="x", optional=not required, words=("a",)), cell)
+    assert not is_taken(Category(name="x", optional=not required, words=("a",), strict=True), cell)
 
 
 def test_a_table_of_another_type_is_not_taken(case: Case, encoder: Encoder) -> None:
@@ -226,7 +226,13 @@ def test_the_rarest_of_too_many_words_count_as_missing() -> None:
     assert fitted.encode(rows.slice(len(rows) - 1)).tolist() == [[0]]
 
 
-def test_an_unknown_word_is_missing_where_words_are_learnt_and_refused_where_they_are_listed() -> None:
-    assert Category(name="c", learnt=True, words=("a",)).encode_one({"c": "z"}) == [0]
+@pytest.mark.parametrize("words", [{"learnt": True}, {}, {"strict": True}])
+def test_an_unknown_word_is_missing_unless_its_list_is_strict(words: dict[str, bool]) -> None:
+    category, rows = Category(name="c", words=("a",), **words), pa.table({"c": ["a", "z"]})
+    assert category.takes(rows).tolist() == [True, not category.strict]
+    assert category.encode(rows).tolist() == [[1], [0]]
+    if not category.strict:
+        assert category.encode_one({"c": "z"}) == [0]
+        return
     with pytest.raises(ValueError, match='one of \\["a"\\]'):
-        Category(name="c", words=("a",)).encode_one({"c": "z"})
+        category.encode_one({"c": "z"})
