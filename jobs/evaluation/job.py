@@ -6,7 +6,7 @@ Axes: N all rows, T test rows, R the most recent test rows, W numbers of an answ
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -92,7 +92,7 @@ def evaluate(places: ProcessingPlaces, *, champion_version: str, champion_digest
     case = case_of(model, rows, output_TW, others[-1], labelled)
     declared = workload.gates.simple
     simple = [fit_and_answer(declared.kind, case)] if declared else []
-    compared = contenders(case, [*others, *simple])
+    compared = contenders(case, [*others, *simple, *_beside(model, case, declared.kind if declared else "linear")])
     evaluation = report.Evaluation(
         **_figures(model.description.task, rows, output_TW, workload),
         **measure(workload.gates, case),
@@ -128,6 +128,22 @@ def evaluate(places: ProcessingPlaces, *, champion_version: str, champion_digest
         is_in_time=rows.parts.is_in_time,
     )
     (places.output("baseline") / BASELINE_FILE).write_text(watched.to_json())
+
+
+def _beside(model: Model, case: Case, simple: str) -> Iterator[Answered]:
+    """What else is compared: each part of a mean alone, and the linear model where `simple` names a stronger one."""
+    everywhere_T = np.ones(len(case.test_targets), np.bool_)
+    for part in model.parts:
+        yield Answered(
+            who="beside",
+            name=f"{part} alone",
+            task=case.task,
+            output_TW=model.outputs(case.test_tensors, part),
+            target_T=case.test_targets,
+            rows_T=everywhere_T,
+        )
+    if simple != "linear":
+        yield fit_and_answer("linear", case, "beside")
 
 
 def _error_bound(

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     Tensors = Mapping[str, npt.NDArray[Any]]
 
 OUTPUT = "output"
+PARTS = ("network", "trees")
+"""Outputs of a graph whose answer is the mean of both."""
 ONNX_TYPES = {"float32": "tensor(float)", "int64": "tensor(int64)", "uint8": "tensor(uint8)"}
 """ONNX Runtime's names for the types of a signature."""
 
@@ -42,13 +44,17 @@ class Model:
         expected = sorted(map(_input, self.description.signature))
         outputs = [(one.name, one.type, tuple(one.shape[1:])) for one in self._session.get_outputs()]
         answer = (OUTPUT, ONNX_TYPES["float32"], (self.description.task.objective.width,))
-        if given != expected or outputs != [answer]:
+        self.parts = PARTS if self.description.parameters.get("trees") == "mean" else ()
+        wanted = [answer, *((name, *answer[1:]) for name in self.parts)]
+        if given != expected or outputs != wanted:
             raise ArtefactError(
-                f"model.onnx: expected inputs {expected} and the output {answer}, got {given} and {outputs}"
+                f"model.onnx: expected inputs {expected} and outputs {wanted}, got {given} and {outputs}"
             )
 
-    def outputs(self, tensors: Tensors) -> npt.NDArray[np.float32]:
+    def outputs(self, tensors: Tensors, part: str = OUTPUT) -> npt.NDArray[np.float32]:
         """The numbers of the answers (N, W) for the tensors (N, …) of the signature; `task.answers` takes them.
+
+        With one of `parts` they are those of that part alone.
 
         A row's answer has the same bits alone and among other rows, wherever it stands. Raises ArtefactError if the
         graph answers another number of rows."""
@@ -57,14 +63,14 @@ class Model:
         rows, most = len(next(iter(tensors.values()))), self.description.rows_per_pass.most
         # Never more than `most` rows in one pass, and in `_pass` never fewer than `fewest`.
         if rows <= most:
-            return self._pass(tensors, rows)
+            return self._pass(tensors, rows, part)
         blocks = [
-            self._pass({name: value[at : at + most] for name, value in tensors.items()}, min(most, rows - at))
+            self._pass({name: value[at : at + most] for name, value in tensors.items()}, min(most, rows - at), part)
             for at in range(0, rows, most)
         ]
         return np.concatenate(blocks)
 
-    def _pass(self, tensors: Tensors, rows: int) -> npt.NDArray[np.float32]:
+    def _pass(self, tensors: Tensors, rows: int, part: str) -> npt.NDArray[np.float32]:
         """The answers of one pass through the graph; too few rows are filled up with copies of the last one."""
         import numpy as np
 
@@ -72,7 +78,7 @@ class Model:
             tensors = {
                 name: np.concatenate([value, np.repeat(value[-1:], lacking, axis=0)]) for name, value in tensors.items()
             }
-        found: npt.NDArray[np.float32] = self._session.run((OUTPUT,), tensors)[0]
+        found: npt.NDArray[np.float32] = self._session.run((part,), tensors)[0]
         if len(found) != rows + lacking:
             raise ArtefactError(f"model.onnx: expected answers to {rows + lacking} rows, got {len(found)}")
         return found[:rows]

@@ -13,7 +13,8 @@ from pydantic import BaseModel, ConfigDict
 
 from millrace.features.parts import PartKind
 
-Who = Literal["candidate", "champion", "naive", "simple"]
+Who = Literal["candidate", "champion", "naive", "simple", "beside"]
+"""Who answers. `beside` is for comparison alone: a part of the candidate, or the linear model."""
 Measure = Literal["error", "log_loss"]
 """What models are compared by: the task's error, or the log loss of answers that are probabilities of classes."""
 

@@ -34,6 +34,7 @@ import onnx
 import torch
 from onnx import numpy_helper
 
+from millrace.artefact.inference import OUTPUT, PARTS
 from millrace.errors import ArtefactError
 from millrace.features.signature import Signature
 from millrace.models import trees
@@ -128,7 +129,9 @@ def _serve(pipe: Connection, inherited: Connection | None) -> None:
 
 
 def export(predictor: Predictor, signature: Signature) -> bytes:
-    """The predictor as an ONNX graph: the signature's tensors in, `output` (N, W) out, for any N."""
+    """The predictor as an ONNX graph: the signature's tensors in, `output` (N, W) out, for any N.
+
+    Where the answer is a mean, `network` and `trees` (N, W) are outputs too."""
 
     class Positional(torch.nn.Module):
         """The predictor with one dictionary as its argument.
@@ -139,7 +142,9 @@ def export(predictor: Predictor, signature: Signature) -> bytes:
             super().__init__()
             self.predictor = predictor.cpu()
 
-        def forward(self, tensors: dict[str, Tensor]) -> Tensor:
+        def forward(self, tensors: dict[str, Tensor]) -> Tensor | tuple[Tensor, ...]:
+            if predictor.has_parts:
+                return self.predictor.with_parts(**tensors)
             found: Tensor = self.predictor(**tensors)
             return found
 
@@ -157,7 +162,7 @@ def export(predictor: Predictor, signature: Signature) -> bytes:
             kwargs={"tensors": example},
             dynamic_shapes={"tensors": {name: {0: rows} for name in example}},
             input_names=list(example),
-            output_names=["output"],
+            output_names=[OUTPUT, *PARTS] if predictor.has_parts else [OUTPUT],
             opset_version=OPSET,
             optimize=False,
             verbose=False,

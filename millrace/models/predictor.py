@@ -65,8 +65,21 @@ class Predictor(nn.Module):
     def forward(self, **tensors: Tensor) -> Tensor:
         if self.trees is None:
             return self.answer(self.network(**tensors))
-        beside_NW = self._unit(self._activated(self.trees(**tensors)), self.trees.factor)
-        return beside_NW if self.is_trees_alone else (self.answer(self.network(**tensors)) + beside_NW) / 2
+        if self.is_trees_alone:
+            return self._unit(self._activated(self.trees(**tensors)), self.trees.factor)
+        return self.with_parts(**tensors)[0]
+
+    @property
+    def has_parts(self) -> bool:
+        """Whether the answer is the mean of the network's and the trees'."""
+        return self.trees is not None and not self.is_trees_alone
+
+    def with_parts(self, **tensors: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """The answer, the network's own and the trees' own, for a predictor that has parts."""
+        assert self.trees is not None
+        network_NW = self.answer(self.network(**tensors))
+        trees_NW = self._unit(self._activated(self.trees(**tensors)), self.trees.factor)
+        return (network_NW + trees_NW) / 2, network_NW, trees_NW
 
     def raw(self, **tensors: Tensor) -> Tensor:
         """The raw numbers by which the training is judged: the network's, or those of trees alone."""

@@ -15,6 +15,7 @@ from millrace.evaluation.simple.model import MOST_ROWS, SimpleModel
 from millrace.features.catalogue import encode, signature
 
 if TYPE_CHECKING:
+    from millrace.evaluation.evidence import Who
     from millrace.evaluation.measures.case import Case
 
 SIMPLE: dict[str, type[SimpleModel]] = {
@@ -23,7 +24,7 @@ SIMPLE: dict[str, type[SimpleModel]] = {
 }
 
 
-def fit_and_answer(kind: str, case: Case) -> Answered:
+def fit_and_answer(kind: str, case: Case, who: Who = "simple") -> Answered:
     """The answers of the simple model of this kind to all test rows.
 
     It is fitted on the candidate's training rows, at most MOST_ROWS of them."""
@@ -37,7 +38,7 @@ def fit_and_answer(kind: str, case: Case) -> Answered:
         output_TW = SIMPLE[kind].answers(train, case.target_N[rows], test, case.task)
     everywhere_T = np.ones(len(output_TW), np.bool_)
     return Answered(
-        who="simple",
+        who=who,
         name=kind.replace("_", " "),
         task=case.task,
         output_TW=output_TW,

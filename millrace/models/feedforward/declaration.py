@@ -22,8 +22,8 @@ class Feedforward(Parameters):
     network: ClassVar[str] = "millrace.models.feedforward.network"
     behind_trunk: ClassVar[tuple[str, ...]] = ("head", "skip")
 
-    hidden: Annotated[tuple[Annotated[int, Field(ge=1, le=8192)], ...], Field(min_length=1, max_length=16)] = (64, 64)
-    """The units of each hidden layer."""
+    hidden: Annotated[tuple[Annotated[int, Field(ge=1, le=8192)], ...], Field(max_length=16)] = (64, 64)
+    """The units of each hidden layer; `[]` is a linear model."""
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.1
     numbers: Literal["plain", "piecewise_linear", "periodic"] = "plain"
     """How a number enters the network.

@@ -142,6 +142,23 @@ def test_the_answer_is_the_mean_of_both() -> None:
     np.testing.assert_array_equal(found["mean"], (found["none"] + found["alone"]) / 2)
 
 
+def test_the_graph_answers_for_each_part_too() -> None:
+    """The released model's parts stand beside it in the comparison."""
+    tensors, signal = rows(0)
+    of_table = {spec.name: tensors[spec.name] for spec in SIGNATURE[:2]}
+    parameters, objective = Feedforward(trees="mean", hidden=()), Binary().objective
+    predictor = build(parameters, SIGNATURE[:2], objective).eval()
+    predictor.fit(of_table, targets(Binary(), signal))
+    whole = with_weights(export(build(parameters, SIGNATURE[:2], objective), SIGNATURE[:2]), predictor.state_dict())
+    session = onnxruntime.InferenceSession(whole, providers=["CPUExecutionProvider"])
+    given = {name: value.numpy() for name, value in of_table.items()}
+    both, network, trees = session.run(["output", "network", "trees"], given)
+    np.testing.assert_allclose(both, (network + trees) / 2, atol=1e-6)
+    predictor.is_trees_alone = True
+    np.testing.assert_allclose(trees, answers(predictor, of_table), atol=1e-6)
+    assert np.abs(network - trees).max() > 0.1
+
+
 def test_equal_rows_give_equal_trees_and_weights_carry_them() -> None:
     first, second = fitted(TASKS[2]), fitted(TASKS[2])
     other = build_with_past(build(Feedforward(trees="alone"), SIGNATURE[:2], TASKS[2].objective)).eval()
