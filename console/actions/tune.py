@@ -22,7 +22,7 @@ from millrace.names import WorkloadNames
 from millrace.state.budget import MonthlyBudget
 from millrace.state.table import StateTable
 from millrace.workload.declaration import Workload
-from millrace.workload.tuning import METRICS, SearchRange, Tuning, tuning_usd
+from millrace.workload.tuning import METRICS, SearchRange, Tuning, tuning_usd, usual_tuning
 
 COPIED = ("AlgorithmSpecification", "RoleArn", "ResourceConfig", "VpcConfig", "EnableNetworkIsolation",
         "EnableInterContainerTrafficEncryption")  # fmt: skip
@@ -50,11 +50,13 @@ class Started:
 def tune(environment: Environment, names: WorkloadNames, workload: Workload, *, folder: Path, source: Run) -> Started:
     """Create the tuning job. `folder` is the workload's folder, `source` the run whose rows it trains on.
 
-    Raises RunError if no tuning is declared, if the deployed machine starts from another model than the declaration
-    names, if the deployed instances make the tuning dearer than its own budget, and if the month's budget has no
-    room."""
+    A workload that declares no tuning gets the usual one. Raises RunError if the deployed machine starts from another
+    model than the declaration names, if the deployed instances make the tuning dearer than its own budget, and if the
+    month's budget has no room."""
     if (tuning := workload.tuning) is None:
-        raise RunError(f"{workload.name}/workload.yaml: expected the key tuning, got none")
+        monthly_usd = workload.budget.monthly_usd
+        tuning = usual_tuning(workload.training.family_parameters(), budget_usd=monthly_usd)
+        workload = workload.model_copy(update={"tuning": tuning})
     training = deployed_training(environment, names)
     check_weights(workload, training)
     name = names.by_hand("tune", environment.now())

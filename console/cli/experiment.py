@@ -39,6 +39,7 @@ def experiment(
 
     Example: millrace experiment --parameter learning_rate=0.005 --parameter 'hidden=[128, 128]' --wait"""
     from console.actions.experiment import experiment as start
+    from console.cli.tuning import lines_for
     from console.queries.by_hand import pinned_run, read_experiment
     from millrace.workload.load import load_workload, workloads_folder
 
@@ -56,6 +57,9 @@ def experiment(
     found = _wait(sagemaker, names, name) if wait else read_experiment(sagemaker, names, name)
     if wait or json:
         _show(found, as_json=json)
+    if wait and not json and chosen and found.status == "SUCCEEDED":
+        told = f"Its lines for workloads/{names.workload}/workload.yaml"
+        typer.echo(f"\n{told}:\n\n{lines_for(load_workload(folder), chosen)}")
     if wait and found.status != "SUCCEEDED":
         raise typer.Exit(1)
 

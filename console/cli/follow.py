@@ -101,6 +101,8 @@ def _ended(
         typer.echo(line_of(names, ended), err=True)
         if ended.outcome.warning:
             typer.secho(f"warning: {ended.outcome.warning}", err=True, fg="yellow")
+        if ended.outcome.then:
+            typer.echo(f"next: {ended.outcome.advice}: {command(names, *ended.outcome.then)}", err=True)
     return ended
 
 

@@ -71,6 +71,8 @@ def _outcome(console: Console, names: WorkloadNames, outcome: Outcome) -> None:
         console.print(Text(f"in {outcome.uri}"))
     if outcome.look:
         console.print(Text(f"look with {command(names, *outcome.look)}"))
+    if outcome.then:
+        console.print(Text(f"{outcome.advice}\n  {command(names, *outcome.then)}"))
 
 
 def _head(console: Console, detail: RunDetail, about: str) -> None:

@@ -10,6 +10,8 @@ from console.cli.environment import find
 from console.cli.options import Build, Json, Stage, Workload
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from console.queries.by_hand import TuningJob
     from millrace.workload.declaration import Workload as Declaration
 
@@ -34,7 +36,9 @@ def tune(
         bool, typer.Option("--wait", help="Come back when all trainings have ended, with the result.")
     ] = False,
 ) -> None:
-    """Search for the hyperparameters that `tuning` of workload.yaml declares, on the rows of the newest training run.
+    """Search for better hyperparameters on the rows of the newest training run.
+
+    `tuning` of workload.yaml says which; without it rates of learning and decay, and dropout, are searched.
 
     It is a tuning job of SageMaker with the image, role and instances of the machine `train`. Nothing is registered and
     no file is changed: the result ends with the lines for workload.yaml.
@@ -98,14 +102,14 @@ def _show(found: TuningJob, declared: Declaration, *, as_json: bool) -> None:
     typer.echo(f"tuning {found.name}: {found.status}")
     show_rows(rows, as_json=False, nothing="No training has begun.")
     if found.best is not None:
-        typer.echo(f"\nThe best one's lines for workloads/{declared.name}/workload.yaml:\n\n{lines(declared, found)}")
+        told = f"The best one's lines for workloads/{declared.name}/workload.yaml"
+        typer.echo(f"\n{told}:\n\n{lines_for(declared, found.best.hyperparameters)}")
 
 
-def lines(declared: Declaration, found: TuningJob) -> str:
-    """The lines of workload.yaml with which later trainings use the best hyperparameters."""
+def lines_for(declared: Declaration, chosen: Mapping[str, Any]) -> str:
+    """The lines of workload.yaml with which later trainings use the chosen hyperparameters."""
     import yaml
 
-    best = found.best
-    parameters = {**declared.training.parameters, **(best.hyperparameters if best else {})}
+    parameters = {**declared.training.parameters, **chosen}
     flow = yaml.safe_dump(parameters, default_flow_style=True, sort_keys=False, width=10_000).strip()
     return f"training:\n  parameters: {flow}"

@@ -10,6 +10,7 @@ from itertools import groupby
 from statistics import median
 
 from console import words
+from console.commands import command
 from console.pages.curves import curves
 from console.pages.evidence import evidence
 from console.pages.explanations import explanations
@@ -116,6 +117,7 @@ def page(
         measured=gates.measured,
         tone=gates.tone,
         mark=gates.mark,
+        command=lambda step: command(report.names, *step.words),
         curves=curves,
         evidence=evidence,
         explanations=explanations,

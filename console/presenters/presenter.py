@@ -64,6 +64,10 @@ class Outcome:
     """Whether the run succeeded without its result: no row accepted, nothing trained, or the model not registered."""
     look: tuple[str, ...] = ()
     """The command that shows more, in words after `millrace`: `quarantine --drop training/week.csv`."""
+    advice: str = ""
+    """What may help a model that a gate refused or warned of; empty if nothing is known."""
+    then: tuple[str, ...] = ()
+    """The command of the advice, in words after `millrace`."""
     uri: str = ""
     """Where the run has put its result for others; empty if the result has no row."""
 

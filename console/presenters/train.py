@@ -47,12 +47,17 @@ def _outcome(run: Execution, _: Sequence[ReasonCount]) -> Outcome:
         return _not_started(run, budgeted)
     pinned = answer(run, "snapshot", DatasetPinned)
     waiting = f"{_corrected(pinned)}{_waiting(pinned)}"
+    step = gated.next_step if gated else None
+    advice, then = (step.sentence, step.words) if step else ("", ())
     if registered:
-        return Outcome(text=f"registered version {registered.version}{waiting}", warning=warnings_of(gated))
+        text, warning = f"registered version {registered.version}{waiting}", warnings_of(gated)
+        return Outcome(text=text, warning=warning, advice=advice, then=then)
     if gated is None:
         return Outcome()
     refusals = ", ".join(verdict.name for verdict in gated.refusals)
-    return Outcome(text=f"refused by {refusals}{waiting}", is_refused=True, look=("versions",))
+    return Outcome(
+        text=f"refused by {refusals}{waiting}", is_refused=True, look=("versions",), advice=advice, then=then
+    )
 
 
 def warnings_of(gated: GatesJudged | None) -> str:

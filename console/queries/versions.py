@@ -12,8 +12,8 @@ from console.environment import Environment
 from console.queries.stored import find_object
 from millrace.aws.objects import entries_below, read_object, split_uri
 from millrace.evaluation.report import EVALUATION_FILE, Evaluation
-from millrace.messages.audit import AuditEvent, VersionLive
-from millrace.messages.train import GatesJudged, GateVerdict
+from millrace.messages.audit import VersionLive
+from millrace.messages.train import GatesJudged, GateVerdict, NextStep
 from millrace.messages.training_run import PINNED, Run
 from millrace.names import WorkloadNames
 from millrace.release.promotion import APPROVED
@@ -61,6 +61,8 @@ class ModelVersion:
     live_at: datetime | None
     """When it last became live; None if it never was."""
     gates: tuple[GateVerdict, ...]
+    next_step: NextStep | None = None
+    """What may help where a gate refused or warned."""
     digests: Mapping[str, str]
     """SHA-256 by link: `data`, `weights`, …; `artefact` is the archive's, `model` that of its members.
 
@@ -88,16 +90,16 @@ def find_versions(environment: Environment, names: WorkloadNames) -> list[ModelV
     """Every version and every refused model, the newest first."""
     records, pointers = audit_of(environment, names), ReleasePointers(state_of(environment, names)).read()
     # The registry has the versions; models that a gate refused are only in the audit, so their runs are read from S3.
-    gates = {run: verdicts for run, verdicts, _ in _judged(records)}
+    judged = dict(_judged(records))
     registered = [
-        _registered(package, pointers=pointers, gates=gates, records=records)
+        _registered(package, pointers=pointers, judged=judged, records=records)
         for package in registry_of(environment, names).all()
     ]
     s3 = environment.client("s3")
     refused = [
-        _refused(Run.model_validate_json(read_object(s3, names.run_uri(run, "config", "run.json"))), verdicts)
-        for run, verdicts, passed in _judged(records)
-        if not passed
+        _refused(Run.model_validate_json(read_object(s3, names.run_uri(run, "config", "run.json"))), judgement)
+        for run, judgement in judged.items()
+        if not judgement.passed
     ]
     return sorted([*registered, *refused], key=lambda one: one.trained_at or NEVER, reverse=True)
 
@@ -114,7 +116,7 @@ def status_of(package: Package, pointers: Pointers) -> Status:
 
 def find_verdicts(records: Iterable[Record], run: str) -> tuple[GateVerdict, ...]:
     """The gates' verdicts on a run; empty if it was not judged."""
-    return next((verdicts for name, verdicts, _ in _judged(records) if name == run), ())
+    return next((judgement.verdicts for name, judgement in _judged(records) if name == run), ())
 
 
 def read_evaluation(s3: Any, names: WorkloadNames, run: str) -> Evaluation | None:
@@ -123,17 +125,18 @@ def read_evaluation(s3: Any, names: WorkloadNames, run: str) -> Evaluation | Non
     return Evaluation.model_validate_json(content) if content else None
 
 
-def _judged(records: Iterable[Record]) -> Iterator[tuple[str, tuple[GateVerdict, ...], bool]]:
-    """The judgements in the audit, as (run, verdicts, whether it passed)."""
+def _judged(records: Iterable[Record]) -> Iterator[tuple[str, GatesJudged]]:
+    """The judgements in the audit by run."""
     for record in records:
         if isinstance(record.details, GatesJudged):
-            yield record.run, record.details.verdicts, record.event == AuditEvent.MODEL_PASSED
+            yield record.run, record.details
 
 
 def _registered(
-    package: Package, *, pointers: Pointers, gates: Mapping[str, tuple[GateVerdict, ...]], records: Iterable[Record]
+    package: Package, *, pointers: Pointers, judged: Mapping[str, GatesJudged], records: Iterable[Record]
 ) -> ModelVersion:
     known = package.metadata
+    judgement = judged.get(known.get("run", ""))
     # A version that came back by a rollback went live more than once.
     lived = [
         record.as_of
@@ -150,13 +153,14 @@ def _registered(
         trained_at=parse_utc(known["as_of"]) if "as_of" in known else None,
         reason=known.get("reason", ""),
         live_at=max(lived, default=None),
-        gates=gates.get(known.get("run", ""), ()),
+        gates=judgement.verdicts if judgement else (),
+        next_step=judgement.next_step if judgement else None,
         digests={name: known[f"{name}_digest"] for name in DIGESTS if f"{name}_digest" in known},
         model_data_url=package.model_data_url,
     )
 
 
-def _refused(run: Run, gates: tuple[GateVerdict, ...]) -> ModelVersion:
+def _refused(run: Run, judgement: GatesJudged) -> ModelVersion:
     return ModelVersion(
         version=None,
         status="refused",
@@ -167,16 +171,18 @@ def _refused(run: Run, gates: tuple[GateVerdict, ...]) -> ModelVersion:
         trained_at=run.as_of,
         reason=run.reason,
         live_at=None,
-        gates=gates,
+        gates=judgement.verdicts,
+        next_step=judgement.next_step,
         digests=run.digests,
     )
 
 
 def as_document(version: ModelVersion) -> dict[str, Any]:
     """The version as JSON for programs, with all fields and whole digests."""
-    document = {name: value for name, value in vars(version).items() if name not in ("gates", "digests")}
+    document = {name: value for name, value in vars(version).items() if name not in ("gates", "next_step", "digests")}
     gates = [json.loads(verdict.model_dump_json()) for verdict in version.gates]
-    return {**document, "gates": gates, "digests": dict(version.digests)}
+    step = version.next_step.model_dump(mode="json") if version.next_step else None
+    return {**document, "gates": gates, "next_step": step, "digests": dict(version.digests)}
 
 
 @dataclass(frozen=True, kw_only=True)

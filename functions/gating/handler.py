@@ -8,6 +8,7 @@ from aws_lambda_powertools import Logger
 from functions.gating.judging import judged, outdated
 from millrace.aws.objects import read_object
 from millrace.evaluation.gates.catalogue import judge_all
+from millrace.evaluation.next_step import next_step
 from millrace.evaluation.report import EVALUATION_FILE, Evaluation
 from millrace.messages.audit import AuditEvent
 from millrace.messages.envelope import StepInput, handles
@@ -36,7 +37,10 @@ def handler(call: StepInput[PinnedState]) -> GatesJudged:
     report = Evaluation.model_validate_json(read_object(S3, uri))
     verdicts = judge_all(report, WORKLOAD.gates, against=call.state.snapshot.answer.gate)
     # The champion may have changed since the evaluation. Then the comparison no longer counts, whatever it has shown.
-    answer = judged([*verdicts, *outdated(report, POINTERS.champion())])
+    verdicts = (*verdicts, *outdated(report, POINTERS.champion()))
+    rows, is_ours = call.state.snapshot.answer.rows, call.state.external_model is None
+    step = next_step(report, verdicts, WORKLOAD, rows=rows) if is_ours else None
+    answer = judged(verdicts, step, SETTINGS.workload)
     record = Record(
         actor="gating",
         execution_arn=call.execution_arn,

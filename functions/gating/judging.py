@@ -3,25 +3,28 @@
 from __future__ import annotations
 
 import math
+import shlex
 from collections.abc import Sequence
 from dataclasses import asdict
 
 from millrace.evaluation.gates.catalogue import passed
 from millrace.evaluation.gates.gate import Verdict, unknown
 from millrace.evaluation.report import Evaluation, why_outdated
-from millrace.messages.train import GatesJudged, GateVerdict
+from millrace.messages.train import GatesJudged, GateVerdict, NextStep
 from millrace.state.pointers import Version
 
 CHAMPION = "champion"
 """The name of a verdict that is no gate of workload.yaml. It judges the comparison with the champion, not the model."""
 
 
-def judged(verdicts: Sequence[Verdict]) -> GatesJudged:
-    """The message: whether all gates passed, each verdict, and one sentence for each gate."""
+def judged(verdicts: Sequence[Verdict], step: NextStep | None, workload: str) -> GatesJudged:
+    """The message: whether all gates passed, each verdict, one sentence for each gate, and the step that may help."""
     return GatesJudged(
         passed=passed(verdicts),
         verdicts=tuple(GateVerdict(**asdict(verdict)) for verdict in verdicts),
         sentences=tuple(f"{_word(verdict)}: {verdict.name}: {verdict.sentence}" for verdict in verdicts),
+        next_step=step,
+        advice=f"{step.sentence}: millrace {shlex.join(step.words)} --workload {workload}" if step else "",
     )
 
 

@@ -203,7 +203,7 @@ def _judgement(context: Context) -> dict[str, State]:
             context,
             "Refused",
             event=ModelRefused,
-            detail=said,
+            detail={**said, "advice.$": GATING.path("advice")},
             comment="Tell which gates refused the model",
             next_state="Not registered",
         ),

@@ -5,6 +5,7 @@ Axes: N all rows, T test rows, R the most recent test rows, W numbers of an answ
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
@@ -39,6 +40,7 @@ from millrace.evaluation.measures.catalogue import measure
 from millrace.evaluation.measures.contenders import contenders, scores
 from millrace.evaluation.naive.catalogue import figures_of
 from millrace.evaluation.naive.rule import NaiveAnswer
+from millrace.evaluation.next_step import learning_of
 from millrace.evaluation.simple.catalogue import fit_and_answer
 from millrace.features.catalogue import encode
 from millrace.messages.monitor import BASELINE_FILE
@@ -111,6 +113,7 @@ def evaluate(places: ProcessingPlaces, *, champion_version: str, champion_digest
         champion=_champion(others[-1], champion_version, rows, output_TW, model, workload) if before else None,
         walk_forward=tuple(map(_frozen, artefact.description.walk_forward)),
         seed_errors=artefact.description.seed_errors,
+        learning=learning_of(json.loads(artefact.history)),
         explanations=explanations(model, case, contract),
     )
     # The files of the evaluation: the figures that the gates judge, the answers, and rows for the release's tests.

@@ -246,6 +246,18 @@ class LeakageEvidence(Figures):
     """Share of the test rows for which some training row is equal, or nearly equal, in every feature."""
 
 
+class LearningEvidence(Figures):
+    """How the validation loss fell over the epochs of the training."""
+
+    epochs: int
+    best_epoch: int
+    """The epoch whose model was kept, counted from 0."""
+    fall: float
+    """How far the loss fell from the first epoch to the best one."""
+    late_fall: float
+    """The part of `fall` that came in the last quarter of the epochs."""
+
+
 class PlausibilityEvidence(Figures):
     """Signs of mistakes that the error alone only hints at: a constant answer, exchanged classes, another unit."""
 

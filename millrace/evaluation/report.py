@@ -16,6 +16,7 @@ from millrace.evaluation.evidence import (
     Figures,
     ForecastExample,
     LeakageEvidence,
+    LearningEvidence,
     Measure,
     MemorisationEvidence,
     Mistake,
@@ -171,6 +172,8 @@ class Evaluation(Figures):
     """The mean error on the test rows for each seed of the training, the model's own seed first.
 
     Empty if no gate asks for other seeds."""
+    learning: LearningEvidence | None = None
+    """None for a model without epochs, such as an external one."""
     age_days: float | None = None
     """Days from the end of the test days to the time as of which the model was trained."""
     contenders: tuple[Contender, ...] = ()

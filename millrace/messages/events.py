@@ -90,6 +90,9 @@ class ModelRefused(ModelJudged):
 
     detail_type = "model.refused"
 
+    advice: str = ""
+    """The step that may help, with its command; empty if none is known."""
+
 
 class ModelRegistered(ModelJudged):
     """The model passed every gate and is a version of the registry."""

@@ -180,6 +180,42 @@ class GateVerdict(Message):
     """On which side of the bound the value passes."""
 
 
+class NextStep(Message):
+    """What may help a model that a gate refused or warned of, chosen from the evaluation report.
+
+    {"kind": "train_longer", "epochs": 4, "words": ["experiment", "--parameter", "epochs=8", "--wait"], …}"""
+
+    kind: Literal["train_again", "lower_rate", "train_longer", "add_trees", "look_at_slice", "more_rows", "tune"]
+    words: tuple[str, ...]
+    """The command in words after `millrace`, without workload and stage."""
+    epochs: int = 0
+    """Of `train_longer`: the epochs that were trained, and the loss still fell."""
+    rows: int = 0
+    """Of `more_rows`: about so many rows in all would decide the comparison. Of `look_at_slice`: its test rows."""
+    rival: str = ""
+    """Of `add_trees`: the simple model that is certainly better."""
+    slice: str = ""
+    """Of `look_at_slice`: `region = south`."""
+    error: float = 0.0
+    """Of `look_at_slice`: the error on its rows."""
+    error_of_all: float = 0.0
+    """Of `look_at_slice`: the error on all test rows."""
+
+    @property
+    def sentence(self) -> str:
+        """Why this step, for a person; the command follows it."""
+        return {
+            "train_again": "a new training is compared with the version that is live now",
+            "lower_rate": "the training went astray: try a lower learning rate",
+            "train_longer": f"the validation loss still fell in the last of {self.epochs} epochs: try more of them",
+            "add_trees": f"{self.rival} is certainly better on these rows: try the mean of the network and trees",
+            "look_at_slice": f"on the {self.rows:,} test rows with {self.slice} the error is {self.error:.4g}, on all "
+            f"{self.error_of_all:.4g}: look at them",
+            "more_rows": f"too few rows to be certain, about {self.rows:,} in all would do: drop more",
+            "tune": "no single cause stands out: search for better hyperparameters",
+        }[self.kind]
+
+
 class GatesJudged(Message):
     """The answer of `gating`: each gate's verdict on the evaluation report.
 
@@ -191,6 +227,10 @@ class GatesJudged(Message):
     verdicts: tuple[GateVerdict, ...]
     sentences: tuple[str, ...] = ()
     """One sentence for each gate, for a person."""
+    next_step: NextStep | None = None
+    """None if every gate passed without a warning, or if no step is known that helps."""
+    advice: str = ""
+    """The next step as a line with its command, for the mail; empty without a step."""
 
     @property
     def refusals(self) -> tuple[GateVerdict, ...]:

@@ -16,6 +16,7 @@ from millrace.messages.events import (
     DataLate,
     DropRejected,
     EndpointOrphaned,
+    ModelRefused,
     ReleaseRefused,
     ReleaseUntidy,
     RetrainRefused,
@@ -158,6 +159,15 @@ NOTICES: dict[str, Notice] = {
         sentence="ORPHANED: endpoint <endpoint> of <workload>, the state table names no live version; it stays. "
         "Look: millrace versions --workload <workload>",
         endpoint="endpoint",
+    ),
+    "refused-model": _ours(
+        ModelRefused,
+        severity="look",
+        description="a gate refused a trained model; the live version stays",
+        sentence="REFUSED: a model of <workload>, trained by <reason>; who is live stays. "
+        "Look: millrace versions --workload <workload>. <advice>",
+        reason="reason",
+        advice="advice",
     ),
     "refused-release": _ours(
         ReleaseRefused,

@@ -118,6 +118,28 @@ class Tuning(BaseModel):
         return family.model_fields[name].annotation is int
 
 
+WIDTH = 5
+"""A usual search looks from a WIDTH-th of the declared rate to WIDTH times it."""
+USUAL_JOBS = 8
+"""How many trainings a usual search has."""
+
+
+def usual_tuning(parameters: Parameters, *, budget_usd: float) -> Tuning:
+    """The search for a workload that declares none: the rates of learning and decay, and dropout if there is any."""
+    rate, decay = parameters.learning_rate, parameters.weight_decay or 1e-3
+    dropout = {"dropout": (0.0, 0.1, 0.3)} if "dropout" in type(parameters).model_fields else {}
+    return Tuning(
+        parameters={
+            "learning_rate": SearchRange(min=rate / WIDTH, max=min(rate * WIDTH, 0.5), scale="log"),
+            "weight_decay": SearchRange(min=decay / WIDTH, max=min(decay * WIDTH, 0.5), scale="log"),
+            **dropout,
+        },
+        max_jobs=USUAL_JOBS,
+        max_parallel=2,
+        budget_usd=budget_usd,
+    )
+
+
 def tuning_usd(tuning: Tuning, *, instance: str, instances: int, max_minutes: float) -> float:
     """The most that the tuning can cost in US dollars: every training takes `max_minutes`.
 

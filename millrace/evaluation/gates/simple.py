@@ -95,8 +95,7 @@ def _worth(rival: str, gain: Estimate) -> str:
     """Whether the deep model is needed, in words; `gain` is the rival's error minus the deep model's."""
     if gain.low > 0:
         return f"better than {rival} by {gain.value:.4g} (at least {gain.low:.4g})"
-    needless = "so the simple model is enough and the deep one is not needed"
     if gain.high < 0:
-        return f"worse than {rival} by {-gain.value:.4g} (at least {-gain.high:.4g}), {needless}"
+        return f"worse than {rival} by {-gain.value:.4g} (at least {-gain.high:.4g}), which would do instead"
     interval = f"by {gain.value:.4g}, somewhere from {gain.low:.4g} to {gain.high:.4g}"
-    return f"not certainly better than {rival} ({interval}), {needless}"
+    return f"not certainly better than {rival} ({interval}), which would do as well"

@@ -13,11 +13,9 @@ from botocore.validate import ParamValidator
 
 from console.actions.experiment import experiment
 from console.actions.tune import check_weights, job_parts, own_run, tune, tuning_request
-from console.cli.tuning import lines
+from console.cli.tuning import lines_for
 from console.environment import Environment
 from console.queries.by_hand import (
-    TunedTraining,
-    TuningJob,
     list_by_hand,
     list_tunings,
     pinned_run,
@@ -142,13 +140,7 @@ def test_it_is_known_on_what_it_was_trained(deployed: dict[str, Any]) -> None:
 
 
 def test_the_best_is_offered_as_lines_of_the_declaration() -> None:
-    training = TunedTraining(
-        job="a", status="Completed", hyperparameters={"hidden": [16], "epochs": 4}, value=0.2, seconds=1.0
-    )
-    found = TuningJob(
-        kind="tune", name="t", arn="", status="SUCCEEDED", started=AT, stopped=None, metric="", trainings=(training,)
-    )
-    assert lines(WORKLOAD, found).startswith(
+    assert lines_for(WORKLOAD, {"hidden": [16], "epochs": 4}).startswith(
         "training:\n  parameters: {hidden: [16], epochs: 4, batch_size: 256, learning_rate: 0.002,"
     )
 
@@ -226,8 +218,9 @@ def test_neither_its_own_budget_nor_the_month_s_is_exceeded(environment: Environ
     month = WORKLOAD.model_copy(update={"budget": WORKLOAD.budget.model_copy(update={"monthly_usd": 0.5})})
     with pytest.raises(RunError, match=r"room for 0\.41 USD in the month's budget, got 0\.42 of 0\.5 USD reserved"):
         tune(environment, NAMES, month, folder=FOLDER, source=SOURCE)
-    with pytest.raises(RunError, match="expected the key tuning, got none"):
-        tune(environment, NAMES, WORKLOAD.model_copy(update={"tuning": None}), folder=FOLDER, source=SOURCE)
+    usual = month.model_copy(update={"tuning": None})
+    with pytest.raises(RunError, match=r"budget_usd of 1\.10 at least for 8 trainings"):
+        tune(environment, NAMES, usual, folder=FOLDER, source=SOURCE)
 
 
 def test_an_experiment_is_one_training_beside_the_machine_s(environment: Environment) -> None:

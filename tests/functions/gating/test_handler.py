@@ -36,6 +36,7 @@ def test_a_good_model_passes(aws, load, event):
         "finite_weights", "calibration", "latency", "size", "baseline",
     ]  # fmt: skip
     assert [record["event"] for record in aws.audit()] == ["model.passed"]
+    assert (answer["next_step"], answer["advice"]) == (None, "")
 
 
 def test_a_bad_model_is_refused_with_the_gate_that_did_it(aws, load, event):
@@ -46,6 +47,8 @@ def test_a_bad_model_is_refused_with_the_gate_that_did_it(aws, load, event):
         "refused: finite_weights: the weights hold NaN or infinity"
     ]
     assert [record["event"] for record in aws.audit()] == ["model.refused"]
+    assert answer["next_step"]["kind"] == "lower_rate"
+    assert "millrace experiment --parameter learning_rate=" in answer["advice"]
 
 
 def test_the_gate_against_the_champion_is_asked_when_the_snapshot_says_so(aws, load, event):
@@ -108,3 +111,10 @@ def test_a_retry_leaves_one_record(aws, load, event):
     handler(event("gating"))
     handler(event("gating"))
     assert len(aws.audit()) == 1
+
+
+def test_an_external_model_gets_no_step_of_a_training(aws, load, event):
+    put(aws, finite_weights=False)
+    asked = event("gating")
+    asked["state"]["external_model"] = {"uri": "s3://b/external/", "digest": "d"}
+    assert load("gating")(asked)["next_step"] is None

@@ -338,11 +338,11 @@ def test_the_webhook_gets_what_the_topic_gets_and_no_template_its_url(chatting: 
         ("training.refused", "champion_exists", ""),
         ("retrain.refused", "budget", "spent-budget"),
         ("retrain.refused", "cool_down", ""),
-        ("model.refused", "budget", ""),
+        ("model.refused", "first", "refused-model"),
     ],
 )
 def test_a_refusal_that_needs_a_person_is_told(kind: str, reason: str, notice: str) -> None:
-    """Of a training and, after an alarm, of a retraining; what else keeps one from starting passes by itself."""
+    """Of a training, a model and, after an alarm, a retraining; what else keeps one from starting passes by itself."""
     event = {"source": "millrace", "detail-type": kind, "detail": {"workload": "electricity", "reason": reason}}
     matching = [
         name

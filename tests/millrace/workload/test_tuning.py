@@ -10,9 +10,10 @@ import pytest
 import yaml
 
 from millrace.errors import WorkloadError
+from millrace.models.catalogue import FAMILIES
 from millrace.workload.declaration import Workload
 from millrace.workload.load import load_workload
-from millrace.workload.tuning import tuning_usd
+from millrace.workload.tuning import tuning_usd, usual_tuning
 
 ELECTRICITY = Path(__file__).resolve().parents[3] / "workloads" / "electricity"
 DECLARED = {
@@ -103,3 +104,12 @@ def test_what_some_of_its_trainings_could_not_have_is_refused(
         return
     with pytest.raises(ValueError, match=re.escape(expected)):
         Workload.model_validate(document)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_every_family_takes_the_usual_search(family: str) -> None:
+    declared = FAMILIES[family]()
+    for extreme in ({}, {"learning_rate": 0.9, "weight_decay": 0.0}):
+        near = declared.model_copy(update=extreme)
+        for parameters in usual_tuning(near, budget_usd=5).candidates(FAMILIES[family], near.model_dump()):
+            FAMILIES[family](**parameters)

@@ -1,0 +1,114 @@
+"""The step that a report advises after a refusal, by the curves, the rival, the slices and the rows."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from millrace.evaluation.gates.gate import Verdict
+from millrace.evaluation.next_step import learning_of, next_step
+from millrace.evaluation.report import Evaluation
+from millrace.messages.train import NextStep
+from millrace.workload.declaration import Workload
+from millrace.workload.load import load_workload
+
+DECLARED = load_workload(Path(__file__).resolve().parents[3] / "workloads" / "income")
+EPOCHS = DECLARED.training.family_parameters().epochs
+REPORT: dict[str, Any] = {
+    "task": "binary",
+    "rows": {"test": 500},
+    "split": {"from": "2026-01-01", "to": "2026-02-01"},
+    "error": {"name": "share of wrong answers", "is_share": True},
+    "metrics": {"error": 0.2},
+    "naive": {"rule": "base_rate", "rows": 500, "metrics": {"error": 0.3}},
+    "finite_weights": True,
+    "latency_ms": {"p50": 0.02, "p99": 0.08},
+    "size_mb": 0.05,
+}
+
+
+def verdict(name: str, *, is_warning: bool = False) -> Verdict:
+    return Verdict(name=name, passed=is_warning, measured=0.2, bound=0.1, sentence="", is_warning=is_warning)
+
+
+def rival(value: float, low: float, high: float) -> dict[str, Any]:
+    estimate = {"value": value, "low": low, "high": high}
+    return {"who": "simple", "name": "boosted trees", "rows": 500, "scores": {}, "improvements": {"error": estimate}}
+
+
+def advised(*verdicts: Verdict, workload: Workload = DECLARED, **changes: Any) -> NextStep | None:
+    return next_step(Evaluation.model_validate(REPORT | changes), verdicts, workload, rows=2500)
+
+
+def losses(*values: float) -> list[dict[str, float]]:
+    return [{"validation_loss": value} for value in values]
+
+
+def test_no_step_follows_a_pass_or_a_gate_on_speed_alone() -> None:
+    assert advised() is None
+    assert advised(Verdict(name="size", passed=True, measured=1, bound=2, sentence="")) is None
+    assert advised(verdict("latency"), verdict("freshness")) is None
+
+
+@pytest.mark.parametrize(("name", "kind"), [("champion", "train_again"), ("finite_weights", "lower_rate")])
+def test_what_makes_all_figures_void_comes_first(name: str, kind: str) -> None:
+    step = advised(verdict(name), verdict("simple"), learning=learning_of(losses(*range(EPOCHS, 0, -1))))
+    assert step is not None
+    assert step.kind == kind
+
+
+def test_a_loss_that_still_falls_asks_for_twice_the_epochs() -> None:
+    falling = learning_of(losses(*np.linspace(1, 0.5, EPOCHS)))
+    step = advised(verdict("baseline"), learning=falling)
+    assert step is not None
+    assert (step.kind, step.epochs) == ("train_longer", EPOCHS)
+    assert step.words == ("experiment", "--parameter", f"epochs={2 * EPOCHS}", "--wait")
+
+
+@pytest.mark.parametrize(
+    "history",
+    [
+        losses(*(1 - math.tanh(5 * at / EPOCHS) for at in range(EPOCHS))),  # flat at its end
+        losses(*np.linspace(1, 0.5, EPOCHS - 1)),  # patience ended it
+        losses(*([1.0] + [0.5] * (EPOCHS - 1))),
+        losses(1.0, math.nan),
+        [],
+    ],
+)
+def test_a_training_that_has_ended_its_fall_is_not_to_go_on(history: list[dict[str, float]]) -> None:
+    step = advised(verdict("baseline"), learning=learning_of(history))
+    assert step is not None
+    assert step.kind == "tune"
+
+
+def test_a_rival_that_is_as_good_says_how_many_rows_decide() -> None:
+    # Better by 0.01, and the interval reaches 0.02 below: twice as narrow with four times the rows.
+    step = advised(verdict("simple", is_warning=True), contenders=[rival(0.01, -0.01, 0.03)])
+    assert step is not None
+    assert (step.kind, step.rows) == ("more_rows", 10_000)
+
+
+@pytest.mark.parametrize("gain", [(-0.01, -0.03, 0.01), (0.001, -0.03, 0.04), (0.0, 0.0, 0.0), (0.01, math.nan, 0.02)])
+def test_more_rows_are_not_advised_where_they_decide_nothing(gain: tuple[float, float, float]) -> None:
+    step = advised(verdict("simple"), contenders=[rival(*gain)])
+    assert step is not None
+    assert step.kind == "tune"
+
+
+def test_a_slice_far_worse_than_all_rows_is_named() -> None:
+    slices = [
+        {"column": "region", "value": value, "rows": 120, "error": {"value": error, "low": error - 0.05, "high": 0.9}}
+        for value, error in (("north", 0.2), ("south", 0.5))
+    ]
+    step = advised(verdict("slices"), slices={"slices": slices})
+    assert step is not None
+    assert (step.kind, step.slice, step.rows, step.error) == ("look_at_slice", "region = south", 120, 0.5)
+
+
+def test_every_step_has_a_sentence() -> None:
+    for kind in NextStep.model_fields["kind"].annotation.__args__:
+        assert NextStep.model_validate({"kind": kind, "words": ["x"]}).sentence
