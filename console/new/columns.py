@@ -4,33 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import cache
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from console.new.marks import find_number_format, looks_marked
+from console.new.patterns import read_pattern, usual_patterns
 from console.new.times import looks_like_times
-from console.new.words import MISSING, looks_marked, taken_as_missing, without, words_of_no_amount
+from console.new.words import MISSING, taken_as_missing, without, words_of_no_amount
 from millrace.contract.csv_form import CsvForm
 from millrace.contract.kinds import TIMES, Kind, arrow_type
+from millrace.contract.number_format import NumberFormat
 from millrace.contract.schema import Column
 from millrace.contract.time_format import TimeFormat
-from millrace.errors import ConfigurationError
-from millrace.files.cast import cast, from_csv, from_format, from_text
+from millrace.files.cast import cast, from_csv, from_format, from_text, numbers_in_format
 from millrace.files.parquet import NAN
 
 WHOLE = r"^[+-]?(0|[1-9][0-9]*)$"
 DECIMAL = r"^[+-]?(([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?|(?i:inf|infinity))$"
 CODE = r"^[+-]?0[0-9]"
 """A number with a leading zero is a code: 01234 and 1234 are two places."""
-DAYS = (
-    "dd/MM/yyyy", "MM/dd/yyyy", "d/M/yyyy", "M/d/yyyy", "dd.MM.yyyy", "d.M.yyyy", "yyyy/MM/dd", "yyyy/M/d", "yyyyMMdd",
-    "dd-MM-yyyy", "MM-dd-yyyy", "dd/MM/yy", "MM/dd/yy", "d/M/yy", "M/d/yy", "dd.MM.yy", "dd-MMM-yyyy", "dd MMM yyyy",
-    "d MMM yyyy", "MMM d, yyyy", "d MMMM yyyy", "MMMM d, yyyy",
-)  # fmt: skip
-"""Patterns of a day, each tried with each of CLOCKS behind it."""
-CLOCKS = ("", " HH:mm", " HH:mm:ss", " H:mm", " H:mm:ss", " h:mm a", " hh:mm a", " h:mm:ss a", " hh:mm:ss a")
 MOST_MISFITS = 0.01
 """Share of a column's cells that may be of another type than the others, or hold nothing.
 
@@ -60,6 +54,9 @@ class Observed:
     changed: str = ""
     """Remarks on how the column is read, if that is not the usual way: "its times are written as dd/MM/yyyy"."""
     time_format: TimeFormat | None = None
+    number_format: NumberFormat | None = None
+    unit: str = ""
+    """What its numbers count, as far as their text says so."""
     missing_words: tuple[str, ...] = ()
     """Words that came in the column and mean that nothing is known."""
     own_words: tuple[str, ...] = ()
@@ -241,7 +238,24 @@ def _typed(name: str, known: pa.Array, typed_text: bool, form: CsvForm) -> Obser
     times = _times(name, known)
     if times.kind != "string":
         return times
+    if marked := _marked(name, known, form):
+        return marked
     return _said(times, (typed_text and _nearly_numbers(known, form)) or looks_marked(known))
+
+
+def _marked(name: str, known: pa.Array, form: CsvForm) -> Observed | None:
+    """The column as numbers that have a unit, a currency or a clock beside them; None for other texts."""
+    found = find_number_format(known, form)
+    if found is None:
+        return None
+    values, misfits = numbers_in_format(known, Column(name=name, kind="float64", number_format=found.form))
+    if len(misfits) > _most_misfits(known):
+        return None
+    said = found.said
+    if misfits:
+        said += f"; {len(misfits):,} with no such number will be quarantined: {_shown(known.take(misfits))}"
+    facts = {"number_format": found.form, "unit": found.unit}
+    return _observed(name, "float64", values, said, misfits=len(misfits), **facts)
 
 
 def _numbers(known: pa.Array, form: CsvForm) -> tuple[pa.Array, pa.Array]:
@@ -316,7 +330,7 @@ def _times(name: str, known: pa.Array, pattern: str = "") -> Observed:
     first = known.drop_null()[:TRIED_FIRST].to_pylist()
     tried = [
         (form, values, values.null_count - known.null_count)
-        for form in ((_pattern(pattern, name),) if pattern else _patterns())
+        for form in ((read_pattern(pattern, name),) if pattern else usual_patterns())
         if any(map(form.is_form_of, first)) and (values := _in_pattern(known, form)) is not None
     ]
     found = [each for each in tried if pattern or each[2] <= _most_misfits(known)]
@@ -373,20 +387,6 @@ def few_rows(misfits: int) -> str:
     """A sentence on the rows that have no time at all; "" if there are none."""
     rows = "row" if misfits == 1 else "rows"
     return f"{misfits:,} {rows} with none will be quarantined" if misfits else ""
-
-
-@cache
-def _patterns() -> tuple[TimeFormat, ...]:
-    return tuple(TimeFormat(day + clock) for day in DAYS for clock in CLOCKS)
-
-
-def _pattern(pattern: str, name: str) -> TimeFormat:
-    found = TimeFormat(pattern)
-    try:
-        found.check("timestamp")
-    except ValueError as error:
-        raise ConfigurationError(where=name, field="--time-format", expected=str(error), came=pattern) from None
-    return found
 
 
 def _in_pattern(known: pa.Array, form: TimeFormat) -> pa.Array | None:

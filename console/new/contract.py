@@ -37,6 +37,7 @@ SLACK = 0.25
 """Share of the observed span by which a number may lie outside of the span, at either end."""
 SLACK_OF_SIGNED = 1
 """The same for a temperature, a balance and such: the next season, or another place, may lie as far away again."""
+MOST_PERCENT = 100
 MOST_CATEGORIES = 64
 ROWS_PER_CATEGORY = 10
 """Text with fewer rows than this for each of its values, on average, is no category."""
@@ -50,7 +51,7 @@ USUAL_SHARE = 0.95
 
 def column_of(observed: Observed) -> Column:
     """The contract's column, with rules that the observed cells keep and some slack."""
-    column = Column(name=observed.name, kind=observed.kind, required=observed.is_complete)
+    column = Column(name=observed.name, kind=observed.kind, required=observed.is_complete, unit=observed.unit)
     if observed.kind == "string":
         return _text(observed, column)
     if observed.is_number:
@@ -118,6 +119,8 @@ def _number(observed: Observed, column: Column) -> Column:
         return replace(column, rules=(Allowed((0, 1)),))
     if not whole and low >= 0 and high <= 1:
         return replace(column, rules=(Range(minimum=0, maximum=1),))
+    if observed.unit == "%" and low >= 0 and high <= MOST_PERCENT:
+        return replace(column, rules=(Range(minimum=0, maximum=MOST_PERCENT),))
     # A column of one single number has no span: then the room is that number, or 1 if it is smaller.
     is_signed = may_be_negative(observed.name)
     room = (SLACK_OF_SIGNED if is_signed else SLACK) * (float(high) - float(low)) or max(abs(float(high)), 1.0)
@@ -234,6 +237,7 @@ def as_in_file(table: Table, seen: Sequence[Observed], source: Source) -> Table:
             column,
             physical_name=source.names_in_file.get(column.name),
             time_format=observed[column.name].time_format,
+            number_format=observed[column.name].number_format,
             missing_words=_words_of(column, observed[column.name], words),
         )
         for column in table.columns

@@ -16,6 +16,7 @@ from console.new.kinds import LABEL_KINDS
 from console.new.spans import CONFIDENCE, Naive, Spans, least, margin
 from millrace.contract.csv_form import CsvForm
 from millrace.contract.load import TYPES_OF_KIND
+from millrace.contract.number_format import NumberFormat
 from millrace.contract.rules.image import ImageFormat
 from millrace.contract.rules.length import Length
 from millrace.contract.rules.range import Range
@@ -233,6 +234,13 @@ def _custom(column: Column, usual: tuple[str, ...]) -> Iterator[tuple[str, Any]]
         yield "input", True
     if column.unit:
         yield "unit", column.unit
+    if form := column.number_format:
+        said = {"units": dict(form.units), "decimal": form.decimal, "thousands": form.thousands, "clock": form.clock}
+        usual_form = NumberFormat()
+        yield (
+            "numberFormat",
+            {name: value for name, value in said.items() if value and value != getattr(usual_form, name)},
+        )
     if column.generated:
         yield "generated", column.generated
     if column.missing_words != usual:

@@ -125,7 +125,7 @@ class Amounts:
         return {"huber": TAIL_HUBER} if has_tail(column) else {}
 
     def column(self, column: Observed, unit: str) -> Column:
-        return replace(column_of(column), required=True, label=True, unit=unit)
+        return replace(column_of(column), required=True, label=True, unit=unit or column.unit)
 
     def horizon(self, hours: float, every_hours: float) -> float | list[float]:
         if not self.has_steps:

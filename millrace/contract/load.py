@@ -18,7 +18,8 @@ import yaml
 
 from millrace.contract.csv_form import CsvForm, read_csv_form, read_words
 from millrace.contract.freshness import AllowedAge, read_freshness
-from millrace.contract.kinds import TIMES, Kind
+from millrace.contract.kinds import NUMBERS, TIMES, Kind
+from millrace.contract.number_format import NumberFormat, read_number_format
 from millrace.contract.rules.allowed import Allowed
 from millrace.contract.rules.catalogue import RULES
 from millrace.contract.rules.declaration import Declaration
@@ -61,7 +62,7 @@ RULE_PROPERTIES = tuple(word for rule in RULES for word in rule.custom_propertie
 NOT_ALLOWED = "words that are no values of the column: in one of the two, or missingValues of its own"
 BOOLEANS = ("true", "false", "0", "1")
 """How files write the two values of a boolean, in lower case."""
-COLUMN_PROPERTIES = ("role", "generated", "input", "unit", "missingValues", *RULE_PROPERTIES)
+COLUMN_PROPERTIES = ("role", "generated", "input", "unit", "numberFormat", "missingValues", *RULE_PROPERTIES)
 """The custom properties of a column that are read."""
 TABLE_PROPERTIES = ("csv", "missingValues", "ignoredColumns")
 """The custom properties of an object that are read: how the files of its feeds are written."""
@@ -260,6 +261,16 @@ class _Reader:
             self._stop(field, str(error), value)
         return found
 
+    def _number_format(self, field: str, kind: Kind, custom: Mapping[str, Any]) -> NumberFormat | None:
+        if "numberFormat" not in custom:
+            return None
+        if kind not in NUMBERS:
+            self._stop(field, "a column of numbers", f"a {kind}")
+        try:
+            return read_number_format(custom["numberFormat"])
+        except ValueError as error:
+            self._stop(field, str(error), custom["numberFormat"])
+
     def _missing_words(
         self, field: str, value: object, of_table: tuple[str, ...], kind: Kind, rules: Sequence[Rule]
     ) -> tuple[str, ...]:
@@ -305,6 +316,7 @@ class _Reader:
             generated=self._generated(field, kind, custom.get("generated")),
             physical_name=self._physical_name(field, prop),
             time_format=time_format,
+            number_format=self._number_format(f"{field}.customProperties.numberFormat", kind, custom),
             missing_words=self._missing_words(
                 f"{field}.customProperties.missingValues", custom.get("missingValues"), missing, kind, rules
             ),

@@ -42,7 +42,7 @@ def as_declared(row: Mapping[str, Any], table: Table, histories: Sequence[Histor
 
 
 def _as_json(value: Any, column: Column) -> Any:
-    if column.means_missing(value):
+    if column.means_missing(value) or column.means_missing(value := column.number_of(value)):
         return None
     if not isinstance(value, str):
         return value

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Literal, Protocol, TypeVar, cast
 from millrace.contract.csv_form import CsvForm
 from millrace.contract.freshness import AllowedAge
 from millrace.contract.kinds import FLOAT32_MAX, FLOATS, FORMS, INTEGERS, TIMES, Kind, arrow_type, parse_cell, to_float
+from millrace.contract.number_format import NumberFormat
 from millrace.contract.rules.allowed import Allowed
 from millrace.contract.rules.finite import Finite
 from millrace.contract.rules.range import Range
@@ -52,6 +53,8 @@ class Column:
     """The column's name in files, if that is another."""
     time_format: TimeFormat | None = None
     """How files write the column's times, if not in ISO 8601."""
+    number_format: NumberFormat | None = None
+    """How text holds the column's numbers, if not as the table's CSV files and JSON have them."""
     missing_words: tuple[str, ...] = ()
     """The texts that stand for a missing cell."""
     missing_numbers: frozenset[float] = frozenset()
@@ -83,6 +86,14 @@ class Column:
             return False
         number = cast("float", value)
         return (number if self.kind in INTEGERS else to_float(number)) in self.missing_numbers
+
+    def number_of(self, value: object) -> object:
+        """The number that a text stands for in this column; any other value, or text, as it is."""
+        if self.number_format is None or not isinstance(value, str):
+            return value
+        with suppress(ValueError):
+            return self.number_format.value_of(value)
+        return value
 
     def time_of(self, text: str) -> date:
         """The time that the text stands for in this column: as the column's files write it, or in ISO 8601.
@@ -144,6 +155,8 @@ class Column:
     @property
     def form(self) -> str:
         """What a cell must be, for people, for example `a time written as MM/dd/yyyy`."""
+        if self.number_format:
+            return self.number_format.form
         if self.time_format:
             return f"a {'date' if self.kind == 'date' else 'time'} written as {self.time_format.pattern}"
         return FORMS[self.kind]

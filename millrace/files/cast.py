@@ -4,11 +4,13 @@ A cell that is not of its column's type is reported by its position, so it is ne
 
 from __future__ import annotations
 
+from contextlib import suppress
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
 from millrace.contract.csv_form import CsvForm
 from millrace.contract.kinds import FLOATS, INTEGERS, NUMBERS, Kind, arrow_type, from_base64, to_float
+from millrace.contract.number_format import NumberFormat
 from millrace.contract.schema import Column
 from millrace.contract.time_format import CENTURY, HALVES, MONTHS, SHORT_MONTHS, TimeFormat
 
@@ -73,6 +75,8 @@ def from_csv(cells: pa.Array, column: Column, form: CsvForm) -> tuple[pa.Array, 
     if column.time_format:
         typed, wrong = _read_again(known, from_format(known, column.time_format, column.kind), column.kind)
         return without_times(typed, column), wrong
+    if column.number_format:
+        return numbers_in_format(known, column)
     if column.kind not in NUMBERS:
         typed, wrong = from_text(known, column.kind)
         return without_times(typed, column), wrong
@@ -82,6 +86,25 @@ def from_csv(cells: pa.Array, column: Column, form: CsvForm) -> tuple[pa.Array, 
         wrong = sorted({*wrong, *_positions(pc.and_(pc.is_valid(known), pc.is_null(plain)))})
     # In a column of whole numbers -999.0 is no number of the type, but if -999 stands for a missing cell, it does too.
     return typed, [at for at in wrong if form.value_of(known[at].as_py()) not in column.missing_numbers]
+
+
+def numbers_in_format(cells: pa.Array, column: Column) -> tuple[pa.Array, list[int]]:
+    """As `numbers_from_text`, for texts in the column's own format: `12 %`, `1.234,56 €`, `1h 20m`."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    # Each different text once, by the reader that requests use.
+    words, form = cells.dictionary_encode(), column.number_format or NumberFormat()
+    plain = pa.array([_plain(word, form) for word in words.dictionary.to_pylist()], pa.string()).take(words.indices)
+    typed, wrong = numbers_from_text(plain, column)
+    return typed, sorted({*wrong, *_positions(pc.and_(pc.is_valid(cells), pc.is_null(plain)))})
+
+
+def _plain(text: str, form: NumberFormat) -> str | None:
+    """The number as JSON writes it; None for a text that is none."""
+    with suppress(ValueError):
+        return form.plain(text)
+    return None
 
 
 def numbers_from_text(cells: pa.Array, column: Column) -> tuple[pa.Array, list[int]]:

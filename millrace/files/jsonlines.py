@@ -161,6 +161,8 @@ def _column(cells: list[Any], column: Column) -> tuple[pa.Array, list[int]]:
     """The typed column, and the positions of values that are not of its type (null there)."""
     import pyarrow as pa
 
+    if column.number_format:
+        cells = [cell if column.means_missing(cell) else column.number_of(cell) for cell in cells]
     if column.missing_words:
         cells = [None if column.means_missing(cell) else cell for cell in cells]
     # JSON's types are checked first: `"1"` is a text and no number, and Arrow would read `true` as 1.

@@ -11,7 +11,15 @@ from millrace.contract.reasons import Reason
 from millrace.contract.schema import Column, Table, parsed_schema
 from millrace.contract.violation import QuarantinedRow, RuleViolation, raw_row, truncate
 from millrace.errors import DropError
-from millrace.files.cast import cast, from_json, numbers_from_text, without_numbers, without_times, without_words
+from millrace.files.cast import (
+    cast,
+    from_json,
+    numbers_from_text,
+    numbers_in_format,
+    without_numbers,
+    without_times,
+    without_words,
+)
 from millrace.files.file_format import FileFormat
 from millrace.files.origin import Origin
 from millrace.files.pages import check_footer, pages_of
@@ -158,7 +166,7 @@ def _fits(stored: pa.DataType, column: Column) -> bool:
     if types.is_null(stored):
         return True
     if kind in NUMBERS:
-        is_number = types.is_integer(stored) or types.is_floating(stored)
+        is_number = types.is_integer(stored) or types.is_floating(stored) or (column.number_format and _is_text(stored))
         return bool(is_number or (kind in FLOATS and types.is_decimal(stored)))
     if kind in TIMES and _is_text(stored):
         return True
@@ -236,6 +244,9 @@ def _cells(cells: pa.Array, column: Column) -> tuple[pa.Array, list[int]]:
     if _is_text(cells.type):
         texts, wrong = cast(_unread(cells), pa.string())
         texts = without_words(texts, column)
+        if column.number_format:
+            typed, misfits = numbers_in_format(texts, column)
+            return typed, sorted({*wrong, *misfits})
         typed, misfits = from_json(texts, column) if column.kind in TIMES else (texts, [])
         return without_times(typed, column), sorted({*wrong, *misfits})
     if pa.types.is_decimal(cells.type):

@@ -304,14 +304,6 @@ def test_milliseconds_are_no_times(market: list[Row], as_csv: Writer) -> None:
         proposed(as_csv(rows), event_time="ms")
 
 
-@pytest.mark.parametrize("mark", ["${}", "{} %", "€ {}"])
-def test_numbers_with_a_mark_are_told(market: list[Row], as_csv: Writer, mark: str) -> None:
-    rows = [row | {"paid": mark.format(f"{1000 + at}.5")} for at, row in enumerate(market)]
-    notes = proposed(as_csv(rows)).notes
-    said = f"paid: text, as its numbers have a mark beside them: '{mark.format('1000.5')}'"
-    assert any(note.startswith(said) for note in notes)
-
-
 def test_dates_are_event_times_at_midnight(market: list[Row], as_csv: Writer) -> None:
     rows = [row | {"Half hour": row["Half hour"][:10], "meter": str(at % 48)} for at, row in enumerate(market)]
     found = proposed(as_csv(rows), key=("meter", "Half hour"))

@@ -8,8 +8,9 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
+from console.new.marks import looks_marked
 from console.new.read import read_source
-from console.new.words import looks_marked, why_protected
+from console.new.words import why_protected
 from console.new.writing import write
 from millrace.contract.load import load_contract
 from millrace.contract.row import check_row
