@@ -14,9 +14,10 @@ from console.new.columns import LeftOut, Observed, few_rows, observe
 from console.new.contract import as_in_file, column_of, observe_images, relaxed
 from console.new.declare import ProposedPrediction
 from console.new.features import Features
+from console.new.keys import repeated_cells
 from console.new.kinds import LABEL_KINDS, own_classes, two_classes
 from console.new.read import Source
-from console.new.roles import Choices, Guess, Guesser, key_texts, lacks_time, repeated_cells
+from console.new.roles import Choices, Guess, Guesser, lacks_time
 from console.new.times import looks_like_local_time
 from console.new.words import repeated_rows, why_protected
 from millrace.contract.kinds import arrow_type
@@ -363,8 +364,11 @@ def _found_key(
     guess = guesser.key(choices.key, event_time, label, looks_around=choices.horizon_hours > 0)
     if guess is not None or not choices.horizon_hours:
         return guess
-    expected = _in_time(event_time.name if event_time else "the event time")
-    raise ConfigurationError(where=guesser.where, field="key", expected=expected, came=_nearest(guesser.columns, label))
+    if event_time is not None:
+        expected = ", or ".join(guesser.offers(event_time, label))
+        raise ConfigurationError(where=guesser.where, field="key", expected=expected, came="no key")
+    came = "rows without a time of their own"
+    raise ConfigurationError(where=guesser.where, field="key", expected=_in_time("the event time"), came=came)
 
 
 def _in_time(event_time: str) -> str:
@@ -377,20 +381,6 @@ def _with_local_time(error: ConfigurationError, event_time: Observed) -> Configu
         return error
     expected = f"{error.expected}; {event_time.name}: {said}"
     return ConfigurationError(where=error.where, field=error.field, expected=expected, came=error.came)
-
-
-def _nearest(columns: Sequence[Observed], label: Observed) -> str:
-    """The four columns with most values, in words, and how many rows they tell apart together."""
-    # Columns with the most different values, and all of these together.
-    fit = [c for c in columns if c is not label and c.may_identify and c.distinct]
-    best = sorted(fit, key=lambda column: -column.distinct)[:4]
-    counts = [f"{column.name} ({column.distinct:,} values)" for column in best]
-    if len(best) > 1:
-        texts = key_texts([column.cells for column in best if column.is_complete] or [best[0].cells])
-        counts.append(f"all of them together ({len(texts.unique()):,} values)")
-    rows, repeated = len(columns[0].cells), repeated_rows([column.cells for column in columns])
-    same = f"; {repeated:,} rows repeat another one in every column, so no columns tell these apart" if repeated else ""
-    return f"{rows:,} rows: {', '.join(counts)}{same}"
 
 
 def _refuse_taken(seen: tuple[Observed, ...], name: str, option: str, where: str) -> None:

@@ -10,24 +10,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Generic, NoReturn, TypeVar
 
-import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
-
 from console.new.columns import MOST_MISFITS, Observed
+from console.new.keys import Panel, Panels, are_evenly_spaced, rank_of_names, repeated_cells
 from console.new.kinds import LABEL_KINDS, LABELS, NEGATIVE, described, likely_kind
 from console.new.read import Source
-from console.new.times import REGULAR
-from console.new.words import counted, is_called, is_identifier, why_protected
+from console.new.words import counted, is_called, is_identifier
 from millrace.errors import ConfigurationError
 from millrace.tasks.catalogue import TASKS
 
 TIMES = ("event_time", "timestamp", "time", "datetime", "date", "ts", "observed_at", "created_at")
 POSITIVE = ("1", "1.0", "true", "yes", "y", "positive", "pos", "+")
 MOST_SHOWN = 8
+MOST_OFFERED = 4
+"""Most keys that an error offers."""
 Value = TypeVar("Value")
-CODE = r"^[A-Za-z0-9][A-Za-z0-9_./:#-]{0,63}$"
-DIGIT = r"[0-9]"
 NAME = re.compile(r"^[a-z][a-z0-9_]{1,23}$")
 SIZE = re.compile(r"^([0-9]+)x([0-9]+)$")
 FEWEST_ROWS = 200
@@ -218,11 +214,9 @@ class Guesser:
                 if column is label or column.kind == "float64" or not column.is_nearly_complete:
                     expected = "columns that always hold a text, a whole number or a time"
                     self._stop("--key", expected, f"{column.name}, {_describe(column)}")
-            return Guess(value=tuple(choice), reason="you said so")
+            return Guess(value=tuple(choice), reason=f"you said so{self._better(columns, event_time, label)}")
         # `fit` may be in a key, `alone` is one by itself.
-        fit = [
-            c for c in self.columns if c.is_nearly_complete and c is not label and c.may_identify and not c.is_sentences
-        ]
+        fit = self._fit(label)
         alone = [one for one in fit if one.is_unique and one.is_nearly_unique and one is not event_time]
         if event_time and event_time.is_unique and not event_time.repeats:
             return _of_unique_time(event_time, alone, looks_around=looks_around)
@@ -251,22 +245,41 @@ class Guesser:
             reason = f"each {event_time.name} comes once{_but_for(repeated)}"
             return Guess(value=(event_time.name,), reason=reason, others=_names(exact))
         found = exact or [column for column, repeated in pairs if repeated <= MOST_MISFITS * len(column.cells)]
-        if not found:
+        # Several columns tell the rows of one time apart, or a model is to find the rows of an entity by them.
+        if (looks_around or not found) and (keys := Panels(others, event_time).keys()):
+            return self._of_panel(keys, is_asked=looks_around)
+        if looks_around or not found:
             return None
-        chosen = self._entity(found, event_time, is_asked=looks_around)
+        # The column that tells apart the rows of one time: one that is called like an identifier, or of few values.
+        chosen = min(found, key=lambda one: (not is_identifier(one.name), one.distinct))
         reason = f"each {chosen.name} comes once at a time{_but_for(dict(_by_name(pairs))[chosen.name])}"
         return Guess(value=(chosen.name, event_time.name), reason=reason, others=_without(_names(found), chosen))
 
-    def _entity(self, found: list[Observed], event_time: Observed, *, is_asked: bool) -> Observed:
-        """The column that tells apart the rows of one time: the only one, or one that is called like an identifier.
+    def _fit(self, label: Observed) -> list[Observed]:
+        """The columns that may be in a key."""
+        fit = [column for column in self.columns if column.is_nearly_complete and column.may_identify]
+        return [column for column in fit if column is not label and not column.is_sentences]
 
-        Else it has the fewest values, or raises ConfigurationError if `is_asked`: a model looks for the rows of an
-        entity by it."""
-        best = sorted(found, key=lambda one: (not is_identifier(one.name), one.distinct))
-        if is_asked and sum(is_identifier(one.name) for one in found) != 1 < len(found):
-            ways = [f"{name},{event_time.name}" for name in _names(best)]
-            self._stop("key", f"--key {ways[0]}, or {', or '.join(ways[1:])}", "several columns that would do")
-        return best[0]
+    def _of_panel(self, keys: list[Panel], *, is_asked: bool) -> Guess[tuple[str, ...]]:
+        """The key of a panel. Raises ConfigurationError if several would make other entities and `is_asked`."""
+        best, *others = keys
+        if is_asked and others and sum(any(map(is_identifier, one.columns)) for one in keys) != 1:
+            self._stop("key", ", or ".join(map(str, keys[:MOST_OFFERED])), "several keys that would do")
+        names = tuple(",".join((*one.columns, one.event_time)) for one in others)
+        return Guess(value=(*best.columns, best.event_time), reason=best.effect, others=names)
+
+    def _better(self, columns: list[Observed], event_time: Observed | None, label: Observed) -> str:
+        """The key that keeps rows which the chosen one would quarantine, in words; "" without one."""
+        if event_time is None or event_time not in columns:
+            return ""
+        repeated, rows = repeated_cells(*columns), len(event_time.cells)
+        if repeated <= MOST_MISFITS * rows or not (keys := Panels(self._fit(label), event_time).keys()):
+            return ""
+        return f", but {repeated:,} of {rows:,} rows repeat one and will be quarantined; better {keys[0]}"
+
+    def offers(self, event_time: Observed, label: Observed) -> list[str]:
+        """The options that would make a series of the rows, the fitting one first, each with its effect."""
+        return [str(panel) for panel in Panels(self._fit(label), event_time).nearest()]
 
     def _named(self, option: str, name: str) -> Observed:
         for column in self.columns:
@@ -305,24 +318,9 @@ def _of_unique_time(event_time: Observed, alone: list[Observed], *, looks_around
     return Guess(value=(event_time.name,), reason=reason, others=others)
 
 
-def key_texts(cells: Sequence[pa.Array]) -> pa.Array:
-    """One text for each row. Rows with equal cells have equal texts, and a row with a null cell has null."""
-
-    # U+001F, the unit separator, stands in no usual text: `a` and `bc` differ from `ab` and `c`.
-    return pc.binary_join_element_wise(*[cell.cast(pa.string()) for cell in cells], "\x1f")
-
-
 def _kinds_wanted(kind: str) -> str:
     kinds = [LABEL_KINDS[kind]] if kind else list(LABEL_KINDS.values())
     return "; or ".join(f"{each.wanted} (kind {each.name})" for each in kinds)
-
-
-def repeated_cells(*columns: Observed) -> int:
-    """How many rows repeat the cells of an earlier row in these columns.
-
-    Rows in which one of these cells is null do not count: they are quarantined anyway."""
-    texts = key_texts([column.cells for column in columns]).drop_null()
-    return len(texts) - len(texts.unique())
 
 
 def _by_name(pairs: Sequence[tuple[Observed, int]]) -> list[tuple[str, int]]:
@@ -346,44 +344,3 @@ def _names(columns: Sequence[Observed]) -> tuple[str, ...]:
 
 def _without(names: tuple[str, ...], taken: Observed) -> tuple[str, ...]:
     return tuple(name for name in names if name != taken.name)
-
-
-def rank_of_names(column: Observed) -> int:
-    """How well a unique column names the rows, best first:
-
-    - 1: it is called like an identifier
-    - 2: its cells are codes
-    - 3: its numbers count the rows
-    - 0: nothing says that it names rows"""
-    if column.is_time:
-        return 0
-    if is_identifier(column.name):
-        return 1
-    if column.kind == "string":
-        return 2 if _are_codes(column) and not why_protected(column.name, column.cells) else 0
-    return 3 if column.kind == "int64" and _count(column) else 0
-
-
-def are_evenly_spaced(times: Observed) -> bool:
-    """Whether REGULAR of the neighbours in time, or more, are equally far apart."""
-
-    kind = pa.timestamp("us", getattr(times.cells.type, "tz", None))
-    moments = np.sort(times.cells.drop_null().cast(kind).cast(pa.int64()).to_numpy())
-    apart, counts = np.unique(np.diff(moments), return_counts=True)
-    return bool(len(apart)) and bool(counts.max() >= REGULAR * counts.sum())
-
-
-def _are_codes(column: Observed) -> bool:
-    """Whether each cell is one word with a digit in it."""
-
-    known = column.cells.drop_null()
-    return all(bool(pc.all(pc.match_substring_regex(known, pattern)).as_py()) for pattern in (CODE, DIGIT))
-
-
-def _count(column: Observed) -> bool:
-    """Whether the whole numbers have no large gaps, or grow from row to row."""
-
-    # Dense: the numbers span less than twice as many values as there are rows.
-    known = column.cells.drop_null().to_numpy()
-    dense = int(known.max()) - int(known.min()) < 2 * len(known)
-    return dense or bool((np.diff(known) > 0).all())

@@ -119,8 +119,12 @@ class Series:
     @property
     def step(self) -> str:
         """The distance in words."""
-        hours = self.every_hours
-        return f"{hours * 60:g} minutes" if hours < 1 else f"{hours:g} h" if hours < 48 else f"{hours / 24:g} days"
+        return hours_in_words(self.every_hours)
+
+
+def hours_in_words(hours: float) -> str:
+    """The hours as people say them: `15 minutes`, `24 h`, `7 days`."""
+    return f"{hours * 60:g} minutes" if hours < 1 else f"{hours:g} h" if hours < 48 else f"{hours / 24:g} days"
 
 
 def without_rows(series: Series, *, refused: int) -> list[str]:
