@@ -44,6 +44,7 @@ class Trained:
     """A trained model and what it answers."""
 
     model: Model
+    train: Part
     validation: Part
     test: Part
     seconds: float
@@ -63,7 +64,11 @@ def train_workload(
     document["training"] |= training or {}
     document["training"]["parameters"] |= parameters
     document["prediction"] |= prediction or {}
-    declared = yaml.safe_load((WORKLOADS / name / "contract.yaml").read_text())
+    return train_document(rows, yaml.safe_load((WORKLOADS / name / "contract.yaml").read_text()), document)
+
+
+def train_document(rows: pa.Table, declared: dict[str, Any], document: dict[str, Any]) -> Trained:
+    """The model of these rows by a contract and a workload.yaml."""
     with tempfile.TemporaryDirectory() as folder:
         snapshot = write_snapshot(Path(folder), rows, declared, document)
         root = Path(folder) / "ml"
@@ -83,9 +88,9 @@ def train_workload(
             contract=load_contract(snapshot.config),
             features=model.description.features,
         )
-    parts = [found.part(found.parts.validation), found.part(found.parts.test)]
-    validation, test = (_part(model, part) for part in parts)
-    return Trained(model=model, validation=validation, test=test, seconds=seconds)
+    parts = (found.parts.train, found.parts.validation, found.parts.test)
+    train_part, validation, test = (_part(model, found.part(part)) for part in parts)
+    return Trained(model=model, train=train_part, validation=validation, test=test, seconds=seconds)
 
 
 def _part(model: Model, rows: pa.Table) -> Part:
