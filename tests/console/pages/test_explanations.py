@@ -15,7 +15,11 @@ from millrace.evaluation.evidence import (
 
 def shown(*contributions: ExampleContribution, image: str = "", places: tuple[PlaceImportance, ...] = ()) -> str:
     rise = Estimate(value=0.302, low=0.2, high=0.4)
-    columns = [ColumnImportance(column="<price>", mean=1.5, rise=rise), ColumnImportance(column="noise", mean=0.01)]
+    none = Estimate(value=3e-7, low=-1e-4, high=1e-4)
+    columns = [
+        ColumnImportance(column="flag", mean=75.6, rise=none),
+        ColumnImportance(column="<price>", mean=1.5, rise=rise),
+    ]
     example = ExampleExplanation(
         explains="value", output=8.66404, answer="8.664", contributions=contributions, image=image, size=(8, 4)
     )
@@ -23,7 +27,7 @@ def shown(*contributions: ExampleContribution, image: str = "", places: tuple[Pl
         method="integrated gradients",
         rows=32,
         completeness_error=0.01,
-        columns=tuple(columns[: 1 if places else 2]),
+        columns=tuple(columns[1 if places else 0 :]),
         places=places,
         endpoint_difference=0.1,
         endpoint_standard_error=0.0,
@@ -38,11 +42,13 @@ def part(kind: str, contribution: float, **words: object) -> ExampleContribution
     return ExampleContribution.model_validate(given)
 
 
-def test_columns_are_bars_with_the_rise_of_the_error() -> None:
+def test_the_column_that_removes_most_error_is_first() -> None:
+    """`flag` nearly never varies: its contributions are large, and its cells can be exchanged."""
     page = shown()
     assert "&lt;price&gt;" in page
     assert "<price>" not in page
     assert "+0.302" in page
+    assert page.index("&lt;price&gt;") < page.index("flag")
     assert page.count("<rect") == 2
     assert explanations(None) == ""
 
