@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -27,13 +27,14 @@ from millrace.datasets.tables import Lake
 from millrace.errors import ConflictError
 from millrace.features import catalogue as encoders
 from millrace.messages.envelope import StepInput, handles
-from millrace.messages.ingest import Committed, CommittedDrops, DropGroup, IngestState, ParsedDrop, Staging
+from millrace.messages.ingest import Committed, CommittedDrops, IngestState, ParsedDrop, Staging
 from millrace.messages.score import Sharded, ShardedDrop
 from millrace.operations.alarms import REFUSED_DROPS, REFUSED_ROWS, REFUSED_SHARE
 from millrace.settings.validation import ValidationSettings
 from millrace.state.pointers import ReleasePointers
 from millrace.state.refused_share import RefusedRows
 from millrace.state.table import StateTable
+from millrace.state.turns import Turns
 from millrace.workload.load import load_workload
 
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ BUCKET = NAMES.platform.bucket("lake")
 LOGGER = Logger()
 S3 = boto3.client("s3")
 STATE = StateTable(boto3.client("dynamodb"), NAMES)
-POINTERS, REFUSED = ReleasePointers(STATE), RefusedRows(STATE)
+POINTERS, REFUSED, TURNS = ReleasePointers(STATE), RefusedRows(STATE), Turns(STATE)
 
 
 @LOGGER.inject_lambda_context
@@ -59,7 +60,7 @@ def handler(call: StepInput[IngestState]) -> CommittedDrops | Sharded:
     """What was committed, or cut into shards. A repeated call returns the same."""
     with TemporaryDirectory() as folder:
         drops = [fetch(drop, call.state.detail.feed, Path(folder)) for drop in call.state.ingested.parsed]
-        answer = shard(drops, call.run) if call.state.detail.feed == "scoring" else commit(drops, call.state.detail)
+        answer = shard(drops, call.run) if call.state.detail.feed == "scoring" else commit(drops, call)
     LOGGER.info("validated", extra=answer.model_dump())
     judge_refused(call.state.detail.feed, answer)
     return answer
@@ -133,12 +134,16 @@ def fetch(drop: ParsedDrop, feed: Feed, folder: Path) -> FetchedDrop:
     return fetched
 
 
-def commit(drops: Sequence[FetchedDrop], detail: DropGroup) -> CommittedDrops:
+def commit(drops: Sequence[FetchedDrop], call: StepInput[IngestState]) -> CommittedDrops:
     """What became of each drop: all good rows come into the table by one commit.
 
     The rows of bytes that the table has already are not added."""
+    detail = call.state.detail
+    # A group of small drops comes with others of its kind, and is judged in seconds. A drop that goes alone may take
+    # minutes: it would hold up the groups for no gain, since its attempts after the first are short.
+    turn = partial(TURNS.turn, detail.table, holder=call.run) if len(drops) > 1 else nullcontext
     # Rows that ingestion could not parse count with their drop, but only if this very call has judged it.
-    done = commit_together(LAKE, detail.table, [new_drop(each, detail.table) for each in drops])
+    done = commit_together(LAKE, detail.table, [new_drop(each, detail.table) for each in drops], turn=turn)
     has_champion = POINTERS.champion() is not None
     return CommittedDrops(
         drops=tuple(

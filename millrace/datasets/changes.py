@@ -10,6 +10,7 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     from pyiceberg.table import Transaction
 
 Done = TypeVar("Done")
+Turn = Callable[[], AbstractContextManager[object]]
+"""Waits until its caller is the only writer of the table, as far as it can know (`millrace.state.turns`)."""
 ATTEMPTS = 100
 """The most attempts at a commit. There are as many writers as slots, ten, and nine of them lose at a time. If all ten
 had drops without end, 20 attempts would fail one drop in eight, 100 attempts one in 38,000. With their pauses the
@@ -117,14 +120,21 @@ class Attempt:
         return self._transaction
 
 
-def change(lake: Lake, table: str, plan: Callable[[Attempt], Done], *, without: Done | None = None) -> Done:
+def change(
+    lake: Lake, table: str, plan: Callable[[Attempt], Done], *, without: Done | None = None, turn: Turn = nullcontext
+) -> Done:
     """The result of `plan`, with the changes that it applied to its attempt in the table.
 
     `plan` is called before each attempt, with the table as it is then. It looks into the journal first, so a repeated
     change is not made twice. `without` is the result if the table has no snapshot yet; for None the table is made.
+    Each attempt is within a `turn`, which parts writers that would else race.
     Raises ConflictError if other writers win every time."""
 
     def attempt() -> Done | None:
+        with turn():
+            return take()
+
+    def take() -> Done | None:
         iceberg = lake.open(table) if without is None else lake.find(table)
         if iceberg is None or (without is not None and iceberg.current_snapshot() is None):
             return without

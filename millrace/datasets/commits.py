@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from millrace.contract.reasons import RowsByReason
-from millrace.datasets.changes import Attempt, Change, change
+from millrace.datasets.changes import Attempt, Change, Turn, change
 from millrace.datasets.journal import Journal, JournalEntry
 from millrace.datasets.new_rows import NewRows, RowsInMemory, Source
 from millrace.datasets.notes import (
@@ -87,13 +88,16 @@ def commit_once(
     return done
 
 
-def commit_together(lake: Lake, table: str, drops: Sequence[NewDrop]) -> list[Commit]:
+def commit_together(lake: Lake, table: str, drops: Sequence[NewDrop], *, turn: Turn = nullcontext) -> list[Commit]:
     """What became of each drop: each is in a snapshot of its own, all in one commit, once however often this is called.
 
-    A drop is compared with the drops before it as with the rows of the table. Raises ConflictError if other writers win
-    every time."""
+    A drop is compared with the drops before it as with the rows of the table. `turn`: see `change`.
+    Raises ConflictError if other writers win every time."""
 
-    return change(lake, table, lambda attempt: [_take(attempt, drop, corrects=table == "labels") for drop in drops])
+    def plan(attempt: Attempt) -> list[Commit]:
+        return [_take(attempt, drop, corrects=table == "labels") for drop in drops]
+
+    return change(lake, table, plan, turn=turn)
 
 
 def _take(attempt: Attempt, drop: NewDrop, *, corrects: bool) -> Commit:

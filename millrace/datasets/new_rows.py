@@ -15,6 +15,7 @@ from millrace.contract.reasons import RowsByReason
 from millrace.contract.schema import Table
 from millrace.contract.validate import ValidationResult, Validator, refuse_all, refuse_known, wrong_row_count
 from millrace.datasets.corrections import current, value_columns
+from millrace.datasets.key_ranges import may_hold
 from millrace.datasets.quarantine import QuarantineFile
 from millrace.datasets.tables import ARRIVED, SOURCE, Lake, NewDataFile
 
@@ -116,18 +117,19 @@ class RowsInFile:
     def _labelled(self, labels: IcebergTable) -> list[Keys]:
         """The keys in the range of a drop of labels that have a label: in the table of labels, and in that of rows."""
         import pyarrow.parquet as pq
-        from pyiceberg.expressions import And, NotNull
 
         if self._table != "labels":
             return []
         key = next(key for key in self._contract.keys if key in self._lake.contract.rows.keys)
-        wanted = _wanted(key[0], _bounds(pq.read_metadata(self._parsed), key[0]), self._source.replaceable)
-        for name in value_columns(self._contract):
-            wanted = And(wanted, NotNull(term=name))
+        bounds, filled = _bounds(pq.read_metadata(self._parsed), key[0]), value_columns(self._contract)
         # Without a held key the table of labels has none in this range either.
         tables = (labels if self._held else None, self._lake.find("rows"))
-        scans = [table.scan(row_filter=wanted, selected_fields=key) for table in tables if table is not None]
-        return [Keys(columns=key, values=key_of(scan.to_arrow(), key)) for scan in scans]
+        found = [
+            _rows_within(table, key[0], bounds, key, but_of=self._source.replaceable, filled=filled)
+            for table in tables
+            if table is not None
+        ]
+        return [Keys(columns=key, values=key_of(rows, key)) for rows in found]
 
     def _unlabelled(self, iceberg: IcebergTable, file: DataFile | None) -> int:
         """The number of rows without a label, by the nulls that the file has counted.
@@ -271,22 +273,38 @@ def _held(
     but_of: str,
 ) -> Keys:
     """The keys that the table holds within the bounds; of labels with one key only the label that counts."""
-    wanted = _wanted(columns[0], bounds, but_of)
     # A table of labels that was made before arrivals were kept has no such column.
     there = set(iceberg.schema().column_names)
     selected = (*columns, *beside, *((ARRIVED,) if beside and ARRIVED in there else ()))
-    found = iceberg.scan(row_filter=wanted, selected_fields=selected).to_arrow()
+    found = _rows_within(iceberg, columns[0], bounds, selected, but_of=but_of)
     if beside:
         found = current(found, columns, beside)
     return Keys(columns=columns, beside=beside, values=key_beside(found, columns, beside))
 
 
-def _wanted(column: str, bounds: tuple[Any, Any] | None, but_of: str) -> BooleanExpression:
-    """The filter for rows within the bounds, without those of the landing key `but_of`."""
-    from pyiceberg.expressions import And, NotEqualTo
+def _rows_within(
+    iceberg: IcebergTable,
+    column: str,
+    bounds: tuple[Any, Any] | None,
+    selected: tuple[str, ...],
+    *,
+    but_of: str,
+    filled: Sequence[str] = (),
+) -> pa.Table:
+    """The table's rows within the bounds of the column, without those of the landing key `but_of`.
 
+    Of the columns `filled` none is null."""
+    from pyiceberg.expressions import And, NotEqualTo, NotNull
+    from pyiceberg.io.pyarrow import schema_to_pyarrow
+
+    if (range_ := _comparable(bounds)) is not None and not may_hold(iceberg, column, *range_):
+        return schema_to_pyarrow(iceberg.schema().select(*selected), include_field_ids=False).empty_table()
     wanted = between(column, bounds)
-    return And(wanted, NotEqualTo(term=SOURCE, value=but_of)) if but_of else wanted
+    for name in filled:
+        wanted = And(wanted, NotNull(term=name))
+    if but_of:
+        wanted = And(wanted, NotEqualTo(term=SOURCE, value=but_of))
+    return iceberg.scan(row_filter=wanted, selected_fields=selected).to_arrow()
 
 
 def _count_among(rows: pa.Table, held: Sequence[Keys]) -> int:
@@ -329,11 +347,20 @@ def between(column: str, bounds: tuple[Any, Any] | None) -> BooleanExpression:
     Without bounds it is a filter for all rows."""
     from pyiceberg.expressions import AlwaysTrue, And, GreaterThanOrEqual, LessThanOrEqual
 
-    # Iceberg can compare bounds of whole numbers, dates and times with its own. For any other key it reads all files.
-    if bounds is None or not isinstance(bounds[0], int | date) or isinstance(bounds[0], bool):
+    if (range_ := _comparable(bounds)) is None:
         return AlwaysTrue()
-    low, high = (bound.isoformat() if isinstance(bound, date) else bound for bound in bounds)
+    low, high = range_
     return And(GreaterThanOrEqual(term=column, value=low), LessThanOrEqual(term=column, value=high))
+
+
+def _comparable(bounds: tuple[Any, Any] | None) -> tuple[Any, Any] | None:
+    """The bounds as Iceberg takes them; None if it cannot compare them with its own, and would read all files.
+
+    It can for whole numbers, dates and times."""
+    if bounds is None or not isinstance(bounds[0], int | date) or isinstance(bounds[0], bool):
+        return None
+    low, high = (bound.isoformat() if isinstance(bound, date) else bound for bound in bounds)
+    return low, high
 
 
 def _same(held: tuple[Keys, ...], before: tuple[Keys, ...]) -> bool:

@@ -21,8 +21,8 @@ class IntakeSettings(Environment):
 
     More than ten would lose too many commits to each other: `ATTEMPTS` in `millrace/datasets/commits.py` is for ten."""
     slots_together: Annotated[int, Field(ge=1, le=10)] = 5
-    """The most running executions of each feed with groups of small drops. Half of what goes alone: groups commit
-    often and race less so, and the next group gathers while they run."""
+    """The most running executions of each feed with groups of small drops. Half of what goes alone: the next group
+    gathers while they are read at once and commit in turns."""
     has_images: bool = False
     """Whether the workload has images. A drop of rows may then name objects that are larger than itself, so it has an
     execution of its own."""

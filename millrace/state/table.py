@@ -5,6 +5,7 @@ Only the module named beside a key reads or writes its items. pk is the workload
     release           `pointers`
     lease#<name>      `leases`
     slots#<pool>      `slots`
+    turn#<table>      `turns`
     drop#<id>         `claims`
     group#<execution> `claims`
     retraining        `retraining`

@@ -329,7 +329,8 @@ def look(cloud: LocalCloud, *, hours: float) -> Outcome:
         if end["status"] != "SUCCEEDED":
             print(f"{end['status']}: {end.get('error')}: {end.get('cause', '')[:300]}", flush=True)
     outputs = [json.loads(end["output"]) for end in ends if end["status"] == "SUCCEEDED"]
-    answers = [answer for output in outputs if "validation" in output for answer in drops_in(output)]
+    of_all = [answer for output in outputs if "validation" in output for answer in drops_in(output)]
+    answers = [answer for answer in of_all if answer["feed"] == "training"]
     dead = 0
     for url in sqs.list_queues()["QueueUrls"]:
         if url.endswith("-dead"):

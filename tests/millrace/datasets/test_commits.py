@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from itertools import permutations
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -113,6 +114,25 @@ def test_two_writers_at_once_lose_nothing(lake: Lake) -> None:
     with ThreadPoolExecutor(4) as threads:
         assert sum(threads.map(write, range(4))) == 4 * 48
     assert committed(lake).num_rows == 4 * 48
+
+
+def test_writers_who_take_turns_lose_no_attempt(lake: Lake) -> None:
+    attempts, turn = Counter[int](), Lock()
+
+    def write(number: int) -> int:
+        own = Lake(lake.names, lake.contract)
+
+        def empty(_: Any) -> NewRows:
+            attempts[number] += 1
+            return NewRows(file=None, quarantined={})
+
+        commit_together(own, "rows", [NewDrop(source=source(f"{number}.parquet"), write=empty)], turn=lambda: turn)
+        return number
+
+    commit(lake, "rows", rows(0), source("first.parquet"))
+    with ThreadPoolExecutor(4) as threads:
+        assert [*threads.map(write, range(4))] == [0, 1, 2, 3]
+    assert attempts == dict.fromkeys(range(4), 1)
 
 
 def test_two_writers_of_the_same_bytes_bring_them_once(lake: Lake) -> None:
