@@ -77,6 +77,8 @@ class RowAnswer:
     came: str | None = None
     unlisted: tuple[str, ...] = ()
     """The columns with a value outside of the contract's list, which the answer takes as unknown."""
+    repeated: int = 0
+    """How many rows of its past are at the time of an earlier one, which is the one that counts."""
     explanation: Mapping[str, Any] | None = None
     """What each part of the row added to the answer; None unless an explanation was requested."""
 
@@ -268,20 +270,26 @@ def _call(client: Any, function: str, rows: list[SentRow], *, explain: bool) -> 
     both = sorted([*document["predictions"], *document["rejected"]], key=lambda one: one["row"])
     if [one["row"] for one in both] != list(range(len(rows))):
         raise AnswerError(f"{function}: expected one answer to each of {len(rows)} rows, got {len(both)}")
-    columns = defaultdict[int, list[str]](list)
+    told = defaultdict[int, list[tuple[str, str]]](list)
     for one in document.get("warnings", ()):
-        columns[one["row"]].append(one["column"])
-    found = [_answer(row, one) for row, one in zip(rows, both, strict=True)]
-    return [replace(one, unlisted=tuple(columns[at])) if at in columns else one for at, one in enumerate(found)]
+        told[one["row"]].append((one["reason"], one["column"]))
+    return [_answer(row, one, told.get(at, ())) for at, (row, one) in enumerate(zip(rows, both, strict=True))]
 
 
-def _answer(row: SentRow, document: dict[str, Any]) -> RowAnswer:
+def _answer(row: SentRow, document: dict[str, Any], told: Sequence[tuple[str, str]]) -> RowAnswer:
     """One answer of the function as a RowAnswer: all fields that it does not give for every row are the task's own."""
     said = {name: document[name] for name in ("id", "explanation", *AFTER) if name in document}
     if document.get("fallback"):
         said["phase"] = None  # no model answered
     output = {name: value for name, value in document.items() if name not in ("row", *said)}
-    return RowAnswer(line=row.line, key=row.key, output=output, **said)
+    return RowAnswer(
+        line=row.line,
+        key=row.key,
+        output=output,
+        unlisted=tuple(column for reason, column in told if reason == Reason.ALLOWED),
+        repeated=sum(reason == Reason.DUPLICATE_KEY for reason, _ in told),
+        **said,
+    )
 
 
 def class_names(task: Task, label: Column) -> Mapping[int, str]:

@@ -127,6 +127,8 @@ def _summarize(names: WorkloadNames, answers: _Counted, *, why: Callable[[], str
         print(f"{answers.rows:,} rows: {counts}", file=sys.stderr)
     if answers.unlisted:
         print(f"Taken as unknown, as no value of its list: {unlisted_counts(answers.unlisted)}", file=sys.stderr)
+    if answers.repeated:
+        print(f"Of rows of a past at one time the first counts: {answers.repeated:,} were left out", file=sys.stderr)
     if answers.fallbacks:
         look = f"`{command(names, 'versions')}`, `{command(names, 'runs')}`"
         print(f"A fallback: {why()}; look with {look}", file=sys.stderr)
@@ -139,7 +141,7 @@ class _Counted:
 
     def __init__(self, answers: Iterable[RowAnswer]) -> None:
         self._answers = answers
-        self.rows = self.fallbacks = 0
+        self.rows = self.fallbacks = self.repeated = 0
         self.reasons = Counter[str]()
         """How many rows were refused for each reason."""
         self.unlisted = Counter[str]()
@@ -149,6 +151,7 @@ class _Counted:
         for answer in self._answers:
             self.rows += 1
             self.fallbacks += bool(answer.fallback)
+            self.repeated += answer.repeated
             self.unlisted.update(answer.unlisted)
             if answer.reason is not None:
                 self.reasons[answer.reason] += 1

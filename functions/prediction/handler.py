@@ -17,6 +17,7 @@ from functions.prediction import decisions, endpoint, request
 from functions.prediction.endpoint import EndpointAnswer
 from functions.prediction.request import Admitted, Refusal
 from millrace.contract.load import load_contract
+from millrace.contract.reasons import Reason
 from millrace.contract.schema import up_to
 from millrace.decisions import captured
 from millrace.errors import EndpointRefusedError, RequestRefusedError
@@ -97,8 +98,9 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     found = zip((row.number for row in answered), answer.explanations, strict=False)
     explanations = dict(found) if explain else None
     document = request.document([(one.row, one.decision) for one in written], rejected, explanations)
-    if warnings := request.warnings([one.row for one in written], TABLE):
-        count("UnlistedValues", len(warnings))
+    if warnings := request.warnings([one.row for one in written], TABLE, HISTORIES):
+        if unlisted := sum(one["reason"] == Reason.ALLOWED for one in warnings):
+            count("UnlistedValues", unlisted)
         document["warnings"] = warnings
     return request.answer(event, document)
 

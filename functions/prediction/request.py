@@ -16,7 +16,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any, NoReturn
 
-from millrace.contract.row import as_declared, check_row_with_past, unlisted
+from millrace.contract.row import as_declared, check_row_with_past, repeated, unlisted
 from millrace.contract.schema import Table
 from millrace.decisions.record import Decision
 from millrace.explanations.attribution import MOST_EXPLAINED
@@ -150,12 +150,13 @@ def check_rows(
     return admitted, rejected
 
 
-def warnings(rows: Sequence[Admitted], table: Table) -> list[dict[str, Any]]:
-    """The cells of these rows with a value outside of the contract's list, in the form of `rejected`."""
+def warnings(rows: Sequence[Admitted], table: Table, histories: Sequence[History] = ()) -> list[dict[str, Any]]:
+    """What is told of answered rows, in the form of `rejected`: values outside of the contract's lists, and entries of
+    a past at the time of an earlier one."""
     return [
         {"row": row.number, "reason": one.reason, "column": one.column, "expected": one.expected, "came": one.got}
         for row in rows
-        for one in unlisted(row.cells, table)
+        for one in (*unlisted(row.cells, table), *repeated(row.cells, histories))
     ]
 
 

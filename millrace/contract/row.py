@@ -117,10 +117,22 @@ def check_row_with_past(
     return tuple(violation for history in histories for violation in _check_past(row, table, history))
 
 
+def repeated(row: Mapping[str, Any], histories: Sequence[History]) -> Iterator[RuleViolation]:
+    """Each entry of the row's pasts at the time of an earlier one, which is the one that counts."""
+    for history in histories:
+        for place in history.repeated(row):
+            yield RuleViolation(
+                reason=Reason.DUPLICATE_KEY,
+                column=f"{history.name}[{place}].{history.event_time}",
+                expected="each time once: the first row of a time counts",
+                got=truncate(row[history.name][place][history.event_time]),
+            )
+
+
 def _check_past(row: Mapping[str, Any], table: Table, history: History) -> Iterator[RuleViolation]:
-    """The first thing that is wrong with the past of the row: its form, a row of it, a repeated time, its length."""
+    """The first thing that is wrong with the past of the row: its form, a row of it, its length."""
     past, most = row.get(history.name), MOST_ENTRIES * history.steps
-    # Each step is checked only if the ones before are right: the form, the rows, their times, how far they reach back.
+    # Each step is checked only if the ones before are right: the form, the rows, how far they reach back.
     if not isinstance(past, list) or len(past) > most or not all(isinstance(entry, dict) for entry in past):
         expected = f"a list of at most {most} objects"
         yield RuleViolation(reason=Reason.TYPE, column=history.name, expected=expected, got=truncate(past))
@@ -132,11 +144,6 @@ def _check_past(row: Mapping[str, Any], table: Table, history: History) -> Itera
         if found := check_row(entry, entries):
             yield replace(found[0], column=f"{history.name}[{number}].{found[0].column}")
             return
-    if (repeated := history.repeated(row)) is not None:
-        column = f"{history.name}[{repeated}].{history.event_time}"
-        got = truncate(past[repeated].get(history.event_time))
-        yield RuleViolation(reason=Reason.DUPLICATE_KEY, column=column, expected="each time once", got=got)
-        return
     if history.is_request_too_short(row):
         hours = (history.steps - 1) * history.every_hours
         expected = f"a past that begins {hours:g} hours before the row or earlier"

@@ -238,18 +238,13 @@ class History:
         steps = self._look_up(_entities(own, [1] * len(own)), _entities(times, counts), known).reshape(-1)
         return rows.append_column(self.name, self._column(steps))
 
-    def repeated(self, row: Mapping[str, Any]) -> int | None:
-        """The place of the first entry in a request's past with a time that an earlier entry has; None without one.
+    def repeated(self, row: Mapping[str, Any]) -> tuple[int, ...]:
+        """The places of the entries in a request's past with a time that an earlier entry has; () without one.
 
-        Of two rows at the same time, a drop takes the first and quarantines the other. A request, too, must not choose
-        one silently, so its row is rejected."""
-        seen: set[int] = set()
-        for place, entry in enumerate(row.get(self.name) or ()):
-            time = self._time(entry)
-            if time in seen:
-                return place
-            seen.add(time)
-        return None
+        Of rows at the same time the first counts, as in a drop, which quarantines the others."""
+        first: dict[int, int] = {}
+        times = enumerate(self._time(entry) for entry in row.get(self.name) or ())
+        return tuple(place for place, time in times if first.setdefault(time, place) != place)
 
     def is_request_too_short(self, row: Mapping[str, Any]) -> bool:
         """Whether a request's past does not reach back to the oldest step. Works without numpy.
@@ -310,9 +305,13 @@ class History:
         cell = row.get(self.name)
         if not isinstance(cell, list):
             raise ValueError(f"a list of rows, or of {self.steps * len(self.history)} numbers")
-        entries = (*cell, {name: row.get(name) for name in (self.event_time, *self.history)})
-        times = [self._time(entry) for entry in entries]
-        return times, [[_number(entry.get(name)) for name in self.history] for entry in entries]
+        # The row itself counts before any entry of its time, and of other entries at one time the first.
+        entries = [(self._time(row), row), *((self._time(entry), entry) for entry in cell)]
+        known: dict[int, list[float]] = {}
+        for time, entry in entries:
+            known.setdefault(time, [_number(entry.get(name)) for name in self.history])
+        (own, values), *others = known.items()
+        return [*(time for time, _ in others), own], [*(past for _, past in others), values]
 
     def _flat(self, cell: Sequence[Any]) -> Floats:
         import numpy as np

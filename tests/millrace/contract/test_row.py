@@ -6,9 +6,10 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
+import numpy as np
 import pytest
 
-from functions.prediction.request import Refusal, body, check_rows, complete
+from functions.prediction.request import Admitted, Refusal, body, check_rows, complete, warnings
 from millrace.contract.row import as_declared, check_row, check_row_with_past
 from millrace.contract.rules.range import Range
 from millrace.contract.schema import Column, Table
@@ -52,12 +53,22 @@ def test_a_good_past_is_admitted_with_its_row() -> None:
         ([GOOD[0] | {"sky": "grey"}], "unknown_field", "past[0].sky"),
         ([], "history", "past"),
         (GOOD[1:], "history", "past"),
-        ([*GOOD, {"at": "2024-01-01 01:00", "load": 9.0}], "duplicate_key", "past[2].at"),
     ],
 )
 def test_a_past_that_breaks_a_rule_rejects_its_row(past: Any, reason: str, column: str) -> None:
     _, [rejected] = check_rows([row(past)], TABLE, HISTORIES)
     assert (rejected.reason, rejected.column) == (reason, column)
+
+
+def test_of_a_pasts_rows_at_one_time_the_first_counts_and_the_others_are_told() -> None:
+    repeat = {"at": "2024-01-01 01:00", "load": 9.0}
+    admitted, rejected = check_rows([row([*GOOD, repeat])], TABLE, HISTORIES)
+    assert not rejected
+    [warning] = warnings(admitted, TABLE, HISTORIES)
+    assert (warning["reason"], warning["column"]) == ("duplicate_key", "past[2].at")
+    [history] = HISTORIES
+    np.testing.assert_array_equal(history.encode_one(admitted[0].cells), history.encode_one(row(GOOD)))
+    assert not warnings([Admitted(number=0, cells=row(GOOD))], TABLE, HISTORIES)
 
 
 def test_a_row_is_judged_before_its_past_and_a_past_is_unknown_without_a_history() -> None:
