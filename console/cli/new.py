@@ -12,6 +12,7 @@ from console.cli.new_options import (
     Force,
     From,
     HorizonHours,
+    HorizonSteps,
     ImageSize,
     Keep,
     KeyColumns,
@@ -63,6 +64,7 @@ def new(
     kind: LabelKind = "",
     unit: Unit = "",
     horizon_hours: HorizonHours = None,
+    horizon_steps: HorizonSteps = None,
     leave_out: LeaveOut = "",
     keep: Keep = "",
     image_size: ImageSize = "",
@@ -106,6 +108,7 @@ def new(
         kind=kind,
         unit=unit,
         horizon_hours=horizon_hours or 0,
+        horizon_steps=horizon_steps or 0,
         keep=_words(keep),
         image_size=image_size,
         leave_out=_words(leave_out),
@@ -320,10 +323,10 @@ def _remarks(proposal: Proposal) -> list[str]:
             "the rows have no times, and the windows drawn from the test rows then hold too few wrong answers"
         )
     if proposal.series and not proposal.prediction.horizon_hours:
-        step, least = proposal.series.step, proposal.series.every_hours
+        steps = max(1, round(24 / proposal.series.every_hours))
         lines.append(
-            f"the rows are {step} apart: --horizon-hours {max(24, least):g} would predict the label that much later, "
-            "from a history"
+            f"the rows are {proposal.series.step} apart: --horizon-steps {steps} would predict the label so many rows "
+            "later, from a history"
         )
     return lines
 

@@ -44,6 +44,9 @@ def above_zero(hours: float | None) -> float | None:
 HorizonHours = Annotated[
     float | None, typer.Option(callback=above_zero, help="Predict the label so many hours later, from a history.")
 ]
+HorizonSteps = Annotated[
+    int | None, typer.Option(min=1, help="The same in rows of a series: 1 is the next row of each key.")
+]
 LeaveOut = Annotated[str, typer.Option(help="Columns that the contract shall not have: a,b.")]
 Keep = Annotated[
     str, typer.Option(help="Features that would be left out, as they give the label away or tell of a person: a,b.")

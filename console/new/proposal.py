@@ -71,7 +71,8 @@ def propose(source: Source, choices: Choices, *, today: date) -> Proposal:
     reading = reading.without_needing([column.name for column in features.others])
     accepted, refused = _validated(reading, today)
     series = find_series(accepted, key=reading.key, event_time=reading.event_time) if reading.is_in_time else None
-    _check_horizon(choices.horizon_hours, series, reading.where)
+    choices = _with_hours(choices, series, reading.where)
+    reading = replace(reading, choices=choices)
     if series is not None and choices.horizon_hours:
         features = features.with_history(series, reading.seen, reading.contract)
     _check_any(reading, features)
@@ -125,18 +126,26 @@ def propose(source: Source, choices: Choices, *, today: date) -> Proposal:
     )
 
 
-def _check_horizon(hours: float, series: Series | None, where: str) -> None:
-    """Raises ConfigurationError if rows lie at equal distances, and the horizon is no multiple of the distance."""
+def _with_hours(choices: Choices, series: Series | None, where: str) -> Choices:
+    """The choices with the horizon in hours.
+
+    Raises ConfigurationError for a horizon in steps of rows that are no series, and if the rows are one and the horizon
+    is no multiple of their distance."""
+    if choices.horizon_steps and series is None:
+        expected = "rows of each key at equal distances, or --horizon-hours"
+        raise ConfigurationError(where=where, field="--horizon-steps", expected=expected, came="other rows")
+    hours = choices.horizon_steps * series.every_hours if series and choices.horizon_steps else choices.horizon_hours
     if series is not None and abs(hours / series.every_hours - round(hours / series.every_hours)) > 1e-6:
         expected = f"a multiple of {series.step}, the distance of the rows"
         raise ConfigurationError(where=where, field="--horizon-hours", expected=expected, came=f"{hours:g} h")
+    return replace(choices, horizon_hours=hours)
 
 
 def _features(reading: Reading) -> Features:
     choices = reading.choices
     made = [OBSERVED_AT] if choices.makes_time else []
     made += [ROW_ID] if choices.has_no_key else []
-    excluded = [] if choices.horizon_hours else [reading.label.name]
+    excluded = [] if choices.looks_ahead else [reading.label.name]
     excluded += [] if reading.is_in_time else [reading.event_time, SPLIT]
     return find_features(
         reading.seen,

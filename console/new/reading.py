@@ -244,7 +244,7 @@ def _contract(
         if observed.name == label.name:
             column = LABEL_KINDS[guesses["kind"].value].column(observed, choices.unit)
             # The label of a later row is predicted, so the label of this row is an input and may be missing.
-            if choices.horizon_hours:
+            if choices.looks_ahead:
                 column = replace(column, required=observed.is_complete, is_input=True)
         elif observed.name in images:
             column = images[observed.name]
@@ -344,8 +344,8 @@ def with_key(
             raise _with_local_time(error, event_time) from None
         if found is not None:
             return seen, found
-    if choices.horizon_hours > 0:
-        came = "--horizon-hours, which finds a row's past and what lies ahead of it by its time"
+    if choices.looks_ahead:
+        came = "--horizon-hours or --horizon-steps, which finds a row's past and what lies ahead of it by its time"
         raise ConfigurationError(where=where, field="--no-key", expected=_in_time(event_time.name), came=came)
     _refuse_taken(seen, ROW_ID, "--no-key", where)
     # The system will generate ids. Here the numbers of the rows stand for them.
@@ -361,8 +361,8 @@ def with_key(
 def _found_key(
     guesser: Guesser, event_time: Observed | None, label: Observed, choices: Choices
 ) -> Guess[tuple[str, ...]] | None:
-    guess = guesser.key(choices.key, event_time, label, looks_around=choices.horizon_hours > 0)
-    if guess is not None or not choices.horizon_hours:
+    guess = guesser.key(choices.key, event_time, label, looks_around=choices.looks_ahead)
+    if guess is not None or not choices.looks_ahead:
         return guess
     if event_time is not None:
         expected = ", or ".join(guesser.offers(event_time, label))

@@ -47,6 +47,8 @@ class Choices:
     unit: str = ""
     """The unit of a predicted number, such as `EUR`."""
     horizon_hours: float = 0
+    horizon_steps: int = 0
+    """The horizon in rows of an entity, if not in hours; `with_hours` turns it into hours."""
     leave_out: tuple[str, ...] = ()
     """Columns that the contract will not have."""
     keep: tuple[str, ...] = ()
@@ -54,6 +56,11 @@ class Choices:
     image_size: str = ""
     """Height and width in pixels to which all images are scaled: `64x64`."""
     owner: str = "me"
+
+    @property
+    def looks_ahead(self) -> bool:
+        """Whether the label of a later row is predicted."""
+        return self.horizon_hours > 0 or self.horizon_steps > 0
 
     @property
     def makes_time(self) -> bool:
@@ -87,6 +94,9 @@ def check_choices(choices: Choices, source: Source) -> None:
         if unknown := sorted({*columns} - {*names}):
             expected = f"columns of the file ({', '.join(names)})"
             raise ConfigurationError(where=where, field=option, expected=expected, came=unknown)
+    if choices.horizon_steps and choices.horizon_hours:
+        expected = "one of --horizon-hours and --horizon-steps"
+        raise ConfigurationError(where=where, field="--horizon-steps", expected=expected, came="both")
     if choices.is_in_order and (choices.event_time or choices.has_no_event_time):
         expected = "no --event-time and no --no-event-time beside it: the order of the rows is their time"
         raise ConfigurationError(where=where, field="--rows-in-order", expected=expected, came="both")
@@ -293,7 +303,7 @@ class Guesser:
 
 def lacks_time(guesser: Guesser, choices: Choices) -> bool:
     """Whether the file has no column of times, none that may be one, and no option that says so."""
-    is_said = choices.makes_time or choices.event_time or choices.horizon_hours
+    is_said = choices.makes_time or choices.event_time or choices.looks_ahead
     return not is_said and not any(one.is_time or one.may_be_time for one in guesser.columns)
 
 

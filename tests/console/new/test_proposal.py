@@ -143,6 +143,13 @@ def test_a_label_ahead_wants_the_event_time_in_the_key(market: list[Row], as_csv
         proposed(as_csv(rows), label="load", horizon_hours=1, has_no_key=True)
 
 
+def test_a_horizon_in_steps_is_counted_in_the_rows_of_the_series(market: list[Row], as_csv: Writer) -> None:
+    rows = [{**row, "load": row["demand"]} for row in market]
+    found = proposed(as_csv(rows), label="load", horizon_steps=48)
+    assert found.prediction.horizon_hours == 24
+    assert "horizon_hours: 24.0" in found.workload_yaml
+
+
 def test_a_row_of_the_far_future_is_refused_as_in_a_drop(market: list[Row], as_csv: Writer) -> None:
     rows = [*market, market[-1] | {"Half hour": "9999-12-31 23:00:00"}]
     found = proposed(as_csv(rows))
@@ -351,6 +358,9 @@ def change(rows: Sequence[Row], **cells: Callable[[int], Any]) -> list[Row]:
     return [row | {name: make(at) for name, make in cells.items()} for at, row in enumerate(rows)]
 
 
+UNEVEN: dict[str, Callable[[int], Any]] = {"price_day": lambda at: f"d{at * at % 7}"}
+
+
 @pytest.mark.parametrize(
     ("words", "cells", "said"),
     [
@@ -372,6 +382,8 @@ def change(rows: Sequence[Row], **cells: Callable[[int], Any]) -> list[Row]:
         ({"label": ""}, {"sold": lambda at: at % 2}, r"with one of .*Trend \('down' .*sold \(0 960×, 1 960×\)"),
         ({}, {"seen": lambda at: f"2024-01-{at % 28 + 1:02}"}, r"event time: expected --event-time Half hour, or seen"),
         ({"horizon_hours": 1}, {"Half hour": lambda at: f"1996-05-{at % 28 + 1:02}"}, "key: .*--key Half hour"),
+        ({"horizon_hours": 1, "horizon_steps": 2}, {}, "--horizon-steps: expected one of"),
+        ({"horizon_steps": 1, "key": ("price_day", "Half hour")}, UNEVEN, "--horizon-steps: expected rows of each key"),
         ({"has_no_key": True}, {"row_id": lambda at: at}, "--no-key: expected no column `row_id`"),
         ({"leave_out": ("price", "demand", "weekend", "Day.of week")}, {}, "features: expected a column to"),
     ],
