@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -28,8 +29,8 @@ class Follower:
     states: Any
     """boto3's Step Functions client."""
     names: WorkloadNames
-    moving: Callable[[str], None] = lambda _: None
-    """Called with a short status, which the next one replaces."""
+    moving: Callable[[str, str], None] = lambda _, __: None
+    """Called with a short status, which the next one replaces, and the name of the training job that runs, if any."""
     said: Callable[[str], None] = lambda _: None
     """Called with a line that stays on the screen."""
     poll_s: float = 1.0
@@ -53,7 +54,7 @@ class Follower:
                     f"one that scores once a model is live, and puts what is no drop on "
                     f"{self.names.queue('drops')}-dead"
                 )
-            self.moving("waiting for the intake")
+            self.moving("waiting for the intake", "")
             time.sleep(self.poll_s)
 
     def run_of_drop(self, find: Callable[[], Start | None], drop_id: str, *, limit_s: float) -> Run:
@@ -94,7 +95,8 @@ class Follower:
         while run.status in OPEN:
             if time.monotonic() > end:
                 raise RunError(f"{run.machine} {run.name}: expected its end within {self.limit_s:.0f} s, it still runs")
-            self.moving(f"{run.machine}: {self._state(arn)}".removesuffix(": "))
+            state, job = self._state(arn)
+            self.moving(f"{run.machine}: {state}".removesuffix(": "), job)
             time.sleep(self.poll_s)
             run = find_run(self.states, self.names, arn)
         return describe_run(self.states, self.names, run)
@@ -106,7 +108,7 @@ class Follower:
         puts = any(step.call and step.call.service == "events" for step in detail.steps)
         end = time.monotonic() + (self.grace_s if puts else 0)
         while not detail.children and time.monotonic() < end:
-            self.moving(f"what follows from {detail.run.machine}")
+            self.moving(f"what follows from {detail.run.machine}", "")
             time.sleep(self.poll_s)
             detail = describe_run(self.states, self.names, detail.run)
         return detail.children
@@ -117,11 +119,16 @@ class Follower:
             self.said(f"follows train {other.name[:SHORT]}, whose model is the first")
             yield other.arn
 
-    def _state(self, arn: str) -> str:
-        """The name of the state that the run entered last; empty if it entered none."""
+    def _state(self, arn: str) -> tuple[str, str]:
+        """The name of the state that the run entered last, and of the training job that it scheduled; empty if none."""
         events = self.states.get_execution_history(executionArn=arn, reverseOrder=True, maxResults=50)["events"]
-        names = (event["stateEnteredEventDetails"]["name"] for event in events if "stateEnteredEventDetails" in event)
-        return next(names, "")
+        job = ""
+        for event in events:
+            if scheduled := event.get("taskScheduledEventDetails"):
+                job = job or str(json.loads(scheduled["parameters"]).get("TrainingJobName", ""))
+            if entered := event.get("stateEnteredEventDetails"):
+                return entered["name"], job
+        return "", job
 
 
 LOOKED_AT = 20

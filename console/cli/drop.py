@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -11,6 +11,11 @@ from console.cli.completion import feeds
 from console.cli.environment import find_deployed
 from console.cli.options import Build, Json, Stage, Workload
 from console.files.catalogue import TABLES
+
+if TYPE_CHECKING:
+    from console.environment import Environment
+    from millrace.contract.schema import Contract
+    from millrace.names import WorkloadNames
 
 
 def drop(
@@ -34,10 +39,17 @@ def drop(
         bool,
         typer.Option("--wait", help="Come back when all that it causes has ended; 1 if one failed or was refused."),
     ] = False,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            show_default="nothing is written",
+            help="With --wait, of --feed scoring: the file's rows with their answers, as .csv or .jsonl.",
+        ),
+    ] = None,
 ) -> None:
     """Upload a file to the landing bucket, which starts the machine of its feed.
 
-    Example: millrace drop week.csv --feed scoring --wait
+    Example: millrace drop week.csv --feed scoring --wait --output answers.csv
 
     Example: millrace drop photos --feed training, of photos/yes/1.png, photos/no/2.png …: the images go as one Parquet
     file. For the feed scoring they need no classes."""
@@ -45,12 +57,17 @@ def drop(
     from console.actions.pack import packed
     from console.cli.follow import follow_drop, require_success
     from console.cli.printing import show_json
+    from console.cli.record_files import check_ending
     from console.image_folder import find_images
     from console.queries.waiting import check_taken, lacks_model, tried_again
     from millrace.contract.load import load_contract
     from millrace.workload.load import workloads_folder
 
     known = drop.check(file, feed)
+    if output is not None:
+        if not wait or known != "scoring":
+            raise typer.BadParameter("expected --wait and --feed scoring beside it", param_hint="--output")
+        check_ending(output, ".csv", ".jsonl")
     environment, names = find_deployed(stage, build, workload)
     check_taken(environment, names)
     s3, contract = environment.client("s3"), load_contract(workloads_folder() / names.workload)
@@ -68,6 +85,7 @@ def drop(
             )
             typer.echo(f"warning: {key} is there already ({was}): this is a new version of it{instead}", err=True)
         dropped = drop.put(s3, names, content, feed=feed, key=key)
+        sent = content.read_bytes() if output else b""
     # A drop of the feed scoring waits in its queue until a model is live.
     waits = known == "scoring" and lacks_model(environment, names)
     if not json:
@@ -78,4 +96,43 @@ def drop(
         ended = [each.as_json() for each in found]
         told = {"uri": dropped.uri, "machine": dropped.machine, "drop_id": dropped.drop_id, "waits_for_model": waits}
         show_json({**told, "ended": ended})
+    if output is not None:
+        uri = next((each.outcome.uri for each in found if each.outcome.uri), "")
+        _write_answers(environment, names, contract, sent, file.name, uri=uri, drop_id=dropped.drop_id, output=output)
     require_success(names, found)
+
+
+def _write_answers(
+    environment: Environment,
+    names: WorkloadNames,
+    contract: Contract,
+    sent: bytes,
+    file: str,
+    *,
+    uri: str,
+    drop_id: str,
+    output: Path,
+) -> None:
+    """Write the rows of the dropped file with their answers, the predictions at `uri` and the quarantine beside them.
+
+    A file that was refused whole has no rows, and leaves none."""
+    import io
+
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    from console.cli.record_files import export
+    from console.queries.quarantine import find_rows
+    from console.queries.scored_file import scored_rows
+    from console.queries.stored import as_file
+    from millrace.aws.objects import read_object
+
+    delivered = pq.read_table(io.BytesIO(read_object(environment.client("s3"), uri))) if uri else None
+    refused = list(find_rows(environment, names, runs={drop_id}))
+    with as_file(sent, file) as path:
+        rows = scored_rows(path, contract, delivered, refused)
+    if not rows:
+        return
+    schema = pa.schema([(name, pa.string()) for name in rows[0]])
+    count = export(rows, output, schema)
+    typer.echo(f"{output}: {count:,} rows, {len(refused):,} of them without an answer", err=True)

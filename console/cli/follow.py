@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -21,14 +22,47 @@ from console.presenters.presenter import Outcome
 from console.queries.answers import of_drop, quarantined_of
 from console.queries.executions import Execution
 from console.queries.quarantine import reasons_of
+from console.queries.run_logs import read_epoch
 from console.queries.runs import SHORT, RunDetail, claims_of
 from millrace.errors import RunError
 from millrace.names import WorkloadNames
 
 INTAKE_S = 600.0
 """So many seconds the intake may take, as all slots can be taken."""
+LASTS_S = 3.0
+"""A phase that lasts so many seconds gets a line in a pipe."""
+ASKED_S = 1.0
+"""Seconds between two looks at the epoch of a training."""
 LOCAL_POLL_S, LOCAL_GRACE_S = 0.2, 2.0
 """In the local cloud: seconds between two looks, and seconds to wait for a run that an event starts."""
+
+
+@dataclass(kw_only=True)
+class Progress:
+    """What is shown while runs go on: in a terminal one line that moves, in a pipe a line for each phase that lasts."""
+
+    show: Callable[[str], object]
+    epoch: Callable[[str], str]
+    """Called with the name of a training job. Gives where it is, such as `epoch 7 of at most 30`; empty if unknown."""
+    is_terminal: bool
+    clock: Callable[[], float] = time.monotonic
+    phase: str = ""
+    since: float = 0.0
+    asked: float = 0.0
+    at: str = ""
+
+    def move(self, phase: str, job: str) -> None:
+        """Show the phase, and of a training job the epoch."""
+        now = self.clock()
+        if phase != self.phase:
+            self.phase, self.since, self.asked, self.at = phase, now, now, ""
+        elif not self.is_terminal and self.at != "told" and now - self.since >= LASTS_S:
+            self.at = "told"
+            self.show(phase)
+        if self.is_terminal:
+            if job and now - self.asked >= ASKED_S:
+                self.at, self.asked = self.epoch(job), now
+            self.show(", ".join(filter(None, (phase, self.at))))
 
 
 @contextmanager
@@ -38,13 +72,15 @@ def _follower(environment: Environment, names: WorkloadNames, *, said: bool) -> 
     console = Console(stderr=True)
     say = partial(typer.echo, err=True) if said else lambda _: None
     with console.status("") as status:
-        moving = (lambda line: status.update(Text(line))) if console.is_terminal else lambda _: None
+        show = (lambda line: status.update(Text(line))) if console.is_terminal else say
+        epoch = partial(read_epoch, environment.client("logs"), names)
+        progress = Progress(show=show, epoch=epoch, is_terminal=console.is_terminal)
         # Runs of the local cloud take seconds and its events arrive at once: look more often, wait less.
         if environment.platform.stage == "local":
             pauses = {"poll_s": LOCAL_POLL_S, "grace_s": LOCAL_GRACE_S}
-            yield Follower(states=states, names=names, moving=moving, said=say, **pauses)
+            yield Follower(states=states, names=names, moving=progress.move, said=say, **pauses)
         else:
-            yield Follower(states=states, names=names, moving=moving, said=say)
+            yield Follower(states=states, names=names, moving=progress.move, said=say)
 
 
 @contextmanager

@@ -11,6 +11,9 @@ from itertools import islice
 from typing import Any
 
 from console.queries.history import Step
+from millrace.messages.training_job import VALIDATION_LOSS, pattern
+from millrace.names import WorkloadNames
+from millrace.workload.load import load_workload, workloads_folder
 
 GROUPS = {
     "createTrainingJob": ("/aws/sagemaker/TrainingJobs", "TrainingJobName"),
@@ -22,6 +25,10 @@ BEFORE, AFTER = timedelta(seconds=1), timedelta(seconds=5)
 """How much earlier and later than the step its log may begin and end: two services do not share a clock."""
 REQUEST = re.compile(r'(?:"(?:function_request_id|requestId)": ?"|RequestId: )([0-9a-f-]{36})')
 """How Powertools, the Lambda runtime and the platform write the id of an invocation."""
+EPOCH = re.compile(rf"epoch=(\d+) .*{pattern(VALIDATION_LOSS)}")
+"""How a training job tells the end of an epoch."""
+TAIL = 10
+"""How many of a training job's last lines are looked at."""
 READ = 10_000
 """How many lines are looked at, at most."""
 
@@ -73,6 +80,24 @@ def read_log(logs: Any, step: Step, *, most: int = 50) -> Log:
     lines = [Line(at=datetime.fromtimestamp(event["timestamp"] / 1000, UTC), text=event["message"].rstrip())
              for event in found]  # fmt: skip
     return Log(group=source.group, stream=source.stream, lines=lines[-most:])
+
+
+def read_epoch(logs: Any, names: WorkloadNames, job: str) -> str:
+    """Where a training job is: `epoch 7 of at most 30, validation loss 0.4112`; empty if it has not told.
+
+    The most epochs are those of the declaration in this checkout."""
+    group, _ = GROUPS["createTrainingJob"]
+    try:
+        streams = logs.describe_log_streams(logGroupName=group, logStreamNamePrefix=f"{job}/")["logStreams"]
+        # Of several instances the first one speaks for all.
+        tail = logs.get_log_events(logGroupName=group, logStreamName=streams[0]["logStreamName"], limit=TAIL)["events"]
+    except (IndexError, logs.exceptions.ClientError):
+        return ""
+    told = [found for event in tail if (found := EPOCH.match(event["message"]))]
+    if not told:
+        return ""
+    declared = load_workload(workloads_folder() / names.workload).training.family_parameters().epochs
+    return f"epoch {int(told[-1][1]) + 1} of at most {declared}, validation loss {float(told[-1][2]):.4g}"
 
 
 def plainly(text: str) -> str:

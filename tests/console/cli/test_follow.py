@@ -54,3 +54,24 @@ def test_an_interrupt_ends_the_waiting_alone(
     stage = f" --stage {NAMES.platform.stage}" if NAMES.platform.stage != "local" else ""
     told = f"millrace: no longer waits, what was started goes on: look with `millrace runs{stage}`"
     assert capsys.readouterr().err.strip() == told
+
+
+def test_a_phase_that_lasts_is_one_line_in_a_pipe() -> None:
+    lines, now = [], [0.0]
+    progress = follow.Progress(show=lines.append, epoch=lambda _: "epoch 1", is_terminal=False, clock=lambda: now[0])
+    training = [(at, "train: Training") for at in (1, 3.9, 4.1, 9)]
+    for at, phase in ((0, "train: Budget"), *training, (10, "train: Gating")):
+        now[0] = at
+        progress.move(phase, "job")
+    assert lines == ["train: Training"]
+
+
+def test_a_terminal_has_the_epoch_beside_the_phase() -> None:
+    lines, now = [], [0.0]
+    progress = follow.Progress(
+        show=lines.append, epoch=lambda job: f"epoch 2 of {job}", is_terminal=True, clock=lambda: now[0]
+    )
+    for at, job in ((0, ""), (0.5, "job"), (2, "job"), (2.1, "job")):
+        now[0] = at
+        progress.move("train: Training", job)
+    assert lines == ["train: Training", "train: Training", *["train: Training, epoch 2 of job"] * 2]

@@ -9,8 +9,11 @@ from typing import Any
 import pytest
 
 from console.queries.history import Call, Step
-from console.queries.run_logs import plainly, read_log
+from console.queries.run_logs import plainly, read_epoch, read_log
 from infra.local.logs.log_streams import log_streams
+from millrace.messages.training_job import KEPT_LOSS, TRAIN_LOSS, VALIDATION_LOSS, printed
+from millrace.names import Platform, WorkloadNames
+from millrace.workload.load import load_workload, workloads_folder
 
 MINE, OTHERS = "11111111-1111-4111-8111-111111111111", "22222222-2222-4222-8222-222222222222"
 
@@ -104,3 +107,14 @@ def test_what_writes_no_log_has_none(logs: Any, cloud: Any) -> None:
 )
 def test_a_line_as_a_person_reads_it(line: str, told: str) -> None:
     assert plainly(line) == told
+
+
+def test_a_training_job_tells_its_last_epoch(logs: Any, cloud: Any) -> None:
+    names = WorkloadNames(platform=Platform(stage="local", account="1", region="eu-west-1"), workload="electricity")
+    assert read_epoch(logs, names, "job-7") == ""
+    for epoch, loss in ((0, 0.75), (1, 0.5)):
+        metrics = printed({TRAIN_LOSS: 0.6, VALIDATION_LOSS: loss, KEPT_LOSS: 0.5})
+        write(cloud, "jobs/training/job-7.log", f"epoch={epoch} {metrics} seconds=0.1")
+    write(cloud, "jobs/training/job-7.log", "the weights are written")
+    most = load_workload(workloads_folder() / "electricity").training.family_parameters().epochs
+    assert read_epoch(logs, names, "job-7") == f"epoch 2 of at most {most}, validation loss 0.5"
