@@ -28,6 +28,7 @@ from console.cli.predict import predict
 from console.cli.query import query
 from console.cli.records import cost, decisions, quarantine, report, why, withdraw
 from console.cli.runs import rerun, retrain, runs, show, train
+from console.cli.status import logs, status
 from console.cli.tuning import tune
 from millrace.errors import MillraceError
 
@@ -35,10 +36,10 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM)
 app = typer.Typer(no_args_is_help=True, add_completion=True, pretty_exceptions_enable=False)
 
 PANELS = {
-    "The first hour": (demo, new, up, drop, predict),
-    "Runs": (runs, show, rerun, train, retrain, register, tune, experiment),
-    "Models": (versions, validate, rollback, card, bom, verify, export),
-    "Operations": (alarms, monitor, dead, cost, report, doctor, down),
+    "The first hour": (new, up, drop, predict, versions),
+    "Runs": (status, runs, show, logs, rerun, train, retrain, register, tune, experiment),
+    "Models": (validate, rollback, card, bom, verify, export),
+    "Operations": (alarms, monitor, dead, cost, report, doctor, demo, down),
     "Records": (decisions, why, quarantine, query, withdraw),
 }
 """The commands by their group of `--help`, in the order in which they are listed."""

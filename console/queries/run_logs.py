@@ -77,9 +77,21 @@ def read_log(logs: Any, step: Step, *, most: int = 50) -> Log:
         events = []
     # A line that names no invocation is kept: it may belong to this one.
     found = [event for event in events if not source.request or _request_of(event["message"]) in ("", source.request)]
-    lines = [Line(at=datetime.fromtimestamp(event["timestamp"] / 1000, UTC), text=event["message"].rstrip())
-             for event in found]  # fmt: skip
-    return Log(group=source.group, stream=source.stream, lines=lines[-most:])
+    return Log(group=source.group, stream=source.stream, lines=[_line(event) for event in found[-most:]])
+
+
+def read_function(logs: Any, function: str, *, most: int) -> Log | None:
+    """The last lines of the function's newest stream; None if it has no log group."""
+    group = f"/aws/lambda/{function}"
+    try:
+        query = {"logGroupName": group, "orderBy": "LastEventTime", "descending": True, "limit": 1}
+        streams = logs.describe_log_streams(**query)["logStreams"]
+    except logs.exceptions.ResourceNotFoundException:
+        return None
+    name = streams[0]["logStreamName"] if streams else ""
+    query = {"logGroupName": group, "logStreamName": name, "limit": most}
+    events = logs.get_log_events(**query)["events"] if streams else []
+    return Log(group=group, stream=name, lines=[_line(event) for event in events])
 
 
 def read_epoch(logs: Any, names: WorkloadNames, job: str) -> str:
@@ -98,6 +110,10 @@ def read_epoch(logs: Any, names: WorkloadNames, job: str) -> str:
         return ""
     declared = load_workload(workloads_folder() / names.workload).training.family_parameters().epochs
     return f"epoch {int(told[-1][1]) + 1} of at most {declared}, validation loss {float(told[-1][2]):.4g}"
+
+
+def _line(event: Mapping[str, Any]) -> Line:
+    return Line(at=datetime.fromtimestamp(event["timestamp"] / 1000, UTC), text=event["message"].rstrip())
 
 
 def plainly(text: str) -> str:

@@ -25,6 +25,7 @@ from tests.recorded import compare, compare_folder
 
 RECORDED = Path(__file__).parents[1] / "recorded/commands"
 COMMANDS = {
+    "status": ("status", "--workload", "electricity"),
     "runs": ("runs",),
     "runs-of-train": ("runs", "--machine", "train", "--status", "succeeded", "--limit", "2"),
     "runs-failed": ("runs", "--status", "failed"),

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from console.queries.history import Call, Step
-from console.queries.run_logs import plainly, read_epoch, read_log
+from console.queries.run_logs import plainly, read_epoch, read_function, read_log
 from infra.local.logs.log_streams import log_streams
 from millrace.messages.training_job import KEPT_LOSS, TRAIN_LOSS, VALIDATION_LOSS, printed
 from millrace.names import Platform, WorkloadNames
@@ -118,3 +118,11 @@ def test_a_training_job_tells_its_last_epoch(logs: Any, cloud: Any) -> None:
     write(cloud, "jobs/training/job-7.log", "the weights are written")
     most = load_workload(workloads_folder() / "electricity").training.family_parameters().epochs
     assert read_epoch(logs, names, "job-7") == f"epoch 2 of at most {most}, validation loss 0.5"
+
+
+def test_of_a_function_the_last_lines_are_shown(logs: Any, cloud: Any) -> None:
+    assert read_function(logs, "millrace-none", most=2) is None
+    write(cloud, "functions/told.log", "first", "second", "third")
+    found = read_function(logs, "told", most=2)
+    assert found is not None
+    assert [line.text for line in found.lines] == ["second", "third"]

@@ -1,0 +1,116 @@
+"""`millrace status` and `millrace logs`: what goes on now, and what a run or a function has written."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from console.cli import completion
+from console.cli.environment import find
+from console.cli.options import Build, Json, Stage, Workload, several_workloads
+
+if TYPE_CHECKING:
+    from console.environment import Environment
+    from console.queries.run_logs import Log
+    from millrace.names import WorkloadNames
+
+
+def status(
+    stage: Stage,
+    build: Build,
+    as_json: Json,
+    workload: Annotated[str, several_workloads("all that are deployed", "The workload.")] = "",
+) -> None:
+    """Show for each workload which version is live, what runs, what waits, and how the newest run ended.
+
+    Example: millrace status"""
+    from console.cli.printing import show_rows
+    from console.environment import find_environment
+
+    environment = find_environment(stage, build)
+    shown = [environment.names(workload)] if workload else environment.deployed()
+    rows = [_row(environment, names) for names in shown]
+    show_rows(rows, as_json=as_json, nothing="No workload is deployed: millrace new, then millrace up.")
+
+
+def _row(environment: Environment, names: WorkloadNames) -> dict[str, Any]:
+    from console.presenters.catalogue import outcome, run_title
+    from console.queries.runs import SHORT, list_runs, read_execution
+    from console.queries.versions import state_of
+    from console.queries.waiting import find_waiting
+    from millrace.state.pointers import ReleasePointers
+
+    states = environment.client("stepfunctions")
+    champion = ReleasePointers(state_of(environment, names)).read().champion
+    running = list_runs(states, names, status="RUNNING", limit=5)
+    newest = next((run for run in list_runs(states, names, limit=len(running) + 1) if run.status != "RUNNING"), None)
+    waiting = find_waiting(environment, names)
+    ended = ""
+    if newest:
+        execution = read_execution(states, newest)
+        result = outcome(execution)
+        how = "REFUSED" if result.is_refused else newest.status
+        subject = run_title(names, newest.machine, execution.input)
+        ended = f"{newest.machine} {newest.name[:SHORT]} ({subject}): {how}, {result.text or execution.failure}"
+    return {
+        "workload": names.workload,
+        "live": f"version {champion.version}" if champion else "none yet",
+        "runs_now": ", ".join(f"{run.machine} {run.name[:SHORT]}" for run in running),
+        "drops_waiting": waiting.drops if waiting else 0,
+        "newest_run": ended,
+    }
+
+
+def logs(
+    workload: Workload,
+    stage: Stage,
+    build: Build,
+    json: Json,
+    name: Annotated[
+        str,
+        typer.Argument(
+            metavar="RUN|FUNCTION",
+            autocompletion=completion.runs,
+            show_default="the newest run",
+            help="A run, as `millrace runs` lists it, the id of a drop, or a function such as `prediction`.",
+        ),
+    ] = "",
+    lines: Annotated[int, typer.Option(min=1, help="So many lines of each step at most.")] = 50,
+) -> None:
+    """Print what the functions and jobs of a run have written, step by step, or the newest lines of a function.
+
+    Example: millrace logs, millrace logs 93a5562f, millrace logs prediction"""
+    from console.cli.printing import literal, show_json
+    from console.queries.run_logs import plainly
+
+    found = _logs(*find(stage, build, workload), name, most=lines)
+    if json:
+        show_json([{"step": step, "at": line.at, "text": line.text} for step, log in found for line in log.lines])
+        return
+    from rich.console import Console
+
+    console, written = Console(soft_wrap=True), [(step, log) for step, log in found if log.lines]
+    for step, log in written:
+        console.print(literal(step), style="bold")
+        for line in log.lines:
+            console.print(literal(f"{line.at:%H:%M:%S} {plainly(line.text)}".expandtabs(2)))
+    if not written:
+        console.print(literal("No line was written."))
+
+
+def _logs(environment: Environment, names: WorkloadNames, name: str, *, most: int) -> list[tuple[str, Log]]:
+    """The logs by step, or the one of the function. Raises RunError if the name is neither a run nor a function."""
+    from console.queries.run_logs import read_function, read_log
+    from console.queries.runs import describe_run, find_run_or_drop, list_runs
+
+    reader, states = environment.client("logs"), environment.client("stepfunctions")
+    if name and (log := read_function(reader, names.function(name.replace("_", "-")), most=most)):
+        return [(name, log)]
+    newest = () if name else list_runs(states, names, limit=1)
+    if not name and not newest:
+        return []
+    run = newest[0] if newest else find_run_or_drop(environment, names, name)[0]
+    # States without a call of a function or a job write nothing.
+    steps = describe_run(states, names, run).steps
+    return [(step.name, read_log(reader, step, most=most)) for step in steps if step.call]
