@@ -112,3 +112,22 @@ def test_a_slice_far_worse_than_all_rows_is_named() -> None:
 def test_every_step_has_a_sentence() -> None:
     for kind in NextStep.model_fields["kind"].annotation.__args__:
         assert NextStep.model_validate({"kind": kind, "words": ["x"]}).sentence
+
+
+def test_trees_that_are_certainly_better_are_to_answer_too() -> None:
+    better = rival(-0.02, -0.03, -0.01)
+    alone, beside = (
+        DECLARED.model_copy(
+            update={
+                "training": DECLARED.training.with_parameters({**DECLARED.training.parameters, "trees": trees}),
+            }
+        )
+        for trees in ("none", "mean")
+    )
+    step = advised(verdict("simple", is_warning=True), workload=alone, contenders=[better])
+    assert step is not None
+    assert (step.kind, step.rival) == ("add_trees", "boosted trees")
+    assert step.words == ("experiment", "--parameter", "trees=mean", "--wait")
+    step = advised(verdict("simple", is_warning=True), workload=beside, contenders=[better])
+    assert step is not None
+    assert step.kind == "tune"
