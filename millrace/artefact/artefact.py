@@ -37,6 +37,10 @@ PADDING_BYTES = 64 * 1024
 
 ARCHIVE = "model.tar.gz"
 """The name that SageMaker gives to the archive of a training job."""
+OUTPUT = "output"
+"""The graph's output with the numbers of the answers."""
+PARTS = ("network", "trees")
+"""Further outputs of a graph whose answer is the mean of both."""
 EXTERNAL = "external"
 """The family in model.json of an external model, which was not trained here."""
 MB = 1024 * 1024

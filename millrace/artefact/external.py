@@ -18,8 +18,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from millrace.artefact import graph
-from millrace.artefact.artefact import EXTERNAL, MEMBERS, Artefact, Description, Digests, digest, digest_of, digests_of
-from millrace.artefact.inference import OUTPUT
+from millrace.artefact.artefact import (
+    EXTERNAL,
+    MEMBERS,
+    OUTPUT,
+    Artefact,
+    Description,
+    Digests,
+    digest,
+    digest_of,
+    digests_of,
+)
 from millrace.artefact.rows_per_pass import RowsPerPass
 from millrace.errors import ArtefactError
 from millrace.features import catalogue as encoders

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from millrace.artefact.artefact import OUTPUT, PARTS
 from millrace.errors import ArtefactError
 
 if TYPE_CHECKING:
@@ -16,9 +17,6 @@ if TYPE_CHECKING:
 
     Tensors = Mapping[str, npt.NDArray[Any]]
 
-OUTPUT = "output"
-PARTS = ("network", "trees")
-"""Outputs of a graph whose answer is the mean of both."""
 ONNX_TYPES = {"float32": "tensor(float)", "int64": "tensor(int64)", "uint8": "tensor(uint8)"}
 """ONNX Runtime's names for the types of a signature."""
 

@@ -34,7 +34,7 @@ import onnx
 import torch
 from onnx import numpy_helper
 
-from millrace.artefact.inference import OUTPUT, PARTS
+from millrace.artefact.artefact import OUTPUT, PARTS
 from millrace.errors import ArtefactError
 from millrace.features.signature import Signature
 from millrace.models import trees
