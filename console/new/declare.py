@@ -197,11 +197,11 @@ def _labels(prediction: ProposedPrediction, rows: Table) -> Table:
 
 
 def _generated_of_label(column: Column) -> Generated:
-    """What generates this column in the table `labels`: "event_time", or "" if the labels' file has the column.
+    """What generates this column in the table `labels`: "" if the labels' file has the column.
 
-    A generated event time is that of the labels' own drop. A generated row id is not generated again: a label names
-    the id of its row."""
-    return "event_time" if column.is_generated and column.kind != "string" else ""
+    A generated event time is that of the labels' own drop. A generated row id is the prediction's, by which a label
+    names its row."""
+    return ("prediction_id" if column.kind == "string" else "event_time") if column.is_generated else ""
 
 
 def _of_files(table: Table) -> Iterator[tuple[str, Any]]:

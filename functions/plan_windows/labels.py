@@ -6,9 +6,9 @@ from datetime import datetime, timedelta
 from functools import reduce
 from typing import TYPE_CHECKING
 
+from millrace.contract.schema import PREDICTION_ID
 from millrace.datasets.corrections import current
 from millrace.datasets.tables import ARRIVED
-from millrace.decisions.outcomes import PREDICTION_ID
 from millrace.timestamps import format_utc
 
 if TYPE_CHECKING:

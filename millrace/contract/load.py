@@ -24,7 +24,7 @@ from millrace.contract.rules.allowed import Allowed
 from millrace.contract.rules.catalogue import RULES
 from millrace.contract.rules.declaration import Declaration
 from millrace.contract.rules.rule import Rule
-from millrace.contract.schema import Column, Contract, Generated, Table
+from millrace.contract.schema import PREDICTION_ID, Column, Contract, Generated, Table
 from millrace.contract.shape import check_shape, named_places
 from millrace.contract.time_format import TimeFormat
 from millrace.errors import WorkloadError
@@ -72,6 +72,7 @@ GENERATED: dict[Generated, tuple[Kind, ...]] = {
     "event_time": ("timestamp", "timestamp_utc"),
     "row_order": ("timestamp", "timestamp_utc"),
     "row_id": ("string",),
+    "prediction_id": ("string",),
 }
 """The kinds of columns that each value of the custom property `generated` can fill."""
 
@@ -165,6 +166,10 @@ class _Reader:
         # A generated id or order is made from the file of the labels, so it equals that of no row.
         if made := [c.name for c in contract.labels.columns if c.generated in ("row_id", "row_order")]:
             self._stop("schema.labels", "no generated row_id or row_order, which would find no row", made)
+        for table in (contract.rows, contract.labels):
+            by_id = [column.name for column in table.columns if column.generated == PREDICTION_ID]
+            if by_id and PREDICTION_ID not in table.names:
+                self._stop(f"schema.{table.name}", f"the property {PREDICTION_ID}, which fills it", by_id)
         for label in contract.label_columns:
             if label.name not in contract.labels.names:
                 self._stop("schema.labels", f"the label {label.name!r}", list(contract.labels.names))
@@ -343,7 +348,7 @@ class _Reader:
         if value is None:
             return ""
         if not isinstance(value, str) or value not in GENERATED or kind not in GENERATED[value]:
-            expected = "event_time or row_order, on a timestamp; or row_id, on a text"
+            expected = "event_time or row_order, on a timestamp; or row_id or prediction_id, on a text"
             self._stop(f"{field}.customProperties.generated", expected, f"{value} on a {kind}")
         found: Generated = value
         return found

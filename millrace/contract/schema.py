@@ -27,8 +27,10 @@ Feed = Literal["training", "scoring", "labels"]
 FEEDS: tuple[Feed, ...] = ("training", "scoring", "labels")
 LINE = "_line"
 """The column with a row's line in its text file, or its row in its Parquet file, counted from 1."""
-Generated = Literal["", "event_time", "row_order", "row_id"]
+Generated = Literal["", "event_time", "row_order", "row_id", "prediction_id"]
 R = TypeVar("R", bound=Rule)
+PREDICTION_ID = "prediction_id"
+"""The column in which a label may name its decision."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,7 +50,7 @@ class Column:
     generated: Generated = ""
     """What ingestion puts into an empty cell (property `generated`): "" nothing, `event_time` the time of the drop's
     object, `row_order` that time plus a microsecond for each line before, `row_id` an id made of the object's digest
-    and the line."""
+    and the line, `prediction_id` the row's own cell of that column, which is the id of a row without one."""
     physical_name: str | None = None
     """The column's name in files, if that is another."""
     time_format: TimeFormat | None = None

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from millrace.contract.deduplicate import key_of
 from millrace.contract.kinds import parse_cell
+from millrace.contract.schema import PREDICTION_ID
 from millrace.contract.validate import validate
 from millrace.contract.violation import raw_row
 from millrace.datasets.commits import commit
@@ -21,7 +22,7 @@ from millrace.datasets.notes import LABELS_SNAPSHOT, WITHDRAWN, WRITTEN_BY
 from millrace.datasets.relabelled_rows import correct_rows, restore_keys
 from millrace.datasets.tables import SOURCE, Lake
 from millrace.decisions import captured
-from millrace.decisions.outcomes import PREDICTION_ID, DecisionIndex
+from millrace.decisions.outcomes import DecisionIndex
 from millrace.decisions.record import Decision
 from millrace.decisions.store import read_days, stored_days
 

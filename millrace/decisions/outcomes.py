@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+from millrace.contract.schema import PREDICTION_ID
 from millrace.decisions.record import Decision
 from millrace.timestamps import format_utc, parse_utc
 
@@ -15,8 +16,6 @@ if TYPE_CHECKING:
     from millrace.tasks.task import Task
     from millrace.workload.declaration import Prediction
 
-PREDICTION_ID = "prediction_id"
-"""The column in which a label may name its decision."""
 Key = tuple[str, ...]
 """What a decision is about: the texts of its key's columns and of its event time."""
 NOW = timedelta(0)

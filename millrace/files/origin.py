@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from millrace.contract.rules.image import ImageFormat
-from millrace.contract.schema import LINE, Column, Table
+from millrace.contract.schema import LINE, PREDICTION_ID, Column, Table
 from millrace.names import row_id_of
 
 if TYPE_CHECKING:
@@ -62,6 +62,8 @@ def fill_generated(rows: pa.Table, table: Table, origin: Origin) -> pa.Table:
         if column.generated == "row_id":
             prefix = row_id_of(origin.digest[:ID_DIGITS], "")
             made = pc.binary_join_element_wise(prefix, pc.cast(rows.column(LINE), pa.string()), "")
+        elif column.generated == PREDICTION_ID:
+            made = rows.column(PREDICTION_ID)
         else:
             # Each row's distance from the time of the object: its line times the step, in microseconds.
             after = pc.multiply(rows.column(LINE), column.time_step // RESOLUTION).cast(pa.duration("us"))

@@ -277,6 +277,17 @@ def test_generated_ids_are_made_of_bytes_and_line_and_times_keep_the_order(read:
     assert (times[0] - at.replace(tzinfo=None)).microseconds == 2
 
 
+def test_a_label_without_its_row_s_id_takes_that_of_the_prediction(read: Read) -> None:
+    columns = (
+        Column(name="id", kind="string", required=True, generated="prediction_id"),
+        Column(name="prediction_id", kind="string", required=True),
+    )
+    table = Table(name="labels", columns=columns, keys=(("id",),))
+    origin = Origin(name="a.csv", at=datetime(2024, 1, 1, tzinfo=UTC), digest="", fetch=lambda key, version: b"")
+    assert read(b"prediction_id\na-0\n", table, origin=origin).rows["id"].to_pylist() == ["a-0"]
+    assert read(b"id,prediction_id\nmine,a-0\n", table, origin=origin).rows["id"].to_pylist() == ["mine"]
+
+
 @pytest.mark.parametrize(
     ("value", "said"),
     [

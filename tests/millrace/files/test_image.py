@@ -150,7 +150,12 @@ def test_a_generated_column_is_not_expected_of_a_file_and_any_other_required_one
 
 @pytest.mark.parametrize(
     ("kind", "value", "is_good"),
-    [("timestamp", "event_time", True), ("timestamp", "now", False), ("string", "event_time", False)],
+    [
+        ("timestamp", "event_time", True),
+        ("timestamp", "now", False),
+        ("string", "event_time", False),
+        ("timestamp", "prediction_id", False),
+    ],
 )
 def test_only_a_timestamp_is_generated_by_the_event_time(kind: str, value: str, is_good: bool, tmp_path: Path) -> None:
     column = {"name": "at", "logicalType": kind, "customProperties": [{"property": "generated", "value": value}]}
@@ -255,3 +260,13 @@ def test_a_jpeg_of_many_scans_is_no_image(progressive: bool) -> None:
     most, one_more = (plain[:start] + plain[start:-2] * count + plain[-2:] for count in (more + 1, more + 2))
     assert [list(rule.of_cell(cell)) for cell in (plain, most)] == [[], []]
     assert list(rule.of_cell(one_more)) == ["a JPEG of 16 x 16 pixels, 3 x 8 bits, at most 4194304 bytes, 100 scans"]
+
+
+def test_what_the_prediction_s_id_fills_needs_that_column(tmp_path: Path) -> None:
+    column = {"name": "id", "logicalType": "string"}
+    filled = column | {"customProperties": [{"property": "generated", "value": "prediction_id"}]}
+    label = {"name": "y", "logicalType": "boolean", "customProperties": [{"property": "role", "value": "label"}]}
+    tables = [{"name": "rows", "properties": [column, label]}, {"name": "labels", "properties": [filled, label]}]
+    (tmp_path / "contract.yaml").write_text(yaml.safe_dump({"schema": tables}))
+    with pytest.raises(WorkloadError, match="prediction_id, which fills it"):
+        load_contract(tmp_path)
