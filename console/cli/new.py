@@ -53,7 +53,7 @@ def new(
     file: From,
     build: Build,
     as_json: Json,
-    label: Label = "",
+    label: Label = None,
     positive: PositiveClass = "",
     event_time: EventTime = "",
     no_event_time: NoEventTime = False,
@@ -79,6 +79,8 @@ def new(
 
     Example: millrace new churn --from customers.csv --label left --key customer_id
 
+    Example: millrace new rooms --from rooms.csv --label damp --label mould
+
     Example: millrace new load --from meters.parquet --label kWh --horizon-hours 24 --unit kWh
 
     Example: millrace new cracks --from photos --image-size 64x64, of photos/yes/1.jpg, photos/no/2.jpg …
@@ -97,7 +99,8 @@ def new(
 
     choices = Choices(
         name=name,
-        label=label,
+        label=label[0] if label else "",
+        labels=tuple(dict.fromkeys(label)) if label and len(label) > 1 else (),
         positive=positive,
         event_time=event_time,
         has_no_event_time=no_event_time,
@@ -184,7 +187,8 @@ def _tell(proposal: Proposal, written: Written) -> None:
     # No markup and no highlighting: texts of the file must not be read as rich's tags.
     console = Console(highlight=False, soft_wrap=True)
     for what, guess in proposal.guesses.items():
-        value = getattr(guess.value, "name", guess.value)
+        several = ", ".join(proposal.prediction.labels) if what == "label" else ""
+        value = several or getattr(guess.value, "name", guess.value)
         shown = ", ".join(value) if isinstance(value, tuple) else repr(value) if what == "positive" else value
         others = f"; or {', '.join(guess.others[:5])}" if guess.others else ""
         console.print(f"{what:<11} {shown}: {guess.reason}{others}", markup=False)
@@ -208,7 +212,8 @@ def _columns(proposal: Proposal) -> list[dict[str, Any]]:
     }
     reasons = {one.name: _why_not(one.reason) for one in proposal.no_features}
     # A later role replaces an earlier one: an event time that is in the key is shown as the event time.
-    roles = dict.fromkeys(prediction.key, "key") | {prediction.event_time: "event time", prediction.label: "label"}
+    roles = dict.fromkeys(prediction.key, "key") | {prediction.event_time: "event time"}
+    roles |= dict.fromkeys(prediction.label_columns, "label")
     return [
         {
             "column": column.name,

@@ -13,7 +13,9 @@ from console.files.catalogue import TABLES
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="Of the workload: small letters, digits and _.")]
 From = Annotated[Path, typer.Option("--from", help=f"Labelled rows: {TABLES}; or a folder of images.")]
-Label = Annotated[str, typer.Option(help="The column that is to be predicted.")]
+Label = Annotated[
+    list[str] | None, typer.Option(help="The column that is to be predicted; once for each of several yes or no.")
+]
 PositiveClass = Annotated[str, typer.Option(help="The label's value that an answer of 1 means.")]
 EventTime = Annotated[str, typer.Option(help="The column with the moment that a row is about.")]
 NoEventTime = Annotated[bool, typer.Option("--no-event-time", help="The file has none: that of its drop is taken.")]

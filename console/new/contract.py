@@ -238,7 +238,11 @@ def as_in_file(table: Table, seen: Sequence[Observed], source: Source) -> Table:
             physical_name=source.names_in_file.get(column.name),
             time_format=observed[column.name].time_format,
             number_format=observed[column.name].number_format,
-            missing_words=_words_of(column, observed[column.name], words),
+            part=source.parts.get(column.name),
+            missing_words=(
+                *_words_of(column, observed[column.name], words),
+                *(word for word in source.part_words.get(column.name, ()) if word not in words),
+            ),
         )
         for column in table.columns
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -46,6 +46,8 @@ class ProposedPrediction:
     owner: str
     task: str
     label: str
+    labels: tuple[str, ...] = ()
+    """The columns of several labels, of which `label` has the names; empty for one."""
     positive: str | int | bool | None
     """None where the task has no positive class."""
     settings: Mapping[str, Any] = field(default_factory=dict)
@@ -74,6 +76,10 @@ class ProposedPrediction:
         """All features as workload.yaml has them: a name, or more, such as `{"name": "text", "encoder": "text"}`."""
         named = ({"name": name, "encoder": "text"} if name in self.texts else name for name in self.features)
         return (*named, *self.derived)
+
+    @property
+    def label_columns(self) -> tuple[str, ...]:
+        return self.labels or (self.label,)
 
     @property
     def has_history(self) -> bool:
@@ -120,6 +126,8 @@ def workload_document(
 
 
 def _question(prediction: ProposedPrediction) -> str:
+    if prediction.labels:
+        return f"Which of {prediction.label} hold?"
     if prediction.positive is not None:
         return f"Will {prediction.label} be {prediction.positive}?"
     if prediction.horizon_hours:
@@ -144,12 +152,13 @@ def _has_even_classes(prediction: ProposedPrediction, naive: Naive) -> bool:
     """Whether the label is a class and no class has nearly all rows.
 
     Without a lag the naive rule answers the most frequent class, so its error is the share of all other rows."""
-    return bool(LABEL_KINDS[prediction.task].calibration) and naive.lag_hours is None and naive.error >= EVEN
+    is_class = bool(LABEL_KINDS[prediction.task].calibration) and not prediction.labels
+    return is_class and naive.lag_hours is None and naive.error >= EVEN
 
 
 def _rival(prediction: ProposedPrediction) -> str:
     """The simple model that a later one is compared with; "" if answers are several numbers, which have none."""
-    if "quantiles" in prediction.settings:
+    if "quantiles" in prediction.settings or prediction.labels:
         return ""
     special: dict[TensorKind, bool] = {
         "history": prediction.has_history,
@@ -181,7 +190,7 @@ def _labels(prediction: ProposedPrediction, rows: Table) -> Table:
 
     A late label names its row by key and event time, or by the id of its prediction. A generated event time is not
     known to whoever sends labels, so then the id is required."""
-    names = dict.fromkeys([*prediction.key, prediction.event_time, prediction.label])
+    names = dict.fromkeys([*prediction.key, prediction.event_time, *prediction.label_columns])
     known = (rows.column(name) for name in names)
     columns = (
         *(replace(column, required=True, generated=_generated_of_label(column)) for column in known),
@@ -234,6 +243,8 @@ def _custom(column: Column, usual: tuple[str, ...]) -> Iterator[tuple[str, Any]]
         yield "input", True
     if column.unit:
         yield "unit", column.unit
+    if part := column.part:
+        yield "part", {name: value for name, value in asdict(part).items() if value}
     if form := column.number_format:
         said = {"units": dict(form.units), "decimal": form.decimal, "thousands": form.thousands, "clock": form.clock}
         usual_form = NumberFormat()

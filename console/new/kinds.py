@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 
 from console.new.contract import column_of, column_of_classes
 from console.new.read import NUMBER
-from console.new.words import MISSING, is_called
+from console.new.words import MISSING, is_called, words_of_name
 from millrace.contract.schema import Column
 from millrace.evaluation.naive.base_rate import BaseRate
 from millrace.evaluation.naive.median import Median
@@ -29,6 +29,26 @@ NEGATIVE = ("0", "0.0", "false", "no", "n", "negative", "neg", "-", "normal", "n
 NOTHING = ("none", "None", "-")
 """Words that mean a missing value in most columns. In a label they may be the class of rows that have nothing."""
 """Words that mean a missing value in most columns. In a label they may be the class of rows that have nothing."""
+STEPS = {
+    "low", "medium", "mid", "high", "very low", "very high", "none", "bad", "poor", "fair", "average", "good",
+    "very good", "excellent", "small", "large", "minor", "moderate", "major", "severe", "critical", "mild", "never",
+    "rarely", "sometimes", "often", "always", "bronze", "silver", "gold",
+}  # fmt: skip
+"""Words of scales: a label of these alone has an order."""
+COUNTS = {
+    "count",
+    "counts",
+    "total",
+    "quantity",
+    "qty",
+    "visits",
+    "orders",
+    "complaints",
+    "tickets",
+    "clicks",
+    "anzahl",
+}
+"""Words in the name of a number that counts: 3 of them are more than 2, however few values there are."""
 MOST_CLASSES = 200
 MOST_NUMBERED = 20
 """Whole numbers of more than 20 different values are taken for amounts."""
@@ -63,15 +83,19 @@ class Classes:
 
     def is_likely(self, column: Observed) -> bool:
         """Whether the column is taken for such a label if no `--kind` is given."""
-        return self.suits(column) and (column.kind != "int64" or column.distinct <= MOST_NUMBERED)
+        is_class = column.kind != "int64" or (
+            column.distinct <= MOST_NUMBERED and (self.most == 2 or not counts(column))
+        )
+        return self.suits(column) and is_class
 
     def reason(self, column: Observed) -> str:
         """Why the column is taken for such a label."""
         if self.most == 2:
             return "the label has two values"
-        return (
-            f"the label has {column.distinct} values that are {'words' if column.kind == 'string' else 'whole numbers'}"
-        )
+        if column.kind == "string":
+            order = ", whose order is not used" if {*map(str.lower, column.cells.unique().to_pylist())} <= STEPS else ""
+            return f"the label has {column.distinct} values that are words{order}"
+        return f"the label has {column.distinct} values that are whole numbers, whose order is not used"
 
     def settings(self, column: Observed) -> Mapping[str, Any]:  # noqa: ARG002 - all kinds are called alike
         """Further keys of `prediction` in workload.yaml, with their proposed values: `{"quantiles": [0.05, 0.95]}`."""
@@ -98,6 +122,22 @@ class Classes:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Flags(Classes):
+    """Several labels of one row, each of them yes or no."""
+
+    def suits(self, column: Observed) -> bool:  # noqa: ARG002 - no column alone is several
+        return False
+
+    def column(self, column: Observed, unit: str) -> Column:  # noqa: ARG002
+        return Column(name=column.name, kind="boolean", required=True, label=True)
+
+    def find_problem(self, values: Sequence[object]) -> str:
+        each = zip(*(value for value in values if isinstance(value, list)), strict=True)
+        same = [place for place, cells in enumerate(each, 1) if len(set(cells)) == 1]
+        return f"only one value of label {', '.join(map(str, same))}" if same else ""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Amounts:
     """A label that is a number: whole numbers of many values, and all other numbers."""
 
@@ -113,7 +153,7 @@ class Amounts:
         return column.is_number and column.distinct > 2
 
     def is_likely(self, column: Observed) -> bool:
-        is_amount = column.kind == "float64" or column.distinct > MOST_NUMBERED
+        is_amount = column.kind == "float64" or column.distinct > MOST_NUMBERED or counts(column)
         return not self.has_interval and self.suits(column) and is_amount
 
     def reason(self, column: Observed) -> str:
@@ -146,6 +186,9 @@ class Amounts:
 
 
 LabelKind = Classes | Amounts
+FLAGS = Flags(
+    name="multilabel", wanted="several columns of yes and no (--label a --label b), or one of tags", least=2, most=2
+)
 KINDS: tuple[LabelKind, ...] = (
     Classes(name="binary", wanted="a column of two classes: text, whole numbers or true/false", least=2, most=2),
     Classes(
@@ -157,6 +200,7 @@ KINDS: tuple[LabelKind, ...] = (
     Amounts(name="regression"),
     Amounts(name="interval", has_interval=True),
     Amounts(name="forecast", wanted="a column of numbers, with --horizon-hours", has_interval=True, has_steps=True),
+    FLAGS,
 )
 LABEL_KINDS: dict[str, LabelKind] = {kind.name: kind for kind in KINDS}
 """The kinds of labels by name. A task without a kind is declared by hand."""
@@ -197,6 +241,20 @@ def own_classes(name: str, cells: pa.ChunkedArray, choice: str) -> tuple[str, ..
     if len(came) != 1 or not others or says_no or (came == ["-"] and len(others) > 1):
         return ()
     return tuple(came)
+
+
+def counts(column: Observed) -> bool:
+    """Whether whole numbers count something, by a word of their name: `visits_count`."""
+    return column.kind == "int64" and bool(COUNTS & {*words_of_name(column.name)})
+
+
+def as_flag(label: Observed) -> Observed | None:
+    """The label as yes and no, if it is a column of true and false or of 0 and 1; else None."""
+    if label.kind == "boolean":
+        return label
+    if label.kind != "int64" or not {*label.cells.drop_null().unique().to_pylist()} <= {0, 1}:
+        return None
+    return replace(label, kind="boolean", cells=label.cells.cast(pa.bool_()))
 
 
 def two_classes(label: Observed, cells: pa.ChunkedArray) -> Observed:

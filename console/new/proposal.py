@@ -71,7 +71,7 @@ def propose(source: Source, choices: Choices, *, today: date) -> Proposal:
     reading = reading.without_needing([column.name for column in features.others])
     accepted, refused = _validated(reading, today)
     series = find_series(accepted, key=reading.key, event_time=reading.event_time) if reading.is_in_time else None
-    choices = _with_hours(choices, series, reading.where)
+    choices = _with_hours(reading.choices, series, reading.where)
     reading = replace(reading, choices=choices)
     if series is not None and choices.horizon_hours:
         features = features.with_history(series, reading.seen, reading.contract)
@@ -145,7 +145,7 @@ def _features(reading: Reading) -> Features:
     choices = reading.choices
     made = [OBSERVED_AT] if choices.makes_time else []
     made += [ROW_ID] if choices.has_no_key else []
-    excluded = [] if choices.looks_ahead else [reading.label.name]
+    excluded = [] if choices.looks_ahead else [*reading.label_names]
     excluded += [] if reading.is_in_time else [reading.event_time, SPLIT]
     return find_features(
         reading.seen,
@@ -160,7 +160,7 @@ def _read_columns(reading: Reading, features: Features) -> list[Observed]:
     """The columns that a model reads, and those of the key.
 
     The label is left out: `findings` has a sentence of its own on rows without one."""
-    others = {reading.label.name, *(one.name for one in features.others)} - {*reading.key}
+    others = {*reading.label_names, *(one.name for one in features.others)} - {*reading.key}
     return [column for column in reading.seen if column.name not in others]
 
 
@@ -226,9 +226,15 @@ def _rehearsed(reading: Reading, features: Features, accepted: pa.Table) -> tupl
 def _leaks(reading: Reading, features: Features, rehearsal: Rehearsal) -> list[LeftOut]:
     """The features that give the label away. Images, columns of `--keep` and the label's own past are not judged."""
     images = [column.name for column in reading.contract.columns if column.find(ImageFormat)]
-    names = [name for name in features.columns if name not in (*reading.choices.keep, *images, reading.label.name)]
+    names = [name for name in features.columns if name not in (*reading.choices.keep, *images, *reading.label_names)]
     entity = [name for name in reading.key if name != reading.event_time]
-    found = find_leaks(rehearsal.examples, rehearsal.target_N, names, entity=entity, event_time=reading.event_time)
+    # A column may give one of several labels away.
+    targets = [*rehearsal.target_N.T] if reading.choices.labels else [rehearsal.target_N]
+    found = {
+        one.column: one
+        for target_N in targets
+        for one in find_leaks(rehearsal.examples, target_N, names, entity=entity, event_time=reading.event_time)
+    }.values()
     return [LeftOut(name=one.column, reason=f"{one.reason} (--keep {one.column} takes it)") for one in found]
 
 

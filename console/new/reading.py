@@ -17,7 +17,8 @@ from console.new.features import Features
 from console.new.keys import repeated_cells
 from console.new.kinds import LABEL_KINDS, own_classes, two_classes
 from console.new.read import Source
-from console.new.roles import Choices, Guess, Guesser, lacks_time
+from console.new.roles import Choices, Guess, Guesser, lacks_time, one_of_several, several_labels
+from console.new.shared_cells import part_cells
 from console.new.times import looks_like_local_time
 from console.new.words import repeated_rows, why_protected
 from millrace.contract.kinds import arrow_type
@@ -74,6 +75,10 @@ class Reading:
         return found
 
     @property
+    def label_names(self) -> tuple[str, ...]:
+        return self.choices.labels or (self.label.name,)
+
+    @property
     def event_time(self) -> str:
         return str(self.guesses["event time"].value.name)
 
@@ -89,7 +94,7 @@ class Reading:
         """The same reading with relaxed rules for these columns: they may be missing (see `relaxed`).
 
         Key, event time and label keep their rules."""
-        kept = {*self.key, self.event_time, self.label.name}
+        kept = {*self.key, self.event_time, *self.label_names}
         columns = tuple(
             relaxed(column) if column.name in names and column.name not in kept else column
             for column in self.contract.columns
@@ -103,7 +108,8 @@ class Reading:
             name=choices.name,
             owner=choices.owner,
             task=self.guesses["kind"].value,
-            label=self.label.name,
+            label=", ".join(self.label_names),
+            labels=self.choices.labels,
             positive=self.guesses["positive"].value if "positive" in self.guesses else None,
             settings=LABEL_KINDS[self.guesses["kind"].value].settings(self.label),
             horizon_hours=choices.horizon_hours,
@@ -122,12 +128,14 @@ class Reading:
 def read(source: Source, choices: Choices, today: date) -> Reading:
     """The reading of the file. Raises ConfigurationError if something cannot be decided."""
     where = source.path.name
+    source, choices = part_cells(source, choices)
     seen, images, left_out = _observe(source, choices)
+    seen = tuple(one_of_several(column, where) if column.name in choices.labels else column for column in seen)
     guesses: dict[str, Guess[Any]] = {}
     guesser = Guesser(where=where, columns=seen)
     guesses["label"] = guesser.label(choices.label, choices.kind)
     label: Observed = guesses["label"].value
-    guesses["kind"] = guesser.kind(label, choices.kind)
+    guesses["kind"] = several_labels(choices) if choices.labels else guesser.kind(label, choices.kind)
     if guesses["kind"].value == "binary":
         guesses["positive"] = guesser.positive(label, choices.positive)
     notes = [*source.notes, *(f"{column.name}: {column.changed}" for column in seen if column.changed)]
@@ -241,7 +249,7 @@ def _contract(
     key, event_time, label = guesses["key"].value, guesses["event time"].value.name, guesses["label"].value
     columns = []
     for observed in seen:
-        if observed.name == label.name:
+        if observed.name in (choices.labels or (label.name,)):
             column = LABEL_KINDS[guesses["kind"].value].column(observed, choices.unit)
             # The label of a later row is predicted, so the label of this row is an input and may be missing.
             if choices.looks_ahead:

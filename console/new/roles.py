@@ -12,7 +12,7 @@ from typing import Generic, NoReturn, TypeVar
 
 from console.new.columns import MOST_MISFITS, Observed
 from console.new.keys import Panel, Panels, are_evenly_spaced, rank_of_names, repeated_cells
-from console.new.kinds import LABEL_KINDS, LABELS, NEGATIVE, described, likely_kind
+from console.new.kinds import FLAGS, LABEL_KINDS, LABELS, NEGATIVE, as_flag, described, likely_kind
 from console.new.read import Source
 from console.new.words import counted, is_called, is_identifier
 from millrace.errors import ConfigurationError
@@ -35,6 +35,8 @@ class Choices:
 
     name: str
     label: str = ""
+    labels: tuple[str, ...] = ()
+    """Several columns that are predicted together; `label` is the first. Empty for one."""
     positive: str = ""
     event_time: str = ""
     has_no_event_time: bool = False
@@ -90,7 +92,7 @@ def check_choices(choices: Choices, source: Source) -> None:
     ):
         if not good:
             raise ConfigurationError(where=where, field=option, expected=expected, came=came)
-    for option, columns in (("--leave-out", choices.leave_out), ("--keep", choices.keep)):
+    for option, columns in (("--leave-out", choices.leave_out), ("--keep", choices.keep), ("--label", choices.labels)):
         if unknown := sorted({*columns} - {*names}):
             expected = f"columns of the file ({', '.join(names)})"
             raise ConfigurationError(where=where, field=option, expected=expected, came=unknown)
@@ -340,6 +342,21 @@ def _by_name(pairs: Sequence[tuple[Observed, int]]) -> list[tuple[str, int]]:
 def _but_for(repeated: int) -> str:
     rows = "row" if repeated == 1 else "rows"
     return f", but for {repeated:,} {rows} that will be quarantined" if repeated else ""
+
+
+def several_labels(choices: Choices) -> Guess[str]:
+    """The kind of several labels."""
+    return Guess(value=FLAGS.name, reason=f"{len(choices.labels)} columns of yes and no are the label")
+
+
+def one_of_several(column: Observed, where: str) -> Observed:
+    """The column as one of several labels. Raises ConfigurationError if it is not one of yes and no."""
+    found = as_flag(column)
+    if found is None:
+        expected = "several columns of 0 and 1, or of true and false"
+        came = f"{column.name}, {_describe(column)}"
+        raise ConfigurationError(where=where, field="--label", expected=expected, came=came)
+    return found
 
 
 def _describe(column: Observed) -> str:

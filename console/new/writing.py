@@ -150,7 +150,7 @@ def _write_rows(proposal: Proposal, histories: Sequence[History], path: Path) ->
     They have no generated columns, and no label unless it is an input. They have the past that their histories read."""
     prediction, rows = proposal.prediction, proposal.accepted
     rows = rows if prediction.is_in_time else rows.sort_by(LINE)
-    unknown = [LINE] if prediction.horizon_hours else [LINE, prediction.label]
+    unknown = [LINE] if prediction.horizon_hours else [LINE, *prediction.label_columns]
     unknown += [column.name for column in proposal.contract.columns if column.is_generated]
     # With histories, the last rows that have a whole past; else simply the last rows.
     last = rows.drop_columns(unknown)

@@ -85,6 +85,8 @@ def parse_cell(value: Any, kind: Kind) -> Any:
     if not has_json_type(value, kind):
         raise ValueError(value)
     match kind:
+        case "boolean":
+            return bool(value)
         case "binary":
             return from_base64(value)
         case "date":
@@ -104,8 +106,8 @@ def has_json_type(value: object, kind: Kind) -> bool:
         return isinstance(value, int) and not isinstance(value, bool) and -limit <= value < limit
     if kind in FLOATS:
         return isinstance(value, int | float) and not isinstance(value, bool)
-    if kind == "boolean":
-        return isinstance(value, bool)
+    if kind == "boolean":  # programs without a type for it write 0 and 1
+        return isinstance(value, bool) or (type(value) is int and value in (0, 1))
     return isinstance(value, str) and _is_unicode(value)
 
 

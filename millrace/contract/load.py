@@ -20,6 +20,7 @@ from millrace.contract.csv_form import CsvForm, read_csv_form, read_words
 from millrace.contract.freshness import AllowedAge, read_freshness
 from millrace.contract.kinds import NUMBERS, TIMES, Kind
 from millrace.contract.number_format import NumberFormat, read_number_format
+from millrace.contract.parts import Part, read_part
 from millrace.contract.rules.allowed import Allowed
 from millrace.contract.rules.catalogue import RULES
 from millrace.contract.rules.declaration import Declaration
@@ -62,7 +63,7 @@ RULE_PROPERTIES = tuple(word for rule in RULES for word in rule.custom_propertie
 NOT_ALLOWED = "words that are no values of the column: in one of the two, or missingValues of its own"
 BOOLEANS = ("true", "false", "0", "1")
 """How files write the two values of a boolean, in lower case."""
-COLUMN_PROPERTIES = ("role", "generated", "input", "unit", "numberFormat", "missingValues", *RULE_PROPERTIES)
+COLUMN_PROPERTIES = ("role", "generated", "input", "unit", "numberFormat", "part", "missingValues", *RULE_PROPERTIES)
 """The custom properties of a column that are read."""
 TABLE_PROPERTIES = ("csv", "missingValues", "ignoredColumns")
 """The custom properties of an object that are read: how the files of its feeds are written."""
@@ -223,7 +224,8 @@ class _Reader:
         """Check that a name in a file means one column, and that `csv.columns` has every column that a file must have.
 
         Raises WorkloadError otherwise."""
-        meant = [*table.ignored, *(name for c in table.columns for name in {c.name, c.name_in_file})]
+        own = (name for c in table.columns for name in ({c.name} if c.part else {c.name, c.name_in_file}))
+        meant = [*table.ignored, *table.shared, *own]
         if twice := sorted({name for name in meant if meant.count(name) > 1}):
             self._stop(field, "names, physical names and ignored columns that differ", twice)
         if not (listed := table.csv.columns):
@@ -265,6 +267,15 @@ class _Reader:
         except ValueError as error:
             self._stop(field, str(error), value)
         return found
+
+    def _part(self, field: str, kind: Kind, custom: Mapping[str, Any]) -> Part | None:
+        try:
+            part = read_part(custom["part"]) if "part" in custom else None
+        except ValueError as error:
+            self._stop(field, str(error), custom["part"])
+        if part and kind not in (("boolean",) if part.tag else NUMBERS):
+            self._stop(field, "a tag on a boolean, or a place on a number", f"{custom['part']} on a {kind}")
+        return part
 
     def _number_format(self, field: str, kind: Kind, custom: Mapping[str, Any]) -> NumberFormat | None:
         if "numberFormat" not in custom:
@@ -321,6 +332,7 @@ class _Reader:
             generated=self._generated(field, kind, custom.get("generated")),
             physical_name=self._physical_name(field, prop),
             time_format=time_format,
+            part=self._part(f"{field}.customProperties.part", kind, custom),
             number_format=self._number_format(f"{field}.customProperties.numberFormat", kind, custom),
             missing_words=self._missing_words(
                 f"{field}.customProperties.missingValues", custom.get("missingValues"), missing, kind, rules

@@ -27,7 +27,7 @@ def as_declared(row: Mapping[str, Any], table: Table, histories: Sequence[Histor
     `{"seen_at": "2024-07-04T13:05:00"}`. A name that neither the contract nor its files have stays as it came, and so
     does a column that comes by both of its names: `check_row` refuses them."""
     found: dict[str, Any] = {}
-    for name, value in row.items():
+    for name, value in table.parted(row).items():
         match table.name_of.get(name):
             case None:
                 found[name] = value

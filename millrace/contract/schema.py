@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from functools import cached_property
-from typing import TYPE_CHECKING, Literal, Protocol, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar, cast
 
 from millrace.contract.csv_form import CsvForm
 from millrace.contract.freshness import AllowedAge
 from millrace.contract.kinds import FLOAT32_MAX, FLOATS, FORMS, INTEGERS, TIMES, Kind, arrow_type, parse_cell, to_float
 from millrace.contract.number_format import NumberFormat
+from millrace.contract.parts import Part, items_of
 from millrace.contract.rules.allowed import Allowed
 from millrace.contract.rules.finite import Finite
 from millrace.contract.rules.range import Range
@@ -74,6 +75,8 @@ class Column:
     """Whether the column's numbers become tensors, which are float32. The workload says so, not the contract."""
     unit: str = ""
     """What a number counts, for people (property `unit`), for example µg/m³."""
+    part: Part | None = None
+    """What the column takes of a cell that it shares with other columns, if it has none of its own in files."""
     rules: tuple[Rule, ...] = ()
     """The declared rules, in the order of the catalogue; at most one of each class."""
     takes_unlisted: bool = False
@@ -90,7 +93,11 @@ class Column:
         return (number if self.kind in INTEGERS else to_float(number)) in self.missing_numbers
 
     def number_of(self, value: object) -> object:
-        """The number that a text stands for in this column; any other value, or text, as it is."""
+        """The number that a text stands for in this column, and of a boolean the truth of 0 and 1.
+
+        Any other value, or text, as it is."""
+        if self.kind == "boolean" and type(value) is int and value in (0, 1):
+            return bool(value)
         if self.number_format is None or not isinstance(value, str):
             return value
         with suppress(ValueError):
@@ -152,6 +159,8 @@ class Column:
 
     @property
     def name_in_file(self) -> str:
+        if self.part:
+            return self.part.of
         return self.name if self.physical_name is None else self.physical_name
 
     @property
@@ -221,7 +230,27 @@ class Table:
     def name_of(self) -> dict[str, str]:
         """The name of a column, by every name that it may have in a file or a request; "" for an ignored column."""
         ignored = dict.fromkeys(self.ignored, "")
-        return ignored | {name: c.name for c in self.columns for name in (c.name, c.name_in_file)}
+        known = {name: c.name for c in self.columns for name in (c.name, c.name_in_file)}
+        return ignored | known | {name: name for name in self.shared}
+
+    @cached_property
+    def shared(self) -> dict[str, tuple[Column, ...]]:
+        """The columns of each cell of a file that several columns share, by the cell's name."""
+        names = dict.fromkeys(column.part.of for column in self.columns if column.part)
+        return {name: tuple(c for c in self.columns if c.part and c.part.of == name) for name in names}
+
+    def parted(self, row: Mapping[str, Any]) -> dict[str, Any]:
+        """The row with the cells of its columns in place of those that they share.
+
+        What is no list stays as the cell of each of its columns, which then is of a wrong type."""
+        found = dict(row)
+        for name, columns in self.shared.items():
+            if name not in found:
+                continue
+            cell = found.pop(name)
+            for column in columns:
+                found.setdefault(column.name, _part_of(cell, column))
+        return found
 
     def column(self, name: str) -> Column:
         """The column of this name. Raises KeyError if the table has none."""
@@ -236,6 +265,18 @@ class Table:
             keys=tuple(key for key in self.keys if name not in key),
             csv=replace(self.csv, columns=tuple(each for each in self.csv.columns if each != in_file)),
         )
+
+
+def _part_of(cell: Any, column: Column) -> Any:
+    assert column.part is not None
+    if column.means_missing(cell):
+        return None
+    with suppress(ValueError):
+        found = column.part.cell_of(items_of(cell, column.part.separator))
+        is_number = isinstance(found, str) and column.kind in (*INTEGERS, *FLOATS) and not column.number_format
+        number = CsvForm().value_of(found) if is_number else None
+        return found if number is None else number
+    return [cell]  # a list is a cell of no kind
 
 
 def _times(column: Column) -> Iterator[date]:

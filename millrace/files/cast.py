@@ -4,6 +4,7 @@ A cell that is not of its column's type is reported by its position, so it is ne
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from datetime import date
 from typing import TYPE_CHECKING, Any
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from millrace.contract.csv_form import CsvForm
 from millrace.contract.kinds import FLOATS, INTEGERS, NUMBERS, Kind, arrow_type, from_base64, to_float
 from millrace.contract.number_format import NumberFormat
+from millrace.contract.parts import items_of
 from millrace.contract.schema import Column
 from millrace.contract.time_format import CENTURY, HALVES, MONTHS, SHORT_MONTHS, TimeFormat
 
@@ -86,6 +88,31 @@ def from_csv(cells: pa.Array, column: Column, form: CsvForm) -> tuple[pa.Array, 
         wrong = sorted({*wrong, *_positions(pc.and_(pc.is_valid(known), pc.is_null(plain)))})
     # In a column of whole numbers -999.0 is no number of the type, but if -999 stands for a missing cell, it does too.
     return typed, [at for at in wrong if form.value_of(known[at].as_py()) not in column.missing_numbers]
+
+
+def own_texts(cells: Sequence[Any], columns: Sequence[Column]) -> Iterator[tuple[Column, pa.Array]]:
+    """The texts that each of these columns has of cells that they share: lists, or texts as CSV has them.
+
+    A missing cell is null in all columns; each different text is split once."""
+    import pyarrow as pa
+
+    texts = [cell.strip() if isinstance(cell, str) else cell for cell in cells]
+    places = {cell: place for place, cell in enumerate(dict.fromkeys(cell for cell in texts if isinstance(cell, str)))}
+    for column in columns:
+        each = pa.array([_part_of(cell, column) for cell in places], pa.string())
+        if len(places) and all(isinstance(cell, str) for cell in texts):
+            yield column, each.take(pa.array([places[cell] for cell in texts], pa.int64()))
+        else:
+            yield column, pa.array([_part_of(cell, column) for cell in texts], pa.string())
+
+
+def _part_of(cell: Any, column: Column) -> str | None:
+    if column.part is None or (isinstance(cell, str) and cell in column.missing_words):
+        return None
+    if isinstance(cell, bytes):  # a text that is no UTF-8
+        return repr(cell)
+    found = column.part.cell_of(items_of(cell, column.part.separator))
+    return None if found is None else str(int(found) if isinstance(found, bool) else found)
 
 
 def numbers_in_format(cells: pa.Array, column: Column) -> tuple[pa.Array, list[int]]:

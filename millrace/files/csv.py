@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING
 
 from millrace.contract.csv_form import DELIMITERS, CsvForm
 from millrace.contract.reasons import Reason
-from millrace.contract.schema import Table, parsed_schema
+from millrace.contract.schema import Column, Table, parsed_schema
 from millrace.contract.violation import QuarantinedRow, RuleViolation, of_line, truncate
 from millrace.errors import DropError
-from millrace.files.cast import from_csv
+from millrace.files.cast import from_csv, own_texts
 from millrace.files.file_format import FileFormat
 from millrace.files.lines import BOM, blocks, ended_lines_of, lines_of, raw_text
 from millrace.files.origin import Origin
@@ -365,10 +365,8 @@ def _typed(found: _Block, header: list[str], table: Table) -> Parsed:
     # All columns are cast before rows are left out, so that a row is quarantined with all its reasons.
     columns: dict[str, pa.Array] = {}
     wrong: dict[int, list[RuleViolation]] = {}
-    for name, cells in zip(header, found.columns, strict=True):
-        if not name:  # a column that is not read
-            continue
-        column = table.column(name)
+    for column, cells in _own_cells(found, header, table):
+        name = column.name
         columns[name], misfits = from_csv(cells, column, table.csv)
         for at in misfits:
             note_wrong_type(wrong, at, column, cells[at].as_py().strip(BLANK))
@@ -380,6 +378,15 @@ def _typed(found: _Block, header: list[str], table: Table) -> Parsed:
     good[list(wrong)] = False
     kept = rows if good.all() else rows.filter(pa.array(good))
     return Parsed(rows=kept, unparsable=tuple(sorted(found.unparsable, key=lambda row: row.line or 0)))
+
+
+def _own_cells(found: _Block, header: list[str], table: Table) -> Iterator[tuple[Column, pa.Array]]:
+    """Each column of the contract that the file has, with its cells as texts."""
+    for name, cells in zip(header, found.columns, strict=True):
+        if name in table.shared:
+            yield from own_texts(cells.to_pylist(), table.shared[name])
+        elif name:  # else the column is not read
+            yield table.column(name), cells
 
 
 def _wrong_width(expected: int, got: int) -> RuleViolation:

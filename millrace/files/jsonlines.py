@@ -110,7 +110,7 @@ def _object(text: bytes, table: Table, origin: Origin | None) -> dict[str, Any] 
     row = dict(named)
     if len(row) < len(named):
         return of_line(Reason.JSON, "each column once", "one by both of its names")
-    return fetch_objects(row, table, origin) or row
+    return fetch_objects(row, table, origin) or table.parted(row)
 
 
 def _key(text: bytes, table: Table) -> str:
@@ -161,7 +161,7 @@ def _column(cells: list[Any], column: Column) -> tuple[pa.Array, list[int]]:
     """The typed column, and the positions of values that are not of its type (null there)."""
     import pyarrow as pa
 
-    if column.number_format:
+    if column.number_format or column.kind == "boolean":
         cells = [cell if column.means_missing(cell) else column.number_of(cell) for cell in cells]
     if column.missing_words:
         cells = [None if column.means_missing(cell) else cell for cell in cells]

@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from millrace.contract.csv_form import CsvForm
 from millrace.contract.kinds import FLOATS, NUMBERS, TIMES, Kind, arrow_type
 from millrace.contract.reasons import Reason
 from millrace.contract.schema import Column, Table, parsed_schema
@@ -13,9 +14,12 @@ from millrace.contract.violation import QuarantinedRow, RuleViolation, raw_row, 
 from millrace.errors import DropError
 from millrace.files.cast import (
     cast,
+    from_csv,
     from_json,
+    from_text,
     numbers_from_text,
     numbers_in_format,
+    own_texts,
     without_numbers,
     without_times,
     without_words,
@@ -137,8 +141,15 @@ def _check_rows(metadata: Any, limits: Limits) -> None:
 
 def _check_schema(schema: pa.Schema, table: Table) -> None:
     """Raise DropError for columns that are not the contract's, and for a type that cannot hold the contract's cells."""
+    from pyarrow import types
+
     for name, field in zip(check_header(schema.names, table), schema, strict=True):
-        if name and not _fits(field.type, column := table.column(name)):
+        if name in table.shared:
+            stored = _plain(field.type)
+            if not (_is_text(stored) or _is_list(stored) or types.is_null(stored)):
+                expected = f"texts or lists in the column {field.name}, which several columns share"
+                raise DropError(Reason.COLUMN_TYPE, expected=expected, got=f"{field.type}")
+        elif name and not _fits(field.type, column := table.column(name)):
             expected = f"a {column.kind} in the column {field.name}{_remedy(field.type, column.kind)}"
             raise DropError(Reason.COLUMN_TYPE, expected=expected, got=f"{field.type}")
 
@@ -176,7 +187,7 @@ def _fits(stored: pa.DataType, column: Column) -> bool:
     checks: dict[Kind, Callable[[pa.DataType], bool]] = {
         "string": _is_text,
         "binary": _is_binary,
-        "boolean": types.is_boolean,
+        "boolean": lambda stored: types.is_boolean(stored) or types.is_integer(stored),
         "date": types.is_date,
     }
     return bool(checks[kind](stored))
@@ -209,14 +220,21 @@ def _typed(batch: pa.RecordBatch, first: int, table: Table) -> Parsed:
 
     schema, lines = parsed_schema(table), np.arange(first, first + batch.num_rows)
     places = {table.name_of[name]: place for place, name in enumerate(batch.schema.names)}
+    shared = {
+        column.name: cells
+        for name in places.keys() & table.shared.keys()
+        for column, cells in own_texts([_value(cell) for cell in batch.column(places[name])], table.shared[name])
+    }
     arrays: list[pa.Array] = []
     wrong: dict[int, list[RuleViolation]] = {}
     for column in table.columns:
-        if column.name not in places:
-            arrays.append(pa.nulls(batch.num_rows, arrow_type(column.kind)))
-            continue
-        cells = batch.column(places[column.name])
-        values, misfits = _cells(cells, column)
+        if column.name in shared:
+            cells, (values, misfits) = shared[column.name], from_csv(shared[column.name], column, CsvForm())
+        elif column.name in places:
+            cells = batch.column(places[column.name])
+            values, misfits = _cells(cells, column)
+        else:
+            values, misfits = pa.nulls(batch.num_rows, arrow_type(column.kind)), []
         arrays.append(values)
         for at in misfits:
             note_wrong_type(wrong, at, column, _value(cells[at]))
@@ -253,6 +271,8 @@ def _cells(cells: pa.Array, column: Column) -> tuple[pa.Array, list[int]]:
         # Arrow would divide by a power of ten, which may miss the nearest number. A decimal's text has the same value
         # in every format.
         return numbers_from_text(cells.cast(pa.string()), column)
+    if column.kind == "boolean" and pa.types.is_integer(cells.type):
+        return from_text(cells.cast(pa.string()), column.kind)
     if not pa.types.is_null(cells.type):
         cells = without_numbers(cells, column)
     if pa.types.is_integer(cells.type) and column.kind in FLOATS:
@@ -260,6 +280,12 @@ def _cells(cells: pa.Array, column: Column) -> tuple[pa.Array, list[int]]:
         return cells.cast(pa.float64(), safe=False).cast(arrow_type(column.kind)), []
     typed, misfits = cast(cells, arrow_type(column.kind))
     return without_times(typed, column), misfits
+
+
+def _is_list(stored: pa.DataType) -> bool:
+    from pyarrow import types
+
+    return bool(types.is_list(stored) or types.is_large_list(stored))
 
 
 def _values(batch: pa.RecordBatch, at: int) -> dict[str, Any]:

@@ -75,8 +75,8 @@ def check_header(names: Sequence[str], table: Table) -> list[str]:
     Raises DropError `foreign` if no name is the contract's, and `columns` if a column is missing, is not known or comes
     twice."""
     known = table.name_of
-    expected = ", ".join(column.name_in_file for column in table.columns if column.is_expected)
-    if optional := ", ".join(column.name_in_file for column in table.columns if not column.is_expected):
+    expected = ", ".join(dict.fromkeys(column.name_in_file for column in table.columns if column.is_expected))
+    if optional := ", ".join(dict.fromkeys(c.name_in_file for c in table.columns if not c.is_expected)):
         expected = f"{expected} and, where they are known, {optional}" if expected else f"some of {optional}"
     # None stands for a name that is not known, "" for a column that is not read.
     found = [known.get(name) for name in names]
@@ -85,8 +85,9 @@ def check_header(names: Sequence[str], table: Table) -> list[str]:
         shown = truncate(", ".join(f"{name[:HINT]}…" if len(name) > HINT else name for name in names))
         raise DropError(Reason.FOREIGN, expected=f"the columns {expected}", got=f"{len(names)} other names, {shown}")
     there = {name for name in found if name}
+    there |= {column.name for name in there & table.shared.keys() for column in table.shared[name]}
     absent = [column for column in table.columns if column.name not in there and not column.is_generated]
-    missing = [column.name_in_file for column in absent if column.is_expected]
+    missing = [*dict.fromkeys(column.name_in_file for column in absent if column.is_expected)]
     # Beside a name that is not known, a column that may be left out may be missing by its spelling alone.
     left_out = [column.name_in_file for column in absent if not column.is_expected]
     unknown = [name for name in names if name not in known]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -50,6 +51,30 @@ def test_a_task_that_is_no_kind_of_label_is_declared_by_hand(
 def test_a_label_is_taken_for_the_kind_that_its_values_suit(cells: list[object], kind: str | None) -> None:
     found = likely_kind(observed(cells))
     assert (found.name if found else None) == kind
+
+
+@pytest.mark.parametrize(
+    ("name", "cells", "kind"),
+    [
+        ("visits_count", [0, 1, 2, 3] * 10, "regression"),
+        ("visits_count", [0, 1] * 10, "binary"),
+        ("stars", [1, 2, 3, 4] * 10, "multiclass"),
+    ],
+)
+def test_a_number_that_counts_is_an_amount(name: str, cells: list[int], kind: str) -> None:
+    found = likely_kind(replace(observed(cells), name=name))
+    assert found is not None
+    assert found.name == kind
+
+
+@pytest.mark.parametrize(
+    ("cells", "is_told"), [(["low", "high", "medium"], True), ([1, 2, 3], True), (["cat", "dog", "eel"], False)]
+)
+def test_an_order_that_is_not_used_is_told(cells: list[object], is_told: bool) -> None:
+    column = observed(cells * 10)
+    kind = likely_kind(column)
+    assert kind is not None
+    assert ("order" in kind.reason(column)) is is_told
 
 
 @pytest.mark.parametrize(

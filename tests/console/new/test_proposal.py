@@ -489,13 +489,13 @@ def test_types_that_the_contract_has_no_word_for_are_left_out(market: list[Row],
         "at": [datetime.fromisoformat(row["Half hour"]) for row in market],
         "demand": pa.array([int(row["demand"]) for row in market], pa.uint16()),
         "label": [row["Trend"] == "up" for row in market],
-        "tags": [[1, 2]] * len(market),
+        "tags": [{"a": 1}] * len(market),
         "huge": pa.array([2**64 - 1] * len(market), pa.uint64()),
         "nothing": pa.nulls(len(market)),
     })  # fmt: skip
     found = proposed(written(tmp_path / "market.parquet", table), label="")
     assert {one.name: one.reason for one in found.not_in_contract} == {
-        "tags": "has the type list<element: int64>, which the contract has no word for",
+        "tags": "has the type struct<a: int64>, which the contract has no word for",
         "huge": "has values that do not fit into a int64",
         "nothing": "holds nothing",
     }

@@ -71,6 +71,27 @@ def test_a_list_of_values_may_be_strict(folder: Path) -> None:
     assert (scoring.columns[1].allowed, scoring.columns[1].takes_unlisted) == ((0, 1, 2, 3, 4, 5, 6), False)
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "is_good"),
+    [
+        ("part", {"of": "cell", "place": 2}, True),
+        ("part", {"of": "cell", "tag": "red"}, False),
+        ("part", {"of": "period", "place": 2}, False),
+        ("part", {"of": "cell"}, False),
+        ("numberFormat", {"units": {"%": 1}}, True),
+        ("numberFormat", {"units": {"%": 0}}, False),
+    ],
+)
+def test_a_column_says_how_its_numbers_are_written(folder: Path, name: str, value: Any, is_good: bool) -> None:
+    change(folder, lambda d: column(d, 3).update(customProperties=[{"property": name, "value": value}]))
+    if is_good:
+        found = load_contract(folder).rows.columns[3]
+        assert bool(found.part) or bool(found.number_format)
+        return
+    with pytest.raises(WorkloadError):
+        load_contract(folder)
+
+
 def test_the_digest_follows_the_words_not_the_layout(folder: Path) -> None:
     before = load_contract(folder).digest
     path = folder / "contract.yaml"

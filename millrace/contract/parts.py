@@ -1,0 +1,71 @@
+"""Columns that share one cell of a file: tags such as `red;blue`, numbers in a list such as `[1, 2, 3]`.
+
+The custom property `part` of a column says which part it is: `{of: colours, tag: red, separator: ";"}` is true if the
+cell `colours` has the tag, and `{of: readings, place: 2, separator: ","}` is the second of the list.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+SEPARATORS = (";", ",", "|", "/", " ", "+")
+QUOTES = "\"'"
+BRACKETS = ("[]", "()", "{}")
+MOST_PLACES = 1000
+
+
+@dataclass(frozen=True, kw_only=True)
+class Part:
+    """What a column takes of a cell that it shares with others."""
+
+    of: str
+    """The name of the cell in files."""
+    separator: str
+    tag: str = ""
+    """The word that makes the column true. Another tag, which no column has, is not read."""
+    place: int = 0
+    """The place in the list, counted from 1; 0 for a tag."""
+
+    def cell_of(self, items: list[Any] | None) -> Any:
+        """The column's own cell: of a tag whether it is among the items, of a place the item; None for no list."""
+        if items is None:
+            return None
+        if self.tag:
+            return self.tag in items
+        return items[self.place - 1] if self.place <= len(items) else None
+
+
+def items_of(cell: Any, separator: str) -> list[Any] | None:
+    """The items of a shared cell, which is a list or a text; None for a missing cell, which says nothing.
+
+    An empty text or list has no items: that is known, not missing. Brackets around a text and quotes around its items
+    do not count: `["red", "blue"]` has the items of `red;blue`. Raises ValueError for another cell."""
+    if cell is None or isinstance(cell, list):
+        return cell
+    if not isinstance(cell, str):
+        raise ValueError(cell)
+    text = cell.strip()
+    if text[:1] + text[-1:] in BRACKETS:
+        text, separator = text[1:-1], separator if separator in text else ","
+    items = (item.strip().strip(QUOTES).strip() for item in text.split(separator))
+    return [item for item in items if item]
+
+
+def read_part(value: object) -> Part:
+    """The part that a contract declares. Raises ValueError for another value; its message is what was expected."""
+    if not isinstance(value, Mapping) or {*value, "separator"} not in (
+        {"of", "tag", "separator"},
+        {"of", "place", "separator"},
+    ):
+        raise ValueError("a mapping of `of`, `separator`, and `tag` or `place`")
+    found = {"separator": ";", **value}
+    if not all(isinstance(found[name], str) and found[name] for name in ("of", *(["tag"] if "tag" in found else []))):
+        raise ValueError("texts for `of` and `tag`")
+    if found["separator"] not in SEPARATORS:
+        raise ValueError(f"separator: one of {', '.join(map(repr, SEPARATORS))}")
+    place = found.get("place", 1)
+    if type(place) is not int or not 1 <= place <= MOST_PLACES:
+        raise ValueError(f"place: 1 to {MOST_PLACES}")
+    return Part(**found)

@@ -1,0 +1,100 @@
+"""Tags and lists in a cell become columns, and a label of tags several labels."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+
+from console.new.read import read_source
+from console.new.roles import Choices
+from console.new.shared_cells import part_cells
+from console.new.writing import write
+from millrace.contract.load import load_contract
+from millrace.contract.row import as_declared
+from millrace.errors import ConfigurationError
+from millrace.workload.load import load_workload
+from tests.console.new.conftest import Row, Writer, proposed, written
+
+
+def rows_of(cell: Callable[[int], Any]) -> list[Row]:
+    """Rows whose labels follow `heat`, but for every fifth: else it would give them away."""
+    return [
+        {
+            "heat": heat_of(at),
+            "x": cell(at),
+            "cold": int(heat_of(at + at % 5) < 30),
+            "hot": int(heat_of(at + at % 5) > 60),
+        }
+        for at in range(300)
+    ]
+
+
+def heat_of(at: int) -> float:
+    return at * 7 % 90 + 0.5
+
+
+def warnings(at: int) -> str:
+    heat = heat_of(at + at % 4)
+    return ",".join(name for name, is_there in (("low", heat < 60), ("top", heat > 40)) if is_there)
+
+
+@pytest.mark.parametrize(
+    ("cell", "columns"),
+    [
+        (lambda at: ";".join(["red", "blue"][: at % 3]), ["x_blue", "x_red"]),
+        (lambda at: "|".join(["very red", "blue"][: at % 3]), ["x_blue", "x_very_red"]),
+        (lambda at: str(["red", "blue"][: at % 3]), ["x_blue", "x_red"]),
+        (lambda at: str([at, at * 0.5, -at]), ["x_1", "x_2", "x_3"]),
+        (lambda at: f"({at}; 3)" if at % 2 else f"({at})", ["x_1", "x_2"]),
+        (lambda at: "Paris, France" if at % 2 else "Rome, Italy", []),
+        (lambda at: ["red", "blue"][at % 2], []),
+        (lambda at: f"{at},5", []),
+        (lambda at: f"note {at}; other {at}", []),
+    ],
+    ids=["tags", "bars", "quoted", "numbers", "pairs", "places", "classes", "decimals", "texts"],
+)
+def test_a_cell_of_several_things_has_a_column_for_each(
+    cell: Callable[[int], Any], columns: list[str], as_csv: Writer
+) -> None:
+    source, _ = part_cells(read_source(as_csv(rows_of(cell))), Choices(name="market", label="cold"))
+    assert [name for name in source.table.column_names if name.startswith("x_")] == columns
+    assert ("x" in source.table.column_names) is (not columns)
+
+
+def test_lists_of_parquet_are_parted_too(tmp_path: Path) -> None:
+    table = pa.table({"x": [["a"] * (at % 2) + ["b"] for at in range(300)], "y": [[1.0, at] for at in range(300)]})
+    source, _ = part_cells(read_source(written(tmp_path / "rows.parquet", table)), Choices(name="market"))
+    assert source.table.schema == pa.schema(
+        [("x_a", pa.bool_()), ("x_b", pa.bool_()), ("y_1", pa.float64()), ("y_2", pa.float64())]
+    )
+
+
+@pytest.mark.parametrize(
+    "choice", [{"label": "x"}, {"label": "cold", "labels": ("cold", "hot")}], ids=["tags", "columns"]
+)
+def test_several_labels_are_proposed_and_load(choice: dict[str, Any], as_csv: Writer, tmp_path: Path) -> None:
+    path = as_csv(rows_of(warnings))
+    proposal = proposed(path, **choice)
+    assert (proposal.accepted.num_rows, proposal.refused) == (300, ())
+    write(proposal, path, tmp_path / "w", tmp_path / "d", pieces=1, force=False)
+    folder = tmp_path / "w" / "market"
+    contract, prediction = load_contract(folder), load_workload(folder).prediction
+    labels = ("x_low", "x_top") if choice["label"] == "x" else ("cold", "hot")
+    assert (prediction.task, prediction.labels) == ("multilabel", labels)
+    assert [(column.name, column.kind) for column in contract.label_columns] == [(name, "boolean") for name in labels]
+    [asked, *_] = (tmp_path / "d" / "to_predict.jsonl").read_text().splitlines()
+    assert not {*labels} & json.loads(asked).keys()
+    if choice["label"] == "x":
+        late = as_declared({"prediction_id": "p", "x": ""}, contract.labels)
+        assert late == {"prediction_id": "p", "x_low": False, "x_top": False}
+
+
+def test_another_column_among_several_labels_is_told(as_csv: Writer) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        proposed(as_csv(rows_of(str)), label="cold", labels=("cold", "heat"))
+    assert caught.value.field == "--label"

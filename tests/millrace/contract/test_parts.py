@@ -1,0 +1,134 @@
+"""Tags and lists in one cell of a file: each column gets its part, on every road the same."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from millrace.contract.parts import items_of, read_part
+from millrace.contract.row import as_declared, check_row
+from millrace.contract.schema import Column, Table
+from millrace.files.sniff import read_drop
+
+TABLE = Table(
+    name="rows",
+    columns=(
+        Column(name="k", kind="int64"),
+        *(
+            Column(name=f"hue_{tag}", kind="boolean", part=read_part({"of": "hues", "tag": tag}), missing_words=("NA",))
+            for tag in ("red", "blue")
+        ),
+        *(
+            Column(name=f"at_{n}", kind="float64", part=read_part({"of": "path", "place": n, "separator": ","}))
+            for n in (1, 2, 3)
+        ),
+    ),
+)
+CASES: list[tuple[Any, Any, list[Any]]] = [
+    ("red;blue", "[1, 2.5, 3]", [True, True, 1, 2.5, 3]),
+    ("blue", "[1]", [False, True, 1, None, None]),
+    ("", "[]", [False, False, None, None, None]),
+    ("[]", "", [False, False, None, None, None]),
+    ("NA", "[-1,2,3]", [None, None, -1, 2, 3]),
+    ('["red", "green"]', "(1, 2)", [True, False, 1, 2, None]),
+    ("red ; blue;", "[1, 2, 3, 4]", [True, True, 1, 2, 3]),
+]
+
+
+@pytest.mark.parametrize("form", ["csv", "jsonl", "parquet", "request"])
+def test_each_column_has_its_part(form: str, tmp_path: Path) -> None:
+    rows = [{"k": at, "hues": hues, "path": path} for at, (hues, path, _) in enumerate(CASES)]
+    assert read(rows, form, tmp_path) == [wanted for _, _, wanted in CASES]
+
+
+@pytest.mark.parametrize("form", ["jsonl", "parquet", "request"])
+def test_lists_are_taken_as_they_are(form: str, tmp_path: Path) -> None:
+    rows: list[dict[str, Any]] = [
+        {"k": 0, "hues": ["red"], "path": [1.0, 2.5]},
+        {"k": 1, "hues": [], "path": []},
+        {"k": 2, "hues": None, "path": None},
+    ]
+    assert read(rows, form, tmp_path) == [
+        [True, False, 1, 2.5, None],
+        [False, False, None, None, None],
+        [None, None, None, None, None],
+    ]
+
+
+def read(rows: list[dict[str, Any]], form: str, folder: Path, table: Table = TABLE) -> list[list[Any]]:
+    """The cells of the columns beside `k`."""
+    if form == "request":
+        asked = [as_declared(row, table) for row in rows]
+        assert [check_row(row, table) for row in asked] == [()] * len(rows)
+        return [[row[name] for name in table.names[1:]] for row in asked]
+    parts = list(read_drop(write_rows(rows, form, folder), table))
+    assert [row for part in parts for row in part.unparsable] == []
+    found = [row for part in parts for row in part.rows.to_pylist()]
+    return [[row[name] for name in table.names[1:]] for row in found]
+
+
+def write_rows(rows: list[dict[str, Any]], form: str, folder: Path) -> Path:
+    path = folder / f"drop.{form}"
+    if form == "csv":
+        with path.open("w", newline="") as file:
+            writer = csv.DictWriter(file, list(rows[0]))
+            writer.writeheader()
+            writer.writerows(rows)
+    elif form == "jsonl":
+        path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    else:
+        pq.write_table(pa.Table.from_pylist(rows), path)
+    return path
+
+
+@pytest.mark.parametrize("form", ["csv", "jsonl", "parquet", "request"])
+def test_zero_and_one_are_false_and_true(form: str, tmp_path: Path) -> None:
+    table = Table(name="rows", columns=(Column(name="k", kind="int64"), Column(name="damp", kind="boolean")))
+    rows: list[dict[str, Any]] = [{"k": 0, "damp": 1}, {"k": 1, "damp": 0}, {"k": 2, "damp": None}]
+    assert read(rows, form, tmp_path, table) == [[True], [False], [None]]
+
+
+@pytest.mark.parametrize("form", ["csv", "jsonl", "parquet"])
+def test_two_is_neither(form: str, tmp_path: Path) -> None:
+    table = Table(name="rows", columns=(Column(name="k", kind="int64"), Column(name="damp", kind="boolean")))
+    path = write_rows([{"k": 0, "damp": 2}], form, tmp_path)
+    [part] = read_drop(path, table)
+    assert (part.rows.num_rows, [one.reason for one in part.unparsable]) == (0, ["type"])
+
+
+@pytest.mark.parametrize(("hues", "path"), [(3, "[1]"), ("red", "[x]"), ("red", 7)])
+def test_another_cell_is_of_a_wrong_type(hues: Any, path: Any, tmp_path: Path) -> None:
+    row = {"k": 0, "hues": hues, "path": path}
+    assert {one.reason for one in check_row(as_declared(row, TABLE), TABLE)} == {"type"}
+    (tmp_path / "drop.jsonl").write_text(json.dumps(row) + "\n")
+    [part] = read_drop(tmp_path / "drop.jsonl", TABLE)
+    assert (part.rows.num_rows, [one.reason for one in part.unparsable]) == (0, ["type"])
+
+
+def test_a_file_needs_the_cell_or_the_columns(tmp_path: Path) -> None:
+    """A request may have the columns themselves, as `to_predict.jsonl` has."""
+    row = {"k": 1, "hue_red": True, "hue_blue": 0, "at_1": 1, "at_2": 2, "at_3": None}
+    assert check_row(as_declared(row, TABLE), TABLE) == ()
+    assert TABLE.without("hue_red").without("hue_blue").name_of.keys() == {"k", "at_1", "at_2", "at_3", "path"}
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["x", {}, {"of": "a"}, {"of": "a", "tag": ""}, {"of": "a", "tag": "b", "place": 1}, {"of": "a", "place": 0},
+     {"of": "a", "place": True}, {"of": "a", "tag": "b", "separator": "x"}, {"of": 3, "tag": "b"}],
+)  # fmt: skip
+def test_what_is_no_part_is_refused(value: object) -> None:
+    with pytest.raises(ValueError, match=r"."):
+        read_part(value)
+
+
+def test_items_are_a_list_or_a_text() -> None:
+    assert items_of("a|b", "|") == ["a", "b"]
+    with pytest.raises(ValueError, match="3"):
+        items_of(3, ";")
