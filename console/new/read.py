@@ -18,7 +18,7 @@ from console.image_folder import SUFFIXES, find_images
 from console.new.words import without, words_of_no_amount
 from console.words import count
 from millrace.contract.csv_form import DELIMITERS, CsvForm
-from millrace.contract.parts import Part
+from millrace.contract.parts import CellPart
 from millrace.contract.schema import LINE, Column, Table
 from millrace.contract.violation import QuarantinedRow
 from millrace.errors import ConfigurationError, DropError
@@ -59,7 +59,7 @@ class Source:
     csv: CsvForm = field(default_factory=CsvForm)
     names_in_file: Mapping[str, str] = field(default_factory=dict)
     """The name of a column in the file by its name here, if the two differ: `{"price_2": "price"}`."""
-    parts: Mapping[str, Part] = field(default_factory=dict)
+    parts: Mapping[str, CellPart] = field(default_factory=dict)
     part_words: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """By columns that share a cell of the file: what each takes of it, and its words for a missing cell."""
     unparsable: tuple[QuarantinedRow, ...] = ()

@@ -13,10 +13,11 @@ import pyarrow as pa
 from console.new.read import Source
 from console.new.roles import Choices
 from console.new.words import MISSING
-from millrace.contract.parts import MOST_PLACES, Part, items_of
+from millrace.contract.parts import MOST_PLACES, CellPart, items_of
 
 SEPARATORS = (";", "|", ",")
-"""Tried in this order. Commas part tags of a label, and of a list in brackets; elsewhere they stand in sentences."""
+"""Tried in this order. Commas part tags of a label, tags in brackets, and others if cells have one, two or more: of a
+city and its country each cell has two."""
 MOST_TAGS = 64
 FEWEST_OF_A_TAG = 10
 """A tag of fewer rows gets no column."""
@@ -50,7 +51,7 @@ def part_cells(source: Source, choices: Choices) -> tuple[Source, Choices]:
     return source, choices
 
 
-def _parts(source: Source, name: str, *, is_label: bool) -> dict[str, Part]:
+def _parts(source: Source, name: str, *, is_label: bool) -> dict[str, CellPart]:
     """The columns of the cells of this name; empty if they hold one thing each."""
     cells = source.table[name].combine_chunks()
     if pa.types.is_dictionary(cells.type):
@@ -70,15 +71,21 @@ def _parts(source: Source, name: str, *, is_label: bool) -> dict[str, Part]:
         separator = ";" if any(";" in text for text in texts) else ","
         return _places([items_of(text, separator) or [] for text in texts if text], name, of, separator, taken)
     for separator in SEPARATORS:
+        lists = [items_of(text, separator) or [] for text in texts]
         has_brackets = any(text.startswith("[") for text in texts)
-        if separator != "," or is_label or has_brackets:
-            lists = [items_of(text, separator) or [] for text in texts]
-            if found := _tags(lists, name, of, separator, taken):
-                return found
+        are_tags = separator != "," or is_label or has_brackets or _vary(lists)
+        if are_tags and (found := _tags(lists, name, of, separator, taken)):
+            return found
     return {}
 
 
-def _tags(lists: Sequence[list[Any]], name: str, of: str, separator: str, taken: set[str]) -> dict[str, Part]:
+def _vary(lists: Sequence[list[Any]]) -> bool:
+    """Whether FEWEST_PARTED of the cells, or more, have one thing, and as many have several."""
+    counts = Counter(min(len(items), 2) for items in lists)
+    return min(counts[1], counts[2]) >= FEWEST_PARTED * len(lists)
+
+
+def _tags(lists: Sequence[list[Any]], name: str, of: str, separator: str, taken: set[str]) -> dict[str, CellPart]:
     counts = Counter(str(tag) for items in lists for tag in dict.fromkeys(items))
     frequent = sorted(tag for tag, rows in counts.items() if rows >= FEWEST_OF_A_TAG)
     others = sum(rows for rows in counts.values() if rows < FEWEST_OF_A_TAG)
@@ -86,17 +93,17 @@ def _tags(lists: Sequence[list[Any]], name: str, of: str, separator: str, taken:
         return {}
     if max(map(len, frequent)) > LONGEST_TAG or sum(len(items) > 1 for items in lists) < FEWEST_PARTED * len(lists):
         return {}
-    parts = {_free(f"{name}_{tag}", taken): Part(of=of, separator=separator, tag=tag) for tag in frequent}
+    parts = {_free(f"{name}_{tag}", taken): CellPart(of=of, separator=separator, tag=tag) for tag in frequent}
     return parts if len(parts) == len(frequent) else {}
 
 
-def _places(lists: Sequence[list[Any]], name: str, of: str, separator: str, taken: set[str]) -> dict[str, Part]:
+def _places(lists: Sequence[list[Any]], name: str, of: str, separator: str, taken: set[str]) -> dict[str, CellPart]:
     """A column for each place of the longest list; a shorter one leaves the last places missing."""
     most = max(map(len, lists), default=0)
     if not 1 < most <= MOST_PLACES:
         return {}
     places = range(1, most + 1)
-    return {_free(f"{name}_{place}", taken): Part(of=of, separator=separator, place=place) for place in places}
+    return {_free(f"{name}_{place}", taken): CellPart(of=of, separator=separator, place=place) for place in places}
 
 
 def _free(name: str, taken: set[str]) -> str:
@@ -106,7 +113,7 @@ def _free(name: str, taken: set[str]) -> str:
     return plain
 
 
-def _with_parts(source: Source, name: str, parts: dict[str, Part]) -> Source:
+def _with_parts(source: Source, name: str, parts: dict[str, CellPart]) -> Source:
     cells: list[Any] = source.table[name].to_pylist()
     words = tuple(dict.fromkeys(cell for cell in cells if cell in UNKNOWN)) if _holds_text(cells) else ()
     # An empty cell of CSV has no tags, as a list without items. A null says nothing.

@@ -20,7 +20,7 @@ from millrace.contract.csv_form import CsvForm, read_csv_form, read_words
 from millrace.contract.freshness import AllowedAge, read_freshness
 from millrace.contract.kinds import NUMBERS, TIMES, Kind
 from millrace.contract.number_format import NumberFormat, read_number_format
-from millrace.contract.parts import Part, read_part
+from millrace.contract.parts import CellPart, read_part
 from millrace.contract.rules.allowed import Allowed
 from millrace.contract.rules.catalogue import RULES
 from millrace.contract.rules.declaration import Declaration
@@ -268,7 +268,7 @@ class _Reader:
             self._stop(field, str(error), value)
         return found
 
-    def _part(self, field: str, kind: Kind, custom: Mapping[str, Any]) -> Part | None:
+    def _part(self, field: str, kind: Kind, custom: Mapping[str, Any]) -> CellPart | None:
         try:
             part = read_part(custom["part"]) if "part" in custom else None
         except ValueError as error:

@@ -6,7 +6,7 @@ cell `colours` has the tag, and `{of: readings, place: 2, separator: ","}` is th
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,7 +17,7 @@ MOST_PLACES = 1000
 
 
 @dataclass(frozen=True, kw_only=True)
-class Part:
+class CellPart:
     """What a column takes of a cell that it shares with others."""
 
     of: str
@@ -37,6 +37,15 @@ class Part:
         return items[self.place - 1] if self.place <= len(items) else None
 
 
+def cells_of(cell: Any, parts: Sequence[CellPart]) -> list[Any]:
+    """The cell of each column that shares `cell`. Raises ValueError for no list, and for one that is too long."""
+    items = items_of(cell, parts[0].separator)
+    last = 0 if any(part.tag for part in parts) else max(part.place for part in parts)
+    if last and items is not None and len(items) > last:
+        raise ValueError(cell)
+    return [part.cell_of(items) for part in parts]
+
+
 def items_of(cell: Any, separator: str) -> list[Any] | None:
     """The items of a shared cell, which is a list or a text; None for a missing cell, which says nothing.
 
@@ -53,7 +62,7 @@ def items_of(cell: Any, separator: str) -> list[Any] | None:
     return [item for item in items if item]
 
 
-def read_part(value: object) -> Part:
+def read_part(value: object) -> CellPart:
     """The part that a contract declares. Raises ValueError for another value; its message is what was expected."""
     if not isinstance(value, Mapping) or {*value, "separator"} not in (
         {"of", "tag", "separator"},
@@ -68,4 +77,4 @@ def read_part(value: object) -> Part:
     place = found.get("place", 1)
     if type(place) is not int or not 1 <= place <= MOST_PLACES:
         raise ValueError(f"place: 1 to {MOST_PLACES}")
-    return Part(**found)
+    return CellPart(**found)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
@@ -13,7 +13,7 @@ from millrace.contract.csv_form import CsvForm
 from millrace.contract.freshness import AllowedAge
 from millrace.contract.kinds import FLOAT32_MAX, FLOATS, FORMS, INTEGERS, TIMES, Kind, arrow_type, parse_cell, to_float
 from millrace.contract.number_format import NumberFormat
-from millrace.contract.parts import Part, items_of
+from millrace.contract.parts import CellPart, cells_of
 from millrace.contract.rules.allowed import Allowed
 from millrace.contract.rules.finite import Finite
 from millrace.contract.rules.range import Range
@@ -75,7 +75,7 @@ class Column:
     """Whether the column's numbers become tensors, which are float32. The workload says so, not the contract."""
     unit: str = ""
     """What a number counts, for people (property `unit`), for example µg/m³."""
-    part: Part | None = None
+    part: CellPart | None = None
     """What the column takes of a cell that it shares with other columns, if it has none of its own in files."""
     rules: tuple[Rule, ...] = ()
     """The declared rules, in the order of the catalogue; at most one of each class."""
@@ -248,8 +248,8 @@ class Table:
             if name not in found:
                 continue
             cell = found.pop(name)
-            for column in columns:
-                found.setdefault(column.name, _part_of(cell, column))
+            for column, own in zip(columns, _parts_of(cell, columns), strict=True):
+                found.setdefault(column.name, own)
         return found
 
     def column(self, name: str) -> Column:
@@ -267,16 +267,17 @@ class Table:
         )
 
 
-def _part_of(cell: Any, column: Column) -> Any:
-    assert column.part is not None
-    if column.means_missing(cell):
-        return None
-    with suppress(ValueError):
-        found = column.part.cell_of(items_of(cell, column.part.separator))
-        is_number = isinstance(found, str) and column.kind in (*INTEGERS, *FLOATS) and not column.number_format
-        number = CsvForm().value_of(found) if is_number else None
-        return found if number is None else number
-    return [cell]  # a list is a cell of no kind
+def _parts_of(cell: Any, columns: Sequence[Column]) -> Iterator[Any]:
+    if columns[0].means_missing(cell):
+        cell = None
+    try:
+        parts = cells_of(cell, [column.part for column in columns if column.part])
+    except ValueError:
+        parts = [[cell]] * len(columns)  # a list is a cell of no kind
+    for column, part in zip(columns, parts, strict=True):
+        is_number = isinstance(part, str) and column.kind in (*INTEGERS, *FLOATS) and not column.number_format
+        number = CsvForm().value_of(part) if is_number else None
+        yield part if number is None else number
 
 
 def _times(column: Column) -> Iterator[date]:

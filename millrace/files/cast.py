@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from millrace.contract.csv_form import CsvForm
 from millrace.contract.kinds import FLOATS, INTEGERS, NUMBERS, Kind, arrow_type, from_base64, to_float
 from millrace.contract.number_format import NumberFormat
-from millrace.contract.parts import items_of
+from millrace.contract.parts import cells_of
 from millrace.contract.schema import Column
 from millrace.contract.time_format import CENTURY, HALVES, MONTHS, SHORT_MONTHS, TimeFormat
 
@@ -96,23 +96,25 @@ def own_texts(cells: Sequence[Any], columns: Sequence[Column]) -> Iterator[tuple
     A missing cell is null in all columns; each different text is split once."""
     import pyarrow as pa
 
+    # A list cannot be looked up: it counts as a text that no other cell has.
     texts = [cell.strip() if isinstance(cell, str) else cell for cell in cells]
-    places = {cell: place for place, cell in enumerate(dict.fromkeys(cell for cell in texts if isinstance(cell, str)))}
-    for column in columns:
-        each = pa.array([_part_of(cell, column) for cell in places], pa.string())
-        if len(places) and all(isinstance(cell, str) for cell in texts):
-            yield column, each.take(pa.array([places[cell] for cell in texts], pa.int64()))
-        else:
-            yield column, pa.array([_part_of(cell, column) for cell in texts], pa.string())
+    keys = [at if isinstance(cell, list) else cell for at, cell in enumerate(texts)]
+    places = {key: place for place, key in enumerate(dict.fromkeys(keys))}
+    each = [_own_texts(texts[key] if type(key) is int else key, columns) for key in places]
+    indices = pa.array([places[key] for key in keys], pa.int64())
+    for column, own in zip(columns, zip(*each, strict=True), strict=True):
+        yield column, pa.array(own, pa.string()).take(indices)
 
 
-def _part_of(cell: Any, column: Column) -> str | None:
-    if column.part is None or (isinstance(cell, str) and cell in column.missing_words):
-        return None
-    if isinstance(cell, bytes):  # a text that is no UTF-8
-        return repr(cell)
-    found = column.part.cell_of(items_of(cell, column.part.separator))
-    return None if found is None else str(int(found) if isinstance(found, bool) else found)
+def _own_texts(cell: Any, columns: Sequence[Column]) -> list[str | None]:
+    """The texts of one cell; of what is no list the cell itself in each column, where it is of a wrong type."""
+    if isinstance(cell, str) and cell in columns[0].missing_words:
+        return [None] * len(columns)
+    try:
+        found = cells_of(cell, [column.part for column in columns if column.part])
+    except ValueError:
+        return [str(cell)] * len(columns)
+    return [None if own is None else str(int(own) if isinstance(own, bool) else own) for own in found]
 
 
 def numbers_in_format(cells: pa.Array, column: Column) -> tuple[pa.Array, list[int]]:

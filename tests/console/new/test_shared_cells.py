@@ -49,6 +49,7 @@ def warnings(at: int) -> str:
         (lambda at: ";".join(["red", "blue"][: at % 3]), ["x_blue", "x_red"]),
         (lambda at: "|".join(["very red", "blue"][: at % 3]), ["x_blue", "x_very_red"]),
         (lambda at: str(["red", "blue"][: at % 3]), ["x_blue", "x_red"]),
+        (lambda at: ", ".join(["Crime", "Drama"][: 1 + at % 2]), ["x_Crime", "x_Drama"]),
         (lambda at: str([at, at * 0.5, -at]), ["x_1", "x_2", "x_3"]),
         (lambda at: f"({at}; 3)" if at % 2 else f"({at})", ["x_1", "x_2"]),
         (lambda at: "Paris, France" if at % 2 else "Rome, Italy", []),
@@ -56,7 +57,7 @@ def warnings(at: int) -> str:
         (lambda at: f"{at},5", []),
         (lambda at: f"note {at}; other {at}", []),
     ],
-    ids=["tags", "bars", "quoted", "numbers", "pairs", "places", "classes", "decimals", "texts"],
+    ids=["tags", "bars", "quoted", "genres", "numbers", "pairs", "places", "classes", "decimals", "texts"],
 )
 def test_a_cell_of_several_things_has_a_column_for_each(
     cell: Callable[[int], Any], columns: list[str], as_csv: Writer

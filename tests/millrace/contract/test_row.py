@@ -130,7 +130,7 @@ def test_what_neither_the_contract_nor_the_files_have_is_refused(
         ("timestamp", "2025-04-07T10:00:00Z", "a time without an offset, such as 2025-04-07T10:00:00"),
         ("int32", 2**31, "a whole number from -2,147,483,648 to 2,147,483,647"),
         ("int64", 1.5, "a whole number"),
-        ("boolean", 1, "true or false"),
+        ("boolean", 2, "true or false"),
         ("string", 1, "a text"),
         ("date", "7.4.2025", "a date, such as 2025-04-07"),
         ("binary", "é", "bytes, as base64 in text"),
