@@ -29,6 +29,7 @@ MARKED = re.compile(
     rf"^\(?[+-]?(?:(?P<before>{SIGN}|{CURRENCY}){SPACE}[+-]?(?P<first>{NUMBER})"
     rf"|(?P<second>{NUMBER})(?:{SPACE}(?P<after>{SIGN}[A-Z]?|{CURRENCY})|[ \u00a0\u202f](?P<unit>{UNIT})))\)?$"
 )
+PLAIN = re.compile(rf"^[+-]?(?P<before>)(?P<first>{NUMBER})(?P<second>)(?P<after>)(?P<unit>)$")
 SHOWN = 3
 CURRENCIES = {"€": "EUR", "$": "USD", "£": "GBP", "¥": "JPY", "₹": "INR", "₽": "RUB", "₺": "TRY", "₩": "KRW"}
 """The word of each sign: a column may have both."""
@@ -50,6 +51,10 @@ SECONDS = {
     **dict.fromkeys(("d", "day", "days"), 86400),
 }
 """Units of a duration, in seconds."""
+THOUSAND_TIMES = {"k": 1e3, "K": 1e3, "M": 1e6, "B": 1e9, "bn": 1e9, "mn": 1e6, "Mio": 1e6, "Mrd": 1e9}
+"""Sizes behind the digits: `$1.2M`, `3.4k`."""
+SIZED = re.compile(rf"(.*[0-9])(?:([kKMB])| ?(bn|mn|Mio|Mrd))( ?(?:{SIGN}|{CURRENCY}))?")
+"""`293 K` is a temperature: single letters stand at the digits."""
 _UNITS = "|".join(sorted(SECONDS, key=len, reverse=True))
 SPAN = re.compile(rf"[0-9]+(?:[.,][0-9]+)? ?(?:{_UNITS})(?: ?[0-9]+(?:[.,][0-9]+)? ?(?:{_UNITS}))*")
 SPAN_UNIT = re.compile(rf"[0-9] ?({_UNITS})(?![a-zA-Z])")
@@ -109,20 +114,33 @@ def _spans(cells: Sequence[str], _: CsvForm) -> tuple[NumberFormat, str] | None:
 
 def _marks(cells: Sequence[str], form: CsvForm) -> tuple[NumberFormat, str] | None:
     """Numbers with one mark, with spellings of one currency, or with units of one quantity."""
-    matches = [match for cell in cells if (match := MARKED.match(cell))]
+    plain, sizes = _without_sizes(cells)
+    matches = [match for cell in plain if (match := MARKED.match(cell) or (PLAIN.match(cell) if sizes else None))]
     if len(matches) < MOST_MARKED * len(cells) or not matches:
         return None
-    marks = Counter(match["before"] or match["after"] or match["unit"] for match in matches)
-    [(usual, _), *_] = marks.most_common(1)
-    factors = _factors(list(marks), usual)
-    if factors is None:
+    marks = Counter(mark for match in matches if (mark := match["before"] or match["after"] or match["unit"]))
+    usual = marks.most_common(1)[0][0] if marks else ""
+    factors = _factors(list(marks), usual) if marks else {}
+    if factors is None or (not marks and "B" in sizes):  # 12B may be a room
         return None
+    factors |= sizes
     digits = [match["first"] or match["second"] for match in matches]
     written = _written(digits, form, is_amount=CURRENCIES.get(usual, usual) in POINTS)
     if written is None:
         return None
     decimal, thousands = written
     return NumberFormat(units=tuple(factors.items()), decimal=decimal, thousands=thousands), usual
+
+
+def _without_sizes(cells: Sequence[str]) -> tuple[Sequence[str], dict[str, float]]:
+    """The cells without `k`, `M` and such behind their digits, and these with their factors.
+
+    The cells as they are if fewer than MOST_MARKED of them have one."""
+    found = {cell: match for cell in dict.fromkeys(cells) if (match := SIZED.fullmatch(cell))}
+    if sum(cell in found for cell in cells) < MOST_MARKED * len(cells):
+        return cells, {}
+    plain = [f"{found[cell][1]}{found[cell][4] or ''}" if cell in found else cell for cell in cells]
+    return plain, {name: THOUSAND_TIMES[name] for match in found.values() for name in [match[2] or match[3]]}
 
 
 def _factors(marks: Sequence[str], usual: str) -> dict[str, float] | None:

@@ -50,9 +50,10 @@ class NumberFormat:
         is_negative = "-" in match["sign"] or "−" in match["sign"] or bool(match["open"])
         parts = [each.groupdict() for each in self._part.finditer(match["parts"])]
         amounts = [(self._digits(part["number"]), self._factor(part)) for part in parts]
-        # A mark on one side, and in a text of several parts beside each of them.
+        # Two marks of one number differ (`$1.2M`), and of several numbers each has one.
         marks = [bool(part["before"]) + bool(part["after"]) for part in parts]
-        if max(marks) > 1 or (len(marks) > 1 and not all(marks)):
+        same = any(self._mark(part["before"]) == self._mark(part["after"]) != "" for part in parts)
+        if same or (len(marks) > 1 and {*marks} != {1}):
             raise ValueError(text)
         if len(amounts) == 1 and amounts[0][1] == 1:
             return f"{'-' * is_negative}{amounts[0][0]}"
@@ -111,8 +112,11 @@ class NumberFormat:
         return f"0{plain}" if plain.startswith(".") else plain
 
     def _factor(self, part: Mapping[str, str | None]) -> float:
-        mark = (part["before"] or part["after"] or "").strip(" \u00a0\u202f")
-        return self._factors[mark] if mark else 1
+        before, after = (self._factors.get(self._mark(part[side]), 1) for side in ("before", "after"))
+        return before * after
+
+    def _mark(self, text: str | None) -> str:
+        return (text or "").strip(" \u00a0\u202f")
 
     @cached_property
     def _factors(self) -> dict[str, float]:
