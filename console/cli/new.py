@@ -19,6 +19,7 @@ from console.cli.new_options import (
     Label,
     LabelKind,
     LeaveOut,
+    Minutes,
     Name,
     NoEventTime,
     NoKey,
@@ -68,6 +69,7 @@ def new(
     leave_out: LeaveOut = "",
     keep: Keep = "",
     image_size: ImageSize = "",
+    minutes: Minutes = 2,
     decimal: Decimal = "",
     columns: ColumnNames = "",
     owner: Owner = "me",
@@ -120,7 +122,7 @@ def new(
     # Read, propose, write: nothing is written before the whole proposal stands.
     source = read_any(file, columns=_words(columns), decimal=decimal)
     try:
-        proposal = propose(source, choices, today=datetime.now(UTC).date())
+        proposal = propose(source, choices, today=datetime.now(UTC).date(), minutes=minutes)
     except ConfigurationError as error:
         raise _with_nearest(error, source.table.column_names) from None
     folder = drops or build / "drops" / name
@@ -170,6 +172,8 @@ def _document(proposal: Proposal, written: Written) -> dict[str, Any]:
         "spans": asdict(proposal.spans),
         "naive": asdict(proposal.naive),
         "rows": dict(zip(("train", "validation", "test"), proposal.rehearsal.rows, strict=True)),
+        "tried": [each.model_dump() for each in proposal.trial.tried],
+        "proposed": proposal.trial.chosen.said,
         "watches_errors": proposal.rehearsal.watches_errors,
         "drops": [str(path) for path in written.drops],
         "to_predict": str(written.to_predict),
@@ -197,6 +201,8 @@ def _tell(proposal: Proposal, written: Written) -> None:
     console.print()
     for line in _remarks(proposal):
         console.print(f"- {line}", markup=False)
+    for line in proposal.trial.lines:
+        console.print(line, markup=False)
     console.print(f"\nNext (change {quote(str(written.folder))}/*.yaml first, if you like):\n", markup=False)
     for command in commands(proposal.prediction.name, written):
         console.print(f"  {command}", markup=False)

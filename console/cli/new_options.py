@@ -56,6 +56,10 @@ Keep = Annotated[
 ImageSize = Annotated[str, typer.Option(help="Scale the images to height x width: 64x64.")]
 Decimal = Annotated[str, typer.Option(help="The mark before decimals, . or , (found where it is not said).")]
 ColumnNames = Annotated[str, typer.Option(help="The names of the columns, where the file has no line with them.")]
+Minutes = Annotated[
+    float,
+    typer.Option(min=0, max=60, help="Try candidates on the rows for at most so long; 0: propose by the kind of data."),
+]
 Owner = Annotated[str, typer.Option(help="Who answers for the workload.")]
 Drops = Annotated[Path | None, typer.Option(help="Folder of the drops.", show_default="build/drops/NAME")]
 Pieces = Annotated[int, typer.Option(min=0, help="Drops to cut the file into; 0: the file itself.")]

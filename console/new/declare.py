@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import date
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import yaml
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -26,10 +26,15 @@ from millrace.evaluation.gates.simple import strongest
 from millrace.features.signature import TensorKind
 from millrace.workload.declaration import Card
 
+if TYPE_CHECKING:
+    from millrace.models.parameters import Scale
+
 RECENT_DAYS = 90
 """Days of rows on which a later model is compared with the live one, if the rows are not split by days."""
 EVEN = 0.2
 """Classes may weigh the same in training if at least this share of the rows is outside the most frequent class."""
+TREES_ANSWER = ("binary", "multiclass", "regression")
+"""The tasks that boosted trees can answer too."""
 FIRST_SHARE = 0.9
 """Share of the file's rows that starts the first training. Below 1, so a drop with a few rows less starts it too."""
 GRAINS = {
@@ -52,6 +57,8 @@ class ProposedPrediction:
     """None where the task has no positive class."""
     settings: Mapping[str, Any] = field(default_factory=dict)
     """Further keys of `prediction` in workload.yaml."""
+    label_scale: Scale = "identity"
+    """The scale on which a label that is a number is learnt, by its skew."""
     horizon_hours: float = 0
     """How many hours after a row its label is known; 0 for the label of the row itself."""
     key: tuple[str, ...]
@@ -82,17 +89,41 @@ class ProposedPrediction:
         return self.labels or (self.label,)
 
     @property
+    def columns(self) -> int:
+        """The number of inputs but texts, images and histories: these have networks or trunks of their own."""
+        return len(self.declared) - len(self.texts) - bool(self.image_side) - self.has_history
+
+    @property
+    def takes_trees(self) -> bool:
+        """Whether boosted trees can answer beside the network."""
+        return self.task in TREES_ANSWER and not self.texts and not self.image_side
+
+    @property
+    def is_ordered(self) -> bool:
+        """Whether later rows test and earlier rows train."""
+        return self.is_in_time or self.is_in_order
+
+    @property
     def has_history(self) -> bool:
         return any("history" in feature for feature in self.derived)
 
 
 def workload_document(
-    prediction: ProposedPrediction, spans: Spans, naive: Naive, *, source: str, rows: int, stretches: int = 0
+    prediction: ProposedPrediction,
+    spans: Spans,
+    naive: Naive,
+    *,
+    source: str,
+    rows: int,
+    stretches: int = 0,
+    family: Family | None = None,
+    tried: Sequence[str] = (),
 ) -> str:
     """The text of `workload.yaml`.
 
     `source` is the name of the file and `rows` the number of its rows that the contract accepts. `stretches` is the
-    number of stretches of windows that a bound on the error rests on."""
+    number of stretches of windows that a bound on the error rests on. `family` is the one that a trial has chosen, and
+    `tried` are its lines; without one it is the family that suits the kind of data."""
     kind, hours = LABEL_KINDS[prediction.task], prediction.horizon_hours
     # A history has the distance of the rows as its step, and leaves it out if it is one hour.
     every = next((each.get("every_hours", 1.0) for each in prediction.derived if "history" in each), 1.0)
@@ -107,7 +138,8 @@ def workload_document(
         stretches=stretches,
         question=_question(prediction),
         ahead={"column": prediction.label, "horizon_hours": kind.horizon(hours, every)} if hours else None,
-        family=_family(prediction, naive, rows),
+        family=family or usual_family(prediction, naive, rows),
+        tried=tried,
         first_rows=max(1, int(FIRST_SHARE * rows)),
         first_share=f"{FIRST_SHARE:.0%}",
         gate={"kind": rule.kind} | rule.model_dump(),
@@ -135,15 +167,17 @@ def _question(prediction: ProposedPrediction) -> str:
     return f"What is {prediction.label}?"
 
 
-def _family(prediction: ProposedPrediction, naive: Naive, rows: int) -> Family:
+def usual_family(prediction: ProposedPrediction, naive: Naive, rows: int) -> Family:
+    """The family that suits the kind of data, without a trial."""
     return suited(
         rows=rows,
         image_side=prediction.image_side,
         has_history=prediction.has_history,
         texts=len(prediction.texts),
-        # Neither text, image nor history: these have networks or trunks of their own.
-        columns=len(prediction.declared) - len(prediction.texts) - bool(prediction.image_side) - prediction.has_history,
-        is_ordered=prediction.is_in_time or prediction.is_in_order,
+        columns=prediction.columns,
+        has_trees=prediction.takes_trees,
+        label_scale=prediction.label_scale,
+        is_ordered=prediction.is_ordered,
         has_even_classes=_has_even_classes(prediction, naive),
     )
 

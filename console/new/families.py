@@ -8,8 +8,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from millrace.models.parameters import Scale
 
 SMALL_ROWS = 5_000
 SMALL_IMAGES = 3_000
@@ -53,6 +56,8 @@ def suited(
     texts: int = 0,
     columns: int = 0,
     is_ordered: bool = False,
+    has_trees: bool = False,
+    label_scale: Scale = "identity",
     has_even_classes: bool = False,
 ) -> Family:
     """The family for these inputs:
@@ -67,7 +72,8 @@ def suited(
 
     `image_side` is the shorter side in pixels, 0 without an image. `texts` is the number of columns of free text,
     `columns` that of all other inputs but images and histories. `is_ordered` says that later rows test and earlier
-    rows train. `has_even_classes` says that the label is a class, and that no class has nearly all rows."""
+    rows train. `has_trees` says that boosted trees can answer this label; they do so beside a table whose rows have no
+    order. `has_even_classes` says that the label is a class, and that no class has nearly all rows."""
     # Two kinds of inputs need a network with a trunk for each. Columns beside a history do not: `gru` reads both.
     others = bool(columns) + has_history
     if (image_side and (texts or others)) or (texts and others):
@@ -78,10 +84,28 @@ def suited(
         return _series(rows)
     if texts:
         return _texts(rows, texts)
-    return _table_in_time(rows) if is_ordered else _table(rows, columns)
+    if is_ordered:
+        return _table_in_time(rows)
+    return on_scale(
+        with_trees(with_intervals(rows, columns)) if has_trees else with_intervals(rows, columns), label_scale
+    )
 
 
-def _table(rows: int, columns: int) -> Family:
+def with_trees(of: Family) -> Family:
+    """The same family with boosted trees beside its network: the answer is the mean of both.
+
+    Of 24 tables the mean is within 1 % of the best of linear models, boosted trees and AutoGluon on 20; the network
+    alone is on 17."""
+    return replace(of, values={**of.values, "trees": "mean"}, why=f"{of.why}, and boosted trees beside them")
+
+
+def on_scale(of: Family, scale: Scale) -> Family:
+    """The same family, which learns the label on this scale."""
+    others = {name: value for name, value in of.values.items() if name != "label_scale"}
+    return replace(of, values=others if scale == "identity" else {**others, "label_scale": scale})
+
+
+def with_intervals(rows: int, columns: int) -> Family:
     """Intervals that a tree finds, and eight heads on one layer, as in `income`.
 
     The average of the weights is validated and kept, so a constant learning rate ends as low as a falling one."""
@@ -148,6 +172,18 @@ def _images(rows: int, side: int, *, has_even_classes: bool) -> Family:
         values |= {"learning_rate": 0.002, "answer_shift": 1}
         values |= {"label_smoothing": 0.05, "class_balance": True} if has_even_classes else {}
     return Family(name="cnn", values=values | {"epochs": 12} | COSINE, why="convolutions, as there is an image")
+
+
+def two_layers(of: Family) -> Family:
+    """The same family with a second hidden layer, as large as the first."""
+    return replace(of, values={**of.values, "hidden": [*of.values["hidden"], of.values["hidden"][-1]]})
+
+
+def multiscale(rows: int) -> Family:
+    """Dense layers over means of a history, as in `air_quality`."""
+    values = {"hidden": [128], "learning_rate": 0.0005, "ema": 0.99, "weight_decay": 0.1, "dropout": 0.5}
+    stop = _until_it_stops(rows, batch_size=64 if rows < SMALL_ROWS else 256, patience=8)
+    return Family(name="multiscale", values=values | stop, why="means of the last steps, as there is a history")
 
 
 def _series(rows: int) -> Family:

@@ -61,6 +61,14 @@ class Features:
             past["every_hours"] = series.every_hours
         return replace(self, derived=(*self.derived, past))
 
+    def without_history(self) -> Features:
+        return replace(self, derived=tuple(each for each in self.derived if "history" not in each))
+
+    def reaching(self, hours: float) -> Features:
+        """The same features, with histories that reach so far back."""
+        derived = (each | {"hours": hours} if "history" in each else each for each in self.derived)
+        return replace(self, derived=tuple(derived))
+
     def without(self, left_out: Sequence[LeftOut]) -> Features:
         """The same features without these columns, which histories lose as well. They join `others`."""
         names = {one.name for one in left_out}

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -21,6 +22,7 @@ from millrace.evaluation.naive.seasonal_naive import SeasonalNaive
 
 if TYPE_CHECKING:
     from console.new.columns import Observed
+    from millrace.models.parameters import Scale
 
 LABELS = ("label", "class", "target", "y", "outcome", "response", "truth", "churn", "churned", "survived", "fraud")
 """Names of columns that are called like a label."""
@@ -56,6 +58,8 @@ MOST_HORIZONS = 48
 """Most horizons of a forecast. If there are more steps, every second or third is predicted."""
 TAILED = 1.1
 """A label has a tail if the mean's absolute error is more than 1.1 times the median's."""
+SKEWED = 1.0
+"""A label with a skew above 1 is learnt as its logarithm, if that is more even."""
 TAIL_HUBER = 0.03
 """The proposed `huber` for a label with a tail, in standard deviations.
 
@@ -216,10 +220,30 @@ def likely_kind(column: Observed) -> LabelKind | None:
     return next((kind for kind in KINDS if kind.is_likely(column)), None)
 
 
+def label_scale(column: Observed) -> Scale:
+    """The scale on which a label is learnt: `log` if no number is negative, a few are far above the others, and their
+    logarithms are more even."""
+    known = _finite(column)
+    if not len(known) or known.min() < 0 or (skew := _skew(known)) <= SKEWED:
+        return "identity"
+    logarithms = np.log1p(known) if known.min() == 0 else np.log(known)
+    return "log" if abs(_skew(logarithms)) < skew else "identity"
+
+
+def _finite(column: Observed) -> npt.NDArray[np.float64]:
+    known = np.asarray(column.cells.drop_null().to_numpy(zero_copy_only=False), dtype=np.float64)
+    return known[np.isfinite(known)]
+
+
+def _skew(values: npt.NDArray[np.float64]) -> float:
+    """The third standardised moment; 0 if the values do not differ."""
+    deviation = float(values.std())
+    return float((((values - values.mean()) / deviation) ** 3).mean()) if deviation else 0.0
+
+
 def has_tail(column: Observed) -> bool:
     """Whether a few numbers draw the mean far away from most of the others."""
-    known = np.asarray(column.cells.drop_null().to_numpy(zero_copy_only=False), dtype=np.float64)
-    known = known[np.isfinite(known)]
+    known = _finite(column)
     # Without a tail the mean is about as near to all numbers as the median, which is the nearest.
     of_mean, of_median = (float(np.abs(known - middle).mean()) for middle in (known.mean(), np.median(known)))
     return of_mean > TAILED * of_median

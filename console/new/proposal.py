@@ -9,9 +9,10 @@ from typing import Any
 import pyarrow as pa
 
 from console.image_folder import SPLIT
+from console.new.candidates import Candidate, candidates
 from console.new.columns import LeftOut, Observed
 from console.new.contract import read_rows
-from console.new.declare import ProposedPrediction, contract_document, workload_document
+from console.new.declare import ProposedPrediction, contract_document, usual_family, workload_document
 from console.new.features import Features, find_features, find_leaks
 from console.new.kinds import LABEL_KINDS
 from console.new.read import Source
@@ -21,6 +22,7 @@ from console.new.remarks import empty_cells, findings, spellings, standing_still
 from console.new.roles import FEWEST_ROWS, Choices, Guess, check_choices
 from console.new.spans import HELD_OUT, NO_NAIVE, Naive, Spans, find_spans, spans_without_time
 from console.new.times import Series, find_series, without_rows
+from console.new.trial import Trial, run_trial
 from millrace.contract.rules.image import ImageFormat
 from millrace.contract.rules.range import Range
 from millrace.contract.schema import LINE, Table, arrow_schema, up_to
@@ -46,6 +48,7 @@ class Proposal:
     spans: Spans
     rehearsal: Rehearsal
     series: Series | None
+    trial: Trial
     accepted: pa.Table
     """The rows that the contract accepts, in the order of event time. `_line` is the line of each in the file."""
     refused: tuple[QuarantinedRow, ...]
@@ -59,10 +62,11 @@ class Proposal:
         return self.rehearsal.naive
 
 
-def propose(source: Source, choices: Choices, *, today: date) -> Proposal:
+def propose(source: Source, choices: Choices, *, today: date, minutes: float = 0) -> Proposal:
     """The proposal for a file of labelled rows.
 
-    `today` stands for the time of the drop: rows without a time of their own get it. Raises ConfigurationError if
+    `today` stands for the time of the drop: rows without a time of their own get it. A trial of candidates may take
+    `minutes`; with 0 there is none. Raises ConfigurationError if
     something cannot be decided, with the candidates, or if training would stop, with the cause."""
     check_choices(choices, source)
     reading = read(source, choices, today)
@@ -85,6 +89,10 @@ def propose(source: Source, choices: Choices, *, today: date) -> Proposal:
         accepted, refused = _validated(reading, today)
         if accepted.num_rows != rows:
             spans, rehearsal = _rehearsed(reading, features, accepted)
+    trial = _tried(reading, features, series, spans, rehearsal, accepted, minutes)
+    if trial.chosen.features != features:
+        features = trial.chosen.features
+        spans, rehearsal = _rehearsed(reading, features, accepted)
     # What is proposed, and the sentences on what is conspicuous.
     prediction, rows = reading.prediction(features), accepted.num_rows
     spans = replace(spans, walk_forward_steps=rehearsal.walk_forward_steps)
@@ -117,13 +125,50 @@ def propose(source: Source, choices: Choices, *, today: date) -> Proposal:
         spans=spans,
         rehearsal=rehearsal,
         series=series,
+        trial=trial,
         accepted=accepted,
         refused=refused,
         contract_yaml=_contract_yaml(reading, prediction),
         workload_yaml=workload_document(
-            prediction, spans, rehearsal.naive, source=reading.where, rows=rows, stretches=rehearsal.stretches
+            prediction,
+            spans,
+            rehearsal.naive,
+            source=reading.where,
+            rows=rows,
+            stretches=rehearsal.stretches,
+            family=trial.chosen.family,
+            tried=trial.lines,
         ),
     )
+
+
+def _tried(
+    reading: Reading,
+    features: Features,
+    series: Series | None,
+    spans: Spans,
+    rehearsal: Rehearsal,
+    accepted: pa.Table,
+    minutes: float,
+) -> Trial:
+    """The trial of what may suit the rows. Without `minutes` it has the usual candidate alone, and nothing is tried."""
+    prediction, rows, naive = reading.prediction(features), accepted.num_rows, rehearsal.naive
+    family = usual_family(prediction, naive, rows)
+    usual = Candidate(said=family.why, features=features, family=family)
+    if not minutes or prediction.image_side:
+        return Trial(candidates=(usual,), usual=usual)
+    found = candidates(family, features, prediction, series, rehearsal)
+    documents = [
+        workload_document(
+            reading.prediction(each.features), spans, naive, source=reading.where, rows=rows, family=each.family
+        )
+        for each in found
+    ]
+    usual_at = next(number for number, each in enumerate(found) if (each.family, each.features) == (family, features))
+    tried, problem = run_trial(
+        documents, _contract_yaml(reading, prediction), accepted, usual=usual_at, minutes=minutes
+    )
+    return Trial(candidates=found, usual=found[usual_at], unit=naive.unit, tried=tried, problem=problem)
 
 
 def _with_hours(choices: Choices, series: Series | None, where: str) -> Choices:

@@ -15,7 +15,7 @@ from console.new.contract import as_in_file, column_of, observe_images, relaxed
 from console.new.declare import ProposedPrediction
 from console.new.features import Features
 from console.new.keys import repeated_cells
-from console.new.kinds import LABEL_KINDS, own_classes, two_classes
+from console.new.kinds import LABEL_KINDS, label_scale, own_classes, two_classes
 from console.new.read import Source
 from console.new.roles import Choices, Guess, Guesser, lacks_time, one_of_several, several_labels
 from console.new.shared_cells import part_cells
@@ -112,6 +112,7 @@ class Reading:
             labels=self.choices.labels,
             positive=self.guesses["positive"].value if "positive" in self.guesses else None,
             settings=LABEL_KINDS[self.guesses["kind"].value].settings(self.label),
+            label_scale=label_scale(self.label) if self.guesses["kind"].value == "regression" else "identity",
             horizon_hours=choices.horizon_hours,
             key=self.key,
             event_time=self.event_time,

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import sys
+
 from jobs import runtime
 
 
 def main() -> None:
-    """Train the workload of the config channel on the rows of the data channel, on all GPUs of all machines."""
+    """Train the workload of the config channel on the rows of the data channel, on all GPUs of all machines.
+
+    With the argument `try` train several candidates for a short time instead, and leave no model."""
     # The handler comes first: the kernel drops a signal for which a container's first process has no handler, and torch
     # takes seconds to load.
     stop = runtime.StopSignal()
@@ -14,6 +18,11 @@ def main() -> None:
     from jobs.training.job import train
 
     places = runtime.TrainingPlaces(root=runtime.ml_root())
+    if sys.argv[1:] == ["try"]:
+        from jobs.training.trial import run_trial
+
+        run_trial(places, stop)
+        return
     cluster = launch.cluster_of(places.hosts)
     # Torchrun starts this entry point once more for each process; those train.
     if cluster.size > 1 and not processes.is_started():

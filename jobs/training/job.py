@@ -122,7 +122,7 @@ class Setting:
             validation=rows.encoded(fitted, parts.validation),
             identity=self.identity(fitted, parts),
             initial=self.initial,
-            bounds=declared.limits if (declared := self.contract.label.find(Range)) else (-math.inf, math.inf),
+            bounds=bounds_of(self.contract),
             precision=self.workload.training.precision,
             is_compiled=self.workload.training.compile,
         )
@@ -180,7 +180,7 @@ def _trained(
         trained = loop.train(
             inputs, checkpoints=places.checkpoints, stop=lambda: stop.came, report=report, together=together
         )
-        _calibrate(trained.predictor, inputs.validation)
+        calibrate(trained.predictor, inputs.validation)
         found = more_models.results(lambda: stop.came)
     # Only the first process has an exporter: it explains the model and makes the artefact.
     if graph is None:
@@ -246,7 +246,13 @@ def _value(text: str) -> Any:
         return text
 
 
-def _calibrate(predictor: Predictor, held: Resident) -> None:
+def bounds_of(contract: Contract) -> tuple[float, float]:
+    """The least and the greatest label that the contract allows, infinite without one."""
+    declared = contract.label.find(Range)
+    return declared.limits if declared else (-math.inf, math.inf)
+
+
+def calibrate(predictor: Predictor, held: Resident) -> None:
     """Set the temperature that suits the validation rows, if the task's answers are calibrated probabilities."""
     if predictor.objective.is_calibrated and not predictor.is_trees_alone:
         with torch.no_grad():

@@ -108,6 +108,7 @@ def own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Own]:
         patch.setenv("MILLRACE_WORKLOADS", str(folder / "workloads"))
         began = time.monotonic()
         asked = ["new", "market", "--from", str(folder / "market.csv"), "--build", str(folder), "--label", "Trend"]
+        asked += ["--minutes", "0"]
         done = CliRunner().invoke(app, [*asked, "--json"], catch_exceptions=False)
         assert done.exit_code == 0, done.output
         said = json.loads(done.stdout)

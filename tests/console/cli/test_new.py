@@ -39,7 +39,8 @@ def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def run(*words: str) -> Any:
-    return CliRunner().invoke(app, ["new", *words], catch_exceptions=False)
+    """Without a trial, which has tests of its own."""
+    return CliRunner().invoke(app, ["new", *words, "--minutes", "0"], catch_exceptions=False)
 
 
 def test_it_tells_guesses_columns_and_what_to_type_next(file: Path) -> None:

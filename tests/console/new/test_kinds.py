@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 import yaml
 
-from console.new.kinds import LABEL_KINDS, likely_kind
+from console.new.kinds import LABEL_KINDS, label_scale, likely_kind
 from console.new.writing import write
 from millrace.errors import ConfigurationError
 from millrace.tasks.catalogue import TASKS
@@ -17,6 +19,22 @@ from millrace.workload.load import load_workload
 from tests.console.new.conftest import Row, observed, proposed
 
 Writer = Callable[..., Path]
+
+
+@pytest.mark.parametrize(
+    ("cells", "scale"),
+    [
+        (np.random.default_rng(5).lognormal(6, 1.0, 500), "log"),
+        ([0.0, *np.random.default_rng(5).lognormal(6, 1.0, 500)], "log"),
+        ([-0.1, *np.random.default_rng(5).lognormal(6, 1.0, 500)], "identity"),
+        (np.random.default_rng(5).normal(100, 9, 500), "identity"),
+        (-np.random.default_rng(5).lognormal(6, 1.0, 500) + 1e6, "identity"),
+        ([7.0] * 300, "identity"),
+    ],
+    ids=["amounts", "amounts and 0", "one below 0", "normal", "skewed to the left", "all equal"],
+)
+def test_amounts_with_a_few_far_above_are_learnt_as_logarithms(cells: Any, scale: str) -> None:
+    assert label_scale(observed(cells)) == scale
 
 
 def test_every_kind_is_a_task() -> None:

@@ -1,0 +1,110 @@
+"""Tries candidates on the file's own rows, and says what each choice gains.
+
+The training image's second entry does it in a process of its own: `python -m jobs.training try`."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pyarrow as pa
+
+from console.new.candidates import Candidate
+from millrace.messages.training_job import CONFIG_CHANNEL, DATA_CHANNEL
+from millrace.messages.trial import CANDIDATES, MINUTES, ROWS, USUAL, Tried
+from millrace.tasks.figures import short
+
+RIVALS = {"naive": "the rule to beat", "linear": "linear", "boosted_trees": "boosted trees"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trial:
+    """What was tried, and what is proposed."""
+
+    candidates: tuple[Candidate, ...]
+    usual: Candidate
+    """What is proposed without a trial."""
+    unit: str = ""
+    tried: tuple[Tried, ...] = ()
+    """Empty if nothing was tried."""
+    problem: str = ""
+    """Why nothing could be tried."""
+
+    @property
+    def chosen(self) -> Candidate:
+        """The plainest candidate that is within one standard error of the best; the usual one without a trial."""
+        near = [int(each.name) for each in self.tried if each.who == "candidate" and each.behind <= each.deviation]
+        return self.candidates[min(near)] if near else self.usual
+
+    @property
+    def lines(self) -> tuple[str, ...]:
+        """What was tried, a line each, rivals first; the same for equal rows. Empty without a trial."""
+        if self.problem:
+            return (f"Nothing was tried ({self.problem}): proposed by the kind of data",)
+        return tuple(self._lines()) if self.tried else ()
+
+    def _lines(self) -> Iterator[str]:
+        first, width = self.tried[0], max(len(each.said) for each in self.candidates)
+        what = "log loss" if first.measure == "log_loss" else f"mean error{' in ' * bool(self.unit)}{self.unit}"
+        yield f"Tried on the {first.rows:,} rows that validate: {what}, and how far behind the best candidate"
+        named = {each.name: each for each in self.tried if each.who == "rival"}
+        for kind, said in RIVALS.items():
+            if kind in named:
+                yield _line(said, named[kind], width)
+        by_number = {int(each.name): each for each in self.tried if each.who == "candidate"}
+        for number, candidate in enumerate(self.candidates):
+            if number in by_number:
+                mark = "   proposed" if candidate is self.chosen else ""
+                yield _line(candidate.said, by_number[number], width) + mark
+            else:
+                yield f"  {candidate.said:<{width}}  was not done in time"
+
+
+def _line(said: str, tried: Tried, width: int) -> str:
+    behind = f"{short(tried.behind)} ± {short(tried.deviation)}" if tried.behind or tried.deviation else "the best"
+    return f"  {said:<{width}}  {short(tried.figure):>9}  {behind}"
+
+
+def run_trial(
+    documents: Sequence[str], contract_yaml: str, rows: pa.Table, *, usual: int, minutes: float
+) -> tuple[tuple[Tried, ...], str]:
+    """What the trial found, and why it found nothing.
+
+    `documents` are the texts of workload.yaml, the plainest candidate first. `rows` have their line in the file."""
+    with TemporaryDirectory() as temporary:
+        root = Path(temporary)
+        _write(root, documents, contract_yaml, rows, {MINUTES: str(minutes), USUAL: str(usual)})
+        # Each process of the trial has one thread, so that two of them take two processors.
+        environment = {**os.environ, "MILLRACE_ML_ROOT": str(root), "OMP_NUM_THREADS": "1"}
+        command = [sys.executable, "-m", "jobs.training", "try"]
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    if done.returncode:
+        return (), (done.stderr.strip().splitlines() or ["it ended without a word"])[-1]
+    found = tuple(Tried.model_validate_json(line) for line in done.stdout.splitlines() if line.startswith("{"))
+    return found, "" if found else f"no candidate was done within {minutes:g} minutes"
+
+
+def _write(
+    root: Path, documents: Sequence[str], contract_yaml: str, rows: pa.Table, hyperparameters: dict[str, str]
+) -> None:
+    """Write the folders of a training job below `root`."""
+    config, data, settings = (
+        root / "input" / "data" / CONFIG_CHANNEL,
+        root / "input" / "data" / DATA_CHANNEL,
+        root / "input" / "config",
+    )
+    for folder in (config / CANDIDATES, data, settings):
+        folder.mkdir(parents=True)
+    (settings / "inputdataconfig.json").write_text(json.dumps({CONFIG_CHANNEL: {}, DATA_CHANNEL: {}}))
+    (settings / "hyperparameters.json").write_text(json.dumps(hyperparameters))
+    (config / "contract.yaml").write_text(contract_yaml)
+    for number, document in enumerate(documents):
+        (config / CANDIDATES / f"{number}.yaml").write_text(document)
+    with pa.OSFile(str(data / ROWS), "wb") as file, pa.ipc.new_file(file, rows.schema) as writer:
+        writer.write_table(rows)

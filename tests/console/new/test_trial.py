@@ -1,0 +1,143 @@
+"""The trial of a proposal: what it runs, what it chooses, and that equal rows give an equal proposal."""
+
+from __future__ import annotations
+
+import csv
+from dataclasses import replace
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import yaml
+
+from console.new.candidates import Candidate, candidates
+from console.new.declare import usual_family
+from console.new.families import with_intervals
+from console.new.features import Features
+from console.new.proposal import Proposal, propose
+from console.new.read import read_source
+from console.new.roles import Choices
+from console.new.trial import Trial
+from millrace.messages.trial import Tried
+from tests.console.new.conftest import TODAY
+
+FIRST = datetime(2023, 1, 2)  # noqa: DTZ001 the file says no zone
+NO_FEATURES = Features(columns=("x",), derived=(), others=())
+SEASONS = {"week": 168, "day": 24}
+
+
+def written(path: Path, rows: list[dict[str, Any]]) -> Path:
+    with path.open("w", newline="") as file:
+        writer = csv.DictWriter(file, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+    return path
+
+
+@pytest.fixture(scope="module")
+def prices(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Prices with a tail, which depend on two numbers and a word."""
+    draws = np.random.default_rng(0)
+    rows = [
+        {
+            "size": round(float(size), 2),
+            "age": int(age),
+            "place": ("north", "south")[int(age) % 2],
+            "price": round(float(np.exp(size / 2 + (age % 2) + noise)), 2),
+        }
+        for size, age, noise in zip(
+            draws.uniform(1, 9, 240), draws.integers(0, 40, 240), draws.normal(0, 0.1, 240), strict=True
+        )
+    ]
+    return written(tmp_path_factory.mktemp("trial") / "prices.csv", rows)
+
+
+@pytest.fixture(scope="module")
+def tried(prices: Path) -> Proposal:
+    return propose(read_source(prices), Choices(name="prices", label="price"), today=TODAY, minutes=30)
+
+
+def test_candidates_stand_beside_the_rule_and_two_simple_models(tried: Proposal) -> None:
+    found = tried.trial.tried
+    assert [each.name for each in found if each.who == "rival"] == ["naive", "linear", "boosted_trees"]
+    assert [each.name for each in found if each.who == "candidate"] == ["0", "1", "2", "3"]
+    assert min(each.behind for each in found if each.who == "candidate") == 0
+    assert {(each.rows, each.measure) for each in found} == {(tried.rehearsal.rows[1], "error")}
+    figures = {(each.who, each.name): each.figure for each in found}
+    assert figures["candidate", "0"] < figures["rival", "naive"] / 2, "the price follows from the columns"
+
+
+def test_the_workload_declares_what_the_trial_chose_and_says_what_it_gained(tried: Proposal) -> None:
+    training = yaml.safe_load(tried.workload_yaml)["training"]
+    assert training["parameters"] == tried.trial.chosen.family.values
+    assert len(tried.trial.lines) == 1 + len(tried.trial.tried)
+    for line in tried.trial.lines:
+        assert f"# {line}\n" in tried.workload_yaml
+
+
+def test_equal_rows_give_an_equal_proposal(prices: Path, tried: Proposal) -> None:
+    again = propose(read_source(prices), Choices(name="prices", label="price"), today=TODAY, minutes=30)
+    assert again.workload_yaml == tried.workload_yaml
+
+
+def test_without_minutes_the_kind_of_data_decides(prices: Path) -> None:
+    found = propose(read_source(prices), Choices(name="prices", label="price"), today=TODAY)
+    assert found.trial.lines == ()
+    usual = usual_family(found.prediction, found.naive, 240)
+    assert usual.values["label_scale"] == "log"
+    assert usual.values["trees"] == "mean"
+    assert yaml.safe_load(found.workload_yaml)["training"]["parameters"] == usual.values
+
+
+def judged(name: str, behind: float, deviation: float, who: str = "candidate") -> Tried:
+    numbers = {"figure": 1 + behind, "behind": behind, "deviation": deviation, "rows": 100, "seconds": 1.0}
+    return Tried.model_validate({"who": who, "name": name, "measure": "error", **numbers})
+
+
+@pytest.mark.parametrize(
+    ("behind", "chosen"),
+    [
+        ((0.3, 0.1, 0.0), 2),
+        ((0.3, 0.04, 0.0), 1),
+        ((0.04, 0.04, 0.0), 0),
+        ((0.0, 0.3, 0.2), 0),
+        ((None, 0.3, 0.0), 2),
+        ((), 1),
+    ],
+)
+def test_a_plainer_one_is_chosen_within_one_standard_error(behind: tuple[float | None, ...], chosen: int) -> None:
+    """None: it was not done in time. A rival that is best of all is no candidate."""
+    found = tuple(
+        Candidate(said=str(number), features=NO_FEATURES, family=with_intervals(100 + number, 1)) for number in range(3)
+    )
+    tried = [judged(str(at), by, 0.05 if by else 0.0) for at, by in enumerate(behind) if by is not None]
+    tried += [judged("linear", -0.1, 0.05, who="rival")] * bool(tried)
+    trial = Trial(candidates=found, usual=found[1], tried=tuple(tried))
+    assert trial.chosen is found[chosen]
+
+
+def test_a_trial_that_fails_says_why_and_the_kind_of_data_decides(tried: Proposal) -> None:
+    trial = replace(tried.trial, tried=(), problem="no torch")
+    assert trial.chosen is trial.usual
+    [line] = trial.lines
+    assert "no torch" in line
+
+
+@pytest.mark.parametrize("season", SEASONS)
+def test_a_longer_history_reaches_over_the_season_of_the_label(season: str, tmp_path: Path) -> None:
+    waves, noise = 2 * np.pi / SEASONS[season], np.random.default_rng(1).normal(0, 0.1, 60 * 24)
+    rows = [
+        {"time": (FIRST + timedelta(hours=at)).isoformat(), "load": round(np.sin(at * waves) + float(noise[at]), 4)}
+        for at in range(60 * 24)
+    ]
+    choices = Choices(name="load", label="load", horizon_hours=24)
+    found = propose(read_source(written(tmp_path / "load.csv", rows)), choices, today=TODAY)
+    features = Features(columns=found.prediction.features, derived=found.prediction.derived, others=())
+    usual = usual_family(found.prediction, found.naive, len(rows))
+    tried = candidates(usual, features, found.prediction, found.series, found.rehearsal)
+    hours = [[each["hours"] for each in one.features.derived if "hours" in each] for one in tried]
+    longest = 168 if season == "week" else 72
+    assert hours == [[], [24], [24], [24], [longest], [longest]]
+    assert (usual, features) in [(one.family, one.features) for one in tried]
