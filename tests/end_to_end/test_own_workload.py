@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,8 @@ from typer.testing import CliRunner
 
 from console.cli.app import app
 from console.local_cloud.local_cloud import PLATFORM, LocalCloud, started
+from millrace.client import Client
+from millrace.errors import AnswerError
 from millrace.names import WorkloadNames
 from tests.documentation.pages import typed
 
@@ -41,6 +43,10 @@ class Own:
     cloud: LocalCloud
     said: dict[str, Any]
     seconds: float
+
+    @property
+    def client(self) -> Client:
+        return Client(workload="market", client=self.cloud.client)
 
     def put(self, feed: str, name: str, body: bytes) -> None:
         key = f"{NAMES.workload}/{feed}/{name}"
@@ -130,21 +136,23 @@ def test_the_first_model_trains_passes_its_gates_and_goes_live(own: Own) -> None
 
 def test_the_rows_to_predict_are_answered_by_the_model(own: Own) -> None:
     rows = [json.loads(line) for line in Path(own.said["to_predict"]).read_text().splitlines()]
-    answer = own.predict(rows)
-    assert [one["model_version"] for one in answer["predictions"]] == ["1"] * len(rows)
-    assert not answer["rejected"]
+    answers = own.client.predict(rows)
+    assert [one.output["model_version"] for one in answers] == ["1"] * len(rows)
+    assert all(one.id and one.refused is None for one in answers)
 
 
 def test_rows_that_break_the_contract_are_rejected_by_column(own: Own) -> None:
     good = without_label(market(KNOWN, 1))[0]
-    rows = [good | {"Day.of week": "Someday"}, good | {"Weekend?": "no"}, good | {"NSW demand": None}, good]
-    answer = own.predict(rows)
-    assert [(one["row"], one["column"], one["reason"]) for one in answer["rejected"]] == [
-        (0, "Day.of week", "allowed"),
-        (1, "Weekend?", "type"),
-        (2, "NSW demand", "required"),
+    rows = [good | {"Time of day": "noon"}, good | {"Weekend?": "no"}, good | {"NSW demand": None}, good]
+    *refused, answered = own.client.predict(rows)
+    assert [(one.refused["column"], one.refused["reason"]) for one in refused if one.refused] == [
+        ("Time of day", "type"),
+        ("Weekend?", "type"),
+        ("NSW demand", "required"),
     ]
-    assert [one["row"] for one in answer["predictions"]] == [3]
+    assert answered.id
+    with pytest.raises(AnswerError, match="a row is no object"):
+        own.client.predict([[]])  # type: ignore[list-item]
 
 
 def test_the_live_model_is_better_than_the_class_of_most_rows(own: Own) -> None:
@@ -156,12 +164,18 @@ def test_the_live_model_is_better_than_the_class_of_most_rows(own: Own) -> None:
     assert right > usual + 0.03 * LIVE
 
 
-def test_a_file_is_scored(own: Own) -> None:
+def test_a_file_is_scored(own: Own, tmp_path: Path) -> None:
     rows = without_label(market(KNOWN, 48))
-    own.put("scoring", "day.jsonl", "\n".join(map(json.dumps, rows)).encode())
+    (path := tmp_path / "day.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    drop = own.client.drop(path, feed="scoring")
+    answers = own.client.answers(drop, timeout_s=REST_S)
+    assert answers["row_number"].to_pylist() == list(range(1, 49))
+    own.cloud.wait(timeout_s=REST_S)
     [scored] = own.outputs("score")
     (delivered,) = scored["delivery"]["answer"]["drops"]
     assert (delivered["rows"], delivered["quarantined"]) == (48, 0)
+    with pytest.raises(TimeoutError, match=r"day\.jsonl"):
+        own.client.answers(replace(drop, id="none"), timeout_s=0)
 
 
 def test_late_labels_in_words_are_judged_by_the_monitor(own: Own) -> None:
