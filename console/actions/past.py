@@ -81,8 +81,11 @@ class Pasts:
         at, known = row[history.event_time], self._known[history].get(_entity(row, history), [])
         if at is None:
             return []
-        # The times t with at - hours <= t < at: the row itself is not among them.
+        # The times t with at - hours <= t < at: the row itself is not among them. Where a gap begins there, the row
+        # before it shows that the past is long enough.
         first = bisect_left(known, at - timedelta(hours=history.hours), key=_time)
+        oldest = at - timedelta(hours=(history.steps - 1) * history.every_hours)
+        first -= first > 0 and (first == len(known) or _time(known[first]) > oldest)
         return [entry for _, entry in known[first : bisect_left(known, at, key=_time)]]
 
 

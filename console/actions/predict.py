@@ -6,9 +6,10 @@ import hashlib
 import heapq
 import json
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 
     from millrace.contract.schema import Column
     from millrace.features.history import History
+    from millrace.features.known_ahead import KnownAhead
     from millrace.tasks.task import Task
 
 CALL_BYTES = 4 * 2**20
@@ -114,6 +116,8 @@ class Opened:
     """Rows that no request can hold, in the order of their lines."""
     pasts: Pasts
     """The rows that keep the contract: of rows with the same key the first, as in a drop."""
+    fill: Callable[[pa.Table], pa.Table]
+    """Takes rows, and fills in what later rows of the file say of later moments."""
     own_pasts: Mapping[int, Row]
     """The pasts that lines of JSON carry themselves: by line, then by the history's name."""
 
@@ -134,6 +138,7 @@ def predict(
     contract: Contract,
     *,
     histories: Sequence[History] = (),
+    ahead: KnownAhead | None = None,
     explain: bool = False,
 ) -> Iterator[RowAnswer]:
     """An answer to each row, in the order of the file. `client` is boto3's Lambda client.
@@ -143,13 +148,15 @@ def predict(
     Raises DropError, before the first call, if the file cannot become rows. Raises AnswerError if the function fails;
     the decisions on the rows answered by then are kept."""
     with TemporaryDirectory() as folder:
-        opened = open_file(path, contract, Path(folder), histories)
+        opened = open_file(path, contract, Path(folder), histories, ahead)
         answered = ask(client, function, opened, explain=explain)
         # Both sides are in the order of lines, so a merge keeps the file's order without holding the answers in memory.
         yield from heapq.merge(opened.refused, answered, key=lambda answer: answer.line)
 
 
-def open_file(path: Path, contract: Contract, folder: Path, histories: Sequence[History] = ()) -> Opened:
+def open_file(
+    path: Path, contract: Contract, folder: Path, histories: Sequence[History] = (), ahead: KnownAhead | None = None
+) -> Opened:
     """The file as typed rows to score, below `folder`. Labels that are not inputs are left out.
 
     A row whose key an earlier row of the file has is refused, as in a drop. Raises DropError if the file cannot become
@@ -174,14 +181,16 @@ def open_file(path: Path, contract: Contract, folder: Path, histories: Sequence[
             lines = pa.array([row.line for row in here], pa.int64())
             writer.write_table(_without(part.rows.select(parsed_schema(table).names), lines))
             refused += [_refusal(row) for row in (*part.unparsable, *here)]
-            if histories:
+            if histories or ahead:
                 known.append(result.accepted)
-    rows = pa.concat_tables([part.select(columns_of(histories)) for part in known], promote_options="permissive")
+    names = list(dict.fromkeys((*columns_of(histories), *(ahead.reads if ahead else ()))))
+    rows = pa.concat_tables([part.select(names) for part in known], promote_options="permissive")
     return Opened(
         table=table,
         typed=typed,
         refused=tuple(sorted(refused, key=lambda answer: answer.line)),
         pasts=Pasts(rows, histories),
+        fill=partial(ahead.fill, later=rows) if ahead else lambda rows: rows,
         own_pasts=read_pasts(path, histories),
     )
 
@@ -221,7 +230,7 @@ def _sendable(opened: Opened) -> Iterator[SentRow]:
 
     with pq.ParquetFile(opened.typed) as file:
         for batch in file.iter_batches(batch_size=ROWS_PER_CALL):
-            rows = pa.Table.from_batches([batch])
+            rows = opened.fill(pa.Table.from_batches([batch]))
             for row, cells in zip(rows.to_pylist(), json_rows(rows.drop_columns([LINE])), strict=True):
                 line = row[LINE]
                 past = opened.pasts.of(row) | opened.own_pasts.get(line, {})

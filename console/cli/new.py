@@ -16,6 +16,7 @@ from console.cli.new_options import (
     ImageSize,
     Keep,
     KeyColumns,
+    Known,
     Label,
     LabelKind,
     LeaveOut,
@@ -66,6 +67,7 @@ def new(
     unit: Unit = "",
     horizon_hours: HorizonHours = None,
     horizon_steps: HorizonSteps = None,
+    known: Known = "",
     leave_out: LeaveOut = "",
     keep: Keep = "",
     image_size: ImageSize = "",
@@ -116,6 +118,7 @@ def new(
         horizon_steps=horizon_steps or 0,
         keep=_words(keep),
         image_size=image_size,
+        known=_words(known),
         leave_out=_words(leave_out),
         owner=owner,
     )

@@ -49,6 +49,9 @@ HorizonHours = Annotated[
 HorizonSteps = Annotated[
     int | None, typer.Option(min=1, help="The same in rows of a series: 1 is the next row of each key.")
 ]
+Known = Annotated[
+    str, typer.Option(help="Columns that are known of the predicted moment, as promotions and holidays are: a,b.")
+]
 LeaveOut = Annotated[str, typer.Option(help="Columns that the contract shall not have: a,b.")]
 Keep = Annotated[
     str, typer.Option(help="Features that would be left out, as they give the label away or tell of a person: a,b.")

@@ -62,6 +62,7 @@ def predict(
     from millrace.contract.load import load_contract
     from millrace.contract.reasons import Reason
     from millrace.features import catalogue
+    from millrace.features.known_ahead import KnownAhead
     from millrace.tasks.catalogue import declare
     from millrace.workload.load import load_workload, workloads_folder
 
@@ -73,12 +74,13 @@ def predict(
     prediction = load_workload(home).prediction
     task = declare(prediction, contract.label)
     histories = catalogue.histories(catalogue.declare(prediction.features, contract.table("scoring")))
+    ahead = KnownAhead.of(contract.table("scoring"), prediction)
     # The file, standard input as a file, or images packed into a file; then the answers of the pieces one by one.
     with _readable(file) as given, packed(given, contract, "scoring", scale=scale) as path:
         if given.is_dir() and (left_out := find_images(given).left_out):
             print(f"warning: {left_out}", file=sys.stderr)
         client, function = environment.client("lambda"), names.prediction
-        found = predict.predict(client, function, path, contract, histories=histories, explain=explain)
+        found = predict.predict(client, function, path, contract, histories=histories, ahead=ahead, explain=explain)
         # All of these are iterators: answers are counted, named and written as the pieces come back.
         answers = _Counted(found)
         rows = (answer.row(task) | (_explained(answer, as_json) if explain else {}) for answer in answers)

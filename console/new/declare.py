@@ -286,6 +286,8 @@ def _custom(column: Column, usual: tuple[str, ...]) -> Iterator[tuple[str, Any]]
             "numberFormat",
             {name: value for name, value in said.items() if value and value != getattr(usual_form, name)},
         )
+    if column.ahead:
+        yield "ahead", {"column": column.ahead.column, "hours": column.ahead.hours}
     if column.generated:
         yield "generated", column.generated
     if column.missing_words != usual:

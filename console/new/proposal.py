@@ -15,6 +15,7 @@ from console.new.contract import read_rows
 from console.new.declare import ProposedPrediction, contract_document, usual_family, workload_document
 from console.new.features import Features, find_features, find_leaks
 from console.new.kinds import LABEL_KINDS
+from console.new.known import filled, with_known
 from console.new.read import Source
 from console.new.reading import OBSERVED_AT, ROW_ID, Reading, read
 from console.new.rehearsal import Rehearsal, rehearse
@@ -79,6 +80,10 @@ def propose(source: Source, choices: Choices, *, today: date, minutes: float = 0
     reading = replace(reading, choices=choices)
     if series is not None and choices.horizon_hours:
         features = features.with_history(series, reading.seen, reading.contract)
+        kind = LABEL_KINDS[reading.guesses["kind"].value]
+        ahead = kind.horizon(choices.horizon_hours, series.every_hours)
+        reading, features = with_known(reading, features, ahead if isinstance(ahead, list) else [ahead])
+        accepted = filled(reading, accepted)
     _check_any(reading, features)
     spans, rehearsal = _rehearsed(reading, features, accepted)
     # The one correction: a rehearsal shows which columns give the label away, and these are no features.
@@ -87,6 +92,7 @@ def propose(source: Source, choices: Choices, *, today: date, minutes: float = 0
         _check_any(reading, features)
         reading, rows = reading.without_needing([column.name for column in leaks]), accepted.num_rows
         accepted, refused = _validated(reading, today)
+        accepted = filled(reading, accepted)
         if accepted.num_rows != rows:
             spans, rehearsal = _rehearsed(reading, features, accepted)
     trial = _tried(reading, features, series, spans, rehearsal, accepted, minutes)

@@ -51,6 +51,8 @@ class Choices:
     horizon_hours: float = 0
     horizon_steps: int = 0
     """The horizon in rows of an entity, if not in hours; `with_hours` turns it into hours."""
+    known: tuple[str, ...] = ()
+    """Columns whose cells are known ahead, such as promotions."""
     leave_out: tuple[str, ...] = ()
     """Columns that the contract will not have."""
     keep: tuple[str, ...] = ()
@@ -92,10 +94,18 @@ def check_choices(choices: Choices, source: Source) -> None:
     ):
         if not good:
             raise ConfigurationError(where=where, field=option, expected=expected, came=came)
-    for option, columns in (("--leave-out", choices.leave_out), ("--keep", choices.keep), ("--label", choices.labels)):
+    for option, columns in (
+        ("--leave-out", choices.leave_out),
+        ("--keep", choices.keep),
+        ("--known", choices.known),
+        ("--label", choices.labels),
+    ):
         if unknown := sorted({*columns} - {*names}):
             expected = f"columns of the file ({', '.join(names)})"
             raise ConfigurationError(where=where, field=option, expected=expected, came=unknown)
+    if choices.known and not choices.looks_ahead:
+        expected = "--horizon-hours or --horizon-steps beside it: of the row's own moment every column is known"
+        raise ConfigurationError(where=where, field="--known", expected=expected, came=list(choices.known))
     if choices.horizon_steps and choices.horizon_hours:
         expected = "one of --horizon-hours and --horizon-steps"
         raise ConfigurationError(where=where, field="--horizon-steps", expected=expected, came="both")

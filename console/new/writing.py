@@ -154,6 +154,8 @@ def _write_rows(proposal: Proposal, histories: Sequence[History], path: Path) ->
     unknown += [column.name for column in proposal.contract.columns if column.is_generated]
     # With histories, the last rows that have a whole past; else simply the last rows.
     last = rows.drop_columns(unknown)
+    for column in proposal.contract.columns:
+        last = last.filter(pc.is_valid(last[column.name])) if column.ahead else last
     lines = _with_past(last, proposal, histories) if histories else json_rows(last.slice(max(0, len(last) - PREDICTED)))
     path.write_text("".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines))
     said = f"the last {len(lines)} rows"

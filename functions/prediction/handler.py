@@ -22,6 +22,7 @@ from millrace.contract.schema import up_to
 from millrace.decisions import captured
 from millrace.errors import EndpointRefusedError, RequestRefusedError
 from millrace.features import catalogue as encoders
+from millrace.features.known_ahead import requiring_known
 from millrace.settings.prediction import PredictionSettings
 from millrace.state.pointers import ReleasePointers
 from millrace.state.table import StateTable
@@ -39,7 +40,7 @@ WORKLOAD = load_workload(SETTINGS.folder)
 PREDICTION_SPEC = WORKLOAD.prediction
 CONTRACT = load_contract(SETTINGS.folder).read_by_models(PREDICTION_SPEC.tensor_columns)
 INPUTS = PREDICTION_SPEC.inputs
-TABLE = CONTRACT.table("scoring")
+TABLE = requiring_known(CONTRACT.table("scoring"))
 OTHERS = other_columns(PREDICTION_SPEC, TABLE)
 TASK = tasks.declare(PREDICTION_SPEC, CONTRACT.label)
 HISTORIES = encoders.histories(encoders.declare(PREDICTION_SPEC.features, TABLE))

@@ -26,6 +26,7 @@ from millrace.datasets.quarantine import QuarantineFile, object_key, together
 from millrace.datasets.tables import Lake
 from millrace.errors import ConflictError
 from millrace.features import catalogue as encoders
+from millrace.features.known_ahead import KnownAhead
 from millrace.messages.envelope import StepInput, handles
 from millrace.messages.ingest import Committed, CommittedDrops, IngestState, ParsedDrop, Staging
 from millrace.messages.score import Sharded, ShardedDrop
@@ -46,6 +47,7 @@ WORKLOAD = load_workload(SETTINGS.folder)
 PREDICTION = WORKLOAD.prediction
 LAKE = Lake(NAMES, load_contract(SETTINGS.folder).read_by_models(PREDICTION.tensor_columns))
 SCORING = LAKE.contract.table("scoring")
+AHEAD = KnownAhead.of(SCORING, PREDICTION)
 HISTORIES = encoders.histories(encoders.declare(PREDICTION.features, SCORING))
 BUCKET = NAMES.platform.bucket("lake")
 LOGGER = Logger()
@@ -232,7 +234,10 @@ def shard_drop(fetched: FetchedDrop, shards: Shards) -> ShardedDrop:
     table = up_to(SCORING, PREDICTION, arrived=drop.as_of)
     given = fetched.parsed, table, accepted, shards, fetched.quarantine
     before = partial(read_past, LAKE, HISTORIES)
-    done = stage_with_past(*given, histories=HISTORIES, read_before=before) if HISTORIES else stage(*given)
+    if HISTORIES or AHEAD.columns:
+        done = stage_with_past(*given, histories=HISTORIES, ahead=AHEAD, read_before=before)
+    else:
+        done = stage(*given)
     S3.upload_file(str(accepted), BUCKET, Staging(names=NAMES, of=drop.drop_id).accepted)
     return ShardedDrop(
         drop_id=drop.drop_id,

@@ -18,9 +18,12 @@ from millrace.datasets.past import columns_of
 from millrace.datasets.quarantine import QuarantineFile
 
 if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
     import pyarrow as pa
 
     from millrace.features.history import History
+    from millrace.features.known_ahead import KnownAhead
 
 END_BYTES = 64
 """An upper bound of the bytes of the mark at a stream's end and of the padding of its schema."""
@@ -93,12 +96,14 @@ def stage_with_past(
     quarantine: Quarantine,
     *,
     histories: Sequence[History],
+    ahead: KnownAhead,
     read_before: Callable[[pa.Table], pa.Table | None],
 ) -> Staged:
-    """As `stage`, for a model that reads the past of rows.
+    """As `stage`, for a model that reads the past of rows, or what is known of later moments.
 
     The past is in the drop's own good rows, and in the table's rows that `read_before` returns for them. A row with a
-    past that is too short is refused, as `history`."""
+    past that is too short is refused, as `history`. What is known ahead is in the row, or in a later row of the drop,
+    else the row is refused as `required`."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -109,11 +114,12 @@ def stage_with_past(
         with pq.ParquetWriter(good, schema, compression="zstd", write_page_checksum=True) as first:
             enough = screen(parsed, table, first.write_table, refused)
         # Of the good rows and of the table's, only the columns of the histories are held in memory.
-        own = pq.read_table(good, columns=columns_of(histories))
-        known = [part for part in (read_before(own), own) if part is not None]
+        own = pq.read_table(good, columns=list(dict.fromkeys((*columns_of(histories), *ahead.reads))))
+        known = [part for part in (read_before(own), own.select(columns_of(histories))) if part is not None]
         before = pa.concat_tables(known, promote_options="permissive")
         for part in parts(good, table, is_decoded=True) if enough else ():
-            kept = _refuse_short(part, table, before, histories, refused)
+            kept = _refuse_unknown(ahead.fill(part, own), table, ahead, refused)
+            kept = _refuse_short(kept, table, before, histories, refused)
             others += unlisted(kept, table)
             writer.write_table(kept)
             for history in histories:
@@ -128,8 +134,6 @@ def _refuse_short(
     part: pa.Table, table: Table, before: pa.Table, histories: Sequence[History], refused: QuarantineFile
 ) -> pa.Table:
     """The rows with a past that reaches back far enough. The other rows go to `refused`."""
-    import pyarrow as pa
-
     # History by history: a row that one of them refuses is not looked at by the next.
     for history in histories:
         short_N = history.is_too_short(part, before)
@@ -140,12 +144,31 @@ def _refuse_short(
             expected=f"a past that begins {hours:g} hours before the row or earlier",
             got="a shorter one",
         )
-        for row in part.filter(pa.array(short_N)).to_pylist():
-            line = row.pop(LINE)
-            found = QuarantinedRow(line=line, violations=(violation,), key=key_text(row, table), raw=raw_row(row))
-            refused.add([found])
-        part = part.filter(pa.array(~short_N))
+        part = _refuse(part, short_N, violation, table, refused)
     return part
+
+
+def _refuse_unknown(part: pa.Table, table: Table, ahead: KnownAhead, refused: QuarantineFile) -> pa.Table:
+    """The rows that hold what is known of later moments. The other rows go to `refused`."""
+    for column in ahead.columns:
+        assert column.ahead is not None
+        expected = f"a cell, or a later row with {column.ahead.column} ({column.ahead.hours:g} hours later)"
+        violation = RuleViolation(reason=Reason.REQUIRED, column=column.name, expected=expected, got="nothing")
+        part = _refuse(part, ahead.lacking(part)[column.name], violation, table, refused)
+    return part
+
+
+def _refuse(
+    part: pa.Table, bad_N: npt.NDArray[np.bool_], violation: RuleViolation, table: Table, refused: QuarantineFile
+) -> pa.Table:
+    """The rows without the bad ones, which go to `refused`."""
+    import pyarrow as pa
+
+    for row in part.filter(pa.array(bad_N)).to_pylist():
+        line = row.pop(LINE)
+        found = QuarantinedRow(line=line, violations=(violation,), key=key_text(row, table), raw=raw_row(row))
+        refused.add([found])
+    return part.filter(pa.array(~bad_N))
 
 
 def stage(parsed: Path, table: Table, accepted: Path, shards: Shards, quarantine: Quarantine) -> Staged:

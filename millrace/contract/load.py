@@ -16,6 +16,7 @@ from typing import Any, NoReturn
 
 import yaml
 
+from millrace.contract.ahead import Ahead, read_ahead
 from millrace.contract.csv_form import CsvForm, read_csv_form, read_words
 from millrace.contract.freshness import AllowedAge, read_freshness
 from millrace.contract.kinds import NUMBERS, TIMES, Kind
@@ -63,7 +64,17 @@ RULE_PROPERTIES = tuple(word for rule in RULES for word in rule.custom_propertie
 NOT_ALLOWED = "words that are no values of the column: in one of the two, or missingValues of its own"
 BOOLEANS = ("true", "false", "0", "1")
 """How files write the two values of a boolean, in lower case."""
-COLUMN_PROPERTIES = ("role", "generated", "input", "unit", "numberFormat", "part", "missingValues", *RULE_PROPERTIES)
+COLUMN_PROPERTIES = (
+    "role",
+    "generated",
+    "input",
+    "unit",
+    "ahead",
+    "numberFormat",
+    "part",
+    "missingValues",
+    *RULE_PROPERTIES,
+)
 """The custom properties of a column that are read."""
 TABLE_PROPERTIES = ("csv", "missingValues", "ignoredColumns")
 """The custom properties of an object that are read: how the files of its feeds are written."""
@@ -339,6 +350,7 @@ class _Reader:
             ),
             is_input=self._truth(f"{field}.customProperties.input", custom.get("input", False)),
             unit=str(custom.get("unit", "")),
+            ahead=self._ahead(f"{field}.customProperties.ahead", custom.get("ahead")),
             rules=rules,
         )
 
@@ -355,6 +367,12 @@ class _Reader:
         if not isinstance(value, bool):
             self._stop(field, "true or false", value)
         return value
+
+    def _ahead(self, field: str, value: object) -> Ahead | None:
+        try:
+            return None if value is None else read_ahead(value)
+        except ValueError as error:
+            self._stop(field, str(error), value)
 
     def _generated(self, field: str, kind: Kind, value: Any) -> Generated:
         if value is None:

@@ -9,6 +9,7 @@ from datetime import UTC, date, datetime, timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar, cast
 
+from millrace.contract.ahead import Ahead
 from millrace.contract.csv_form import CsvForm
 from millrace.contract.freshness import AllowedAge
 from millrace.contract.kinds import FLOAT32_MAX, FLOATS, FORMS, INTEGERS, TIMES, Kind, arrow_type, parse_cell, to_float
@@ -71,6 +72,8 @@ class Column:
     1900-01-01 stands for a missing cell also as a time of Parquet, or in ISO 8601."""
     is_input: bool = False
     """Of a label: whether its value is known with the row, since the label of a later row is predicted (`input`)."""
+    ahead: Ahead | None = None
+    """Which column's cell of a later row it holds (`ahead`); None of the row's own moment."""
     is_read_by_models: bool = False
     """Whether the column's numbers become tensors, which are float32. The workload says so, not the contract."""
     unit: str = ""

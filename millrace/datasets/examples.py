@@ -13,6 +13,7 @@ from millrace.datasets.split import Split, parts_by_hash, parts_by_order, split,
 from millrace.errors import SnapshotError
 from millrace.features import catalogue as encoders
 from millrace.features.as_of import HOUR_US, NONE, as_of, entity_times, times_us
+from millrace.features.known_ahead import KnownAhead
 
 if TYPE_CHECKING:
     import numpy as np
@@ -85,7 +86,10 @@ def read_rows(
     beside = [name for name in more_columns if name not in (*names, *prediction.label_columns)]
     # A label may be null: with a horizon it is in a later row, and if it is not required, a later label may bring it.
     later = [name for name in prediction.label_columns if prediction.horizon_hours or name not in required]
-    return read_snapshot(
+    # What is known of later moments lies in later rows, in columns that may be no features.
+    ahead = KnownAhead.of(contract.rows, prediction)
+    beside += [name for name in ahead.reads if name not in (*names, *beside)]
+    table = read_snapshot(
         folder,
         schema,
         columns=[*names, *prediction.label_columns, *extra, *beside],
@@ -94,6 +98,7 @@ def read_rows(
         optional=[*later, *extra, *beside, *(name for name in names if name not in required)],
         files=files,
     )
+    return ahead.fill(table, table)
 
 
 def examples(table: pa.Table, *, workload: Workload, features: Features, files: RowFiles | None = None) -> Examples:

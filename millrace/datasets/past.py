@@ -21,18 +21,18 @@ def columns_of(histories: Sequence[History]) -> list[str]:
 
 
 def read_past(lake: Lake, histories: Sequence[History], rows: pa.Table) -> pa.Table | None:
-    """The table's rows from the oldest step of any of `rows` to the time of the last of them.
+    """The table's rows from as far back as a history reaches before any of `rows` to the time of the last of them.
 
-    None if there is no table yet, or if `rows` is empty."""
+    None if there is no table yet or no history, or if `rows` is empty."""
     import pyarrow.compute as pc
 
     iceberg = lake.find("rows")
-    if iceberg is None or iceberg.current_snapshot() is None or not rows.num_rows:
+    if not histories or iceberg is None or iceberg.current_snapshot() is None or not rows.num_rows:
         return None
     # The farthest history decides how far back rows are read.
     time = histories[0].event_time
     extremes = pc.min_max(rows.column(time)).as_py()
-    reach, least = timedelta(hours=max(history.hours for history in histories)), extremes["min"]
+    reach, least = timedelta(hours=max(history.reach_hours for history in histories)), extremes["min"]
     first = least - min(reach, least - datetime.min.replace(tzinfo=least.tzinfo))  # the calendar begins with year 1
     names = columns_of(histories)
     found = iceberg.scan(row_filter=between(time, (first, extremes["max"])), selected_fields=tuple(names)).to_arrow()

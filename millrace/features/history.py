@@ -108,6 +108,13 @@ class History:
         """How many hours the oldest step reaches back, its own width included."""
         return self.steps * self.every_hours
 
+    @property
+    def reach_hours(self) -> float:
+        """How many hours before a row another one may lie that shows that its past is long enough.
+
+        It is bounded: a request and a drop, which hold a part of the past, come to the same verdict as a training."""
+        return 2 * self.hours
+
     def add_steps(self, rows: pa.Table, before: pa.Table | None = None) -> pa.Table:
         """`rows` with the column of their past, looked up in `before` and in `rows` themselves.
 
@@ -126,7 +133,9 @@ class History:
         return rows.append_column(self.name, self._column(steps))
 
     def is_too_short(self, rows: pa.Table, before: pa.Table | None = None) -> npt.NDArray[np.bool_]:
-        """Whether the past of each row is too short (N): no row of its entity lies at the oldest step or before it."""
+        """Whether the past of each row is too short (N).
+
+        It is if no row of its entity lies at the oldest step, or before it within `reach_hours`."""
         import numpy as np
 
         from millrace.features.as_of import HOUR_US, NONE, as_of, entity_times
@@ -134,8 +143,8 @@ class History:
         known = _known(rows, before, [*self.entity, self.event_time])
         here, there = entity_times([rows, known], entity=self.entity, event_time=self.event_time)
         oldest = np.array([round((self.steps - 1) * self.every_hours * HOUR_US)], dtype=np.int64)
-        # Any row that is old enough will do, so the tolerance is as long as all time.
-        [found_N] = as_of(here, there, distances_T=oldest, tolerance_us=2**62)
+        tolerance_us = round(self.reach_hours * HOUR_US) - int(oldest[0])
+        [found_N] = as_of(here, there, distances_T=oldest, tolerance_us=tolerance_us)
         short_N: npt.NDArray[np.bool_] = found_N == NONE
         return short_N
 
@@ -253,8 +262,9 @@ class History:
         cell = row.get(self.name)
         if not isinstance(cell, list):
             raise ValueError("a list of rows")
-        oldest = self._time(row) - round((self.steps - 1) * self.every_hours * 3_600_000_000)
-        return all(self._time(entry) > oldest for entry in cell)
+        ages = [self._time(row) - self._time(entry) for entry in cell]
+        oldest, reach = (self.steps - 1) * self.every_hours, self.reach_hours
+        return not any(round(oldest * 3_600_000_000) <= age < round(reach * 3_600_000_000) for age in ages)
 
     @property
     def watched(self) -> tuple[str, ...]:

@@ -9,6 +9,7 @@ from millrace.contract.schema import Contract
 from millrace.errors import WorkloadError
 from millrace.evaluation.naive.catalogue import suiting
 from millrace.features import catalogue as features
+from millrace.features.known_ahead import misfit
 from millrace.features.signature import Signature
 from millrace.models.parameters import Parameters
 from millrace.spelling import did_you_mean, one_of
@@ -68,6 +69,9 @@ def _check_columns(workload: Workload, contract: Contract) -> None:
             expected = f"the key {prediction.key}"
             raise WorkloadError(where=where, field=f"schema.{table.name}", expected=expected, came=table.keys)
     _check_label(workload, contract, where)
+    if found := misfit(contract.rows, prediction.label_columns, prediction.key, prediction.event_time):
+        name, expected, came = found
+        raise WorkloadError(where=where, field=f"{name}, customProperties.ahead", expected=expected, came=came)
     agreed = contract.freshness
     if agreed and agreed.column != prediction.event_time:
         expected = f"latency of rows.{prediction.event_time}, the event time of workload.yaml"

@@ -18,6 +18,7 @@ from millrace.contract.rules.range import Range
 from millrace.contract.schema import Column, Table, parsed_schema
 from millrace.datasets.quarantine import QuarantineFile
 from millrace.features.history import History
+from millrace.features.known_ahead import KnownAhead
 
 START = datetime(2024, 1, 1)  # noqa: DTZ001 the contract's time has no zone
 PAST = History(name="past", history=("load",), entity=("city",), event_time="at", steps=3, every_hours=1.0)
@@ -69,6 +70,7 @@ def staged(folder: Path, drop: pa.Table, before: pa.Table | None, *, group: int)
         Shards(lambda number, body: bodies.append(body), ["past", "at", "load"], limit=10**6),
         quarantine,
         histories=(PAST,),
+        ahead=KnownAhead(columns=(), entity=("city",), event_time="at"),
         read_before=lambda own: before,
     )
     return Staged(

@@ -314,6 +314,10 @@ def test_how_files_are_written_is_read(folder: Path) -> None:
             lambda d: column(d, 1).update(customProperties=[{"property": "input", "value": "true"}]),
             r"schema\.rows, column `day_of_week`, input: expected true or false, got 'true'",
         ),
+        (
+            lambda d: column(d, 1).update(customProperties=[{"property": "ahead", "value": {"column": "period"}}]),
+            r"schema\.rows, column `day_of_week`, ahead: expected a column of this table and hours above 0",
+        ),
         (lambda d: unique_together(d, "nope"), r"schema\.rows, quality\.0: expected .* each once, got \['nope'\]"),
         (lambda d: unique_together(d, "period", "period"), r"each once, got \['period', 'period'\]"),
         (lambda d: generate(d, ["row_id"]), r"column `timestamp`, generated: expected event_time"),

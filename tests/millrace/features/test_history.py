@@ -130,8 +130,9 @@ def test_a_join_that_reads_one_step_ahead_is_seen_by_the_test_above() -> None:
 
 
 def test_too_short_is_a_past_that_does_not_reach_the_oldest_step() -> None:
-    table = rows(("a", 0, 1), ("a", 1, 2), ("a", 2, 3), ("b", 2, 3), ("a", 9, 1))
-    assert PAST.is_too_short(table).tolist() == [True, True, False, True, False]
+    table = rows(("a", 0, 1), ("a", 1, 2), ("a", 2, 3), ("b", 2, 3), ("a", 7, 1), ("a", 13, 1))
+    # The row at 13 has none before it within six hours, twice the history.
+    assert PAST.is_too_short(table).tolist() == [True, True, False, True, False, True]
     assert PAST.is_too_short(rows(("b", 3, 1)), rows(("b", 1, 1), ("a", 0, 1))).tolist() == [False]
 
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
 import pytest
 import yaml
 
+from millrace.contract.ahead import Ahead
 from millrace.contract.odcs import check_contract
 from millrace.errors import WorkloadError
 from millrace.evaluation.gates.simple import Simple
@@ -329,3 +331,29 @@ def test_trees_take_no_images() -> None:
             continue
         with pytest.raises(WorkloadError, match=r"expected kind: linear, as boosted_trees takes no image"):
             check_fit(declared, contract)
+
+
+@pytest.mark.parametrize(
+    ("column", "of", "good"),
+    [
+        ("DEWP", "PRES", True),
+        ("DEWP", "pm2.5", False),  # the label, which nobody knows ahead
+        ("DEWP", "timestamp", False),
+        ("DEWP", "DEWP", False),
+        ("DEWP", "cbwd", False),  # of another kind
+        ("DEWP", "rain", False),
+    ],
+)
+def test_what_is_known_ahead_is_another_column_of_its_kind(column: str, of: str, *, good: bool) -> None:
+    workload, contract = load_workload(AIR_QUALITY), check_contract(AIR_QUALITY)
+    ahead = Ahead(column=of, hours=24)
+    columns = [
+        replace(one, ahead=ahead, required=False) if one.name == column else one for one in contract.rows.columns
+    ]
+    changed = replace(contract, rows=replace(contract.rows, columns=tuple(columns)))
+    if good:
+        check_fit(workload, changed)
+        return
+    with pytest.raises(WorkloadError) as raised:
+        check_fit(workload, changed)
+    assert raised.value.field == f"{column}, customProperties.ahead"
