@@ -49,10 +49,13 @@ def show_rows(rows: Sequence[Mapping[str, Any]], *, as_json: bool, nothing: str,
         table.add_column(name, overflow="fold")
     for row_cells in cells:
         table.add_row(*row_cells)
-    if console.is_terminal and not _fits(console, table):
+    if _fits(console, table):
+        console.print(table)
+    elif console.is_terminal:
         _show_records(console, names, cells)
     else:
-        console.print(table)
+        # Nobody pages through a pipe: a long line is read by programs, a column of five letters by nobody.
+        Console(width=UNBOUNDED).print(table)
 
 
 def _fits(console: Console, table: Table) -> bool:

@@ -49,7 +49,7 @@ def show_run(names: WorkloadNames, shown: ShownRun) -> None:
         _outcome(console, names, shown.outcome)
     console.print(_steps(detail.steps))
     if detail.run.status not in ("RUNNING", "SUCCEEDED"):
-        _failure(console, detail, shown.broken)
+        _failure(console, detail, shown.broken, is_logged=bool(shown.log and shown.log.lines))
     if shown.log is not None:
         _log(console, shown.log)
     for title, value in (("input", detail.input), ("output", detail.output)):
@@ -110,12 +110,13 @@ def _steps(steps: list[Step]) -> Table:
     return table
 
 
-def _failure(console: Console, detail: RunDetail, broken: Step | None) -> None:
+def _failure(console: Console, detail: RunDetail, broken: Step | None, *, is_logged: bool) -> None:
+    """Print error and cause, without the lines of code that it came through if the log follows, which has them."""
     # An execution that was stopped or ran out of time has no error: that of its step or its status stands for it.
     error = detail.error or (broken.error if broken else "") or detail.run.status
     where = f" in {broken.name}" if broken else ""
     cause = detail.cause or (broken.cause if broken else "")
-    _titled(console, f"{error}{where}", _cut(_readable(cause)), style="bold red")
+    _titled(console, f"{error}{where}", _cut(reason_of(cause) if is_logged else _readable(cause)), style="bold red")
     if detail.why_not_redrivable:
         console.print(Text(f"not redrivable: {detail.why_not_redrivable}"))
 

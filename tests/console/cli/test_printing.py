@@ -181,3 +181,10 @@ def test_a_pipe_gets_a_table_whatever_its_rows_hold(
     monkeypatch.delenv("COLUMNS")
     show_rows([{"id": ID, "in": PATH, "gate": GATE}] * 2, as_json=False, nothing="")
     assert len(capsys.readouterr().out.splitlines()) == 3
+
+
+def test_a_pipe_breaks_no_word(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.delenv("COLUMNS", raising=False)
+    sentences = {f"column {number}": "unbreakably-long-identifier-of-a-run " * 3 for number in range(9)}
+    show_rows([sentences], as_json=False, nothing="")
+    assert capsys.readouterr().out.count("unbreakably-long-identifier-of-a-run") == 27
