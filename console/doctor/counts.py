@@ -13,9 +13,9 @@ from millrace.operations.notices import NOTICES
 
 ROLES_OF_STAGE, ROLES_OF_WORKLOAD = 4, 19
 """How many roles the templates make, with a few of the stage in reserve."""
-RULES_OF_STAGE, RULES_OF_WORKLOAD = sum(notice.is_ours for notice in NOTICES.values()), 7
-"""How many rules the templates make on the stage's own bus, which has the most of them. The rules of the stage itself
-are those of the notices."""
+RULES_OF_STAGE, RULES_OF_WORKLOAD = sum(notice.is_ours for notice in NOTICES.values()), 5
+"""How many rules the templates make on the stage's own bus, which has the most of them: 260 with fifty workloads.
+The rules of the stage itself are those of the notices."""
 MOST_RULES = 300
 """The quota of rules on a bus, used if the account's own quota cannot be read.
 https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-quota.html"""

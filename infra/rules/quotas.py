@@ -20,7 +20,7 @@ class DefaultQuota:
     most: int
     source: str
     taken: Callable[[Sequence[Stack]], Counter[str]]
-    """Counts by whatever has a quota of its own: the account, or each bus."""
+    """Counts by whatever has a quota of its own: the account, each bus, or each bucket."""
 
 
 def _roles(stacks: Sequence[Stack]) -> Counter[str]:
@@ -30,6 +30,14 @@ def _roles(stacks: Sequence[Stack]) -> Counter[str]:
 def _rules(stacks: Sequence[Stack]) -> Counter[str]:
     rules = [one for stack in stacks for one in stack.resources("AWS::Events::Rule")]
     return Counter(f"bus {text(one.properties.get('EventBusName', 'default'))}" for one in rules)
+
+
+def _lifecycle(stacks: Sequence[Stack]) -> Counter[str]:
+    found = Counter[str]()
+    for one in (each for stack in stacks for each in stack.resources("AWS::S3::Bucket")):
+        rules = given(one.properties, "LifecycleConfiguration", "Rules") or ()
+        found[f"bucket {text(one.properties.get('BucketName', ''))}"] += len(rules)
+    return found
 
 
 def _kept(stacks: Sequence[Stack]) -> Counter[str]:
@@ -55,6 +63,12 @@ QUOTAS = (
         most=300,  # 100 in Cape Town and Milan
         source="https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-quota.html",
         taken=_rules,
+    ),
+    DefaultQuota(
+        what="lifecycle rules",
+        most=1000,
+        source="https://docs.aws.amazon.com/AmazonS3/latest/userguide/intro-lifecycle-rules.html",
+        taken=_lifecycle,
     ),
     DefaultQuota(
         what="functions at once set aside",

@@ -107,25 +107,22 @@ class IngestionStack(WorkloadStack):
         )
         gathered = GATHERED_LOCALLY if context.platform.stage == "local" else GATHERED
         feed(self, queue, intake.arn, **gathered, concurrency=5, dependencies=[intake.resource])
+        # Failed executions come to the same queue: the intake starts the drops of a failed group one by one. They share
+        # the rule of the drops, since the default bus takes 300 rules for all workloads of the account.
+        dropped = {
+            "bucket": {"name": [context.platform.bucket("landing")]},
+            "object": {"key": [{"prefix": f"{names.workload}/{feed}/"} for feed in FEEDS]},
+        }
+        failed = {
+            "stateMachineArn": [names.machine_arn(machine) for machine in started],
+            "status": [*FAILURES],
+        }
         pattern = {
-            "source": ["aws.s3"],
-            "detail-type": ["Object Created"],
-            "detail": {
-                "bucket": {"name": [context.platform.bucket("landing")]},
-                "object": {"key": [{"prefix": f"{names.workload}/{feed}/"} for feed in FEEDS]},
-            },
+            "source": ["aws.s3", "aws.states"],
+            "detail-type": ["Object Created", "Step Functions Execution Status Change"],
+            "detail": {"$or": [dropped, failed]},
         }
         Rule(self, "drop", context=context, pattern=pattern, bus=None, dead=queue).to_queue(queue)
-        # Failed executions come to the same queue: the intake starts the drops of a failed group one by one.
-        failed = {
-            "source": ["aws.states"],
-            "detail-type": ["Step Functions Execution Status Change"],
-            "detail": {
-                "stateMachineArn": [names.machine_arn(machine) for machine in started],
-                "status": [*FAILURES],
-            },
-        }
-        Rule(self, "failed-drops", context=context, pattern=failed, bus=None, dead=queue).to_queue(queue)
 
     def _ingestion(self, images: Sequence[str]) -> None:
         names = self.context.names

@@ -104,6 +104,11 @@ def test_the_stages_own_bus_is_judged_once_it_is_there() -> None:
     assert found(workloads)["rules of bus millrace-dev"].verdict == "missing"
 
 
+def test_fifty_workloads_fit_into_the_quotas_of_every_account() -> None:
+    assert RULES_OF_STAGE + 50 * RULES_OF_WORKLOAD <= MOST_RULES
+    assert ROLES_OF_STAGE + 50 * ROLES_OF_WORKLOAD <= ROLES
+
+
 @pytest.mark.parametrize(("value", "verdict"), [(10.0, "missing"), (101.0, "missing"), (102.0, "ok")])
 def test_functions_that_are_kept_started_leave_a_hundred_to_the_others(value: float, verdict: str) -> None:
     account = ServiceQuotas({"Concurrent executions": 10.0}, {"Concurrent executions": value})

@@ -125,9 +125,11 @@ def test_the_rules_see_what_the_stages_hold(assemblies: dict[str, Path]) -> None
 
 def test_the_quotas_count_what_a_stage_takes(assemblies: dict[str, Path]) -> None:
     """Against a quota that counts nothing; kept functions are of a stage whose `prediction_starts` says so."""
-    roles, rules, kept = (quota.taken(read(assemblies["dev"])) for quota in QUOTAS)
+    roles, rules, lifecycle, kept = (quota.taken(read(assemblies["dev"])) for quota in QUOTAS)
     assert roles == {"account": 21}
     assert set(rules) == {"bus default", "bus millrace-dev"}
+    assert min(lifecycle.values()) > 0
+    assert max(lifecycle.values()) > 10, "the lake has a rule for each folder of a workload"
     assert kept == {"account": 0}
 
 
