@@ -11,6 +11,11 @@ from typing import Any
 
 from infra.iam.resource import Statement
 
+ANY_OF = ("StringEquals", "StringLike")
+"""The operators whose values may be merged, as any of them is enough. Of `StringNotEquals` none may be met, so a
+condition with an operator of another kind stays as it is.
+https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_condition-logic-multiple-context-keys-or-values.html"""
+
 
 @dataclass(frozen=True)
 class _Permission:
@@ -81,7 +86,7 @@ def _reasons(
 def _alternatives(conditions: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
     """A condition for each value that is enough; the whole one if it has several keys, or one value alone."""
     match [(operator, key, value) for operator, keys in conditions.items() for key, value in keys.items()]:
-        case [(operator, key, [*values])]:
+        case [(operator, key, [*values])] if operator in ANY_OF:
             yield from (json.dumps({operator: {key: [value]}}) for value in values)
         case _:
             yield json.dumps(conditions, sort_keys=True)
@@ -94,7 +99,7 @@ def _together(conditions: Iterable[str]) -> Iterator[str]:
         match [
             (operator, key, value) for operator, keys in json.loads(condition).items() for key, value in keys.items()
         ]:
-            case [(operator, key, [value])]:
+            case [(operator, key, [value])] if operator in ANY_OF:
                 values[operator, key].append(value)
             case _:
                 yield condition
