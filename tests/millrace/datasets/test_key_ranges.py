@@ -47,11 +47,11 @@ def plans(table: IcebergTable, column: str, low: Any, high: Any) -> bool:
 
 def test_bounds_say_what_iceberg_plans(table: IcebergTable) -> None:
     chance = np.random.default_rng(7)
-    for first in (0, 10, 11, 40, 80):
+    for first in (0, 10, 11, 40):
         append(table, first, first + 5, first + 3)
     for column, (_, value) in KINDS.items():
-        sizes = chance.integers(0, 9, 108)
-        pairs = [(value(first), value(first + int(size))) for first, size in zip(range(-9, 99), sizes, strict=True)]
+        sizes = chance.integers(0, 9, 30)
+        pairs = [(value(first), value(first + int(size))) for first, size in zip(range(-9, 51, 2), sizes, strict=True)]
         ends = [tuple(one if isinstance(one, int) else one.isoformat() for one in pair) for pair in pairs]
         said = [may_hold(table, column, low, high) for low, high in ends]
         assert said == [plans(table, column, low, high) for low, high in ends]
