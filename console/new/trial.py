@@ -38,7 +38,12 @@ class Trial:
 
     @property
     def chosen(self) -> Candidate:
-        """The plainest candidate that is within one standard error of the best; the usual one without a trial."""
+        """The plainest candidate that is within one standard error of the best.
+
+        The usual one without a trial, and where the usual one itself was not done in time."""
+        usual_at = str(self.candidates.index(self.usual))
+        if not any(each.who == "candidate" and each.name == usual_at for each in self.tried):
+            return self.usual
         near = [int(each.name) for each in self.tried if each.who == "candidate" and each.behind <= each.deviation]
         return self.candidates[min(near)] if near else self.usual
 

@@ -128,7 +128,10 @@ def run_trial(places: TrainingPlaces, stop: StopSignal) -> None:
         limit_s = 60 * minutes
         return stop.came or time.process_time() > limit_s or time.monotonic() - began > LATE * limit_s
 
-    usual = _rows(files[int(places.hyperparameters[USUAL])], contract, table)
+    # The usual candidate comes first: without it nothing is gained by the others.
+    first = files[int(places.hyperparameters[USUAL])]
+    files.sort(key=lambda path: path != first)
+    usual = _rows(first, contract, table)
     calls: dict[tuple[str, str], Callable[[], Judged | None]] = {
         ("candidate", path.stem): partial(_candidate, path, contract, table, planned_s, is_late) for path in files
     }

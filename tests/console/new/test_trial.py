@@ -104,6 +104,7 @@ def judged(name: str, behind: float, deviation: float, who: str = "candidate") -
         ((0.04, 0.04, 0.0), 0),
         ((0.0, 0.3, 0.2), 0),
         ((None, 0.3, 0.0), 2),
+        ((0.3, None, 0.0), 1),
         ((), 1),
     ],
 )
