@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from botocore.exceptions import ClientError
 
+from console.actions.pack import packed
 from console.files.catalogue import TABLE_FILES
+from console.files.given import STANDARD_INPUT, Given
+from console.files.grid import stop
+from console.files.inside import Inside
 from millrace.contract.csv_form import CsvForm
 from millrace.contract.schema import FEEDS, Contract, Feed
 from millrace.errors import DropError, RunError
+from millrace.files.parsed import check_header
 from millrace.files.sniff import HEAD_BYTES, format_of
 from millrace.names import MACHINE_OF_FEED, WorkloadNames, drop_id_of
 
@@ -45,34 +52,78 @@ class Dropped:
     """The intake records under this id which run works on the drop."""
 
 
-def check(file: Path, feed: str) -> Feed:
-    """The feed of this name, once it is clear that the file can be put there.
+def check(files: Sequence[Path], feed: str) -> Feed:
+    """The feed of this name, once it is clear that the files can be put there.
 
-    Raises RunError if there is no such feed, and if the file is missing, empty or larger than 5 GiB. The size of a
-    folder is not checked: it is packed into one file first."""
+    Raises RunError if there is no such feed, and if a file is missing, empty or larger than 5 GiB. The size of a folder
+    is not checked."""
     known = next((one for one in FEEDS if one == feed), None)
     if known is None:
         raise RunError(f"--feed: expected one of {list(MACHINE_OF_FEED)}, got {feed!r}")
-    if file.is_dir():
-        return known
-    if not file.is_file():
-        raise RunError(f"FILE: expected a file or a folder of images, got {file}, which is not there")
-    size = file.stat().st_size
-    if not 0 < size <= MOST_BYTES:
-        raise RunError(f"FILE: expected 1 byte to {MOST_BYTES // 2**30} GiB, got {file} of {size:,} bytes")
+    for file in files:
+        if file.is_dir() or file == STANDARD_INPUT:
+            continue
+        if not file.is_file():
+            raise RunError(f"FILE: expected a file or a folder, got {file}, which is not there")
+        size = file.stat().st_size
+        if not 0 < size <= MOST_BYTES:
+            raise RunError(f"FILE: expected 1 byte to {MOST_BYTES // 2**30} GiB, got {file} of {size:,} bytes")
     return known
+
+
+@dataclass(frozen=True, kw_only=True)
+class Content:
+    """What is put into the landing bucket of one file that was given."""
+
+    path: Path
+    plain: Path
+    """The same without its packing."""
+    name: str
+    """The object's name below the feed; empty if the file has none."""
+    notes: tuple[str, ...] = ()
+    """Sentences on what becomes of the file on its way, for a file that must be converted."""
+
+
+@contextmanager
+def content_of(given: Given, contract: Contract, feed: Feed, inside: Inside, *, scale: bool) -> Iterator[Content]:
+    """The file itself; images of a folder as Parquet, rows of a workbook or a database as JSON lines, while it runs.
+
+    Raises RunError as `packed` does, and ConfigurationError for columns that the feed does not have."""
+    if not given.kind:
+        with packed(given.path, contract, feed, scale=scale) as file:
+            is_same = file == given.path
+            yield Content(path=file, plain=given.plain if is_same else file, name=given.name if is_same else file.name)
+        return
+    grid, table = given.grid(inside), contract.table(feed)
+    notes = [grid.note]
+    if labels := [name for name in grid.names if name in _label_names(contract, feed)]:
+        grid = grid.without(labels)
+        notes.append(f"{', '.join(labels)} is left out: no file to score has a label")
+    try:
+        check_header(grid.names, table)
+    except DropError as error:
+        stop(given.path, "columns", error.expected, error.got)
+    with TemporaryDirectory() as folder:
+        name = str(PurePosixPath(given.name).with_suffix(".jsonl"))
+        path = Path(folder) / PurePosixPath(name).name
+        grid.write(table, path)
+        yield Content(path=path, plain=path, name=name, notes=tuple(notes))
 
 
 def labels_in(file: Path, contract: Contract, feed: Feed) -> tuple[str, ...]:
     """The columns of a file to score that hold the contract's label, by their names in the file.
 
     Empty for another feed, for a label that is also an input, and for a file whose columns cannot be read here."""
-    scoring = contract.table(feed)
+    if not (unwanted := _label_names(contract, feed)):
+        return ()
+    return tuple(name for name in _names_in(file, contract.table(feed).csv) if name in unwanted)
+
+
+def _label_names(contract: Contract, feed: Feed) -> set[str]:
+    """The names of labels that no file to score has; empty for another feed."""
     # A label that is also an input is a column of the scoring table, so nothing is left of `labels` then.
     labels = {name for column in contract.label_columns for name in (column.name, column.name_in_file)}
-    if feed != "scoring" or not (unwanted := labels - {*scoring.name_of}):
-        return ()
-    return tuple(name for name in _names_in(file, scoring.csv) if name in unwanted)
+    return labels - {*contract.table(feed).name_of} if feed == "scoring" else set()
 
 
 def unwanted(labels: Sequence[str]) -> str:

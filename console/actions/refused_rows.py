@@ -12,7 +12,9 @@ from millrace.aws.objects import split_uri
 from millrace.contract.schema import Contract, Feed
 from millrace.errors import DropError, RunError
 from millrace.files.catalogue import FORMATS, named
+from millrace.files.parsed import Limits
 from millrace.files.sniff import format_in
+from millrace.files.unpack import unpacked
 
 if TYPE_CHECKING:
     from console.queries.quarantine import Row
@@ -21,7 +23,8 @@ if TYPE_CHECKING:
 def write_refused_rows(s3: Any, contract: Contract, refused: Iterable[Row], path: Path) -> int:
     """Write the refused rows to the file at `path`; returns how many rows it has.
 
-    The records come out of the dropped object, in its order. A line of column names comes first if the object has one.
+    The records come out of the dropped object, unpacked, in its order. A line of column names comes first if the
+    object has one.
     If several versions of an object had refused rows, the version counts whose rows were refused last. `s3` is boto3's
     client.
     Raises RunError if the rows are of no file or of several, if the file was refused whole, and if it cannot be read by
@@ -45,10 +48,11 @@ def write_refused_rows(s3: Any, contract: Contract, refused: Iterable[Row], path
             s3.get_object(Bucket=bucket, Key=key, VersionId=version)["Body"].read()
         )
         try:
-            form = format_in(dropped, table)
-            if form not in TABLE_FILES:
-                raise RunError(f"--rows: expected a drop of {TABLES}, got {named([FORMATS[form]])}")
-            TABLE_FILES[form].write_rows(dropped, table, wanted, path)
+            with unpacked(dropped, Limits()) as plain:
+                form = format_in(plain, table)
+                if form not in TABLE_FILES:
+                    raise RunError(f"--rows: expected a drop of {TABLES}, got {named([FORMATS[form]])}")
+                TABLE_FILES[form].write_rows(plain, table, wanted, path)
         except DropError as error:
             raise RunError(f"{key}: expected a file that the contract takes now, got {error}") from None
     return len(wanted)

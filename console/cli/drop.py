@@ -3,27 +3,37 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from console.cli.completion import feeds
 from console.cli.environment import find_deployed
-from console.cli.options import Build, Json, Stage, Workload
+from console.cli.options import Build, Json, Sheet, Sql, Stage, TableName, Workload
 from console.files.catalogue import TABLES
+from console.files.given import ALSO
 
 if TYPE_CHECKING:
+    from console.actions.drop import Content
     from console.environment import Environment
-    from millrace.contract.schema import Contract
+    from millrace.contract.schema import Contract, Feed
     from millrace.names import WorkloadNames
 
 
 def drop(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help=f"{TABLES}, an image, or a folder of images.")],
+    files: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="FILE…", help=f"{TABLES}; {ALSO}; an image. Or a folder of them; - is standard input (with --name)."
+        ),
+    ],
     workload: Workload,
     stage: Stage,
     build: Build,
     json: Json,
+    sheet: Sheet,
+    table: TableName,
+    sql: Sql,
     feed: Annotated[
         str,
         typer.Option(
@@ -47,23 +57,26 @@ def drop(
         ),
     ] = None,
 ) -> None:
-    """Upload a file to the landing bucket, which starts the machine of its feed.
+    """Upload files to the landing bucket, each of which starts the machine of its feed.
 
     Example: millrace drop week.csv --feed scoring --wait --output answers.csv
+
+    Example: millrace drop may.xlsx --sheet Sold --feed training; a workbook's rows go as JSON lines.
 
     Example: millrace drop photos --feed training, of photos/yes/1.png, photos/no/2.png …: the images go as one Parquet
     file. For the feed scoring they need no classes."""
     from console.actions import drop
-    from console.actions.pack import packed
     from console.cli.follow import follow_drop, require_success
     from console.cli.printing import show_json
     from console.cli.record_files import check_ending
+    from console.files.given import given
+    from console.files.inside import Inside
     from console.image_folder import find_images
     from console.queries.waiting import check_taken, lacks_model, tried_again
     from millrace.contract.load import load_contract
     from millrace.workload.load import workloads_folder
 
-    known = drop.check(file, feed)
+    known = drop.check(files, feed)
     if output is not None:
         if not wait or known != "scoring":
             raise typer.BadParameter("expected --wait and --feed scoring beside it", param_hint="--output")
@@ -71,35 +84,51 @@ def drop(
     environment, names = find_deployed(stage, build, workload)
     check_taken(environment, names)
     s3, contract = environment.client("s3"), load_contract(workloads_folder() / names.workload)
-    if file.is_dir() and (left_out := find_images(file).left_out):
-        typer.echo(f"warning: {left_out}", err=True)
-    # What is uploaded: the file itself, or a temporary Parquet file of images.
-    with packed(file, contract, known, scale=scale) as content:
-        if labels := drop.labels_in(content, contract, known):
-            typer.echo(f"warning: {drop.unwanted(labels)}", err=True)
-        key = drop.landing_key(names, feed, name or content.name)
-        if before := drop.present(s3, names, key):
-            was = f"{before.size:,} bytes of {before.modified}"
-            instead = (
-                "" if known == "scoring" else ", whose good rows take the place of the earlier ones; --name keeps both"
-            )
-            typer.echo(f"warning: {key} is there already ({was}): this is a new version of it{instead}", err=True)
-        dropped = drop.put(s3, names, content, feed=feed, key=key)
-        sent = content.read_bytes() if output else b""
+    inside, dropped, sent = Inside(sheet=sheet, table=table, sql=sql), list[drop.Dropped](), b""
+    with given(files, inside) as opened:
+        if len(opened) > 1 and (name or output):
+            option = "--name" if name else "--output"
+            raise typer.BadParameter(f"expected one file beside it, got {len(opened)}", param_hint=option)
+        for one in opened:
+            if one.path.is_dir() and (left_out := find_images(one.path).left_out):
+                typer.echo(f"warning: {left_out}", err=True)
+            # What is uploaded: the file itself, or a temporary file of images or of rows.
+            with drop.content_of(one, contract, known, inside, scale=scale) as content:
+                key = drop.landing_key(names, feed, name or content.name)
+                _warn(s3, names, contract, known, content, key)
+                dropped.append(drop.put(s3, names, content.path, feed=feed, key=key))
+                sent = content.plain.read_bytes() if output else b""
     # A drop of the feed scoring waits in its queue until a model is live.
     waits = known == "scoring" and lacks_model(environment, names)
-    if not json:
-        when = f" once a model is live, and none is yet; until then it waits, {tried_again(names)}" if waits else ""
-        typer.echo(f"{dropped.uri} ({dropped.size:,} bytes) starts {dropped.machine}{when}")
-    found = follow_drop(environment, names, dropped.drop_id, said=not json) if wait else []
+    when = f" once a model is live, and none is yet; until then it waits, {tried_again(names)}" if waits else ""
+    for each in dropped * (not json):
+        typer.echo(f"{each.uri} ({each.size:,} bytes) starts {each.machine}{when}")
+    found = [follow_drop(environment, names, each.drop_id, said=not json) if wait else [] for each in dropped]
     if json:
-        ended = [each.as_json() for each in found]
-        told = {"uri": dropped.uri, "machine": dropped.machine, "drop_id": dropped.drop_id, "waits_for_model": waits}
-        show_json({**told, "ended": ended})
+        told = [
+            {"uri": each.uri, "machine": each.machine, "drop_id": each.drop_id, "waits_for_model": waits}
+            | {"ended": [one.as_json() for one in ended]}
+            for each, ended in zip(dropped, found, strict=True)
+        ]
+        show_json(told if len(told) > 1 else told[0])
     if output is not None:
-        uri = next((each.outcome.uri for each in found if each.outcome.uri), "")
-        _write_answers(environment, names, contract, sent, file.name, uri=uri, drop_id=dropped.drop_id, output=output)
-    require_success(names, found)
+        uri = next((each.outcome.uri for each in found[0] if each.outcome.uri), "")
+        _write_answers(environment, names, contract, sent, uri=uri, drop_id=dropped[0].drop_id, output=output)
+    require_success(names, [one for ended in found for one in ended])
+
+
+def _warn(s3: Any, names: WorkloadNames, contract: Contract, feed: Feed, content: Content, key: str) -> None:
+    """Print what the file becomes, whether it has labels that it should not have, and which object it replaces."""
+    from console.actions import drop
+
+    for note in content.notes:
+        typer.echo(note, err=True)
+    if labels := drop.labels_in(content.plain, contract, feed):
+        typer.echo(f"warning: {drop.unwanted(labels)}", err=True)
+    if before := drop.present(s3, names, key):
+        was = f"{before.size:,} bytes of {before.modified}"
+        instead = "" if feed == "scoring" else ", whose good rows take the place of the earlier ones; --name keeps both"
+        typer.echo(f"warning: {key} is there already ({was}): this is a new version of it{instead}", err=True)
 
 
 def _write_answers(
@@ -107,7 +136,6 @@ def _write_answers(
     names: WorkloadNames,
     contract: Contract,
     sent: bytes,
-    file: str,
     *,
     uri: str,
     drop_id: str,
@@ -129,7 +157,7 @@ def _write_answers(
 
     delivered = pq.read_table(io.BytesIO(read_object(environment.client("s3"), uri))) if uri else None
     refused = list(find_rows(environment, names, runs={drop_id}))
-    with as_file(sent, file) as path:
+    with as_file(sent, "sent") as path:
         rows = scored_rows(path, contract, delivered, refused)
     if not rows:
         return

@@ -31,7 +31,7 @@ from console.cli.new_options import (
     Unit,
     WrittenTime,
 )
-from console.cli.options import Build, Json
+from console.cli.options import Build, Json, Sheet, Sql, TableName
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -52,9 +52,12 @@ MOST_OF_A_CELL = 72
 
 def new(
     name: Name,
-    file: From,
+    files: From,
     build: Build,
     as_json: Json,
+    sheet: Sheet,
+    table: TableName,
+    sql: Sql,
     label: Label = None,
     positive: PositiveClass = "",
     event_time: EventTime = "",
@@ -89,13 +92,17 @@ def new(
 
     Example: millrace new cracks --from photos --image-size 64x64, of photos/yes/1.jpg, photos/no/2.jpg …
 
+    Example: millrace new sales --from shop.db --sql "SELECT * FROM orders JOIN items USING (id)" --label returned
+
     It reads off the rows what they show. Label, event time and key it guesses where that is safe, with the reason, and
     asks for where it is not. The workload is written to workloads/NAME (or MILLRACE_WORKLOADS/NAME)."""
     from datetime import UTC, datetime
 
     from console.cli.printing import show_json
+    from console.files.given import given
+    from console.files.inside import Inside
+    from console.new.files import read_given
     from console.new.proposal import propose
-    from console.new.read import read_any
     from console.new.roles import Choices
     from console.new.writing import write
     from millrace.errors import ConfigurationError
@@ -123,13 +130,14 @@ def new(
         owner=owner,
     )
     # Read, propose, write: nothing is written before the whole proposal stands.
-    source = read_any(file, columns=_words(columns), decimal=decimal)
-    try:
-        proposal = propose(source, choices, today=datetime.now(UTC).date(), minutes=minutes)
-    except ConfigurationError as error:
-        raise _with_nearest(error, source.table.column_names) from None
-    folder = drops or build / "drops" / name
-    written = write(proposal, file, workloads_folder(), folder, pieces=pieces, force=force)
+    inside, folder = Inside(sheet=sheet, table=table, sql=sql), drops or build / "drops" / name
+    with given(files, inside) as opened:
+        source = read_given(opened, inside, columns=_words(columns), decimal=decimal)
+        try:
+            proposal = propose(source, choices, today=datetime.now(UTC).date(), minutes=minutes)
+        except ConfigurationError as error:
+            raise _with_nearest(error, source.table.column_names) from None
+        written = write(proposal, workloads_folder(), folder, pieces=pieces, force=force)
     if as_json:
         show_json(_document(proposal, written))
     else:
@@ -289,7 +297,7 @@ def _remarks(proposal: Proposal) -> list[str]:
     shown = SHOWN_LEFT_OUT if has_images else SHOWN_REFUSED
     lines = [f"{rows:,} rows keep the contract, {len(refused):,} {become}"]
     lines += [
-        f"  {row.key if has_images and row.key else f'line {row.line}'}: {row.detail}"
+        f"  {row.key if has_images and row.key else proposal.place(row.line or 0)}: {row.detail}"
         for row in _samples(refused, shown)
     ]
     lines += [f"  and {len(refused) - shown:,} more"] * (len(refused) > shown)
@@ -356,14 +364,12 @@ def _division(proposal: Proposal) -> str:
 
 def commands(name: str, written: Written) -> list[str]:
     """The next three commands, in their order: deploy the workload, drop the file, predict."""
+    import os
     from shlex import quote
 
-    folder, drop = quote(str(written.drops[0].parent)), quote(str(written.drops[0]))
-    dropping = f"millrace drop {drop} --workload {name} --feed training --wait"
-    if len(written.drops) > 1:
-        dropping = f'for piece in {folder}/*; do millrace drop "$piece" --workload {name} --feed training --wait; done'
+    dropped = quote(os.path.commonpath(written.drops))  # of several files their folder
     return [
         f"millrace up --workload {name}",
-        dropping,
+        f"millrace drop {dropped} --workload {name} --feed training --wait",
         f"millrace predict {quote(str(written.to_predict))} --workload {name}",
     ]

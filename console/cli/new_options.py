@@ -10,9 +10,15 @@ import typer
 
 from console.cli.completion import label_kinds
 from console.files.catalogue import TABLES
+from console.files.given import ALSO
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="Of the workload: small letters, digits and _.")]
-From = Annotated[Path, typer.Option("--from", help=f"Labelled rows: {TABLES}; or a folder of images.")]
+From = Annotated[
+    list[Path],
+    typer.Option(
+        "--from", help=f"Labelled rows: {TABLES}; {ALSO}. Or a folder of them or of images; - is standard input."
+    ),
+]
 Label = Annotated[
     list[str] | None, typer.Option(help="The column that is to be predicted; once for each of several yes or no.")
 ]

@@ -50,3 +50,12 @@ Json = Annotated[
     typer.Option("--json", default_factory=lambda: False, show_default=False, help="Print JSON, for programs."),
 ]
 Version = Annotated[str, typer.Argument(show_default="the live one", help="A version's number.")]
+Sheet = Annotated[
+    str, typer.Option(default_factory=lambda: "", show_default="the first", help="The sheet of a workbook.")
+]
+TableName = Annotated[
+    str, typer.Option("--table", default_factory=lambda: "", show_default="the only one", help="A table of SQLite.")
+]
+Sql = Annotated[
+    str, typer.Option("--sql", default_factory=lambda: "", show_default=False, help="A query of SQLite: its result.")
+]

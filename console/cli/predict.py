@@ -4,23 +4,23 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from console.cli.environment import find_deployed
-from console.cli.options import Build, Stage, Workload
+from console.cli.options import Build, Sheet, Sql, Stage, TableName, Workload
 from console.cli.printing import show_rows
 from console.commands import command
 from console.files.catalogue import TABLES
+from console.files.given import ALSO
 
 if TYPE_CHECKING:
     from console.actions.predict import RowAnswer
+    from console.files.given import Given
     from millrace.names import WorkloadNames
     from millrace.workload.declaration import Prediction
 
@@ -30,12 +30,15 @@ SHOWN_ROWS = 50
 
 def predict(
     file: Annotated[
-        str,
-        typer.Argument(help=f"{TABLES}, an image, a folder of images; - for standard input."),
+        Path,
+        typer.Argument(help=f"{TABLES}; {ALSO}; an image, a folder of images; - for standard input."),
     ],
     stage: Stage,
     workload: Workload,
     build: Build,
+    sheet: Sheet,
+    table: TableName,
+    sql: Sql,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON lines, one for each row.")] = False,
     scale: Annotated[
         bool,
@@ -53,9 +56,12 @@ def predict(
     With two classes, `class` is the contract's word for the value 0 or 1. With --explain a piece has at most 8 rows.
     The exit status is 1 if the model answered no row."""
     from console.actions import predict
-    from console.actions.pack import declares_scale, packed
+    from console.actions.drop import content_of
+    from console.actions.pack import declares_scale
     from console.actions.predict import class_names, with_class
     from console.cli.record_files import check_ending, export, json_line
+    from console.files.given import given
+    from console.files.inside import Inside
     from console.image_folder import find_images
     from console.presenters.drops import ADVICE
     from console.queries.fallbacks import why_fallback
@@ -75,12 +81,20 @@ def predict(
     task = declare(prediction, contract.label)
     histories = catalogue.histories(catalogue.declare(prediction.features, contract.table("scoring")))
     ahead = KnownAhead.of(contract.table("scoring"), prediction)
-    # The file, standard input as a file, or images packed into a file; then the answers of the pieces one by one.
-    with _readable(file) as given, packed(given, contract, "scoring", scale=scale) as path:
-        if given.is_dir() and (left_out := find_images(given).left_out):
+    # The file, standard input as a file, images or rows put into a file; then the answers of the pieces one by one.
+    inside = Inside(sheet=sheet, table=table, sql=sql)
+    with (
+        given((file,), inside) as opened,
+        content_of(_only(opened), contract, "scoring", inside, scale=scale) as content,
+    ):
+        if file.is_dir() and (left_out := find_images(file).left_out):
             print(f"warning: {left_out}", file=sys.stderr)
+        for note in content.notes:
+            print(note, file=sys.stderr)
         client, function = environment.client("lambda"), names.prediction
-        found = predict.predict(client, function, path, contract, histories=histories, ahead=ahead, explain=explain)
+        found = predict.predict(
+            client, function, content.plain, contract, histories=histories, ahead=ahead, explain=explain
+        )
         # All of these are iterators: answers are counted, named and written as the pieces come back.
         answers = _Counted(found)
         rows = (answer.row(task) | (_explained(answer, as_json) if explain else {}) for answer in answers)
@@ -164,22 +178,15 @@ class _Counted:
         return self.reasons.total()
 
 
-@contextmanager
-def _readable(file: str) -> Iterator[Path]:
-    """The file's path. Standard input becomes a temporary file while the block runs.
+def _only(files: Sequence[Given]) -> Given:
+    """The file. Raises ConfigurationError for several: each is answered by a call of its own."""
+    from console.files.grid import stop
 
-    Raises EnvironmentNotFoundError if there is no such file or folder."""
-    from millrace.errors import EnvironmentNotFoundError
-
-    if file != "-":
-        if not Path(file).exists():
-            raise EnvironmentNotFoundError(f"{file}: expected a file or a folder of images, there is none")
-        yield Path(file)
-        return
-    with TemporaryDirectory() as folder:
-        path = Path(folder) / "stdin"
-        path.write_bytes(sys.stdin.buffer.read())
-        yield path
+    if len(files) > 1:
+        stop(
+            files[0].path, "FILE", "one file to a call", f"{len(files)}, {files[0].name} and {files[1].name} among them"
+        )
+    return files[0]
 
 
 def _show_answers(rows: Iterator[dict[str, Any]]) -> None:

@@ -15,9 +15,10 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from console.files.grid import stop
 from console.new.columns import LeftOut, Observed
 from console.new.numbers import finite_bounds, usual_bounds
-from console.new.read import Source, stop
+from console.new.read import Source
 from console.new.words import counted, is_identifier, may_be_negative
 from millrace.contract.kinds import FLOAT32_MAX
 from millrace.contract.reasons import Reason

@@ -11,9 +11,9 @@ import pyarrow as pa
 from console.image_folder import SPLIT
 from console.new.candidates import Candidate, candidates
 from console.new.columns import LeftOut, Observed
-from console.new.contract import read_rows
 from console.new.declare import ProposedPrediction, contract_document, usual_family, workload_document
 from console.new.features import Features, find_features, find_leaks
+from console.new.files import typed_rows
 from console.new.kinds import LABEL_KINDS
 from console.new.known import filled, with_known
 from console.new.read import Source
@@ -36,6 +36,7 @@ from millrace.errors import ConfigurationError
 class Proposal:
     """A proposed workload. At least FEWEST_ROWS rows of the file keep its contract."""
 
+    source: Source
     prediction: ProposedPrediction
     contract: Table
     guesses: dict[str, Guess[Any]]
@@ -54,6 +55,8 @@ class Proposal:
     """The rows that the contract accepts, in the order of event time. `_line` is the line of each in the file."""
     refused: tuple[QuarantinedRow, ...]
     """The rows that the contract would quarantine."""
+    begins: tuple[tuple[int, str], ...]
+    """The number of lines before each file of several, with its name: lines count on from file to file."""
     contract_yaml: str = field(repr=False)
     workload_yaml: str = field(repr=False)
 
@@ -61,6 +64,11 @@ class Proposal:
     def naive(self) -> Naive:
         """The rule that a model must beat."""
         return self.rehearsal.naive
+
+    def place(self, line: int) -> str:
+        """Where a line is: `line 7`, or `b.csv, line 7` for rows of several files."""
+        before, name = max((one for one in self.begins if one[0] < line), default=(0, ""))
+        return f"{name}, line {line - before}" if name else f"line {line}"
 
 
 def propose(source: Source, choices: Choices, *, today: date, minutes: float = 0) -> Proposal:
@@ -74,7 +82,7 @@ def propose(source: Source, choices: Choices, *, today: date, minutes: float = 0
     features = _features(reading)
     # What no model reads may be missing and hold anything, before any row is judged.
     reading = reading.without_needing([column.name for column in features.others])
-    accepted, refused = _validated(reading, today)
+    accepted, refused, begins = _validated(reading, today)
     series = find_series(accepted, key=reading.key, event_time=reading.event_time) if reading.is_in_time else None
     choices = _with_hours(reading.choices, series, reading.where)
     reading = replace(reading, choices=choices)
@@ -91,7 +99,7 @@ def propose(source: Source, choices: Choices, *, today: date, minutes: float = 0
         features = features.without(leaks)
         _check_any(reading, features)
         reading, rows = reading.without_needing([column.name for column in leaks]), accepted.num_rows
-        accepted, refused = _validated(reading, today)
+        accepted, refused, begins = _validated(reading, today)
         accepted = filled(reading, accepted)
         if accepted.num_rows != rows:
             spans, rehearsal = _rehearsed(reading, features, accepted)
@@ -121,6 +129,7 @@ def propose(source: Source, choices: Choices, *, today: date, minutes: float = 0
             accepted, numbers, key=reading.key, event_time=reading.event_time, series=series.entities
         )
     return Proposal(
+        source=source,
         prediction=prediction,
         contract=reading.contract,
         guesses=reading.guesses,
@@ -134,6 +143,7 @@ def propose(source: Source, choices: Choices, *, today: date, minutes: float = 0
         trial=trial,
         accepted=accepted,
         refused=refused,
+        begins=begins,
         contract_yaml=_contract_yaml(reading, prediction),
         workload_yaml=workload_document(
             prediction,
@@ -223,19 +233,22 @@ def _check_any(reading: Reading, features: Features) -> None:
         raise ConfigurationError(where=reading.where, field="features", expected=expected, came=reasons)
 
 
-def _validated(reading: Reading, today: date) -> tuple[pa.Table, tuple[QuarantinedRow, ...]]:
-    """The rows that keep the contract, in the order of event time, and the rows that do not, in the order of lines.
+def _validated(
+    reading: Reading, today: date
+) -> tuple[pa.Table, tuple[QuarantinedRow, ...], tuple[tuple[int, str], ...]]:
+    """The rows that keep the contract, in the order of event time; those that do not, by line; `Proposal.begins`.
 
     Raises ConfigurationError if fewer than FEWEST_ROWS rows keep it."""
 
     at = datetime.combine(today, time(), UTC)
     if reading.is_file_droppable:
-        rows, unparsable = read_rows(reading.source.path, reading.contract, at=at)
+        typed = typed_rows(reading.source, reading.contract, at=at)
+        rows, unparsable, begins = typed.rows, typed.unparsable, typed.begins
     else:
         # Images are put into Parquet files later, so their rows are built from the observed cells here.
         cells = pa.Table.from_arrays([column.cells for column in reading.seen], schema=arrow_schema(reading.contract))
         lines = pa.array(range(1, cells.num_rows + 1), pa.int64())
-        rows, unparsable = cells.append_column(LINE, lines), ()
+        rows, unparsable, begins = cells.append_column(LINE, lines), (), ()
     verdict = validate(rows, up_to(reading.contract, reading, arrived=at), decodes=True)
     accepted = verdict.accepted
     refused = tuple(sorted((*unparsable, *verdict.refused), key=lambda row: row.line or 0))
@@ -244,7 +257,7 @@ def _validated(reading: Reading, today: date) -> tuple[pa.Table, tuple[Quarantin
         came = f"{accepted.num_rows} of {rows.num_rows + len(unparsable)}; the first that does not: {refused[0].detail}"
         raise ConfigurationError(where=reading.where, field="rows", expected=expected, came=came)
     names = dict.fromkeys([reading.event_time, *reading.key])
-    return accepted.sort_by([(name, "ascending") for name in names]), refused
+    return accepted.sort_by([(name, "ascending") for name in names]), refused, begins
 
 
 def _rehearsed(reading: Reading, features: Features, accepted: pa.Table) -> tuple[Spans, Rehearsal]:

@@ -7,21 +7,22 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from console.files.catalogue import TABLES
-from console.image_folder import SUFFIXES, find_images
+from console.files.given import Given
+from console.files.grid import Grid, stop
 from console.new.words import without, words_of_no_amount
 from console.words import count
 from millrace.contract.csv_form import DELIMITERS, CsvForm
 from millrace.contract.parts import CellPart
 from millrace.contract.schema import LINE, Column, Table
 from millrace.contract.violation import QuarantinedRow
-from millrace.errors import ConfigurationError, DropError
+from millrace.errors import DropError
 from millrace.files import csv, jsonlines
 from millrace.files.lines import BOM, lines_of
 from millrace.files.pages import check_footer
@@ -64,6 +65,17 @@ class Source:
     """By columns that share a cell of the file: what each takes of it, and its words for a missing cell."""
     unparsable: tuple[QuarantinedRow, ...] = ()
     """Lines that are no rows. They are not in `table`, and will be quarantined."""
+    given: tuple[Given, ...] = ()
+    """The files of the rows, in their order, if they are several or packed; empty for the file at `path` itself."""
+    grid: Grid | None = None
+    """The rows of a workbook or a database, which go as JSON lines."""
+
+    @property
+    def files(self) -> tuple[Given, ...]:
+        """The files that can be dropped as they are; empty for a folder of images and for a grid."""
+        if self.grid or not self.path.is_file():
+            return ()
+        return self.given or (Given(path=self.path, plain=self.path, name=self.path.name),)
 
 
 def read_source(path: Path, *, columns: Sequence[str] = (), decimal: str = "") -> Source:
@@ -90,7 +102,7 @@ def read_source(path: Path, *, columns: Sequence[str] = (), decimal: str = "") -
     found = READERS[form](path, tuple(columns), decimal)
     if not found.table.num_rows:
         stop(path, "rows", "labelled rows", "none")
-    names = _names(path, found.table.column_names)
+    names = names_of(path, found.table.column_names)
     changed = {new: old for old, new in zip(found.table.column_names, names, strict=True) if old != new}
     notes = (*found.notes, *(f"{old!r} is called {new!r}" for new, old in changed.items()))
     return replace(found, table=found.table.rename_columns(names), names_in_file=changed, notes=notes)
@@ -168,7 +180,7 @@ def _parquet(path: Path, *_: object) -> Source:
     return Source(path=path, table=table, has_typed_text=False, notes=())
 
 
-def _names(path: Path, came: list[str]) -> list[str]:
+def names_of(path: Path, came: list[str]) -> list[str]:
     """A valid name for each column, in their order: `["Price", "price", " "]` gives `["Price", "price_2", "column_3"]`.
 
     Of names that differ in capitals only, the later ones get a number, since Athena ignores capitals. Raises
@@ -335,59 +347,6 @@ def _is_number(known: pa.ChunkedArray, form: CsvForm) -> bool:
     """Whether the column has cells, and all of them are numbers in this form."""
 
     return len(known) > 0 and bool(pc.all(pc.match_substring_regex(known, form.number)).as_py())
-
-
-def stop(path: Path, field: str, expected: str, came: object) -> NoReturn:
-    """Raise ConfigurationError about a file of rows or a folder of images."""
-    raise ConfigurationError(where=path.name, field=field, expected=expected, came=came)
-
-
-def read_folder(folder: Path) -> Source:
-    """The images below `folder` as rows of `id`, `image`, `label` and, for `train/<class>`, `split`.
-
-    An image lies in the folder of its class. Raises ConfigurationError if no image does."""
-    found = find_images(folder)
-    paths, inside = found.paths, found.in_classes
-    if not inside:
-        expected = f"images ({', '.join(SUFFIXES)}) in a folder for each class: {folder.name}/<class>/a.png"
-        came = f"{len(paths)} images beside each other" if paths else "no images"
-        stop(folder, "--from", expected, f"{came}; a CSV file may name them: file,label")
-    notes = [f"{len(inside):,} images of the folder {folder}; an image's class is the folder that it lies in"]
-    if len(paths) > len(inside):
-        notes.append(f"{len(paths) - len(inside):,} images that lie in no class's folder are left out")
-    if found.left_out:
-        notes.append(found.left_out)
-    return Source(path=folder, table=found.labelled(), has_typed_text=False, notes=tuple(notes))
-
-
-def read_any(path: Path, *, columns: Sequence[str] = (), decimal: str = "") -> Source:
-    """The rows of a folder of images or of a file. In a column that names image files, images replace the names."""
-    return read_folder(path) if path.is_dir() else _with_images(read_source(path, columns=columns, decimal=decimal))
-
-
-def _with_images(source: Source) -> Source:
-
-    table, notes = source.table, list(source.notes)
-    for place, name in enumerate(table.column_names):
-        cells = table[name].combine_chunks()
-        if not pa.types.is_string(cells.type) or not _names_files(cells, source.path.parent):
-            continue
-        names = cells.to_pylist()
-        paths = [source.path.parent / str(cell) for cell in names]
-        if missing := [str(cell) for cell, path in zip(names, paths, strict=True) if not path.is_file()]:
-            stop(source.path, name, "names of image files beside the table", missing[:3])
-        images = pa.array([path.read_bytes() for path in paths], pa.binary())
-        table = table.set_column(place, name, images)
-        # The names made way for the images, but they tell the rows apart: without an `id` they become one.
-        if not {"id"} & set(table.column_names):
-            table = table.add_column(0, "id", pa.array([str(cell).rsplit(".", 1)[0] for cell in names]))
-        notes.append(f"{name} names image files: the drops hold the images themselves")
-    return replace(source, table=table, notes=tuple(notes))
-
-
-def _names_files(cells: pa.Array, folder: Path) -> bool:
-    first = [str(cell) for cell in cells[:20].to_pylist()]
-    return bool(first) and all(cell.lower().endswith(SUFFIXES) for cell in first) and (folder / first[0]).is_file()
 
 
 READERS: Mapping[str, Callable[[Path, tuple[str, ...], str], Source]] = {

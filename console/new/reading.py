@@ -66,8 +66,9 @@ class Reading:
 
     @property
     def is_file_droppable(self) -> bool:
-        """Whether the file itself can be dropped. Images are put into Parquet files first."""
-        return self.source.path.is_file() and not any(column.find(ImageFormat) for column in self.contract.columns)
+        """Whether the file itself or its rows as JSON lines can be dropped. Images are put into Parquet files first."""
+        has_rows = bool(self.source.files or self.source.grid)
+        return has_rows and not any(column.find(ImageFormat) for column in self.contract.columns)
 
     @property
     def label(self) -> Observed:

@@ -17,6 +17,8 @@ import pyarrow.parquet as pq
 
 from console.actions.past import Pasts, json_rows
 from console.files.catalogue import TABLE_FILES
+from console.files.given import Given
+from console.new.files import droppable
 from console.new.proposal import Proposal
 from millrace.contract.odcs import check_contract
 from millrace.contract.schema import LINE, Contract, Table
@@ -38,17 +40,20 @@ TRIED = 200
 """These rows are chosen among the last 200, since the first rows of an entity have too short a past."""
 
 
-def write_pieces(source: Path, table: Table, folder: Path, pieces: int) -> Iterator[Path]:
-    """Write the drops into `folder`; the path of each. With 0 `pieces` there are as many as keep each at MOST_BYTES."""
-    count = pieces or -(-source.stat().st_size // MOST_BYTES)  # rounded up
+def write_pieces(source: Given, table: Table, folder: Path, pieces: int) -> Iterator[Path]:
+    """Write the drops into `folder`; the path of each. With 0 `pieces` there are as many as keep each at MOST_BYTES.
+
+    A file that is not cut stays packed."""
+    count = pieces or -(-source.path.stat().st_size // MOST_BYTES)  # rounded up
     if count == 1:
         path = folder / source.name
-        shutil.copyfile(source, path)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(source.path, path)
         yield path
         return
-    with source.open("rb") as file:
+    with source.plain.open("rb") as file:
         form = format_of(file.read(HEAD_BYTES))
-    yield from TABLE_FILES[form].write_pieces(source, table, folder, count)
+    yield from TABLE_FILES[form].write_pieces(source.plain, table, folder, count)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,7 +69,7 @@ class Written:
     """What these rows are, in words."""
 
 
-def write(proposal: Proposal, source: Path, workloads: Path, drops: Path, *, pieces: int, force: bool) -> Written:
+def write(proposal: Proposal, workloads: Path, drops: Path, *, pieces: int, force: bool) -> Written:
     """Write `workloads/<name>/` and the folder `drops`, which gets the file itself or its lines in `pieces` files.
 
     Raises ConfigurationError if the name does not go together with the name of another workload, or if something is
@@ -86,7 +91,7 @@ def write(proposal: Proposal, source: Path, workloads: Path, drops: Path, *, pie
         folder.mkdir(parents=True, exist_ok=True)
         for name in FILES:
             shutil.copyfile(draft / name, folder / name)
-    written = tuple(_write_drops(proposal, source, drops, pieces))
+    written = tuple(_write_drops(proposal, drops, pieces))
     to_predict = drops / "to_predict.jsonl"
     predicted = _write_rows(proposal, histories, to_predict)
     return Written(folder=folder, drops=written, to_predict=to_predict, predicted=predicted)
@@ -111,15 +116,18 @@ def checked(folder: Path, proposal: Proposal) -> Contract:
     return contract
 
 
-def _write_drops(proposal: Proposal, source: Path, folder: Path, pieces: int) -> Iterator[Path]:
+def _write_drops(proposal: Proposal, folder: Path, pieces: int) -> Iterator[Path]:
     """Write the first drops into `training/` of the folder, which is emptied before; the path of each.
 
-    A file of rows is dropped as it is. Images are put into Parquet files, with the accepted rows alone."""
+    A file of rows is dropped as it is, those of a workbook or a database as JSON lines. Images are put into Parquet
+    files, with the accepted rows alone."""
     training, prediction = folder / "training", proposal.prediction
     shutil.rmtree(training, ignore_errors=True)
     training.mkdir(parents=True)
-    if source.is_file() and not prediction.image_side:
-        yield from write_pieces(source, proposal.contract, training, pieces)
+    if not proposal.source.path.is_dir() and not prediction.image_side:
+        with droppable(proposal.source, proposal.contract) as files:
+            for file in files:
+                yield from write_pieces(file, proposal.contract, training, pieces)
         return
 
     rows = proposal.accepted.drop_columns([LINE])

@@ -340,9 +340,9 @@ TRANSFORM_PAYLOAD = (Check(kinds=TRANSFORM, find=_payload),)
 
 DROP_LIMIT = "MILLRACE_DROP_MB"
 """The environment variable with a function's limit for a drop, in MB."""
-COPIES, DEFAULT_DISK_MB = 3, 512
-"""The drop, its rows and its refused rows are in /tmp at once. Lambda gives 512 MB unless more is asked for, and a full
-disk would take the place of a refusal."""
+COPIES, DEFAULT_DISK_MB = 4, 512
+"""The drop, what it unpacks to, its rows and its refused rows are in /tmp at once. Lambda gives 512 MB unless more is
+asked for, and a full disk would take the place of a refusal."""
 BESIDE_MB = 512
 """Memory beside the drop: twice what was measured, since a part with columns of text has more bytes.
 

@@ -1,17 +1,21 @@
-"""The formats of dropped files, by the names that the code uses for them."""
+"""The formats of dropped files, and their packings, by the names that the code uses for them."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from millrace.files import csv, image, jsonlines, parquet
-from millrace.files.file_format import FileFormat
+from millrace.files import csv, gzipped, image, jsonlines, parquet, zipped
+from millrace.files.file_format import FileFormat, Packing
 
 FORMATS: Mapping[str, FileFormat] = {
     "csv": csv.FORMAT,
     "jsonlines": jsonlines.FORMAT,
     "parquet": parquet.FORMAT,
     "image": image.FORMAT,
+}
+PACKINGS: Mapping[str, Packing] = {
+    "gzip": gzipped.FORMAT,
+    "zip": zipped.FORMAT,
 }
 
 

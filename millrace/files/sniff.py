@@ -12,21 +12,23 @@ from pathlib import Path
 from millrace.contract.reasons import Reason
 from millrace.contract.schema import Table
 from millrace.errors import DropError
-from millrace.files.catalogue import FORMATS, named
+from millrace.files.catalogue import FORMATS, PACKINGS, named
 from millrace.files.csv import check_names, names_of
 from millrace.files.lines import BOM
 from millrace.files.origin import Origin, fill_generated
 from millrace.files.parsed import Limits, Parsed
+from millrace.files.unpack import unpacked
 
 UTF_16 = (b"\xff\xfe", b"\xfe\xff")
 UTF_32 = (b"\xff\xfe\0\0", b"\0\0\xfe\xff")
 HEAD_BYTES = 65_536
 """How many bytes of a file are read to find its format."""
-KNOWN = named(FORMATS.values())
+KNOWN = f"{named(FORMATS.values())}, packed or not"
+TAR = (257, b"ustar")
+"""Where a tar archive has these bytes. https://www.gnu.org/software/tar/manual/html_node/Standard.html"""
 NOT_TEXT = {
-    b"\x1f\x8b": "a gzip file: unpack it with gunzip, or send Parquet, which is compressed",
-    b"PK\x03\x04": "a zip file, as a workbook of Excel is one: save its sheet as CSV",
-    b"\xd0\xcf\x11\xe0": "a file of an old Office: save a sheet of Excel as CSV",
+    **{one.magic: f"a {one.name} file within a packed one: pack once" for one in PACKINGS.values()},
+    b"\xd0\xcf\x11\xe0": "a file of an old Office: `millrace drop` takes a workbook; else save the sheet as CSV",
     b"\x28\xb5\x2f\xfd": "a zstandard file",
     b"%PDF-": "a PDF",
     b"ORC": "an ORC file",
@@ -38,7 +40,7 @@ JSON_ITEM = b'{["-0123456789tfn]'
 
 
 def read_drop(path: Path, table: Table, limits: Limits | None = None, origin: Origin | None = None) -> Iterator[Parsed]:
-    """The drop in parts, in its order. Every row is in exactly one part, typed or raw.
+    """The drop in parts, in its order. Every row is in exactly one part, typed or raw. Lines are of the unpacked file.
 
     `origin` is needed for what is not in the bytes: generated columns, objects of a manifest, a single image's key.
 
@@ -48,6 +50,12 @@ def read_drop(path: Path, table: Table, limits: Limits | None = None, origin: Or
     size = path.stat().st_size
     if size > limits.file_bytes:
         raise DropError(Reason.TOO_LARGE, expected=f"{limits.file_bytes} bytes at most", got=f"{size}")
+    with unpacked(path, limits) as plain:
+        yield from _read(plain, table, limits, origin)
+
+
+def _read(path: Path, table: Table, limits: Limits, origin: Origin | None) -> Iterator[Parsed]:
+    """The parts of a file that is not packed."""
     form = FORMATS[format_in(path, table)]
     has_generated = any(column.is_generated for column in table.columns)
     # Rows are counted while they are read: a small compressed file may unpack to any size.
@@ -149,4 +157,6 @@ def _foreign(head: bytes) -> str:
     Behind `ORC`, an ORC file has bytes that are no text. The header `ORCID,y` has letters there."""
     if head.startswith(b"ORC") and all(chr(byte).isprintable() or byte in b"\t\r\n" for byte in head[:64]):
         return ""
+    if head[TAR[0] :].startswith(TAR[1]):
+        return "a tar archive: send the files within by themselves"
     return next((what for magic, what in NOT_TEXT.items() if head.startswith(magic)), "")

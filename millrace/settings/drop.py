@@ -8,8 +8,8 @@ from pydantic import Field
 
 from millrace.settings.environment import Environment
 
-COPIES = 3
-"""How often a drop may be on the function's disk at once: as it came, as typed rows and as refused rows."""
+COPIES = 4
+"""How often a drop may be on the function's disk at once: as it came, unpacked, as typed rows and as refused rows."""
 
 
 class DropEnvironment(Environment):

@@ -4,6 +4,7 @@ Each test shows first that its fault has really happened. The rows are those of 
 
 from __future__ import annotations
 
+import gzip
 import io
 import json
 import os
@@ -191,7 +192,12 @@ PNG = bytes.fromhex("89504e470d0a1a0a0000000d49484452000000010000000108020000009
 
 @pytest.mark.parametrize(
     ("reason", "spoil"),
-    [("truncated", lambda whole: whole[:-100]), ("empty", lambda _: b""), ("foreign", lambda _: PNG)],
+    [
+        ("truncated", lambda whole: whole[:-100]),
+        ("corrupt", lambda whole: gzip.compress(whole)[:-8] + bytes(8)),
+        ("empty", lambda _: b""),
+        ("foreign", lambda _: PNG),
+    ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
 def test_a_file_that_is_none(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import gzip
 import json
 import os
 import shutil
@@ -105,7 +106,7 @@ def without_label(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
 def own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Own]:
     folder = tmp_path_factory.mktemp("own")
     shutil.copytree(ROOT / "workloads" / "electricity", folder / "workloads" / "electricity")
-    with (folder / "market.csv").open("w", newline="") as file:
+    with gzip.open(folder / "market.csv.gz", "wt", newline="") as file:
         rows = [{name: as_written(cell) for name, cell in row.items()} for row in market(0, KNOWN)]
         writer = csv.DictWriter(file, list(rows[0]), delimiter=";")
         writer.writeheader()
@@ -113,7 +114,7 @@ def own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Own]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("MILLRACE_WORKLOADS", str(folder / "workloads"))
         began = time.monotonic()
-        asked = ["new", "market", "--from", str(folder / "market.csv"), "--build", str(folder), "--label", "Trend"]
+        asked = ["new", "market", "--from", str(folder / "market.csv.gz"), "--build", str(folder), "--label", "Trend"]
         asked += ["--minutes", "0"]
         done = CliRunner().invoke(app, [*asked, "--json"], catch_exceptions=False)
         assert done.exit_code == 0, done.output

@@ -58,7 +58,7 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     pq.write_table(renamed, root / "rows.parquet")
     choices = Choices(name=LONGEST, label="The class")
     proposal = propose(read_source(root / "rows.parquet"), choices, today=date(2024, 7, 1))
-    write(proposal, root / "rows.parquet", root, root / "drops", pieces=2, force=False)
+    write(proposal, root, root / "drops", pieces=2, force=False)
     return workload_folders(root)
 
 

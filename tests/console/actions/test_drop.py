@@ -61,7 +61,7 @@ def _intake_name(told: str, bucket: str, key: str, version: str) -> str:
     ("name", "content", "feed", "told"),
     [
         ("week.csv", b"", "scoring", r"FILE: expected 1 byte to 5 GiB, got .*week.csv of 0 bytes"),
-        ("none.csv", None, "scoring", r"FILE: expected a file or a folder .*, got .*none.csv, which is not there"),
+        ("none.csv", None, "scoring", r"FILE: expected a file or a folder, got .*none.csv, which is not there"),
         ("week.csv", b"x", "score", r"--feed: expected one of \['training', 'labels', 'scoring'\], got 'score'"),
     ],
 )
@@ -71,7 +71,7 @@ def test_what_is_no_drop_is_refused_before_the_upload(
     if content is not None:
         (tmp_path / name).write_bytes(content)
     with pytest.raises(RunError, match=told):
-        drop.check(tmp_path / name, feed)
+        drop.check([tmp_path / name], feed)
 
 
 @pytest.mark.parametrize("name", ["", "/week.csv", "week/", "../week.csv", "north/./week.csv", "north//week.csv"])

@@ -31,7 +31,7 @@ def _nowhere(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        (("predict", "none.csv"), "none.csv: expected a file or a folder of images, there is none"),
+        (("predict", "none.csv"), "none.csv: FILE: expected a file or a folder, got 'none of that name'"),
         (("predict", "none.csv", "--output", "answers.xlsx"), "expected a file that ends with one of .parquet"),
         (("quarantine", "--export", "no/rows.csv"), "no/rows.csv: expected a folder no, there is none"),
         (("decisions", "--from", "May"), "--from: expected a day as 1997-05-01, got 'May'"),

@@ -12,9 +12,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from console.files.given import given
+from console.files.inside import Inside
 from console.new.columns import Observed, observe
+from console.new.files import read_given
 from console.new.proposal import Proposal, propose
-from console.new.read import read_source
+from console.new.read import Source, read_source
 from console.new.roles import Choices
 
 SAMPLE = Path(__file__).resolve().parents[3] / "workloads" / "electricity" / "sample" / "elec2.parquet"
@@ -61,6 +64,12 @@ def proposed(path: Path, *, columns: Sequence[str] = (), **words: Any) -> Propos
     return propose(
         read_source(path, columns=columns), Choices(**{"name": "market", "label": "Trend", **words}), today=TODAY
     )
+
+
+def read_path(*paths: Path, **inside: str) -> Source:
+    """What `--from` names, as the command reads it; only of files that are not packed, which are gone afterwards."""
+    with given(paths, Inside(**inside)) as files:
+        return read_given(files, Inside(**inside))
 
 
 def written(path: Path, table: pa.Table) -> Path:

@@ -116,7 +116,7 @@ def _check(path: Path, folder: Path) -> None:
     event("proposed")
     assert found.accepted.num_rows + len(found.refused) == ROWS
     assert {row.reason for row in found.refused} <= {"not_finite"}
-    here = write(found, path, folder, folder / "drops", pieces=3, force=False)
+    here = write(found, folder, folder / "drops", pieces=3, force=False)
     contract = check_fit(load_workload(here.folder), check_contract(here.folder))
     assert contract.rows == found.contract
     _judged_as_drops(here.drops, found, contract.rows)
@@ -147,7 +147,7 @@ def test_a_contract_that_is_too_narrow_is_noticed(tmp_path: Path) -> None:
     table = table.append_column("Label", pa.array([at % 2 for at in range(ROWS)]))
     path = written(tmp_path / "any.parquet", table)
     found = propose(read_source(path), Choices(name="any_table", label="Label", key=("Number",)), today=TODAY)
-    here = write(found, path, tmp_path, tmp_path / "drops", pieces=3, force=False)
+    here = write(found, tmp_path, tmp_path / "drops", pieces=3, force=False)
     text = (here.folder / "contract.yaml").read_text()
     assert "maximum: 10.0" in text
     (here.folder / "contract.yaml").write_text(text.replace("maximum: 10.0", "maximum: 5.0"))

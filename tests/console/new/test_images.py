@@ -16,8 +16,8 @@ from console.cli.app import app
 from console.cli.new import _remarks
 from console.image_folder import find_images
 from console.new.declare import workload_document
+from console.new.files import read_folder
 from console.new.proposal import propose
-from console.new.read import read_any, read_folder
 from console.new.roles import Choices
 from console.new.writing import write
 from millrace.contract.odcs import check_contract
@@ -27,7 +27,7 @@ from millrace.monitoring.baseline import rows_of_random_window
 from millrace.monitoring.error import drawn_bound
 from millrace.workload.fit import check_fit
 from millrace.workload.load import load_workload
-from tests.console.new.conftest import TODAY
+from tests.console.new.conftest import TODAY, read_path
 
 COUNT = 240
 
@@ -47,12 +47,12 @@ def folder(tmp_path: Path) -> Path:
 
 
 def proposed(path: Path, **words: object):
-    return propose(read_any(path), Choices(name="photos", **words), today=TODAY)  # type: ignore[arg-type]
+    return propose(read_path(path), Choices(name="photos", **words), today=TODAY)  # type: ignore[arg-type]
 
 
 def test_a_folder_for_each_class_becomes_a_workload(folder: Path, tmp_path: Path) -> None:
     found = proposed(folder)
-    here = write(found, folder, tmp_path / "workloads", tmp_path / "drops", pieces=0, force=False)
+    here = write(found, tmp_path / "workloads", tmp_path / "drops", pieces=0, force=False)
     workload = load_workload(here.folder)
     contract = check_fit(workload, check_contract(here.folder))
     assert (workload.training.family, workload.prediction.label, workload.prediction.key) == ("cnn", "label", ("id",))
@@ -134,12 +134,12 @@ def test_a_few_that_are_no_such_image_are_told(folder: Path) -> None:
     assert sorted(row.reason for row in found.refused) == ["image", "image"]
 
 
-@pytest.mark.parametrize(("name", "said"), [("a.png", "1 images beside each other"), ("a.txt", "no images")])
+@pytest.mark.parametrize(("name", "said"), [("a.png", "1 images beside each other")])
 def test_a_folder_without_classes_is_refused(tmp_path: Path, name: str, said: str) -> None:
     (tmp_path / "photos").mkdir()
     (tmp_path / "photos" / name).write_bytes(b"x")
     with pytest.raises(ConfigurationError, match=rf"--from: expected images .*in a folder for each class.*{said}"):
-        read_any(tmp_path / "photos")
+        read_path(tmp_path / "photos")
 
 
 def test_an_image_that_is_cut_off_is_named_and_left_out_of_the_drop(

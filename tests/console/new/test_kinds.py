@@ -109,7 +109,7 @@ def test_each_kind_becomes_a_workload_that_synthesis_takes(
     path = as_csv(market)
     found = proposed(path, label=label, unit="MW")
     assert said in found.guesses["kind"].reason
-    here = write(found, path, tmp_path / "workloads", tmp_path / "drops", pieces=2, force=False)
+    here = write(found, tmp_path / "workloads", tmp_path / "drops", pieces=2, force=False)
     workload = load_workload(here.folder)
     assert (workload.prediction.task, workload.gates.baseline.kind) == (task, rule)
     assert (workload.gates.calibration is None) == (task == "regression")

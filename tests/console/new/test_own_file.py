@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from console.new.proposal import propose
-from console.new.read import read_any, read_source
+from console.new.read import read_source
 from console.new.roles import Choices
 from console.new.writing import write
 from millrace.contract.odcs import check_contract
@@ -21,7 +21,7 @@ from millrace.files.origin import Origin
 from millrace.files.sniff import read_drop
 from millrace.workload.fit import check_fit
 from millrace.workload.load import load_workload
-from tests.console.new.conftest import TODAY, proposed
+from tests.console.new.conftest import TODAY, proposed, read_path
 
 FIRST = datetime(2023, 1, 1, 5)  # noqa: DTZ001 the file says no zone
 HEAD = "Seen At ;_code;Größe, m;Price;price;Empty;Städte;Trend"
@@ -56,8 +56,8 @@ def contract(tmp_path_factory: pytest.TempPathFactory) -> Contract:
     folder = tmp_path_factory.mktemp("own")
     path = file(folder / "own.csv", range(1500))
     choices = Choices(name="market", label="Trend", has_no_key=True)
-    proposal = propose(read_any(path), choices, today=TODAY)
-    here = write(proposal, path, folder / "workloads", folder / "drops", pieces=0, force=False)
+    proposal = propose(read_path(path), choices, today=TODAY)
+    here = write(proposal, folder / "workloads", folder / "drops", pieces=0, force=False)
     assert (proposal.accepted.num_rows, proposal.refused) == (1500, ())
     assert here.drops[0].read_bytes() == path.read_bytes()
     assert any("'_code' is called 'code'" in note for note in proposal.notes)
@@ -102,8 +102,8 @@ def test_a_class_that_is_called_none_is_one(
              for n in range(1500) for at in [FIRST + timedelta(hours=n)]]  # fmt: skip
     path.write_text("\n".join([f"Seen;Size;Kind;{label}", *found, ""]))
     choices = Choices(name="market", label="" if label == "class" else label, has_no_key=True)
-    proposal = propose(read_any(path), choices, today=TODAY)
-    here = write(proposal, path, tmp_path / "workloads", tmp_path / "drops", pieces=0, force=False)
+    proposal = propose(read_path(path), choices, today=TODAY)
+    here = write(proposal, tmp_path / "workloads", tmp_path / "drops", pieces=0, force=False)
     known = check_fit(load_workload(here.folder), check_contract(here.folder))
     rows, _ = ingest(path, known, "training")
     assert {row[label] for row in rows} == classes

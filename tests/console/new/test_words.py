@@ -104,7 +104,7 @@ def test_it_means_missing_in_the_column_of_numbers_alone(market: list[Row], as_c
     assert (weather.allowed, weather.required, weather.missing_words) == (words, True, ())
     assert "price: 39 cells 'unknown' taken as missing (2.0%)" in found.notes
     assert (found.accepted["price"].null_count, found.refused) == (39, ())
-    here = write(found, path, tmp_path / "workloads", tmp_path / "drops", pieces=0, force=False)
+    here = write(found, tmp_path / "workloads", tmp_path / "drops", pieces=0, force=False)
     assert load_contract(here.folder).rows == found.contract
 
 
@@ -172,7 +172,7 @@ def test_it_is_in_the_contract_and_a_feature_only_where_it_is_kept(
     path = as_csv([row | {"gender": "fm"[at % 2]} for at, row in enumerate(market)])
     found = proposed(path)
     assert {one.name: one.reason for one in found.no_features}["gender"] == "of a person (--keep gender takes it)"
-    here = write(found, path, tmp_path / "workloads", tmp_path / "drops", pieces=1, force=False)
+    here = write(found, tmp_path / "workloads", tmp_path / "drops", pieces=1, force=False)
     assert [one.name for one in load_contract(here.folder).rows.columns if one.is_protected] == ["gender"]
     assert "gender" in proposed(path, keep=("gender",)).prediction.features
 
@@ -187,7 +187,7 @@ def test_what_no_model_reads_may_be_missing_and_hold_anything(
     assert found.may_be_missing == ("gender", "refund")
     assert found.refused == (), "the far value of a column that gives the label away"
     assert not [note for note in found.notes if "refund" in note]
-    here = write(found, path, tmp_path / "workloads", tmp_path / "drops", pieces=1, force=False)
+    here = write(found, tmp_path / "workloads", tmp_path / "drops", pieces=1, force=False)
     table = load_contract(here.folder).rows
     for name in found.may_be_missing:
         assert (table.column(name).required, table.column(name).rules) == (False, ())

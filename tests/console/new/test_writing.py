@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
+from console.files.given import Given
 from console.new.writing import write, write_pieces
 from millrace.contract.odcs import check_contract
 from millrace.contract.schema import Column, Table
@@ -32,7 +33,7 @@ def declare(workloads: Path, *names: str) -> None:
 
 def test_the_workload_is_one_that_synthesis_takes(market: list[Row], as_csv: Writer, tmp_path: Path) -> None:
     path = as_csv(market)
-    here = write(proposed(path), path, tmp_path / "workloads", tmp_path / "drops", pieces=0, force=False)
+    here = write(proposed(path), tmp_path / "workloads", tmp_path / "drops", pieces=0, force=False)
     workload = load_workload(here.folder)
     contract = check_fit(workload, check_contract(here.folder))
     assert workload.prediction.feature_columns == ("Day.of week", "weekend", "price", "demand", "Half hour")
@@ -54,19 +55,19 @@ def test_what_a_model_card_needs_of_people_is_listed_and_not_made_up(market: lis
 
 
 def test_what_is_there_is_replaced_only_by_force(market: list[Row], as_csv: Writer, tmp_path: Path) -> None:
-    path, proposal = as_csv(market), proposed(as_csv(market))
+    proposal = proposed(as_csv(market))
     folder = tmp_path / "workloads" / "market"
     folder.mkdir(parents=True)
     (folder / "contract.yaml").write_text("mine")
     with pytest.raises(ConfigurationError, match=r"contract.yaml: NAME: expected nothing there yet, or --force"):
-        write(proposal, path, folder.parent, tmp_path / "drops", pieces=0, force=False)
+        write(proposal, folder.parent, tmp_path / "drops", pieces=0, force=False)
     assert [(file.name, file.read_text()) for file in folder.iterdir()] == [("contract.yaml", "mine")]
     (folder / "contract.yaml").unlink()
     (tmp_path / "drops").mkdir()
     with pytest.raises(ConfigurationError, match=r"drops: NAME: .* got 'drops of a workload of that name"):
-        write(proposal, path, folder.parent, tmp_path / "drops", pieces=0, force=False)
+        write(proposal, folder.parent, tmp_path / "drops", pieces=0, force=False)
     (folder / "README.md").write_text("kept")
-    write(proposal, path, folder.parent, tmp_path / "drops", pieces=0, force=True)
+    write(proposal, folder.parent, tmp_path / "drops", pieces=0, force=True)
     assert yaml.safe_load((folder / "contract.yaml").read_text())["name"] == "market"
     assert (folder / "README.md").read_text() == "kept"
 
@@ -86,35 +87,39 @@ def test_a_name_that_synthesis_refuses_beside_another_is_refused(
     market: list[Row], as_csv: Writer, tmp_path: Path, there: str, told: str | None
 ) -> None:
     declare(tmp_path / "workloads", "income", there)
-    path, proposal = as_csv(market), proposed(as_csv(market))
+    proposal = proposed(as_csv(market))
     with pytest.raises(ConfigurationError, match=told) if told else nullcontext():
-        write(proposal, path, tmp_path / "workloads", tmp_path / "drops", pieces=0, force=True)
+        write(proposal, tmp_path / "workloads", tmp_path / "drops", pieces=0, force=True)
     assert (tmp_path / "workloads" / "market").exists() == (tmp_path / "drops").exists() == (told is None)
 
 
 def test_a_name_that_begins_with_another_is_refused(market: list[Row], as_csv: Writer, tmp_path: Path) -> None:
     declare(tmp_path / "workloads", "cold", "income")
-    path, proposal = as_csv(market), proposed(as_csv(market), name="cold_2")
+    proposal = proposed(as_csv(market), name="cold_2")
     why = "the roles of one workload could touch the resources of the other"
     said = rf"NAME: expected a name that does not begin with cold_: {why}; there are cold, income, got 'cold_2'"
     with pytest.raises(ConfigurationError, match=said):
-        write(proposal, path, tmp_path / "workloads", tmp_path / "drops", pieces=0, force=False)
+        write(proposal, tmp_path / "workloads", tmp_path / "drops", pieces=0, force=False)
     assert not (tmp_path / "workloads" / "cold_2").exists()
 
 
 def test_drops_that_are_there_are_not_mixed_with_new_ones(market: list[Row], as_csv: Writer, tmp_path: Path) -> None:
     path = as_csv(market)
-    write(proposed(path), path, tmp_path / "a", tmp_path / "drops", pieces=3, force=False)
+    write(proposed(path), tmp_path / "a", tmp_path / "drops", pieces=3, force=False)
     with pytest.raises(ConfigurationError, match=r"drops: NAME: .* --force"):
-        write(proposed(path), path, tmp_path / "b", tmp_path / "drops", pieces=2, force=False)
-    again = write(proposed(path), path, tmp_path / "b", tmp_path / "drops", pieces=2, force=True)
+        write(proposed(path), tmp_path / "b", tmp_path / "drops", pieces=2, force=False)
+    again = write(proposed(path), tmp_path / "b", tmp_path / "drops", pieces=2, force=True)
     assert sorted((tmp_path / "drops" / "training").iterdir()) == sorted(again.drops)
 
 
 def test_the_drop_is_the_file_byte_for_byte(market: list[Row], as_csv: Writer, tmp_path: Path) -> None:
     path = as_csv(market)
-    here = write(proposed(path), path, tmp_path / "a", tmp_path / "drops", pieces=0, force=False)
+    here = write(proposed(path), tmp_path / "a", tmp_path / "drops", pieces=0, force=False)
     assert [(drop.name, drop.read_bytes()) for drop in here.drops] == [("market.csv", path.read_bytes())]
+
+
+def given(path: Path) -> Given:
+    return Given(path=path, plain=path, name=path.name)
 
 
 @pytest.mark.parametrize("ends", ["\n", "\r\n"])
@@ -123,7 +128,7 @@ def test_pieces_are_the_lines_of_the_file_behind_its_names(ends: str, tmp_path: 
     path = tmp_path / "rows.csv"
     path.write_bytes(("\ufeff" + names + "".join(lines)).encode())
     table = Table(name="rows", columns=(Column(name="a", kind="int64"), Column(name="b", kind="string")))
-    pieces = list(write_pieces(path, table, tmp_path, 3))
+    pieces = list(write_pieces(given(path), table, tmp_path, 3))
     assert [piece.name for piece in pieces] == ["rows-001.csv", "rows-002.csv", "rows-003.csv"]
     assert [piece.read_bytes().decode() for piece in pieces] == [
         "\ufeff" + names + "".join(lines[first:end]) for first, end in ((0, 3), (3, 6), (6, 10))
@@ -137,6 +142,6 @@ def test_rows_of_json_lines_and_parquet_are_cut_too(tmp_path: Path) -> None:
     (tmp_path / "rows.jsonl").write_text("".join(f'{{"a": {n}}}\n' for n in range(5)))
     pq.write_table(pa.table({"a": list(range(5))}), tmp_path / "rows.parquet")
     for name in ("rows.jsonl", "rows.parquet"):
-        pieces = list(write_pieces(tmp_path / name, table, tmp_path, 2))
+        pieces = list(write_pieces(given(tmp_path / name), table, tmp_path, 2))
         rows = [part.rows["a"].to_pylist() for piece in pieces for part in read_drop(piece, table)]
         assert rows == [[0, 1], [2, 3, 4]]

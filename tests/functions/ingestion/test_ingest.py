@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 import json
+import zipfile
 from datetime import datetime
 from typing import Any
 
@@ -37,10 +39,21 @@ def month(sample: pa.Table, year: int, number: int) -> pa.Table:
     return sample.filter(pc.and_(pc.equal(pc.year(at), year), pc.equal(pc.month(at), number)))
 
 
-@pytest.mark.parametrize(("name", "write"), [("1996-05.parquet", parquet), ("1996-05.csv", csv)])
-def test_a_good_month_is_committed_whole(name: str, write: Any, ingest: Any, lake: Lake, sample: pa.Table) -> None:
+def packed(table: pa.Table) -> bytes:
+    return gzip.compress(csv(table))
+
+
+def zipped(table: pa.Table) -> bytes:
+    sink = io.BytesIO()
+    with zipfile.ZipFile(sink, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("1996-05.csv", csv(table))
+    return sink.getvalue()
+
+
+@pytest.mark.parametrize("write", [parquet, csv, packed, zipped])
+def test_a_good_month_is_committed_whole(write: Any, ingest: Any, lake: Lake, sample: pa.Table) -> None:
     may = month(sample, 1996, 5)
-    answer = ingest.run("training", name, write(may))
+    answer = ingest.run("training", "1996-05", write(may))
     assert answer["rows_accepted"] == answer["rows_total"] == may.num_rows == 25 * 48
     assert (answer["rows_quarantined"], answer["duplicate"], answer["has_champion"]) == (0, False, False)
     assert answer["first_rows"] == load_workload(WORKLOAD).training.first_rows
@@ -213,6 +226,8 @@ def test_a_drop_above_the_limit_is_refused_before_it_is_read(ingest: Any, monkey
     monkeypatch.setenv("MILLRACE_DROP_MB", "1")
     answer = ingest.run("training", "large.csv", bytes(2**20 + 1))
     assert (answer["reason"], answer["source_digest"]) == ("too_large", "")
+    answer = ingest.run("training", "bomb.csv.gz", gzip.compress(bytes(2**20 + 1)))
+    assert (answer["reason"], len(answer["source_digest"])) == ("too_large", 64)
 
 
 @pytest.mark.parametrize(

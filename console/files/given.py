@@ -1,0 +1,133 @@
+"""The files that a person names. Folders and archives become the files within them, and packed files are unpacked."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
+
+from console.files import database, workbook
+from console.files.grid import stop
+from console.files.inside import Convertible, Inside
+from console.image_folder import find_images
+from millrace.errors import DropError
+from millrace.files.parsed import Limits
+from millrace.files.unpack import packing_of, unpack, unpacked
+from millrace.files.zipped import FORMAT as ZIP
+from millrace.files.zipped import archived, members
+
+if TYPE_CHECKING:
+    from console.files.grid import Grid
+
+CONVERTED: Mapping[str, Convertible] = {
+    "workbook": workbook.FORMAT,
+    "database": database.FORMAT,
+}
+"""The formats that the console turns into JSON lines."""
+ALSO = f"also packed as gzip or zip; {', '.join(one.name for one in CONVERTED.values())}"
+"""What is taken beside the formats of tables, in words."""
+STANDARD_INPUT = Path("-")
+HEAD_BYTES = 16
+
+
+@dataclass(frozen=True, kw_only=True)
+class Given:
+    """One file of rows or image, or a folder of images."""
+
+    path: Path
+    """As it was given, or in a temporary folder, where it stood in an archive or came by standard input."""
+    plain: Path
+    """The same without its packing; `path` itself, if it has none."""
+    name: str
+    """Below the folder or the archive that was given: `north/1996-05.csv`. Empty for standard input."""
+    kind: str = ""
+    """The key of CONVERTED for a file that must be converted; else empty."""
+
+    def grid(self, inside: Inside) -> Grid:
+        """The rows of a file that must be converted. Raises ConfigurationError if it cannot be read."""
+        return CONVERTED[self.kind].read(self.plain, inside)
+
+
+@contextmanager
+def given(paths: Sequence[Path], inside: Inside) -> Iterator[tuple[Given, ...]]:
+    """The files, while the block runs. A folder with images stays one, any other becomes its files by their names.
+
+    Raises ConfigurationError for a file that is not there or is damaged, and for an option of `inside` that none of the
+    files takes."""
+    with ExitStack() as stack:
+        found = tuple(one for path in paths for one in _of(path, stack))
+        for option in ("sheet", "table", "sql"):
+            takers = [kind for kind, one in CONVERTED.items() if option in one.options]
+            if getattr(inside, option) and not any(one.kind in takers for one in found):
+                expected = f"one of the {CONVERTED[takers[0]].name} for this option"
+                stop(paths[0], f"--{option}", expected, ", ".join(one.path.name for one in found[:3]))
+        yield found
+
+
+def _of(path: Path, stack: ExitStack) -> Iterator[Given]:
+    if path == STANDARD_INPUT:
+        came = _temporary(stack) / "standard-input"
+        came.write_bytes(sys.stdin.buffer.read())
+        yield from _of_file(came, "", stack)
+    elif path.is_dir() and not find_images(path).paths:
+        files = sorted(one for one in path.rglob("*") if one.is_file() and not one.name.startswith("."))
+        if not files:
+            stop(path, "FILE", "a folder with files of rows or with images", "an empty one")
+        for file in files:
+            yield from _of_file(file, file.relative_to(path).as_posix(), stack)
+    elif path.is_dir():
+        yield Given(path=path, plain=path, name=path.name)
+    elif path.is_file():
+        yield from _of_file(path, path.name, stack)
+    else:
+        stop(path, "FILE", "a file or a folder", "none of that name")
+
+
+def _of_file(path: Path, name: str, stack: ExitStack) -> Iterator[Given]:
+    if kind := _kind(path):
+        yield Given(path=path, plain=path, name=name, kind=kind)
+        return
+    try:
+        packing = packing_of(path)
+        if packing is ZIP and len(within := _extracted(path, stack)) > 1:
+            for file, inner in within:
+                yield from _of_file(file, inner, stack)
+            return
+        plain = stack.enter_context(unpacked(path, Limits()))
+    except DropError as error:
+        stop(path, str(error.reason), error.expected, error.got)
+    kind = _kind(plain)
+    # A packed workbook is converted, so what goes has the name of the workbook.
+    yield Given(path=path, plain=plain, name=plain.name if kind else name, kind=kind)
+
+
+def _kind(path: Path) -> str:
+    with path.open("rb") as file:
+        head = file.read(HEAD_BYTES)
+    return next((kind for kind, one in CONVERTED.items() if one.begins(path, head)), "")
+
+
+def _extracted(path: Path, stack: ExitStack) -> list[tuple[Path, str]]:
+    """The files of an archive of several, unpacked, with their names; empty for an archive of one file.
+
+    Raises DropError as reading a drop does, each file bounded as a drop is."""
+    with archived(path) as archive:
+        files = members(archive)
+        if len(files) < 2:
+            return []
+        folder, found = _temporary(stack), list[tuple[Path, str]]()
+        for number, member in enumerate(files):
+            (own := folder / str(number)).mkdir()
+            with archive.open(member) as content:
+                file = own / Path(member.filename).name
+                unpack(content, file, Limits().file_bytes, packed_bytes=member.compress_size)
+            found.append((file, member.filename))
+    return found
+
+
+def _temporary(stack: ExitStack) -> Path:
+    return Path(stack.enter_context(TemporaryDirectory()))

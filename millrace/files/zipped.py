@@ -1,0 +1,79 @@
+"""Opens a zip file that holds one file of rows. Workbooks are zip files, too, and are named where they are refused."""
+
+from __future__ import annotations
+
+import zipfile
+import zlib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from millrace.contract.reasons import Reason
+from millrace.errors import DropError
+from millrace.files.file_format import Packed, Packing
+
+WORKBOOKS = ("xl/workbook.xml", "xl/workbook.bin", "content.xml")
+"""Members that only workbooks have: of xlsx, of xlsb, of ods."""
+SHOWN = 5
+ENCRYPTED = 0x1
+"""The bit of a member's flags that says that it has a password.
+https://pkware.cachefly.net/webdocs/casestudies/APPNOTE.TXT, 4.4.4"""
+
+
+def members(archive: zipfile.ZipFile) -> list[zipfile.ZipInfo]:
+    """The files within, in the order of their names; without folders and what systems put there (`__MACOSX`)."""
+    names = sorted(archive.infolist(), key=lambda member: member.filename)
+    return [one for one in names if not one.is_dir() and not _is_hidden(Path(one.filename))]
+
+
+def _is_hidden(path: Path) -> bool:
+    return path.parts[:1] == ("__MACOSX",) or path.name.startswith(".")
+
+
+@contextmanager
+def archived(path: Path) -> Iterator[zipfile.ZipFile]:
+    """The archive, while the block runs.
+
+    Raises DropError `truncated`, `corrupt` or `foreign`, also for what reading a member raises."""
+    try:
+        archive = zipfile.ZipFile(path)
+    except zipfile.BadZipFile as error:
+        # The list of members stands at the end of the file.
+        raise DropError(Reason.TRUNCATED, expected="a zip file with its list at the end", got=str(error)) from None
+    with archive:
+        names = set(archive.namelist())
+        if names & {*WORKBOOKS}:
+            got = "a workbook: `millrace drop` takes it and sends its rows; else save the sheet as CSV"
+            raise DropError(Reason.FOREIGN, expected="a zip file of rows", got=got)
+        if locked := [one.filename for one in members(archive) if one.flag_bits & ENCRYPTED]:
+            got = f"{_shown(locked)} with one"
+            raise DropError(Reason.FOREIGN, expected="a zip file without a password", got=got)
+        try:
+            yield archive
+        except (zipfile.BadZipFile, zlib.error, EOFError) as error:
+            raise DropError(Reason.CORRUPT, expected="a readable zip file", got=str(error)) from None
+        except NotImplementedError as error:
+            raise DropError(Reason.FOREIGN, expected="a zip file of a usual compression", got=str(error)) from None
+
+
+def _shown(names: Sequence[str]) -> str:
+    return ", ".join(names[:SHOWN]) + "…" * (len(names) > SHOWN)
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[Packed]:
+    """The one file within. Raises the errors of `archived`, `empty` for none, and `foreign` for several."""
+    with archived(path) as archive:
+        files = members(archive)
+        if not files:
+            raise DropError(Reason.EMPTY, expected="a zip file with a file of rows", got="one without files")
+        if len(files) > 1:
+            names = _shown([one.filename for one in files])
+            got = f"{len(files)} files: {names}; `millrace drop` sends each by itself"
+            raise DropError(Reason.FOREIGN, expected="a zip file with one file", got=got)
+        [member] = files
+        with archive.open(member) as content:
+            yield Packed(name=Path(member.filename).name, content=content, size=member.file_size)
+
+
+FORMAT = Packing(name="zip", magic=b"PK\x03\x04", open=opened)

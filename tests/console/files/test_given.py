@@ -1,0 +1,220 @@
+"""Files as people have them: folders, archives, workbooks and databases, made by the tools that make them."""
+
+# ruff: noqa: DTZ001
+
+from __future__ import annotations
+
+import gzip
+import json
+import sqlite3
+import zipfile
+from collections.abc import Callable
+from datetime import date, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+import xlsxwriter
+
+from console.files.given import given
+from console.files.grid import Grid
+from console.files.inside import Inside
+from millrace.contract.kinds import Kind
+from millrace.contract.schema import Column, Table
+from millrace.errors import ConfigurationError
+from millrace.files.sniff import read_drop
+
+KINDS: dict[str, Kind] = {
+    "id": "string", "at": "timestamp", "day": "date", "n": "int64", "x": "float64", "ok": "boolean", "text": "string",
+}  # fmt: skip
+TABLE = Table(
+    name="rows", columns=tuple(Column(name=name, kind=kind, missing_words=("NA",)) for name, kind in KINDS.items())
+)
+ROWS: list[list[Any]] = [
+    [7, datetime(2024, 1, 1, 6, 30), date(2024, 1, 1), 1, 0.5, True, "two\nlines"],
+    ["07", datetime(2024, 1, 2), date(2024, 1, 2), "NA", 2, False, 12.0],
+]
+TYPED = [
+    {"id": "7", "at": ROWS[0][1], "day": ROWS[0][2], "n": 1, "x": 0.5, "ok": True, "text": "two\nlines"},
+    {"id": "07", "at": ROWS[1][1], "day": ROWS[1][2], "n": None, "x": 2.0, "ok": False, "text": "12"},
+]
+
+
+def workbook(path: Path, *, titles: int = 0, gap: int = 0, name: str = "Sold", names: list[str] | None = None) -> Path:
+    """The rows, below some lines of title, and with blank rows between them; a second sheet has notes."""
+    book = xlsxwriter.Workbook(path, {"default_date_format": "dd/mm/yyyy hh:mm"})
+    sheet = book.add_worksheet(name)
+    for row in range(titles):
+        sheet.write(row, 0, "Sold in 2024" if row == 0 else None)
+    sheet.write_row(titles, 0, names or list(KINDS))
+    for at, cells in enumerate(ROWS):
+        sheet.write_row(titles + 1 + at * (1 + gap), 0, cells)
+    book.add_worksheet("Notes").write(0, 0, "none")
+    book.close()
+    return path
+
+
+def database(path: Path) -> Path:
+    held = sqlite3.connect(path)
+    held.execute("CREATE TABLE sold (id TEXT, at TEXT, day TEXT, n, x REAL, ok INT, text)")
+    rows = [[str(cell) if isinstance(cell, date) else cell for cell in row] for row in ROWS]
+    held.executemany("INSERT INTO sold VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
+    held.execute('CREATE VIEW "the ""late" AS SELECT * FROM sold WHERE day > \'2024-01-01\'')
+    held.commit()
+    held.close()
+    return path
+
+
+def grid(path: Path, **inside: str) -> Grid:
+    with given([path], Inside(**inside)) as files:
+        [file] = files
+        return file.grid(Inside(**inside))
+
+
+def typed(found: Grid, folder: Path) -> list[dict[str, Any]]:
+    """The rows as ingestion reads them, with their lines."""
+    found.write(TABLE, folder / "rows.jsonl")
+    [part] = read_drop(folder / "rows.jsonl", TABLE)
+    assert part.unparsable == ()
+    rows: list[dict[str, Any]] = part.rows.to_pylist()
+    return rows
+
+
+@pytest.mark.parametrize(("titles", "gap"), [(0, 0), (3, 0), (0, 2)])
+def test_a_row_of_a_sheet_keeps_its_number(titles: int, gap: int, tmp_path: Path) -> None:
+    rows = typed(grid(workbook(tmp_path / "sold.xlsx", titles=titles, gap=gap)), tmp_path)
+    lines = [titles + 2, titles + 3 + gap]
+    assert rows == [{**row, "_line": line} for row, line in zip(TYPED, lines, strict=True)]
+
+
+def test_texts_of_a_sheet_are_what_csv_would_have(tmp_path: Path) -> None:
+    assert grid(workbook(tmp_path / "sold.xlsx")).texts().to_pylist() == [
+        dict(zip(KINDS, ["7", "2024-01-01T06:30:00", "2024-01-01", "1", "0.5", "true", "two\nlines"], strict=True)),
+        dict(zip(KINDS, ["07", "2024-01-02", "2024-01-02", "NA", "2", "false", "12"], strict=True)),
+    ]
+
+
+def test_a_table_and_a_query_of_a_database(tmp_path: Path) -> None:
+    path = database(tmp_path / "shop.db")
+    whole = typed(grid(path, table="sold"), tmp_path)
+    assert whole == [{**row, "_line": line} for line, row in enumerate(TYPED, 1)]
+    assert typed(grid(path, table='the "late'), tmp_path) == [{**TYPED[1], "_line": 1}]
+    assert typed(grid(path, sql="SELECT * FROM sold ORDER BY id LIMIT 1"), tmp_path) == [{**TYPED[1], "_line": 1}]
+
+
+def test_a_query_cannot_change_the_database(tmp_path: Path) -> None:
+    path = database(tmp_path / "shop.db")
+    before = path.read_bytes()
+    with pytest.raises(ConfigurationError) as caught:
+        grid(path, sql="DELETE FROM sold")
+    assert (caught.value.field, path.read_bytes()) == ("--sql", before)
+
+
+def test_a_cell_of_another_type_costs_its_row(tmp_path: Path) -> None:
+    book = xlsxwriter.Workbook(tmp_path / "x.xlsx")
+    book.add_worksheet().write_row(0, 0, ["n", "x"])
+    for at, cells in enumerate([[1, 2], [1.5, 2], [1, "much"], ["3", "4.5"]], 1):
+        book.worksheets()[0].write_row(at, 0, cells)
+    book.close()
+    grid(tmp_path / "x.xlsx").write(TABLE, tmp_path / "x.jsonl")
+    [part] = read_drop(tmp_path / "x.jsonl", TABLE)
+    assert [(row.line, row.reason) for row in part.unparsable] == [(3, "type"), (4, "type")]
+    assert part.rows.select(["n", "x", "_line"]).to_pylist() == [
+        {"n": 1, "x": 2.0, "_line": 2},
+        {"n": 3, "x": 4.5, "_line": 5},
+    ]
+
+
+def test_a_folder_and_an_archive_become_their_files(tmp_path: Path) -> None:
+    folder = tmp_path / "months"
+    (folder / "north").mkdir(parents=True)
+    (folder / "b.csv").write_text("n\n1\n")
+    (folder / "north" / "a.csv.gz").write_bytes(gzip.compress(b"n\n2\n"))
+    (folder / ".hidden").write_text("x")
+    with zipfile.ZipFile(tmp_path / "months.zip", "w") as archive:
+        for name in ("b.csv", "north/a.csv.gz"):
+            archive.write(folder / name, name)
+    for path in (folder, tmp_path / "months.zip"):
+        with given([path], Inside()) as files:
+            assert [file.name for file in files] == ["b.csv", "north/a.csv.gz"]
+            assert [file.plain.read_text() for file in files] == ["n\n1\n", "n\n2\n"]
+            assert files[1].path.read_bytes() == (folder / "north" / "a.csv.gz").read_bytes()
+
+
+def test_a_workbook_may_be_packed(tmp_path: Path) -> None:
+    workbook(tmp_path / "sold.xlsx")
+    with zipfile.ZipFile(tmp_path / "mail.zip", "w") as archive:
+        archive.write(tmp_path / "sold.xlsx", "sold.xlsx")
+    with given([tmp_path / "mail.zip"], Inside()) as [file]:
+        assert (file.name, file.kind) == ("sold.xlsx", "workbook")
+        assert typed(file.grid(Inside()), tmp_path)[0] == {**TYPED[0], "_line": 2}
+
+
+def without_its_end(path: Path) -> Path:
+    path.write_bytes(path.read_bytes()[:-300])
+    return path
+
+
+def with_a_broken_sheet(path: Path) -> Path:
+    with zipfile.ZipFile(path) as whole:
+        members = {name: whole.read(name) for name in whole.namelist()}
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, content in members.items():
+            archive.writestr(name, content[: len(content) // 2] if "sheet1" in name else content)
+    return path
+
+
+def with_a_broken_page(path: Path) -> Path:
+    content = bytearray(path.read_bytes())
+    content[4096 : 4096 + 100] = b"\xff" * 100
+    path.write_bytes(content)
+    return path
+
+
+def with_bytes(path: Path) -> Path:
+    held = sqlite3.connect(path)
+    held.execute("UPDATE sold SET text = x'00' WHERE id = '07'")
+    held.commit()
+    held.close()
+    return path
+
+
+@pytest.mark.parametrize(
+    ("make", "inside", "field"),
+    [
+        (lambda folder: without_its_end(workbook(folder / "a.xlsx")), {}, "format"),
+        (lambda folder: with_a_broken_sheet(workbook(folder / "a.xlsx")), {}, "format"),
+        (lambda folder: workbook(folder / "a.xlsx"), {"sheet": "May"}, "--sheet"),
+        (lambda folder: workbook(folder / "a.xlsx", names=["id", "n", "n", "x", "a", "b", "c"]), {}, "columns"),
+        (lambda folder: workbook(folder / "a.xlsx"), {"sheet": "Notes"}, "rows"),
+        (lambda folder: with_a_broken_page(database(folder / "a.db")), {"table": "sold"}, "format"),
+        (lambda folder: database(folder / "a.db"), {}, "--table"),
+        (lambda folder: database(folder / "a.db"), {"table": "May"}, "--table"),
+        (lambda folder: database(folder / "a.db"), {"sql": "SELECT nothing FROM sold"}, "--sql"),
+        (lambda folder: database(folder / "a.db"), {"sql": "SELECT * FROM sold WHERE n = 'none'"}, "rows"),
+        (lambda folder: with_bytes(database(folder / "a.db")), {"table": "sold"}, "text"),
+        (lambda folder: database(folder / "a.db"), {"sheet": "May"}, "--sheet"),
+    ],
+    ids=[
+        *("a cut workbook", "a broken sheet", "no such sheet", "a name twice", "a sheet without rows"),
+        *("a broken page", "two tables", "no such table", "a bad query", "an empty result", "bytes", "another option"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_read_is_told_with_its_place(
+    make: Callable[[Path], Path], inside: dict[str, str], field: str, tmp_path: Path
+) -> None:
+    path = make(tmp_path)
+    with pytest.raises(ConfigurationError) as caught:
+        grid(path, **inside)
+    assert (caught.value.where, caught.value.field) == (path.name, field)
+    assert caught.value.expected
+    assert caught.value.came
+
+
+def test_lines_of_a_grid_are_json_whatever_the_cells_hold(tmp_path: Path) -> None:
+    found = grid(workbook(tmp_path / "sold.xlsx", names=["id", "other", "", "n", "x", "ok", "text"]))
+    found.without(["ok"]).write(TABLE, tmp_path / "rows.jsonl")
+    lines = [json.loads(line) for line in (tmp_path / "rows.jsonl").read_text().splitlines() if line]
+    assert lines[0] == {
+        "id": "7", "other": "2024-01-01T06:30:00", "column_3": "2024-01-01", "n": 1, "x": 0.5, "text": "two\nlines",
+    }  # fmt: skip
