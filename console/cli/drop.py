@@ -1,4 +1,4 @@
-"""`millrace drop`: upload a file, which starts the machine of its feed."""
+"""`millrace drop`: put files into the landing bucket, and write the answers to a scored one."""
 
 from __future__ import annotations
 

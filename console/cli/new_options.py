@@ -60,7 +60,8 @@ Known = Annotated[
 ]
 LeaveOut = Annotated[str, typer.Option(help="Columns that the contract shall not have: a,b.")]
 Keep = Annotated[
-    str, typer.Option(help="Features that would be left out, as they give the label away or tell of a person: a,b.")
+    str,
+    typer.Option(help="Features that would be left out: they leak the label, tell of a person, or are copies: a,b."),
 ]
 ImageSize = Annotated[str, typer.Option(help="Scale the images to height x width: 64x64.")]
 Decimal = Annotated[str, typer.Option(help="The mark before decimals, . or , (found where it is not said).")]

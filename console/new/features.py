@@ -14,6 +14,7 @@ import pyarrow as pa
 from console.image_folder import PARTS
 from console.new.columns import LeftOut, Observed
 from console.new.contract import is_free_text, why_no_feature
+from console.new.duplicates import copies
 from console.new.times import Series, far_times
 from millrace.contract.schema import Table
 from millrace.datasets.examples import Examples
@@ -116,7 +117,9 @@ def find_features(
         else:
             texts += [observed.name] if is_free_text(column, observed) else []
             columns.append(observed.name)
-    return Features(columns=tuple(columns), derived=tuple(derived), others=tuple(others), texts=tuple(texts))
+    found = Features(columns=tuple(columns), derived=tuple(derived), others=tuple(others), texts=tuple(texts))
+    read = [observed for observed in seen if observed.name in columns]
+    return found.without([one for one in copies(read) if one.name not in keep])
 
 
 def calendar_parts(column: Observed) -> list[str]:

@@ -27,6 +27,12 @@ MOST_TOLD = 0.02
 MOST_MARKED = 0.1
 """The same share if these cells are all one number, such as -999. Not for 0, which may be a usual amount."""
 FEW_FAR = 2
+LEAST_RATIO = 10
+"""Beyond a tail of the values lies what is at least 10 times as far from the middle as the next value."""
+LIKELY = 1e-3
+"""And what a tail as heavy as that of the values before it reaches in 1 of 1,000 columns."""
+FEWEST_IN_TAIL, MOST_IN_TAIL = 20, 100
+"""Of so many largest values the tail is judged, a fifth of all on their side of the middle."""
 FEWEST_EQUAL = 5
 """Fewest equal cells beyond a gap that are taken for a mark such as -999 for nothing."""
 Floats = npt.NDArray[np.float64]
@@ -60,31 +66,52 @@ def all_far_values(observed: Observed) -> list[Any]:
     exact = exact[np.isfinite(exact)]
     if len(exact) < 10:
         return []
-    low, middle, high = np.quantile(_without_marks(exact), USUAL)
+    ratios = _beyond_the_tail(exact), _beyond_the_tail(-exact[::-1])
+    low, middle, high = np.quantile(_without_rest(_without_marks(exact)), USUAL)
     if low > 0 and high - middle > SKEWED * (middle - low):
         # A logarithm puts 0 far from the smallest amount, however near that comes to it: so 0 counts as that amount.
         # Negative numbers have no logarithm: all below a thousandth of the lowest usual value count as that.
         exact = np.log(np.maximum(np.where(exact == 0, exact[exact > 0][0], exact), low / 1e3))
         low, middle, high = np.log([low, middle, high])
     span = high - low
-    if not span or not math.isfinite(span):
+    if not math.isfinite(span):
         return []
-    above = int((exact > high + FAR * span).sum())
-    below = int((exact < low - FAR * span).sum())
+    # Where nearly all cells are one number there is no span, and the tail alone is judged.
+    above = int((exact > high + FAR * span).sum()) if span else 0
+    below = int((exact < low - FAR * span).sum()) if span else 0
     # `exact` ascends: exact[-above] is the smallest far number above. Without a gap before it, these are a tail.
     if above and exact[-above] - exact[-above - 1] < span:
         above = 0
     if below and exact[below] - exact[below - 1] < span:
         below = 0
-    above = max(above, _equal_at_the_end(exact, span))
+    above = max(above, ratios[0], _equal_at_the_end(exact, span) if span else 0)
     # Negated and reversed, the smallest number becomes the largest and the order still ascends.
-    below = max(below, _equal_at_the_end(-exact[::-1], span))
+    below = max(below, ratios[1], _equal_at_the_end(-exact[::-1], span) if span else 0)
     ordered = sorted(value for value in known.to_pylist() if math.isfinite(value))
     for far in (ordered[:below], ordered[len(ordered) - above :]):
         most = MOST_MARKED if len(set(far)) == 1 and far[0] != 0 else MOST_TOLD
         if len(far) > max(FEW_FAR, most * len(ordered)):
             return []
     return [*ordered[:below], *(ordered[-above:] if above else [])]
+
+
+def _beyond_the_tail(ascending: npt.NDArray[np.float64]) -> int:
+    """How many of the largest numbers lie beyond a gap that the tail before it hardly explains.
+
+    For example one 9,831 where the next largest is 55, however many of the others are 0. In a tail that falls as a
+    power a, k times the logarithm of the ratio of the k-th largest to the next is exponential with the mean 1 / a
+    (Rényi), whatever k; so the mean over the tail tells how likely the gap is. Hill, A simple general approach to
+    inference about the tail of a distribution, Annals of Statistics 3 (1975)."""
+    above = ascending - np.median(ascending)
+    largest = above[above > 0][::-1]
+    for many in range(min(len(largest) - FEWEST_IN_TAIL, max(FEW_FAR, int(MOST_FAR * len(ascending)))), 0, -1):
+        tail = largest[many : many + max(FEWEST_IN_TAIL, min(MOST_IN_TAIL, len(largest) // 5))]
+        k = np.arange(many + 1, many + len(tail))
+        mean = float((k * np.log(tail[:-1] / tail[1:])).mean())
+        gap = math.log(largest[many - 1] / largest[many])
+        if gap > math.log(LEAST_RATIO) and many * gap > -math.log(LIKELY) * mean:
+            return many
+    return 0
 
 
 def _without_marks(ascending: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
@@ -98,6 +125,12 @@ def _without_marks(ascending: npt.NDArray[np.float64]) -> npt.NDArray[np.float64
     begin = first if FEWEST_EQUAL <= first <= MOST_MARKED * len(ascending) else 0
     end = last if FEWEST_EQUAL <= len(ascending) - last <= MOST_MARKED * len(ascending) else len(ascending)
     return ascending[begin:end]
+
+
+def _without_rest(ascending: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """The numbers without the one that most cells are, such as 0 for dry hours: the others say what is usual."""
+    others = ascending[ascending != ascending[len(ascending) // 2]]
+    return others if FEWEST_IN_TAIL <= len(others) < len(ascending) / 2 else ascending
 
 
 def _equal_at_the_end(ascending: npt.NDArray[np.float64], span: float) -> int:

@@ -12,6 +12,7 @@ from console.image_folder import SPLIT
 from console.new.candidates import Candidate, candidates
 from console.new.columns import LeftOut, Observed
 from console.new.declare import ProposedPrediction, contract_document, usual_family, workload_document
+from console.new.duplicates import recodings
 from console.new.features import Features, find_features, find_leaks
 from console.new.files import typed_rows
 from console.new.kinds import LABEL_KINDS
@@ -122,6 +123,7 @@ def propose(source: Source, choices: Choices, *, today: date, minutes: float = 0
         horizon_hours=choices.horizon_hours,
     )
     found += spellings(reading.seen)
+    found += recodings([column for column in reading.seen if column.name in features.columns])
     if series is not None:
         numbers = [column.name for column in ranged if column.is_number]
         found += without_rows(series, refused=len(refused))

@@ -11,15 +11,14 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from console.new.columns import Observed
+from console.new.duplicates import equal_rows
 from console.new.numbers import all_far_values, far_values, few_below_zero, odd_zeros
 from console.new.spans import RARE
 from console.new.times import far_times
-from console.new.words import counted, repeated_rows
+from console.new.words import counted
 
 FEW_OF_A_CLASS = 50
 """A class of fewer rows is reported."""
-REPEATED = 0.01
-"""Repeated rows are reported if they are more than this share of the rows."""
 MOST_SPELLED = 200
 """Most different values of a column in which spellings are compared."""
 SHOWN = 5
@@ -53,7 +52,7 @@ def findings(
     lines = [*_of_label(label, horizon_hours)]
     for column in seen:
         lines += _of_column(column)
-    lines += _repeated(rows, key)
+    lines += equal_rows(rows, key)
     lines += _repeated_images(rows, label.name, key)
     if times_N is not None:
         lines += _gaps(times_N)
@@ -146,17 +145,6 @@ def spellings(seen: Sequence[Observed]) -> Iterator[str]:
             yield (
                 f"{column.name}: values that differ in capitals or spaces alone are different: {_first(several, '; ')}"
             )
-
-
-def _repeated(rows: pa.Table, key: Sequence[str]) -> Iterator[str]:
-
-    # Rows with images are compared by `_repeated_images`.
-    kept = [name for name in rows.column_names if name not in key and not pa.types.is_timestamp(rows[name].type)]
-    if len(kept) < 2 or any(pa.types.is_binary(rows[name].type) for name in kept):
-        return
-    repeated = repeated_rows([rows[name] for name in kept])
-    if repeated > REPEATED * rows.num_rows:
-        yield f"{repeated:,} rows repeat another one in every column but key and time: the same row may train and test"
 
 
 def _repeated_images(rows: pa.Table, label: str, key: Sequence[str]) -> Iterator[str]:

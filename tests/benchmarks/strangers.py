@@ -23,8 +23,10 @@ import numpy as np
 import numpy.typing as npt
 import yaml
 
+from console.files.given import given
+from console.files.inside import Inside
+from console.new.files import read_given
 from console.new.proposal import Proposal, propose
-from console.new.read import read_any
 from console.new.roles import Choices
 from millrace.contract.schema import LINE
 from millrace.errors import ConfigurationError, MillraceError
@@ -110,7 +112,9 @@ def judge(package: str, item: str) -> Judged:
         if not label:
             return Judged(name=item, costs={}, refusal="no column can be a label")
         try:
-            proposal = propose(read_any(path), Choices(name="stranger", label=label), today=date(2026, 1, 2))
+            with given([path], Inside()) as files:
+                source = read_given(files, Inside())
+                proposal = propose(source, Choices(name="stranger", label=label), today=date(2026, 1, 2))
             trained = _trained(proposal)
         except (ConfigurationError, MillraceError) as error:
             return Judged(name=item, costs={}, refusal=f"label {label}: {error}")

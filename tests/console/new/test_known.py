@@ -51,7 +51,7 @@ def test_a_promotion_is_known_a_step_ahead(sales: Path, tmp_path: Path) -> None:
         later = cells.get((shop, day + timedelta(days=1)))
         assert row["promo_in_24h"] == (later["promo"] if later else None)
     # The rows to predict hold it, as the function wants it of them.
-    written = write(proposal, sales, tmp_path / "workloads", tmp_path / "drops", pieces=0, force=False)
+    written = write(proposal, tmp_path / "workloads", tmp_path / "drops", pieces=0, force=False)
     assert all(json.loads(line)["promo_in_24h"] in (0, 1) for line in written.to_predict.read_text().splitlines())
 
 

@@ -49,6 +49,28 @@ def test_a_few_numbers_far_from_all_others_set_no_range() -> None:
     assert -30 < float(found.minimum) < float(found.maximum) < 60  # type: ignore[arg-type]
 
 
+def dry_hours(*odd: float) -> list[float]:
+    """Dry in 93 % of the hours."""
+    wet = NOISE.random(2000) < 0.07
+    return [*np.round(NOISE.lognormal(1, 1.1, 2000) * wet, 1).tolist(), *odd]
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_an_odd_cell_is_found_where_most_cells_are_zero(sign: int) -> None:
+    seen = observed([sign * cell for cell in dry_hours(9831.0)])
+    assert far_values(seen) == [sign * 9831.0]
+    found = column_of(seen).find(Range)
+    assert found is not None
+    assert abs(found.maximum if sign > 0 else found.minimum) < 100  # type: ignore[arg-type]
+    assert far_values(observed([sign * cell for cell in dry_hours()])) == []
+
+
+@pytest.mark.parametrize("power", [0.8, 1.5, 3.0])
+def test_a_heavy_tail_has_no_odd_cell(power: float) -> None:
+    """Whatever its largest value is beside the next one."""
+    assert [far_values(observed(NOISE.pareto(power, 3000))) for _ in range(50)] == [[]] * 50
+
+
 @pytest.mark.parametrize(
     "cells",
     [

@@ -82,7 +82,7 @@ def test_several_labels_are_proposed_and_load(choice: dict[str, Any], as_csv: Wr
     path = as_csv(rows_of(warnings))
     proposal = proposed(path, **choice)
     assert (proposal.accepted.num_rows, proposal.refused) == (300, ())
-    write(proposal, path, tmp_path / "w", tmp_path / "d", pieces=1, force=False)
+    write(proposal, tmp_path / "w", tmp_path / "d", pieces=1, force=False)
     folder = tmp_path / "w" / "market"
     contract, prediction = load_contract(folder), load_workload(folder).prediction
     labels = ("x_low", "x_top") if choice["label"] == "x" else ("cold", "hot")

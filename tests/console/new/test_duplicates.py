@@ -1,0 +1,43 @@
+"""What comes more than once in a file is told: copies of columns, columns that say the same, equal rows."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from console.new.duplicates import copies, equal_rows, recodings
+from tests.console.new.conftest import observed
+
+NUMBERS = np.random.default_rng(0).normal(0, 1, 100).round(3).tolist()
+WORDS = ["north", "south", "east", None] * 25
+
+
+@pytest.mark.parametrize(
+    ("first", "other", "is_copy", "says_the_same"),
+    [
+        (NUMBERS, NUMBERS, True, False),
+        (NUMBERS, [2 * number for number in NUMBERS], False, False),
+        (WORDS, WORDS, True, False),
+        (WORDS, [None if word is None else word[0] for word in WORDS], False, True),
+        (WORDS, [{"north": 1, "south": 2, "east": 3}.get(word or "") for word in WORDS], False, True),
+        (WORDS, ["north", "south", "east", "east"] * 25, False, False),
+        ([1, 2] * 50, [1.0, 2.0] * 50, True, False),
+        (["same"] * 100, ["same"] * 100, False, False),
+    ],
+    ids=["numbers", "other unit", "words", "initials", "codes", "a gap is filled", "whole numbers", "constants"],
+)
+def test_copies_and_recodings(first: Any, other: Any, is_copy: bool, says_the_same: bool) -> None:
+    seen = [observed(first, name="first"), observed([0, 1, 2, 3, 4] * 20, name="apart"), observed(other, name="other")]
+    assert [one.name for one in copies(seen)] == ["other"] * is_copy
+    assert [said.partition(" say")[0] for said in recodings(seen)] == ["first and other"] * says_the_same
+
+
+@pytest.mark.parametrize(("different", "told"), [(100, 0), (999, 1)])
+def test_one_equal_row_is_told_where_rows_are_not_equal_by_chance(different: int, told: int) -> None:
+    """Of a thousand rows the last repeats the first; the number has so many different values."""
+    number = [n % different for n in range(999)]
+    rows = pa.table({"id": range(1000), "number": [*number, 0], "word": [*(str(n // 100) for n in range(999)), "0"]})
+    assert len(list(equal_rows(rows, ["id"]))) == told
