@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import typer
+
 from console.cli.new_options import (
     ColumnNames,
     Decimal,
@@ -134,7 +136,13 @@ def new(
     with given(files, inside) as opened:
         source = read_given(opened, inside, columns=_words(columns), decimal=decimal)
         try:
-            proposal = propose(source, choices, today=datetime.now(UTC).date(), minutes=minutes)
+            proposal = propose(
+                source,
+                choices,
+                today=datetime.now(UTC).date(),
+                minutes=minutes,
+                say=lambda line: typer.echo(line, err=True),
+            )
         except ConfigurationError as error:
             raise _with_nearest(error, source.table.column_names) from None
         written = write(proposal, workloads_folder(), folder, pieces=pieces, force=force)

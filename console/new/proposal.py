@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, time
 from typing import Any
@@ -72,12 +73,19 @@ class Proposal:
         return f"{name}, line {line - before}" if name else f"line {line}"
 
 
-def propose(source: Source, choices: Choices, *, today: date, minutes: float = 0) -> Proposal:
+def propose(
+    source: Source,
+    choices: Choices,
+    *,
+    today: date,
+    minutes: float = 0,
+    say: Callable[[str], None] = lambda _: None,
+) -> Proposal:
     """The proposal for a file of labelled rows.
 
     `today` stands for the time of the drop: rows without a time of their own get it. A trial of candidates may take
-    `minutes`; with 0 there is none. Raises ConfigurationError if
-    something cannot be decided, with the candidates, or if training would stop, with the cause."""
+    `minutes`, and `say` is told before it begins; with 0 there is none. Raises ConfigurationError if something cannot
+    be decided, with the candidates, or if training would stop, with the cause."""
     check_choices(choices, source)
     reading = read(source, choices, today)
     features = _features(reading)
@@ -104,7 +112,7 @@ def propose(source: Source, choices: Choices, *, today: date, minutes: float = 0
         accepted = filled(reading, accepted)
         if accepted.num_rows != rows:
             spans, rehearsal = _rehearsed(reading, features, accepted)
-    trial = _tried(reading, features, series, spans, rehearsal, accepted, minutes)
+    trial = _tried(reading, features, series, spans, rehearsal, accepted, minutes, say)
     if trial.chosen.features != features:
         features = trial.chosen.features
         spans, rehearsal = _rehearsed(reading, features, accepted)
@@ -168,6 +176,7 @@ def _tried(
     rehearsal: Rehearsal,
     accepted: pa.Table,
     minutes: float,
+    say: Callable[[str], None],
 ) -> Trial:
     """The trial of what may suit the rows. Without `minutes` it has the usual candidate alone, and nothing is tried."""
     prediction, rows, naive = reading.prediction(features), accepted.num_rows, rehearsal.naive
@@ -183,6 +192,8 @@ def _tried(
         for each in found
     ]
     usual_at = next(number for number, each in enumerate(found) if (each.family, each.features) == (family, features))
+    many = f"{len(found)} candidates" if len(found) > 1 else "the usual recipe"
+    say(f"Trying {many} and simple models on the rows: up to {minutes:g} minutes; --minutes 0 leaves it out")
     tried, problem = run_trial(
         documents, _contract_yaml(reading, prediction), accepted, usual=usual_at, minutes=minutes
     )
