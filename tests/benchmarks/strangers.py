@@ -10,10 +10,12 @@ from __future__ import annotations
 import argparse
 import hashlib
 import math
+import sys
 import tempfile
 import time
 import traceback
 from collections.abc import Iterator, Mapping
+from contextlib import redirect_stdout
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -125,7 +127,9 @@ def judge(package: str, item: str) -> Judged:
 
 def _trained(proposal: Proposal) -> Trained:
     declared, document = yaml.safe_load(proposal.contract_yaml), yaml.safe_load(proposal.workload_yaml)
-    return train_document(proposal.accepted.drop_columns([LINE]), declared, document)
+    # The epochs of a training are no figures of this benchmark.
+    with redirect_stdout(sys.stderr):
+        return train_document(proposal.accepted.drop_columns([LINE]), declared, document)
 
 
 def costs(trained: Trained) -> dict[str, float]:
