@@ -97,7 +97,11 @@ class Classes:
         if self.most == 2:
             return "the label has two values"
         if column.kind == "string":
-            order = ", whose order is not used" if {*map(str.lower, column.cells.unique().to_pylist())} <= STEPS else ""
+            order = (
+                ", whose order is not used"
+                if {*map(str.lower, column.cells.drop_null().unique().to_pylist())} <= STEPS
+                else ""
+            )
             return f"the label has {column.distinct} values that are words{order}"
         return f"the label has {column.distinct} values that are whole numbers, whose order is not used"
 

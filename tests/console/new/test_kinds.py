@@ -143,3 +143,8 @@ def test_a_number_may_have_an_interval_and_several_horizons(
 def test_a_forecast_is_asked_at_every_step_up_to_its_horizon(hours: float, every: float, listed: list[float]) -> None:
     assert LABEL_KINDS["forecast"].horizon(hours, every) == listed
     assert LABEL_KINDS["interval"].horizon(hours, every) == hours
+
+
+def test_a_label_of_words_may_lack_some() -> None:
+    column = observed(["low", "high", None, "mid"] * 50)
+    assert "words" in LABEL_KINDS["multiclass"].reason(column)
