@@ -38,6 +38,9 @@ from millrace.models.predictor import Predictor, build
 from millrace.tasks.task import Task
 from millrace.workload.training import Precision
 
+MOST_CORRECTED = 200_000
+"""The most training rows that the factor of answers on a scale of their own is fitted on."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingInputs:
@@ -167,7 +170,8 @@ def _train(
     predictor = _begun(predictor, inputs, rows, device)
     objective = loss.declare(settings, predictor, rows.target_N.to(device))
     if predictor.is_trees_alone:
-        return _trees_alone(predictor, inputs, objective, together)
+        judges = [Validation(predictor, objective, inputs.task, part, together) for part in (rows, held)]
+        return _trees_alone(predictor, inputs, judges, together)
     average = Average(predictor, settings.ema) if settings.ema else None
     # The predictor whose answers are validated, and whose weights are the result.
     judged = average.predictor if average else predictor
@@ -246,11 +250,13 @@ def _train(
     return Trained(predictor=predictor, history=_history(at))
 
 
-def _trees_alone(predictor: Predictor, inputs: TrainingInputs, objective: loss.Loss, together: Processes) -> Trained:
-    """The predictor whose trees are fitted already, with the one point of its curves. No network is trained."""
-    train, held = (
-        Validation(predictor, objective, inputs.task, rows, together)(0) for rows in (inputs.train, inputs.validation)
-    )
+def _trees_alone(
+    predictor: Predictor, inputs: TrainingInputs, judges: Sequence[Validation], together: Processes
+) -> Trained:
+    """The predictor whose trees are fitted already, with the one point of its curves. No network is trained.
+
+    The judges are of the training rows and of the validation rows."""
+    train, held = (judge(0) for judge in judges)
     losses = {"train_loss": train[0], "validation_loss": held[0], "validation_error": held[1]}
     predictor = predictor.eval().cpu()
     _correct(predictor, inputs)
@@ -258,8 +264,12 @@ def _trees_alone(predictor: Predictor, inputs: TrainingInputs, objective: loss.L
 
 
 def _correct(predictor: Predictor, inputs: TrainingInputs) -> None:
+    # Rows spread over the training rows are enough for one factor.
+    step = 1 + (len(inputs.train) - 1) // MOST_CORRECTED
+    spread = {name: value[::step] for name, value in inputs.train.tensors.items()}
+    train = Resident(tensors=spread, target_N=inputs.train.target_N[::step])
     with torch.no_grad():
-        predictor.correct((x.tensors, x.target_B) for x in (*inputs.train.pieces(), *inputs.validation.pieces()))
+        predictor.correct((x.tensors, x.target_B) for x in (*train.pieces(), *inputs.validation.pieces()))
 
 
 def trainings_at_once(inputs: TrainingInputs, together: Processes) -> int:

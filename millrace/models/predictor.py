@@ -48,7 +48,7 @@ class Predictor(nn.Module):
         # A network may look at the targets, on the scale on which it learns them.
         self.network.fit(tensors, self.label.on_scale(target_N))  # type: ignore[operator]
         if self.trees is not None:
-            stop = (held[0], self._target(held[1])) if held else None
+            stop = (held[0], self._target(held[1].to(target_N.device))) if held else None
             self.trees.fit(tensors, self._target(target_N), self.objective, stop)
 
     def correct(self, parts: Iterable[tuple[Mapping[str, Tensor], Tensor]]) -> None:

@@ -25,11 +25,15 @@ LEAVES, DEPTH = 15, 8
 NODE = "ai.onnx.ml::TreeEnsembleRegressor"
 PARTS = ("column_J", "misses_left_J", "threshold_J", "left_J", "value_J")
 FEWEST_HELD = 2
-"""With fewer rows to stop by, a tenth of the training rows is set aside."""
+"""With fewer rows to stop by, the fit has UNSTOPPED_ROUNDS."""
+UNSTOPPED_ROUNDS = 100
 FAR = np.finfo(np.float32).max
 """A threshold that no number is greater than: weights are finite."""
 NEVER = -30.0
 """The raw number of a class that does not occur among the training rows: a probability of 1e-13."""
+
+Rows = tuple[Mapping[str, Tensor], Tensor]
+"""Tensors and targets of the same rows."""
 
 
 class Trees(nn.Module):
@@ -83,47 +87,73 @@ class Trees(nn.Module):
         return self.value_J[node_NWR].sum(2) + self.base_W
 
     def _columns(self, tensors: Mapping[str, Tensor]) -> Tensor:
-        return torch.cat([tensors[name].flatten(1).float() for name in self.names], 1)
+        # No number is beyond FAR, where the comparison of a leaf would go on into the next tree.
+        return torch.cat([tensors[name].flatten(1).float().clamp(-float(FAR), float(FAR)) for name in self.names], 1)
 
     def fit(
         self,
         tensors: Mapping[str, Tensor],
         target_N: Tensor,
         objective: Objective,
-        held: tuple[Mapping[str, Tensor], Tensor] | None = None,
+        held: Rows | None = None,
     ) -> None:
         """Fit the trees on training rows, and stop when the loss on the `held` rows no longer falls.
 
         Equal rows give equal trees: one thread, and no number is drawn."""
-        every = torch.arange(len(target_N))[:: 1 + (len(target_N) - 1) // MOST_ROWS]
-        held_out = every[::10]
+        # Scikit-learn computes on the processor, wherever the rows lie.
+        rows = _on_processor((tensors, target_N), step=1 + (len(target_N) - 1) // MOST_ROWS)
+        held = _on_processor(held) if held else None
+        classes = rows[1].unique().numpy().astype(np.int64) if objective.is_calibrated else None
+        if classes is not None and len(classes) == 1:
+            self._be_certain(int(classes[0]))
+            return
+        if held is not None and classes is not None:
+            # Rows of a class that no training row has cannot stop the fit.
+            known = torch.isin(held[1].long(), torch.from_numpy(classes))
+            held = {name: value[known] for name, value in held[0].items()}, held[1][known]
+        most = max(10, min(MOST_ROUNDS, MOST_TREES // objective.width))
         if held is None or len(held[1]) < FEWEST_HELD:
-            held = {name: value[held_out] for name, value in tensors.items()}, target_N[held_out]
-            every = every[torch.arange(len(every)) % 10 != 0]
-        rows = {name: value[every] for name, value in tensors.items()}
-        fitted, classes = _boosted(self._matrix(rows), target_N[every], (self._matrix(held[0]), held[1]), objective)
-        self._take(fitted, classes, len(self.base_W))
+            held, most = rows, min(most, UNSTOPPED_ROUNDS)
+        stop = self._matrix(held[0]), held[1].numpy()
+        fitted = _boosted(self._matrix(rows[0]), rows[1].numpy(), stop, objective, rounds=most)
+        self._take(fitted, classes)
+
+    def _be_certain(self, place: int) -> None:
+        """Answer with the only class that occurs, however many there could be."""
+        width = len(self.base_W)
+        if width == 1:
+            base_W = np.full(1, -NEVER if place else NEVER, np.float32)
+        else:
+            base_W = np.where(np.arange(width) == place, 0, NEVER).astype(np.float32)
+        for name, array in zip(PARTS, _leaf(), strict=True):
+            self._set(name, array)
+        self._set("root_WR", np.zeros((width, 1), np.int64))
+        self._set("base_W", base_W)
 
     def _matrix(self, tensors: Mapping[str, Tensor]) -> npt.NDArray[np.float32]:
         # Scikit-learn fails on a column without any known number; no tree splits one that never varies.
-        x_NC = self._columns(tensors).cpu().numpy()
+        x_NC = self._columns(tensors).numpy()
         unknown_C = np.isnan(x_NC).all(axis=0)
         return np.where(unknown_C, np.float32(0), x_NC)
 
-    def _take(self, fitted: Any, classes: npt.NDArray[np.int64], width: int) -> None:
-        """Set the buffers from scikit-learn's trees; a binary or a regression has one tree in each round."""
+    def _take(self, fitted: Any, classes: npt.NDArray[np.int64] | None) -> None:
+        """Set the buffers from scikit-learn's trees; `classes` are those that occur, None for numbers."""
+        # One number has one tree in each round. So have two classes of several: it is that of the second one's odds.
+        width, base = len(self.base_W), np.ravel(fitted._baseline_prediction)
+        places = [0] if width == 1 or classes is None else classes[-len(base) :].tolist()
         # The rounds after the best one showed that nothing better comes.
         kept = fitted._predictors[: max(1, int(np.argmax(fitted.validation_score_)))]
         # The columns of nodes, in the order of PARTS; a first leaf of zero is all trees of a class that does not occur.
         parts, offset = [_leaf()], 1
         root_WR = np.zeros((width, len(kept)), np.int64)
         for r, trees in enumerate(kept):
-            for place, tree in zip(range(width) if width == 1 else classes.tolist(), trees, strict=True):
+            for place, tree in zip(places, trees, strict=True):
                 parts.append(_flat(tree.nodes, offset))
                 root_WR[place, r] = offset
                 offset += len(tree.nodes)
         base_W = np.full(width, NEVER, np.float32)
-        base_W[[0] if width == 1 else classes] = np.ravel(fitted._baseline_prediction)
+        base_W[[0] if width == 1 or classes is None else classes] = 0
+        base_W[places] = base
         for name, arrays in zip(PARTS, zip(*parts, strict=True), strict=True):
             self._set(name, np.concatenate(arrays))
         self._set("root_WR", root_WR)
@@ -141,10 +171,19 @@ class Trees(nn.Module):
         super()._load_from_state_dict(state, prefix, *others)
 
 
+def _on_processor(rows: Rows, step: int = 1) -> Rows:
+    return {name: value[::step].cpu() for name, value in rows[0].items()}, rows[1][::step].cpu()
+
+
 def _boosted(
-    x_NC: npt.NDArray[np.float32], target_N: Tensor, held: tuple[npt.NDArray[np.float32], Tensor], objective: Objective
-) -> tuple[Any, npt.NDArray[np.int64]]:
-    """Scikit-learn's fitted model, and the classes that occur; none for numbers."""
+    x_NC: npt.NDArray[np.float32],
+    target: npt.NDArray[Any],
+    held: tuple[npt.NDArray[np.float32], npt.NDArray[Any]],
+    objective: Objective,
+    *,
+    rounds: int,
+) -> Any:
+    """Scikit-learn's fitted model, of two classes or more."""
     from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
     from threadpoolctl import threadpool_limits
 
@@ -153,22 +192,17 @@ def _boosted(
         "max_leaf_nodes": LEAVES,
         "max_depth": DEPTH,
         "l2_regularization": 1.0,
-        "max_iter": max(10, min(MOST_ROUNDS, MOST_TREES // objective.width)),
+        "max_iter": rounds,
         "early_stopping": True,
         "n_iter_no_change": 30,
         "random_state": 0,
     }
-    target, held_target = target_N.cpu().numpy(), held[1].cpu().numpy()
     # One thread: the order of sums, and so the trees, would depend on the number of threads.
     with threadpool_limits(limits=1):
         if not objective.is_calibrated:
-            model = HistGradientBoostingRegressor(**settings)
-            return model.fit(x_NC, target, X_val=held[0], y_val=held_target), np.zeros(0, np.int64)
-        classes = np.unique(target.astype(np.int64))
-        known = np.isin(held_target.astype(np.int64), classes)
-        model = HistGradientBoostingClassifier(**settings)
-        y, y_held = target.astype(np.int64), held_target[known].astype(np.int64)
-        return model.fit(x_NC, y, X_val=held[0][known], y_val=y_held), classes
+            return HistGradientBoostingRegressor(**settings).fit(x_NC, target, X_val=held[0], y_val=held[1])
+        y, y_held = target.astype(np.int64), held[1].astype(np.int64)
+        return HistGradientBoostingClassifier(**settings).fit(x_NC, y, X_val=held[0], y_val=y_held)
 
 
 def _leaf() -> tuple[npt.NDArray[Any], ...]:

@@ -179,6 +179,47 @@ def test_a_class_that_does_not_occur_is_as_good_as_impossible() -> None:
     assert (found.argmax(axis=1) == 1).any()
 
 
+@pytest.mark.parametrize("occurring", [(0,), (2,), (0, 3), (1, 2)], ids=str)
+def test_few_of_several_classes_are_told_apart_as_well(occurring: tuple[int, ...]) -> None:
+    """Scikit-learn has one tree a round for two classes, and takes no single one."""
+    task = TASKS[2]
+    tensors, signal = rows(0)
+    predictor = build_with_past(build(Feedforward(trees="alone"), SIGNATURE[:2], task.objective)).eval()
+    target = torch.tensor(occurring)[torch.from_numpy((signal > 0).astype(np.int64) % len(occurring))]
+    predictor.fit(tensors, target, (tensors, target))
+    found = answers(predictor, tensors)
+    assert (found.argmax(axis=1) == target.numpy()).mean() > 0.95
+    assert found[:, [place for place in range(4) if place not in occurring]].max() < 1e-9
+
+
+@pytest.mark.parametrize("only", [0.0, 1.0])
+def test_the_only_one_of_two_classes_is_certain(only: float) -> None:
+    tensors, _ = rows(0)
+    predictor = build_with_past(build(Feedforward(trees="alone"), SIGNATURE[:2], Binary().objective)).eval()
+    predictor.fit(tensors, torch.full((ROWS,), only))
+    np.testing.assert_allclose(answers(predictor, tensors), only, atol=1e-9)
+
+
+@pytest.mark.parametrize("count", [0, 1, 300])
+def test_held_rows_that_cannot_stop_the_fit_are_left_aside(count: int) -> None:
+    """None, one, or all of a class that no training row has."""
+    task = TASKS[2]
+    tensors, signal = rows(0)
+    held, held_signal = rows(1, count)
+    target = targets(task, signal).where(targets(task, signal) != 3, 0)
+    held_target = torch.full((count,), 3) if count > 1 else targets(task, held_signal)
+    predictor = build_with_past(build(Feedforward(trees="alone"), SIGNATURE[:2], task.objective)).eval()
+    predictor.fit(tensors, target, (held, held_target))
+    assert (answers(predictor, tensors).argmax(axis=1) == target.numpy()).mean() > 0.8
+
+
+def test_a_number_of_any_size_stays_in_its_tree() -> None:
+    predictor, (tensors, _) = fitted(Regression()), rows(2)
+    far = tensors | {"numbers": torch.full_like(tensors["numbers"], torch.inf)}
+    greatest = tensors | {"numbers": torch.full_like(tensors["numbers"], torch.finfo(torch.float32).max)}
+    np.testing.assert_array_equal(answers(predictor, far), answers(predictor, greatest))
+
+
 @pytest.mark.parametrize(
     ("task", "signature", "parameters", "expected"),
     [
