@@ -103,7 +103,7 @@ class Trees(nn.Module):
         # Scikit-learn computes on the processor, wherever the rows lie.
         rows = _on_processor((tensors, target_N), step=1 + (len(target_N) - 1) // MOST_ROWS)
         held = _on_processor(held) if held else None
-        classes = rows[1].unique().numpy().astype(np.int64) if objective.is_calibrated else None
+        classes = np.unique(rows[1].numpy().astype(np.int64)) if objective.is_calibrated else None
         if classes is not None and len(classes) == 1:
             self._be_certain(int(classes[0]))
             return
