@@ -100,11 +100,12 @@ class NumberFormat:
 
     @cached_property
     def _number(self) -> re.Pattern[str]:
-        # Several parts are for units of several sizes: `1 h 20 min`. Each then has its unit.
+        # Several parts are for units of several sizes: `1 h 20 min`. Each then has its unit. They are parted in one way
+        # only, `(?>`: tries of all others double with each digit or two of a text that is no number.
         part = re.sub(r"\?P<[a-z]+>", "?:", self._part.pattern)
-        several = f"|{part}(?:{SPACE}{part})+" if len({factor for _, factor in self.units}) > 1 else ""
+        several = f"(?:{SPACE}{part})*" if len({factor for _, factor in self.units}) > 1 else ""
         sign = f"(?P<sign>[+\u2212-]?){SPACE}"
-        return re.compile(f"(?P<open>\\()?{sign}(?P<parts>{part}{several})(?(open)\\)|)")
+        return re.compile(f"(?P<open>\\()?{sign}(?P<parts>(?>{part}{several}))(?(open)\\)|)")
 
     def _digits(self, number: str) -> str:
         whole = number.replace(self.thousands, "") if self.thousands else number
