@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
@@ -13,7 +13,7 @@ from botocore.exceptions import ClientError
 
 from console.actions.pack import packed
 from console.files.catalogue import TABLE_FILES
-from console.files.given import STANDARD_INPUT, Given
+from console.files.given import STANDARD_INPUT, Given, is_below
 from console.files.grid import stop
 from console.files.inside import Inside
 from millrace.contract.csv_form import CsvForm
@@ -104,10 +104,9 @@ def content_of(given: Given, contract: Contract, feed: Feed, inside: Inside, *, 
     except DropError as error:
         stop(given.path, "columns", error.expected, error.got)
     with TemporaryDirectory() as folder:
-        name = str(PurePosixPath(given.name).with_suffix(".jsonl"))
-        path = Path(folder) / PurePosixPath(name).name
+        path = Path(folder) / "rows.jsonl"
         grid.write(table, path)
-        yield Content(path=path, plain=path, name=name, notes=tuple(notes))
+        yield Content(path=path, plain=path, name=given.target, notes=tuple(notes))
 
 
 def labels_in(file: Path, contract: Contract, feed: Feed) -> tuple[str, ...]:
@@ -148,8 +147,8 @@ def _names_in(file: Path, form: CsvForm) -> list[str]:
 
 
 def landing_key(names: WorkloadNames, feed: str, name: str) -> str:
-    """The object's key, `<workload>/<feed>/<name>`. Raises RunError if a part of the name is empty, "." or ".."."""
-    if {"", ".", ".."} & set(name.split("/")):
+    """The object's key, `<workload>/<feed>/<name>`. Raises RunError for a name that does not lead below the feed."""
+    if not is_below(name):
         raise RunError(f"--name: expected a name such as 1997-05.csv or north/1997-05.csv, got {name!r}")
     return f"{names.workload}/{feed}/{name}"
 

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
@@ -32,6 +32,10 @@ ALSO = f"also packed as gzip or zip; {', '.join(one.name for one in CONVERTED.va
 """What is taken beside the formats of tables, in words."""
 STANDARD_INPUT = Path("-")
 HEAD_BYTES = 16
+MOST_BYTES = 4 * 2**30
+"""The unpacked bytes of all files of one archive."""
+LONGEST = 255
+"""The bytes of one part of a file's name that common file systems take."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,6 +51,11 @@ class Given:
     kind: str = ""
     """The key of CONVERTED for a file that must be converted; else empty."""
 
+    @property
+    def target(self) -> str:
+        """The name of what is dropped; empty for standard input."""
+        return str(PurePosixPath(self.name).with_suffix(".jsonl")) if self.kind and self.name else self.name
+
     def grid(self, inside: Inside) -> Grid:
         """The rows of a file that must be converted. Raises ConfigurationError if it cannot be read."""
         return CONVERTED[self.kind].read(self.plain, inside)
@@ -56,16 +65,34 @@ class Given:
 def given(paths: Sequence[Path], inside: Inside) -> Iterator[tuple[Given, ...]]:
     """The files, while the block runs. A folder with images stays one, any other becomes its files by their names.
 
-    Raises ConfigurationError for a file that is not there or is damaged, and for an option of `inside` that none of the
-    files takes."""
+    Raises ConfigurationError for a file that is not there or is damaged, for two files that would be dropped under one
+    name, and for an option of `inside` that none of the files takes."""
     with ExitStack() as stack:
-        found = tuple(one for path in paths for one in _of(path, stack))
+        origins = [(path, one) for path in paths for one in _of(path, stack)]
+        _check_targets(origins)
+        found = tuple(one for _, one in origins)
         for option in ("sheet", "table", "sql"):
             takers = [kind for kind, one in CONVERTED.items() if option in one.options]
             if getattr(inside, option) and not any(one.kind in takers for one in found):
                 expected = f"one of the {CONVERTED[takers[0]].name} for this option"
                 stop(paths[0], f"--{option}", expected, ", ".join(one.path.name for one in found[:3]))
         yield found
+
+
+def is_below(name: str) -> bool:
+    """Whether the name leads to a place below the one that it starts at: each of its parts is a name of its own."""
+    return all(part not in ("", ".", "..") and len(part.encode()) <= LONGEST for part in name.split("/"))
+
+
+def _check_targets(origins: Sequence[tuple[Path, Given]]) -> None:
+    """Raise ConfigurationError if a file would replace another; each stands beside the path that was given."""
+    names = dict[str, str]()
+    for path, one in origins:
+        name = str(path) if path.name == one.name else f"{path}: {one.name}"
+        if one.target in names:
+            expected = f"files with names that differ, since each goes by its own: {one.target}"
+            stop(path, "names", expected, f"{names[one.target]} and {name}")
+        names[one.target] = name
 
 
 def _of(path: Path, stack: ExitStack) -> Iterator[Given]:
@@ -93,7 +120,7 @@ def _of_file(path: Path, name: str, stack: ExitStack) -> Iterator[Given]:
         return
     try:
         packing = packing_of(path)
-        if packing is ZIP and len(within := _extracted(path, stack)) > 1:
+        if packing is ZIP and len(within := extract(path, _temporary(stack))) > 1:
             for file, inner in within:
                 yield from _of_file(file, inner, stack)
             return
@@ -111,20 +138,24 @@ def _kind(path: Path) -> str:
     return next((kind for kind, one in CONVERTED.items() if one.begins(path, head)), "")
 
 
-def _extracted(path: Path, stack: ExitStack) -> list[tuple[Path, str]]:
-    """The files of an archive of several, unpacked, with their names; empty for an archive of one file.
+def extract(path: Path, folder: Path, *, most_bytes: int = MOST_BYTES) -> list[tuple[Path, str]]:
+    """The files of an archive of several, unpacked into `folder`, with their names; empty for an archive of one file.
 
-    Raises DropError as reading a drop does, each file bounded as a drop is."""
+    Raises DropError as reading a drop does, each file bounded as a drop is, and all together by `most_bytes`. Raises
+    ConfigurationError for a name that leads out of the archive."""
     with archived(path) as archive:
         files = members(archive)
         if len(files) < 2:
             return []
-        folder, found = _temporary(stack), list[tuple[Path, str]]()
+        found = list[tuple[Path, str]]()
         for number, member in enumerate(files):
-            (own := folder / str(number)).mkdir()
+            if not is_below(member.filename):
+                stop(path, "names", "files with names such as north/1997-05.csv", member.filename)
+            (own := folder / str(number)).mkdir(parents=True)
+            file = own / Path(member.filename).name
             with archive.open(member) as content:
-                file = own / Path(member.filename).name
-                unpack(content, file, Limits().file_bytes, packed_bytes=member.compress_size)
+                unpack(content, file, min(Limits().file_bytes, most_bytes), packed_bytes=member.compress_size)
+            most_bytes -= file.stat().st_size
             found.append((file, member.filename))
     return found
 

@@ -40,10 +40,10 @@ TRIED = 200
 """These rows are chosen among the last 200, since the first rows of an entity have too short a past."""
 
 
-def write_pieces(source: Given, table: Table, folder: Path, pieces: int) -> Iterator[Path]:
+def write_pieces(source: Given, table: Table, folder: Path, pieces: int, *, is_alone: bool = True) -> Iterator[Path]:
     """Write the drops into `folder`; the path of each. With 0 `pieces` there are as many as keep each at MOST_BYTES.
 
-    A file that is not cut stays packed."""
+    A file that is not cut stays packed. The pieces of one that is not alone lie in a folder of its name."""
     count = pieces or -(-source.path.stat().st_size // MOST_BYTES)  # rounded up
     if count == 1:
         path = folder / source.name
@@ -53,6 +53,8 @@ def write_pieces(source: Given, table: Table, folder: Path, pieces: int) -> Iter
         return
     with source.plain.open("rb") as file:
         form = format_of(file.read(HEAD_BYTES))
+    if not is_alone:
+        (folder := folder / source.name).mkdir(parents=True)
     yield from TABLE_FILES[form].write_pieces(source.plain, table, folder, count)
 
 
@@ -127,7 +129,7 @@ def _write_drops(proposal: Proposal, folder: Path, pieces: int) -> Iterator[Path
     if not proposal.source.path.is_dir() and not prediction.image_side:
         with droppable(proposal.source, proposal.contract) as files:
             for file in files:
-                yield from write_pieces(file, proposal.contract, training, pieces)
+                yield from write_pieces(file, proposal.contract, training, pieces, is_alone=len(files) == 1)
         return
 
     rows = proposal.accepted.drop_columns([LINE])

@@ -23,7 +23,7 @@ https://pkware.cachefly.net/webdocs/casestudies/APPNOTE.TXT, 4.4.4"""
 def members(archive: zipfile.ZipFile) -> list[zipfile.ZipInfo]:
     """The files within, in the order of their names; without folders and what systems put there (`__MACOSX`)."""
     names = sorted(archive.infolist(), key=lambda member: member.filename)
-    return [one for one in names if not one.is_dir() and not _is_hidden(Path(one.filename))]
+    return [one for one in names if not one.filename.endswith("/") and not _is_hidden(Path(one.filename))]
 
 
 def _is_hidden(path: Path) -> bool:

@@ -16,12 +16,12 @@ from typing import Any
 import pytest
 import xlsxwriter
 
-from console.files.given import given
+from console.files.given import extract, given
 from console.files.grid import Grid
 from console.files.inside import Inside
 from millrace.contract.kinds import Kind
 from millrace.contract.schema import Column, Table
-from millrace.errors import ConfigurationError
+from millrace.errors import ConfigurationError, DropError
 from millrace.files.sniff import read_drop
 
 KINDS: dict[str, Kind] = {
@@ -148,6 +148,59 @@ def test_a_workbook_may_be_packed(tmp_path: Path) -> None:
     with given([tmp_path / "mail.zip"], Inside()) as [file]:
         assert (file.name, file.kind) == ("sold.xlsx", "workbook")
         assert typed(file.grid(Inside()), tmp_path)[0] == {**TYPED[0], "_line": 2}
+
+
+@pytest.mark.parametrize(
+    "name", ["../../escaped.csv", "/escaped.csv", "north//a.csv", "./a.csv", "", 300 * "a" + ".csv"]
+)
+def test_a_member_whose_name_leads_elsewhere_is_refused(name: str, tmp_path: Path) -> None:
+    archive_of(tmp_path / "x.zip", [name, "b.csv"])
+    with pytest.raises(ConfigurationError) as caught, given([tmp_path / "x.zip"], Inside()):
+        pass
+    assert (caught.value.where, caught.value.field) == ("x.zip", "names")
+
+
+def archive_of(path: Path, names: list[str], content: str = "n\n1\n") -> Path:
+    with zipfile.ZipFile(path, "w") as archive:
+        for name in names:
+            member = zipfile.ZipInfo("x")
+            member.filename = name
+            archive.writestr(member, content)
+    return path
+
+
+def csv_of(path: Path) -> Path:
+    path.parent.mkdir(exist_ok=True)
+    path.write_text("n\n1\n")
+    return path
+
+
+@pytest.mark.filterwarnings("ignore:Duplicate name")
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda folder: [csv_of(folder / "a" / "may.csv"), csv_of(folder / "b" / "may.csv")],
+        lambda folder: [archive_of(folder / f"{name}.zip", ["may.csv", "june.csv"]) for name in "ab"],
+        lambda folder: [archive_of(folder / "a.zip", ["may.csv", "may.csv"])] * 2,
+        lambda folder: [workbook(folder / "may.xlsx"), database(folder / "may.db")],
+    ],
+    ids=["two folders", "two archives", "one archive", "a workbook and a database"],
+)
+def test_files_that_would_replace_each_other_are_refused(make: Callable[[Path], list[Path]], tmp_path: Path) -> None:
+    first, second = make(tmp_path)
+    with pytest.raises(ConfigurationError) as caught, given([first, second], Inside()):
+        pass
+    assert caught.value.field == "names"
+    assert str(first) in str(caught.value.came)
+    assert str(second) in str(caught.value.came)
+
+
+def test_an_archive_is_bounded_as_a_whole(tmp_path: Path) -> None:
+    path = archive_of(tmp_path / "x.zip", ["a.csv", "b.csv", "c.csv"], "n\n" + "1\n" * 1000)
+    assert len(extract(path, tmp_path / "enough", most_bytes=3 * 2002)) == 3
+    with pytest.raises(DropError) as caught:
+        extract(path, tmp_path / "less", most_bytes=3 * 2002 - 1)
+    assert caught.value.reason == "too_large"
 
 
 def without_its_end(path: Path) -> Path:

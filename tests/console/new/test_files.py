@@ -95,6 +95,19 @@ def test_all_of_them_are_the_table_that_one_file_is(
     assert len(typed) == len(market)
 
 
+def test_pieces_of_files_of_one_stem_lie_apart(market: list[Row], tmp_path: Path) -> None:
+    path = folder(market, tmp_path / "months")
+    (path / "b").mkdir()
+    (path / "c.csv").rename(path / "b" / "a.csv")
+    (path / "b.csv.gz").rename(path / "a.csv.gz")
+    with given([path], Inside()) as files:
+        found = propose(read_given(files, Inside()), Choices(name="market", label="Trend"), today=TODAY)
+        here = write(found, tmp_path / "workloads", tmp_path / "drops", pieces=2, force=False)
+    table = load_contract(here.folder).table("training")
+    typed = [row for path in here.drops for part in read_drop(path, table) for row in part.rows.to_pylist()]
+    assert (len({*here.drops}), len(typed)) == (6, len(market))
+
+
 def content(proposal: Proposal) -> list[Row]:
     rows: list[Row] = proposal.accepted.drop_columns("_line").to_pylist()
     return rows
