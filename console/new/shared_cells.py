@@ -60,8 +60,8 @@ def _parts(source: Source, name: str, *, is_label: bool) -> dict[str, CellPart]:
     taken = {*source.table.column_names} - {name}
     if pa.types.is_list(cells.type) or pa.types.is_large_list(cells.type):
         is_text = pa.types.is_string(cells.type.value_type) or pa.types.is_large_string(cells.type.value_type)
-        known = cells.drop_null().to_pylist()
-        return _tags(known, name, of, ";", taken) if is_text else _places(known, name, of, ",", taken)
+        lists = [items_of(cell, ";", in_places=not is_text) or [] for cell in cells.drop_null().to_pylist()]
+        return _tags(lists, name, of, ";", taken) if is_text else _places(lists, name, of, ",", taken)
     if not (pa.types.is_string(cells.type) or pa.types.is_large_string(cells.type)):
         return {}
     texts = [text for text in cells.drop_null().to_pylist() if text not in UNKNOWN]
@@ -69,9 +69,10 @@ def _parts(source: Source, name: str, *, is_label: bool) -> dict[str, CellPart]:
         return {}
     if not is_label and all(NUMBERS.fullmatch(text.strip()) for text in texts if text):
         separator = ";" if any(";" in text for text in texts) else ","
-        return _places([items_of(text, separator) or [] for text in texts if text], name, of, separator, taken)
+        lists = [items_of(text, separator, in_places=True) or [] for text in texts if text]
+        return _places(lists, name, of, separator, taken)
     for separator in SEPARATORS:
-        lists = [items_of(text, separator) or [] for text in texts]
+        lists = [items_of(text, separator, in_places=False) or [] for text in texts]
         has_brackets = any(text.startswith("[") for text in texts)
         are_tags = separator != "," or is_label or has_brackets or _vary(lists)
         if are_tags and (found := _tags(lists, name, of, separator, taken)):
@@ -86,7 +87,7 @@ def _vary(lists: Sequence[list[Any]]) -> bool:
 
 
 def _tags(lists: Sequence[list[Any]], name: str, of: str, separator: str, taken: set[str]) -> dict[str, CellPart]:
-    counts = Counter(str(tag) for items in lists for tag in dict.fromkeys(items))
+    counts = Counter(tag for items in lists for tag in dict.fromkeys(items))
     frequent = sorted(tag for tag, rows in counts.items() if rows >= FEWEST_OF_A_TAG)
     others = sum(rows for rows in counts.values() if rows < FEWEST_OF_A_TAG)
     if not 2 <= len(frequent) <= MOST_TAGS or others > MOST_OTHERS * counts.total():
@@ -120,7 +121,7 @@ def _with_parts(source: Source, name: str, parts: dict[str, CellPart]) -> Source
     first = next(iter(parts.values()))
     empty = "" if source.has_typed_text and first.tag else None
     known = [None if words and cell in words else empty if cell is None else cell for cell in cells]
-    lists = [items_of(cell, first.separator) for cell in known]
+    lists = [items_of(cell, first.separator, in_places=not first.tag) for cell in known]
     place = source.table.column_names.index(name)
     table = source.table.remove_column(place)
     for at, (column, part) in enumerate(parts.items(), place):

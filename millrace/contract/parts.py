@@ -39,27 +39,38 @@ class CellPart:
 
 def cells_of(cell: Any, parts: Sequence[CellPart]) -> list[Any]:
     """The cell of each column that shares `cell`. Raises ValueError for no list, and for one that is too long."""
-    items = items_of(cell, parts[0].separator)
+    tags, places = (items_of(cell, parts[0].separator, in_places=each) for each in (False, True))
     last = 0 if any(part.tag for part in parts) else max(part.place for part in parts)
-    if last and items is not None and len(items) > last:
+    if last and places is not None and len(places) > last:
         raise ValueError(cell)
-    return [part.cell_of(items) for part in parts]
+    return [part.cell_of(tags if part.tag else places) for part in parts]
 
 
-def items_of(cell: Any, separator: str) -> list[Any] | None:
+def items_of(cell: Any, separator: str, *, in_places: bool) -> list[Any] | None:
     """The items of a shared cell, which is a list or a text; None for a missing cell, which says nothing.
 
     An empty text or list has no items: that is known, not missing. Brackets around a text and quotes around its items
-    do not count: `["red", "blue"]` has the items of `red;blue`. Raises ValueError for another cell."""
-    if cell is None or isinstance(cell, list):
-        return cell
-    if not isinstance(cell, str):
+    do not count: `["red", "blue"]` has the items of `red;blue`. Tags are texts that are not empty; of items
+    `in_places` an empty one is None, as in `[1,,3]`. Raises ValueError for another cell."""
+    if cell is None:
+        return None
+    if not isinstance(cell, str | list):
         raise ValueError(cell)
+    items = _parted(cell, separator) if isinstance(cell, str) else cell
+    if in_places:
+        return items
+    return [tag for item in items if item is not None and (tag := str(item).strip())]
+
+
+def _parted(cell: str, separator: str) -> list[str | None]:
+    """The items of a text, an empty one as None; behind a last separator there is none."""
     text = cell.strip()
     if text[:1] + text[-1:] in BRACKETS:
         text, separator = text[1:-1], separator if separator in text else ","
-    items = (item.strip().strip(QUOTES).strip() for item in text.split(separator))
-    return [item for item in items if item]
+    # Several spaces are one separator.
+    each = text.split(None if separator == " " else separator)
+    items = [item.strip().strip(QUOTES).strip() or None for item in each]
+    return items[:-1] if items and items[-1] is None else items
 
 
 def read_part(value: object) -> CellPart:

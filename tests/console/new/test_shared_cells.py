@@ -68,7 +68,9 @@ def test_a_cell_of_several_things_has_a_column_for_each(
 
 
 def test_lists_of_parquet_are_parted_too(tmp_path: Path) -> None:
-    table = pa.table({"x": [["a"] * (at % 2) + ["b"] for at in range(300)], "y": [[1.0, at] for at in range(300)]})
+    table = pa.table(
+        {"x": [["a"] * (at % 2) + [" b", None] for at in range(300)], "y": [[1.0, at] for at in range(300)]}
+    )
     source, _ = part_cells(read_source(written(tmp_path / "rows.parquet", table)), Choices(name="market"))
     assert source.table.schema == pa.schema(
         [("x_a", pa.bool_()), ("x_b", pa.bool_()), ("y_1", pa.float64()), ("y_2", pa.float64())]

@@ -38,6 +38,8 @@ CASES: list[tuple[Any, Any, list[Any]]] = [
     ("NA", "[-1,2,3]", [None, None, -1, 2, 3]),
     ('["red", "green"]', "(1, 2)", [True, False, 1, 2, None]),
     ("red ; blue;", "[1, 2, 3]", [True, True, 1, 2, 3]),
+    ("red;;blue", "[1,,3]", [True, True, 1, None, 3]),
+    (";", "[,2,3,]", [False, False, None, 2, 3]),
 ]
 
 
@@ -53,12 +55,24 @@ def test_lists_are_taken_as_they_are(form: str, tmp_path: Path) -> None:
         {"k": 0, "hues": ["red"], "path": [1.0, 2.5]},
         {"k": 1, "hues": [], "path": []},
         {"k": 2, "hues": None, "path": None},
+        {"k": 3, "hues": [" red", "", None], "path": [1.0, None, 3.0]},
     ]
     assert read(rows, form, tmp_path) == [
         [True, False, 1, 2.5, None],
         [False, False, None, None, None],
         [None, None, None, None, None],
+        [True, False, 1, None, 3],
     ]
+
+
+@pytest.mark.parametrize("form", ["csv", "jsonl", "parquet", "request"])
+def test_a_tag_of_digits_is_found_among_numbers(form: str, tmp_path: Path) -> None:
+    column = Column(name="has_1", kind="boolean", part=read_part({"of": "floors", "tag": "1"}))
+    table = Table(name="rows", columns=(Column(name="k", kind="int64"), column))
+    first: dict[str, Any] = {"csv": "low;1", "parquet": [2, 1]}  # a list of Parquet has one type
+    floors = [first.get(form, ["low", 1]), "12" if form == "csv" else [12]]
+    rows = [{"k": at, "floors": each} for at, each in enumerate(floors)]
+    assert read(rows, form, tmp_path, table) == [[True], [False]]
 
 
 def read(rows: list[dict[str, Any]], form: str, folder: Path, table: Table = TABLE) -> list[list[Any]]:
@@ -131,6 +145,7 @@ def test_what_is_no_part_is_refused(value: object) -> None:
 
 
 def test_items_are_a_list_or_a_text() -> None:
-    assert items_of("a|b", "|") == ["a", "b"]
+    assert items_of("a|b", "|", in_places=False) == ["a", "b"]
+    assert items_of("1  2 ", " ", in_places=True) == ["1", "2"]
     with pytest.raises(ValueError, match="3"):
-        items_of(3, ";")
+        items_of(3, ";", in_places=False)
