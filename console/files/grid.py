@@ -7,9 +7,11 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, time, timedelta
+from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from millrace.contract.csv_form import CsvForm
 from millrace.contract.kinds import FLOATS, INTEGERS, TIMES
 from millrace.contract.schema import Column, Table
 from millrace.errors import ConfigurationError
@@ -61,14 +63,15 @@ class Grid:
 
     def write(self, table: Table, path: Path) -> None:
         """Write JSON lines with cells as the table's columns have them. Row n is line n; lines before it are blank."""
-        columns = [table.column(own) if (own := table.name_of.get(name)) else None for name in self.names]
+        known = {name: own for name, own in table.name_of.items() if own and own not in table.shared}
+        columns = [table.column(known[name]) if name in known else None for name in self.names]
         with path.open("w", encoding="utf-8") as file:
             file.write("\n" * (self.first - 1))
-            file.writelines(f"{line}\n" for line in self._lines(columns))
+            file.writelines(f"{line}\n" for line in self._lines(columns, table.csv))
 
-    def _lines(self, columns: Sequence[Column | None]) -> Iterator[str]:
+    def _lines(self, columns: Sequence[Column | None], form: CsvForm) -> Iterator[str]:
         for row in self.rows:
-            cells = [_json_cell(cell, column) for cell, column in zip(row, columns, strict=True)]
+            cells = [_json_cell(cell, column, form) for cell, column in zip(row, columns, strict=True)]
             there = {name: cell for name, cell in zip(self.names, cells, strict=True) if cell is not None}
             yield json.dumps(there, ensure_ascii=False) if there else ""
 
@@ -83,8 +86,8 @@ def grid_of(path: Path, names: Sequence[object], rows: Sequence[Sequence[Any]], 
     if not rows:
         stop(path, "rows", "rows under the names", f"none in {said}")
     for name, column in zip(called, zip(*rows, strict=True), strict=True):
-        if at := next((at for at, cell in enumerate(column) if isinstance(cell, bytes)), None) is not None:
-            stop(path, name, "numbers, texts and times", f"bytes in row {first + int(at)}")
+        if (at := next((at for at, cell in enumerate(column) if isinstance(cell, bytes)), None)) is not None:
+            stop(path, name, "numbers, texts and times", f"bytes in row {first + at}")
     return Grid(path=path, names=tuple(called), rows=rows, first=first, said=said)
 
 
@@ -101,24 +104,31 @@ def text_of(cell: Any) -> str | None:
     return None if cell is None else str(cell)
 
 
-def _json_cell(cell: Any, column: Column | None) -> object:
+def _json_cell(cell: Any, column: Column | None, form: CsvForm) -> object:
     """The cell as JSON lines of the column have it; as it is, where it is of another type: then its row is refused."""
     text = text_of(cell)
     if text is None or column is None:
-        return text if isinstance(cell, str | date | time | timedelta) else cell
+        is_text = isinstance(cell, str | date | time | timedelta) or not _is_finite(cell)
+        return text if is_text else cell
     if column.kind == "string" or column.kind in TIMES:
         return text
     if column.kind == "boolean":
         return TRUTH.get(text.lower(), text)
-    return _number(text, column)
+    number = _number(cell, text, column, form)
+    return number if number is not None and _is_finite(number) else text
 
 
-def _number(text: str, column: Column) -> int | float | str:
-    if column.kind in INTEGERS and text.removeprefix("-").removeprefix("+").isdecimal():
-        return int(text)
-    try:
-        number = float(text) if column.kind in FLOATS else text
-    except ValueError:
-        return text
-    # JSON has no word for NaN and infinity, nor do sheets.
-    return number if isinstance(number, str) or abs(number) < float("inf") else text
+def _number(cell: Any, text: str, column: Column, form: CsvForm) -> int | float | None:
+    """The number that the cell holds; None for none of the column's type.
+
+    A text has the marks of the table's CSV files, unless the column has a format of its own, which the reader knows."""
+    if isinstance(cell, str) and column.number_format:
+        return None
+    number = (form if isinstance(cell, str) else CsvForm()).value_of(text)
+    fits = column.kind in FLOATS or (column.kind in INTEGERS and isinstance(number, int))
+    return number if fits else None
+
+
+def _is_finite(cell: object) -> bool:
+    """Whether JSON has a word for the cell: it has none for NaN and infinity."""
+    return not isinstance(cell, float) or isfinite(cell)

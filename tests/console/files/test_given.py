@@ -9,6 +9,7 @@ import json
 import sqlite3
 import zipfile
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import date, datetime
 from pathlib import Path
 from typing import Any
@@ -17,9 +18,12 @@ import pytest
 import xlsxwriter
 
 from console.files.given import extract, given
-from console.files.grid import Grid
+from console.files.grid import Grid, grid_of
 from console.files.inside import Inside
+from millrace.contract.csv_form import CsvForm
 from millrace.contract.kinds import Kind
+from millrace.contract.number_format import NumberFormat
+from millrace.contract.parts import CellPart
 from millrace.contract.schema import Column, Table
 from millrace.errors import ConfigurationError, DropError
 from millrace.files.sniff import read_drop
@@ -123,6 +127,50 @@ def test_a_cell_of_another_type_costs_its_row(tmp_path: Path) -> None:
         {"n": 1, "x": 2.0, "_line": 2},
         {"n": 3, "x": 4.5, "_line": 5},
     ]
+
+
+@pytest.mark.parametrize("text", ["1.234", "1.234,5", "1,5", "1234", "1_000", "12.34", "-1.234", "1e3", "٣", "much"])
+@pytest.mark.parametrize("kind", ["int64", "float64"])
+@pytest.mark.parametrize("own", [None, NumberFormat(decimal=",", thousands=".")])
+def test_a_text_is_the_number_that_csv_says(text: str, kind: Kind, own: NumberFormat | None, tmp_path: Path) -> None:
+    german = CsvForm(delimiter=";", decimal=",", thousands=".")
+    table = Table(name="rows", columns=(Column(name="n", kind=kind, number_format=own),), csv=german)
+    (tmp_path / "rows.csv").write_text(f"n\n{text}\n")
+    grid_of(tmp_path, ["n"], [[text]], first=2, said="").write(table, tmp_path / "rows.jsonl")
+    [plain], [found] = (list(read_drop(tmp_path / f"rows.{ending}", table)) for ending in ("csv", "jsonl"))
+    assert found.rows.to_pylist() == plain.rows.to_pylist()
+    assert len(found.unparsable) == len(plain.unparsable)
+
+
+def test_numbers_that_are_no_texts_have_no_marks(tmp_path: Path) -> None:
+    table = replace(TABLE, csv=CsvForm(delimiter=";", decimal=",", thousands="."))
+    grid_of(tmp_path, ["n", "x"], [[1234, 1.234], [1234.0, 5]], first=1, said="").write(table, tmp_path / "rows.jsonl")
+    [part] = read_drop(tmp_path / "rows.jsonl", table)
+    assert [(row["n"], row["x"]) for row in part.rows.to_pylist()] == [(1234, 1.234), (1234, 5)]
+
+
+def test_a_cell_that_columns_share_goes_as_it_is(tmp_path: Path) -> None:
+    parts = [CellPart(of="size", separator="x", place=place) for place in (1, 2)]
+    columns = (Column(name="wide", kind="int64", part=parts[0]), Column(name="high", kind="int64", part=parts[1]))
+    table = Table(name="rows", columns=columns)
+    grid_of(tmp_path, ["size"], [["3x4"]], first=1, said="").write(table, tmp_path / "rows.jsonl")
+    [part] = read_drop(tmp_path / "rows.jsonl", table)
+    assert part.rows.to_pylist() == [{"wide": 3, "high": 4, "_line": 1}]
+
+
+def test_infinity_in_a_column_that_is_not_read_costs_no_row(tmp_path: Path) -> None:
+    table = Table(name="rows", columns=(Column(name="n", kind="int64"),), ignored=("far",))
+    grid_of(tmp_path, ["n", "far"], [[1, float("inf")]], first=1, said="").write(table, tmp_path / "rows.jsonl")
+    [part] = read_drop(tmp_path / "rows.jsonl", table)
+    assert part.rows.to_pylist() == [{"n": 1, "_line": 1}]
+
+
+@pytest.mark.parametrize("at", [0, 2])
+def test_bytes_are_told_with_their_row(at: int, tmp_path: Path) -> None:
+    rows = [["a"], ["b"], ["c"]]
+    with pytest.raises(ConfigurationError) as caught:
+        grid_of(tmp_path, ["n"], [*rows[:at], [b"x"], *rows[at:]], first=5, said="")
+    assert f"row {5 + at}" in str(caught.value.came)
 
 
 def test_a_folder_and_an_archive_become_their_files(tmp_path: Path) -> None:
