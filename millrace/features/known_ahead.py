@@ -98,6 +98,9 @@ def misfit(table: Table, labels: Sequence[str], key: Sequence[str], event_time: 
         name = column.ahead.column
         if name not in table.names or name in (*labels, *key, event_time, column.name):
             return column.name, "ahead of another column, not of the label and not of the key", name
+        if source := table.column(name).ahead:
+            expected = "ahead of a column with cells of its own"
+            return column.name, expected, f"{name}, which is ahead of {source.column}"
         if table.column(name).kind != column.kind:
             return column.name, f"a {table.column(name).kind} as {name}, which it holds of a later row", column.kind
         if event_time not in key:

@@ -357,3 +357,16 @@ def test_what_is_known_ahead_is_another_column_of_its_kind(column: str, of: str,
     with pytest.raises(WorkloadError) as raised:
         check_fit(workload, changed)
     assert raised.value.field == f"{column}, customProperties.ahead"
+
+
+def test_what_is_known_ahead_is_not_itself_taken_from_later_rows() -> None:
+    workload, contract = load_workload(AIR_QUALITY), check_contract(AIR_QUALITY)
+    ahead = {"DEWP": Ahead(column="TEMP", hours=24), "TEMP": Ahead(column="PRES", hours=24)}
+    columns = [
+        replace(one, ahead=ahead[one.name], required=False) if one.name in ahead else one
+        for one in contract.rows.columns
+    ]
+    with pytest.raises(WorkloadError) as raised:
+        check_fit(workload, replace(contract, rows=replace(contract.rows, columns=tuple(columns))))
+    assert raised.value.field == "DEWP, customProperties.ahead"
+    assert str(raised.value.came).startswith("TEMP")
