@@ -34,6 +34,8 @@ def read_given(files: Sequence[Given], inside: Inside, *, columns: Sequence[str]
     first, table = sources[0], sources[0].table
     for other in sources[1:]:
         _check_alike(first, other)
+    for name in table.column_names:
+        _check_types(sources, name)
     forms = {one.csv for one in sources if not one.csv.has_plain_numbers} or {first.csv}
     if len(forms) > 1:
         came = " and ".join(sorted({repr(one.decimal) for one in forms}))
@@ -86,6 +88,17 @@ def _check_alike(first: Source, other: Source) -> None:
     one, two = (replace(each.csv, decimal=".", thousands="") for each in (first, other))
     if first.has_typed_text is not other.has_typed_text or one != two:
         stop(other.path, "--from", f"a file written as {first.path.name} is", "another form: " + _form(two))
+
+
+def _check_types(sources: Sequence[Source], name: str) -> None:
+    """Raises ConfigurationError unless the cells of this column have one type in all files, or types of numbers."""
+    known = pa.schema([sources[0].table.schema.field(name)])
+    for source in sources[1:]:
+        own = source.table.schema.field(name)
+        try:
+            known = pa.unify_schemas([known, pa.schema([own])], promote_options="permissive")
+        except pa.ArrowTypeError:
+            stop(source.path, name, f"{known.field(name).type}, as in the files before it", own.type)
 
 
 def _form(form: CsvForm) -> str:

@@ -10,6 +10,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from console.files.grid import stop
 from console.new.read import Source
 from console.new.roles import Choices
 from console.new.words import MISSING
@@ -29,6 +30,10 @@ LONGEST_TAG = 40
 UNKNOWN = frozenset(MISSING) - {"", "-", "none", "None"}
 """Words for a cell of which nothing is known. `none` is known: it has no tags."""
 NUMBER = r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?"
+NUMBER_TYPES = (
+    pa.types.is_integer, pa.types.is_floating, pa.types.is_decimal, pa.types.is_boolean, pa.types.is_null,
+)  # fmt: skip
+"""Types of the items of a list that are numbers. Lists without items have the type null."""
 NUMBERS = re.compile(rf"[\[(] *(?:{NUMBER}(?: *[,;] *{NUMBER})*)? *[\])]")
 
 
@@ -59,7 +64,10 @@ def _parts(source: Source, name: str, *, is_label: bool) -> dict[str, CellPart]:
     of = source.names_in_file.get(name, name)
     taken = {*source.table.column_names} - {name}
     if pa.types.is_list(cells.type) or pa.types.is_large_list(cells.type):
-        is_text = pa.types.is_string(cells.type.value_type) or pa.types.is_large_string(cells.type.value_type)
+        item = cells.type.value_type
+        is_text = pa.types.is_string(item) or pa.types.is_large_string(item)
+        if not (is_text or any(is_number(item) for is_number in NUMBER_TYPES)):
+            stop(source.path, name, "lists of texts or of numbers (or --leave-out)", cells.type)
         lists = [items_of(cell, ";", in_places=not is_text) or [] for cell in cells.drop_null().to_pylist()]
         return _tags(lists, name, of, ";", taken) if is_text else _places(lists, name, of, ",", taken)
     if not (pa.types.is_string(cells.type) or pa.types.is_large_string(cells.type)):

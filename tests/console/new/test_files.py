@@ -8,6 +8,7 @@ import sqlite3
 import zipfile
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 import xlsxwriter
 
@@ -20,7 +21,7 @@ from console.new.writing import write
 from millrace.contract.load import load_contract
 from millrace.errors import ConfigurationError
 from millrace.files.sniff import read_drop
-from tests.console.new.conftest import TODAY, Row, Writer, read_path
+from tests.console.new.conftest import TODAY, Row, Writer, read_path, written
 
 
 def folder(rows: list[Row], path: Path) -> Path:
@@ -120,6 +121,15 @@ def test_a_bad_row_of_several_files_is_told_with_its_file(market: list[Row], tmp
         found = propose(read_given(files, Inside()), Choices(name="market", label="Trend"), today=TODAY)
     [row] = found.refused
     assert found.place(row.line or 0) == "c.csv, line 642"
+
+
+def test_columns_of_numbers_in_some_files_and_of_text_in_others_are_refused(tmp_path: Path) -> None:
+    cells: dict[str, list[object]] = {"a": [None], "b": [1], "c": [1.5], "d": ["1"]}
+    paths = [written(tmp_path / f"{name}.parquet", pa.table({"k": [0], "x": each})) for name, each in cells.items()]
+    with pytest.raises(ConfigurationError) as caught:
+        read_path(*paths)
+    assert (caught.value.where, caught.value.field, str(caught.value.came)) == ("d.parquet", "x", "string")
+    assert read_path(*paths[:3]).table["x"].to_pylist() == [None, 1, 1.5]
 
 
 @pytest.mark.parametrize(
