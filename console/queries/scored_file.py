@@ -57,7 +57,10 @@ def _of_csv(sent: Path, form: CsvForm, begun: Sequence[int]) -> Iterator[Cells]:
     lines = lines_of(sent.read_bytes().removeprefix(BOM))
     for first, after in zip(begun, [*begun[1:], len(lines) + 1], strict=True):
         text = b"\n".join(lines[first - 1 : after - 1]).decode(form.encoding, errors="replace").rstrip("\r\n")
-        cells = next(csv.reader([text], delimiter=form.delimiter, skipinitialspace=True, **quoted), [])
+        try:
+            cells = next(csv.reader([text], delimiter=form.delimiter, skipinitialspace=True, **quoted), [])
+        except csv.Error:  # such as a lone "\r" between texts
+            cells = []
         # A broken record may have fewer or more cells than the file has names.
         yield dict(zip(names, cells, strict=False))
 
@@ -67,7 +70,7 @@ def _of_json(sent: Path, _: CsvForm, begun: Sequence[int]) -> Iterator[Cells]:
     for line in begun:
         try:
             found = json.loads(lines[line - 1])
-        except ValueError:
+        except (ValueError, RecursionError):
             found = None
         yield found if isinstance(found, dict) else {}
 

@@ -80,10 +80,21 @@ def test_a_column_of_the_file_named_as_an_answer_stays_as_it_was(tmp_path: Path)
     assert (row["value"], row["value_answer"]) == ("7", 1)
 
 
-def test_a_broken_record_has_what_could_be_read(tmp_path: Path) -> None:
-    (path := tmp_path / "sent.jsonl").write_text('{"id": "a"}\n{"id": \n')
+@pytest.mark.parametrize(
+    "text",
+    ['{"id": "a"}\n{"id": \n', f'{{"id": "a"}}\n{"[" * 100_000}\n'],
+    ids=["a cut object", "deep lists"],
+)
+def test_a_broken_record_has_what_could_be_read(text: str, tmp_path: Path) -> None:
+    (path := tmp_path / "sent.jsonl").write_text(text)
     found = scored_rows(path, CONTRACT, answered(1), [refused(2)])
     assert [row["id"] for row in found] == ["a", None]
+
+
+def test_a_record_that_cannot_be_read_costs_no_other(tmp_path: Path) -> None:
+    (path := tmp_path / "sent.csv").write_bytes(b"id,title\na,first\n1,x\ry\n")
+    found = scored_rows(path, CONTRACT, answered(2), [refused(3)])
+    assert [(row["id"], row["refused"]) for row in found] == [("a", None), (None, "type")]
 
 
 def test_a_file_that_was_refused_whole_has_no_rows(tmp_path: Path) -> None:
