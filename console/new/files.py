@@ -98,7 +98,7 @@ def _check_types(sources: Sequence[Source], name: str) -> None:
         try:
             known = pa.unify_schemas([known, pa.schema([own])], promote_options="permissive")
         except pa.ArrowTypeError:
-            stop(source.path, name, f"{known.field(name).type}, as in the files before it", own.type)
+            stop(source.path, name, f"{known.field(name).type}, as in the files before it", str(own.type))
 
 
 def _form(form: CsvForm) -> str:

@@ -67,7 +67,7 @@ def _parts(source: Source, name: str, *, is_label: bool) -> dict[str, CellPart]:
         item = cells.type.value_type
         is_text = pa.types.is_string(item) or pa.types.is_large_string(item)
         if not (is_text or any(is_number(item) for is_number in NUMBER_TYPES)):
-            stop(source.path, name, "lists of texts or of numbers (or --leave-out)", cells.type)
+            stop(source.path, name, "lists of texts or of numbers (or --leave-out)", str(cells.type))
         lists = [items_of(cell, ";", in_places=not is_text) or [] for cell in cells.drop_null().to_pylist()]
         return _tags(lists, name, of, ";", taken) if is_text else _places(lists, name, of, ",", taken)
     if not (pa.types.is_string(cells.type) or pa.types.is_large_string(cells.type)):
