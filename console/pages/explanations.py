@@ -16,10 +16,11 @@ from millrace.evaluation.evidence import (
     ExplanationEvidence,
     PlaceImportance,
 )
+from millrace.tasks.figures import short
 
 MOST_BARS = 12
 """How many bars a picture has at most, the longest ones."""
-WIDTH, LINE, NAMES, FIGURES = 420.0, 22.0, 150.0, 130.0
+WIDTH, LINE, NAMES, FIGURES = 420.0, 22.0, 150.0, 145.0
 """Width of a picture, height of a bar's line, and widths for the names on the left and the figures on the right."""
 HOURS_HEIGHT = 110.0
 """Height of the drawing area of the hours, in pixels."""
@@ -54,11 +55,11 @@ def _columns(columns: Sequence[ColumnImportance]) -> Markup:
     known = [(one.column, one.rise) for one in columns if one.rise is not None]
     largest = sorted(known, key=lambda one: -one[1].value)[:MOST_BARS]
     bars = [(name, max(rise.value, 0.0), _with_interval(rise)) for name, rise in largest]
-    return _bars(bars, title="how much the error rises when a column's cells are exchanged, with its interval")
+    return _bars(bars, title="rise of the error when a column's cells are exchanged")
 
 
 def _with_interval(rise: Estimate) -> str:
-    return f"{rise.value:+.3g} ({rise.low:.2g}, {rise.high:.2g})"
+    return f"{short(rise.value, '+')} ({short(rise.low)}, {short(rise.high)})"
 
 
 def _example(example: ExampleExplanation) -> Iterable[Markup]:

@@ -42,7 +42,7 @@ def test_the_version_is_the_package_s() -> None:
         ("millrace runs --machine retr", "retrain"),
         ("millrace runs --machine exp", "experiment"),
         ("millrace versions --stage pr", "prod"),
-        ("millrace new x --kind multi", "multiclass"),
+        ("millrace new x --kind multic", "multiclass"),
         ("millrace audit list --event model.r", "model.refused"),
         ("millrace show abc", ""),
     ],

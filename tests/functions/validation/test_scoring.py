@@ -180,7 +180,7 @@ def test_without_a_champion_the_drop_is_held_and_not_read(score: Score) -> None:
 @pytest.mark.usefixtures("champion")
 def test_what_holds_no_rows_is_quarantined_whole(score: Score) -> None:
     answer = score(land(b"\x1f\x8b rubbish"))
-    assert (answer["outcome"], reason_of(answer)) == ("rejected", "foreign")
+    assert (answer["outcome"], reason_of(answer)) == ("rejected", "corrupt")
     assert list(lake()) == [QUARANTINE.replace("refused", "drop")]
 
 

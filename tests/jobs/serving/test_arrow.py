@@ -90,7 +90,6 @@ NUMBER_WORD = SCHEMA.set(5, pa.field("word", pa.int64()))
         ("price", 1e39),
         ("price", None),
         ("load", float("inf")),
-        ("word", "c"),
         ("open", None),
     ],
 )

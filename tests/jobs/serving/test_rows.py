@@ -190,7 +190,8 @@ ENCODED = Reader((
 
 
 def test_categories_and_missing_cells_become_tensors() -> None:
-    body = b'{"rows": [{"new": true, "hue": "blue", "n": 2.5}, {"n": null, "hue": null, "new": false}]}'
+    """A word that training did not know is as a missing one."""
+    body = b'{"rows": [{"new": true, "hue": "blue", "n": 2.5}, {"n": null, "hue": "green", "new": false}]}'
     tensors = ENCODED.tensors(ENCODED.read(body, JSON).values)
     assert tensors["categories"].tolist() == [[2, 2], [0, 1]]
     assert tensors["numbers"][0].tolist() == [2.5]
@@ -206,9 +207,8 @@ def test_numbers_alone_become_one_tensor() -> None:
 @pytest.mark.parametrize(
     ("field", "cell", "expected"),
     [
-        ("hue", "green", 'one of ["red", "blue"]'),
-        ("hue", 1, 'one of ["red", "blue"]'),
-        ("hue", [], 'one of ["red", "blue"]'),
+        ("hue", 1, "text"),
+        ("hue", [], "text"),
         ("new", None, "true or false"),
         ("new", 1, "true or false"),
         ("n", "2", "a finite number of float32"),

@@ -393,13 +393,12 @@ def test_a_figure_just_beyond_the_bar_is_judged_by_the_declared_end(refuse: str,
         (simple(0.03, 0.02), "better than boosted trees by 0.03 (at least 0.01): "),
         (
             simple(0.01, 0.011),
-            "not certainly better than boosted trees (by 0.01, somewhere from -0.001 to 0.021), so the simple model is "
-            "enough and the deep one is not needed: ",
+            "not certainly better than boosted trees (by 0.01, somewhere from -0.001 to 0.021), "
+            "which would do as well: ",
         ),
         (
             simple(-0.05, 0.01),
-            "worse than boosted trees by 0.05 (at least 0.04), so the simple model is enough and the deep one is not "
-            "needed: ",
+            "worse than boosted trees by 0.05 (at least 0.04), which would do instead: ",
         ),
     ],
     ids=["better", "a tie", "worse"],

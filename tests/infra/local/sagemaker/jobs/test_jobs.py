@@ -520,10 +520,10 @@ def test_a_redrive_trains_under_a_name_of_its_own(
 def test_stopping_the_execution_stops_the_job(training: Any, machine: Any, client: Any, sagemaker: Any) -> None:
     states, request = client("stepfunctions"), training(sleep="30")
     started = states.start_execution(stateMachineArn=machine(TRAIN_SYNC, request))["executionArn"]
-    time.sleep(0.6)
+    name = request["TrainingJobName"]
+    until(lambda: sagemaker.list_training_jobs(NameContains=name)["TrainingJobSummaries"])
     states.stop_execution(executionArn=started)
     assert states.describe_execution(executionArn=started)["status"] == "ABORTED"
-    name = request["TrainingJobName"]
     done = ended(sagemaker.describe_training_job, "TrainingJobStatus", TrainingJobName=name)
     assert done["TrainingJobStatus"] == "Stopped"
 
