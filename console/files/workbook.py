@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from console.files.grid import Grid, grid_of, stop
 from console.files.inside import Convertible, Inside
-from millrace.files.zipped import WORKBOOKS
+from millrace.errors import DropError
+from millrace.files.zipped import WORKBOOKS, readable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,9 +24,9 @@ def is_workbook(path: Path, head: bytes) -> bool:
     if not head.startswith(ZIP):
         return False
     try:
-        with zipfile.ZipFile(path) as archive:
+        with readable(path) as archive:
             return bool({*archive.namelist()} & {*WORKBOOKS})
-    except zipfile.BadZipFile:
+    except DropError:
         return path.suffix.lower() in (".xlsx", ".xlsm", ".xlsb", ".ods")
 
 

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import errno
+import io
+import lzma
+import struct
 import zipfile
 import zlib
 from collections.abc import Iterator, Sequence
@@ -14,6 +18,20 @@ from millrace.files.file_format import Packed, Packing
 
 WORKBOOKS = ("xl/workbook.xml", "xl/workbook.bin", "content.xml")
 """Members that only workbooks have: of xlsx, of xlsb, of ods."""
+DAMAGES = (
+    zipfile.BadZipFile,
+    zlib.error,
+    lzma.LZMAError,
+    struct.error,
+    EOFError,
+    UnicodeDecodeError,
+    OSError,
+)
+"""What reading damaged bytes raises. Of bzip2 it is an OSError without a number, of a wrong place EINVAL."""
+MOST_LIST_BYTES = 4 * 2**20
+"""The list of members: some 40,000 of them, each of which takes a kilobyte of memory."""
+LONGEST = 200
+"""The bytes that are kept of a name within, counted from its end: file systems take 255 bytes."""
 SHOWN = 5
 ENCRYPTED = 0x1
 """The bit of a member's flags that says that it has a password.
@@ -30,17 +48,50 @@ def _is_hidden(path: Path) -> bool:
     return path.parts[:1] == ("__MACOSX",) or path.name.startswith(".")
 
 
-@contextmanager
-def archived(path: Path) -> Iterator[zipfile.ZipFile]:
-    """The archive, while the block runs.
+def name_of(member: zipfile.ZipInfo) -> str:
+    """The name of the file within, without folders, so short that every file system takes it."""
+    return Path(member.filename).name.encode()[-LONGEST:].decode(errors="ignore") or "rows"
 
-    Raises DropError `truncated`, `corrupt` or `foreign`, also for what reading a member raises."""
+
+class _File(io.BufferedReader):
+    """The bytes of a zip file. Raises DropError `too_large` for a long list of members, which is read at once."""
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        if size is not None and size > MOST_LIST_BYTES:
+            expected = f"a list of members of {MOST_LIST_BYTES} bytes at most"
+            raise DropError(Reason.TOO_LARGE, expected=expected, got=str(size))
+        return super().read(size)
+
+
+@contextmanager
+def readable(path: Path) -> Iterator[zipfile.ZipFile]:
+    """The archive, while the block runs, whatever is in it.
+
+    Raises DropError `truncated`, `corrupt`, `foreign` or `too_large`, also for what reading a member raises."""
     try:
-        archive = zipfile.ZipFile(path)
+        with _File(io.FileIO(path)) as file, _listed(file) as archive:
+            yield archive
+    except NotImplementedError as error:
+        raise DropError(Reason.FOREIGN, expected="a zip file of a usual compression", got=str(error)) from None
+    except DAMAGES as error:
+        # An error of the system, such as a full disk, says nothing about the file.
+        if isinstance(error, OSError) and error.errno not in (None, errno.EINVAL):
+            raise
+        raise DropError(Reason.CORRUPT, expected="a readable zip file", got=str(error)) from None
+
+
+def _listed(file: _File) -> zipfile.ZipFile:
+    try:
+        return zipfile.ZipFile(file)
     except zipfile.BadZipFile as error:
         # The list of members stands at the end of the file.
         raise DropError(Reason.TRUNCATED, expected="a zip file with its list at the end", got=str(error)) from None
-    with archive:
+
+
+@contextmanager
+def archived(path: Path) -> Iterator[zipfile.ZipFile]:
+    """The archive, while the block runs. Raises as `readable`, and `foreign` for a workbook and for a password."""
+    with readable(path) as archive:
         names = set(archive.namelist())
         if names & {*WORKBOOKS}:
             got = "a workbook: `millrace drop` takes it and sends its rows; else save the sheet as CSV"
@@ -48,12 +99,7 @@ def archived(path: Path) -> Iterator[zipfile.ZipFile]:
         if locked := [one.filename for one in members(archive) if one.flag_bits & ENCRYPTED]:
             got = f"{_shown(locked)} with one"
             raise DropError(Reason.FOREIGN, expected="a zip file without a password", got=got)
-        try:
-            yield archive
-        except (zipfile.BadZipFile, zlib.error, EOFError) as error:
-            raise DropError(Reason.CORRUPT, expected="a readable zip file", got=str(error)) from None
-        except NotImplementedError as error:
-            raise DropError(Reason.FOREIGN, expected="a zip file of a usual compression", got=str(error)) from None
+        yield archive
 
 
 def _shown(names: Sequence[str]) -> str:
@@ -73,7 +119,7 @@ def opened(path: Path) -> Iterator[Packed]:
             raise DropError(Reason.FOREIGN, expected="a zip file with one file", got=got)
         [member] = files
         with archive.open(member) as content:
-            yield Packed(name=Path(member.filename).name, content=content, size=member.file_size)
+            yield Packed(name=name_of(member), content=content, size=member.file_size)
 
 
 FORMAT = Packing(name="zip", magic=b"PK\x03\x04", open=opened)

@@ -25,9 +25,9 @@ MANY = b"n,s\n" + b"".join(b"%d,%s\n" % (n, random.Random(n).randbytes(9).hex().
 """Numbers and words that hardly pack, so that a piece of the packed bytes is a piece of the rows."""
 
 
-def zipped(**members: bytes) -> bytes:
+def zipped(method: int = zipfile.ZIP_DEFLATED, /, **members: bytes) -> bytes:
     made = io.BytesIO()
-    with zipfile.ZipFile(made, "w", zipfile.ZIP_DEFLATED) as archive:
+    with zipfile.ZipFile(made, "w", method) as archive:
         for name, content in members.items():
             archive.writestr(name, content)
     return made.getvalue()
@@ -93,6 +93,33 @@ def with_method(data: bytes, method: int) -> bytes:
     return data[: at + 10] + method.to_bytes(2, "little") + data[at + 12 :]
 
 
+def in_list(data: bytes, at: int, what: bytes) -> bytes:
+    """With these bytes at this place of the one record in the list of members.
+
+    https://pkware.cachefly.net/webdocs/casestudies/APPNOTE.TXT, 4.3.12"""
+    at += data.rindex(b"PK\x01\x02")
+    return data[:at] + what + data[at + len(what) :]
+
+
+def with_long_list() -> bytes:
+    """A list of members of 6 MiB: each has a comment of the largest size."""
+    made = io.BytesIO()
+    with zipfile.ZipFile(made, "w") as archive:
+        for number in range(100):
+            (member := zipfile.ZipInfo(f"{number}.csv")).comment = bytes(2**16 - 1)
+            archive.writestr(member, b"")
+    return made.getvalue()
+
+
+@pytest.mark.parametrize("name", ["a" * 300 + ".csv", "ü" * 200 + ".csv", ""], ids=["long", "long in bytes", "empty"])
+def test_the_name_within_does_not_matter(name: str, read: Read) -> None:
+    made = io.BytesIO()
+    with zipfile.ZipFile(made, "w") as archive:
+        (member := zipfile.ZipInfo("x")).filename = name  # its constructor takes no empty name
+        archive.writestr(member, CSV)
+    assert read(made.getvalue(), TABLE).rows.equals(read(CSV, TABLE).rows)
+
+
 @pytest.mark.parametrize(
     ("data", "reason", "got"),
     [
@@ -109,10 +136,19 @@ def with_method(data: bytes, method: int) -> bytes:
         (zipped(**{"[Content_Types].xml": b"", "xl/workbook.xml": b""}), "foreign", "workbook"),
         (locked(zipped(**{"rows.csv": CSV})), "foreign", "rows.csv"),
         (with_method(zipped(**{"rows.csv": CSV}), 97), "foreign", "compression"),
+        (in_list(zipped(**{"rows.csv": CSV}), 6, b"\xff"), "foreign", "version"),
+        (flipped(zipped(zipfile.ZIP_LZMA, **{"rows.csv": MANY})), "corrupt", ""),
+        (flipped(zipped(zipfile.ZIP_BZIP2, **{"rows.csv": MANY})), "corrupt", ""),
+        (in_list(zipped(**{"ü.csv": CSV}), 46, b"\xff"), "corrupt", "utf-8"),
+        (in_list(zipped(**{"rows.csv": CSV}), 42, b"\x00\xff\xff\xff"), "corrupt", ""),
+        (zipped(**{"rows.csv": CSV})[:-6] + b"\xff\x00\x00\x00\x00\x00", "corrupt", ""),
+        (with_long_list(), "too_large", ""),
     ],
     ids=[
         *("cut gzip", "flipped gzip", "gzip checksum", "text behind gzip", "gzip in gzip", "gzip of nothing"),
         *("cut zip", "flipped zip", "two files", "no files", "a workbook", "a password", "a rare compression"),
+        *("a later version", "flipped lzma", "flipped bzip2", "no UTF-8", "a far member", "a member before the file"),
+        "a long list",
     ],
 )  # fmt: skip
 def test_a_damaged_file_is_refused_whole(data: bytes, reason: str, got: str, read: Read) -> None:
