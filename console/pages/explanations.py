@@ -74,8 +74,8 @@ def _example(example: ExampleExplanation) -> Iterable[Markup]:
     cells = [one for one in example.contributions if one.kind == "cell" and one.contribution]
     if cells:
         largest = sorted(cells, key=lambda one: -abs(one.contribution))[:MOST_BARS]
-        named = [(f"{_name(one)} {one.value}", one.contribution, f"{one.contribution:+.3g}") for one in largest]
-        yield _bars(named, title=f"one row, answered {example.answer}: {example.explains} {example.output:.3g}")
+        named = [(f"{_name(one)} {one.value}", one.contribution, f"{short(one.contribution, '+')}") for one in largest]
+        yield _bars(named, title=f"one row, answered {example.answer}: {example.explains} {short(example.output)}")
 
 
 def _name(one: ExampleContribution) -> str:
@@ -196,5 +196,5 @@ def _figure(*parts: Markup, height: float, label: str) -> Markup:
 
 
 def _short(name: str) -> str:
-    """The name, cut to 24 characters."""
-    return name if len(name) <= 24 else f"{name[:23]}…"
+    """The name, cut to 22 characters: its beginning and, as names of one kind begin alike, its end."""
+    return name if len(name) <= 22 else f"{name[:10]}…{name[-11:]}"
