@@ -153,7 +153,6 @@ def _codes(cells: pa.Array) -> Places:
 
 def key_texts(cells: Sequence[pa.Array]) -> pa.Array:
     """One text for each row. Rows with equal cells have equal texts, and a row with a null cell has null."""
-
     # U+001F, the unit separator, stands in no usual text: `a` and `bc` differ from `ab` and `c`.
     return pc.binary_join_element_wise(*[cell.cast(pa.string()) for cell in cells], "\x1f")
 
@@ -184,7 +183,6 @@ def rank_of_names(column: Observed) -> int:
 
 def are_evenly_spaced(times: Observed) -> bool:
     """Whether REGULAR of the neighbours in time, or more, are equally far apart."""
-
     kind = pa.timestamp("us", getattr(times.cells.type, "tz", None))
     moments = np.sort(times.cells.drop_null().cast(kind).cast(pa.int64()).to_numpy())
     apart, counts = np.unique(np.diff(moments), return_counts=True)
@@ -193,7 +191,6 @@ def are_evenly_spaced(times: Observed) -> bool:
 
 def _are_codes(column: Observed) -> bool:
     """Whether each cell is one word with a digit in it."""
-
     known = column.cells.drop_null()
     return all(bool(pc.all(pc.match_substring_regex(known, pattern)).as_py()) for pattern in (CODE, DIGIT))
 

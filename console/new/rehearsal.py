@@ -188,14 +188,8 @@ def _naive(found: Examples, target_N: npt.NDArray[Any], workload: Workload, task
 
     A rule that answers with an earlier label counts only if that label is known at the time of the prediction."""
     prediction, parts = workload.prediction, found.parts
-    entity = [found.table[name].to_pylist() for name in prediction.key if name != prediction.event_time]
-    # `entity_N` has the key of each row without its event time. A key of the time alone is a single entity, ().
-    rows = LabelledRows(
-        target_N=target_N,
-        times_N=found.times_N,
-        entity_N=list(zip(*entity, strict=True)) if entity else [()] * len(found.times_N),
-        test=parts.test,
-    )
+    key, event_time = prediction.key, prediction.event_time
+    rows = LabelledRows.of(found.table, target_N, found.times_N, key=key, event_time=event_time, test=parts.test)
     unit = "" if task.error_is_share else task.error_unit
     figures = naive_figures(kind.naive_rule(None), rows, task)
     best = Naive(

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from millrace.datasets.split import spread
 from millrace.evaluation.bootstrap import Bootstrap
 from millrace.evaluation.evidence import (
     ColumnImportance,
@@ -123,7 +124,7 @@ def _permutation(case: Case) -> dict[str, Estimate]:
     masks = column_masks(case.features, test.slice(0, 1).to_pylist()[0])
     # The rows are spread evenly over the test rows. The same rows count for every column.
     most = max(FEWEST_ROWS, PERMUTED_CELLS // max(len(masks), 1))
-    chosen = np.unique(np.linspace(0, test.num_rows - 1, min(most, test.num_rows)).astype(np.int64))
+    chosen = spread(slice(0, test.num_rows), most)
     tensors = {name: value[chosen] for name, value in case.test_tensors.items()}
     targets, bootstrap = case.test_targets[chosen], Bootstrap(case.block_T[chosen])
     errors = case.errors[chosen]

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -34,7 +34,8 @@ from millrace.evaluation import report
 from millrace.evaluation.agreement import SAMPLE_FILE
 from millrace.evaluation.comparison import compare
 from millrace.evaluation.environment import ENVIRONMENT_FILE, installed
-from millrace.evaluation.evidence import Contender, Estimate, PartFigures
+from millrace.evaluation.evidence import Contender, Estimate, PartFigures, Who
+from millrace.evaluation.gates.simple import Simple
 from millrace.evaluation.measures.case import Answered, Case
 from millrace.evaluation.measures.catalogue import measure
 from millrace.evaluation.measures.contenders import contenders, scores
@@ -92,9 +93,9 @@ def evaluate(places: ProcessingPlaces, *, champion_version: str, champion_digest
     naive = workload.gates.baseline.answer(labelled, model.description.task)
     others = answered(model, before, champion_version, naive, rows, workload)
     case = case_of(model, rows, output_TW, others[-1], labelled)
-    declared = workload.gates.simple
-    simple = [fit_and_answer(declared.kind, case)] if declared else []
-    compared = contenders(case, [*others, *simple, *_beside(model, case, declared.kind if declared else "linear")])
+    simple = fit_and_answer(_simple(workload.gates.simple), case)
+    parts = [case.answered("beside", f"{part} alone", model.outputs(case.test_tensors, part)) for part in model.parts]
+    compared = contenders(case, [*others, *simple[:1], *parts, *simple[1:]])
     evaluation = report.Evaluation(
         **_figures(model.description.task, rows, output_TW, workload),
         **measure(workload.gates, case),
@@ -133,20 +134,10 @@ def evaluate(places: ProcessingPlaces, *, champion_version: str, champion_digest
     (places.output("baseline") / BASELINE_FILE).write_text(watched.to_json())
 
 
-def _beside(model: Model, case: Case, simple: str) -> Iterator[Answered]:
-    """What else is compared: each part of a mean alone, and the linear model where `simple` names a stronger one."""
-    everywhere_T = np.ones(len(case.test_targets), np.bool_)
-    for part in model.parts:
-        yield Answered(
-            who="beside",
-            name=f"{part} alone",
-            task=case.task,
-            output_TW=model.outputs(case.test_tensors, part),
-            target_T=case.test_targets,
-            rows_T=everywhere_T,
-        )
-    if simple != "linear":
-        yield fit_and_answer("linear", case, "beside")
+def _simple(gate: Simple | None) -> dict[str, Who]:
+    """The simple models to compare with: that of the gate first, then the linear one if the gate's is stronger."""
+    found: dict[str, Who] = {gate.kind: "simple"} if gate else {}
+    return found | {"linear": "beside"} if gate and gate.kind != "linear" else found
 
 
 def _error_bound(

@@ -72,15 +72,10 @@ def outputs(model: Model, rows: pa.Table) -> Output:
 
 
 def labelled_rows(rows: SplitRows, workload: Workload) -> LabelledRows:
-    """All rows as a naive rule needs them. The key without the event time is the entity."""
-    prediction_spec = workload.prediction
-    columns = [rows.table[name].to_pylist() for name in prediction_spec.key if name != prediction_spec.event_time]
-    return LabelledRows(
-        target_N=rows.target_N,
-        times_N=rows.times_N,
-        entity_N=list(zip(*columns, strict=True)) if columns else [()] * len(rows.table),
-        test=rows.parts.test,
-    )
+    """All rows as a naive rule needs them."""
+    key, event_time = workload.prediction.key, workload.prediction.event_time
+    test = rows.parts.test
+    return LabelledRows.of(rows.table, rows.target_N, rows.times_N, key=key, event_time=event_time, test=test)
 
 
 def answered(

@@ -30,6 +30,7 @@ from jobs.training.loop import TrainingInputs
 from millrace.contract.load import load_contract
 from millrace.contract.schema import LINE, Contract
 from millrace.datasets.examples import LABEL, Examples, examples
+from millrace.datasets.split import spread
 from millrace.errors import MillraceError
 from millrace.evaluation.bootstrap import days
 from millrace.evaluation.measures.contenders import scores
@@ -93,9 +94,8 @@ class Rows:
         return self.examples.table.take(self.places(name, most))
 
     def places(self, name: str, most: int | None = None) -> npt.NDArray[np.int64]:
-        found: slice = getattr(self.examples.parts, name)
-        count = found.stop - found.start
-        return np.unique(np.linspace(found.start, found.stop - 1, min(count, most or count)).astype(np.int64))
+        part: slice = getattr(self.examples.parts, name)
+        return spread(part, most or part.stop - part.start)
 
     def resident(self, name: str, most: int | None = None) -> Resident:
         tensors = encoders.encode(self.fitted, self.part(name, most))
@@ -214,13 +214,14 @@ def _rivals(rows: Rows) -> Iterator[tuple[str, Callable[[], Judged | None]]]:
 
 
 def _naive(rows: Rows) -> Judged | None:
-    began, table, prediction = time.process_time(), rows.examples.table, rows.workload.prediction
-    entity = [table[name].to_pylist() for name in prediction.key if name != prediction.event_time]
-    labelled = LabelledRows(
-        target_N=rows.target_N,
-        times_N=rows.examples.times_N,
-        entity_N=list(zip(*entity, strict=True)) if entity else [()] * table.num_rows,
-        test=rows.examples.parts.validation,
+    began, found, prediction = time.process_time(), rows.examples, rows.workload.prediction
+    labelled = LabelledRows.of(
+        found.table,
+        rows.target_N,
+        found.times_N,
+        key=prediction.key,
+        event_time=prediction.event_time,
+        test=found.parts.validation,
     )
     rule = rows.workload.gates.baseline
     assert rule is not None

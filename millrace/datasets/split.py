@@ -18,6 +18,14 @@ if TYPE_CHECKING:
     Parts = npt.NDArray[np.int64]
 
 
+def spread(rows: slice, most: int) -> npt.NDArray[np.int64]:
+    """The indices of at most `most` of these rows, spread evenly over them, rising."""
+    import numpy as np
+
+    count = rows.stop - rows.start
+    return np.unique(np.linspace(rows.start, rows.stop - 1, min(count, most)).astype(np.int64))
+
+
 @dataclass(frozen=True, kw_only=True)
 class Split:
     """The three parts as slices of the rows, and the times at which they begin and end.

@@ -16,7 +16,7 @@ from millrace.features.signature import Signature
 from millrace.models.label_scale import LabelScale, correcting_factor
 from millrace.models.losses import loss_function
 from millrace.models.parameters import Parameters
-from millrace.models.trees import Trees
+from millrace.models.trees import Rows, Trees
 from millrace.tasks.task import Objective
 
 
@@ -37,9 +37,7 @@ class Predictor(nn.Module):
         for name in ("temperature", "factor"):
             self.register_buffer(name, torch.tensor(1.0))
 
-    def fit(
-        self, tensors: Mapping[str, Tensor], target_N: Tensor, held: tuple[Mapping[str, Tensor], Tensor] | None = None
-    ) -> None:
+    def fit(self, tensors: Mapping[str, Tensor], target_N: Tensor, held: Rows | None = None) -> None:
         """Take from the training rows whatever no step learns: moments of inputs and of targets, and the trees.
 
         The trees stop by their loss on the `held` rows, given as tensors and targets."""
@@ -51,7 +49,7 @@ class Predictor(nn.Module):
             stop = (held[0], self._target(held[1].to(target_N.device))) if held else None
             self.trees.fit(tensors, self._target(target_N), self.objective, stop)
 
-    def correct(self, parts: Iterable[tuple[Mapping[str, Tensor], Tensor]]) -> None:
+    def correct(self, parts: Iterable[Rows]) -> None:
         """Fit the factors of network and trees on rows in parts, if the label's scale makes their answers too low."""
         if self.label.kind == "identity" or self.objective.width > 1:
             return
@@ -63,11 +61,9 @@ class Predictor(nn.Module):
             self.trees.factor.fill_(correcting_factor(pairs))
 
     def forward(self, **tensors: Tensor) -> Tensor:
-        if self.trees is None:
-            return self.answer(self.network(**tensors))
-        if self.is_trees_alone:
-            return self._unit(self._activated(self.trees(**tensors)), self.trees.factor)
-        return self.with_parts(**tensors)[0]
+        if self.has_parts:
+            return self.with_parts(**tensors)[0]
+        return self._of_trees(tensors) if self.is_trees_alone else self.answer(self.network(**tensors))
 
     @property
     def has_parts(self) -> bool:
@@ -76,9 +72,7 @@ class Predictor(nn.Module):
 
     def with_parts(self, **tensors: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """The answer, the network's own and the trees' own, for a predictor that has parts."""
-        assert self.trees is not None
-        network_NW = self.answer(self.network(**tensors))
-        trees_NW = self._unit(self._activated(self.trees(**tensors)), self.trees.factor)
+        network_NW, trees_NW = self.answer(self.network(**tensors)), self._of_trees(tensors)
         return (network_NW + trees_NW) / 2, network_NW, trees_NW
 
     def raw(self, **tensors: Tensor) -> Tensor:
@@ -108,6 +102,10 @@ class Predictor(nn.Module):
             return functional.cross_entropy(raw_NW, target_N)
         raw = raw_NW[:, 0] if self.objective.width == 1 else raw_NW
         return functional.binary_cross_entropy_with_logits(raw, target_N)
+
+    def _of_trees(self, tensors: Mapping[str, Tensor]) -> Tensor:
+        assert self.trees is not None
+        return self._unit(self._activated(self.trees(**tensors)), self.trees.factor)
 
     def _activated(self, raw_NW: Tensor) -> Tensor:
         if not (name := self.objective.activation):

@@ -87,9 +87,11 @@ class Case:
     def part(self, rows: slice) -> pa.Table:
         return self.table.slice(rows.start, rows.stop - rows.start)
 
-    def spread(self, rows: slice, most: int) -> npt.NDArray[np.int64]:
-        """The indices of at most `most` rows of a part, spread evenly over it, rising."""
+    def answered(self, who: Who, name: str, output_TW: Floats) -> Answered:
+        """Another's answers to all test rows, by the candidate's task."""
         import numpy as np
 
-        count = rows.stop - rows.start
-        return np.unique(np.linspace(rows.start, rows.stop - 1, min(count, most)).astype(np.int64))
+        rows_T = np.ones(len(output_TW), np.bool_)
+        return Answered(
+            who=who, name=name, task=self.task, output_TW=output_TW, target_T=self.test_targets, rows_T=rows_T
+        )

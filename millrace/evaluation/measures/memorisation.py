@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from millrace.datasets.split import spread
 from millrace.evaluation.evidence import Estimate, MemorisationEvidence
 from millrace.features.catalogue import encode
 
@@ -16,7 +17,7 @@ def measure(gate: Memorisation, case: Case) -> MemorisationEvidence:  # noqa: AR
     """The gap between both errors, on as many training rows as there are test rows.
 
     The interval of the gap is the interval of the test error, moved by the train error."""
-    rows = case.spread(case.parts.train, len(case.errors))
+    rows = spread(case.parts.train, len(case.errors))
     output_NW = case.outputs(encode(case.features, case.table.take(rows)))
     train = float(case.task.errors(output_NW, case.target_N[rows]).mean())
     test = case.bootstrap.mean(case.errors)

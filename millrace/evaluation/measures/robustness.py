@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from millrace.datasets.split import spread
 from millrace.evaluation.evidence import PerturbedFigures, RobustnessEvidence
 from millrace.features.catalogue import encode, signature
 from millrace.features.tensors.catalogue import ENTRIES
@@ -64,7 +65,7 @@ def _damaged(gate: Robustness, case: Case) -> Iterator[tuple[str, Tensors]]:
 
 def _spread(case: Case) -> dict[str, Array]:
     """The standard deviation of each number over training rows, by tensor; only float32 tensors have one."""
-    rows = case.spread(case.parts.train, MOST_ROWS)
+    rows = spread(case.parts.train, MOST_ROWS)
     tensors = encode(case.features, case.table.take(rows))
     floats = {name: x.astype(np.float64) for name, x in tensors.items() if x.dtype == np.float32}
     return {name: np.sqrt(np.nanmean((x - np.nanmean(x, axis=0)) ** 2, axis=0)) for name, x in floats.items()}

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self
 
 from pydantic import Field
 
@@ -20,6 +20,7 @@ from millrace.evaluation.report import Evaluation
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
+    import pyarrow as pa
 
     from millrace.tasks.task import Task
 
@@ -41,6 +42,22 @@ class LabelledRows:
     entity_N: Sequence[Hashable]
     """The entity of each row: the cells of its key without the event time."""
     test: slice
+
+    @classmethod
+    def of(
+        cls,
+        table: pa.Table,
+        target_N: npt.NDArray[Any],
+        times_N: npt.NDArray[np.datetime64],
+        *,
+        key: Sequence[str],
+        event_time: str,
+        test: slice,
+    ) -> Self:
+        """The rows of a table with these labels and times. A key of the time alone is a single entity, ()."""
+        columns = [table[name].to_pylist() for name in key if name != event_time]
+        entity_N = list(zip(*columns, strict=True)) if columns else [()] * table.num_rows
+        return cls(target_N=target_N, times_N=times_N, entity_N=entity_N, test=test)
 
 
 @dataclass(frozen=True, kw_only=True)
