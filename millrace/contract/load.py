@@ -9,10 +9,10 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeVar
 
 import yaml
 
@@ -59,6 +59,8 @@ TYPES_OF_KIND["timestamp_utc"] = TYPES_OF_KIND["timestamp"]
 
 A `timestamp_utc` has `logicalTypeOptions: {timezone: true}` beside them."""
 
+Value = TypeVar("Value")
+Found = TypeVar("Found")
 ROLES = ("label", "protected")
 RULE_PROPERTIES = tuple(word for rule in RULES for word in rule.custom_properties)
 NOT_ALLOWED = "words that are no values of the column: in one of the two, or missingValues of its own"
@@ -159,11 +161,16 @@ class _Reader:
         self._check_labels(contract)
         return contract
 
-    def _freshness(self, agreements: list[Mapping[str, Any]]) -> AllowedAge | None:
+    def _read(self, field: str, value: Value, read: Callable[[Value], Found]) -> Found:
+        """What `read` makes of the value. The message of its ValueError is what was expected."""
         try:
-            return read_freshness(agreements)
+            return read(value)
         except ValueError as error:
-            self._stop("slaProperties", str(error), [one for one in agreements if one.get("property") == "latency"])
+            self._stop(field, str(error), value)
+
+    def _freshness(self, agreements: list[Mapping[str, Any]]) -> AllowedAge | None:
+        latencies = [one for one in agreements if one.get("property") == "latency"]
+        return self._read("slaProperties", latencies, lambda _: read_freshness(agreements))
 
     def _check_labels(self, contract: Contract) -> None:
         """Check the labels of both tables: one label or several booleans, the same in both, and each can find its row.
@@ -256,16 +263,10 @@ class _Reader:
         return replace(table.csv, columns=listed)
 
     def _csv_form(self, field: str, value: object) -> CsvForm:
-        try:
-            return read_csv_form(value)
-        except ValueError as error:
-            self._stop(field, str(error), value)
+        return self._read(field, value, read_csv_form)
 
     def _words(self, field: str, value: object, *, as_they_are: bool = False) -> tuple[str, ...]:
-        try:
-            return read_words(value, as_they_are=as_they_are)
-        except ValueError as error:
-            self._stop(field, str(error), value)
+        return self._read(field, value, lambda words: read_words(words, as_they_are=as_they_are))
 
     def _time_format(self, field: str, kind: Kind, value: object) -> TimeFormat | None:
         if value is None:
@@ -273,17 +274,11 @@ class _Reader:
         if kind not in TIMES or not isinstance(value, str):
             self._stop(field, "a text, on a date or a timestamp", value)
         found = TimeFormat(value)
-        try:
-            found.check(kind)
-        except ValueError as error:
-            self._stop(field, str(error), value)
+        self._read(field, value, lambda _: found.check(kind))
         return found
 
     def _part(self, field: str, kind: Kind, custom: Mapping[str, Any]) -> CellPart | None:
-        try:
-            part = read_part(custom["part"]) if "part" in custom else None
-        except ValueError as error:
-            self._stop(field, str(error), custom["part"])
+        part = self._read(field, custom["part"], read_part) if "part" in custom else None
         if part and kind not in (("boolean",) if part.tag else NUMBERS):
             self._stop(field, "a tag on a boolean, or a place on a number", f"{custom['part']} on a {kind}")
         return part
@@ -293,10 +288,7 @@ class _Reader:
             return None
         if kind not in NUMBERS:
             self._stop(field, "a column of numbers", f"a {kind}")
-        try:
-            return read_number_format(custom["numberFormat"])
-        except ValueError as error:
-            self._stop(field, str(error), custom["numberFormat"])
+        return self._read(field, custom["numberFormat"], read_number_format)
 
     def _missing_words(
         self, field: str, value: object, of_table: tuple[str, ...], kind: Kind, rules: Sequence[Rule]
@@ -369,10 +361,7 @@ class _Reader:
         return value
 
     def _ahead(self, field: str, value: object) -> Ahead | None:
-        try:
-            return None if value is None else read_ahead(value)
-        except ValueError as error:
-            self._stop(field, str(error), value)
+        return None if value is None else self._read(field, value, read_ahead)
 
     def _generated(self, field: str, kind: Kind, value: Any) -> Generated:
         if value is None:

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 from millrace.contract.kinds import as_json, parse_cell
 from millrace.contract.reasons import Reason
-from millrace.contract.rules.allowed import Allowed
 from millrace.contract.schema import Column, Table
 from millrace.contract.violation import RuleViolation, shown, truncate
 from millrace.spelling import one_of
@@ -42,8 +41,10 @@ def as_declared(row: Mapping[str, Any], table: Table, histories: Sequence[Histor
 
 
 def _as_json(value: Any, column: Column) -> Any:
-    if column.means_missing(value) or column.means_missing(value := column.number_of(value)):
+    if column.means_missing(value):
         return None
+    if (number := column.number_of(value)) is not value:
+        return None if column.means_missing(number) else number
     if not isinstance(value, str):
         return value
     try:
@@ -96,9 +97,8 @@ def _check(value: Any, column: Column) -> Iterator[tuple[Reason, str, Any]]:
 
 def unlisted(row: Mapping[str, Any], table: Table) -> Iterator[RuleViolation]:
     """Each cell of the row with a value outside of the contract's list, where such values are taken."""
-    for column in table.columns:
-        rule, value = column.find(Allowed), row.get(column.name)
-        if rule is None or value is None or not column.takes_unlisted:
+    for column, rule in table.open_lists:
+        if (value := row.get(column.name)) is None:
             continue
         for expected in rule.of_cell(value):
             yield RuleViolation(reason=rule.reason, column=column.name, expected=expected, got=truncate(value))

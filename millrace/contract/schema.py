@@ -242,10 +242,17 @@ class Table:
         names = dict.fromkeys(column.part.of for column in self.columns if column.part)
         return {name: tuple(c for c in self.columns if c.part and c.part.of == name) for name in names}
 
-    def parted(self, row: Mapping[str, Any]) -> dict[str, Any]:
+    @cached_property
+    def open_lists(self) -> tuple[tuple[Column, Allowed], ...]:
+        """The columns that take a value outside of their list, each with the list."""
+        return tuple((c, rule) for c in self.columns if c.takes_unlisted and (rule := c.find(Allowed)))
+
+    def parted(self, row: Mapping[str, Any]) -> Mapping[str, Any]:
         """The row with the cells of its columns in place of those that they share.
 
         What is no list stays as the cell of each of its columns, which then is of a wrong type."""
+        if not self.shared:
+            return row
         found = dict(row)
         for name, columns in self.shared.items():
             if name not in found:

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 from millrace.contract.deduplicate import Keys, Seen, decoded, duplicates, key_of, repeated
 from millrace.contract.reasons import Reason
-from millrace.contract.rules.allowed import Allowed
 from millrace.contract.rules.column_cells import ColumnCells
 from millrace.contract.rules.image import ImageFormat
 from millrace.contract.rules.image_end import is_cut_off
@@ -146,11 +145,10 @@ def check_columns(batch: pa.Table | pa.RecordBatch, table: Table) -> Iterator[Co
 def unlisted(rows: pa.Table, table: Table) -> Counter[str]:
     """How many cells of each column have a value outside of the contract's list, where such values are taken."""
     found = Counter[str]()
-    for column in table.columns if rows.num_rows else ():
-        if column.takes_unlisted and (rule := column.find(Allowed)):
-            one = replace(column, required=False, rules=(rule,), takes_unlisted=False)
-            cells = sum(int(mask.sum()) for _, _, mask in _check(rows.column(column.name), one))
-            found.update({column.name: cells} if cells else {})
+    for column, rule in table.open_lists if rows.num_rows else ():
+        one = replace(column, required=False, rules=(rule,), takes_unlisted=False)
+        cells = sum(int(mask.sum()) for _, _, mask in _check(rows.column(column.name), one))
+        found.update({column.name: cells} if cells else {})
     return found
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -55,7 +55,7 @@ def read(path: Path, table: Table, limits: Limits, origin: Origin | None = None)
 def _read_lines(lines: list[bytes], first: int, table: Table, origin: Origin | None, each: Each) -> Parsed:
     """The rows of these lines; `first` is the number of the first line. Blank lines are left out."""
     numbers: list[int] = []
-    objects: list[dict[str, Any]] = []
+    objects: list[Mapping[str, Any]] = []
     unparsable: list[QuarantinedRow] = []
     names, hints = [column.name_in_file for column in table.columns], dict[str, str]()
     there = [(number, text) for number, text in enumerate(lines, first) if text.strip()]
@@ -89,7 +89,7 @@ def expected_of(error: ValueError | RecursionError) -> str:
     return "a JSON object, the whole of it on one line" if is_cut else "a JSON object"
 
 
-def _object(text: bytes, table: Table, origin: Origin | None) -> dict[str, Any] | RuleViolation:
+def _object(text: bytes, table: Table, origin: Origin | None) -> Mapping[str, Any] | RuleViolation:
     """The object of one line by the contract's names, or its violation. Objects that it names are fetched."""
     try:
         row = object_of(text)
@@ -129,7 +129,7 @@ def _key(text: bytes, table: Table) -> str:
 
 def _typed(
     numbers: list[int],
-    objects: list[dict[str, Any]],
+    objects: list[Mapping[str, Any]],
     raw: dict[int, bytes],
     unparsable: list[QuarantinedRow],
     table: Table,
