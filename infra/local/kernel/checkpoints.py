@@ -18,6 +18,7 @@ import queue
 import shutil
 import signal
 import socket
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import datetime
@@ -173,9 +174,10 @@ def _save(source: Path, target: Path) -> None:
 
 def _restore(saved: Path, place: Path) -> None:
     if place.is_dir():
-        # Renamed first, so that the new folder is there at once; the rest is deleted by another process.
-        away = place.with_name(f"{place.name}-{os.getpid()}-away")
-        place.rename(away)
+        # Renamed first, so that the new folder is there at once; the rest is deleted by another process, which may
+        # still be at it, or have left something, when the next restore comes: each has a folder of its own.
+        away = Path(tempfile.mkdtemp(prefix=f"{place.name}-away-", dir=place.parent))
+        place.rename(away / place.name)
         if os.fork() == 0:
             shutil.rmtree(away, ignore_errors=True)
             os._exit(0)

@@ -91,7 +91,7 @@ def serve_sagemaker(cloud: Cloud, client_for: Callable[..., Any]) -> None:
             kind = next(key for key in submitted if key.endswith("JobArn")).removesuffix("JobArn")
             named = {f"{kind}JobName": normalised_parameters[f"{kind}JobName"]}
 
-            # moto calls this again and again until it returns something; here it waits for the job's end itself.
+            # It waits for the job's end itself.
             def resolve() -> Any:
                 # False if the task was stopped or has timed out. Then Step Functions tries to stop the job, as is
                 # documented for `.sync`.
@@ -108,6 +108,10 @@ def serve_sagemaker(cloud: Cloud, client_for: Callable[..., Any]) -> None:
                 raise FailureEventException(failure(self, env, "States.TaskFailed", json.dumps(result)))
 
             return resolve
+
+        def _eval_sync(self, *_: Any, **given: Any) -> Any:
+            # moto would not ask at all if the task was stopped while it created the job, and the job would go on.
+            return given["sync_resolver"]()
 
     factory: Any = state_task_factory
     original = factory.state_task_service_for

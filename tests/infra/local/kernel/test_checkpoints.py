@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import os
 import urllib.error
 import zipfile
 from collections.abc import Iterator
@@ -16,6 +17,7 @@ import pytest
 
 from console.local_cloud.local_cloud import LocalCloud, find_cloud, start_cloud
 from console.local_cloud.processes import Processes
+from infra.local.kernel import checkpoints
 from infra.local.kernel.cloud import ACCOUNT, REGION
 from tests.checkpoints import Checkpoint, call, checkpoint, end_life
 from tests.infra.local.waiting import until
@@ -185,6 +187,20 @@ def test_no_checkpoint_is_made_under_a_name_that_is_taken(cloud: LocalCloud, fil
         call(cloud, "checkpoint", {"name": filled.address.parent.name})
     with refused.value as answer:
         assert answer.code == 400
+
+
+def test_a_restore_does_not_stumble_over_what_the_last_one_still_deletes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    saved, place = tmp_path / "saved", tmp_path / "place"
+    for folder in (saved, place):
+        folder.mkdir()
+    (saved / "file").write_text("as it was")
+    monkeypatch.setattr(os, "fork", lambda: 1)  # the process that deletes has not come to it yet
+    for _ in range(3):
+        (place / "new").write_text("of this life")
+        checkpoints._restore(saved, place)
+        assert [file.name for file in place.iterdir()] == ["file"]
 
 
 def test_nothing_is_left_of_templates_and_lives(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import queue
 import tarfile
 import time
 from collections.abc import Callable
@@ -14,6 +15,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from infra.local.sagemaker.containers import without_network
+from infra.local.sagemaker.jobs import jobs as jobs_module
 from infra.local.sagemaker.jobs.jobs import jobs, pending
 from infra.machines import jobs as jobs_of_train
 from tests.infra.local import tiny_images
@@ -524,6 +526,26 @@ def test_stopping_the_execution_stops_the_job(training: Any, machine: Any, clien
     until(lambda: sagemaker.list_training_jobs(NameContains=name)["TrainingJobSummaries"])
     states.stop_execution(executionArn=started)
     assert states.describe_execution(executionArn=started)["status"] == "ABORTED"
+    done = ended(sagemaker.describe_training_job, "TrainingJobStatus", TrainingJobName=name)
+    assert done["TrainingJobStatus"] == "Stopped"
+
+
+def test_stopping_the_execution_while_it_creates_the_job_stops_the_job(
+    training: Any, machine: Any, client: Any, sagemaker: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    states, request = client("stepfunctions"), training(sleep="300")
+    begun: queue.SimpleQueue[str] = queue.SimpleQueue()
+    create = jobs_module.create
+
+    def stopped_before_the_answer(*arguments: Any) -> Any:
+        answer = create(*arguments)
+        states.stop_execution(executionArn=begun.get())
+        return answer
+
+    monkeypatch.setattr(jobs_module, "create", stopped_before_the_answer)
+    begun.put(states.start_execution(stateMachineArn=machine(TRAIN_SYNC, request))["executionArn"])
+    name = request["TrainingJobName"]
+    until(lambda: sagemaker.list_training_jobs(NameContains=name)["TrainingJobSummaries"])
     done = ended(sagemaker.describe_training_job, "TrainingJobStatus", TrainingJobName=name)
     assert done["TrainingJobStatus"] == "Stopped"
 
