@@ -11,7 +11,7 @@ from constructs import Construct
 
 from infra.constructs.acknowledgement import acknowledge
 from infra.constructs.alarm import Alarm
-from infra.constructs.queue import RETENTION_S, WITHOUT_KEY
+from infra.constructs.queue import RETENTION_S, UNDER_ITS_OWN, WITHOUT_KEY
 from infra.constructs.rule import of_stage, retry_policy
 from infra.constructs.webhook import Webhook
 from infra.iam.resource import policy
@@ -117,7 +117,8 @@ class Notifications(Construct):
         )
         acknowledge(
             queue,
-            {
+            UNDER_ITS_OWN
+            | {
                 "Serverless-SQSRedrivePolicy": "It keeps what could not be delivered, for people",
                 "AwsSolutions-SQS3": "It is itself the dead-letter queue of rules; no function reads it",
             },

@@ -19,6 +19,9 @@ WITHOUT_KEY: dict[str, object] = {"sqs_managed_sse_enabled": True}
 """The encryption of queues for what EventBridge could not deliver, as the reason may be the customer key itself.
 
 https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-encryption-event-bus-dlq.html"""
+UNDER_ITS_OWN = {
+    "CKV_AWS_27": "It is encrypted under a key of SQS's own: what could not use the customer key has to arrive here"
+}
 NO_DESTINATION = "Lambda takes no failure destination for a queue: what fails goes to the queue's own dead letters"
 
 
@@ -47,7 +50,8 @@ class Queue(Construct):
         self.dead_arn = context.names.queue_arn(f"{name}-dead")
         under_key = {"kms_master_key_id": context.key_arn}
         dead = self._queue("Dead", f"{name}-dead", context, senders, **(WITHOUT_KEY if senders else under_key))
-        acknowledge(dead, {"Serverless-SQSRedrivePolicy": f"It keeps the dead letters of {name}; people redrive them"})
+        kept = {"Serverless-SQSRedrivePolicy": f"It keeps the dead letters of {name}; people redrive them"}
+        acknowledge(dead, kept | (UNDER_ITS_OWN if senders else {}))
         self.resource = self._queue(
             "Resource",
             name,

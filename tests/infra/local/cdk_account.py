@@ -140,7 +140,7 @@ class Copy:
             path.write_text(path.read_text().replace(old, new))
 
     def edit_code(self, stack: str, function: str, module: str, before: str, after: str) -> None:
-        """Change a module in the bundle of a function."""
+        """Change a module in the bundle of a function, of which there is a new version then, under a new logical id."""
         assets = self.folder / f"{stack}.assets.json"
         described = json.loads(assets.read_text())
         (old,) = (key for key, one in described["files"].items() if one["displayName"] == f"{function}/Code")
@@ -153,6 +153,10 @@ class Copy:
         described["files"][old]["source"]["path"] = bundle.name
         assets.write_text(json.dumps(described).replace(old, new))
         self.edit(stack, old, new)
+        template = self.folder / f"{stack}.template.json"
+        resources = json.loads(template.read_text())["Resources"]
+        (version,) = (name for name, one in resources.items() if one["Type"] == "AWS::Lambda::Version")
+        self._rewrite(stack, template.read_text().replace(version, f"{version}Edited"))
 
 
 def edited(assembly: Path, folder: Path) -> Path:
