@@ -83,6 +83,8 @@ def decide(
             latency_ms=call.latency_ms,
             inferred_at=call.at,
             watched=measured,
+            action="fallback" if call.fallback else "automated",
+            reason="no_model" if call.fallback else "no_policy",
         )
         for row, cells, output, measured in zip(rows, inputs, answer.outputs, watched, strict=True)
     ]

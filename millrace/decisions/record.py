@@ -8,6 +8,8 @@ https://docs.aws.amazon.com/sagemaker/latest/dg/model-monitor-data-capture-endpo
      "eventMetadata": {"eventId": "r-0", "inferenceTime": "…", …}, "eventVersion": "0",
      "millrace": {"event_time": "…", "input_digest": "…", "model_version": "2", "phase": "live", …}}
 
+A line has no `action` and `reason` if the workload has no policy, and no `source` if a caller asked for the prediction.
+
 `store` reads the lines. A line may come twice.
 """
 
@@ -21,7 +23,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
-from typing import Any
+from typing import Any, Literal, get_args
 
 from millrace.errors import DecisionError
 from millrace.workload.rollout import PHASES, Phase
@@ -29,6 +31,14 @@ from millrace.workload.rollout import PHASES, Phase
 Scalar = str | int | float | bool | None
 Answered = Scalar | Sequence[Scalar]
 """One field of an answer; a list if the answer has parts."""
+Action = Literal["automated", "review", "fallback"]
+"""What is done with an answer: it acts by itself, a person decides, or something else than a model answered."""
+ActionReason = Literal["no_policy", "sure", "unsure", "above_bound", "held_out", "paused", "no_threshold", "no_model"]
+"""Why an answer has its action. `millrace.decisions.policy` says which reason comes first.
+
+`no_threshold`: no confidence of this version keeps the promised error. `no_model`: no model answered."""
+Source = Literal["api", "batch"]
+"""How the row came: in a caller's request, or in a file."""
 
 # Lines have sorted keys, so that equal decisions are equal texts. Answers keep the order of their fields.
 _IN_ORDER = json.JSONEncoder(separators=(",", ":"), allow_nan=False)
@@ -60,6 +70,9 @@ class Decision:
     """When the prediction was made (UTC), by the wall clock."""
     watched: Mapping[str, float] = field(default_factory=dict)
     """What the monitors watch and the input does not show, such as `scan.brightness`. The container measured it."""
+    action: Action = "automated"
+    reason: ActionReason = "no_policy"
+    source: Source = "api"
 
     @property
     def value(self) -> Answered:
@@ -103,10 +116,23 @@ def to_line(decision: Decision) -> str:
                 "fallback": decision.fallback,
                 "latency_ms": decision.latency_ms,
                 **({"watched": decision.watched} if decision.watched else {}),
+                **_acted(decision),
             },
             "eventVersion": "0",
         }
     )
+
+
+def _acted(decision: Decision) -> dict[str, str]:
+    """The fields of action and source, as far as the other fields do not say them."""
+    found: dict[str, str] = {} if decision.source == "api" else {"source": decision.source}
+    if (decision.action, decision.reason) != _without_policy(fallback=decision.fallback):
+        found |= {"action": decision.action, "reason": decision.reason}
+    return found
+
+
+def _without_policy(*, fallback: bool) -> tuple[Action, ActionReason]:
+    return ("fallback", "no_model") if fallback else ("automated", "no_policy")
 
 
 def from_line(line: str | bytes) -> Decision:
@@ -137,6 +163,7 @@ def _decision(line: str | bytes) -> Decision:
     """The same as `from_line`, but the input is only compared with its digest and not parsed."""
     document: Any = json.loads(line)
     ours = _Part(document).part("millrace")
+    action, reason = _without_policy(fallback=ours.truth("fallback"))
     decision = Decision(
         id=_Part(document).part("eventMetadata").text("eventId"),
         workload=ours.text("workload"),
@@ -145,11 +172,14 @@ def _decision(line: str | bytes) -> Decision:
         input=_data(document, "endpointInput"),
         output=_answer(_parsed(_data(document, "endpointOutput"), "endpointOutput")),
         model_version=ours.text_or_none("model_version"),
-        phase=ours.phase("phase"),
+        phase=ours.choice("phase", PHASES),
         fallback=ours.truth("fallback"),
         latency_ms=ours.number("latency_ms"),
         inferred_at=_Part(document).part("eventMetadata").moment("inferenceTime"),
         watched=ours.numbers("watched"),
+        action=ours.choice("action", get_args(Action), default=action),
+        reason=ours.choice("reason", get_args(ActionReason), default=reason),
+        source=ours.choice("source", get_args(Source), default="api"),
     )
     if decision.input_digest != ours.text("input_digest"):
         raise DecisionError(field="input_digest", expected=decision.input_digest, came=ours.text("input_digest"))
@@ -256,12 +286,12 @@ class _Part:
         part = _Part(self._document.get(field) or {}, field)
         return {name: part.number(name) for name in part._document}
 
-    def phase(self, field: str) -> Phase:
-        value = self.text(field)
-        for phase in PHASES:
-            if value == phase:
-                return phase
-        raise DecisionError(field=field, expected=f"one of {', '.join(PHASES)}", came=value)
+    def choice(self, field: str, known: Sequence[Any], *, default: str | None = None) -> Any:
+        """The text, which must be one of the known ones; `default` if there is no such field."""
+        value = default if default and field not in self._document else self.text(field)
+        if value not in known:
+            raise DecisionError(field=field, expected=f"one of {', '.join(known)}", came=value)
+        return value
 
     def moment(self, field: str) -> datetime:
         text = self.text(field)

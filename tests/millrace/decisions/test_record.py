@@ -3,10 +3,22 @@
 import json
 from dataclasses import replace
 from datetime import UTC, date, datetime
+from typing import get_args
 
 import pytest
 
-from millrace.decisions.record import Decision, canonical, from_line, lines_by_date, object_key, prefix, to_line
+from millrace.decisions.record import (
+    Action,
+    ActionReason,
+    Decision,
+    Source,
+    canonical,
+    from_line,
+    lines_by_date,
+    object_key,
+    prefix,
+    to_line,
+)
 from millrace.errors import DecisionError
 
 DECISION = Decision(
@@ -31,8 +43,21 @@ def test_comes_back_as_it_was() -> None:
 
 def test_a_fallback_comes_back_too() -> None:
     silent = {"value": None, "probability": None, "confidence": None}
-    decision = Decision(**{**vars(DECISION), "output": silent, "model_version": None, "fallback": True})
+    answered = {"model_version": None, "fallback": True, "action": "fallback", "reason": "no_model"}
+    decision = Decision(**{**vars(DECISION), "output": silent, **answered})
     assert from_line(to_line(decision)) == decision
+
+
+@pytest.mark.parametrize("action", get_args(Action))
+@pytest.mark.parametrize("source", get_args(Source))
+@pytest.mark.parametrize("reason", get_args(ActionReason))
+def test_an_action_comes_back_with_its_reason_and_source(action: Action, reason: ActionReason, source: Source) -> None:
+    decision = replace(DECISION, action=action, reason=reason, source=source)
+    assert from_line(to_line(decision)) == decision
+
+
+def test_without_a_policy_a_line_says_nothing_of_an_action() -> None:
+    assert not {"action", "reason", "source"} & set(json.loads(to_line(DECISION))["millrace"])
 
 
 def test_has_the_shape_of_data_capture() -> None:
