@@ -46,7 +46,7 @@ RETENTION: Mapping[str, Mapping[str, Retention]] = {
         "staging": Retention(because="Nobody reads it after its execution", days=STAGED_DAYS, old_days=1),
         "windows": Retention(because="Nobody reads it after its execution", days=STAGED_DAYS, old_days=1),
         "quarantine": Retention(because="Whoever sent the rows has sent better ones", days=YEAR_DAYS),
-        "predictions": Retention(because="Whoever sent the file has fetched them", days=YEAR_DAYS),
+        "predictions": Retention(because="The record of what was decided on the rows of files; labels come late"),
         captured.FOLDER: Retention(
             because="The label of an image may come for a year after the last request with it",
             days=YEAR_DAYS,

@@ -21,8 +21,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from millrace.aws.objects import read_object
+from millrace.decisions.scored import delivered_key
 from millrace.errors import AnswerError
-from millrace.messages.score import delivered_key
 from millrace.names import Platform, WorkloadNames, drop_id_of
 from millrace.settings.prediction import ROWS_PER_CALL
 
@@ -93,7 +93,7 @@ class Client:
         import pyarrow.parquet as pq
 
         s3, end = self.client("s3"), time.monotonic() + timeout_s
-        uri = f"s3://{self.names.platform.bucket('lake')}/{delivered_key(self.names, drop.id)}"
+        uri = f"s3://{self.names.platform.bucket('lake')}/{delivered_key(self.workload, drop.id)}"
         while True:
             try:
                 return pq.read_table(pa.BufferReader(read_object(s3, uri)))

@@ -254,7 +254,7 @@ def _decisions(environment: Environment, names: WorkloadNames, days: dict[str, d
     """The decisions about these days, the newest first; names objects with unreadable lines on stderr."""
     from console.queries.decisions import find_days
 
-    for day in find_days(environment, names, **days):
+    for day in find_days(environment, names, first=days["first"], last=days["last"]):
         for uri, lines in day.unreadable.items():
             print(f"{uri}: {count(lines, 'line')} of it cannot be read as decisions", file=sys.stderr)
         yield from chain(reversed(day.decisions))

@@ -182,7 +182,9 @@ def _predictions(environment: Environment, names: WorkloadNames, first: datetime
     last = next_month(first).date() - timedelta(days=1)
     if size_of_decisions(environment, names, f"{first:%Y-%m}") > MOST_BYTES:
         return None
-    return sum(len(day.decisions) for day in find_days(environment, names, first=first.date(), last=last))
+    return sum(
+        len(day.decisions) for day in find_days(environment, names, first=first.date(), last=last, most_scored=0)
+    )
 
 
 def find_monthly(environment: Environment, names: WorkloadNames) -> tuple[CostLine, ...]:

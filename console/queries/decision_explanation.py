@@ -15,11 +15,13 @@ from console.queries.lineage import unpack
 from console.queries.versions import registry_of
 from millrace.artefact.inference import Model
 from millrace.aws.objects import read_object
+from millrace.contract.kinds import from_base64
 from millrace.decisions import captured
 from millrace.decisions.record import Decision
 from millrace.errors import EnvironmentNotFoundError
 from millrace.explanations.requested import explanation_of
 from millrace.explanations.shapley import ROWS
+from millrace.features.catalogue import images
 from millrace.names import WorkloadNames
 from millrace.release.registry import Package
 
@@ -35,7 +37,7 @@ class AnsweredDecision:
     package: Package
     model: Model
     row: Mapping[str, Any]
-    """The decision's input as JSON holds it. Images and texts that are kept as objects have been read back."""
+    """The decision's input as JSON holds it. Images have been read back."""
 
 
 def answered_decision(environment: Environment, names: WorkloadNames, wanted: str) -> AnsweredDecision:
@@ -67,6 +69,9 @@ def answered(environment: Environment, names: WorkloadNames, decision: Decision)
     # A long cell is kept as an object. The decision has its URI in place of the cell.
     long = captured.LongCells(columns=tuple(row), under=names.lake_uri(captured.FOLDER, ""))
     row |= {name: captured.read(client, uri) for name, uri in captured.references(row, long).items()}
+    # An image of a scored file is in the row itself.
+    columns = [name for encoder in images(model.description.features) for name in encoder.columns]
+    row |= {name: from_base64(row[name]) for name in columns if isinstance(row.get(name), str)}
     return AnsweredDecision(decision=decision, package=package, model=model, row=row)
 
 

@@ -10,6 +10,7 @@ from console.environment import Environment
 from millrace.aws.objects import entries_below
 from millrace.decisions import store
 from millrace.decisions.record import Decision
+from millrace.decisions.scored import MOST_ROWS
 from millrace.names import WorkloadNames
 
 
@@ -25,12 +26,19 @@ class Day:
 
 
 def find_days(
-    environment: Environment, names: WorkloadNames, *, first: date | None = None, last: date | None = None
+    environment: Environment,
+    names: WorkloadNames,
+    *,
+    first: date | None = None,
+    last: date | None = None,
+    most_scored: int = MOST_ROWS,
 ) -> Iterator[Day]:
-    """The days of event time that have decisions, from `last` back to `first`, both included."""
+    """The days of event time that have decisions, from `last` back to `first`, both included.
+
+    Of each scored file about `most_scored` rows are read. With 0 only the decisions of requests are found."""
     client, bucket = environment.client("s3"), names.platform.bucket("lake")
     for day in _days(environment, names, first, last):
-        found = store.read_days(client, bucket, names.workload, [day])
+        found = store.read_days(client, bucket, names.workload, [day], most_scored=most_scored)
         # The objects are only searched if a line was unreadable: it means reading all of them again.
         keys = store.find_unreadable(client, bucket, names.workload, day) if found.unreadable else {}
         wrong = {f"s3://{bucket}/{key}": lines for key, lines in keys.items()}

@@ -25,6 +25,7 @@ from millrace.contract.load import digest, read_document
 from millrace.datasets.journal import Journal, JournalEntry
 from millrace.datasets.versions import data_digest
 from millrace.decisions import captured
+from millrace.decisions.scored import ScoredDay
 from millrace.decisions.store import LocatedDecision
 from millrace.errors import ArtefactError, EnvironmentNotFoundError, WorkloadError
 from millrace.evaluation.gates.catalogue import judge_all
@@ -80,6 +81,8 @@ def trace(environment: Environment, names: WorkloadNames, decision: str) -> Iter
 def trace_decision(environment: Environment, names: WorkloadNames, kept: LocatedDecision) -> Iterator[Link]:
     """The same links for a decision that was read already."""
     yield _decision(kept)
+    if kept.scored:
+        yield _scored(environment.client("s3"), kept.scored)
     document = json.loads(kept.decision.input)
     long = captured.LongCells(columns=tuple(document), under=names.lake_uri(captured.FOLDER, ""))
     for column, uri in captured.references(document, long).items():
@@ -308,6 +311,13 @@ def _captured(client: Any, column: str, uri: str) -> Link:
     return _compared("input", uri, sha256(content), uri.rpartition("/")[2], f"{column}, {len(content):,} bytes")
 
 
+def _scored(client: Any, known: ScoredDay) -> Link:
+    """The dropped file that the row was in, digested again. It expires before its decisions do."""
+    if _size(client, known.source) is None:
+        return _recorded("scored file", known.source, known.source_digest, "the file is no longer kept")
+    return _file(client, "scored file", known.source, known.source_digest, "its answers are the record")
+
+
 def _drop(client: Any, entry: JournalEntry) -> Iterator[Link]:
     """The file of a journal entry, digested again.
 
@@ -319,13 +329,17 @@ def _drop(client: Any, entry: JournalEntry) -> Iterator[Link]:
     if not uri.startswith("s3://"):
         yield _recorded("rows from labels", uri, wanted, rows)
         return
+    yield _file(client, "drop", uri, wanted, rows)
+
+
+def _file(client: Any, what: str, uri: str, wanted: str, detail: str) -> Link:
+    """A dropped file, digested again if that is cheap."""
     size = _size(client, uri)
     if size is None:
-        yield _broken("drop", uri, MISSING)
-    elif size > CHEAP_BYTES:
-        yield _recorded("drop", uri, wanted, f"{rows}, {size:,} bytes, not read")
-    else:
-        yield _compared("drop", uri, sha256(_read_version(client, uri)), wanted, rows)
+        return _broken(what, uri, MISSING)
+    if size > CHEAP_BYTES:
+        return _recorded(what, uri, wanted, f"{detail}, {size:,} bytes, not read")
+    return _compared(what, uri, sha256(_read_version(client, uri)), wanted, detail)
 
 
 def _broken(what: str, identity: str, detail: str) -> Link:

@@ -11,6 +11,7 @@ from console.queries.monitoring import MonitorRun
 from console.queries.monitoring_limits import Limit
 from console.queries.stored import find_object
 from millrace.aws.objects import keys_below, read_object
+from millrace.decisions.store import rows_of
 from millrace.monitoring.windows import MOST_WINDOWS
 from millrace.names import WorkloadNames
 
@@ -62,7 +63,7 @@ def _many(s3: Any, names: WorkloadNames, keys: list[str]) -> str:
     span = f"{day_of(keys[0])} to {day_of(keys[-1])}"
     if len(keys) > MOST_READ:
         return f"{len(keys):,} objects with decisions, {span}"
-    lines = sum(len(read_object(s3, f"s3://{_bucket(names)}/{key}").splitlines()) for key in keys)
+    lines = sum(rows_of(key, read_object(s3, f"s3://{_bucket(names)}/{key}")) for key in keys)
     return f"{lines:,} decisions, {span}"
 
 

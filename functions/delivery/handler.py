@@ -1,10 +1,12 @@
-"""Joins the answers of the batch transform with the accepted rows, and delivers a Parquet file for each drop."""
+"""Joins the answers of the batch transform with the accepted rows, and delivers a Parquet file for each drop.
+
+The file is the record of the drop's decisions. Each day that its rows are about gets a reference to it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from datetime import datetime
-from functools import partial
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from datetime import date, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
@@ -14,10 +16,12 @@ from aws_lambda_powertools import Logger
 
 from functions.delivery.joining import join
 from millrace.artefact.batch import REJECTED, read_answers, reason_of
+from millrace.aws.objects import at_once
 from millrace.contract.load import load_contract
 from millrace.contract.schema import LINE
 from millrace.contract.violation import QuarantinedRow, RuleViolation, key_text, raw_row
 from millrace.datasets.quarantine import QuarantineFile, object_key, together
+from millrace.decisions.scored import ScoredDay, delivered_key, reference_key, rows_by_day
 from millrace.messages.envelope import StepInput, handles
 from millrace.messages.ingest import Staging
 from millrace.messages.score import (
@@ -25,7 +29,6 @@ from millrace.messages.score import (
     DeliveredDrops,
     ScoreState,
     ShardedDrop,
-    delivered_key,
     delivered_schema,
 )
 from millrace.settings.drop import DropEnvironment
@@ -38,7 +41,8 @@ if TYPE_CHECKING:
 SETTINGS = DropEnvironment.parse()
 CONTRACT = load_contract(SETTINGS.folder)
 SCORING = CONTRACT.table("scoring")
-TASK = tasks.declare(load_workload(SETTINGS.folder).prediction, CONTRACT.label)
+PREDICTION_SPEC = load_workload(SETTINGS.folder).prediction
+TASK = tasks.declare(PREDICTION_SPEC, CONTRACT.label)
 LAKE = SETTINGS.names.platform.bucket("lake")
 LOGGER = Logger()
 S3 = boto3.client("s3")
@@ -49,25 +53,27 @@ S3 = boto3.client("s3")
 def handler(call: StepInput[ScoreState]) -> DeliveredDrops:
     """Where the predictions of each drop are, and how many. A repeated call writes the same objects again."""
     sharded = call.state.validation.answer
-    answers = partial(read, Staging(names=SETTINGS.names, of=call.run), sharded.model_version)
-    answer = DeliveredDrops(drops=tuple(deliver(each, answers, sharded.model_version) for each in sharded.drops))
+    staging = Staging(names=SETTINGS.names, of=call.run)
+    answer = DeliveredDrops(drops=tuple(deliver(each, staging, sharded.model_version) for each in sharded.drops))
     LOGGER.info("delivered", extra=answer.model_dump())
     return answer
 
 
-def deliver(
-    drop: ShardedDrop, read_answers_of: Callable[[ShardedDrop], Iterator[pa.Table]], model_version: str
-) -> Delivered:
-    """Write the predictions of one drop as one file, and upload it; rows without an answer go into the quarantine."""
-    staging, key = Staging(names=SETTINGS.names, of=drop.drop_id), delivered_key(SETTINGS.names, drop.drop_id)
+def deliver(drop: ShardedDrop, of_run: Staging, model_version: str) -> Delivered:
+    """Write the predictions of one drop as one file, and upload it; rows without an answer go into the quarantine.
+
+    The references come last: a delivery that was killed has no decisions before it is repeated. `of_run` is the staging
+    of the execution, which has the answers."""
+    staging, key = Staging(names=SETTINGS.names, of=drop.drop_id), delivered_key(SETTINGS.workload, drop.drop_id)
     with TemporaryDirectory() as folder:
         accepted, delivered, kept = (Path(folder, name) for name in ("accepted", "delivered", "refused"))
         S3.download_file(LAKE, staging.accepted, str(accepted))
         with QuarantineFile(kept, drop_id=drop.drop_id, source=drop.source, as_of=drop.as_of) as refused:
-            rows = write(accepted, delivered, read_answers_of(drop), model_version, refused)
+            rows, days = write(accepted, delivered, read(of_run, model_version, drop), model_version, refused)
         if refused.rows:
             S3.upload_file(str(kept), LAKE, quarantine_key(drop.drop_id, drop.as_of))
         S3.upload_file(str(delivered), LAKE, key)
+    refer(drop, of_run, days)
     return Delivered(
         drop_id=drop.drop_id,
         uri=staging.uri(key),
@@ -76,6 +82,30 @@ def deliver(
         reasons=together(drop.reasons, refused.reasons),
         unlisted=drop.unlisted,
     )
+
+
+def refer(drop: ShardedDrop, of_run: Staging, days: Mapping[date, int]) -> None:
+    """Put the reference of each day. `days` says how many rows are about which day."""
+    if not days:
+        return
+    last = of_run.answers(drop.first_shard + drop.shards - 1)
+    known = ScoredDay(
+        source=drop.source,
+        source_digest=drop.source_digest,
+        rows=0,
+        # The answers are older than every delivery of them: a repeated call writes the same bytes.
+        inferred_at=S3.head_object(Bucket=LAKE, Key=last)["LastModified"],
+        phase="live",
+        key=PREDICTION_SPEC.key,
+        event_time=PREDICTION_SPEC.event_time,
+        answer=tuple(field.name for field in TASK.answer),
+    )
+
+    def put(day: date) -> None:
+        body = known.model_copy(update={"rows": days[day]}).model_dump_json()
+        S3.put_object(Bucket=LAKE, Key=reference_key(SETTINGS.workload, day, drop.drop_id), Body=body.encode())
+
+    at_once(put, days)
 
 
 def read(staging: Staging, model_version: str, drop: ShardedDrop) -> Iterator[pa.Table]:
@@ -91,17 +121,17 @@ def quarantine_key(drop_id: str, as_of: datetime) -> str:
 
 def write(
     accepted: Path, delivered: Path, answers: Iterator[pa.Table], model_version: str, refused: QuarantineFile
-) -> int:
-    """The number of rows written to `delivered`. Rows without an answer went to `refused`.
+) -> tuple[int, Counter[date]]:
+    """How many rows were written to `delivered`, and how many of them are about which day.
 
-    Memory does not grow with the file."""
+    Rows without an answer went to `refused`. Memory does not grow with the file."""
     import pyarrow.parquet as pq
 
     def refuse(rows: pa.Table) -> None:
         refused.add(map(quarantined, rows.to_pylist()))
 
     schema = delivered_schema(CONTRACT, TASK)
-    rows = 0
+    rows, days = 0, Counter[date]()
     with pq.ParquetWriter(delivered, schema, write_page_checksum=True, compression="zstd") as writer:
         batches = pq.ParquetFile(accepted, page_checksum_verification=True).iter_batches()
         for batch in join(
@@ -109,7 +139,8 @@ def write(
         ):
             writer.write_batch(batch)
             rows += batch.num_rows
-    return rows
+            days.update(rows_by_day(batch.column(PREDICTION_SPEC.event_time)))
+    return rows, days
 
 
 def quarantined(row: dict[str, Any]) -> QuarantinedRow:

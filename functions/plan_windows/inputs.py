@@ -17,7 +17,7 @@ from datetime import date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from millrace.decisions.store import stored_keys
+from millrace.decisions.store import stored_keys, with_delivered
 from millrace.messages.monitor import REQUEST_FILE, MonitorRequest, WindowsPlanned, WindowToJudge
 from millrace.monitoring.windows import Window, dates
 from millrace.names import WorkloadNames
@@ -63,7 +63,8 @@ class Inputs:
             self._put("labels/labels.parquet", _parquet(labels))
         # Decisions are not copied: the manifest names the objects of all days that the windows touch.
         keys = list(stored_keys(self.s3, self._bucket, self.names.workload, dates(windows)))
-        self._put("manifest.json", json.dumps(self._manifest(keys)).encode())
+        named = with_delivered(self.names.workload, keys)
+        self._put("manifest.json", json.dumps(self._manifest(named)).encode())
         return WindowsPlanned(
             count=len(windows),
             decisions=len(keys),

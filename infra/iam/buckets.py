@@ -92,7 +92,7 @@ LAKE = Bucket(
         "staging": "What one run hands to its next step lies below the execution's name, which is new each time",
         "iceberg": "pyiceberg names the files of a table by a UUID, anew at every commit",
         "quarantine": "Refused rows lie below the date of the drop that held them",
-        "decisions": "Decisions lie below the date of their event, in objects named by a digest of their messages",
+        "decisions": "Decisions lie below the date of their event, in objects named by a digest or by a drop's id",
         "captured": "The image of a prediction is named by the digest of its bytes",
         "predictions": "A delivery lies below the run that made it",
         "windows": "What a monitor run judges lies below the execution's name, which is new each time",

@@ -53,7 +53,7 @@ class ScoringStack(WorkloadStack):
             settings=DropEnvironment(**context.environment()),
             statements=[
                 LAKE.read(context.names, "staging"),
-                LAKE.write(context.names, "predictions", refused),
+                LAKE.write(context.names, "predictions", "decisions", refused),
             ],
             timeout_s=900,
             memory_mb=1024,

@@ -79,7 +79,7 @@ class TrainingStack(WorkloadStack):
                 ARTEFACTS.read(names, *kept, "external"),
                 ARTEFACTS.find(names, *kept, "external"),
                 ARTEFACTS.write(names, *kept),
-                LAKE.read(names, *read),
+                LAKE.read(names, *read, "predictions"),
                 LAKE.find(names, *read),
                 LAKE.write(names, "monitor"),
                 *self._weights(),
@@ -101,7 +101,7 @@ class TrainingStack(WorkloadStack):
             description="A training run gets its rows, labels that came late included, and its configuration",
             settings=SnapshotSettings(**context.environment(), code_digest=self._code_digest()),
             statements=[
-                LAKE.read(names, "iceberg", "decisions", *images),
+                LAKE.read(names, "iceberg", "decisions", "predictions", *images),
                 LAKE.find(names, "decisions"),
                 LAKE.write(names, "iceberg"),
                 ARTEFACTS.write(names, "runs"),

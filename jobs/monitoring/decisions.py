@@ -23,11 +23,14 @@ def watched(decisions: Sequence[Decision], known: Baseline, features: Features, 
     `features` are the encoders as declared now, and `table` is the contract's. Most columns are the encoders' summaries
     of the inputs. A champion may have been declared with other features: a column that no encoder watches now is taken
     from the input as it is. Images and texts were measured by the container that encoded them. A decision that no model
-    made lacks these measures, and is left out if there are such features."""
+    made lacks these measures, and is left out if there are such features. So is a row of a scored file, which is also
+    left out if there are histories: their past came out of the table of rows, and is not in the decision."""
     by_container = measured(features)
     names = [name for encoder in by_container for name in encoder.watched]
     decisions = [one for one in decisions if all(name in one.watched for name in names)]
     features = tuple(encoder for encoder in features if encoder not in by_container)
+    if histories(features):
+        decisions = [one for one in decisions if one.source != "batch"]
     rows = [json.loads(decision.input) for decision in decisions]
     needed = dict.fromkeys([*columns(features), *(column.name for column in known.columns)])
     cells = {name: _cells([row.get(name) for row in rows], name, table) for name in needed}

@@ -89,7 +89,7 @@ def monitor(places: ProcessingPlaces) -> None:
         features=encoders.declare(workload.prediction.features, contract.rows),
         labels=_labels(places.optional("labels")),
     )
-    found = read_folder(places.input("decisions"))
+    found = read_folder(places.input("decisions"), workload=request.workload)
     report = report_on(found.decisions, known, unreadable=found.unreadable)
     (places.output("report") / REPORT_FILE).write_text(report.model_dump_json(indent=1))
 

@@ -7,8 +7,10 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from functools import partial, reduce
 from typing import TYPE_CHECKING, Any
 
+from millrace.artefact.batch import ROW
 from millrace.contract.deduplicate import key_of
 from millrace.contract.kinds import parse_cell
 from millrace.contract.schema import PREDICTION_ID
@@ -24,6 +26,7 @@ from millrace.datasets.tables import SOURCE, Lake
 from millrace.decisions import captured
 from millrace.decisions.outcomes import DecisionIndex
 from millrace.decisions.record import Decision
+from millrace.decisions.scored import MOST_ROWS
 from millrace.decisions.store import read_days, stored_days
 
 if TYPE_CHECKING:
@@ -68,7 +71,16 @@ def join_labels(lake: Lake, s3: Any, prediction_spec: Prediction, *, run: str, c
     bucket, days = lake.names.platform.bucket("lake"), {_day(row, prediction_spec) for row in waiting}
     if lake.contract.labels.column(prediction_spec.event_time).is_generated:
         days = _days_before(days, stored_days(s3, bucket, lake.names.workload))
-    stored = read_days(s3, bucket, lake.names.workload, days)
+    # A row of a scored file lacks its image here, and the row of its label would be refused for that.
+    has_images = bool(captured.long_columns(lake.contract.rows))
+    stored = read_days(
+        s3,
+        bucket,
+        lake.names.workload,
+        days,
+        most_scored=0 if has_images else MOST_ROWS,
+        wanted=partial(_may_match, labels=waiting, prediction_spec=prediction_spec),
+    )
     index = DecisionIndex(stored.decisions, prediction_spec=prediction_spec, table=lake.contract.labels)
     matched = [(row, decision) for row in waiting if (decision := index.find(_own(row, prediction_spec))) is not None]
     rows = _join(lake, prediction_spec, matched, s3)
@@ -98,6 +110,24 @@ def _waiting(lake: Lake, labels: pa.Table, prediction_spec: Prediction) -> list[
             labels = labels.filter(pa.array(~np.asarray(held.to_numpy(zero_copy_only=False), dtype=bool)))
     rows: list[dict[str, Any]] = labels.to_pylist()
     return rows
+
+
+def _may_match(rows: pa.Table, *, labels: list[dict[str, Any]], prediction_spec: Prediction) -> pa.Array:
+    """Which rows of a scored file may have one of the labels: by each cell of the key, or by the number in its id.
+
+    It only narrows the search down, since a file may have many more rows than there are labels."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    names = dict.fromkeys([*prediction_spec.key, prediction_spec.event_time])
+    cells = {name: pa.array([label[name] for label in labels]) for name in names}
+    by_key = [
+        pc.is_in(rows[name], value_set=pc.cast(known, rows.schema.field(name).type, safe=False))
+        for name, known in cells.items()
+    ]
+    numbers = [str(label.get(PREDICTION_ID) or "").rpartition("-")[2] for label in labels]
+    named = pa.array([int(number) for number in numbers if number.isdecimal() and len(number) < 19], pa.int64())
+    return pc.or_(reduce(pc.and_, by_key), pc.is_in(rows[ROW], value_set=named))
 
 
 def _own(label: dict[str, Any], prediction_spec: Prediction) -> dict[str, Any]:

@@ -1,5 +1,6 @@
-"""Reads the decisions that are kept: JSON lines below `<workload>/decisions/date=…/`, in the lake or in a job's folder.
+"""Reads the decisions that are kept below `<workload>/decisions/date=…/`, in the lake or in a job's folder.
 
+Those of requests are JSON lines. Those of scored files are rows of Parquet files, which `scored` explains.
 A line may come twice, and an id may have several lines. The order of objects means nothing, since their names are
 digests. So the lines themselves decide: the line with the latest `inferenceTime` counts. Of two lines with the same
 time it is the one with the greater text.
@@ -10,17 +11,25 @@ time it is the one with the greater text.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, datetime
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
 
-from millrace.aws.objects import folders_below
+from millrace.aws.objects import download, folders_below
+from millrace.decisions import scored
 from millrace.decisions.record import Decision, from_line, prefix, to_line
+from millrace.decisions.scored import ScoredDay
 from millrace.errors import DecisionError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 READERS = 10
 """Objects that are read at once. A boto3 client keeps so many connections open."""
@@ -30,7 +39,7 @@ AHEAD = 200
 
 @dataclass(frozen=True, kw_only=True)
 class StoredDecisions:
-    """One decision for each id, and the number of lines that are no decisions."""
+    """One decision for each id, and the number of lines that are no decisions, and of scored files that are gone."""
 
     decisions: tuple[Decision, ...]
     """In the order of event time and id."""
@@ -39,49 +48,81 @@ class StoredDecisions:
 
 @dataclass(frozen=True, kw_only=True)
 class LocatedDecision:
-    """A decision, and the address of the object that holds its line."""
+    """A decision, and the address of the object that holds its line or its row."""
 
     uri: str
     decision: Decision
+    scored: ScoredDay | None = None
+    """Of a decision in a scored file: what its reference says."""
 
 
 def read_lines(lines: Iterable[bytes]) -> StoredDecisions:
     """The decisions of these lines, which may come in any order."""
-    found: dict[str, Decision] = {}
+    found: list[Decision] = []
     unreadable = 0
     for line in lines:
         try:
-            decision = from_line(line)
+            found.append(from_line(line))
         except DecisionError:
             unreadable += 1
-            continue
-        before = found.get(decision.id)
-        if before is None or _order(before) < _order(decision):
-            found[decision.id] = decision
-    ordered = sorted(found.values(), key=lambda decision: (decision.event_time, decision.id))
-    return StoredDecisions(decisions=tuple(ordered), unreadable=unreadable)
+    return _stored(found, unreadable)
 
 
-def read_folder(folder: Path) -> StoredDecisions:
-    """The decisions in the `.jsonl` files below the folder."""
+def read_folder(folder: Path, *, workload: str) -> StoredDecisions:
+    """The decisions in the `.jsonl` files below the folder, and in the delivered files that references there name."""
     paths = sorted(folder.rglob("*.jsonl"))
-    return read_lines(line for path in paths for line in path.read_bytes().splitlines())
+    lines = read_lines(line for path in paths for line in path.read_bytes().splitlines())
+    found, gone = list(lines.decisions), 0
+    references = {str(path): path.read_bytes() for path in folder.rglob("_*.json")}
+    for drop, days in _days_by_drop(references).items():
+        # The folder stands for that of the workload in the lake.
+        file = folder / scored.delivered_key("", drop).lstrip("/")
+        if file.exists():
+            found += scored.read_rows(str(file), days, workload=workload, drop_id=drop)
+        else:
+            gone += len(days)
+    return _stored(found, lines.unreadable + gone)
 
 
-def read_days(client: Any, bucket: str, workload: str, days: Collection[date]) -> StoredDecisions:
-    """The decisions with an event time on one of the days (UTC). `client` is boto3's S3 client."""
-    found = _objects(client, bucket, stored_keys(client, bucket, workload, days))
-    return read_lines(line for lines in found for line in lines)
+def read_days(
+    client: Any,
+    bucket: str,
+    workload: str,
+    days: Collection[date],
+    *,
+    most_scored: int = scored.MOST_ROWS,
+    wanted: Callable[[pa.Table], pa.Array] | None = None,
+) -> StoredDecisions:
+    """The decisions with an event time on one of the days (UTC). `client` is boto3's S3 client.
+
+    Of a scored file the rows are read that `wanted` chooses, else about `most_scored`: with 0 the file is left out."""
+    keys = list(stored_keys(client, bucket, workload, days))
+    names = [key for key in keys if scored.referenced(key)] if most_scored else []
+    found = _objects(client, bucket, (key for key in keys if not scored.referenced(key)))
+    lines = read_lines(line for object_lines in found for line in object_lines)
+    references = {key: body for key in names for body in _bodies(client, bucket, key)}
+    rows, gone = list(lines.decisions), 0
+    for drop, about in _days_by_drop(references).items():
+        with _delivered(client, bucket, workload, drop) as file:
+            if file is None:
+                gone += len(about)
+                continue
+            rows += scored.read_rows(file, about, workload=workload, drop_id=drop, most=most_scored, wanted=wanted)
+    return _stored(rows, lines.unreadable + gone) if names else lines
 
 
 def find_decision(client: Any, bucket: str, workload: str, wanted: str, days: Iterable[date]) -> LocatedDecision | None:
     """The decision with the id `wanted`, on the first of the days that has it; None if no day has it."""
+    days = list(days)
+    if located := _find_scored(client, bucket, workload, wanted, days):
+        return located
     # A search for bytes saves parsing all lines of a day. It relies on `to_line`, which writes no space behind a colon.
     marked = f'"eventId":"{wanted}"'.encode()
     for day in days:
         found = [
             LocatedDecision(uri=f"s3://{bucket}/{key}", decision=from_line(line))
             for key in stored_keys(client, bucket, workload, [day])
+            if not scored.referenced(key)
             for line in _lines(client, bucket, key)
             if marked in line
         ]
@@ -90,9 +131,29 @@ def find_decision(client: Any, bucket: str, workload: str, wanted: str, days: It
     return None
 
 
+def _find_scored(client: Any, bucket: str, workload: str, wanted: str, days: list[date]) -> LocatedDecision | None:
+    """The decision with this id, if the id names a row of a scored file and the row is about one of the days."""
+    drop, _, number = wanted.rpartition("-")
+    if not drop or not (number.isascii() and number.isdecimal()):
+        return None
+    with _delivered(client, bucket, workload, drop) as file:
+        row = scored.read_row(file, int(number)) if file else None
+    if row is None or not row.num_rows:
+        return None
+    # The day of its event time has its reference. Which column is the event time only the reference says.
+    for day in scored.days_of(row).intersection(days):
+        for body in _bodies(client, bucket, scored.reference_key(workload, day, drop)):
+            known = ScoredDay.model_validate_json(body)
+            if day in scored.rows_by_day(row.column(known.event_time)):
+                (decision,) = scored.decisions(row, {day: known}, workload=workload, drop_id=drop)
+                uri = f"s3://{bucket}/{scored.delivered_key(workload, drop)}"
+                return LocatedDecision(uri=uri, decision=decision, scored=known)
+    return None
+
+
 def find_unreadable(client: Any, bucket: str, workload: str, day: date) -> dict[str, int]:
     """The number of lines that are no decisions, by the key of their object, for the objects of a day that have any."""
-    keys = list(stored_keys(client, bucket, workload, [day]))
+    keys = [key for key in stored_keys(client, bucket, workload, [day]) if not scored.referenced(key)]
     found = zip(keys, _objects(client, bucket, iter(keys)), strict=True)
     counts = {key: read_lines(lines).unreadable for key, lines in found}
     return {key: lines for key, lines in counts.items() if lines}
@@ -126,6 +187,52 @@ def stored_keys(client: Any, bucket: str, workload: str, days: Collection[date])
             yield entry["Key"]
 
 
+def rows_of(key: str, body: bytes) -> int:
+    """How many decisions the object with this key and these bytes holds, or names in a scored file."""
+    return ScoredDay.model_validate_json(body).rows if scored.referenced(key) else len(body.splitlines())
+
+
+def with_delivered(workload: str, keys: Iterable[str]) -> list[str]:
+    """The keys, then those of the delivered files that references among them name, each once."""
+    keys = list(keys)
+    drops = dict.fromkeys(named[1] for key in keys if (named := scored.referenced(key)))
+    return [*keys, *(scored.delivered_key(workload, drop) for drop in drops)]
+
+
+def _stored(found: Iterable[Decision], unreadable: int) -> StoredDecisions:
+    """Of several decisions with one id the greatest counts."""
+    kept: dict[str, Decision] = {}
+    for decision in found:
+        before = kept.get(decision.id)
+        if before is None or _order(before) < _order(decision):
+            kept[decision.id] = decision
+    ordered = sorted(kept.values(), key=lambda decision: (decision.event_time, decision.id))
+    return StoredDecisions(decisions=tuple(ordered), unreadable=unreadable)
+
+
+def _days_by_drop(references: dict[str, bytes]) -> dict[str, dict[date, ScoredDay]]:
+    """What the references say, by drop and day. `references` are their bytes by key or path."""
+    found: dict[str, dict[date, ScoredDay]] = defaultdict(dict)
+    for key, body in references.items():
+        if named := scored.referenced(key):
+            day, drop = named
+            found[drop][day] = ScoredDay.model_validate_json(body)
+    return found
+
+
+@contextmanager
+def _delivered(client: Any, bucket: str, workload: str, drop: str) -> Iterator[str | None]:
+    """The path of the drop's delivered file, for as long as the block runs; None if there is no such object."""
+    with TemporaryDirectory() as folder:
+        path = Path(folder, "delivered.parquet")
+        try:
+            download(client, f"s3://{bucket}/{scored.delivered_key(workload, drop)}", path)
+        except client.exceptions.NoSuchKey:
+            yield None
+            return
+        yield str(path)
+
+
 def _order(decision: Decision) -> tuple[datetime, str]:
     """What the lines of one id are compared by: the greatest line counts."""
     return decision.inferred_at, to_line(decision)
@@ -138,6 +245,14 @@ def _objects(client: Any, bucket: str, keys: Iterator[str]) -> Iterator[list[byt
     with ThreadPoolExecutor(READERS) as readers:
         while ahead := list(islice(keys, AHEAD)):
             yield from readers.map(lambda key: _lines(client, bucket, key), ahead)
+
+
+def _bodies(client: Any, bucket: str, key: str) -> Iterator[bytes]:
+    """The object's bytes; nothing if there is no such object."""
+    try:
+        yield client.get_object(Bucket=bucket, Key=key)["Body"].read()
+    except client.exceptions.NoSuchKey:
+        return
 
 
 def _lines(client: Any, bucket: str, key: str) -> list[bytes]:

@@ -14,7 +14,6 @@ from millrace.contract.reasons import RowsByReason
 from millrace.contract.schema import Contract, arrow_schema
 from millrace.errors import WorkloadError
 from millrace.messages.envelope import ExecutionInput, Message, Moment, StepResult
-from millrace.names import WorkloadNames
 from millrace.tasks.answer import arrow_type, athena_type
 
 if TYPE_CHECKING:
@@ -95,11 +94,6 @@ class ScoreState(ExecutionInput):
     """The state of an execution when it calls the delivery function."""
 
     validation: StepResult[Sharded]
-
-
-def delivered_key(names: WorkloadNames, drop_id: str) -> str:
-    """The key of the drop's predictions in the lake: `electricity/predictions/run=<drop id>/part-00000.parquet`."""
-    return f"{names.workload}/predictions/run={drop_id}/part-00000.parquet"
 
 
 def delivered_types(task: Task) -> dict[str, str]:

@@ -13,7 +13,9 @@ import socket
 import sys
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Iterator
+from datetime import date
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -35,6 +37,7 @@ from millrace.artefact.batch import CONTENT_TYPE, read_answers
 from millrace.artefact.inference import Model
 from millrace.contract.load import load_contract
 from millrace.contract.schema import LINE
+from millrace.decisions.scored import rows_by_day
 from millrace.messages.score import delivered_schema
 from millrace.tasks.binary import EVEN, Binary
 from tests.benchmarks import conclude
@@ -100,6 +103,7 @@ def ours(model: Application, file: Path, out: Path) -> dict[str, float]:
     sharded = time.process_time()
     bodies = [answered(model, piece) for piece in pieces]
     transformed = time.process_time()
+    days = Counter[date]()
     answers = (read_answers(body, model_version=VERSION, fields=Binary.answer) for body in bodies)
     with pq.ParquetWriter(out, SCHEMA, compression="zstd", write_page_checksum=True) as writer:
         joined = join(
@@ -107,6 +111,7 @@ def ours(model: Application, file: Path, out: Path) -> dict[str, float]:
         )
         for batch in joined:
             writer.write_batch(batch)
+            days.update(rows_by_day(batch.column("timestamp")))
     delivered = time.process_time()
     return {"sharding": sharded - begin, "container": transformed - sharded, "delivery": delivered - transformed}
 

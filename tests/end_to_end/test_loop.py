@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from console.demo.electricity import STORY
 from console.demo.months import SAMPLE, file_to_score, months
 from console.queries.executions import Execution, executions
 from millrace.decisions.record import Decision, from_line
+from millrace.decisions.store import read_days
 from millrace.timestamps import parse_utc
 from millrace.workload.load import load_workload
 from tests.end_to_end.conftest import Lived, calls_of_people, control
@@ -204,6 +205,19 @@ def test_a_file_is_scored_once_in_order(lived: Lived, happened: list[Execution])
     assert "17.5" in refused["detail"]
 
 
+def test_each_row_of_the_scored_file_is_a_decision_that_the_monitor_judged(
+    lived: Lived, happened: list[Execution]
+) -> None:
+    """The week was also asked for row by row, so its window has both."""
+    (run,) = of(happened, "score")
+    s3, bucket = lived.cloud.client("s3"), lived.names.platform.bucket("lake")
+    days = [date(1997, 1, day) for day in range(1, 8)]
+    found = [one for one in read_days(s3, bucket, lived.names.workload, days).decisions if one.source == "batch"]
+    assert [one.id for one in found] == [f"{run.name}-{line}" for line in range(2, 338) if line != 102]
+    report = lived.read(f"{of(happened, 'monitor')[0].answer('plan_windows')['report_uri']}/report.json")
+    assert json.loads(report)["windows"][0]["decisions"] == 336 + 335
+
+
 def test_the_day_that_came_twice_is_taken_once(lived: Lived, happened: list[Execution]) -> None:
     """4 May 1997 stands twice in the source: the later copy is kept apart, and each row names the first."""
     (run,) = [
@@ -237,7 +251,8 @@ def test_no_row_is_lost(lived: Lived) -> None:
 
 @pytest.fixture(scope="module")
 def decisions(lived: Lived) -> list[Decision]:
-    return [from_line(line) for uri in lived.below("decisions/") for line in lived.read(uri).splitlines()]
+    lines = [uri for uri in lived.below("decisions/") if uri.endswith(".jsonl")]
+    return [from_line(line) for uri in lines for line in lived.read(uri).splitlines()]
 
 
 def test_every_prediction_is_a_decision(lived: Lived, decisions: list[Decision]) -> None:

@@ -468,7 +468,7 @@ def test_a_permission_that_nobody_needs_is_found(lived: Lived, allowed: dict[str
     (place, writing) = next(
         (place, one) for place, one in enumerate(policy["Statement"]) if "s3:PutObject" in one["Action"]
     )
-    writing = {**writing, "Resource": [one for one in writing["Resource"] if "/quarantine/" not in one]}
+    writing = {**writing, "Resource": [one for one in writing["Resource"] if "/predictions/" in one]}
     cases = [one.case for one in allowed[role]]
     wider = {**writing, "Action": [*writing["Action"], "s3:DeleteObject"]}
     farther = {**writing, "Resource": [*writing["Resource"], "arn:aws:s3:::elsewhere/*"]}

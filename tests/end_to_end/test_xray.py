@@ -27,7 +27,7 @@ from console.queries.report import WorkloadReport
 from millrace.aws.objects import keys_below, read_object, split_uri
 from millrace.decisions import captured
 from millrace.decisions.record import Decision, to_line
-from millrace.messages.score import delivered_key
+from millrace.decisions.scored import delivered_key
 from tests.end_to_end.conftest import REST_S, control
 
 WEEKS = 4
@@ -61,7 +61,7 @@ def loop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Loop]:
 def delivered(loop: Loop, name: str) -> list[dict[str, Any]]:
     """The rows that were delivered for a file to score."""
     (run,) = [run for run in loop.report.of("score") if name in json.dumps(run.input)]
-    uri = f"s3://{NAMES.platform.bucket('lake')}/{delivered_key(NAMES, run.name)}"
+    uri = f"s3://{NAMES.platform.bucket('lake')}/{delivered_key(NAMES.workload, run.name)}"
     rows: list[dict[str, Any]] = pq.read_table(BytesIO(read_object(loop.cloud.client("s3"), uri))).to_pylist()
     return rows
 

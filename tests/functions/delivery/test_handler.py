@@ -3,6 +3,7 @@
 import io
 import json
 from collections.abc import Callable, Iterator
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from moto import mock_aws
 from millrace.artefact.batch import write_answers
 from millrace.contract.load import load_contract
 from millrace.contract.schema import parsed_schema
+from millrace.decisions.store import read_days, stored_days
 from millrace.errors import AnswerError
 from millrace.tasks.binary import Binary
 from tests.functions.cold_start import cold_starts, set_variables
@@ -24,6 +26,7 @@ ROOT = Path(__file__).resolve().parents[3]
 LAKE = "millrace-local-lake-123456789012-eu-west-1"
 RUN = "5b5c7a4e1f"  # pragma: allowlist secret
 DELIVERED = f"electricity/predictions/run={RUN}/part-00000.parquet"
+DAYS = [date(1996, 5, 7), date(1996, 5, 8), date(1996, 5, 9)]
 Deliver = Callable[[], dict[str, Any]]
 
 
@@ -125,10 +128,37 @@ def test_asked_again_it_writes_the_same_object(deliver: Deliver) -> None:
     assert delivered() == before
 
 
+def test_each_row_is_a_decision(deliver: Deliver) -> None:
+    deliver()
+    stored = read_days(boto3.client("s3"), LAKE, "electricity", DAYS)
+    assert stored.unreadable == 0
+    assert [one.id for one in stored.decisions] == [f"{RUN}-{line}" for line in range(2, 102)]
+    row = pq.read_table(io.BytesIO(delivered())).slice(57, 1).to_pylist()[0]
+    one = stored.decisions[57]
+    assert one.output == {name: row[name] for name in ("value", "probability", "confidence")}
+    assert (one.model_version, one.source, one.fallback) == ("3", "batch", False)
+    assert one.key == {"timestamp": row["timestamp"].isoformat()}
+    assert json.loads(one.input)["nswdemand"] == row["nswdemand"]
+
+
+def test_asked_again_it_refers_to_the_same_rows(deliver: Deliver) -> None:
+    def references() -> dict[str, bytes]:
+        s3 = boto3.client("s3")
+        found = s3.list_objects_v2(Bucket=LAKE, Prefix="electricity/decisions/")["Contents"]
+        return {one["Key"]: s3.get_object(Bucket=LAKE, Key=one["Key"])["Body"].read() for one in found}
+
+    deliver()
+    before = references()
+    deliver()
+    assert references() == before
+    assert [json.loads(body)["rows"] for body in before.values()] == [48, 48, 4]
+
+
 def test_a_missing_answer_delivers_nothing(deliver: Deliver) -> None:
     put("transformed/00001.arrow.out", answers(40, 79))
     with pytest.raises(AnswerError, match="the answer to row 81, got the one to row 82"):
         deliver()
+    assert not list(stored_days(boto3.client("s3"), LAKE, "electricity"))
     with pytest.raises(boto3.client("s3").exceptions.NoSuchKey):
         delivered()
 

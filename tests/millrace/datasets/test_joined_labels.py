@@ -21,6 +21,7 @@ from millrace.datasets.notes import LABELS_SNAPSHOT
 from millrace.datasets.tables import Lake
 from millrace.datasets.withdrawal import withdraw
 from millrace.decisions.record import Decision, canonical, prefix, to_line
+from millrace.decisions.scored import ScoredDay, delivered_key, reference_key, rows_by_day
 from millrace.names import WorkloadNames
 from millrace.workload.declaration import Prediction
 from millrace.workload.load import load_workload
@@ -84,6 +85,33 @@ def test_labels_with_their_decisions_are_rows_as_they_were_scored(lake: Lake, cl
     assert table is not None
     noted = table.current_snapshot().summary[LABELS_SNAPSHOT]  # type: ignore[union-attr,index]
     assert noted == str(labels.current_snapshot().snapshot_id)  # type: ignore[union-attr]
+
+
+def test_labels_of_a_scored_file_are_rows_as_they_were_scored(lake: Lake, cloud: Any) -> None:
+    """By key and time, and by the id of the decision. The file has many more rows than there are labels."""
+    s3, bucket, drop = cloud.client("s3"), lake.names.platform.bucket("lake"), "9f86d081"
+    given = SAMPLE.slice(0, 480).drop_columns(["class"])
+    beside = {"value": [1] * 480, "model_version": ["1"] * 480, "row_number": list(range(2, 482))}
+    for name, cells in beside.items():
+        given = given.append_column(name, pa.array(cells))
+    pq.write_table(given, sink := pa.BufferOutputStream())
+    s3.put_object(Bucket=bucket, Key=delivered_key("electricity", drop), Body=sink.getvalue().to_pybytes())
+    for day, count in rows_by_day(given["timestamp"]).items():
+        known = ScoredDay(
+            source="s3://landing/a.csv",
+            source_digest="",
+            rows=count,
+            inferred_at=datetime(2026, 1, 1, tzinfo=UTC),
+            phase="live",
+            key=PREDICTION_SPEC.key,
+            event_time=PREDICTION_SPEC.event_time,
+            answer=("value",),
+        )
+        body = known.model_dump_json().encode()
+        s3.put_object(Bucket=bucket, Key=reference_key("electricity", day, drop), Body=body)
+    label(lake, 0, 50, ids=[None] * 48 + [f"{drop}-50", f"{drop}-999"])
+    assert join_labels(lake, s3, PREDICTION_SPEC, run="r1") == JoinedLabels(rows=49, unmatched=1, refused=0)
+    assert rows(lake).drop_columns(["_source"]).cast(SAMPLE.schema).equals(SAMPLE.slice(0, 49))
 
 
 def test_a_second_look_takes_only_what_is_new(lake: Lake, cloud: Any) -> None:

@@ -102,7 +102,7 @@ def test_a_folder_is_read_by_the_same_rule(tmp_path: Path) -> None:
         path = tmp_path / f"{name}.jsonl"
         path.parent.mkdir()
         path.write_bytes(line(decision))
-    assert read_folder(tmp_path).decisions == (LATER,)
+    assert read_folder(tmp_path, workload="electricity").decisions == (LATER,)
 
 
 def test_objects_are_read_side_by_side(client: Any) -> None:

@@ -1,0 +1,182 @@
+"""The rows of a delivered file as decisions: which days they are about, which are read, and how one is found."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+import pytest
+from moto import mock_aws
+
+from millrace.decisions.record import Decision, canonical, prefix, to_line
+from millrace.decisions.scored import ScoredDay, delivered_key, reference_key, rows_by_day
+from millrace.decisions.store import (
+    find_decision,
+    find_unreadable,
+    read_days,
+    read_folder,
+    rows_of,
+    stored_days,
+    with_delivered,
+)
+
+BUCKET, WORKLOAD, DROP = "lake", "shop", "9f86d0-81"
+START = datetime(2024, 1, 1, 12, tzinfo=UTC)
+TODAY, TOMORROW = START.date(), START.date() + timedelta(days=1)
+KNOWN = ScoredDay(
+    source="s3://landing/shop/scoring/week.csv?versionId=1",
+    source_digest="9f86",
+    rows=12,
+    inferred_at=START,
+    phase="live",
+    key=("shop", "at"),
+    event_time="at",
+    answer=("value", "confidence"),
+)
+
+
+def table(rows: int = 24) -> pa.Table:
+    """A row an hour: twelve of the first day, the others of the next ones."""
+    return pa.table(
+        {
+            "shop": [f"s{row % 3}" for row in range(rows)],
+            "at": pa.array([(START + timedelta(hours=row)).replace(tzinfo=None) for row in range(rows)]),
+            "sold": pa.array([row / 2 for row in range(rows)], pa.float32()),
+            "scan": [b"\x89PNG" for _ in range(rows)],
+            "value": pa.array([row % 2 for row in range(rows)], pa.int32()),
+            "confidence": [0.75] * rows,
+            "model_version": ["4"] * rows,
+            "row_number": range(2, rows + 2),
+        }
+    )
+
+
+def parquet(rows: pa.Table) -> bytes:
+    sink = io.BytesIO()
+    pq.write_table(rows, sink, row_group_size=7, write_page_checksum=True)
+    return sink.getvalue()
+
+
+@pytest.fixture
+def client() -> Iterator[Any]:
+    with mock_aws():
+        client = boto3.client("s3", region_name="us-east-1")
+        client.create_bucket(Bucket=BUCKET)
+        yield client
+
+
+@pytest.fixture
+def delivered(client: Any) -> Any:
+    """The client, with a delivered file about two days."""
+    client.put_object(Bucket=BUCKET, Key=delivered_key(WORKLOAD, DROP), Body=parquet(table()))
+    for day in (TODAY, TOMORROW):
+        key = reference_key(WORKLOAD, day, DROP)
+        client.put_object(Bucket=BUCKET, Key=key, Body=KNOWN.model_dump_json().encode())
+    return client
+
+
+def test_rows_are_counted_by_their_day_in_utc() -> None:
+    at = [datetime(2024, 1, 1, 23, tzinfo=UTC), datetime(1969, 12, 31, 23, 59, tzinfo=UTC), None]
+    assert rows_by_day(pa.array(at, pa.timestamp("us", "UTC"))) == {TODAY: 1, date(1969, 12, 31): 1}
+    offset = pa.array([datetime(2024, 1, 1, 23, tzinfo=UTC)]).cast(pa.timestamp("us", "America/New_York"))
+    assert rows_by_day(offset) == {TODAY: 1}
+    beyond = pa.array([2**62, -(2**62)], pa.timestamp("us"))
+    assert rows_by_day(beyond) == {}
+
+
+def test_the_rows_of_a_day_are_its_decisions(delivered: Any) -> None:
+    found = read_days(delivered, BUCKET, WORKLOAD, [TOMORROW])
+    assert found.unreadable == 0
+    assert [one.id for one in found.decisions] == [f"{DROP}-{number}" for number in range(14, 26)]
+    assert found.decisions[0] == Decision(
+        id=f"{DROP}-14",
+        workload=WORKLOAD,
+        event_time=START + timedelta(hours=12),
+        key={"shop": "s0", "at": "2024-01-02T00:00:00"},
+        input=canonical({"shop": "s0", "at": "2024-01-02T00:00:00", "sold": 6.0}),
+        output={"value": 0, "confidence": 0.75},
+        model_version="4",
+        phase="live",
+        fallback=False,
+        latency_ms=0.0,
+        inferred_at=START,
+        source="batch",
+    )
+
+
+def test_lines_and_rows_of_a_day_are_read_together(delivered: Any) -> None:
+    row = read_days(delivered, BUCKET, WORKLOAD, [TODAY]).decisions[0]
+    asked = replace(row, id="call-0", source="api")
+    delivered.put_object(Bucket=BUCKET, Key=f"{prefix(WORKLOAD, TODAY)}x.jsonl", Body=to_line(asked).encode())
+    both = read_days(delivered, BUCKET, WORKLOAD, [TODAY]).decisions
+    assert len(both) == 13
+    assert row in both
+    assert asked in both
+    assert read_days(delivered, BUCKET, WORKLOAD, [TODAY], most_scored=0).decisions == (asked,)
+    assert list(stored_days(delivered, BUCKET, WORKLOAD)) == [TODAY, TOMORROW]
+    assert find_unreadable(delivered, BUCKET, WORKLOAD, TODAY) == {}
+    kept = find_decision(delivered, BUCKET, WORKLOAD, "call-0", [TODAY])
+    assert kept is not None
+    assert kept.decision == asked
+
+
+def test_a_row_is_found_by_its_id_with_its_long_cells(delivered: Any) -> None:
+    days = [TODAY, TOMORROW]
+    kept = find_decision(delivered, BUCKET, WORKLOAD, f"{DROP}-14", days)
+    assert kept is not None
+    assert (kept.uri, kept.scored) == (f"s3://{BUCKET}/{delivered_key(WORKLOAD, DROP)}", KNOWN)
+    assert '"scan":"iVBORw=="' in kept.decision.input
+    for wanted, among in ((f"{DROP}-14", [TODAY]), (f"{DROP}-26", days), ("other-14", days), (f"{DROP}-x", days)):
+        assert find_decision(delivered, BUCKET, WORKLOAD, wanted, among) is None
+
+
+def test_before_its_references_a_file_has_no_decision(client: Any) -> None:
+    client.put_object(Bucket=BUCKET, Key=delivered_key(WORKLOAD, DROP), Body=parquet(table()))
+    assert read_days(client, BUCKET, WORKLOAD, [TODAY]).decisions == ()
+    assert find_decision(client, BUCKET, WORKLOAD, f"{DROP}-2", [TODAY]) is None
+
+
+def test_a_file_that_is_gone_is_counted(delivered: Any) -> None:
+    delivered.delete_object(Bucket=BUCKET, Key=delivered_key(WORKLOAD, DROP))
+    found = read_days(delivered, BUCKET, WORKLOAD, [TODAY, TOMORROW])
+    assert (found.decisions, found.unreadable) == ((), 2)
+
+
+def test_of_a_long_file_about_so_many_rows_are_read_and_no_hour_is_left_out(client: Any) -> None:
+    """Every 24th row of an hourly file would be the same hour."""
+    days = [TODAY + timedelta(days=day) for day in range(1, 101)]
+    client.put_object(Bucket=BUCKET, Key=delivered_key(WORKLOAD, DROP), Body=parquet(table(101 * 24)))
+    known = KNOWN.model_copy(update={"rows": 24})
+    for day in days:
+        key = reference_key(WORKLOAD, day, DROP)
+        client.put_object(Bucket=BUCKET, Key=key, Body=known.model_dump_json().encode())
+    found = read_days(client, BUCKET, WORKLOAD, days, most_scored=200).decisions
+    assert 150 <= len(found) <= 250
+    assert {one.event_time.hour for one in found} == {*range(24)}
+    chosen = read_days(
+        client, BUCKET, WORKLOAD, days, most_scored=200, wanted=lambda rows: pc.less(rows["row_number"], 20)
+    ).decisions
+    assert [one.id for one in chosen] == [f"{DROP}-{number}" for number in range(14, 20)]
+
+
+def test_a_job_reads_what_its_manifest_names(delivered: Any, tmp_path: Path) -> None:
+    keys = [reference_key(WORKLOAD, TODAY, DROP)]
+    named = with_delivered(WORKLOAD, [*keys, f"{prefix(WORKLOAD, TODAY)}x.jsonl"])
+    assert named == [*keys, f"{prefix(WORKLOAD, TODAY)}x.jsonl", delivered_key(WORKLOAD, DROP)]
+    for key in (keys[0], named[-1]):
+        path = tmp_path / key.removeprefix(f"{WORKLOAD}/")
+        path.parent.mkdir(parents=True)
+        path.write_bytes(delivered.get_object(Bucket=BUCKET, Key=key)["Body"].read())
+    expected = read_days(delivered, BUCKET, WORKLOAD, [TODAY]).decisions
+    assert read_folder(tmp_path, workload=WORKLOAD).decisions == expected
+    assert rows_of(keys[0], KNOWN.model_dump_json().encode()) == 12
+    path.unlink()
+    assert read_folder(tmp_path, workload=WORKLOAD).unreadable == 1
