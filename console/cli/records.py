@@ -31,6 +31,9 @@ Labels = Annotated[
     bool, typer.Option("--labels", help="With the label of each that counts, and those that it replaced.")
 ]
 Sql = Annotated[bool, typer.Option("--sql", help="Print the SQL that shows the same, for `millrace query`.")]
+SqlOfRequests = Annotated[
+    bool, typer.Option("--sql", help="Print the SQL that shows those of requests, for `millrace query`.")
+]
 MARKS = {"checked": "✓", "recorded": "·", "broken": "✗"}
 
 
@@ -104,7 +107,7 @@ def decisions(
     id: Annotated[str, typer.Option(help="The decision with this id.")] = "",  # noqa: A002 - the option's name
     limit: Limit = 50,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON lines, one for each decision.")] = False,
-    sql: Sql = False,
+    sql: SqlOfRequests = False,
     labels: Labels = False,
 ) -> None:
     """Show stored predictions, the newest day first. Of several lines with one id the last is shown.
@@ -282,7 +285,7 @@ def _decision_row(decision: Decision) -> dict[str, Any]:
         "model_version": decision.model_version,
         "phase": None if decision.fallback else decision.phase,
         "fallback": decision.fallback,
-        "latency_ms": decision.latency_ms,
+        "latency_ms": None if decision.source == "batch" else decision.latency_ms,
         "inferred_at": decision.inferred_at,
         "key": dict(decision.key),
         "input": decision.input,

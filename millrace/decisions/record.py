@@ -65,7 +65,7 @@ class Decision:
     fallback: bool
     """Whether the declared fallback answered in place of a model."""
     latency_ms: float
-    """The time of the whole call that carried the row."""
+    """The time of the whole call that carried the row; 0 for a row of a file."""
     inferred_at: datetime
     """When the prediction was made (UTC), by the wall clock."""
     watched: Mapping[str, float] = field(default_factory=dict)

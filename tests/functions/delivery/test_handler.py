@@ -1,7 +1,9 @@
 """The delivery function beside moto's lake: the state of a real run in, one Parquet file out."""
 
 import io
+import itertools
 import json
+import sys
 from collections.abc import Callable, Iterator
 from datetime import date
 from pathlib import Path
@@ -17,7 +19,8 @@ from moto import mock_aws
 from millrace.artefact.batch import write_answers
 from millrace.contract.load import load_contract
 from millrace.contract.schema import parsed_schema
-from millrace.decisions.store import read_days, stored_days
+from millrace.decisions.record import to_line
+from millrace.decisions.store import StoredDecisions, read_days, stored_days
 from millrace.errors import AnswerError
 from millrace.tasks.binary import Binary
 from tests.functions.cold_start import cold_starts, set_variables
@@ -152,6 +155,33 @@ def test_asked_again_it_refers_to_the_same_rows(deliver: Deliver) -> None:
     deliver()
     assert references() == before
     assert [json.loads(body)["rows"] for body in before.values()] == [48, 48, 4]
+
+
+@pytest.mark.parametrize("puts", range(4))
+def test_killed_anywhere_it_has_each_decision_once_when_it_is_repeated(deliver: Deliver, puts: int) -> None:
+    """Killed at the first put, which is the file's, or at one of the three references."""
+    handler = sys.modules["functions.delivery.handler"]
+    left = itertools.count(-puts)
+
+    def kill(**_: Any) -> None:
+        if next(left) >= 0:
+            raise InterruptedError
+
+    def read() -> StoredDecisions:
+        return read_days(boto3.client("s3"), LAKE, "electricity", DAYS)
+
+    events = handler.S3.meta.events
+    events.register("before-call.s3.PutObject", kill)
+    with pytest.raises(InterruptedError):
+        deliver()
+    events.unregister("before-call.s3.PutObject", kill)
+    killed = read()
+    assert killed.unreadable == 0
+    deliver()
+    whole = read()
+    assert [one.id for one in whole.decisions] == [f"{RUN}-{line}" for line in range(2, 102)]
+    assert {*map(to_line, killed.decisions)} <= {*map(to_line, whole.decisions)}
+    assert (len(killed.decisions) < 100) == (puts < 4)
 
 
 def test_a_missing_answer_delivers_nothing(deliver: Deliver) -> None:
